@@ -1,0 +1,165 @@
+//! What one commit consists of.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::StoreError;
+
+/// Blocks and at most one head change, to be applied by [`Store::commit`](crate::Store::commit).
+///
+/// ```
+/// use mnem_store_traits::{Bytes, MemoryStore, OpHeadsStore, RAW, Store, WriteBatch, cid_of};
+///
+/// let store = MemoryStore::new();
+/// let data = Bytes::from_static(b"an operation");
+/// let op = cid_of(RAW, &data);
+/// store.commit(WriteBatch::new().put(op, data).update(op, []))?;
+/// assert_eq!(store.heads()?, [op]);
+/// # Ok::<(), mnem_store_traits::StoreError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a batch does nothing until it is committed"]
+pub struct WriteBatch {
+    parts: BatchParts,
+}
+
+/// A [`WriteBatch`] taken apart, for implementers of [`Store::commit`](crate::Store::commit).
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct BatchParts {
+    /// Blocks to store, in the order they were added. May name a CID twice.
+    pub puts: Vec<BatchPut>,
+    /// Blocks that must be present, in the store or among `puts`, when the batch lands.
+    pub required: Vec<Cid>,
+    /// The head change, if any.
+    pub head: Option<HeadChange>,
+}
+
+/// One block of a [`WriteBatch`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BatchPut {
+    /// Its CID.
+    pub cid: Cid,
+    /// Its bytes.
+    pub data: Bytes,
+    /// Whether the caller has checked the bytes: see [`Blockstore::put_trusted`](crate::Blockstore::put_trusted).
+    pub trusted: bool,
+}
+
+/// A change of the op heads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeadChange {
+    /// As [`OpHeadsStore::update`](crate::OpHeadsStore::update).
+    Update {
+        /// The new head.
+        new: Cid,
+        /// The heads it replaces.
+        supersedes: Vec<Cid>,
+    },
+    /// As [`OpHeadsStore::swap`](crate::OpHeadsStore::swap).
+    Swap {
+        /// The heads that must be current, as a set.
+        expected: Vec<Cid>,
+        /// The only head afterwards.
+        new: Cid,
+    },
+}
+
+impl HeadChange {
+    /// The heads after this change, given the heads before it. The one place where the law of heads is computed.
+    ///
+    /// # Errors
+    /// [`StoreError::HeadsMoved`] when a swap expects others than `heads`.
+    pub fn apply(&self, heads: &BTreeSet<Cid>) -> Result<BTreeSet<Cid>, StoreError> {
+        match self {
+            Self::Update { new, supersedes } => {
+                let mut after = heads.clone();
+                for cid in supersedes {
+                    after.remove(cid);
+                }
+                after.insert(*new);
+                Ok(after)
+            }
+            Self::Swap { expected, new } => {
+                if expected.iter().copied().collect::<BTreeSet<_>>() != *heads {
+                    return Err(StoreError::HeadsMoved { actual: heads.iter().copied().collect() });
+                }
+                Ok(BTreeSet::from([*new]))
+            }
+        }
+    }
+}
+
+impl WriteBatch {
+    /// A batch with nothing in it. Committing it does nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a block, to be hashed before anything is written.
+    pub fn put(mut self, cid: Cid, data: Bytes) -> Self {
+        self.parts.puts.push(BatchPut { cid, data, trusted: false });
+        self
+    }
+
+    /// Adds a block whose bytes the caller has checked. The promise is that of
+    /// [`Blockstore::put_trusted`](crate::Blockstore::put_trusted).
+    pub fn put_trusted(mut self, cid: Cid, data: Bytes) -> Self {
+        self.parts.puts.push(BatchPut { cid, data, trusted: true });
+        self
+    }
+
+    /// Demands that the block is in the store, or in this batch, when the batch lands; otherwise the commit fails with
+    /// [`StoreError::MissingBlock`].
+    pub fn require(mut self, cid: Cid) -> Self {
+        self.parts.required.push(cid);
+        self
+    }
+
+    /// Adds the head `new` and removes the heads it supersedes. Replaces a head change that was set before.
+    pub fn update(mut self, new: Cid, supersedes: impl IntoIterator<Item = Cid>) -> Self {
+        self.parts.head = Some(HeadChange::Update { new, supersedes: supersedes.into_iter().collect() });
+        self
+    }
+
+    /// Replaces all heads by `new` if they equal `expected`. Replaces a head change that was set before.
+    pub fn swap(mut self, expected: impl IntoIterator<Item = Cid>, new: Cid) -> Self {
+        self.parts.head = Some(HeadChange::Swap { expected: expected.into_iter().collect(), new });
+        self
+    }
+
+    /// The blocks of the batch, in the order they were added.
+    pub fn puts(&self) -> &[BatchPut] {
+        &self.parts.puts
+    }
+
+    /// The blocks that must be present.
+    pub fn required(&self) -> &[Cid] {
+        &self.parts.required
+    }
+
+    /// The head change, if any.
+    pub fn head(&self) -> Option<&HeadChange> {
+        self.parts.head.as_ref()
+    }
+
+    /// Whether committing it does nothing.
+    pub fn is_empty(&self) -> bool {
+        self.parts.puts.is_empty() && self.parts.required.is_empty() && self.parts.head.is_none()
+    }
+
+    /// Takes the batch apart, for implementers.
+    pub fn into_parts(self) -> BatchParts {
+        self.parts
+    }
+}
+
+impl Extend<(Cid, Bytes)> for WriteBatch {
+    /// Adds blocks to be hashed before anything is written, as [`put`](WriteBatch::put) does.
+    fn extend<T: IntoIterator<Item = (Cid, Bytes)>>(&mut self, blocks: T) {
+        self.parts.puts.extend(blocks.into_iter().map(|(cid, data)| BatchPut { cid, data, trusted: false }));
+    }
+}

@@ -1,0 +1,117 @@
+//! What a backend promises beyond the minimum, in values that callers and the suite can read.
+
+use crate::limits::BLOCK_BYTES_EVERY_BACKEND;
+
+/// What survives, once a call has returned `Ok`. Ordered: each level includes the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Durability {
+    /// Nothing beyond the life of the handle.
+    None,
+    /// The end of the process, killed or not. Not a power cut.
+    Process,
+    /// A power cut.
+    Power,
+}
+
+/// What a [`Blockstore`](crate::Blockstore), and the [`Store`](crate::Store) it may be part of, promises beyond the minimum.
+///
+/// Start from [`WEAKEST`](Self::WEAKEST) and claim what is true. The suite tests each claim, and each absence of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// What survives once `put`, `put_many` or `delete` returned `Ok`.
+    pub put_durability: Durability,
+    /// Largest block taken, in bytes. At least [`BLOCK_BYTES_EVERY_BACKEND`].
+    pub block_bytes_max: u64,
+    /// `put_many` keeps all of its blocks or none, also under a storage error and under a crash.
+    pub atomic_put_many: bool,
+    /// `commit` applies its blocks and its head change in one step: all or nothing, also under a crash.
+    pub atomic_commit: bool,
+    /// `side_table` works.
+    pub side_tables: bool,
+    /// A side table's `write` is all or nothing, also under a crash.
+    pub atomic_side_table_writes: bool,
+}
+
+impl Capabilities {
+    /// The claims that every backend can make.
+    pub const WEAKEST: Self = Self {
+        put_durability: Durability::None,
+        block_bytes_max: BLOCK_BYTES_EVERY_BACKEND,
+        atomic_put_many: false,
+        atomic_commit: false,
+        side_tables: false,
+        atomic_side_table_writes: false,
+    };
+
+    /// Claims what survives after `put`, `put_many` and `delete`.
+    #[must_use]
+    pub const fn with_put_durability(mut self, durability: Durability) -> Self {
+        self.put_durability = durability;
+        self
+    }
+
+    /// Claims blocks of up to `bytes`.
+    #[must_use]
+    pub const fn with_block_bytes_max(mut self, bytes: u64) -> Self {
+        self.block_bytes_max = bytes;
+        self
+    }
+
+    /// Claims (or declines) all-or-nothing `put_many`.
+    #[must_use]
+    pub const fn with_atomic_put_many(mut self, yes: bool) -> Self {
+        self.atomic_put_many = yes;
+        self
+    }
+
+    /// Claims (or declines) that `commit` applies blocks and heads in one step.
+    #[must_use]
+    pub const fn with_atomic_commit(mut self, yes: bool) -> Self {
+        self.atomic_commit = yes;
+        self
+    }
+
+    /// Claims (or declines) side tables.
+    #[must_use]
+    pub const fn with_side_tables(mut self, yes: bool) -> Self {
+        self.side_tables = yes;
+        self
+    }
+
+    /// Claims (or declines) all-or-nothing side table writes.
+    #[must_use]
+    pub const fn with_atomic_side_table_writes(mut self, yes: bool) -> Self {
+        self.atomic_side_table_writes = yes;
+        self
+    }
+}
+
+/// What an [`OpHeadsStore`](crate::OpHeadsStore) promises beyond the minimum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeadsCapabilities {
+    /// What survives once `update`, `swap` or a `commit` with a head returned `Ok`.
+    pub durability: Durability,
+    /// A head change is seen by every reader as one step: never some of the superseded heads gone and others not.
+    pub atomic_heads: bool,
+}
+
+impl HeadsCapabilities {
+    /// The claims that every backend can make.
+    pub const WEAKEST: Self = Self { durability: Durability::None, atomic_heads: false };
+
+    /// Claims what survives after a head change.
+    #[must_use]
+    pub const fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Claims (or declines) strictly atomic visibility of head changes.
+    #[must_use]
+    pub const fn with_atomic_heads(mut self, yes: bool) -> Self {
+        self.atomic_heads = yes;
+        self
+    }
+}

@@ -1,0 +1,313 @@
+//! The one error type of the contract, its kinds, and what became of a failed call.
+
+use std::{error::Error, fmt, ops::Deref, path::PathBuf, sync::Arc};
+
+use cid::Cid;
+
+/// The error below a [`StoreError`], shared so that one failed commit can be reported to every caller that took part.
+///
+/// Dereferences to the error itself, so `cause.downcast_ref::<std::io::Error>()` works.
+#[derive(Clone)]
+pub struct Cause(Arc<dyn Error + Send + Sync + 'static>);
+
+impl Cause {
+    /// Wraps any error, or a message (`Cause::new("text")`).
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync + 'static>>) -> Self {
+        Self(Arc::from(error.into()))
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Deref for Cause {
+    type Target = dyn Error + Send + Sync + 'static;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+/// What became of the call that returned an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The store's heads and tables are as they were before the call. Where a method's contract says so, blocks of the call may remain.
+    NotApplied,
+    /// The call may or may not have taken effect: look again after reopening the store.
+    Unknown,
+}
+
+/// Every way in which a store can refuse or fail.
+///
+/// `Display` says what is the case; the cause is in [`source`](Error::source) and not repeated. Branch on [`kind`](Self::kind), not on text.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The bytes handed in do not hash to the CID they were handed in under. Nothing was stored.
+    #[error("bytes do not match the CID {cid}: they hash to {actual}")]
+    CidMismatch {
+        /// The CID the caller named.
+        cid: Cid,
+        /// The CID, of the same version, codec and hash function, that the bytes have.
+        actual: Box<Cid>,
+    },
+    /// The bytes that the store holds for this block do not match its CID. Heal it with `delete`, then `put`.
+    #[error("block {cid} in the {backend} store is damaged: its bytes do not match its CID")]
+    Corrupt {
+        /// Which backend.
+        backend: &'static str,
+        /// The damaged block.
+        cid: Cid,
+    },
+    /// This build cannot compute the hash function of the CID, so it cannot check the bytes. Nothing was stored.
+    #[error(
+        "cannot check {cid}: hash function 0x{code:x} with a digest of {digest_bytes} bytes is not supported (sha2-256 and blake3 with 32 bytes, and identity, are)"
+    )]
+    UnsupportedHash {
+        /// The CID whose bytes cannot be checked.
+        cid: Cid,
+        /// Multihash code.
+        code: u64,
+        /// Length of the digest in the CID, in bytes.
+        digest_bytes: u8,
+    },
+    /// The block is larger than the store takes. Nothing was stored.
+    #[error("block {cid} has {block_bytes} bytes, more than the {block_bytes_max} this store takes")]
+    BlockTooLarge {
+        /// The block that was refused.
+        cid: Cid,
+        /// Its size.
+        block_bytes: u64,
+        /// The store's limit, [`Capabilities::block_bytes_max`](crate::Capabilities::block_bytes_max).
+        block_bytes_max: u64,
+    },
+    /// A block that must be there is not.
+    #[error("block {cid} is missing{}", LinkedFrom(linked_from))]
+    MissingBlock {
+        /// The absent block.
+        cid: Cid,
+        /// The block that links to it, where that is known.
+        linked_from: Option<Box<Cid>>,
+    },
+    /// The block's bytes match its CID, but are not valid in its codec, so its links cannot be read.
+    #[error("block {cid} is not valid DAG-CBOR")]
+    Malformed {
+        /// The undecodable block.
+        cid: Cid,
+        /// What the decoder objected to.
+        source: Cause,
+    },
+    /// `swap` found other heads than expected. The heads are as they were.
+    #[error("heads moved: expected others than the {} that are current", actual.len())]
+    HeadsMoved {
+        /// The heads that were found, ascending.
+        actual: Vec<Cid>,
+    },
+    /// Another process or handle holds the store.
+    #[error("store {} is locked by another process or handle", path.display())]
+    Locked {
+        /// The store.
+        path: PathBuf,
+    },
+    /// There is no store at the path.
+    #[error("no store at {}: {reason}", path.display())]
+    NotAStore {
+        /// Where a store was looked for.
+        path: PathBuf,
+        /// What is there instead.
+        reason: String,
+    },
+    /// The store was left unclean and this handle may not repair it. Open it for writing once.
+    #[error("store {} was not closed cleanly and needs recovery", path.display())]
+    NeedsRecovery {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The store is of a format this build does not know. It was left untouched.
+    #[error("store format {found} is not supported (this build reads {supported})")]
+    UnsupportedFormat {
+        /// The format found.
+        found: String,
+        /// The formats this build reads.
+        supported: String,
+    },
+    /// The handle was opened read-only.
+    #[error("{backend} store is open read-only: cannot {operation}")]
+    ReadOnly {
+        /// Which backend.
+        backend: &'static str,
+        /// What was refused.
+        operation: &'static str,
+    },
+    /// This backend, or this build of it, does not offer the operation.
+    #[error("{operation} is not supported by {backend}")]
+    Unsupported {
+        /// Which backend or build; names the missing Cargo feature where that is the reason.
+        backend: String,
+        /// What was asked for.
+        operation: String,
+    },
+    /// An argument is outside what the contract allows. Nothing was done.
+    #[error("{operation}: {reason}")]
+    InvalidArgument {
+        /// The method that refused.
+        operation: &'static str,
+        /// Which argument, and what is allowed.
+        reason: String,
+    },
+    /// An earlier write failed in a way that leaves this handle unsure of what is on disk. Reopen the store.
+    #[error("{backend} store refuses writes since an earlier one failed: close and reopen it")]
+    Poisoned {
+        /// Which backend.
+        backend: &'static str,
+        /// The failure that poisoned the handle.
+        source: Cause,
+    },
+    /// The handle was closed.
+    #[error("{backend} store is closed: cannot {operation}")]
+    Closed {
+        /// Which backend.
+        backend: &'static str,
+        /// What was refused.
+        operation: &'static str,
+    },
+    /// The store's own structure is damaged. `mnem-store verify` says where.
+    #[error("{backend} store is damaged: {what}")]
+    Damaged {
+        /// Which backend.
+        backend: &'static str,
+        /// The damaged part, with path, table or key.
+        what: String,
+        /// What was found wrong with it.
+        source: Cause,
+    },
+    /// The medium, the file system or the database below failed.
+    #[error("{backend} store failed to {operation}")]
+    Backend {
+        /// Which backend.
+        backend: &'static str,
+        /// What it was doing, with path or key where known.
+        operation: String,
+        /// What became of the call.
+        outcome: Outcome,
+        /// The failure.
+        source: Cause,
+    },
+}
+
+struct LinkedFrom<'a>(&'a Option<Box<Cid>>);
+
+impl fmt::Display for LinkedFrom<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(parent) => write!(f, " (linked from {parent})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The cause class of a [`StoreError`], to branch on. One for each variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each kind is documented at the variant of StoreError with its name")]
+pub enum ErrorKind {
+    CidMismatch,
+    Corrupt,
+    UnsupportedHash,
+    BlockTooLarge,
+    MissingBlock,
+    Malformed,
+    HeadsMoved,
+    Locked,
+    NotAStore,
+    NeedsRecovery,
+    UnsupportedFormat,
+    ReadOnly,
+    Unsupported,
+    InvalidArgument,
+    Poisoned,
+    Closed,
+    Damaged,
+    Backend,
+}
+
+impl StoreError {
+    /// What went wrong, to branch on.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::CidMismatch { .. } => ErrorKind::CidMismatch,
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::UnsupportedHash { .. } => ErrorKind::UnsupportedHash,
+            Self::BlockTooLarge { .. } => ErrorKind::BlockTooLarge,
+            Self::MissingBlock { .. } => ErrorKind::MissingBlock,
+            Self::Malformed { .. } => ErrorKind::Malformed,
+            Self::HeadsMoved { .. } => ErrorKind::HeadsMoved,
+            Self::Locked { .. } => ErrorKind::Locked,
+            Self::NotAStore { .. } => ErrorKind::NotAStore,
+            Self::NeedsRecovery { .. } => ErrorKind::NeedsRecovery,
+            Self::UnsupportedFormat { .. } => ErrorKind::UnsupportedFormat,
+            Self::ReadOnly { .. } => ErrorKind::ReadOnly,
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::InvalidArgument { .. } => ErrorKind::InvalidArgument,
+            Self::Poisoned { .. } => ErrorKind::Poisoned,
+            Self::Closed { .. } => ErrorKind::Closed,
+            Self::Damaged { .. } => ErrorKind::Damaged,
+            Self::Backend { .. } => ErrorKind::Backend,
+        }
+    }
+
+    /// What became of the call: only a failure of the medium can leave it unknown.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Backend { outcome, .. } => *outcome,
+            _ => Outcome::NotApplied,
+        }
+    }
+
+    /// Whether the very same call may succeed later without anything being changed by the caller: the store was locked, or the
+    /// medium was only interrupted, and the call was not applied.
+    ///
+    /// `HeadsMoved` is not retryable in this sense: the caller must look at the new heads first.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Locked { .. } => true,
+            Self::Backend { outcome: Outcome::NotApplied, source, .. } => {
+                source.downcast_ref::<std::io::Error>().is_some_and(|e| {
+                    matches!(
+                        e.kind(),
+                        std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    )
+                })
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_kept_and_not_repeated() {
+        let error = StoreError::Backend {
+            backend: "test",
+            operation: "sync objects".into(),
+            outcome: Outcome::Unknown,
+            source: Cause::new(std::io::Error::other("the disk said no")),
+        };
+        assert_eq!(error.to_string(), "test store failed to sync objects");
+        let source = error.source().expect("a source");
+        assert_eq!(source.to_string(), "the disk said no");
+        assert!(source.downcast_ref::<std::io::Error>().is_some());
+        assert_eq!(error.clone().outcome(), Outcome::Unknown);
+    }
+
+    #[test]
+    fn errors_stay_small_enough_to_return_by_value() {
+        assert!(size_of::<StoreError>() <= 128, "{}", size_of::<StoreError>());
+    }
+}

@@ -1,0 +1,46 @@
+//! Contracts for a content-addressed block store with op heads: the layer under a versioned knowledge graph.
+//!
+//! A *block* is bytes named by a CID. The *op heads* are a small set of CIDs that says which operations are current. This crate
+//! defines what a backend promises ([`Blockstore`], [`OpHeadsStore`], [`Store`], [`SideTable`]), a reference that keeps every promise
+//! in memory ([`MemoryStore`]), and, behind feature `conformance`, the suite that proves a backend. It knows no database and no file system.
+//!
+//! - *For callers*: start at [`Store`] and [`WriteBatch`]; [`BlockstoreExt`] and [`Walk`] read graphs; [`Buffered`] turns many small puts
+//!   into one durable commit.
+//! - *For implementers*: write `get`, `put`, `delete` and `cids`; `heads`, `update` and `swap`; then one line of
+//!   `conformance_tests!`. The defaults are right and merely slower. `CONTRACT.md` is the contract on a page.
+
+mod batch;
+mod blockstore;
+// mod buffered;
+mod capabilities;
+mod check;
+//CONF
+// pub mod conformance;
+mod error;
+mod ext;
+mod forward;
+pub mod limits;
+mod links;
+mod memory;
+mod op_heads;
+mod pages;
+mod side_table;
+mod store;
+mod walk;
+
+pub use batch::{BatchParts, BatchPut, HeadChange, WriteBatch};
+pub use blockstore::{Blocks, Blockstore, CidIter, drain_checked};
+// pub use buffered::Buffered;
+pub use bytes::Bytes;
+pub use capabilities::{Capabilities, Durability, HeadsCapabilities};
+pub use check::{HashCheck, check_block, check_hash, check_read, check_size, cid_from_bytes, cid_of, is_checkable};
+pub use cid::{self, Cid};
+pub use error::{Cause, ErrorKind, Outcome, StoreError};
+pub use ext::{BlockstoreExt, MissingLink};
+pub use links::{DAG_CBOR, RAW, links};
+pub use memory::MemoryStore;
+pub use op_heads::OpHeadsStore;
+pub use pages::pages;
+pub use side_table::{KeyIter, SideTable, check_table_key, check_table_name, check_table_write};
+pub use store::Store;
+pub use walk::Walk;

@@ -1,0 +1,13 @@
+//! Every limit of the contract, in one place.
+
+/// Every backend takes blocks of at least this many bytes: 16 MiB.
+pub const BLOCK_BYTES_EVERY_BACKEND: u64 = 16 * 1024 * 1024;
+
+/// Longest name of a side table, in bytes. Names match `[a-z0-9_]{1,32}`.
+pub const TABLE_NAME_BYTES_MAX: usize = 32;
+
+/// Longest key in a side table, in bytes. Keys have at least one.
+pub const TABLE_KEY_BYTES_MAX: usize = 100;
+
+/// Largest value in a side table that every backend takes, in bytes: 16 MiB.
+pub const TABLE_VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;

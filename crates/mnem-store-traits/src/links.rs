@@ -1,0 +1,110 @@
+//! The links of a block: strict DAG-CBOR, read without building a tree.
+
+use std::fmt;
+
+use cid::Cid;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::{Cause, StoreError, cid_from_bytes};
+
+/// The multicodec of DAG-CBOR, the codec whose blocks have links.
+pub const DAG_CBOR: u64 = 0x71;
+
+/// The multicodec of plain bytes.
+pub const RAW: u64 = 0x55;
+
+/// The links of a block, in encoded order, repetitions kept. A block of any codec other than DAG-CBOR is a leaf and has none.
+///
+/// Decoding is strict: exactly one item, in canonical encoding, with nothing behind it, and nothing behind the CID inside a link. So this
+/// is also the check that a block is valid DAG-CBOR. Memory is bounded by the links found, not by the block's tree; nesting is limited to 128.
+///
+/// # Errors
+/// [`StoreError::Malformed`]: the block is DAG-CBOR by its CID and not by its bytes.
+pub fn links(cid: &Cid, data: &[u8]) -> Result<Vec<Cid>, StoreError> {
+    let mut found = Vec::new();
+    if cid.codec() != DAG_CBOR {
+        return Ok(found);
+    }
+    let mut decoder = serde_ipld_dagcbor::de::Deserializer::from_slice(data);
+    Collect(&mut found)
+        .deserialize(&mut decoder)
+        .and_then(|()| decoder.end())
+        .map_err(|e| StoreError::Malformed { cid: *cid, source: Cause::new(e.to_string()) })?;
+    Ok(found)
+}
+
+/// Visits one item of any type and adds the links below it.
+struct Collect<'a>(&'a mut Vec<Cid>);
+
+impl<'de> DeserializeSeed<'de> for Collect<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Collect<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a DAG-CBOR item")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i128<E>(self, _: i128) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bytes<E>(self, _: &[u8]) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Collect(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        while entries.next_key::<de::IgnoredAny>()?.is_some() {
+            entries.next_value_seed(Collect(self.0))?;
+        }
+        Ok(())
+    }
+
+    /// The decoder presents a link, and nothing else, as a newtype around the bytes of its CID.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let bytes = <serde_bytes::ByteBuf as de::Deserialize>::deserialize(deserializer)?;
+        let cid = cid_from_bytes(&bytes)
+            .map_err(|e| de::Error::custom(format_args!("a link does not hold exactly one CID: {e}")))?;
+        self.0.push(cid);
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! The contract for op heads: which operations are current.
+
+use std::fmt::Debug;
+
+use cid::Cid;
+
+use crate::{HeadsCapabilities, StoreError};
+
+/// A small set of CIDs that says which operations are current.
+///
+/// A head is a CID and nothing else: this trait does not ask whether its block exists. [`Store::commit`](crate::Store::commit) does.
+///
+/// # Contract
+/// - No reader ever sees an empty set once the first head is there. Law: `heads_are_never_empty_again`.
+/// - Concurrent updates lose no head that nobody superseded. Law: `concurrent_updates_lose_no_head`.
+/// - `Ok` means durable, unless [`heads_capabilities`](Self::heads_capabilities) says less. Law: `heads_survive_reopen`.
+/// - After a failed sync the handle refuses further writes with [`StoreError::Poisoned`]; reads go on.
+pub trait OpHeadsStore: Send + Sync + Debug {
+    /// The current heads: ascending by `Cid`'s `Ord` (version, codec, hash code, digest length and bytes), no duplicates.
+    ///
+    /// # Contract
+    /// - A new store has none. Law: `new_store_has_no_heads`.
+    /// - Sorted and free of duplicates. Law: `heads_are_sorted_and_unique`.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`], [`StoreError::Damaged`], [`StoreError::Closed`]. A set that cannot be read is never reported as empty.
+    fn heads(&self) -> Result<Vec<Cid>, StoreError>;
+
+    /// Adds `new` and removes what it supersedes: the heads become (heads − `supersedes`) ∪ {`new`}.
+    ///
+    /// # Contract
+    /// - `new` stays when it is named in `supersedes`. Law: `new_head_named_in_supersedes_stays`.
+    /// - Ids in `supersedes` that are no heads are ignored. Law: `unknown_superseded_ids_are_ignored`.
+    /// - A head that was superseded may come back. Law: `superseded_head_may_come_back`.
+    /// - Whole CIDs are compared: a head with the same digest under another codec is another head. Law: `heads_are_whole_cids`.
+    ///
+    /// # Errors
+    /// - [`StoreError::Backend`]: the change may or may not have been made, as [`StoreError::outcome`] says. Repeating it is safe.
+    /// - [`StoreError::Locked`]: another process held the lock for too long; nothing changed; a retry can help.
+    /// - [`StoreError::Poisoned`], [`StoreError::ReadOnly`], [`StoreError::Closed`]: nothing changed.
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError>;
+
+    /// Replaces the whole set by {`new`}, if it equals `expected`.
+    ///
+    /// `expected` is a set: order and repetition mean nothing. Empty means that there must be no head yet. `new` may be in it.
+    ///
+    /// # Contract
+    /// - Compared and replaced in one step: of two swaps from the same set one succeeds. Laws: `swap_replaces_expected_heads`,
+    ///   `swap_from_other_heads_is_refused`, `swap_of_empty_sets_the_first_head`, `concurrent_swaps_let_one_win`.
+    ///
+    /// # Errors
+    /// - [`StoreError::HeadsMoved`]: the heads are others; they are in the error and unchanged in the store.
+    /// - Otherwise as [`update`](Self::update).
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError>;
+
+    /// What this store promises beyond the minimum.
+    ///
+    /// # For implementers
+    /// The default claims the least. See [`HeadsCapabilities`].
+    fn heads_capabilities(&self) -> HeadsCapabilities {
+        HeadsCapabilities::WEAKEST
+    }
+}

@@ -1,0 +1,103 @@
+//! The contract for side tables: ordered bytes → bytes, for data that can be derived again.
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+
+use crate::{
+    StoreError,
+    limits::{TABLE_KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX, TABLE_VALUE_BYTES_MAX},
+};
+
+/// What [`SideTable::keys`] returns: keys in ascending byte order, or the error that ended the listing.
+pub type KeyIter<'a> = Box<dyn Iterator<Item = Result<Bytes, StoreError>> + Send + 'a>;
+
+/// An ordered map from bytes to bytes beside the blocks, for derived data such as indexes.
+///
+/// Keys have 1 to 100 bytes; values up to 16 MiB. A reader may see a [`write`](Self::write) of several keys half done where
+/// [`Capabilities::atomic_side_table_writes`](crate::Capabilities::atomic_side_table_writes) is not claimed: what must be whole is written
+/// so that its last key makes it real (the parts, then the manifest), and deleted so that the manifest goes first.
+///
+/// # Contract
+/// - A table has no existence apart from its keys: opening one writes nothing, and one that lost its last key is gone from
+///   [`Store::side_tables`](crate::Store::side_tables). Law: `side_table_exists_by_its_keys`.
+/// - Tables do not see each other's keys, nor blocks and heads. Law: `side_tables_are_separate`.
+/// - `Ok` means as durable as [`Capabilities::put_durability`](crate::Capabilities::put_durability). Law: `side_tables_survive_reopen`.
+pub trait SideTable: Send + Sync + Debug {
+    /// The value of a key, or `None` if the table does not hold it.
+    ///
+    /// # Contract
+    /// - What was written last, whole. Law: `side_table_returns_what_was_written`.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidArgument`] for a key outside the limits; [`StoreError::Backend`], [`StoreError::Damaged`], [`StoreError::Closed`].
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// Applies `puts` (key, value) in the order given, then `deletes`. Each key atomically; all of them where the capability says so.
+    ///
+    /// # Contract
+    /// - A key in both is gone afterwards; of a key put twice the last value stays; deleting what is absent is `Ok`.
+    ///   Law: `side_table_write_applies_puts_then_deletes`.
+    ///
+    /// # Errors
+    /// - [`StoreError::InvalidArgument`]: a key or value outside the limits; nothing was written.
+    /// - [`StoreError::Backend`]: some of the keys may have been applied, always the first ones of the order above.
+    fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError>;
+
+    /// The keys that begin with `prefix` (all for an empty one), ascending as bytes, streamed.
+    ///
+    /// # Contract
+    /// - Each key that is there during the whole iteration exactly once, in order; no writer is blocked.
+    ///   Law: `side_table_keys_are_sorted_and_filtered`.
+    ///
+    /// # Errors
+    /// An item is an error when the listing could not go on; it ends there.
+    fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError>;
+}
+
+/// Whether `name` may name a side table: `[a-z0-9_]{1,32}`.
+///
+/// # Errors
+/// [`StoreError::InvalidArgument`] if not.
+pub fn check_table_name(name: &str) -> Result<(), StoreError> {
+    let ok = (1..=TABLE_NAME_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if ok {
+        return Ok(());
+    }
+    Err(StoreError::InvalidArgument {
+        operation: "side_table",
+        reason: format!("a table's name has 1 to {TABLE_NAME_BYTES_MAX} of a-z, 0-9 and _, not {name:?}"),
+    })
+}
+
+/// Whether `key` may be a key in a side table: 1 to 100 bytes.
+///
+/// # Errors
+/// [`StoreError::InvalidArgument`] if not.
+pub fn check_table_key(operation: &'static str, key: &[u8]) -> Result<(), StoreError> {
+    if (1..=TABLE_KEY_BYTES_MAX).contains(&key.len()) {
+        return Ok(());
+    }
+    Err(StoreError::InvalidArgument {
+        operation,
+        reason: format!("a side table's key has 1 to {TABLE_KEY_BYTES_MAX} bytes, not {}", key.len()),
+    })
+}
+
+/// Whether a side table may take this write. For implementers of [`SideTable::write`].
+///
+/// # Errors
+/// [`StoreError::InvalidArgument`] for the first key or value outside the limits.
+pub fn check_table_write(puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+    for (key, value) in puts {
+        check_table_key("write", key)?;
+        if value.len() > TABLE_VALUE_BYTES_MAX {
+            return Err(StoreError::InvalidArgument {
+                operation: "write",
+                reason: format!("a side table's value has up to {TABLE_VALUE_BYTES_MAX} bytes, not {}", value.len()),
+            });
+        }
+    }
+    deletes.iter().try_for_each(|key| check_table_key("write", key))
+}

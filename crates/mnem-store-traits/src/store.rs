@@ -1,0 +1,114 @@
+//! The contract of a whole store: blocks, heads, and one durable step for both.
+
+use std::sync::Arc;
+
+use crate::{Blockstore, HeadChange, OpHeadsStore, SideTable, StoreError, WriteBatch, check};
+
+/// A block store and its op heads, as one.
+///
+/// `Arc<dyn Store>` coerces to `Arc<dyn Blockstore>` and to `Arc<dyn OpHeadsStore>`.
+pub trait Store: Blockstore + OpHeadsStore {
+    /// Stores the blocks of the batch, then makes its head change: never a head without its blocks.
+    ///
+    /// # Contract
+    /// - All checks come before anything is written: wrong or unsupported hashes, sizes. Law: `commit_keeps_nothing_of_a_bad_batch`.
+    /// - The blocks are durable before the head is, or both become so in one step ([`Capabilities::atomic_commit`](crate::Capabilities)).
+    ///   Laws: `commit_lands_blocks_and_head`, `commit_survives_reopen`.
+    /// - Blocks named by [`WriteBatch::require`] are there when the head is written, and durable then. An early look-up may only save work:
+    ///   presence is decided in the step that writes the head. Law: `commit_refuses_a_missing_requirement`.
+    /// - A head change lands also when every block of the batch is already there. Law: `commit_lands_the_head_when_blocks_are_present`.
+    /// - When the heads are not as a swap expects, they stay as they are; blocks of the batch may remain unless `atomic_commit` is claimed.
+    ///   Law: `commit_with_a_failed_swap_moves_no_head`.
+    ///
+    /// # Errors
+    /// - [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`], [`StoreError::BlockTooLarge`]: nothing was stored.
+    /// - [`StoreError::MissingBlock`]: a required block is absent; the heads are as they were.
+    /// - [`StoreError::HeadsMoved`]: a swap found other heads.
+    /// - [`StoreError::Backend`]: [`StoreError::outcome`] says whether the commit may be there after reopening.
+    ///
+    /// # For implementers
+    /// The default checks, calls `put_many`, then `update` or `swap`: right for every backend whose calls are durable one by one. Override
+    /// it where blocks and head fit into one transaction.
+    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        commit_in_steps(self, batch)
+    }
+
+    /// The side table of this name. Opening writes nothing.
+    ///
+    /// # Errors
+    /// - [`StoreError::InvalidArgument`]: the name does not match `[a-z0-9_]{1,32}`.
+    /// - [`StoreError::Unsupported`]: the backend has no side tables ([`Capabilities::side_tables`](crate::Capabilities)).
+    ///
+    /// # For implementers
+    /// The default is `Unsupported`.
+    fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
+        crate::side_table::check_table_name(name)?;
+        Err(StoreError::Unsupported { backend: "this store".into(), operation: "side_table".into() })
+    }
+
+    /// The names of the side tables that hold at least one key, ascending.
+    ///
+    /// # Errors
+    /// As [`Blockstore::get`].
+    ///
+    /// # For implementers
+    /// The default is none.
+    fn side_tables(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Closes the store and reports what dropping it would swallow. Later calls on any handle of it return [`StoreError::Closed`];
+    /// closing again is `Ok`.
+    ///
+    /// # Contract
+    /// - Waits for a write in progress and drops nothing that was acknowledged. Law: `closed_store_refuses_calls`.
+    ///
+    /// # Errors
+    /// - [`StoreError::Backend`]: the store could not be closed cleanly. It is closed all the same, and recovers when it is opened next.
+    ///
+    /// # For implementers
+    /// The default does nothing: right only where there is nothing to close and no later call can fail.
+    fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// The default of [`Store::commit`]: check everything, put the blocks, look for the required ones, change the heads.
+fn commit_in_steps<S: Store + ?Sized>(store: &S, batch: WriteBatch) -> Result<(), StoreError> {
+    let block_bytes_max = store.capabilities().block_bytes_max;
+    batch.check(block_bytes_max)?;
+    let parts = batch.into_parts();
+    let (trusted, checked): (Vec<_>, Vec<_>) = parts.puts.into_iter().partition(|put| put.trusted);
+    if !checked.is_empty() {
+        store.put_many(&mut checked.into_iter().map(|put| Ok((put.cid, put.data))))?;
+    }
+    for put in trusted {
+        store.put_trusted(&put.cid, put.data)?;
+    }
+    for cid in parts.required {
+        if !store.has(&cid)? {
+            return Err(StoreError::MissingBlock { cid, linked_from: None });
+        }
+    }
+    match parts.head {
+        None => Ok(()),
+        Some(HeadChange::Update { new, supersedes }) => store.update(&new, &supersedes),
+        Some(HeadChange::Swap { expected, new }) => store.swap(&expected, &new),
+    }
+}
+
+impl WriteBatch {
+    /// Checks every put that is not trusted, and the size of every put. For implementers of [`Store::commit`].
+    ///
+    /// # Errors
+    /// [`StoreError::BlockTooLarge`], [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`].
+    pub fn check(&self, block_bytes_max: u64) -> Result<(), StoreError> {
+        for put in self.puts() {
+            check::check_size(&put.cid, &put.data, block_bytes_max)?;
+            if !put.trusted {
+                check::check_block(&put.cid, &put.data)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! Reading a graph: depth-first, parents first, each block once.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{Blockstore, StoreError, links};
+
+/// The blocks reachable from a root, streamed: depth-first, a block before the blocks it links to, links in encoded order, each block once.
+///
+/// Each CID that is reached gives exactly one item. A block that is absent ([`StoreError::MissingBlock`], with the block that links to
+/// it), damaged, or not valid DAG-CBOR gives an error; the walk then goes on with the others when `next` is called again, so a caller who
+/// must not miss anything stops at the first error, and one who looks for faults collects them.
+///
+/// Memory: one CID for each block reached so far; never more than one block's bytes. No recursion: depth is bounded by memory only.
+/// Blocks are read as the walk gets to them, so a store that changes meanwhile is seen as it is then.
+///
+/// ```
+/// use mnem_store_traits::{Blockstore, Bytes, MemoryStore, RAW, Walk, cid_of};
+///
+/// let store = MemoryStore::new();
+/// let leaf = Bytes::from_static(b"leaf");
+/// let cid = cid_of(RAW, &leaf);
+/// store.put(&cid, leaf.clone())?;
+/// let walked: Vec<_> = Walk::new(&store, cid).collect::<Result<_, _>>()?;
+/// assert_eq!(walked, [(cid, leaf)]);
+/// # Ok::<(), mnem_store_traits::StoreError>(())
+/// ```
+pub struct Walk<S: Blockstore> {
+    store: S,
+    /// Blocks to visit, next one last. An entry whose turn is no longer the one in `reached` is out of date.
+    pending: Vec<Pending>,
+    /// Every CID reached: yielded, or pending at a turn.
+    reached: HashMap<Cid, Turn>,
+    /// Out-of-date entries in `pending`.
+    stale: usize,
+    turns: u64,
+}
+
+struct Pending {
+    cid: Cid,
+    linked_from: Option<Arc<Cid>>,
+    turn: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Yielded,
+    At(u64),
+}
+
+impl<S: Blockstore> Walk<S> {
+    /// Begins at `root`. `store` may be a store, a reference to one, a `&dyn` or an `Arc<dyn …>`.
+    pub fn new(store: S, root: Cid) -> Self {
+        Self::from_roots(store, [root])
+    }
+
+    /// Begins at several roots, in the order given: what an earlier root reaches is not yielded again for a later one.
+    pub fn from_roots(store: S, roots: impl IntoIterator<Item = Cid>) -> Self {
+        let mut walk = Self { store, pending: Vec::new(), reached: HashMap::new(), stale: 0, turns: 0 };
+        let roots: Vec<Cid> = roots.into_iter().collect();
+        walk.schedule(&roots, None);
+        walk
+    }
+
+    /// Puts `cids` in front of everything pending, keeping their order. One that was pending further back moves to the front, as a
+    /// depth-first order demands; one that was yielded stays so.
+    fn schedule(&mut self, cids: &[Cid], linked_from: Option<&Arc<Cid>>) {
+        for cid in cids.iter().rev() {
+            self.turns += 1;
+            match self.reached.entry(*cid) {
+                Entry::Occupied(entry) => match entry.into_mut() {
+                    Turn::Yielded => continue,
+                    Turn::At(turn) => {
+                        *turn = self.turns;
+                        self.stale += 1;
+                    }
+                },
+                Entry::Vacant(entry) => {
+                    entry.insert(Turn::At(self.turns));
+                }
+            }
+            self.pending.push(Pending { cid: *cid, linked_from: linked_from.cloned(), turn: self.turns });
+        }
+        // Each removal is paid for by the push that made an entry stale, so this costs constant time a link.
+        if self.stale > self.pending.len() / 2 {
+            let reached = &self.reached;
+            self.pending.retain(|p| matches!(reached.get(&p.cid), Some(turn) if *turn == Turn::At(p.turn)));
+            self.stale = 0;
+        }
+    }
+
+    fn visit(&mut self, pending: Pending) -> Result<(Cid, Bytes), StoreError> {
+        let Pending { cid, linked_from, .. } = pending;
+        let Some(data) = self.store.get(&cid)? else {
+            return Err(StoreError::MissingBlock { cid, linked_from: linked_from.map(|parent| Box::new(*parent)) });
+        };
+        let links = links(&cid, &data)?;
+        if !links.is_empty() {
+            self.schedule(&links, Some(&Arc::new(cid)));
+        }
+        Ok((cid, data))
+    }
+}
+
+impl<S: Blockstore> Iterator for Walk<S> {
+    type Item = Result<(Cid, Bytes), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let pending = self.pending.pop()?;
+            let Some(turn) = self.reached.get_mut(&pending.cid) else { continue };
+            if *turn == Turn::At(pending.turn) {
+                *turn = Turn::Yielded;
+                return Some(self.visit(pending));
+            }
+            self.stale = self.stale.saturating_sub(1);
+        }
+    }
+}
+
+impl<S: Blockstore> fmt::Debug for Walk<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Walk").field("reached", &self.reached.len()).field("pending", &self.pending.len()).finish()
+    }
+}
