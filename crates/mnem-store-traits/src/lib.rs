@@ -11,7 +11,7 @@
 
 mod batch;
 mod blockstore;
-// mod buffered;
+mod buffered;
 mod capabilities;
 mod check;
 //CONF
@@ -30,7 +30,7 @@ mod walk;
 
 pub use batch::{BatchParts, BatchPut, HeadChange, WriteBatch};
 pub use blockstore::{Blocks, Blockstore, CidIter, drain_checked};
-// pub use buffered::Buffered;
+pub use buffered::Buffered;
 pub use bytes::Bytes;
 pub use capabilities::{Capabilities, Durability, HeadsCapabilities};
 pub use check::{HashCheck, check_block, check_hash, check_read, check_size, cid_from_bytes, cid_of, is_checkable};

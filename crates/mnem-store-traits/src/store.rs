@@ -78,11 +78,13 @@ fn commit_in_steps<S: Store + ?Sized>(store: &S, batch: WriteBatch) -> Result<()
     let block_bytes_max = store.capabilities().block_bytes_max;
     batch.check(block_bytes_max)?;
     let parts = batch.into_parts();
-    let (trusted, checked): (Vec<_>, Vec<_>) = parts.puts.into_iter().partition(|put| put.trusted);
-    if !checked.is_empty() {
-        store.put_many(&mut checked.into_iter().map(|put| Ok((put.cid, put.data))))?;
+    // Whatever can be checked goes through the one batched call there is; only what nobody can check must go one by one.
+    let (checkable, uncheckable): (Vec<_>, Vec<_>) =
+        parts.puts.into_iter().partition(|put| check::is_checkable(&put.cid));
+    if !checkable.is_empty() {
+        store.put_many(&mut checkable.into_iter().map(|put| Ok((put.cid, put.data))))?;
     }
-    for put in trusted {
+    for put in uncheckable {
         store.put_trusted(&put.cid, put.data)?;
     }
     for cid in parts.required {

@@ -1,0 +1,338 @@
+//! Batch mode: many small puts, one durable commit.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{
+    Blocks, Blockstore, Capabilities, CidIter, Durability, HeadsCapabilities, OpHeadsStore, SideTable, Store,
+    StoreError, WriteBatch, check, drain_checked,
+};
+
+const BACKEND: &str = "buffered";
+
+/// What one staged name costs besides the block's bytes, roughly: its CID and its place in a map.
+const ENTRY_BYTES: usize = 160;
+
+/// A wrapper that gives a caller of the plain traits one durable transaction for each head change.
+///
+/// Puts are checked, then *staged* in memory and visible through this wrapper only. [`update`](OpHeadsStore::update) and
+/// [`swap`](OpHeadsStore::swap) land everything that is staged together with the head in one [`Store::commit`]. A put of a block that
+/// the store holds already is not staged; the commit [requires](WriteBatch::require) the block instead.
+///
+/// - [`flush`](Self::flush) lands without a head. A put that would take the staged bytes past the bound lands them, itself included, in one
+///   batch. [`Store::commit`] takes the staged blocks along.
+/// - When landing fails, staged blocks stay staged, so a failed `swap` loses nothing and the call can be repeated.
+/// - Dropping tries to land what is left; only `flush` and [`close`](Store::close) report an error.
+/// - Until they have landed, puts do not survive the wrapper: [`Capabilities::put_durability`] is [`Durability::None`].
+/// - `delete` removes staged blocks too. Side tables pass through and are not staged.
+///
+/// ```
+/// use mnem_store_traits::{Blockstore, BlockstoreExt, Buffered, Bytes, MemoryStore, OpHeadsStore, RAW};
+///
+/// let store = MemoryStore::new();
+/// let buffered = Buffered::new(store.clone());
+/// let op = buffered.put_as(RAW, Bytes::from_static(b"an operation"))?;
+/// assert!(buffered.has(&op)? && !store.has(&op)?);
+/// buffered.update(&op, &[])?;
+/// assert!(store.has(&op)?);
+/// # Ok::<(), mnem_store_traits::StoreError>(())
+/// ```
+#[derive(Debug)]
+pub struct Buffered<S: Store> {
+    inner: S,
+    staged_bytes_max: usize,
+    block_bytes_max: u64,
+    staged: RwLock<Staged>,
+    /// Held while staged blocks land, or are deleted: one landing at a time, and none that brings a deleted block back.
+    landing: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Staged {
+    blocks: HashMap<Cid, StagedBlock>,
+    /// Blocks whose put was skipped because the store held them.
+    required: HashSet<Cid>,
+    bytes: usize,
+    closed: bool,
+}
+
+#[derive(Clone, Debug)]
+struct StagedBlock {
+    data: Bytes,
+    /// The caller's word stands for the check.
+    trusted: bool,
+}
+
+impl Staged {
+    fn insert(&mut self, cid: Cid, block: StagedBlock) {
+        self.drop_requirement(&cid);
+        let cost = ENTRY_BYTES + block.data.len();
+        if let std::collections::hash_map::Entry::Vacant(entry) = self.blocks.entry(cid) {
+            entry.insert(block);
+            self.bytes += cost;
+        }
+    }
+
+    fn remove(&mut self, cid: &Cid) {
+        if let Some(block) = self.blocks.remove(cid) {
+            self.bytes -= ENTRY_BYTES + block.data.len();
+        }
+    }
+
+    fn require(&mut self, cid: Cid) {
+        if self.required.insert(cid) {
+            self.bytes += ENTRY_BYTES;
+        }
+    }
+
+    fn drop_requirement(&mut self, cid: &Cid) {
+        if self.required.remove(cid) {
+            self.bytes -= ENTRY_BYTES;
+        }
+    }
+}
+
+impl<S: Store> Buffered<S> {
+    /// The bound of [`new`](Self::new): 64 MiB.
+    pub const STAGED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+    /// Wraps `store`, staging up to [`STAGED_BYTES_MAX`](Self::STAGED_BYTES_MAX).
+    pub fn new(store: S) -> Self {
+        Self::with_bound(store, Self::STAGED_BYTES_MAX)
+    }
+
+    /// Wraps `store`, staging up to `staged_bytes_max` bytes. 0 lands every put by itself.
+    pub fn with_bound(store: S, staged_bytes_max: usize) -> Self {
+        let block_bytes_max = store.capabilities().block_bytes_max;
+        Self { inner: store, staged_bytes_max, block_bytes_max, staged: RwLock::default(), landing: Mutex::new(()) }
+    }
+
+    /// The store below, which does not see what is staged.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// Bytes held in memory for staged puts, with an estimate of what their names cost.
+    pub fn staged_bytes(&self) -> usize {
+        self.staged.read().unwrap_or_else(|e| e.into_inner()).bytes
+    }
+
+    /// Lands every staged block, durable when it returns `Ok`, without a head.
+    ///
+    /// # Errors
+    /// As [`Store::commit`] of the store below. What did not land stays staged.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.land(WriteBatch::new(), "flush")
+    }
+
+    // Every change of `Staged` is complete before anything can panic, so a poisoned lock is read through.
+    fn read(&self, operation: &'static str) -> Result<RwLockReadGuard<'_, Staged>, StoreError> {
+        let staged = self.staged.read().unwrap_or_else(|e| e.into_inner());
+        if staged.closed { Err(StoreError::Closed { backend: BACKEND, operation }) } else { Ok(staged) }
+    }
+
+    fn write(&self, operation: &'static str) -> Result<RwLockWriteGuard<'_, Staged>, StoreError> {
+        let staged = self.staged.write().unwrap_or_else(|e| e.into_inner());
+        if staged.closed { Err(StoreError::Closed { backend: BACKEND, operation }) } else { Ok(staged) }
+    }
+
+    fn lock_landing(&self) -> MutexGuard<'_, ()> {
+        self.landing.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn staged_block(&self, cid: &Cid, operation: &'static str) -> Result<Option<StagedBlock>, StoreError> {
+        Ok(self.read(operation)?.blocks.get(cid).cloned())
+    }
+
+    /// The verified bytes of a staged block. Those that were checked when they came in cannot have changed in memory.
+    fn staged_data(&self, cid: &Cid, operation: &'static str) -> Result<Option<Bytes>, StoreError> {
+        let Some(block) = self.staged_block(cid, operation)? else { return Ok(None) };
+        if block.trusted {
+            check::check_read(BACKEND, cid, &block.data)?;
+        }
+        Ok(Some(block.data))
+    }
+
+    /// Stages blocks that passed their checks, all of them or, if they do not fit, none: then they land with the others.
+    fn stage(&self, blocks: Vec<(Cid, StagedBlock)>, operation: &'static str) -> Result<(), StoreError> {
+        let mut absent = Vec::with_capacity(blocks.len());
+        let mut present = Vec::new();
+        for (cid, block) in blocks {
+            if self.staged_block(&cid, operation)?.is_some() {
+                continue;
+            }
+            if self.inner.has(&cid)? { present.push(cid) } else { absent.push((cid, block)) }
+        }
+        let cost: usize = absent.iter().map(|(_, block)| ENTRY_BYTES + block.data.len()).sum();
+        {
+            let mut staged = self.write(operation)?;
+            if staged.bytes + cost + present.len() * ENTRY_BYTES <= self.staged_bytes_max {
+                present.into_iter().for_each(|cid| staged.require(cid));
+                absent.into_iter().for_each(|(cid, block)| staged.insert(cid, block));
+                return Ok(());
+            }
+        }
+        let batch = absent.into_iter().fold(WriteBatch::new(), |b, (cid, block)| b.put_trusted(cid, block.data));
+        self.land(present.into_iter().fold(batch, WriteBatch::require), operation)
+    }
+
+    /// Commits everything staged together with `batch`. What is staged stays visible throughout, and stays staged on failure.
+    fn land(&self, mut batch: WriteBatch, operation: &'static str) -> Result<(), StoreError> {
+        let _one_at_a_time = self.lock_landing();
+        let (landing, required) = {
+            let staged = self.read(operation)?;
+            let blocks: Vec<_> = staged.blocks.iter().map(|(cid, block)| (*cid, block.data.clone())).collect();
+            (blocks, staged.required.iter().copied().collect::<Vec<_>>())
+        };
+        let mut landed = Vec::with_capacity(landing.len());
+        for (cid, data) in landing {
+            landed.push(cid);
+            batch = batch.put_trusted(cid, data);
+        }
+        batch = required.iter().copied().fold(batch, WriteBatch::require);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.inner.commit(batch)?;
+        let mut staged = self.staged.write().unwrap_or_else(|e| e.into_inner());
+        landed.iter().for_each(|cid| staged.remove(cid));
+        required.iter().for_each(|cid| staged.drop_requirement(cid));
+        Ok(())
+    }
+}
+
+impl<S: Store> Blockstore for Buffered<S> {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        match self.staged_data(cid, "get")? {
+            Some(data) => Ok(Some(data)),
+            None => self.inner.get(cid),
+        }
+    }
+
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        check::check_size(cid, &data, self.block_bytes_max)?;
+        check::check_block(cid, &data)?;
+        self.stage(vec![(*cid, StagedBlock { data, trusted: false })], "put")
+    }
+
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        let _no_landing = self.lock_landing();
+        {
+            let mut staged = self.write("delete")?;
+            staged.remove(cid);
+            staged.drop_requirement(cid);
+        }
+        self.inner.delete(cid)
+    }
+
+    /// Staged blocks first, then those of the store below. The names of the staged blocks are held for the length of the listing.
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        let staged: HashSet<Cid> = self.read("list blocks")?.blocks.keys().copied().collect();
+        let first: Vec<Cid> = staged.iter().copied().collect();
+        let below = self.inner.cids()?;
+        // A block that lands during the listing is in both; it was yielded as staged.
+        let rest = below.filter(move |item| !matches!(item, Ok(cid) if staged.contains(cid)));
+        Ok(Box::new(first.into_iter().map(Ok).chain(rest)))
+    }
+
+    fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
+        Ok(self.staged_block(cid, "has")?.is_some() || self.inner.has(cid)?)
+    }
+
+    fn size(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
+        match self.staged_block(cid, "size")? {
+            Some(block) => Ok(Some(block.data.len() as u64)),
+            None => self.inner.size(cid),
+        }
+    }
+
+    fn with_block(&self, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        match self.staged_data(cid, "with_block")? {
+            Some(data) => {
+                f(&data);
+                Ok(true)
+            }
+            None => self.inner.with_block(cid, f),
+        }
+    }
+
+    fn put_trusted(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        check::check_size(cid, &data, self.block_bytes_max)?;
+        self.stage(vec![(*cid, StagedBlock { data, trusted: true })], "put_trusted")
+    }
+
+    fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
+        let drained = drain_checked(blocks, self.block_bytes_max)?;
+        let blocks = drained.into_iter().map(|(cid, data)| (cid, StagedBlock { data, trusted: false }));
+        self.stage(blocks.collect(), "put_many")
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let inner = self.inner.capabilities();
+        // Whole calls are staged, and everything staged lands in one commit.
+        let atomic = inner.atomic_commit;
+        inner.with_put_durability(Durability::None).with_atomic_put_many(atomic)
+    }
+}
+
+impl<S: Store> OpHeadsStore for Buffered<S> {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        drop(self.read("read heads")?);
+        self.inner.heads()
+    }
+
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        self.land(WriteBatch::new().update(*new, supersedes.iter().copied()), "update")
+    }
+
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.land(WriteBatch::new().swap(expected.iter().copied(), *new), "swap")
+    }
+
+    fn heads_capabilities(&self) -> HeadsCapabilities {
+        self.inner.heads_capabilities()
+    }
+}
+
+impl<S: Store> Store for Buffered<S> {
+    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        self.land(batch, "commit")
+    }
+
+    fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
+        self.inner.side_table(name)
+    }
+
+    fn side_tables(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.side_tables()
+    }
+
+    /// Lands what is staged, then closes the store below, which happens also when landing fails: call [`Buffered::flush`] first to be
+    /// able to try again.
+    fn close(&self) -> Result<(), StoreError> {
+        if self.staged.read().unwrap_or_else(|e| e.into_inner()).closed {
+            return Ok(());
+        }
+        let landed = self.flush();
+        self.staged.write().unwrap_or_else(|e| e.into_inner()).closed = true;
+        let closed = self.inner.close();
+        landed.and(closed)
+    }
+}
+
+impl<S: Store> Drop for Buffered<S> {
+    fn drop(&mut self) {
+        let staged = self.staged.get_mut().unwrap_or_else(|e| e.into_inner());
+        if staged.closed || staged.blocks.is_empty() {
+            return;
+        }
+        if let Err(error) = self.flush() {
+            tracing::warn!(%error, "staged blocks were lost: they could not be written when the buffered store was dropped");
+        }
+    }
+}
