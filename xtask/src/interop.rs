@@ -1,0 +1,108 @@
+//! Archives written here, read by other people's readers that check hashes; archives written there, read here. Opt-in: it installs
+//! packages from npm and PyPI into a temporary folder.
+
+use std::{collections::BTreeSet, path::Path};
+
+use anyhow::{Result, ensure};
+use xshell::{Shell, cmd};
+
+const BLOCKS: usize = 4077;
+
+/// Counts the blocks of a CARv1 and hashes each, with a reader that is not ours.
+const CARBOX: &str = "\
+import sys, hashlib, carbox
+roots, blocks = carbox.read_car(open(sys.argv[1], 'rb').read(), validate=True)
+print(len(list(blocks)))
+";
+
+/// Takes the Bluesky commit that carbox ships, and writes it out as an archive with carbox's own writer.
+const CARBOX_FIXTURE: &str = "\
+import sys, base64, pathlib, carbox
+from carbox.car import write_car
+from carbox.message import read_event_pair
+raw = (pathlib.Path(carbox.__file__).parent / 'fixtures' / 'donkeyballs.b64').read_text()
+_, event = read_event_pair(base64.b64decode(raw))
+roots, blocks = carbox.read_car(event['blocks'], validate=True)
+open(sys.argv[1], 'wb').write(write_car(roots, blocks))
+print(len(blocks))
+";
+
+/// Runs the exchange; prints what was seen.
+pub(crate) fn run() -> Result<()> {
+    let sh = crate::shell()?;
+    cmd!(sh, "cargo build --locked --release --bin mnem-store").run()?;
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
+    let tool = sh.current_dir().join(target).join("release/mnem-store");
+    let data = sh.current_dir().join("docs/data/wordnet-animals.car");
+    let folder = sh.create_temp_dir()?;
+    let dir = folder.path();
+    let store = dir.join("animals.redb");
+    let archive = dir.join("out.car");
+    cmd!(sh, "{tool} import {data} --heads --store {store}").run()?;
+    cmd!(sh, "{tool} export {archive} --store {store}").run()?;
+    ipfs_car(&sh, dir, &tool, &archive)?;
+    carbox(&sh, dir, &tool, &archive)?;
+    Ok(())
+}
+
+fn ipfs_car(sh: &Shell, dir: &Path, tool: &Path, archive: &Path) -> Result<()> {
+    let _inside = sh.push_dir(dir);
+    cmd!(sh, "npm install --silent --ignore-scripts --no-save --prefix . ipfs-car@3.1.0").run()?;
+    let ipfs_car = "node_modules/.bin/ipfs-car";
+    let listed = cmd!(sh, "{ipfs_car} blocks {archive}").quiet().read()?.lines().count();
+    ensure!(listed == BLOCKS, "ipfs-car lists {listed} blocks of ours, not {BLOCKS}");
+    println!("ipfs-car 3.1.0 reads ours: {listed} blocks, hashes checked");
+
+    let mut damaged = sh.read_binary_file(archive)?;
+    if let Some(last) = damaged.last_mut() {
+        *last ^= 1;
+    }
+    sh.write_file("damaged.car", &damaged)?;
+    let refused = cmd!(sh, "{ipfs_car} blocks damaged.car").quiet().ignore_status().ignore_stdout().output()?;
+    ensure!(!refused.status.success(), "ipfs-car accepts a damaged archive, so its reading of ours proves nothing");
+    println!("ipfs-car 3.1.0 refuses a copy with one bit changed");
+
+    sh.write_file("text.bin", vec![b'x'; 3_000_000])?;
+    cmd!(sh, "{ipfs_car} pack text.bin --output theirs.car").quiet().ignore_stdout().run()?;
+    let theirs = cmd!(sh, "{ipfs_car} blocks theirs.car").quiet().read()?.lines().count();
+    cmd!(sh, "{tool} import theirs.car --heads --store theirs.redb").run()?;
+    let ours = cmd!(sh, "{tool} ls --store theirs.redb").quiet().read()?.lines().count();
+    ensure!(theirs == ours, "we read {ours} of the {theirs} blocks that ipfs-car wrote");
+    println!("we read what ipfs-car packs: {ours} blocks");
+    fixtures(sh, tool, ipfs_car)
+}
+
+/// The archives inside the npm package itself: several roots, none, and one that is not among the blocks.
+fn fixtures(sh: &Shell, tool: &Path, ipfs_car: &str) -> Result<()> {
+    for archive in sh.read_dir("node_modules/ipfs-car/test/fixtures")? {
+        if archive.extension().is_none_or(|extension| extension != "car") {
+            continue;
+        }
+        let store = "fixture.redb";
+        sh.remove_path(store)?;
+        let listed = cmd!(sh, "{ipfs_car} blocks {archive}").quiet().read()?;
+        let theirs: BTreeSet<&str> = listed.lines().collect();
+        cmd!(sh, "{tool} import {archive} --store {store}").quiet().ignore_stderr().run()?;
+        let listed = cmd!(sh, "{tool} ls --store {store}").quiet().read()?;
+        let ours: BTreeSet<&str> = listed.lines().collect();
+        ensure!(theirs == ours, "{}: we read other blocks than ipfs-car", archive.display());
+        println!("we read {}: the same {} blocks", archive.file_name().unwrap_or_default().display(), ours.len());
+    }
+    Ok(())
+}
+
+fn carbox(sh: &Shell, dir: &Path, tool: &Path, archive: &Path) -> Result<()> {
+    let _inside = sh.push_dir(dir);
+    cmd!(sh, "python3 -m pip install --quiet --disable-pip-version-check --target python carbox==0.3").run()?;
+    let _path = sh.push_env("PYTHONPATH", dir.join("python"));
+    let count = cmd!(sh, "python3 -c {CARBOX} {archive}").quiet().read()?;
+    ensure!(count == BLOCKS.to_string(), "carbox reads {count} blocks of ours, not {BLOCKS}");
+    println!("carbox 0.3 reads ours: {count} blocks, hashes checked");
+
+    let blocks = cmd!(sh, "python3 -c {CARBOX_FIXTURE} theirs.car").quiet().read()?;
+    cmd!(sh, "{tool} import theirs.car --heads --store carbox.redb").run()?;
+    let ours = cmd!(sh, "{tool} ls --store carbox.redb").quiet().read()?.lines().count();
+    ensure!(blocks == ours.to_string(), "we read {ours} of the {blocks} blocks that carbox wrote");
+    println!("we read carbox's archive of a Bluesky commit: {ours} blocks");
+    Ok(())
+}
