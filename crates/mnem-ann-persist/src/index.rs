@@ -1,0 +1,181 @@
+//! The index and what makes one valid.
+
+use mnem_store_traits::Cid;
+
+use crate::NodeId;
+
+/// How the distance of two vectors was turned into a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum DistanceMetric {
+    /// The dot product of vectors of length one.
+    Cosine = 1,
+    /// 1 / (1 + Euclidean distance).
+    L2 = 2,
+    /// The dot product.
+    Dot = 3,
+}
+
+impl DistanceMetric {
+    /// The byte that stands for the metric in an index's CID.
+    pub const fn tag(self) -> u8 {
+        self as u8
+    }
+
+    /// The metric's name, as rows spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cosine => "Cosine",
+            Self::L2 => "L2",
+            Self::Dot => "Dot",
+        }
+    }
+
+    /// The metric of this name, if there is one.
+    pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
+        [Self::Cosine, Self::L2, Self::Dot].into_iter().find(|metric| metric.name().as_bytes() == name)
+    }
+}
+
+/// One directed edge: `dst` is among the nearest neighbours of `src`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KnnEdge {
+    /// The node whose neighbour it is.
+    pub src: NodeId,
+    /// The neighbour.
+    pub dst: NodeId,
+    /// How close they are: higher is closer.
+    pub weight: f32,
+}
+
+/// The nearest neighbours of every node of one graph.
+///
+/// Always valid: edges ascend by (`src`, `dst`) without repetition, none leads to its own source, every weight is finite, and no source
+/// has more than `k`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnnEdgeIndex {
+    root_cid: Cid,
+    k: u32,
+    metric: DistanceMetric,
+    edges: Vec<KnnEdge>,
+}
+
+/// Why edges make no [`KnnEdgeIndex`]. The first fault, in the order of the edges.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// An edge comes after one that it should precede.
+    #[error("edge {position} ({src} to {dst}) is out of order: edges ascend by source, then destination")]
+    Unsorted {
+        /// Which edge, counted from 0.
+        position: usize,
+        /// Its source.
+        src: NodeId,
+        /// Its destination.
+        dst: NodeId,
+    },
+    /// Two edges have the same source and destination.
+    #[error("edge {position} repeats the one before it ({src} to {dst})")]
+    Duplicate {
+        /// Which edge, counted from 0.
+        position: usize,
+        /// The source of both.
+        src: NodeId,
+        /// The destination of both.
+        dst: NodeId,
+    },
+    /// An edge leads from a node to itself.
+    #[error("edge {position} leads from {node} to itself")]
+    SelfLoop {
+        /// Which edge, counted from 0.
+        position: usize,
+        /// The node.
+        node: NodeId,
+    },
+    /// A weight is infinite or not a number.
+    #[error("edge {position} ({src} to {dst}) has a weight that is not finite")]
+    NotFinite {
+        /// Which edge, counted from 0.
+        position: usize,
+        /// Its source.
+        src: NodeId,
+        /// Its destination.
+        dst: NodeId,
+    },
+    /// A source has more neighbours than the index is for.
+    #[error("node {src} has more than {k} neighbours (edge {position})")]
+    TooManyNeighbours {
+        /// The first edge above the limit, counted from 0.
+        position: usize,
+        /// The node.
+        src: NodeId,
+        /// The limit.
+        k: u32,
+    },
+}
+
+impl KnnEdgeIndex {
+    /// An index of these edges, which must be valid already: nothing is sorted or dropped.
+    ///
+    /// # Errors
+    /// [`IndexError`]: the first fault found.
+    pub fn new(root_cid: Cid, k: u32, metric: DistanceMetric, edges: Vec<KnnEdge>) -> Result<Self, IndexError> {
+        check(k, &edges)?;
+        Ok(Self { root_cid, k, metric, edges })
+    }
+
+    /// An index without edges.
+    pub fn empty(root_cid: Cid, k: u32, metric: DistanceMetric) -> Self {
+        Self { root_cid, k, metric, edges: Vec::new() }
+    }
+
+    /// The root that the vectors came from.
+    pub fn root_cid(&self) -> &Cid {
+        &self.root_cid
+    }
+
+    /// How many neighbours a node has at most.
+    pub fn k(&self) -> u32 {
+        self.k
+    }
+
+    /// How weights were computed.
+    pub fn metric(&self) -> DistanceMetric {
+        self.metric
+    }
+
+    /// All edges, ascending by (`src`, `dst`).
+    pub fn edges(&self) -> &[KnnEdge] {
+        &self.edges
+    }
+
+    /// The edges, taken out.
+    pub fn into_edges(self) -> Vec<KnnEdge> {
+        self.edges
+    }
+}
+
+fn check(k: u32, edges: &[KnnEdge]) -> Result<(), IndexError> {
+    let mut previous: Option<(NodeId, NodeId)> = None;
+    let mut of_source: u32 = 0;
+    for (position, &KnnEdge { src, dst, weight }) in edges.iter().enumerate() {
+        match previous {
+            Some(before) if before == (src, dst) => return Err(IndexError::Duplicate { position, src, dst }),
+            Some(before) if before > (src, dst) => return Err(IndexError::Unsorted { position, src, dst }),
+            Some((source, _)) if source == src => {}
+            _ => of_source = 0,
+        }
+        if src == dst {
+            return Err(IndexError::SelfLoop { position, node: src });
+        }
+        if !weight.is_finite() {
+            return Err(IndexError::NotFinite { position, src, dst });
+        }
+        if of_source >= k {
+            return Err(IndexError::TooManyNeighbours { position, src, k });
+        }
+        of_source += 1;
+        previous = Some((src, dst));
+    }
+    Ok(())
+}
