@@ -14,8 +14,8 @@ mod blockstore;
 mod buffered;
 mod capabilities;
 mod check;
-//CONF
-// pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod ext;
 mod forward;

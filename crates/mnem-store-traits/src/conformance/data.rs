@@ -1,0 +1,153 @@
+//! Blocks and CIDs for laws: the same in every run.
+
+use std::fmt;
+
+use bytes::Bytes;
+use cid::{Cid, multihash::Multihash};
+
+use crate::{DAG_CBOR, RAW, cid_of};
+
+pub(crate) const IDENTITY: u64 = 0x00;
+pub(crate) const SHA2_256: u64 = 0x12;
+/// A hash function that this crate does not compute.
+pub(crate) const SHA2_512: u64 = 0x13;
+pub(crate) const BLAKE3: u64 = 0x1e;
+
+/// Sizes at which formats, pages and buffers change their mind.
+pub(crate) const SIZES: [usize; 13] = [0, 1, 63, 64, 127, 128, 255, 256, 4095, 4096, 65_535, 65_536, 1024 * 1024];
+
+/// A block, not stored yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) cid: Cid,
+    pub(crate) data: Bytes,
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} bytes)", self.cid, self.data.len())
+    }
+}
+
+/// These bytes as a raw block with sha2-256.
+pub(crate) fn raw(data: impl Into<Bytes>) -> Block {
+    let data = data.into();
+    Block { cid: cid_of(RAW, &data), data }
+}
+
+/// A raw block with this text.
+pub(crate) fn block(text: &str) -> Block {
+    raw(text.to_owned())
+}
+
+/// `n` small blocks, different from those of any other `prefix`.
+pub(crate) fn blocks(prefix: &str, n: usize) -> Vec<Block> {
+    (0..n).map(|i| block(&format!("{prefix} {i}"))).collect()
+}
+
+/// A raw block of this size with bytes that do not compress.
+pub(crate) fn sized(len: usize) -> Block {
+    let mut state = len as u64;
+    let mut data = Vec::with_capacity(len + 8);
+    while data.len() < len {
+        // One step of splitmix64.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = state;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        data.extend_from_slice(&(word ^ (word >> 31)).to_le_bytes());
+    }
+    data.truncate(len);
+    raw(data)
+}
+
+/// A CIDv1 with any hash code and digest.
+pub(crate) fn cid_v1(codec: u64, code: u64, digest: &[u8]) -> Cid {
+    Cid::new_v1(codec, multihash(code, digest))
+}
+
+/// A CIDv1 with blake3.
+pub(crate) fn blake3_cid(codec: u64, data: &[u8]) -> Cid {
+    cid_v1(codec, BLAKE3, blake3::hash(data).as_bytes())
+}
+
+/// A CIDv1 whose digest is the bytes themselves: at most 64.
+pub(crate) fn identity_cid(codec: u64, data: &[u8]) -> Cid {
+    cid_v1(codec, IDENTITY, data)
+}
+
+/// A block named by its own bytes: at most 64.
+pub(crate) fn identity_block(data: impl Into<Bytes>) -> Block {
+    let data = data.into();
+    Block { cid: identity_cid(RAW, &data), data }
+}
+
+/// A CIDv0, which is always DAG-PB with sha2-256.
+pub(crate) fn v0_cid(data: &[u8]) -> Cid {
+    Cid::new_v0(*cid_of(RAW, data).hash()).expect("a sha2-256 digest of 32 bytes makes a CIDv0")
+}
+
+/// A CID with a hash function that this crate does not compute; `fill` repeated is the digest.
+pub(crate) fn unknown_hash_cid(fill: u8) -> Cid {
+    cid_v1(RAW, SHA2_512, &[fill; 64])
+}
+
+/// A CID of a head: heads need no block.
+pub(crate) fn head(name: &str) -> Cid {
+    cid_of(DAG_CBOR, name.as_bytes())
+}
+
+/// `n` heads, different from those of any other `prefix`.
+pub(crate) fn heads(prefix: &str, n: usize) -> Vec<Cid> {
+    (0..n).map(|i| head(&format!("{prefix} {i}"))).collect()
+}
+
+/// A DAG-CBOR block: a list of a text and links.
+pub(crate) fn node(label: &str, links: &[Cid]) -> Block {
+    let mut data = Vec::new();
+    cbor_head(&mut data, 4, links.len() + 1);
+    cbor_text(&mut data, label);
+    links.iter().for_each(|cid| cbor_link(&mut data, cid));
+    dag_cbor(data)
+}
+
+/// These bytes as a block that says it is DAG-CBOR.
+pub(crate) fn dag_cbor(data: Vec<u8>) -> Block {
+    Block { cid: cid_of(DAG_CBOR, &data), data: data.into() }
+}
+
+/// The head of a CBOR item: its major type and its length or value.
+pub(crate) fn cbor_head(out: &mut Vec<u8>, major: u8, value: usize) {
+    let major = major << 5;
+    match value {
+        0..=23 => out.push(major | value as u8),
+        24..=0xff => out.extend([major | 24, value as u8]),
+        0x100..=0xffff => {
+            out.push(major | 25);
+            out.extend((value as u16).to_be_bytes());
+        }
+        _ => {
+            out.push(major | 26);
+            out.extend((value as u32).to_be_bytes());
+        }
+    }
+}
+
+/// A CBOR text.
+pub(crate) fn cbor_text(out: &mut Vec<u8>, text: &str) {
+    cbor_head(out, 3, text.len());
+    out.extend(text.as_bytes());
+}
+
+/// A DAG-CBOR link.
+pub(crate) fn cbor_link(out: &mut Vec<u8>, cid: &Cid) {
+    let bytes = cid.to_bytes();
+    cbor_head(out, 6, 42);
+    cbor_head(out, 2, bytes.len() + 1);
+    out.push(0);
+    out.extend(bytes);
+}
+
+fn multihash(code: u64, digest: &[u8]) -> Multihash<64> {
+    Multihash::wrap(code, digest).expect("laws use digests of at most 64 bytes")
+}

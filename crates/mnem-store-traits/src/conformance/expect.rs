@@ -1,0 +1,152 @@
+//! Comparing what was seen with what was promised.
+
+use std::fmt::Display;
+
+use bytes::Bytes;
+use cid::Cid;
+
+use super::{
+    Failure,
+    data::Block,
+    show::{Show, examples},
+};
+use crate::{Blockstore, ErrorKind, OpHeadsStore, StoreError};
+
+/// A step of a law and what came of it.
+pub(crate) struct Seen<D, T> {
+    did: D,
+    saw: Result<T, StoreError>,
+}
+
+/// Begins a comparison: `saw("get(absent)", store.get(&cid)).is(None)?`.
+pub(crate) fn saw<D: Display, T>(did: D, saw: Result<T, StoreError>) -> Seen<D, T> {
+    Seen { did, saw }
+}
+
+impl<D: Display, T> Seen<D, T> {
+    /// The value, if the call succeeded.
+    pub(crate) fn ok(self) -> Result<T, Failure> {
+        self.saw.map_err(|error| Failure::new(self.did, "Ok", Err::<(), _>(error).show()))
+    }
+
+    /// The error, if the call failed with one of this kind.
+    pub(crate) fn refused(self, kind: ErrorKind) -> Result<StoreError, Failure> {
+        let expected = format_args!("Err({kind:?})");
+        match self.saw {
+            Err(error) if error.kind() == kind => Ok(error),
+            Err(error) => Err(Failure::new(self.did, expected, Err::<(), _>(error).show())),
+            Ok(_) => Err(Failure::new(self.did, expected, "Ok: the call was accepted")),
+        }
+    }
+}
+
+impl<D: Display, T: Show + PartialEq> Seen<D, T> {
+    /// Success with exactly this value.
+    pub(crate) fn is(self, expected: T) -> Result<(), Failure> {
+        match self.saw {
+            Ok(value) if value == expected => Ok(()),
+            other => Err(Failure::new(self.did, Ok::<_, StoreError>(expected).show(), other.show())),
+        }
+    }
+}
+
+/// A value that is not the result of a call.
+pub(crate) fn same<T: Show + PartialEq>(did: impl Display, saw: T, expected: T) -> Result<(), Failure> {
+    if saw == expected { Ok(()) } else { Err(Failure::new(did, expected.show(), saw.show())) }
+}
+
+/// A fact that is neither.
+pub(crate) fn ensure(
+    fact: bool,
+    did: impl Display,
+    expected: impl Display,
+    saw: impl Display,
+) -> Result<(), Failure> {
+    if fact { Ok(()) } else { Err(Failure::new(did, expected, saw)) }
+}
+
+/// Puts a block that must be taken.
+pub(crate) fn put(store: &dyn Blockstore, block: &Block) -> Result<(), Failure> {
+    saw(format_args!("put of {block}"), store.put(&block.cid, block.data.clone())).ok()
+}
+
+/// Puts blocks that must be taken, in one batch.
+pub(crate) fn put_many(store: &dyn Blockstore, blocks: &[Block]) -> Result<(), Failure> {
+    let mut batch = blocks.iter().map(|block| Ok((block.cid, block.data.clone())));
+    saw(format_args!("put_many of {} blocks", blocks.len()), store.put_many(&mut batch)).ok()
+}
+
+/// Whether every look-up finds the block and its bytes.
+pub(crate) fn holds(store: &dyn Blockstore, block: &Block, when: &str) -> Result<(), Failure> {
+    let Block { cid, data } = block;
+    saw(format_args!("get({cid}) {when}"), store.get(cid)).is(Some(data.clone()))?;
+    saw(format_args!("has({cid}) {when}"), store.has(cid)).is(true)?;
+    saw(format_args!("size({cid}) {when}"), store.size(cid)).is(Some(data.len() as u64))?;
+    saw(format_args!("with_block({cid}) {when}"), lent(store, cid)).is(Some(data.clone()))
+}
+
+/// Whether no look-up finds the block.
+pub(crate) fn lacks(store: &dyn Blockstore, cid: &Cid, when: &str) -> Result<(), Failure> {
+    saw(format_args!("get({cid}) {when}"), store.get(cid)).is(None)?;
+    saw(format_args!("has({cid}) {when}"), store.has(cid)).is(false)?;
+    saw(format_args!("size({cid}) {when}"), store.size(cid)).is(None)?;
+    saw(format_args!("with_block({cid}) {when}"), lent(store, cid)).is(None)
+}
+
+fn lent(store: &dyn Blockstore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+    let mut calls = Vec::new();
+    let found = store.with_block(cid, &mut |data| calls.push(Bytes::copy_from_slice(data)))?;
+    // A callback that ran although nothing was found, or not exactly once, shows as bytes that cannot be right.
+    Ok(match (found, calls.len()) {
+        (false, 0) => None,
+        (true, 1) => calls.pop(),
+        (found, n) => Some(Bytes::from(format!("returned {found} after {n} calls of the callback"))),
+    })
+}
+
+/// Whether the store lists exactly these blocks, each once.
+pub(crate) fn lists(store: &dyn Blockstore, expected: &[Cid], when: &str) -> Result<(), Failure> {
+    let mut listed = listing(store, when, expected.len() * 2 + 16)?;
+    let mut expected = expected.to_vec();
+    listed.sort();
+    expected.sort();
+    if listed == expected {
+        return Ok(());
+    }
+    let missing: Vec<Cid> = expected.iter().filter(|cid| listed.binary_search(cid).is_err()).copied().collect();
+    let foreign: Vec<Cid> = listed.iter().filter(|cid| expected.binary_search(cid).is_err()).copied().collect();
+    let repeated: Vec<Cid> = listed.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    let mut differences = format!("{} items", listed.len());
+    for (what, cids) in [("missing", missing), ("never put", foreign), ("repeated", repeated)] {
+        if !cids.is_empty() {
+            differences += &format!("; {what}: {}", examples(&cids));
+        }
+    }
+    Err(Failure::new(format_args!("cids() {when}"), format_args!("{} blocks, each once", expected.len()), differences))
+}
+
+/// The listing, which must end without an error before it has this many items.
+pub(crate) fn listing(store: &dyn Blockstore, when: &str, at_most: usize) -> Result<Vec<Cid>, Failure> {
+    let mut listed = Vec::new();
+    for item in saw(format_args!("cids() {when}"), store.cids()).ok()? {
+        listed.push(saw(format_args!("item {} of cids() {when}", listed.len()), item).ok()?);
+        if listed.len() > at_most {
+            return Err(Failure::new(format_args!("cids() {when}"), "an end", format_args!("{at_most} items and no end")));
+        }
+    }
+    Ok(listed)
+}
+
+/// Whether these are the heads, in any order given.
+pub(crate) fn heads_are(store: &dyn OpHeadsStore, expected: &[Cid], when: impl Display) -> Result<(), Failure> {
+    let mut expected = expected.to_vec();
+    expected.sort();
+    expected.dedup();
+    saw(format_args!("heads() {when}"), store.heads()).is(expected)
+}
+
+/// Changes the heads, which must succeed.
+pub(crate) fn update(store: &dyn OpHeadsStore, new: &Cid, supersedes: &[Cid]) -> Result<(), Failure> {
+    let did = format_args!("update(new {new}, superseding {})", examples(supersedes));
+    saw(did, store.update(new, supersedes)).ok()
+}

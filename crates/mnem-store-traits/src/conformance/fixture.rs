@@ -1,0 +1,169 @@
+//! What a backend's author writes: how to get a store, and what else can be done with it.
+
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use cid::Cid;
+
+use super::Profile;
+use crate::{Blockstore, OpHeadsStore, Store, StoreError, Walk};
+
+/// Whatever went wrong in a fixture: any error converts with `?`.
+pub type FixtureError = Box<dyn Error + Send + Sync>;
+
+/// What [`Fixture::walk`] returns.
+pub type BlockIter<'a> = Box<dyn Iterator<Item = Result<(Cid, Bytes), StoreError>> + 'a>;
+
+/// How the suite gets hold of a backend.
+///
+/// Every law runs in a place of its own, empty and apart from all others, because laws run side by side.
+pub trait Fixture: Send + Sync + 'static {
+    /// Where one store lies: a temporary folder, the name of a database, or the store itself when it lives in memory. Dropping it cleans up.
+    type Place: Send + Sync + 'static;
+
+    /// What to call the backend in messages.
+    fn name(&self) -> &str;
+
+    /// A new place with no store, or an empty one, in it.
+    ///
+    /// # Errors
+    /// Whatever prevents it. The law then fails: a backend that cannot be set up has proved nothing.
+    fn create(&self) -> Result<Self::Place, FixtureError>;
+
+    /// Opens the store in this place. Called once for every law; again, after the handles of the first call are closed and dropped, with
+    /// [`Profile::Persistence`]; and again while they are in use, with [`Profile::SecondHandle`].
+    ///
+    /// # Errors
+    /// Whatever prevents it. The law then fails.
+    fn open(&self, place: &Self::Place) -> Result<Handles, FixtureError>;
+
+    /// What can be done beyond opening once: [`Profile::Persistence`], [`Profile::SecondHandle`]. The other profiles are seen from the
+    /// handles that [`open`](Self::open) returns.
+    fn profiles(&self) -> &[Profile] {
+        &[]
+    }
+
+    /// How long one law may take. A law that takes longer has failed: its thread is left behind, since a deadlock cannot be interrupted.
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    /// The blocks reachable from `root`. Override it to have a graph walk of your own judged by the laws of [`Walk`].
+    fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
+        Box::new(Walk::new(store, root))
+    }
+}
+
+/// The traits that one open store offers. What it does not offer is not tested.
+#[derive(Clone)]
+pub struct Handles {
+    blocks: Option<Arc<dyn Blockstore>>,
+    heads: Option<Arc<dyn OpHeadsStore>>,
+    store: Option<Arc<dyn Store>>,
+}
+
+impl Handles {
+    /// A whole store. `Handles::from(Arc::new(store))` says the same.
+    pub fn store(store: Arc<dyn Store>) -> Self {
+        Self { blocks: Some(Arc::clone(&store) as _), heads: Some(Arc::clone(&store) as _), store: Some(store) }
+    }
+
+    /// Blocks and no heads.
+    pub fn blocks(blocks: Arc<dyn Blockstore>) -> Self {
+        Self { blocks: Some(blocks), heads: None, store: None }
+    }
+
+    /// Heads and no blocks.
+    pub fn heads(heads: Arc<dyn OpHeadsStore>) -> Self {
+        Self { blocks: None, heads: Some(heads), store: None }
+    }
+
+    /// Blocks and heads apart, with no commit over both.
+    pub fn blocks_and_heads(blocks: Arc<dyn Blockstore>, heads: Arc<dyn OpHeadsStore>) -> Self {
+        Self { blocks: Some(blocks), heads: Some(heads), store: None }
+    }
+
+    pub(crate) fn as_blocks(&self) -> Option<&Arc<dyn Blockstore>> {
+        self.blocks.as_ref()
+    }
+
+    pub(crate) fn as_heads(&self) -> Option<&Arc<dyn OpHeadsStore>> {
+        self.heads.as_ref()
+    }
+
+    pub(crate) fn as_store(&self) -> Option<&Arc<dyn Store>> {
+        self.store.as_ref()
+    }
+}
+
+impl<S: Store + 'static> From<Arc<S>> for Handles {
+    fn from(store: Arc<S>) -> Self {
+        Self::store(store)
+    }
+}
+
+impl From<Arc<dyn Store>> for Handles {
+    fn from(store: Arc<dyn Store>) -> Self {
+        Self::store(store)
+    }
+}
+
+impl fmt::Debug for Handles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handles")
+            .field("blocks", &self.blocks.is_some())
+            .field("heads", &self.heads.is_some())
+            .field("store", &self.store.is_some())
+            .finish()
+    }
+}
+
+/// A fixture whose places are opaque, so that laws need no type parameter.
+pub(crate) trait AnyFixture: Send + Sync {
+    fn name(&self) -> &str;
+    fn profiles(&self) -> &[Profile];
+    fn deadline(&self) -> Duration;
+    fn create(&self) -> Result<Box<dyn AnyPlace>, FixtureError>;
+    fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a>;
+}
+
+/// A place together with the fixture that can open it.
+pub(crate) trait AnyPlace: Send + Sync {
+    fn open(&self) -> Result<Handles, FixtureError>;
+}
+
+pub(crate) struct Erased<F>(pub(crate) Arc<F>);
+
+struct PlaceOf<F: Fixture> {
+    fixture: Arc<F>,
+    place: F::Place,
+}
+
+impl<F: Fixture> AnyFixture for Erased<F> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn profiles(&self) -> &[Profile] {
+        self.0.profiles()
+    }
+
+    fn deadline(&self) -> Duration {
+        self.0.deadline()
+    }
+
+    fn create(&self) -> Result<Box<dyn AnyPlace>, FixtureError> {
+        let place = self.0.create()?;
+        Ok(Box::new(PlaceOf { fixture: Arc::clone(&self.0), place }))
+    }
+
+    fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
+        self.0.walk(store, root)
+    }
+}
+
+impl<F: Fixture> AnyPlace for PlaceOf<F> {
+    fn open(&self) -> Result<Handles, FixtureError> {
+        self.fixture.open(&self.place)
+    }
+}

@@ -1,0 +1,254 @@
+//! One law: its name, its promise, what it asks for, and how it is run.
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use super::{
+    Failure, Fixture, Handles,
+    case::Case,
+    failure::{LawResult, Stop},
+    fixture::{AnyFixture, Erased},
+    threads,
+};
+use crate::Durability;
+
+/// One promise of the contract, and the function that looks whether a backend keeps it.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Law {
+    /// Its name, unique among all laws: the name of the `#[test]`.
+    pub id: &'static str,
+    /// The module of the `#[test]`.
+    pub group: Group,
+    /// What it is about, within the group.
+    pub topic: &'static str,
+    /// Whether a backend may break it.
+    pub level: Level,
+    /// The profiles it asks for, all of them.
+    pub profiles: &'static [Profile],
+    /// The claims it asks for, all of them.
+    pub claims: &'static [Claim],
+    /// The promise, as one sentence.
+    pub promise: &'static str,
+    pub(crate) check: fn(&mut Case) -> LawResult,
+}
+
+/// The part of the contract that a law belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[expect(non_camel_case_types, reason = "the variants are spelt like the test modules that the macro makes of them")]
+pub enum Group {
+    /// One store of blocks, one caller.
+    blocks,
+    /// One set of heads, one caller.
+    heads,
+    /// Commits, side tables, the batch mode.
+    store,
+    /// What is still there after reopening, and what another handle sees.
+    persistence,
+    /// What several threads may observe of each other.
+    concurrency,
+}
+
+/// Whether a backend may break a law.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[expect(non_camel_case_types, reason = "the variants are spelt like the words of the list of laws")]
+pub enum Level {
+    /// A backend that breaks it does not conform.
+    must,
+    /// A backend that breaks it conforms, and has a reason.
+    should,
+}
+
+/// Something that can be done with a backend. A law that asks for more than a fixture has is declined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Profile {
+    /// It stores blocks: seen from the handles.
+    Blocks,
+    /// It stores heads: seen from the handles.
+    Heads,
+    /// It commits blocks and heads together: seen from the handles.
+    Store,
+    /// It has side tables: seen from [`Capabilities::side_tables`](crate::Capabilities::side_tables).
+    SideTables,
+    /// It can be opened again after it was closed and dropped: declared by [`Fixture::profiles`].
+    Persistence,
+    /// It can be opened a second time while it is open: declared by [`Fixture::profiles`].
+    SecondHandle,
+}
+
+/// A capability that a law asks for. A law about a claim which the store does not make is declined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Claim {
+    /// `put_durability` is at least [`Durability::Process`].
+    PutsSurvive,
+    /// `durability` of heads is at least [`Durability::Process`].
+    HeadsSurvive,
+    /// `atomic_commit`.
+    AtomicCommit,
+    /// `atomic_heads`.
+    AtomicHeads,
+    /// `atomic_side_table_writes`.
+    AtomicSideTableWrites,
+}
+
+/// What came of running one law.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The promise was kept, as far as it was looked at.
+    Passed,
+    /// It was not looked at, and why: a profile or a claim that is not there.
+    Declined(String),
+    /// The promise was broken.
+    Failed(Failure),
+}
+
+impl Law {
+    /// The name of the `#[test]` below the module that the macro was given: `blocks::put_rejects_wrong_bytes`.
+    pub fn path(&self) -> String {
+        format!("{}::{}", self.group, self.id)
+    }
+
+    /// Runs this law alone, in a thread and a place of its own. Does not panic; a panic of the backend is a failure.
+    pub fn run(&'static self, fixture: impl Fixture) -> Verdict {
+        self.run_erased(Arc::new(Erased(Arc::new(fixture))))
+    }
+
+    pub(crate) fn run_erased(&'static self, fixture: Arc<dyn AnyFixture>) -> Verdict {
+        let deadline = fixture.deadline();
+        let (send, verdict) = mpsc::channel();
+        let body = move || {
+            let verdict = catch_unwind(AssertUnwindSafe(|| self.judge(fixture)));
+            // Nobody listens any more when the deadline has passed.
+            let _ = send.send(verdict.unwrap_or_else(|panic| {
+                Verdict::Failed(Failure::new("ran the law", "no panic", threads::panic_text(&*panic)))
+            }));
+        };
+        if let Err(error) = thread::Builder::new().name(self.path()).spawn(body) {
+            return Verdict::Failed(Failure::new("started a thread for the law", "a thread", error));
+        }
+        verdict.recv_timeout(deadline).unwrap_or_else(|_| {
+            let expected = format_args!("an end within the fixture's deadline of {deadline:?}");
+            Verdict::Failed(Failure::new("ran the law", expected, "no end: a deadlock, or a very slow store"))
+        })
+    }
+
+    fn judge(&self, fixture: Arc<dyn AnyFixture>) -> Verdict {
+        let mut case = match Case::new(fixture) {
+            Ok(case) => case,
+            Err(failure) => return Verdict::Failed(failure),
+        };
+        if let Some(why) = self.declined_by(&case) {
+            return Verdict::Declined(why);
+        }
+        match (self.check)(&mut case) {
+            Ok(()) => Verdict::Passed,
+            Err(Stop::Declined(why)) => Verdict::Declined(why),
+            Err(Stop::Failed(failure)) => Verdict::Failed(failure),
+        }
+    }
+
+    fn declined_by(&self, case: &Case) -> Option<String> {
+        if let Some(profile) = self.profiles.iter().find(|profile| !case.has(**profile)) {
+            return Some(format!("profile {profile} {}", profile.absence()));
+        }
+        let claim = self.claims.iter().find(|claim| !claim.is_made_by(case.handles()))?;
+        Some(format!("capability {claim} is not claimed"))
+    }
+}
+
+impl Profile {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Blocks, Self::Heads, Self::Store, Self::SideTables, Self::Persistence, Self::SecondHandle];
+
+    fn absence(self) -> &'static str {
+        match self {
+            Self::Blocks | Self::Heads | Self::Store => "is not offered by the fixture's handles",
+            Self::SideTables => "is not claimed by the store's capabilities",
+            Self::Persistence | Self::SecondHandle => "is not declared by the fixture",
+        }
+    }
+}
+
+impl Claim {
+    fn is_made_by(self, handles: &Handles) -> bool {
+        let blocks = handles.as_blocks().map(|blocks| blocks.capabilities());
+        let heads = handles.as_heads().map(|heads| heads.heads_capabilities());
+        match self {
+            Self::PutsSurvive => blocks.is_some_and(|c| c.put_durability >= Durability::Process),
+            Self::HeadsSurvive => heads.is_some_and(|c| c.durability >= Durability::Process),
+            Self::AtomicCommit => blocks.is_some_and(|c| c.atomic_commit),
+            Self::AtomicHeads => heads.is_some_and(|c| c.atomic_heads),
+            Self::AtomicSideTableWrites => blocks.is_some_and(|c| c.atomic_side_table_writes),
+        }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Blocks => "blocks",
+            Self::Heads => "heads",
+            Self::Store => "store",
+            Self::SideTables => "side tables",
+            Self::Persistence => "persistence",
+            Self::SecondHandle => "second handle",
+        })
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PutsSurvive => "put_durability >= Process",
+            Self::HeadsSurvive => "durability of heads >= Process",
+            Self::AtomicCommit => "atomic_commit",
+            Self::AtomicHeads => "atomic_heads",
+            Self::AtomicSideTableWrites => "atomic_side_table_writes",
+        })
+    }
+}
+
+impl fmt::Display for Law {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::{}", self.group, self.id)
+    }
+}
+
+impl fmt::Debug for Law {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Law").field("id", &self.id).field("group", &self.group).finish_non_exhaustive()
+    }
+}
+
+/// The table of all laws, in Markdown, as it stands in `CONTRACT.md`.
+pub fn law_table() -> String {
+    let mut table = String::from("| law | level | needs | promise |\n|---|---|---|---|\n");
+    for law in super::laws() {
+        let profiles = law.profiles.iter().map(Profile::to_string);
+        let claims = law.claims.iter().map(|claim| format!("`{claim}`"));
+        let needs = profiles.chain(claims).collect::<Vec<_>>().join(", ");
+        table += &format!("| `{law}` | {} | {needs} | {} |\n", law.level, law.promise);
+    }
+    table
+}

@@ -1,0 +1,115 @@
+//! Listing blocks.
+
+use std::collections::BTreeSet;
+
+use cid::Cid;
+
+use crate::{
+    RAW,
+    conformance::{
+        Failure,
+        case::Case,
+        data::{Block, blake3_cid, block, blocks, identity_cid, v0_cid},
+        expect::{ensure, listing, lists, put, put_many, saw},
+        failure::LawResult,
+        show::examples,
+        threads::watched,
+    },
+};
+
+/// More than any page or shard that a backend may hold at once is likely to have.
+const MANY: usize = 1100;
+
+fn cids_of(blocks: &[Block]) -> Vec<Cid> {
+    blocks.iter().map(|block| block.cid).collect()
+}
+
+pub(crate) fn cids_of_an_empty_store_is_empty(case: &mut Case) -> LawResult {
+    lists(&*case.blocks()?, &[], "in an empty store")?;
+    Ok(())
+}
+
+pub(crate) fn cids_lists_every_block_once(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let all = blocks("block", MANY);
+    put_many(&*store, &all)?;
+    lists(&*store, &cids_of(&all), &format!("with {MANY} blocks"))?;
+    lists(&*store, &cids_of(&all), "a second time")?;
+    Ok(())
+}
+
+pub(crate) fn cids_lists_whole_cids(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let data = bytes::Bytes::from_static(b"one text");
+    let cids =
+        [v0_cid(&data), crate::cid_of(RAW, &data), crate::cid_of(0x71, &data), blake3_cid(RAW, &data), identity_cid(RAW, &data)];
+    for cid in cids {
+        put(&*store, &Block { cid, data: data.clone() })?;
+    }
+    lists(&*store, &cids, "with one text under five CIDs")?;
+    Ok(())
+}
+
+pub(crate) fn cids_may_be_left_half_way(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let all = blocks("block", 20);
+    put_many(&*store, &all)?;
+    let mut first = saw("cids()", store.cids()).ok()?;
+    for _ in 0..5 {
+        saw("an item of cids()", first.next().transpose()).ok()?;
+    }
+    lists(&*store, &cids_of(&all), "while another listing is half way")?;
+    drop(first);
+    put(&*store, &block("after"))?;
+    let mut expected = cids_of(&all);
+    expected.push(block("after").cid);
+    lists(&*store, &expected, "after another listing was left half way")?;
+    Ok(())
+}
+
+pub(crate) fn cids_does_not_block_writers(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let steady = blocks("steady", 30);
+    put_many(&*store, &steady)?;
+    let mut listed = Vec::new();
+    for (i, item) in saw("cids()", store.cids()).ok()?.enumerate().take(1000) {
+        listed.push(saw(format_args!("item {i} of cids() while its consumer writes"), item).ok()?);
+        if i < 40 {
+            put(&*store, &block(&format!("written between two items {i}")))?;
+            saw("delete between two items", store.delete(&block(&format!("written between two items {i}")).cid)).ok()?;
+        }
+    }
+    each_once(&steady, &listed, "while its consumer writes to the store")?;
+    Ok(())
+}
+
+pub(crate) fn cids_keeps_steady_blocks_under_writes(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let steady = blocks("steady", 300);
+    put_many(&*store, &steady)?;
+    let when = "while another thread writes and deletes";
+    let churn = || {
+        for round in 0..8 {
+            let passing = blocks(&format!("passing {round}"), 20);
+            put_many(&*store, &passing)?;
+            for block in &passing {
+                saw("delete", store.delete(&block.cid)).ok()?;
+            }
+        }
+        Ok(())
+    };
+    watched(churn, || each_once(&steady, &listing(&*store, when, 10_000)?, when))?;
+    lists(&*store, &cids_of(&steady), "after the other thread ended")?;
+    Ok(())
+}
+
+/// Whether the listing has each of these blocks, and nothing twice.
+fn each_once(steady: &[Block], listed: &[Cid], when: &str) -> Result<(), Failure> {
+    let distinct: BTreeSet<Cid> = listed.iter().copied().collect();
+    let missing: Vec<Cid> = cids_of(steady).into_iter().filter(|cid| !distinct.contains(cid)).collect();
+    let did = format_args!("cids() {when}");
+    let expected = format_args!("all {} blocks that are there throughout", steady.len());
+    ensure(missing.is_empty(), did, expected, format_args!("{} missing: {}", missing.len(), examples(&missing)))?;
+    let repeated = listed.len() - distinct.len();
+    ensure(repeated == 0, did, "each block once", format_args!("{repeated} repetitions"))
+}

@@ -1,0 +1,221 @@
+//! Blocks and heads in one durable step.
+
+use bytes::Bytes;
+
+use crate::{
+    ErrorKind, Store, StoreError, WriteBatch,
+    conformance::{
+        Failure,
+        case::Case,
+        data::{Block, block, blocks, head, sized, unknown_hash_cid},
+        expect::{ensure, heads_are, holds, lacks, lists, put, put_many, saw, update},
+        failure::LawResult,
+    },
+    limits::BLOCK_BYTES_EVERY_BACKEND,
+};
+
+fn batch_of(blocks: &[Block]) -> WriteBatch {
+    blocks.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()))
+}
+
+fn commit(store: &dyn Store, what: &str, batch: WriteBatch) -> Result<(), Failure> {
+    saw(format_args!("commit of {what}"), store.commit(batch)).ok()
+}
+
+pub(crate) fn commit_lands_blocks_and_head(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let all = blocks("block", 30);
+    let op = all[29].cid;
+    commit(&*store, "30 blocks and an update", batch_of(&all).update(op, []))?;
+    for block in &all {
+        holds(&*store, block, "after the commit of 30 blocks")?;
+    }
+    heads_are(&*store, &[op], "after the commit of an update")?;
+    Ok(())
+}
+
+pub(crate) fn commit_changes_heads_as_update_does(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let (a, b, c) = (head("a"), head("b"), head("c"));
+    commit(&*store, "update(a)", WriteBatch::new().update(a, []))?;
+    commit(&*store, "update(b)", WriteBatch::new().update(b, [head("unknown")]))?;
+    heads_are(&*store, &[a, b], "after commits of two updates")?;
+    commit(&*store, "update(c, superseding a and c)", WriteBatch::new().update(c, [a, c]))?;
+    heads_are(&*store, &[b, c], "after a commit that supersedes a head and its own new one")?;
+    Ok(())
+}
+
+pub(crate) fn commit_changes_heads_as_swap_does(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let all = blocks("block", 2);
+    commit(&*store, "a block and the first swap", batch_of(&all[..1]).swap([], all[0].cid))?;
+    heads_are(&*store, &[all[0].cid], "after the commit of a swap that expects none")?;
+    commit(&*store, "a block and a swap", batch_of(&all[1..]).swap([all[0].cid, all[0].cid], all[1].cid))?;
+    heads_are(&*store, &[all[1].cid], "after the commit of a swap")?;
+    holds(&*store, &all[1], "after the commit of a swap")?;
+    Ok(())
+}
+
+pub(crate) fn commit_without_a_head_lands_blocks(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let all = blocks("block", 5);
+    update(&*store, &head("a"), &[])?;
+    commit(&*store, "blocks alone", batch_of(&all))?;
+    for block in &all {
+        holds(&*store, block, "after a commit without a head")?;
+    }
+    heads_are(&*store, &[head("a")], "after a commit without a head")?;
+    Ok(())
+}
+
+pub(crate) fn commit_of_nothing_changes_nothing(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    commit(&*store, "an empty batch", WriteBatch::new())?;
+    lists(&*store, &[], "after the commit of an empty batch")?;
+    heads_are(&*store, &[], "after the commit of an empty batch")?;
+    Ok(())
+}
+
+pub(crate) fn commit_keeps_nothing_of_a_bad_batch(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    update(&*store, &head("before"), &[])?;
+    let wrong = Block { cid: block("good").cid, data: Bytes::from_static(b"wrong") };
+    let unknown = Block { cid: unknown_hash_cid(3), data: Bytes::from_static(b"any") };
+    let mut bad = vec![(wrong, ErrorKind::CidMismatch), (unknown, ErrorKind::UnsupportedHash)];
+    let limit = store.capabilities().block_bytes_max;
+    if limit == BLOCK_BYTES_EVERY_BACKEND {
+        bad.push((sized(limit as usize + 1), ErrorKind::BlockTooLarge));
+    }
+    for (bad, kind) in bad {
+        for place in [0, 4] {
+            let mut all = blocks("block", 4);
+            all.insert(place, bad.clone());
+            let what = format!("commit of 5 blocks, number {place} of them bad ({kind:?})");
+            saw(&what, store.commit(batch_of(&all).update(all[2].cid, [head("before")]))).refused(kind)?;
+            lists(&*store, &[], &format!("after a refused {what}"))?;
+            heads_are(&*store, &[head("before")], format_args!("after a refused {what}"))?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn commit_refuses_a_missing_requirement(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    update(&*store, &head("before"), &[])?;
+    let (new, absent) = (block("new"), block("absent"));
+    for digest_twin in [absent.cid, crate::cid_of(0x71, &new.data)] {
+        let batch = batch_of(std::slice::from_ref(&new)).require(digest_twin).update(new.cid, [head("before")]);
+        let error = saw("commit that requires an absent block", store.commit(batch)).refused(ErrorKind::MissingBlock)?;
+        let named = matches!(&error, StoreError::MissingBlock { cid, .. } if *cid == digest_twin);
+        ensure(named, "commit that requires an absent block", format_args!("an error that names {digest_twin}"), error)?;
+        heads_are(&*store, &[head("before")], "after a commit that required an absent block")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn commit_that_misses_a_requirement_keeps_no_block(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let new = blocks("new", 3);
+    let batch = batch_of(&new).require(block("absent").cid).update(new[0].cid, []);
+    saw("commit that requires an absent block", store.commit(batch)).refused(ErrorKind::MissingBlock)?;
+    lists(&*store, &[], "after an atomic commit that required an absent block")?;
+    heads_are(&*store, &[], "after an atomic commit that required an absent block")?;
+    Ok(())
+}
+
+pub(crate) fn commit_takes_a_requirement_that_is_met(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let (present, new) = (block("present"), block("new"));
+    put(&*store, &present)?;
+    let batch = WriteBatch::new().require(new.cid).require(present.cid).require(present.cid);
+    let batch = batch.put(new.cid, new.data.clone()).update(new.cid, []);
+    commit(&*store, "a batch that requires a present block and one of its own", batch)?;
+    heads_are(&*store, &[new.cid], "after a commit whose requirements are met")?;
+    commit(&*store, "a requirement alone", WriteBatch::new().require(present.cid))?;
+    saw("delete of the required block", store.delete(&present.cid)).ok()?;
+    let batch = WriteBatch::new().require(present.cid).update(present.cid, []);
+    saw("commit that requires a block deleted since", store.commit(batch)).refused(ErrorKind::MissingBlock)?;
+    Ok(())
+}
+
+pub(crate) fn commit_lands_the_head_when_blocks_are_present(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let all = blocks("block", 4);
+    put_many(&*store, &all)?;
+    commit(&*store, "present blocks and an update", batch_of(&all).update(all[0].cid, []))?;
+    heads_are(&*store, &[all[0].cid], "after a commit whose blocks were all present")?;
+    commit(&*store, "an update alone", WriteBatch::new().update(all[1].cid, [all[0].cid]))?;
+    heads_are(&*store, &[all[1].cid], "after a commit without blocks")?;
+    lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), "after commits of present blocks")?;
+    Ok(())
+}
+
+pub(crate) fn commit_with_a_failed_swap_moves_no_head(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let present = block("present");
+    put(&*store, &present)?;
+    update(&*store, &head("current"), &[])?;
+    let new = block("new");
+    let batch = batch_of(&[new.clone(), present.clone()]).swap([head("expected")], new.cid);
+    saw("commit of a swap that expects another head", store.commit(batch)).refused(ErrorKind::HeadsMoved)?;
+    heads_are(&*store, &[head("current")], "after a commit whose swap was refused")?;
+    holds(&*store, &present, "after a commit that named it, and whose swap was refused")?;
+    Ok(())
+}
+
+pub(crate) fn commit_with_a_failed_swap_keeps_no_block(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    update(&*store, &head("current"), &[])?;
+    let new = blocks("new", 3);
+    let result = store.commit(batch_of(&new).swap([], new[0].cid));
+    saw("commit of a swap that expects no head", result).refused(ErrorKind::HeadsMoved)?;
+    lists(&*store, &[], "after an atomic commit whose swap was refused")?;
+    Ok(())
+}
+
+pub(crate) fn commit_takes_duplicates_and_trusted_puts(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let (twice, trusted) = (block("twice"), block("trusted"));
+    let batch = batch_of(&[twice.clone(), twice.clone()]).put_trusted(trusted.cid, trusted.data.clone());
+    commit(&*store, "a block twice and a trusted one", batch.put_trusted(twice.cid, twice.data.clone()))?;
+    for block in [&twice, &trusted] {
+        holds(&*store, block, "after a commit of it")?;
+    }
+    lists(&*store, &[twice.cid, trusted.cid], "after a commit of a block twice")?;
+    lacks(&*store, &block("never put").cid, "after a commit of others")?;
+    Ok(())
+}
+
+pub(crate) fn closed_store_refuses_calls(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let (present, new) = (block("present"), block("new"));
+    commit(&*store, "a block and a head", batch_of(std::slice::from_ref(&present)).update(present.cid, []))?;
+    saw("close()", store.close()).ok()?;
+    saw("close() of a closed store", store.close()).ok()?;
+    let get = store.get(&present.cid);
+    if get.is_ok() {
+        // The default of `close` does nothing: right where there is nothing to close. Then nothing may change.
+        saw("get after a close() that closed nothing", get).is(Some(present.data.clone()))?;
+        put(&*store, &new)?;
+        holds(&*store, &new, "put after a close() that closed nothing")?;
+        heads_are(&*store, &[present.cid], "after a close() that closed nothing")?;
+        return Ok(());
+    }
+    let closed = ErrorKind::Closed;
+    saw("get after close()", get).refused(closed)?;
+    saw("put after close()", store.put(&new.cid, new.data.clone())).refused(closed)?;
+    saw("has after close()", store.has(&present.cid)).refused(closed)?;
+    saw("size after close()", store.size(&present.cid)).refused(closed)?;
+    saw("with_block after close()", store.with_block(&present.cid, &mut |_| ())).refused(closed)?;
+    saw("put_trusted after close()", store.put_trusted(&new.cid, new.data.clone())).refused(closed)?;
+    let mut one = std::iter::once(Ok((new.cid, new.data.clone())));
+    saw("put_many after close()", store.put_many(&mut one)).refused(closed)?;
+    saw("delete after close()", store.delete(&present.cid)).refused(closed)?;
+    saw("cids, or its first item, after close()", store.cids().and_then(|mut cids| cids.next().transpose())).refused(closed)?;
+    saw("heads after close()", store.heads()).refused(closed)?;
+    saw("update after close()", store.update(&new.cid, &[])).refused(closed)?;
+    saw("swap after close()", store.swap(&[present.cid], &new.cid)).refused(closed)?;
+    let batch = batch_of(std::slice::from_ref(&new)).update(new.cid, []);
+    saw("commit after close()", store.commit(batch)).refused(closed)?;
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Removing blocks.
+
+use crate::{
+    RAW,
+    conformance::{
+        case::Case,
+        data::{Block, block, blocks, cid_v1, v0_cid},
+        expect::{holds, lacks, lists, put, put_many, saw},
+        failure::LawResult,
+    },
+};
+
+pub(crate) fn delete_removes_only_its_block(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let all = blocks("block", 20);
+    put_many(&*store, &all)?;
+    for (i, block) in all.iter().enumerate().step_by(3) {
+        saw(format_args!("delete of block {i}"), store.delete(&block.cid)).ok()?;
+        lacks(&*store, &block.cid, "after its delete")?;
+    }
+    let rest: Vec<Block> = all.into_iter().enumerate().filter(|(i, _)| i % 3 != 0).map(|(_, block)| block).collect();
+    for block in &rest {
+        holds(&*store, block, "after the delete of others")?;
+    }
+    lists(&*store, &rest.iter().map(|block| block.cid).collect::<Vec<_>>(), "after deletes")?;
+    Ok(())
+}
+
+pub(crate) fn delete_of_absent_is_ok(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let (present, absent) = (block("present"), block("absent"));
+    saw("delete of an absent block in an empty store", store.delete(&absent.cid)).ok()?;
+    put(&*store, &present)?;
+    saw("delete of an absent block", store.delete(&absent.cid)).ok()?;
+    saw("delete of a present block", store.delete(&present.cid)).ok()?;
+    saw("delete of a block deleted before", store.delete(&present.cid)).ok()?;
+    lists(&*store, &[], "after everything was deleted")?;
+    Ok(())
+}
+
+pub(crate) fn deleted_block_can_be_put_again(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let block = block("again");
+    for round in 0..3 {
+        put(&*store, &block)?;
+        holds(&*store, &block, &format!("after put number {round}"))?;
+        saw("delete", store.delete(&block.cid)).ok()?;
+        lacks(&*store, &block.cid, &format!("after delete number {round}"))?;
+    }
+    put_many(&*store, std::slice::from_ref(&block))?;
+    holds(&*store, &block, "after a put_many of a deleted block")?;
+    Ok(())
+}
+
+pub(crate) fn delete_takes_the_whole_cid(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let block = block("kept");
+    put(&*store, &block)?;
+    let digest = block.cid.hash().digest();
+    for other in [crate::cid_of(0x71, &block.data), v0_cid(&block.data), cid_v1(RAW, 0x1e, digest)] {
+        saw(format_args!("delete of an absent CID with the digest of a present one, {other}"), store.delete(&other)).ok()?;
+        holds(&*store, &block, "after the delete of another CID with the same digest")?;
+    }
+    Ok(())
+}

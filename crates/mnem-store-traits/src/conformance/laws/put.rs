@@ -1,0 +1,226 @@
+//! Writing one block.
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{
+    Blockstore, DAG_CBOR, ErrorKind, RAW,
+    conformance::{
+        Failure,
+        case::Case,
+        data::{
+            Block, SHA2_256, blake3_cid, block, cid_v1, identity_cid, raw, sized, unknown_hash_cid, v0_cid,
+        },
+        expect::{ensure, holds, lacks, lists, put, saw},
+        failure::{LawResult, Stop},
+    },
+    limits::BLOCK_BYTES_EVERY_BACKEND,
+};
+
+/// Blocks above this are not made just to see them refused.
+const LIMIT_TRIED: u64 = 256 * 1024 * 1024;
+
+const WRONG: Bytes = Bytes::from_static(b"other bytes");
+
+/// `put` of bytes that must be refused, and must leave nothing behind.
+fn refused(store: &dyn Blockstore, what: &str, cid: &Cid, data: Bytes, kind: ErrorKind) -> Result<(), Failure> {
+    saw(format_args!("put of {what} under {cid}"), store.put(cid, data)).refused(kind)?;
+    lacks(store, cid, &format!("after a refused put of {what}"))?;
+    lists(store, &[], &format!("after a refused put of {what}"))
+}
+
+pub(crate) fn put_rejects_wrong_bytes(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let good = block("good");
+    refused(&*store, "bytes that hash to another CID", &good.cid, WRONG, ErrorKind::CidMismatch)?;
+    refused(&*store, "no bytes", &good.cid, Bytes::new(), ErrorKind::CidMismatch)?;
+    let longer = Bytes::from_static(b"good ");
+    refused(&*store, "the right bytes and one more", &good.cid, longer, ErrorKind::CidMismatch)?;
+    put(&*store, &good)?;
+    holds(&*store, &good, "put after wrong bytes were refused")?;
+    Ok(())
+}
+
+pub(crate) fn put_checks_every_supported_hash(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let good = b"good".as_slice();
+    let cids = [
+        ("a CIDv0", v0_cid(good)),
+        ("blake3", blake3_cid(RAW, good)),
+        ("identity", identity_cid(RAW, good)),
+        ("identity of no bytes", identity_cid(RAW, b"")),
+        ("sha2-256 of DAG-CBOR", crate::cid_of(DAG_CBOR, good)),
+    ];
+    for (name, cid) in cids {
+        refused(&*store, &format!("wrong bytes for {name}"), &cid, WRONG, ErrorKind::CidMismatch)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn put_of_wrong_bytes_leaves_the_present_block(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let good = block("good");
+    put(&*store, &good)?;
+    saw("put of wrong bytes under a CID that is present", store.put(&good.cid, WRONG)).refused(ErrorKind::CidMismatch)?;
+    holds(&*store, &good, "after wrong bytes for it were refused")?;
+    Ok(())
+}
+
+pub(crate) fn put_rejects_unsupported_hash(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    refused(&*store, "bytes with a sha2-512 CID", &unknown_hash_cid(1), WRONG, ErrorKind::UnsupportedHash)?;
+    Ok(())
+}
+
+pub(crate) fn put_rejects_truncated_digest(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let good = block("good");
+    for digest_bytes in [0, 1, 20, 31] {
+        let cid = cid_v1(RAW, SHA2_256, &good.cid.hash().digest()[..digest_bytes]);
+        let what = format!("the right bytes, their digest cut to {digest_bytes} bytes,");
+        refused(&*store, &what, &cid, good.data.clone(), ErrorKind::UnsupportedHash)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn put_takes_every_supported_hash(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let data = Bytes::from_static(b"data");
+    for cid in [v0_cid(&data), blake3_cid(RAW, &data), identity_cid(RAW, &data), crate::cid_of(DAG_CBOR, &data)] {
+        let block = Block { cid, data: data.clone() };
+        put(&*store, &block)?;
+        holds(&*store, &block, "after its put")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn put_twice_is_ok(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let block = block("twice");
+    for when in ["after one put", "after two", "after three"] {
+        put(&*store, &block)?;
+        holds(&*store, &block, when)?;
+        lists(&*store, &[block.cid], when)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn put_does_not_check_the_codec(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let data = Bytes::from_static(b"\xff this is not CBOR");
+    let block = Block { cid: crate::cid_of(DAG_CBOR, &data), data };
+    put(&*store, &block)?;
+    holds(&*store, &block, "whose bytes are not valid in its codec")?;
+    Ok(())
+}
+
+pub(crate) fn empty_block_is_a_block(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let empty = raw(Bytes::new());
+    let empty_identity = Block { cid: identity_cid(RAW, b""), data: Bytes::new() };
+    for block in [&empty, &empty_identity] {
+        lacks(&*store, &block.cid, "before the put of a block of 0 bytes")?;
+        put(&*store, block)?;
+        holds(&*store, block, "after the put of a block of 0 bytes")?;
+    }
+    lists(&*store, &[empty.cid, empty_identity.cid], "with two blocks of 0 bytes")?;
+    Ok(())
+}
+
+pub(crate) fn block_of_16_mib_is_taken(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let large = sized(BLOCK_BYTES_EVERY_BACKEND as usize);
+    put(&*store, &large)?;
+    holds(&*store, &large, "after its put")?;
+    let batch = sized(BLOCK_BYTES_EVERY_BACKEND as usize - 1);
+    crate::conformance::expect::put_many(&*store, std::slice::from_ref(&batch))?;
+    holds(&*store, &batch, "after a put_many of it")?;
+    Ok(())
+}
+
+pub(crate) fn block_above_the_limit_is_refused(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let limit = store.capabilities().block_bytes_max;
+    if limit > LIMIT_TRIED {
+        return Err(Stop::Declined(format!("the limit of {limit} bytes is too large to be tried")));
+    }
+    let large = sized(limit as usize + 1);
+    refused(&*store, "a block above block_bytes_max", &large.cid, large.data.clone(), ErrorKind::BlockTooLarge)?;
+    let trusted = store.put_trusted(&large.cid, large.data.clone());
+    saw("put_trusted of a block above block_bytes_max", trusted).refused(ErrorKind::BlockTooLarge)?;
+    let small = block("small");
+    let mut batch = [&small, &large].into_iter().map(|block| Ok((block.cid, block.data.clone())));
+    saw("put_many with a block above block_bytes_max", store.put_many(&mut batch)).refused(ErrorKind::BlockTooLarge)?;
+    lists(&*store, &[], "after blocks above the limit were refused")?;
+    Ok(())
+}
+
+pub(crate) fn put_trusted_keeps_unknown_hashes(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let unknown = Block { cid: unknown_hash_cid(9), data: WRONG };
+    let did = "put_trusted under a hash function that cannot be checked";
+    match store.put_trusted(&unknown.cid, unknown.data.clone()) {
+        Ok(()) => {
+            holds(&*store, &unknown, &format!("after {did}"))?;
+            lists(&*store, &[unknown.cid], &format!("after {did}"))?;
+        }
+        refusal => {
+            saw(did, refusal).refused(ErrorKind::UnsupportedHash)?;
+            lacks(&*store, &unknown.cid, &format!("after a refused {did}"))?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn put_trusted_stores_the_block(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let block = block("trusted");
+    for _ in 0..2 {
+        saw(format_args!("put_trusted of {block}"), store.put_trusted(&block.cid, block.data.clone())).ok()?;
+        holds(&*store, &block, "after put_trusted")?;
+    }
+    lists(&*store, &[block.cid], "after put_trusted")?;
+    Ok(())
+}
+
+/// Puts wrong bytes past the check. `false`: the backend checks what it is told to trust, and refused.
+fn plant_wrong_bytes(store: &dyn Blockstore, cid: &Cid) -> Result<bool, Failure> {
+    match store.put_trusted(cid, WRONG) {
+        Ok(()) => Ok(true),
+        refusal => {
+            saw("put_trusted of wrong bytes", refusal).refused(ErrorKind::CidMismatch)?;
+            lacks(store, cid, "after a refused put_trusted of wrong bytes")?;
+            Ok(false)
+        }
+    }
+}
+
+pub(crate) fn get_never_returns_wrong_bytes(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let good = b"good".as_slice();
+    for cid in [crate::cid_of(RAW, good), v0_cid(good), blake3_cid(RAW, good), identity_cid(RAW, good)] {
+        if !plant_wrong_bytes(&*store, &cid)? {
+            continue;
+        }
+        saw(format_args!("get({cid}) of wrong bytes that were trusted"), store.get(&cid)).refused(ErrorKind::Corrupt)?;
+        let mut calls = 0_usize;
+        let lent = store.with_block(&cid, &mut |_| calls += 1);
+        saw(format_args!("with_block({cid}) of wrong bytes that were trusted"), lent).refused(ErrorKind::Corrupt)?;
+        ensure(calls == 0, "with_block of wrong bytes", "no call of the callback", format_args!("{calls} calls"))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn damaged_block_is_healed_by_delete_and_put(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let good = block("good");
+    if !plant_wrong_bytes(&*store, &good.cid)? {
+        return Err(Stop::Declined("put_trusted refuses wrong bytes, so there is nothing to heal".into()));
+    }
+    saw(format_args!("get({}) of wrong bytes", good.cid), store.get(&good.cid)).refused(ErrorKind::Corrupt)?;
+    saw("delete of the damaged block", store.delete(&good.cid)).ok()?;
+    lacks(&*store, &good.cid, "after the delete of the damaged block")?;
+    put(&*store, &good)?;
+    holds(&*store, &good, "after the damaged block was deleted and put again")?;
+    Ok(())
+}

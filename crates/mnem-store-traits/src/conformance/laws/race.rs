@@ -1,0 +1,220 @@
+//! What several threads may observe of each other.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Barrier, mpsc},
+    thread,
+};
+
+use cid::Cid;
+
+use crate::{
+    ErrorKind, OpHeadsStore, WriteBatch,
+    conformance::{
+        Failure,
+        case::Case,
+        data::{blocks, head, heads, sized},
+        expect::{ensure, heads_are, holds, lists, put, put_many, same, saw, update},
+        failure::LawResult,
+        show::{Show, examples},
+        threads::{together, watched},
+    },
+};
+
+const THREADS: usize = 4;
+
+pub(crate) fn put_is_visible_to_another_thread(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let (acknowledged, reader) = mpsc::channel();
+    thread::scope(|scope| {
+        let store = &store;
+        let reader = scope.spawn(move || {
+            reader.iter().try_for_each(|block| holds(&**store, &block, "in a thread that was told of its put"))
+        });
+        let puts = blocks("block", 40).into_iter().enumerate().try_for_each(|(i, block)| {
+            if i % 2 == 0 { put(&**store, &block)? } else { put_many(&**store, std::slice::from_ref(&block))? }
+            // A reader that failed has hung up; its failure is reported below.
+            let _ = acknowledged.send(block);
+            Ok(())
+        });
+        drop(acknowledged);
+        let reads = reader.join().unwrap_or_else(|panic| {
+            Err(Failure::new("read in a thread", "no panic", crate::conformance::threads::panic_text(&*panic)))
+        });
+        puts.and(reads)
+    })?;
+    Ok(())
+}
+
+pub(crate) fn block_is_never_seen_in_part(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let all: Vec<_> = (0..12).map(|i| sized(300_000 + i)).collect();
+    let writes = || all.iter().try_for_each(|block| put(&*store, block));
+    let watch = || {
+        for block in &all {
+            let did = format_args!("get({}) while another thread puts it", block.cid);
+            if let Some(data) = saw(did, store.get(&block.cid)).ok()? {
+                same(did, data, block.data.clone())?;
+                holds(&*store, block, "once get has found it")?;
+            }
+        }
+        Ok(())
+    };
+    watched(writes, watch)?;
+    Ok(())
+}
+
+pub(crate) fn concurrent_puts_of_one_block_all_succeed(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let all = blocks("contended", 8);
+    let barrier = Barrier::new(THREADS);
+    together(THREADS, |i| {
+        for block in &all {
+            barrier.wait();
+            // Both kinds of write meet on each block.
+            let result =
+                if i % 2 == 0 { put(&*store, block) } else { put_many(&*store, std::slice::from_ref(block)) };
+            let result = result.and_then(|()| holds(&*store, block, "after a put that raced with others of the same block"));
+            if result.is_err() {
+                // The others still wait at the barrier for every round.
+                all.iter().skip_while(|b| b.cid != block.cid).skip(1).for_each(|_| drop(barrier.wait()));
+                return result;
+            }
+        }
+        Ok(())
+    })?;
+    lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), "after racing puts")?;
+    Ok(())
+}
+
+pub(crate) fn concurrent_updates_lose_no_head(case: &mut Case) -> LawResult {
+    const ROUNDS: usize = 12;
+    let store = case.heads()?;
+    let name = |lane: usize, round: usize| head(&format!("lane {lane} round {round}"));
+    together(THREADS, |lane| {
+        for round in 0..ROUNDS {
+            let before = round.checked_sub(1).map(|before| name(lane, before));
+            update(&*store, &name(lane, round), before.as_slice())?;
+            let heads = saw("heads()", store.heads()).ok()?;
+            let did = format_args!("heads() after {round} updates of a head that only this thread replaces");
+            ensure(heads.contains(&name(lane, round)), did, "the new head", heads.show())?;
+            let old = before.is_some_and(|before| heads.contains(&before));
+            ensure(!old, did, "not the head it superseded", heads.show())?;
+        }
+        Ok(())
+    })?;
+    let last: Vec<Cid> = (0..THREADS).map(|lane| name(lane, ROUNDS - 1)).collect();
+    heads_are(&*store, &last, "after threads each replaced their own head")?;
+    Ok(())
+}
+
+pub(crate) fn concurrent_swaps_let_one_win(case: &mut Case) -> LawResult {
+    let store = case.heads()?;
+    let mut current: Vec<Cid> = Vec::new();
+    for round in 0..8 {
+        let barrier = Barrier::new(THREADS);
+        let name = |i: usize| head(&format!("round {round} thread {i}"));
+        let won = together(THREADS, |i| {
+            barrier.wait();
+            match store.swap(&current, &name(i)) {
+                Ok(()) => Ok(true),
+                refused => saw("swap that lost a race", refused).refused(ErrorKind::HeadsMoved).map(|_| false),
+            }
+        })?;
+        let winners: Vec<Cid> = (0..THREADS).filter(|i| won[*i]).map(name).collect();
+        let did = format_args!("{THREADS} swaps at once from the same heads, round {round}");
+        ensure(winners.len() == 1, did, "one that succeeds", format_args!("{} that succeed", winners.len()))?;
+        heads_are(&*store, &winners, "after a race of swaps")?;
+        current = winners;
+    }
+    Ok(())
+}
+
+pub(crate) fn heads_are_never_empty_again(case: &mut Case) -> LawResult {
+    let store = case.heads()?;
+    update(&*store, &head("0"), &[])?;
+    let changes = || {
+        (1..60).try_for_each(|i| {
+            let (before, new) = (head(&(i - 1).to_string()), head(&i.to_string()));
+            match i % 2 {
+                0 => update(&*store, &new, &[before]),
+                _ => saw("swap", store.swap(&[before], &new)).ok(),
+            }
+        })
+    };
+    let watch = || {
+        let heads = saw("heads()", store.heads()).ok()?;
+        ensure(!heads.is_empty(), "heads() while another thread replaces the only head", "a head", "none")
+    };
+    watched(changes, watch)?;
+    Ok(())
+}
+
+pub(crate) fn head_changes_are_seen_as_one_step(case: &mut Case) -> LawResult {
+    let store = case.heads()?;
+    update(&*store, &head("base"), &[])?;
+    let old: Vec<Vec<Cid>> = (0..3).map(|round| heads(&format!("round {round}"), 25)).collect();
+    for (round, old) in old.iter().enumerate() {
+        for cid in old {
+            update(&*store, cid, &[])?;
+        }
+        let new = head(&format!("new of round {round}"));
+        watched(
+            || update(&*store, &new, old),
+            || half_done(&*store, old, &new),
+        )?;
+    }
+    Ok(())
+}
+
+fn half_done(store: &dyn OpHeadsStore, old: &[Cid], new: &Cid) -> Result<(), Failure> {
+    let heads = saw("heads()", store.heads()).ok()?;
+    let left: Vec<Cid> = old.iter().filter(|cid| heads.contains(cid)).copied().collect();
+    let whole = if heads.contains(new) { left.is_empty() } else { left.len() == old.len() };
+    let saw = format_args!("{} of them, new head {}: {}", left.len(), heads.contains(new), examples(&left));
+    let did = format_args!("heads() while one update supersedes {} heads", old.len());
+    ensure(whole, did, "all of them and not the new head, or none of them and the new head", saw)
+}
+
+pub(crate) fn head_is_never_seen_without_its_blocks(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let ops: Vec<Vec<_>> = (0..25).map(|i| blocks(&format!("operation {i}"), 4)).collect();
+    let commits = || {
+        ops.iter().try_for_each(|blocks| {
+            let batch = blocks.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+            let before = saw("heads()", store.heads()).ok()?;
+            saw("commit", store.commit(batch.update(blocks[0].cid, before))).ok()
+        })
+    };
+    let watch = || {
+        for cid in saw("heads()", store.heads()).ok()? {
+            let Some(blocks) = ops.iter().find(|blocks| blocks[0].cid == cid) else { continue };
+            blocks.iter().try_for_each(|block| holds(&*store, block, "once the head of its commit is visible"))?;
+        }
+        Ok(())
+    };
+    watched(commits, watch)?;
+    Ok(())
+}
+
+pub(crate) fn concurrent_commits_all_land(case: &mut Case) -> LawResult {
+    const ROUNDS: usize = 6;
+    let store = case.store()?;
+    let op = |lane: usize, round: usize| blocks(&format!("lane {lane} round {round}"), 5);
+    together(THREADS, |lane| {
+        for round in 0..ROUNDS {
+            let all = op(lane, round);
+            let batch = all.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+            let before = round.checked_sub(1).map(|before| op(lane, before)[0].cid);
+            saw("commit beside other threads", store.commit(batch.update(all[0].cid, before))).ok()?;
+            all.iter().try_for_each(|block| holds(&*store, block, "after a commit beside others"))?;
+        }
+        Ok(())
+    })?;
+    let last: Vec<Cid> = (0..THREADS).map(|lane| op(lane, ROUNDS - 1)[0].cid).collect();
+    heads_are(&*store, &last, "after threads each committed on their own head")?;
+    let all: BTreeSet<Cid> =
+        (0..THREADS).flat_map(|lane| (0..ROUNDS).flat_map(move |round| op(lane, round))).map(|b| b.cid).collect();
+    lists(&*store, &all.into_iter().collect::<Vec<_>>(), "after threads committed at once")?;
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! What is still there after the store was closed and opened again.
+
+use bytes::Bytes;
+
+use crate::{
+    RAW, WriteBatch,
+    conformance::{
+        case::Case,
+        data::{Block, SIZES, blake3_cid, block, blocks, head, heads, identity_block, sized, v0_cid},
+        expect::{heads_are, holds, lacks, lists, put, put_many, saw, update},
+        failure::LawResult,
+    },
+};
+
+const REOPENED: &str = "after reopening";
+
+pub(crate) fn acknowledged_blocks_survive_reopen(case: &mut Case) -> LawResult {
+    let (one, many, trusted) = (block("put"), blocks("put_many", 50), block("put_trusted"));
+    let store = case.blocks()?;
+    put(&*store, &one)?;
+    put_many(&*store, &many)?;
+    saw("put_trusted", store.put_trusted(&trusted.cid, trusted.data.clone())).ok()?;
+    drop(store);
+    for round in ["after reopening", "after reopening twice"] {
+        case.reopen()?;
+        let store = case.blocks()?;
+        let all: Vec<&Block> = many.iter().chain([&one, &trusted]).collect();
+        for block in &all {
+            holds(&*store, block, round)?;
+        }
+        lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), round)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn blocks_survive_a_drop_without_close(case: &mut Case) -> LawResult {
+    let all = blocks("block", 10);
+    put_many(&*case.blocks()?, &all)?;
+    case.drop_and_open()?;
+    let store = case.blocks()?;
+    for block in &all {
+        holds(&*store, block, "after the store was dropped without close() and opened again")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn every_kind_of_block_survives_reopen(case: &mut Case) -> LawResult {
+    let data = Bytes::from_static(b"one text");
+    let cids = [v0_cid(&data), blake3_cid(RAW, &data), crate::cid_of(RAW, &data), crate::cid_of(0x71, &data)];
+    let mut all = cids.map(|cid| Block { cid, data: data.clone() }).to_vec();
+    all.extend([identity_block(""), identity_block("named by itself")]);
+    all.extend(SIZES.map(sized));
+    let store = case.blocks()?;
+    for block in &all {
+        put(&*store, block)?;
+    }
+    drop(store);
+    case.reopen()?;
+    let store = case.blocks()?;
+    for block in &all {
+        holds(&*store, block, REOPENED)?;
+    }
+    lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), REOPENED)?;
+    Ok(())
+}
+
+pub(crate) fn deletes_survive_reopen(case: &mut Case) -> LawResult {
+    let (kept, gone, back) = (block("kept"), block("gone"), block("back"));
+    let store = case.blocks()?;
+    put_many(&*store, &[kept.clone(), gone.clone(), back.clone()])?;
+    for block in [&gone, &back] {
+        saw("delete", store.delete(&block.cid)).ok()?;
+    }
+    put(&*store, &back)?;
+    drop(store);
+    case.reopen()?;
+    let store = case.blocks()?;
+    lacks(&*store, &gone.cid, "after its delete and reopening")?;
+    holds(&*store, &back, "after its delete, another put, and reopening")?;
+    lists(&*store, &[kept.cid, back.cid], "after a delete and reopening")?;
+    Ok(())
+}
+
+pub(crate) fn empty_store_reopens_empty(case: &mut Case) -> LawResult {
+    case.reopen()?;
+    let store = case.blocks()?;
+    lists(&*store, &[], "of an empty store, after reopening")?;
+    put(&*store, &block("first"))?;
+    Ok(())
+}
+
+pub(crate) fn heads_survive_reopen(case: &mut Case) -> LawResult {
+    let all = heads("head", 6);
+    let store = case.heads()?;
+    for cid in &all {
+        update(&*store, cid, &[])?;
+    }
+    update(&*store, &head("new"), &all[..3])?;
+    drop(store);
+    case.reopen()?;
+    let store = case.heads()?;
+    let expected = [all[3], all[4], all[5], head("new")];
+    heads_are(&*store, &expected, REOPENED)?;
+    saw("swap", store.swap(&expected, &head("swapped"))).ok()?;
+    drop(store);
+    case.reopen()?;
+    heads_are(&*case.heads()?, &[head("swapped")], "after a swap and reopening")?;
+    case.drop_and_open()?;
+    heads_are(&*case.heads()?, &[head("swapped")], "after a drop without close() and opening again")?;
+    Ok(())
+}
+
+pub(crate) fn no_heads_survive_reopen_as_none(case: &mut Case) -> LawResult {
+    case.reopen()?;
+    let store = case.heads()?;
+    heads_are(&*store, &[], "of a store without heads, after reopening")?;
+    saw("swap that expects none, after reopening", store.swap(&[], &head("first"))).ok()?;
+    Ok(())
+}
+
+pub(crate) fn commit_survives_reopen(case: &mut Case) -> LawResult {
+    let (first, second) = (blocks("first", 20), blocks("second", 20));
+    for (blocks, before) in [(&first, None), (&second, Some(first[0].cid))] {
+        let batch = blocks.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+        saw("commit", case.store()?.commit(batch.update(blocks[0].cid, before))).ok()?;
+        case.drop_and_open()?;
+    }
+    case.reopen()?;
+    let store = case.store()?;
+    for block in first.iter().chain(&second) {
+        holds(&*store, block, "after a commit of it and reopening")?;
+    }
+    heads_are(&*store, &[second[0].cid], "after two commits and reopening")?;
+    Ok(())
+}
+
+pub(crate) fn side_tables_survive_reopen(case: &mut Case) -> LawResult {
+    let row = |i: usize| (Bytes::from(format!("key {i}")), Bytes::from(format!("value {i}")));
+    let rows: Vec<_> = (0..9).map(row).collect();
+    let store = case.store()?;
+    let table = saw("side_table", store.side_table("table")).ok()?;
+    saw("write", table.write(&rows, &[])).ok()?;
+    saw("write that deletes", table.write(&[], std::slice::from_ref(&rows[0].0))).ok()?;
+    drop((store, table));
+    case.reopen()?;
+    let store = case.store()?;
+    saw("side_tables() after reopening", store.side_tables()).is(vec!["table".into()])?;
+    let table = saw("side_table", store.side_table("table")).ok()?;
+    saw("get of a deleted key, after reopening", table.get(&rows[0].0)).is(None)?;
+    for (key, value) in &rows[1..] {
+        saw(format_args!("get({key:?}) after reopening"), table.get(key)).is(Some(value.clone()))?;
+    }
+    Ok(())
+}

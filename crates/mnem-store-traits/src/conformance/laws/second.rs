@@ -1,0 +1,116 @@
+//! What a second handle of an open store sees.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    Blockstore, ErrorKind, OpHeadsStore, Store, WriteBatch,
+    conformance::{
+        Failure, Profile,
+        case::{Case, offered},
+        data::{block, blocks, head},
+        expect::{heads_are, holds, lacks, lists, put, put_many, saw, update},
+        failure::LawResult,
+        threads::together,
+    },
+};
+
+const OTHER: &str = "through a second handle";
+
+fn two_blocks(case: &Case) -> Result<(Arc<dyn Blockstore>, Arc<dyn Blockstore>), Failure> {
+    Ok((case.blocks()?, offered(case.second()?.as_blocks(), Profile::Blocks)?))
+}
+
+fn two_heads(case: &Case) -> Result<(Arc<dyn OpHeadsStore>, Arc<dyn OpHeadsStore>), Failure> {
+    Ok((case.heads()?, offered(case.second()?.as_heads(), Profile::Heads)?))
+}
+
+fn two_stores(case: &Case) -> Result<(Arc<dyn Store>, Arc<dyn Store>), Failure> {
+    Ok((case.store()?, offered(case.second()?.as_store(), Profile::Store)?))
+}
+
+pub(crate) fn put_is_visible_through_a_second_handle(case: &mut Case) -> LawResult {
+    let (first, second) = two_blocks(case)?;
+    let (one, many) = (block("one"), blocks("many", 5));
+    lacks(&*second, &one.cid, OTHER)?;
+    put(&*first, &one)?;
+    holds(&*second, &one, OTHER)?;
+    put_many(&*second, &many)?;
+    for block in &many {
+        holds(&*first, block, OTHER)?;
+    }
+    put(&*second, &one)?;
+    let mut all: Vec<_> = many.iter().map(|block| block.cid).collect();
+    all.push(one.cid);
+    lists(&*first, &all, "through the first handle")?;
+    lists(&*second, &all, OTHER)?;
+    Ok(())
+}
+
+pub(crate) fn delete_is_visible_through_a_second_handle(case: &mut Case) -> LawResult {
+    let (first, second) = two_blocks(case)?;
+    let block = block("block");
+    for (writer, deleter) in [(&first, &second), (&second, &first), (&first, &first)] {
+        put(&**writer, &block)?;
+        holds(&*second, &block, OTHER)?;
+        saw("delete", deleter.delete(&block.cid)).ok()?;
+        lacks(&*first, &block.cid, "after a delete through one of two handles")?;
+        lacks(&*second, &block.cid, "after a delete through one of two handles")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn heads_are_visible_through_a_second_handle(case: &mut Case) -> LawResult {
+    let (first, second) = two_heads(case)?;
+    let (a, b) = (head("a"), head("b"));
+    update(&*first, &a, &[])?;
+    heads_are(&*second, &[a], OTHER)?;
+    update(&*second, &b, &[])?;
+    heads_are(&*first, &[a, b], OTHER)?;
+    let refused = first.swap(&[a], &head("new"));
+    saw("swap that does not expect what another handle added", refused).refused(ErrorKind::HeadsMoved)?;
+    saw("swap", first.swap(&[a, b], &head("new"))).ok()?;
+    heads_are(&*second, &[head("new")], OTHER)?;
+    Ok(())
+}
+
+pub(crate) fn commit_is_visible_through_a_second_handle(case: &mut Case) -> LawResult {
+    let (first, second) = two_stores(case)?;
+    let all = blocks("block", 2);
+    let batch = |i: usize| WriteBatch::new().put(all[i].cid, all[i].data.clone());
+    saw("commit", first.commit(batch(0).update(all[0].cid, []))).ok()?;
+    heads_are(&*second, &[all[0].cid], OTHER)?;
+    holds(&*second, &all[0], OTHER)?;
+    let batch = batch(1).require(all[0].cid).swap([all[0].cid], all[1].cid);
+    saw("commit that requires a block of the other handle", second.commit(batch)).ok()?;
+    heads_are(&*first, &[all[1].cid], OTHER)?;
+    holds(&*first, &all[1], OTHER)?;
+    Ok(())
+}
+
+pub(crate) fn side_tables_are_visible_through_a_second_handle(case: &mut Case) -> LawResult {
+    let (first, second) = two_stores(case)?;
+    let row = (Bytes::from_static(b"key"), Bytes::from_static(b"value"));
+    let open = |store: &Arc<dyn Store>| saw("side_table", store.side_table("table")).ok();
+    let (one, other) = (open(&first)?, open(&second)?);
+    saw("write", one.write(std::slice::from_ref(&row), &[])).ok()?;
+    saw("get through a second handle", other.get(&row.0)).is(Some(row.1))?;
+    saw("side_tables() through a second handle", second.side_tables()).is(vec!["table".into()])?;
+    Ok(())
+}
+
+pub(crate) fn two_handles_lose_no_head(case: &mut Case) -> LawResult {
+    const ROUNDS: usize = 10;
+    let (first, second) = two_heads(case)?;
+    let name = |lane: usize, round: usize| head(&format!("lane {lane} round {round}"));
+    together(2, |lane| {
+        let store = if lane == 0 { &first } else { &second };
+        (0..ROUNDS).try_for_each(|round| {
+            let before = round.checked_sub(1).map(|before| name(lane, before));
+            update(&**store, &name(lane, round), before.as_slice())
+        })
+    })?;
+    heads_are(&*first, &[name(0, ROUNDS - 1), name(1, ROUNDS - 1)], "after two handles each replaced their own head")?;
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! Side tables.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    ErrorKind, SideTable, Store,
+    conformance::{
+        Failure,
+        case::Case,
+        data::{block, head, sized},
+        expect::{heads_are, holds, lists, put, saw, update},
+        failure::LawResult,
+        threads::watched,
+    },
+};
+
+fn open(store: &dyn Store, name: &str) -> Result<Arc<dyn SideTable>, Failure> {
+    saw(format_args!("side_table({name:?})"), store.side_table(name)).ok()
+}
+
+fn row(key: &str, value: &str) -> (Bytes, Bytes) {
+    (Bytes::from(key.to_owned()), Bytes::from(value.to_owned()))
+}
+
+fn write(table: &dyn SideTable, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), Failure> {
+    saw(format_args!("write of {} puts and {} deletes", puts.len(), deletes.len()), table.write(puts, deletes)).ok()
+}
+
+fn value_is(table: &dyn SideTable, key: &str, value: Option<&str>, when: &str) -> Result<(), Failure> {
+    let expected = value.map(|value| Bytes::from(value.to_owned()));
+    saw(format_args!("get({key:?}) {when}"), table.get(key.as_bytes())).is(expected)
+}
+
+fn keys_are(table: &dyn SideTable, prefix: &[u8], expected: &[Bytes], when: &str) -> Result<(), Failure> {
+    let keys = table.keys(prefix).and_then(|keys| keys.take(expected.len() + 8).collect::<Result<Vec<_>, _>>());
+    saw(format_args!("keys({prefix:02x?}) {when}"), keys).is(expected.to_vec())
+}
+
+pub(crate) fn side_tables_are_offered_where_claimed(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    if store.capabilities().side_tables {
+        open(&*store, "table")?;
+    } else {
+        let refusal = store.side_table("table");
+        saw("side_table of a store that claims none", refusal).refused(ErrorKind::Unsupported)?;
+    }
+    saw("side_tables() of a new store", store.side_tables()).is(Vec::new())?;
+    Ok(())
+}
+
+pub(crate) fn side_table_names_are_checked(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let (longest, too_long) = ("a".repeat(32), "a".repeat(33));
+    for name in ["", &too_long, "Upper", "a-b", "a.b", "a/b", "..", "a b", "ä", "nul\0"] {
+        saw(format_args!("side_table({name:?})"), store.side_table(name)).refused(ErrorKind::InvalidArgument)?;
+    }
+    for name in ["a", "0", "_", "knn_edges", &longest] {
+        let table = open(&*store, name)?;
+        write(&*table, &[row("key", name)], &[])?;
+        value_is(&*table, "key", Some(name), &format!("of table {name:?}"))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn side_table_keys_and_values_are_checked(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let table = open(&*store, "table")?;
+    let invalid = ErrorKind::InvalidArgument;
+    for key in [Bytes::new(), Bytes::from(vec![b'k'; 101])] {
+        let n = key.len();
+        saw(format_args!("get of a key of {n} bytes"), table.get(&key)).refused(invalid)?;
+        let puts = [row("good", "value"), (key.clone(), Bytes::new())];
+        saw(format_args!("write of a key of {n} bytes"), table.write(&puts, &[])).refused(invalid)?;
+        let deletes = table.write(&puts[..1], std::slice::from_ref(&key));
+        saw(format_args!("write that deletes a key of {n} bytes"), deletes).refused(invalid)?;
+    }
+    keys_are(&*table, b"", &[], "after refused writes")?;
+    saw("side_tables() after refused writes", store.side_tables()).is(Vec::new())?;
+    Ok(())
+}
+
+pub(crate) fn side_table_returns_what_was_written(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let table = open(&*store, "table")?;
+    value_is(&*table, "absent", None, "of an empty table")?;
+    let rows: Vec<(Bytes, Bytes)> = [0, 1, 4095, 65_536, 1 << 20]
+        .map(|n| (Bytes::from(format!("{n} bytes")), sized(n).data))
+        .into_iter()
+        .chain([
+            (Bytes::from(vec![b'k'; 100]), Bytes::from_static(b"longest key")),
+            (Bytes::from_static(&[0]), Bytes::from_static(b"shortest key")),
+            (Bytes::from_static(b"../\xff\0/"), Bytes::from_static(b"key of any bytes")),
+        ])
+        .collect();
+    write(&*table, &rows, &[])?;
+    for handle in [&table, &open(&*store, "table")?] {
+        for (key, value) in &rows {
+            saw(format_args!("get of key {key:?}"), handle.get(key)).is(Some(value.clone()))?;
+        }
+    }
+    write(&*table, &[row("0 bytes", "no longer empty")], &[])?;
+    value_is(&*table, "0 bytes", Some("no longer empty"), "after it was written again")?;
+    Ok(())
+}
+
+pub(crate) fn side_table_write_applies_puts_then_deletes(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let table = open(&*store, "table")?;
+    write(&*table, &[row("old", "1"), row("kept", "1")], &[])?;
+    let deletes = ["old", "both", "absent"].map(|key| Bytes::from_static(key.as_bytes()));
+    let puts = [row("both", "put and deleted"), row("twice", "first"), row("twice", "last"), row("new", "2")];
+    write(&*table, &puts, &deletes)?;
+    for (key, value) in
+        [("old", None), ("both", None), ("absent", None), ("kept", Some("1")), ("twice", Some("last")), ("new", Some("2"))]
+    {
+        value_is(&*table, key, value, "after a write of puts and deletes")?;
+    }
+    write(&*table, &[], &[])?;
+    write(&*table, &[], &[Bytes::from_static(b"absent")])?;
+    keys_are(&*table, b"", &["kept", "new", "twice"].map(Bytes::from), "after a write of puts and deletes")?;
+    Ok(())
+}
+
+pub(crate) fn side_table_keys_are_sorted_and_filtered(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let table = open(&*store, "table")?;
+    let mut keys: Vec<Bytes> = (0..300_u16).map(|i| Bytes::from([b"n".as_slice(), &i.to_be_bytes()].concat())).collect();
+    keys.extend([&b"m"[..], b"ma", b"mab", b"mb", b"\xff", b"\xff\xff", b"\xff\xff\x01", b"\0"].map(Bytes::from_static));
+    let rows: Vec<(Bytes, Bytes)> = keys.iter().rev().map(|key| (key.clone(), key.clone())).collect();
+    write(&*table, &rows, &[])?;
+    keys.sort();
+    for prefix in [&b""[..], b"m", b"ma", b"mab", b"mabc", b"n", b"n\0", b"\xff", b"\xff\xff", b"absent", b"\0"] {
+        let expected: Vec<Bytes> = keys.iter().filter(|key| key.starts_with(prefix)).cloned().collect();
+        keys_are(&*table, prefix, &expected, "of 308 keys")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn side_table_keys_blocks_no_writer(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let table = open(&*store, "table")?;
+    let steady: Vec<(Bytes, Bytes)> = (0..20).map(|i| row(&format!("steady {i:02}"), "")).collect();
+    write(&*table, &steady, &[])?;
+    let mut listed = Vec::new();
+    for key in saw("keys(\"\")", table.keys(b"")).ok()?.take(100) {
+        listed.push(saw("an item of keys() while its consumer writes", key).ok()?);
+        write(&*table, &[row("passing", "")], &[])?;
+        write(&*table, &[], &[Bytes::from_static(b"passing")])?;
+    }
+    listed.retain(|key| key.starts_with(b"steady"));
+    let expected: Vec<Bytes> = steady.into_iter().map(|(key, _)| key).collect();
+    saw("keys(\"\") while its consumer writes", Ok(listed)).is(expected)?;
+    Ok(())
+}
+
+pub(crate) fn side_table_exists_by_its_keys(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let (a, b) = (open(&*store, "b_table")?, open(&*store, "a_table")?);
+    saw("side_tables() after two were opened", store.side_tables()).is(Vec::new())?;
+    write(&*a, &[row("key", "value")], &[])?;
+    write(&*b, &[row("key", "value"), row("other", "value")], &[])?;
+    saw("side_tables() after two were written", store.side_tables()).is(vec!["a_table".into(), "b_table".into()])?;
+    write(&*a, &[], &[Bytes::from_static(b"key")])?;
+    write(&*b, &[], &[Bytes::from_static(b"key")])?;
+    saw("side_tables() after one lost its last key", store.side_tables()).is(vec!["a_table".into()])?;
+    write(&*a, &[row("key", "again")], &[])?;
+    value_is(&*a, "key", Some("again"), "of a table that was empty in between")?;
+    Ok(())
+}
+
+pub(crate) fn side_tables_are_separate(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let (a, b) = (open(&*store, "a")?, open(&*store, "b")?);
+    let (present, op) = (block("present"), head("op"));
+    put(&*store, &present)?;
+    update(&*store, &op, &[])?;
+    write(&*a, &[row("key", "of a"), (Bytes::from(present.cid.to_bytes()), Bytes::from_static(b"not the block"))], &[])?;
+    write(&*b, &[row("key", "of b"), row("only b", "")], &[])?;
+    value_is(&*a, "key", Some("of a"), "of table a, after one of the same name was written to table b")?;
+    value_is(&*a, "only b", None, "of table a, which only table b has")?;
+    holds(&*store, &present, "after a side table was written under its CID")?;
+    lists(&*store, &[present.cid], "after side tables were written")?;
+    heads_are(&*store, &[op], "after side tables were written")?;
+    saw("delete of the block", store.delete(&present.cid)).ok()?;
+    write(&*b, &[], &[Bytes::from_static(b"key")])?;
+    value_is(&*a, "key", Some("of a"), "of table a, after it was deleted from table b")?;
+    saw("get of the row under a deleted block's CID", a.get(&present.cid.to_bytes()))
+        .is(Some(Bytes::from_static(b"not the block")))?;
+    Ok(())
+}
+
+pub(crate) fn closed_store_refuses_side_tables(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let table = open(&*store, "table")?;
+    write(&*table, &[row("key", "value")], &[])?;
+    saw("close()", store.close()).ok()?;
+    if store.heads().is_ok() {
+        value_is(&*table, "key", Some("value"), "after a close() that closed nothing")?;
+        return Ok(());
+    }
+    let closed = ErrorKind::Closed;
+    saw("get of a side table after close()", table.get(b"key")).refused(closed)?;
+    saw("write to a side table after close()", table.write(&[row("new", "")], &[])).refused(closed)?;
+    let first = table.keys(b"").and_then(|mut keys| keys.next().transpose());
+    saw("keys of a side table, or its first item, after close()", first).refused(closed)?;
+    Ok(())
+}
+
+pub(crate) fn side_table_write_is_seen_as_one_step(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let table = open(&*store, "table")?;
+    let rows = |n: u64| ["first", "second"].map(|key| (Bytes::from_static(key.as_bytes()), Bytes::from(n.to_string())));
+    write(&*table, &rows(0), &[])?;
+    let number = |key: &str| -> Result<u64, Failure> {
+        let did = format_args!("get({key:?}) while another thread writes both keys");
+        let value = saw(did, table.get(key.as_bytes())).ok()?.unwrap_or_default();
+        let number = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+        number.ok_or_else(|| Failure::new(did, "a number that was written", format_args!("{value:?}")))
+    };
+    let writes = || (1..60).try_for_each(|n| write(&*table, &rows(n), &[]));
+    let watch = || {
+        // The first key is applied first, so a reader that sees it new, and the second one old, has seen half of a write.
+        let first = number("first")?;
+        let second = number("second")?;
+        let did = "get of the first key, then of the second, while another thread writes both to the same number";
+        crate::conformance::expect::ensure(second >= first, did, format_args!("at least {first}"), second)
+    };
+    watched(writes, watch)?;
+    Ok(())
+}

@@ -1,0 +1,347 @@
+//! The list of laws: the tests, the registry and the table in `CONTRACT.md` all come from here.
+
+use super::{Claim, Group, Law, Level, Profile};
+
+/// The list. `__conformance_laws!(mode …)` hands it to the arm of `__conformance_expand!` for that mode: in one macro, because a macro that
+/// takes the name of another does not find it from a foreign crate.
+///
+/// `level topic law [profiles; claims] "promise"`: the function is `laws::topic::law`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_laws {
+    ($($mode:tt)*) => {
+        $crate::__conformance_expand! {
+            [$($mode)*]
+            blocks {
+                must get absent_is_none [Blocks]
+                    "A block that is not there is `Ok(None)` or `Ok(false)`, to every kind of look-up."
+                must get put_then_get_returns_the_bytes [Blocks]
+                    "A block that was put is returned, byte for byte."
+                must get blocks_of_every_size_are_returned_whole [Blocks]
+                    "Blocks of 0 bytes to 1 MiB, on both sides of every usual boundary, are returned whole."
+                must get unknown_hash_is_returned_as_stored [Blocks]
+                    "Bytes under a hash function that cannot be computed are returned as they were stored."
+                must get bytes_handed_out_never_change [Blocks]
+                    "Bytes that were handed out stay as they are, whatever is written or deleted afterwards."
+                must get has_and_size_agree_with_get [Blocks]
+                    "`has` and `size` agree with `get`."
+                must get with_block_lends_what_get_returns [Blocks]
+                    "`with_block` calls back once, with exactly the bytes that `get` returns."
+                must get with_block_is_not_called_for_absent [Blocks]
+                    "`with_block` does not call back for an absent block, and returns `false`."
+                must get with_block_callback_may_use_the_store [Blocks]
+                    "No lock is held while the callback of `with_block` runs: it may read and write the same store."
+                must get panicking_callback_leaves_the_store_usable [Blocks]
+                    "A panic in the callback of `with_block` reaches the caller and leaves the store usable."
+                must get capabilities_are_at_least_the_weakest [Blocks]
+                    "Capabilities are constant, consistent, and allow blocks of at least 16 MiB."
+
+                must put put_rejects_wrong_bytes [Blocks]
+                    "`put` refuses bytes that do not hash to the CID with `CidMismatch`, and keeps nothing of them."
+                must put put_checks_every_supported_hash [Blocks]
+                    "The bytes are checked under sha2-256, blake3 and identity, in CIDv0 and CIDv1 and under every codec."
+                must put put_of_wrong_bytes_leaves_the_present_block [Blocks]
+                    "Wrong bytes are refused also under a CID that is present, and the block stays as it is."
+                must put put_rejects_unsupported_hash [Blocks]
+                    "`put` refuses a hash function that it cannot compute with `UnsupportedHash`, and keeps nothing."
+                must put put_rejects_truncated_digest [Blocks]
+                    "`put` refuses a digest that was cut short with `UnsupportedHash`, even where its bytes would match."
+                must put put_takes_every_supported_hash [Blocks]
+                    "sha2-256, blake3 and identity are supported, in CIDv0 and CIDv1."
+                must put put_twice_is_ok [Blocks]
+                    "Putting a block that is there is `Ok` and changes nothing."
+                must put put_does_not_check_the_codec [Blocks]
+                    "Bytes that match their CID are stored whether or not they are valid in its codec."
+                must put empty_block_is_a_block [Blocks]
+                    "A block of 0 bytes is a block: absent until put, then present."
+                must put block_of_16_mib_is_taken [Blocks]
+                    "Every store takes blocks of 16 MiB."
+                must put block_above_the_limit_is_refused [Blocks]
+                    "A block above `block_bytes_max` is refused with `BlockTooLarge` by every way to write, and nothing is kept."
+                must put put_trusted_stores_the_block [Blocks]
+                    "`put_trusted` stores the block like `put`."
+                must put put_trusted_keeps_unknown_hashes [Blocks]
+                    "`put_trusted` stores a block whose hash function cannot be computed, or refuses it with `UnsupportedHash`."
+                must put get_never_returns_wrong_bytes [Blocks]
+                    "Wrong bytes that came in through `put_trusted` are refused there or are `Corrupt` to a reader, and are never handed out."
+                must put damaged_block_is_healed_by_delete_and_put [Blocks]
+                    "A damaged block is healed by `delete`, then `put`."
+
+                must identity version_is_part_of_the_key [Blocks]
+                    "A CIDv0 and the CIDv1 with the same digest and codec name two blocks."
+                must identity codec_is_part_of_the_key [Blocks]
+                    "The same bytes under two codecs are two blocks."
+                must identity hash_function_is_part_of_the_key [Blocks]
+                    "The same bytes under two hash functions are two blocks."
+                must identity equal_digests_of_other_hash_functions_are_others [Blocks]
+                    "CIDs with the same digest and different hash functions name different blocks, and a cut digest none."
+                must identity identity_is_not_synthesised [Blocks]
+                    "A block under an identity CID is absent until it is put, and after it was deleted."
+                must identity identity_cids_of_every_length_are_kept [Blocks]
+                    "Identity CIDs of 0 to 64 bytes are kept apart, also where one is a prefix of another."
+                must identity near_cids_are_apart [Blocks]
+                    "CIDs that differ in one byte, or in the case of one letter, name different blocks."
+                must identity digests_that_are_not_text_are_kept [Blocks]
+                    "Digests of any bytes are kept apart: zeros, path separators, bytes that are not text."
+
+                must put_many put_many_stores_every_block [Blocks]
+                    "`put_many` stores every block of the batch, the first and the last included."
+                must put_many put_many_of_nothing_is_ok [Blocks]
+                    "An empty batch is `Ok`."
+                must put_many put_many_takes_duplicates [Blocks]
+                    "A block that a batch names twice is stored once."
+                must put_many put_many_takes_present_blocks [Blocks]
+                    "A batch may name blocks that are there already."
+                must put_many put_many_keeps_nothing_of_a_bad_batch [Blocks]
+                    "A batch with one bad block is refused as a whole, wherever the bad one stands."
+                must put_many failed_put_many_leaves_present_blocks [Blocks]
+                    "A batch that is refused removes nothing that was there before."
+                must put_many put_many_keeps_nothing_when_the_iterator_fails [Blocks]
+                    "When the iterator fails, its error is returned unchanged and nothing of the batch is kept."
+                must put_many put_many_iterator_may_use_the_store [Blocks]
+                    "The iterator of a batch may read and write the same store."
+                must put_many panicking_iterator_leaves_the_store_usable [Blocks]
+                    "A panic of the iterator reaches the caller, keeps nothing of the batch, and leaves the store usable."
+                must put_many reader_does_not_wait_for_a_batch [Blocks]
+                    "Readers go on while a batch drains its iterator, and see nothing of it."
+
+                must delete delete_removes_only_its_block [Blocks]
+                    "`delete` removes its block from every look-up and from the listing, and no other block."
+                must delete delete_of_absent_is_ok [Blocks]
+                    "Deleting what is absent is `Ok`."
+                must delete deleted_block_can_be_put_again [Blocks]
+                    "A deleted block can be put again."
+                must delete delete_takes_the_whole_cid [Blocks]
+                    "`delete` compares whole CIDs: one with the same digest removes nothing."
+
+                must cids cids_of_an_empty_store_is_empty [Blocks]
+                    "An empty store lists nothing."
+                must cids cids_lists_every_block_once [Blocks]
+                    "`cids` lists every block exactly once, also when there are more than a thousand."
+                must cids cids_lists_whole_cids [Blocks]
+                    "`cids` lists the CIDs as they were put: version, codec and hash function."
+                must cids cids_may_be_left_half_way [Blocks]
+                    "A listing may be left half way, and several may be under way at once."
+                must cids cids_does_not_block_writers [Blocks]
+                    "The consumer of a listing may write to the same store between two items."
+
+                must walk walk_is_depth_first_in_encoded_order [Blocks]
+                    "A walk visits a block before the blocks it links to, depth-first, links in encoded order."
+                must walk walk_yields_a_shared_block_once [Blocks]
+                    "A walk yields a block that several others link to once."
+                must walk walk_moves_pending_links_to_the_front [Blocks]
+                    "A block that is linked from far back and from here is visited here, as depth-first order demands."
+                must walk walk_of_many_shared_links_is_in_order [Blocks]
+                    "The order holds in a graph in which every block links to all the blocks below it."
+                must walk walk_reports_a_missing_child_with_its_parent [Blocks]
+                    "A walk reports an absent block once, with the block that links to it, and goes on."
+                must walk walk_reports_a_missing_root [Blocks]
+                    "A walk of an absent root reports it and ends."
+                must walk walk_reports_malformed_dag_cbor [Blocks]
+                    "A walk reports a block that is not canonical DAG-CBOR as `Malformed`, and goes on."
+                must walk walk_takes_other_codecs_as_leaves [Blocks]
+                    "A block of any codec other than DAG-CBOR is a leaf."
+                must walk walk_finds_links_in_lists_and_maps [Blocks]
+                    "Links are found in lists and maps at any depth, and identity CIDs are links like any other."
+                must walk walk_of_a_deep_chain_ends [Blocks]
+                    "A chain of 100,000 blocks is walked to its end without recursion."
+                must walk walk_works_through_every_pointer [Blocks]
+                    "A walk takes a reference, an `Arc` or a `Box` of a store that is behind `dyn`, and several roots."
+                must walk missing_links_names_each_absent_block_once [Blocks]
+                    "`missing_links` names each absent block once with a block that links to it, and fails where links are hidden."
+                must walk get_required_names_the_missing_block [Blocks]
+                    "`get_required` of an absent block is a `MissingBlock` that names it."
+
+                must views blocks_are_the_same_through_every_pointer [Blocks]
+                    "Blocks are the same through `&S`, `Box<S>`, `Arc<S>` and `dyn`."
+            }
+            heads {
+                must update new_store_has_no_heads [Heads]
+                    "A new store has no heads."
+                must update update_adds_a_head [Heads]
+                    "`update` adds its new head and keeps the heads that it does not supersede."
+                must update update_removes_every_superseded_head [Heads]
+                    "`update` removes all the heads it supersedes and no other."
+                must update update_takes_hundreds_of_superseded_heads [Heads]
+                    "Many heads, and hundreds of superseded ids, are handled like few."
+                must update heads_are_sorted_and_unique [Heads]
+                    "`heads` is ascending in the order of `Cid`, without duplicates."
+                must update new_head_named_in_supersedes_stays [Heads]
+                    "A new head that is named among those it supersedes stays."
+                must update unknown_superseded_ids_are_ignored [Heads]
+                    "Superseded ids that are no heads are ignored."
+                must update superseded_head_may_come_back [Heads]
+                    "A head that was superseded may come back."
+                must update repeated_update_changes_nothing [Heads]
+                    "Repeating an update, or naming a superseded head twice, changes nothing."
+                must update heads_are_whole_cids [Heads]
+                    "Heads are compared as whole CIDs: one with the same digest is another head."
+                must update heads_need_no_block [Heads]
+                    "A head is a CID of any kind and needs no block."
+                must update heads_capabilities_are_constant [Heads]
+                    "What is claimed of heads is constant."
+                must swap swap_replaces_expected_heads [Heads]
+                    "`swap` replaces all heads by the new one if they are as expected."
+                must swap swap_from_other_heads_is_refused [Heads]
+                    "`swap` from any other set is refused with `HeadsMoved`, which carries the heads, and changes nothing."
+                must swap swap_of_empty_sets_the_first_head [Heads]
+                    "`swap` that expects no heads sets the first one, and only the first one."
+                must swap swap_takes_expected_as_a_set [Heads]
+                    "Order and repetition of the expected heads mean nothing."
+                must swap swap_takes_a_new_head_that_is_expected [Heads]
+                    "The new head of a `swap` may be among the expected ones."
+                must views heads_are_the_same_through_every_pointer [Heads]
+                    "Heads are the same through `&S`, `Box<S>`, `Arc<S>` and `dyn`."
+            }
+            store {
+                must commit commit_lands_blocks_and_head [Store]
+                    "`commit` stores all its blocks and makes its head change."
+                must commit commit_changes_heads_as_update_does [Store]
+                    "The head change of a commit follows the law of `update`."
+                must commit commit_changes_heads_as_swap_does [Store]
+                    "The head change of a commit follows the law of `swap`."
+                must commit commit_without_a_head_lands_blocks [Store]
+                    "A commit without a head change stores its blocks and moves no head."
+                must commit commit_of_nothing_changes_nothing [Store]
+                    "Committing an empty batch is `Ok` and does nothing."
+                must commit commit_keeps_nothing_of_a_bad_batch [Store]
+                    "A commit with one bad block is refused as a whole: no block, no head."
+                must commit commit_refuses_a_missing_requirement [Store]
+                    "A commit that requires an absent block is refused with `MissingBlock`, which names it, and moves no head."
+                must commit commit_that_misses_a_requirement_keeps_no_block [Store; AtomicCommit]
+                    "An atomic commit that requires an absent block keeps none of its own blocks."
+                must commit commit_takes_a_requirement_that_is_met [Store]
+                    "A requirement is met by a block of the store or of the batch itself, and no longer once it was deleted."
+                must commit commit_lands_the_head_when_blocks_are_present [Store]
+                    "The head change is made also when every block of the batch is there already, or there is none."
+                must commit commit_with_a_failed_swap_moves_no_head [Store]
+                    "A commit whose swap expects other heads is refused with `HeadsMoved` and moves no head."
+                must commit commit_with_a_failed_swap_keeps_no_block [Store; AtomicCommit]
+                    "An atomic commit whose swap is refused keeps none of its blocks."
+                must commit commit_takes_duplicates_and_trusted_puts [Store]
+                    "A batch may name a block twice, and may carry trusted puts."
+                must commit closed_store_refuses_calls [Store]
+                    "After `close` every call returns `Closed`, and closing again is `Ok`; where `close` has nothing to close, nothing changes."
+
+                must side_table side_tables_are_offered_where_claimed [Store]
+                    "`side_table` works where `side_tables` is claimed and is `Unsupported` where it is not; a new store lists none."
+                must side_table side_table_names_are_checked [SideTables]
+                    "Names of side tables match `[a-z0-9_]{1,32}`; any other is an `InvalidArgument`."
+                must side_table side_table_keys_and_values_are_checked [SideTables]
+                    "A write with a key outside 1 to 100 bytes is an `InvalidArgument`, and nothing of it is written."
+                must side_table side_table_returns_what_was_written [SideTables]
+                    "A side table returns the value that was written last, whole."
+                must side_table side_table_write_applies_puts_then_deletes [SideTables]
+                    "A write applies its puts in order, then its deletes; deleting an absent key is `Ok`."
+                must side_table side_table_keys_are_sorted_and_filtered [SideTables]
+                    "`keys` lists the keys with the prefix, each once, ascending as bytes."
+                must side_table side_table_keys_blocks_no_writer [SideTables]
+                    "The consumer of `keys` may write to the same table between two items."
+                must side_table side_table_exists_by_its_keys [SideTables]
+                    "`side_tables` names exactly the tables that hold a key, ascending; opening one writes nothing."
+                must side_table side_tables_are_separate [SideTables]
+                    "Side tables do not see each other's keys, nor blocks and heads."
+                must side_table closed_store_refuses_side_tables [SideTables]
+                    "A side table of a closed store returns `Closed`."
+
+                must buffered buffered_puts_are_visible_at_once [Store]
+                    "Puts through `Buffered` are visible through it at once, and below only after they landed."
+                must buffered buffered_update_lands_the_puts [Store]
+                    "`update` and `swap` through `Buffered` land the staged puts together with the head."
+                must buffered buffered_checks_what_it_stages [Store]
+                    "`Buffered` checks bytes as a store does, and keeps nothing of a refused call."
+                must buffered buffered_keeps_puts_when_a_swap_fails [Store]
+                    "A refused `swap` keeps the staged puts, and can be repeated."
+                must buffered buffered_requires_puts_it_skipped [Store]
+                    "A put that `Buffered` skipped because the block was there makes the commit require the block."
+                must buffered buffered_delete_removes_staged_blocks [Store]
+                    "`delete` through `Buffered` removes a staged block, and the one below."
+                must buffered buffered_flush_lands_without_a_head [Store]
+                    "`flush` lands the staged puts and moves no head."
+                must buffered buffered_spills_past_its_bound [Store]
+                    "Past its bound `Buffered` lands what it has staged, and loses nothing."
+                must buffered buffered_claims_no_put_durability [Store]
+                    "`Buffered` claims no durability for puts, and otherwise what the store below claims."
+                must buffered buffered_commit_takes_the_puts_along [Store]
+                    "`commit` through `Buffered` lands the staged puts too, and a staged block meets its requirements."
+                must buffered buffered_lands_when_dropped [Store]
+                    "Dropping `Buffered` lands what is staged."
+                must buffered buffered_passes_side_tables_through [SideTables]
+                    "Side tables pass through `Buffered`."
+                must buffered buffered_close_lands_and_closes [Store]
+                    "`close` of `Buffered` lands what is staged; calls after it return `Closed`."
+
+                must views parts_of_a_store_share_its_content [Store]
+                    "`Arc<dyn Store>` as `Arc<dyn Blockstore>` and as `Arc<dyn OpHeadsStore>` is the same store."
+            }
+            persistence {
+                must reopen acknowledged_blocks_survive_reopen [Blocks Persistence; PutsSurvive]
+                    "Acknowledged blocks are there after the store was closed and opened again, and no others."
+                must reopen blocks_survive_a_drop_without_close [Blocks Persistence; PutsSurvive]
+                    "Acknowledged blocks are there also when the store was dropped without `close`."
+                must reopen every_kind_of_block_survives_reopen [Blocks Persistence; PutsSurvive]
+                    "Blocks of every size and every kind of CID are the same after reopening."
+                must reopen deletes_survive_reopen [Blocks Persistence; PutsSurvive]
+                    "A deleted block is absent after reopening, and one that was put again is present."
+                must reopen empty_store_reopens_empty [Blocks Persistence]
+                    "A store with nothing in it reopens empty and usable."
+                must reopen heads_survive_reopen [Heads Persistence; HeadsSurvive]
+                    "Heads are the same after reopening."
+                must reopen no_heads_survive_reopen_as_none [Heads Persistence]
+                    "A store without heads has none after reopening, and takes its first one."
+                must reopen commit_survives_reopen [Store Persistence; PutsSurvive HeadsSurvive]
+                    "The blocks and the head of a commit are there after reopening, with `close` and without."
+                must reopen side_tables_survive_reopen [SideTables Persistence; PutsSurvive]
+                    "Side tables are the same after reopening."
+                must second put_is_visible_through_a_second_handle [Blocks SecondHandle]
+                    "A block is visible through every handle once its put returned `Ok`."
+                must second delete_is_visible_through_a_second_handle [Blocks SecondHandle]
+                    "A block is absent through every handle once its delete returned `Ok`."
+                must second heads_are_visible_through_a_second_handle [Heads SecondHandle]
+                    "A head change is visible through every handle once it returned `Ok`."
+                must second commit_is_visible_through_a_second_handle [Store SecondHandle]
+                    "A commit is visible through every handle once it returned `Ok`."
+                must second side_tables_are_visible_through_a_second_handle [SideTables SecondHandle]
+                    "A side table's write is visible through every handle once it returned `Ok`."
+                must second two_handles_lose_no_head [Heads SecondHandle]
+                    "Concurrent updates through two handles lose no head."
+            }
+            concurrency {
+                must race put_is_visible_to_another_thread [Blocks]
+                    "A read that begins after a put returned `Ok` sees the block, in every thread."
+                must race block_is_never_seen_in_part [Blocks]
+                    "A reader sees a block whole or not at all while it is being put."
+                must race concurrent_puts_of_one_block_all_succeed [Blocks]
+                    "Puts of the same block at the same time all succeed, and the block is there once."
+                must cids cids_keeps_steady_blocks_under_writes [Blocks]
+                    "`cids` lists each block that is there throughout exactly once, while other threads write and delete."
+                must race concurrent_updates_lose_no_head [Heads]
+                    "Concurrent updates lose no head that nobody superseded, and each sees its own at once."
+                must race concurrent_swaps_let_one_win [Heads]
+                    "Of concurrent swaps from the same heads exactly one succeeds."
+                must race heads_are_never_empty_again [Heads]
+                    "No reader sees an empty set once the first head is there."
+                must race head_changes_are_seen_as_one_step [Heads; AtomicHeads]
+                    "Where `atomic_heads` is claimed, no reader sees some of the superseded heads gone and others not."
+                must race head_is_never_seen_without_its_blocks [Store]
+                    "Whoever sees the head of a commit can read all of its blocks."
+                must race concurrent_commits_all_land [Store]
+                    "Concurrent commits all land, with their blocks and heads."
+                must side_table side_table_write_is_seen_as_one_step [SideTables; AtomicSideTableWrites]
+                    "Where `atomic_side_table_writes` is claimed, no reader sees half of a write."
+            }
+        }
+    };
+}
+
+static LAWS: &[Law] = crate::__conformance_laws!(registry);
+
+/// Every law, in the order of the list.
+pub fn laws() -> &'static [Law] {
+    LAWS
+}
+
+/// The law of this name.
+pub fn law(id: &str) -> Option<&'static Law> {
+    LAWS.iter().find(|law| law.id == id)
+}

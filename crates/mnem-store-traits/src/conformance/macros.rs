@@ -1,0 +1,72 @@
+//! The line a backend's author writes, and what its tests call.
+
+use super::{Failure, Fixture, Law, Verdict, law};
+
+/// Makes one ordinary `#[test]` for each law: `conformance_tests!(my_backend, MyFixture::default());`.
+///
+/// The first argument names the module that holds the tests, the second is an expression for a value that implements
+/// [`Fixture`](crate::conformance::Fixture); it is evaluated once for each law.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($backend:ident, $fixture:expr $(,)?) => {
+        $crate::__conformance_laws!(tests $backend, $fixture);
+    };
+}
+
+/// Gives the list of laws, which `__conformance_laws!` puts behind a mode, the shape that the mode asks for.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_expand {
+    ([tests $backend:ident, $fixture:expr]
+     $($group:ident { $($level:ident $topic:ident $law:ident [$($profile:ident)* $(; $($claim:ident)*)?] $promise:literal)* })*) => {
+        #[cfg(test)]
+        mod $backend {
+            #[allow(unused_imports, reason = "the fixture's expression may need names from the file that holds the line")]
+            use super::*;
+
+            fn fixture() -> impl $crate::conformance::Fixture {
+                $fixture
+            }
+
+            $(mod $group {
+                $(#[test]
+                fn $law() {
+                    $crate::conformance::assert_law(super::fixture(), stringify!($law));
+                })*
+            })*
+        }
+    };
+    ([registry]
+     $($group:ident { $($level:ident $topic:ident $law:ident [$($profile:ident)* $(; $($claim:ident)*)?] $promise:literal)* })*) => {
+        &[$($(Law {
+            id: stringify!($law),
+            group: Group::$group,
+            topic: stringify!($topic),
+            level: Level::$level,
+            profiles: &[$(Profile::$profile),*],
+            claims: &[$($(Claim::$claim),*)?],
+            promise: $promise,
+            check: super::laws::$topic::$law,
+        }),*),*]
+    };
+}
+
+/// Runs one law as a test: what [`conformance_tests!`](crate::conformance_tests) calls.
+///
+/// # Panics
+/// When the law is broken, with what was promised, done, expected and seen. A law that is declined prints so and returns.
+pub fn assert_law(fixture: impl Fixture, id: &str) {
+    let Some(law) = law(id) else { panic!("there is no law {id}") };
+    let backend = fixture.name().to_owned();
+    match law.run(fixture) {
+        Verdict::Passed => {}
+        Verdict::Declined(why) => println!("declined: {why}"),
+        Verdict::Failed(failure) => panic!("{}", law.failure_text(&backend, &failure)),
+    }
+}
+
+impl Law {
+    pub(crate) fn failure_text(&self, backend: &str, failure: &Failure) -> String {
+        format!("law {self} is broken by {backend}\n  promised  {}\n  {failure}", self.promise)
+    }
+}

@@ -1,0 +1,63 @@
+//! The conformance suite: one list of laws that proves a backend.
+//!
+//! A *law* is one promise of the contract that can be observed from outside. Implement [`Fixture`] and write one line:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use mnem_store_traits::{
+//!     MemoryStore,
+//!     conformance::{Fixture, FixtureError, Handles},
+//! };
+//!
+//! #[derive(Default)]
+//! struct MyFixture;
+//!
+//! impl Fixture for MyFixture {
+//!     type Place = MemoryStore;
+//!
+//!     fn name(&self) -> &str {
+//!         "my backend"
+//!     }
+//!     fn create(&self) -> Result<MemoryStore, FixtureError> {
+//!         Ok(MemoryStore::new())
+//!     }
+//!     fn open(&self, place: &MemoryStore) -> Result<Handles, FixtureError> {
+//!         Ok(Handles::from(Arc::new(place.clone())))
+//!     }
+//! }
+//!
+//! mnem_store_traits::conformance_tests!(my_backend, MyFixture::default());
+//! # fn main() {}
+//! ```
+//!
+//! Each law becomes an ordinary `#[test]`, `my_backend::blocks::put_rejects_wrong_bytes` and so on. A law that asks for a [`Profile`] which
+//! the fixture does not have, or for a [`Claim`] which the store does not make, prints `declined: …` and why. A harness of one's own
+//! calls [`run`], or [`Law::run`] for one law: neither panics, and each law has a deadline, so that a deadlock is a failure and not a hang.
+//!
+//! The laws are listed in `CONTRACT.md` of this crate.
+
+mod case;
+mod data;
+mod expect;
+mod failure;
+mod fixture;
+mod law;
+mod laws;
+mod list;
+mod macros;
+mod report;
+mod show;
+mod threads;
+
+pub use failure::Failure;
+pub use fixture::{BlockIter, Fixture, FixtureError, Handles};
+pub use law::{Claim, Group, Law, Level, Profile, Verdict, law_table};
+pub use list::{law, laws};
+pub use report::{Entry, Options, Report, run};
+
+pub use macros::assert_law;
+
+/// The version of the contract that the laws check. A law that is added, or a promise that grows, raises it; a backend names the version that
+/// it passed.
+pub const CONTRACT_VERSION: u32 = 1;

@@ -1,0 +1,61 @@
+//! Threads of a law: their failures, and their panics, are failures of the law.
+
+use std::{
+    any::Any,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use super::Failure;
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("a panic: {}", text.unwrap_or("without a message"))
+}
+
+/// Runs `task(0)` to `task(n - 1)` at once, and returns what each returned; the first failure, if there was one.
+pub(crate) fn together<T: Send>(n: usize, task: impl Fn(usize) -> Result<T, Failure> + Sync) -> Result<Vec<T>, Failure> {
+    let task = &task;
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..n).map(|i| scope.spawn(move || task(i))).collect();
+        let results: Vec<_> = threads.into_iter().map(join).collect();
+        results.into_iter().collect()
+    })
+}
+
+/// Runs `work` while another thread repeats `watch`: at least once before it, and once after it.
+pub(crate) fn watched(
+    work: impl FnOnce() -> Result<(), Failure>,
+    watch: impl Fn() -> Result<(), Failure> + Sync,
+) -> Result<(), Failure> {
+    watch()?;
+    let stop = AtomicBool::new(false);
+    let (work_result, watch_result) = thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            while !stop.load(Ordering::Acquire) {
+                watch()?;
+            }
+            Ok(())
+        });
+        // Set also when `work` panics, or the scope would wait for the watcher for ever.
+        let stop_at_end = StopAtEnd(&stop);
+        let work_result = work();
+        drop(stop_at_end);
+        (work_result, join(watcher))
+    });
+    work_result.and(watch_result)?;
+    watch()
+}
+
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T, Failure>>) -> Result<T, Failure> {
+    thread.join().unwrap_or_else(|panic| Err(Failure::new("ran a thread of the law", "no panic", panic_text(&*panic))))
+}

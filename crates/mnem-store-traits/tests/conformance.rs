@@ -1,0 +1,32 @@
+//! The reference store keeps every law.
+
+use std::sync::Arc;
+
+use mnem_store_traits::{
+    MemoryStore,
+    conformance::{Fixture, FixtureError, Handles, Profile},
+};
+
+struct Memory;
+
+impl Fixture for Memory {
+    type Place = MemoryStore;
+
+    fn name(&self) -> &str {
+        "MemoryStore"
+    }
+
+    fn create(&self) -> Result<MemoryStore, FixtureError> {
+        Ok(MemoryStore::new())
+    }
+
+    fn open(&self, place: &MemoryStore) -> Result<Handles, FixtureError> {
+        Ok(Handles::from(Arc::new(place.clone())))
+    }
+
+    fn profiles(&self) -> &[Profile] {
+        &[Profile::SecondHandle]
+    }
+}
+
+mnem_store_traits::conformance_tests!(memory, Memory);

@@ -1,0 +1,16 @@
+//! Behaviour of the crate through its public API, and the proof that the suite sees what it says it sees.
+
+#[path = "main/batches.rs"]
+mod batches;
+#[path = "main/cbor.rs"]
+mod cbor;
+#[path = "main/contract.rs"]
+mod contract;
+#[path = "main/forwarders.rs"]
+mod forwarders;
+#[path = "main/hashes.rs"]
+mod hashes;
+#[path = "main/reports.rs"]
+mod reports;
+#[path = "main/saboteurs/mod.rs"]
+mod saboteurs;

@@ -1,0 +1,85 @@
+//! `WriteBatch` and `HeadChange`.
+
+use std::collections::BTreeSet;
+
+use mnem_store_traits::{Bytes, Cid, ErrorKind, HeadChange, RAW, StoreError, WriteBatch, cid_of};
+
+fn id(name: &str) -> Cid {
+    cid_of(RAW, name.as_bytes())
+}
+
+fn set<const N: usize>(names: [&str; N]) -> BTreeSet<Cid> {
+    names.map(id).into()
+}
+
+fn update(new: &str, supersedes: &[&str]) -> HeadChange {
+    HeadChange::Update { new: id(new), supersedes: supersedes.iter().map(|name| id(name)).collect() }
+}
+
+fn swap(expected: &[&str], new: &str) -> HeadChange {
+    HeadChange::Swap { expected: expected.iter().map(|name| id(name)).collect(), new: id(new) }
+}
+
+#[test]
+fn update_is_old_without_superseded_and_new() {
+    let before = set(["a", "b"]);
+    for (change, after) in [
+        (update("c", &[]), set(["a", "b", "c"])),
+        (update("c", &["a"]), set(["b", "c"])),
+        (update("c", &["a", "b", "a"]), set(["c"])),
+        (update("c", &["unknown"]), set(["a", "b", "c"])),
+        (update("c", &["c"]), set(["a", "b", "c"])),
+        (update("a", &["a", "b"]), set(["a"])),
+        (update("a", &[]), set(["a", "b"])),
+    ] {
+        assert_eq!(change.apply(&before).expect("an update always applies"), after, "{change:?}");
+    }
+}
+
+#[test]
+fn swap_compares_sets() {
+    let before = set(["a", "b"]);
+    assert_eq!(swap(&["b", "a", "b"], "c").apply(&before).expect("as expected"), set(["c"]));
+    assert_eq!(swap(&["b", "a"], "a").apply(&before).expect("as expected"), set(["a"]));
+    assert_eq!(swap(&[], "a").apply(&BTreeSet::new()).expect("as expected"), set(["a"]));
+    for (change, heads) in [
+        (swap(&["a"], "c"), before.clone()),
+        (swap(&["a", "b", "c"], "c"), before.clone()),
+        (swap(&[], "c"), before),
+        (swap(&["a"], "c"), BTreeSet::new()),
+    ] {
+        let Err(StoreError::HeadsMoved { actual }) = change.apply(&heads) else { panic!("{change:?} applies") };
+        assert_eq!(actual, heads.into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_batch_keeps_order_and_the_last_head_change() {
+    let mut batch = WriteBatch::new().put(id("a"), Bytes::from_static(b"a")).require(id("r")).swap([id("x")], id("y"));
+    batch = batch.put_trusted(id("b"), Bytes::from_static(b"not b")).update(id("new"), [id("old")]);
+    batch.extend([(id("c"), Bytes::from_static(b"c"))]);
+    let puts: Vec<_> = batch.puts().iter().map(|put| (put.cid, put.trusted)).collect();
+    assert_eq!(puts, [(id("a"), false), (id("b"), true), (id("c"), false)]);
+    assert_eq!(batch.required(), [id("r")]);
+    assert_eq!(batch.head(), Some(&update("new", &["old"])));
+    let parts = batch.into_parts();
+    assert_eq!((parts.puts.len(), parts.required.len()), (3, 1));
+}
+
+#[test]
+fn only_a_batch_with_nothing_in_it_is_empty() {
+    assert!(WriteBatch::new().is_empty());
+    assert!(!WriteBatch::new().put(id("a"), Bytes::new()).is_empty());
+    assert!(!WriteBatch::new().require(id("a")).is_empty());
+    assert!(!WriteBatch::new().update(id("a"), []).is_empty());
+}
+
+#[test]
+fn a_batch_checks_all_but_its_trusted_puts() {
+    let wrong = Bytes::from_static(b"wrong");
+    WriteBatch::new().put_trusted(id("a"), wrong.clone()).check(100).expect("trusted");
+    let checked = WriteBatch::new().put_trusted(id("a"), wrong.clone()).put(id("b"), wrong.clone());
+    assert_eq!(checked.check(100).expect_err("wrong bytes").kind(), ErrorKind::CidMismatch);
+    let large = WriteBatch::new().put_trusted(id("a"), wrong);
+    assert_eq!(large.check(4).expect_err("5 bytes").kind(), ErrorKind::BlockTooLarge);
+}

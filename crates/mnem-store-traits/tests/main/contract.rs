@@ -1,0 +1,76 @@
+//! `CONTRACT.md`, the trait documentation and the list of laws say the same.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use mnem_store_traits::conformance::{CONTRACT_VERSION, law, law_table, laws};
+
+const BEGIN: &str = "<!-- laws: begin -->\n";
+const END: &str = "<!-- laws: end -->\n";
+
+fn file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// With `UPDATE_CONTRACT=1` the table is written instead.
+#[test]
+fn the_table_in_the_contract_is_the_list_of_laws() {
+    let contract = file("CONTRACT.md");
+    let (before, rest) = contract.split_once(BEGIN).expect("the mark before the table");
+    let (table, after) = rest.split_once(END).expect("the mark after the table");
+    if std::env::var_os("UPDATE_CONTRACT").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("CONTRACT.md");
+        fs::write(path, [before, BEGIN, &law_table(), END, after].concat()).expect("CONTRACT.md is writable");
+        return;
+    }
+    assert_eq!(table, law_table(), "run this test with UPDATE_CONTRACT=1");
+}
+
+#[test]
+fn the_contract_names_its_version() {
+    assert!(file("CONTRACT.md").contains(&format!("contract version {CONTRACT_VERSION}.")));
+}
+
+#[test]
+fn laws_have_one_name_each_and_a_sentence() {
+    let mut ids = BTreeSet::new();
+    for law in laws() {
+        assert!(ids.insert(law.id), "{law} is there twice");
+        assert!(law.promise.ends_with('.') && !law.promise.contains('|'), "{law}: {}", law.promise);
+        assert!(!law.profiles.is_empty(), "{law} asks for no profile");
+    }
+}
+
+/// The names in `Law: …` and `Laws: …`, up to the full stop or semicolon.
+fn laws_named_in(source: &str) -> BTreeSet<String> {
+    let docs: Vec<&str> = source.lines().filter_map(|line| line.trim_start().strip_prefix("///")).collect();
+    let docs = docs.join(" ");
+    let mut names = BTreeSet::new();
+    for mark in ["Law: `", "Laws: `"] {
+        for after in docs.split(mark).skip(1) {
+            let names_here = after.split(['.', ';']).next().unwrap_or_default();
+            names.extend(format!("`{names_here}").split('`').skip(1).step_by(2).map(ToOwned::to_owned));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_law_that_the_documentation_names_exists() {
+    let mut named = BTreeSet::new();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).expect("the folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            named.extend(laws_named_in(&fs::read_to_string(path).expect("a source file")));
+        }
+    }
+    assert!(named.len() > 50, "only {} names were found: has their form changed?", named.len());
+    let unknown: Vec<_> = named.iter().filter(|name| law(name).is_none()).collect();
+    assert!(unknown.is_empty(), "named in the documentation and not in the list: {unknown:?}");
+}
+
+#[test]
+fn names_are_found_over_the_ends_of_lines() {
+    let source = "/// - One. Laws: `a_law`,\n    ///   `b_law`; and more `code`.\n/// Law: `c_law`.\n// Law: `no_doc`.\n";
+    assert_eq!(laws_named_in(source), ["a_law", "b_law", "c_law"].map(String::from).into());
+}

@@ -1,0 +1,92 @@
+//! Running the laws without a test harness.
+
+use std::{sync::Arc, time::Duration};
+
+use mnem_store_traits::{
+    MemoryStore,
+    conformance::{Fixture, FixtureError, Handles, Options, Profile, Verdict, law, laws, run},
+};
+
+#[derive(Clone, Copy)]
+enum Shape {
+    Whole,
+    BlocksOnly,
+    HeadsOnly,
+    CannotOpen,
+    Panics,
+    Hangs,
+}
+
+#[derive(Clone)]
+struct Memory(Shape);
+
+impl Fixture for Memory {
+    type Place = MemoryStore;
+
+    fn name(&self) -> &str {
+        "memory"
+    }
+
+    fn create(&self) -> Result<MemoryStore, FixtureError> {
+        Ok(MemoryStore::new())
+    }
+
+    fn open(&self, place: &MemoryStore) -> Result<Handles, FixtureError> {
+        let store = Arc::new(place.clone());
+        Ok(match self.0 {
+            Shape::Whole => Handles::from(store),
+            Shape::BlocksOnly => Handles::blocks(store),
+            Shape::HeadsOnly => Handles::heads(store),
+            Shape::CannotOpen => return Err("the disk is not plugged in".into()),
+            Shape::Panics => panic!("a bug in the fixture"),
+            Shape::Hangs => loop {
+                std::thread::park();
+            },
+        })
+    }
+
+    fn deadline(&self) -> Duration {
+        if matches!(self.0, Shape::Hangs) { Duration::from_millis(50) } else { Duration::from_secs(60) }
+    }
+}
+
+#[test]
+fn the_reference_conforms_to_what_it_has() {
+    let report = run(&Memory(Shape::Whole), &Options::default());
+    assert!(report.is_ok(), "{report}");
+    assert_eq!(report.entries.len(), laws().len());
+    assert_eq!(report.conforms_to(), [Profile::Blocks, Profile::Heads, Profile::Store, Profile::SideTables]);
+    let text = report.to_string();
+    assert!(text.contains("ok        blocks::put_rejects_wrong_bytes ("), "{text}");
+    let declined = "declined  persistence::heads_survive_reopen: profile persistence is not declared by the fixture";
+    assert!(text.contains(declined), "{text}");
+    assert!(text.ends_with("memory conforms to (contract version 1): blocks, heads, store, side tables\n"), "{text}");
+}
+
+#[test]
+fn parts_conform_to_their_profile() {
+    assert_eq!(run(&Memory(Shape::BlocksOnly), &Options::default()).conforms_to(), [Profile::Blocks]);
+    assert_eq!(run(&Memory(Shape::HeadsOnly), &Options::default()).conforms_to(), [Profile::Heads]);
+}
+
+#[test]
+fn laws_that_were_not_run_cost_their_profile() {
+    let report = run(&Memory(Shape::Whole), &Options::default().only("heads::"));
+    assert!(report.is_ok() && !report.entries.is_empty());
+    assert_eq!(report.conforms_to(), []);
+    let not_run = laws().len() - report.entries.len();
+    assert!(report.to_string().contains(&format!("0 failed, {not_run} not run\n")), "{report}");
+}
+
+#[test]
+fn a_fixture_that_fails_panics_or_hangs_is_a_failure_and_no_more() {
+    for (shape, text) in [
+        (Shape::CannotOpen, "the disk is not plugged in"),
+        (Shape::Panics, "a panic: a bug in the fixture"),
+        (Shape::Hangs, "no end: a deadlock, or a very slow store"),
+    ] {
+        let verdict = law("absent_is_none").expect("a law of this name").run(Memory(shape));
+        let Verdict::Failed(failure) = verdict else { panic!("{verdict:?}") };
+        assert_eq!(failure.saw(), text);
+    }
+}

@@ -1,0 +1,215 @@
+//! Defects of heads.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard},
+};
+
+use mnem_store_traits::{Cid, HeadChange, HeadsCapabilities, MemoryStore, OpHeadsStore, StoreError};
+
+use super::{Defect, saboteurs};
+
+saboteurs! {
+    drops_new_named_in_supersedes: DropsNewInSupersedes => new_head_named_in_supersedes_stays "Ok([])";
+    replaces_the_whole_set: ReplacesAll => update_adds_a_head "after an update that supersedes nothing";
+    removes_only_the_first: RemovesFirst => update_removes_every_superseded_head "supersedes three of five";
+    refuses_unknown_ids: RefusesUnknown => unknown_superseded_ids_are_ignored "Err(InvalidArgument";
+    unsorted: Unsorted => heads_are_sorted_and_unique "heads() after";
+    duplicated: Duplicated => update_adds_a_head "after the first update";
+    never_again: NeverAgain => superseded_head_may_come_back "after a superseded b, round 1";
+    keyed_by_digest: KeyedByDigest => heads_are_whole_cids "under five CIDs";
+    capped: Capped => update_takes_hundreds_of_superseded_heads "after 40 updates";
+    swap_ignores_expected: SwapIgnoresExpected => swap_from_other_heads_is_refused "Ok: the call was accepted";
+    swap_compares_lists: SwapComparesLists => swap_takes_expected_as_a_set "Err(HeadsMoved";
+    swap_refuses_the_first: SwapRefusesFirst => swap_of_empty_sets_the_first_head "Err(HeadsMoved";
+    swap_does_not_say_what_it_found: SwapIsSilent => swap_from_other_heads_is_refused "the heads in the error";
+    removed_before_insert: RemovedBeforeInsert => heads_are_never_empty_again "none";
+    half_done: RemovedBeforeInsert => head_changes_are_seen_as_one_step "heads() while one update supersedes 25 heads";
+    lost_update: LostUpdate => concurrent_updates_lose_no_head "heads() after";
+    two_swaps_win: TwoSwapsWin => concurrent_swaps_let_one_win "swaps at once from the same heads";
+    claims_change: ClaimsChange => heads_capabilities_are_constant "heads_capabilities() after an update";
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Gives every other thread a turn, so that a race is lost in every run.
+fn widen() {
+    (0..200).for_each(|_| std::thread::yield_now());
+}
+
+macro_rules! defect {
+    ($($name:ident { $($body:tt)* })*) => {$(
+        #[derive(Debug, Default)]
+        struct $name;
+
+        impl Defect for $name {
+            $($body)*
+        }
+    )*};
+}
+
+defect! {
+    ReplacesAll {
+        fn update(&self, inner: &MemoryStore, new: &Cid, _: &[Cid]) -> Result<(), StoreError> {
+            inner.update(new, &inner.heads()?)
+        }
+    }
+
+    RemovesFirst {
+        fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+            inner.update(new, &supersedes[..supersedes.len().min(1)])
+        }
+    }
+
+    RefusesUnknown {
+        fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+            let heads = inner.heads()?;
+            match supersedes.iter().find(|cid| !heads.contains(cid)) {
+                Some(cid) => Err(StoreError::InvalidArgument { operation: "update", reason: format!("{cid} is no head") }),
+                None => inner.update(new, supersedes),
+            }
+        }
+    }
+
+    Unsorted {
+        fn heads(&self, inner: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
+            let mut heads = inner.heads()?;
+            heads.sort_by_key(Cid::to_string);
+            Ok(heads)
+        }
+    }
+
+    Duplicated {
+        fn heads(&self, inner: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
+            Ok(inner.heads()?.into_iter().flat_map(|cid| [cid, cid]).collect())
+        }
+    }
+
+    KeyedByDigest {
+        fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+            let same = inner.heads()?.into_iter().filter(|cid| cid.hash() == new.hash());
+            inner.update(new, &supersedes.iter().copied().chain(same).collect::<Vec<_>>())
+        }
+    }
+
+    Capped {
+        fn heads(&self, inner: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
+            Ok(inner.heads()?.into_iter().take(32).collect())
+        }
+    }
+
+    SwapIgnoresExpected {
+        fn swap(&self, inner: &MemoryStore, _: &[Cid], new: &Cid) -> Result<(), StoreError> {
+            inner.update(new, &inner.heads()?)
+        }
+    }
+
+    SwapComparesLists {
+        fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+            let actual = inner.heads()?;
+            if actual == expected { inner.swap(expected, new) } else { Err(StoreError::HeadsMoved { actual }) }
+        }
+    }
+
+    SwapRefusesFirst {
+        fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+            let actual = inner.heads()?;
+            if actual.is_empty() { Err(StoreError::HeadsMoved { actual }) } else { inner.swap(expected, new) }
+        }
+    }
+
+    SwapIsSilent {
+        fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+            inner.swap(expected, new).map_err(|_| StoreError::HeadsMoved { actual: expected.to_vec() })
+        }
+    }
+
+    TwoSwapsWin {
+        fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+            let before: BTreeSet<Cid> = inner.heads()?.into_iter().collect();
+            HeadChange::Swap { expected: expected.to_vec(), new: *new }.apply(&before)?;
+            widen();
+            inner.update(new, &inner.heads()?)
+        }
+    }
+}
+
+/// Its own set of heads, for defects that the reference cannot be made to have.
+#[derive(Debug, Default)]
+struct DropsNewInSupersedes(Mutex<BTreeSet<Cid>>);
+
+impl Defect for DropsNewInSupersedes {
+    fn heads(&self, _: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
+        Ok(lock(&self.0).iter().copied().collect())
+    }
+    fn update(&self, _: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        let mut heads = lock(&self.0);
+        heads.insert(*new);
+        heads.retain(|cid| !supersedes.contains(cid));
+        Ok(())
+    }
+}
+
+/// Keeps a list of what was superseded, and never adds one of these again.
+#[derive(Debug, Default)]
+struct NeverAgain(Mutex<BTreeSet<Cid>>);
+
+impl Defect for NeverAgain {
+    fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        let mut gone = lock(&self.0);
+        if gone.contains(new) {
+            return Ok(());
+        }
+        let heads = inner.heads()?;
+        gone.extend(supersedes.iter().filter(|cid| heads.contains(cid)));
+        inner.update(new, supersedes)
+    }
+}
+
+/// One file for each head: the old ones are removed one by one, then the new one is added.
+#[derive(Debug, Default)]
+struct RemovedBeforeInsert(Mutex<BTreeSet<Cid>>);
+
+impl Defect for RemovedBeforeInsert {
+    fn heads(&self, _: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
+        Ok(lock(&self.0).iter().copied().collect())
+    }
+    fn update(&self, _: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        for cid in supersedes {
+            lock(&self.0).remove(cid);
+            widen();
+        }
+        lock(&self.0).insert(*new);
+        Ok(())
+    }
+    fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.update(inner, new, expected)
+    }
+}
+
+/// Reads the set, and writes it back later.
+#[derive(Debug, Default)]
+struct LostUpdate(Mutex<BTreeSet<Cid>>);
+
+impl Defect for LostUpdate {
+    fn heads(&self, _: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
+        Ok(lock(&self.0).iter().copied().collect())
+    }
+    fn update(&self, _: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        let before = lock(&self.0).clone();
+        widen();
+        *lock(&self.0) = HeadChange::Update { new: *new, supersedes: supersedes.to_vec() }.apply(&before)?;
+        Ok(())
+    }
+}
+
+#[derive(Debug, Default)]
+struct ClaimsChange;
+
+impl Defect for ClaimsChange {
+    fn heads_capabilities(&self, inner: &MemoryStore) -> HeadsCapabilities {
+        inner.heads_capabilities().with_atomic_heads(inner.heads().is_ok_and(|heads| heads.is_empty()))
+    }
+}

@@ -1,0 +1,237 @@
+//! Backends with one planted defect each. The law made for a defect fails, and says what it saw.
+//!
+//! A saboteur is a [`Defect`]: it overrides one method of a store that is otherwise the reference. [`kills`] runs one law against it.
+
+mod blocks;
+mod commits;
+mod heads;
+
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use mnem_store_traits::{
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, HeadsCapabilities, MemoryStore, OpHeadsStore, SideTable, Store,
+    StoreError, Walk, WriteBatch,
+    conformance::{BlockIter, Fixture, FixtureError, Handles, Profile, Verdict, law},
+};
+
+/// One defect: every method does what the reference does, but for the one that is overridden.
+trait Defect: Debug + Default + Send + Sync + 'static {
+    const PROFILES: &'static [Profile] = &[Profile::SecondHandle];
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    fn get(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        inner.get(cid)
+    }
+    fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        inner.put(cid, data)
+    }
+    fn delete(&self, inner: &MemoryStore, cid: &Cid) -> Result<(), StoreError> {
+        inner.delete(cid)
+    }
+    fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
+        inner.cids()
+    }
+    fn has(&self, inner: &MemoryStore, cid: &Cid) -> Result<bool, StoreError> {
+        inner.has(cid)
+    }
+    fn size(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<u64>, StoreError> {
+        inner.size(cid)
+    }
+    fn with_block(&self, inner: &MemoryStore, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        inner.with_block(cid, f)
+    }
+    fn put_trusted(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        inner.put_trusted(cid, data)
+    }
+    fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
+        inner.put_many(blocks)
+    }
+    fn capabilities(&self, inner: &MemoryStore) -> Capabilities {
+        inner.capabilities()
+    }
+    fn heads(&self, inner: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
+        inner.heads()
+    }
+    fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        inner.update(new, supersedes)
+    }
+    fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        inner.swap(expected, new)
+    }
+    fn heads_capabilities(&self, inner: &MemoryStore) -> HeadsCapabilities {
+        inner.heads_capabilities()
+    }
+    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        inner.commit(batch)
+    }
+    fn side_table(&self, inner: &MemoryStore, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
+        inner.side_table(name)
+    }
+    fn side_tables(&self, inner: &MemoryStore) -> Result<Vec<String>, StoreError> {
+        inner.side_tables()
+    }
+    fn close(&self, inner: &MemoryStore) -> Result<(), StoreError> {
+        inner.close()
+    }
+    /// The store that an opening finds, the first one being number 0.
+    fn opened(&self, inner: &MemoryStore, _number: usize) -> MemoryStore {
+        inner.clone()
+    }
+    fn walk<'a>(store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
+        Box::new(Walk::new(store, root))
+    }
+}
+
+#[derive(Debug)]
+struct Sabotaged<D> {
+    inner: MemoryStore,
+    defect: Arc<D>,
+}
+
+impl<D: Defect> Blockstore for Sabotaged<D> {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        self.defect.get(&self.inner, cid)
+    }
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        self.defect.put(&self.inner, cid, data)
+    }
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        self.defect.delete(&self.inner, cid)
+    }
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        self.defect.cids(&self.inner)
+    }
+    fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
+        self.defect.has(&self.inner, cid)
+    }
+    fn size(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
+        self.defect.size(&self.inner, cid)
+    }
+    fn with_block(&self, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        self.defect.with_block(&self.inner, cid, f)
+    }
+    fn put_trusted(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        self.defect.put_trusted(&self.inner, cid, data)
+    }
+    fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
+        self.defect.put_many(&self.inner, blocks)
+    }
+    fn capabilities(&self) -> Capabilities {
+        self.defect.capabilities(&self.inner)
+    }
+}
+
+impl<D: Defect> OpHeadsStore for Sabotaged<D> {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        self.defect.heads(&self.inner)
+    }
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        self.defect.update(&self.inner, new, supersedes)
+    }
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.defect.swap(&self.inner, expected, new)
+    }
+    fn heads_capabilities(&self) -> HeadsCapabilities {
+        self.defect.heads_capabilities(&self.inner)
+    }
+}
+
+impl<D: Defect> Store for Sabotaged<D> {
+    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        self.defect.commit(&self.inner, batch)
+    }
+    fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
+        self.defect.side_table(&self.inner, name)
+    }
+    fn side_tables(&self) -> Result<Vec<String>, StoreError> {
+        self.defect.side_tables(&self.inner)
+    }
+    fn close(&self) -> Result<(), StoreError> {
+        self.defect.close(&self.inner)
+    }
+}
+
+/// The fixture of a saboteur.
+struct Planted<D>(std::marker::PhantomData<D>);
+
+/// Where a sabotaged store lies: the defect's state outlives the handles.
+struct Place<D> {
+    content: MemoryStore,
+    defect: Arc<D>,
+    openings: AtomicUsize,
+}
+
+impl<D: Defect> Fixture for Planted<D> {
+    type Place = Place<D>;
+
+    fn name(&self) -> &str {
+        std::any::type_name::<D>()
+    }
+
+    fn create(&self) -> Result<Place<D>, FixtureError> {
+        Ok(Place { content: MemoryStore::new(), defect: Arc::default(), openings: AtomicUsize::new(0) })
+    }
+
+    fn open(&self, place: &Place<D>) -> Result<Handles, FixtureError> {
+        let inner = place.defect.opened(&place.content, place.openings.fetch_add(1, Ordering::Relaxed));
+        Ok(Handles::from(Arc::new(Sabotaged { inner, defect: Arc::clone(&place.defect) })))
+    }
+
+    fn profiles(&self) -> &[Profile] {
+        D::PROFILES
+    }
+
+    fn deadline(&self) -> Duration {
+        D::DEADLINE
+    }
+
+    fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
+        D::walk(store, root)
+    }
+}
+
+/// The law must fail against this defect, and its failure must contain `text`.
+fn kills<D: Defect>(id: &str, text: &str) {
+    let law = law(id).unwrap_or_else(|| panic!("there is no law {id}"));
+    match law.run(Planted::<D>(std::marker::PhantomData)) {
+        Verdict::Failed(failure) => {
+            let message = failure.to_string();
+            assert!(message.contains(text), "{law} fails, but does not say {text:?}:\n{message}");
+            println!("{law} is broken by {}\n  promised  {}\n  {message}", std::any::type_name::<D>(), law.promise);
+        }
+        verdict => panic!("{law} does not see the defect: {verdict:?}"),
+    }
+}
+
+/// One `#[test]` for each saboteur: `name: Defect => law_that_it_breaks "what the law says"`.
+macro_rules! saboteurs {
+    ($($name:ident: $defect:ty => $law:ident $text:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            crate::saboteurs::kills::<$defect>(stringify!($law), $text);
+        })*
+    };
+}
+
+pub(crate) use saboteurs;
+
+/// A defect that is none: with it every law passes, or the laws above would prove nothing.
+#[derive(Debug, Default)]
+struct NoDefect;
+
+impl Defect for NoDefect {}
+
+#[test]
+fn without_a_defect_no_law_fails() {
+    for law in mnem_store_traits::conformance::laws() {
+        let verdict = law.run(Planted::<NoDefect>(std::marker::PhantomData));
+        assert!(!matches!(verdict, Verdict::Failed(_)), "{law}: {verdict:?}");
+    }
+}

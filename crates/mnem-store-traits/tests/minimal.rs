@@ -1,0 +1,129 @@
+//! A backend that writes only the methods it must keeps every law: the defaults are right.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use mnem_store_traits::{
+    Blockstore, Bytes, Cid, CidIter, HeadChange, OpHeadsStore, Store, StoreError, check_block, check_read, check_size,
+    conformance::{Fixture, FixtureError, Handles},
+    limits::BLOCK_BYTES_EVERY_BACKEND,
+    pages,
+};
+
+#[derive(Debug, Default)]
+struct Minimal {
+    blocks: Mutex<BTreeMap<Cid, Bytes>>,
+    heads: Mutex<BTreeSet<Cid>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl Blockstore for Minimal {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        let data = lock(&self.blocks).get(cid).cloned();
+        data.map(|data| check_read("minimal", cid, &data).map(|()| data)).transpose()
+    }
+
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        check_size(cid, &data, BLOCK_BYTES_EVERY_BACKEND)?;
+        check_block(cid, &data)?;
+        lock(&self.blocks).entry(*cid).or_insert(data);
+        Ok(())
+    }
+
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        lock(&self.blocks).remove(cid);
+        Ok(())
+    }
+
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        Ok(pages(|after: Option<Cid>| {
+            let blocks = lock(&self.blocks);
+            Ok(blocks.keys().filter(|cid| after.is_none_or(|after| **cid > after)).take(100).copied().collect())
+        }))
+    }
+}
+
+impl OpHeadsStore for Minimal {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        Ok(lock(&self.heads).iter().copied().collect())
+    }
+
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        let mut heads = lock(&self.heads);
+        *heads = HeadChange::Update { new: *new, supersedes: supersedes.to_vec() }.apply(&heads)?;
+        Ok(())
+    }
+
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        let mut heads = lock(&self.heads);
+        *heads = HeadChange::Swap { expected: expected.to_vec(), new: *new }.apply(&heads)?;
+        Ok(())
+    }
+}
+
+impl Store for Minimal {}
+
+struct MinimalFixture;
+
+impl Fixture for MinimalFixture {
+    type Place = ();
+
+    fn name(&self) -> &str {
+        "minimal"
+    }
+
+    fn create(&self) -> Result<(), FixtureError> {
+        Ok(())
+    }
+
+    fn open(&self, (): &()) -> Result<Handles, FixtureError> {
+        Ok(Handles::from(Arc::new(Minimal::default())))
+    }
+}
+
+mnem_store_traits::conformance_tests!(minimal, MinimalFixture);
+
+/// The same backend, showing only its blocks, or only its heads: each conforms to its profile.
+struct Blocks;
+
+impl Fixture for Blocks {
+    type Place = ();
+
+    fn name(&self) -> &str {
+        "minimal, blocks only"
+    }
+
+    fn create(&self) -> Result<(), FixtureError> {
+        Ok(())
+    }
+
+    fn open(&self, (): &()) -> Result<Handles, FixtureError> {
+        Ok(Handles::blocks(Arc::new(Minimal::default())))
+    }
+}
+
+struct Heads;
+
+impl Fixture for Heads {
+    type Place = ();
+
+    fn name(&self) -> &str {
+        "minimal, heads only"
+    }
+
+    fn create(&self) -> Result<(), FixtureError> {
+        Ok(())
+    }
+
+    fn open(&self, (): &()) -> Result<Handles, FixtureError> {
+        Ok(Handles::heads(Arc::new(Minimal::default())))
+    }
+}
+
+mnem_store_traits::conformance_tests!(blocks_only, Blocks);
+mnem_store_traits::conformance_tests!(heads_only, Heads);
