@@ -1,1 +1,48 @@
-//! Being written.
+//! Block store and op heads in one redb file: the production backend.
+//!
+//! One commit is one write transaction with two syncs: durable when it returns, and after a power cut there whole or not at all. Blocks are
+//! hashed when written and when read. A file that is locked, truncated, damaged, foreign or of a later format is a named error.
+//!
+//! ```
+//! use mnem_backend_redb::OpenOptions;
+//! use mnem_store_traits::{Bytes, OpHeadsStore, RAW, Store, WriteBatch, cid_of};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("animals.redb");
+//! let store = OpenOptions::new().create(true).open(&path)?;
+//! let data = Bytes::from_static(b"an operation");
+//! let op = cid_of(RAW, &data);
+//! store.commit(WriteBatch::new().put(op, data).update(op, []))?;
+//! assert_eq!(store.heads()?, [op]);
+//! store.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `FORMAT.md` in this crate says what the file holds, byte by byte, and what a crash leaves.
+
+pub mod blockstore;
+mod create;
+mod error;
+mod handle;
+mod info;
+pub mod knn_edges_store;
+mod layout;
+pub mod limits;
+mod medium;
+pub mod op_heads;
+mod open;
+mod options;
+mod overlay;
+mod side_table;
+mod store;
+mod tables;
+
+pub use blockstore::RedbBlockstore;
+pub use info::{Info, TableInfo};
+pub use op_heads::RedbOpHeadsStore;
+pub use open::{is_redb_file, open_or_init};
+pub use options::{Check, CommitDurability, Concurrency, Layout, OpenOptions};
+pub use store::RedbStore;
+
+/// What errors call this backend.
+pub(crate) const BACKEND: &str = "redb";

@@ -1,0 +1,128 @@
+//! redb's errors in the words of the contract, and the containment of its panics.
+
+use std::{
+    any::Any,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use mnem_store_traits::{Cause, Outcome, StoreError};
+
+use crate::BACKEND;
+
+/// Which call on which file an error belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) operation: &'static str,
+}
+
+impl At<'_> {
+    /// A failure of redb while nothing has been written yet, or nothing that could be seen.
+    pub(crate) fn redb(&self, error: impl Into<redb::Error>) -> StoreError {
+        self.redb_with(error, Outcome::NotApplied)
+    }
+
+    /// A failure of redb with what became of the call.
+    pub(crate) fn redb_with(&self, error: impl Into<redb::Error>, outcome: Outcome) -> StoreError {
+        match error.into() {
+            redb::Error::Corrupted(message) => self.damaged(message),
+            redb::Error::Io(error) if is_damage(&error) => self.damaged(error),
+            redb::Error::Io(error) => self.failed(outcome, error),
+            redb::Error::DatabaseClosed => StoreError::Closed { backend: BACKEND, operation: self.operation },
+            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch | redb::Error::WouldBlock => {
+                StoreError::Locked { path: self.path.to_owned() }
+            }
+            redb::Error::RepairAborted => StoreError::NeedsRecovery { path: self.path.to_owned() },
+            redb::Error::UpgradeRequired(version) => StoreError::UnsupportedFormat {
+                found: format!("redb file format {version}"),
+                supported: "redb file format 3".into(),
+            },
+            error @ (redb::Error::TableTypeMismatch { .. }
+            | redb::Error::TableIsMultimap(_)
+            | redb::Error::TypeDefinitionChanged { .. }
+            | redb::Error::TableDoesNotExist(_)) => self.damaged(error),
+            error => self.failed(outcome, error),
+        }
+    }
+
+    /// The file's structure is wrong.
+    pub(crate) fn damaged(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+        StoreError::Damaged { backend: BACKEND, what: self.path.display().to_string(), source: Cause::new(source) }
+    }
+
+    /// A row of the file is wrong.
+    pub(crate) fn damaged_row(
+        &self,
+        table: &str,
+        key: &[u8],
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> StoreError {
+        let what = format!("{}, table {table}, key {}", self.path.display(), Hex(key));
+        StoreError::Damaged { backend: BACKEND, what, source: Cause::new(source) }
+    }
+
+    /// The medium or redb failed.
+    pub(crate) fn failed(
+        &self,
+        outcome: Outcome,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> StoreError {
+        let operation = format!("{} {}", self.operation, self.path.display());
+        StoreError::Backend { backend: BACKEND, operation, outcome, source: Cause::new(source) }
+    }
+
+    /// Something other than a store lies at the path.
+    pub(crate) fn not_a_store(&self, reason: impl Into<String>) -> StoreError {
+        StoreError::NotAStore { path: self.path.to_owned(), reason: reason.into() }
+    }
+
+    /// redb panicked.
+    pub(crate) fn panicked(&self, panic: Panic) -> StoreError {
+        self.damaged(panic)
+    }
+}
+
+/// Whether redb refuses since an earlier call of the medium failed. What failed then was reported then.
+pub(crate) fn is_latched(error: &StoreError) -> bool {
+    matches!(error, StoreError::Backend { source, .. }
+        if matches!(source.downcast_ref::<redb::Error>(), Some(redb::Error::PreviousIo | redb::Error::LockPoisoned(_))))
+}
+
+/// A file that ends where its own header says it goes on, or that redb does not recognise, is damaged: the medium did not fail.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
+}
+
+/// A panic of redb that was contained. The first line of defence are the checks on open: redb panics on files that were altered.
+#[derive(Debug)]
+pub(crate) struct Panic(String);
+
+impl std::fmt::Display for Panic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "redb panicked: {}", self.0)
+    }
+}
+
+impl std::error::Error for Panic {}
+
+/// Runs code that calls redb; a panic comes back as an error. Whoever gets one must not let the redb objects involved be dropped: they may
+/// panic again.
+pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panic(message(&*payload)))
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+}
+
+/// Bytes as lower-case hexadecimal.
+struct Hex<'a>(&'a [u8]);
+
+impl std::fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

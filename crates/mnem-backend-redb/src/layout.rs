@@ -1,0 +1,104 @@
+//! Which layout a redb file has, if it is a store at all.
+
+use std::collections::BTreeSet;
+
+use mnem_store_traits::{Outcome, StoreError};
+use redb::{Database, ReadTransaction, ReadableDatabase as _, TableError, TableHandle as _};
+
+use crate::{
+    Layout, OpenOptions,
+    error::{At, contain},
+    handle::{Handle, Session},
+    medium::{Medium, Seam},
+    tables::{FORMAT_NAME, FORMAT_VERSION, META, META_FORMAT},
+};
+
+/// Makes a handle of a session whose file is a store. What was staged so far reaches the medium only then, so that a file which is refused
+/// stays as it was.
+pub(crate) fn recognise(at: At<'_>, options: &OpenOptions, session: Session) -> Result<Handle, StoreError> {
+    // The layout is not known yet; the handle reads without it.
+    let mut handle = Handle::new(at.path.to_owned(), Layout::Native, options.clone(), session);
+    handle.layout = handle.read(at.operation, |transaction| layout_of(at, transaction))?;
+    if !options.read_only {
+        handle.release(at.operation)?;
+    }
+    Ok(handle)
+}
+
+/// Refuses a file that is no store, or of a later format, before it is opened for writing beside other processes. Whatever else is wrong is
+/// left for the opening itself to find.
+pub(crate) fn peek(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<(), StoreError> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(options.cache_bytes).set_concurrency_mode(options.concurrency.mode());
+    let seam = Seam::direct(medium, false);
+    let looked = contain(|| {
+        let Ok(database) = builder.open_read_only_with_backend(seam.clone()) else { return Ok(()) };
+        let found = match database.begin_read() {
+            Ok(transaction) => layout_of(at, &transaction).map(|_| ()),
+            Err(_) => Ok(()),
+        };
+        let _ = database.close();
+        found
+    });
+    match looked {
+        Ok(Err(error @ (StoreError::NotAStore { .. } | StoreError::UnsupportedFormat { .. }))) => Err(error),
+        Ok(_) => Ok(()),
+        Err(_) => seam.shut().map_err(|error| at.failed(Outcome::NotApplied, error)),
+    }
+}
+
+/// The layout of the tables in this snapshot.
+fn layout_of(at: At<'_>, transaction: &ReadTransaction) -> Result<Layout, StoreError> {
+    let names = transaction.list_tables().map_err(|error| at.redb(error))?;
+    let names: BTreeSet<String> = names.map(|table| table.name().to_owned()).collect();
+    let layout = if names.contains(META.name()) && format_is_ours(at, transaction)? {
+        Layout::Native
+    } else if names.contains(Layout::Mnem01.objects().name()) && names.contains(Layout::Mnem01.op_heads().name()) {
+        Layout::Mnem01
+    } else {
+        return Err(at.not_a_store(foreign(&names)));
+    };
+    if let Some(missing) =
+        [layout.objects().name(), layout.op_heads().name()].iter().find(|&&name| !names.contains(name))
+    {
+        return Err(at.damaged(format!("table {missing} is missing")));
+    }
+    let objects = transaction.open_table(layout.objects()).map(|_| ());
+    let types = objects.and_then(|()| transaction.open_table(layout.op_heads()).map(|_| ()));
+    types.map_err(|error| wrong_types(at, error))?;
+    Ok(layout)
+}
+
+/// Whether the format row says that this is a store. `false` if the table is somebody else's.
+fn format_is_ours(at: At<'_>, transaction: &ReadTransaction) -> Result<bool, StoreError> {
+    let meta = match transaction.open_table(META) {
+        Ok(meta) => meta,
+        Err(TableError::Storage(error)) => return Err(at.redb(error)),
+        Err(_) => return Ok(false),
+    };
+    let Some(format) = meta.get(META_FORMAT).map_err(|error| at.redb(error))? else { return Ok(false) };
+    let format = String::from_utf8_lossy(format.value());
+    match format.strip_prefix(FORMAT_NAME).and_then(|rest| rest.strip_prefix(' ')) {
+        None => Ok(false),
+        Some(FORMAT_VERSION) => Ok(true),
+        Some(_) => Err(StoreError::UnsupportedFormat {
+            found: format.into_owned(),
+            supported: format!("{FORMAT_NAME} {FORMAT_VERSION}"),
+        }),
+    }
+}
+
+fn wrong_types(at: At<'_>, error: TableError) -> StoreError {
+    match error {
+        TableError::Storage(error) => at.redb(error),
+        error => at.not_a_store(format!("it is a redb file with other tables: {error}")),
+    }
+}
+
+fn foreign(names: &BTreeSet<String>) -> String {
+    if names.is_empty() {
+        return "it is a redb file without tables; name another path".into();
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    format!("it is a redb file of another program, with the tables {}; name another path", names.join(", "))
+}

@@ -1,0 +1,23 @@
+//! Every limit of this backend, in one place.
+
+use std::time::Duration;
+
+/// Largest block taken, in bytes: 64 MiB. redb itself would take 3 GiB; a block is read and hashed whole.
+pub const BLOCK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A file of up to this many bytes is checked whenever it is opened under [`Check::Auto`](crate::Check::Auto), unless told otherwise: 64 MiB,
+/// about 0.2 s.
+pub const CHECKED_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Memory that redb may use as its cache unless told otherwise, in bytes: 1 GiB.
+pub const CACHE_BYTES_DEFAULT: usize = 1024 * 1024 * 1024;
+
+/// Names that a listing fetches in one short transaction.
+pub(crate) const PAGE_NAMES: usize = 1000;
+
+/// How long a write or an open in [`Concurrency::MultiWriter`](crate::Concurrency::MultiWriter) waits for its turn at least. There, waiting
+/// is how processes share the file, so a `lock_wait` of zero would make ordinary writes fail.
+pub(crate) const TURN_WAIT_MIN: Duration = Duration::from_secs(30);
+
+/// First and longest pause between two attempts to get a lock.
+pub(crate) const LOCK_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));

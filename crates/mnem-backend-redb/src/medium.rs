@@ -1,0 +1,299 @@
+//! The seam between redb and what the bytes lie on. All input and output goes through it.
+
+use std::{
+    fmt, io,
+    ops::Bound,
+    sync::{
+        Arc, Mutex, MutexGuard, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use redb::{BackendError, StorageBackend};
+
+use crate::{limits::LOCK_PAUSE, overlay::Overlay};
+
+/// What a medium is to the code above: redb's own trait, shared.
+pub(crate) type Medium = Arc<dyn StorageBackend>;
+
+/// What becomes of the locks that redb asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locks {
+    /// Taken as asked.
+    AsAsked,
+    /// Taken as a reader that excludes writers and no other reader, although redb believes that it writes.
+    AsReader,
+    /// Held already, by another seam over the same medium.
+    Held,
+}
+
+/// A medium as redb sees it: direct, or *staged*, with every write kept in memory until [`release`](Self::release).
+#[derive(Clone)]
+pub(crate) struct Seam(Arc<State>);
+
+struct State {
+    medium: Medium,
+    locks: Locks,
+    /// Whether an empty medium may be shown to redb, which would make a database of it.
+    may_initialise: bool,
+    staged: RwLock<Option<Overlay>>,
+    /// `staged` is `None`: spares every read the lock.
+    direct: AtomicBool,
+    /// A call of the medium failed; redb then refuses whatever is not in its cache.
+    failed: AtomicBool,
+    /// Nothing reaches the medium any more.
+    shut: AtomicBool,
+    /// Until when a blocking lock may wait. `None`: for ever.
+    lock_deadline: Mutex<Option<Instant>>,
+}
+
+impl fmt::Debug for Seam {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Seam").field(&self.0.medium).finish()
+    }
+}
+
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Seam {
+    /// Reads and writes go to the medium.
+    pub(crate) fn direct(medium: Medium, may_initialise: bool) -> Self {
+        Self::new(medium, Locks::AsAsked, may_initialise, None)
+    }
+
+    /// Reads go to the medium, writes into memory.
+    pub(crate) fn staged(medium: Medium, locks: Locks) -> io::Result<Self> {
+        let overlay = Overlay::over(medium.len()?, locks == Locks::AsAsked);
+        Ok(Self::new(medium, locks, false, Some(overlay)))
+    }
+
+    fn new(medium: Medium, locks: Locks, may_initialise: bool, overlay: Option<Overlay>) -> Self {
+        Self(Arc::new(State {
+            medium,
+            locks,
+            may_initialise,
+            direct: AtomicBool::new(overlay.is_none()),
+            staged: RwLock::new(overlay),
+            failed: AtomicBool::new(false),
+            shut: AtomicBool::new(false),
+            lock_deadline: Mutex::new(None),
+        }))
+    }
+
+    /// Carries out what was staged, call by call in redb's order with its syncs, and goes direct.
+    pub(crate) fn release(&self) -> io::Result<()> {
+        let mut staged = self.0.staged.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(overlay) = staged.as_mut() {
+            self.noted(overlay.replay(&*self.0.medium))?;
+        }
+        *staged = None;
+        self.0.direct.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether a call of the medium failed.
+    pub(crate) fn failed(&self) -> bool {
+        self.0.failed.load(Ordering::Acquire)
+    }
+
+    /// Cuts redb off and releases its locks. For a database that panicked: it is not to write, and may never close by itself.
+    pub(crate) fn shut(&self) -> io::Result<()> {
+        if self.0.shut.swap(true, Ordering::AcqRel) || self.0.locks == Locks::Held {
+            return Ok(());
+        }
+        self.0.medium.close()
+    }
+
+    /// Limits how long blocking locks may wait.
+    pub(crate) fn set_lock_deadline(&self, deadline: Option<Instant>) {
+        *guard(&self.0.lock_deadline) = deadline;
+    }
+
+    /// The medium below.
+    pub(crate) fn medium(&self) -> Medium {
+        Arc::clone(&self.0.medium)
+    }
+
+    fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if result.is_err() {
+            self.0.failed.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    /// Calls `f` with the overlay while staged.
+    fn with_staged<T>(&self, f: impl FnOnce(&Overlay) -> io::Result<T>) -> Option<io::Result<T>> {
+        if self.0.direct.load(Ordering::Acquire) {
+            return None;
+        }
+        self.0.staged.read().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref().map(f)
+    }
+
+    /// Lets `f` change the overlay while staged.
+    fn change_staged(&self, f: impl FnOnce(&mut Overlay) -> io::Result<()>) -> Option<io::Result<()>> {
+        if self.0.direct.load(Ordering::Acquire) {
+            return None;
+        }
+        self.0.staged.write().unwrap_or_else(|poisoned| poisoned.into_inner()).as_mut().map(f)
+    }
+
+    fn open(&self) -> io::Result<()> {
+        if self.0.shut.load(Ordering::Acquire) {
+            return self.noted(Err(io::Error::other("the store was shut after a panic")));
+        }
+        Ok(())
+    }
+
+    /// A blocking lock with a time limit: redb waits without one.
+    fn lock_within(
+        &self,
+        deadline: Instant,
+        mut attempt: impl FnMut() -> Result<bool, BackendError>,
+    ) -> Result<(), BackendError> {
+        let mut pause = LOCK_PAUSE.0;
+        loop {
+            if attempt()? {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(BackendError::Io(io::ErrorKind::TimedOut.into()));
+            }
+            thread::sleep(pause);
+            pause = LOCK_PAUSE.1.min(pause * 2);
+        }
+    }
+
+    /// Takes shared what redb wants for itself alone as the only writer.
+    ///
+    /// Of redb's three ranges, the one that begins at nothing ends with the byte that says "shared between writers". A read-only handle asks
+    /// whether anybody holds that byte, and takes any holder, also a shared one, for a writer. So it is left free, and asked after here.
+    fn lock_as_reader(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        let medium = &self.0.medium;
+        let (Bound::Unbounded, Bound::Included(shared_writer)) = (start, end) else {
+            return medium.try_lock_shared_range(start, end);
+        };
+        let end = Bound::Excluded(shared_writer);
+        if !medium.try_lock_shared_range(start, end)? {
+            return Ok(false);
+        }
+        if medium.query_lock_range(Bound::Included(shared_writer), Bound::Included(shared_writer))? {
+            medium.unlock_range(start, end)?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+}
+
+impl StorageBackend for Seam {
+    fn len(&self) -> io::Result<u64> {
+        self.open()?;
+        let len = match self.with_staged(|overlay| Ok(overlay.len())) {
+            Some(len) => len,
+            None => self.0.medium.len(),
+        };
+        match self.noted(len)? {
+            0 if !self.0.may_initialise => self.noted(Err(io::ErrorKind::UnexpectedEof.into())),
+            len => Ok(len),
+        }
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.open()?;
+        let medium = &*self.0.medium;
+        let read = match self.with_staged(|overlay| overlay.read(medium, offset, out)) {
+            Some(read) => read,
+            None => medium.read(offset, out),
+        };
+        self.noted(read)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.open()?;
+        let set = match self.change_staged(|overlay| overlay.set_len(len)) {
+            Some(set) => set,
+            None => self.0.medium.set_len(len),
+        };
+        self.noted(set)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.open()?;
+        let synced = match self.change_staged(|overlay| overlay.sync()) {
+            Some(synced) => synced,
+            None => self.0.medium.sync_data(),
+        };
+        self.noted(synced)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.open()?;
+        let medium = &*self.0.medium;
+        let written = match self.change_staged(|overlay| overlay.write(medium, offset, data)) {
+            Some(written) => written,
+            None => medium.write(offset, data),
+        };
+        self.noted(written)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.shut()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        match self.0.locks {
+            Locks::AsAsked => self.0.medium.try_lock_range(start, end),
+            Locks::AsReader => self.lock_as_reader(start, end),
+            Locks::Held => Ok(true),
+        }
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        match self.0.locks {
+            Locks::AsAsked | Locks::AsReader => self.0.medium.try_lock_shared_range(start, end),
+            Locks::Held => Ok(true),
+        }
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        if self.0.locks == Locks::Held {
+            return Ok(());
+        }
+        let deadline = *guard(&self.0.lock_deadline);
+        match deadline {
+            Some(deadline) => self.lock_within(deadline, || self.try_lock_range(start, end)),
+            None => self.0.medium.lock_range(start, end),
+        }
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        if self.0.locks == Locks::Held {
+            return Ok(());
+        }
+        let deadline = *guard(&self.0.lock_deadline);
+        match deadline {
+            Some(deadline) => self.lock_within(deadline, || self.try_lock_shared_range(start, end)),
+            None => self.0.medium.lock_shared_range(start, end),
+        }
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        match (self.0.locks, start, end) {
+            (Locks::Held, ..) => Ok(()),
+            (Locks::AsReader, Bound::Unbounded, Bound::Included(shared_writer)) => {
+                self.0.medium.unlock_range(start, Bound::Excluded(shared_writer))
+            }
+            _ => self.0.medium.unlock_range(start, end),
+        }
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        match self.0.locks {
+            Locks::Held => Ok(false),
+            Locks::AsAsked | Locks::AsReader => self.0.medium.query_lock_range(start, end),
+        }
+    }
+}

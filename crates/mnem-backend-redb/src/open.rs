@@ -1,0 +1,351 @@
+//! From a path to an open store: what lies there, making a new one, locks, checks, layout.
+
+use std::{
+    cell::Cell,
+    fs::{self, File},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    thread,
+    time::Instant,
+};
+
+use mnem_store_traits::{Blockstore, OpHeadsStore, Outcome, StoreError};
+use redb::{Database, DatabaseError, backends::FileBackend};
+
+use crate::{
+    Check, CommitDurability, Concurrency, OpenOptions,
+    create::{create_file, initialise},
+    error::{At, contain},
+    handle::{Db, Handle, Session, next_pause},
+    layout,
+    limits::{LOCK_PAUSE, TURN_WAIT_MIN},
+    medium::{Locks, Medium, Seam},
+};
+
+/// How every redb file begins.
+const REDB_MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
+
+/// `ERROR_LOCK_VIOLATION`.
+const WINDOWS_LOCK_VIOLATION: i32 = 33;
+
+/// How often the path may change between a file and nothing while it is being opened.
+const RACES_MAX: usize = 16;
+
+/// The two views that [`open_or_init`] returns, and where the store lies.
+type Views = (Arc<dyn Blockstore>, Arc<dyn OpHeadsStore>, PathBuf);
+
+/// Opens the store at `path`, or makes one where there is nothing: its blocks, its heads, and where it lies.
+///
+/// Whoever wants `commit` opens a [`RedbStore`](crate::RedbStore) instead.
+///
+/// # Errors
+/// As [`OpenOptions::open`].
+pub fn open_or_init(path: impl AsRef<Path>) -> Result<Views, StoreError> {
+    let store = OpenOptions::new().create(true).open(&path)?;
+    Ok((Arc::new(store.blockstore()), Arc::new(store.op_heads()), path.as_ref().to_owned()))
+}
+
+/// Whether a regular file that redb wrote lies at `path`, judged by its first bytes. `false` if there is nothing.
+///
+/// # Errors
+/// [`StoreError::Backend`]: the file could not be looked at.
+pub fn is_redb_file(path: impl AsRef<Path>) -> Result<bool, StoreError> {
+    let path = path.as_ref();
+    let at = At { path, operation: "look at" };
+    Ok(matches!(look(at)?, Found::RedbFile))
+}
+
+/// What lies at a path.
+enum Found {
+    Nothing,
+    RedbFile,
+    /// Something else, and what to do about it.
+    Other(String),
+}
+
+fn look(at: At<'_>) -> Result<Found, StoreError> {
+    let failed = |error| at.failed(Outcome::NotApplied, error);
+    let metadata = match fs::metadata(at.path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(match fs::symlink_metadata(at.path) {
+                Ok(_) => Found::Other("it is a symbolic link to nothing; remove it or make its target".into()),
+                Err(_) => Found::Nothing,
+            });
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Ok(Found::Other("part of the path is a file, not a folder; name another path".into()));
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    if metadata.is_dir() {
+        return Ok(Found::Other("it is a folder, and a redb store is a single file; name a file in it".into()));
+    }
+    if !metadata.is_file() {
+        return Ok(Found::Other("it is neither a file nor a folder; name another path".into()));
+    }
+    let mut begin = Vec::new();
+    let file = File::open(at.path).map_err(failed)?;
+    match file.take(REDB_MAGIC.len() as u64).read_to_end(&mut begin) {
+        // Where locks are mandatory, a locked file cannot even be looked at.
+        Err(error) if cfg!(windows) && error.raw_os_error() == Some(WINDOWS_LOCK_VIOLATION) => {
+            return Err(StoreError::Locked { path: at.path.to_owned() });
+        }
+        read => read.map_err(failed)?,
+    };
+    Ok(if begin == REDB_MAGIC {
+        Found::RedbFile
+    } else if begin.is_empty() {
+        Found::Other("the file is empty; remove it to make a store there".into())
+    } else {
+        Found::Other("the file was not written by redb; name another path".into())
+    })
+}
+
+/// Opens or makes the file at `path`.
+pub(crate) fn open_path(path: &Path, options: &OpenOptions) -> Result<Handle, StoreError> {
+    let at = At { path, operation: "open" };
+    check_options(options)?;
+    for _ in 0..RACES_MAX {
+        match look(at)? {
+            Found::Other(reason) => return Err(at.not_a_store(reason)),
+            Found::Nothing if options.create && !options.read_only => create_file(path, options)?,
+            Found::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
+            Found::RedbFile => match open_file(at, options)? {
+                Some(medium) => return open_patiently(at, options, &medium),
+                None => continue,
+            },
+        }
+    }
+    Err(at.not_a_store("the file keeps appearing and disappearing"))
+}
+
+/// The file as a medium, unless it is gone by now.
+fn open_file(at: At<'_>, options: &OpenOptions) -> Result<Option<Medium>, StoreError> {
+    match File::options().read(true).write(!options.read_only).open(at.path) {
+        Ok(file) => Ok(Some(Arc::new(file_medium(at, file)?))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at.failed(Outcome::NotApplied, error)),
+    }
+}
+
+/// The medium that a file is.
+pub(crate) fn file_medium(at: At<'_>, file: File) -> Result<FileBackend, StoreError> {
+    FileBackend::new(file).map_err(|error| at.redb(error))
+}
+
+/// Opens or initialises a medium.
+pub(crate) fn open_medium(medium: Medium, name: PathBuf, options: &OpenOptions) -> Result<Handle, StoreError> {
+    let at = At { path: &name, operation: "open" };
+    check_options(options)?;
+    let failed = |error| at.failed(Outcome::NotApplied, error);
+    if medium.len().map_err(failed)? == 0 {
+        if !options.create || options.read_only {
+            return Err(at.not_a_store("it is empty; make a store with create"));
+        }
+        initialise(at, Arc::clone(&medium), options)?;
+    }
+    let mut begin = [0; REDB_MAGIC.len()];
+    if medium.len().map_err(failed)? < begin.len() as u64 {
+        return Err(at.not_a_store("it was not written by redb"));
+    }
+    medium.read(0, &mut begin).map_err(failed)?;
+    if begin != REDB_MAGIC {
+        return Err(at.not_a_store("it was not written by redb"));
+    }
+    open_patiently(at, options, &medium)
+}
+
+fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
+    let invalid = |reason: &str| Err(StoreError::InvalidArgument { operation: "open", reason: reason.into() });
+    let shared = options.concurrency != Concurrency::ExclusiveWriter;
+    if shared && options.durability == CommitDurability::None {
+        return invalid("a shared mode has no commits that are not durable: other processes would not see them");
+    }
+    if shared && options.read_only && options.check == Check::Always {
+        return invalid("a read-only handle in a shared mode cannot check the file: it may change meanwhile");
+    }
+    Ok(())
+}
+
+/// Tries until the locks are free or the time is up.
+fn open_patiently(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<Handle, StoreError> {
+    let deadline = Instant::now().checked_add(options.lock_wait);
+    let mut pause = LOCK_PAUSE.0;
+    loop {
+        match open_once(at, options, Arc::clone(medium)) {
+            Err(StoreError::Locked { .. }) if deadline.is_none_or(|at| Instant::now() < at) => {
+                thread::sleep(pause);
+                pause = next_pause(pause);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle, StoreError> {
+    let session = match (options.read_only, options.concurrency) {
+        (true, _) => open_read_only(at, options, medium)?,
+        (false, Concurrency::ExclusiveWriter) => open_alone(at, options, medium)?,
+        (false, _) => open_shared(at, options, medium)?,
+    };
+    layout::recognise(at, options, session)
+}
+
+/// How far an attempt to open goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    /// Verify everything, repair if need be.
+    Checked,
+    /// Repair if the last close was not clean, which verifies everything too.
+    Plain,
+    /// Give up if the last close was not clean.
+    OnlyIfClean,
+}
+
+/// What came of an attempt.
+enum Attempted {
+    Opened(Database),
+    /// The last close was not clean.
+    Unclean,
+    /// redb panicked or called the file corrupt before it had verified it.
+    Suspect(StoreError),
+}
+
+impl Attempt {
+    fn first(options: &OpenOptions, file_bytes: u64) -> Self {
+        match options.check {
+            Check::Always => Self::Checked,
+            Check::Auto if file_bytes <= options.checked_file_bytes_max => Self::Checked,
+            Check::Auto if !options.fast_recovery => Self::OnlyIfClean,
+            Check::Auto | Check::Never => Self::Plain,
+        }
+    }
+
+    fn run(self, at: At<'_>, options: &OpenOptions, seam: &Seam) -> Result<Attempted, StoreError> {
+        let unclean = Rc::new(Cell::new(false));
+        let noted = Rc::clone(&unclean);
+        let mut builder = Database::builder();
+        builder
+            .set_cache_size(options.cache_bytes)
+            .set_concurrency_mode(options.concurrency.mode())
+            .set_check_integrity_on_open(self == Self::Checked)
+            .set_repair_callback(move |session| {
+                if self == Self::OnlyIfClean {
+                    noted.set(true);
+                    session.abort();
+                }
+            });
+        let opened = contain(|| builder.create_with_backend(seam.clone()));
+        match opened {
+            Ok(Ok(database)) => Ok(Attempted::Opened(database)),
+            Ok(Err(DatabaseError::RepairAborted)) if unclean.get() => Ok(Attempted::Unclean),
+            Ok(Err(error)) => match at.redb(error) {
+                error @ StoreError::Damaged { .. } if self != Self::Checked => Ok(Attempted::Suspect(error)),
+                error => Err(error),
+            },
+            Err(panic) => {
+                // What redb held was dropped by the unwinding; its locks may not have been.
+                let _ = seam.shut();
+                let error = at.panicked(panic);
+                if self == Self::Checked { Err(error) } else { Ok(Attempted::Suspect(error)) }
+            }
+        }
+    }
+}
+
+/// Opens for writing, with everything staged until the file has been recognised.
+fn open_alone(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Session, StoreError> {
+    open_staged(at, options, medium, Locks::AsAsked)
+}
+
+fn open_staged(at: At<'_>, options: &OpenOptions, medium: Medium, locks: Locks) -> Result<Session, StoreError> {
+    let (database, seam) = open_repaired(at, options, medium, locks)?;
+    Ok(Session::new(Db::Writable(database), seam))
+}
+
+fn open_repaired(
+    at: At<'_>,
+    options: &OpenOptions,
+    medium: Medium,
+    locks: Locks,
+) -> Result<(Database, Seam), StoreError> {
+    let failed = |error| at.failed(Outcome::NotApplied, error);
+    let file_bytes = medium.len().map_err(failed)?;
+    let mut attempt = Attempt::first(options, file_bytes);
+    loop {
+        let seam = Seam::staged(Arc::clone(&medium), locks).map_err(failed)?;
+        match attempt.run(at, options, &seam)? {
+            Attempted::Opened(database) => return Ok((database, seam)),
+            Attempted::Unclean => {
+                tracing::info!(path = %at.path.display(), "store was not closed cleanly: checking and repairing it");
+                attempt = Attempt::Checked;
+            }
+            Attempted::Suspect(error) if attempt == Attempt::Checked => return Err(error),
+            Attempted::Suspect(_) => attempt = Attempt::Checked,
+        }
+    }
+}
+
+/// Opens for writing beside other processes. Nothing is staged: they have to see what this one does.
+fn open_shared(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Session, StoreError> {
+    let failed = |error| at.failed(Outcome::NotApplied, error);
+    layout::peek(at, options, Arc::clone(&medium))?;
+    let file_bytes = medium.len().map_err(failed)?;
+    let mut attempt = Attempt::first(options, file_bytes);
+    loop {
+        let seam = Seam::direct(Arc::clone(&medium), false);
+        seam.set_lock_deadline(Instant::now().checked_add(options.lock_wait.max(TURN_WAIT_MIN)));
+        let attempted = attempt.run(at, options, &seam).map_err(|error| timed_out(at, error))?;
+        seam.set_lock_deadline(None);
+        match attempted {
+            Attempted::Opened(database) => return Ok(Session::new(Db::Writable(database), seam)),
+            Attempted::Suspect(error) if attempt == Attempt::Checked => return Err(error),
+            Attempted::Unclean | Attempted::Suspect(_) => attempt = Attempt::Checked,
+        }
+    }
+}
+
+/// A lock that was not to be had in time is a locked store.
+fn timed_out(at: At<'_>, error: StoreError) -> StoreError {
+    let timed_out = matches!(&error, StoreError::Backend { source, .. }
+        if source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut));
+    if timed_out { StoreError::Locked { path: at.path.to_owned() } } else { error }
+}
+
+/// Opens without ever writing to the medium: as it is if it is clean and need not be checked, else repaired in memory.
+fn open_read_only(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Session, StoreError> {
+    let failed = |error| at.failed(Outcome::NotApplied, error);
+    let alone = options.concurrency == Concurrency::ExclusiveWriter;
+    let file_bytes = medium.len().map_err(failed)?;
+    if alone && Attempt::first(options, file_bytes) == Attempt::Checked {
+        return open_staged(at, options, medium, Locks::AsReader);
+    }
+    let seam = Seam::direct(Arc::clone(&medium), false);
+    let mut builder = Database::builder();
+    builder.set_cache_size(options.cache_bytes).set_concurrency_mode(options.concurrency.mode());
+    let opened = contain(|| builder.open_read_only_with_backend(seam.clone()));
+    let error = match opened {
+        Ok(Ok(database)) => return Ok(Session::new(Db::ReadOnly(database), seam)),
+        Ok(Err(error)) => at.redb(error),
+        Err(panic) => {
+            let _ = seam.shut();
+            at.panicked(panic)
+        }
+    };
+    match error {
+        StoreError::NeedsRecovery { .. } | StoreError::Damaged { .. } if alone => {
+            open_staged(at, &options.clone().check(Check::Always), medium, Locks::AsReader)
+        }
+        error => Err(error),
+    }
+}
+
+/// A second database over a medium whose first one refuses to go on, under the locks of the first and repaired in memory.
+pub(crate) fn salvage(medium: Medium, path: &Path, options: &OpenOptions) -> Result<(Database, Seam), StoreError> {
+    let at = At { path, operation: "read on after a failure of" };
+    let options = options.clone().check(Check::Always).concurrency(Concurrency::ExclusiveWriter);
+    open_repaired(at, &options, medium, Locks::Held)
+}

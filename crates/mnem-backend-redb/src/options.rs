@@ -1,0 +1,225 @@
+//! How a store is opened.
+
+use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
+
+use mnem_store_traits::{Durability, StoreError};
+
+use crate::{RedbStore, handle::Handle, limits, open};
+
+/// When the whole file is verified on open: every page's checksum and the tables of free pages. Costs one read of the file, about 400 MiB/s.
+///
+/// A file that was altered since redb wrote it makes an unchecked open, or later reads, panic inside redb or find blocks absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Check {
+    /// When the last close was not clean, and when the file is small ([`OpenOptions::checked_file_bytes_max`]).
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Only as far as a repair after an unclean close does it.
+    Never,
+}
+
+/// How processes share the file. All that have it open must have chosen compatible modes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Concurrency {
+    /// One writing handle and nobody else, or any number of read-only handles.
+    #[default]
+    ExclusiveWriter,
+    /// One writing handle, and any number of read-only handles that follow it. Commits cost about 1.7 times as much, each read 9 µs more.
+    SingleWriter,
+    /// Any number of writing and read-only handles; writers take turns. Costs as `SingleWriter`.
+    MultiWriter,
+}
+
+impl Concurrency {
+    pub(crate) fn mode(self) -> redb::ConcurrencyMode {
+        match self {
+            Self::ExclusiveWriter => redb::ConcurrencyMode::ExclusiveWriter,
+            Self::SingleWriter => redb::ConcurrencyMode::SingleWriter,
+            Self::MultiWriter => redb::ConcurrencyMode::MultiWriter,
+        }
+    }
+}
+
+/// What a commit does before it returns `Ok`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommitDurability {
+    /// Writes the data, syncs, switches to it, syncs. Survives a power cut, also after an earlier sync failed unnoticed.
+    #[default]
+    TwoPhase,
+    /// Writes and switches with one sync. Survives a power cut; a file that was altered while unclean may silently fall back one commit. The
+    /// shared modes of [`Concurrency`] and `fast_recovery` commit in two phases all the same.
+    OnePhase,
+    /// Nothing: commits live in memory until the store is closed, and a killed process loses them. Not possible in the shared modes.
+    None,
+}
+
+impl CommitDurability {
+    /// What the capabilities may claim.
+    pub(crate) fn claim(self) -> Durability {
+        match self {
+            Self::TwoPhase | Self::OnePhase => Durability::Power,
+            Self::None => Durability::None,
+        }
+    }
+}
+
+/// How the file names its tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Layout {
+    /// This crate's own: a format row, and a checksum over the heads.
+    #[default]
+    Native,
+    /// That of the published `mnem-backend-redb` 0.1.x, without either. Found and kept, so that both programs can go on using the file.
+    Mnem01,
+}
+
+/// Opens a [`RedbStore`]. Everything has a default; only [`create`](Self::create) is commonly needed.
+///
+/// ```
+/// use mnem_backend_redb::OpenOptions;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("animals.redb");
+/// let store = OpenOptions::new().create(true).open(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until a store is opened with them"]
+pub struct OpenOptions {
+    pub(crate) create: bool,
+    pub(crate) read_only: bool,
+    pub(crate) check: Check,
+    pub(crate) checked_file_bytes_max: u64,
+    pub(crate) cache_bytes: usize,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) durability: CommitDurability,
+    pub(crate) fast_recovery: bool,
+    pub(crate) layout: Layout,
+    pub(crate) lock_wait: Duration,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            create: false,
+            read_only: false,
+            check: Check::default(),
+            checked_file_bytes_max: limits::CHECKED_FILE_BYTES_MAX,
+            cache_bytes: limits::CACHE_BYTES_DEFAULT,
+            concurrency: Concurrency::default(),
+            durability: CommitDurability::default(),
+            fast_recovery: false,
+            layout: Layout::default(),
+            lock_wait: Duration::ZERO,
+        }
+    }
+}
+
+impl OpenOptions {
+    /// The defaults: an existing store, for reading and writing, alone, durable.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether to make a store where there is nothing. Never overwrites. A read-only handle creates nothing.
+    pub fn create(mut self, yes: bool) -> Self {
+        self.create = yes;
+        self
+    }
+
+    /// Whether to open without ever writing to the file, which may then lack write permission. A file that was left unclean is repaired in
+    /// memory only.
+    pub fn read_only(mut self, yes: bool) -> Self {
+        self.read_only = yes;
+        self
+    }
+
+    /// When to verify the whole file. See [`Check`].
+    pub fn check(mut self, check: Check) -> Self {
+        self.check = check;
+        self
+    }
+
+    /// Up to which length a file is small, for [`Check::Auto`], in bytes. Default: [`limits::CHECKED_FILE_BYTES_MAX`].
+    pub fn checked_file_bytes_max(mut self, bytes: u64) -> Self {
+        self.checked_file_bytes_max = bytes;
+        self
+    }
+
+    /// Memory that redb may use as its cache, in bytes. Default: [`limits::CACHE_BYTES_DEFAULT`], an upper bound and not reserved.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// How processes share the file. See [`Concurrency`].
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// What a commit does before it returns. See [`CommitDurability`].
+    pub fn durability(mut self, durability: CommitDurability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Whether every commit also records which pages are free, so that opening after a crash need not walk the whole file. Makes commits
+    /// slower, and an open after a crash trusts the file as one after a clean close.
+    pub fn fast_recovery(mut self, yes: bool) -> Self {
+        self.fast_recovery = yes;
+        self
+    }
+
+    /// How a new store names its tables. An existing store keeps its own. See [`Layout`].
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// How long to wait for a store that another handle has open. Default: not at all.
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.lock_wait = wait;
+        self
+    }
+
+    /// Opens the store at `path`, a file.
+    ///
+    /// A file that is refused is left as it was, to the byte, in the default [`Concurrency`].
+    ///
+    /// # Errors
+    /// - [`StoreError::NotAStore`]: nothing there and `create` not set, a folder, an empty file, a file that redb did not write, or a redb file
+    ///   with other tables.
+    /// - [`StoreError::Locked`]: another handle, here or in another process, has it open in a mode that excludes this one.
+    /// - [`StoreError::UnsupportedFormat`]: written by a later version.
+    /// - [`StoreError::NeedsRecovery`]: left unclean, and this read-only handle in a shared mode cannot repair it.
+    /// - [`StoreError::Damaged`]: truncated or altered.
+    /// - [`StoreError::InvalidArgument`]: options that exclude each other.
+    /// - [`StoreError::Backend`]: the file system failed, or forbids it.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<RedbStore, StoreError> {
+        let handle = open::open_path(path.as_ref(), self)?;
+        Ok(RedbStore::new(Handle::share(handle)))
+    }
+
+    /// Opens a store over any medium: the escape hatch for tests and for storage that is no file. `name` stands in for the path in errors.
+    ///
+    /// An empty medium becomes a store if `create` is set. The medium may be used again after its `close` was called: opening closes it
+    /// between its steps.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_medium(
+        &self,
+        medium: impl redb::StorageBackend,
+        name: impl Into<PathBuf>,
+    ) -> Result<RedbStore, StoreError> {
+        let handle = open::open_medium(Arc::new(medium), name.into(), self)?;
+        Ok(RedbStore::new(Handle::share(handle)))
+    }
+}

@@ -1,0 +1,139 @@
+//! Writes kept in memory over a medium that is only read.
+
+use std::{collections::BTreeMap, io, ops::Range};
+
+use redb::StorageBackend;
+
+/// Unit in which changed bytes are kept.
+const PAGE_BYTES: u64 = 4096;
+
+/// A medium's content with changes that only this process sees.
+///
+/// Memory: the pages that were written, and as much again for the log if there is one.
+#[derive(Debug)]
+pub(crate) struct Overlay {
+    len: u64,
+    /// Bytes of the medium that still show through: what was cut off once reads as zero ever after.
+    shows: u64,
+    pages: BTreeMap<u64, Box<[u8]>>,
+    log: Option<Vec<Change>>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Write(u64, Box<[u8]>),
+    SetLen(u64),
+    Sync,
+}
+
+impl Overlay {
+    /// No changes yet, over a medium of this many bytes. With a log they can be carried out later.
+    pub(crate) fn over(len: u64, log: bool) -> Self {
+        Self { len, shows: len, pages: BTreeMap::new(), log: log.then(Vec::new) }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(crate) fn read(&self, medium: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let range = self.range(offset, out.len())?;
+        self.read_shown(medium, offset, out)?;
+        for (&page, bytes) in self.pages.range(page_of(range.start)..=page_of(range.end)) {
+            let begins = page * PAGE_BYTES;
+            let from = range.start.max(begins);
+            let to = range.end.min(begins + PAGE_BYTES);
+            if from < to {
+                copy(out, from - offset, bytes, from - begins, to - from);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write(&mut self, medium: &dyn StorageBackend, offset: u64, data: &[u8]) -> io::Result<()> {
+        let range = self.range(offset, data.len())?;
+        let mut from = range.start;
+        while from < range.end {
+            let begins = page_of(from) * PAGE_BYTES;
+            let to = range.end.min(begins + PAGE_BYTES);
+            let mut page = self.page(medium, page_of(from))?;
+            copy(&mut page, from - begins, data, from - offset, to - from);
+            self.pages.insert(page_of(from), page);
+            from = to;
+        }
+        self.note(|| Change::Write(offset, data.into()));
+        Ok(())
+    }
+
+    pub(crate) fn set_len(&mut self, len: u64) -> io::Result<()> {
+        if len < self.len {
+            self.shows = self.shows.min(len);
+            self.pages.split_off(&len.div_ceil(PAGE_BYTES));
+            if let Some(page) = self.pages.get_mut(&page_of(len)) {
+                let kept = usize::try_from(len % PAGE_BYTES).unwrap_or(0);
+                page.iter_mut().skip(kept).for_each(|byte| *byte = 0);
+            }
+        }
+        self.len = len;
+        self.note(|| Change::SetLen(len));
+        Ok(())
+    }
+
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.note(|| Change::Sync);
+        Ok(())
+    }
+
+    /// Does to the medium what was done to the overlay, in the same order, and forgets it.
+    pub(crate) fn replay(&mut self, medium: &dyn StorageBackend) -> io::Result<()> {
+        for change in self.log.take().into_iter().flatten() {
+            match change {
+                Change::Write(offset, data) => medium.write(offset, &data)?,
+                Change::SetLen(len) => medium.set_len(len)?,
+                Change::Sync => medium.sync_data()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, change: impl FnOnce() -> Change) {
+        if let Some(log) = &mut self.log {
+            log.push(change());
+        }
+    }
+
+    /// The bytes `offset..offset + len`, if they are there.
+    fn range(&self, offset: u64, len: usize) -> io::Result<Range<u64>> {
+        let end = u64::try_from(len).ok().and_then(|len| offset.checked_add(len)).filter(|end| *end <= self.len);
+        end.map(|end| offset..end).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// The medium's own bytes, and zeros after the last that shows.
+    fn read_shown(&self, medium: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let shown = usize::try_from(self.shows.saturating_sub(offset)).unwrap_or(usize::MAX).min(out.len());
+        let (shown, zeros) = out.split_at_mut(shown);
+        zeros.fill(0);
+        if shown.is_empty() { Ok(()) } else { medium.read(offset, shown) }
+    }
+
+    fn page(&self, medium: &dyn StorageBackend, page: u64) -> io::Result<Box<[u8]>> {
+        if let Some(bytes) = self.pages.get(&page) {
+            return Ok(bytes.clone());
+        }
+        let mut bytes = vec![0; PAGE_BYTES as usize].into_boxed_slice();
+        self.read_shown(medium, page * PAGE_BYTES, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+fn page_of(offset: u64) -> u64 {
+    offset / PAGE_BYTES
+}
+
+/// Copies `len` bytes. Both ranges lie inside their slices by construction; what would not is left out rather than a panic.
+fn copy(to: &mut [u8], at: u64, from: &[u8], offset: u64, len: u64) {
+    let (at, offset, len) = (at as usize, offset as usize, len as usize);
+    if let (Some(to), Some(from)) = (to.get_mut(at..at + len), from.get(offset..offset + len)) {
+        to.copy_from_slice(from);
+    }
+}

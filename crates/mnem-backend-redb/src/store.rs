@@ -1,0 +1,176 @@
+//! The store: blocks, heads and side tables of one file, and one transaction for a commit.
+
+use std::{path::Path, sync::Arc};
+
+use mnem_store_traits::{Bytes, Cid, SideTable, Store, StoreError, WriteBatch, check_table_name};
+use redb::{ReadableTable, ReadableTableMetadata, TableHandle, WriteTransaction};
+
+use crate::{
+    Info, Layout, RedbBlockstore, RedbOpHeadsStore,
+    blockstore::{Row, forward_blockstore, sort_rows},
+    error::At,
+    handle::{Handle, Wrote},
+    info,
+    limits::BLOCK_BYTES_MAX,
+    op_heads::forward_op_heads,
+    side_table::RedbSideTable,
+    tables::BytesTable,
+};
+
+/// A store in one redb file. Opened by [`OpenOptions`](crate::OpenOptions).
+///
+/// Views ([`blockstore`](Self::blockstore), [`op_heads`](Self::op_heads)) and side tables keep the file open; [`close`](Store::close) on the
+/// store closes it for all of them. Dropping the last one closes it too, and logs what `close` would have returned.
+#[derive(Debug)]
+pub struct RedbStore {
+    pub(crate) handle: Arc<Handle>,
+}
+
+impl RedbStore {
+    pub(crate) fn new(handle: Arc<Handle>) -> Self {
+        Self { handle }
+    }
+
+    /// The file, as it was named when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.handle.path
+    }
+
+    /// How the file names its tables.
+    pub fn layout(&self) -> Layout {
+        self.handle.layout
+    }
+
+    /// The blocks alone.
+    pub fn blockstore(&self) -> RedbBlockstore {
+        RedbBlockstore { handle: Arc::clone(&self.handle) }
+    }
+
+    /// The heads alone.
+    pub fn op_heads(&self) -> RedbOpHeadsStore {
+        RedbOpHeadsStore { handle: Arc::clone(&self.handle) }
+    }
+
+    /// What the file holds. Reads all of it.
+    ///
+    /// # Errors
+    /// As [`Blockstore::get`](mnem_store_traits::Blockstore::get).
+    pub fn info(&self) -> Result<Info, StoreError> {
+        info::info(&self.handle)
+    }
+
+    /// Moves the file's pages together and gives what is free back to the file system. Takes the store by value: nothing may use it meanwhile.
+    ///
+    /// # Errors
+    /// - [`StoreError::InvalidArgument`]: a view or side table of the store is alive. It keeps the file open; this handle is gone.
+    /// - [`StoreError::ReadOnly`], [`StoreError::Poisoned`], [`StoreError::Closed`].
+    /// - [`StoreError::Backend`], [`StoreError::Damaged`]: the content is as before; some of the space may be free.
+    pub fn compact(self) -> Result<Self, StoreError> {
+        self.maintain("compact", |database| Ok(database.compact().map(|_| ())?))
+    }
+
+    /// Verifies the whole file: the checksum of every page, and the tables of free pages. Hashes no blocks.
+    ///
+    /// # Errors
+    /// - [`StoreError::Damaged`]: something did not match. redb has repaired what it could; this handle is gone.
+    /// - Otherwise as [`compact`](Self::compact). A read-only store is verified by opening it with
+    ///   [`Check::Always`](crate::Check::Always).
+    pub fn check_integrity(self) -> Result<Self, StoreError> {
+        self.maintain("check_integrity", |database| {
+            if database.check_integrity()? {
+                return Ok(());
+            }
+            Err(redb::Error::Corrupted("the integrity check failed, and what could be repaired was".into()))
+        })
+    }
+
+    fn maintain(
+        mut self,
+        operation: &'static str,
+        f: impl FnOnce(&mut redb::Database) -> Result<(), redb::Error>,
+    ) -> Result<Self, StoreError> {
+        let Some(handle) = Arc::get_mut(&mut self.handle) else {
+            let reason = "a view or side table of the store is alive; drop it first".to_owned();
+            return Err(StoreError::InvalidArgument { operation, reason });
+        };
+        handle.maintain(operation, f)?;
+        Ok(self)
+    }
+}
+
+forward_blockstore!(RedbStore);
+forward_op_heads!(RedbStore);
+
+#[deny(clippy::missing_trait_methods)]
+impl Store for RedbStore {
+    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        self.handle.commit_batch(batch)
+    }
+
+    fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
+        check_table_name(name)?;
+        self.handle.check_open("open a side table")?;
+        Ok(Arc::new(RedbSideTable::new(Arc::clone(&self.handle), name)))
+    }
+
+    fn side_tables(&self) -> Result<Vec<String>, StoreError> {
+        let at = self.handle.at("list side tables");
+        let mut names = self.handle.read(at.operation, |transaction| {
+            let mut names = Vec::new();
+            for table in transaction.list_tables().map_err(|error| at.redb(error))? {
+                let Some(name) = self.handle.layout.side_table_name(table.name()) else { continue };
+                let table = transaction.open_table(BytesTable::new(table.name())).map_err(|error| at.redb(error))?;
+                if !table.is_empty().map_err(|error| at.redb(error))? {
+                    names.push(name.to_owned());
+                }
+            }
+            Ok(names)
+        })?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.handle.close()
+    }
+}
+
+impl Handle {
+    /// The blocks of the batch and its head change, in one transaction.
+    fn commit_batch(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        let at = self.at("commit");
+        batch.check(BLOCK_BYTES_MAX)?;
+        self.check_writable(at.operation)?;
+        let parts = batch.into_parts();
+        let mut rows: Vec<Row> = parts.puts.into_iter().map(|put| (put.cid.to_bytes(), put.data)).collect();
+        sort_rows(&mut rows);
+        let required: Vec<Vec<u8>> = parts.required.iter().map(Cid::to_bytes).collect();
+        if parts.head.is_none() {
+            let keys = rows.iter().map(|(key, _)| key).chain(&required).map(Vec::as_slice);
+            if self.all_present(at.operation, keys)? {
+                return Ok(());
+            }
+        }
+        self.write(at.operation, |transaction| {
+            let mut changed = !rows.is_empty() && self.insert_absent(at, transaction, &rows)?;
+            self.check_required(at, transaction, &parts.required)?;
+            if let Some(change) = &parts.head {
+                changed |= self.change_heads(at, transaction, change)?;
+            }
+            Ok(((), if changed { Wrote::Something } else { Wrote::Nothing }))
+        })
+    }
+
+    fn check_required(&self, at: At<'_>, transaction: &WriteTransaction, required: &[Cid]) -> Result<(), StoreError> {
+        if required.is_empty() {
+            return Ok(());
+        }
+        let objects = transaction.open_table(self.layout.objects()).map_err(|error| at.redb(error))?;
+        for cid in required {
+            if objects.get(cid.to_bytes().as_slice()).map_err(|error| at.redb(error))?.is_none() {
+                return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! Every table and key of the file, in one place. `FORMAT.md` is this file in prose.
+
+use mnem_store_traits::{Cid, RAW, check_table_name, cid_of};
+use redb::TableDefinition;
+
+use crate::Layout;
+
+/// A table of bytes by bytes.
+pub(crate) type BytesTable<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
+
+/// The table of heads: CID bytes, nothing else.
+pub(crate) type HeadsTable<'a> = TableDefinition<'a, &'static [u8], ()>;
+
+/// The rows that say what the file is. Only in [`Layout::Native`].
+pub(crate) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
+
+/// Key in [`META`]: the format, as text.
+pub(crate) const META_FORMAT: &str = "format";
+
+/// Key in [`META`]: checksum over the heads, written in the transaction that writes them.
+pub(crate) const META_HEADS_CHECKSUM: &str = "heads_checksum";
+
+/// The name before the version in the format row.
+pub(crate) const FORMAT_NAME: &str = "mnem-backend-redb";
+
+/// The version that this build reads and writes.
+pub(crate) const FORMAT_VERSION: &str = "1";
+
+/// What `Info::format` says of a file in [`Layout::Mnem01`], which has no row that says it.
+const FORMAT_MNEM01: &str = "mnem-backend-redb 0.1";
+
+/// Name of the edge table as a side table.
+pub(crate) const KNN_EDGES: &str = "knn_edges";
+
+/// Name of the edge table in a file of [`Layout::Native`].
+pub(crate) const KNN_EDGES_NATIVE: &str = "knn_edges";
+
+impl Layout {
+    /// CID bytes → block bytes.
+    pub(crate) fn objects(self) -> BytesTable<'static> {
+        TableDefinition::new(match self {
+            Self::Native => "objects",
+            Self::Mnem01 => "mnem_objects",
+        })
+    }
+
+    /// CID bytes of the heads.
+    pub(crate) fn op_heads(self) -> HeadsTable<'static> {
+        TableDefinition::new(match self {
+            Self::Native => "op_heads",
+            Self::Mnem01 => "mnem_op_heads",
+        })
+    }
+
+    fn knn_edges(self) -> &'static str {
+        match self {
+            Self::Native => KNN_EDGES_NATIVE,
+            Self::Mnem01 => "mnem_knn_edges",
+        }
+    }
+
+    /// Before the name of every side table but the edge table, so that none can be taken for another table.
+    fn side_prefix(self) -> &'static str {
+        match self {
+            Self::Native => "side_",
+            Self::Mnem01 => "mnem_side_",
+        }
+    }
+
+    /// The name in the file of a side table.
+    pub(crate) fn side_table(self, name: &str) -> String {
+        if name == KNN_EDGES { self.knn_edges().to_owned() } else { format!("{}{name}", self.side_prefix()) }
+    }
+
+    /// The side table that a table of the file is, if it is one.
+    pub(crate) fn side_table_name(self, table: &str) -> Option<&str> {
+        if table == self.knn_edges() {
+            return Some(KNN_EDGES);
+        }
+        table.strip_prefix(self.side_prefix()).filter(|name| *name != KNN_EDGES && check_table_name(name).is_ok())
+    }
+
+    /// Whether heads have a checksum.
+    pub(crate) fn has_meta(self) -> bool {
+        self == Self::Native
+    }
+
+    /// The format, as text.
+    pub(crate) fn format(self) -> String {
+        match self {
+            Self::Native => format!("{FORMAT_NAME} {FORMAT_VERSION}"),
+            Self::Mnem01 => FORMAT_MNEM01.to_owned(),
+        }
+    }
+}
+
+/// sha2-256 over the heads in ascending order of their bytes, each with its length as 4 bytes, big-endian, before it.
+pub(crate) fn heads_checksum<'a>(heads: impl Iterator<Item = &'a Cid>) -> Vec<u8> {
+    let mut encoded: Vec<Vec<u8>> = heads.map(Cid::to_bytes).collect();
+    encoded.sort_unstable();
+    let mut bytes = Vec::new();
+    for head in encoded {
+        // A CID has at most a few dozen bytes: its length always fits.
+        bytes.extend_from_slice(&u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes());
+        bytes.extend_from_slice(&head);
+    }
+    cid_of(RAW, &bytes).hash().digest().to_vec()
+}

@@ -1,0 +1,74 @@
+//! Exclusive maintenance.
+
+use mnem_backend_redb::OpenOptions;
+use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store};
+
+use crate::support::{block, create, kind_of, large_block, open, place};
+
+#[test]
+fn compacting_gives_space_back_and_keeps_content() {
+    let place = place();
+    let store = create(&place.path);
+    let (kept, kept_data) = block(1);
+    store.put(&kept, kept_data.clone()).expect("put");
+    store.update(&kept, &[]).expect("update");
+    let blocks: Vec<_> = (0..64).map(|n| large_block(n, 100_000)).collect();
+    store.put_many(&mut blocks.iter().cloned().map(Ok)).expect("put_many");
+    let held = store.get(&blocks[0].0).expect("get").expect("present");
+    for (cid, _) in &blocks {
+        store.delete(cid).expect("delete");
+    }
+    let before = store.info().expect("info");
+    assert!(before.free_bytes > 3_000_000, "{before:?}");
+    let store = store.compact().expect("compact");
+    let after = store.info().expect("info");
+    assert!(after.file_bytes < before.file_bytes / 2, "{before:?} {after:?}");
+    assert_eq!(store.get(&kept).expect("get"), Some(kept_data));
+    assert_eq!(store.heads().expect("heads"), [kept]);
+    assert_eq!(held, blocks[0].1, "bytes handed out never change");
+    let store = store.check_integrity().expect("check");
+    let (cid, data) = block(2);
+    store.put(&cid, data).expect("put");
+}
+
+#[test]
+fn maintenance_is_refused_while_a_view_is_alive() {
+    let place = place();
+    let store = create(&place.path);
+    let view = store.blockstore();
+    assert_eq!(kind_of(store.compact()), ErrorKind::InvalidArgument);
+    let (cid, data) = block(1);
+    view.put(&cid, data).expect("the view goes on");
+    drop(view);
+    let store = open(&place.path);
+    let table = store.side_table("notes").expect("side table");
+    assert_eq!(kind_of(store.check_integrity()), ErrorKind::InvalidArgument);
+    drop(table);
+    drop(open(&place.path));
+}
+
+#[test]
+fn maintenance_of_a_closed_or_read_only_store_is_refused() {
+    let place = place();
+    let store = create(&place.path);
+    store.close().expect("close");
+    assert_eq!(kind_of(store.compact()), ErrorKind::Closed);
+    let store = OpenOptions::new().read_only(true).open(&place.path).expect("open");
+    assert_eq!(kind_of(store.compact()), ErrorKind::ReadOnly);
+}
+
+#[test]
+fn info_counts_what_is_there() {
+    let place = place();
+    let store = create(&place.path);
+    let mut bytes = 0;
+    for n in 0..10 {
+        let (cid, data) = large_block(n, 1_000 * n as usize);
+        bytes += data.len() as u64;
+        store.put(&cid, data).expect("put");
+        store.update(&cid, &[]).expect("update");
+    }
+    let info = store.info().expect("info");
+    assert_eq!((info.blocks, info.block_bytes, info.heads), (10, bytes, 10));
+    assert!(info.free_bytes < info.file_bytes);
+}

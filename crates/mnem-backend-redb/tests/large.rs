@@ -1,0 +1,103 @@
+//! Files too large to be checked whenever they are opened.
+
+use mnem_backend_redb::{Check, OpenOptions};
+use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, OpHeadsStore, RAW, Store, cid_of};
+
+use crate::support::{Call, FakeMedium, block, kind_of};
+
+const BLOCK_BYTES: usize = 60_000;
+
+/// Options to which every file is large.
+fn options() -> OpenOptions {
+    OpenOptions::new().checked_file_bytes_max(0)
+}
+
+/// A store above the limit: its bytes when it was just committed, and when it was closed.
+struct Large {
+    unclean: Vec<u8>,
+    clean: Vec<u8>,
+    cids: Vec<Cid>,
+}
+
+fn large(options: &OpenOptions) -> Large {
+    let medium = FakeMedium::default();
+    let store = options.open_medium(medium.clone(), "medium").expect("create");
+    let mut cids = Vec::new();
+    for n in 1..6_u8 {
+        let data = Bytes::from(vec![n; BLOCK_BYTES]);
+        let cid = cid_of(RAW, &data);
+        store.put(&cid, data).expect("put");
+        cids.push(cid);
+    }
+    store.update(&block(0).0, &[]).expect("update");
+    let unclean = medium.bytes();
+    store.close().expect("close");
+    let clean = medium.bytes();
+    Large { unclean, clean, cids }
+}
+
+/// Flips a bit in the middle of the third block.
+fn flip(bytes: &mut [u8]) {
+    let inside = bytes.windows(4_096).position(|window| window.iter().all(|byte| *byte == 3));
+    bytes[inside.expect("the third block") + 4_096] ^= 1;
+}
+
+#[test]
+fn a_large_file_opens_whatever_the_check() {
+    let large = large(&FakeMedium::options());
+    for bytes in [&large.clean, &large.unclean] {
+        for (check, read_only) in
+            [(Check::Auto, false), (Check::Auto, true), (Check::Never, true), (Check::Always, false)]
+        {
+            let medium = FakeMedium::of(bytes.clone());
+            let options = options().check(check).read_only(read_only);
+            let store = options.open_medium(medium.clone(), "medium").expect("open");
+            assert_eq!(store.heads().expect("heads"), [block(0).0]);
+            for cid in &large.cids {
+                assert_eq!(store.size(cid).expect("size"), Some(BLOCK_BYTES as u64));
+            }
+            store.close().expect("close");
+            assert!(!read_only || medium.count(Call::Write) == 0);
+        }
+    }
+}
+
+#[test]
+fn a_large_file_is_verified_only_when_unclean_or_asked() {
+    let mut large = large(&FakeMedium::options());
+    flip(&mut large.clean);
+    flip(&mut large.unclean);
+    for (bytes, check, verified) in [
+        (&large.clean, Check::Auto, false),
+        (&large.clean, Check::Never, false),
+        (&large.clean, Check::Always, true),
+        (&large.unclean, Check::Auto, true),
+        (&large.unclean, Check::Never, true),
+    ] {
+        for read_only in [false, true] {
+            let options = options().check(check).read_only(read_only);
+            let opened = options.open_medium(FakeMedium::of(bytes.clone()), "medium");
+            match opened {
+                Ok(store) => {
+                    assert!(!verified, "{check:?}, read-only {read_only}");
+                    assert!(store.has(&large.cids[2]).expect("has"));
+                    assert_eq!(kind_of(store.get(&large.cids[2])), ErrorKind::Corrupt);
+                }
+                error => {
+                    assert!(verified, "{check:?}, read-only {read_only}: {error:?}");
+                    assert_eq!(kind_of(error), ErrorKind::Damaged);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn fast_recovery_trusts_a_file_after_a_kill() {
+    let options = options().create(true).fast_recovery(true);
+    let mut large = large(&options);
+    flip(&mut large.unclean);
+    let store = options.open_medium(FakeMedium::of(large.unclean), "medium").expect("open without reading it all");
+    assert_eq!(store.heads().expect("heads"), [block(0).0]);
+    store.put(&block(1).0, block(1).1).expect("put");
+}

@@ -1,0 +1,17 @@
+//! Behaviour of the redb backend that the conformance suite cannot see: files, layouts, locks, damage, failures of the medium.
+
+mod close;
+mod compact;
+mod creation;
+mod damage;
+mod large;
+mod layouts;
+mod locking;
+mod open;
+mod poison;
+mod power_cut;
+mod processes;
+mod read_only;
+mod side_tables;
+mod support;
+mod writes;
