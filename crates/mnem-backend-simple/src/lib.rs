@@ -1,1 +1,39 @@
-//! Being written.
+//! A block store, op heads and side tables as plain files: one for each block, readable with `ls` and `sha256sum`.
+//!
+//! The store is a folder. Every file is written under a temporary name, synced, renamed and its folder synced, so that what was
+//! acknowledged survives a power cut and nothing half-written ever has a name; the heads are one small file that is replaced as a whole. Many
+//! processes may read and write at once. `FORMAT.md` says what lies where, and what a crash leaves.
+//!
+//! ```
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("store");
+//! use mnem_backend_simple::OpenOptions;
+//! use mnem_store_traits::{Blockstore, Bytes, OpHeadsStore, RAW, Store, WriteBatch, cid_of};
+//!
+//! let store = OpenOptions::new().create(true).open(&path)?;
+//! let data = Bytes::from_static(b"an operation");
+//! let op = cid_of(RAW, &data);
+//! store.commit(WriteBatch::new().put(op, data.clone()).update(op, []))?;
+//! assert_eq!(store.heads()?, [op]);
+//! assert_eq!(store.get(&op)?, Some(data));
+//! # Ok::<(), mnem_store_traits::StoreError>(())
+//! ```
+
+pub mod blockstore;
+mod error;
+mod info;
+mod layout;
+pub mod medium;
+pub mod op_heads;
+mod open;
+mod options;
+mod shared;
+mod side_table;
+mod store;
+
+pub use blockstore::SimpleBlockstore;
+pub use info::{Info, TableInfo};
+pub use op_heads::SimpleOpHeadsStore;
+pub use open::is_simple_store;
+pub use options::OpenOptions;
+pub use store::{SimpleStore, open_or_init};

@@ -1,0 +1,43 @@
+//! From failures of the file system to the store's error.
+
+use std::{io, path::Path};
+
+use mnem_store_traits::{Cause, Outcome, StoreError};
+
+/// The name of this backend in errors.
+pub(crate) const BACKEND: &str = "simple";
+
+/// A failure that changed no head and no table. `verb` and `path` say what was being done.
+pub(crate) fn at(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    failed(verb, path, Outcome::NotApplied)
+}
+
+/// A failure of the file system, and what became of the call.
+pub(crate) fn failed(verb: &'static str, path: &Path, outcome: Outcome) -> impl FnOnce(io::Error) -> StoreError {
+    move |source| StoreError::Backend {
+        backend: BACKEND,
+        operation: format!("{verb} {}", path.display()),
+        outcome,
+        source: Cause::new(source),
+    }
+}
+
+/// Something of the store's own is not as it must be.
+pub(crate) fn damaged(path: &Path, why: impl Into<String>) -> StoreError {
+    StoreError::Damaged { backend: BACKEND, what: path.display().to_string(), source: Cause::new(why.into()) }
+}
+
+/// There is no store at `path`.
+pub(crate) fn not_a_store(path: &Path, reason: impl Into<String>) -> StoreError {
+    StoreError::NotAStore { path: path.to_owned(), reason: reason.into() }
+}
+
+/// The same failure where the call may have taken effect all the same, or a part of it has.
+pub(crate) fn may_be_applied(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Backend { backend, operation, source, .. } => {
+            StoreError::Backend { backend, operation, outcome: Outcome::Unknown, source }
+        }
+        other => other,
+    }
+}

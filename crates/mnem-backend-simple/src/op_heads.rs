@@ -1,0 +1,140 @@
+//! Heads: one text file, replaced as a whole under the store's lock.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    sync::{Arc, MutexGuard},
+};
+
+use mnem_store_traits::{Cid, HeadChange, HeadsCapabilities, OpHeadsStore, Outcome, RAW, StoreError, cid_of};
+
+use crate::{
+    error::{damaged, may_be_applied},
+    layout::{self, HEADS_BYTES_MAX},
+    medium::{Contents, Lock, LockMode},
+    shared::{Shared, Unfinished, hold},
+};
+
+/// What the last line begins with, before the sha2-256, in hexadecimal, of all bytes before that line.
+const CHECKSUM: &str = "sha256 ";
+
+/// The op heads of a store.
+///
+/// A view: clones and the [`SimpleStore`](crate::SimpleStore) it comes from are one handle, closed and poisoned together.
+#[derive(Clone, Debug)]
+pub struct SimpleOpHeadsStore {
+    shared: Arc<Shared>,
+}
+
+impl SimpleOpHeadsStore {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    fn change(&self, operation: &'static str, change: &HeadChange) -> Result<(), StoreError> {
+        let _writing = self.shared.begin_write(operation)?;
+        HeadsLock::take(&self.shared)?.change(change, || Ok(()))
+    }
+}
+
+impl OpHeadsStore for SimpleOpHeadsStore {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        self.shared.check_open("read heads")?;
+        Ok(read(&self.shared)?.into_iter().collect())
+    }
+
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        self.change("update heads", &HeadChange::Update { new: *new, supersedes: supersedes.to_vec() })
+    }
+
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.change("swap heads", &HeadChange::Swap { expected: expected.to_vec(), new: *new })
+    }
+
+    fn heads_capabilities(&self) -> HeadsCapabilities {
+        HeadsCapabilities::WEAKEST.with_durability(self.shared.durability).with_atomic_heads(true)
+    }
+}
+
+/// The right to change the heads: no other thread, handle or process has it at the same time.
+pub(crate) struct HeadsLock<'a> {
+    shared: &'a Shared,
+    // Released in this order: the file first, so that the next thread of this handle finds it free.
+    _file: Box<dyn Lock>,
+    _thread: MutexGuard<'a, ()>,
+}
+
+impl<'a> HeadsLock<'a> {
+    pub(crate) fn take(shared: &'a Shared) -> Result<Self, StoreError> {
+        let thread = hold(&shared.heads);
+        // The thread before may have failed to sync the heads.
+        shared.check_poison()?;
+        let file = shared.lock(&shared.layout.lock(), LockMode::Exclusive)?;
+        Ok(Self { shared, _file: file, _thread: thread })
+    }
+
+    /// Changes the heads, once `before_writing` has agreed.
+    pub(crate) fn change(
+        &self,
+        change: &HeadChange,
+        before_writing: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let heads = change.apply(&read(self.shared)?)?;
+        before_writing()?;
+        let file = Unfinished::write(self.shared, encode(&heads).as_bytes())?;
+        // A rename that failed for want of an answer may have been done.
+        file.publish(&self.shared.layout.op_heads()).map_err(may_be_applied)?;
+        self.shared.sync_folder(self.shared.layout.root(), Outcome::Unknown)
+    }
+}
+
+/// The heads on disk. Needs no lock: the file is replaced in one step.
+pub(crate) fn read(shared: &Shared) -> Result<BTreeSet<Cid>, StoreError> {
+    let path = shared.layout.op_heads();
+    let bytes = match shared.read(&path, HEADS_BYTES_MAX)? {
+        Contents::Bytes(bytes) => bytes,
+        // Every store has the file from its creation on: without it the heads are lost, not none.
+        Contents::Absent => return Err(damaged(&path, "the file of the heads is missing")),
+        Contents::NotAFile => return Err(damaged(&path, "the file of the heads is not a regular file")),
+        Contents::TooLong(bytes) => return Err(damaged(&path, format!("the file of the heads has {bytes} bytes"))),
+    };
+    decode(&bytes).map_err(|why| damaged(&path, why))
+}
+
+/// The text of the file: one CID a line, ascending, then the checksum.
+pub(crate) fn encode(heads: &BTreeSet<Cid>) -> String {
+    let mut text = String::new();
+    for head in heads {
+        text.push_str(&layout::cid_name(head));
+        text.push('\n');
+    }
+    let checksum = checksum(&text);
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{CHECKSUM}{checksum}");
+    text
+}
+
+fn decode(bytes: &[u8]) -> Result<BTreeSet<Cid>, String> {
+    let text = str::from_utf8(bytes).map_err(|error| format!("not a text: {error}"))?;
+    let (lines, checksum_line) = match text.rfind(CHECKSUM) {
+        Some(start) => text.split_at(start),
+        None => return Err("the checksum line is missing".to_owned()),
+    };
+    if checksum_line != format!("{CHECKSUM}{}\n", checksum(lines)) {
+        return Err("the checksum does not match".to_owned());
+    }
+    let mut heads = BTreeSet::new();
+    for (number, line) in lines.split_terminator('\n').enumerate() {
+        let head = layout::cid_of_name(line).ok_or_else(|| format!("line {} is not a CID in base32", number + 1))?;
+        if heads.last().is_some_and(|last| *last >= head) {
+            return Err(format!("line {} is out of order", number + 1));
+        }
+        heads.insert(head);
+    }
+    // What was read says the same as what would be written: an empty line or a missing line end is not passed over.
+    if encode(&heads).as_bytes() == bytes { Ok(heads) } else { Err("a line does not end as it must".to_owned()) }
+}
+
+fn checksum(text: &str) -> String {
+    layout::hex(cid_of(RAW, text.as_bytes()).hash().digest())
+}

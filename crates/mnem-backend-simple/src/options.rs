@@ -1,0 +1,103 @@
+//! How to open a store.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use mnem_store_traits::{Durability, StoreError};
+
+use crate::{
+    SimpleStore,
+    medium::{FileSystem, StdFileSystem},
+    open,
+};
+
+/// How to open a store.
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("store");
+/// use mnem_backend_simple::OpenOptions;
+///
+/// let store = OpenOptions::new().create(true).open(&path)?;
+/// drop(store);
+/// let store = OpenOptions::new().read_only(true).open(&path)?;
+/// # Ok::<(), mnem_store_traits::StoreError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until a store is opened with them"]
+pub struct OpenOptions {
+    pub(crate) create: bool,
+    pub(crate) read_only: bool,
+    pub(crate) durability: Durability,
+    pub(crate) lock_wait: Duration,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { create: false, read_only: false, durability: Durability::Power, lock_wait: Self::LOCK_WAIT }
+    }
+}
+
+impl OpenOptions {
+    /// How long a lock is waited for unless [`lock_wait`](Self::lock_wait) says otherwise.
+    pub const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+    /// Opens an existing store for reading and writing, durable against a power cut.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether to create the store where nothing, or an empty folder, is. Its parent folder must be there. No unless set.
+    pub fn create(mut self, yes: bool) -> Self {
+        self.create = yes;
+        self
+    }
+
+    /// Whether to refuse writes. A read-only handle writes nothing at all and takes no lock, so it works on a read-only medium and beside
+    /// any writer. It cannot create a store: together with [`create`](Self::create), opening is refused.
+    pub fn read_only(mut self, yes: bool) -> Self {
+        self.read_only = yes;
+        self
+    }
+
+    /// What survives once a write returned `Ok`: [`Durability::Power`] unless set.
+    ///
+    /// Anything less syncs nothing: what was acknowledged survives the process, and a power cut may lose or damage any of it. Such a
+    /// handle marks the store for good, so that handles with full durability do not trust the blocks that it put: see *unsynced* in
+    /// `FORMAT.md`. After a power cut, verify the store: a block of which only the name survived reads as
+    /// [`Corrupt`](mnem_store_traits::StoreError::Corrupt).
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How long to wait for a lock that another process or handle holds, before [`Locked`](mnem_store_traits::StoreError::Locked).
+    /// Locks are held for the length of a head change, and while a store is created or its unfinished files are cleared. So zero makes
+    /// head changes of two writers at once fail. [`LOCK_WAIT`](Self::LOCK_WAIT) unless set.
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.lock_wait = wait;
+        self
+    }
+
+    /// Opens the store at `path`, which may be a symbolic link to a store.
+    ///
+    /// Any number of processes and handles may have a store open, and write to it, at once; several may create it at once.
+    ///
+    /// # Errors
+    /// - [`StoreError::NotAStore`]: nothing is there and `create` was not asked for, or something that is no store; the reason says what.
+    /// - [`StoreError::UnsupportedFormat`]: a store of a version that this build does not know. It was left untouched.
+    /// - [`StoreError::Damaged`]: a part that every store has is missing, or is a symbolic link.
+    /// - [`StoreError::Locked`]: another process creates or clears the store for longer than `lock_wait`.
+    /// - [`StoreError::InvalidArgument`]: the path is empty, or `create` was asked for with `read_only`.
+    /// - [`StoreError::Backend`]: the file system refused, for instance for want of permission.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<SimpleStore, StoreError> {
+        self.open_on(Arc::new(StdFileSystem), path)
+    }
+
+    /// Opens the store at `path` of another file system. A seam for tests.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(&self, fs: Arc<dyn FileSystem>, path: impl AsRef<Path>) -> Result<SimpleStore, StoreError> {
+        open::open(self, fs, path.as_ref())
+    }
+}

@@ -1,0 +1,330 @@
+//! What all views of one handle share: the file system, the options, whether it is closed or poisoned, and the steps that every write is made of.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use mnem_store_traits::{Cause, Durability, Outcome, StoreError};
+
+use crate::{
+    error::{BACKEND, at, damaged, failed},
+    layout::{self, Layout},
+    medium::{Contents, Entry, FileSystem, Kind, Lock, LockMode, Metadata},
+};
+
+/// Locks that keep two threads from syncing one folder at once; see [`Shared::sync_folder`].
+const FOLDER_GATES: usize = 32;
+
+/// Pause between two attempts at a lock. Short, since a busy holder leaves it for moments only.
+const LOCK_PAUSE: Duration = Duration::from_millis(1);
+
+/// How often a folder is read at most, when each reading finds new names.
+const READINGS_MAX: usize = 8;
+
+/// One open handle.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) fs: Arc<dyn FileSystem>,
+    pub(crate) layout: Layout,
+    /// The path it was opened under: `layout` has it with symbolic links resolved.
+    pub(crate) path: PathBuf,
+    pub(crate) read_only: bool,
+    pub(crate) durability: Durability,
+    pub(crate) lock_wait: Duration,
+    /// Serialises head changes of this handle, so that only one of its threads waits for the lock file.
+    pub(crate) heads: Mutex<()>,
+    /// Shard folders whose entry in `objects` this handle knows to be durable: it synced `objects` after it had seen them. The store never
+    /// removes a shard, so this stays true.
+    pub(crate) linked_shards: Mutex<HashSet<PathBuf>>,
+    closed: AtomicBool,
+    /// Read by every write as long as it runs, so that closing waits for it.
+    writers: RwLock<()>,
+    /// The failed sync after which this handle writes no more.
+    poison: OnceLock<Cause>,
+    folder_gates: [Mutex<()>; FOLDER_GATES],
+    /// Shared, while this handle may have unfinished files.
+    tmp_lock: Mutex<Option<Box<dyn Lock>>>,
+}
+
+/// Taken for the length of a write. Closing waits until it is dropped.
+pub(crate) type Writing<'a> = RwLockReadGuard<'a, ()>;
+
+// No state behind these mutexes can be left half changed by a panic: each guards a set, or nothing at all.
+pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(
+        fs: Arc<dyn FileSystem>,
+        path: PathBuf,
+        root: PathBuf,
+        read_only: bool,
+        durability: Durability,
+        lock_wait: Duration,
+    ) -> Self {
+        Self {
+            fs,
+            layout: Layout::new(root),
+            path,
+            read_only,
+            durability,
+            lock_wait,
+            heads: Mutex::default(),
+            linked_shards: Mutex::default(),
+            closed: AtomicBool::new(false),
+            writers: RwLock::default(),
+            poison: OnceLock::new(),
+            folder_gates: std::array::from_fn(|_| Mutex::default()),
+            tmp_lock: Mutex::default(),
+        }
+    }
+
+    /// Fails once the handle is closed. Every read begins here.
+    pub(crate) fn check_open(&self, operation: &'static str) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed { backend: BACKEND, operation });
+        }
+        Ok(())
+    }
+
+    /// Every write begins here, and ends when the guard is dropped.
+    pub(crate) fn begin_write(&self, operation: &'static str) -> Result<Writing<'_>, StoreError> {
+        let writing = self.writers.read().unwrap_or_else(PoisonError::into_inner);
+        self.check_open(operation)?;
+        if self.read_only {
+            return Err(StoreError::ReadOnly { backend: BACKEND, operation });
+        }
+        self.check_poison()?;
+        Ok(writing)
+    }
+
+    /// Fails once a sync of this handle has failed.
+    pub(crate) fn check_poison(&self) -> Result<(), StoreError> {
+        match self.poison.get() {
+            None => Ok(()),
+            Some(source) => Err(StoreError::Poisoned { backend: BACKEND, source: source.clone() }),
+        }
+    }
+
+    /// Waits for writes in progress, then refuses every later call.
+    pub(crate) fn close(&self) {
+        let _no_writers = self.writers.write().unwrap_or_else(PoisonError::into_inner);
+        self.closed.store(true, Ordering::Release);
+        drop(hold(&self.tmp_lock).take());
+    }
+
+    /// Keeps `tmp/.lock` until the handle is closed.
+    pub(crate) fn keep_tmp_lock(&self, lock: Box<dyn Lock>) {
+        *hold(&self.tmp_lock) = Some(lock);
+    }
+
+    pub(crate) fn has_tmp_lock(&self) -> bool {
+        hold(&self.tmp_lock).is_some()
+    }
+
+    /// Takes the lock, trying again until `lock_wait` is over.
+    pub(crate) fn lock(&self, file: &Path, mode: LockMode) -> Result<Box<dyn Lock>, StoreError> {
+        let begin = Instant::now();
+        loop {
+            if let Some(lock) = self.try_lock(file, mode)? {
+                return Ok(lock);
+            }
+            if begin.elapsed() >= self.lock_wait {
+                return Err(StoreError::Locked { path: self.path.clone() });
+            }
+            thread::sleep(LOCK_PAUSE);
+        }
+    }
+
+    pub(crate) fn try_lock(&self, file: &Path, mode: LockMode) -> Result<Option<Box<dyn Lock>>, StoreError> {
+        // Opening it would follow a symbolic link and create a file elsewhere.
+        if self.metadata(file)?.is_some_and(|found| found.kind != Kind::File) {
+            return Err(damaged(file, "the lock is not a regular file"));
+        }
+        self.fs.lock(file, mode).map_err(at("lock", file))
+    }
+
+    pub(crate) fn metadata(&self, path: &Path) -> Result<Option<Metadata>, StoreError> {
+        self.fs.metadata(path).map_err(at("look at", path))
+    }
+
+    pub(crate) fn read(&self, path: &Path, bytes_max: u64) -> Result<Contents, StoreError> {
+        self.fs.read(path, bytes_max).map_err(at("read", path))
+    }
+
+    /// Whether the folder is there. Anything else of that name, such as a symbolic link to a folder, is damage: it could lead out of the store.
+    pub(crate) fn is_folder(&self, path: &Path) -> Result<bool, StoreError> {
+        match self.metadata(path)? {
+            None => Ok(false),
+            Some(found) if found.kind == Kind::Folder => Ok(true),
+            Some(_) => Err(damaged(path, "a folder of the store is a file, a symbolic link or something else")),
+        }
+    }
+
+    /// Fails unless the folder is there: one of those that every store has.
+    pub(crate) fn require_folder(&self, path: &Path) -> Result<(), StoreError> {
+        if self.is_folder(path)? { Ok(()) } else { Err(damaged(path, "a folder of the store is missing")) }
+    }
+
+    /// Whether `inner`, a folder inside `outer`, is there; `outer` must be. So a store that vanished is not taken for an empty one.
+    pub(crate) fn is_folder_in(&self, outer: &Path, inner: &Path) -> Result<bool, StoreError> {
+        if self.is_folder(inner)? {
+            return Ok(true);
+        }
+        self.require_folder(outer)?;
+        Ok(false)
+    }
+
+    /// Creates the folder unless it is there.
+    pub(crate) fn make_folder(&self, path: &Path) -> Result<(), StoreError> {
+        let created = self.fs.create_folder(path).map_err(at("create folder", path))?;
+        if created { Ok(()) } else { self.require_folder(path) }
+    }
+
+    pub(crate) fn for_each_entry(
+        &self,
+        folder: &Path,
+        mut each: impl FnMut(Entry) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some(entries) = self.fs.list(folder).map_err(at("list", folder))? else { return Ok(()) };
+        for entry in entries {
+            each(entry.map_err(at("list", folder))?)?;
+        }
+        Ok(())
+    }
+
+    /// What `pick` takes from the entries of a folder.
+    ///
+    /// POSIX promises that one reading finds every entry that is neither added nor removed meanwhile, but file systems have been seen to
+    /// miss some while others come and go or are replaced. So the folder is read again until a reading finds nothing that the ones before it
+    /// did not, and what any of them found counts.
+    pub(crate) fn names<T: Ord>(
+        &self,
+        folder: &Path,
+        mut pick: impl FnMut(&Entry) -> Option<T>,
+    ) -> Result<BTreeSet<T>, StoreError> {
+        let mut names = BTreeSet::new();
+        for reading in 0..READINGS_MAX {
+            let before = names.len();
+            self.for_each_entry(folder, |entry| {
+                names.extend(pick(&entry));
+                Ok(())
+            })?;
+            if reading > 0 && names.len() == before {
+                break;
+            }
+        }
+        Ok(names)
+    }
+
+    /// Makes the entries of a folder durable, unless the store was opened with less durability.
+    pub(crate) fn sync_folder(&self, folder: &Path, outcome: Outcome) -> Result<(), StoreError> {
+        if self.durability < Durability::Power { Ok(()) } else { self.sync_folder_always(folder, outcome) }
+    }
+
+    /// Makes the entries of a folder durable. A failure poisons the handle.
+    ///
+    /// The system reports a failed sync once: a second sync of the same folder would succeed and prove nothing. So while one thread
+    /// syncs a folder the others that want to are held back, and learn of its failure instead of trying for themselves.
+    pub(crate) fn sync_folder_always(&self, folder: &Path, outcome: Outcome) -> Result<(), StoreError> {
+        let mut hasher = DefaultHasher::new();
+        folder.hash(&mut hasher);
+        let gate = self.folder_gates.iter().cycle().nth(hasher.finish() as usize % FOLDER_GATES);
+        let _alone = gate.map(hold);
+        if let Some(source) = self.poison.get() {
+            return Err(StoreError::Backend {
+                backend: BACKEND,
+                operation: format!("sync {}", folder.display()),
+                outcome,
+                source: source.clone(),
+            });
+        }
+        let synced = self.fs.sync_folder(folder).map_err(failed("sync", folder, outcome));
+        self.poison_on_error(synced)
+    }
+
+    /// Makes the bytes of a file that another handle wrote durable. A failure poisons the handle.
+    pub(crate) fn sync_file(&self, file: &Path) -> Result<(), StoreError> {
+        let synced = self.fs.sync_file(file).map_err(at("sync", file));
+        self.poison_on_error(synced)
+    }
+
+    fn poison_on_error(&self, synced: Result<(), StoreError>) -> Result<(), StoreError> {
+        synced.inspect_err(|error| {
+            tracing::error!(store = %self.path.display(), %error, "a sync failed: this handle refuses further writes");
+            // Of two failures the first one counts.
+            let _ = self.poison.set(Cause::new(error.clone()));
+        })
+    }
+}
+
+/// A whole file in `tmp` that has not got its name yet. Removed when dropped before it is published.
+#[derive(Debug)]
+pub(crate) struct Unfinished<'a> {
+    shared: &'a Shared,
+    path: Option<PathBuf>,
+}
+
+impl<'a> Unfinished<'a> {
+    /// Writes a file, durable unless the store was opened with less durability.
+    pub(crate) fn write(shared: &'a Shared, data: &[u8]) -> Result<Self, StoreError> {
+        Self::write_with(shared, data, shared.durability >= Durability::Power)
+    }
+
+    /// Writes a file, durable whatever the options say.
+    pub(crate) fn write_durably(shared: &'a Shared, data: &[u8]) -> Result<Self, StoreError> {
+        Self::write_with(shared, data, true)
+    }
+
+    fn write_with(shared: &'a Shared, data: &[u8], durable: bool) -> Result<Self, StoreError> {
+        let path = shared.layout.tmp().join(layout::unfinished_name(random()));
+        // A name that is taken, one chance in 2^128, is an error like any other: repeating the call is safe.
+        let mut file = shared.fs.create_file(&path).map_err(at("create", &path))?;
+        let unfinished = Self { shared, path: Some(path.clone()) };
+        file.write_all(data).map_err(at("write", &path))?;
+        if durable {
+            shared.poison_on_error(file.sync().map_err(at("sync", &path)))?;
+        }
+        Ok(unfinished)
+    }
+
+    /// Gives it its name, over whatever file has it.
+    pub(crate) fn publish(mut self, target: &Path) -> Result<(), StoreError> {
+        if let Some(path) = &self.path {
+            self.shared.fs.rename(path, target).map_err(at("rename a new file to", target))?;
+        }
+        self.path = None;
+        Ok(())
+    }
+
+    /// Gives it its name unless something has it: `false`.
+    pub(crate) fn publish_new(self, target: &Path) -> Result<bool, StoreError> {
+        let Some(path) = &self.path else { return Ok(false) };
+        self.shared.fs.link(path, target).map_err(at("link a new file to", target))
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        let Some(path) = self.path.take() else { return };
+        // What stays behind is cleared by the next handle that opens the store alone.
+        if let Err(error) = self.shared.fs.remove_file(&path) {
+            tracing::debug!(path = %path.display(), %error, "an unfinished file stays behind");
+        }
+    }
+}
+
+fn random() -> u128 {
+    // The standard library keys its hash maps from the system's random numbers; a keyed hash of nothing is one of them.
+    let word = || u128::from(RandomState::new().build_hasher().finish());
+    word() << 64 | word()
+}

@@ -1,0 +1,18 @@
+//! Behaviour of the simple backend, through its public interface.
+
+mod commits;
+mod damage;
+mod faults;
+mod foreign;
+mod handles;
+mod heads;
+mod listings;
+mod names;
+mod open;
+mod order_of_calls;
+mod permissions;
+mod power_cut;
+mod processes;
+mod read_only;
+mod side_tables;
+mod support;

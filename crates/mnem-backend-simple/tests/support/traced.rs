@@ -1,0 +1,213 @@
+//! A file system that writes down what is asked of it, and fails or forgets calls as told.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use mnem_backend_simple::medium::{Contents, Entries, FileSystem, Lock, LockMode, Metadata, NewFile};
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Fail(io::ErrorKind),
+    /// Says that it worked, and does nothing.
+    Forget,
+}
+
+#[derive(Debug)]
+struct Plan {
+    /// The call as it is written down begins with this.
+    call: String,
+    /// Matching calls to let pass first.
+    pass: usize,
+    once: bool,
+    act: Act,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    root: PathBuf,
+    calls: Vec<String>,
+    plans: Vec<Plan>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Traced {
+    inner: Arc<dyn FileSystem>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct TracedFile {
+    inner: Box<dyn NewFile>,
+    name: String,
+    fs: Traced,
+}
+
+#[derive(Debug)]
+struct TracedLock {
+    _inner: Box<dyn Lock>,
+    name: String,
+    fs: Traced,
+}
+
+const READS: [&str; 4] = ["resolve", "metadata", "read", "list"];
+
+impl Traced {
+    /// Names are written down relative to `root`; an unfinished file is called `tmp/*`.
+    pub(crate) fn new(inner: Arc<dyn FileSystem>, root: &Path) -> Self {
+        let state = State { root: root.to_owned(), ..State::default() };
+        Self { inner, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Fails the call that begins with `call` and comes after `pass` others that do, and no other.
+    pub(crate) fn fail(&self, call: &str, pass: usize) {
+        self.plan(call, pass, true, Act::Fail(io::ErrorKind::Other));
+    }
+
+    /// Fails every call that begins with `call`.
+    pub(crate) fn fail_always(&self, call: &str, kind: io::ErrorKind) {
+        self.plan(call, 0, false, Act::Fail(kind));
+    }
+
+    /// Forgets the call that begins with `call` and comes after `pass` others that do: it does nothing and says that it worked.
+    pub(crate) fn forget(&self, call: &str, pass: usize) {
+        self.plan(call, pass, true, Act::Forget);
+    }
+
+    fn plan(&self, call: &str, pass: usize, once: bool, act: Act) {
+        self.state.lock().unwrap().plans.push(Plan { call: call.to_owned(), pass, once, act });
+    }
+
+    pub(crate) fn no_more_plans(&self) {
+        self.state.lock().unwrap().plans.clear();
+    }
+
+    /// Whether every plan that works once has done so.
+    pub(crate) fn all_plans_used(&self) -> bool {
+        self.state.lock().unwrap().plans.iter().all(|plan| !plan.once)
+    }
+
+    /// What was asked since the last time, without what only reads.
+    pub(crate) fn take_writes(&self) -> Vec<String> {
+        let calls = std::mem::take(&mut self.state.lock().unwrap().calls);
+        calls.into_iter().filter(|call| !READS.iter().any(|read| call.starts_with(read))).collect()
+    }
+
+    fn name(&self, path: &Path) -> String {
+        let state = self.state.lock().unwrap();
+        let Ok(inside) = path.strip_prefix(&state.root) else { return "..".to_owned() };
+        let name = inside.to_str().unwrap();
+        match name.strip_prefix("tmp/") {
+            Some(file) if file != ".lock" => "tmp/*".to_owned(),
+            _ if name.is_empty() => ".".to_owned(),
+            _ => name.to_owned(),
+        }
+    }
+
+    /// Writes the call down. `Ok(false)`: it is to be forgotten.
+    fn call(&self, call: String) -> io::Result<bool> {
+        let mut state = self.state.lock().unwrap();
+        state.calls.push(call.clone());
+        let mut decided = None;
+        state.plans.retain_mut(|plan| {
+            if decided.is_some() || !call.starts_with(&plan.call) {
+                return true;
+            }
+            if plan.pass > 0 {
+                plan.pass -= 1;
+                return true;
+            }
+            decided = Some(plan.act);
+            !plan.once
+        });
+        match decided {
+            None => Ok(true),
+            Some(Act::Forget) => Ok(false),
+            Some(Act::Fail(kind)) => Err(io::Error::new(kind, "planted")),
+        }
+    }
+}
+
+impl FileSystem for Traced {
+    fn resolve(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        self.call(format!("resolve {}", self.name(path)))?;
+        self.inner.resolve(path)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Option<Metadata>> {
+        self.call(format!("metadata {}", self.name(path)))?;
+        self.inner.metadata(path)
+    }
+
+    fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Contents> {
+        self.call(format!("read {}", self.name(path)))?;
+        self.inner.read(path, bytes_max)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Option<Entries>> {
+        self.call(format!("list {}", self.name(path)))?;
+        self.inner.list(path)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<bool> {
+        self.call(format!("create folder {}", self.name(path)))?;
+        self.inner.create_folder(path)
+    }
+
+    fn create_file(&self, path: &Path) -> io::Result<Box<dyn NewFile>> {
+        let name = self.name(path);
+        self.call(format!("create file {name}"))?;
+        Ok(Box::new(TracedFile { inner: self.inner.create_file(path)?, name, fs: self.clone() }))
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        if self.call(format!("sync file {}", self.name(path)))? { self.inner.sync_file(path) } else { Ok(()) }
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        if self.call(format!("sync folder {}", self.name(path)))? { self.inner.sync_folder(path) } else { Ok(()) }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.call(format!("rename {} {}", self.name(from), self.name(to)))?;
+        self.inner.rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<bool> {
+        self.call(format!("link {} {}", self.name(from), self.name(to)))?;
+        self.inner.link(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<bool> {
+        self.call(format!("remove {}", self.name(path)))?;
+        self.inner.remove_file(path)
+    }
+
+    fn lock(&self, path: &Path, mode: LockMode) -> io::Result<Option<Box<dyn Lock>>> {
+        let name = self.name(path);
+        self.call(format!("lock {name} {mode:?}"))?;
+        let Some(inner) = self.inner.lock(path, mode)? else { return Ok(None) };
+        Ok(Some(Box::new(TracedLock { _inner: inner, name, fs: self.clone() })))
+    }
+}
+
+impl NewFile for TracedFile {
+    fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
+        self.fs.call(format!("write {}", self.name))?;
+        self.inner.write_all(data)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.fs.call(format!("sync {}", self.name))? { self.inner.sync() } else { Ok(()) }
+    }
+}
+
+impl Lock for TracedLock {}
+
+impl Drop for TracedLock {
+    fn drop(&mut self) {
+        let _ = self.fs.call(format!("unlock {}", self.name));
+    }
+}
