@@ -1,1 +1,62 @@
-//! Being written.
+//! One storage layer over the backends that are compiled in: open a store with one line, move it in and out of CAR archives, copy it to
+//! another backend, verify it.
+//!
+//! ```
+//! # fn main() -> Result<(), mnem_storage::StoreError> {
+//! # if mnem_storage::Backend::default_backend().is_none() { return Ok(()) }
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("memory");
+//! use mnem_storage::{Bytes, OpHeadsStore, RAW, WriteBatch, cid_of};
+//!
+//! let store = mnem_storage::open_or_init(&path)?;
+//! let data = Bytes::from_static(b"the first operation");
+//! let op = cid_of(RAW, &data);
+//! store.commit(WriteBatch::new().put(op, data).update(op, []))?;
+//! assert_eq!(store.heads()?, [op]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The same code runs over either backend: Cargo features `redb` (default; one file) and `simple` (one plain file for each block) say which
+//! are compiled in. An existing store is opened by what lies on disk ([`detect`]); a new one is made by the caller's wish, the extension of the path, or the
+//! compiled-in default, in this order ([`OpenOptions`]). A backend that is not compiled in is a run-time error that names its feature.
+//!
+//! | to | see |
+//! |---|---|
+//! | open or create a store | [`open_or_init`], [`OpenOptions`] |
+//! | read and write it | [`Store`], [`WriteBatch`], [`Walk`]: all of [`traits`] |
+//! | read an archive into it, write one from it | [`car::import`], [`car::export`] |
+//! | copy it to another backend | [`copy`](fn@copy) |
+//! | find damage | [`verify`](fn@verify), [`verify_store`] |
+//! | count and measure it | [`info`](fn@info) |
+
+mod backend;
+pub mod car;
+mod copy;
+mod detect;
+mod info;
+mod opened;
+mod options;
+mod progress;
+mod report;
+mod verify;
+
+/// The code in the README is compiled and run by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+pub use mnem_store_traits as traits;
+pub use mnem_store_traits::{
+    Blockstore, BlockstoreExt, Buffered, Bytes, Capabilities, Cause, Cid, DAG_CBOR, Durability, ErrorKind, HeadChange,
+    HeadsCapabilities, MemoryStore, MissingLink, OpHeadsStore, Outcome, RAW, SideTable, Store, StoreError, Walk,
+    WriteBatch, cid_from_bytes, cid_of, is_checkable, links,
+};
+
+pub use backend::{Backend, ParseBackendError};
+pub use copy::{CopyReport, TableCopied, copy};
+pub use detect::detect;
+pub use info::{StoreInfo, TableInfo, info};
+pub use options::{OpenOptions, open_or_init};
+pub use progress::{Progress, Stage};
+pub use verify::{Fault, FaultKind, VerifyOptions, VerifyReport, verify, verify_store};

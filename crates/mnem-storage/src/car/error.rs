@@ -1,0 +1,424 @@
+//! What can be wrong with an archive, and what became of a call that met it.
+
+use std::{fmt, io, ops::Deref};
+
+use mnem_store_traits::{Cid, ErrorKind, StoreError};
+
+/// A fault in an archive, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}, at byte {offset}{}", InSection(*section_offset, *offset))]
+#[non_exhaustive]
+pub struct CarError {
+    /// What is wrong.
+    pub fault: CarFault,
+    /// Where the header or section with the fault begins: the offset of its length, in bytes from the start of the input.
+    pub section_offset: u64,
+    /// Where the fault itself is. For input that ends too early: where it ends.
+    pub offset: u64,
+}
+
+struct InSection(u64, u64);
+
+impl fmt::Display for InSection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == self.1 { Ok(()) } else { write!(f, " in the section at byte {}", self.0) }
+    }
+}
+
+/// What is wrong with an archive.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CarFault {
+    /// The input is empty.
+    #[error("not a CAR archive: the input is empty")]
+    Empty,
+    /// What stands where the header must be is no header.
+    #[error("not a CAR archive: {what}")]
+    NotCar {
+        /// Why it cannot be the header.
+        what: String,
+    },
+    /// The header is longer than [`HEADER_BYTES_MAX`](super::HEADER_BYTES_MAX).
+    #[error("not a CAR archive: its header would have {header_bytes} bytes, more than the {header_bytes_max} allowed")]
+    HeaderTooLarge {
+        /// Its length by its own account.
+        header_bytes: u64,
+        /// The limit.
+        header_bytes_max: u64,
+    },
+    /// The header names more roots than [`ROOTS_MAX`](super::ROOTS_MAX).
+    #[error("the header names more than {roots_max} roots")]
+    TooManyRoots {
+        /// The limit.
+        roots_max: usize,
+    },
+    /// A version other than 1 and 2, or one where it may not be.
+    #[error("CAR version {version} is not supported {}", if *.inside { "inside of a CARv2" } else { "(1 and 2 are)" })]
+    UnsupportedVersion {
+        /// The version found.
+        version: u64,
+        /// Whether it stands in the payload of a CARv2, where only 1 may.
+        inside: bool,
+    },
+    /// The fixed header of a CARv2 points to where its data cannot be.
+    #[error("the CARv2 header is wrong: {what}")]
+    V2Header {
+        /// Which field, its value, and why it cannot be.
+        what: String,
+    },
+    /// A length is not encoded as an unsigned varint must be.
+    #[error("a length is not a valid varint: {what}")]
+    Varint {
+        /// Which rule it breaks.
+        what: &'static str,
+    },
+    /// The input, or the payload of a CARv2, ends inside of a header or section.
+    #[error("cut off: {missing_bytes} more bytes expected")]
+    CutOff {
+        /// How many bytes are missing at least.
+        missing_bytes: u64,
+    },
+    /// A section of length zero.
+    #[error("a section has length zero")]
+    EmptySection,
+    /// A section, or the block in it, is larger than allowed.
+    #[error("a block of {block_bytes} bytes is larger than the {block_bytes_max} allowed")]
+    BlockTooLarge {
+        /// The block's size; where its CID has not been read, the size of the section.
+        block_bytes: u64,
+        /// The limit.
+        block_bytes_max: u64,
+    },
+    /// What a section begins with is no CID.
+    #[error("no valid CID: {what}")]
+    BadCid {
+        /// Which part of it, and why.
+        what: String,
+    },
+    /// A section is shorter than the CID it begins with.
+    #[error("a section of {section_bytes} bytes ends inside of its CID")]
+    ShorterThanCid {
+        /// The length of the section.
+        section_bytes: u64,
+    },
+    /// The bytes of a block are not what its CID names.
+    #[error("bytes do not match the CID {cid}: they hash to {actual}")]
+    WrongBytes {
+        /// The CID in the section.
+        cid: Box<Cid>,
+        /// The CID that the bytes have.
+        actual: Box<Cid>,
+    },
+    /// A block whose hash this build cannot compute.
+    #[error(
+        "cannot check {cid}: hash function 0x{code:x} with a digest of {digest_bytes} bytes is not supported (sha2-256 and blake3 with 32 bytes, and identity, are)"
+    )]
+    UnsupportedHash {
+        /// The CID in the section.
+        cid: Box<Cid>,
+        /// Multihash code.
+        code: u64,
+        /// Length of the digest, in bytes.
+        digest_bytes: u8,
+    },
+}
+
+/// The store's error below an [`ImportError`] or [`ExportError`]. Dereferences to it, and is it when asked for as a
+/// [`source`](std::error::Error::source); boxed, so that the errors stay small.
+#[derive(Clone, Debug)]
+pub struct StoreCause(Box<StoreError>);
+
+impl From<StoreError> for StoreCause {
+    fn from(error: StoreError) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl Deref for StoreCause {
+    type Target = StoreError;
+
+    fn deref(&self) -> &StoreError {
+        &self.0
+    }
+}
+
+/// Why a [`Reader`](super::Reader) could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The archive is faulty.
+    #[error(transparent)]
+    Archive(#[from] CarError),
+    /// The input could not be read.
+    #[error("cannot read the archive after byte {offset}")]
+    Io {
+        /// How far it was read, in bytes.
+        offset: u64,
+        /// The failure.
+        source: io::Error,
+    },
+}
+
+/// The blocks of an archive that a failed import left in the store: verified, and skipped when it is run again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Kept {
+    /// Sections read, verified and in the store.
+    pub blocks: u64,
+    /// How many of them the store did not hold before.
+    pub new: u64,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} verified blocks are in the store, {} of them new", self.blocks, self.new)
+    }
+}
+
+/// Why an import ended before the end. Unless the variant says otherwise the heads are as they were.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The archive is faulty.
+    #[error("import stopped at byte {} ({kept}; the heads are unchanged)", source.offset)]
+    Archive {
+        /// What is wrong, and where.
+        source: CarError,
+        /// What is in the store all the same.
+        kept: Kept,
+    },
+    /// The input could not be read.
+    #[error("cannot read the archive after byte {offset} ({kept}; the heads are unchanged)")]
+    Read {
+        /// How far it was read, in bytes.
+        offset: u64,
+        /// What is in the store all the same.
+        kept: Kept,
+        /// The failure.
+        source: io::Error,
+    },
+    /// The store failed or refused.
+    #[error("cannot store the blocks before byte {offset} ({kept}; the heads are unchanged)")]
+    Store {
+        /// How far the archive was read, in bytes.
+        offset: u64,
+        /// What is in the store all the same, as far as is known.
+        kept: Kept,
+        /// The failure.
+        source: StoreCause,
+    },
+    /// The roots were to become heads, and some have no block: neither in the archive nor in the store.
+    #[error(
+        "{} has no block in the archive or the store, so it cannot become a head ({kept}; the heads are unchanged)",
+        Roots(roots)
+    )]
+    MissingRoots {
+        /// The roots without a block; never empty.
+        roots: Vec<Cid>,
+        /// What is in the store all the same: every block of the archive.
+        kept: Kept,
+    },
+    /// Every block was stored, and then a root could not be made a head. Roots before it in the header have become heads.
+    #[error("cannot make root {root} a head ({kept}; {heads_set} roots before it became heads)")]
+    Heads {
+        /// The root.
+        root: Box<Cid>,
+        /// How many roots became heads.
+        heads_set: u64,
+        /// What is in the store: every block of the archive.
+        kept: Kept,
+        /// The failure.
+        source: StoreCause,
+    },
+}
+
+struct Roots<'a>(&'a [Cid]);
+
+impl fmt::Display for Roots<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("a root"),
+            [root] => write!(f, "root {root}"),
+            [root, more @ ..] => write!(f, "root {root} (and {} more)", more.len()),
+        }
+    }
+}
+
+/// The cause class of an [`ImportError`], to branch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ImportErrorKind {
+    /// The input is no CAR archive at all.
+    NotCar,
+    /// A CAR version that is not read here.
+    UnsupportedVersion,
+    /// The archive breaks the format.
+    Malformed,
+    /// The archive ends too early: fetch the rest and run the import again.
+    CutOff,
+    /// A block is larger than allowed: a larger limit may help.
+    BlockTooLarge,
+    /// A block's bytes are not what its CID names.
+    WrongBytes,
+    /// A block's hash cannot be computed by this build.
+    UnsupportedHash,
+    /// The input could not be read.
+    Read,
+    /// A root that was to become a head has no block.
+    MissingRoots,
+    /// The store failed or refused: look at the kind of the [`StoreError`].
+    Store(ErrorKind),
+}
+
+impl ImportError {
+    /// What went wrong, to branch on.
+    pub fn kind(&self) -> ImportErrorKind {
+        match self {
+            Self::Archive { source, .. } => source.kind(),
+            Self::Read { .. } => ImportErrorKind::Read,
+            Self::MissingRoots { .. } => ImportErrorKind::MissingRoots,
+            Self::Store { source, .. } | Self::Heads { source, .. } => ImportErrorKind::Store(source.kind()),
+        }
+    }
+
+    /// What is in the store all the same.
+    pub fn kept(&self) -> Kept {
+        match self {
+            Self::Archive { kept, .. }
+            | Self::Read { kept, .. }
+            | Self::Store { kept, .. }
+            | Self::MissingRoots { kept, .. }
+            | Self::Heads { kept, .. } => *kept,
+        }
+    }
+
+    /// Where in the archive the import stopped, in bytes; `None` when all of it had been read.
+    pub fn offset(&self) -> Option<u64> {
+        match self {
+            Self::Archive { source, .. } => Some(source.offset),
+            Self::Read { offset, .. } | Self::Store { offset, .. } => Some(*offset),
+            Self::MissingRoots { .. } | Self::Heads { .. } => None,
+        }
+    }
+
+    /// The store's error, where it was the store that failed.
+    pub fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store { source, .. } | Self::Heads { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl CarError {
+    /// What went wrong, to branch on.
+    pub fn kind(&self) -> ImportErrorKind {
+        match self.fault {
+            CarFault::Empty | CarFault::NotCar { .. } | CarFault::HeaderTooLarge { .. } => ImportErrorKind::NotCar,
+            CarFault::UnsupportedVersion { .. } => ImportErrorKind::UnsupportedVersion,
+            CarFault::TooManyRoots { .. }
+            | CarFault::V2Header { .. }
+            | CarFault::Varint { .. }
+            | CarFault::EmptySection
+            | CarFault::BadCid { .. }
+            | CarFault::ShorterThanCid { .. } => ImportErrorKind::Malformed,
+            CarFault::CutOff { .. } => ImportErrorKind::CutOff,
+            CarFault::BlockTooLarge { .. } => ImportErrorKind::BlockTooLarge,
+            CarFault::WrongBytes { .. } => ImportErrorKind::WrongBytes,
+            CarFault::UnsupportedHash { .. } => ImportErrorKind::UnsupportedHash,
+        }
+    }
+}
+
+/// Why an export ended before the end. What was written by then is an incomplete archive: throw it away.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// A block that the archive must hold is missing, damaged, or not valid in its codec.
+    #[error("cannot export{}: the archive would be incomplete ({blocks} blocks written)", Block(cid, linked_from))]
+    Block {
+        /// The block.
+        cid: Box<Cid>,
+        /// A block that links to it; `None` for a root.
+        linked_from: Option<Box<Cid>>,
+        /// Blocks written before it.
+        blocks: u64,
+        /// What is the matter with it.
+        source: StoreCause,
+    },
+    /// The store failed.
+    #[error("cannot read the store ({blocks} blocks written)")]
+    Store {
+        /// Blocks written before.
+        blocks: u64,
+        /// The failure.
+        source: StoreCause,
+    },
+    /// The archive could not be written.
+    #[error("cannot write the archive after byte {offset}")]
+    Write {
+        /// Bytes handed to the output before the failure; some of them may not have arrived.
+        offset: u64,
+        /// The failure. A pipe that was closed at the other end is [`io::ErrorKind::BrokenPipe`].
+        source: io::Error,
+    },
+    /// More roots than are read again. Nothing was written.
+    #[error("{roots} roots are more than the {roots_max} that an archive may name")]
+    TooManyRoots {
+        /// How many roots there are.
+        roots: usize,
+        /// [`ROOTS_MAX`](super::ROOTS_MAX).
+        roots_max: usize,
+    },
+}
+
+struct Block<'a>(&'a Cid, &'a Option<Box<Cid>>);
+
+impl fmt::Display for Block<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Some(parent) => write!(f, " block {}, which {parent} links to", self.0),
+            None => write!(f, " root {}", self.0),
+        }
+    }
+}
+
+/// The cause class of an [`ExportError`], to branch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ExportErrorKind {
+    /// A reachable block is not in the store.
+    MissingBlock,
+    /// A reachable block is damaged or not valid in its codec.
+    DamagedBlock,
+    /// The store failed: look at the kind of the [`StoreError`].
+    Store(ErrorKind),
+    /// The output failed.
+    Write,
+    /// The reader at the other end of the output went away: no failure of ours.
+    BrokenPipe,
+    /// Too many roots.
+    TooManyRoots,
+}
+
+impl ExportError {
+    /// What went wrong, to branch on.
+    pub fn kind(&self) -> ExportErrorKind {
+        match self {
+            Self::Block { source, .. } if source.kind() == ErrorKind::MissingBlock => ExportErrorKind::MissingBlock,
+            Self::Block { .. } => ExportErrorKind::DamagedBlock,
+            Self::Store { source, .. } => ExportErrorKind::Store(source.kind()),
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => ExportErrorKind::BrokenPipe,
+            Self::Write { .. } => ExportErrorKind::Write,
+            Self::TooManyRoots { .. } => ExportErrorKind::TooManyRoots,
+        }
+    }
+
+    /// The store's error, where there is one.
+    pub fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Block { source, .. } | Self::Store { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

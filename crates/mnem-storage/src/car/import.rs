@@ -1,0 +1,279 @@
+//! Reading an archive into a store.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    io::Read,
+    mem,
+};
+
+use mnem_store_traits::{Cid, HashCheck, Store, StoreError, WriteBatch, check_hash};
+use serde::Serialize;
+
+use super::{
+    BLOCK_BYTES_MAX,
+    error::{CarError, CarFault, ImportError, Kept, ReadError},
+    reader::{Reader, Section},
+};
+use crate::{Progress, Stage, report};
+
+/// Blocks named in one commit, at most.
+const BATCH_BLOCKS_MAX: usize = 8192;
+
+/// How to import.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ImportOptions {
+    /// Make the roots of the archive heads, in addition to those that the store has. Default: no.
+    pub heads: bool,
+    /// Largest block that is taken, in bytes; never more than the store takes. Default: [`BLOCK_BYTES_MAX`].
+    pub block_bytes_max: u64,
+    /// Bytes of new blocks that are held in memory and stored in one durable commit. Default: 16 MiB.
+    pub batch_bytes: u64,
+    /// Size of the archive where the caller knows it: handed on in [`Progress::total_bytes`].
+    pub total_bytes: Option<u64>,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ImportReport {
+    /// The version of the archive: 1 or 2.
+    pub version: u64,
+    /// The roots named in its header, in its order.
+    #[serde(serialize_with = "report::cids")]
+    pub roots: Vec<Cid>,
+    /// Blocks in the archive, repetitions counted.
+    pub blocks: u64,
+    /// Bytes of those blocks.
+    #[serde(rename = "block_bytes")]
+    pub bytes: u64,
+    /// Blocks that the store did not hold before.
+    pub new: u64,
+    /// Blocks that it did hold, and repetitions inside of the archive: always `blocks` − `new`.
+    pub present: u64,
+    /// Roots whose block is not in the archive, ascending. The store may hold it all the same.
+    #[serde(serialize_with = "report::cids")]
+    pub missing_roots: Vec<Cid>,
+    /// Roots that became heads, in the order of the header. Those that were heads already are not named.
+    #[serde(serialize_with = "report::cids")]
+    pub heads_set: Vec<Cid>,
+    /// The largest block. Above 2 MiB other tools may refuse it.
+    pub largest_block_bytes: u64,
+    /// Bytes of the archive that were read, without the index of a CARv2.
+    pub archive_bytes: u64,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self { heads: false, block_bytes_max: BLOCK_BYTES_MAX, batch_bytes: 16 * 1024 * 1024, total_bytes: None }
+    }
+}
+
+impl ImportOptions {
+    /// The defaults, as they stand at the fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`heads`](Self::heads).
+    #[must_use]
+    pub fn heads(mut self, yes: bool) -> Self {
+        self.heads = yes;
+        self
+    }
+
+    /// Sets [`block_bytes_max`](Self::block_bytes_max).
+    #[must_use]
+    pub fn block_bytes_max(mut self, bytes: u64) -> Self {
+        self.block_bytes_max = bytes;
+        self
+    }
+
+    /// Sets [`batch_bytes`](Self::batch_bytes).
+    #[must_use]
+    pub fn batch_bytes(mut self, bytes: u64) -> Self {
+        self.batch_bytes = bytes;
+        self
+    }
+
+    /// Sets [`total_bytes`](Self::total_bytes).
+    #[must_use]
+    pub fn total_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.total_bytes = bytes;
+        self
+    }
+}
+
+/// Reads a CARv1 or CARv2 from `input` and stores its blocks.
+///
+/// Every block is hashed before it is stored, also when the store holds it already. Blocks land in durable commits of about `batch_bytes`; memory
+/// is bounded by that and one block more. A block that the store holds is not written again, so an import that was interrupted goes on
+/// where it stopped when it is run again. The blocks of CIDv0 and identity CIDs are stored like any other.
+///
+/// With [`ImportOptions::heads`] the roots become heads once all blocks are durable, each in addition to the heads that are there, in the order of the header, each
+/// in a commit that requires the blocks of all roots. A root that is a head already is left as it is. If the block of any root is neither
+/// in the archive nor in the store, no head changes ([`ImportError::MissingRoots`]). What the roots link to is not followed: an archive may hold
+/// a part of a graph on purpose. [`verify_store`](crate::verify_store) follows it.
+///
+/// What was new is counted by a look-up before each commit; where others write to the same store meanwhile, a block may be counted as new by both.
+///
+/// # Errors
+/// [`ImportError`]. Verified blocks before the fault are in the store, counted in [`ImportError::kept`]. Heads change only after the last
+/// block, so only [`ImportError::Heads`] can leave other heads than before.
+pub fn import(
+    store: &dyn Store,
+    input: impl Read,
+    options: &ImportOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ImportReport, ImportError> {
+    let block_bytes_max = options.block_bytes_max.min(store.capabilities().block_bytes_max);
+    let mut import = Import { store, batch: Batch::default(), kept: Kept::default(), report: ImportReport::default() };
+    let mut reader = Reader::new(input, block_bytes_max).map_err(|error| import.stopped(error))?;
+    import.report.version = reader.version();
+    import.report.roots = reader.roots().to_vec();
+    let mut missing: BTreeSet<Cid> = reader.roots().iter().copied().collect();
+    let mut done = Progress { total_bytes: options.total_bytes, bytes: reader.offset(), ..Progress::of(Stage::Blocks) };
+    progress(done);
+    while let Some(section) = reader.next_section().map_err(|error| import.stopped(error))? {
+        missing.remove(&section.cid);
+        import.take(section, options.batch_bytes, reader.offset())?;
+        done.blocks += 1;
+        done.bytes = reader.offset();
+        progress(done);
+    }
+    import.report.archive_bytes = reader.offset();
+    import.land(reader.offset())?;
+    // Only a courtesy to whoever feeds a pipe: nothing that follows is used, so nothing there can make the import fail.
+    let _ = reader.drain();
+    import.report.missing_roots = missing.into_iter().collect();
+    if options.heads {
+        import.set_heads(reader.offset())?;
+    }
+    let ImportReport { blocks, new, .. } = import.report;
+    tracing::debug!(blocks, new, "imported an archive");
+    Ok(import.report)
+}
+
+struct Import<'a> {
+    store: &'a dyn Store,
+    batch: Batch,
+    kept: Kept,
+    report: ImportReport,
+}
+
+/// What will land in the next commit.
+#[derive(Default)]
+struct Batch {
+    /// New blocks to put, blocks that are present to require.
+    writes: WriteBatch,
+    /// The CIDs of all of them.
+    cids: HashSet<Cid>,
+    /// Bytes of the new ones.
+    bytes: u64,
+    /// Sections, repetitions included.
+    blocks: u64,
+    new: u64,
+}
+
+impl Import<'_> {
+    /// Checks a block and adds it to the batch, after landing the batch if it would not fit.
+    fn take(&mut self, section: Section, batch_bytes: u64, offset: u64) -> Result<(), ImportError> {
+        if let Err(error) = check(&section) {
+            return Err(self.stopped(error.into()));
+        }
+        let block_bytes = section.data.len() as u64;
+        let full = self.batch.bytes.saturating_add(block_bytes) > batch_bytes && self.batch.bytes > 0;
+        if full || self.batch.cids.len() >= BATCH_BLOCKS_MAX {
+            self.land(section.offset)?;
+        }
+        self.report.blocks += 1;
+        self.report.bytes += block_bytes;
+        self.report.largest_block_bytes = self.report.largest_block_bytes.max(block_bytes);
+        self.batch.blocks += 1;
+        if !self.batch.cids.insert(section.cid) {
+            return Ok(());
+        }
+        let writes = mem::take(&mut self.batch.writes);
+        if self.store.has(&section.cid).map_err(|source| self.failed(source, offset))? {
+            self.batch.writes = writes.require(section.cid);
+        } else {
+            // Checked above, so the store need not hash it again.
+            self.batch.writes = writes.put_trusted(section.cid, section.data);
+            self.batch.bytes += block_bytes;
+            self.batch.new += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes the batch durable.
+    fn land(&mut self, offset: u64) -> Result<(), ImportError> {
+        let batch = mem::take(&mut self.batch);
+        if !batch.writes.is_empty() {
+            self.store.commit(batch.writes).map_err(|source| self.failed(source, offset))?;
+        }
+        self.kept.blocks += batch.blocks;
+        self.kept.new += batch.new;
+        self.report.new += batch.new;
+        self.report.present += batch.blocks - batch.new;
+        Ok(())
+    }
+
+    /// Keeps what was verified before the archive failed.
+    fn stopped(&mut self, error: ReadError) -> ImportError {
+        // If the store fails as well, `kept` does not count what it refused, and the archive's fault is still the one to report.
+        let _ = self.land(0);
+        let kept = self.kept;
+        match error {
+            ReadError::Archive(source) => ImportError::Archive { source, kept },
+            ReadError::Io { offset, source } => ImportError::Read { offset, kept, source },
+        }
+    }
+
+    fn failed(&self, source: StoreError, offset: u64) -> ImportError {
+        ImportError::Store { offset, kept: self.kept, source: source.into() }
+    }
+
+    fn set_heads(&mut self, offset: u64) -> Result<(), ImportError> {
+        let mut absent = Vec::new();
+        for root in &self.report.missing_roots {
+            if !self.store.has(root).map_err(|source| self.failed(source, offset))? {
+                absent.push(*root);
+            }
+        }
+        if !absent.is_empty() {
+            return Err(ImportError::MissingRoots { roots: absent, kept: self.kept });
+        }
+        let mut heads: BTreeSet<Cid> =
+            self.store.heads().map_err(|source| self.failed(source, offset))?.into_iter().collect();
+        for root in self.report.roots.clone() {
+            if !heads.insert(root) {
+                continue;
+            }
+            let batch = self.report.roots.iter().fold(WriteBatch::new(), |batch, root| batch.require(*root));
+            self.store.commit(batch.update(root, [])).map_err(|source| ImportError::Heads {
+                root: Box::new(root),
+                heads_set: self.report.heads_set.len() as u64,
+                kept: self.kept,
+                source: source.into(),
+            })?;
+            self.report.heads_set.push(root);
+        }
+        Ok(())
+    }
+}
+
+fn check(section: &Section) -> Result<(), CarError> {
+    let cid = section.cid;
+    let (fault, offset) = match check_hash(&cid, &section.data) {
+        HashCheck::Match => return Ok(()),
+        HashCheck::Mismatch(actual) => {
+            (CarFault::WrongBytes { cid: Box::new(cid), actual: Box::new(actual) }, section.data_offset)
+        }
+        HashCheck::Unsupported => {
+            let hash = cid.hash();
+            let fault = CarFault::UnsupportedHash { cid: Box::new(cid), code: hash.code(), digest_bytes: hash.size() };
+            (fault, section.cid_offset)
+        }
+    };
+    Err(CarError { fault, section_offset: section.offset, offset })
+}

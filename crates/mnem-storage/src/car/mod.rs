@@ -1,0 +1,33 @@
+//! CAR archives: blocks and roots in one file or stream.
+//!
+//! Written: CARv1, so that the same store gives the same bytes. Read: CARv1 and CARv2, as a stream, with bounded memory; every length is
+//! checked against its limit before anything is allocated for it, and memory grows with the bytes that arrive, not with what a length
+//! claims. Any input is read to its end or to an error with the byte offset of the fault.
+
+mod error;
+mod export;
+mod header;
+mod import;
+mod reader;
+mod section;
+mod source;
+mod v2;
+mod varint;
+mod writer;
+
+pub use error::{
+    CarError, CarFault, ExportError, ExportErrorKind, ImportError, ImportErrorKind, Kept, ReadError, StoreCause,
+};
+pub use export::{ExportOptions, ExportReport, export};
+pub use import::{ImportOptions, ImportReport, import};
+pub use reader::{Reader, Section};
+pub use writer::Writer;
+
+/// Longest header that is read, in bytes: 8 MiB.
+pub const HEADER_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Largest block that is read unless the caller says otherwise, in bytes: 16 MiB.
+pub const BLOCK_BYTES_MAX: u64 = mnem_store_traits::limits::BLOCK_BYTES_EVERY_BACKEND;
+
+/// Most roots that a header may name.
+pub const ROOTS_MAX: usize = 65_536;

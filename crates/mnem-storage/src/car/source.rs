@@ -1,0 +1,112 @@
+//! The input of a reader: counts bytes, ends where the payload ends, and takes no more memory than what has arrived.
+
+use std::io::{self, BufReader, Read};
+
+/// Memory is taken in steps of at least this many bytes, as they arrive.
+const STEP: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Source<R> {
+    input: BufReader<R>,
+    offset: u64,
+    /// Where the payload ends, if that is before the end of the input.
+    end: Option<u64>,
+}
+
+impl<R: Read> Source<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self { input: BufReader::with_capacity(STEP, input), offset: 0, end: None }
+    }
+
+    /// Bytes read so far.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Lets the input end at this offset.
+    pub(super) fn end_at(&mut self, end: u64) {
+        self.end = Some(end);
+    }
+
+    /// Bytes up to the end of the payload, where that is known.
+    pub(super) fn remaining(&self) -> Option<u64> {
+        self.end.map(|end| end.saturating_sub(self.offset))
+    }
+
+    /// Reads into `buffer` until it is full or the input ends; says how many bytes came.
+    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let allowed = self.remaining().map_or(buffer.len(), |n| usize::try_from(n).unwrap_or(usize::MAX));
+        let wanted = allowed.min(buffer.len());
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..wanted).filter(|rest| !rest.is_empty()) {
+            match self.input.read(rest) {
+                Ok(0) => break,
+                Ok(n) => {
+                    filled += n;
+                    self.offset += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// The next byte, or `None` at the end.
+    pub(super) fn byte(&mut self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        Ok((self.fill(&mut byte)? == 1).then_some(byte[0]))
+    }
+
+    /// The next `len` bytes, or as many as there are. The memory taken never exceeds twice what has arrived, beyond one step.
+    pub(super) fn take(&mut self, len: usize) -> io::Result<Vec<u8>> {
+        let mut taken = Vec::new();
+        while taken.len() < len {
+            let before = taken.len();
+            let step = (len - before).min(before.max(STEP));
+            taken.reserve_exact(step);
+            taken.resize(before + step, 0);
+            let filled = self.fill(taken.get_mut(before..).unwrap_or_default())?;
+            if filled < step {
+                taken.truncate(before + filled);
+                break;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Passes over `len` bytes; says how many there were.
+    pub(super) fn skip(&mut self, len: u64) -> io::Result<u64> {
+        let skipped = io::copy(&mut self.input.by_ref().take(len), &mut io::sink())?;
+        self.offset += skipped;
+        Ok(skipped)
+    }
+
+    /// Reads the input to its end, beyond that of the payload.
+    pub(super) fn drain(&mut self) -> io::Result<()> {
+        self.offset += io::copy(&mut self.input, &mut io::sink())?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_follows_what_arrives() {
+        for (there, wanted) in [(0, 1 << 40), (10, 1 << 40), (STEP, STEP + 1), (5 * STEP + 3, 1 << 30)] {
+            let taken = Source::new(io::repeat(1).take(there as u64)).take(wanted).unwrap();
+            assert_eq!(taken.len(), there);
+            assert!(taken.capacity() <= 2 * there + STEP, "{} for {there}", taken.capacity());
+        }
+    }
+
+    #[test]
+    fn a_whole_section_takes_its_own_size() {
+        for len in [0, 1, 300, STEP, STEP + 1, 7 * STEP + 5] {
+            let taken = Source::new(io::repeat(1)).take(len).unwrap();
+            assert_eq!((taken.len(), taken.capacity()), (len, len));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The fixed header of a CARv2: where in the file its payload, a CARv1, lies. Its index is not read.
+
+use super::error::CarFault;
+
+/// Length of the header that follows the pragma.
+pub(super) const V2_HEADER_BYTES: usize = 40;
+
+/// Where the header begins: behind the pragma and its length.
+const HEADER_OFFSET: u64 = 11;
+
+/// Where the payload may begin at the earliest.
+const DATA_OFFSET_MIN: u64 = HEADER_OFFSET + V2_HEADER_BYTES as u64;
+
+const DATA_OFFSET_AT: usize = 16;
+const DATA_SIZE_AT: usize = 24;
+const INDEX_OFFSET_AT: usize = 32;
+
+/// The payload, as offsets from the start of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Payload {
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+/// Reads the header. The error comes with the offset of the field that is wrong.
+pub(super) fn decode(header: &[u8; V2_HEADER_BYTES]) -> Result<Payload, (CarFault, u64)> {
+    let start = field(header, DATA_OFFSET_AT);
+    let size = field(header, DATA_SIZE_AT);
+    let index = field(header, INDEX_OFFSET_AT);
+    if start < DATA_OFFSET_MIN {
+        let what = format!(
+            "its data begins at byte {start}, inside of the first {DATA_OFFSET_MIN} bytes (it may be unfinished)"
+        );
+        return Err(wrong(what, DATA_OFFSET_AT));
+    }
+    if size == 0 {
+        return Err(wrong("its data has size zero (it may be unfinished)".to_owned(), DATA_SIZE_AT));
+    }
+    let Some(end) = start.checked_add(size) else {
+        return Err(wrong(format!("its data of {size} bytes from byte {start} has no end"), DATA_SIZE_AT));
+    };
+    if index != 0 && index < end {
+        return Err(wrong(
+            format!("its index begins at byte {index}, before the end of its data at {end}"),
+            INDEX_OFFSET_AT,
+        ));
+    }
+    Ok(Payload { start, end })
+}
+
+/// A little-endian number of 8 bytes.
+fn field(header: &[u8; V2_HEADER_BYTES], at: usize) -> u64 {
+    let bytes = header.get(at..).and_then(|rest| rest.first_chunk::<8>());
+    bytes.copied().map_or(0, u64::from_le_bytes)
+}
+
+fn wrong(what: String, at: usize) -> (CarFault, u64) {
+    (CarFault::V2Header { what }, HEADER_OFFSET + at as u64)
+}

@@ -1,0 +1,274 @@
+//! Copying a store into another one.
+
+use std::{collections::BTreeSet, mem};
+
+use mnem_store_traits::{Bytes, Cause, Cid, Outcome, SideTable, Store, StoreError, WriteBatch, is_checkable};
+use serde::Serialize;
+
+use crate::{Progress, Stage, report};
+
+/// Bytes held in memory and written in one durable call.
+const BATCH_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Blocks or rows written in one durable call, at most.
+const BATCH_ITEMS_MAX: usize = 8192;
+
+/// Blocks of unknown hash functions that a report names, at most.
+const UNCHECKED_LISTED_MAX: usize = 10_000;
+
+/// What a copy did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CopyReport {
+    /// Blocks in the source, and now in the target.
+    pub blocks: u64,
+    /// Bytes of those blocks.
+    #[serde(rename = "block_bytes")]
+    pub bytes: u64,
+    /// Blocks that the target did not hold before.
+    pub new: u64,
+    /// Blocks that it did hold: always `blocks` − `new`.
+    pub present: u64,
+    /// Blocks whose hash this build cannot compute: copied as stored.
+    pub unchecked: u64,
+    /// The first of them, as many as are listed.
+    #[serde(serialize_with = "report::cids")]
+    pub unchecked_cids: Vec<Cid>,
+    /// Side tables, ascending by name.
+    pub tables: Vec<TableCopied>,
+    /// The heads of both stores, ascending.
+    #[serde(serialize_with = "report::cids")]
+    pub heads: Vec<Cid>,
+}
+
+/// A side table that was copied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TableCopied {
+    /// Its name.
+    pub name: String,
+    /// Keys copied.
+    pub keys: u64,
+    /// Bytes of their values.
+    #[serde(rename = "value_bytes")]
+    pub bytes: u64,
+}
+
+/// Copies every block, side table and head of `from` into `to`, and proves that both then hold the same CIDs and the same heads.
+///
+/// The target must be empty or hold a part of the source: no block, row key or head that the source has not. So a copy that was interrupted is
+/// finished by running it again, and what the target holds beyond the source is never mixed with it. Blocks that the target holds are not written again.
+///
+/// In this order: side conditions, blocks, side tables, heads (one commit each, ascending), proof. Until the heads are there the target is
+/// incomplete; a side table is complete once the heads are there. Blocks are hashed as they are read and again as they are written. Those whose
+/// hash this build cannot compute are copied as stored, and listed in the report.
+///
+/// The source may be written to meanwhile: its heads are read first, so what they reach is copied. But then the proof fails, since the two differ.
+///
+/// Memory: one batch of about 16 MiB, and one page of names of each store.
+///
+/// # Errors
+/// - [`StoreError::InvalidArgument`]: the target holds what the source does not. Nothing was written.
+/// - [`StoreError::Unsupported`]: the source has side tables, and the target cannot. Nothing was written.
+/// - [`StoreError::Corrupt`]: a block of the source is damaged; [`verify`](crate::verify()) lists all of them. Blocks before it were copied.
+/// - [`StoreError::Backend`] on "prove the copy": something differs; the source of the error says what.
+/// - Otherwise those of the two stores. Whatever was copied remains, and the heads of the target are complete or untouched, or, after a failure
+///   between two heads, some of them are missing.
+pub fn copy(from: &dyn Store, to: &dyn Store, progress: &mut dyn FnMut(Progress)) -> Result<CopyReport, StoreError> {
+    let heads = from.heads()?;
+    let tables = from.side_tables()?;
+    check_target(from, to, &heads, &tables)?;
+    let mut report = CopyReport { heads, ..CopyReport::default() };
+    copy_blocks(from, to, &mut report, progress)?;
+    copy_tables(from, to, &tables, &mut report, progress)?;
+    set_heads(to, &report.heads)?;
+    prove(from, to, &report, progress)?;
+    tracing::debug!(blocks = report.blocks, new = report.new, "copied a store");
+    Ok(report)
+}
+
+fn check_target(from: &dyn Store, to: &dyn Store, heads: &[Cid], tables: &[String]) -> Result<(), StoreError> {
+    for head in to.heads()? {
+        if heads.binary_search(&head).is_err() {
+            return Err(not_a_part(format!("head {head}")));
+        }
+    }
+    for cid in to.cids()? {
+        let cid = cid?;
+        if !from.has(&cid)? {
+            return Err(not_a_part(format!("block {cid}")));
+        }
+    }
+    for name in to.side_tables()? {
+        let (source, target) = (from.side_table(&name), to.side_table(&name)?);
+        let source = if tables.contains(&name) { Some(source?) } else { None };
+        for key in target.keys(&[])? {
+            let key = key?;
+            let known = match &source {
+                Some(source) => source.get(&key)?.is_some(),
+                None => false,
+            };
+            if !known {
+                return Err(not_a_part(format!("key {} of side table {name}", hex(&key))));
+            }
+        }
+    }
+    match tables.first() {
+        Some(name) => to.side_table(name).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn not_a_part(what: String) -> StoreError {
+    StoreError::InvalidArgument {
+        operation: "copy",
+        reason: format!("the target holds {what}, which the source does not; copy into a new store"),
+    }
+}
+
+/// The blocks of one commit to the target.
+#[derive(Default)]
+struct Batch {
+    writes: WriteBatch,
+    items: usize,
+    bytes: u64,
+}
+
+fn copy_blocks(
+    from: &dyn Store,
+    to: &dyn Store,
+    report: &mut CopyReport,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), StoreError> {
+    let mut done = Progress::of(Stage::Blocks);
+    progress(done);
+    let mut batch = Batch::default();
+    for cid in from.cids()? {
+        let cid = cid?;
+        // Deleted since it was listed: whether that matters is for the proof to say.
+        let Some(data) = from.get(&cid)? else { continue };
+        let block_bytes = data.len() as u64;
+        let full = batch.bytes + block_bytes > BATCH_BYTES && batch.bytes > 0;
+        if full || batch.items >= BATCH_ITEMS_MAX {
+            to.commit(mem::take(&mut batch).writes)?;
+        }
+        report.blocks += 1;
+        report.bytes += block_bytes;
+        let writes = mem::take(&mut batch.writes);
+        batch.items += 1;
+        batch.writes = if to.has(&cid)? {
+            report.present += 1;
+            writes.require(cid)
+        } else {
+            report.new += 1;
+            batch.bytes += block_bytes;
+            if is_checkable(&cid) { writes.put(cid, data) } else { writes.put_trusted(cid, data) }
+        };
+        if !is_checkable(&cid) {
+            report.unchecked += 1;
+            if report.unchecked_cids.len() < UNCHECKED_LISTED_MAX {
+                report.unchecked_cids.push(cid);
+            }
+        }
+        done.add(block_bytes);
+        progress(done);
+    }
+    if batch.items > 0 { to.commit(batch.writes) } else { Ok(()) }
+}
+
+fn copy_tables(
+    from: &dyn Store,
+    to: &dyn Store,
+    tables: &[String],
+    report: &mut CopyReport,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), StoreError> {
+    let mut done = Progress::of(Stage::Tables);
+    for name in tables {
+        let (source, target) = (from.side_table(name)?, to.side_table(name)?);
+        let mut copied = TableCopied { name: name.clone(), keys: 0, bytes: 0 };
+        copy_rows(&*source, &*target, &mut |value_bytes| {
+            copied.keys += 1;
+            copied.bytes += value_bytes;
+            done.add(value_bytes);
+            progress(done);
+        })?;
+        report.tables.push(copied);
+    }
+    Ok(())
+}
+
+fn copy_rows(source: &dyn SideTable, target: &dyn SideTable, row: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
+    let mut puts: Vec<(Bytes, Bytes)> = Vec::new();
+    let mut bytes = 0;
+    for key in source.keys(&[])? {
+        let key = key?;
+        let Some(value) = source.get(&key)? else { continue };
+        let value_bytes = value.len() as u64;
+        if puts.len() >= BATCH_ITEMS_MAX || (bytes + value_bytes > BATCH_BYTES && !puts.is_empty()) {
+            target.write(&mem::take(&mut puts), &[])?;
+            bytes = 0;
+        }
+        row(value_bytes);
+        bytes += value_bytes;
+        puts.push((key, value));
+    }
+    if puts.is_empty() { Ok(()) } else { target.write(&puts, &[]) }
+}
+
+fn set_heads(to: &dyn Store, heads: &[Cid]) -> Result<(), StoreError> {
+    let present: BTreeSet<Cid> = to.heads()?.into_iter().collect();
+    for head in heads.iter().filter(|head| !present.contains(head)) {
+        let batch = WriteBatch::new().update(*head, []);
+        // A head whose block the source does not hold is copied as such a head: a copy judges nothing.
+        to.commit(if to.has(head)? { batch.require(*head) } else { batch })?;
+    }
+    Ok(())
+}
+
+/// Compares the listings, each name looked up in the other store, so that no more than a page of names is held.
+fn prove(
+    from: &dyn Store,
+    to: &dyn Store,
+    report: &CopyReport,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), StoreError> {
+    let mut done = Progress { total_blocks: report.blocks.checked_mul(2), ..Progress::of(Stage::Proof) };
+    progress(done);
+    let mut counts = [0_u64; 2];
+    for ((one, other, lacks), count) in
+        [(from, to, "the target lacks"), (to, from, "the source lacks")].into_iter().zip(&mut counts)
+    {
+        for cid in one.cids()? {
+            let cid = cid?;
+            if !other.has(&cid)? {
+                return Err(differs(format!("{lacks} block {cid}")));
+            }
+            *count += 1;
+            done.blocks += 1;
+            progress(done);
+        }
+    }
+    let [source, target] = counts;
+    if source != target || source != report.blocks {
+        let blocks = report.blocks;
+        return Err(differs(format!("{blocks} blocks were copied, the source has {source}, the target {target}")));
+    }
+    if from.heads()? != report.heads || to.heads()? != report.heads {
+        return Err(differs("the heads are not the same".to_owned()));
+    }
+    Ok(())
+}
+
+fn differs(what: String) -> StoreError {
+    StoreError::Backend {
+        backend: "target",
+        operation: "prove the copy".to_owned(),
+        outcome: Outcome::Unknown,
+        source: Cause::new(format!("{what}; was one of them written to meanwhile?")),
+    }
+}
+
+fn hex(key: &[u8]) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,115 @@
+//! What lies at a path. Knows the outside of every backend's stores and needs none of the backends.
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use mnem_store_traits::{Cause, Outcome, StoreError};
+
+use crate::Backend;
+
+/// What a redb file begins with.
+const REDB_MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
+
+/// The file that makes a folder a simple store, and the names that may stand beside it while it is not yet published.
+const SIMPLE_FORMAT: &str = "format";
+const SIMPLE_NAMES: [&str; 5] = ["lock", "objects", "op_heads", "tables", "tmp"];
+
+/// What [`look`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Nothing,
+    /// An empty folder, or one in which a simple store is being created at this moment.
+    EmptyFolder,
+    Store(Backend),
+}
+
+/// Which backend's store lies at `path`; `None` if nothing is there yet (an empty folder is nothing).
+///
+/// A folder with a `format` file is a simple store, a file that begins with redb's magic number is a redb store. Whether it is whole, of a known
+/// format, and of a backend that is compiled in is not asked.
+///
+/// # Errors
+/// - [`StoreError::NotAStore`]: something else is there; the reason says what.
+/// - [`StoreError::Backend`]: it could not be read.
+pub fn detect(path: &Path) -> Result<Option<Backend>, StoreError> {
+    match look(path)? {
+        Found::Store(backend) => Ok(Some(backend)),
+        Found::Nothing | Found::EmptyFolder => Ok(None),
+    }
+}
+
+pub(crate) fn look(path: &Path) -> Result<Found, StoreError> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return nothing_or_broken_link(path),
+        Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+            return Err(not_a_store(path, "a part of the path is a file, not a folder"));
+        }
+        Err(e) => return Err(unreadable(path, e)),
+    };
+    if metadata.is_dir() {
+        return look_at_folder(path);
+    }
+    if metadata.is_file() {
+        return look_at_file(path, metadata.len());
+    }
+    Err(not_a_store(path, "it is neither a file nor a folder"))
+}
+
+fn nothing_or_broken_link(path: &Path) -> Result<Found, StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Err(not_a_store(path, "it is a symbolic link to nothing")),
+        Err(_) => Ok(Found::Nothing),
+    }
+}
+
+fn look_at_folder(path: &Path) -> Result<Found, StoreError> {
+    if is_there(&path.join(SIMPLE_FORMAT))? {
+        return Ok(Found::Store(Backend::Simple));
+    }
+    for entry in fs::read_dir(path).map_err(|e| unreadable(path, e))? {
+        let name = entry.map_err(|e| unreadable(path, e))?.file_name();
+        if SIMPLE_NAMES.iter().all(|known| name != *known) {
+            // The format may have been published since it was looked for: then everything else may stand there too.
+            if is_there(&path.join(SIMPLE_FORMAT))? {
+                return Ok(Found::Store(Backend::Simple));
+            }
+            let reason = format!("it is a folder that holds `{}` and no `format` file", name.display());
+            return Err(not_a_store(path, &reason));
+        }
+    }
+    Ok(Found::EmptyFolder)
+}
+
+fn is_there(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists().map_err(|e| unreadable(path, e))
+}
+
+fn look_at_file(path: &Path, file_bytes: u64) -> Result<Found, StoreError> {
+    if file_bytes == 0 {
+        return Err(not_a_store(path, "it is an empty file"));
+    }
+    let mut start = Vec::with_capacity(REDB_MAGIC.len());
+    let file = fs::File::open(path).map_err(|e| unreadable(path, e))?;
+    file.take(REDB_MAGIC.len() as u64).read_to_end(&mut start).map_err(|e| unreadable(path, e))?;
+    if start == REDB_MAGIC {
+        return Ok(Found::Store(Backend::Redb));
+    }
+    Err(not_a_store(path, "it is a file that does not begin as a redb store does"))
+}
+
+pub(crate) fn not_a_store(path: &Path, reason: &str) -> StoreError {
+    StoreError::NotAStore { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> StoreError {
+    StoreError::Backend {
+        backend: "unknown",
+        operation: format!("look at {}", path.display()),
+        outcome: Outcome::NotApplied,
+        source: Cause::new(error),
+    }
+}

@@ -1,0 +1,51 @@
+//! Counts and sizes of a store.
+
+use std::path::Path;
+
+use mnem_store_traits::StoreError;
+use serde::Serialize;
+
+use crate::{Backend, OpenOptions};
+
+/// What a store holds and what it takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StoreInfo {
+    /// Which backend keeps it.
+    pub backend: Backend,
+    /// Its format on disk, in the backend's words.
+    pub format: String,
+    /// Blocks.
+    pub blocks: u64,
+    /// Bytes of all blocks, without what the backend adds.
+    pub block_bytes: u64,
+    /// Op heads.
+    pub heads: u64,
+    /// Side tables that hold at least one key, ascending by name.
+    pub tables: Vec<TableInfo>,
+    /// Size of the store's files, in bytes.
+    pub file_bytes: u64,
+    /// Bytes of that which are free for new blocks, as far as the backend can tell.
+    pub free_bytes: u64,
+}
+
+/// What a side table holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TableInfo {
+    /// Its name.
+    pub name: String,
+    /// Its keys.
+    pub keys: u64,
+    /// Bytes of its rows, as the backend counts them: redb with the keys, simple without.
+    #[serde(rename = "row_bytes")]
+    pub bytes: u64,
+}
+
+/// Counts and measures the store at `path`, opened read-only. Of the options those on locks, cache, check and backend are heeded.
+///
+/// # Errors
+/// As [`OpenOptions::open`].
+pub fn info(path: &Path, options: &OpenOptions) -> Result<StoreInfo, StoreError> {
+    options.clone().create(false).create_new(false).read_only(true).open_kind(path)?.info()
+}

@@ -1,0 +1,115 @@
+//! An open store of a known backend: the only module that names the backend crates.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use mnem_store_traits::{Store, StoreError};
+
+use crate::{Backend, OpenOptions, StoreInfo};
+
+/// The backends' own `Info` types have the same fields, and no common name.
+#[cfg(any(feature = "redb", feature = "simple"))]
+macro_rules! info {
+    ($backend:expr, $info:expr) => {
+        StoreInfo {
+            backend: $backend,
+            format: $info.format,
+            blocks: $info.blocks,
+            block_bytes: $info.block_bytes,
+            heads: $info.heads,
+            tables: $info
+                .tables
+                .into_iter()
+                .map(|table| crate::TableInfo { name: table.name, keys: table.keys, bytes: table.bytes })
+                .collect(),
+            file_bytes: $info.file_bytes,
+            free_bytes: $info.free_bytes,
+        }
+    };
+}
+#[derive(Debug)]
+pub(crate) enum Opened {
+    #[cfg(feature = "redb")]
+    Redb(mnem_backend_redb::RedbStore),
+    #[cfg(feature = "simple")]
+    Simple(mnem_backend_simple::SimpleStore),
+}
+
+impl Opened {
+    pub(crate) fn open(backend: Backend, path: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
+        match backend {
+            #[cfg(feature = "redb")]
+            Backend::Redb => open_redb(path, options).map(Self::Redb),
+            #[cfg(feature = "simple")]
+            Backend::Simple => open_simple(path, options).map(Self::Simple),
+            #[cfg(not(all(feature = "redb", feature = "simple")))]
+            other => {
+                // A build without any backend has no other use for the options.
+                let _ = options;
+                Err(other.not_compiled_in(format!("opening a {other} store at {}", path.display())))
+            }
+        }
+    }
+
+    pub(crate) fn into_store(self) -> Arc<dyn Store> {
+        match self {
+            #[cfg(feature = "redb")]
+            Self::Redb(store) => Arc::new(store),
+            #[cfg(feature = "simple")]
+            Self::Simple(store) => Arc::new(store),
+        }
+    }
+
+    /// Entries among the store's files that are not its own.
+    pub(crate) fn foreign(&self) -> Result<Vec<PathBuf>, StoreError> {
+        match self {
+            #[cfg(feature = "redb")]
+            Self::Redb(_) => Ok(Vec::new()),
+            #[cfg(feature = "simple")]
+            Self::Simple(store) => store.foreign(),
+            #[cfg(not(any(feature = "redb", feature = "simple")))]
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    pub(crate) fn info(&self) -> Result<StoreInfo, StoreError> {
+        match self {
+            #[cfg(feature = "redb")]
+            Self::Redb(store) => store.info().map(|info| info!(Backend::Redb, info)),
+            #[cfg(feature = "simple")]
+            Self::Simple(store) => store.info().map(|info| info!(Backend::Simple, info)),
+            #[cfg(not(any(feature = "redb", feature = "simple")))]
+            _ => match *self {},
+        }
+    }
+}
+
+#[cfg(feature = "redb")]
+fn open_redb(path: &Path, options: &OpenOptions) -> Result<mnem_backend_redb::RedbStore, StoreError> {
+    use mnem_backend_redb::Check;
+
+    let mut redb = mnem_backend_redb::OpenOptions::new()
+        .create(options.create || options.create_new)
+        .read_only(options.read_only)
+        .check(if options.check { Check::Always } else { Check::Auto });
+    if let Some(wait) = options.lock_wait {
+        redb = redb.lock_wait(wait);
+    }
+    if let Some(bytes) = options.cache_bytes {
+        redb = redb.cache_bytes(bytes);
+    }
+    redb.open(path)
+}
+
+#[cfg(feature = "simple")]
+fn open_simple(path: &Path, options: &OpenOptions) -> Result<mnem_backend_simple::SimpleStore, StoreError> {
+    let mut simple = mnem_backend_simple::OpenOptions::new()
+        .create(options.create || options.create_new)
+        .read_only(options.read_only);
+    if let Some(wait) = options.lock_wait {
+        simple = simple.lock_wait(wait);
+    }
+    simple.open(path)
+}

@@ -1,0 +1,166 @@
+//! Opening and creating a store, whichever backend it is of.
+
+use std::{
+    path::{self, Path},
+    sync::Arc,
+    time::Duration,
+};
+
+use mnem_store_traits::{Store, StoreError};
+
+use crate::{
+    Backend,
+    detect::{Found, look, not_a_store},
+    opened::Opened,
+};
+
+/// Opens the store at `path`, or creates it there: [`OpenOptions::open`] with `create(true)`.
+///
+/// # Errors
+/// As [`OpenOptions::open`].
+pub fn open_or_init(path: impl AsRef<Path>) -> Result<Arc<dyn Store>, StoreError> {
+    OpenOptions::new().create(true).open(path)
+}
+
+/// How to open a store. What lies on disk decides the backend; only for a new store is there a choice:
+///
+/// 1. an explicit wish, [`backend`](Self::backend);
+/// 2. the path: `.redb` is redb; `.simple`, a trailing slash or an existing empty folder is simple;
+/// 3. [`Backend::default_backend`].
+///
+/// The path alone never makes a build fail that has another backend: it does when the path asks for one that is not compiled in, with an error that
+/// names the feature, so that `x.redb` is never a folder.
+#[derive(Clone, Debug, Default)]
+#[must_use = "options do nothing until a store is opened with them"]
+pub struct OpenOptions {
+    pub(crate) create: bool,
+    pub(crate) create_new: bool,
+    pub(crate) read_only: bool,
+    pub(crate) backend: Option<Backend>,
+    pub(crate) check: bool,
+    pub(crate) cache_bytes: Option<usize>,
+    pub(crate) lock_wait: Option<Duration>,
+}
+
+impl OpenOptions {
+    /// Opens an existing store for reading and writing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Creates the store if nothing is at the path.
+    pub fn create(mut self, yes: bool) -> Self {
+        self.create = yes;
+        self
+    }
+
+    /// Creates the store, and refuses with [`StoreError::InvalidArgument`] if there is one already.
+    ///
+    /// Looked at before creating: of processes that create the same store at the same moment, all may be told that it is theirs; it is one
+    /// store all the same.
+    pub fn create_new(mut self, yes: bool) -> Self {
+        self.create_new = yes;
+        self
+    }
+
+    /// Opens for reading only: nothing on disk changes, and writes are refused with [`StoreError::ReadOnly`].
+    pub fn read_only(mut self, yes: bool) -> Self {
+        self.read_only = yes;
+        self
+    }
+
+    /// The backend of a new store. For an existing one of another backend it is an error.
+    pub fn backend(mut self, backend: Option<Backend>) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// Checks the structure of the whole store while opening it, also where the backend would not (redb: a large file that was closed cleanly).
+    /// A simple store has no structure beyond its files and opens as always; [`verify`](crate::verify()) reads those.
+    pub fn check(mut self, yes: bool) -> Self {
+        self.check = yes;
+        self
+    }
+
+    /// Memory for a cache of the file, in bytes (redb only; the backend's default unless set).
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = Some(bytes);
+        self
+    }
+
+    /// How long to wait for a lock that another process or handle holds, before [`StoreError::Locked`]. The backend's
+    /// default unless set: redb, which is locked as long as it is open, does not wait; simple, which locks only to write heads, waits a little.
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.lock_wait = Some(wait);
+        self
+    }
+
+    /// Opens, or creates, the store at `path`.
+    ///
+    /// # Errors
+    /// - [`StoreError::NotAStore`]: nothing is there and `create` was not asked for, or something that is no store.
+    /// - [`StoreError::Unsupported`]: a store of a backend that is not compiled in; names the feature.
+    /// - [`StoreError::InvalidArgument`]: the explicit backend is not the one on disk; a store is there and `create_new` was asked for; options that
+    ///   contradict each other.
+    /// - The backend's own: [`StoreError::Locked`], [`StoreError::UnsupportedFormat`], [`StoreError::NeedsRecovery`],
+    ///   [`StoreError::Damaged`], [`StoreError::Backend`].
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(self.open_kind(path.as_ref())?.into_store())
+    }
+
+    pub(crate) fn open_kind(&self, path: &Path) -> Result<Opened, StoreError> {
+        let may_create = self.create || self.create_new;
+        if may_create && self.read_only {
+            return Err(invalid("a store cannot be created read-only".to_owned()));
+        }
+        let found = look(path)?;
+        let backend = match found {
+            Found::Store(on_disk) => self.existing(path, on_disk)?,
+            Found::EmptyFolder if !may_create => return Err(not_a_store(path, "it is an empty folder")),
+            Found::Nothing if !may_create => return Err(not_a_store(path, "nothing is there")),
+            Found::EmptyFolder | Found::Nothing => self.new_backend(path, found)?,
+        };
+        tracing::debug!(backend = backend.name(), path = %path.display(), "opening a store");
+        Opened::open(backend, path, self)
+    }
+
+    fn existing(&self, path: &Path, on_disk: Backend) -> Result<Backend, StoreError> {
+        if self.create_new {
+            return Err(invalid(format!("a {on_disk} store is already at {}", path.display())));
+        }
+        match self.backend {
+            Some(wish) if wish != on_disk => {
+                Err(invalid(format!("the store at {} is a {on_disk} store, not {wish}", path.display())))
+            }
+            _ => Ok(on_disk),
+        }
+    }
+
+    fn new_backend(&self, path: &Path, found: Found) -> Result<Backend, StoreError> {
+        let in_folder = found == Found::EmptyFolder;
+        if in_folder && self.backend == Some(Backend::Redb) {
+            return Err(invalid(format!("a redb store is a file, and {} is a folder", path.display())));
+        }
+        let by_path = if in_folder { Some(Backend::Simple) } else { by_extension(path) };
+        self.backend.or(by_path).or_else(Backend::default_backend).ok_or_else(|| StoreError::Unsupported {
+            backend: "this build: mnem-storage was compiled with none of its features `redb` and `simple`".to_owned(),
+            operation: format!("creating a store at {}", path.display()),
+        })
+    }
+}
+
+fn by_extension(path: &Path) -> Option<Backend> {
+    let ends_with_separator =
+        path.as_os_str().as_encoded_bytes().last().is_some_and(|byte| path::is_separator(char::from(*byte)));
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    match extension {
+        _ if ends_with_separator => Some(Backend::Simple),
+        Some("redb") => Some(Backend::Redb),
+        Some("simple") => Some(Backend::Simple),
+        _ => None,
+    }
+}
+
+fn invalid(reason: String) -> StoreError {
+    StoreError::InvalidArgument { operation: "open", reason }
+}

@@ -1,0 +1,13 @@
+//! How reports are written as JSON: CIDs as text.
+
+use mnem_store_traits::Cid;
+use serde::{Serialize, Serializer};
+
+pub(crate) fn cids<S: Serializer>(cids: &[Cid], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(cids.iter().map(Cid::to_string))
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+pub(crate) fn maybe_cid<S: Serializer>(cid: &Option<Cid>, serializer: S) -> Result<S::Ok, S::Error> {
+    cid.as_ref().map(Cid::to_string).serialize(serializer)
+}

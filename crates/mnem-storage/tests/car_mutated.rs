@@ -1,0 +1,44 @@
+//! The animals with bytes changed at random: any outcome but a panic, a hang or a store that lies.
+
+use mnem_storage::{
+    Blockstore as _, MemoryStore, OpHeadsStore as _,
+    car::{self, ImportOptions},
+};
+use proptest::{collection::vec, prelude::*};
+
+use crate::fixtures::animals;
+
+const PREFIX_BYTES: usize = 64 * 1024;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mutated_archives_are_errors_or_legal(
+        // Half of the changes near the start, where the header and the first lengths are.
+        changes in vec((prop_oneof![0..200_usize, 0..PREFIX_BYTES], any::<u8>()), 1..6),
+        keep in prop_oneof![3 => Just(PREFIX_BYTES), 1 => 0..PREFIX_BYTES],
+    ) {
+        let mut archive = animals();
+        archive.truncate(PREFIX_BYTES);
+        for (at, byte) in changes {
+            archive[at] = byte;
+        }
+        archive.truncate(keep);
+        let store = MemoryStore::new();
+        let result = car::import(&store, &archive[..], &ImportOptions::new().batch_bytes(4096), &mut |_| ());
+        prop_assert_eq!(store.heads().unwrap(), []);
+        let stored = store.cids().unwrap().count() as u64;
+        match result {
+            Ok(report) => prop_assert_eq!(report.new, stored),
+            Err(error) => {
+                prop_assert_eq!(error.kept().new, stored);
+                prop_assert!(error.offset().is_none_or(|offset| offset <= archive.len() as u64));
+            }
+        }
+        for cid in store.cids().unwrap() {
+            // A read hashes: nothing damaged was stored.
+            prop_assert!(store.get(&cid.unwrap()).unwrap().is_some());
+        }
+    }
+}

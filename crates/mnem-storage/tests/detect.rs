@@ -1,0 +1,81 @@
+//! What lies at a path.
+
+use std::{fs, path::Path};
+
+use mnem_storage::{Backend, ErrorKind, OpenOptions, StoreError, detect};
+
+fn reason(path: &Path) -> String {
+    match detect(path).expect_err("no store") {
+        StoreError::NotAStore { reason, path: named } => {
+            assert_eq!(named, path);
+            reason
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn stores_are_known_by_their_content_and_not_by_their_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for backend in Backend::compiled_in() {
+        let path = folder.path().join(format!("{backend}.misleading"));
+        drop(OpenOptions::new().create(true).backend(Some(backend)).open(&path).unwrap());
+        assert_eq!(detect(&path).unwrap(), Some(backend));
+    }
+}
+
+#[test]
+fn stores_of_every_backend_are_known_in_every_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, simple) = (folder.path().join("file"), folder.path().join("folder"));
+    fs::write(&file, b"redb\x1a\x0a\xa9\x0d\x0a and more").unwrap();
+    fs::create_dir(&simple).unwrap();
+    fs::write(simple.join("format"), b"mnem-backend-simple 1\n").unwrap();
+    assert_eq!(detect(&file).unwrap(), Some(Backend::Redb));
+    assert_eq!(detect(&simple).unwrap(), Some(Backend::Simple));
+}
+
+#[test]
+fn nothing_is_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(detect(&folder.path().join("absent")).unwrap(), None);
+    assert_eq!(detect(folder.path()).unwrap(), None, "an empty folder");
+    fs::create_dir(folder.path().join("tmp")).unwrap();
+    fs::write(folder.path().join("lock"), b"").unwrap();
+    assert_eq!(detect(folder.path()).unwrap(), None, "a simple store that is being created");
+}
+
+#[test]
+fn what_is_no_store_is_described() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("empty"), b"").unwrap();
+    fs::write(path("text"), b"hello").unwrap();
+    fs::write(path("short"), b"redb").unwrap();
+    fs::create_dir(path("folder")).unwrap();
+    fs::write(path("folder").join("notes.txt"), b"mine").unwrap();
+    assert_eq!(reason(&path("empty")), "it is an empty file");
+    assert_eq!(reason(&path("text")), "it is a file that does not begin as a redb store does");
+    assert_eq!(reason(&path("short")), "it is a file that does not begin as a redb store does");
+    assert_eq!(reason(&path("folder")), "it is a folder that holds `notes.txt` and no `format` file");
+    assert_eq!(reason(&path("text/below")), "a part of the path is a file, not a folder");
+}
+
+#[test]
+#[cfg(unix)]
+fn links_are_followed_and_special_files_are_not_opened() {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("file"), b"redb\x1a\x0a\xa9\x0d\x0a").unwrap();
+    symlink(path("file"), path("link")).unwrap();
+    symlink(path("absent"), path("dangling")).unwrap();
+    let _socket = UnixListener::bind(path("socket")).unwrap();
+    assert_eq!(detect(&path("link")).unwrap(), Some(Backend::Redb));
+    assert_eq!(reason(&path("dangling")), "it is a symbolic link to nothing");
+    assert_eq!(reason(&path("socket")), "it is neither a file nor a folder");
+    for special in ["dangling", "socket", "file/below"] {
+        let error = mnem_storage::open_or_init(path(special)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotAStore, "{special}");
+    }
+}

@@ -1,0 +1,172 @@
+//! Archives that are written: complete, in a fixed order, the same bytes from every backend.
+
+use std::io::{self, Write};
+
+use mnem_storage::{
+    Blockstore as _, BlockstoreExt as _, Bytes, MemoryStore, StoreError,
+    car::{self, ExportError, ExportErrorKind, ExportOptions, ImportOptions},
+};
+
+use crate::fixtures::{animals, car, cid_with_hash, family, header, node, raw, stores};
+
+fn export(store: &dyn mnem_storage::Store, options: &ExportOptions) -> Vec<u8> {
+    let mut archive = Vec::new();
+    let report = car::export(store, &mut archive, options, &mut |_| ()).expect("a complete store");
+    assert_eq!(report.archive_bytes, archive.len() as u64);
+    archive
+}
+
+fn filled(archive: &[u8]) -> MemoryStore {
+    let store = MemoryStore::new();
+    car::import(&store, archive, &ImportOptions::new().heads(true), &mut |_| ()).unwrap();
+    store
+}
+
+#[test]
+fn the_bytes_are_those_of_the_format() {
+    let (root, blocks) = family();
+    let archive = car(&[root], &blocks);
+    assert_eq!(export(&filled(&archive), &ExportOptions::new()), archive);
+}
+
+#[test]
+fn a_shared_block_comes_once_and_parents_come_first() {
+    let (leaf, other) = (raw("leaf"), raw("other"));
+    let (left, right) = (node(&[leaf.0]), node(&[leaf.0, other.0]));
+    let top = node(&[left.0, right.0, leaf.0]);
+    let blocks = [top.clone(), left, leaf.clone(), right, other];
+    let store = filled(&car(&[top.0], &blocks));
+    assert_eq!(export(&store, &ExportOptions::new()), car(&[top.0], &blocks));
+}
+
+#[test]
+fn heads_are_named_ascending() {
+    let mut heads = [raw("a"), raw("b"), raw("c")];
+    let store = filled(&car(&[heads[2].0, heads[0].0, heads[1].0], &heads));
+    heads.sort();
+    assert_eq!(export(&store, &ExportOptions::new()), car(&heads.clone().map(|head| head.0), &heads));
+}
+
+#[test]
+fn given_roots_keep_their_order_and_lose_repetitions() {
+    let (root, blocks) = family();
+    let store = filled(&car(&[root], &blocks));
+    let (large, small) = (&blocks[1], &blocks[2]);
+    let written = export(&store, &ExportOptions::new().roots([small.0, large.0, small.0]));
+    assert_eq!(written, car(&[small.0, large.0], &[small.clone(), large.clone()]));
+}
+
+#[test]
+fn an_empty_store_gives_an_archive_without_roots() {
+    for subject in stores() {
+        assert_eq!(export(&*subject.store, &ExportOptions::new()), header(&[]), "{}", subject.name);
+    }
+}
+
+#[test]
+fn a_missing_block_is_named_with_its_parent() {
+    let (root, blocks) = family();
+    let store = filled(&car(&[root], &blocks));
+    store.delete(&blocks[2].0).unwrap();
+    let error = car::export(&store, io::sink(), &ExportOptions::new(), &mut |_| ()).unwrap_err();
+    assert_eq!(error.kind(), ExportErrorKind::MissingBlock);
+    let ExportError::Block { cid, linked_from, blocks: written, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((**cid, linked_from.as_deref(), *written), (blocks[2].0, Some(&root), 2));
+    assert!(matches!(error.store_error(), Some(StoreError::MissingBlock { .. })));
+    assert!(error.to_string().contains(&format!("block {}, which {root} links to", blocks[2].0)), "{error}");
+}
+
+#[test]
+fn a_missing_root_is_named() {
+    let absent = raw("absent").0;
+    let options = ExportOptions::new().roots([absent]);
+    let error = car::export(&MemoryStore::new(), io::sink(), &options, &mut |_| ()).unwrap_err();
+    assert_eq!(error.kind(), ExportErrorKind::MissingBlock);
+    assert!(error.to_string().contains(&format!("root {absent}")), "{error}");
+}
+
+#[test]
+fn a_damaged_block_is_named_with_its_parent() {
+    let (root, blocks) = family();
+    let store = filled(&car(&[root], &blocks));
+    store.delete(&blocks[2].0).unwrap();
+    store.put_trusted(&blocks[2].0, Bytes::from_static(b"other bytes")).unwrap();
+    let error = car::export(&store, io::sink(), &ExportOptions::new(), &mut |_| ()).unwrap_err();
+    assert_eq!(error.kind(), ExportErrorKind::DamagedBlock);
+    let ExportError::Block { cid, linked_from, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((**cid, linked_from.as_deref()), (blocks[2].0, Some(&root)));
+    assert!(matches!(error.store_error(), Some(StoreError::Corrupt { .. })));
+}
+
+#[test]
+fn a_block_that_is_no_dag_cbor_is_named() {
+    let store = MemoryStore::new();
+    let bad = store.put_as(mnem_storage::DAG_CBOR, Bytes::from_static(b"\xff\xff")).unwrap();
+    let top = node(&[bad]);
+    store.put(&top.0, top.1).unwrap();
+    let error = car::export(&store, io::sink(), &ExportOptions::new().roots([top.0]), &mut |_| ()).unwrap_err();
+    assert_eq!(error.kind(), ExportErrorKind::DamagedBlock);
+    assert!(matches!(&error, ExportError::Block { linked_from: Some(parent), .. } if **parent == top.0), "{error:?}");
+}
+
+#[test]
+fn an_identity_link_is_exported_if_it_was_stored() {
+    let data = Bytes::from_static(b"inline");
+    let identity = cid_with_hash(0x55, 0x00, &data);
+    let top = node(&[identity]);
+    let store = filled(&car(&[top.0], std::slice::from_ref(&top)));
+    let error = car::export(&store, io::sink(), &ExportOptions::new(), &mut |_| ()).unwrap_err();
+    assert_eq!(error.kind(), ExportErrorKind::MissingBlock);
+    store.put(&identity, data.clone()).unwrap();
+    assert_eq!(export(&store, &ExportOptions::new()), car(&[top.0], &[top, (identity, data)]));
+}
+
+#[test]
+fn a_block_of_an_unknown_hash_is_written_as_stored() {
+    let store = MemoryStore::new();
+    let unknown = cid_with_hash(0x55, 0xb220, &[4; 32]);
+    store.put_trusted(&unknown, Bytes::from_static(b"who knows")).unwrap();
+    let options = ExportOptions::new().roots([unknown]);
+    let report = car::export(&store, io::sink(), &options, &mut |_| ()).unwrap();
+    assert_eq!((report.blocks, report.unchecked), (1, 1));
+}
+
+#[test]
+fn more_roots_than_are_read_are_refused() {
+    let many = (0..=car::ROOTS_MAX).map(|n| raw(n.to_string()).0);
+    let options = ExportOptions::new().roots(many);
+    let error = car::export(&MemoryStore::new(), io::sink(), &options, &mut |_| ()).unwrap_err();
+    assert_eq!(error.kind(), ExportErrorKind::TooManyRoots);
+}
+
+/// Takes so many bytes and then fails.
+struct Full(usize, io::ErrorKind);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(self.0);
+        self.0 -= taken;
+        if taken == 0 { Err(self.1.into()) } else { Ok(taken) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_output_that_fails_is_an_error_wherever_it_fails() {
+    let archive = animals();
+    let store = filled(&archive);
+    for room in [0, 1, 60, 100_000, archive.len() - 1] {
+        let kinds = [
+            (io::ErrorKind::StorageFull, ExportErrorKind::Write),
+            (io::ErrorKind::BrokenPipe, ExportErrorKind::BrokenPipe),
+        ];
+        for (failure, expected) in kinds {
+            let output = Full(room, failure);
+            let error = car::export(&store, output, &ExportOptions::new(), &mut |_| ()).unwrap_err();
+            assert_eq!(error.kind(), expected, "with room for {room} bytes");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Archives put together by hand, apart from the code under test, and stores to read them into.
+
+use std::{path::Path, sync::Arc};
+
+use mnem_storage::{
+    Backend, Bytes, Cid, DAG_CBOR, MemoryStore, OpenOptions, RAW, Store, cid_of, traits::cid::multihash::Multihash,
+};
+use tempfile::TempDir;
+
+pub(crate) const ANIMALS_ROOT: &str = "bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe";
+pub(crate) const ANIMALS_BLOCKS: u64 = 4077;
+
+pub(crate) type Block = (Cid, Bytes);
+
+/// A store under test, with its name for messages and the folder it lives in.
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    pub(crate) store: Arc<dyn Store>,
+    _folder: TempDir,
+}
+
+pub(crate) fn animals() -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/data/wordnet-animals.car");
+    std::fs::read(path).expect("the animals archive")
+}
+
+pub(crate) fn animals_root() -> Cid {
+    ANIMALS_ROOT.parse().expect("a CID")
+}
+
+/// An empty store of each kind that this build has.
+pub(crate) fn stores() -> Vec<Subject> {
+    let folder = || tempfile::tempdir().expect("a temporary folder");
+    let mut stores = vec![Subject { name: "memory", store: Arc::new(MemoryStore::new()), _folder: folder() }];
+    for backend in Backend::compiled_in() {
+        let folder = folder();
+        let options = OpenOptions::new().create(true).backend(Some(backend));
+        let store = options.open(folder.path().join("store")).expect("a new store");
+        stores.push(Subject { name: backend.name(), store, _folder: folder });
+    }
+    stores
+}
+
+pub(crate) fn varint(mut value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = u8::try_from(value % 128).expect("below 128");
+        value /= 128;
+        if value == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low + 128);
+    }
+}
+
+/// A length and what has it.
+pub(crate) fn framed(content: &[u8]) -> Vec<u8> {
+    [varint(content.len() as u64), content.to_vec()].concat()
+}
+
+pub(crate) fn section(cid: &[u8], data: &[u8]) -> Vec<u8> {
+    framed(&[cid, data].concat())
+}
+
+fn link(cid: &Cid) -> Vec<u8> {
+    let cid = cid.to_bytes();
+    let len = u8::try_from(cid.len() + 1).expect("a short CID");
+    let text = if len < 24 { vec![0x40 + len] } else { vec![0x58, len] };
+    [&[0xd8, 0x2a][..], &text, &[0], &cid].concat()
+}
+
+/// A CBOR array of up to 23 links.
+fn links(cids: &[Cid]) -> Vec<u8> {
+    let mut bytes = vec![0x80 + u8::try_from(cids.len()).expect("few links")];
+    cids.iter().for_each(|cid| bytes.extend(link(cid)));
+    bytes
+}
+
+pub(crate) fn header(roots: &[Cid]) -> Vec<u8> {
+    framed(&[b"\xa2\x65roots", &links(roots)[..], b"\x67version\x01"].concat())
+}
+
+pub(crate) fn car(roots: &[Cid], blocks: &[Block]) -> Vec<u8> {
+    let mut bytes = header(roots);
+    blocks.iter().for_each(|(cid, data)| bytes.extend(section(&cid.to_bytes(), data)));
+    bytes
+}
+
+/// A CARv2 around `payload`, with its data at `data_offset` and these bytes as its index.
+pub(crate) fn car_v2(payload: &[u8], data_offset: u64, index: &[u8]) -> Vec<u8> {
+    let data_size = payload.len() as u64;
+    let index_offset = if index.is_empty() { 0 } else { data_offset + data_size };
+    let mut bytes = car_v2_start(data_offset, data_size, index_offset);
+    bytes.resize(usize::try_from(data_offset).expect("small"), 0);
+    bytes.extend(payload);
+    bytes.extend(index);
+    bytes
+}
+
+/// The pragma and the fixed header.
+pub(crate) fn car_v2_start(data_offset: u64, data_size: u64, index_offset: u64) -> Vec<u8> {
+    let mut bytes = b"\x0a\xa1\x67version\x02".to_vec();
+    bytes.extend([0; 16]);
+    for field in [data_offset, data_size, index_offset] {
+        bytes.extend(field.to_le_bytes());
+    }
+    bytes
+}
+
+pub(crate) fn raw(data: impl Into<Bytes>) -> Block {
+    let data = data.into();
+    (cid_of(RAW, &data), data)
+}
+
+/// A DAG-CBOR block that links to these.
+pub(crate) fn node(children: &[Cid]) -> Block {
+    let data = Bytes::from(links(children));
+    (cid_of(DAG_CBOR, &data), data)
+}
+
+/// A CID with this multihash, whatever it means.
+pub(crate) fn cid_with_hash(codec: u64, code: u64, digest: &[u8]) -> Cid {
+    Cid::new_v1(codec, Multihash::wrap(code, digest).expect("a short digest"))
+}
+
+/// A root that links to a large leaf and a small one, parents first. The large one's length takes two bytes.
+pub(crate) fn family() -> (Cid, Vec<Block>) {
+    let (large, small) = (raw(vec![7; 200]), raw("small"));
+    let root = node(&[large.0, small.0]);
+    (root.0, vec![root, large, small])
+}

@@ -1,0 +1,125 @@
+//! What an import does to a store that holds something already.
+
+use mnem_storage::{
+    Blockstore, Bytes, Cause, Cid, ErrorKind, MemoryStore, OpHeadsStore, Outcome, Store, StoreError, WriteBatch,
+    car::{self, ImportError, ImportErrorKind, ImportOptions},
+    traits::CidIter,
+};
+
+use crate::fixtures::{ANIMALS_BLOCKS, animals, car, family, raw, stores};
+
+fn heads() -> ImportOptions {
+    ImportOptions::new().heads(true)
+}
+
+#[test]
+fn without_the_wish_no_root_becomes_a_head() {
+    let (root, blocks) = family();
+    for subject in stores() {
+        car::import(&*subject.store, &car(&[root], &blocks)[..], &ImportOptions::new(), &mut |_| ()).unwrap();
+        assert_eq!(subject.store.heads().unwrap(), [], "{}", subject.name);
+    }
+}
+
+#[test]
+fn roots_become_heads_beside_those_that_are_there() {
+    for subject in stores() {
+        let store = &subject.store;
+        let (before, one, two) = (raw("before"), raw("one"), raw("two"));
+        store.commit(WriteBatch::new().put(before.0, before.1).update(before.0, [])).unwrap();
+        let archive = car(&[two.0, one.0, two.0, before.0], &[one.clone(), two.clone()]);
+        let report = car::import(&**store, &archive[..], &heads(), &mut |_| ()).unwrap();
+        assert_eq!(report.heads_set, [two.0, one.0], "in the order of the header, each once, none that was a head");
+        assert_eq!(report.missing_roots, [before.0], "not in the archive, though in the store");
+        let mut expected = vec![before.0, one.0, two.0];
+        expected.sort();
+        assert_eq!(store.heads().unwrap(), expected, "{}", subject.name);
+    }
+}
+
+#[test]
+fn small_batches_give_the_same_store() {
+    let archive = animals();
+    for subject in stores().into_iter().filter(|subject| subject.name != "simple") {
+        let options = heads().batch_bytes(100_000);
+        let report = car::import(&*subject.store, &archive[..], &options, &mut |_| ()).unwrap();
+        assert_eq!((report.new, report.present), (ANIMALS_BLOCKS, 0), "{}", subject.name);
+        assert_eq!(subject.store.cids().unwrap().count() as u64, ANIMALS_BLOCKS);
+    }
+}
+
+#[test]
+fn a_store_that_closes_meanwhile_ends_the_import() {
+    let store = MemoryStore::new();
+    let archive = animals();
+    let error = car::import(&store, &archive[..], &heads().batch_bytes(10_000), &mut |progress| {
+        if progress.blocks == 1000 {
+            store.close().unwrap();
+        }
+    })
+    .unwrap_err();
+    assert_eq!(error.kind(), ImportErrorKind::Store(ErrorKind::Closed));
+    assert!((900..=1000).contains(&error.kept().blocks), "{error}");
+    assert!(error.offset().is_some_and(|offset| offset < archive.len() as u64));
+}
+
+/// Refuses to make this CID a head.
+#[derive(Debug)]
+struct Stubborn {
+    store: MemoryStore,
+    refuses: Cid,
+}
+
+impl Blockstore for Stubborn {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        self.store.get(cid)
+    }
+
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        self.store.put(cid, data)
+    }
+
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        self.store.delete(cid)
+    }
+
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        self.store.cids()
+    }
+}
+
+impl OpHeadsStore for Stubborn {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        self.store.heads()
+    }
+
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        if *new != self.refuses {
+            return self.store.update(new, supersedes);
+        }
+        Err(StoreError::Backend {
+            backend: "stubborn",
+            operation: "sync the heads".to_owned(),
+            outcome: Outcome::Unknown,
+            source: Cause::new("no space left"),
+        })
+    }
+
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.store.swap(expected, new)
+    }
+}
+
+impl Store for Stubborn {}
+
+#[test]
+fn a_root_that_cannot_become_a_head_is_named() {
+    let (one, two, three) = (raw("one"), raw("two"), raw("three"));
+    let store = Stubborn { store: MemoryStore::new(), refuses: two.0 };
+    let archive = car(&[one.0, two.0, three.0], &[one.clone(), two.clone(), three]);
+    let error = car::import(&store, &archive[..], &heads(), &mut |_| ()).unwrap_err();
+    assert_eq!(error.kind(), ImportErrorKind::Store(ErrorKind::Backend));
+    assert_eq!((error.kept().blocks, error.offset()), (3, None));
+    assert!(matches!(&error, ImportError::Heads { root, heads_set: 1, .. } if **root == two.0), "{error:?}");
+    assert_eq!(store.heads().unwrap(), [one.0]);
+}

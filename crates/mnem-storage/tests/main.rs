@@ -1,0 +1,13 @@
+//! Behaviour of the facade through its public API. Runs over every backend that is compiled in, and over the reference in memory.
+
+mod car_bad;
+mod car_good;
+mod car_mutated;
+mod copy;
+mod detect;
+mod export;
+mod fixtures;
+mod import;
+mod main_job;
+mod options;
+mod verify;

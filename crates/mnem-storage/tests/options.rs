@@ -1,0 +1,207 @@
+//! Which backend opens, in builds with and without it.
+
+use std::{fs, path::Path, time::Duration};
+
+use mnem_storage::{
+    Backend, ErrorKind, OpHeadsStore as _, OpenOptions, StoreError, TableInfo, WriteBatch, detect, info, open_or_init,
+};
+
+use crate::fixtures::raw;
+
+/// What a build says to a store whose backend it lacks.
+fn is_missing_feature(error: &StoreError, backend: Backend) -> bool {
+    let text = error.to_string();
+    error.kind() == ErrorKind::Unsupported && text.contains(&format!("feature `{}`", backend.feature()))
+}
+
+fn creates(path: &Path, options: &OpenOptions, expected: Backend) {
+    match options.open(path) {
+        Ok(_) => assert_eq!(detect(path).unwrap(), Some(expected), "{}", path.display()),
+        Err(error) => assert!(!expected.is_compiled_in() && is_missing_feature(&error, expected), "{error}"),
+    }
+}
+
+#[test]
+fn names_are_read_as_they_are_written() {
+    for backend in Backend::ALL {
+        assert_eq!(backend.to_string().parse::<Backend>(), Ok(backend));
+    }
+    assert!("Redb".parse::<Backend>().unwrap_err().to_string().contains("\"Redb\""));
+}
+
+#[test]
+fn the_build_says_what_it_has() {
+    assert_eq!(Backend::Redb.is_compiled_in(), cfg!(feature = "redb"));
+    assert_eq!(Backend::Simple.is_compiled_in(), cfg!(feature = "simple"));
+    assert_eq!(Backend::default_backend(), Backend::compiled_in().first().copied());
+}
+
+#[test]
+fn the_wish_then_the_path_then_the_default_decides_about_a_new_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let create = || OpenOptions::new().create(true);
+    creates(&path("a.redb"), &create(), Backend::Redb);
+    creates(&path("a.simple"), &create(), Backend::Simple);
+    creates(&path("slash/"), &create(), Backend::Simple);
+    creates(&path("b.redb"), &create().backend(Some(Backend::Simple)), Backend::Simple);
+    creates(&path("b.simple"), &create().backend(Some(Backend::Redb)), Backend::Redb);
+    fs::create_dir(path("empty")).unwrap();
+    creates(&path("empty"), &create(), Backend::Simple);
+    match Backend::default_backend() {
+        Some(backend) => {
+            creates(&path("plain"), &create(), backend);
+            creates(&path("other.db"), &create(), backend);
+        }
+        None => {
+            let error = create().open(path("plain")).unwrap_err();
+            assert!(is_missing_feature(&error, Backend::Redb) || error.to_string().contains("none of its features"));
+        }
+    }
+}
+
+#[test]
+fn a_redb_store_is_never_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = OpenOptions::new().create(true).backend(Some(Backend::Redb));
+    assert_eq!(options.open(folder.path()).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_lies_on_disk_decides_about_an_existing_store() {
+    let folder = tempfile::tempdir().unwrap();
+    for backend in Backend::compiled_in() {
+        // The name says the opposite.
+        let path = folder.path().join(if backend == Backend::Redb { "x.simple" } else { "x.redb" });
+        let create = OpenOptions::new().create(true);
+        drop(create.clone().backend(Some(backend)).open(&path).unwrap());
+        drop(open_or_init(&path).unwrap());
+        drop(OpenOptions::new().backend(Some(backend)).open(&path).unwrap());
+        for other in Backend::ALL.into_iter().filter(|other| *other != backend) {
+            let error = create.clone().backend(Some(other)).open(&path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.to_string().contains(&format!("is a {backend} store, not {other}")), "{error}");
+        }
+        let error = OpenOptions::new().create_new(true).open(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.to_string().contains("already at"), "{error}");
+    }
+}
+
+#[test]
+fn a_store_whose_backend_is_not_compiled_in_names_the_feature() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, simple) = (folder.path().join("file"), folder.path().join("folder"));
+    fs::write(&file, b"redb\x1a\x0a\xa9\x0d\x0a").unwrap();
+    fs::create_dir(&simple).unwrap();
+    fs::write(simple.join("format"), b"mnem-backend-simple 1\n").unwrap();
+    for (path, backend) in [(&file, Backend::Redb), (&simple, Backend::Simple)] {
+        if backend.is_compiled_in() {
+            continue;
+        }
+        let errors = [
+            open_or_init(path).unwrap_err(),
+            info(path, &OpenOptions::new()).unwrap_err(),
+            mnem_storage::verify(path, &mnem_storage::VerifyOptions::new(), &mut |_| ()).unwrap_err(),
+        ];
+        assert!(errors.iter().all(|error| is_missing_feature(error, backend)), "{errors:?}");
+    }
+}
+
+#[test]
+fn nothing_is_created_unless_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["absent", "absent.redb", "absent.simple", "absent/"] {
+        let path = folder.path().join(name);
+        for options in [OpenOptions::new(), OpenOptions::new().read_only(true)] {
+            let error = options.open(&path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotAStore, "{name}");
+        }
+        let contradiction = OpenOptions::new().create(true).read_only(true).open(&path).unwrap_err();
+        assert_eq!(contradiction.kind(), ErrorKind::InvalidArgument);
+    }
+    assert_eq!(OpenOptions::new().open(folder.path()).unwrap_err().kind(), ErrorKind::NotAStore);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn create_new_creates() {
+    for backend in Backend::compiled_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        drop(OpenOptions::new().create_new(true).backend(Some(backend)).open(&path).unwrap());
+        assert_eq!(detect(&path).unwrap(), Some(backend));
+    }
+}
+
+#[test]
+fn every_option_reaches_the_backend() {
+    for backend in Backend::compiled_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let head = raw("head");
+        let store = OpenOptions::new().create(true).backend(Some(backend)).open(&path).unwrap();
+        store.commit(WriteBatch::new().put(head.0, head.1.clone()).update(head.0, [])).unwrap();
+        if backend == Backend::Redb {
+            let impatient = OpenOptions::new().lock_wait(Duration::ZERO);
+            assert_eq!(impatient.open(&path).unwrap_err().kind(), ErrorKind::Locked);
+        }
+        store.close().unwrap();
+        drop(store);
+        let reader =
+            OpenOptions::new().read_only(true).check(true).cache_bytes(1 << 20).lock_wait(Duration::from_secs(1));
+        let store = reader.open(&path).unwrap();
+        assert_eq!(store.heads().unwrap(), [head.0], "{backend}");
+        let other = raw("other");
+        assert_eq!(store.put(&other.0, other.1).unwrap_err().kind(), ErrorKind::ReadOnly);
+    }
+}
+
+#[test]
+fn info_counts_what_is_there() {
+    for backend in Backend::compiled_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let head = raw("12345");
+        let store = OpenOptions::new().create(true).backend(Some(backend)).open(&path).unwrap();
+        store.commit(WriteBatch::new().put(head.0, head.1.clone()).update(head.0, [])).unwrap();
+        let table = store.side_table("rows").unwrap();
+        table.write(&[("key".into(), "value".into()), ("key2".into(), "value".into())], &[]).unwrap();
+        drop(table);
+        store.close().unwrap();
+        drop(store);
+        let found = info(&path, &OpenOptions::new()).unwrap();
+        assert_eq!((found.backend, found.blocks, found.block_bytes, found.heads), (backend, 1, 5, 1));
+        assert!(found.file_bytes > 5 && !found.format.is_empty());
+        let [TableInfo { name, keys: 2, bytes, .. }] = &found.tables[..] else { panic!("{:?}", found.tables) };
+        assert_eq!((name.as_str(), *bytes >= 10), ("rows", true));
+        let json = serde_json::to_value(&found).unwrap();
+        assert_eq!(json["backend"], backend.name());
+        assert_eq!(json["tables"][0]["row_bytes"], *bytes);
+    }
+}
+
+#[test]
+fn many_creators_of_one_path_share_one_store() {
+    for backend in Backend::compiled_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        // Redb lets one in at a time: the others wait for it.
+        let options = OpenOptions::new().create(true).backend(Some(backend)).lock_wait(Duration::from_secs(60));
+        std::thread::scope(|scope| {
+            for n in 0..8_u8 {
+                let (path, options) = (&path, &options);
+                scope.spawn(move || {
+                    let head = raw(vec![n]);
+                    let store = options.open(path).expect("the one store");
+                    store.commit(WriteBatch::new().put(head.0, head.1).update(head.0, [])).unwrap();
+                    store.close().unwrap();
+                });
+            }
+        });
+        let store = OpenOptions::new().open(&path).unwrap();
+        assert_eq!(store.heads().unwrap().len(), 8, "{backend}");
+        assert_eq!(store.cids().unwrap().count(), 8, "{backend}");
+    }
+}

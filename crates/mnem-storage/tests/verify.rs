@@ -1,0 +1,222 @@
+//! Damage that is found, and what is none.
+
+use mnem_storage::{
+    Backend, Blockstore as _, BlockstoreExt as _, Bytes, Cid, DAG_CBOR, ErrorKind, FaultKind, MemoryStore,
+    OpHeadsStore as _, OpenOptions, Stage, Store, VerifyOptions, VerifyReport,
+    car::{self, ImportOptions},
+    verify, verify_store,
+};
+
+use crate::fixtures::{ANIMALS_BLOCKS, animals, car, cid_with_hash, family, node, raw, stores};
+
+fn filled(store: &dyn Store) -> (Cid, Vec<(Cid, Bytes)>) {
+    let (root, blocks) = family();
+    car::import(store, &car(&[root], &blocks)[..], &ImportOptions::new().heads(true), &mut |_| ()).unwrap();
+    (root, blocks)
+}
+
+fn look(store: &dyn Store) -> VerifyReport {
+    verify_store(store, &VerifyOptions::new(), &mut |_| ()).unwrap()
+}
+
+fn faults(report: &VerifyReport) -> Vec<(FaultKind, Option<Cid>)> {
+    assert_eq!(report.fault_count, report.faults.len() as u64);
+    report.faults.iter().map(|fault| (fault.kind, fault.cid)).collect()
+}
+
+#[test]
+fn a_whole_store_has_no_faults() {
+    for subject in stores() {
+        let store = &subject.store;
+        filled(&**store);
+        let loose = node(&[raw("nowhere").0]);
+        store.put(&loose.0, loose.1).unwrap();
+        store.put_trusted(&cid_with_hash(0x55, 0xb220, &[4; 32]), Bytes::from_static(b"who knows")).unwrap();
+        store.side_table("rows").unwrap().write(&[(Bytes::from_static(b"k"), Bytes::from_static(b"v"))], &[]).unwrap();
+        let report = look(&**store);
+        assert_eq!(faults(&report), [], "{}: a block that no head reaches may link to nowhere", subject.name);
+        assert_eq!((report.blocks, report.reached, report.unchecked), (5, 3, 1), "{}", subject.name);
+        assert_eq!((report.links, report.heads, report.rows), (3, 1, 1));
+        assert!(report.bytes > 200);
+    }
+}
+
+#[test]
+fn the_animals_are_whole() {
+    let store = MemoryStore::new();
+    car::import(&store, &animals()[..], &ImportOptions::new().heads(true), &mut |_| ()).unwrap();
+    let mut last = 0;
+    let report = verify_store(&store, &VerifyOptions::new(), &mut |progress| last = progress.blocks).unwrap();
+    assert_eq!(faults(&report), []);
+    assert_eq!((report.blocks, report.reached), (ANIMALS_BLOCKS, ANIMALS_BLOCKS));
+    assert_eq!(last, ANIMALS_BLOCKS);
+}
+
+#[test]
+fn every_fault_is_found_and_named() {
+    let store = MemoryStore::new();
+    let bad_cbor = store.put_as(DAG_CBOR, Bytes::from_static(b"\x18\x01")).unwrap();
+    let (damaged, missing, loose) = (raw("damaged").0, raw("missing").0, raw("loose").0);
+    for cid in [damaged, loose] {
+        store.put_trusted(&cid, Bytes::from_static(b"other bytes")).unwrap();
+    }
+    let top = node(&[damaged, missing, missing, bad_cbor]);
+    store.put(&top.0, top.1).unwrap();
+    let no_block = raw("a head without a block").0;
+    store.update(&top.0, &[]).unwrap();
+    store.update(&no_block, &[]).unwrap();
+
+    let report = look(&store);
+    let mut found = faults(&report);
+    found.sort();
+    let mut expected = vec![
+        (FaultKind::MissingHead, Some(no_block)),
+        (FaultKind::MissingLink, Some(missing)),
+        (FaultKind::Corrupt, Some(damaged)),
+        (FaultKind::Corrupt, Some(loose)),
+        (FaultKind::Malformed, Some(bad_cbor)),
+    ];
+    expected.sort();
+    assert_eq!(found, expected);
+    for fault in &report.faults {
+        assert!(fault.what.contains(&fault.cid.unwrap().to_string()), "{}", fault.what);
+    }
+    let missing = report.faults.iter().find(|fault| fault.kind == FaultKind::MissingLink).unwrap();
+    assert!(missing.what.contains(&top.0.to_string()), "{}", missing.what);
+    assert_eq!((report.blocks, report.heads), (4, 2));
+}
+
+#[test]
+fn an_identity_link_without_a_block_is_missing() {
+    let store = MemoryStore::new();
+    let identity = cid_with_hash(0x55, 0x00, b"inline");
+    let top = node(&[identity]);
+    store.put(&top.0, top.1).unwrap();
+    store.update(&top.0, &[]).unwrap();
+    assert_eq!(faults(&look(&store)), [(FaultKind::MissingLink, Some(identity))]);
+}
+
+#[test]
+fn faults_beyond_the_bound_are_counted() {
+    let store = MemoryStore::new();
+    for n in 0..20_u8 {
+        store.put_trusted(&raw(vec![n]).0, Bytes::from_static(b"other bytes")).unwrap();
+    }
+    let report = verify_store(&store, &VerifyOptions::new().faults_max(3), &mut |_| ()).unwrap();
+    assert_eq!((report.fault_count, report.faults.len()), (20, 3));
+}
+
+#[test]
+fn a_deep_graph_needs_no_deep_stack() {
+    let store = MemoryStore::new();
+    let mut head = raw("the end");
+    for _ in 0..20_000 {
+        let parent = node(&[head.0]);
+        store.put(&head.0, head.1).unwrap();
+        head = parent;
+    }
+    store.put(&head.0, head.1).unwrap();
+    store.update(&head.0, &[]).unwrap();
+    let report = look(&store);
+    assert_eq!((report.reached, report.fault_count), (20_001, 0));
+}
+
+#[test]
+fn a_closed_store_is_an_error_and_no_fault() {
+    let store = MemoryStore::new();
+    store.close().unwrap();
+    let error = verify_store(&store, &VerifyOptions::new(), &mut |_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn a_store_on_disk_is_verified_where_it_lies() {
+    for backend in Backend::compiled_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let store = OpenOptions::new().create(true).backend(Some(backend)).open(&path).unwrap();
+        filled(&*store);
+        store.close().unwrap();
+        drop(store);
+        let mut stages = Vec::new();
+        let report = verify(&path, &VerifyOptions::new(), &mut |progress| stages.push(progress.stage)).unwrap();
+        assert_eq!(faults(&report), [], "{backend}");
+        assert_eq!((report.blocks, report.heads, report.foreign.len()), (3, 1, 0), "{backend}");
+        stages.dedup();
+        assert_eq!(stages, [Stage::Structure, Stage::Blocks], "{backend}");
+    }
+}
+
+#[test]
+fn what_is_no_store_is_an_error_and_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, content) in [("absent", None), ("text", Some("hello"))] {
+        let path = folder.path().join(path);
+        if let Some(content) = content {
+            std::fs::write(&path, content).unwrap();
+        }
+        let error = verify(&path, &VerifyOptions::new(), &mut |_| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotAStore);
+    }
+}
+
+/// Every file below a folder.
+#[cfg(feature = "simple")]
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[test]
+#[cfg(feature = "simple")]
+fn changed_files_of_a_simple_store_are_found_and_foreign_ones_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.simple");
+    let store = mnem_storage::open_or_init(&path).unwrap();
+    let (_, blocks) = filled(&*store);
+    store.close().unwrap();
+    drop(store);
+    let name = blocks[2].0.to_string();
+    let file = files(&path).into_iter().find(|file| file.ends_with(&name)).expect("the block's file");
+    std::fs::write(&file, b"other bytes").unwrap();
+    std::fs::write(path.join("notes.txt"), b"mine").unwrap();
+    let report = verify(&path, &VerifyOptions::new(), &mut |_| ()).unwrap();
+    assert_eq!(faults(&report), [(FaultKind::Corrupt, Some(blocks[2].0))]);
+    assert_eq!(report.foreign.len(), 1, "{:?}", report.foreign);
+    assert!(report.foreign[0].ends_with("notes.txt"));
+}
+
+#[test]
+#[cfg(feature = "redb")]
+fn changed_bytes_of_a_redb_file_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = mnem_storage::open_or_init(&path).unwrap();
+    let block = store.put_as(mnem_storage::RAW, Bytes::from_static(b"a text that is easily found")).unwrap();
+    store.update(&block, &[]).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let needle = b"a text that is easily found";
+    let at = bytes.windows(needle.len()).position(|window| window == needle).expect("the block's bytes");
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let report = verify(&path, &VerifyOptions::new(), &mut |_| ()).unwrap();
+    assert!(report.fault_count > 0);
+    assert_eq!(report.faults[0].kind, FaultKind::Structure, "{:?}", report.faults);
+}
+
+#[test]
+fn a_report_is_written_as_json() {
+    let store = MemoryStore::new();
+    store.update(&raw("absent").0, &[]).unwrap();
+    let json = serde_json::to_value(look(&store)).unwrap();
+    assert_eq!(json["fault_count"], 1);
+    assert_eq!(json["faults"][0]["kind"], "missing_head");
+    assert_eq!(json["faults"][0]["cid"], raw("absent").0.to_string());
+    assert_eq!(json["block_bytes"], 0);
+}
