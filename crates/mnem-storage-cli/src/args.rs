@@ -1,0 +1,155 @@
+//! The command line: options that every command takes, and the list of commands.
+
+use std::{ffi::OsStr, path::PathBuf, process::ExitCode, sync::LazyLock, time::Duration};
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum, ValueHint, error::ErrorKind};
+use mnem_storage::Backend;
+
+use crate::{commands, error, error::Exit};
+
+const ABOUT: &str = "Import, export, verify, copy and explain stores of versioned knowledge graphs";
+
+const EXAMPLES: &str = "\
+Examples:
+  mnem-store import animals.car --heads --store animals.redb   from an archive
+  mnem-store heads --store animals.redb                        what is current
+  mnem-store verify --store animals.redb                       is it whole?
+  mnem-store copy animals.redb animals.simple/                 as plain files
+  mnem-store export - --store animals.redb > out.car           and back again
+
+  export MNEM_STORE=animals.redb                               no more --store
+  mnem-store ls | head -1
+  mnem-store get CID | sha256sum
+
+Exit status:
+  0 done   1 failed   2 usage   3 verify found damage   4 no such block
+  10 no store here   11 locked   12 wrong or newer format   13 needs recovery";
+
+/// Everything that was typed.
+#[derive(Debug, Parser)]
+#[command(name = "mnem-store", version, long_version = LONG_VERSION.as_str(), about = ABOUT, after_help = EXAMPLES)]
+#[command(propagate_version = false, disable_help_subcommand = true, max_term_width = 120)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that may stand before or after the command.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options for every command")]
+pub(crate) struct Global {
+    /// The store: a redb file or a folder [env: MNEM_STORE]
+    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) store: Option<PathBuf>,
+    /// Answer in JSON: an object, or one a line for listings; errors too
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say nothing but the answer and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say what is being opened and made
+    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    pub(crate) verbose: bool,
+    /// Show progress on standard error (auto: on a terminal)
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) progress: When,
+    /// How long to wait for a store that another process holds
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    pub(crate) lock_wait: Duration,
+}
+
+/// When to show progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// The backend of a store that a command may create: one redb file, or a folder with one plain file for each block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendArg {
+    Redb,
+    Simple,
+}
+
+impl From<BackendArg> for Backend {
+    fn from(arg: BackendArg) -> Self {
+        match arg {
+            BackendArg::Redb => Self::Redb,
+            BackendArg::Simple => Self::Simple,
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an empty store
+    Init(commands::init::Args),
+    /// Read a CAR archive into a store, which is created if need be
+    Import(commands::import::Args),
+    /// Write a store, or what some roots reach, as a CAR archive
+    Export(commands::export::Args),
+    /// Store one block and print its CID
+    Put(commands::put::Args),
+    /// Write the bytes of one block to standard output
+    Get(commands::get::Args),
+    /// Say whether a block is there
+    Has(commands::has::Args),
+    /// Print the size of a block in bytes
+    Size(commands::size::Args),
+    /// Remove one block (for garbage collection)
+    Rm(commands::rm::Args),
+    /// List the CIDs of all blocks
+    Ls(commands::ls::Args),
+    /// List the blocks that a block reaches, parents first
+    Walk(commands::walk::Args),
+    /// List the heads, or change them
+    Heads(commands::heads::Args),
+    /// Count and measure a store
+    Stat(commands::stat::Args),
+    /// Check everything in a store
+    Verify(commands::verify::Args),
+    /// Copy a store to another place or backend, and prove the copy
+    Copy(commands::copy::Args),
+    /// Print a completion script for a shell
+    Completions(commands::completions::Args),
+}
+
+/// Parses the command line. `Err`: help, version or a usage error was printed, and this is the exit status.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            // A reader that went away has seen enough.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        if json_was_asked_for() {
+            error::report_usage_as_json(&error);
+        } else {
+            let _ = error.print();
+        }
+        Exit::Usage.into()
+    })
+}
+
+/// Whether errors are to be JSON, when the command line could not be parsed.
+fn json_was_asked_for() -> bool {
+    std::env::args_os().skip(1).take_while(|arg| arg != OsStr::new("--")).any(|arg| arg == OsStr::new("--json"))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// The version, and which backends this build has.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let default = Backend::default_backend();
+    let backends = Backend::compiled_in().into_iter();
+    let names = backends.map(|b| if Some(b) == default { format!("{b} (default)") } else { b.to_string() });
+    format!("{}\nbackends: {}", env!("CARGO_PKG_VERSION"), names.collect::<Vec<_>>().join(", "))
+});

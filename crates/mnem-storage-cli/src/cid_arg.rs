@@ -1,0 +1,83 @@
+//! CIDs on the command line: the one plain text of a CID and nothing else.
+
+use mnem_storage::{Cid, cid_from_bytes, traits::cid::multibase};
+
+use crate::error::{Failure, Result};
+
+/// Reads a CID that was typed: base32 in lower case for a CIDv1, base58 for a CIDv0.
+///
+/// The same CID has many other texts (other bases, upper case, paths, URLs). They are refused, so that what scripts compare as text is equal
+/// when the CIDs are; where it is plain which one is meant, the hint says it.
+pub(crate) fn parse(text: &str) -> Result<Cid> {
+    if let Some(cid) = decode(text).filter(|cid| cid.to_string() == text) {
+        return Ok(cid);
+    }
+    let hint = match meant(text) {
+        Some(cid) => format!("write it as {cid}"),
+        None => "a CID looks like bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe; `mnem-store ls` lists those of a store".into(),
+    };
+    Err(Failure::Usage { message: format!("{text:?} is not a plain CID"), hint: Some(hint) })
+}
+
+/// Reads several.
+pub(crate) fn parse_all(texts: &[String]) -> Result<Vec<Cid>> {
+    texts.iter().map(|text| parse(text)).collect()
+}
+
+/// The CID in any base, with nothing before or behind it.
+fn decode(text: &str) -> Option<Cid> {
+    if text.len() == 46 && text.starts_with("Qm") {
+        return Cid::try_from(text).ok();
+    }
+    let (_, bytes) = multibase::decode(text).ok()?;
+    cid_from_bytes(&bytes).ok()
+}
+
+/// The CID inside what was typed: without space around it, out of a path or a URL, in any base or case.
+fn meant(text: &str) -> Option<Cid> {
+    let text = text.trim();
+    let path = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let parts = path.split(['/', '?', '#', '.']).filter(|part| !part.is_empty());
+    parts.into_iter().find_map(|part| decode(part).or_else(|| decode(&part.to_ascii_lowercase())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V1: &str = "bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe";
+    const V0: &str = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG";
+
+    #[test]
+    fn the_plain_text_is_taken() {
+        assert_eq!(parse(V1).expect("a CIDv1").to_string(), V1);
+        assert_eq!(parse(V0).expect("a CIDv0").to_string(), V0);
+    }
+
+    #[test]
+    fn other_texts_are_refused_and_corrected() {
+        let in_base58 = parse(V1).expect("a CID").to_string_of_base(multibase::Base::Base58Btc).expect("base58");
+        for text in [
+            format!("/ipfs/{V1}"),
+            format!("ipfs://{V1}"),
+            format!("https://ipfs.io/ipfs/{V1}/path?x=1"),
+            format!("https://{V1}.ipfs.dweb.link/"),
+            format!("{V1}\n"),
+            format!(" {V1}"),
+            V1.to_uppercase(),
+            V1.replace('a', "A"),
+            in_base58,
+        ] {
+            let Err(Failure::Usage { hint: Some(hint), .. }) = parse(&text) else { panic!("{text:?} was taken") };
+            assert_eq!(hint, format!("write it as {V1}"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_cid_is_refused_without_a_guess() {
+        for text in ["", " ", "-", "bafy", "animals.redb", &V1[..58], &format!("{V1}aa"), "Qm", "/ipfs/"] {
+            let Err(Failure::Usage { hint: Some(hint), .. }) = parse(text) else { panic!("{text:?} was taken") };
+            assert!(hint.contains("looks like"), "{text:?}: {hint}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `copy`: a store to another place or backend.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::ValueHint;
+use mnem_storage::{CopyReport, Store as _, copy};
+use serde::Serialize;
+
+use crate::{
+    args::BackendArg,
+    context::Context,
+    error::{Exit, Failure, Result},
+    output::{Count, counted},
+};
+
+const EXAMPLES: &str = "\
+Copies blocks, side tables and heads, then compares both stores: the copy is done
+when they hold the same CIDs and the same heads. A copy that was interrupted is
+finished by running it again. --store is not needed.
+
+Examples:
+  mnem-store copy animals.redb animals.simple/        to plain files, which `ls` and `sha256sum` can read
+  mnem-store copy animals.simple/ animals.redb        and back
+  mnem-store copy animals.redb backup.redb            a compact copy";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The store to copy
+    #[arg(value_hint = ValueHint::AnyPath)]
+    from: PathBuf,
+    /// Where to copy it: a new store, or one that an earlier copy left unfinished
+    #[arg(value_hint = ValueHint::AnyPath)]
+    to: PathBuf,
+    /// The backend of the copy; else its path decides, as in `init`
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendArg>,
+}
+
+/// What was copied, and that both stores were compared.
+#[derive(Serialize)]
+struct Answer<'a> {
+    from: String,
+    to: String,
+    equal_cids: bool,
+    equal_heads: bool,
+    #[serde(flatten)]
+    report: &'a CopyReport,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    if same(&args.from, &args.to) {
+        return Err(Failure::Usage {
+            message: format!("{} cannot be copied onto itself", args.from.display()),
+            hint: None,
+        });
+    }
+    let from = context.options().read_only(true).open(&args.from)?;
+    let to = context.options().create(true).backend(args.backend.map(Into::into)).open(&args.to)?;
+    let mut bar = context.bar("copy");
+    let copied = copy(&*from, &*to, &mut |progress| bar.show(&progress));
+    drop(bar);
+    let report = copied?;
+    to.close()?;
+    for cid in &report.unchecked_cids {
+        context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
+    }
+    // `copy` succeeds only when it has compared the two.
+    let answer = Answer {
+        from: args.from.display().to_string(),
+        to: args.to.display().to_string(),
+        equal_cids: true,
+        equal_heads: true,
+        report: &report,
+    };
+    let mut out = context.out();
+    out.summary(text(&answer), &answer)?;
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+fn same(from: &Path, to: &Path) -> bool {
+    matches!((fs::canonicalize(from), fs::canonicalize(to)), (Ok(from), Ok(to)) if from == to)
+}
+
+fn text(answer: &Answer<'_>) -> String {
+    let report = answer.report;
+    let mut lines = vec![format!(
+        "copied {} ({} bytes) from {} to {}",
+        counted(report.blocks, "block"),
+        Count(report.bytes),
+        answer.from,
+        answer.to
+    )];
+    lines.push(format!("new      {}", Count(report.new)));
+    lines.push(format!("present  {}", Count(report.present)));
+    for table in &report.tables {
+        lines.push(format!("table    {}: {}, {} bytes", table.name, counted(table.keys, "key"), Count(table.bytes)));
+    }
+    lines.push(format!("proved   the CID sets are equal: {} in both", counted(report.blocks, "block")));
+    lines.push(format!("proved   the heads are equal: {} in both", counted(report.heads.len() as u64, "head")));
+    lines.extend(report.heads.iter().map(|cid| format!("  {cid}")));
+    lines.join("\n")
+}

@@ -1,0 +1,176 @@
+//! `export`: a store, or a part of it, as an archive.
+
+use std::{
+    fs::{self, File},
+    io::{self, IsTerminal as _, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::ValueHint;
+use mnem_storage::{
+    OpHeadsStore as _, Store,
+    car::{self, ExportErrorKind, ExportOptions, ExportReport},
+};
+use tempfile::{Builder, NamedTempFile};
+
+use crate::{
+    cid_arg,
+    context::Context,
+    error::{Exit, Failure, Result},
+    hints::quoted,
+    output::{Count, counted},
+    terminal,
+};
+
+const EXAMPLES: &str = "\
+Writes CARv1: the heads (or the roots given) and all blocks that they reach,
+parents first, each once. The same store gives the same bytes, whatever its
+backend. A file appears under its name only once it is whole.
+
+Examples:
+  mnem-store export animals.car --store animals.redb
+  mnem-store export - --store animals.redb | ssh backup 'cat > animals.car'
+  mnem-store export part.car --root CID";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Where to write the archive; - is standard output
+    #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// A root of the archive instead of the heads; may be given several times
+    #[arg(long, value_name = "CID")]
+    root: Vec<String>,
+    /// Replace FILE if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let roots = cid_arg::parse_all(&args.root)?;
+    let options = if roots.is_empty() { ExportOptions::new() } else { ExportOptions::new().roots(roots) };
+    if args.file == Path::new("-") {
+        to_standard_output(context, &options)?;
+    } else {
+        to_file(context, args, &options)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn to_standard_output(context: &Context, options: &ExportOptions) -> Result<()> {
+    if io::stdout().is_terminal() {
+        return Err(Failure::Usage {
+            message: "an archive is not written to a terminal".into(),
+            hint: Some("`mnem-store export FILE`, or `mnem-store export - > FILE`".into()),
+        });
+    }
+    let store = context.open_read_only()?;
+    let mut out = context.out();
+    match export(context, &store, out.writer(), options) {
+        // The answer on standard output is the archive, so what was done is told beside it.
+        Ok(report) => {
+            out.finish()?;
+            if !context.quiet() && !context.json() {
+                terminal::say(text(&report, "standard output"));
+            }
+            Ok(())
+        }
+        Err(Failure::Export(error)) if error.kind() == ExportErrorKind::BrokenPipe => Err(Failure::OutputClosed),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn to_file(context: &Context, args: &Args, options: &ExportOptions) -> Result<()> {
+    let target = target(&args.file, args.force)?;
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let failed = |source| Failure::Io { what: format!("write {}", target.display()), source };
+    let store = context.open_read_only()?;
+    let mut file = temporary_beside(&target, folder).map_err(failed)?;
+    let report = export(context, &store, &mut io::BufWriter::with_capacity(256 * 1024, file.as_file_mut()), options)?;
+    file.as_file().sync_all().map_err(failed)?;
+    publish(file, &target, args.force)?;
+    sync_folder(folder).map_err(failed)?;
+    let mut out = context.out();
+    out.summary(text(&report, &target.display().to_string()), &report)?;
+    out.finish()
+}
+
+/// Exports, and flushes what was written.
+fn export(
+    context: &Context,
+    store: &Arc<dyn Store>,
+    output: &mut dyn Write,
+    options: &ExportOptions,
+) -> Result<ExportReport> {
+    if options.roots.is_none() && store.heads()?.is_empty() {
+        context.remark("the store has no heads: the archive is empty; --root CID exports what a block reaches");
+    }
+    let mut bar = context.bar("export");
+    let report = car::export(&**store, output, options, &mut |progress| bar.show(&progress))?;
+    drop(bar);
+    Ok(report)
+}
+
+/// Where the archive is to be: the file behind a symbolic link, so that the link stays. Refuses what must not be replaced.
+fn target(file: &Path, force: bool) -> Result<PathBuf> {
+    let failed = |source| Failure::Io { what: format!("look at {}", file.display()), source };
+    match fs::symlink_metadata(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(file.to_owned()),
+        Err(error) => return Err(failed(error)),
+        Ok(_) if !force => return Err(exists(file)),
+        Ok(_) => {}
+    }
+    let target = fs::canonicalize(file).map_err(failed)?;
+    if !fs::metadata(&target).map_err(failed)?.is_file() {
+        return Err(Failure::Refused {
+            message: format!("{} is not a plain file, so it is not replaced", file.display()),
+            hint: Some("`mnem-store export -` writes to standard output".into()),
+        });
+    }
+    Ok(target)
+}
+
+fn exists(file: &Path) -> Failure {
+    Failure::Refused {
+        message: format!("{} exists", file.display()),
+        hint: Some(format!("`mnem-store export {} --force` replaces it", quoted(file))),
+    }
+}
+
+fn temporary_beside(target: &Path, folder: &Path) -> io::Result<NamedTempFile> {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let (prefix, mut builder) = (format!(".{name}."), Builder::new());
+    builder.prefix(&prefix).suffix(".tmp");
+    // As any program makes a file: what the umask leaves.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+fn publish(file: NamedTempFile, target: &Path, force: bool) -> Result<()> {
+    let published = if force { file.persist(target) } else { file.persist_noclobber(target) };
+    match published {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(exists(target)),
+        Err(error) => Err(Failure::Io { what: format!("write {}", target.display()), source: error.error }),
+    }
+}
+
+/// A rename is durable once its folder is synced.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+fn text(report: &ExportReport, to: &str) -> String {
+    format!(
+        "exported {} ({} bytes) under {} to {to}, {} bytes",
+        counted(report.blocks, "block"),
+        Count(report.bytes),
+        counted(report.roots.len() as u64, "root"),
+        Count(report.archive_bytes)
+    )
+}

@@ -1,0 +1,34 @@
+//! `has`: is a block there?
+
+use mnem_storage::Blockstore as _;
+use serde_json::json;
+
+use crate::{
+    cid_arg,
+    context::Context,
+    error::{Exit, Result},
+};
+
+const EXAMPLES: &str = "\
+Prints yes or no (nothing with -q). Exit status 0: it is there; 4: it is not. The
+bytes are not checked: `get` and `verify` do that.
+
+Examples:
+  mnem-store has CID --store memory.redb
+  if mnem-store has -q CID; then echo present; fi";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Which block
+    cid: String,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let cid = cid_arg::parse(&args.cid)?;
+    let present = context.open_read_only()?.has(&cid)?;
+    let mut out = context.out();
+    out.summary(if present { "yes" } else { "no" }, json!({ "cid": cid.to_string(), "present": present }))?;
+    out.finish()?;
+    Ok(if present { Exit::Done } else { Exit::NoSuchBlock })
+}

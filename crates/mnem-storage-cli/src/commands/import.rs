@@ -1,0 +1,164 @@
+//! `import`: an archive into a store.
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use bytesize::ByteSize;
+use clap::ValueHint;
+use mnem_storage::{
+    Cid, OpHeadsStore as _, Store as _,
+    car::{self, ImportError, ImportErrorKind, ImportOptions, ImportReport, Kept, ReadError},
+};
+use serde::Serialize;
+
+use crate::{
+    args::BackendArg,
+    context::Context,
+    error::{Exit, Failure, Result},
+    output::{Count, counted},
+};
+
+const EXAMPLES: &str = "\
+CARv1 and CARv2 are read. Every block is checked against its CID before it is
+stored. Blocks that the store holds are not written again, so an import that was
+interrupted is finished by running it again. Without --heads no head changes.
+
+Examples:
+  mnem-store import animals.car --heads --store animals.redb
+  curl https://example.org/animals.car | mnem-store import - --heads
+  mnem-store import animals.car --store animals/ --backend simple";
+
+/// Read at first, to see whether it is an archive at all before a store is made for it.
+const PEEK_BYTES: usize = 64 * 1024;
+
+/// The size above which some readers of archives refuse blocks.
+const COMMON_BLOCK_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The archive; - is standard input
+    #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// Make the roots of the archive heads, beside those that are there
+    #[arg(long)]
+    heads: bool,
+    /// The largest block to take, as 20000000 or 20MB or 20MiB
+    #[arg(long, value_name = "BYTES", default_value = "16MiB")]
+    max_block: ByteSize,
+    /// The backend, if a store is made; else its path decides, as in `init`
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendArg>,
+}
+
+type Input = BufReader<Box<dyn Read>>;
+
+/// What was done, with where it ended up.
+#[derive(Serialize)]
+struct Answer<'a> {
+    store: String,
+    #[serde(flatten)]
+    report: &'a ImportReport,
+    heads: Vec<String>,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let path = context.path()?;
+    let (mut input, file_bytes) = open(&args.file)?;
+    refuse_what_is_no_archive(&mut input, file_bytes, args)?;
+    let options =
+        ImportOptions::new().heads(args.heads).block_bytes_max(args.max_block.as_u64()).total_bytes(file_bytes);
+    let store = context.open_or_create(args.backend.map(Into::into))?;
+    let mut bar = context.bar("import");
+    let imported = car::import(&*store, input, &options, &mut |progress| bar.show(&progress));
+    drop(bar);
+    let report = imported.map_err(|source| failed(args, source))?;
+    let heads = store.heads()?;
+    store.close()?;
+    remarks(context, &report, args.heads);
+    let answer = Answer {
+        store: path.display().to_string(),
+        report: &report,
+        heads: heads.iter().map(Cid::to_string).collect(),
+    };
+    let mut out = context.out();
+    out.summary(text(&answer), &answer)?;
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+fn open(file: &Path) -> Result<(Input, Option<u64>)> {
+    if file == Path::new("-") {
+        return Ok((BufReader::with_capacity(PEEK_BYTES, Box::new(io::stdin().lock())), None));
+    }
+    let failed = |source| Failure::Io { what: format!("open {}", file.display()), source };
+    let opened = File::open(file).map_err(failed)?;
+    let metadata = opened.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(Failure::Refused {
+            message: format!("{} is a folder, not a CAR archive", file.display()),
+            hint: None,
+        });
+    }
+    let file_bytes = metadata.is_file().then_some(metadata.len());
+    Ok((BufReader::with_capacity(PEEK_BYTES, Box::new(opened)), file_bytes))
+}
+
+/// Looks at the beginning without taking it, so that no store is made for something that is no archive.
+fn refuse_what_is_no_archive(input: &mut Input, file_bytes: Option<u64>, args: &Args) -> Result<()> {
+    let unreadable = |source| Failure::Io { what: format!("read {}", args.file.display()), source };
+    let beginning = input.fill_buf().map_err(unreadable)?;
+    let is_all = file_bytes.is_some_and(|bytes| bytes <= beginning.len() as u64);
+    match car::Reader::new(beginning, args.max_block.as_u64()) {
+        Err(ReadError::Archive(source)) if is_all || source.kind() != ImportErrorKind::CutOff => {
+            Err(failed(args, ImportError::Archive { source, kept: Kept::default() }))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn failed(args: &Args, source: ImportError) -> Failure {
+    let from = if args.file == Path::new("-") { "standard input".to_owned() } else { args.file.display().to_string() };
+    Failure::Import { from, source }
+}
+
+fn remarks(context: &Context, report: &ImportReport, heads: bool) {
+    if !heads && !report.roots.is_empty() {
+        context.remark("no head was changed; --heads makes the roots of the archive heads");
+    }
+    if heads && report.roots.is_empty() {
+        context.remark("the archive names no roots, so no head was changed");
+    }
+    if report.largest_block_bytes > COMMON_BLOCK_BYTES_MAX {
+        let largest = Count(report.largest_block_bytes);
+        context.remark(format_args!("the largest block has {largest} bytes; some tools refuse blocks above 2 MiB"));
+    }
+}
+
+fn text(answer: &Answer<'_>) -> String {
+    let report = answer.report;
+    let mut lines = vec![format!(
+        "imported {} ({} bytes) into {}",
+        counted(report.blocks, "block"),
+        Count(report.bytes),
+        answer.store
+    )];
+    if report.new == 0 && report.blocks > 0 {
+        lines.push("new            0: nothing new, every block was there already".to_owned());
+    } else {
+        lines.push(format!("new            {}", Count(report.new)));
+    }
+    lines.push(format!("present        {}", Count(report.present)));
+    lines.push(format!("missing roots  {}", Count(report.missing_roots.len() as u64)));
+    lines.extend(report.missing_roots.iter().map(|cid| format!("  {cid}")));
+    let made = match report.heads_set.len() {
+        0 => String::new(),
+        made => format!(" ({} new)", Count(made as u64)),
+    };
+    lines.push(format!("heads          {}{made}", Count(answer.heads.len() as u64)));
+    lines.extend(answer.heads.iter().map(|cid| format!("  {cid}")));
+    lines.join("\n")
+}

@@ -1,0 +1,48 @@
+//! `init`: an empty store.
+
+use mnem_storage::{Store as _, detect};
+use serde_json::json;
+
+use crate::{
+    args::BackendArg,
+    context::Context,
+    error::{Exit, Failure, Result},
+    hints::quoted,
+};
+
+const EXAMPLES: &str = "\
+Which backend: --backend (redb: one file; simple: a folder with one plain file for
+each block), else the path (.redb is redb; .simple, a trailing slash or an empty
+folder is simple), else redb.
+
+Examples:
+  mnem-store init --store memory.redb
+  mnem-store init --store memory/ --backend simple";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The backend of the new store
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendArg>,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let path = context.path()?;
+    if let Some(backend) = detect(&path)? {
+        return Err(Failure::Refused {
+            message: format!("a {backend} store is already at {}", path.display()),
+            hint: Some(format!("`mnem-store stat --store {}` says what is in it", quoted(&path))),
+        });
+    }
+    let store = context.options().create_new(true).backend(args.backend.map(Into::into)).open(&path)?;
+    store.close()?;
+    let backend = detect(&path)?.map_or("unknown", |backend| backend.name());
+    let mut out = context.out();
+    out.summary(
+        format_args!("made an empty {backend} store at {}", path.display()),
+        json!({ "store": path.display().to_string(), "backend": backend }),
+    )?;
+    out.finish()?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,32 @@
+//! `ls`: every CID.
+
+use mnem_storage::Blockstore as _;
+use serde_json::json;
+
+use crate::{
+    context::Context,
+    error::{Exit, Result},
+};
+
+const EXAMPLES: &str = "\
+One CID a line, in no particular order, as they are found: a million blocks take
+no more memory than one.
+
+Examples:
+  mnem-store ls --store memory.redb | wc -l
+  mnem-store ls --json | head -1";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
+    let store = context.open_read_only()?;
+    let mut out = context.out();
+    for cid in store.cids()? {
+        let cid = cid?;
+        out.answer_with(cid, || json!({ "cid": cid.to_string() }))?;
+    }
+    out.finish()?;
+    Ok(Exit::Done)
+}

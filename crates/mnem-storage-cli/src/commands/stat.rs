@@ -1,0 +1,41 @@
+//! `stat`: counts and sizes.
+
+use mnem_storage::{StoreInfo, info};
+
+use crate::{
+    context::Context,
+    error::{Exit, Result},
+    output::{Count, counted},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  mnem-store stat --store memory.redb
+  mnem-store stat --json | jq .blocks";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
+    let path = context.path()?;
+    let info = info(&path, &context.options())?;
+    let mut out = context.out();
+    out.answer(text(&info), &info)?;
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+fn text(info: &StoreInfo) -> String {
+    let mut lines = vec![
+        format!("backend     {} (format {})", info.backend, info.format),
+        format!("blocks      {}, {} bytes", Count(info.blocks), Count(info.block_bytes)),
+        format!("heads       {}", Count(info.heads)),
+    ];
+    for table in &info.tables {
+        lines.push(format!("table       {}: {}, {} bytes", table.name, counted(table.keys, "key"), Count(table.bytes)));
+    }
+    lines.push(format!("on disk     {} bytes", Count(info.file_bytes)));
+    lines.push(format!("free        {} bytes", Count(info.free_bytes)));
+    lines.join("\n")
+}

@@ -1,0 +1,99 @@
+//! `verify`: is everything whole?
+
+use mnem_storage::{Fault, Store as _, VerifyOptions, VerifyReport, verify};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    context::Context,
+    error::{Exit, Result},
+    output::{Count, Out, counted},
+};
+
+const EXAMPLES: &str = "\
+Checks the store's own files, every block against its CID, every DAG-CBOR block,
+every link that the heads reach, and the side tables. Nothing is changed. Prints
+one line for each fault, then how many there are. Exit status 3: there are some.
+
+Examples:
+  mnem-store verify --store animals.redb
+  mnem-store verify -q && echo whole
+  mnem-store verify --json | jq -r 'select(.type == \"fault\") | .cid'";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// First open the store for writing, so that one that was not closed cleanly is recovered
+    #[arg(long)]
+    recover: bool,
+}
+
+#[derive(Serialize)]
+struct FaultLine<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    fault: &'a Fault,
+}
+
+#[derive(Serialize)]
+struct SummaryLine {
+    r#type: &'static str,
+    #[serde(flatten)]
+    report: Value,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let path = context.path()?;
+    if args.recover {
+        context.open()?.close()?;
+    }
+    let mut bar = context.bar("verify");
+    let report = verify(&path, &VerifyOptions::new().open(context.options()), &mut |progress| bar.show(&progress));
+    drop(bar);
+    let report = report?;
+    for entry in &report.foreign {
+        context.note(format_args!("{} does not belong to the store", entry.display()));
+    }
+    let mut out = context.out();
+    for fault in &report.faults {
+        out.answer_with(format_args!("{}: {}", name(fault), fault.what), || FaultLine { r#type: "fault", fault })?;
+    }
+    summary(&mut out, &report)?;
+    out.finish()?;
+    Ok(if report.fault_count == 0 { Exit::Done } else { Exit::DamageFound })
+}
+
+/// The class of a fault, as JSON spells it.
+fn name(fault: &Fault) -> String {
+    match serde_json::to_value(fault.kind) {
+        Ok(Value::String(name)) => name,
+        _ => "fault".to_owned(),
+    }
+}
+
+fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
+    let mut text = format!(
+        "{} in {} ({} bytes)",
+        counted(report.fault_count, "fault"),
+        counted(report.blocks, "block"),
+        Count(report.bytes)
+    );
+    let reach = if report.heads == 1 { "reaches" } else { "reach" };
+    text.push_str(&format!("; {} {reach} {}", counted(report.heads, "head"), counted(report.reached, "block")));
+    if report.rows > 0 {
+        text.push_str(&format!("; {} in side tables", counted(report.rows, "row")));
+    }
+    if report.unchecked > 0 {
+        text.push_str(&format!("; {} of unknown hash functions not checked", counted(report.unchecked, "block")));
+    }
+    let unlisted = report.fault_count.saturating_sub(report.faults.len() as u64);
+    if unlisted > 0 {
+        text.push_str(&format!("; {} not listed", counted(unlisted, "fault")));
+    }
+    let mut report = serde_json::to_value(report).unwrap_or_default();
+    if let Some(fields) = report.as_object_mut() {
+        // Each has had its own line.
+        fields.remove("faults");
+    }
+    out.summary(text, SummaryLine { r#type: "summary", report })
+}

@@ -1,0 +1,96 @@
+//! What every command needs: the options for all of them, and the store.
+
+use std::{env, fmt, path::PathBuf, sync::Arc};
+
+use mnem_storage::{Backend, OpenOptions, Store};
+
+use crate::{
+    args::Global,
+    error::{Failure, Result},
+    output::Out,
+    progress::Bar,
+    terminal,
+};
+
+/// The options for every command, at work.
+pub(crate) struct Context {
+    global: Global,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Self {
+        Self { global }
+    }
+
+    /// Where the store is to be, if anywhere: `--store`, else the environment.
+    pub(crate) fn store_path(&self) -> Option<PathBuf> {
+        let from_environment = || env::var_os("MNEM_STORE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        self.global.store.clone().or_else(from_environment)
+    }
+
+    /// Where the store is.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        self.store_path().ok_or_else(|| Failure::Usage {
+            message: "no store was named".into(),
+            hint: Some("give --store PATH, or set MNEM_STORE".into()),
+        })
+    }
+
+    /// How to open an existing store, apart from reading or writing.
+    pub(crate) fn options(&self) -> OpenOptions {
+        OpenOptions::new().lock_wait(self.global.lock_wait)
+    }
+
+    /// The store, for reading only.
+    pub(crate) fn open_read_only(&self) -> Result<Arc<dyn Store>> {
+        let path = self.path()?;
+        self.note(format_args!("opening {} for reading", path.display()));
+        Ok(self.options().read_only(true).open(path)?)
+    }
+
+    /// The store, for writing. It must be there.
+    pub(crate) fn open(&self) -> Result<Arc<dyn Store>> {
+        let path = self.path()?;
+        self.note(format_args!("opening {}", path.display()));
+        Ok(self.options().open(path)?)
+    }
+
+    /// The store, for writing; made if nothing is there.
+    pub(crate) fn open_or_create(&self, backend: Option<Backend>) -> Result<Arc<dyn Store>> {
+        let path = self.path()?;
+        self.note(format_args!("opening or making {}", path.display()));
+        Ok(self.options().create(true).backend(backend).open(path)?)
+    }
+
+    /// Standard output, checked and buffered.
+    pub(crate) fn out(&self) -> Out {
+        Out::new(self.global.json, self.global.quiet)
+    }
+
+    /// Shows progress of long work, as the options say.
+    pub(crate) fn bar(&self, what: &'static str) -> Bar {
+        Bar::new(what, self.global.progress, self.global.quiet)
+    }
+
+    pub(crate) fn json(&self) -> bool {
+        self.global.json
+    }
+
+    pub(crate) fn quiet(&self) -> bool {
+        self.global.quiet
+    }
+
+    /// Says something on standard error with `-v`.
+    pub(crate) fn note(&self, text: impl fmt::Display) {
+        if self.global.verbose {
+            terminal::say(format_args!("note: {text}"));
+        }
+    }
+
+    /// Says something on standard error, unless told to be quiet or to speak JSON.
+    pub(crate) fn remark(&self, text: impl fmt::Display) {
+        if !self.global.quiet && !self.global.json {
+            terminal::say(format_args!("note: {text}"));
+        }
+    }
+}

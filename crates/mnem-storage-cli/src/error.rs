@@ -1,0 +1,223 @@
+//! What can go wrong, the exit status it gives, and how it is told.
+
+use std::{error::Error, io, path::PathBuf, process::ExitCode};
+
+use mnem_storage::{
+    Cid, ErrorKind, StoreError,
+    car::{ExportError, ExportErrorKind, ImportError, ImportErrorKind},
+};
+use serde::Serialize;
+
+use crate::{context::Context, hints, output::Versioned, terminal};
+
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+/// The exit status. The numbers are a promise to scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    DamageFound = 3,
+    NoSuchBlock = 4,
+    NoStore = 10,
+    Locked = 11,
+    WrongFormat = 12,
+    NeedsRecovery = 13,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The command line is at fault.
+    #[error("{message}")]
+    Usage { message: String, hint: Option<String> },
+    /// Nothing failed, but it will not be done.
+    #[error("{message}")]
+    Refused { message: String, hint: Option<String> },
+    /// The block is not in the store.
+    #[error("no block {cid} in {}", store.display())]
+    NoSuchBlock { cid: Cid, store: PathBuf },
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An archive could not be read in.
+    #[error("{from}: {source}")]
+    Import { from: String, source: ImportError },
+    /// An archive could not be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A file, or standard input or output, failed.
+    #[error("cannot {what}")]
+    Io { what: String, source: io::Error },
+    /// Whoever read standard output has gone. Not worth a word.
+    #[error("standard output is closed")]
+    OutputClosed,
+}
+
+impl Failure {
+    /// A failure to write to standard output.
+    pub(crate) fn output(source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::BrokenPipe {
+            return Self::OutputClosed;
+        }
+        Self::Io { what: "write to standard output".into(), source }
+    }
+
+    /// The store's own error, where there is one.
+    pub(crate) fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Import { source, .. } => source.store_error(),
+            Self::Export(error) => error.store_error(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. } => Exit::Usage,
+            Self::NoSuchBlock { .. } => Exit::NoSuchBlock,
+            Self::OutputClosed => Exit::Done,
+            _ => self.store_error().map_or(Exit::Failed, |error| exit_of(error.kind())),
+        }
+    }
+
+    /// A name for the kind of failure, for programs.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Usage { .. } => "usage",
+            Self::Refused { .. } => "refused",
+            Self::NoSuchBlock { .. } => "no_such_block",
+            Self::Store(error) => kind_of(error.kind()),
+            Self::Import { source, .. } => match source.kind() {
+                ImportErrorKind::NotCar => "not_car",
+                ImportErrorKind::UnsupportedVersion => "unsupported_car_version",
+                ImportErrorKind::Malformed => "malformed_car",
+                ImportErrorKind::CutOff => "cut_off_car",
+                ImportErrorKind::BlockTooLarge => "block_too_large",
+                ImportErrorKind::WrongBytes => "cid_mismatch",
+                ImportErrorKind::UnsupportedHash => "unsupported_hash",
+                ImportErrorKind::MissingRoots => "missing_roots",
+                ImportErrorKind::Store(kind) => kind_of(kind),
+                _ => "io",
+            },
+            Self::Export(error) => match error.kind() {
+                ExportErrorKind::MissingBlock => kind_of(ErrorKind::MissingBlock),
+                ExportErrorKind::DamagedBlock => kind_of(ErrorKind::Corrupt),
+                ExportErrorKind::Store(kind) => kind_of(kind),
+                ExportErrorKind::TooManyRoots => "too_many_roots",
+                _ => "io",
+            },
+            Self::Io { .. } | Self::OutputClosed => "io",
+        }
+    }
+}
+
+fn exit_of(kind: ErrorKind) -> Exit {
+    match kind {
+        ErrorKind::MissingBlock => Exit::NoSuchBlock,
+        ErrorKind::NotAStore => Exit::NoStore,
+        ErrorKind::Locked => Exit::Locked,
+        ErrorKind::UnsupportedFormat => Exit::WrongFormat,
+        ErrorKind::NeedsRecovery => Exit::NeedsRecovery,
+        _ => Exit::Failed,
+    }
+}
+
+fn kind_of(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::CidMismatch => "cid_mismatch",
+        ErrorKind::Corrupt => "corrupt",
+        ErrorKind::UnsupportedHash => "unsupported_hash",
+        ErrorKind::BlockTooLarge => "block_too_large",
+        ErrorKind::MissingBlock => "missing_block",
+        ErrorKind::Malformed => "malformed",
+        ErrorKind::HeadsMoved => "heads_moved",
+        ErrorKind::Locked => "locked",
+        ErrorKind::NotAStore => "not_a_store",
+        ErrorKind::NeedsRecovery => "needs_recovery",
+        ErrorKind::UnsupportedFormat => "unsupported_format",
+        ErrorKind::ReadOnly => "read_only",
+        ErrorKind::Unsupported => "unsupported",
+        ErrorKind::InvalidArgument => "invalid_argument",
+        ErrorKind::Poisoned => "poisoned",
+        ErrorKind::Closed => "closed",
+        ErrorKind::Damaged => "damaged",
+        ErrorKind::Backend => "backend",
+        _ => "store",
+    }
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    error: &'a str,
+    kind: &'a str,
+    causes: &'a [String],
+    hint: Option<&'a str>,
+    exit: u8,
+}
+
+/// Tells on standard error what went wrong, and gives the exit status.
+pub(crate) fn report(failure: &Failure, context: &Context) -> Exit {
+    let error = failure.to_string();
+    let causes = causes(failure, &error);
+    let hint = hints::hint(failure, context);
+    if context.json() {
+        tell_json(&Told {
+            error: &error,
+            kind: failure.kind(),
+            causes: &causes,
+            hint: hint.as_deref(),
+            exit: failure.exit() as u8,
+        });
+        return failure.exit();
+    }
+    let [red, cyan, plain] =
+        if terminal::stderr_has_colour() { ["\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"] } else { [""; 3] };
+    terminal::say(format_args!("{red}error:{plain} {error}"));
+    for cause in causes {
+        terminal::say(format_args!("  caused by: {cause}"));
+    }
+    if let Some(hint) = hint {
+        terminal::say(format_args!("{cyan}hint:{plain} {hint}"));
+    }
+    failure.exit()
+}
+
+/// Tells of a command line that could not be parsed, in JSON.
+pub(crate) fn report_usage_as_json(error: &clap::Error) {
+    let text = error.to_string();
+    let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let hint = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let hint = hint.unwrap_or("try `mnem-store --help`");
+    tell_json(&Told { error: message, kind: "usage", causes: &[], hint: Some(hint), exit: Exit::Usage as u8 });
+}
+
+fn tell_json(told: &Told<'_>) {
+    if let Ok(json) = serde_json::to_string(&Versioned::new(told)) {
+        terminal::say(json);
+    }
+}
+
+/// The chain of sources, outermost first; what the line before says already is left out.
+fn causes(failure: &Failure, said: &str) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    let mut source = failure.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !causes.last().map_or(said, String::as_str).contains(&text) {
+            causes.push(text);
+        }
+        source = error.source();
+    }
+    causes
+}

@@ -1,0 +1,120 @@
+//! What is at the path is no store, or the path cannot be.
+
+use std::fs;
+
+use crate::support::{Place, animals, snapshot};
+
+/// Every command that opens a store, on a path where none can be, with and without permission to make one.
+fn refused(place: &Place, path: &str) {
+    let car = animals();
+    let car = car.to_str().expect("a path of text");
+    let before = snapshot(&place.path("."));
+    for args in [&["ls"][..], &["verify"], &["stat"], &["import", car], &["init"], &["put", car]] {
+        let said = place.run(&[args, &["--store", path]].concat()).fails(10);
+        assert!(said.starts_with(&format!("error: no store at {path}: it is a")), "{args:?}: {said}");
+        assert!(said.ends_with("\nhint: name another path: what is there is left as it is\n"), "{args:?}: {said}");
+    }
+    assert!(snapshot(&place.path(".")) == before, "nothing is touched");
+}
+
+#[test]
+fn a_text_file() {
+    let place = Place::new();
+    place.write("notes.txt", b"not a store\n");
+    refused(&place, "notes.txt");
+}
+
+#[test]
+fn an_empty_file() {
+    let place = Place::new();
+    place.write("empty.redb", b"");
+    refused(&place, "empty.redb");
+}
+
+#[test]
+fn a_folder_of_other_things() {
+    let place = Place::new();
+    fs::create_dir(place.path("folder")).expect("a folder");
+    place.write("folder/notes.txt", b"not a store\n");
+    refused(&place, "folder");
+}
+
+#[test]
+fn a_path_through_a_file() {
+    let place = Place::new();
+    place.write("file", b"not a folder\n");
+    let car = animals();
+    for args in [&["ls"][..], &["init"], &["import", car.to_str().expect("a path of text")]] {
+        let said = place.run(&[args, &["--store", "file/a.redb"]].concat()).fails(10);
+        assert!(
+            said.starts_with("error: no store at file/a.redb: a part of the path is a file, not a folder\n"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there() {
+    let place = Place::new();
+    for store in ["no/such folder/a.redb", "no/such folder/a.simple"] {
+        for command in ["init", "ls"] {
+            let said = place.run(&[command, "--store", store]).fails(10);
+            assert!(said.starts_with("error: no store at ") && said.contains(store), "{said}");
+            assert!(
+                said.contains("\nhint: `mkdir -p ") && said.ends_with("no/such folder'`, then the same again\n"),
+                "{said}"
+            );
+        }
+    }
+    assert!(!place.path("no").exists());
+}
+
+#[test]
+fn a_file_that_only_begins_like_a_store() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    let whole = place.read("a.redb");
+    place.write("short.redb", &whole[..whole.len() / 2]);
+    let ran = place.run(&["verify", "--store", "short.redb"]);
+    assert!(matches!(ran.exit, Some(1 | 3)), "{ran:?}");
+    let said = place.run(&["ls", "--store", "short.redb"]).fails(1);
+    assert!(said.contains("short.redb"), "{said}");
+}
+
+#[test]
+fn init_does_not_touch_a_store() {
+    let place = Place::new();
+    for store in ["a.redb", "a.simple"] {
+        place.small_store(store);
+        let before = snapshot(&place.path(store));
+        let backend = &store[2..];
+        let said = place.run(&["init", "--store", store]).fails(1);
+        assert_eq!(
+            said,
+            format!(
+                "error: a {backend} store is already at {store}\nhint: `mnem-store stat --store {store}` says what is in it\n"
+            )
+        );
+        assert!(snapshot(&place.path(store)) == before);
+    }
+}
+
+#[test]
+fn the_path_or_the_wish_decides_the_backend() {
+    let place = Place::new();
+    for (path, wish, backend) in [
+        ("a.redb", None, "redb"),
+        ("b.simple", None, "simple"),
+        ("c/", None, "simple"),
+        ("d", None, "redb"),
+        ("e", Some("simple"), "simple"),
+        ("f", Some("redb"), "redb"),
+    ] {
+        let mut args = vec!["init", "--store", path];
+        args.extend(wish.into_iter().flat_map(|wish| ["--backend", wish]));
+        assert_eq!(place.run(&args).ok(), format!("made an empty {backend} store at {path}\n"));
+        assert_eq!(place.path(path).is_dir(), backend == "simple");
+    }
+    let said = place.run(&["import", "-", "--store", "a.redb", "--backend", "simple"]);
+    assert_ne!(said.exit, Some(0), "another backend is at the path");
+}

@@ -1,0 +1,130 @@
+//! `put`, `get`, `has`, `size`, `rm`, `ls`, `walk`.
+
+use std::collections::BTreeSet;
+
+use mnem_storage::{Blockstore as _, Bytes, Cid, RAW, cid_of};
+
+use crate::support::{BACKENDS, Place};
+
+#[test]
+fn a_block_goes_in_and_comes_out() {
+    let place = Place::new();
+    // All bytes, none of them text, and an end that is no newline.
+    let data: Vec<u8> = (0..=255).rev().collect();
+    let cid = cid_of(RAW, &data).to_string();
+    place.write("data", &data);
+    for backend in BACKENDS {
+        let store = &*format!("a.{backend}");
+        place.run(&["init", "--store", store]).ok();
+        assert_eq!(place.run(&["put", "data", "--store", store]).ok(), format!("{cid}\n"));
+        assert_eq!(place.run_with_input(&["put", "-", "--store", store], &data).ok(), format!("{cid}\n"));
+        assert_eq!(place.run(&["get", &cid, "--store", store]).exits(0).out, data);
+        assert_eq!(place.run(&["size", &cid, "--store", store]).ok(), "256\n");
+        assert_eq!(place.run(&["has", &cid, "--store", store]).ok(), "yes\n");
+        assert_eq!(place.run(&["has", "-q", &cid, "--store", store]).ok(), "");
+        assert_eq!(place.run(&["ls", "--store", store]).ok(), format!("{cid}\n"));
+        assert_eq!(place.run(&["rm", &cid, "--store", store]).ok(), format!("removed {cid}\n"));
+        assert_eq!(place.run(&["ls", "--store", store]).ok(), "");
+        place.run(&["rm", &cid, "--store", store]).fails(4);
+    }
+}
+
+#[test]
+fn a_block_of_no_bytes_is_a_block() {
+    let place = Place::new();
+    place.run(&["init", "--store", "a.redb"]).ok();
+    let cid = place.run_with_input(&["put", "-", "--store", "a.redb"], b"").ok();
+    let cid = cid.trim_end();
+    assert_eq!(cid, cid_of(RAW, b"").to_string());
+    assert_eq!(place.run(&["get", cid, "--store", "a.redb"]).exits(0).out, b"");
+    assert_eq!(place.run(&["size", cid, "--store", "a.redb"]).ok(), "0\n");
+}
+
+#[test]
+fn dag_cbor_is_checked() {
+    let place = Place::new();
+    place.run(&["init", "--store", "a.redb"]).ok();
+    let put = |data: &[u8]| place.run_with_input(&["put", "-", "--codec", "dag-cbor", "--store", "a.redb"], data);
+    assert!(put(b"\xa0").ok().starts_with("bafyrei"));
+    for data in [&b"\xa0\xa0"[..], b"", b"\x18\x01", b"text"] {
+        let said = put(data).fails(1);
+        assert!(said.contains("is not valid DAG-CBOR"), "{said}");
+    }
+    assert_eq!(place.run(&["ls", "--store", "a.redb"]).ok().lines().count(), 1);
+}
+
+#[test]
+fn the_largest_block_is_taken_and_a_larger_one_is_not() {
+    let place = Place::new();
+    for backend in BACKENDS {
+        let store = &*format!("a.{backend}");
+        let most = place.store(store).capabilities().block_bytes_max;
+        let data = vec![7; usize::try_from(most.min(16 << 20)).expect("fits")];
+        let cid = place.run_with_input(&["put", "-", "--store", store], &data).ok();
+        assert_eq!(place.run(&["size", cid.trim_end(), "--store", store]).ok(), format!("{}\n", data.len()));
+        if most == 16 << 20 {
+            let said = place.run_with_input(&["put", "-", "--store", store], &[&data[..], b"7"].concat()).fails(1);
+            assert!(said.contains("more than 16777216 bytes"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_block_is_never_written_out() {
+    let place = Place::new();
+    let (_, [leaf, _]) = place.small_store("a.simple");
+    let leaf = leaf.to_string();
+    let shard = &leaf[leaf.len() - 3..leaf.len() - 1];
+    let file = format!("a.simple/objects/{shard}/{leaf}");
+    assert_eq!(place.read(&file), b"\x61a");
+    std::fs::remove_file(place.path(&file)).expect("removed");
+    place.write(&file, b"\x61z");
+    let said = place.run(&["get", &leaf, "--store", "a.simple"]).fails(1);
+    assert!(said.starts_with(&format!("error: block {leaf} in the ")), "{said}");
+    assert!(said.contains(&format!("hint: `mnem-store rm {leaf} --store a.simple`")), "{said}");
+    let ran = place.run(&["verify", "--store", "a.simple"]).exits(3);
+    assert!(ran.out().starts_with("corrupt: "), "{}", ran.out());
+    // The way that the hint shows.
+    place.run(&["rm", &leaf, "--store", "a.simple"]).ok();
+    place.run_with_input(&["put", "-", "--codec", "dag-cbor", "--store", "a.simple"], b"\x61a").ok();
+    place.run(&["verify", "--store", "a.simple"]).ok();
+}
+
+#[test]
+fn a_listing_has_every_block_once() {
+    let place = Place::new();
+    for backend in BACKENDS {
+        let name = &*format!("a.{backend}");
+        let store = place.store(name);
+        let blocks: Vec<(Cid, Bytes)> =
+            (0..3000).map(|n: u32| Bytes::from(n.to_string())).map(|data| (cid_of(RAW, &data), data)).collect();
+        store.put_many(&mut blocks.iter().cloned().map(Ok)).expect("stored");
+        store.close().expect("closed");
+        drop(store);
+        let listed = place.run(&["ls", "--store", name]).ok();
+        let set: BTreeSet<String> = listed.lines().map(str::to_owned).collect();
+        assert_eq!(listed.lines().count(), 3000, "{backend}");
+        assert_eq!(set, blocks.iter().map(|(cid, _)| cid.to_string()).collect(), "{backend}");
+    }
+}
+
+#[test]
+fn a_walk_has_parents_first() {
+    let place = Place::new();
+    let (root, [a, b]) = place.small_store("a.redb");
+    let walked = place.run(&["walk", &root.to_string(), "--store", "a.redb"]).ok();
+    assert_eq!(walked, format!("{root}\n{a}\n{b}\n"));
+    // What was found before a missing block is told, and the walk fails.
+    place.run(&["rm", &b.to_string(), "--store", "a.redb"]).ok();
+    let ran = place.run(&["walk", &root.to_string(), "--store", "a.redb"]).exits(4);
+    assert_eq!(ran.out(), format!("{root}\n{a}\n"));
+    assert!(ran.err.starts_with(&format!("error: block {b} is missing (linked from {root})\nhint: ")), "{}", ran.err);
+}
+
+#[test]
+fn removing_the_block_of_a_head_is_remarked() {
+    let place = Place::new();
+    let (root, _) = place.small_store("a.redb");
+    let ran = place.run(&["rm", &root.to_string(), "--store", "a.redb"]).exits(0);
+    assert_eq!(ran.err, format!("note: {root} is still a head, which now has no block\n"));
+}

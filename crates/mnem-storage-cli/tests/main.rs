@@ -1,0 +1,15 @@
+//! The real program, run as a user runs it.
+
+mod archives;
+mod bad_paths;
+mod blocks;
+mod cids;
+mod exits;
+mod export_file;
+mod heads;
+mod json;
+mod main_job;
+mod pipes;
+mod snapshots;
+mod support;
+mod verify;

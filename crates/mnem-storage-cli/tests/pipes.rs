@@ -1,0 +1,59 @@
+//! Standard output that goes away, or fails.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _},
+    process::Stdio,
+};
+
+use crate::support::{Place, ROOT, animals};
+
+/// Takes the first line (or byte) of what the program writes, goes away, and returns what the program said and its exit status.
+fn closed_early(place: &Place, args: &[&str]) -> (String, Option<i32>) {
+    let mut child =
+        place.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut out = BufReader::with_capacity(16, child.stdout.take().expect("a pipe"));
+    assert!(!out.fill_buf().expect("a beginning").is_empty());
+    drop(out);
+    let mut said = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
+    (said, child.wait().expect("it ends").code())
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let place = Place::new();
+    let car = animals();
+    place.run(&["import", car.to_str().expect("text"), "--heads", "--store", "a.redb"]).ok();
+    for args in [&["ls"][..], &["ls", "--json"], &["walk", ROOT], &["walk", ROOT, "--json"], &["export", "-"]] {
+        let ended = closed_early(&place, &[args, &["--store", "a.redb"]].concat());
+        assert_eq!(ended, (String::new(), Some(0)), "{args:?}");
+    }
+}
+
+#[test]
+fn output_that_is_closed_from_the_start_is_quiet_too() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    for args in [&["ls"][..], &["heads"], &["stat"], &["verify"], &["completions", "bash"], &["--help"], &["--version"]]
+    {
+        let (read, write) = std::io::pipe().expect("a pipe");
+        drop(read);
+        let output = place.command(&[args, &["--store", "a.redb"]].concat()).stdout(write).output().expect("runs");
+        assert_eq!((String::from_utf8_lossy(&output.stderr).as_ref(), output.status.code()), ("", Some(0)), "{args:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error() {
+    let place = Place::new();
+    let (root, _) = place.small_store("a.redb");
+    for args in [&["ls"][..], &["get", &root.to_string()], &["heads"], &["export", "-"], &["completions", "fish"]] {
+        let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+        let output = place.command(&[args, &["--store", "a.redb"]].concat()).stdout(full).output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("No space left on device"), "{args:?}: {said}");
+    }
+}
