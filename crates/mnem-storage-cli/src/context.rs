@@ -12,6 +12,9 @@ use crate::{
     terminal,
 };
 
+/// Cache of a backend that is asked to list what it holds.
+const LISTING_CACHE_BYTES: usize = 8 * 1024 * 1024;
+
 /// The options for every command, at work.
 pub(crate) struct Context {
     global: Global,
@@ -43,9 +46,18 @@ impl Context {
 
     /// The store, for reading only.
     pub(crate) fn open_read_only(&self) -> Result<Arc<dyn Store>> {
+        self.open_for_reading(self.options())
+    }
+
+    /// The store, for reading only what is read once: with a cache so small that memory does not grow with the store.
+    pub(crate) fn open_for_listing(&self) -> Result<Arc<dyn Store>> {
+        self.open_for_reading(self.options().cache_bytes(LISTING_CACHE_BYTES))
+    }
+
+    fn open_for_reading(&self, options: OpenOptions) -> Result<Arc<dyn Store>> {
         let path = self.path()?;
         self.note(format_args!("opening {} for reading", path.display()));
-        Ok(self.options().read_only(true).open(path)?)
+        Ok(options.read_only(true).open(path)?)
     }
 
     /// The store, for writing. It must be there.

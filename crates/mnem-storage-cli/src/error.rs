@@ -51,6 +51,9 @@ pub(crate) enum Failure {
     /// An archive could not be read in.
     #[error("{from}: {source}")]
     Import { from: String, source: ImportError },
+    /// One store could not be copied to another.
+    #[error("cannot copy {} to {}", from.display(), to.display())]
+    Copy { from: PathBuf, to: PathBuf, source: Box<StoreError> },
     /// An archive could not be written.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -75,6 +78,7 @@ impl Failure {
     pub(crate) fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) => Some(error),
+            Self::Copy { source, .. } => Some(source),
             Self::Import { source, .. } => source.store_error(),
             Self::Export(error) => error.store_error(),
             _ => None,
@@ -97,6 +101,7 @@ impl Failure {
             Self::Refused { .. } => "refused",
             Self::NoSuchBlock { .. } => "no_such_block",
             Self::Store(error) => kind_of(error.kind()),
+            Self::Copy { source, .. } => kind_of(source.kind()),
             Self::Import { source, .. } => match source.kind() {
                 ImportErrorKind::NotCar => "not_car",
                 ImportErrorKind::UnsupportedVersion => "unsupported_car_version",
@@ -220,4 +225,37 @@ fn causes(failure: &Failure, said: &str) -> Vec<String> {
         source = error.source();
     }
     causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_status_tells_the_cause() {
+        for (kind, status) in [
+            (ErrorKind::Backend, 1),
+            (ErrorKind::Corrupt, 1),
+            (ErrorKind::Damaged, 1),
+            (ErrorKind::HeadsMoved, 1),
+            (ErrorKind::MissingBlock, 4),
+            (ErrorKind::NotAStore, 10),
+            (ErrorKind::Locked, 11),
+            (ErrorKind::UnsupportedFormat, 12),
+            (ErrorKind::NeedsRecovery, 13),
+        ] {
+            assert_eq!(exit_of(kind) as u8, status, "{kind:?}");
+        }
+        assert_eq!(Exit::Usage as u8, 2);
+        assert_eq!(Exit::DamageFound as u8, 3);
+    }
+
+    #[test]
+    fn a_cause_that_was_told_is_left_out() {
+        let store = StoreError::NeedsRecovery { path: "a.redb".into() };
+        let failure = Failure::Copy { from: "a.redb".into(), to: "b.redb".into(), source: Box::new(store.clone()) };
+        assert_eq!(causes(&failure, &failure.to_string()), [store.to_string()]);
+        assert_eq!(failure.exit(), Exit::NeedsRecovery);
+        assert_eq!(causes(&failure, &format!("failed: {store}")), Vec::<String>::new());
+    }
 }

@@ -69,11 +69,13 @@ impl Out {
         &mut self.to
     }
 
-    fn line(&mut self, text: impl Display) -> Result<()> {
+    /// Writes a line of text.
+    pub(crate) fn line(&mut self, text: impl Display) -> Result<()> {
         writeln!(self.to, "{text}").map_err(Failure::output)
     }
 
-    fn json_line(&mut self, answer: impl Serialize) -> Result<()> {
+    /// Writes a line of JSON.
+    pub(crate) fn json_line(&mut self, answer: impl Serialize) -> Result<()> {
         serde_json::to_writer(&mut self.to, &Versioned::new(answer)).map_err(|error| Failure::output(error.into()))?;
         self.bytes(b"\n")
     }

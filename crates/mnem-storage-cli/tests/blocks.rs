@@ -84,6 +84,9 @@ fn a_damaged_block_is_never_written_out() {
     assert!(said.contains(&format!("hint: `mnem-store rm {leaf} --store a.simple`")), "{said}");
     let ran = place.run(&["verify", "--store", "a.simple"]).exits(3);
     assert!(ran.out().starts_with("corrupt: "), "{}", ran.out());
+    let said = place.run(&["copy", "a.simple", "b.redb"]).fails(1);
+    assert!(said.contains(&format!("caused by: block {leaf} ")), "{said}");
+    assert!(said.contains(&format!("hint: `mnem-store rm {leaf} --store a.simple`")), "{said}");
     // The way that the hint shows.
     place.run(&["rm", &leaf, "--store", "a.simple"]).ok();
     place.run_with_input(&["put", "-", "--codec", "dag-cbor", "--store", "a.simple"], b"\x61a").ok();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{ABSENT, Place};
+use crate::support::{ABSENT, Place, snapshot};
 
 fn names(place: &Place) -> Vec<String> {
     let entries = fs::read_dir(place.path(".")).expect("a folder");
@@ -52,6 +52,18 @@ fn only_files_are_replaced() {
         assert!(said.starts_with(&format!("error: {target} is not a plain file")), "{said}");
     }
     place.run(&["export", "no/folder/out.car", "--store", "a.redb"]).fails(1);
+}
+
+#[test]
+fn the_store_itself_is_not_replaced() {
+    let place = Place::new();
+    for (store, target) in [("a.redb", "./a.redb"), ("b.simple", "b.simple/op_heads")] {
+        place.small_store(store);
+        let before = snapshot(&place.path(store));
+        let said = place.run(&["export", target, "--force", "--store", store]).fails(1);
+        assert!(said.contains("is the store itself"), "{said}");
+        assert!(snapshot(&place.path(store)) == before);
+    }
 }
 
 #[cfg(unix)]

@@ -68,7 +68,7 @@ fn answers() {
 
     let put = place.run_with_input(&["put", "-", "--json", "--store", "a.redb"], b"").ok();
     has(&object(&put), json!({ "cid": "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku" }));
-    assert_eq!(object(&place.run(&["has", ABSENT, "--json", "--store", "a.redb"]).exits(4).out())["present"], false);
+    assert_eq!(object(place.run(&["has", ABSENT, "--json", "--store", "a.redb"]).exits(4).out())["present"], false);
 }
 
 #[test]

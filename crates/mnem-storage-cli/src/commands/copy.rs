@@ -63,7 +63,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let mut bar = context.bar("copy");
     let copied = copy(&*from, &*to, &mut |progress| bar.show(&progress));
     drop(bar);
-    let report = copied?;
+    let report = copied.map_err(|source| Failure::Copy {
+        from: args.from.clone(),
+        to: args.to.clone(),
+        source: Box::new(source),
+    })?;
     to.close()?;
     for cid in &report.unchecked_cids {
         context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));

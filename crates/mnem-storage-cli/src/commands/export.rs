@@ -83,6 +83,7 @@ fn to_standard_output(context: &Context, options: &ExportOptions) -> Result<()> 
 
 fn to_file(context: &Context, args: &Args, options: &ExportOptions) -> Result<()> {
     let target = target(&args.file, args.force)?;
+    refuse_the_store_itself(&target, &context.path()?)?;
     let folder = match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -132,6 +133,17 @@ fn target(file: &Path, force: bool) -> Result<PathBuf> {
         });
     }
     Ok(target)
+}
+
+/// The archive must not replace the store that it is made from, nor a part of it.
+fn refuse_the_store_itself(target: &Path, store: &Path) -> Result<()> {
+    match (fs::canonicalize(target), fs::canonicalize(store)) {
+        (Ok(target), Ok(store)) if target.starts_with(&store) => Err(Failure::Refused {
+            message: format!("{} is the store itself, or a part of it", target.display()),
+            hint: Some("name another file".into()),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn exists(file: &Path) -> Failure {

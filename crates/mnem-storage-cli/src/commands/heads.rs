@@ -87,10 +87,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
 fn print(context: &Context, heads: &[Cid]) -> Result<()> {
     let mut out = context.out();
     if context.json() {
-        out.answer("", json!({ "heads": heads.iter().map(Cid::to_string).collect::<Vec<_>>() }))?;
+        out.json_line(json!({ "heads": heads.iter().map(Cid::to_string).collect::<Vec<_>>() }))?;
     } else {
         for head in heads {
-            out.bytes(format!("{head}\n").as_bytes())?;
+            out.line(head)?;
         }
     }
     if heads.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead as _, BufReader, Read},
+    io::{self, BufRead as _, BufReader, IsTerminal as _, Read},
     path::{Path, PathBuf},
 };
 
@@ -92,6 +92,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
 
 fn open(file: &Path) -> Result<(Input, Option<u64>)> {
     if file == Path::new("-") {
+        if io::stdin().is_terminal() {
+            return Err(Failure::Usage {
+                message: "an archive is not read from a terminal".into(),
+                hint: Some("`mnem-store import FILE`, or `mnem-store import - < FILE`".into()),
+            });
+        }
         return Ok((BufReader::with_capacity(PEEK_BYTES, Box::new(io::stdin().lock())), None));
     }
     let failed = |source| Failure::Io { what: format!("open {}", file.display()), source };

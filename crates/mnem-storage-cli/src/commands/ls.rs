@@ -21,7 +21,7 @@ Examples:
 pub(crate) struct Args {}
 
 pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
-    let store = context.open_read_only()?;
+    let store = context.open_for_listing()?;
     let mut out = context.out();
     for cid in store.cids()? {
         let cid = cid?;

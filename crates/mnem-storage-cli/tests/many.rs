@@ -1,0 +1,39 @@
+//! Several processes at once.
+
+use std::collections::BTreeSet;
+
+use mnem_storage::{RAW, cid_of};
+
+use crate::support::{BACKENDS, Place};
+
+#[test]
+fn processes_that_make_the_same_store_at_once_share_one() {
+    let place = Place::new();
+    let mut expected = BTreeSet::new();
+    place.run(&["init", "--store", "source.redb"]).ok();
+    for n in 0..6 {
+        let data = format!("block {n}");
+        let cid = place.run_with_input(&["put", "-", "--store", "source.redb"], data.as_bytes()).ok();
+        assert_eq!(cid.trim_end(), cid_of(RAW, data.as_bytes()).to_string());
+        place.run(&["export", &format!("{n}.car"), "--root", cid.trim_end(), "--store", "source.redb"]).ok();
+        expected.insert(cid.trim_end().to_owned());
+    }
+    for backend in BACKENDS {
+        let store = &*format!("new.{backend}");
+        let processes: Vec<_> = (0..6)
+            .map(|n| {
+                let archive = format!("{n}.car");
+                let args = ["import", &archive, "--heads", "-q", "--store", store, "--lock-wait", "600"];
+                place.command(&args).spawn().expect("the program starts")
+            })
+            .collect();
+        for mut process in processes {
+            assert_eq!(process.wait().expect("it ends").code(), Some(0), "{backend}");
+        }
+        for listing in ["ls", "heads"] {
+            let listed = place.run(&[listing, "--store", store]).ok();
+            assert_eq!(listed.lines().map(str::to_owned).collect::<BTreeSet<_>>(), expected, "{listing} of {backend}");
+        }
+        place.run(&["verify", "--store", store]).ok();
+    }
+}
