@@ -11,8 +11,9 @@ use redb::{OwnedAccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, Writ
 use crate::{
     BACKEND,
     error::At,
-    handle::{Handle, Wrote},
+    handle::Handle,
     limits::{BLOCK_BYTES_MAX, PAGE_NAMES},
+    writing::Wrote,
 };
 
 type Objects = ReadOnlyTable<&'static [u8], &'static [u8]>;

@@ -18,6 +18,9 @@ use crate::{
     tables::{META, META_FORMAT, META_HEADS_CHECKSUM, heads_checksum},
 };
 
+/// How the names of unfinished stores begin. Not with the name of the store, which may be as long as names can be.
+const TEMPORARY_PREFIX: &str = ".mnem-redb-new-";
+
 /// Makes an empty store at `path` under a temporary name beside it, synced, and gives it its name if nothing has that by then. `Ok` also if
 /// somebody else was first.
 pub(crate) fn create_file(path: &Path, options: &OpenOptions) -> Result<(), StoreError> {
@@ -27,21 +30,17 @@ pub(crate) fn create_file(path: &Path, options: &OpenOptions) -> Result<(), Stor
     if !folder.is_dir() {
         return Err(at.not_a_store(format!("there is no folder {}; make it first", folder.display())));
     }
-    let name = path.file_name().ok_or_else(|| at.not_a_store("the path does not end in a file's name"))?;
-    let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(name);
-    prefix.push(".new-");
+    if path.file_name().is_none() {
+        return Err(at.not_a_store("the path does not end in a file's name"));
+    }
     // Mode 0600 from the start: who may read a store is for its owner to widen.
-    let file = tempfile::Builder::new().prefix(&prefix).tempfile_in(&folder).map_err(failed)?;
+    let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(&folder).map_err(failed)?;
     let medium = Arc::new(file_medium(at, file.reopen().map_err(failed)?)?);
     initialise(at, medium, options)?;
     file.as_file().sync_all().map_err(failed)?;
     match file.persist_noclobber(path) {
-        Ok(_) => sync_folder(&folder).map_err(|error| at.failed(Outcome::Unknown, error)),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-            // Who was first may not have synced the folder yet, and this process is about to acknowledge writes to the file.
-            sync_folder(&folder).map_err(failed)
-        }
+        Ok(_) => sync_folder_of(path).map_err(|error| at.failed(Outcome::Unknown, error)),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(failed(error.error)),
     }
 }
@@ -53,9 +52,9 @@ fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Makes a new name in the folder durable.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+/// Makes the name of a new file durable.
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder_of(path))?.sync_all() } else { Ok(()) }
 }
 
 /// Makes an empty store of an empty medium, and closes it cleanly.

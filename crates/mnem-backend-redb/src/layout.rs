@@ -8,8 +8,9 @@ use redb::{Database, ReadTransaction, ReadableDatabase as _, TableError, TableHa
 use crate::{
     Layout, OpenOptions,
     error::{At, contain},
-    handle::{Handle, Session},
+    handle::Handle,
     medium::{Medium, Seam},
+    session::Session,
     tables::{FORMAT_NAME, FORMAT_VERSION, META, META_FORMAT},
 };
 

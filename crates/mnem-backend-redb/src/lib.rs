@@ -28,21 +28,30 @@ mod info;
 pub mod knn_edges_store;
 mod layout;
 pub mod limits;
+mod look;
 mod medium;
 pub mod op_heads;
 mod open;
 mod options;
 mod overlay;
+mod reading;
+mod session;
 mod side_table;
 mod store;
 mod tables;
+mod writing;
 
 pub use blockstore::RedbBlockstore;
 pub use info::{Info, TableInfo};
+pub use look::is_redb_file;
 pub use op_heads::RedbOpHeadsStore;
-pub use open::{is_redb_file, open_or_init};
+pub use open::open_or_init;
 pub use options::{Check, CommitDurability, Concurrency, Layout, OpenOptions};
 pub use store::RedbStore;
 
 /// What errors call this backend.
 pub(crate) const BACKEND: &str = "redb";
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -15,9 +15,14 @@ pub const CACHE_BYTES_DEFAULT: usize = 1024 * 1024 * 1024;
 /// Names that a listing fetches in one short transaction.
 pub(crate) const PAGE_NAMES: usize = 1000;
 
-/// How long a write or an open in [`Concurrency::MultiWriter`](crate::Concurrency::MultiWriter) waits for its turn at least. There, waiting
-/// is how processes share the file, so a `lock_wait` of zero would make ordinary writes fail.
-pub(crate) const TURN_WAIT_MIN: Duration = Duration::from_secs(30);
+/// How long a write or an open in [`Concurrency::MultiWriter`](crate::Concurrency::MultiWriter) waits for its turn unless told otherwise: 30 s.
+/// There, waiting is how processes share the file, so not to wait would make ordinary writes fail.
+pub const TURN_WAIT_DEFAULT: Duration = Duration::from_secs(30);
 
 /// First and longest pause between two attempts to get a lock.
 pub(crate) const LOCK_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+
+/// How long to wait before the next attempt: twice as long each time.
+pub(crate) fn next_pause(pause: Duration) -> Duration {
+    LOCK_PAUSE.1.min(pause * 2)
+}

@@ -7,8 +7,9 @@ use redb::{ReadTransaction, ReadableTable, TableHandle, WriteTransaction};
 
 use crate::{
     error::At,
-    handle::{Handle, Wrote},
+    handle::Handle,
     tables::{META, META_HEADS_CHECKSUM, heads_checksum},
+    writing::Wrote,
 };
 
 /// The heads of a store, as a view that keeps it open. See [`RedbStore::op_heads`](crate::RedbStore::op_heads).

@@ -2,8 +2,8 @@
 
 use std::{
     cell::Cell,
-    fs::{self, File},
-    io::{self, Read as _},
+    fs::File,
+    io,
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -16,19 +16,15 @@ use redb::{Database, DatabaseError, backends::FileBackend};
 
 use crate::{
     Check, CommitDurability, Concurrency, OpenOptions,
-    create::{create_file, initialise},
+    create::{create_file, initialise, sync_folder_of},
     error::{At, contain},
-    handle::{Db, Handle, Session, next_pause},
+    handle::Handle,
     layout,
-    limits::{LOCK_PAUSE, TURN_WAIT_MIN},
+    limits::{LOCK_PAUSE, next_pause},
+    look::{Found, REDB_MAGIC, look},
     medium::{Locks, Medium, Seam},
+    session::{Db, Session},
 };
-
-/// How every redb file begins.
-const REDB_MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
-
-/// `ERROR_LOCK_VIOLATION`.
-const WINDOWS_LOCK_VIOLATION: i32 = 33;
 
 /// How often the path may change between a file and nothing while it is being opened.
 const RACES_MAX: usize = 16;
@@ -47,63 +43,6 @@ pub fn open_or_init(path: impl AsRef<Path>) -> Result<Views, StoreError> {
     Ok((Arc::new(store.blockstore()), Arc::new(store.op_heads()), path.as_ref().to_owned()))
 }
 
-/// Whether a regular file that redb wrote lies at `path`, judged by its first bytes. `false` if there is nothing.
-///
-/// # Errors
-/// [`StoreError::Backend`]: the file could not be looked at.
-pub fn is_redb_file(path: impl AsRef<Path>) -> Result<bool, StoreError> {
-    let path = path.as_ref();
-    let at = At { path, operation: "look at" };
-    Ok(matches!(look(at)?, Found::RedbFile))
-}
-
-/// What lies at a path.
-enum Found {
-    Nothing,
-    RedbFile,
-    /// Something else, and what to do about it.
-    Other(String),
-}
-
-fn look(at: At<'_>) -> Result<Found, StoreError> {
-    let failed = |error| at.failed(Outcome::NotApplied, error);
-    let metadata = match fs::metadata(at.path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(match fs::symlink_metadata(at.path) {
-                Ok(_) => Found::Other("it is a symbolic link to nothing; remove it or make its target".into()),
-                Err(_) => Found::Nothing,
-            });
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return Ok(Found::Other("part of the path is a file, not a folder; name another path".into()));
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    if metadata.is_dir() {
-        return Ok(Found::Other("it is a folder, and a redb store is a single file; name a file in it".into()));
-    }
-    if !metadata.is_file() {
-        return Ok(Found::Other("it is neither a file nor a folder; name another path".into()));
-    }
-    let mut begin = Vec::new();
-    let file = File::open(at.path).map_err(failed)?;
-    match file.take(REDB_MAGIC.len() as u64).read_to_end(&mut begin) {
-        // Where locks are mandatory, a locked file cannot even be looked at.
-        Err(error) if cfg!(windows) && error.raw_os_error() == Some(WINDOWS_LOCK_VIOLATION) => {
-            return Err(StoreError::Locked { path: at.path.to_owned() });
-        }
-        read => read.map_err(failed)?,
-    };
-    Ok(if begin == REDB_MAGIC {
-        Found::RedbFile
-    } else if begin.is_empty() {
-        Found::Other("the file is empty; remove it to make a store there".into())
-    } else {
-        Found::Other("the file was not written by redb; name another path".into())
-    })
-}
-
 /// Opens or makes the file at `path`.
 pub(crate) fn open_path(path: &Path, options: &OpenOptions) -> Result<Handle, StoreError> {
     let at = At { path, operation: "open" };
@@ -113,10 +52,10 @@ pub(crate) fn open_path(path: &Path, options: &OpenOptions) -> Result<Handle, St
             Found::Other(reason) => return Err(at.not_a_store(reason)),
             Found::Nothing if options.create && !options.read_only => create_file(path, options)?,
             Found::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
-            Found::RedbFile => match open_file(at, options)? {
-                Some(medium) => return open_patiently(at, options, &medium),
-                None => continue,
-            },
+            Found::RedbFile => {
+                let Some(medium) = open_file(at, options)? else { continue };
+                return open_patiently(at, options, &medium);
+            }
         }
     }
     Err(at.not_a_store("the file keeps appearing and disappearing"))
@@ -124,11 +63,20 @@ pub(crate) fn open_path(path: &Path, options: &OpenOptions) -> Result<Handle, St
 
 /// The file as a medium, unless it is gone by now.
 fn open_file(at: At<'_>, options: &OpenOptions) -> Result<Option<Medium>, StoreError> {
-    match File::options().read(true).write(!options.read_only).open(at.path) {
-        Ok(file) => Ok(Some(Arc::new(file_medium(at, file)?))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(at.failed(Outcome::NotApplied, error)),
+    let failed = |error| at.failed(Outcome::NotApplied, error);
+    let file = match File::options().read(true).write(!options.read_only).open(at.path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    if !options.read_only {
+        // Another process may have made the file a moment ago and not synced its name yet; writes to it are acknowledged from here on.
+        match sync_folder_of(at.path) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(failed(error)),
+            _ => {}
+        }
     }
+    Ok(Some(Arc::new(file_medium(at, file)?)))
 }
 
 /// The medium that a file is.
@@ -297,7 +245,7 @@ fn open_shared(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Sess
     let mut attempt = Attempt::first(options, file_bytes);
     loop {
         let seam = Seam::direct(Arc::clone(&medium), false);
-        seam.set_lock_deadline(Instant::now().checked_add(options.lock_wait.max(TURN_WAIT_MIN)));
+        seam.set_lock_deadline(Instant::now().checked_add(options.turn_wait()));
         let attempted = attempt.run(at, options, &seam).map_err(|error| timed_out(at, error))?;
         seam.set_lock_deadline(None);
         match attempted {

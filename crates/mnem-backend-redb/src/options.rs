@@ -183,10 +183,16 @@ impl OpenOptions {
         self
     }
 
-    /// How long to wait for a store that another handle has open. Default: not at all.
+    /// How long to wait for a store that another handle has open. Default: not at all. In [`Concurrency::MultiWriter`] also how long a write
+    /// waits for its turn, and there the default is [`limits::TURN_WAIT_DEFAULT`].
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
         self
+    }
+
+    /// How long to wait for a turn where writers share the file.
+    pub(crate) fn turn_wait(&self) -> Duration {
+        if self.lock_wait.is_zero() { limits::TURN_WAIT_DEFAULT } else { self.lock_wait }
     }
 
     /// Opens the store at `path`, a file.

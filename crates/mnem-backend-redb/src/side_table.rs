@@ -5,12 +5,7 @@ use std::{ops::Bound, sync::Arc};
 use mnem_store_traits::{Bytes, KeyIter, SideTable, StoreError, check_table_key, check_table_write, pages};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
 
-use crate::{
-    error::At,
-    handle::{Handle, Wrote},
-    limits::PAGE_NAMES,
-    tables::BytesTable,
-};
+use crate::{error::At, handle::Handle, limits::PAGE_NAMES, tables::BytesTable, writing::Wrote};
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 

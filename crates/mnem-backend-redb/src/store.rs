@@ -9,12 +9,13 @@ use crate::{
     Info, Layout, RedbBlockstore, RedbOpHeadsStore,
     blockstore::{Row, forward_blockstore, sort_rows},
     error::At,
-    handle::{Handle, Wrote},
+    handle::Handle,
     info,
     limits::BLOCK_BYTES_MAX,
     op_heads::forward_op_heads,
     side_table::RedbSideTable,
     tables::BytesTable,
+    writing::Wrote,
 };
 
 /// A store in one redb file. Opened by [`OpenOptions`](crate::OpenOptions).
@@ -51,7 +52,7 @@ impl RedbStore {
         RedbOpHeadsStore { handle: Arc::clone(&self.handle) }
     }
 
-    /// What the file holds. Reads all of it.
+    /// What the file holds, in one snapshot. Reads all of it; what is deleted meanwhile takes up space until it is done.
     ///
     /// # Errors
     /// As [`Blockstore::get`](mnem_store_traits::Blockstore::get).

@@ -9,6 +9,10 @@ use crate::support::{FakeMedium, block, create, kind_of, large_block, next, plac
 
 const SEED: u64 = 20_261_122;
 
+/// The bit of the header that says which of two whole commits is the last. While a file is unclean, nothing else in it knows: flipping this
+/// bit is the same as a crash just before or after a commit took effect.
+const LAST_COMMIT_BIT: u64 = 9 * 8;
+
 /// Flips tried by a test. `MNEM_REDB_TEST_FLIPS` asks for more.
 fn flips() -> u64 {
     std::env::var("MNEM_REDB_TEST_FLIPS").ok().and_then(|flips| flips.parse().ok()).unwrap_or(200)
@@ -87,6 +91,9 @@ fn flipped_bits_give_right_bytes_or_a_named_error() {
             // Every fourth flip hits the header, where all the structure hangs.
             let within = if round % 4 == 0 { 320 } else { bytes.len() as u64 };
             let bit = next(&mut state) % (within * 8);
+            if !clean && bit == LAST_COMMIT_BIT {
+                continue;
+            }
             bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
             let context = format!("seed {SEED}, round {round}, clean {clean}, bit {bit}");
             match probe(&sample, bytes, &OpenOptions::new(), &context) {
@@ -105,6 +112,9 @@ fn flipped_bits_give_the_same_read_only() {
     for round in 0..flips() / 2 {
         let mut bytes = sample.bytes.clone();
         let bit = next(&mut state) % (bytes.len() as u64 * 8);
+        if bit == LAST_COMMIT_BIT {
+            continue;
+        }
         bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
         let context = format!("seed {}, round {round}, bit {bit}", SEED + 1);
         probe(&sample, bytes, &OpenOptions::new().read_only(true), &context);

@@ -101,3 +101,13 @@ fn fast_recovery_trusts_a_file_after_a_kill() {
     assert_eq!(store.heads().expect("heads"), [block(0).0]);
     store.put(&block(1).0, block(1).1).expect("put");
 }
+
+#[test]
+fn a_check_finds_what_an_unchecked_open_let_pass() {
+    let mut large = large(&FakeMedium::options());
+    let store = options().open_medium(FakeMedium::of(large.clean.clone()), "medium").expect("open");
+    drop(store.check_integrity().expect("nothing is wrong"));
+    flip(&mut large.clean);
+    let store = options().open_medium(FakeMedium::of(large.clean), "medium").expect("open");
+    assert_eq!(kind_of(store.check_integrity()), ErrorKind::Damaged);
+}

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use mnem_backend_redb::{Concurrency, Layout, OpenOptions};
-use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, StoreError, WriteBatch};
+use mnem_store_traits::{Blockstore, Bytes, ErrorKind, OpHeadsStore, RAW, Store, StoreError, WriteBatch, cid_of};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::support::{block, create, kind_of, open, place};
@@ -166,4 +166,45 @@ fn wrong_bytes_under_a_cid_are_corrupt() {
     store.delete(&cid).expect("delete");
     store.put(&cid, data.clone()).expect("put");
     assert_eq!(store.get(&cid).expect("get"), Some(data));
+}
+
+#[test]
+fn the_worked_example_of_the_format_page_is_what_is_written() {
+    let place = place();
+    let data = Bytes::from_static(b"hello");
+    let cid = cid_of(RAW, &data);
+    create(&place.path).commit(WriteBatch::new().put(cid, data.clone()).update(cid, [])).expect("commit");
+    let database = Database::open(&place.path).expect("open with redb");
+    let transaction = database.begin_read().expect("read");
+    let digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    let key: Vec<u8> = [0x01, 0x55, 0x12, 0x20]
+        .into_iter()
+        .chain((0..64).step_by(2).map(|at| u8::from_str_radix(&digest[at..at + 2], 16).expect("hex")))
+        .collect();
+    let objects = transaction.open_table(TableDefinition::<&[u8], &[u8]>::new("objects")).expect("objects");
+    assert_eq!(objects.get(key.as_slice()).expect("get").expect("the block").value(), b"hello");
+    let heads = transaction.open_table(TableDefinition::<&[u8], ()>::new("op_heads")).expect("heads");
+    assert!(heads.get(key.as_slice()).expect("get").is_some());
+    let meta = transaction.open_table(META).expect("meta");
+    assert_eq!(meta.get("format").expect("get").expect("a row").value(), b"mnem-backend-redb 1");
+    let summed: Vec<u8> = [0, 0, 0, 0x24].into_iter().chain(key).collect();
+    let checksum = meta.get("heads_checksum").expect("get").expect("a row");
+    assert_eq!(checksum.value(), cid_of(RAW, &summed).hash().digest());
+    let page = include_str!("../FORMAT.md");
+    assert!(page.contains(digest) && page.contains("6d6e656d2d6261636b656e642d726564622031"));
+}
+
+#[test]
+fn a_file_of_an_older_redb_is_an_unsupported_format() {
+    // The version byte of both commit slots.
+    let place = place();
+    drop(create(&place.path));
+    let mut bytes = fs::read(&place.path).expect("read");
+    (bytes[64], bytes[192]) = (2, 2);
+    fs::write(&place.path, &bytes).expect("write");
+    for read_only in [false, true] {
+        let opened = OpenOptions::new().read_only(read_only).open(&place.path);
+        assert_eq!(kind_of(opened), ErrorKind::UnsupportedFormat);
+    }
+    assert!(fs::read(&place.path).expect("read") == bytes, "the file was changed");
 }

@@ -5,7 +5,7 @@ use std::{sync::mpsc, time::Duration};
 use mnem_backend_redb::{Check, Concurrency, OpenOptions};
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, StoreError};
 
-use crate::support::{block, create, kind_of, open, place};
+use crate::support::{FakeMedium, block, create, kind_of, open, place};
 
 fn reader() -> OpenOptions {
     OpenOptions::new().read_only(true)
@@ -118,4 +118,14 @@ fn a_reader_beside_a_single_writer_follows_it() {
     writer.put(&cid, data.clone()).expect("put");
     assert_eq!(reader.get(&cid).expect("get"), Some(data));
     assert_eq!(kind_of(options.open(&place.path)), ErrorKind::Locked, "a second writer");
+}
+
+#[test]
+fn an_open_beside_a_writer_that_never_ends_is_given_up() {
+    let medium = FakeMedium::default();
+    FakeMedium::options().open_medium(medium.clone(), "medium").expect("create").close().expect("close");
+    medium.occupy();
+    // redb alone would wait for ever.
+    let options = OpenOptions::new().concurrency(Concurrency::MultiWriter).lock_wait(Duration::from_millis(20));
+    assert_eq!(kind_of(options.open_medium(medium, "medium")), ErrorKind::Locked);
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -112,6 +112,8 @@ struct Fake {
     /// Calls of each sort until one fails; negative: never.
     fuses: [Fuse; 4],
     closed: AtomicU64,
+    /// Somebody else is writing, and never stops.
+    occupied: AtomicBool,
 }
 
 struct Fuse(AtomicI64);
@@ -135,6 +137,11 @@ impl FakeMedium {
 
     pub(crate) fn count(&self, call: Call) -> u64 {
         self.0.counts[call as usize].load(Ordering::SeqCst)
+    }
+
+    /// Has another process take every exclusive lock, and keep it.
+    pub(crate) fn occupy(&self) {
+        self.0.occupied.store(true, Ordering::SeqCst);
     }
 
     /// How often the medium was closed.
@@ -218,7 +225,7 @@ impl StorageBackend for FakeMedium {
     }
 
     fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
-        Ok(true)
+        Ok(!self.0.occupied.load(Ordering::SeqCst))
     }
 
     fn try_lock_shared_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {

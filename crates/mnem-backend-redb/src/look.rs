@@ -1,0 +1,74 @@
+//! What lies at a path.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    path::Path,
+};
+
+use mnem_store_traits::{Outcome, StoreError};
+
+use crate::error::At;
+
+/// How every redb file begins.
+pub(crate) const REDB_MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
+
+/// `ERROR_LOCK_VIOLATION`.
+const WINDOWS_LOCK_VIOLATION: i32 = 33;
+
+/// Whether a regular file that redb wrote lies at `path`, judged by its first bytes. `false` if there is nothing.
+///
+/// # Errors
+/// [`StoreError::Backend`]: the file could not be looked at.
+pub fn is_redb_file(path: impl AsRef<Path>) -> Result<bool, StoreError> {
+    let path = path.as_ref();
+    let at = At { path, operation: "look at" };
+    Ok(matches!(look(at)?, Found::RedbFile))
+}
+
+/// What lies at a path.
+pub(crate) enum Found {
+    Nothing,
+    RedbFile,
+    /// Something else, and what to do about it.
+    Other(String),
+}
+
+pub(crate) fn look(at: At<'_>) -> Result<Found, StoreError> {
+    let failed = |error| at.failed(Outcome::NotApplied, error);
+    let metadata = match fs::metadata(at.path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(match fs::symlink_metadata(at.path) {
+                Ok(_) => Found::Other("it is a symbolic link to nothing; remove it or make its target".into()),
+                Err(_) => Found::Nothing,
+            });
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Ok(Found::Other("part of the path is a file, not a folder; name another path".into()));
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    if metadata.is_dir() {
+        return Ok(Found::Other("it is a folder, and a redb store is a single file; name a file in it".into()));
+    }
+    if !metadata.is_file() {
+        return Ok(Found::Other("it is neither a file nor a folder; name another path".into()));
+    }
+    let mut begin = Vec::new();
+    let file = File::open(at.path).map_err(failed)?;
+    match file.take(REDB_MAGIC.len() as u64).read_to_end(&mut begin) {
+        // Where locks are mandatory, a locked file cannot even be looked at.
+        Err(error) if cfg!(windows) && error.raw_os_error() == Some(WINDOWS_LOCK_VIOLATION) => {
+            return Err(StoreError::Locked { path: at.path.to_owned() });
+        }
+        read => read.map_err(failed)?,
+    };
+    Ok(if begin == REDB_MAGIC {
+        Found::RedbFile
+    } else if begin.is_empty() {
+        Found::Other("the file is empty; remove it to make a store there".into())
+    } else {
+        Found::Other("the file was not written by redb; name another path".into())
+    })
+}

@@ -1,0 +1,43 @@
+//! What redb has open, and how it closes.
+
+use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TransactionError};
+
+use crate::medium::Seam;
+
+/// What redb has open.
+pub(crate) enum Db {
+    /// For writing; or for reading only, repaired in memory.
+    Writable(Database),
+    /// A clean file, only read.
+    ReadOnly(ReadOnlyDatabase),
+}
+
+/// The database and the seam below it.
+pub(crate) struct Session {
+    pub(crate) db: Db,
+    pub(crate) seam: Seam,
+    /// A second look at the file, repaired in memory, for reading on after the medium failed and redb refused.
+    pub(crate) salvaged: Option<(Database, Seam)>,
+}
+
+impl Session {
+    pub(crate) fn new(db: Db, seam: Seam) -> Self {
+        Self { db, seam, salvaged: None }
+    }
+
+    pub(crate) fn begin_read(&self) -> Result<ReadTransaction, TransactionError> {
+        match (&self.salvaged, &self.db) {
+            (Some((db, _)), _) => db.begin_read(),
+            (None, Db::Writable(db)) => db.begin_read(),
+            (None, Db::ReadOnly(db)) => db.begin_read(),
+        }
+    }
+
+    pub(crate) fn close(self) -> Result<(), DatabaseError> {
+        drop(self.salvaged);
+        match self.db {
+            Db::Writable(db) => db.close(),
+            Db::ReadOnly(db) => db.close(),
+        }
+    }
+}
