@@ -15,7 +15,8 @@ use crate::{
     error::{BACKEND, at, damaged},
     layout::{self, BLOCK_BYTES_MAX, BlockPlace},
     medium::{Contents, Kind},
-    shared::{Shared, Unfinished, hold},
+    shared::{Shared, hold},
+    unfinished::Unfinished,
 };
 
 /// The blocks of a store.

@@ -30,6 +30,7 @@ mod options;
 mod shared;
 mod side_table;
 mod store;
+mod unfinished;
 
 pub use blockstore::SimpleBlockstore;
 pub use info::{Info, TableInfo};

@@ -12,7 +12,8 @@ use crate::{
     error::{damaged, may_be_applied},
     layout::{self, HEADS_BYTES_MAX},
     medium::{Contents, Lock, LockMode},
-    shared::{Shared, Unfinished, hold},
+    shared::{Shared, hold},
+    unfinished::Unfinished,
 };
 
 /// What the last line begins with, before the sha2-256, in hexadecimal, of all bytes before that line.

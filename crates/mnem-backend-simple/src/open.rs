@@ -17,7 +17,8 @@ use crate::{
     layout::{self, FORMAT_BYTES_MAX, FORMAT_NAME, FORMAT_VERSION, RootName, UNSYNCED_TEXT},
     medium::{Contents, FileSystem, Kind, LockMode, StdFileSystem},
     op_heads,
-    shared::{Shared, Unfinished},
+    shared::Shared,
+    unfinished::Unfinished,
 };
 
 /// What the `format` file says.

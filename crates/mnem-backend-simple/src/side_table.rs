@@ -15,7 +15,8 @@ use crate::{
     error::{damaged, failed, may_be_applied},
     layout,
     medium::{Contents, Kind},
-    shared::{Shared, Unfinished},
+    shared::Shared,
+    unfinished::Unfinished,
 };
 
 /// One side table of a [`SimpleStore`](crate::SimpleStore).

@@ -108,21 +108,32 @@ fn parts_that_are_missing_or_links_are_damage_and_not_an_empty_store() {
     for part in ["op_heads", "objects", "tables"] {
         let home = Home::new();
         let store = create(&home.path);
-        let (cid, _) = block(1);
+        let (cid, data) = block(1);
         fs::rename(home.file(part), home.file("away")).unwrap();
-        let absent: Vec<ErrorKind> = [
-            store.get(&cid).err(),
-            store.has(&cid).err(),
-            store.cids().unwrap().find_map(Result::err),
-            store.heads().err(),
-            store.side_tables().err(),
-            store.side_table("t").unwrap().get(b"k").err(),
-        ]
-        .into_iter()
-        .flatten()
-        .map(|error| error.kind())
-        .collect();
-        assert!(!absent.is_empty() && absent.iter().all(|kind| *kind == ErrorKind::Damaged), "{part}: {absent:?}");
+        let table = store.side_table("t").unwrap();
+        let errors = match part {
+            "op_heads" => vec![store.heads().err(), store.update(&head(1), &[]).err()],
+            "objects" => vec![
+                store.get(&cid).err(),
+                store.has(&cid).err(),
+                store.put(&cid, data).err(),
+                store.delete(&cid).err(),
+                store.cids().unwrap().find_map(Result::err),
+                store.info().err(),
+            ],
+            _ => vec![
+                store.side_tables().err(),
+                table.get(b"k").err(),
+                table.keys(b"").err(),
+                table.write(&[(Bytes::from_static(b"k"), Bytes::new())], &[]).err(),
+                table.write(&[], &[Bytes::from_static(b"k")]).err(),
+            ],
+        };
+        for (number, error) in errors.into_iter().enumerate() {
+            let kind = error.map(|error| error.kind());
+            assert_eq!(kind, Some(ErrorKind::Damaged), "{part}, call {number}");
+        }
+        drop(table);
         drop(store);
 
         let open = || mnem_backend_simple::OpenOptions::new().open(&home.path);

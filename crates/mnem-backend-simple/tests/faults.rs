@@ -231,3 +231,28 @@ fn a_creation_that_failed_anywhere_is_completed_by_the_next() {
         assert_eq!(store.foreign().unwrap(), Vec::<std::path::PathBuf>::new(), "call {pass}");
     }
 }
+
+#[test]
+fn who_waits_to_sync_a_folder_learns_that_its_sync_failed() {
+    let f = faulty();
+    // Two blocks of one shard that is not the one of block 1.
+    let shard = |n: u64| f.home.block_file(&block(n).0).parent().unwrap().to_owned();
+    let first = (2..).find(|n| shard(*n) != shard(1)).unwrap();
+    let second = (first + 1..).find(|n| shard(*n) == shard(first)).unwrap();
+    let second_file = f.home.block_file(&block(second).0);
+    let second_file = second_file.strip_prefix(&f.home.path).unwrap().to_str().unwrap();
+    f.fs.take_writes();
+    // Whichever of the two syncs the shard first fails, and not before the second block has its name: a sync after that would succeed.
+    f.fs.fail_after("sync folder objects/", &format!("rename tmp/* {second_file}"));
+    let results = std::thread::scope(|scope| {
+        let put = |n: u64| {
+            let store = &f.store;
+            scope.spawn(move || store.put(&block(n).0, block(n).1))
+        };
+        [put(first), put(second)].map(|thread| thread.join().unwrap())
+    });
+    let [first, second] = results.map(Result::unwrap_err);
+    // The first one may also have come too late to write at all.
+    assert!([ErrorKind::Backend, ErrorKind::Poisoned].contains(&first.kind()), "{first}");
+    assert_eq!((second.kind(), second.outcome()), (ErrorKind::Backend, Outcome::Unknown), "{second}");
+}

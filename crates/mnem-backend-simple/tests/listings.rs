@@ -2,12 +2,16 @@
 
 use std::{
     collections::BTreeSet,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use mnem_store_traits::{Blockstore, Cid};
+use mnem_backend_simple::{OpenOptions, medium::StdFileSystem};
+use mnem_store_traits::{Blockstore, Cid, Store};
 
-use crate::support::{Home, block, create};
+use crate::support::{Home, block, create, traced::Traced};
 
 fn listed(store: &impl Blockstore) -> Vec<Cid> {
     store.cids().unwrap().map(Result::unwrap).collect()
@@ -65,6 +69,27 @@ fn steady_blocks_are_never_missed_while_others_come_go_and_are_replaced() {
         }
         stop.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn a_reading_that_misses_names_is_made_good_by_the_next() {
+    let home = Home::new();
+    let fs = Traced::new(Arc::new(StdFileSystem), &home.path);
+    let store = OpenOptions::new().create(true).open_on(Arc::new(fs.clone()), &home.path).unwrap();
+    let (cid, data) = block(1);
+    store.put(&cid, data).unwrap();
+    let shard = home.block_file(&cid).parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+    for reading in [0, 1] {
+        fs.forget(&format!("list objects/{shard}"), reading);
+        assert_eq!(listed(&store), [cid], "reading {reading} misses the block");
+        assert!(fs.all_plans_used());
+    }
+    let row = (mnem_store_traits::Bytes::from_static(b"k"), mnem_store_traits::Bytes::new());
+    store.side_table("t").unwrap().write(&[row], &[]).unwrap();
+    for folder in ["list tables", "list tables/t"] {
+        fs.forget(folder, 0);
+        assert_eq!(store.side_tables().unwrap(), ["t"]);
+    }
 }
 
 #[test]

@@ -3,16 +3,18 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex},
 };
 
 use mnem_backend_simple::medium::{Contents, Entries, FileSystem, Lock, LockMode, Metadata, NewFile};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Act {
     Fail(io::ErrorKind),
-    /// Says that it worked, and does nothing.
+    /// Says that it worked, and does nothing. A listing finds nothing.
     Forget,
+    /// Fails, but not before a call that begins with this was made since.
+    FailAfter(String),
 }
 
 #[derive(Debug)]
@@ -36,6 +38,7 @@ struct State {
 pub(crate) struct Traced {
     inner: Arc<dyn FileSystem>,
     state: Arc<Mutex<State>>,
+    called: Arc<Condvar>,
 }
 
 #[derive(Debug)]
@@ -58,7 +61,7 @@ impl Traced {
     /// Names are written down relative to `root`; an unfinished file is called `tmp/*`.
     pub(crate) fn new(inner: Arc<dyn FileSystem>, root: &Path) -> Self {
         let state = State { root: root.to_owned(), ..State::default() };
-        Self { inner, state: Arc::new(Mutex::new(state)) }
+        Self { inner, state: Arc::new(Mutex::new(state)), called: Arc::default() }
     }
 
     /// Fails the call that begins with `call` and comes after `pass` others that do, and no other.
@@ -69,6 +72,11 @@ impl Traced {
     /// Fails every call that begins with `call`.
     pub(crate) fn fail_always(&self, call: &str, kind: io::ErrorKind) {
         self.plan(call, 0, false, Act::Fail(kind));
+    }
+
+    /// Fails a call that begins with `call`, once another one that begins with `other` was made, before or after it.
+    pub(crate) fn fail_after(&self, call: &str, other: &str) {
+        self.plan(call, 0, true, Act::FailAfter(other.to_owned()));
     }
 
     /// Forgets the call that begins with `call` and comes after `pass` others that do: it does nothing and says that it worked.
@@ -110,6 +118,7 @@ impl Traced {
     fn call(&self, call: String) -> io::Result<bool> {
         let mut state = self.state.lock().unwrap();
         state.calls.push(call.clone());
+        self.called.notify_all();
         let mut decided = None;
         state.plans.retain_mut(|plan| {
             if decided.is_some() || !call.starts_with(&plan.call) {
@@ -119,13 +128,18 @@ impl Traced {
                 plan.pass -= 1;
                 return true;
             }
-            decided = Some(plan.act);
+            decided = Some(plan.act.clone());
             !plan.once
         });
         match decided {
             None => Ok(true),
             Some(Act::Forget) => Ok(false),
             Some(Act::Fail(kind)) => Err(io::Error::new(kind, "planted")),
+            Some(Act::FailAfter(other)) => {
+                let made = |state: &mut State| state.calls.iter().any(|call| call.starts_with(&other));
+                drop(self.called.wait_while(state, |state| !made(state)).unwrap());
+                Err(io::Error::other("planted"))
+            }
         }
     }
 }
@@ -147,8 +161,11 @@ impl FileSystem for Traced {
     }
 
     fn list(&self, path: &Path) -> io::Result<Option<Entries>> {
-        self.call(format!("list {}", self.name(path)))?;
-        self.inner.list(path)
+        if self.call(format!("list {}", self.name(path)))? {
+            self.inner.list(path)
+        } else {
+            Ok(Some(Box::new(std::iter::empty())))
+        }
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<bool> {
