@@ -71,7 +71,7 @@ pub struct TableCopied {
 /// - [`StoreError::InvalidArgument`]: the target holds what the source does not. Nothing was written.
 /// - [`StoreError::Unsupported`]: the source has side tables, and the target cannot. Nothing was written.
 /// - [`StoreError::Corrupt`]: a block of the source is damaged; [`verify`](crate::verify()) lists all of them. Blocks before it were copied.
-/// - [`StoreError::Backend`] on "prove the copy": something differs; the source of the error says what.
+/// - [`StoreError::Backend`], "target store failed to hold the same as the source": the proof found a difference; the cause says which.
 /// - Otherwise those of the two stores. Whatever was copied remains, and the heads of the target are complete or untouched, or, after a failure
 ///   between two heads, some of them are missing.
 pub fn copy(from: &dyn Store, to: &dyn Store, progress: &mut dyn FnMut(Progress)) -> Result<CopyReport, StoreError> {
@@ -263,7 +263,7 @@ fn prove(
 fn differs(what: String) -> StoreError {
     StoreError::Backend {
         backend: "target",
-        operation: "prove the copy".to_owned(),
+        operation: "hold the same as the source".to_owned(),
         outcome: Outcome::Unknown,
         source: Cause::new(format!("{what}; was one of them written to meanwhile?")),
     }

@@ -174,7 +174,10 @@ fn the_proof_finds_a_block_that_the_target_lost() {
     from.put_as(RAW, Bytes::from_static(b"will be kept")).unwrap();
     let to = Poor { loses: Some(lost), ..Poor::default() };
     let error = copy(&from, &to, &mut |_| ()).unwrap_err();
-    assert_eq!((error.kind(), error.to_string()), (ErrorKind::Backend, "target store failed to prove the copy".into()));
+    assert_eq!(
+        (error.kind(), error.to_string()),
+        (ErrorKind::Backend, "target store failed to hold the same as the source".into())
+    );
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains(&format!("the target lacks block {lost}")), "{cause}");
 }

@@ -38,6 +38,18 @@ fn roots_become_heads_beside_those_that_are_there() {
 }
 
 #[test]
+fn a_root_whose_block_only_the_store_holds_becomes_a_head() {
+    for subject in stores() {
+        let (there, sent) = (raw("there"), raw("sent"));
+        subject.store.put(&there.0, there.1).unwrap();
+        let archive = car(&[there.0], std::slice::from_ref(&sent));
+        let report = car::import(&*subject.store, &archive[..], &heads(), &mut |_| ()).unwrap();
+        assert_eq!((report.missing_roots, report.heads_set), (vec![there.0], vec![there.0]), "{}", subject.name);
+        assert_eq!(subject.store.heads().unwrap(), [there.0]);
+    }
+}
+
+#[test]
 fn small_batches_give_the_same_store() {
     let archive = animals();
     for subject in stores().into_iter().filter(|subject| subject.name != "simple") {

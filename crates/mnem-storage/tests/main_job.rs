@@ -1,7 +1,7 @@
 //! The animals through every backend: imported, verified, copied, exported, and imported again.
 
 use mnem_storage::{
-    Blockstore as _, BlockstoreExt as _, MemoryStore, OpHeadsStore as _, Store, VerifyOptions,
+    BlockstoreExt as _, MemoryStore, OpHeadsStore as _, Store, VerifyOptions,
     car::{self, ExportOptions, ImportOptions, ImportReport},
     copy, verify_store,
 };

@@ -1,127 +1,10 @@
-//! What can be wrong with an archive, and what became of a call that met it.
+//! What became of an import or export that failed.
 
 use std::{fmt, io, ops::Deref};
 
 use mnem_store_traits::{Cid, ErrorKind, StoreError};
 
-/// A fault in an archive, and where it is.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{fault}, at byte {offset}{}", InSection(*section_offset, *offset))]
-#[non_exhaustive]
-pub struct CarError {
-    /// What is wrong.
-    pub fault: CarFault,
-    /// Where the header or section with the fault begins: the offset of its length, in bytes from the start of the input.
-    pub section_offset: u64,
-    /// Where the fault itself is. For input that ends too early: where it ends.
-    pub offset: u64,
-}
-
-struct InSection(u64, u64);
-
-impl fmt::Display for InSection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == self.1 { Ok(()) } else { write!(f, " in the section at byte {}", self.0) }
-    }
-}
-
-/// What is wrong with an archive.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CarFault {
-    /// The input is empty.
-    #[error("not a CAR archive: the input is empty")]
-    Empty,
-    /// What stands where the header must be is no header.
-    #[error("not a CAR archive: {what}")]
-    NotCar {
-        /// Why it cannot be the header.
-        what: String,
-    },
-    /// The header is longer than [`HEADER_BYTES_MAX`](super::HEADER_BYTES_MAX).
-    #[error("not a CAR archive: its header would have {header_bytes} bytes, more than the {header_bytes_max} allowed")]
-    HeaderTooLarge {
-        /// Its length by its own account.
-        header_bytes: u64,
-        /// The limit.
-        header_bytes_max: u64,
-    },
-    /// The header names more roots than [`ROOTS_MAX`](super::ROOTS_MAX).
-    #[error("the header names more than {roots_max} roots")]
-    TooManyRoots {
-        /// The limit.
-        roots_max: usize,
-    },
-    /// A version other than 1 and 2, or one where it may not be.
-    #[error("CAR version {version} is not supported {}", if *.inside { "inside of a CARv2" } else { "(1 and 2 are)" })]
-    UnsupportedVersion {
-        /// The version found.
-        version: u64,
-        /// Whether it stands in the payload of a CARv2, where only 1 may.
-        inside: bool,
-    },
-    /// The fixed header of a CARv2 points to where its data cannot be.
-    #[error("the CARv2 header is wrong: {what}")]
-    V2Header {
-        /// Which field, its value, and why it cannot be.
-        what: String,
-    },
-    /// A length is not encoded as an unsigned varint must be.
-    #[error("a length is not a valid varint: {what}")]
-    Varint {
-        /// Which rule it breaks.
-        what: &'static str,
-    },
-    /// The input, or the payload of a CARv2, ends inside of a header or section.
-    #[error("cut off: {missing_bytes} more bytes expected")]
-    CutOff {
-        /// How many bytes are missing at least.
-        missing_bytes: u64,
-    },
-    /// A section of length zero.
-    #[error("a section has length zero")]
-    EmptySection,
-    /// A section, or the block in it, is larger than allowed.
-    #[error("a block of {block_bytes} bytes is larger than the {block_bytes_max} allowed")]
-    BlockTooLarge {
-        /// The block's size; where its CID has not been read, the size of the section.
-        block_bytes: u64,
-        /// The limit.
-        block_bytes_max: u64,
-    },
-    /// What a section begins with is no CID.
-    #[error("no valid CID: {what}")]
-    BadCid {
-        /// Which part of it, and why.
-        what: String,
-    },
-    /// A section is shorter than the CID it begins with.
-    #[error("a section of {section_bytes} bytes ends inside of its CID")]
-    ShorterThanCid {
-        /// The length of the section.
-        section_bytes: u64,
-    },
-    /// The bytes of a block are not what its CID names.
-    #[error("bytes do not match the CID {cid}: they hash to {actual}")]
-    WrongBytes {
-        /// The CID in the section.
-        cid: Box<Cid>,
-        /// The CID that the bytes have.
-        actual: Box<Cid>,
-    },
-    /// A block whose hash this build cannot compute.
-    #[error(
-        "cannot check {cid}: hash function 0x{code:x} with a digest of {digest_bytes} bytes is not supported (sha2-256 and blake3 with 32 bytes, and identity, are)"
-    )]
-    UnsupportedHash {
-        /// The CID in the section.
-        cid: Box<Cid>,
-        /// Multihash code.
-        code: u64,
-        /// Length of the digest, in bytes.
-        digest_bytes: u8,
-    },
-}
+use super::fault::CarError;
 
 /// The store's error below an [`ImportError`] or [`ExportError`]. Dereferences to it, and is it when asked for as a
 /// [`source`](std::error::Error::source); boxed, so that the errors stay small.
@@ -140,23 +23,6 @@ impl Deref for StoreCause {
     fn deref(&self) -> &StoreError {
         &self.0
     }
-}
-
-/// Why a [`Reader`](super::Reader) could not go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// The archive is faulty.
-    #[error(transparent)]
-    Archive(#[from] CarError),
-    /// The input could not be read.
-    #[error("cannot read the archive after byte {offset}")]
-    Io {
-        /// How far it was read, in bytes.
-        offset: u64,
-        /// The failure.
-        source: io::Error,
-    },
 }
 
 /// The blocks of an archive that a failed import left in the store: verified, and skipped when it is run again.
@@ -306,26 +172,6 @@ impl ImportError {
         match self {
             Self::Store { source, .. } | Self::Heads { source, .. } => Some(source),
             _ => None,
-        }
-    }
-}
-
-impl CarError {
-    /// What went wrong, to branch on.
-    pub fn kind(&self) -> ImportErrorKind {
-        match self.fault {
-            CarFault::Empty | CarFault::NotCar { .. } | CarFault::HeaderTooLarge { .. } => ImportErrorKind::NotCar,
-            CarFault::UnsupportedVersion { .. } => ImportErrorKind::UnsupportedVersion,
-            CarFault::TooManyRoots { .. }
-            | CarFault::V2Header { .. }
-            | CarFault::Varint { .. }
-            | CarFault::EmptySection
-            | CarFault::BadCid { .. }
-            | CarFault::ShorterThanCid { .. } => ImportErrorKind::Malformed,
-            CarFault::CutOff { .. } => ImportErrorKind::CutOff,
-            CarFault::BlockTooLarge { .. } => ImportErrorKind::BlockTooLarge,
-            CarFault::WrongBytes { .. } => ImportErrorKind::WrongBytes,
-            CarFault::UnsupportedHash { .. } => ImportErrorKind::UnsupportedHash,
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::{
     de::{IgnoredAny, SeqAccess, Visitor},
 };
 
-use super::{ROOTS_MAX, error::CarFault};
+use super::{ROOTS_MAX, fault::CarFault};
 
 /// What a CARv2 begins with, without the length before it.
 pub(super) const V2_PRAGMA: [u8; 10] = *b"\xa1\x67version\x02";

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::{
     BLOCK_BYTES_MAX,
-    error::{CarError, CarFault, ImportError, Kept, ReadError},
+    error::{ImportError, Kept},
+    fault::{CarError, CarFault, ReadError},
     reader::{Reader, Section},
 };
 use crate::{Progress, Stage, report};
@@ -106,16 +107,17 @@ impl ImportOptions {
 
 /// Reads a CARv1 or CARv2 from `input` and stores its blocks.
 ///
-/// Every block is hashed before it is stored, also when the store holds it already. Blocks land in durable commits of about `batch_bytes`; memory
-/// is bounded by that and one block more. A block that the store holds is not written again, so an import that was interrupted goes on
-/// where it stopped when it is run again. The blocks of CIDv0 and identity CIDs are stored like any other.
+/// Every block is hashed before it is stored, also when the store holds it already. Blocks land in durable commits of about
+/// `batch_bytes`; memory is bounded by that and one block more. A block that the store holds is not written again, so an import that was
+/// interrupted goes on where it stopped when it is run again. The blocks of CIDv0 and identity CIDs are stored like any other.
 ///
-/// With [`ImportOptions::heads`] the roots become heads once all blocks are durable, each in addition to the heads that are there, in the order of the header, each
-/// in a commit that requires the blocks of all roots. A root that is a head already is left as it is. If the block of any root is neither
-/// in the archive nor in the store, no head changes ([`ImportError::MissingRoots`]). What the roots link to is not followed: an archive may hold
-/// a part of a graph on purpose. [`verify_store`](crate::verify_store) follows it.
+/// With [`ImportOptions::heads`] the roots become heads once all blocks are durable: in the order of the header, in addition to the heads
+/// that are there, each in a commit that requires its block. A root that is a head already is left as it is. If the block of any root is
+/// neither in the archive nor in the store, no head changes ([`ImportError::MissingRoots`]). What the roots link to is not followed: an
+/// archive may hold a part of a graph on purpose. [`verify_store`](crate::verify_store) follows it.
 ///
-/// What was new is counted by a look-up before each commit; where others write to the same store meanwhile, a block may be counted as new by both.
+/// What was new is counted by a look-up before each commit; where others write to the same store meanwhile, a block may be counted as
+/// new by both.
 ///
 /// # Errors
 /// [`ImportError`]. Verified blocks before the fault are in the store, counted in [`ImportError::kept`]. Heads change only after the last
@@ -249,8 +251,8 @@ impl Import<'_> {
             if !heads.insert(root) {
                 continue;
             }
-            let batch = self.report.roots.iter().fold(WriteBatch::new(), |batch, root| batch.require(*root));
-            self.store.commit(batch.update(root, [])).map_err(|source| ImportError::Heads {
+            let batch = WriteBatch::new().require(root).update(root, []);
+            self.store.commit(batch).map_err(|source| ImportError::Heads {
                 root: Box::new(root),
                 heads_set: self.report.heads_set.len() as u64,
                 kept: self.kept,

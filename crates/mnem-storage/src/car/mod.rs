@@ -6,6 +6,7 @@
 
 mod error;
 mod export;
+mod fault;
 mod header;
 mod import;
 mod reader;
@@ -15,10 +16,9 @@ mod v2;
 mod varint;
 mod writer;
 
-pub use error::{
-    CarError, CarFault, ExportError, ExportErrorKind, ImportError, ImportErrorKind, Kept, ReadError, StoreCause,
-};
+pub use error::{ExportError, ExportErrorKind, ImportError, ImportErrorKind, Kept, StoreCause};
 pub use export::{ExportOptions, ExportReport, export};
+pub use fault::{CarError, CarFault, ReadError};
 pub use import::{ImportOptions, ImportReport, import};
 pub use reader::{Reader, Section};
 pub use writer::Writer;

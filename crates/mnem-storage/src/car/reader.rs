@@ -6,7 +6,7 @@ use mnem_store_traits::{Bytes, Cid};
 
 use super::{
     HEADER_BYTES_MAX,
-    error::{CarError, CarFault, ReadError},
+    fault::{CarError, CarFault, ReadError},
     header::{self, Header},
     section::{self, CID_BYTES_MAX},
     source::Source,

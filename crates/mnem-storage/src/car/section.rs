@@ -6,7 +6,7 @@ use mnem_store_traits::{
 };
 
 use super::{
-    error::CarFault,
+    fault::CarFault,
     varint::{VARINT_BYTES_MAX, Varint},
 };
 

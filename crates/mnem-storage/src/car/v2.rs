@@ -1,6 +1,6 @@
 //! The fixed header of a CARv2: where in the file its payload, a CARv1, lies. Its index is not read.
 
-use super::error::CarFault;
+use super::fault::CarFault;
 
 /// Length of the header that follows the pragma.
 pub(super) const V2_HEADER_BYTES: usize = 40;

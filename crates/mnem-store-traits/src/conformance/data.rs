@@ -45,19 +45,24 @@ pub(crate) fn blocks(prefix: &str, n: usize) -> Vec<Block> {
     (0..n).map(|i| block(&format!("{prefix} {i}"))).collect()
 }
 
-/// A raw block of this size with bytes that do not compress.
+/// A raw block of this size. Its bytes differ from one page to the next, whatever the pages' size.
 pub(crate) fn sized(len: usize) -> Block {
+    /// A prime: no multiple of a page's size is a multiple of it.
+    const TILE: usize = 8191;
     let mut state = len as u64;
-    let mut data = Vec::with_capacity(len + 8);
-    while data.len() < len {
+    let mut data = Vec::with_capacity(len);
+    while data.len() < len.min(TILE) {
         // One step of splitmix64.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = state;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        data.extend_from_slice(&(word ^ (word >> 31)).to_le_bytes());
+        data.push((word ^ (word >> 31)) as u8);
     }
-    data.truncate(len);
+    while data.len() < len {
+        let tile = data.len().min(TILE).min(len - data.len());
+        data.extend_from_within(..tile);
+    }
     raw(data)
 }
 

@@ -56,12 +56,7 @@ pub(crate) fn same<T: Show + PartialEq>(did: impl Display, saw: T, expected: T) 
 }
 
 /// A fact that is neither.
-pub(crate) fn ensure(
-    fact: bool,
-    did: impl Display,
-    expected: impl Display,
-    saw: impl Display,
-) -> Result<(), Failure> {
+pub(crate) fn ensure(fact: bool, did: impl Display, expected: impl Display, saw: impl Display) -> Result<(), Failure> {
     if fact { Ok(()) } else { Err(Failure::new(did, expected, saw)) }
 }
 
@@ -131,7 +126,11 @@ pub(crate) fn listing(store: &dyn Blockstore, when: &str, at_most: usize) -> Res
     for item in saw(format_args!("cids() {when}"), store.cids()).ok()? {
         listed.push(saw(format_args!("item {} of cids() {when}", listed.len()), item).ok()?);
         if listed.len() > at_most {
-            return Err(Failure::new(format_args!("cids() {when}"), "an end", format_args!("{at_most} items and no end")));
+            return Err(Failure::new(
+                format_args!("cids() {when}"),
+                "an end",
+                format_args!("{at_most} items and no end"),
+            ));
         }
     }
     Ok(listed)

@@ -15,7 +15,10 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Runs `task(0)` to `task(n - 1)` at once, and returns what each returned; the first failure, if there was one.
-pub(crate) fn together<T: Send>(n: usize, task: impl Fn(usize) -> Result<T, Failure> + Sync) -> Result<Vec<T>, Failure> {
+pub(crate) fn together<T: Send>(
+    n: usize,
+    task: impl Fn(usize) -> Result<T, Failure> + Sync,
+) -> Result<Vec<T>, Failure> {
     let task = &task;
     thread::scope(|scope| {
         let threads: Vec<_> = (0..n).map(|i| scope.spawn(move || task(i))).collect();

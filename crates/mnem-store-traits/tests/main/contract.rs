@@ -71,6 +71,7 @@ fn every_law_that_the_documentation_names_exists() {
 
 #[test]
 fn names_are_found_over_the_ends_of_lines() {
-    let source = "/// - One. Laws: `a_law`,\n    ///   `b_law`; and more `code`.\n/// Law: `c_law`.\n// Law: `no_doc`.\n";
+    let source =
+        "/// - One. Laws: `a_law`,\n    ///   `b_law`; and more `code`.\n/// Law: `c_law`.\n// Law: `no_doc`.\n";
     assert_eq!(laws_named_in(source), ["a_law", "b_law", "c_law"].map(String::from).into());
 }

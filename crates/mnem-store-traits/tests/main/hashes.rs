@@ -82,7 +82,9 @@ fn size_limit_is_the_last_size_taken() {
 #[test]
 fn cids_are_read_from_exactly_their_bytes() {
     let sha = cid_of(DAG_CBOR, DATA);
-    for cid in [sha, Cid::new_v0(*sha.hash()).expect("a CIDv0"), blake3(), cid(RAW, 0, b""), cid(0x3f_ffff, 0x13, &[9; 64])] {
+    for cid in
+        [sha, Cid::new_v0(*sha.hash()).expect("a CIDv0"), blake3(), cid(RAW, 0, b""), cid(0x3f_ffff, 0x13, &[9; 64])]
+    {
         let bytes = cid.to_bytes();
         assert_eq!(cid_from_bytes(&bytes).expect("its own bytes"), cid);
         for cut in 0..bytes.len() {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::{
     Blockstore, Buffered, Durability, ErrorKind, OpHeadsStore, Store, WriteBatch,
     conformance::{
+        Failure,
         case::Case,
         data::{block, blocks, head, sized},
         expect::{ensure, heads_are, holds, lacks, lists, put, put_many, saw, update},
@@ -14,7 +15,10 @@ use crate::{
     },
 };
 
-fn buffered(case: &Case) -> Result<(Arc<dyn Store>, Buffered<Arc<dyn Store>>), crate::conformance::Failure> {
+type Wrapped = Buffered<Arc<dyn Store>>;
+
+/// The store, and `Buffered` over it.
+fn buffered(case: &Case) -> Result<(Arc<dyn Store>, Wrapped), Failure> {
     let store = case.store()?;
     Ok((Arc::clone(&store), Buffered::new(store)))
 }

@@ -41,8 +41,13 @@ pub(crate) fn cids_lists_every_block_once(case: &mut Case) -> LawResult {
 pub(crate) fn cids_lists_whole_cids(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let data = bytes::Bytes::from_static(b"one text");
-    let cids =
-        [v0_cid(&data), crate::cid_of(RAW, &data), crate::cid_of(0x71, &data), blake3_cid(RAW, &data), identity_cid(RAW, &data)];
+    let cids = [
+        v0_cid(&data),
+        crate::cid_of(RAW, &data),
+        crate::cid_of(0x71, &data),
+        blake3_cid(RAW, &data),
+        identity_cid(RAW, &data),
+    ];
     for cid in cids {
         put(&*store, &Block { cid, data: data.clone() })?;
     }
@@ -76,7 +81,8 @@ pub(crate) fn cids_does_not_block_writers(case: &mut Case) -> LawResult {
         listed.push(saw(format_args!("item {i} of cids() while its consumer writes"), item).ok()?);
         if i < 40 {
             put(&*store, &block(&format!("written between two items {i}")))?;
-            saw("delete between two items", store.delete(&block(&format!("written between two items {i}")).cid)).ok()?;
+            saw("delete between two items", store.delete(&block(&format!("written between two items {i}")).cid))
+                .ok()?;
         }
     }
     each_once(&steady, &listed, "while its consumer writes to the store")?;

@@ -105,9 +105,15 @@ pub(crate) fn commit_refuses_a_missing_requirement(case: &mut Case) -> LawResult
     let (new, absent) = (block("new"), block("absent"));
     for digest_twin in [absent.cid, crate::cid_of(0x71, &new.data)] {
         let batch = batch_of(std::slice::from_ref(&new)).require(digest_twin).update(new.cid, [head("before")]);
-        let error = saw("commit that requires an absent block", store.commit(batch)).refused(ErrorKind::MissingBlock)?;
+        let error =
+            saw("commit that requires an absent block", store.commit(batch)).refused(ErrorKind::MissingBlock)?;
         let named = matches!(&error, StoreError::MissingBlock { cid, .. } if *cid == digest_twin);
-        ensure(named, "commit that requires an absent block", format_args!("an error that names {digest_twin}"), error)?;
+        ensure(
+            named,
+            "commit that requires an absent block",
+            format_args!("an error that names {digest_twin}"),
+            error,
+        )?;
         heads_are(&*store, &[head("before")], "after a commit that required an absent block")?;
     }
     Ok(())
@@ -211,7 +217,8 @@ pub(crate) fn closed_store_refuses_calls(case: &mut Case) -> LawResult {
     let mut one = std::iter::once(Ok((new.cid, new.data.clone())));
     saw("put_many after close()", store.put_many(&mut one)).refused(closed)?;
     saw("delete after close()", store.delete(&present.cid)).refused(closed)?;
-    saw("cids, or its first item, after close()", store.cids().and_then(|mut cids| cids.next().transpose())).refused(closed)?;
+    saw("cids, or its first item, after close()", store.cids().and_then(|mut cids| cids.next().transpose()))
+        .refused(closed)?;
     saw("heads after close()", store.heads()).refused(closed)?;
     saw("update after close()", store.update(&new.cid, &[])).refused(closed)?;
     saw("swap after close()", store.swap(&[present.cid], &new.cid)).refused(closed)?;

@@ -58,7 +58,8 @@ pub(crate) fn delete_takes_the_whole_cid(case: &mut Case) -> LawResult {
     put(&*store, &block)?;
     let digest = block.cid.hash().digest();
     for other in [crate::cid_of(0x71, &block.data), v0_cid(&block.data), cid_v1(RAW, 0x1e, digest)] {
-        saw(format_args!("delete of an absent CID with the digest of a present one, {other}"), store.delete(&other)).ok()?;
+        saw(format_args!("delete of an absent CID with the digest of a present one, {other}"), store.delete(&other))
+            .ok()?;
         holds(&*store, &block, "after the delete of another CID with the same digest")?;
     }
     Ok(())

@@ -8,9 +8,7 @@ use crate::{
     conformance::{
         Failure,
         case::Case,
-        data::{
-            BLAKE3, Block, IDENTITY, SHA2_256, SHA2_512, blake3_cid, cid_v1, identity_block, identity_cid, v0_cid,
-        },
+        data::{BLAKE3, Block, IDENTITY, SHA2_256, SHA2_512, blake3_cid, cid_v1, identity_block, identity_cid, v0_cid},
         expect::{holds, lacks, lists, put, saw},
         failure::LawResult,
     },
@@ -54,7 +52,11 @@ pub(crate) fn version_is_part_of_the_key(case: &mut Case) -> LawResult {
 pub(crate) fn codec_is_part_of_the_key(case: &mut Case) -> LawResult {
     let data = b"one digest, many codecs";
     let codecs = [RAW, DAG_CBOR, 0x70, 0x00, 0x0129, 0x7f, 0x80, 0x3f_ffff];
-    apart(&*case.blocks()?, &same_bytes(codecs.map(|codec| crate::cid_of(codec, data)), data), "equal but for the codec")?;
+    apart(
+        &*case.blocks()?,
+        &same_bytes(codecs.map(|codec| crate::cid_of(codec, data)), data),
+        "equal but for the codec",
+    )?;
     Ok(())
 }
 

@@ -187,9 +187,15 @@ pub(crate) fn reader_does_not_wait_for_a_batch(case: &mut Case) -> LawResult {
         Some(Ok(result)) => result?,
         Some(Err(_)) => {
             let did = "get, has, size and cids in another thread, while a put_many drains its iterator";
-            return Err(Failure::new(did, "an answer", "none until the put_many went on: readers wait for a batch").into());
+            return Err(
+                Failure::new(did, "an answer", "none until the put_many went on: readers wait for a batch").into()
+            );
         }
-        None => return Err(Failure::new("put_many of 2 blocks", "its iterator to be drained", "it was never called").into()),
+        None => {
+            return Err(
+                Failure::new("put_many of 2 blocks", "its iterator to be drained", "it was never called").into()
+            );
+        }
     }
     Ok(())
 }

@@ -18,15 +18,18 @@ use crate::{
 
 const OTHER: &str = "through a second handle";
 
-fn two_blocks(case: &Case) -> Result<(Arc<dyn Blockstore>, Arc<dyn Blockstore>), Failure> {
+/// The first handle and a second one.
+type Both<T> = Result<(Arc<T>, Arc<T>), Failure>;
+
+fn two_blocks(case: &Case) -> Both<dyn Blockstore> {
     Ok((case.blocks()?, offered(case.second()?.as_blocks(), Profile::Blocks)?))
 }
 
-fn two_heads(case: &Case) -> Result<(Arc<dyn OpHeadsStore>, Arc<dyn OpHeadsStore>), Failure> {
+fn two_heads(case: &Case) -> Both<dyn OpHeadsStore> {
     Ok((case.heads()?, offered(case.second()?.as_heads(), Profile::Heads)?))
 }
 
-fn two_stores(case: &Case) -> Result<(Arc<dyn Store>, Arc<dyn Store>), Failure> {
+fn two_stores(case: &Case) -> Both<dyn Store> {
     Ok((case.store()?, offered(case.second()?.as_store(), Profile::Store)?))
 }
 

@@ -112,9 +112,14 @@ pub(crate) fn side_table_write_applies_puts_then_deletes(case: &mut Case) -> Law
     let deletes = ["old", "both", "absent"].map(|key| Bytes::from_static(key.as_bytes()));
     let puts = [row("both", "put and deleted"), row("twice", "first"), row("twice", "last"), row("new", "2")];
     write(&*table, &puts, &deletes)?;
-    for (key, value) in
-        [("old", None), ("both", None), ("absent", None), ("kept", Some("1")), ("twice", Some("last")), ("new", Some("2"))]
-    {
+    for (key, value) in [
+        ("old", None),
+        ("both", None),
+        ("absent", None),
+        ("kept", Some("1")),
+        ("twice", Some("last")),
+        ("new", Some("2")),
+    ] {
         value_is(&*table, key, value, "after a write of puts and deletes")?;
     }
     write(&*table, &[], &[])?;
@@ -126,8 +131,11 @@ pub(crate) fn side_table_write_applies_puts_then_deletes(case: &mut Case) -> Law
 pub(crate) fn side_table_keys_are_sorted_and_filtered(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let table = open(&*store, "table")?;
-    let mut keys: Vec<Bytes> = (0..300_u16).map(|i| Bytes::from([b"n".as_slice(), &i.to_be_bytes()].concat())).collect();
-    keys.extend([&b"m"[..], b"ma", b"mab", b"mb", b"\xff", b"\xff\xff", b"\xff\xff\x01", b"\0"].map(Bytes::from_static));
+    let mut keys: Vec<Bytes> =
+        (0..300_u16).map(|i| Bytes::from([b"n".as_slice(), &i.to_be_bytes()].concat())).collect();
+    keys.extend(
+        [&b"m"[..], b"ma", b"mab", b"mb", b"\xff", b"\xff\xff", b"\xff\xff\x01", b"\0"].map(Bytes::from_static),
+    );
     let rows: Vec<(Bytes, Bytes)> = keys.iter().rev().map(|key| (key.clone(), key.clone())).collect();
     write(&*table, &rows, &[])?;
     keys.sort();
@@ -176,7 +184,11 @@ pub(crate) fn side_tables_are_separate(case: &mut Case) -> LawResult {
     let (present, op) = (block("present"), head("op"));
     put(&*store, &present)?;
     update(&*store, &op, &[])?;
-    write(&*a, &[row("key", "of a"), (Bytes::from(present.cid.to_bytes()), Bytes::from_static(b"not the block"))], &[])?;
+    write(
+        &*a,
+        &[row("key", "of a"), (Bytes::from(present.cid.to_bytes()), Bytes::from_static(b"not the block"))],
+        &[],
+    )?;
     write(&*b, &[row("key", "of b"), row("only b", "")], &[])?;
     value_is(&*a, "key", Some("of a"), "of table a, after one of the same name was written to table b")?;
     value_is(&*a, "only b", None, "of table a, which only table b has")?;

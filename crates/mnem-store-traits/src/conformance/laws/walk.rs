@@ -310,7 +310,8 @@ pub(crate) fn missing_links_names_each_absent_block_once(case: &mut Case) -> Law
     let (x, y) = (graph.leaf("x"), graph.leaf("y"));
     let a = graph.node("a", &["x", "y"]);
     let root = graph.node("root", &["a", "y"]);
-    saw("missing_links of an absent root", store.missing_links(&root)).is(vec![MissingLink { cid: root, linked_from: None }])?;
+    saw("missing_links of an absent root", store.missing_links(&root))
+        .is(vec![MissingLink { cid: root, linked_from: None }])?;
     graph.store(&*store, &["x", "y"])?;
     let expected = [x, y].map(|cid| MissingLink { cid, linked_from: Some(a) });
     saw("missing_links of a graph without two leaves", store.missing_links(&root)).is(expected.to_vec())?;
@@ -318,16 +319,23 @@ pub(crate) fn missing_links_names_each_absent_block_once(case: &mut Case) -> Law
     saw("missing_links of a complete graph", store.missing_links(&root)).is(Vec::new())?;
     let malformed = dag_cbor(vec![0x82, 0x01]);
     put(&*store, &malformed)?;
-    saw("missing_links of a block that hides its links", store.missing_links(&malformed.cid)).refused(ErrorKind::Malformed)?;
+    saw("missing_links of a block that hides its links", store.missing_links(&malformed.cid))
+        .refused(ErrorKind::Malformed)?;
     Ok(())
 }
 
 pub(crate) fn get_required_names_the_missing_block(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let block = block("required");
-    let error = saw("get_required of an absent block", store.get_required(&block.cid)).refused(ErrorKind::MissingBlock)?;
+    let error =
+        saw("get_required of an absent block", store.get_required(&block.cid)).refused(ErrorKind::MissingBlock)?;
     let named = matches!(&error, StoreError::MissingBlock { cid, linked_from: None } if *cid == block.cid);
-    crate::conformance::expect::ensure(named, "get_required", format_args!("an error that names {}", block.cid), error)?;
+    crate::conformance::expect::ensure(
+        named,
+        "get_required",
+        format_args!("an error that names {}", block.cid),
+        error,
+    )?;
     saw("put_as(RAW, …)", store.put_as(RAW, block.data.clone())).is(block.cid)?;
     saw("get_required of a present block", store.get_required(&block.cid)).is(block.data)?;
     Ok(())

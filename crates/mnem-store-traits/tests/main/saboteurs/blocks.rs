@@ -8,12 +8,14 @@ use std::{
 
 use mnem_store_traits::{
     Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, DAG_CBOR, Durability, MemoryStore, RAW, StoreError, Walk,
-    check_block, check_read, cid::multihash::Multihash, cid_of,
+    check_block, check_read,
+    cid::multihash::Multihash,
+    cid_of,
     conformance::{BlockIter, Profile},
     links,
 };
 
-use super::{Defect, saboteurs};
+use super::{Defect, Gap, saboteurs};
 
 saboteurs! {
     accepts_wrong_bytes: AcceptsWrongBytes => put_rejects_wrong_bytes "Ok: the call was accepted";
@@ -423,19 +425,23 @@ impl Defect for RemembersAbsence {
 
 /// Makes a block visible before all of it is written.
 #[derive(Debug, Default)]
-struct SeenInPart(Mutex<BTreeMap<Cid, Bytes>>);
+struct SeenInPart {
+    parts: Mutex<BTreeMap<Cid, Bytes>>,
+    gap: Gap,
+}
 
 impl Defect for SeenInPart {
     fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
         check_block(cid, &data)?;
-        lock(&self.0).insert(*cid, data.slice(..data.len() / 2));
-        (0..1000).for_each(|_| std::thread::yield_now());
+        lock(&self.parts).insert(*cid, data.slice(..data.len() / 2));
+        self.gap.wait_for(24);
         inner.put(cid, data)?;
-        lock(&self.0).remove(cid);
+        lock(&self.parts).remove(cid);
         Ok(())
     }
     fn get(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        let part = lock(&self.0).get(cid).cloned();
+        self.gap.look();
+        let part = lock(&self.parts).get(cid).cloned();
         match part {
             Some(part) => check_read("seen in part", cid, &part).map(|()| Some(part)),
             None => inner.get(cid),

@@ -1,13 +1,13 @@
 //! Defects of commits and side tables.
 
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
 use mnem_store_traits::{
-    Blockstore, Bytes, Capabilities, HeadChange, KeyIter, MemoryStore, OpHeadsStore, SideTable, Store, StoreError, WriteBatch,
-    limits::BLOCK_BYTES_EVERY_BACKEND,
+    Blockstore, Bytes, Capabilities, Cid, HeadChange, KeyIter, MemoryStore, OpHeadsStore, SideTable, Store, StoreError,
+    WriteBatch, limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
-use super::{Defect, saboteurs};
+use super::{Defect, Gap, saboteurs};
 
 saboteurs! {
     commit_drops_the_head_when_blocks_are_present: DropsHead => commit_lands_the_head_when_blocks_are_present "Ok([])";
@@ -95,14 +95,6 @@ defect! {
         }
     }
 
-    HeadFirst {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-            change_heads(inner, &batch)?;
-            (0..200).for_each(|_| std::thread::yield_now());
-            put_blocks(inner, &batch)
-        }
-    }
-
     DoesNotCheck {
         fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
             put_blocks(inner, &batch)?;
@@ -150,9 +142,25 @@ defect! {
     }
 }
 
+/// Makes the head visible before its blocks.
+#[derive(Debug, Default)]
+struct HeadFirst(Gap);
+
+impl Defect for HeadFirst {
+    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        change_heads(inner, &batch)?;
+        self.0.wait_for(8);
+        put_blocks(inner, &batch)
+    }
+    fn get(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        self.0.look();
+        inner.get(cid)
+    }
+}
+
 /// A side table with one method that is not the reference's.
 trait TableDefect: std::fmt::Debug + Default + Send + Sync + 'static {
-    fn write(inner: &dyn SideTable, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+    fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         inner.write(puts, deletes)
     }
     fn keys<'a>(inner: &'a dyn SideTable, prefix: &[u8]) -> Result<KeyIter<'a>, StoreError> {
@@ -163,15 +171,17 @@ trait TableDefect: std::fmt::Debug + Default + Send + Sync + 'static {
 #[derive(Debug)]
 struct Table<T> {
     inner: Arc<dyn SideTable>,
-    defect: std::marker::PhantomData<T>,
+    gap: Gap,
+    defect: PhantomData<T>,
 }
 
 impl<T: TableDefect> SideTable for Table<T> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.gap.look();
         self.inner.get(key)
     }
     fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
-        T::write(&*self.inner, puts, deletes)
+        T::write(&*self.inner, &self.gap, puts, deletes)
     }
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
         T::keys(&*self.inner, prefix)
@@ -183,7 +193,7 @@ struct OneDefect<T>(T);
 
 impl<T: TableDefect> Defect for OneDefect<T> {
     fn side_table(&self, inner: &MemoryStore, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
-        Ok(Arc::new(Table::<T> { inner: inner.side_table(name)?, defect: std::marker::PhantomData }))
+        Ok(Arc::new(Table::<T> { inner: inner.side_table(name)?, gap: Gap::default(), defect: PhantomData }))
     }
 }
 
@@ -191,7 +201,7 @@ impl<T: TableDefect> Defect for OneDefect<T> {
 struct DeletesFirst;
 
 impl TableDefect for DeletesFirst {
-    fn write(inner: &dyn SideTable, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+    fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         inner.write(&[], deletes)?;
         inner.write(puts, &[])
     }
@@ -210,10 +220,10 @@ impl TableDefect for IgnoresPrefix {
 struct RowByRow;
 
 impl TableDefect for RowByRow {
-    fn write(inner: &dyn SideTable, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+    fn write(inner: &dyn SideTable, gap: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         for row in puts {
             inner.write(std::slice::from_ref(row), &[])?;
-            (0..200).for_each(|_| std::thread::yield_now());
+            gap.wait_for(6);
         }
         inner.write(&[], deletes)
     }

@@ -7,7 +7,7 @@ use std::{
 
 use mnem_store_traits::{Cid, HeadChange, HeadsCapabilities, MemoryStore, OpHeadsStore, StoreError};
 
-use super::{Defect, saboteurs};
+use super::{Defect, Gap, saboteurs};
 
 saboteurs! {
     drops_new_named_in_supersedes: DropsNewInSupersedes => new_head_named_in_supersedes_stays "Ok([])";
@@ -32,11 +32,6 @@ saboteurs! {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
-}
-
-/// Gives every other thread a turn, so that a race is lost in every run.
-fn widen() {
-    (0..200).for_each(|_| std::thread::yield_now());
 }
 
 macro_rules! defect {
@@ -125,15 +120,6 @@ defect! {
             inner.swap(expected, new).map_err(|_| StoreError::HeadsMoved { actual: expected.to_vec() })
         }
     }
-
-    TwoSwapsWin {
-        fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
-            let before: BTreeSet<Cid> = inner.heads()?.into_iter().collect();
-            HeadChange::Swap { expected: expected.to_vec(), new: *new }.apply(&before)?;
-            widen();
-            inner.update(new, &inner.heads()?)
-        }
-    }
 }
 
 /// Its own set of heads, for defects that the reference cannot be made to have.
@@ -149,6 +135,20 @@ impl Defect for DropsNewInSupersedes {
         heads.insert(*new);
         heads.retain(|cid| !supersedes.contains(cid));
         Ok(())
+    }
+}
+
+/// Compares, and replaces later.
+#[derive(Debug, Default)]
+struct TwoSwapsWin(Gap);
+
+impl Defect for TwoSwapsWin {
+    fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        let before: BTreeSet<Cid> = inner.heads()?.into_iter().collect();
+        HeadChange::Swap { expected: expected.to_vec(), new: *new }.apply(&before)?;
+        self.0.look();
+        self.0.wait_for(1);
+        inner.update(new, &inner.heads()?)
     }
 }
 
@@ -170,18 +170,22 @@ impl Defect for NeverAgain {
 
 /// One file for each head: the old ones are removed one by one, then the new one is added.
 #[derive(Debug, Default)]
-struct RemovedBeforeInsert(Mutex<BTreeSet<Cid>>);
+struct RemovedBeforeInsert {
+    heads: Mutex<BTreeSet<Cid>>,
+    gap: Gap,
+}
 
 impl Defect for RemovedBeforeInsert {
     fn heads(&self, _: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
-        Ok(lock(&self.0).iter().copied().collect())
+        self.gap.look();
+        Ok(lock(&self.heads).iter().copied().collect())
     }
     fn update(&self, _: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
         for cid in supersedes {
-            lock(&self.0).remove(cid);
-            widen();
+            lock(&self.heads).remove(cid);
+            self.gap.wait_for(2);
         }
-        lock(&self.0).insert(*new);
+        lock(&self.heads).insert(*new);
         Ok(())
     }
     fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
@@ -191,16 +195,20 @@ impl Defect for RemovedBeforeInsert {
 
 /// Reads the set, and writes it back later.
 #[derive(Debug, Default)]
-struct LostUpdate(Mutex<BTreeSet<Cid>>);
+struct LostUpdate {
+    heads: Mutex<BTreeSet<Cid>>,
+    gap: Gap,
+}
 
 impl Defect for LostUpdate {
     fn heads(&self, _: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
-        Ok(lock(&self.0).iter().copied().collect())
+        Ok(lock(&self.heads).iter().copied().collect())
     }
     fn update(&self, _: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        let before = lock(&self.0).clone();
-        widen();
-        *lock(&self.0) = HeadChange::Update { new: *new, supersedes: supersedes.to_vec() }.apply(&before)?;
+        let before = lock(&self.heads).clone();
+        self.gap.look();
+        self.gap.wait_for(1);
+        *lock(&self.heads) = HeadChange::Update { new: *new, supersedes: supersedes.to_vec() }.apply(&before)?;
         Ok(())
     }
 }

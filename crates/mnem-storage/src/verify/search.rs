@@ -1,171 +1,18 @@
-//! Looking for damage.
+//! The search itself: every block once, from the heads first.
 
-use std::{
-    collections::HashSet,
-    error::Error,
-    path::{Path, PathBuf},
-    rc::Rc,
-};
+use std::{collections::HashSet, error::Error, rc::Rc};
 
 use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, is_checkable, links};
-use serde::Serialize;
 
-use crate::{OpenOptions, Progress, Stage, report};
+use super::{Fault, FaultKind, VerifyReport};
+use crate::{Progress, Stage};
 
-/// How to verify.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct VerifyOptions {
-    /// Faults that are kept in the report; more are only counted. Default: 10,000.
-    pub faults_max: usize,
-    /// How to open the store: locks, cache and backend are heeded; it is always opened read-only, with the check of its structure.
-    pub open: OpenOptions,
-}
-
-/// What was looked at, and what was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct VerifyReport {
-    /// Blocks in the store.
-    pub blocks: u64,
-    /// Bytes of those that could be read.
-    #[serde(rename = "block_bytes")]
-    pub bytes: u64,
-    /// Blocks that the heads reach.
-    pub reached: u64,
-    /// Blocks whose hash this build cannot compute: not checked, and no fault.
-    pub unchecked: u64,
-    /// Links in all valid DAG-CBOR blocks.
-    pub links: u64,
-    /// Op heads.
-    pub heads: u64,
-    /// Rows of side tables.
-    pub rows: u64,
-    /// Entries among a simple store's files that are not its own: no fault.
-    pub foreign: Vec<PathBuf>,
-    /// Every fault, whether or not it is in `faults`.
-    pub fault_count: u64,
-    /// The faults, up to [`VerifyOptions::faults_max`].
-    pub faults: Vec<Fault>,
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Fault {
-    /// Its class.
-    pub kind: FaultKind,
-    /// The block concerned, where there is one.
-    #[serde(serialize_with = "report::maybe_cid")]
-    pub cid: Option<Cid>,
-    /// What is wrong, in words that name the thing.
-    pub what: String,
-}
-
-/// The class of a [`Fault`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FaultKind {
-    /// The structure of the store's own files is damaged.
-    Structure,
-    /// The heads could not be read.
-    Heads,
-    /// A head has no block.
-    MissingHead,
-    /// A block that a head reaches links to a block that is not there.
-    MissingLink,
-    /// A block's bytes do not match its CID.
-    Corrupt,
-    /// A block is DAG-CBOR by its CID and not by its bytes.
-    Malformed,
-    /// A block is there by its name and cannot be read.
-    Unreadable,
-    /// The list of blocks could not be read to its end.
-    Listing,
-    /// A side table, or a row of it, could not be read.
-    SideTable,
-}
-
-impl Default for VerifyOptions {
-    fn default() -> Self {
-        Self { faults_max: 10_000, open: OpenOptions::new() }
-    }
-}
-
-impl VerifyOptions {
-    /// The defaults, as they stand at the fields.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets [`faults_max`](Self::faults_max).
-    #[must_use]
-    pub fn faults_max(mut self, faults: usize) -> Self {
-        self.faults_max = faults;
-        self
-    }
-
-    /// Sets [`open`](Self::open).
-    #[must_use]
-    pub fn open(mut self, options: OpenOptions) -> Self {
-        self.open = options;
-        self
-    }
-}
-
-/// Verifies the store at `path`: the structure of its files, then all that [`verify_store`] looks at. Changes nothing on disk.
-///
-/// Damage is a [`Fault`] in the report, and the search goes on; only when the store cannot be opened for its damage is that the one fault.
-///
-/// # Errors
-/// What keeps the store from being looked at, as [`OpenOptions::open`]: it is locked, no store, of an unknown format, in need of recovery, or
-/// the medium failed.
-pub fn verify(
-    path: &Path,
-    options: &VerifyOptions,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<VerifyReport, StoreError> {
-    progress(Progress::of(Stage::Structure));
-    let mut found = Findings::new(options.faults_max);
-    let open = options.open.clone().create(false).create_new(false).read_only(true).check(true);
-    let opened = match open.open_kind(path) {
-        Ok(opened) => opened,
-        Err(error @ StoreError::Damaged { .. }) => {
-            found.error(FaultKind::Structure, None, error)?;
-            return Ok(found.report);
-        }
-        Err(error) => return Err(error),
-    };
-    match opened.foreign() {
-        Ok(foreign) => found.report.foreign = foreign,
-        Err(error) => found.error(FaultKind::Structure, None, error)?,
-    }
-    search(&*opened.into_store(), found, progress)
-}
-
-/// Verifies an open store through its contract.
-///
-/// - Every block is read and hashed, once; one whose hash this build cannot compute is counted as unchecked.
-/// - Every DAG-CBOR block is decoded strictly.
-/// - What the heads reach is complete: each head has its block, each link leads to a block. Blocks that no head reaches may have links to nowhere.
-///   A link to an identity CID is a link like any other: its block is there if it was stored.
-/// - Every row of every side table can be read.
-///
-/// It does not stop at a fault. Memory: one CID for each block that the heads reach, and one block. A store that is written to
-/// meanwhile is seen in part as it was and in part as it is: its own writers never make that a fault, garbage collection may.
-///
-/// # Errors
-/// [`StoreError::Closed`]. All else that the store reports is a fault.
-pub fn verify_store(
+/// Looks at everything that the contract shows of `store`, and adds it to what was found before.
+pub(super) fn search(
     store: &dyn Store,
-    options: &VerifyOptions,
+    found: Findings,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<VerifyReport, StoreError> {
-    search(store, Findings::new(options.faults_max), progress)
-}
-
-fn search(store: &dyn Store, found: Findings, progress: &mut dyn FnMut(Progress)) -> Result<VerifyReport, StoreError> {
     let mut search = Search { store, found, done: Progress::of(Stage::Blocks), progress, reached: HashSet::new() };
     (search.progress)(search.done);
     search.follow_heads()?;
@@ -177,13 +24,13 @@ fn search(store: &dyn Store, found: Findings, progress: &mut dyn FnMut(Progress)
 }
 
 /// A report in the making.
-struct Findings {
-    report: VerifyReport,
+pub(super) struct Findings {
+    pub(super) report: VerifyReport,
     faults_max: usize,
 }
 
 impl Findings {
-    fn new(faults_max: usize) -> Self {
+    pub(super) fn new(faults_max: usize) -> Self {
         Self { report: VerifyReport::default(), faults_max }
     }
 
@@ -195,7 +42,7 @@ impl Findings {
     }
 
     /// Takes an error of the store as a fault of `kind`, unless the store is closed and all further calls are in vain.
-    fn error(&mut self, kind: FaultKind, cid: Option<Cid>, error: StoreError) -> Result<(), StoreError> {
+    pub(super) fn error(&mut self, kind: FaultKind, cid: Option<Cid>, error: StoreError) -> Result<(), StoreError> {
         if error.kind() == ErrorKind::Closed {
             return Err(error);
         }
