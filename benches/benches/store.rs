@@ -1,5 +1,4 @@
 //! The workloads on the in-tree backends, and the physical limit of a durable write beside them.
-#![expect(missing_docs, reason = "criterion_group! generates a public function without a document")]
 
 use std::{fs::File, io::Write, sync::Arc, time::Duration};
 

@@ -5,6 +5,11 @@
 
 use mnem_store_traits::{Blockstore, Bytes, Cid, RAW, Store, StoreError, WriteBatch, cid_of};
 
+/// The code in the workspace's README is compiled by the tests; here, because this package is never published without the workspace.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 /// Blocks that are different for every `seed` and the same for the same one.
 #[derive(Clone, Debug)]
 pub struct Blocks {

@@ -1,7 +1,10 @@
-//! The README's first command does the main job, as typed.
+//! The README's two commands: the first does the main job, as typed; the second is what continuous integration runs.
 
 use anyhow::{Context, Result, ensure};
 use xshell::cmd;
+
+/// The README's second command.
+pub(crate) const TESTS: &str = "cargo test --workspace";
 
 const STORE: &str = "animals.redb";
 const HEAD: &str = "bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe";
@@ -17,8 +20,8 @@ pub(crate) fn run() -> Result<()> {
         .context("README.md has no line that begins with 'cargo run' and imports an archive")?;
     ensure!(command.contains(STORE), "the README's command does not write {STORE}");
     ensure!(
-        readme.lines().any(|line| line.trim().trim_start_matches("$ ") == "cargo test --workspace"),
-        "README.md does not show 'cargo test --workspace'"
+        readme.lines().any(|line| line.trim().trim_start_matches("$ ") == TESTS),
+        "README.md does not show '{TESTS}'"
     );
     sh.remove_path(STORE)?;
     cmd!(sh, "sh -c {command}").run()?;

@@ -1,3 +1,5 @@
+//! Node ids: their text, and what is not one.
+
 use mnem_ann_persist::NodeId;
 
 #[test]

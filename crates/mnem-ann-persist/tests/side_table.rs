@@ -1,3 +1,5 @@
+//! Rows in the side table of a store.
+
 use std::{error::Error, sync::Arc};
 
 use mnem_ann_persist::{DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId, TABLE, delete, list, load, store};

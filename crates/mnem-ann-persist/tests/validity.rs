@@ -1,3 +1,5 @@
+//! What an index must be, and the error that names what it is not.
+
 use mnem_ann_persist::{DistanceMetric, IndexError, KnnEdge, KnnEdgeIndex};
 
 use crate::{edge, node, root};

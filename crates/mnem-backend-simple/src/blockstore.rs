@@ -13,9 +13,10 @@ use mnem_store_traits::{
 
 use crate::{
     error::{BACKEND, at, damaged},
-    layout::{self, BLOCK_BYTES_MAX, BlockPlace},
+    handle::{Handle, hold},
+    limits::BLOCK_BYTES_MAX,
     medium::{Contents, Kind},
-    shared::{Shared, hold},
+    tables::{self, BlockPlace},
     unfinished::Unfinished,
 };
 
@@ -24,21 +25,21 @@ use crate::{
 /// A view: clones and the [`SimpleStore`](crate::SimpleStore) it comes from are one handle, closed and poisoned together.
 #[derive(Clone, Debug)]
 pub struct SimpleBlockstore {
-    shared: Arc<Shared>,
+    handle: Arc<Handle>,
 }
 
 impl SimpleBlockstore {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(handle: Arc<Handle>) -> Self {
+        Self { handle }
     }
 
     fn read(&self, operation: &'static str, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
-        self.shared.check_open(operation)?;
-        let place = self.shared.layout.block(cid);
-        if !self.shared.is_folder_in(&self.shared.layout.objects(), &place.shard)? {
+        self.handle.check_open(operation)?;
+        let place = self.handle.layout.block(cid);
+        if !self.handle.is_folder_in(&self.handle.layout.objects(), &place.shard)? {
             return Ok(None);
         }
-        match self.shared.read(&place.file, BLOCK_BYTES_MAX)? {
+        match self.handle.read(&place.file, BLOCK_BYTES_MAX)? {
             Contents::Absent | Contents::NotAFile => Ok(None),
             // No writer makes such a file, so its bytes are not the block's, whatever its hash function.
             Contents::TooLong(_) => Err(StoreError::Corrupt { backend: BACKEND, cid: *cid }),
@@ -50,8 +51,8 @@ impl SimpleBlockstore {
     }
 
     fn put_unchecked(&self, operation: &'static str, blocks: &[(Cid, Bytes)]) -> Result<(), StoreError> {
-        let _writing = self.shared.begin_write(operation)?;
-        store(&self.shared, blocks)
+        let _writing = self.handle.begin_write(operation)?;
+        store(&self.handle, blocks)
     }
 }
 
@@ -67,28 +68,28 @@ impl Blockstore for SimpleBlockstore {
     }
 
     fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
-        let shared = &*self.shared;
-        let _writing = shared.begin_write("delete")?;
-        let place = shared.layout.block(cid);
-        if !shared.is_folder_in(&shared.layout.objects(), &place.shard)? {
+        let handle = &*self.handle;
+        let _writing = handle.begin_write("delete")?;
+        let place = handle.layout.block(cid);
+        if !handle.is_folder_in(&handle.layout.objects(), &place.shard)? {
             return Ok(());
         }
-        if is_present(shared, &place)?.is_some() {
-            shared.fs.remove_file(&place.file).map_err(at("remove", &place.file))?;
+        if is_present(handle, &place)?.is_some() {
+            handle.fs.remove_file(&place.file).map_err(at("remove", &place.file))?;
         }
         // Also when it was absent: another process may have removed it a moment ago and not have synced that yet.
-        shared.sync_folder(&place.shard, Outcome::Unknown)
+        handle.sync_folder(&place.shard, Outcome::Unknown)
     }
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
-        self.shared.check_open("list blocks")?;
+        self.handle.check_open("list blocks")?;
         Ok(pages(move |after: Option<Cid>| {
-            self.shared.check_open("list blocks")?;
-            self.shared.require_folder(&self.shared.layout.objects())?;
+            self.handle.check_open("list blocks")?;
+            self.handle.require_folder(&self.handle.layout.objects())?;
             // The shards are counted through rather than listed: no listing can miss one then.
-            let first = after.map_or(0, |cid| layout::shard_index(&cid) + 1);
-            for shard in (first..).map_while(|index| self.shared.layout.shard(index)) {
-                let cids = shard_cids(&self.shared, &shard)?;
+            let first = after.map_or(0, |cid| tables::shard_index(&cid) + 1);
+            for shard in (first..).map_while(|index| self.handle.layout.shard(index)) {
+                let cids = shard_cids(&self.handle, &shard)?;
                 if !cids.is_empty() {
                     return Ok(cids.into_iter().collect());
                 }
@@ -102,8 +103,8 @@ impl Blockstore for SimpleBlockstore {
     }
 
     fn size(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
-        self.shared.check_open("look up a block")?;
-        is_present(&self.shared, &self.shared.layout.block(cid))
+        self.handle.check_open("look up a block")?;
+        is_present(&self.handle, &self.handle.layout.block(cid))
     }
 
     fn with_block(&self, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
@@ -124,114 +125,114 @@ impl Blockstore for SimpleBlockstore {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities::WEAKEST
-            .with_put_durability(self.shared.durability)
+            .with_put_durability(self.handle.durability)
             .with_block_bytes_max(BLOCK_BYTES_MAX)
             .with_side_tables(true)
     }
 }
 
 /// The CIDs of one shard, or none where there is no such shard.
-pub(crate) fn shard_cids(shared: &Shared, shard: &Path) -> Result<BTreeSet<Cid>, StoreError> {
-    if !shared.is_folder(shard)? {
+pub(crate) fn shard_cids(handle: &Handle, shard: &Path) -> Result<BTreeSet<Cid>, StoreError> {
+    if !handle.is_folder(shard)? {
         return Ok(BTreeSet::new());
     }
     let shard_name = shard.file_name().unwrap_or_default();
-    shared.names(shard, |entry| {
+    handle.names(shard, |entry| {
         let name =
-            entry.name.to_str().filter(|name| entry.kind == Kind::File && layout::shard_of(name) == shard_name)?;
-        layout::cid_of_name(name)
+            entry.name.to_str().filter(|name| entry.kind == Kind::File && tables::shard_of(name) == shard_name)?;
+        tables::cid_of_name(name)
     })
 }
 
 /// The length of the block's file, or `None` where there is no regular file of its name.
-pub(crate) fn is_present(shared: &Shared, place: &BlockPlace) -> Result<Option<u64>, StoreError> {
-    if !shared.is_folder_in(&shared.layout.objects(), &place.shard)? {
+pub(crate) fn is_present(handle: &Handle, place: &BlockPlace) -> Result<Option<u64>, StoreError> {
+    if !handle.is_folder_in(&handle.layout.objects(), &place.shard)? {
         return Ok(None);
     }
-    Ok(shared.metadata(&place.file)?.filter(|found| found.kind == Kind::File).map(|found| found.file_bytes))
+    Ok(handle.metadata(&place.file)?.filter(|found| found.kind == Kind::File).map(|found| found.file_bytes))
 }
 
 /// Stores blocks that have been checked, and makes them durable, the present ones too: all files first, then all names, then each folder once.
-pub(crate) fn store(shared: &Shared, blocks: &[(Cid, Bytes)]) -> Result<(), StoreError> {
+pub(crate) fn store(handle: &Handle, blocks: &[(Cid, Bytes)]) -> Result<(), StoreError> {
     let mut seen = HashSet::new();
     let mut shards = BTreeSet::new();
     let mut unfinished = Vec::new();
     for (cid, data) in blocks.iter().filter(|(cid, _)| seen.insert(*cid)) {
-        let place = shared.layout.block(cid);
-        if is_present(shared, &place)?.is_some() {
-            settle_present(shared, &place)?;
+        let place = handle.layout.block(cid);
+        if is_present(handle, &place)?.is_some() {
+            settle_present(handle, &place)?;
         } else {
-            unfinished.push((Unfinished::write(shared, data)?, place.clone()));
+            unfinished.push((Unfinished::write(handle, data)?, place.clone()));
         }
         shards.insert(place.shard);
     }
     for shard in &shards {
-        shared.make_folder(shard)?;
+        handle.make_folder(shard)?;
     }
     for (file, place) in unfinished {
         file.publish(&place.file)?;
     }
-    sync_shards(shared, &shards)
+    sync_shards(handle, &shards)
 }
 
 /// Fails unless every one of the blocks is present, and makes those that are not among `durable` durable.
-pub(crate) fn require(shared: &Shared, required: &[Cid], durable: &HashSet<Cid>) -> Result<(), StoreError> {
+pub(crate) fn require(handle: &Handle, required: &[Cid], durable: &HashSet<Cid>) -> Result<(), StoreError> {
     let mut shards = BTreeSet::new();
     for cid in required {
-        let place = shared.layout.block(cid);
-        if is_present(shared, &place)?.is_none() {
+        let place = handle.layout.block(cid);
+        if is_present(handle, &place)?.is_none() {
             return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
         }
         if !durable.contains(cid) {
-            settle_present(shared, &place)?;
+            settle_present(handle, &place)?;
             shards.insert(place.shard);
         }
     }
-    sync_shards(shared, &shards)
+    sync_shards(handle, &shards)
 }
 
 /// Makes the bytes of a block that was found present durable; its name is left to the sync of its shard.
 ///
 /// A file gets its name only after its bytes were synced, so there is nothing to do, unless a handle with less durability has written to this
 /// store. That handle left a mark before its first block, so the mark is there whenever such a block is.
-fn settle_present(shared: &Shared, place: &BlockPlace) -> Result<(), StoreError> {
-    if shared.durability < Durability::Power || shared.metadata(&shared.layout.unsynced())?.is_none() {
+fn settle_present(handle: &Handle, place: &BlockPlace) -> Result<(), StoreError> {
+    if handle.durability < Durability::Power || handle.metadata(&handle.layout.unsynced())?.is_none() {
         return Ok(());
     }
-    shared.sync_file(&place.file)
+    handle.sync_file(&place.file)
 }
 
 /// Makes the entries of these shards durable, and the shards themselves.
-fn sync_shards(shared: &Shared, shards: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
+fn sync_shards(handle: &Handle, shards: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
     for shard in shards {
-        shared.sync_folder(shard, Outcome::Unknown)?;
+        handle.sync_folder(shard, Outcome::Unknown)?;
     }
     // A shard that was there already may be another process's, made a moment ago and not synced yet.
     let all_linked = {
-        let linked = hold(&shared.linked_shards);
+        let linked = hold(&handle.linked_shards);
         shards.iter().all(|shard| linked.contains(shard))
     };
-    if all_linked || shared.durability < Durability::Power {
+    if all_linked || handle.durability < Durability::Power {
         return Ok(());
     }
-    shared.sync_folder(&shared.layout.objects(), Outcome::Unknown)?;
-    hold(&shared.linked_shards).extend(shards.iter().cloned());
+    handle.sync_folder(&handle.layout.objects(), Outcome::Unknown)?;
+    hold(&handle.linked_shards).extend(shards.iter().cloned());
     Ok(())
 }
 
 /// Makes the shards that are there durable, and notes it, so that later writes into them need not.
-pub(crate) fn link_present_shards(shared: &Shared) -> Result<(), StoreError> {
-    let objects = shared.layout.objects();
+pub(crate) fn link_present_shards(handle: &Handle) -> Result<(), StoreError> {
+    let objects = handle.layout.objects();
     let mut present = HashSet::new();
-    shared.for_each_entry(&objects, |entry| {
-        let Some(name) = entry.name.to_str().filter(|name| layout::is_shard_name(name)) else { return Ok(()) };
+    handle.for_each_entry(&objects, |entry| {
+        let Some(name) = entry.name.to_str().filter(|name| tables::is_shard_name(name)) else { return Ok(()) };
         if entry.kind != Kind::Folder {
             return Err(damaged(&objects.join(name), "a shard is not a folder"));
         }
         present.insert(objects.join(name));
         Ok(())
     })?;
-    shared.sync_folder_always(&objects, Outcome::NotApplied)?;
-    hold(&shared.linked_shards).extend(present);
+    handle.sync_folder_always(&objects, Outcome::NotApplied)?;
+    hold(&handle.linked_shards).extend(present);
     Ok(())
 }

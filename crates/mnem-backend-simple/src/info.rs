@@ -6,11 +6,10 @@ use mnem_store_traits::StoreError;
 
 use crate::{
     blockstore,
-    layout::{self, FORMAT_NAME, FORMAT_VERSION, RootName},
+    handle::Handle,
     medium::{Entry, Kind},
-    op_heads,
-    shared::Shared,
-    side_table,
+    op_heads, side_table,
+    tables::{self, FORMAT_NAME, FORMAT_VERSION, RootName},
 };
 
 /// What a store holds and what it takes.
@@ -39,79 +38,82 @@ pub struct Info {
 pub struct TableInfo {
     /// Its name.
     pub name: String,
-    /// Its keys.
+    /// Number of keys.
     pub keys: u64,
-    /// Bytes of all its values.
+    /// Bytes of its keys and values.
     pub bytes: u64,
 }
 
-pub(crate) fn info(shared: &Shared) -> Result<Info, StoreError> {
-    shared.check_open("count")?;
-    let layout = &shared.layout;
+pub(crate) fn info(handle: &Handle) -> Result<Info, StoreError> {
+    handle.check_open("count")?;
+    let layout = &handle.layout;
     let (mut blocks, mut block_bytes) = (0, 0);
-    shared.require_folder(&layout.objects())?;
+    handle.require_folder(&layout.objects())?;
     for shard in (0..).map_while(|index| layout.shard(index)) {
-        for cid in blockstore::shard_cids(shared, &shard)? {
+        for cid in blockstore::shard_cids(handle, &shard)? {
             // A block that was deleted meanwhile is not counted.
-            if let Some(bytes) = file_bytes(shared, &layout.block(&cid).file)? {
+            if let Some(bytes) = file_bytes(handle, &layout.block(&cid).file)? {
                 blocks += 1;
                 block_bytes += bytes;
             }
         }
     }
-    let tables = tables(shared)?;
-    let free_bytes = unfinished_bytes(shared)?;
-    let mut file_bytes_sum = block_bytes + free_bytes + tables.iter().map(|table| table.bytes).sum::<u64>();
+    let (tables, row_file_bytes) = tables(handle)?;
+    let free_bytes = unfinished_bytes(handle)?;
+    let mut file_bytes_sum = block_bytes + free_bytes + row_file_bytes;
     for file in [layout.format(), layout.lock(), layout.op_heads(), layout.unsynced(), layout.tmp_lock()] {
-        file_bytes_sum += file_bytes(shared, &file)?.unwrap_or(0);
+        file_bytes_sum += file_bytes(handle, &file)?.unwrap_or(0);
     }
     Ok(Info {
         format: format!("{FORMAT_NAME} {FORMAT_VERSION}"),
         blocks,
         block_bytes,
-        heads: op_heads::read(shared)?.len() as u64,
+        heads: op_heads::read(handle)?.len() as u64,
         tables,
         file_bytes: file_bytes_sum,
         free_bytes,
     })
 }
 
-fn file_bytes(shared: &Shared, path: &Path) -> Result<Option<u64>, StoreError> {
-    Ok(shared.metadata(path)?.filter(|found| found.kind == Kind::File).map(|found| found.file_bytes))
+fn file_bytes(handle: &Handle, path: &Path) -> Result<Option<u64>, StoreError> {
+    Ok(handle.metadata(path)?.filter(|found| found.kind == Kind::File).map(|found| found.file_bytes))
 }
 
-fn tables(shared: &Shared) -> Result<Vec<TableInfo>, StoreError> {
+/// The side tables, and what the files of their rows hold.
+fn tables(handle: &Handle) -> Result<(Vec<TableInfo>, u64), StoreError> {
     let mut tables = Vec::new();
-    for name in side_table::names(shared)? {
-        let folder = shared.layout.table(&name);
+    let mut row_file_bytes = 0;
+    for name in side_table::names(handle)? {
+        let folder = handle.layout.table(&name);
         let (mut keys, mut bytes) = (0, 0);
-        for key in side_table::keys(shared, &folder)? {
-            if let Some(value_bytes) = file_bytes(shared, &folder.join(layout::key_name(&key)))? {
+        for key in side_table::keys(handle, &folder)? {
+            if let Some(value_bytes) = file_bytes(handle, &folder.join(tables::key_name(&key)))? {
                 keys += 1;
-                bytes += value_bytes;
+                bytes += key.len() as u64 + value_bytes;
+                row_file_bytes += value_bytes;
             }
         }
         tables.push(TableInfo { name, keys, bytes });
     }
-    Ok(tables)
+    Ok((tables, row_file_bytes))
 }
 
-fn unfinished_bytes(shared: &Shared) -> Result<u64, StoreError> {
-    let tmp = shared.layout.tmp();
-    let unfinished = shared.names(&tmp, |entry| {
-        let name = entry.name.to_str().filter(|name| layout::is_unfinished_name(name))?;
+fn unfinished_bytes(handle: &Handle) -> Result<u64, StoreError> {
+    let tmp = handle.layout.tmp();
+    let unfinished = handle.names(&tmp, |entry| {
+        let name = entry.name.to_str().filter(|name| tables::is_unfinished_name(name))?;
         Some(tmp.join(name))
     })?;
-    unfinished.iter().try_fold(0, |sum, path| Ok(sum + file_bytes(shared, path)?.unwrap_or(0)))
+    unfinished.iter().try_fold(0, |sum, path| Ok(sum + file_bytes(handle, path)?.unwrap_or(0)))
 }
 
-pub(crate) fn foreign(shared: &Shared) -> Result<Vec<PathBuf>, StoreError> {
-    shared.check_open("look for foreign files")?;
-    let layout = &shared.layout;
+pub(crate) fn foreign(handle: &Handle) -> Result<Vec<PathBuf>, StoreError> {
+    handle.check_open("look for foreign files")?;
+    let layout = &handle.layout;
     let mut found = Vec::new();
     let mut folders = |outer: &Path, belongs: &dyn Fn(&Entry) -> bool| {
         let mut inner = Vec::new();
-        shared.for_each_entry(outer, |entry| {
+        handle.for_each_entry(outer, |entry| {
             let list = if belongs(&entry) { &mut inner } else { &mut found };
             list.push(outer.join(&entry.name));
             Ok(())
@@ -122,18 +124,18 @@ pub(crate) fn foreign(shared: &Shared) -> Result<Vec<PathBuf>, StoreError> {
         RootName::of(&entry.name)
             .is_some_and(|name| entry.kind == if name.is_folder() { Kind::Folder } else { Kind::File })
     })?;
-    folders(&layout.tmp(), &|entry| entry.kind == Kind::File && entry.name.to_str().is_some_and(layout::is_tmp_lock))?;
+    folders(&layout.tmp(), &|entry| entry.kind == Kind::File && entry.name.to_str().is_some_and(tables::is_tmp_lock))?;
     let named = |entry: &Entry, is: fn(&str) -> bool| entry.name.to_str().is_some_and(is);
-    for table in folders(&layout.tables(), &|entry| entry.kind == Kind::Folder && named(entry, layout::is_table_name))?
+    for table in folders(&layout.tables(), &|entry| entry.kind == Kind::Folder && named(entry, tables::is_table_name))?
     {
-        let is_key = |name: &str| layout::key_of_name(name).is_some();
+        let is_key = |name: &str| tables::key_of_name(name).is_some();
         folders(&table, &|entry| entry.kind == Kind::File && named(entry, is_key))?;
     }
-    for shard in folders(&layout.objects(), &|entry| entry.kind == Kind::Folder && named(entry, layout::is_shard_name))?
+    for shard in folders(&layout.objects(), &|entry| entry.kind == Kind::Folder && named(entry, tables::is_shard_name))?
     {
         let shard_name = shard.file_name().unwrap_or_default();
         folders(&shard, &|entry| {
-            let is_block = |name: &str| layout::shard_of(name) == shard_name && layout::cid_of_name(name).is_some();
+            let is_block = |name: &str| tables::shard_of(name) == shard_name && tables::cid_of_name(name).is_some();
             entry.kind == Kind::File && entry.name.to_str().is_some_and(is_block)
         })?;
     }

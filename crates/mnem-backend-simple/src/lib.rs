@@ -20,16 +20,18 @@
 //! ```
 
 pub mod blockstore;
+mod create;
 mod error;
+mod handle;
 mod info;
-mod layout;
+mod limits;
 pub mod medium;
 pub mod op_heads;
 mod open;
 mod options;
-mod shared;
 mod side_table;
 mod store;
+mod tables;
 mod unfinished;
 
 pub use blockstore::SimpleBlockstore;

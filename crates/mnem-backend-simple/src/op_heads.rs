@@ -10,9 +10,10 @@ use mnem_store_traits::{Cid, HeadChange, HeadsCapabilities, OpHeadsStore, Outcom
 
 use crate::{
     error::{damaged, may_be_applied},
-    layout::{self, HEADS_BYTES_MAX},
+    handle::{Handle, hold},
+    limits::HEADS_BYTES_MAX,
     medium::{Contents, Lock, LockMode},
-    shared::{Shared, hold},
+    tables,
     unfinished::Unfinished,
 };
 
@@ -24,24 +25,24 @@ const CHECKSUM: &str = "sha256 ";
 /// A view: clones and the [`SimpleStore`](crate::SimpleStore) it comes from are one handle, closed and poisoned together.
 #[derive(Clone, Debug)]
 pub struct SimpleOpHeadsStore {
-    shared: Arc<Shared>,
+    handle: Arc<Handle>,
 }
 
 impl SimpleOpHeadsStore {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(handle: Arc<Handle>) -> Self {
+        Self { handle }
     }
 
     fn change(&self, operation: &'static str, change: &HeadChange) -> Result<(), StoreError> {
-        let _writing = self.shared.begin_write(operation)?;
-        HeadsLock::take(&self.shared)?.change(change, || Ok(()))
+        let _writing = self.handle.begin_write(operation)?;
+        HeadsLock::take(&self.handle)?.change(change, || Ok(()))
     }
 }
 
 impl OpHeadsStore for SimpleOpHeadsStore {
     fn heads(&self) -> Result<Vec<Cid>, StoreError> {
-        self.shared.check_open("read heads")?;
-        Ok(read(&self.shared)?.into_iter().collect())
+        self.handle.check_open("read heads")?;
+        Ok(read(&self.handle)?.into_iter().collect())
     }
 
     fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
@@ -53,25 +54,25 @@ impl OpHeadsStore for SimpleOpHeadsStore {
     }
 
     fn heads_capabilities(&self) -> HeadsCapabilities {
-        HeadsCapabilities::WEAKEST.with_durability(self.shared.durability).with_atomic_heads(true)
+        HeadsCapabilities::WEAKEST.with_durability(self.handle.durability).with_atomic_heads(true)
     }
 }
 
 /// The right to change the heads: no other thread, handle or process has it at the same time.
 pub(crate) struct HeadsLock<'a> {
-    shared: &'a Shared,
+    handle: &'a Handle,
     // Released in this order: the file first, so that the next thread of this handle finds it free.
     _file: Box<dyn Lock>,
     _thread: MutexGuard<'a, ()>,
 }
 
 impl<'a> HeadsLock<'a> {
-    pub(crate) fn take(shared: &'a Shared) -> Result<Self, StoreError> {
-        let thread = hold(&shared.heads);
+    pub(crate) fn take(handle: &'a Handle) -> Result<Self, StoreError> {
+        let thread = hold(&handle.heads);
         // The thread before may have failed to sync the heads.
-        shared.check_poison()?;
-        let file = shared.lock(&shared.layout.lock(), LockMode::Exclusive)?;
-        Ok(Self { shared, _file: file, _thread: thread })
+        handle.check_poison()?;
+        let file = handle.lock(&handle.layout.lock(), LockMode::Exclusive)?;
+        Ok(Self { handle, _file: file, _thread: thread })
     }
 
     /// Changes the heads, once `before_writing` has agreed.
@@ -80,19 +81,19 @@ impl<'a> HeadsLock<'a> {
         change: &HeadChange,
         before_writing: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let heads = change.apply(&read(self.shared)?)?;
+        let heads = change.apply(&read(self.handle)?)?;
         before_writing()?;
-        let file = Unfinished::write(self.shared, encode(&heads).as_bytes())?;
+        let file = Unfinished::write(self.handle, encode(&heads).as_bytes())?;
         // A rename that failed for want of an answer may have been done.
-        file.publish(&self.shared.layout.op_heads()).map_err(may_be_applied)?;
-        self.shared.sync_folder(self.shared.layout.root(), Outcome::Unknown)
+        file.publish(&self.handle.layout.op_heads()).map_err(may_be_applied)?;
+        self.handle.sync_folder(self.handle.layout.root(), Outcome::Unknown)
     }
 }
 
 /// The heads on disk. Needs no lock: the file is replaced in one step.
-pub(crate) fn read(shared: &Shared) -> Result<BTreeSet<Cid>, StoreError> {
-    let path = shared.layout.op_heads();
-    let bytes = match shared.read(&path, HEADS_BYTES_MAX)? {
+pub(crate) fn read(handle: &Handle) -> Result<BTreeSet<Cid>, StoreError> {
+    let path = handle.layout.op_heads();
+    let bytes = match handle.read(&path, HEADS_BYTES_MAX)? {
         Contents::Bytes(bytes) => bytes,
         // Every store has the file from its creation on: without it the heads are lost, not none.
         Contents::Absent => return Err(damaged(&path, "the file of the heads is missing")),
@@ -106,7 +107,7 @@ pub(crate) fn read(shared: &Shared) -> Result<BTreeSet<Cid>, StoreError> {
 pub(crate) fn encode(heads: &BTreeSet<Cid>) -> String {
     let mut text = String::new();
     for head in heads {
-        text.push_str(&layout::cid_name(head));
+        text.push_str(&tables::cid_name(head));
         text.push('\n');
     }
     let checksum = checksum(&text);
@@ -126,7 +127,7 @@ fn decode(bytes: &[u8]) -> Result<BTreeSet<Cid>, String> {
     }
     let mut heads = BTreeSet::new();
     for (number, line) in lines.split_terminator('\n').enumerate() {
-        let head = layout::cid_of_name(line).ok_or_else(|| format!("line {} is not a CID in base32", number + 1))?;
+        let head = tables::cid_of_name(line).ok_or_else(|| format!("line {} is not a CID in base32", number + 1))?;
         if heads.last().is_some_and(|last| *last >= head) {
             return Err(format!("line {} is out of order", number + 1));
         }
@@ -137,5 +138,5 @@ fn decode(bytes: &[u8]) -> Result<BTreeSet<Cid>, String> {
 }
 
 fn checksum(text: &str) -> String {
-    layout::hex(cid_of(RAW, text.as_bytes()).hash().digest())
+    tables::hex(cid_of(RAW, text.as_bytes()).hash().digest())
 }

@@ -13,9 +13,9 @@ use mnem_store_traits::{
 
 use crate::{
     error::{damaged, failed, may_be_applied},
-    layout,
+    handle::Handle,
     medium::{Contents, Kind},
-    shared::Shared,
+    tables,
     unfinished::Unfinished,
 };
 
@@ -25,46 +25,46 @@ use crate::{
 /// after each key, so that also after a power cut the keys that were applied are the first ones of the write.
 #[derive(Debug)]
 pub(crate) struct SimpleSideTable {
-    shared: Arc<Shared>,
+    handle: Arc<Handle>,
     folder: PathBuf,
 }
 
 impl SimpleSideTable {
-    pub(crate) fn open(shared: &Arc<Shared>, name: &str) -> Result<Self, StoreError> {
+    pub(crate) fn open(handle: &Arc<Handle>, name: &str) -> Result<Self, StoreError> {
         check_table_name(name)?;
-        shared.check_open("open a side table")?;
-        Ok(Self { shared: shared.clone(), folder: shared.layout.table(name) })
+        handle.check_open("open a side table")?;
+        Ok(Self { handle: handle.clone(), folder: handle.layout.table(name) })
     }
 
     fn is_there(&self) -> Result<bool, StoreError> {
-        self.shared.is_folder_in(&self.shared.layout.tables(), &self.folder)
+        self.handle.is_folder_in(&self.handle.layout.tables(), &self.folder)
     }
 
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let file = Unfinished::write(&self.shared, value)?;
-        file.publish(&self.folder.join(layout::key_name(key))).map_err(may_be_applied)?;
-        self.shared.sync_folder(&self.folder, Outcome::Unknown)
+        let file = Unfinished::write(&self.handle, value)?;
+        file.publish(&self.folder.join(tables::key_name(key))).map_err(may_be_applied)?;
+        self.handle.sync_folder(&self.folder, Outcome::Unknown)
     }
 
     fn delete(&self, key: &[u8]) -> Result<(), StoreError> {
-        let path = self.folder.join(layout::key_name(key));
+        let path = self.folder.join(tables::key_name(key));
         // What is no regular file is not the store's, and no key.
-        if self.shared.metadata(&path)?.is_some_and(|found| found.kind == Kind::File) {
-            self.shared.fs.remove_file(&path).map_err(failed("remove", &path, Outcome::Unknown))?;
+        if self.handle.metadata(&path)?.is_some_and(|found| found.kind == Kind::File) {
+            self.handle.fs.remove_file(&path).map_err(failed("remove", &path, Outcome::Unknown))?;
         }
-        self.shared.sync_folder(&self.folder, Outcome::Unknown)
+        self.handle.sync_folder(&self.folder, Outcome::Unknown)
     }
 }
 
 impl SideTable for SimpleSideTable {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         check_table_key("get", key)?;
-        self.shared.check_open("read a side table")?;
+        self.handle.check_open("read a side table")?;
         if !self.is_there()? {
             return Ok(None);
         }
-        let path = self.folder.join(layout::key_name(key));
-        match self.shared.read(&path, TABLE_VALUE_BYTES_MAX as u64)? {
+        let path = self.folder.join(tables::key_name(key));
+        match self.handle.read(&path, TABLE_VALUE_BYTES_MAX as u64)? {
             Contents::Absent | Contents::NotAFile => Ok(None),
             Contents::Bytes(value) => Ok(Some(Bytes::from(value))),
             Contents::TooLong(bytes) => Err(damaged(&path, format!("the value has {bytes} bytes"))),
@@ -73,13 +73,13 @@ impl SideTable for SimpleSideTable {
 
     fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         check_table_write(puts, deletes)?;
-        let _writing = self.shared.begin_write("write a side table")?;
-        let tables = self.shared.layout.tables();
+        let _writing = self.handle.begin_write("write a side table")?;
+        let tables = self.handle.layout.tables();
         if !puts.is_empty() {
-            self.shared.require_folder(&tables)?;
-            self.shared.make_folder(&self.folder)?;
+            self.handle.require_folder(&tables)?;
+            self.handle.make_folder(&self.folder)?;
             // Also when the folder was there: another process may have made it a moment ago.
-            self.shared.sync_folder(&tables, Outcome::NotApplied)?;
+            self.handle.sync_folder(&tables, Outcome::NotApplied)?;
         } else if !self.is_there()? {
             return Ok(());
         }
@@ -94,34 +94,34 @@ impl SideTable for SimpleSideTable {
     }
 
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
-        self.shared.check_open("list a side table")?;
+        self.handle.check_open("list a side table")?;
         if !self.is_there()? {
             return Ok(Box::new(std::iter::empty()));
         }
-        let keys = keys(&self.shared, &self.folder)?;
+        let keys = keys(&self.handle, &self.folder)?;
         let prefix = Bytes::copy_from_slice(prefix);
         Ok(Box::new(keys.into_iter().filter(move |key| key.starts_with(&prefix)).map(Ok)))
     }
 }
 
 /// The keys in a table's folder, ascending.
-pub(crate) fn keys(shared: &Shared, folder: &Path) -> Result<BTreeSet<Bytes>, StoreError> {
-    shared.names(folder, |entry| {
+pub(crate) fn keys(handle: &Handle, folder: &Path) -> Result<BTreeSet<Bytes>, StoreError> {
+    handle.names(folder, |entry| {
         let name = entry.name.to_str().filter(|_| entry.kind == Kind::File)?;
-        layout::key_of_name(name)
+        tables::key_of_name(name)
     })
 }
 
 /// The names of the tables that hold at least one key, ascending.
-pub(crate) fn names(shared: &Shared) -> Result<Vec<String>, StoreError> {
-    let tables = shared.layout.tables();
-    shared.require_folder(&tables)?;
-    let found = shared
-        .names(&tables, |entry| entry.name.to_str().filter(|name| layout::is_table_name(name)).map(String::from))?;
+pub(crate) fn names(handle: &Handle) -> Result<Vec<String>, StoreError> {
+    let tables = handle.layout.tables();
+    handle.require_folder(&tables)?;
+    let found = handle
+        .names(&tables, |entry| entry.name.to_str().filter(|name| tables::is_table_name(name)).map(String::from))?;
     let mut names = Vec::new();
     for name in found {
-        let folder = shared.layout.table(&name);
-        if shared.is_folder(&folder)? && !keys(shared, &folder)?.is_empty() {
+        let folder = handle.layout.table(&name);
+        if handle.is_folder(&folder)? && !keys(handle, &folder)?.is_empty() {
             names.push(name);
         }
     }

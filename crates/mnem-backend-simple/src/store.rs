@@ -12,10 +12,11 @@ use mnem_store_traits::{
 };
 
 use crate::{
-    Info, OpenOptions, SimpleBlockstore, SimpleOpHeadsStore, blockstore, info,
-    layout::BLOCK_BYTES_MAX,
+    Info, OpenOptions, SimpleBlockstore, SimpleOpHeadsStore, blockstore,
+    handle::Handle,
+    info,
+    limits::BLOCK_BYTES_MAX,
     op_heads::HeadsLock,
-    shared::Shared,
     side_table::{self, SimpleSideTable},
 };
 
@@ -25,7 +26,7 @@ use crate::{
 /// stay usable when the store itself is dropped, and not when it is [closed](Store::close).
 #[derive(Debug)]
 pub struct SimpleStore {
-    shared: Arc<Shared>,
+    handle: Arc<Handle>,
     blocks: SimpleBlockstore,
     heads: SimpleOpHeadsStore,
 }
@@ -45,15 +46,15 @@ pub fn open_or_init(
 }
 
 impl SimpleStore {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let blocks = SimpleBlockstore::new(shared.clone());
-        let heads = SimpleOpHeadsStore::new(shared.clone());
-        Self { shared, blocks, heads }
+    pub(crate) fn new(handle: Arc<Handle>) -> Self {
+        let blocks = SimpleBlockstore::new(handle.clone());
+        let heads = SimpleOpHeadsStore::new(handle.clone());
+        Self { handle, blocks, heads }
     }
 
     /// The path it was opened under, made absolute.
     pub fn path(&self) -> &Path {
-        &self.shared.path
+        &self.handle.path
     }
 
     /// Its blocks.
@@ -71,7 +72,7 @@ impl SimpleStore {
     /// # Errors
     /// [`StoreError::Backend`], [`StoreError::Damaged`], [`StoreError::Closed`].
     pub fn info(&self) -> Result<Info, StoreError> {
-        info::info(&self.shared)
+        info::info(&self.handle)
     }
 
     /// Everything in the store's folders that does not belong there, ascending by path: names that no writer makes, files in the wrong
@@ -81,38 +82,38 @@ impl SimpleStore {
     /// # Errors
     /// [`StoreError::Backend`], [`StoreError::Closed`].
     pub fn foreign(&self) -> Result<Vec<PathBuf>, StoreError> {
-        info::foreign(&self.shared)
+        info::foreign(&self.handle)
     }
 }
 
 impl Store for SimpleStore {
     fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
         batch.check(BLOCK_BYTES_MAX)?;
-        let shared = &*self.shared;
-        let _writing = shared.begin_write("commit")?;
+        let handle = &*self.handle;
+        let _writing = handle.begin_write("commit")?;
         let parts = batch.into_parts();
         let blocks: Vec<(Cid, Bytes)> = parts.puts.into_iter().map(|put| (put.cid, put.data)).collect();
-        blockstore::store(shared, &blocks)?;
+        blockstore::store(handle, &blocks)?;
         let durable: HashSet<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
-        let require = || blockstore::require(shared, &parts.required, &durable);
+        let require = || blockstore::require(handle, &parts.required, &durable);
         match &parts.head {
             None => require(),
             // The blocks are durable by now, the required ones once the lock is held; the head comes last.
-            Some(change) => HeadsLock::take(shared)?.change(change, require),
+            Some(change) => HeadsLock::take(handle)?.change(change, require),
         }
     }
 
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
-        Ok(Arc::new(SimpleSideTable::open(&self.shared, name)?))
+        Ok(Arc::new(SimpleSideTable::open(&self.handle, name)?))
     }
 
     fn side_tables(&self) -> Result<Vec<String>, StoreError> {
-        self.shared.check_open("list side tables")?;
-        side_table::names(&self.shared)
+        self.handle.check_open("list side tables")?;
+        side_table::names(&self.handle)
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        self.shared.close();
+        self.handle.close();
         Ok(())
     }
 }

@@ -7,34 +7,34 @@ use std::{
 
 use mnem_store_traits::{Durability, StoreError};
 
-use crate::{error::at, layout, shared::Shared};
+use crate::{error::at, handle::Handle, tables};
 
 /// A whole file in `tmp` that has not got its name yet. Removed when dropped before it is published.
 #[derive(Debug)]
 pub(crate) struct Unfinished<'a> {
-    shared: &'a Shared,
+    handle: &'a Handle,
     path: Option<PathBuf>,
 }
 
 impl<'a> Unfinished<'a> {
     /// Writes a file, durable unless the store was opened with less durability.
-    pub(crate) fn write(shared: &'a Shared, data: &[u8]) -> Result<Self, StoreError> {
-        Self::write_with(shared, data, shared.durability >= Durability::Power)
+    pub(crate) fn write(handle: &'a Handle, data: &[u8]) -> Result<Self, StoreError> {
+        Self::write_with(handle, data, handle.durability >= Durability::Power)
     }
 
     /// Writes a file, durable whatever the options say.
-    pub(crate) fn write_durably(shared: &'a Shared, data: &[u8]) -> Result<Self, StoreError> {
-        Self::write_with(shared, data, true)
+    pub(crate) fn write_durably(handle: &'a Handle, data: &[u8]) -> Result<Self, StoreError> {
+        Self::write_with(handle, data, true)
     }
 
-    fn write_with(shared: &'a Shared, data: &[u8], durable: bool) -> Result<Self, StoreError> {
-        let path = shared.layout.tmp().join(layout::unfinished_name(random()));
+    fn write_with(handle: &'a Handle, data: &[u8], durable: bool) -> Result<Self, StoreError> {
+        let path = handle.layout.tmp().join(tables::unfinished_name(random()));
         // A name that is taken, one chance in 2^128, is an error like any other: repeating the call is safe.
-        let mut file = shared.fs.create_file(&path).map_err(at("create", &path))?;
-        let unfinished = Self { shared, path: Some(path.clone()) };
+        let mut file = handle.fs.create_file(&path).map_err(at("create", &path))?;
+        let unfinished = Self { handle, path: Some(path.clone()) };
         file.write_all(data).map_err(at("write", &path))?;
         if durable {
-            shared.poison_on_error(file.sync().map_err(at("sync", &path)))?;
+            handle.poison_on_error(file.sync().map_err(at("sync", &path)))?;
         }
         Ok(unfinished)
     }
@@ -42,7 +42,7 @@ impl<'a> Unfinished<'a> {
     /// Gives it its name, over whatever file has it.
     pub(crate) fn publish(mut self, target: &Path) -> Result<(), StoreError> {
         if let Some(path) = &self.path {
-            self.shared.fs.rename(path, target).map_err(at("rename a new file to", target))?;
+            self.handle.fs.rename(path, target).map_err(at("rename a new file to", target))?;
         }
         self.path = None;
         Ok(())
@@ -51,7 +51,7 @@ impl<'a> Unfinished<'a> {
     /// Gives it its name unless something has it: `false`.
     pub(crate) fn publish_new(self, target: &Path) -> Result<bool, StoreError> {
         let Some(path) = &self.path else { return Ok(false) };
-        self.shared.fs.link(path, target).map_err(at("link a new file to", target))
+        self.handle.fs.link(path, target).map_err(at("link a new file to", target))
     }
 }
 
@@ -59,7 +59,7 @@ impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         let Some(path) = self.path.take() else { return };
         // What stays behind is cleared by the next handle that opens the store alone.
-        if let Err(error) = self.shared.fs.remove_file(&path) {
+        if let Err(error) = self.handle.fs.remove_file(&path) {
             tracing::debug!(path = %path.display(), %error, "an unfinished file stays behind");
         }
     }

@@ -28,7 +28,7 @@ fn rows_survive_reopening_and_come_in_order() {
     assert_eq!(table.get(b"\xff\x00").unwrap().as_deref(), Some(&b""[..]));
     assert_eq!(table.get(b"a").unwrap(), None);
     let info = store.info().unwrap();
-    assert_eq!((info.tables[0].name.as_str(), info.tables[0].keys, info.tables[0].bytes), ("knn_edges", 3, 2));
+    assert_eq!((info.tables[0].name.as_str(), info.tables[0].keys, info.tables[0].bytes), ("knn_edges", 3, 7));
     assert_eq!(std::fs::read(home.file("tables/knn_edges/6162")).unwrap(), b"2");
 }
 

@@ -55,9 +55,9 @@ pub(crate) struct Global {
     /// Show progress on standard error (auto: on a terminal)
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) progress: When,
-    /// How long to wait for a store that another process holds
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
-    pub(crate) lock_wait: Duration,
+    /// How long to wait for a lock that another process holds [default: redb 0, simple 5]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) lock_wait: Option<Duration>,
 }
 
 /// When to show progress.

@@ -41,7 +41,11 @@ impl Context {
 
     /// How to open an existing store, apart from reading or writing.
     pub(crate) fn options(&self) -> OpenOptions {
-        OpenOptions::new().lock_wait(self.global.lock_wait)
+        let options = OpenOptions::new();
+        match self.global.lock_wait {
+            Some(wait) => options.lock_wait(wait),
+            None => options,
+        }
     }
 
     /// The store, for reading only.

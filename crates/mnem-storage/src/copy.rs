@@ -56,14 +56,15 @@ pub struct TableCopied {
 
 /// Copies every block, side table and head of `from` into `to`, and proves that both then hold the same CIDs and the same heads.
 ///
-/// The target must be empty or hold a part of the source: no block, row key or head that the source has not. So a copy that was interrupted is
-/// finished by running it again, and what the target holds beyond the source is never mixed with it. Blocks that the target holds are not written again.
+/// The target must be empty or hold a part of the source: no block, row key or head that the source has not. So a copy that was
+/// interrupted is finished by running it again, and two different stores are never mixed. Blocks that the target holds are not written again.
 ///
-/// In this order: side conditions, blocks, side tables, heads (one commit each, ascending), proof. Until the heads are there the target is
-/// incomplete; a side table is complete once the heads are there. Blocks are hashed as they are read and again as they are written. Those whose
-/// hash this build cannot compute are copied as stored, and listed in the report.
+/// In this order: the target is looked through; blocks, side tables and heads (one commit each, ascending) are written; the proof. Until the
+/// heads are there the target is incomplete, its side tables too. Blocks are hashed as they are read and again as they are written. Those
+/// whose hash this build cannot compute are copied as stored, and listed in the report.
 ///
-/// The source may be written to meanwhile: its heads are read first, so what they reach is copied. But then the proof fails, since the two differ.
+/// The source may be written to meanwhile: its heads are read first, so what they reach is copied. But then the proof may fail, since the
+/// two differ.
 ///
 /// Memory: one batch of about 16 MiB, and one page of names of each store.
 ///

@@ -35,9 +35,9 @@ pub struct StoreInfo {
 pub struct TableInfo {
     /// Its name.
     pub name: String,
-    /// Its keys.
+    /// Number of keys.
     pub keys: u64,
-    /// Bytes of its rows, as the backend counts them: redb with the keys, simple without.
+    /// Bytes of its keys and values.
     #[serde(rename = "row_bytes")]
     pub bytes: u64,
 }

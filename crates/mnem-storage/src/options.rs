@@ -28,8 +28,8 @@ pub fn open_or_init(path: impl AsRef<Path>) -> Result<Arc<dyn Store>, StoreError
 /// 2. the path: `.redb` is redb; `.simple`, a trailing slash or an existing empty folder is simple;
 /// 3. [`Backend::default_backend`].
 ///
-/// The path alone never makes a build fail that has another backend: it does when the path asks for one that is not compiled in, with an error that
-/// names the feature, so that `x.redb` is never a folder.
+/// A path that asks for a backend which is not compiled in is an error that names the feature, also where the build has another backend: a
+/// new `x.redb` is never a folder of plain files unless that was the explicit wish.
 #[derive(Clone, Debug, Default)]
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct OpenOptions {

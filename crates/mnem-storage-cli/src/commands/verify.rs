@@ -52,7 +52,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     drop(bar);
     let report = report?;
     for entry in &report.foreign {
-        context.note(format_args!("{} does not belong to the store", entry.display()));
+        context.remark(format_args!("{} does not belong to the store", entry.display()));
     }
     let mut out = context.out();
     for fault in &report.faults {

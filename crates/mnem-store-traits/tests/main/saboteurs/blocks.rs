@@ -2,22 +2,21 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard},
+    sync::Mutex,
     time::Duration,
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, DAG_CBOR, Durability, MemoryStore, RAW, StoreError, Walk,
-    check_block, check_read,
-    cid::multihash::Multihash,
-    cid_of,
-    conformance::{BlockIter, Profile},
-    links,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, Durability, MemoryStore, StoreError, check_block, check_read,
+    conformance::Profile,
 };
 
-use super::{Defect, Gap, saboteurs};
+use super::{Defect, Gap, defect, lock, saboteurs};
 
 saboteurs! {
+    replaces_before_it_checks: ReplacesBeforeItChecks => put_of_wrong_bytes_leaves_the_present_block "after wrong bytes for it were refused";
+    checks_as_much_as_there_is: ChecksPrefix => put_rejects_truncated_digest "Ok: the call was accepted";
+    decodes_what_it_stores: DecodesWhatItStores => put_does_not_check_the_codec "Err(Malformed";
     accepts_wrong_bytes: AcceptsWrongBytes => put_rejects_wrong_bytes "Ok: the call was accepted";
     keeps_what_it_refuses: KeepsWhatItRefuses => put_rejects_wrong_bytes "after a refused put of bytes that hash to another CID";
     checks_sha2_256_only: ChecksSha2Only => put_checks_every_supported_hash "wrong bytes for blake3";
@@ -30,13 +29,6 @@ saboteurs! {
     lends_twice: LendsTwice => with_block_lends_what_get_returns "the bytes lent";
     has_lies: HasLies => absent_is_none "Ok(true)";
     size_lies: SizeLies => has_and_size_agree_with_get "size(";
-    ignores_codec: Renamed<ByCodec> => codec_is_part_of_the_key "equal but for the codec";
-    ignores_version: Renamed<ByVersion> => version_is_part_of_the_key "equal but for the version";
-    ignores_hash_function: Renamed<ByDigest> => equal_digests_of_other_hash_functions_are_others "under two hash functions";
-    folds_case: Renamed<FoldsCase> => near_cids_are_apart "different in one byte";
-    keys_by_prefix: Renamed<ByPrefix> => near_cids_are_apart "different in one byte";
-    lossy_text: Renamed<LossyText> => digests_that_are_not_text_are_kept "digests that are not text";
-    synthesises_identity: SynthesisesIdentity => identity_is_not_synthesised "before the put of an identity block";
     loses_last_of_batch: LosesLastOfBatch => put_many_stores_every_block "Ok(None)";
     keeps_good_part_of_a_bad_batch: KeepsGoodPart => put_many_keeps_nothing_of_a_bad_batch "never put";
     keeps_prefix_of_a_failed_iterator: KeepsGoodPart => put_many_keeps_nothing_when_the_iterator_fails "never put";
@@ -47,34 +39,9 @@ saboteurs! {
     remembers_absence: RemembersAbsence => has_and_size_agree_with_get "after its put";
     deletes_neighbours: DeletesNeighbours => delete_removes_only_its_block "after the delete of others";
     delete_of_absent_fails: DeleteOfAbsentFails => delete_of_absent_is_ok "Err(MissingBlock";
-    lists_a_thousand: ListsAThousand => cids_lists_every_block_once "1000 items; missing";
-    lists_twice: ListsTwice => cids_lists_every_block_once "repeated";
-    lists_without_codec: ListsWithoutCodec => cids_lists_whole_cids "repeated";
-    lists_foreign_names: ListsForeignNames => cids_of_an_empty_store_is_empty "never put";
-    listing_locks_writers_out: ListingLocksWritersOut => cids_does_not_block_writers "no end: a deadlock";
-    walk_skips_missing: WalkSkipsMissing => walk_reports_a_missing_child_with_its_parent "gone missing, linked from a";
-    walk_repeats: WalkRepeats => walk_yields_a_shared_block_once "shared → right → shared";
-    walk_ends_early: WalkEndsEarly => walk_of_a_deep_chain_ends "100000";
-    walk_decodes_raw: WalkDecodesRaw => walk_takes_other_codecs_as_leaves "as raw → below";
     reopen_forgets: ReopenForgets => acknowledged_blocks_survive_reopen "after reopening";
     second_handle_is_blind: SecondHandleIsBlind => put_is_visible_through_a_second_handle "through a second handle";
     seen_in_part: SeenInPart => block_is_never_seen_in_part "while another thread puts it";
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
-}
-
-/// Declares a defect without state.
-macro_rules! defect {
-    ($($name:ident { $($body:tt)* })*) => {$(
-        #[derive(Debug, Default)]
-        struct $name;
-
-        impl Defect for $name {
-            $($body)*
-        }
-    )*};
 }
 
 defect! {
@@ -87,6 +54,31 @@ defect! {
     KeepsWhatItRefuses {
         fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
             inner.put_trusted(cid, data.clone())?;
+            inner.put(cid, data)
+        }
+    }
+
+    ReplacesBeforeItChecks {
+        fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+            inner.delete(cid)?;
+            inner.put(cid, data)
+        }
+    }
+
+    ChecksPrefix {
+        fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+            let whole = mnem_store_traits::cid_of(cid.codec(), &data);
+            let (hash, whole) = (cid.hash(), whole.hash());
+            if hash.code() == whole.code() && whole.digest().starts_with(hash.digest()) {
+                return inner.put_trusted(cid, data);
+            }
+            inner.put(cid, data)
+        }
+    }
+
+    DecodesWhatItStores {
+        fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+            mnem_store_traits::links(cid, &data)?;
             inner.put(cid, data)
         }
     }
@@ -154,15 +146,6 @@ defect! {
         }
     }
 
-    SynthesisesIdentity {
-        fn get(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-            if cid.hash().code() == 0 {
-                return Ok(Some(Bytes::copy_from_slice(cid.hash().digest())));
-            }
-            inner.get(cid)
-        }
-    }
-
     LosesLastOfBatch {
         fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
             let mut batch: Vec<_> = blocks.collect::<Result<_, _>>()?;
@@ -209,77 +192,6 @@ defect! {
             if inner.has(cid)? { inner.delete(cid) } else { Err(StoreError::MissingBlock { cid: *cid, linked_from: None }) }
         }
     }
-
-    ListsAThousand {
-        fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
-            Ok(Box::new(inner.cids()?.take(1000)))
-        }
-    }
-
-    ListsTwice {
-        fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
-            Ok(Box::new(inner.cids()?.enumerate().flat_map(|(i, item)| vec![item; if i == 300 { 2 } else { 1 }])))
-        }
-    }
-
-    ListsWithoutCodec {
-        fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
-            Ok(Box::new(inner.cids()?.map(|item| item.map(|cid| Cid::new_v1(RAW, *cid.hash())))))
-        }
-    }
-
-    ListsForeignNames {
-        fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
-            Ok(Box::new(inner.cids()?.chain([Ok(cid_of(RAW, b"a temporary file"))])))
-        }
-    }
-
-    WalkSkipsMissing {
-        fn walk<'a>(store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
-            Box::new(Walk::new(store, root).filter(|item| !matches!(item, Err(StoreError::MissingBlock { .. }))))
-        }
-    }
-
-    WalkRepeats {
-        fn walk<'a>(store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
-            Box::new(naive_walk(store, root, usize::MAX, |_| true))
-        }
-    }
-
-    WalkEndsEarly {
-        fn walk<'a>(store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
-            Box::new(Walk::new(store, root).take(50_000))
-        }
-    }
-
-    WalkDecodesRaw {
-        fn walk<'a>(store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
-            let mut seen = BTreeSet::new();
-            Box::new(naive_walk(store, root, usize::MAX, move |cid| seen.insert(*cid)))
-        }
-    }
-}
-
-/// A walk that takes every block for DAG-CBOR where it can, and follows those links that `wanted` lets through.
-fn naive_walk(
-    store: &dyn Blockstore,
-    root: Cid,
-    at_most: usize,
-    mut wanted: impl FnMut(&Cid) -> bool,
-) -> impl Iterator<Item = Result<(Cid, Bytes), StoreError>> {
-    let mut pending = vec![root];
-    std::iter::from_fn(move || {
-        let cid = pending.pop()?;
-        let data = match store.get(&cid) {
-            Ok(Some(data)) => data,
-            Ok(None) => return Some(Err(StoreError::MissingBlock { cid, linked_from: None })),
-            Err(error) => return Some(Err(error)),
-        };
-        let found = links(&Cid::new_v1(DAG_CBOR, *cid.hash()), &data).unwrap_or_default();
-        pending.extend(found.into_iter().rev().filter(|cid| wanted(cid)));
-        Some(Ok((cid, data)))
-    })
-    .take(at_most)
 }
 
 /// Does not hash what it reads.
@@ -293,63 +205,6 @@ impl Defect for ReturnsCorruptBytes {
     }
     fn get(&self, _: &MemoryStore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
         Ok(lock(&self.0).get(cid).cloned())
-    }
-}
-
-/// How a store that does not use whole CIDs names its blocks.
-trait Key: std::fmt::Debug + Default + Send + Sync + 'static {
-    fn of(cid: &Cid) -> Cid;
-}
-
-fn unchecked(digest: &[u8]) -> Cid {
-    Cid::new_v1(RAW, Multihash::wrap(0x13, &digest[..digest.len().min(64)]).expect("at most 64 bytes"))
-}
-
-macro_rules! key {
-    ($($name:ident |$cid:ident| $key:expr;)*) => {$(
-        #[derive(Debug, Default)]
-        struct $name;
-
-        impl Key for $name {
-            fn of($cid: &Cid) -> Cid {
-                $key
-            }
-        }
-    )*};
-}
-
-key! {
-    ByCodec |cid| Cid::new_v1(RAW, *cid.hash());
-    ByVersion |cid| Cid::new_v1(cid.codec(), *cid.hash());
-    ByDigest |cid| unchecked(cid.hash().digest());
-    ByPrefix |cid| unchecked(&cid.hash().digest()[..cid.hash().digest().len().min(16)]);
-    FoldsCase |cid| unchecked(&cid.hash().digest().to_ascii_lowercase());
-    LossyText |cid| unchecked(String::from_utf8_lossy(cid.hash().digest()).as_bytes());
-}
-
-/// Keeps blocks under a name that several CIDs share.
-#[derive(Debug, Default)]
-struct Renamed<K>(K);
-
-impl<K: Key> Defect for Renamed<K> {
-    fn get(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        inner.get(&K::of(cid))
-    }
-    fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
-        check_block(cid, &data)?;
-        inner.put_trusted(&K::of(cid), data)
-    }
-    fn delete(&self, inner: &MemoryStore, cid: &Cid) -> Result<(), StoreError> {
-        inner.delete(&K::of(cid))
-    }
-    fn has(&self, inner: &MemoryStore, cid: &Cid) -> Result<bool, StoreError> {
-        inner.has(&K::of(cid))
-    }
-    fn size(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<u64>, StoreError> {
-        inner.size(&K::of(cid))
-    }
-    fn with_block(&self, inner: &MemoryStore, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
-        inner.with_block(&K::of(cid), f)
     }
 }
 
@@ -367,24 +222,6 @@ impl Defect for LocksWhileDraining {
     fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
         let _held = lock(&self.0);
         inner.put_many(blocks)
-    }
-}
-
-/// Holds its only lock for the length of a listing.
-#[derive(Debug, Default)]
-struct ListingLocksWritersOut(Mutex<()>);
-
-impl Defect for ListingLocksWritersOut {
-    const DEADLINE: Duration = Duration::from_secs(2);
-
-    fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
-        let _held = lock(&self.0);
-        inner.put(cid, data)
-    }
-    fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
-        // A spinning lock in place of a guard, which may not travel with the iterator.
-        std::mem::forget(lock(&self.0));
-        inner.cids()
     }
 }
 

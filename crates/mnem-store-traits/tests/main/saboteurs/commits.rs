@@ -7,13 +7,15 @@ use mnem_store_traits::{
     WriteBatch, limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
-use super::{Defect, Gap, saboteurs};
+use super::{Defect, Gap, defect, saboteurs};
 
 saboteurs! {
     commit_drops_the_head_when_blocks_are_present: DropsHead => commit_lands_the_head_when_blocks_are_present "Ok([])";
     commit_ignores_requirements: IgnoresRequirements => commit_refuses_a_missing_requirement "Ok: the call was accepted";
     commit_requires_before_it_puts: RequiresTooEarly => commit_takes_a_requirement_that_is_met "Err(MissingBlock";
     commit_claims_to_be_atomic: NotAtomic => commit_with_a_failed_swap_keeps_no_block "never put";
+    commit_updates_where_it_should_swap: SwapsBlindly => commit_with_a_failed_swap_moves_no_head "Ok: the call was accepted";
+    commit_loses_its_last_block: LosesLastBlock => commit_lands_blocks_and_head "after the commit of 30 blocks";
     commit_with_head_first: HeadFirst => head_is_never_seen_without_its_blocks "once the head of its commit is visible";
     commit_does_not_check: DoesNotCheck => commit_keeps_nothing_of_a_bad_batch "Ok: the call was accepted";
     close_forgets_side_tables: ClosesHalf => closed_store_refuses_side_tables "Err(Closed)";
@@ -25,17 +27,6 @@ saboteurs! {
     side_table_writes_row_by_row: OneDefect<RowByRow> => side_table_write_is_seen_as_one_step "at least";
     side_tables_share_keys: SharedTable => side_tables_are_separate "of table";
     side_table_exists_when_opened: ExistsWhenOpened => side_table_exists_by_its_keys "after two were opened";
-}
-
-macro_rules! defect {
-    ($($name:ident { $($body:tt)* })*) => {$(
-        #[derive(Debug, Default)]
-        struct $name;
-
-        impl Defect for $name {
-            $($body)*
-        }
-    )*};
 }
 
 /// The blocks of a batch, one by one.
@@ -92,6 +83,24 @@ defect! {
             batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
             put_blocks(inner, &batch)?;
             inner.commit(batch)
+        }
+    }
+
+    SwapsBlindly {
+        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+            match batch.head().cloned() {
+                Some(HeadChange::Swap { new, .. }) => inner.commit(batch.update(new, inner.heads()?)),
+                _ => inner.commit(batch),
+            }
+        }
+    }
+
+    LosesLastBlock {
+        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+            batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
+            let puts = batch.puts();
+            puts[..puts.len().saturating_sub(1)].iter().try_for_each(|put| inner.put(&put.cid, put.data.clone()))?;
+            change_heads(inner, &batch)
         }
     }
 

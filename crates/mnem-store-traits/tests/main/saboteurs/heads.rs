@@ -1,13 +1,10 @@
 //! Defects of heads.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, MutexGuard},
-};
+use std::{collections::BTreeSet, sync::Mutex};
 
 use mnem_store_traits::{Cid, HeadChange, HeadsCapabilities, MemoryStore, OpHeadsStore, StoreError};
 
-use super::{Defect, Gap, saboteurs};
+use super::{Defect, Gap, defect, lock, saboteurs};
 
 saboteurs! {
     drops_new_named_in_supersedes: DropsNewInSupersedes => new_head_named_in_supersedes_stays "Ok([])";
@@ -28,21 +25,6 @@ saboteurs! {
     lost_update: LostUpdate => concurrent_updates_lose_no_head "heads() after";
     two_swaps_win: TwoSwapsWin => concurrent_swaps_let_one_win "swaps at once from the same heads";
     claims_change: ClaimsChange => heads_capabilities_are_constant "heads_capabilities() after an update";
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
-}
-
-macro_rules! defect {
-    ($($name:ident { $($body:tt)* })*) => {$(
-        #[derive(Debug, Default)]
-        struct $name;
-
-        impl Defect for $name {
-            $($body)*
-        }
-    )*};
 }
 
 defect! {

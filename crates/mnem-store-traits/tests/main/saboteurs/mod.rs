@@ -5,12 +5,14 @@
 mod blocks;
 mod commits;
 mod heads;
+mod listings;
+mod names;
 
 use std::{
     fmt::Debug,
     marker::PhantomData,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -248,7 +250,24 @@ macro_rules! saboteurs {
     };
 }
 
+/// Declares a defect without state.
+macro_rules! defect {
+    ($($name:ident { $($body:tt)* })*) => {$(
+        #[derive(Debug, Default)]
+        struct $name;
+
+        impl Defect for $name {
+            $($body)*
+        }
+    )*};
+}
+
+pub(crate) use defect;
 pub(crate) use saboteurs;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 /// A defect that is none: what a law says about the others proves something only if it passes here.
 #[derive(Debug, Default)]

@@ -16,22 +16,17 @@ use mnem_store_traits::{Cause, Durability, Outcome, StoreError};
 
 use crate::{
     error::{BACKEND, at, damaged, failed},
-    layout::Layout,
+    limits::{LOCK_PAUSE, READINGS_MAX},
     medium::{Contents, Entry, FileSystem, Kind, Lock, LockMode, Metadata},
+    tables::Layout,
 };
 
-/// Locks that keep two threads from syncing one folder at once; see [`Shared::sync_folder`].
+/// Locks that keep two threads from syncing one folder at once; see [`Handle::sync_folder`].
 const FOLDER_GATES: usize = 32;
-
-/// Pause between two attempts at a lock. Short, since a busy holder leaves it for moments only.
-const LOCK_PAUSE: Duration = Duration::from_millis(1);
-
-/// How often a folder is read at most, when each reading finds new names.
-const READINGS_MAX: usize = 8;
 
 /// One open handle.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Handle {
     pub(crate) fs: Arc<dyn FileSystem>,
     pub(crate) layout: Layout,
     /// The path it was opened under: `layout` has it with symbolic links resolved.
@@ -50,7 +45,7 @@ pub(crate) struct Shared {
     /// The failed sync after which this handle writes no more.
     poison: OnceLock<Cause>,
     folder_gates: [Mutex<()>; FOLDER_GATES],
-    /// Shared, while this handle may have unfinished files.
+    /// Handle, while this handle may have unfinished files.
     tmp_lock: Mutex<Option<Box<dyn Lock>>>,
 }
 
@@ -62,7 +57,7 @@ pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shared {
+impl Handle {
     pub(crate) fn new(
         fs: Arc<dyn FileSystem>,
         path: PathBuf,

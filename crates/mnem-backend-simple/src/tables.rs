@@ -1,4 +1,4 @@
-//! Every name of a file or folder, every limit, and the text of the marker files. `FORMAT.md` says the same in prose.
+//! Every name of a file or folder, and the text of the marker files. `FORMAT.md` says the same in prose.
 
 use std::{
     ffi::OsStr,
@@ -11,15 +11,6 @@ use mnem_store_traits::{
     cid_from_bytes,
     limits::TABLE_KEY_BYTES_MAX,
 };
-
-/// Largest block: 64 MiB. A block is read and written whole.
-pub(crate) const BLOCK_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Longest text of heads that is read: 64 MiB.
-pub(crate) const HEADS_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Longest `format` file that is read.
-pub(crate) const FORMAT_BYTES_MAX: u64 = 256;
 
 /// What the `format` file says before the version.
 pub(crate) const FORMAT_NAME: &str = "mnem-backend-simple";
