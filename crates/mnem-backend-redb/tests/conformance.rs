@@ -1,10 +1,19 @@
-//! The redb backend keeps every law.
+//! The redb backend keeps every law: alone with its file, and sharing it.
 
-use std::sync::Arc;
+use std::{error::Error, path::Path, sync::Arc};
 
-use mnem_backend_redb::OpenOptions;
-use mnem_store_traits::conformance::{Fixture, FixtureError, Handles, Profile};
+use ::redb::{Database, TableDefinition};
+use mnem_backend_redb::{Concurrency, OpenOptions};
+use mnem_store_traits::{
+    Cid,
+    conformance::{Fixture, FixtureError, Handles, Profile, as_second_process, in_second_process},
+};
 use tempfile::TempDir;
+
+fn open(folder: &Path, concurrency: Concurrency) -> Result<Handles, FixtureError> {
+    let options = OpenOptions::new().create(true).concurrency(concurrency);
+    Ok(Handles::from(Arc::new(options.open(folder.join("store.redb"))?)))
+}
 
 struct Redb;
 
@@ -20,12 +29,57 @@ impl Fixture for Redb {
     }
 
     fn open(&self, place: &TempDir) -> Result<Handles, FixtureError> {
-        Ok(Handles::from(Arc::new(OpenOptions::new().create(true).open(place.path().join("store.redb"))?)))
+        open(place.path(), Concurrency::ExclusiveWriter)
     }
 
     fn profiles(&self) -> &[Profile] {
-        &[Profile::Persistence]
+        &[Profile::Persistence, Profile::Damage]
+    }
+
+    fn damage(&self, place: &TempDir, cid: &Cid, data: &[u8]) -> Result<(), FixtureError> {
+        overwrite(&place.path().join("store.redb"), cid, data).map_err(|error| error.to_string().into())
     }
 }
 
+/// Another program that writes into the file what it likes.
+fn overwrite(file: &Path, cid: &Cid, data: &[u8]) -> Result<(), Box<dyn Error>> {
+    let database = Database::open(file)?;
+    let transaction = database.begin_write()?;
+    let objects: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("objects");
+    transaction.open_table(objects)?.insert(cid.to_bytes().as_slice(), data)?;
+    Ok(transaction.commit()?)
+}
+
+struct SharedRedb;
+
+impl Fixture for SharedRedb {
+    type Place = TempDir;
+
+    fn name(&self) -> &str {
+        "redb, shared by several writers"
+    }
+
+    fn create(&self) -> Result<TempDir, FixtureError> {
+        Ok(TempDir::new()?)
+    }
+
+    fn open(&self, place: &TempDir) -> Result<Handles, FixtureError> {
+        open(place.path(), Concurrency::MultiWriter)
+    }
+
+    fn profiles(&self) -> &[Profile] {
+        &[Profile::Persistence, Profile::SecondHandle, Profile::SecondProcess]
+    }
+
+    fn obey_in_second_process(&self, place: &TempDir, script: &str) -> Result<String, FixtureError> {
+        in_second_process("second_process", place.path(), script)
+    }
+}
+
+#[test]
+fn second_process() {
+    as_second_process(|folder| open(Path::new(&folder), Concurrency::MultiWriter));
+}
+
 mnem_store_traits::conformance_tests!(redb, Redb);
+mnem_store_traits::conformance_tests!(shared_redb, SharedRedb);

@@ -2,6 +2,7 @@
 
 mod close;
 mod compact;
+mod conformance_faults;
 mod creation;
 mod damage;
 mod faults;

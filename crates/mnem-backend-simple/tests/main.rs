@@ -1,6 +1,7 @@
 //! Behaviour of the simple backend, through its public interface.
 
 mod commits;
+mod conformance_faults;
 mod damage;
 mod faults;
 mod foreign;

@@ -24,11 +24,13 @@ pub type Blocks<'a> = dyn Iterator<Item = Result<(Cid, Bytes), StoreError>> + 'a
 ///   identity CIDs are CIDs like any other: stored when put, absent until then, never made up from the digest.
 ///   Laws: `version_is_part_of_the_key`, `codec_is_part_of_the_key`, `hash_function_is_part_of_the_key`, `identity_is_not_synthesised`.
 /// - An I/O error is an error, never an absence. Absence is `Ok(None)` or `Ok(false)`.
-///   Laws: `absent_is_none`; an error in place of an absence needs a planted fault.
+///   Laws: `absent_is_none`, `failed_read_is_an_error_and_no_absence`.
 /// - `Ok` means durable, unless [`capabilities`](Self::capabilities) says less, which a store may only do when it was opened with weaker
 ///   durability by name. Law: `acknowledged_blocks_survive_reopen`.
-/// - No reader waits for a sync, an iterator or a callback of a writer. Law: `reader_does_not_wait_for_a_batch`.
+/// - No reader waits for a sync, an iterator or a callback of a writer. Laws: `readers_do_not_wait_for_a_sync`,
+///   `reader_does_not_wait_for_a_batch`.
 /// - After a failed sync the handle refuses further writes with [`StoreError::Poisoned`] until the store is reopened; reads go on.
+///   Law: `failed_sync_refuses_writes_until_reopened`.
 /// - Nothing panics, whatever is in the store, and a panic of the caller's iterator or callback leaves the store usable.
 ///   Law: `panicking_iterator_leaves_the_store_usable`.
 pub trait Blockstore: Send + Sync + Debug {

@@ -55,9 +55,11 @@ pub struct Buffered<S: Store> {
 #[derive(Debug, Default)]
 struct Staged {
     blocks: HashMap<Cid, StagedBlock>,
-    /// Blocks whose put was skipped because the store held them.
+    /// Blocks whose put was skipped because the store held them, or because they were landing.
     required: HashSet<Cid>,
     bytes: usize,
+    /// What is staged now is being committed: a put of one of these blocks is for the next commit to require.
+    landing: bool,
     closed: bool,
 }
 
@@ -70,12 +72,16 @@ struct StagedBlock {
 
 impl Staged {
     fn insert(&mut self, cid: Cid, block: StagedBlock) {
-        self.drop_requirement(&cid);
-        let cost = ENTRY_BYTES + block.data.len();
-        if let std::collections::hash_map::Entry::Vacant(entry) = self.blocks.entry(cid) {
-            entry.insert(block);
-            self.bytes += cost;
+        if self.blocks.contains_key(&cid) {
+            // The commit under way may have taken the block along already, and somebody may delete it after that.
+            if self.landing {
+                self.require(cid);
+            }
+            return;
         }
+        self.drop_requirement(&cid);
+        self.bytes += ENTRY_BYTES + block.data.len();
+        self.blocks.insert(cid, block);
     }
 
     fn remove(&mut self, cid: &Cid) {
@@ -95,6 +101,32 @@ impl Staged {
             self.bytes -= ENTRY_BYTES;
         }
     }
+
+    /// Takes the requirements along, and leaves the blocks visible where they are.
+    fn begin_landing(&mut self) -> Landing {
+        self.landing = true;
+        self.bytes -= self.required.len() * ENTRY_BYTES;
+        Landing {
+            blocks: self.blocks.iter().map(|(cid, block)| (*cid, block.data.clone())).collect(),
+            required: std::mem::take(&mut self.required),
+        }
+    }
+
+    fn end_landing(&mut self, landing: Landing, landed: bool) {
+        self.landing = false;
+        if landed {
+            landing.blocks.iter().for_each(|(cid, _)| self.remove(cid));
+        } else {
+            landing.required.into_iter().for_each(|cid| self.require(cid));
+        }
+    }
+}
+
+/// What is being committed.
+#[derive(Debug)]
+struct Landing {
+    blocks: Vec<(Cid, Bytes)>,
+    required: HashSet<Cid>,
 }
 
 impl<S: Store> Buffered<S> {
@@ -163,14 +195,13 @@ impl<S: Store> Buffered<S> {
         let mut absent = Vec::with_capacity(blocks.len());
         let mut present = Vec::new();
         for (cid, block) in blocks {
-            if self.staged_block(&cid, operation)?.is_some() {
-                continue;
-            }
-            if self.inner.has(&cid)? { present.push(cid) } else { absent.push((cid, block)) }
+            let below = self.staged_block(&cid, operation)?.is_none() && self.inner.has(&cid)?;
+            if below { present.push(cid) } else { absent.push((cid, block)) }
         }
-        let cost: usize = absent.iter().map(|(_, block)| ENTRY_BYTES + block.data.len()).sum();
         {
             let mut staged = self.write(operation)?;
+            let new = absent.iter().filter(|(cid, _)| !staged.blocks.contains_key(cid));
+            let cost: usize = new.map(|(_, block)| ENTRY_BYTES + block.data.len()).sum();
             if staged.bytes + cost + present.len() * ENTRY_BYTES <= self.staged_bytes_max {
                 present.into_iter().for_each(|cid| staged.require(cid));
                 absent.into_iter().for_each(|(cid, block)| staged.insert(cid, block));
@@ -182,27 +213,23 @@ impl<S: Store> Buffered<S> {
     }
 
     /// Commits everything staged together with `batch`. What is staged stays visible throughout, and stays staged on failure.
-    fn land(&self, mut batch: WriteBatch, operation: &'static str) -> Result<(), StoreError> {
-        let _one_at_a_time = self.lock_landing();
-        let (landing, required) = {
-            let staged = self.read(operation)?;
-            let blocks: Vec<_> = staged.blocks.iter().map(|(cid, block)| (*cid, block.data.clone())).collect();
-            (blocks, staged.required.iter().copied().collect::<Vec<_>>())
-        };
-        let mut landed = Vec::with_capacity(landing.len());
-        for (cid, data) in landing {
-            landed.push(cid);
-            batch = batch.put_trusted(cid, data);
-        }
-        batch = required.iter().copied().fold(batch, WriteBatch::require);
-        if batch.is_empty() {
-            return Ok(());
-        }
-        self.inner.commit(batch)?;
-        let mut staged = self.staged.write().unwrap_or_else(|e| e.into_inner());
-        landed.iter().for_each(|cid| staged.remove(cid));
-        required.iter().for_each(|cid| staged.drop_requirement(cid));
-        Ok(())
+    fn land(&self, batch: WriteBatch, operation: &'static str) -> Result<(), StoreError> {
+        let one_at_a_time = self.lock_landing();
+        let landing = self.write(operation)?.begin_landing();
+        self.commit_landing(batch, landing, &one_at_a_time)
+    }
+
+    fn commit_landing(
+        &self,
+        batch: WriteBatch,
+        landing: Landing,
+        _held: &MutexGuard<'_, ()>,
+    ) -> Result<(), StoreError> {
+        let batch = landing.blocks.iter().fold(batch, |batch, (cid, data)| batch.put_trusted(*cid, data.clone()));
+        let batch = landing.required.iter().copied().fold(batch, WriteBatch::require);
+        let committed = if batch.is_empty() { Ok(()) } else { self.inner.commit(batch) };
+        self.staged.write().unwrap_or_else(|e| e.into_inner()).end_landing(landing, committed.is_ok());
+        committed
     }
 }
 
@@ -222,12 +249,13 @@ impl<S: Store> Blockstore for Buffered<S> {
 
     fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
         let _no_landing = self.lock_landing();
-        {
-            let mut staged = self.write("delete")?;
-            staged.remove(cid);
-            staged.drop_requirement(cid);
-        }
-        self.inner.delete(cid)
+        drop(self.read("delete")?);
+        // Below first: when that fails, the staged block is still there.
+        self.inner.delete(cid)?;
+        let mut staged = self.write("delete")?;
+        staged.remove(cid);
+        staged.drop_requirement(cid);
+        Ok(())
     }
 
     /// Staged blocks first, then those of the store below. The names of the staged blocks are held for the length of the listing.
@@ -315,11 +343,17 @@ impl<S: Store> Store for Buffered<S> {
     /// Lands what is staged, then closes the store below, which happens also when landing fails: call [`Buffered::flush`] first to be
     /// able to try again.
     fn close(&self) -> Result<(), StoreError> {
-        if self.staged.read().unwrap_or_else(|e| e.into_inner()).closed {
-            return Ok(());
-        }
-        let landed = self.flush();
-        self.staged.write().unwrap_or_else(|e| e.into_inner()).closed = true;
+        let one_at_a_time = self.lock_landing();
+        let landing = {
+            let mut staged = self.staged.write().unwrap_or_else(|e| e.into_inner());
+            if staged.closed {
+                return Ok(());
+            }
+            // From here on nothing can be staged that would not land.
+            staged.closed = true;
+            staged.begin_landing()
+        };
+        let landed = self.commit_landing(WriteBatch::new(), landing, &one_at_a_time);
         let closed = self.inner.close();
         landed.and(closed)
     }

@@ -10,6 +10,8 @@ mod contract;
 mod forwarders;
 #[path = "main/hashes.rs"]
 mod hashes;
+#[path = "main/landing.rs"]
+mod landing;
 #[path = "main/reports.rs"]
 mod reports;
 #[path = "main/saboteurs/mod.rs"]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use cid::Cid;
 
 use super::{
-    Failure, FixtureError, Handles, Profile,
+    Failure, Fault, FixtureError, Handles, Profile,
     fixture::{AnyFixture, AnyPlace, BlockIter},
 };
 use crate::{Blockstore, OpHeadsStore, Store};
@@ -31,7 +31,7 @@ impl Case {
             Profile::Heads => handles.as_heads().is_some(),
             Profile::Store => handles.as_store().is_some(),
             Profile::SideTables => handles.as_store().is_some_and(|store| store.capabilities().side_tables),
-            Profile::Persistence | Profile::SecondHandle => self.fixture.profiles().contains(&profile),
+            declared => self.fixture.profiles().contains(&declared),
         }
     }
 
@@ -56,10 +56,15 @@ impl Case {
 
     /// Closes the store, drops it, and opens it again. The law must have dropped every handle of its own.
     pub(crate) fn reopen(&mut self) -> Result<(), Failure> {
-        if let Some(store) = self.handles().as_store() {
-            super::expect::saw("close()", store.close()).ok()?;
-        }
+        self.close()?;
         self.drop_and_open()
+    }
+
+    fn close(&self) -> Result<(), Failure> {
+        match self.handles().as_store() {
+            Some(store) => super::expect::saw("close()", store.close()).ok(),
+            None => Ok(()),
+        }
     }
 
     /// Drops the store without closing it, and opens it again.
@@ -72,6 +77,35 @@ impl Case {
     /// Opens the store a second time beside the handles that are open.
     pub(crate) fn second(&self) -> Result<Handles, Failure> {
         set_up("Fixture::open() while the store is open", self.place.open())
+    }
+
+    /// Another place, with a store of its own.
+    pub(crate) fn fresh(&self) -> Result<Self, Failure> {
+        Self::new(Arc::clone(&self.fixture))
+    }
+
+    /// What another process says to the script.
+    pub(crate) fn obey_in_second_process(&self, script: &str) -> Result<String, Failure> {
+        set_up("Fixture::obey_in_second_process()", self.place.obey_in_second_process(script))
+    }
+
+    /// Closes the store, makes `data` the bytes it holds for `cid`, and opens it again. The law must have dropped every handle of its own.
+    pub(crate) fn damage(&mut self, cid: &Cid, data: &[u8]) -> Result<(), Failure> {
+        self.close()?;
+        self.handles = None;
+        set_up("Fixture::damage()", self.place.damage(cid, data))?;
+        self.handles = Some(set_up("Fixture::open() of a place with a damaged block", self.place.open())?);
+        Ok(())
+    }
+
+    /// Makes the medium fail, or sound again.
+    pub(crate) fn set_fault(&self, fault: Option<Fault>) -> Result<(), Failure> {
+        set_up("Fixture::set_fault()", self.place.set_fault(fault))
+    }
+
+    /// Cuts the power after so many changes of the medium; [`drop_and_open`](Self::drop_and_open) puts it on again.
+    pub(crate) fn cut_power_after(&self, operations: u64) -> Result<(), Failure> {
+        set_up("Fixture::cut_power_after()", self.place.cut_power_after(operations))
     }
 
     pub(crate) fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {

@@ -37,10 +37,51 @@ pub trait Fixture: Send + Sync + 'static {
     /// Whatever prevents it. The law then fails.
     fn open(&self, place: &Self::Place) -> Result<Handles, FixtureError>;
 
-    /// What can be done beyond opening once: [`Profile::Persistence`], [`Profile::SecondHandle`]. The other profiles are seen from the
-    /// handles that [`open`](Self::open) returns.
+    /// What can be done beyond opening once: [`Profile::Persistence`], [`Profile::SecondHandle`], and each of the profiles that has a hook
+    /// below. The other profiles are seen from the handles that [`open`](Self::open) returns.
     fn profiles(&self) -> &[Profile] {
         &[]
+    }
+
+    /// Hook of [`Profile::SecondProcess`]: opens the store in another process, beside the handles that are open in this one, hands
+    /// `script` to [`obey`](super::obey) there, and returns what that returned.
+    ///
+    /// # Errors
+    /// Whatever prevents it. The law then fails.
+    fn obey_in_second_process(&self, place: &Self::Place, script: &str) -> Result<String, FixtureError> {
+        let _ = (place, script);
+        Err(no_hook("obey_in_second_process"))
+    }
+
+    /// Hook of [`Profile::Damage`]: makes `data` the bytes that the store holds for `cid`, behind its back, as a stray program would. The
+    /// block is there, and no handle is open.
+    ///
+    /// # Errors
+    /// Whatever prevents it. The law then fails.
+    fn damage(&self, place: &Self::Place, cid: &Cid, data: &[u8]) -> Result<(), FixtureError> {
+        let _ = (place, cid, data);
+        Err(no_hook("damage"))
+    }
+
+    /// Hook of [`Profile::Faults`]: from now on the medium below the open handles, and below those that are opened later, fails like this;
+    /// with `None` it is sound again.
+    ///
+    /// # Errors
+    /// Whatever prevents it. The law then fails.
+    fn set_fault(&self, place: &Self::Place, fault: Option<Fault>) -> Result<(), FixtureError> {
+        let _ = (place, fault);
+        Err(no_hook("set_fault"))
+    }
+
+    /// Hook of [`Profile::Crash`]: the power goes off after `operations` more operations of the open handles that change the medium
+    /// (writes, syncs, renames, …). Everything they do after that fails. The next [`open`](Self::open) finds the power on again, and on the
+    /// medium what was synced, and of the rest what the fixture chooses.
+    ///
+    /// # Errors
+    /// Whatever prevents it. The law then fails.
+    fn cut_power_after(&self, place: &Self::Place, operations: u64) -> Result<(), FixtureError> {
+        let _ = (place, operations);
+        Err(no_hook("cut_power_after"))
     }
 
     /// How long one law may take. A law that takes longer has failed: its thread is left behind, since a deadlock cannot be interrupted.
@@ -52,6 +93,25 @@ pub trait Fixture: Send + Sync + 'static {
     fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
         Box::new(Walk::new(store, root))
     }
+}
+
+/// How a medium fails, for [`Fixture::set_fault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Every read of the medium is an I/O error.
+    Reads,
+    /// So many writes succeed, and every later one is an I/O error; syncs and reads succeed. Whatever adds, changes, renames or removes
+    /// something is a write.
+    WritesAfter(u32),
+    /// So many syncs succeed, and every later one is an I/O error; what was to be synced may be lost. Writes and reads succeed.
+    SyncsAfter(u32),
+    /// Syncs wait until the fault is changed, then succeed; writes and reads succeed at once.
+    SyncsWait,
+}
+
+fn no_hook(hook: &str) -> FixtureError {
+    format!("the fixture declares a profile and does not implement its hook {hook}()").into()
 }
 
 /// The traits that one open store offers. What it does not offer is not tested.
@@ -130,6 +190,10 @@ pub(crate) trait AnyFixture: Send + Sync {
 /// A place together with the fixture that can open it.
 pub(crate) trait AnyPlace: Send + Sync {
     fn open(&self) -> Result<Handles, FixtureError>;
+    fn obey_in_second_process(&self, script: &str) -> Result<String, FixtureError>;
+    fn damage(&self, cid: &Cid, data: &[u8]) -> Result<(), FixtureError>;
+    fn set_fault(&self, fault: Option<Fault>) -> Result<(), FixtureError>;
+    fn cut_power_after(&self, operations: u64) -> Result<(), FixtureError>;
 }
 
 pub(crate) struct Erased<F>(pub(crate) Arc<F>);
@@ -165,5 +229,21 @@ impl<F: Fixture> AnyFixture for Erased<F> {
 impl<F: Fixture> AnyPlace for PlaceOf<F> {
     fn open(&self) -> Result<Handles, FixtureError> {
         self.fixture.open(&self.place)
+    }
+
+    fn obey_in_second_process(&self, script: &str) -> Result<String, FixtureError> {
+        self.fixture.obey_in_second_process(&self.place, script)
+    }
+
+    fn damage(&self, cid: &Cid, data: &[u8]) -> Result<(), FixtureError> {
+        self.fixture.damage(&self.place, cid, data)
+    }
+
+    fn set_fault(&self, fault: Option<Fault>) -> Result<(), FixtureError> {
+        self.fixture.set_fault(&self.place, fault)
+    }
+
+    fn cut_power_after(&self, operations: u64) -> Result<(), FixtureError> {
+        self.fixture.cut_power_after(&self.place, operations)
     }
 }

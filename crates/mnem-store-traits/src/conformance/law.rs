@@ -52,6 +52,8 @@ pub enum Group {
     persistence,
     /// What several threads may observe of each other.
     concurrency,
+    /// Damaged blocks, media that fail, power cuts.
+    faults,
 }
 
 /// Whether a backend may break a law.
@@ -81,6 +83,14 @@ pub enum Profile {
     Persistence,
     /// It can be opened a second time while it is open: declared by [`Fixture::profiles`].
     SecondHandle,
+    /// It can be opened by a second process while it is open: declared, with [`Fixture::obey_in_second_process`].
+    SecondProcess,
+    /// A block can be damaged behind the store's back: declared, with [`Fixture::damage`].
+    Damage,
+    /// The medium can be made to fail: declared, with [`Fixture::set_fault`].
+    Faults,
+    /// The power can be cut: declared, with [`Fixture::cut_power_after`].
+    Crash,
 }
 
 /// A capability that a law asks for. A law about a claim which the store does not make is declined.
@@ -91,6 +101,12 @@ pub enum Claim {
     PutsSurvive,
     /// `durability` of heads is at least [`Durability::Process`].
     HeadsSurvive,
+    /// `put_durability` is [`Durability::Power`].
+    PutsSurvivePower,
+    /// `durability` of heads is [`Durability::Power`].
+    HeadsSurvivePower,
+    /// `atomic_put_many`.
+    AtomicPutMany,
     /// `atomic_commit`.
     AtomicCommit,
     /// `atomic_heads`.
@@ -166,14 +182,24 @@ impl Law {
 }
 
 impl Profile {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Blocks, Self::Heads, Self::Store, Self::SideTables, Self::Persistence, Self::SecondHandle];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Blocks,
+        Self::Heads,
+        Self::Store,
+        Self::SideTables,
+        Self::Persistence,
+        Self::SecondHandle,
+        Self::SecondProcess,
+        Self::Damage,
+        Self::Faults,
+        Self::Crash,
+    ];
 
     fn absence(self) -> &'static str {
         match self {
             Self::Blocks | Self::Heads | Self::Store => "is not offered by the fixture's handles",
             Self::SideTables => "is not claimed by the store's capabilities",
-            Self::Persistence | Self::SecondHandle => "is not declared by the fixture",
+            _ => "is not declared by the fixture",
         }
     }
 }
@@ -185,6 +211,9 @@ impl Claim {
         match self {
             Self::PutsSurvive => blocks.is_some_and(|c| c.put_durability >= Durability::Process),
             Self::HeadsSurvive => heads.is_some_and(|c| c.durability >= Durability::Process),
+            Self::PutsSurvivePower => blocks.is_some_and(|c| c.put_durability >= Durability::Power),
+            Self::HeadsSurvivePower => heads.is_some_and(|c| c.durability >= Durability::Power),
+            Self::AtomicPutMany => blocks.is_some_and(|c| c.atomic_put_many),
             Self::AtomicCommit => blocks.is_some_and(|c| c.atomic_commit),
             Self::AtomicHeads => heads.is_some_and(|c| c.atomic_heads),
             Self::AtomicSideTableWrites => blocks.is_some_and(|c| c.atomic_side_table_writes),
@@ -213,6 +242,10 @@ impl fmt::Display for Profile {
             Self::SideTables => "side tables",
             Self::Persistence => "persistence",
             Self::SecondHandle => "second handle",
+            Self::SecondProcess => "second process",
+            Self::Damage => "damage",
+            Self::Faults => "faults",
+            Self::Crash => "crash",
         })
     }
 }
@@ -222,6 +255,9 @@ impl fmt::Display for Claim {
         f.write_str(match self {
             Self::PutsSurvive => "put_durability >= Process",
             Self::HeadsSurvive => "durability of heads >= Process",
+            Self::PutsSurvivePower => "put_durability = Power",
+            Self::HeadsSurvivePower => "durability of heads = Power",
+            Self::AtomicPutMany => "atomic_put_many",
             Self::AtomicCommit => "atomic_commit",
             Self::AtomicHeads => "atomic_heads",
             Self::AtomicSideTableWrites => "atomic_side_table_writes",

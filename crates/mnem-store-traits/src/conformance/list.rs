@@ -305,6 +305,12 @@ macro_rules! __conformance_laws {
                     "A side table's write is visible through every handle once it returned `Ok`."
                 must second two_handles_lose_no_head [Heads SecondHandle]
                     "Concurrent updates through two handles lose no head."
+                must process blocks_are_visible_to_a_second_process [Blocks SecondProcess]
+                    "Puts and deletes are visible to another process once they returned `Ok`, and the other way round."
+                must process heads_are_visible_to_a_second_process [Heads SecondProcess]
+                    "Head changes are visible to another process once they returned `Ok`, and the other way round."
+                must process two_processes_lose_no_head [Heads SecondProcess]
+                    "Concurrent updates of two processes lose no head."
             }
             concurrency {
                 must race put_is_visible_to_another_thread [Blocks]
@@ -329,6 +335,60 @@ macro_rules! __conformance_laws {
                     "Concurrent commits all land, with their blocks and heads."
                 must side_table side_table_write_is_seen_as_one_step [SideTables; AtomicSideTableWrites]
                     "Where `atomic_side_table_writes` is claimed, no reader sees half of a write."
+            }
+            faults {
+                must damage damaged_block_is_corrupt_to_every_read [Blocks Damage]
+                    "A block whose stored bytes were changed, cut short or replaced is `Corrupt` to every read, which names it and hands out none of its bytes."
+                must damage damaged_block_hides_no_other [Blocks Damage]
+                    "A damaged block is listed, and every other block is returned."
+                must damage damaged_block_is_not_taken_for_absent [Blocks Damage]
+                    "`has` and `size` of a damaged block say that it is there, or `Corrupt`."
+                must damage damage_on_the_medium_is_healed_by_delete_and_put [Blocks Damage]
+                    "A block that was damaged on the medium is healed by `delete`, then `put`."
+                must damage walk_reports_a_damaged_block [Blocks Damage]
+                    "A walk reports a damaged block as `Corrupt`, and goes on."
+
+                must fault failed_read_is_an_error_and_no_absence [Blocks Faults]
+                    "While the medium cannot be read, every look-up and listing is right or an error, never an absence; afterwards the handle reads on."
+                must fault failed_read_of_heads_is_an_error [Heads Faults]
+                    "While the medium cannot be read, `heads` is right or an error, never another set."
+                must fault failed_read_of_a_side_table_is_an_error [SideTables Faults]
+                    "While the medium cannot be read, a side table is right or an error, never empty."
+                must fault failed_write_harms_no_block [Blocks Faults; PutsSurvive]
+                    "A `put_many` that met a failing medium harms no block that was there, and leaves each of its own whole or absent."
+                must fault failed_put_many_keeps_all_or_nothing [Blocks Faults; PutsSurvive AtomicPutMany]
+                    "An atomic `put_many` that met a failing medium keeps all its blocks or none, as its outcome says."
+                must fault failed_head_change_is_old_or_new [Heads Faults; HeadsSurvive]
+                    "A head change that met a failing medium left the old heads or the new one, as its outcome says."
+                must fault failed_commit_leaves_no_head_without_its_blocks [Store Faults; PutsSurvive HeadsSurvive]
+                    "A commit that met a failing medium left the old heads, or the new one and all its blocks, as its outcome says."
+                must fault failed_sync_refuses_writes_until_reopened [Blocks Faults; PutsSurvivePower]
+                    "After a failed sync the handle refuses puts with `Poisoned` until the store is reopened, and reads on."
+                must fault failed_sync_refuses_head_changes_until_reopened [Heads Faults; HeadsSurvivePower]
+                    "After a failed sync the handle refuses head changes with `Poisoned` until the store is reopened, and reads on."
+                must fault close_reports_and_closes_under_faults [Store Faults; PutsSurvive]
+                    "`close` on a failing medium reports it and closes all the same; nothing acknowledged is lost."
+                must fault readers_do_not_wait_for_a_sync [Blocks Faults; PutsSurvivePower]
+                    "No reader waits for the sync of a writer."
+
+                must crash acknowledged_blocks_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
+                    "Wherever in a `put_many` the power is cut: acknowledged blocks are there, and others whole or absent."
+                must crash deletes_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
+                    "Wherever in a `delete` the power is cut: the block is whole or absent, and absent if it was acknowledged."
+                must crash put_many_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
+                    "Wherever in an atomic `put_many` the power is cut: all its blocks are there or none."
+                must crash acknowledged_heads_survive_a_power_cut [Heads Crash; HeadsSurvivePower]
+                    "Wherever in a head change the power is cut: the heads are the old or the new, and the new if it was acknowledged."
+                must crash no_head_without_its_blocks_after_a_power_cut [Store Crash; PutsSurvivePower HeadsSurvivePower]
+                    "Wherever in a commit the power is cut: no head is there without its blocks."
+                must crash commit_is_all_or_nothing_after_a_power_cut [Store Crash; AtomicCommit PutsSurvivePower HeadsSurvivePower]
+                    "Wherever in an atomic commit the power is cut: its blocks and its head are there, or none of them."
+                must crash side_table_rows_survive_a_power_cut [SideTables Crash; PutsSurvivePower]
+                    "Wherever in a side table's write the power is cut: each row is the old or the new, and the new if it was acknowledged."
+                must crash side_table_write_is_all_or_nothing_after_a_power_cut [SideTables Crash; AtomicSideTableWrites]
+                    "Wherever in an atomic side table's write the power is cut: all of it is there or nothing."
+                must crash second_put_makes_an_unsynced_block_durable [Blocks SecondHandle Faults Crash; PutsSurvivePower]
+                    "A put of a block that another handle could not sync makes it durable before it returns `Ok`."
             }
         }
     };

@@ -38,6 +38,7 @@
 //! The laws are listed in `CONTRACT.md` of this crate.
 
 mod case;
+mod child;
 mod data;
 mod expect;
 mod failure;
@@ -47,14 +48,17 @@ mod laws;
 mod list;
 mod macros;
 mod report;
+mod script;
 mod show;
 mod threads;
 
+pub use child::{as_second_process, in_second_process};
 pub use failure::Failure;
-pub use fixture::{BlockIter, Fixture, FixtureError, Handles};
+pub use fixture::{BlockIter, Fault, Fixture, FixtureError, Handles};
 pub use law::{Claim, Group, Law, Level, Profile, Verdict, law_table};
 pub use list::{law, laws};
 pub use report::{Entry, Options, Report, run};
+pub use script::obey;
 
 pub use macros::assert_law;
 

@@ -3,9 +3,13 @@
 pub(super) mod buffered;
 pub(super) mod cids;
 pub(super) mod commit;
+pub(super) mod crash;
+pub(super) mod damage;
 pub(super) mod delete;
+pub(super) mod fault;
 pub(super) mod get;
 pub(super) mod identity;
+pub(super) mod process;
 pub(super) mod put;
 pub(super) mod put_many;
 pub(super) mod race;

@@ -1,0 +1,230 @@
+//! Power cuts, at every point of a write.
+
+use bytes::Bytes;
+
+use crate::{
+    WriteBatch,
+    conformance::{
+        Failure, Fault, Profile,
+        case::{Case, offered},
+        data::{Block, block, blocks, head},
+        expect::{ensure, holds, put, put_many, saw, update},
+        failure::LawResult,
+        laws::fault::{Done, all_or_nothing, at_each, old_or_new, put_many_of, whole_or_absent},
+        show::Show,
+    },
+};
+
+/// Cuts the power after every number of operations, each in a place of its own, until `act` gets through.
+fn at_every_point(
+    case: &Case,
+    set_up: impl Fn(&Case) -> Result<(), Failure>,
+    act: impl Fn(&Case) -> Result<Done, Failure>,
+    judge: impl Fn(&Case, u32, Done) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    at_each(|operations| {
+        let mut case = case.fresh()?;
+        set_up(&case)?;
+        case.cut_power_after(operations.into())?;
+        let result = act(&case)?;
+        let done = result.is_ok();
+        case.drop_and_open()?;
+        judge(&case, operations, result)?;
+        Ok(done)
+    })
+}
+
+pub(crate) fn acknowledged_blocks_survive_a_power_cut(case: &mut Case) -> LawResult {
+    let (kept, new) = (blocks("kept", 3), blocks("new", 3));
+    at_every_point(
+        case,
+        |case| put_many(&*case.blocks()?, &kept),
+        |case| put_many_of(case, &new),
+        |case, operations, result| {
+            let store = case.blocks()?;
+            let when = format!("after the power was cut {operations} operations into a put_many");
+            kept.iter().try_for_each(|block| holds(&*store, block, &when))?;
+            new.iter().try_for_each(|block| {
+                let there = whole_or_absent(&*store, block, &when)?;
+                ensure(there || result.is_err(), &when, "a block that was acknowledged", "None")
+            })
+        },
+    )?;
+    Ok(())
+}
+
+pub(crate) fn deletes_survive_a_power_cut(case: &mut Case) -> LawResult {
+    let (kept, gone) = (block("kept"), block("gone"));
+    at_every_point(
+        case,
+        |case| put_many(&*case.blocks()?, &[kept.clone(), gone.clone()]),
+        |case| Ok(case.blocks()?.delete(&gone.cid)),
+        |case, operations, result| {
+            let store = case.blocks()?;
+            let when = format!("after the power was cut {operations} operations into a delete");
+            holds(&*store, &kept, &when)?;
+            let there = whole_or_absent(&*store, &gone, &when)?;
+            ensure(!there || result.is_err(), &when, "no block: its delete was acknowledged", "the block")
+        },
+    )?;
+    Ok(())
+}
+
+pub(crate) fn put_many_is_all_or_nothing_after_a_power_cut(case: &mut Case) -> LawResult {
+    let new = blocks("new", 5);
+    at_every_point(
+        case,
+        |_| Ok(()),
+        |case| put_many_of(case, &new),
+        |case, operations, result| {
+            let did = format_args!("cut the power {operations} operations into a put_many");
+            all_or_nothing(case, &new, did, result)
+        },
+    )?;
+    Ok(())
+}
+
+pub(crate) fn acknowledged_heads_survive_a_power_cut(case: &mut Case) -> LawResult {
+    let (old, new) = (head("old"), head("new"));
+    for by_swap in [false, true] {
+        at_every_point(
+            case,
+            |case| update(&*case.heads()?, &old, &[]),
+            |case| {
+                let store = case.heads()?;
+                Ok(if by_swap { store.swap(&[old], &new) } else { store.update(&new, &[old]) })
+            },
+            |case, operations, result| {
+                let did = format_args!("cut the power {operations} operations into a head change");
+                old_or_new(&*case.heads()?, old, new, did, &result).map(|_| ())
+            },
+        )?;
+    }
+    Ok(())
+}
+
+pub(crate) fn no_head_without_its_blocks_after_a_power_cut(case: &mut Case) -> LawResult {
+    commit_at_every_point(case, |_, _, _| Ok(()))?;
+    Ok(())
+}
+
+pub(crate) fn commit_is_all_or_nothing_after_a_power_cut(case: &mut Case) -> LawResult {
+    commit_at_every_point(case, |case, new, landed| {
+        let store = case.blocks()?;
+        let when = "after the power was cut in a commit";
+        new.iter().try_for_each(|block| {
+            let there = whole_or_absent(&*store, block, when)?;
+            let expected = if landed { "a block, as the head is there" } else { "no block, as the head is not there" };
+            ensure(there == landed, format_args!("get({}) {when}", block.cid), expected, there.show())
+        })
+    })?;
+    Ok(())
+}
+
+fn commit_at_every_point(
+    case: &Case,
+    judge: impl Fn(&Case, &[Block], bool) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let (kept, new) = (block("kept"), blocks("new", 3));
+    let batch = || {
+        let batch = new.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+        batch.require(kept.cid).update(new[0].cid, [kept.cid])
+    };
+    at_every_point(
+        case,
+        |case| {
+            put(&*case.blocks()?, &kept)?;
+            update(&*case.heads()?, &kept.cid, &[])
+        },
+        |case| Ok(case.store()?.commit(batch())),
+        |case, operations, result| {
+            let did = format_args!("cut the power {operations} operations into a commit");
+            let store = case.store()?;
+            holds(&*store, &kept, "after the power was cut in a commit")?;
+            let landed = old_or_new(&*store, kept.cid, new[0].cid, did, &result)?;
+            if landed {
+                new.iter().try_for_each(|block| holds(&*store, block, "whose head survived a power cut"))?;
+            }
+            judge(case, &new, landed)
+        },
+    )
+}
+
+pub(crate) fn side_table_rows_survive_a_power_cut(case: &mut Case) -> LawResult {
+    side_table_at_every_point(case, |_, _| Ok(()))?;
+    Ok(())
+}
+
+pub(crate) fn side_table_write_is_all_or_nothing_after_a_power_cut(case: &mut Case) -> LawResult {
+    side_table_at_every_point(case, |values, whole| {
+        ensure(
+            whole,
+            "rows after the power was cut in a write",
+            "all of the write or none of it",
+            values.to_vec().show(),
+        )
+    })?;
+    Ok(())
+}
+
+/// One write that changes, adds and deletes a row.
+fn side_table_at_every_point(
+    case: &Case,
+    judge: impl Fn(&[Option<Bytes>], bool) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let [changed, added, deleted, kept] =
+        [b"changed", b"added..", b"deleted", b"kept..."].map(|key| Bytes::from_static(key));
+    let [old, new] = ["old", "new"].map(Bytes::from);
+    let before = [Some(old.clone()), None, Some(old.clone())];
+    let after = [Some(new.clone()), Some(new.clone()), None];
+    let table = |case: &Case| saw("side_table", case.store()?.side_table("table")).ok();
+    at_every_point(
+        case,
+        |case| {
+            let rows = [&changed, &deleted, &kept].map(|key| (key.clone(), old.clone()));
+            saw("write", table(case)?.write(&rows, &[])).ok()
+        },
+        |case| {
+            let rows = [&changed, &added].map(|key| (key.clone(), new.clone()));
+            Ok(table(case)?.write(&rows, std::slice::from_ref(&deleted)))
+        },
+        |case, operations, result| {
+            let table = table(case)?;
+            let did = format_args!("get of a row after the power was cut {operations} operations into a write");
+            saw(did, table.get(&kept)).is(Some(old.clone()))?;
+            let mut values = Vec::new();
+            for (key, (before, after)) in [&changed, &added, &deleted].into_iter().zip(before.iter().zip(&after)) {
+                let value = saw(did, table.get(key)).ok()?;
+                let allowed = value == *after || (result.is_err() && value == *before);
+                ensure(
+                    allowed,
+                    did,
+                    format_args!("{} or, unless acknowledged, {}", after.show(), before.show()),
+                    value.show(),
+                )?;
+                values.push(value);
+            }
+            judge(&values, values == before || values == after)
+        },
+    )
+}
+
+pub(crate) fn second_put_makes_an_unsynced_block_durable(case: &mut Case) -> LawResult {
+    let block = block("put by a handle whose sync fails, then by another");
+    at_each(|syncs| {
+        let mut case = case.fresh()?;
+        case.set_fault(Some(Fault::SyncsAfter(syncs)))?;
+        let done = case.blocks()?.put(&block.cid, block.data.clone()).is_ok();
+        case.set_fault(None)?;
+        let second = offered(case.second()?.as_blocks(), Profile::Blocks)?;
+        put(&*second, &block)?;
+        case.cut_power_after(0)?;
+        drop(second);
+        case.drop_and_open()?;
+        let when =
+            format!("after a power cut: its first put met a failure after {syncs} syncs, its second was acknowledged");
+        holds(&*case.blocks()?, &block, &when)?;
+        Ok(done)
+    })?;
+    Ok(())
+}

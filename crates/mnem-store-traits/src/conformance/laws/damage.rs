@@ -1,0 +1,114 @@
+//! Blocks whose stored bytes were changed behind the store's back.
+
+use cid::Cid;
+
+use crate::{
+    Blockstore, ErrorKind, StoreError,
+    conformance::{
+        Failure,
+        case::Case,
+        data::{Block, block, blocks, node, sized},
+        expect::{ensure, holds, lists, put, put_many, saw},
+        failure::LawResult,
+        show::Show,
+    },
+};
+
+/// A read must say `Corrupt` and name the block.
+fn is_corrupt<T>(did: &str, cid: &Cid, read: Result<T, StoreError>) -> Result<(), Failure> {
+    let error = saw(did, read).refused(ErrorKind::Corrupt)?;
+    let named = matches!(&error, StoreError::Corrupt { cid: named, .. } if named == cid);
+    ensure(named, did, format_args!("an error that names {cid}"), error)
+}
+
+fn reads_corrupt(store: &dyn Blockstore, cid: &Cid, damage: &str) -> Result<(), Failure> {
+    is_corrupt(&format!("get of a block {damage}"), cid, store.get(cid))?;
+    let mut lent = false;
+    is_corrupt(&format!("with_block of a block {damage}"), cid, store.with_block(cid, &mut |_| lent = true))?;
+    ensure(!lent, format_args!("with_block of a block {damage}"), "no call of the callback", "a call with its bytes")
+}
+
+pub(crate) fn damaged_block_is_corrupt_to_every_read(case: &mut Case) -> LawResult {
+    let victim = sized(3000);
+    let mut flipped = victim.data.to_vec();
+    flipped[2999] ^= 1;
+    let longer = [&victim.data[..], b"\0"].concat();
+    let damages: [(&str, &[u8]); 5] = [
+        ("with one bit flipped", &flipped),
+        ("that lost its last byte", &victim.data[..2999]),
+        ("that lost all its bytes", b""),
+        ("with one byte more", &longer),
+        ("replaced by another", &block("another").data),
+    ];
+    put(&*case.blocks()?, &victim)?;
+    for (damage, data) in damages {
+        case.damage(&victim.cid, data)?;
+        reads_corrupt(&*case.blocks()?, &victim.cid, damage)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn damaged_block_hides_no_other(case: &mut Case) -> LawResult {
+    let all = blocks("block", 20);
+    put_many(&*case.blocks()?, &all)?;
+    case.damage(&all[7].cid, b"damaged")?;
+    let store = case.blocks()?;
+    for (_, block) in all.iter().enumerate().filter(|(i, _)| *i != 7) {
+        holds(&*store, block, "beside a damaged block")?;
+    }
+    lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), "with a damaged block")?;
+    Ok(())
+}
+
+pub(crate) fn damage_on_the_medium_is_healed_by_delete_and_put(case: &mut Case) -> LawResult {
+    let victim = sized(3000);
+    put(&*case.blocks()?, &victim)?;
+    case.damage(&victim.cid, b"damaged")?;
+    let store = case.blocks()?;
+    saw("delete of a damaged block", store.delete(&victim.cid)).ok()?;
+    put(&*store, &victim)?;
+    holds(&*store, &victim, "after delete and put of a damaged block")?;
+    Ok(())
+}
+
+pub(crate) fn walk_reports_a_damaged_block(case: &mut Case) -> LawResult {
+    let (damaged, sound) = (node("damaged", &[]), block("sound"));
+    let root = node("root", &[damaged.cid, sound.cid]);
+    put_many(&*case.blocks()?, &[damaged.clone(), sound.clone(), root.clone()])?;
+    case.damage(&damaged.cid, b"damaged")?;
+    let store = case.blocks()?;
+    let mut walk = case.walk(&*store, root.cid);
+    let mut next = |which: &Block| {
+        let did = format_args!("walk, where {} stands", which.cid);
+        let item = walk.next().ok_or_else(|| Failure::new(did, "an item", "the end"))?;
+        Ok::<_, Failure>((did.to_string(), item))
+    };
+    for block in [&root, &damaged, &sound] {
+        let (did, item) = next(block)?;
+        if block == &damaged {
+            is_corrupt(&did, &damaged.cid, item)?;
+        } else {
+            saw(did, item.map(|(cid, _)| cid)).is(block.cid)?;
+        }
+    }
+    ensure(walk.next().is_none(), "walk of a graph with a damaged block", "an end", "another item")?;
+    Ok(())
+}
+
+pub(crate) fn damaged_block_is_not_taken_for_absent(case: &mut Case) -> LawResult {
+    let victim = sized(500);
+    put(&*case.blocks()?, &victim)?;
+    case.damage(&victim.cid, b"damaged")?;
+    let store = case.blocks()?;
+    for (did, answer) in [
+        ("has of a damaged block", store.has(&victim.cid)),
+        ("size of a damaged block", store.size(&victim.cid).map(|size| size.is_some())),
+    ] {
+        let told = match &answer {
+            Ok(present) => *present,
+            Err(error) => error.kind() == ErrorKind::Corrupt,
+        };
+        ensure(told, did, "that it is there, or Err(Corrupt)", answer.show())?;
+    }
+    Ok(())
+}

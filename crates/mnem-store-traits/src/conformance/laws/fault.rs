@@ -1,0 +1,358 @@
+//! Media that fail: what the caller is told, and what is there afterwards.
+
+use std::{fmt::Display, thread, time::Instant};
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{
+    Blockstore, ErrorKind, OpHeadsStore, Outcome, StoreError, WriteBatch,
+    conformance::{
+        Failure, Fault,
+        case::Case,
+        data::{Block, block, blocks, head, heads},
+        expect::{ensure, heads_are, holds, lacks, put, put_many, saw, update},
+        failure::LawResult,
+        show::{Show, error_text},
+    },
+};
+
+const REOPENED: &str = "after the fault was over and the store reopened";
+
+/// What a read may say while the medium cannot be read: what is true, or that it failed.
+fn true_or_failed<T: Show + PartialEq>(
+    did: impl Display,
+    answer: Result<T, StoreError>,
+    truth: T,
+) -> Result<(), Failure> {
+    let fine = match &answer {
+        Ok(value) => *value == truth,
+        Err(error) => matches!(error.kind(), ErrorKind::Backend | ErrorKind::Poisoned),
+    };
+    ensure(fine, did, format_args!("Ok({}), or Err(Backend)", truth.show()), answer.show())
+}
+
+/// The whole block or none of it, as every look-up says. Returns which.
+pub(crate) fn whole_or_absent(store: &dyn Blockstore, block: &Block, when: &str) -> Result<bool, Failure> {
+    let there = saw(format_args!("get({}) {when}", block.cid), store.get(&block.cid)).ok()?.is_some();
+    if there {
+        holds(store, block, when)?
+    } else {
+        lacks(store, &block.cid, when)?
+    }
+    Ok(there)
+}
+
+pub(crate) fn failed_read_is_an_error_and_no_absence(case: &mut Case) -> LawResult {
+    let present = blocks("present", 20);
+    put_many(&*case.blocks()?, &present)?;
+    case.reopen()?;
+    let store = case.blocks()?;
+    case.set_fault(Some(Fault::Reads))?;
+    for Block { cid, data } in &present {
+        true_or_failed("get of a block while reads fail", store.get(cid), Some(data.clone()))?;
+        true_or_failed("has of a block while reads fail", store.has(cid), true)?;
+        true_or_failed("size of a block while reads fail", store.size(cid), Some(data.len() as u64))?;
+        let mut lent = None;
+        let found = store.with_block(cid, &mut |data| lent = Some(Bytes::copy_from_slice(data)));
+        true_or_failed("with_block of a block while reads fail", found.map(|_| lent), Some(data.clone()))?;
+    }
+    true_or_failed("get of an absent block while reads fail", store.get(&block("absent").cid), None)?;
+    let listed = store.cids().and_then(|cids| cids.collect::<Result<Vec<_>, _>>()).map(|cids| cids.len());
+    true_or_failed("cids() while reads fail: how many", listed, present.len())?;
+    case.set_fault(None)?;
+    for block in &present {
+        holds(&*store, block, "once reads succeed again")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn failed_read_of_heads_is_an_error(case: &mut Case) -> LawResult {
+    let mut all = heads("head", 5);
+    for cid in &all {
+        update(&*case.heads()?, cid, &[])?;
+    }
+    all.sort();
+    case.reopen()?;
+    let store = case.heads()?;
+    case.set_fault(Some(Fault::Reads))?;
+    for _ in 0..3 {
+        true_or_failed("heads() while reads fail", store.heads(), all.clone())?;
+    }
+    case.set_fault(None)?;
+    heads_are(&*store, &all, "once reads succeed again")?;
+    Ok(())
+}
+
+pub(crate) fn failed_read_of_a_side_table_is_an_error(case: &mut Case) -> LawResult {
+    let row = (Bytes::from_static(b"key"), Bytes::from_static(b"value"));
+    saw("write", saw("side_table", case.store()?.side_table("table")).ok()?.write(std::slice::from_ref(&row), &[]))
+        .ok()?;
+    case.reopen()?;
+    let store = case.store()?;
+    let table = saw("side_table", store.side_table("table")).ok()?;
+    case.set_fault(Some(Fault::Reads))?;
+    true_or_failed("get of a row while reads fail", table.get(&row.0), Some(row.1))?;
+    let keys = table.keys(b"").and_then(|keys| keys.collect::<Result<Vec<_>, _>>());
+    true_or_failed("keys() while reads fail", keys, vec![row.0])?;
+    true_or_failed("side_tables() while reads fail", store.side_tables(), vec!["table".to_owned()])?;
+    Ok(())
+}
+
+/// What a write returned.
+pub(crate) type Done = Result<(), StoreError>;
+
+/// More operations than one small write may take: a write that is never done is a failure too.
+const OPERATIONS_MAX: u32 = 5000;
+
+/// Lets the medium fail at each write, then at each sync of `act`, every time with a store of its own; then lets it recover, reopens the store
+/// and has it judged. Ends when `act` got through.
+fn at_every_failure(
+    case: &Case,
+    set_up: impl Fn(&Case) -> Result<(), Failure>,
+    act: impl Fn(&Case) -> Result<Done, Failure>,
+    judge: impl Fn(&Case, Fault, Done) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    for fault in [Fault::WritesAfter, Fault::SyncsAfter] {
+        at_each(|n| {
+            let mut case = case.fresh()?;
+            set_up(&case)?;
+            case.set_fault(Some(fault(n)))?;
+            let result = act(&case)?;
+            case.set_fault(None)?;
+            let done = result.is_ok();
+            case.drop_and_open()?;
+            judge(&case, fault(n), result)?;
+            Ok(done)
+        })?;
+    }
+    Ok(())
+}
+
+/// Tries 0, 1, 2, … until one says that it is done.
+pub(crate) fn at_each(mut attempt: impl FnMut(u32) -> Result<bool, Failure>) -> Result<(), Failure> {
+    for n in 0..OPERATIONS_MAX {
+        if attempt(n)? {
+            return Ok(());
+        }
+    }
+    Err(Failure::new(format_args!("let {OPERATIONS_MAX} operations succeed"), "a write that is done by then", "none"))
+}
+
+/// A `put_many` that may fail.
+pub(crate) fn put_many_of(case: &Case, blocks: &[Block]) -> Result<Done, Failure> {
+    Ok(case.blocks()?.put_many(&mut blocks.iter().map(|block| Ok((block.cid, block.data.clone())))))
+}
+
+pub(crate) fn failed_write_harms_no_block(case: &mut Case) -> LawResult {
+    let (kept, new) = (blocks("kept", 3), blocks("new", 3));
+    let batch = [&kept[..2], &new].concat();
+    at_every_failure(
+        case,
+        |case| put_many(&*case.blocks()?, &kept),
+        |case| put_many_of(case, &batch),
+        |case, fault, result| {
+            let when = format!("after a put_many met {fault:?}, {REOPENED}");
+            let store = case.blocks()?;
+            kept.iter().try_for_each(|block| holds(&*store, block, &when))?;
+            new.iter().try_for_each(|block| {
+                let there = whole_or_absent(&*store, block, &when)?;
+                ensure(there || result.is_err(), &when, "a block that was acknowledged", "None")
+            })
+        },
+    )?;
+    Ok(())
+}
+
+pub(crate) fn failed_put_many_keeps_all_or_nothing(case: &mut Case) -> LawResult {
+    let new = blocks("new", 6);
+    at_every_failure(
+        case,
+        |_| Ok(()),
+        |case| put_many_of(case, &new),
+        |case, fault, result| {
+            let did = format_args!("put_many of {} blocks that met {fault:?}", new.len());
+            all_or_nothing(case, &new, did, result)
+        },
+    )?;
+    Ok(())
+}
+
+/// All blocks or none; all if the call was acknowledged, none if it was not applied.
+pub(crate) fn all_or_nothing(case: &Case, new: &[Block], did: impl Display, result: Done) -> Result<(), Failure> {
+    let store = case.blocks()?;
+    let mut there = 0;
+    for block in new {
+        there += usize::from(whole_or_absent(&*store, block, "after reopening")?);
+    }
+    let expected = match &result {
+        Ok(()) => there == new.len(),
+        Err(error) if error.outcome() == Outcome::NotApplied => there == 0,
+        Err(_) => there == 0 || there == new.len(),
+    };
+    let promise = "all blocks or none: all after Ok, none after NotApplied";
+    ensure(expected, did, promise, format_args!("{there} of {} blocks, after {}", new.len(), result.show()))
+}
+
+/// The old heads or the new one, as the outcome says. Returns whether it is the new one.
+pub(crate) fn old_or_new(
+    store: &dyn OpHeadsStore,
+    old: Cid,
+    new: Cid,
+    did: impl Display,
+    result: &Done,
+) -> Result<bool, Failure> {
+    let heads = saw("heads() after reopening", store.heads()).ok()?;
+    let (is_old, is_new) = (heads == [old], heads == [new]);
+    let expected = match result {
+        Ok(()) => is_new,
+        Err(error) if error.outcome() == Outcome::NotApplied => is_old,
+        Err(_) => is_old || is_new,
+    };
+    let promise = format_args!("[{old}], or [{new}]: new after Ok, old after NotApplied");
+    ensure(expected, did, promise, format_args!("{} after {}", heads.show(), result.show()))?;
+    Ok(is_new)
+}
+
+pub(crate) fn failed_head_change_is_old_or_new(case: &mut Case) -> LawResult {
+    let (old, new) = (head("old"), head("new"));
+    for call in ["update", "swap"] {
+        at_every_failure(
+            case,
+            |case| update(&*case.heads()?, &old, &[]),
+            |case| {
+                let store = case.heads()?;
+                Ok(if call == "swap" { store.swap(&[old], &new) } else { store.update(&new, &[old]) })
+            },
+            |case, fault, result| {
+                let did = format_args!("heads() {REOPENED}: {call} met {fault:?}");
+                old_or_new(&*case.heads()?, old, new, did, &result).map(|_| ())
+            },
+        )?;
+    }
+    Ok(())
+}
+
+pub(crate) fn failed_commit_leaves_no_head_without_its_blocks(case: &mut Case) -> LawResult {
+    let (kept, new) = (block("kept"), blocks("new", 3));
+    at_every_failure(
+        case,
+        |case| {
+            put(&*case.blocks()?, &kept)?;
+            update(&*case.heads()?, &kept.cid, &[])
+        },
+        |case| {
+            let batch = new.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+            Ok(case.store()?.commit(batch.update(new[0].cid, [kept.cid])))
+        },
+        |case, fault, result| {
+            let did = format_args!("heads() {REOPENED}: a commit met {fault:?}");
+            let store = case.store()?;
+            holds(&*store, &kept, REOPENED)?;
+            if old_or_new(&*store, kept.cid, new[0].cid, did, &result)? {
+                new.iter().try_for_each(|block| holds(&*store, block, "as its head is there"))?;
+            }
+            Ok(())
+        },
+    )?;
+    Ok(())
+}
+
+pub(crate) fn failed_sync_refuses_writes_until_reopened(case: &mut Case) -> LawResult {
+    let (kept, first, second) = (block("kept"), block("first"), block("second"));
+    at_each(|n| {
+        let mut case = case.fresh()?;
+        let store = case.blocks()?;
+        put(&*store, &kept)?;
+        case.set_fault(Some(Fault::SyncsAfter(n)))?;
+        if store.put(&first.cid, first.data.clone()).is_ok() {
+            ensure(n > 0, "put while every sync fails", "an error: it could not be made durable", "Ok")?;
+            return Ok(true);
+        }
+        case.set_fault(None)?;
+        let again = store.put(&second.cid, second.data.clone());
+        saw("put after a failed sync", again).refused(ErrorKind::Poisoned)?;
+        saw("delete after a failed sync", store.delete(&kept.cid)).refused(ErrorKind::Poisoned)?;
+        holds(&*store, &kept, "through a handle whose sync failed")?;
+        drop(store);
+        case.drop_and_open()?;
+        let store = case.blocks()?;
+        holds(&*store, &kept, REOPENED)?;
+        put(&*store, &second)?;
+        holds(&*store, &second, REOPENED)?;
+        Ok(false)
+    })?;
+    Ok(())
+}
+
+pub(crate) fn failed_sync_refuses_head_changes_until_reopened(case: &mut Case) -> LawResult {
+    let (old, new) = (head("old"), head("new"));
+    at_each(|n| {
+        let mut case = case.fresh()?;
+        let store = case.heads()?;
+        update(&*store, &old, &[])?;
+        case.set_fault(Some(Fault::SyncsAfter(n)))?;
+        if store.update(&new, &[old]).is_ok() {
+            ensure(n > 0, "update while every sync fails", "an error: it could not be made durable", "Ok")?;
+            return Ok(true);
+        }
+        case.set_fault(None)?;
+        saw("update after a failed sync", store.update(&new, &[])).refused(ErrorKind::Poisoned)?;
+        saw("swap after a failed sync", store.swap(&[old], &new)).refused(ErrorKind::Poisoned)?;
+        let seen = saw("heads() through a handle whose sync failed", store.heads()).ok()?;
+        ensure(seen == [old] || seen == [new], "heads() after a failed sync", "the old head or the new", seen.show())?;
+        drop(store);
+        case.drop_and_open()?;
+        update(&*case.heads()?, &new, &[old])?;
+        heads_are(&*case.heads()?, &[new], REOPENED)?;
+        Ok(false)
+    })?;
+    Ok(())
+}
+
+pub(crate) fn close_reports_and_closes_under_faults(case: &mut Case) -> LawResult {
+    let kept = block("kept");
+    at_every_failure(
+        case,
+        |case| put(&*case.blocks()?, &kept),
+        |case| {
+            let store = case.store()?;
+            // An error is allowed, not demanded: there may be nothing to write.
+            let closed = store.close();
+            if let Err(error) = &closed {
+                let fine = error.kind() == ErrorKind::Backend;
+                ensure(fine, "close() on a medium that fails", "Ok, or Err(Backend)", error_text(error))?;
+                saw("get after close() failed", store.get(&kept.cid)).refused(ErrorKind::Closed)?;
+                saw("close() again", store.close()).ok()?;
+            }
+            Ok(closed)
+        },
+        |case, fault, _| holds(&*case.blocks()?, &kept, &format!("after close() met {fault:?}, {REOPENED}")),
+    )?;
+    Ok(())
+}
+
+pub(crate) fn readers_do_not_wait_for_a_sync(case: &mut Case) -> LawResult {
+    let (kept, new) = (block("kept"), block("new"));
+    put(&*case.blocks()?, &kept)?;
+    let store = case.blocks()?;
+    case.set_fault(Some(Fault::SyncsWait))?;
+    let (reads, write) = thread::scope(|scope| {
+        let writer = scope.spawn(|| put(&*store, &new));
+        // The writer comes to its sync while these go on. Nothing depends on when: a reader that waits for it waits for ever.
+        let begin = Instant::now();
+        let mut reads = Ok(());
+        while reads.is_ok() && !writer.is_finished() && begin.elapsed() < case.patience() / 600 {
+            reads = holds(&*store, &kept, "while a writer waits for its sync");
+        }
+        let released = case.set_fault(None);
+        let write = writer.join().unwrap_or_else(|panic| {
+            Err(Failure::new("put in a thread", "no panic", crate::conformance::threads::panic_text(&*panic)))
+        });
+        (reads.and(released), write)
+    });
+    reads?;
+    write?;
+    holds(&*store, &new, "once its sync was let go")?;
+    Ok(())
+}
