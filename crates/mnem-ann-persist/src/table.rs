@@ -14,8 +14,7 @@ const OWNER: &str = "k-NN edge";
 
 /// Stores an index under its [CID](KnnEdgeIndex::compute_cid), which is returned.
 ///
-/// A row that is there already is not written again, unless it is damaged. While another handle is writing the same row, finding it does not
-/// mean that it is durable yet; it is when that write has returned.
+/// A row that is there already is written again: who wrote it may not have been able to make it durable, and a damaged one is healed.
 ///
 /// # Errors
 /// - [`StoreError::InvalidArgument`]: the row would be larger than a side table's value may be (16 MiB, about 284,000 edges).
@@ -33,18 +32,15 @@ pub fn store(table: &dyn SideTable, index: &KnnEdgeIndex) -> Result<Cid, StoreEr
         });
     }
     let cid = index.compute_cid();
-    let key = Bytes::from(cid.to_bytes());
-    if table.get(&key)?.is_some_and(|present| present == row) {
-        return Ok(cid);
-    }
-    table.write(&[(key, Bytes::from(row))], &[])?;
+    table.write(&[(Bytes::from(cid.to_bytes()), Bytes::from(row))], &[])?;
     Ok(cid)
 }
 
 /// The index of this CID, or `None` if the table does not hold it. What is returned has exactly this CID.
 ///
 /// # Errors
-/// - [`StoreError::Damaged`]: the row cannot be decoded, or is another index's. It is never returned. Heal it by storing the index again.
+/// - [`StoreError::Damaged`]: the row cannot be decoded, or is another index's. It is never returned. Heal it by storing the
+///   index again.
 /// - Otherwise as [`SideTable::get`].
 pub fn load(table: &dyn SideTable, cid: &Cid) -> Result<Option<KnnEdgeIndex>, StoreError> {
     let Some(row) = table.get(&cid.to_bytes())? else { return Ok(None) };

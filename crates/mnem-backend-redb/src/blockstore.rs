@@ -65,6 +65,18 @@ impl Handle {
         })
     }
 
+    /// [`all_present`](Self::all_present), to acknowledge a write that needs no transaction: redb shows a commit only once it is durable, unless
+    /// the store was opened with less; and a handle that reads on after a failed sync is poisoned before it does.
+    pub(crate) fn all_present_and_durable<'a>(
+        &self,
+        operation: &'static str,
+        keys: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<bool, StoreError> {
+        let present = self.all_present(operation, keys)?;
+        self.check_writable(operation)?;
+        Ok(present)
+    }
+
     /// Stores what is not there yet, in ascending order of keys, and says whether there was anything to store.
     pub(crate) fn insert_absent(
         &self,
@@ -87,8 +99,7 @@ impl Handle {
     fn put_rows(&self, operation: &'static str, mut rows: Vec<Row>) -> Result<(), StoreError> {
         self.check_writable(operation)?;
         sort_rows(&mut rows);
-        // What is found is durable: redb shows a commit only once it is, unless the store was opened with less.
-        if self.all_present(operation, rows.iter().map(|(key, _)| key.as_slice()))? {
+        if self.all_present_and_durable(operation, rows.iter().map(|(key, _)| key.as_slice()))? {
             return Ok(());
         }
         let at = self.at(operation);
@@ -142,7 +153,7 @@ impl Blockstore for Handle {
         let at = self.at("delete");
         let key = cid.to_bytes();
         self.check_writable(at.operation)?;
-        if !self.all_present(at.operation, std::iter::once(key.as_slice()))? {
+        if !self.all_present_and_durable(at.operation, std::iter::once(key.as_slice()))? {
             return Ok(());
         }
         self.write(at.operation, |transaction| {

@@ -52,9 +52,9 @@ fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Makes the name of a new file durable.
+/// Makes the name of a new file durable: of the file itself, where the path is a symbolic link.
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder_of(path))?.sync_all() } else { Ok(()) }
+    if cfg!(unix) { File::open(folder_of(&path.canonicalize()?))?.sync_all() } else { Ok(()) }
 }
 
 /// Makes an empty store of an empty medium, and closes it cleanly.

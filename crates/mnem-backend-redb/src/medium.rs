@@ -167,6 +167,15 @@ impl Seam {
         }
     }
 
+    /// After a lock was tried: whoever held it may have made the file longer or shorter since this seam was made.
+    fn look_again(&self, locked: bool) -> Result<bool, BackendError> {
+        if locked {
+            let medium = &*self.0.medium;
+            self.change_staged(|overlay| overlay.refresh(medium)).transpose()?;
+        }
+        Ok(locked)
+    }
+
     /// Takes shared what redb wants for itself alone as the only writer.
     ///
     /// Of redb's three ranges, the one that begins at nothing ends with the byte that says "shared between writers". A read-only handle asks
@@ -244,18 +253,20 @@ impl StorageBackend for Seam {
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        match self.0.locks {
-            Locks::AsAsked => self.0.medium.try_lock_range(start, end),
-            Locks::AsReader => self.lock_as_reader(start, end),
-            Locks::Held => Ok(true),
-        }
+        let locked = match self.0.locks {
+            Locks::AsAsked => self.0.medium.try_lock_range(start, end)?,
+            Locks::AsReader => self.lock_as_reader(start, end)?,
+            Locks::Held => true,
+        };
+        self.look_again(locked)
     }
 
     fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        match self.0.locks {
-            Locks::AsAsked | Locks::AsReader => self.0.medium.try_lock_shared_range(start, end),
-            Locks::Held => Ok(true),
-        }
+        let locked = match self.0.locks {
+            Locks::AsAsked | Locks::AsReader => self.0.medium.try_lock_shared_range(start, end)?,
+            Locks::Held => true,
+        };
+        self.look_again(locked)
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {

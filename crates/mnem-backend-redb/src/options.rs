@@ -30,7 +30,8 @@ pub enum Concurrency {
     ExclusiveWriter,
     /// One writing handle, and any number of read-only handles that follow it. Commits cost about 1.7 times as much, each read 9 µs more.
     SingleWriter,
-    /// Any number of writing and read-only handles; writers take turns. Costs as `SingleWriter`.
+    /// Any number of writing and read-only handles; writers take turns. Costs as `SingleWriter`. After the medium failed a handle refuses
+    /// reads too, until it is reopened: it can no longer follow the others. So does a read-only handle of `SingleWriter`.
     MultiWriter,
 }
 
@@ -54,7 +55,8 @@ pub enum CommitDurability {
     /// Writes and switches with one sync. Survives a power cut; a file that was altered while unclean may silently fall back one commit. The
     /// shared modes of [`Concurrency`] and `fast_recovery` commit in two phases all the same.
     OnePhase,
-    /// Nothing: commits live in memory until the store is closed, and a killed process loses them. Not possible in the shared modes.
+    /// Nothing: commits live in memory until the store is closed, and a killed process loses them. After the medium failed a handle refuses
+    /// reads too, since the file lacks what was committed. Not possible in the shared modes.
     None,
 }
 

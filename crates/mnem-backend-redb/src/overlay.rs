@@ -16,6 +16,7 @@ pub(crate) struct Overlay {
     /// Bytes of the medium that still show through: what was cut off once reads as zero ever after.
     shows: u64,
     pages: BTreeMap<u64, Box<[u8]>>,
+    changed: bool,
     log: Option<Vec<Change>>,
 }
 
@@ -29,7 +30,16 @@ enum Change {
 impl Overlay {
     /// No changes yet, over a medium of this many bytes. With a log they can be carried out later.
     pub(crate) fn over(len: u64, log: bool) -> Self {
-        Self { len, shows: len, pages: BTreeMap::new(), log: log.then(Vec::new) }
+        Self { len, shows: len, pages: BTreeMap::new(), changed: false, log: log.then(Vec::new) }
+    }
+
+    /// Looks at the medium's length again, unless there are changes: once a lock is held, it is what the last writer left.
+    pub(crate) fn refresh(&mut self, medium: &dyn StorageBackend) -> io::Result<()> {
+        if !self.changed {
+            self.len = medium.len()?;
+            self.shows = self.len;
+        }
+        Ok(())
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -97,6 +107,7 @@ impl Overlay {
     }
 
     fn note(&mut self, change: impl FnOnce() -> Change) {
+        self.changed = true;
         if let Some(log) = &mut self.log {
             log.push(change());
         }

@@ -6,7 +6,7 @@ use mnem_store_traits::StoreError;
 use redb::ReadTransaction;
 
 use crate::{
-    Concurrency,
+    CommitDurability, Concurrency,
     error::{contain, is_latched},
     handle::Handle,
     open,
@@ -20,7 +20,7 @@ impl Handle {
         mut f: impl FnMut(&ReadTransaction) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
         match self.read_once(operation, &mut f) {
-            Err(error) if is_latched(&error) && self.salvage(operation)? => self.read_once(operation, &mut f),
+            Err(error) if is_latched(&error) && self.salvage(operation, &error)? => self.read_once(operation, &mut f),
             result => result,
         }
     }
@@ -49,16 +49,19 @@ impl Handle {
 
     /// Lets reads go on after redb latched a failure of the medium: opens the file a second time, repaired in memory. `false` if that
     /// is not possible.
-    fn salvage(&self, operation: &'static str) -> Result<bool, StoreError> {
+    fn salvage(&self, operation: &'static str, latched: &StoreError) -> Result<bool, StoreError> {
         // Others may be writing the file; a repaired copy of what it was would not follow them.
         let alone = match self.options.concurrency {
             Concurrency::ExclusiveWriter => true,
             Concurrency::SingleWriter => !self.options.read_only,
             Concurrency::MultiWriter => false,
         };
-        if !alone {
+        // Without syncs the file lacks what redb alone knows, and reading it would make that absent.
+        if !alone || self.options.durability == CommitDurability::None {
             return Ok(false);
         }
+        // What a failed sync left behind is in the file, and not durable: nothing may be acknowledged on the strength of it.
+        self.poison(latched);
         let mut session = self.session_mut();
         let session = session.as_mut().ok_or_else(|| Self::closed(operation))?;
         if session.salvaged.as_ref().is_some_and(|(_, seam)| !seam.failed()) {

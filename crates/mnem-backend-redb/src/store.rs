@@ -148,7 +148,7 @@ impl Handle {
         let required: Vec<Vec<u8>> = parts.required.iter().map(Cid::to_bytes).collect();
         if parts.head.is_none() {
             let keys = rows.iter().map(|(key, _)| key).chain(&required).map(Vec::as_slice);
-            if self.all_present(at.operation, keys)? {
+            if self.all_present_and_durable(at.operation, keys)? {
                 return Ok(());
             }
         }

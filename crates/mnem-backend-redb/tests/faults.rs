@@ -1,5 +1,8 @@
 //! What a medium that fails makes of a handle.
 
+use std::{sync::Arc, thread};
+
+use mnem_backend_redb::CommitDurability;
 use mnem_store_traits::{Blockstore, Cid, ErrorKind, OpHeadsStore, Outcome, Store, StoreError, WriteBatch};
 
 use crate::support::{Call, FakeMedium, block, kind_of, large_block};
@@ -141,4 +144,38 @@ fn a_failure_while_opening_is_told_and_harms_nothing() {
         let store = FakeMedium::options().open_medium(medium, "medium").expect("reopen");
         assert_eq!(store.heads().expect("heads"), [head]);
     }
+}
+
+#[test]
+fn nothing_is_acknowledged_on_the_strength_of_what_a_failed_sync_left() {
+    let (medium, store, _) = store();
+    let store = Arc::new(store);
+    // More than one page, so that looking a block up takes several reads.
+    store.put_many(&mut (10..2000).map(|n| Ok(block(n)))).expect("put_many");
+    let (cid, data) = block(9999);
+    medium.before_read({
+        let (medium, store, data) = (medium.clone(), Arc::clone(&store), data.clone());
+        move || {
+            medium.fail(Call::Sync, 1);
+            let put = thread::spawn(move || store.put(&cid, data)).join().expect("no panic");
+            assert_eq!(put.expect_err("its second sync failed").outcome(), Outcome::Unknown);
+        }
+    });
+    // Looks the block up while the other put fails, and finds it afterwards.
+    assert_eq!(kind_of(store.put(&cid, data)), ErrorKind::Poisoned);
+}
+
+#[test]
+fn what_was_never_synced_is_not_absent_after_a_failed_read() {
+    let medium = FakeMedium::default();
+    let options = FakeMedium::options().cache_bytes(0).durability(CommitDurability::None);
+    let store = options.open_medium(medium.clone(), "medium").expect("create");
+    store.put_many(&mut (0..2000).map(|n| Ok(block(n)))).expect("put_many");
+    store.update(&block(0).0, &[]).expect("update");
+    medium.fail(Call::Read, 0);
+    assert_eq!(kind_of(store.get(&block(77).0)), ErrorKind::Backend);
+    assert_eq!(kind_of(store.get(&block(5).0)), ErrorKind::Backend);
+    assert_eq!(kind_of(store.has(&block(5).0)), ErrorKind::Backend);
+    assert_eq!(kind_of(store.heads()), ErrorKind::Backend);
+    assert!(store.cids().expect("cids").next().expect("an item").is_err());
 }

@@ -5,7 +5,7 @@ use std::{sync::mpsc, time::Duration};
 use mnem_backend_redb::{Check, Concurrency, OpenOptions};
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, StoreError};
 
-use crate::support::{FakeMedium, block, create, kind_of, open, place};
+use crate::support::{FakeMedium, block, create, kind_of, large_block, open, place};
 
 fn reader() -> OpenOptions {
     OpenOptions::new().read_only(true)
@@ -128,4 +128,20 @@ fn an_open_beside_a_writer_that_never_ends_is_given_up() {
     // redb alone would wait for ever.
     let options = OpenOptions::new().concurrency(Concurrency::MultiWriter).lock_wait(Duration::from_millis(20));
     assert_eq!(kind_of(options.open_medium(medium, "medium")), ErrorKind::Locked);
+}
+
+#[test]
+fn a_file_that_grew_before_its_lock_was_granted_is_sound() {
+    for read_only in [false, true] {
+        let medium = FakeMedium::default();
+        let before = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
+        before.put_many(&mut (0..10).map(|n| Ok(large_block(n, 2000)))).expect("put_many");
+        medium.before_lock(move || {
+            before.put_many(&mut (10..3000).map(|n| Ok(large_block(n, 2000)))).expect("put_many");
+            before.close().expect("close");
+        });
+        let options = OpenOptions::new().read_only(read_only);
+        let after = options.open_medium(medium, "medium").expect("open what the one before left");
+        assert_eq!(after.cids().expect("cids").map(|cid| cid.expect("a CID")).count(), 3000);
+    }
 }

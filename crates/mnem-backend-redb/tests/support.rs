@@ -114,6 +114,19 @@ struct Fake {
     closed: AtomicU64,
     /// Somebody else is writing, and never stops.
     occupied: AtomicBool,
+    /// What happens elsewhere just before the next read, or the next lock.
+    before_read: Mutex<Option<Event>>,
+    before_lock: Mutex<Option<Event>>,
+}
+
+type Event = Box<dyn FnOnce() + Send>;
+
+/// Lets what was to happen happen, with no lock held.
+fn happen(event: &Mutex<Option<Event>>) {
+    let event = event.lock().expect("no panic under the lock").take();
+    if let Some(event) = event {
+        event();
+    }
 }
 
 struct Fuse(AtomicI64);
@@ -142,6 +155,16 @@ impl FakeMedium {
     /// Has another process take every exclusive lock, and keep it.
     pub(crate) fn occupy(&self) {
         self.0.occupied.store(true, Ordering::SeqCst);
+    }
+
+    /// Has something happen elsewhere just before the next read.
+    pub(crate) fn before_read(&self, event: impl FnOnce() + Send + 'static) {
+        *self.0.before_read.lock().expect("no panic under the lock") = Some(Box::new(event));
+    }
+
+    /// Has something happen elsewhere just before the next lock is tried.
+    pub(crate) fn before_lock(&self, event: impl FnOnce() + Send + 'static) {
+        *self.0.before_lock.lock().expect("no panic under the lock") = Some(Box::new(event));
     }
 
     /// How often the medium was closed.
@@ -193,6 +216,7 @@ impl StorageBackend for FakeMedium {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        happen(&self.0.before_read);
         self.called(Call::Read)?;
         let bytes = self.0.bytes.lock().expect("no panic under the lock");
         let offset = usize::try_from(offset).expect("small");
@@ -225,10 +249,12 @@ impl StorageBackend for FakeMedium {
     }
 
     fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        happen(&self.0.before_lock);
         Ok(!self.0.occupied.load(Ordering::SeqCst))
     }
 
     fn try_lock_shared_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        happen(&self.0.before_lock);
         Ok(true)
     }
 

@@ -170,9 +170,20 @@ pub(crate) fn store(handle: &Handle, blocks: &[(Cid, Bytes)]) -> Result<(), Stor
         handle.make_folder(shard)?;
     }
     for (file, place) in unfinished {
-        file.publish(&place.file)?;
+        publish(handle, file, &place)?;
     }
     sync_shards(handle, &shards)
+}
+
+/// Gives a block its name. A file that was not synced never takes the place of one that may have been.
+fn publish(handle: &Handle, file: Unfinished<'_>, place: &BlockPlace) -> Result<(), StoreError> {
+    if handle.durability >= Durability::Power {
+        return file.publish(&place.file);
+    }
+    if file.publish_new(&place.file)? || is_present(handle, place)?.is_some() {
+        return Ok(());
+    }
+    Err(damaged(&place.file, "the name of a block is taken by something that is no file"))
 }
 
 /// Fails unless every one of the blocks is present, and makes those that are not among `durable` durable.

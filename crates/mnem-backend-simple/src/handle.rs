@@ -17,7 +17,7 @@ use mnem_store_traits::{Cause, Durability, Outcome, StoreError};
 use crate::{
     error::{BACKEND, at, damaged, failed},
     limits::{LOCK_PAUSE, READINGS_MAX},
-    medium::{Contents, Entry, FileSystem, Kind, Lock, LockMode, Metadata},
+    medium::{Contents, Entry, FileSystem, Kind, Lock, LockMode, Metadata, SyncError},
     tables::Layout,
 };
 
@@ -242,14 +242,21 @@ impl Handle {
                 source: source.clone(),
             });
         }
-        let synced = self.fs.sync_folder(folder).map_err(failed("sync", folder, outcome));
-        self.poison_on_error(synced)
+        self.synced(self.fs.sync_folder(folder), folder, outcome)
     }
 
-    /// Makes the bytes of a file that another handle wrote durable. A failure poisons the handle.
+    /// Makes the bytes of a file that another handle wrote durable. A failed sync poisons the handle.
     pub(crate) fn sync_file(&self, file: &Path) -> Result<(), StoreError> {
-        let synced = self.fs.sync_file(file).map_err(at("sync", file));
-        self.poison_on_error(synced)
+        self.synced(self.fs.sync_file(file), file, Outcome::NotApplied)
+    }
+
+    /// What a sync returned, as an error of the store. Only a sync that was tried poisons the handle.
+    fn synced(&self, synced: Result<(), SyncError>, path: &Path, outcome: Outcome) -> Result<(), StoreError> {
+        match synced {
+            Ok(()) => Ok(()),
+            Err(SyncError::NotOpened(error)) => Err(failed("open, in order to sync it,", path, outcome)(error)),
+            Err(SyncError::Failed(error)) => self.poison_on_error(Err(failed("sync", path, outcome)(error))),
+        }
     }
 
     /// After a sync: passes its result on, and poisons the handle if it failed.

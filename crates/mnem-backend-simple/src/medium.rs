@@ -66,6 +66,21 @@ pub enum LockMode {
     Exclusive,
 }
 
+/// Why a file or folder was not synced.
+#[derive(Debug)]
+pub enum SyncError {
+    /// It could not be opened, so no sync was tried: nothing is lost, and trying again may help.
+    NotOpened(io::Error),
+    /// The sync failed: what was to be made durable must be taken for lost. A second one may succeed without having written it.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for SyncError {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// A lock that is held until it is dropped, or the process ends.
 pub trait Lock: Debug + Send + Sync {}
 
@@ -129,13 +144,13 @@ pub trait FileSystem: Debug + Send + Sync {
     ///
     /// # Errors
     /// Whatever the file system says; a second call may then succeed without having written them.
-    fn sync_file(&self, path: &Path) -> io::Result<()>;
+    fn sync_file(&self, path: &Path) -> Result<(), SyncError>;
 
     /// Makes the entries of a folder durable.
     ///
     /// # Errors
     /// Whatever the file system says, also that it cannot sync folders; a second call may then succeed without having written them.
-    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+    fn sync_folder(&self, path: &Path) -> Result<(), SyncError>;
 
     /// Moves a file within the file system, in one step, over whatever file has that name.
     ///
@@ -278,17 +293,17 @@ impl FileSystem for StdFileSystem {
         Ok(Box::new(StdNewFile(file)))
     }
 
-    fn sync_file(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+    fn sync_file(&self, path: &Path) -> Result<(), SyncError> {
+        Ok(File::open(path).map_err(SyncError::NotOpened)?.sync_all()?)
     }
 
     #[cfg(unix)]
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+    fn sync_folder(&self, path: &Path) -> Result<(), SyncError> {
+        Ok(File::open(path).map_err(SyncError::NotOpened)?.sync_all()?)
     }
 
     #[cfg(not(unix))]
-    fn sync_folder(&self, _path: &Path) -> io::Result<()> {
+    fn sync_folder(&self, _path: &Path) -> Result<(), SyncError> {
         Ok(())
     }
 

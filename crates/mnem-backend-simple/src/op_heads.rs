@@ -83,7 +83,13 @@ impl<'a> HeadsLock<'a> {
     ) -> Result<(), StoreError> {
         let heads = change.apply(&read(self.handle)?)?;
         before_writing()?;
-        let file = Unfinished::write(self.handle, encode(&heads).as_bytes())?;
+        let text = encode(&heads);
+        if text.len() as u64 > HEADS_BYTES_MAX {
+            let reason = format!("{} heads are more than the file of the heads may hold", heads.len());
+            return Err(StoreError::InvalidArgument { operation: "change heads", reason });
+        }
+        // Durable whatever the options say: the file holds the heads of other handles too.
+        let file = Unfinished::write_durably(self.handle, text.as_bytes())?;
         // A rename that failed for want of an answer may have been done.
         file.publish(&self.handle.layout.op_heads()).map_err(may_be_applied)?;
         self.handle.sync_folder(self.handle.layout.root(), Outcome::Unknown)

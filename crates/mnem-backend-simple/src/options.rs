@@ -61,7 +61,8 @@ impl OpenOptions {
 
     /// What survives once a write returned `Ok`: [`Durability::Power`] unless set.
     ///
-    /// Anything less syncs nothing: what was acknowledged survives the process, and a power cut may lose or damage any of it. Such a
+    /// Anything less syncs no block: what was acknowledged survives the process, and a power cut may lose or damage any of it, but nothing
+    /// that another handle made durable. Such a
     /// handle marks the store for good, so that handles with full durability do not trust the blocks that it put: see *unsynced* in
     /// `FORMAT.md`. After a power cut, verify the store: a block of which only the name survived reads as
     /// [`Corrupt`](mnem_store_traits::StoreError::Corrupt).

@@ -41,7 +41,8 @@ impl SimpleSideTable {
     }
 
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let file = Unfinished::write(&self.handle, value)?;
+        // Durable whatever the options say: it may take the place of another handle's row.
+        let file = Unfinished::write_durably(&self.handle, value)?;
         file.publish(&self.folder.join(tables::key_name(key))).map_err(may_be_applied)?;
         self.handle.sync_folder(&self.folder, Outcome::Unknown)
     }

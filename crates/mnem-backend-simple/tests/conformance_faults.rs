@@ -8,7 +8,7 @@ use std::{
 
 use mnem_backend_simple::{
     OpenOptions,
-    medium::{Contents, Entries, FileSystem, Lock, LockMode, Metadata, NewFile},
+    medium::{Contents, Entries, FileSystem, Lock, LockMode, Metadata, NewFile, SyncError},
 };
 use mnem_store_traits::conformance::{Fault, Fixture, FixtureError, Handles, Profile};
 
@@ -137,11 +137,11 @@ impl FileSystem for Mount {
         Ok(Box::new(File { file, mount: self.clone() }))
     }
 
-    fn sync_file(&self, path: &Path) -> io::Result<()> {
+    fn sync_file(&self, path: &Path) -> Result<(), SyncError> {
         self.change(Call::Sync)?.sync_file(path)
     }
 
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+    fn sync_folder(&self, path: &Path) -> Result<(), SyncError> {
         self.change(Call::Sync)?.sync_folder(path)
     }
 

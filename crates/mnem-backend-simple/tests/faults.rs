@@ -143,6 +143,17 @@ fn a_failed_sync_poisons_the_handle_and_reopening_heals_it() {
 }
 
 #[test]
+fn what_could_not_be_opened_to_be_synced_poisons_nothing() {
+    let faulty = faulty();
+    let (cid, data) = block(2);
+    faulty.fs.fail_always("sync folder objects", io::ErrorKind::PermissionDenied);
+    let error = faulty.store.put(&cid, data.clone()).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Backend, Outcome::Unknown));
+    faulty.fs.no_more_plans();
+    faulty.store.put(&cid, data).unwrap();
+}
+
+#[test]
 fn the_outcome_is_unknown_exactly_when_something_may_have_happened() {
     // A file that was not synced never got its name.
     let f = faulty();

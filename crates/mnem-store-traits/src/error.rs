@@ -101,7 +101,7 @@ pub enum StoreError {
         source: Cause,
     },
     /// `swap` found other heads than expected. The heads are as they were.
-    #[error("heads moved: expected others than the {} that are current", actual.len())]
+    #[error("the heads are not as expected: found {}", actual.len())]
     HeadsMoved {
         /// The heads that were found, ascending.
         actual: Vec<Cid>,

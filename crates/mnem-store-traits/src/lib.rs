@@ -7,7 +7,8 @@
 //! - *For callers*: start at [`Store`] and [`WriteBatch`]; [`BlockstoreExt`] and [`Walk`] read graphs; [`Buffered`] turns many small puts
 //!   into one durable commit.
 //! - *For implementers*: write `get`, `put`, `delete` and `cids`; `heads`, `update` and `swap`; then one line of
-//!   `conformance_tests!`. The defaults are right and merely slower. `CONTRACT.md` is the contract on a page.
+//!   `conformance_tests!`. The defaults are right and merely slower. `CONTRACT.md` is the contract on a page. The suite's own pages are
+//!   made by `cargo doc --features conformance`.
 
 mod batch;
 mod blockstore;

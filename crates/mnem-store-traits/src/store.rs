@@ -27,8 +27,9 @@ pub trait Store: Blockstore + OpHeadsStore {
     /// - [`StoreError::Backend`]: [`StoreError::outcome`] says whether the commit may be there after reopening.
     ///
     /// # For implementers
-    /// The default checks, calls `put_many`, then `update` or `swap`: right for every backend whose calls are durable one by one. Override
-    /// it where blocks and head fit into one transaction.
+    /// The default checks, calls `put_many`, looks for what is required, then calls `update` or `swap`: right for a backend whose calls are
+    /// durable one by one, and that shows a block only once it is. Override it where blocks and head fit into one transaction, and wherever
+    /// the look and the head change can be one step: between the two somebody may delete what is required.
     fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
         commit_in_steps(self, batch)
     }

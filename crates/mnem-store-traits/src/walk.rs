@@ -17,7 +17,8 @@ use crate::{Blockstore, StoreError, links};
 /// it), damaged, or not valid DAG-CBOR gives an error; the walk then goes on with the others when `next` is called again, so a caller who
 /// must not miss anything stops at the first error, and one who looks for faults collects them.
 ///
-/// Memory: one CID for each block reached so far; never more than one block's bytes. No recursion: depth is bounded by memory only.
+/// Memory: one CID (a few hundred bytes with its bookkeeping) for each block reached so far, which is every block linked from one that was
+/// visited; never more than one block's bytes, and that block's links. No recursion: depth is bounded by memory only.
 /// Blocks are read as the walk gets to them, so a store that changes meanwhile is seen as it is then.
 ///
 /// ```

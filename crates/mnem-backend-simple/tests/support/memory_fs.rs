@@ -8,7 +8,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use mnem_backend_simple::medium::{Contents, Entries, Entry, FileSystem, Kind, Lock, LockMode, Metadata, NewFile};
+use mnem_backend_simple::medium::{
+    Contents, Entries, Entry, FileSystem, Kind, Lock, LockMode, Metadata, NewFile, SyncError,
+};
 
 type Id = usize;
 
@@ -209,14 +211,14 @@ impl FileSystem for MemoryFs {
         Ok(Box::new(MemoryFile { fs: self.clone(), id }))
     }
 
-    fn sync_file(&self, path: &Path) -> io::Result<()> {
+    fn sync_file(&self, path: &Path) -> Result<(), SyncError> {
         let mut state = self.state();
         let id = state.must_find(path)?;
         state.sync(id);
         Ok(())
     }
 
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+    fn sync_folder(&self, path: &Path) -> Result<(), SyncError> {
         self.sync_file(path)
     }
 

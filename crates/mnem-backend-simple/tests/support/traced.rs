@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Condvar, Mutex},
 };
 
-use mnem_backend_simple::medium::{Contents, Entries, FileSystem, Lock, LockMode, Metadata, NewFile};
+use mnem_backend_simple::medium::{Contents, Entries, FileSystem, Lock, LockMode, Metadata, NewFile, SyncError};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -144,6 +144,16 @@ impl Traced {
     }
 }
 
+impl Traced {
+    /// Permission is asked for before anything is synced.
+    fn sync_call(&self, call: String) -> Result<bool, SyncError> {
+        self.call(call).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => SyncError::NotOpened(error),
+            _ => SyncError::Failed(error),
+        })
+    }
+}
+
 impl FileSystem for Traced {
     fn resolve(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         self.call(format!("resolve {}", self.name(path)))?;
@@ -179,12 +189,12 @@ impl FileSystem for Traced {
         Ok(Box::new(TracedFile { inner: self.inner.create_file(path)?, name, fs: self.clone() }))
     }
 
-    fn sync_file(&self, path: &Path) -> io::Result<()> {
-        if self.call(format!("sync file {}", self.name(path)))? { self.inner.sync_file(path) } else { Ok(()) }
+    fn sync_file(&self, path: &Path) -> Result<(), SyncError> {
+        if self.sync_call(format!("sync file {}", self.name(path)))? { self.inner.sync_file(path) } else { Ok(()) }
     }
 
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        if self.call(format!("sync folder {}", self.name(path)))? { self.inner.sync_folder(path) } else { Ok(()) }
+    fn sync_folder(&self, path: &Path) -> Result<(), SyncError> {
+        if self.sync_call(format!("sync folder {}", self.name(path)))? { self.inner.sync_folder(path) } else { Ok(()) }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
