@@ -7,6 +7,7 @@ use cid::Cid;
 use super::{
     Failure, Fault, FixtureError, Handles, Profile,
     fixture::{AnyFixture, AnyPlace, BlockIter},
+    random::Seeds,
 };
 use crate::{Blockstore, OpHeadsStore, Store};
 
@@ -15,13 +16,14 @@ pub(crate) struct Case {
     handles: Option<Handles>,
     place: Box<dyn AnyPlace>,
     fixture: Arc<dyn AnyFixture>,
+    seeds: Seeds,
 }
 
 impl Case {
-    pub(crate) fn new(fixture: Arc<dyn AnyFixture>) -> Result<Self, Failure> {
+    pub(crate) fn new(fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> Result<Self, Failure> {
         let place = set_up("Fixture::create()", fixture.create())?;
         let handles = Some(set_up("Fixture::open() of a new place", place.open())?);
-        Ok(Self { handles, place, fixture })
+        Ok(Self { handles, place, fixture, seeds })
     }
 
     pub(crate) fn has(&self, profile: Profile) -> bool {
@@ -81,7 +83,7 @@ impl Case {
 
     /// Another place, with a store of its own.
     pub(crate) fn fresh(&self) -> Result<Self, Failure> {
-        Self::new(Arc::clone(&self.fixture))
+        Self::new(Arc::clone(&self.fixture), self.seeds)
     }
 
     /// What another process says to the script.
@@ -110,6 +112,11 @@ impl Case {
 
     pub(crate) fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
         self.fixture.walk(store, root)
+    }
+
+    /// What random laws begin with.
+    pub(crate) fn seeds(&self) -> Seeds {
+        self.seeds
     }
 
     /// How long a law may wait for another thread before it says that this thread is stuck: well inside the deadline.

@@ -12,6 +12,7 @@ use super::{
     case::Case,
     failure::{LawResult, Stop},
     fixture::{AnyFixture, Erased},
+    random::Seeds,
     threads,
 };
 use crate::Durability;
@@ -135,14 +136,14 @@ impl Law {
 
     /// Runs this law alone, in a thread and a place of its own. Does not panic; a panic of the backend is a failure.
     pub fn run(&'static self, fixture: impl Fixture) -> Verdict {
-        self.run_erased(Arc::new(Erased(Arc::new(fixture))))
+        self.run_erased(Arc::new(Erased(Arc::new(fixture))), Seeds::from_environment())
     }
 
-    pub(crate) fn run_erased(&'static self, fixture: Arc<dyn AnyFixture>) -> Verdict {
+    pub(crate) fn run_erased(&'static self, fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> Verdict {
         let deadline = fixture.deadline();
         let (send, verdict) = mpsc::channel();
         let body = move || {
-            let verdict = catch_unwind(AssertUnwindSafe(|| self.judge(fixture)));
+            let verdict = catch_unwind(AssertUnwindSafe(|| self.judge(fixture, seeds)));
             // Nobody listens any more when the deadline has passed.
             let _ = send.send(verdict.unwrap_or_else(|panic| {
                 Verdict::Failed(Failure::new("ran the law", "no panic", threads::panic_text(&*panic)))
@@ -157,8 +158,8 @@ impl Law {
         })
     }
 
-    fn judge(&self, fixture: Arc<dyn AnyFixture>) -> Verdict {
-        let mut case = match Case::new(fixture) {
+    fn judge(&self, fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> Verdict {
+        let mut case = match Case::new(fixture, seeds) {
             Ok(case) => case,
             Err(failure) => return Verdict::Failed(failure),
         };

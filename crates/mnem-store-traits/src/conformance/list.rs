@@ -152,6 +152,9 @@ macro_rules! __conformance_laws {
                 must walk get_required_names_the_missing_block [Blocks]
                     "`get_required` of an absent block is a `MissingBlock` that names it."
 
+                must model random_block_operations_agree_with_a_model [Blocks]
+                    "Random sequences of puts, deletes and look-ups leave what a trivial model holds."
+
                 must views blocks_are_the_same_through_every_pointer [Blocks]
                     "Blocks are the same through `&S`, `Box<S>`, `Arc<S>` and `dyn`."
             }
@@ -190,6 +193,9 @@ macro_rules! __conformance_laws {
                     "Order and repetition of the expected heads mean nothing."
                 must swap swap_takes_a_new_head_that_is_expected [Heads]
                     "The new head of a `swap` may be among the expected ones."
+                must model random_head_changes_agree_with_a_model [Heads]
+                    "Random sequences of updates and swaps leave the heads that a trivial model has."
+
                 must views heads_are_the_same_through_every_pointer [Heads]
                     "Heads are the same through `&S`, `Box<S>`, `Arc<S>` and `dyn`."
             }
@@ -271,6 +277,11 @@ macro_rules! __conformance_laws {
                 must buffered buffered_close_lands_and_closes [Store]
                     "`close` of `Buffered` lands what is staged; calls after it return `Closed`."
 
+                must model random_commits_agree_with_a_model [Store]
+                    "Random sequences of commits, puts and head changes leave what a trivial model holds."
+                must model random_side_table_writes_agree_with_a_model [SideTables]
+                    "Random writes to a side table leave the rows that a trivial model has."
+
                 must views parts_of_a_store_share_its_content [Store]
                     "`Arc<dyn Store>` as `Arc<dyn Blockstore>` and as `Arc<dyn OpHeadsStore>` is the same store."
             }
@@ -293,6 +304,8 @@ macro_rules! __conformance_laws {
                     "The blocks and the head of a commit are there after reopening, with `close` and without."
                 must reopen side_tables_survive_reopen [SideTables Persistence; PutsSurvive]
                     "Side tables are the same after reopening."
+                must model random_operations_survive_reopening [Store Persistence; PutsSurvive HeadsSurvive]
+                    "Random sequences of commits, puts and head changes, with the store reopened in between, leave what a trivial model holds."
                 must second put_is_visible_through_a_second_handle [Blocks SecondHandle]
                     "A block is visible through every handle once its put returned `Ok`."
                 must second delete_is_visible_through_a_second_handle [Blocks SecondHandle]
@@ -329,6 +342,8 @@ macro_rules! __conformance_laws {
                     "No reader sees an empty set once the first head is there."
                 must race head_changes_are_seen_as_one_step [Heads; AtomicHeads]
                     "Where `atomic_heads` is claimed, no reader sees some of the superseded heads gone and others not."
+                must race head_histories_are_linearizable [Heads; AtomicHeads]
+                    "Whatever threads change and read at once: some order of their calls explains every answer."
                 must race head_is_never_seen_without_its_blocks [Store]
                     "Whoever sees the head of a commit can read all of its blocks."
                 must race concurrent_commits_all_land [Store]

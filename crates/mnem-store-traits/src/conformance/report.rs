@@ -2,20 +2,26 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
     time::{Duration, Instant},
 };
 
 use super::{
     CONTRACT_VERSION, Fixture, Law, Level, Profile, Verdict,
+    case::Case,
     fixture::{AnyFixture, Erased},
+    random::Seeds,
 };
+use crate::{Capabilities, HeadsCapabilities};
 
 /// What to run. `Options::default()` is every law.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Options {
     only: Option<String>,
+    seed: Option<u64>,
+    rounds: Option<u64>,
 }
 
 /// What came of every law that was chosen.
@@ -26,6 +32,12 @@ pub struct Report {
     pub backend: String,
     /// [`CONTRACT_VERSION`](super::CONTRACT_VERSION) of the laws.
     pub contract_version: u32,
+    /// What the random laws began with: [`Options::seed`] repeats them.
+    pub seed: u64,
+    /// What the store claims of its blocks; `None` without blocks, or when it could not be opened.
+    pub capabilities: Option<Capabilities>,
+    /// What it claims of its heads; `None` without heads, or when it could not be opened.
+    pub heads_capabilities: Option<HeadsCapabilities>,
     /// One for each law, in the order of the list. Laws that the options left out are missing here, and cost their profiles.
     pub entries: Vec<Entry>,
 }
@@ -49,18 +61,61 @@ impl Options {
         self.only = Some(text.into());
         self
     }
+
+    /// The seed of the random laws' first round. Unless given: `MNEM_CONFORMANCE_SEED`, or the same in every run.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// How many rounds random laws have, each with the next seed. Unless given: `MNEM_CONFORMANCE_ROUNDS`, or a few.
+    #[must_use]
+    pub fn rounds(mut self, rounds: u64) -> Self {
+        self.rounds = Some(rounds);
+        self
+    }
 }
 
 /// Runs every chosen law, one after the other. Does not panic, and ends: each law has the fixture's deadline.
 pub fn run<F: Fixture + Clone>(fixture: &F, options: &Options) -> Report {
     let fixture: Arc<dyn AnyFixture> = Arc::new(Erased(Arc::new(fixture.clone())));
+    let environment = Seeds::from_environment();
+    let seeds = Seeds {
+        first: options.seed.unwrap_or(environment.first),
+        rounds: options.rounds.unwrap_or(environment.rounds),
+    };
     let chosen = |law: &&Law| options.only.as_ref().is_none_or(|text| law.path().contains(text));
     let entries = super::laws().iter().filter(chosen).map(|law| {
         let begin = Instant::now();
-        let verdict = law.run_erased(Arc::clone(&fixture));
+        let verdict = law.run_erased(Arc::clone(&fixture), seeds);
         Entry { law, verdict, duration: begin.elapsed() }
     });
-    Report { backend: fixture.name().to_owned(), contract_version: CONTRACT_VERSION, entries: entries.collect() }
+    let entries = entries.collect();
+    let (capabilities, heads_capabilities) = claims(Arc::clone(&fixture), seeds);
+    Report {
+        backend: fixture.name().to_owned(),
+        contract_version: CONTRACT_VERSION,
+        seed: seeds.first,
+        capabilities,
+        heads_capabilities,
+        entries,
+    }
+}
+
+/// What the store claims, asked like a law: in a thread with a deadline, so that neither a panic nor a deadlock gets out.
+fn claims(fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> (Option<Capabilities>, Option<HeadsCapabilities>) {
+    let deadline = fixture.deadline();
+    let (send, claims) = mpsc::channel();
+    let asking = thread::Builder::new().spawn(move || {
+        if let Ok(case) = Case::new(fixture, seeds) {
+            let blocks = case.handles().as_blocks().map(|blocks| blocks.capabilities());
+            let heads = case.handles().as_heads().map(|heads| heads.heads_capabilities());
+            // Nobody listens any more when the deadline has passed.
+            let _ = send.send((blocks, heads));
+        }
+    });
+    asking.ok().and_then(|_| claims.recv_timeout(deadline).ok()).unwrap_or_default()
 }
 
 impl Report {

@@ -9,6 +9,7 @@ pub(super) mod delete;
 pub(super) mod fault;
 pub(super) mod get;
 pub(super) mod identity;
+pub(super) mod model;
 pub(super) mod process;
 pub(super) mod put;
 pub(super) mod put_many;

@@ -16,6 +16,8 @@ use crate::{
         data::{blocks, head, heads, sized},
         expect::{ensure, heads_are, holds, lists, put, put_many, same, saw, update},
         failure::LawResult,
+        history::check_one,
+        random::{Rng, Seeds},
         show::{Show, examples},
         threads::{together, watched},
     },
@@ -153,7 +155,8 @@ pub(crate) fn heads_are_never_empty_again(case: &mut Case) -> LawResult {
 pub(crate) fn head_changes_are_seen_as_one_step(case: &mut Case) -> LawResult {
     let store = case.heads()?;
     update(&*store, &head("base"), &[])?;
-    let old: Vec<Vec<Cid>> = (0..3).map(|round| heads(&format!("round {round}"), 25)).collect();
+    // Many once, so that the change takes long; few more often, so that it begins at other moments of the watcher.
+    let old: Vec<Vec<Cid>> = [500, 25, 25].into_iter().map(|n| heads(&format!("round of {n}"), n)).collect();
     for (round, old) in old.iter().enumerate() {
         for cid in old {
             update(&*store, cid, &[])?;
@@ -213,5 +216,17 @@ pub(crate) fn concurrent_commits_all_land(case: &mut Case) -> LawResult {
     let all: BTreeSet<Cid> =
         (0..THREADS).flat_map(|lane| (0..ROUNDS).flat_map(move |round| op(lane, round))).map(|b| b.cid).collect();
     lists(&*store, &all.into_iter().collect::<Vec<_>>(), "after threads committed at once")?;
+    Ok(())
+}
+
+pub(crate) fn head_histories_are_linearizable(case: &mut Case) -> LawResult {
+    /// Histories for each seed.
+    const HISTORIES: usize = 6;
+    let store = case.heads()?;
+    let Seeds { first, rounds } = case.seeds();
+    for seed in first..first.saturating_add(rounds) {
+        let mut rng = Rng::new(seed);
+        (0..HISTORIES).try_for_each(|_| check_one(&*store, &mut rng))?;
+    }
     Ok(())
 }

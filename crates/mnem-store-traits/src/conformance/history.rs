@@ -1,0 +1,229 @@
+//! Concurrent histories of heads, and whether some order of their calls explains them.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+    sync::{
+        Barrier,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use cid::Cid;
+
+use super::{
+    Failure,
+    data::head,
+    expect::{saw, update},
+    random::Rng,
+    show::Show,
+    threads::together,
+};
+use crate::{HeadChange, OpHeadsStore, StoreError};
+
+/// Threads of one history, and calls of each. Checking is exponential in their number at worst.
+const THREADS: usize = 3;
+const CALLS: usize = 4;
+/// Names of heads in use: few, so that calls meet.
+const NAMES: usize = 5;
+
+/// What a thread asked for.
+#[derive(Clone, Debug)]
+enum Asked {
+    Heads,
+    Change(HeadChange),
+}
+
+/// What a call was, when, and what it returned.
+struct Call {
+    thread: usize,
+    asked: Asked,
+    /// Moments of one clock that all threads share.
+    began: u64,
+    ended: u64,
+    answer: Answer,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    Done,
+    Heads(Vec<Cid>),
+    /// Refused, with the heads that were found.
+    Moved(Vec<Cid>),
+}
+
+/// Lets threads call at random, and fails unless the calls could have happened one after the other, each at some moment between its begin
+/// and its end.
+pub(crate) fn check_one(store: &dyn OpHeadsStore, rng: &mut Rng) -> Result<(), Failure> {
+    let before = reset(store)?;
+    let plans: Vec<Vec<Asked>> = (0..THREADS).map(|_| (0..CALLS).map(|_| ask(rng)).collect()).collect();
+    let (clock, barrier) = (AtomicU64::new(0), Barrier::new(THREADS));
+    let calls = together(THREADS, |thread| {
+        barrier.wait();
+        plans[thread].iter().map(|asked| call(store, thread, asked, &clock)).collect::<Result<Vec<_>, _>>()
+    })?;
+    let calls: Vec<Call> = calls.into_iter().flatten().collect();
+    if explained(&calls, &before) {
+        return Ok(());
+    }
+    let mut in_time: Vec<&Call> = calls.iter().collect();
+    in_time.sort_by_key(|call| call.began);
+    let history: Vec<String> = in_time.iter().map(ToString::to_string).collect();
+    Err(Failure::new(
+        format_args!(
+            "{THREADS} threads changed and read the heads {}",
+            before.iter().copied().collect::<Vec<_>>().show()
+        ),
+        "answers that some order of the calls explains",
+        format_args!("a history that none does:\n            {}", history.join("\n            ")),
+    ))
+}
+
+/// One known head to begin with.
+fn reset(store: &dyn OpHeadsStore) -> Result<BTreeSet<Cid>, Failure> {
+    let heads = saw("heads()", store.heads()).ok()?;
+    update(store, &name(0), &heads)?;
+    Ok(BTreeSet::from([name(0)]))
+}
+
+fn name(n: usize) -> Cid {
+    head(&format!("history {n}"))
+}
+
+fn ask(rng: &mut Rng) -> Asked {
+    let names = |rng: &mut Rng| rng.some(3, NAMES).into_iter().map(name).collect::<Vec<_>>();
+    match rng.below(6) {
+        0 | 1 => Asked::Heads,
+        2 => Asked::Change(HeadChange::Swap { expected: names(rng), new: name(rng.below(NAMES)) }),
+        _ => Asked::Change(HeadChange::Update { new: name(rng.below(NAMES)), supersedes: names(rng) }),
+    }
+}
+
+fn call(store: &dyn OpHeadsStore, thread: usize, asked: &Asked, clock: &AtomicU64) -> Result<Call, Failure> {
+    let now = || clock.fetch_add(1, Ordering::SeqCst);
+    let began = now();
+    let answer = match asked {
+        Asked::Heads => store.heads().map(Answer::Heads),
+        Asked::Change(HeadChange::Update { new, supersedes }) => store.update(new, supersedes).map(|()| Answer::Done),
+        Asked::Change(HeadChange::Swap { expected, new }) => store.swap(expected, new).map(|()| Answer::Done),
+    };
+    let ended = now();
+    let answer = match answer {
+        Err(StoreError::HeadsMoved { actual }) => Answer::Moved(actual),
+        other => saw(format_args!("{asked} beside other threads"), other).ok()?,
+    };
+    Ok(Call { thread, asked: asked.clone(), began, ended, answer })
+}
+
+/// What the call must have returned had it happened alone, and the heads after it.
+fn alone(asked: &Asked, heads: &BTreeSet<Cid>) -> (Answer, BTreeSet<Cid>) {
+    let list = || heads.iter().copied().collect::<Vec<_>>();
+    match asked {
+        Asked::Heads => (Answer::Heads(list()), heads.clone()),
+        Asked::Change(change) => match change.apply(heads) {
+            Ok(after) => (Answer::Done, after),
+            Err(_) => (Answer::Moved(list()), heads.clone()),
+        },
+    }
+}
+
+/// Looks for an order, call by call. What led nowhere once is not tried again from the same heads.
+fn explained(calls: &[Call], before: &BTreeSet<Cid>) -> bool {
+    let mut dead_ends = HashSet::new();
+    let mut open = vec![(0_u32, before.clone())];
+    let all = (1_u32 << calls.len()) - 1;
+    while let Some((done, heads)) = open.pop() {
+        if done == all {
+            return true;
+        }
+        if !dead_ends.insert((done, heads.clone())) {
+            continue;
+        }
+        let waiting = || calls.iter().enumerate().filter(|(i, _)| done & (1 << i) == 0);
+        // A call that began after another had ended cannot have happened before it.
+        let first_end = waiting().map(|(_, call)| call.ended).min().unwrap_or(u64::MAX);
+        for (i, call) in waiting().filter(|(_, call)| call.began < first_end) {
+            let (answer, after) = alone(&call.asked, &heads);
+            if answer == call.answer {
+                open.push((done | 1 << i, after));
+            }
+        }
+    }
+    false
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Heads => f.write_str("heads()"),
+            Self::Change(HeadChange::Update { new, supersedes }) => {
+                write!(f, "update(new {}, superseding {})", short(new), shorts(supersedes))
+            }
+            Self::Change(HeadChange::Swap { expected, new }) => {
+                write!(f, "swap(expecting {}, new {})", shorts(expected), short(new))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { thread, asked, began, ended, answer } = self;
+        write!(f, "{began:>3} to {ended:>3}, thread {thread}: {asked} = ")?;
+        match answer {
+            Answer::Done => f.write_str("Ok"),
+            Answer::Heads(heads) => f.write_str(&shorts(heads)),
+            Answer::Moved(heads) => write!(f, "HeadsMoved, found {}", shorts(heads)),
+        }
+    }
+}
+
+/// The number of a name, or the CID of what is none.
+fn short(cid: &Cid) -> String {
+    (0..NAMES).find(|n| name(*n) == *cid).map_or_else(|| cid.to_string(), |n| n.to_string())
+}
+
+fn shorts(cids: &[Cid]) -> String {
+    format!("{{{}}}", cids.iter().map(short).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(thread: usize, began: u64, ended: u64, asked: Asked, answer: Answer) -> Call {
+        Call { thread, asked, began, ended, answer }
+    }
+
+    fn update(new: usize, supersedes: &[usize]) -> Asked {
+        Asked::Change(HeadChange::Update { new: name(new), supersedes: supersedes.iter().copied().map(name).collect() })
+    }
+
+    fn heads(numbers: &[usize]) -> Answer {
+        Answer::Heads(numbers.iter().copied().map(name).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    #[test]
+    fn what_overlaps_may_be_seen_in_either_order() {
+        let before = BTreeSet::from([name(0)]);
+        for seen in [&[0][..], &[1]] {
+            let calls = [call(0, 0, 3, update(1, &[0]), Answer::Done), call(1, 1, 2, Asked::Heads, heads(seen))];
+            assert!(explained(&calls, &before), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_update_a_stale_read_and_a_half_done_one_are_not_explained() {
+        let before = BTreeSet::from([name(0)]);
+        let lost = [
+            call(0, 0, 2, update(1, &[]), Answer::Done),
+            call(1, 1, 3, update(2, &[]), Answer::Done),
+            call(0, 4, 5, Asked::Heads, heads(&[0, 2])),
+        ];
+        let stale = [call(0, 0, 1, update(1, &[0]), Answer::Done), call(1, 2, 3, Asked::Heads, heads(&[0]))];
+        let half = [call(0, 0, 3, update(1, &[0]), Answer::Done), call(1, 1, 2, Asked::Heads, heads(&[0, 1]))];
+        for calls in [&lost[..], &stale, &half] {
+            assert!(!explained(calls, &before));
+        }
+    }
+}
