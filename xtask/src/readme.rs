@@ -1,5 +1,7 @@
 //! The README's two commands: the first does the main job, as typed; the second is what continuous integration runs.
 
+use std::{fs, path::PathBuf};
+
 use anyhow::{Context, Result, ensure};
 use xshell::cmd;
 
@@ -23,13 +25,83 @@ pub(crate) fn run() -> Result<()> {
         readme.lines().any(|line| line.trim().trim_start_matches("$ ") == TESTS),
         "README.md does not show '{TESTS}'"
     );
-    sh.remove_path(STORE)?;
+    let _aside = Aside::new(sh.current_dir().join(STORE))?;
     cmd!(sh, "sh -c {command}").run()?;
     let tool = "target/release/mnem-store";
     let tool = std::env::var("CARGO_TARGET_DIR").map_or(tool.into(), |dir| format!("{dir}/release/mnem-store"));
     let heads = cmd!(sh, "{tool} heads --store {STORE}").read()?;
     ensure!(heads == HEAD, "the imported store has the heads {heads}");
     cmd!(sh, "{tool} verify --store {STORE}").run()?;
-    sh.remove_path(STORE)?;
     Ok(())
+}
+
+/// Keeps the place of the store free: a file that is there already, which may be somebody's own store, is moved aside, and back when this is
+/// dropped. What was made meanwhile is removed then.
+struct Aside {
+    store: PathBuf,
+    kept: Option<PathBuf>,
+}
+
+impl Aside {
+    fn new(store: PathBuf) -> Result<Self> {
+        let aside = store.with_extension("aside.redb");
+        ensure!(
+            !aside.exists(),
+            "{} is what an earlier run moved aside and did not move back: rename it to {} or to another name",
+            aside.display(),
+            store.display()
+        );
+        let kept = if store.exists() {
+            fs::rename(&store, &aside).with_context(|| format!("cannot move {} aside", store.display()))?;
+            Some(aside)
+        } else {
+            None
+        };
+        Ok(Self { store, kept })
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // On Unix the renaming alone would do; elsewhere it does not replace.
+        let _ = fs::remove_file(&self.store);
+        if let Some(kept) = &self.kept
+            && let Err(error) = fs::rename(kept, &self.store)
+        {
+            eprintln!("error: {} is still at {}: {error}", self.store.display(), kept.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_was_there_is_there_again() {
+        let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
+        let store = folder.path().join(STORE);
+        fs::write(&store, "mine").unwrap();
+        {
+            let _aside = Aside::new(store.clone()).unwrap();
+            assert!(!store.exists());
+            fs::write(&store, "the run's").unwrap();
+            assert!(Aside::new(store.clone()).is_err(), "nothing is overwritten");
+        }
+        assert_eq!(fs::read(&store).unwrap(), b"mine");
+        fs::remove_file(&store).unwrap();
+        drop(Aside::new(store.clone()).unwrap());
+        fs::write(&store, "mine").unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_run_made_is_removed() {
+        let folder = xshell::Shell::new().unwrap().create_temp_dir().unwrap();
+        let store = folder.path().join(STORE);
+        let aside = Aside::new(store.clone()).unwrap();
+        fs::write(&store, "the run's").unwrap();
+        drop(aside);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }

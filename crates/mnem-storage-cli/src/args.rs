@@ -1,8 +1,8 @@
 //! The command line: options that every command takes, and the list of commands.
 
-use std::{ffi::OsStr, path::PathBuf, process::ExitCode, sync::LazyLock, time::Duration};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::LazyLock, time::Duration};
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum, ValueHint, error::ErrorKind};
+use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint, error::ErrorKind};
 use mnem_storage::Backend;
 
 use crate::{commands, error, error::Exit};
@@ -28,7 +28,7 @@ Exit status:
 /// Everything that was typed.
 #[derive(Debug, Parser)]
 #[command(name = "mnem-store", version, long_version = LONG_VERSION.as_str(), about = ABOUT, after_help = EXAMPLES)]
-#[command(propagate_version = false, disable_help_subcommand = true, max_term_width = 120)]
+#[command(propagate_version = false, max_term_width = 120)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -121,7 +121,7 @@ pub(crate) enum Command {
 
 /// Parses the command line. `Err`: help, version or a usage error was printed, and this is the exit status.
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
-    Cli::try_parse().map_err(|error| {
+    Cli::try_parse().and_then(refuse_two_stores).map_err(|error| {
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             // A reader that went away has seen enough.
             let _ = error.print();
@@ -136,9 +136,24 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
     })
 }
 
+/// The parser takes an option both before and behind the command, and keeps only the second.
+fn refuse_two_stores(cli: Cli) -> Result<Cli, clap::Error> {
+    let named = options_typed().filter(|arg| arg == "--store" || arg.as_encoded_bytes().starts_with(b"--store="));
+    if named.count() < 2 {
+        return Ok(cli);
+    }
+    let what = "--store is given both before and behind the command: which one is meant?\n";
+    Err(Cli::command().error(ErrorKind::ArgumentConflict, what))
+}
+
+/// Everything that was typed before a `--`.
+fn options_typed() -> impl Iterator<Item = OsString> {
+    std::env::args_os().skip(1).take_while(|arg| arg != "--")
+}
+
 /// Whether errors are to be JSON, when the command line could not be parsed.
 fn json_was_asked_for() -> bool {
-    std::env::args_os().skip(1).take_while(|arg| arg != OsStr::new("--")).any(|arg| arg == OsStr::new("--json"))
+    options_typed().any(|arg| arg == "--json")
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

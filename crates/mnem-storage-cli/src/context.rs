@@ -1,6 +1,10 @@
 //! What every command needs: the options for all of them, and the store.
 
-use std::{env, fmt, path::PathBuf, sync::Arc};
+use std::{
+    env, fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use mnem_storage::{Backend, OpenOptions, Store};
 
@@ -9,7 +13,7 @@ use crate::{
     error::{Failure, Result},
     output::Out,
     progress::Bar,
-    terminal,
+    terminal::{self, Printable},
 };
 
 /// Cache of a backend that is asked to list what it holds.
@@ -29,6 +33,11 @@ impl Context {
     pub(crate) fn store_path(&self) -> Option<PathBuf> {
         let from_environment = || env::var_os("MNEM_STORE").filter(|path| !path.is_empty()).map(PathBuf::from);
         self.global.store.clone().or_else(from_environment)
+    }
+
+    /// What stands behind `--store`.
+    pub(crate) fn typed_store(&self) -> Option<&Path> {
+        self.global.store.as_deref()
     }
 
     /// Where the store is.
@@ -99,14 +108,14 @@ impl Context {
     /// Says something on standard error with `-v`.
     pub(crate) fn note(&self, text: impl fmt::Display) {
         if self.global.verbose {
-            terminal::say(format_args!("note: {text}"));
+            terminal::say(format_args!("note: {}", Printable(text)));
         }
     }
 
     /// Says something on standard error, unless told to be quiet or to speak JSON.
     pub(crate) fn remark(&self, text: impl fmt::Display) {
         if !self.global.quiet && !self.global.json {
-            terminal::say(format_args!("note: {text}"));
+            terminal::say(format_args!("note: {}", Printable(text)));
         }
     }
 }

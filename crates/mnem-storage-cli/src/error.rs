@@ -3,12 +3,17 @@
 use std::{error::Error, io, path::PathBuf, process::ExitCode};
 
 use mnem_storage::{
-    Cid, ErrorKind, StoreError,
+    Cid, CopyError, ErrorKind, StoreError,
     car::{ExportError, ExportErrorKind, ImportError, ImportErrorKind},
 };
 use serde::Serialize;
 
-use crate::{context::Context, hints, output::Versioned, terminal};
+use crate::{
+    context::Context,
+    hints,
+    output::Versioned,
+    terminal::{self, Printable},
+};
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
@@ -50,10 +55,10 @@ pub(crate) enum Failure {
     Store(#[from] StoreError),
     /// An archive could not be read in.
     #[error("{from}: {source}")]
-    Import { from: String, source: ImportError },
+    Import { from: String, max_block: u64, source: ImportError },
     /// One store could not be copied to another.
     #[error("cannot copy {} to {}", from.display(), to.display())]
-    Copy { from: PathBuf, to: PathBuf, source: Box<StoreError> },
+    Copy { from: PathBuf, to: PathBuf, source: CopyError },
     /// An archive could not be written.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -78,7 +83,7 @@ impl Failure {
     pub(crate) fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) => Some(error),
-            Self::Copy { source, .. } => Some(source),
+            Self::Copy { source, .. } => Some(source.store_error()),
             Self::Import { source, .. } => source.store_error(),
             Self::Export(error) => error.store_error(),
             _ => None,
@@ -187,12 +192,12 @@ pub(crate) fn report(failure: &Failure, context: &Context) -> Exit {
     }
     let [red, cyan, plain] =
         if terminal::stderr_has_colour() { ["\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"] } else { [""; 3] };
-    terminal::say(format_args!("{red}error:{plain} {error}"));
+    terminal::say(format_args!("{red}error:{plain} {}", Printable(error)));
     for cause in causes {
-        terminal::say(format_args!("  caused by: {cause}"));
+        terminal::say(format_args!("  caused by: {}", Printable(cause)));
     }
     if let Some(hint) = hint {
-        terminal::say(format_args!("{cyan}hint:{plain} {hint}"));
+        terminal::say(format_args!("{cyan}hint:{plain} {}", Printable(hint)));
     }
     failure.exit()
 }
@@ -253,7 +258,8 @@ mod tests {
     #[test]
     fn a_cause_that_was_told_is_left_out() {
         let store = StoreError::NeedsRecovery { path: "a.redb".into() };
-        let failure = Failure::Copy { from: "a.redb".into(), to: "b.redb".into(), source: Box::new(store.clone()) };
+        let source = CopyError::Source(store.clone().into());
+        let failure = Failure::Copy { from: "a.redb".into(), to: "b.redb".into(), source };
         assert_eq!(causes(&failure, &failure.to_string()), [store.to_string()]);
         assert_eq!(failure.exit(), Exit::NeedsRecovery);
         assert_eq!(causes(&failure, &format!("failed: {store}")), Vec::<String>::new());

@@ -1,13 +1,13 @@
 //! What to type next after a failure.
 
-use std::path::Path;
+use std::{error::Error, io, path::Path};
 
 use mnem_storage::{
-    StoreError,
-    car::{CarFault, ImportError, ImportErrorKind},
+    CopyError, StoreError,
+    car::{CarError, CarFault, ImportError, ImportErrorKind},
 };
 
-use crate::{context::Context, error::Failure};
+use crate::{context::Context, error::Failure, limits::BLOCK_BYTES_MAX};
 
 /// A path as a shell takes it back.
 pub(crate) fn quoted(path: &Path) -> String {
@@ -24,21 +24,34 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> Option<String> {
         Failure::NoSuchBlock { store, .. } => {
             Some(format!("`mnem-store ls --store {}` lists the blocks that are there", quoted(store)))
         }
-        Failure::Import { source, .. } => for_import(source, &store()),
-        Failure::Copy { from, source, .. } => for_store(source, &quoted(from)),
+        Failure::Import { source, max_block, .. } => for_import(source, *max_block, &store()),
+        Failure::Copy { from, source: CopyError::Source(error), .. } => for_store(error, &quoted(from)),
+        Failure::Copy { from, to, source: CopyError::Target(error) } => for_target(error, from, to),
+        Failure::Io { source, .. } => for_permission(source),
         _ => failure.store_error().and_then(|error| for_store(error, &store())),
     }
 }
 
-fn for_import(error: &ImportError, store: &str) -> Option<String> {
+fn for_import(error: &ImportError, max_block: u64, store: &str) -> Option<String> {
     let hint = match error.kind() {
         ImportErrorKind::NotCar => "a CAR archive is what `mnem-store export FILE` writes",
+        ImportErrorKind::UnsupportedVersion => {
+            "versions 1 and 2 are read: convert the archive to one of them with the tool that wrote it"
+        }
+        ImportErrorKind::Malformed => match error {
+            ImportError::Archive { source, .. } => return Some(for_malformed(source)),
+            _ => return None,
+        },
+        ImportErrorKind::UnsupportedHash => {
+            "sha2-256 and blake3 with 32 bytes, and identity, can be checked: write the archive with one of these"
+        }
+        ImportErrorKind::Read => "see to the input and run the same command again: it goes on where this one stopped",
         ImportErrorKind::CutOff => {
             "get the whole archive and run the same command again: it goes on where this one stopped"
         }
         ImportErrorKind::WrongBytes => "the archive was changed: get it again from its source",
         ImportErrorKind::BlockTooLarge => match error {
-            ImportError::Archive { source, .. } => return for_large_block(&source.fault),
+            ImportError::Archive { source, .. } => return Some(for_large_block(source, max_block)),
             _ => return None,
         },
         ImportErrorKind::MissingRoots => {
@@ -50,15 +63,54 @@ fn for_import(error: &ImportError, store: &str) -> Option<String> {
     Some(hint.to_owned())
 }
 
-fn for_large_block(fault: &CarFault) -> Option<String> {
-    match fault {
-        CarFault::BlockTooLarge { block_bytes, block_bytes_max }
-            if *block_bytes < block_bytes_max.saturating_mul(64) =>
-        {
-            Some(format!("`--max-block {block_bytes}` allows it, if the store takes blocks of that size"))
+fn for_malformed(error: &CarError) -> String {
+    match error.fault {
+        CarFault::V2Header { .. } => {
+            "the offsets in its CARv2 header lead nowhere: finish it with the tool that wrote it, or get it again"
+                .into()
         }
-        _ => None,
+        CarFault::TooManyRoots { roots_max } => format!("write archives of up to {roots_max} roots, and import each"),
+        _ => format!(
+            "the archive is faulty at byte {}: get it again from its source; if it comes the same, its writer is at fault",
+            error.offset
+        ),
     }
+}
+
+/// `max_block`: what was allowed by the command line, which the store may have lowered.
+fn for_large_block(error: &CarError, max_block: u64) -> String {
+    match error.fault {
+        CarFault::BlockTooLarge { block_bytes_max, .. } if block_bytes_max < max_block => {
+            format!("this store takes blocks of up to {block_bytes_max} bytes: write the archive with smaller ones")
+        }
+        CarFault::BlockTooLarge { block_bytes, .. } if block_bytes <= BLOCK_BYTES_MAX => {
+            format!("`--max-block {block_bytes}` allows it, if the store takes blocks of that size")
+        }
+        CarFault::BlockTooLarge { .. } => {
+            format!("no store takes blocks above {BLOCK_BYTES_MAX} bytes: if it has none, the archive is faulty there")
+        }
+        _ => for_malformed(error),
+    }
+}
+
+/// What failed is the store that a copy writes to.
+fn for_target(error: &StoreError, from: &Path, to: &Path) -> Option<String> {
+    match error {
+        StoreError::Corrupt { cid, .. } => {
+            let (from, to) = (quoted(from), quoted(to));
+            Some(format!("`mnem-store rm {cid} --store {to}`, then `mnem-store copy {from} {to}` again"))
+        }
+        _ => for_store(error, &quoted(to)),
+    }
+}
+
+fn for_permission(error: &io::Error) -> Option<String> {
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => "look with `ls -ld` who may use that file and its folder, or name another",
+        io::ErrorKind::ReadOnlyFilesystem => "name a path on a file system that can be written to",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// `store`: the path of the store concerned, for the command line.
@@ -69,7 +121,9 @@ fn for_store(error: &StoreError, store: &str) -> Option<String> {
         StoreError::NeedsRecovery { path } => {
             format!("`mnem-store verify --recover --store {}` recovers the store, then checks it", quoted(path))
         }
-        StoreError::UnsupportedFormat { .. } => "use a newer mnem-store: the store was left untouched".to_owned(),
+        StoreError::UnsupportedFormat { .. } => {
+            "use the version of mnem-store that wrote it, or a newer one: the store was left untouched".to_owned()
+        }
         StoreError::Corrupt { cid, .. } => format!(
             "`mnem-store rm {cid} --store {store}`, then import an archive that holds the block; \
              `mnem-store verify --store {store}` finds all damage"
@@ -83,9 +137,20 @@ fn for_store(error: &StoreError, store: &str) -> Option<String> {
         StoreError::HeadsMoved { .. } => format!("`mnem-store heads --store {store}` lists the current heads"),
         StoreError::Unsupported { .. } => "`mnem-store --version` lists the backends of this build".to_owned(),
         StoreError::Poisoned { .. } => format!("free some space, then `mnem-store verify --store {store}`"),
+        StoreError::Backend { source, .. } => return io_error(&**source).and_then(for_permission),
         _ => return None,
     };
     Some(hint)
+}
+
+/// The system's own error at the bottom of a chain of causes.
+fn io_error<'a>(mut error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    loop {
+        match error.downcast_ref() {
+            Some(found) => return Some(found),
+            None => error = error.source()?,
+        }
+    }
 }
 
 fn for_nothing_there(store: &Path) -> String {

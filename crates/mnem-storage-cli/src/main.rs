@@ -6,6 +6,7 @@ mod commands;
 mod context;
 mod error;
 mod hints;
+mod limits;
 mod output;
 mod progress;
 mod terminal;

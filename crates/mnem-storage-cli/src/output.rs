@@ -81,6 +81,14 @@ impl Out {
     }
 }
 
+/// A reader that went away ends the output, not the verdict: for commands whose exit status says what they found.
+pub(crate) fn unless_closed(written: Result<()>) -> Result<()> {
+    match written {
+        Err(Failure::OutputClosed) => Ok(()),
+        other => other,
+    }
+}
+
 /// A number with its thousands set apart: `4,077`.
 pub(crate) struct Count(pub(crate) u64);
 

@@ -33,7 +33,7 @@ enum Shown {
 
 impl Bar {
     pub(crate) fn new(what: &'static str, when: When, quiet: bool) -> Self {
-        let shown = match (when, terminal::stderr_is_terminal()) {
+        let shown = match (when, terminal::stderr_can_be_drawn_on()) {
             (When::Always, false) => Shown::Told,
             (When::Always, true) => Shown::Drawn(ProgressBar::new_spinner()),
             (When::Auto, true) if !quiet => Shown::Drawn(ProgressBar::new_spinner()),

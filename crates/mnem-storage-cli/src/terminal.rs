@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
-    fmt::Display,
+    fmt::{self, Display, Write as _},
     io::{self, IsTerminal as _, Write as _},
 };
 
@@ -18,7 +18,28 @@ pub(crate) fn stderr_has_colour() -> bool {
 }
 
 fn takes_colour(is_terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
-    is_terminal && no_color.is_none_or(OsStr::is_empty) && term.is_none_or(|term| term != "dumb")
+    draws(is_terminal, term) && no_color.is_none_or(OsStr::is_empty)
+}
+
+/// Whether a drawing on standard error can be drawn over: it is a terminal that can move its cursor.
+pub(crate) fn stderr_can_be_drawn_on() -> bool {
+    draws(stderr_is_terminal(), env::var_os("TERM").as_deref())
+}
+
+fn draws(is_terminal: bool, term: Option<&OsStr>) -> bool {
+    is_terminal && term.is_none_or(|term| term != "dumb")
+}
+
+/// A text in which every control character is escaped: names of files and bytes of archives must not give orders to a terminal.
+pub(crate) struct Printable<T>(pub(crate) T);
+
+impl<T: Display> Display for Printable<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.to_string().chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+        }
+        Ok(())
+    }
 }
 
 /// Writes a line to standard error. There is nowhere to report a failure of that.
@@ -38,5 +59,17 @@ mod tests {
         assert!(!takes_colour(true, text("1"), text("xterm")));
         assert!(!takes_colour(true, None, text("dumb")));
         assert!(!takes_colour(false, None, text("xterm")));
+    }
+
+    #[test]
+    fn only_a_terminal_that_can_is_drawn_on() {
+        let text = |text| Some(OsStr::new(text));
+        assert!(draws(true, text("xterm")) && draws(true, None));
+        assert!(!draws(true, text("dumb")) && !draws(false, text("xterm")));
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(Printable("a\x1b[2J\u{9b}é\n").to_string(), "a\\u{1b}[2J\\u{9b}é\\n");
     }
 }

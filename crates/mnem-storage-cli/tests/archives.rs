@@ -1,8 +1,10 @@
 //! Archives that are faulty, as the program tells of them.
 
-use std::fs;
+use std::{fs, io::Write as _, process::Stdio};
 
-use crate::support::{BACKENDS, Place, ROOT, animals};
+use mnem_storage::{Cid, RAW, cid_of, traits::cid::multihash::Multihash};
+
+use crate::support::{BACKENDS, EMPTY_CAR, Place, ROOT, animals, snapshot};
 
 #[test]
 fn what_is_no_archive_makes_no_store() {
@@ -91,4 +93,101 @@ fn a_block_above_the_limit_is_refused_and_the_hint_allows_it() {
     place.run(&["import", "a.car", "--max-block", "5000", "--store", "b.redb"]).ok();
     let ran = place.run(&["import", "a.car", "--store", "c.redb"]).exits(0);
     assert!(ran.err.contains("--heads makes the roots of the archive heads"), "{}", ran.err);
+}
+
+#[test]
+fn every_fault_has_a_hint() {
+    let place = Place::new();
+    let behind = |bytes: &[u8]| [EMPTY_CAR, bytes].concat();
+    let version_3 = [&EMPTY_CAR[..17], b"\x03"].concat();
+    let unknown_hash = [&[77, 1, 0x55, 0x13, 64][..], &[9; 64], b"some data"].concat();
+    let cases: [(&[&str], Vec<u8>, &str); 9] = [
+        (&[], b"\xff\xd8\xff\xe0\0\x10JFIF".to_vec(), "a CAR archive is what `mnem-store export FILE` writes"),
+        (&[], b"\x80\0".to_vec(), "a CAR archive is what "),
+        (&[], version_3, "versions 1 and 2 are read: "),
+        (&[], behind(b"\0"), "the archive is faulty at byte 18: get it again"),
+        (&[], behind(b"\x02\x02\x02"), "the archive is faulty at byte 19: get it again"),
+        (&[], behind(&unknown_hash), "sha2-256 and blake3 with 32 bytes, and identity, can be checked"),
+        (&[], [b"\x0a\xa1gversion\x02", &[0; 40][..]].concat(), "the offsets in its CARv2 header lead nowhere"),
+        (&[], behind(b"\x80\x80\x80\x80\x80\x80\x20"), "no store takes blocks above 67108864 bytes"),
+        (&["--max-block", "100MiB"], behind(b"\x80\x80\x80\x28"), "this store takes blocks of up to 67108864 bytes"),
+    ];
+    for backend in BACKENDS {
+        let store = &*format!("a.{backend}");
+        for (more, archive, hint) in &cases {
+            let args = [&["import", "-", "--store", store][..], more].concat();
+            let said = place.run_with_input(&args, archive).fails(1);
+            assert!(said.contains(&format!("\nhint: {hint}")), "{archive:x?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn every_version_of_a_cid_goes_in_and_out() {
+    let place = Place::new();
+    let data = b"\x0a\x00";
+    let v1 = cid_of(0x70, data);
+    let blocks = [
+        Cid::new_v0(*v1.hash()).expect("sha2-256"),
+        v1,
+        Cid::new_v1(RAW, Multihash::wrap(0, data).expect("a short digest")),
+    ];
+    let mut archive = EMPTY_CAR.to_vec();
+    for cid in &blocks {
+        archive.extend(section(cid, data));
+    }
+    for backend in BACKENDS {
+        let store = &*format!("a.{backend}");
+        let said = place.run_with_input(&["import", "-", "--store", store], &archive).ok();
+        assert!(said.starts_with("imported 3 blocks (6 bytes)") && said.contains("new            3\n"), "{said}");
+        for cid in &blocks {
+            assert_eq!(place.run(&["get", &cid.to_string(), "--store", store]).exits(0).out, data, "{cid}");
+        }
+        let said = place.run(&["verify", "--store", store]).ok();
+        assert!(said.starts_with("0 faults in 3 blocks (6 bytes)"), "{said}");
+    }
+}
+
+#[test]
+fn an_import_that_was_killed_is_finished_by_running_it_again() {
+    const BLOCKS: usize = 18_000;
+    /// Blocks that land in one commit, at most.
+    const BATCH: usize = 8192;
+    let sections: Vec<Vec<u8>> =
+        (0..BLOCKS).map(|n| n.to_string()).map(|n| section(&cid_of(RAW, n.as_bytes()), n.as_bytes())).collect();
+    let root = cid_of(RAW, b"0");
+    let header = [&b"\x3a\xa2eroots\x81\xd8\x2a\x58\x25\0"[..], &root.to_bytes(), b"gversion\x01"].concat();
+    let place = Place::new();
+    for backend in BACKENDS {
+        let store = &*format!("a.{backend}");
+        let mut child =
+            place.command(&["import", "-", "--heads", "--store", store]).stdin(Stdio::piped()).spawn().expect("starts");
+        let mut input = child.stdin.take().expect("a pipe");
+        input.write_all(&header).expect("written");
+        // What the pipe and the program's buffers take is less than what follows the first batch, so that one has landed.
+        input.write_all(&sections[..BLOCKS - 1].concat()).expect("written");
+        child.kill().expect("killed");
+        assert_eq!(child.wait().expect("it ends").code(), None, "{backend}: killed, and not ended");
+        drop(input);
+
+        let before = snapshot(&place.path(store));
+        assert_eq!(place.run(&["heads", "--store", store]).ok(), "", "{backend}");
+        let kept = place.run(&["ls", "--store", store]).ok().lines().count();
+        assert!((BATCH..BLOCKS).contains(&kept), "{backend}: {kept}");
+        assert!(snapshot(&place.path(store)) == before, "{backend}: reading changes nothing");
+
+        let whole = [header.clone(), sections.concat()].concat();
+        let said = place.run_with_input(&["import", "-", "--heads", "--json", "--store", store], &whole).ok();
+        assert!(said.contains(&format!("\"new\":{},\"present\":{kept},", BLOCKS - kept)), "{backend}: {said}");
+        assert_eq!(place.run(&["heads", "--store", store]).ok(), format!("{root}\n"));
+        place.run(&["verify", "--store", store]).ok();
+    }
+}
+
+/// A section of an archive, with a length of one byte.
+fn section(cid: &Cid, data: &[u8]) -> Vec<u8> {
+    let content = [&cid.to_bytes(), data].concat();
+    let length = u8::try_from(content.len()).expect("short");
+    assert!(length < 128);
+    [&[length], &content[..]].concat()
 }

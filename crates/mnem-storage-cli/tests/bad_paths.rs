@@ -118,3 +118,25 @@ fn the_path_or_the_wish_decides_the_backend() {
     let said = place.run(&["import", "-", "--store", "a.redb", "--backend", "simple"]);
     assert_ne!(said.exit, Some(0), "another backend is at the path");
 }
+
+/// `/sys` takes no new files from anybody, the superuser included.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_may_not_be_written() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    let car = animals();
+    let car = car.to_str().expect("a path of text");
+    for store in ["/sys/x.redb", "/sys/x.simple"] {
+        for args in [&["init", "--store", store][..], &["import", car, "--store", store], &["copy", "a.redb", store]] {
+            let said = place.run(args).fails(1);
+            assert!(said.contains(" store failed to create ") && said.contains(store), "{args:?}: {said}");
+            assert!(!said.contains("unknown store"), "{said}");
+            let hints =
+                ["hint: look with `ls -ld` who may use", "hint: name a path on a file system that can be written"];
+            assert!(hints.iter().any(|hint| said.contains(hint)), "{said}");
+        }
+    }
+    let said = place.run(&["export", "/sys/x.car", "--store", "a.redb"]).fails(1);
+    assert!(said.starts_with("error: cannot write /sys/x.car\n") && said.contains("hint: "), "{said}");
+}

@@ -1,10 +1,10 @@
 //! `put`, `get`, `has`, `size`, `rm`, `ls`, `walk`.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs::File, io::Write as _, process::Stdio};
 
-use mnem_storage::{Blockstore as _, Bytes, Cid, RAW, cid_of};
+use mnem_storage::{Blockstore as _, Bytes, Cid, RAW, Store as _, cid_of};
 
-use crate::support::{BACKENDS, Place};
+use crate::support::{BACKENDS, Place, ran};
 
 #[test]
 fn a_block_goes_in_and_comes_out() {
@@ -41,6 +41,35 @@ fn a_block_of_no_bytes_is_a_block() {
 }
 
 #[test]
+fn the_input_is_read_before_the_store_is_locked() {
+    let place = Place::new();
+    let store = place.store("a.redb");
+    let mut child = place.command(&["put", "-", "--store", "a.redb"]).stdin(Stdio::piped()).spawn().expect("starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    // More than fits into the pipe, so the program has read most of it while the store was locked.
+    input.write_all(&[7; 1 << 20]).expect("somebody reads");
+    store.close().expect("closed");
+    drop((store, input));
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_read_from_a_terminal() {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    /// So that a program which reads is an error, and does not wait.
+    const O_NONBLOCK: i32 = 0o4000;
+    let place = Place::new();
+    place.run(&["init", "--store", "a.redb"]).ok();
+    for command in ["put", "import"] {
+        let terminal = File::options().read(true).write(true).custom_flags(O_NONBLOCK).open("/dev/ptmx");
+        let terminal = terminal.expect("a terminal");
+        let said = ran(place.command(&[command, "-", "--store", "a.redb"]).stdin(terminal)).fails(2);
+        assert!(said.contains("is not read from a terminal\nhint: "), "{said}");
+    }
+}
+
+#[test]
 fn dag_cbor_is_checked() {
     let place = Place::new();
     place.run(&["init", "--store", "a.redb"]).ok();
@@ -59,6 +88,7 @@ fn the_largest_block_is_taken_and_a_larger_one_is_not() {
     for backend in BACKENDS {
         let store = &*format!("a.{backend}");
         let most = place.store(store).capabilities().block_bytes_max;
+        assert!(most <= 64 << 20, "the program reads no more than that for one block");
         let data = vec![7; usize::try_from(most.min(16 << 20)).expect("fits")];
         let cid = place.run_with_input(&["put", "-", "--store", store], &data).ok();
         assert_eq!(place.run(&["size", cid.trim_end(), "--store", store]).ok(), format!("{}\n", data.len()));

@@ -1,6 +1,6 @@
 //! Every exit status, on either backend where both can give it.
 
-use crate::support::{ABSENT, BACKENDS, Place, animals};
+use crate::support::{ABSENT, BACKENDS, EMPTY_CAR, Place, animals, ran};
 
 #[test]
 fn failed() {
@@ -18,6 +18,12 @@ fn usage() {
         &["frobnicate"][..],
         &["ls", "--store"],
         &["ls", "--store", "a.redb", "--frobnicate"],
+        &["--store", "a.redb", "ls", "--store", "b.redb"],
+        &["--store=a.redb", "ls", "--store=b.redb"],
+        &["--store", "a.redb", "heads", "--store", "a.redb", "swap", "--", "--store"],
+        &["copy", "a.redb", "b.redb", "--store", "c.redb"],
+        &["--store", "c.redb", "copy", "a.redb", "b.redb"],
+        &["help", "frobnicate"],
         &["get", "--store", "a.redb"],
         &["ls", "--store", "a.redb", "-q", "-v"],
         &["ls", "--store", "a.redb", "--progress", "perhaps"],
@@ -29,6 +35,13 @@ fn usage() {
         place.run(args).fails(2);
     }
     assert!(place.run(&[]).exits(2).err.contains("Usage: mnem-store"));
+    let said = place.run(&["--store", "a.redb", "ls", "--store", "b.redb"]).fails(2);
+    assert!(said.starts_with("error: --store is given both before and behind the command"), "{said}");
+    let said = place.run(&["copy", "a.redb", "b.redb", "--store", "c.redb"]).fails(2);
+    assert!(said.contains("FROM TO"), "{said}");
+    // Behind `--` nothing is an option, and the environment is no second wish.
+    place.run(&["has", "--store", "a.redb", "--", "--store"]).fails(2);
+    ran(place.command(&["--store", "a.redb", "has", ABSENT]).env("MNEM_STORE", "b.redb")).fails(10);
     assert!(!place.path("a.redb").exists());
 }
 
@@ -127,13 +140,47 @@ fn wrong_or_newer_format() {
     for args in [&["ls"][..], &["verify"], &["import", "-"]] {
         let said = place.run_with_input(&[args, &["--store", "a.simple"]].concat(), EMPTY_CAR).fails(12);
         assert!(said.starts_with("error: store format "), "{said}");
-        assert!(said.contains("hint: use a newer mnem-store"), "{said}");
+        assert!(said.contains("hint: use the version of mnem-store that wrote it, or a newer one"), "{said}");
     }
     assert_eq!(place.read("a.simple/format"), newer.as_bytes());
 }
 
-/// A CARv1 without roots and blocks.
-const EMPTY_CAR: &[u8] = b"\x11\xa2eroots\x80gversion\x01";
+#[test]
+fn a_newer_or_older_redb_file() {
+    let place = Place::new();
+    for version in ["0", "2"] {
+        let name = format!("{version}.redb");
+        let database = redb::Database::create(place.path(&name)).expect("a file of redb");
+        let write = database.begin_write().expect("a transaction");
+        let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
+        let format = format!("mnem-backend-redb {version}");
+        write.open_table(meta).expect("a table").insert("format", format.as_bytes()).expect("inserted");
+        write.commit().expect("committed");
+        drop(database);
+        let before = place.read(&name);
+        for args in [&["ls"][..], &["verify"], &["verify", "--recover"], &["import", "-"], &["stat"]] {
+            let said = place.run_with_input(&[args, &["--store", &name]].concat(), EMPTY_CAR).fails(12);
+            assert!(said.starts_with(&format!("error: store format {format} is not supported")), "{args:?}: {said}");
+            assert!(said.contains("hint: use the version of mnem-store that wrote it, or a newer one"), "{said}");
+        }
+        assert!(place.read(&name) == before, "left as it was");
+    }
+}
+
+#[test]
+fn a_simple_store_whose_heads_are_being_written() {
+    let place = Place::new();
+    let (_, [leaf, _]) = place.small_store("a.simple");
+    let lock = std::fs::File::options().write(true).open(place.path("a.simple/lock")).expect("the lock");
+    lock.lock().expect("locked");
+    let leaf = leaf.to_string();
+    let update = &["heads", "update", &leaf, "--store", "a.simple"][..];
+    let said = place.run(&[update, &["--lock-wait", "0"]].concat()).fails(11);
+    assert!(said.contains("a.simple is locked by another process") && said.contains("hint: wait "), "{said}");
+    place.run(&["heads", "--store", "a.simple", "--lock-wait", "0"]).ok();
+    lock.unlock().expect("unlocked");
+    place.run(update).ok();
+}
 
 #[test]
 fn an_unclean_store_is_read_without_touching_it_and_recovered_on_demand() {

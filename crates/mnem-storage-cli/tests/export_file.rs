@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::support::{ABSENT, Place, snapshot};
+use mnem_storage::{Blockstore as _, Cid, RAW, Store as _, cid_of, traits::cid::multihash::Multihash};
+
+use crate::support::{ABSENT, Place, ran, snapshot};
 
 fn names(place: &Place) -> Vec<String> {
     let entries = fs::read_dir(place.path(".")).expect("a folder");
@@ -61,9 +63,80 @@ fn the_store_itself_is_not_replaced() {
         place.small_store(store);
         let before = snapshot(&place.path(store));
         let said = place.run(&["export", target, "--force", "--store", store]).fails(1);
-        assert!(said.contains("is the store itself"), "{said}");
+        assert!(said.contains(" is a store, or lies inside of one"), "{said}");
         assert!(snapshot(&place.path(store)) == before);
     }
+}
+
+#[test]
+fn no_archive_goes_into_a_store() {
+    let place = Place::new();
+    place.small_store("a.simple");
+    place.small_store("b.redb");
+    fs::create_dir(place.path("a.simple/mine")).expect("a folder");
+    let before = snapshot(&place.path("a.simple"));
+    for store in ["a.simple", "b.redb"] {
+        for target in ["a.simple/tables/xx", "a.simple/xx.car", "./a.simple/mine/../xx", "a.simple/mine/xx"] {
+            let said = place.run(&["export", target, "--store", store]).fails(1);
+            assert!(said.contains("lies inside of one\nhint: name another file\n"), "{target}: {said}");
+        }
+    }
+    assert!(snapshot(&place.path("a.simple")) == before);
+    place.run(&["export", "a.simple.car", "--store", "a.simple"]).ok();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_names_the_file() {
+    let place = Place::new();
+    place.run(&["init", "--store", "a.redb"]).ok();
+    let cid = place.run_with_input(&["put", "-", "--store", "a.redb"], &[7; 1_000_000]).ok();
+    // As on a full disk, every write beyond the limit is an error.
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_mnem-store")]);
+    shell.args(["export", "out.car", "--root", cid.trim_end(), "--store", "a.redb"]).current_dir(place.path("."));
+    let said = ran(&mut shell).fails(1);
+    assert!(said.starts_with("error: cannot write out.car after byte "), "{said}");
+    assert!(said.contains("\n  caused by: "), "{said}");
+    assert_eq!(names(&place), ["a.redb"]);
+}
+
+#[test]
+fn what_readers_refuse_is_remarked() {
+    let place = Place::new();
+    let store = place.store("a.redb");
+    let put = |data: Vec<u8>| {
+        let cid = cid_of(RAW, &data);
+        store.put(&cid, data.into()).expect("stored");
+        cid.to_string()
+    };
+    let (small, large, larger) = (put(vec![1; 10]), put(vec![2; 3 << 20]), put(vec![3; 17 << 20]));
+    // sha2-512, which is not computed here.
+    let unknown = Cid::new_v1(RAW, Multihash::wrap(0x13, &[9; 64]).expect("a digest"));
+    store.put_trusted(&unknown, b"who knows".to_vec().into()).expect("stored");
+    store.close().expect("closed");
+    drop(store);
+    let export = |root: &str, more: &[&str]| {
+        let args = [&["export", "out.car", "--force", "--root", root, "--store", "a.redb"], more].concat();
+        place.run(&args).exits(0)
+    };
+    assert_eq!(export(&small, &[]).err, "");
+    assert_eq!(
+        export(&large, &[]).err,
+        "note: the largest block has 3,145,728 bytes; some tools refuse blocks above 2 MiB\n"
+    );
+    let said = export(&larger, &[]).err;
+    assert!(said.contains("has 17,825,792 bytes: `import` needs --max-block 17825792"), "{said}");
+    let said = place.run(&["import", "out.car", "--store", "b.redb"]).fails(1);
+    assert!(said.contains("hint: `--max-block 17825"), "{said}");
+    place.run(&["import", "out.car", "--max-block", "17825792", "--store", "b.redb"]).ok();
+    let unknown = unknown.to_string();
+    let said = export(&unknown, &[]).err;
+    assert!(said.starts_with("note: 1 block of unknown hash functions exported as stored: `import` refuses"), "{said}");
+    assert_eq!(export(&unknown, &["-q"]).err, "");
+    let told = export(&unknown, &["--json"]);
+    assert_eq!(told.err, "");
+    assert!(told.out().contains("\"unchecked\":1,\"largest_block_bytes\":9"), "{}", told.out());
 }
 
 #[cfg(unix)]

@@ -28,7 +28,7 @@ fn heads_are_added_superseded_and_swapped() {
         assert_eq!(lines(run(&["heads", "update", b, "--supersedes", b]).ok()), sorted(vec![a, b]));
 
         let said = run(&["heads", "swap", root, "--expected", a]).fails(1);
-        assert!(said.starts_with("error: heads moved"), "{said}");
+        assert!(said.starts_with("error: the heads are not as expected"), "{said}");
         assert!(said.contains(&format!("hint: `mnem-store heads --store {store}`")), "{said}");
         run(&["heads", "swap", root]).fails(1);
         assert_eq!(lines(run(&["heads"]).ok()), sorted(vec![a, b]));

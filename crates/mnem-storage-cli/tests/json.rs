@@ -33,7 +33,8 @@ fn answers() {
     let place = Place::new();
     let car = animals();
     let run = |args: &[&str]| {
-        let ran = place.run(&[args, &["--json", "--store", "a.redb"]].concat()).exits(0);
+        let store = if args[0] == "copy" { &[][..] } else { &["--store", "a.redb"] };
+        let ran = place.run(&[args, &["--json"], store].concat()).exits(0);
         assert_eq!(ran.err, "", "{args:?}");
         ran.out().to_owned()
     };
@@ -83,6 +84,36 @@ fn faults_come_before_the_summary() {
     assert!(lines[0]["what"].as_str().expect("text").contains(&root.to_string()));
     has(&lines[1], json!({ "type": "summary", "fault_count": 1, "blocks": 2 }));
     assert!(lines[1].get("faults").is_none());
+}
+
+#[test]
+fn an_archive_on_standard_output_is_told_of_beside_it() {
+    let place = Place::new();
+    let (root, _) = place.small_store("a.redb");
+    let ran = place.run(&["export", "-", "--json", "--store", "a.redb"]).exits(0);
+    has(
+        &object(&ran.err),
+        json!({ "roots": [root.to_string()], "blocks": 3, "archive_bytes": ran.out.len(), "unchecked": 0 }),
+    );
+    assert_eq!(place.run(&["export", "-", "--json", "-q", "--store", "a.redb"]).exits(0).err, "");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_foreign_name_that_is_no_text_loses_nothing() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+    let place = Place::new();
+    place.small_store("a.simple");
+    let name = place.path("a.simple").join(OsStr::from_bytes(b"x\x1b[2J\xff"));
+    if std::fs::write(name, b"").is_err() {
+        eprintln!("not looked at: this file system takes no such names");
+        return;
+    }
+    let said = object(&place.run(&["verify", "--json", "--store", "a.simple"]).ok());
+    has(&said, json!({ "type": "summary", "blocks": 3, "fault_count": 0 }));
+    assert!(said["foreign"][0].as_str().is_some_and(|name| name.ends_with("x\x1b[2J\u{fffd}")), "{said}");
+    let told = place.run(&["verify", "--store", "a.simple"]).exits(0).err;
+    assert!(told.ends_with("x\\u{1b}[2J\\xFF\" does not belong to the store\n"), "{told:?}");
 }
 
 #[test]

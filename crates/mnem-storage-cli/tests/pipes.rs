@@ -6,7 +6,7 @@ use std::{
     process::Stdio,
 };
 
-use crate::support::{Place, ROOT, animals};
+use crate::support::{ABSENT, Place, ROOT, animals};
 
 /// Takes the first line (or byte) of what the program writes, goes away, and returns what the program said and its exit status.
 fn closed_early(place: &Place, args: &[&str]) -> (String, Option<i32>) {
@@ -41,6 +41,31 @@ fn output_that_is_closed_from_the_start_is_quiet_too() {
         drop(read);
         let output = place.command(&[args, &["--store", "a.redb"]].concat()).stdout(write).output().expect("runs");
         assert_eq!((String::from_utf8_lossy(&output.stderr).as_ref(), output.status.code()), ("", Some(0)), "{args:?}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_the_output_and_not_the_verdict() {
+    let place = Place::new();
+    let (root, [leaf, _]) = place.small_store("a.redb");
+    place.run(&["rm", &leaf.to_string(), "--store", "a.redb"]).ok();
+    let root = root.to_string();
+    for (args, exit) in [
+        (&["verify"][..], 3),
+        (&["verify", "--json"], 3),
+        (&["has", ABSENT], 4),
+        (&["has", ABSENT, "--json"], 4),
+        (&["has", &root], 0),
+        (&["walk", &root], 4),
+    ] {
+        let (read, write) = std::io::pipe().expect("a pipe");
+        drop(read);
+        let output = place.command(&[args, &["--store", "a.redb"]].concat()).stdout(write).output().expect("runs");
+        assert_eq!(output.status.code(), Some(exit), "{args:?}");
+        // What failed is told, the closed pipe is not.
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.starts_with("error: block "), args[0] == "walk", "{args:?}: {said}");
+        assert!(!said.contains("standard output"), "{said}");
     }
 }
 

@@ -17,6 +17,9 @@ pub(crate) const ROOT: &str = "bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluff
 /// A well-formed CID of a block that no store here holds.
 pub(crate) const ABSENT: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
 
+/// A CARv1 without roots and blocks.
+pub(crate) const EMPTY_CAR: &[u8] = b"\x11\xa2eroots\x80gversion\x01";
+
 /// The two backends, as the extensions of paths.
 pub(crate) const BACKENDS: [&str; 2] = ["redb", "simple"];
 

@@ -2,7 +2,7 @@
 
 use mnem_storage::{OpHeadsStore as _, Store as _};
 
-use crate::support::{ABSENT, BACKENDS, Place, snapshot};
+use crate::support::{ABSENT, BACKENDS, EMPTY_CAR, Place, ran, snapshot};
 
 #[test]
 fn every_fault_has_a_line() {
@@ -41,6 +41,17 @@ fn copying_onto_itself_or_into_something_else_is_refused() {
     let place = Place::new();
     place.small_store("a.simple");
     place.run(&["copy", "a.simple", "a.simple/"]).fails(2);
+    for inside in ["a.simple/sub.simple", "a.simple/tables/sub.redb"] {
+        let before = snapshot(&place.path("a.simple"));
+        for args in
+            [&["copy", "a.simple", inside][..], &["init", "--store", inside], &["import", "-", "--store", inside]]
+        {
+            let said = place.run_with_input(args, EMPTY_CAR).fails(1);
+            assert!(said.contains("a store is not made in another one's folder"), "{args:?}: {said}");
+        }
+        assert!(snapshot(&place.path("a.simple")) == before);
+        assert!(!place.path(inside).exists());
+    }
     place.run(&["init", "--store", "b.redb"]).ok();
     place.run_with_input(&["put", "-", "--store", "b.redb"], b"of its own").ok();
     let said = place.run(&["copy", "a.simple", "b.redb"]).fails(1);
@@ -75,4 +86,66 @@ fn side_tables_are_copied_and_counted() {
     let said = place.run(&["copy", "a.redb", "b.simple"]).ok();
     assert!(said.contains("table    knn_edges: 1 key, 10 bytes\n"), "{said}");
     assert!(place.run(&["verify", "--store", "b.simple"]).ok().contains("1 row in side tables"));
+}
+
+#[test]
+fn a_damaged_block_of_the_target_is_named_and_healed() {
+    let place = Place::new();
+    let (_, [leaf, _]) = place.small_store("a.redb");
+    place.run(&["copy", "a.redb", "b.simple"]).ok();
+    let leaf = leaf.to_string();
+    let file = format!("b.simple/objects/{}/{leaf}", &leaf[leaf.len() - 3..leaf.len() - 1]);
+    std::fs::remove_file(place.path(&file)).expect("removed");
+    place.write(&file, b"\x61z");
+    let said = place.run(&["copy", "a.redb", "b.simple"]).fails(1);
+    assert!(said.contains(&format!("caused by: block {leaf} in the simple store is damaged")), "{said}");
+    let hint = format!("hint: `mnem-store rm {leaf} --store b.simple`, then `mnem-store copy a.redb b.simple` again\n");
+    assert!(said.ends_with(&hint), "{said}");
+    place.run(&["rm", &leaf, "--store", "b.simple"]).ok();
+    let said = place.run(&["copy", "a.redb", "b.simple"]).ok();
+    assert!(said.contains("new      1\npresent  2\n"), "{said}");
+    place.run(&["verify", "--store", "b.simple"]).ok();
+}
+
+#[test]
+fn the_hint_of_a_copy_names_the_store_that_failed() {
+    let place = Place::new();
+    place.small_store("whole.redb");
+    place.small_store("bad.simple");
+    std::fs::remove_dir(place.path("bad.simple/tables")).expect("removed");
+    for (from, to) in [("whole.redb", "bad.simple"), ("bad.simple", "new.redb")] {
+        let said = place.run(&["copy", from, to]).fails(1);
+        assert!(said.starts_with(&format!("error: cannot copy {from} to {to}\n  caused by: ")), "{said}");
+        assert!(said.ends_with("hint: `mnem-store verify --store bad.simple` lists all damage\n"), "{said}");
+    }
+    assert!(!place.path("new.redb").exists());
+    let said = ran(place.command(&["copy", "whole.redb", "no/b.redb"]).env("MNEM_STORE", "other.redb")).fails(10);
+    assert!(said.ends_with("hint: `mkdir -p no`, then the same again\n"), "{said}");
+}
+
+#[test]
+fn recovering_a_damaged_file_tells_the_damage() {
+    let place = Place::new();
+    place.run(&["init", "--store", "a.redb"]).ok();
+    let text = b"a text that is easily found in the file";
+    place.run_with_input(&["put", "-", "--store", "a.redb"], text).ok();
+    let mut bytes = place.read("a.redb");
+    let at = bytes.windows(text.len()).position(|window| window == text).expect("the block's bytes");
+    bytes[at] ^= 1;
+    place.write("a.redb", &bytes);
+    for args in [&["verify"][..], &["verify", "--recover"]] {
+        let ran = place.run(&[args, &["--store", "a.redb"]].concat()).exits(3);
+        assert!(ran.out().starts_with("structure: "), "{args:?}: {}", ran.out());
+    }
+}
+
+#[test]
+fn an_empty_format_file_is_damage() {
+    let place = Place::new();
+    place.small_store("a.simple");
+    place.write("a.simple/format", b"");
+    let ran = place.run(&["verify", "--store", "a.simple"]).exits(3);
+    assert!(ran.out().starts_with("structure: simple store is damaged: a.simple/format"), "{}", ran.out());
+    let said = place.run(&["ls", "--store", "a.simple"]).fails(1);
+    assert!(said.contains("hint: `mnem-store verify --store a.simple`"), "{said}");
 }

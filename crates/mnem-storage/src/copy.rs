@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, mem};
 
-use mnem_store_traits::{Bytes, Cause, Cid, Outcome, SideTable, Store, StoreError, WriteBatch, is_checkable};
+use mnem_store_traits::{
+    Bytes, Cause, Cid, ErrorKind, Outcome, SideTable, Store, StoreError, WriteBatch, is_checkable,
+};
 use serde::Serialize;
 
 use crate::{Progress, Stage, report};
@@ -54,10 +56,61 @@ pub struct TableCopied {
     pub bytes: u64,
 }
 
+/// Why a copy ended before the end, and which of the two stores was at fault. Says what the store's error says.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// The source could not be read.
+    #[error(transparent)]
+    Source(Box<StoreError>),
+    /// The target refused or failed, is damaged, or does not hold the same as the source.
+    #[error(transparent)]
+    Target(Box<StoreError>),
+}
+
+impl CopyError {
+    /// The error of the store at fault.
+    pub fn store_error(&self) -> &StoreError {
+        match self {
+            Self::Source(error) | Self::Target(error) => error,
+        }
+    }
+
+    /// What went wrong, to branch on.
+    pub fn kind(&self) -> ErrorKind {
+        self.store_error().kind()
+    }
+}
+
+/// Says whose error it is.
+trait OfAStore<T> {
+    fn of_source(self) -> Result<T, CopyError>;
+    fn of_target(self) -> Result<T, CopyError>;
+}
+
+impl<T> OfAStore<T> for Result<T, StoreError> {
+    fn of_source(self) -> Result<T, CopyError> {
+        self.map_err(|error| CopyError::Source(error.into()))
+    }
+
+    fn of_target(self) -> Result<T, CopyError> {
+        self.map_err(|error| CopyError::Target(error.into()))
+    }
+}
+
+impl From<CopyError> for StoreError {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::Source(error) | CopyError::Target(error) => *error,
+        }
+    }
+}
+
 /// Copies every block, side table and head of `from` into `to`, and proves that both then hold the same CIDs and the same heads.
 ///
 /// The target must be empty or hold a part of the source: no block, row key or head that the source has not. So a copy that was
-/// interrupted is finished by running it again, and two different stores are never mixed. Blocks that the target holds are not written again.
+/// interrupted is finished by running it again, and two different stores are never mixed. Blocks that the target holds are read, since a name
+/// proves nothing about the bytes, and not written again.
 ///
 /// In this order: the target is looked through; blocks, side tables and heads (one commit each, ascending) are written; the proof. Until the
 /// heads are there the target is incomplete, its side tables too. Blocks are hashed as they are read and again as they are written. Those
@@ -69,15 +122,17 @@ pub struct TableCopied {
 /// Memory: one batch of about 16 MiB, and one page of names of each store.
 ///
 /// # Errors
+/// [`CopyError`] says which store is at fault, and in it:
 /// - [`StoreError::InvalidArgument`]: the target holds what the source does not. Nothing was written.
 /// - [`StoreError::Unsupported`]: the source has side tables, and the target cannot. Nothing was written.
-/// - [`StoreError::Corrupt`]: a block of the source is damaged; [`verify`](crate::verify()) lists all of them. Blocks before it were copied.
+/// - [`StoreError::Corrupt`]: a block of that store is damaged; [`verify`](crate::verify()) lists all of them. One of the target is healed by
+///   deleting it and copying again.
 /// - [`StoreError::Backend`], "target store failed to hold the same as the source": the proof found a difference; the cause says which.
 /// - Otherwise those of the two stores. Whatever was copied remains, and the heads of the target are complete or untouched, or, after a failure
 ///   between two heads, some of them are missing.
-pub fn copy(from: &dyn Store, to: &dyn Store, progress: &mut dyn FnMut(Progress)) -> Result<CopyReport, StoreError> {
-    let heads = from.heads()?;
-    let tables = from.side_tables()?;
+pub fn copy(from: &dyn Store, to: &dyn Store, progress: &mut dyn FnMut(Progress)) -> Result<CopyReport, CopyError> {
+    let heads = from.heads().of_source()?;
+    let tables = from.side_tables().of_source()?;
     check_target(from, to, &heads, &tables)?;
     let mut report = CopyReport { heads, ..CopyReport::default() };
     copy_blocks(from, to, &mut report, progress)?;
@@ -88,25 +143,25 @@ pub fn copy(from: &dyn Store, to: &dyn Store, progress: &mut dyn FnMut(Progress)
     Ok(report)
 }
 
-fn check_target(from: &dyn Store, to: &dyn Store, heads: &[Cid], tables: &[String]) -> Result<(), StoreError> {
-    for head in to.heads()? {
+fn check_target(from: &dyn Store, to: &dyn Store, heads: &[Cid], tables: &[String]) -> Result<(), CopyError> {
+    for head in to.heads().of_target()? {
         if heads.binary_search(&head).is_err() {
             return Err(not_a_part(format!("head {head}")));
         }
     }
-    for cid in to.cids()? {
-        let cid = cid?;
-        if !from.has(&cid)? {
+    for cid in to.cids().of_target()? {
+        let cid = cid.of_target()?;
+        if !from.has(&cid).of_source()? {
             return Err(not_a_part(format!("block {cid}")));
         }
     }
-    for name in to.side_tables()? {
-        let (source, target) = (from.side_table(&name), to.side_table(&name)?);
-        let source = if tables.contains(&name) { Some(source?) } else { None };
-        for key in target.keys(&[])? {
-            let key = key?;
+    for name in to.side_tables().of_target()? {
+        let (source, target) = (from.side_table(&name), to.side_table(&name).of_target()?);
+        let source = if tables.contains(&name) { Some(source.of_source()?) } else { None };
+        for key in target.keys(&[]).of_target()? {
+            let key = key.of_target()?;
             let known = match &source {
-                Some(source) => source.get(&key)?.is_some(),
+                Some(source) => source.get(&key).of_source()?.is_some(),
                 None => false,
             };
             if !known {
@@ -115,16 +170,14 @@ fn check_target(from: &dyn Store, to: &dyn Store, heads: &[Cid], tables: &[Strin
         }
     }
     match tables.first() {
-        Some(name) => to.side_table(name).map(drop),
+        Some(name) => to.side_table(name).map(drop).of_target(),
         None => Ok(()),
     }
 }
 
-fn not_a_part(what: String) -> StoreError {
-    StoreError::InvalidArgument {
-        operation: "copy",
-        reason: format!("the target holds {what}, which the source does not; copy into a new store"),
-    }
+fn not_a_part(what: String) -> CopyError {
+    let reason = format!("the target holds {what}, which the source does not; copy into a new store");
+    CopyError::Target(StoreError::InvalidArgument { operation: "copy", reason }.into())
 }
 
 /// The blocks of one commit to the target.
@@ -140,24 +193,24 @@ fn copy_blocks(
     to: &dyn Store,
     report: &mut CopyReport,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(), StoreError> {
+) -> Result<(), CopyError> {
     let mut done = Progress::of(Stage::Blocks);
     progress(done);
     let mut batch = Batch::default();
-    for cid in from.cids()? {
-        let cid = cid?;
+    for cid in from.cids().of_source()? {
+        let cid = cid.of_source()?;
         // Deleted since it was listed: whether that matters is for the proof to say.
-        let Some(data) = from.get(&cid)? else { continue };
+        let Some(data) = from.get(&cid).of_source()? else { continue };
         let block_bytes = data.len() as u64;
         let full = batch.bytes + block_bytes > BATCH_BYTES && batch.bytes > 0;
         if full || batch.items >= BATCH_ITEMS_MAX {
-            to.commit(mem::take(&mut batch).writes)?;
+            to.commit(mem::take(&mut batch).writes).of_target()?;
         }
         report.blocks += 1;
         report.bytes += block_bytes;
         let writes = mem::take(&mut batch.writes);
         batch.items += 1;
-        batch.writes = if to.has(&cid)? {
+        batch.writes = if is_present(to, &cid, &data)? {
             report.present += 1;
             writes.require(cid)
         } else {
@@ -174,7 +227,17 @@ fn copy_blocks(
         done.add(block_bytes);
         progress(done);
     }
-    if batch.items > 0 { to.commit(batch.writes) } else { Ok(()) }
+    if batch.items > 0 { to.commit(batch.writes).of_target() } else { Ok(()) }
+}
+
+/// Whether the target holds the block. Reads it: the name alone would count a damaged block as copied.
+fn is_present(to: &dyn Store, cid: &Cid, data: &Bytes) -> Result<bool, CopyError> {
+    match to.get(cid).of_target()? {
+        None => Ok(false),
+        Some(there) if there == *data => Ok(true),
+        // Only where no hash can be computed: else the store has found it.
+        Some(_) => Err(differs(format!("block {cid}, whose hash function is unknown here, has other bytes there"))),
+    }
 }
 
 fn copy_tables(
@@ -183,10 +246,11 @@ fn copy_tables(
     tables: &[String],
     report: &mut CopyReport,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(), StoreError> {
+) -> Result<(), CopyError> {
     let mut done = Progress::of(Stage::Tables);
     for name in tables {
-        let (source, target) = (from.side_table(name)?, to.side_table(name)?);
+        let source = from.side_table(name).of_source()?;
+        let target = to.side_table(name).of_target()?;
         let mut copied = TableCopied { name: name.clone(), keys: 0, bytes: 0 };
         copy_rows(&*source, &*target, &mut |value_bytes| {
             copied.keys += 1;
@@ -199,30 +263,31 @@ fn copy_tables(
     Ok(())
 }
 
-fn copy_rows(source: &dyn SideTable, target: &dyn SideTable, row: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
+fn copy_rows(source: &dyn SideTable, target: &dyn SideTable, row: &mut dyn FnMut(u64)) -> Result<(), CopyError> {
     let mut puts: Vec<(Bytes, Bytes)> = Vec::new();
     let mut bytes = 0;
-    for key in source.keys(&[])? {
-        let key = key?;
-        let Some(value) = source.get(&key)? else { continue };
+    for key in source.keys(&[]).of_source()? {
+        let key = key.of_source()?;
+        let Some(value) = source.get(&key).of_source()? else { continue };
         let value_bytes = value.len() as u64;
         if puts.len() >= BATCH_ITEMS_MAX || (bytes + value_bytes > BATCH_BYTES && !puts.is_empty()) {
-            target.write(&mem::take(&mut puts), &[])?;
+            target.write(&mem::take(&mut puts), &[]).of_target()?;
             bytes = 0;
         }
         row(value_bytes);
         bytes += value_bytes;
         puts.push((key, value));
     }
-    if puts.is_empty() { Ok(()) } else { target.write(&puts, &[]) }
+    if puts.is_empty() { Ok(()) } else { target.write(&puts, &[]).of_target() }
 }
 
-fn set_heads(to: &dyn Store, heads: &[Cid]) -> Result<(), StoreError> {
-    let present: BTreeSet<Cid> = to.heads()?.into_iter().collect();
+fn set_heads(to: &dyn Store, heads: &[Cid]) -> Result<(), CopyError> {
+    let present: BTreeSet<Cid> = to.heads().of_target()?.into_iter().collect();
     for head in heads.iter().filter(|head| !present.contains(head)) {
         let batch = WriteBatch::new().update(*head, []);
         // A head whose block the source does not hold is copied as such a head: a copy judges nothing.
-        to.commit(if to.has(head)? { batch.require(*head) } else { batch })?;
+        let batch = if to.has(head).of_target()? { batch.require(*head) } else { batch };
+        to.commit(batch).of_target()?;
     }
     Ok(())
 }
@@ -233,41 +298,48 @@ fn prove(
     to: &dyn Store,
     report: &CopyReport,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(), StoreError> {
+) -> Result<(), CopyError> {
     let mut done = Progress { total_blocks: report.blocks.checked_mul(2), ..Progress::of(Stage::Proof) };
     progress(done);
-    let mut counts = [0_u64; 2];
-    for ((one, other, lacks), count) in
-        [(from, to, "the target lacks"), (to, from, "the source lacks")].into_iter().zip(&mut counts)
-    {
-        for cid in one.cids()? {
-            let cid = cid?;
-            if !other.has(&cid)? {
-                return Err(differs(format!("{lacks} block {cid}")));
-            }
-            *count += 1;
-            done.blocks += 1;
-            progress(done);
+    let mut count = || {
+        done.blocks += 1;
+        progress(done);
+    };
+    let (mut source, mut target) = (0, 0);
+    for cid in from.cids().of_source()? {
+        let cid = cid.of_source()?;
+        if !to.has(&cid).of_target()? {
+            return Err(differs(format!("the target lacks block {cid}")));
         }
+        source += 1;
+        count();
     }
-    let [source, target] = counts;
+    for cid in to.cids().of_target()? {
+        let cid = cid.of_target()?;
+        if !from.has(&cid).of_source()? {
+            return Err(differs(format!("the source lacks block {cid}")));
+        }
+        target += 1;
+        count();
+    }
     if source != target || source != report.blocks {
         let blocks = report.blocks;
         return Err(differs(format!("{blocks} blocks were copied, the source has {source}, the target {target}")));
     }
-    if from.heads()? != report.heads || to.heads()? != report.heads {
+    if from.heads().of_source()? != report.heads || to.heads().of_target()? != report.heads {
         return Err(differs("the heads are not the same".to_owned()));
     }
     Ok(())
 }
 
-fn differs(what: String) -> StoreError {
-    StoreError::Backend {
+fn differs(what: String) -> CopyError {
+    let error = StoreError::Backend {
         backend: "target",
         operation: "hold the same as the source".to_owned(),
         outcome: Outcome::Unknown,
         source: Cause::new(format!("{what}; was one of them written to meanwhile?")),
-    }
+    };
+    CopyError::Target(error.into())
 }
 
 fn hex(key: &[u8]) -> String {

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use mnem_store_traits::{Cause, Outcome, StoreError};
@@ -16,6 +16,15 @@ const REDB_MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 /// The file that makes a folder a simple store, and the names that may stand beside it while it is not yet published.
 const SIMPLE_FORMAT: &str = "format";
 const SIMPLE_NAMES: [&str; 5] = ["lock", "objects", "op_heads", "tables", "tmp"];
+
+/// What a simple store's format file begins with, whatever its version.
+const SIMPLE_FORMAT_START: &[u8] = b"mnem-backend-simple ";
+
+/// What every simple store has from its creation on.
+const SIMPLE_PARTS: [&str; 3] = ["objects", "op_heads", "tables"];
+
+/// In the place of a backend's name where none is known yet: "the store failed to look at …".
+const NO_BACKEND: &str = "the";
 
 /// What [`look`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,13 +110,52 @@ fn look_at_file(path: &Path, file_bytes: u64) -> Result<Found, StoreError> {
     Err(not_a_store(path, "it is a file that does not begin as a redb store does"))
 }
 
+/// The folder of the simple store in which `path` lies, at any depth; `None` for the store's own folder, or if there is no such store.
+///
+/// Whatever is put there is foreign to that store, or damages it. `path` itself need not exist; symbolic links on the way are followed.
+pub fn enclosing_store(path: &Path) -> Option<PathBuf> {
+    let path = resolved(path)?;
+    path.ancestors().skip(1).find(|folder| is_simple_store(folder)).map(Path::to_owned)
+}
+
+/// `path` without symbolic links, or, where nothing is there yet, what it would be. `None` if its folder does not exist either.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    if let Ok(path) = fs::canonicalize(path) {
+        return Some(path);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(fs::canonicalize(folder).ok()?.join(path.file_name()?))
+}
+
+/// Whether a simple store's format file is in the folder. A folder that cannot be looked into is taken for none.
+fn is_simple_store(folder: &Path) -> bool {
+    let Ok(file) = fs::File::open(folder.join(SIMPLE_FORMAT)) else { return false };
+    let mut start = Vec::new();
+    let read = file.take(SIMPLE_FORMAT_START.len() as u64).read_to_end(&mut start);
+    read.is_ok() && start == SIMPLE_FORMAT_START
+}
+
+/// Whether the folder has all parts of a simple store, so that a `format` file which says nothing is a damaged one.
+pub(crate) fn has_simple_parts(folder: &Path) -> bool {
+    SIMPLE_PARTS.iter().all(|part| folder.join(part).exists())
+}
+
+/// The error of a simple store whose format file is there and of no use.
+pub(crate) fn damaged_format(folder: &Path, reason: String) -> StoreError {
+    StoreError::Damaged {
+        backend: Backend::Simple.name(),
+        what: folder.join(SIMPLE_FORMAT).display().to_string(),
+        source: Cause::new(reason),
+    }
+}
+
 pub(crate) fn not_a_store(path: &Path, reason: &str) -> StoreError {
     StoreError::NotAStore { path: path.to_owned(), reason: reason.to_owned() }
 }
 
 fn unreadable(path: &Path, error: io::Error) -> StoreError {
     StoreError::Backend {
-        backend: "unknown",
+        backend: NO_BACKEND,
         operation: format!("look at {}", path.display()),
         outcome: Outcome::NotApplied,
         source: Cause::new(error),

@@ -54,8 +54,8 @@ pub use mnem_store_traits::{
 };
 
 pub use backend::{Backend, ParseBackendError};
-pub use copy::{CopyReport, TableCopied, copy};
-pub use detect::detect;
+pub use copy::{CopyError, CopyReport, TableCopied, copy};
+pub use detect::{detect, enclosing_store};
 pub use info::{StoreInfo, TableInfo, info};
 pub use options::{OpenOptions, open_or_init};
 pub use progress::{Progress, Stage};

@@ -10,7 +10,7 @@ use mnem_store_traits::{Store, StoreError};
 
 use crate::{
     Backend,
-    detect::{Found, look, not_a_store},
+    detect::{Found, damaged_format, enclosing_store, has_simple_parts, look, not_a_store},
     opened::Opened,
 };
 
@@ -100,8 +100,8 @@ impl OpenOptions {
     /// # Errors
     /// - [`StoreError::NotAStore`]: nothing is there and `create` was not asked for, or something that is no store.
     /// - [`StoreError::Unsupported`]: a store of a backend that is not compiled in; names the feature.
-    /// - [`StoreError::InvalidArgument`]: the explicit backend is not the one on disk; a store is there and `create_new` was asked for; options that
-    ///   contradict each other.
+    /// - [`StoreError::InvalidArgument`]: the explicit backend is not the one on disk; a store is there and `create_new` was asked for; a new store
+    ///   would lie inside of a simple one; options that contradict each other.
     /// - The backend's own: [`StoreError::Locked`], [`StoreError::UnsupportedFormat`], [`StoreError::NeedsRecovery`],
     ///   [`StoreError::Damaged`], [`StoreError::Backend`].
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Arc<dyn Store>, StoreError> {
@@ -114,6 +114,9 @@ impl OpenOptions {
             return Err(invalid("a store cannot be created read-only".to_owned()));
         }
         let found = look(path)?;
+        if may_create && !matches!(found, Found::Store(_)) {
+            refuse_inside_of_a_store(path)?;
+        }
         let backend = match found {
             Found::Store(on_disk) => self.existing(path, on_disk)?,
             Found::EmptyFolder if !may_create => return Err(not_a_store(path, "it is an empty folder")),
@@ -121,7 +124,15 @@ impl OpenOptions {
             Found::EmptyFolder | Found::Nothing => self.new_backend(path, found)?,
         };
         tracing::debug!(backend = backend.name(), path = %path.display(), "opening a store");
-        Opened::open(backend, path, self)
+        Opened::open(backend, path, self).map_err(|error| match error {
+            // No other program has these parts beside each other: this is a store, and not whole.
+            StoreError::NotAStore { reason, .. }
+                if found == Found::Store(Backend::Simple) && has_simple_parts(path) =>
+            {
+                damaged_format(path, reason)
+            }
+            other => other,
+        })
     }
 
     fn existing(&self, path: &Path, on_disk: Backend) -> Result<Backend, StoreError> {
@@ -158,6 +169,18 @@ fn by_extension(path: &Path) -> Option<Backend> {
         Some("redb") => Some(Backend::Redb),
         Some("simple") => Some(Backend::Simple),
         _ => None,
+    }
+}
+
+fn refuse_inside_of_a_store(path: &Path) -> Result<(), StoreError> {
+    match enclosing_store(path) {
+        None => Ok(()),
+        Some(store) => {
+            let (path, store) = (path.display(), store.display());
+            Err(invalid(format!(
+                "{path} lies inside of the store {store}: a store is not made in another one's folder"
+            )))
+        }
     }
 }
 

@@ -1,4 +1,6 @@
-//! How reports are written as JSON: CIDs as text.
+//! How reports are written as JSON: CIDs and paths as text.
+
+use std::path::PathBuf;
 
 use mnem_store_traits::Cid;
 use serde::{Serialize, Serializer};
@@ -10,4 +12,9 @@ pub(crate) fn cids<S: Serializer>(cids: &[Cid], serializer: S) -> Result<S::Ok, 
 #[expect(clippy::ref_option, reason = "the signature that serde calls")]
 pub(crate) fn maybe_cid<S: Serializer>(cid: &Option<Cid>, serializer: S) -> Result<S::Ok, S::Error> {
     cid.as_ref().map(Cid::to_string).serialize(serializer)
+}
+
+/// Also those that are not UTF-8, as text that shows where: a report is told whole, or nothing in it is of use.
+pub(crate) fn paths<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
 }

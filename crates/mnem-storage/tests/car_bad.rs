@@ -62,6 +62,10 @@ fn what_is_no_archive_is_named_so() {
     let (error, _) = failure(&b"hello, world\n"[..], &heads());
     assert_eq!(error.kind(), ImportErrorKind::NotCar);
     assert_eq!(not_car(b"\0").0, "its first bytes are no CAR header");
+    // Bytes that cannot be a length: a picture, zeros behind a sign, and what was erased.
+    for (bytes, at) in [(&b"\xff\xd8\xff\xe0\0\x10JFIF"[..], 4), (b"\x80\0", 1), (&[0xff; 20], 9)] {
+        assert_eq!(not_car(bytes), ("its first bytes are no CAR header".into(), at), "{bytes:x?}");
+    }
 }
 
 #[test]
@@ -195,8 +199,9 @@ fn varints_that_are_not_the_shortest_are_refused() {
     let too_long = CarFault::Varint { what: "it has more than 9 bytes" };
     assert_eq!(fault_behind_a_block(&[0xff; 12]), (too_long.clone(), 9));
     assert_eq!(fault_behind_a_block(b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"), (too_long, 9));
-    assert_eq!(fault(b"\xa0\x00"), (overlong, 0, 1, Kept::default()));
-    let (error, _) = failure(&b"\xa0\x00"[..], &heads());
+    let payload = car_v2(b"\xa0\x00", 60, b"");
+    assert_eq!(fault(&payload), (overlong, 60, 61, Kept::default()));
+    let (error, _) = failure(&payload[..], &heads());
     assert_eq!(error.kind(), ImportErrorKind::Malformed);
 }
 

@@ -1,8 +1,8 @@
 //! Copies from every backend to every backend.
 
 use mnem_storage::{
-    BlockstoreExt as _, Bytes, Capabilities, Cid, ErrorKind, MemoryStore, OpHeadsStore, RAW, Stage, Store, StoreError,
-    WriteBatch,
+    BlockstoreExt as _, Bytes, Capabilities, Cid, CopyError, ErrorKind, MemoryStore, OpHeadsStore, RAW, Stage, Store,
+    StoreError, WriteBatch,
     car::{self, ImportOptions},
     copy,
     traits::{self, Blockstore},
@@ -109,8 +109,56 @@ fn a_damaged_block_stops_the_copy_before_any_head() {
     from.delete(&head).unwrap();
     from.put_trusted(&head, Bytes::from_static(b"damage")).unwrap();
     let error = copy(&from, &to, &mut |_| ()).unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt { cid, .. } if cid == head), "{error:?}");
+    assert!(matches!(error.store_error(), StoreError::Corrupt { cid, .. } if *cid == head), "{error:?}");
+    assert!(matches!(error, CopyError::Source(_)), "{error:?}");
     assert_eq!(to.heads().unwrap(), []);
+}
+
+#[test]
+fn a_damaged_block_of_the_target_is_not_proved_and_can_be_healed() {
+    for subject in stores() {
+        let (from, to) = (MemoryStore::new(), &*subject.store);
+        fill(&from);
+        let head = from.heads().unwrap()[0];
+        to.put_trusted(&head, Bytes::from_static(b"damage")).unwrap();
+        let error = copy(&from, to, &mut |_| ()).unwrap_err();
+        assert!(matches!(error, CopyError::Target(_)), "{}: {error:?}", subject.name);
+        assert!(matches!(error.store_error(), StoreError::Corrupt { cid, .. } if *cid == head), "{error:?}");
+        assert_eq!(to.heads().unwrap(), []);
+        assert!(to.has(&head).unwrap(), "a copy deletes nothing");
+        to.delete(&head).unwrap();
+        copy(&from, to, &mut |_| ()).unwrap();
+        assert_eq!(to.get(&head).unwrap(), from.get(&head).unwrap(), "{}", subject.name);
+    }
+}
+
+#[test]
+fn a_block_of_an_unknown_hash_with_other_bytes_is_not_proved() {
+    let (from, to) = (MemoryStore::new(), MemoryStore::new());
+    let unknown = fill(&from);
+    to.put_trusted(&unknown, Bytes::from_static(b"who else")).unwrap();
+    let error = copy(&from, &to, &mut |_| ()).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        cause.contains(&format!("block {unknown}, whose hash function is unknown here, has other bytes")),
+        "{cause}"
+    );
+}
+
+#[test]
+fn the_proof_counts_what_was_copied() {
+    let (from, to) = (MemoryStore::new(), MemoryStore::new());
+    fill(&from);
+    let loose = raw("loose").0;
+    let error = copy(&from, &to, &mut |progress| {
+        if progress.stage == Stage::Tables {
+            from.delete(&loose).unwrap();
+            to.delete(&loose).unwrap();
+        }
+    })
+    .unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.starts_with("6 blocks were copied, the source has 5, the target 5"), "{cause}");
 }
 
 /// A store without side tables that also loses a block whenever it is told to.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use mnem_storage::{Backend, ErrorKind, OpenOptions, StoreError, detect};
+use mnem_storage::{Backend, ErrorKind, OpenOptions, StoreError, detect, enclosing_store};
 
 fn reason(path: &Path) -> String {
     match detect(path).expect_err("no store") {
@@ -78,4 +78,54 @@ fn links_are_followed_and_special_files_are_not_opened() {
         let error = mnem_storage::open_or_init(path(special)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotAStore, "{special}");
     }
+}
+
+#[test]
+fn no_store_is_made_inside_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("a.simple");
+    fs::create_dir_all(store.join("tables/deep")).unwrap();
+    fs::write(store.join("format"), b"mnem-backend-simple 1\n").unwrap();
+    assert_eq!(enclosing_store(&store), None, "the folder itself");
+    for inside in ["inner.redb", "tables/inner.simple", "tables/deep", "tables/deep/inner", "tables/../inner.redb"] {
+        let inside = store.join(inside);
+        assert_eq!(enclosing_store(&inside), Some(fs::canonicalize(&store).unwrap()), "{inside:?}");
+        let existed = inside.exists();
+        for options in [OpenOptions::new().create(true), OpenOptions::new().create_new(true)] {
+            let error = options.open(&inside).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{inside:?}");
+            assert!(error.to_string().contains("lies inside of the store"), "{error}");
+        }
+        assert_eq!(inside.exists(), existed);
+    }
+    // A `format` file of somebody else makes no store.
+    fs::write(folder.path().join("format"), b"A4, landscape\n").unwrap();
+    assert_eq!(enclosing_store(&folder.path().join("new.redb")), None);
+}
+
+#[test]
+#[cfg(feature = "simple")]
+fn a_store_whose_format_file_says_nothing_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.simple");
+    drop(OpenOptions::new().create(true).open(&path).unwrap());
+    for content in ["", "something else\n"] {
+        fs::write(path.join("format"), content).unwrap();
+        let error = OpenOptions::new().open(&path).unwrap_err();
+        assert!(matches!(&error, StoreError::Damaged { what, .. } if what.ends_with("format")), "{error:?}");
+        let report = mnem_storage::verify(&path, &mnem_storage::VerifyOptions::new(), &mut |_| ()).unwrap();
+        assert_eq!(report.fault_count, 1);
+    }
+    // Without a store's other parts it is somebody else's folder.
+    fs::remove_dir(path.join("tables")).unwrap();
+    assert_eq!(OpenOptions::new().open(&path).unwrap_err().kind(), ErrorKind::NotAStore);
+}
+
+#[test]
+#[cfg(unix)]
+fn what_cannot_be_looked_at_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x".repeat(300));
+    let error = detect(&path).unwrap_err();
+    assert_eq!(error.to_string(), format!("the store failed to look at {}", path.display()));
 }

@@ -2,11 +2,11 @@
 
 use mnem_storage::{
     Blockstore, Bytes, Cause, Cid, ErrorKind, MemoryStore, OpHeadsStore, Outcome, Store, StoreError, WriteBatch,
-    car::{self, ImportError, ImportErrorKind, ImportOptions},
+    car::{self, CarFault, ImportError, ImportErrorKind, ImportOptions},
     traits::CidIter,
 };
 
-use crate::fixtures::{ANIMALS_BLOCKS, animals, car, family, raw, stores};
+use crate::fixtures::{ANIMALS_BLOCKS, animals, car, family, header, raw, stores, varint};
 
 fn heads() -> ImportOptions {
     ImportOptions::new().heads(true)
@@ -73,6 +73,35 @@ fn a_store_that_closes_meanwhile_ends_the_import() {
     assert_eq!(error.kind(), ImportErrorKind::Store(ErrorKind::Closed));
     assert!((900..=1000).contains(&error.kept().blocks), "{error}");
     assert!(error.offset().is_some_and(|offset| offset < archive.len() as u64));
+}
+
+#[test]
+fn a_batch_has_a_bound_also_for_the_smallest_blocks() {
+    const BLOCKS: u64 = 8192;
+    let store = MemoryStore::new();
+    let blocks: Vec<_> = (0..=BLOCKS).map(|n| raw(n.to_string())).collect();
+    let landed = |store: &MemoryStore| store.cids().unwrap().count() as u64;
+    car::import(&store, &car(&[], &blocks)[..], &heads(), &mut |progress| {
+        let expected = if progress.blocks <= BLOCKS { 0 } else { BLOCKS };
+        if matches!(progress.blocks, BLOCKS | 8193) {
+            assert_eq!(landed(&store), expected, "after {} blocks", progress.blocks);
+        }
+    })
+    .unwrap();
+    assert_eq!(landed(&store), BLOCKS + 1);
+}
+
+#[test]
+fn the_stores_own_limit_counts_where_it_is_less() {
+    let store = Stubborn { store: MemoryStore::new(), refuses: raw("").0 };
+    let block_bytes_max = store.capabilities().block_bytes_max;
+    // Nothing follows: the length alone is to be refused.
+    let archive = [header(&[]), varint(block_bytes_max + 1000)].concat();
+    let options = heads().block_bytes_max(2 * block_bytes_max);
+    let error = car::import(&store, &archive[..], &options, &mut |_| ()).unwrap_err();
+    let ImportError::Archive { source, .. } = &error else { panic!("{error:?}") };
+    let expected = CarFault::BlockTooLarge { block_bytes: block_bytes_max + 1000, block_bytes_max };
+    assert_eq!(source.fault, expected);
 }
 
 /// Refuses to make this CID a head.

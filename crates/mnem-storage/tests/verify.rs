@@ -220,3 +220,19 @@ fn a_report_is_written_as_json() {
     assert_eq!(json["faults"][0]["cid"], raw("absent").0.to_string());
     assert_eq!(json["block_bytes"], 0);
 }
+
+#[test]
+#[cfg(all(unix, feature = "simple"))]
+fn a_foreign_name_that_is_no_text_is_told_in_json() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.simple");
+    drop(mnem_storage::open_or_init(&path).unwrap());
+    if std::fs::write(path.join(OsStr::from_bytes(b"mine\xff")), b"").is_err() {
+        eprintln!("not looked at: this file system takes no such names");
+        return;
+    }
+    let report = verify(&path, &VerifyOptions::new(), &mut |_| ()).unwrap();
+    let json = serde_json::to_value(report).unwrap();
+    assert!(json["foreign"][0].as_str().unwrap().ends_with("mine\u{fffd}"), "{json}");
+}

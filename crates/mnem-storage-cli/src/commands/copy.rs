@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::ValueHint;
-use mnem_storage::{CopyReport, Store as _, copy};
+use mnem_storage::{CopyError, CopyReport, Store as _, StoreError, copy};
 use serde::Serialize;
 
 use crate::{
@@ -19,7 +19,8 @@ use crate::{
 const EXAMPLES: &str = "\
 Copies blocks, side tables and heads, then compares both stores: the copy is done
 when they hold the same CIDs and the same heads. A copy that was interrupted is
-finished by running it again. --store is not needed.
+finished by running it again. --store is refused: FROM and TO name the stores. A
+damaged block that TO holds already is not replaced: remove it with `rm`, copy again.
 
 Examples:
   mnem-store copy animals.redb animals.simple/        to plain files, which `ls` and `sha256sum` can read
@@ -52,23 +53,28 @@ struct Answer<'a> {
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    if context.typed_store().is_some() {
+        return Err(Failure::Usage {
+            message: "copy takes its two stores as FROM TO, not with --store".into(),
+            hint: Some("`mnem-store copy FROM TO`".into()),
+        });
+    }
     if same(&args.from, &args.to) {
         return Err(Failure::Usage {
             message: format!("{} cannot be copied onto itself", args.from.display()),
             hint: None,
         });
     }
-    let from = context.options().read_only(true).open(&args.from)?;
-    let to = context.options().create(true).backend(args.backend.map(Into::into)).open(&args.to)?;
+    let failed = |source| failed(args, source);
+    let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
+    let from = context.options().read_only(true).open(&args.from);
+    let from = from.map_err(|error| failed(CopyError::Source(error.into())))?;
+    let to = context.options().create(true).backend(args.backend.map(Into::into)).open(&args.to).map_err(of_target)?;
     let mut bar = context.bar("copy");
     let copied = copy(&*from, &*to, &mut |progress| bar.show(&progress));
     drop(bar);
-    let report = copied.map_err(|source| Failure::Copy {
-        from: args.from.clone(),
-        to: args.to.clone(),
-        source: Box::new(source),
-    })?;
-    to.close()?;
+    let report = copied.map_err(failed)?;
+    to.close().map_err(of_target)?;
     for cid in &report.unchecked_cids {
         context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
     }
@@ -84,6 +90,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     out.summary(text(&answer), &answer)?;
     out.finish()?;
     Ok(Exit::Done)
+}
+
+fn failed(args: &Args, source: CopyError) -> Failure {
+    Failure::Copy { from: args.from.clone(), to: args.to.clone(), source }
 }
 
 fn same(from: &Path, to: &Path) -> bool {

@@ -10,7 +10,8 @@ use std::{
 use clap::ValueHint;
 use mnem_storage::{
     OpHeadsStore as _, Store,
-    car::{self, ExportErrorKind, ExportOptions, ExportReport},
+    car::{self, ExportError, ExportErrorKind, ExportOptions, ExportReport},
+    enclosing_store,
 };
 use tempfile::{Builder, NamedTempFile};
 
@@ -19,7 +20,8 @@ use crate::{
     context::Context,
     error::{Exit, Failure, Result},
     hints::quoted,
-    output::{Count, counted},
+    limits::{COMMON_BLOCK_BYTES_MAX, IMPORT_BLOCK_BYTES_MAX},
+    output::{Count, Versioned, counted},
     terminal,
 };
 
@@ -71,9 +73,8 @@ fn to_standard_output(context: &Context, options: &ExportOptions) -> Result<()> 
         // The answer on standard output is the archive, so what was done is told beside it.
         Ok(report) => {
             out.finish()?;
-            if !context.quiet() && !context.json() {
-                terminal::say(text(&report, "standard output"));
-            }
+            remarks(context, &report);
+            tell_beside(context, &report);
             Ok(())
         }
         Err(Failure::Export(error)) if error.kind() == ExportErrorKind::BrokenPipe => Err(Failure::OutputClosed),
@@ -83,7 +84,7 @@ fn to_standard_output(context: &Context, options: &ExportOptions) -> Result<()> 
 
 fn to_file(context: &Context, args: &Args, options: &ExportOptions) -> Result<()> {
     let target = target(&args.file, args.force)?;
-    refuse_the_store_itself(&target, &context.path()?)?;
+    refuse_a_store(&target, &context.path()?)?;
     let folder = match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -91,13 +92,50 @@ fn to_file(context: &Context, args: &Args, options: &ExportOptions) -> Result<()
     let failed = |source| Failure::Io { what: format!("write {}", target.display()), source };
     let store = context.open_read_only()?;
     let mut file = temporary_beside(&target, folder).map_err(failed)?;
-    let report = export(context, &store, &mut io::BufWriter::with_capacity(256 * 1024, file.as_file_mut()), options)?;
+    let report = export(context, &store, file.as_file_mut(), options).map_err(|failure| naming(failure, &target))?;
     file.as_file().sync_all().map_err(failed)?;
     publish(file, &target, args.force)?;
     sync_folder(folder).map_err(failed)?;
+    remarks(context, &report);
     let mut out = context.out();
     out.summary(text(&report, &target.display().to_string()), &report)?;
     out.finish()
+}
+
+/// What was done, where standard output is taken by the archive.
+fn tell_beside(context: &Context, report: &ExportReport) {
+    match serde_json::to_string(&Versioned::new(report)) {
+        _ if context.quiet() => {}
+        Ok(json) if context.json() => terminal::say(json),
+        _ => terminal::say(text(report, "standard output")),
+    }
+}
+
+/// Names the file that could not be written.
+fn naming(failure: Failure, target: &Path) -> Failure {
+    match failure {
+        Failure::Export(ExportError::Write { offset, source }) => {
+            Failure::Io { what: format!("write {} after byte {offset} of the archive", target.display()), source }
+        }
+        other => other,
+    }
+}
+
+/// What the readers of archives refuse. In JSON, `unchecked` and `largest_block_bytes` say it.
+fn remarks(context: &Context, report: &ExportReport) {
+    if report.unchecked > 0 {
+        let blocks = counted(report.unchecked, "block");
+        context.remark(format_args!("{blocks} of unknown hash functions exported as stored: `import` refuses them"));
+    }
+    let largest = Count(report.largest_block_bytes);
+    if report.largest_block_bytes > IMPORT_BLOCK_BYTES_MAX {
+        let largest_bytes = report.largest_block_bytes;
+        context.remark(format_args!(
+            "the largest block has {largest} bytes: `import` needs --max-block {largest_bytes}, other tools may refuse it"
+        ));
+    } else if report.largest_block_bytes > COMMON_BLOCK_BYTES_MAX {
+        context.remark(format_args!("the largest block has {largest} bytes; some tools refuse blocks above 2 MiB"));
+    }
 }
 
 /// Exports, and flushes what was written.
@@ -135,15 +173,16 @@ fn target(file: &Path, force: bool) -> Result<PathBuf> {
     Ok(target)
 }
 
-/// The archive must not replace the store that it is made from, nor a part of it.
-fn refuse_the_store_itself(target: &Path, store: &Path) -> Result<()> {
-    match (fs::canonicalize(target), fs::canonicalize(store)) {
-        (Ok(target), Ok(store)) if target.starts_with(&store) => Err(Failure::Refused {
-            message: format!("{} is the store itself, or a part of it", target.display()),
-            hint: Some("name another file".into()),
-        }),
-        _ => Ok(()),
+/// The archive must not replace the store that it is made from, nor lie inside of any.
+fn refuse_a_store(target: &Path, store: &Path) -> Result<()> {
+    let replaces = matches!((fs::canonicalize(target), fs::canonicalize(store)), (Ok(one), Ok(other)) if one == other);
+    if !replaces && enclosing_store(target).is_none() {
+        return Ok(());
     }
+    Err(Failure::Refused {
+        message: format!("{} is a store, or lies inside of one", target.display()),
+        hint: Some("name another file".into()),
+    })
 }
 
 fn exists(file: &Path) -> Failure {
@@ -185,4 +224,23 @@ fn text(report: &ExportReport, to: &str) -> String {
         counted(report.roots.len() as u64, "root"),
         Count(report.archive_bytes)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_came_meanwhile_is_not_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("out.car");
+        fs::write(&target, b"precious").expect("written");
+        let file = temporary_beside(&target, folder.path()).expect("a file");
+        assert!(matches!(publish(file, &target, false), Err(Failure::Refused { .. })));
+        assert_eq!(fs::read(&target).expect("there"), b"precious");
+        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1, "nothing is left beside it");
+        let file = temporary_beside(&target, folder.path()).expect("a file");
+        publish(file, &target, true).expect("replaced");
+        assert_eq!(fs::read(&target).expect("there"), b"");
+    }
 }

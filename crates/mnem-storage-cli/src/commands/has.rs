@@ -1,12 +1,13 @@
 //! `has`: is a block there?
 
-use mnem_storage::Blockstore as _;
+use mnem_storage::{Blockstore as _, Cid};
 use serde_json::json;
 
 use crate::{
     cid_arg,
     context::Context,
     error::{Exit, Result},
+    output::unless_closed,
 };
 
 const EXAMPLES: &str = "\
@@ -27,8 +28,12 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let cid = cid_arg::parse(&args.cid)?;
     let present = context.open_read_only()?.has(&cid)?;
+    unless_closed(tell(context, &cid, present))?;
+    Ok(if present { Exit::Done } else { Exit::NoSuchBlock })
+}
+
+fn tell(context: &Context, cid: &Cid, present: bool) -> Result<()> {
     let mut out = context.out();
     out.summary(if present { "yes" } else { "no" }, json!({ "cid": cid.to_string(), "present": present }))?;
-    out.finish()?;
-    Ok(if present { Exit::Done } else { Exit::NoSuchBlock })
+    out.finish()
 }

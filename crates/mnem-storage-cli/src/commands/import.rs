@@ -18,6 +18,7 @@ use crate::{
     args::BackendArg,
     context::Context,
     error::{Exit, Failure, Result},
+    limits::COMMON_BLOCK_BYTES_MAX,
     output::{Count, counted},
 };
 
@@ -33,9 +34,6 @@ Examples:
 
 /// Read at first, to see whether it is an archive at all before a store is made for it.
 const PEEK_BYTES: usize = 64 * 1024;
-
-/// The size above which some readers of archives refuse blocks.
-const COMMON_BLOCK_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -128,7 +126,7 @@ fn refuse_what_is_no_archive(input: &mut Input, file_bytes: Option<u64>, args: &
 
 fn failed(args: &Args, source: ImportError) -> Failure {
     let from = if args.file == Path::new("-") { "standard input".to_owned() } else { args.file.display().to_string() };
-    Failure::Import { from, source }
+    Failure::Import { from, max_block: args.max_block.as_u64(), source }
 }
 
 fn remarks(context: &Context, report: &ImportReport, heads: bool) {

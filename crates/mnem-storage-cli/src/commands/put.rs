@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, IsTerminal as _, Read},
     path::{Path, PathBuf},
 };
 
@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::{
     context::Context,
     error::{Exit, Failure, Result},
+    limits::BLOCK_BYTES_MAX,
 };
 
 const EXAMPLES: &str = "\
@@ -41,15 +42,17 @@ enum Codec {
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let input = open(&args.file)?;
-    let store = context.open()?;
-    let data = read(input, &args.file, store.capabilities().block_bytes_max)?;
+    // The path before the input: nothing is asked for that would be thrown away.
+    context.path()?;
+    // The input before the store, which is locked for others from then on: input may take its time.
+    let data = read(open(&args.file)?, &args.file)?;
     let codec = match args.codec {
         Codec::Raw => RAW,
         Codec::DagCbor => DAG_CBOR,
     };
     let cid = cid_of(codec, &data);
     links(&cid, &data)?;
+    let store = context.open()?;
     store.put(&cid, data)?;
     store.close()?;
     let mut out = context.out();
@@ -60,6 +63,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
 
 fn open(file: &Path) -> Result<Box<dyn Read>> {
     if file == Path::new("-") {
+        if io::stdin().is_terminal() {
+            return Err(Failure::Usage {
+                message: "a block is not read from a terminal".into(),
+                hint: Some("`mnem-store put FILE`, or `mnem-store put - < FILE`".into()),
+            });
+        }
         return Ok(Box::new(io::stdin().lock()));
     }
     match File::open(file) {
@@ -68,15 +77,15 @@ fn open(file: &Path) -> Result<Box<dyn Read>> {
     }
 }
 
-/// Reads everything, and no more than one byte above the limit: then it is known to be too large.
-fn read(input: Box<dyn Read>, file: &Path, block_bytes_max: u64) -> Result<Bytes> {
+/// Reads everything, and no more than one byte above the limit of all stores: then it is known to be too large.
+fn read(input: Box<dyn Read>, file: &Path) -> Result<Bytes> {
     let mut data = Vec::new();
-    let read = input.take(block_bytes_max.saturating_add(1)).read_to_end(&mut data);
+    let read = input.take(BLOCK_BYTES_MAX + 1).read_to_end(&mut data);
     read.map_err(|source| Failure::Io { what: format!("read {}", file.display()), source })?;
-    if data.len() as u64 > block_bytes_max {
+    if data.len() as u64 > BLOCK_BYTES_MAX {
         return Err(Failure::Refused {
             message: format!(
-                "{} has more than {block_bytes_max} bytes, the most that this store takes in a block",
+                "{} has more than {BLOCK_BYTES_MAX} bytes, the most that any store takes in a block",
                 file.display()
             ),
             hint: Some("split it, and let one block link to the parts".into()),

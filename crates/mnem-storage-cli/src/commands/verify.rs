@@ -1,13 +1,14 @@
 //! `verify`: is everything whole?
 
-use mnem_storage::{Fault, Store as _, VerifyOptions, VerifyReport, verify};
+use mnem_storage::{Fault, Store as _, StoreError, VerifyOptions, VerifyReport, verify};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     context::Context,
-    error::{Exit, Result},
-    output::{Count, Out, counted},
+    error::{Exit, Failure, Result},
+    output::{Count, Out, counted, unless_closed},
+    terminal::Printable,
 };
 
 const EXAMPLES: &str = "\
@@ -45,22 +46,36 @@ struct SummaryLine {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     if args.recover {
-        context.open()?.close()?;
+        recover(context)?;
     }
     let mut bar = context.bar("verify");
     let report = verify(&path, &VerifyOptions::new().open(context.options()), &mut |progress| bar.show(&progress));
     drop(bar);
     let report = report?;
     for entry in &report.foreign {
-        context.remark(format_args!("{} does not belong to the store", entry.display()));
+        context.remark(format_args!("{entry:?} does not belong to the store"));
     }
+    unless_closed(tell(context, &report))?;
+    Ok(if report.fault_count == 0 { Exit::Done } else { Exit::DamageFound })
+}
+
+/// Opens the store for writing, which recovers it. One that is damaged is left for [`verify`] to describe.
+fn recover(context: &Context) -> Result<()> {
+    let recovered = context.open().and_then(|store| Ok(store.close()?));
+    match recovered {
+        Err(Failure::Store(StoreError::Damaged { .. })) => Ok(()),
+        other => other,
+    }
+}
+
+fn tell(context: &Context, report: &VerifyReport) -> Result<()> {
     let mut out = context.out();
     for fault in &report.faults {
-        out.answer_with(format_args!("{}: {}", name(fault), fault.what), || FaultLine { r#type: "fault", fault })?;
+        let line = format_args!("{}: {}", name(fault), fault.what);
+        out.answer_with(Printable(line), || FaultLine { r#type: "fault", fault })?;
     }
-    summary(&mut out, &report)?;
-    out.finish()?;
-    Ok(if report.fault_count == 0 { Exit::Done } else { Exit::DamageFound })
+    summary(&mut out, report)?;
+    out.finish()
 }
 
 /// The class of a fault, as JSON spells it.
@@ -90,7 +105,7 @@ fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
     if unlisted > 0 {
         text.push_str(&format!("; {} not listed", counted(unlisted, "fault")));
     }
-    let mut report = serde_json::to_value(report).unwrap_or_default();
+    let mut report = serde_json::to_value(report).map_err(|error| Failure::output(error.into()))?;
     if let Some(fields) = report.as_object_mut() {
         // Each has had its own line.
         fields.remove("faults");

@@ -7,12 +7,14 @@ use crate::{
     cid_arg,
     context::Context,
     error::{Exit, Failure, Result},
+    output::unless_closed,
 };
 
 const EXAMPLES: &str = "\
 One CID a line: depth-first, parents before the blocks they link to, each block
 once. Every block is checked against its CID. Ends at the first block that is
-missing (exit status 4) or damaged; `verify` finds them all.
+missing (exit status 4) or damaged; `verify` finds them all. A reader that goes
+away ends it, and no block behind is looked at.
 
 Examples:
   mnem-store walk CID --store memory.redb | wc -l
@@ -42,6 +44,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             Some(Err(error)) => break Err(error.into()),
         }
     };
-    out.finish()?;
+    unless_closed(out.finish())?;
     end
 }

@@ -113,6 +113,6 @@ pub(super) fn encode(roots: &[Cid]) -> std::io::Result<Vec<u8>> {
     serde_ipld_dagcbor::to_vec(&V1HeaderRef { roots, version: 1 }).map_err(std::io::Error::other)
 }
 
-fn not_car(what: &str) -> CarFault {
+pub(super) fn not_car(what: &str) -> CarFault {
     CarFault::NotCar { what: what.to_owned() }
 }

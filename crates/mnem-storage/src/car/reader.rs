@@ -97,7 +97,8 @@ impl<R: Read> Reader<R> {
 
     fn read_header(&mut self) -> Result<Header, ReadError> {
         let start = self.offset();
-        let Some(header_bytes) = self.read_length(start)? else { return Err(fault(CarFault::Empty, start, start)) };
+        let length = self.read_length(start).map_err(|error| if start == 0 { as_not_car(error) } else { error });
+        let Some(header_bytes) = length? else { return Err(fault(CarFault::Empty, start, start)) };
         if header_bytes > HEADER_BYTES_MAX {
             let too_large = CarFault::HeaderTooLarge { header_bytes, header_bytes_max: HEADER_BYTES_MAX };
             return Err(fault(too_large, start, start));
@@ -199,6 +200,16 @@ impl<R: Read> Reader<R> {
 
     fn cut_off(&self, missing_bytes: u64, section_offset: u64) -> ReadError {
         fault(CarFault::CutOff { missing_bytes }, section_offset, self.offset())
+    }
+}
+
+/// What breaks the rules of a length in the first bytes of the input is something else than an archive.
+fn as_not_car(error: ReadError) -> ReadError {
+    match error {
+        ReadError::Archive(CarError { fault: CarFault::Varint { .. }, section_offset, offset }) => {
+            fault(header::not_car("its first bytes are no CAR header"), section_offset, offset)
+        }
+        other => other,
     }
 }
 

@@ -39,7 +39,8 @@ pub struct VerifyReport {
     pub heads: u64,
     /// Rows of side tables.
     pub rows: u64,
-    /// Entries among a simple store's files that are not its own: no fault.
+    /// Entries among a simple store's files that are not its own: no fault. In JSON, what is not UTF-8 in a name is replaced.
+    #[serde(serialize_with = "report::paths")]
     pub foreign: Vec<PathBuf>,
     /// Every fault, whether or not it is in `faults`.
     pub fault_count: u64,

@@ -1,0 +1,10 @@
+//! Every limit of the program, in one place.
+
+/// Largest block that any backend takes, in bytes: 64 MiB. The store's own limit counts, where it is less.
+pub(crate) const BLOCK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Largest block that `import` takes unless told otherwise, in bytes: 16 MiB.
+pub(crate) const IMPORT_BLOCK_BYTES_MAX: u64 = mnem_storage::car::BLOCK_BYTES_MAX;
+
+/// Size above which some readers of archives refuse blocks, in bytes: 2 MiB.
+pub(crate) const COMMON_BLOCK_BYTES_MAX: u64 = 2 * 1024 * 1024;
