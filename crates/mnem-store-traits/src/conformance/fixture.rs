@@ -143,6 +143,15 @@ impl Handles {
         Self { blocks: Some(blocks), heads: Some(heads), store: None }
     }
 
+    /// The same parts, each changed. For handles that are no whole store.
+    pub(crate) fn map(
+        self,
+        blocks: impl FnOnce(Arc<dyn Blockstore>) -> Arc<dyn Blockstore>,
+        heads: impl FnOnce(Arc<dyn OpHeadsStore>) -> Arc<dyn OpHeadsStore>,
+    ) -> Self {
+        Self { blocks: self.blocks.map(blocks), heads: self.heads.map(heads), store: None }
+    }
+
     pub(crate) fn as_blocks(&self) -> Option<&Arc<dyn Blockstore>> {
         self.blocks.as_ref()
     }

@@ -8,10 +8,11 @@ use std::{
 };
 
 use super::{
-    Failure, Fixture, Handles,
+    Failure, Fixture, Handles, Mode,
     case::Case,
     failure::{LawResult, Stop},
     fixture::{AnyFixture, Erased},
+    modes::InMode,
     random::Seeds,
     threads,
 };
@@ -136,14 +137,31 @@ impl Law {
 
     /// Runs this law alone, in a thread and a place of its own. Does not panic; a panic of the backend is a failure.
     pub fn run(&'static self, fixture: impl Fixture) -> Verdict {
-        self.run_erased(Arc::new(Erased(Arc::new(fixture))), Seeds::from_environment())
+        self.run_in(Mode::direct, fixture)
     }
 
-    pub(crate) fn run_erased(&'static self, fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> Verdict {
+    /// [`run`](Self::run), with the mode between the law and the store.
+    pub fn run_in(&'static self, mode: Mode, fixture: impl Fixture) -> Verdict {
+        self.run_erased(mode, Arc::new(Erased(Arc::new(fixture))), Seeds::from_environment())
+    }
+
+    /// The modes in which this law is run: all of them if it looks at one caller and one store, else [`Mode::direct`].
+    pub fn modes(&self) -> &'static [Mode] {
+        match self.group {
+            Group::blocks | Group::heads | Group::store => &Mode::ALL,
+            Group::persistence | Group::concurrency | Group::faults => &[Mode::direct],
+        }
+    }
+
+    pub(crate) fn run_erased(&'static self, mode: Mode, fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> Verdict {
+        let fixture: Arc<dyn AnyFixture> = match mode {
+            Mode::direct => fixture,
+            mode => Arc::new(InMode { fixture, mode }),
+        };
         let deadline = fixture.deadline();
         let (send, verdict) = mpsc::channel();
         let body = move || {
-            let verdict = catch_unwind(AssertUnwindSafe(|| self.judge(fixture, seeds)));
+            let verdict = catch_unwind(AssertUnwindSafe(|| self.judge(mode, fixture, seeds)));
             // Nobody listens any more when the deadline has passed.
             let _ = send.send(verdict.unwrap_or_else(|panic| {
                 Verdict::Failed(Failure::new("ran the law", "no panic", threads::panic_text(&*panic)))
@@ -158,12 +176,17 @@ impl Law {
         })
     }
 
-    fn judge(&self, fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> Verdict {
+    fn judge(&self, mode: Mode, fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> Verdict {
+        if let Some(profile) =
+            mode.needs().iter().find(|profile| profile.is_declared() && !fixture.profiles().contains(profile))
+        {
+            return Verdict::Declined(format!("profile {profile} {}", profile.absence()));
+        }
         let mut case = match Case::new(fixture, seeds) {
             Ok(case) => case,
             Err(failure) => return Verdict::Failed(failure),
         };
-        if let Some(why) = self.declined_by(&case) {
+        if let Some(why) = self.declined_by(mode, &case) {
             return Verdict::Declined(why);
         }
         match (self.check)(&mut case) {
@@ -173,13 +196,25 @@ impl Law {
         }
     }
 
-    fn declined_by(&self, case: &Case) -> Option<String> {
-        if let Some(profile) = self.profiles.iter().find(|profile| !case.has(**profile)) {
+    fn declined_by(&self, mode: Mode, case: &Case) -> Option<String> {
+        let mut needed = self.profiles.iter().chain(mode.needs());
+        if let Some(profile) = needed.find(|profile| !case.has(**profile)) {
             return Some(format!("profile {profile} {}", profile.absence()));
+        }
+        if mode == Mode::reopened && !survives_reopening(case.handles()) {
+            return Some(
+                "the store claims to survive nothing: capability put_durability or durability of heads is None".into(),
+            );
         }
         let claim = self.claims.iter().find(|claim| !claim.is_made_by(case.handles()))?;
         Some(format!("capability {claim} is not claimed"))
     }
+}
+
+/// Whether everything that the handles offer is claimed to be there after reopening.
+fn survives_reopening(handles: &Handles) -> bool {
+    (handles.as_blocks().is_none() || Claim::PutsSurvive.is_made_by(handles))
+        && (handles.as_heads().is_none() || Claim::HeadsSurvive.is_made_by(handles))
 }
 
 impl Profile {
@@ -195,6 +230,11 @@ impl Profile {
         Self::Faults,
         Self::Crash,
     ];
+
+    /// Whether the fixture says that it is there; the others are seen from the handles.
+    fn is_declared(self) -> bool {
+        !matches!(self, Self::Blocks | Self::Heads | Self::Store | Self::SideTables)
+    }
 
     fn absence(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! The line a backend's author writes, and what its tests call.
 
-use super::{Failure, Fixture, Law, Verdict, law};
+use super::{Failure, Fixture, Law, Mode, Verdict, law};
 
 /// Makes one ordinary `#[test]` for each law: `conformance_tests!(my_backend, MyFixture::default());`.
 ///
@@ -18,7 +18,7 @@ macro_rules! conformance_tests {
 #[macro_export]
 macro_rules! __conformance_expand {
     ([tests $backend:ident, $fixture:expr]
-     $($group:ident { $($level:ident $topic:ident $law:ident [$($profile:ident)* $(; $($claim:ident)*)?] $promise:literal)* })*) => {
+     blocks { $($blocks:tt)* } heads { $($heads:tt)* } store { $($store:tt)* } $($direct:ident { $($laws:tt)* })*) => {
         #[cfg(test)]
         mod $backend {
             #[allow(unused_imports, reason = "the fixture's expression may need names from the file that holds the line")]
@@ -28,13 +28,33 @@ macro_rules! __conformance_expand {
                 $fixture
             }
 
-            $(mod $group {
-                $(#[test]
-                fn $law() {
-                    $crate::conformance::assert_law(super::fixture(), stringify!($law));
-                })*
-            })*
+            $crate::__conformance_expand! {
+                [groups direct] blocks { $($blocks)* } heads { $($heads)* } store { $($store)* } $($direct { $($laws)* })*
+            }
+            $crate::__conformance_expand! {
+                [modes forwarded buffered reopened second_handle]
+                [blocks { $($blocks)* } heads { $($heads)* } store { $($store)* }]
+            }
         }
+    };
+    ([modes $($mode:ident)*] $sequential:tt) => {
+        $(mod $mode {
+            use super::fixture;
+
+            $crate::__conformance_expand! { [in $mode] $sequential }
+        })*
+    };
+    ([in $mode:ident] [$($groups:tt)*]) => {
+        $crate::__conformance_expand! { [groups $mode] $($groups)* }
+    };
+    ([groups $mode:ident]
+     $($group:ident { $($level:ident $topic:ident $law:ident [$($profile:ident)* $(; $($claim:ident)*)?] $promise:literal)* })*) => {
+        $(mod $group {
+            $(#[test]
+            fn $law() {
+                $crate::conformance::assert_law(super::fixture(), $crate::conformance::Mode::$mode, stringify!($law));
+            })*
+        })*
     };
     ([registry]
      $($group:ident { $($level:ident $topic:ident $law:ident [$($profile:ident)* $(; $($claim:ident)*)?] $promise:literal)* })*) => {
@@ -55,18 +75,23 @@ macro_rules! __conformance_expand {
 ///
 /// # Panics
 /// When the law is broken, with what was promised, done, expected and seen. A law that is declined prints so and returns.
-pub fn assert_law(fixture: impl Fixture, id: &str) {
+pub fn assert_law(fixture: impl Fixture, mode: Mode, id: &str) {
     let Some(law) = law(id) else { panic!("there is no law {id}") };
     let backend = fixture.name().to_owned();
-    match law.run(fixture) {
+    match law.run_in(mode, fixture) {
         Verdict::Passed => {}
         Verdict::Declined(why) => println!("declined: {why}"),
-        Verdict::Failed(failure) => panic!("{}", law.failure_text(&backend, &failure)),
+        Verdict::Failed(failure) => panic!("{}", law.failure_text(mode, &backend, &failure)),
     }
 }
 
 impl Law {
-    pub(crate) fn failure_text(&self, backend: &str, failure: &Failure) -> String {
-        format!("law {self} is broken by {backend}\n  promised  {}\n  {failure}", self.promise)
+    /// [`path`](Self::path), below the module of the mode unless that is [`Mode::direct`].
+    pub fn path_in(&self, mode: Mode) -> String {
+        if mode == Mode::direct { self.path() } else { format!("{mode}::{self}") }
+    }
+
+    pub(crate) fn failure_text(&self, mode: Mode, backend: &str, failure: &Failure) -> String {
+        format!("law {} is broken by {backend}\n  promised  {}\n  {failure}", self.path_in(mode), self.promise)
     }
 }

@@ -49,6 +49,7 @@ mod laws;
 mod list;
 mod macros;
 mod model;
+mod modes;
 mod random;
 mod report;
 mod script;
@@ -60,7 +61,8 @@ pub use failure::Failure;
 pub use fixture::{BlockIter, Fault, Fixture, FixtureError, Handles};
 pub use law::{Claim, Group, Law, Level, Profile, Verdict, law_table};
 pub use list::{law, laws};
-pub use report::{Entry, Options, Report, run};
+pub use modes::Mode;
+pub use report::{Counts, Entry, Options, Report, run};
 pub use script::obey;
 
 pub use macros::assert_law;

@@ -7,8 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::{Value, json};
+
 use super::{
-    CONTRACT_VERSION, Fixture, Law, Level, Profile, Verdict,
+    CONTRACT_VERSION, Fixture, Law, Level, Mode, Profile, Verdict,
     case::Case,
     fixture::{AnyFixture, Erased},
     random::Seeds,
@@ -38,7 +40,7 @@ pub struct Report {
     pub capabilities: Option<Capabilities>,
     /// What it claims of its heads; `None` without heads, or when it could not be opened.
     pub heads_capabilities: Option<HeadsCapabilities>,
-    /// One for each law, in the order of the list. Laws that the options left out are missing here, and cost their profiles.
+    /// One for each law and each of its modes, in the order of the list. Laws that the options left out are missing here, and cost their profiles.
     pub entries: Vec<Entry>,
 }
 
@@ -48,6 +50,8 @@ pub struct Report {
 pub struct Entry {
     /// The law.
     pub law: &'static Law,
+    /// What stood between the law and the store.
+    pub mode: Mode,
     /// What came of it.
     pub verdict: Verdict,
     /// How long it took, setting up and cleaning up included.
@@ -55,7 +59,7 @@ pub struct Entry {
 }
 
 impl Options {
-    /// Runs only the laws whose path (`blocks::put_twice_is_ok`) contains this text.
+    /// Runs only the laws whose path (`blocks::put_twice_is_ok`, `buffered::blocks::put_twice_is_ok`) contains this text.
     #[must_use]
     pub fn only(mut self, text: impl Into<String>) -> Self {
         self.only = Some(text.into());
@@ -85,11 +89,12 @@ pub fn run<F: Fixture + Clone>(fixture: &F, options: &Options) -> Report {
         first: options.seed.unwrap_or(environment.first),
         rounds: options.rounds.unwrap_or(environment.rounds),
     };
-    let chosen = |law: &&Law| options.only.as_ref().is_none_or(|text| law.path().contains(text));
-    let entries = super::laws().iter().filter(chosen).map(|law| {
+    let runs = super::laws().iter().flat_map(|law| law.modes().iter().map(move |mode| (law, *mode)));
+    let chosen = runs.filter(|(law, mode)| options.only.as_ref().is_none_or(|text| law.path_in(*mode).contains(text)));
+    let entries = chosen.map(|(law, mode)| {
         let begin = Instant::now();
-        let verdict = law.run_erased(Arc::clone(&fixture), seeds);
-        Entry { law, verdict, duration: begin.elapsed() }
+        let verdict = law.run_erased(mode, Arc::clone(&fixture), seeds);
+        Entry { law, mode, verdict, duration: begin.elapsed() }
     });
     let entries = entries.collect();
     let (capabilities, heads_capabilities) = claims(Arc::clone(&fixture), seeds);
@@ -133,31 +138,124 @@ impl Report {
     fn conforms(&self, profile: Profile) -> bool {
         let mut held = 0;
         for law in super::laws().iter().filter(|law| law.level == Level::must && law.profiles.contains(&profile)) {
-            match self.entries.iter().find(|entry| entry.law.id == law.id).map(|entry| &entry.verdict) {
-                Some(Verdict::Passed) => held += 1,
-                Some(Verdict::Declined(_)) => {}
-                Some(Verdict::Failed(_)) | None => return false,
+            for mode in law.modes() {
+                let entry = self.entries.iter().find(|entry| entry.law.id == law.id && entry.mode == *mode);
+                match entry.map(|entry| &entry.verdict) {
+                    Some(Verdict::Passed) => held += 1,
+                    Some(Verdict::Declined(_)) => {}
+                    Some(Verdict::Failed(_)) | None => return false,
+                }
             }
         }
         held > 0
     }
 }
 
+/// How many laws were passed, declined, failed, and not run, each counted once for each mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "said above, for all of them")]
+pub struct Counts {
+    pub passed: usize,
+    pub declined: usize,
+    pub failed: usize,
+    pub not_run: usize,
+}
+
+impl Report {
+    /// What came of the laws, in numbers.
+    pub fn counts(&self) -> Counts {
+        let all: usize = super::laws().iter().map(|law| law.modes().len()).sum();
+        let mut counts = Counts { not_run: all.saturating_sub(self.entries.len()), ..Counts::default() };
+        for entry in &self.entries {
+            match entry.verdict {
+                Verdict::Passed => counts.passed += 1,
+                Verdict::Declined(_) => counts.declined += 1,
+                Verdict::Failed(_) => counts.failed += 1,
+            }
+        }
+        counts
+    }
+
+    /// The whole report as one JSON object, `"schema": 1`.
+    pub fn to_json(&self) -> String {
+        let Counts { passed, declined, failed, not_run } = self.counts();
+        let conforms_to: Vec<_> = self.conforms_to().iter().map(Profile::to_string).collect();
+        let laws: Vec<_> = self.entries.iter().map(Entry::to_json).collect();
+        json!({
+            "schema": 1,
+            "backend": self.backend,
+            "contract_version": self.contract_version,
+            "seed": self.seed,
+            "conforms_to": conforms_to,
+            "passed": passed,
+            "declined": declined,
+            "failed": failed,
+            "not_run": not_run,
+            "capabilities": self.capabilities.as_ref().map(|claims| json!({
+                "put_durability": format!("{:?}", claims.put_durability),
+                "block_bytes_max": claims.block_bytes_max,
+                "atomic_put_many": claims.atomic_put_many,
+                "atomic_commit": claims.atomic_commit,
+                "side_tables": claims.side_tables,
+                "atomic_side_table_writes": claims.atomic_side_table_writes,
+            })),
+            "heads_capabilities": self.heads_capabilities.as_ref().map(|claims| json!({
+                "durability": format!("{:?}", claims.durability),
+                "atomic_heads": claims.atomic_heads,
+            })),
+            "laws": laws,
+        })
+        .to_string()
+    }
+}
+
+impl Entry {
+    fn to_json(&self) -> Value {
+        let Self { law, mode, verdict, duration } = self;
+        let mut entry = json!({
+            "law": law.path(),
+            "mode": mode.to_string(),
+            "level": law.level.to_string(),
+            "promise": law.promise,
+            "duration_ms": duration.as_secs_f64() * 1000.0,
+        });
+        match verdict {
+            Verdict::Passed => entry["verdict"] = json!("passed"),
+            Verdict::Declined(why) => {
+                entry["verdict"] = json!("declined");
+                entry["why"] = json!(why);
+            }
+            Verdict::Failed(failure) => {
+                entry["verdict"] = json!("failed");
+                entry["did"] = json!(failure.did());
+                entry["expected"] = json!(failure.expected());
+                entry["saw"] = json!(failure.saw());
+            }
+        }
+        entry
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut counts = [0; 3];
-        for Entry { law, verdict, duration } in &self.entries {
-            let (count, text) = match verdict {
-                Verdict::Passed => (0, format!("ok        {law} ({duration:.1?})")),
-                Verdict::Declined(why) => (1, format!("declined  {law}: {why}")),
-                Verdict::Failed(failure) => (2, format!("FAILED    {}", law.failure_text(&self.backend, failure))),
-            };
-            counts[count] += 1;
-            writeln!(f, "{text}")?;
+        for Entry { law, mode, verdict, duration } in &self.entries {
+            let path = law.path_in(*mode);
+            match verdict {
+                Verdict::Passed => writeln!(f, "ok        {path} ({duration:.1?})")?,
+                Verdict::Declined(why) => writeln!(f, "declined  {path}: {why}")?,
+                Verdict::Failed(failure) => {
+                    writeln!(f, "FAILED    {}", law.failure_text(*mode, &self.backend, failure))?
+                }
+            }
         }
-        let [passed, declined, failed] = counts;
-        let not_run = super::laws().len() - self.entries.len();
-        writeln!(f, "{passed} passed, {declined} declined, {failed} failed, {not_run} not run")?;
+        let Counts { passed, declined, failed, not_run } = self.counts();
+        writeln!(f, "{passed} passed, {declined} declined, {failed} failed, {not_run} not run (seed {})", self.seed)?;
+        if let Some(claims) = &self.capabilities {
+            writeln!(f, "claims    {claims:?}")?;
+        }
+        if let Some(claims) = &self.heads_capabilities {
+            writeln!(f, "claims    {claims:?}")?;
+        }
         let profiles: Vec<_> = self.conforms_to().iter().map(Profile::to_string).collect();
         let profiles = if profiles.is_empty() { "nothing".into() } else { profiles.join(", ") };
         writeln!(f, "{} conforms to (contract version {}): {profiles}", self.backend, self.contract_version)

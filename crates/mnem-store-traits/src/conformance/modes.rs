@@ -1,0 +1,325 @@
+//! The sequential laws once more, with something between the law and the store.
+
+use std::{
+    fmt,
+    sync::{Arc, RwLock, RwLockReadGuard},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use cid::Cid;
+
+use super::{
+    Fault, FixtureError, Handles, Profile,
+    fixture::{AnyFixture, AnyPlace, BlockIter},
+};
+use crate::{
+    Blocks, Blockstore, Buffered, Capabilities, Cause, CidIter, HeadsCapabilities, KeyIter, OpHeadsStore, Outcome,
+    SideTable, Store, StoreError, WriteBatch,
+};
+
+/// What stands between a law and the store that it judges.
+///
+/// A law of the groups blocks, heads and store holds in every mode; the others look at threads, reopening and media themselves and are run
+/// directly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[expect(non_camel_case_types, reason = "the variants are spelt like the test modules that the macro makes of them")]
+pub enum Mode {
+    /// Nothing.
+    direct,
+    /// The forwarders for `Box`, `Arc` and `dyn`, one over the other.
+    forwarded,
+    /// [`Buffered`], with its weaker claims.
+    buffered,
+    /// The store is closed, dropped and opened again after every write.
+    reopened,
+    /// Everything is written through one handle and read through another.
+    second_handle,
+}
+
+impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::direct, Self::forwarded, Self::buffered, Self::reopened, Self::second_handle];
+
+    /// What a fixture must offer for this mode.
+    pub(crate) fn needs(self) -> &'static [Profile] {
+        match self {
+            Self::direct | Self::forwarded => &[],
+            Self::buffered => &[Profile::Store],
+            Self::reopened => &[Profile::Persistence],
+            Self::second_handle => &[Profile::SecondHandle],
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A fixture whose stores are seen through a mode.
+pub(crate) struct InMode {
+    pub(crate) fixture: Arc<dyn AnyFixture>,
+    pub(crate) mode: Mode,
+}
+
+impl AnyFixture for InMode {
+    fn name(&self) -> &str {
+        self.fixture.name()
+    }
+
+    fn profiles(&self) -> &[Profile] {
+        self.fixture.profiles()
+    }
+
+    fn deadline(&self) -> Duration {
+        self.fixture.deadline()
+    }
+
+    fn create(&self) -> Result<Box<dyn AnyPlace>, FixtureError> {
+        Ok(Box::new(PlaceInMode { place: Arc::from(self.fixture.create()?), mode: self.mode }))
+    }
+
+    fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
+        self.fixture.walk(store, root)
+    }
+}
+
+struct PlaceInMode {
+    place: Arc<dyn AnyPlace>,
+    mode: Mode,
+}
+
+impl AnyPlace for PlaceInMode {
+    fn open(&self) -> Result<Handles, FixtureError> {
+        let handles = self.place.open()?;
+        Ok(match (self.mode, handles.as_store().cloned()) {
+            (Mode::direct, _) => handles,
+            (Mode::forwarded, Some(store)) => Handles::store(Arc::new(Box::new(store))),
+            (Mode::forwarded, None) => {
+                handles.map(|blocks| Arc::new(Box::new(blocks)), |heads| Arc::new(Box::new(heads)))
+            }
+            (Mode::buffered, Some(store)) => Handles::store(Arc::new(Buffered::new(store))),
+            (Mode::buffered, None) => handles,
+            (Mode::reopened | Mode::second_handle, store) => {
+                let second = if self.mode == Mode::second_handle { Some(self.place.open()?) } else { None };
+                let open = RwLock::new(Open { first: Some(handles.clone()), second, closed: false });
+                let between = Between(Arc::new(Inner { place: Arc::clone(&self.place), open }));
+                if store.is_some() {
+                    Handles::store(Arc::new(between))
+                } else {
+                    handles.map(|_| Arc::new(between.clone()), |_| Arc::new(between.clone()))
+                }
+            }
+        })
+    }
+
+    fn obey_in_second_process(&self, script: &str) -> Result<String, FixtureError> {
+        self.place.obey_in_second_process(script)
+    }
+
+    fn damage(&self, cid: &Cid, data: &[u8]) -> Result<(), FixtureError> {
+        self.place.damage(cid, data)
+    }
+
+    fn set_fault(&self, fault: Option<Fault>) -> Result<(), FixtureError> {
+        self.place.set_fault(fault)
+    }
+
+    fn cut_power_after(&self, operations: u64) -> Result<(), FixtureError> {
+        self.place.cut_power_after(operations)
+    }
+}
+
+/// A store that reads and writes through handles which it changes. Clones share them.
+#[derive(Clone)]
+struct Between(Arc<Inner>);
+
+struct Inner {
+    place: Arc<dyn AnyPlace>,
+    open: RwLock<Open>,
+}
+
+struct Open {
+    /// Absent only when reopening failed.
+    first: Option<Handles>,
+    second: Option<Handles>,
+    closed: bool,
+}
+
+fn lost(error: impl fmt::Display) -> StoreError {
+    StoreError::Backend {
+        backend: "conformance",
+        operation: "open the store again after a write".into(),
+        outcome: Outcome::Unknown,
+        source: Cause::new(error.to_string()),
+    }
+}
+
+impl Between {
+    // A law that panicked has failed; what it left behind is read as it is.
+    fn read<R>(&self, f: impl FnOnce(&Handles) -> Result<R, StoreError>) -> Result<R, StoreError> {
+        let open: RwLockReadGuard<'_, Open> = self.0.open.read().unwrap_or_else(|e| e.into_inner());
+        f(open.second.as_ref().or(open.first.as_ref()).ok_or_else(|| lost("it could not be opened"))?)
+    }
+
+    fn write<R>(&self, f: impl FnOnce(&Handles) -> Result<R, StoreError>) -> Result<R, StoreError> {
+        let mut open = self.0.open.write().unwrap_or_else(|e| e.into_inner());
+        let result = f(open.first.as_ref().ok_or_else(|| lost("it could not be opened"))?);
+        if open.second.is_none() && !open.closed {
+            if let Some(store) = open.first.as_ref().and_then(Handles::as_store) {
+                store.close()?;
+            }
+            open.first = None;
+            open.first = Some(self.0.place.open().map_err(lost)?);
+        }
+        result
+    }
+}
+
+impl fmt::Debug for Between {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Between")
+    }
+}
+
+// A part is asked for only where the handles have it: laws need the profile.
+fn blocks(handles: &Handles) -> Result<&dyn Blockstore, StoreError> {
+    handles.as_blocks().map(|blocks| &**blocks).ok_or_else(|| lost("it has no blocks any more"))
+}
+
+fn heads(handles: &Handles) -> Result<&dyn OpHeadsStore, StoreError> {
+    handles.as_heads().map(|heads| &**heads).ok_or_else(|| lost("it has no heads any more"))
+}
+
+fn store(handles: &Handles) -> Result<&dyn Store, StoreError> {
+    handles.as_store().map(|store| &**store).ok_or_else(|| lost("it is no store any more"))
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Blockstore for Between {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        self.read(|handles| blocks(handles)?.get(cid))
+    }
+
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        self.write(|handles| blocks(handles)?.put(cid, data))
+    }
+
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        self.write(|handles| blocks(handles)?.delete(cid))
+    }
+
+    /// Collected, since the handle that lists may be gone before the listing is.
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        let listed = self.read(|handles| Ok(blocks(handles)?.cids()?.collect::<Vec<_>>()))?;
+        Ok(Box::new(listed.into_iter()))
+    }
+
+    fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
+        self.read(|handles| blocks(handles)?.has(cid))
+    }
+
+    fn size(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
+        self.read(|handles| blocks(handles)?.size(cid))
+    }
+
+    /// With the bytes copied, since the callback may write.
+    fn with_block(&self, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        let mut lent = None;
+        let found = self.read(|handles| blocks(handles)?.with_block(cid, &mut |data| lent = Some(data.to_vec())))?;
+        lent.iter().for_each(|data| f(data));
+        Ok(found)
+    }
+
+    fn put_trusted(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        self.write(|handles| blocks(handles)?.put_trusted(cid, data))
+    }
+
+    /// With the iterator drained first, since it may read and write.
+    fn put_many(&self, batch: &mut Blocks<'_>) -> Result<(), StoreError> {
+        let batch: Vec<_> = batch.collect::<Result<_, _>>()?;
+        self.write(|handles| blocks(handles)?.put_many(&mut batch.into_iter().map(Ok)))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.read(|handles| Ok(blocks(handles)?.capabilities())).unwrap_or(Capabilities::WEAKEST)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl OpHeadsStore for Between {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        self.read(|handles| heads(handles)?.heads())
+    }
+
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        self.write(|handles| heads(handles)?.update(new, supersedes))
+    }
+
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.write(|handles| heads(handles)?.swap(expected, new))
+    }
+
+    fn heads_capabilities(&self) -> HeadsCapabilities {
+        self.read(|handles| Ok(heads(handles)?.heads_capabilities())).unwrap_or(HeadsCapabilities::WEAKEST)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Store for Between {
+    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        self.write(|handles| store(handles)?.commit(batch))
+    }
+
+    fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
+        self.read(|handles| store(handles)?.side_table(name))?;
+        Ok(Arc::new(TableBetween { between: self.clone(), name: name.to_owned() }))
+    }
+
+    fn side_tables(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|handles| store(handles)?.side_tables())
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        let mut open = self.0.open.write().unwrap_or_else(|e| e.into_inner());
+        open.closed = true;
+        let closed =
+            [open.second.as_ref(), open.first.as_ref()].into_iter().flatten().map(|handles| store(handles)?.close());
+        closed.fold(Ok(()), Result::and)
+    }
+}
+
+struct TableBetween {
+    between: Between,
+    name: String,
+}
+
+impl TableBetween {
+    fn table(&self, handles: &Handles) -> Result<Arc<dyn SideTable>, StoreError> {
+        store(handles)?.side_table(&self.name)
+    }
+}
+
+impl fmt::Debug for TableBetween {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TableBetween")
+    }
+}
+
+impl SideTable for TableBetween {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.between.read(|handles| self.table(handles)?.get(key))
+    }
+
+    fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+        self.between.write(|handles| self.table(handles)?.write(puts, deletes))
+    }
+
+    fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
+        let keys = self.between.read(|handles| Ok(self.table(handles)?.keys(prefix)?.collect::<Vec<_>>()))?;
+        Ok(Box::new(keys.into_iter()))
+    }
+}
