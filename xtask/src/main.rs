@@ -1,5 +1,6 @@
 //! `cargo xtask`: the checks that decide whether this workspace is in order.
 
+mod blockstore_tests;
 mod ci;
 mod interop;
 mod readme;
@@ -13,6 +14,8 @@ cargo xtask COMMAND
   ci        everything that continuous integration checks
   tidy      what a compiler cannot check: file names, module documents, links, paths
   readme    run the first command of README.md as typed, and look at what it made
+  blockstore-tests
+            run the JavaScript suite interface-blockstore-tests on our backends; needs npm
   interop   exchange archives with ipfs-car (npm) and carbox (PyPI); needs npm and python3";
 
 fn main() -> ExitCode {
@@ -21,6 +24,7 @@ fn main() -> ExitCode {
         "ci" => ci::run(),
         "tidy" => tidy::run(),
         "readme" => readme::run(),
+        "blockstore-tests" => blockstore_tests::run(),
         "interop" => interop::run(),
         _ => {
             eprintln!("{USAGE}");
