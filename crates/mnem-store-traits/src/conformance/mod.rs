@@ -32,10 +32,12 @@
 //! ```
 //!
 //! Each law becomes an ordinary `#[test]`, `my_backend::blocks::put_rejects_wrong_bytes` and so on. A law that asks for a [`Profile`] which
-//! the fixture does not have, or for a [`Claim`] which the store does not make, prints `declined: …` and why. A harness of one's own
-//! calls [`run`], or [`Law::run`] for one law: neither panics, and each law has a deadline, so that a deadlock is a failure and not a hang.
+//! the fixture does not have, or for a [`Claim`] which the store does not make, prints `declined: …` and why (`cargo test -- --nocapture`). A
+//! harness of one's own calls [`run`], or [`Law::run`] for one law: neither panics, and each law has a deadline, so that a deadlock is a
+//! failure and not a hang.
 //!
-//! The laws are listed in `CONTRACT.md` of this crate.
+//! Laws about one caller and one store are run in several [`Mode`]s, below modules of their names. Random laws name the seed that repeats
+//! them. The laws, profiles and modes are listed in `CONTRACT.md` of this crate.
 
 mod case;
 mod child;
