@@ -142,6 +142,6 @@ fn a_file_that_grew_before_its_lock_was_granted_is_sound() {
         });
         let options = OpenOptions::new().read_only(read_only);
         let after = options.open_medium(medium, "medium").expect("open what the one before left");
-        assert_eq!(after.cids().expect("cids").map(|cid| cid.expect("a CID")).count(), 3000);
+        assert_eq!(after.cids().expect("cids").filter(Result::is_ok).count(), 3000);
     }
 }
