@@ -21,7 +21,7 @@ saboteurs! {
     swap_refuses_the_first: SwapRefusesFirst => swap_of_empty_sets_the_first_head "Err(HeadsMoved";
     swap_does_not_say_what_it_found: SwapIsSilent => swap_from_other_heads_is_refused "the heads in the error";
     removed_before_insert: RemovedBeforeInsert => heads_are_never_empty_again "none";
-    half_done: RemovedBeforeInsert => head_changes_are_seen_as_one_step "heads() while one update supersedes 25 heads";
+    half_done: RemovedBeforeInsert => head_changes_are_seen_as_one_step "heads() while one update supersedes 500 heads";
     lost_update: LostUpdate => concurrent_updates_lose_no_head "heads() after";
     two_swaps_win: TwoSwapsWin => concurrent_swaps_let_one_win "swaps at once from the same heads";
     claims_change: ClaimsChange => heads_capabilities_are_constant "heads_capabilities() after an update";
