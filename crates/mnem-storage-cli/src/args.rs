@@ -1,6 +1,6 @@
 //! The command line: options that every command takes, and the list of commands.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::LazyLock, time::Duration};
+use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, sync::LazyLock, time::Duration};
 
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint, error::ErrorKind};
 use mnem_storage::Backend;
@@ -113,6 +113,8 @@ pub(crate) enum Command {
     Stat(commands::stat::Args),
     /// Check everything in a store
     Verify(commands::verify::Args),
+    /// Run the conformance suite on a backend of this build
+    Conformance(commands::conformance::Args),
     /// Copy a store to another place or backend, and prove the copy
     Copy(commands::copy::Args),
     /// Print a completion script for a shell
@@ -123,9 +125,11 @@ pub(crate) enum Command {
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
     Cli::try_parse().and_then(refuse_two_stores).map_err(|error| {
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-            // A reader that went away has seen enough.
-            let _ = error.print();
-            return ExitCode::SUCCESS;
+            return match error.print() {
+                // A reader that went away has seen enough.
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed.into(),
+                _ => ExitCode::SUCCESS,
+            };
         }
         if json_was_asked_for() {
             error::report_usage_as_json(&error);

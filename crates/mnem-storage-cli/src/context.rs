@@ -97,6 +97,11 @@ impl Context {
         Bar::new(what, self.global.progress, self.global.quiet)
     }
 
+    /// Whether the command line says how long to wait for a lock.
+    pub(crate) fn waits_for_locks(&self) -> bool {
+        self.global.lock_wait.is_some()
+    }
+
     pub(crate) fn json(&self) -> bool {
         self.global.json
     }

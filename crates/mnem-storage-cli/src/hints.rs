@@ -1,6 +1,10 @@
 //! What to type next after a failure.
 
-use std::{error::Error, io, path::Path};
+use std::{
+    error::Error,
+    io,
+    path::{Path, PathBuf},
+};
 
 use mnem_storage::{
     CopyError, StoreError,
@@ -8,6 +12,9 @@ use mnem_storage::{
 };
 
 use crate::{context::Context, error::Failure, limits::BLOCK_BYTES_MAX};
+
+/// What the facade says to a command that makes no store.
+const NOTHING_IS_THERE: &str = "nothing is there";
 
 /// A path as a shell takes it back.
 pub(crate) fn quoted(path: &Path) -> String {
@@ -19,6 +26,10 @@ pub(crate) fn quoted(path: &Path) -> String {
 /// The hint for a failure, if there is anything to say.
 pub(crate) fn hint(failure: &Failure, context: &Context) -> Option<String> {
     let store = || context.store_path().map_or_else(|| "PATH".to_owned(), |path| quoted(&path));
+    if let Some(StoreError::Locked { .. }) = failure.store_error() {
+        let wait = if context.waits_for_locks() { "" } else { ", or try again with --lock-wait 10" };
+        return Some(format!("another process has it open: wait for that to end{wait}"));
+    }
     match failure {
         Failure::Usage { hint, .. } | Failure::Refused { hint, .. } => hint.clone(),
         Failure::NoSuchBlock { store, .. } => {
@@ -116,8 +127,7 @@ fn for_permission(error: &io::Error) -> Option<String> {
 /// `store`: the path of the store concerned, for the command line.
 fn for_store(error: &StoreError, store: &str) -> Option<String> {
     let hint = match error {
-        StoreError::NotAStore { path, .. } => for_nothing_there(path),
-        StoreError::Locked { .. } => "wait for the other process to end, or try again with --lock-wait 10".to_owned(),
+        StoreError::NotAStore { path, reason } => for_nothing_there(path, reason),
         StoreError::NeedsRecovery { path } => {
             format!("`mnem-store verify --recover --store {}` recovers the store, then checks it", quoted(path))
         }
@@ -128,6 +138,11 @@ fn for_store(error: &StoreError, store: &str) -> Option<String> {
             "`mnem-store rm {cid} --store {store}`, then import an archive that holds the block; \
              `mnem-store verify --store {store}` finds all damage"
         ),
+        StoreError::MissingBlock { linked_from: None, .. } => {
+            format!(
+                "import an archive that holds the block; `mnem-store ls --store {store}` lists those that are there"
+            )
+        }
         StoreError::MissingBlock { .. } => format!(
             "import an archive that holds the block; `mnem-store verify --store {store}` lists all that are missing"
         ),
@@ -153,16 +168,21 @@ fn io_error<'a>(mut error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     }
 }
 
-fn for_nothing_there(store: &Path) -> String {
-    if store.symlink_metadata().is_ok() {
+/// `reason`: what was found instead of a store, which also tells the commands that make one from those that do not.
+fn for_nothing_there(store: &Path, reason: &str) -> String {
+    // Without the slash at its end, which would turn a file into nothing.
+    let found: PathBuf = store.components().collect();
+    let is_empty_folder = std::fs::read_dir(&found).is_ok_and(|mut entries| entries.next().is_none());
+    if found.symlink_metadata().is_ok() && !is_empty_folder {
         return "name another path: what is there is left as it is".to_owned();
     }
-    let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-    match folder {
+    let init = format!(
+        "`mnem-store init --store {0}` makes an empty store, `mnem-store import FILE --store {0}` one from an archive",
+        quoted(store)
+    );
+    match found.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        None => init,
+        Some(folder) if reason == NOTHING_IS_THERE => format!("`mkdir -p {}`; then {init}", quoted(folder)),
         Some(folder) => format!("`mkdir -p {}`, then the same again", quoted(folder)),
-        None => format!(
-            "`mnem-store init --store {0}` makes an empty store, `mnem-store import FILE --store {0}` one from an archive",
-            quoted(store)
-        ),
     }
 }

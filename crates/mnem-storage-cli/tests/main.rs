@@ -5,6 +5,7 @@ mod bad_paths;
 mod blocks;
 mod cids;
 mod completions;
+mod conformance;
 mod exits;
 mod export_file;
 mod heads;

@@ -149,3 +149,32 @@ fn an_empty_format_file_is_damage() {
     let said = place.run(&["ls", "--store", "a.simple"]).fails(1);
     assert!(said.contains("hint: `mnem-store verify --store a.simple`"), "{said}");
 }
+
+#[test]
+fn unfinished_files_are_counted_and_foreign_ones_named() {
+    let place = Place::new();
+    place.small_store("a.simple");
+    for name in ["00112233445566778899aabbccddeeff", "ff112233445566778899aabbccddeeff"] {
+        place.write(&format!("a.simple/tmp/{name}"), b"half a block");
+    }
+    place.write("a.simple/tmp/notes", b"");
+    let ran = place.run(&["verify", "--store", "a.simple"]).exits(0);
+    assert!(ran.err.contains("note: 2 unfinished files of writers at work or killed"), "{}", ran.err);
+    assert_eq!(ran.err.matches("does not belong").count(), 1, "{}", ran.err);
+    assert!(ran.err.contains("tmp/notes\" does not belong"), "{}", ran.err);
+}
+
+#[test]
+fn a_broken_structure_comes_with_what_to_do() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    let mut bytes = place.read("a.redb");
+    bytes.truncate(5000);
+    place.write("a.redb", &bytes);
+    let ran = place.run(&["verify", "--store", "a.redb"]).exits(3);
+    assert!(
+        ran.err.contains("note: its structure cannot be mended: restore the store from a copy or an archive"),
+        "{}",
+        ran.err
+    );
+}

@@ -153,6 +153,18 @@ impl OpenOptions {
             return Err(invalid(format!("a redb store is a file, and {} is a folder", path.display())));
         }
         let by_path = if in_folder { Some(Backend::Simple) } else { by_extension(path) };
+        if let (None, Some(asked)) = (self.backend, by_path)
+            && !asked.is_compiled_in()
+        {
+            let feature = asked.feature();
+            return Err(StoreError::Unsupported {
+                backend: format!("this build: mnem-storage was compiled without its feature `{feature}`"),
+                operation: format!(
+                    "creating a {asked} store at {}, which the path asks for (another name or OpenOptions::backend asks for another)",
+                    path.display()
+                ),
+            });
+        }
         self.backend.or(by_path).or_else(Backend::default_backend).ok_or_else(|| StoreError::Unsupported {
             backend: "this build: mnem-storage was compiled with none of its features `redb` and `simple`".to_owned(),
             operation: format!("creating a store at {}", path.display()),

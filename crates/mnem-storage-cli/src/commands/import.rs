@@ -25,7 +25,9 @@ use crate::{
 const EXAMPLES: &str = "\
 CARv1 and CARv2 are read. Every block is checked against its CID before it is
 stored. Blocks that the store holds are not written again, so an import that was
-interrupted is finished by running it again. Without --heads no head changes.
+interrupted is finished by running it again; their bytes are not looked at, which
+`verify` does. Without --heads no head changes. Links are not followed: whether
+the graph below the heads is complete is for `verify` to say.
 
 Examples:
   mnem-store import animals.car --heads --store animals.redb
@@ -76,7 +78,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let report = imported.map_err(|source| failed(args, source))?;
     let heads = store.heads()?;
     store.close()?;
-    remarks(context, &report, args.heads);
+    remarks(context, &report, args.heads, &heads);
     let answer = Answer {
         store: path.display().to_string(),
         report: &report,
@@ -129,11 +131,14 @@ fn failed(args: &Args, source: ImportError) -> Failure {
     Failure::Import { from, max_block: args.max_block.as_u64(), source }
 }
 
-fn remarks(context: &Context, report: &ImportReport, heads: bool) {
-    if !heads && !report.roots.is_empty() {
+fn remarks(context: &Context, report: &ImportReport, set_heads: bool, heads: &[Cid]) {
+    if !set_heads && report.roots.iter().any(|root| !heads.contains(root)) {
         context.remark("no head was changed; --heads makes the roots of the archive heads");
     }
-    if heads && report.roots.is_empty() {
+    if !report.heads_set.is_empty() {
+        context.remark("links were not followed: `mnem-store verify` says whether the graph is complete");
+    }
+    if set_heads && report.roots.is_empty() {
         context.remark("the archive names no roots, so no head was changed");
     }
     if report.largest_block_bytes > COMMON_BLOCK_BYTES_MAX {

@@ -1,6 +1,7 @@
 //! One command in each file: its arguments, its help, and what it does.
 
 pub(crate) mod completions;
+pub(crate) mod conformance;
 pub(crate) mod copy;
 pub(crate) mod export;
 pub(crate) mod get;
@@ -38,6 +39,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Heads(args) => heads::run(context, &args),
         Command::Stat(args) => stat::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
+        Command::Conformance(args) => conformance::run(context, &args),
         Command::Copy(args) => copy::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
     }

@@ -21,7 +21,7 @@ The CID is a CIDv1 with sha2-256. A block that is there is not written again.
 
 Examples:
   mnem-store put photo.jpg --store memory.redb
-  printf '\\xa0' | mnem-store put - --codec dag-cbor --store memory.redb
+  printf '\\240' | mnem-store put - --codec dag-cbor --store memory.redb
   CID=$(mnem-store put notes.txt)";
 
 #[derive(Debug, clap::Args)]

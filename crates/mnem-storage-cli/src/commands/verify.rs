@@ -1,6 +1,8 @@
 //! `verify`: is everything whole?
 
-use mnem_storage::{Fault, Store as _, StoreError, VerifyOptions, VerifyReport, verify};
+use std::path::Path;
+
+use mnem_storage::{Fault, FaultKind, Store as _, StoreError, VerifyOptions, VerifyReport, verify};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -52,11 +54,27 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let report = verify(&path, &VerifyOptions::new().open(context.options()), &mut |progress| bar.show(&progress));
     drop(bar);
     let report = report?;
-    for entry in &report.foreign {
+    let (unfinished, foreign): (Vec<_>, Vec<_>) = report.foreign.iter().partition(|entry| is_unfinished(entry));
+    if !unfinished.is_empty() {
+        let files = counted(unfinished.len() as u64, "unfinished file");
+        context
+            .remark(format_args!("{files} of writers at work or killed; the next writer that is alone removes them"));
+    }
+    for entry in foreign {
         context.remark(format_args!("{entry:?} does not belong to the store"));
     }
     unless_closed(tell(context, &report))?;
+    if report.faults.iter().any(|fault| fault.kind == FaultKind::Structure) {
+        context.remark("its structure cannot be mended: restore the store from a copy or an archive");
+    }
     Ok(if report.fault_count == 0 { Exit::Done } else { Exit::DamageFound })
+}
+
+/// Whether this is a file that a writer of a simple store has not given its name yet.
+fn is_unfinished(entry: &Path) -> bool {
+    let in_tmp = entry.parent().and_then(Path::file_name).is_some_and(|folder| folder == "tmp");
+    let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    in_tmp && name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Opens the store for writing, which recovers it. One that is damaged is left for [`verify`] to describe.

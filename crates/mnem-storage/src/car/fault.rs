@@ -75,7 +75,7 @@ pub enum CarFault {
         what: &'static str,
     },
     /// The input, or the payload of a CARv2, ends inside of a header or section.
-    #[error("cut off: {missing_bytes} more bytes expected")]
+    #[error("cut off: bytes missing: {missing_bytes}, at least")]
     CutOff {
         /// How many bytes are missing at least.
         missing_bytes: u64,
