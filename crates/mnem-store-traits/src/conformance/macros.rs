@@ -5,7 +5,7 @@ use super::{Failure, Fixture, Law, Mode, Verdict, law};
 /// Makes one ordinary `#[test]` for each law: `conformance_tests!(my_backend, MyFixture::default());`.
 ///
 /// The first argument names the module that holds the tests, the second is an expression for a value that implements
-/// [`Fixture`](crate::conformance::Fixture); it is evaluated once for each law.
+/// [`Fixture`]; it is evaluated once for each law.
 #[macro_export]
 macro_rules! conformance_tests {
     ($backend:ident, $fixture:expr $(,)?) => {

@@ -32,7 +32,7 @@ pub struct Options {
 pub struct Report {
     /// [`Fixture::name`].
     pub backend: String,
-    /// [`CONTRACT_VERSION`](super::CONTRACT_VERSION) of the laws.
+    /// [`CONTRACT_VERSION`] of the laws.
     pub contract_version: u32,
     /// What the random laws began with: [`Options::seed`] repeats them.
     pub seed: u64,

@@ -4,8 +4,10 @@
 
 mod blocks;
 mod commits;
+mod disk;
 mod heads;
 mod listings;
+mod media;
 mod names;
 
 use std::{

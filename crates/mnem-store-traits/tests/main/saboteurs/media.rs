@@ -1,0 +1,69 @@
+//! Flaws that show when the medium fails, is damaged, or loses its power, and in a second process.
+
+use mnem_store_traits::conformance::{Verdict, law};
+
+use super::disk::{Flaw, OnDisk};
+
+/// Without a flaw it keeps every law, so what a law says about the flawed ones proves something.
+mod sound {
+    use super::{Flaw, OnDisk};
+
+    mnem_store_traits::conformance_tests!(disk, OnDisk(Flaw::None));
+}
+
+fn kills(flaw: Flaw, id: &str, text: &str) {
+    let law = law(id).unwrap_or_else(|| panic!("there is no law {id}"));
+    match law.run(OnDisk(flaw)) {
+        Verdict::Failed(failure) => {
+            let message = failure.to_string();
+            assert!(message.contains(text), "{law} fails, but does not say {text:?}:\n{message}");
+        }
+        verdict => panic!("{law} does not see {flaw:?}: {verdict:?}"),
+    }
+}
+
+macro_rules! flaws {
+    ($($name:ident: $flaw:ident => $law:ident $text:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            kills(Flaw::$flaw, stringify!($law), $text);
+        })*
+    };
+}
+
+flaws! {
+    unread_block_is_absent: FailedReadIsAbsence => failed_read_is_an_error_and_no_absence "None";
+    unread_heads_are_none: FailedReadIsAbsence => failed_read_of_heads_is_an_error "Ok([])";
+    unread_row_is_absent: FailedReadIsAbsence => failed_read_of_a_side_table_is_an_error "Ok(None)";
+    unwritten_block_is_acknowledged: FailedWriteIsAcknowledged => failed_write_harms_no_block "a block that was acknowledged";
+    undone_block_was_another_s: UndoesByDeleting => failed_write_harms_no_block "after a put_many met";
+    torn_put_many_of_a_failing_disk: NoJournal => failed_put_many_keeps_all_or_nothing "all blocks or none";
+    not_applied_and_there_all_the_same: SaysNotApplied => failed_put_many_keeps_all_or_nothing "after Err(Backend";
+    head_not_applied_and_there_all_the_same: SaysNotApplied => failed_head_change_is_old_or_new "old after NotApplied";
+    head_before_its_blocks_on_a_failing_disk: HeadFirst => failed_commit_leaves_no_head_without_its_blocks "as its head is there";
+    forgets_its_poison: ForgetsPoison => failed_sync_refuses_writes_until_reopened "Err(Poisoned)";
+    forgets_its_poison_for_heads: ForgetsPoison => failed_sync_refuses_head_changes_until_reopened "Err(Poisoned)";
+    reads_nothing_when_poisoned: PoisonedReadsFail => failed_sync_refuses_writes_until_reopened "through a handle whose sync failed";
+    stays_open_when_it_cannot_close: CloseStaysOpen => close_reports_and_closes_under_faults "get after close() failed";
+    readers_wait_for_a_sync: ReadersWaitForSyncs => readers_do_not_wait_for_a_sync "no end: a deadlock";
+
+    damaged_bytes_are_returned: DamageIsReturned => damaged_block_is_corrupt_to_every_read "Err(Corrupt)";
+    damaged_block_in_a_walk_is_returned: DamageIsReturned => walk_reports_a_damaged_block "Err(Corrupt)";
+    damaged_block_is_absent: DamageIsAbsence => damaged_block_is_not_taken_for_absent "Ok(false)";
+    damaged_block_ends_the_listing: DamageEndsListings => damaged_block_hides_no_other "missing";
+    damaged_block_cannot_be_deleted: DamageCannotBeDeleted => damage_on_the_medium_is_healed_by_delete_and_put "delete of a damaged block";
+
+    puts_are_not_synced: SyncsNothing => acknowledged_blocks_survive_a_power_cut "into a put_many";
+    deletes_are_not_synced: SyncsNothing => deletes_survive_a_power_cut "into a delete";
+    heads_are_not_synced: SyncsNothing => acknowledged_heads_survive_a_power_cut "into a head change";
+    rows_are_not_synced: SyncsNothing => side_table_rows_survive_a_power_cut "into a write";
+    torn_put_many: NoJournal => put_many_is_all_or_nothing_after_a_power_cut "all blocks or none";
+    torn_commit: NoJournal => commit_is_all_or_nothing_after_a_power_cut "no block, as the head is not there";
+    torn_rows: NoJournal => side_table_write_is_all_or_nothing_after_a_power_cut "all of the write or none of it";
+    head_before_its_blocks: HeadFirst => no_head_without_its_blocks_after_a_power_cut "whose head survived a power cut";
+    recovered_is_taken_for_durable: RecoversWithoutSync => second_put_makes_an_unsynced_block_durable "its second was acknowledged";
+
+    second_process_sees_no_block: SecondProcessIsBlind => blocks_are_visible_to_a_second_process "in a second process";
+    second_process_sees_no_head: SecondProcessIsBlind => heads_are_visible_to_a_second_process "in a second process";
+    second_process_overwrites_heads: SecondProcessKeepsItsOwnHeads => two_processes_lose_no_head "after two processes";
+}
