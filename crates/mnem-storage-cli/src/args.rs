@@ -5,7 +5,7 @@ use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, sync::LazyLock, t
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint, error::ErrorKind};
 use mnem_storage::Backend;
 
-use crate::{commands, error, error::Exit};
+use crate::{commands, error, error::Exit, terminal};
 
 const ABOUT: &str = "Import, export, verify, copy and explain stores of versioned knowledge graphs";
 
@@ -127,7 +127,10 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             return match error.print() {
                 // A reader that went away has seen enough.
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Failed.into(),
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    terminal::say(format_args!("error: cannot write to standard output\n  caused by: {error}"));
+                    Exit::Failed.into()
+                }
                 _ => ExitCode::SUCCESS,
             };
         }

@@ -53,6 +53,9 @@ pub(crate) enum Failure {
     /// The store said no.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A swap expected other heads.
+    #[error("{error}, expected {}", if *.expected == 0 { "none".to_owned() } else { expected.to_string() })]
+    HeadsMoved { expected: usize, error: Box<StoreError> },
     /// An archive could not be read in.
     #[error("{from}: {source}")]
     Import { from: String, max_block: u64, source: ImportError },
@@ -83,6 +86,7 @@ impl Failure {
     pub(crate) fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) => Some(error),
+            Self::HeadsMoved { error, .. } => Some(error),
             Self::Copy { source, .. } => Some(source.store_error()),
             Self::Import { source, .. } => source.store_error(),
             Self::Export(error) => error.store_error(),
@@ -106,6 +110,7 @@ impl Failure {
             Self::Refused { .. } => "refused",
             Self::NoSuchBlock { .. } => "no_such_block",
             Self::Store(error) => kind_of(error.kind()),
+            Self::HeadsMoved { error, .. } => kind_of(error.kind()),
             Self::Copy { source, .. } => kind_of(source.kind()),
             Self::Import { source, .. } => match source.kind() {
                 ImportErrorKind::NotCar => "not_car",

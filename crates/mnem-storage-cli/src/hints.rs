@@ -39,6 +39,9 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> Option<String> {
         Failure::Copy { from, source: CopyError::Source(error), .. } => for_store(error, &quoted(from)),
         Failure::Copy { from, to, source: CopyError::Target(error) } => for_target(error, from, to),
         Failure::Io { source, .. } => for_permission(source),
+        Failure::HeadsMoved { expected: 0, .. } => {
+            Some(format!("`mnem-store heads --store {}` lists the current heads: name each with --expected", store()))
+        }
         _ => failure.store_error().and_then(|error| for_store(error, &store())),
     }
 }
@@ -54,7 +57,7 @@ fn for_import(error: &ImportError, max_block: u64, store: &str) -> Option<String
             _ => return None,
         },
         ImportErrorKind::UnsupportedHash => {
-            "sha2-256 and blake3 with 32 bytes, and identity, can be checked: write the archive with one of these"
+            "sha2-256 and blake3 with 32 bytes, and identity, can be checked: write the archive with one of these, or get it again if it should have been"
         }
         ImportErrorKind::Read => "see to the input and run the same command again: it goes on where this one stopped",
         ImportErrorKind::CutOff => {
@@ -79,6 +82,13 @@ fn for_malformed(error: &CarError) -> String {
         CarFault::V2Header { .. } => {
             "the offsets in its CARv2 header lead nowhere: finish it with the tool that wrote it, or get it again"
                 .into()
+        }
+        CarFault::EmptySection => format!(
+            "if nothing but zeros follows, `head -c {}` gives the archive without them; otherwise get it again from its source",
+            error.offset
+        ),
+        CarFault::SecondArchive => {
+            "archives are not joined by putting one behind the other: import each by itself".into()
         }
         CarFault::TooManyRoots { roots_max } => format!("write archives of up to {roots_max} roots, and import each"),
         _ => format!(

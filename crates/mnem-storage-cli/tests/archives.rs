@@ -80,6 +80,19 @@ fn roots_without_a_block_are_named() {
     assert!(said.contains(&format!("root {ROOT} has no block")), "{said}");
     assert!(said.contains("hint: "), "{said}");
     assert_eq!(place.run(&["heads", "--store", "a.redb"]).ok(), "");
+    let said = place.run(&["import", "header.car", "--heads", "--store", "new.redb"]).fails(1);
+    assert!(said.contains(&format!("root {ROOT} has no block")) && said.contains("hint: "), "{said}");
+    assert!(!place.path("new.redb").exists(), "no store is made for roots alone");
+}
+
+#[test]
+fn the_note_on_heads_is_for_roots_that_are_none() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    place.run(&["export", "a.car", "--store", "a.redb"]).ok();
+    assert_eq!(place.run(&["import", "a.car", "--store", "a.redb"]).exits(0).err, "");
+    let note = "note: no head was changed; --heads makes the roots of the archive heads\n";
+    assert_eq!(place.run(&["import", "a.car", "--store", "b.redb"]).exits(0).err, note);
 }
 
 #[test]
@@ -101,11 +114,14 @@ fn every_fault_has_a_hint() {
     let behind = |bytes: &[u8]| [EMPTY_CAR, bytes].concat();
     let version_3 = [&EMPTY_CAR[..17], b"\x03"].concat();
     let unknown_hash = [&[77, 1, 0x55, 0x13, 64][..], &[9; 64], b"some data"].concat();
-    let cases: [(&[&str], Vec<u8>, &str); 9] = [
+    let cases: [(&[&str], Vec<u8>, &str); 12] = [
         (&[], b"\xff\xd8\xff\xe0\0\x10JFIF".to_vec(), "a CAR archive is what `mnem-store export FILE` writes"),
         (&[], b"\x80\0".to_vec(), "a CAR archive is what "),
         (&[], version_3, "versions 1 and 2 are read: "),
-        (&[], behind(b"\0"), "the archive is faulty at byte 18: get it again"),
+        (&[], behind(b"\0\0\0"), "if nothing but zeros follows, `head -c 18` gives the archive without them"),
+        (&[], behind(EMPTY_CAR), "archives are not joined by putting one behind the other"),
+        (&[], behind(b"\x0a\xa1gversion\x02"), "archives are not joined by putting one behind the other"),
+        (&[], behind(b"\x02\x80\x00"), "the archive is faulty at byte 20: get it again"),
         (&[], behind(b"\x02\x02\x02"), "the archive is faulty at byte 19: get it again"),
         (&[], behind(&unknown_hash), "sha2-256 and blake3 with 32 bytes, and identity, can be checked"),
         (&[], [b"\x0a\xa1gversion\x02", &[0; 40][..]].concat(), "the offsets in its CARv2 header lead nowhere"),

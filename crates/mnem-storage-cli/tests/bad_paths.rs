@@ -59,6 +59,7 @@ fn a_folder_that_is_not_there() {
     for store in ["no/such folder/a.redb", "no/such folder/a.simple"] {
         let said = place.run(&["init", "--store", store]).fails(10);
         assert!(said.starts_with("error: no store at ") && said.contains(store), "{said}");
+        assert!(said.contains(": there is no folder no/such folder; make it first\n"), "{said}");
         assert!(hint(&said).starts_with("`mkdir -p "), "{said}");
         assert!(said.ends_with("no/such folder'`, then the same again\n"), "{said}");
     }

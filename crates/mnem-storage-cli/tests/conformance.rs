@@ -1,6 +1,6 @@
 //! `conformance`: laws of the contract, on a store of this machine.
 
-use crate::support::{BACKENDS, Place};
+use crate::support::{BACKENDS, Place, ran};
 
 #[test]
 fn one_law_is_run_in_every_mode_and_reported() {
@@ -20,6 +20,26 @@ fn one_law_is_run_in_every_mode_and_reported() {
         assert_eq!(report["laws"].as_array().map(Vec::len), Some(5));
     }
     assert_eq!(place.run(&["conformance", "-q", "--only", "blocks::put_twice_is_ok"]).ok(), "");
+}
+
+#[test]
+fn laws_that_panic_on_purpose_do_not_look_like_failures() {
+    let ran = Place::new().run(&["conformance", "--only", "panicking_callback_leaves_the_store_usable"]).exits(0);
+    assert!(ran.out().starts_with("ok "), "{}", ran.out());
+    assert_eq!(ran.err, "");
+}
+
+/// The suite may leave threads behind, so this is tried a few times.
+#[test]
+fn nothing_is_left_in_the_temporary_folder() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("t")).expect("a folder");
+    for backend in BACKENDS.into_iter().cycle().take(12) {
+        let args = ["conformance", "-q", "--backend", backend, "--only", "blocks::put_twice_is_ok"];
+        ran(place.command(&args).env("TMPDIR", place.path("t"))).ok();
+        let left = std::fs::read_dir(place.path("t")).expect("a folder").count();
+        assert_eq!(left, 0, "{backend}");
+    }
 }
 
 #[test]

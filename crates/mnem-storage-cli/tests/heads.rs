@@ -30,7 +30,10 @@ fn heads_are_added_superseded_and_swapped() {
         let said = run(&["heads", "swap", root, "--expected", a]).fails(1);
         assert!(said.starts_with("error: the heads are not as expected"), "{said}");
         assert!(said.contains(&format!("hint: `mnem-store heads --store {store}`")), "{said}");
-        run(&["heads", "swap", root]).fails(1);
+        assert!(said.starts_with("error: the heads are not as expected: found 2, expected 1\n"), "{said}");
+        let said = run(&["heads", "swap", root]).fails(1);
+        assert!(said.starts_with("error: the heads are not as expected: found 2, expected none\n"), "{said}");
+        assert!(said.contains("name each with --expected"), "{said}");
         assert_eq!(lines(run(&["heads"]).ok()), sorted(vec![a, b]));
 
         assert_eq!(lines(run(&["heads", "swap", root, "--expected", a, "--expected", b]).ok()), [root]);
@@ -46,6 +49,8 @@ fn no_head_without_its_block() {
     for args in [&["update", ABSENT][..], &["swap", ABSENT, "--expected", &root]] {
         let said = place.run(&[&["heads"], args, &["--store", "a.redb"]].concat()).fails(4);
         assert!(said.starts_with(&format!("error: block {ABSENT} is missing\n")), "{said}");
+        // No head reaches it, so `verify` would not name it.
+        assert!(said.contains("hint: import ") && !said.contains("verify"), "{said}");
     }
     assert_eq!(place.run(&["heads", "--store", "a.redb"]).ok(), format!("{root}\n"));
 }

@@ -74,11 +74,19 @@ fn a_closed_pipe_ends_the_output_and_not_the_verdict() {
 fn a_full_disk_is_an_error() {
     let place = Place::new();
     let (root, _) = place.small_store("a.redb");
-    for args in [&["ls"][..], &["get", &root.to_string()], &["heads"], &["export", "-"], &["completions", "fish"]] {
+    for args in [
+        &["ls"][..],
+        &["get", &root.to_string()],
+        &["heads"],
+        &["export", "-"],
+        &["completions", "fish"],
+        &["--help"],
+        &["--version"],
+    ] {
         let full = File::options().write(true).open("/dev/full").expect("/dev/full");
         let output = place.command(&[args, &["--store", "a.redb"]].concat()).stdout(full).output().expect("runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
-        assert!(said.contains("No space left on device"), "{args:?}: {said}");
+        assert!(said.starts_with("error: ") && said.contains("No space left on device"), "{args:?}: {said}");
     }
 }

@@ -121,7 +121,10 @@ impl OpenOptions {
             Found::Store(on_disk) => self.existing(path, on_disk)?,
             Found::EmptyFolder if !may_create => return Err(not_a_store(path, "it is an empty folder")),
             Found::Nothing if !may_create => return Err(not_a_store(path, "nothing is there")),
-            Found::EmptyFolder | Found::Nothing => self.new_backend(path, found)?,
+            Found::EmptyFolder | Found::Nothing => {
+                refuse_without_folder(path)?;
+                self.new_backend(path, found)?
+            }
         };
         tracing::debug!(backend = backend.name(), path = %path.display(), "opening a store");
         Opened::open(backend, path, self).map_err(|error| match error {
@@ -181,6 +184,16 @@ fn by_extension(path: &Path) -> Option<Backend> {
         Some("redb") => Some(Backend::Redb),
         Some("simple") => Some(Backend::Simple),
         _ => None,
+    }
+}
+
+/// So that every backend says the same of it.
+fn refuse_without_folder(path: &Path) -> Result<(), StoreError> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(|folder| (folder, folder.try_exists())) {
+        Some((folder, Ok(false))) => {
+            Err(not_a_store(path, &format!("there is no folder {}; make it first", folder.display())))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -69,6 +69,14 @@ fn what_is_no_archive_is_named_so() {
 }
 
 #[test]
+fn an_archive_behind_another_is_named_so() {
+    for second in [car(&[], &[raw("more")]), b"\x0a\xa1gversion\x02".to_vec()] {
+        let (fault, offset) = fault_behind_a_block(&second);
+        assert_eq!((fault, offset), (CarFault::SecondArchive, 0));
+    }
+}
+
+#[test]
 fn headers_that_are_none_are_refused() {
     let cid = raw("x").0.to_bytes();
     let link = |after: &[u8]| [&[0xd8, 0x2a, 0x58, 0x25 + after.len() as u8, 0][..], &cid, after].concat();

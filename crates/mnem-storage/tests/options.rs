@@ -61,6 +61,32 @@ fn the_wish_then_the_path_then_the_default_decides_about_a_new_store() {
 }
 
 #[test]
+fn a_path_that_asks_for_what_the_build_lacks_says_so_and_what_else_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    for backend in Backend::ALL.into_iter().filter(|backend| !backend.is_compiled_in()) {
+        let path = folder.path().join(format!("new.{backend}"));
+        let error = open_or_init(&path).unwrap_err();
+        assert!(is_missing_feature(&error, backend), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("which the path asks for (another name or OpenOptions::backend asks"), "{text}");
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn every_backend_says_the_same_of_a_folder_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    for backend in Backend::compiled_in() {
+        let path = missing.join("store");
+        let error = OpenOptions::new().create(true).backend(Some(backend)).open(&path).unwrap_err();
+        let (path, missing) = (path.display(), missing.display());
+        assert_eq!(error.to_string(), format!("no store at {path}: there is no folder {missing}; make it first"));
+        assert_eq!(error.kind(), ErrorKind::NotAStore);
+    }
+}
+
+#[test]
 fn a_redb_store_is_never_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let options = OpenOptions::new().create(true).backend(Some(Backend::Redb));

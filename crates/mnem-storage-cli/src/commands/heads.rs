@@ -1,13 +1,13 @@
 //! `heads`: which operations are current, and changing that.
 
 use clap::Subcommand;
-use mnem_storage::{Cid, OpHeadsStore as _, Store as _, WriteBatch};
+use mnem_storage::{Cid, OpHeadsStore as _, Store as _, StoreError, WriteBatch};
 use serde_json::json;
 
 use crate::{
     cid_arg,
     context::Context,
-    error::{Exit, Result},
+    error::{Exit, Failure, Result},
 };
 
 const EXAMPLES: &str = "\
@@ -74,7 +74,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
                 }
             };
             let store = context.open()?;
-            store.commit(batch)?;
+            store.commit(batch).map_err(|error| moved(change, error))?;
             let heads = store.heads()?;
             store.close()?;
             heads
@@ -82,6 +82,16 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     };
     print(context, &heads)?;
     Ok(Exit::Done)
+}
+
+/// Of heads that moved, the store knows how many it found, and the command line how many were expected.
+fn moved(change: &Change, error: StoreError) -> Failure {
+    match (change, error) {
+        (Change::Swap { expected, .. }, error @ StoreError::HeadsMoved { .. }) => {
+            Failure::HeadsMoved { expected: expected.len(), error: Box::new(error) }
+        }
+        (_, error) => error.into(),
+    }
 }
 
 fn print(context: &Context, heads: &[Cid]) -> Result<()> {

@@ -11,6 +11,7 @@ use clap::ValueHint;
 use mnem_storage::{
     Cid, OpHeadsStore as _, Store as _,
     car::{self, ImportError, ImportErrorKind, ImportOptions, ImportReport, Kept, ReadError},
+    detect,
 };
 use serde::Serialize;
 
@@ -68,7 +69,7 @@ struct Answer<'a> {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     let (mut input, file_bytes) = open(&args.file)?;
-    refuse_what_is_no_archive(&mut input, file_bytes, args)?;
+    refuse_what_needs_no_store(&mut input, file_bytes, &path, args)?;
     let options =
         ImportOptions::new().heads(args.heads).block_bytes_max(args.max_block.as_u64()).total_bytes(file_bytes);
     let store = context.open_or_create(args.backend.map(Into::into))?;
@@ -113,8 +114,8 @@ fn open(file: &Path) -> Result<(Input, Option<u64>)> {
     Ok((BufReader::with_capacity(PEEK_BYTES, Box::new(opened)), file_bytes))
 }
 
-/// Looks at the beginning without taking it, so that no store is made for something that is no archive.
-fn refuse_what_is_no_archive(input: &mut Input, file_bytes: Option<u64>, args: &Args) -> Result<()> {
+/// Looks at the beginning without taking it, so that no store is made for something that is no archive, or for roots without a block.
+fn refuse_what_needs_no_store(input: &mut Input, file_bytes: Option<u64>, store: &Path, args: &Args) -> Result<()> {
     let unreadable = |source| Failure::Io { what: format!("read {}", args.file.display()), source };
     let beginning = input.fill_buf().map_err(unreadable)?;
     let is_all = file_bytes.is_some_and(|bytes| bytes <= beginning.len() as u64);
@@ -122,8 +123,20 @@ fn refuse_what_is_no_archive(input: &mut Input, file_bytes: Option<u64>, args: &
         Err(ReadError::Archive(source)) if is_all || source.kind() != ImportErrorKind::CutOff => {
             Err(failed(args, ImportError::Archive { source, kept: Kept::default() }))
         }
+        Ok(reader) if is_all && args.heads && matches!(detect(store), Ok(None)) => refuse_roots_alone(reader, args),
         _ => Ok(()),
     }
+}
+
+/// In a store that would be new, roots without any block cannot become heads.
+fn refuse_roots_alone(mut reader: car::Reader<&[u8]>, args: &Args) -> Result<()> {
+    let mut roots = reader.roots().to_vec();
+    if roots.is_empty() || !matches!(reader.next_section(), Ok(None)) {
+        return Ok(());
+    }
+    roots.sort_unstable();
+    roots.dedup();
+    Err(failed(args, ImportError::MissingRoots { roots, kept: Kept::default() }))
 }
 
 fn failed(args: &Args, source: ImportError) -> Failure {

@@ -83,6 +83,9 @@ pub enum CarFault {
     /// A section of length zero.
     #[error("a section has length zero")]
     EmptySection,
+    /// The header of another archive, where a section would begin.
+    #[error("another archive begins here")]
+    SecondArchive,
     /// A section, or the block in it, is larger than allowed.
     #[error("a block of {block_bytes} bytes is larger than the {block_bytes_max} allowed")]
     BlockTooLarge {
@@ -152,6 +155,7 @@ impl CarError {
             | CarFault::V2Header { .. }
             | CarFault::Varint { .. }
             | CarFault::EmptySection
+            | CarFault::SecondArchive
             | CarFault::BadCid { .. }
             | CarFault::ShorterThanCid { .. } => ImportErrorKind::Malformed,
             CarFault::CutOff { .. } => ImportErrorKind::CutOff,

@@ -155,6 +155,9 @@ impl<R: Read> Reader<R> {
         if (bytes.len() as u64) < section_bytes {
             return Err(self.cut_off(section_bytes - bytes.len() as u64, offset));
         }
+        if section::is_header(&bytes) {
+            return Err(fault(CarFault::SecondArchive, offset, offset));
+        }
         let (cid, cid_bytes) =
             section::read_cid(&bytes).map_err(|(what, at)| fault(what, offset, cid_offset + at as u64))?;
         let data_offset = cid_offset + cid_bytes as u64;

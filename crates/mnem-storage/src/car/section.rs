@@ -21,10 +21,18 @@ const DAG_PB: u64 = 0x70;
 const V0_PREFIX: [u8; 2] = [0x12, 0x20];
 const V0_DIGEST_BYTES: usize = 32;
 
+/// What the header of a CARv1 and the pragma of a CARv2 begin with. Read as a CID, their version would be neither 0 nor 1.
+const HEADER_STARTS: [&[u8]; 2] = [b"\xa2\x65roots", b"\xa1\x67version"];
+
 /// A cursor over one section.
 struct Parts<'a> {
     section: &'a [u8],
     at: usize,
+}
+
+/// Whether this is no section but the header of another archive.
+pub(super) fn is_header(section: &[u8]) -> bool {
+    HEADER_STARTS.iter().any(|start| section.starts_with(start))
 }
 
 /// The CID and its length in bytes. An error comes with its place in the section.

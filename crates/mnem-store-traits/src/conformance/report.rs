@@ -120,7 +120,15 @@ fn claims(fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> (Option<Capabilities>, 
             let _ = send.send((blocks, heads));
         }
     });
-    asking.ok().and_then(|_| claims.recv_timeout(deadline).ok()).unwrap_or_default()
+    let Ok(asking) = asking else { return (None, None) };
+    match claims.recv_timeout(deadline) {
+        Ok(claims) => {
+            // The place is cleaned up by the time the report is there.
+            let _ = asking.join();
+            claims
+        }
+        Err(_) => (None, None),
+    }
 }
 
 impl Report {
