@@ -29,8 +29,9 @@ pub type Blocks<'a> = dyn Iterator<Item = Result<(Cid, Bytes), StoreError>> + 'a
 ///   durability by name. Law: `acknowledged_blocks_survive_reopen`.
 /// - No reader waits for a sync, an iterator or a callback of a writer. Laws: `readers_do_not_wait_for_a_sync`,
 ///   `reader_does_not_wait_for_a_batch`.
-/// - After a failed sync the handle refuses further writes with [`StoreError::Poisoned`] until the store is reopened; reads go on.
-///   Law: `failed_sync_refuses_writes_until_reopened`.
+/// - After a failed sync the handle refuses further writes with [`StoreError::Poisoned`] until the store is reopened; reads go on. It may do
+///   so after any failure that leaves it unsure of what is on the medium. Law: `failed_sync_refuses_writes_until_reopened`.
+/// - A write may be refused with [`StoreError::Locked`] where another process holds what it needs: nothing changed, and a retry can help.
 /// - Nothing panics, whatever is in the store, and a panic of the caller's iterator or callback leaves the store usable.
 ///   Law: `panicking_iterator_leaves_the_store_usable`.
 pub trait Blockstore: Send + Sync + Debug {
@@ -54,7 +55,8 @@ pub trait Blockstore: Send + Sync + Debug {
     /// - The bytes are hashed before anything is written; what does not match is not kept. Laws: `put_rejects_wrong_bytes`,
     ///   `put_rejects_unsupported_hash`, `put_rejects_truncated_digest`.
     /// - A block that is there already is not written again, and `Ok` still means that it is durable, also when another writer put it
-    ///   a moment ago and has not synced it yet. Law: `put_twice_is_ok`.
+    ///   a moment ago and has not synced it yet, or could not. Laws: `put_twice_is_ok`, `second_put_makes_an_unsynced_block_durable`,
+    ///   `put_after_reopening_makes_an_unsynced_block_durable`.
     /// - A block of 0 bytes is a block. Blocks of up to [`Capabilities::block_bytes_max`] are taken, which is never less than
     ///   16 MiB. Laws: `empty_block_is_a_block`, `block_of_16_mib_is_taken`, `block_above_the_limit_is_refused`.
     ///

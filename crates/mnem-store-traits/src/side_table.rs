@@ -41,7 +41,8 @@ pub trait SideTable: Send + Sync + Debug {
     ///
     /// # Errors
     /// - [`StoreError::InvalidArgument`]: a key or value outside the limits; nothing was written.
-    /// - [`StoreError::Backend`]: some of the keys may have been applied, always the first ones of the order above.
+    /// - [`StoreError::Backend`]: as [`StoreError::outcome`] says. Unless the store claims `atomic_side_table_writes`, some of the keys may
+    ///   have been applied, always the first ones of the order above.
     fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError>;
 
     /// The keys that begin with `prefix` (all for an empty one), ascending as bytes, streamed.

@@ -404,6 +404,8 @@ macro_rules! __conformance_laws {
                     "Wherever in an atomic side table's write the power is cut: all of it is there or nothing."
                 must crash second_put_makes_an_unsynced_block_durable [Blocks SecondHandle Faults Crash; PutsSurvivePower]
                     "A put of a block that another handle could not sync makes it durable before it returns `Ok`."
+                must crash put_after_reopening_makes_an_unsynced_block_durable [Blocks Faults Crash; PutsSurvivePower]
+                    "A put of a block that the handle before could not sync makes it durable before it returns `Ok`."
             }
         }
     };

@@ -75,6 +75,7 @@ macro_rules! __conformance_expand {
 ///
 /// # Panics
 /// When the law is broken, with what was promised, done, expected and seen. A law that is declined prints so and returns.
+#[track_caller]
 pub fn assert_law(fixture: impl Fixture, mode: Mode, id: &str) {
     let Some(law) = law(id) else { panic!("there is no law {id}") };
     let backend = fixture.name().to_owned();

@@ -82,6 +82,8 @@ impl Options {
 }
 
 /// Runs every chosen law, one after the other. Does not panic, and ends: each law has the fixture's deadline.
+///
+/// The fixture is cloned, since a law that does not end keeps it.
 pub fn run<F: Fixture + Clone>(fixture: &F, options: &Options) -> Report {
     let fixture: Arc<dyn AnyFixture> = Arc::new(Erased(Arc::new(fixture.clone())));
     let environment = Seeds::from_environment();

@@ -2,7 +2,10 @@
 
 use std::{
     any::Any,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -27,15 +30,16 @@ pub(crate) fn together<T: Send>(
     })
 }
 
-/// Runs `work` while another thread repeats `watch`: at least once before it, and once after it.
+/// Runs `work` while another thread, which is running by then, repeats `watch`: at least once before it, and once after it.
 pub(crate) fn watched(
     work: impl FnOnce() -> Result<(), Failure>,
     watch: impl Fn() -> Result<(), Failure> + Sync,
 ) -> Result<(), Failure> {
     watch()?;
-    let stop = AtomicBool::new(false);
+    let (begin, stop) = (Barrier::new(2), AtomicBool::new(false));
     let (work_result, watch_result) = thread::scope(|scope| {
         let watcher = scope.spawn(|| {
+            begin.wait();
             while !stop.load(Ordering::Acquire) {
                 watch()?;
             }
@@ -43,6 +47,7 @@ pub(crate) fn watched(
         });
         // Set also when `work` panics, or the scope would wait for the watcher for ever.
         let stop_at_end = StopAtEnd(&stop);
+        begin.wait();
         let work_result = work();
         drop(stop_at_end);
         (work_result, join(watcher))

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::{
     Blockstore, Buffered, Durability, ErrorKind, OpHeadsStore, Store, WriteBatch,
     conformance::{
-        Failure,
+        Failure, Profile,
         case::Case,
         data::{block, blocks, head, sized},
         expect::{ensure, heads_are, holds, lacks, lists, put, put_many, saw, update},
@@ -224,6 +224,11 @@ pub(crate) fn buffered_close_lands_and_closes(case: &mut Case) -> LawResult {
     saw("put through a closed Buffered", put).refused(ErrorKind::Closed)?;
     if store.heads().is_ok() {
         holds(&*store, &staged, "in the store below a closed Buffered")?;
+    }
+    if case.has(Profile::Persistence) && store.capabilities().put_durability >= Durability::Process {
+        drop((buffered, store));
+        case.drop_and_open()?;
+        holds(&*case.blocks()?, &staged, "after Buffered was closed and the store reopened")?;
     }
     Ok(())
 }

@@ -228,3 +228,23 @@ pub(crate) fn second_put_makes_an_unsynced_block_durable(case: &mut Case) -> Law
     })?;
     Ok(())
 }
+
+pub(crate) fn put_after_reopening_makes_an_unsynced_block_durable(case: &mut Case) -> LawResult {
+    let block = block("put by a handle whose sync fails, then by the next one");
+    at_each(|syncs| {
+        let mut case = case.fresh()?;
+        case.set_fault(Some(Fault::SyncsAfter(syncs)))?;
+        let done = case.blocks()?.put(&block.cid, block.data.clone()).is_ok();
+        case.set_fault(None)?;
+        case.drop_and_open()?;
+        put(&*case.blocks()?, &block)?;
+        case.cut_power_after(0)?;
+        case.drop_and_open()?;
+        let when = format!(
+            "after reopening and a power cut: its first put met a failure after {syncs} syncs, its second was acknowledged"
+        );
+        holds(&*case.blocks()?, &block, &when)?;
+        Ok(done)
+    })?;
+    Ok(())
+}

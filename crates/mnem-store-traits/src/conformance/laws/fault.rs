@@ -1,6 +1,10 @@
 //! Media that fail: what the caller is told, and what is there afterwards.
 
-use std::{fmt::Display, thread, time::Instant};
+use std::{
+    fmt::Display,
+    thread,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -312,6 +316,12 @@ pub(crate) fn failed_sync_refuses_head_changes_until_reopened(case: &mut Case) -
 
 pub(crate) fn close_reports_and_closes_under_faults(case: &mut Case) -> LawResult {
     let kept = block("kept");
+    // Where `close` has nothing to close, the store stays open.
+    let closes = {
+        let store = case.store()?;
+        saw("close()", store.close()).ok()?;
+        store.heads().is_err()
+    };
     at_every_failure(
         case,
         |case| put(&*case.blocks()?, &kept),
@@ -324,6 +334,9 @@ pub(crate) fn close_reports_and_closes_under_faults(case: &mut Case) -> LawResul
                 ensure(fine, "close() on a medium that fails", "Ok, or Err(Backend)", error_text(error))?;
                 saw("get after close() failed", store.get(&kept.cid)).refused(ErrorKind::Closed)?;
                 saw("close() again", store.close()).ok()?;
+            } else if closes {
+                let get = store.get(&kept.cid);
+                saw("get after close() on a medium that fails said Ok", get).refused(ErrorKind::Closed)?;
             }
             Ok(closed)
         },
@@ -333,16 +346,20 @@ pub(crate) fn close_reports_and_closes_under_faults(case: &mut Case) -> LawResul
 }
 
 pub(crate) fn readers_do_not_wait_for_a_sync(case: &mut Case) -> LawResult {
+    /// Long enough for a thread to come from its start to its first sync.
+    const WINDOW: Duration = Duration::from_millis(300);
     let (kept, new) = (block("kept"), block("new"));
     put(&*case.blocks()?, &kept)?;
     let store = case.blocks()?;
     case.set_fault(Some(Fault::SyncsWait))?;
+    // A short deadline must not leave the writer too little time to come to its sync.
+    let watch = (case.patience() / 600).max(Duration::from_millis(50));
     let (reads, write) = thread::scope(|scope| {
         let writer = scope.spawn(|| put(&*store, &new));
         // The writer comes to its sync while these go on. Nothing depends on when: a reader that waits for it waits for ever.
         let begin = Instant::now();
         let mut reads = Ok(());
-        while reads.is_ok() && !writer.is_finished() && begin.elapsed() < case.patience() / 600 {
+        while reads.is_ok() && !writer.is_finished() && begin.elapsed() < watch {
             reads = holds(&*store, &kept, "while a writer waits for its sync");
         }
         let released = case.set_fault(None);

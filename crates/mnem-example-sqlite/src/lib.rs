@@ -1,0 +1,19 @@
+//! A store in an SQLite database, written by a third party: against the published surface of `mnem-store-traits` and nothing else.
+//!
+//! An example to read, from [`SqliteStore`] on, and not published. `docs/WRITING-A-BACKEND.md` tells how one like it is written; the
+//! README of this crate tells why it is as it is.
+
+mod blocks;
+mod database;
+mod error;
+mod heads;
+mod side_table;
+mod store;
+mod tables;
+
+pub use store::SqliteStore;
+
+/// Compiles what the guide shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/WRITING-A-BACKEND.md")]
+struct Guide;
