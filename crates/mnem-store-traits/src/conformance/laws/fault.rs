@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Display,
+    sync::Barrier,
     thread,
     time::{Duration, Instant},
 };
@@ -352,14 +353,17 @@ pub(crate) fn readers_do_not_wait_for_a_sync(case: &mut Case) -> LawResult {
     put(&*case.blocks()?, &kept)?;
     let store = case.blocks()?;
     case.set_fault(Some(Fault::SyncsWait))?;
-    // A short deadline must not leave the writer too little time to come to its sync.
-    let watch = (case.patience() / 600).max(Duration::from_millis(50));
+    let started = Barrier::new(2);
     let (reads, write) = thread::scope(|scope| {
-        let writer = scope.spawn(|| put(&*store, &new));
-        // The writer comes to its sync while these go on. Nothing depends on when: a reader that waits for it waits for ever.
+        let writer = scope.spawn(|| {
+            started.wait();
+            put(&*store, &new)
+        });
+        started.wait();
+        // The writer comes to its sync while these go on: a reader that waits for it then waits for ever.
         let begin = Instant::now();
         let mut reads = Ok(());
-        while reads.is_ok() && !writer.is_finished() && begin.elapsed() < watch {
+        while reads.is_ok() && !writer.is_finished() && begin.elapsed() < WINDOW {
             reads = holds(&*store, &kept, "while a writer waits for its sync");
         }
         let released = case.set_fault(None);
