@@ -9,8 +9,8 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Blocks, Blockstore, Capabilities, CidIter, Durability, HeadsCapabilities, OpHeadsStore, SideTable, Store,
-    StoreError, WriteBatch, check, drain_checked,
+    BatchParts, BatchPut, Blocks, Blockstore, Capabilities, CidIter, Durability, HeadChange, HeadsCapabilities,
+    OpHeadsStore, SideTable, Store, StoreError, WriteBatch, check, drain_checked,
 };
 
 const BACKEND: &str = "buffered";
@@ -226,8 +226,26 @@ impl<S: Store> Buffered<S> {
         landing: Landing,
         _held: &MutexGuard<'_, ()>,
     ) -> Result<(), StoreError> {
-        let batch = landing.blocks.iter().fold(batch, |batch, (cid, data)| batch.put_trusted(*cid, data.clone()));
-        let batch = landing.required.iter().copied().fold(batch, WriteBatch::require);
+        // To the caller what is staged is there already, and a put of what is there writes nothing: least of all one that nobody checks.
+        let BatchParts { puts, required, head } = batch.into_parts();
+        let trusted: HashSet<Cid> = puts.iter().filter(|put| put.trusted).map(|put| put.cid).collect();
+        let staged: HashSet<Cid> =
+            landing.blocks.iter().map(|(cid, _)| *cid).filter(|cid| trusted.contains(cid)).collect();
+        let mut batch =
+            landing.blocks.iter().fold(WriteBatch::new(), |batch, (cid, data)| batch.put_trusted(*cid, data.clone()));
+        for BatchPut { cid, data, trusted } in puts {
+            batch = match trusted {
+                true if staged.contains(&cid) => batch,
+                true => batch.put_trusted(cid, data),
+                false => batch.put(cid, data),
+            };
+        }
+        let batch = landing.required.iter().copied().chain(required).fold(batch, WriteBatch::require);
+        let batch = match head {
+            Some(HeadChange::Update { new, supersedes }) => batch.update(new, supersedes),
+            Some(HeadChange::Swap { expected, new }) => batch.swap(expected, new),
+            None => batch,
+        };
         let committed = if batch.is_empty() { Ok(()) } else { self.inner.commit(batch) };
         self.staged.write().unwrap_or_else(|e| e.into_inner()).end_landing(landing, committed.is_ok());
         committed

@@ -42,6 +42,8 @@ macro_rules! __conformance_laws {
                     "The bytes are checked under sha2-256, blake3 and identity, in CIDv0 and CIDv1 and under every codec."
                 must put put_of_wrong_bytes_leaves_the_present_block [Blocks]
                     "Wrong bytes are refused also under a CID that is present, and the block stays as it is."
+                must put trusted_put_leaves_the_present_block [Blocks]
+                    "A block that is there is not written again, also not by a trusted put of other bytes."
                 must put put_rejects_unsupported_hash [Blocks]
                     "`put` refuses a hash function that it cannot compute with `UnsupportedHash`, and keeps nothing."
                 must put put_rejects_truncated_digest [Blocks]
@@ -58,6 +60,8 @@ macro_rules! __conformance_laws {
                     "Every store takes blocks of 16 MiB."
                 must put block_above_the_limit_is_refused [Blocks]
                     "A block above `block_bytes_max` is refused with `BlockTooLarge` by every way to write, and nothing is kept."
+                must put put_many_takes_a_block_of_the_limit [Blocks]
+                    "A block of `block_bytes_max` is taken by `put_many` too."
                 must put put_trusted_stores_the_block [Blocks]
                     "`put_trusted` stores the block like `put`."
                 must put put_trusted_keeps_unknown_hashes [Blocks]
@@ -124,6 +128,8 @@ macro_rules! __conformance_laws {
                     "A listing may be left half way, and several may be under way at once."
                 must cids cids_does_not_block_writers [Blocks]
                     "The consumer of a listing may write to the same store between two items."
+                must cids cids_keeps_steady_blocks_while_listed_ones_are_deleted [Blocks]
+                    "A consumer that deletes what it was handed misses no other block."
 
                 must walk walk_is_depth_first_in_encoded_order [Blocks]
                     "A walk visits a block before the blocks it links to, depth-first, links in encoded order."
@@ -224,6 +230,12 @@ macro_rules! __conformance_laws {
                     "A commit whose swap expects other heads is refused with `HeadsMoved` and moves no head."
                 must commit commit_with_a_failed_swap_keeps_no_block [Store; AtomicCommit]
                     "An atomic commit whose swap is refused keeps none of its blocks."
+                must commit commit_writes_a_deleted_block_again [Store]
+                    "A block that was committed, deleted and committed again is there."
+                must commit commit_under_the_same_head_lands_blocks [Store]
+                    "A commit that leaves the heads as they are stores its blocks."
+                must commit trusted_puts_of_a_commit_leave_present_blocks [Store]
+                    "A trusted put of a commit leaves a block that is there as it is."
                 must commit commit_takes_duplicates_and_trusted_puts [Store]
                     "A batch may name a block twice, and may carry trusted puts."
                 must commit closed_store_refuses_calls [Store]
@@ -247,6 +259,8 @@ macro_rules! __conformance_laws {
                     "`side_tables` names exactly the tables that hold a key, ascending; opening one writes nothing."
                 must side_table side_tables_are_separate [SideTables]
                     "Side tables do not see each other's keys, nor blocks and heads."
+                must side_table side_tables_whose_names_begin_alike_are_separate [SideTables]
+                    "A table whose name begins with another's shares no row with it."
                 must side_table closed_store_refuses_side_tables [SideTables]
                     "A side table of a closed store returns `Closed`."
 
@@ -377,6 +391,8 @@ macro_rules! __conformance_laws {
                     "A head change that met a failing medium left the old heads or the new one, as its outcome says."
                 must fault failed_commit_leaves_no_head_without_its_blocks [Store Faults; PutsSurvive HeadsSurvive]
                     "A commit that met a failing medium left the old heads, or the new one and all its blocks, as its outcome says."
+                must fault failed_side_table_write_is_as_its_outcome_says [SideTables Faults; PutsSurvive]
+                    "A side table's write that met a failing medium left the first of its rows: none after `NotApplied`, all or none where that is claimed."
                 must fault failed_sync_refuses_writes_until_reopened [Blocks Faults; PutsSurvivePower]
                     "After a failed sync the handle refuses puts with `Poisoned` until the store is reopened, and reads on."
                 must fault failed_sync_refuses_head_changes_until_reopened [Heads Faults; HeadsSurvivePower]

@@ -109,6 +109,25 @@ pub(crate) fn cids_keeps_steady_blocks_under_writes(case: &mut Case) -> LawResul
     Ok(())
 }
 
+pub(crate) fn cids_keeps_steady_blocks_while_listed_ones_are_deleted(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let all = blocks("block", MANY);
+    put_many(&*store, &all)?;
+    let (mut listed, mut gone) = (Vec::new(), BTreeSet::new());
+    for (i, item) in saw("cids()", store.cids()).ok()?.enumerate().take(2 * MANY) {
+        let cid = saw(format_args!("item {i} of cids() while its consumer deletes"), item).ok()?;
+        listed.push(cid);
+        // Few, since each may cost a sync; spread over all pages.
+        if i % 10 == 0 {
+            saw("delete of a listed block", store.delete(&cid)).ok()?;
+            gone.insert(cid);
+        }
+    }
+    let steady: Vec<Block> = all.into_iter().filter(|block| !gone.contains(&block.cid)).collect();
+    each_once(&steady, &listed, "while its consumer deletes what it was handed")?;
+    Ok(())
+}
+
 /// Whether the listing has each of these blocks, and nothing twice.
 fn each_once(steady: &[Block], listed: &[Cid], when: &str) -> Result<(), Failure> {
     let distinct: BTreeSet<Cid> = listed.iter().copied().collect();

@@ -163,9 +163,50 @@ pub(crate) fn commit_with_a_failed_swap_moves_no_head(case: &mut Case) -> LawRes
     update(&*store, &head("current"), &[])?;
     let new = block("new");
     let batch = batch_of(&[new.clone(), present.clone()]).swap([head("expected")], new.cid);
-    saw("commit of a swap that expects another head", store.commit(batch)).refused(ErrorKind::HeadsMoved)?;
+    let did = "commit of a swap that expects another head";
+    let error = saw(did, store.commit(batch)).refused(ErrorKind::HeadsMoved)?;
+    let found = matches!(&error, StoreError::HeadsMoved { actual } if *actual == [head("current")]);
+    ensure(found, did, "the heads that were found, in the error", format_args!("{error:?}"))?;
     heads_are(&*store, &[head("current")], "after a commit whose swap was refused")?;
     holds(&*store, &present, "after a commit that named it, and whose swap was refused")?;
+    Ok(())
+}
+
+pub(crate) fn commit_writes_a_deleted_block_again(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let all = blocks("block", 2);
+    commit(&*store, "two blocks", batch_of(&all))?;
+    saw("delete", store.delete(&all[0].cid)).ok()?;
+    commit(&*store, "both again, with a head", batch_of(&all).update(all[0].cid, []))?;
+    for block in &all {
+        holds(&*store, block, "after it was committed, deleted, and committed again")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn commit_under_the_same_head_lands_blocks(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let (op, all) = (head("op"), blocks("block", 2));
+    update(&*store, &op, &[])?;
+    commit(&*store, "a block and a swap of the head for itself", batch_of(&all[..1]).swap([op], op))?;
+    commit(&*store, "a block and an update to the head that is there", batch_of(&all[1..]).update(op, []))?;
+    for block in &all {
+        holds(&*store, block, "after a commit that left the heads as they were")?;
+    }
+    heads_are(&*store, &[op], "after commits that left them as they were")?;
+    Ok(())
+}
+
+pub(crate) fn trusted_puts_of_a_commit_leave_present_blocks(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let good = block("good");
+    put(&*store, &good)?;
+    let wrong = WriteBatch::new().put_trusted(good.cid, Bytes::from_static(b"other bytes"));
+    if let Err(error) = store.commit(wrong) {
+        // A backend may check all the same.
+        saw("commit of a trusted put of wrong bytes", Err::<(), _>(error)).refused(ErrorKind::CidMismatch)?;
+    }
+    holds(&*store, &good, "after a commit with a trusted put of other bytes under its CID")?;
     Ok(())
 }
 

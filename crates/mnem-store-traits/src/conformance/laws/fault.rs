@@ -263,6 +263,37 @@ pub(crate) fn failed_commit_leaves_no_head_without_its_blocks(case: &mut Case) -
     Ok(())
 }
 
+pub(crate) fn failed_side_table_write_is_as_its_outcome_says(case: &mut Case) -> LawResult {
+    let rows = [b"a", b"b", b"c"].map(|key| (Bytes::from_static(key), Bytes::from_static(b"value")));
+    let atomic = case.store()?.capabilities().atomic_side_table_writes;
+    let table = |case: &Case| saw("side_table", case.store()?.side_table("table")).ok();
+    at_every_failure(
+        case,
+        |_| Ok(()),
+        |case| Ok(table(case)?.write(&rows, &[])),
+        |case, fault, result| {
+            let table = table(case)?;
+            let did = format_args!("get of three rows {REOPENED}: their write met {fault:?}");
+            let mut there = 0;
+            let mut first_ones = true;
+            for (i, (key, value)) in rows.iter().enumerate() {
+                let found = saw(did, table.get(key)).ok()?;
+                ensure(found.as_ref().is_none_or(|found| found == value), did, "whole rows or none", found.show())?;
+                first_ones &= found.is_none() || there == i;
+                there += usize::from(found.is_some());
+            }
+            let expected = match &result {
+                Ok(()) => there == rows.len(),
+                Err(error) if error.outcome() == Outcome::NotApplied => there == 0,
+                Err(_) => first_ones && (!atomic || there == 0 || there == rows.len()),
+            };
+            let promise = "all after Ok, none after NotApplied, else the first ones: all or none where that is claimed";
+            ensure(expected, did, promise, format_args!("{there} of them, after {}", result.show()))
+        },
+    )?;
+    Ok(())
+}
+
 pub(crate) fn failed_sync_refuses_writes_until_reopened(case: &mut Case) -> LawResult {
     let (kept, first, second) = (block("kept"), block("first"), block("second"));
     at_each(|n| {

@@ -98,6 +98,8 @@ pub(crate) fn identity_is_not_synthesised(case: &mut Case) -> LawResult {
 pub(crate) fn identity_cids_of_every_length_are_kept(case: &mut Case) -> LawResult {
     let all: Vec<Block> = [0, 1, 2, 20, 31, 32, 33, 63, 64].map(|n| identity_block(vec![b'i'; n])).to_vec();
     apart(&*case.blocks()?, &all, "identity CIDs that are prefixes of each other")?;
+    let zeros = [&b""[..], b"\0", b"\0\0", b"i", b"i\0", b"i\0\0"].map(|data| identity_block(data.to_vec()));
+    apart(&*case.blocks()?, &zeros, "identity CIDs that differ in zeros at their end")?;
     Ok(())
 }
 

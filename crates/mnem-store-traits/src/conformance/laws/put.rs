@@ -65,6 +65,18 @@ pub(crate) fn put_of_wrong_bytes_leaves_the_present_block(case: &mut Case) -> La
     Ok(())
 }
 
+pub(crate) fn trusted_put_leaves_the_present_block(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let good = block("good");
+    put(&*store, &good)?;
+    if let Err(error) = store.put_trusted(&good.cid, WRONG) {
+        // A backend may check all the same.
+        saw("put_trusted of wrong bytes", Err::<(), _>(error)).refused(ErrorKind::CidMismatch)?;
+    }
+    holds(&*store, &good, "after a trusted put of other bytes under its CID")?;
+    Ok(())
+}
+
 pub(crate) fn put_rejects_unsupported_hash(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     refused(&*store, "bytes with a sha2-512 CID", &unknown_hash_cid(1), WRONG, ErrorKind::UnsupportedHash)?;
@@ -168,6 +180,18 @@ pub(crate) fn put_trusted_keeps_unknown_hashes(case: &mut Case) -> LawResult {
             lacks(&*store, &unknown.cid, &format!("after a refused {did}"))?;
         }
     }
+    Ok(())
+}
+
+pub(crate) fn put_many_takes_a_block_of_the_limit(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let limit = store.capabilities().block_bytes_max;
+    if limit > LIMIT_TRIED {
+        return Err(Stop::Declined(format!("block_bytes_max is {limit}, more than is tried")));
+    }
+    let largest = sized(limit as usize);
+    put_many(&*store, std::slice::from_ref(&largest))?;
+    saw("size of a block of the limit", store.size(&largest.cid)).is(Some(limit))?;
     Ok(())
 }
 

@@ -72,14 +72,16 @@ pub(crate) fn block_is_never_seen_in_part(case: &mut Case) -> LawResult {
 
 pub(crate) fn concurrent_puts_of_one_block_all_succeed(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
-    let all = blocks("contended", 8);
+    let all = blocks("contended", 24);
     let barrier = Barrier::new(THREADS);
     together(THREADS, |i| {
         let mut kept = Ok(());
-        for block in &all {
+        for (round, block) in all.iter().enumerate() {
             // Every thread comes here in every round, also after a failure, or the others would wait for ever.
             barrier.wait();
-            let put = if i % 2 == 0 { put(&*store, block) } else { put_many(&*store, std::slice::from_ref(block)) };
+            // Rounds of one way to write and of both: one may wait for what the other does not.
+            let alone = [true, false, i % 2 == 0][round % 3];
+            let put = if alone { put(&*store, block) } else { put_many(&*store, std::slice::from_ref(block)) };
             let held = put.and_then(|()| holds(&*store, block, "after a put that raced with others of the same block"));
             kept = kept.and(held);
         }

@@ -203,6 +203,20 @@ pub(crate) fn side_tables_are_separate(case: &mut Case) -> LawResult {
     Ok(())
 }
 
+pub(crate) fn side_tables_whose_names_begin_alike_are_separate(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let (short, long) = (open(&*store, "a")?, open(&*store, "a_b")?);
+    write(&*long, &[row("key", "of a_b")], &[])?;
+    keys_are(&*short, b"", &[], "of table a, when only table a_b has a row")?;
+    // However names and keys are joined: what is the end of one and the beginning of the other is not the same row.
+    for key in ["b_key", "_b_key", "b\0key", "b/key", "b key", "b.key", "b:key", "bkey"] {
+        value_is(&*short, key, None, "of table a, when only table a_b has a row")?;
+        write(&*short, &[row(key, "of a")], &[])?;
+        value_is(&*long, "key", Some("of a_b"), "of table a_b, after a row was written to table a")?;
+    }
+    Ok(())
+}
+
 pub(crate) fn closed_store_refuses_side_tables(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let table = open(&*store, "table")?;

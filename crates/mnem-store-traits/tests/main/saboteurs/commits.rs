@@ -1,15 +1,22 @@
 //! Defects of commits and side tables.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::sync::Arc;
 
 use mnem_store_traits::{
-    Blockstore, Bytes, Capabilities, Cid, HeadChange, KeyIter, MemoryStore, OpHeadsStore, SideTable, Store, StoreError,
-    WriteBatch, limits::BLOCK_BYTES_EVERY_BACKEND,
+    Blockstore, Bytes, Cid, HeadChange, MemoryStore, OpHeadsStore, SideTable, Store, StoreError, WriteBatch,
+    limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
 use super::{Defect, Gap, defect, saboteurs};
 
 saboteurs! {
+    commit_replaces_all_heads: CommitReplacesAll => commit_changes_heads_as_update_does "after commits of two updates";
+    commit_compares_lists: CommitComparesLists => commit_changes_heads_as_swap_does "Err(HeadsMoved";
+    commit_without_a_head_is_nothing: NothingWithoutAHead => commit_without_a_head_lands_blocks "after a commit without a head";
+    commit_refuses_nothing: RefusesNothing => commit_of_nothing_changes_nothing "Err(InvalidArgument";
+    commit_puts_before_it_requires: NotAtomic => commit_that_misses_a_requirement_keeps_no_block "never put";
+    commit_checks_trusted_puts_only: DropsTrustedPuts => commit_takes_duplicates_and_trusted_puts "after a commit of it";
+    commit_forgets_requirements_at_random: IgnoresRequirements => random_commits_agree_with_a_model "Err(MissingBlock)";
     commit_drops_the_head_when_blocks_are_present: DropsHead => commit_lands_the_head_when_blocks_are_present "Ok([])";
     commit_ignores_requirements: IgnoresRequirements => commit_refuses_a_missing_requirement "Ok: the call was accepted";
     commit_requires_before_it_puts: RequiresTooEarly => commit_takes_a_requirement_that_is_met "Err(MissingBlock";
@@ -20,13 +27,6 @@ saboteurs! {
     commit_does_not_check: DoesNotCheck => commit_keeps_nothing_of_a_bad_batch "Ok: the call was accepted";
     close_forgets_side_tables: ClosesHalf => closed_store_refuses_side_tables "Err(Closed)";
     close_is_refused_twice: ClosesOnce => closed_store_refuses_calls "close() of a closed store";
-    side_tables_are_claimed_and_absent: ClaimsSideTables => side_tables_are_offered_where_claimed "Err(Unsupported";
-    side_tables_are_there_and_unclaimed: HidesSideTables => side_tables_are_offered_where_claimed "Err(Unsupported)";
-    side_table_deletes_first: OneDefect<DeletesFirst> => side_table_write_applies_puts_then_deletes "both";
-    side_table_prefix_ignored: OneDefect<IgnoresPrefix> => side_table_keys_are_sorted_and_filtered "keys(";
-    side_table_writes_row_by_row: OneDefect<RowByRow> => side_table_write_is_seen_as_one_step "at least";
-    side_tables_share_keys: SharedTable => side_tables_are_separate "of table";
-    side_table_exists_when_opened: ExistsWhenOpened => side_table_exists_by_its_keys "after two were opened";
 }
 
 /// The blocks of a batch, one by one.
@@ -52,6 +52,54 @@ fn require(inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
 }
 
 defect! {
+    NothingWithoutAHead {
+        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+            if batch.head().is_some() { inner.commit(batch) } else { Ok(()) }
+        }
+    }
+
+    DropsTrustedPuts {
+        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+            let parts = batch.into_parts();
+            let checked = parts.puts.iter().filter(|put| !put.trusted);
+            checked.into_iter().try_for_each(|put| inner.put(&put.cid, put.data.clone()))?;
+            let required = parts.required.into_iter().fold(WriteBatch::new(), WriteBatch::require);
+            inner.commit(match parts.head {
+                None => required,
+                Some(HeadChange::Update { new, supersedes }) => required.update(new, supersedes),
+                Some(HeadChange::Swap { expected, new }) => required.swap(expected, new),
+            })
+        }
+    }
+
+    CommitReplacesAll {
+        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+            match batch.head().cloned() {
+                Some(HeadChange::Update { new, .. }) => inner.commit(batch.update(new, inner.heads()?)),
+                _ => inner.commit(batch),
+            }
+        }
+    }
+
+    CommitComparesLists {
+        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+            let actual = inner.heads()?;
+            match batch.head() {
+                Some(HeadChange::Swap { expected, .. }) if *expected != actual => Err(StoreError::HeadsMoved { actual }),
+                _ => inner.commit(batch),
+            }
+        }
+    }
+
+    RefusesNothing {
+        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+            if batch.is_empty() {
+                return Err(StoreError::InvalidArgument { operation: "commit", reason: "there is nothing to commit".into() });
+            }
+            inner.commit(batch)
+        }
+    }
+
     DropsHead {
         fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
             for put in batch.puts() {
@@ -123,32 +171,6 @@ defect! {
             inner.close()
         }
     }
-
-    ClaimsSideTables {
-        fn side_table(&self, _: &MemoryStore, _: &str) -> Result<Arc<dyn SideTable>, StoreError> {
-            Err(StoreError::Unsupported { backend: "this".into(), operation: "side_table".into() })
-        }
-    }
-
-    HidesSideTables {
-        fn capabilities(&self, _: &MemoryStore) -> Capabilities {
-            Capabilities::WEAKEST
-        }
-    }
-
-    SharedTable {
-        fn side_table(&self, inner: &MemoryStore, _: &str) -> Result<Arc<dyn SideTable>, StoreError> {
-            inner.side_table("the_only_one")
-        }
-    }
-
-    ExistsWhenOpened {
-        fn side_table(&self, inner: &MemoryStore, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
-            let table = inner.side_table(name)?;
-            table.write(&[(Bytes::from_static(b"header"), Bytes::new())], &[])?;
-            Ok(table)
-        }
-    }
 }
 
 /// Makes the head visible before its blocks.
@@ -164,76 +186,5 @@ impl Defect for HeadFirst {
     fn get(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
         self.0.look();
         inner.get(cid)
-    }
-}
-
-/// A side table with one method that is not the reference's.
-trait TableDefect: std::fmt::Debug + Default + Send + Sync + 'static {
-    fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
-        inner.write(puts, deletes)
-    }
-    fn keys<'a>(inner: &'a dyn SideTable, prefix: &[u8]) -> Result<KeyIter<'a>, StoreError> {
-        inner.keys(prefix)
-    }
-}
-
-#[derive(Debug)]
-struct Table<T> {
-    inner: Arc<dyn SideTable>,
-    gap: Gap,
-    defect: PhantomData<T>,
-}
-
-impl<T: TableDefect> SideTable for Table<T> {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.gap.look();
-        self.inner.get(key)
-    }
-    fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
-        T::write(&*self.inner, &self.gap, puts, deletes)
-    }
-    fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
-        T::keys(&*self.inner, prefix)
-    }
-}
-
-#[derive(Debug, Default)]
-struct OneDefect<T>(T);
-
-impl<T: TableDefect> Defect for OneDefect<T> {
-    fn side_table(&self, inner: &MemoryStore, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
-        Ok(Arc::new(Table::<T> { inner: inner.side_table(name)?, gap: Gap::default(), defect: PhantomData }))
-    }
-}
-
-#[derive(Debug, Default)]
-struct DeletesFirst;
-
-impl TableDefect for DeletesFirst {
-    fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
-        inner.write(&[], deletes)?;
-        inner.write(puts, &[])
-    }
-}
-
-#[derive(Debug, Default)]
-struct IgnoresPrefix;
-
-impl TableDefect for IgnoresPrefix {
-    fn keys<'a>(inner: &'a dyn SideTable, _: &[u8]) -> Result<KeyIter<'a>, StoreError> {
-        inner.keys(b"")
-    }
-}
-
-#[derive(Debug, Default)]
-struct RowByRow;
-
-impl TableDefect for RowByRow {
-    fn write(inner: &dyn SideTable, gap: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
-        for row in puts {
-            inner.write(std::slice::from_ref(row), &[])?;
-            gap.wait_for(6);
-        }
-        inner.write(&[], deletes)
     }
 }

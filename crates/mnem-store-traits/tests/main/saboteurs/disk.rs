@@ -2,6 +2,9 @@
 //!
 //! Everything is written as one journal row, synced, then row by row, synced; opening carries out a journal that is still there.
 
+mod fixture;
+mod store;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -10,16 +13,10 @@ use std::{
     },
 };
 
-use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cause, Cid, CidIter, Durability, HeadChange, HeadsCapabilities, KeyIter,
-    OpHeadsStore, Outcome, SideTable, Store, StoreError, WriteBatch, check_block, check_read, check_size,
-    check_table_key, check_table_name, check_table_write, cid_from_bytes,
-    conformance::{Fault, Fixture, FixtureError, Handles, Profile, obey},
-    drain_checked,
-    limits::BLOCK_BYTES_EVERY_BACKEND,
-};
+use mnem_store_traits::{Bytes, Cause, Cid, HeadChange, Outcome, StoreError, conformance::Fault};
 
 use super::lock;
+pub(crate) use fixture::OnDisk;
 
 /// What is wrong with a store, if anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +33,14 @@ pub(crate) enum Flaw {
     PoisonedReadsFail,
     ReadersWaitForSyncs,
     CloseStaysOpen,
+    CloseSwallows,
+    DropsHeadlessCommits,
     DamageIsReturned,
     DamageIsAbsence,
     DamageEndsListings,
     DamageCannotBeDeleted,
     RecoversWithoutSync,
+    DeletesInMemoryOnly,
     SecondProcessIsBlind,
     SecondProcessKeepsItsOwnHeads,
 }
@@ -71,6 +71,8 @@ pub(crate) struct Disk {
     /// One transaction at a time.
     writer: Mutex<()>,
     updates: AtomicUsize,
+    /// A sync is waiting for the fault to end.
+    sync_waits: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +104,7 @@ impl Disk {
             visible: Mutex::default(),
             writer: Mutex::default(),
             updates: AtomicUsize::new(0),
+            sync_waits: AtomicBool::new(false),
         }
     }
 
@@ -188,6 +191,7 @@ impl Handle {
         }
         let mut medium = self.changing(Op::Sync)?;
         while medium.fault == Some(Fault::SyncsWait) {
+            self.disk.sync_waits.store(true, Ordering::SeqCst);
             medium = self.disk.released.wait(medium).unwrap_or_else(|e| e.into_inner());
         }
         medium.synced = medium.now.clone();
@@ -199,24 +203,32 @@ impl Handle {
         if closed { Err(StoreError::Closed { backend: "disk", operation }) } else { Ok(()) }
     }
 
-    /// What readers see, if the disk can be read.
-    fn view(&self, operation: &'static str) -> Result<Rows, StoreError> {
+    /// Looks at what readers see, if the disk can be read.
+    fn view<T>(&self, operation: &'static str, look: impl FnOnce(&Rows) -> T) -> Result<T, StoreError> {
         self.check_open(operation)?;
-        let _waits = self.has(Flaw::ReadersWaitForSyncs).then(|| lock(&self.disk.writer));
+        let _waits = self.has(Flaw::ReadersWaitForSyncs).then(|| {
+            // Not before the writer has come to its sync.
+            while lock(&self.disk.medium).fault == Some(Fault::SyncsWait)
+                && !self.disk.sync_waits.load(Ordering::SeqCst)
+            {
+                std::thread::yield_now();
+            }
+            lock(&self.disk.writer)
+        });
         if self.has(Flaw::PoisonedReadsFail) && self.poisoned.load(Ordering::SeqCst) {
             return Err(failed(Outcome::NotApplied, "an earlier write failed"));
         }
         match self.medium(Op::Read) {
             Ok(medium) => drop(medium),
-            Err(_) if self.has(Flaw::FailedReadIsAbsence) => return Ok(Rows::new()),
+            Err(_) if self.has(Flaw::FailedReadIsAbsence) => return Ok(look(&Rows::new())),
             Err(error) => return Err(error),
         }
-        Ok(lock(&self.disk.visible).clone())
+        Ok(look(&lock(&self.disk.visible)))
     }
 
     fn row(&self, operation: &'static str, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        Ok(match self.view(operation)?.remove(key) {
-            Some(Value::Row(row)) => Some(row),
+        self.view(operation, |rows| match rows.get(key) {
+            Some(Value::Row(row)) => Some(row.clone()),
             _ => None,
         })
     }
@@ -301,228 +313,4 @@ impl Handle {
 
 fn block_key(cid: &Cid) -> Key {
     [b"block ", &cid.to_bytes()[..]].concat()
-}
-
-impl Blockstore for DiskStore {
-    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        let Some(data) = self.0.row("get", &block_key(cid))? else { return Ok(None) };
-        match check_read("disk", cid, &data) {
-            Err(_) if self.0.has(Flaw::DamageIsAbsence) => Ok(None),
-            Err(_) if self.0.has(Flaw::DamageIsReturned) => Ok(Some(data)),
-            checked => checked.map(|()| Some(data)),
-        }
-    }
-
-    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
-        check_size(cid, &data, BLOCK_BYTES_EVERY_BACKEND)?;
-        check_block(cid, &data)?;
-        self.0.put_all(&[(*cid, data)])
-    }
-
-    fn put_trusted(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
-        check_size(cid, &data, BLOCK_BYTES_EVERY_BACKEND)?;
-        self.0.put_all(&[(*cid, data)])
-    }
-
-    fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
-        self.0.put_all(&drain_checked(blocks, BLOCK_BYTES_EVERY_BACKEND)?)
-    }
-
-    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
-        if self.0.has(Flaw::DamageCannotBeDeleted) {
-            self.get(cid)?;
-        }
-        let key = block_key(cid);
-        self.0.transact(|rows| Ok(rows.contains_key(&key).then(|| (key.clone(), None)).into_iter().collect()))
-    }
-
-    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
-        let rows = self.0.view("list")?;
-        let cids =
-            rows.keys().filter_map(|key| key.strip_prefix(b"block ")).map(|cid| cid_from_bytes(cid).expect("a CID"));
-        let sound = |cid: &Cid| !self.0.has(Flaw::DamageEndsListings) || self.get(cid).is_ok();
-        let cids: Vec<Cid> = cids.take_while(sound).collect();
-        Ok(Box::new(cids.into_iter().map(Ok)))
-    }
-
-    fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
-        if self.0.has(Flaw::DamageIsAbsence) {
-            return Ok(self.get(cid)?.is_some());
-        }
-        Ok(self.0.row("has", &block_key(cid))?.is_some())
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::WEAKEST
-            .with_put_durability(Durability::Power)
-            .with_atomic_put_many(true)
-            .with_atomic_commit(true)
-            .with_side_tables(true)
-            .with_atomic_side_table_writes(true)
-    }
-}
-
-impl OpHeadsStore for DiskStore {
-    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
-        Ok(Handle::heads_of(&self.0.view("heads")?).into_iter().collect())
-    }
-
-    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        self.0.change_heads(&HeadChange::Update { new: *new, supersedes: supersedes.to_vec() })
-    }
-
-    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
-        self.0.change_heads(&HeadChange::Swap { expected: expected.to_vec(), new: *new })
-    }
-
-    fn heads_capabilities(&self) -> HeadsCapabilities {
-        HeadsCapabilities::WEAKEST.with_durability(Durability::Power).with_atomic_heads(true)
-    }
-}
-
-impl Store for DiskStore {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
-        let parts = batch.into_parts();
-        let blocks: Vec<_> = parts.puts.into_iter().map(|put| (put.cid, put.data)).collect();
-        self.0.transact(|rows| {
-            let mut changes = self.0.absent(rows, &blocks);
-            let there = |cid: &Cid| rows.contains_key(&block_key(cid)) || blocks.iter().any(|(put, _)| put == cid);
-            if let Some(cid) = parts.required.iter().find(|cid| !there(cid)) {
-                return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
-            }
-            if let Some(head) = &parts.head {
-                changes.push(Handle::heads_row(&head.apply(&Handle::heads_of(rows))?));
-            }
-            Ok(changes)
-        })
-    }
-
-    fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
-        check_table_name(name)?;
-        self.0.check_open("side_table")?;
-        Ok(Arc::new(DiskTable { store: self.clone(), prefix: format!("table {name} ").into_bytes() }))
-    }
-
-    fn side_tables(&self) -> Result<Vec<String>, StoreError> {
-        let rows = self.0.view("side_tables")?;
-        let names = rows.keys().filter_map(|key| key.strip_prefix(b"table ")?.split(|byte| *byte == b' ').next());
-        let names: BTreeSet<String> = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-        Ok(names.into_iter().collect())
-    }
-
-    fn close(&self) -> Result<(), StoreError> {
-        if self.0.closed.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        let synced = self.0.sync();
-        self.0.closed.store(synced.is_ok() || !self.0.has(Flaw::CloseStaysOpen), Ordering::SeqCst);
-        synced
-    }
-}
-
-#[derive(Debug)]
-struct DiskTable {
-    store: DiskStore,
-    prefix: Key,
-}
-
-impl DiskTable {
-    fn key(&self, key: &[u8]) -> Key {
-        [&self.prefix, key].concat()
-    }
-}
-
-impl SideTable for DiskTable {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        check_table_key("get", key)?;
-        self.store.0.row("get a row", &self.key(key))
-    }
-
-    fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
-        check_table_write(puts, deletes)?;
-        let puts = puts.iter().map(|(key, value)| (self.key(key), Some(Value::Row(value.clone()))));
-        let changes = puts.chain(deletes.iter().map(|key| (self.key(key), None))).collect();
-        self.store.0.transact(|_| Ok(changes))
-    }
-
-    fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
-        let rows = self.store.0.view("list a table")?;
-        let keys = rows.into_keys().filter_map(|key| key.strip_prefix(&self.prefix[..]).map(Bytes::copy_from_slice));
-        let keys: Vec<Bytes> = keys.filter(|key| key.starts_with(prefix)).collect();
-        Ok(Box::new(keys.into_iter().map(Ok)))
-    }
-}
-
-/// Stores on disks with this flaw.
-#[derive(Clone)]
-pub(crate) struct OnDisk(pub(crate) Flaw);
-
-impl OnDisk {
-    fn handle(disk: &Arc<Disk>) -> DiskStore {
-        let (closed, poisoned) = Default::default();
-        DiskStore(Arc::new(Handle { disk: Arc::clone(disk), outage: disk.recover(), closed, poisoned }))
-    }
-}
-
-impl Fixture for OnDisk {
-    type Place = Arc<Disk>;
-
-    fn name(&self) -> &str {
-        "a disk in memory"
-    }
-
-    fn create(&self) -> Result<Arc<Disk>, FixtureError> {
-        Ok(Arc::new(Disk::new(self.0)))
-    }
-
-    fn open(&self, disk: &Arc<Disk>) -> Result<Handles, FixtureError> {
-        Ok(Handles::from(Arc::new(Self::handle(disk))))
-    }
-
-    fn profiles(&self) -> &[Profile] {
-        use Profile::{Crash, Damage, Faults, Persistence, SecondHandle, SecondProcess};
-        &[Persistence, SecondHandle, SecondProcess, Damage, Faults, Crash]
-    }
-
-    fn deadline(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(if self.0 == Flaw::ReadersWaitForSyncs { 2 } else { 60 })
-    }
-
-    fn obey_in_second_process(&self, disk: &Arc<Disk>, script: &str) -> Result<String, FixtureError> {
-        let other = match self.0 {
-            Flaw::SecondProcessIsBlind => Arc::new(Disk::new(Flaw::None)),
-            _ => Arc::clone(disk),
-        };
-        let before = Handle::heads_of(&lock(&disk.visible));
-        let answer = obey(&self.open(&other)?, script);
-        if self.0 == Flaw::SecondProcessKeepsItsOwnHeads {
-            // Once the first process has made its changes too, writes what it took the heads to be.
-            let begin = std::time::Instant::now();
-            while disk.updates.load(Ordering::SeqCst) < 24 && begin.elapsed().as_secs() < 1 {
-                std::thread::yield_now();
-            }
-            change(&mut lock(&disk.visible), &Handle::heads_row(&before));
-        }
-        Ok(answer)
-    }
-
-    fn damage(&self, disk: &Arc<Disk>, cid: &Cid, data: &[u8]) -> Result<(), FixtureError> {
-        let damaged = (block_key(cid), Some(Value::Row(Bytes::copy_from_slice(data))));
-        let mut medium = lock(&disk.medium);
-        change(&mut medium.now, &damaged);
-        change(&mut medium.synced, &damaged);
-        Ok(())
-    }
-
-    fn set_fault(&self, disk: &Arc<Disk>, fault: Option<Fault>) -> Result<(), FixtureError> {
-        lock(&disk.medium).fault = fault;
-        disk.released.notify_all();
-        Ok(())
-    }
-
-    fn cut_power_after(&self, disk: &Arc<Disk>, operations: u64) -> Result<(), FixtureError> {
-        lock(&disk.medium).power = Some(operations);
-        Ok(())
-    }
 }

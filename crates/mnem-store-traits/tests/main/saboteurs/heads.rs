@@ -1,12 +1,32 @@
 //! Defects of heads.
 
-use std::{collections::BTreeSet, sync::Mutex};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use mnem_store_traits::{Cid, HeadChange, HeadsCapabilities, MemoryStore, OpHeadsStore, StoreError};
+use mnem_store_traits::{
+    Blockstore, Cid, HeadChange, HeadsCapabilities, MemoryStore, OpHeadsStore, RAW, StoreError, WriteBatch, cid_of,
+};
 
 use super::{Defect, Gap, defect, lock, saboteurs};
 
 saboteurs! {
+    begins_with_a_placeholder: BeginsWithAPlaceholder => new_store_has_no_heads "of a new store";
+    refuses_repeated_ids: RefusesRepeatedIds => repeated_update_changes_nothing "named twice";
+    wants_a_block: WantsABlock => heads_need_no_block "Err(MissingBlock";
+    swap_adds: SwapAdds => swap_replaces_expected_heads "after a swap of four heads";
+    swap_adds_through_a_pointer: SwapAdds => heads_are_the_same_through_every_pointer "through &dyn OpHeadsStore";
+    swap_adds_through_a_part: SwapAdds => parts_of_a_store_share_its_content "as Arc<dyn OpHeadsStore>";
+    swap_to_a_current_head: SwapRefusesCurrent => swap_takes_a_new_head_that_is_expected "is a head already";
+    loses_every_ninth_update: LosesEveryNinth => random_head_changes_agree_with_a_model "of which these fail by themselves";
+    reads_are_one_change_late: OneChangeLate => head_histories_are_linearizable "heads";
+    lost_update_of_handles: LostUpdate => two_handles_lose_no_head "after two handles each replaced";
+    lost_update_of_commits: LostUpdate => concurrent_commits_all_land "after threads each committed";
+    resurrects_nothing: NeverAgain => random_head_changes_agree_with_a_model "after update to head";
     drops_new_named_in_supersedes: DropsNewInSupersedes => new_head_named_in_supersedes_stays "Ok([])";
     replaces_the_whole_set: ReplacesAll => update_adds_a_head "after an update that supersedes nothing";
     removes_only_the_first: RemovesFirst => update_removes_every_superseded_head "supersedes three of five";
@@ -28,6 +48,48 @@ saboteurs! {
 }
 
 defect! {
+    BeginsWithAPlaceholder {
+        fn heads(&self, inner: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
+            let heads = inner.heads()?;
+            Ok(if heads.is_empty() { vec![cid_of(RAW, b"root")] } else { heads })
+        }
+    }
+
+    RefusesRepeatedIds {
+        fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+            let distinct: BTreeSet<&Cid> = supersedes.iter().collect();
+            if distinct.len() < supersedes.len() {
+                return Err(StoreError::InvalidArgument { operation: "update", reason: "an id is named twice".into() });
+            }
+            inner.update(new, supersedes)
+        }
+    }
+
+    WantsABlock {
+        fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+            if !inner.has(new)? {
+                return Err(StoreError::MissingBlock { cid: *new, linked_from: None });
+            }
+            inner.update(new, supersedes)
+        }
+    }
+
+    SwapAdds {
+        fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+            inner.swap(expected, new)?;
+            expected.iter().try_for_each(|old| inner.update(old, &[]))
+        }
+    }
+
+    SwapRefusesCurrent {
+        fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+            if inner.heads()?.contains(new) {
+                return Err(StoreError::InvalidArgument { operation: "swap", reason: format!("{new} is a head already") });
+            }
+            inner.swap(expected, new)
+        }
+    }
+
     ReplacesAll {
         fn update(&self, inner: &MemoryStore, new: &Cid, _: &[Cid]) -> Result<(), StoreError> {
             inner.update(new, &inner.heads()?)
@@ -179,6 +241,8 @@ impl Defect for RemovedBeforeInsert {
 #[derive(Debug, Default)]
 struct LostUpdate {
     heads: Mutex<BTreeSet<Cid>>,
+    /// The other threads are through, so there is nobody to wait for.
+    alone: AtomicBool,
     gap: Gap,
 }
 
@@ -189,9 +253,18 @@ impl Defect for LostUpdate {
     fn update(&self, _: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
         let before = lock(&self.heads).clone();
         self.gap.look();
-        self.gap.wait_for(1);
+        if !self.alone.load(Ordering::SeqCst) {
+            self.alone.store(!self.gap.wait_for(1), Ordering::SeqCst);
+        }
         *lock(&self.heads) = HeadChange::Update { new: *new, supersedes: supersedes.to_vec() }.apply(&before)?;
         Ok(())
+    }
+    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        batch.puts().iter().try_for_each(|put| inner.put(&put.cid, put.data.clone()))?;
+        match batch.head() {
+            Some(HeadChange::Update { new, supersedes }) => self.update(inner, new, supersedes),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -201,5 +274,31 @@ struct ClaimsChange;
 impl Defect for ClaimsChange {
     fn heads_capabilities(&self, inner: &MemoryStore) -> HeadsCapabilities {
         inner.heads_capabilities().with_atomic_heads(inner.heads().is_ok_and(|heads| heads.is_empty()))
+    }
+}
+
+/// Right for laws that change little.
+#[derive(Debug, Default)]
+struct LosesEveryNinth(Mutex<usize>);
+
+impl Defect for LosesEveryNinth {
+    fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        let mut updates = lock(&self.0);
+        *updates += 1;
+        if updates.is_multiple_of(9) { Ok(()) } else { inner.update(new, supersedes) }
+    }
+}
+
+/// Serves reads from a copy that is taken before each change.
+#[derive(Debug, Default)]
+struct OneChangeLate(Mutex<Vec<Cid>>);
+
+impl Defect for OneChangeLate {
+    fn heads(&self, _: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
+        Ok(lock(&self.0).clone())
+    }
+    fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        *lock(&self.0) = inner.heads()?;
+        inner.update(new, supersedes)
     }
 }

@@ -1,7 +1,5 @@
 //! Flaws that show when the medium fails, is damaged, or loses its power, and in a second process.
 
-use mnem_store_traits::conformance::{Verdict, law};
-
 use super::disk::{Flaw, OnDisk};
 
 /// Without a flaw it keeps every law, so what a law says about the flawed ones proves something.
@@ -11,19 +9,14 @@ mod sound {
     mnem_store_traits::conformance_tests!(disk, OnDisk(Flaw::None));
 }
 
-fn kills(flaw: Flaw, id: &str, text: &str) {
-    let law = law(id).unwrap_or_else(|| panic!("there is no law {id}"));
-    match law.run(OnDisk(flaw)) {
-        Verdict::Failed(failure) => {
-            let message = failure.to_string();
-            assert!(message.contains(text), "{law} fails, but does not say {text:?}:\n{message}");
-        }
-        verdict => panic!("{law} does not see {flaw:?}: {verdict:?}"),
-    }
+fn kills(flaw: Flaw, law: &str, text: &str) {
+    super::kills_with(law, text, OnDisk(Flaw::None), OnDisk(flaw));
 }
 
 macro_rules! flaws {
     ($($name:ident: $flaw:ident => $law:ident $text:literal;)*) => {
+        pub(super) const KILLED: &[&str] = &[$(stringify!($law)),*];
+
         $(#[test]
         fn $name() {
             kills(Flaw::$flaw, stringify!($law), $text);
@@ -40,11 +33,14 @@ flaws! {
     torn_put_many_of_a_failing_disk: NoJournal => failed_put_many_keeps_all_or_nothing "all blocks or none";
     not_applied_and_there_all_the_same: SaysNotApplied => failed_put_many_keeps_all_or_nothing "after Err(Backend";
     head_not_applied_and_there_all_the_same: SaysNotApplied => failed_head_change_is_old_or_new "old after NotApplied";
+    row_not_applied_and_there_all_the_same: SaysNotApplied => failed_side_table_write_is_as_its_outcome_says "none after NotApplied";
     head_before_its_blocks_on_a_failing_disk: HeadFirst => failed_commit_leaves_no_head_without_its_blocks "as its head is there";
     forgets_its_poison: ForgetsPoison => failed_sync_refuses_writes_until_reopened "Err(Poisoned)";
     forgets_its_poison_for_heads: ForgetsPoison => failed_sync_refuses_head_changes_until_reopened "Err(Poisoned)";
     reads_nothing_when_poisoned: PoisonedReadsFail => failed_sync_refuses_writes_until_reopened "through a handle whose sync failed";
     stays_open_when_it_cannot_close: CloseStaysOpen => close_reports_and_closes_under_faults "get after close() failed";
+    stays_open_and_says_ok: CloseSwallows => close_reports_and_closes_under_faults "said Ok";
+    closed_buffer_lands_nothing: DropsHeadlessCommits => buffered_close_lands_and_closes "after Buffered was closed and the store reopened";
     readers_wait_for_a_sync: ReadersWaitForSyncs => readers_do_not_wait_for_a_sync "no end: a deadlock";
 
     damaged_bytes_are_returned: DamageIsReturned => damaged_block_is_corrupt_to_every_read "Err(Corrupt)";
@@ -62,6 +58,9 @@ flaws! {
     torn_rows: NoJournal => side_table_write_is_all_or_nothing_after_a_power_cut "all of the write or none of it";
     head_before_its_blocks: HeadFirst => no_head_without_its_blocks_after_a_power_cut "whose head survived a power cut";
     recovered_is_taken_for_durable: RecoversWithoutSync => second_put_makes_an_unsynced_block_durable "its second was acknowledged";
+    recovered_is_taken_for_durable_by_the_next: RecoversWithoutSync => put_after_reopening_makes_an_unsynced_block_durable "after reopening and a power cut";
+
+    deletes_are_not_written: DeletesInMemoryOnly => deletes_survive_reopen "after its delete and reopening";
 
     second_process_sees_no_block: SecondProcessIsBlind => blocks_are_visible_to_a_second_process "in a second process";
     second_process_sees_no_head: SecondProcessIsBlind => heads_are_visible_to_a_second_process "in a second process";

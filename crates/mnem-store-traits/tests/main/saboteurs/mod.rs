@@ -2,13 +2,22 @@
 //!
 //! A saboteur is a [`Defect`]: it overrides one method of a store that is otherwise the reference. [`kills`] runs one law against it.
 
+mod batches;
 mod blocks;
+mod buffered;
 mod commits;
 mod disk;
 mod heads;
 mod listings;
+mod lookups;
 mod media;
 mod names;
+mod prose;
+mod registry;
+mod reopenings;
+mod tables;
+mod threads;
+mod walks;
 
 use std::{
     fmt::Debug,
@@ -110,12 +119,14 @@ impl Gap {
         self.deserted.store(false, Ordering::SeqCst);
     }
 
-    fn wait_for(&self, looks: usize) {
+    /// Whether they came.
+    fn wait_for(&self, looks: usize) -> bool {
         let (before, begin) = (self.looks.load(Ordering::SeqCst), Instant::now());
         while self.looks.load(Ordering::SeqCst) < before + looks && !self.deserted.load(Ordering::SeqCst) {
             std::thread::yield_now();
             self.deserted.fetch_or(begin.elapsed() > Self::PATIENCE, Ordering::SeqCst);
         }
+        self.looks.load(Ordering::SeqCst) >= before + looks
     }
 }
 
@@ -229,25 +240,37 @@ impl<D: Defect> Fixture for Planted<D> {
 
 /// The law must fail against this defect, and its failure must contain `text`.
 fn kills<D: Defect>(id: &str, text: &str) {
+    kills_with(id, text, Planted::<NoDefect>(PhantomData), Planted::<D>(PhantomData));
+}
+
+/// The law must pass on the sound fixture, and fail on the sabotaged one with a message that contains `text`.
+fn kills_with(id: &str, text: &str, sound: impl Fixture, sabotaged: impl Fixture) {
     let law = law(id).unwrap_or_else(|| panic!("there is no law {id}"));
-    let sound = law.run(Planted::<NoDefect>(PhantomData));
-    assert!(!matches!(sound, Verdict::Failed(_)), "{law} fails without a defect: {sound:?}");
-    match law.run(Planted::<D>(PhantomData)) {
+    let sound = law.run(sound);
+    assert!(matches!(sound, Verdict::Passed), "{law} does not pass without a defect: {sound:?}");
+    let name = sabotaged.name().to_owned();
+    match law.run(sabotaged) {
         Verdict::Failed(failure) => {
             let message = failure.to_string();
             assert!(message.contains(text), "{law} fails, but does not say {text:?}:\n{message}");
-            println!("{law} is broken by {}\n  promised  {}\n  {message}", std::any::type_name::<D>(), law.promise);
+            println!("{law} is broken by {name}\n  promised  {}\n  {message}", law.promise);
         }
         verdict => panic!("{law} does not see the defect: {verdict:?}"),
     }
 }
 
-/// One `#[test]` for each saboteur: `name: Defect => law_that_it_breaks "what the law says"`.
+/// One `#[test]` for each saboteur: `name: Defect => law_that_it_breaks "what the law says"`. `KILLED` holds the laws.
 macro_rules! saboteurs {
     ($($name:ident: $defect:ty => $law:ident $text:literal;)*) => {
+        crate::saboteurs::saboteurs! { by crate::saboteurs::kills: $($name: $defect => $law $text;)* }
+    };
+    (by $kills:path: $($name:ident: $defect:ty => $law:ident $text:literal;)*) => {
+        pub(super) const KILLED: &[&str] = &[$(stringify!($law)),*];
+
         $(#[test]
         fn $name() {
-            crate::saboteurs::kills::<$defect>(stringify!($law), $text);
+            use $kills as kills;
+            kills::<$defect>(stringify!($law), $text);
         })*
     };
 }
@@ -256,7 +279,7 @@ macro_rules! saboteurs {
 macro_rules! defect {
     ($($name:ident { $($body:tt)* })*) => {$(
         #[derive(Debug, Default)]
-        struct $name;
+        pub(super) struct $name;
 
         impl Defect for $name {
             $($body)*

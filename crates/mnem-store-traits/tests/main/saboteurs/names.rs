@@ -11,6 +11,7 @@ saboteurs! {
     folds_case: Renamed<FoldsCase> => near_cids_are_apart "different in one byte";
     keys_by_prefix: Renamed<ByPrefix> => near_cids_are_apart "different in one byte";
     lossy_text: Renamed<LossyText> => digests_that_are_not_text_are_kept "digests that are not text";
+    cuts_digests_at_32: Renamed<CutsAt32> => identity_cids_of_every_length_are_kept "prefixes of each other";
     synthesises_identity: SynthesisesIdentity => identity_is_not_synthesised "before the put of an identity block";
 }
 
@@ -52,6 +53,7 @@ key! {
     ByVersion |cid| Cid::new_v1(cid.codec(), *cid.hash());
     ByDigest |cid| unchecked(cid.hash().digest());
     ByPrefix |cid| unchecked(&cid.hash().digest()[..cid.hash().digest().len().min(16)]);
+    CutsAt32 |cid| unchecked(&cid.hash().digest()[..cid.hash().digest().len().min(32)]);
     FoldsCase |cid| unchecked(&cid.hash().digest().to_ascii_lowercase());
     LossyText |cid| unchecked(String::from_utf8_lossy(cid.hash().digest()).as_bytes());
 }

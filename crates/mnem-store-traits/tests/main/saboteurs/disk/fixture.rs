@@ -1,0 +1,83 @@
+//! How the suite gets hold of it, and of what can be done to it.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use mnem_store_traits::{
+    Bytes, Cid,
+    conformance::{Fault, Fixture, FixtureError, Handles, Profile, obey},
+};
+
+use super::{Disk, DiskStore, Flaw, Handle, Value, block_key, change, lock};
+
+/// Stores on disks with this flaw.
+#[derive(Clone)]
+pub(crate) struct OnDisk(pub(crate) Flaw);
+
+impl OnDisk {
+    pub(crate) fn handle(disk: &Arc<Disk>) -> DiskStore {
+        let (closed, poisoned) = Default::default();
+        DiskStore(Arc::new(Handle { disk: Arc::clone(disk), outage: disk.recover(), closed, poisoned }))
+    }
+}
+
+impl Fixture for OnDisk {
+    type Place = Arc<Disk>;
+
+    fn name(&self) -> &str {
+        "a disk in memory"
+    }
+
+    fn create(&self) -> Result<Arc<Disk>, FixtureError> {
+        Ok(Arc::new(Disk::new(self.0)))
+    }
+
+    fn open(&self, disk: &Arc<Disk>) -> Result<Handles, FixtureError> {
+        Ok(Handles::from(Arc::new(Self::handle(disk))))
+    }
+
+    fn profiles(&self) -> &[Profile] {
+        use Profile::{Crash, Damage, Faults, Persistence, SecondHandle, SecondProcess};
+        &[Persistence, SecondHandle, SecondProcess, Damage, Faults, Crash]
+    }
+
+    fn deadline(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(if self.0 == Flaw::ReadersWaitForSyncs { 1 } else { 60 })
+    }
+
+    fn obey_in_second_process(&self, disk: &Arc<Disk>, script: &str) -> Result<String, FixtureError> {
+        let other = match self.0 {
+            Flaw::SecondProcessIsBlind => Arc::new(Disk::new(Flaw::None)),
+            _ => Arc::clone(disk),
+        };
+        let before = Handle::heads_of(&lock(&disk.visible));
+        let answer = obey(&self.open(&other)?, script);
+        if self.0 == Flaw::SecondProcessKeepsItsOwnHeads {
+            // Once the first process has made its changes too, writes what it took the heads to be.
+            let begin = std::time::Instant::now();
+            while disk.updates.load(Ordering::SeqCst) < 24 && begin.elapsed().as_secs() < 1 {
+                std::thread::yield_now();
+            }
+            change(&mut lock(&disk.visible), &Handle::heads_row(&before));
+        }
+        Ok(answer)
+    }
+
+    fn damage(&self, disk: &Arc<Disk>, cid: &Cid, data: &[u8]) -> Result<(), FixtureError> {
+        let damaged = (block_key(cid), Some(Value::Row(Bytes::copy_from_slice(data))));
+        let mut medium = lock(&disk.medium);
+        change(&mut medium.now, &damaged);
+        change(&mut medium.synced, &damaged);
+        Ok(())
+    }
+
+    fn set_fault(&self, disk: &Arc<Disk>, fault: Option<Fault>) -> Result<(), FixtureError> {
+        lock(&disk.medium).fault = fault;
+        disk.released.notify_all();
+        Ok(())
+    }
+
+    fn cut_power_after(&self, disk: &Arc<Disk>, operations: u64) -> Result<(), FixtureError> {
+        lock(&disk.medium).power = Some(operations);
+        Ok(())
+    }
+}

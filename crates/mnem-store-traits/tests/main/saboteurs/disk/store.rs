@@ -1,0 +1,178 @@
+//! The store on the disk.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
+
+use mnem_store_traits::{
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Durability, HeadChange, HeadsCapabilities, KeyIter,
+    OpHeadsStore, SideTable, Store, StoreError, WriteBatch, check_block, check_read, check_size, check_table_key,
+    check_table_name, check_table_write, cid_from_bytes, drain_checked, limits::BLOCK_BYTES_EVERY_BACKEND,
+};
+
+use super::{DiskStore, Flaw, Handle, Key, Value, block_key, lock};
+
+impl Blockstore for DiskStore {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        let Some(data) = self.0.row("get", &block_key(cid))? else { return Ok(None) };
+        match check_read("disk", cid, &data) {
+            Err(_) if self.0.has(Flaw::DamageIsAbsence) => Ok(None),
+            Err(_) if self.0.has(Flaw::DamageIsReturned) => Ok(Some(data)),
+            checked => checked.map(|()| Some(data)),
+        }
+    }
+
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        check_size(cid, &data, BLOCK_BYTES_EVERY_BACKEND)?;
+        check_block(cid, &data)?;
+        self.0.put_all(&[(*cid, data)])
+    }
+
+    fn put_trusted(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        check_size(cid, &data, BLOCK_BYTES_EVERY_BACKEND)?;
+        self.0.put_all(&[(*cid, data)])
+    }
+
+    fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
+        self.0.put_all(&drain_checked(blocks, BLOCK_BYTES_EVERY_BACKEND)?)
+    }
+
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        if self.0.has(Flaw::DamageCannotBeDeleted) {
+            self.get(cid)?;
+        }
+        let key = block_key(cid);
+        if self.0.has(Flaw::DeletesInMemoryOnly) {
+            lock(&self.0.disk.visible).remove(&key);
+            return Ok(());
+        }
+        self.0.transact(|rows| Ok(rows.contains_key(&key).then(|| (key.clone(), None)).into_iter().collect()))
+    }
+
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        let cid = |key: &Key| Some(cid_from_bytes(key.strip_prefix(b"block ")?).expect("a CID"));
+        let cids: Vec<Cid> = self.0.view("list", |rows| rows.keys().filter_map(cid).collect())?;
+        let sound = |cid: &Cid| !self.0.has(Flaw::DamageEndsListings) || self.get(cid).is_ok();
+        Ok(Box::new(cids.into_iter().take_while(sound).map(Ok)))
+    }
+
+    fn size(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
+        Ok(self.0.row("size", &block_key(cid))?.map(|data| data.len() as u64))
+    }
+
+    fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
+        if self.0.has(Flaw::DamageIsAbsence) {
+            return Ok(self.get(cid)?.is_some());
+        }
+        Ok(self.0.row("has", &block_key(cid))?.is_some())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::WEAKEST
+            .with_put_durability(Durability::Power)
+            .with_atomic_put_many(true)
+            .with_atomic_commit(true)
+            .with_side_tables(true)
+            .with_atomic_side_table_writes(true)
+    }
+}
+
+impl OpHeadsStore for DiskStore {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        Ok(self.0.view("heads", Handle::heads_of)?.into_iter().collect())
+    }
+
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        self.0.change_heads(&HeadChange::Update { new: *new, supersedes: supersedes.to_vec() })
+    }
+
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.0.change_heads(&HeadChange::Swap { expected: expected.to_vec(), new: *new })
+    }
+
+    fn heads_capabilities(&self) -> HeadsCapabilities {
+        HeadsCapabilities::WEAKEST.with_durability(Durability::Power).with_atomic_heads(true)
+    }
+}
+
+impl Store for DiskStore {
+    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
+        let parts = batch.into_parts();
+        if self.0.has(Flaw::DropsHeadlessCommits) && parts.head.is_none() {
+            return Ok(());
+        }
+        let blocks: Vec<_> = parts.puts.into_iter().map(|put| (put.cid, put.data)).collect();
+        self.0.transact(|rows| {
+            let mut changes = self.0.absent(rows, &blocks);
+            let there = |cid: &Cid| rows.contains_key(&block_key(cid)) || blocks.iter().any(|(put, _)| put == cid);
+            if let Some(cid) = parts.required.iter().find(|cid| !there(cid)) {
+                return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
+            }
+            if let Some(head) = &parts.head {
+                changes.push(Handle::heads_row(&head.apply(&Handle::heads_of(rows))?));
+            }
+            Ok(changes)
+        })
+    }
+
+    fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
+        check_table_name(name)?;
+        self.0.check_open("side_table")?;
+        Ok(Arc::new(DiskTable { store: self.clone(), prefix: format!("table {name} ").into_bytes() }))
+    }
+
+    fn side_tables(&self) -> Result<Vec<String>, StoreError> {
+        let name = |key: &Key| {
+            let name = key.strip_prefix(b"table ")?.split(|byte| *byte == b' ').next()?;
+            Some(String::from_utf8_lossy(name).into_owned())
+        };
+        let names: BTreeSet<String> = self.0.view("side_tables", |rows| rows.keys().filter_map(name).collect())?;
+        Ok(names.into_iter().collect())
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        if self.0.closed.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let synced = self.0.sync();
+        let stays_open = self.0.has(Flaw::CloseStaysOpen) || self.0.has(Flaw::CloseSwallows);
+        self.0.closed.store(synced.is_ok() || !stays_open, Ordering::SeqCst);
+        if self.0.has(Flaw::CloseSwallows) { Ok(()) } else { synced }
+    }
+}
+
+#[derive(Debug)]
+struct DiskTable {
+    store: DiskStore,
+    prefix: Key,
+}
+
+impl DiskTable {
+    fn key(&self, key: &[u8]) -> Key {
+        [&self.prefix, key].concat()
+    }
+}
+
+impl SideTable for DiskTable {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        check_table_key("get", key)?;
+        self.store.0.row("get a row", &self.key(key))
+    }
+
+    fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+        check_table_write(puts, deletes)?;
+        let puts = puts.iter().map(|(key, value)| (self.key(key), Some(Value::Row(value.clone()))));
+        let changes = puts.chain(deletes.iter().map(|key| (self.key(key), None))).collect();
+        self.store.0.transact(|_| Ok(changes))
+    }
+
+    fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
+        let wanted = [&self.prefix, prefix].concat();
+        let mine = |key: &&Key| key.starts_with(&wanted);
+        let key = |key: &Key| Bytes::copy_from_slice(&key[self.prefix.len()..]);
+        let keys: Vec<Bytes> = self.store.0.view("list a table", |rows| rows.keys().filter(mine).map(key).collect())?;
+        Ok(Box::new(keys.into_iter().map(Ok)))
+    }
+}

@@ -1,0 +1,52 @@
+//! Every law has its saboteur.
+
+use mnem_store_traits::conformance::{Level, law, laws};
+
+use super::{
+    batches, blocks, buffered, commits, heads, listings, lookups, media, names, prose, reopenings, tables, threads,
+    walks,
+};
+
+const KILLED: [&[&str]; 14] = [
+    batches::KILLED,
+    blocks::KILLED,
+    buffered::KILLED,
+    commits::KILLED,
+    heads::KILLED,
+    listings::KILLED,
+    lookups::KILLED,
+    media::KILLED,
+    names::KILLED,
+    prose::KILLED,
+    reopenings::KILLED,
+    tables::KILLED,
+    threads::KILLED,
+    walks::KILLED,
+];
+
+/// Laws that no saboteur can break, and why: what could is no backend written in safe Rust, or is in this crate.
+const ONLY_OURS: &[(&str, &str)] = &[
+    ("buffered_checks_what_it_stages", "`Buffered` checks and refuses by itself, before it asks the store below."),
+    (
+        "bytes_handed_out_never_change",
+        "Only unsafe code, as in a backend that maps a file, can change bytes behind a `Bytes`.",
+    ),
+];
+
+#[test]
+fn every_law_has_a_saboteur() {
+    let killed = KILLED.concat();
+    let musts = laws().iter().filter(|law| law.level == Level::must).map(|law| law.id);
+    let spared: Vec<&str> =
+        musts.filter(|id| !killed.contains(id) && !ONLY_OURS.iter().any(|(ours, _)| ours == id)).collect();
+    assert!(spared.is_empty(), "laws without a saboteur: {spared:#?}");
+}
+
+#[test]
+fn laws_without_a_saboteur_are_laws_and_have_none() {
+    let killed = KILLED.concat();
+    for (id, why) in ONLY_OURS {
+        assert!(law(id).is_some(), "there is no law {id}");
+        assert!(!killed.contains(id), "{id} has a saboteur, so it is not so that: {why}");
+    }
+}
