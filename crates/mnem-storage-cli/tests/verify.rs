@@ -157,7 +157,7 @@ fn unfinished_files_are_counted_and_foreign_ones_named() {
     for name in ["00112233445566778899aabbccddeeff", "ff112233445566778899aabbccddeeff"] {
         place.write(&format!("a.simple/tmp/{name}"), b"half a block");
     }
-    place.write("a.simple/tmp/notes", b"");
+    std::fs::write(place.path("a.simple").join("tmp").join("notes"), b"").expect("written");
     let ran = place.run(&["verify", "--store", "a.simple"]).exits(0);
     assert!(ran.err.contains("note: 2 unfinished files of writers at work or killed"), "{}", ran.err);
     assert_eq!(ran.err.matches("does not belong").count(), 1, "{}", ran.err);
