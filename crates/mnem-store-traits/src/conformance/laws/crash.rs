@@ -10,7 +10,9 @@ use crate::{
         data::{Block, block, blocks, head},
         expect::{ensure, holds, put, put_many, saw, update},
         failure::LawResult,
-        laws::fault::{Done, all_or_nothing, at_each, old_or_new, put_many_of, whole_or_absent},
+        laws::fault::{
+            Done, all_or_nothing, at_each, nothing_acknowledged_is_lost, old_or_new, put_many_of, whole_or_absent,
+        },
         show::Show,
     },
 };
@@ -41,13 +43,8 @@ pub(crate) fn acknowledged_blocks_survive_a_power_cut(case: &mut Case) -> LawRes
         |case| put_many(&*case.blocks()?, &kept),
         |case| put_many_of(case, &new),
         |case, operations, result| {
-            let store = case.blocks()?;
             let when = format!("after the power was cut {operations} operations into a put_many");
-            kept.iter().try_for_each(|block| holds(&*store, block, &when))?;
-            new.iter().try_for_each(|block| {
-                let there = whole_or_absent(&*store, block, &when)?;
-                ensure(there || result.is_err(), &when, "a block that was acknowledged", "None")
-            })
+            nothing_acknowledged_is_lost(case, &kept, &new, &when, &result)
         },
     )?;
     Ok(())

@@ -149,6 +149,22 @@ pub(crate) fn put_many_of(case: &Case, blocks: &[Block]) -> Result<Done, Failure
     Ok(case.blocks()?.put_many(&mut blocks.iter().map(|block| Ok((block.cid, block.data.clone())))))
 }
 
+/// The blocks that were there are there; of a batch that was to be added each is whole or absent, and there if the call was acknowledged.
+pub(crate) fn nothing_acknowledged_is_lost(
+    case: &Case,
+    kept: &[Block],
+    new: &[Block],
+    when: &str,
+    result: &Done,
+) -> Result<(), Failure> {
+    let store = case.blocks()?;
+    kept.iter().try_for_each(|block| holds(&*store, block, when))?;
+    new.iter().try_for_each(|block| {
+        let there = whole_or_absent(&*store, block, when)?;
+        ensure(there || result.is_err(), when, "a block that was acknowledged", "None")
+    })
+}
+
 pub(crate) fn failed_write_harms_no_block(case: &mut Case) -> LawResult {
     let (kept, new) = (blocks("kept", 3), blocks("new", 3));
     let batch = [&kept[..2], &new].concat();
@@ -157,13 +173,13 @@ pub(crate) fn failed_write_harms_no_block(case: &mut Case) -> LawResult {
         |case| put_many(&*case.blocks()?, &kept),
         |case| put_many_of(case, &batch),
         |case, fault, result| {
-            let when = format!("after a put_many met {fault:?}, {REOPENED}");
-            let store = case.blocks()?;
-            kept.iter().try_for_each(|block| holds(&*store, block, &when))?;
-            new.iter().try_for_each(|block| {
-                let there = whole_or_absent(&*store, block, &when)?;
-                ensure(there || result.is_err(), &when, "a block that was acknowledged", "None")
-            })
+            nothing_acknowledged_is_lost(
+                case,
+                &kept,
+                &new,
+                &format!("after a put_many met {fault:?}, {REOPENED}"),
+                &result,
+            )
         },
     )?;
     Ok(())
