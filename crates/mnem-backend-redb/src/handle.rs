@@ -14,8 +14,11 @@ use redb::Database;
 
 use crate::{
     BACKEND, CommitDurability, Layout, OpenOptions,
+    change::Change,
     error::{At, Panic, contain},
+    group::Group,
     session::{Db, Session},
+    snapshot::Kept,
 };
 
 /// An open store, shared by the store and its views.
@@ -25,6 +28,10 @@ pub(crate) struct Handle {
     pub(crate) options: OpenOptions,
     /// `None` once closed. Held while a transaction begins, never while one runs.
     session: RwLock<Option<Session>>,
+    /// What the next read sees, unless somebody commits before.
+    pub(crate) kept: Kept,
+    /// Callers that share a commit.
+    pub(crate) group: Group<Change, Result<(), StoreError>>,
     /// Held by the one write in progress.
     pub(crate) writer: Mutex<()>,
     /// Why writes are refused.
@@ -46,6 +53,8 @@ impl Handle {
             layout,
             options,
             session: RwLock::new(Some(session)),
+            kept: Kept::default(),
+            group: Group::default(),
             writer: Mutex::new(()),
             poison: OnceLock::new(),
             panicked: AtomicBool::new(false),
@@ -80,6 +89,7 @@ impl Handle {
     /// Remembers that redb panicked, and says so.
     pub(crate) fn panicked(&self, operation: &'static str, panic: Panic) -> StoreError {
         self.panicked.store(true, Ordering::Release);
+        self.kept.leak();
         let error = self.at(operation).panicked(panic);
         self.poison(&error);
         error
@@ -135,6 +145,8 @@ impl Handle {
     pub(crate) fn close(&self) -> Result<(), StoreError> {
         let _writer = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Some(session) = self.session_mut().take() else { return Ok(()) };
+        // A read that is beginning now keeps nothing: the epoch ends here, and without a session no other begins.
+        self.kept.forget();
         let at = self.at("close");
         if self.panicked.load(Ordering::Acquire) {
             let shut = session.seam.shut();
@@ -161,6 +173,7 @@ impl Handle {
         f: impl FnOnce(&mut Database) -> Result<R, redb::Error>,
     ) -> Result<R, StoreError> {
         self.check_writable(operation)?;
+        self.kept.forget();
         let result = {
             let session = self.session.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
             match session.as_mut().map(|session| &mut session.db) {

@@ -21,10 +21,13 @@
 //! `FORMAT.md` in this crate says what the file holds, byte by byte, and what a crash leaves.
 
 pub mod blockstore;
+mod change;
 mod create;
 mod error;
+mod group;
 mod handle;
 mod info;
+mod keys;
 pub mod knn_edges_store;
 mod layout;
 pub mod limits;
@@ -37,6 +40,7 @@ mod overlay;
 mod reading;
 mod session;
 mod side_table;
+mod snapshot;
 mod store;
 mod tables;
 mod writing;
