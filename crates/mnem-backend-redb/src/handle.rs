@@ -13,12 +13,13 @@ use mnem_store_traits::{Cause, Outcome, StoreError};
 use redb::Database;
 
 use crate::{
-    BACKEND, CommitDurability, Layout, OpenOptions,
+    BACKEND, CommitDurability, Layout, OpenOptions, Verify,
     change::Change,
     error::{At, Panic, contain},
     group::Group,
     session::{Db, Session},
     snapshot::Kept,
+    verified::Verified,
 };
 
 /// An open store, shared by the store and its views.
@@ -30,6 +31,8 @@ pub(crate) struct Handle {
     session: RwLock<Option<Session>>,
     /// What the next read sees, unless somebody commits before.
     pub(crate) kept: Kept,
+    /// Blocks that need not be hashed again; `None`: every block is hashed at every read.
+    pub(crate) verified: Option<Verified>,
     /// Callers that share a commit.
     pub(crate) group: Group<Change, Result<(), StoreError>>,
     /// Held by the one write in progress.
@@ -48,12 +51,14 @@ impl fmt::Debug for Handle {
 
 impl Handle {
     pub(crate) fn new(path: PathBuf, layout: Layout, options: OpenOptions, session: Session) -> Self {
+        let verified = (options.verify == Verify::OncePerHandle).then(Verified::new);
         Self {
             path,
             layout,
             options,
             session: RwLock::new(Some(session)),
             kept: Kept::default(),
+            verified,
             group: Group::default(),
             writer: Mutex::new(()),
             poison: OnceLock::new(),

@@ -43,6 +43,7 @@ mod side_table;
 mod snapshot;
 mod store;
 mod tables;
+mod verified;
 mod writing;
 
 pub use blockstore::RedbBlockstore;
@@ -50,7 +51,7 @@ pub use info::{Info, TableInfo};
 pub use look::is_redb_file;
 pub use op_heads::RedbOpHeadsStore;
 pub use open::open_or_init;
-pub use options::{Check, CommitDurability, Concurrency, Layout, OpenOptions};
+pub use options::{Check, CommitDurability, Concurrency, Layout, OpenOptions, Verify};
 pub use store::RedbStore;
 
 /// What errors call this backend.

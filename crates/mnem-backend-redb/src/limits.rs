@@ -36,3 +36,6 @@ pub(crate) const GROUP_CHANGES_MAX: usize = 1024;
 /// Rows for which opening a cursor pays: it copies the page that it begins in. Measured: a cursor for each single row takes twice as long as
 /// plain insertion, one for a million rows half as long.
 pub(crate) const CURSOR_ROWS_MIN: usize = 8;
+
+/// Blocks that a handle under [`Verify::OncePerHandle`](crate::Verify::OncePerHandle) remembers to have verified, at most: a million, in 8 MiB.
+pub(crate) const VERIFIED_BLOCKS: usize = 1 << 20;

@@ -7,6 +7,7 @@ mod conformance_faults;
 mod creation;
 mod damage;
 mod faults;
+mod freshness;
 mod groups;
 mod large;
 mod layouts;
