@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use cid::Cid;
 
 use super::{
-    Failure, Fault, FixtureError, Handles, Profile,
+    Claim, Failure, Fault, FixtureError, Handles, Profile,
     fixture::{AnyFixture, AnyPlace, BlockIter},
     random::Seeds,
 };
@@ -35,6 +35,10 @@ impl Case {
             Profile::SideTables => handles.as_store().is_some_and(|store| store.capabilities().side_tables),
             declared => self.fixture.profiles().contains(&declared),
         }
+    }
+
+    pub(crate) fn claims(&self, claim: Claim) -> bool {
+        claim.is_made_by(self.handles())
     }
 
     /// The handles that are open now.

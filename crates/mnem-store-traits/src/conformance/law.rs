@@ -246,7 +246,7 @@ impl Profile {
 }
 
 impl Claim {
-    fn is_made_by(self, handles: &Handles) -> bool {
+    pub(crate) fn is_made_by(self, handles: &Handles) -> bool {
         let blocks = handles.as_blocks().map(|blocks| blocks.capabilities());
         let heads = handles.as_heads().map(|heads| heads.heads_capabilities());
         match self {

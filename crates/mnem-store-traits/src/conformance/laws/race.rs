@@ -13,7 +13,7 @@ use crate::{
     conformance::{
         Failure,
         case::Case,
-        data::{blocks, head, heads, sized},
+        data::{Block, block, blocks, head, heads, sized},
         expect::{ensure, heads_are, holds, lists, put, put_many, same, saw, update},
         failure::LawResult,
         history::check_one,
@@ -88,6 +88,62 @@ pub(crate) fn concurrent_puts_of_one_block_all_succeed(case: &mut Case) -> LawRe
         kept
     })?;
     lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), "after racing puts")?;
+    Ok(())
+}
+
+pub(crate) fn concurrent_puts_lose_no_block(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let of = |lane: usize| blocks(&format!("lane {lane}"), 12);
+    together(THREADS, |lane| {
+        let all = of(lane);
+        let (singly, batches) = all.split_at(6);
+        singly.iter().try_for_each(|block| put(&*store, block))?;
+        batches.chunks(2).try_for_each(|batch| put_many(&*store, batch))
+    })?;
+    let all: Vec<_> = (0..THREADS).flat_map(of).collect();
+    for block in &all {
+        holds(&*store, block, "after threads each put their own blocks")?;
+    }
+    lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), "after threads each put their own blocks")?;
+    Ok(())
+}
+
+/// Two blocks that a backend with folders or pages by digest is likely to keep in one: their digests begin or end with the same byte.
+fn neighbours(round: usize) -> [Block; 2] {
+    let edge = |block: &Block| {
+        let digest = block.cid.hash().digest();
+        if round.is_multiple_of(2) { digest.first().copied() } else { digest.last().copied() }
+    };
+    let first = block(&format!("kept {round}"));
+    let second = (0..).map(|i| block(&format!("passing {round} {i}"))).find(|other| edge(other) == edge(&first));
+    [first.clone(), second.unwrap_or(first)]
+}
+
+pub(crate) fn deletes_lose_no_put_of_another_thread(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let pairs: Vec<[Block; 2]> = (0..24).map(neighbours).collect();
+    let barrier = Barrier::new(2);
+    let races = together(2, |lane| {
+        let mut kept = Ok(());
+        // Both threads come to both barriers in every round, also after a failure, or the other would wait for ever.
+        for [stays, passes] in &pairs {
+            let before = if lane == 1 { put(&*store, passes) } else { Ok(()) };
+            barrier.wait();
+            let raced = match lane {
+                0 => put(&*store, stays),
+                _ => saw("delete of a block that only this thread uses", store.delete(&passes.cid)).ok(),
+            };
+            barrier.wait();
+            kept = kept.and(before).and(raced);
+        }
+        kept
+    });
+    races?;
+    let stay: Vec<Cid> = pairs.iter().map(|[stays, _]| stays.cid).collect();
+    for [stays, _] in &pairs {
+        holds(&*store, stays, "put while another thread deleted another block")?;
+    }
+    lists(&*store, &stay, "after puts beside deletes of others")?;
     Ok(())
 }
 

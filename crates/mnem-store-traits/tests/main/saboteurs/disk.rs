@@ -32,6 +32,8 @@ pub(crate) enum Flaw {
     ForgetsPoison,
     PoisonedReadsFail,
     ReadersWaitForSyncs,
+    HeadReadersWaitForSyncs,
+    ListingFailsForEver,
     CloseStaysOpen,
     CloseSwallows,
     DropsHeadlessCommits,
@@ -206,7 +208,9 @@ impl Handle {
     /// Looks at what readers see, if the disk can be read.
     fn view<T>(&self, operation: &'static str, look: impl FnOnce(&Rows) -> T) -> Result<T, StoreError> {
         self.check_open(operation)?;
-        let _waits = self.has(Flaw::ReadersWaitForSyncs).then(|| {
+        let waits =
+            self.has(Flaw::ReadersWaitForSyncs) || (self.has(Flaw::HeadReadersWaitForSyncs) && operation == "heads");
+        let _waits = waits.then(|| {
             // Not before the writer has come to its sync.
             while lock(&self.disk.medium).fault == Some(Fault::SyncsWait)
                 && !self.disk.sync_waits.load(Ordering::SeqCst)

@@ -1,12 +1,6 @@
 //! Defects of heads.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::BTreeSet, sync::Mutex};
 
 use mnem_store_traits::{
     Blockstore, Cid, HeadChange, HeadsCapabilities, MemoryStore, OpHeadsStore, RAW, StoreError, WriteBatch, cid_of,
@@ -190,8 +184,7 @@ impl Defect for TwoSwapsWin {
     fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
         let before: BTreeSet<Cid> = inner.heads()?.into_iter().collect();
         HeadChange::Swap { expected: expected.to_vec(), new: *new }.apply(&before)?;
-        self.0.look();
-        self.0.wait_for(1);
+        self.0.meet();
         inner.update(new, &inner.heads()?)
     }
 }
@@ -241,8 +234,6 @@ impl Defect for RemovedBeforeInsert {
 #[derive(Debug, Default)]
 struct LostUpdate {
     heads: Mutex<BTreeSet<Cid>>,
-    /// The other threads are through, so there is nobody to wait for.
-    alone: AtomicBool,
     gap: Gap,
 }
 
@@ -252,10 +243,7 @@ impl Defect for LostUpdate {
     }
     fn update(&self, _: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
         let before = lock(&self.heads).clone();
-        self.gap.look();
-        if !self.alone.load(Ordering::SeqCst) {
-            self.alone.store(!self.gap.wait_for(1), Ordering::SeqCst);
-        }
+        self.gap.meet();
         *lock(&self.heads) = HeadChange::Update { new: *new, supersedes: supersedes.to_vec() }.apply(&before)?;
         Ok(())
     }

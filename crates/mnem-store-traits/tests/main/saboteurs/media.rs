@@ -35,6 +35,9 @@ flaws! {
     head_not_applied_and_there_all_the_same: SaysNotApplied => failed_head_change_is_old_or_new "old after NotApplied";
     row_not_applied_and_there_all_the_same: SaysNotApplied => failed_side_table_write_is_as_its_outcome_says "none after NotApplied";
     head_before_its_blocks_on_a_failing_disk: HeadFirst => failed_commit_leaves_no_head_without_its_blocks "as its head is there";
+    commit_torn_by_a_failing_disk: NoJournal => failed_commit_is_all_or_nothing "as the head is not there";
+    listing_fails_for_ever: ListingFailsForEver => failed_read_ends_a_listing "after the error";
+    readers_of_heads_wait_for_a_sync: HeadReadersWaitForSyncs => readers_of_heads_do_not_wait_for_a_sync "no end: a deadlock";
     forgets_its_poison: ForgetsPoison => failed_sync_refuses_writes_until_reopened "Err(Poisoned)";
     forgets_its_poison_for_heads: ForgetsPoison => failed_sync_refuses_head_changes_until_reopened "Err(Poisoned)";
     reads_nothing_when_poisoned: PoisonedReadsFail => failed_sync_refuses_writes_until_reopened "through a handle whose sync failed";

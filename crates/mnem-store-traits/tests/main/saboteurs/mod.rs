@@ -12,6 +12,8 @@ mod listings;
 mod lookups;
 mod media;
 mod names;
+mod plausible;
+mod plausible_threads;
 mod prose;
 mod registry;
 mod reopenings;
@@ -108,6 +110,7 @@ trait Defect: Debug + Default + Send + Sync + 'static {
 struct Gap {
     looks: AtomicUsize,
     deserted: AtomicBool,
+    alone: AtomicBool,
 }
 
 impl Gap {
@@ -117,6 +120,14 @@ impl Gap {
     fn look(&self) {
         self.looks.fetch_add(1, Ordering::SeqCst);
         self.deserted.store(false, Ordering::SeqCst);
+    }
+
+    /// Waits for another thread to come to the same place, unless one has waited in vain: then the others are through.
+    fn meet(&self) {
+        self.look();
+        if !self.alone.load(Ordering::SeqCst) {
+            self.alone.store(!self.wait_for(1), Ordering::SeqCst);
+        }
     }
 
     /// Whether they came.
@@ -265,7 +276,7 @@ macro_rules! saboteurs {
         crate::saboteurs::saboteurs! { by crate::saboteurs::kills: $($name: $defect => $law $text;)* }
     };
     (by $kills:path: $($name:ident: $defect:ty => $law:ident $text:literal;)*) => {
-        pub(super) const KILLED: &[&str] = &[$(stringify!($law)),*];
+        pub(in crate::saboteurs) const KILLED: &[&str] = &[$(stringify!($law)),*];
 
         $(#[test]
         fn $name() {
