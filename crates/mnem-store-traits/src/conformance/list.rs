@@ -352,6 +352,8 @@ macro_rules! __conformance_laws {
             concurrency {
                 must race put_is_visible_to_another_thread [Blocks]
                     "A read that begins after a put returned `Ok` sees the block, in every thread."
+                must race delete_is_visible_to_another_thread [Blocks]
+                    "A read that begins after a delete returned `Ok` finds nothing, in every thread, whoever read the block meanwhile."
                 must race block_is_never_seen_in_part [Blocks]
                     "A reader sees a block whole or not at all while it is being put."
                 must race concurrent_puts_of_one_block_all_succeed [Blocks]

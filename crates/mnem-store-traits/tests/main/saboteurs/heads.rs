@@ -178,9 +178,12 @@ impl Defect for DropsNewInSupersedes {
 
 /// Compares, and replaces later.
 #[derive(Debug, Default)]
-struct TwoSwapsWin(Gap);
+pub(super) struct TwoSwapsWin(Gap);
 
 impl Defect for TwoSwapsWin {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.0]
+    }
     fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
         let before: BTreeSet<Cid> = inner.heads()?.into_iter().collect();
         HeadChange::Swap { expected: expected.to_vec(), new: *new }.apply(&before)?;
@@ -207,12 +210,15 @@ impl Defect for NeverAgain {
 
 /// One file for each head: the old ones are removed one by one, then the new one is added.
 #[derive(Debug, Default)]
-struct RemovedBeforeInsert {
+pub(super) struct RemovedBeforeInsert {
     heads: Mutex<BTreeSet<Cid>>,
     gap: Gap,
 }
 
 impl Defect for RemovedBeforeInsert {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.gap]
+    }
     fn heads(&self, _: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
         self.gap.look();
         Ok(lock(&self.heads).iter().copied().collect())
@@ -232,12 +238,15 @@ impl Defect for RemovedBeforeInsert {
 
 /// Reads the set, and writes it back later.
 #[derive(Debug, Default)]
-struct LostUpdate {
+pub(super) struct LostUpdate {
     heads: Mutex<BTreeSet<Cid>>,
     gap: Gap,
 }
 
 impl Defect for LostUpdate {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.gap]
+    }
     fn heads(&self, _: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
         Ok(lock(&self.heads).iter().copied().collect())
     }

@@ -73,6 +73,9 @@ struct OneFile {
 }
 
 impl Defect for TableIsOneFile {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&*self.0]
+    }
     fn side_table(&self, inner: &MemoryStore, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
         Ok(Arc::new(OneFile { inner: inner.side_table(name)?, gap: Arc::clone(&self.0) }))
     }
@@ -113,6 +116,9 @@ impl NamesAreOneFile {
 }
 
 impl Defect for NamesAreOneFile {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.gap]
+    }
     fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
         inner.put(cid, data)?;
         self.add(&[*cid]);
@@ -155,6 +161,9 @@ impl RemovesTheFolder {
 }
 
 impl Defect for RemovesTheFolder {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.seen_empty, &self.puts]
+    }
     fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
         if !self.lost_one.load(Ordering::SeqCst) && !Self::folder(inner, cid)?.is_empty() {
             self.seen_empty.wait_for(1);

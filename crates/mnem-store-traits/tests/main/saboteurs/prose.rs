@@ -198,12 +198,15 @@ impl Defect for BatchesTakeLess {
 
 /// A put of a block that another thread is putting has nothing to do, and says so before the other is done.
 #[derive(Debug, Default)]
-struct InFlightIsThere {
+pub(super) struct InFlightIsThere {
     in_flight: Mutex<HashSet<Cid>>,
     gap: Gap,
 }
 
 impl Defect for InFlightIsThere {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.gap]
+    }
     fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
         check_size(cid, &data, inner.capabilities().block_bytes_max)?;
         check_block(cid, &data)?;

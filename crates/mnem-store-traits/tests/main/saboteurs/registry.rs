@@ -4,10 +4,10 @@ use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
     batches, blocks, buffered, commits, heads, listings, lookups, media, names, plausible, plausible_threads, prose,
-    reopenings, tables, threads, walks,
+    races, reopenings, tables, threads, walks,
 };
 
-const KILLED: [&[&str]; 17] = [
+const KILLED: [&[&str]; 19] = [
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,
@@ -21,6 +21,8 @@ const KILLED: [&[&str]; 17] = [
     plausible::seen::KILLED,
     plausible_threads::KILLED,
     prose::KILLED,
+    races::CACHES,
+    races::LOCKS,
     reopenings::KILLED,
     tables::KILLED,
     threads::KILLED,

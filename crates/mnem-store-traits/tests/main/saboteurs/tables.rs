@@ -68,7 +68,7 @@ defect! {
 }
 
 /// A side table with one method that is not the reference's.
-trait TableDefect: std::fmt::Debug + Default + Send + Sync + 'static {
+pub(super) trait TableDefect: std::fmt::Debug + Default + Send + Sync + 'static {
     fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         inner.write(puts, deletes)
     }
@@ -80,7 +80,7 @@ trait TableDefect: std::fmt::Debug + Default + Send + Sync + 'static {
 #[derive(Debug)]
 struct Table<T> {
     inner: Arc<dyn SideTable>,
-    gap: Gap,
+    gap: Arc<Gap>,
     defect: PhantomData<T>,
 }
 
@@ -98,11 +98,17 @@ impl<T: TableDefect> SideTable for Table<T> {
 }
 
 #[derive(Debug, Default)]
-struct OneDefect<T>(T);
+pub(super) struct OneDefect<T> {
+    defect: PhantomData<T>,
+    gap: Arc<Gap>,
+}
 
 impl<T: TableDefect> Defect for OneDefect<T> {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.gap]
+    }
     fn side_table(&self, inner: &MemoryStore, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
-        Ok(Arc::new(Table::<T> { inner: inner.side_table(name)?, gap: Gap::default(), defect: PhantomData }))
+        Ok(Arc::new(Table { inner: inner.side_table(name)?, gap: Arc::clone(&self.gap), defect: self.defect }))
     }
 }
 
@@ -126,7 +132,7 @@ impl TableDefect for IgnoresPrefix {
 }
 
 #[derive(Debug, Default)]
-struct RowByRow;
+pub(super) struct RowByRow;
 
 impl TableDefect for RowByRow {
     fn write(inner: &dyn SideTable, gap: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
