@@ -14,7 +14,7 @@ struct Kind {
 
 const KINDS: &[Kind] = &[Kind {
     name: "races",
-    does: "natural races: how often the law made for each sees it, and how often naive stress does; 100 rounds take 10 minutes",
+    does: "natural races: how often the law made for each sees it, and how often naive stress does; 100 rounds take 5 minutes",
     rounds: 100,
     run: races,
 }];

@@ -32,6 +32,9 @@ impl Case {
             Profile::Blocks => handles.as_blocks().is_some(),
             Profile::Heads => handles.as_heads().is_some(),
             Profile::Store => handles.as_store().is_some(),
+            Profile::Limits => handles
+                .as_blocks()
+                .is_some_and(|blocks| blocks.capabilities().block_bytes_max <= self.fixture.block_bytes_tried()),
             Profile::SideTables => handles.as_store().is_some_and(|store| store.capabilities().side_tables),
             declared => self.fixture.profiles().contains(&declared),
         }

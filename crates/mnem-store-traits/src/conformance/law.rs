@@ -17,7 +17,7 @@ use super::{
     random::Seeds,
     threads,
 };
-use crate::Durability;
+use crate::{Capabilities, Durability, HeadsCapabilities};
 
 /// A race is lost by chance: laws about races are tried again, each time in a new place, until they have taken so long. A store in memory goes
 /// through them a hundred times, one that syncs a few times.
@@ -84,6 +84,9 @@ pub enum Profile {
     Heads,
     /// It commits blocks and heads together: seen from the handles.
     Store,
+    /// Its largest block can be made here: seen from [`Capabilities::block_bytes_max`](crate::Capabilities::block_bytes_max) and
+    /// [`Fixture::block_bytes_tried`].
+    Limits,
     /// It has side tables: seen from [`Capabilities::side_tables`](crate::Capabilities::side_tables).
     SideTables,
     /// It can be opened again after it was closed and dropped: declared by [`Fixture::profiles`].
@@ -214,7 +217,7 @@ impl Law {
         if let Some(profile) = needed.find(|profile| !case.has(**profile)) {
             return Some(format!("profile {profile} {}", profile.absence()));
         }
-        if mode == Mode::reopened && !survives_reopening(case.handles()) {
+        if mode.reopens() && !survives_reopening(case.handles()) {
             return Some(
                 "the store claims to survive nothing: capability put_durability or durability of heads is None".into(),
             );
@@ -231,10 +234,11 @@ fn survives_reopening(handles: &Handles) -> bool {
 }
 
 impl Profile {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Blocks,
         Self::Heads,
         Self::Store,
+        Self::Limits,
         Self::SideTables,
         Self::Persistence,
         Self::SecondHandle,
@@ -246,12 +250,13 @@ impl Profile {
 
     /// Whether the fixture says that it is there; the others are seen from the handles.
     fn is_declared(self) -> bool {
-        !matches!(self, Self::Blocks | Self::Heads | Self::Store | Self::SideTables)
+        !matches!(self, Self::Blocks | Self::Heads | Self::Store | Self::Limits | Self::SideTables)
     }
 
     fn absence(self) -> &'static str {
         match self {
             Self::Blocks | Self::Heads | Self::Store => "is not offered by the fixture's handles",
+            Self::Limits => "is not there: block_bytes_max is more than the fixture's block_bytes_tried()",
             Self::SideTables => "is not claimed by the store's capabilities",
             _ => "is not declared by the fixture",
         }
@@ -259,9 +264,29 @@ impl Profile {
 }
 
 impl Claim {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::PutsSurvive,
+        Self::PutsSurvivePower,
+        Self::AtomicPutMany,
+        Self::AtomicCommit,
+        Self::AtomicSideTableWrites,
+        Self::HeadsSurvive,
+        Self::HeadsSurvivePower,
+        Self::AtomicHeads,
+    ];
+
+    /// Whether it is one of [`HeadsCapabilities`].
+    pub(crate) fn is_of_heads(self) -> bool {
+        matches!(self, Self::HeadsSurvive | Self::HeadsSurvivePower | Self::AtomicHeads)
+    }
+
     pub(crate) fn is_made_by(self, handles: &Handles) -> bool {
         let blocks = handles.as_blocks().map(|blocks| blocks.capabilities());
         let heads = handles.as_heads().map(|heads| heads.heads_capabilities());
+        self.is_made_in(blocks.as_ref(), heads.as_ref())
+    }
+
+    pub(crate) fn is_made_in(self, blocks: Option<&Capabilities>, heads: Option<&HeadsCapabilities>) -> bool {
         match self {
             Self::PutsSurvive => blocks.is_some_and(|c| c.put_durability >= Durability::Process),
             Self::HeadsSurvive => heads.is_some_and(|c| c.durability >= Durability::Process),
@@ -293,6 +318,7 @@ impl fmt::Display for Profile {
             Self::Blocks => "blocks",
             Self::Heads => "heads",
             Self::Store => "store",
+            Self::Limits => "limits",
             Self::SideTables => "side tables",
             Self::Persistence => "persistence",
             Self::SecondHandle => "second handle",

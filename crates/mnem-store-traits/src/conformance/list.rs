@@ -58,9 +58,9 @@ macro_rules! __conformance_laws {
                     "A block of 0 bytes is a block: absent until put, then present."
                 must put block_of_16_mib_is_taken [Blocks]
                     "Every store takes blocks of 16 MiB."
-                must put block_above_the_limit_is_refused [Blocks]
+                must put block_above_the_limit_is_refused [Blocks Limits]
                     "A block above `block_bytes_max` is refused with `BlockTooLarge` by every way to write, and nothing is kept."
-                must put put_many_takes_a_block_of_the_limit [Blocks]
+                must put put_many_takes_a_block_of_the_limit [Blocks Limits]
                     "A block of `block_bytes_max` is taken by `put_many` too."
                 must put put_trusted_stores_the_block [Blocks]
                     "`put_trusted` stores the block like `put`."

@@ -276,7 +276,11 @@ impl Handle {
     }
 
     fn land(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let show = || changes.iter().for_each(|each| change(&mut lock(&self.disk.visible), each));
+        let show = || {
+            // Under one lock, so that no reader sees half of them.
+            let mut visible = lock(&self.disk.visible);
+            changes.iter().for_each(|each| change(&mut visible, each));
+        };
         if self.has(Flaw::NoJournal) || self.has(Flaw::HeadFirst) {
             let heads_first = |(key, _): &&Change| (key == HEADS) == self.has(Flaw::HeadFirst);
             let order = changes.iter().filter(heads_first).chain(changes.iter().filter(|each| !heads_first(each)));

@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 
-use mnem_store_traits::{Bytes, Capabilities, KeyIter, MemoryStore, SideTable, Store, StoreError};
+use mnem_store_traits::{
+    Bytes, Capabilities, KeyIter, MemoryStore, SideTable, Store, StoreError,
+    conformance::{Options, run},
+};
 
-use super::{Defect, Gap, defect, lock, saboteurs};
+use super::{Defect, Gap, Planted, defect, lock, saboteurs};
 
 saboteurs! {
     side_table_names_are_folded: FoldsNames => side_table_names_are_checked "side_table(\"Upper\")";
@@ -210,4 +213,12 @@ impl SideTable for LockedTable {
         std::mem::forget(lock(&self.lock));
         self.inner.keys(prefix)
     }
+}
+
+#[test]
+fn a_report_says_that_an_unclaimed_capability_was_not_refused() {
+    let fixture = Arc::new(Planted::<HidesSideTables>::WIDENED);
+    let report = run(&fixture, &Options::default().only("side_tables_are_offered_where_claimed")).to_string();
+    let line = "declines  side_tables: not claimed, and not refused: store::side_tables_are_offered_where_claimed";
+    assert!(report.contains(line), "{report}");
 }
