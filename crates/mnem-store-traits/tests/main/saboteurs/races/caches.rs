@@ -6,6 +6,7 @@ use std::{
         Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use mnem_store_traits::{Blocks, Blockstore, Bytes, Cid, MemoryStore, StoreError, drain_checked};
@@ -17,35 +18,45 @@ saboteurs! {
     stale_read_after_delete: KeepsBlocks => delete_is_visible_to_another_thread "after its delete, while another thread reads it";
 }
 
-/// A reader asks, a writer changes what it asked for, and the reader keeps what it saw: in this order.
+/// A reader looks, a writer changes what it has seen, and the reader keeps what it saw: in this order.
 #[derive(Debug, Default)]
 struct Gaps {
     begun: AtomicBool,
-    asked: Gap,
+    /// What readers have seen and not kept yet.
+    seen: Mutex<HashSet<Cid>>,
     changed: Gap,
     kept: Gap,
 }
 
 impl Gaps {
     fn all(&self) -> Vec<&Gap> {
-        vec![&self.asked, &self.changed, &self.kept]
+        vec![&self.changed, &self.kept]
     }
 
-    /// Whether to keep what was seen: where the race is widened, only what has changed since.
-    fn keeps(&self, seen: impl FnOnce()) {
-        let changes = self.changed.count() + 1;
-        self.asked.look();
+    /// Keeps what was seen: where the race is widened, only what has changed since.
+    fn keep(&self, cid: &Cid, keep: impl FnOnce()) {
+        if self.changed.is_closed() {
+            return keep();
+        }
         // Before anybody writes there is nobody to wait for.
-        let widened = || self.begun.load(Ordering::SeqCst) && self.changed.wait_until(changes);
-        if self.changed.is_closed() || widened() {
-            seen();
+        if !self.begun.load(Ordering::SeqCst) {
+            return;
+        }
+        let changes = self.changed.count() + 1;
+        lock(&self.seen).insert(*cid);
+        if self.changed.wait_until(changes) {
+            keep();
             self.kept.look();
         }
+        lock(&self.seen).remove(cid);
     }
 
-    fn write(&self, change: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn write(&self, cid: &Cid, change: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
         self.begun.store(true, Ordering::SeqCst);
-        self.asked.wait_for(1);
+        let begin = Instant::now();
+        while !self.changed.is_closed() && !lock(&self.seen).contains(cid) && begin.elapsed() < Gap::PATIENCE {
+            std::thread::yield_now();
+        }
         let kept = self.kept.count() + 1;
         change()?;
         self.changed.look();
@@ -71,14 +82,14 @@ impl Defect for KeepsAbsences {
         }
         let found = inner.get(cid)?;
         if found.is_none() {
-            self.gaps.keeps(|| {
+            self.gaps.keep(cid, || {
                 lock(&self.absent).insert(*cid);
             });
         }
         Ok(found)
     }
     fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
-        self.gaps.write(|| {
+        self.gaps.write(cid, || {
             inner.put(cid, data)?;
             lock(&self.absent).remove(cid);
             Ok(())
@@ -107,12 +118,12 @@ impl Defect for KeepsBlocks {
         }
         let found = inner.get(cid)?;
         if let Some(data) = &found {
-            self.gaps.keeps(|| drop(lock(&self.read).insert(*cid, data.clone())));
+            self.gaps.keep(cid, || drop(lock(&self.read).insert(*cid, data.clone())));
         }
         Ok(found)
     }
     fn delete(&self, inner: &MemoryStore, cid: &Cid) -> Result<(), StoreError> {
-        self.gaps.write(|| {
+        self.gaps.write(cid, || {
             inner.delete(cid)?;
             lock(&self.read).remove(cid);
             Ok(())
