@@ -69,7 +69,8 @@ pub trait Blockstore: Send + Sync + Debug {
     /// Removes a block. Removing what is absent is `Ok`.
     ///
     /// # Contract
-    /// - After `Ok` no read finds the block, until it is put again; other blocks stay. Laws: `delete_removes_only_its_block`,
+    /// - After `Ok` no read finds the block, until it is put again; other blocks stay, also those that other threads put meanwhile.
+    ///   Laws: `delete_removes_only_its_block`, `deletes_lose_no_put_of_another_thread`, `delete_is_visible_to_another_thread`,
     ///   `delete_of_absent_is_ok`, `deleted_block_can_be_put_again`.
     ///
     /// # Deleting
@@ -86,6 +87,8 @@ pub trait Blockstore: Send + Sync + Debug {
     /// # Contract
     /// - Each block that is there during the whole iteration is yielded exactly once. Blocks that come or go meanwhile may or may not appear.
     ///   Laws: `cids_lists_every_block_once`, `cids_keeps_steady_blocks_under_writes`.
+    /// - An error ends it. When the store is closed meanwhile, it goes on to its end or fails. Laws: `failed_read_ends_a_listing`,
+    ///   `close_cuts_no_listing_short`.
     /// - It blocks no writer, and the consumer may write to the same store between two items. Law: `cids_does_not_block_writers`.
     /// - It holds at most one page or one shard of names in memory, however many blocks there are.
     ///
@@ -128,7 +131,8 @@ pub trait Blockstore: Send + Sync + Debug {
     ///
     /// # Contract
     /// - `f` sees exactly what [`get`](Self::get) would return, and is not called for damaged bytes. Law: `with_block_lends_what_get_returns`.
-    /// - No lock of the store is held while `f` runs: it may read and write the same store. Law: `with_block_callback_may_use_the_store`.
+    /// - No lock of the store is held while `f` runs: it may read and write the same store, heads included. Laws:
+    ///   `with_block_callback_may_use_the_store`, `callers_code_may_use_heads_and_commit`.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -172,7 +176,8 @@ pub trait Blockstore: Send + Sync + Debug {
     ///   `put_many_iterator_may_use_the_store`.
     /// - After a storage error some of the blocks may remain, unless [`Capabilities::atomic_put_many`] is claimed. Nothing is ever deleted to
     ///   undo: another writer may have been told that the block is there.
-    /// - A block named twice is stored once. Law: `put_many_takes_duplicates`.
+    /// - A block named twice is stored once, and checked each time; the same bytes under two CIDs are two blocks. Laws:
+    ///   `put_many_takes_duplicates`, `put_many_stores_the_same_bytes_under_each_cid`.
     ///
     /// # Errors
     /// As [`put`](Self::put), and whatever error the iterator yields, unchanged.
