@@ -43,6 +43,8 @@ pub(crate) const ONE_PHASE: &str = "redb, one phase";
 pub(crate) const SMALL_CACHE: &str = "redb, 16 MiB cache";
 pub(crate) const PUBLISHED_BATCH: &str = "published, batch_put";
 pub(crate) const PUBLISHED: &str = "published";
+pub(crate) const SIMPLE: &str = "simple";
+pub(crate) const EIGER: &str = "blockstore";
 
 const BASE: Subject = Subject {
     name: "",
@@ -107,7 +109,7 @@ fn in_tree() -> [Subject; 4] {
             ..BASE
         },
         Subject {
-            name: "simple",
+            name: SIMPLE,
             about: "mnem-backend-simple of this workspace: one file for each block",
             open: |path| Ok(Arc::new(mnem_backend_simple::OpenOptions::new().create(true).open(path)?)),
             blocks_max: 250_000,
@@ -168,7 +170,7 @@ fn others() -> [Subject; 4] {
             ..BASE
         },
         Subject {
-            name: "blockstore",
+            name: EIGER,
             about: "Eiger's blockstore 0.8 over its redb; it has no heads, no listing and no batches",
             open: |path| Ok(Arc::new(kv::KvStore::new(eiger::Eiger::open(path)?))),
             blocks_max: 20_000,
