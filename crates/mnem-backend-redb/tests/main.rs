@@ -1,11 +1,14 @@
 //! Behaviour of the redb backend that the conformance suite cannot see: files, layouts, locks, damage, failures of the medium.
 
+mod batches;
 mod close;
 mod compact;
 mod conformance_faults;
 mod creation;
 mod damage;
 mod faults;
+mod freshness;
+mod groups;
 mod large;
 mod layouts;
 mod locking;
