@@ -4,6 +4,7 @@ mod conformance;
 mod decoding;
 mod deriving;
 mod encoding;
+mod format;
 mod golden_values;
 mod node_ids;
 mod side_table;
