@@ -6,6 +6,7 @@ mod deriving;
 mod encoding;
 mod format;
 mod golden_values;
+mod loading;
 mod node_ids;
 mod side_table;
 mod streaming;
