@@ -112,6 +112,8 @@ fn invalid(reason: String) -> StoreError {
 
 /// The index of this CID, or `None` if the table does not hold it. What is returned has exactly this CID.
 ///
+/// A large one in format 2 is read in this thread while another compares it with the CID.
+///
 /// # Errors
 /// - [`StoreError::Damaged`]: something of it cannot be read, is missing, or is another index's. It is never returned. Heal it by storing the
 ///   index again.

@@ -5,7 +5,7 @@ use std::fs;
 use mnem_storage::{Bytes, SideTable as _, Store as _, knn};
 use serde_json::{Value, json};
 
-use crate::support::{ABSENT, BACKENDS, EMPTY_CAR, Place};
+use crate::support::{ABSENT, BACKENDS, EMPTY_CAR, Place, animals};
 
 const A: &str = "000000000000000000000000000000aa";
 const B: &str = "000000000000000000000000000000bb";
@@ -250,4 +250,29 @@ fn progress_is_told_in_nodes() {
     let args = ["knn", "build", "--vectors", "v.jsonl", "--metric", "l2", "--store", "a.redb", "--progress", "always"];
     let said = place.run(&args).exits(0).err;
     assert!(said.contains("knn build: neighbours: 3 of 3 nodes\n"), "{said}");
+}
+
+/// Every machine finds the same, to the byte.
+#[test]
+fn the_animals_have_the_neighbours_that_the_readme_shows() {
+    let place = Place::new();
+    let vectors = animals().with_file_name("animals-vectors.jsonl");
+    let vectors = vectors.to_str().expect("text");
+    let run = |args: &[&str]| place.run(&[args, &["--store", "a.redb", "-q"]].concat()).ok();
+    run(&["import", animals().to_str().expect("text"), "--heads"]);
+    let cid = run(&["knn", "build", "--vectors", vectors]);
+    assert_eq!(cid, "bafkreif4fdt45dtu76abhv3pr2aq4wr5cdk77dgjt3icqwikflsndcpu6i\n");
+    for (animal, near) in [
+        (
+            "dog",
+            "0.851731  c8e7d6253ef0fdf1aeee3354d06695a6  cat shark\n0.839237  d98ee69d8e9635dfc87e209743f42aef  bird dog\n",
+        ),
+        (
+            "eagle",
+            "0.900905  475e37a531872102dae415f4d10ee9ba  sea eagle\n0.845146  215b3c2864f9946b1a09cdb3817f6924  harrier eagle\n",
+        ),
+    ] {
+        let neighbours = run(&["knn", "neighbors", cid.trim_end(), animal, "--labels", vectors]);
+        assert!(neighbours.starts_with(near) && neighbours.lines().count() == 16, "{neighbours}");
+    }
 }
