@@ -6,6 +6,7 @@ mod compact;
 mod conformance_faults;
 mod creation;
 mod damage;
+mod edges;
 mod faults;
 mod freshness;
 mod groups;

@@ -8,6 +8,7 @@ mod detect;
 mod export;
 mod fixtures;
 mod import;
+mod knn;
 mod main_job;
 mod options;
 mod verify;
