@@ -7,6 +7,7 @@ mod copy;
 mod detect;
 mod export;
 mod fixtures;
+mod golden;
 mod import;
 mod knn;
 mod main_job;
