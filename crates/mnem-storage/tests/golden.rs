@@ -7,7 +7,6 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use mnem_ann_persist::{DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId};
@@ -216,10 +215,10 @@ fn write() {
         if path.exists() {
             continue;
         }
-        let store: Arc<dyn Store> = match golden.name {
+        let store: std::sync::Arc<dyn Store> = match golden.name {
             "redb-mnem01.redb" => {
                 let options = mnem_backend_redb::OpenOptions::new().layout(mnem_backend_redb::Layout::Mnem01);
-                Arc::new(options.create(true).open(&path).expect("a new store"))
+                std::sync::Arc::new(options.create(true).open(&path).expect("a new store"))
             }
             _ => OpenOptions::new().create(true).backend(Some(golden.backend)).open(&path).expect("a new store"),
         };

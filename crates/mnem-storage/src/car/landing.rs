@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     mem,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     thread::{self, Scope, ScopedJoinHandle},
 };
 
@@ -13,6 +13,10 @@ use super::error::Kept;
 
 /// What a block takes up in memory besides its bytes, roughly: its CID in the batch, in the set of those seen, and in the store's own list.
 const BLOCK_BYTES_EXTRA: u64 = 384;
+
+/// Blocks of a batch after which it is handed over as soon as the other thread has nothing to do, so that not much is lost when a slow import is
+/// interrupted; and between two looks whether it has.
+const EARLY_BLOCKS: usize = 4096;
 
 /// Blocks that were checked, for one commit.
 #[derive(Default)]
@@ -73,7 +77,19 @@ impl<'scope> Landing<'scope> {
         self.batch.blocks.push((cid, data));
         self.batch.bytes += bytes;
         self.batch.end = end;
-        Ok(())
+        if self.batch.blocks.len().is_multiple_of(EARLY_BLOCKS) { self.offer() } else { Ok(()) }
+    }
+
+    /// Hands the batch over if it would be stored at once.
+    fn offer(&mut self) -> Result<(), Stopped> {
+        match self.batches.try_send(mem::take(&mut self.batch)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(batch)) => {
+                self.batch = batch;
+                Ok(())
+            }
+            Err(TrySendError::Disconnected(_)) => Err(Stopped),
+        }
     }
 
     /// Waits until everything that was taken has landed, or the store has failed.
