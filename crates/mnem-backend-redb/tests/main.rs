@@ -17,6 +17,7 @@ mod open;
 mod power_cut;
 mod processes;
 mod read_only;
+mod review;
 mod side_tables;
 mod support;
 mod writes;
