@@ -5,6 +5,7 @@ mod compact;
 mod conformance_faults;
 mod creation;
 mod damage;
+mod edges;
 mod faults;
 mod large;
 mod layouts;

@@ -151,15 +151,24 @@ fn compare_derivations(nodes: usize, width: usize, k: u32, rounds: usize) {
             });
             let our_edges = timed(&mut ours, || derive(&ids, &vectors, k, metric).expect("derived"));
             assert_eq!(their_edges.len(), our_edges.len());
-            let mut others = 0;
-            for (a, b) in their_edges.iter().zip(&our_edges) {
-                others += usize::from(a.dst.as_bytes() != &b.dst.0);
-                assert_eq!(a.src.as_bytes(), &b.src.0);
-                assert!((a.weight - b.weight).abs() < 1e-5 || a.dst.as_bytes() != &b.dst.0);
+            for (a, b) in their_edges.chunk_by(|a, b| a.src == b.src).zip(our_edges.chunk_by(|a, b| a.src == b.src)) {
+                same_neighbours(a, b);
             }
-            assert_eq!(others, 0, "other neighbours");
         }
         told(&format!("derive {nodes} x {width}, k = {k}, {}", metric.name()), &mut theirs, &mut ours);
+    }
+}
+
+/// The same neighbours, but for those whose weights are so close that the order of summation decides.
+fn same_neighbours(theirs: &[published_ann::KnnEdge], ours: &[KnnEdge]) {
+    assert_eq!(theirs.len(), ours.len());
+    let least = ours.iter().map(|edge| edge.weight).fold(f32::INFINITY, f32::min);
+    for edge in theirs {
+        assert_eq!(edge.src.as_bytes(), &ours[0].src.0);
+        match ours.iter().find(|our| &our.dst.0 == edge.dst.as_bytes()) {
+            Some(our) => assert!((our.weight - edge.weight).abs() < 1e-6, "{edge:?} {our:?}"),
+            None => assert!((edge.weight - least).abs() < 1e-6, "{edge:?} is not among ours"),
+        }
     }
 }
 
