@@ -1,3 +1,0 @@
-//! What both families compute and store must agree.
-
-mod knn;
