@@ -4,3 +4,5 @@
 
 pub mod edges;
 pub mod random;
+pub mod recorder;
+pub mod scenes;

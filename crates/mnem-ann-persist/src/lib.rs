@@ -31,6 +31,7 @@ mod error;
 mod index;
 mod keys;
 mod limits;
+mod loading;
 mod node_id;
 mod packed;
 mod reader;

@@ -13,8 +13,8 @@ use crate::{
     index::Checker,
     keys::{self, INDEX_PREFIX, PART_PREFIX},
     limits::DELETES_AT_ONCE,
+    loading,
     packed::{self, MAGIC, Manifest, Parts},
-    reader::Judge,
 };
 
 /// The name of the side table that holds indexes.
@@ -112,6 +112,8 @@ fn invalid(reason: String) -> StoreError {
 
 /// The index of this CID, or `None` if the table does not hold it. What is returned has exactly this CID.
 ///
+/// A large one in format 2 is read in this thread while another compares it with the CID.
+///
 /// # Errors
 /// - [`StoreError::Damaged`]: something of it cannot be read, is missing, or is another index's. It is never returned. Heal it by storing the
 ///   index again.
@@ -128,15 +130,7 @@ pub fn load(table: &dyn SideTable, cid: &Cid) -> Result<Option<KnnEdgeIndex>, St
     let manifest = Manifest::decode(cid, &row).map_err(|error| no_manifest(cid, error))?;
     let header = manifest.header;
     let parts = Parts { table, cid, manifest: &manifest };
-    let ids = parts.ids()?;
-    let mut judge = Judge::new(&header);
-    let mut edges = Vec::with_capacity(parts.edges_max());
-    for number in 0..manifest.chunks.len() {
-        let before = edges.len();
-        parts.edges_of(number, &ids, &mut edges)?;
-        edges.iter().skip(before).try_for_each(|edge| judge.edge(cid, edge))?;
-    }
-    judge.end(cid, &header)?;
+    let edges = loading::edges(parts)?;
     let index = KnnEdgeIndex::from_checked(header.root_cid, header.k, header.metric, edges);
     // Just computed, and equal.
     let _ = index.cid.set(*cid);

@@ -6,7 +6,7 @@ use redb::TableDefinition;
 
 use crate::{Layout, RedbStore, tables::KNN_EDGES_NATIVE};
 
-/// The table that holds the rows in a file of [`Layout::Native`](crate::Layout::Native), for whoever opens the file with redb.
+/// The table that holds the rows in a file of [`Layout::Native`], for whoever opens the file with redb.
 pub const KNN_EDGES_TABLE: TableDefinition<'static, &'static [u8], &'static [u8]> =
     TableDefinition::new(KNN_EDGES_NATIVE);
 

@@ -1,5 +1,6 @@
 //! Behaviour of the redb backend that the conformance suite cannot see: files, layouts, locks, damage, failures of the medium.
 
+mod batches;
 mod close;
 mod compact;
 mod conformance_faults;
@@ -7,6 +8,8 @@ mod creation;
 mod damage;
 mod edges;
 mod faults;
+mod freshness;
+mod groups;
 mod large;
 mod layouts;
 mod locking;

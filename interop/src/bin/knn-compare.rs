@@ -76,8 +76,8 @@ fn compare_stores(nodes: u32, k: u32, rounds: usize) {
     for round in 0..rounds {
         let theirs = folder.path().join(format!("theirs-{round}.redb"));
         let database = Arc::new(Database::create(&theirs).expect("their file"));
-        let cid = timed(&mut their_store, || published_redb::store_knn_edges(&database, &published_index));
-        let cid = cid.expect("stored").to_bytes();
+        let store_theirs = || published_redb::store_knn_edges(&database, &published_index).expect("stored");
+        let cid = timed(&mut their_store, store_theirs).to_bytes();
         let loaded = timed(&mut their_load, || {
             let cid = published_core::id::Cid::from_bytes(&cid).expect("a CID");
             published_redb::load_knn_edges(&database, &cid).expect("loaded")

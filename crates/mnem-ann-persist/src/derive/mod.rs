@@ -79,7 +79,7 @@ pub enum DeriveError {
     Cancelled,
 }
 
-/// How to derive. [`derive`] is the same with the defaults.
+/// How to derive. [`derive()`] is the same with the defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct Derive {
     threads: NonZero<usize>,
@@ -104,10 +104,10 @@ impl Derive {
         self
     }
 
-    /// As [`derive`]; `progress` is called on this thread now and then, with the number of nodes done and of all, and may stop the work.
+    /// As [`derive()`]; `progress` is called on this thread now and then, with the number of nodes done and of all, and may stop the work.
     ///
     /// # Errors
-    /// As [`derive`]; [`DeriveError::Cancelled`] after `progress` returned `Break`.
+    /// As [`derive()`]; [`DeriveError::Cancelled`] after `progress` returned `Break`.
     pub fn run<V: AsRef<[f32]>>(
         &self,
         ids: &[NodeId],

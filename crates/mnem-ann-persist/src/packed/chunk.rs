@@ -100,9 +100,9 @@ impl<'a> Chunk<'a> {
     /// The edges of one source: destination and weight.
     pub(crate) fn of_source(&self, source: u32) -> impl Iterator<Item = (u32, f32)> + use<'a> {
         let at = self.sources.binary_search_by_key(&source, |source| u32::from_le_bytes(*source));
-        let range = at.ok().and_then(|at| {
+        let range = at.ok().map(|at| {
             let end_of = |at: usize| self.ends.get(at).map_or(0, |end| u32::from_le_bytes(*end) as usize);
-            Some(at.checked_sub(1).map_or(0, end_of)..end_of(at))
+            at.checked_sub(1).map_or(0, end_of)..end_of(at)
         });
         self.edges(range.unwrap_or(0..0))
     }

@@ -1,0 +1,130 @@
+//! Work in a process of its own: for its peak of memory, for a kill, for its system calls.
+
+use std::{
+    ffi::OsString,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use mnem_benches::{Blocks, RECORDED, Trace, bulk_import, commit, commit_until_killed, enumerate, single_puts, usage};
+use mnem_store_traits::Buffered;
+
+use crate::{
+    run::{FILLED_SEED, SMALL},
+    stores,
+};
+
+/// The first argument of a process that is such a child.
+pub(crate) const ARGUMENT: &str = "child";
+
+/// What an import or a listing in a child took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    pub(crate) seconds: f64,
+    /// The most memory that the process ever had.
+    pub(crate) peak_bytes: f64,
+    /// How much of that came while it worked.
+    pub(crate) growth_bytes: f64,
+    /// Written to the medium.
+    pub(crate) written_bytes: f64,
+}
+
+/// The command line of a child, without the program.
+pub(crate) fn arguments(work: &str, subject: &str, path: &Path, numbers: &[usize]) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec![ARGUMENT.into(), work.into(), subject.into(), path.into()];
+    arguments.extend(numbers.iter().map(|number| number.to_string().into()));
+    arguments
+}
+
+/// Runs a child to its end and returns what it measured.
+pub(crate) fn run(work: &str, subject: &str, path: &Path, numbers: &[usize]) -> Result<Measured> {
+    let output = Command::new(std::env::current_exe()?)
+        .args(arguments(work, subject, path, numbers))
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "the child failed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let numbers: Vec<f64> = text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    match *numbers.as_slice() {
+        [seconds, peak_bytes, growth_bytes, written_bytes] => {
+            Ok(Measured { seconds, peak_bytes, growth_bytes, written_bytes })
+        }
+        _ => bail!("the child wrote {text:?}"),
+    }
+}
+
+/// Lets a child commit until it has acknowledged `commits` commits, kills it, and returns how many it acknowledged in all.
+pub(crate) fn kill_after(subject: &str, path: &Path, seed: u64, commits: u64) -> Result<u64> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(arguments("commits", subject, path, &[seed as usize]))
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let output = child.stdout.take().context("the child has no output")?;
+    let mut acknowledged = 0;
+    for line in BufReader::new(output).lines() {
+        acknowledged = line?.parse()?;
+        if acknowledged == commits {
+            child.kill()?;
+        }
+    }
+    child.wait()?;
+    ensure!(acknowledged >= commits, "the child ended after {acknowledged} commits");
+    Ok(acknowledged)
+}
+
+fn edge() -> Result<Trace> {
+    let [.., (_, text)] = RECORDED;
+    Ok(text.parse()?)
+}
+
+/// What a child does: `work subject path numbers…`.
+pub(crate) fn main(arguments: &[OsString]) -> Result<()> {
+    let [work, subject, path, numbers @ ..] = arguments else { bail!("a child needs work, a store and a path") };
+    let subject = subject.to_str().and_then(stores::named).context("no store of this name")?;
+    let path = PathBuf::from(path);
+    let numbers = numbers.iter().map(|number| Ok(number.to_str().context("a number")?.parse()?));
+    let numbers: Vec<usize> = numbers.collect::<Result<_>>()?;
+    let store = (subject.open)(&path)?;
+    let (peak, written) = (usage::peak_memory_bytes(), usage::written_bytes());
+    let time = match (work.to_str().unwrap_or_default(), numbers.as_slice()) {
+        ("import", &[count, batch]) => {
+            let time = bulk_import(&*store, &mut Blocks::new(FILLED_SEED, SMALL), count, batch)?;
+            store.close()?;
+            time
+        }
+        ("list", &[count]) => enumerate(&*store, count as u64)?,
+        ("commits", &[seed]) => {
+            commit_until_killed(&*store, seed as u64, &mut |number| {
+                println!("{number}");
+                // Who does not read this any more has gone away.
+                let _ = std::io::stdout().flush();
+            })?;
+            return Ok(());
+        }
+        ("puts", &[count]) => single_puts(&*store, &mut Blocks::new(2, SMALL), count)?.total(),
+        ("commit", &[count, blocks]) => {
+            let mut supply = Blocks::new(3, SMALL);
+            (0..count).map(|_| commit(&*store, &mut supply, blocks)).sum::<Result<_, _>>()?
+        }
+        ("prepare", &[]) => {
+            edge()?.prepare(&*store)?;
+            store.close()?;
+            Duration::ZERO
+        }
+        ("trace", &[]) => edge()?.replay(&*store)?.time,
+        ("trace-buffered", &[]) => edge()?.replay(&Buffered::new(store))?.time,
+        _ => bail!("no such work"),
+    };
+    let since = |now: Option<u64>, then: Option<u64>| now.unwrap_or_default() - then.unwrap_or_default();
+    println!(
+        "{} {} {} {}",
+        time.as_secs_f64(),
+        usage::peak_memory_bytes().unwrap_or_default(),
+        since(usage::peak_memory_bytes(), peak),
+        since(usage::written_bytes(), written),
+    );
+    Ok(())
+}

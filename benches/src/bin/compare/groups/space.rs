@@ -1,0 +1,75 @@
+//! Bytes on disk.
+
+use std::fs::File;
+
+use anyhow::{Context, Result};
+use mnem_benches::{Block, Blocks, usage};
+use mnem_storage::car::{BLOCK_BYTES_MAX, Reader};
+use mnem_store_traits::WriteBatch;
+
+use super::Group;
+use crate::{
+    results::Unit,
+    run::{Run, SMALL},
+};
+
+pub(super) const GROUP: Group = Group {
+    name: "space",
+    title: "Space",
+    about: "Bytes on disk for each byte of payload, written by commits of 100 blocks and closed; then compacted, where the store has a way. \
+            The last blocks are those of `docs/data/wordnet-animals.car`. One round.",
+    run,
+    opt_in: false,
+};
+
+const COMMIT: usize = 100;
+
+fn run(run: &mut Run) -> Result<()> {
+    let small: Vec<_> = Blocks::new(50, SMALL).take(run.size(100_000)).collect();
+    space(run, "300 B", &small)?;
+    let large: Vec<_> = Blocks::new(51, 64 << 10).take(run.size(2_000)).collect();
+    space(run, "64 KiB", &large)?;
+    space(run, "WordNet animals", &animals()?)
+}
+
+fn animals() -> Result<Vec<Block>> {
+    let path = crate::workspace().join("docs/data/wordnet-animals.car");
+    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut reader = Reader::new(file, BLOCK_BYTES_MAX)?;
+    let mut blocks = Vec::new();
+    while let Some(section) = reader.next_section()? {
+        blocks.push((section.cid, section.data));
+    }
+    Ok(blocks)
+}
+
+fn space(run: &mut Run, name: &str, blocks: &[Block]) -> Result<()> {
+    let payload: usize = blocks.iter().map(|(_, data)| data.len()).sum();
+    let subjects = run.subjects(blocks.len(), &[]);
+    let mut contenders = run.fresh(&subjects)?;
+    run.each(&mut contenders, "space", |contender| {
+        for part in blocks.chunks(COMMIT) {
+            let mut batch = WriteBatch::new();
+            batch.extend(part.iter().cloned());
+            contender.store.commit(batch)?;
+        }
+        Ok(contender.store.close()?)
+    });
+    for contender in contenders {
+        let (subject, path) = (contender.subject, contender.path);
+        drop(contender.store);
+        let ratio = usage::disk_bytes(&path) as f64 / payload as f64;
+        run.results.record("space", &format!("{name}: on disk per byte"), Unit::Count, subject.name, ratio);
+        if let Some(compact) = subject.compact {
+            match compact(&path) {
+                Ok(()) => {
+                    let ratio = usage::disk_bytes(&path) as f64 / payload as f64;
+                    let row = format!("{name}: on disk per byte, compacted");
+                    run.results.record("space", &row, Unit::Count, subject.name, ratio);
+                }
+                Err(error) => run.failed("compact", subject.name, &*error),
+            }
+        }
+    }
+    Ok(())
+}

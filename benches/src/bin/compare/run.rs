@@ -1,0 +1,199 @@
+//! One run: rounds in which every store takes its turn, so that a slow minute of the machine hits all of them.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Result;
+use mnem_benches::{Blocks, WorkloadError, bulk_import};
+use mnem_store_traits::{ErrorKind, Store};
+use tempfile::TempDir;
+
+use crate::{
+    results::{Results, Unit},
+    stores::{self, Subject},
+};
+
+/// Blocks in filled stores have this seed.
+pub(crate) const FILLED_SEED: u64 = 1;
+pub(crate) const SMALL: usize = 300;
+
+/// What the command line asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Sizes are divided by this.
+    pub(crate) scale: usize,
+    pub(crate) rounds: usize,
+    /// Stores by name; empty: all.
+    pub(crate) only: Vec<String>,
+    /// Where the stores lie while they are measured.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) archive: PathBuf,
+    /// Whether the documents there are to be written.
+    pub(crate) write: bool,
+    pub(crate) docs: PathBuf,
+}
+
+/// The state of a run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) options: Options,
+    pub(crate) results: Results,
+    /// What went wrong, for the end.
+    pub(crate) failures: Vec<String>,
+    scratch: TempDir,
+    filled: BTreeSet<PathBuf>,
+    folders: usize,
+}
+
+/// A store that is being measured.
+#[derive(Debug)]
+pub(crate) struct Contender {
+    pub(crate) subject: Subject,
+    pub(crate) path: PathBuf,
+    pub(crate) store: Arc<dyn Store>,
+    out: bool,
+}
+
+impl Run {
+    pub(crate) fn new(options: Options) -> Result<Self> {
+        let scratch = match &options.folder {
+            Some(folder) => TempDir::new_in(folder)?,
+            None => TempDir::new()?,
+        };
+        let (results, failures, filled) = Default::default();
+        Ok(Self { options, results, failures, scratch, filled, folders: 0 })
+    }
+
+    /// `full` by the scale, and not so few that a workload has nothing to do.
+    pub(crate) fn size(&self, full: usize) -> usize {
+        (full / self.options.scale).max(full.min(20))
+    }
+
+    /// The stores asked for that hold `blocks` blocks in reasonable time, with these variants.
+    pub(crate) fn subjects(&self, blocks: usize, variants: &[&str]) -> Vec<Subject> {
+        let only = &self.options.only;
+        let asked = |name: &str| only.is_empty() || only.iter().any(|asked| asked == name);
+        let all = stores::all().into_iter().filter(|subject| asked(subject.name) && subject.blocks_max >= blocks);
+        all.filter(|subject| !subject.variant || variants.contains(&subject.name)).collect()
+    }
+
+    /// A folder that nothing is in.
+    pub(crate) fn folder(&mut self) -> Result<PathBuf> {
+        self.folders += 1;
+        let folder = self.scratch.path().join(format!("{}", self.folders));
+        fs::create_dir(&folder)?;
+        Ok(folder)
+    }
+
+    /// New, empty stores.
+    pub(crate) fn fresh(&mut self, subjects: &[Subject]) -> Result<Vec<Contender>> {
+        let folder = self.folder()?;
+        let paths = subjects.iter().map(|subject| folder.join(subject.name)).collect::<Vec<_>>();
+        Ok(self.open(subjects, &paths))
+    }
+
+    fn open(&mut self, subjects: &[Subject], paths: &[PathBuf]) -> Vec<Contender> {
+        let mut opened = Vec::new();
+        for (subject, path) in subjects.iter().zip(paths) {
+            match (subject.open)(path) {
+                Ok(store) => opened.push(Contender { subject: *subject, path: path.clone(), store, out: false }),
+                Err(error) => self.failed("open", subject.name, &error),
+            }
+        }
+        opened
+    }
+
+    /// Stores that hold `count` blocks of 300 bytes: those of [`Blocks::new`] with [`FILLED_SEED`]. Filled on first use.
+    pub(crate) fn filled(&mut self, subjects: &[Subject], count: usize) -> Result<Vec<Contender>> {
+        let mut opened = Vec::new();
+        for subject in subjects {
+            let path = self.filled_path(subject, count)?;
+            let mut one = self.open(std::slice::from_ref(subject), std::slice::from_ref(&path));
+            if !self.filled.contains(&path) {
+                self.each(&mut one, "fill", |contender| {
+                    let mut blocks = Blocks::new(FILLED_SEED, SMALL);
+                    bulk_import(&*contender.store, &mut blocks, count, 10_000).map(drop)
+                });
+                one.retain(|contender| !contender.out);
+                self.filled.insert(path);
+            }
+            opened.append(&mut one);
+        }
+        Ok(opened)
+    }
+
+    /// Where a filled store lies. Variants share the file of the store that they are a variant of.
+    pub(crate) fn filled_path(&self, subject: &Subject, count: usize) -> Result<PathBuf> {
+        let folder = self.scratch.path().join(format!("filled-{count}"));
+        fs::create_dir_all(&folder)?;
+        Ok(folder.join(subject.name))
+    }
+
+    /// Says that somebody else has filled this path.
+    pub(crate) fn is_filled(&mut self, path: &Path) {
+        self.filled.insert(path.to_owned());
+    }
+
+    /// Removes what is at a path, which is then no filled store any more.
+    pub(crate) fn unfill(&mut self, path: &Path) {
+        self.filled.remove(path);
+        // Absent, a file or a folder; what cannot be removed is in the way of whoever comes next, who says so.
+        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    }
+
+    /// Every store takes its turn, once.
+    pub(crate) fn each(
+        &mut self,
+        contenders: &mut [Contender],
+        what: &str,
+        mut turn: impl FnMut(&mut Contender) -> Result<(), WorkloadError>,
+    ) {
+        for contender in contenders.iter_mut().filter(|contender| !contender.out) {
+            if let Err(error) = turn(contender) {
+                contender.out = true;
+                let unsupported =
+                    matches!(&error, WorkloadError::Store(error) if error.kind() == ErrorKind::Unsupported);
+                if !unsupported {
+                    self.failed(what, contender.subject.name, &error);
+                }
+            }
+        }
+    }
+
+    /// As many rounds as asked for, each store taking its turn in each; what `turn` measures is one sample of each named row.
+    pub(crate) fn rounds(
+        &mut self,
+        group: &str,
+        contenders: &mut [Contender],
+        mut turn: impl FnMut(&mut Contender, usize) -> Result<Vec<(String, Unit, f64)>, WorkloadError>,
+    ) {
+        let mut samples = Vec::new();
+        for round in 0..self.options.rounds {
+            self.each(contenders, group, |contender| {
+                for (row, unit, value) in turn(contender, round)? {
+                    samples.push((row, unit, contender.subject.name, value));
+                }
+                Ok(())
+            });
+        }
+        for (row, unit, subject, value) in samples {
+            self.results.record(group, &row, unit, subject, value);
+        }
+    }
+
+    /// Notes a failure; the run goes on without this store.
+    pub(crate) fn failed(&mut self, what: &str, subject: &str, error: &dyn std::error::Error) {
+        let mut text = format!("{what}, {subject}: {error}");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        eprintln!("failed: {text}");
+        self.failures.push(text);
+    }
+}

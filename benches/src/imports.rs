@@ -1,0 +1,70 @@
+//! Many blocks at once.
+
+use std::{
+    fs::File,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use mnem_storage::car::{self, ImportOptions, Reader};
+use mnem_store_traits::Store;
+
+use crate::{
+    Blocks, WorkloadError,
+    error::{expect_present, wrong},
+};
+
+/// Every so manieth block of a batch is looked up after it. Prime, so that it falls in step with nothing.
+const LOOKED_UP_EVERY: usize = 7;
+
+/// One `put_many` of `count` new blocks.
+///
+/// # Errors
+/// [`WorkloadError`]: the store's, or a block is not there afterwards.
+pub fn put_many(store: &dyn Store, blocks: &mut Blocks, count: usize) -> Result<Duration, WorkloadError> {
+    let new: Vec<_> = blocks.take(count).collect();
+    let start = Instant::now();
+    store.put_many(&mut new.iter().cloned().map(Ok))?;
+    let time = start.elapsed();
+    new.iter().step_by(LOOKED_UP_EVERY).try_for_each(|(cid, data)| expect_present(store, cid, data))?;
+    Ok(time)
+}
+
+/// `count` new blocks by batches of `batch`. Only one batch is held in memory; making the blocks is not timed.
+///
+/// # Errors
+/// [`WorkloadError`]: the store's, or a block is not there afterwards.
+pub fn bulk_import(
+    store: &dyn Store,
+    blocks: &mut Blocks,
+    count: usize,
+    batch: usize,
+) -> Result<Duration, WorkloadError> {
+    let mut time = Duration::ZERO;
+    let mut left = count;
+    while left > 0 {
+        let now = left.min(batch.max(1));
+        time += put_many(store, blocks, now)?;
+        left -= now;
+    }
+    Ok(time)
+}
+
+/// Imports a CAR archive; its roots do not become heads.
+///
+/// # Errors
+/// [`WorkloadError`]: the store's, the archive's, or a block of the archive is not there afterwards.
+pub fn import_archive(store: &dyn Store, archive: &Path) -> Result<Duration, WorkloadError> {
+    let start = Instant::now();
+    let report = car::import(store, File::open(archive)?, &ImportOptions::new(), &mut |_| ()).map_err(Box::new)?;
+    let time = start.elapsed();
+    let mut reader = Reader::new(File::open(archive)?, car::BLOCK_BYTES_MAX).map_err(wrong)?;
+    let mut blocks = 0;
+    while let Some(section) = reader.next_section().map_err(wrong)? {
+        if blocks % LOOKED_UP_EVERY as u64 == 0 {
+            expect_present(store, &section.cid, &section.data)?;
+        }
+        blocks += 1;
+    }
+    if report.blocks == blocks { Ok(time) } else { Err(wrong("the import counts other blocks than the archive has")) }
+}

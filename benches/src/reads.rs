@@ -1,0 +1,79 @@
+//! Blocks that are there, and blocks that are not.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use mnem_store_traits::Store;
+
+use crate::{Block, WorkloadError, error::wrong};
+
+/// Reads every block of `known` and compares its length and last byte; returns the bytes read. The backend compared the hash.
+///
+/// # Errors
+/// [`WorkloadError`]: the store's, or a block is not there or is another.
+pub fn get_all(store: &dyn Store, known: &[Block]) -> Result<u64, WorkloadError> {
+    let mut bytes = 0;
+    for (cid, data) in known {
+        match store.get(cid)? {
+            Some(found) if found.len() == data.len() && found.last() == data.last() => bytes += found.len() as u64,
+            Some(_) => return Err(wrong(format_args!("get of {cid} returned other bytes"))),
+            None => return Err(wrong(format_args!("block {cid} is not there"))),
+        }
+    }
+    Ok(bytes)
+}
+
+/// Asks for every block of `known`, which the store holds, or does not hold when `present` is false.
+///
+/// # Errors
+/// [`WorkloadError`]: the store's, or an answer is not `present`.
+pub fn has_all(store: &dyn Store, known: &[Block], present: bool) -> Result<(), WorkloadError> {
+    for (cid, _) in known {
+        if store.has(cid)? != present {
+            return Err(wrong(format_args!("has of {cid} is not {present}")));
+        }
+    }
+    Ok(())
+}
+
+/// As [`get_all`], each of `threads` threads reading all of them, each from another place on. The time from the first begin to the last end.
+///
+/// # Errors
+/// As [`get_all`].
+pub fn get_all_threads(store: &dyn Store, known: &[Block], threads: usize) -> Result<Duration, WorkloadError> {
+    on_threads(known, threads, |part| get_all(store, part).map(drop))
+}
+
+/// As [`has_all`], on so many threads. See [`get_all_threads`].
+///
+/// # Errors
+/// As [`has_all`].
+pub fn has_all_threads(
+    store: &dyn Store,
+    known: &[Block],
+    present: bool,
+    threads: usize,
+) -> Result<Duration, WorkloadError> {
+    on_threads(known, threads, |part| has_all(store, part, present))
+}
+
+fn on_threads(
+    known: &[Block],
+    threads: usize,
+    read: impl Fn(&[Block]) -> Result<(), WorkloadError> + Sync,
+) -> Result<Duration, WorkloadError> {
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let read = &read;
+        let threads: Vec<_> = (0..threads)
+            .map(|thread| {
+                let (second, first) = known.split_at(known.len() * thread / threads);
+                scope.spawn(move || read(first).and_then(|()| read(second)))
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| wrong("a reader panicked"))?)
+    })?;
+    Ok(start.elapsed())
+}

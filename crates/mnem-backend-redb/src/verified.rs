@@ -1,0 +1,58 @@
+//! Which blocks were verified before, for handles that verify each block once.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::{keys::Key, limits::VERIFIED_BLOCKS};
+
+/// A bounded memory of blocks that were verified. It may forget one, which is then verified again.
+///
+/// Each block has one slot, which holds 64 bits of a hash of its key, keyed anew for each handle: that a block which was not verified finds its own bits
+/// there by chance is less likely than 1 in 2^64, and nobody can choose keys that do.
+pub(crate) struct Verified {
+    slots: Box<[AtomicU64]>,
+    hasher: RandomState,
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified").field("slots", &self.slots.len()).finish()
+    }
+}
+
+impl Verified {
+    pub(crate) fn new() -> Self {
+        let slots = std::iter::repeat_with(AtomicU64::default).take(VERIFIED_BLOCKS).collect();
+        Self { slots, hasher: RandomState::new() }
+    }
+
+    /// Whether the block was verified and is not known to have changed since.
+    pub(crate) fn contains(&self, key: &Key) -> bool {
+        let (slot, bits) = self.place(key);
+        slot.is_some_and(|slot| slot.load(Ordering::Acquire) == bits)
+    }
+
+    pub(crate) fn insert(&self, key: &Key) {
+        let (slot, bits) = self.place(key);
+        if let Some(slot) = slot {
+            slot.store(bits, Ordering::Release);
+        }
+    }
+
+    /// Forgets the block, whose bytes go or may become others.
+    pub(crate) fn remove(&self, key: &Key) {
+        if let (Some(slot), _) = self.place(key) {
+            slot.store(0, Ordering::Release);
+        }
+    }
+
+    /// The slot of a block, and the bits that say it is this block's: never zero, which an empty slot holds.
+    fn place(&self, key: &Key) -> (Option<&AtomicU64>, u64) {
+        let hash = self.hasher.hash_one(&**key);
+        let slot = usize::try_from(hash % self.slots.len() as u64).ok().and_then(|n| self.slots.get(n));
+        (slot, hash.max(1))
+    }
+}

@@ -1,0 +1,15 @@
+//! Records the published client's store calls: `record-trace FOLDER` writes one file for each scene.
+
+use std::{error::Error, fs, path::PathBuf};
+
+use mnem_interop::scenes::SCENES;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder: PathBuf = std::env::args_os().nth(1).ok_or("usage: record-trace FOLDER")?.into();
+    for scene in SCENES {
+        let path = folder.join(scene.name()).with_extension("trace");
+        fs::write(&path, scene.record()?)?;
+        println!("{}", path.display());
+    }
+    Ok(())
+}
