@@ -10,7 +10,7 @@ use xshell::{Shell, cmd};
 
 /// Files that only the redb backend has: redb's sessions, snapshots, transactions that callers share, and pages, its second layout, and the edge
 /// table that it re-exports.
-const REDB_ONLY: [&str; 22] = [
+const REDB_ONLY: [&str; 23] = [
     "src/change.rs",
     "src/group.rs",
     "src/keys.rs",
@@ -29,6 +29,7 @@ const REDB_ONLY: [&str; 22] = [
     "tests/creation.rs",
     "tests/freshness.rs",
     "tests/groups.rs",
+    "tests/interleavings.rs",
     "tests/large.rs",
     "tests/layouts.rs",
     "tests/locking.rs",

@@ -15,6 +15,7 @@ use crate::{
     handle::Handle,
     keys::{self, Key},
     limits::{BLOCK_BYTES_MAX, CURSOR_ROWS_MIN, PAGE_NAMES},
+    verified::{Age, Verified},
 };
 
 /// The table of blocks in a write transaction.
@@ -34,20 +35,22 @@ impl Handle {
     fn lend(&self, operation: &'static str, cid: &Cid) -> Result<Option<OwnedAccessGuard<&'static [u8]>>, StoreError> {
         let at = self.at(operation);
         let key = Key::of(cid);
+        let age = self.verified.as_ref().map(Verified::age);
         self.read(operation, |snapshot| {
             let objects = snapshot.objects(at, self.layout)?;
             let Some(guard) = objects.get_owned(&*key).map_err(|error| at.redb(error))? else { return Ok(None) };
-            self.verify(cid, &key, guard.value())?;
+            self.verify(cid, &key, guard.value(), age)?;
             Ok(Some(guard))
         })
     }
 
-    /// Hashes the bytes of a block that is about to be handed out, unless that was done and this handle hashes each block once.
-    fn verify(&self, cid: &Cid, key: &Key, data: &[u8]) -> Result<(), StoreError> {
-        let Some(verified) = &self.verified else { return check_read(BACKEND, cid, data) };
-        if !verified.contains(key) {
+    /// Hashes the bytes of a block that is about to be handed out, unless that was done and this handle hashes each block once. `age` is that of
+    /// the memory of it when the read began.
+    fn verify(&self, cid: &Cid, key: &Key, data: &[u8], age: Option<Age>) -> Result<(), StoreError> {
+        let (Some(verified), Some(age)) = (&self.verified, age) else { return check_read(BACKEND, cid, data) };
+        if !verified.contains(key, age) {
             check_read(BACKEND, cid, data)?;
-            verified.insert(key);
+            verified.insert(key, age);
         }
         Ok(())
     }
@@ -175,12 +178,13 @@ impl Blockstore for Handle {
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
         let at = self.at("get");
         let key = Key::of(cid);
+        let age = self.verified.as_ref().map(Verified::age);
         self.read(at.operation, |snapshot| {
             let objects = snapshot.objects(at, self.layout)?;
             let Some(guard) = ReadableTable::get(objects, &*key).map_err(|error| at.redb(error))? else {
                 return Ok(None);
             };
-            self.verify(cid, &key, guard.value())?;
+            self.verify(cid, &key, guard.value(), age)?;
             Ok(Some(Bytes::copy_from_slice(guard.value())))
         })
     }

@@ -77,9 +77,6 @@ impl Change {
             What::Delete(key) => {
                 let mut objects = transaction.open_table(handle.layout.objects()).map_err(|error| at.redb(error))?;
                 let found = objects.remove(&**key).map_err(|error| at.redb(error))?.is_some();
-                if let Some(verified) = &handle.verified {
-                    verified.remove(key);
-                }
                 Ok(Wrote::if_so(found))
             }
             What::SideTable { table, puts, deletes } => {

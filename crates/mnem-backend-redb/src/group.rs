@@ -72,7 +72,7 @@ impl<J, R> Group<J, R> {
         &self,
         job: J,
         take: impl FnOnce(&J, &mut dyn Iterator<Item = &J>) -> usize,
-        run: impl FnOnce(Vec<J>) -> Vec<R>,
+        run: impl FnOnce(&[J]) -> Vec<R>,
     ) -> Option<R> {
         let job = match self.queue_up(job) {
             Ok(job) => job,
@@ -101,20 +101,20 @@ impl<J, R> Group<J, R> {
         &self,
         job: J,
         take: impl FnOnce(&J, &mut dyn Iterator<Item = &J>) -> usize,
-        run: impl FnOnce(Vec<J>) -> Vec<R>,
+        run: impl FnOnce(&[J]) -> Vec<R>,
     ) -> Option<R> {
+        // Dropped after the round: what belongs to a caller may do anything when it is dropped, also come here again.
+        let mut jobs = vec![job];
         let mut round = Round { group: self, seats: VecDeque::new() };
-        let mut jobs = vec![];
-        {
+        if let [first] = jobs.as_slice() {
             let mut queue = hold(&self.queue);
-            let taken = take(&job, &mut queue.waiting.iter().map(|(job, _)| job)).min(queue.waiting.len());
-            jobs.push(job);
+            let taken = take(first, &mut queue.waiting.iter().map(|(job, _)| job)).min(queue.waiting.len());
             for (job, seat) in queue.waiting.drain(..taken) {
                 jobs.push(job);
                 round.seats.push_back(seat);
             }
         }
-        let mut results = run(jobs).into_iter();
+        let mut results = run(&jobs).into_iter();
         let own = results.next();
         for result in results {
             if let Some(seat) = round.seats.pop_front() {
@@ -178,9 +178,9 @@ mod tests {
     ) -> (Vec<Option<u32>>, Vec<Vec<u32>>) {
         let group = Numbers::default();
         let ran = Mutex::new(Vec::new());
-        let run = |jobs: Vec<u32>| {
-            let results = doubled(&jobs);
-            hold(&ran).push(jobs);
+        let run = |jobs: &[u32]| {
+            let results = doubled(jobs);
+            hold(&ran).push(jobs.to_vec());
             results
         };
         let results = thread::scope(|scope| {
@@ -207,7 +207,7 @@ mod tests {
         group: &'a Numbers,
         job: u32,
         take: fn(&u32, &mut dyn Iterator<Item = &u32>) -> usize,
-        run: &'a (impl Fn(Vec<u32>) -> Vec<u32> + Sync),
+        run: &'a (impl Fn(&[u32]) -> Vec<u32> + Sync),
     ) -> impl FnOnce() -> Option<u32> + Send + 'a {
         move || group.submit(job, take, run)
     }
@@ -254,6 +254,6 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
         });
         assert_eq!(results, [Some(99), None, None]);
-        assert_eq!(group.submit(7, everybody, |jobs| doubled(&jobs)), Some(14));
+        assert_eq!(group.submit(7, everybody, doubled), Some(14));
     }
 }

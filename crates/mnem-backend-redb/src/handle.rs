@@ -100,6 +100,15 @@ impl Handle {
         error
     }
 
+    /// Gives up the snapshot that is kept for reads. After a panic of redb it must not be dropped.
+    pub(crate) fn forget_kept(&self) {
+        if self.panicked.load(Ordering::Acquire) {
+            self.kept.leak();
+        } else if contain(|| self.kept.forget()).is_err() {
+            self.panicked.store(true, Ordering::Release);
+        }
+    }
+
     /// Refuses writes from now on, because of `error`.
     pub(crate) fn poison(&self, error: &StoreError) {
         let _ = self.poison.set(Cause::new(error.clone()));
@@ -151,7 +160,7 @@ impl Handle {
         let _writer = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Some(session) = self.session_mut().take() else { return Ok(()) };
         // A read that is beginning now keeps nothing: the epoch ends here, and without a session no other begins.
-        self.kept.forget();
+        self.forget_kept();
         let at = self.at("close");
         if self.panicked.load(Ordering::Acquire) {
             let shut = session.seam.shut();
@@ -178,7 +187,7 @@ impl Handle {
         f: impl FnOnce(&mut Database) -> Result<R, redb::Error>,
     ) -> Result<R, StoreError> {
         self.check_writable(operation)?;
-        self.kept.forget();
+        self.forget_kept();
         let result = {
             let session = self.session.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
             match session.as_mut().map(|session| &mut session.db) {

@@ -29,7 +29,8 @@ pub enum Verify {
     #[default]
     EveryRead,
     /// The first one of each block by this handle, as long as it remembers: up to a million blocks, in 8 MiB of memory. What changes in the file
-    /// or in memory after that first read goes unnoticed, so `get` may then return other bytes than the CID names.
+    /// or in memory after that first read goes unnoticed, so `get` may then return other bytes than the CID names. Every delete forgets them all.
+    /// Not for shared modes.
     OncePerHandle,
 }
 

@@ -74,7 +74,7 @@ impl Handle {
         // What a failed sync left behind is in the file, and not durable: nothing may be acknowledged on the strength of it.
         self.poison(latched);
         self.look_again(operation)?;
-        self.kept.forget();
+        self.forget_kept();
         Ok(true)
     }
 

@@ -8,7 +8,10 @@ use std::{
 use mnem_store_traits::StoreError;
 use redb::{ReadOnlyTable, ReadTransaction};
 
-use crate::{Layout, error::At};
+use crate::{
+    Layout,
+    error::{At, contain},
+};
 
 /// The table of blocks, open for reading.
 pub(crate) type Objects = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -84,7 +87,15 @@ impl Kept {
             // As good as any for this read, which began before the commit was acknowledged. Not for later ones.
             return Ok(begun);
         }
-        Ok(Arc::clone(epoch.snapshot.get_or_insert(begun)))
+        if let Some(snapshot) = &epoch.snapshot {
+            let snapshot = Arc::clone(snapshot);
+            drop(epoch);
+            // Dropping one calls redb. What panics here is not needed any more.
+            let _ = contain(|| drop(begun));
+            return Ok(snapshot);
+        }
+        epoch.snapshot = Some(Arc::clone(&begun));
+        Ok(begun)
     }
 
     /// Lets the next read make a new one, and pins no page of the file any longer than the reads that are under way.

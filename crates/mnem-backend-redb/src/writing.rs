@@ -26,7 +26,7 @@ impl Handle {
     /// commit, which poisons the handle.
     pub(crate) fn write(&self, operation: &'static str, what: What) -> Result<(), StoreError> {
         self.check_writable(operation)?;
-        let done = self.group.submit(Change { operation, what }, take_along, |changes| self.land(&changes));
+        let done = self.group.submit(Change { operation, what }, take_along, |changes| self.land(changes));
         done.unwrap_or_else(|| {
             Err(self.at(operation).failed(Outcome::Unknown, "the caller that led this commit panicked"))
         })
@@ -63,7 +63,8 @@ impl Handle {
             return all(error);
         }
         // Kept only for reads to come, and pages that it holds could not be used again by this transaction.
-        self.kept.forget();
+        self.forget_kept();
+        self.forget_verified(changes);
         let mut transaction = match self.begin_write(operation) {
             Ok(transaction) => ManuallyDrop::new(transaction),
             Err(error) => return all(error),
@@ -78,8 +79,16 @@ impl Handle {
         };
         let transaction = ManuallyDrop::into_inner(transaction);
         let ended = match applied {
-            Ok((results, Wrote::Something)) => self.end(operation, transaction).map(|()| results),
-            Ok((results, Wrote::Nothing)) => self.abort(operation, transaction).map(|()| results),
+            Ok((results, wrote)) => {
+                let ended = match wrote {
+                    Wrote::Something => self.end(operation, transaction),
+                    Wrote::Nothing => self.abort(operation, transaction),
+                };
+                match ended {
+                    Ok(()) => Ok(results),
+                    Err(error) => Ok(self.unsettled(results, operation, &error)),
+                }
+            }
             Err(error) => {
                 // The cause goes back to the caller; that of a failed abort is in the poison.
                 let _ = self.abort(operation, transaction);
@@ -87,8 +96,24 @@ impl Handle {
                 return Err(Spoilt(error));
             }
         };
-        // Whoever was refused was so for what others wrote just now, and learns that nobody knows what became of it.
-        ended.or_else(all)
+        self.forget_verified(changes);
+        ended
+    }
+
+    /// The commit that held these changes failed, or nobody knows what became of it: neither does whoever is part of it. Nothing of a change that was
+    /// refused was part of it; but it may have been refused for what another one had written.
+    fn unsettled(
+        &self,
+        results: Vec<Result<(), StoreError>>,
+        operation: &'static str,
+        error: &StoreError,
+    ) -> Vec<Result<(), StoreError>> {
+        let settle = |result: Result<(), StoreError>| match result {
+            Ok(()) => Err(error.clone()),
+            Err(refusal @ StoreError::MissingBlock { .. }) => Err(refusal),
+            Err(_) => Err(self.at(operation).failed(Outcome::NotApplied, error.clone())),
+        };
+        results.into_iter().map(settle).collect()
     }
 
     fn apply(
@@ -109,6 +134,14 @@ impl Handle {
             });
         }
         Ok((results, wrote))
+    }
+
+    /// Lets no read take a block that goes, or has gone, for verified: what is put under its CID later may be other bytes.
+    fn forget_verified(&self, changes: &[Change]) {
+        let Some(verified) = &self.verified else { return };
+        if changes.iter().any(|change| matches!(change.what, What::Delete(_))) {
+            verified.forget();
+        }
     }
 
     fn begin_write(&self, operation: &'static str) -> Result<WriteTransaction, StoreError> {
@@ -162,7 +195,7 @@ impl Handle {
     fn end(&self, operation: &'static str, transaction: WriteTransaction) -> Result<(), StoreError> {
         let committed = contain(|| transaction.commit())
             .map_err(|panic| self.unknown(operation, self.panicked(operation, panic)))?;
-        self.kept.forget();
+        self.forget_kept();
         match committed {
             Ok(()) => Ok(()),
             Err(redb::CommitError::TransactionPoisoned) => {

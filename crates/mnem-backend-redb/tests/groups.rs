@@ -160,3 +160,22 @@ fn sixty_four_writers_all_come_to_an_end_and_see_what_they_wrote() {
     });
     assert_eq!(store.heads().expect("heads").len(), 64);
 }
+
+#[test]
+fn who_was_refused_knows_that_nothing_was_applied_whatever_the_commit_of_the_others_does() {
+    for sync in [11, 21, 31, 41] {
+        let (medium, store, callers) = store_of_callers();
+        medium.fail(Call::Sync, sync);
+        let absent = block(1_000_000).0;
+        let done = callers.run(|n| match n % 2 {
+            0 => store.put(&block(n).0, block(n).1),
+            _ => store.commit(WriteBatch::new().put(block(n).0, block(n).1).require(absent)),
+        });
+        for (n, result) in done {
+            if n % 2 == 1 {
+                let error = result.expect_err("the required block is in no state of the store");
+                assert_eq!(error.outcome(), Outcome::NotApplied, "{n}: {error}");
+            }
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod edges;
 mod faults;
 mod freshness;
 mod groups;
+mod interleavings;
 mod large;
 mod layouts;
 mod locking;
@@ -17,6 +18,7 @@ mod open;
 mod power_cut;
 mod processes;
 mod read_only;
+
 mod side_tables;
 mod support;
 mod writes;

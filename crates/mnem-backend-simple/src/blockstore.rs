@@ -168,7 +168,7 @@ pub(crate) fn store(handle: &Handle, blocks: &[(Cid, Bytes)]) -> Result<(), Stor
         shards.insert(place.shard);
     }
     // Made before the files are written, so that it knows of every failure to write them back.
-    let mut whole = handle.whole_sync(absent.len())?;
+    let mut whole = handle.whole_sync(absent.len());
     let files = absent.iter().map(|(_, data)| match &whole {
         Some(_) => Unfinished::write_unsynced(handle, data),
         None => Unfinished::write(handle, data),
@@ -186,6 +186,8 @@ pub(crate) fn store(handle: &Handle, blocks: &[(Cid, Bytes)]) -> Result<(), Stor
     match &mut whole {
         Some(whole) => {
             handle.sync_whole(&mut **whole, Outcome::Unknown)?;
+            // Nothing is left to write; it reports what the other may not: that the file system has given up meanwhile.
+            handle.sync_folder(&handle.layout.objects(), Outcome::Unknown)?;
             hold(&handle.linked_shards).extend(shards);
             Ok(())
         }

@@ -243,11 +243,9 @@ impl Handle {
     }
 
     /// For a batch of so many new files: the file system, if it can be synced whole and that pays.
-    pub(crate) fn whole_sync(&self, new_files: usize) -> Result<Option<Box<dyn WholeSync>>, StoreError> {
-        if self.durability < Durability::Power || new_files < self.whole_sync_from {
-            return Ok(None);
-        }
-        self.fs.whole(self.layout.root()).map_err(at("look at the file system of", self.layout.root()))
+    pub(crate) fn whole_sync(&self, new_files: usize) -> Option<Box<dyn WholeSync>> {
+        let pays = self.durability >= Durability::Power && new_files >= self.whole_sync_from;
+        if pays { self.fs.whole(self.layout.root()) } else { None }
     }
 
     /// Makes everything on the file system durable. A failure poisons the handle. Holds back whoever wants to sync a folder, as

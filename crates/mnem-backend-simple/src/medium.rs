@@ -156,13 +156,10 @@ pub trait FileSystem: Debug + Send + Sync {
 
     /// The file system that the folder lies on, about to be synced whole; `None`: it cannot be, or not as safely as file by file.
     ///
-    /// # Errors
-    /// Whatever the file system says; nothing was synced.
-    ///
     /// # For implementers
     /// The default is `None`.
-    fn whole(&self, _folder: &Path) -> io::Result<Option<Box<dyn WholeSync>>> {
-        Ok(None)
+    fn whole(&self, _folder: &Path) -> Option<Box<dyn WholeSync>> {
+        None
     }
 
     /// Moves a file within the file system, in one step, over whatever file has that name.
@@ -320,7 +317,7 @@ impl FileSystem for StdFileSystem {
         Ok(())
     }
 
-    fn whole(&self, folder: &Path) -> io::Result<Option<Box<dyn WholeSync>>> {
+    fn whole(&self, folder: &Path) -> Option<Box<dyn WholeSync>> {
         crate::whole::of(folder)
     }
 

@@ -90,7 +90,7 @@ impl OpenOptions {
     }
 
     /// From how many new blocks on a batch syncs the whole file system, twice, instead of each file and folder: several times faster, as safe
-    /// where it is done (Linux 5.8 or newer, on ext4, XFS and Btrfs), but it also waits for what other programs have written there.
+    /// where it is done (Linux 5.17 or newer, on ext4 and XFS), but it also waits for what other programs have written there.
     /// [`WHOLE_SYNC_FROM`](Self::WHOLE_SYNC_FROM) unless set; `usize::MAX` for never.
     pub fn whole_sync_from(mut self, new_blocks: usize) -> Self {
         self.whole_sync_from = new_blocks;

@@ -14,36 +14,36 @@ pub trait WholeSync: Debug + Send {
 
 /// As [`FileSystem::whole`](crate::medium::FileSystem::whole), on the operating system.
 ///
-/// `syncfs` takes the place of an fsync for each file where four things are known:
-/// - the kernel is Linux 5.8 or newer: before, `syncfs` did not report that writing back had failed;
-/// - the file system is one whose `syncfs` writes back all data, then commits all metadata, then empties the disk's cache: ext4, XFS and Btrfs.
-///   Others may do nothing at all (many in user space) or know only a part (network, overlay);
+/// `syncfs` takes the place of an fsync for each file where these are known:
+/// - the kernel is Linux 5.17 or newer: before 5.8 `syncfs` did not report that writing back had failed, and before 5.17 not that the file system
+///   could not commit its journal;
+/// - the file system is served by the drivers of ext4 or XFS, whose `syncfs` writes back all data, then commits all metadata, then empties the disk's
+///   cache. Others may do nothing at all (many in user space), know only a part (network, overlay), or leave out the cache (ext2);
 /// - the descriptor was opened before the files were written, so that a failure that the kernel met by itself meanwhile is reported through it;
 /// - the store's folders lie on that one file system. (A shard that is on another one refuses every new name.)
+///
+/// Before 6.13, ext4 answers `Ok` once it was shut down. So whoever uses this syncs one folder at the end as well: fsync reports that.
 #[cfg(target_os = "linux")]
-pub(crate) fn of(root: &Path) -> io::Result<Option<Box<dyn WholeSync>>> {
+pub(crate) fn of(root: &Path) -> Option<Box<dyn WholeSync>> {
     use std::os::linux::fs::MetadataExt as _;
 
     if !linux::kernel_reports_failures() {
-        return Ok(None);
+        return None;
     }
-    let folder = std::fs::File::open(root)?;
-    if !linux::syncs_as_safely(&folder)? {
-        return Ok(None);
+    // What cannot be found out is not safe.
+    let folder = std::fs::File::open(root).ok()?;
+    let device = folder.metadata().ok()?.st_dev();
+    let on_device = |inner| root.join(inner).symlink_metadata().is_ok_and(|found| found.st_dev() == device);
+    if ![crate::tables::OBJECTS, crate::tables::TMP].into_iter().all(on_device) || !linux::syncs_as_safely(device) {
+        return None;
     }
-    let device = folder.metadata()?.st_dev();
-    for inner in [crate::tables::OBJECTS, crate::tables::TMP] {
-        if root.join(inner).symlink_metadata()?.st_dev() != device {
-            return Ok(None);
-        }
-    }
-    Ok(Some(Box::new(linux::Opened(folder))))
+    linux::is_permitted(&folder).then(|| Box::new(linux::Opened(folder)) as Box<dyn WholeSync>)
 }
 
 /// Only Linux has `syncfs`.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn of(_root: &Path) -> io::Result<Option<Box<dyn WholeSync>>> {
-    Ok(None)
+pub(crate) fn of(_root: &Path) -> Option<Box<dyn WholeSync>> {
+    None
 }
 
 #[cfg(target_os = "linux")]
@@ -52,11 +52,12 @@ mod linux {
 
     use super::WholeSync;
 
-    /// What `statfs` calls ext4 (and its elders, which the same code serves), XFS and Btrfs.
-    const SAFE: [u64; 3] = [0xef53, 0x5846_5342, 0x9123_683e];
+    /// File systems whose drivers sync as safely as fsync, as the table of mounts calls them. A mount that is called ext2 may be served by a driver that
+    /// does not.
+    const SAFE: [&str; 3] = ["ext4", "ext3", "xfs"];
 
-    /// The kernel from which on `syncfs` reports failures.
-    const REPORTS_SINCE: (u32, u32) = (5, 8);
+    /// The kernel from which on `syncfs` reports all failures.
+    const REPORTS_SINCE: (u32, u32) = (5, 17);
 
     #[derive(Debug)]
     pub(super) struct Opened(pub(super) File);
@@ -67,10 +68,22 @@ mod linux {
         }
     }
 
-    pub(super) fn syncs_as_safely(folder: &File) -> io::Result<bool> {
-        // The type is a number of 32 bits, whatever the width and sign of the field.
-        let kind = rustix::fs::fstatfs(folder)?.f_type as u64 & 0xffff_ffff;
-        Ok(SAFE.contains(&kind))
+    /// Whether the process may call it: a filter of system calls may forbid what it does not know. Tried once.
+    pub(super) fn is_permitted(folder: &File) -> bool {
+        static ANSWER: OnceLock<bool> = OnceLock::new();
+        *ANSWER.get_or_init(|| rustix::fs::syncfs(folder).is_ok())
+    }
+
+    pub(super) fn syncs_as_safely(device: u64) -> bool {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        kind_of_mount(&mounts, &format!("{major}:{minor}")).is_some_and(|kind| SAFE.contains(&kind))
+    }
+
+    /// What the file system on a device is called: the third field of its line names the device, the first one behind a lone dash the kind.
+    fn kind_of_mount<'a>(mounts: &'a str, device: &str) -> Option<&'a str> {
+        let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some(device))?;
+        line.split_once(" - ")?.1.split(' ').next()
     }
 
     pub(super) fn kernel_reports_failures() -> bool {
@@ -89,7 +102,19 @@ mod linux {
 
     #[cfg(test)]
     mod tests {
-        use super::version;
+        use super::{kind_of_mount, version};
+
+        #[test]
+        fn mounts_are_told_apart_by_their_device() {
+            let mounts = "25 30 0:23 / /proc rw,nosuid - proc proc rw\n\
+                          30 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw,discard\n\
+                          31 30 8:17 /sub /mnt/a\\040-\\040b rw - xfs /dev/sdb1 rw\n";
+            assert_eq!(kind_of_mount(mounts, "254:0"), Some("ext4"));
+            assert_eq!(kind_of_mount(mounts, "8:17"), Some("xfs"));
+            assert_eq!(kind_of_mount(mounts, "0:23"), Some("proc"));
+            assert_eq!(kind_of_mount(mounts, "8:1"), None);
+            assert_eq!(kind_of_mount("nonsense", "8:1"), None);
+        }
 
         #[test]
         fn releases_of_kernels_are_read() {

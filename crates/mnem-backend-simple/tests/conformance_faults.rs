@@ -158,9 +158,9 @@ impl FileSystem for Mount {
         self.change(Call::Sync)?.sync_folder(path)
     }
 
-    fn whole(&self, folder: &Path) -> io::Result<Option<Box<dyn WholeSync>>> {
-        let Some(whole) = self.read()?.whole(folder)? else { return Ok(None) };
-        Ok(Some(Box::new(Whole { whole, mount: self.clone() })))
+    fn whole(&self, folder: &Path) -> Option<Box<dyn WholeSync>> {
+        let whole = self.read().ok()?.whole(folder)?;
+        Some(Box::new(Whole { whole, mount: self.clone() }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

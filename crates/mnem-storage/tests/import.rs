@@ -234,3 +234,65 @@ fn a_root_that_cannot_become_a_head_is_named() {
     assert!(matches!(&error, ImportError::Heads { root, heads_set: 1, .. } if **root == two.0), "{error:?}");
     assert_eq!(store.heads().unwrap(), [one.0]);
 }
+
+/// Has room for nothing.
+#[derive(Debug, Default)]
+struct Full {
+    store: MemoryStore,
+}
+
+impl Blockstore for Full {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        self.store.get(cid)
+    }
+
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        self.store.put(cid, data)
+    }
+
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        self.store.delete(cid)
+    }
+
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        self.store.cids()
+    }
+}
+
+impl OpHeadsStore for Full {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        self.store.heads()
+    }
+
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        self.store.update(new, supersedes)
+    }
+
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.store.swap(expected, new)
+    }
+}
+
+impl Store for Full {
+    fn commit(&self, _: WriteBatch) -> Result<(), StoreError> {
+        Err(StoreError::Backend {
+            backend: "full",
+            operation: "commit".to_owned(),
+            outcome: Outcome::Unknown,
+            source: Cause::new("no space left"),
+        })
+    }
+}
+
+/// The first batch was refused by the store before the byte at which the archive is faulty.
+#[test]
+fn a_store_that_failed_before_the_archive_did_is_what_is_reported() {
+    let store = Full::default();
+    let (one, two) = (raw("one"), raw("two"));
+    let bad = (raw("three").0, raw("other").1);
+    let archive = car(&[], &[one, two, bad]);
+    // One block a batch: the first is handed over when the second was read, and refused before the third is.
+    let error = car::import(&store, &archive[..], &heads().batch_bytes(1), &mut |_| ()).unwrap_err();
+    assert_eq!(error.kept().blocks, 0);
+    assert_eq!(error.kind(), ImportErrorKind::Store(ErrorKind::Backend), "{error}");
+}

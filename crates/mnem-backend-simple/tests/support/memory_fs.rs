@@ -239,8 +239,8 @@ impl FileSystem for MemoryFs {
         self.sync_file(path)
     }
 
-    fn whole(&self, _folder: &Path) -> io::Result<Option<Box<dyn WholeSync>>> {
-        Ok(Some(Box::new(self.clone())))
+    fn whole(&self, _folder: &Path) -> Option<Box<dyn WholeSync>> {
+        Some(Box::new(self.clone()))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

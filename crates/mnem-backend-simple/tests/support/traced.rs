@@ -205,10 +205,9 @@ impl FileSystem for Traced {
         if self.sync_call(format!("sync folder {}", self.name(path)))? { self.inner.sync_folder(path) } else { Ok(()) }
     }
 
-    fn whole(&self, folder: &Path) -> io::Result<Option<Box<dyn WholeSync>>> {
-        self.call(format!("open everything of {}", self.name(folder)))?;
-        let Some(inner) = self.inner.whole(folder)? else { return Ok(None) };
-        Ok(Some(Box::new(TracedWhole { inner, fs: self.clone() })))
+    fn whole(&self, folder: &Path) -> Option<Box<dyn WholeSync>> {
+        self.call(format!("open everything of {}", self.name(folder))).ok()?;
+        Some(Box::new(TracedWhole { inner: self.inner.whole(folder)?, fs: self.clone() }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

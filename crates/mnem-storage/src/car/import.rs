@@ -184,11 +184,12 @@ impl Import<'_> {
         self.report.new = landed.kept.new;
         self.report.present = landed.kept.blocks - landed.kept.new;
         self.report.archive_bytes = reader.offset();
-        // If the store failed as well, `kept` does not count what it refused, and the archive's fault is still the one to report.
-        match (ended, landed.failed) {
-            (Err(Ended::Archive(error)), _) => return Err(self.faulty(error)),
-            (_, Some((error, end))) => return Err(self.failed(error, end)),
-            (_, None) => {}
+        // What the store failed at lies before what the archive was found faulty at.
+        if let Some((error, end)) = landed.failed {
+            return Err(self.failed(error, end));
+        }
+        if let Err(Ended::Archive(error)) = ended {
+            return Err(self.faulty(error));
         }
         // Only a courtesy to whoever feeds a pipe: nothing that follows is used, so nothing there can make the import fail.
         let _ = reader.drain();
