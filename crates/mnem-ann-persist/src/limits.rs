@@ -15,8 +15,8 @@ pub(crate) const ROW_BYTES_AT_ONCE: usize = 16 * 1024 * 1024;
 /// Chunks of an index that is loaded without a second thread, at most: some 60,000 edges, which take some milliseconds.
 pub(crate) const CHUNKS_IN_ONE_THREAD: usize = 8;
 
-/// Chunks that are read and wait to be compared with the CID, at most: some 300 KiB each.
-pub(crate) const CHUNKS_WAITING: usize = 4;
+/// Chunks that are read and wait to be compared with the CID, at most.
+pub(crate) const CHUNKS_WAITING: usize = 16;
 
 /// Keys that are removed with one call, at most.
 pub(crate) const DELETES_AT_ONCE: usize = 4096;
