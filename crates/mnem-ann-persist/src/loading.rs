@@ -6,10 +6,10 @@ use std::{
     thread,
 };
 
-use mnem_store_traits::{Cid, StoreError};
+use mnem_store_traits::{Bytes, StoreError};
 
 use crate::{
-    IndexHeader, KnnEdge, NodeId,
+    KnnEdge, NodeId,
     limits::{CHUNKS_IN_ONE_THREAD, CHUNKS_WAITING},
     packed::Parts,
     reader::Judge,
@@ -40,18 +40,18 @@ fn alone(parts: Parts<'_>, ids: &[NodeId], edges: &mut Vec<KnnEdge>) -> Result<(
 
 fn with_a_judge(parts: Parts<'_>, ids: &[NodeId], edges: &mut Vec<KnnEdge>) -> Result<(), StoreError> {
     let (sender, receiver) = sync_channel(CHUNKS_WAITING);
-    let (cid, header) = (parts.cid, &parts.manifest.header);
     thread::scope(|scope| {
-        let judge = thread::Builder::new().spawn_scoped(scope, move || verdict(cid, header, receiver));
+        let judge = thread::Builder::new().spawn_scoped(scope, move || verdict(parts, ids, receiver));
         // A system that has no thread to give.
         let Ok(judge) = judge else { return alone(parts, ids, edges) };
         let read = (0..parts.manifest.chunks.len()).try_for_each(|number| {
-            let mut chunk = Vec::new();
-            parts.edges_of(number, ids, &mut chunk)?;
-            edges.extend_from_slice(&chunk);
+            let bytes = parts.chunk_bytes(number)?;
             // A judge who has seen enough is no longer there, and says so at the end.
-            let _ = sender.send(chunk);
-            Ok(())
+            let _ = sender.send((number, bytes.clone()));
+            parts.each_edge(number, &bytes, ids, |edge| {
+                edges.push(edge);
+                Ok(())
+            })
         });
         drop(sender);
         let judged = judge.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
@@ -60,10 +60,11 @@ fn with_a_judge(parts: Parts<'_>, ids: &[NodeId], edges: &mut Vec<KnnEdge>) -> R
     })
 }
 
-fn verdict(cid: &Cid, header: &IndexHeader, chunks: Receiver<Vec<KnnEdge>>) -> Result<(), StoreError> {
+fn verdict(parts: Parts<'_>, ids: &[NodeId], chunks: Receiver<(usize, Bytes)>) -> Result<(), StoreError> {
+    let header = &parts.manifest.header;
     let mut judge = Judge::new(header);
-    for chunk in chunks {
-        chunk.iter().try_for_each(|edge| judge.edge(cid, edge))?;
+    for (number, bytes) in chunks {
+        parts.each_edge(number, &bytes, ids, |edge| judge.edge(parts.cid, &edge))?;
     }
-    judge.end(cid, header)
+    judge.end(parts.cid, header)
 }

@@ -49,7 +49,7 @@ pub fn store(table: &dyn SideTable, index: &KnnEdgeIndex) -> Result<Cid, StoreEr
 }
 
 /// Stores in format 2 edges that need not be in memory: 16 bytes a node are, a table of 8 to 16 bytes a node, and what is on its way to the
-/// table, some 8 MiB. The edges are gone through once to check them and compute the CID, then once or twice to write.
+/// table, some 16 MiB. The edges are gone through once to check them and compute the CID, then once or twice to write.
 ///
 /// # Errors
 /// - [`StoreError::InvalidArgument`]: the edges make no index (the first fault is named), are not as many as the header says, or others the

@@ -115,6 +115,23 @@ fn of_equal_weights_the_lowest_ids_win() {
     assert_eq!(edges[0].dst, node(2));
 }
 
+/// Whichever thread comes first, and in whatever order blocks meet.
+#[test]
+fn ties_over_many_blocks_go_to_the_lowest_ids() {
+    let ids: Vec<NodeId> = (0..300_u128).map(|n| NodeId((n * 7919 % 300).to_be_bytes())).collect();
+    let mut sorted = ids.clone();
+    sorted.sort_unstable();
+    for threads in [1, 2, 5] {
+        let derive = Derive::new().threads(NonZero::new(threads).expect("some"));
+        let edges = derive.run(&ids, &[[1.0]; 300], 3, DistanceMetric::Dot, &mut |_, _| ControlFlow::Continue(()));
+        for (list, src) in edges.expect("derived").chunks(3).zip(&sorted) {
+            let expected: Vec<NodeId> = sorted.iter().filter(|id| *id != src).take(3).copied().collect();
+            assert!(list.iter().all(|edge| edge.src == *src));
+            assert_eq!(list.iter().map(|edge| edge.dst).collect::<Vec<_>>(), expected, "{threads} threads");
+        }
+    }
+}
+
 #[test]
 fn weights_are_those_of_the_metric() {
     let ids = [node(1), node(2)];

@@ -8,7 +8,8 @@ pub(super) const LANES: usize = 8;
 /// Rows that one row is compared with at once, so that each of its numbers is loaded once for all.
 pub(super) const AT_ONCE: usize = 4;
 
-type Lanes = [f32; LANES];
+/// Numbers of a row that are taken together, or the lanes of a sum.
+pub(super) type Lanes = [f32; LANES];
 
 /// Adds the lanes, in the one order.
 fn sum(lanes: &Lanes) -> f32 {

@@ -138,6 +138,8 @@ impl Derive {
 /// | dot | dot product |
 /// | L2 | 1 / (1 + Euclidean distance) |
 ///
+/// Memory: a copy of the vectors, and 8 bytes for each edge beside the edges themselves.
+///
 /// # The order of summation
 /// A sum over the numbers of two vectors is kept in 8 lanes: the term of number *i* is added to lane *i* mod 8, in ascending order; the
 /// shorter last round is filled with zeros. Then the lanes are added as ((0+4)+(2+6)) + ((1+5)+(3+7)). Each multiplication, addition,

@@ -30,34 +30,46 @@ impl PartialEq for Candidate {
 
 impl Eq for Candidate {}
 
-/// The `k` nearest of the rows that were offered, in ascending order of rows.
+/// The `k` nearest of the rows that were offered, in whatever order they were.
 #[derive(Debug)]
 pub(super) struct Nearest {
     k: usize,
+    /// The weight of the worst that is kept, once there are `k`: what is lighter needs no further look.
+    least: f32,
     worst_first: BinaryHeap<Candidate>,
 }
 
 impl Nearest {
     pub(super) fn new(k: usize) -> Self {
-        Self { k, worst_first: BinaryHeap::new() }
+        Self { k, least: f32::NEG_INFINITY, worst_first: BinaryHeap::new() }
     }
 
-    /// Offers a row behind all that were offered before.
+    /// Offers a row that was not offered before, with a finite weight.
+    #[inline]
     pub(super) fn offer(&mut self, row: u32, weight: f32) {
-        if self.worst_first.len() < self.k {
-            self.worst_first.push(Candidate { weight, row });
-        } else if let Some(mut worst) = self.worst_first.peek_mut()
-            // A later row of equal weight is worse.
-            && weight > worst.weight
-        {
-            *worst = Candidate { weight, row };
+        if weight >= self.least {
+            self.consider(Candidate { weight, row });
         }
     }
 
-    /// Takes them out, ascending by row.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = (u32, f32)> + use<> {
-        let mut nearest: Vec<(u32, f32)> = self.worst_first.drain().map(|c| (c.row, c.weight)).collect();
-        nearest.sort_unstable_by_key(|(row, _)| *row);
-        nearest.into_iter()
+    #[inline(never)]
+    fn consider(&mut self, candidate: Candidate) {
+        if self.worst_first.len() < self.k {
+            self.worst_first.push(candidate);
+        } else if let Some(mut worst) = self.worst_first.peek_mut()
+            && candidate < *worst
+        {
+            *worst = candidate;
+        }
+        if self.worst_first.len() == self.k {
+            self.least = self.worst_first.peek().map_or(f32::NEG_INFINITY, |worst| worst.weight);
+        }
+    }
+
+    /// Those that were kept, ascending by row.
+    pub(super) fn ascending(self) -> impl Iterator<Item = (u32, f32)> {
+        let mut nearest = self.worst_first.into_vec();
+        nearest.sort_unstable_by_key(|candidate| candidate.row);
+        nearest.into_iter().map(|candidate| (candidate.row, candidate.weight))
     }
 }

@@ -68,14 +68,28 @@ impl Parts<'_> {
     /// Adds the edges of one chunk, in order.
     pub(crate) fn edges_of(&self, number: usize, ids: &[NodeId], out: &mut Vec<KnnEdge>) -> Result<(), StoreError> {
         let bytes = self.chunk_bytes(number)?;
-        let chunk = self.parse(number, &bytes)?;
+        out.reserve(self.parse(number, &bytes)?.edges_len());
+        self.each_edge(number, &bytes, ids, |edge| {
+            out.push(edge);
+            Ok(())
+        })
+    }
+
+    /// Hands over the edges of a chunk that was read, in order.
+    pub(crate) fn each_edge(
+        &self,
+        number: usize,
+        bytes: &[u8],
+        ids: &[NodeId],
+        mut take: impl FnMut(KnnEdge) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let chunk = self.parse(number, bytes)?;
         let unknown = || damaged(self.cid, Part::Edges, number, "it names a node that there is not");
-        out.reserve(chunk.edges_len());
         for (source, range) in chunk.sources() {
             let src = *ids.get(source as usize).ok_or_else(unknown)?;
             for (destination, weight) in chunk.edges(range) {
                 let dst = *ids.get(destination as usize).ok_or_else(unknown)?;
-                out.push(KnnEdge { src, dst, weight });
+                take(KnnEdge { src, dst, weight })?;
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     EdgeSource, KnnEdge, NodeId,
     keys::{self, Part},
-    limits::{PAGE_IDS, ROWS_AT_ONCE},
+    limits::{PAGE_IDS, ROW_BYTES_AT_ONCE, ROWS_AT_ONCE},
 };
 
 /// Writes the index `cid`, whose edges are valid, and whose sources are `sources`, ascending.
@@ -68,7 +68,7 @@ fn attempt<S: EdgeSource>(
 ) -> Result<Option<Manifest>, StoreError> {
     check_count(ids.len())?;
     let ordinals = Ordinals::new(ids);
-    let mut rows = Rows { table, cid, again, waiting: Vec::new() };
+    let mut rows = Rows { table, cid, again, waiting: Vec::new(), waiting_bytes: 0 };
     let mut list = List::default();
     let mut chunks = Chunks { building: ChunkBuilder::default(), written: Vec::new() };
     for edge in source.stream()? {
@@ -159,6 +159,7 @@ struct Rows<'a> {
     /// Whether the index is there already, so that most rows will be.
     again: bool,
     waiting: Vec<(Bytes, Bytes)>,
+    waiting_bytes: usize,
 }
 
 impl Rows<'_> {
@@ -172,12 +173,17 @@ impl Rows<'_> {
         if self.again && matches!(self.table.get(&key), Ok(Some(there)) if there == bytes) {
             return Ok(());
         }
+        if self.waiting.len() >= ROWS_AT_ONCE || self.waiting_bytes + bytes.len() > ROW_BYTES_AT_ONCE {
+            self.flush()?;
+        }
+        self.waiting_bytes += bytes.len();
         self.waiting.push((key, Bytes::from(bytes)));
-        if self.waiting.len() < ROWS_AT_ONCE { Ok(()) } else { self.flush() }
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
         let waiting = mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
         if waiting.is_empty() { Ok(()) } else { self.table.write(&waiting, &[]) }
     }
 }
