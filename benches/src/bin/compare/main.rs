@@ -1,8 +1,17 @@
-//! All stores in one run: `compare [--quick] [--rounds N] [--stores NAME,…] [--folder PATH] [--archive CAR] [--write] [WORKLOAD…]`.
+//! All stores in one run: `compare [OPTION…] [WORKLOAD…]`.
 //!
-//! Without a workload all run that are not opt-in. `--write` puts the samples into `docs/benchmarks.tsv`, and from them the tables into
-//! `docs/BENCHMARKS.md` and the chart into `docs/benchmarks.svg`; what was not run this time stays as it was there. `--quick`: a tenth of
-//! the size. A store that fails, or gives a wrong answer, is left out of that workload, and the exit code is 1.
+//! Without a workload all run that are not opt-in. A store that fails, or gives a wrong answer, is left out of that workload, and the exit
+//! code is 1.
+//!
+//! | option | |
+//! |---|---|
+//! | `--write` | puts the samples into `docs/benchmarks.tsv`, and from them the tables into `docs/BENCHMARKS.md` and the chart into `docs/benchmarks.svg`; workloads that were not run stay there as they were |
+//! | `--rounds N` | rounds in which each store takes its turn; 5 |
+//! | `--scale N`, `--quick` | sizes divided by N; by 10 |
+//! | `--stores NAME,…` | only these |
+//! | `--folder PATH` | where the stores lie meanwhile; the system's folder for temporary files |
+//! | `--archive CAR` | for the workload `wordnet`; what `benches/wordnet.sh` makes |
+//! | `--docs PATH` | for `--write`; the workspace's `docs` |
 
 mod chart;
 mod child;
@@ -21,7 +30,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     groups::{GROUPS, Group},
@@ -51,19 +60,22 @@ fn workspace() -> PathBuf {
     package.parent().unwrap_or(package).to_owned()
 }
 
-fn parse(arguments: &[OsString]) -> Result<(Options, bool, Vec<Group>)> {
+fn parse(arguments: &[OsString]) -> Result<(Options, Vec<Group>)> {
     let archive = workspace().join("target/wordnet.car");
-    let mut options = Options { quick: false, rounds: 5, only: Vec::new(), folder: None, archive };
-    let (mut write, mut named) = (false, Vec::new());
+    let docs = workspace().join("docs");
+    let mut options = Options { scale: 1, rounds: 5, only: Vec::new(), folder: None, archive, write: false, docs };
+    let mut named = Vec::new();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let argument = argument.to_str().context("an argument is not UTF-8")?;
         let mut value =
             || arguments.next().and_then(|value| value.to_str()).with_context(|| format!("{argument} what?"));
         match argument {
-            "--quick" => options.quick = true,
-            "--write" => write = true,
+            "--quick" => options.scale = 10,
+            "--write" => options.write = true,
             "--rounds" => options.rounds = value()?.parse().context("--rounds takes a number")?,
+            "--scale" => options.scale = value()?.parse().context("--scale takes a number")?,
+            "--docs" => options.docs = value()?.into(),
             "--stores" => options.only = value()?.split(',').map(str::to_owned).collect(),
             "--folder" => options.folder = Some(value()?.into()),
             "--archive" => options.archive = value()?.into(),
@@ -77,15 +89,13 @@ fn parse(arguments: &[OsString]) -> Result<(Options, bool, Vec<Group>)> {
     for name in &options.only {
         ensure!(stores::named(name).is_some(), "no store {name}");
     }
-    if options.rounds == 0 {
-        bail!("no rounds, no numbers");
-    }
+    ensure!(options.rounds > 0 && options.scale > 0, "no rounds, no numbers");
     let groups = if named.is_empty() { GROUPS.into_iter().filter(|group| !group.opt_in).collect() } else { named };
-    Ok((options, write, groups))
+    Ok((options, groups))
 }
 
 fn compare(arguments: &[OsString]) -> Result<bool> {
-    let (options, write, groups) = parse(arguments)?;
+    let (options, groups) = parse(arguments)?;
     let note = note(&options, arguments);
     let mut run = Run::new(options)?;
     // In the order of the page, whatever the order of the arguments: some workloads read what others have filled.
@@ -95,7 +105,7 @@ fn compare(arguments: &[OsString]) -> Result<bool> {
         (group.run)(&mut run).with_context(|| format!("workload {}", group.name))?;
         run.results.notes.push((group.name.into(), note.clone()));
         eprintln!("{}: {:.0} s", group.name, start.elapsed().as_secs_f64());
-        if write {
+        if run.options.write {
             publish(&run)?;
         }
     }
@@ -109,7 +119,7 @@ fn compare(arguments: &[OsString]) -> Result<bool> {
 
 /// Writes the documents; after each workload, so that an interrupted run is not lost.
 fn publish(run: &Run) -> Result<()> {
-    let docs = workspace().join("docs");
+    let docs = &run.options.docs;
     let samples = docs.join("benchmarks.tsv");
     let mut results = run.results.clone();
     results.fill_from(Results::read(&samples));

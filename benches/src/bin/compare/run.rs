@@ -24,13 +24,17 @@ pub(crate) const SMALL: usize = 300;
 /// What the command line asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    pub(crate) quick: bool,
+    /// Sizes are divided by this.
+    pub(crate) scale: usize,
     pub(crate) rounds: usize,
     /// Stores by name; empty: all.
     pub(crate) only: Vec<String>,
     /// Where the stores lie while they are measured.
     pub(crate) folder: Option<PathBuf>,
     pub(crate) archive: PathBuf,
+    /// Whether the documents there are to be written.
+    pub(crate) write: bool,
+    pub(crate) docs: PathBuf,
 }
 
 /// The state of a run.
@@ -64,9 +68,9 @@ impl Run {
         Ok(Self { options, results, failures, scratch, filled, folders: 0 })
     }
 
-    /// `full`, or a tenth of it in a quick run.
+    /// `full` by the scale, and not so few that a workload has nothing to do.
     pub(crate) fn size(&self, full: usize) -> usize {
-        if self.options.quick { full / 10 } else { full }
+        (full / self.options.scale).max(full.min(20))
     }
 
     /// The stores asked for that hold `blocks` blocks in reasonable time, with these variants.

@@ -29,7 +29,8 @@ pub(crate) fn row(blocks: usize) -> String {
 
 fn run(run: &mut Run) -> Result<()> {
     let subjects = run.subjects(0, &[stores::ONE_PHASE, stores::PUBLISHED_BATCH]);
-    for (blocks, commits) in SIZES {
+    let largest = run.size(50_000);
+    for (blocks, commits) in SIZES.into_iter().filter(|(blocks, _)| *blocks <= largest) {
         let mut contenders = run.fresh(&subjects)?;
         let mut supplies: HashMap<&str, Blocks> = HashMap::new();
         run.rounds("commit", &mut contenders, |contender, _| {

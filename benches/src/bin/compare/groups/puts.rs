@@ -56,7 +56,7 @@ fn present(run: &mut Run) -> Result<()> {
     let held = run.size(10_000);
     let subjects = run.subjects(held, &[stores::ONE_PHASE]);
     let mut contenders = run.filled(&subjects, held)?;
-    let known: Vec<_> = Blocks::new(FILLED_SEED, SMALL).step_by(held / 200).take(200).collect();
+    let known: Vec<_> = Blocks::new(FILLED_SEED, SMALL).step_by((held / 200).max(1)).take(200.min(held)).collect();
     run.rounds("put", &mut contenders, |contender, _| {
         let times = put_present(&*contender.store, &known)?;
         Ok(vec![(PRESENT.into(), Unit::Seconds, times.quantile(0.5).as_secs_f64())])

@@ -27,7 +27,7 @@ fn run(run: &mut Run) -> Result<()> {
     let subjects = run.subjects(held, &[]);
     let mut contenders = run.filled(&subjects, held)?;
     run.each(&mut contenders, "close", |contender| Ok(contender.store.close()?));
-    let known: Vec<_> = Blocks::new(FILLED_SEED, SMALL).step_by(held / 100).take(100).collect();
+    let known: Vec<_> = Blocks::new(FILLED_SEED, SMALL).step_by((held / 100).max(1)).take(100.min(held)).collect();
     let paths: Vec<_> = contenders.into_iter().map(|contender| (contender.subject, contender.path)).collect();
     for round in 0..run.options.rounds {
         for (subject, path) in &paths {

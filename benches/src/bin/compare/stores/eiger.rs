@@ -47,8 +47,8 @@ impl Kv for Eiger {
             return Err(Self::unsupported("heads"));
         }
         for (key, value) in puts {
-            let put = self.store.put_keyed(&cid(key)?, value);
-            self.runtime.block_on(put).map_err(failed::<Error>(Self::NAME, "put"))?;
+            let cid = cid(key)?;
+            self.runtime.block_on(self.store.put_keyed(&cid, value)).map_err(failed::<Error>(Self::NAME, "put"))?;
         }
         Ok(())
     }

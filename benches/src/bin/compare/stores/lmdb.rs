@@ -93,7 +93,7 @@ impl Kv for Lmdb {
                 None => cursor.iter_start(),
             };
             let rows = from.filter(|row| !matches!(row, Ok((key, _)) if Some(*key) == after)).take(count);
-            rows.map(|row| row.map(|(key, _)| key.to_vec())).collect()
+            rows.map(|row| row.map(|(key, _)| key.to_vec())).collect::<Result<Vec<_>, _>>()
         };
         list().map_err(failed::<Error>(Self::NAME, "list"))
     }

@@ -1,0 +1,14 @@
+//! The workloads and the tool, at a tiny size: what is only run for numbers would rot otherwise.
+
+#[cfg(feature = "compare")]
+#[path = "main/kill.rs"]
+mod kill;
+#[cfg(feature = "compare")]
+#[path = "main/tool.rs"]
+mod tool;
+#[path = "main/traces.rs"]
+mod traces;
+#[path = "main/workloads.rs"]
+mod workloads;
+#[path = "main/wrong.rs"]
+mod wrong;
