@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mnem_benches::{Counting, RECORDED, Trace, TraceError};
-use mnem_store_traits::{Buffered, MemoryStore, Store};
+use mnem_store_traits::{Buffered, MemoryStore, OpHeadsStore};
 
 fn traces() -> impl Iterator<Item = (&'static str, Trace)> {
     RECORDED.into_iter().map(|(name, text)| (name, text.parse().unwrap()))
