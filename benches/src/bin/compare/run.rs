@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
+    time::Instant,
 };
 
 use anyhow::Result;
@@ -62,7 +63,8 @@ pub(crate) struct Contender {
     pub(crate) subject: Subject,
     pub(crate) path: PathBuf,
     pub(crate) store: Arc<dyn Store>,
-    out: bool,
+    /// Has failed, or lacks what the workload needs.
+    pub(crate) out: bool,
 }
 
 impl Run {
@@ -86,6 +88,13 @@ impl Run {
         let asked = |name: &str| only.is_empty() || only.iter().any(|asked| asked == name);
         let all = stores::all().into_iter().filter(|subject| asked(subject.name) && subject.blocks_max >= blocks);
         all.filter(|subject| !subject.variant || variants.contains(&subject.name)).collect()
+    }
+
+    /// As [`subjects`](Self::subjects), with the published backend's commits by `batch_put`: where commits are not what is measured.
+    pub(crate) fn by_batch_put(&self, blocks: usize) -> Vec<Subject> {
+        let mut subjects = self.subjects(blocks, &[stores::PUBLISHED_BATCH]);
+        subjects.retain(|subject| subject.name != stores::PUBLISHED);
+        subjects
     }
 
     /// A folder that nothing is in.
@@ -121,12 +130,14 @@ impl Run {
             let path = self.filled_path(subject, count)?;
             let mut one = self.open(std::slice::from_ref(subject), std::slice::from_ref(&path));
             if !self.filled.contains(&path) {
+                let start = Instant::now();
                 self.each(&mut one, "fill", |contender| {
                     let mut blocks = Blocks::new(FILLED_SEED, SMALL);
                     bulk_import(&*contender.store, &mut blocks, count, 10_000).map(drop)
                 });
                 one.retain(|contender| !contender.out);
                 self.filled.insert(path);
+                eprintln!("  filled {} with {count}: {:.1} s", subject.name, start.elapsed().as_secs_f64());
             }
             opened.append(&mut one);
         }
@@ -150,6 +161,14 @@ impl Run {
         self.filled.remove(path);
         // Absent, a file or a folder; what cannot be removed is in the way of whoever comes next, who says so.
         let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    }
+
+    /// Removes stores that nobody needs any more.
+    pub(crate) fn discard(&mut self, contenders: Vec<Contender>) {
+        for Contender { store, path, .. } in contenders {
+            drop(store);
+            self.unfill(&path);
+        }
     }
 
     /// Every store takes its turn, once.

@@ -7,7 +7,7 @@ use crate::{
         wordnet,
     },
     results::{Results, Series, Unit},
-    stores::{LIMIT, ONE_PHASE, PUBLISHED, REDB, SMALL_CACHE},
+    stores::{LIMIT, ONE_PHASE, REDB, SMALL_CACHE},
 };
 
 /// What a line aims at.
@@ -110,7 +110,7 @@ pub(crate) fn lines(results: &Results, size: &dyn Fn(usize) -> usize) -> Vec<Lin
         let ours = results.find(&row, subject)?;
         let unit = ours.unit;
         let ours = ours.median();
-        let published = results.find(&theirs, PUBLISHED).map(Series::median);
+        let published = results.published(&theirs).map(Series::median);
         let limit = results.find(&row, LIMIT).map(Series::median);
         let against = |value: f64| published.map(|theirs| gain(unit, value, theirs));
         let (gain, limit_gain) = (against(ours), limit.and_then(against));

@@ -39,6 +39,7 @@ pub(crate) struct Subject {
 
 pub(crate) const LIMIT: &str = "log";
 pub(crate) const REDB: &str = "redb";
+pub(crate) const SIMPLE: &str = "simple";
 pub(crate) const ONE_PHASE: &str = "redb, one phase";
 pub(crate) const SMALL_CACHE: &str = "redb, 16 MiB cache";
 pub(crate) const PUBLISHED_BATCH: &str = "published, batch_put";
@@ -107,7 +108,7 @@ fn in_tree() -> [Subject; 4] {
             ..BASE
         },
         Subject {
-            name: "simple",
+            name: SIMPLE,
             about: "mnem-backend-simple of this workspace: one file for each block",
             open: |path| Ok(Arc::new(mnem_backend_simple::OpenOptions::new().create(true).open(path)?)),
             blocks_max: 250_000,
@@ -171,7 +172,7 @@ fn others() -> [Subject; 4] {
             name: "blockstore",
             about: "Eiger's blockstore 0.8 over its redb; it has no heads, no listing and no batches",
             open: |path| Ok(Arc::new(kv::KvStore::new(eiger::Eiger::open(path)?))),
-            blocks_max: 20_000,
+            blocks_max: 5_000,
             ..BASE
         },
     ]
