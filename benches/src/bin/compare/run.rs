@@ -21,7 +21,10 @@ use crate::{
 
 /// Blocks in filled stores have this seed.
 pub(crate) const FILLED_SEED: u64 = 1;
+/// Bytes in most blocks.
 pub(crate) const SMALL: usize = 300;
+/// A run at this scale is for the tool's sake, not for its numbers.
+const TINY: usize = 100;
 
 /// Lets the file system write out what others have left, off the clock: their pages are not this store's to wait for.
 fn settle(folder: &Path) {
@@ -179,7 +182,9 @@ impl Run {
         mut turn: impl FnMut(&mut Contender) -> Result<(), WorkloadError>,
     ) {
         for contender in contenders.iter_mut().filter(|contender| !contender.out) {
-            settle(self.scratch.path());
+            if self.options.scale < TINY {
+                settle(self.scratch.path());
+            }
             if let Err(error) = turn(contender) {
                 contender.out = true;
                 let unsupported =
