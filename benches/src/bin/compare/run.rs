@@ -88,7 +88,9 @@ impl Run {
     /// The stores asked for that hold `blocks` blocks in reasonable time, with these variants.
     pub(crate) fn subjects(&self, blocks: usize, variants: &[&str]) -> Vec<Subject> {
         let only = &self.options.only;
-        let asked = |name: &str| only.is_empty() || only.iter().any(|asked| asked == name);
+        // A variant is asked for with the store that it is a variant of.
+        let base = |name: &'static str| name.split(", ").next().unwrap_or(name);
+        let asked = |name| only.is_empty() || only.iter().any(|asked| asked == base(name));
         let all = stores::all().into_iter().filter(|subject| asked(subject.name) && subject.blocks_max >= blocks);
         all.filter(|subject| !subject.variant || variants.contains(&subject.name)).collect()
     }
