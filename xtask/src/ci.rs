@@ -34,7 +34,8 @@ fn documentation(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// Each backend alone, both, none: the embedder's example compiles unchanged, and runs, or names the feature it lacks.
+/// Each backend alone, both, none: the embedder's example compiles unchanged, and runs, or names the feature it lacks. The benches without the
+/// comparing tool, and with others' stores in it.
 fn feature_matrix(sh: &Shell) -> Result<()> {
     for features in ["redb", "simple", "redb,simple", ""] {
         let check = ["-p", "mnem-storage", "--no-default-features", "--features", features];
@@ -52,5 +53,7 @@ fn feature_matrix(sh: &Shell) -> Result<()> {
         }
     }
     cmd!(sh, "cargo clippy --locked -p mnem-store-traits --no-default-features -- -D warnings").run()?;
+    cmd!(sh, "cargo clippy --locked -p mnem-benches --no-default-features --all-targets -- -D warnings").run()?;
+    cmd!(sh, "cargo clippy --locked -p mnem-benches --features peers --all-targets -- -D warnings").run()?;
     Ok(())
 }

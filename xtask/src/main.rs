@@ -4,6 +4,7 @@ mod blockstore_tests;
 mod ci;
 mod interop;
 mod readme;
+mod soak;
 mod tidy;
 
 use std::process::ExitCode;
@@ -16,15 +17,19 @@ cargo xtask COMMAND
   readme    run the first command of README.md as typed, and look at what it made
   blockstore-tests
             run the JavaScript suite interface-blockstore-tests on our backends; needs npm
+  soak KIND [--rounds N]
+            long runs that measure: races (how often laws and naive stress see natural races)
   interop   exchange archives with ipfs-car (npm) and carbox (PyPI); needs npm and python3";
 
 fn main() -> ExitCode {
-    let command = std::env::args().nth(1).unwrap_or_default();
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
     let result = match command.as_str() {
         "ci" => ci::run(),
         "tidy" => tidy::run(),
         "readme" => readme::run(),
         "blockstore-tests" => blockstore_tests::run(),
+        "soak" => soak::run(args),
         "interop" => interop::run(),
         _ => {
             eprintln!("{USAGE}");

@@ -3,7 +3,7 @@
 use mnem_store_traits::{Cid, cid, cid_from_bytes};
 
 use crate::{
-    DistanceMetric, IndexError, KnnEdge, KnnEdgeIndex, NodeId,
+    DistanceMetric, IndexError, IndexHeader, KnnEdge, KnnEdgeIndex, NodeId,
     encode::{EDGE_BYTES, EDGES, LINK_PREFIX, MAP_OF_3_DST, MAP_OF_4_K, METRIC, Major, ROOT_CID_LINK, SRC, WEIGHT},
 };
 
@@ -43,20 +43,27 @@ impl KnnEdgeIndex {
     /// # Errors
     /// [`DecodeError`], with the offset of the first byte that is not as it must be.
     pub fn decode(row: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader { rest: row, offset: 0 };
-        reader.literal(MAP_OF_4_K, "a map of 4 entries that begins with \"k\"")?;
-        let k = reader.k()?;
-        reader.literal(EDGES, "the key \"edges\"")?;
-        let edges = reader.edges()?;
-        reader.literal(METRIC, "the key \"metric\"")?;
-        let metric = reader.metric()?;
-        reader.literal(ROOT_CID_LINK, "the key \"root_cid\" and a link")?;
-        let root_cid = reader.root()?;
-        if !reader.rest.is_empty() {
-            return Err(reader.not("the end of the row"));
-        }
-        Self::new(root_cid, k, metric, edges).map_err(DecodeError::Index)
+        let (header, edges) = decode_as_written(row)?;
+        Self::new(header.root_cid, header.k, header.metric, edges).map_err(DecodeError::Index)
     }
+}
+
+/// Reads a row of format 1 whose edges need not make an index: in any order, repeated, to their own source, more than `k`. All else is
+/// strict, so the row is the canonical form of what is returned.
+pub(crate) fn decode_as_written(row: &[u8]) -> Result<(IndexHeader, Vec<KnnEdge>), DecodeError> {
+    let mut reader = Reader { rest: row, offset: 0 };
+    reader.literal(MAP_OF_4_K, "a map of 4 entries that begins with \"k\"")?;
+    let k = reader.k()?;
+    reader.literal(EDGES, "the key \"edges\"")?;
+    let edges = reader.edges()?;
+    reader.literal(METRIC, "the key \"metric\"")?;
+    let metric = reader.metric()?;
+    reader.literal(ROOT_CID_LINK, "the key \"root_cid\" and a link")?;
+    let root_cid = reader.root()?;
+    if !reader.rest.is_empty() {
+        return Err(reader.not("the end of the row"));
+    }
+    Ok((IndexHeader { root_cid, k, metric, edge_count: edges.len() as u64 }, edges))
 }
 
 struct Reader<'a> {

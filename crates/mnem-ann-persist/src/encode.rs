@@ -1,8 +1,9 @@
 //! The canonical bytes of an index and the CID they give. `decode.rs` is the mirror of this file.
 
-use mnem_store_traits::{Cid, RAW, cid_of};
+use mnem_store_traits::{Cid, RAW, cid::multihash::Multihash};
+use sha2::{Digest as _, Sha256};
 
-use crate::{DistanceMetric, KnnEdge, KnnEdgeIndex};
+use crate::{DistanceMetric, EdgeSource as _, IndexHeader, KnnEdge, KnnEdgeIndex, NodeId};
 
 /// What the hash of an index begins with, so that its CID is never that of a block of the same bytes.
 const DOMAIN: &[u8] = b"mnem/knn-edge/v1";
@@ -23,6 +24,14 @@ pub(crate) const LINK_PREFIX: u8 = 0;
 /// Length of one edge in a row.
 pub(crate) const EDGE_BYTES: usize = 59;
 
+// Where the parts of an edge that vary begin.
+const DST_AT: usize = MAP_OF_3_DST.len();
+const SRC_AT: usize = DST_AT + 16 + SRC.len();
+const WEIGHT_AT: usize = SRC_AT + 16 + WEIGHT.len();
+
+/// Edges that are hashed with one call.
+const EDGES_AT_ONCE: usize = 256;
+
 /// The CBOR major types that a row contains beside the fixed parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -36,44 +45,122 @@ pub(crate) enum Major {
 impl KnnEdgeIndex {
     /// The index as canonical DAG-CBOR: also its row in format 1.
     pub fn canonical_bytes(&self) -> Vec<u8> {
+        let header = self.header();
         let mut out = Vec::with_capacity(self.row_capacity());
-        self.write_canonical(&mut out);
+        write_before_edges(&mut out, &header);
+        self.edges().iter().for_each(|edge| write_edge(&mut out, edge));
+        write_behind_edges(&mut out, &header);
         out
     }
 
     /// The name of the index: CIDv1, raw codec, sha2-256 over a domain, the root's CID, `k` in 4 bytes, most significant first, the
     /// metric's [tag](DistanceMetric::tag) and the [canonical bytes](Self::canonical_bytes).
     ///
-    /// It is not the hash of the row, so the row is no block.
+    /// It is not the hash of the row, so the row is no block. It is computed once, without building those bytes, and kept.
     pub fn compute_cid(&self) -> Cid {
-        let mut hashed = Vec::with_capacity(DOMAIN.len() + 128 + self.row_capacity());
-        hashed.extend_from_slice(DOMAIN);
-        hashed.extend_from_slice(&self.root_cid().to_bytes());
-        hashed.extend_from_slice(&self.k().to_be_bytes());
-        hashed.push(self.metric().tag());
-        self.write_canonical(&mut hashed);
-        cid_of(RAW, &hashed)
+        *self.cid.get_or_init(|| {
+            let mut hasher = CidHasher::new(&self.header());
+            self.edges().iter().for_each(|edge| hasher.edge(edge));
+            hasher.finish()
+        })
     }
 
     fn row_capacity(&self) -> usize {
         self.edges().len() * EDGE_BYTES + 160
     }
+}
 
-    fn write_canonical(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(MAP_OF_4_K);
-        write_head(out, Major::Unsigned, u64::from(self.k()));
-        out.extend_from_slice(EDGES);
-        write_head(out, Major::Array, self.edges().len() as u64);
-        for edge in self.edges() {
-            write_edge(out, edge);
+fn write_before_edges(out: &mut Vec<u8>, header: &IndexHeader) {
+    out.extend_from_slice(MAP_OF_4_K);
+    write_head(out, Major::Unsigned, u64::from(header.k));
+    out.extend_from_slice(EDGES);
+    write_head(out, Major::Array, header.edge_count);
+}
+
+fn write_behind_edges(out: &mut Vec<u8>, header: &IndexHeader) {
+    out.extend_from_slice(METRIC);
+    write_metric(out, header.metric);
+    out.extend_from_slice(ROOT_CID_LINK);
+    let root = header.root_cid.to_bytes();
+    write_head(out, Major::Bytes, root.len() as u64 + 1);
+    out.push(LINK_PREFIX);
+    out.extend_from_slice(&root);
+}
+
+/// What the hash covers before the canonical bytes.
+fn write_domain(out: &mut Vec<u8>, header: &IndexHeader) {
+    out.extend_from_slice(DOMAIN);
+    out.extend_from_slice(&header.root_cid.to_bytes());
+    out.extend_from_slice(&header.k.to_be_bytes());
+    out.push(header.metric.tag());
+}
+
+/// The CID of an index, computed from edges as they come.
+///
+/// An edge is 59 bytes of which 40 vary: the others stand ready in a buffer that is hashed whenever it is full.
+pub(crate) struct CidHasher {
+    hash: Sha256,
+    buffer: Box<[[u8; EDGE_BYTES]]>,
+    filled: usize,
+    behind: Vec<u8>,
+}
+
+impl CidHasher {
+    pub(crate) fn new(header: &IndexHeader) -> Self {
+        let mut before = Vec::with_capacity(256);
+        write_domain(&mut before, header);
+        write_before_edges(&mut before, header);
+        let mut behind = Vec::with_capacity(128);
+        write_behind_edges(&mut behind, header);
+        let mut template = Vec::with_capacity(EDGE_BYTES);
+        write_edge(&mut template, &KnnEdge { src: NodeId([0; 16]), dst: NodeId([0; 16]), weight: 0.0 });
+        let template: [u8; EDGE_BYTES] = std::array::from_fn(|at| template.get(at).copied().unwrap_or_default());
+        let mut hash = Sha256::new();
+        hash.update(&before);
+        Self { hash, buffer: vec![template; EDGES_AT_ONCE].into_boxed_slice(), filled: 0, behind }
+    }
+
+    pub(crate) fn edge(&mut self, edge: &KnnEdge) {
+        if self.filled == self.buffer.len() {
+            self.flush();
         }
-        out.extend_from_slice(METRIC);
-        write_metric(out, self.metric());
-        out.extend_from_slice(ROOT_CID_LINK);
-        let root = self.root_cid().to_bytes();
-        write_head(out, Major::Bytes, root.len() as u64 + 1);
-        out.push(LINK_PREFIX);
-        out.extend_from_slice(&root);
+        if let Some(place) = self.buffer.get_mut(self.filled) {
+            place[DST_AT..DST_AT + 16].copy_from_slice(&edge.dst.0);
+            place[SRC_AT..SRC_AT + 16].copy_from_slice(&edge.src.0);
+            place[WEIGHT_AT..].copy_from_slice(&f64::from(edge.weight).to_be_bytes());
+            self.filled += 1;
+        }
+    }
+
+    fn flush(&mut self) {
+        let filled = self.buffer.get(..self.filled).unwrap_or_default();
+        self.hash.update(filled.as_flattened());
+        self.filled = 0;
+    }
+
+    pub(crate) fn finish(mut self) -> Cid {
+        self.flush();
+        self.hash.update(&self.behind);
+        cid_of_digest(&self.hash.finalize().into())
+    }
+}
+
+/// The CID of the index whose row in format 1 is `row`, which is canonical.
+pub(crate) fn cid_of_row(header: &IndexHeader, row: &[u8]) -> Cid {
+    let mut before = Vec::with_capacity(128);
+    write_domain(&mut before, header);
+    let mut hash = Sha256::new();
+    hash.update(&before);
+    hash.update(row);
+    cid_of_digest(&hash.finalize().into())
+}
+
+/// The CID of the index with this digest: what all of them have before it is fixed.
+pub(crate) fn cid_of_digest(digest: &[u8; 32]) -> Cid {
+    const SHA2_256: u64 = 0x12;
+    match Multihash::wrap(SHA2_256, digest) {
+        Ok(hash) => Cid::new_v1(RAW, hash),
+        Err(_) => unreachable!("32 bytes fit into the 64 of a multihash"),
     }
 }
 

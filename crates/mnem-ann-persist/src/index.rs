@@ -1,5 +1,7 @@
 //! The index and what makes one valid.
 
+use std::sync::OnceLock;
+
 use mnem_store_traits::Cid;
 
 use crate::NodeId;
@@ -31,6 +33,11 @@ impl DistanceMetric {
         }
     }
 
+    /// The metric of this tag, if there is one.
+    pub(crate) fn from_tag(tag: u8) -> Option<Self> {
+        [Self::Cosine, Self::L2, Self::Dot].into_iter().find(|metric| metric.tag() == tag)
+    }
+
     /// The metric of this name, if there is one.
     pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
         [Self::Cosine, Self::L2, Self::Dot].into_iter().find(|metric| metric.name().as_bytes() == name)
@@ -52,12 +59,20 @@ pub struct KnnEdge {
 ///
 /// Always valid: edges ascend by (`src`, `dst`) without repetition, none leads to its own source, every weight is finite, and no source
 /// has more than `k`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct KnnEdgeIndex {
     root_cid: Cid,
     k: u32,
     metric: DistanceMetric,
     edges: Vec<KnnEdge>,
+    /// Computed once: nothing of the index ever changes.
+    pub(crate) cid: OnceLock<Cid>,
+}
+
+impl PartialEq for KnnEdgeIndex {
+    fn eq(&self, other: &Self) -> bool {
+        (self.root_cid, self.k, self.metric) == (other.root_cid, other.k, other.metric) && self.edges == other.edges
+    }
 }
 
 /// Why edges make no [`KnnEdgeIndex`]. The first fault, in the order of the edges.
@@ -120,13 +135,19 @@ impl KnnEdgeIndex {
     /// # Errors
     /// [`IndexError`]: the first fault found.
     pub fn new(root_cid: Cid, k: u32, metric: DistanceMetric, edges: Vec<KnnEdge>) -> Result<Self, IndexError> {
-        check(k, &edges)?;
-        Ok(Self { root_cid, k, metric, edges })
+        let mut checker = Checker::new(k);
+        edges.iter().try_for_each(|edge| checker.check(edge))?;
+        Ok(Self::from_checked(root_cid, k, metric, edges))
     }
 
     /// An index without edges.
     pub fn empty(root_cid: Cid, k: u32, metric: DistanceMetric) -> Self {
-        Self { root_cid, k, metric, edges: Vec::new() }
+        Self::from_checked(root_cid, k, metric, Vec::new())
+    }
+
+    /// An index of edges that went through a [`Checker`].
+    pub(crate) fn from_checked(root_cid: Cid, k: u32, metric: DistanceMetric, edges: Vec<KnnEdge>) -> Self {
+        Self { root_cid, k, metric, edges, cid: OnceLock::new() }
     }
 
     /// The root that the vectors came from.
@@ -155,15 +176,30 @@ impl KnnEdgeIndex {
     }
 }
 
-fn check(k: u32, edges: &[KnnEdge]) -> Result<(), IndexError> {
-    let mut previous: Option<(NodeId, NodeId)> = None;
-    let mut of_source: u32 = 0;
-    for (position, &KnnEdge { src, dst, weight }) in edges.iter().enumerate() {
-        match previous {
+/// Checks edges one after the other, as they come.
+#[derive(Debug)]
+pub(crate) struct Checker {
+    k: u32,
+    position: usize,
+    previous: Option<(NodeId, NodeId)>,
+    /// Edges so far of the source of the previous one.
+    of_source: u32,
+}
+
+impl Checker {
+    pub(crate) fn new(k: u32) -> Self {
+        Self { k, position: 0, previous: None, of_source: 0 }
+    }
+
+    /// Whether this edge may come next.
+    pub(crate) fn check(&mut self, edge: &KnnEdge) -> Result<(), IndexError> {
+        let &KnnEdge { src, dst, weight } = edge;
+        let (position, k) = (self.position, self.k);
+        match self.previous {
             Some(before) if before == (src, dst) => return Err(IndexError::Duplicate { position, src, dst }),
             Some(before) if before > (src, dst) => return Err(IndexError::Unsorted { position, src, dst }),
             Some((source, _)) if source == src => {}
-            _ => of_source = 0,
+            _ => self.of_source = 0,
         }
         if src == dst {
             return Err(IndexError::SelfLoop { position, node: src });
@@ -171,11 +207,12 @@ fn check(k: u32, edges: &[KnnEdge]) -> Result<(), IndexError> {
         if !weight.is_finite() {
             return Err(IndexError::NotFinite { position, src, dst });
         }
-        if of_source >= k {
+        if self.of_source >= k {
             return Err(IndexError::TooManyNeighbours { position, src, k });
         }
-        of_source += 1;
-        previous = Some((src, dst));
+        self.of_source += 1;
+        self.position += 1;
+        self.previous = Some((src, dst));
+        Ok(())
     }
-    Ok(())
 }

@@ -1,10 +1,15 @@
 //! Behaviour of the edge table through its public API.
 
+mod conformance;
 mod decoding;
+mod deriving;
 mod encoding;
+mod format;
 mod golden_values;
+mod loading;
 mod node_ids;
 mod side_table;
+mod streaming;
 mod validity;
 
 use mnem_ann_persist::{DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId};

@@ -2,13 +2,15 @@
 
 use std::{error::Error, sync::Arc};
 
-use mnem_ann_persist::{DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId, TABLE, delete, list, load, store};
+use mnem_ann_persist::{
+    DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId, TABLE, delete, list, load, load_as_written, open, store, store_row,
+};
 use mnem_store_traits::{
     Bytes, Cid, ErrorKind, KeyIter, MemoryStore, RAW, SideTable, Store, StoreError, cid_of,
     limits::TABLE_VALUE_BYTES_MAX,
 };
 
-use crate::{root, small};
+use crate::{edge, root, small};
 
 fn table() -> Arc<dyn SideTable> {
     MemoryStore::new().side_table(TABLE).expect("a side table")
@@ -21,12 +23,12 @@ fn listed(table: &dyn SideTable) -> Vec<Cid> {
 #[test]
 fn what_is_stored_is_loaded_listed_and_deleted() {
     let table = table();
-    let cid = store(&*table, &small()).expect("stored");
+    let cid = store_row(&*table, &small()).expect("stored");
     assert_eq!(cid, small().compute_cid());
     assert_eq!(table.get(&cid.to_bytes()).expect("a row"), Some(Bytes::from(small().canonical_bytes())));
     assert_eq!(load(&*table, &cid).expect("loaded"), Some(small()));
 
-    let empty = store(&*table, &KnnEdgeIndex::empty(root(), 3, DistanceMetric::Dot)).expect("stored");
+    let empty = store_row(&*table, &KnnEdgeIndex::empty(root(), 3, DistanceMetric::Dot)).expect("stored");
     let mut both = vec![cid, empty];
     both.sort_by_key(Cid::to_bytes);
     assert_eq!(listed(&*table), both);
@@ -96,10 +98,10 @@ fn damaged_rows_are_never_returned() {
 fn a_key_that_is_no_cid_is_reported() {
     let table = table();
     let cid = store(&*table, &small()).expect("stored");
-    table.write(&[(Bytes::from_static(b"\x00foreign"), Bytes::new())], &[]).expect("written");
+    table.write(&[(Bytes::from_static(b"\x01\x55\x12\x20\x00"), Bytes::new())], &[]).expect("written");
     let items: Vec<_> = list(&*table).expect("a listing").collect();
     let [Err(error), Ok(listed)] = &items[..] else { panic!("{items:?}") };
-    assert_eq!(error.to_string(), "k-NN edge store is damaged: key 00666f726569676e of table knn_edges");
+    assert_eq!(error.to_string(), "k-NN edge store is damaged: key 0155122000 of table knn_edges");
     assert_eq!(*listed, cid);
 }
 
@@ -120,9 +122,59 @@ fn a_row_above_the_limit_is_refused() {
         KnnEdgeIndex::new(root(), 1, DistanceMetric::Dot, edges).expect("valid edges")
     };
     let table = table();
-    store(&*table, &ring(most)).expect("the largest row is stored");
-    let error = store(&*table, &ring(most + 1)).expect_err("one edge more is refused");
+    store_row(&*table, &ring(most)).expect("the largest row is stored");
+    let error = store_row(&*table, &ring(most + 1)).expect_err("one edge more is refused");
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.to_string().contains(&format!("{} edges", most + 1)), "{error}");
     assert_eq!(listed(&*table).len(), 1);
+    store(&*table, &ring(most + 1)).expect("format 2 takes it");
+}
+
+/// A row of the published crate with these edges, whatever they are, and its CID.
+fn as_published(k: u8, edges: &[KnnEdge]) -> (Cid, Vec<u8>) {
+    // The row of as many other edges, with the bytes of these put in place of theirs.
+    let id = |n: usize| NodeId((n as u128).to_be_bytes());
+    let stand_ins = (0..edges.len()).map(|n| KnnEdge { src: id(n), dst: id(n + 1), weight: 1.0 }).collect();
+    let index = KnnEdgeIndex::new(root(), u32::from(k), DistanceMetric::Dot, stand_ins).expect("valid edges");
+    let mut row = index.canonical_bytes();
+    for (at, edge) in edges.iter().enumerate() {
+        let start = 3 + 1 + 6 + 1 + at * 59;
+        row[start + 6..start + 22].copy_from_slice(&edge.dst.0);
+        row[start + 27..start + 43].copy_from_slice(&edge.src.0);
+        row[start + 51..start + 59].copy_from_slice(&f64::from(edge.weight).to_be_bytes());
+    }
+    let domain = b"mnem/knn-edge/v1".iter().copied().chain(root().to_bytes()).chain([0, 0, 0, k, 3]);
+    (cid_of(RAW, &domain.chain(row.iter().copied()).collect::<Vec<u8>>()), row)
+}
+
+#[test]
+fn rows_that_make_no_index_are_read_as_they_were_written() {
+    let table = table();
+    let edges =
+        [edge(2, 1, 0.5), edge(1, 3, 0.25), edge(1, 1, 1.0), edge(1, 2, 0.75), edge(1, 3, 0.5), edge(1, 3, 0.125)];
+    let (cid, row) = as_published(3, &edges);
+    table.write(&[(Bytes::from(cid.to_bytes()), Bytes::from(row))], &[]).expect("written");
+    for refused in [load(&*table, &cid).map(drop), open(table.clone(), &cid).map(drop)] {
+        let error = refused.expect_err("no index");
+        assert_eq!(error.kind(), ErrorKind::UnsupportedFormat);
+        let text = error.to_string();
+        assert!(text.contains(&cid.to_string()) && text.contains("out of order"), "{text}");
+        assert!(text.contains("load_as_written"), "{text}");
+    }
+    let written = load_as_written(&*table, &cid).expect("readable").expect("there");
+    assert_eq!(written.edges, edges);
+    let index = written.into_index().expect("an index");
+    assert_eq!(index.edges(), [edge(1, 2, 0.75), edge(1, 3, 0.5), edge(2, 1, 0.5)]);
+    let repaired = store(&*table, &index).expect("stored");
+    assert_ne!(repaired, cid);
+    assert_eq!(load_as_written(&*table, &repaired).expect("a look"), None, "it is in format 2");
+
+    let (cid, mut row) = as_published(1, &[edge(1, 2, 0.5), edge(1, 3, 0.5)]);
+    table.write(&[(Bytes::from(cid.to_bytes()), Bytes::from(row.clone()))], &[]).expect("written");
+    let written = load_as_written(&*table, &cid).expect("readable").expect("there");
+    assert!(written.into_index().expect_err("two neighbours, k = 1").to_string().contains("more than 1"));
+    // One changed bit is damage, not another program's doing.
+    row[11 + 10] ^= 1;
+    table.write(&[(Bytes::from(cid.to_bytes()), Bytes::from(row))], &[]).expect("written");
+    assert_eq!(load_as_written(&*table, &cid).expect_err("damage").kind(), ErrorKind::Damaged);
 }

@@ -13,9 +13,13 @@ use mnem_store_traits::{Cause, Outcome, StoreError};
 use redb::Database;
 
 use crate::{
-    BACKEND, CommitDurability, Layout, OpenOptions,
+    BACKEND, CommitDurability, Layout, OpenOptions, Verify,
+    change::Change,
     error::{At, Panic, contain},
+    group::Group,
     session::{Db, Session},
+    snapshot::Kept,
+    verified::Verified,
 };
 
 /// An open store, shared by the store and its views.
@@ -25,6 +29,12 @@ pub(crate) struct Handle {
     pub(crate) options: OpenOptions,
     /// `None` once closed. Held while a transaction begins, never while one runs.
     session: RwLock<Option<Session>>,
+    /// What the next read sees, unless somebody commits before.
+    pub(crate) kept: Kept,
+    /// Blocks that need not be hashed again; `None`: every block is hashed at every read.
+    pub(crate) verified: Option<Verified>,
+    /// Callers that share a commit.
+    pub(crate) group: Group<Change, Result<(), StoreError>>,
     /// Held by the one write in progress.
     pub(crate) writer: Mutex<()>,
     /// Why writes are refused.
@@ -41,11 +51,15 @@ impl fmt::Debug for Handle {
 
 impl Handle {
     pub(crate) fn new(path: PathBuf, layout: Layout, options: OpenOptions, session: Session) -> Self {
+        let verified = (options.verify == Verify::OncePerHandle).then(Verified::new);
         Self {
             path,
             layout,
             options,
             session: RwLock::new(Some(session)),
+            kept: Kept::default(),
+            verified,
+            group: Group::default(),
             writer: Mutex::new(()),
             poison: OnceLock::new(),
             panicked: AtomicBool::new(false),
@@ -80,9 +94,19 @@ impl Handle {
     /// Remembers that redb panicked, and says so.
     pub(crate) fn panicked(&self, operation: &'static str, panic: Panic) -> StoreError {
         self.panicked.store(true, Ordering::Release);
+        self.kept.leak();
         let error = self.at(operation).panicked(panic);
         self.poison(&error);
         error
+    }
+
+    /// Gives up the snapshot that is kept for reads. After a panic of redb it must not be dropped.
+    pub(crate) fn forget_kept(&self) {
+        if self.panicked.load(Ordering::Acquire) {
+            self.kept.leak();
+        } else if contain(|| self.kept.forget()).is_err() {
+            self.panicked.store(true, Ordering::Release);
+        }
     }
 
     /// Refuses writes from now on, because of `error`.
@@ -135,6 +159,8 @@ impl Handle {
     pub(crate) fn close(&self) -> Result<(), StoreError> {
         let _writer = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Some(session) = self.session_mut().take() else { return Ok(()) };
+        // A read that is beginning now keeps nothing: the epoch ends here, and without a session no other begins.
+        self.forget_kept();
         let at = self.at("close");
         if self.panicked.load(Ordering::Acquire) {
             let shut = session.seam.shut();
@@ -161,6 +187,7 @@ impl Handle {
         f: impl FnOnce(&mut Database) -> Result<R, redb::Error>,
     ) -> Result<R, StoreError> {
         self.check_writable(operation)?;
+        self.forget_kept();
         let result = {
             let session = self.session.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
             match session.as_mut().map(|session| &mut session.db) {

@@ -43,7 +43,8 @@ pub struct TableInfo {
 pub(crate) fn info(handle: &Handle) -> Result<Info, StoreError> {
     let at = handle.at("read statistics");
     let file_bytes = handle.file_bytes(at.operation)?;
-    handle.read(at.operation, |transaction| {
+    handle.read(at.operation, |snapshot| {
+        let transaction = &snapshot.transaction;
         let objects = transaction.open_table(handle.layout.objects()).map_err(|error| at.redb(error))?;
         let mut block_bytes = 0;
         for row in objects.iter().map_err(|error| at.redb(error))? {

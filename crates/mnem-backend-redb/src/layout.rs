@@ -19,7 +19,7 @@ use crate::{
 pub(crate) fn recognise(at: At<'_>, options: &OpenOptions, session: Session) -> Result<Handle, StoreError> {
     // The layout is not known yet; the handle reads without it.
     let mut handle = Handle::new(at.path.to_owned(), Layout::Native, options.clone(), session);
-    handle.layout = handle.read(at.operation, |transaction| layout_of(at, transaction))?;
+    handle.layout = handle.read(at.operation, |snapshot| layout_of(at, &snapshot.transaction))?;
     if !options.read_only {
         handle.release(at.operation)?;
     }

@@ -21,10 +21,13 @@
 //! `FORMAT.md` in this crate says what the file holds, byte by byte, and what a crash leaves.
 
 pub mod blockstore;
+mod change;
 mod create;
 mod error;
+mod group;
 mod handle;
 mod info;
+mod keys;
 pub mod knn_edges_store;
 mod layout;
 pub mod limits;
@@ -37,8 +40,10 @@ mod overlay;
 mod reading;
 mod session;
 mod side_table;
+mod snapshot;
 mod store;
 mod tables;
+mod verified;
 mod writing;
 
 pub use blockstore::RedbBlockstore;
@@ -46,7 +51,7 @@ pub use info::{Info, TableInfo};
 pub use look::is_redb_file;
 pub use op_heads::RedbOpHeadsStore;
 pub use open::open_or_init;
-pub use options::{Check, CommitDurability, Concurrency, Layout, OpenOptions};
+pub use options::{Check, CommitDurability, Concurrency, Layout, OpenOptions, Verify};
 pub use store::RedbStore;
 
 /// What errors call this backend.

@@ -26,3 +26,16 @@ pub(crate) const LOCK_PAUSE: (Duration, Duration) = (Duration::from_millis(1), D
 pub(crate) fn next_pause(pause: Duration) -> Duration {
     LOCK_PAUSE.1.min(pause * 2)
 }
+
+/// Bytes of rows that callers who commit at the same time put into one transaction, at most: a small write is not to wait for many large ones.
+pub(crate) const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Callers that share a transaction, at most.
+pub(crate) const GROUP_CHANGES_MAX: usize = 1024;
+
+/// Rows for which opening a cursor pays: it copies the page that it begins in. Measured: a cursor for each single row takes twice as long as
+/// plain insertion, one for a million rows half as long.
+pub(crate) const CURSOR_ROWS_MIN: usize = 8;
+
+/// Blocks that a handle under [`Verify::OncePerHandle`](crate::Verify::OncePerHandle) remembers to have verified, at most: a million, in 8 MiB.
+pub(crate) const VERIFIED_BLOCKS: usize = 1 << 20;

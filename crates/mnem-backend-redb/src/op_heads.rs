@@ -6,16 +6,23 @@ use mnem_store_traits::{Cid, HeadChange, HeadsCapabilities, OpHeadsStore, StoreE
 use redb::{ReadTransaction, ReadableTable, TableHandle, WriteTransaction};
 
 use crate::{
+    change::Commit,
     error::At,
     handle::Handle,
+    keys::{self, Key},
     tables::{META, META_HEADS_CHECKSUM, heads_checksum},
-    writing::Wrote,
 };
 
 /// The heads of a store, as a view that keeps it open. See [`RedbStore::op_heads`](crate::RedbStore::op_heads).
 #[derive(Clone, Debug)]
 pub struct RedbOpHeadsStore {
     pub(crate) handle: Arc<Handle>,
+}
+
+/// The heads before and after a change.
+pub(crate) struct HeadsChange {
+    before: BTreeSet<Cid>,
+    after: BTreeSet<Cid>,
 }
 
 impl Handle {
@@ -30,33 +37,45 @@ impl Handle {
         Ok(heads)
     }
 
-    /// Applies a change to the heads, and says whether it made a difference.
-    pub(crate) fn change_heads(
+    /// What a change makes of the heads as the transaction sees them. Writes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::HeadsMoved`], or that the heads could not be read.
+    pub(crate) fn decide_heads(
         &self,
         at: At<'_>,
         transaction: &WriteTransaction,
         change: &HeadChange,
-    ) -> Result<bool, StoreError> {
-        let mut table = transaction.open_table(self.layout.op_heads()).map_err(|error| at.redb(error))?;
+    ) -> Result<HeadsChange, StoreError> {
+        let table = transaction.open_table(self.layout.op_heads()).map_err(|error| at.redb(error))?;
         let before = self.collect_heads(at, &table)?;
-        let mut meta = match self.layout.has_meta() {
-            true => Some(transaction.open_table(META).map_err(|error| at.redb(error))?),
-            false => None,
-        };
-        if let Some(meta) = &meta {
-            self.check_heads(at, meta, &before)?;
+        if self.layout.has_meta() {
+            let meta = transaction.open_table(META).map_err(|error| at.redb(error))?;
+            self.check_heads(at, &meta, &before)?;
         }
         let after = change.apply(&before)?;
+        Ok(HeadsChange { before, after })
+    }
+
+    /// Writes the heads as decided, and says whether that made a difference.
+    pub(crate) fn write_heads(
+        &self,
+        at: At<'_>,
+        transaction: &WriteTransaction,
+        HeadsChange { before, after }: &HeadsChange,
+    ) -> Result<bool, StoreError> {
         if after == before {
             return Ok(false);
         }
-        for gone in before.difference(&after) {
-            table.remove(gone.to_bytes().as_slice()).map_err(|error| at.redb(error))?;
+        let mut table = transaction.open_table(self.layout.op_heads()).map_err(|error| at.redb(error))?;
+        for gone in before.difference(after) {
+            table.remove(&*Key::of(gone)).map_err(|error| at.redb(error))?;
         }
-        for come in after.difference(&before) {
-            table.insert(come.to_bytes().as_slice(), ()).map_err(|error| at.redb(error))?;
+        for come in after.difference(before) {
+            table.insert(&*Key::of(come), ()).map_err(|error| at.redb(error))?;
         }
-        if let Some(meta) = &mut meta {
+        if self.layout.has_meta() {
+            let mut meta = transaction.open_table(META).map_err(|error| at.redb(error))?;
             let checksum = heads_checksum(after.iter());
             meta.insert(META_HEADS_CHECKSUM, checksum.as_slice()).map_err(|error| at.redb(error))?;
         }
@@ -72,7 +91,7 @@ impl Handle {
         let rows = table.iter().map_err(|error| at.redb(error))?;
         rows.map(|row| {
             let (key, ()) = row.map(|(key, _)| (key, ())).map_err(|error| at.redb(error))?;
-            self.decode_cid(at, name.name(), key.value())
+            keys::decode(key.value()).map_err(|error| at.damaged_row(name.name(), key.value(), error))
         })
         .collect()
     }
@@ -92,28 +111,22 @@ impl Handle {
         let fault = if stored.is_some() { "the heads do not match their checksum" } else { "the checksum is missing" };
         Err(at.damaged_row(name.name(), META_HEADS_CHECKSUM.as_bytes(), fault))
     }
-
-    fn change_heads_alone(&self, operation: &'static str, change: &HeadChange) -> Result<(), StoreError> {
-        let at = self.at(operation);
-        self.write(operation, |transaction| {
-            let changed = self.change_heads(at, transaction, change)?;
-            Ok(((), if changed { Wrote::Something } else { Wrote::Nothing }))
-        })
-    }
 }
 
 impl OpHeadsStore for Handle {
     fn heads(&self) -> Result<Vec<Cid>, StoreError> {
         let at = self.at("read heads");
-        self.read(at.operation, |transaction| Ok(self.read_heads(at, transaction)?.into_iter().collect()))
+        self.read(at.operation, |snapshot| Ok(self.read_heads(at, &snapshot.transaction)?.into_iter().collect()))
     }
 
     fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        self.change_heads_alone("update", &HeadChange::Update { new: *new, supersedes: supersedes.to_vec() })
+        let head = HeadChange::Update { new: *new, supersedes: supersedes.to_vec() };
+        self.commit("update", Commit { head: Some(head), ..Commit::default() })
     }
 
     fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
-        self.change_heads_alone("swap", &HeadChange::Swap { expected: expected.to_vec(), new: *new })
+        let head = HeadChange::Swap { expected: expected.to_vec(), new: *new };
+        self.commit("swap", Commit { head: Some(head), ..Commit::default() })
     }
 
     fn heads_capabilities(&self) -> HeadsCapabilities {

@@ -15,7 +15,7 @@ use mnem_store_traits::{Blockstore, OpHeadsStore, Outcome, StoreError};
 use redb::{Database, DatabaseError, backends::FileBackend};
 
 use crate::{
-    Check, CommitDurability, Concurrency, OpenOptions,
+    Check, CommitDurability, Concurrency, OpenOptions, Verify,
     create::{create_file, initialise, sync_folder_of},
     error::{At, contain},
     handle::Handle,
@@ -111,6 +111,11 @@ fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
     let shared = options.concurrency != Concurrency::ExclusiveWriter;
     if shared && options.durability == CommitDurability::None {
         return invalid("a shared mode has no commits that are not durable: other processes would not see them");
+    }
+    if shared && options.verify == Verify::OncePerHandle {
+        return invalid(
+            "a shared mode verifies every read: other processes may delete a block and put another one in its place",
+        );
     }
     if shared && options.read_only && options.check == Check::Always {
         return invalid("a read-only handle in a shared mode cannot check the file: it may change meanwhile");

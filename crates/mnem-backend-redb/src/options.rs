@@ -21,6 +21,19 @@ pub enum Check {
     Never,
 }
 
+/// Which reads hash the block that they return.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verify {
+    /// Every one.
+    #[default]
+    EveryRead,
+    /// The first one of each block by this handle, as long as it remembers: up to a million blocks, in 8 MiB of memory. What changes in the file
+    /// or in memory after that first read goes unnoticed, so `get` may then return other bytes than the CID names. Every delete forgets them all.
+    /// Not for shared modes.
+    OncePerHandle,
+}
+
 /// How processes share the file. All that have it open must have chosen compatible modes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -101,6 +114,7 @@ pub struct OpenOptions {
     pub(crate) cache_bytes: usize,
     pub(crate) concurrency: Concurrency,
     pub(crate) durability: CommitDurability,
+    pub(crate) verify: Verify,
     pub(crate) fast_recovery: bool,
     pub(crate) layout: Layout,
     pub(crate) lock_wait: Duration,
@@ -116,6 +130,7 @@ impl Default for OpenOptions {
             cache_bytes: limits::CACHE_BYTES_DEFAULT,
             concurrency: Concurrency::default(),
             durability: CommitDurability::default(),
+            verify: Verify::default(),
             fast_recovery: false,
             layout: Layout::default(),
             lock_wait: Duration::ZERO,
@@ -169,6 +184,12 @@ impl OpenOptions {
     /// What a commit does before it returns. See [`CommitDurability`].
     pub fn durability(mut self, durability: CommitDurability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// Which reads hash the block that they return. See [`Verify`].
+    pub fn verify(mut self, verify: Verify) -> Self {
+        self.verify = verify;
         self
     }
 

@@ -1,23 +1,23 @@
-//! Read transactions, and reading on after a failure.
+//! Reads: which state of the file they see, and reading on after a failure.
 
-use std::mem::ManuallyDrop;
+use std::sync::Arc;
 
 use mnem_store_traits::StoreError;
-use redb::ReadTransaction;
 
 use crate::{
     CommitDurability, Concurrency,
     error::{contain, is_latched},
     handle::Handle,
     open,
+    snapshot::{Held, Snapshot},
 };
 
 impl Handle {
-    /// Runs `f` in a read transaction of its own. What `f` returns may own its place in the snapshot, but not borrow.
+    /// Runs `f` on what the last commit left. What `f` returns may own its place in the snapshot, but not borrow.
     pub(crate) fn read<R>(
         &self,
         operation: &'static str,
-        mut f: impl FnMut(&ReadTransaction) -> Result<R, StoreError>,
+        mut f: impl FnMut(&Snapshot) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
         match self.read_once(operation, &mut f) {
             Err(error) if is_latched(&error) && self.salvage(operation, &error)? => self.read_once(operation, &mut f),
@@ -28,23 +28,34 @@ impl Handle {
     fn read_once<R>(
         &self,
         operation: &'static str,
-        f: &mut impl FnMut(&ReadTransaction) -> Result<R, StoreError>,
+        f: &mut impl FnMut(&Snapshot) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
+        let held = Held::new(self.snapshot(operation)?);
+        contain(|| {
+            let result = f(held.snapshot());
+            held.release();
+            result
+        })
+        .map_err(|panic| self.panicked(operation, panic))?
+    }
+
+    /// The state that a read which begins now has to see.
+    fn snapshot(&self, operation: &'static str) -> Result<Arc<Snapshot>, StoreError> {
+        // Where other processes may write, only a new snapshot shows what they did.
+        match self.options.concurrency {
+            Concurrency::ExclusiveWriter => self.kept.get(|| self.begin_read(operation)),
+            Concurrency::SingleWriter | Concurrency::MultiWriter => self.begin_read(operation).map(Arc::new),
+        }
+    }
+
+    fn begin_read(&self, operation: &'static str) -> Result<Snapshot, StoreError> {
         let begun = {
             let session = self.session();
             let session = session.as_ref().ok_or_else(|| Self::closed(operation))?;
             contain(|| session.begin_read())
         };
-        let transaction =
-            begun.map_err(|panic| self.panicked(operation, panic))?.map_err(|error| self.at(operation).redb(error))?;
-        // Not dropped by an unwinding: what panicked once may panic again, and that would end the process.
-        let transaction = ManuallyDrop::new(transaction);
-        contain(|| {
-            let result = f(&transaction);
-            drop(ManuallyDrop::into_inner(transaction));
-            result
-        })
-        .map_err(|panic| self.panicked(operation, panic))?
+        let begun = begun.map_err(|panic| self.panicked(operation, panic))?;
+        begun.map(Snapshot::new).map_err(|error| self.at(operation).redb(error))
     }
 
     /// Lets reads go on after redb latched a failure of the medium: opens the file a second time, repaired in memory. `false` if that
@@ -62,14 +73,21 @@ impl Handle {
         }
         // What a failed sync left behind is in the file, and not durable: nothing may be acknowledged on the strength of it.
         self.poison(latched);
+        self.look_again(operation)?;
+        self.forget_kept();
+        Ok(true)
+    }
+
+    /// Opens the file a second time, unless another reader did so meanwhile.
+    fn look_again(&self, operation: &'static str) -> Result<(), StoreError> {
         let mut session = self.session_mut();
         let session = session.as_mut().ok_or_else(|| Self::closed(operation))?;
         if session.salvaged.as_ref().is_some_and(|(_, seam)| !seam.failed()) {
-            return Ok(true); // by another reader, meanwhile
+            return Ok(());
         }
         let old = session.salvaged.take();
         contain(|| drop(old)).map_err(|panic| self.panicked(operation, panic))?;
         session.salvaged = Some(open::salvage(session.seam.medium(), &self.path, &self.options)?);
-        Ok(true)
+        Ok(())
     }
 }

@@ -3,9 +3,9 @@
 use std::{ops::Bound, sync::Arc};
 
 use mnem_store_traits::{Bytes, KeyIter, SideTable, StoreError, check_table_key, check_table_write, pages};
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
+use redb::{ReadOnlyTable, ReadableTable, TableDefinition, TableError};
 
-use crate::{error::At, handle::Handle, limits::PAGE_NAMES, tables::BytesTable, writing::Wrote};
+use crate::{change::What, error::At, handle::Handle, limits::PAGE_NAMES, snapshot::Snapshot, tables::BytesTable};
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -29,8 +29,8 @@ impl RedbSideTable {
     }
 
     /// The table in this snapshot, unless it has no keys.
-    fn open(&self, at: At<'_>, transaction: &ReadTransaction) -> Result<Option<Rows>, StoreError> {
-        match transaction.open_table(self.definition()) {
+    fn open(&self, at: At<'_>, snapshot: &Snapshot) -> Result<Option<Rows>, StoreError> {
+        match snapshot.transaction.open_table(self.definition()) {
             Ok(table) => Ok(Some(table)),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(at.redb(error)),
@@ -40,8 +40,8 @@ impl RedbSideTable {
     fn page(&self, prefix: &[u8], after: Option<&Bytes>) -> Result<Vec<Bytes>, StoreError> {
         let at = self.handle.at("list a side table");
         let start = after.map_or(Bound::Included(prefix), |key| Bound::Excluded(key.as_ref()));
-        self.handle.read(at.operation, |transaction| {
-            let Some(table) = self.open(at, transaction)? else { return Ok(Vec::new()) };
+        self.handle.read(at.operation, |snapshot| {
+            let Some(table) = self.open(at, snapshot)? else { return Ok(Vec::new()) };
             let mut keys = Vec::new();
             for row in table.range::<&[u8]>((start, Bound::Unbounded)).map_err(|error| at.redb(error))? {
                 let (key, _) = row.map_err(|error| at.redb(error))?;
@@ -59,8 +59,8 @@ impl SideTable for RedbSideTable {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         check_table_key("get", key)?;
         let at = self.handle.at("read a side table");
-        self.handle.read(at.operation, |transaction| {
-            let Some(table) = self.open(at, transaction)? else { return Ok(None) };
+        self.handle.read(at.operation, |snapshot| {
+            let Some(table) = self.open(at, snapshot)? else { return Ok(None) };
             let found = ReadableTable::get(&table, key).map_err(|error| at.redb(error))?;
             Ok(found.map(|value| Bytes::copy_from_slice(value.value())))
         })
@@ -68,26 +68,8 @@ impl SideTable for RedbSideTable {
 
     fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         check_table_write(puts, deletes)?;
-        let at = self.handle.at("write a side table");
-        self.handle.write(at.operation, |transaction| {
-            let mut table = transaction.open_table(self.definition()).map_err(|error| at.redb(error))?;
-            let mut wrote = Wrote::Nothing;
-            for (key, value) in puts {
-                table.insert(key.as_ref(), value.as_ref()).map_err(|error| at.redb(error))?;
-                wrote = Wrote::Something;
-            }
-            for key in deletes {
-                if table.remove(key.as_ref()).map_err(|error| at.redb(error))?.is_some() {
-                    wrote = Wrote::Something;
-                }
-            }
-            let empty = table.is_empty().map_err(|error| at.redb(error))?;
-            drop(table);
-            if empty {
-                transaction.delete_table(self.definition()).map_err(|error| at.redb(error))?;
-            }
-            Ok(((), wrote))
-        })
+        let (table, puts, deletes) = (self.table.clone(), puts.to_vec(), deletes.to_vec());
+        self.handle.write("write a side table", What::SideTable { table, puts, deletes })
     }
 
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {

@@ -3,19 +3,19 @@
 use std::{path::Path, sync::Arc};
 
 use mnem_store_traits::{Bytes, Cid, SideTable, Store, StoreError, WriteBatch, check_table_name};
-use redb::{ReadableTable, ReadableTableMetadata, TableHandle, WriteTransaction};
+use redb::{ReadableTableMetadata, TableHandle};
 
 use crate::{
     Info, Layout, RedbBlockstore, RedbOpHeadsStore,
-    blockstore::{Row, forward_blockstore, sort_rows},
-    error::At,
+    blockstore::{forward_blockstore, sorted_rows},
+    change::Commit,
     handle::Handle,
     info,
+    keys::Key,
     limits::BLOCK_BYTES_MAX,
     op_heads::forward_op_heads,
     side_table::RedbSideTable,
     tables::BytesTable,
-    writing::Wrote,
 };
 
 /// A store in one redb file. Opened by [`OpenOptions`](crate::OpenOptions).
@@ -116,7 +116,8 @@ impl Store for RedbStore {
 
     fn side_tables(&self) -> Result<Vec<String>, StoreError> {
         let at = self.handle.at("list side tables");
-        let mut names = self.handle.read(at.operation, |transaction| {
+        let mut names = self.handle.read(at.operation, |snapshot| {
+            let transaction = &snapshot.transaction;
             let mut names = Vec::new();
             for table in transaction.list_tables().map_err(|error| at.redb(error))? {
                 let Some(name) = self.handle.layout.side_table_name(table.name()) else { continue };
@@ -139,39 +140,18 @@ impl Store for RedbStore {
 impl Handle {
     /// The blocks of the batch and its head change, in one transaction.
     fn commit_batch(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        let at = self.at("commit");
+        let operation = "commit";
         batch.check(BLOCK_BYTES_MAX)?;
-        self.check_writable(at.operation)?;
+        self.check_writable(operation)?;
         let parts = batch.into_parts();
-        let mut rows: Vec<Row> = parts.puts.into_iter().map(|put| (put.cid.to_bytes(), put.data)).collect();
-        sort_rows(&mut rows);
-        let required: Vec<Vec<u8>> = parts.required.iter().map(Cid::to_bytes).collect();
+        let rows = sorted_rows(parts.puts.into_iter().map(|put| (put.cid, put.data)));
         if parts.head.is_none() {
-            let keys = rows.iter().map(|(key, _)| key).chain(&required).map(Vec::as_slice);
-            if self.all_present_and_durable(at.operation, keys)? {
+            let required: Vec<Key> = parts.required.iter().map(Key::of).collect();
+            let keys = rows.iter().map(|(key, _)| key).chain(&required).map(|key| &**key);
+            if self.all_present_and_durable(operation, keys)? {
                 return Ok(());
             }
         }
-        self.write(at.operation, |transaction| {
-            let mut changed = !rows.is_empty() && self.insert_absent(at, transaction, &rows)?;
-            self.check_required(at, transaction, &parts.required)?;
-            if let Some(change) = &parts.head {
-                changed |= self.change_heads(at, transaction, change)?;
-            }
-            Ok(((), if changed { Wrote::Something } else { Wrote::Nothing }))
-        })
-    }
-
-    fn check_required(&self, at: At<'_>, transaction: &WriteTransaction, required: &[Cid]) -> Result<(), StoreError> {
-        if required.is_empty() {
-            return Ok(());
-        }
-        let objects = transaction.open_table(self.layout.objects()).map_err(|error| at.redb(error))?;
-        for cid in required {
-            if objects.get(cid.to_bytes().as_slice()).map_err(|error| at.redb(error))?.is_none() {
-                return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
-            }
-        }
-        Ok(())
+        self.commit(operation, Commit { rows, required: parts.required, head: parts.head })
     }
 }

@@ -1,4 +1,4 @@
-//! The one write transaction: how it begins and ends, and what a failure of it does to the handle.
+//! Writes: callers share a transaction, and what a failure of it does to the handle.
 
 use std::{mem::ManuallyDrop, thread, time::Instant};
 
@@ -7,49 +7,140 @@ use redb::WriteTransaction;
 
 use crate::{
     BACKEND, CommitDurability,
+    change::{Change, Commit, What, Wrote, is_refusal},
     error::{contain, is_latched},
     handle::Handle,
-    limits::{LOCK_PAUSE, next_pause},
+    limits::{GROUP_BYTES_MAX, GROUP_CHANGES_MAX, LOCK_PAUSE, next_pause},
     session::Db,
 };
 
-/// What a write did, and hence how its transaction ends.
-pub(crate) enum Wrote {
-    /// Commit.
-    Something,
-    /// Abort: nothing is written.
-    Nothing,
-}
+/// What errors call a transaction that several callers share.
+const SHARED: &str = "commit";
 
 impl Handle {
-    /// Runs `f` in the one write transaction, and commits it durably if it wrote something.
+    /// Carries out a change durably, in one transaction with those of other callers that come at the same time. Nothing is written if it
+    /// changes nothing.
     ///
     /// # Errors
-    /// Those of [`check_writable`](Self::check_writable); whatever `f` returns, after an abort; a failed commit, which poisons the handle.
-    pub(crate) fn write<R>(
-        &self,
-        operation: &'static str,
-        f: impl FnOnce(&WriteTransaction) -> Result<(R, Wrote), StoreError>,
-    ) -> Result<R, StoreError> {
+    /// Those of [`check_writable`](Self::check_writable); whatever refused or stopped the change, which then has not been made; a failed
+    /// commit, which poisons the handle.
+    pub(crate) fn write(&self, operation: &'static str, what: What) -> Result<(), StoreError> {
         self.check_writable(operation)?;
-        let _writer = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.check_writable(operation)?;
-        let mut transaction = ManuallyDrop::new(self.begin_write(operation)?);
-        let done = contain(|| {
-            self.prepare(operation, &mut transaction)?;
-            f(&transaction)
+        let done = self.group.submit(Change { operation, what }, take_along, |changes| self.land(changes));
+        done.unwrap_or_else(|| {
+            Err(self.at(operation).failed(Outcome::Unknown, "the caller that led this commit panicked"))
         })
-        .map_err(|panic| self.panicked(operation, panic))?;
+    }
+
+    /// [`write`](Self::write) of blocks and heads.
+    pub(crate) fn commit(&self, operation: &'static str, commit: Commit) -> Result<(), StoreError> {
+        self.write(operation, What::Commit(commit))
+    }
+
+    /// One result for each change, in their order.
+    fn land(&self, changes: &[Change]) -> Vec<Result<(), StoreError>> {
+        let _writer = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let operation = if let [alone] = changes { alone.operation } else { SHARED };
+        match self.transact(operation, changes) {
+            Ok(results) => results,
+            // One of them spoilt the transaction before anything was committed: each gets one of its own.
+            Err(Spoilt(_)) if changes.len() > 1 => changes.iter().map(|change| self.land_alone(change)).collect(),
+            Err(Spoilt(error)) => vec![Err(error)],
+        }
+    }
+
+    fn land_alone(&self, change: &Change) -> Result<(), StoreError> {
+        match self.transact(change.operation, std::slice::from_ref(change)) {
+            Ok(mut results) => results.pop().unwrap_or(Ok(())),
+            Err(Spoilt(error)) => Err(error),
+        }
+    }
+
+    /// Carries out the changes in one transaction, in their order. A change that is refused leaves the others as they are.
+    fn transact(&self, operation: &'static str, changes: &[Change]) -> Result<Vec<Result<(), StoreError>>, Spoilt> {
+        let all = |error: StoreError| Ok(vec![Err(error); changes.len()]);
+        if let Err(error) = self.check_writable(operation) {
+            return all(error);
+        }
+        // Kept only for reads to come, and pages that it holds could not be used again by this transaction.
+        self.forget_kept();
+        self.forget_verified(changes);
+        let mut transaction = match self.begin_write(operation) {
+            Ok(transaction) => ManuallyDrop::new(transaction),
+            Err(error) => return all(error),
+        };
+        let applied = contain(|| {
+            self.prepare(operation, &mut transaction)?;
+            self.apply(changes, &transaction)
+        });
+        let applied = match applied {
+            Ok(applied) => applied,
+            Err(panic) => return all(self.panicked(operation, panic)),
+        };
         let transaction = ManuallyDrop::into_inner(transaction);
-        match done {
-            Ok((result, Wrote::Something)) => self.commit(operation, transaction).map(|()| result),
-            Ok((result, Wrote::Nothing)) => self.abort(operation, transaction).map(|()| result),
+        let ended = match applied {
+            Ok((results, wrote)) => {
+                let ended = match wrote {
+                    Wrote::Something => self.end(operation, transaction),
+                    Wrote::Nothing => self.abort(operation, transaction),
+                };
+                match ended {
+                    Ok(()) => Ok(results),
+                    Err(error) => Ok(self.unsettled(results, operation, &error)),
+                }
+            }
             Err(error) => {
                 // The cause goes back to the caller; that of a failed abort is in the poison.
                 let _ = self.abort(operation, transaction);
                 self.poison_if_failed(&error);
-                Err(error)
+                return Err(Spoilt(error));
             }
+        };
+        self.forget_verified(changes);
+        ended
+    }
+
+    /// The commit that held these changes failed, or nobody knows what became of it: neither does whoever is part of it. Nothing of a change that was
+    /// refused was part of it; but it may have been refused for what another one had written.
+    fn unsettled(
+        &self,
+        results: Vec<Result<(), StoreError>>,
+        operation: &'static str,
+        error: &StoreError,
+    ) -> Vec<Result<(), StoreError>> {
+        let settle = |result: Result<(), StoreError>| match result {
+            Ok(()) => Err(error.clone()),
+            Err(refusal @ StoreError::MissingBlock { .. }) => Err(refusal),
+            Err(_) => Err(self.at(operation).failed(Outcome::NotApplied, error.clone())),
+        };
+        results.into_iter().map(settle).collect()
+    }
+
+    fn apply(
+        &self,
+        changes: &[Change],
+        transaction: &WriteTransaction,
+    ) -> Result<(Vec<Result<(), StoreError>>, Wrote), StoreError> {
+        let mut wrote = Wrote::Nothing;
+        let mut results = Vec::with_capacity(changes.len());
+        for change in changes {
+            results.push(match change.apply(self, transaction) {
+                Ok(now) => {
+                    wrote = wrote.or(now);
+                    Ok(())
+                }
+                Err(error) if is_refusal(&error) => Err(error),
+                Err(error) => return Err(error),
+            });
+        }
+        Ok((results, wrote))
+    }
+
+    /// Lets no read take a block that goes, or has gone, for verified: what is put under its CID later may be other bytes.
+    fn forget_verified(&self, changes: &[Change]) {
+        let Some(verified) = &self.verified else { return };
+        if changes.iter().any(|change| matches!(change.what, What::Delete(_))) {
+            verified.forget();
         }
     }
 
@@ -100,18 +191,21 @@ impl Handle {
         Ok(())
     }
 
-    fn commit(&self, operation: &'static str, transaction: WriteTransaction) -> Result<(), StoreError> {
-        match contain(|| transaction.commit()).map_err(|panic| self.panicked(operation, panic)) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(redb::CommitError::TransactionPoisoned)) => {
+    /// Commits. What was kept for reads is the state before, from here on.
+    fn end(&self, operation: &'static str, transaction: WriteTransaction) -> Result<(), StoreError> {
+        let committed = contain(|| transaction.commit())
+            .map_err(|panic| self.unknown(operation, self.panicked(operation, panic)))?;
+        self.forget_kept();
+        match committed {
+            Ok(()) => Ok(()),
+            Err(redb::CommitError::TransactionPoisoned) => {
                 Err(self.at(operation).redb(redb::CommitError::TransactionPoisoned))
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 let error = self.unknown(operation, self.at(operation).redb_with(error, Outcome::Unknown));
                 self.poison(&error);
                 Err(error)
             }
-            Err(error) => Err(self.unknown(operation, error)),
         }
     }
 
@@ -137,4 +231,19 @@ impl Handle {
             self.poison(error);
         }
     }
+}
+
+/// A change of several stopped for another reason than what the store holds. Nothing was committed.
+struct Spoilt(StoreError);
+
+/// How many of the changes that wait share a transaction with the first one.
+fn take_along(first: &Change, waiting: &mut dyn Iterator<Item = &Change>) -> usize {
+    let mut bytes = first.bytes();
+    waiting
+        .take(GROUP_CHANGES_MAX - 1)
+        .take_while(|change| {
+            bytes = bytes.saturating_add(change.bytes());
+            bytes <= GROUP_BYTES_MAX
+        })
+        .count()
 }

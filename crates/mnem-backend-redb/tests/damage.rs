@@ -2,7 +2,7 @@
 
 use std::{fs, panic};
 
-use mnem_backend_redb::{Check, OpenOptions};
+use mnem_backend_redb::{Check, OpenOptions, Verify};
 use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, OpHeadsStore, Store, WriteBatch};
 
 use crate::support::{FakeMedium, block, create, kind_of, large_block, next, place};
@@ -188,4 +188,45 @@ fn a_refused_file_stays_as_it_was() {
     fs::write(&place.path, &bytes).expect("write");
     assert_eq!(kind_of(OpenOptions::new().create(true).open(&place.path)), ErrorKind::Damaged);
     assert!(fs::read(&place.path).expect("read") == bytes, "the file was changed");
+}
+
+#[test]
+fn a_handle_that_verifies_each_block_once_notices_damage_at_the_first_read_and_after_a_delete() {
+    let options = FakeMedium::options().verify(Verify::OncePerHandle);
+    let store = options.open_medium(FakeMedium::default(), "medium").expect("create");
+    let (cid, data) = block(1);
+    store.put_trusted(&cid, Bytes::from_static(b"other bytes")).expect("a broken promise");
+    assert_eq!(kind_of(store.get(&cid)), ErrorKind::Corrupt);
+    assert_eq!(kind_of(store.get(&cid)), ErrorKind::Corrupt, "what failed is not taken for verified");
+    store.delete(&cid).expect("delete");
+    store.put(&cid, data.clone()).expect("put");
+    for _ in 0..2 {
+        assert_eq!(store.get(&cid).expect("get"), Some(data.clone()));
+        assert!(store.with_block(&cid, &mut |lent| assert_eq!(lent, data)).expect("with_block"));
+    }
+    store.delete(&cid).expect("delete");
+    assert_eq!(store.get(&cid).expect("get"), None);
+    store.put_trusted(&cid, Bytes::from_static(b"other bytes")).expect("a broken promise");
+    assert_eq!(kind_of(store.get(&cid)), ErrorKind::Corrupt, "a deleted block is not remembered");
+}
+
+#[test]
+fn what_is_verified_once_is_told_apart_from_what_is_not() {
+    let medium = FakeMedium::default();
+    let options = FakeMedium::options().verify(Verify::OncePerHandle);
+    let store = options.open_medium(medium, "medium").expect("create");
+    store.put_many(&mut (0..500).map(|n| Ok(block(n)))).expect("put_many");
+    for n in 500..1000 {
+        store.put_trusted(&block(n).0, block(n - 500).1).expect("a broken promise");
+    }
+    for _ in 0..2 {
+        for n in 0..1000 {
+            let got = store.get(&block(n).0);
+            if n < 500 {
+                assert_eq!(got.expect("get"), Some(block(n).1));
+            } else {
+                assert_eq!(kind_of(got), ErrorKind::Corrupt);
+            }
+        }
+    }
 }

@@ -1,11 +1,16 @@
 //! Behaviour of the redb backend that the conformance suite cannot see: files, layouts, locks, damage, failures of the medium.
 
+mod batches;
 mod close;
 mod compact;
 mod conformance_faults;
 mod creation;
 mod damage;
+mod edges;
 mod faults;
+mod freshness;
+mod groups;
+mod interleavings;
 mod large;
 mod layouts;
 mod locking;
@@ -13,6 +18,7 @@ mod open;
 mod power_cut;
 mod processes;
 mod read_only;
+
 mod side_tables;
 mod support;
 mod writes;

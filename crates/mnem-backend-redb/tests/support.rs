@@ -117,6 +117,8 @@ struct Fake {
     /// What happens elsewhere just before the next read, or the next lock.
     before_read: Mutex<Option<Event>>,
     before_lock: Mutex<Option<Event>>,
+    /// What happens elsewhere during every sync.
+    at_sync: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
 }
 
 type Event = Box<dyn FnOnce() + Send>;
@@ -165,6 +167,11 @@ impl FakeMedium {
     /// Has something happen elsewhere just before the next lock is tried.
     pub(crate) fn before_lock(&self, event: impl FnOnce() + Send + 'static) {
         *self.0.before_lock.lock().expect("no panic under the lock") = Some(Box::new(event));
+    }
+
+    /// Has something happen elsewhere during every sync.
+    pub(crate) fn at_sync(&self, event: impl Fn() + Send + Sync + 'static) {
+        *self.0.at_sync.lock().expect("no panic under the lock") = Some(Arc::new(event));
     }
 
     /// How often the medium was closed.
@@ -232,6 +239,10 @@ impl StorageBackend for FakeMedium {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let event = self.0.at_sync.lock().expect("no panic under the lock").clone();
+        if let Some(event) = event {
+            event();
+        }
         self.called(Call::Sync)?;
         self.change(Change::Sync);
         Ok(())

@@ -153,26 +153,46 @@ pub(crate) fn is_present(handle: &Handle, place: &BlockPlace) -> Result<Option<u
 }
 
 /// Stores blocks that have been checked, and makes them durable, the present ones too: all files first, then all names, then each folder once.
+/// Where many are absent and the file system can be synced whole, it is: once for the files, once for their names.
 pub(crate) fn store(handle: &Handle, blocks: &[(Cid, Bytes)]) -> Result<(), StoreError> {
     let mut seen = HashSet::new();
     let mut shards = BTreeSet::new();
-    let mut unfinished = Vec::new();
+    let mut absent = Vec::new();
     for (cid, data) in blocks.iter().filter(|(cid, _)| seen.insert(*cid)) {
         let place = handle.layout.block(cid);
         if is_present(handle, &place)?.is_some() {
             settle_present(handle, &place)?;
         } else {
-            unfinished.push((Unfinished::write(handle, data)?, place.clone()));
+            absent.push((place.clone(), data));
         }
         shards.insert(place.shard);
+    }
+    // Made before the files are written, so that it knows of every failure to write them back.
+    let mut whole = handle.whole_sync(absent.len());
+    let files = absent.iter().map(|(_, data)| match &whole {
+        Some(_) => Unfinished::write_unsynced(handle, data),
+        None => Unfinished::write(handle, data),
+    });
+    let files = files.collect::<Result<Vec<_>, _>>()?;
+    if let Some(whole) = &mut whole {
+        handle.sync_whole(&mut **whole, Outcome::NotApplied)?;
     }
     for shard in &shards {
         handle.make_folder(shard)?;
     }
-    for (file, place) in unfinished {
-        publish(handle, file, &place)?;
+    for (file, (place, _)) in files.into_iter().zip(&absent) {
+        publish(handle, file, place)?;
     }
-    sync_shards(handle, &shards)
+    match &mut whole {
+        Some(whole) => {
+            handle.sync_whole(&mut **whole, Outcome::Unknown)?;
+            // Nothing is left to write; it reports what the other may not: that the file system has given up meanwhile.
+            handle.sync_folder(&handle.layout.objects(), Outcome::Unknown)?;
+            hold(&handle.linked_shards).extend(shards);
+            Ok(())
+        }
+        None => sync_shards(handle, &shards),
+    }
 }
 
 /// Gives a block its name. A file that was not synced never takes the place of one that may have been.

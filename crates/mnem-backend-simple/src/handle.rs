@@ -15,9 +15,10 @@ use std::{
 use mnem_store_traits::{Cause, Durability, Outcome, StoreError};
 
 use crate::{
+    OpenOptions,
     error::{BACKEND, at, damaged, failed},
     limits::{LOCK_PAUSE, READINGS_MAX},
-    medium::{Contents, Entry, FileSystem, Kind, Lock, LockMode, Metadata, SyncError},
+    medium::{Contents, Entry, FileSystem, Kind, Lock, LockMode, Metadata, SyncError, WholeSync},
     tables::Layout,
 };
 
@@ -34,6 +35,8 @@ pub(crate) struct Handle {
     pub(crate) read_only: bool,
     pub(crate) durability: Durability,
     pub(crate) lock_wait: Duration,
+    /// From how many new files on a batch syncs the whole file system.
+    pub(crate) whole_sync_from: usize,
     /// Serialises head changes of this handle, so that only one of its threads waits for the lock file.
     pub(crate) heads: Mutex<()>,
     /// Shard folders whose entry in `objects` this handle knows to be durable: it synced `objects` after it had seen them. The store never
@@ -58,21 +61,15 @@ pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Handle {
-    pub(crate) fn new(
-        fs: Arc<dyn FileSystem>,
-        path: PathBuf,
-        root: PathBuf,
-        read_only: bool,
-        durability: Durability,
-        lock_wait: Duration,
-    ) -> Self {
+    pub(crate) fn new(fs: Arc<dyn FileSystem>, path: PathBuf, root: PathBuf, options: &OpenOptions) -> Self {
         Self {
             fs,
             layout: Layout::new(root),
             path,
-            read_only,
-            durability,
-            lock_wait,
+            read_only: options.read_only,
+            durability: options.durability,
+            lock_wait: options.lock_wait,
+            whole_sync_from: options.whole_sync_from,
             heads: Mutex::default(),
             linked_shards: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -234,15 +231,29 @@ impl Handle {
         let mut hasher = DefaultHasher::new();
         folder.hash(&mut hasher);
         let _alone = self.folder_gates.get(hasher.finish() as usize % FOLDER_GATES).map(hold);
-        if let Some(source) = self.poison.get() {
-            return Err(StoreError::Backend {
-                backend: BACKEND,
-                operation: format!("sync {}", folder.display()),
-                outcome,
-                source: source.clone(),
-            });
-        }
+        self.check_unsynced(folder, outcome)?;
         self.synced(self.fs.sync_folder(folder), folder, outcome)
+    }
+
+    /// Fails if a sync failed while this one was held back.
+    fn check_unsynced(&self, path: &Path, outcome: Outcome) -> Result<(), StoreError> {
+        let Some(source) = self.poison.get() else { return Ok(()) };
+        let operation = format!("sync {}", path.display());
+        Err(StoreError::Backend { backend: BACKEND, operation, outcome, source: source.clone() })
+    }
+
+    /// For a batch of so many new files: the file system, if it can be synced whole and that pays.
+    pub(crate) fn whole_sync(&self, new_files: usize) -> Option<Box<dyn WholeSync>> {
+        let pays = self.durability >= Durability::Power && new_files >= self.whole_sync_from;
+        if pays { self.fs.whole(self.layout.root()) } else { None }
+    }
+
+    /// Makes everything on the file system durable. A failure poisons the handle. Holds back whoever wants to sync a folder, as
+    /// [`sync_folder_always`](Self::sync_folder_always) does, and for its reason.
+    pub(crate) fn sync_whole(&self, whole: &mut dyn WholeSync, outcome: Outcome) -> Result<(), StoreError> {
+        let _alone: Vec<_> = self.folder_gates.iter().map(hold).collect();
+        self.check_unsynced(self.layout.root(), outcome)?;
+        self.synced(whole.sync().map_err(SyncError::Failed), self.layout.root(), outcome)
     }
 
     /// Makes the bytes of a file that another handle wrote durable. A failed sync poisons the handle.

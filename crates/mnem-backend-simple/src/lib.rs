@@ -33,6 +33,7 @@ mod side_table;
 mod store;
 mod tables;
 mod unfinished;
+mod whole;
 
 pub use blockstore::SimpleBlockstore;
 pub use info::{Info, TableInfo};

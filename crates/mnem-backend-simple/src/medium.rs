@@ -99,6 +99,8 @@ pub trait NewFile: Debug + Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
+pub use crate::whole::WholeSync;
+
 /// What the store needs of a file system.
 ///
 /// Only the sync methods make anything durable. Whether something is absent is decided here and nowhere else: only "there is no
@@ -151,6 +153,14 @@ pub trait FileSystem: Debug + Send + Sync {
     /// # Errors
     /// Whatever the file system says, also that it cannot sync folders; a second call may then succeed without having written them.
     fn sync_folder(&self, path: &Path) -> Result<(), SyncError>;
+
+    /// The file system that the folder lies on, about to be synced whole; `None`: it cannot be, or not as safely as file by file.
+    ///
+    /// # For implementers
+    /// The default is `None`.
+    fn whole(&self, _folder: &Path) -> Option<Box<dyn WholeSync>> {
+        None
+    }
 
     /// Moves a file within the file system, in one step, over whatever file has that name.
     ///
@@ -305,6 +315,10 @@ impl FileSystem for StdFileSystem {
     #[cfg(not(unix))]
     fn sync_folder(&self, _path: &Path) -> Result<(), SyncError> {
         Ok(())
+    }
+
+    fn whole(&self, folder: &Path) -> Option<Box<dyn WholeSync>> {
+        crate::whole::of(folder)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -42,7 +42,7 @@ pub fn is_simple_store(path: impl AsRef<Path>) -> Result<bool, StoreError> {
     if !is_folder(&*fs, &root)? {
         return Ok(false);
     }
-    let handle = Handle::new(fs, path, root, true, Durability::Power, OpenOptions::LOCK_WAIT);
+    let handle = Handle::new(fs, path, root, &OpenOptions::new().read_only(true));
     Ok(match read_format(&handle)? {
         Format::Version(_) => true,
         Format::Foreign(_) => false,
@@ -57,7 +57,7 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
     }
     let path = absolute(path)?;
     let root = find_root(options, &*fs, &path)?;
-    let handle = Handle::new(fs, path, root, options.read_only, options.durability, options.lock_wait);
+    let handle = Handle::new(fs, path, root, options);
     if !is_store(&handle)? {
         if !options.create {
             return Err(why_no_store(&handle)?);

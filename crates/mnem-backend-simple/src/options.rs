@@ -29,17 +29,27 @@ pub struct OpenOptions {
     pub(crate) read_only: bool,
     pub(crate) durability: Durability,
     pub(crate) lock_wait: Duration,
+    pub(crate) whole_sync_from: usize,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { create: false, read_only: false, durability: Durability::Power, lock_wait: Self::LOCK_WAIT }
+        Self {
+            create: false,
+            read_only: false,
+            durability: Durability::Power,
+            lock_wait: Self::LOCK_WAIT,
+            whole_sync_from: Self::WHOLE_SYNC_FROM,
+        }
     }
 }
 
 impl OpenOptions {
     /// How long a lock is waited for unless [`lock_wait`](Self::lock_wait) says otherwise.
     pub const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+    /// From how many new blocks on a batch syncs the whole file system unless [`whole_sync_from`](Self::whole_sync_from) says otherwise.
+    pub const WHOLE_SYNC_FROM: usize = 32;
 
     /// Opens an existing store for reading and writing, durable against a power cut.
     pub fn new() -> Self {
@@ -76,6 +86,14 @@ impl OpenOptions {
     /// head changes of two writers at once fail. [`LOCK_WAIT`](Self::LOCK_WAIT) unless set.
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
+        self
+    }
+
+    /// From how many new blocks on a batch syncs the whole file system, twice, instead of each file and folder: several times faster, as safe
+    /// where it is done (Linux 5.17 or newer, on ext4 and XFS), but it also waits for what other programs have written there.
+    /// [`WHOLE_SYNC_FROM`](Self::WHOLE_SYNC_FROM) unless set; `usize::MAX` for never.
+    pub fn whole_sync_from(mut self, new_blocks: usize) -> Self {
+        self.whole_sync_from = new_blocks;
         self
     }
 

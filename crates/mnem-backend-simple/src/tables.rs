@@ -23,10 +23,10 @@ pub(crate) const UNSYNCED_TEXT: &[u8] = b"written without waiting for the disk: 
 
 const FORMAT: &str = "format";
 const LOCK: &str = "lock";
-const OBJECTS: &str = "objects";
+pub(crate) const OBJECTS: &str = "objects";
 const OP_HEADS: &str = "op_heads";
 const TABLES: &str = "tables";
-const TMP: &str = "tmp";
+pub(crate) const TMP: &str = "tmp";
 const TMP_LOCK: &str = ".lock";
 const UNSYNCED: &str = "unsynced";
 

@@ -27,6 +27,11 @@ impl<'a> Unfinished<'a> {
         Self::write_with(handle, data, true)
     }
 
+    /// Writes a file, to be made durable by whoever publishes it.
+    pub(crate) fn write_unsynced(handle: &'a Handle, data: &[u8]) -> Result<Self, StoreError> {
+        Self::write_with(handle, data, false)
+    }
+
     fn write_with(handle: &'a Handle, data: &[u8], durable: bool) -> Result<Self, StoreError> {
         let path = handle.layout.tmp().join(tables::unfinished_name(random()));
         // A name that is taken, one chance in 2^128, is an error like any other: repeating the call is safe.

@@ -8,7 +8,7 @@ use std::{
 
 use mnem_backend_simple::{
     OpenOptions,
-    medium::{Contents, Entries, FileSystem, Lock, LockMode, Metadata, NewFile, SyncError},
+    medium::{Contents, Entries, FileSystem, Lock, LockMode, Metadata, NewFile, SyncError, WholeSync},
 };
 use mnem_store_traits::conformance::{Fault, Fixture, FixtureError, Handles, Profile};
 
@@ -57,6 +57,12 @@ struct Mount {
     fs: MemoryFs,
     disk: Disk,
     outage: u64,
+}
+
+#[derive(Debug)]
+struct Whole {
+    whole: Box<dyn WholeSync>,
+    mount: Mount,
 }
 
 #[derive(Debug)]
@@ -111,6 +117,13 @@ impl NewFile for File {
     }
 }
 
+impl WholeSync for Whole {
+    fn sync(&mut self) -> io::Result<()> {
+        self.mount.change(Call::Sync)?;
+        self.whole.sync()
+    }
+}
+
 impl FileSystem for Mount {
     fn resolve(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         self.read()?.resolve(path)
@@ -145,6 +158,11 @@ impl FileSystem for Mount {
         self.change(Call::Sync)?.sync_folder(path)
     }
 
+    fn whole(&self, folder: &Path) -> Option<Box<dyn WholeSync>> {
+        let whole = self.read().ok()?.whole(folder)?;
+        Some(Box::new(Whole { whole, mount: self.clone() }))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.change(Call::Write)?.rename(from, to)
     }
@@ -162,13 +180,20 @@ impl FileSystem for Mount {
     }
 }
 
-struct Simple;
+/// Batches of how many new blocks sync the whole file system.
+struct Simple {
+    name: &'static str,
+    whole_sync_from: usize,
+}
+
+const BY_FILE: Simple = Simple { name: "simple on a file system that fails", whole_sync_from: usize::MAX };
+const WHOLE: Simple = Simple { name: "simple that syncs a file system that fails", whole_sync_from: 1 };
 
 impl Fixture for Simple {
     type Place = Disk;
 
     fn name(&self) -> &str {
-        "simple on a file system that fails"
+        self.name
     }
 
     fn create(&self) -> Result<Disk, FixtureError> {
@@ -177,7 +202,8 @@ impl Fixture for Simple {
     }
 
     fn open(&self, disk: &Disk) -> Result<Handles, FixtureError> {
-        Ok(Handles::from(Arc::new(OpenOptions::new().create(true).open_on(Arc::new(disk.mount()), "/store")?)))
+        let options = OpenOptions::new().create(true).whole_sync_from(self.whole_sync_from);
+        Ok(Handles::from(Arc::new(options.open_on(Arc::new(disk.mount()), "/store")?)))
     }
 
     fn profiles(&self) -> &[Profile] {
@@ -196,4 +222,5 @@ impl Fixture for Simple {
     }
 }
 
-mnem_store_traits::conformance_tests!(simple, Simple);
+mnem_store_traits::conformance_tests!(simple, BY_FILE);
+mnem_store_traits::conformance_tests!(whole_syncs, WHOLE);

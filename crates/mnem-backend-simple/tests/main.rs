@@ -3,6 +3,7 @@
 mod commits;
 mod conformance_faults;
 mod damage;
+mod edges;
 mod faults;
 mod foreign;
 mod handles;

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use mnem_backend_simple::{OpenOptions, SimpleStore, medium::StdFileSystem};
 use mnem_store_traits::{Blockstore, Bytes, Cid, Durability, OpHeadsStore, Store, WriteBatch};
 
-use crate::support::{Home, block, create, head, traced::Traced};
+use crate::support::{Home, block, create, head, memory_fs::MemoryFs, traced::Traced};
 
 fn traced(home: &Home, options: OpenOptions) -> (Traced, SimpleStore) {
     let fs = Traced::new(Arc::new(StdFileSystem), &home.path);
@@ -148,6 +148,28 @@ fn a_batch_writes_all_files_then_all_names_then_syncs_each_folder_once() {
     expected.extend(shards.iter().map(|shard| format!("sync folder {shard}")));
     expected.push("sync folder objects".into());
     assert_eq!(fs.take_writes(), expected);
+}
+
+#[test]
+fn a_batch_of_many_blocks_syncs_the_file_system_before_the_names_and_after_them() {
+    let home = Home::new();
+    let fs = Traced::new(Arc::new(MemoryFs::with_folder(home.path.parent().unwrap())), &home.path);
+    let store = OpenOptions::new().create(true).whole_sync_from(3).open_on(Arc::new(fs.clone()), &home.path).unwrap();
+    fs.take_writes();
+    let blocks: Vec<(Cid, Bytes)> = (0..3).map(block).collect();
+    store.put_many(&mut blocks.iter().cloned().map(Ok)).unwrap();
+    let places: Vec<_> = blocks.iter().map(|(cid, _)| place(&home, cid)).collect();
+    let shards: std::collections::BTreeSet<_> = places.iter().map(|(_, shard)| shard.clone()).collect();
+    let mut expected = vec!["open everything of .".to_owned()];
+    expected.extend((0..3).flat_map(|_| ["create file tmp/*", "write tmp/*"].map(String::from)));
+    expected.push("sync everything".into());
+    expected.extend(shards.iter().map(|shard| format!("create folder {shard}")));
+    expected.extend(places.iter().map(|(file, _)| format!("rename tmp/* {file}")));
+    expected.extend(["sync everything", "sync folder objects"].map(String::from));
+    assert_eq!(fs.take_writes(), expected);
+    // Two of them are too few for that.
+    store.put_many(&mut (3..5).map(block).map(Ok)).unwrap();
+    assert!(fs.take_writes().iter().all(|call| !call.contains("everything")));
 }
 
 #[test]

@@ -172,6 +172,40 @@ fn a_block_that_another_handle_put_and_did_not_sync_is_durable_once_acknowledged
 }
 
 #[test]
+fn a_batch_that_syncs_the_whole_file_system_syncs_the_files_before_anybody_can_find_them() {
+    let whole = || OpenOptions::new().create(true).whole_sync_from(1);
+    for forgotten in [false, true] {
+        let fs = MemoryFs::new();
+        let (traced, writer) = open(&fs, whole());
+        let (_, second) = open(&fs, OpenOptions::new());
+        // The batch gives its files their names and is stopped; somebody else relies on one of them, and syncs only its name.
+        if forgotten {
+            traced.forget("sync everything", 0);
+            traced.fail("sync everything", 0);
+        } else {
+            traced.fail("sync everything", 1);
+        }
+        writer.put_many(&mut (0..4).map(block).map(Ok)).unwrap_err();
+        assert!(traced.all_plans_used());
+        second.put(&block(1).0, block(1).1).unwrap();
+        assert_eq!(has(&after_power_cut(&fs), 1), !forgotten);
+    }
+}
+
+#[test]
+fn a_batch_that_syncs_the_whole_file_system_is_durable_once_acknowledged() {
+    for forgotten in [false, true] {
+        let fs = MemoryFs::new();
+        let (traced, store) = open(&fs, OpenOptions::new().create(true).whole_sync_from(1));
+        if forgotten {
+            traced.forget("sync everything", 1);
+        }
+        store.put_many(&mut (0..4).map(block).map(Ok)).unwrap();
+        assert!((0..4).all(|n| has(&after_power_cut(&fs), n) != forgotten));
+    }
+}
+
+#[test]
 fn a_commit_makes_durable_what_it_requires() {
     let fs = MemoryFs::new();
     let (traced, writer) = open(&fs, OpenOptions::new().create(true));

@@ -22,7 +22,7 @@ Examples:
   mnem-store get CID | sha256sum
 
 Exit status:
-  0 done   1 failed   2 usage   3 verify found damage   4 no such block
+  0 done   1 failed   2 usage   3 verify found damage   4 no such block, index or node
   10 no store here   11 locked   12 wrong or newer format   13 needs recovery";
 
 /// Everything that was typed.
@@ -117,6 +117,8 @@ pub(crate) enum Command {
     Conformance(commands::conformance::Args),
     /// Copy a store to another place or backend, and prove the copy
     Copy(commands::copy::Args),
+    /// Build, list, read and remove indexes of nearest neighbours
+    Knn(commands::knn::Args),
     /// Print a completion script for a shell
     Completions(commands::completions::Args),
 }

@@ -25,6 +25,7 @@ pub(crate) enum Exit {
     Failed = 1,
     Usage = 2,
     DamageFound = 3,
+    /// Nor index, nor node.
     NoSuchBlock = 4,
     NoStore = 10,
     Locked = 11,
@@ -50,6 +51,15 @@ pub(crate) enum Failure {
     /// The block is not in the store.
     #[error("no block {cid} in {}", store.display())]
     NoSuchBlock { cid: Cid, store: PathBuf },
+    /// The index is not in the store.
+    #[error("no index {cid} in {}", store.display())]
+    NoSuchIndex { cid: Cid, store: PathBuf },
+    /// The index, or the labels, know no such node.
+    #[error("no {what}")]
+    NoSuchNode { what: String, hint: &'static str },
+    /// A line of a file is not what it should be.
+    #[error("{}, line {line}: {why}", file.display())]
+    Line { file: PathBuf, line: u64, why: String, hint: Option<&'static str> },
     /// The store said no.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -97,7 +107,7 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. } => Exit::Usage,
-            Self::NoSuchBlock { .. } => Exit::NoSuchBlock,
+            Self::NoSuchBlock { .. } | Self::NoSuchIndex { .. } | Self::NoSuchNode { .. } => Exit::NoSuchBlock,
             Self::OutputClosed => Exit::Done,
             _ => self.store_error().map_or(Exit::Failed, |error| exit_of(error.kind())),
         }
@@ -109,6 +119,9 @@ impl Failure {
             Self::Usage { .. } => "usage",
             Self::Refused { .. } => "refused",
             Self::NoSuchBlock { .. } => "no_such_block",
+            Self::NoSuchIndex { .. } => "no_such_index",
+            Self::NoSuchNode { .. } => "no_such_node",
+            Self::Line { .. } => "malformed_line",
             Self::Store(error) => kind_of(error.kind()),
             Self::HeadsMoved { error, .. } => kind_of(error.kind()),
             Self::Copy { source, .. } => kind_of(source.kind()),

@@ -35,6 +35,11 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> Option<String> {
         Failure::NoSuchBlock { store, .. } => {
             Some(format!("`mnem-store ls --store {}` lists the blocks that are there", quoted(store)))
         }
+        Failure::NoSuchIndex { store, .. } => {
+            Some(format!("`mnem-store knn list --store {}` lists the indexes that are there", quoted(store)))
+        }
+        Failure::NoSuchNode { hint, .. } => Some((*hint).to_owned()),
+        Failure::Line { hint, .. } => hint.map(str::to_owned),
         Failure::Import { source, max_block, .. } => for_import(source, *max_block, &store()),
         Failure::Copy { from, source: CopyError::Source(error), .. } => for_store(error, &quoted(from)),
         Failure::Copy { from, to, source: CopyError::Target(error) } => for_target(error, from, to),

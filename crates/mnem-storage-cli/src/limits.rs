@@ -6,5 +6,8 @@ pub(crate) const BLOCK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Largest block that `import` takes unless told otherwise, in bytes: 16 MiB.
 pub(crate) const IMPORT_BLOCK_BYTES_MAX: u64 = mnem_storage::car::BLOCK_BYTES_MAX;
 
+/// Longest line of a file of vectors or labels, in bytes: 16 MiB.
+pub(crate) const JSON_LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// Size above which some readers of archives refuse blocks, in bytes: 2 MiB.
 pub(crate) const COMMON_BLOCK_BYTES_MAX: u64 = 2 * 1024 * 1024;

@@ -6,6 +6,7 @@ mod commands;
 mod context;
 mod error;
 mod hints;
+mod json_lines;
 mod limits;
 mod output;
 mod progress;

@@ -108,8 +108,12 @@ impl Display for Count {
 
 /// A count and what is counted: `1 block`, `4,077 blocks`.
 pub(crate) fn counted(count: u64, one: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{} {one}{ending}", Count(count))
+    counted_as(count, one, &format!("{one}s"))
+}
+
+/// As [`counted`], of a word whose plural has another ending.
+pub(crate) fn counted_as(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", Count(count), if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

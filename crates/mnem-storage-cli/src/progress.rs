@@ -22,7 +22,7 @@ pub(crate) struct Bar {
     what: &'static str,
     shown: Shown,
     /// When something was shown last, and of which stage.
-    last: Option<(Instant, Stage)>,
+    last: Option<(Instant, &'static str)>,
 }
 
 enum Shown {
@@ -44,32 +44,37 @@ impl Bar {
 
     /// Takes note of how far the work has come.
     pub(crate) fn show(&mut self, progress: &Progress) {
+        let (position, total) = measure(progress);
+        let text = || format!("{}, {}", blocks(progress), megabytes(progress));
+        self.tell(progress.stage.name(), position, total, &text);
+    }
+
+    /// Takes note of how many of a known number of things are done.
+    pub(crate) fn count(&mut self, stage: &'static str, one: &str, done: u64, total: u64) {
+        self.tell(stage, done, Some(total), &|| format!("{} of {}", Count(done), counted(total, one)));
+    }
+
+    fn tell(&mut self, stage: &'static str, position: u64, total: Option<u64>, text: &dyn Fn() -> String) {
         let between = match self.shown {
             Shown::Nothing => return,
             Shown::Drawn(_) => BETWEEN_DRAWINGS,
             Shown::Told => BETWEEN_LINES,
         };
-        let stage_began = self.last.is_none_or(|(_, stage)| stage != progress.stage);
+        let stage_began = self.last.is_none_or(|(_, last)| last != stage);
         if !stage_began && self.last.is_some_and(|(when, _)| when.elapsed() < between) {
             return;
         }
-        self.last = Some((Instant::now(), progress.stage));
+        self.last = Some((Instant::now(), stage));
         match &self.shown {
             Shown::Nothing => {}
             Shown::Drawn(bar) => {
                 if stage_began {
-                    begin_stage(bar, self.what, progress);
+                    begin_stage(bar, format!("{}: {stage}", self.what), total);
                 }
-                bar.set_message(format!("{}, {}", blocks(progress), megabytes(progress)));
-                bar.set_position(measure(progress).0);
+                bar.set_message(text());
+                bar.set_position(position);
             }
-            Shown::Told => terminal::say(format_args!(
-                "{}: {}: {}, {}",
-                self.what,
-                progress.stage.name(),
-                blocks(progress),
-                megabytes(progress)
-            )),
+            Shown::Told => terminal::say(format_args!("{}: {stage}: {}", self.what, text())),
         }
     }
 }
@@ -90,8 +95,7 @@ fn measure(progress: &Progress) -> (u64, Option<u64>) {
     }
 }
 
-fn begin_stage(bar: &ProgressBar, what: &str, progress: &Progress) {
-    let (_, total) = measure(progress);
+fn begin_stage(bar: &ProgressBar, prefix: String, total: Option<u64>) {
     let template = match total {
         Some(_) => "{prefix} [{bar:30}] {percent}% ({msg}) {eta} left",
         None => "{prefix} {spinner} {msg}",
@@ -100,7 +104,7 @@ fn begin_stage(bar: &ProgressBar, what: &str, progress: &Progress) {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
     }
-    bar.set_prefix(format!("{what}: {}", progress.stage.name()));
+    bar.set_prefix(prefix);
     match total {
         Some(total) => bar.set_length(total),
         None => bar.unset_length(),

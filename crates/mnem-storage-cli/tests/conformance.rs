@@ -17,7 +17,7 @@ fn one_law_is_run_in_every_mode_and_reported() {
         let report: serde_json::Value = serde_json::from_str(&said).expect("one JSON object");
         assert_eq!((&report["schema"], &report["seed"], &report["failed"]), (&1.into(), &9.into(), &0.into()));
         assert_eq!(report["backend"], backend);
-        assert_eq!(report["laws"].as_array().map(Vec::len), Some(5));
+        assert_eq!(report["laws"].as_array().map(Vec::len), Some(6));
     }
     assert_eq!(place.run(&["conformance", "-q", "--only", "blocks::put_twice_is_ok"]).ok(), "");
 }

@@ -10,6 +10,7 @@ mod exits;
 mod export_file;
 mod heads;
 mod json;
+mod knn;
 mod main_job;
 mod many;
 mod pipes;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use mnem_store_traits::StoreError;
+use mnem_ann_persist as knn;
+use mnem_store_traits::{Store, StoreError};
 use serde::Serialize;
 
 use crate::{Backend, OpenOptions};
@@ -21,6 +22,8 @@ pub struct StoreInfo {
     pub block_bytes: u64,
     /// Op heads.
     pub heads: u64,
+    /// Indexes of k-NN edges.
+    pub knn_indexes: u64,
     /// Side tables that hold at least one key, ascending by name.
     pub tables: Vec<TableInfo>,
     /// Size of the store's files, in bytes.
@@ -47,5 +50,24 @@ pub struct TableInfo {
 /// # Errors
 /// As [`OpenOptions::open`].
 pub fn info(path: &Path, options: &OpenOptions) -> Result<StoreInfo, StoreError> {
-    options.clone().create(false).create_new(false).read_only(true).open_kind(path)?.info()
+    let opened = options.clone().create(false).create_new(false).read_only(true).open_kind(path)?;
+    let mut info = opened.info()?;
+    if info.tables.iter().any(|table| table.name == knn::TABLE) {
+        info.knn_indexes = count_indexes(&*opened.into_store())?;
+    }
+    Ok(info)
+}
+
+fn count_indexes(store: &dyn Store) -> Result<u64, StoreError> {
+    let table = store.side_table(knn::TABLE)?;
+    let mut indexes = 0;
+    for cid in knn::list(&*table)? {
+        match cid {
+            Ok(_) => indexes += 1,
+            // No index; finding damage is for `verify`.
+            Err(StoreError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(indexes)
 }

@@ -29,6 +29,7 @@
 //! | copy it to another backend | [`copy`](fn@copy) |
 //! | find damage | [`verify`](fn@verify), [`verify_store`] |
 //! | count and measure it | [`info`](fn@info) |
+//! | keep k-nearest-neighbour edges beside the blocks | [`knn`]: in the [side table](Store::side_table) [`knn::TABLE`] |
 
 mod backend;
 pub mod car;
@@ -46,6 +47,7 @@ mod verify;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use mnem_ann_persist as knn;
 pub use mnem_store_traits as traits;
 pub use mnem_store_traits::{
     Blockstore, BlockstoreExt, Buffered, Bytes, Capabilities, Cause, Cid, DAG_CBOR, Durability, ErrorKind, HeadChange,

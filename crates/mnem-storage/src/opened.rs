@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use mnem_ann_persist::Format;
 use mnem_store_traits::{Store, StoreError};
 
 use crate::{Backend, OpenOptions, StoreInfo};
@@ -19,6 +20,8 @@ macro_rules! info {
             blocks: $info.blocks,
             block_bytes: $info.block_bytes,
             heads: $info.heads,
+            // Counted by whoever asked.
+            knn_indexes: 0,
             tables: $info
                 .tables
                 .into_iter()
@@ -59,6 +62,18 @@ impl Opened {
             Self::Redb(store) => Arc::new(store),
             #[cfg(feature = "simple")]
             Self::Simple(store) => Arc::new(store),
+        }
+    }
+
+    /// The format in which k-NN edges are to be stored.
+    pub(crate) fn knn_format(&self) -> Format {
+        match self {
+            #[cfg(feature = "redb")]
+            Self::Redb(store) => mnem_backend_redb::knn_edges_store::knn_edges_format(store.layout()),
+            #[cfg(feature = "simple")]
+            Self::Simple(_) => Format::Packed,
+            #[cfg(not(any(feature = "redb", feature = "simple")))]
+            _ => Format::Packed,
         }
     }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use mnem_ann_persist::Format;
 use mnem_store_traits::{Store, StoreError};
 
 use crate::{
@@ -106,6 +107,17 @@ impl OpenOptions {
     ///   [`StoreError::Damaged`], [`StoreError::Backend`].
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Arc<dyn Store>, StoreError> {
         Ok(self.open_kind(path.as_ref())?.into_store())
+    }
+
+    /// As [`open`](Self::open), with the format in which k-NN edges are to be stored there: that of the program which reads the store. It is
+    /// [`Format::Packed`], but for a redb file in the layout of the published crates, whose programs read [`Format::Row`] only.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_knn_format(&self, path: impl AsRef<Path>) -> Result<(Arc<dyn Store>, Format), StoreError> {
+        let opened = self.open_kind(path.as_ref())?;
+        let format = opened.knn_format();
+        Ok((opened.into_store(), format))
     }
 
     pub(crate) fn open_kind(&self, path: &Path) -> Result<Opened, StoreError> {

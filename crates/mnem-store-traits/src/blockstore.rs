@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use cid::Cid;
 
-use crate::{Capabilities, StoreError, check};
+use crate::{Capabilities, StoreError, check_many::check_many};
 
 /// What [`Blockstore::cids`] returns: CIDs in no particular order, or the error that ended the listing.
 pub type CidIter<'a> = Box<dyn Iterator<Item = Result<Cid, StoreError>> + Send + 'a>;
@@ -69,7 +69,8 @@ pub trait Blockstore: Send + Sync + Debug {
     /// Removes a block. Removing what is absent is `Ok`.
     ///
     /// # Contract
-    /// - After `Ok` no read finds the block, until it is put again; other blocks stay. Laws: `delete_removes_only_its_block`,
+    /// - After `Ok` no read finds the block, until it is put again; other blocks stay, also those that other threads put meanwhile.
+    ///   Laws: `delete_removes_only_its_block`, `deletes_lose_no_put_of_another_thread`, `delete_is_visible_to_another_thread`,
     ///   `delete_of_absent_is_ok`, `deleted_block_can_be_put_again`.
     ///
     /// # Deleting
@@ -86,6 +87,8 @@ pub trait Blockstore: Send + Sync + Debug {
     /// # Contract
     /// - Each block that is there during the whole iteration is yielded exactly once. Blocks that come or go meanwhile may or may not appear.
     ///   Laws: `cids_lists_every_block_once`, `cids_keeps_steady_blocks_under_writes`.
+    /// - An error ends it. When the store is closed meanwhile, it goes on to its end or fails. Laws: `failed_read_ends_a_listing`,
+    ///   `close_cuts_no_listing_short`.
     /// - It blocks no writer, and the consumer may write to the same store between two items. Law: `cids_does_not_block_writers`.
     /// - It holds at most one page or one shard of names in memory, however many blocks there are.
     ///
@@ -128,7 +131,8 @@ pub trait Blockstore: Send + Sync + Debug {
     ///
     /// # Contract
     /// - `f` sees exactly what [`get`](Self::get) would return, and is not called for damaged bytes. Law: `with_block_lends_what_get_returns`.
-    /// - No lock of the store is held while `f` runs: it may read and write the same store. Law: `with_block_callback_may_use_the_store`.
+    /// - No lock of the store is held while `f` runs: it may read and write the same store, heads included. Laws:
+    ///   `with_block_callback_may_use_the_store`, `callers_code_may_use_heads_and_commit`.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -172,7 +176,8 @@ pub trait Blockstore: Send + Sync + Debug {
     ///   `put_many_iterator_may_use_the_store`.
     /// - After a storage error some of the blocks may remain, unless [`Capabilities::atomic_put_many`] is claimed. Nothing is ever deleted to
     ///   undo: another writer may have been told that the block is there.
-    /// - A block named twice is stored once. Law: `put_many_takes_duplicates`.
+    /// - A block named twice is stored once, and checked each time; the same bytes under two CIDs are two blocks. Laws:
+    ///   `put_many_takes_duplicates`, `put_many_stores_the_same_bytes_under_each_cid`.
     ///
     /// # Errors
     /// As [`put`](Self::put), and whatever error the iterator yields, unchanged.
@@ -199,17 +204,35 @@ pub trait Blockstore: Send + Sync + Debug {
     }
 }
 
-/// Takes a batch out of its iterator and checks every block: size first, then hash. For implementers of [`Blockstore::put_many`].
+/// Bytes taken out of an iterator before they are checked, so that a bad block ends a long batch early.
+const DRAINED_BYTES: usize = 8 * 1024 * 1024;
+
+/// Takes a batch out of its iterator and checks every block, size and hash, on all cores where that pays. For implementers of
+/// [`Blockstore::put_many`].
 ///
 /// # Errors
-/// The iterator's own error, unchanged; [`StoreError::BlockTooLarge`], [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`].
+/// Whatever comes first: the iterator's own error, unchanged; [`StoreError::BlockTooLarge`], [`StoreError::CidMismatch`],
+/// [`StoreError::UnsupportedHash`].
 pub fn drain_checked(blocks: &mut Blocks<'_>, block_bytes_max: u64) -> Result<Vec<(Cid, Bytes)>, StoreError> {
     let mut drained = Vec::new();
-    for block in blocks {
+    loop {
+        let checked = drained.len();
+        let ended = drain_some(blocks, &mut drained);
+        check_many(drained.get(checked..).unwrap_or_default(), block_bytes_max)?;
+        if ended? {
+            return Ok(drained);
+        }
+    }
+}
+
+/// Takes some blocks out of an iterator, and says whether that was all.
+fn drain_some(blocks: &mut Blocks<'_>, drained: &mut Vec<(Cid, Bytes)>) -> Result<bool, StoreError> {
+    let mut bytes = 0;
+    while bytes < DRAINED_BYTES {
+        let Some(block) = blocks.next() else { return Ok(true) };
         let (cid, data) = block?;
-        check::check_size(&cid, &data, block_bytes_max)?;
-        check::check_block(&cid, &data)?;
+        bytes += data.len().max(1);
         drained.push((cid, data));
     }
-    Ok(drained)
+    Ok(false)
 }

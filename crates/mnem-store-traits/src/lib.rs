@@ -15,6 +15,7 @@ mod blockstore;
 mod buffered;
 mod capabilities;
 mod check;
+mod check_many;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;

@@ -12,7 +12,8 @@ use crate::{HeadsCapabilities, StoreError};
 ///
 /// # Contract
 /// - No reader ever sees an empty set once the first head is there. Law: `heads_are_never_empty_again`.
-/// - Concurrent updates lose no head that nobody superseded. Law: `concurrent_updates_lose_no_head`.
+/// - Concurrent updates lose no head that nobody superseded, and a change builds on what other handles have changed. Laws:
+///   `concurrent_updates_lose_no_head`, `head_changes_build_on_those_of_other_handles`.
 /// - `Ok` means durable, unless [`heads_capabilities`](Self::heads_capabilities) says less. Law: `heads_survive_reopen`.
 /// - After a failed sync the handle refuses further writes with [`StoreError::Poisoned`]; reads go on.
 pub trait OpHeadsStore: Send + Sync + Debug {

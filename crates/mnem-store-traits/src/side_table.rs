@@ -38,6 +38,7 @@ pub trait SideTable: Send + Sync + Debug {
     /// # Contract
     /// - A key in both is gone afterwards; of a key put twice the last value stays; deleting what is absent is `Ok`.
     ///   Law: `side_table_write_applies_puts_then_deletes`.
+    /// - Writes at the same time lose no row. Law: `concurrent_side_table_writes_lose_no_row`.
     ///
     /// # Errors
     /// - [`StoreError::InvalidArgument`]: a key or value outside the limits; nothing was written.

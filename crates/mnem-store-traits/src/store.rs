@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::{Blockstore, HeadChange, OpHeadsStore, SideTable, StoreError, WriteBatch, check};
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{
+    BatchPut, Blockstore, HeadChange, OpHeadsStore, SideTable, StoreError, WriteBatch, check,
+    check_many::{Block, check_many},
+};
 
 /// A block store and its op heads, as one.
 ///
@@ -101,17 +107,22 @@ fn commit_in_steps<S: Store + ?Sized>(store: &S, batch: WriteBatch) -> Result<()
 }
 
 impl WriteBatch {
-    /// Checks every put that is not trusted, and the size of every put. For implementers of [`Store::commit`].
+    /// Checks every put that is not trusted, and the size of every put, on all cores where that pays. For implementers of
+    /// [`Store::commit`].
     ///
     /// # Errors
     /// [`StoreError::BlockTooLarge`], [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`].
     pub fn check(&self, block_bytes_max: u64) -> Result<(), StoreError> {
-        for put in self.puts() {
-            check::check_size(&put.cid, &put.data, block_bytes_max)?;
-            if !put.trusted {
-                check::check_block(&put.cid, &put.data)?;
-            }
-        }
-        Ok(())
+        check_many(self.puts(), block_bytes_max)
+    }
+}
+
+impl Block for BatchPut {
+    fn parts(&self) -> (&Cid, &Bytes) {
+        (&self.cid, &self.data)
+    }
+
+    fn is_hashed(&self) -> bool {
+        !self.trusted
     }
 }

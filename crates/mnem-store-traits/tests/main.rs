@@ -12,6 +12,8 @@ mod forwarders;
 mod hashes;
 #[path = "main/landing.rs"]
 mod landing;
+#[path = "main/many_checks.rs"]
+mod many_checks;
 #[path = "main/reports.rs"]
 mod reports;
 #[path = "main/saboteurs/mod.rs"]

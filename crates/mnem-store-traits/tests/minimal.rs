@@ -7,7 +7,7 @@ use std::{
 
 use mnem_store_traits::{
     Blockstore, Bytes, Cid, CidIter, HeadChange, OpHeadsStore, Store, StoreError, check_block, check_read, check_size,
-    conformance::{Fixture, FixtureError, Handles},
+    conformance::{Fixture, FixtureError, Handles, Options, run},
     limits::BLOCK_BYTES_EVERY_BACKEND,
     pages,
 };
@@ -127,3 +127,16 @@ impl Fixture for Heads {
 
 mnem_store_traits::conformance_tests!(blocks_only, Blocks);
 mnem_store_traits::conformance_tests!(heads_only, Heads);
+
+/// What it does not claim is either seen to be refused, or said not to be seen.
+#[test]
+fn a_report_says_what_is_not_claimed() {
+    let report = run(&Arc::new(MinimalFixture), &Options::default().only("store::")).to_string();
+    for line in [
+        "declines  side_tables: not claimed, and refused as it must be: store::side_tables_are_offered_where_claimed\n",
+        "declines  atomic_commit: not claimed: nothing can be seen of that from outside, and nobody may rely on it\n",
+        "declines  durability of heads >= Process: not claimed: nothing can be seen",
+    ] {
+        assert!(report.contains(line), "{line}\n{report}");
+    }
+}

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     groups::{GROUPS, Group},
-    results::{Results, Series, Unit},
+    results::{Results, Unit},
     stores::{self, LIMIT, PUBLISHED},
     summary::{Aim, Line, gain},
 };
@@ -124,11 +124,11 @@ pub(crate) fn table(results: &Results, group: &Group) -> String {
 
 fn ratios(results: &Results, row: &str, unit: Unit, name: &str) -> String {
     let Some(own) = results.find(row, name) else { return "—".into() };
-    let against = |other: Option<&Series>| {
-        let ratio = other.map(|other| gain(unit, own.median(), other.median()));
+    let against = |other: &str| {
+        let ratio = results.find(row, other).map(|other| gain(unit, own.median(), other.median()));
         ratio.filter(|ratio| ratio.is_finite()).map_or("—".into(), digits)
     };
-    format!("{} · {}", against(results.published(row)), against(results.find(row, LIMIT)))
+    format!("{} · {}", against(PUBLISHED), against(LIMIT))
 }
 
 /// What the columns are.

@@ -4,8 +4,6 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context, Result};
 
-use crate::stores::{PUBLISHED, PUBLISHED_BATCH};
-
 /// What a number means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -76,11 +74,6 @@ impl Results {
 
     pub(crate) fn find(&self, row: &str, subject: &str) -> Option<&Series> {
         self.series.iter().find(|series| series.row == row && series.subject == subject)
-    }
-
-    /// The published backend's; by `batch_put` in workloads that have no other.
-    pub(crate) fn published(&self, row: &str) -> Option<&Series> {
-        self.find(row, PUBLISHED).or_else(|| self.find(row, PUBLISHED_BATCH))
     }
 
     /// Takes over the groups of an earlier run that this one has not run.

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
     sync::Arc,
     time::Instant,
 };
@@ -23,14 +22,6 @@ use crate::{
 pub(crate) const FILLED_SEED: u64 = 1;
 /// Bytes in most blocks.
 pub(crate) const SMALL: usize = 300;
-/// A run at this scale is for the tool's sake, not for its numbers.
-const TINY: usize = 100;
-
-/// Lets the file system write out what others have left, off the clock: their pages are not this store's to wait for.
-fn settle(folder: &Path) {
-    // Where there is no such command the numbers are noisier.
-    let _ = Command::new("sync").arg("-f").arg(folder).status();
-}
 
 /// What the command line asked for.
 #[derive(Clone, Debug)]
@@ -95,13 +86,6 @@ impl Run {
         all.filter(|subject| !subject.variant || variants.contains(&subject.name)).collect()
     }
 
-    /// As [`subjects`](Self::subjects), with the published backend's commits by `batch_put`: where commits are not what is measured.
-    pub(crate) fn by_batch_put(&self, blocks: usize) -> Vec<Subject> {
-        let mut subjects = self.subjects(blocks, &[stores::PUBLISHED_BATCH]);
-        subjects.retain(|subject| subject.name != stores::PUBLISHED);
-        subjects
-    }
-
     /// A folder that nothing is in.
     pub(crate) fn folder(&mut self) -> Result<PathBuf> {
         self.folders += 1;
@@ -141,7 +125,10 @@ impl Run {
                     bulk_import(&*contender.store, &mut blocks, count, 10_000).map(drop)
                 });
                 one.retain(|contender| !contender.out);
-                self.filled.insert(path);
+                // What could not be filled is no filled store.
+                if !one.is_empty() {
+                    self.filled.insert(path);
+                }
                 eprintln!("  filled {} with {count}: {:.1} s", subject.name, start.elapsed().as_secs_f64());
             }
             opened.append(&mut one);
@@ -184,9 +171,6 @@ impl Run {
         mut turn: impl FnMut(&mut Contender) -> Result<(), WorkloadError>,
     ) {
         for contender in contenders.iter_mut().filter(|contender| !contender.out) {
-            if self.options.scale < TINY {
-                settle(self.scratch.path());
-            }
             if let Err(error) = turn(contender) {
                 contender.out = true;
                 let unsupported =

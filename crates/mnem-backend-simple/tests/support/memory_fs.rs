@@ -9,7 +9,7 @@ use std::{
 };
 
 use mnem_backend_simple::medium::{
-    Contents, Entries, Entry, FileSystem, Kind, Lock, LockMode, Metadata, NewFile, SyncError,
+    Contents, Entries, Entry, FileSystem, Kind, Lock, LockMode, Metadata, NewFile, SyncError, WholeSync,
 };
 
 type Id = usize;
@@ -47,6 +47,15 @@ impl MemoryFs {
     pub(crate) fn new() -> Self {
         let state = State { nodes: vec![Node::folder()], locks: HashMap::new() };
         Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// With this folder, and those above it.
+    pub(crate) fn with_folder(path: &Path) -> Self {
+        let fs = Self::new();
+        for folder in path.ancestors().collect::<Vec<_>>().into_iter().rev().skip(1) {
+            fs.create_folder(folder).unwrap();
+        }
+        fs
     }
 
     /// The file system after a power cut now. This one goes on as if nothing had happened.
@@ -164,6 +173,14 @@ impl NewFile for MemoryFile {
     }
 }
 
+impl WholeSync for MemoryFs {
+    fn sync(&mut self) -> io::Result<()> {
+        let mut state = self.state();
+        (0..state.nodes.len()).for_each(|id| state.sync(id));
+        Ok(())
+    }
+}
+
 impl FileSystem for MemoryFs {
     fn resolve(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         Ok(self.state().find(path)?.map(|_| path.to_owned()))
@@ -220,6 +237,10 @@ impl FileSystem for MemoryFs {
 
     fn sync_folder(&self, path: &Path) -> Result<(), SyncError> {
         self.sync_file(path)
+    }
+
+    fn whole(&self, _folder: &Path) -> Option<Box<dyn WholeSync>> {
+        Some(Box::new(self.clone()))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

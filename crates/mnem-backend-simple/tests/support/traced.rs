@@ -6,7 +6,9 @@ use std::{
     sync::{Arc, Condvar, Mutex},
 };
 
-use mnem_backend_simple::medium::{Contents, Entries, FileSystem, Lock, LockMode, Metadata, NewFile, SyncError};
+use mnem_backend_simple::medium::{
+    Contents, Entries, FileSystem, Lock, LockMode, Metadata, NewFile, SyncError, WholeSync,
+};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -45,6 +47,12 @@ pub(crate) struct Traced {
 struct TracedFile {
     inner: Box<dyn NewFile>,
     name: String,
+    fs: Traced,
+}
+
+#[derive(Debug)]
+struct TracedWhole {
+    inner: Box<dyn WholeSync>,
     fs: Traced,
 }
 
@@ -197,6 +205,11 @@ impl FileSystem for Traced {
         if self.sync_call(format!("sync folder {}", self.name(path)))? { self.inner.sync_folder(path) } else { Ok(()) }
     }
 
+    fn whole(&self, folder: &Path) -> Option<Box<dyn WholeSync>> {
+        self.call(format!("open everything of {}", self.name(folder))).ok()?;
+        Some(Box::new(TracedWhole { inner: self.inner.whole(folder)?, fs: self.clone() }))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.call(format!("rename {} {}", self.name(from), self.name(to)))?;
         self.inner.rename(from, to)
@@ -228,6 +241,12 @@ impl NewFile for TracedFile {
 
     fn sync(&mut self) -> io::Result<()> {
         if self.fs.call(format!("sync {}", self.name))? { self.inner.sync() } else { Ok(()) }
+    }
+}
+
+impl WholeSync for TracedWhole {
+    fn sync(&mut self) -> io::Result<()> {
+        if self.fs.call("sync everything".into())? { self.inner.sync() } else { Ok(()) }
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod has;
 pub(crate) mod heads;
 pub(crate) mod import;
 pub(crate) mod init;
+pub(crate) mod knn;
 pub(crate) mod ls;
 pub(crate) mod put;
 pub(crate) mod rm;
@@ -41,6 +42,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Verify(args) => verify::run(context, &args),
         Command::Conformance(args) => conformance::run(context, &args),
         Command::Copy(args) => copy::run(context, &args),
+        Command::Knn(args) => knn::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
     }
 }

@@ -5,7 +5,7 @@ use mnem_storage::{StoreInfo, info};
 use crate::{
     context::Context,
     error::{Exit, Result},
-    output::{Count, counted},
+    output::{Count, counted, counted_as},
 };
 
 const EXAMPLES: &str = "\
@@ -32,6 +32,9 @@ fn text(info: &StoreInfo) -> String {
         format!("blocks      {}, {} bytes", Count(info.blocks), Count(info.block_bytes)),
         format!("heads       {}", Count(info.heads)),
     ];
+    if info.knn_indexes > 0 {
+        lines.push(format!("knn         {}", counted_as(info.knn_indexes, "index", "indexes")));
+    }
     for table in &info.tables {
         lines.push(format!("table       {}: {}, {} bytes", table.name, counted(table.keys, "key"), Count(table.bytes)));
     }

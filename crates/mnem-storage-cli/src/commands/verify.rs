@@ -9,14 +9,15 @@ use serde_json::Value;
 use crate::{
     context::Context,
     error::{Exit, Failure, Result},
-    output::{Count, Out, counted, unless_closed},
+    output::{Count, Out, counted, counted_as, unless_closed},
     terminal::Printable,
 };
 
 const EXAMPLES: &str = "\
 Checks the store's own files, every block against its CID, every DAG-CBOR block,
-every link that the heads reach, and the side tables. Nothing is changed. Prints
-one line for each fault, then how many there are. Exit status 3: there are some.
+every link that the heads reach, the side tables, and every index of neighbours.
+Nothing is changed. Prints one line for each fault, then how many there are. Exit
+status 3: there are some.
 
 Examples:
   mnem-store verify --store animals.redb
@@ -63,6 +64,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     for entry in foreign {
         context.remark(format_args!("{entry:?} does not belong to the store"));
     }
+    for cid in &report.knn_unfinished {
+        context.remark(format_args!(
+            "index {cid} is being written, or its writer was stopped: `knn rm` removes its parts"
+        ));
+    }
     unless_closed(tell(context, &report))?;
     if report.faults.iter().any(|fault| fault.kind == FaultKind::Structure) {
         context.remark("its structure cannot be mended: restore the store from a copy or an archive");
@@ -104,6 +110,10 @@ fn name(fault: &Fault) -> String {
     }
 }
 
+fn indexes(count: u64) -> String {
+    format!("{} of neighbours", counted_as(count, "index", "indexes"))
+}
+
 fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
     let mut text = format!(
         "{} in {} ({} bytes)",
@@ -115,6 +125,12 @@ fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
     text.push_str(&format!("; {} {reach} {}", counted(report.heads, "head"), counted(report.reached, "block")));
     if report.rows > 0 {
         text.push_str(&format!("; {} in side tables", counted(report.rows, "row")));
+    }
+    if report.knn_indexes > 0 {
+        text.push_str(&format!("; {}", indexes(report.knn_indexes)));
+    }
+    if report.knn_unchecked > 0 {
+        text.push_str(&format!("; {} of a later format not checked", indexes(report.knn_unchecked)));
     }
     if report.unchecked > 0 {
         text.push_str(&format!("; {} of unknown hash functions not checked", counted(report.unchecked, "block")));

@@ -1,10 +1,6 @@
 //! Reading an archive into a store.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    io::Read,
-    mem,
-};
+use std::{collections::BTreeSet, io::Read, thread};
 
 use mnem_store_traits::{Cid, HashCheck, Store, StoreError, WriteBatch, check_hash};
 use serde::Serialize;
@@ -13,12 +9,14 @@ use super::{
     BLOCK_BYTES_MAX,
     error::{ImportError, Kept},
     fault::{CarError, CarFault, ReadError},
+    landing::{Landing, Stopped},
     reader::{Reader, Section},
 };
 use crate::{Progress, Stage, report};
 
-/// Blocks named in one commit, at most.
-const BATCH_BLOCKS_MAX: usize = 8192;
+/// Memory for the blocks of one commit unless told otherwise, in bytes: 128 MiB. Two of them are held at once. Large commits pay: rows that
+/// are sorted together lie together.
+const BATCH_BYTES: u64 = 128 * 1024 * 1024;
 
 /// How to import.
 #[derive(Clone, Debug)]
@@ -28,7 +26,8 @@ pub struct ImportOptions {
     pub heads: bool,
     /// Largest block that is taken, in bytes; never more than the store takes. Default: [`BLOCK_BYTES_MAX`].
     pub block_bytes_max: u64,
-    /// Bytes of new blocks that are held in memory and stored in one durable commit. Default: 16 MiB.
+    /// Memory for the blocks of one durable commit, in bytes, with what their names take up. Two such batches are held at once: one is read and
+    /// checked while the other is stored. Default: 128 MiB.
     pub batch_bytes: u64,
     /// Size of the archive where the caller knows it: handed on in [`Progress::total_bytes`].
     pub total_bytes: Option<u64>,
@@ -66,7 +65,7 @@ pub struct ImportReport {
 
 impl Default for ImportOptions {
     fn default() -> Self {
-        Self { heads: false, block_bytes_max: BLOCK_BYTES_MAX, batch_bytes: 16 * 1024 * 1024, total_bytes: None }
+        Self { heads: false, block_bytes_max: BLOCK_BYTES_MAX, batch_bytes: BATCH_BYTES, total_bytes: None }
     }
 }
 
@@ -108,7 +107,7 @@ impl ImportOptions {
 /// Reads a CARv1 or CARv2 from `input` and stores its blocks.
 ///
 /// Every block is hashed before it is stored, also when the store holds it already. Blocks land in durable commits of about
-/// `batch_bytes`; memory is bounded by that and one block more. A block that the store holds is not written again, so an import that was
+/// `batch_bytes`, in a thread of their own; memory is bounded by two of them and one block more. A block that the store holds is not written again, so an import that was
 /// interrupted goes on where it stopped when it is run again. The blocks of CIDv0 and identity CIDs are stored like any other.
 ///
 /// With [`ImportOptions::heads`] the roots become heads once all blocks are durable: in the order of the header, in addition to the heads
@@ -128,28 +127,10 @@ pub fn import(
     options: &ImportOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ImportReport, ImportError> {
-    let block_bytes_max = options.block_bytes_max.min(store.capabilities().block_bytes_max);
-    let mut import = Import { store, batch: Batch::default(), kept: Kept::default(), report: ImportReport::default() };
-    let mut reader = Reader::new(input, block_bytes_max).map_err(|error| import.stopped(error))?;
-    import.report.version = reader.version();
-    import.report.roots = reader.roots().to_vec();
-    let mut missing: BTreeSet<Cid> = reader.roots().iter().copied().collect();
-    let mut done = Progress { total_bytes: options.total_bytes, bytes: reader.offset(), ..Progress::of(Stage::Blocks) };
-    progress(done);
-    while let Some(section) = reader.next_section().map_err(|error| import.stopped(error))? {
-        missing.remove(&section.cid);
-        import.take(section, options.batch_bytes, reader.offset())?;
-        done.blocks += 1;
-        done.bytes = reader.offset();
-        progress(done);
-    }
-    import.report.archive_bytes = reader.offset();
-    import.land(reader.offset())?;
-    // Only a courtesy to whoever feeds a pipe: nothing that follows is used, so nothing there can make the import fail.
-    let _ = reader.drain();
-    import.report.missing_roots = missing.into_iter().collect();
+    let mut import = Import { store, kept: Kept::default(), report: ImportReport::default() };
+    import.blocks(input, options, progress)?;
     if options.heads {
-        import.set_heads(reader.offset())?;
+        import.set_heads()?;
     }
     let ImportReport { blocks, new, .. } = import.report;
     tracing::debug!(blocks, new, "imported an archive");
@@ -158,72 +139,91 @@ pub fn import(
 
 struct Import<'a> {
     store: &'a dyn Store,
-    batch: Batch,
     kept: Kept,
     report: ImportReport,
 }
 
-/// What will land in the next commit.
-#[derive(Default)]
-struct Batch {
-    /// New blocks to put, blocks that are present to require.
-    writes: WriteBatch,
-    /// The CIDs of all of them.
-    cids: HashSet<Cid>,
-    /// Bytes of the new ones.
-    bytes: u64,
-    /// Sections, repetitions included.
-    blocks: u64,
-    new: u64,
+/// Why no more blocks are taken.
+enum Ended {
+    Archive(ReadError),
+    Store,
+}
+
+impl From<ReadError> for Ended {
+    fn from(error: ReadError) -> Self {
+        Self::Archive(error)
+    }
+}
+
+impl From<Stopped> for Ended {
+    fn from(_: Stopped) -> Self {
+        Self::Store
+    }
 }
 
 impl Import<'_> {
-    /// Checks a block and adds it to the batch, after landing the batch if it would not fit.
-    fn take(&mut self, section: Section, batch_bytes: u64, offset: u64) -> Result<(), ImportError> {
-        if let Err(error) = check(&section) {
-            return Err(self.stopped(error.into()));
+    /// Stores the blocks of the archive.
+    fn blocks(
+        &mut self,
+        input: impl Read,
+        options: &ImportOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), ImportError> {
+        let store = self.store;
+        let block_bytes_max = options.block_bytes_max.min(store.capabilities().block_bytes_max);
+        let mut reader = Reader::new(input, block_bytes_max).map_err(|error| self.faulty(error))?;
+        self.report.version = reader.version();
+        self.report.roots = reader.roots().to_vec();
+        let (ended, landed) = thread::scope(|scope| {
+            let mut landing =
+                Landing::begin(scope, store, options.batch_bytes).map_err(|error| self.failed(error, 0))?;
+            let ended = self.sections(&mut reader, &mut landing, options.total_bytes, progress);
+            Ok((ended, landing.finish()))
+        })?;
+        self.kept = landed.kept;
+        self.report.new = landed.kept.new;
+        self.report.present = landed.kept.blocks - landed.kept.new;
+        self.report.archive_bytes = reader.offset();
+        // What the store failed at lies before what the archive was found faulty at.
+        if let Some((error, end)) = landed.failed {
+            return Err(self.failed(error, end));
         }
-        let block_bytes = section.data.len() as u64;
-        let full = self.batch.bytes.saturating_add(block_bytes) > batch_bytes && self.batch.bytes > 0;
-        if full || self.batch.cids.len() >= BATCH_BLOCKS_MAX {
-            self.land(section.offset)?;
+        if let Err(Ended::Archive(error)) = ended {
+            return Err(self.faulty(error));
         }
-        self.report.blocks += 1;
-        self.report.bytes += block_bytes;
-        self.report.largest_block_bytes = self.report.largest_block_bytes.max(block_bytes);
-        self.batch.blocks += 1;
-        if !self.batch.cids.insert(section.cid) {
-            return Ok(());
-        }
-        let writes = mem::take(&mut self.batch.writes);
-        if self.store.has(&section.cid).map_err(|source| self.failed(source, offset))? {
-            self.batch.writes = writes.require(section.cid);
-        } else {
-            // Checked above, so the store need not hash it again.
-            self.batch.writes = writes.put_trusted(section.cid, section.data);
-            self.batch.bytes += block_bytes;
-            self.batch.new += 1;
-        }
+        // Only a courtesy to whoever feeds a pipe: nothing that follows is used, so nothing there can make the import fail.
+        let _ = reader.drain();
         Ok(())
     }
 
-    /// Makes the batch durable.
-    fn land(&mut self, offset: u64) -> Result<(), ImportError> {
-        let batch = mem::take(&mut self.batch);
-        if !batch.writes.is_empty() {
-            self.store.commit(batch.writes).map_err(|source| self.failed(source, offset))?;
+    /// Reads and checks every block, and hands it over.
+    fn sections(
+        &mut self,
+        reader: &mut Reader<impl Read>,
+        landing: &mut Landing<'_>,
+        total_bytes: Option<u64>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), Ended> {
+        let mut missing: BTreeSet<Cid> = reader.roots().iter().copied().collect();
+        let mut done = Progress { total_bytes, bytes: reader.offset(), ..Progress::of(Stage::Blocks) };
+        progress(done);
+        while let Some(section) = reader.next_section()? {
+            check(&section).map_err(ReadError::from)?;
+            missing.remove(&section.cid);
+            let block_bytes = section.data.len() as u64;
+            self.report.blocks += 1;
+            self.report.bytes += block_bytes;
+            self.report.largest_block_bytes = self.report.largest_block_bytes.max(block_bytes);
+            landing.take(section.cid, section.data, reader.offset())?;
+            done.blocks += 1;
+            done.bytes = reader.offset();
+            progress(done);
         }
-        self.kept.blocks += batch.blocks;
-        self.kept.new += batch.new;
-        self.report.new += batch.new;
-        self.report.present += batch.blocks - batch.new;
+        self.report.missing_roots = missing.into_iter().collect();
         Ok(())
     }
 
-    /// Keeps what was verified before the archive failed.
-    fn stopped(&mut self, error: ReadError) -> ImportError {
-        // If the store fails as well, `kept` does not count what it refused, and the archive's fault is still the one to report.
-        let _ = self.land(0);
+    fn faulty(&self, error: ReadError) -> ImportError {
         let kept = self.kept;
         match error {
             ReadError::Archive(source) => ImportError::Archive { source, kept },
@@ -235,7 +235,8 @@ impl Import<'_> {
         ImportError::Store { offset, kept: self.kept, source: source.into() }
     }
 
-    fn set_heads(&mut self, offset: u64) -> Result<(), ImportError> {
+    fn set_heads(&mut self) -> Result<(), ImportError> {
+        let offset = self.report.archive_bytes;
         let mut absent = Vec::new();
         for root in &self.report.missing_roots {
             if !self.store.has(root).map_err(|source| self.failed(source, offset))? {

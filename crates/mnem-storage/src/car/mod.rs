@@ -9,6 +9,7 @@ mod export;
 mod fault;
 mod header;
 mod import;
+mod landing;
 mod reader;
 mod section;
 mod source;

@@ -1,5 +1,6 @@
 //! Looking for damage.
 
+mod indexes;
 mod search;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +40,13 @@ pub struct VerifyReport {
     pub heads: u64,
     /// Rows of side tables.
     pub rows: u64,
+    /// Indexes of k-NN edges that were checked.
+    pub knn_indexes: u64,
+    /// Indexes of a later format: not checked, and no fault.
+    pub knn_unchecked: u64,
+    /// Indexes of which there are parts only, ascending: their writers are at work or were stopped. No fault.
+    #[serde(serialize_with = "report::cids")]
+    pub knn_unfinished: Vec<Cid>,
     /// Entries among a simple store's files that are not its own: no fault. In JSON, what is not UTF-8 in a name is replaced.
     #[serde(serialize_with = "report::paths")]
     pub foreign: Vec<PathBuf>,
@@ -54,7 +62,7 @@ pub struct VerifyReport {
 pub struct Fault {
     /// Its class.
     pub kind: FaultKind,
-    /// The block concerned, where there is one.
+    /// The block or index concerned, where there is one.
     #[serde(serialize_with = "report::maybe_cid")]
     pub cid: Option<Cid>,
     /// What is wrong, in words that name the thing.
@@ -84,6 +92,8 @@ pub enum FaultKind {
     Listing,
     /// A side table, or a row of it, could not be read.
     SideTable,
+    /// An index of k-NN edges cannot be read, or is not the one that its CID names.
+    KnnIndex,
 }
 
 impl Default for VerifyOptions {
@@ -150,8 +160,10 @@ pub fn verify(
 /// - What the heads reach is complete: each head has its block, each link leads to a block. Blocks that no head reaches may have links to nowhere.
 ///   A link to an identity CID is a link like any other: its block is there if it was stored.
 /// - Every row of every side table can be read.
+/// - Every index of k-NN edges can be read, and its edges have the CID that is its key. Edges that make no index, as another program may have
+///   stored them, are no fault if they are those of the CID.
 ///
-/// It does not stop at a fault. Memory: one CID for each block that the heads reach, and one block. A store that is written to
+/// It does not stop at a fault. Memory: one CID for each block that the heads reach, and one block; then 16 bytes for each node of an index. A store that is written to
 /// meanwhile is seen in part as it was and in part as it is: its own writers never make that a fault, garbage collection may.
 ///
 /// # Errors

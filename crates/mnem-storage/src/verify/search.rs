@@ -4,7 +4,7 @@ use std::{collections::HashSet, error::Error, rc::Rc};
 
 use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, is_checkable, links};
 
-use super::{Fault, FaultKind, VerifyReport};
+use super::{Fault, FaultKind, VerifyReport, indexes};
 use crate::{Progress, Stage};
 
 /// Looks at everything that the contract shows of `store`, and adds it to what was found before.
@@ -18,6 +18,7 @@ pub(super) fn search(
     search.follow_heads()?;
     search.read_the_others()?;
     search.read_side_tables()?;
+    indexes::check(store, &mut search.found)?;
     let report = search.found.report;
     tracing::debug!(blocks = report.blocks, faults = report.fault_count, "verified a store");
     Ok(report)

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use cid::Cid;
 
 use super::{
-    Failure, Fault, FixtureError, Handles, Profile,
+    Claim, Failure, Fault, FixtureError, Handles, Profile,
     fixture::{AnyFixture, AnyPlace, BlockIter},
     random::Seeds,
 };
@@ -32,9 +32,16 @@ impl Case {
             Profile::Blocks => handles.as_blocks().is_some(),
             Profile::Heads => handles.as_heads().is_some(),
             Profile::Store => handles.as_store().is_some(),
+            Profile::Limits => handles
+                .as_blocks()
+                .is_some_and(|blocks| blocks.capabilities().block_bytes_max <= self.fixture.block_bytes_tried()),
             Profile::SideTables => handles.as_store().is_some_and(|store| store.capabilities().side_tables),
             declared => self.fixture.profiles().contains(&declared),
         }
+    }
+
+    pub(crate) fn claims(&self, claim: Claim) -> bool {
+        claim.is_made_by(self.handles())
     }
 
     /// The handles that are open now.

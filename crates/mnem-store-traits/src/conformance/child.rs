@@ -30,7 +30,14 @@ pub fn in_second_process(test: &str, place: impl AsRef<OsStr>, script: &str) -> 
         return Err(format!("the second process failed with {}: {said}{complaint}", output.status).into());
     }
     let answers = said.lines().filter_map(|line| line.split_once(ANSWER));
-    Ok(answers.map(|(_, answer)| format!("{answer}\n")).collect())
+    let answer: String = answers.map(|(_, answer)| format!("{answer}\n")).collect();
+    if answer.is_empty() {
+        return Err(format!(
+            "the second process answered nothing: is there a test {test} that calls as_second_process()?\n{said}"
+        )
+        .into());
+    }
+    Ok(answer)
 }
 
 /// The body of the test that [`in_second_process`] names: opens the store and obeys. Does nothing in any other process.

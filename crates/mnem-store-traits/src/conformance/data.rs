@@ -97,6 +97,20 @@ pub(crate) fn unknown_hash_cid(fill: u8) -> Cid {
     cid_v1(RAW, SHA2_512, &[fill; 64])
 }
 
+/// The same bytes under CIDs that differ in version, codec and hash function.
+pub(crate) fn one_text() -> Vec<Block> {
+    let data = Bytes::from_static(b"one text");
+    let cids = [
+        cid_of(RAW, &data),
+        cid_of(DAG_CBOR, &data),
+        v0_cid(&data),
+        blake3_cid(RAW, &data),
+        blake3_cid(DAG_CBOR, &data),
+        identity_cid(RAW, &data),
+    ];
+    cids.map(|cid| Block { cid, data: data.clone() }).to_vec()
+}
+
 /// A CID of a head: heads need no block.
 pub(crate) fn head(name: &str) -> Cid {
     cid_of(DAG_CBOR, name.as_bytes())

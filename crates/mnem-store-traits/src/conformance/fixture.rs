@@ -84,6 +84,12 @@ pub trait Fixture: Send + Sync + 'static {
         Err(no_hook("cut_power_after"))
     }
 
+    /// The largest block that this platform affords to make, in bytes. The laws of [`Profile::Limits`] make one of `block_bytes_max` bytes and one
+    /// larger, each a few times over in memory; a store whose limit is above this does not have that profile.
+    fn block_bytes_tried(&self) -> u64 {
+        256 * 1024 * 1024
+    }
+
     /// How long one law may take. A law that takes longer has failed: its thread is left behind, since a deadlock cannot be interrupted.
     fn deadline(&self) -> Duration {
         Duration::from_secs(60)
@@ -92,6 +98,56 @@ pub trait Fixture: Send + Sync + 'static {
     /// The blocks reachable from `root`. Override it to have a graph walk of your own judged by the laws of [`Walk`].
     fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
         Box::new(Walk::new(store, root))
+    }
+}
+
+/// A fixture that can be cloned, whatever it is: for [`run`](super::run).
+#[deny(clippy::missing_trait_methods)]
+impl<F: Fixture> Fixture for Arc<F> {
+    type Place = F::Place;
+
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn create(&self) -> Result<F::Place, FixtureError> {
+        (**self).create()
+    }
+
+    fn open(&self, place: &F::Place) -> Result<Handles, FixtureError> {
+        (**self).open(place)
+    }
+
+    fn profiles(&self) -> &[Profile] {
+        (**self).profiles()
+    }
+
+    fn obey_in_second_process(&self, place: &F::Place, script: &str) -> Result<String, FixtureError> {
+        (**self).obey_in_second_process(place, script)
+    }
+
+    fn damage(&self, place: &F::Place, cid: &Cid, data: &[u8]) -> Result<(), FixtureError> {
+        (**self).damage(place, cid, data)
+    }
+
+    fn set_fault(&self, place: &F::Place, fault: Option<Fault>) -> Result<(), FixtureError> {
+        (**self).set_fault(place, fault)
+    }
+
+    fn cut_power_after(&self, place: &F::Place, operations: u64) -> Result<(), FixtureError> {
+        (**self).cut_power_after(place, operations)
+    }
+
+    fn block_bytes_tried(&self) -> u64 {
+        (**self).block_bytes_tried()
+    }
+
+    fn deadline(&self) -> Duration {
+        (**self).deadline()
+    }
+
+    fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
+        (**self).walk(store, root)
     }
 }
 
@@ -192,6 +248,7 @@ pub(crate) trait AnyFixture: Send + Sync {
     fn name(&self) -> &str;
     fn profiles(&self) -> &[Profile];
     fn deadline(&self) -> Duration;
+    fn block_bytes_tried(&self) -> u64;
     fn create(&self) -> Result<Box<dyn AnyPlace>, FixtureError>;
     fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a>;
 }
@@ -223,6 +280,10 @@ impl<F: Fixture> AnyFixture for Erased<F> {
 
     fn deadline(&self) -> Duration {
         self.0.deadline()
+    }
+
+    fn block_bytes_tried(&self) -> u64 {
+        self.0.block_bytes_tried()
     }
 
     fn create(&self) -> Result<Box<dyn AnyPlace>, FixtureError> {

@@ -5,6 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -16,7 +17,11 @@ use super::{
     random::Seeds,
     threads,
 };
-use crate::Durability;
+use crate::{Capabilities, Durability, HeadsCapabilities};
+
+/// A race is lost by chance: laws about races are tried again, each time in a new place, until they have taken so long. A store in memory goes
+/// through them a hundred times, one that syncs a few times.
+const RACES_TAKE: Duration = Duration::from_millis(250);
 
 /// One promise of the contract, and the function that looks whether a backend keeps it.
 #[derive(Clone, Copy)]
@@ -79,6 +84,9 @@ pub enum Profile {
     Heads,
     /// It commits blocks and heads together: seen from the handles.
     Store,
+    /// Its largest block can be made here: seen from [`Capabilities::block_bytes_max`](crate::Capabilities::block_bytes_max) and
+    /// [`Fixture::block_bytes_tried`].
+    Limits,
     /// It has side tables: seen from [`Capabilities::side_tables`](crate::Capabilities::side_tables).
     SideTables,
     /// It can be opened again after it was closed and dropped: declared by [`Fixture::profiles`].
@@ -189,10 +197,18 @@ impl Law {
         if let Some(why) = self.declined_by(mode, &case) {
             return Verdict::Declined(why);
         }
-        match (self.check)(&mut case) {
-            Ok(()) => Verdict::Passed,
-            Err(Stop::Declined(why)) => Verdict::Declined(why),
-            Err(Stop::Failed(failure)) => Verdict::Failed(failure),
+        let begin = Instant::now();
+        loop {
+            match (self.check)(&mut case) {
+                Ok(()) if self.group == Group::concurrency && begin.elapsed() < RACES_TAKE => {}
+                Ok(()) => return Verdict::Passed,
+                Err(Stop::Declined(why)) => return Verdict::Declined(why),
+                Err(Stop::Failed(failure)) => return Verdict::Failed(failure),
+            }
+            case = match case.fresh() {
+                Ok(case) => case,
+                Err(failure) => return Verdict::Failed(failure),
+            };
         }
     }
 
@@ -201,7 +217,7 @@ impl Law {
         if let Some(profile) = needed.find(|profile| !case.has(**profile)) {
             return Some(format!("profile {profile} {}", profile.absence()));
         }
-        if mode == Mode::reopened && !survives_reopening(case.handles()) {
+        if mode.reopens() && !survives_reopening(case.handles()) {
             return Some(
                 "the store claims to survive nothing: capability put_durability or durability of heads is None".into(),
             );
@@ -218,10 +234,11 @@ fn survives_reopening(handles: &Handles) -> bool {
 }
 
 impl Profile {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Blocks,
         Self::Heads,
         Self::Store,
+        Self::Limits,
         Self::SideTables,
         Self::Persistence,
         Self::SecondHandle,
@@ -233,12 +250,13 @@ impl Profile {
 
     /// Whether the fixture says that it is there; the others are seen from the handles.
     fn is_declared(self) -> bool {
-        !matches!(self, Self::Blocks | Self::Heads | Self::Store | Self::SideTables)
+        !matches!(self, Self::Blocks | Self::Heads | Self::Store | Self::Limits | Self::SideTables)
     }
 
     fn absence(self) -> &'static str {
         match self {
             Self::Blocks | Self::Heads | Self::Store => "is not offered by the fixture's handles",
+            Self::Limits => "is not there: block_bytes_max is more than the fixture's block_bytes_tried()",
             Self::SideTables => "is not claimed by the store's capabilities",
             _ => "is not declared by the fixture",
         }
@@ -246,9 +264,29 @@ impl Profile {
 }
 
 impl Claim {
-    fn is_made_by(self, handles: &Handles) -> bool {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::PutsSurvive,
+        Self::PutsSurvivePower,
+        Self::AtomicPutMany,
+        Self::AtomicCommit,
+        Self::AtomicSideTableWrites,
+        Self::HeadsSurvive,
+        Self::HeadsSurvivePower,
+        Self::AtomicHeads,
+    ];
+
+    /// Whether it is one of [`HeadsCapabilities`].
+    pub(crate) fn is_of_heads(self) -> bool {
+        matches!(self, Self::HeadsSurvive | Self::HeadsSurvivePower | Self::AtomicHeads)
+    }
+
+    pub(crate) fn is_made_by(self, handles: &Handles) -> bool {
         let blocks = handles.as_blocks().map(|blocks| blocks.capabilities());
         let heads = handles.as_heads().map(|heads| heads.heads_capabilities());
+        self.is_made_in(blocks.as_ref(), heads.as_ref())
+    }
+
+    pub(crate) fn is_made_in(self, blocks: Option<&Capabilities>, heads: Option<&HeadsCapabilities>) -> bool {
         match self {
             Self::PutsSurvive => blocks.is_some_and(|c| c.put_durability >= Durability::Process),
             Self::HeadsSurvive => heads.is_some_and(|c| c.durability >= Durability::Process),
@@ -280,6 +318,7 @@ impl fmt::Display for Profile {
             Self::Blocks => "blocks",
             Self::Heads => "heads",
             Self::Store => "store",
+            Self::Limits => "limits",
             Self::SideTables => "side tables",
             Self::Persistence => "persistence",
             Self::SecondHandle => "second handle",

@@ -58,9 +58,9 @@ macro_rules! __conformance_laws {
                     "A block of 0 bytes is a block: absent until put, then present."
                 must put block_of_16_mib_is_taken [Blocks]
                     "Every store takes blocks of 16 MiB."
-                must put block_above_the_limit_is_refused [Blocks]
+                must put block_above_the_limit_is_refused [Blocks Limits]
                     "A block above `block_bytes_max` is refused with `BlockTooLarge` by every way to write, and nothing is kept."
-                must put put_many_takes_a_block_of_the_limit [Blocks]
+                must put put_many_takes_a_block_of_the_limit [Blocks Limits]
                     "A block of `block_bytes_max` is taken by `put_many` too."
                 must put put_trusted_stores_the_block [Blocks]
                     "`put_trusted` stores the block like `put`."
@@ -94,6 +94,8 @@ macro_rules! __conformance_laws {
                     "An empty batch is `Ok`."
                 must put_many put_many_takes_duplicates [Blocks]
                     "A block that a batch names twice is stored once."
+                must put_many put_many_stores_the_same_bytes_under_each_cid [Blocks]
+                    "A batch may name the same bytes under several CIDs: each is a block."
                 must put_many put_many_takes_present_blocks [Blocks]
                     "A batch may name blocks that are there already."
                 must put_many put_many_keeps_nothing_of_a_bad_batch [Blocks]
@@ -238,6 +240,12 @@ macro_rules! __conformance_laws {
                     "A trusted put of a commit leaves a block that is there as it is."
                 must commit commit_takes_duplicates_and_trusted_puts [Store]
                     "A batch may name a block twice, and may carry trusted puts."
+                must commit commit_stores_the_same_bytes_under_each_cid [Store]
+                    "A commit may name the same bytes under several CIDs: each is a block."
+                must commit callers_code_may_use_heads_and_commit [Store]
+                    "The callback of `with_block` and the iterator of a batch may read and change heads, and commit."
+                must commit close_cuts_no_listing_short [Store]
+                    "A listing that is under way when the store is closed goes on to its end, or fails with `Closed`."
                 must commit closed_store_refuses_calls [Store]
                     "After `close` every call returns `Closed`, and closing again is `Ok`; where `close` has nothing to close, nothing changes."
 
@@ -326,6 +334,8 @@ macro_rules! __conformance_laws {
                     "A block is absent through every handle once its delete returned `Ok`."
                 must second heads_are_visible_through_a_second_handle [Heads SecondHandle]
                     "A head change is visible through every handle once it returned `Ok`."
+                must second head_changes_build_on_those_of_other_handles [Heads SecondHandle]
+                    "A head change builds on what other handles have changed since its own handle looked last."
                 must second commit_is_visible_through_a_second_handle [Store SecondHandle]
                     "A commit is visible through every handle once it returned `Ok`."
                 must second side_tables_are_visible_through_a_second_handle [SideTables SecondHandle]
@@ -342,10 +352,16 @@ macro_rules! __conformance_laws {
             concurrency {
                 must race put_is_visible_to_another_thread [Blocks]
                     "A read that begins after a put returned `Ok` sees the block, in every thread."
+                must race delete_is_visible_to_another_thread [Blocks]
+                    "A read that begins after a delete returned `Ok` finds nothing, in every thread, whoever read the block meanwhile."
                 must race block_is_never_seen_in_part [Blocks]
                     "A reader sees a block whole or not at all while it is being put."
                 must race concurrent_puts_of_one_block_all_succeed [Blocks]
                     "Puts of the same block at the same time all succeed, and the block is there once."
+                must race concurrent_puts_lose_no_block [Blocks]
+                    "Concurrent puts and batches of different blocks lose none."
+                must race deletes_lose_no_put_of_another_thread [Blocks]
+                    "A delete loses no other block that another thread puts meanwhile."
                 must cids cids_keeps_steady_blocks_under_writes [Blocks]
                     "`cids` lists each block that is there throughout exactly once, while other threads write and delete."
                 must race concurrent_updates_lose_no_head [Heads]
@@ -364,6 +380,8 @@ macro_rules! __conformance_laws {
                     "Concurrent commits all land, with their blocks and heads."
                 must side_table side_table_write_is_seen_as_one_step [SideTables; AtomicSideTableWrites]
                     "Where `atomic_side_table_writes` is claimed, no reader sees half of a write."
+                must side_table concurrent_side_table_writes_lose_no_row [SideTables]
+                    "Concurrent writes to one side table lose no row."
             }
             faults {
                 must damage damaged_block_is_corrupt_to_every_read [Blocks Damage]
@@ -379,6 +397,8 @@ macro_rules! __conformance_laws {
 
                 must fault failed_read_is_an_error_and_no_absence [Blocks Faults]
                     "While the medium cannot be read, every look-up and listing is right or an error, never an absence; afterwards the handle reads on."
+                must fault failed_read_ends_a_listing [Blocks Faults]
+                    "An error ends a listing."
                 must fault failed_read_of_heads_is_an_error [Heads Faults]
                     "While the medium cannot be read, `heads` is right or an error, never another set."
                 must fault failed_read_of_a_side_table_is_an_error [SideTables Faults]
@@ -391,6 +411,8 @@ macro_rules! __conformance_laws {
                     "A head change that met a failing medium left the old heads or the new one, as its outcome says."
                 must fault failed_commit_leaves_no_head_without_its_blocks [Store Faults; PutsSurvive HeadsSurvive]
                     "A commit that met a failing medium left the old heads, or the new one and all its blocks, as its outcome says."
+                must fault failed_commit_is_all_or_nothing [Store Faults; AtomicCommit PutsSurvive HeadsSurvive]
+                    "An atomic commit that met a failing medium left its blocks and its head, or none of them."
                 must fault failed_side_table_write_is_as_its_outcome_says [SideTables Faults; PutsSurvive]
                     "A side table's write that met a failing medium left the first of its rows: none after `NotApplied`, all or none where that is claimed."
                 must fault failed_sync_refuses_writes_until_reopened [Blocks Faults; PutsSurvivePower]
@@ -401,6 +423,8 @@ macro_rules! __conformance_laws {
                     "`close` on a failing medium reports it and closes all the same; nothing acknowledged is lost."
                 must fault readers_do_not_wait_for_a_sync [Blocks Faults; PutsSurvivePower]
                     "No reader waits for the sync of a writer."
+                must fault readers_of_heads_do_not_wait_for_a_sync [Heads Faults; HeadsSurvivePower]
+                    "No reader of heads waits for the sync of a head change."
 
                 must crash acknowledged_blocks_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "Wherever in a `put_many` the power is cut: acknowledged blocks are there, and others whole or absent."

@@ -32,7 +32,7 @@ macro_rules! __conformance_expand {
                 [groups direct] blocks { $($blocks)* } heads { $($heads)* } store { $($store)* } $($direct { $($laws)* })*
             }
             $crate::__conformance_expand! {
-                [modes forwarded buffered reopened second_handle]
+                [modes forwarded buffered reopened buffered_reopened second_handle]
                 [blocks { $($blocks)* } heads { $($heads)* } store { $($store)* }]
             }
         }

@@ -41,6 +41,7 @@
 
 mod case;
 mod child;
+mod claims;
 mod data;
 mod expect;
 mod failure;
@@ -59,6 +60,7 @@ mod show;
 mod threads;
 
 pub use child::{as_second_process, in_second_process};
+pub use claims::Claimed;
 pub use failure::Failure;
 pub use fixture::{BlockIter, Fault, Fixture, FixtureError, Handles};
 pub use law::{Claim, Group, Law, Level, Profile, Verdict, law_table};

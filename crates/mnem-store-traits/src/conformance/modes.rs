@@ -34,13 +34,16 @@ pub enum Mode {
     buffered,
     /// The store is closed, dropped and opened again after every write.
     reopened,
+    /// [`Buffered`] again, which is flushed, closed, dropped and opened again after every write.
+    buffered_reopened,
     /// Everything is written through one handle and read through another.
     second_handle,
 }
 
 impl Mode {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::direct, Self::forwarded, Self::buffered, Self::reopened, Self::second_handle];
+    pub const ALL: [Self; 6] =
+        [Self::direct, Self::forwarded, Self::buffered, Self::reopened, Self::buffered_reopened, Self::second_handle];
 
     /// What a fixture must offer for this mode.
     pub(crate) fn needs(self) -> &'static [Profile] {
@@ -48,8 +51,14 @@ impl Mode {
             Self::direct | Self::forwarded => &[],
             Self::buffered => &[Profile::Store],
             Self::reopened => &[Profile::Persistence],
+            Self::buffered_reopened => &[Profile::Store, Profile::Persistence],
             Self::second_handle => &[Profile::SecondHandle],
         }
+    }
+
+    /// Whether what was written must be there after reopening.
+    pub(crate) fn reopens(self) -> bool {
+        matches!(self, Self::reopened | Self::buffered_reopened)
     }
 }
 
@@ -78,6 +87,10 @@ impl AnyFixture for InMode {
         self.fixture.deadline()
     }
 
+    fn block_bytes_tried(&self) -> u64 {
+        self.fixture.block_bytes_tried()
+    }
+
     fn create(&self) -> Result<Box<dyn AnyPlace>, FixtureError> {
         Ok(Box::new(PlaceInMode { place: Arc::from(self.fixture.create()?), mode: self.mode }))
     }
@@ -102,11 +115,12 @@ impl AnyPlace for PlaceInMode {
                 handles.map(|blocks| Arc::new(Box::new(blocks)), |heads| Arc::new(Box::new(heads)))
             }
             (Mode::buffered, Some(store)) => Handles::store(Arc::new(Buffered::new(store))),
-            (Mode::buffered, None) => handles,
-            (Mode::reopened | Mode::second_handle, store) => {
+            (Mode::buffered | Mode::buffered_reopened, None) => handles,
+            (Mode::reopened | Mode::buffered_reopened | Mode::second_handle, store) => {
                 let second = if self.mode == Mode::second_handle { Some(self.place.open()?) } else { None };
-                let open = RwLock::new(Open { first: Some(handles.clone()), second, closed: false });
-                let between = Between(Arc::new(Inner { place: Arc::clone(&self.place), open }));
+                let (first, buffered) = opened(handles.clone(), self.mode);
+                let open = RwLock::new(Open { first: Some(first), buffered, second, closed: false });
+                let between = Between(Arc::new(Inner { place: Arc::clone(&self.place), mode: self.mode, open }));
                 if store.is_some() {
                     Handles::store(Arc::new(between))
                 } else {
@@ -139,14 +153,30 @@ struct Between(Arc<Inner>);
 
 struct Inner {
     place: Arc<dyn AnyPlace>,
+    mode: Mode,
     open: RwLock<Open>,
 }
 
 struct Open {
     /// Absent only when reopening failed.
     first: Option<Handles>,
+    /// What `first` is, where it is buffered.
+    buffered: Option<BufferedStore>,
     second: Option<Handles>,
     closed: bool,
+}
+
+type BufferedStore = Arc<Buffered<Arc<dyn Store>>>;
+
+/// The handles that the mode writes through.
+fn opened(handles: Handles, mode: Mode) -> (Handles, Option<BufferedStore>) {
+    match handles.as_store() {
+        Some(store) if mode == Mode::buffered_reopened => {
+            let buffered = Arc::new(Buffered::new(Arc::clone(store)));
+            (Handles::store(Arc::clone(&buffered) as _), Some(buffered))
+        }
+        _ => (handles, None),
+    }
 }
 
 fn lost(error: impl fmt::Display) -> StoreError {
@@ -169,11 +199,15 @@ impl Between {
         let mut open = self.0.open.write().unwrap_or_else(|e| e.into_inner());
         let result = f(open.first.as_ref().ok_or_else(|| lost("it could not be opened"))?);
         if open.second.is_none() && !open.closed {
+            if let Some(buffered) = &open.buffered {
+                buffered.flush()?;
+            }
             if let Some(store) = open.first.as_ref().and_then(Handles::as_store) {
                 store.close()?;
             }
-            open.first = None;
-            open.first = Some(self.0.place.open().map_err(lost)?);
+            (open.first, open.buffered) = (None, None);
+            let (first, buffered) = opened(self.0.place.open().map_err(lost)?, self.0.mode);
+            (open.first, open.buffered) = (Some(first), buffered);
         }
         result
     }
@@ -244,8 +278,13 @@ impl Blockstore for Between {
         self.write(|handles| blocks(handles)?.put_many(&mut batch.into_iter().map(Ok)))
     }
 
+    /// Those of the handles; where they are buffered, puts are flushed before they return, and so as durable as below.
     fn capabilities(&self) -> Capabilities {
-        self.read(|handles| Ok(blocks(handles)?.capabilities())).unwrap_or(Capabilities::WEAKEST)
+        let open = self.0.open.read().unwrap_or_else(|e| e.into_inner());
+        let below = open.buffered.as_ref().map(|buffered| buffered.inner().capabilities().put_durability);
+        drop(open);
+        let claimed = self.read(|handles| Ok(blocks(handles)?.capabilities())).unwrap_or(Capabilities::WEAKEST);
+        below.into_iter().fold(claimed, Capabilities::with_put_durability)
     }
 }
 

@@ -22,7 +22,7 @@ impl Seeds {
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
         let seed = number(Self::SEED);
         let rounds = if seed.is_some() { 1 } else { Self::ROUNDS_DEFAULT };
-        Self { first: seed.unwrap_or(1), rounds: number(Self::ROUNDS).unwrap_or(rounds) }
+        Self { first: seed.unwrap_or(1), rounds: number(Self::ROUNDS).unwrap_or(rounds).max(1) }
     }
 }
 

@@ -13,6 +13,9 @@ use crate::{Capabilities, ErrorKind, HeadsCapabilities, MissingLink, StoreError}
 /// Items of a list, and bytes of a block, that are written out.
 const SHOWN: usize = 8;
 
+/// Longest text that is written out as one.
+const TEXT_SHOWN: usize = 32;
+
 /// A value that may stand in a failure.
 pub(crate) trait Show {
     fn show(&self) -> String;
@@ -46,6 +49,10 @@ impl Show for Bytes {
     fn show(&self) -> String {
         if self.is_empty() {
             return "no bytes".into();
+        }
+        let is_plain = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+        if self.len() <= TEXT_SHOWN && self.iter().all(is_plain) {
+            return format!("{} bytes: {:?}", self.len(), String::from_utf8_lossy(self));
         }
         let mut text = format!("{} bytes:", self.len());
         for byte in self.iter().take(SHOWN) {

@@ -64,6 +64,6 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T, Failure>>) -> Result<T, Failure> {
+pub(crate) fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T, Failure>>) -> Result<T, Failure> {
     thread.join().unwrap_or_else(|panic| Err(Failure::new("ran a thread of the law", "no panic", panic_text(&*panic))))
 }

@@ -15,6 +15,8 @@ enum Shape {
     CannotOpen,
     Panics,
     Hangs,
+    /// Affords no block of 16 MiB.
+    Small,
 }
 
 #[derive(Clone)]
@@ -34,7 +36,7 @@ impl Fixture for Memory {
     fn open(&self, place: &MemoryStore) -> Result<Handles, FixtureError> {
         let store = Arc::new(place.clone());
         Ok(match self.0 {
-            Shape::Whole => Handles::from(store),
+            Shape::Whole | Shape::Small => Handles::from(store),
             Shape::BlocksOnly => Handles::blocks(store),
             Shape::HeadsOnly => Handles::heads(store),
             Shape::CannotOpen => return Err("the disk is not plugged in".into()),
@@ -43,6 +45,10 @@ impl Fixture for Memory {
                 std::thread::park();
             },
         })
+    }
+
+    fn block_bytes_tried(&self) -> u64 {
+        if matches!(self.0, Shape::Small) { 1 << 20 } else { 1 << 28 }
     }
 
     fn deadline(&self) -> Duration {
@@ -55,17 +61,31 @@ fn the_reference_conforms_to_what_it_has() {
     let report = run(&Memory(Shape::Whole), &Options::default());
     assert!(report.is_ok(), "{report}");
     assert_eq!(report.entries.len(), laws().iter().map(|law| law.modes().len()).sum::<usize>());
-    assert_eq!(report.conforms_to(), [Profile::Blocks, Profile::Heads, Profile::Store, Profile::SideTables]);
+    assert_eq!(
+        report.conforms_to(),
+        [Profile::Blocks, Profile::Heads, Profile::Store, Profile::Limits, Profile::SideTables]
+    );
     let text = report.to_string();
     assert!(text.contains("ok        blocks::put_rejects_wrong_bytes ("), "{text}");
     let declined = "declined  persistence::heads_survive_reopen: profile persistence is not declared by the fixture";
     assert!(text.contains(declined), "{text}");
-    assert!(text.ends_with("memory conforms to (contract version 1): blocks, heads, store, side tables\n"), "{text}");
+    for line in [
+        "claims    block_bytes_max = 16777216: claimed, and kept: 2 laws\n",
+        "claims    atomic_commit: claimed, and kept as far as was looked: 2 laws; 2 were not run, such as faults::",
+        "declines  put_durability = Power: not claimed: nothing can be seen of that from outside, and nobody may rely on it\n",
+        "claims    atomic_heads: claimed, and kept: 2 laws\n",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(
+        text.ends_with("memory conforms to (contract version 1): blocks, heads, store, limits, side tables\n"),
+        "{text}"
+    );
 }
 
 #[test]
 fn parts_conform_to_their_profile() {
-    assert_eq!(run(&Memory(Shape::BlocksOnly), &Options::default()).conforms_to(), [Profile::Blocks]);
+    assert_eq!(run(&Memory(Shape::BlocksOnly), &Options::default()).conforms_to(), [Profile::Blocks, Profile::Limits]);
     assert_eq!(run(&Memory(Shape::HeadsOnly), &Options::default()).conforms_to(), [Profile::Heads]);
 }
 
@@ -76,6 +96,54 @@ fn laws_that_were_not_run_cost_their_profile() {
     assert_eq!(report.conforms_to(), []);
     let not_run = report.counts().not_run;
     assert!(not_run > 500 && report.to_string().contains(&format!("0 failed, {not_run} not run (seed ")), "{report}");
+}
+
+/// A name that is spelt wrongly must not look like a success.
+#[test]
+fn nothing_run_is_nothing_proved() {
+    let report = run(&Memory(Shape::Whole), &Options::default().only("no such law"));
+    assert!(report.entries.is_empty() && !report.is_ok());
+}
+
+/// A platform that cannot make the largest block does not have the profile, and says so.
+#[test]
+fn a_limit_that_cannot_be_tried_is_declined() {
+    let report = run(&Memory(Shape::Small), &Options::default().only("blocks::"));
+    assert!(report.is_ok() && !report.conforms_to().contains(&Profile::Limits), "{report}");
+    let text = report.to_string();
+    let why =
+        "put_many_takes_a_block_of_the_limit: profile limits is not there: block_bytes_max is more than the fixture's";
+    assert!(text.contains(why), "{text}");
+    assert!(text.contains("block_bytes_max = 16777216: claimed, and taken at its word: 2 laws were not run"), "{text}");
+}
+
+/// What is not `Clone` is inside an `Arc`, which loses none of its methods.
+#[test]
+fn an_arc_of_a_fixture_is_a_fixture() {
+    struct NotClone(Memory);
+
+    impl Fixture for NotClone {
+        type Place = MemoryStore;
+
+        fn name(&self) -> &str {
+            "not Clone"
+        }
+        fn create(&self) -> Result<MemoryStore, FixtureError> {
+            self.0.create()
+        }
+        fn open(&self, place: &MemoryStore) -> Result<Handles, FixtureError> {
+            self.0.open(place)
+        }
+        fn profiles(&self) -> &[Profile] {
+            &[Profile::SecondHandle, Profile::Damage]
+        }
+    }
+
+    let fixture = Arc::new(NotClone(Memory(Shape::Whole)));
+    let report = run(&fixture, &Options::default().only("heads_are_visible_through_a_second_handle"));
+    assert_eq!((report.backend.as_str(), report.counts().passed), ("not Clone", 1), "{report}");
+    let report = run(&fixture, &Options::default().only("damage_on_the_medium"));
+    assert!(report.to_string().contains("does not implement its hook damage()"), "{report}");
 }
 
 #[test]
@@ -97,14 +165,14 @@ fn the_report_as_json_says_the_same() {
     let report = run(&fixture, &Options::default().only("blocks::put_twice_is_ok").seed(7));
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).expect("valid JSON");
     assert_eq!((&json["schema"], &json["seed"], &json["backend"]), (&1.into(), &7.into(), &"memory".into()));
-    assert_eq!((&json["passed"], &json["declined"], &json["failed"]), (&3.into(), &2.into(), &0.into()));
+    assert_eq!((&json["passed"], &json["declined"], &json["failed"]), (&3.into(), &3.into(), &0.into()));
     assert_eq!(json["capabilities"]["atomic_commit"], true);
     assert_eq!(json["heads_capabilities"]["atomic_heads"], true);
     let modes: Vec<_> = json["laws"].as_array().expect("laws").iter().map(|law| law["mode"].as_str()).collect();
-    let expected = ["direct", "forwarded", "buffered", "reopened", "second_handle"];
+    let expected = ["direct", "forwarded", "buffered", "reopened", "buffered_reopened", "second_handle"];
     assert_eq!(modes, expected.map(Some));
     assert_eq!(json["laws"][0]["law"], "blocks::put_twice_is_ok");
-    assert_eq!(json["laws"][4]["why"], "profile second handle is not declared by the fixture");
+    assert_eq!(json["laws"][5]["why"], "profile second handle is not declared by the fixture");
 
     let report = run(&Memory(Shape::CannotOpen), &Options::default().only("blocks::put_twice_is_ok"));
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).expect("valid JSON");

@@ -17,7 +17,7 @@ pub(super) const GROUP: Group =
 fn run(run: &mut Run) -> Result<()> {
     for (count, block_bytes, name) in [(10_000, SMALL, "300 B"), (1_000, 64 << 10, "64 KiB")] {
         let count = run.size(count);
-        let subjects = run.subjects(count, &[]);
+        let subjects = run.subjects(count * run.options.rounds, &[]);
         let mut contenders = run.fresh(&subjects)?;
         let mut supplies: HashMap<&str, Blocks> = HashMap::new();
         run.rounds("batch", &mut contenders, |contender, _| {

@@ -54,7 +54,7 @@ fn run(run: &mut Run) -> Result<()> {
 }
 
 fn present(run: &mut Run) -> Result<()> {
-    let held = run.size(5_000);
+    let held = run.size(10_000);
     let subjects = run.subjects(held, &[stores::ONE_PHASE]);
     let mut contenders = run.filled(&subjects, held)?;
     let known: Vec<_> = Blocks::new(FILLED_SEED, SMALL).step_by((held / 200).max(1)).take(200.min(held)).collect();

@@ -25,7 +25,7 @@ pub(super) const GROUP: Group = Group {
 const COMMIT: usize = 100;
 
 fn run(run: &mut Run) -> Result<()> {
-    let small: Vec<_> = Blocks::new(50, SMALL).take(run.size(50_000)).collect();
+    let small: Vec<_> = Blocks::new(50, SMALL).take(run.size(100_000)).collect();
     space(run, "300 B", &small)?;
     let large: Vec<_> = Blocks::new(51, 64 << 10).take(run.size(2_000)).collect();
     space(run, "64 KiB", &large)?;
@@ -45,7 +45,7 @@ fn animals() -> Result<Vec<Block>> {
 
 fn space(run: &mut Run, name: &str, blocks: &[Block]) -> Result<()> {
     let payload: usize = blocks.iter().map(|(_, data)| data.len()).sum();
-    let subjects = run.by_batch_put(blocks.len());
+    let subjects = run.subjects(blocks.len(), &[]);
     let mut contenders = run.fresh(&subjects)?;
     run.each(&mut contenders, "space", |contender| {
         for part in blocks.chunks(COMMIT) {

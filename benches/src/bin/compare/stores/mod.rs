@@ -39,11 +39,12 @@ pub(crate) struct Subject {
 
 pub(crate) const LIMIT: &str = "log";
 pub(crate) const REDB: &str = "redb";
-pub(crate) const SIMPLE: &str = "simple";
 pub(crate) const ONE_PHASE: &str = "redb, one phase";
 pub(crate) const SMALL_CACHE: &str = "redb, 16 MiB cache";
 pub(crate) const PUBLISHED_BATCH: &str = "published, batch_put";
 pub(crate) const PUBLISHED: &str = "published";
+pub(crate) const SIMPLE: &str = "simple";
+pub(crate) const EIGER: &str = "blockstore";
 
 const BASE: Subject = Subject {
     name: "",
@@ -169,10 +170,10 @@ fn others() -> [Subject; 4] {
             ..BASE
         },
         Subject {
-            name: "blockstore",
+            name: EIGER,
             about: "Eiger's blockstore 0.8 over its redb; it has no heads, no listing and no batches",
             open: |path| Ok(Arc::new(kv::KvStore::new(eiger::Eiger::open(path)?))),
-            blocks_max: 5_000,
+            blocks_max: 20_000,
             ..BASE
         },
     ]

@@ -1,13 +1,14 @@
 //! Blocks and heads in one durable step.
 
 use bytes::Bytes;
+use cid::Cid;
 
 use crate::{
     ErrorKind, Store, StoreError, WriteBatch,
     conformance::{
         Failure,
         case::Case,
-        data::{Block, block, blocks, head, sized, unknown_hash_cid},
+        data::{Block, block, blocks, head, one_text, sized, unknown_hash_cid},
         expect::{ensure, heads_are, holds, lacks, lists, put, put_many, saw, update},
         failure::LawResult,
     },
@@ -16,6 +17,10 @@ use crate::{
 
 fn batch_of(blocks: &[Block]) -> WriteBatch {
     blocks.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()))
+}
+
+fn cids_of(blocks: &[Block]) -> Vec<Cid> {
+    blocks.iter().map(|block| block.cid).collect()
 }
 
 fn commit(store: &dyn Store, what: &str, batch: WriteBatch) -> Result<(), Failure> {
@@ -53,6 +58,10 @@ pub(crate) fn commit_changes_heads_as_swap_does(case: &mut Case) -> LawResult {
     commit(&*store, "a block and a swap", batch_of(&all[1..]).swap([all[0].cid, all[0].cid], all[1].cid))?;
     heads_are(&*store, &[all[1].cid], "after the commit of a swap")?;
     holds(&*store, &all[1], "after the commit of a swap")?;
+    update(&*store, &head("other"), &[])?;
+    let batch = WriteBatch::new().swap([all[1].cid, head("other")], all[1].cid);
+    commit(&*store, "a swap of two heads for one of them", batch)?;
+    heads_are(&*store, &[all[1].cid], "after the commit of a swap of two heads for one of them")?;
     Ok(())
 }
 
@@ -96,24 +105,29 @@ pub(crate) fn commit_keeps_nothing_of_a_bad_batch(case: &mut Case) -> LawResult 
             heads_are(&*store, &[head("before")], format_args!("after a refused {what}"))?;
         }
     }
+    // Each one is checked, also where the batch has named its CID before.
+    let (good, wrong) = (block("good"), Block { cid: block("good").cid, data: Bytes::from_static(b"wrong") });
+    for all in [[good.clone(), wrong.clone()], [wrong, good]] {
+        let what = "commit of a block and of wrong bytes under its CID";
+        saw(what, store.commit(batch_of(&all).update(all[0].cid, []))).refused(ErrorKind::CidMismatch)?;
+        lists(&*store, &[], &format!("after a refused {what}"))?;
+        heads_are(&*store, &[head("before")], format_args!("after a refused {what}"))?;
+    }
     Ok(())
 }
 
 pub(crate) fn commit_refuses_a_missing_requirement(case: &mut Case) -> LawResult {
     let store = case.store()?;
     update(&*store, &head("before"), &[])?;
-    let (new, absent) = (block("new"), block("absent"));
-    for digest_twin in [absent.cid, crate::cid_of(0x71, &new.data)] {
-        let batch = batch_of(std::slice::from_ref(&new)).require(digest_twin).update(new.cid, [head("before")]);
+    let (new, present, absent) = (block("new"), block("present"), block("absent"));
+    put(&*store, &present)?;
+    // Others with the digest of a block of the batch, and of one that is there, are not those blocks.
+    for required in [absent.cid, crate::cid_of(0x71, &new.data), crate::cid_of(0x71, &present.data)] {
+        let batch = batch_of(std::slice::from_ref(&new)).require(required).update(new.cid, [head("before")]);
         let error =
             saw("commit that requires an absent block", store.commit(batch)).refused(ErrorKind::MissingBlock)?;
-        let named = matches!(&error, StoreError::MissingBlock { cid, .. } if *cid == digest_twin);
-        ensure(
-            named,
-            "commit that requires an absent block",
-            format_args!("an error that names {digest_twin}"),
-            error,
-        )?;
+        let named = matches!(&error, StoreError::MissingBlock { cid, .. } if *cid == required);
+        ensure(named, "commit that requires an absent block", format_args!("an error that names {required}"), error)?;
         heads_are(&*store, &[head("before")], "after a commit that required an absent block")?;
     }
     Ok(())
@@ -230,6 +244,77 @@ pub(crate) fn commit_takes_duplicates_and_trusted_puts(case: &mut Case) -> LawRe
     }
     lists(&*store, &[twice.cid, trusted.cid], "after a commit of a block twice")?;
     lacks(&*store, &block("never put").cid, "after a commit of others")?;
+    Ok(())
+}
+
+pub(crate) fn commit_stores_the_same_bytes_under_each_cid(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let all = one_text();
+    commit(&*store, "the same bytes under several CIDs", batch_of(&all))?;
+    for block in &all {
+        holds(&*store, block, "after a commit of the same bytes under several CIDs")?;
+    }
+    lists(&*store, &cids_of(&all), "after a commit of the same bytes under several CIDs")?;
+    Ok(())
+}
+
+pub(crate) fn callers_code_may_use_heads_and_commit(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let (outer, batch, committed) = (block("outer"), blocks("batch", 2), blocks("committed", 2));
+    put(&*store, &outer)?;
+    let use_store = |new: &Block, before: &[Cid], whose: &str| {
+        heads_are(&*store, before, format_args!("inside {whose}"))?;
+        update(&*store, &head(whose), before)?;
+        commit(
+            &*store,
+            &format!("a block inside {whose}"),
+            batch_of(std::slice::from_ref(new)).update(new.cid, [head(whose)]),
+        )
+    };
+    let mut inside = None;
+    let found = store.with_block(&outer.cid, &mut |_| {
+        inside = Some(use_store(&committed[0], &[], "a callback of with_block"));
+    });
+    saw("with_block whose callback commits", found).is(true)?;
+    inside.take().unwrap_or(Ok(()))?;
+    let mut items = batch.iter().map(|block| {
+        if inside.is_none() {
+            inside = Some(use_store(&committed[1], &[committed[0].cid], "the iterator of a put_many"));
+        }
+        Ok((block.cid, block.data.clone()))
+    });
+    saw("put_many whose iterator commits", store.put_many(&mut items)).ok()?;
+    inside.unwrap_or(Ok(()))?;
+    for block in batch.iter().chain(&committed).chain([&outer]) {
+        holds(&*store, block, "after a callback and an iterator committed")?;
+    }
+    heads_are(&*store, &[committed[1].cid], "after a callback and an iterator committed")?;
+    Ok(())
+}
+
+pub(crate) fn close_cuts_no_listing_short(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let all = blocks("block", 600);
+    put_many(&*store, &all)?;
+    let mut listing = saw("cids()", store.cids()).ok()?;
+    let mut listed = 0;
+    while listed < 3 {
+        let did = format_args!("item {listed} of cids()");
+        saw(did, listing.next().transpose()).ok()?.ok_or_else(|| Failure::new(did, "an item", "the end"))?;
+        listed += 1;
+    }
+    saw("close() while a listing is under way", store.close()).ok()?;
+    // It may go on, or say that it cannot.
+    for item in listing.take(2 * all.len()) {
+        match item {
+            Ok(_) => listed += 1,
+            refusal => {
+                return Ok(saw("an item of cids() after close()", refusal).refused(ErrorKind::Closed).map(drop)?);
+            }
+        }
+    }
+    let promise = format_args!("all {} blocks, or Err(Closed)", all.len());
+    ensure(listed == all.len(), "cids() while the store is closed", promise, format_args!("{listed} and the end"))?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{
     WriteBatch,
     conformance::{
-        Failure, Fault, Profile,
+        Claim, Failure, Fault, Profile,
         case::{Case, offered},
         data::{Block, block, blocks, head},
         expect::{ensure, holds, put, put_many, saw, update},
@@ -28,10 +28,14 @@ fn at_every_point(
         let mut case = case.fresh()?;
         set_up(&case)?;
         case.cut_power_after(operations.into())?;
+        let power_counts = case.claims(Claim::PutsSurvivePower) || case.claims(Claim::HeadsSurvivePower);
         let result = act(&case)?;
         let done = result.is_ok();
         case.drop_and_open()?;
         judge(&case, operations, result)?;
+        // A hook that reaches nothing would let every law pass.
+        let met = !done || operations > 0 || !power_counts;
+        ensure(met, "wrote after Fixture::cut_power_after(0)", "an error: the power is off", "Ok")?;
         Ok(done)
     })
 }

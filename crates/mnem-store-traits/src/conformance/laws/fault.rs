@@ -16,7 +16,7 @@ use crate::{
         Failure, Fault,
         case::Case,
         data::{Block, block, blocks, head, heads},
-        expect::{ensure, heads_are, holds, lacks, put, put_many, saw, update},
+        expect::{ensure, heads_are, holds, lacks, listing, put, put_many, saw, update},
         failure::LawResult,
         show::{Show, error_text},
     },
@@ -72,6 +72,22 @@ pub(crate) fn failed_read_is_an_error_and_no_absence(case: &mut Case) -> LawResu
     Ok(())
 }
 
+pub(crate) fn failed_read_ends_a_listing(case: &mut Case) -> LawResult {
+    put_many(&*case.blocks()?, &blocks("present", 20))?;
+    case.reopen()?;
+    let store = case.blocks()?;
+    case.set_fault(Some(Fault::Reads))?;
+    if let Ok(mut listing) = store.cids() {
+        let failed = listing.by_ref().take(40).find_map(Result::err);
+        if let Some(error) = failed {
+            let after = listing.next().map_or_else(|| "the end".into(), |item| item.show());
+            let did = format_args!("cids() while reads fail, after the error: {}", error_text(&error));
+            ensure(after == "the end", did, "the end", after.clone())?;
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn failed_read_of_heads_is_an_error(case: &mut Case) -> LawResult {
     let mut all = heads("head", 5);
     for cid in &all {
@@ -111,9 +127,10 @@ pub(crate) type Done = Result<(), StoreError>;
 const OPERATIONS_MAX: u32 = 5000;
 
 /// Lets the medium fail at each write, then at each sync of `act`, every time with a store of its own; then lets it recover, reopens the store
-/// and has it judged. Ends when `act` got through.
+/// and has it judged. Ends when `act` got through. `writes` says that `act` cannot succeed without a write.
 fn at_every_failure(
     case: &Case,
+    writes: bool,
     set_up: impl Fn(&Case) -> Result<(), Failure>,
     act: impl Fn(&Case) -> Result<Done, Failure>,
     judge: impl Fn(&Case, Fault, Done) -> Result<(), Failure>,
@@ -128,6 +145,9 @@ fn at_every_failure(
             let done = result.is_ok();
             case.drop_and_open()?;
             judge(&case, fault(n), result)?;
+            // A hook that reaches nothing would let every law pass.
+            let met = !done || fault(n) != Fault::WritesAfter(0) || !writes;
+            ensure(met, "wrote while Fixture::set_fault() lets every write fail", "an error", "Ok")?;
             Ok(done)
         })?;
     }
@@ -170,6 +190,7 @@ pub(crate) fn failed_write_harms_no_block(case: &mut Case) -> LawResult {
     let batch = [&kept[..2], &new].concat();
     at_every_failure(
         case,
+        true,
         |case| put_many(&*case.blocks()?, &kept),
         |case| put_many_of(case, &batch),
         |case, fault, result| {
@@ -189,6 +210,7 @@ pub(crate) fn failed_put_many_keeps_all_or_nothing(case: &mut Case) -> LawResult
     let new = blocks("new", 6);
     at_every_failure(
         case,
+        true,
         |_| Ok(()),
         |case| put_many_of(case, &new),
         |case, fault, result| {
@@ -240,6 +262,7 @@ pub(crate) fn failed_head_change_is_old_or_new(case: &mut Case) -> LawResult {
     for call in ["update", "swap"] {
         at_every_failure(
             case,
+            true,
             |case| update(&*case.heads()?, &old, &[]),
             |case| {
                 let store = case.heads()?;
@@ -258,6 +281,7 @@ pub(crate) fn failed_commit_leaves_no_head_without_its_blocks(case: &mut Case) -
     let (kept, new) = (block("kept"), blocks("new", 3));
     at_every_failure(
         case,
+        true,
         |case| {
             put(&*case.blocks()?, &kept)?;
             update(&*case.heads()?, &kept.cid, &[])
@@ -279,12 +303,40 @@ pub(crate) fn failed_commit_leaves_no_head_without_its_blocks(case: &mut Case) -
     Ok(())
 }
 
+pub(crate) fn failed_commit_is_all_or_nothing(case: &mut Case) -> LawResult {
+    let (old, new) = (head("old"), blocks("new", 3));
+    at_every_failure(
+        case,
+        true,
+        |case| update(&*case.heads()?, &old, &[]),
+        |case| {
+            let batch = new.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+            Ok(case.store()?.commit(batch.update(new[0].cid, [old])))
+        },
+        |case, fault, result| {
+            let store = case.store()?;
+            let did = format_args!("heads() {REOPENED}: an atomic commit met {fault:?}");
+            let landed = old_or_new(&*store, old, new[0].cid, did, &result)?;
+            for block in &new {
+                let there = whole_or_absent(&*store, block, REOPENED)?;
+                let did = format_args!("get({}) {REOPENED}: an atomic commit met {fault:?}", block.cid);
+                let expected =
+                    if landed { "the block, as the head is there" } else { "none, as the head is not there" };
+                ensure(there == landed, did, expected, if there { "the block" } else { "None" })?;
+            }
+            Ok(())
+        },
+    )?;
+    Ok(())
+}
+
 pub(crate) fn failed_side_table_write_is_as_its_outcome_says(case: &mut Case) -> LawResult {
     let rows = [b"a", b"b", b"c"].map(|key| (Bytes::from_static(key), Bytes::from_static(b"value")));
     let atomic = case.store()?.capabilities().atomic_side_table_writes;
     let table = |case: &Case| saw("side_table", case.store()?.side_table("table")).ok();
     at_every_failure(
         case,
+        true,
         |_| Ok(()),
         |case| Ok(table(case)?.write(&rows, &[])),
         |case, fault, result| {
@@ -372,6 +424,7 @@ pub(crate) fn close_reports_and_closes_under_faults(case: &mut Case) -> LawResul
     };
     at_every_failure(
         case,
+        false,
         |case| put(&*case.blocks()?, &kept),
         |case| {
             let store = case.store()?;
@@ -393,25 +446,27 @@ pub(crate) fn close_reports_and_closes_under_faults(case: &mut Case) -> LawResul
     Ok(())
 }
 
-pub(crate) fn readers_do_not_wait_for_a_sync(case: &mut Case) -> LawResult {
+/// Reads while a writer of another thread waits for its sync, then lets the sync go.
+fn beside_a_waiting_sync(
+    case: &Case,
+    write: impl FnOnce() -> Result<(), Failure> + Send,
+    mut read: impl FnMut() -> Result<(), Failure>,
+) -> Result<(), Failure> {
     /// Long enough for a thread to come from its start to its first sync.
     const WINDOW: Duration = Duration::from_millis(300);
-    let (kept, new) = (block("kept"), block("new"));
-    put(&*case.blocks()?, &kept)?;
-    let store = case.blocks()?;
     case.set_fault(Some(Fault::SyncsWait))?;
     let started = Barrier::new(2);
     let (reads, write) = thread::scope(|scope| {
         let writer = scope.spawn(|| {
             started.wait();
-            put(&*store, &new)
+            write()
         });
         started.wait();
         // The writer comes to its sync while these go on: a reader that waits for it then waits for ever.
         let begin = Instant::now();
         let mut reads = Ok(());
         while reads.is_ok() && !writer.is_finished() && begin.elapsed() < WINDOW {
-            reads = holds(&*store, &kept, "while a writer waits for its sync");
+            reads = read();
         }
         let released = case.set_fault(None);
         let write = writer.join().unwrap_or_else(|panic| {
@@ -419,8 +474,33 @@ pub(crate) fn readers_do_not_wait_for_a_sync(case: &mut Case) -> LawResult {
         });
         (reads.and(released), write)
     });
-    reads?;
-    write?;
+    reads.and(write)
+}
+
+pub(crate) fn readers_do_not_wait_for_a_sync(case: &mut Case) -> LawResult {
+    let (kept, new) = (block("kept"), block("new"));
+    let store = case.blocks()?;
+    put(&*store, &kept)?;
+    let read = || {
+        holds(&*store, &kept, "while a writer waits for its sync")?;
+        let listed = listing(&*store, "while a writer waits for its sync", 2)?;
+        ensure(listed.contains(&kept.cid), "cids() while a writer waits for its sync", &kept, listed.show())
+    };
+    beside_a_waiting_sync(case, || put(&*store, &new), read)?;
     holds(&*store, &new, "once its sync was let go")?;
+    Ok(())
+}
+
+pub(crate) fn readers_of_heads_do_not_wait_for_a_sync(case: &mut Case) -> LawResult {
+    let store = case.heads()?;
+    let (old, new) = (head("old"), head("new"));
+    update(&*store, &old, &[])?;
+    let read = || {
+        let heads = saw("heads() while a writer waits for its sync", store.heads()).ok()?;
+        let fine = heads == [old] || heads == [new];
+        ensure(fine, "heads() while a writer waits for its sync", "the old head or the new", heads.show())
+    };
+    beside_a_waiting_sync(case, || update(&*store, &new, &[old]), read)?;
+    heads_are(&*store, &[new], "once the sync of its update was let go")?;
     Ok(())
 }

@@ -15,9 +15,6 @@ use crate::{
     limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
-/// Blocks above this are not made just to see them refused.
-const LIMIT_TRIED: u64 = 256 * 1024 * 1024;
-
 const WRONG: Bytes = Bytes::from_static(b"other bytes");
 
 /// `put` of bytes that must be refused, and must leave nothing behind.
@@ -152,9 +149,6 @@ pub(crate) fn block_of_16_mib_is_taken(case: &mut Case) -> LawResult {
 pub(crate) fn block_above_the_limit_is_refused(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let limit = store.capabilities().block_bytes_max;
-    if limit > LIMIT_TRIED {
-        return Err(Stop::Declined(format!("the limit of {limit} bytes is too large to be tried")));
-    }
     let large = sized(limit as usize + 1);
     refused(&*store, "a block above block_bytes_max", &large.cid, large.data.clone(), ErrorKind::BlockTooLarge)?;
     let trusted = store.put_trusted(&large.cid, large.data.clone());
@@ -186,9 +180,6 @@ pub(crate) fn put_trusted_keeps_unknown_hashes(case: &mut Case) -> LawResult {
 pub(crate) fn put_many_takes_a_block_of_the_limit(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let limit = store.capabilities().block_bytes_max;
-    if limit > LIMIT_TRIED {
-        return Err(Stop::Declined(format!("block_bytes_max is {limit}, more than is tried")));
-    }
     let largest = sized(limit as usize);
     put_many(&*store, std::slice::from_ref(&largest))?;
     saw("size of a block of the limit", store.size(&largest.cid)).is(Some(limit))?;

@@ -14,7 +14,7 @@ use crate::{
     conformance::{
         Failure,
         case::Case,
-        data::{Block, block, blocks, unknown_hash_cid},
+        data::{Block, block, blocks, one_text, unknown_hash_cid},
         expect::{ensure, holds, lacks, lists, put, put_many, saw},
         failure::LawResult,
         show::error_text,
@@ -52,6 +52,17 @@ pub(crate) fn put_many_takes_duplicates(case: &mut Case) -> LawResult {
     Ok(())
 }
 
+pub(crate) fn put_many_stores_the_same_bytes_under_each_cid(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let all = one_text();
+    put_many(&*store, &all)?;
+    for block in &all {
+        holds(&*store, block, "after a put_many of the same bytes under several CIDs")?;
+    }
+    lists(&*store, &cids(&all), "after a put_many of the same bytes under several CIDs")?;
+    Ok(())
+}
+
 pub(crate) fn put_many_takes_present_blocks(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let all = blocks("batch", 9);
@@ -71,7 +82,7 @@ pub(crate) fn put_many_keeps_nothing_of_a_bad_batch(case: &mut Case) -> LawResul
     let store = case.blocks()?;
     let wrong = Block { cid: block("good").cid, data: Bytes::from_static(b"wrong") };
     let unknown = Block { cid: unknown_hash_cid(3), data: Bytes::from_static(b"any") };
-    for (bad, kind) in [(wrong, ErrorKind::CidMismatch), (unknown, ErrorKind::UnsupportedHash)] {
+    for (bad, kind) in [(wrong.clone(), ErrorKind::CidMismatch), (unknown, ErrorKind::UnsupportedHash)] {
         for place in [0, 3, 6] {
             let mut batch = blocks("batch", 6);
             batch.insert(place, bad.clone());
@@ -80,6 +91,13 @@ pub(crate) fn put_many_keeps_nothing_of_a_bad_batch(case: &mut Case) -> LawResul
             saw(&what, result).refused(kind)?;
             lists(&*store, &[], &format!("after a refused {what}"))?;
         }
+    }
+    // Each one is checked, also where the batch has named its CID before.
+    for batch in [[block("good"), wrong.clone()], [wrong, block("good")]] {
+        let what = "put_many of a block and of wrong bytes under its CID";
+        let result = store.put_many(&mut batch.into_iter().map(|block| Ok((block.cid, block.data))));
+        saw(what, result).refused(ErrorKind::CidMismatch)?;
+        lists(&*store, &[], &format!("after a refused {what}"))?;
     }
     Ok(())
 }

@@ -54,7 +54,9 @@ pub(crate) fn put_is_visible_through_a_second_handle(case: &mut Case) -> LawResu
 pub(crate) fn delete_is_visible_through_a_second_handle(case: &mut Case) -> LawResult {
     let (first, second) = two_blocks(case)?;
     let block = block("block");
-    for (writer, deleter) in [(&first, &second), (&second, &first), (&first, &first)] {
+    // Each pair twice, so that a handle that knows what it has put meets what the other has made of it.
+    let pairs = [(&first, &second), (&second, &first), (&first, &first)];
+    for (writer, deleter) in pairs.into_iter().flat_map(|pair| [pair, pair]) {
         put(&**writer, &block)?;
         holds(&*second, &block, OTHER)?;
         saw("delete", deleter.delete(&block.cid)).ok()?;
@@ -75,6 +77,24 @@ pub(crate) fn heads_are_visible_through_a_second_handle(case: &mut Case) -> LawR
     saw("swap that does not expect what another handle added", refused).refused(ErrorKind::HeadsMoved)?;
     saw("swap", first.swap(&[a, b], &head("new"))).ok()?;
     heads_are(&*second, &[head("new")], OTHER)?;
+    Ok(())
+}
+
+pub(crate) fn head_changes_build_on_those_of_other_handles(case: &mut Case) -> LawResult {
+    let (first, second) = two_heads(case)?;
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(head);
+    update(&*first, &a, &[])?;
+    heads_are(&*first, &[a], "through the first handle")?;
+    // The first handle does not look from here on.
+    update(&*second, &b, &[a])?;
+    let refused = first.swap(&[a], &head("new"));
+    saw("swap that expects what another handle has replaced since", refused).refused(ErrorKind::HeadsMoved)?;
+    update(&*second, &c, &[])?;
+    update(&*first, &d, &[b])?;
+    heads_are(&*second, &[c, d], "after updates through two handles in turn")?;
+    saw("swap that expects what both handles added", second.swap(&[c, d], &a)).ok()?;
+    saw("swap that expects what another handle has made of the heads since", first.swap(&[a], &b)).ok()?;
+    heads_are(&*second, &[b], OTHER)?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::{
         data::{block, head, sized},
         expect::{heads_are, holds, lists, put, saw, update},
         failure::LawResult,
-        threads::watched,
+        threads::{together, watched},
     },
 };
 
@@ -56,7 +56,9 @@ pub(crate) fn side_table_names_are_checked(case: &mut Case) -> LawResult {
     for name in ["", &too_long, "Upper", "a-b", "a.b", "a/b", "..", "a b", "ä", "nul\0"] {
         saw(format_args!("side_table({name:?})"), store.side_table(name)).refused(ErrorKind::InvalidArgument)?;
     }
-    for name in ["a", "0", "_", "knn_edges", &longest] {
+    // The names that a backend may have for its own tables are their callers' too.
+    for name in ["a", "0", "_", &longest, "knn_edges", "objects", "op_heads", "meta", "blocks", "heads", "side_tables"]
+    {
         let table = open(&*store, name)?;
         write(&*table, &[row("key", name)], &[])?;
         value_is(&*table, "key", Some(name), &format!("of table {name:?}"))?;
@@ -231,6 +233,28 @@ pub(crate) fn closed_store_refuses_side_tables(case: &mut Case) -> LawResult {
     saw("write to a side table after close()", table.write(&[row("new", "")], &[])).refused(closed)?;
     let first = table.keys(b"").and_then(|mut keys| keys.next().transpose());
     saw("keys of a side table, or its first item, after close()", first).refused(closed)?;
+    Ok(())
+}
+
+pub(crate) fn concurrent_side_table_writes_lose_no_row(case: &mut Case) -> LawResult {
+    const THREADS: usize = 4;
+    const ROUNDS: usize = 8;
+    let store = case.store()?;
+    let key = |lane: usize, round: usize| format!("lane {lane} round {round}");
+    together(THREADS, |lane| {
+        let table = open(&*store, "table")?;
+        for round in 0..ROUNDS {
+            let before = round.checked_sub(2).map(|before| Bytes::from(key(lane, before)));
+            write(&*table, &[row(&key(lane, round), "value")], before.as_slice())?;
+            value_is(&*table, &key(lane, round), Some("value"), "after its write beside other threads")?;
+        }
+        Ok(())
+    })?;
+    let table = open(&*store, "table")?;
+    let mut left: Vec<Bytes> =
+        (0..THREADS).flat_map(|lane| (ROUNDS - 2..ROUNDS).map(move |round| Bytes::from(key(lane, round)))).collect();
+    left.sort();
+    keys_are(&*table, b"", &left, "after threads each wrote and deleted their own rows")?;
     Ok(())
 }
 

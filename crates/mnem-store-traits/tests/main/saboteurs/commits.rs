@@ -175,9 +175,12 @@ defect! {
 
 /// Makes the head visible before its blocks.
 #[derive(Debug, Default)]
-struct HeadFirst(Gap);
+pub(super) struct HeadFirst(Gap);
 
 impl Defect for HeadFirst {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.0]
+    }
     fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
         change_heads(inner, &batch)?;
         self.0.wait_for(8);

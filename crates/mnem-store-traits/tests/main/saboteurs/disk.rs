@@ -32,6 +32,8 @@ pub(crate) enum Flaw {
     ForgetsPoison,
     PoisonedReadsFail,
     ReadersWaitForSyncs,
+    HeadReadersWaitForSyncs,
+    ListingFailsForEver,
     CloseStaysOpen,
     CloseSwallows,
     DropsHeadlessCommits,
@@ -206,7 +208,9 @@ impl Handle {
     /// Looks at what readers see, if the disk can be read.
     fn view<T>(&self, operation: &'static str, look: impl FnOnce(&Rows) -> T) -> Result<T, StoreError> {
         self.check_open(operation)?;
-        let _waits = self.has(Flaw::ReadersWaitForSyncs).then(|| {
+        let waits =
+            self.has(Flaw::ReadersWaitForSyncs) || (self.has(Flaw::HeadReadersWaitForSyncs) && operation == "heads");
+        let _waits = waits.then(|| {
             // Not before the writer has come to its sync.
             while lock(&self.disk.medium).fault == Some(Fault::SyncsWait)
                 && !self.disk.sync_waits.load(Ordering::SeqCst)
@@ -272,7 +276,11 @@ impl Handle {
     }
 
     fn land(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let show = || changes.iter().for_each(|each| change(&mut lock(&self.disk.visible), each));
+        let show = || {
+            // Under one lock, so that no reader sees half of them.
+            let mut visible = lock(&self.disk.visible);
+            changes.iter().for_each(|each| change(&mut visible, each));
+        };
         if self.has(Flaw::NoJournal) || self.has(Flaw::HeadFirst) {
             let heads_first = |(key, _): &&Change| (key == HEADS) == self.has(Flaw::HeadFirst);
             let order = changes.iter().filter(heads_first).chain(changes.iter().filter(|each| !heads_first(each)));

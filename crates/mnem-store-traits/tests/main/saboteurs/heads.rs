@@ -1,12 +1,6 @@
 //! Defects of heads.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::BTreeSet, sync::Mutex};
 
 use mnem_store_traits::{
     Blockstore, Cid, HeadChange, HeadsCapabilities, MemoryStore, OpHeadsStore, RAW, StoreError, WriteBatch, cid_of,
@@ -184,14 +178,16 @@ impl Defect for DropsNewInSupersedes {
 
 /// Compares, and replaces later.
 #[derive(Debug, Default)]
-struct TwoSwapsWin(Gap);
+pub(super) struct TwoSwapsWin(Gap);
 
 impl Defect for TwoSwapsWin {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.0]
+    }
     fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
         let before: BTreeSet<Cid> = inner.heads()?.into_iter().collect();
         HeadChange::Swap { expected: expected.to_vec(), new: *new }.apply(&before)?;
-        self.0.look();
-        self.0.wait_for(1);
+        self.0.meet();
         inner.update(new, &inner.heads()?)
     }
 }
@@ -214,12 +210,15 @@ impl Defect for NeverAgain {
 
 /// One file for each head: the old ones are removed one by one, then the new one is added.
 #[derive(Debug, Default)]
-struct RemovedBeforeInsert {
+pub(super) struct RemovedBeforeInsert {
     heads: Mutex<BTreeSet<Cid>>,
     gap: Gap,
 }
 
 impl Defect for RemovedBeforeInsert {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.gap]
+    }
     fn heads(&self, _: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
         self.gap.look();
         Ok(lock(&self.heads).iter().copied().collect())
@@ -239,23 +238,21 @@ impl Defect for RemovedBeforeInsert {
 
 /// Reads the set, and writes it back later.
 #[derive(Debug, Default)]
-struct LostUpdate {
+pub(super) struct LostUpdate {
     heads: Mutex<BTreeSet<Cid>>,
-    /// The other threads are through, so there is nobody to wait for.
-    alone: AtomicBool,
     gap: Gap,
 }
 
 impl Defect for LostUpdate {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.gap]
+    }
     fn heads(&self, _: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
         Ok(lock(&self.heads).iter().copied().collect())
     }
     fn update(&self, _: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
         let before = lock(&self.heads).clone();
-        self.gap.look();
-        if !self.alone.load(Ordering::SeqCst) {
-            self.alone.store(!self.gap.wait_for(1), Ordering::SeqCst);
-        }
+        self.gap.meet();
         *lock(&self.heads) = HeadChange::Update { new: *new, supersedes: supersedes.to_vec() }.apply(&before)?;
         Ok(())
     }

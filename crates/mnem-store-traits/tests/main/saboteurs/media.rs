@@ -1,6 +1,13 @@
 //! Flaws that show when the medium fails, is damaged, or loses its power, and in a second process.
 
-use super::disk::{Flaw, OnDisk};
+use std::sync::Arc;
+
+use mnem_store_traits::{
+    Cid,
+    conformance::{Fault, Fixture, FixtureError, Handles, Options, Profile, run},
+};
+
+use super::disk::{Disk, Flaw, OnDisk};
 
 /// Without a flaw it keeps every law, so what a law says about the flawed ones proves something.
 mod sound {
@@ -35,6 +42,9 @@ flaws! {
     head_not_applied_and_there_all_the_same: SaysNotApplied => failed_head_change_is_old_or_new "old after NotApplied";
     row_not_applied_and_there_all_the_same: SaysNotApplied => failed_side_table_write_is_as_its_outcome_says "none after NotApplied";
     head_before_its_blocks_on_a_failing_disk: HeadFirst => failed_commit_leaves_no_head_without_its_blocks "as its head is there";
+    commit_torn_by_a_failing_disk: NoJournal => failed_commit_is_all_or_nothing "as the head is not there";
+    listing_fails_for_ever: ListingFailsForEver => failed_read_ends_a_listing "after the error";
+    readers_of_heads_wait_for_a_sync: HeadReadersWaitForSyncs => readers_of_heads_do_not_wait_for_a_sync "no end: a deadlock";
     forgets_its_poison: ForgetsPoison => failed_sync_refuses_writes_until_reopened "Err(Poisoned)";
     forgets_its_poison_for_heads: ForgetsPoison => failed_sync_refuses_head_changes_until_reopened "Err(Poisoned)";
     reads_nothing_when_poisoned: PoisonedReadsFail => failed_sync_refuses_writes_until_reopened "through a handle whose sync failed";
@@ -65,4 +75,54 @@ flaws! {
     second_process_sees_no_block: SecondProcessIsBlind => blocks_are_visible_to_a_second_process "in a second process";
     second_process_sees_no_head: SecondProcessIsBlind => heads_are_visible_to_a_second_process "in a second process";
     second_process_overwrites_heads: SecondProcessKeepsItsOwnHeads => two_processes_lose_no_head "after two processes";
+}
+
+/// A fixture that declares everything, and whose hooks do nothing.
+#[derive(Clone)]
+struct DeadHooks;
+
+impl Fixture for DeadHooks {
+    type Place = Arc<Disk>;
+
+    fn name(&self) -> &str {
+        "a disk in memory with dead hooks"
+    }
+    fn create(&self) -> Result<Arc<Disk>, FixtureError> {
+        OnDisk(Flaw::None).create()
+    }
+    fn open(&self, disk: &Arc<Disk>) -> Result<Handles, FixtureError> {
+        OnDisk(Flaw::None).open(disk)
+    }
+    fn profiles(&self) -> &[Profile] {
+        &[Profile::Persistence, Profile::SecondProcess, Profile::Damage, Profile::Faults, Profile::Crash]
+    }
+    fn obey_in_second_process(&self, _: &Arc<Disk>, _: &str) -> Result<String, FixtureError> {
+        Ok(String::new())
+    }
+    fn damage(&self, _: &Arc<Disk>, _: &Cid, _: &[u8]) -> Result<(), FixtureError> {
+        Ok(())
+    }
+    fn set_fault(&self, _: &Arc<Disk>, _: Option<Fault>) -> Result<(), FixtureError> {
+        Ok(())
+    }
+    fn cut_power_after(&self, _: &Arc<Disk>, _: u64) -> Result<(), FixtureError> {
+        Ok(())
+    }
+}
+
+/// No profile is won by a hook that reaches nothing.
+#[test]
+fn dead_hooks_win_no_profile() {
+    let report = run(&DeadHooks, &Options::default());
+    let won = report.conforms_to();
+    for profile in [Profile::SecondProcess, Profile::Damage, Profile::Faults, Profile::Crash] {
+        assert!(!won.contains(&profile), "{profile} was won\n{report}");
+    }
+    assert!(won.contains(&Profile::Persistence), "what needs none of them is won all the same\n{report}");
+    let text = report.to_string();
+    for complaint in
+        ["wrote after Fixture::cut_power_after(0)", "wrote while Fixture::set_fault() lets every write fail"]
+    {
+        assert!(text.contains(complaint), "{complaint}\n{text}");
+    }
 }

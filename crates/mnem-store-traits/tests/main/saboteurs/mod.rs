@@ -12,7 +12,10 @@ mod listings;
 mod lookups;
 mod media;
 mod names;
+mod plausible;
+mod plausible_threads;
 mod prose;
+mod races;
 mod registry;
 mod reopenings;
 mod tables;
@@ -101,6 +104,10 @@ trait Defect: Debug + Default + Send + Sync + 'static {
     fn walk<'a>(store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
         Box::new(Walk::new(store, root))
     }
+    /// Where a race is widened.
+    fn gaps(&self) -> Vec<&Gap> {
+        Vec::new()
+    }
 }
 
 /// Where a defect opens a race on purpose: it waits there until other threads have looked, so that the race is lost in every run.
@@ -108,25 +115,59 @@ trait Defect: Debug + Default + Send + Sync + 'static {
 struct Gap {
     looks: AtomicUsize,
     deserted: AtomicBool,
+    alone: AtomicBool,
+    /// Nobody waits here: the race is as narrow as the code is.
+    natural: AtomicBool,
 }
 
 impl Gap {
     /// A long time for a thread that is ready to run. Past it nobody looks: not yet, or no more since the law has seen enough.
     const PATIENCE: Duration = Duration::from_secs(1);
 
+    fn close(&self) {
+        self.natural.store(true, Ordering::SeqCst);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.natural.load(Ordering::Relaxed)
+    }
+
     fn look(&self) {
+        if self.is_closed() {
+            return;
+        }
         self.looks.fetch_add(1, Ordering::SeqCst);
         self.deserted.store(false, Ordering::SeqCst);
     }
 
+    /// Waits for another thread to come to the same place, unless one has waited in vain: then the others are through.
+    fn meet(&self) {
+        self.look();
+        if !self.alone.load(Ordering::SeqCst) {
+            self.alone.store(!self.wait_for(1), Ordering::SeqCst);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.looks.load(Ordering::SeqCst)
+    }
+
     /// Whether they came.
     fn wait_for(&self, looks: usize) -> bool {
-        let (before, begin) = (self.looks.load(Ordering::SeqCst), Instant::now());
-        while self.looks.load(Ordering::SeqCst) < before + looks && !self.deserted.load(Ordering::SeqCst) {
+        self.wait_until(self.count() + looks)
+    }
+
+    /// Whether there were so many looks in all. A count that was taken before others were told of it misses none of theirs.
+    fn wait_until(&self, looks: usize) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        let begin = Instant::now();
+        while self.count() < looks && !self.deserted.load(Ordering::SeqCst) {
             std::thread::yield_now();
             self.deserted.fetch_or(begin.elapsed() > Self::PATIENCE, Ordering::SeqCst);
         }
-        self.looks.load(Ordering::SeqCst) >= before + looks
+        self.count() >= looks
     }
 }
 
@@ -200,7 +241,16 @@ impl<D: Defect> Store for Sabotaged<D> {
 }
 
 /// The fixture of a saboteur.
-struct Planted<D>(PhantomData<D>);
+struct Planted<D> {
+    defect: PhantomData<D>,
+    /// Without the gaps that widen its races.
+    natural: bool,
+}
+
+impl<D: Defect> Planted<D> {
+    const WIDENED: Self = Self { defect: PhantomData, natural: false };
+    const NATURAL: Self = Self { defect: PhantomData, natural: true };
+}
 
 /// Where a sabotaged store lies: the defect's state outlives the handles.
 struct Place<D> {
@@ -217,7 +267,11 @@ impl<D: Defect> Fixture for Planted<D> {
     }
 
     fn create(&self) -> Result<Place<D>, FixtureError> {
-        Ok(Place { content: MemoryStore::new(), defect: Arc::default(), openings: AtomicUsize::new(0) })
+        let defect = Arc::<D>::default();
+        if self.natural {
+            defect.gaps().into_iter().for_each(Gap::close);
+        }
+        Ok(Place { content: MemoryStore::new(), defect, openings: AtomicUsize::new(0) })
     }
 
     fn open(&self, place: &Place<D>) -> Result<Handles, FixtureError> {
@@ -240,7 +294,7 @@ impl<D: Defect> Fixture for Planted<D> {
 
 /// The law must fail against this defect, and its failure must contain `text`.
 fn kills<D: Defect>(id: &str, text: &str) {
-    kills_with(id, text, Planted::<NoDefect>(PhantomData), Planted::<D>(PhantomData));
+    kills_with(id, text, Planted::<NoDefect>::WIDENED, Planted::<D>::WIDENED);
 }
 
 /// The law must pass on the sound fixture, and fail on the sabotaged one with a message that contains `text`.
@@ -265,7 +319,7 @@ macro_rules! saboteurs {
         crate::saboteurs::saboteurs! { by crate::saboteurs::kills: $($name: $defect => $law $text;)* }
     };
     (by $kills:path: $($name:ident: $defect:ty => $law:ident $text:literal;)*) => {
-        pub(super) const KILLED: &[&str] = &[$(stringify!($law)),*];
+        pub(in crate::saboteurs) const KILLED: &[&str] = &[$(stringify!($law)),*];
 
         $(#[test]
         fn $name() {

@@ -1,14 +1,11 @@
 //! Defects invented from the prose of the contract alone, before the laws were read: what a plausible backend gets wrong, as subtly as may
 //! be. A law sees each of them: of the fourteen invented then eight had no such law, and two were seen by a random law only.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
-    thread::ThreadId,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use mnem_store_traits::{
-    HeadChange, KeyIter, Outcome, check_block, check_size, check_table_write, conformance::Fault, drain_checked,
-    limits::BLOCK_BYTES_EVERY_BACKEND,
+    BatchParts, HeadChange, KeyIter, Outcome, check_block, check_size, check_table_write, conformance::Fault,
+    drain_checked, limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
 use super::{
@@ -16,20 +13,24 @@ use super::{
     *,
 };
 
-/// The same batch, but for the puts and requirements that are not kept.
-fn rebuild(batch: WriteBatch, mut keep: impl FnMut(&Cid) -> bool) -> WriteBatch {
-    let parts = batch.into_parts();
-    let mut rebuilt = WriteBatch::new();
-    for put in parts.puts {
-        if keep(&put.cid) {
-            rebuilt = if put.trusted { rebuilt.put_trusted(put.cid, put.data) } else { rebuilt.put(put.cid, put.data) };
-        }
-    }
-    rebuilt = parts.required.into_iter().fold(rebuilt, WriteBatch::require);
+/// The same batch, but for the puts that are not kept.
+pub(super) fn rebuild(batch: WriteBatch, mut keep: impl FnMut(&Cid) -> bool) -> WriteBatch {
+    let mut parts = batch.into_parts();
+    parts.puts.retain(|put| keep(&put.cid));
+    rebatched(parts)
+}
+
+/// A batch of these parts.
+pub(super) fn rebatched(parts: BatchParts) -> WriteBatch {
+    let batch = parts.puts.into_iter().fold(WriteBatch::new(), |batch, put| match put.trusted {
+        true => batch.put_trusted(put.cid, put.data),
+        false => batch.put(put.cid, put.data),
+    });
+    let batch = parts.required.into_iter().fold(batch, WriteBatch::require);
     match parts.head {
-        None => rebuilt,
-        Some(HeadChange::Update { new, supersedes }) => rebuilt.update(new, supersedes),
-        Some(HeadChange::Swap { expected, new }) => rebuilt.swap(expected, new),
+        None => batch,
+        Some(HeadChange::Update { new, supersedes }) => batch.update(new, supersedes),
+        Some(HeadChange::Swap { expected, new }) => batch.swap(expected, new),
     }
 }
 
@@ -197,25 +198,31 @@ impl Defect for BatchesTakeLess {
 
 /// A put of a block that another thread is putting has nothing to do, and says so before the other is done.
 #[derive(Debug, Default)]
-struct InFlightIsThere {
+pub(super) struct InFlightIsThere {
     in_flight: Mutex<HashSet<Cid>>,
-    last: Mutex<Option<ThreadId>>,
+    gap: Gap,
 }
 
 impl Defect for InFlightIsThere {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.gap]
+    }
     fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
         check_size(cid, &data, inner.capabilities().block_bytes_max)?;
         check_block(cid, &data)?;
         if inner.has(cid)? || !lock(&self.in_flight).insert(*cid) {
             return Ok(());
         }
-        let me = std::thread::current().id();
-        if lock(&self.last).replace(me) != Some(me) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        // Until somebody whose put was done at once has looked for the block.
+        self.gap.wait_for(1);
         let put = inner.put(cid, data);
         lock(&self.in_flight).remove(cid);
         put
+    }
+    fn get(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        let found = inner.get(cid);
+        self.gap.look();
+        found
     }
 }
 

@@ -3,11 +3,11 @@
 use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
-    batches, blocks, buffered, commits, heads, listings, lookups, media, names, prose, reopenings, tables, threads,
-    walks,
+    batches, blocks, buffered, commits, heads, listings, lookups, media, names, plausible, plausible_threads, prose,
+    races, reopenings, tables, threads, walks,
 };
 
-const KILLED: [&[&str]; 14] = [
+const KILLED: [&[&str]; 19] = [
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,
@@ -17,7 +17,12 @@ const KILLED: [&[&str]; 14] = [
     lookups::KILLED,
     media::KILLED,
     names::KILLED,
+    plausible::KILLED,
+    plausible::seen::KILLED,
+    plausible_threads::KILLED,
     prose::KILLED,
+    races::CACHES,
+    races::LOCKS,
     reopenings::KILLED,
     tables::KILLED,
     threads::KILLED,

@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 
-use mnem_store_traits::{Bytes, Capabilities, KeyIter, MemoryStore, SideTable, Store, StoreError};
+use mnem_store_traits::{
+    Bytes, Capabilities, KeyIter, MemoryStore, SideTable, Store, StoreError,
+    conformance::{Options, run},
+};
 
-use super::{Defect, Gap, defect, lock, saboteurs};
+use super::{Defect, Gap, Planted, defect, lock, saboteurs};
 
 saboteurs! {
     side_table_names_are_folded: FoldsNames => side_table_names_are_checked "side_table(\"Upper\")";
@@ -68,7 +71,7 @@ defect! {
 }
 
 /// A side table with one method that is not the reference's.
-trait TableDefect: std::fmt::Debug + Default + Send + Sync + 'static {
+pub(super) trait TableDefect: std::fmt::Debug + Default + Send + Sync + 'static {
     fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         inner.write(puts, deletes)
     }
@@ -80,7 +83,7 @@ trait TableDefect: std::fmt::Debug + Default + Send + Sync + 'static {
 #[derive(Debug)]
 struct Table<T> {
     inner: Arc<dyn SideTable>,
-    gap: Gap,
+    gap: Arc<Gap>,
     defect: PhantomData<T>,
 }
 
@@ -98,11 +101,17 @@ impl<T: TableDefect> SideTable for Table<T> {
 }
 
 #[derive(Debug, Default)]
-struct OneDefect<T>(T);
+pub(super) struct OneDefect<T> {
+    defect: PhantomData<T>,
+    gap: Arc<Gap>,
+}
 
 impl<T: TableDefect> Defect for OneDefect<T> {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.gap]
+    }
     fn side_table(&self, inner: &MemoryStore, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
-        Ok(Arc::new(Table::<T> { inner: inner.side_table(name)?, gap: Gap::default(), defect: PhantomData }))
+        Ok(Arc::new(Table { inner: inner.side_table(name)?, gap: Arc::clone(&self.gap), defect: self.defect }))
     }
 }
 
@@ -126,7 +135,7 @@ impl TableDefect for IgnoresPrefix {
 }
 
 #[derive(Debug, Default)]
-struct RowByRow;
+pub(super) struct RowByRow;
 
 impl TableDefect for RowByRow {
     fn write(inner: &dyn SideTable, gap: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
@@ -204,4 +213,12 @@ impl SideTable for LockedTable {
         std::mem::forget(lock(&self.lock));
         self.inner.keys(prefix)
     }
+}
+
+#[test]
+fn a_report_says_that_an_unclaimed_capability_was_not_refused() {
+    let fixture = Arc::new(Planted::<HidesSideTables>::WIDENED);
+    let report = run(&fixture, &Options::default().only("side_tables_are_offered_where_claimed")).to_string();
+    let line = "declines  side_tables: not claimed, and not refused: store::side_tables_are_offered_where_claimed";
+    assert!(report.contains(line), "{report}");
 }

@@ -33,12 +33,15 @@ impl Defect for SecondHandleIsBlind {
 }
 /// Makes a block visible before all of it is written.
 #[derive(Debug, Default)]
-struct SeenInPart {
+pub(super) struct SeenInPart {
     parts: Mutex<BTreeMap<Cid, Bytes>>,
     gap: Gap,
 }
 
 impl Defect for SeenInPart {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.gap]
+    }
     fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
         check_block(cid, &data)?;
         lock(&self.parts).insert(*cid, data.slice(..data.len() / 2));
@@ -98,12 +101,15 @@ impl Defect for ShowsItsOwnThreadOnly {
 
 /// Locks the block's file without waiting.
 #[derive(Debug, Default)]
-struct RefusesARacingPut {
+pub(super) struct RefusesARacingPut {
     being_put: Mutex<BTreeSet<Cid>>,
     gap: Gap,
 }
 
 impl Defect for RefusesARacingPut {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.gap]
+    }
     fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
         if !lock(&self.being_put).insert(*cid) {
             self.gap.look();
@@ -118,12 +124,15 @@ impl Defect for RefusesARacingPut {
 
 /// Remembers where it is in a listing as a number.
 #[derive(Debug, Default)]
-struct ListsByPosition {
+pub(super) struct ListsByPosition {
     pages: Gap,
     writes: Gap,
 }
 
 impl Defect for ListsByPosition {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.pages, &self.writes]
+    }
     fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
         let mut position = 0;
         Ok(pages(move |_| {

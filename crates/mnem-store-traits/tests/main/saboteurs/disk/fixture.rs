@@ -41,7 +41,8 @@ impl Fixture for OnDisk {
     }
 
     fn deadline(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(if self.0 == Flaw::ReadersWaitForSyncs { 1 } else { 60 })
+        let waits = matches!(self.0, Flaw::ReadersWaitForSyncs | Flaw::HeadReadersWaitForSyncs);
+        std::time::Duration::from_secs(if waits { 1 } else { 60 })
     }
 
     fn obey_in_second_process(&self, disk: &Arc<Disk>, script: &str) -> Result<String, FixtureError> {

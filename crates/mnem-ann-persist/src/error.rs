@@ -1,0 +1,56 @@
+//! How what is wrong in the edge table is told.
+
+use mnem_store_traits::{Cause, Cid, Outcome, StoreError};
+
+use crate::{DecodeError, IndexError, TABLE, keys::Part, packed::ManifestError};
+
+/// How errors name this table's owner.
+pub(crate) const OWNER: &str = "k-NN edge";
+
+/// The row of an index is not what it should be.
+pub(crate) fn damaged_row(cid: &Cid, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Damaged { backend: OWNER, what: format!("row {cid} of table {TABLE}"), source: Cause::new(cause) }
+}
+
+/// A part of an index is not what it should be.
+pub(crate) fn damaged(cid: &Cid, part: Part, number: usize, why: &str) -> StoreError {
+    let name = match part {
+        Part::Ids => "page of ids",
+        Part::Edges => "chunk of edges",
+    };
+    let what = format!("{name} {number} of row {cid} of table {TABLE}");
+    StoreError::Damaged { backend: OWNER, what, source: Cause::new(why.to_owned()) }
+}
+
+/// The index was deleted while it was read.
+pub(crate) fn gone(cid: &Cid) -> StoreError {
+    StoreError::Backend {
+        backend: OWNER,
+        operation: format!("read index {cid}"),
+        outcome: Outcome::NotApplied,
+        source: Cause::new("it was deleted meanwhile"),
+    }
+}
+
+pub(crate) fn no_manifest(cid: &Cid, error: ManifestError) -> StoreError {
+    match error {
+        ManifestError::Format(format) => StoreError::UnsupportedFormat {
+            found: format!("k-NN edge rows {format}"),
+            supported: "k-NN edge rows 1 and 2".into(),
+        },
+        error => damaged_row(cid, error),
+    }
+}
+
+pub(crate) fn no_row(cid: &Cid, error: DecodeError) -> StoreError {
+    damaged_row(cid, error)
+}
+
+/// The row is as its CID says, but its edges make no index: a program of the published crate stored them so.
+pub(crate) fn as_written_only(cid: &Cid, error: &IndexError) -> StoreError {
+    StoreError::UnsupportedFormat {
+        found: format!("index {cid} as another program wrote it, in which {error}"),
+        supported: "valid indexes; load_as_written reads this one as it is, and into_index makes a valid one of it"
+            .into(),
+    }
+}

@@ -1,0 +1,11 @@
+//! Format 2: a manifest, pages of node ids, and chunks of packed edges. `FORMAT.md` is this folder in prose.
+
+mod chunk;
+mod manifest;
+mod ordinals;
+mod parts;
+mod write;
+
+pub(crate) use manifest::{MAGIC, Manifest, ManifestError};
+pub(crate) use parts::Parts;
+pub(crate) use write::write;

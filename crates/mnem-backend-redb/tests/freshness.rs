@@ -1,0 +1,70 @@
+//! Reads share a snapshot, and nobody can tell.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+use mnem_store_traits::{Blockstore, OpHeadsStore, Store, WriteBatch};
+
+use crate::support::{FakeMedium, block};
+
+const COMMITS: u64 = 400;
+const READERS: usize = 3;
+
+#[test]
+fn what_was_acknowledged_is_seen_and_no_head_without_its_block() {
+    let store = FakeMedium::options().open_medium(FakeMedium::default(), "medium").expect("create");
+    let view = store.blockstore();
+    let acknowledged = AtomicU64::new(0);
+    let first = block(0);
+    store.commit(WriteBatch::new().put(first.0, first.1).update(first.0, [])).expect("commit");
+    thread::scope(|scope| {
+        for reader in 0..READERS {
+            let (store, view, acknowledged) = (&store, &view, &acknowledged);
+            scope.spawn(move || {
+                let mut last = 0;
+                while last < COMMITS {
+                    let known = acknowledged.load(Ordering::SeqCst);
+                    assert!(view.has(&block(known).0).expect("has"), "reader {reader}: block {known} was acknowledged");
+                    for head in store.heads().expect("heads") {
+                        let data = view.get(&head).expect("get");
+                        let text = data.unwrap_or_else(|| panic!("reader {reader}: a head without its block"));
+                        let number = std::str::from_utf8(&text[6..]).expect("text").parse::<u64>().expect("a number");
+                        assert!(
+                            number >= last.max(known),
+                            "reader {reader}: head {number} after {last}, {known} acknowledged"
+                        );
+                        last = number;
+                    }
+                }
+            });
+        }
+        for n in 1..=COMMITS {
+            let (cid, data) = block(n);
+            store.commit(WriteBatch::new().put(cid, data).update(cid, [block(n - 1).0])).expect("commit");
+            acknowledged.store(n, Ordering::SeqCst);
+        }
+    });
+}
+
+#[test]
+fn a_writer_that_reads_sees_its_own_writes_and_the_file_does_not_grow_for_it() {
+    let grown = |reading: bool| {
+        let medium = FakeMedium::default();
+        let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
+        for n in 0..600 {
+            let (cid, data) = block(n % 50);
+            store.put(&cid, data.clone()).expect("put");
+            if reading {
+                assert_eq!(store.get(&cid).expect("get"), Some(data));
+            }
+            store.delete(&cid).expect("delete");
+            if reading {
+                assert_eq!(store.get(&cid).expect("get"), None);
+            }
+        }
+        medium.bytes().len()
+    };
+    assert_eq!(grown(true), grown(false));
+}

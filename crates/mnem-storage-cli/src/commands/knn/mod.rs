@@ -1,0 +1,116 @@
+//! `knn`: indexes of nearest neighbours.
+
+mod build;
+mod list;
+mod neighbors;
+mod rm;
+mod show;
+
+use std::sync::Arc;
+
+use clap::{Subcommand, ValueEnum};
+use mnem_storage::{
+    Cid, SideTable, Store,
+    knn::{self, DistanceMetric, EdgeReader, Format},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    context::Context,
+    error::{Exit, Failure, Result},
+};
+
+const EXAMPLES: &str = "\
+An index names for every node of a graph the nearest others. It lies beside the
+blocks, under a CID that depends on the root, k, metric and edges alone, and is made
+again from the vectors at any time.
+
+Examples:
+  mnem-store knn build --vectors animals.jsonl --store animals.redb
+  mnem-store knn list
+  mnem-store knn neighbors CID cfd68099963799f2e72c95b638e29746
+  mnem-store knn neighbors CID dog --labels animals.jsonl";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find the nearest neighbours of every vector, and store them
+    Build(build::Args),
+    /// List all indexes
+    List(list::Args),
+    /// Describe an index, or write all its edges
+    Show(show::Args),
+    /// List the neighbours of one node, nearest first
+    Neighbors(neighbors::Args),
+    /// Remove an index
+    Rm(rm::Args),
+}
+
+/// How near two vectors are: the cosine of their angle, 1 / (1 + distance), or the dot product.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Metric {
+    Cosine,
+    L2,
+    Dot,
+}
+
+impl From<Metric> for DistanceMetric {
+    fn from(metric: Metric) -> Self {
+        match metric {
+            Metric::Cosine => Self::Cosine,
+            Metric::L2 => Self::L2,
+            Metric::Dot => Self::Dot,
+        }
+    }
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    match &args.command {
+        Command::Build(args) => build::run(context, args),
+        Command::List(args) => list::run(context, args),
+        Command::Show(args) => show::run(context, args),
+        Command::Neighbors(args) => neighbors::run(context, args),
+        Command::Rm(args) => rm::run(context, args),
+    }
+}
+
+/// The table that holds the indexes.
+fn table(store: &dyn Store) -> Result<Arc<dyn SideTable>> {
+    Ok(store.side_table(knn::TABLE)?)
+}
+
+/// The index, which must be there.
+fn open(context: &Context, store: &dyn Store, cid: &Cid) -> Result<EdgeReader> {
+    match knn::open(table(store)?, cid)? {
+        Some(reader) => Ok(reader),
+        None => Err(Failure::NoSuchIndex { cid: *cid, store: context.path()? }),
+    }
+}
+
+/// The metric as it is typed.
+fn name(metric: DistanceMetric) -> String {
+    metric.name().to_ascii_lowercase()
+}
+
+fn number(format: Format) -> u8 {
+    if format == Format::Row { 1 } else { 2 }
+}
+
+/// What is known of an index without reading its edges.
+fn described(index: &EdgeReader) -> Value {
+    json!({
+        "cid": index.cid().to_string(),
+        "root_cid": index.root_cid().to_string(),
+        "metric": name(index.metric()),
+        "k": index.k(),
+        "edges": index.len(),
+        "nodes": index.nodes(),
+        "format": number(index.format()),
+    })
+}

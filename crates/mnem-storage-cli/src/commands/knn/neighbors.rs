@@ -1,0 +1,102 @@
+//! `knn neighbors`: what is near a node.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use clap::ValueHint;
+use mnem_storage::knn::NodeId;
+use serde::Serialize;
+
+use super::open;
+use crate::{
+    cid_arg,
+    context::Context,
+    error::{Exit, Failure, Result},
+    json_lines,
+    terminal::Printable,
+};
+
+const EXAMPLES: &str = "\
+One neighbour a line, nearest first: weight, id, and its label with --labels. Only
+the part of the index that names them is read. Exit status 4: no such index, or it
+has no such node.
+
+Examples:
+  mnem-store knn neighbors CID cfd68099963799f2e72c95b638e29746 --store animals.redb
+  mnem-store knn neighbors CID dog --labels animals.jsonl";
+
+const NODES_HINT: &str = "`mnem-store knn show CID --edges` names all nodes of an index";
+
+const LABELS_HINT: &str = "a label is taken letter by letter: `grep -i` finds like ones in the file, with their ids";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Which index
+    cid: String,
+    /// Which node: its id, or with --labels its label
+    #[arg(value_name = "NODE")]
+    node: String,
+    /// Labels of nodes, as JSON lines {"id", "label"}
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    labels: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct NeighborLine<'a> {
+    dst: String,
+    weight: f32,
+    /// Only of nodes that have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a String>,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let cid = cid_arg::parse(&args.cid)?;
+    // The path before the labels, which may take their time.
+    context.path()?;
+    let labels = args.labels.as_deref().map(json_lines::labels).transpose()?;
+    let node = node(&args.node, labels.as_ref())?;
+    let store = context.open_read_only()?;
+    let mut edges = open(context, &*store, &cid)?.neighbors(&node)?;
+    if edges.is_empty() {
+        return Err(Failure::NoSuchNode { what: format!("node {node} in index {cid}"), hint: NODES_HINT });
+    }
+    edges.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.dst.cmp(&b.dst)));
+    let mut out = context.out();
+    for edge in edges {
+        let label = labels.as_ref().and_then(|labels| labels.get(&edge.dst));
+        let text = match label {
+            Some(label) => format!("{:.6}  {}  {}", edge.weight, edge.dst, Printable(label)),
+            None => format!("{:.6}  {}", edge.weight, edge.dst),
+        };
+        out.answer_with(text, || NeighborLine { dst: edge.dst.to_string(), weight: edge.weight, label })?;
+    }
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+/// The node that was typed.
+fn node(text: &str, labels: Option<&HashMap<NodeId, String>>) -> Result<NodeId> {
+    if let Ok(node) = text.parse() {
+        return Ok(node);
+    }
+    let Some(labels) = labels else {
+        return Err(Failure::Usage {
+            message: format!("{text:?} is no node id"),
+            hint: Some("a node id has 32 hexadecimal digits; with --labels FILE, a label will do".into()),
+        });
+    };
+    let mut named: Vec<NodeId> = labels.iter().filter(|(_, label)| *label == text).map(|(id, _)| *id).collect();
+    named.sort_unstable();
+    match &named[..] {
+        [] => Err(Failure::NoSuchNode { what: format!("node with the label {text:?}"), hint: LABELS_HINT }),
+        [node] => Ok(*node),
+        several => Err(Failure::Usage {
+            message: format!("{} nodes have the label {text:?}", several.len()),
+            hint: Some(format!(
+                "name one by its id: {}",
+                several.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
+            )),
+        }),
+    }
+}

@@ -1,0 +1,53 @@
+//! `knn rm`: removing an index.
+
+use mnem_storage::{Cid, SideTable, Store as _, StoreError, knn};
+use serde_json::json;
+
+use super::table;
+use crate::{
+    cid_arg,
+    context::Context,
+    error::{Exit, Failure, Result},
+};
+
+const EXAMPLES: &str = "\
+Also one that is damaged, or of which a stopped writer left parts. The blocks are
+left alone. Never while another process writes or reads the same index.
+Exit status 4: no such index.
+
+Examples:
+  mnem-store knn rm CID --store animals.redb";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Which index
+    cid: String,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let cid = cid_arg::parse(&args.cid)?;
+    let store = context.open()?;
+    let table = table(&*store)?;
+    if !is_there(&*table, &cid)? {
+        return Err(Failure::NoSuchIndex { cid, store: context.path()? });
+    }
+    knn::delete(&*table, &cid)?;
+    store.close()?;
+    let mut out = context.out();
+    out.summary(format_args!("removed {cid}"), json!({ "cid": cid.to_string(), "removed": true }))?;
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+/// Whether there is anything of the index, readable or not.
+fn is_there(table: &dyn SideTable, cid: &Cid) -> Result<bool> {
+    if !knn::is_key(&cid.to_bytes()) {
+        return Ok(false);
+    }
+    match table.get(&cid.to_bytes()) {
+        Ok(Some(_)) | Err(StoreError::Damaged { .. }) => Ok(true),
+        Ok(None) => Ok(knn::unfinished(table)?.contains(cid)),
+        Err(error) => Err(error.into()),
+    }
+}

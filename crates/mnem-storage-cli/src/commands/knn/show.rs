@@ -1,0 +1,77 @@
+//! `knn show`: one index.
+
+use mnem_storage::knn::EdgeReader;
+use serde::Serialize;
+
+use super::{described, name, number, open};
+use crate::{
+    cid_arg,
+    context::Context,
+    error::{Exit, Result},
+    output::{Count, Out},
+};
+
+const EXAMPLES: &str = "\
+With --edges, one edge a line instead: source, destination, weight; by source, then
+destination. They are read as they are written: memory for 16 bytes a node.
+Exit status 4: no such index.
+
+Examples:
+  mnem-store knn show CID --store animals.redb
+  mnem-store knn show CID --edges | awk '$3 > 0.9'";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Which index
+    cid: String,
+    /// Write all edges
+    #[arg(long)]
+    edges: bool,
+}
+
+#[derive(Serialize)]
+struct EdgeLine {
+    src: String,
+    dst: String,
+    weight: f32,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let cid = cid_arg::parse(&args.cid)?;
+    let store = context.open_for_listing()?;
+    let index = open(context, &*store, &cid)?;
+    let mut out = context.out();
+    if args.edges {
+        edges(&mut out, &index)?;
+    } else {
+        out.answer(text(&index), described(&index))?;
+    }
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+fn edges(out: &mut Out, index: &EdgeReader) -> Result<()> {
+    for edge in index.edges()? {
+        let edge = edge?;
+        let text = format_args!("{} {} {}", edge.src, edge.dst, edge.weight);
+        let line = || EdgeLine { src: edge.src.to_string(), dst: edge.dst.to_string(), weight: edge.weight };
+        out.answer_with(text, line)?;
+    }
+    Ok(())
+}
+
+fn text(index: &EdgeReader) -> String {
+    let mut lines = vec![
+        format!("index   {}", index.cid()),
+        format!("root    {}", index.root_cid()),
+        format!("metric  {}", name(index.metric())),
+        format!("k       {}", index.k()),
+        format!("edges   {}", Count(index.len())),
+    ];
+    if let Some(nodes) = index.nodes() {
+        lines.push(format!("nodes   {}", Count(nodes.into())));
+    }
+    lines.push(format!("format  {}", number(index.format())));
+    lines.join("\n")
+}

@@ -1,0 +1,123 @@
+//! Files with one JSON object a line: vectors, and labels. What a line says wrong is told with its number.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _},
+    path::Path,
+};
+
+use mnem_storage::knn::{NodeId, normalized};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{
+    error::{Failure, Result},
+    limits::JSON_LINE_BYTES_MAX,
+};
+
+/// Vectors, each with its id and its place in the file.
+#[derive(Debug, Default)]
+pub(crate) struct Vectors {
+    pub(crate) ids: Vec<NodeId>,
+    pub(crate) vectors: Vec<Vec<f32>>,
+    /// Of each vector, counted from 1.
+    pub(crate) lines: Vec<u64>,
+}
+
+/// Other fields are for others.
+#[derive(Deserialize)]
+struct VectorLine {
+    id: String,
+    vector: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct LabelLine {
+    id: String,
+    label: Option<String>,
+}
+
+/// Reads vectors, which have all the same number of finite numbers, and different ids. With `normalize`, they have length one then.
+pub(crate) fn vectors(file: &Path, normalize: bool) -> Result<Vectors> {
+    let mut all = Vectors::default();
+    let mut seen: HashMap<NodeId, u64> = HashMap::new();
+    each_line(file, |number, line: VectorLine| {
+        let id = node_id(&line.id)?;
+        if let Some(earlier) = seen.insert(id, number) {
+            return Err(format!("node {id} has a vector in line {earlier} already"));
+        }
+        let vector = checked(line.vector, all.vectors.first())?;
+        let unit = if normalize { normalized(&vector).ok_or("the vector has no length to divide by")? } else { vector };
+        all.ids.push(id);
+        all.vectors.push(unit);
+        all.lines.push(number);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+fn checked(vector: Vec<f32>, first: Option<&Vec<f32>>) -> std::result::Result<Vec<f32>, String> {
+    if vector.is_empty() {
+        return Err("the vector is empty".into());
+    }
+    if let Some(first) = first.filter(|first| first.len() != vector.len()) {
+        return Err(format!("the vector has {} numbers, the first has {}", vector.len(), first.len()));
+    }
+    match vector.iter().position(|number| !number.is_finite()) {
+        Some(at) => Err(format!("number {} of the vector is too large for 32 bits", at + 1)),
+        None => Ok(vector),
+    }
+}
+
+/// Reads the labels of those nodes that have one; of two for one node, the later.
+pub(crate) fn labels(file: &Path) -> Result<HashMap<NodeId, String>> {
+    let mut labels = HashMap::new();
+    each_line(file, |_, line: LabelLine| {
+        let id = node_id(&line.id)?;
+        if let Some(label) = line.label {
+            labels.insert(id, label);
+        }
+        Ok(())
+    })?;
+    Ok(labels)
+}
+
+fn node_id(text: &str) -> std::result::Result<NodeId, String> {
+    text.parse().map_err(|error| format!("{text:?} is no id: {error}"))
+}
+
+/// Hands over each line with its number, from 1. Lines of white space are passed over.
+fn each_line<T: DeserializeOwned>(
+    file: &Path,
+    mut take: impl FnMut(u64, T) -> std::result::Result<(), String>,
+) -> Result<()> {
+    let io = |verb: &str, source| Failure::Io { what: format!("{verb} {}", file.display()), source };
+    let mut reader = BufReader::with_capacity(256 * 1024, File::open(file).map_err(|source| io("open", source))?);
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        bytes.clear();
+        // One byte more than a line may have: then it is known to be too long, and the rest is never held.
+        let mut rest = reader.by_ref().take(JSON_LINE_BYTES_MAX + 1);
+        if rest.read_until(b'\n', &mut bytes).map_err(|source| io("read", source))? == 0 {
+            break;
+        }
+        let wrong = |why: String| Failure::Line { file: file.to_owned(), line: number, why, hint: None };
+        if bytes.len() as u64 > JSON_LINE_BYTES_MAX {
+            return Err(wrong(format!("it has more than {JSON_LINE_BYTES_MAX} bytes")));
+        }
+        let line = bytes.trim_ascii_end();
+        if line.is_empty() {
+            continue;
+        }
+        let value = serde_json::from_slice(line).map_err(|error| wrong(of_one_line(&error)))?;
+        take(number, value).map_err(wrong)?;
+    }
+    Ok(())
+}
+
+/// The parser sees one line only: what it says of lines would be taken for that of the file.
+fn of_one_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.split_once(" at line ").map_or(&*text, |(what, _)| what);
+    format!("{what} (byte {})", error.column())
+}

@@ -1,0 +1,136 @@
+//! Storing the blocks of an archive, in another thread than the one that reads and checks them.
+
+use std::{
+    collections::HashSet,
+    mem,
+    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    thread::{self, Scope, ScopedJoinHandle},
+};
+
+use mnem_store_traits::{Bytes, Cause, Cid, Outcome, Store, StoreError, WriteBatch};
+
+use super::error::Kept;
+
+/// What a block takes up in memory besides its bytes, roughly: its CID in the batch, in the set of those seen, and in the store's own list.
+const BLOCK_BYTES_EXTRA: u64 = 384;
+
+/// Blocks of a batch after which it is handed over as soon as the other thread has nothing to do, so that not much is lost when a slow import is
+/// interrupted; and between two looks whether it has.
+const EARLY_BLOCKS: usize = 4096;
+
+/// Blocks that were checked, for one commit.
+#[derive(Default)]
+struct Batch {
+    blocks: Vec<(Cid, Bytes)>,
+    /// What they take up in memory.
+    bytes: u64,
+    /// How far the archive was read for them.
+    end: u64,
+}
+
+/// Where the checked blocks of an archive go: gathered here, committed by a thread of its own, one batch while the next one is gathered.
+pub(super) struct Landing<'scope> {
+    batch: Batch,
+    batch_bytes: u64,
+    batches: SyncSender<Batch>,
+    thread: ScopedJoinHandle<'scope, Landed>,
+}
+
+/// What became of all batches.
+#[derive(Default)]
+pub(super) struct Landed {
+    pub(super) kept: Kept,
+    /// Why not all of them are in the store, and how far the archive was read for the one that failed.
+    pub(super) failed: Option<(StoreError, u64)>,
+}
+
+/// The store failed: nothing that follows will be stored.
+pub(super) struct Stopped;
+
+impl<'scope> Landing<'scope> {
+    /// # Errors
+    /// The system has no thread to spare.
+    pub(super) fn begin<'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        store: &'env dyn Store,
+        batch_bytes: u64,
+    ) -> Result<Self, StoreError> {
+        // Nothing waits in between: one batch is gathered while one is committed.
+        let (batches, receiver) = sync_channel(0);
+        let thread =
+            thread::Builder::new().name("import".into()).spawn_scoped(scope, move || land_all(store, receiver));
+        let thread = thread.map_err(|error| StoreError::Backend {
+            backend: "import",
+            operation: "start a thread".into(),
+            outcome: Outcome::NotApplied,
+            source: Cause::new(error),
+        })?;
+        Ok(Self { batch: Batch::default(), batch_bytes, batches, thread })
+    }
+
+    /// Takes a block that was checked; `end` is where the archive goes on.
+    pub(super) fn take(&mut self, cid: Cid, data: Bytes, end: u64) -> Result<(), Stopped> {
+        let bytes = data.len() as u64 + BLOCK_BYTES_EXTRA;
+        if self.batch.bytes.saturating_add(bytes) > self.batch_bytes && !self.batch.blocks.is_empty() {
+            self.batches.send(mem::take(&mut self.batch)).map_err(|_| Stopped)?;
+        }
+        self.batch.blocks.push((cid, data));
+        self.batch.bytes += bytes;
+        self.batch.end = end;
+        if self.batch.blocks.len().is_multiple_of(EARLY_BLOCKS) { self.offer() } else { Ok(()) }
+    }
+
+    /// Hands the batch over if it would be stored at once.
+    fn offer(&mut self) -> Result<(), Stopped> {
+        match self.batches.try_send(mem::take(&mut self.batch)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(batch)) => {
+                self.batch = batch;
+                Ok(())
+            }
+            Err(TrySendError::Disconnected(_)) => Err(Stopped),
+        }
+    }
+
+    /// Waits until everything that was taken has landed, or the store has failed.
+    pub(super) fn finish(self) -> Landed {
+        if !self.batch.blocks.is_empty() {
+            // If nobody takes it any more, what was landed says why.
+            let _ = self.batches.send(self.batch);
+        }
+        drop(self.batches);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+fn land_all(store: &dyn Store, batches: Receiver<Batch>) -> Landed {
+    let mut landed = Landed::default();
+    for batch in batches {
+        let end = batch.end;
+        if let Err(error) = land(store, batch, &mut landed.kept) {
+            landed.failed = Some((error, end));
+            break;
+        }
+    }
+    landed
+}
+
+/// Makes a batch durable. What the store holds is not written again, and required, since it may go before the commit.
+fn land(store: &dyn Store, batch: Batch, kept: &mut Kept) -> Result<(), StoreError> {
+    let blocks = batch.blocks.len() as u64;
+    let mut seen = HashSet::with_capacity(batch.blocks.len());
+    let mut writes = WriteBatch::new();
+    for (cid, data) in batch.blocks {
+        if !seen.insert(cid) {
+            continue;
+        }
+        // Checked when they came in, so the store need not hash them again.
+        writes = if store.has(&cid)? { writes.require(cid) } else { writes.put_trusted(cid, data) };
+    }
+    let new = writes.puts().len() as u64;
+    drop(seen);
+    store.commit(writes)?;
+    kept.blocks += blocks;
+    kept.new += new;
+    Ok(())
+}

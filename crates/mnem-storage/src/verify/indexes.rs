@@ -1,0 +1,61 @@
+//! Indexes of k-NN edges: whether each is the one that its CID names.
+
+use std::sync::Arc;
+
+use mnem_ann_persist::{self as knn, TABLE};
+use mnem_store_traits::{Cid, ErrorKind, SideTable, Store, StoreError};
+
+use super::{FaultKind, search::Findings};
+
+/// Checks every index of the store. The error is one that makes all further calls vain.
+pub(super) fn check(store: &dyn Store, found: &mut Findings) -> Result<(), StoreError> {
+    // A store that cannot list its tables has been told of.
+    if !store.side_tables().is_ok_and(|names| names.iter().any(|name| name == TABLE)) {
+        return Ok(());
+    }
+    match check_table(store, found) {
+        Ok(()) => Ok(()),
+        Err(error) => found.error(FaultKind::SideTable, None, error),
+    }
+}
+
+/// The error is one that ends the listing.
+fn check_table(store: &dyn Store, found: &mut Findings) -> Result<(), StoreError> {
+    let table = store.side_table(TABLE)?;
+    for cid in knn::list(&*table)? {
+        match cid {
+            Ok(cid) => check_index(&table, &cid, found)?,
+            // Of a key that names no index; the listing goes on behind it.
+            Err(error @ StoreError::Damaged { .. }) => found.error(FaultKind::KnnIndex, None, error)?,
+            Err(error) => return Err(error),
+        }
+    }
+    found.report.knn_unfinished = knn::unfinished(&*table)?;
+    Ok(())
+}
+
+fn check_index(table: &Arc<dyn SideTable>, cid: &Cid, found: &mut Findings) -> Result<(), StoreError> {
+    match read(table, cid) {
+        // Deleted since it was listed.
+        Ok(false) => {}
+        Ok(true) => found.report.knn_indexes += 1,
+        Err(error) if error.kind() == ErrorKind::UnsupportedFormat => found.report.knn_unchecked += 1,
+        Err(error) => {
+            found.report.knn_indexes += 1;
+            found.error(FaultKind::KnnIndex, Some(*cid), error)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads an index and compares it with its CID. `false`: it is not there.
+fn read(table: &Arc<dyn SideTable>, cid: &Cid) -> Result<bool, StoreError> {
+    match knn::open(Arc::clone(table), cid) {
+        Ok(Some(reader)) => reader.check().map(|()| true),
+        Ok(None) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::UnsupportedFormat => {
+            knn::load_as_written(&**table, cid)?.map(|_| true).ok_or(error)
+        }
+        Err(error) => Err(error),
+    }
+}

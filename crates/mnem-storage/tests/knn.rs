@@ -1,0 +1,191 @@
+//! Indexes of k-NN edges in whole stores: verified, copied, counted.
+
+use mnem_storage::{
+    Bytes, Cid, FaultKind, MemoryStore, RAW, Store, VerifyOptions, VerifyReport, cid_of, copy,
+    knn::{self, DistanceMetric, KnnEdgeIndex, NodeId},
+    verify_store,
+};
+
+use crate::fixtures::stores;
+
+/// Every node with its neighbours on both sides; the larger ones have several chunks and pages.
+fn index(nodes: u16) -> KnnEdgeIndex {
+    let ids: Vec<NodeId> = (0..nodes)
+        .map(|n| NodeId([[n.to_be_bytes()[0]; 8], [n.to_be_bytes()[1]; 8]].concat().try_into().unwrap()))
+        .collect();
+    let points: Vec<[f32; 1]> = (0..nodes).map(|n| [f32::from(n)]).collect();
+    let edges = knn::derive(&ids, &points, 4, DistanceMetric::L2).unwrap();
+    KnnEdgeIndex::new(cid_of(RAW, b"the root"), 4, DistanceMetric::L2, edges).unwrap()
+}
+
+/// Stores one index in each format, and returns their CIDs: packed, then the row.
+fn fill(store: &dyn Store) -> [Cid; 2] {
+    let table = store.side_table(knn::TABLE).unwrap();
+    [knn::store(&*table, &index(2000)).unwrap(), knn::store_row(&*table, &index(9)).unwrap()]
+}
+
+fn look(store: &dyn Store) -> VerifyReport {
+    verify_store(store, &VerifyOptions::new(), &mut |_| ()).unwrap()
+}
+
+fn faults(report: &VerifyReport) -> Vec<(FaultKind, Option<Cid>)> {
+    report.faults.iter().map(|fault| (fault.kind, fault.cid)).collect()
+}
+
+fn write(store: &dyn Store, key: Vec<u8>, value: impl Into<Bytes>) {
+    store.side_table(knn::TABLE).unwrap().write(&[(key.into(), value.into())], &[]).unwrap();
+}
+
+/// The keys of the parts of an index in format 2.
+fn parts(store: &dyn Store) -> Vec<Bytes> {
+    store.side_table(knn::TABLE).unwrap().keys(&[2]).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn whole_indexes_are_counted_and_no_fault() {
+    for subject in stores() {
+        let store = &*subject.store;
+        assert_eq!(look(store).knn_indexes, 0);
+        fill(store);
+        let report = look(store);
+        assert_eq!((faults(&report), report.knn_indexes, report.knn_unchecked), (vec![], 2, 0), "{}", subject.name);
+        assert_eq!((report.rows, report.knn_unfinished), (2 + parts(store).len() as u64, vec![]));
+    }
+}
+
+#[test]
+fn damage_is_found_and_names_the_index() {
+    for subject in stores() {
+        let store = &*subject.store;
+        let [packed, row] = fill(store);
+        let parts = parts(store);
+        assert!(parts.len() > 5, "several pages and chunks");
+        let table = store.side_table(knn::TABLE).unwrap();
+        for part in &parts {
+            let whole = table.get(part).unwrap().unwrap();
+            let mut changed = whole.to_vec();
+            *changed.last_mut().unwrap() ^= 1;
+            write(store, part.to_vec(), changed);
+            assert_eq!(faults(&look(store)), [(FaultKind::KnnIndex, Some(packed))], "{}", subject.name);
+            table.write(&[], std::slice::from_ref(part)).unwrap();
+            let report = look(store);
+            assert_eq!(faults(&report), [(FaultKind::KnnIndex, Some(packed))], "{}", subject.name);
+            assert!(report.faults[0].what.contains(&packed.to_string()), "{}", report.faults[0].what);
+            write(store, part.to_vec(), whole);
+        }
+        // A valid row of another index under this key.
+        write(store, row.to_bytes(), index(8).canonical_bytes());
+        let no_cid = [&[0x01, 0x55, 0x12, 0x20][..], b"cut off"].concat();
+        write(store, no_cid, "a row");
+        let report = look(store);
+        let mut found = faults(&report);
+        found.sort();
+        assert_eq!(found, [(FaultKind::KnnIndex, None), (FaultKind::KnnIndex, Some(row))], "{}", subject.name);
+        assert_eq!(report.knn_indexes, 2);
+    }
+}
+
+#[test]
+fn what_is_unfinished_is_told_and_no_fault() {
+    let store = MemoryStore::new();
+    let [packed, _] = fill(&store);
+    store.side_table(knn::TABLE).unwrap().write(&[], &[packed.to_bytes().into()]).unwrap();
+    let report = look(&store);
+    assert_eq!((faults(&report), report.knn_indexes, report.knn_unfinished), (vec![], 1, vec![packed]));
+}
+
+/// A program of the published crate may store more than `k` edges of a node: the row is as its CID says.
+#[test]
+fn edges_that_make_no_index_are_no_damage() {
+    let store = MemoryStore::new();
+    let index = index(9);
+    let mut row = index.canonical_bytes();
+    let k = row.windows(3).position(|bytes| bytes == b"\x61k\x04").unwrap() + 2;
+    row[k] = 3;
+    let named =
+        [&b"mnem/knn-edge/v1"[..], &index.root_cid().to_bytes(), &3_u32.to_be_bytes(), &[index.metric().tag()], &row];
+    let cid = cid_of(RAW, &named.concat());
+    write(&store, cid.to_bytes(), row.clone());
+    assert!(knn::load(&*store.side_table(knn::TABLE).unwrap(), &cid).is_err());
+    let report = look(&store);
+    assert_eq!((faults(&report), report.knn_indexes, report.knn_unchecked), (vec![], 1, 0));
+    *row.last_mut().unwrap() ^= 1;
+    write(&store, cid.to_bytes(), row);
+    assert_eq!(faults(&look(&store)), [(FaultKind::KnnIndex, Some(cid))]);
+}
+
+#[test]
+fn copies_carry_indexes_of_both_formats() {
+    for from in stores() {
+        let [packed, row] = fill(&*from.store);
+        for to in stores() {
+            copy(&*from.store, &*to.store, &mut |_| ()).unwrap();
+            let table = to.store.side_table(knn::TABLE).unwrap();
+            for (cid, index, format) in [(packed, index(2000), knn::Format::Packed), (row, index(9), knn::Format::Row)]
+            {
+                let name = format!("{} to {}", from.name, to.name);
+                assert_eq!(knn::load(&*table, &cid).unwrap().as_ref(), Some(&index), "{name}");
+                assert_eq!(knn::open(table.clone(), &cid).unwrap().unwrap().format(), format, "{name}");
+            }
+            assert_eq!(look(&*to.store).knn_indexes, 2);
+        }
+    }
+}
+
+#[cfg(feature = "redb")]
+mod layouts {
+    use mnem_backend_redb::Layout;
+    use mnem_storage::{OpenOptions, info};
+
+    use super::*;
+
+    fn made(path: &std::path::Path, layout: Layout) {
+        mnem_backend_redb::OpenOptions::new().create(true).layout(layout).open(path).unwrap().close().unwrap();
+    }
+
+    /// The row of the published crate stays one, whatever lies between.
+    #[test]
+    fn a_row_goes_from_their_layout_to_ours_and_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let [theirs, ours, back] = ["theirs.redb", "ours.redb", "back.redb"].map(|name| folder.path().join(name));
+        for (path, layout) in [(&theirs, Layout::Mnem01), (&ours, Layout::Native), (&back, Layout::Mnem01)] {
+            made(path, layout);
+        }
+        let options = OpenOptions::new();
+        let (source, format) = options.open_with_knn_format(&theirs).unwrap();
+        assert_eq!(format, knn::Format::Row);
+        let cids = fill(&*source);
+        let (between, format) = options.open_with_knn_format(&ours).unwrap();
+        assert_eq!(format, knn::Format::Packed);
+        let target = options.open(&back).unwrap();
+        copy(&*source, &*between, &mut |_| ()).unwrap();
+        copy(&*between, &*target, &mut |_| ()).unwrap();
+        let table = target.side_table(knn::TABLE).unwrap();
+        assert_eq!(table.get(&cids[1].to_bytes()).unwrap().unwrap(), index(9).canonical_bytes());
+        assert_eq!(knn::load(&*table, &cids[0]).unwrap().unwrap(), index(2000));
+        for store in [&source, &between, &target] {
+            assert_eq!((faults(&look(&**store)), look(&**store).knn_indexes), (vec![], 2));
+            store.close().unwrap();
+        }
+        drop((source, between, target, table));
+        for path in [&theirs, &ours, &back] {
+            assert_eq!(info(path, &options).unwrap().knn_indexes, 2);
+        }
+    }
+}
+
+#[cfg(feature = "simple")]
+#[test]
+fn a_folder_is_counted_too() {
+    use mnem_storage::{Backend, OpenOptions, info};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.simple");
+    let options = OpenOptions::new();
+    let create = options.clone().create(true).backend(Some(Backend::Simple));
+    let (store, format) = create.open_with_knn_format(&path).unwrap();
+    assert_eq!((format, info(&path, &options).unwrap().knn_indexes), (knn::Format::Packed, 0));
+    fill(&*store);
+    store.side_table("other").unwrap().write(&[(Bytes::from_static(b"k"), Bytes::from_static(b"v"))], &[]).unwrap();
+    assert_eq!(info(&path, &options).unwrap().knn_indexes, 2);
+}

@@ -1,0 +1,107 @@
+//! What a report says of each capability, claimed or not.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::{Claim, Law, Mode, Profile, Report, Verdict};
+
+/// One capability: whether it is claimed, and what the laws have seen of it. Its `Display` says so in words.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Claimed {
+    /// The capability, with the value that is meant: `put_durability = Power`.
+    pub capability: String,
+    /// Whether the store claims it.
+    pub claimed: bool,
+    /// Laws that held: of those that ask for the claim, or, where there is none, of those that see it refused.
+    pub kept: Vec<&'static Law>,
+    /// Laws of these that failed.
+    pub broken: Vec<&'static Law>,
+    /// Laws of these that were declined or not chosen. A claim without any other law is taken at its word.
+    pub not_run: Vec<&'static Law>,
+}
+
+impl Claimed {
+    /// Sorts the laws by what came of them when they were run directly.
+    fn new(report: &Report, capability: String, claimed: bool, asks: impl Fn(&Law) -> bool) -> Self {
+        let mut told = Self { capability, claimed, kept: Vec::new(), broken: Vec::new(), not_run: Vec::new() };
+        for law in super::laws().iter().filter(|law| asks(law)) {
+            let entry = report.entries.iter().find(|entry| entry.law.id == law.id && entry.mode == Mode::direct);
+            match entry.map(|entry| &entry.verdict) {
+                Some(Verdict::Passed) => told.kept.push(law),
+                Some(Verdict::Failed(_)) => told.broken.push(law),
+                Some(Verdict::Declined(_)) | None => told.not_run.push(law),
+            }
+        }
+        told
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let paths = |laws: &[&Law]| laws.iter().map(|law| law.path()).collect::<Vec<_>>();
+        json!({
+            "capability": self.capability,
+            "claimed": self.claimed,
+            "kept": paths(&self.kept),
+            "broken": paths(&self.broken),
+            "not_run": paths(&self.not_run),
+            "says": self.standing(),
+        })
+    }
+
+    /// What this comes to, in words.
+    fn standing(&self) -> String {
+        let Self { claimed, kept, broken, not_run, .. } = self;
+        let first = |laws: &[&Law]| laws.first().map(|law| law.path()).unwrap_or_default();
+        match (claimed, kept.len(), broken.len(), not_run.len()) {
+            (_, _, 1.., _) if *claimed => format!("claimed, and broken: {}", first(broken)),
+            (_, _, 1.., _) => format!("not claimed, and not refused: {}", first(broken)),
+            (true, 0, 0, n) => {
+                format!("claimed, and taken at its word: {n} laws were not run, such as {}", first(not_run))
+            }
+            (true, k, 0, 0) => format!("claimed, and kept: {k} laws"),
+            (true, k, 0, n) => {
+                format!(
+                    "claimed, and kept as far as was looked: {k} laws; {n} were not run, such as {}",
+                    first(not_run)
+                )
+            }
+            (false, 0, 0, 0) => {
+                "not claimed: nothing can be seen of that from outside, and nobody may rely on it".into()
+            }
+            (false, 1.., 0, _) => format!("not claimed, and refused as it must be: {}", first(kept)),
+            (false, 0, 0, _) => format!("not claimed: whether it is refused was not looked at: {}", first(not_run)),
+        }
+    }
+}
+
+impl fmt::Display for Claimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.capability, self.standing())
+    }
+}
+
+impl Report {
+    /// Every capability, claimed or not, and what came of it. Empty when the store could not be opened.
+    pub fn claims(&self) -> Vec<Claimed> {
+        let (blocks, heads) = (self.capabilities.as_ref(), self.heads_capabilities.as_ref());
+        let mut claims = Vec::new();
+        if let Some(blocks) = blocks {
+            let limit = format!("block_bytes_max = {}", blocks.block_bytes_max);
+            claims.push(Claimed::new(self, limit, true, |law| law.profiles.contains(&Profile::Limits)));
+            claims.push(Claimed::new(self, "side_tables".into(), blocks.side_tables, |law| {
+                if blocks.side_tables { law.profiles.contains(&Profile::SideTables) } else { law.id == REFUSES_TABLES }
+            }));
+        }
+        for claim in
+            Claim::ALL.into_iter().filter(|claim| if claim.is_of_heads() { heads.is_some() } else { blocks.is_some() })
+        {
+            let claimed = claim.is_made_in(blocks, heads);
+            claims.push(Claimed::new(self, claim.to_string(), claimed, |law| claimed && law.claims.contains(&claim)));
+        }
+        claims
+    }
+}
+
+/// The law that sees side tables refused where they are not claimed.
+const REFUSES_TABLES: &str = "side_tables_are_offered_where_claimed";

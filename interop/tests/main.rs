@@ -1,0 +1,3 @@
+//! What both families compute and store must agree.
+
+mod knn;
