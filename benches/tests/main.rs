@@ -8,6 +8,9 @@ mod kill;
 mod tool;
 #[path = "main/traces.rs"]
 mod traces;
+#[cfg(feature = "compare")]
+#[path = "main/wordnet.rs"]
+mod wordnet;
 #[path = "main/workloads.rs"]
 mod workloads;
 #[path = "main/wrong.rs"]

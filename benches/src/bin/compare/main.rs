@@ -104,13 +104,14 @@ fn compare(arguments: &[OsString]) -> Result<bool> {
         eprintln!("{}…", group.name);
         (group.run)(&mut run).with_context(|| format!("workload {}", group.name))?;
         run.results.notes.push((group.name.into(), note.clone()));
+        println!("{}", page::table(&run.results, &group));
         eprintln!("{}: {:.0} s", group.name, start.elapsed().as_secs_f64());
         if run.options.write {
             publish(&run)?;
         }
     }
     let size = |full| run.size(full);
-    println!("{}", page::tables(&run.results, &summary::lines(&run.results, &size)));
+    println!("{}", page::summary(&summary::lines(&run.results, &size)));
     for failure in &run.failures {
         eprintln!("failed: {failure}");
     }

@@ -31,23 +31,23 @@ pub(crate) fn show(unit: Unit, value: f64) -> String {
 
 /// Three significant digits, or all of those before the point.
 pub(crate) fn digits(value: f64) -> String {
-    let whole = if value.abs() >= 1.0 { value.abs().log10().floor() as usize + 1 } else { 1 };
-    format!("{value:.*}", 3_usize.saturating_sub(whole))
+    let before_the_point = if value.abs() >= 1.0 { value.abs().log10().floor() as usize + 1 } else { 1 };
+    format!("{value:.*}", 3_usize.saturating_sub(before_the_point))
 }
 
 /// All tables.
 pub(crate) fn tables(results: &Results, lines: &[Line]) -> String {
-    let mut text = String::new();
-    if !lines.is_empty() {
-        text.push_str(&summary(lines));
-    }
+    let mut text = summary(lines);
     for group in GROUPS {
         text.push_str(&table(results, &group));
     }
     text
 }
 
-fn summary(lines: &[Line]) -> String {
+pub(crate) fn summary(lines: &[Line]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
     let mut text = String::from(
         "## Ours against the published backend\n\n![How many times as good](benchmarks.svg)\n\n\
          | | published 0.1.7 | ours | times as good | aim | | the plain log, times as good as published |\n|---|---|---|---|---|---|---|\n",
@@ -90,7 +90,7 @@ fn rows<'a>(results: &'a Results, group: &str) -> Vec<(&'a str, Unit)> {
     rows
 }
 
-fn table(results: &Results, group: &Group) -> String {
+pub(crate) fn table(results: &Results, group: &Group) -> String {
     let columns = columns(results, group.name);
     let rows = rows(results, group.name);
     if rows.is_empty() {

@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use anyhow::Result;
@@ -19,6 +20,7 @@ use crate::{
 
 /// Blocks in filled stores have this seed.
 pub(crate) const FILLED_SEED: u64 = 1;
+/// Bytes in most blocks.
 pub(crate) const SMALL: usize = 300;
 
 /// What the command line asked for.
@@ -55,7 +57,8 @@ pub(crate) struct Contender {
     pub(crate) subject: Subject,
     pub(crate) path: PathBuf,
     pub(crate) store: Arc<dyn Store>,
-    out: bool,
+    /// Has failed, or lacks what the workload needs.
+    pub(crate) out: bool,
 }
 
 impl Run {
@@ -76,7 +79,9 @@ impl Run {
     /// The stores asked for that hold `blocks` blocks in reasonable time, with these variants.
     pub(crate) fn subjects(&self, blocks: usize, variants: &[&str]) -> Vec<Subject> {
         let only = &self.options.only;
-        let asked = |name: &str| only.is_empty() || only.iter().any(|asked| asked == name);
+        // A variant is asked for with the store that it is a variant of.
+        let base = |name: &'static str| name.split(", ").next().unwrap_or(name);
+        let asked = |name| only.is_empty() || only.iter().any(|asked| asked == base(name));
         let all = stores::all().into_iter().filter(|subject| asked(subject.name) && subject.blocks_max >= blocks);
         all.filter(|subject| !subject.variant || variants.contains(&subject.name)).collect()
     }
@@ -114,12 +119,17 @@ impl Run {
             let path = self.filled_path(subject, count)?;
             let mut one = self.open(std::slice::from_ref(subject), std::slice::from_ref(&path));
             if !self.filled.contains(&path) {
+                let start = Instant::now();
                 self.each(&mut one, "fill", |contender| {
                     let mut blocks = Blocks::new(FILLED_SEED, SMALL);
                     bulk_import(&*contender.store, &mut blocks, count, 10_000).map(drop)
                 });
                 one.retain(|contender| !contender.out);
-                self.filled.insert(path);
+                // What could not be filled is no filled store.
+                if !one.is_empty() {
+                    self.filled.insert(path);
+                }
+                eprintln!("  filled {} with {count}: {:.1} s", subject.name, start.elapsed().as_secs_f64());
             }
             opened.append(&mut one);
         }
@@ -143,6 +153,14 @@ impl Run {
         self.filled.remove(path);
         // Absent, a file or a folder; what cannot be removed is in the way of whoever comes next, who says so.
         let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    }
+
+    /// Removes stores that nobody needs any more.
+    pub(crate) fn discard(&mut self, contenders: Vec<Contender>) {
+        for Contender { store, path, .. } in contenders {
+            drop(store);
+            self.unfill(&path);
+        }
     }
 
     /// Every store takes its turn, once.

@@ -25,6 +25,7 @@ fn run(run: &mut Run) -> Result<()> {
             let time = put_many(&*contender.store, supply, count)?;
             Ok(vec![(format!("put_many of {} × {name}", thousands(count)), Unit::Seconds, time.as_secs_f64())])
         });
+        run.discard(contenders);
     }
     Ok(())
 }

@@ -41,6 +41,7 @@ fn run(run: &mut Run) -> Result<()> {
             }
             Ok(times)
         });
+        run.discard(contenders);
     }
     Ok(())
 }

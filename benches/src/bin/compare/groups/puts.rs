@@ -49,6 +49,7 @@ fn run(run: &mut Run) -> Result<()> {
             ])
         });
     }
+    run.discard(contenders);
     present(run)
 }
 

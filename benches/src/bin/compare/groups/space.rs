@@ -55,6 +55,7 @@ fn space(run: &mut Run, name: &str, blocks: &[Block]) -> Result<()> {
         }
         Ok(contender.store.close()?)
     });
+    contenders.retain(|contender| !contender.out);
     for contender in contenders {
         let (subject, path) = (contender.subject, contender.path);
         drop(contender.store);
@@ -70,6 +71,7 @@ fn space(run: &mut Run, name: &str, blocks: &[Block]) -> Result<()> {
                 Err(error) => run.failed("compact", subject.name, &*error),
             }
         }
+        run.unfill(&path);
     }
     Ok(())
 }

@@ -5,7 +5,12 @@ use std::{ffi::OsString, fs, path::Path, process::Command};
 use anyhow::{Context, Result, ensure};
 
 use super::Group;
-use crate::{child::arguments, results::Unit, run::Run, stores::Subject};
+use crate::{
+    child::{self, arguments},
+    results::Unit,
+    run::Run,
+    stores::{self, Subject},
+};
 
 pub(super) const GROUP: Group = Group {
     name: "syncs",
@@ -38,20 +43,23 @@ fn count(run: &mut Run, subject: &Subject) -> Result<Vec<(&'static str, f64)>> {
     let store = |name: &str| folder.join(format!("{name}-{}", subject.name));
     let mut rows = Vec::new();
     let puts = store("puts");
+    // Made first: creating a store syncs more than opening it.
+    child::run("puts", subject.name, &puts, &[0])?;
     let none = traced(subject, "puts", &puts, &[0])?;
     rows.push(("syncs for a put", (traced(subject, "puts", &puts, &[MANY])? - none) / MANY as f64));
     if subject.name == "blockstore" {
         return Ok(rows);
     }
     let commits = store("commits");
+    child::run("commit", subject.name, &commits, &[0, 50])?;
     let none = traced(subject, "commit", &commits, &[0, 50])?;
     rows.push((
         "syncs for a commit of 50 + head",
         (traced(subject, "commit", &commits, &[MANY, 50])? - none) / MANY as f64,
     ));
     let trace = store("trace");
-    let work = if ["redb", "simple"].contains(&subject.name) { "trace-buffered" } else { "trace" };
-    traced(subject, "prepare", &trace, &[])?;
+    let work = if [stores::REDB, stores::SIMPLE].contains(&subject.name) { "trace-buffered" } else { "trace" };
+    child::run("prepare", subject.name, &trace, &[])?;
     let none = traced(subject, "puts", &trace, &[0])?;
     rows.push(("syncs for 1 edge on 1,000 nodes + 1,000 edges", traced(subject, work, &trace, &[])? - none));
     Ok(rows)
