@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{Progress, Stage, report};
 
-/// Memory for the blocks of one commit unless told otherwise, in bytes: 128 MiB. Two of them are held at once. Large commits pay: rows that
+/// Memory for the blocks of one commit unless told otherwise, in bytes: 192 MiB. Two of them are held at once. Large commits pay: rows that
 /// are sorted together lie together.
-const BATCH_BYTES: u64 = 128 * 1024 * 1024;
+const BATCH_BYTES: u64 = 192 * 1024 * 1024;
 
 /// How to import.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct ImportOptions {
     /// Largest block that is taken, in bytes; never more than the store takes. Default: [`BLOCK_BYTES_MAX`].
     pub block_bytes_max: u64,
     /// Memory for the blocks of one durable commit, in bytes, with what their names take up. Two such batches are held at once: one is read and
-    /// checked while the other is stored. Default: 128 MiB.
+    /// checked while the other is stored. Default: 192 MiB.
     pub batch_bytes: u64,
     /// Size of the archive where the caller knows it: handed on in [`Progress::total_bytes`].
     pub total_bytes: Option<u64>,

@@ -22,21 +22,21 @@ pub(crate) fn memory_row(count: usize, batch: usize) -> String {
     format!("{}: peak memory", row(count, batch))
 }
 
-/// Blocks of a batch of the size that the import of an archive makes: about 128 MiB of memory with their names.
-pub(crate) const LARGE_BATCH: usize = 250_000;
+/// Blocks of a batch that leaves the whole process below 512 MiB of memory.
+pub(crate) const LARGE_BATCH: usize = 500_000;
 
 /// Who imports a million in every round: by large batches; the published backend also by batches of its own client's size.
-const MILLION: [&str; 4] = [stores::LIMIT, stores::PUBLISHED, stores::REDB, stores::SMALL_CACHE];
+const MILLION: [&str; 4] = [stores::LIMIT, stores::PUBLISHED, stores::REDB, stores::IMPORT_CACHE];
 
 fn run(run: &mut Run) -> Result<()> {
     let (hundred_thousand, million) = (run.size(100_000), run.size(1_000_000));
-    import(run, hundred_thousand, 10_000, &|name| name != stores::SMALL_CACHE)?;
+    import(run, hundred_thousand, 10_000, &|name| name != stores::IMPORT_CACHE)?;
     import(run, million, 10_000, &|name| name == stores::PUBLISHED)?;
     import(run, million, run.size(LARGE_BATCH), &|name| MILLION.contains(&name))
 }
 
 fn import(run: &mut Run, count: usize, batch: usize, who: &dyn Fn(&str) -> bool) -> Result<()> {
-    let mut subjects = run.subjects(count, &[stores::SMALL_CACHE]);
+    let mut subjects = run.subjects(count, &[stores::IMPORT_CACHE]);
     subjects.retain(|subject| who(subject.name));
     for round in 0..run.options.rounds {
         for subject in subjects.clone() {

@@ -41,6 +41,7 @@ pub(crate) const LIMIT: &str = "log";
 pub(crate) const REDB: &str = "redb";
 pub(crate) const ONE_PHASE: &str = "redb, one phase";
 pub(crate) const SMALL_CACHE: &str = "redb, 16 MiB cache";
+pub(crate) const IMPORT_CACHE: &str = "redb, 64 MiB cache";
 pub(crate) const PUBLISHED_BATCH: &str = "published, batch_put";
 pub(crate) const PUBLISHED: &str = "published";
 pub(crate) const SIMPLE: &str = "simple";
@@ -85,7 +86,7 @@ fn compact_redb(path: &Path) -> anyhow::Result<()> {
     Ok(store.close()?)
 }
 
-fn in_tree() -> [Subject; 4] {
+fn in_tree() -> [Subject; 5] {
     [
         Subject {
             name: REDB,
@@ -105,6 +106,13 @@ fn in_tree() -> [Subject; 4] {
             name: SMALL_CACHE,
             about: "the same with `cache_bytes` of 16 MiB",
             open: |path| redb(path, mnem_backend_redb::OpenOptions::new().cache_bytes(16 << 20)),
+            variant: true,
+            ..BASE
+        },
+        Subject {
+            name: IMPORT_CACHE,
+            about: "the same with `cache_bytes` of 64 MiB, as the import of an archive opens it",
+            open: |path| redb(path, mnem_backend_redb::OpenOptions::new().cache_bytes(64 << 20)),
             variant: true,
             ..BASE
         },
