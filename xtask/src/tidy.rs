@@ -10,7 +10,7 @@ use xshell::{Shell, cmd};
 
 /// Files that only the redb backend has: redb's sessions, snapshots, transactions that callers share, and pages, its second layout, and the edge
 /// table that it re-exports.
-const REDB_ONLY: [&str; 23] = [
+const REDB_ONLY: [&str; 24] = [
     "src/change.rs",
     "src/group.rs",
     "src/keys.rs",
@@ -18,6 +18,7 @@ const REDB_ONLY: [&str; 23] = [
     "src/layout.rs",
     "src/look.rs",
     "src/overlay.rs",
+    "src/present.rs",
     "src/reading.rs",
     "src/session.rs",
     "src/snapshot.rs",

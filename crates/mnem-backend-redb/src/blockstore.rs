@@ -15,7 +15,7 @@ use crate::{
     handle::Handle,
     keys::{self, Key},
     limits::{BLOCK_BYTES_MAX, CURSOR_ROWS_MIN, PAGE_NAMES},
-    verified::{Age, Verified},
+    snapshot::{Era, Snapshot},
 };
 
 /// The table of blocks in a write transaction.
@@ -35,22 +35,20 @@ impl Handle {
     fn lend(&self, operation: &'static str, cid: &Cid) -> Result<Option<OwnedAccessGuard<&'static [u8]>>, StoreError> {
         let at = self.at(operation);
         let key = Key::of(cid);
-        let age = self.verified.as_ref().map(Verified::age);
         self.read(operation, |snapshot| {
             let objects = snapshot.objects(at, self.layout)?;
             let Some(guard) = objects.get_owned(&*key).map_err(|error| at.redb(error))? else { return Ok(None) };
-            self.verify(cid, &key, guard.value(), age)?;
+            self.verify(cid, &key, guard.value(), snapshot.era())?;
             Ok(Some(guard))
         })
     }
 
-    /// Hashes the bytes of a block that is about to be handed out, unless that was done and this handle hashes each block once. `age` is that of
-    /// the memory of it when the read began.
-    fn verify(&self, cid: &Cid, key: &Key, data: &[u8], age: Option<Age>) -> Result<(), StoreError> {
-        let (Some(verified), Some(age)) = (&self.verified, age) else { return check_read(BACKEND, cid, data) };
-        if !verified.contains(key, age) {
+    /// Hashes the bytes of a block that is about to be handed out, unless that was done and this handle hashes each block once.
+    fn verify(&self, cid: &Cid, key: &Key, data: &[u8], era: Option<Era>) -> Result<(), StoreError> {
+        let (Some(verified), Some(era)) = (&self.verified, era) else { return check_read(BACKEND, cid, data) };
+        if !verified.contains(key, era) {
             check_read(BACKEND, cid, data)?;
-            verified.insert(key, age);
+            verified.insert(key, era);
         }
         Ok(())
     }
@@ -63,14 +61,26 @@ impl Handle {
     ) -> Result<bool, StoreError> {
         let at = self.at(operation);
         self.read(operation, |snapshot| {
-            let objects = snapshot.objects(at, self.layout)?;
             for key in keys.clone() {
-                if ReadableTable::get(objects, key).map_err(|error| at.redb(error))?.is_none() {
+                if !self.is_present(at, snapshot, key)? {
                     return Ok(false);
                 }
             }
             Ok(true)
         })
+    }
+
+    /// Whether there is a block of this key.
+    fn is_present(&self, at: At<'_>, snapshot: &Snapshot, key: &[u8]) -> Result<bool, StoreError> {
+        if snapshot.era().is_some_and(|era| self.present.contains(key, era)) {
+            return Ok(true);
+        }
+        let objects = snapshot.objects(at, self.layout)?;
+        let found = ReadableTable::get(objects, key).map_err(|error| at.redb(error))?.is_some();
+        if let (true, Some(era)) = (found, snapshot.era()) {
+            self.present.insert(key, era);
+        }
+        Ok(found)
     }
 
     /// [`all_present`](Self::all_present), to acknowledge a write that needs no transaction: redb shows a commit only once it is durable, unless
@@ -178,13 +188,12 @@ impl Blockstore for Handle {
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
         let at = self.at("get");
         let key = Key::of(cid);
-        let age = self.verified.as_ref().map(Verified::age);
         self.read(at.operation, |snapshot| {
             let objects = snapshot.objects(at, self.layout)?;
             let Some(guard) = ReadableTable::get(objects, &*key).map_err(|error| at.redb(error))? else {
                 return Ok(None);
             };
-            self.verify(cid, &key, guard.value(), age)?;
+            self.verify(cid, &key, guard.value(), snapshot.era())?;
             Ok(Some(Bytes::copy_from_slice(guard.value())))
         })
     }

@@ -66,6 +66,11 @@ impl Change {
         }
     }
 
+    /// Whether a block may go by it.
+    pub(crate) fn deletes(&self) -> bool {
+        matches!(self.what, What::Delete(_))
+    }
+
     /// Carries it out.
     ///
     /// # Errors

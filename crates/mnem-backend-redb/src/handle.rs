@@ -17,8 +17,9 @@ use crate::{
     change::Change,
     error::{At, Panic, contain},
     group::Group,
+    present::Present,
     session::{Db, Session},
-    snapshot::Kept,
+    snapshot::{Ends, Kept},
     verified::Verified,
 };
 
@@ -31,6 +32,8 @@ pub(crate) struct Handle {
     session: RwLock<Option<Session>>,
     /// What the next read sees, unless somebody commits before.
     pub(crate) kept: Kept,
+    /// Blocks that need not be looked up again to know that they are there.
+    pub(crate) present: Present,
     /// Blocks that need not be hashed again; `None`: every block is hashed at every read.
     pub(crate) verified: Option<Verified>,
     /// Callers that share a commit.
@@ -58,6 +61,7 @@ impl Handle {
             options,
             session: RwLock::new(Some(session)),
             kept: Kept::default(),
+            present: Present::default(),
             verified,
             group: Group::default(),
             writer: Mutex::new(()),
@@ -101,10 +105,10 @@ impl Handle {
     }
 
     /// Gives up the snapshot that is kept for reads. After a panic of redb it must not be dropped.
-    pub(crate) fn forget_kept(&self) {
+    pub(crate) fn forget_kept(&self, ends: Ends) {
         if self.panicked.load(Ordering::Acquire) {
             self.kept.leak();
-        } else if contain(|| self.kept.forget()).is_err() {
+        } else if contain(|| self.kept.forget(ends)).is_err() {
             self.panicked.store(true, Ordering::Release);
         }
     }
@@ -160,7 +164,7 @@ impl Handle {
         let _writer = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Some(session) = self.session_mut().take() else { return Ok(()) };
         // A read that is beginning now keeps nothing: the epoch ends here, and without a session no other begins.
-        self.forget_kept();
+        self.forget_kept(Ends::Era);
         let at = self.at("close");
         if self.panicked.load(Ordering::Acquire) {
             let shut = session.seam.shut();
@@ -187,7 +191,7 @@ impl Handle {
         f: impl FnOnce(&mut Database) -> Result<R, redb::Error>,
     ) -> Result<R, StoreError> {
         self.check_writable(operation)?;
-        self.forget_kept();
+        self.forget_kept(Ends::Era);
         let result = {
             let session = self.session.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
             match session.as_mut().map(|session| &mut session.db) {

@@ -37,6 +37,7 @@ pub mod op_heads;
 mod open;
 mod options;
 mod overlay;
+mod present;
 mod reading;
 mod session;
 mod side_table;

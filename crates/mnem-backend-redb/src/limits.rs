@@ -37,5 +37,8 @@ pub(crate) const GROUP_CHANGES_MAX: usize = 1024;
 /// plain insertion, one for a million rows half as long.
 pub(crate) const CURSOR_ROWS_MIN: usize = 8;
 
+/// Blocks that a handle remembers to have found, at most, so that asking for them again is no look-up: in 4 MiB, taken when the first is asked for.
+pub(crate) const PRESENT_BLOCKS: usize = 1 << 16;
+
 /// Blocks that a handle under [`Verify::OncePerHandle`](crate::Verify::OncePerHandle) remembers to have verified, at most: a million, in 8 MiB.
 pub(crate) const VERIFIED_BLOCKS: usize = 1 << 20;

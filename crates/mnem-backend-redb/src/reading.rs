@@ -9,7 +9,7 @@ use crate::{
     error::{contain, is_latched},
     handle::Handle,
     open,
-    snapshot::{Held, Snapshot},
+    snapshot::{Ends, Held, Snapshot},
 };
 
 impl Handle {
@@ -74,7 +74,7 @@ impl Handle {
         // What a failed sync left behind is in the file, and not durable: nothing may be acknowledged on the strength of it.
         self.poison(latched);
         self.look_again(operation)?;
-        self.forget_kept();
+        self.forget_kept(Ends::Era);
         Ok(true)
     }
 

@@ -6,22 +6,17 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use crate::{keys::Key, limits::VERIFIED_BLOCKS};
+use crate::{keys::Key, limits::VERIFIED_BLOCKS, snapshot::Era};
 
 /// A bounded memory of blocks that were verified. It may forget one, which is then verified again.
 ///
-/// Each block has one slot, which holds 64 bits of a hash of its key and the *age*, keyed anew for each handle. A block that was not verified finds
-/// its own bits there by chance once in 2^44 look-ups of a full memory, and nobody can choose keys that do. Every delete begins a new age, before its
-/// commit and after it, and so forgets everything: a reader that still sees the deleted block remembers it under an age that is over.
+/// Each block has one slot, which holds 64 bits of a hash of its key and the [`Era`], keyed anew for each handle. A block that was not verified finds
+/// its own bits there by chance once in 2^44 look-ups of a full memory, and nobody can choose keys that do. Every delete begins a new era
+/// and so forgets everything: a reader that still sees the deleted block remembers it under an era that is over.
 pub(crate) struct Verified {
     slots: Box<[AtomicU64]>,
-    age: AtomicU64,
     hasher: RandomState,
 }
-
-/// When a read began, which is before it sees anything.
-#[derive(Clone, Copy)]
-pub(crate) struct Age(u64);
 
 impl fmt::Debug for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,34 +27,25 @@ impl fmt::Debug for Verified {
 impl Verified {
     pub(crate) fn new() -> Self {
         let slots = std::iter::repeat_with(AtomicU64::default).take(VERIFIED_BLOCKS).collect();
-        Self { slots, age: AtomicU64::new(0), hasher: RandomState::new() }
+        Self { slots, hasher: RandomState::new() }
     }
 
-    pub(crate) fn age(&self) -> Age {
-        Age(self.age.load(Ordering::SeqCst))
-    }
-
-    /// Forgets every block.
-    pub(crate) fn forget(&self) {
-        self.age.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Whether the block was verified in this age.
-    pub(crate) fn contains(&self, key: &Key, age: Age) -> bool {
-        let (slot, bits) = self.place(key, age);
+    /// Whether the block was verified in this era.
+    pub(crate) fn contains(&self, key: &Key, era: Era) -> bool {
+        let (slot, bits) = self.place(key, era);
         slot.is_some_and(|slot| slot.load(Ordering::Acquire) == bits)
     }
 
-    pub(crate) fn insert(&self, key: &Key, age: Age) {
-        let (slot, bits) = self.place(key, age);
+    pub(crate) fn insert(&self, key: &Key, era: Era) {
+        let (slot, bits) = self.place(key, era);
         if let Some(slot) = slot {
             slot.store(bits, Ordering::Release);
         }
     }
 
     /// The slot of a block, and the bits that say it is this block's: never zero, which an empty slot holds.
-    fn place(&self, key: &Key, Age(age): Age) -> (Option<&AtomicU64>, u64) {
-        let hash = self.hasher.hash_one((&**key, age));
+    fn place(&self, key: &Key, era: Era) -> (Option<&AtomicU64>, u64) {
+        let hash = self.hasher.hash_one((&**key, era));
         let slot = usize::try_from(hash % self.slots.len() as u64).ok().and_then(|n| self.slots.get(n));
         (slot, hash.max(1))
     }

@@ -12,6 +12,7 @@ use crate::{
     handle::Handle,
     limits::{GROUP_BYTES_MAX, GROUP_CHANGES_MAX, LOCK_PAUSE, next_pause},
     session::Db,
+    snapshot::Ends,
 };
 
 /// What errors call a transaction that several callers share.
@@ -63,8 +64,8 @@ impl Handle {
             return all(error);
         }
         // Kept only for reads to come, and pages that it holds could not be used again by this transaction.
-        self.forget_kept();
-        self.forget_verified(changes);
+        let ends = if changes.iter().any(Change::deletes) { Ends::Era } else { Ends::Epoch };
+        self.forget_kept(ends);
         let mut transaction = match self.begin_write(operation) {
             Ok(transaction) => ManuallyDrop::new(transaction),
             Err(error) => return all(error),
@@ -78,10 +79,10 @@ impl Handle {
             Err(panic) => return all(self.panicked(operation, panic)),
         };
         let transaction = ManuallyDrop::into_inner(transaction);
-        let ended = match applied {
+        match applied {
             Ok((results, wrote)) => {
                 let ended = match wrote {
-                    Wrote::Something => self.end(operation, transaction),
+                    Wrote::Something => self.end(operation, transaction, ends),
                     Wrote::Nothing => self.abort(operation, transaction),
                 };
                 match ended {
@@ -93,11 +94,9 @@ impl Handle {
                 // The cause goes back to the caller; that of a failed abort is in the poison.
                 let _ = self.abort(operation, transaction);
                 self.poison_if_failed(&error);
-                return Err(Spoilt(error));
+                Err(Spoilt(error))
             }
-        };
-        self.forget_verified(changes);
-        ended
+        }
     }
 
     /// The commit that held these changes failed, or nobody knows what became of it: neither does whoever is part of it. Nothing of a change that was
@@ -134,14 +133,6 @@ impl Handle {
             });
         }
         Ok((results, wrote))
-    }
-
-    /// Lets no read take a block that goes, or has gone, for verified: what is put under its CID later may be other bytes.
-    fn forget_verified(&self, changes: &[Change]) {
-        let Some(verified) = &self.verified else { return };
-        if changes.iter().any(|change| matches!(change.what, What::Delete(_))) {
-            verified.forget();
-        }
     }
 
     fn begin_write(&self, operation: &'static str) -> Result<WriteTransaction, StoreError> {
@@ -192,10 +183,10 @@ impl Handle {
     }
 
     /// Commits. What was kept for reads is the state before, from here on.
-    fn end(&self, operation: &'static str, transaction: WriteTransaction) -> Result<(), StoreError> {
+    fn end(&self, operation: &'static str, transaction: WriteTransaction, ends: Ends) -> Result<(), StoreError> {
         let committed = contain(|| transaction.commit())
             .map_err(|panic| self.unknown(operation, self.panicked(operation, panic)))?;
-        self.forget_kept();
+        self.forget_kept(if committed.is_ok() { ends } else { Ends::Era });
         match committed {
             Ok(()) => Ok(()),
             Err(redb::CommitError::TransactionPoisoned) => {

@@ -5,6 +5,7 @@ use std::{
     thread,
 };
 
+use mnem_backend_redb::Verify;
 use mnem_store_traits::{Blockstore, OpHeadsStore, Store, WriteBatch};
 
 use crate::support::{FakeMedium, block};
@@ -44,6 +45,53 @@ fn what_was_acknowledged_is_seen_and_no_head_without_its_block() {
             let (cid, data) = block(n);
             store.commit(WriteBatch::new().put(cid, data).update(cid, [block(n - 1).0])).expect("commit");
             acknowledged.store(n, Ordering::SeqCst);
+        }
+    });
+}
+
+/// What the writer is at, as a count: the block is there, goes, is not there, comes back.
+const STEPS: u64 = 4;
+
+#[test]
+fn a_block_that_goes_is_gone_for_every_question_and_in_order() {
+    let options = FakeMedium::options().verify(Verify::OncePerHandle);
+    let store = options.open_medium(FakeMedium::default(), "medium").expect("create");
+    let (cid, data) = block(1);
+    store.put(&cid, data.clone()).expect("put");
+    let step = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..READERS {
+            let (store, step) = (&store, &step);
+            scope.spawn(move || {
+                loop {
+                    let before = step.load(Ordering::SeqCst);
+                    let read = store.get(&cid).expect("get").is_some();
+                    let found = store.has(&cid).expect("has");
+                    let after = step.load(Ordering::SeqCst);
+                    if before == after && before % STEPS == 0 {
+                        assert!(read && found, "step {before}: it is there");
+                    }
+                    if before == after && before % STEPS == 2 {
+                        assert!(!read && !found, "step {before}: it is not there");
+                    }
+                    // Nobody put it meanwhile.
+                    if before / STEPS == after / STEPS && after % STEPS <= 2 {
+                        assert!(read || !found, "steps {before} to {after}: gone, and then there again");
+                    }
+                    if after >= COMMITS * STEPS {
+                        break;
+                    }
+                }
+            });
+        }
+        let next = || step.fetch_add(1, Ordering::SeqCst);
+        for _ in 0..COMMITS {
+            next();
+            store.delete(&cid).expect("delete");
+            next();
+            next();
+            store.put(&cid, data.clone()).expect("put");
+            next();
         }
     });
 }
