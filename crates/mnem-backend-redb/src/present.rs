@@ -1,6 +1,9 @@
 //! Which blocks were found, for those who ask again: clients put and require the same blocks in every commit.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::{
+    Mutex, OnceLock,
+    atomic::{AtomicU8, Ordering},
+};
 
 use crate::{limits::PRESENT_BLOCKS, snapshot::Era};
 
@@ -10,7 +13,14 @@ use crate::{limits::PRESENT_BLOCKS, snapshot::Era};
 /// blocks go between them.
 #[derive(Debug, Default)]
 pub(crate) struct Present {
-    slots: OnceLock<Box<[Mutex<Slot>]>>,
+    memory: OnceLock<Memory>,
+}
+
+/// As many tags as slots. They stay in the processor's cache, so that a block that is not there costs no visit to its slot, nearly always.
+#[derive(Debug)]
+struct Memory {
+    tags: Box<[AtomicU8]>,
+    slots: Box<[Mutex<Slot>]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -25,31 +35,43 @@ const KEY_BYTES: usize = 36;
 impl Present {
     /// Whether the block is known to be there in this era.
     pub(crate) fn contains(&self, key: &[u8], era: Era) -> bool {
-        let Some(slot) = self.slot(key) else { return false };
+        let (Some(memory), Ok(key)) = (self.memory.get(), key.try_into()) else { return false };
+        let Some((tag, slot)) = memory.place(key) else { return false };
         // Whoever is in the way is done before a look-up would be, but need not be waited for.
-        slot.try_lock().is_ok_and(|slot| slot.era == era && slot.key == key)
+        tag.load(Ordering::Relaxed) == tag_of(key)
+            && slot.try_lock().is_ok_and(|slot| slot.era == era && slot.key == *key)
     }
 
     /// Remembers a block that a kept snapshot of this era holds.
     pub(crate) fn insert(&self, key: &[u8], era: Era) {
-        let (Some(slot), Ok(key)) = (self.slot(key), key.try_into()) else { return };
+        let Ok(key) = key.try_into() else { return };
+        let Some((tag, slot)) = self.memory.get_or_init(Memory::new).place(key) else { return };
         if let Ok(mut slot) = slot.try_lock() {
-            *slot = Slot { key, era };
+            *slot = Slot { key: *key, era };
+            tag.store(tag_of(key), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Memory {
+    fn new() -> Self {
+        // No key is all zeros: a CID begins with its version.
+        let empty = || Mutex::new(Slot { key: [0; KEY_BYTES], era: Era::default() });
+        Self {
+            tags: std::iter::repeat_with(AtomicU8::default).take(PRESENT_BLOCKS).collect(),
+            slots: std::iter::repeat_with(empty).take(PRESENT_BLOCKS).collect(),
         }
     }
 
     /// By the first bytes of the digest. Who makes digests that share them makes the memory useless to himself, and no answer wrong.
-    fn slot(&self, key: &[u8]) -> Option<&Mutex<Slot>> {
+    fn place(&self, key: &[u8; KEY_BYTES]) -> Option<(&AtomicU8, &Mutex<Slot>)> {
         let [_, _, _, _, first @ ..] = key.first_chunk::<12>()?;
-        if key.len() != KEY_BYTES {
-            return None;
-        }
-        let slots = self.slots.get_or_init(|| {
-            // No key is all zeros: a CID begins with its version, or with the code of a hash.
-            let empty = || Mutex::new(Slot { key: [0; KEY_BYTES], era: Era::default() });
-            std::iter::repeat_with(empty).take(PRESENT_BLOCKS).collect()
-        });
-        let number = u64::from_le_bytes(*first) % slots.len() as u64;
-        slots.get(usize::try_from(number).ok()?)
+        let number = usize::try_from(u64::from_le_bytes(*first) % PRESENT_BLOCKS as u64).ok()?;
+        Some((self.tags.get(number)?, self.slots.get(number)?))
     }
+}
+
+fn tag_of(key: &[u8; KEY_BYTES]) -> u8 {
+    let [.., last] = key;
+    *last
 }
