@@ -23,6 +23,12 @@ fn one_law_is_run_in_every_mode_and_reported() {
 }
 
 #[test]
+fn a_misspelt_law_is_a_usage_error() {
+    let said = Place::new().run(&["conformance", "--only", "blocks::put_twyce"]).fails(2);
+    assert!(said.starts_with("error: no law has \"blocks::put_twyce\" in its path\nhint: "), "{said}");
+}
+
+#[test]
 fn laws_that_panic_on_purpose_do_not_look_like_failures() {
     let ran = Place::new().run(&["conformance", "--only", "panicking_callback_leaves_the_store_usable"]).exits(0);
     assert!(ran.out().starts_with("ok "), "{}", ran.out());

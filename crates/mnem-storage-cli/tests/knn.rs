@@ -63,6 +63,33 @@ fn an_index_is_built_read_and_removed() {
     assert_eq!(cids[0], cids[1], "the same on every backend");
 }
 
+/// A file in the layout of the published crate keeps it, and the format of its indexes.
+#[test]
+fn a_file_of_the_published_layout_takes_rows_of_its_own_format() {
+    let place = Place::new();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../mnem-storage/tests/golden/redb-mnem01.redb");
+    fs::copy(golden, place.path("a.redb")).expect("copied");
+    place.write("v.jsonl", lines().as_bytes());
+    let run = |args: &[&str]| place.run(&[args, &["--store", "a.redb"]].concat());
+    let before = run(&["knn", "list"]).ok();
+    assert_eq!(before.lines().count(), 1, "the index of whoever made the file: {before}");
+    let root = before.split_once("root=").expect("its root").1.trim_end();
+    let built = run(&["knn", "build", "--vectors", "v.jsonl", "--metric", "l2", "--k", "1", "--root", root]).exits(0);
+    let cid = built.out().trim_end();
+    assert!(run(&["knn", "show", cid]).ok().contains("\nformat  1\n"));
+    assert_eq!(run(&["knn", "neighbors", cid, C]).ok(), format!("0.333333  {B}\n"));
+    assert_eq!(run(&["knn", "list"]).ok().lines().count(), 2);
+    assert!(run(&["stat"]).ok().contains("\nknn         2 indexes\n"));
+    assert!(run(&["verify"]).ok().contains("; 2 indexes of neighbours"));
+    assert_eq!(run(&["knn", "rm", cid]).ok(), format!("removed {cid}\n"));
+    assert_eq!(run(&["knn", "list"]).ok(), before);
+    assert!(
+        run(&["stat"]).ok().contains("(format mnem-backend-redb 0.1)"),
+        "the layout is theirs still: {}",
+        run(&["stat"]).ok()
+    );
+}
+
 #[test]
 fn answers_in_json() {
     let place = Place::new();

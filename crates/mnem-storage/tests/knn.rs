@@ -114,6 +114,33 @@ fn edges_that_make_no_index_are_no_damage() {
     assert_eq!(faults(&look(&store)), [(FaultKind::KnnIndex, Some(cid))]);
 }
 
+/// A program of a later version stored an index here: it is counted, and neither a fault nor called whole.
+#[test]
+fn an_index_of_a_later_format_is_not_checked_and_no_damage() {
+    const MAGIC_AND_SUM: usize = 16;
+    for subject in stores() {
+        let store = &*subject.store;
+        let [packed, row] = fill(store);
+        let mut manifest = store.side_table(knn::TABLE).unwrap().get(&packed.to_bytes()).unwrap().unwrap().to_vec();
+        let format = manifest.windows(8).position(|bytes| bytes == b"\x66format\x02").unwrap() + 7;
+        manifest[format] = 3;
+        let damaged = faults(&{
+            write(store, packed.to_bytes(), manifest.clone());
+            look(store)
+        });
+        assert_eq!(damaged, [(FaultKind::KnnIndex, Some(packed))], "{}: under the old checksum", subject.name);
+        let mut sum = blake3::Hasher::new();
+        sum.update(&packed.to_bytes()).update(&manifest[MAGIC_AND_SUM..]);
+        manifest[MAGIC_AND_SUM - 8..MAGIC_AND_SUM].copy_from_slice(&sum.finalize().as_bytes()[..8]);
+        write(store, packed.to_bytes(), manifest.clone());
+        let report = look(store);
+        assert_eq!((faults(&report), report.knn_indexes, report.knn_unchecked), (vec![], 1, 1), "{}", subject.name);
+        let error = knn::load(&*store.side_table(knn::TABLE).unwrap(), &packed).unwrap_err();
+        assert!(error.to_string().contains("k-NN edge rows 3"), "{error}");
+        assert!(knn::load(&*store.side_table(knn::TABLE).unwrap(), &row).unwrap().is_some());
+    }
+}
+
 #[test]
 fn copies_carry_indexes_of_both_formats() {
     for from in stores() {

@@ -98,6 +98,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let options = args.rounds.into_iter().fold(options, Options::rounds);
     quiet_laws();
     let report = conformance::run(&fixture, &options);
+    if report.entries.is_empty() {
+        return Err(Failure::Usage {
+            message: format!("no law has {:?} in its path", args.only.as_deref().unwrap_or_default()),
+            hint: Some("the report of a whole run names them all, as blocks::put_twice_is_ok".into()),
+        });
+    }
     let mut out = context.out();
     let told = if context.json() { out.line(report.to_json()) } else { out.summary(report.to_string().trim_end(), ()) };
     unless_closed(told.and_then(|()| out.finish()))?;
