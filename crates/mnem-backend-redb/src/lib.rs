@@ -54,6 +54,7 @@ pub use op_heads::RedbOpHeadsStore;
 pub use open::open_or_init;
 pub use options::{Check, CommitDurability, Concurrency, Layout, OpenOptions, Verify};
 pub use store::RedbStore;
+pub use tables::FORMATS;
 
 /// What errors call this backend.
 pub(crate) const BACKEND: &str = "redb";

@@ -26,6 +26,9 @@ pub(crate) const FORMAT_NAME: &str = "mnem-backend-redb";
 /// The version that this build reads and writes.
 pub(crate) const FORMAT_VERSION: &str = "1";
 
+/// The formats that this build opens, as [`Info::format`](crate::Info::format) says them; the first is what a new file gets unless asked otherwise.
+pub const FORMATS: [&str; 2] = ["mnem-backend-redb 1", FORMAT_MNEM01];
+
 /// What `Info::format` says of a file in [`Layout::Mnem01`], which has no row that says it.
 const FORMAT_MNEM01: &str = "mnem-backend-redb 0.1";
 
@@ -105,4 +108,14 @@ pub(crate) fn heads_checksum<'a>(heads: impl Iterator<Item = &'a Cid>) -> Vec<u8
         bytes.extend_from_slice(&head);
     }
     cid_of(RAW, &bytes).hash().digest().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_formats_are_those_of_the_layouts() {
+        assert_eq!(FORMATS, [Layout::Native.format(), Layout::Mnem01.format()]);
+    }
 }

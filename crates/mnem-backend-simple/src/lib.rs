@@ -41,3 +41,4 @@ pub use op_heads::SimpleOpHeadsStore;
 pub use open::is_simple_store;
 pub use options::OpenOptions;
 pub use store::{SimpleStore, open_or_init};
+pub use tables::FORMATS;

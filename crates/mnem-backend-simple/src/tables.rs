@@ -18,6 +18,9 @@ pub(crate) const FORMAT_NAME: &str = "mnem-backend-simple";
 /// The one version this build reads and writes.
 pub(crate) const FORMAT_VERSION: &str = "1";
 
+/// The formats that this build opens, as [`Info::format`](crate::Info::format) says them: one.
+pub const FORMATS: [&str; 1] = ["mnem-backend-simple 1"];
+
 /// What the `unsynced` file says. Only its presence counts.
 pub(crate) const UNSYNCED_TEXT: &[u8] = b"written without waiting for the disk: present blocks may not be durable\n";
 
@@ -239,6 +242,11 @@ mod tests {
     use mnem_store_traits::{RAW, cid_of};
 
     use super::*;
+
+    #[test]
+    fn the_formats_are_those_that_are_written() {
+        assert_eq!(FORMATS, [format!("{FORMAT_NAME} {FORMAT_VERSION}")]);
+    }
 
     #[test]
     fn the_shards_are_numbered_in_the_order_of_their_names() {

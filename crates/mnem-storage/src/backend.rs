@@ -48,6 +48,12 @@ impl Backend {
         }
     }
 
+    /// The formats on disk that this build opens, as [`StoreInfo::format`](crate::StoreInfo::format) says them, that of new stores first. None
+    /// if the backend is not compiled in.
+    pub fn formats(self) -> &'static [&'static str] {
+        crate::opened::formats(self)
+    }
+
     /// The backends of this build, in order of preference.
     pub fn compiled_in() -> Vec<Self> {
         Self::ALL.into_iter().filter(|backend| backend.is_compiled_in()).collect()

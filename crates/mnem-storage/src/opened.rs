@@ -32,6 +32,18 @@ macro_rules! info {
         }
     };
 }
+/// The formats that a backend opens.
+pub(crate) fn formats(backend: Backend) -> &'static [&'static str] {
+    match backend {
+        #[cfg(feature = "redb")]
+        Backend::Redb => &mnem_backend_redb::FORMATS,
+        #[cfg(feature = "simple")]
+        Backend::Simple => &mnem_backend_simple::FORMATS,
+        #[cfg(not(all(feature = "redb", feature = "simple")))]
+        _ => &[],
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Opened {
     #[cfg(feature = "redb")]
