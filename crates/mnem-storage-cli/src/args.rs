@@ -3,9 +3,9 @@
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, sync::LazyLock, time::Duration};
 
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint, error::ErrorKind};
-use mnem_storage::Backend;
+use mnem_storage::{Backend, knn::Format};
 
-use crate::{commands, error, error::Exit, terminal};
+use crate::{commands, error, error::Exit, output, terminal};
 
 const ABOUT: &str = "Import, export, verify, copy and explain stores of versioned knowledge graphs";
 
@@ -21,9 +21,15 @@ Examples:
   mnem-store ls | head -1
   mnem-store get CID | sha256sum
 
+Environment:
+  MNEM_STORE       the store, where --store names none
+  NO_COLOR         set to anything: no colours
+  CLICOLOR_FORCE   set to anything but 0: colours also where no terminal is
+
 Exit status:
   0 done   1 failed   2 usage   3 verify found damage   4 no such block, index or node
-  10 no store here   11 locked   12 wrong or newer format   13 needs recovery";
+  10 no store here   11 locked   12 wrong or newer format   13 needs recovery
+  130 interrupted (SIGINT), 143 terminated (SIGTERM): it dies by the signal";
 
 /// Everything that was typed.
 #[derive(Debug, Parser)]
@@ -37,7 +43,7 @@ pub(crate) struct Cli {
 }
 
 /// Options that may stand before or after the command.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Options for every command")]
 pub(crate) struct Global {
     /// The store: a redb file or a folder [env: MNEM_STORE]
@@ -121,6 +127,8 @@ pub(crate) enum Command {
     Knn(commands::knn::Args),
     /// Print a completion script for a shell
     Completions(commands::completions::Args),
+    /// Print the manual page of a command, or write those of all
+    Man(commands::man::Args),
 }
 
 /// Parses the command line. `Err`: help, version or a usage error was printed, and this is the exit status.
@@ -170,10 +178,27 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-/// The version, and which backends this build has.
+/// The version, and what this build reads and writes.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let default = Backend::default_backend();
-    let backends = Backend::compiled_in().into_iter();
-    let names = backends.map(|b| if Some(b) == default { format!("{b} (default)") } else { b.to_string() });
-    format!("{}\nbackends: {}", env!("CARGO_PKG_VERSION"), names.collect::<Vec<_>>().join(", "))
+    let name =
+        |backend: Backend| if Some(backend) == default { format!("{backend} (default)") } else { backend.to_string() };
+    let all = |backends: Vec<String>| if backends.is_empty() { "none".to_owned() } else { backends.join(", ") };
+    let mut lines = vec![env!("CARGO_PKG_VERSION").to_owned()];
+    lines.push(format!("backends: {}", all(Backend::compiled_in().into_iter().map(name).collect())));
+    for backend in Backend::ALL {
+        lines.push(match backend.is_compiled_in() {
+            true => format!("{backend} formats: {}", backend.formats().join(", ")),
+            false => format!("{backend}: not in this build; Cargo feature `{}` adds it", backend.feature()),
+        });
+    }
+    lines.push("archives: CARv1 read and written, CARv2 read".into());
+    lines.push(format!(
+        "indexes of neighbours: formats {} (row) and {} (packed)",
+        commands::knn::number(Format::Row),
+        commands::knn::number(Format::Packed)
+    ));
+    lines.push(format!("contract: version {}", mnem_storage::traits::conformance::CONTRACT_VERSION));
+    lines.push(format!("JSON: schema {}", output::SCHEMA));
+    lines.join("\n")
 });

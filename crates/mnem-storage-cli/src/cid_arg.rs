@@ -16,7 +16,7 @@ pub(crate) fn parse(text: &str) -> Result<Cid> {
         Some(cid) => format!("write it as {cid}"),
         None => "a CID looks like bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe; `mnem-store ls` lists those of a store".into(),
     };
-    Err(Failure::Usage { message: format!("{text:?} is not a plain CID"), hint: Some(hint) })
+    Err(Failure::Usage { message: format!("{text:?} is not a plain CID"), hint })
 }
 
 /// Reads several.
@@ -68,7 +68,7 @@ mod tests {
             V1.replace('a', "A"),
             in_base58,
         ] {
-            let Err(Failure::Usage { hint: Some(hint), .. }) = parse(&text) else { panic!("{text:?} was taken") };
+            let Err(Failure::Usage { hint, .. }) = parse(&text) else { panic!("{text:?} was taken") };
             assert_eq!(hint, format!("write it as {V1}"), "{text:?}");
         }
     }
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn what_is_no_cid_is_refused_without_a_guess() {
         for text in ["", " ", "-", "bafy", "animals.redb", &V1[..58], &format!("{V1}aa"), "Qm", "/ipfs/"] {
-            let Err(Failure::Usage { hint: Some(hint), .. }) = parse(text) else { panic!("{text:?} was taken") };
+            let Err(Failure::Usage { hint, .. }) = parse(text) else { panic!("{text:?} was taken") };
             assert!(hint.contains("looks like"), "{text:?}: {hint}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     env, fmt,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,7 +10,7 @@ use std::{
 use mnem_storage::{Backend, OpenOptions, Store};
 
 use crate::{
-    args::Global,
+    args::{Global, When},
     error::{Failure, Result},
     output::Out,
     progress::Bar,
@@ -23,6 +24,7 @@ const LISTING_CACHE_BYTES: usize = 8 * 1024 * 1024;
 const BULK_CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// The options for every command, at work.
+#[derive(Clone)]
 pub(crate) struct Context {
     global: Global,
 }
@@ -47,7 +49,7 @@ impl Context {
     pub(crate) fn path(&self) -> Result<PathBuf> {
         self.store_path().ok_or_else(|| Failure::Usage {
             message: "no store was named".into(),
-            hint: Some("give --store PATH, or set MNEM_STORE".into()),
+            hint: "give --store PATH, or set MNEM_STORE".into(),
         })
     }
 
@@ -98,6 +100,12 @@ impl Context {
     /// Shows progress of long work, as the options say.
     pub(crate) fn bar(&self, what: &'static str) -> Bar {
         Bar::new(what, self.global.progress, self.global.quiet)
+    }
+
+    /// Shows progress of a long listing, unless the listing itself is what one sees.
+    pub(crate) fn bar_beside_output(&self, what: &'static str) -> Bar {
+        let seen = self.global.progress == When::Auto && io::stdout().is_terminal();
+        Bar::new(what, if seen { When::Never } else { self.global.progress }, self.global.quiet)
     }
 
     /// Whether the command line says how long to wait for a lock.

@@ -12,6 +12,7 @@ use crate::{
     context::Context,
     hints,
     output::Versioned,
+    stop::Signal,
     terminal::{self, Printable},
 };
 
@@ -31,6 +32,9 @@ pub(crate) enum Exit {
     Locked = 11,
     WrongFormat = 12,
     NeedsRecovery = 13,
+    /// As a shell counts it: the process dies by the signal.
+    Interrupted = 130,
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {
@@ -44,10 +48,10 @@ impl From<Exit> for ExitCode {
 pub(crate) enum Failure {
     /// The command line is at fault.
     #[error("{message}")]
-    Usage { message: String, hint: Option<String> },
+    Usage { message: String, hint: String },
     /// Nothing failed, but it will not be done.
     #[error("{message}")]
-    Refused { message: String, hint: Option<String> },
+    Refused { message: String, hint: String },
     /// The block is not in the store.
     #[error("no block {cid} in {}", store.display())]
     NoSuchBlock { cid: Cid, store: PathBuf },
@@ -59,7 +63,7 @@ pub(crate) enum Failure {
     NoSuchNode { what: String, hint: &'static str },
     /// A line of a file is not what it should be.
     #[error("{}, line {line}: {why}", file.display())]
-    Line { file: PathBuf, line: u64, why: String, hint: Option<&'static str> },
+    Line { file: PathBuf, line: u64, why: String, hint: &'static str },
     /// The store said no.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -78,6 +82,9 @@ pub(crate) enum Failure {
     /// A file, or standard input or output, failed.
     #[error("cannot {what}")]
     Io { what: String, source: io::Error },
+    /// Somebody asked for the end before it was reached.
+    #[error("interrupted: {kept}")]
+    Interrupted { signal: Signal, kept: String, hint: String },
     /// Whoever read standard output has gone. Not worth a word.
     #[error("standard output is closed")]
     OutputClosed,
@@ -109,6 +116,8 @@ impl Failure {
             Self::Usage { .. } => Exit::Usage,
             Self::NoSuchBlock { .. } | Self::NoSuchIndex { .. } | Self::NoSuchNode { .. } => Exit::NoSuchBlock,
             Self::OutputClosed => Exit::Done,
+            Self::Interrupted { signal: Signal::Interrupt, .. } => Exit::Interrupted,
+            Self::Interrupted { signal: Signal::Terminate, .. } => Exit::Terminated,
             _ => self.store_error().map_or(Exit::Failed, |error| exit_of(error.kind())),
         }
     }
@@ -122,6 +131,7 @@ impl Failure {
             Self::NoSuchIndex { .. } => "no_such_index",
             Self::NoSuchNode { .. } => "no_such_node",
             Self::Line { .. } => "malformed_line",
+            Self::Interrupted { .. } => "interrupted",
             Self::Store(error) => kind_of(error.kind()),
             Self::HeadsMoved { error, .. } => kind_of(error.kind()),
             Self::Copy { source, .. } => kind_of(source.kind()),
@@ -189,7 +199,7 @@ struct Told<'a> {
     error: &'a str,
     kind: &'a str,
     causes: &'a [String],
-    hint: Option<&'a str>,
+    hint: &'a str,
     exit: u8,
 }
 
@@ -203,7 +213,7 @@ pub(crate) fn report(failure: &Failure, context: &Context) -> Exit {
             error: &error,
             kind: failure.kind(),
             causes: &causes,
-            hint: hint.as_deref(),
+            hint: &hint,
             exit: failure.exit() as u8,
         });
         return failure.exit();
@@ -214,9 +224,7 @@ pub(crate) fn report(failure: &Failure, context: &Context) -> Exit {
     for cause in causes {
         terminal::say(format_args!("  caused by: {}", Printable(cause)));
     }
-    if let Some(hint) = hint {
-        terminal::say(format_args!("{cyan}hint:{plain} {}", Printable(hint)));
-    }
+    terminal::say(format_args!("{cyan}hint:{plain} {}", Printable(hint)));
     failure.exit()
 }
 
@@ -227,7 +235,7 @@ pub(crate) fn report_usage_as_json(error: &clap::Error) {
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let hint = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
     let hint = hint.unwrap_or("try `mnem-store --help`");
-    tell_json(&Told { error: message, kind: "usage", causes: &[], hint: Some(hint), exit: Exit::Usage as u8 });
+    tell_json(&Told { error: message, kind: "usage", causes: &[], hint, exit: Exit::Usage as u8 });
 }
 
 fn tell_json(told: &Told<'_>) {

@@ -15,6 +15,8 @@ use crate::{
     limits::JSON_LINE_BYTES_MAX,
 };
 
+const LINE_HINT: &str = "mend that line, or leave it out, and run the same command again";
+
 /// Vectors, each with its id and its place in the file.
 #[derive(Debug, Default)]
 pub(crate) struct Vectors {
@@ -101,7 +103,7 @@ fn each_line<T: DeserializeOwned>(
         if rest.read_until(b'\n', &mut bytes).map_err(|source| io("read", source))? == 0 {
             break;
         }
-        let wrong = |why: String| Failure::Line { file: file.to_owned(), line: number, why, hint: None };
+        let wrong = |why: String| Failure::Line { file: file.to_owned(), line: number, why, hint: LINE_HINT };
         if bytes.len() as u64 > JSON_LINE_BYTES_MAX {
             return Err(wrong(format!("it has more than {JSON_LINE_BYTES_MAX} bytes")));
         }

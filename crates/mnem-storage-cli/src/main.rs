@@ -10,11 +10,16 @@ mod json_lines;
 mod limits;
 mod output;
 mod progress;
+mod stop;
+mod stoppable;
 mod terminal;
 
 use std::process::ExitCode;
 
-use crate::{context::Context, error::Failure};
+use crate::{
+    context::Context,
+    error::{Exit, Failure},
+};
 
 fn main() -> ExitCode {
     let cli = match args::parse() {
@@ -22,10 +27,15 @@ fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     let context = Context::new(cli.global);
-    match commands::run(&context, cli.command) {
-        Ok(exit) => exit.into(),
+    let exit = match commands::run(&context, cli.command) {
+        Ok(exit) => exit,
         // Whoever read our output has seen enough.
-        Err(Failure::OutputClosed) => ExitCode::SUCCESS,
-        Err(failure) => error::report(&failure, &context).into(),
+        Err(Failure::OutputClosed) => Exit::Done,
+        Err(failure) => error::report(&failure, &context),
+    };
+    match stop::asked() {
+        // Also where everything was done by then: whoever called it is to know that it shall stop.
+        Some(signal) => stop::end_by(signal),
+        None => exit.into(),
     }
 }

@@ -5,6 +5,7 @@ use std::{
     io::{self, BufWriter, Stdout, Write},
 };
 
+use bytesize::ByteSize;
 use serde::Serialize;
 
 use crate::error::{Failure, Result};
@@ -106,6 +107,28 @@ impl Display for Count {
     }
 }
 
+/// A size as people read it: `1 byte`, `999 bytes`, `1.1 MiB`.
+pub(crate) struct Size(pub(crate) u64);
+
+impl Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..1024 => f.pad(&counted(self.0, "byte")),
+            bytes => f.pad(&ByteSize(bytes).display().iec().to_string()),
+        }
+    }
+}
+
+/// A size as people read it, and all its digits: `1,110,152 bytes (1.1 MiB)`.
+pub(crate) struct ExactSize(pub(crate) u64);
+
+impl Display for ExactSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&counted(self.0, "byte"))?;
+        if self.0 < 1024 { Ok(()) } else { write!(f, " ({})", Size(self.0)) }
+    }
+}
+
 /// A count and what is counted: `1 block`, `4,077 blocks`.
 pub(crate) fn counted(count: u64, one: &str) -> String {
     counted_as(count, one, &format!("{one}s"))
@@ -126,6 +149,9 @@ mod tests {
             assert_eq!(Count(number).to_string(), text);
         }
         assert_eq!(format!("{:>8}", Count(4_077)), "   4,077");
+        let sizes = [0, 1, 1023, 1024, 1_110_152, u64::MAX].map(|bytes| Size(bytes).to_string());
+        assert_eq!(sizes, ["0 bytes", "1 byte", "1,023 bytes", "1.0 KiB", "1.1 MiB", "16.0 EiB"]);
+        assert_eq!(ExactSize(1_110_152).to_string(), "1,110,152 bytes (1.1 MiB)");
         assert_eq!((counted(1, "head"), counted(0, "head")), ("1 head".into(), "0 heads".into()));
     }
 }

@@ -12,13 +12,15 @@ pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether standard error takes colours: it is a terminal that can, and NO_COLOR is unset or empty.
+/// Whether standard error takes colours: NO_COLOR is unset or empty, and it is a terminal that can, or CLICOLOR_FORCE is set.
 pub(crate) fn stderr_has_colour() -> bool {
-    takes_colour(stderr_is_terminal(), env::var_os("NO_COLOR").as_deref(), env::var_os("TERM").as_deref())
+    let [no_color, force, term] = ["NO_COLOR", "CLICOLOR_FORCE", "TERM"].map(env::var_os);
+    takes_colour(stderr_is_terminal(), no_color.as_deref(), force.as_deref(), term.as_deref())
 }
 
-fn takes_colour(is_terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
-    draws(is_terminal, term) && no_color.is_none_or(OsStr::is_empty)
+fn takes_colour(is_terminal: bool, no_color: Option<&OsStr>, force: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    let forced = force.is_some_and(|force| !force.is_empty() && force != "0");
+    no_color.is_none_or(OsStr::is_empty) && (forced || draws(is_terminal, term))
 }
 
 /// Whether a drawing on standard error can be drawn over: it is a terminal that can move its cursor.
@@ -54,11 +56,12 @@ mod tests {
     #[test]
     fn colours_are_for_terminals_that_want_them() {
         let text = |text| Some(OsStr::new(text));
-        assert!(takes_colour(true, None, text("xterm")));
-        assert!(takes_colour(true, text(""), None));
-        assert!(!takes_colour(true, text("1"), text("xterm")));
-        assert!(!takes_colour(true, None, text("dumb")));
-        assert!(!takes_colour(false, None, text("xterm")));
+        assert!(takes_colour(true, None, None, text("xterm")));
+        assert!(takes_colour(true, text(""), text(""), None));
+        assert!(!takes_colour(true, text("1"), text("1"), text("xterm")));
+        assert!(!takes_colour(true, None, text("0"), text("dumb")));
+        assert!(!takes_colour(false, None, text("0"), text("xterm")));
+        assert!(takes_colour(false, None, text("1"), text("dumb")));
     }
 
     #[test]

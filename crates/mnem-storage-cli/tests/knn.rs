@@ -173,7 +173,10 @@ fn a_wrong_line_is_named() {
     let long = [first.as_bytes(), b"\n", &b" ".repeat(16 * 1024 * 1024 + 1)[..]].concat();
     place.write("v.jsonl", &long);
     let said = place.run(&["knn", "build", "--vectors", "v.jsonl", "--store", "a.redb"]).fails(1);
-    assert_eq!(said, "error: v.jsonl, line 2: it has more than 16777216 bytes\n");
+    assert_eq!(
+        said,
+        "error: v.jsonl, line 2: it has more than 16777216 bytes\nhint: mend that line, or leave it out, and run the same command again\n"
+    );
     assert_eq!(place.run(&["knn", "list", "--store", "a.redb"]).ok(), "", "nothing was stored");
 }
 

@@ -12,8 +12,12 @@ mod heads;
 mod json;
 mod knn;
 mod main_job;
+mod man;
 mod many;
 mod pipes;
+#[cfg(unix)]
+mod signals;
 mod snapshots;
 mod support;
 mod verify;
+mod version;

@@ -53,6 +53,12 @@ impl Ran {
     pub(crate) fn fails(self, exit: i32) -> String {
         let ran = self.exits(exit);
         assert!(ran.err.starts_with("error: "), "{}", ran.err);
+        // What to do next: in our words, or in those of the parser of the command line.
+        assert!(
+            ran.err.contains("\nhint: ") || ran.err.contains("\nFor more information, try '--help'"),
+            "{}",
+            ran.err
+        );
         assert_eq!(ran.out(), "");
         ran.err
     }

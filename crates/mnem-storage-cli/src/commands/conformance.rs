@@ -101,7 +101,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     if report.entries.is_empty() {
         return Err(Failure::Usage {
             message: format!("no law has {:?} in its path", args.only.as_deref().unwrap_or_default()),
-            hint: Some("the report of a whole run names them all, as blocks::put_twice_is_ok".into()),
+            hint: "the report of a whole run names them all, as blocks::put_twice_is_ok".into(),
         });
     }
     let mut out = context.out();

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::ValueHint;
@@ -13,7 +14,10 @@ use crate::{
     args::BackendArg,
     context::Context,
     error::{Exit, Failure, Result},
-    output::{Count, counted},
+    hints::quoted,
+    output::{Count, Size, counted},
+    stop::Stop,
+    stoppable::{Target, store_was_asked},
 };
 
 const EXAMPLES: &str = "\
@@ -56,13 +60,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     if context.typed_store().is_some() {
         return Err(Failure::Usage {
             message: "copy takes its two stores as FROM TO, not with --store".into(),
-            hint: Some("`mnem-store copy FROM TO`".into()),
+            hint: "`mnem-store copy FROM TO`".into(),
         });
     }
     if same(&args.from, &args.to) {
         return Err(Failure::Usage {
             message: format!("{} cannot be copied onto itself", args.from.display()),
-            hint: None,
+            hint: "name another place for the copy: `mnem-store copy FROM TO`".into(),
         });
     }
     let failed = |source| failed(args, source);
@@ -70,10 +74,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let from = context.options().read_only(true).open(&args.from);
     let from = from.map_err(|error| failed(CopyError::Source(error.into())))?;
     let to = context.options().create(true).backend(args.backend.map(Into::into)).open(&args.to).map_err(of_target)?;
+    let stop = Arc::new(Stop::when_asked(context)?);
+    let to = Target::new(to, Arc::clone(&stop));
     let mut bar = context.bar("copy");
-    let copied = copy(&*from, &*to, &mut |progress| bar.show(&progress));
+    let copied = copy(&*from, &to, &mut |progress| bar.show(&progress));
     drop(bar);
-    let report = copied.map_err(failed)?;
+    let report = match copied {
+        Err(CopyError::Target(error)) if store_was_asked(&error) => {
+            to.close().map_err(of_target)?;
+            return Err(interrupted(args, &stop, &to));
+        }
+        copied => copied.map_err(failed)?,
+    };
     to.close().map_err(of_target)?;
     for cid in &report.unchecked_cids {
         context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
@@ -96,6 +108,18 @@ fn failed(args: &Args, source: CopyError) -> Failure {
     Failure::Copy { from: args.from.clone(), to: args.to.clone(), source }
 }
 
+fn interrupted(args: &Args, stop: &Stop, to: &Target) -> Failure {
+    let (new, present) = to.landed();
+    let kept = format!(
+        "{} of the source are in {}, {} of them new; it is no whole copy yet",
+        counted(new + present, "block"),
+        args.to.display(),
+        Count(new)
+    );
+    let again = format!("`mnem-store copy {} {}` goes on where this one stopped", quoted(&args.from), quoted(&args.to));
+    stop.interrupted(kept, again)
+}
+
 fn same(from: &Path, to: &Path) -> bool {
     matches!((fs::canonicalize(from), fs::canonicalize(to)), (Ok(from), Ok(to)) if from == to)
 }
@@ -103,16 +127,16 @@ fn same(from: &Path, to: &Path) -> bool {
 fn text(answer: &Answer<'_>) -> String {
     let report = answer.report;
     let mut lines = vec![format!(
-        "copied {} ({} bytes) from {} to {}",
+        "copied {} ({}) from {} to {}",
         counted(report.blocks, "block"),
-        Count(report.bytes),
+        Size(report.bytes),
         answer.from,
         answer.to
     )];
     lines.push(format!("new      {}", Count(report.new)));
     lines.push(format!("present  {}", Count(report.present)));
     for table in &report.tables {
-        lines.push(format!("table    {}: {}, {} bytes", table.name, counted(table.keys, "key"), Count(table.bytes)));
+        lines.push(format!("table    {}: {}, {}", table.name, counted(table.keys, "key"), Size(table.bytes)));
     }
     lines.push(format!("proved   the CID sets are equal: {} in both", counted(report.blocks, "block")));
     lines.push(format!("proved   the heads are equal: {} in both", counted(report.heads.len() as u64, "head")));

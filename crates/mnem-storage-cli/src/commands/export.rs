@@ -21,7 +21,9 @@ use crate::{
     error::{Exit, Failure, Result},
     hints::quoted,
     limits::{COMMON_BLOCK_BYTES_MAX, IMPORT_BLOCK_BYTES_MAX},
-    output::{Count, Versioned, counted},
+    output::{Count, Size, Versioned, counted},
+    stop::Stop,
+    stoppable::{self, was_asked},
     terminal,
 };
 
@@ -64,7 +66,7 @@ fn to_standard_output(context: &Context, options: &ExportOptions) -> Result<()> 
     if io::stdout().is_terminal() {
         return Err(Failure::Usage {
             message: "an archive is not written to a terminal".into(),
-            hint: Some("`mnem-store export FILE`, or `mnem-store export - > FILE`".into()),
+            hint: "`mnem-store export FILE`, or `mnem-store export - > FILE`".into(),
         });
     }
     let store = context.open_read_only()?;
@@ -92,7 +94,17 @@ fn to_file(context: &Context, args: &Args, options: &ExportOptions) -> Result<()
     let failed = |source| Failure::Io { what: format!("write {}", target.display()), source };
     let store = context.open_read_only()?;
     let mut file = temporary_beside(&target, folder).map_err(failed)?;
-    let report = export(context, &store, file.as_file_mut(), options).map_err(|failure| naming(failure, &target))?;
+    let stop = Stop::when_asked(context)?;
+    let mut output = stoppable::Output { output: file.as_file_mut(), stop: &stop };
+    let report = match export(context, &store, &mut output, options) {
+        Err(Failure::Export(ExportError::Write { source, .. })) if was_asked(&source) => {
+            let state = if args.force && target.exists() { "as it was" } else { "not made" };
+            let kept = format_args!("{} is {state}, and nothing is left beside it", target.display());
+            file.close().map_err(failed)?;
+            return Err(stop.interrupted(kept, "run the same command again: it begins anew".into()));
+        }
+        exported => exported.map_err(|failure| naming(failure, &target))?,
+    };
     file.as_file().sync_all().map_err(failed)?;
     publish(file, &target, args.force)?;
     sync_folder(folder).map_err(failed)?;
@@ -167,7 +179,7 @@ fn target(file: &Path, force: bool) -> Result<PathBuf> {
     if !fs::metadata(&target).map_err(failed)?.is_file() {
         return Err(Failure::Refused {
             message: format!("{} is not a plain file, so it is not replaced", file.display()),
-            hint: Some("`mnem-store export -` writes to standard output".into()),
+            hint: "`mnem-store export -` writes to standard output".into(),
         });
     }
     Ok(target)
@@ -181,14 +193,14 @@ fn refuse_a_store(target: &Path, store: &Path) -> Result<()> {
     }
     Err(Failure::Refused {
         message: format!("{} is a store, or lies inside of one", target.display()),
-        hint: Some("name another file".into()),
+        hint: "name another file".into(),
     })
 }
 
 fn exists(file: &Path) -> Failure {
     Failure::Refused {
         message: format!("{} exists", file.display()),
-        hint: Some(format!("`mnem-store export {} --force` replaces it", quoted(file))),
+        hint: format!("`mnem-store export {} --force` replaces it", quoted(file)),
     }
 }
 
@@ -218,11 +230,11 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 
 fn text(report: &ExportReport, to: &str) -> String {
     format!(
-        "exported {} ({} bytes) under {} to {to}, {} bytes",
+        "exported {} ({}) under {} to {to}, {}",
         counted(report.blocks, "block"),
-        Count(report.bytes),
+        Size(report.bytes),
         counted(report.roots.len() as u64, "root"),
-        Count(report.archive_bytes)
+        Size(report.archive_bytes)
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead as _, BufReader, IsTerminal as _, Read},
+    io::{self, BufRead as _, BufReader, IsTerminal as _},
     path::{Path, PathBuf},
 };
 
@@ -20,7 +20,9 @@ use crate::{
     context::Context,
     error::{Exit, Failure, Result},
     limits::COMMON_BLOCK_BYTES_MAX,
-    output::{Count, counted},
+    output::{Count, Size, counted},
+    stop::Stop,
+    stoppable::{self, was_asked},
 };
 
 const EXAMPLES: &str = "\
@@ -48,14 +50,18 @@ pub(crate) struct Args {
     #[arg(long)]
     heads: bool,
     /// The largest block to take, as 20000000 or 20MB or 20MiB
-    #[arg(long, value_name = "BYTES", default_value = "16MiB")]
+    #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = size)]
     max_block: ByteSize,
     /// The backend, if a store is made; else its path decides, as in `init`
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendArg>,
 }
 
-type Input = BufReader<Box<dyn Read>>;
+fn size(text: &str) -> std::result::Result<ByteSize, String> {
+    text.parse().map_err(|_| "a size is a number of bytes, or one with a unit, as 20MB or 20MiB".to_owned())
+}
+
+type Input = BufReader<File>;
 
 /// What was done, with where it ended up.
 #[derive(Serialize)]
@@ -73,10 +79,20 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let options =
         ImportOptions::new().heads(args.heads).block_bytes_max(args.max_block.as_u64()).total_bytes(file_bytes);
     let store = context.open_or_create(args.backend.map(Into::into))?;
+    let stop = Stop::when_asked(context)?;
     let mut bar = context.bar("import");
+    let input = stoppable::Input { input, stop: &stop };
     let imported = car::import(&*store, input, &options, &mut |progress| bar.show(&progress));
     drop(bar);
-    let report = imported.map_err(|source| failed(args, source))?;
+    let report = match imported {
+        Err(ImportError::Read { kept, source, .. }) if was_asked(&source) => {
+            store.close()?;
+            let hint = "import the whole archive again: blocks that the store holds are not written twice";
+            let kept = format_args!("in {}, {kept}; the heads are unchanged", path.display());
+            return Err(stop.interrupted(kept, hint.into()));
+        }
+        imported => imported.map_err(|source| failed(args, source))?,
+    };
     let heads = store.heads()?;
     store.close()?;
     remarks(context, &report, args.heads, &heads);
@@ -96,10 +112,12 @@ fn open(file: &Path) -> Result<(Input, Option<u64>)> {
         if io::stdin().is_terminal() {
             return Err(Failure::Usage {
                 message: "an archive is not read from a terminal".into(),
-                hint: Some("`mnem-store import FILE`, or `mnem-store import - < FILE`".into()),
+                hint: "`mnem-store import FILE`, or `mnem-store import - < FILE`".into(),
             });
         }
-        return Ok((BufReader::with_capacity(PEEK_BYTES, Box::new(io::stdin().lock())), None));
+        let input = standard_input();
+        let input = input.map_err(|source| Failure::Io { what: "read standard input".into(), source })?;
+        return Ok((BufReader::with_capacity(PEEK_BYTES, input), None));
     }
     let failed = |source| Failure::Io { what: format!("open {}", file.display()), source };
     let opened = File::open(file).map_err(failed)?;
@@ -107,11 +125,20 @@ fn open(file: &Path) -> Result<(Input, Option<u64>)> {
     if metadata.is_dir() {
         return Err(Failure::Refused {
             message: format!("{} is a folder, not a CAR archive", file.display()),
-            hint: None,
+            hint: "name a file in it: an archive is what `mnem-store export FILE` writes".into(),
         });
     }
     let file_bytes = metadata.is_file().then_some(metadata.len());
-    Ok((BufReader::with_capacity(PEEK_BYTES, Box::new(opened)), file_bytes))
+    Ok((BufReader::with_capacity(PEEK_BYTES, opened), file_bytes))
+}
+
+/// Standard input without a buffer of its own: what has been read is not to be waited for again.
+fn standard_input() -> io::Result<File> {
+    #[cfg(unix)]
+    let own = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?;
+    #[cfg(windows)]
+    let own = std::os::windows::io::AsHandle::as_handle(&io::stdin()).try_clone_to_owned()?;
+    Ok(own.into())
 }
 
 /// Looks at the beginning without taking it, so that no store is made for something that is no archive, or for roots without a block.
@@ -162,12 +189,8 @@ fn remarks(context: &Context, report: &ImportReport, set_heads: bool, heads: &[C
 
 fn text(answer: &Answer<'_>) -> String {
     let report = answer.report;
-    let mut lines = vec![format!(
-        "imported {} ({} bytes) into {}",
-        counted(report.blocks, "block"),
-        Count(report.bytes),
-        answer.store
-    )];
+    let mut lines =
+        vec![format!("imported {} ({}) into {}", counted(report.blocks, "block"), Size(report.bytes), answer.store)];
     if report.new == 0 && report.blocks > 0 {
         lines.push("new            0: nothing new, every block was there already".to_owned());
     } else {

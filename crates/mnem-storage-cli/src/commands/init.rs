@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     if let Some(backend) = detect(&path)? {
         return Err(Failure::Refused {
             message: format!("a {backend} store is already at {}", path.display()),
-            hint: Some(format!("`mnem-store stat --store {}` says what is in it", quoted(&path))),
+            hint: format!("`mnem-store stat --store {}` says what is in it", quoted(&path)),
         });
     }
     let store = context.options().create_new(true).backend(args.backend.map(Into::into)).open(&path)?;

@@ -23,8 +23,10 @@ pub(crate) struct Args {}
 pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
     let store = context.open_for_listing()?;
     let mut out = context.out();
-    for cid in store.cids()? {
+    let mut bar = context.bar_beside_output("ls");
+    for (number, cid) in (1..).zip(store.cids()?) {
         let cid = cid?;
+        bar.count("blocks", "block", number, None);
         out.answer_with(cid, || json!({ "cid": cid.to_string() }))?;
     }
     out.finish()?;

@@ -11,6 +11,7 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod knn;
 pub(crate) mod ls;
+pub(crate) mod man;
 pub(crate) mod put;
 pub(crate) mod rm;
 pub(crate) mod size;
@@ -44,5 +45,6 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Copy(args) => copy::run(context, &args),
         Command::Knn(args) => knn::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
     }
 }

@@ -66,7 +66,7 @@ fn open(file: &Path) -> Result<Box<dyn Read>> {
         if io::stdin().is_terminal() {
             return Err(Failure::Usage {
                 message: "a block is not read from a terminal".into(),
-                hint: Some("`mnem-store put FILE`, or `mnem-store put - < FILE`".into()),
+                hint: "`mnem-store put FILE`, or `mnem-store put - < FILE`".into(),
             });
         }
         return Ok(Box::new(io::stdin().lock()));
@@ -88,7 +88,7 @@ fn read(input: Box<dyn Read>, file: &Path) -> Result<Bytes> {
                 "{} has more than {BLOCK_BYTES_MAX} bytes, the most that any store takes in a block",
                 file.display()
             ),
-            hint: Some("split it, and let one block link to the parts".into()),
+            hint: "split it, and let one block link to the parts".into(),
         });
     }
     Ok(data.into())

@@ -5,7 +5,7 @@ use mnem_storage::{StoreInfo, info};
 use crate::{
     context::Context,
     error::{Exit, Result},
-    output::{Count, counted, counted_as},
+    output::{Count, ExactSize, counted, counted_as},
 };
 
 const EXAMPLES: &str = "\
@@ -29,16 +29,16 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
 fn text(info: &StoreInfo) -> String {
     let mut lines = vec![
         format!("backend     {} (format {})", info.backend, info.format),
-        format!("blocks      {}, {} bytes", Count(info.blocks), Count(info.block_bytes)),
+        format!("blocks      {}, {}", Count(info.blocks), ExactSize(info.block_bytes)),
         format!("heads       {}", Count(info.heads)),
     ];
     if info.knn_indexes > 0 {
         lines.push(format!("knn         {}", counted_as(info.knn_indexes, "index", "indexes")));
     }
     for table in &info.tables {
-        lines.push(format!("table       {}: {}, {} bytes", table.name, counted(table.keys, "key"), Count(table.bytes)));
+        lines.push(format!("table       {}: {}, {}", table.name, counted(table.keys, "key"), ExactSize(table.bytes)));
     }
-    lines.push(format!("on disk     {} bytes", Count(info.file_bytes)));
-    lines.push(format!("free        {} bytes", Count(info.free_bytes)));
+    lines.push(format!("on disk     {}", ExactSize(info.file_bytes)));
+    lines.push(format!("free        {}", ExactSize(info.free_bytes)));
     lines.join("\n")
 }

@@ -9,7 +9,8 @@ use serde_json::Value;
 use crate::{
     context::Context,
     error::{Exit, Failure, Result},
-    output::{Count, Out, counted, counted_as, unless_closed},
+    output::{Out, Size, counted, counted_as, unless_closed},
+    stop::Stop,
     terminal::Printable,
 };
 
@@ -48,6 +49,7 @@ struct SummaryLine {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
+    let _stop = Stop::at_once(context, "nothing was changed, and not everything was looked at", "run it again")?;
     if args.recover {
         recover(context)?;
     }
@@ -116,10 +118,10 @@ fn indexes(count: u64) -> String {
 
 fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
     let mut text = format!(
-        "{} in {} ({} bytes)",
+        "{} in {} ({})",
         counted(report.fault_count, "fault"),
         counted(report.blocks, "block"),
-        Count(report.bytes)
+        Size(report.bytes)
     );
     let reach = if report.heads == 1 { "reaches" } else { "reach" };
     text.push_str(&format!("; {} {reach} {}", counted(report.heads, "head"), counted(report.reached, "block")));

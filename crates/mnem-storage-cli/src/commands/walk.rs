@@ -31,19 +31,22 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let cid = cid_arg::parse(&args.cid)?;
     let store = context.open_read_only()?;
     let mut out = context.out();
-    let mut walk = store.walk(&cid);
+    let mut bar = context.bar_beside_output("walk");
+    let mut walk = store.walk(&cid).zip(1..);
     let end = loop {
         match walk.next() {
             None => break Ok(Exit::Done),
-            Some(Ok((cid, data))) => {
+            Some((Ok((cid, data)), number)) => {
+                bar.count("blocks", "block", number, None);
                 out.answer_with(cid, || json!({ "cid": cid.to_string(), "size_bytes": data.len() }))?;
             }
-            Some(Err(StoreError::MissingBlock { cid, linked_from: None })) => {
+            Some((Err(StoreError::MissingBlock { cid, linked_from: None }), _)) => {
                 break Err(Failure::NoSuchBlock { cid, store: context.path()? });
             }
-            Some(Err(error)) => break Err(error.into()),
+            Some((Err(error), _)) => break Err(error.into()),
         }
     };
+    drop(bar);
     unless_closed(out.finish())?;
     end
 }

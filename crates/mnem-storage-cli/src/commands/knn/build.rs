@@ -1,6 +1,6 @@
 //! `knn build`: from vectors to an index in the store.
 
-use std::{ops::ControlFlow, path::PathBuf};
+use std::{fmt::Display, ops::ControlFlow, path::PathBuf};
 
 use clap::{ValueEnum, ValueHint};
 use mnem_storage::{
@@ -16,6 +16,7 @@ use crate::{
     error::{Exit, Failure, Result},
     json_lines::{self, Vectors},
     output::counted,
+    stop::Stop,
 };
 
 const EXAMPLES: &str = "\
@@ -28,6 +29,8 @@ Examples:
   mnem-store knn build --vectors animals.jsonl --store animals.redb
   mnem-store knn build --vectors raw.jsonl --normalize --k 8 --root CID
   CID=$(mnem-store knn build -q --vectors animals.jsonl --metric l2)";
+
+const LINES_HINT: &str = "a line of it is {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}";
 
 const NOT_UNIT_HINT: &str = "--normalize divides each vector by its length; or give --metric dot or l2";
 
@@ -63,17 +66,18 @@ enum FormatArg {
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     let root = root(context, args.root.as_deref())?;
+    let stop = Stop::at_once(context, "no index was made, and the store is as it was", "run the same command again")?;
     let vectors = json_lines::vectors(&args.vectors, args.normalize)?;
     if vectors.ids.is_empty() {
         let message = format!("there are no vectors in {}", args.vectors.display());
-        return Err(Failure::Refused { message, hint: None });
+        return Err(Failure::Refused { message, hint: LINES_HINT.into() });
     }
     let nodes = vectors.ids.len() as u64;
     let edges = derive(context, args, vectors)?;
-    let index = KnnEdgeIndex::new(root, args.k, args.metric.into(), edges)
-        .map_err(|error| Failure::Refused { message: error.to_string(), hint: None })?;
+    let index = KnnEdgeIndex::new(root, args.k, args.metric.into(), edges).map_err(refused)?;
 
     context.note(format_args!("opening {}", path.display()));
+    stop.finish_first();
     let (store, of_store) = context.options().open_with_knn_format(path)?;
     let format = match args.format {
         Some(FormatArg::Packed) => Format::Packed,
@@ -128,13 +132,19 @@ fn only_head(heads: &[Cid]) -> Result<Cid> {
         [] => "the store has no head that the vectors could belong to".to_owned(),
         _ => format!("the store has {} heads, and the vectors belong to one root", heads.len()),
     };
-    Err(Failure::Refused { message, hint: Some("name the block that they came from: --root CID".into()) })
+    Err(Failure::Refused { message, hint: "name the block that they came from: --root CID".into() })
+}
+
+/// What the vectors and options do not allow.
+fn refused(error: impl Display) -> Failure {
+    let hint = "`mnem-store knn build --help` says what the vectors and options are to be";
+    Failure::Refused { message: error.to_string(), hint: hint.into() }
 }
 
 fn derive(context: &Context, args: &Args, from: Vectors) -> Result<Vec<KnnEdge>> {
     let mut bar = context.bar("knn build");
     let derived = Derive::new().run(&from.ids, &from.vectors, args.k, args.metric.into(), &mut |done, all| {
-        bar.count("neighbours", "node", done, all);
+        bar.count("neighbours", "node", done, Some(all));
         ControlFlow::Continue(())
     });
     derived.map_err(|error| match error {
@@ -142,8 +152,8 @@ fn derive(context: &Context, args: &Args, from: Vectors) -> Result<Vec<KnnEdge>>
             file: args.vectors.clone(),
             line: from.lines.get(position).copied().unwrap_or_default(),
             why: "the vector is not of length one, which the cosine needs".into(),
-            hint: Some(NOT_UNIT_HINT),
+            hint: NOT_UNIT_HINT,
         },
-        error => Failure::Refused { message: error.to_string(), hint: None },
+        error => refused(error),
     })
 }

@@ -98,7 +98,8 @@ fn name(metric: DistanceMetric) -> String {
     metric.name().to_ascii_lowercase()
 }
 
-fn number(format: Format) -> u8 {
+/// The number of a format of indexes.
+pub(crate) fn number(format: Format) -> u8 {
     if format == Format::Row { 1 } else { 2 }
 }
 

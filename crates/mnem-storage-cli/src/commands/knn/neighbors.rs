@@ -83,7 +83,7 @@ fn node(text: &str, labels: Option<&HashMap<NodeId, String>>) -> Result<NodeId> 
     let Some(labels) = labels else {
         return Err(Failure::Usage {
             message: format!("{text:?} is no node id"),
-            hint: Some("a node id has 32 hexadecimal digits; with --labels FILE, a label will do".into()),
+            hint: "a node id has 32 hexadecimal digits; with --labels FILE, a label will do".into(),
         });
     };
     let mut named: Vec<NodeId> = labels.iter().filter(|(_, label)| *label == text).map(|(id, _)| *id).collect();
@@ -93,10 +93,10 @@ fn node(text: &str, labels: Option<&HashMap<NodeId, String>>) -> Result<NodeId> 
         [node] => Ok(*node),
         several => Err(Failure::Usage {
             message: format!("{} nodes have the label {text:?}", several.len()),
-            hint: Some(format!(
+            hint: format!(
                 "name one by its id: {}",
                 several.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
-            )),
+            ),
         }),
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let index = open(context, &*store, &cid)?;
     let mut out = context.out();
     if args.edges {
-        edges(&mut out, &index)?;
+        edges(context, &mut out, &index)?;
     } else {
         out.answer(text(&index), described(&index))?;
     }
@@ -51,9 +51,11 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn edges(out: &mut Out, index: &EdgeReader) -> Result<()> {
-    for edge in index.edges()? {
+fn edges(context: &Context, out: &mut Out, index: &EdgeReader) -> Result<()> {
+    let mut bar = context.bar_beside_output("knn show");
+    for (number, edge) in (1..).zip(index.edges()?) {
         let edge = edge?;
+        bar.count("edges", "edge", number, Some(index.len()));
         let text = format_args!("{} {} {}", edge.src, edge.dst, edge.weight);
         let line = || EdgeLine { src: edge.src.to_string(), dst: edge.dst.to_string(), weight: edge.weight };
         out.answer_with(text, line)?;

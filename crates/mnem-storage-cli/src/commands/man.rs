@@ -1,0 +1,135 @@
+//! `man`: manual pages, made of what `--help` says.
+
+use std::{fs, io, path::PathBuf};
+
+use clap::{CommandFactory as _, ValueHint};
+use clap_mangen::Man;
+use serde_json::json;
+
+use crate::{
+    args::Cli,
+    context::Context,
+    error::{Exit, Failure, Result},
+    output::counted,
+};
+
+const EXAMPLES: &str = "\
+Without a COMMAND, the page of mnem-store itself. With --out, the pages of all
+commands, as files that are named after them: mnem-store-knn-build.1.
+
+Examples:
+  mnem-store man | man -l -
+  mnem-store man knn build > mnem-store-knn-build.1
+  mnem-store man --out ~/.local/share/man/man1";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Of which command, such as knn build
+    #[arg(value_name = "COMMAND")]
+    command: Vec<String>,
+    /// Write all pages into this folder, which is made if need be
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "command")]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let mut root = Cli::command().disable_help_subcommand(true);
+    root.build();
+    let mut out = context.out();
+    match &args.out {
+        None => out.bytes(&page(named(&root, &args.command)?).map_err(Failure::output)?)?,
+        Some(folder) => {
+            let pages = write_all(&root, folder).map_err(|source| Failure::Io {
+                what: format!("write manual pages into {}", folder.display()),
+                source,
+            })?;
+            let text = format!("wrote {} into {}", counted(pages, "manual page"), folder.display());
+            out.summary(text, json!({ "folder": folder.display().to_string(), "pages": pages }))?;
+        }
+    }
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+/// The command that these words name.
+fn named<'a>(root: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command> {
+    let mut command = root;
+    for word in words {
+        command = command.find_subcommand(word).ok_or_else(|| Failure::Usage {
+            message: format!("{} has no command {word:?}", command.get_bin_name().unwrap_or("mnem-store")),
+            hint: "`mnem-store --help` lists the commands".into(),
+        })?;
+    }
+    Ok(command)
+}
+
+/// Writes the page of a command and those of all below it, and says how many there are.
+fn write_all(command: &clap::Command, folder: &std::path::Path) -> io::Result<u64> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join(Man::new(command.clone()).get_filename()), page(command)?)?;
+    command.get_subcommands().try_fold(1, |pages, command| Ok(pages + write_all(command, folder)?))
+}
+
+/// What each part of a page begins with, and a page needs once.
+const QUOTES: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
+fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
+    let source = format!("mnem-store {}", env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command.clone()).source(source).manual("mnem-store manual");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let (sections, prose): (Vec<_>, Vec<_>) = help.split("\n\n").partition(|block| title(block).is_some());
+    for block in prose {
+        page.extend(format!(".PP\n{}\n", escaped(block)).into_bytes());
+    }
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    for block in sections {
+        let (title, body) = (title(block).unwrap_or_default(), block.split_once('\n').map_or("", |(_, body)| body));
+        page.extend(format!(".SH \"{}\"\n.nf\n{}\n.fi\n", title.to_uppercase(), escaped(body)).into_bytes());
+    }
+    let page = String::from_utf8_lossy(&page).replace(QUOTES, "");
+    Ok([QUOTES, &page].concat().into_bytes())
+}
+
+/// Of a block of help whose first line is a title: the title. Its other lines are to stay as they are.
+fn title(block: &str) -> Option<&str> {
+    block
+        .lines()
+        .next()?
+        .strip_suffix(':')
+        .filter(|title| block.contains('\n') && !title.contains(' ') || *title == "Exit status")
+}
+
+/// Text in which roff sees no requests and no escapes of its own.
+fn escaped(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    let lines =
+        text.lines().map(|line| if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line.to_owned() });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roff_sees_text_alone() {
+        assert_eq!(escaped(".hidden\n'quoted' \\240\n--help"), "\\&.hidden\n\\&'quoted' \\e240\n\\-\\-help");
+    }
+
+    #[test]
+    fn blocks_with_a_title_are_sections() {
+        assert_eq!(title("Examples:\n  mnem-store ls"), Some("Examples"));
+        assert_eq!(title("Exit status:\n  0 done"), Some("Exit status"));
+        assert_eq!(title("Which backend: --backend\nor else"), None);
+        assert_eq!(title("One of them:"), None);
+    }
+}

@@ -1,0 +1,223 @@
+//! Ctrl-C: the store stays whole, and the program says what was kept.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::process::ExitStatusExt as _,
+    process::{Child, ChildStderr, ExitStatus, Stdio},
+};
+
+use mnem_storage::{Bytes, Cid, DAG_CBOR, RAW, WriteBatch, cid_of};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Place, ROOT, animals};
+
+/// The program at work, and what it says meanwhile.
+struct Running {
+    child: Child,
+    err: BufReader<ChildStderr>,
+}
+
+impl Running {
+    /// Starts it with progress told in lines: the first tells that the work has begun, and that signals are heeded.
+    fn start(place: &Place, args: &[&str]) -> Self {
+        let args = [args, &["--progress", "always"]].concat();
+        let mut command = place.command(&args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let err = BufReader::new(child.stderr.take().expect("a pipe"));
+        Self { child, err }
+    }
+
+    /// Reads what it says up to a line that begins so.
+    #[track_caller]
+    fn says(&mut self, beginning: &str) {
+        let mut said = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.err.read_line(&mut line).expect("text");
+            assert_ne!(read, 0, "it ended without {beginning:?}: {said}");
+            if line.starts_with(beginning) {
+                return;
+            }
+            said.push_str(&line);
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")).expect("a process id");
+        kill_process(pid, signal).expect("sent");
+    }
+
+    /// How it ended, and what it said in the end: all but progress.
+    fn ended(mut self) -> (ExitStatus, String, String) {
+        let (mut said, mut out) = (String::new(), String::new());
+        self.err.read_to_string(&mut said).expect("text");
+        self.child.stdout.take().expect("a pipe").read_to_string(&mut out).expect("text");
+        let lines = said.lines().filter(|line| !line.contains(": blocks: ") && !line.contains(": proof: "));
+        (self.child.wait().expect("it ends"), out, lines.map(|line| format!("{line}\n")).collect())
+    }
+}
+
+/// A store with a root that links to many blocks.
+fn large_store(place: &Place, name: &str, blocks: u32) -> Cid {
+    let leaves = (0..blocks).map(|n| Bytes::from(n.to_le_bytes().repeat(64))).map(|data| (cid_of(RAW, &data), data));
+    let (store, mut batch) = (place.store(name), WriteBatch::new());
+    let mut node = match u16::try_from(blocks) {
+        Ok(blocks) => [&[0x99], &blocks.to_be_bytes()[..]].concat(),
+        Err(_) => [&[0x9a], &blocks.to_be_bytes()[..]].concat(),
+    };
+    for (cid, data) in leaves {
+        let bytes = cid.to_bytes();
+        node.extend([0xd8, 0x2a, 0x58, u8::try_from(bytes.len() + 1).expect("short"), 0]);
+        node.extend(bytes);
+        batch = batch.put(cid, data);
+    }
+    let root = cid_of(DAG_CBOR, &node);
+    store.commit(batch.put(root, Bytes::from(node)).update(root, [])).expect("committed");
+    store.close().expect("closed");
+    root
+}
+
+/// Interrupts work on a store so large that it is at work for long; if it was done before the signal came, on a larger one.
+fn interrupted(place: &Place, args: &[&str], begun: &str) -> String {
+    for doublings in 0..6 {
+        large_store(place, "large.redb", 10_000 << doublings);
+        let mut running = Running::start(place, args);
+        running.says(begun);
+        running.signal(Signal::INT);
+        let (status, out, said) = running.ended();
+        assert_eq!(status.signal(), Some(2), "{said}");
+        if out.is_empty() {
+            return said;
+        }
+        for made in ["large.redb", "out.car", "copy.redb"] {
+            let _ = std::fs::remove_file(place.path(made));
+        }
+    }
+    panic!("{args:?} is always done before the signal comes");
+}
+
+#[test]
+fn an_import_keeps_what_was_verified_and_goes_on_when_run_again() {
+    let place = Place::new();
+    let archive = std::fs::read(animals()).expect("an archive");
+    for (store, signal, json) in
+        [("a.redb", Signal::INT, false), ("a.simple", Signal::TERM, false), ("b.redb", Signal::INT, true)]
+    {
+        let args = ["import", "-", "--heads", "--store", store, if json { "--json" } else { "--verbose" }];
+        let mut running = Running::start(&place, &args);
+        // The writer stalls in the middle: the program waits for more when the signal comes.
+        let mut input = running.child.stdin.take().expect("a pipe");
+        input.write_all(&archive[..archive.len() / 2]).expect("written");
+        running.says("import: blocks: ");
+        running.signal(signal);
+        let (status, out, said) = running.ended();
+        assert_eq!((status.signal(), &*out), (Some(signal.as_raw()), ""), "{said}");
+        drop(input);
+        let kept = place.run(&["ls", "--store", store]).ok().lines().count();
+        assert!(kept > 0, "{said}");
+        if json {
+            let said: serde_json::Value = serde_json::from_str(&said).expect("one object");
+            assert_eq!((&said["kind"], &said["exit"]), (&"interrupted".into(), &130.into()));
+        } else {
+            let told = format!(
+                "error: interrupted: in {store}, {kept} verified blocks are in the store, {kept} of them new; \
+                 the heads are unchanged\nhint: import the whole archive again: "
+            );
+            assert!(said.contains(&told), "{said}");
+        }
+        assert_eq!(place.run(&["heads", "--store", store, "-q"]).ok(), "");
+        assert!(place.run(&["verify", "--store", store]).ok().starts_with("0 faults"));
+        let car = animals();
+        let again = place.run(&["import", car.to_str().expect("text"), "--heads", "--store", store]).ok();
+        assert!(again.contains(&format!("present        {}", thousands(kept))), "{again}");
+        assert_eq!(place.run(&["heads", "--store", store]).ok(), format!("{ROOT}\n"));
+    }
+}
+
+fn thousands(count: usize) -> String {
+    if count < 1000 { count.to_string() } else { format!("{},{:03}", count / 1000, count % 1000) }
+}
+
+#[test]
+fn an_export_leaves_no_file() {
+    let place = Place::new();
+    let args = ["export", "out.car", "--store", "large.redb"];
+    let said = interrupted(&place, &args, "export: blocks: ");
+    let error =
+        "error: interrupted: out.car is not made, and nothing is left beside it\nhint: run the same command again";
+    assert!(said.contains(error), "{said}");
+    let left: Vec<_> =
+        std::fs::read_dir(place.path(".")).expect("a folder").map(|e| e.expect("").file_name()).collect();
+    assert_eq!(left, ["large.redb"]);
+    place.run(&args).ok();
+}
+
+#[test]
+fn a_copy_goes_on_when_run_again() {
+    let place = Place::new();
+    let args = ["copy", "large.redb", "copy.redb"];
+    let said = interrupted(&place, &args, "copy: blocks: ");
+    let kept = place.run(&["ls", "--store", "copy.redb"]).ok().lines().count();
+    let new = thousands(kept);
+    let told = format!(
+        "error: interrupted: {new} blocks of the source are in copy.redb, {new} of them new; it is no whole copy"
+    );
+    assert!(said.contains(&told), "{said}");
+    assert!(said.contains("hint: `mnem-store copy large.redb copy.redb` goes on where this one stopped\n"), "{said}");
+    assert_eq!(place.run(&["heads", "--store", "copy.redb", "-q"]).ok(), "", "heads come last");
+    let again = place.run(&args).ok();
+    assert!(again.contains(&format!("present  {new}\n")), "{again}");
+    assert_eq!(place.run(&["heads", "--store", "copy.redb"]).ok(), place.run(&["heads", "--store", "large.redb"]).ok());
+}
+
+#[test]
+fn an_index_that_is_being_made_leaves_the_store_as_it_was() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    rustix::fs::mkfifoat(rustix::fs::CWD, place.path("vectors"), rustix::fs::Mode::RWXU).expect("a pipe");
+    let running = Running::start(&place, &["knn", "build", "--vectors", "vectors", "--store", "a.redb"]);
+    // Opening waits until the program has opened it, and by then signals are heeded.
+    let vectors = File::options().write(true).open(place.path("vectors")).expect("opened");
+    running.signal(Signal::INT);
+    let (status, out, said) = running.ended();
+    drop(vectors);
+    assert_eq!((status.signal(), &*out), (Some(2), ""));
+    assert_eq!(
+        said,
+        "error: interrupted: no index was made, and the store is as it was\nhint: run the same command again\n"
+    );
+    assert_eq!(place.run(&["knn", "list", "--store", "a.redb"]).ok(), "");
+}
+
+/// The archive as a CARv2, with an index behind it that is larger than any buffer: once it is read, so is all that matters.
+fn with_a_long_index(archive: &[u8]) -> Vec<u8> {
+    let (begin, bytes) = (51, archive.len() as u64);
+    let header = [0, 0, begin, bytes, begin + bytes].map(u64::to_le_bytes).concat();
+    [b"\x0a\xa1gversion\x02", &*header, archive, &vec![0; 1 << 20]].concat()
+}
+
+#[test]
+fn asked_twice_it_ends_at_once() {
+    let place = Place::new();
+    place.run(&["init", "--store", "a.simple"]).ok();
+    // The heads are locked: the import waits for them, where nothing asks whether to go on.
+    let lock = File::options().write(true).open(place.path("a.simple/lock")).expect("the lock");
+    lock.lock().expect("locked");
+    let archive = with_a_long_index(&std::fs::read(animals()).expect("an archive"));
+    let args = ["import", "-", "--heads", "--store", "a.simple", "--lock-wait", "600"];
+    let mut running = Running::start(&place, &args);
+    running.child.stdin.take().expect("a pipe").write_all(&archive).expect("written");
+    running.says("import: blocks: ");
+    running.signal(Signal::INT);
+    running.says("note: stopping");
+    running.signal(Signal::TERM);
+    let (status, out, said) = running.ended();
+    assert_eq!((status.signal(), &*out, &*said), (Some(15), "", ""));
+    lock.unlock().expect("unlocked");
+    place.run(&["verify", "--store", "a.simple"]).ok();
+    let again = place.run_with_input(&["import", "-", "--heads", "--store", "a.simple"], &archive).ok();
+    assert!(again.contains("new            0: nothing new"), "every block had landed: {again}");
+    assert_eq!(place.run(&["heads", "--store", "a.simple"]).ok(), format!("{ROOT}\n"));
+}
