@@ -3,6 +3,7 @@
 mod blockstore_tests;
 mod ci;
 mod interop;
+mod pages;
 mod readme;
 mod soak;
 mod tidy;
@@ -14,6 +15,8 @@ cargo xtask COMMAND
 
   ci        everything that continuous integration checks
   tidy      what a compiler cannot check: file names, module documents, links, paths
+  man, completions
+            write the manual pages and the completion scripts of mnem-store into target/
   readme    run the first command of README.md as typed, and look at what it made
   blockstore-tests
             run the JavaScript suite interface-blockstore-tests on our backends; needs npm
@@ -27,6 +30,8 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "ci" => ci::run(),
         "tidy" => tidy::run(),
+        "man" => pages::man(),
+        "completions" => pages::completions(),
         "readme" => readme::run(),
         "blockstore-tests" => blockstore_tests::run(),
         "soak" => soak::run(args),
