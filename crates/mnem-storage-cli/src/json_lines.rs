@@ -15,7 +15,9 @@ use crate::{
     limits::JSON_LINE_BYTES_MAX,
 };
 
-const LINE_HINT: &str = "mend that line, or leave it out, and run the same command again";
+const VECTORS_HINT: &str = "mend or leave out that line: one is {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}";
+
+const LABELS_HINT: &str = "mend or leave out that line: one is {\"id\": 32 hexadecimal digits, \"label\": text}";
 
 /// Vectors, each with its id and its place in the file.
 #[derive(Debug, Default)]
@@ -43,7 +45,7 @@ struct LabelLine {
 pub(crate) fn vectors(file: &Path, normalize: bool) -> Result<Vectors> {
     let mut all = Vectors::default();
     let mut seen: HashMap<NodeId, u64> = HashMap::new();
-    each_line(file, |number, line: VectorLine| {
+    each_line(file, VECTORS_HINT, |number, line: VectorLine| {
         let id = node_id(&line.id)?;
         if let Some(earlier) = seen.insert(id, number) {
             return Err(format!("node {id} has a vector in line {earlier} already"));
@@ -74,7 +76,7 @@ fn checked(vector: Vec<f32>, first: Option<&Vec<f32>>) -> std::result::Result<Ve
 /// Reads the labels of those nodes that have one; of two for one node, the later.
 pub(crate) fn labels(file: &Path) -> Result<HashMap<NodeId, String>> {
     let mut labels = HashMap::new();
-    each_line(file, |_, line: LabelLine| {
+    each_line(file, LABELS_HINT, |_, line: LabelLine| {
         let id = node_id(&line.id)?;
         if let Some(label) = line.label {
             labels.insert(id, label);
@@ -91,6 +93,7 @@ fn node_id(text: &str) -> std::result::Result<NodeId, String> {
 /// Hands over each line with its number, from 1. Lines of white space are passed over.
 fn each_line<T: DeserializeOwned>(
     file: &Path,
+    hint: &'static str,
     mut take: impl FnMut(u64, T) -> std::result::Result<(), String>,
 ) -> Result<()> {
     let io = |verb: &str, source| Failure::Io { what: format!("{verb} {}", file.display()), source };
@@ -103,7 +106,7 @@ fn each_line<T: DeserializeOwned>(
         if rest.read_until(b'\n', &mut bytes).map_err(|source| io("read", source))? == 0 {
             break;
         }
-        let wrong = |why: String| Failure::Line { file: file.to_owned(), line: number, why, hint: LINE_HINT };
+        let wrong = |why: String| Failure::Line { file: file.to_owned(), line: number, why, hint };
         if bytes.len() as u64 > JSON_LINE_BYTES_MAX {
             return Err(wrong(format!("it has more than {JSON_LINE_BYTES_MAX} bytes")));
         }

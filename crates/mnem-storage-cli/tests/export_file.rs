@@ -186,3 +186,22 @@ fn a_store_without_heads_gives_an_empty_archive_and_a_remark() {
     let said = place.run(&["import", "empty.car", "--store", "b.redb"]).ok();
     assert!(said.starts_with("imported 0 blocks"), "{said}");
 }
+
+#[test]
+fn a_hint_leads_to_nothing_that_is_refused() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    std::fs::create_dir(place.path("folder")).expect("a folder");
+    for (file, error, hint) in [
+        ("a.redb", "a.redb is a store, or lies inside of one", "name another file"),
+        ("folder", "folder is not a plain file, so it is not replaced", "name another file"),
+        (
+            "no where/x.car",
+            "cannot write no where/x.car: there is no folder no where",
+            "`mkdir -p 'no where'`, then the same",
+        ),
+    ] {
+        let said = place.run(&["export", file, "--store", "a.redb"]).fails(1);
+        assert!(said.starts_with(&format!("error: {error}\nhint: {hint}")), "{said}");
+    }
+}

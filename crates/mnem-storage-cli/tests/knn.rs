@@ -175,7 +175,7 @@ fn a_wrong_line_is_named() {
     let said = place.run(&["knn", "build", "--vectors", "v.jsonl", "--store", "a.redb"]).fails(1);
     assert_eq!(
         said,
-        "error: v.jsonl, line 2: it has more than 16777216 bytes\nhint: mend that line, or leave it out, and run the same command again\n"
+        "error: v.jsonl, line 2: it has more than 16777216 bytes\nhint: mend or leave out that line: one is {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}\n"
     );
     assert_eq!(place.run(&["knn", "list", "--store", "a.redb"]).ok(), "", "nothing was stored");
 }

@@ -85,12 +85,11 @@ fn to_standard_output(context: &Context, options: &ExportOptions) -> Result<()> 
 }
 
 fn to_file(context: &Context, args: &Args, options: &ExportOptions) -> Result<()> {
+    let path = context.path()?;
+    refuse_a_store(&args.file, &path)?;
     let target = target(&args.file, args.force)?;
-    refuse_a_store(&target, &context.path()?)?;
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    refuse_a_store(&target, &path)?;
+    let folder = folder_of(&target)?;
     let failed = |source| Failure::Io { what: format!("write {}", target.display()), source };
     let store = context.open_read_only()?;
     let mut file = temporary_beside(&target, folder).map_err(failed)?;
@@ -172,17 +171,32 @@ fn target(file: &Path, force: bool) -> Result<PathBuf> {
     match fs::symlink_metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(file.to_owned()),
         Err(error) => return Err(failed(error)),
-        Ok(_) if !force => return Err(exists(file)),
+        Ok(found) if !force && (found.is_file() || found.is_symlink()) => return Err(exists(file)),
         Ok(_) => {}
     }
     let target = fs::canonicalize(file).map_err(failed)?;
     if !fs::metadata(&target).map_err(failed)?.is_file() {
         return Err(Failure::Refused {
             message: format!("{} is not a plain file, so it is not replaced", file.display()),
-            hint: "`mnem-store export -` writes to standard output".into(),
+            hint: "name another file; `mnem-store export -` writes to standard output".into(),
         });
     }
     Ok(target)
+}
+
+/// The folder of the archive, which is there.
+fn folder_of(target: &Path) -> Result<&Path> {
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if folder.exists() {
+        return Ok(folder);
+    }
+    Err(Failure::Refused {
+        message: format!("cannot write {}: there is no folder {}", target.display(), folder.display()),
+        hint: format!("`mkdir -p {}`, then the same again", quoted(folder)),
+    })
 }
 
 /// The archive must not replace the store that it is made from, nor lie inside of any.

@@ -72,10 +72,27 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         ));
     }
     unless_closed(tell(context, &report))?;
-    if report.faults.iter().any(|fault| fault.kind == FaultKind::Structure) {
-        context.remark("its structure cannot be mended: restore the store from a copy or an archive");
-    }
+    advise(context, &report);
     Ok(if report.fault_count == 0 { Exit::Done } else { Exit::DamageFound })
+}
+
+/// What to do about what was found. In JSON, the kinds of the faults say it.
+fn advise(context: &Context, report: &VerifyReport) {
+    let found = |kinds: &[FaultKind]| report.faults.iter().any(|fault| kinds.contains(&fault.kind));
+    if found(&[FaultKind::Structure]) {
+        context.remark("its structure cannot be mended: restore the store from a copy or an archive");
+        return;
+    }
+    if found(&[FaultKind::Corrupt, FaultKind::Unreadable]) {
+        context.remark("a damaged block is healed by `mnem-store rm CID`, then importing an archive that holds it");
+    }
+    if found(&[FaultKind::MissingHead, FaultKind::MissingLink]) {
+        context.remark("what is missing comes back by importing an archive that holds it");
+    }
+    if found(&[FaultKind::KnnIndex]) {
+        context
+            .remark("a damaged index is removed by `mnem-store knn rm CID`, and made again by `mnem-store knn build`");
+    }
 }
 
 /// Whether this is a file that a writer of a simple store has not given its name yet.
