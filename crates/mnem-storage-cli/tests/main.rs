@@ -10,6 +10,7 @@ mod exits;
 mod export_file;
 mod heads;
 mod json;
+mod json_document;
 mod knn;
 mod main_job;
 mod man;

@@ -1,0 +1,201 @@
+//! `JSON.md` says what the program writes, and the program writes what it says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mnem_storage::{Cid, knn};
+use serde_json::Value;
+
+use crate::support::{ABSENT, Place};
+
+const DOCUMENT: &str = include_str!("../JSON.md");
+
+/// What only a backend that breaks its promises shows.
+const NEVER_SEEN: [&str; 3] = ["laws[].did", "laws[].expected", "laws[].saw"];
+
+const VECTORS: &str = r#"{"id":"00000000000000000000000000000001","label":"one","vector":[1,0]}
+{"id":"00000000000000000000000000000002","label":"two","vector":[0.6,0.8]}
+{"id":"00000000000000000000000000000003","vector":[0,1]}
+"#;
+
+/// The type of each field, by its path.
+type Fields = BTreeMap<&'static str, &'static str>;
+
+/// The document, and what of it has been seen.
+struct Document {
+    sections: BTreeMap<&'static str, Fields>,
+    seen: BTreeSet<(&'static str, &'static str)>,
+}
+
+impl Document {
+    fn read() -> Self {
+        let parts = DOCUMENT.split("\n### ").skip(1).map(|part| part.split_once('\n').expect("a heading and a body"));
+        let fields = |body: &'static str| {
+            let rows =
+                body.lines().filter(|line| line.starts_with("| `")).map(|line| line.split(" | ").collect::<Vec<_>>());
+            rows.filter(|row| row.len() == 3).map(|row| (row[0].trim_matches(['|', ' ', '`']), row[1])).collect()
+        };
+        Self { sections: parts.map(|(heading, body)| (heading, fields(body))).collect(), seen: BTreeSet::new() }
+    }
+
+    /// Checks every line against a section.
+    #[track_caller]
+    fn check(&mut self, section: &str, lines: &str) {
+        let (&section, fields) = self.sections.get_key_value(section).unwrap_or_else(|| panic!("no section {section}"));
+        assert!(!lines.is_empty(), "{section}: nothing was written");
+        for line in lines.lines() {
+            let mut object: Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{section}: {error}: {line}"));
+            let schema = object.as_object_mut().and_then(|object| object.remove("schema"));
+            assert_eq!(schema, Some(Value::from(1)), "{section}: {line}");
+            compare(section, fields, "", &object, &mut self.seen);
+        }
+    }
+}
+
+/// Compares one object, whose fields are documented with this prefix.
+#[track_caller]
+fn compare(
+    section: &'static str,
+    fields: &Fields,
+    prefix: &str,
+    object: &Value,
+    seen: &mut BTreeSet<(&'static str, &'static str)>,
+) {
+    let object = object.as_object().unwrap_or_else(|| panic!("{section}: {prefix}: no object: {object}"));
+    let here: Fields = fields
+        .iter()
+        .filter_map(|(path, of_type)| Some((path.strip_prefix(prefix)?, *of_type)))
+        .filter(|(name, _)| !name.contains(['.', '[']))
+        .collect();
+    for name in object.keys() {
+        assert!(here.contains_key(&**name), "{section}: {prefix}{name} is written and not documented");
+    }
+    for (name, of_type) in here {
+        let Some(value) = object.get(name) else {
+            assert!(of_type.ends_with(" (optional)"), "{section}: {prefix}{name} is documented and not written");
+            continue;
+        };
+        let path = format!("{prefix}{name}");
+        let (&path, _) = fields.get_key_value(&*path).expect("it came from there");
+        seen.insert((section, path));
+        let of_type = of_type.trim_end_matches(" (optional)");
+        assert!(is(value, of_type), "{section}: {path} is documented as {of_type}: {value}");
+        match value {
+            Value::Array(values) if of_type == "list of object" => {
+                values.iter().for_each(|value| compare(section, fields, &format!("{path}[]."), value, seen));
+            }
+            Value::Object(_) => compare(section, fields, &format!("{path}."), value, seen),
+            _ => {}
+        }
+    }
+}
+
+fn is(value: &Value, of_type: &str) -> bool {
+    if let Some(of_type) = of_type.strip_suffix(" or null") {
+        return value.is_null() || is(value, of_type);
+    }
+    if let Some(of_type) = of_type.strip_prefix("list of ") {
+        return value.as_array().is_some_and(|values| values.iter().all(|value| is(value, of_type)));
+    }
+    match of_type {
+        "text" => value.is_string(),
+        "CID" => value.as_str().is_some_and(|text| text.parse::<Cid>().is_ok_and(|cid| cid.to_string() == text)),
+        "integer" => value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "object" => value.is_object(),
+        _ => panic!("{of_type} is no type of the document"),
+    }
+}
+
+/// A store with an index of neighbours, and beside it one whose index cannot be read. Returns the index.
+fn indexes(place: &Place, document: &mut Document) -> String {
+    place.write("v.jsonl", VECTORS.as_bytes());
+    let built = place.run(&["knn", "build", "--vectors", "v.jsonl", "--k", "2", "--json", "--store", "a.redb"]).ok();
+    document.check("`knn build`", &built);
+    let built: Value = serde_json::from_str(&built).expect("JSON");
+    let index: Cid = built["cid"].as_str().and_then(|cid| cid.parse().ok()).expect("a CID");
+    let store = place.store("unreadable.simple");
+    let table = store.side_table(knn::TABLE).expect("a table");
+    table.write(&[(index.to_bytes().into(), "junk".into())], &[]).expect("written");
+    index.to_string()
+}
+
+#[test]
+fn every_answer_is_as_documented() {
+    let place = Place::new();
+    let mut document = Document::read();
+    let (root, [leaf, _]) = place.small_store("small.redb");
+    let (root, leaf) = (&*root.to_string(), &*leaf.to_string());
+    document.check("`export`", &place.run(&["--json", "export", "small.car", "--store", "small.redb"]).ok());
+    let import = ["import", "small.car", "--heads", "--json", "--store", "a.redb"];
+    document.check("`import`", &place.run(&import).ok());
+    let index = indexes(&place, &mut document);
+    for (section, args) in [
+        ("`init`", &["init", "--store", "new.redb"][..]),
+        ("`heads`", &["heads", "--store", "new.redb"]),
+        ("`heads`", &["heads", "--store", "a.redb"]),
+        ("`heads`", &["heads", "update", root, "--store", "a.redb"]),
+        ("`heads`", &["heads", "swap", root, "--expected", root, "--store", "a.redb"]),
+        ("`stat`", &["stat", "--store", "a.redb"]),
+        ("`copy`", &["copy", "a.redb", "b.simple"]),
+        ("`put`", &["put", "v.jsonl", "--store", "a.redb"]),
+        ("`has`", &["has", root, "--store", "a.redb"]),
+        ("`size`", &["size", root, "--store", "a.redb"]),
+        ("`ls`", &["ls", "--store", "a.redb"]),
+        ("`walk`", &["walk", root, "--store", "a.redb"]),
+        ("`verify`: the summary", &["verify", "--store", "b.simple"]),
+        ("`knn list`, `knn show`", &["knn", "list", "--store", "a.redb"]),
+        ("`knn list`, `knn show`", &["knn", "show", &index, "--store", "a.redb"]),
+        ("`knn list`: an index that cannot be read", &["knn", "list", "--store", "unreadable.simple"]),
+        ("`knn show --edges`", &["knn", "show", &index, "--edges", "--store", "a.redb"]),
+        ("`knn neighbors`", &["knn", "neighbors", &index, "one", "--labels", "v.jsonl", "--store", "a.redb"]),
+        ("`knn rm`", &["knn", "rm", &index, "--store", "a.redb"]),
+        ("`rm`", &["rm", leaf, "--store", "a.redb"]),
+        ("`man --out`", &["man", "--out", "pages"]),
+        ("`conformance`", &["conformance", "--only", "heads::new_store"]),
+        ("`conformance`", &["conformance", "--backend", "simple", "--only", "blocks::put_many"]),
+    ] {
+        document.check(section, place.run(&[&["--json"], args].concat()).exits(0).out());
+    }
+    document.check("`export`", &place.run(&["--json", "export", "-", "--store", "b.simple"]).exits(0).err);
+    let found = place.run(&["--json", "verify", "--store", "a.redb"]).exits(3);
+    let (faults, summary) = found.out().trim_end().rsplit_once('\n').expect("a fault and a summary");
+    document.check("`verify`: a fault", faults);
+    document.check("`verify`: the summary", summary);
+    document.check("An error", &place.run(&["--json", "get", ABSENT, "--store", "a.redb"]).exits(4).err);
+    document.check("An error", &place.run(&["--json", "frobnicate"]).exits(2).err);
+    document.check("An error", &place.run(&["--json", "import", "nothing.car", "--store", "a.redb"]).exits(1).err);
+
+    let all = document.sections.iter().flat_map(|(section, fields)| fields.keys().map(|path| (*section, *path)));
+    let unseen: Vec<_> = all.filter(|field| !document.seen.contains(field) && !NEVER_SEEN.contains(&field.1)).collect();
+    assert_eq!(unseen, [], "documented, and never written");
+}
+
+#[test]
+fn every_kind_of_error_is_documented() {
+    let named = |text: &'static str, before: &str, after: char| -> BTreeSet<&str> {
+        text.split(before).skip(1).filter_map(|rest| rest.split(after).next()).collect()
+    };
+    let (_, kinds) = DOCUMENT.split_once("| kind | means |").expect("the table of kinds");
+    let source = include_str!("../src/error.rs");
+    let (_, source) = source.split_once("fn kind(&self)").expect("the kinds of failures");
+    let (source, _) = source.split_once("struct Told").expect("the end of the kinds");
+    assert_eq!(named(kinds, "\n| `", '`'), named(source, "=> \"", '"'));
+}
+
+#[test]
+fn the_exit_status_is_the_same_in_every_text() {
+    let readme = include_str!("../README.md");
+    let (_, table) = readme.split_once("| exit status | means |").expect("the table");
+    let table: BTreeSet<u32> = table.lines().filter_map(|line| line.split('|').nth(1)?.trim().parse().ok()).collect();
+    let source = include_str!("../src/error.rs");
+    let (_, source) = source.split_once("enum Exit {").expect("the numbers");
+    let (source, _) = source.split_once('}').expect("the end of the numbers");
+    let numbers = source.lines().filter_map(|line| line.split_once(" = ")?.1.trim_end_matches(',').parse().ok());
+    assert_eq!(numbers.collect::<BTreeSet<u32>>(), table);
+    let help = Place::new().run(&["--help"]).ok();
+    let (_, help) = help.split_once("Exit status:").expect("the last part of the help");
+    let words = help.split_whitespace().filter_map(|word| word.parse().ok());
+    assert_eq!(words.collect::<BTreeSet<u32>>(), table);
+}
