@@ -1,6 +1,7 @@
 //! The real program, run as a user runs it.
 
 mod archives;
+mod arguments;
 mod bad_paths;
 mod blocks;
 mod cids;

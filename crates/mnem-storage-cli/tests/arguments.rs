@@ -1,0 +1,161 @@
+//! Arguments that nobody would type: the program refuses or heeds them, and never panics.
+
+use std::{ffi::OsString, io::Write as _, process::Stdio};
+
+use proptest::prelude::*;
+
+use crate::support::{ABSENT, BACKENDS, Place, ROOT, ran};
+
+/// What an exit status can be, without that of a panic.
+const STATUSES: [i32; 9] = [0, 1, 2, 3, 4, 10, 11, 12, 13];
+
+/// Words that lead somewhere. `conformance` is left out: it takes its time.
+const WORDS: [&str; 56] = [
+    "init",
+    "import",
+    "export",
+    "put",
+    "get",
+    "has",
+    "size",
+    "rm",
+    "ls",
+    "walk",
+    "heads",
+    "update",
+    "swap",
+    "stat",
+    "verify",
+    "copy",
+    "knn",
+    "build",
+    "list",
+    "show",
+    "neighbors",
+    "completions",
+    "man",
+    "help",
+    "--store",
+    "--store=",
+    "--json",
+    "-q",
+    "-v",
+    "-qv",
+    "--progress",
+    "always",
+    "--lock-wait",
+    "0",
+    "1e300",
+    "-1",
+    "NaN",
+    "--",
+    "-",
+    "--heads",
+    "--max-block",
+    "16EiB",
+    "18446744073709551616",
+    "--backend",
+    "simple",
+    "--root",
+    ROOT,
+    ABSENT,
+    "a.redb",
+    "b.simple/",
+    "notes.txt",
+    "",
+    " ",
+    "--k",
+    "--recover",
+    "--out",
+];
+
+/// A word of the program's, or any bytes; no path leads out of the folder.
+fn argument() -> impl Strategy<Value = OsString> {
+    let word = (0..WORDS.len()).prop_map(|at| OsString::from(WORDS[at]));
+    prop_oneof![8 => word, 1 => any_bytes()]
+}
+
+#[cfg(unix)]
+fn any_bytes() -> impl Strategy<Value = OsString> {
+    let byte = any::<u8>().prop_filter("no path, and no end of the text", |byte| !b"/\0".contains(byte));
+    prop::collection::vec(byte, 0..12).prop_map(std::os::unix::ffi::OsStringExt::from_vec)
+}
+
+#[cfg(not(unix))]
+fn any_bytes() -> impl Strategy<Value = OsString> {
+    "[^/\\\\:\0]{0,12}".prop_map(OsString::from)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_arguments_make_it_panic(args in prop::collection::vec(argument(), 0..9)) {
+        let place = Place::new();
+        place.write("notes.txt", b"notes");
+        place.store("a.redb").close().expect("closed");
+        let mut command = place.command(&[]);
+        command.args(&args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let _ = child.stdin.take().expect("a pipe").write_all(b"some input");
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        prop_assert!(!said.contains("panicked"), "{said}");
+        prop_assert!(output.status.code().is_some_and(|status| STATUSES.contains(&status)), "{:?}: {said}", output.status);
+        if output.status.code() != Some(0) {
+            prop_assert!(!said.is_empty() || !output.stdout.is_empty(), "it failed without a word");
+        }
+    }
+}
+
+#[test]
+fn numbers_beyond_all_measure() {
+    let place = Place::new();
+    for backend in BACKENDS {
+        let store = format!("a.{backend}");
+        place.small_store(&store);
+        for (args, exit) in [
+            (&["ls", "--lock-wait", "18446744073709549568"][..], 0),
+            (&["ls", "--lock-wait", "18446744073709551616"], 2),
+            (&["ls", "--lock-wait", "1e308"], 2),
+            (&["ls", "--lock-wait", "inf"], 2),
+            (&["import", "-", "--max-block", "18446744073709551615"], 1),
+            (&["import", "-", "--max-block", "18446744073709551616"], 2),
+            (&["import", "-", "--max-block", "99999999999999999999999EiB"], 1),
+            (&["import", "-", "--max-block", "-1"], 2),
+            (&["knn", "build", "--vectors", "v.jsonl", "--k", "4294967295"], 0),
+            (&["knn", "build", "--vectors", "v.jsonl", "--k", "4294967296"], 2),
+            (&["conformance", "--only", "blocks::put_twice", "--seed", "18446744073709551615", "--rounds", "0"], 0),
+        ] {
+            let vectors = "{\"id\":\"00000000000000000000000000000001\",\"vector\":[1]}\n";
+            place.write("v.jsonl", vectors.as_bytes());
+            let ran = place.run_with_input(&[args, &["--store", &store]].concat(), b"no archive");
+            assert_eq!(ran.exit, Some(exit), "{args:?}: {}", ran.err);
+            assert!(!ran.err.contains("panicked"), "{args:?}: {}", ran.err);
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn paths_that_are_no_text() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let place = Place::new();
+    let path = std::ffi::OsStr::from_bytes;
+    for store in [path(b"\xff.redb"), path(b"\xfe.simple")] {
+        let run = |args: &[&str]| ran(place.command(args).arg("--store").arg(store));
+        run(&["init"]).ok();
+        run(&["heads", "-q"]).ok();
+        let stat = run(&["verify", "--json"]).ok();
+        assert!(stat.contains("\"fault_count\":0"), "{stat}");
+        let said = run(&["init"]).fails(1);
+        assert!(said.contains("store is already at \u{fffd}"), "{said}");
+        let said = run(&["import", "-", "--json"]).exits(1).err;
+        assert!(serde_json::from_str::<serde_json::Value>(&said).is_ok(), "{said}");
+    }
+    ran(place.command(&["export"]).arg(path(b"\xfd.car")).args(["--store"]).arg(path(b"\xff.redb"))).ok();
+    assert!(place.path("").join(path(b"\xfd.car")).exists());
+    ran(place.command(&["copy"]).arg(path(b"\xff.redb")).arg(path(b"\xfc.simple"))).ok();
+    ran(place.command(&["get", "--store", "a.redb"]).arg(path(b"\xff"))).fails(2);
+    ran(place.command(&[]).arg(path(b"\xff"))).fails(2);
+}
