@@ -70,6 +70,18 @@ impl Bar {
 
     /// Takes note of how far the work has come.
     pub(crate) fn show(&mut self, progress: &Progress) {
+        if progress.stage == Stage::Structure {
+            // Told once, when it begins, and it may take long.
+            self.from = Instant::now();
+            let text = || "checking the files of the store".to_owned();
+            return self.tell(&Now {
+                stage: progress.stage.name(),
+                position: 0,
+                total: None,
+                in_bytes: false,
+                text: &text,
+            });
+        }
         // Bytes where their total is known, else blocks.
         let (position, total) = match progress.total_bytes {
             Some(total) => (progress.bytes, Some(total)),
@@ -129,7 +141,7 @@ impl Drop for Bar {
 
 fn begin_stage(bar: &ProgressBar, prefix: String, total: Option<u64>) {
     let template = match total {
-        Some(_) => "{prefix} [{bar:20}] {percent}% ({msg})",
+        Some(_) => "{prefix} {percent:>3}% [{wide_bar}] {msg}",
         None => "{prefix} {spinner} {msg}",
     };
     // The templates are fixed and valid; a style that cannot be made is a bar in the default style.

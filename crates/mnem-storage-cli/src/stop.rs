@@ -7,12 +7,14 @@
 
 use std::{
     fmt, io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use crate::{
     context::Context,
     error::{self, Exit, Failure, Result},
+    terminal,
 };
 
 /// The signals that are heeded.
@@ -28,10 +30,10 @@ pub(crate) enum Signal {
 pub(crate) struct Asked;
 
 /// What the first signal does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum First {
-    /// Ends the process: this is what has been kept, and how to go on.
-    Ends { kept: &'static str, hint: &'static str },
+    /// Ends the process: this is what has been kept, and how to go on. A temporary folder goes with it.
+    Ends { kept: &'static str, hint: &'static str, folder: Option<PathBuf> },
     /// Asks the work to end.
     Asks,
 }
@@ -61,7 +63,17 @@ impl Stop {
 
     /// From here on a signal ends the process, which says what has been kept and how to go on.
     pub(crate) fn at_once(context: &Context, kept: &'static str, hint: &'static str) -> Result<Self> {
-        Self::new(context, First::Ends { kept, hint })
+        Self::new(context, First::Ends { kept, hint, folder: None })
+    }
+
+    /// As [`at_once`](Self::at_once), and this temporary folder is removed.
+    pub(crate) fn at_once_without(
+        context: &Context,
+        kept: &'static str,
+        hint: &'static str,
+        folder: &Path,
+    ) -> Result<Self> {
+        Self::new(context, First::Ends { kept, hint, folder: Some(folder.to_owned()) })
     }
 
     /// What was to end at once is finished first from here on: it is short, and better whole.
@@ -97,12 +109,16 @@ impl Stop {
         let wait = move || {
             for number in signals.forever() {
                 let signal = Signal::of(number);
+                terminal::wipe_line();
                 // Held to the end of the process where that ends here: the work cannot go on to what is to be finished.
                 let first = locked(&shared);
-                match (asked(), *first) {
+                match (asked(), &*first) {
                     (Some(_), _) => end_by(signal),
-                    (None, First::Ends { kept, hint }) => {
-                        let (kept, hint) = (kept.to_owned(), hint.to_owned());
+                    (None, First::Ends { kept, hint, folder }) => {
+                        if let Some(folder) = folder {
+                            remove(folder);
+                        }
+                        let (kept, hint) = ((*kept).to_owned(), (*hint).to_owned());
                         error::report(&Failure::Interrupted { signal, kept, hint }, &context);
                         end_by(signal);
                     }
@@ -136,6 +152,12 @@ impl Stop {
     pub(crate) fn wait_for<T>(&self, _: &T) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Removes a folder in which the work still makes files, which may get in the way a few times.
+#[cfg(unix)]
+fn remove(folder: &Path) {
+    let _ = (0..100).find(|_| std::fs::remove_dir_all(folder).is_ok() || !folder.exists());
 }
 
 fn locked(first: &Mutex<First>) -> MutexGuard<'_, First> {

@@ -32,6 +32,13 @@ fn draws(is_terminal: bool, term: Option<&OsStr>) -> bool {
     is_terminal && term.is_none_or(|term| term != "dumb")
 }
 
+/// Wipes what may have been drawn on the line where the cursor is, by whoever draws there.
+pub(crate) fn wipe_line() {
+    if stderr_can_be_drawn_on() {
+        let _ = write!(io::stderr(), "\r\x1b[2K");
+    }
+}
+
 /// A text in which every control character is escaped: names of files and bytes of archives must not give orders to a terminal.
 pub(crate) struct Printable<T>(pub(crate) T);
 

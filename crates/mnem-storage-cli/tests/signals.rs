@@ -29,16 +29,16 @@ impl Running {
         Self { child, err }
     }
 
-    /// Reads what it says up to a line that begins so.
+    /// Reads what it says up to a line that begins so, and returns the rest of that.
     #[track_caller]
-    fn says(&mut self, beginning: &str) {
+    fn says(&mut self, beginning: &str) -> String {
         let mut said = String::new();
         loop {
             let mut line = String::new();
             let read = self.err.read_line(&mut line).expect("text");
             assert_ne!(read, 0, "it ended without {beginning:?}: {said}");
-            if line.starts_with(beginning) {
-                return;
+            if let Some(rest) = line.trim_end().strip_prefix(beginning) {
+                return rest.to_owned();
             }
             said.push_str(&line);
         }
@@ -220,4 +220,16 @@ fn asked_twice_it_ends_at_once() {
     let again = place.run_with_input(&["import", "-", "--heads", "--store", "a.simple"], &archive).ok();
     assert!(again.contains("new            0: nothing new"), "every block had landed: {again}");
     assert_eq!(place.run(&["heads", "--store", "a.simple"]).ok(), format!("{ROOT}\n"));
+}
+
+#[test]
+fn laws_leave_no_stores_behind() {
+    let mut running = Running::start(&Place::new(), &["conformance", "--verbose"]);
+    let folder = running.says("note: running the laws on stores in ");
+    assert!(std::path::Path::new(&folder).is_dir(), "{folder}");
+    running.signal(Signal::INT);
+    let (status, out, said) = running.ended();
+    assert_eq!((status.signal(), &*out), (Some(2), ""));
+    assert!(said.starts_with("error: interrupted: nothing was kept"), "{said}");
+    assert!(!std::path::Path::new(&folder).exists(), "{folder}");
 }

@@ -13,6 +13,7 @@ use crate::{
     context::Context,
     error::{Exit, Failure, Result},
     output::unless_closed,
+    stop::Stop,
 };
 
 const EXAMPLES: &str = "\
@@ -96,6 +97,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let options = args.only.iter().fold(options, |options, text| options.only(text));
     let options = args.seed.into_iter().fold(options, Options::seed);
     let options = args.rounds.into_iter().fold(options, Options::rounds);
+    let kept = "nothing was kept, and not every law was run";
+    let _stop = Stop::at_once_without(context, kept, "run it again, or fewer laws with --only", root.path())?;
+    context.note(format_args!("running the laws on stores in {}", root.path().display()));
     quiet_laws();
     let report = conformance::run(&fixture, &options);
     if report.entries.is_empty() {
