@@ -15,6 +15,7 @@ pub(crate) fn run() -> Result<()> {
     step("clippy", || Ok(cmd!(sh, "cargo clippy --locked --workspace --all-targets -- -D warnings").run()?))?;
     step("documentation", || documentation(&sh))?;
     step("feature matrix", || feature_matrix(&sh))?;
+    step("features of the program", || crate::cli_features::run(&sh))?;
     step("tests", || Ok(cmd!(sh, "sh -c {TESTS}").run()?))?;
     step("readme", crate::readme::run)?;
     Ok(())

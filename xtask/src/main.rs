@@ -2,6 +2,7 @@
 
 mod blockstore_tests;
 mod ci;
+mod cli_features;
 mod interop;
 mod pages;
 mod readme;
