@@ -141,12 +141,12 @@ impl Drop for Bar {
 
 fn begin_stage(bar: &ProgressBar, prefix: String, total: Option<u64>) {
     let template = match total {
-        Some(_) => "{prefix} {percent:>3}% [{wide_bar}] {msg}",
+        Some(_) => "{prefix} {percent:>3}% {msg}",
         None => "{prefix} {spinner} {msg}",
     };
     // The templates are fixed and valid; a style that cannot be made is a bar in the default style.
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
+        bar.set_style(style);
     }
     bar.set_prefix(prefix);
     match total {

@@ -88,7 +88,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         Err(ImportError::Read { kept, source, .. }) if was_asked(&source) => {
             store.close()?;
             let hint = "import the whole archive again: blocks that the store holds are not written twice";
-            let kept = format_args!("in {}, {kept}; the heads are unchanged", path.display());
+            let kept = format_args!(
+                "{} verified blocks are in {}, {} of them new; the heads are unchanged",
+                Count(kept.blocks),
+                path.display(),
+                Count(kept.new)
+            );
             return Err(stop.interrupted(kept, hint.into()));
         }
         imported => imported.map_err(|source| failed(args, source))?,
