@@ -11,7 +11,6 @@ mod limits;
 mod output;
 mod progress;
 mod stop;
-mod stoppable;
 mod terminal;
 
 use std::process::ExitCode;

@@ -16,8 +16,10 @@ use crate::{
     error::{Exit, Failure, Result},
     hints::quoted,
     output::{Count, Size, counted},
-    stop::Stop,
-    stoppable::{Target, store_was_asked},
+    stop::{
+        Stop,
+        target::{Target, was_asked},
+    },
 };
 
 const EXAMPLES: &str = "\
@@ -80,7 +82,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let copied = copy(&*from, &to, &mut |progress| bar.show(&progress));
     drop(bar);
     let report = match copied {
-        Err(CopyError::Target(error)) if store_was_asked(&error) => {
+        Err(CopyError::Target(error)) if was_asked(&error) => {
             to.close().map_err(of_target)?;
             return Err(interrupted(args, &stop, &to));
         }

@@ -22,8 +22,10 @@ use crate::{
     hints::quoted,
     limits::{COMMON_BLOCK_BYTES_MAX, IMPORT_BLOCK_BYTES_MAX},
     output::{Count, Size, Versioned, counted},
-    stop::Stop,
-    stoppable::{self, was_asked},
+    stop::{
+        Stop,
+        streams::{self, was_asked},
+    },
     terminal,
 };
 
@@ -94,7 +96,7 @@ fn to_file(context: &Context, args: &Args, options: &ExportOptions) -> Result<()
     let store = context.open_read_only()?;
     let mut file = temporary_beside(&target, folder).map_err(failed)?;
     let stop = Stop::when_asked(context)?;
-    let mut output = stoppable::Output { output: file.as_file_mut(), stop: &stop };
+    let mut output = streams::Output { output: file.as_file_mut(), stop: &stop };
     let report = match export(context, &store, &mut output, options) {
         Err(Failure::Export(ExportError::Write { source, .. })) if was_asked(&source) => {
             let state = if args.force && target.exists() { "as it was" } else { "not made" };

@@ -21,8 +21,10 @@ use crate::{
     error::{Exit, Failure, Result},
     limits::COMMON_BLOCK_BYTES_MAX,
     output::{Count, Size, counted},
-    stop::Stop,
-    stoppable::{self, was_asked},
+    stop::{
+        Stop,
+        streams::{self, was_asked},
+    },
 };
 
 const EXAMPLES: &str = "\
@@ -81,7 +83,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let store = context.open_or_create(args.backend.map(Into::into))?;
     let stop = Stop::when_asked(context)?;
     let mut bar = context.bar("import");
-    let input = stoppable::Input { input, stop: &stop };
+    let input = streams::Input { input, stop: &stop };
     let imported = car::import(&*store, input, &options, &mut |progress| bar.show(&progress));
     drop(bar);
     let report = match imported {

@@ -5,6 +5,9 @@
 //! where it is, with a word ([`Stop::at_once`]). Whoever asks twice is obeyed at once. In the end the process dies by the signal that it
 //! got, so that a script that called it stops too; its shell sees status 130 or 143.
 
+pub(crate) mod streams;
+pub(crate) mod target;
+
 use std::{
     fmt, io,
     path::{Path, PathBuf},

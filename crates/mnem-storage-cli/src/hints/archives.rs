@@ -1,0 +1,93 @@
+//! Archives that could not be read or written.
+
+use mnem_storage::car::{CarError, CarFault, ExportError, ImportError, ImportErrorKind};
+
+use super::{
+    for_io,
+    stores::{for_store, in_doubt},
+};
+use crate::limits::BLOCK_BYTES_MAX;
+
+const AGAIN_FROM_SOURCE: &str = "get the archive again from its source, and run the same command again";
+
+pub(super) fn for_import(error: &ImportError, max_block: u64, store: &str) -> String {
+    let hint = match error.kind() {
+        ImportErrorKind::NotCar => "a CAR archive is what `mnem-store export FILE` writes",
+        ImportErrorKind::UnsupportedVersion => {
+            "versions 1 and 2 are read: convert the archive to one of them with the tool that wrote it"
+        }
+        ImportErrorKind::Malformed => match error {
+            ImportError::Archive { source, .. } => return for_malformed(source),
+            _ => AGAIN_FROM_SOURCE,
+        },
+        ImportErrorKind::UnsupportedHash => {
+            "sha2-256 and blake3 with 32 bytes, and identity, can be checked: write the archive with one of these, or get it again if it should have been"
+        }
+        ImportErrorKind::Read => "see to the input and run the same command again: it goes on where this one stopped",
+        ImportErrorKind::CutOff => {
+            "get the whole archive and run the same command again: it goes on where this one stopped"
+        }
+        ImportErrorKind::WrongBytes => "the archive was changed: get it again from its source",
+        ImportErrorKind::BlockTooLarge => match error {
+            ImportError::Archive { source, .. } => return for_large_block(source, max_block),
+            _ => AGAIN_FROM_SOURCE,
+        },
+        ImportErrorKind::MissingRoots => {
+            "run it without --heads to keep the blocks alone, or import the archive that holds the roots first"
+        }
+        // Also of kinds that came later than this.
+        _ => return error.store_error().map_or_else(|| AGAIN_FROM_SOURCE.to_owned(), |error| for_store(error, store)),
+    };
+    hint.to_owned()
+}
+
+fn for_malformed(error: &CarError) -> String {
+    match error.fault {
+        CarFault::V2Header { .. } => {
+            "the offsets in its CARv2 header lead nowhere: finish it with the tool that wrote it, or get it again"
+                .into()
+        }
+        CarFault::EmptySection => format!(
+            "if nothing but zeros follows, `head -c {}` gives the archive without them; otherwise get it again from its source",
+            error.offset
+        ),
+        CarFault::SecondArchive => {
+            "archives are not joined by putting one behind the other: import each by itself".into()
+        }
+        CarFault::TooManyRoots { roots_max } => format!("write archives of up to {roots_max} roots, and import each"),
+        _ => format!(
+            "the archive is faulty at byte {}: get it again from its source; if it comes the same, its writer is at fault",
+            error.offset
+        ),
+    }
+}
+
+/// `max_block`: what was allowed by the command line, which the store may have lowered.
+fn for_large_block(error: &CarError, max_block: u64) -> String {
+    match error.fault {
+        CarFault::BlockTooLarge { block_bytes_max, .. } if block_bytes_max < max_block => {
+            format!("this store takes blocks of up to {block_bytes_max} bytes: write the archive with smaller ones")
+        }
+        CarFault::BlockTooLarge { block_bytes, .. } if block_bytes <= BLOCK_BYTES_MAX => {
+            format!("`--max-block {block_bytes}` allows it, if the store takes blocks of that size")
+        }
+        CarFault::BlockTooLarge { .. } => {
+            format!("no store takes blocks above {BLOCK_BYTES_MAX} bytes: if it has none, the archive is faulty there")
+        }
+        _ => for_malformed(error),
+    }
+}
+
+/// An archive could not be written.
+pub(super) fn for_export(error: &ExportError, store: &str) -> String {
+    match error {
+        ExportError::Write { source, .. } => for_io(source),
+        ExportError::TooManyRoots { roots_max, .. } => {
+            format!("name up to {roots_max} blocks with --root, and export the others by themselves")
+        }
+        error => match error.store_error() {
+            Some(error) => for_store(error, store),
+            None => in_doubt(store),
+        },
+    }
+}

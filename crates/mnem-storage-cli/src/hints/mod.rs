@@ -1,0 +1,67 @@
+//! What to type next after a failure.
+
+mod archives;
+mod stores;
+
+use std::{io, path::Path};
+
+use mnem_storage::{CopyError, StoreError};
+
+use self::{
+    archives::{for_export, for_import},
+    stores::{for_store, for_target},
+};
+use crate::{context::Context, error::Failure};
+
+/// A path as a shell takes it back.
+pub(crate) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// The hint for a failure: what to type or to do next.
+pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
+    let store = || context.store_path().map_or_else(|| "PATH".to_owned(), |path| quoted(&path));
+    if let Some(StoreError::Locked { .. }) = failure.store_error() {
+        let wait = if context.waits_for_locks() { "" } else { ", or try again with --lock-wait 10" };
+        return format!("another process has it open: wait for that to end{wait}");
+    }
+    match failure {
+        Failure::Usage { hint, .. } | Failure::Refused { hint, .. } | Failure::Interrupted { hint, .. } => hint.clone(),
+        Failure::NoSuchBlock { store, .. } => {
+            format!("`mnem-store ls --store {}` lists the blocks that are there", quoted(store))
+        }
+        Failure::NoSuchIndex { store, .. } => {
+            format!("`mnem-store knn list --store {}` lists the indexes that are there", quoted(store))
+        }
+        Failure::NoSuchNode { hint, .. } | Failure::Line { hint, .. } => (*hint).to_owned(),
+        Failure::Import { source, max_block, .. } => for_import(source, *max_block, &store()),
+        Failure::Copy { from, source: CopyError::Source(error), .. } => for_store(error, &quoted(from)),
+        Failure::Copy { from, to, source: CopyError::Target(error) } => for_target(error, from, to),
+        Failure::Copy { source, .. } => for_store(source.store_error(), &store()),
+        Failure::Io { source, .. } => for_io(source),
+        Failure::Export(error) => for_export(error, &store()),
+        Failure::OutputClosed => "read its output to the end".to_owned(),
+        Failure::HeadsMoved { expected: 0, .. } => {
+            format!("`mnem-store heads --store {}` lists the current heads: name each with --expected", store())
+        }
+        Failure::HeadsMoved { error, .. } => for_store(error, &store()),
+        Failure::Store(error) => for_store(error, &store()),
+    }
+}
+
+/// A file, or the system below it, failed.
+fn for_io(error: &io::Error) -> String {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "look with `ls -l` at that path and at its folder: a part of it is not there",
+        io::ErrorKind::PermissionDenied => "look with `ls -ld` who may use that file and its folder, or name another",
+        io::ErrorKind::ReadOnlyFilesystem => "name a path on a file system that can be written to",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "`df -h` shows how full it is: free some space, or name a path elsewhere, and run the same command again"
+        }
+        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => "a file was meant: name another path",
+        _ => "see to what the system says of it, then run the same command again",
+    };
+    hint.to_owned()
+}

@@ -1,0 +1,157 @@
+//! What a store says no with.
+
+use std::{
+    error::Error,
+    io,
+    path::{Path, PathBuf},
+};
+
+use mnem_storage::StoreError;
+
+use super::{for_io, quoted};
+
+/// What the facade says to a command that makes no store.
+const NOTHING_IS_THERE: &str = "nothing is there";
+
+/// What failed is the store that a copy writes to.
+pub(super) fn for_target(error: &StoreError, from: &Path, to: &Path) -> String {
+    match error {
+        StoreError::Corrupt { cid, .. } => {
+            let (from, to) = (quoted(from), quoted(to));
+            format!("`mnem-store rm {cid} --store {to}`, then `mnem-store copy {from} {to}` again")
+        }
+        StoreError::InvalidArgument { .. } => {
+            format!("`mnem-store copy {} OTHER`: a path where nothing is, or an unfinished copy", quoted(from))
+        }
+        _ => for_store(error, &quoted(to)),
+    }
+}
+
+/// `store`: the path of the store concerned, for the command line.
+pub(super) fn for_store(error: &StoreError, store: &str) -> String {
+    match error {
+        StoreError::NotAStore { path, reason } => for_nothing_there(path, reason),
+        StoreError::NeedsRecovery { path } => {
+            format!("`mnem-store verify --recover --store {}` recovers the store, then checks it", quoted(path))
+        }
+        StoreError::UnsupportedFormat { .. } => {
+            "use the version of mnem-store that wrote it, or a newer one: the store was left untouched".to_owned()
+        }
+        StoreError::Corrupt { cid, .. } => format!(
+            "`mnem-store rm {cid} --store {store}`, then import an archive that holds the block; \
+             `mnem-store verify --store {store}` finds all damage"
+        ),
+        StoreError::MissingBlock { linked_from: None, .. } => {
+            format!(
+                "import an archive that holds the block; `mnem-store ls --store {store}` lists those that are there"
+            )
+        }
+        StoreError::MissingBlock { .. } => format!(
+            "import an archive that holds the block; `mnem-store verify --store {store}` lists all that are missing"
+        ),
+        StoreError::Malformed { .. } | StoreError::Damaged { .. } => {
+            format!("`mnem-store verify --store {store}` lists all damage")
+        }
+        StoreError::HeadsMoved { .. } => format!("`mnem-store heads --store {store}` lists the current heads"),
+        StoreError::Unsupported { .. } => "`mnem-store --version` lists the backends of this build".to_owned(),
+        StoreError::Poisoned { .. } => format!("free some space, then `mnem-store verify --store {store}`"),
+        StoreError::Backend { source, .. } => io_error(&**source).map_or_else(|| in_doubt(store), for_io),
+        StoreError::CidMismatch { .. } => "get the block again from its source: its bytes were changed".to_owned(),
+        StoreError::UnsupportedHash { .. } => {
+            "sha2-256 and blake3 with 32 bytes, and identity, can be checked: write the block with one of these"
+                .to_owned()
+        }
+        StoreError::BlockTooLarge { .. } => "split it, and let one block link to the parts".to_owned(),
+        StoreError::ReadOnly { .. } => {
+            "name a store that can be written to, or copy this one: `mnem-store copy FROM TO`".to_owned()
+        }
+        StoreError::InvalidArgument { .. } => "`mnem-store COMMAND --help` says what may be given".to_owned(),
+        _ => in_doubt(store),
+    }
+}
+
+/// The system's own error at the bottom of a chain of causes.
+fn io_error<'a>(mut error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    loop {
+        match error.downcast_ref() {
+            Some(found) => return Some(found),
+            None => error = error.source()?,
+        }
+    }
+}
+
+/// `reason`: what was found instead of a store, which also tells the commands that make one from those that do not.
+fn for_nothing_there(store: &Path, reason: &str) -> String {
+    // Without the slash at its end, which would turn a file into nothing.
+    let found: PathBuf = store.components().collect();
+    let is_empty_folder = std::fs::read_dir(&found).is_ok_and(|mut entries| entries.next().is_none());
+    if found.symlink_metadata().is_ok() && !is_empty_folder {
+        return "name another path: what is there is left as it is".to_owned();
+    }
+    let init = format!(
+        "`mnem-store init --store {0}` makes an empty store, `mnem-store import FILE --store {0}` one from an archive",
+        quoted(store)
+    );
+    match found.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        None => init,
+        Some(folder) if reason == NOTHING_IS_THERE => format!("`mkdir -p {}`; then {init}", quoted(folder)),
+        Some(folder) => format!("`mkdir -p {}`, then the same again", quoted(folder)),
+    }
+}
+
+/// Where nothing better is known.
+pub(super) fn in_doubt(store: &str) -> String {
+    format!("`mnem-store verify --store {store}` says whether the store is whole")
+}
+
+#[cfg(test)]
+mod tests {
+    use mnem_storage::{Cause, Cid, ErrorKind, Outcome};
+
+    use super::*;
+
+    fn errors() -> Vec<StoreError> {
+        let cid: Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse().expect("a CID");
+        let path = || PathBuf::from("nowhere/a.redb");
+        let backend = |source: Cause| StoreError::Backend {
+            backend: "redb",
+            operation: "write".into(),
+            outcome: Outcome::Unknown,
+            source,
+        };
+        vec![
+            StoreError::NotAStore { path: path(), reason: NOTHING_IS_THERE.into() },
+            StoreError::NeedsRecovery { path: path() },
+            StoreError::UnsupportedFormat { found: "9".into(), supported: "1".into() },
+            StoreError::MissingBlock { cid, linked_from: None },
+            StoreError::MissingBlock { cid, linked_from: Some(Box::new(cid)) },
+            StoreError::HeadsMoved { actual: Vec::new() },
+            StoreError::Unsupported { backend: "simple".into(), operation: "that".into() },
+            StoreError::InvalidArgument { operation: "put", reason: "no".into() },
+            StoreError::Poisoned { backend: "redb", source: Cause::new("no space") },
+            StoreError::Closed { backend: "redb", operation: "put" },
+            backend(Cause::new(io::Error::from(io::ErrorKind::PermissionDenied))),
+            backend(Cause::new(io::Error::from(io::ErrorKind::StorageFull))),
+            backend(Cause::new("something else")),
+        ]
+    }
+
+    #[test]
+    fn every_error_of_a_store_leads_on() {
+        for error in errors() {
+            let hint = for_store(&error, "a.redb");
+            let leads =
+                hint.contains('`') || hint.starts_with("use the version") || hint.starts_with("import an archive");
+            assert!(leads && !hint.ends_with('.') && !hint.contains('\n'), "{error}: {hint}");
+        }
+        assert!(errors().iter().any(|error| error.kind() == ErrorKind::Backend));
+    }
+
+    #[test]
+    fn the_bottom_of_the_causes_decides() {
+        let hints: Vec<String> = errors().iter().rev().take(3).map(|error| for_store(error, "a.redb")).collect();
+        assert!(hints[0].contains("mnem-store verify"), "{}", hints[0]);
+        assert!(hints[1].contains("df -h"), "{}", hints[1]);
+        assert!(hints[2].contains("ls -ld"), "{}", hints[2]);
+    }
+}
