@@ -94,8 +94,8 @@ fn to_file(context: &Context, args: &Args, options: &ExportOptions) -> Result<()
     let folder = folder_of(&target)?;
     let failed = |source| Failure::Io { what: format!("write {}", target.display()), source };
     let store = context.open_read_only()?;
-    let mut file = temporary_beside(&target, folder).map_err(failed)?;
     let stop = Stop::when_asked(context)?;
+    let mut file = temporary_beside(&target, folder).map_err(failed)?;
     let mut output = streams::Output { output: file.as_file_mut(), stop: &stop };
     let report = match export(context, &store, &mut output, options) {
         Err(Failure::Export(ExportError::Write { source, .. })) if was_asked(&source) => {

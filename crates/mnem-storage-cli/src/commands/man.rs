@@ -83,7 +83,7 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let (sections, prose): (Vec<_>, Vec<_>) = help.split("\n\n").partition(|block| title(block).is_some());
+    let (sections, prose) = parts(&help);
     for block in prose {
         page.extend(format!(".PP\n{}\n", escaped(block)).into_bytes());
     }
@@ -91,21 +91,25 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
-    for block in sections {
-        let (title, body) = (title(block).unwrap_or_default(), block.split_once('\n').map_or("", |(_, body)| body));
-        page.extend(format!(".SH \"{}\"\n.nf\n{}\n.fi\n", title.to_uppercase(), escaped(body)).into_bytes());
+    for (title, body) in sections {
+        page.extend(format!(".SH \"{}\"\n.nf\n{}\n.fi\n", title.to_uppercase(), escaped(&body)).into_bytes());
     }
     let page = String::from_utf8_lossy(&page).replace(QUOTES, "");
     Ok([QUOTES, &page].concat().into_bytes())
 }
 
-/// Of a block of help whose first line is a title: the title. Its other lines are to stay as they are.
-fn title(block: &str) -> Option<&str> {
-    block
-        .lines()
-        .next()?
-        .strip_suffix(':')
-        .filter(|title| block.contains('\n') && !title.contains(' ') || *title == "Exit status")
+/// The blocks of a help text: those with a title, whose lines are to stay as they are, and the others, which are prose.
+fn parts(help: &str) -> (Vec<(&str, String)>, Vec<&str>) {
+    let (mut sections, mut prose): (Vec<(&str, String)>, Vec<&str>) = Default::default();
+    for block in help.split("\n\n").filter(|block| !block.is_empty()) {
+        match (block.split_once(":\n  "), sections.last_mut()) {
+            (Some((title, body)), _) if !title.contains('\n') => sections.push((title, format!("  {body}"))),
+            // What is indented goes on with the section before it.
+            (_, Some((_, body))) if block.starts_with("  ") => body.push_str(&format!("\n\n{block}")),
+            _ => prose.push(block),
+        }
+    }
+    (sections, prose)
 }
 
 /// Text in which roff sees no requests and no escapes of its own.
@@ -127,9 +131,10 @@ mod tests {
 
     #[test]
     fn blocks_with_a_title_are_sections() {
-        assert_eq!(title("Examples:\n  mnem-store ls"), Some("Examples"));
-        assert_eq!(title("Exit status:\n  0 done"), Some("Exit status"));
-        assert_eq!(title("Which backend: --backend\nor else"), None);
-        assert_eq!(title("One of them:"), None);
+        let (sections, prose) =
+            parts("Which: --backend\nor else.\n\nExamples:\n  ls\n\n  get\n\nExit status:\n  0 done");
+        assert_eq!(sections, [("Examples", "  ls\n\n  get".into()), ("Exit status", "  0 done".into())]);
+        assert_eq!(prose, ["Which: --backend\nor else."]);
+        assert_eq!(parts(""), (Vec::new(), Vec::new()));
     }
 }

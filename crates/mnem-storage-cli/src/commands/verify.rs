@@ -49,10 +49,10 @@ struct SummaryLine {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
-    let _stop = Stop::at_once(context, "nothing was changed, and not everything was looked at", "run it again")?;
     if args.recover {
         recover(context)?;
     }
+    let _stop = Stop::at_once(context, "nothing was changed, and not everything was looked at", "run it again")?;
     let mut bar = context.bar("verify");
     let report = verify(&path, &VerifyOptions::new().open(context.options()), &mut |progress| bar.show(&progress));
     drop(bar);
