@@ -1,13 +1,14 @@
 //! Builds of `mnem-store` with one backend, and with none: what they lack is an error at run time that names the feature.
 
 use anyhow::{Result, ensure};
-use xshell::{Shell, cmd};
+use xshell::cmd;
 
 /// The features of a build, and the backends that it lacks.
 const BUILDS: [(&str, &[&str]); 3] = [("redb", &["simple"]), ("simple", &["redb"]), ("", &["redb", "simple"])];
 
 /// Makes a store of each backend with the build of each; one that lacks it has to say so.
-pub(crate) fn run(sh: &Shell) -> Result<()> {
+pub(crate) fn run() -> Result<()> {
+    let sh = crate::shell()?;
     for (features, lacks) in BUILDS {
         let build = ["--locked", "--quiet", "-p", "mnem-storage-cli", "--no-default-features", "--features", features];
         let folder = sh.create_temp_dir()?;
