@@ -41,3 +41,7 @@ pub use op_heads::SimpleOpHeadsStore;
 pub use open::is_simple_store;
 pub use options::OpenOptions;
 pub use store::{SimpleStore, open_or_init};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -24,11 +24,4 @@ pub use import::{ImportOptions, ImportReport, import};
 pub use reader::{Reader, Section};
 pub use writer::Writer;
 
-/// Longest header that is read, in bytes: 8 MiB.
-pub const HEADER_BYTES_MAX: u64 = 8 * 1024 * 1024;
-
-/// Largest block that is read unless the caller says otherwise, in bytes: 16 MiB.
-pub const BLOCK_BYTES_MAX: u64 = mnem_store_traits::limits::BLOCK_BYTES_EVERY_BACKEND;
-
-/// Most roots that a header may name.
-pub const ROOTS_MAX: usize = 65_536;
+pub use crate::limits::{BLOCK_BYTES_MAX, HEADER_BYTES_MAX, ROOTS_MAX};
