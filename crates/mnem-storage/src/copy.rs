@@ -116,6 +116,19 @@ impl From<CopyError> for StoreError {
 ///
 /// Memory: one batch of about 16 MiB, and one page of names of each store.
 ///
+/// ```
+/// use mnem_storage::{BlockstoreExt, Bytes, MemoryStore, OpHeadsStore, RAW, copy};
+///
+/// let (from, to) = (MemoryStore::new(), MemoryStore::new());
+/// let op = from.put_as(RAW, Bytes::from_static(b"an operation"))?;
+/// from.update(&op, &[])?;
+/// let report = copy(&from, &to, &mut |_| ())?;
+/// assert_eq!((report.blocks, report.new), (1, 1));
+/// assert_eq!(to.heads()?, [op]);
+/// assert_eq!(copy(&from, &to, &mut |_| ())?.new, 0); // again: all is there
+/// # Ok::<(), mnem_storage::StoreError>(())
+/// ```
+///
 /// # Errors
 /// [`CopyError`] says which store is at fault, and in it:
 /// - [`StoreError::InvalidArgument`]: the target holds what the source does not. Nothing was written.
