@@ -5,6 +5,7 @@ mod examples;
 mod laws;
 mod links;
 mod lints;
+mod listed;
 mod machine_paths;
 mod markdown;
 mod mentions;
@@ -19,12 +20,13 @@ use self::workspace::Workspace;
 /// Looks at the whole workspace and adds what it finds wrong.
 type Guard = fn(&Workspace, &mut Vec<String>);
 
-const GUARDS: [Guard; 9] = [
+const GUARDS: [Guard; 10] = [
     backends::check,
     examples::check,
     laws::check,
     links::check,
     lints::check,
+    listed::check,
     machine_paths::check,
     mentions::check,
     modules::check,
