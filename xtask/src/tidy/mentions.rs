@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use super::{
-    markdown::Markdown,
-    workspace::{Workspace, crate_of},
-};
+use super::{markdown::Markdown, workspace::Workspace};
 
 /// Endings that make a word with a slash in it the path of a file of ours.
 const ENDINGS: [&str; 7] = [".rs", ".md", ".toml", ".sh", ".svg", ".car", ".jsonl"];
@@ -44,8 +41,8 @@ fn is_path(word: &str) -> bool {
 
 /// From the file's folder, its crate, or the root; in a document of no crate, from any crate: the text around it says which.
 fn is_there(workspace: &Workspace, file: &Path, path: &str) -> bool {
-    let mut folders = vec![file.parent().unwrap_or(Path::new("")).to_owned(), crate_of(file), "".into()];
-    if crate_of(file).as_os_str().is_empty() {
+    let mut folders = vec![file.parent().unwrap_or(Path::new("")).to_owned(), workspace.crate_of(file), "".into()];
+    if workspace.crate_of(file).as_os_str().is_empty() {
         folders.extend(workspace.crates());
     }
     folders.iter().filter_map(|folder| Workspace::resolve(folder, path)).any(|path| workspace.has(&path))
@@ -57,9 +54,10 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        fn files(text: &str) -> [(&str, &str); 5] {
+        fn files(text: &str) -> [(&str, &str); 6] {
             [
                 ("crates/a/README.md", text),
+                ("crates/a/Cargo.toml", ""),
                 ("crates/a/src/lib.rs", ""),
                 ("crates/a/src/b/mod.rs", "/// As `b/c.rs`.\nlet x = \"`b/d.rs`\";\n"),
                 ("crates/a/src/b/b/c.rs", ""),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::workspace::{Workspace, crate_of};
+use super::workspace::Workspace;
 
 /// Bounds that an encoding gives and nobody chose: they stand where the encoding is read.
 const OF_ENCODINGS: [&str; 4] = [
@@ -34,7 +34,7 @@ pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
 
 /// The names that `tables.rs` of the same backend spells. None for that file itself, and for crates without one.
 fn table_names<'a>(workspace: &'a Workspace, file: &Path) -> Vec<&'a str> {
-    let tables = crate_of(file).join("src/tables.rs");
+    let tables = workspace.crate_of(file).join("src/tables.rs");
     if file == tables {
         return Vec::new();
     }
@@ -72,12 +72,14 @@ mod tests {
     use super::*;
     use crate::tidy::said;
 
+    const MANIFEST: (&str, &str) = ("crates/a/Cargo.toml", "");
     const TABLES: (&str, &str) = ("crates/a/src/tables.rs", "const OBJECTS: &str = \"objects\";\n");
 
     #[test]
     fn a_name_that_is_spelt_elsewhere_is_named() {
         let fine = "//! Of \"objects\".\nlet x = at(\"objects\", \"things\");\n#[cfg(test)]\nlet y = \"objects\";\n";
-        let files = |text| [TABLES, ("crates/a/src/b.rs", text), ("crates/c/src/b.rs", "let x = \"objects\";")];
+        let files =
+            |text| [MANIFEST, TABLES, ("crates/a/src/b.rs", text), ("crates/c/src/b.rs", "let x = \"objects\";")];
         assert_eq!(said(check, &files(fine)), [""; 0]);
         let said = said(check, &files("//! B.\nopen(\"objects\")"));
         assert_eq!(said, ["crates/a/src/b.rs:2: spells \"objects\": the names of tables and files are in tables.rs"]);

@@ -52,6 +52,16 @@ impl Workspace {
             || self.files.range(path.to_owned()..).next().is_some_and(|(found, _)| found.starts_with(path))
     }
 
+    /// The folder of the crate that a file belongs to, or the root.
+    pub(super) fn crate_of(&self, file: &Path) -> PathBuf {
+        let folders = file.ancestors().skip(1);
+        folders
+            .filter(|folder| self.files.contains_key(&folder.join("Cargo.toml")))
+            .map(Path::to_owned)
+            .next()
+            .unwrap_or_default()
+    }
+
     /// Where a relative path leads from a folder; `None` out of the workspace.
     pub(super) fn resolve(folder: &Path, relative: &str) -> Option<PathBuf> {
         let mut path = folder.to_owned();
@@ -65,17 +75,6 @@ impl Workspace {
         }
         Some(path)
     }
-}
-
-/// The folder of the crate that a file belongs to, or the root.
-pub(super) fn crate_of(file: &Path) -> PathBuf {
-    let parts: Vec<_> = file.components().collect();
-    let depth = match parts.first().and_then(|part| part.as_os_str().to_str()) {
-        Some("crates") => 2,
-        Some("benches" | "interop" | "xtask") => 1,
-        _ => 0,
-    };
-    parts.iter().take(depth.min(parts.len())).collect()
 }
 
 #[cfg(test)]
@@ -98,7 +97,12 @@ mod tests {
         let from = |relative| Workspace::resolve(Path::new("crates/a"), relative);
         assert_eq!(from("../../docs/./x.md"), Some(PathBuf::from("docs/x.md")));
         assert_eq!(from("../../../x.md"), None);
-        assert_eq!(crate_of(Path::new("crates/a/src/b/c.rs")), Path::new("crates/a"));
-        assert_eq!(crate_of(Path::new("docs/x.md")), Path::new(""));
+    }
+
+    #[test]
+    fn the_nearest_manifest_above_a_file_is_its_crate() {
+        let workspace = Workspace::of(&[("Cargo.toml", ""), ("crates/a/Cargo.toml", ""), ("crates/a/src/b/c.rs", "")]);
+        assert_eq!(workspace.crate_of(Path::new("crates/a/src/b/c.rs")), Path::new("crates/a"));
+        assert_eq!(workspace.crate_of(Path::new("docs/x.md")), Path::new(""));
     }
 }
