@@ -3,18 +3,18 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use xshell::{Shell, cmd};
+use xshell::cmd;
 
 use crate::readme::TESTS;
 
 /// Runs every step; the first that fails ends it.
 pub(crate) fn run() -> Result<()> {
     let sh = crate::shell()?;
-    step("format", || Ok(cmd!(sh, "cargo fmt --all --check").run()?))?;
+    step("format", format)?;
     step("tidy", crate::tidy::run)?;
-    step("clippy", || Ok(cmd!(sh, "cargo clippy --locked --workspace --all-targets -- -D warnings").run()?))?;
-    step("documentation", || documentation(&sh))?;
-    step("feature matrix", || feature_matrix(&sh))?;
+    step("clippy", clippy)?;
+    step("documentation", documentation)?;
+    step("feature matrix", feature_matrix)?;
     step("tests", || Ok(cmd!(sh, "sh -c {TESTS}").run()?))?;
     step("readme", crate::readme::run)?;
     Ok(())
@@ -28,7 +28,18 @@ fn step(name: &str, run: impl FnOnce() -> Result<()>) -> Result<()> {
     Ok(())
 }
 
-fn documentation(sh: &Shell) -> Result<()> {
+pub(crate) fn format() -> Result<()> {
+    let sh = crate::shell()?;
+    Ok(cmd!(sh, "cargo fmt --all --check").run()?)
+}
+
+pub(crate) fn clippy() -> Result<()> {
+    let sh = crate::shell()?;
+    Ok(cmd!(sh, "cargo clippy --locked --workspace --all-targets -- -D warnings").run()?)
+}
+
+pub(crate) fn documentation() -> Result<()> {
+    let sh = crate::shell()?;
     let _denied = sh.push_env("RUSTDOCFLAGS", "-D warnings");
     cmd!(sh, "cargo doc --locked --workspace --no-deps --document-private-items").run()?;
     Ok(())
@@ -36,7 +47,8 @@ fn documentation(sh: &Shell) -> Result<()> {
 
 /// Each backend alone, both, none: the embedder's example compiles unchanged, and runs, or names the feature it lacks. The benches without the
 /// comparing tool, and with others' stores in it.
-fn feature_matrix(sh: &Shell) -> Result<()> {
+pub(crate) fn feature_matrix() -> Result<()> {
+    let sh = crate::shell()?;
     for features in ["redb", "simple", "redb,simple", ""] {
         let check = ["-p", "mnem-storage", "--no-default-features", "--features", features];
         cmd!(sh, "cargo clippy --locked {check...} --all-targets -- -D warnings").run()?;

@@ -2,8 +2,10 @@
 
 mod blockstore_tests;
 mod ci;
+mod conformance_report;
 mod interop;
 mod readme;
+mod release;
 mod soak;
 mod tidy;
 
@@ -13,6 +15,14 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   ci        everything that continuous integration checks
+  release-check [--strict]
+            whether a release may go out; under --strict, a tool that is not installed stops it
+  public-api
+            write the public API of mnem-store-traits, which release-check compares; needs cargo public-api
+  conformance-report
+            run the suite of every backend and write one table
+  bench [ARGUMENTS]
+            compare with other stores: docs/BENCHMARKS.md says how to read it
   tidy      what a compiler cannot check: file names, module documents, links, paths
   readme    run the first command of README.md as typed, and look at what it made
   blockstore-tests
@@ -26,6 +36,10 @@ fn main() -> ExitCode {
     let command = args.next().unwrap_or_default();
     let result = match command.as_str() {
         "ci" => ci::run(),
+        "release-check" => release::run(&args.collect::<Vec<_>>()),
+        "public-api" => release::write_public_api(),
+        "conformance-report" => conformance_report::run(),
+        "bench" => bench(args),
         "tidy" => tidy::run(),
         "readme" => readme::run(),
         "blockstore-tests" => blockstore_tests::run(),
@@ -43,6 +57,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The program that compares us with others, in a release build; the arguments are its own.
+fn bench(args: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    let sh = shell()?;
+    let compare = ["-p", "mnem-benches", "--features", "peers", "--bin", "compare"];
+    Ok(xshell::cmd!(sh, "cargo run --locked --release {compare...} -- {args...}").run()?)
 }
 
 /// A shell in the workspace's root folder.

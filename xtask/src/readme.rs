@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
 /// The README's second command.
 pub(crate) const TESTS: &str = "cargo test --workspace";
@@ -13,7 +13,23 @@ const HEAD: &str = "bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe"
 
 /// Runs the command in the workspace's root, then reads the store it made.
 pub(crate) fn run() -> Result<()> {
+    run_in(&crate::shell()?)
+}
+
+/// Both commands as typed in a new clone of what is committed. Its build is kept in `target/clone`, so that the next time takes less long.
+pub(crate) fn in_a_clean_clone() -> Result<()> {
     let sh = crate::shell()?;
+    let (root, folder) = (sh.current_dir(), sh.create_temp_dir()?);
+    let clone = folder.path().join("clone");
+    cmd!(sh, "git clone --quiet {root} {clone}").run()?;
+    let target = root.join("target/clone");
+    sh.change_dir(&clone);
+    let _target = sh.push_env("CARGO_TARGET_DIR", &target);
+    run_in(&sh)?;
+    Ok(cmd!(sh, "sh -c {TESTS}").run()?)
+}
+
+fn run_in(sh: &Shell) -> Result<()> {
     let readme = sh.read_file("README.md")?;
     let command = readme
         .lines()
@@ -28,7 +44,7 @@ pub(crate) fn run() -> Result<()> {
     let _aside = Aside::new(sh.current_dir().join(STORE))?;
     cmd!(sh, "sh -c {command}").run()?;
     let tool = "target/release/mnem-store";
-    let tool = std::env::var("CARGO_TARGET_DIR").map_or(tool.into(), |dir| format!("{dir}/release/mnem-store"));
+    let tool = sh.var("CARGO_TARGET_DIR").map_or(tool.into(), |dir| format!("{dir}/release/mnem-store"));
     let heads = cmd!(sh, "{tool} heads --store {STORE}").read()?;
     ensure!(heads == HEAD, "the imported store has the heads {heads}");
     cmd!(sh, "{tool} verify --store {STORE}").run()?;

@@ -1,11 +1,16 @@
 //! The line a backend's author writes, and what its tests call.
 
-use super::{Failure, Fixture, Law, Level, Mode, Verdict, law};
+use std::{env, fs, path::Path, sync::Arc};
+
+use super::{Failure, Fixture, Law, Level, Mode, Options, Verdict, law, run};
 
 /// Makes one ordinary `#[test]` for each law: `conformance_tests!(my_backend, MyFixture::default());`.
 ///
 /// The first argument names the module that holds the tests, the second is an expression for a value that implements
 /// [`Fixture`]; it is evaluated once for each law.
+///
+/// One more test, `my_backend::report`, is left out unless asked for: it runs them all and prints [`Report`](crate::conformance::Report), as
+/// `cargo test my_backend::report -- --ignored --nocapture`.
 #[macro_export]
 macro_rules! conformance_tests {
     ($backend:ident, $fixture:expr $(,)?) => {
@@ -26,6 +31,12 @@ macro_rules! __conformance_expand {
 
             fn fixture() -> impl $crate::conformance::Fixture {
                 $fixture
+            }
+
+            #[test]
+            #[ignore = "runs every law once more, for one report: ask for it with --ignored --nocapture"]
+            fn report() {
+                $crate::conformance::report_on(fixture());
             }
 
             $crate::__conformance_expand! {
@@ -97,6 +108,25 @@ fn told(law: &Law, mode: Mode, backend: &str, verdict: Verdict) -> Result<Option
             if law.level == Level::should { Ok(Some(format!("not kept, as a backend may: {text}"))) } else { Err(text) }
         }
     }
+}
+
+/// Runs every law and prints the report: what [`conformance_tests!`](crate::conformance_tests) calls. Where the environment names a folder as
+/// `MNEM_CONFORMANCE_REPORT`, the report in JSON goes there, into a file with the name of the backend.
+///
+/// # Panics
+/// When a law is broken, and when the file cannot be written.
+pub fn report_on<F: Fixture>(fixture: F) {
+    let report = run(&Arc::new(fixture), &Options::default());
+    println!("{report}");
+    if let Some(folder) = env::var_os("MNEM_CONFORMANCE_REPORT") {
+        let name: String =
+            report.backend.chars().map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' }).collect();
+        let file = Path::new(&folder).join(name).with_extension("json");
+        if let Err(error) = fs::write(&file, report.to_json()) {
+            panic!("cannot write {}: {error}", file.display());
+        }
+    }
+    assert!(report.is_ok(), "{} breaks the contract: see the report above", report.backend);
 }
 
 impl Law {

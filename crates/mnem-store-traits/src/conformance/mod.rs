@@ -69,7 +69,7 @@ pub use modes::Mode;
 pub use report::{Counts, Entry, Options, Report, run};
 pub use script::obey;
 
-pub use macros::assert_law;
+pub use macros::{assert_law, report_on};
 
 /// The version of the contract that the laws check. A law that is added, or a promise that grows, raises it; a backend names the version that
 /// it passed.

@@ -1,0 +1,131 @@
+//! Whether a release may go out: `cargo xtask release-check [--strict]`.
+
+mod api;
+mod changelog;
+mod packages;
+mod redb;
+mod tools;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+pub(crate) use api::write as write_public_api;
+
+/// What came of a check that did not fail.
+pub(crate) enum Outcome {
+    Passed,
+    /// What is not installed.
+    Skipped(String),
+}
+
+type Check = (&'static str, fn() -> Result<Outcome>);
+
+/// In this order: what fails fast comes first.
+const CHECKS: &[Check] = &[
+    ("format", || passed(crate::ci::format)),
+    ("tidy", || passed(crate::tidy::run)),
+    ("versions agree", || passed(packages::versions)),
+    ("changelog", || passed(changelog::check)),
+    ("redb is the one that was soaked", || passed(redb::check)),
+    ("licences and sources", tools::deny),
+    ("clippy", || passed(crate::ci::clippy)),
+    ("documentation", || passed(crate::ci::documentation)),
+    ("feature powerset", || passed(crate::ci::feature_matrix)),
+    ("minimum Rust version", tools::msrv),
+    ("public API of mnem-store-traits", api::check),
+    ("semantic versioning", tools::semver),
+    ("packages build from what is packed", || passed(packages::build)),
+    ("backend of a third party", || passed(tools::third_party)),
+    ("golden stores", || passed(tools::golden)),
+    ("README in a clean clone: both commands, all tests", || passed(crate::readme::in_a_clean_clone)),
+];
+
+fn passed(check: impl FnOnce() -> Result<()>) -> Result<Outcome> {
+    check().map(|()| Outcome::Passed)
+}
+
+struct Line {
+    name: &'static str,
+    result: Result<Outcome>,
+    took: Duration,
+}
+
+/// Runs every check, whatever the others said, and ends in a table. Under `--strict` a check that was skipped counts as failed.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let strict = match args {
+        [] => false,
+        [strict] if strict == "--strict" => true,
+        _ => bail!("usage: cargo xtask release-check [--strict]"),
+    };
+    let lines: Vec<Line> = CHECKS.iter().map(look).collect();
+    println!("\n{:<52}{:>8}", "check", "seconds");
+    for line in &lines {
+        println!("{}", line.told());
+    }
+    let failed = lines.iter().filter(|line| line.stops(strict)).count();
+    if failed > 0 {
+        bail!("{failed} of {} checks stand against a release", lines.len());
+    }
+    println!("a release may go out");
+    Ok(())
+}
+
+fn look(&(name, check): &Check) -> Line {
+    eprintln!("== {name}");
+    let start = Instant::now();
+    let line = Line { name, result: check(), took: start.elapsed() };
+    if let Err(error) = &line.result {
+        eprintln!("== {name}: {error:#}");
+    }
+    println!("{}", line.told());
+    line
+}
+
+impl Line {
+    fn told(&self) -> String {
+        let result = match &self.result {
+            Ok(Outcome::Passed) => "ok".to_owned(),
+            Ok(Outcome::Skipped(what)) => format!("skipped: not installed: {what}"),
+            Err(error) => format!("FAILED: {}", error.to_string().lines().next().unwrap_or_default()),
+        };
+        format!("{:<52}{:>8.1}  {result}", self.name, self.took.as_secs_f64())
+    }
+
+    fn stops(&self, strict: bool) -> bool {
+        match &self.result {
+            Ok(Outcome::Passed) => false,
+            Ok(Outcome::Skipped(_)) => strict,
+            Err(_) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(result: Result<Outcome>) -> Line {
+        Line { name: "a check", result, took: Duration::from_millis(1500) }
+    }
+
+    #[test]
+    fn a_check_that_was_skipped_stops_a_strict_release_alone() {
+        let skipped = line(Ok(Outcome::Skipped("a tool".into())));
+        assert!(!skipped.stops(false) && skipped.stops(true));
+        assert!(skipped.told().ends_with("1.5  skipped: not installed: a tool"), "{}", skipped.told());
+    }
+
+    #[test]
+    fn a_check_that_failed_stops_every_release() {
+        let failed = line(Err(anyhow::anyhow!("it is wrong\nin two lines")));
+        assert!(failed.stops(false) && failed.stops(true));
+        assert!(failed.told().ends_with("FAILED: it is wrong"));
+        assert!(!line(Ok(Outcome::Passed)).stops(true));
+    }
+
+    #[test]
+    fn an_argument_that_nobody_knows_is_refused() {
+        assert!(run(&["--strickt".into()]).is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! The crates that are published: their versions, and that what is packed builds.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use xshell::cmd;
+
+/// A crate that goes to the registry.
+struct Published {
+    name: String,
+    version: String,
+    /// What it asks of other crates of this workspace.
+    asks: Vec<(String, String)>,
+}
+
+fn metadata() -> Result<Value> {
+    let sh = crate::shell()?;
+    Ok(serde_json::from_str(&cmd!(sh, "cargo metadata --locked --no-deps --format-version 1").quiet().read()?)?)
+}
+
+fn published(metadata: &Value) -> Result<Vec<Published>> {
+    let packages = metadata["packages"].as_array().context("cargo metadata has no packages")?;
+    // `publish = false` is an empty list of registries.
+    let public = packages.iter().filter(|package| package["publish"].is_null());
+    public.map(|package| read(package).context("a package without a name or a version")).collect()
+}
+
+fn read(package: &Value) -> Option<Published> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let dependencies = package["dependencies"].as_array()?;
+    let ours = dependencies.iter().filter(|dependency| !dependency["path"].is_null() && dependency["kind"].is_null());
+    let asks = ours.filter_map(|dependency| Some((text(&dependency["name"])?, text(&dependency["req"])?)));
+    Some(Published { name: text(&package["name"])?, version: text(&package["version"])?, asks: asks.collect() })
+}
+
+/// The version that the storage crates share.
+pub(super) fn workspace_version() -> Result<String> {
+    let crates = published(&metadata()?)?;
+    let traits = crates.iter().find(|package| package.name == "mnem-store-traits");
+    Ok(traits.context("there is no mnem-store-traits")?.version.clone())
+}
+
+/// Every published crate has the one version, and asks for it of the others.
+pub(super) fn versions() -> Result<()> {
+    let version = workspace_version()?;
+    agree(&published(&metadata()?)?, &version)
+}
+
+fn agree(crates: &[Published], version: &str) -> Result<()> {
+    for package in crates {
+        ensure!(package.version == version, "{} is at {}, not at {version}", package.name, package.version);
+        for (name, asked) in &package.asks {
+            ensure!(asked == &format!("^{version}"), "{} asks for {name} {asked}, not ^{version}", package.name);
+        }
+    }
+    Ok(())
+}
+
+/// Packs every published crate and builds each from its package, those it needs first. Nothing is uploaded.
+pub(super) fn build() -> Result<()> {
+    let sh = crate::shell()?;
+    let changed = cmd!(sh, "git status --porcelain").quiet().read()?;
+    ensure!(changed.is_empty(), "what is packed has to be committed:\n{changed}");
+    let names = published(&metadata()?)?.into_iter().flat_map(|package| ["-p".to_owned(), package.name]);
+    let version = workspace_version()?;
+    // Crates of the same names, at older versions, are among the dependencies of tools.
+    let names: Vec<String> = names.map(|name| if name == "-p" { name } else { format!("{name}@{version}") }).collect();
+    cmd!(sh, "cargo package --locked {names...}").run()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(version: &str, asked: &str) -> Published {
+        Published { name: "a".into(), version: version.into(), asks: vec![("b".into(), asked.into())] }
+    }
+
+    #[test]
+    fn versions_that_differ_are_named() {
+        agree(&[package("1.2.0", "^1.2.0")], "1.2.0").expect("they agree");
+        let told = |package| agree(&[package], "1.2.0").expect_err("they differ").to_string();
+        assert_eq!(told(package("1.1.0", "^1.2.0")), "a is at 1.1.0, not at 1.2.0");
+        assert_eq!(told(package("1.2.0", "^1.1.0")), "a asks for b ^1.1.0, not ^1.2.0");
+    }
+
+    #[test]
+    fn tools_are_not_published_and_crates_are() {
+        let names: Vec<_> = published(&metadata().unwrap()).unwrap().into_iter().map(|package| package.name).collect();
+        assert!(names.contains(&"mnem-storage".to_owned()) && !names.contains(&"xtask".to_owned()), "{names:?}");
+    }
+}

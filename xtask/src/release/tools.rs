@@ -1,0 +1,69 @@
+//! Checks that other programs make.
+
+use anyhow::{Context, Result};
+use xshell::{Shell, cmd};
+
+use super::Outcome;
+
+/// Whether `cargo NAME` is there.
+pub(super) fn installed(sh: &Shell, name: &str) -> bool {
+    cmd!(sh, "cargo {name} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok()
+}
+
+/// Whether rustup has this toolchain.
+pub(super) fn toolchain(sh: &Shell, name: &str) -> bool {
+    let name = format!("+{name}");
+    cmd!(sh, "rustc {name} --version")
+        .env("RUSTUP_AUTO_INSTALL", "0")
+        .quiet()
+        .ignore_stdout()
+        .ignore_stderr()
+        .run()
+        .is_ok()
+}
+
+/// `deny.toml` says what is allowed.
+pub(super) fn deny() -> Result<Outcome> {
+    let sh = crate::shell()?;
+    if !installed(&sh, "deny") {
+        return Ok(Outcome::Skipped("cargo deny".into()));
+    }
+    cmd!(sh, "cargo deny --locked --workspace check bans licenses sources").run()?;
+    Ok(Outcome::Passed)
+}
+
+/// The oldest Rust that `rust-version` names builds what is published. The lint `incompatible_msrv` looks for newer parts of std in every build.
+pub(super) fn msrv() -> Result<Outcome> {
+    let sh = crate::shell()?;
+    let manifest = sh.read_file("Cargo.toml")?;
+    let declared = manifest.lines().find_map(|line| line.strip_prefix("rust-version = "));
+    let version = declared.context("Cargo.toml declares no rust-version")?.trim_matches('"');
+    if !toolchain(&sh, version) {
+        return Ok(Outcome::Skipped(format!("Rust {version}")));
+    }
+    let toolchain = format!("+{version}");
+    cmd!(sh, "cargo {toolchain} check --locked -p mnem-storage-cli --target-dir target/msrv").run()?;
+    Ok(Outcome::Passed)
+}
+
+/// Against the version on the registry.
+pub(super) fn semver() -> Result<Outcome> {
+    let sh = crate::shell()?;
+    if !installed(&sh, "semver-checks") {
+        return Ok(Outcome::Skipped("cargo semver-checks".into()));
+    }
+    cmd!(sh, "cargo semver-checks --package mnem-backend-redb --baseline-version 0.1.7").run()?;
+    Ok(Outcome::Passed)
+}
+
+/// The backend that was written by the guide compiles, and keeps the contract.
+pub(super) fn third_party() -> Result<()> {
+    let sh = crate::shell()?;
+    Ok(cmd!(sh, "cargo test --locked --quiet -p mnem-example-sqlite").run()?)
+}
+
+/// Stores of every format that was ever released open, and are whole.
+pub(super) fn golden() -> Result<()> {
+    let sh = crate::shell()?;
+    Ok(cmd!(sh, "cargo test --locked --quiet -p mnem-storage --test main golden").run()?)
+}
