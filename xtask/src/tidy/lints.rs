@@ -14,11 +14,19 @@ pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
         }
     }
     for (file, text) in workspace.with_extension("toml") {
-        let is_package = file.file_name().is_some_and(|name| name == "Cargo.toml") && file != Path::new("Cargo.toml");
-        if is_package && !text.contains("[lints]\nworkspace = true") {
+        if is_member(workspace, file, text) && !text.contains("[lints]\nworkspace = true") {
             wrong.push(format!("{}: has not the lints of the workspace: [lints] workspace = true", file.display()));
         }
     }
+}
+
+/// Whether this is the manifest of a package of this workspace: one that is left out, or has a workspace of its own, cannot inherit.
+fn is_member(workspace: &Workspace, file: &Path, text: &str) -> bool {
+    let root = workspace.text(Path::new("Cargo.toml")).unwrap_or_default();
+    let left_out = root.lines().find(|line| line.starts_with("exclude = ")).unwrap_or_default();
+    let folder = file.parent().unwrap_or(Path::new("")).display();
+    let is_package = file.file_name().is_some_and(|name| name == "Cargo.toml") && file != Path::new("Cargo.toml");
+    is_package && !text.lines().any(|line| line == "[workspace]") && !left_out.contains(&format!("\"{folder}\""))
 }
 
 /// Attributes with the number of their first line; they may go over several.
@@ -74,9 +82,11 @@ mod tests {
         let said = said(
             super::check,
             &[
-                ("Cargo.toml", "[workspace]\n"),
+                ("Cargo.toml", "[workspace]\nexclude = [\"c\"]\n"),
                 ("a/Cargo.toml", "[package]\n"),
                 ("b/Cargo.toml", "[package]\n\n[lints]\nworkspace = true\n"),
+                ("c/Cargo.toml", "[package]\n"),
+                ("d/Cargo.toml", "[workspace]\n[package]\n"),
             ],
         );
         assert_eq!(said, ["a/Cargo.toml: has not the lints of the workspace: [lints] workspace = true"]);

@@ -25,7 +25,7 @@ pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
             for name in literals(line).filter(|name| names.contains(name)) {
                 wrong.push(format!("{place}: spells {name:?}: the names of tables and files are in tables.rs"));
             }
-            if let Some(limit) = limit(line).filter(|_| may_not_have_limits(file)) {
+            if let Some(limit) = limit(line).filter(|_| may_not_have_limits(workspace, file)) {
                 wrong.push(format!("{place}: {limit} is a limit: they are in limits.rs"));
             }
         }
@@ -60,9 +60,11 @@ fn limit(line: &str) -> Option<&str> {
     (is_limit && (before.is_empty() || before.starts_with("pub"))).then_some(name)
 }
 
-/// The suite's own bounds are of its tests.
-fn may_not_have_limits(file: &Path) -> bool {
-    !file.ends_with("limits.rs")
+/// The bounds of the suite, and of crates that are not published, are of tests.
+fn may_not_have_limits(workspace: &Workspace, file: &Path) -> bool {
+    let manifest = workspace.text(&workspace.crate_of(file).join("Cargo.toml")).unwrap_or_default();
+    !manifest.contains("publish = false")
+        && !file.ends_with("limits.rs")
         && !OF_ENCODINGS.iter().any(|listed| file == Path::new(listed))
         && !file.components().any(|part| part.as_os_str() == "conformance")
 }
@@ -91,6 +93,8 @@ mod tests {
         let inner = "impl A {\n    const TRIES_MAX: u32 = 1;\n}\nconst MAXIMAL: u8 = 1;\n";
         let fine = [("crates/a/src/limits.rs", limit), ("crates/a/src/b.rs", inner), (OF_ENCODINGS[0], limit)];
         assert_eq!(said(check, &fine), [""; 0]);
+        let unpublished = [("crates/a/Cargo.toml", "publish = false\n"), ("crates/a/src/b.rs", limit)];
+        assert_eq!(said(check, &unpublished), [""; 0]);
         let said = said(check, &[("crates/a/src/b.rs", limit)]);
         assert_eq!(said, ["crates/a/src/b.rs:1: BLOCK_BYTES_MAX is a limit: they are in limits.rs"]);
     }
