@@ -1,6 +1,7 @@
 //! What a compiler cannot check. One guard a file; each says what is wrong, where, and what would be right.
 
 mod backends;
+mod cookbook;
 mod examples;
 mod laws;
 mod links;
@@ -20,8 +21,9 @@ use self::workspace::Workspace;
 /// Looks at the whole workspace and adds what it finds wrong.
 type Guard = fn(&Workspace, &mut Vec<String>);
 
-const GUARDS: [Guard; 10] = [
+const GUARDS: [Guard; 11] = [
     backends::check,
+    cookbook::check,
     examples::check,
     laws::check,
     links::check,
