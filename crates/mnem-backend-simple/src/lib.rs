@@ -35,13 +35,13 @@ mod tables;
 mod unfinished;
 mod whole;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use blockstore::SimpleBlockstore;
 pub use info::{Info, TableInfo};
 pub use op_heads::SimpleOpHeadsStore;
 pub use open::is_simple_store;
 pub use options::OpenOptions;
 pub use store::{SimpleStore, open_or_init};
-
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
