@@ -33,7 +33,11 @@ pub use reopening::{UNTIL_KILLED_BLOCKS, commit_until_killed, reopen, reopen_aft
 pub use times::Times;
 pub use trace::{RECORDED, Replayed, Trace, TraceError};
 
-/// The code in the workspace's README is compiled by the tests; here, because this package is never published without the workspace.
+/// The code in the workspace's documents is compiled by the tests; here, because this package is never published without the workspace.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/CHOOSING-A-BACKEND.md")]
+struct ChoosingABackend;

@@ -20,14 +20,11 @@ use crate::{
     error::{At, contain},
     handle::Handle,
     layout,
-    limits::{LOCK_PAUSE, next_pause},
+    limits::{LOCK_PAUSE, RACES_MAX, next_pause},
     look::{Found, REDB_MAGIC, look},
     medium::{Locks, Medium, Seam},
     session::{Db, Session},
 };
-
-/// How often the path may change between a file and nothing while it is being opened.
-const RACES_MAX: usize = 16;
 
 /// The two views that [`open_or_init`] returns, and where the store lies.
 type Views = (Arc<dyn Blockstore>, Arc<dyn OpHeadsStore>, PathBuf);

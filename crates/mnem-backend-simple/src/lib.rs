@@ -35,6 +35,10 @@ mod tables;
 mod unfinished;
 mod whole;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use blockstore::SimpleBlockstore;
 pub use info::{Info, TableInfo};
 pub use op_heads::SimpleOpHeadsStore;

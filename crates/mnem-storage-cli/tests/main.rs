@@ -7,6 +7,8 @@ mod blocks;
 mod cids;
 mod completions;
 mod conformance;
+#[cfg(unix)]
+mod documents;
 mod exits;
 mod export_file;
 mod heads;

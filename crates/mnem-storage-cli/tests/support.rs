@@ -65,15 +65,26 @@ impl Ran {
 }
 
 /// A folder of its own, in which the program runs.
-pub(crate) struct Place(TempDir);
+pub(crate) struct Place {
+    folder: PathBuf,
+    /// Removes it in the end, unless it lies in another place.
+    _own: Option<TempDir>,
+}
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary folder"))
+        let own = tempfile::tempdir().expect("a temporary folder");
+        Self { folder: own.path().to_owned(), _own: Some(own) }
+    }
+
+    /// A new folder in this one.
+    pub(crate) fn below(&self, name: &str) -> Self {
+        fs::create_dir(self.path(name)).expect("a new folder");
+        Self { folder: self.path(name), _own: None }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.folder.join(name)
     }
 
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
@@ -88,7 +99,7 @@ impl Place {
     /// The program with these arguments, in this folder, with nothing of our environment that it heeds.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mnem-store"));
-        command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
+        command.args(args).current_dir(&self.folder).stdin(Stdio::null());
         for name in ["MNEM_STORE", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
             command.env_remove(name);
         }

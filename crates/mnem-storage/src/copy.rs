@@ -7,16 +7,11 @@ use mnem_store_traits::{
 };
 use serde::Serialize;
 
-use crate::{Progress, Stage, report};
-
-/// Bytes held in memory and written in one durable call.
-const BATCH_BYTES: u64 = 16 * 1024 * 1024;
-
-/// Blocks or rows written in one durable call, at most.
-const BATCH_ITEMS_MAX: usize = 8192;
-
-/// Blocks of unknown hash functions that a report names, at most.
-const UNCHECKED_LISTED_MAX: usize = 10_000;
+use crate::{
+    Progress, Stage,
+    limits::{COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX, UNCHECKED_LISTED_MAX},
+    report,
+};
 
 /// What a copy did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -121,6 +116,19 @@ impl From<CopyError> for StoreError {
 ///
 /// Memory: one batch of about 16 MiB, and one page of names of each store.
 ///
+/// ```
+/// use mnem_storage::{BlockstoreExt, Bytes, MemoryStore, OpHeadsStore, RAW, copy};
+///
+/// let (from, to) = (MemoryStore::new(), MemoryStore::new());
+/// let op = from.put_as(RAW, Bytes::from_static(b"an operation"))?;
+/// from.update(&op, &[])?;
+/// let report = copy(&from, &to, &mut |_| ())?;
+/// assert_eq!((report.blocks, report.new), (1, 1));
+/// assert_eq!(to.heads()?, [op]);
+/// assert_eq!(copy(&from, &to, &mut |_| ())?.new, 0); // again: all is there
+/// # Ok::<(), mnem_storage::StoreError>(())
+/// ```
+///
 /// # Errors
 /// [`CopyError`] says which store is at fault, and in it:
 /// - [`StoreError::InvalidArgument`]: the target holds what the source does not. Nothing was written.
@@ -202,8 +210,8 @@ fn copy_blocks(
         // Deleted since it was listed: whether that matters is for the proof to say.
         let Some(data) = from.get(&cid).of_source()? else { continue };
         let block_bytes = data.len() as u64;
-        let full = batch.bytes + block_bytes > BATCH_BYTES && batch.bytes > 0;
-        if full || batch.items >= BATCH_ITEMS_MAX {
+        let full = batch.bytes + block_bytes > COPY_BATCH_BYTES_MAX && batch.bytes > 0;
+        if full || batch.items >= COPY_BATCH_ITEMS_MAX {
             to.commit(mem::take(&mut batch).writes).of_target()?;
         }
         report.blocks += 1;
@@ -270,7 +278,7 @@ fn copy_rows(source: &dyn SideTable, target: &dyn SideTable, row: &mut dyn FnMut
         let key = key.of_source()?;
         let Some(value) = source.get(&key).of_source()? else { continue };
         let value_bytes = value.len() as u64;
-        if puts.len() >= BATCH_ITEMS_MAX || (bytes + value_bytes > BATCH_BYTES && !puts.is_empty()) {
+        if puts.len() >= COPY_BATCH_ITEMS_MAX || (bytes + value_bytes > COPY_BATCH_BYTES_MAX && !puts.is_empty()) {
             target.write(&mem::take(&mut puts), &[]).of_target()?;
             bytes = 0;
         }

@@ -40,6 +40,17 @@ pub(crate) enum Found {
 /// A folder with a `format` file is a simple store, a file that begins with redb's magic number is a redb store. Whether it is whole, of a known
 /// format, and of a backend that is compiled in is not asked.
 ///
+/// ```
+/// use mnem_storage::{ErrorKind, detect};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("memory");
+/// assert_eq!(detect(&path)?, None);
+/// std::fs::write(&path, "a letter")?;
+/// assert_eq!(detect(&path).map_err(|error| error.kind()), Err(ErrorKind::NotAStore));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// - [`StoreError::NotAStore`]: something else is there; the reason says what.
 /// - [`StoreError::Backend`]: it could not be read.

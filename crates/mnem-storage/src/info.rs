@@ -47,6 +47,21 @@ pub struct TableInfo {
 
 /// Counts and measures the store at `path`, opened read-only. Of the options those on locks, cache, check and backend are heeded.
 ///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if mnem_storage::Backend::default_backend().is_none() { return Ok(()) }
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("memory");
+/// use mnem_storage::{OpenOptions, info};
+///
+/// mnem_storage::open_or_init(&path)?.close()?;
+/// let info = info(&path, &OpenOptions::new())?;
+/// println!("{} blocks, {} of {} bytes are free, format {}", info.blocks, info.free_bytes, info.file_bytes, info.format);
+/// # assert_eq!(info.blocks, 0);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// As [`OpenOptions::open`].
 pub fn info(path: &Path, options: &OpenOptions) -> Result<StoreInfo, StoreError> {

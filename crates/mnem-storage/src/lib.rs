@@ -36,6 +36,7 @@ pub mod car;
 mod copy;
 mod detect;
 mod info;
+mod limits;
 mod opened;
 mod options;
 mod progress;

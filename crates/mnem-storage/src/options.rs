@@ -31,6 +31,24 @@ pub fn open_or_init(path: impl AsRef<Path>) -> Result<Arc<dyn Store>, StoreError
 ///
 /// A path that asks for a backend which is not compiled in is an error that names the feature, also where the build has another backend: a
 /// new `x.redb` is never a folder of plain files unless that was the explicit wish.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if mnem_storage::Backend::default_backend().is_none() { return Ok(()) }
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("memory");
+/// use mnem_storage::{ErrorKind, OpenOptions, OpHeadsStore};
+///
+/// let missing = OpenOptions::new().open(&path).map_err(|error| error.kind());
+/// assert_eq!(missing.err(), Some(ErrorKind::NotAStore)); // not made unless asked for
+///
+/// OpenOptions::new().create(true).open(&path)?.close()?;
+///
+/// let store = OpenOptions::new().read_only(true).cache_bytes(64 << 20).open(&path)?;
+/// assert!(store.heads()?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct OpenOptions {

@@ -19,6 +19,23 @@ pub type Blocks<'a> = dyn Iterator<Item = Result<(Cid, Bytes), StoreError>> + 'a
 /// under a *Contract* heading is a promise of every implementation; the suite behind feature `conformance` has a law of the name given
 /// for each one that can be observed. `CONTRACT.md` in this crate is the same contract as a page.
 ///
+/// ```
+/// use mnem_store_traits::{Blockstore, Bytes, ErrorKind, MemoryStore, RAW, StoreError, cid_of};
+///
+/// let store = MemoryStore::new();
+/// let data = Bytes::from_static(b"a block");
+/// let cid = cid_of(RAW, &data);
+/// store.put(&cid, data.clone())?;
+/// assert_eq!(store.get(&cid)?, Some(data));
+/// assert_eq!(store.size(&cid)?, Some(7));
+/// let mut first = 0;
+/// store.with_block(&cid, &mut |bytes| first = bytes[0])?; // no copy, where the backend can lend
+/// assert_eq!(first, b'a');
+/// let refused = store.put(&cid, Bytes::from_static(b"other bytes"));
+/// assert_eq!(refused.map_err(|error| error.kind()), Err(ErrorKind::CidMismatch));
+/// # Ok::<(), StoreError>(())
+/// ```
+///
 /// # Contract
 /// - The key of a block is the whole CID: version, codec, hash function and digest. The same bytes under two CIDs are two blocks. CIDv0 and
 ///   identity CIDs are CIDs like any other: stored when put, absent until then, never made up from the digest.

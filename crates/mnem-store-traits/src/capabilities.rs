@@ -16,6 +16,15 @@ pub enum Durability {
 /// What a [`Blockstore`](crate::Blockstore), and the [`Store`](crate::Store) it may be part of, promises beyond the minimum.
 ///
 /// Start from [`WEAKEST`](Self::WEAKEST) and claim what is true. The suite tests each claim, and each absence of one.
+///
+/// ```
+/// use mnem_store_traits::{Blockstore, Capabilities, Durability, MemoryStore};
+///
+/// let of_a_log = Capabilities::WEAKEST.with_put_durability(Durability::Power).with_atomic_put_many(true);
+/// assert!(of_a_log.put_durability >= Durability::Process && !of_a_log.side_tables);
+/// // A caller that needs more than the minimum asks.
+/// assert!(MemoryStore::new().capabilities().atomic_commit);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {

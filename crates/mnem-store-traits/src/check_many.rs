@@ -9,10 +9,7 @@ use std::{
 use bytes::Bytes;
 use cid::Cid;
 
-use crate::{StoreError, check};
-
-/// Bytes to hash from which on another thread pays: starting one costs about as much as hashing 100 KiB.
-const PARALLEL_BYTES_MIN: usize = 1024 * 1024;
+use crate::{StoreError, check, limits::PARALLEL_BYTES_MIN};
 
 /// What a block counts besides its bytes: looking at its CID and setting up its hash.
 const BLOCK_BYTES_EXTRA: usize = 128;

@@ -43,6 +43,23 @@ pub enum Outcome {
 /// Every way in which a store can refuse or fail.
 ///
 /// `Display` says what is the case; the cause is in [`source`](Error::source) and not repeated. Branch on [`kind`](Self::kind), not on text.
+///
+/// ```
+/// use mnem_store_traits::{ErrorKind, Outcome, StoreError};
+///
+/// /// What to do after a failed commit.
+/// fn next(error: &StoreError) -> &'static str {
+///     match (error.kind(), error.outcome()) {
+///         (ErrorKind::HeadsMoved, _) => "read the heads, merge, commit again",
+///         (_, Outcome::Unknown) => "reopen the store and look whether it is there",
+///         _ if error.is_retryable() => "try again",
+///         _ => "tell the user",
+///     }
+/// }
+///
+/// assert_eq!(next(&StoreError::HeadsMoved { actual: vec![] }), "read the heads, merge, commit again");
+/// assert_eq!(next(&StoreError::Locked { path: "memory.redb".into() }), "try again");
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {

@@ -15,6 +15,18 @@ pub struct MissingLink {
 }
 
 /// Conveniences for callers, available on every [`Blockstore`], `dyn` included.
+///
+/// ```
+/// use mnem_store_traits::{BlockstoreExt, Bytes, MemoryStore, RAW, StoreError, cid_of};
+///
+/// let store = MemoryStore::new();
+/// let cid = store.put_as(RAW, Bytes::from_static(b"a block"))?;
+/// assert_eq!(store.get_required(&cid)?, "a block");
+/// assert!(store.missing_links(&cid)?.is_empty());
+/// let absent = cid_of(RAW, b"nobody put this");
+/// assert_eq!(store.missing_links(&absent)?[0].cid, absent);
+/// # Ok::<(), StoreError>(())
+/// ```
 pub trait BlockstoreExt: Blockstore {
     /// The bytes of a block that must be there.
     ///

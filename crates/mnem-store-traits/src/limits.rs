@@ -11,3 +11,6 @@ pub const TABLE_KEY_BYTES_MAX: usize = 100;
 
 /// Largest value in a side table that every backend takes, in bytes: 16 MiB.
 pub const TABLE_VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes to hash from which on another thread pays: starting one costs about as much as hashing 100 KiB.
+pub(crate) const PARALLEL_BYTES_MIN: usize = 1024 * 1024;

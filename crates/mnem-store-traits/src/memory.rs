@@ -22,6 +22,16 @@ const PAGE: usize = 256;
 /// A store in memory, as strict as the durable ones: the reference implementation, and a stand-in for tests.
 ///
 /// Clones share the same content. Nothing survives the last clone.
+///
+/// ```
+/// use mnem_store_traits::{Blockstore, BlockstoreExt, Bytes, MemoryStore, RAW};
+///
+/// let store = MemoryStore::new();
+/// let shared = store.clone();
+/// let cid = store.put_as(RAW, Bytes::from_static(b"a block"))?;
+/// assert!(shared.has(&cid)?);
+/// # Ok::<(), mnem_store_traits::StoreError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     content: Arc<RwLock<Content>>,

@@ -10,6 +10,23 @@ use crate::{HeadsCapabilities, StoreError};
 ///
 /// A head is a CID and nothing else: this trait does not ask whether its block exists. [`Store::commit`](crate::Store::commit) does.
 ///
+/// ```
+/// use mnem_store_traits::{MemoryStore, OpHeadsStore, RAW, StoreError, cid_of};
+///
+/// let store = MemoryStore::new();
+/// let [a, b, merged] = [&b"a"[..], b"b", b"a and b"].map(|op| cid_of(RAW, op));
+/// store.update(&a, &[])?;
+/// store.update(&b, &[])?; // somebody else, who knew nothing of a: both stay
+/// let both = store.heads()?;
+/// assert_eq!(both.len(), 2);
+/// store.swap(&both, &merged)?;
+/// match store.swap(&both, &a) {
+///     Err(StoreError::HeadsMoved { actual }) => assert_eq!(actual, [merged]), // read, merge, try again
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), StoreError>(())
+/// ```
+///
 /// # Contract
 /// - No reader ever sees an empty set once the first head is there. Law: `heads_are_never_empty_again`.
 /// - Concurrent updates lose no head that nobody superseded, and a change builds on what other handles have changed. Laws:

@@ -18,6 +18,20 @@ pub type KeyIter<'a> = Box<dyn Iterator<Item = Result<Bytes, StoreError>> + Send
 /// [`Capabilities::atomic_side_table_writes`](crate::Capabilities::atomic_side_table_writes) is not claimed: what must be whole is written
 /// so that its last key makes it real (the parts, then the manifest), and deleted so that the manifest goes first.
 ///
+/// ```
+/// use mnem_store_traits::{Bytes, MemoryStore, Store, StoreError};
+///
+/// let store = MemoryStore::new();
+/// let table = store.side_table("word_counts")?;
+/// table.write(&[(Bytes::from("cat"), Bytes::from("2")), (Bytes::from("car"), Bytes::from("5"))], &[])?;
+/// assert_eq!(table.get(b"cat")?, Some(Bytes::from("2")));
+/// let keys: Vec<Bytes> = table.keys(b"ca")?.collect::<Result<_, _>>()?;
+/// assert_eq!(keys, ["car", "cat"]);
+/// table.write(&[], &keys)?;
+/// assert!(store.side_tables()?.is_empty()); // a table exists by its keys
+/// # Ok::<(), StoreError>(())
+/// ```
+///
 /// # Contract
 /// - A table has no existence apart from its keys: opening one writes nothing, and one that lost its last key is gone from
 ///   [`Store::side_tables`](crate::Store::side_tables). Law: `side_table_exists_by_its_keys`.

@@ -13,6 +13,27 @@ use crate::{
 /// A block store and its op heads, as one.
 ///
 /// `Arc<dyn Store>` coerces to `Arc<dyn Blockstore>` and to `Arc<dyn OpHeadsStore>`.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use mnem_store_traits::{
+///     Blockstore, Bytes, ErrorKind, MemoryStore, OpHeadsStore, RAW, Store, StoreError, WriteBatch, cid_of,
+/// };
+///
+/// let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+/// let (old, new) = (Bytes::from_static(b"a node"), Bytes::from_static(b"an operation"));
+/// let (node, op) = (cid_of(RAW, &old), cid_of(RAW, &new));
+/// // The operation relies on a node that is not there: nothing moves.
+/// let batch = WriteBatch::new().put(op, new).require(node).swap([], op);
+/// assert_eq!(store.commit(batch.clone()).map_err(|error| error.kind()), Err(ErrorKind::MissingBlock));
+/// assert!(store.heads()?.is_empty());
+/// store.commit(batch.put(node, old))?;
+/// assert_eq!(store.heads()?, [op]);
+/// let blocks: Arc<dyn Blockstore> = store;
+/// assert!(blocks.has(&node)?);
+/// # Ok::<(), StoreError>(())
+/// ```
 pub trait Store: Blockstore + OpHeadsStore {
     /// Stores the blocks of the batch, then makes its head change: never a head without its blocks.
     ///

@@ -12,11 +12,7 @@ use super::{
     landing::{Landing, Stopped},
     reader::{Reader, Section},
 };
-use crate::{Progress, Stage, report};
-
-/// Memory for the blocks of one commit unless told otherwise, in bytes: 192 MiB. Two of them are held at once. Large commits pay: rows that
-/// are sorted together lie together.
-const BATCH_BYTES: u64 = 192 * 1024 * 1024;
+use crate::{Progress, Stage, limits::IMPORT_BATCH_BYTES_DEFAULT, report};
 
 /// How to import.
 #[derive(Clone, Debug)]
@@ -65,7 +61,12 @@ pub struct ImportReport {
 
 impl Default for ImportOptions {
     fn default() -> Self {
-        Self { heads: false, block_bytes_max: BLOCK_BYTES_MAX, batch_bytes: BATCH_BYTES, total_bytes: None }
+        Self {
+            heads: false,
+            block_bytes_max: BLOCK_BYTES_MAX,
+            batch_bytes: IMPORT_BATCH_BYTES_DEFAULT,
+            total_bytes: None,
+        }
     }
 }
 

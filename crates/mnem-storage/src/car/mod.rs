@@ -3,6 +3,28 @@
 //! Written: CARv1, so that the same store gives the same bytes. Read: CARv1 and CARv2, as a stream, with bounded memory; every length is
 //! checked against its limit before anything is allocated for it, and memory grows with the bytes that arrive, not with what a length
 //! claims. Any input is read to its end or to an error with the byte offset of the fault.
+//!
+//! ```
+//! use mnem_storage::{
+//!     BlockstoreExt, Bytes, MemoryStore, OpHeadsStore, RAW,
+//!     car::{self, ExportOptions, ImportOptions},
+//! };
+//!
+//! let store = MemoryStore::new();
+//! let op = store.put_as(RAW, Bytes::from_static(b"an operation"))?;
+//! store.update(&op, &[])?;
+//! let mut archive = Vec::new();
+//! car::export(&store, &mut archive, &ExportOptions::new(), &mut |_| ())?;
+//!
+//! let other = MemoryStore::new();
+//! let report = car::import(&other, &archive[..], &ImportOptions::new().heads(true), &mut |_| ())?;
+//! assert_eq!((report.new, other.heads()?), (1, vec![op]));
+//!
+//! // An archive that was cut off: the error says where, and what is in the store all the same.
+//! let error = car::import(&other, &archive[..archive.len() - 1], &ImportOptions::new(), &mut |_| ()).unwrap_err();
+//! assert_eq!(error.kind(), car::ImportErrorKind::CutOff);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod error;
 mod export;
@@ -24,11 +46,4 @@ pub use import::{ImportOptions, ImportReport, import};
 pub use reader::{Reader, Section};
 pub use writer::Writer;
 
-/// Longest header that is read, in bytes: 8 MiB.
-pub const HEADER_BYTES_MAX: u64 = 8 * 1024 * 1024;
-
-/// Largest block that is read unless the caller says otherwise, in bytes: 16 MiB.
-pub const BLOCK_BYTES_MAX: u64 = mnem_store_traits::limits::BLOCK_BYTES_EVERY_BACKEND;
-
-/// Most roots that a header may name.
-pub const ROOTS_MAX: usize = 65_536;
+pub use crate::limits::{BLOCK_BYTES_MAX, HEADER_BYTES_MAX, ROOTS_MAX};

@@ -18,6 +18,22 @@ use super::{
 ///
 /// Framing and CIDs are checked, the bytes of the blocks are not: that is for who takes them ([`import`](super::import()) does, and so does every
 /// store). Memory: one section.
+///
+/// ```
+/// use mnem_storage::{Bytes, RAW, car, cid_of};
+///
+/// let block = Bytes::from_static(b"a block");
+/// let mut writer = car::Writer::new(Vec::new(), &[cid_of(RAW, &block)])?;
+/// writer.write(&cid_of(RAW, &block), &block)?;
+/// let archive = writer.finish()?;
+///
+/// let mut reader = car::Reader::new(&archive[..], car::BLOCK_BYTES_MAX)?;
+/// assert_eq!(reader.roots(), [cid_of(RAW, &block)]);
+/// while let Some(section) = reader.next_section()? {
+///     assert_eq!(section.data, block); // its hash is for you to check
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Reader<R> {
     source: Source<R>,

@@ -127,6 +127,20 @@ impl VerifyOptions {
 ///
 /// Damage is a [`Fault`] in the report, and the search goes on; only when the store cannot be opened for its damage is that the one fault.
 ///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if mnem_storage::Backend::default_backend().is_none() { return Ok(()) }
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("memory");
+/// use mnem_storage::{VerifyOptions, verify};
+///
+/// mnem_storage::open_or_init(&path)?.close()?;
+/// let report = verify(&path, &VerifyOptions::new(), &mut |_| ())?;
+/// assert_eq!(report.fault_count, 0);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// What keeps the store from being looked at, as [`OpenOptions::open`]: it is locked, no store, of an unknown format, in need of recovery, or
 /// the medium failed.
@@ -165,6 +179,17 @@ pub fn verify(
 ///
 /// It does not stop at a fault. Memory: one CID for each block that the heads reach, and one block; then 16 bytes for each node of an index. A store that is written to
 /// meanwhile is seen in part as it was and in part as it is: its own writers never make that a fault, garbage collection may.
+///
+/// ```
+/// use mnem_storage::{FaultKind, MemoryStore, OpHeadsStore, RAW, VerifyOptions, cid_of, verify_store};
+///
+/// let store = MemoryStore::new();
+/// store.update(&cid_of(RAW, b"nobody put this"), &[])?;
+/// let report = verify_store(&store, &VerifyOptions::new(), &mut |_| ())?;
+/// assert_eq!(report.faults[0].kind, FaultKind::MissingHead);
+/// println!("{}", report.faults[0].what);
+/// # Ok::<(), mnem_storage::StoreError>(())
+/// ```
 ///
 /// # Errors
 /// [`StoreError::Closed`]. All else that the store reports is a fault.

@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::Path, sync::Arc};
 
-use super::{Failure, Fixture, Law, Mode, Options, Verdict, law, run};
+use super::{Failure, Fixture, Law, Level, Mode, Options, Verdict, law, run};
 
 /// Makes one ordinary `#[test]` for each law: `conformance_tests!(my_backend, MyFixture::default());`.
 ///
@@ -85,15 +85,28 @@ macro_rules! __conformance_expand {
 /// Runs one law as a test: what [`conformance_tests!`](crate::conformance_tests) calls.
 ///
 /// # Panics
-/// When the law is broken, with what was promised, done, expected and seen. A law that is declined prints so and returns.
+/// When a must-law is broken, with what was promised, done, expected and seen. A law that is declined, and a should-law that is broken, prints
+/// so and returns.
 #[track_caller]
 pub fn assert_law(fixture: impl Fixture, mode: Mode, id: &str) {
     let Some(law) = law(id) else { panic!("there is no law {id}") };
     let backend = fixture.name().to_owned();
-    match law.run_in(mode, fixture) {
-        Verdict::Passed => {}
-        Verdict::Declined(why) => println!("declined: {why}"),
-        Verdict::Failed(failure) => panic!("{}", law.failure_text(mode, &backend, &failure)),
+    match told(law, mode, &backend, law.run_in(mode, fixture)) {
+        Ok(None) => {}
+        Ok(Some(remark)) => println!("{remark}"),
+        Err(broken) => panic!("{broken}"),
+    }
+}
+
+/// What a test prints, or what it fails with.
+fn told(law: &Law, mode: Mode, backend: &str, verdict: Verdict) -> Result<Option<String>, String> {
+    match verdict {
+        Verdict::Passed => Ok(None),
+        Verdict::Declined(why) => Ok(Some(format!("declined: {why}"))),
+        Verdict::Failed(failure) => {
+            let text = law.failure_text(mode, backend, &failure);
+            if law.level == Level::should { Ok(Some(format!("not kept, as a backend may: {text}"))) } else { Err(text) }
+        }
     }
 }
 
@@ -124,5 +137,23 @@ impl Law {
 
     pub(crate) fn failure_text(&self, mode: Mode, backend: &str, failure: &Failure) -> String {
         format!("law {} is broken by {backend}\n  promised  {}\n  {failure}", self.path_in(mode), self.promise)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::laws;
+
+    #[test]
+    fn a_broken_law_fails_its_test_unless_a_backend_may_break_it() {
+        let broken = |level| {
+            let law = Law { level, ..laws()[0] };
+            told(&law, Mode::direct, "a backend", Verdict::Failed(Failure::new("it", "yes", "no")))
+        };
+        let text = broken(Level::must).expect_err("a must-law");
+        assert!(text.starts_with("law blocks::absent_is_none is broken by a backend\n"), "{text}");
+        assert_eq!(broken(Level::should), Ok(Some(format!("not kept, as a backend may: {text}"))));
+        assert_eq!(told(&laws()[0], Mode::direct, "a backend", Verdict::Passed), Ok(None));
     }
 }

@@ -1,0 +1,96 @@
+//! The commands in the documents, run as typed: every `console` block, in a folder that looks like the root of a clone. With TRYCMD=overwrite the
+//! documents say afterwards what the program says now.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use mnem_storage::{Store, WriteBatch};
+use trycmd::schema::Bin;
+
+use crate::support::{Place, ROOT, small_graph};
+
+/// Programs of the system that the documents use.
+const TOOLS: [&str; 8] = ["cat", "cp", "head", "ls", "mv", "sh", "sha256sum", "truncate"];
+
+#[test]
+fn operations() {
+    run("docs/OPERATIONS.md", |place| {
+        place.small_store("newer.simple");
+        place.write("newer.simple/format", b"mnem-backend-simple 2\n");
+        // Open for as long as the commands run, as another process would have it. A copy of the file is what a kill leaves.
+        let busy = place.store("busy.redb");
+        let (blocks, root, _) = small_graph();
+        let mut batch = WriteBatch::new();
+        batch.extend(blocks);
+        busy.commit(batch.update(root, [])).expect("committed");
+        place.write("killed.redb", &place.read("busy.redb"));
+        Some(busy)
+    });
+}
+
+#[test]
+fn first_page() {
+    run("README.md", with_animals);
+}
+
+#[test]
+fn page_of_the_command_line() {
+    run("crates/mnem-storage-cli/README.md", |place| {
+        for file in ["wordnet-animals.car", "animals-vectors.jsonl"] {
+            let name = file.trim_start_matches("wordnet-");
+            fs::copy(place.path("docs/data").join(file), place.path(name)).expect("copied");
+        }
+        None
+    });
+}
+
+/// What the first command of the first page makes.
+fn with_animals(place: &Place) -> Option<Arc<dyn Store>> {
+    place.run(&["import", "docs/data/wordnet-animals.car", "--heads", "--store", "animals.redb"]).ok();
+    assert_eq!(place.run(&["heads", "--store", "animals.redb"]).ok(), format!("{ROOT}\n"));
+    None
+}
+
+/// Runs the blocks of one document one after the other, in one folder. `prepare`: what is there already, and a store that stays open.
+fn run(document: &str, prepare: impl FnOnce(&Place) -> Option<Arc<dyn Store>>) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let place = Place::new();
+    let copy = place.path("document.md");
+    fs::copy(root.join(document), &copy).unwrap_or_else(|error| panic!("{document}: {error}"));
+    // trycmd runs the commands of `document.md` in `document.in`.
+    let folder = place.below("document.in");
+    copy_files(&root.join("docs/data"), &folder.path("docs/data")).expect("the data");
+    folder.write("notes.txt", b"A note.\n");
+    let _open = prepare(&folder);
+
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_mnem-store"));
+    let path = env::join_paths(program.parent().map(Path::to_owned).into_iter().chain(search_path())).expect("a path");
+    let cases = trycmd::TestCases::new();
+    cases.env("COLUMNS", "100").env("PATH", path.to_string_lossy());
+    cases.register_bins(TOOLS.map(|tool| (tool, Bin::Path(found(tool)))));
+    cases.case(&copy).run();
+    if env::var_os("TRYCMD").is_some_and(|mode| mode == "overwrite") {
+        fs::copy(&copy, root.join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
+    }
+}
+
+fn search_path() -> Vec<PathBuf> {
+    env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default()
+}
+
+fn found(tool: &str) -> PathBuf {
+    let mut candidates = search_path().into_iter().map(|folder| folder.join(tool));
+    candidates.find(|file| file.is_file()).unwrap_or_else(|| panic!("{tool} is not on the path"))
+}
+
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}

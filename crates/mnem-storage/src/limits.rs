@@ -1,0 +1,23 @@
+//! Every limit of this crate, in one place.
+
+/// Longest header that is read, in bytes: 8 MiB.
+pub const HEADER_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Largest block that is read unless the caller says otherwise, in bytes: 16 MiB.
+pub const BLOCK_BYTES_MAX: u64 = mnem_store_traits::limits::BLOCK_BYTES_EVERY_BACKEND;
+
+/// Most roots that a header may name.
+pub const ROOTS_MAX: usize = 65_536;
+
+/// Memory for the blocks of one commit of an import unless told otherwise, in bytes: 192 MiB. Two of them are held at once. Large commits
+/// pay: rows that are sorted together lie together.
+pub(crate) const IMPORT_BATCH_BYTES_DEFAULT: u64 = 192 * 1024 * 1024;
+
+/// Bytes that a copy holds in memory and writes in one durable call.
+pub(crate) const COPY_BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Blocks or rows that a copy writes in one durable call, at most.
+pub(crate) const COPY_BATCH_ITEMS_MAX: usize = 8192;
+
+/// Blocks of unknown hash functions that the report of a copy names, at most.
+pub(crate) const UNCHECKED_LISTED_MAX: usize = 10_000;

@@ -1,0 +1,94 @@
+//! Every lint that is silenced says why, and every package has the lints of the workspace, of which one asks the same of code that is compiled.
+
+use std::path::Path;
+
+use super::workspace::Workspace;
+
+pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
+    for (file, text) in workspace.with_extension("rs") {
+        for (line, attribute) in attributes(text) {
+            let silences = attribute.contains("allow(") || attribute.contains("expect(");
+            if silences && !attribute.contains("reason = ") {
+                wrong.push(format!("{}:{line}: silences a lint without a reason = \"…\"", file.display()));
+            }
+        }
+    }
+    for (file, text) in workspace.with_extension("toml") {
+        if is_member(workspace, file, text) && !text.contains("[lints]\nworkspace = true") {
+            wrong.push(format!("{}: has not the lints of the workspace: [lints] workspace = true", file.display()));
+        }
+    }
+}
+
+/// Whether this is the manifest of a package of this workspace: one that is left out, or has a workspace of its own, cannot inherit.
+fn is_member(workspace: &Workspace, file: &Path, text: &str) -> bool {
+    let root = workspace.text(Path::new("Cargo.toml")).unwrap_or_default();
+    let left_out = root.lines().find(|line| line.starts_with("exclude = ")).unwrap_or_default();
+    let folder = file.parent().unwrap_or(Path::new("")).display();
+    let is_package = file.file_name().is_some_and(|name| name == "Cargo.toml") && file != Path::new("Cargo.toml");
+    is_package && !text.lines().any(|line| line == "[workspace]") && !left_out.contains(&format!("\"{folder}\""))
+}
+
+/// Attributes with the number of their first line; they may go over several.
+fn attributes(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        let mut attribute = line.trim().to_owned();
+        if !attribute.starts_with("#[") && !attribute.starts_with("#![") {
+            continue;
+        }
+        while !is_whole(&attribute) {
+            let Some((_, line)) = lines.next() else { break };
+            attribute.push_str(line.trim());
+        }
+        found.push((number + 1, attribute));
+    }
+    found
+}
+
+fn is_whole(attribute: &str) -> bool {
+    attribute.matches('[').count() <= attribute.matches(']').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tidy::said;
+
+    #[test]
+    fn a_lint_that_is_silenced_without_a_reason_is_named() {
+        let bad = "a.rs:2: silences a lint without a reason = \"…\"";
+        for attribute in [
+            "#[allow(dead_code)]",
+            "    #[expect(unused)] fn f() {}",
+            "#![allow(missing_docs)]",
+            "#[cfg_attr(test, allow(dead_code))]",
+            "#[expect(\n    dead_code\n)]",
+        ] {
+            assert_eq!(said(super::check, &[("a.rs", &format!("//! A.\n{attribute}\n"))]), [bad], "{attribute}");
+        }
+        for attribute in [
+            "#[expect(dead_code, reason = \"serde reads it\")]",
+            "#[expect(\n    dead_code,\n    reason = \"serde reads it\"\n)]",
+            "#[derive(Debug)]",
+            "let text = \"#[allow(dead_code)]\";",
+        ] {
+            assert_eq!(said(super::check, &[("a.rs", &format!("//! A.\n{attribute}\n"))]), [""; 0], "{attribute}");
+        }
+    }
+
+    #[test]
+    fn a_package_without_the_lints_is_named() {
+        let said = said(
+            super::check,
+            &[
+                ("Cargo.toml", "[workspace]\nexclude = [\"c\"]\n"),
+                ("a/Cargo.toml", "[package]\n"),
+                ("b/Cargo.toml", "[package]\n\n[lints]\nworkspace = true\n"),
+                ("c/Cargo.toml", "[package]\n"),
+                ("d/Cargo.toml", "[workspace]\n[package]\n"),
+            ],
+        );
+        assert_eq!(said, ["a/Cargo.toml: has not the lints of the workspace: [lints] workspace = true"]);
+    }
+}

@@ -1,0 +1,60 @@
+//! What a compiler cannot check. One guard a file; each says what is wrong, where, and what would be right.
+
+mod backends;
+mod cookbook;
+mod examples;
+mod laws;
+mod links;
+mod lints;
+mod listed;
+mod machine_paths;
+mod markdown;
+mod mentions;
+mod modules;
+mod names;
+mod workspace;
+
+use anyhow::{Result, bail};
+
+use self::workspace::Workspace;
+
+/// Looks at the whole workspace and adds what it finds wrong.
+type Guard = fn(&Workspace, &mut Vec<String>);
+
+const GUARDS: [Guard; 11] = [
+    backends::check,
+    cookbook::check,
+    examples::check,
+    laws::check,
+    links::check,
+    lints::check,
+    listed::check,
+    machine_paths::check,
+    mentions::check,
+    modules::check,
+    names::check,
+];
+
+/// Runs every guard and reports all that is wrong at once.
+pub(crate) fn run() -> Result<()> {
+    let workspace = Workspace::tracked(&crate::shell()?)?;
+    let mut wrong = Vec::new();
+    for guard in GUARDS {
+        guard(&workspace, &mut wrong);
+    }
+    for line in &wrong {
+        eprintln!("tidy: {line}");
+    }
+    if !wrong.is_empty() {
+        bail!("{} things are not in order", wrong.len());
+    }
+    Ok(())
+}
+
+/// What a guard says of a workspace that consists of these files.
+#[cfg(test)]
+fn said(guard: Guard, files: &[(&str, &str)]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    guard(&Workspace::of(files), &mut wrong);
+    wrong
+}
