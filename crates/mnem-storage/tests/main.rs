@@ -9,6 +9,8 @@ mod export;
 mod fixtures;
 mod golden;
 mod import;
+#[cfg(any(feature = "redb", feature = "simple"))]
+mod kills;
 mod knn;
 mod main_job;
 mod options;
