@@ -22,6 +22,7 @@ const KINDS: &[Kind] = &[
         run: races,
     },
     Kind { name: "kills", does: hardening::KILLS, rounds: 1000, run: hardening::kills },
+    Kind { name: "damage", does: hardening::DAMAGE, rounds: 2_000_000, run: hardening::damage },
 ];
 
 /// Runs the kind that the arguments name.

@@ -4,6 +4,8 @@ mod car_bad;
 mod car_good;
 mod car_mutated;
 mod copy;
+#[cfg(any(feature = "redb", feature = "simple"))]
+mod damaged;
 mod detect;
 mod export;
 mod fixtures;
