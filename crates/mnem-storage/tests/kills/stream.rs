@@ -27,7 +27,8 @@ pub(super) fn live(scene: &Scene, backend: Backend, work: Work, random: &mut Ran
         match random.below(4) {
             // Nobody opens the store: the next writer is killed on top of this kill.
             0 => tally.in_a_row += 1,
-            1 => {
+            // A creation that was cut off is no store yet.
+            1 if done > 0 => {
                 assert_whole(&path);
                 done = look(&path, backend, done, tally);
             }
