@@ -2,6 +2,7 @@
 
 mod blockstore_tests;
 mod ci;
+mod fuzz;
 mod hardening;
 mod interop;
 mod readme;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
-use crate::hardening;
+use crate::{fuzz, hardening};
 
 /// One kind of soak run.
 struct Kind {
@@ -23,6 +23,7 @@ const KINDS: &[Kind] = &[
     },
     Kind { name: "kills", does: hardening::KILLS, rounds: 1000, run: hardening::kills },
     Kind { name: "damage", does: hardening::DAMAGE, rounds: 2_000_000, run: hardening::damage },
+    Kind { name: "fuzz", does: fuzz::DOES, rounds: 60, run: fuzz::run },
 ];
 
 /// Runs the kind that the arguments name.
