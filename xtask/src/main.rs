@@ -4,6 +4,8 @@ mod blockstore_tests;
 mod ci;
 mod cli_features;
 mod conformance_report;
+mod fuzz;
+mod hardening;
 mod interop;
 mod pages;
 mod readme;
@@ -31,8 +33,8 @@ cargo xtask COMMAND
   readme    run the first command of README.md as typed, and look at what it made
   blockstore-tests
             run the JavaScript suite interface-blockstore-tests on our backends; needs npm
-  soak KIND [--rounds N]
-            long runs that measure: races (how often laws and naive stress see natural races)
+  soak KIND [--rounds N] [--only NAME]
+            long runs, listed by `cargo xtask soak`: what chance decides, and what must never happen
   interop   exchange archives with ipfs-car (npm) and carbox (PyPI); needs npm and python3";
 
 fn main() -> ExitCode {

@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
+use crate::{fuzz, hardening};
+
 /// One kind of soak run.
 struct Kind {
     name: &'static str,
@@ -12,30 +14,40 @@ struct Kind {
     run: fn(&Shell, u32) -> Result<()>,
 }
 
-const KINDS: &[Kind] = &[Kind {
-    name: "races",
-    does: "natural races: how often the law made for each sees it, and how often naive stress does; 100 rounds take 5 minutes",
-    rounds: 100,
-    run: races,
-}];
+const KINDS: &[Kind] = &[
+    Kind {
+        name: "races",
+        does: "natural races: how often the law made for each sees it, and how often naive stress does; 100 rounds take 5 minutes",
+        rounds: 100,
+        run: races,
+    },
+    Kind { name: "kills", does: hardening::KILLS, rounds: 1000, run: hardening::kills },
+    Kind { name: "damage", does: hardening::DAMAGE, rounds: 2_000_000, run: hardening::damage },
+    Kind { name: "fuzz", does: fuzz::DOES, rounds: 60, run: fuzz::run },
+];
 
 /// Runs the kind that the arguments name.
 pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<()> {
     let name = args.next().unwrap_or_default();
     let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else { bail!("{}", usage()) };
-    let rounds = match (args.next().as_deref(), args.next()) {
-        (None, _) => kind.rounds,
-        (Some("--rounds"), Some(number)) => {
-            number.parse().with_context(|| format!("--rounds takes a number, not {number:?}"))?
+    let (mut rounds, mut only) = (kind.rounds, None);
+    while let Some(option) = args.next() {
+        match (option.as_str(), args.next()) {
+            ("--rounds", Some(number)) => {
+                rounds = number.parse().with_context(|| format!("--rounds takes a number, not {number:?}"))?;
+            }
+            ("--only", Some(name)) => only = Some(name),
+            _ => bail!("{}", usage()),
         }
-        _ => bail!("{}", usage()),
-    };
-    (kind.run)(&crate::shell()?, rounds)
+    }
+    let sh = crate::shell()?;
+    let _only = only.map(|name| sh.push_env("MNEM_SOAK_ONLY", name));
+    (kind.run)(&sh, rounds)
 }
 
 fn usage() -> String {
     let kinds: Vec<String> = KINDS.iter().map(|kind| format!("  {:<10}{}", kind.name, kind.does)).collect();
-    format!("usage: cargo xtask soak KIND [--rounds N]\n\n{}", kinds.join("\n"))
+    format!("usage: cargo xtask soak KIND [--rounds N] [--only NAME]\n\n{}", kinds.join("\n"))
 }
 
 /// The bounded size of the same runs in every test run of the crate, as a check that they work.

@@ -13,7 +13,7 @@ use crate::{
     change::{Commit, What},
     error::At,
     handle::Handle,
-    keys::{self, Key},
+    keys::{self, Ascending, Key},
     limits::{BLOCK_BYTES_MAX, CURSOR_ROWS_MIN, PAGE_NAMES},
     snapshot::{Era, Snapshot},
 };
@@ -113,8 +113,10 @@ impl Handle {
             let objects = snapshot.objects(at, self.layout)?;
             let range = ReadableTable::range::<&[u8]>(objects, (start, Bound::Unbounded));
             let mut cids = Vec::with_capacity(PAGE_NAMES);
+            let mut keys = Ascending::after(after.as_deref());
             for row in range.map_err(|error| at.redb(error))?.take(PAGE_NAMES) {
                 let (key, _) = row.map_err(|error| at.redb(error))?;
+                keys.next(at, TableHandle::name(&self.layout.objects()), key.value())?;
                 cids.push(self.block_cid(at, key.value())?);
             }
             Ok(cids)

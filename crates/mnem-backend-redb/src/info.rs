@@ -3,7 +3,7 @@
 use mnem_store_traits::StoreError;
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableHandle, TableStats};
 
-use crate::{Layout, error::At, handle::Handle, tables::BytesTable};
+use crate::{Layout, error::At, handle::Handle, keys::Ascending, tables::BytesTable};
 
 /// What a store's file holds. See [`RedbStore::info`](crate::RedbStore::info).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +47,10 @@ pub(crate) fn info(handle: &Handle) -> Result<Info, StoreError> {
         let transaction = &snapshot.transaction;
         let objects = transaction.open_table(handle.layout.objects()).map_err(|error| at.redb(error))?;
         let mut block_bytes = 0;
+        let mut keys = Ascending::default();
         for row in objects.iter().map_err(|error| at.redb(error))? {
-            let (_, value) = row.map_err(|error| at.redb(error))?;
+            let (key, value) = row.map_err(|error| at.redb(error))?;
+            keys.next(at, handle.layout.objects().name(), key.value())?;
             block_bytes += value.value().len() as u64;
         }
         let (tables, used_bytes) = side_tables(at, handle.layout, transaction)?;

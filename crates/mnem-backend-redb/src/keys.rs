@@ -3,10 +3,12 @@
 use std::{fmt, ops::Deref};
 
 use mnem_store_traits::{
-    Cid,
+    Cid, StoreError,
     cid::{self, multihash::Multihash},
     cid_from_bytes,
 };
+
+use crate::error::At;
 
 /// More than any CID takes: version, codec, hash code and length as varints of at most ten bytes, and 64 bytes of digest.
 const KEY_BYTES_MAX: usize = 4 * 10 + 64;
@@ -26,6 +28,35 @@ impl Key {
             Ok(len) => Self { bytes, len },
             Err(_) => unreachable!("a CID takes at most {KEY_BYTES_MAX} bytes"),
         }
+    }
+}
+
+/// Watches the keys of a listing: each comes after the one before it. In a file that was altered and not checked the pages of a tree may lead to
+/// each other, and going on through them would never end.
+#[derive(Default)]
+pub(crate) struct Ascending {
+    last: Option<Vec<u8>>,
+}
+
+impl Ascending {
+    /// A listing whose keys come after this one.
+    pub(crate) fn after(key: Option<&[u8]>) -> Self {
+        Self { last: key.map(<[u8]>::to_vec) }
+    }
+
+    /// Takes the next key of a table.
+    pub(crate) fn next(&mut self, at: At<'_>, table: &str, key: &[u8]) -> Result<(), StoreError> {
+        match &mut self.last {
+            Some(last) if key <= last.as_slice() => {
+                return Err(at.damaged_row(table, key, "the keys of the table are not in order"));
+            }
+            Some(last) => {
+                last.clear();
+                last.extend_from_slice(key);
+            }
+            None => self.last = Some(key.to_vec()),
+        }
+        Ok(())
     }
 }
 

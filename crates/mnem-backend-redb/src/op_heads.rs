@@ -9,7 +9,7 @@ use crate::{
     change::Commit,
     error::At,
     handle::Handle,
-    keys::{self, Key},
+    keys::{self, Ascending, Key},
     tables::{META, META_HEADS_CHECKSUM, heads_checksum},
 };
 
@@ -89,8 +89,10 @@ impl Handle {
     ) -> Result<BTreeSet<Cid>, StoreError> {
         let name = self.layout.op_heads();
         let rows = table.iter().map_err(|error| at.redb(error))?;
+        let mut keys = Ascending::default();
         rows.map(|row| {
             let (key, ()) = row.map(|(key, _)| (key, ())).map_err(|error| at.redb(error))?;
+            keys.next(at, name.name(), key.value())?;
             keys::decode(key.value()).map_err(|error| at.damaged_row(name.name(), key.value(), error))
         })
         .collect()

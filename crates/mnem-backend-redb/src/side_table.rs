@@ -5,7 +5,10 @@ use std::{ops::Bound, sync::Arc};
 use mnem_store_traits::{Bytes, KeyIter, SideTable, StoreError, check_table_key, check_table_write, pages};
 use redb::{ReadOnlyTable, ReadableTable, TableDefinition, TableError};
 
-use crate::{change::What, error::At, handle::Handle, limits::PAGE_NAMES, snapshot::Snapshot, tables::BytesTable};
+use crate::{
+    change::What, error::At, handle::Handle, keys::Ascending, limits::PAGE_NAMES, snapshot::Snapshot,
+    tables::BytesTable,
+};
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -43,11 +46,13 @@ impl RedbSideTable {
         self.handle.read(at.operation, |snapshot| {
             let Some(table) = self.open(at, snapshot)? else { return Ok(Vec::new()) };
             let mut keys = Vec::new();
+            let mut order = Ascending::after(after.map(Bytes::as_ref));
             for row in table.range::<&[u8]>((start, Bound::Unbounded)).map_err(|error| at.redb(error))? {
                 let (key, _) = row.map_err(|error| at.redb(error))?;
                 if keys.len() == PAGE_NAMES || !key.value().starts_with(prefix) {
                     break;
                 }
+                order.next(at, &self.table, key.value())?;
                 keys.push(Bytes::copy_from_slice(key.value()));
             }
             Ok(keys)

@@ -175,6 +175,41 @@ fn an_unchecked_open_contains_what_redb_throws() {
     }
 }
 
+/// Pages that lead to each other make a tree without an end. An unchecked handle notices that its keys go backwards.
+#[test]
+fn a_listing_of_swapped_pages_ends() {
+    const PAGE: usize = 4096;
+    const ENDLESS: usize = 5_000;
+    let medium = FakeMedium::default();
+    let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
+    store.put_many(&mut (0..400).map(|n| Ok(block(n)))).expect("put_many");
+    let rows: Vec<_> = (0..400).map(|n| (Bytes::from(format!("key {n}")), block(n).1)).collect();
+    store.side_table("rows").expect("a side table").write(&rows, &[]).expect("write rows");
+    store.close().expect("close");
+    let whole = medium.bytes();
+    let used: Vec<usize> =
+        (1..whole.len() / PAGE).filter(|n| whole[n * PAGE..(n + 1) * PAGE].iter().any(|byte| *byte != 0)).collect();
+    let mut noticed = 0;
+    for (n, &first) in used.iter().enumerate() {
+        for &second in &used[..n] {
+            let mut bytes = whole.clone();
+            bytes[second * PAGE..][..PAGE].copy_from_slice(&whole[first * PAGE..][..PAGE]);
+            bytes[first * PAGE..][..PAGE].copy_from_slice(&whole[second * PAGE..][..PAGE]);
+            let medium = FakeMedium::of(bytes);
+            let Ok(store) = OpenOptions::new().check(Check::Never).open_medium(medium, "medium") else { continue };
+            let table = store.side_table("rows").expect("a side table");
+            let items = store.cids().expect("cids").take(ENDLESS).map(|cid| cid.map(drop));
+            let items: Vec<_> =
+                items.chain(table.keys(b"").expect("keys").take(ENDLESS).map(|key| key.map(drop))).collect();
+            assert!(items.len() < ENDLESS, "pages {first} and {second} swapped: the listing does not end");
+            noticed += usize::from(items.iter().any(Result::is_err));
+            drop(table);
+            let _ = store.close();
+        }
+    }
+    assert!(noticed > 0, "no swap was noticed");
+}
+
 #[test]
 fn a_refused_file_stays_as_it_was() {
     let place = place();

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use mnem_backend_redb::{Concurrency, OpenOptions};
@@ -70,6 +70,30 @@ fn child() {
             }
             store.close().expect("close");
         }
+        "share until killed" => {
+            let store = options.concurrency(Concurrency::MultiWriter).open(&path).expect("open");
+            for n in number.. {
+                let (cid, data) = block(n);
+                store.commit(WriteBatch::new().put(cid, data).update(cid, [])).expect("commit");
+                println!("committed {n} ");
+            }
+        }
+        "follow" => {
+            let options = OpenOptions::new().read_only(true).concurrency(Concurrency::SingleWriter);
+            let store = options.open(&path).expect("open beside the writer");
+            println!("following");
+            let mut last = 0;
+            while last < number {
+                // One head after the other, each with its block, and never an older one.
+                for head in store.heads().expect("heads") {
+                    let data = store.get(&head).expect("get").expect("a head without its block");
+                    let n = str::from_utf8(&data).ok().and_then(|text| text.strip_prefix("block ")?.parse().ok());
+                    let n: u64 = n.expect("one of the writer's blocks");
+                    assert!(n >= last, "head {n} after head {last}");
+                    last = n;
+                }
+            }
+        }
         other => panic!("no such role: {other}"),
     }
 }
@@ -129,4 +153,82 @@ fn processes_share_a_store_that_is_opened_so() {
     }
     assert_eq!(store.heads().expect("heads").len(), (PROCESSES * BLOCKS_EACH) as usize);
     assert_eq!(store.cids().expect("cids").count(), (PROCESSES * BLOCKS_EACH) as usize);
+}
+
+#[test]
+fn readers_in_other_processes_follow_a_single_writer() {
+    const COMMITS: u64 = 40;
+    let place = place();
+    let options = OpenOptions::new().create(true).concurrency(Concurrency::SingleWriter);
+    let writer = options.open(&place.path).expect("the writer");
+    let mut readers: Vec<Child> = (0..3).map(|_| spawn("follow", &place.path, COMMITS)).collect();
+    readers.iter_mut().for_each(|reader| wait_for(reader, "following"));
+    for n in 1..=COMMITS {
+        let (cid, data) = block(n);
+        let heads = writer.heads().expect("heads");
+        writer.commit(WriteBatch::new().put(cid, data).swap(heads, cid)).expect("commit");
+    }
+    for reader in readers {
+        let done = reader.wait_with_output().expect("wait");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    }
+    writer.close().expect("close");
+}
+
+#[test]
+fn a_writer_that_is_killed_among_others_loses_nothing_and_stops_nobody() {
+    const OTHERS: u64 = 2;
+    const FIRST: u64 = 1_000;
+    let place = place();
+    drop(create(&place.path));
+    // One handle stays open throughout: the file is never without an owner who could repair it alone.
+    let store = OpenOptions::new().concurrency(Concurrency::MultiWriter).open(&place.path).expect("open");
+    for round in 0..4 {
+        let first = FIRST * (round + 1);
+        let mut victim = spawn("share until killed", &place.path, first);
+        let others: Vec<Child> =
+            (0..OTHERS).map(|n| spawn("share", &place.path, (round * OTHERS + n) % FIRST)).collect();
+        wait_for(&mut victim, &format!("committed {} ", first + round * 3));
+        victim.kill().expect("kill");
+        victim.wait().expect("wait");
+        for other in others {
+            let done = other.wait_with_output().expect("wait");
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+        }
+        let acknowledged = (first..=first + round * 3).chain(0..(round + 1) * OTHERS * BLOCKS_EACH);
+        let heads = store.heads().expect("heads");
+        for n in acknowledged {
+            let (cid, data) = block(n);
+            assert_eq!(store.get(&cid).expect("get"), Some(data), "block {n} was acknowledged and is lost");
+            assert!(heads.contains(&cid), "head {n} was acknowledged and is lost");
+        }
+        assert!(heads.iter().all(|head| store.has(head).expect("has")), "a head without its block");
+    }
+    store.close().expect("close");
+    assert!(!open(&place.path).heads().expect("heads").is_empty());
+}
+
+/// What each mode costs, for `docs/DURABILITY.md`.
+#[test]
+#[ignore = "measures; run it alone, in release"]
+fn costs_of_the_modes() {
+    const COMMITS: u64 = 300;
+    const READS: u64 = 20_000;
+    for concurrency in [Concurrency::ExclusiveWriter, Concurrency::SingleWriter, Concurrency::MultiWriter] {
+        let place = place();
+        let store = OpenOptions::new().create(true).concurrency(concurrency).open(&place.path).expect("create");
+        let start = Instant::now();
+        for n in 0..COMMITS {
+            let (cid, data) = block(n);
+            let heads = store.heads().expect("heads");
+            store.commit(WriteBatch::new().put(cid, data).swap(heads, cid)).expect("commit");
+        }
+        let commit = start.elapsed() / COMMITS as u32;
+        let start = Instant::now();
+        for n in 0..READS {
+            assert!(store.get(&block(n % COMMITS).0).expect("get").is_some());
+        }
+        let get = start.elapsed() / READS as u32;
+        eprintln!("{concurrency:?}: commit {commit:?}, get {get:?}");
+    }
 }

@@ -1,15 +1,18 @@
 //! CIDs on the command line: the one plain text of a CID and nothing else.
 
-use mnem_storage::{Cid, cid_from_bytes, traits::cid::multibase};
+use mnem_storage::Cid;
 
-use crate::error::{Failure, Result};
+use crate::{
+    cid_text::{meant, plain},
+    error::{Failure, Result},
+};
 
 /// Reads a CID that was typed: base32 in lower case for a CIDv1, base58 for a CIDv0.
 ///
 /// The same CID has many other texts (other bases, upper case, paths, URLs). They are refused, so that what scripts compare as text is equal
 /// when the CIDs are; where it is plain which one is meant, the hint says it.
 pub(crate) fn parse(text: &str) -> Result<Cid> {
-    if let Some(cid) = decode(text).filter(|cid| cid.to_string() == text) {
+    if let Some(cid) = plain(text) {
         return Ok(cid);
     }
     let hint = match meant(text) {
@@ -24,25 +27,10 @@ pub(crate) fn parse_all(texts: &[String]) -> Result<Vec<Cid>> {
     texts.iter().map(|text| parse(text)).collect()
 }
 
-/// The CID in any base, with nothing before or behind it.
-fn decode(text: &str) -> Option<Cid> {
-    if text.len() == 46 && text.starts_with("Qm") {
-        return Cid::try_from(text).ok();
-    }
-    let (_, bytes) = multibase::decode(text).ok()?;
-    cid_from_bytes(&bytes).ok()
-}
-
-/// The CID inside what was typed: without space around it, out of a path or a URL, in any base or case.
-fn meant(text: &str) -> Option<Cid> {
-    let text = text.trim();
-    let path = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let parts = path.split(['/', '?', '#', '.']).filter(|part| !part.is_empty());
-    parts.into_iter().find_map(|part| decode(part).or_else(|| decode(&part.to_ascii_lowercase())))
-}
-
 #[cfg(test)]
 mod tests {
+    use mnem_storage::traits::cid::multibase;
+
     use super::*;
 
     const V1: &str = "bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe";

@@ -4,11 +4,15 @@ mod car_bad;
 mod car_good;
 mod car_mutated;
 mod copy;
+#[cfg(any(feature = "redb", feature = "simple"))]
+mod damaged;
 mod detect;
 mod export;
 mod fixtures;
 mod golden;
 mod import;
+#[cfg(any(feature = "redb", feature = "simple"))]
+mod kills;
 mod knn;
 mod main_job;
 mod options;

@@ -44,6 +44,33 @@ impl<'de> DeserializeSeed<'de> for Collect<'_> {
     }
 }
 
+/// Takes the key of a map. The decoder takes one of unknown length too, in pieces, and puts them together: only a whole one can be lent.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key of known length")
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_string<E: de::Error>(self, key: String) -> Result<(), E> {
+        Err(E::invalid_value(de::Unexpected::Str(&key), &self))
+    }
+}
+
 impl<'de> Visitor<'de> for Collect<'_> {
     type Value = ();
 
@@ -93,7 +120,7 @@ impl<'de> Visitor<'de> for Collect<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        while entries.next_key::<de::IgnoredAny>()?.is_some() {
+        while entries.next_key_seed(Key)?.is_some() {
             entries.next_value_seed(Collect(self.0))?;
         }
         Ok(())
@@ -101,8 +128,9 @@ impl<'de> Visitor<'de> for Collect<'_> {
 
     /// The decoder presents a link, and nothing else, as a newtype around the bytes of its CID.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let bytes = <serde_bytes::ByteBuf as de::Deserialize>::deserialize(deserializer)?;
-        let cid = cid_from_bytes(&bytes)
+        // The decoder takes a byte string of unknown length, in pieces, which it then cannot lend.
+        let bytes = <&[u8] as de::Deserialize>::deserialize(deserializer)?;
+        let cid = cid_from_bytes(bytes)
             .map_err(|e| de::Error::custom(format_args!("a link does not hold exactly one CID: {e}")))?;
         self.0.push(cid);
         Ok(())

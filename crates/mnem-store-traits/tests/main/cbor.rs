@@ -110,6 +110,12 @@ fn indefinite_lengths_are_refused() {
     refuses("a list", &[0x9f, 1, 0xff]);
     refuses("a map", &[0xbf, 0x61, b'a', 1, 0xff]);
     refuses("a break alone", &[0xff]);
+    refuses("a key", &[0xa1, 0x7f, 0x61, b'a', 0xff, 1]);
+    refuses("an empty key", &[0xa1, 0x7f, 0xff, 1]);
+    let cid = leaf().to_bytes();
+    let whole = link(&[0], &cid, &[]);
+    let in_pieces = [&whole[..2], &[0x5f], &whole[2..], &[0xff]].concat();
+    refuses("a link", &in_pieces);
 }
 
 #[test]

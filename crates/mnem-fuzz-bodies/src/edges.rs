@@ -1,0 +1,78 @@
+//! Rows of the edge table, in both formats.
+
+use std::{collections::HashSet, sync::OnceLock};
+
+use mnem_ann_persist::{
+    DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId, TABLE, list, load, load_as_written, open, store, store_row,
+    unfinished,
+};
+use mnem_storage::{Bytes, MemoryStore, RAW, Store as _, VerifyOptions, cid_of, verify_store};
+
+/// The input is taken as a whole row of format 1, and, behind its first byte, as another value for one of the rows of an index that was stored
+/// in either format. Nobody gets other edges than those of the index.
+pub fn knn_row(data: &[u8]) {
+    if let Ok(index) = KnnEdgeIndex::decode(data) {
+        assert_eq!(index.canonical_bytes(), data, "a row that is not canonical was taken");
+    }
+    let Some((choice, value)) = data.split_first() else { return };
+    let index = index();
+    let cid = index.compute_cid();
+    let table = MemoryStore::new();
+    let rows = table.side_table(TABLE).expect("the table");
+    let packed = choice % 2 == 0;
+    let stored = if packed { store(&*rows, index) } else { store_row(&*rows, index) };
+    assert_eq!(stored.expect("store"), cid);
+    let keys: Vec<Bytes> = rows.keys(b"").expect("keys").map(|key| key.expect("a key")).collect();
+    let key = keys.get(usize::from(choice / 2) % keys.len()).cloned().unwrap_or_default();
+    let changed = rows.get(&key).expect("get").is_none_or(|old| old != value);
+    rows.write(&[(key, Bytes::copy_from_slice(value))], &[]).expect("write");
+    match load(&*rows, &cid) {
+        Ok(Some(loaded)) => assert_eq!(&loaded, index, "other edges than the CID's"),
+        Ok(None) | Err(_) => assert!(changed, "a whole index could not be read"),
+    }
+    let _ = load_as_written(&*rows, &cid);
+    let _ = list(&*rows).expect("list").collect::<Vec<_>>();
+    let _ = unfinished(&*rows);
+    read_parts(&table, index);
+    let report = verify_store(&table, &VerifyOptions::new(), &mut |_| ()).expect("a report");
+    assert!(changed || report.fault_count == 0, "{:?}", report.faults);
+}
+
+/// Inputs that leave the stored index as it is, one for each of its rows in either format, and the row of format 1 alone.
+pub fn whole_knn_rows() -> Vec<Vec<u8>> {
+    let mut inputs = vec![index().canonical_bytes()];
+    for packed in [true, false] {
+        let rows = MemoryStore::new().side_table(TABLE).expect("the table");
+        let stored = if packed { store(&*rows, index()) } else { store_row(&*rows, index()) };
+        stored.expect("store");
+        for (n, key) in rows.keys(b"").expect("keys").enumerate() {
+            let value = rows.get(&key.expect("a key")).expect("get").expect("a listed row");
+            inputs.push([&[n as u8 * 2 + u8::from(!packed)][..], &value].concat());
+        }
+    }
+    inputs
+}
+
+/// A reader of single nodes does not hash the whole, but what it returns are edges of the node that was asked for.
+fn read_parts(table: &MemoryStore, index: &KnnEdgeIndex) {
+    let rows = table.side_table(TABLE).expect("the table");
+    let Ok(Some(reader)) = open(rows, &index.compute_cid()) else { return };
+    let sources: HashSet<NodeId> = index.edges().iter().map(|edge| edge.src).collect();
+    for source in sources.into_iter().take(3) {
+        if let Ok(edges) = reader.neighbors(&source) {
+            assert!(edges.iter().all(|edge| edge.src == source), "edges of another node");
+        }
+    }
+}
+
+fn index() -> &'static KnnEdgeIndex {
+    static INDEX: OnceLock<KnnEdgeIndex> = OnceLock::new();
+    INDEX.get_or_init(|| {
+        let id = |n: u8| NodeId([n; 16]);
+        let edge = |n: u8| {
+            (1..3).map(move |step| KnnEdge { src: id(n), dst: id(n + step), weight: 1.0 / f32::from(n + step) })
+        };
+        let edges = (0..20).flat_map(edge).collect();
+        KnnEdgeIndex::new(cid_of(RAW, b"the root"), 2, DistanceMetric::Cosine, edges).expect("a valid index")
+    })
+}

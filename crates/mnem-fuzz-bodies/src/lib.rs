@@ -1,0 +1,36 @@
+//! What each fuzz target does with its input. The fuzzer in `fuzz/` and the ordinary tests call the same functions: no input may make one panic.
+//!
+//! Each checks more than that it comes to an end: what is accepted is canonical, what is stored is what its CID says, what fails changes nothing.
+
+mod cids;
+mod edges;
+mod heads;
+mod import;
+mod links;
+mod redb_file;
+
+pub use cids::cli_cid;
+pub use edges::{knn_row, whole_knn_rows};
+pub use heads::op_heads_file;
+pub use import::car_import;
+pub use links::dag_cbor_links;
+pub use redb_file::redb_open;
+
+/// A fuzz target: its name, which is also that of its corpus, and what it does.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// As in `fuzz/fuzz_targets` and `fuzz/corpus`.
+    pub name: &'static str,
+    /// Panics if the input shows a defect.
+    pub run: fn(&[u8]),
+}
+
+/// All of them.
+pub const TARGETS: [Target; 6] = [
+    Target { name: "car_import", run: car_import },
+    Target { name: "knn_row", run: knn_row },
+    Target { name: "dag_cbor_links", run: dag_cbor_links },
+    Target { name: "op_heads_file", run: op_heads_file },
+    Target { name: "redb_open", run: redb_open },
+    Target { name: "cli_cid", run: cli_cid },
+];

@@ -1,0 +1,25 @@
+//! The texts of a CID: which one is plain, and which CID another one means. Needs nothing of the command line, so that it can be fuzzed.
+
+use mnem_storage::{Cid, cid_from_bytes, traits::cid::multibase};
+
+/// The CID whose one plain text this is.
+pub(crate) fn plain(text: &str) -> Option<Cid> {
+    decode(text).filter(|cid| cid.to_string() == text)
+}
+
+/// The CID in any base, with nothing before or behind it.
+fn decode(text: &str) -> Option<Cid> {
+    if text.len() == 46 && text.starts_with("Qm") {
+        return Cid::try_from(text).ok();
+    }
+    let (_, bytes) = multibase::decode(text).ok()?;
+    cid_from_bytes(&bytes).ok()
+}
+
+/// The CID inside what was typed: without space around it, out of a path or a URL, in any base or case.
+pub(crate) fn meant(text: &str) -> Option<Cid> {
+    let text = text.trim();
+    let path = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let parts = path.split(['/', '?', '#', '.']).filter(|part| !part.is_empty());
+    parts.into_iter().find_map(|part| decode(part).or_else(|| decode(&part.to_ascii_lowercase())))
+}

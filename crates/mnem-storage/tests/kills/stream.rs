@@ -1,0 +1,62 @@
+//! The life of a store whose writers are killed one after the other.
+
+use std::path::Path;
+
+use mnem_storage::{Backend, Store, VerifyOptions, verify};
+
+use super::{Random, Scene, Tally, Work, operations, process::Writer, writer::open};
+
+/// Writers of one store that are killed.
+const KILLS: u64 = 6;
+
+pub(super) fn live(scene: &Scene, backend: Backend, work: Work, random: &mut Random, tally: &mut Tally) {
+    let path = scene.path();
+    let mut done = 0;
+    for _ in 0..KILLS {
+        let mut writer = Writer::start(work, backend, &path, &path, done);
+        // Some are killed while they open, some after a while.
+        writer.listen(random.below(60).saturating_sub(10));
+        let heard = writer.kill_after(random.below(3_000));
+        tally.kills += 1;
+        tally.acknowledged += heard.acknowledged;
+        done = heard.next.unwrap_or(done);
+        if !path.exists() {
+            assert_eq!(done, 0, "an acknowledged store is gone");
+            continue;
+        }
+        match random.below(4) {
+            // Nobody opens the store: the next writer is killed on top of this kill.
+            0 => tally.in_a_row += 1,
+            // A creation that was cut off is no store yet.
+            1 if done > 0 => {
+                assert_whole(&path);
+                done = look(&path, backend, done, tally);
+            }
+            _ => done = look(&path, backend, done, tally),
+        }
+    }
+    if path.exists() {
+        look(&path, backend, done, tally);
+    }
+}
+
+/// Opens the store, compares it, and goes on with it.
+fn look(path: &Path, backend: Backend, done: u64, tally: &mut Tally) -> u64 {
+    let store = open(path, backend);
+    tally.landed_unsaid += u32::from(operations::check(&*store, done));
+    operations::perform(&*store, done).expect("the store takes new operations");
+    operations::check(&*store, done + 1);
+    close(store);
+    assert_whole(path);
+    done + 1
+}
+
+fn close(store: std::sync::Arc<dyn Store>) {
+    store.close().expect("close");
+}
+
+/// No head without its blocks, no block that is not what it says, nothing that cannot be read.
+pub(super) fn assert_whole(path: &Path) {
+    let report = verify(path, &VerifyOptions::new(), &mut |_| ()).expect("verify");
+    assert_eq!(report.fault_count, 0, "{:?}", report.faults);
+}

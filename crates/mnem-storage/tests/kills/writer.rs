@@ -1,0 +1,105 @@
+//! What the process does that is going to be killed.
+
+use std::{env, fs::File, io::BufReader, path::Path, path::PathBuf, sync::Arc};
+
+use mnem_storage::{
+    Backend, OpenOptions, Store,
+    car::{self, ImportOptions},
+    copy,
+};
+
+use super::{
+    jobs, operations,
+    process::{BACKEND, FIRST, SOURCE, STORE, WORK, say},
+};
+
+/// Operations between two times that the writer closes the store and opens it again.
+const OPEN_FOR: u64 = 40;
+
+/// Not a test by itself: what the tests of this module run in another process.
+#[test]
+fn child() {
+    let Ok(work) = env::var(WORK) else { return };
+    let path = |name| PathBuf::from(env::var_os(name).expect("set by the parent"));
+    let (store, source) = (path(STORE), path(SOURCE));
+    let backend: Backend = env::var(BACKEND).expect("set by the parent").parse().expect("a backend");
+    let first: u64 = env::var(FIRST).expect("set by the parent").parse().expect("a number");
+    say("begin");
+    match work.as_str() {
+        "stream" => stream(&store, backend, first),
+        "lie" => lie(&store, backend, first),
+        "create" => say_done(&*open(&store, backend)),
+        "import" => import(&store, backend, &source),
+        "copy" => copy_from(&store, backend, &source),
+        "knn" => knn(&store, backend, first),
+        #[cfg(feature = "redb")]
+        "compact" => compact(&store, first),
+        other => panic!("there is no work called {other}"),
+    }
+}
+
+pub(super) fn open(path: &Path, backend: Backend) -> Arc<dyn Store> {
+    OpenOptions::new().create(true).backend(Some(backend)).open(path).expect("open or create")
+}
+
+fn say_done(store: &dyn Store) {
+    say("0");
+    store.close().expect("close");
+    say("done");
+}
+
+fn stream(path: &Path, backend: Backend, first: u64) {
+    let mut operation = first;
+    loop {
+        let store = open(path, backend);
+        for _ in 0..OPEN_FOR {
+            operations::perform(&*store, operation).expect("perform");
+            say(&operation.to_string());
+            operation += 1;
+        }
+        store.close().expect("close");
+    }
+}
+
+fn lie(path: &Path, backend: Backend, first: u64) {
+    let store = open(path, backend);
+    for operation in first.. {
+        say(&operation.to_string());
+        operations::perform(&*store, operation).expect("perform");
+    }
+}
+
+#[cfg(feature = "redb")]
+fn compact(path: &Path, first: u64) {
+    let mut store = mnem_backend_redb::OpenOptions::new().create(true).open(path).expect("open or create");
+    for operation in first.. {
+        operations::perform(&store, operation).expect("perform");
+        say(&operation.to_string());
+        if operation % 6 == 5 {
+            store = store.compact().expect("compact");
+        }
+    }
+}
+
+fn import(path: &Path, backend: Backend, archive: &Path) {
+    let store = open(path, backend);
+    let archive = BufReader::new(File::open(archive).expect("the archive"));
+    let options = ImportOptions::new().heads(true).batch_bytes(jobs::BATCH_BYTES);
+    car::import(&*store, archive, &options, &mut |_| ()).expect("import");
+    say_done(&*store);
+}
+
+fn copy_from(path: &Path, backend: Backend, source: &Path) {
+    let source = OpenOptions::new().read_only(true).open(source).expect("the source");
+    let store = open(path, backend);
+    copy(&*source, &*store, &mut |_| ()).expect("copy");
+    say_done(&*store);
+}
+
+fn knn(path: &Path, backend: Backend, first: u64) {
+    let store = open(path, backend);
+    for operation in first.. {
+        jobs::perform_knn(&*store, operation).expect("perform");
+        say(&operation.to_string());
+    }
+}

@@ -1,0 +1,58 @@
+//! The fuzzer: builds the targets in `fuzz/` with nightly Rust, and runs one after the other.
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Shell, cmd};
+
+pub(crate) const DOES: &str =
+    "each fuzz target so many minutes (--only its name); needs nightly Rust and a C++ compiler";
+
+const TARGETS: [&str; 6] = ["car_import", "knn_row", "dag_cbor_links", "op_heads_file", "redb_open", "cli_cid"];
+
+/// The coverage that libFuzzer follows, as `cargo fuzz` asks for it.
+const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Ccodegen-units=1";
+
+/// Longest input, in bytes: what is longer than the corpora teaches little and takes long.
+const INPUT_BYTES_MAX: u32 = 4096;
+
+pub(crate) fn run(sh: &Shell, minutes: u32) -> Result<()> {
+    let only = sh.var("MNEM_SOAK_ONLY").ok();
+    let targets: Vec<_> = TARGETS.into_iter().filter(|name| only.as_deref().is_none_or(|only| only == *name)).collect();
+    ensure!(!targets.is_empty(), "there is no such target; there are {}", TARGETS.join(", "));
+    let root = sh.current_dir();
+    sh.change_dir("fuzz");
+    let host = host(sh)?;
+    {
+        let _flags = sh.push_env("RUSTFLAGS", FLAGS);
+        // Naming the host keeps the flags away from build scripts.
+        cmd!(sh, "cargo +nightly build --locked --release --target {host}")
+            .run()
+            .context("the targets need nightly")?;
+    }
+    let seconds = minutes * 60;
+    for target in targets {
+        let program = root.join("fuzz/target").join(&host).join("release").join(target);
+        // What is new goes to the first folder, which is not kept; the committed corpus is only read.
+        let grown = root.join("fuzz/target/corpus").join(target);
+        let found = root.join("fuzz/target/found");
+        sh.create_dir(&grown)?;
+        sh.create_dir(&found)?;
+        let corpus = root.join("fuzz/corpus").join(target);
+        let artifacts = format!("-artifact_prefix={}/{target}-", found.display());
+        let limits = [
+            format!("-max_total_time={seconds}"),
+            format!("-max_len={INPUT_BYTES_MAX}"),
+            "-timeout=25".into(),
+            "-rss_limit_mb=2048".into(),
+        ];
+        eprintln!("== {target}");
+        cmd!(sh, "{program} {limits...} {artifacts} -print_final_stats=1 {grown} {corpus}").run()?;
+    }
+    Ok(())
+}
+
+fn host(sh: &Shell) -> Result<String> {
+    let told = cmd!(sh, "rustc +nightly -vV").read().context("rustup toolchain install nightly")?;
+    told.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned).context("rustc names no host")
+}
