@@ -2,6 +2,7 @@
 
 mod commits;
 mod conformance_faults;
+mod crash_points;
 mod damage;
 mod edges;
 mod faults;
