@@ -9,6 +9,7 @@ mod faults;
 mod foreign;
 mod handles;
 mod heads;
+mod io_errors;
 mod listings;
 mod names;
 mod open;
