@@ -10,6 +10,7 @@ mod foreign;
 mod handles;
 mod heads;
 mod io_errors;
+mod links;
 mod listings;
 mod names;
 mod open;
