@@ -110,8 +110,9 @@ impl Expected {
                 Arc::make_mut(&mut self.closures).insert(block(*head).0, act.relied_on());
                 self.heads = [heads.clone()].into();
             }
-            Act::Update { .. } | Act::Swap { .. } => self.heads = [heads.clone()].into(),
-            Act::Put(_) | Act::PutMany(_) => {}
+            Act::Update { .. } | Act::Swap { stale: false, .. } => self.heads = [heads.clone()].into(),
+            // A swap that was refused wrote nothing: what it was told need not be durable.
+            Act::Swap { stale: true, .. } | Act::Put(_) | Act::PutMany(_) => {}
         }
     }
 
