@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
-pub(crate) const DOES: &str =
-    "each fuzz target so many minutes (--only its name); needs nightly Rust and a C++ compiler";
+/// How long each target runs.
+pub(crate) const MINUTES: &str = "MNEM_FUZZ_MINUTES";
 
 const TARGETS: [&str; 6] = ["car_import", "knn_row", "dag_cbor_links", "op_heads_file", "redb_open", "cli_cid"];
 
@@ -16,7 +16,8 @@ const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
 /// Longest input, in bytes: what is longer than the corpora teaches little and takes long.
 const INPUT_BYTES_MAX: u32 = 4096;
 
-pub(crate) fn run(sh: &Shell, minutes: u32) -> Result<()> {
+pub(crate) fn run(sh: &Shell) -> Result<()> {
+    let minutes: u64 = sh.var(MINUTES)?.parse()?;
     let only = sh.var("MNEM_SOAK_ONLY").ok();
     let targets: Vec<_> = TARGETS.into_iter().filter(|name| only.as_deref().is_none_or(|only| only == *name)).collect();
     ensure!(!targets.is_empty(), "there is no such target; there are {}", TARGETS.join(", "));

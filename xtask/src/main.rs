@@ -5,7 +5,6 @@ mod ci;
 mod cli_features;
 mod conformance_report;
 mod fuzz;
-mod hardening;
 mod interop;
 mod pages;
 mod readme;
@@ -33,8 +32,8 @@ cargo xtask COMMAND
   readme    run the first command of README.md as typed, and look at what it made
   blockstore-tests
             run the JavaScript suite interface-blockstore-tests on our backends; needs npm
-  soak KIND [--rounds N] [--only NAME]
-            long runs, listed by `cargo xtask soak`: what chance decides, and what must never happen
+  soak KIND [OPTIONS]
+            long runs, listed by `cargo xtask soak`: of what chance decides, and of what must never happen
   interop   exchange archives with ipfs-car (npm) and carbox (PyPI); needs npm and python3";
 
 fn main() -> ExitCode {

@@ -1,60 +1,176 @@
-//! Long runs that measure what chance decides: `cargo xtask soak KIND`.
+//! Long runs: of what chance decides, and of what must never happen. Each is a test whose bounded size is part of every test run.
 
-use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
+
+use anyhow::{Context, Result, bail, ensure};
 use xshell::{Shell, cmd};
-
-use crate::{fuzz, hardening};
 
 /// One kind of soak run.
 struct Kind {
     name: &'static str,
     does: &'static str,
-    /// Rounds of the full size.
-    rounds: u32,
-    run: fn(&Shell, u32) -> Result<()>,
+    options: &'static [Opt],
+    run: fn(&Shell) -> Result<()>,
 }
+
+/// An option with one value, which the tests read from the environment.
+struct Opt {
+    flag: &'static str,
+    variable: &'static str,
+    /// What it is unless given: the full size of a run. `None`: not set.
+    full: Option<u64>,
+    /// Whether it takes a number.
+    number: bool,
+}
+
+const fn number(flag: &'static str, variable: &'static str, full: Option<u64>) -> Opt {
+    Opt { flag, variable, full, number: true }
+}
+
+const ROUNDS: &str = "MNEM_SOAK_ROUNDS";
+const ONLY: Opt = Opt { flag: "--only", variable: "MNEM_SOAK_ONLY", full: None, number: false };
+const SEED: Opt = number("--seed", "MNEM_CRASH_SEED", None);
+
+/// The one image of a seed that a failure names.
+const IMAGE: Opt = number("--image", "MNEM_CRASH_IMAGE", None);
 
 const KINDS: &[Kind] = &[
     Kind {
         name: "races",
-        does: "natural races: how often the law made for each sees it, and how often naive stress does; 100 rounds take 5 minutes",
-        rounds: 100,
-        run: races,
+        does: "natural races: how often the law made for each sees it, and how often naive stress does; 100 take 5 minutes",
+        options: &[number("--rounds", ROUNDS, Some(100))],
+        run: |sh| tests(sh, "mnem-store-traits", &["saboteurs::races::soak::soak"]),
     },
-    Kind { name: "kills", does: hardening::KILLS, rounds: 1000, run: hardening::kills },
-    Kind { name: "damage", does: hardening::DAMAGE, rounds: 2_000_000, run: hardening::damage },
-    Kind { name: "fuzz", does: fuzz::DOES, rounds: 60, run: fuzz::run },
+    Kind {
+        name: "crash-redb",
+        does: "what power cuts leave of redb stores, in so many images of lives from a seed on; and every call of a disk failing",
+        options: &[number("--images", "MNEM_CRASH_IMAGES", Some(20_000_000)), SEED, IMAGE],
+        run: crash_redb,
+    },
+    Kind {
+        name: "crash-simple",
+        does: "what crashes leave of stores of plain files, in so many states; and every planted break, from the first seed on",
+        options: &[number("--states", "MNEM_CRASH_STATES", Some(60_000_000)), SEED],
+        run: |sh| {
+            let breaks = "crash_points::every_planted_break_shows_from_the_first_seed_on";
+            tests(sh, "mnem-backend-simple", &[breaks, "crash_points::soak"])
+        },
+    },
+    Kind {
+        name: "kills",
+        does: "writing processes killed at random moments, so many for each backend (--only redb or simple); 1,000 take 5 minutes",
+        options: &[number("--rounds", ROUNDS, Some(1000)), ONLY],
+        run: |sh| tests(sh, "mnem-storage", &["kills::soak"]),
+    },
+    Kind {
+        name: "damage",
+        does: "damaged files of stores, so many of each backend (--only redb or simple); 2,000,000 of redb take an hour",
+        options: &[number("--rounds", ROUNDS, Some(2_000_000)), ONLY],
+        run: damage,
+    },
+    Kind {
+        name: "fuzz",
+        does: "each fuzz target for so many minutes (--only its name); needs nightly Rust and a C++ compiler",
+        options: &[number("--minutes", crate::fuzz::MINUTES, Some(60)), ONLY],
+        run: crate::fuzz::run,
+    },
 ];
 
 /// Runs the kind that the arguments name.
 pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<()> {
     let name = args.next().unwrap_or_default();
     let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else { bail!("{}", usage()) };
-    let (mut rounds, mut only) = (kind.rounds, None);
-    while let Some(option) = args.next() {
-        match (option.as_str(), args.next()) {
-            ("--rounds", Some(number)) => {
-                rounds = number.parse().with_context(|| format!("--rounds takes a number, not {number:?}"))?;
-            }
-            ("--only", Some(name)) => only = Some(name),
-            _ => bail!("{}", usage()),
-        }
-    }
     let sh = crate::shell()?;
-    let _only = only.map(|name| sh.push_env("MNEM_SOAK_ONLY", name));
-    (kind.run)(&sh, rounds)
+    for (variable, value) in settings(kind, args)? {
+        sh.set_var(variable, value);
+    }
+    (kind.run)(&sh)
+}
+
+/// The variables that a run has.
+fn settings(kind: &Kind, mut args: impl Iterator<Item = String>) -> Result<Vec<(&'static str, String)>> {
+    let full = kind.options.iter().filter_map(|option| Some((option.variable, option.full?.to_string())));
+    let mut settings: Vec<_> = full.collect();
+    while let Some(flag) = args.next() {
+        let Some(option) = kind.options.iter().find(|option| option.flag == flag) else { bail!("{}", usage()) };
+        let value = args.next().with_context(|| format!("{flag} takes a value"))?;
+        ensure!(!option.number || value.parse::<u64>().is_ok(), "{flag} takes a number, not {value:?}");
+        settings.push((option.variable, value));
+    }
+    Ok(settings)
 }
 
 fn usage() -> String {
-    let kinds: Vec<String> = KINDS.iter().map(|kind| format!("  {:<10}{}", kind.name, kind.does)).collect();
-    format!("usage: cargo xtask soak KIND [--rounds N] [--only NAME]\n\n{}", kinds.join("\n"))
+    let mut usage = String::from("usage: cargo xtask soak KIND\n");
+    for kind in KINDS {
+        let options: Vec<String> = kind.options.iter().map(Opt::told).collect();
+        usage.push_str(&format!("\n  {} {}\n            {}", kind.name, options.join(" "), kind.does));
+    }
+    usage
 }
 
-/// The bounded size of the same runs in every test run of the crate, as a check that they work.
-fn races(sh: &Shell, rounds: u32) -> Result<()> {
-    const SOAK: &str = "saboteurs::races::soak::soak";
-    let _rounds = sh.push_env("MNEM_SOAK_ROUNDS", rounds.to_string());
-    let to_the_test = ["--exact", SOAK, "--ignored", "--nocapture"];
-    cmd!(sh, "cargo test --release --locked --quiet -p mnem-store-traits --test main -- {to_the_test...}").run()?;
+impl Opt {
+    fn told(&self) -> String {
+        let value = if self.number { "N" } else { "NAME" };
+        let full = self.full.map(|full| format!(", {full} unless given")).unwrap_or_default();
+        format!("[{} {value}{full}]", self.flag)
+    }
+}
+
+/// Runs tests that are ignored otherwise, each in its turn, in a release build.
+fn tests(sh: &Shell, package: &str, names: &[&str]) -> Result<()> {
+    let target = ["--all-features", "-p", package, "--test", "main"];
+    let how = ["--exact", "--ignored", "--nocapture", "--test-threads", "1"];
+    Ok(cmd!(sh, "cargo test --release --locked --quiet {target...} -- {names...} {how...}").run()?)
+}
+
+fn crash_redb(sh: &Shell) -> Result<()> {
+    // Packages of the same name, at older versions, are among the dependencies of tools.
+    let package = concat!("mnem-backend-redb@", env!("CARGO_PKG_VERSION"));
+    let alone = sh.var_os(IMAGE.variable).is_some_and(|image: OsString| !image.is_empty());
+    let all = ["crash::soak", "crash::faults::soak"];
+    tests(sh, package, if alone { &all[..1] } else { &all })
+}
+
+/// Stores of plain files take the file system a few milliseconds each.
+const SIMPLE_STORES_MAX: u64 = 100_000;
+
+fn damage(sh: &Shell) -> Result<()> {
+    // redb's panics are contained, and many: no backtrace for each.
+    let _quiet = sh.push_env("RUST_BACKTRACE", "0");
+    let only = sh.var(ONLY.variable).unwrap_or_default();
+    if only != "simple" {
+        tests(sh, "mnem-storage", &["damaged::redb_file::soak"])?;
+    }
+    if only != "redb" {
+        let rounds: u64 = sh.var(ROUNDS)?.parse()?;
+        let _rounds = sh.push_env(ROUNDS, rounds.min(SIMPLE_STORES_MAX).to_string());
+        tests(sh, "mnem-storage", &["damaged::simple_files::soak"])?;
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(name: &str, args: &[&str]) -> Result<Vec<(&'static str, String)>> {
+        let kind = KINDS.iter().find(|kind| kind.name == name).expect("a kind");
+        settings(kind, args.iter().map(|arg| (*arg).to_owned()))
+    }
+
+    #[test]
+    fn a_run_has_its_full_size_unless_told_otherwise() {
+        assert_eq!(told("kills", &[]).unwrap(), [(ROUNDS, "1000".to_owned())]);
+        let given = told("kills", &["--rounds", "50", "--only", "redb"]).unwrap();
+        assert_eq!(given[1..], [(ROUNDS, "50".to_owned()), ("MNEM_SOAK_ONLY", "redb".to_owned())]);
+    }
+
+    #[test]
+    fn options_that_a_kind_does_not_have_are_refused() {
+        for args in [&["--images", "1"][..], &["--rounds", "many"], &["--rounds"], &["5"]] {
+            assert!(told("kills", args).is_err(), "{args:?}");
+        }
+        assert!(run(["tea".to_owned()].into_iter()).is_err());
+    }
 }

@@ -15,7 +15,7 @@ use crate::{
     error::{BACKEND, at, damaged},
     handle::{Handle, hold},
     limits::BLOCK_BYTES_MAX,
-    medium::{Contents, Kind},
+    medium::{Contents, Kind, WholeSync},
     tables::{self, BlockPlace},
     unfinished::Unfinished,
 };
@@ -183,14 +183,8 @@ pub(crate) fn store(handle: &Handle, blocks: &[(Cid, Bytes)]) -> Result<(), Stor
     for (file, (place, _)) in files.into_iter().zip(&absent) {
         publish(handle, file, place)?;
     }
-    match &mut whole {
-        Some(whole) => {
-            handle.sync_whole(&mut **whole, Outcome::Unknown)?;
-            // Nothing is left to write; it reports what the other may not: that the file system has given up meanwhile.
-            handle.sync_folder(&handle.layout.objects(), Outcome::Unknown)?;
-            hold(&handle.linked_shards).extend(shards);
-            Ok(())
-        }
+    match whole {
+        Some(whole) => sync_shards_whole(handle, whole, &shards),
         None => sync_shards(handle, &shards),
     }
 }
@@ -233,8 +227,14 @@ fn settle_present(handle: &Handle, place: &BlockPlace) -> Result<(), StoreError>
     handle.sync_file(&place.file)
 }
 
-/// Makes the entries of these shards durable, and the shards themselves.
+/// Makes the entries of these shards durable, and the shards themselves. Where they are many and the file system can be synced whole, it is.
+///
+/// Every name that counts was seen before this is called, so a sync of everything that begins now covers it, whoever gave it. Nothing is remembered of
+/// an earlier sync: between two calls another process may have removed a block and put it again, and have been killed before it synced.
 fn sync_shards(handle: &Handle, shards: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
+    if let Some(whole) = handle.whole_sync(shards.len()) {
+        return sync_shards_whole(handle, whole, shards);
+    }
     for shard in shards {
         handle.sync_folder(shard, Outcome::Unknown)?;
     }
@@ -246,6 +246,19 @@ fn sync_shards(handle: &Handle, shards: &BTreeSet<PathBuf>) -> Result<(), StoreE
     if all_linked || handle.durability < Durability::Power {
         return Ok(());
     }
+    handle.sync_folder(&handle.layout.objects(), Outcome::Unknown)?;
+    hold(&handle.linked_shards).extend(shards.iter().cloned());
+    Ok(())
+}
+
+/// As [`sync_shards`], by a sync of the whole file system.
+fn sync_shards_whole(
+    handle: &Handle,
+    mut whole: Box<dyn WholeSync>,
+    shards: &BTreeSet<PathBuf>,
+) -> Result<(), StoreError> {
+    handle.sync_whole(&mut *whole, Outcome::Unknown)?;
+    // Nothing is left to write; it reports what the other may not: that the file system has given up meanwhile.
     handle.sync_folder(&handle.layout.objects(), Outcome::Unknown)?;
     hold(&handle.linked_shards).extend(shards.iter().cloned());
     Ok(())

@@ -27,6 +27,7 @@ pub(crate) enum Remains {
 }
 
 /// Makes an empty folder, or one in which a creation was cut off, a store. Returns also when another process has done so meanwhile.
+/// The name of the format is left to the sync of the folder that comes with every opening for writing.
 pub(crate) fn create(handle: &Handle) -> Result<(), StoreError> {
     // Before anything is written: somebody else's folder stays as it is.
     if let Remains::Other(name) = survey(handle)? {
@@ -53,7 +54,6 @@ pub(crate) fn create(handle: &Handle) -> Result<(), StoreError> {
     {
         return Err(not_a_store(&handle.path, "its `format` file comes and goes"));
     }
-    handle.sync_folder_always(root, Outcome::Unknown)?;
     tracing::debug!(store = %handle.path.display(), "created");
     Ok(())
 }

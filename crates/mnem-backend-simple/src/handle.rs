@@ -35,7 +35,7 @@ pub(crate) struct Handle {
     pub(crate) read_only: bool,
     pub(crate) durability: Durability,
     pub(crate) lock_wait: Duration,
-    /// From how many new files on a batch syncs the whole file system.
+    /// From how many new files, or shards, on a batch syncs the whole file system.
     pub(crate) whole_sync_from: usize,
     /// Serialises head changes of this handle, so that only one of its threads waits for the lock file.
     pub(crate) heads: Mutex<()>,
@@ -242,9 +242,9 @@ impl Handle {
         Err(StoreError::Backend { backend: BACKEND, operation, outcome, source: source.clone() })
     }
 
-    /// For a batch of so many new files: the file system, if it can be synced whole and that pays.
-    pub(crate) fn whole_sync(&self, new_files: usize) -> Option<Box<dyn WholeSync>> {
-        let pays = self.durability >= Durability::Power && new_files >= self.whole_sync_from;
+    /// For a batch that would sync so many files or folders: the file system, if it can be synced whole and that pays.
+    pub(crate) fn whole_sync(&self, syncs: usize) -> Option<Box<dyn WholeSync>> {
+        let pays = self.durability >= Durability::Power && syncs >= self.whole_sync_from;
         if pays { self.fs.whole(self.layout.root()) } else { None }
     }
 

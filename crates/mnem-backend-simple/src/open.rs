@@ -58,15 +58,17 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
     let path = absolute(path)?;
     let root = find_root(options, &*fs, &path)?;
     let handle = Handle::new(fs, path, root, options);
+    let mut created = Outcome::NotApplied;
     if !is_store(&handle)? {
         if !options.create {
             return Err(why_no_store(&handle)?);
         }
         create(&handle)?;
+        created = Outcome::Unknown;
     }
     check_structure(&handle)?;
     if !options.read_only {
-        begin_writing(&handle)?;
+        begin_writing(&handle, created)?;
     }
     tracing::debug!(store = %handle.path.display(), read_only = handle.read_only, "opened");
     Ok(SimpleStore::new(Arc::new(handle)))
@@ -171,24 +173,23 @@ fn check_structure(handle: &Handle) -> Result<(), StoreError> {
     }
 }
 
-/// What a handle does that is going to write.
-fn begin_writing(handle: &Handle) -> Result<(), StoreError> {
+/// What a handle does that is going to write. `created`: what a failure leaves of a creation.
+fn begin_writing(handle: &Handle, created: Outcome) -> Result<(), StoreError> {
     enter_tmp(handle)?;
-    let root = handle.layout.root();
+    // Looked for before the sync, which makes one that is there durable.
+    let is_marked = handle.metadata(&handle.layout.unsynced())?.is_some();
+    // Whoever created the store, this handle or a process that was killed then, has not made the format's name durable. It must be before
+    // anything else is: a folder that holds more than a creation leaves, and no format, is no store.
+    handle.sync_folder_always(handle.layout.root(), created)?;
     if handle.durability < Durability::Power {
-        return mark_unsynced(handle);
+        return if is_marked { Ok(()) } else { mark_unsynced(handle) };
     }
-    // The process that created the store may have been killed before it made the format's name durable.
-    handle.sync_folder_always(root, Outcome::NotApplied)?;
     blockstore::link_present_shards(handle)
 }
 
 /// Marks the store, durably, as one where a block that has its name may not be durable. Before the first such block is written.
 fn mark_unsynced(handle: &Handle) -> Result<(), StoreError> {
-    let mark = handle.layout.unsynced();
-    if handle.metadata(&mark)?.is_none() {
-        Unfinished::write_durably(handle, UNSYNCED_TEXT)?.publish(&mark)?;
-    }
+    Unfinished::write_durably(handle, UNSYNCED_TEXT)?.publish(&handle.layout.unsynced())?;
     handle.sync_folder_always(handle.layout.root(), Outcome::NotApplied)
 }
 

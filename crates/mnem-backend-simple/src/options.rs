@@ -48,7 +48,7 @@ impl OpenOptions {
     /// How long a lock is waited for unless [`lock_wait`](Self::lock_wait) says otherwise.
     pub const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-    /// From how many new blocks on a batch syncs the whole file system unless [`whole_sync_from`](Self::whole_sync_from) says otherwise.
+    /// From how many new blocks, or shards of present ones, on a batch syncs the whole file system unless [`whole_sync_from`](Self::whole_sync_from) says otherwise.
     pub const WHOLE_SYNC_FROM: usize = 32;
 
     /// Opens an existing store for reading and writing, durable against a power cut.
@@ -90,10 +90,11 @@ impl OpenOptions {
     }
 
     /// From how many new blocks on a batch syncs the whole file system, twice, instead of each file and folder: several times faster, as safe
-    /// where it is done (Linux 5.17 or newer, on ext4 and XFS), but it also waits for what other programs have written there.
+    /// where it is done (Linux 5.17 or newer, on ext4 and XFS), but it also waits for what other programs have written there. From as many
+    /// shards on that hold blocks which are present already, or which a commit requires, it is synced once instead of each shard.
     /// [`WHOLE_SYNC_FROM`](Self::WHOLE_SYNC_FROM) unless set; `usize::MAX` for never.
-    pub fn whole_sync_from(mut self, new_blocks: usize) -> Self {
-        self.whole_sync_from = new_blocks;
+    pub fn whole_sync_from(mut self, blocks: usize) -> Self {
+        self.whole_sync_from = blocks;
         self
     }
 

@@ -2,12 +2,15 @@
 
 mod commits;
 mod conformance_faults;
+mod crash_points;
 mod damage;
 mod edges;
 mod faults;
 mod foreign;
 mod handles;
 mod heads;
+mod io_errors;
+mod links;
 mod listings;
 mod names;
 mod open;

@@ -68,6 +68,33 @@ fn the_longest_and_the_shortest_names_are_taken() {
 }
 
 #[test]
+fn no_cid_makes_a_path_that_leads_elsewhere() {
+    let home = Home::new();
+    let store = create(&home.path);
+    let beside = home.folder.path().join("beside");
+    std::fs::write(&beside, b"somebody's").unwrap();
+    let hostile: [&[u8]; 8] =
+        [b"../../../beside", b"/beside", b"..", b".", b"a/b/c", b"a\0b", b"objects\n", &[0xff; 60]];
+    for data in hostile {
+        let cid = cid_like(V1, RAW, 0x00, data);
+        store.put(&cid, Bytes::copy_from_slice(data)).unwrap();
+        assert_eq!(store.get(&cid).unwrap().as_deref(), Some(data));
+        let file = home.block_file(&cid);
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()), "{name}");
+        assert_eq!(std::fs::read(&file).unwrap(), data);
+    }
+    assert_eq!(store.cids().unwrap().count(), hostile.len());
+    assert_eq!(store.foreign().unwrap(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(std::fs::read(beside).unwrap(), b"somebody's");
+    assert_eq!(home.folder.path().read_dir().unwrap().count(), 2);
+    for cid in hostile.map(|data| cid_like(V1, RAW, 0x00, data)) {
+        store.delete(&cid).unwrap();
+    }
+    assert_eq!(store.cids().unwrap().count(), 0);
+}
+
+#[test]
 fn blocks_up_to_the_limit_are_taken_and_no_larger_ones() {
     let home = Home::new();
     let store = create(&home.path);

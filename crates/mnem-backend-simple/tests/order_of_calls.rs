@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use mnem_backend_simple::{OpenOptions, SimpleStore, medium::StdFileSystem};
-use mnem_store_traits::{Blockstore, Bytes, Cid, Durability, OpHeadsStore, Store, WriteBatch};
+use mnem_store_traits::{Blockstore, Buffered, Bytes, Cid, Durability, OpHeadsStore, Store, WriteBatch};
 
 use crate::support::{Home, block, create, head, memory_fs::MemoryFs, traced::Traced};
 
@@ -62,7 +62,6 @@ fn creating_publishes_the_format_last() {
         "sync tmp/*",
         "link tmp/* format",
         "remove tmp/*",
-        "sync folder .",
         "unlock lock",
         "sync folder .",
         "sync folder objects",
@@ -207,6 +206,51 @@ fn a_commit_makes_its_blocks_durable_before_it_touches_the_heads() {
     assert_eq!(fs.take_writes(), expected);
 }
 
+/// A store that holds `count` blocks, opened anew over a file system that can be synced whole.
+fn with_present_blocks(home: &Home, count: u64) -> (Traced, SimpleStore) {
+    let fs = Traced::new(Arc::new(MemoryFs::with_folder(home.path.parent().unwrap())), &home.path);
+    let open = || OpenOptions::new().create(true).open_on(Arc::new(fs.clone()), &home.path).unwrap();
+    open().put_many(&mut (0..count).map(block).map(Ok)).unwrap();
+    let store = open();
+    fs.take_writes();
+    (fs, store)
+}
+
+#[test]
+fn a_commit_that_requires_many_blocks_syncs_the_file_system_once_under_the_lock() {
+    let home = Home::new();
+    let (fs, store) = with_present_blocks(&home, 900);
+    let batch = (0..900).fold(WriteBatch::new(), |batch, n| batch.require(block(n).0));
+    store.commit(batch.update(head(1), [])).unwrap();
+    let mut expected = vec!["lock lock Exclusive", "open everything of .", "sync everything", "sync folder objects"];
+    expected.extend(HEADS.iter().skip(1));
+    assert_eq!(fs.take_writes(), expected);
+}
+
+#[test]
+fn many_puts_of_present_blocks_through_a_buffer_cost_as_many_syncs_as_one_commit() {
+    let home = Home::new();
+    let (fs, store) = with_present_blocks(&home, 900);
+    let buffered = Buffered::new(store);
+    for n in 0..901 {
+        buffered.put(&block(n).0, block(n).1).unwrap();
+    }
+    buffered.update(&block(900).0, &[]).unwrap();
+    let syncs = fs.take_writes().into_iter().filter(|call| call.starts_with("sync")).count();
+    // The new block, its shard, at times the shard's own name; everything and its folder; the heads twice.
+    assert!((6..=7).contains(&syncs), "{syncs} syncs");
+}
+
+#[test]
+fn a_batch_of_many_present_blocks_syncs_the_file_system_once() {
+    let home = Home::new();
+    let (fs, store) = with_present_blocks(&home, 900);
+    store.put_many(&mut (0..900).map(block).map(Ok)).unwrap();
+    let calls = fs.take_writes();
+    let syncs: Vec<_> = calls.iter().filter(|call| call.starts_with("sync")).collect();
+    assert_eq!(syncs, ["sync everything", "sync folder objects"]);
+}
+
 #[test]
 fn a_refused_swap_writes_nothing() {
     let home = Home::new();
@@ -250,9 +294,10 @@ fn less_durability_syncs_what_replaces_the_work_of_others_and_no_more() {
     let home = Home::new();
     create(&home.path);
     let (fs, store) = traced(&home, OpenOptions::new().durability(Durability::Process));
-    let marking = ["sync tmp/*", "rename tmp/* unsynced", "sync folder ."];
+    // The format's name is durable before the mark has one: a folder that holds a mark and no format is no store.
+    let marking = [&["sync folder ."][..], &NEW_FILE, &["rename tmp/* unsynced", "sync folder ."]].concat();
     let opening = fs.take_writes();
-    assert!(opening.ends_with(&marking.map(String::from)), "{opening:?}");
+    assert!(opening.ends_with(&marking.iter().map(|call| call.to_string()).collect::<Vec<_>>()), "{opening:?}");
     assert_eq!(store.capabilities().put_durability, Durability::Process);
     assert_eq!(store.heads_capabilities().durability, Durability::Process);
     let (cid, data) = block(1);

@@ -7,6 +7,7 @@ mod blocks;
 mod cids;
 mod completions;
 mod conformance;
+mod disk_full;
 #[cfg(unix)]
 mod documents;
 mod exits;
@@ -18,6 +19,7 @@ mod knn;
 mod main_job;
 mod man;
 mod many;
+mod permissions;
 mod pipes;
 #[cfg(unix)]
 mod signals;

@@ -1,6 +1,9 @@
 //! What the tests share: stores in temporary folders, blocks, and file systems to put under a store.
 
+pub(crate) mod crash;
+pub(crate) mod disk;
 pub(crate) mod memory_fs;
+pub(crate) mod random;
 pub(crate) mod traced;
 
 use std::path::{Path, PathBuf};
