@@ -2,6 +2,7 @@
 
 mod blockstore_tests;
 mod ci;
+mod crash_redb;
 mod interop;
 mod readme;
 mod soak;
@@ -18,7 +19,8 @@ cargo xtask COMMAND
   blockstore-tests
             run the JavaScript suite interface-blockstore-tests on our backends; needs npm
   soak KIND [--rounds N]
-            long runs that measure: races (how often laws and naive stress see natural races)
+            long runs that measure: races (how often laws and naive stress see natural races), crash-redb (what power cuts
+            leave of redb stores)
   interop   exchange archives with ipfs-car (npm) and carbox (PyPI); needs npm and python3";
 
 fn main() -> ExitCode {

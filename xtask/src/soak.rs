@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, bail};
 use xshell::{Shell, cmd};
 
+use crate::crash_redb;
+
 /// One kind of soak run.
 struct Kind {
     name: &'static str,
@@ -22,6 +24,9 @@ const KINDS: &[Kind] = &[Kind {
 /// Runs the kind that the arguments name.
 pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<()> {
     let name = args.next().unwrap_or_default();
+    if name == crash_redb::NAME {
+        return crash_redb::run(args);
+    }
     let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else { bail!("{}", usage()) };
     let rounds = match (args.next().as_deref(), args.next()) {
         (None, _) => kind.rounds,
@@ -35,7 +40,7 @@ pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<()> {
 
 fn usage() -> String {
     let kinds: Vec<String> = KINDS.iter().map(|kind| format!("  {:<10}{}", kind.name, kind.does)).collect();
-    format!("usage: cargo xtask soak KIND [--rounds N]\n\n{}", kinds.join("\n"))
+    format!("usage: cargo xtask soak KIND [--rounds N]\n\n{}\n{}", kinds.join("\n"), crash_redb::USAGE)
 }
 
 /// The bounded size of the same runs in every test run of the crate, as a check that they work.
