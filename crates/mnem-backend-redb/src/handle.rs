@@ -13,7 +13,7 @@ use mnem_store_traits::{Cause, Outcome, StoreError};
 use redb::Database;
 
 use crate::{
-    BACKEND, CommitDurability, Layout, OpenOptions, Verify,
+    BACKEND, CommitDurability, Concurrency, Layout, OpenOptions, Verify,
     change::Change,
     error::{At, Panic, contain},
     group::Group,
@@ -192,13 +192,19 @@ impl Handle {
     ) -> Result<R, StoreError> {
         self.check_writable(operation)?;
         self.forget_kept(Ends::Era);
+        // Compaction commits in one phase. The shared modes make two of every one, and readers there follow the header as it is written.
+        let header_last = self.options.durability == CommitDurability::TwoPhase
+            && self.options.concurrency == Concurrency::ExclusiveWriter;
         let result = {
             let session = self.session.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-            match session.as_mut().map(|session| &mut session.db) {
-                None => return Err(Self::closed(operation)),
-                Some(Db::ReadOnly(_)) => return Err(StoreError::ReadOnly { backend: BACKEND, operation }),
-                Some(Db::Writable(db)) => contain(|| f(db)),
-            }
+            let Some(Session { db, seam, .. }) = session.as_mut() else { return Err(Self::closed(operation)) };
+            let Db::Writable(db) = db else { return Err(StoreError::ReadOnly { backend: BACKEND, operation }) };
+            contain(|| {
+                seam.header_last(header_last)?;
+                let done = f(db);
+                seam.header_last(false)?;
+                done
+            })
         };
         result.map_err(|panic| self.panicked(operation, panic))?.map_err(|error| {
             let error = self.at(operation).redb(error);

@@ -45,6 +45,10 @@ struct State {
     failed: AtomicBool,
     /// Nothing reaches the medium any more.
     shut: AtomicBool,
+    /// The header is written after what it points to: see [`Seam::header_last`].
+    header_last: AtomicBool,
+    /// A header that waits for the next sync.
+    header: Mutex<Option<Vec<u8>>>,
     /// Until when a blocking lock may wait. `None`: for ever.
     lock_deadline: Mutex<Option<Instant>>,
 }
@@ -80,6 +84,8 @@ impl Seam {
             staged: RwLock::new(overlay),
             failed: AtomicBool::new(false),
             shut: AtomicBool::new(false),
+            header_last: AtomicBool::new(false),
+            header: Mutex::new(None),
             lock_deadline: Mutex::new(None),
         }))
     }
@@ -111,6 +117,44 @@ impl Seam {
     /// Limits how long blocking locks may wait.
     pub(crate) fn set_lock_deadline(&self, deadline: Option<Instant>) {
         *guard(&self.0.lock_deadline) = deadline;
+    }
+
+    /// From now on, or no more, what redb writes at the front of the file waits for the next sync, which is two then: of all else, then of that.
+    ///
+    /// A commit of redb's in one phase is thereby written as one in two. Otherwise a sync of it that fails leaves a header that the next open
+    /// finds in the page cache and believes, and pages that are found there too, and never reach the disk.
+    pub(crate) fn header_last(&self, yes: bool) -> io::Result<()> {
+        self.0.header_last.store(yes, Ordering::Release);
+        match guard(&self.0.header).take() {
+            // After a failure it stays unwritten, like everything else.
+            Some(header) if !yes && !self.failed() => self.noted(self.0.medium.write(0, &header)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps the header for the next sync, if that is asked for. redb writes it whole, and nothing else at the front.
+    fn keep_header(&self, offset: u64, data: &[u8]) -> bool {
+        let keep = offset == 0 && self.0.header_last.load(Ordering::Acquire);
+        if keep {
+            *guard(&self.0.header) = Some(data.to_vec());
+        }
+        keep
+    }
+
+    fn read_direct(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.medium.read(offset, out)?;
+        if offset == 0 && self.0.header_last.load(Ordering::Acquire) {
+            let kept = guard(&self.0.header);
+            out.iter_mut().zip(kept.iter().flatten()).for_each(|(out, byte)| *out = *byte);
+        }
+        Ok(())
+    }
+
+    fn sync_direct(&self) -> io::Result<()> {
+        self.0.medium.sync_data()?;
+        let Some(header) = guard(&self.0.header).take() else { return Ok(()) };
+        self.0.medium.write(0, &header)?;
+        self.0.medium.sync_data()
     }
 
     /// The medium below.
@@ -215,7 +259,7 @@ impl StorageBackend for Seam {
         let medium = &*self.0.medium;
         let read = match self.with_staged(|overlay| overlay.read(medium, offset, out)) {
             Some(read) => read,
-            None => medium.read(offset, out),
+            None => self.read_direct(offset, out),
         };
         self.noted(read)
     }
@@ -233,7 +277,7 @@ impl StorageBackend for Seam {
         self.open()?;
         let synced = match self.change_staged(|overlay| overlay.sync()) {
             Some(synced) => synced,
-            None => self.0.medium.sync_data(),
+            None => self.sync_direct(),
         };
         self.noted(synced)
     }
@@ -243,6 +287,7 @@ impl StorageBackend for Seam {
         let medium = &*self.0.medium;
         let written = match self.change_staged(|overlay| overlay.write(medium, offset, data)) {
             Some(written) => written,
+            None if self.keep_header(offset, data) => Ok(()),
             None => medium.write(offset, data),
         };
         self.noted(written)

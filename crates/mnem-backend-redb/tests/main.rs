@@ -4,6 +4,7 @@ mod batches;
 mod close;
 mod compact;
 mod conformance_faults;
+mod crash;
 mod creation;
 mod damage;
 mod edges;

@@ -1,0 +1,278 @@
+//! A disk that writes down whatever is done to it, and fails or lies on demand.
+
+use std::{
+    fmt, io,
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use redb::{BackendError, StorageBackend};
+
+use super::image::Image;
+
+/// Something done to a disk.
+#[derive(Clone)]
+pub(super) enum Entry {
+    Write(usize, Arc<[u8]>),
+    SetLen(usize),
+    Sync,
+    /// A sync that failed: the pages count as clean from now on, so no later sync writes them, and reads find them in memory.
+    SyncFailed,
+}
+
+/// What can be asked of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    Len,
+    Read,
+    Write,
+    SetLen,
+    Sync,
+}
+
+pub(super) const CALLS: [Call; 5] = [Call::Len, Call::Read, Call::Write, Call::SetLen, Call::Sync];
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    InputOutput,
+    NoSpace,
+    Interrupted,
+    /// Half of the bytes, then an error.
+    Short,
+}
+
+pub(super) const HOW: [How; 4] = [How::InputOutput, How::NoSpace, How::Interrupted, How::Short];
+
+impl How {
+    fn error(self) -> io::Error {
+        match self {
+            Self::InputOutput => io::Error::other("planted input/output error"),
+            Self::NoSpace => io::ErrorKind::StorageFull.into(),
+            Self::Interrupted => io::ErrorKind::Interrupted.into(),
+            Self::Short => io::ErrorKind::WriteZero.into(),
+        }
+    }
+}
+
+/// The `n`-th call of a sort, from 0, fails: that one, or all from that one on until the disk is plugged in again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fault {
+    pub(super) call: Call,
+    pub(super) n: usize,
+    pub(super) how: How,
+    pub(super) lasting: bool,
+}
+
+/// What a disk says it did, and did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lie {
+    /// Any sync.
+    EverySync,
+    /// One sync, from 0.
+    OneSync(usize),
+    /// Every sync of all that came before it: the last write is left out.
+    LastWrite,
+}
+
+/// Clones share everything.
+#[derive(Clone, Default)]
+pub(super) struct Disk(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    now: Image,
+    log: Vec<Entry>,
+    counts: [usize; CALLS.len()],
+    fault: Option<Fault>,
+    fired: bool,
+    lie: Option<Lie>,
+    /// What happens elsewhere during every sync.
+    at_sync: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// How often it was plugged in. Through an earlier plug nothing gets: whoever holds it was killed.
+    plugged_in: usize,
+}
+
+impl Disk {
+    pub(super) fn of(image: Image) -> Self {
+        Self(Arc::new(Mutex::new(State { now: image, ..State::default() })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lie(&self, lie: Option<Lie>) {
+        self.state().lie = lie;
+    }
+
+    pub(super) fn fail(&self, fault: Fault) {
+        self.state().fault = Some(fault);
+    }
+
+    /// Has something happen elsewhere during every sync from now on.
+    pub(super) fn at_sync(&self, event: impl Fn() + Send + Sync + 'static) {
+        self.state().at_sync = Some(Arc::new(event));
+    }
+
+    /// Whether the call that was to fail has.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state().fired
+    }
+
+    /// The disk as a medium. Whoever had it before is cut off, as by a kill.
+    pub(super) fn plug_in(&self) -> Plug {
+        let mut state = self.state();
+        state.plugged_in += 1;
+        if state.fired {
+            state.fault = None;
+        }
+        Plug { disk: self.clone(), number: state.plugged_in }
+    }
+
+    /// How much was done to it so far.
+    pub(super) fn entries(&self) -> usize {
+        self.state().log.len()
+    }
+
+    /// What reads see.
+    pub(super) fn now(&self) -> Image {
+        self.state().now.clone()
+    }
+
+    pub(super) fn log(&self) -> Vec<Entry> {
+        self.state().log.clone()
+    }
+
+    pub(super) fn count(&self, call: Call) -> usize {
+        self.state().counts[call as usize]
+    }
+}
+
+impl State {
+    /// Counts a call; whether it is to fail.
+    fn failing(&mut self, call: Call) -> Option<How> {
+        let n = self.counts[call as usize];
+        self.counts[call as usize] += 1;
+        let fault = self.fault.filter(|fault| fault.call == call)?;
+        if n == fault.n || (fault.lasting && n > fault.n) {
+            self.fired = true;
+            return Some(fault.how);
+        }
+        None
+    }
+
+    fn write(&mut self, offset: usize, data: &[u8]) {
+        self.now.write(offset, data);
+        self.log.push(Entry::Write(offset, data.into()));
+    }
+
+    fn sync(&mut self) {
+        let nth = self.counts[Call::Sync as usize] - 1;
+        match self.lie {
+            Some(Lie::EverySync) => {}
+            Some(Lie::OneSync(n)) if n == nth => {}
+            Some(Lie::LastWrite) if matches!(self.log.last(), Some(Entry::Write(..))) => {
+                self.log.insert(self.log.len() - 1, Entry::Sync);
+            }
+            _ => self.log.push(Entry::Sync),
+        }
+    }
+}
+
+/// A disk as somebody has it.
+pub(super) struct Plug {
+    disk: Disk,
+    number: usize,
+}
+
+impl Plug {
+    fn state(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.disk.state();
+        if state.plugged_in == self.number { Ok(state) } else { Err(io::Error::other("whoever had this was killed")) }
+    }
+
+    fn call(&self, call: Call) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.state()?;
+        match state.failing(call) {
+            Some(how) => Err(how.error()),
+            None => Ok(state),
+        }
+    }
+}
+
+impl fmt::Debug for Plug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plug({})", self.number)
+    }
+}
+
+fn small(number: u64) -> usize {
+    usize::try_from(number).expect("a disk in memory")
+}
+
+impl StorageBackend for Plug {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.call(Call::Len)?.now.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.call(Call::Read)?;
+        if state.now.read(small(offset), out) { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.call(Call::SetLen)?;
+        state.now.set_len(small(len));
+        state.log.push(Entry::SetLen(small(len)));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let event = self.state()?.at_sync.clone();
+        if let Some(event) = event {
+            event();
+        }
+        let mut state = self.state()?;
+        if let Some(how) = state.failing(Call::Sync) {
+            state.log.push(Entry::SyncFailed);
+            return Err(how.error());
+        }
+        state.sync();
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut state = self.state()?;
+        match state.failing(Call::Write) {
+            None => state.write(small(offset), data),
+            Some(how) => {
+                if how == How::Short {
+                    state.write(small(offset), &data[..data.len() / 2]);
+                }
+                return Err(how.error());
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        Ok(true)
+    }
+
+    fn try_lock_shared_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        Ok(true)
+    }
+
+    fn unlock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn query_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        Ok(false)
+    }
+}

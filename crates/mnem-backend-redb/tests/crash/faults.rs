@@ -1,0 +1,150 @@
+//! Every call of the disk fails once, or from then on: the error says what was tried and what became of it, the handle behaves as the contract
+//! says, and after an open all that was acknowledged is there.
+
+use std::ops::Range;
+
+use super::{
+    disk::{CALLS, Call, Disk, Entry, Fault, HOW, How},
+    explore::{Counts, Scope, Violation, explore, options},
+    failing::{live, live_on},
+    history::Wrong,
+    life::Life,
+    quiet::quietly,
+};
+
+const SEED: u64 = 5_150;
+
+/// Calls of one sort that fail in every test run, at most: spread evenly if a life has more.
+const FAILING_MAX: usize = if cfg!(debug_assertions) { 120 } else { 2_000 };
+
+/// Images of each life in which a sync failed, about.
+const IMAGES: usize = if cfg!(debug_assertions) { 50 } else { 500 };
+
+/// A short one, without a cache, so that reads reach the disk.
+fn life(seed: u64) -> Life {
+    Life { seed, steps: 9, options: options(seed).cache_bytes(0), broken: None }
+}
+
+/// How often each sort of call is made in a life without failures.
+fn calls(life: &Life, call: Call) -> usize {
+    let disk = Disk::default();
+    let never = Fault { call, n: usize::MAX, how: How::InputOutput, lasting: false };
+    live_on(life, never, disk.clone()).expect("no failure");
+    disk.count(call)
+}
+
+/// Fails a call; what is wrong afterwards is a panic that names the fault.
+fn fails(life: &Life, fault: Fault) {
+    let lived = quietly(|| live(life, fault)).unwrap_or_else(|panic| Err((Wrong::Panicked, panic)));
+    if let Err((wrong, text)) = lived {
+        panic!("seed {}, {fault:?}: {wrong:?}: {text}", life.seed);
+    }
+}
+
+/// Fails each call of a sort, in one way after the other.
+fn each_fails(call: Call, seeds: Range<u64>) {
+    let mut failed = 0;
+    for seed in seeds {
+        let life = life(seed);
+        let count = calls(&life, call);
+        for n in (0..count).step_by(count.div_ceil(FAILING_MAX)) {
+            // Counted, as the calls that fail may be every fourth.
+            fails(&life, Fault { call, n, how: HOW[failed % 4], lasting: failed / 4 % 2 == 1 });
+            failed += 1;
+        }
+        println!("{call:?}, seed {seed}: {count} calls");
+    }
+    assert!(failed > 10, "{call:?} failed {failed} times");
+}
+
+/// Every call, in every way, in as many lives as `MNEM_CRASH_IMAGES` has millions; and power cuts after each sync that failed.
+#[test]
+#[ignore = "long: cargo xtask soak crash-redb"]
+fn soak() {
+    let lives = 1 + super::number("MNEM_CRASH_IMAGES").unwrap_or(0) / 1_000_000;
+    let first = super::number("MNEM_CRASH_SEED").unwrap_or(SEED);
+    let (mut failed, mut images) = (0, 0);
+    for seed in first..first + lives {
+        let life = life(seed);
+        for call in CALLS {
+            for n in 0..calls(&life, call) {
+                for how in HOW {
+                    [false, true].into_iter().for_each(|lasting| fails(&life, Fault { call, n, how, lasting }));
+                    failed += 2;
+                }
+            }
+        }
+        // One phase does not promise to survive these.
+        if seed % 4 != 1 {
+            let (counts, violation) = after_failed_syncs(seed);
+            assert!(violation.is_none(), "{}", violation.map(|violation| violation.to_string()).unwrap_or_default());
+            images += counts.images;
+        }
+        println!("{failed} calls failed, {images} images after syncs that failed, 0 wrong; seed {seed}");
+    }
+}
+
+#[test]
+fn every_write_that_fails_is_told_and_harms_nothing() {
+    each_fails(Call::Write, SEED..SEED + 2);
+}
+
+#[test]
+fn every_sync_that_fails_is_told_and_harms_nothing() {
+    each_fails(Call::Sync, SEED..SEED + 4);
+}
+
+#[test]
+fn every_change_of_length_that_fails_is_told_and_harms_nothing() {
+    each_fails(Call::SetLen, SEED..SEED + 4);
+}
+
+#[test]
+fn every_read_that_fails_is_told_and_harms_nothing() {
+    each_fails(Call::Read, SEED..SEED + 2);
+}
+
+#[test]
+fn every_question_for_the_length_that_fails_is_told_and_harms_nothing() {
+    each_fails(Call::Len, SEED..SEED + 2);
+}
+
+/// Each sync of a life fails once, what it was to write is in memory only from then on, and the store is opened again and written to. What a
+/// later power cut leaves.
+fn after_failed_syncs(seed: u64) -> (Counts, Option<Violation>) {
+    let life = life(seed);
+    let mut all = Counts::default();
+    for n in 0..calls(&life, Call::Sync) {
+        let fault = Fault { call: Call::Sync, n, how: How::InputOutput, lasting: false };
+        let Some(history) = live(&life, fault).unwrap_or_else(|wrong| panic!("{fault:?}: {wrong:?}")) else { continue };
+        let failed = history.log.iter().position(|entry| matches!(entry, Entry::SyncFailed)).expect("it failed");
+        let cuts = failed..history.log.len() + 1;
+        // Everything dropped, everything kept, and more.
+        let images = IMAGES.max(2 * cuts.len());
+        let scope = Scope { images, every: images / IMAGES, cuts, only: None };
+        let (counts, violation) = explore(&life, &history, &scope);
+        all.add(&counts);
+        if violation.is_some() {
+            return (all, violation);
+        }
+    }
+    (all, None)
+}
+
+#[test]
+fn two_phase_commits_survive_a_power_cut_after_a_sync_that_failed() {
+    for seed in (SEED..).filter(|seed| seed % 2 == 0).take(2) {
+        let (counts, violation) = after_failed_syncs(seed);
+        assert!(violation.is_none(), "{}", violation.map(|violation| violation.to_string()).unwrap_or_default());
+        println!("seed {seed}: {counts:?}");
+    }
+}
+
+/// What one phase does not promise is noticed when it is taken for promised.
+#[test]
+fn one_phase_commits_do_not() {
+    let seed = (SEED..).find(|seed| seed % 4 == 1).expect("one in four");
+    let (counts, violation) = after_failed_syncs(seed);
+    let violation = violation.unwrap_or_else(|| panic!("nothing was seen in {counts:?}"));
+    assert!([Wrong::NotOpened, Wrong::Lost].contains(&violation.wrong), "{violation}");
+}

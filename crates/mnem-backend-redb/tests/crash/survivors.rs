@@ -1,0 +1,167 @@
+//! What of a log is on the disk after a power cut: all that was synced, and of the rest any part.
+
+use std::ops::Range;
+
+use super::{chance::Chance, disk::Entry, history::History, image::Image};
+
+/// Up to so many entries in doubt every subset of them is tried, before any is torn.
+const EVERY_SUBSET_MAX: usize = 6;
+
+/// What becomes of an entry in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Dropped,
+    Kept,
+    /// Of each piece of so many bytes, chance decides.
+    Torn {
+        piece: usize,
+        seed: u64,
+    },
+}
+
+/// The crash points of a history, with what is durable at each.
+pub(super) struct Cuts<'a> {
+    history: &'a History,
+    /// Entries up to and with a sync, and what is on the disk after it. The first one is the start.
+    synced: Vec<(usize, Image)>,
+    /// Entries whose pages a failed sync left in doubt for ever.
+    doomed: Option<Range<usize>>,
+}
+
+impl<'a> Cuts<'a> {
+    pub(super) fn of(history: &'a History) -> Self {
+        let mut now = history.start.clone();
+        let mut synced = vec![(0, now.clone())];
+        let mut doomed = None;
+        for (n, entry) in history.log.iter().enumerate() {
+            apply(&mut now, entry, Fate::Kept);
+            match entry {
+                Entry::Sync => synced.push((n + 1, now.clone())),
+                Entry::SyncFailed => {
+                    doomed = Some(synced.last().map_or(0, |(end, _)| *end)..n);
+                    break;
+                }
+                Entry::Write(..) | Entry::SetLen(_) => {}
+            }
+        }
+        Self { history, synced, doomed }
+    }
+
+    /// Crash points, each once for every way in which it is to be tried: about `images`, spread evenly, fewer if there are no more.
+    pub(super) fn plan(&self, images: usize, within: &Range<usize>) -> Vec<(usize, usize)> {
+        let cuts = 0..=self.history.log.len();
+        let ways: Vec<usize> = cuts.map(|cut| if within.contains(&cut) { self.ways(cut) } else { 0 }).collect();
+        let mut plan = Vec::new();
+        let mut way = 0;
+        while plan.len() < images {
+            let before = plan.len();
+            plan.extend(ways.iter().enumerate().filter(|(_, ways)| way < **ways).map(|(cut, _)| (cut, way)));
+            if plan.len() == before {
+                break;
+            }
+            way += 1;
+        }
+        plan
+    }
+
+    /// In how many ways a crash point is worth trying: not oftener than its entries in doubt may turn out.
+    pub(super) fn ways(&self, cut: usize) -> usize {
+        let doubt = self.in_doubt(cut);
+        let pieces: usize = doubt.iter().map(|n| pieces(&self.history.log[*n])).sum();
+        let subsets = 1 << doubt.len().min(12);
+        if pieces > doubt.len() { subsets + (1 << (pieces - doubt.len()).min(12)) } else { subsets }
+    }
+
+    /// Entries before the cut that were not synced.
+    fn in_doubt(&self, cut: usize) -> Vec<usize> {
+        let log = &self.history.log[..cut];
+        let synced = log.iter().rposition(|entry| matches!(entry, Entry::Sync)).map_or(0, |sync| sync + 1);
+        let doomed = self.doomed.clone().map_or(0..0, |doomed| doomed.start..doomed.end.min(synced));
+        // The length is not among the pages: the next sync that works makes it durable.
+        let pages = doomed.filter(|n| matches!(log[*n], Entry::Write(..)));
+        pages.chain((synced..cut).filter(|n| matches!(log[*n], Entry::Write(..) | Entry::SetLen(_)))).collect()
+    }
+
+    /// The disk after a power cut. Each way of a crash point is another one.
+    pub(super) fn image(&self, cut: usize, way: usize, chance: &mut Chance) -> Image {
+        let doubt = self.in_doubt(cut);
+        let fates = fates(doubt.len(), way, chance);
+        let settled = self.synced.partition_point(|(end, _)| *end <= cut) - 1;
+        let (end, durable) = &self.synced[settled];
+        let mut image = durable.clone();
+        let mut fates = doubt.iter().zip(fates).peekable();
+        for n in *end..cut {
+            let fate = match fates.next_if(|(doubtful, _)| **doubtful == n) {
+                Some((_, fate)) => fate,
+                None => Fate::Kept,
+            };
+            apply(&mut image, &self.history.log[n], fate);
+        }
+        image
+    }
+}
+
+/// Sectors that may arrive by themselves.
+fn pieces(entry: &Entry) -> usize {
+    match entry {
+        Entry::Write(offset, data) => (offset + data.len()).div_ceil(512) - offset / 512,
+        Entry::SetLen(_) => 1,
+        Entry::Sync | Entry::SyncFailed => 0,
+    }
+}
+
+fn apply(image: &mut Image, entry: &Entry, fate: Fate) {
+    match (entry, fate) {
+        (_, Fate::Dropped) | (Entry::Sync | Entry::SyncFailed, _) => {}
+        (Entry::SetLen(len), _) => image.set_len(*len),
+        (Entry::Write(offset, data), Fate::Kept) => image.write(*offset, data),
+        (Entry::Write(offset, data), Fate::Torn { piece, seed }) => {
+            let mut chance = Chance::new(seed, 0);
+            let mut from = 0;
+            while from < data.len() {
+                // Pieces end where those of the disk do.
+                let to = data.len().min((offset + from) / piece * piece + piece - offset);
+                if chance.one_in(2) {
+                    image.write(offset + from, &data[from..to]);
+                }
+                from = to;
+            }
+        }
+    }
+}
+
+/// Nothing arrived; everything; every other subset where they are few; then subsets by chance, of several shapes, and torn.
+fn fates(count: usize, way: usize, chance: &mut Chance) -> Vec<Fate> {
+    let keep = |yes: bool| if yes { Fate::Kept } else { Fate::Dropped };
+    let subsets = 1_usize << count.min(EVERY_SUBSET_MAX);
+    if way == 0 {
+        return vec![Fate::Dropped; count];
+    }
+    if way == 1 {
+        return vec![Fate::Kept; count];
+    }
+    if count <= EVERY_SUBSET_MAX && way < subsets {
+        return (0..count).map(|n| keep((way - 1) >> n & 1 == 1)).collect();
+    }
+    let at = chance.below(count.max(1));
+    let (shape, piece) = (chance.below(10), [512, 4096][chance.below(2)]);
+    let fate = |n: usize, chance: &mut Chance| match shape {
+        // All before a place; all after it; all but one; one.
+        0 => keep(n < at),
+        1 => keep(n > at),
+        2 => keep(n != at),
+        3 => keep(n == at),
+        4 => keep(chance.one_in(2)),
+        5 => keep(chance.one_in(8)),
+        6 => keep(!chance.one_in(8)),
+        // One torn, the others there.
+        7 if n != at => Fate::Kept,
+        7 | 8 => Fate::Torn { piece, seed: chance.number() },
+        _ => match chance.below(3) {
+            0 => Fate::Dropped,
+            1 => Fate::Kept,
+            _ => Fate::Torn { piece: [512, 4096][chance.below(2)], seed: chance.number() },
+        },
+    };
+    (0..count).map(|n| fate(n, chance)).collect()
+}
