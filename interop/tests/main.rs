@@ -1,3 +1,5 @@
 //! What both families compute and store must agree.
 
+mod flows;
 mod knn;
+mod traces;
