@@ -5,6 +5,8 @@
 pub mod edges;
 pub mod flow;
 pub mod graph;
+pub mod medium;
 pub mod random;
 pub mod recorder;
 pub mod scenes;
+pub mod work;

@@ -21,11 +21,7 @@ use published_core::{
     store::{MemoryBlockstore, MemoryOpHeadsStore},
 };
 
-/// The published backend over a file.
-fn published(path: &Path) -> Stores {
-    let (blocks, heads, _) = published_redb::open_or_init(path).expect("the published backend");
-    (blocks, heads)
-}
+use crate::tool::published;
 
 /// The life over the published backend, which syncs thousands of times: once for all tests.
 fn expected() -> &'static (Vec<Cid>, Contents) {

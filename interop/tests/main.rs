@@ -1,5 +1,8 @@
 //! What both families compute and store must agree.
 
+mod files;
 mod flows;
 mod knn;
+mod processes;
+mod tool;
 mod traces;
