@@ -3,6 +3,7 @@
 mod files;
 mod flows;
 mod knn;
+mod migrating;
 mod processes;
 mod tool;
 mod traces;
