@@ -207,8 +207,12 @@ pub fn unfinished(table: &dyn SideTable) -> Result<Vec<Cid>, StoreError> {
 
 /// Whether a key of the table is one that this crate writes: that of an index, or of a part of one.
 pub fn is_key(key: &[u8]) -> bool {
-    let index = cid_from_bytes(key).is_ok_and(|cid| keys::is_index(&cid));
-    index || keys::index_of_part(key).is_some()
+    index_of_key(key).is_some()
+}
+
+/// The index to which a key of the table belongs, if it is one that this crate writes.
+pub fn index_of_key(key: &[u8]) -> Option<Cid> {
+    cid_from_bytes(key).ok().filter(keys::is_index).or_else(|| keys::index_of_part(key))
 }
 
 /// Removes an index, its manifest first; or what is left of one. Removing what is absent is `Ok`.

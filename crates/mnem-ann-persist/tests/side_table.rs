@@ -3,8 +3,8 @@
 use std::{error::Error, sync::Arc};
 
 use mnem_ann_persist::{
-    DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId, TABLE, delete, list, load, load_as_written, open, store,
-    store_all_as_rows, store_row,
+    DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId, TABLE, delete, index_of_key, is_key, list, load, load_as_written,
+    open, store, store_all_as_rows, store_row,
 };
 use mnem_store_traits::{
     Bytes, Cid, ErrorKind, KeyIter, MemoryStore, RAW, SideTable, Store, StoreError, cid_of,
@@ -48,6 +48,10 @@ fn every_index_can_be_turned_into_a_row() {
     let row = store_row(&*table, &KnnEdgeIndex::empty(root(), 3, DistanceMetric::Dot)).expect("stored");
     let packed = store(&*table, &small()).expect("stored");
     let keys = |table: &dyn SideTable| table.keys(&[]).expect("keys").count();
+    for key in table.keys(&[]).expect("keys").map(|key| key.expect("a key")) {
+        assert!(is_key(&key) && [row, packed].contains(&index_of_key(&key).expect("an index")));
+    }
+    assert_eq!(index_of_key(b"somebody else's"), None);
     assert!(keys(&*table) > 2, "a packed index has parts");
     assert_eq!(store_all_as_rows(&*table).expect("turned"), 1);
     assert_eq!(table.get(&packed.to_bytes()).expect("a row"), Some(Bytes::from(small().canonical_bytes())));
