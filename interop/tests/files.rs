@@ -175,6 +175,44 @@ fn copies_to_our_layout_and_to_files_and_back_are_equal() {
     assert!(!path("new.simple").exists());
 }
 
+/// A row larger than our tables' values. Here it is kept in parts, and there is no way back for it.
+#[test]
+fn a_large_index_of_theirs_is_copied_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    first_half(&published(&path("theirs.redb"))).unwrap();
+    let contents = Contents::of(&published(&path("theirs.redb"))).unwrap();
+    let large = Made::new(20_000, 15, DistanceMetric::Dot, 4).index();
+    let cids = [store_published(&path("theirs.redb"), &large), store_published(&path("theirs.redb"), &index(1))];
+
+    let copy = |from: &str, to: &str| {
+        let (from, to) = (path(from), path(to));
+        run([
+            "copy".as_ref(),
+            from.as_os_str(),
+            to.as_os_str(),
+            "--layout".as_ref(),
+            if to.ends_with("back.redb") { "mnem01" } else { "native" }.as_ref(),
+        ])
+    };
+    // Twice: an interrupted copy is run again, and finds parts that the source has not.
+    for _ in 0..2 {
+        let copied = copy("theirs.redb", "ours.redb");
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    }
+    let store = OpenOptions::new().open(path("ours.redb")).unwrap();
+    assert_eq!(load_knn_edges(&store, &cids[0]).unwrap(), Some(large));
+    assert_eq!(load_knn_edges(&store, &cids[1]).unwrap(), Some(index(1)));
+    drop(store);
+    ok(["verify".as_ref(), "--store".as_ref(), path("ours.redb").as_os_str()]);
+
+    let refused = copy("ours.redb", "back.redb");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("300000 edges make a row of"), "{said}");
+    assert_eq!(Contents::of(&published(&path("back.redb"))).unwrap(), contents, "everything else is in place");
+}
+
 /// The published program reads rows only.
 #[test]
 fn an_index_in_our_format_becomes_a_row_on_the_way_back() {

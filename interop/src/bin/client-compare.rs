@@ -6,7 +6,7 @@
 //! ```
 
 use std::{
-    env,
+    env, fs,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -42,9 +42,14 @@ const PLACES: [Place; 5] = [Place::Published, Place::Bridge, Place::BridgeOnePha
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     time: Duration,
+    /// Of that, this thread on a processor. The system counts in ticks, of 4 ms here, so what is short is known as none or one.
+    computing: Duration,
     syncs: u64,
     bytes: u64,
 }
+
+/// A time of a round.
+type Time = fn(&Sample) -> Duration;
 
 impl Place {
     fn stores(self, path: &Path) -> Result<(Stores, Arc<Counts>)> {
@@ -79,20 +84,27 @@ fn published(path: &Path) -> Result<(Stores, Arc<Counts>)> {
     Ok((stores, counts))
 }
 
+/// How long this thread has been on a processor, where Linux tells; else nothing.
+fn on_processor() -> Duration {
+    let told = fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let first = told.and_then(|text| text.split_whitespace().next().map(str::to_owned));
+    Duration::from_nanos(first.and_then(|nanos| nanos.parse().ok()).unwrap_or_default())
+}
+
 fn sample(place: Place, work: Work, given: &Given) -> Result<(Sample, Vec<u8>)> {
     let folder = tempfile::tempdir_in(env::current_dir()?)?;
     let (stores, counts) = place.stores(&folder.path().join("memory.redb"))?;
     given.fill(&stores)?;
     let step = work.step(&stores)?;
     let before = counts.now();
-    let start = Instant::now();
+    let (start, computed) = (Instant::now(), on_processor());
     let operation = step()?;
-    let time = start.elapsed();
+    let (time, computing) = (start.elapsed(), on_processor() - computed);
     let after = counts.now();
     if stores.1.current()? != [operation.clone()] {
         return Err(format!("{place:?}: the operation is not the only head").into());
     }
-    Ok((Sample { time, syncs: after.0 - before.0, bytes: after.1 - before.1 }, operation.to_bytes()))
+    Ok((Sample { time, computing, syncs: after.0 - before.0, bytes: after.1 - before.1 }, operation.to_bytes()))
 }
 
 fn median<T: Ord + Copy>(samples: &[Sample], of: impl Fn(&Sample) -> T) -> T {
@@ -122,17 +134,15 @@ fn main() -> Result<()> {
             }
         }
         let [published, bridge, one_phase, alone, memory] = samples.each_ref();
-        let time = |samples: &[Sample]| median(samples, |sample| sample.time).as_secs_f64() * 1e3;
-        println!(
-            "| {} | time | {:.2} ms | {:.2} ms | {:.1} | {:.2} ms | {:.2} ms | {:.2} ms |",
-            work.name(),
-            time(published),
-            time(bridge),
-            time(published) / time(bridge),
-            time(one_phase),
-            time(alone),
-            time(memory)
-        );
+        let (time, computing): (Time, Time) = (|sample| sample.time, |sample| sample.computing);
+        for (name, what, of) in [(work.name(), "time", time), ("", "on a processor", computing)] {
+            let [published, bridge, one_phase, alone, memory] =
+                [published, bridge, one_phase, alone, memory].map(|samples| median(samples, of).as_secs_f64() * 1e3);
+            let times = published / bridge;
+            println!(
+                "| {name} | {what} | {published:.2} ms | {bridge:.2} ms | {times:.1} | {one_phase:.2} ms | {alone:.2} ms | {memory:.2} ms |"
+            );
+        }
         for (what, of) in [("syncs", (|s| s.syncs) as fn(&Sample) -> u64), ("bytes written", |s| s.bytes)] {
             let [published, bridge, one_phase] = [published, bridge, one_phase].map(|samples| median(samples, of));
             let times = published as f64 / bridge as f64;
