@@ -5,5 +5,6 @@ mod flows;
 mod knn;
 mod migrating;
 mod processes;
+mod redb41;
 mod tool;
 mod traces;
