@@ -146,7 +146,7 @@ impl CoreBlockstore for Bridge {
         cids.map(|cid| cid.map(|cid| core_cid(&cid))).collect::<Result<_, _>>().map(Some).map_err(core_error)
     }
 
-    /// One transaction, durable when it returns, with whatever else is staged. The iterator is drained first, and may use this bridge.
+    /// One transaction, durable when it returns, with whatever else is staged. The iterator is drained into memory first, and may use this bridge.
     fn batch_put(&self, blocks: &mut dyn Iterator<Item = (CoreCid, Bytes)>) -> Result<(), CoreError> {
         let mut batch = WriteBatch::new();
         for (cid, data) in blocks {

@@ -34,8 +34,9 @@
 //! - with a `batch_put`, which is durable when it returns, as it is in the published backend;
 //! - in [`Bridge::flush`] and [`Bridge::close`];
 //! - when it would exceed [`Options::staged_bytes_max`] (64 MiB unless set);
-//! - [`Options::staged_time_max`] (5 s unless set) after the first of it was put, by a thread of the bridge: a caller that puts, and then neither
-//!   commits nor calls again, loses at most so much to a crash;
+//! - [`Options::staged_time_max`] (5 s unless set) after the first of it was put, by a thread of the bridge, since a caller that puts, and then
+//!   neither commits nor calls again, must not lose it to a crash later. So a commit that the engine works on for longer is more than one
+//!   transaction; its head still comes last;
 //! - when the last clone of the bridge is dropped. Nobody can be handed an error then, so a failure is logged as a warning through `tracing`, and
 //!   what was staged is lost: call [`Bridge::close`] to see it. Neither `std::process::exit` nor a crash drops anything.
 //!

@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After failures the pause doubles up to so many times the delay.
-const PAUSE_TIMES_MAX: u32 = 64;
+/// The pauses after failures: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(300));
 
 type Call = dyn Fn() -> bool + Send + Sync;
 
@@ -54,15 +54,17 @@ impl Timer {
         if state.stopped || state.due.is_some() {
             return true;
         }
-        if state.thread.is_none() {
-            let (alarm, call, delay) = (Arc::clone(&self.alarm), Arc::clone(&self.call), self.delay);
+        // A thread whose call panicked is over, and not the end of the promise.
+        if state.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            let (alarm, call) = (Arc::clone(&self.alarm), Arc::clone(&self.call));
             let thread = thread::Builder::new().name("mnem-core-bridge".into());
-            match thread.spawn(move || run(&alarm, &*call, delay)) {
+            match thread.spawn(move || run(&alarm, &*call)) {
                 Ok(started) => state.thread = Some(started),
                 Err(_) => return false,
             }
         }
-        state.due = Some(Instant::now() + self.delay);
+        // A moment that the clock does not reach is never due.
+        state.due = Instant::now().checked_add(self.delay);
         self.alarm.changed.notify_one();
         true
     }
@@ -73,8 +75,8 @@ impl Timer {
     }
 }
 
-fn run(alarm: &Alarm, call: &Call, delay: Duration) {
-    let mut pause = delay;
+fn run(alarm: &Alarm, call: &Call) {
+    let mut pause = PAUSES.0;
     let mut state = alarm.lock();
     while !state.stopped {
         let now = Instant::now();
@@ -89,9 +91,11 @@ fn run(alarm: &Alarm, call: &Call, delay: Duration) {
                 drop(state);
                 let succeeded = call();
                 let mut state = alarm.lock();
-                pause = if succeeded { delay } else { (pause * 2).min(delay * PAUSE_TIMES_MAX) };
-                if !succeeded {
+                if succeeded {
+                    pause = PAUSES.0;
+                } else {
                     state.due.get_or_insert(Instant::now() + pause);
+                    pause = PAUSES.1.min(pause * 2);
                 }
                 state
             }

@@ -102,7 +102,8 @@ fn flush_and_close_land_without_a_head() {
 
 #[test]
 fn the_last_clone_that_is_dropped_lands_what_is_left() {
-    for options in [Options::new().staged_time_max(None), Options::new().staged_time_max(Some(NEVER))] {
+    for time in [None, Some(NEVER), Some(Duration::MAX)] {
+        let options = Options::new().staged_time_max(time);
         let (store, _told) = Watched::new();
         let bridge = with(&store, &options);
         let (blocks, heads) = bridge.stores();
