@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use mnem_backend_redb::{Layout, OpenOptions as Redb};
+use mnem_backend_redb::{Concurrency, Layout, OpenOptions as Redb};
 use mnem_backend_simple::OpenOptions as Simple;
 use mnem_core_bridge::{Bridge, Options};
 use mnem_interop::{
@@ -154,5 +154,33 @@ fn concurrent_committers() {
         assert!(missing.is_empty(), "{name}: {missing:?}");
         drop((merged, stores));
         bridge.close().unwrap();
+    }
+}
+
+/// Two handles as two processes have them, a bridge over each: both commit on top of the same operation, and each sees what the other landed.
+#[test]
+fn bridges_over_two_handles_of_one_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, plain) = (folder.path().join("shared.redb"), folder.path().join("shared.simple"));
+    let redb = || -> Arc<dyn Store> {
+        let options = Redb::new().create(true).concurrency(Concurrency::MultiWriter);
+        Arc::new(options.open(&file).unwrap())
+    };
+    let simple = || -> Arc<dyn Store> { Arc::new(Simple::new().create(true).open(&plain).unwrap()) };
+    for (name, handles) in [("redb", [redb(), redb()]), ("simple", [simple(), simple()])] {
+        let sides = handles.map(|store| halves(Bridge::new(store)));
+        init(&sides[0]).unwrap();
+        let begun = sides.each_ref().map(|side| open(side).unwrap().start_transaction());
+        for (number, mut transaction) in (0..).zip(begun) {
+            transaction.add_node(&node(number)).unwrap();
+            transaction.commit_opts(options(number)).unwrap();
+        }
+        let heads = sides.each_ref().map(|side| side.1.current().unwrap());
+        assert!(heads[0].len() == 2 && heads[0] == heads[1], "{name}: {heads:?}");
+        let merged = sides.each_ref().map(|side| open(side).unwrap());
+        assert_eq!(merged[0].op_id(), merged[1].op_id(), "{name}");
+        for number in 0..2 {
+            assert!(merged.iter().all(|repo| repo.lookup_node(&node_id(number)).unwrap().is_some()), "{name}");
+        }
     }
 }

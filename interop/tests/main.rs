@@ -8,3 +8,4 @@ mod processes;
 mod redb41;
 mod tool;
 mod traces;
+mod work;
