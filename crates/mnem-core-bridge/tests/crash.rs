@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use mnem_backend_redb::OpenOptions;
@@ -41,7 +41,9 @@ fn child() {
         }
         "in time" => {
             put(1);
+            let patience = Instant::now() + Duration::from_secs(120);
             while !bridge.store().has(&ours(&block(1).0)).expect("has") {
+                assert!(Instant::now() < patience, "nothing landed");
                 thread::yield_now();
             }
         }
