@@ -3,6 +3,10 @@
 //! Never published, and outside the workspace's default members: others' code builds only where it is compared with ours.
 
 pub mod edges;
+pub mod flow;
+pub mod graph;
+pub mod medium;
 pub mod random;
 pub mod recorder;
 pub mod scenes;
+pub mod work;

@@ -42,7 +42,7 @@ fn every_workload_makes_its_table() {
         "| 64 writers, puts | ",
         "| put of a present block | ",
         "| put_many of 20 × 64 KiB | ",
-        "| import of 1,000 × 300 B by 250 | ",
+        "| import of 1,000 × 300 B by 500 | ",
         "| get, 100 blocks, 2 threads | ",
         "| list 1,000 CIDs | ",
         "| list 1,000 CIDs: growth of peak memory | ",

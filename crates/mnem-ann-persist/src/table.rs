@@ -99,6 +99,27 @@ pub fn store_row(table: &dyn SideTable, index: &KnnEdgeIndex) -> Result<Cid, Sto
     Ok(cid)
 }
 
+/// Turns every index that is in format 2 into one in format 1, for a store that the published crate is to read. Returns how many.
+///
+/// One index at a time, each read and compared with its CID before its row replaces it. Rows that are there already stay as they are.
+///
+/// # Errors
+/// As [`load`] and [`store_row`]. What was turned by then stays so; turning again does the rest.
+pub fn store_all_as_rows(table: &dyn SideTable) -> Result<u64, StoreError> {
+    let mut turned = 0;
+    for cid in list(table)?.collect::<Result<Vec<_>, _>>()? {
+        if !table.get(&cid.to_bytes())?.is_some_and(|row| row.starts_with(MAGIC)) {
+            continue;
+        }
+        // Somebody may have deleted it since.
+        if let Some(index) = load(table, &cid)? {
+            store_row(table, &index)?;
+            turned += 1;
+        }
+    }
+    Ok(turned)
+}
+
 fn row_too_large(index: &KnnEdgeIndex, bytes: usize) -> StoreError {
     invalid(format!(
         "{} edges make a row of {bytes} bytes; a side table's value has up to {TABLE_VALUE_BYTES_MAX}: store them in format 2",
@@ -186,8 +207,12 @@ pub fn unfinished(table: &dyn SideTable) -> Result<Vec<Cid>, StoreError> {
 
 /// Whether a key of the table is one that this crate writes: that of an index, or of a part of one.
 pub fn is_key(key: &[u8]) -> bool {
-    let index = cid_from_bytes(key).is_ok_and(|cid| keys::is_index(&cid));
-    index || keys::index_of_part(key).is_some()
+    index_of_key(key).is_some()
+}
+
+/// The index to which a key of the table belongs, if it is one that this crate writes.
+pub fn index_of_key(key: &[u8]) -> Option<Cid> {
+    cid_from_bytes(key).ok().filter(keys::is_index).or_else(|| keys::index_of_part(key))
 }
 
 /// Removes an index, its manifest first; or what is left of one. Removing what is absent is `Ok`.

@@ -3,7 +3,8 @@
 use std::{error::Error, sync::Arc};
 
 use mnem_ann_persist::{
-    DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId, TABLE, delete, list, load, load_as_written, open, store, store_row,
+    DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId, TABLE, delete, index_of_key, is_key, list, load, load_as_written,
+    open, store, store_all_as_rows, store_row,
 };
 use mnem_store_traits::{
     Bytes, Cid, ErrorKind, KeyIter, MemoryStore, RAW, SideTable, Store, StoreError, cid_of,
@@ -37,6 +38,33 @@ fn what_is_stored_is_loaded_listed_and_deleted() {
     delete(&*table, &cid).expect("deleting what is absent is Ok");
     assert_eq!(load(&*table, &cid).expect("absent"), None);
     assert_eq!(listed(&*table), [empty]);
+}
+
+/// For a store that the published crate is to read: it knows rows only.
+#[test]
+fn every_index_can_be_turned_into_a_row() {
+    let table = table();
+    assert_eq!(store_all_as_rows(&*table).expect("nothing to turn"), 0);
+    let row = store_row(&*table, &KnnEdgeIndex::empty(root(), 3, DistanceMetric::Dot)).expect("stored");
+    let packed = store(&*table, &small()).expect("stored");
+    let keys = |table: &dyn SideTable| table.keys(&[]).expect("keys").count();
+    for key in table.keys(&[]).expect("keys").map(|key| key.expect("a key")) {
+        assert!(is_key(&key) && [row, packed].contains(&index_of_key(&key).expect("an index")));
+    }
+    assert_eq!(index_of_key(b"somebody else's"), None);
+    assert!(keys(&*table) > 2, "a packed index has parts");
+    assert_eq!(store_all_as_rows(&*table).expect("turned"), 1);
+    assert_eq!(table.get(&packed.to_bytes()).expect("a row"), Some(Bytes::from(small().canonical_bytes())));
+    assert_eq!(keys(&*table), 2);
+    assert_eq!(store_all_as_rows(&*table).expect("nothing left"), 0);
+    assert!(load(&*table, &row).expect("loaded").is_some());
+
+    // A damaged one is not made a row of.
+    store(&*table, &small()).expect("stored");
+    let parts: Vec<Bytes> = table.keys(&[2]).expect("keys").collect::<Result<_, _>>().expect("keys");
+    table.write(&[], &parts[..1]).expect("written");
+    assert_eq!(store_all_as_rows(&*table).expect_err("a part is missing").kind(), ErrorKind::Damaged);
+    assert!(table.get(&packed.to_bytes()).expect("a row").expect("still there").starts_with(b"mnem-knn"));
 }
 
 /// A table that takes no more writes.

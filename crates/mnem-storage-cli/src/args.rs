@@ -90,6 +90,13 @@ impl From<BackendArg> for Backend {
     }
 }
 
+/// How a redb file names its tables: as this program does, or as the published mnem-backend-redb 0.1.x does, whose programs can then use the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayoutArg {
+    Native,
+    Mnem01,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

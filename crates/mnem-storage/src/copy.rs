@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeSet, mem};
 
+use mnem_ann_persist as knn;
 use mnem_store_traits::{
-    Bytes, Cause, Cid, ErrorKind, Outcome, SideTable, Store, StoreError, WriteBatch, is_checkable,
+    Bytes, Cause, Cid, ErrorKind, Outcome, SideTable, Store, StoreError, WriteBatch, cid_from_bytes, is_checkable,
+    limits::TABLE_VALUE_BYTES_MAX,
 };
 use serde::Serialize;
 
@@ -109,12 +111,13 @@ impl From<CopyError> for StoreError {
 ///
 /// In this order: the target is looked through; blocks, side tables and heads (one commit each, ascending) are written; the proof. Until the
 /// heads are there the target is incomplete, its side tables too. Blocks are hashed as they are read and again as they are written. Those
-/// whose hash this build cannot compute are copied as stored, and listed in the report.
+/// whose hash this build cannot compute are copied as stored, and listed in the report. Rows of side tables are copied as they are, but for indexes of
+/// nearest neighbours in rows of more than 16 MiB, which only files of the published program have: those become parts ([`knn::store`]).
 ///
 /// The source may be written to meanwhile: its heads are read first, so what they reach is copied. But then the proof may fail, since the
 /// two differ.
 ///
-/// Memory: one batch of about 16 MiB, and one page of names of each store.
+/// Memory: one batch of about 16 MiB, and one page of names of each store; an index that becomes parts, whole.
 ///
 /// ```
 /// use mnem_storage::{BlockstoreExt, Bytes, MemoryStore, OpHeadsStore, RAW, copy};
@@ -166,12 +169,17 @@ fn check_target(from: &dyn Store, to: &dyn Store, heads: &[Cid], tables: &[Strin
     for name in to.side_tables().of_target()? {
         let (source, target) = (from.side_table(&name), to.side_table(&name).of_target()?);
         let source = if tables.contains(&name) { Some(source.of_source()?) } else { None };
+        let mut last_known = None;
         for key in target.keys(&[]).of_target()? {
             let key = key.of_target()?;
+            // What an earlier copy made parts of has no part in the source.
+            let index = if name == knn::TABLE { knn::index_of_key(&key) } else { None };
             let known = match &source {
-                Some(source) => source.get(&key).of_source()?.is_some(),
+                Some(_) if index.is_some() && index == last_known => true,
+                Some(source) => has_key(&**source, &key, index)?,
                 None => false,
             };
+            last_known = index;
             if !known {
                 return Err(not_a_part(format!("key {} of side table {name}", hex(&key))));
             }
@@ -181,6 +189,16 @@ fn check_target(from: &dyn Store, to: &dyn Store, heads: &[Cid], tables: &[Strin
         Some(name) => to.side_table(name).map(drop).of_target(),
         None => Ok(()),
     }
+}
+
+fn has_key(source: &dyn SideTable, key: &[u8], index: Option<Cid>) -> Result<bool, CopyError> {
+    let index = index.map(|cid| cid.to_bytes());
+    for key in [Some(key), index.as_deref()].into_iter().flatten() {
+        if source.get(key).of_source()?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn not_a_part(what: String) -> CopyError {
@@ -260,7 +278,7 @@ fn copy_tables(
         let source = from.side_table(name).of_source()?;
         let target = to.side_table(name).of_target()?;
         let mut copied = TableCopied { name: name.clone(), keys: 0, bytes: 0 };
-        copy_rows(&*source, &*target, &mut |value_bytes| {
+        copy_rows(name, &*source, &*target, &mut |value_bytes| {
             copied.keys += 1;
             copied.bytes += value_bytes;
             done.add(value_bytes);
@@ -271,7 +289,12 @@ fn copy_tables(
     Ok(())
 }
 
-fn copy_rows(source: &dyn SideTable, target: &dyn SideTable, row: &mut dyn FnMut(u64)) -> Result<(), CopyError> {
+fn copy_rows(
+    name: &str,
+    source: &dyn SideTable,
+    target: &dyn SideTable,
+    row: &mut dyn FnMut(u64),
+) -> Result<(), CopyError> {
     let mut puts: Vec<(Bytes, Bytes)> = Vec::new();
     let mut bytes = 0;
     for key in source.keys(&[]).of_source()? {
@@ -283,10 +306,27 @@ fn copy_rows(source: &dyn SideTable, target: &dyn SideTable, row: &mut dyn FnMut
             bytes = 0;
         }
         row(value_bytes);
-        bytes += value_bytes;
-        puts.push((key, value));
+        if name == knn::TABLE && value.len() > TABLE_VALUE_BYTES_MAX {
+            drop(value);
+            copy_in_parts(source, target, &key)?;
+        } else {
+            bytes += value_bytes;
+            puts.push((key, value));
+        }
     }
     if puts.is_empty() { Ok(()) } else { target.write(&puts, &[]).of_target() }
+}
+
+/// An index in one row that is larger than values are here, as the published program stores large ones. In parts it fits, under the same CID.
+fn copy_in_parts(source: &dyn SideTable, target: &dyn SideTable, key: &Bytes) -> Result<(), CopyError> {
+    let cid = cid_from_bytes(key).map_err(|error| StoreError::Damaged {
+        backend: "source",
+        what: format!("key {} of side table {}", hex(key), knn::TABLE),
+        source: Cause::new(error),
+    });
+    // Gone since its row was read: as if it had never been listed.
+    let Some(index) = knn::load(source, &cid.of_source()?).of_source()? else { return Ok(()) };
+    knn::store(target, &index).map(drop).of_target()
 }
 
 fn set_heads(to: &dyn Store, heads: &[Cid]) -> Result<(), CopyError> {

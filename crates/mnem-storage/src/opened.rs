@@ -115,7 +115,7 @@ impl Opened {
 
 #[cfg(feature = "redb")]
 fn open_redb(path: &Path, options: &OpenOptions) -> Result<mnem_backend_redb::RedbStore, StoreError> {
-    use mnem_backend_redb::Check;
+    use mnem_backend_redb::{Check, Layout};
 
     let mut redb = mnem_backend_redb::OpenOptions::new()
         .create(options.create || options.create_new)
@@ -127,7 +127,17 @@ fn open_redb(path: &Path, options: &OpenOptions) -> Result<mnem_backend_redb::Re
     if let Some(bytes) = options.cache_bytes {
         redb = redb.cache_bytes(bytes);
     }
-    redb.open(path)
+    if !options.published_layout {
+        return redb.open(path);
+    }
+    let store = redb.layout(Layout::Mnem01).open(path)?;
+    match store.layout() {
+        Layout::Mnem01 => Ok(store),
+        _ => Err(StoreError::InvalidArgument {
+            operation: "open",
+            reason: format!("the store at {} is not in the published layout, and keeps the one it has", path.display()),
+        }),
+    }
 }
 
 #[cfg(feature = "simple")]

@@ -56,6 +56,7 @@ pub struct OpenOptions {
     pub(crate) create_new: bool,
     pub(crate) read_only: bool,
     pub(crate) backend: Option<Backend>,
+    pub(crate) published_layout: bool,
     pub(crate) check: bool,
     pub(crate) cache_bytes: Option<usize>,
     pub(crate) lock_wait: Option<Duration>,
@@ -94,6 +95,15 @@ impl OpenOptions {
         self
     }
 
+    /// Asks for the layout of the published `mnem-backend-redb` 0.1.x, so that its programs can use the file too. Only redb has it. An existing file
+    /// keeps the layout it has: for one that has the other it is an error.
+    ///
+    /// Files that those programs made are found and kept in their layout without this.
+    pub fn published_layout(mut self, yes: bool) -> Self {
+        self.published_layout = yes;
+        self
+    }
+
     /// Checks the structure of the whole store while opening it, also where the backend would not (redb: a large file that was closed cleanly).
     /// A simple store has no structure beyond its files and opens as always; [`verify`](crate::verify()) reads those.
     pub fn check(mut self, yes: bool) -> Self {
@@ -119,7 +129,7 @@ impl OpenOptions {
     /// # Errors
     /// - [`StoreError::NotAStore`]: nothing is there and `create` was not asked for, or something that is no store.
     /// - [`StoreError::Unsupported`]: a store of a backend that is not compiled in; names the feature.
-    /// - [`StoreError::InvalidArgument`]: the explicit backend is not the one on disk; a store is there and `create_new` was asked for; a new store
+    /// - [`StoreError::InvalidArgument`]: the explicit backend or layout is not the one on disk, or the backend has no such layout; a store is there and `create_new` was asked for; a new store
     ///   would lie inside of a simple one; options that contradict each other.
     /// - The backend's own: [`StoreError::Locked`], [`StoreError::UnsupportedFormat`], [`StoreError::NeedsRecovery`],
     ///   [`StoreError::Damaged`], [`StoreError::Backend`].
@@ -156,6 +166,12 @@ impl OpenOptions {
                 self.new_backend(path, found)?
             }
         };
+        if self.published_layout && backend != Backend::Redb {
+            return Err(invalid(format!(
+                "only a redb file has the published layout, and {} is a {backend} store",
+                path.display()
+            )));
+        }
         tracing::debug!(backend = backend.name(), path = %path.display(), "opening a store");
         Opened::open(backend, path, self).map_err(|error| match error {
             // No other program has these parts beside each other: this is a store, and not whole.

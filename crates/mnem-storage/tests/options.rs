@@ -21,6 +21,27 @@ fn creates(path: &Path, options: &OpenOptions, expected: Backend) {
     }
 }
 
+/// What is on disk says in which format its program stores edges.
+#[test]
+#[cfg(all(feature = "redb", feature = "simple"))]
+fn the_published_layout_is_for_new_redb_files() {
+    use mnem_storage::knn::Format;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let published = OpenOptions::new().create(true).published_layout(true);
+    let format = |name: &str, options: &OpenOptions| options.open_with_knn_format(path(name)).map(|(_, format)| format);
+    assert_eq!(format("theirs.redb", &published).unwrap(), Format::Row);
+    assert_eq!(format("theirs.redb", &published).unwrap(), Format::Row);
+    assert_eq!(format("theirs.redb", &OpenOptions::new()).unwrap(), Format::Row, "found without being asked for");
+    assert_eq!(format("ours.redb", &OpenOptions::new().create(true)).unwrap(), Format::Packed);
+    for name in ["ours.redb", "a.simple"] {
+        let error = format(name, &published).unwrap_err();
+        assert!(error.kind() == ErrorKind::InvalidArgument && error.to_string().contains("layout"), "{error}");
+    }
+    assert_eq!(detect(&path("a.simple")).unwrap(), None, "nothing was made");
+}
+
 #[test]
 fn names_are_read_as_they_are_written() {
     for backend in Backend::ALL {

@@ -7,15 +7,18 @@ use std::{
 };
 
 use clap::ValueHint;
-use mnem_storage::{CopyError, CopyReport, Store as _, StoreError, copy};
+use mnem_storage::{
+    CopyError, CopyReport, Store, StoreError, copy,
+    knn::{self, Format},
+};
 use serde::Serialize;
 
 use crate::{
-    args::BackendArg,
+    args::{BackendArg, LayoutArg},
     context::Context,
     error::{Exit, Failure, Result},
     hints::quoted,
-    output::{Count, Size, counted},
+    output::{Count, Size, counted, counted_as},
     stop::{
         Stop,
         target::{Target, was_asked},
@@ -27,11 +30,15 @@ Copies blocks, side tables and heads, then compares both stores: the copy is don
 when they hold the same CIDs and the same heads. A copy that was interrupted is
 finished by running it again. --store is refused: FROM and TO name the stores. A
 damaged block that TO holds already is not replaced: remove it with `rm`, copy again.
+With --layout mnem01 the copy is a file for the published programs too, and its
+indexes of nearest neighbours become rows as they read them.
 
 Examples:
   mnem-store copy animals.redb animals.simple/        to plain files, which `ls` and `sha256sum` can read
   mnem-store copy animals.simple/ animals.redb        and back
-  mnem-store copy animals.redb backup.redb            a compact copy";
+  mnem-store copy animals.redb backup.redb            a compact copy
+  mnem-store copy ours.redb theirs.redb --layout mnem01
+                                                      for the published programs";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -45,6 +52,9 @@ pub(crate) struct Args {
     /// The backend of the copy; else its path decides, as in `init`
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendArg>,
+    /// mnem01: a redb file for the published programs (mnem-backend-redb 0.1.x) too [default: native]
+    #[arg(long, value_enum)]
+    layout: Option<LayoutArg>,
 }
 
 /// What was copied, and that both stores were compared.
@@ -54,6 +64,8 @@ struct Answer<'a> {
     to: String,
     equal_cids: bool,
     equal_heads: bool,
+    /// Indexes that became rows for the published programs.
+    knn_rows: u64,
     #[serde(flatten)]
     report: &'a CopyReport,
 }
@@ -75,7 +87,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
     let from = context.options().read_only(true).open(&args.from);
     let from = from.map_err(|error| failed(CopyError::Source(error.into())))?;
-    let to = context.options().create(true).backend(args.backend.map(Into::into)).open(&args.to).map_err(of_target)?;
+    let options = context.options().create(true).published_layout(args.layout == Some(LayoutArg::Mnem01));
+    let options = options.backend(args.backend.map(Into::into));
+    let (to, format) = options.open_with_knn_format(&args.to).map_err(of_target)?;
     let stop = Arc::new(Stop::when_asked(context)?);
     let to = Target::new(to, Arc::clone(&stop));
     let mut bar = context.bar("copy");
@@ -88,6 +102,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         }
         copied => copied.map_err(failed)?,
     };
+    let knn_rows = if format == Format::Row { store_as_rows(&to).map_err(of_target)? } else { 0 };
     to.close().map_err(of_target)?;
     for cid in &report.unchecked_cids {
         context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
@@ -98,12 +113,22 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         to: args.to.display().to_string(),
         equal_cids: true,
         equal_heads: true,
+        knn_rows,
         report: &report,
     };
     let mut out = context.out();
     out.summary(text(&answer), &answer)?;
     out.finish()?;
     Ok(Exit::Done)
+}
+
+/// A store that the published programs read holds no index which they cannot read.
+fn store_as_rows(to: &dyn Store) -> std::result::Result<u64, StoreError> {
+    if to.side_tables()?.iter().any(|name| name == knn::TABLE) {
+        knn::store_all_as_rows(&*to.side_table(knn::TABLE)?)
+    } else {
+        Ok(0)
+    }
 }
 
 fn failed(args: &Args, source: CopyError) -> Failure {
@@ -139,6 +164,12 @@ fn text(answer: &Answer<'_>) -> String {
     lines.push(format!("present  {}", Count(report.present)));
     for table in &report.tables {
         lines.push(format!("table    {}: {}, {}", table.name, counted(table.keys, "key"), Size(table.bytes)));
+    }
+    if answer.knn_rows > 0 {
+        lines.push(format!(
+            "knn      {} as the published programs read them",
+            counted_as(answer.knn_rows, "index", "indexes")
+        ));
     }
     lines.push(format!("proved   the CID sets are equal: {} in both", counted(report.blocks, "block")));
     lines.push(format!("proved   the heads are equal: {} in both", counted(report.heads.len() as u64, "head")));

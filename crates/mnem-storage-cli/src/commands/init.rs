@@ -4,7 +4,7 @@ use mnem_storage::{Store as _, detect};
 use serde_json::json;
 
 use crate::{
-    args::BackendArg,
+    args::{BackendArg, LayoutArg},
     context::Context,
     error::{Exit, Failure, Result},
     hints::quoted,
@@ -17,7 +17,8 @@ folder is simple), else redb.
 
 Examples:
   mnem-store init --store memory.redb
-  mnem-store init --store memory/ --backend simple";
+  mnem-store init --store memory/ --backend simple
+  mnem-store init --store memory.redb --layout mnem01    for the published programs too";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// The backend of the new store
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendArg>,
+    /// mnem01: a redb file for the published programs (mnem-backend-redb 0.1.x) too
+    #[arg(long, value_enum, default_value = "native")]
+    layout: LayoutArg,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
@@ -35,7 +39,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             hint: format!("`mnem-store stat --store {}` says what is in it", quoted(&path)),
         });
     }
-    let store = context.options().create_new(true).backend(args.backend.map(Into::into)).open(&path)?;
+    let options = context.options().create_new(true).published_layout(args.layout == LayoutArg::Mnem01);
+    let store = options.backend(args.backend.map(Into::into)).open(&path)?;
     store.close()?;
     let backend = detect(&path)?.map_or("unknown", |backend| backend.name());
     let mut out = context.out();

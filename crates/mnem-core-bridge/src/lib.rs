@@ -1,0 +1,66 @@
+//! The published engine [`mnem_core`] 0.1.7, unmodified, over any store of this family.
+//!
+//! A [`Bridge`] is both of the engine's storage traits ([`Blockstore`](mnem_core::store::Blockstore),
+//! [`OpHeadsStore`](mnem_core::store::OpHeadsStore)) over one [`Store`](mnem_store_traits::Store). The engine puts block by block and then
+//! moves the head; through [`Buffered`](mnem_store_traits::Buffered) that is one durable transaction.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("memory.redb");
+//! use mnem_core::{Node, ReadonlyRepo, id::NodeId};
+//! use mnem_core_bridge::Bridge;
+//!
+//! let store = mnem_storage::open_or_init(&path)?; // also a file that the published backend wrote
+//! let bridge = Bridge::new(store);
+//! let (blocks, heads) = bridge.stores();
+//!
+//! let repo = ReadonlyRepo::init(blocks, heads)?;
+//! let mut transaction = repo.start_transaction();
+//! let node = Node::new(NodeId::new_v7(), "Person").with_prop("name", "Ada");
+//! transaction.add_node(&node)?;
+//! let repo = transaction.commit("ada@example.org", "add Ada")?;
+//! assert_eq!(repo.lookup_node(&node.id)?, Some(node));
+//! bridge.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # When a put is on disk
+//!
+//! A put is *staged*: in memory, visible through this bridge and its clones, and not yet on disk. Everything staged lands together, durable,
+//!
+//! - with the next head change, which is why a commit is one transaction;
+//! - with a `batch_put`, which is durable when it returns, as it is in the published backend;
+//! - in [`Bridge::flush`] and [`Bridge::close`];
+//! - when it would exceed [`Options::staged_bytes_max`] (64 MiB unless set);
+//! - [`Options::staged_time_max`] (5 s unless set) after the first of it was put, by a thread of the bridge, since a caller that puts, and then
+//!   neither commits nor calls again, must not lose it to a crash later. So a commit that the engine works on for longer is more than one
+//!   transaction; its head still comes last;
+//! - when the last clone of the bridge is dropped. Nobody can be handed an error then, so a failure is logged as a warning through `tracing`, and
+//!   what was staged is lost: call [`Bridge::close`] to see it. Neither `std::process::exit` nor a crash drops anything.
+//!
+//! When landing fails, what was staged stays staged, and the next of these events tries again.
+//!
+//! With `staged_bytes_max(0)` every put is durable when it returns, in a transaction of its own, as in the published backend.
+//!
+//! # What else differs from the published backend
+//!
+//! - `update` keeps `new` when `supersedes` names it too.
+//! - `put` refuses a block whose hash function cannot be computed here; there it is stored unchecked. `put_trusted` takes it. A CIDv0 can be put.
+//! - A failed write makes the store refuse further ones until it is opened again, since what reached the disk is not known.
+//! - Errors are mapped by [`core_error`]; those of opening and closing are our own.
+
+mod bridge;
+mod convert;
+mod options;
+mod timer;
+
+/// The code in the README is compiled by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+pub use bridge::Bridge;
+pub use convert::{core_cid, core_error, store_cid};
+pub use options::Options;

@@ -1,0 +1,9 @@
+//! The bridge: what is staged and when it lands, what becomes of errors, and the order of walks.
+
+mod crash;
+mod engine;
+mod errors;
+mod landing;
+mod support;
+mod threads;
+mod walk_order;
