@@ -13,6 +13,9 @@ use super::{
 /// The test that runs commands. Its calls `run("…")` are the list.
 const DOCUMENTS: &str = "crates/mnem-storage-cli/tests/documents.rs";
 
+/// Documents that a test of their own goes through, commands and code: they need more than a folder.
+const OF_THEIR_OWN: [(&str, &str); 1] = [("docs/MIGRATING.md", "interop/tests/migrating.rs")];
+
 /// The program whose commands are never left out.
 const PROGRAM: &str = "$ mnem-store ";
 
@@ -63,7 +66,15 @@ fn ignored_code(file: &Path) -> Option<String> {
 
 fn documents_run(workspace: &Workspace) -> BTreeSet<PathBuf> {
     let test = workspace.text(Path::new(DOCUMENTS)).unwrap_or_default();
-    named(test, "run(\"").map(PathBuf::from).collect()
+    named(test, "run(\"").map(PathBuf::from).chain(documents_of_their_own(workspace)).collect()
+}
+
+fn documents_of_their_own(workspace: &Workspace) -> impl Iterator<Item = PathBuf> {
+    let reads = |&(document, test): &(&str, &str)| {
+        let test = workspace.text(Path::new(test)).unwrap_or_default();
+        named(test, "text(\"").any(|named| named == document).then(|| document.into())
+    };
+    OF_THEIR_OWN.iter().filter_map(reads)
 }
 
 fn documents_compiled(workspace: &Workspace) -> BTreeSet<PathBuf> {
@@ -72,7 +83,7 @@ fn documents_compiled(workspace: &Workspace) -> BTreeSet<PathBuf> {
         let folder = file.parent().unwrap_or(Path::new(""));
         named(text, "include_str!(\"").filter_map(move |path| Workspace::resolve(folder, path))
     });
-    included.collect()
+    included.chain(documents_of_their_own(workspace)).collect()
 }
 
 /// What stands in quotes behind each `call`, in lines that are no comments.
