@@ -18,7 +18,7 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   ci        everything that continuous integration checks
-  release-check [--strict]
+  release-check [--strict] [--only TEXT]
             whether a release may go out; under --strict, a tool that is not installed stops it
   public-api
             write the public API of mnem-store-traits, which release-check compares; needs cargo public-api

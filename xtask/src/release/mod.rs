@@ -1,4 +1,4 @@
-//! Whether a release may go out: `cargo xtask release-check [--strict]`.
+//! Whether a release may go out: `cargo xtask release-check [--strict] [--only TEXT]`.
 
 mod api;
 mod changelog;
@@ -51,23 +51,53 @@ struct Line {
     took: Duration,
 }
 
-/// Runs every check, whatever the others said, and ends in a table. Under `--strict` a check that was skipped counts as failed.
+/// What the arguments ask for.
+#[derive(Debug, Default, PartialEq)]
+struct Asked {
+    /// A check that was skipped counts as failed.
+    strict: bool,
+    /// Only checks whose names contain this: a release takes them all.
+    only: Option<String>,
+}
+
+impl Asked {
+    fn of(args: &[String]) -> Result<Self> {
+        let mut asked = Self::default();
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match (arg.as_str(), &asked.only) {
+                ("--strict", _) => asked.strict = true,
+                ("--only", None) => asked.only = args.next().cloned(),
+                _ => bail!("usage: cargo xtask release-check [--strict] [--only TEXT]"),
+            }
+        }
+        Ok(asked)
+    }
+
+    fn checks(&self) -> Result<Vec<&'static Check>> {
+        let named = |check: &&Check| self.only.as_ref().is_none_or(|text| check.0.contains(text.as_str()));
+        let checks: Vec<_> = CHECKS.iter().filter(named).collect();
+        if checks.is_empty() {
+            let names: Vec<_> = CHECKS.iter().map(|(name, _)| *name).collect();
+            bail!("no check has this in its name; they are:\n{}", names.join("\n"));
+        }
+        Ok(checks)
+    }
+}
+
+/// Runs the checks, whatever the others said, and ends in a table.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let strict = match args {
-        [] => false,
-        [strict] if strict == "--strict" => true,
-        _ => bail!("usage: cargo xtask release-check [--strict]"),
-    };
-    let lines: Vec<Line> = CHECKS.iter().map(look).collect();
+    let asked = Asked::of(args)?;
+    let lines: Vec<Line> = asked.checks()?.into_iter().map(look).collect();
     println!("\n{:<52}{:>8}", "check", "seconds");
     for line in &lines {
         println!("{}", line.told());
     }
-    let failed = lines.iter().filter(|line| line.stops(strict)).count();
+    let failed = lines.iter().filter(|line| line.stops(asked.strict)).count();
     if failed > 0 {
         bail!("{failed} of {} checks stand against a release", lines.len());
     }
-    println!("a release may go out");
+    println!("{}", if asked.only.is_none() { "a release may go out" } else { "nothing here stands against a release" });
     Ok(())
 }
 
@@ -127,5 +157,9 @@ mod tests {
     #[test]
     fn an_argument_that_nobody_knows_is_refused() {
         assert!(run(&["--strickt".into()]).is_err());
+        let asked = Asked::of(&["--only".into(), "clippy".into(), "--strict".into()]).unwrap();
+        assert_eq!(asked.checks().unwrap().len(), 1);
+        assert!(asked.strict);
+        assert!(Asked { strict: false, only: Some("tea".into()) }.checks().is_err());
     }
 }
