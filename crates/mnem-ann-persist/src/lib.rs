@@ -46,6 +46,6 @@ pub use node_id::{NodeId, ParseNodeIdError};
 pub use reader::{EdgeReader, open};
 pub use source::{EdgeSource, IndexHeader};
 pub use table::{
-    Format, TABLE, delete, index_of_key, is_key, list, load, store, store_all_as_rows, store_row, store_streamed,
-    unfinished,
+    Format, TABLE, delete, format_of, index_of_key, is_key, list, load, store, store_all_as_rows, store_row,
+    store_streamed, unfinished,
 };

@@ -99,25 +99,38 @@ pub fn store_row(table: &dyn SideTable, index: &KnnEdgeIndex) -> Result<Cid, Sto
     Ok(cid)
 }
 
+/// In which format an index is stored, if it is there. Nothing of it is checked.
+///
+/// # Errors
+/// Those of the store.
+pub fn format_of(table: &dyn SideTable, cid: &Cid) -> Result<Option<Format>, StoreError> {
+    let row = table.get(&cid.to_bytes())?;
+    Ok(row.map(|row| if row.starts_with(MAGIC) { Format::Packed } else { Format::Row }))
+}
+
 /// Turns every index that is in format 2 into one in format 1, for a store that the published crate is to read. Returns how many.
 ///
 /// One index at a time, each read and compared with its CID before its row replaces it. Rows that are there already stay as they are.
 ///
 /// # Errors
-/// As [`load`] and [`store_row`]. What was turned by then stays so; turning again does the rest.
+/// As [`load`] and [`store_row`]. What was turned by then stays so; turning again does the rest. An index that is too large for a row stays as it
+/// is, and is told when all others were turned.
 pub fn store_all_as_rows(table: &dyn SideTable) -> Result<u64, StoreError> {
-    let mut turned = 0;
+    let (mut turned, mut too_large) = (0, None);
     for cid in list(table)?.collect::<Result<Vec<_>, _>>()? {
         if !table.get(&cid.to_bytes())?.is_some_and(|row| row.starts_with(MAGIC)) {
             continue;
         }
         // Somebody may have deleted it since.
         if let Some(index) = load(table, &cid)? {
-            store_row(table, &index)?;
-            turned += 1;
+            match store_row(table, &index) {
+                Ok(_) => turned += 1,
+                Err(error @ StoreError::InvalidArgument { .. }) => too_large = too_large.or(Some(error)),
+                Err(error) => return Err(error),
+            }
         }
     }
-    Ok(turned)
+    too_large.map_or(Ok(turned), Err)
 }
 
 fn row_too_large(index: &KnnEdgeIndex, bytes: usize) -> StoreError {

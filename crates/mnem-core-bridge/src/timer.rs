@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -51,11 +52,10 @@ impl Timer {
     /// must be there before.
     pub(crate) fn arm(&self) -> bool {
         let mut state = self.alarm.lock();
-        if state.stopped || state.due.is_some() {
+        if state.stopped {
             return true;
         }
-        // A thread whose call panicked is over, and not the end of the promise.
-        if state.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+        if state.thread.is_none() {
             let (alarm, call) = (Arc::clone(&self.alarm), Arc::clone(&self.call));
             let thread = thread::Builder::new().name("mnem-core-bridge".into());
             match thread.spawn(move || run(&alarm, &*call)) {
@@ -63,9 +63,12 @@ impl Timer {
                 Err(_) => return false,
             }
         }
-        // A moment that the clock does not reach is never due.
-        state.due = Instant::now().checked_add(self.delay);
-        self.alarm.changed.notify_one();
+        // A moment that the clock does not reach is never due. After failures the next attempt may be farther off than what comes up now can wait.
+        let due = Instant::now().checked_add(self.delay);
+        if state.due.is_none() || due < state.due {
+            state.due = due.or(state.due);
+            self.alarm.changed.notify_one();
+        }
         true
     }
 
@@ -89,7 +92,8 @@ fn run(alarm: &Alarm, call: &Call) {
                 // Before the call: what comes up during it needs another one.
                 state.due = None;
                 drop(state);
-                let succeeded = call();
+                // A call that panicked failed: the promise to call again outlives it.
+                let succeeded = panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or(false);
                 let mut state = alarm.lock();
                 if succeeded {
                     pause = PAUSES.0;

@@ -1,6 +1,6 @@
 //! Copying a store into another one.
 
-use std::{collections::BTreeSet, mem};
+use std::{collections::BTreeMap, collections::BTreeSet, mem};
 
 use mnem_ann_persist as knn;
 use mnem_store_traits::{
@@ -295,10 +295,53 @@ fn copy_rows(
     target: &dyn SideTable,
     row: &mut dyn FnMut(u64),
 ) -> Result<(), CopyError> {
+    if name != knn::TABLE {
+        return copy_rows_where(name, source, target, row, &mut |_| Ok(true));
+    }
+    let mut kept = Kept::default();
+    // What makes an index real is its manifest, which is behind its parts then, whatever interrupts the copy.
+    copy_rows_where(name, source, target, row, &mut |key| Ok(is_part(key) && !kept.holds(source, target, key)?))?;
+    copy_rows_where(name, source, target, row, &mut |key| Ok(!is_part(key) && !kept.holds(source, target, key)?))
+}
+
+/// Whether a key of the edge table is that of a page or a chunk.
+fn is_part(key: &[u8]) -> bool {
+    knn::index_of_key(key).is_some_and(|cid| cid.to_bytes() != key)
+}
+
+/// Which indexes the target holds already, whole, in the other format: that stays, and nothing of the source's is put beside it.
+#[derive(Default)]
+struct Kept(BTreeMap<Cid, bool>);
+
+impl Kept {
+    fn holds(&mut self, source: &dyn SideTable, target: &dyn SideTable, key: &[u8]) -> Result<bool, CopyError> {
+        let Some(cid) = knn::index_of_key(key) else { return Ok(false) };
+        if let Some(kept) = self.0.get(&cid) {
+            return Ok(*kept);
+        }
+        let (here, there) = (knn::format_of(source, &cid).of_source()?, knn::format_of(target, &cid).of_target()?);
+        // What is not whole there is copied again.
+        let kept = here != there && knn::load(target, &cid).is_ok_and(|index| index.is_some());
+        self.0.insert(cid, kept);
+        Ok(kept)
+    }
+}
+
+/// Copies the rows whose keys are wanted.
+fn copy_rows_where(
+    name: &str,
+    source: &dyn SideTable,
+    target: &dyn SideTable,
+    row: &mut dyn FnMut(u64),
+    wanted: &mut dyn FnMut(&[u8]) -> Result<bool, CopyError>,
+) -> Result<(), CopyError> {
     let mut puts: Vec<(Bytes, Bytes)> = Vec::new();
     let mut bytes = 0;
     for key in source.keys(&[]).of_source()? {
         let key = key.of_source()?;
+        if !wanted(&key)? {
+            continue;
+        }
         let Some(value) = source.get(&key).of_source()? else { continue };
         let value_bytes = value.len() as u64;
         if puts.len() >= COPY_BATCH_ITEMS_MAX || (bytes + value_bytes > COPY_BATCH_BYTES_MAX && !puts.is_empty()) {
@@ -392,4 +435,49 @@ fn differs(what: String) -> CopyError {
 
 fn hex(key: &[u8]) -> String {
     key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use mnem_store_traits::{KeyIter, MemoryStore, RAW, StoreError, cid_of};
+
+    use super::*;
+
+    /// A table that remembers the keys in the order in which they came.
+    #[derive(Debug)]
+    struct Watched {
+        table: std::sync::Arc<dyn SideTable>,
+        came: Mutex<Vec<Bytes>>,
+    }
+
+    impl SideTable for Watched {
+        fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+            self.table.get(key)
+        }
+        fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
+            self.table.keys(prefix)
+        }
+        fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+            self.came.lock().unwrap().extend(puts.iter().map(|(key, _)| key.clone()));
+            self.table.write(puts, deletes)
+        }
+    }
+
+    #[test]
+    fn an_index_becomes_real_by_the_last_of_its_rows() {
+        let (from, to) = (MemoryStore::new(), MemoryStore::new());
+        let source = from.side_table(knn::TABLE).unwrap();
+        let node = |n: u8| knn::NodeId([n; 16]);
+        let edges = vec![knn::KnnEdge { src: node(1), dst: node(2), weight: 0.5 }];
+        let index = knn::KnnEdgeIndex::new(cid_of(RAW, b"root"), 1, knn::DistanceMetric::Cosine, edges).unwrap();
+        let cid = knn::store(&*source, &index).unwrap();
+        let target = Watched { table: to.side_table(knn::TABLE).unwrap(), came: Mutex::default() };
+        copy_rows(knn::TABLE, &*source, &target, &mut |_| ()).unwrap();
+        let came = target.came.into_inner().unwrap();
+        assert!(came.len() > 1, "parts and a manifest");
+        assert_eq!(came.last().unwrap(), &cid.to_bytes());
+        assert_eq!(knn::load(&*target.table, &cid).unwrap(), Some(index));
+    }
 }

@@ -1,7 +1,7 @@
 //! Indexes of k-NN edges in whole stores: verified, copied, counted.
 
 use mnem_storage::{
-    Bytes, Cid, FaultKind, MemoryStore, RAW, Store, VerifyOptions, VerifyReport, cid_of, copy,
+    Bytes, Cid, FaultKind, MemoryStore, RAW, SideTable, Store, VerifyOptions, VerifyReport, cid_of, copy,
     knn::{self, DistanceMetric, KnnEdgeIndex, NodeId},
     verify_store,
 };
@@ -156,6 +156,31 @@ fn copies_carry_indexes_of_both_formats() {
             }
             assert_eq!(look(&*to.store).knn_indexes, 2);
         }
+    }
+}
+
+/// An index has one CID in both formats: whole, it stays as it is there, and nothing of the other format is put beside it.
+#[test]
+fn a_copy_leaves_an_index_that_is_there_in_the_other_format() {
+    for (here, there) in [(knn::Format::Row, knn::Format::Packed), (knn::Format::Packed, knn::Format::Row)] {
+        let store = |table: &dyn SideTable, format| match format {
+            knn::Format::Row => knn::store_row(table, &index(600)).unwrap(),
+            _ => knn::store(table, &index(600)).unwrap(),
+        };
+        let (from, to) = (MemoryStore::new(), MemoryStore::new());
+        let cid = store(&*from.side_table(knn::TABLE).unwrap(), here);
+        let table = to.side_table(knn::TABLE).unwrap();
+        store(&*table, there);
+        copy(&from, &to, &mut |_| ()).unwrap();
+        assert_eq!(knn::format_of(&*table, &cid).unwrap(), Some(there));
+        assert_eq!(knn::load(&*table, &cid).unwrap(), Some(index(600)));
+        let report = look(&to);
+        assert_eq!((faults(&report), report.knn_indexes, report.knn_unfinished), (vec![], 1, vec![]));
+
+        // What is not whole is copied.
+        write(&to, cid.to_bytes(), "no index");
+        copy(&from, &to, &mut |_| ()).unwrap();
+        assert_eq!(knn::load(&*table, &cid).unwrap(), Some(index(600)));
     }
 }
 

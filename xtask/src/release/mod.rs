@@ -25,6 +25,7 @@ type Check = (&'static str, fn() -> Result<Outcome>);
 const CHECKS: &[Check] = &[
     ("format", || passed(crate::ci::format)),
     ("tidy", || passed(crate::tidy::run)),
+    ("lock files", || passed(crate::ci::lock_files)),
     ("versions agree", || passed(packages::versions)),
     ("changelog", || passed(changelog::check)),
     ("redb is the one that was soaked", || passed(redb::check)),

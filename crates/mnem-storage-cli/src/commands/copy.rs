@@ -91,7 +91,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let options = options.backend(args.backend.map(Into::into));
     let (to, format) = options.open_with_knn_format(&args.to).map_err(of_target)?;
     let stop = Arc::new(Stop::when_asked(context)?);
-    let to = Target::new(to, Arc::clone(&stop));
+    let (whole, to) = (Arc::clone(&to), Target::new(to, Arc::clone(&stop)));
     let mut bar = context.bar("copy");
     let copied = copy(&*from, &to, &mut |progress| bar.show(&progress));
     drop(bar);
@@ -102,7 +102,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         }
         copied => copied.map_err(failed)?,
     };
-    let knn_rows = if format == Format::Row { store_as_rows(&to).map_err(of_target)? } else { 0 };
+    let knn_rows = if format == Format::Row { store_as_rows(&*whole).map_err(of_target)? } else { 0 };
     to.close().map_err(of_target)?;
     for cid in &report.unchecked_cids {
         context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
@@ -122,7 +122,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A store that the published programs read holds no index which they cannot read.
+/// A store that the published programs read holds no index which they cannot read. Not interrupted: the copy is made, and this is what is left.
 fn store_as_rows(to: &dyn Store) -> std::result::Result<u64, StoreError> {
     if to.side_tables()?.iter().any(|name| name == knn::TABLE) {
         knn::store_all_as_rows(&*to.side_table(knn::TABLE)?)

@@ -104,20 +104,21 @@ impl Stop {
     fn new(context: &Context, first: First) -> Result<Self> {
         let failed = |source| Failure::Io { what: "wait for signals".into(), source };
         let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
+        obey_the_second(&signals).map_err(failed)?;
         let mut signals = signal_hook::iterator::Signals::new(signals).map_err(failed)?;
         let (woken, wakes) = io::pipe().map_err(failed)?;
         let first = Arc::new(Mutex::new(first));
         let (context, shared) = (context.clone(), Arc::clone(&first));
         let mut wakes = Some(wakes);
         let wait = move || {
-            for number in signals.forever() {
+            // Whatever comes later ends the process before it gets here.
+            if let Some(number) = signals.forever().next() {
                 let signal = Signal::of(number);
                 terminal::wipe_line();
                 // Held to the end of the process where that ends here: the work cannot go on to what is to be finished.
                 let first = locked(&shared);
-                match (asked(), &*first) {
-                    (Some(_), _) => end_by(signal),
-                    (None, First::Ends { kept, hint, folder }) => {
+                match &*first {
+                    First::Ends { kept, hint, folder } => {
                         if let Some(folder) = folder {
                             remove(folder);
                         }
@@ -125,7 +126,7 @@ impl Stop {
                         error::report(&Failure::Interrupted { signal, kept, hint }, &context);
                         end_by(signal);
                     }
-                    (None, First::Asks) => {
+                    First::Asks => {
                         let _ = ASKED.set(signal);
                         drop(wakes.take());
                         context.remark("stopping at the next place where nothing is lost; once more ends at once");
@@ -155,6 +156,19 @@ impl Stop {
     pub(crate) fn wait_for<T>(&self, _: &T) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The second signal, whichever it is, does what it does where nobody heeds it: in the handler itself, since the thread that waits may be stuck, as in
+/// writing to a terminal that nobody reads.
+#[cfg(unix)]
+fn obey_the_second(signals: &[i32]) -> io::Result<()> {
+    let one_came = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    for &signal in signals {
+        // In this order: the first one finds that none came.
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&one_came))?;
+        signal_hook::flag::register(signal, Arc::clone(&one_came))?;
+    }
+    Ok(())
 }
 
 /// Removes a folder in which the work still makes files, which may get in the way a few times.
