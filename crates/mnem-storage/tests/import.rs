@@ -108,6 +108,43 @@ fn the_archive_is_read_on_while_a_batch_is_being_stored() {
     assert_eq!(store.commits.into_inner().unwrap().len(), 100);
 }
 
+/// Blocks and heads as those of the field `store`.
+macro_rules! as_its_store {
+    ($store:ty) => {
+        impl Blockstore for $store {
+            fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+                self.store.get(cid)
+            }
+
+            fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+                self.store.put(cid, data)
+            }
+
+            fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+                self.store.delete(cid)
+            }
+
+            fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+                self.store.cids()
+            }
+        }
+
+        impl OpHeadsStore for $store {
+            fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+                self.store.heads()
+            }
+
+            fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+                self.store.update(new, supersedes)
+            }
+
+            fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+                self.store.swap(expected, new)
+            }
+        }
+    };
+}
+
 /// Notes how many blocks each commit has, and makes the first one wait until so many blocks were read.
 #[derive(Debug, Default)]
 struct Watched {
@@ -117,37 +154,7 @@ struct Watched {
     until_read: AtomicU64,
 }
 
-impl Blockstore for Watched {
-    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        self.store.get(cid)
-    }
-
-    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
-        self.store.put(cid, data)
-    }
-
-    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
-        self.store.delete(cid)
-    }
-
-    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
-        self.store.cids()
-    }
-}
-
-impl OpHeadsStore for Watched {
-    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
-        self.store.heads()
-    }
-
-    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        self.store.update(new, supersedes)
-    }
-
-    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
-        self.store.swap(expected, new)
-    }
-}
+as_its_store!(Watched);
 
 impl Store for Watched {
     fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
@@ -241,37 +248,7 @@ struct Full {
     store: MemoryStore,
 }
 
-impl Blockstore for Full {
-    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        self.store.get(cid)
-    }
-
-    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
-        self.store.put(cid, data)
-    }
-
-    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
-        self.store.delete(cid)
-    }
-
-    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
-        self.store.cids()
-    }
-}
-
-impl OpHeadsStore for Full {
-    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
-        self.store.heads()
-    }
-
-    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        self.store.update(new, supersedes)
-    }
-
-    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
-        self.store.swap(expected, new)
-    }
-}
+as_its_store!(Full);
 
 impl Store for Full {
     fn commit(&self, _: WriteBatch) -> Result<(), StoreError> {

@@ -16,4 +16,6 @@ mod kills;
 mod knn;
 mod main_job;
 mod options;
+#[cfg(any(feature = "redb", feature = "simple"))]
+mod random;
 mod verify;

@@ -17,23 +17,7 @@ use mnem_storage::{
 };
 
 use crate::fixtures::{Block, cid_with_hash, node, raw};
-
-/// splitmix64.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-}
+use crate::random::Random;
 
 /// Damaged files of a store that an ordinary test run tries. `MNEM_SOAK_ROUNDS` is asked for by the long run.
 fn rounds(ordinary: usize) -> usize {

@@ -72,16 +72,16 @@ enum Damage {
 impl Damage {
     /// Of eight, five flip a bit: one anywhere, one in the header, three in pages that hold something.
     fn any(random: &mut Random, sample: &Sample) -> Self {
-        let used = |random: &mut Random| sample.used[random.below(sample.used.len())];
-        match random.below(16) {
-            0..2 => Self::Flip(random.below(sample.bytes.len() * 8)),
-            2..4 => Self::Flip(random.below(320 * 8)),
-            4..10 => Self::Flip(used(random) * PAGE * 8 + random.below(PAGE * 8)),
+        let used = |random: &mut Random| sample.used[random.index(sample.used.len())];
+        match random.index(16) {
+            0..2 => Self::Flip(random.index(sample.bytes.len() * 8)),
+            2..4 => Self::Flip(random.index(320 * 8)),
+            4..10 => Self::Flip(used(random) * PAGE * 8 + random.index(PAGE * 8)),
             10 => Self::Zero(used(random)),
             11 => Self::Fill(used(random), random.next() as u8),
             12..14 => Self::Swap(used(random), used(random)),
-            14 => Self::Cut(1 + random.below(sample.bytes.len() / 512 - 1)),
-            _ => Self::Grow(1 + random.below(3 * PAGE), random.next() as u8),
+            14 => Self::Cut(1 + random.index(sample.bytes.len() / 512 - 1)),
+            _ => Self::Grow(1 + random.index(3 * PAGE), random.next() as u8),
         }
     }
 

@@ -42,14 +42,14 @@ impl Damage {
             Self::Flip | Self::Cut | Self::Empty if bytes.is_empty() => return None,
             Self::Flip => {
                 let mut changed = bytes;
-                let at = random.below(changed.len());
-                changed[at] ^= 1 << random.below(8);
+                let at = random.index(changed.len());
+                changed[at] ^= 1 << random.index(8);
                 write(&changed);
             }
-            Self::Cut => write(&bytes[..random.below(bytes.len())]),
+            Self::Cut => write(&bytes[..random.index(bytes.len())]),
             Self::Empty => write(&[]),
             Self::Grow => {
-                let more = 1 + random.below(40);
+                let more = 1 + random.index(40);
                 write(&[&bytes[..], &vec![random.next() as u8; more]].concat());
             }
             Self::Swap => {
@@ -210,7 +210,7 @@ fn damage(stores: usize, seed: u64) -> BTreeMap<Part, Outcomes> {
     let mut random = Random(seed);
     for round in 0..stores {
         let damage = Damage::ALL[round % Damage::ALL.len()];
-        let (file, other) = (&files[random.below(files.len())], &files[random.below(files.len())]);
+        let (file, other) = (&files[random.index(files.len())], &files[random.index(files.len())]);
         let part = Part::of(&path, file).max(if damage == Damage::Swap { Part::of(&path, other) } else { Part::Block });
         let hit = if damage == Damage::Swap { vec![file, other] } else { vec![file] };
         let Some(undo) = damage.apply(file, other, &mut random) else { continue };

@@ -3,6 +3,8 @@
 //! The writer is this test binary again. It says each operation's number on its output once the call returned `Ok`; the parent reads, kills it at
 //! a random moment, reads what it still said, and opens the store as any user would.
 
+use crate::random::Random;
+
 mod jobs;
 mod operations;
 mod process;
@@ -62,23 +64,6 @@ impl Work {
     /// The simple backend has nothing to compact.
     fn on(self, backend: Backend) -> Self {
         if self == Self::Compact && backend != Backend::Redb { Self::Stream } else { self }
-    }
-}
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
     }
 }
 
