@@ -1,8 +1,11 @@
 //! Which blocks were found, for those who ask again: clients put and require the same blocks in every commit.
 
-use std::sync::{
-    Mutex, OnceLock,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    array, iter,
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use crate::{limits::PRESENT_BLOCKS, snapshot::Era};
@@ -17,11 +20,18 @@ pub(crate) struct Present {
 }
 
 /// As many tags as slots. They stay in the processor's cache, so that a block that is not there costs no visit to its slot, nearly always.
+///
+/// Slots come a page at a time, when the first of the page is needed: whoever opens a store for a few blocks does not pay for all.
 #[derive(Debug)]
 struct Memory {
     tags: Box<[AtomicU8]>,
-    slots: Box<[Mutex<Slot>]>,
+    pages: Box<[OnceLock<Page>]>,
 }
+
+type Page = Box<[Mutex<Slot>; SLOTS_OF_A_PAGE]>;
+
+/// About 1 KiB.
+const SLOTS_OF_A_PAGE: usize = 16;
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
@@ -36,17 +46,21 @@ impl Present {
     /// Whether the block is known to be there in this era.
     pub(crate) fn contains(&self, key: &[u8], era: Era) -> bool {
         let (Some(memory), Ok(key)) = (self.memory.get(), key.try_into()) else { return false };
-        let Some((tag, slot)) = memory.place(key) else { return false };
+        let Some((tag, page, nth)) = memory.place(key) else { return false };
         // Whoever is in the way is done before a look-up would be, but need not be waited for.
         tag.load(Ordering::Relaxed) == tag_of(key)
-            && slot.try_lock().is_ok_and(|slot| slot.era == era && slot.key == *key)
+            && page
+                .get()
+                .and_then(|page| page.get(nth)?.try_lock().ok())
+                .is_some_and(|slot| slot.era == era && slot.key == *key)
     }
 
     /// Remembers a block that a kept snapshot of this era holds.
     pub(crate) fn insert(&self, key: &[u8], era: Era) {
         let Ok(key) = key.try_into() else { return };
-        let Some((tag, slot)) = self.memory.get_or_init(Memory::new).place(key) else { return };
-        if let Ok(mut slot) = slot.try_lock() {
+        let Some((tag, page, nth)) = self.memory.get_or_init(Memory::new).place(key) else { return };
+        let slot = page.get_or_init(empty_page).get(nth).and_then(|slot| slot.try_lock().ok());
+        if let Some(mut slot) = slot {
             *slot = Slot { key: *key, era };
             tag.store(tag_of(key), Ordering::Relaxed);
         }
@@ -55,20 +69,23 @@ impl Present {
 
 impl Memory {
     fn new() -> Self {
-        // No key is all zeros: a CID begins with its version.
-        let empty = || Mutex::new(Slot { key: [0; KEY_BYTES], era: Era::default() });
         Self {
-            tags: std::iter::repeat_with(AtomicU8::default).take(PRESENT_BLOCKS).collect(),
-            slots: std::iter::repeat_with(empty).take(PRESENT_BLOCKS).collect(),
+            tags: iter::repeat_with(AtomicU8::default).take(PRESENT_BLOCKS).collect(),
+            pages: iter::repeat_with(OnceLock::new).take(PRESENT_BLOCKS.div_ceil(SLOTS_OF_A_PAGE)).collect(),
         }
     }
 
     /// By the first bytes of the digest. Who makes digests that share them makes the memory useless to himself, and no answer wrong.
-    fn place(&self, key: &[u8; KEY_BYTES]) -> Option<(&AtomicU8, &Mutex<Slot>)> {
+    fn place(&self, key: &[u8; KEY_BYTES]) -> Option<(&AtomicU8, &OnceLock<Page>, usize)> {
         let [_, _, _, _, first @ ..] = key.first_chunk::<12>()?;
         let number = usize::try_from(u64::from_le_bytes(*first) % PRESENT_BLOCKS as u64).ok()?;
-        Some((self.tags.get(number)?, self.slots.get(number)?))
+        Some((self.tags.get(number)?, self.pages.get(number / SLOTS_OF_A_PAGE)?, number % SLOTS_OF_A_PAGE))
     }
+}
+
+fn empty_page() -> Page {
+    // No key is all zeros: a CID begins with its version.
+    Box::new(array::from_fn(|_| Mutex::new(Slot { key: [0; KEY_BYTES], era: Era::default() })))
 }
 
 fn tag_of(key: &[u8; KEY_BYTES]) -> u8 {
