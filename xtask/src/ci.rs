@@ -18,6 +18,7 @@ pub(crate) fn run() -> Result<()> {
     step("feature matrix", feature_matrix)?;
     step("tests", || Ok(cmd!(sh, "sh -c {TESTS}").run()?))?;
     step("readme", crate::readme::run)?;
+    step("soak", crate::soak::share)?;
     Ok(())
 }
 

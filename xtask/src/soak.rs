@@ -1,7 +1,5 @@
 //! Long runs: of what chance decides, and of what must never happen. Each is a test whose bounded size is part of every test run.
 
-use std::ffi::OsString;
-
 use anyhow::{Context, Result, bail, ensure};
 use xshell::{Shell, cmd};
 
@@ -34,6 +32,14 @@ const SEED: Opt = number("--seed", "MNEM_CRASH_SEED", None);
 /// The one image of a seed that a failure names.
 const IMAGE: Opt = number("--image", "MNEM_CRASH_IMAGE", None);
 
+// Packages of the same name, at older versions, are among the dependencies of tools.
+const REDB: &str = concat!("mnem-backend-redb@", env!("CARGO_PKG_VERSION"));
+const SIMPLE: &str = "mnem-backend-simple";
+
+/// The share of it that every change has to pass, beside the bounded sizes in the tests themselves.
+const SHARE: &[&[&str]] =
+    &[&["crash-redb", "--images", "200000"], &["crash-simple", "--states", "1000000"], &["kills", "--rounds", "100"]];
+
 const KINDS: &[Kind] = &[
     Kind {
         name: "races",
@@ -43,23 +49,32 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "crash-redb",
-        does: "what power cuts leave of redb stores, in so many images of lives from a seed on; and every call of a disk failing",
+        does: "what power cuts leave of redb stores, in so many images of lives from a seed on",
         options: &[number("--images", "MNEM_CRASH_IMAGES", Some(20_000_000)), SEED, IMAGE],
-        run: crash_redb,
+        run: |sh| tests(sh, REDB, &["crash::soak"]),
+    },
+    Kind {
+        name: "faults-redb",
+        does: "every call of a disk under redb failing, in every way, and power cuts after failed syncs; takes a minute",
+        options: &[],
+        run: |sh| tests(sh, REDB, &["crash::faults::soak"]),
     },
     Kind {
         name: "crash-simple",
-        does: "what crashes leave of stores of plain files, in so many states; and every planted break, from the first seed on",
+        does: "what crashes leave of stores of plain files, in so many states",
         options: &[number("--states", "MNEM_CRASH_STATES", Some(60_000_000)), SEED],
-        run: |sh| {
-            let breaks = "crash_points::every_planted_break_shows_from_the_first_seed_on";
-            tests(sh, "mnem-backend-simple", &[breaks, "crash_points::soak"])
-        },
+        run: |sh| tests(sh, SIMPLE, &["crash_points::soak"]),
+    },
+    Kind {
+        name: "breaks-simple",
+        does: "every planted break of the order in which plain files are written, from the first seed on; takes a minute",
+        options: &[],
+        run: |sh| tests(sh, SIMPLE, &["crash_points::every_planted_break_shows_from_the_first_seed_on"]),
     },
     Kind {
         name: "kills",
         does: "writing processes killed at random moments, so many for each backend (--only redb or simple); 1,000 take 5 minutes",
-        options: &[number("--rounds", ROUNDS, Some(1000)), ONLY],
+        options: &[number("--rounds", ROUNDS, Some(10_000)), ONLY],
         run: |sh| tests(sh, "mnem-storage", &["kills::soak"]),
     },
     Kind {
@@ -87,6 +102,11 @@ pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<()> {
     (kind.run)(&sh)
 }
 
+/// Runs the share of every change.
+pub(crate) fn share() -> Result<()> {
+    SHARE.iter().try_for_each(|args| run(args.iter().map(|arg| (*arg).to_owned())))
+}
+
 /// The variables that a run has.
 fn settings(kind: &Kind, mut args: impl Iterator<Item = String>) -> Result<Vec<(&'static str, String)>> {
     let full = kind.options.iter().filter_map(|option| Some((option.variable, option.full?.to_string())));
@@ -103,8 +123,8 @@ fn settings(kind: &Kind, mut args: impl Iterator<Item = String>) -> Result<Vec<(
 fn usage() -> String {
     let mut usage = String::from("usage: cargo xtask soak KIND\n");
     for kind in KINDS {
-        let options: Vec<String> = kind.options.iter().map(Opt::told).collect();
-        usage.push_str(&format!("\n  {} {}\n            {}", kind.name, options.join(" "), kind.does));
+        let options: String = kind.options.iter().map(|option| format!(" {}", option.told())).collect();
+        usage.push_str(&format!("\n  {}{options}\n            {}", kind.name, kind.does));
     }
     usage
 }
@@ -122,14 +142,6 @@ fn tests(sh: &Shell, package: &str, names: &[&str]) -> Result<()> {
     let target = ["--all-features", "-p", package, "--test", "main"];
     let how = ["--exact", "--ignored", "--nocapture", "--test-threads", "1"];
     Ok(cmd!(sh, "cargo test --release --locked --quiet {target...} -- {names...} {how...}").run()?)
-}
-
-fn crash_redb(sh: &Shell) -> Result<()> {
-    // Packages of the same name, at older versions, are among the dependencies of tools.
-    let package = concat!("mnem-backend-redb@", env!("CARGO_PKG_VERSION"));
-    let alone = sh.var_os(IMAGE.variable).is_some_and(|image: OsString| !image.is_empty());
-    let all = ["crash::soak", "crash::faults::soak"];
-    tests(sh, package, if alone { &all[..1] } else { &all })
 }
 
 /// Stores of plain files take the file system a few milliseconds each.
@@ -161,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_run_has_its_full_size_unless_told_otherwise() {
-        assert_eq!(told("kills", &[]).unwrap(), [(ROUNDS, "1000".to_owned())]);
+        assert_eq!(told("kills", &[]).unwrap(), [(ROUNDS, "10000".to_owned())]);
         let given = told("kills", &["--rounds", "50", "--only", "redb"]).unwrap();
         assert_eq!(given[1..], [(ROUNDS, "50".to_owned()), ("MNEM_SOAK_ONLY", "redb".to_owned())]);
     }

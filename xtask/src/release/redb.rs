@@ -19,7 +19,7 @@ fn soaked(page: &str, version: &str) -> Result<()> {
     let of = line.with_context(|| format!("{PAGE} has no line that begins 'Soaked with redb '"))?;
     ensure!(
         of.split([' ', ',', ':']).next() == Some(version),
-        "{PAGE} has the numbers of redb {of:?} and {version} is built in: run `cargo xtask soak crash-redb`, `damage` and `kills`, and write them there"
+        "{PAGE} has the numbers of redb {of:?} and {version} is built in: run `cargo xtask soak crash-redb`, `faults-redb`, `damage` and `kills`, and write them there"
     );
     Ok(())
 }

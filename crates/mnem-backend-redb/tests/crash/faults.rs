@@ -59,7 +59,7 @@ fn each_fails(call: Call, seeds: Range<u64>) {
 
 /// Every call, in every way, in as many lives as `MNEM_CRASH_IMAGES` has millions; and power cuts after each sync that failed.
 #[test]
-#[ignore = "long: cargo xtask soak crash-redb"]
+#[ignore = "long: cargo xtask soak faults-redb"]
 fn soak() {
     let lives = 1 + super::number("MNEM_CRASH_IMAGES").unwrap_or(0) / 1_000_000;
     let first = super::number("MNEM_CRASH_SEED").unwrap_or(SEED);
