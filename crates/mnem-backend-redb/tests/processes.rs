@@ -5,7 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use mnem_backend_redb::{Concurrency, OpenOptions};
@@ -206,29 +206,4 @@ fn a_writer_that_is_killed_among_others_loses_nothing_and_stops_nobody() {
     }
     store.close().expect("close");
     assert!(!open(&place.path).heads().expect("heads").is_empty());
-}
-
-/// What each mode costs, for `docs/DURABILITY.md`.
-#[test]
-#[ignore = "measures; run it alone, in release"]
-fn costs_of_the_modes() {
-    const COMMITS: u64 = 300;
-    const READS: u64 = 20_000;
-    for concurrency in [Concurrency::ExclusiveWriter, Concurrency::SingleWriter, Concurrency::MultiWriter] {
-        let place = place();
-        let store = OpenOptions::new().create(true).concurrency(concurrency).open(&place.path).expect("create");
-        let start = Instant::now();
-        for n in 0..COMMITS {
-            let (cid, data) = block(n);
-            let heads = store.heads().expect("heads");
-            store.commit(WriteBatch::new().put(cid, data).swap(heads, cid)).expect("commit");
-        }
-        let commit = start.elapsed() / COMMITS as u32;
-        let start = Instant::now();
-        for n in 0..READS {
-            assert!(store.get(&block(n % COMMITS).0).expect("get").is_some());
-        }
-        let get = start.elapsed() / READS as u32;
-        eprintln!("{concurrency:?}: commit {commit:?}, get {get:?}");
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use mnem_backend_redb::{CommitDurability, Layout, OpenOptions, RedbStore};
+use mnem_backend_redb::{CommitDurability, Concurrency, Layout, OpenOptions, RedbStore};
 use mnem_store_traits::{ErrorKind, Store, StoreError};
 
 use super::{
@@ -60,11 +60,22 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The options of a life. Eight seeds in a row go through all that matter to what is on the disk.
+/// The options of a life. Eight seeds in a row go through all that matter to what is on the disk of one process; of four such rows, two are of the
+/// modes that let others in.
 pub(super) fn options(seed: u64) -> OpenOptions {
+    let concurrency = match seed / 8 % 4 {
+        2 => Concurrency::SingleWriter,
+        3 => Concurrency::MultiWriter,
+        _ => Concurrency::ExclusiveWriter,
+    };
     let durability = if seed & 1 == 0 { CommitDurability::TwoPhase } else { CommitDurability::OnePhase };
     let layout = if seed & 4 == 0 { Layout::Native } else { Layout::Mnem01 };
-    OpenOptions::new().create(true).durability(durability).fast_recovery(seed & 2 != 0).layout(layout)
+    OpenOptions::new()
+        .create(true)
+        .durability(durability)
+        .fast_recovery(seed & 2 != 0)
+        .layout(layout)
+        .concurrency(concurrency)
 }
 
 /// Which images of a history are looked at.
@@ -174,7 +185,8 @@ impl Explorer<'_> {
     }
 
     fn look_read_only(&self, disk: &Disk, options: &OpenOptions, allowed: &Allowed) -> Checked<Option<Arc<State>>> {
-        let options = options.clone().create(false).read_only(true);
+        // Alone: beside others it may not repair, not even in memory.
+        let options = options.clone().create(false).read_only(true).concurrency(Concurrency::ExclusiveWriter);
         let Some(store) = open(&options, disk, allowed)? else { return Ok(None) };
         let state = observe(&store)?.judge(allowed)?;
         store.close().map_err(|error| (Wrong::NotUsable, format!("close after reading: {error:?}")))?;

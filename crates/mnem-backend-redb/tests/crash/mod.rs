@@ -63,6 +63,12 @@ fn one_phase_commits_survive_whatever_a_power_cut_leaves() {
     explored((SEED..SEED + 8).filter(|seed| seed % 2 == 1));
 }
 
+/// A life in each of the modes that let others in, and in each layout.
+#[test]
+fn commits_of_stores_that_others_may_open_survive_whatever_a_power_cut_leaves() {
+    explored((SEED..SEED + 32).filter(|seed| [16, 30].contains(&(seed % 32))));
+}
+
 /// A violation, and how to see it again.
 fn told(violation: &Violation) -> String {
     let Violation { seed, image, .. } = violation;
