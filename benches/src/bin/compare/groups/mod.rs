@@ -7,6 +7,7 @@ mod machine;
 pub(crate) mod puts;
 pub(crate) mod reads;
 mod reopens;
+mod sharing;
 mod space;
 mod syncs;
 pub(crate) mod trace;
@@ -30,7 +31,7 @@ pub(crate) struct Group {
 }
 
 /// All of them, in the order of the page.
-pub(crate) const GROUPS: [Group; 11] = [
+pub(crate) const GROUPS: [Group; 12] = [
     trace::GROUP,
     commits::GROUP,
     puts::GROUP,
@@ -39,6 +40,7 @@ pub(crate) const GROUPS: [Group; 11] = [
     reads::GROUP,
     wordnet::GROUP,
     reopens::GROUP,
+    sharing::GROUP,
     space::GROUP,
     syncs::GROUP,
     machine::GROUP,

@@ -16,7 +16,7 @@ mod sqlite;
 
 use std::{path::Path, sync::Arc};
 
-use mnem_backend_redb::CommitDurability;
+use mnem_backend_redb::{CommitDurability, Concurrency};
 use mnem_store_traits::{Store, StoreError};
 
 type Opened = Result<Arc<dyn Store>, StoreError>;
@@ -40,6 +40,8 @@ pub(crate) struct Subject {
 pub(crate) const LIMIT: &str = "log";
 pub(crate) const REDB: &str = "redb";
 pub(crate) const ONE_PHASE: &str = "redb, one phase";
+pub(crate) const SINGLE_WRITER: &str = "redb, single writer";
+pub(crate) const MULTI_WRITER: &str = "redb, multi writer";
 pub(crate) const SMALL_CACHE: &str = "redb, 16 MiB cache";
 pub(crate) const IMPORT_CACHE: &str = "redb, 64 MiB cache";
 pub(crate) const PUBLISHED_BATCH: &str = "published, batch_put";
@@ -86,7 +88,7 @@ fn compact_redb(path: &Path) -> anyhow::Result<()> {
     Ok(store.close()?)
 }
 
-fn in_tree() -> [Subject; 5] {
+fn in_tree() -> [Subject; 7] {
     [
         Subject {
             name: REDB,
@@ -99,6 +101,20 @@ fn in_tree() -> [Subject; 5] {
             name: ONE_PHASE,
             about: "the same with `CommitDurability::OnePhase`",
             open: |path| redb(path, mnem_backend_redb::OpenOptions::new().durability(CommitDurability::OnePhase)),
+            variant: true,
+            ..BASE
+        },
+        Subject {
+            name: SINGLE_WRITER,
+            about: "the same with `Concurrency::SingleWriter`: other processes may read",
+            open: |path| redb(path, mnem_backend_redb::OpenOptions::new().concurrency(Concurrency::SingleWriter)),
+            variant: true,
+            ..BASE
+        },
+        Subject {
+            name: MULTI_WRITER,
+            about: "the same with `Concurrency::MultiWriter`: other processes may write",
+            open: |path| redb(path, mnem_backend_redb::OpenOptions::new().concurrency(Concurrency::MultiWriter)),
             variant: true,
             ..BASE
         },
