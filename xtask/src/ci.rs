@@ -5,14 +5,15 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use xshell::cmd;
 
-use crate::readme::TESTS;
+use crate::{dependencies, readme::TESTS};
 
 /// Runs every step; the first that fails ends it.
 pub(crate) fn run() -> Result<()> {
     let sh = crate::shell()?;
     step("format", format)?;
     step("tidy", crate::tidy::run)?;
-    step("lock files", lock_files)?;
+    step("lock files", dependencies::lock_files)?;
+    step("dependency trees", dependencies::trees)?;
     step("clippy", clippy)?;
     step("documentation", documentation)?;
     step("feature matrix", feature_matrix)?;
@@ -33,16 +34,6 @@ fn step(name: &str, run: impl FnOnce() -> Result<()>) -> Result<()> {
 pub(crate) fn format() -> Result<()> {
     let sh = crate::shell()?;
     Ok(cmd!(sh, "cargo fmt --all --check").run()?)
-}
-
-/// Packages outside of the workspace have lock files of their own, which go stale when our dependencies change.
-pub(crate) fn lock_files() -> Result<()> {
-    let sh = crate::shell()?;
-    for manifest in ["Cargo.toml", "fuzz/Cargo.toml", "interop/redb41/Cargo.toml"] {
-        let metadata = cmd!(sh, "cargo metadata --locked --format-version 1 --manifest-path {manifest}");
-        metadata.quiet().ignore_stdout().run().with_context(|| format!("run `cargo metadata` for {manifest}"))?;
-    }
-    Ok(())
 }
 
 pub(crate) fn clippy() -> Result<()> {

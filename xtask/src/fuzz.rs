@@ -6,8 +6,6 @@ use xshell::{Shell, cmd};
 /// How long each target runs.
 pub(crate) const MINUTES: &str = "MNEM_FUZZ_MINUTES";
 
-const TARGETS: [&str; 6] = ["car_import", "knn_row", "dag_cbor_links", "op_heads_file", "redb_open", "cli_cid"];
-
 /// The coverage that libFuzzer follows, as `cargo fuzz` asks for it.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -19,8 +17,9 @@ const INPUT_BYTES_MAX: u32 = 4096;
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     let minutes: u64 = sh.var(MINUTES)?.parse()?;
     let only = sh.var("MNEM_SOAK_ONLY").ok();
-    let targets: Vec<_> = TARGETS.into_iter().filter(|name| only.as_deref().is_none_or(|only| only == *name)).collect();
-    ensure!(!targets.is_empty(), "there is no such target; there are {}", TARGETS.join(", "));
+    let all = targets(sh)?;
+    let asked: Vec<_> = all.iter().filter(|name| only.as_ref().is_none_or(|only| only == *name)).collect();
+    ensure!(!asked.is_empty(), "there is no such target; there are {}", all.join(", "));
     let root = sh.current_dir();
     sh.change_dir("fuzz");
     let host = host(sh)?;
@@ -32,7 +31,7 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
             .context("the targets need nightly")?;
     }
     let seconds = minutes * 60;
-    for target in targets {
+    for target in asked {
         let program = root.join("fuzz/target").join(&host).join("release").join(target);
         // What is new goes to the first folder, which is not kept; the committed corpus is only read.
         let grown = root.join("fuzz/target/corpus").join(target);
@@ -51,6 +50,12 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
         cmd!(sh, "{program} {limits...} {artifacts} -print_final_stats=1 {grown} {corpus}").run()?;
     }
     Ok(())
+}
+
+/// Each is a file, ascending.
+fn targets(sh: &Shell) -> Result<Vec<String>> {
+    let files = sh.read_dir("fuzz/fuzz_targets")?;
+    Ok(files.iter().filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())).collect())
 }
 
 fn host(sh: &Shell) -> Result<String> {

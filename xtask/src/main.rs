@@ -4,6 +4,7 @@ mod blockstore_tests;
 mod ci;
 mod cli_features;
 mod conformance_report;
+mod dependencies;
 mod fuzz;
 mod interop;
 mod pages;

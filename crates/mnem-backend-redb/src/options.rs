@@ -8,7 +8,9 @@ use crate::{RedbStore, handle::Handle, limits, open};
 
 /// When the whole file is verified on open: every page's checksum and the tables of free pages. Costs one read of the file, about 400 MiB/s.
 ///
-/// A file that was altered since redb wrote it makes an unchecked open, or later reads, panic inside redb or find blocks absent.
+/// A file that was altered since redb wrote it makes an unchecked open, or later reads, panic inside redb (the caller gets `Damaged`), find blocks
+/// absent, take gigabytes of memory, or never end: open what somebody else gave you with [`Check::Always`], and mind that the check too makes room for a
+/// page before it reads it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Check {

@@ -75,7 +75,7 @@ impl Memory {
         }
     }
 
-    /// By the first bytes of the digest. Who makes digests that share them makes the memory useless to himself, and no answer wrong.
+    /// By the first bytes of the digest. Whoever puts blocks whose digests share them slows down his own store, and gets no wrong answer.
     fn place(&self, key: &[u8; KEY_BYTES]) -> Option<(&AtomicU8, &OnceLock<Page>, usize)> {
         let [_, _, _, _, first @ ..] = key.first_chunk::<12>()?;
         let number = usize::try_from(u64::from_le_bytes(*first) % PRESENT_BLOCKS as u64).ok()?;

@@ -25,7 +25,8 @@ type Check = (&'static str, fn() -> Result<Outcome>);
 const CHECKS: &[Check] = &[
     ("format", || passed(crate::ci::format)),
     ("tidy", || passed(crate::tidy::run)),
-    ("lock files", || passed(crate::ci::lock_files)),
+    ("lock files", || passed(crate::dependencies::lock_files)),
+    ("dependency trees", || passed(crate::dependencies::trees)),
     ("versions agree", || passed(packages::versions)),
     ("changelog", || passed(changelog::check)),
     ("redb is the one that was soaked", || passed(redb::check)),

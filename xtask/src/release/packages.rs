@@ -1,5 +1,7 @@
 //! The crates that are published: their versions, and that what is packed builds.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use xshell::cmd;
@@ -8,6 +10,8 @@ use xshell::cmd;
 struct Published {
     name: String,
     version: String,
+    /// The oldest Rust that it says it builds with.
+    rust: String,
     /// What it asks of other crates of this workspace.
     asks: Vec<(String, String)>,
 }
@@ -21,7 +25,7 @@ fn published(metadata: &Value) -> Result<Vec<Published>> {
     let packages = metadata["packages"].as_array().context("cargo metadata has no packages")?;
     // `publish = false` is an empty list of registries.
     let public = packages.iter().filter(|package| package["publish"].is_null());
-    public.map(|package| read(package).context("a package without a name or a version")).collect()
+    public.map(|package| read(package).context("a package without a name, a version or a rust-version")).collect()
 }
 
 fn read(package: &Value) -> Option<Published> {
@@ -29,7 +33,8 @@ fn read(package: &Value) -> Option<Published> {
     let dependencies = package["dependencies"].as_array()?;
     let ours = dependencies.iter().filter(|dependency| !dependency["path"].is_null() && dependency["kind"].is_null());
     let asks = ours.filter_map(|dependency| Some((text(&dependency["name"])?, text(&dependency["req"])?)));
-    Some(Published { name: text(&package["name"])?, version: text(&package["version"])?, asks: asks.collect() })
+    let (name, version, rust) = (text(&package["name"])?, text(&package["version"])?, text(&package["rust_version"])?);
+    Some(Published { name, version, rust, asks: asks.collect() })
 }
 
 /// The version that the storage crates share.
@@ -55,16 +60,30 @@ fn agree(crates: &[Published], version: &str) -> Result<()> {
     Ok(())
 }
 
-/// Packs every published crate and builds each from its package, those it needs first. Nothing is uploaded.
+/// Each version of Rust that published crates name, with the crates that name it.
+pub(super) fn by_rust() -> Result<BTreeMap<String, Vec<String>>> {
+    let mut crates: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for package in published(&metadata()?)? {
+        // Crates of the same names, at older versions, are among the dependencies of tools.
+        crates.entry(package.rust).or_default().push(format!("{}@{}", package.name, package.version));
+    }
+    Ok(crates)
+}
+
+/// Packs every published crate, with its licence and its page, and builds each from its package, those it needs first. Nothing is uploaded.
 pub(super) fn build() -> Result<()> {
     let sh = crate::shell()?;
     let changed = cmd!(sh, "git status --porcelain").quiet().read()?;
     ensure!(changed.is_empty(), "what is packed has to be committed:\n{changed}");
-    let names = published(&metadata()?)?.into_iter().flat_map(|package| ["-p".to_owned(), package.name]);
-    let version = workspace_version()?;
-    // Crates of the same names, at older versions, are among the dependencies of tools.
-    let names: Vec<String> = names.map(|name| if name == "-p" { name } else { format!("{name}@{version}") }).collect();
+    let names: &Vec<String> =
+        &by_rust()?.into_values().flatten().flat_map(|package| ["-p".to_owned(), package]).collect();
     cmd!(sh, "cargo package --locked {names...}").run()?;
+    let packed = cmd!(sh, "cargo package --locked --list {names...}").quiet().read()?;
+    let crates = names.len() / 2;
+    for needed in ["LICENSE", "README.md"] {
+        let found = packed.lines().filter(|line| *line == needed).count();
+        ensure!(found == crates, "{found} of {crates} packages have a {needed}");
+    }
     Ok(())
 }
 
@@ -73,7 +92,12 @@ mod tests {
     use super::*;
 
     fn package(version: &str, asked: &str) -> Published {
-        Published { name: "a".into(), version: version.into(), asks: vec![("b".into(), asked.into())] }
+        Published {
+            name: "a".into(),
+            version: version.into(),
+            rust: "1.90".into(),
+            asks: vec![("b".into(), asked.into())],
+        }
     }
 
     #[test]
