@@ -8,6 +8,7 @@ use crate::{
     child,
     results::Unit,
     run::{FILLED_SEED, Run, SMALL},
+    stores,
 };
 
 pub(super) const GROUP: Group = Group {
@@ -24,7 +25,7 @@ const COMMITS: u64 = 100;
 
 fn run(run: &mut Run) -> Result<()> {
     let held = run.size(100_000);
-    let subjects = run.subjects(held, &[]);
+    let subjects = run.subjects(held, &[stores::CHECKED]);
     let mut contenders = run.filled(&subjects, held)?;
     run.each(&mut contenders, "close", |contender| Ok(contender.store.close()?));
     let known: Vec<_> = Blocks::new(FILLED_SEED, SMALL).step_by((held / 100).max(1)).take(100.min(held)).collect();

@@ -16,7 +16,7 @@ mod sqlite;
 
 use std::{path::Path, sync::Arc};
 
-use mnem_backend_redb::{CommitDurability, Concurrency};
+use mnem_backend_redb::{Check, CommitDurability, Concurrency};
 use mnem_store_traits::{Store, StoreError};
 
 type Opened = Result<Arc<dyn Store>, StoreError>;
@@ -42,6 +42,7 @@ pub(crate) const REDB: &str = "redb";
 pub(crate) const ONE_PHASE: &str = "redb, one phase";
 pub(crate) const SINGLE_WRITER: &str = "redb, single writer";
 pub(crate) const MULTI_WRITER: &str = "redb, multi writer";
+pub(crate) const CHECKED: &str = "redb, checked";
 pub(crate) const SMALL_CACHE: &str = "redb, 16 MiB cache";
 pub(crate) const IMPORT_CACHE: &str = "redb, 64 MiB cache";
 pub(crate) const PUBLISHED_BATCH: &str = "published, batch_put";
@@ -88,7 +89,7 @@ fn compact_redb(path: &Path) -> anyhow::Result<()> {
     Ok(store.close()?)
 }
 
-fn in_tree() -> [Subject; 7] {
+fn in_tree() -> [Subject; 8] {
     [
         Subject {
             name: REDB,
@@ -115,6 +116,13 @@ fn in_tree() -> [Subject; 7] {
             name: MULTI_WRITER,
             about: "the same with `Concurrency::MultiWriter`: other processes may write",
             open: |path| redb(path, mnem_backend_redb::OpenOptions::new().concurrency(Concurrency::MultiWriter)),
+            variant: true,
+            ..BASE
+        },
+        Subject {
+            name: CHECKED,
+            about: "the same with `Check::Always`: the whole file is verified when it is opened",
+            open: |path| redb(path, mnem_backend_redb::OpenOptions::new().check(Check::Always)),
             variant: true,
             ..BASE
         },
