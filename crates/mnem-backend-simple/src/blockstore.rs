@@ -15,7 +15,7 @@ use crate::{
     error::{BACKEND, at, damaged},
     handle::{Handle, hold},
     limits::BLOCK_BYTES_MAX,
-    medium::{Contents, Kind, WholeSync},
+    medium::{Contents, Kind, Metadata, WholeSync},
     tables::{self, BlockPlace},
     unfinished::Unfinished,
 };
@@ -146,10 +146,15 @@ pub(crate) fn shard_cids(handle: &Handle, shard: &Path) -> Result<BTreeSet<Cid>,
 
 /// The length of the block's file, or `None` where there is no regular file of its name.
 pub(crate) fn is_present(handle: &Handle, place: &BlockPlace) -> Result<Option<u64>, StoreError> {
+    Ok(find(handle, place)?.map(|found| found.file_bytes))
+}
+
+/// The block's file, or `None` where there is no regular file of its name.
+pub(crate) fn find(handle: &Handle, place: &BlockPlace) -> Result<Option<Metadata>, StoreError> {
     if !handle.is_folder_in(&handle.layout.objects(), &place.shard)? {
         return Ok(None);
     }
-    Ok(handle.metadata(&place.file)?.filter(|found| found.kind == Kind::File).map(|found| found.file_bytes))
+    Ok(handle.metadata(&place.file)?.filter(|found| found.kind == Kind::File))
 }
 
 /// Stores blocks that have been checked, and makes them durable, the present ones too: all files first, then all names, then each folder once.
@@ -200,27 +205,11 @@ fn publish(handle: &Handle, file: Unfinished<'_>, place: &BlockPlace) -> Result<
     Err(damaged(&place.file, "the name of a block is taken by something that is no file"))
 }
 
-/// Fails unless every one of the blocks is present, and makes those that are not among `durable` durable.
-pub(crate) fn require(handle: &Handle, required: &[Cid], durable: &HashSet<Cid>) -> Result<(), StoreError> {
-    let mut shards = BTreeSet::new();
-    for cid in required {
-        let place = handle.layout.block(cid);
-        if is_present(handle, &place)?.is_none() {
-            return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
-        }
-        if !durable.contains(cid) {
-            settle_present(handle, &place)?;
-            shards.insert(place.shard);
-        }
-    }
-    sync_shards(handle, &shards)
-}
-
 /// Makes the bytes of a block that was found present durable; its name is left to the sync of its shard.
 ///
 /// A file gets its name only after its bytes were synced, so there is nothing to do, unless a handle with less durability has written to this
 /// store. That handle left a mark before its first block, so the mark is there whenever such a block is.
-fn settle_present(handle: &Handle, place: &BlockPlace) -> Result<(), StoreError> {
+pub(crate) fn settle_present(handle: &Handle, place: &BlockPlace) -> Result<(), StoreError> {
     if handle.durability < Durability::Power || handle.metadata(&handle.layout.unsynced())?.is_none() {
         return Ok(());
     }
@@ -229,12 +218,17 @@ fn settle_present(handle: &Handle, place: &BlockPlace) -> Result<(), StoreError>
 
 /// Makes the entries of these shards durable, and the shards themselves. Where they are many and the file system can be synced whole, it is.
 ///
-/// Every name that counts was seen before this is called, so a sync of everything that begins now covers it, whoever gave it. Nothing is remembered of
-/// an earlier sync: between two calls another process may have removed a block and put it again, and have been killed before it synced.
-fn sync_shards(handle: &Handle, shards: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
-    if let Some(whole) = handle.whole_sync(shards.len()) {
-        return sync_shards_whole(handle, whole, shards);
+/// Every name that counts was seen before this is called, so a sync of everything that begins now covers it, whoever gave it. Nothing is remembered
+/// for other calls: between two of them another process may have removed a block and put it again, and have been killed before it synced.
+pub(crate) fn sync_shards(handle: &Handle, shards: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
+    match handle.whole_sync(shards.len()) {
+        Some(whole) => sync_shards_whole(handle, whole, shards),
+        None => sync_each_shard(handle, shards),
     }
+}
+
+/// As [`sync_shards`], folder by folder.
+pub(crate) fn sync_each_shard(handle: &Handle, shards: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
     for shard in shards {
         handle.sync_folder(shard, Outcome::Unknown)?;
     }

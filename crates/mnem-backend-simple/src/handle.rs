@@ -48,6 +48,10 @@ pub(crate) struct Handle {
     /// The failed sync after which this handle writes no more.
     poison: OnceLock<Cause>,
     folder_gates: [Mutex<()>; FOLDER_GATES],
+    /// Of the store's own folder, which is synced under the lock of the heads: nothing that may take long holds it.
+    root_gate: Mutex<()>,
+    /// Held while the file system is synced whole.
+    whole_gate: Mutex<()>,
     /// Handle, while this handle may have unfinished files.
     tmp_lock: Mutex<Option<Box<dyn Lock>>>,
 }
@@ -76,6 +80,8 @@ impl Handle {
             writers: RwLock::default(),
             poison: OnceLock::new(),
             folder_gates: std::array::from_fn(|_| Mutex::default()),
+            root_gate: Mutex::default(),
+            whole_gate: Mutex::default(),
             tmp_lock: Mutex::default(),
         }
     }
@@ -228,11 +234,16 @@ impl Handle {
     /// The system reports a failed sync once: a second sync of the same folder would succeed and prove nothing. So while one thread
     /// syncs a folder the others that want to are held back, and learn of its failure instead of trying for themselves.
     pub(crate) fn sync_folder_always(&self, folder: &Path, outcome: Outcome) -> Result<(), StoreError> {
-        let mut hasher = DefaultHasher::new();
-        folder.hash(&mut hasher);
-        let _alone = self.folder_gates.get(hasher.finish() as usize % FOLDER_GATES).map(hold);
+        let _alone = hold(self.gate(folder));
         self.check_unsynced(folder, outcome)?;
         self.synced(self.fs.sync_folder(folder), folder, outcome)
+    }
+
+    fn gate(&self, folder: &Path) -> &Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        folder.hash(&mut hasher);
+        let gate = self.folder_gates.get(hasher.finish() as usize % FOLDER_GATES);
+        gate.filter(|_| folder != self.layout.root()).unwrap_or(&self.root_gate)
     }
 
     /// Fails if a sync failed while this one was held back.
@@ -249,11 +260,23 @@ impl Handle {
     }
 
     /// Makes everything on the file system durable. A failure poisons the handle. Holds back whoever wants to sync a folder, as
-    /// [`sync_folder_always`](Self::sync_folder_always) does, and for its reason.
+    /// [`sync_folder_always`](Self::sync_folder_always) does, and for its reason; but not who syncs the store's own folder, who asks
+    /// [`after_whole_sync`](Self::after_whole_sync) instead.
     pub(crate) fn sync_whole(&self, whole: &mut dyn WholeSync, outcome: Outcome) -> Result<(), StoreError> {
+        let _whole = hold(&self.whole_gate);
         let _alone: Vec<_> = self.folder_gates.iter().map(hold).collect();
         self.check_unsynced(self.layout.root(), outcome)?;
         self.synced(whole.sync().map_err(SyncError::Failed), self.layout.root(), outcome)
+    }
+
+    /// For whoever has synced the store's own folder, and given back the lock of the heads: waits for a sync of everything that another thread was at
+    /// meanwhile, and fails if that has failed. The system may have told that thread alone of a failure that was this one's too.
+    pub(crate) fn after_whole_sync(&self, outcome: Outcome) -> Result<(), StoreError> {
+        if self.durability < Durability::Power {
+            return Ok(());
+        }
+        drop(hold(&self.whole_gate));
+        self.check_unsynced(self.layout.root(), outcome)
     }
 
     /// Makes the bytes of a file that another handle wrote durable. A failed sync poisons the handle.

@@ -29,6 +29,7 @@ pub mod medium;
 pub mod op_heads;
 mod open;
 mod options;
+mod required;
 mod side_table;
 mod store;
 mod tables;

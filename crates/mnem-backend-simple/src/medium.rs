@@ -30,6 +30,20 @@ pub struct Metadata {
     pub kind: Kind,
     /// Length in bytes; meaningful for a regular file.
     pub file_bytes: u64,
+    /// Which file it is, where the file system can tell.
+    pub file_id: Option<FileId>,
+}
+
+/// Tells a file from any other that has, or had, its path.
+///
+/// The number alone does not: that of a removed file is soon given to a new one. Whoever gives a file a name changes it, so the time tells those two apart,
+/// as finely as the file system keeps times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// The number of the file in its file system.
+    pub number: u64,
+    /// When its bytes, its names or its mode were last changed, in nanoseconds since 1970.
+    pub changed_nanos: i128,
 }
 
 /// One entry of a folder.
@@ -234,6 +248,21 @@ fn unless_absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+/// Only Unix numbers files in a way that the standard library tells.
+fn file_id(found: &std::fs::Metadata) -> Option<FileId> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let changed_nanos = i128::from(found.ctime()) * 1_000_000_000 + i128::from(found.ctime_nsec());
+        Some(FileId { number: found.ino(), changed_nanos })
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = found;
+        None
+    }
+}
+
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
@@ -247,7 +276,11 @@ impl FileSystem for StdFileSystem {
 
     fn metadata(&self, path: &Path) -> io::Result<Option<Metadata>> {
         let found = unless_absent(path.symlink_metadata())?;
-        Ok(found.map(|found| Metadata { kind: found.file_type().into(), file_bytes: found.len() }))
+        Ok(found.map(|found| Metadata {
+            kind: found.file_type().into(),
+            file_bytes: found.len(),
+            file_id: file_id(&found),
+        }))
     }
 
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Contents> {

@@ -75,8 +75,19 @@ impl<'a> HeadsLock<'a> {
         Ok(Self { handle, _file: file, _thread: thread })
     }
 
-    /// Changes the heads, once `before_writing` has agreed.
+    /// Changes the heads, once `before_writing` has agreed, and gives the lock back before it waits for what others sync.
     pub(crate) fn change(
+        self,
+        change: &HeadChange,
+        before_writing: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.change_held(change, before_writing)?;
+        let handle = self.handle;
+        drop(self);
+        handle.after_whole_sync(Outcome::Unknown)
+    }
+
+    fn change_held(
         &self,
         change: &HeadChange,
         before_writing: impl FnOnce() -> Result<(), StoreError>,

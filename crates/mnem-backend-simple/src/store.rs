@@ -17,6 +17,7 @@ use crate::{
     info,
     limits::BLOCK_BYTES_MAX,
     op_heads::HeadsLock,
+    required::Required,
     side_table::{self, SimpleSideTable},
 };
 
@@ -95,11 +96,11 @@ impl Store for SimpleStore {
         let blocks: Vec<(Cid, Bytes)> = parts.puts.into_iter().map(|put| (put.cid, put.data)).collect();
         blockstore::store(handle, &blocks)?;
         let durable: HashSet<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
-        let require = || blockstore::require(handle, &parts.required, &durable);
+        let required = Required::settle(handle, &parts.required, &durable)?;
         match &parts.head {
-            None => require(),
-            // The blocks are durable by now, the required ones once the lock is held; the head comes last.
-            Some(change) => HeadsLock::take(handle)?.change(change, require),
+            None => required.must_be_present(),
+            // The blocks are durable by now, and the required ones that are still the same files; the head comes last.
+            Some(change) => HeadsLock::take(handle)?.change(change, || required.must_be_present()),
         }
     }
 

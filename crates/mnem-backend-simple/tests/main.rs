@@ -19,5 +19,6 @@ mod permissions;
 mod power_cut;
 mod processes;
 mod read_only;
+mod required;
 mod side_tables;
 mod support;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use mnem_backend_simple::medium::{
-    Contents, Entries, Entry, FileSystem, Kind, Lock, LockMode, Metadata, NewFile, SyncError, WholeSync,
+    Contents, Entries, Entry, FileId, FileSystem, Kind, Lock, LockMode, Metadata, NewFile, SyncError, WholeSync,
 };
 use mnem_store_traits::Bytes;
 
@@ -184,6 +184,11 @@ pub(crate) fn apply_name(nodes: &mut [Node], Name { folder, name, inner }: &Name
     };
 }
 
+/// No id is ever used again, so it tells files apart without a clock.
+fn file_id(id: Id) -> FileId {
+    FileId { number: id as u64, changed_nanos: 0 }
+}
+
 /// A file's bytes with more behind them.
 pub(crate) fn joined(bytes: &Bytes, more: &Bytes) -> Bytes {
     if bytes.is_empty() { more.clone() } else { [&bytes[..], &more[..]].concat().into() }
@@ -248,8 +253,10 @@ impl FileSystem for MemoryFs {
     fn metadata(&self, path: &Path) -> io::Result<Option<Metadata>> {
         let state = self.state();
         Ok(state.find(path)?.map(|id| match &state.nodes[id] {
-            Node::File(bytes) => Metadata { kind: Kind::File, file_bytes: bytes.len() as u64 },
-            Node::Folder(_) => Metadata { kind: Kind::Folder, file_bytes: 0 },
+            Node::File(bytes) => {
+                Metadata { kind: Kind::File, file_bytes: bytes.len() as u64, file_id: Some(file_id(id)) }
+            }
+            Node::Folder(_) => Metadata { kind: Kind::Folder, file_bytes: 0, file_id: Some(file_id(id)) },
         }))
     }
 

@@ -1,9 +1,10 @@
 //! A file system that writes down what is asked of it, and fails or forgets calls as told.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use mnem_backend_simple::medium::{
@@ -17,6 +18,20 @@ enum Act {
     Forget,
     /// Fails, but not before a call that begins with this was made since.
     FailAfter(String),
+    /// Is made, but not before a call that begins with this was made since.
+    MakeAfter(String),
+    /// Is made once this was done.
+    MakeBehind(Meanwhile),
+}
+
+/// What others do before a call is made.
+#[derive(Clone)]
+struct Meanwhile(Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meanwhile")
+    }
 }
 
 #[derive(Debug)]
@@ -63,6 +78,9 @@ struct TracedLock {
     fs: Traced,
 }
 
+/// Far longer than any wait of a test that goes well.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 const READS: [&str; 4] = ["resolve", "metadata", "read", "list"];
 
 impl Traced {
@@ -85,6 +103,31 @@ impl Traced {
     /// Fails a call that begins with `call`, once another one that begins with `other` was made, before or after it.
     pub(crate) fn fail_after(&self, call: &str, other: &str) {
         self.plan(call, 0, true, Act::FailAfter(other.to_owned()));
+    }
+
+    /// Holds a call that begins with `call` back until another one that begins with `other` was made, before or after it.
+    pub(crate) fn make_after(&self, call: &str, other: &str) {
+        self.plan(call, 0, true, Act::MakeAfter(other.to_owned()));
+    }
+
+    /// Does something before the next call that begins with `call` is made.
+    pub(crate) fn meanwhile(&self, call: &str, work: impl Fn() + Send + Sync + 'static) {
+        self.plan(call, 0, true, Act::MakeBehind(Meanwhile(Arc::new(work))));
+    }
+
+    /// Waits for a call that begins with `call`, made since the record was taken last.
+    pub(crate) fn wait_for(&self, call: &str) {
+        drop(self.once_called(self.state.lock().unwrap(), call));
+    }
+
+    fn once_called<'a>(&self, state: MutexGuard<'a, State>, call: &str) -> MutexGuard<'a, State> {
+        let made = |state: &mut State| state.calls.iter().any(|made| made.starts_with(call));
+        let (state, waited) = self.called.wait_timeout_while(state, PATIENCE, |state| !made(state)).unwrap();
+        if waited.timed_out() {
+            drop(state);
+            panic!("nobody calls {call:?}");
+        }
+        state
     }
 
     /// Forgets the call that begins with `call` and comes after `pass` others that do: it does nothing and says that it worked.
@@ -144,9 +187,17 @@ impl Traced {
             Some(Act::Forget) => Ok(false),
             Some(Act::Fail(kind)) => Err(io::Error::new(kind, "planted")),
             Some(Act::FailAfter(other)) => {
-                let made = |state: &mut State| state.calls.iter().any(|call| call.starts_with(&other));
-                drop(self.called.wait_while(state, |state| !made(state)).unwrap());
+                drop(self.once_called(state, &other));
                 Err(io::Error::other("planted"))
+            }
+            Some(Act::MakeAfter(other)) => {
+                drop(self.once_called(state, &other));
+                Ok(true)
+            }
+            Some(Act::MakeBehind(Meanwhile(work))) => {
+                drop(state);
+                work();
+                Ok(true)
             }
         }
     }

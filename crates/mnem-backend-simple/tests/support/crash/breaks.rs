@@ -27,8 +27,17 @@ pub(crate) enum Then {
     AfterRemoving,
 }
 
-use Place::{Block, Format, Heads, Locks, Mark, Objects, Parent, Root, Row, Shard, Table, Tables};
-use Verb::{Link, Lock, Remove, Rename, SyncAll, SyncFile, SyncFolder, SyncNew, Write};
+use Place::{Block, Format, Heads, Mark, Objects, Parent, Root, Row, Shard, Table, Tables};
+use Verb::{CreateFolder, Link, Remove, Rename, SyncAll, SyncFile, SyncFolder, SyncNew, Write};
+
+/// After the two of the commit's own blocks, or without any; but not the one for own blocks that are present already.
+fn syncs_required_blocks_whole(call: &Call<'_>) -> bool {
+    let is_for_required = match call.times(SyncAll) {
+        0 => call.after(Rename, Block) || !call.after(Write, Block) && !call.after(CreateFolder, Shard),
+        before => before == 2,
+    };
+    call.verb == SyncAll && call.task == Task::Commit && is_for_required
+}
 
 macro_rules! breaks {
     ($($name:literal, $seed:literal, $then:expr, $at:expr;)*) => {
@@ -72,9 +81,9 @@ pub(crate) const BREAKS: &[Break] = breaks! {
     "no sync of everything before the names", 2, Then::Never,
         |call| call.verb == SyncAll && call.after(Write, Block) && !call.after(Rename, Block);
     "no sync of everything behind the names", 2, Then::Never,
-        |call| call.verb == SyncAll && call.after(Rename, Block) && !call.after(Lock, Locks);
+        |call| call.verb == SyncAll && call.after(Rename, Block) && call.times(SyncAll) == 1;
     "no sync of everything for present blocks", 243, Then::Never, |call| call.verb == SyncAll && !call.after(Write, Block) && call.task == Task::Put;
-    "no sync of everything for required blocks", 70, Then::Never, |call| call.verb == SyncAll && call.after(Lock, Locks);
+    "no sync of everything for required blocks", 70, Then::Never, syncs_required_blocks_whole;
     "no sync at all", 0, Then::Never, |call| call.verb.syncs();
 
     "a block's name before its bytes are synced", 0, Then::After(|call| call.is(Rename, Block)), |call| call.is(SyncNew, Block);

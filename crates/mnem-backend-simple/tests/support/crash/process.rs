@@ -135,6 +135,11 @@ impl Call<'_> {
         self.before.iter().any(|(v, p, _)| (*v, *p) == (verb, place))
     }
 
+    /// How often the same task did this before.
+    pub(crate) fn times(&self, verb: Verb) -> usize {
+        self.before.iter().filter(|(before, ..)| *before == verb).count()
+    }
+
     /// Whether the same task gave something a name in this folder before.
     pub(crate) fn after_naming_in_it(&self) -> bool {
         let names = self.before.iter().filter(|(verb, ..)| matches!(verb, Verb::Rename | Verb::Link));
