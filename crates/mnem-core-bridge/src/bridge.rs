@@ -1,6 +1,10 @@
 //! The engine's two storage traits over one store.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
 
 use mnem_core::{
     error::StoreError as CoreError,
@@ -95,8 +99,13 @@ impl Bridge {
         if let Some(timer) = &self.shared.timer {
             timer.disarm();
         }
-        // What is staged after a failure, or was staged meanwhile, still has to land in time. The error at hand is the one to tell.
-        land(self.buffer()).inspect_err(|_| drop(self.staged()))
+        // A buffer is whole whatever panics below it: what it staged stays staged.
+        let landed = panic::catch_unwind(AssertUnwindSafe(|| land(self.buffer())));
+        // What is staged after a failure, or was staged meanwhile, still has to land in time. The error or panic at hand is the one to tell.
+        if !matches!(landed, Ok(Ok(()))) {
+            drop(self.staged());
+        }
+        landed.unwrap_or_else(|cause| panic::resume_unwind(cause))
     }
 
     fn put_with(

@@ -40,7 +40,7 @@
 //! - when the last clone of the bridge is dropped. Nobody can be handed an error then, so a failure is logged as a warning through `tracing`, and
 //!   what was staged is lost: call [`Bridge::close`] to see it. Neither `std::process::exit` nor a crash drops anything.
 //!
-//! When landing fails, what was staged stays staged, and the next of these events tries again.
+//! When landing fails, what was staged stays staged, and the next of these events tries again; also when the store panicked.
 //!
 //! With `staged_bytes_max(0)` every put is durable when it returns, in a transaction of its own, as in the published backend.
 //!

@@ -1,6 +1,7 @@
 //! When what is staged lands.
 
 use std::{
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, atomic::Ordering, mpsc::Receiver},
     time::Duration,
 };
@@ -201,6 +202,29 @@ fn a_failed_update_leaves_its_blocks_to_the_time_bound() {
     store.fail(false);
     while !next(&told) {}
     assert!(store.inner.has(&ours(&block(2).0)).unwrap());
+}
+
+#[test]
+fn a_landing_that_panics_leaves_its_blocks_to_the_time_bound() {
+    type Landing = fn(&Bridge) -> String;
+    let landings: [Landing; 3] = [
+        |bridge| format!("{:?}", bridge.update(block(1).0, &[])),
+        |bridge| format!("{:?}", bridge.batch_put(&mut [block(2)].into_iter())),
+        |bridge| format!("{:?}", bridge.flush()),
+    ];
+    for landing in landings {
+        let (store, told) = Watched::new();
+        // So long that the landing comes before it.
+        let bridge = with(&store, &Options::new().staged_time_max(Some(Duration::from_millis(300))));
+        bridge.put(block(1).0, block(1).1).unwrap();
+        store.panic(true);
+        let cause = panic::catch_unwind(AssertUnwindSafe(|| landing(&bridge))).expect_err("the store panicked");
+        assert_eq!(cause.downcast_ref(), Some(&"the watched store panics"), "the panic is the caller's to see");
+        store.panic(false);
+        assert!(next(&told));
+        assert!(store.inner.has(&ours(&block(1).0)).unwrap());
+        assert!(store.inner.heads().unwrap().is_empty(), "an update that panicked is not made up for");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A store that counts commits, tells when one is over, and fails on demand; blocks; a log that counts warnings.
+//! A store that counts commits, tells when one is over, and fails or panics on demand; blocks; a log that counts warnings.
 
 use std::{
     io,
@@ -21,6 +21,7 @@ pub(crate) struct Watched {
     pub(crate) inner: MemoryStore,
     commits: AtomicU64,
     failing: AtomicBool,
+    panicking: AtomicBool,
     ended: Mutex<Sender<bool>>,
 }
 
@@ -32,6 +33,7 @@ impl Watched {
             inner: MemoryStore::new(),
             commits: AtomicU64::new(0),
             failing: AtomicBool::new(false),
+            panicking: AtomicBool::new(false),
             ended: Mutex::new(ended),
         };
         (Arc::new(watched), told)
@@ -46,8 +48,14 @@ impl Watched {
         self.failing.store(yes, Ordering::SeqCst);
     }
 
+    /// Panics in every commit, as a store in need of mending does.
+    pub(crate) fn panic(&self, yes: bool) {
+        self.panicking.store(yes, Ordering::SeqCst);
+    }
+
     fn write(&self, work: impl FnOnce(&MemoryStore) -> Result<(), StoreError>) -> Result<(), StoreError> {
         self.commits.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.panicking.load(Ordering::SeqCst), "the watched store panics");
         let result = if self.failing.load(Ordering::SeqCst) { Err(full()) } else { work(&self.inner) };
         // Nobody may be listening any more.
         let _ = self.ended.lock().unwrap().send(result.is_ok());
