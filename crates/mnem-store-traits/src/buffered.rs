@@ -124,10 +124,24 @@ impl Staged {
 }
 
 /// What is being committed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Landing {
     blocks: Vec<(Cid, Bytes)>,
     required: HashSet<Cid>,
+}
+
+/// A landing under way: whichever way it ends, a panic of the store below among them, what did not land is staged and required as before.
+struct UnderWay<'a> {
+    staged: &'a RwLock<Staged>,
+    landing: Landing,
+    landed: bool,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let landing = std::mem::take(&mut self.landing);
+        self.staged.write().unwrap_or_else(|e| e.into_inner()).end_landing(landing, self.landed);
+    }
 }
 
 impl<S: Store> Buffered<S> {
@@ -226,6 +240,8 @@ impl<S: Store> Buffered<S> {
         landing: Landing,
         _held: &MutexGuard<'_, ()>,
     ) -> Result<(), StoreError> {
+        let mut under_way = UnderWay { staged: &self.staged, landing, landed: false };
+        let landing = &under_way.landing;
         // To the caller what is staged is there already, and a put of what is there writes nothing: least of all one that nobody checks.
         let BatchParts { puts, required, head } = batch.into_parts();
         let trusted: HashSet<Cid> = puts.iter().filter(|put| put.trusted).map(|put| put.cid).collect();
@@ -247,7 +263,7 @@ impl<S: Store> Buffered<S> {
             None => batch,
         };
         let committed = if batch.is_empty() { Ok(()) } else { self.inner.commit(batch) };
-        self.staged.write().unwrap_or_else(|e| e.into_inner()).end_landing(landing, committed.is_ok());
+        under_way.landed = committed.is_ok();
         committed
     }
 }

@@ -1,6 +1,7 @@
 //! `Buffered` while a commit is under way: what other threads do meanwhile is neither lost nor forgotten.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Barrier,
         atomic::{AtomicBool, Ordering},
@@ -20,12 +21,13 @@ struct Gated {
     gate: Arc<Barrier>,
     open: Arc<AtomicBool>,
     fails: Arc<AtomicBool>,
+    panics: Arc<AtomicBool>,
 }
 
 impl Gated {
     fn new() -> Self {
-        let (open, fails) = Default::default();
-        Self { inner: MemoryStore::new(), gate: Arc::new(Barrier::new(2)), open, fails }
+        let (open, fails, panics) = Default::default();
+        Self { inner: MemoryStore::new(), gate: Arc::new(Barrier::new(2)), open, fails, panics }
     }
 
     /// Lets commits through.
@@ -75,6 +77,7 @@ impl OpHeadsStore for Gated {
 
 impl Store for Gated {
     fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        assert!(!self.panics.load(Ordering::SeqCst), "planted");
         self.wait();
         let result = self.check().and_then(|()| self.inner.commit(batch));
         self.wait();
@@ -136,6 +139,24 @@ fn a_requirement_of_a_failed_landing_stays() {
     store.fails.store(false, Ordering::SeqCst);
     store.inner.delete(&cid).unwrap();
     assert_eq!(buffered.flush().unwrap_err().kind(), ErrorKind::MissingBlock);
+}
+
+#[test]
+fn a_requirement_of_a_landing_that_panicked_stays() {
+    let store = Gated::new();
+    store.open_gate();
+    let (cid, data) = text("held below");
+    store.inner.put(&cid, data.clone()).unwrap();
+    let buffered = Buffered::new(store.clone());
+    buffered.put(&cid, data).unwrap();
+    let staged = buffered.put_as(RAW, Bytes::from_static(b"staged")).unwrap();
+    store.panics.store(true, Ordering::SeqCst);
+    assert!(catch_unwind(AssertUnwindSafe(|| buffered.flush())).is_err());
+    store.panics.store(false, Ordering::SeqCst);
+    assert!(buffered.has(&staged).unwrap() && !store.has(&staged).unwrap());
+    store.inner.delete(&cid).unwrap();
+    assert_eq!(buffered.update(&staged, &[]).unwrap_err().kind(), ErrorKind::MissingBlock);
+    assert_eq!(buffered.heads().unwrap(), []);
 }
 
 #[test]
