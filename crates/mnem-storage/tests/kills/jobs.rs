@@ -4,7 +4,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::OnceLock,
-    time::Instant,
 };
 
 use mnem_storage::{
@@ -16,12 +15,7 @@ use mnem_storage::{
 };
 use tempfile::TempDir;
 
-use super::{
-    Random, Scene, Tally, Work,
-    process::{Heard, Writer},
-    stream::assert_whole,
-    writer::open,
-};
+use super::{Random, Scene, Tally, Work, stream::assert_whole, writer::open};
 use crate::fixtures::{car as archive_of, node, raw};
 
 /// Small, so that an import takes many commits.
@@ -82,38 +76,11 @@ impl Source {
     }
 }
 
-/// Kills a writer between its beginning and a little after the time that the work takes.
-fn kill_within(
-    work: Work,
-    backend: Backend,
-    path: &Path,
-    source: &Path,
-    microseconds: u64,
-    random: &mut Random,
-    tally: &mut Tally,
-) -> Heard {
-    let mut writer = Writer::start(work, backend, path, source, 0);
-    writer.listen(0);
-    let heard = writer.kill_after(random.below(microseconds + microseconds / 8));
-    tally.kills += 1;
-    tally.acknowledged += heard.acknowledged;
-    tally.too_late += u32::from(heard.done);
-    heard
-}
-
-/// How long the work takes in this process, in microseconds.
-fn duration_of(work: impl FnOnce(&Path)) -> u64 {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let start = Instant::now();
-    work(&folder.path().join("store"));
-    start.elapsed().as_micros() as u64
-}
-
 pub(super) fn create(scene: &Scene, backend: Backend, random: &mut Random, tally: &mut Tally) {
     let path = scene.path();
-    let typical = duration_of(|path| open(path, backend).close().expect("close"));
+    let typical = scene.duration_of(|path| open(path, backend).close().expect("close"));
     for _ in 0..KILLS {
-        let heard = kill_within(Work::Create, backend, &path, &path, typical, random, tally);
+        let heard = scene.end_within(Work::Create, backend, &path, typical, random, tally);
         let there = match OpenOptions::new().open(&path) {
             Ok(store) => {
                 assert_eq!((store.heads().expect("heads"), store.cids().expect("cids").count()), (vec![], 0));
@@ -149,7 +116,7 @@ fn copy_into(store: &dyn Store, backend: Backend) {
 
 pub(super) fn import(scene: &Scene, backend: Backend, random: &mut Random, tally: &mut Tally) {
     let source = Source::get().archive();
-    let typical = duration_of(|path| import_into(&*open(path, backend)));
+    let typical = scene.duration_of(|path| import_into(&*open(path, backend)));
     resume(scene, backend, Work::Import, &source, typical, random, tally);
     let store = open(&scene.path(), backend);
     import_into(&*store);
@@ -158,7 +125,7 @@ pub(super) fn import(scene: &Scene, backend: Backend, random: &mut Random, tally
 
 pub(super) fn copy_over(scene: &Scene, backend: Backend, random: &mut Random, tally: &mut Tally) {
     let source = Source::get().store(Source::other(backend));
-    let typical = duration_of(|path| copy_into(&*open(path, backend), backend));
+    let typical = scene.duration_of(|path| copy_into(&*open(path, backend), backend));
     resume(scene, backend, Work::Copy, &source, typical, random, tally);
     let store = open(&scene.path(), backend);
     // Proves by itself that both hold the same.
@@ -180,7 +147,7 @@ fn resume(
     let path = scene.path();
     let mut acknowledged = false;
     for _ in 0..KILLS {
-        let heard = kill_within(work, backend, &path, source, typical, random, tally);
+        let heard = scene.end_within(work, backend, source, typical, random, tally);
         acknowledged |= heard.acknowledged > 0;
         if random.below(4) == 0 {
             tally.in_a_row += 1;
@@ -236,11 +203,9 @@ pub(super) fn knn(scene: &Scene, backend: Backend, random: &mut Random, tally: &
     let path = scene.path();
     let mut done = 0;
     for _ in 0..KILLS {
-        let mut writer = Writer::start(Work::Knn, backend, &path, &path, done);
+        let mut writer = scene.start(Work::Knn, backend, &path, done);
         writer.listen(random.below(12));
-        let heard = writer.kill_after(random.below(8_000));
-        tally.kills += 1;
-        tally.acknowledged += heard.acknowledged;
+        let heard = scene.end(writer, 8_000, random, tally);
         done = heard.next.unwrap_or(done);
         if !path.exists() {
             assert_eq!(done, 0, "an acknowledged store is gone");

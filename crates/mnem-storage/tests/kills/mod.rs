@@ -8,18 +8,19 @@ use crate::random::Random;
 mod jobs;
 mod operations;
 mod process;
+mod scene;
 mod stream;
 mod writer;
 
 use std::{
     collections::BTreeMap,
     env, panic,
-    path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use mnem_storage::Backend;
-use tempfile::TempDir;
+
+use scene::{Ground, Scene};
 
 /// Kills of each backend in an ordinary test run. `MNEM_SOAK_ROUNDS` is asked for by the long run.
 const KILLS: u32 = 56;
@@ -67,32 +68,6 @@ impl Work {
     }
 }
 
-/// A folder that stays where it is, and is named, when the test fails in it.
-struct Scene {
-    folder: TempDir,
-    story: String,
-    kept: bool,
-}
-
-impl Scene {
-    fn new(story: String) -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), story, kept: true }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("store")
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        if self.kept && std::thread::panicking() {
-            self.folder.disable_cleanup(true);
-            eprintln!("{}: the store is kept in {}", self.story, self.folder.path().display());
-        }
-    }
-}
-
 /// What happened, by kind of work.
 #[derive(Debug, Default)]
 struct Tally {
@@ -106,7 +81,18 @@ struct Tally {
     in_a_row: u32,
 }
 
-fn kill(backend: Backend, kills: u32, seed: u64) -> BTreeMap<Work, Tally> {
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.kills += other.kills;
+        self.acknowledged += other.acknowledged;
+        self.landed_unsaid += other.landed_unsaid;
+        self.too_late += other.too_late;
+        self.in_a_row += other.in_a_row;
+    }
+}
+
+/// `ground` makes where each store lies, and says how its writers end.
+fn kill(backend: Backend, kills: u32, seed: u64, ground: &dyn Fn() -> Box<dyn Ground>) -> BTreeMap<Work, Tally> {
     let mut random = Random(seed);
     let mut tallies = BTreeMap::<Work, Tally>::new();
     let mut done = 0;
@@ -117,7 +103,7 @@ fn kill(backend: Backend, kills: u32, seed: u64) -> BTreeMap<Work, Tally> {
         let work = work.on(backend);
         let tally = tallies.entry(work).or_default();
         let before = tally.kills;
-        let scene = Scene::new(format!("{backend}, {}, seed {seed}, life {life}", work.name()));
+        let scene = Scene::new(ground(), format!("{backend}, {}, seed {seed}, life {life}", work.name()));
         match work {
             Work::Stream | Work::Compact | Work::Lie => stream::live(&scene, backend, work, &mut random, tally),
             Work::Create => jobs::create(&scene, backend, &mut random, tally),
@@ -130,37 +116,42 @@ fn kill(backend: Backend, kills: u32, seed: u64) -> BTreeMap<Work, Tally> {
     tallies
 }
 
+/// A folder on whatever this machine has. Killing a writer changes nothing on it.
+fn folder() -> Box<dyn Ground> {
+    Box::new(tempfile::tempdir().expect("a temporary folder"))
+}
+
 fn seed() -> u64 {
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
     env::var("MNEM_KILLS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(now)
 }
 
-fn kill_and_tell(backend: Backend, kills: u32) {
+/// `place` names the ground.
+fn kill_and_tell(place: &str, backend: Backend, kills: u32, ground: &dyn Fn() -> Box<dyn Ground>) {
     let seed = seed();
-    eprintln!("{backend}: MNEM_KILLS_SEED={seed}");
-    let tallies = kill(backend, kills, seed);
-    let all: u32 = tallies.values().map(|tally| tally.kills).sum();
+    let who = format!("{place}{backend}");
+    eprintln!("{who}: MNEM_KILLS_SEED={seed}");
+    let tallies = kill(backend, kills, seed, ground);
+    let mut all = Tally::default();
     for (work, tally) in &tallies {
-        eprintln!("{backend}: {:<8}{tally:?}", work.name());
+        eprintln!("{who}: {:<8}{tally:?}", work.name());
+        all.add(tally);
     }
-    eprintln!("{backend}: {all} kills, nothing lost");
-    assert!(all >= kills);
-    assert!(
-        tallies.values().map(|tally| tally.acknowledged).sum::<u64>() > u64::from(kills),
-        "hardly anything was done"
-    );
+    eprintln!("{who}: all     {all:?}, nothing lost");
+    assert!(all.kills >= kills);
+    assert!(all.acknowledged > u64::from(kills), "hardly anything was done");
 }
 
 #[cfg(feature = "redb")]
 #[test]
 fn a_killed_writer_of_a_redb_store_loses_nothing_acknowledged() {
-    kill_and_tell(Backend::Redb, KILLS);
+    kill_and_tell("", Backend::Redb, KILLS, &folder);
 }
 
 #[cfg(feature = "simple")]
 #[test]
 fn a_killed_writer_of_a_simple_store_loses_nothing_acknowledged() {
-    kill_and_tell(Backend::Simple, KILLS);
+    kill_and_tell("", Backend::Simple, KILLS, &folder);
 }
 
 #[test]
@@ -168,7 +159,7 @@ fn an_acknowledgement_that_comes_too_early_is_found() {
     for backend in Backend::compiled_in() {
         let mut random = Random(seed());
         let found = (0..20).any(|_| {
-            let mut scene = Scene::new("a writer that lies".to_owned());
+            let mut scene = Scene::new(folder(), "a writer that lies".to_owned());
             scene.kept = false;
             let mut tally = Tally::default();
             let live = || stream::live(&scene, backend, Work::Lie, &mut random, &mut tally);
@@ -182,11 +173,18 @@ fn an_acknowledgement_that_comes_too_early_is_found() {
 #[test]
 #[ignore = "takes as long as it is told to; `cargo xtask soak kills`"]
 fn soak() {
-    let kills = env::var("MNEM_SOAK_ROUNDS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(1000);
-    let only = env::var("MNEM_SOAK_ONLY").ok();
-    for backend in Backend::compiled_in() {
-        if only.as_deref().is_none_or(|name| name == backend.name()) {
-            kill_and_tell(backend, kills);
-        }
+    for backend in asked_for() {
+        kill_and_tell("", backend, rounds(1000), &folder);
     }
+}
+
+/// The backends of a long run.
+fn asked_for() -> impl Iterator<Item = Backend> {
+    let only = env::var("MNEM_SOAK_ONLY").ok();
+    Backend::compiled_in().into_iter().filter(move |backend| only.as_deref().is_none_or(|name| name == backend.name()))
+}
+
+/// The length of a long run.
+fn rounds(unless_told: u32) -> u32 {
+    env::var("MNEM_SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(unless_told)
 }

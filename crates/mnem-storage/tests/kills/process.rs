@@ -1,12 +1,9 @@
 //! The writer as a process: started, heard, killed.
 
 use std::{
-    env,
     io::{BufRead as _, BufReader, Lines, Write as _},
     path::Path,
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
-    thread,
-    time::Duration,
 };
 
 use mnem_storage::Backend;
@@ -48,9 +45,17 @@ pub(super) struct Heard {
 }
 
 impl Writer {
-    /// A process that works on the store at `path`. `source` is an archive or another store, `first` the number of its first operation.
-    pub(super) fn start(work: Work, backend: Backend, path: &Path, source: &Path, first: u64) -> Self {
-        let mut child = Command::new(env::current_exe().expect("this binary"))
+    /// A process of this binary that works on the store at `path`. `source` is an archive or another store, `first` the number of its first
+    /// operation.
+    pub(super) fn start(
+        mut binary: Command,
+        work: Work,
+        backend: Backend,
+        path: &Path,
+        source: &Path,
+        first: u64,
+    ) -> Self {
+        let mut child = binary
             .args(["--exact", "kills::writer::child", "--nocapture", "--test-threads=1"])
             .envs([(WORK, work.name()), (BACKEND, backend.name()), (FIRST, &first.to_string())])
             .envs([(STORE, path), (SOURCE, source)])
@@ -82,9 +87,8 @@ impl Writer {
         true
     }
 
-    /// Kills the writer after so many microseconds, and hears what it had said by then. The moment is random and waits for nothing.
-    pub(super) fn kill_after(mut self, microseconds: u64) -> Heard {
-        thread::sleep(Duration::from_micros(microseconds));
+    /// Kills the writer, and hears what it had said by then.
+    pub(super) fn kill(mut self) -> Heard {
         self.child.kill().expect("kill");
         while self.hear() {}
         let status = self.child.wait().expect("wait");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mnem_storage::{Backend, Store, VerifyOptions, verify};
 
-use super::{Random, Scene, Tally, Work, operations, process::Writer, writer::open};
+use super::{Random, Scene, Tally, Work, operations, writer::open};
 
 /// Writers of one store that are killed.
 const KILLS: u64 = 6;
@@ -13,12 +13,10 @@ pub(super) fn live(scene: &Scene, backend: Backend, work: Work, random: &mut Ran
     let path = scene.path();
     let mut done = 0;
     for _ in 0..KILLS {
-        let mut writer = Writer::start(work, backend, &path, &path, done);
+        let mut writer = scene.start(work, backend, &path, done);
         // Some are killed while they open, some after a while.
         writer.listen(random.below(60).saturating_sub(10));
-        let heard = writer.kill_after(random.below(3_000));
-        tally.kills += 1;
-        tally.acknowledged += heard.acknowledged;
+        let heard = scene.end(writer, 3_000, random, tally);
         done = heard.next.unwrap_or(done);
         if !path.exists() {
             assert_eq!(done, 0, "an acknowledged store is gone");

@@ -1,0 +1,114 @@
+//! Where a store lies, and how its writers end.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use mnem_storage::Backend;
+use tempfile::TempDir;
+
+use super::{
+    Random, Tally, Work,
+    process::{Heard, Writer},
+};
+
+/// A folder for a store, and the end that comes over whoever writes there.
+pub(super) trait Ground {
+    fn folder(&self) -> &Path;
+
+    /// The binary that writers are processes of.
+    fn binary(&self) -> Command {
+        Command::new(env::current_exe().expect("this binary"))
+    }
+
+    /// Ends the writer at a random moment within so many microseconds, and hears what it had said by then.
+    fn end(&self, writer: Writer, microseconds: u64, random: &mut Random, tally: &mut Tally) -> Heard;
+
+    /// Keeps what is there, and says where. It may be asked in the middle of a failure, and does not fail itself.
+    fn keep(&mut self) -> Option<PathBuf>;
+}
+
+/// Writers are killed.
+impl Ground for TempDir {
+    fn folder(&self) -> &Path {
+        self.path()
+    }
+
+    fn end(&self, writer: Writer, microseconds: u64, random: &mut Random, _: &mut Tally) -> Heard {
+        // The moment is random and waits for nothing.
+        thread::sleep(Duration::from_micros(random.below(microseconds)));
+        writer.kill()
+    }
+
+    fn keep(&mut self) -> Option<PathBuf> {
+        self.disable_cleanup(true);
+        Some(self.path().to_owned())
+    }
+}
+
+/// A place for one store, which is kept and named when the test fails in it.
+pub(super) struct Scene {
+    ground: Box<dyn Ground>,
+    story: String,
+    pub(super) kept: bool,
+}
+
+impl Scene {
+    pub(super) fn new(ground: Box<dyn Ground>, story: String) -> Self {
+        Self { ground, story, kept: true }
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.ground.folder().join("store")
+    }
+
+    /// A process that works on the store. `source` is an archive or another store, `first` the number of its first operation.
+    pub(super) fn start(&self, work: Work, backend: Backend, source: &Path, first: u64) -> Writer {
+        Writer::start(self.ground.binary(), work, backend, &self.path(), source, first)
+    }
+
+    /// Ends a writer within so many microseconds.
+    pub(super) fn end(&self, writer: Writer, microseconds: u64, random: &mut Random, tally: &mut Tally) -> Heard {
+        let heard = self.ground.end(writer, microseconds, random, tally);
+        tally.kills += 1;
+        tally.acknowledged += heard.acknowledged;
+        tally.too_late += u32::from(heard.done);
+        heard
+    }
+
+    /// Ends work between its beginning and a little after the time that it takes.
+    pub(super) fn end_within(
+        &self,
+        work: Work,
+        backend: Backend,
+        source: &Path,
+        microseconds: u64,
+        random: &mut Random,
+        tally: &mut Tally,
+    ) -> Heard {
+        let mut writer = self.start(work, backend, source, 0);
+        writer.listen(0);
+        self.end(writer, microseconds + microseconds / 8, random, tally)
+    }
+
+    /// How long work on another store takes here, in microseconds.
+    pub(super) fn duration_of(&self, work: impl FnOnce(&Path)) -> u64 {
+        let folder = tempfile::tempdir_in(self.ground.folder()).expect("a temporary folder");
+        let start = Instant::now();
+        work(&folder.path().join("store"));
+        start.elapsed().as_micros() as u64
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if self.kept && thread::panicking() {
+            let kept = self.ground.keep();
+            eprintln!("{}: the store is kept in {}", self.story, kept.unwrap_or_else(|| "no place".into()).display());
+        }
+    }
+}
