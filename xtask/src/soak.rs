@@ -29,6 +29,9 @@ const ROUNDS: &str = "MNEM_SOAK_ROUNDS";
 const ONLY: Opt = Opt { flag: "--only", variable: "MNEM_SOAK_ONLY", full: None, number: false };
 const SEED: Opt = number("--seed", "MNEM_CRASH_SEED", None);
 
+/// The one file system of a run on several.
+const ON: Opt = Opt { flag: "--on", variable: "MNEM_SOAK_ON", full: None, number: false };
+
 /// The one image of a seed that a failure names.
 const IMAGE: Opt = number("--image", "MNEM_CRASH_IMAGE", None);
 
@@ -76,6 +79,12 @@ const KINDS: &[Kind] = &[
         does: "writing processes killed at random moments, so many for each backend (--only redb or simple); 1,000 take 5 minutes",
         options: &[number("--rounds", ROUNDS, Some(10_000)), ONLY],
         run: |sh| tests(sh, "mnem-storage", &["kills::soak"]),
+    },
+    Kind {
+        name: "power-cuts",
+        does: "power cuts under file systems on loop devices, so many for each and each backend; needs Linux, root, strace and XFS's programs",
+        options: &[number("--rounds", ROUNDS, Some(500)), ONLY, ON],
+        run: power_cuts,
     },
     Kind {
         name: "damage",
@@ -142,6 +151,14 @@ fn tests(sh: &Shell, package: &str, names: &[&str]) -> Result<()> {
     let target = ["--all-features", "-p", package, "--test", "main"];
     let how = ["--exact", "--ignored", "--nocapture", "--test-threads", "1"];
     Ok(cmd!(sh, "cargo test --release --locked --quiet {target...} -- {names...} {how...}").run()?)
+}
+
+fn power_cuts(sh: &Shell) -> Result<()> {
+    ensure!(cfg!(target_os = "linux"), "power can be cut under a file system on Linux only");
+    // Planted breaks are caught as panics.
+    let _quiet = sh.push_env("RUST_BACKTRACE", "0");
+    let planted = "kills::power_cuts::a_sync_that_does_nothing_is_found";
+    tests(sh, "mnem-storage", &[planted, "kills::power_cuts::soak"])
 }
 
 /// Stores of plain files take the file system a few milliseconds each.

@@ -5,11 +5,19 @@
 
 use crate::random::Random;
 
+#[cfg(target_os = "linux")]
+mod disk;
+#[cfg(target_os = "linux")]
+mod held;
 mod jobs;
 mod operations;
+#[cfg(target_os = "linux")]
+mod power_cuts;
 mod process;
 mod scene;
 mod stream;
+#[cfg(target_os = "linux")]
+mod write_back;
 mod writer;
 
 use std::{
@@ -79,6 +87,10 @@ struct Tally {
     too_late: u32,
     /// Kills after which the next process had to do without anybody opening the store in between.
     in_a_row: u32,
+    /// Power cuts in the middle of a call of the operating system.
+    in_a_call: u32,
+    /// Files and folders that were synced by chance before a power cut.
+    written_back: u32,
 }
 
 impl Tally {
@@ -88,6 +100,8 @@ impl Tally {
         self.landed_unsaid += other.landed_unsaid;
         self.too_late += other.too_late;
         self.in_a_row += other.in_a_row;
+        self.in_a_call += other.in_a_call;
+        self.written_back += other.written_back;
     }
 }
 

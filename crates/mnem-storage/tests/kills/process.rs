@@ -87,6 +87,11 @@ impl Writer {
         true
     }
 
+    #[cfg(target_os = "linux")]
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills the writer, and hears what it had said by then.
     pub(super) fn kill(mut self) -> Heard {
         self.child.kill().expect("kill");

@@ -1,0 +1,82 @@
+//! Power cuts under writers on real file systems: what they acknowledged is on the disk.
+//!
+//! The writers and the checks are those of the kills. A kill leaves everything in the hands of the kernel; here the kernel forgets what is not on the
+//! device. What is not synced gets there by chance only: with drawn syncs of single files, or not at all.
+
+use std::{env, panic};
+
+use mnem_storage::Backend;
+
+use super::{
+    Random, Tally, Work, asked_for,
+    disk::{Disk, FileSystem, missing},
+    kill_and_tell, rounds,
+    scene::{Ground, Scene},
+    seed, stream,
+};
+
+/// A tracer that stays out of the way: the writer is still the child of this process.
+const TRACER: [&str; 7] = ["strace", "-D", "-f", "-qqq", "-o", "/dev/null", "-e"];
+
+/// Has syncs return at once, and do nothing.
+const NO_SYNC: &str = "inject=fsync,fdatasync,syncfs,sync,sync_file_range,msync:retval=0";
+
+/// Which syncs of a writer do nothing.
+const BREAKS: [(&str, &str); 3] =
+    [("no sync", ""), ("every other sync left out", ":when=2+2"), ("every tenth sync left out", ":when=10+10")];
+
+/// Stores in which a break has to show. Where data is journalled any later sync makes up for one that was left out: there it takes longest.
+const LIVES: u32 = 300;
+
+/// The file systems that the run is about. Fails, and says so, where it cannot run.
+fn systems(programs: &[&str]) -> Vec<FileSystem> {
+    let only = env::var("MNEM_SOAK_ON").ok().filter(|name| !name.is_empty());
+    let named = |system: &FileSystem| only.as_deref().is_none_or(|name| name == system.name);
+    let systems: Vec<_> = FileSystem::ALL.into_iter().filter(named).collect();
+    let names = FileSystem::ALL.map(|system| system.name);
+    assert!(!systems.is_empty(), "of {names:?} none is called {}", only.unwrap_or_default());
+    let missing = missing(&systems, programs);
+    assert!(missing.is_empty(), "power cuts need what is missing here: {}", missing.join(", "));
+    systems
+}
+
+#[test]
+#[ignore = "needs root and loop devices; `cargo xtask soak power-cuts`"]
+fn soak() {
+    for system in systems(&[]) {
+        for backend in asked_for() {
+            let ground = || -> Box<dyn Ground> { Box::new(Disk::new(system, &[])) };
+            kill_and_tell(&format!("{}, ", system.name), backend, rounds(300), &ground);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root, loop devices and strace; `cargo xtask soak power-cuts`"]
+fn a_sync_that_does_nothing_is_found() {
+    for system in systems(&["strace"]) {
+        for backend in asked_for() {
+            let found = cuts_until_found(system, backend, "trace=none", 3);
+            assert_eq!(found, None, "{}, {backend}: found without a break", system.name);
+            for (name, which) in BREAKS {
+                let found = cuts_until_found(system, backend, &format!("{NO_SYNC}{which}"), LIVES);
+                let Some(cuts) = found else { panic!("{}, {backend}: {name} was not found", system.name) };
+                eprintln!("{}, {backend}: {name}: found at cut {cuts}", system.name);
+            }
+        }
+    }
+}
+
+/// How many cuts it took until something was wrong with what writers left that are traced in this way.
+fn cuts_until_found(system: FileSystem, backend: Backend, trace: &str, lives: u32) -> Option<u32> {
+    let mut random = Random(seed());
+    let mut tally = Tally::default();
+    let through = [&TRACER[..], &[trace]].concat();
+    let found = (0..lives).any(|_| {
+        let mut scene = Scene::new(Box::new(Disk::new(system, &through)), "a writer whose syncs do nothing".to_owned());
+        scene.kept = false;
+        let live = || stream::live(&scene, backend, Work::Stream, &mut random, &mut tally);
+        panic::catch_unwind(panic::AssertUnwindSafe(live)).is_err()
+    });
+    found.then_some(tally.kills)
+}
