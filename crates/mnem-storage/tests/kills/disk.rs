@@ -78,6 +78,9 @@ impl Disk {
 
     fn mount(&self) {
         run(Command::new("mount").args(["-o", self.system.mount]).arg(self.image()).arg(self.folder()));
+        // One that is shut down is mounted again as it is when a mount namespace that somebody made meanwhile holds on to it.
+        let alive = fs::File::open(self.folder()).and_then(|folder| folder.sync_all());
+        assert!(alive.is_ok(), "the file system that was shut down is in use elsewhere: {alive:?}");
     }
 
     /// Has the file system forget what is not on the device, and mounts what is.
