@@ -15,48 +15,77 @@ mod tidy;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "\
-cargo xtask COMMAND
+use anyhow::Result;
 
-  ci        everything that continuous integration checks
-  release-check [--strict] [--only TEXT]
-            whether a release may go out; under --strict, a tool that is not installed stops it
-  public-api
-            write the public API of mnem-store-traits, which release-check compares; needs cargo public-api
-  conformance-report
-            run the suite of every backend and write one table
-  bench [ARGUMENTS]
-            compare with other stores: docs/BENCHMARKS.md says how to read it
-  tidy      what a compiler cannot check: file names, module documents, links, paths
-  man, completions
-            write the manual pages and the completion scripts of mnem-store into target/
-  readme    run the first command of README.md as typed, and look at what it made
-  blockstore-tests
-            run the JavaScript suite interface-blockstore-tests on our backends; needs npm
-  soak KIND [OPTIONS]
-            long runs, listed by `cargo xtask soak`: of what chance decides, and of what must never happen
-  interop   exchange archives with ipfs-car (npm) and carbox (PyPI); needs npm and python3";
+/// A command, and what it takes behind its name.
+enum Run {
+    Alone(fn() -> Result<()>),
+    With(&'static str, fn(Vec<String>) -> Result<()>),
+}
+
+use Run::{Alone, With};
+
+const COMMANDS: &[(&str, Run, &str)] = &[
+    ("ci", Alone(ci::run), "everything that continuous integration checks"),
+    (
+        "release-check",
+        With("[--strict] [--only TEXT]", release::run),
+        "whether a release may go out; under --strict, a tool that is not installed stops it",
+    ),
+    (
+        "public-api",
+        Alone(release::write_public_api),
+        "write the public API of mnem-store-traits, which release-check compares; needs cargo public-api",
+    ),
+    ("conformance-report", Alone(conformance_report::run), "run the suite of every backend and write one table"),
+    ("bench", With("[ARGUMENTS]", bench), "compare with other stores: docs/BENCHMARKS.md says how to read it"),
+    ("tidy", Alone(tidy::run), "what a compiler cannot check: file names, module documents, links, paths"),
+    ("man", Alone(pages::man), "write the manual pages of mnem-store into target/"),
+    ("completions", Alone(pages::completions), "write the completion scripts of mnem-store into target/"),
+    ("readme", Alone(readme::run), "run the first command of README.md as typed, and look at what it made"),
+    (
+        "blockstore-tests",
+        Alone(blockstore_tests::run),
+        "run the JavaScript suite interface-blockstore-tests on our backends; needs npm",
+    ),
+    (
+        "soak",
+        With("KIND [OPTIONS]", soak::run),
+        "long runs, listed by `cargo xtask soak`: of what chance decides, and of what must never happen",
+    ),
+    ("interop", Alone(interop::run), "exchange archives with ipfs-car (npm) and carbox (PyPI); needs npm and python3"),
+];
+
+fn usage() -> String {
+    let mut usage = String::from("usage: cargo xtask COMMAND\n");
+    for (name, run, does) in COMMANDS {
+        let takes = match run {
+            Alone(_) => "",
+            With(takes, _) => takes,
+        };
+        usage.push_str(&format!("\n  {}\n            {does}", format!("{name} {takes}").trim_end()));
+    }
+    usage
+}
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let command = args.next().unwrap_or_default();
-    let result = match command.as_str() {
-        "ci" => ci::run(),
-        "release-check" => release::run(&args.collect::<Vec<_>>()),
-        "public-api" => release::write_public_api(),
-        "conformance-report" => conformance_report::run(),
-        "bench" => bench(args),
-        "tidy" => tidy::run(),
-        "man" => pages::man(),
-        "completions" => pages::completions(),
-        "readme" => readme::run(),
-        "blockstore-tests" => blockstore_tests::run(),
-        "soak" => soak::run(args),
-        "interop" => interop::run(),
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let asks_for_help = |arg: &String| matches!(arg.as_str(), "--help" | "-h" | "help");
+    // What is behind `bench` is for another program, which has a page of its own.
+    if args.iter().any(asks_for_help) {
+        println!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
+    if args.is_empty() {
+        eprintln!("{}", usage());
+        return ExitCode::from(2);
+    }
+    let name = args.remove(0);
+    let result = match COMMANDS.iter().find(|(command, ..)| *command == name) {
+        Some((_, Alone(run), _)) if args.is_empty() => run(),
+        Some((_, With(_, run), _)) => run(args),
+        Some(_) => return refused(&format!("{name} takes no arguments, not {:?}", args.join(" "))),
+        None => return refused(&format!("there is no command {name:?}")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,15 +96,20 @@ fn main() -> ExitCode {
     }
 }
 
+fn refused(why: &str) -> ExitCode {
+    eprintln!("error: {why}: `cargo xtask --help` lists them all");
+    ExitCode::from(2)
+}
+
 /// The program that compares us with others, in a release build; the arguments are its own.
-fn bench(args: impl Iterator<Item = String>) -> anyhow::Result<()> {
+fn bench(args: Vec<String>) -> Result<()> {
     let sh = shell()?;
     let compare = ["-p", "mnem-benches", "--features", "peers", "--bin", "compare"];
     Ok(xshell::cmd!(sh, "cargo run --locked --release {compare...} -- {args...}").run()?)
 }
 
 /// A shell in the workspace's root folder.
-fn shell() -> anyhow::Result<xshell::Shell> {
+fn shell() -> Result<xshell::Shell> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let shell = xshell::Shell::new()?;
     shell.change_dir(root.parent().unwrap_or(root));

@@ -101,7 +101,8 @@ const KINDS: &[Kind] = &[
 ];
 
 /// Runs the kind that the arguments name.
-pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<()> {
+pub(crate) fn run(args: Vec<String>) -> Result<()> {
+    let mut args = args.into_iter();
     let name = args.next().unwrap_or_default();
     let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else { bail!("{}", usage()) };
     let sh = crate::shell()?;
@@ -113,7 +114,7 @@ pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<()> {
 
 /// Runs the share of every change.
 pub(crate) fn share() -> Result<()> {
-    SHARE.iter().try_for_each(|args| run(args.iter().map(|arg| (*arg).to_owned())))
+    SHARE.iter().try_for_each(|args| run(args.iter().map(|arg| (*arg).to_owned()).collect()))
 }
 
 /// The variables that a run has.
@@ -212,6 +213,6 @@ mod tests {
         for args in [&["--images", "1"][..], &["--rounds", "many"], &["--rounds"], &["5"]] {
             assert!(told("kills", args).is_err(), "{args:?}");
         }
-        assert!(run(["tea".to_owned()].into_iter()).is_err());
+        assert!(run(vec!["tea".to_owned()]).is_err());
     }
 }
