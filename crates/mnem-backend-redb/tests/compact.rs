@@ -32,6 +32,28 @@ fn compacting_gives_space_back_and_keeps_content() {
 }
 
 #[test]
+fn the_free_end_of_the_file_goes_back_when_it_is_closed() {
+    let place = place();
+    let store = create(&place.path);
+    let bytes = || std::fs::metadata(&place.path).expect("a file").len();
+    let blocks: Vec<_> = (0..64).map(|n| large_block(n, 100_000)).collect();
+    store.put_many(&mut blocks.iter().cloned().map(Ok)).expect("put_many");
+    store.close().expect("close");
+    let full = bytes();
+    assert!(full > 64 * 100_000, "{full}");
+    let store = open(&place.path);
+    for (cid, _) in &blocks[1..] {
+        store.delete(cid).expect("delete");
+    }
+    let open_bytes = bytes();
+    store.close().expect("close");
+    let closed = bytes();
+    assert!(closed < open_bytes && closed < full / 2, "{full} {open_bytes} {closed}");
+    let store = open(&place.path);
+    assert_eq!(store.get(&blocks[0].0).expect("get"), Some(blocks[0].1.clone()));
+}
+
+#[test]
 fn maintenance_is_refused_while_a_view_is_alive() {
     let place = place();
     let store = create(&place.path);

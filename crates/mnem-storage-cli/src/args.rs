@@ -130,6 +130,8 @@ pub(crate) enum Command {
     Conformance(commands::conformance::Args),
     /// Copy a store to another place or backend, and prove the copy
     Copy(commands::copy::Args),
+    /// Give the space that a store no longer needs back to the file system
+    Compact(commands::compact::Args),
     /// Build, list, read and remove indexes of nearest neighbours
     Knn(commands::knn::Args),
     /// Print a completion script for a shell

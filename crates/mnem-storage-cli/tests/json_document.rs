@@ -139,6 +139,8 @@ fn every_answer_is_as_documented() {
         ("`heads`", &["heads", "swap", root, "--expected", root, "--store", "a.redb"]),
         ("`stat`", &["stat", "--store", "a.redb"]),
         ("`copy`", &["copy", "a.redb", "b.simple"]),
+        ("`compact`", &["compact", "--store", "a.redb"]),
+        ("`compact`", &["compact", "--store", "b.simple"]),
         ("`put`", &["put", "v.jsonl", "--store", "a.redb"]),
         ("`has`", &["has", root, "--store", "a.redb"]),
         ("`size`", &["size", root, "--store", "a.redb"]),

@@ -5,6 +5,7 @@ mod arguments;
 mod bad_paths;
 mod blocks;
 mod cids;
+mod compact;
 mod completions;
 mod conformance;
 mod disk_full;

@@ -199,6 +199,21 @@ fn an_index_that_is_being_made_leaves_the_store_as_it_was() {
     assert_eq!(place.run(&["knn", "list", "--store", "a.redb"]).ok(), "");
 }
 
+#[test]
+fn what_compacts_ends_where_it_is() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    let held = place.store("a.redb");
+    let mut running = Running::start(&place, &["compact", "--store", "a.redb", "--lock-wait", "600"]);
+    running.says("compact: pages: ");
+    running.signal(Signal::TERM);
+    let (status, out, said) = running.ended();
+    assert_eq!((status.signal(), &*out), (Some(15), ""));
+    assert!(said.starts_with("error: interrupted: the store is whole and holds what it held"), "{said}");
+    drop(held);
+    assert!(place.run(&["verify", "--store", "a.redb"]).ok().starts_with("0 faults"));
+}
+
 /// The archive as a CARv2, with an index behind it that is larger than any buffer: once it is read, so is all that matters.
 fn with_a_long_index(archive: &[u8]) -> Vec<u8> {
     let (begin, bytes) = (51, archive.len() as u64);

@@ -164,7 +164,7 @@ pub(crate) fn not_a_store(path: &Path, reason: &str) -> StoreError {
     StoreError::NotAStore { path: path.to_owned(), reason: reason.to_owned() }
 }
 
-fn unreadable(path: &Path, error: io::Error) -> StoreError {
+pub(crate) fn unreadable(path: &Path, error: io::Error) -> StoreError {
     StoreError::Backend {
         backend: NO_BACKEND,
         operation: format!("look at {}", path.display()),

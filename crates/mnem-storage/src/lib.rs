@@ -29,10 +29,12 @@
 //! | copy it to another backend | [`copy`](fn@copy) |
 //! | find damage | [`verify`](fn@verify), [`verify_store`] |
 //! | count and measure it | [`info`](fn@info) |
+//! | give back the space that it no longer needs | [`compact`](fn@compact) |
 //! | keep k-nearest-neighbour edges beside the blocks | [`knn`]: in the [side table](Store::side_table) [`knn::TABLE`] |
 
 mod backend;
 pub mod car;
+mod compact;
 mod copy;
 mod detect;
 mod info;
@@ -57,6 +59,7 @@ pub use mnem_store_traits::{
 };
 
 pub use backend::{Backend, ParseBackendError};
+pub use compact::{CompactReport, compact};
 pub use copy::{CopyError, CopyReport, TableCopied, copy};
 pub use detect::{detect, enclosing_store};
 pub use info::{StoreInfo, TableInfo, info};

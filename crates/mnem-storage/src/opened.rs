@@ -77,6 +77,28 @@ impl Opened {
         }
     }
 
+    pub(crate) fn backend(&self) -> Backend {
+        match self {
+            #[cfg(feature = "redb")]
+            Self::Redb(_) => Backend::Redb,
+            #[cfg(feature = "simple")]
+            Self::Simple(_) => Backend::Simple,
+            #[cfg(not(any(feature = "redb", feature = "simple")))]
+            _ => match *self {},
+        }
+    }
+
+    /// Gives back what the files no longer need, and closes the store.
+    pub(crate) fn compact(self) -> Result<(), StoreError> {
+        match self {
+            #[cfg(feature = "redb")]
+            Self::Redb(store) => store.compact()?.close(),
+            // What there was to clear was cleared when it was opened.
+            #[cfg(feature = "simple")]
+            Self::Simple(store) => store.close(),
+        }
+    }
+
     /// The format in which k-NN edges are to be stored.
     pub(crate) fn knn_format(&self) -> Format {
         match self {

@@ -3,6 +3,8 @@
 mod car_bad;
 mod car_good;
 mod car_mutated;
+#[cfg(any(feature = "redb", feature = "simple"))]
+mod compact;
 mod copy;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod damaged;

@@ -1,5 +1,6 @@
 //! One command in each file: its arguments, its help, and what it does.
 
+pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod conformance;
 pub(crate) mod copy;
@@ -43,6 +44,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Verify(args) => verify::run(context, &args),
         Command::Conformance(args) => conformance::run(context, &args),
         Command::Copy(args) => copy::run(context, &args),
+        Command::Compact(args) => compact::run(context, &args),
         Command::Knn(args) => knn::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
         Command::Man(args) => man::run(context, &args),

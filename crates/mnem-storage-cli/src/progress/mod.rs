@@ -71,16 +71,7 @@ impl Bar {
     /// Takes note of how far the work has come.
     pub(crate) fn show(&mut self, progress: &Progress) {
         if progress.stage == Stage::Structure {
-            // Told once, when it begins, and it may take long.
-            self.from = Instant::now();
-            let text = || "checking the files of the store".to_owned();
-            return self.tell(&Now {
-                stage: progress.stage.name(),
-                position: 0,
-                total: None,
-                in_bytes: false,
-                text: &text,
-            });
+            return self.begin(progress.stage.name(), "checking the files of the store");
         }
         // Bytes where their total is known, else blocks.
         let (position, total) = match progress.total_bytes {
@@ -90,6 +81,12 @@ impl Bar {
         let text = || format!("{}, {}", blocks(progress), bytes(progress));
         let in_bytes = progress.total_bytes.is_some();
         self.tell(&Now { stage: progress.stage.name(), position, total, in_bytes, text: &text });
+    }
+
+    /// Tells what begins, and tells nothing of itself until it is over, which may take long.
+    pub(crate) fn begin(&mut self, stage: &'static str, what: &str) {
+        self.from = Instant::now();
+        self.tell(&Now { stage, position: 0, total: None, in_bytes: false, text: &|| what.to_owned() });
     }
 
     /// Takes note of how many things are done, and how many there are where that is known.

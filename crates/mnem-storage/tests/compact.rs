@@ -1,0 +1,70 @@
+//! Space that a store no longer needs.
+
+use mnem_storage::{Backend, Blockstore as _, ErrorKind, OpHeadsStore as _, OpenOptions, compact, info, verify};
+
+use crate::fixtures::raw;
+
+fn create(path: &std::path::Path, backend: Backend) -> std::sync::Arc<dyn mnem_storage::Store> {
+    OpenOptions::new().create(true).backend(Some(backend)).open(path).unwrap()
+}
+
+#[test]
+fn the_store_is_smaller_and_holds_what_it_held() {
+    for backend in Backend::compiled_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let store = create(&path, backend);
+        let blocks: Vec<_> = (0..200).map(|n| raw(format!("{n} ").repeat(5_000))).collect();
+        store.put_many(&mut blocks.iter().cloned().map(Ok)).unwrap();
+        // Every second block, so that what is free lies between what is not.
+        for (cid, _) in blocks.iter().step_by(2) {
+            store.delete(cid).unwrap();
+        }
+        let kept: Vec<_> = blocks.iter().skip(1).step_by(2).collect();
+        store.update(&kept[0].0, &[]).unwrap();
+        store.close().unwrap();
+        drop(store);
+        if backend == Backend::Simple {
+            std::fs::write(path.join("tmp").join("0".repeat(32)), [0; 1000]).unwrap();
+        }
+        let before = info(&path, &OpenOptions::new()).unwrap();
+        let report = compact(&path, &OpenOptions::new()).unwrap();
+        let after = info(&path, &OpenOptions::new()).unwrap();
+        assert_eq!((report.backend, report.before_bytes), (backend, before.file_bytes));
+        assert_eq!(report.after_bytes, after.file_bytes, "{backend}");
+        match backend {
+            Backend::Simple => assert_eq!(report.before_bytes - report.after_bytes, 1000, "the unfinished file"),
+            _ => assert!(report.after_bytes < report.before_bytes * 3 / 4, "{report:?}"),
+        }
+        assert_eq!((after.blocks, after.block_bytes, after.heads), (before.blocks, before.block_bytes, 1));
+        let found = verify(&path, &mnem_storage::VerifyOptions::new(), &mut |_| ()).unwrap();
+        assert_eq!(found.fault_count, 0, "{found:?}");
+        let store = OpenOptions::new().open(&path).unwrap();
+        for (cid, data) in kept {
+            assert_eq!(store.get(cid).unwrap().as_ref(), Some(data));
+        }
+        store.close().unwrap();
+        drop(store);
+        let again = compact(&path, &OpenOptions::new()).unwrap();
+        assert_eq!(again.after_bytes, report.after_bytes, "{backend}: it was as small as it gets");
+    }
+}
+
+#[test]
+fn nothing_is_made_where_nothing_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let error = compact(&path, &OpenOptions::new().create(true)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotAStore);
+    assert!(!path.exists());
+}
+
+#[test]
+#[cfg(feature = "redb")]
+fn a_file_that_is_open_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let held = create(&path, Backend::Redb);
+    assert_eq!(compact(&path, &OpenOptions::new()).unwrap_err().kind(), ErrorKind::Locked);
+    held.close().unwrap();
+}
