@@ -144,6 +144,41 @@ fn an_import_keeps_what_was_verified_and_goes_on_when_run_again() {
     }
 }
 
+/// As in a script that runs it in the background, or below `nohup`: another signal is heeded all the same.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_was_ignored_from_the_beginning_stays_ignored() {
+    let place = Place::new();
+    let (archive, root) = archive(&place);
+    for (trapped, ends) in [("INT", false), ("INT TERM", false), ("TERM", true)] {
+        let script = format!("trap '' {trapped}; exec \"$@\"");
+        let store = format!("{}.redb", trapped.replace(' ', "-"));
+        let program = place.command(&["import", "-", "--heads", "--store", &store, "--progress", "always"]);
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &script, "sh"]).arg(program.get_program()).args(program.get_args());
+        command.current_dir(place.path(".")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the shell starts");
+        let err = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut running = Running { child, err };
+        let mut input = running.child.stdin.take().expect("a pipe");
+        input.write_all(&archive[..archive.len() / 2]).expect("written");
+        running.says("import: blocks: ");
+        running.signal(Signal::INT);
+        if trapped.contains("TERM") && !ends {
+            running.signal(Signal::TERM);
+        }
+        // Who heeds the signal reads no more.
+        let _ = input.write_all(&archive[archive.len() / 2..]);
+        drop(input);
+        let (status, _, said) = running.ended();
+        assert_eq!(status.signal(), ends.then_some(2), "{trapped}: {said}");
+        if !ends {
+            assert!(status.success(), "{trapped}: {said}");
+            assert_eq!(place.run(&["heads", "--store", &store]).ok(), format!("{root}\n"));
+        }
+    }
+}
+
 fn thousands(count: usize) -> String {
     if count < 1000 { count.to_string() } else { format!("{},{:03}", count / 1000, count % 1000) }
 }

@@ -3,8 +3,10 @@
 //! A store is whole whenever a process dies, so a command that leaves nothing behind needs nothing from here: the signal ends it. The others say
 //! what they have at stake. Work that can tell what it kept is asked to end ([`Stop::when_asked`]); work that has changed nothing yet ends
 //! where it is, with a word ([`Stop::at_once`]). Whoever asks twice is obeyed at once. In the end the process dies by the signal that it
-//! got, so that a script that called it stops too; its shell sees status 130 or 143.
+//! got, so that a script that called it stops too; its shell sees status 130 or 143. What was ignored when the program began stays ignored.
 
+#[cfg(unix)]
+mod inherited;
 pub(crate) mod streams;
 pub(crate) mod target;
 
@@ -103,7 +105,7 @@ impl Stop {
     #[cfg(unix)]
     fn new(context: &Context, first: First) -> Result<Self> {
         let failed = |source| Failure::Io { what: "wait for signals".into(), source };
-        let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
+        let signals = inherited::heeded(&[signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]);
         obey_the_second(&signals).map_err(failed)?;
         let mut signals = signal_hook::iterator::Signals::new(signals).map_err(failed)?;
         let (woken, wakes) = io::pipe().map_err(failed)?;
