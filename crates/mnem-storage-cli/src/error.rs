@@ -3,7 +3,7 @@
 use std::{error::Error, io, path::PathBuf, process::ExitCode};
 
 use mnem_storage::{
-    Cid, CopyError, ErrorKind, StoreError,
+    Cause, Cid, CopyError, ErrorKind, StoreError,
     car::{ExportError, ExportErrorKind, ImportError, ImportErrorKind},
 };
 use serde::Serialize;
@@ -67,6 +67,9 @@ pub(crate) enum Failure {
     /// The store said no.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was to become a DAG-CBOR block is none.
+    #[error("{from} is not valid DAG-CBOR")]
+    NotDagCbor { from: String, source: Cause },
     /// A swap expected other heads.
     #[error("{error}, expected {}", if *.expected == 0 { "none".to_owned() } else { expected.to_string() })]
     HeadsMoved { expected: usize, error: Box<StoreError> },
@@ -135,6 +138,7 @@ impl Failure {
             Self::Store(error) => kind_of(error.kind()),
             Self::HeadsMoved { error, .. } => kind_of(error.kind()),
             Self::Copy { source, .. } => kind_of(source.kind()),
+            Self::NotDagCbor { .. } => kind_of(ErrorKind::Malformed),
             Self::Import { source, .. } => match source.kind() {
                 ImportErrorKind::NotCar => "not_car",
                 ImportErrorKind::UnsupportedVersion => "unsupported_car_version",

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{ValueEnum, ValueHint};
-use mnem_storage::{Blockstore as _, Bytes, DAG_CBOR, RAW, Store as _, cid_of, links};
+use mnem_storage::{Blockstore as _, Bytes, DAG_CBOR, RAW, Store as _, StoreError, cid_of, links};
 use serde_json::json;
 
 use crate::{
@@ -51,7 +51,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         Codec::DagCbor => DAG_CBOR,
     };
     let cid = cid_of(codec, &data);
-    links(&cid, &data)?;
+    links(&cid, &data).map_err(|error| unfit(error, &args.file))?;
     let store = context.open()?;
     store.put(&cid, data)?;
     store.close()?;
@@ -59,6 +59,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     out.answer(cid, json!({ "cid": cid.to_string() }))?;
     out.finish()?;
     Ok(Exit::Done)
+}
+
+/// What is wrong is the input, and no store.
+fn unfit(error: StoreError, file: &Path) -> Failure {
+    let from = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
+    match error {
+        StoreError::Malformed { source, .. } => Failure::NotDagCbor { from, source },
+        other => other.into(),
+    }
 }
 
 fn open(file: &Path) -> Result<Box<dyn Read>> {

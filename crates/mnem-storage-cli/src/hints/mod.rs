@@ -1,6 +1,7 @@
 //! What to type next after a failure.
 
 mod archives;
+mod dag_cbor;
 mod stores;
 
 use std::{io, path::Path};
@@ -41,6 +42,7 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         Failure::Copy { from, to, source: CopyError::Target(error) } => for_target(error, from, to),
         Failure::Copy { source, .. } => for_store(source.store_error(), &store()),
         Failure::Io { source, .. } => for_io(source),
+        Failure::NotDagCbor { source, .. } => dag_cbor::for_input(&source.to_string()),
         Failure::Export(error) => for_export(error, &store()),
         Failure::OutputClosed => "read its output to the end".to_owned(),
         Failure::HeadsMoved { expected: 0, .. } => {
