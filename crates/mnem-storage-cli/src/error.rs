@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     context::Context,
     hints,
-    output::Versioned,
+    output::{Versioned, counted},
     stop::Signal,
     terminal::{self, Printable},
 };
@@ -54,7 +54,10 @@ pub(crate) enum Failure {
     Refused { message: String, hint: String },
     /// The block is not in the store.
     #[error("no block {cid} in {}", store.display())]
-    NoSuchBlock { cid: Cid, store: PathBuf },
+    NoSuchBlock { cid: String, store: PathBuf },
+    /// A CID that was cut short, and may be any of these.
+    #[error("{} in {} begin with {text}", counted(*count, "CID"), store.display())]
+    Ambiguous { text: String, count: u64, cids: Vec<Cid>, store: PathBuf },
     /// The index is not in the store.
     #[error("no index {cid} in {}", store.display())]
     NoSuchIndex { cid: Cid, store: PathBuf },
@@ -64,12 +67,12 @@ pub(crate) enum Failure {
     /// A line of a file is not what it should be.
     #[error("{}, line {line}: {why}", file.display())]
     Line { file: PathBuf, line: u64, why: String, hint: &'static str },
-    /// The store said no.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// What was to become a DAG-CBOR block is none.
     #[error("{from} is not valid DAG-CBOR")]
     NotDagCbor { from: String, source: Cause },
+    /// The store said no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A swap expected other heads.
     #[error("{error}, expected {}", if *.expected == 0 { "none".to_owned() } else { expected.to_string() })]
     HeadsMoved { expected: usize, error: Box<StoreError> },
@@ -116,7 +119,7 @@ impl Failure {
 
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } => Exit::Usage,
+            Self::Usage { .. } | Self::Ambiguous { .. } => Exit::Usage,
             Self::NoSuchBlock { .. } | Self::NoSuchIndex { .. } | Self::NoSuchNode { .. } => Exit::NoSuchBlock,
             Self::OutputClosed => Exit::Done,
             Self::Interrupted { signal: Signal::Interrupt, .. } => Exit::Interrupted,
@@ -131,14 +134,15 @@ impl Failure {
             Self::Usage { .. } => "usage",
             Self::Refused { .. } => "refused",
             Self::NoSuchBlock { .. } => "no_such_block",
+            Self::Ambiguous { .. } => "ambiguous_cid",
             Self::NoSuchIndex { .. } => "no_such_index",
             Self::NoSuchNode { .. } => "no_such_node",
             Self::Line { .. } => "malformed_line",
+            Self::NotDagCbor { .. } => kind_of(ErrorKind::Malformed),
             Self::Interrupted { .. } => "interrupted",
             Self::Store(error) => kind_of(error.kind()),
             Self::HeadsMoved { error, .. } => kind_of(error.kind()),
             Self::Copy { source, .. } => kind_of(source.kind()),
-            Self::NotDagCbor { .. } => kind_of(ErrorKind::Malformed),
             Self::Import { source, .. } => match source.kind() {
                 ImportErrorKind::NotCar => "not_car",
                 ImportErrorKind::UnsupportedVersion => "unsupported_car_version",

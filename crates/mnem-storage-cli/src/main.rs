@@ -2,6 +2,7 @@
 
 mod args;
 mod cid_arg;
+mod cid_short;
 mod cid_text;
 mod commands;
 mod context;

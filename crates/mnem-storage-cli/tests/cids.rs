@@ -1,6 +1,6 @@
 //! One text for each CID.
 
-use crate::support::{Place, ROOT};
+use crate::support::{BACKENDS, Place, ROOT, animals};
 
 #[test]
 fn other_texts_are_refused_with_the_right_one() {
@@ -34,7 +34,7 @@ fn other_texts_are_refused_with_the_right_one() {
 #[test]
 fn what_is_no_cid_is_refused_before_the_store_is_looked_for() {
     let place = Place::new();
-    for typed in ["", "animals.redb", "bafy", "Qm", "z", &ROOT[1..], &ROOT[..40], &format!("{ROOT}a")] {
+    for typed in ["", "animals.redb", "bafy", "Qm", "z", &ROOT[1..], &ROOT[..7], &format!("{ROOT}a")] {
         let said = place.run(&["get", "--store", "nowhere", "--", typed]).fails(2);
         assert!(said.starts_with(&format!("error: {typed:?} is not a plain CID\nhint: a CID looks like ")), "{said}");
     }
@@ -46,5 +46,40 @@ fn either_version_is_taken() {
     place.run(&["init", "--store", "a.redb"]).ok();
     for typed in [ROOT, "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG"] {
         place.run(&["has", typed, "--store", "a.redb"]).exits(4);
+    }
+}
+
+#[test]
+fn the_beginning_of_a_cid_is_enough_where_one_alone_begins_so() {
+    let place = Place::new();
+    let archive = animals();
+    for backend in BACKENDS {
+        let store = &*format!("a.{backend}");
+        place.run(&["import", archive.to_str().expect("text"), "--heads", "--store", store]).ok();
+        let run = |args: &[&str]| place.run(&[args, &["--store", store]].concat());
+        let short = &ROOT[..14];
+        assert_eq!(run(&["get", short]).exits(0).out, run(&["get", ROOT]).exits(0).out);
+        assert_eq!(run(&["size", short]).ok(), run(&["size", ROOT]).ok());
+        assert_eq!(run(&["walk", short]).ok(), run(&["walk", ROOT]).ok());
+        assert!(run(&["has", short, "--json"]).ok().contains(ROOT), "the answer has all of it");
+        let whole = run(&["export", "-", "--root", ROOT]).exits(0).out;
+        assert_eq!(run(&["export", "-", "--root", short, "--root", ROOT]).exits(0).out, whole);
+
+        let said = run(&["get", &ROOT[..8]]).fails(2);
+        let candidates = run(&["ls"]).ok().lines().filter(|cid| cid.starts_with(&ROOT[..8])).count();
+        assert!(
+            said.starts_with(&format!("error: {candidates} CIDs in {store} begin with bafyreic\nhint: ")),
+            "{said}"
+        );
+        assert_eq!(said.matches(", ").count(), 5, "five, and that there are more: {said}");
+        for command in ["get", "has", "size", "walk"] {
+            let said = run(&[command, "bafyreiaaaaaaa"]).fails(4);
+            assert!(said.starts_with(&format!("error: no block bafyreiaaaaaaa... in {store}\n")), "{said}");
+        }
+        // What changes the store wants all of it.
+        for args in [&["rm", short][..], &["heads", "update", short], &["heads", "swap", short]] {
+            let said = run(args).fails(2);
+            assert!(said.contains("is not a plain CID"), "{said}");
+        }
     }
 }

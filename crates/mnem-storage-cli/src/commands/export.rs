@@ -16,7 +16,7 @@ use mnem_storage::{
 use tempfile::{Builder, NamedTempFile};
 
 use crate::{
-    cid_arg,
+    cid_short::{self, Typed},
     context::Context,
     error::{Exit, Failure, Result},
     hints::quoted,
@@ -32,7 +32,8 @@ use crate::{
 const EXAMPLES: &str = "\
 Writes CARv1: the heads (or the roots given) and all blocks that they reach,
 parents first, each once. The same store gives the same bytes, whatever its
-backend. A file appears under its name only once it is whole.
+backend. A file appears under its name only once it is whole. To find a root that was
+cut short, all CIDs are listed.
 
 Examples:
   mnem-store export animals.car --store animals.redb
@@ -45,7 +46,7 @@ pub(crate) struct Args {
     /// Where to write the archive; - is standard output
     #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     file: PathBuf,
-    /// A root of the archive instead of the heads; may be given several times
+    /// A root of the archive instead of the heads; may be given several times, and cut short to 8 characters or more
     #[arg(long, value_name = "CID")]
     root: Vec<String>,
     /// Replace FILE if it exists
@@ -54,17 +55,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let roots = cid_arg::parse_all(&args.root)?;
-    let options = if roots.is_empty() { ExportOptions::new() } else { ExportOptions::new().roots(roots) };
+    let roots = cid_short::parse_all(&args.root)?;
     if args.file == Path::new("-") {
-        to_standard_output(context, &options)?;
+        to_standard_output(context, &roots)?;
     } else {
-        to_file(context, args, &options)?;
+        to_file(context, args, &roots)?;
     }
     Ok(Exit::Done)
 }
 
-fn to_standard_output(context: &Context, options: &ExportOptions) -> Result<()> {
+fn to_standard_output(context: &Context, roots: &[Typed]) -> Result<()> {
     if io::stdout().is_terminal() {
         return Err(Failure::Usage {
             message: "an archive is not written to a terminal".into(),
@@ -73,7 +73,7 @@ fn to_standard_output(context: &Context, options: &ExportOptions) -> Result<()> 
     }
     let store = context.open_read_only()?;
     let mut out = context.out();
-    match export(context, &store, out.writer(), options) {
+    match export(context, &store, out.writer(), roots) {
         // The answer on standard output is the archive, so what was done is told beside it.
         Ok(report) => {
             out.finish()?;
@@ -86,7 +86,7 @@ fn to_standard_output(context: &Context, options: &ExportOptions) -> Result<()> 
     }
 }
 
-fn to_file(context: &Context, args: &Args, options: &ExportOptions) -> Result<()> {
+fn to_file(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
     let path = context.path()?;
     refuse_a_store(&args.file, &path)?;
     let target = target(&args.file, args.force)?;
@@ -97,7 +97,7 @@ fn to_file(context: &Context, args: &Args, options: &ExportOptions) -> Result<()
     let stop = Stop::when_asked(context)?;
     let mut file = temporary_beside(&target, folder).map_err(failed)?;
     let mut output = streams::Output { output: file.as_file_mut(), stop: &stop };
-    let report = match export(context, &store, &mut output, options) {
+    let report = match export(context, &store, &mut output, roots) {
         Err(Failure::Export(ExportError::Write { source, .. })) if was_asked(&source) => {
             let state = if args.force && target.exists() { "as it was" } else { "not made" };
             let kept = format_args!("{} is {state}, and nothing is left beside it", target.display());
@@ -152,17 +152,15 @@ fn remarks(context: &Context, report: &ExportReport) {
 }
 
 /// Exports, and flushes what was written.
-fn export(
-    context: &Context,
-    store: &Arc<dyn Store>,
-    output: &mut dyn Write,
-    options: &ExportOptions,
-) -> Result<ExportReport> {
-    if options.roots.is_none() && store.heads()?.is_empty() {
+fn export(context: &Context, store: &Arc<dyn Store>, output: &mut dyn Write, roots: &[Typed]) -> Result<ExportReport> {
+    let mut options = ExportOptions::new();
+    if !roots.is_empty() {
+        options = options.roots(cid_short::find_all(context, &**store, roots)?);
+    } else if store.heads()?.is_empty() {
         context.remark("the store has no heads: the archive is empty; --root CID exports what a block reaches");
     }
     let mut bar = context.bar("export");
-    let report = car::export(&**store, output, options, &mut |progress| bar.show(&progress))?;
+    let report = car::export(&**store, output, &options, &mut |progress| bar.show(&progress))?;
     drop(bar);
     Ok(report)
 }

@@ -4,7 +4,7 @@ use mnem_storage::{Blockstore as _, Cid};
 use serde_json::json;
 
 use crate::{
-    cid_arg,
+    cid_short,
     context::Context,
     error::{Exit, Result},
     output::unless_closed,
@@ -12,7 +12,8 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Prints yes or no (nothing with -q). Exit status 0: it is there; 4: it is not. The
-bytes are not checked: `get` and `verify` do that.
+bytes are not checked: `get` and `verify` do that. To find a CID that was cut short,
+all CIDs are listed; where none begins so that is an error, with exit status 4.
 
 Examples:
   mnem-store has CID --store memory.redb
@@ -21,13 +22,15 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Which block
+    /// Which block; a CID may be cut short, to 8 characters or more
     cid: String,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let cid = cid_arg::parse(&args.cid)?;
-    let present = context.open_read_only()?.has(&cid)?;
+    let typed = cid_short::parse(&args.cid)?;
+    let store = context.open_read_only()?;
+    let cid = cid_short::find(context, &*store, &typed)?;
+    let present = store.has(&cid)?;
     unless_closed(tell(context, &cid, present))?;
     Ok(if present { Exit::Done } else { Exit::NoSuchBlock })
 }

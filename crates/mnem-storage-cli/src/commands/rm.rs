@@ -30,7 +30,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let cid = cid_arg::parse(&args.cid)?;
     let store = context.open()?;
     if !store.has(&cid)? {
-        return Err(Failure::NoSuchBlock { cid, store: context.path()? });
+        return Err(Failure::NoSuchBlock { cid: cid.to_string(), store: context.path()? });
     }
     let is_head = store.heads()?.contains(&cid);
     store.delete(&cid)?;

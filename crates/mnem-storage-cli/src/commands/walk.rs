@@ -4,7 +4,7 @@ use mnem_storage::{BlockstoreExt as _, StoreError};
 use serde_json::json;
 
 use crate::{
-    cid_arg,
+    cid_short,
     context::Context,
     error::{Exit, Failure, Result},
     output::unless_closed,
@@ -23,13 +23,14 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Where to begin
+    /// Where to begin; a CID may be cut short, to 8 characters or more
     cid: String,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let cid = cid_arg::parse(&args.cid)?;
+    let typed = cid_short::parse(&args.cid)?;
     let store = context.open_read_only()?;
+    let cid = cid_short::find(context, &*store, &typed)?;
     let mut out = context.out();
     let mut bar = context.bar_beside_output("walk");
     let mut walk = store.walk(&cid).zip(1..);
@@ -41,7 +42,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
                 out.answer_with(cid, || json!({ "cid": cid.to_string(), "size_bytes": data.len() }))?;
             }
             Some((Err(StoreError::MissingBlock { cid, linked_from: None }), _)) => {
-                break Err(Failure::NoSuchBlock { cid, store: context.path()? });
+                break Err(Failure::NoSuchBlock { cid: cid.to_string(), store: context.path()? });
             }
             Some((Err(error), _)) => break Err(error.into()),
         }

@@ -33,16 +33,21 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         Failure::NoSuchBlock { store, .. } => {
             format!("`mnem-store ls --store {}` lists the blocks that are there", quoted(store))
         }
+        Failure::Ambiguous { cids, count, .. } => {
+            let cids: Vec<String> = cids.iter().map(ToString::to_string).collect();
+            let more = if *count > cids.len() as u64 { ", ..." } else { "" };
+            format!("write more of it: {}{more}", cids.join(", "))
+        }
         Failure::NoSuchIndex { store, .. } => {
             format!("`mnem-store knn list --store {}` lists the indexes that are there", quoted(store))
         }
         Failure::NoSuchNode { hint, .. } | Failure::Line { hint, .. } => (*hint).to_owned(),
+        Failure::NotDagCbor { source, .. } => dag_cbor::for_input(&source.to_string()),
         Failure::Import { source, max_block, .. } => for_import(source, *max_block, &store()),
         Failure::Copy { from, source: CopyError::Source(error), .. } => for_store(error, &quoted(from)),
         Failure::Copy { from, to, source: CopyError::Target(error) } => for_target(error, from, to),
         Failure::Copy { source, .. } => for_store(source.store_error(), &store()),
         Failure::Io { source, .. } => for_io(source),
-        Failure::NotDagCbor { source, .. } => dag_cbor::for_input(&source.to_string()),
         Failure::Export(error) => for_export(error, &store()),
         Failure::OutputClosed => "read its output to the end".to_owned(),
         Failure::HeadsMoved { expected: 0, .. } => {

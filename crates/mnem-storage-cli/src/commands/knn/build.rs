@@ -123,7 +123,7 @@ fn root(context: &Context, typed: Option<&str>) -> Result<Cid> {
         Some(cid) => cid,
         None => only_head(&store.heads()?)?,
     };
-    if store.has(&cid)? { Ok(cid) } else { Err(Failure::NoSuchBlock { cid, store: context.path()? }) }
+    if store.has(&cid)? { Ok(cid) } else { Err(Failure::NoSuchBlock { cid: cid.to_string(), store: context.path()? }) }
 }
 
 fn only_head(heads: &[Cid]) -> Result<Cid> {

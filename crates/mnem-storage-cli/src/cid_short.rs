@@ -1,0 +1,135 @@
+//! CIDs on the command line that may be cut short: the beginning of the plain text, where one block of the store alone begins so.
+//!
+//! A store is not asked for names by their beginning, so all of them are listed: only for what was cut short.
+
+use mnem_storage::{Cid, Store};
+
+use crate::{
+    cid_arg, cid_text,
+    context::Context,
+    error::{Failure, Result},
+    limits::{CANDIDATES_LISTED_MAX, SHORT_CID_CHARS_MIN},
+};
+
+/// What was typed for a CID.
+#[derive(Clone, Debug)]
+pub(crate) enum Typed {
+    Whole(Cid),
+    Beginning(String),
+}
+
+/// Reads a CID, or what may be the beginning of one.
+pub(crate) fn parse(text: &str) -> Result<Typed> {
+    if is_beginning(text) { Ok(Typed::Beginning(text.to_owned())) } else { cid_arg::parse(text).map(Typed::Whole) }
+}
+
+/// Reads several.
+pub(crate) fn parse_all(texts: &[String]) -> Result<Vec<Typed>> {
+    texts.iter().map(|text| parse(text)).collect()
+}
+
+/// Long enough to mean something, and shorter than any CID with a digest of 32 bytes.
+fn is_beginning(text: &str) -> bool {
+    let base32 = |c: char| matches!(c, 'a'..='z' | '2'..='7');
+    let (whole, chars) = if text.starts_with("Qm") {
+        (46, text.chars().all(|c| c.is_ascii_alphanumeric()))
+    } else {
+        (59, text.starts_with('b') && text.chars().all(base32))
+    };
+    chars && (SHORT_CID_CHARS_MIN..whole).contains(&text.len()) && cid_text::plain(text).is_none()
+}
+
+/// The CIDs that are meant, in their order. One listing serves all that were cut short.
+pub(crate) fn find_all(context: &Context, store: &dyn Store, typed: &[Typed]) -> Result<Vec<Cid>> {
+    let mut found: Vec<Found<'_>> = typed.iter().map(Found::of).collect();
+    list(context, store, &mut found)?;
+    found.into_iter().map(|one| one.only(context)).collect()
+}
+
+/// The one CID that is meant.
+pub(crate) fn find(context: &Context, store: &dyn Store, typed: &Typed) -> Result<Cid> {
+    let mut found = Found::of(typed);
+    list(context, store, std::slice::from_mut(&mut found))?;
+    found.only(context)
+}
+
+fn list(context: &Context, store: &dyn Store, found: &mut [Found<'_>]) -> Result<()> {
+    if found.iter().all(|one| one.beginning.is_none()) {
+        return Ok(());
+    }
+    let mut bar = context.bar("CIDs");
+    for (number, cid) in (1..).zip(store.cids()?) {
+        let cid = cid?;
+        bar.count("blocks", "block", number, None);
+        let text = cid.to_string();
+        found.iter_mut().for_each(|one| one.look_at(cid, &text));
+    }
+    Ok(())
+}
+
+/// What one of them may mean.
+struct Found<'a> {
+    beginning: Option<&'a str>,
+    /// The first of them.
+    cids: Vec<Cid>,
+    count: u64,
+}
+
+impl<'a> Found<'a> {
+    fn of(typed: &'a Typed) -> Self {
+        match typed {
+            Typed::Whole(cid) => Self { beginning: None, cids: vec![*cid], count: 1 },
+            Typed::Beginning(text) => Self { beginning: Some(text), cids: Vec::new(), count: 0 },
+        }
+    }
+
+    fn look_at(&mut self, cid: Cid, text: &str) {
+        if self.beginning.is_some_and(|beginning| text.starts_with(beginning)) {
+            self.count += 1;
+            if self.cids.len() < CANDIDATES_LISTED_MAX {
+                self.cids.push(cid);
+            }
+        }
+    }
+
+    fn only(self, context: &Context) -> Result<Cid> {
+        let Self { beginning, cids, count } = self;
+        match (&*cids, beginning) {
+            ([cid], _) => Ok(*cid),
+            ([], text) => {
+                Err(Failure::NoSuchBlock { cid: format!("{}...", text.unwrap_or_default()), store: context.path()? })
+            }
+            (_, text) => Err(Failure::Ambiguous {
+                text: text.unwrap_or_default().to_owned(),
+                count,
+                cids,
+                store: context.path()?,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V1: &str = "bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe";
+
+    #[test]
+    fn a_beginning_is_long_enough_and_plain() {
+        for text in [&V1[..8], &V1[..58], "QmYwAPJz", "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbd"] {
+            assert!(matches!(parse(text), Ok(Typed::Beginning(beginning)) if beginning == text), "{text}");
+        }
+        assert!(matches!(parse(V1), Ok(Typed::Whole(cid)) if cid.to_string() == V1));
+        let longer = format!("{V1}a");
+        for text in [&V1[..7], &V1[1..9], "BAFYREIC", "bafyrei1", "bafyreic ", "animals.redb", "", &longer] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_short_cid_is_whole() {
+        // The identity CID of no bytes.
+        assert!(matches!(parse("bafkqaaa"), Ok(Typed::Whole(_))));
+    }
+}
