@@ -56,7 +56,8 @@ pub fn bulk_import(
 /// [`WorkloadError`]: the store's, the archive's, or a block of the archive is not there afterwards.
 pub fn import_archive(store: &dyn Store, archive: &Path) -> Result<Duration, WorkloadError> {
     let start = Instant::now();
-    let report = car::import(store, File::open(archive)?, &ImportOptions::new(), &mut |_| ()).map_err(Box::new)?;
+    let report = car::import(store, File::open(archive)?, &ImportOptions::new(), &mut mnem_storage::unwatched)
+        .map_err(Box::new)?;
     let time = start.elapsed();
     let mut reader = Reader::new(File::open(archive)?, car::BLOCK_BYTES_MAX).map_err(wrong)?;
     let mut blocks = 0;

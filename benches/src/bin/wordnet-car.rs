@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, io::BufWriter, path::Path, process::ExitCod
 
 use anyhow::{Context, Result, bail, ensure};
 use ipld_core::{ipld, ipld::Ipld};
-use mnem_storage::{Cid, DAG_CBOR, MemoryStore, OpHeadsStore, car, cid_of};
+use mnem_storage::{Cid, DAG_CBOR, MemoryStore, OpHeadsStore, car, cid_of, unwatched};
 use mnem_store_traits::{Blockstore, Bytes};
 
 const PARTS: [&str; 4] = ["noun", "verb", "adj", "adv"];
@@ -59,7 +59,7 @@ fn make(dict: &Path, car: &Path) -> Result<()> {
     let root = put(&store, &ipld!({ "_kind": "commit", "pages": pages }))?;
     store.update(&root, &[])?;
     let file = BufWriter::new(fs::File::create(car).with_context(|| format!("cannot create {}", car.display()))?);
-    let report = car::export(&store, file, &car::ExportOptions::default(), &mut |_| ())?;
+    let report = car::export(&store, file, &car::ExportOptions::default(), &mut unwatched)?;
     eprintln!("{} synsets, {} blocks, {} bytes of blocks", synsets.len(), report.blocks, report.bytes);
     Ok(())
 }

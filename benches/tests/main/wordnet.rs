@@ -24,7 +24,9 @@ fn a_whole_graph_comes_out() {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 
     let store = MemoryStore::new();
-    let report = car::import(&store, fs::File::open(&archive).unwrap(), &ImportOptions::new(), &mut |_| ()).unwrap();
+    let report =
+        car::import(&store, fs::File::open(&archive).unwrap(), &ImportOptions::new(), &mut mnem_storage::unwatched)
+            .unwrap();
     let [root] = report.roots.as_slice() else { panic!("{report:?}") };
     assert_eq!(store.missing_links(root).unwrap(), []);
     let mut kinds = BTreeMap::new();

@@ -3,6 +3,7 @@
 use mnem_storage::{
     Blockstore as _, MemoryStore, OpHeadsStore as _,
     car::{self, ImportOptions},
+    unwatched,
 };
 
 /// Smaller than what a store takes, so that inputs of a fuzzer's size get to this limit too.
@@ -12,12 +13,13 @@ const BLOCK_BYTES_MAX: u64 = 64 * 1024;
 pub fn car_import(data: &[u8]) {
     let store = MemoryStore::new();
     let options = ImportOptions::new().heads(true).batch_bytes(4_096).block_bytes_max(BLOCK_BYTES_MAX);
-    let result = car::import(&store, data, &options, &mut |_| ());
+    let result = car::import(&store, data, &options, &mut unwatched);
     let stored = store.cids().expect("cids").count() as u64;
     match result {
         Ok(report) => {
             assert_eq!(report.new, stored);
-            let again = car::import(&store, data, &options, &mut |_| ()).expect("what was imported is imported again");
+            let again =
+                car::import(&store, data, &options, &mut unwatched).expect("what was imported is imported again");
             assert_eq!((again.new, again.blocks), (0, report.blocks));
         }
         Err(error) => {

@@ -8,6 +8,7 @@ use std::{
 use mnem_storage::{
     Blockstore as _, BlockstoreExt as _, Bytes, Cid, MemoryStore, OpHeadsStore as _, OpenOptions,
     car::{self, ExportOptions, ImportOptions},
+    unwatched,
 };
 
 fn folder(name: &str) -> PathBuf {
@@ -25,7 +26,7 @@ fn write(target: &str, inputs: impl IntoIterator<Item = Vec<u8>>) {
 fn animals() -> MemoryStore {
     let store = MemoryStore::new();
     let archive = fs::read(folder("docs/data/wordnet-animals.car")).expect("the animals");
-    car::import(&store, &archive[..], &ImportOptions::new().heads(true), &mut |_| ()).expect("import");
+    car::import(&store, &archive[..], &ImportOptions::new().heads(true), &mut unwatched).expect("import");
     store
 }
 
@@ -39,7 +40,7 @@ fn archive(blocks: &[(Cid, Bytes)], roots: &[Cid]) -> Vec<u8> {
         store.update(root, &[]).expect("update");
     }
     let mut bytes = Vec::new();
-    let _ = car::export(&store, &mut bytes, &ExportOptions::new(), &mut |_| ());
+    let _ = car::export(&store, &mut bytes, &ExportOptions::new(), &mut unwatched);
     bytes
 }
 

@@ -9,6 +9,7 @@ use std::{
 use mnem_storage::{
     MemoryStore,
     car::{self, ImportOptions},
+    unwatched,
 };
 
 const CASE: &str = "MNEM_MEMORY_CASE";
@@ -86,7 +87,7 @@ fn child() {
     let store = MemoryStore::new();
     let archive = (case.archive)();
     let before = peak();
-    let _ = car::import(&store, archive, &ImportOptions::new().heads(true), &mut |_| ());
+    let _ = car::import(&store, archive, &ImportOptions::new().heads(true), &mut unwatched);
     println!("\n{SAYS}{}", peak() - before);
 }
 

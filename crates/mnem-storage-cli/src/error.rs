@@ -110,7 +110,7 @@ impl Failure {
         match self {
             Self::Store(error) => Some(error),
             Self::HeadsMoved { error, .. } => Some(error),
-            Self::Copy { source, .. } => Some(source.store_error()),
+            Self::Copy { source, .. } => source.store_error(),
             Self::Import { source, .. } => source.store_error(),
             Self::Export(error) => error.store_error(),
             _ => None,
@@ -142,7 +142,7 @@ impl Failure {
             Self::Interrupted { .. } => "interrupted",
             Self::Store(error) => kind_of(error.kind()),
             Self::HeadsMoved { error, .. } => kind_of(error.kind()),
-            Self::Copy { source, .. } => kind_of(source.kind()),
+            Self::Copy { source, .. } => source.kind().map_or("interrupted", kind_of),
             Self::Import { source, .. } => match source.kind() {
                 ImportErrorKind::NotCar => "not_car",
                 ImportErrorKind::UnsupportedVersion => "unsupported_car_version",
@@ -152,6 +152,7 @@ impl Failure {
                 ImportErrorKind::WrongBytes => "cid_mismatch",
                 ImportErrorKind::UnsupportedHash => "unsupported_hash",
                 ImportErrorKind::MissingRoots => "missing_roots",
+                ImportErrorKind::Stopped => "interrupted",
                 ImportErrorKind::Store(kind) => kind_of(kind),
                 _ => "io",
             },
@@ -159,6 +160,7 @@ impl Failure {
                 ExportErrorKind::MissingBlock => kind_of(ErrorKind::MissingBlock),
                 ExportErrorKind::DamagedBlock => kind_of(ErrorKind::Corrupt),
                 ExportErrorKind::Store(kind) => kind_of(kind),
+                ExportErrorKind::Stopped => "interrupted",
                 ExportErrorKind::TooManyRoots => "too_many_roots",
                 _ => "io",
             },

@@ -68,6 +68,11 @@ fn long_work_tells_its_progress_only_where_asked() {
     assert_eq!(silent.err, note, "standard error is no terminal");
     let told = place.run(&["import", car, "--heads", "--store", "b.redb", "--progress", "always"]).exits(0);
     assert!(told.err.starts_with("import: blocks: "), "{}", told.err);
+    for args in [&["verify", "--store", "a.redb"][..], &["copy", "a.redb", "c.redb"]] {
+        let told = place.run(&[args, &["--progress", "always"]].concat()).exits(0).err;
+        assert!(told.contains(&format!("{}: counting: 1 block\n", args[0])), "{told}");
+        assert!(told.contains(&format!("{}: blocks: 0 of 4,077 blocks\n", args[0])), "{told}");
+    }
     let quiet = place.run(&["import", car, "--heads", "--store", "a.redb", "-q"]).exits(0);
     assert_eq!((quiet.out(), &*quiet.err), ("", ""));
     let verbose = place.run(&["heads", "--store", "a.redb", "-v"]).exits(0);

@@ -1,6 +1,10 @@
 //! Copying a store into another one.
 
-use std::{collections::BTreeMap, collections::BTreeSet, mem};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    ops::ControlFlow,
+};
 
 use mnem_ann_persist as knn;
 use mnem_store_traits::{
@@ -53,7 +57,7 @@ pub struct TableCopied {
     pub bytes: u64,
 }
 
-/// Why a copy ended before the end, and which of the two stores was at fault. Says what the store's error says.
+/// Why a copy ended before the end, and which of the two stores was at fault. Of a fault it says what the store's error says.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
@@ -63,19 +67,28 @@ pub enum CopyError {
     /// The target refused or failed, is damaged, or does not hold the same as the source.
     #[error(transparent)]
     Target(Box<StoreError>),
+    /// The callback for progress asked for the end. The heads of the target are as they were, unless the copy was being proved by then.
+    #[error("the copy was stopped: {blocks} blocks were copied or found in the target, {new} of them new")]
+    Stopped {
+        /// Blocks of the source that were written, or found in the target.
+        blocks: u64,
+        /// How many of them were written.
+        new: u64,
+    },
 }
 
 impl CopyError {
-    /// The error of the store at fault.
-    pub fn store_error(&self) -> &StoreError {
+    /// The error of the store at fault, where one is.
+    pub fn store_error(&self) -> Option<&StoreError> {
         match self {
-            Self::Source(error) | Self::Target(error) => error,
+            Self::Source(error) | Self::Target(error) => Some(error),
+            Self::Stopped { .. } => None,
         }
     }
 
-    /// What went wrong, to branch on.
-    pub fn kind(&self) -> ErrorKind {
-        self.store_error().kind()
+    /// What went wrong, to branch on; `None` if nothing did, and the caller stopped it.
+    pub fn kind(&self) -> Option<ErrorKind> {
+        self.store_error().map(StoreError::kind)
     }
 }
 
@@ -92,14 +105,6 @@ impl<T> OfAStore<T> for Result<T, StoreError> {
 
     fn of_target(self) -> Result<T, CopyError> {
         self.map_err(|error| CopyError::Target(error.into()))
-    }
-}
-
-impl From<CopyError> for StoreError {
-    fn from(error: CopyError) -> Self {
-        match error {
-            CopyError::Source(error) | CopyError::Target(error) => *error,
-        }
     }
 }
 
@@ -120,20 +125,20 @@ impl From<CopyError> for StoreError {
 /// Memory: one batch of about 16 MiB, and one page of names of each store; an index that becomes parts, whole.
 ///
 /// ```
-/// use mnem_storage::{BlockstoreExt, Bytes, MemoryStore, OpHeadsStore, RAW, copy};
+/// use mnem_storage::{BlockstoreExt, Bytes, MemoryStore, OpHeadsStore, RAW, copy, unwatched};
 ///
 /// let (from, to) = (MemoryStore::new(), MemoryStore::new());
 /// let op = from.put_as(RAW, Bytes::from_static(b"an operation"))?;
 /// from.update(&op, &[])?;
-/// let report = copy(&from, &to, &mut |_| ())?;
+/// let report = copy(&from, &to, &mut unwatched)?;
 /// assert_eq!((report.blocks, report.new), (1, 1));
 /// assert_eq!(to.heads()?, [op]);
-/// assert_eq!(copy(&from, &to, &mut |_| ())?.new, 0); // again: all is there
-/// # Ok::<(), mnem_storage::StoreError>(())
+/// assert_eq!(copy(&from, &to, &mut unwatched)?.new, 0); // again: all is there
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// [`CopyError`] says which store is at fault, and in it:
+/// [`CopyError::Stopped`], as the callback wished; else [`CopyError`] says which store is at fault, and in it:
 /// - [`StoreError::InvalidArgument`]: the target holds what the source does not. Nothing was written.
 /// - [`StoreError::Unsupported`]: the source has side tables, and the target cannot. Nothing was written.
 /// - [`StoreError::Corrupt`]: a block of that store is damaged; [`verify`](crate::verify()) lists all of them. One of the target is healed by
@@ -141,30 +146,73 @@ impl From<CopyError> for StoreError {
 /// - [`StoreError::Backend`], "target store failed to hold the same as the source": the proof found a difference; the cause says which.
 /// - Otherwise those of the two stores. Whatever was copied remains, and the heads of the target are complete or untouched, or, after a failure
 ///   between two heads, some of them are missing.
-pub fn copy(from: &dyn Store, to: &dyn Store, progress: &mut dyn FnMut(Progress)) -> Result<CopyReport, CopyError> {
+pub fn copy(
+    from: &dyn Store,
+    to: &dyn Store,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<CopyReport, CopyError> {
     let heads = from.heads().of_source()?;
     let tables = from.side_tables().of_source()?;
-    check_target(from, to, &heads, &tables)?;
     let mut report = CopyReport { heads, ..CopyReport::default() };
-    copy_blocks(from, to, &mut report, progress)?;
-    copy_tables(from, to, &tables, &mut report, progress)?;
-    set_heads(to, &report.heads)?;
-    prove(from, to, &report, progress)?;
+    let copied = copy_all(from, to, &tables, &mut report, progress);
+    copied.map_err(|ended| match ended {
+        Ended::Failed(error) => error,
+        Ended::Asked => CopyError::Stopped { blocks: report.blocks, new: report.new },
+    })?;
     tracing::debug!(blocks = report.blocks, new = report.new, "copied a store");
     Ok(report)
 }
 
-fn check_target(from: &dyn Store, to: &dyn Store, heads: &[Cid], tables: &[String]) -> Result<(), CopyError> {
+/// Why a copy does not go on.
+enum Ended {
+    Failed(CopyError),
+    Asked,
+}
+
+impl From<CopyError> for Ended {
+    fn from(error: CopyError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn go_on(asked: ControlFlow<()>) -> Result<(), Ended> {
+    if asked.is_break() { Err(Ended::Asked) } else { Ok(()) }
+}
+
+fn copy_all(
+    from: &dyn Store,
+    to: &dyn Store,
+    tables: &[String],
+    report: &mut CopyReport,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(), Ended> {
+    check_target(from, to, &report.heads, tables, progress)?;
+    copy_blocks(from, to, report, progress)?;
+    copy_tables(from, to, tables, report, progress)?;
+    set_heads(to, &report.heads)?;
+    prove(from, to, report, progress)
+}
+
+fn check_target(
+    from: &dyn Store,
+    to: &dyn Store,
+    heads: &[Cid],
+    tables: &[String],
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(), Ended> {
     for head in to.heads().of_target()? {
         if heads.binary_search(&head).is_err() {
-            return Err(not_a_part(format!("head {head}")));
+            return Err(not_a_part(format!("head {head}")).into());
         }
     }
+    let mut done = Progress::of(Stage::Target);
     for cid in to.cids().of_target()? {
         let cid = cid.of_target()?;
         if !from.has(&cid).of_source()? {
-            return Err(not_a_part(format!("block {cid}")));
+            return Err(not_a_part(format!("block {cid}")).into());
         }
+        done.add(0);
+        go_on(progress(done))?;
     }
     for name in to.side_tables().of_target()? {
         let (source, target) = (from.side_table(&name), to.side_table(&name).of_target()?);
@@ -181,12 +229,12 @@ fn check_target(from: &dyn Store, to: &dyn Store, heads: &[Cid], tables: &[Strin
             };
             last_known = index;
             if !known {
-                return Err(not_a_part(format!("key {} of side table {name}", hex(&key))));
+                return Err(not_a_part(format!("key {} of side table {name}", hex(&key))).into());
             }
         }
     }
     match tables.first() {
-        Some(name) => to.side_table(name).map(drop).of_target(),
+        Some(name) => Ok(to.side_table(name).map(drop).of_target()?),
         None => Ok(()),
     }
 }
@@ -218,11 +266,12 @@ fn copy_blocks(
     from: &dyn Store,
     to: &dyn Store,
     report: &mut CopyReport,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(), CopyError> {
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(), Ended> {
     let mut done = Progress::of(Stage::Blocks);
-    progress(done);
+    go_on(progress(done))?;
     let mut batch = Batch::default();
+    let mut asked = ControlFlow::Continue(());
     for cid in from.cids().of_source()? {
         let cid = cid.of_source()?;
         // Deleted since it was listed: whether that matters is for the proof to say.
@@ -232,16 +281,33 @@ fn copy_blocks(
         if full || batch.items >= COPY_BATCH_ITEMS_MAX {
             to.commit(mem::take(&mut batch).writes).of_target()?;
         }
+        batch.take(to, cid, data, report)?;
+        done.add(block_bytes);
+        asked = progress(done);
+        if asked.is_break() {
+            break;
+        }
+    }
+    // Also if the end was asked for: what has been counted is there then.
+    if batch.items > 0 {
+        to.commit(batch.writes).of_target()?;
+    }
+    go_on(asked)
+}
+
+impl Batch {
+    fn take(&mut self, to: &dyn Store, cid: Cid, data: Bytes, report: &mut CopyReport) -> Result<(), CopyError> {
+        let block_bytes = data.len() as u64;
         report.blocks += 1;
         report.bytes += block_bytes;
-        let writes = mem::take(&mut batch.writes);
-        batch.items += 1;
-        batch.writes = if is_present(to, &cid, &data)? {
+        let writes = mem::take(&mut self.writes);
+        self.items += 1;
+        self.writes = if is_present(to, &cid, &data)? {
             report.present += 1;
             writes.require(cid)
         } else {
             report.new += 1;
-            batch.bytes += block_bytes;
+            self.bytes += block_bytes;
             if is_checkable(&cid) { writes.put(cid, data) } else { writes.put_trusted(cid, data) }
         };
         if !is_checkable(&cid) {
@@ -250,10 +316,8 @@ fn copy_blocks(
                 report.unchecked_cids.push(cid);
             }
         }
-        done.add(block_bytes);
-        progress(done);
+        Ok(())
     }
-    if batch.items > 0 { to.commit(batch.writes).of_target() } else { Ok(()) }
 }
 
 /// Whether the target holds the block. Reads it: the name alone would count a damaged block as copied.
@@ -271,8 +335,8 @@ fn copy_tables(
     to: &dyn Store,
     tables: &[String],
     report: &mut CopyReport,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(), CopyError> {
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(), Ended> {
     let mut done = Progress::of(Stage::Tables);
     for name in tables {
         let source = from.side_table(name).of_source()?;
@@ -282,7 +346,7 @@ fn copy_tables(
             copied.keys += 1;
             copied.bytes += value_bytes;
             done.add(value_bytes);
-            progress(done);
+            progress(done)
         })?;
         report.tables.push(copied);
     }
@@ -293,8 +357,8 @@ fn copy_rows(
     name: &str,
     source: &dyn SideTable,
     target: &dyn SideTable,
-    row: &mut dyn FnMut(u64),
-) -> Result<(), CopyError> {
+    row: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<(), Ended> {
     if name != knn::TABLE {
         return copy_rows_where(name, source, target, row, &mut |_| Ok(true));
     }
@@ -332,9 +396,9 @@ fn copy_rows_where(
     name: &str,
     source: &dyn SideTable,
     target: &dyn SideTable,
-    row: &mut dyn FnMut(u64),
+    row: &mut dyn FnMut(u64) -> ControlFlow<()>,
     wanted: &mut dyn FnMut(&[u8]) -> Result<bool, CopyError>,
-) -> Result<(), CopyError> {
+) -> Result<(), Ended> {
     let mut puts: Vec<(Bytes, Bytes)> = Vec::new();
     let mut bytes = 0;
     for key in source.keys(&[]).of_source()? {
@@ -348,7 +412,7 @@ fn copy_rows_where(
             target.write(&mem::take(&mut puts), &[]).of_target()?;
             bytes = 0;
         }
-        row(value_bytes);
+        go_on(row(value_bytes))?;
         if name == knn::TABLE && value.len() > TABLE_VALUE_BYTES_MAX {
             drop(value);
             copy_in_parts(source, target, &key)?;
@@ -357,7 +421,7 @@ fn copy_rows_where(
             puts.push((key, value));
         }
     }
-    if puts.is_empty() { Ok(()) } else { target.write(&puts, &[]).of_target() }
+    if puts.is_empty() { Ok(()) } else { Ok(target.write(&puts, &[]).of_target()?) }
 }
 
 /// An index in one row that is larger than values are here, as the published program stores large ones. In parts it fits, under the same CID.
@@ -388,37 +452,39 @@ fn prove(
     from: &dyn Store,
     to: &dyn Store,
     report: &CopyReport,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(), CopyError> {
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(), Ended> {
     let mut done = Progress { total_blocks: report.blocks.checked_mul(2), ..Progress::of(Stage::Proof) };
-    progress(done);
+    go_on(progress(done))?;
     let mut count = || {
         done.blocks += 1;
-        progress(done);
+        go_on(progress(done))
     };
     let (mut source, mut target) = (0, 0);
     for cid in from.cids().of_source()? {
         let cid = cid.of_source()?;
         if !to.has(&cid).of_target()? {
-            return Err(differs(format!("the target lacks block {cid}")));
+            return Err(differs(format!("the target lacks block {cid}")).into());
         }
         source += 1;
-        count();
+        count()?;
     }
     for cid in to.cids().of_target()? {
         let cid = cid.of_target()?;
         if !from.has(&cid).of_source()? {
-            return Err(differs(format!("the source lacks block {cid}")));
+            return Err(differs(format!("the source lacks block {cid}")).into());
         }
         target += 1;
-        count();
+        count()?;
     }
     if source != target || source != report.blocks {
         let blocks = report.blocks;
-        return Err(differs(format!("{blocks} blocks were copied, the source has {source}, the target {target}")));
+        return Err(
+            differs(format!("{blocks} blocks were copied, the source has {source}, the target {target}")).into()
+        );
     }
     if from.heads().of_source()? != report.heads || to.heads().of_target()? != report.heads {
-        return Err(differs("the heads are not the same".to_owned()));
+        return Err(differs("the heads are not the same".to_owned()).into());
     }
     Ok(())
 }
@@ -474,7 +540,8 @@ mod tests {
         let index = knn::KnnEdgeIndex::new(cid_of(RAW, b"root"), 1, knn::DistanceMetric::Cosine, edges).unwrap();
         let cid = knn::store(&*source, &index).unwrap();
         let target = Watched { table: to.side_table(knn::TABLE).unwrap(), came: Mutex::default() };
-        copy_rows(knn::TABLE, &*source, &target, &mut |_| ()).unwrap();
+        let copied = copy_rows(knn::TABLE, &*source, &target, &mut |_| ControlFlow::Continue(()));
+        assert!(copied.is_ok());
         let came = target.came.into_inner().unwrap();
         assert!(came.len() > 1, "parts and a manifest");
         assert_eq!(came.last().unwrap(), &cid.to_bytes());

@@ -64,5 +64,5 @@ pub use copy::{CopyError, CopyReport, TableCopied, copy};
 pub use detect::{detect, enclosing_store};
 pub use info::{StoreInfo, TableInfo, info};
 pub use options::{OpenOptions, open_or_init};
-pub use progress::{Progress, Stage};
-pub use verify::{Fault, FaultKind, VerifyOptions, VerifyReport, verify, verify_store};
+pub use progress::{Progress, Stage, unwatched};
+pub use verify::{Fault, FaultKind, VerifyError, VerifyOptions, VerifyReport, verify, verify_store};

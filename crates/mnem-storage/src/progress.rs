@@ -1,12 +1,33 @@
-//! How far a long call has come.
+//! How far a long call has come, and whether it is to go on.
+
+use std::ops::ControlFlow;
 
 /// What a long call has done so far. Handed to its callback after each block or row, in the calling thread: do little there.
+///
+/// [`ControlFlow::Break`] from the callback ends the call between two blocks, with an error that is called `Stopped` and says what was kept. A single long
+/// step, as a commit or the check of a file's structure, is not interrupted. Whoever does not want to know hands over [`unwatched`].
+///
+/// ```
+/// use std::{ops::ControlFlow, time::{Duration, Instant}};
+///
+/// use mnem_storage::{MemoryStore, VerifyError, VerifyOptions, verify_store};
+///
+/// let end = Instant::now() + Duration::from_secs(60);
+/// let verified = verify_store(&MemoryStore::new(), &VerifyOptions::new(), &mut |_| {
+///     if Instant::now() < end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+/// });
+/// match verified {
+///     Err(VerifyError::Stopped(report)) => println!("{} blocks in a minute, and no end", report.blocks),
+///     other => assert_eq!(other?.fault_count, 0),
+/// }
+/// # Ok::<(), VerifyError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
     /// What is being done now. Stages come in the order of the variants; the counts begin again with each.
     pub stage: Stage,
-    /// Blocks dealt with in this stage (rows, in [`Stage::Tables`]).
+    /// Blocks dealt with in this stage (rows in [`Stage::Tables`], indexes in [`Stage::Indexes`]).
     pub blocks: u64,
     /// How many there will be, where that is known.
     pub total_blocks: Option<u64>,
@@ -22,25 +43,39 @@ pub struct Progress {
 pub enum Stage {
     /// Checking the structure of the store's own files. Reported once, when it begins.
     Structure,
+    /// Counting the blocks, where that was asked for.
+    Counting,
+    /// Looking through the target of a copy for what the source has not.
+    Target,
     /// Reading, checking or writing blocks.
     #[default]
     Blocks,
     /// Reading or writing rows of side tables.
     Tables,
+    /// Checking indexes of k-NN edges.
+    Indexes,
     /// Comparing the copy with its source.
     Proof,
 }
 
 impl Stage {
-    /// A word for people: `structure`, `blocks`, `tables`, `proof`.
+    /// A word for people: `structure`, `counting`, `target`, `blocks`, `tables`, `indexes`, `proof`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Structure => "structure",
+            Self::Counting => "counting",
+            Self::Target => "target",
             Self::Blocks => "blocks",
             Self::Tables => "tables",
+            Self::Indexes => "indexes",
             Self::Proof => "proof",
         }
     }
+}
+
+/// A callback that looks at nothing and stops nothing: `&mut unwatched`.
+pub fn unwatched(_: Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 impl Progress {

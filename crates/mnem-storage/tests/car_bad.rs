@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use mnem_storage::{
     Blockstore as _, BlockstoreExt as _, MemoryStore, OpHeadsStore as _, RAW, Store as _, WriteBatch,
     car::{self, CarError, CarFault, ImportError, ImportErrorKind, ImportOptions, Kept},
+    unwatched,
 };
 
 use crate::fixtures::{Block, car, car_v2, car_v2_start, cid_with_hash, family, framed, header, raw, section, varint};
@@ -14,7 +15,7 @@ fn failure(archive: impl Read, options: &ImportOptions) -> (ImportError, MemoryS
     let store = MemoryStore::new();
     let before = raw("there before");
     store.commit(WriteBatch::new().put(before.0, before.1.clone()).update(before.0, [])).unwrap();
-    let error = car::import(&store, archive, options, &mut |_| ()).expect_err("an illegal archive");
+    let error = car::import(&store, archive, options, &mut unwatched).expect_err("an illegal archive");
     assert_eq!(store.heads().unwrap(), [before.0], "the heads are as they were");
     assert_eq!(store.get(&before.0).unwrap(), Some(before.1));
     let kept = error.kept();
@@ -102,7 +103,7 @@ fn headers_that_are_none_are_refused() {
     }
     // The same header is fine when the link holds the CID and nothing else.
     let good = framed(&[&b"\xa2\x65roots\x81"[..], &link(b""), b"\x67version\x01"].concat());
-    assert!(car::import(&MemoryStore::new(), &good[..], &ImportOptions::new(), &mut |_| ()).is_ok());
+    assert!(car::import(&MemoryStore::new(), &good[..], &ImportOptions::new(), &mut unwatched).is_ok());
 }
 
 #[test]
@@ -152,7 +153,7 @@ fn an_archive_cut_off_at_any_byte_says_so() {
         if boundaries.contains(&end) {
             // Between two sections nothing betrays that something is missing, except a root.
             let options = ImportOptions::new();
-            let report = car::import(&MemoryStore::new(), &archive[..end], &options, &mut |_| ()).unwrap();
+            let report = car::import(&MemoryStore::new(), &archive[..end], &options, &mut unwatched).unwrap();
             assert_eq!(report.blocks, whole);
             assert_eq!(report.missing_roots.is_empty(), whole > 0);
             continue;
@@ -190,7 +191,7 @@ fn a_car_v2_cut_off_at_any_byte_says_so() {
     let payload_end = 60 + payload.len();
     for end in 1..archive.len() {
         if end >= payload_end {
-            assert!(car::import(&MemoryStore::new(), &archive[..end], &heads(), &mut |_| ()).is_ok());
+            assert!(car::import(&MemoryStore::new(), &archive[..end], &heads(), &mut unwatched).is_ok());
             continue;
         }
         let (fault, _, offset, _) = fault(&archive[..end]);
@@ -258,7 +259,7 @@ fn changed_bytes_are_found() {
     // Also when the store holds the right bytes already.
     let store = MemoryStore::new();
     store.put_as(RAW, data).unwrap();
-    let error = car::import(&store, &[header(&[]), rest].concat()[..], &heads(), &mut |_| ()).unwrap_err();
+    let error = car::import(&store, &[header(&[]), rest].concat()[..], &heads(), &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), ImportErrorKind::WrongBytes);
 }
 
@@ -383,7 +384,7 @@ fn a_root_without_a_block_becomes_no_head() {
     assert!(error.to_string().contains(&absent.to_string()));
     assert!(store.has(&there.0).unwrap(), "the blocks stay");
     // Without the wish for heads it is only reported.
-    let report = car::import(&store, &archive[..], &ImportOptions::new(), &mut |_| ()).unwrap();
+    let report = car::import(&store, &archive[..], &ImportOptions::new(), &mut unwatched).unwrap();
     assert_eq!((report.missing_roots, report.heads_set), (vec![absent], vec![]));
 }
 
@@ -409,7 +410,7 @@ fn verified_blocks_stay_and_the_next_run_skips_them() {
     let cut = car(&[blocks[0].0], &blocks[..7]).len() + 5;
     let (error, store) = failure(&archive[..cut], &heads().batch_bytes(250));
     assert_eq!((error.kept().blocks, error.kept().new), (7, 7));
-    let report = car::import(&store, &archive[..], &heads(), &mut |_| ()).unwrap();
+    let report = car::import(&store, &archive[..], &heads(), &mut unwatched).unwrap();
     assert_eq!((report.blocks, report.new, report.present), (10, 3, 7));
     assert_eq!(report.heads_set, [blocks[0].0]);
 }
@@ -429,7 +430,7 @@ impl SourceText for ImportError {
 fn the_cause_of_a_failed_store_is_the_stores_own_error() {
     let store = MemoryStore::new();
     store.close().unwrap();
-    let error = car::import(&store, &car(&[], &[raw("x")])[..], &heads(), &mut |_| ()).unwrap_err();
+    let error = car::import(&store, &car(&[], &[raw("x")])[..], &heads(), &mut unwatched).unwrap_err();
     let source = std::error::Error::source(&error).expect("a cause");
     assert!(source.downcast_ref::<mnem_storage::StoreError>().is_some());
     assert_eq!(error.kind(), ImportErrorKind::Store(mnem_storage::ErrorKind::Closed));

@@ -1,10 +1,12 @@
 //! Archives that are legal, however unusual.
 
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 
 use mnem_storage::{
     Blockstore as _, BlockstoreExt as _, Bytes, MemoryStore, OpHeadsStore as _, Progress,
     car::{self, ImportOptions, ImportReport, Reader},
+    unwatched,
 };
 
 use crate::fixtures::{
@@ -13,7 +15,7 @@ use crate::fixtures::{
 
 fn import(store: &MemoryStore, archive: &[u8]) -> ImportReport {
     let options = ImportOptions::new().heads(true);
-    car::import(store, archive, &options, &mut |_| ()).expect("a legal archive")
+    car::import(store, archive, &options, &mut unwatched).expect("a legal archive")
 }
 
 /// Hands out one byte at a time, and is interrupted before each.
@@ -42,6 +44,7 @@ fn animals_are_read() {
     let report = car::import(&store, &archive[..], &options, &mut |progress| {
         assert!(progress.blocks >= last.blocks && progress.bytes >= last.bytes, "progress never goes back");
         last = progress;
+        ControlFlow::Continue(())
     })
     .expect("a legal archive");
     assert_eq!(report.version, 1);
@@ -115,7 +118,7 @@ fn a_block_that_comes_twice_is_new_once() {
 fn a_block_that_comes_twice_in_different_batches_is_new_once() {
     let (store, leaf) = (MemoryStore::new(), raw("leaf"));
     let archive = car(&[], &[leaf.clone(), raw("other"), leaf]);
-    let report = car::import(&store, &archive[..], &ImportOptions::new().batch_bytes(1), &mut |_| ()).unwrap();
+    let report = car::import(&store, &archive[..], &ImportOptions::new().batch_bytes(1), &mut unwatched).unwrap();
     assert_eq!((report.blocks, report.new, report.present), (3, 2, 1));
 }
 
@@ -164,7 +167,7 @@ fn the_index_is_read_to_its_end_for_the_sake_of_the_pipe() {
     let (root, blocks) = family();
     let archive = car_v2(&car(&[root], &blocks), 51, &[0; 300_000]);
     let mut input = &archive[..];
-    car::import(&MemoryStore::new(), &mut input, &ImportOptions::new(), &mut |_| ()).unwrap();
+    car::import(&MemoryStore::new(), &mut input, &ImportOptions::new(), &mut unwatched).unwrap();
     assert!(input.is_empty(), "{} bytes were left", input.len());
 }
 

@@ -3,6 +3,7 @@
 use mnem_storage::{
     Blockstore as _, MemoryStore, OpHeadsStore as _,
     car::{self, ImportOptions},
+    unwatched,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -26,7 +27,7 @@ proptest! {
         }
         archive.truncate(keep);
         let store = MemoryStore::new();
-        let result = car::import(&store, &archive[..], &ImportOptions::new().batch_bytes(4096), &mut |_| ());
+        let result = car::import(&store, &archive[..], &ImportOptions::new().batch_bytes(4096), &mut unwatched);
         prop_assert_eq!(store.heads().unwrap(), []);
         let stored = store.cids().unwrap().count() as u64;
         match result {

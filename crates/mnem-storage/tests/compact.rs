@@ -1,6 +1,8 @@
 //! Space that a store no longer needs.
 
-use mnem_storage::{Backend, Blockstore as _, ErrorKind, OpHeadsStore as _, OpenOptions, compact, info, verify};
+use mnem_storage::{
+    Backend, Blockstore as _, ErrorKind, OpHeadsStore as _, OpenOptions, compact, info, unwatched, verify,
+};
 
 use crate::fixtures::raw;
 
@@ -37,7 +39,7 @@ fn the_store_is_smaller_and_holds_what_it_held() {
             _ => assert!(report.after_bytes < report.before_bytes * 3 / 4, "{report:?}"),
         }
         assert_eq!((after.blocks, after.block_bytes, after.heads), (before.blocks, before.block_bytes, 1));
-        let found = verify(&path, &mnem_storage::VerifyOptions::new(), &mut |_| ()).unwrap();
+        let found = verify(&path, &mnem_storage::VerifyOptions::new(), &mut unwatched).unwrap();
         assert_eq!(found.fault_count, 0, "{found:?}");
         let store = OpenOptions::new().open(&path).unwrap();
         for (cid, data) in kept {

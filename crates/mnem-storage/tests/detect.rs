@@ -113,7 +113,8 @@ fn a_store_whose_format_file_says_nothing_is_damaged() {
         fs::write(path.join("format"), content).unwrap();
         let error = OpenOptions::new().open(&path).unwrap_err();
         assert!(matches!(&error, StoreError::Damaged { what, .. } if what.ends_with("format")), "{error:?}");
-        let report = mnem_storage::verify(&path, &mnem_storage::VerifyOptions::new(), &mut |_| ()).unwrap();
+        let report =
+            mnem_storage::verify(&path, &mnem_storage::VerifyOptions::new(), &mut mnem_storage::unwatched).unwrap();
         assert_eq!(report.fault_count, 1);
     }
     // Without a store's other parts it is somebody else's folder.

@@ -5,20 +5,21 @@ use std::io::{self, Write};
 use mnem_storage::{
     Blockstore as _, BlockstoreExt as _, Bytes, MemoryStore, StoreError,
     car::{self, ExportError, ExportErrorKind, ExportOptions, ImportOptions},
+    unwatched,
 };
 
 use crate::fixtures::{animals, car, cid_with_hash, family, header, node, raw, stores};
 
 fn export(store: &dyn mnem_storage::Store, options: &ExportOptions) -> Vec<u8> {
     let mut archive = Vec::new();
-    let report = car::export(store, &mut archive, options, &mut |_| ()).expect("a complete store");
+    let report = car::export(store, &mut archive, options, &mut unwatched).expect("a complete store");
     assert_eq!(report.archive_bytes, archive.len() as u64);
     archive
 }
 
 fn filled(archive: &[u8]) -> MemoryStore {
     let store = MemoryStore::new();
-    car::import(&store, archive, &ImportOptions::new().heads(true), &mut |_| ()).unwrap();
+    car::import(&store, archive, &ImportOptions::new().heads(true), &mut unwatched).unwrap();
     store
 }
 
@@ -68,7 +69,7 @@ fn a_missing_block_is_named_with_its_parent() {
     let (root, blocks) = family();
     let store = filled(&car(&[root], &blocks));
     store.delete(&blocks[2].0).unwrap();
-    let error = car::export(&store, io::sink(), &ExportOptions::new(), &mut |_| ()).unwrap_err();
+    let error = car::export(&store, io::sink(), &ExportOptions::new(), &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), ExportErrorKind::MissingBlock);
     let ExportError::Block { cid, linked_from, blocks: written, .. } = &error else { panic!("{error:?}") };
     assert_eq!((**cid, linked_from.as_deref(), *written), (blocks[2].0, Some(&root), 2));
@@ -80,7 +81,7 @@ fn a_missing_block_is_named_with_its_parent() {
 fn a_missing_root_is_named() {
     let absent = raw("absent").0;
     let options = ExportOptions::new().roots([absent]);
-    let error = car::export(&MemoryStore::new(), io::sink(), &options, &mut |_| ()).unwrap_err();
+    let error = car::export(&MemoryStore::new(), io::sink(), &options, &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), ExportErrorKind::MissingBlock);
     assert!(error.to_string().contains(&format!("root {absent}")), "{error}");
 }
@@ -91,7 +92,7 @@ fn a_damaged_block_is_named_with_its_parent() {
     let store = filled(&car(&[root], &blocks));
     store.delete(&blocks[2].0).unwrap();
     store.put_trusted(&blocks[2].0, Bytes::from_static(b"other bytes")).unwrap();
-    let error = car::export(&store, io::sink(), &ExportOptions::new(), &mut |_| ()).unwrap_err();
+    let error = car::export(&store, io::sink(), &ExportOptions::new(), &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), ExportErrorKind::DamagedBlock);
     let ExportError::Block { cid, linked_from, .. } = &error else { panic!("{error:?}") };
     assert_eq!((**cid, linked_from.as_deref()), (blocks[2].0, Some(&root)));
@@ -104,7 +105,7 @@ fn a_block_that_is_no_dag_cbor_is_named() {
     let bad = store.put_as(mnem_storage::DAG_CBOR, Bytes::from_static(b"\xff\xff")).unwrap();
     let top = node(&[bad]);
     store.put(&top.0, top.1).unwrap();
-    let error = car::export(&store, io::sink(), &ExportOptions::new().roots([top.0]), &mut |_| ()).unwrap_err();
+    let error = car::export(&store, io::sink(), &ExportOptions::new().roots([top.0]), &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), ExportErrorKind::DamagedBlock);
     assert!(matches!(&error, ExportError::Block { linked_from: Some(parent), .. } if **parent == top.0), "{error:?}");
 }
@@ -115,7 +116,7 @@ fn an_identity_link_is_exported_if_it_was_stored() {
     let identity = cid_with_hash(0x55, 0x00, &data);
     let top = node(&[identity]);
     let store = filled(&car(&[top.0], std::slice::from_ref(&top)));
-    let error = car::export(&store, io::sink(), &ExportOptions::new(), &mut |_| ()).unwrap_err();
+    let error = car::export(&store, io::sink(), &ExportOptions::new(), &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), ExportErrorKind::MissingBlock);
     store.put(&identity, data.clone()).unwrap();
     assert_eq!(export(&store, &ExportOptions::new()), car(&[top.0], &[top, (identity, data)]));
@@ -127,7 +128,7 @@ fn a_block_of_an_unknown_hash_is_written_as_stored() {
     let unknown = cid_with_hash(0x55, 0xb220, &[4; 32]);
     store.put_trusted(&unknown, Bytes::from_static(b"who knows")).unwrap();
     let options = ExportOptions::new().roots([unknown]);
-    let report = car::export(&store, io::sink(), &options, &mut |_| ()).unwrap();
+    let report = car::export(&store, io::sink(), &options, &mut unwatched).unwrap();
     assert_eq!((report.blocks, report.unchecked), (1, 1));
 }
 
@@ -135,7 +136,7 @@ fn a_block_of_an_unknown_hash_is_written_as_stored() {
 fn more_roots_than_are_read_are_refused() {
     let many = (0..=car::ROOTS_MAX).map(|n| raw(n.to_string()).0);
     let options = ExportOptions::new().roots(many);
-    let error = car::export(&MemoryStore::new(), io::sink(), &options, &mut |_| ()).unwrap_err();
+    let error = car::export(&MemoryStore::new(), io::sink(), &options, &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), ExportErrorKind::TooManyRoots);
 }
 
@@ -165,7 +166,7 @@ fn an_output_that_fails_is_an_error_wherever_it_fails() {
         ];
         for (failure, expected) in kinds {
             let output = Full(room, failure);
-            let error = car::export(&store, output, &ExportOptions::new(), &mut |_| ()).unwrap_err();
+            let error = car::export(&store, output, &ExportOptions::new(), &mut unwatched).unwrap_err();
             assert_eq!(error.kind(), expected, "with room for {room} bytes");
         }
     }

@@ -12,7 +12,7 @@ use std::{
 use mnem_ann_persist::{DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId};
 use mnem_storage::{
     Backend, Bytes, Cid, DAG_CBOR, OpenOptions, RAW, Store, VerifyOptions, WriteBatch, cid_of,
-    traits::cid::multihash::Multihash,
+    traits::cid::multihash::Multihash, unwatched,
 };
 
 /// A store that is kept, and with which backend it opens.
@@ -173,7 +173,7 @@ fn kept_stores_are_read_whole_and_found_without_a_fault() {
         let path = copy_of(golden, folder.path());
         assert_eq!(mnem_storage::detect(&path).expect("detect"), Some(golden.backend), "{}", golden.name);
         check(golden.name, &*OpenOptions::new().read_only(true).open(&path).expect("open"));
-        let report = mnem_storage::verify(&path, &VerifyOptions::new(), &mut |_| ()).expect("verify");
+        let report = mnem_storage::verify(&path, &VerifyOptions::new(), &mut unwatched).expect("verify");
         assert_eq!(report.faults, [], "{}", golden.name);
         assert_eq!(report.blocks, blocks().len() as u64 + 1, "{}", golden.name);
     }

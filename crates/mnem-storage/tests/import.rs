@@ -1,6 +1,7 @@
 //! What an import does to a store that holds something already.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -13,6 +14,7 @@ use mnem_storage::{
     Blockstore, Bytes, Cause, Cid, ErrorKind, MemoryStore, OpHeadsStore, Outcome, Store, StoreError, WriteBatch,
     car::{self, CarFault, ImportError, ImportErrorKind, ImportOptions},
     traits::CidIter,
+    unwatched,
 };
 
 use crate::fixtures::{ANIMALS_BLOCKS, animals, car, family, header, raw, stores, varint};
@@ -25,7 +27,7 @@ fn heads() -> ImportOptions {
 fn without_the_wish_no_root_becomes_a_head() {
     let (root, blocks) = family();
     for subject in stores() {
-        car::import(&*subject.store, &car(&[root], &blocks)[..], &ImportOptions::new(), &mut |_| ()).unwrap();
+        car::import(&*subject.store, &car(&[root], &blocks)[..], &ImportOptions::new(), &mut unwatched).unwrap();
         assert_eq!(subject.store.heads().unwrap(), [], "{}", subject.name);
     }
 }
@@ -37,7 +39,7 @@ fn roots_become_heads_beside_those_that_are_there() {
         let (before, one, two) = (raw("before"), raw("one"), raw("two"));
         store.commit(WriteBatch::new().put(before.0, before.1).update(before.0, [])).unwrap();
         let archive = car(&[two.0, one.0, two.0, before.0], &[one.clone(), two.clone()]);
-        let report = car::import(&**store, &archive[..], &heads(), &mut |_| ()).unwrap();
+        let report = car::import(&**store, &archive[..], &heads(), &mut unwatched).unwrap();
         assert_eq!(report.heads_set, [two.0, one.0], "in the order of the header, each once, none that was a head");
         assert_eq!(report.missing_roots, [before.0], "not in the archive, though in the store");
         let mut expected = vec![before.0, one.0, two.0];
@@ -52,7 +54,7 @@ fn a_root_whose_block_only_the_store_holds_becomes_a_head() {
         let (there, sent) = (raw("there"), raw("sent"));
         subject.store.put(&there.0, there.1).unwrap();
         let archive = car(&[there.0], std::slice::from_ref(&sent));
-        let report = car::import(&*subject.store, &archive[..], &heads(), &mut |_| ()).unwrap();
+        let report = car::import(&*subject.store, &archive[..], &heads(), &mut unwatched).unwrap();
         assert_eq!((report.missing_roots, report.heads_set), (vec![there.0], vec![there.0]), "{}", subject.name);
         assert_eq!(subject.store.heads().unwrap(), [there.0]);
     }
@@ -63,7 +65,7 @@ fn small_batches_give_the_same_store() {
     let archive = animals();
     for subject in stores().into_iter() {
         let options = heads().batch_bytes(100_000);
-        let report = car::import(&*subject.store, &archive[..], &options, &mut |_| ()).unwrap();
+        let report = car::import(&*subject.store, &archive[..], &options, &mut unwatched).unwrap();
         assert_eq!((report.new, report.present), (ANIMALS_BLOCKS, 0), "{}", subject.name);
         assert_eq!(subject.store.cids().unwrap().count() as u64, ANIMALS_BLOCKS);
     }
@@ -77,6 +79,7 @@ fn a_store_that_closes_meanwhile_ends_the_import() {
         if progress.blocks == 1000 {
             store.close().unwrap();
         }
+        ControlFlow::Continue(())
     })
     .unwrap_err();
     assert_eq!(error.kind(), ImportErrorKind::Store(ErrorKind::Closed));
@@ -88,7 +91,7 @@ fn a_store_that_closes_meanwhile_ends_the_import() {
 fn a_batch_has_a_bound_also_for_the_smallest_blocks() {
     let store = Watched::default();
     let blocks: Vec<_> = (0..10_000).map(|n| raw(n.to_string())).collect();
-    car::import(&store, &car(&[], &blocks)[..], &heads().batch_bytes(400_000), &mut |_| ()).unwrap();
+    car::import(&store, &car(&[], &blocks)[..], &heads().batch_bytes(400_000), &mut unwatched).unwrap();
     let commits = store.commits.into_inner().unwrap();
     assert_eq!(commits.iter().sum::<usize>(), blocks.len());
     // Of about 400 bytes each, names included.
@@ -103,6 +106,7 @@ fn the_archive_is_read_on_while_a_batch_is_being_stored() {
     store.until_read.store(2, Ordering::SeqCst);
     car::import(&store, &car(&[], &blocks)[..], &heads().batch_bytes(1), &mut |progress| {
         store.read.store(progress.blocks, Ordering::SeqCst);
+        ControlFlow::Continue(())
     })
     .unwrap();
     assert_eq!(store.commits.into_inner().unwrap().len(), 100);
@@ -175,7 +179,7 @@ fn the_stores_own_limit_counts_where_it_is_less() {
     // Nothing follows: the length alone is to be refused.
     let archive = [header(&[]), varint(block_bytes_max + 1000)].concat();
     let options = heads().block_bytes_max(2 * block_bytes_max);
-    let error = car::import(&store, &archive[..], &options, &mut |_| ()).unwrap_err();
+    let error = car::import(&store, &archive[..], &options, &mut unwatched).unwrap_err();
     let ImportError::Archive { source, .. } = &error else { panic!("{error:?}") };
     let expected = CarFault::BlockTooLarge { block_bytes: block_bytes_max + 1000, block_bytes_max };
     assert_eq!(source.fault, expected);
@@ -235,7 +239,7 @@ fn a_root_that_cannot_become_a_head_is_named() {
     let (one, two, three) = (raw("one"), raw("two"), raw("three"));
     let store = Stubborn { store: MemoryStore::new(), refuses: two.0 };
     let archive = car(&[one.0, two.0, three.0], &[one.clone(), two.clone(), three]);
-    let error = car::import(&store, &archive[..], &heads(), &mut |_| ()).unwrap_err();
+    let error = car::import(&store, &archive[..], &heads(), &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), ImportErrorKind::Store(ErrorKind::Backend));
     assert_eq!((error.kept().blocks, error.offset()), (3, None));
     assert!(matches!(&error, ImportError::Heads { root, heads_set: 1, .. } if **root == two.0), "{error:?}");
@@ -269,7 +273,7 @@ fn a_store_that_failed_before_the_archive_did_is_what_is_reported() {
     let bad = (raw("three").0, raw("other").1);
     let archive = car(&[], &[one, two, bad]);
     // One block a batch: the first is handed over when the second was read, and refused before the third is.
-    let error = car::import(&store, &archive[..], &heads().batch_bytes(1), &mut |_| ()).unwrap_err();
+    let error = car::import(&store, &archive[..], &heads().batch_bytes(1), &mut unwatched).unwrap_err();
     assert_eq!(error.kept().blocks, 0);
     assert_eq!(error.kind(), ImportErrorKind::Store(ErrorKind::Backend), "{error}");
 }

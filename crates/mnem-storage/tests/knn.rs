@@ -3,7 +3,7 @@
 use mnem_storage::{
     Bytes, Cid, FaultKind, MemoryStore, RAW, SideTable, Store, VerifyOptions, VerifyReport, cid_of, copy,
     knn::{self, DistanceMetric, KnnEdgeIndex, NodeId},
-    verify_store,
+    unwatched, verify_store,
 };
 
 use crate::fixtures::stores;
@@ -25,7 +25,7 @@ fn fill(store: &dyn Store) -> [Cid; 2] {
 }
 
 fn look(store: &dyn Store) -> VerifyReport {
-    verify_store(store, &VerifyOptions::new(), &mut |_| ()).unwrap()
+    verify_store(store, &VerifyOptions::new(), &mut unwatched).unwrap()
 }
 
 fn faults(report: &VerifyReport) -> Vec<(FaultKind, Option<Cid>)> {
@@ -146,7 +146,7 @@ fn copies_carry_indexes_of_both_formats() {
     for from in stores() {
         let [packed, row] = fill(&*from.store);
         for to in stores() {
-            copy(&*from.store, &*to.store, &mut |_| ()).unwrap();
+            copy(&*from.store, &*to.store, &mut unwatched).unwrap();
             let table = to.store.side_table(knn::TABLE).unwrap();
             for (cid, index, format) in [(packed, index(2000), knn::Format::Packed), (row, index(9), knn::Format::Row)]
             {
@@ -171,7 +171,7 @@ fn a_copy_leaves_an_index_that_is_there_in_the_other_format() {
         let cid = store(&*from.side_table(knn::TABLE).unwrap(), here);
         let table = to.side_table(knn::TABLE).unwrap();
         store(&*table, there);
-        copy(&from, &to, &mut |_| ()).unwrap();
+        copy(&from, &to, &mut unwatched).unwrap();
         assert_eq!(knn::format_of(&*table, &cid).unwrap(), Some(there));
         assert_eq!(knn::load(&*table, &cid).unwrap(), Some(index(600)));
         let report = look(&to);
@@ -179,7 +179,7 @@ fn a_copy_leaves_an_index_that_is_there_in_the_other_format() {
 
         // What is not whole is copied.
         write(&to, cid.to_bytes(), "no index");
-        copy(&from, &to, &mut |_| ()).unwrap();
+        copy(&from, &to, &mut unwatched).unwrap();
         assert_eq!(knn::load(&*table, &cid).unwrap(), Some(index(600)));
     }
 }
@@ -210,8 +210,8 @@ mod layouts {
         let (between, format) = options.open_with_knn_format(&ours).unwrap();
         assert_eq!(format, knn::Format::Packed);
         let target = options.open(&back).unwrap();
-        copy(&*source, &*between, &mut |_| ()).unwrap();
-        copy(&*between, &*target, &mut |_| ()).unwrap();
+        copy(&*source, &*between, &mut unwatched).unwrap();
+        copy(&*between, &*target, &mut unwatched).unwrap();
         let table = target.side_table(knn::TABLE).unwrap();
         assert_eq!(table.get(&cids[1].to_bytes()).unwrap().unwrap(), index(9).canonical_bytes());
         assert_eq!(knn::load(&*table, &cids[0]).unwrap().unwrap(), index(2000));

@@ -20,4 +20,5 @@ mod main_job;
 mod options;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod random;
+mod stopped;
 mod verify;

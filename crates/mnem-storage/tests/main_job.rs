@@ -3,18 +3,18 @@
 use mnem_storage::{
     BlockstoreExt as _, MemoryStore, OpHeadsStore as _, Store, VerifyOptions,
     car::{self, ExportOptions, ImportOptions, ImportReport},
-    copy, verify_store,
+    copy, unwatched, verify_store,
 };
 
 use crate::fixtures::{ANIMALS_BLOCKS, animals, animals_root, stores};
 
 fn import(store: &dyn Store, archive: &[u8]) -> ImportReport {
-    car::import(store, archive, &ImportOptions::new().heads(true), &mut |_| ()).unwrap()
+    car::import(store, archive, &ImportOptions::new().heads(true), &mut unwatched).unwrap()
 }
 
 fn export(store: &dyn Store) -> Vec<u8> {
     let mut archive = Vec::new();
-    let report = car::export(store, &mut archive, &ExportOptions::new(), &mut |_| ()).unwrap();
+    let report = car::export(store, &mut archive, &ExportOptions::new(), &mut unwatched).unwrap();
     assert_eq!((report.blocks, report.archive_bytes), (ANIMALS_BLOCKS, archive.len() as u64));
     archive
 }
@@ -27,12 +27,12 @@ fn every_backend_holds_the_animals_and_gives_them_back() {
     let exported = export(&reference);
     for subject in stores() {
         let (name, store) = (subject.name, &*subject.store);
-        let copied = copy(&reference, store, &mut |_| ()).unwrap();
+        let copied = copy(&reference, store, &mut unwatched).unwrap();
         assert_eq!((copied.blocks, copied.new), (ANIMALS_BLOCKS, ANIMALS_BLOCKS), "{name}");
         assert_eq!(store.heads().unwrap(), [animals_root()], "{name}");
         assert!(export(store) == exported, "{name} gives other bytes");
         assert!(export(store) == exported, "{name} gives other bytes the second time");
-        let report = verify_store(store, &VerifyOptions::new(), &mut |_| ()).unwrap();
+        let report = verify_store(store, &VerifyOptions::new(), &mut unwatched).unwrap();
         assert_eq!((report.blocks, report.reached, report.fault_count), (ANIMALS_BLOCKS, ANIMALS_BLOCKS, 0), "{name}");
         let again = import(store, &archive);
         assert_eq!((again.blocks, again.new, again.present), (ANIMALS_BLOCKS, 0, ANIMALS_BLOCKS), "{name}");

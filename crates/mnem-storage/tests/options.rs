@@ -3,7 +3,8 @@
 use std::{fs, path::Path, time::Duration};
 
 use mnem_storage::{
-    Backend, ErrorKind, OpHeadsStore as _, OpenOptions, StoreError, TableInfo, WriteBatch, detect, info, open_or_init,
+    Backend, ErrorKind, OpHeadsStore as _, OpenOptions, StoreError, TableInfo, VerifyOptions, WriteBatch, compact,
+    detect, info, open_or_init, unwatched, verify,
 };
 
 use crate::fixtures::raw;
@@ -150,7 +151,8 @@ fn a_store_whose_backend_is_not_compiled_in_names_the_feature() {
         let errors = [
             open_or_init(path).unwrap_err(),
             info(path, &OpenOptions::new()).unwrap_err(),
-            mnem_storage::verify(path, &mnem_storage::VerifyOptions::new(), &mut |_| ()).unwrap_err(),
+            compact(path, &OpenOptions::new()).unwrap_err(),
+            verify(path, &VerifyOptions::new(), &mut unwatched).unwrap_err().store_error().unwrap().clone(),
         ];
         assert!(errors.iter().all(|error| is_missing_feature(error, backend)), "{errors:?}");
     }

@@ -3,12 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use clap::ValueHint;
 use mnem_storage::{
-    CopyError, CopyReport, Store, StoreError, copy,
+    CopyError, CopyReport, Stage, Store, StoreError, copy,
     knn::{self, Format},
 };
 use serde::Serialize;
@@ -19,10 +18,8 @@ use crate::{
     error::{Exit, Failure, Result},
     hints::quoted,
     output::{Count, Size, counted, counted_as},
-    stop::{
-        Stop,
-        target::{Target, was_asked},
-    },
+    progress::Bar,
+    stop::Stop,
 };
 
 const EXAMPLES: &str = "\
@@ -90,19 +87,25 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let options = context.options().create(true).published_layout(args.layout == Some(LayoutArg::Mnem01));
     let options = options.backend(args.backend.map(Into::into));
     let (to, format) = options.open_with_knn_format(&args.to).map_err(of_target)?;
-    let stop = Arc::new(Stop::when_asked(context)?);
-    let (whole, to) = (Arc::clone(&to), Target::new(to, Arc::clone(&stop)));
+    let stop = Stop::when_asked(context)?;
     let mut bar = context.bar("copy");
-    let copied = copy(&*from, &to, &mut |progress| bar.show(&progress));
+    let total = count(&*from, &mut bar, &stop);
+    let copied = copy(&*from, &*to, &mut |mut progress| {
+        if progress.stage == Stage::Blocks {
+            progress.total_blocks = total;
+        }
+        bar.show(&progress);
+        stop.flow()
+    });
     drop(bar);
     let report = match copied {
-        Err(CopyError::Target(error)) if was_asked(&error) => {
+        Err(CopyError::Stopped { blocks, new, .. }) => {
             to.close().map_err(of_target)?;
-            return Err(interrupted(args, &stop, &to));
+            return Err(interrupted(args, &stop, blocks, new));
         }
         copied => copied.map_err(failed)?,
     };
-    let knn_rows = if format == Format::Row { store_as_rows(&*whole).map_err(of_target)? } else { 0 };
+    let knn_rows = if format == Format::Row { store_as_rows(&*to).map_err(of_target)? } else { 0 };
     to.close().map_err(of_target)?;
     for cid in &report.unchecked_cids {
         context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
@@ -122,6 +125,23 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// How many blocks there are to copy, for whoever looks on. That the listing fails is for the copy to say.
+fn count(from: &dyn Store, bar: &mut Bar, stop: &Stop) -> Option<u64> {
+    if !bar.is_shown() {
+        return None;
+    }
+    let mut blocks = 0;
+    for cid in from.cids().ok()? {
+        cid.ok()?;
+        blocks += 1;
+        bar.count(Stage::Counting.name(), "block", blocks, None);
+        if stop.flow().is_break() {
+            return None;
+        }
+    }
+    Some(blocks)
+}
+
 /// A store that the published programs read holds no index which they cannot read. Not interrupted: the copy is made, and this is what is left.
 fn store_as_rows(to: &dyn Store) -> std::result::Result<u64, StoreError> {
     if to.side_tables()?.iter().any(|name| name == knn::TABLE) {
@@ -135,11 +155,10 @@ fn failed(args: &Args, source: CopyError) -> Failure {
     Failure::Copy { from: args.from.clone(), to: args.to.clone(), source }
 }
 
-fn interrupted(args: &Args, stop: &Stop, to: &Target) -> Failure {
-    let (new, present) = to.landed();
+fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64) -> Failure {
     let kept = format!(
-        "{} of the source are in {}, {} of them new; it is no whole copy yet",
-        counted(new + present, "block"),
+        "{} were copied to {} or found there, {} of them new; it is no whole copy yet",
+        counted(blocks, "block"),
         args.to.display(),
         Count(new)
     );

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, IsTerminal as _, Write},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -22,10 +23,7 @@ use crate::{
     hints::quoted,
     limits::{COMMON_BLOCK_BYTES_MAX, IMPORT_BLOCK_BYTES_MAX},
     output::{Count, Size, Versioned, counted},
-    stop::{
-        Stop,
-        streams::{self, was_asked},
-    },
+    stop::Stop,
     terminal,
 };
 
@@ -73,7 +71,7 @@ fn to_standard_output(context: &Context, roots: &[Typed]) -> Result<()> {
     }
     let store = context.open_read_only()?;
     let mut out = context.out();
-    match export(context, &store, out.writer(), roots) {
+    match export(context, &store, out.writer(), roots, &mut || ControlFlow::Continue(())) {
         // The answer on standard output is the archive, so what was done is told beside it.
         Ok(report) => {
             out.finish()?;
@@ -96,9 +94,8 @@ fn to_file(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
     let store = context.open_read_only()?;
     let stop = Stop::when_asked(context)?;
     let mut file = temporary_beside(&target, folder).map_err(failed)?;
-    let mut output = streams::Output { output: file.as_file_mut(), stop: &stop };
-    let report = match export(context, &store, &mut output, roots) {
-        Err(Failure::Export(ExportError::Write { source, .. })) if was_asked(&source) => {
+    let report = match export(context, &store, file.as_file_mut(), roots, &mut || stop.flow()) {
+        Err(Failure::Export(ExportError::Stopped { .. })) => {
             let state = if args.force && target.exists() { "as it was" } else { "not made" };
             let kept = format_args!("{} is {state}, and nothing is left beside it", target.display());
             file.close().map_err(failed)?;
@@ -152,7 +149,13 @@ fn remarks(context: &Context, report: &ExportReport) {
 }
 
 /// Exports, and flushes what was written.
-fn export(context: &Context, store: &Arc<dyn Store>, output: &mut dyn Write, roots: &[Typed]) -> Result<ExportReport> {
+fn export(
+    context: &Context,
+    store: &Arc<dyn Store>,
+    output: &mut dyn Write,
+    roots: &[Typed],
+    go_on: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<ExportReport> {
     let mut options = ExportOptions::new();
     if !roots.is_empty() {
         options = options.roots(cid_short::find_all(context, &**store, roots)?);
@@ -160,7 +163,10 @@ fn export(context: &Context, store: &Arc<dyn Store>, output: &mut dyn Write, roo
         context.remark("the store has no heads: the archive is empty; --root CID exports what a block reaches");
     }
     let mut bar = context.bar("export");
-    let report = car::export(&**store, output, &options, &mut |progress| bar.show(&progress))?;
+    let report = car::export(&**store, output, &options, &mut |progress| {
+        bar.show(&progress);
+        go_on()
+    })?;
     drop(bar);
     Ok(report)
 }

@@ -23,7 +23,7 @@ use crate::{
     output::{Count, Size, counted},
     stop::{
         Stop,
-        streams::{self, was_asked},
+        input::{self, was_asked},
     },
 };
 
@@ -83,20 +83,20 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let store = context.open_or_create(args.backend.map(Into::into))?;
     let stop = Stop::when_asked(context)?;
     let mut bar = context.bar("import");
-    let input = streams::Input { input, stop: &stop };
-    let imported = car::import(&*store, input, &options, &mut |progress| bar.show(&progress));
+    let input = input::Input { input, stop: &stop };
+    let imported = car::import(&*store, input, &options, &mut |progress| {
+        bar.show(&progress);
+        stop.flow()
+    });
     drop(bar);
     let report = match imported {
+        Err(ImportError::Stopped { kept, .. }) => {
+            store.close()?;
+            return Err(interrupted(&stop, &path, kept));
+        }
         Err(ImportError::Read { kept, source, .. }) if was_asked(&source) => {
             store.close()?;
-            let hint = "import the whole archive again: blocks that the store holds are not written twice";
-            let kept = format_args!(
-                "{} verified blocks are in {}, {} of them new; the heads are unchanged",
-                Count(kept.blocks),
-                path.display(),
-                Count(kept.new)
-            );
-            return Err(stop.interrupted(kept, hint.into()));
+            return Err(interrupted(&stop, &path, kept));
         }
         imported => imported.map_err(|source| failed(args, source))?,
     };
@@ -176,6 +176,17 @@ fn refuse_roots_alone(mut reader: car::Reader<&[u8]>, args: &Args) -> Result<()>
 fn failed(args: &Args, source: ImportError) -> Failure {
     let from = if args.file == Path::new("-") { "standard input".to_owned() } else { args.file.display().to_string() };
     Failure::Import { from, max_block: args.max_block.as_u64(), source }
+}
+
+fn interrupted(stop: &Stop, store: &Path, kept: Kept) -> Failure {
+    let kept = format_args!(
+        "{} verified blocks are in {}, {} of them new; the heads are unchanged",
+        Count(kept.blocks),
+        store.display(),
+        Count(kept.new)
+    );
+    let hint = "import the whole archive again: blocks that the store holds are not written twice";
+    stop.interrupted(kept, hint.into())
 }
 
 fn remarks(context: &Context, report: &ImportReport, set_heads: bool, heads: &[Cid]) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mnem_storage::{Fault, FaultKind, Store as _, StoreError, VerifyOptions, VerifyReport, verify};
+use mnem_storage::{Fault, FaultKind, Stage, Store as _, StoreError, VerifyError, VerifyOptions, VerifyReport, verify};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -52,11 +52,28 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     if args.recover {
         recover(context)?;
     }
-    let _stop = Stop::at_once(context, "nothing was changed, and not everything was looked at", "run it again")?;
+    let stop = Stop::at_once(context, "nothing was changed, and not everything was looked at", "run it again")?;
     let mut bar = context.bar("verify");
-    let report = verify(&path, &VerifyOptions::new().open(context.options()), &mut |progress| bar.show(&progress));
+    let options = VerifyOptions::new().open(context.options()).count(bar.is_shown());
+    let report = verify(&path, &options, &mut |progress| {
+        bar.show(&progress);
+        if progress.stage > Stage::Structure {
+            // There may be faults to tell of.
+            stop.finish_first();
+        }
+        stop.flow()
+    });
     drop(bar);
-    let report = report?;
+    let report = match report {
+        Ok(report) => report,
+        Err(VerifyError::Stopped(report)) => {
+            let mut out = context.out();
+            unless_closed(tell_faults(&mut out, &report).and_then(|()| out.finish()))?;
+            return Err(interrupted(&stop, &report));
+        }
+        Err(VerifyError::Store(error)) => return Err(error.into()),
+        Err(error) => return Err(Failure::Refused { message: error.to_string(), hint: "run it again".into() }),
+    };
     let (unfinished, foreign): (Vec<_>, Vec<_>) = report.foreign.iter().partition(|entry| is_unfinished(entry));
     if !unfinished.is_empty() {
         let files = counted(unfinished.len() as u64, "unfinished file");
@@ -113,12 +130,25 @@ fn recover(context: &Context) -> Result<()> {
 
 fn tell(context: &Context, report: &VerifyReport) -> Result<()> {
     let mut out = context.out();
+    tell_faults(&mut out, report)?;
+    summary(&mut out, report)?;
+    out.finish()
+}
+
+fn tell_faults(out: &mut Out, report: &VerifyReport) -> Result<()> {
     for fault in &report.faults {
         let line = format_args!("{}: {}", name(fault), fault.what);
         out.answer_with(Printable(line), || FaultLine { r#type: "fault", fault })?;
     }
-    summary(&mut out, report)?;
-    out.finish()
+    Ok(())
+}
+
+fn interrupted(stop: &Stop, report: &VerifyReport) -> Failure {
+    let (faults, blocks) = (counted(report.fault_count, "fault"), counted(report.blocks, "block"));
+    stop.interrupted(
+        format_args!("{faults} in the {blocks} that were looked at; nothing was changed"),
+        "run it again: it begins anew".into(),
+    )
 }
 
 /// The class of a fault, as JSON spells it.

@@ -46,7 +46,9 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         Failure::Import { source, max_block, .. } => for_import(source, *max_block, &store()),
         Failure::Copy { from, source: CopyError::Source(error), .. } => for_store(error, &quoted(from)),
         Failure::Copy { from, to, source: CopyError::Target(error) } => for_target(error, from, to),
-        Failure::Copy { source, .. } => for_store(source.store_error(), &store()),
+        Failure::Copy { from, to, .. } => {
+            format!("`mnem-store copy {} {}` goes on where this one stopped", quoted(from), quoted(to))
+        }
         Failure::Io { source, .. } => for_io(source),
         Failure::Export(error) => for_export(error, &store()),
         Failure::OutputClosed => "read its output to the end".to_owned(),

@@ -10,7 +10,7 @@ use mnem_storage::{Progress, Stage};
 use self::speed::speed;
 use crate::{
     args::When,
-    output::{Count, Size, counted},
+    output::{Count, Size, counted, counted_as},
     terminal,
 };
 
@@ -68,6 +68,11 @@ impl Bar {
         Self { what, shown, from, stage: None }
     }
 
+    /// Whether anybody is to see it.
+    pub(crate) fn is_shown(&self) -> bool {
+        !matches!(self.shown, Shown::Nothing)
+    }
+
     /// Takes note of how far the work has come.
     pub(crate) fn show(&mut self, progress: &Progress) {
         if progress.stage == Stage::Structure {
@@ -78,7 +83,11 @@ impl Bar {
             Some(total) => (progress.bytes, Some(total)),
             None => (progress.blocks, progress.total_blocks),
         };
-        let text = || format!("{}, {}", blocks(progress), bytes(progress));
+        let text = || match progress.bytes {
+            // Of names, none are counted.
+            0 => blocks(progress),
+            _ => format!("{}, {}", blocks(progress), bytes(progress)),
+        };
         let in_bytes = progress.total_bytes.is_some();
         self.tell(&Now { stage: progress.stage.name(), position, total, in_bytes, text: &text });
     }
@@ -153,10 +162,14 @@ fn begin_stage(bar: &ProgressBar, prefix: String, total: Option<u64>) {
 }
 
 fn blocks(progress: &Progress) -> String {
-    let unit = if progress.stage == Stage::Tables { "row" } else { "block" };
+    let (one, many) = match progress.stage {
+        Stage::Tables => ("row", "rows"),
+        Stage::Indexes => ("index", "indexes"),
+        _ => ("block", "blocks"),
+    };
     match progress.total_blocks {
-        Some(total) => format!("{} of {}", Count(progress.blocks), counted(total, unit)),
-        None => counted(progress.blocks, unit),
+        Some(total) => format!("{} of {}", Count(progress.blocks), counted_as(total, one, many)),
+        None => counted_as(progress.blocks, one, many),
     }
 }
 

@@ -7,11 +7,11 @@
 
 #[cfg(unix)]
 mod inherited;
-pub(crate) mod streams;
-pub(crate) mod target;
+pub(crate) mod input;
 
 use std::{
     fmt, io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
@@ -29,7 +29,7 @@ pub(crate) enum Signal {
     Terminate,
 }
 
-/// That somebody asked for the end. What wrappers of inputs, outputs and stores fail with.
+/// That somebody asked for the end. What an input fails with that is waited for.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("interrupted")]
 pub(crate) struct Asked;
@@ -61,7 +61,7 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// From here on a signal asks the work to end. It is to [`check`](Self::check) often.
+    /// From here on a signal asks the work to end. It is to look at [`flow`](Self::flow) often.
     pub(crate) fn when_asked(context: &Context) -> Result<Self> {
         Self::new(context, First::Asks)
     }
@@ -84,6 +84,11 @@ impl Stop {
     /// What was to end at once is finished first from here on: it is short, and better whole.
     pub(crate) fn finish_first(&self) {
         *locked(&self.first) = First::Asks;
+    }
+
+    /// What the work is to do next, for its callback.
+    pub(crate) fn flow(&self) -> ControlFlow<()> {
+        if asked().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// Fails if somebody asked for the end.

@@ -73,6 +73,14 @@ pub enum ImportError {
         /// The failure.
         source: StoreCause,
     },
+    /// The callback for progress asked for the end.
+    #[error("the import was stopped after byte {offset} ({kept}; the heads are unchanged)")]
+    Stopped {
+        /// How far the archive was read, in bytes.
+        offset: u64,
+        /// What is in the store: every block that was read.
+        kept: Kept,
+    },
     /// The roots were to become heads, and some have no block: neither in the archive nor in the store.
     #[error(
         "{} has no block in the archive or the store, so it cannot become a head ({kept}; the heads are unchanged)",
@@ -132,6 +140,8 @@ pub enum ImportErrorKind {
     Read,
     /// A root that was to become a head has no block.
     MissingRoots,
+    /// The caller stopped it.
+    Stopped,
     /// The store failed or refused: look at the kind of the [`StoreError`].
     Store(ErrorKind),
 }
@@ -143,6 +153,7 @@ impl ImportError {
             Self::Archive { source, .. } => source.kind(),
             Self::Read { .. } => ImportErrorKind::Read,
             Self::MissingRoots { .. } => ImportErrorKind::MissingRoots,
+            Self::Stopped { .. } => ImportErrorKind::Stopped,
             Self::Store { source, .. } | Self::Heads { source, .. } => ImportErrorKind::Store(source.kind()),
         }
     }
@@ -153,6 +164,7 @@ impl ImportError {
             Self::Archive { kept, .. }
             | Self::Read { kept, .. }
             | Self::Store { kept, .. }
+            | Self::Stopped { kept, .. }
             | Self::MissingRoots { kept, .. }
             | Self::Heads { kept, .. } => *kept,
         }
@@ -162,7 +174,7 @@ impl ImportError {
     pub fn offset(&self) -> Option<u64> {
         match self {
             Self::Archive { source, .. } => Some(source.offset),
-            Self::Read { offset, .. } | Self::Store { offset, .. } => Some(*offset),
+            Self::Read { offset, .. } | Self::Store { offset, .. } | Self::Stopped { offset, .. } => Some(*offset),
             Self::MissingRoots { .. } | Self::Heads { .. } => None,
         }
     }
@@ -208,6 +220,12 @@ pub enum ExportError {
         /// The failure. A pipe that was closed at the other end is [`io::ErrorKind::BrokenPipe`].
         source: io::Error,
     },
+    /// The callback for progress asked for the end.
+    #[error("the export was stopped ({blocks} blocks written)")]
+    Stopped {
+        /// Blocks written before.
+        blocks: u64,
+    },
     /// More roots than are read again. Nothing was written.
     #[error("{roots} roots are more than the {roots_max} that an archive may name")]
     TooManyRoots {
@@ -245,6 +263,8 @@ pub enum ExportErrorKind {
     BrokenPipe,
     /// Too many roots.
     TooManyRoots,
+    /// The caller stopped it.
+    Stopped,
 }
 
 impl ExportError {
@@ -257,6 +277,7 @@ impl ExportError {
             Self::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => ExportErrorKind::BrokenPipe,
             Self::Write { .. } => ExportErrorKind::Write,
             Self::TooManyRoots { .. } => ExportErrorKind::TooManyRoots,
+            Self::Stopped { .. } => ExportErrorKind::Stopped,
         }
     }
 

@@ -1,6 +1,9 @@
 //! Writing an archive from a store.
 
-use std::io::{BufWriter, Write};
+use std::{
+    io::{BufWriter, Write},
+    ops::ControlFlow,
+};
 
 use mnem_store_traits::{Cid, Store, StoreError, Walk, is_checkable, links};
 use serde::Serialize;
@@ -66,7 +69,7 @@ pub fn export(
     store: &dyn Store,
     output: impl Write,
     options: &ExportOptions,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<ExportReport, ExportError> {
     let roots = match &options.roots {
         Some(roots) => without_repetitions(roots),
@@ -79,7 +82,10 @@ pub fn export(
     let mut writer = Writer::new(output, &roots).map_err(|source| ExportError::Write { offset: 0, source })?;
     let mut written = ExportReport { roots, ..ExportReport::default() };
     let mut done = Progress { bytes: writer.offset(), ..Progress::of(Stage::Blocks) };
-    progress(done);
+    let stopped = |blocks| Err(ExportError::Stopped { blocks });
+    if progress(done).is_break() {
+        return stopped(0);
+    }
     for block in Walk::from_roots(store, written.roots.iter().copied()) {
         let (cid, data) = block.map_err(|source| unreadable(store, &written, source))?;
         writer.write(&cid, &data).map_err(|source| ExportError::Write { offset: writer.offset(), source })?;
@@ -90,7 +96,9 @@ pub fn export(
         written.largest_block_bytes = written.largest_block_bytes.max(block_bytes);
         done.blocks += 1;
         done.bytes = writer.offset();
-        progress(done);
+        if progress(done).is_break() {
+            return stopped(written.blocks);
+        }
     }
     written.archive_bytes = writer.offset();
     writer.finish().map_err(|source| ExportError::Write { offset: written.archive_bytes, source })?;

@@ -1,6 +1,6 @@
 //! Reading an archive into a store.
 
-use std::{collections::BTreeSet, io::Read, thread};
+use std::{collections::BTreeSet, io::Read, ops::ControlFlow, thread};
 
 use mnem_store_traits::{Cid, HashCheck, Store, StoreError, WriteBatch, check_hash};
 use serde::Serialize;
@@ -126,7 +126,7 @@ pub fn import(
     store: &dyn Store,
     input: impl Read,
     options: &ImportOptions,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<ImportReport, ImportError> {
     let mut import = Import { store, kept: Kept::default(), report: ImportReport::default() };
     import.blocks(input, options, progress)?;
@@ -148,6 +148,7 @@ struct Import<'a> {
 enum Ended {
     Archive(ReadError),
     Store,
+    Asked,
 }
 
 impl From<ReadError> for Ended {
@@ -168,7 +169,7 @@ impl Import<'_> {
         &mut self,
         input: impl Read,
         options: &ImportOptions,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(), ImportError> {
         let store = self.store;
         let block_bytes_max = options.block_bytes_max.min(store.capabilities().block_bytes_max);
@@ -189,8 +190,11 @@ impl Import<'_> {
         if let Some((error, end)) = landed.failed {
             return Err(self.failed(error, end));
         }
-        if let Err(Ended::Archive(error)) = ended {
-            return Err(self.faulty(error));
+        match ended {
+            Err(Ended::Archive(error)) => return Err(self.faulty(error)),
+            Err(Ended::Asked) => return Err(ImportError::Stopped { offset: reader.offset(), kept: self.kept }),
+            // Told already.
+            Err(Ended::Store) | Ok(()) => {}
         }
         // Only a courtesy to whoever feeds a pipe: nothing that follows is used, so nothing there can make the import fail.
         let _ = reader.drain();
@@ -203,11 +207,11 @@ impl Import<'_> {
         reader: &mut Reader<impl Read>,
         landing: &mut Landing<'_>,
         total_bytes: Option<u64>,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(), Ended> {
         let mut missing: BTreeSet<Cid> = reader.roots().iter().copied().collect();
         let mut done = Progress { total_bytes, bytes: reader.offset(), ..Progress::of(Stage::Blocks) };
-        progress(done);
+        go_on(progress(done))?;
         while let Some(section) = reader.next_section()? {
             check(&section).map_err(ReadError::from)?;
             missing.remove(&section.cid);
@@ -218,7 +222,7 @@ impl Import<'_> {
             landing.take(section.cid, section.data, reader.offset())?;
             done.blocks += 1;
             done.bytes = reader.offset();
-            progress(done);
+            go_on(progress(done))?;
         }
         self.report.missing_roots = missing.into_iter().collect();
         Ok(())
@@ -264,6 +268,10 @@ impl Import<'_> {
         }
         Ok(())
     }
+}
+
+fn go_on(asked: ControlFlow<()>) -> Result<(), Ended> {
+    if asked.is_break() { Err(Ended::Asked) } else { Ok(()) }
 }
 
 fn check(section: &Section) -> Result<(), CarError> {

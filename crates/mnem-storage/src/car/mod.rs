@@ -14,14 +14,14 @@
 //! let op = store.put_as(RAW, Bytes::from_static(b"an operation"))?;
 //! store.update(&op, &[])?;
 //! let mut archive = Vec::new();
-//! car::export(&store, &mut archive, &ExportOptions::new(), &mut |_| ())?;
+//! car::export(&store, &mut archive, &ExportOptions::new(), &mut mnem_storage::unwatched)?;
 //!
 //! let other = MemoryStore::new();
-//! let report = car::import(&other, &archive[..], &ImportOptions::new().heads(true), &mut |_| ())?;
+//! let report = car::import(&other, &archive[..], &ImportOptions::new().heads(true), &mut mnem_storage::unwatched)?;
 //! assert_eq!((report.new, other.heads()?), (1, vec![op]));
 //!
 //! // An archive that was cut off: the error says where, and what is in the store all the same.
-//! let error = car::import(&other, &archive[..archive.len() - 1], &ImportOptions::new(), &mut |_| ()).unwrap_err();
+//! let error = car::import(&other, &archive[..archive.len() - 1], &ImportOptions::new(), &mut mnem_storage::unwatched).unwrap_err();
 //! assert_eq!(error.kind(), car::ImportErrorKind::CutOff);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -5,29 +5,41 @@ use std::sync::Arc;
 use mnem_ann_persist::{self as knn, TABLE};
 use mnem_store_traits::{Cid, ErrorKind, SideTable, Store, StoreError};
 
-use super::{FaultKind, search::Findings};
+use super::{
+    FaultKind,
+    search::{Ended, Findings},
+};
 
-/// Checks every index of the store. The error is one that makes all further calls vain.
-pub(super) fn check(store: &dyn Store, found: &mut Findings) -> Result<(), StoreError> {
+/// Checks every index of the store, and asks before each whether to go on. The error is one that makes all further calls vain.
+pub(super) fn check(
+    store: &dyn Store,
+    found: &mut Findings,
+    go_on: &mut dyn FnMut() -> Result<(), Ended>,
+) -> Result<(), Ended> {
     // A store that cannot list its tables has been told of.
     if !store.side_tables().is_ok_and(|names| names.iter().any(|name| name == TABLE)) {
         return Ok(());
     }
-    match check_table(store, found) {
-        Ok(()) => Ok(()),
-        Err(error) => found.error(FaultKind::SideTable, None, error),
+    match check_table(store, found, go_on) {
+        Err(Ended::Store(error)) => Ok(found.error(FaultKind::SideTable, None, error)?),
+        other => other,
     }
 }
 
 /// The error is one that ends the listing.
-fn check_table(store: &dyn Store, found: &mut Findings) -> Result<(), StoreError> {
+fn check_table(
+    store: &dyn Store,
+    found: &mut Findings,
+    go_on: &mut dyn FnMut() -> Result<(), Ended>,
+) -> Result<(), Ended> {
     let table = store.side_table(TABLE)?;
     for cid in knn::list(&*table)? {
+        go_on()?;
         match cid {
             Ok(cid) => check_index(&table, &cid, found)?,
             // Of a key that names no index; the listing goes on behind it.
             Err(error @ StoreError::Damaged { .. }) => found.error(FaultKind::KnnIndex, None, error)?,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
     found.report.knn_unfinished = knn::unfinished(&*table)?;

@@ -3,9 +3,12 @@
 mod indexes;
 mod search;
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
-use mnem_store_traits::{Cid, Store, StoreError};
+use mnem_store_traits::{Cid, ErrorKind, Store, StoreError};
 use serde::Serialize;
 
 use self::search::{Findings, search};
@@ -17,6 +20,8 @@ use crate::{OpenOptions, Progress, Stage, report};
 pub struct VerifyOptions {
     /// Faults that are kept in the report; more are only counted. Default: 10,000.
     pub faults_max: usize,
+    /// Count the blocks first, so that [`Progress::total_blocks`] is known while they are read: one more listing. Default: no.
+    pub count: bool,
     /// How to open the store: locks, cache and backend are heeded; it is always opened read-only, with the check of its structure.
     pub open: OpenOptions,
 }
@@ -54,6 +59,33 @@ pub struct VerifyReport {
     pub fault_count: u64,
     /// The faults, up to [`VerifyOptions::faults_max`].
     pub faults: Vec<Fault>,
+}
+
+/// Why a store was not verified to the end.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// It could not be looked at. Says what the store's error says.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The callback for progress asked for the end. What had been looked at by then: it says nothing of the rest.
+    #[error("the verification was stopped after {} blocks, with {} faults found", .0.blocks, .0.fault_count)]
+    Stopped(Box<VerifyReport>),
+}
+
+impl VerifyError {
+    /// The store's error, where there is one.
+    pub fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Stopped(_) => None,
+        }
+    }
+
+    /// What went wrong, to branch on; `None` if nothing did, and the caller stopped it.
+    pub fn kind(&self) -> Option<ErrorKind> {
+        self.store_error().map(StoreError::kind)
+    }
 }
 
 /// One thing that is wrong.
@@ -98,7 +130,7 @@ pub enum FaultKind {
 
 impl Default for VerifyOptions {
     fn default() -> Self {
-        Self { faults_max: 10_000, open: OpenOptions::new() }
+        Self { faults_max: 10_000, count: false, open: OpenOptions::new() }
     }
 }
 
@@ -112,6 +144,13 @@ impl VerifyOptions {
     #[must_use]
     pub fn faults_max(mut self, faults: usize) -> Self {
         self.faults_max = faults;
+        self
+    }
+
+    /// Sets [`count`](Self::count).
+    #[must_use]
+    pub fn count(mut self, yes: bool) -> Self {
+        self.count = yes;
         self
     }
 
@@ -132,25 +171,28 @@ impl VerifyOptions {
 /// # if mnem_storage::Backend::default_backend().is_none() { return Ok(()) }
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("memory");
-/// use mnem_storage::{VerifyOptions, verify};
+/// use mnem_storage::{VerifyOptions, unwatched, verify};
 ///
 /// mnem_storage::open_or_init(&path)?.close()?;
-/// let report = verify(&path, &VerifyOptions::new(), &mut |_| ())?;
+/// let report = verify(&path, &VerifyOptions::new(), &mut unwatched)?;
 /// assert_eq!(report.fault_count, 0);
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// # Errors
-/// What keeps the store from being looked at, as [`OpenOptions::open`]: it is locked, no store, of an unknown format, in need of recovery, or
-/// the medium failed.
+/// - [`VerifyError::Store`]: what keeps the store from being looked at, as [`OpenOptions::open`]: it is locked, no store, of an unknown format, in
+///   need of recovery, or the medium failed.
+/// - [`VerifyError::Stopped`]: the callback wished it.
 pub fn verify(
     path: &Path,
     options: &VerifyOptions,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<VerifyReport, StoreError> {
-    progress(Progress::of(Stage::Structure));
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<VerifyReport, VerifyError> {
     let mut found = Findings::new(options.faults_max);
+    if progress(Progress::of(Stage::Structure)).is_break() {
+        return Err(VerifyError::Stopped(found.report.into()));
+    }
     let open = options.open.clone().create(false).create_new(false).read_only(true).check(true);
     let opened = match open.open_kind(path) {
         Ok(opened) => opened,
@@ -158,13 +200,13 @@ pub fn verify(
             found.error(FaultKind::Structure, None, error)?;
             return Ok(found.report);
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     match opened.foreign() {
         Ok(foreign) => found.report.foreign = foreign,
         Err(error) => found.error(FaultKind::Structure, None, error)?,
     }
-    search(&*opened.into_store(), found, progress)
+    search(&*opened.into_store(), found, options.count, progress)
 }
 
 /// Verifies an open store through its contract.
@@ -181,22 +223,22 @@ pub fn verify(
 /// meanwhile is seen in part as it was and in part as it is: its own writers never make that a fault, garbage collection may.
 ///
 /// ```
-/// use mnem_storage::{FaultKind, MemoryStore, OpHeadsStore, RAW, VerifyOptions, cid_of, verify_store};
+/// use mnem_storage::{FaultKind, MemoryStore, OpHeadsStore, RAW, VerifyOptions, cid_of, unwatched, verify_store};
 ///
 /// let store = MemoryStore::new();
 /// store.update(&cid_of(RAW, b"nobody put this"), &[])?;
-/// let report = verify_store(&store, &VerifyOptions::new(), &mut |_| ())?;
+/// let report = verify_store(&store, &VerifyOptions::new(), &mut unwatched)?;
 /// assert_eq!(report.faults[0].kind, FaultKind::MissingHead);
 /// println!("{}", report.faults[0].what);
-/// # Ok::<(), mnem_storage::StoreError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// [`StoreError::Closed`]. All else that the store reports is a fault.
+/// [`VerifyError::Store`] with [`StoreError::Closed`]: all else that the store reports is a fault. [`VerifyError::Stopped`], as the callback wished.
 pub fn verify_store(
     store: &dyn Store,
     options: &VerifyOptions,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<VerifyReport, StoreError> {
-    search(store, Findings::new(options.faults_max), progress)
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<VerifyReport, VerifyError> {
+    search(store, Findings::new(options.faults_max), options.count, progress)
 }

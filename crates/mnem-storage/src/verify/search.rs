@@ -1,27 +1,40 @@
 //! The search itself: every block once, from the heads first.
 
-use std::{collections::HashSet, error::Error, rc::Rc};
+use std::{collections::HashSet, error::Error, ops::ControlFlow, rc::Rc};
 
 use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, is_checkable, links};
 
-use super::{Fault, FaultKind, VerifyReport, indexes};
+use super::{Fault, FaultKind, VerifyError, VerifyReport, indexes};
 use crate::{Progress, Stage};
 
 /// Looks at everything that the contract shows of `store`, and adds it to what was found before.
 pub(super) fn search(
     store: &dyn Store,
     found: Findings,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<VerifyReport, StoreError> {
+    count: bool,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<VerifyReport, VerifyError> {
     let mut search = Search { store, found, done: Progress::of(Stage::Blocks), progress, reached: HashSet::new() };
-    (search.progress)(search.done);
-    search.follow_heads()?;
-    search.read_the_others()?;
-    search.read_side_tables()?;
-    indexes::check(store, &mut search.found)?;
+    let ended = search.everything(count);
     let report = search.found.report;
     tracing::debug!(blocks = report.blocks, faults = report.fault_count, "verified a store");
-    Ok(report)
+    match ended {
+        Ok(()) => Ok(report),
+        Err(Ended::Asked) => Err(VerifyError::Stopped(report.into())),
+        Err(Ended::Store(error)) => Err(error.into()),
+    }
+}
+
+/// Why the search does not go on.
+pub(super) enum Ended {
+    Store(StoreError),
+    Asked,
+}
+
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// A report in the making.
@@ -56,7 +69,7 @@ struct Search<'a> {
     store: &'a dyn Store,
     found: Findings,
     done: Progress,
-    progress: &'a mut dyn FnMut(Progress),
+    progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
     /// Every CID that the heads reach, present or not.
     reached: HashSet<Cid>,
 }
@@ -68,11 +81,48 @@ struct Pending {
 }
 
 impl Search<'_> {
+    fn everything(&mut self, count: bool) -> Result<(), Ended> {
+        let total_blocks = if count { self.count()? } else { None };
+        self.done = Progress { total_blocks, ..Progress::of(Stage::Blocks) };
+        self.tell()?;
+        self.follow_heads()?;
+        self.read_the_others()?;
+        self.read_side_tables()?;
+        self.check_indexes()
+    }
+
+    fn check_indexes(&mut self) -> Result<(), Ended> {
+        let mut done = Progress::of(Stage::Indexes);
+        let progress = &mut *self.progress;
+        indexes::check(self.store, &mut self.found, &mut || {
+            done.add(0);
+            if progress(done).is_break() { Err(Ended::Asked) } else { Ok(()) }
+        })
+    }
+
+    fn tell(&mut self) -> Result<(), Ended> {
+        if (self.progress)(self.done).is_break() { Err(Ended::Asked) } else { Ok(()) }
+    }
+
+    /// How many blocks are listed; `None` where that cannot be told, which is a fault once they are read.
+    fn count(&mut self) -> Result<Option<u64>, Ended> {
+        self.done = Progress::of(Stage::Counting);
+        let Ok(listing) = self.store.cids() else { return Ok(None) };
+        for cid in listing {
+            if cid.is_err() {
+                return Ok(None);
+            }
+            self.done.add(0);
+            self.tell()?;
+        }
+        Ok(Some(self.done.blocks))
+    }
+
     /// Follows the links from the heads, in no promised order.
-    fn follow_heads(&mut self) -> Result<(), StoreError> {
+    fn follow_heads(&mut self) -> Result<(), Ended> {
         let heads = match self.store.heads() {
             Ok(heads) => heads,
-            Err(error) => return self.found.error(FaultKind::Heads, None, error),
+            Err(error) => return Ok(self.found.error(FaultKind::Heads, None, error)?),
         };
         self.found.report.heads = heads.len() as u64;
         let mut pending: Vec<Pending> = Vec::new();
@@ -85,7 +135,7 @@ impl Search<'_> {
                 Ok(Some(data)) => {
                     self.found.report.reached += 1;
                     let parent = Rc::new(cid);
-                    for link in self.block(cid, &data).into_iter().rev() {
+                    for link in self.block(cid, &data)?.into_iter().rev() {
                         if self.reached.insert(link) {
                             pending.push(Pending { cid: link, linked_from: Some(Rc::clone(&parent)) });
                         }
@@ -99,10 +149,10 @@ impl Search<'_> {
     }
 
     /// Reads the blocks that no head reaches.
-    fn read_the_others(&mut self) -> Result<(), StoreError> {
+    fn read_the_others(&mut self) -> Result<(), Ended> {
         let listing = match self.store.cids() {
             Ok(listing) => listing,
-            Err(error) => return self.found.error(FaultKind::Listing, None, error),
+            Err(error) => return Ok(self.found.error(FaultKind::Listing, None, error)?),
         };
         for cid in listing {
             let cid = match cid {
@@ -116,7 +166,7 @@ impl Search<'_> {
                 continue;
             }
             match self.store.get(&cid) {
-                Ok(Some(data)) => drop(self.block(cid, &data)),
+                Ok(Some(data)) => drop(self.block(cid, &data)?),
                 Ok(None) => {
                     let what = format!("block {cid} is listed and cannot be found by its CID");
                     self.found.fault(FaultKind::Unreadable, Some(cid), what);
@@ -128,23 +178,19 @@ impl Search<'_> {
     }
 
     /// Counts a block that could be read, and finds its links.
-    fn block(&mut self, cid: Cid, data: &Bytes) -> Vec<Cid> {
+    fn block(&mut self, cid: Cid, data: &Bytes) -> Result<Vec<Cid>, Ended> {
         let block_bytes = data.len() as u64;
         self.found.report.blocks += 1;
         self.found.report.bytes += block_bytes;
         self.found.report.unchecked += u64::from(!is_checkable(&cid));
+        let links = links(&cid, data).unwrap_or_else(|error| {
+            self.found.fault(FaultKind::Malformed, Some(cid), in_full(&error));
+            Vec::new()
+        });
+        self.found.report.links += links.len() as u64;
         self.done.add(block_bytes);
-        (self.progress)(self.done);
-        match links(&cid, data) {
-            Ok(links) => {
-                self.found.report.links += links.len() as u64;
-                links
-            }
-            Err(error) => {
-                self.found.fault(FaultKind::Malformed, Some(cid), in_full(&error));
-                Vec::new()
-            }
-        }
+        self.tell()?;
+        Ok(links)
     }
 
     fn missing(&mut self, cid: Cid, linked_from: Option<&Cid>) {
@@ -157,37 +203,38 @@ impl Search<'_> {
         }
     }
 
-    fn unreadable(&mut self, cid: Cid, error: StoreError) -> Result<(), StoreError> {
+    fn unreadable(&mut self, cid: Cid, error: StoreError) -> Result<(), Ended> {
         self.found.report.blocks += 1;
-        self.done.add(0);
-        (self.progress)(self.done);
         let kind = if error.kind() == ErrorKind::Corrupt { FaultKind::Corrupt } else { FaultKind::Unreadable };
-        self.found.error(kind, Some(cid), error)
+        self.found.error(kind, Some(cid), error)?;
+        self.done.add(0);
+        self.tell()
     }
 
-    fn read_side_tables(&mut self) -> Result<(), StoreError> {
+    fn read_side_tables(&mut self) -> Result<(), Ended> {
         let names = match self.store.side_tables() {
             Ok(names) => names,
-            Err(error) => return self.found.error(FaultKind::SideTable, None, error),
+            Err(error) => return Ok(self.found.error(FaultKind::SideTable, None, error)?),
         };
         self.done = Progress::of(Stage::Tables);
         for name in names {
-            if let Err(error) = self.read_side_table(&name) {
-                self.found.error(FaultKind::SideTable, None, error)?;
+            match self.read_side_table(&name) {
+                Err(Ended::Store(error)) => self.found.error(FaultKind::SideTable, None, error)?,
+                other => other?,
             }
         }
         Ok(())
     }
 
     /// Reads every row. The error is one that ends the listing of this table.
-    fn read_side_table(&mut self, name: &str) -> Result<(), StoreError> {
+    fn read_side_table(&mut self, name: &str) -> Result<(), Ended> {
         let table = self.store.side_table(name)?;
         for key in table.keys(&[])? {
             match table.get(&key?) {
                 Ok(value) => {
                     self.found.report.rows += 1;
                     self.done.add(value.map_or(0, |value| value.len() as u64));
-                    (self.progress)(self.done);
+                    self.tell()?;
                 }
                 Err(error) => self.found.error(FaultKind::SideTable, None, error)?,
             }

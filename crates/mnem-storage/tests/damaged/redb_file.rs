@@ -9,7 +9,8 @@ use std::{
 
 use mnem_backend_redb::{Layout, OpenOptions};
 use mnem_storage::{
-    Blockstore as _, ErrorKind, FaultKind, Store, StoreError, VerifyOptions, VerifyReport, WriteBatch, verify_store,
+    Blockstore as _, ErrorKind, FaultKind, Store, StoreError, VerifyOptions, VerifyReport, WriteBatch, unwatched,
+    verify_store,
 };
 use redb::{StorageBackend as _, backends::InMemoryBackend};
 
@@ -150,7 +151,7 @@ fn open(bytes: &[u8], options: &OpenOptions) -> Result<mnem_backend_redb::RedbSt
 /// What `verify` finds, which always checks the structure: `None` if that is damaged.
 fn verify_bytes(bytes: &[u8]) -> Option<VerifyReport> {
     let store = open(bytes, &OpenOptions::new().read_only(true).check(mnem_backend_redb::Check::Always)).ok()?;
-    Some(verify_store(&store, &VerifyOptions::new(), &mut |_| ()).expect("a report"))
+    Some(verify_store(&store, &VerifyOptions::new(), &mut unwatched).expect("a report"))
 }
 
 /// One damaged file, opened, read, verified, written to, closed.
@@ -165,7 +166,7 @@ fn probe(content: &Content, bytes: &[u8], mode: Mode, context: &str) -> Outcomes
         }
     };
     let seen = read_all(&store, content);
-    let report = verify_store(&store, &VerifyOptions::new(), &mut |_| ()).expect("a report");
+    let report = verify_store(&store, &VerifyOptions::new(), &mut unwatched).expect("a report");
     let outcome = judge(&seen, &report, bytes, mode, context);
     if mode != Mode::ReadOnly {
         let (cid, data) = raw("written to a damaged store");
@@ -282,6 +283,6 @@ fn the_samples_are_whole() {
     let (cid, _) = content.blocks[7];
     store.delete(&cid).expect("delete");
     store.put_trusted(&cid, "other bytes".into()).expect("a broken promise");
-    let report = verify_store(&store, &VerifyOptions::new(), &mut |_| ()).expect("a report");
+    let report = verify_store(&store, &VerifyOptions::new(), &mut unwatched).expect("a report");
     assert_eq!((report.faults[0].kind, report.faults[0].cid), (FaultKind::Corrupt, Some(cid)));
 }

@@ -12,6 +12,7 @@ use mnem_storage::{
     car::{self, ImportOptions},
     cid_of, copy,
     knn::{self, DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId},
+    unwatched,
 };
 use tempfile::TempDir;
 
@@ -61,7 +62,7 @@ impl Source {
         for backend in Backend::compiled_in() {
             let store = open(&source.store(backend), backend);
             let options = ImportOptions::new().heads(true);
-            car::import(&*store, &archive[..], &options, &mut |_| ()).expect("import");
+            car::import(&*store, &archive[..], &options, &mut unwatched).expect("import");
             let notes = store.side_table("notes").expect("a side table");
             let rows: Vec<_> = (0..60).map(|n| (Bytes::from(format!("{n}")), Bytes::from(vec![n; 500]))).collect();
             notes.write(&rows, &[]).expect("write rows");
@@ -105,13 +106,13 @@ pub(super) fn create(scene: &Scene, backend: Backend, random: &mut Random, tally
 fn import_into(store: &dyn Store) {
     let archive = fs::read(Source::get().archive()).expect("the archive");
     let options = ImportOptions::new().heads(true).batch_bytes(BATCH_BYTES);
-    car::import(store, &archive[..], &options, &mut |_| ()).expect("import");
+    car::import(store, &archive[..], &options, &mut unwatched).expect("import");
 }
 
 fn copy_into(store: &dyn Store, backend: Backend) {
     let path = Source::get().store(Source::other(backend));
     let source = OpenOptions::new().read_only(true).open(path).expect("the source");
-    copy(&*source, store, &mut |_| ()).expect("copy");
+    copy(&*source, store, &mut unwatched).expect("copy");
 }
 
 pub(super) fn import(scene: &Scene, backend: Backend, random: &mut Random, tally: &mut Tally) {
@@ -169,7 +170,7 @@ fn assert_finished(store: &dyn Store) {
     assert_eq!(store.heads().expect("heads"), [source.root]);
     assert_eq!(store.cids().expect("cids").count() as u64, source.blocks);
     let whole = MemoryStore::new();
-    copy(store, &whole, &mut |_| ()).expect("every block can be read");
+    copy(store, &whole, &mut unwatched).expect("every block can be read");
     store.close().expect("close");
 }
 

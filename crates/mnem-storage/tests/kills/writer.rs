@@ -5,7 +5,7 @@ use std::{env, fs::File, io::BufReader, path::Path, path::PathBuf, sync::Arc};
 use mnem_storage::{
     Backend, OpenOptions, Store,
     car::{self, ImportOptions},
-    copy,
+    copy, unwatched,
 };
 
 use super::{
@@ -85,14 +85,14 @@ fn import(path: &Path, backend: Backend, archive: &Path) {
     let store = open(path, backend);
     let archive = BufReader::new(File::open(archive).expect("the archive"));
     let options = ImportOptions::new().heads(true).batch_bytes(jobs::BATCH_BYTES);
-    car::import(&*store, archive, &options, &mut |_| ()).expect("import");
+    car::import(&*store, archive, &options, &mut unwatched).expect("import");
     say_done(&*store);
 }
 
 fn copy_from(path: &Path, backend: Backend, source: &Path) {
     let source = OpenOptions::new().read_only(true).open(source).expect("the source");
     let store = open(path, backend);
-    copy(&*source, &*store, &mut |_| ()).expect("copy");
+    copy(&*source, &*store, &mut unwatched).expect("copy");
     say_done(&*store);
 }
 
