@@ -176,3 +176,38 @@ fn removing_the_block_of_a_head_is_remarked() {
     let ran = place.run(&["rm", &root.to_string(), "--store", "a.redb"]).exits(0);
     assert_eq!(ran.err, format!("note: {root} is still a head, which now has no block\n"));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_no_text_is_not_written_to_a_terminal() {
+    use std::{fs::File, io::Read as _};
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let place = Place::new();
+    let (root, _) = place.small_store("a.redb");
+    let text = place.run_with_input(&["put", "-", "--store", "a.redb"], b"A note.\n").ok();
+    let get = |cid: &str| {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("it is ours");
+        let name = ptsname(&terminal, Vec::new()).expect("its name");
+        let side = File::options().read(true).write(true).open(name.to_str().expect("text")).expect("opened");
+        let mut command = place.command(&["get", cid, "--store", "a.redb"]);
+        let child = command.stdout(side.try_clone().expect("the same")).stderr(std::process::Stdio::piped()).spawn();
+        // What was written stays to be read as long as one end is open here.
+        let output = child.expect("the program starts").wait_with_output().expect("it ends");
+        let mut shown = [0; 100];
+        let shown_bytes =
+            if output.status.success() { File::from(terminal).read(&mut shown).expect("read") } else { 0 };
+        drop(side);
+        let shown = String::from_utf8_lossy(&shown[..shown_bytes]).into_owned();
+        (output.status.code(), shown, String::from_utf8(output.stderr).expect("text"))
+    };
+    assert_eq!(get(text.trim_end()), (Some(0), "A note.\r\n".into(), String::new()));
+    let (exit, _, said) = get(&root.to_string());
+    assert_eq!(exit, Some(2));
+    assert!(
+        said.starts_with(&format!("error: block {root} is no text, and is not written to a terminal\nhint: ")),
+        "{said}"
+    );
+}

@@ -1,5 +1,7 @@
 //! `get`: the bytes of one block.
 
+use std::io::{self, IsTerminal as _};
+
 use mnem_storage::Blockstore as _;
 
 use crate::{
@@ -9,8 +11,8 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Writes the bytes and nothing else, after checking them against the CID. Exit
-status 4: no such block. To find a CID that was cut short, all CIDs are listed.
+Writes the bytes and nothing else, after checking them against the CID. What is no
+text is not written to a terminal. Exit status 4: no such block. To find a CID that was cut short, all CIDs are listed.
 
 Examples:
   mnem-store get CID --store memory.redb > block.bin
@@ -30,8 +32,30 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let cid = cid_short::find(context, &*store, &typed)?;
     let data = store.get(&cid)?;
     let Some(data) = data else { return Err(Failure::NoSuchBlock { cid: cid.to_string(), store: context.path()? }) };
+    if io::stdout().is_terminal() && !is_text(&data) {
+        return Err(Failure::Usage {
+            message: format!("block {cid} is no text, and is not written to a terminal"),
+            hint: format!("`mnem-store get {cid} | xxd`, or `mnem-store get {cid} > FILE`"),
+        });
+    }
     let mut out = context.out();
     out.bytes(&data)?;
     out.finish()?;
     Ok(Exit::Done)
+}
+
+/// Whether a terminal shows these bytes and takes no orders from them.
+fn is_text(data: &[u8]) -> bool {
+    str::from_utf8(data).is_ok_and(|text| !text.chars().any(|c| c.is_control() && !"\n\r\t".contains(c)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_text;
+
+    #[test]
+    fn text_has_no_control_characters_but_those_between_lines() {
+        assert!(["", "a\tb\r\n", "é"].iter().all(|text| is_text(text.as_bytes())));
+        assert!([&b"\x1b[2J"[..], b"\xa0", b"\0", "\u{9b}".as_bytes()].iter().all(|data| !is_text(data)));
+    }
 }
