@@ -3,6 +3,7 @@
 use mnem_storage::Cid;
 
 use crate::{
+    cid_short,
     cid_text::{meant, plain},
     error::{Failure, Result},
 };
@@ -17,6 +18,9 @@ pub(crate) fn parse(text: &str) -> Result<Cid> {
     }
     let hint = match meant(text) {
         Some(cid) => format!("write it as {cid}"),
+        None if cid_short::is_beginning(text) => {
+            format!("all of it is needed here: `mnem-store ls | grep ^{text}` shows it")
+        }
         None => "a CID looks like bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe; `mnem-store ls` lists those of a store".into(),
     };
     Err(Failure::Usage { message: format!("{text:?} is not a plain CID"), hint })
@@ -62,8 +66,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_cut_short_is_refused_with_a_way_to_the_whole() {
+        for text in [&V1[..8], &V1[..58], &V0[..45]] {
+            let Err(Failure::Usage { hint, .. }) = parse(text) else { panic!("{text:?} was taken") };
+            assert_eq!(hint, format!("all of it is needed here: `mnem-store ls | grep ^{text}` shows it"));
+        }
+    }
+
+    #[test]
     fn what_is_no_cid_is_refused_without_a_guess() {
-        for text in ["", " ", "-", "bafy", "animals.redb", &V1[..58], &format!("{V1}aa"), "Qm", "/ipfs/"] {
+        for text in ["", " ", "-", "bafy", "animals.redb", &V1[..7], &format!("{V1}aa"), "Qm", "/ipfs/"] {
             let Err(Failure::Usage { hint, .. }) = parse(text) else { panic!("{text:?} was taken") };
             assert!(hint.contains("looks like"), "{text:?}: {hint}");
         }

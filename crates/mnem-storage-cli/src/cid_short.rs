@@ -29,7 +29,7 @@ pub(crate) fn parse_all(texts: &[String]) -> Result<Vec<Typed>> {
 }
 
 /// Long enough to mean something, and shorter than any CID with a digest of 32 bytes.
-fn is_beginning(text: &str) -> bool {
+pub(crate) fn is_beginning(text: &str) -> bool {
     let base32 = |c: char| matches!(c, 'a'..='z' | '2'..='7');
     let (whole, chars) = if text.starts_with("Qm") {
         (46, text.chars().all(|c| c.is_ascii_alphanumeric()))

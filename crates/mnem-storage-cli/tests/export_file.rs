@@ -20,7 +20,7 @@ fn a_file_that_exists_is_replaced_only_by_force() {
     place.small_store("a.redb");
     place.write("out.car", b"precious");
     let said = place.run(&["export", "out.car", "--store", "a.redb"]).fails(1);
-    assert_eq!(said, "error: out.car exists\nhint: `mnem-store export out.car --force` replaces it\n");
+    assert_eq!(said, "error: out.car exists\nhint: --force replaces it; or name another file\n");
     assert_eq!(place.read("out.car"), b"precious");
 
     let said = place.run(&["export", "out.car", "--force", "--store", "a.redb"]).ok();

@@ -25,8 +25,8 @@ pub struct CompactReport {
 
 /// Makes the files of the store at `path` as small as its backend can, and closes it. Of the options those on locks, cache, check and backend are heeded.
 ///
-/// - redb: moves the pages of the file together and cuts off its end. Nobody else may have it open. It takes about as long as writing all of it anew; there
-///   is no progress to tell. The pages stay as full as they are: after many small commits a
+/// - redb: moves the pages of the file together and cuts off its end. Nobody else may have it open. All of it is read, and what moves is written; there is no
+///   progress to tell. The pages stay as full as they are: after many small commits a
 ///   [`copy`](fn@crate::copy) is smaller.
 /// - simple: there is nothing to move, since a block that is deleted gives its space back at once. What killed writers left unfinished is
 ///   removed, as it is by every handle that opens the store for writing alone.

@@ -220,7 +220,7 @@ fn refuse_a_store(target: &Path, store: &Path) -> Result<()> {
 fn exists(file: &Path) -> Failure {
     Failure::Refused {
         message: format!("{} exists", file.display()),
-        hint: format!("`mnem-store export {} --force` replaces it", quoted(file)),
+        hint: "--force replaces it; or name another file".into(),
     }
 }
 

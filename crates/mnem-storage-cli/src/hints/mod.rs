@@ -14,11 +14,27 @@ use self::{
 };
 use crate::{context::Context, error::Failure};
 
-/// A path as a shell takes it back.
+/// A path as a shell takes it back; as bash, zsh and newer ones do, where it is no text or would give orders to a terminal.
 pub(crate) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    match path.to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
+        Some(text) if !text.chars().any(char::is_control) => format!("'{}'", text.replace('\'', r"'\''")),
+        _ => {
+            let bytes = path.as_os_str().as_encoded_bytes().iter();
+            let escaped: String = bytes.flat_map(|byte| escaped(*byte)).collect();
+            format!("$'{escaped}'")
+        }
+    }
+}
+
+/// A byte inside of `$'...'`.
+fn escaped(byte: u8) -> Vec<char> {
+    match byte {
+        b'\'' | b'\\' => vec!['\\', byte.into()],
+        b' '..=b'~' => vec![byte.into()],
+        _ => format!("\\{byte:03o}").chars().collect(),
+    }
 }
 
 /// The hint for a failure: what to type or to do next.
@@ -73,4 +89,30 @@ fn for_io(error: &io::Error) -> String {
         _ => "see to what the system says of it, then run the same command again",
     };
     hint.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_as_a_shell_takes_it_back() {
+        for (path, as_typed) in [
+            ("a/b-1.redb", "a/b-1.redb"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("é", "'é'"),
+            ("a\nb\x1b'\\", r"$'a\012b\033\'\\'"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), as_typed);
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_path_that_is_no_text_is_quoted_by_its_bytes() {
+        let path = std::os::unix::ffi::OsStrExt::from_bytes(b"n\xff \xc3\xa9");
+        assert_eq!(quoted(Path::new::<std::ffi::OsStr>(path)), r"$'n\377 \303\251'");
+    }
 }
