@@ -54,6 +54,9 @@ fn copying_onto_itself_or_into_something_else_is_refused() {
     }
     place.run(&["init", "--store", "b.redb"]).ok();
     place.run_with_input(&["put", "-", "--store", "b.redb"], b"of its own").ok();
+    let said = place.run(&["copy", "nothing.redb", "c.redb"]).fails(10);
+    assert!(said.ends_with("hint: name the store to copy first, then where to: `mnem-store copy FROM TO`\n"), "{said}");
+    assert!(!place.path("c.redb").exists());
     let said = place.run(&["copy", "a.simple", "b.redb"]).fails(1);
     assert!(said.starts_with("error: cannot copy a.simple to b.redb\n  caused by: "), "{said}");
     assert!(said.contains("copy into a new store"), "{said}");

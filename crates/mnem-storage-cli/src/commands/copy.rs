@@ -157,9 +157,9 @@ fn failed(args: &Args, source: CopyError) -> Failure {
 
 fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64) -> Failure {
     let kept = format!(
-        "{} were copied to {} or found there, {} of them new; it is no whole copy yet",
-        counted(blocks, "block"),
+        "copied to {} or found there: {}, {} of them new; it is no whole copy yet",
         args.to.display(),
+        counted(blocks, "block"),
         Count(new)
     );
     let again = format!("`mnem-store copy {} {}` goes on where this one stopped", quoted(&args.from), quoted(&args.to));

@@ -146,7 +146,7 @@ fn tell_faults(out: &mut Out, report: &VerifyReport) -> Result<()> {
 fn interrupted(stop: &Stop, report: &VerifyReport) -> Failure {
     let (faults, blocks) = (counted(report.fault_count, "fault"), counted(report.blocks, "block"));
     stop.interrupted(
-        format_args!("{faults} in the {blocks} that were looked at; nothing was changed"),
+        format_args!("{faults} in {blocks}; the rest was not looked at, and nothing was changed"),
         "run it again: it begins anew".into(),
     )
 }

@@ -6,7 +6,7 @@ mod stores;
 
 use std::{io, path::Path};
 
-use mnem_storage::{CopyError, StoreError};
+use mnem_storage::{CopyError, ErrorKind, StoreError};
 
 use self::{
     archives::{for_export, for_import},
@@ -60,6 +60,9 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         Failure::NoSuchNode { hint, .. } | Failure::Line { hint, .. } => (*hint).to_owned(),
         Failure::NotDagCbor { source, .. } => dag_cbor::for_input(&source.to_string()),
         Failure::Import { source, max_block, .. } => for_import(source, *max_block, &store()),
+        Failure::Copy { source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
+            "name the store to copy first, then where to: `mnem-store copy FROM TO`".to_owned()
+        }
         Failure::Copy { from, source: CopyError::Source(error), .. } => for_store(error, &quoted(from)),
         Failure::Copy { from, to, source: CopyError::Target(error) } => for_target(error, from, to),
         Failure::Copy { from, to, .. } => {
