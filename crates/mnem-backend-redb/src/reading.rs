@@ -67,12 +67,12 @@ impl Handle {
             Concurrency::SingleWriter => !self.options.read_only,
             Concurrency::MultiWriter => false,
         };
+        // What a failed sync left behind is in the file, and not durable: nothing may be acknowledged on the strength of it.
+        self.poison(latched);
         // Without syncs the file lacks what redb alone knows, and reading it would make that absent.
         if !alone || self.options.durability == CommitDurability::None {
             return Ok(false);
         }
-        // What a failed sync left behind is in the file, and not durable: nothing may be acknowledged on the strength of it.
-        self.poison(latched);
         self.look_again(operation)?;
         self.forget_kept(Ends::Era);
         Ok(true)

@@ -63,11 +63,6 @@ impl fmt::Display for Violation {
 /// The options of a life. Eight seeds in a row go through all that matter to what is on the disk of one process; of four such rows, two are of the
 /// modes that let others in.
 pub(super) fn options(seed: u64) -> OpenOptions {
-    let concurrency = match seed / 8 % 4 {
-        2 => Concurrency::SingleWriter,
-        3 => Concurrency::MultiWriter,
-        _ => Concurrency::ExclusiveWriter,
-    };
     let durability = if seed & 1 == 0 { CommitDurability::TwoPhase } else { CommitDurability::OnePhase };
     let layout = if seed & 4 == 0 { Layout::Native } else { Layout::Mnem01 };
     OpenOptions::new()
@@ -75,7 +70,16 @@ pub(super) fn options(seed: u64) -> OpenOptions {
         .durability(durability)
         .fast_recovery(seed & 2 != 0)
         .layout(layout)
-        .concurrency(concurrency)
+        .concurrency(concurrency(seed))
+}
+
+/// How the life of a seed lets others in.
+pub(super) fn concurrency(seed: u64) -> Concurrency {
+    match seed / 8 % 4 {
+        2 => Concurrency::SingleWriter,
+        3 => Concurrency::MultiWriter,
+        _ => Concurrency::ExclusiveWriter,
+    }
 }
 
 /// Which images of a history are looked at.

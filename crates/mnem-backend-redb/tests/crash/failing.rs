@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use mnem_backend_redb::RedbStore;
+use mnem_backend_redb::{Concurrency, RedbStore};
 use mnem_store_traits::{ErrorKind, Outcome, Store, StoreError};
 
 use super::{
     chance::Chance,
     disk::{Call, Disk, Fault},
-    explore::says_no_store,
+    explore::{concurrency, says_no_store},
     history::{Allowed, Checked, History, State, Step, Wrong, ensure, observe},
     image::Image,
     life::{Life, Next},
@@ -191,9 +191,11 @@ impl Run<'_> {
 
     fn reads_go_on(&self, store: &RedbStore, candidates: &[Arc<State>]) -> Checked<()> {
         let no_reads = self.fault.lasting && matches!(self.fault.call, Call::Read | Call::Len);
+        // Among several writers a handle does not read on: it would not see what the others do.
+        let cannot_follow = concurrency(self.life.seed) == Concurrency::MultiWriter;
         match observe(store) {
             Ok(state) => state.judge(&allowed(candidates)).map(drop),
-            Err((Wrong::Failed, _)) if no_reads => Ok(()),
+            Err((Wrong::Failed, _)) if no_reads || cannot_follow => Ok(()),
             Err((wrong, text)) => Err((wrong, format!("reads do not go on: {text}"))),
         }
     }
