@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use mnem_store_traits::{Cause, Outcome, StoreError};
+use mnem_store_traits::{Cause, ErrorKind, Outcome, StoreError};
 use redb::Database;
 
 use crate::{
@@ -44,6 +44,8 @@ pub(crate) struct Handle {
     pub(crate) poison: OnceLock<Cause>,
     /// redb panicked: its objects must not be dropped.
     panicked: AtomicBool,
+    /// Maintenance found the file damaged, so reads are refused too: they might not find what is there.
+    damaged: Option<StoreError>,
 }
 
 impl fmt::Debug for Handle {
@@ -67,6 +69,7 @@ impl Handle {
             writer: Mutex::new(()),
             poison: OnceLock::new(),
             panicked: AtomicBool::new(false),
+            damaged: None,
         }
     }
 
@@ -135,6 +138,14 @@ impl Handle {
         }
     }
 
+    /// Whether redb may be asked to read.
+    ///
+    /// # Errors
+    /// `Damaged`.
+    pub(crate) fn check_readable(&self) -> Result<(), StoreError> {
+        self.damaged.clone().map_or(Ok(()), Err)
+    }
+
     /// Whether a read may begin.
     ///
     /// # Errors
@@ -184,12 +195,13 @@ impl Handle {
         }
     }
 
-    /// Calls `f` with the database for exclusive maintenance.
-    pub(crate) fn maintain<R>(
+    /// Calls `f` with the database for exclusive maintenance. A failure poisons the handle, unless redb refused to begin: what state redb is in, only
+    /// opening the file again tells.
+    pub(crate) fn maintain(
         &mut self,
         operation: &'static str,
-        f: impl FnOnce(&mut Database) -> Result<R, redb::Error>,
-    ) -> Result<R, StoreError> {
+        f: impl FnOnce(&mut Database) -> Result<(), redb::Error>,
+    ) -> Result<(), StoreError> {
         self.check_writable(operation)?;
         self.forget_kept(Ends::Era);
         // Compaction commits in one phase. The shared modes make two of every one, and readers there follow the header as it is written.
@@ -206,12 +218,27 @@ impl Handle {
                 done
             })
         };
-        result.map_err(|panic| self.panicked(operation, panic))?.map_err(|error| {
-            let error = self.at(operation).redb(error);
-            self.poison_if_failed(&error);
-            error
-        })
+        let (begun, error) = match result {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => (has_begun(&error), self.at(operation).redb(error)),
+            Err(panic) => (true, self.panicked(operation, panic)),
+        };
+        if begun {
+            self.poison(&error);
+            self.damaged = (error.kind() == ErrorKind::Damaged).then(|| error.clone());
+        }
+        Err(error)
     }
+}
+
+/// Whether maintenance that failed had begun: redb first looks whether somebody else uses the file.
+fn has_begun(error: &redb::Error) -> bool {
+    !matches!(
+        error,
+        redb::Error::TransactionInProgress
+            | redb::Error::PersistentSavepointExists
+            | redb::Error::EphemeralSavepointExists
+    )
 }
 
 impl Drop for Handle {

@@ -49,6 +49,7 @@ impl Handle {
     }
 
     fn begin_read(&self, operation: &'static str) -> Result<Snapshot, StoreError> {
+        self.check_readable()?;
         let begun = {
             let session = self.session();
             let session = session.as_ref().ok_or_else(|| Self::closed(operation))?;

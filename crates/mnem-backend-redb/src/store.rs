@@ -60,23 +60,26 @@ impl RedbStore {
         info::info(&self.handle)
     }
 
-    /// Moves the file's pages together and gives what is free back to the file system. Takes the store by value: nothing may use it meanwhile.
+    /// Moves the file's pages together and gives what is free back to the file system. Nothing may use the store meanwhile.
     ///
     /// # Errors
-    /// - [`StoreError::InvalidArgument`]: a view or side table of the store is alive. It keeps the file open; this handle is gone.
+    /// - [`StoreError::InvalidArgument`]: a view or side table of the store is alive. Drop it and try again.
     /// - [`StoreError::ReadOnly`], [`StoreError::Poisoned`], [`StoreError::Closed`].
-    /// - [`StoreError::Backend`], [`StoreError::Damaged`]: the content is as before; some of the space may be free.
-    pub fn compact(self) -> Result<Self, StoreError> {
+    /// - [`StoreError::Backend`]: another process is reading the file; nothing was done. Or the medium failed: the content is as before, some of
+    ///   the space may be free, and writes are refused until the store is reopened.
+    /// - [`StoreError::Damaged`]: from here on reads answer this too, and writes are refused, until the store is reopened.
+    pub fn compact(&mut self) -> Result<(), StoreError> {
         self.maintain("compact", |database| Ok(database.compact().map(|_| ())?))
     }
 
     /// Verifies the whole file: the checksum of every page, and the tables of free pages. Hashes no blocks.
     ///
     /// # Errors
-    /// - [`StoreError::Damaged`]: something did not match. redb has repaired what it could; this handle is gone.
+    /// - [`StoreError::Damaged`]: something did not match. redb has repaired what it could, which may have undone commits. From here on reads
+    ///   answer this too, and writes are refused, until the store is reopened.
     /// - Otherwise as [`compact`](Self::compact). A read-only store is verified by opening it with
     ///   [`Check::Always`](crate::Check::Always).
-    pub fn check_integrity(self) -> Result<Self, StoreError> {
+    pub fn check_integrity(&mut self) -> Result<(), StoreError> {
         self.maintain("check_integrity", |database| {
             if database.check_integrity()? {
                 return Ok(());
@@ -86,16 +89,15 @@ impl RedbStore {
     }
 
     fn maintain(
-        mut self,
+        &mut self,
         operation: &'static str,
         f: impl FnOnce(&mut redb::Database) -> Result<(), redb::Error>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<(), StoreError> {
         let Some(handle) = Arc::get_mut(&mut self.handle) else {
             let reason = "a view or side table of the store is alive; drop it first".to_owned();
             return Err(StoreError::InvalidArgument { operation, reason });
         };
-        handle.maintain(operation, f)?;
-        Ok(self)
+        handle.maintain(operation, f)
     }
 }
 

@@ -1,14 +1,14 @@
 //! Exclusive maintenance.
 
-use mnem_backend_redb::OpenOptions;
+use mnem_backend_redb::{Concurrency, OpenOptions};
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store};
 
-use crate::support::{block, create, kind_of, large_block, open, place};
+use crate::support::{Call, FakeMedium, block, create, kind_of, large_block, place};
 
 #[test]
 fn compacting_gives_space_back_and_keeps_content() {
     let place = place();
-    let store = create(&place.path);
+    let mut store = create(&place.path);
     let (kept, kept_data) = block(1);
     store.put(&kept, kept_data.clone()).expect("put");
     store.update(&kept, &[]).expect("update");
@@ -20,13 +20,13 @@ fn compacting_gives_space_back_and_keeps_content() {
     }
     let before = store.info().expect("info");
     assert!(before.free_bytes > 3_000_000, "{before:?}");
-    let store = store.compact().expect("compact");
+    store.compact().expect("compact");
     let after = store.info().expect("info");
     assert!(after.file_bytes < before.file_bytes / 2, "{before:?} {after:?}");
     assert_eq!(store.get(&kept).expect("get"), Some(kept_data));
     assert_eq!(store.heads().expect("heads"), [kept]);
     assert_eq!(held, blocks[0].1, "bytes handed out never change");
-    let store = store.check_integrity().expect("check");
+    store.check_integrity().expect("check");
     let (cid, data) = block(2);
     store.put(&cid, data).expect("put");
 }
@@ -56,26 +56,65 @@ fn the_free_end_of_the_file_goes_back_when_it_is_closed() {
 #[test]
 fn maintenance_is_refused_while_a_view_is_alive() {
     let place = place();
-    let store = create(&place.path);
+    let mut store = create(&place.path);
     let view = store.blockstore();
     assert_eq!(kind_of(store.compact()), ErrorKind::InvalidArgument);
     let (cid, data) = block(1);
     view.put(&cid, data).expect("the view goes on");
     drop(view);
-    let store = open(&place.path);
+    store.compact().expect("the view is gone");
     let table = store.side_table("notes").expect("side table");
     assert_eq!(kind_of(store.check_integrity()), ErrorKind::InvalidArgument);
     drop(table);
-    drop(open(&place.path));
+    store.check_integrity().expect("the table is gone");
+    assert_eq!(store.get(&cid).expect("get"), Some(block(1).1));
+}
+
+#[test]
+fn maintenance_that_another_reader_stops_leaves_the_handle_as_it_was() {
+    let place = place();
+    let options = OpenOptions::new().concurrency(Concurrency::SingleWriter);
+    let mut store = options.clone().create(true).open(&place.path).expect("create");
+    let (cid, data) = block(1);
+    store.put(&cid, data).expect("put");
+    let reader = options.read_only(true).open(&place.path).expect("open for reading");
+    let mut refused = None;
+    reader.with_block(&cid, &mut |_| refused = Some(store.compact())).expect("with_block");
+    let refused = refused.expect("called");
+    assert_eq!(kind_of(refused), ErrorKind::Backend);
+    let (cid, data) = block(2);
+    store.put(&cid, data).expect("writes go on");
+    store.compact().expect("nobody reads any more");
+}
+
+#[test]
+fn a_medium_that_fails_during_maintenance_poisons_the_handle_and_reads_go_on() {
+    let (cid, data) = block(1);
+    // Without a cache redb writes pages early, and does without if that fails; reads reach the medium.
+    for (call, cache_bytes) in [(Call::Write, 1 << 20), (Call::Sync, 0)] {
+        let medium = FakeMedium::default();
+        let options = FakeMedium::options().cache_bytes(cache_bytes);
+        let mut store = options.open_medium(medium.clone(), "medium").expect("create");
+        store.put(&cid, data.clone()).expect("put");
+        medium.fail(call, 0);
+        assert_eq!(store.compact().expect_err("the medium fails").kind(), ErrorKind::Backend, "{call:?}");
+        assert_eq!(kind_of(store.compact()), ErrorKind::Poisoned, "{call:?}");
+        assert_eq!(kind_of(store.delete(&cid)), ErrorKind::Poisoned, "{call:?}");
+        assert_eq!(store.get(&cid).expect("reads go on"), Some(data.clone()), "{call:?}");
+        drop(store);
+        let mut store = FakeMedium::options().open_medium(medium, "medium").expect("reopen");
+        store.compact().expect("good as new");
+        assert_eq!(store.get(&cid).expect("get"), Some(data.clone()), "{call:?}");
+    }
 }
 
 #[test]
 fn maintenance_of_a_closed_or_read_only_store_is_refused() {
     let place = place();
-    let store = create(&place.path);
+    let mut store = create(&place.path);
     store.close().expect("close");
     assert_eq!(kind_of(store.compact()), ErrorKind::Closed);
-    let store = OpenOptions::new().read_only(true).open(&place.path).expect("open");
+    let mut store = OpenOptions::new().read_only(true).open(&place.path).expect("open");
     assert_eq!(kind_of(store.compact()), ErrorKind::ReadOnly);
 }
 

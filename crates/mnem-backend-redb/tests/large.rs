@@ -105,9 +105,23 @@ fn fast_recovery_trusts_a_file_after_a_kill() {
 #[test]
 fn a_check_finds_what_an_unchecked_open_let_pass() {
     let mut large = large(&FakeMedium::options());
-    let store = options().open_medium(FakeMedium::of(large.clean.clone()), "medium").expect("open");
-    drop(store.check_integrity().expect("nothing is wrong"));
+    let mut store = options().open_medium(FakeMedium::of(large.clean.clone()), "medium").expect("open");
+    store.check_integrity().expect("nothing is wrong");
+    assert_eq!(store.get(&large.cids[2]).expect("get").map(|data| data.len()), Some(BLOCK_BYTES));
+    drop(store);
     flip(&mut large.clean);
-    let store = options().open_medium(FakeMedium::of(large.clean), "medium").expect("open");
+    let medium = FakeMedium::of(large.clean);
+    let mut store = options().open_medium(medium.clone(), "medium").expect("open");
+    assert!(store.has(&large.cids[2]).expect("what is not known to be damaged is read"));
     assert_eq!(kind_of(store.check_integrity()), ErrorKind::Damaged);
+    // The handle is still there, and finds nothing absent: what redb makes of the file now may lack what was committed.
+    let (cid, data) = block(7);
+    assert_eq!(kind_of(store.has(&large.cids[0])), ErrorKind::Damaged);
+    assert_eq!(kind_of(store.heads()), ErrorKind::Damaged);
+    assert_eq!(kind_of(store.side_tables()), ErrorKind::Damaged);
+    assert_eq!(kind_of(store.put(&cid, data)), ErrorKind::Poisoned);
+    assert_eq!(kind_of(store.compact()), ErrorKind::Poisoned);
+    assert_eq!(kind_of(store.check_integrity()), ErrorKind::Poisoned);
+    drop(store);
+    assert!(medium.closed() > 0, "the medium is free for who opens it again");
 }

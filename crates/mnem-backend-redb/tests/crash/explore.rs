@@ -263,11 +263,11 @@ fn use_it(
     step("close after a recovery", begun);
     // Not through the disk that is being recorded.
     let again = Disk::of(disk.now());
-    let store = options.open_medium(again.plug_in(), "disk").map_err(|error| not_usable("open again", error))?;
+    let mut store = options.open_medium(again.plug_in(), "disk").map_err(|error| not_usable("open again", error))?;
     let kept = observe(&store)?;
     if kept != *after {
         return Err((Wrong::NotUsable, "a commit after a recovery was gone after a clean close".to_owned()));
     }
-    let store = store.check_integrity().map_err(|error| not_usable("check_integrity", error))?;
+    store.check_integrity().map_err(|error| not_usable("check_integrity", error))?;
     store.close().map_err(|error| not_usable("close again", error))
 }

@@ -95,7 +95,7 @@ impl Run<'_> {
         self.steps.push(Step { what, begun, acknowledged, after, perhaps });
     }
 
-    fn perform(&mut self, next: &Next, store: RedbStore, chance: &mut Chance) -> Checked<RedbStore> {
+    fn perform(&mut self, next: &Next, mut store: RedbStore, chance: &mut Chance) -> Checked<RedbStore> {
         let begun = self.disk.entries();
         let (result, store) = match next {
             Next::Write(write) => (write.perform(&store), Some(store)),
@@ -109,8 +109,8 @@ impl Run<'_> {
                 drop(store);
                 opened
             }
-            Next::Compact => kept(store.compact()),
-            Next::CheckIntegrity => kept(store.check_integrity()),
+            Next::Compact => (store.compact(), Some(store)),
+            Next::CheckIntegrity => (store.check_integrity(), Some(store)),
         };
         let mut after = State::clone(&self.state);
         if let Next::Write(write) = next {

@@ -110,7 +110,7 @@ impl Life {
         Step { what, begun, acknowledged, after: Arc::clone(state), perhaps: Vec::new() }
     }
 
-    fn perform(&self, next: &Next, store: RedbStore, disk: &Disk) -> RedbStore {
+    fn perform(&self, next: &Next, mut store: RedbStore, disk: &Disk) -> RedbStore {
         match next {
             Next::Write(write) => {
                 self.write(write, &store);
@@ -122,8 +122,14 @@ impl Life {
             }
             // The old store is dropped after it was cut off from the disk.
             Next::Kill => self.open(disk),
-            Next::Compact => store.compact().expect("compact"),
-            Next::CheckIntegrity => store.check_integrity().expect("check_integrity"),
+            Next::Compact => {
+                store.compact().expect("compact");
+                store
+            }
+            Next::CheckIntegrity => {
+                store.check_integrity().expect("check_integrity");
+                store
+            }
         }
     }
 

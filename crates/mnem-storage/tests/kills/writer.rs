@@ -76,7 +76,7 @@ fn compact(path: &Path, first: u64) {
         operations::perform(&store, operation).expect("perform");
         say(&operation.to_string());
         if operation % 6 == 5 {
-            store = store.compact().expect("compact");
+            store.compact().expect("compact");
         }
     }
 }

@@ -85,7 +85,8 @@ fn redb(path: &Path, options: mnem_backend_redb::OpenOptions) -> Opened {
 }
 
 fn compact_redb(path: &Path) -> anyhow::Result<()> {
-    let store = mnem_backend_redb::OpenOptions::new().open(path)?.compact()?;
+    let mut store = mnem_backend_redb::OpenOptions::new().open(path)?;
+    store.compact()?;
     Ok(store.close()?)
 }
 
