@@ -47,7 +47,7 @@ pub(crate) fn open_path(path: &Path, options: &OpenOptions) -> Result<Handle, St
     for _ in 0..RACES_MAX {
         match look(at)? {
             Found::Other(reason) => return Err(at.not_a_store(reason)),
-            Found::Nothing if options.create && !options.read_only => create_file(path, options)?,
+            Found::Nothing if options.create => create_file(path, options)?,
             Found::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
             Found::RedbFile => {
                 let Some(medium) = open_file(at, options)? else { continue };
@@ -87,7 +87,7 @@ pub(crate) fn open_medium(medium: Medium, name: PathBuf, options: &OpenOptions) 
     check_options(options)?;
     let failed = |error| at.failed(Outcome::NotApplied, error);
     if medium.len().map_err(failed)? == 0 {
-        if !options.create || options.read_only {
+        if !options.create {
             return Err(at.not_a_store("it is empty; make a store with create"));
         }
         initialise(at, Arc::clone(&medium), options)?;
@@ -105,6 +105,9 @@ pub(crate) fn open_medium(medium: Medium, name: PathBuf, options: &OpenOptions) 
 
 fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
     let invalid = |reason: &str| Err(StoreError::InvalidArgument { operation: "open", reason: reason.into() });
+    if options.create && options.read_only {
+        return invalid("a store cannot be created read-only");
+    }
     let shared = options.concurrency != Concurrency::ExclusiveWriter;
     if shared && options.durability == CommitDurability::None {
         return invalid("a shared mode has no commits that are not durable: other processes would not see them");

@@ -146,7 +146,8 @@ impl OpenOptions {
         Self::default()
     }
 
-    /// Whether to make a store where there is nothing. Never overwrites. A read-only handle creates nothing.
+    /// Whether to make a store where there is nothing. Never overwrites. Not together with
+    /// [`read_only`](Self::read_only).
     pub fn create(mut self, yes: bool) -> Self {
         self.create = yes;
         self

@@ -71,7 +71,7 @@ fn a_later_format_is_refused_and_the_file_untouched() {
             set_format(&place.path, "mnem-backend-redb 2");
             let before = fs::read(&place.path).expect("read");
             let opened =
-                OpenOptions::new().create(true).read_only(read_only).concurrency(concurrency).open(&place.path);
+                OpenOptions::new().create(!read_only).read_only(read_only).concurrency(concurrency).open(&place.path);
             let Err(StoreError::UnsupportedFormat { found, supported }) = opened else {
                 panic!("expected UnsupportedFormat, got {opened:?}")
             };

@@ -110,8 +110,8 @@ fn many_writers_take_turns_and_see_each_other() {
 #[test]
 fn a_reader_beside_a_single_writer_follows_it() {
     let place = place();
-    let options = OpenOptions::new().create(true).concurrency(Concurrency::SingleWriter);
-    let writer = options.open(&place.path).expect("the writer");
+    let options = OpenOptions::new().concurrency(Concurrency::SingleWriter);
+    let writer = options.clone().create(true).open(&place.path).expect("the writer");
     let reader = options.clone().read_only(true).open(&place.path).expect("the reader");
     let (cid, data) = block(1);
     assert_eq!(reader.get(&cid).expect("get"), None);

@@ -5,7 +5,7 @@ use std::fs;
 use mnem_backend_redb::{Check, CommitDurability, Concurrency, OpenOptions, is_redb_file, open_or_init};
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, StoreError, WriteBatch};
 
-use crate::support::{block, create, kind_of, open, place};
+use crate::support::{FakeMedium, block, create, kind_of, open, place};
 
 #[track_caller]
 fn reason(result: Result<mnem_backend_redb::RedbStore, StoreError>) -> String {
@@ -63,10 +63,22 @@ fn nothing_is_not_a_store_unless_it_may_be_made() {
     let place = place();
     let found = reason(OpenOptions::new().open(&place.path));
     assert!(found.contains("create"), "{found}");
-    let found = reason(OpenOptions::new().create(true).read_only(true).open(&place.path));
+    let found = reason(OpenOptions::new().read_only(true).open(&place.path));
     assert!(found.contains("create"), "{found}");
     assert!(!place.path.exists());
     assert!(!is_redb_file(&place.path).expect("look"));
+}
+
+#[test]
+fn options_that_contradict_each_other() {
+    let contradiction = OpenOptions::new().create(true).read_only(true);
+    let place = place();
+    assert_eq!(kind_of(contradiction.open(&place.path)), ErrorKind::InvalidArgument);
+    assert!(!place.path.exists());
+    // Also where there is nothing to create.
+    drop(create(&place.path));
+    assert_eq!(kind_of(contradiction.open(&place.path)), ErrorKind::InvalidArgument);
+    assert_eq!(kind_of(contradiction.open_medium(FakeMedium::default(), "medium")), ErrorKind::InvalidArgument);
 }
 
 #[test]

@@ -186,9 +186,13 @@ fn formats_of_others_are_no_stores() {
 #[test]
 fn options_that_contradict_each_other_and_an_empty_path() {
     let home = Home::new();
-    let error = OpenOptions::new().create(true).read_only(true).open(&home.path).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    let contradiction = OpenOptions::new().create(true).read_only(true);
+    assert_eq!(contradiction.open(&home.path).unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert!(!home.path.exists());
+    // Also where there is nothing to create.
+    drop(create(&home.path));
+    assert_eq!(contradiction.open(&home.path).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let home = Home::new();
     assert_eq!(OpenOptions::new().create(true).open("").unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
