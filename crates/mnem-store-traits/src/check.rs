@@ -15,7 +15,8 @@ const DIGEST_BYTES: usize = 32;
 pub enum HashCheck {
     /// The bytes are the block's.
     Match,
-    /// The bytes are not the block's. Carries the CID that they have.
+    /// The bytes are not the block's. Carries the CID that they have: of the same version and codec, and of the same hash function, unless that is
+    /// identity and there are more than 64 bytes. No identity CID names so many; it is their sha2-256 then. Never the CID that was asked about.
     Mismatch(Cid),
     /// This build cannot compute the hash function, or the digest was truncated.
     Unsupported,
@@ -36,29 +37,30 @@ pub fn check_hash(cid: &Cid, data: &[u8]) -> HashCheck {
     if !is_checkable(cid) {
         return HashCheck::Unsupported;
     }
-    let computed: [u8; DIGEST_BYTES] = match hash.code() {
+    let actual = match hash.code() {
         IDENTITY if hash.digest() == data => return HashCheck::Match,
-        // Bytes too long for an identity digest have no identity CID of their own: name the nearest, their sha2-256.
-        IDENTITY => {
-            return HashCheck::Mismatch(with_digest(cid, IDENTITY, data).unwrap_or_else(|| sha2_256(cid, data)));
-        }
-        BLAKE3 => blake3::hash(data).into(),
-        _ => sha2::Sha256::digest(data).into(),
+        IDENTITY => Multihash::wrap(IDENTITY, data).unwrap_or_else(|_| sha2_256(data)),
+        BLAKE3 => multihash(BLAKE3, blake3::hash(data).into()),
+        _ => sha2_256(data),
     };
-    if hash.digest() == computed {
-        HashCheck::Match
-    } else {
-        HashCheck::Mismatch(with_digest(cid, hash.code(), &computed).unwrap_or(*cid))
+    if actual == *hash {
+        return HashCheck::Match;
     }
+    // Version 0 knows one hash function, which is then the one computed.
+    HashCheck::Mismatch(
+        Cid::new(cid.version(), cid.codec(), actual).unwrap_or_else(|_| Cid::new_v1(cid.codec(), actual)),
+    )
 }
 
-fn sha2_256(like: &Cid, data: &[u8]) -> Cid {
-    with_digest(like, SHA2_256, &sha2::Sha256::digest(data)).unwrap_or(*like)
+fn sha2_256(data: &[u8]) -> Multihash<64> {
+    multihash(SHA2_256, sha2::Sha256::digest(data).into())
 }
 
-fn with_digest(like: &Cid, code: u64, digest: &[u8]) -> Option<Cid> {
-    let hash = Multihash::wrap(code, digest).ok()?;
-    Cid::new(like.version(), like.codec(), hash).ok()
+fn multihash(code: u64, digest: [u8; DIGEST_BYTES]) -> Multihash<64> {
+    match Multihash::wrap(code, &digest) {
+        Ok(hash) => hash,
+        Err(_) => unreachable!("32 bytes fit into the 64 of a multihash"),
+    }
 }
 
 /// Decides whether a writer may store `data` under `cid`.
@@ -101,11 +103,7 @@ pub fn check_size(cid: &Cid, data: &[u8], block_bytes_max: u64) -> Result<(), St
 
 /// The CIDv1 with sha2-256 of `data` in `codec` ([`RAW`](crate::RAW), [`DAG_CBOR`](crate::DAG_CBOR), …).
 pub fn cid_of(codec: u64, data: &[u8]) -> Cid {
-    let digest: [u8; DIGEST_BYTES] = sha2::Sha256::digest(data).into();
-    match Multihash::wrap(SHA2_256, &digest) {
-        Ok(hash) => Cid::new_v1(codec, hash),
-        Err(_) => unreachable!("32 bytes fit into the 64 of a multihash"),
-    }
+    Cid::new_v1(codec, sha2_256(data))
 }
 
 /// Reads a CID from exactly these bytes. Unlike `Cid::try_from`, refuses trailing bytes and any encoding but the canonical one.
