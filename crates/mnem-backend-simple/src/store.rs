@@ -87,6 +87,7 @@ impl SimpleStore {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Store for SimpleStore {
     fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
         batch.check(BLOCK_BYTES_MAX)?;

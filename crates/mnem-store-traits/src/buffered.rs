@@ -268,6 +268,7 @@ impl<S: Store> Buffered<S> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<S: Store> Blockstore for Buffered<S> {
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
         match self.staged_data(cid, "get")? {
@@ -348,6 +349,7 @@ impl<S: Store> Blockstore for Buffered<S> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<S: Store> OpHeadsStore for Buffered<S> {
     fn heads(&self) -> Result<Vec<Cid>, StoreError> {
         drop(self.read("read heads")?);
@@ -367,6 +369,7 @@ impl<S: Store> OpHeadsStore for Buffered<S> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<S: Store> Store for Buffered<S> {
     fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
         self.land(batch, "commit")

@@ -26,6 +26,7 @@ impl Cut {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl SideTable for Cut {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.table.get(key)

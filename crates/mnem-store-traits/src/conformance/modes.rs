@@ -348,6 +348,7 @@ impl fmt::Debug for TableBetween {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl SideTable for TableBetween {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.between.read(|handles| self.table(handles)?.get(key))
