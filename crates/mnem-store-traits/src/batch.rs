@@ -1,6 +1,6 @@
 //! What one commit consists of.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -26,7 +26,7 @@ pub struct WriteBatch {
 }
 
 /// A [`WriteBatch`] taken apart, for implementers of [`Store::commit`](crate::Store::commit).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct BatchParts {
     /// Blocks to store, in the order they were added. May name a CID twice.
@@ -38,7 +38,7 @@ pub struct BatchParts {
 }
 
 /// One block of a [`WriteBatch`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct BatchPut {
     /// Its CID.
@@ -47,6 +47,29 @@ pub struct BatchPut {
     pub data: Bytes,
     /// Whether the caller has checked the bytes: see [`Blockstore::put_trusted`](crate::Blockstore::put_trusted).
     pub trusted: bool,
+}
+
+/// How many blocks there are and of how many bytes, and not which.
+impl fmt::Debug for BatchParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchParts")
+            .field("puts", &self.puts.len())
+            .field("put_bytes", &self.puts.iter().map(|put| put.data.len()).sum::<usize>())
+            .field("required", &self.required.len())
+            .field("head", &self.head)
+            .finish()
+    }
+}
+
+/// The length of the block, and not its bytes.
+impl fmt::Debug for BatchPut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchPut")
+            .field("cid", &self.cid)
+            .field("bytes", &self.data.len())
+            .field("trusted", &self.trusted)
+            .finish()
+    }
 }
 
 /// A change of the op heads.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -53,7 +54,7 @@ pub struct Buffered<S: Store> {
     landing: Mutex<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Staged {
     blocks: HashMap<Cid, StagedBlock>,
     /// Blocks whose put was skipped because the store held them, or because they were landing.
@@ -64,7 +65,20 @@ struct Staged {
     closed: bool,
 }
 
-#[derive(Clone, Debug)]
+/// How much is staged, and not what.
+impl fmt::Debug for Staged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Staged")
+            .field("blocks", &self.blocks.len())
+            .field("required", &self.required.len())
+            .field("bytes", &self.bytes)
+            .field("landing", &self.landing)
+            .field("closed", &self.closed)
+            .finish()
+    }
+}
+
+#[derive(Clone)]
 struct StagedBlock {
     data: Bytes,
     /// The caller's word stands for the check.
@@ -124,7 +138,7 @@ impl Staged {
 }
 
 /// What is being committed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Landing {
     blocks: Vec<(Cid, Bytes)>,
     required: HashSet<Cid>,

@@ -6,6 +6,8 @@ mod batches;
 mod cbor;
 #[path = "main/contract.rs"]
 mod contract;
+#[path = "main/debug.rs"]
+mod debug;
 #[path = "main/forwarders.rs"]
 mod forwarders;
 #[path = "main/hashes.rs"]
