@@ -46,11 +46,8 @@ pub(crate) fn no_row(cid: &Cid, error: DecodeError) -> StoreError {
     damaged_row(cid, error)
 }
 
-/// The row is as its CID says, but its edges make no index: a program of the published crate stored them so.
-pub(crate) fn as_written_only(cid: &Cid, error: &IndexError) -> StoreError {
-    StoreError::UnsupportedFormat {
-        found: format!("index {cid} as another program wrote it, in which {error}"),
-        supported: "valid indexes; load_as_written reads this one as it is, and into_index makes a valid one of it"
-            .into(),
-    }
+/// The row is as its CID says, but its edges make no index: a program of the published crate stored them so, and no version will open it.
+pub(crate) fn as_written_only(cid: &Cid, error: IndexError) -> StoreError {
+    let what = format!("row {cid} of table {TABLE}, whose edges make no index, as another program wrote them");
+    StoreError::Damaged { backend: OWNER, what, source: Cause::new(error) }
 }

@@ -41,7 +41,9 @@ enum Body {
 ///
 /// # Errors
 /// - [`StoreError::Damaged`]: manifest or row cannot be read, or are another index's.
-/// - [`StoreError::UnsupportedFormat`]: a later format; or a row whose edges make no index: see [`load_as_written`](crate::load_as_written).
+///   With an [`IndexError`](crate::IndexError) as its cause: a row that is as it was written, and whose edges make no index;
+///   [`load_as_written`](crate::load_as_written) reads it.
+/// - [`StoreError::UnsupportedFormat`]: a later format.
 /// - Otherwise as [`SideTable::get`].
 pub fn open(table: Arc<dyn SideTable>, cid: &Cid) -> Result<Option<EdgeReader>, StoreError> {
     if !keys::is_index(cid) {

@@ -151,7 +151,9 @@ fn invalid(reason: String) -> StoreError {
 /// # Errors
 /// - [`StoreError::Damaged`]: something of it cannot be read, is missing, or is another index's. It is never returned. Heal it by storing the
 ///   index again.
-/// - [`StoreError::UnsupportedFormat`]: a later format; or a row whose edges make no index: see [`load_as_written`](crate::load_as_written).
+///   With an [`IndexError`](crate::IndexError) as its cause: a row that is as it was written, and whose edges make no index;
+///   [`load_as_written`](crate::load_as_written) reads it.
+/// - [`StoreError::UnsupportedFormat`]: a later format.
 /// - Otherwise as [`SideTable::get`].
 pub fn load(table: &dyn SideTable, cid: &Cid) -> Result<Option<KnnEdgeIndex>, StoreError> {
     if !keys::is_index(cid) {
@@ -176,7 +178,7 @@ pub(crate) fn index_of_row(cid: &Cid, row: &[u8]) -> Result<KnnEdgeIndex, StoreE
     let written = as_written::of_row(cid, row)?;
     let header = written.header;
     let index = KnnEdgeIndex::new(header.root_cid, header.k, header.metric, written.edges)
-        .map_err(|error| as_written_only(cid, &error))?;
+        .map_err(|error| as_written_only(cid, error))?;
     let _ = index.cid.set(*cid);
     Ok(index)
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mnem_storage::StoreError;
+use mnem_storage::{StoreError, knn::IndexError};
 
 use super::{for_io, quoted};
 
@@ -49,6 +49,11 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         StoreError::MissingBlock { .. } => format!(
             "import an archive that holds the block; `mnem-store verify --store {store}` lists all that are missing"
         ),
+        StoreError::Damaged { source, .. } if source.is::<IndexError>() => {
+            format!(
+                "`mnem-store knn rm INDEX --store {store}` removes it, then `mnem-store knn build` makes it anew from the vectors"
+            )
+        }
         StoreError::Malformed { .. } | StoreError::Damaged { .. } => {
             format!("`mnem-store verify --store {store}` lists all damage")
         }
@@ -145,6 +150,16 @@ mod tests {
             assert!(leads && !hint.ends_with('.') && !hint.contains('\n'), "{error}: {hint}");
         }
         assert!(errors().iter().any(|error| error.kind() == ErrorKind::Backend));
+    }
+
+    #[test]
+    fn an_index_that_no_version_will_open_is_to_be_made_anew() {
+        let unsorted =
+            IndexError::SelfLoop { position: 0, node: "00112233445566778899aabbccddeeff".parse().expect("an id") };
+        let damaged = |source| StoreError::Damaged { backend: "k-NN edge", what: "a row".into(), source };
+        let hint = for_store(&damaged(Cause::new(unsorted)), "a.redb");
+        assert!(hint.contains("`mnem-store knn rm INDEX --store a.redb`") && hint.contains("knn build"), "{hint}");
+        assert!(for_store(&damaged(Cause::new("a checksum")), "a.redb").contains("mnem-store verify"));
     }
 
     #[test]

@@ -60,12 +60,12 @@ fn check_index(table: &Arc<dyn SideTable>, cid: &Cid, found: &mut Findings) -> R
     Ok(())
 }
 
-/// Reads an index and compares it with its CID. `false`: it is not there.
+/// Reads an index, or what another program wrote in the place of one, and compares it with its CID. `false`: it is not there.
 fn read(table: &Arc<dyn SideTable>, cid: &Cid) -> Result<bool, StoreError> {
     match knn::open(Arc::clone(table), cid) {
         Ok(Some(reader)) => reader.check().map(|()| true),
         Ok(None) => Ok(false),
-        Err(error) if error.kind() == ErrorKind::UnsupportedFormat => {
+        Err(error) if error.kind() == ErrorKind::Damaged => {
             knn::load_as_written(&**table, cid)?.map(|_| true).ok_or(error)
         }
         Err(error) => Err(error),
