@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
     ops::ControlFlow,
+    sync::Arc,
 };
 
 use mnem_ann_persist as knn;
@@ -164,6 +165,7 @@ pub fn copy(
 }
 
 /// Why a copy does not go on.
+#[derive(Debug)]
 enum Ended {
     Failed(CopyError),
     Asked,
@@ -342,7 +344,7 @@ fn copy_tables(
         let source = from.side_table(name).of_source()?;
         let target = to.side_table(name).of_target()?;
         let mut copied = TableCopied { name: name.clone(), keys: 0, bytes: 0 };
-        copy_rows(name, &*source, &*target, &mut |value_bytes| {
+        copy_rows(name, &*source, &target, &mut |value_bytes| {
             copied.keys += 1;
             copied.bytes += value_bytes;
             done.add(value_bytes);
@@ -356,16 +358,17 @@ fn copy_tables(
 fn copy_rows(
     name: &str,
     source: &dyn SideTable,
-    target: &dyn SideTable,
+    target: &Arc<dyn SideTable>,
     row: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<(), Ended> {
     if name != knn::TABLE {
-        return copy_rows_where(name, source, target, row, &mut |_| Ok(true));
+        return copy_rows_where(name, source, &**target, row, &mut |_| Ok(true));
     }
     let mut kept = Kept::default();
     // What makes an index real is its manifest, which is behind its parts then, whatever interrupts the copy.
-    copy_rows_where(name, source, target, row, &mut |key| Ok(is_part(key) && !kept.holds(source, target, key)?))?;
-    copy_rows_where(name, source, target, row, &mut |key| Ok(!is_part(key) && !kept.holds(source, target, key)?))
+    let (here, there) = (source, &**target);
+    copy_rows_where(name, here, there, row, &mut |key| Ok(is_part(key) && !kept.holds(source, target, key)?))?;
+    copy_rows_where(name, here, there, row, &mut |key| Ok(!is_part(key) && !kept.holds(source, target, key)?))
 }
 
 /// Whether a key of the edge table is that of a page or a chunk.
@@ -378,16 +381,29 @@ fn is_part(key: &[u8]) -> bool {
 struct Kept(BTreeMap<Cid, bool>);
 
 impl Kept {
-    fn holds(&mut self, source: &dyn SideTable, target: &dyn SideTable, key: &[u8]) -> Result<bool, CopyError> {
+    fn holds(&mut self, source: &dyn SideTable, target: &Arc<dyn SideTable>, key: &[u8]) -> Result<bool, CopyError> {
         let Some(cid) = knn::index_of_key(key) else { return Ok(false) };
         if let Some(kept) = self.0.get(&cid) {
             return Ok(*kept);
         }
-        let (here, there) = (knn::format_of(source, &cid).of_source()?, knn::format_of(target, &cid).of_target()?);
+        let (here, there) = (knn::format_of(source, &cid).of_source()?, knn::format_of(&**target, &cid).of_target()?);
         // What is not whole there is copied again.
-        let kept = here != there && knn::load(target, &cid).is_ok_and(|index| index.is_some());
+        let kept = here != there && is_whole(target, &cid)?;
         self.0.insert(cid, kept);
         Ok(kept)
+    }
+}
+
+/// Whether the target holds the index and can read all of it.
+fn is_whole(target: &Arc<dyn SideTable>, cid: &Cid) -> Result<bool, CopyError> {
+    let checked = match knn::open(Arc::clone(target), cid) {
+        Ok(Some(reader)) => reader.check().map(|()| true),
+        Ok(None) => Ok(false),
+        Err(error) => Err(error),
+    };
+    match checked {
+        Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::UnsupportedFormat) => Ok(false),
+        checked => checked.of_target(),
     }
 }
 
@@ -511,15 +527,30 @@ mod tests {
 
     use super::*;
 
-    /// A table that remembers the keys in the order in which they came.
+    /// A table that remembers the keys in the order in which they came, and may be unable to read the parts of indexes.
     #[derive(Debug)]
     struct Watched {
-        table: std::sync::Arc<dyn SideTable>,
+        table: Arc<dyn SideTable>,
         came: Mutex<Vec<Bytes>>,
+        parts_fail: bool,
+    }
+
+    impl Watched {
+        fn new(table: Arc<dyn SideTable>, parts_fail: bool) -> Arc<Self> {
+            Arc::new(Self { table, came: Mutex::default(), parts_fail })
+        }
     }
 
     impl SideTable for Watched {
         fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+            if self.parts_fail && is_part(key) {
+                return Err(StoreError::Backend {
+                    backend: "watched",
+                    operation: "read a part".into(),
+                    outcome: Outcome::NotApplied,
+                    source: Cause::new(std::io::Error::other("planted")),
+                });
+            }
             self.table.get(key)
         }
         fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
@@ -531,20 +562,42 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_index_becomes_real_by_the_last_of_its_rows() {
-        let (from, to) = (MemoryStore::new(), MemoryStore::new());
-        let source = from.side_table(knn::TABLE).unwrap();
+    fn index() -> knn::KnnEdgeIndex {
         let node = |n: u8| knn::NodeId([n; 16]);
         let edges = vec![knn::KnnEdge { src: node(1), dst: node(2), weight: 0.5 }];
-        let index = knn::KnnEdgeIndex::new(cid_of(RAW, b"root"), 1, knn::DistanceMetric::Cosine, edges).unwrap();
-        let cid = knn::store(&*source, &index).unwrap();
-        let target = Watched { table: to.side_table(knn::TABLE).unwrap(), came: Mutex::default() };
-        let copied = copy_rows(knn::TABLE, &*source, &target, &mut |_| ControlFlow::Continue(()));
-        assert!(copied.is_ok());
-        let came = target.came.into_inner().unwrap();
+        knn::KnnEdgeIndex::new(cid_of(RAW, b"root"), 1, knn::DistanceMetric::Cosine, edges).unwrap()
+    }
+
+    fn table() -> Arc<dyn SideTable> {
+        MemoryStore::new().side_table(knn::TABLE).unwrap()
+    }
+
+    #[test]
+    fn an_index_becomes_real_by_the_last_of_its_rows() {
+        let (source, target) = (table(), Watched::new(table(), false));
+        let cid = knn::store(&*source, &index()).unwrap();
+        copy_rows(knn::TABLE, &*source, &(Arc::clone(&target) as _), &mut |_| ControlFlow::Continue(())).unwrap();
+        let came = target.came.lock().unwrap();
         assert!(came.len() > 1, "parts and a manifest");
         assert_eq!(came.last().unwrap(), &cid.to_bytes());
-        assert_eq!(knn::load(&*target.table, &cid).unwrap(), Some(index));
+        assert_eq!(knn::load(&*target.table, &cid).unwrap(), Some(index()));
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_read_is_not_taken_for_one_that_lacks_the_index() {
+        let (source, there) = (table(), table());
+        knn::store_row(&*source, &index()).unwrap();
+        knn::store(&*there, &index()).unwrap();
+        let target = Watched::new(Arc::clone(&there), true);
+        let error = copy_rows(knn::TABLE, &*source, &(Arc::clone(&target) as _), &mut |_| ControlFlow::Continue(()))
+            .unwrap_err();
+        let Ended::Failed(CopyError::Target(error)) = error else { panic!("another error: {error:?}") };
+        assert_eq!(error.kind(), ErrorKind::Backend);
+        assert!(target.came.lock().unwrap().is_empty());
+        // One that lacks a part is copied again.
+        let part = there.keys(&[]).unwrap().map(Result::unwrap).find(|key| is_part(key)).unwrap();
+        there.write(&[], &[part]).unwrap();
+        copy_rows(knn::TABLE, &*source, &there, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(knn::load(&*there, &knn::list(&*there).unwrap().next().unwrap().unwrap()).unwrap(), Some(index()));
     }
 }

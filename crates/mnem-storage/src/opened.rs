@@ -92,7 +92,10 @@ impl Opened {
     pub(crate) fn compact(self) -> Result<(), StoreError> {
         match self {
             #[cfg(feature = "redb")]
-            Self::Redb(store) => store.compact()?.close(),
+            Self::Redb(mut store) => {
+                store.compact()?;
+                store.close()
+            }
             // What there was to clear was cleared when it was opened.
             #[cfg(feature = "simple")]
             Self::Simple(store) => store.close(),
