@@ -224,6 +224,20 @@ impl Handle {
         Ok(names)
     }
 
+    /// Whether a folder has such an entry. Read up to the first, and to its end twice before it is said to have none, for the reason that
+    /// [`names`](Self::names) gives.
+    pub(crate) fn has_entry(&self, folder: &Path, is: impl Fn(&Entry) -> bool) -> Result<bool, StoreError> {
+        for _ in 0..2 {
+            let Some(entries) = self.fs.list(folder).map_err(at("list", folder))? else { return Ok(false) };
+            for entry in entries {
+                if is(&entry.map_err(at("list", folder))?) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Makes the entries of a folder durable, unless the store was opened with less durability.
     pub(crate) fn sync_folder(&self, folder: &Path, outcome: Outcome) -> Result<(), StoreError> {
         if self.durability < Durability::Power { Ok(()) } else { self.sync_folder_always(folder, outcome) }

@@ -83,8 +83,7 @@ fn file_bytes(handle: &Handle, path: &Path) -> Result<Option<u64>, StoreError> {
 fn tables(handle: &Handle) -> Result<(Vec<TableInfo>, u64), StoreError> {
     let mut tables = Vec::new();
     let mut row_file_bytes = 0;
-    for name in side_table::names(handle)? {
-        let folder = handle.layout.table(&name);
+    for (name, folder) in side_table::folders(handle)? {
         let (mut keys, mut bytes) = (0, 0);
         for key in side_table::keys(handle, &folder)? {
             if let Some(value_bytes) = file_bytes(handle, &folder.join(tables::key_name(&key)))? {
@@ -93,7 +92,9 @@ fn tables(handle: &Handle) -> Result<(Vec<TableInfo>, u64), StoreError> {
                 row_file_bytes += value_bytes;
             }
         }
-        tables.push(TableInfo { name, keys, bytes });
+        if keys > 0 {
+            tables.push(TableInfo { name, keys, bytes });
+        }
     }
     Ok((tables, row_file_bytes))
 }

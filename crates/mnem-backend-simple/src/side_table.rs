@@ -14,7 +14,7 @@ use mnem_store_traits::{
 use crate::{
     error::{damaged, failed, may_be_applied},
     handle::Handle,
-    medium::{Contents, Kind},
+    medium::{Contents, Entry, Kind},
     tables,
     unfinished::Unfinished,
 };
@@ -107,22 +107,36 @@ impl SideTable for SimpleSideTable {
 
 /// The keys in a table's folder, ascending.
 pub(crate) fn keys(handle: &Handle, folder: &Path) -> Result<BTreeSet<Bytes>, StoreError> {
-    handle.names(folder, |entry| {
-        let name = entry.name.to_str().filter(|_| entry.kind == Kind::File)?;
-        tables::key_of_name(name)
-    })
+    handle.names(folder, key)
 }
 
-/// The names of the tables that hold at least one key, ascending.
-pub(crate) fn names(handle: &Handle) -> Result<Vec<String>, StoreError> {
+/// The key that an entry of a table's folder is, if it is one.
+fn key(entry: &Entry) -> Option<Bytes> {
+    let name = entry.name.to_str().filter(|_| entry.kind == Kind::File)?;
+    tables::key_of_name(name)
+}
+
+/// The tables that have a folder, ascending by name; one that lost its last key keeps it.
+pub(crate) fn folders(handle: &Handle) -> Result<Vec<(String, PathBuf)>, StoreError> {
     let tables = handle.layout.tables();
     handle.require_folder(&tables)?;
     let found = handle
         .names(&tables, |entry| entry.name.to_str().filter(|name| tables::is_table_name(name)).map(String::from))?;
-    let mut names = Vec::new();
+    let mut folders = Vec::new();
     for name in found {
         let folder = handle.layout.table(&name);
-        if handle.is_folder(&folder)? && !keys(handle, &folder)?.is_empty() {
+        if handle.is_folder(&folder)? {
+            folders.push((name, folder));
+        }
+    }
+    Ok(folders)
+}
+
+/// The names of the tables that hold at least one key, ascending. Of each, the folder is read up to its first key.
+pub(crate) fn names(handle: &Handle) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
+    for (name, folder) in folders(handle)? {
+        if handle.has_entry(&folder, |entry| key(entry).is_some())? {
             names.push(name);
         }
     }
