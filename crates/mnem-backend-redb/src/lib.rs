@@ -49,7 +49,6 @@ mod writing;
 
 pub use blockstore::RedbBlockstore;
 pub use info::{Info, TableInfo};
-pub use look::is_redb_file;
 pub use op_heads::RedbOpHeadsStore;
 pub use open::open_or_init;
 pub use options::{Check, CommitDurability, Concurrency, Layout, OpenOptions, Verify};

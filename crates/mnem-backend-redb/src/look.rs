@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _},
-    path::Path,
 };
 
 use mnem_store_traits::{Outcome, StoreError};
@@ -15,16 +14,6 @@ pub(crate) const REDB_MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 
 /// `ERROR_LOCK_VIOLATION`.
 const WINDOWS_LOCK_VIOLATION: i32 = 33;
-
-/// Whether a regular file that redb wrote lies at `path`, judged by its first bytes. `false` if there is nothing.
-///
-/// # Errors
-/// [`StoreError::Backend`]: the file could not be looked at.
-pub fn is_redb_file(path: impl AsRef<Path>) -> Result<bool, StoreError> {
-    let path = path.as_ref();
-    let at = At { path, operation: "look at" };
-    Ok(matches!(look(at)?, Found::RedbFile))
-}
 
 /// What lies at a path.
 pub(crate) enum Found {

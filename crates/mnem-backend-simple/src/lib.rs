@@ -19,14 +19,16 @@
 //! # Ok::<(), mnem_store_traits::StoreError>(())
 //! ```
 
-pub mod blockstore;
+mod blockstore;
 mod create;
 mod error;
 mod handle;
 mod info;
 mod limits;
+// For the tests of this crate, which put other file systems below a store. It may change in any version.
+#[doc(hidden)]
 pub mod medium;
-pub mod op_heads;
+mod op_heads;
 mod open;
 mod options;
 mod required;
@@ -43,7 +45,6 @@ struct Readme;
 pub use blockstore::SimpleBlockstore;
 pub use info::{Info, TableInfo};
 pub use op_heads::SimpleOpHeadsStore;
-pub use open::is_simple_store;
 pub use options::OpenOptions;
 pub use store::{SimpleStore, open_or_init};
 pub use tables::FORMATS;

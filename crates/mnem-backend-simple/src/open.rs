@@ -17,7 +17,7 @@ use crate::{
     error::{at, damaged, not_a_store},
     handle::Handle,
     limits::FORMAT_BYTES_MAX,
-    medium::{Contents, FileSystem, Kind, LockMode, StdFileSystem},
+    medium::{Contents, FileSystem, Kind, LockMode},
     tables::{self, FORMAT_NAME, FORMAT_VERSION, UNSYNCED_TEXT},
     unfinished::Unfinished,
 };
@@ -29,25 +29,6 @@ enum Format {
     /// Something else; says what.
     Foreign(&'static str),
     Absent,
-}
-
-/// Whether the folder at `path` is a store of this backend, of whatever version, or one whose creation was not finished.
-///
-/// # Errors
-/// [`StoreError::Backend`]: what is there could not be read.
-pub fn is_simple_store(path: impl AsRef<Path>) -> Result<bool, StoreError> {
-    let path = absolute(path.as_ref())?;
-    let fs: Arc<dyn FileSystem> = Arc::new(StdFileSystem);
-    let Some(root) = resolve(&*fs, &path)? else { return Ok(false) };
-    if !is_folder(&*fs, &root)? {
-        return Ok(false);
-    }
-    let handle = Handle::new(fs, path, root, &OpenOptions::new().read_only(true));
-    Ok(match read_format(&handle)? {
-        Format::Version(_) => true,
-        Format::Foreign(_) => false,
-        Format::Absent => matches!(survey(&handle)?, Remains::HalfMade | Remains::Store),
-    })
 }
 
 pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) -> Result<SimpleStore, StoreError> {

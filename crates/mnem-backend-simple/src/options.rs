@@ -113,10 +113,11 @@ impl OpenOptions {
         self.open_on(Arc::new(StdFileSystem), path)
     }
 
-    /// Opens the store at `path` of another file system. A seam for tests.
+    /// Opens the store at `path` of another file system. A seam for the tests of this crate, which may change in any version.
     ///
     /// # Errors
     /// As [`open`](Self::open).
+    #[doc(hidden)]
     pub fn open_on(&self, fs: Arc<dyn FileSystem>, path: impl AsRef<Path>) -> Result<SimpleStore, StoreError> {
         open::open(self, fs, path.as_ref())
     }

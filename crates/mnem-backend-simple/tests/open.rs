@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mnem_backend_simple::{OpenOptions, is_simple_store};
+use mnem_backend_simple::OpenOptions;
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, StoreError};
 
 use crate::support::{Home, block, create, head};
@@ -28,7 +28,6 @@ fn a_new_store_has_the_layout_and_nothing_in_it() {
     assert_eq!(fs::read_to_string(home.file("format")).unwrap(), "mnem-backend-simple 1\n");
     let info = store.info().unwrap();
     assert_eq!((info.format.as_str(), info.blocks, info.heads), ("mnem-backend-simple 1", 0, 0));
-    assert!(is_simple_store(&home.path).unwrap());
 }
 
 #[test]
@@ -43,7 +42,6 @@ fn creating_again_opens_what_is_there() {
 fn an_empty_folder_becomes_a_store_only_when_asked() {
     let home = Home::new();
     fs::create_dir(&home.path).unwrap();
-    assert!(!is_simple_store(&home.path).unwrap());
     for options in [OpenOptions::new(), OpenOptions::new().read_only(true)] {
         assert!(reason(options.open(&home.path).unwrap_err()).contains("empty folder"));
     }
@@ -58,7 +56,6 @@ fn nothing_there() {
     assert!(!home.path.exists());
     let deep = home.path.join("deeper");
     assert!(reason(OpenOptions::new().create(true).open(&deep).unwrap_err()).contains("parent folder"));
-    assert!(!is_simple_store(&deep).unwrap());
 }
 
 #[test]
@@ -72,7 +69,6 @@ fn files_are_no_stores() {
             assert!(reason(error).contains("it is a file"));
         }
         assert_eq!(fs::read_to_string(&home.path).unwrap(), text);
-        assert!(!is_simple_store(&home.path).unwrap());
         let below = OpenOptions::new().create(true).open(home.path.join("store")).unwrap_err();
         assert!(reason(below).contains("a part of the path is a file"));
     }
@@ -93,7 +89,6 @@ fn folders_with_other_things_stay_as_they_are() {
             assert!(reason(error).contains(name), "{name}");
         }
         assert_eq!(fs::read_dir(&home.path).unwrap().count(), 1);
-        assert!(!is_simple_store(&home.path).unwrap());
     }
 }
 
@@ -112,7 +107,6 @@ fn a_cut_off_creation_is_recognised_and_completed() {
                 fs::remove_dir(home.file(name)).unwrap();
             }
         }
-        assert!(is_simple_store(&home.path).unwrap());
         for options in [OpenOptions::new(), OpenOptions::new().read_only(true)] {
             assert!(reason(options.open(&home.path).unwrap_err()).contains("creation was not finished"));
         }
@@ -160,7 +154,6 @@ fn other_versions_are_named_and_left_untouched() {
             }
         }
         assert_eq!(fs::read_to_string(home.file("format")).unwrap(), text);
-        assert!(is_simple_store(&home.path).unwrap(), "of whatever version");
     }
 }
 
@@ -175,7 +168,6 @@ fn formats_of_others_are_no_stores() {
         fs::write(home.file("format"), text).unwrap();
         let error = OpenOptions::new().create(true).open(&home.path).unwrap_err();
         assert!(reason(error).contains("format"), "{text:?}");
-        assert!(!is_simple_store(&home.path).unwrap(), "{text:?}");
     }
     let home = Home::new();
     create(&home.path);
@@ -192,7 +184,6 @@ fn options_that_contradict_each_other_and_an_empty_path() {
     // Also where there is nothing to create.
     drop(create(&home.path));
     assert_eq!(contradiction.open(&home.path).unwrap_err().kind(), ErrorKind::InvalidArgument);
-    let home = Home::new();
     assert_eq!(OpenOptions::new().create(true).open("").unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
