@@ -16,6 +16,7 @@ use crate::{
 /// The published crate checks nothing when it stores: a program could hand it edges unsorted, repeated, to their own source, or more than
 /// `k` for one. Their row has the CID that names it, so nothing is damaged, but it is no [`KnnEdgeIndex`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct AsWritten {
     /// Root, `k`, metric, and the number of edges.
     pub header: IndexHeader,

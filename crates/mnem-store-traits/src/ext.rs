@@ -7,6 +7,7 @@ use crate::{Blockstore, StoreError, Walk, cid_of};
 
 /// A link whose block is not in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MissingLink {
     /// The absent block.
     pub cid: Cid,

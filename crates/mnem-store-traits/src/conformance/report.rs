@@ -165,6 +165,7 @@ impl Report {
 
 /// How many laws were passed, declined, failed, and not run, each counted once for each mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 #[expect(missing_docs, reason = "said above, for all of them")]
 pub struct Counts {
     pub passed: usize,
