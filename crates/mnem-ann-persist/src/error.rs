@@ -7,6 +7,11 @@ use crate::{DecodeError, IndexError, TABLE, keys::Part, packed::ManifestError};
 /// How errors name this table's owner.
 pub(crate) const OWNER: &str = "k-NN edge";
 
+/// What was to be stored is no index, or cannot be one.
+pub(crate) fn invalid(reason: String) -> StoreError {
+    StoreError::InvalidArgument { operation: "store k-NN edges", reason }
+}
+
 /// The row of an index is not what it should be.
 pub(crate) fn damaged_row(cid: &Cid, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::Damaged { backend: OWNER, what: format!("row {cid} of table {TABLE}"), source: Cause::new(cause) }

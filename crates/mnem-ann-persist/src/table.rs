@@ -9,7 +9,7 @@ use mnem_store_traits::{
 use crate::{
     EdgeSource, KnnEdgeIndex, NodeId, as_written,
     encode::{CidHasher, EDGE_BYTES},
-    error::{OWNER, as_written_only, no_manifest},
+    error::{OWNER, as_written_only, invalid, no_manifest},
     index::Checker,
     keys::{self, INDEX_PREFIX, PART_PREFIX},
     limits::DELETES_AT_ONCE,
@@ -20,10 +20,8 @@ use crate::{
 /// The name of the side table that holds indexes.
 pub const TABLE: &str = "knn_edges";
 
-const STORE: &str = "store k-NN edges";
-
 /// How an index is stored. Both are read always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
     /// Format 1: one row of DAG-CBOR, as the published crate writes and reads it.
@@ -138,10 +136,6 @@ fn row_too_large(index: &KnnEdgeIndex, bytes: usize) -> StoreError {
         "{} edges make a row of {bytes} bytes; a side table's value has up to {TABLE_VALUE_BYTES_MAX}: store them in format 2",
         index.edges().len()
     ))
-}
-
-fn invalid(reason: String) -> StoreError {
-    StoreError::InvalidArgument { operation: STORE, reason }
 }
 
 /// The index of this CID, or `None` if the table does not hold it. What is returned has exactly this CID.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     EdgeSource, KnnEdge, NodeId,
+    error::invalid,
     keys::{self, Part},
     limits::{PAGE_IDS, ROW_BYTES_AT_ONCE, ROWS_AT_ONCE},
 };
@@ -99,13 +100,11 @@ fn check_count(nodes: usize) -> Result<(), StoreError> {
     if u32::try_from(nodes).is_ok_and(|nodes| nodes < u32::MAX) {
         return Ok(());
     }
-    let reason = format!("{nodes} nodes are more than an index may have: {}", u32::MAX - 1);
-    Err(StoreError::InvalidArgument { operation: "store k-NN edges", reason })
+    Err(invalid(format!("{nodes} nodes are more than an index may have: {}", u32::MAX - 1)))
 }
 
 fn changed() -> StoreError {
-    let reason = "the edges were others when they were gone through again".to_owned();
-    StoreError::InvalidArgument { operation: "store k-NN edges", reason }
+    invalid("the edges were others when they were gone through again".to_owned())
 }
 
 /// The edges of the source that is being read.
@@ -164,10 +163,7 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn put(&mut self, part: Part, number: usize, bytes: Vec<u8>) -> Result<(), StoreError> {
-        let number = u32::try_from(number).map_err(|_| StoreError::InvalidArgument {
-            operation: "store k-NN edges",
-            reason: "an index has fewer chunks than 2^32".into(),
-        })?;
+        let number = u32::try_from(number).map_err(|_| invalid("an index has fewer chunks than 2^32".to_owned()))?;
         let key = keys::part(self.cid, part, number);
         // A part that cannot be read is written again, like one that is damaged.
         if self.again && matches!(self.table.get(&key), Ok(Some(there)) if there == bytes) {

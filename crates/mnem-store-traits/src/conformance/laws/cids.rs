@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cid::Cid;
 
 use crate::{
-    RAW,
+    DAG_CBOR, RAW,
     conformance::{
         Failure,
         case::Case,
@@ -44,7 +44,7 @@ pub(crate) fn cids_lists_whole_cids(case: &mut Case) -> LawResult {
     let cids = [
         v0_cid(&data),
         crate::cid_of(RAW, &data),
-        crate::cid_of(0x71, &data),
+        crate::cid_of(DAG_CBOR, &data),
         blake3_cid(RAW, &data),
         identity_cid(RAW, &data),
     ];

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    ErrorKind, Store, StoreError, WriteBatch,
+    DAG_CBOR, ErrorKind, Store, StoreError, WriteBatch,
     conformance::{
         Failure,
         case::Case,
@@ -122,7 +122,7 @@ pub(crate) fn commit_refuses_a_missing_requirement(case: &mut Case) -> LawResult
     let (new, present, absent) = (block("new"), block("present"), block("absent"));
     put(&*store, &present)?;
     // Others with the digest of a block of the batch, and of one that is there, are not those blocks.
-    for required in [absent.cid, crate::cid_of(0x71, &new.data), crate::cid_of(0x71, &present.data)] {
+    for required in [absent.cid, crate::cid_of(DAG_CBOR, &new.data), crate::cid_of(DAG_CBOR, &present.data)] {
         let batch = batch_of(std::slice::from_ref(&new)).require(required).update(new.cid, [head("before")]);
         let error =
             saw("commit that requires an absent block", store.commit(batch)).refused(ErrorKind::MissingBlock)?;

@@ -1,7 +1,7 @@
 //! Removing blocks.
 
 use crate::{
-    RAW,
+    DAG_CBOR, RAW,
     conformance::{
         case::Case,
         data::{Block, block, blocks, cid_v1, v0_cid},
@@ -57,7 +57,7 @@ pub(crate) fn delete_takes_the_whole_cid(case: &mut Case) -> LawResult {
     let block = block("kept");
     put(&*store, &block)?;
     let digest = block.cid.hash().digest();
-    for other in [crate::cid_of(0x71, &block.data), v0_cid(&block.data), cid_v1(RAW, 0x1e, digest)] {
+    for other in [crate::cid_of(DAG_CBOR, &block.data), v0_cid(&block.data), cid_v1(RAW, 0x1e, digest)] {
         saw(format_args!("delete of an absent CID with the digest of a present one, {other}"), store.delete(&other))
             .ok()?;
         holds(&*store, &block, "after the delete of another CID with the same digest")?;

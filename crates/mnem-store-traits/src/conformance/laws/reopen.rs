@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
-    RAW, WriteBatch,
+    DAG_CBOR, RAW, WriteBatch,
     conformance::{
         case::Case,
         data::{Block, SIZES, blake3_cid, block, blocks, head, heads, identity_block, sized, v0_cid},
@@ -46,7 +46,7 @@ pub(crate) fn blocks_survive_a_drop_without_close(case: &mut Case) -> LawResult 
 
 pub(crate) fn every_kind_of_block_survives_reopen(case: &mut Case) -> LawResult {
     let data = Bytes::from_static(b"one text");
-    let cids = [v0_cid(&data), blake3_cid(RAW, &data), crate::cid_of(RAW, &data), crate::cid_of(0x71, &data)];
+    let cids = [v0_cid(&data), blake3_cid(RAW, &data), crate::cid_of(RAW, &data), crate::cid_of(DAG_CBOR, &data)];
     let mut all = cids.map(|cid| Block { cid, data: data.clone() }).to_vec();
     all.extend([identity_block(""), identity_block("named by itself")]);
     all.extend(SIZES.map(sized));
