@@ -29,7 +29,7 @@ pub fn links(cid: &Cid, data: &[u8]) -> Result<Vec<Cid>, StoreError> {
     Collect(&mut found)
         .deserialize(&mut decoder)
         .and_then(|()| decoder.end())
-        .map_err(|e| StoreError::Malformed { cid: *cid, source: Cause::new(e.to_string()) })?;
+        .map_err(|e| StoreError::Malformed { cid: *cid, source: Cause::new(e) })?;
     Ok(found)
 }
 
