@@ -1,6 +1,6 @@
 //! The index and what makes one valid.
 
-use std::sync::OnceLock;
+use std::{fmt, sync::OnceLock};
 
 use mnem_store_traits::Cid;
 
@@ -41,6 +41,13 @@ impl DistanceMetric {
     /// The metric of this name, if there is one.
     pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
         [Self::Cosine, Self::L2, Self::Dot].into_iter().find(|metric| metric.name().as_bytes() == name)
+    }
+}
+
+/// The [name](DistanceMetric::name).
+impl fmt::Display for DistanceMetric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{RedbStore, handle::Handle, limits, open};
 /// A file that was altered since redb wrote it makes an unchecked open, or later reads, panic inside redb (the caller gets `Damaged`), find blocks
 /// absent, take gigabytes of memory, or never end: open what somebody else gave you with [`Check::Always`], and mind that the check too makes room for a
 /// page before it reads it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Check {
     /// When the last close was not clean, and when the file is small ([`OpenOptions::checked_file_bytes_max`]).
@@ -24,7 +24,7 @@ pub enum Check {
 }
 
 /// Which reads hash the block that they return.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verify {
     /// Every one.
@@ -37,7 +37,7 @@ pub enum Verify {
 }
 
 /// How processes share the file. All that have it open must have chosen compatible modes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Concurrency {
     /// One writing handle and nobody else, or any number of read-only handles.
@@ -61,7 +61,7 @@ impl Concurrency {
 }
 
 /// What a commit does before it returns `Ok`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CommitDurability {
     /// Writes the data, syncs, switches to it, syncs. Survives a power cut, also after an earlier sync failed unnoticed.

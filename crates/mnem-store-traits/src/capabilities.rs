@@ -1,5 +1,7 @@
 //! What a backend promises beyond the minimum, in values that callers and the suite can read.
 
+use std::fmt;
+
 use crate::limits::BLOCK_BYTES_EVERY_BACKEND;
 
 /// What survives, once a call has returned `Ok`. Ordered: each level includes the ones before it.
@@ -11,6 +13,17 @@ pub enum Durability {
     Process,
     /// A power cut.
     Power,
+}
+
+/// In a word: "none", "process", "power".
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "none",
+            Self::Process => "process",
+            Self::Power => "power",
+        })
+    }
 }
 
 /// What a [`Blockstore`](crate::Blockstore), and the [`Store`](crate::Store) it may be part of, promises beyond the minimum.

@@ -23,6 +23,13 @@ impl fmt::Debug for Cause {
     }
 }
 
+/// As the error itself prints.
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Deref for Cause {
     type Target = dyn Error + Send + Sync + 'static;
 
@@ -249,6 +256,32 @@ pub enum ErrorKind {
     Closed,
     Damaged,
     Backend,
+}
+
+/// In words: "heads moved". What happened to which store is for the [`StoreError`] to say.
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CidMismatch => "bytes do not match the CID",
+            Self::Corrupt => "damaged block",
+            Self::UnsupportedHash => "unsupported hash function",
+            Self::BlockTooLarge => "block too large",
+            Self::MissingBlock => "missing block",
+            Self::Malformed => "malformed block",
+            Self::HeadsMoved => "heads moved",
+            Self::Locked => "store locked",
+            Self::NotAStore => "no store",
+            Self::NeedsRecovery => "recovery needed",
+            Self::UnsupportedFormat => "unsupported format",
+            Self::ReadOnly => "opened read-only",
+            Self::Unsupported => "unsupported operation",
+            Self::InvalidArgument => "invalid argument",
+            Self::Poisoned => "handle poisoned",
+            Self::Closed => "handle closed",
+            Self::Damaged => "damaged store",
+            Self::Backend => "backend failure",
+        })
+    }
 }
 
 impl StoreError {
