@@ -3,7 +3,7 @@
 use mnem_backend_redb::{Concurrency, OpenOptions};
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store};
 
-use crate::support::{Call, FakeMedium, block, create, kind_of, large_block, place};
+use crate::support::{Call, FakeMedium, block, create, kind_of, large_block, open, place};
 
 #[test]
 fn compacting_gives_space_back_and_keeps_content() {
