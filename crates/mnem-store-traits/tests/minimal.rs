@@ -131,7 +131,7 @@ mnem_store_traits::conformance_tests!(heads_only, Heads);
 /// What it does not claim is either seen to be refused, or said not to be seen.
 #[test]
 fn a_report_says_what_is_not_claimed() {
-    let report = run(&Arc::new(MinimalFixture), &Options::default().only("store::")).to_string();
+    let report = run(MinimalFixture, &Options::default().only("store::")).to_string();
     for line in [
         "declines  side_tables: not claimed, and refused as it must be: store::side_tables_are_offered_where_claimed\n",
         "declines  atomic_commit: not claimed: nothing can be seen of that from outside, and nobody may rely on it\n",

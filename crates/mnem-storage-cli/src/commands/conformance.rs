@@ -45,7 +45,6 @@ pub(crate) struct Args {
 }
 
 /// Stores of one backend, each in a temporary folder of its own inside of `root`.
-#[derive(Clone)]
 struct OnDisk {
     backend: Backend,
     root: PathBuf,
@@ -101,7 +100,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let _stop = Stop::at_once_without(context, kept, "run it again, or fewer laws with --only", root.path())?;
     context.note(format_args!("running the laws on stores in {}", root.path().display()));
     quiet_laws();
-    let report = conformance::run(&fixture, &options);
+    let report = conformance::run(fixture, &options);
     if report.entries.is_empty() {
         return Err(Failure::Usage {
             message: format!("no law has {:?} in its path", args.only.as_deref().unwrap_or_default()),

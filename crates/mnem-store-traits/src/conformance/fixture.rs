@@ -101,56 +101,6 @@ pub trait Fixture: Send + Sync + 'static {
     }
 }
 
-/// A fixture that can be cloned, whatever it is: for [`run`](super::run).
-#[deny(clippy::missing_trait_methods)]
-impl<F: Fixture> Fixture for Arc<F> {
-    type Place = F::Place;
-
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-
-    fn create(&self) -> Result<F::Place, FixtureError> {
-        (**self).create()
-    }
-
-    fn open(&self, place: &F::Place) -> Result<Handles, FixtureError> {
-        (**self).open(place)
-    }
-
-    fn profiles(&self) -> &[Profile] {
-        (**self).profiles()
-    }
-
-    fn obey_in_second_process(&self, place: &F::Place, script: &str) -> Result<String, FixtureError> {
-        (**self).obey_in_second_process(place, script)
-    }
-
-    fn damage(&self, place: &F::Place, cid: &Cid, data: &[u8]) -> Result<(), FixtureError> {
-        (**self).damage(place, cid, data)
-    }
-
-    fn set_fault(&self, place: &F::Place, fault: Option<Fault>) -> Result<(), FixtureError> {
-        (**self).set_fault(place, fault)
-    }
-
-    fn cut_power_after(&self, place: &F::Place, operations: u64) -> Result<(), FixtureError> {
-        (**self).cut_power_after(place, operations)
-    }
-
-    fn block_bytes_tried(&self) -> u64 {
-        (**self).block_bytes_tried()
-    }
-
-    fn deadline(&self) -> Duration {
-        (**self).deadline()
-    }
-
-    fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
-        (**self).walk(store, root)
-    }
-}
-
 /// How a medium fails, for [`Fixture::set_fault`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

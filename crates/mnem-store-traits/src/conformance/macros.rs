@@ -1,6 +1,6 @@
 //! The line a backend's author writes, and what its tests call.
 
-use std::{env, fs, path::Path, sync::Arc};
+use std::{env, fs, path::Path};
 
 use super::{Failure, Fixture, Law, Level, Mode, Options, Verdict, law, run};
 
@@ -115,8 +115,8 @@ fn told(law: &Law, mode: Mode, backend: &str, verdict: Verdict) -> Result<Option
 ///
 /// # Panics
 /// When a law is broken, and when the file cannot be written.
-pub fn report_on<F: Fixture>(fixture: F) {
-    let report = run(&Arc::new(fixture), &Options::default());
+pub fn report_on(fixture: impl Fixture) {
+    let report = run(fixture, &Options::default());
     println!("{report}");
     if let Some(folder) = env::var_os("MNEM_CONFORMANCE_REPORT") {
         let name: String =

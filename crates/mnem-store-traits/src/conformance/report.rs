@@ -81,12 +81,10 @@ impl Options {
     }
 }
 
-/// Runs every chosen law, one after the other. Does not panic, and ends: each law has the fixture's deadline.
-///
-/// The fixture is cloned, since a law that does not end keeps it, and nothing can end a thread that is stuck. One that is not [`Clone`] is
-/// inside an [`Arc`], which is a fixture too.
-pub fn run<F: Fixture + Clone>(fixture: &F, options: &Options) -> Report {
-    let fixture: Arc<dyn AnyFixture> = Arc::new(Erased(Arc::new(fixture.clone())));
+/// Runs every chosen law, one after the other. Does not panic, and ends: each law has the fixture's deadline. A law that does not end by itself
+/// keeps the fixture.
+pub fn run(fixture: impl Fixture, options: &Options) -> Report {
+    let fixture: Arc<dyn AnyFixture> = Arc::new(Erased(Arc::new(fixture)));
     let environment = Seeds::from_environment();
     let seeds = Seeds {
         first: options.seed.unwrap_or(environment.first),

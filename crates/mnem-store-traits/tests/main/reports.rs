@@ -19,7 +19,6 @@ enum Shape {
     Small,
 }
 
-#[derive(Clone)]
 struct Memory(Shape);
 
 impl Fixture for Memory {
@@ -58,7 +57,7 @@ impl Fixture for Memory {
 
 #[test]
 fn the_reference_conforms_to_what_it_has() {
-    let report = run(&Memory(Shape::Whole), &Options::default());
+    let report = run(Memory(Shape::Whole), &Options::default());
     assert!(report.is_ok(), "{report}");
     assert_eq!(report.entries.len(), laws().iter().map(|law| law.modes().len()).sum::<usize>());
     assert_eq!(
@@ -85,13 +84,13 @@ fn the_reference_conforms_to_what_it_has() {
 
 #[test]
 fn parts_conform_to_their_profile() {
-    assert_eq!(run(&Memory(Shape::BlocksOnly), &Options::default()).conforms_to(), [Profile::Blocks, Profile::Limits]);
-    assert_eq!(run(&Memory(Shape::HeadsOnly), &Options::default()).conforms_to(), [Profile::Heads]);
+    assert_eq!(run(Memory(Shape::BlocksOnly), &Options::default()).conforms_to(), [Profile::Blocks, Profile::Limits]);
+    assert_eq!(run(Memory(Shape::HeadsOnly), &Options::default()).conforms_to(), [Profile::Heads]);
 }
 
 #[test]
 fn laws_that_were_not_run_cost_their_profile() {
-    let report = run(&Memory(Shape::Whole), &Options::default().only("heads::"));
+    let report = run(Memory(Shape::Whole), &Options::default().only("heads::"));
     assert!(report.is_ok() && !report.entries.is_empty());
     assert_eq!(report.conforms_to(), []);
     let not_run = report.counts().not_run;
@@ -101,14 +100,14 @@ fn laws_that_were_not_run_cost_their_profile() {
 /// A name that is spelt wrongly must not look like a success.
 #[test]
 fn nothing_run_is_nothing_proved() {
-    let report = run(&Memory(Shape::Whole), &Options::default().only("no such law"));
+    let report = run(Memory(Shape::Whole), &Options::default().only("no such law"));
     assert!(report.entries.is_empty() && !report.is_ok());
 }
 
 /// A platform that cannot make the largest block does not have the profile, and says so.
 #[test]
 fn a_limit_that_cannot_be_tried_is_declined() {
-    let report = run(&Memory(Shape::Small), &Options::default().only("blocks::"));
+    let report = run(Memory(Shape::Small), &Options::default().only("blocks::"));
     assert!(report.is_ok() && !report.conforms_to().contains(&Profile::Limits), "{report}");
     let text = report.to_string();
     let why =
@@ -117,16 +116,15 @@ fn a_limit_that_cannot_be_tried_is_declined() {
     assert!(text.contains("block_bytes_max = 16777216: claimed, and taken at its word: 2 laws were not run"), "{text}");
 }
 
-/// What is not `Clone` is inside an `Arc`, which loses none of its methods.
 #[test]
-fn an_arc_of_a_fixture_is_a_fixture() {
-    struct NotClone(Memory);
+fn a_profile_that_is_declared_is_tried_also_without_its_hook() {
+    struct NoHooks(Memory);
 
-    impl Fixture for NotClone {
+    impl Fixture for NoHooks {
         type Place = MemoryStore;
 
         fn name(&self) -> &str {
-            "not Clone"
+            "no hooks"
         }
         fn create(&self) -> Result<MemoryStore, FixtureError> {
             self.0.create()
@@ -139,10 +137,10 @@ fn an_arc_of_a_fixture_is_a_fixture() {
         }
     }
 
-    let fixture = Arc::new(NotClone(Memory(Shape::Whole)));
-    let report = run(&fixture, &Options::default().only("heads_are_visible_through_a_second_handle"));
-    assert_eq!((report.backend.as_str(), report.counts().passed), ("not Clone", 1), "{report}");
-    let report = run(&fixture, &Options::default().only("damage_on_the_medium"));
+    let fixture = || NoHooks(Memory(Shape::Whole));
+    let report = run(fixture(), &Options::default().only("heads_are_visible_through_a_second_handle"));
+    assert_eq!((report.backend.as_str(), report.counts().passed), ("no hooks", 1), "{report}");
+    let report = run(fixture(), &Options::default().only("damage_on_the_medium"));
     assert!(report.to_string().contains("does not implement its hook damage()"), "{report}");
 }
 
@@ -161,8 +159,7 @@ fn a_fixture_that_fails_panics_or_hangs_is_a_failure_and_no_more() {
 
 #[test]
 fn the_report_as_json_says_the_same() {
-    let fixture = Memory(Shape::Whole);
-    let report = run(&fixture, &Options::default().only("blocks::put_twice_is_ok").seed(7));
+    let report = run(Memory(Shape::Whole), &Options::default().only("blocks::put_twice_is_ok").seed(7));
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).expect("valid JSON");
     assert_eq!((&json["schema"], &json["seed"], &json["backend"]), (&1.into(), &7.into(), &"memory".into()));
     assert_eq!((&json["passed"], &json["declined"], &json["failed"]), (&3.into(), &3.into(), &0.into()));
@@ -174,7 +171,7 @@ fn the_report_as_json_says_the_same() {
     assert_eq!(json["laws"][0]["law"], "blocks::put_twice_is_ok");
     assert_eq!(json["laws"][5]["why"], "profile second handle is not declared by the fixture");
 
-    let report = run(&Memory(Shape::CannotOpen), &Options::default().only("blocks::put_twice_is_ok"));
+    let report = run(Memory(Shape::CannotOpen), &Options::default().only("blocks::put_twice_is_ok"));
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).expect("valid JSON");
     assert_eq!((&json["failed"], &json["capabilities"]), (&3.into(), &serde_json::Value::Null));
     assert!(json["laws"][0]["saw"].as_str().is_some_and(|saw| saw.contains("not plugged in")), "{json}");

@@ -113,7 +113,7 @@ impl Fixture for DeadHooks {
 /// No profile is won by a hook that reaches nothing.
 #[test]
 fn dead_hooks_win_no_profile() {
-    let report = run(&DeadHooks, &Options::default());
+    let report = run(DeadHooks, &Options::default());
     let won = report.conforms_to();
     for profile in [Profile::SecondProcess, Profile::Damage, Profile::Faults, Profile::Crash] {
         assert!(!won.contains(&profile), "{profile} was won\n{report}");

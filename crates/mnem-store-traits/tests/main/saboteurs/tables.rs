@@ -217,8 +217,9 @@ impl SideTable for LockedTable {
 
 #[test]
 fn a_report_says_that_an_unclaimed_capability_was_not_refused() {
-    let fixture = Arc::new(Planted::<HidesSideTables>::WIDENED);
-    let report = run(&fixture, &Options::default().only("side_tables_are_offered_where_claimed")).to_string();
+    let report =
+        run(Planted::<HidesSideTables>::WIDENED, &Options::default().only("side_tables_are_offered_where_claimed"))
+            .to_string();
     let line = "declines  side_tables: not claimed, and not refused: store::side_tables_are_offered_where_claimed";
     assert!(report.contains(line), "{report}");
 }
