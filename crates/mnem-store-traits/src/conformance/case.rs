@@ -40,6 +40,11 @@ impl Case {
         }
     }
 
+    /// Whether so many bytes can be made here in one piece.
+    pub(crate) fn affords(&self, bytes: usize) -> bool {
+        self.fixture.block_bytes_tried() >= bytes as u64
+    }
+
     pub(crate) fn claims(&self, claim: Claim) -> bool {
         claim.is_made_by(self.handles())
     }

@@ -254,7 +254,7 @@ macro_rules! __conformance_laws {
                 must side_table side_table_names_are_checked [SideTables]
                     "Names of side tables match `[a-z0-9_]{1,32}`; any other is an `InvalidArgument`."
                 must side_table side_table_keys_and_values_are_checked [SideTables]
-                    "A write with a key outside 1 to 100 bytes is an `InvalidArgument`, and nothing of it is written."
+                    "A write with a key outside 1 to 100 bytes, or a value above 16 MiB, is an `InvalidArgument`, and nothing of it is written; a value of 16 MiB is taken."
                 must side_table side_table_returns_what_was_written [SideTables]
                     "A side table returns the value that was written last, whole."
                 must side_table side_table_write_applies_puts_then_deletes [SideTables]

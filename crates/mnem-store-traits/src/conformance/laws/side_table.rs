@@ -14,6 +14,7 @@ use crate::{
         failure::LawResult,
         threads::{together, watched},
     },
+    limits::TABLE_VALUE_BYTES_MAX,
 };
 
 fn open(store: &dyn Store, name: &str) -> Result<Arc<dyn SideTable>, Failure> {
@@ -78,7 +79,25 @@ pub(crate) fn side_table_keys_and_values_are_checked(case: &mut Case) -> LawResu
         let deletes = table.write(&puts[..1], std::slice::from_ref(&key));
         saw(format_args!("write that deletes a key of {n} bytes"), deletes).refused(invalid)?;
     }
-    keys_are(&*table, b"", &[], "after refused writes")?;
+    nothing_is_written(&*store, &*table)?;
+    if case.affords(TABLE_VALUE_BYTES_MAX) { values_are_checked(&*store, &*table) } else { Ok(()) }
+}
+
+fn values_are_checked(store: &dyn Store, table: &dyn SideTable) -> LawResult {
+    let most = TABLE_VALUE_BYTES_MAX;
+    let too_large = Bytes::from(vec![b'v'; most + 1]);
+    let largest = too_large.slice(..most);
+    let key = Bytes::from_static(b"large");
+    let refused = table.write(&[row("good", "value"), (key.clone(), too_large)], &[]);
+    saw(format_args!("write of a value of {} bytes", most + 1), refused).refused(ErrorKind::InvalidArgument)?;
+    nothing_is_written(store, table)?;
+    saw(format_args!("write of a value of {most} bytes"), table.write(&[(key.clone(), largest.clone())], &[])).ok()?;
+    saw(format_args!("get of a value of {most} bytes"), table.get(&key)).is(Some(largest))?;
+    Ok(())
+}
+
+fn nothing_is_written(store: &dyn Store, table: &dyn SideTable) -> LawResult {
+    keys_are(table, b"", &[], "after refused writes")?;
     saw("side_tables() after refused writes", store.side_tables()).is(Vec::new())?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::{
 use mnem_store_traits::{
     Bytes, Capabilities, KeyIter, MemoryStore, SideTable, Store, StoreError,
     conformance::{Options, run},
+    limits::TABLE_VALUE_BYTES_MAX,
 };
 
 use super::{Defect, Gap, Planted, defect, lock, saboteurs};
@@ -16,6 +17,8 @@ use super::{Defect, Gap, Planted, defect, lock, saboteurs};
 saboteurs! {
     side_table_names_are_folded: FoldsNames => side_table_names_are_checked "side_table(\"Upper\")";
     side_table_writes_up_to_a_bad_key: OneDefect<WritesUpToABadKey> => side_table_keys_and_values_are_checked "after refused writes";
+    side_table_cuts_values_to_the_limit: OneDefect<CutsToTheLimit> => side_table_keys_and_values_are_checked "write of a value of 16777217 bytes";
+    side_table_takes_less_than_it_must: OneDefect<TakesHalf> => side_table_keys_and_values_are_checked "write of a value of 16777216 bytes";
     side_table_keeps_the_first_value: OneDefect<FirstValueStays> => side_table_returns_what_was_written "after it was written again";
     side_table_truncates_values: OneDefect<TruncatesValues> => side_table_returns_what_was_written "get of key b\"65536 bytes\"";
     side_table_deletes_first_at_random: OneDefect<DeletesFirst> => random_side_table_writes_agree_with_a_model "of which these fail by themselves";
@@ -154,6 +157,29 @@ impl TableDefect for WritesUpToABadKey {
     fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         puts.iter().try_for_each(|row| inner.write(std::slice::from_ref(row), &[]))?;
         inner.write(&[], deletes)
+    }
+}
+
+#[derive(Debug, Default)]
+struct CutsToTheLimit;
+
+impl TableDefect for CutsToTheLimit {
+    fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+        let short =
+            |(key, value): &(Bytes, Bytes)| (key.clone(), value.slice(..value.len().min(TABLE_VALUE_BYTES_MAX)));
+        inner.write(&puts.iter().map(short).collect::<Vec<_>>(), deletes)
+    }
+}
+
+#[derive(Debug, Default)]
+struct TakesHalf;
+
+impl TableDefect for TakesHalf {
+    fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+        if puts.iter().any(|(_, value)| value.len() > TABLE_VALUE_BYTES_MAX / 2) {
+            return Err(StoreError::InvalidArgument { operation: "write", reason: "the value is too long".into() });
+        }
+        inner.write(puts, deletes)
     }
 }
 
