@@ -1,7 +1,5 @@
 //! The engine's types and ours: CIDs, which are the same inside, and errors.
 
-use std::error::Error as _;
-
 use mnem_core::{error::StoreError as CoreError, id::Cid as CoreCid};
 use mnem_store_traits::{Cid, StoreError, cid_from_bytes};
 
@@ -28,21 +26,11 @@ pub fn core_error(error: StoreError) -> CoreError {
         StoreError::CidMismatch { cid, actual } => {
             CoreError::CidMismatch { claimed: core_cid(cid), computed: core_cid(actual) }
         }
-        StoreError::Corrupt { cid, .. } => CoreError::Corruption { cid: cid.to_string(), detail: text(&error) },
+        StoreError::Corrupt { cid, .. } => {
+            CoreError::Corruption { cid: cid.to_string(), detail: error.in_full().to_string() }
+        }
         // Who links to it has no place in the engine's kind; where it is known, the text is worth more.
         StoreError::MissingBlock { cid, linked_from: None } => CoreError::NotFound { cid: core_cid(cid) },
-        _ => CoreError::Io(text(&error)),
+        _ => CoreError::Io(error.in_full().to_string()),
     }
-}
-
-/// What is the case, and why.
-fn text(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(below) = cause {
-        text.push_str(": ");
-        text.push_str(&below.to_string());
-        cause = below.source();
-    }
-    text
 }

@@ -26,7 +26,7 @@ impl fmt::Debug for Cause {
 /// As the error itself prints.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -222,6 +222,21 @@ pub enum StoreError {
     },
 }
 
+/// An error and everything below it, on one line.
+pub(crate) struct InFull<'a>(pub(crate) &'a dyn Error);
+
+impl fmt::Display for InFull<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.0, f)?;
+        let mut below = self.0.source();
+        while let Some(cause) = below {
+            write!(f, ": {cause}")?;
+            below = cause.source();
+        }
+        Ok(())
+    }
+}
+
 struct LinkedFrom<'a>(&'a Option<Box<Cid>>);
 
 impl fmt::Display for LinkedFrom<'_> {
@@ -309,6 +324,19 @@ impl StoreError {
         }
     }
 
+    /// What is the case and, behind colons, every cause below it: for a log or a report of one line.
+    ///
+    /// ```
+    /// use mnem_store_traits::{Cause, StoreError};
+    ///
+    /// let source = Cause::new("its checksum is another");
+    /// let error = StoreError::Damaged { backend: "redb", what: "a.redb".into(), source };
+    /// assert_eq!(error.in_full().to_string(), "redb store is damaged: a.redb: its checksum is another");
+    /// ```
+    pub fn in_full(&self) -> impl fmt::Display + '_ {
+        InFull(self)
+    }
+
     /// What became of the call: only a failure of the medium can leave it unknown.
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -353,7 +381,15 @@ mod tests {
         let source = error.source().expect("a source");
         assert_eq!(source.to_string(), "the disk said no");
         assert!(source.downcast_ref::<std::io::Error>().is_some());
+        assert_eq!(error.in_full().to_string(), "test store failed to sync objects: the disk said no");
         assert_eq!(error.clone().outcome(), Outcome::Unknown);
+    }
+
+    #[test]
+    fn a_cause_prints_what_it_wraps() {
+        let cause = Cause::new(std::io::Error::from(std::io::ErrorKind::NotFound));
+        assert_eq!(cause.to_string(), std::io::Error::from(std::io::ErrorKind::NotFound).to_string());
+        assert_ne!(cause.to_string(), format!("{cause:?}"));
     }
 
     #[test]

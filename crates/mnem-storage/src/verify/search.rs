@@ -1,6 +1,6 @@
 //! The search itself: every block once, from the heads first.
 
-use std::{collections::HashSet, error::Error, ops::ControlFlow, rc::Rc};
+use std::{collections::HashSet, ops::ControlFlow, rc::Rc};
 
 use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, is_checkable, links};
 
@@ -60,7 +60,7 @@ impl Findings {
         if error.kind() == ErrorKind::Closed {
             return Err(error);
         }
-        self.fault(kind, cid, in_full(&error));
+        self.fault(kind, cid, error.in_full().to_string());
         Ok(())
     }
 }
@@ -184,7 +184,7 @@ impl Search<'_> {
         self.found.report.bytes += block_bytes;
         self.found.report.unchecked += u64::from(!is_checkable(&cid));
         let links = links(&cid, data).unwrap_or_else(|error| {
-            self.found.fault(FaultKind::Malformed, Some(cid), in_full(&error));
+            self.found.fault(FaultKind::Malformed, Some(cid), error.in_full().to_string());
             Vec::new()
         });
         self.found.report.links += links.len() as u64;
@@ -241,16 +241,4 @@ impl Search<'_> {
         }
         Ok(())
     }
-}
-
-/// An error with its causes, in one line.
-fn in_full(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use cid::Cid;
 
-use crate::{Capabilities, ErrorKind, HeadsCapabilities, MissingLink, StoreError};
+use crate::{Capabilities, ErrorKind, HeadsCapabilities, MissingLink, StoreError, error::InFull};
 
 /// Items of a list, and bytes of a block, that are written out.
 const SHOWN: usize = 8;
@@ -99,13 +99,7 @@ impl<T: Show> Show for Result<T, StoreError> {
 
 /// An error and everything below it, on one line.
 pub(crate) fn error_text(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(cause) = below {
-        let _ = write!(text, ": {cause}");
-        below = cause.source();
-    }
-    text
+    InFull(error).to_string()
 }
 
 /// How many, of what, and which: `3 of 1,100 missing, such as …`.
