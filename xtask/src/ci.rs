@@ -48,23 +48,25 @@ pub(crate) fn documentation() -> Result<()> {
     Ok(())
 }
 
-/// Each backend alone, both, none: the embedder's example compiles unchanged, and runs, or names the feature it lacks. The benches without the
+/// Each backend alone, both, none: the embedders' examples compile unchanged, and run, or name the feature they lack. The benches without the
 /// comparing tool, and with others' stores in it. The program, with each backend alone and with none.
 pub(crate) fn feature_matrix() -> Result<()> {
     let sh = crate::shell()?;
     for features in ["redb", "simple", "redb,simple", ""] {
         let check = ["-p", "mnem-storage", "--no-default-features", "--features", features];
         cmd!(sh, "cargo clippy --locked {check...} --all-targets -- -D warnings").run()?;
-        let folder = sh.create_temp_dir()?;
-        let store = folder.path().join("memory");
-        let example = cmd!(sh, "cargo run --locked --quiet {check...} --example embed -- {store}");
-        if features.is_empty() {
-            let output = example.ignore_status().output()?;
-            let text = String::from_utf8_lossy(&output.stderr);
-            anyhow::ensure!(!output.status.success(), "a build without a backend opened a store");
-            anyhow::ensure!(text.contains("feature"), "the error does not name the missing feature: {text}");
-        } else {
-            example.run()?;
+        for example in ["embed", "agent"] {
+            let folder = sh.create_temp_dir()?;
+            let store = folder.path().join("memory");
+            let example = cmd!(sh, "cargo run --locked --quiet {check...} --example {example} -- {store}");
+            if features.is_empty() {
+                let output = example.ignore_status().output()?;
+                let text = String::from_utf8_lossy(&output.stderr);
+                anyhow::ensure!(!output.status.success(), "a build without a backend opened a store");
+                anyhow::ensure!(text.contains("feature"), "the error does not name the missing feature: {text}");
+            } else {
+                example.run()?;
+            }
         }
     }
     cmd!(sh, "cargo clippy --locked -p mnem-store-traits --no-default-features -- -D warnings").run()?;

@@ -18,7 +18,8 @@ fn a_second_writer_is_locked_out_at_once_and_named() {
     let opened = OpenOptions::new().create(true).open(&place.path);
     let Err(error @ StoreError::Locked { .. }) = opened else { panic!("expected Locked, got {opened:?}") };
     assert!(error.is_retryable());
-    assert!(error.to_string().contains("test.redb"));
+    let told = error.to_string();
+    assert!(told.contains("test.redb") && told.contains("close it there, or wait"), "{told}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, sync::LazyLock, time::Duration};
 
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint, error::ErrorKind};
-use mnem_storage::{Backend, knn::Format};
+use mnem_storage::{Backend, Concurrency, knn::Format};
 
 use crate::{commands, error, error::Exit, output, terminal};
 
@@ -64,6 +64,30 @@ pub(crate) struct Global {
     /// How long to wait for a lock that another process holds [default: redb 0, simple 5]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) lock_wait: Option<Duration>,
+    /// How a redb file is shared: in the mode in which others have it open
+    #[arg(long, global = true, value_name = "MODE", default_value = "exclusive-writer")]
+    pub(crate) concurrency: Mode,
+}
+
+/// Who else may have a redb file open: see [`Concurrency`]. The values have no help of their own, which would make that of every command long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    #[value(name = "exclusive-writer")]
+    Exclusive,
+    #[value(name = "single-writer")]
+    Single,
+    #[value(name = "multi-writer")]
+    Multi,
+}
+
+impl From<Mode> for Concurrency {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Exclusive => Self::ExclusiveWriter,
+            Mode::Single => Self::SingleWriter,
+            Mode::Multi => Self::MultiWriter,
+        }
+    }
 }
 
 /// When to show progress.

@@ -55,7 +55,7 @@ impl Context {
 
     /// How to open an existing store, apart from reading or writing.
     pub(crate) fn options(&self) -> OpenOptions {
-        let options = OpenOptions::new();
+        let options = OpenOptions::new().concurrency(self.global.concurrency.into());
         match self.global.lock_wait {
             Some(wait) => options.lock_wait(wait),
             None => options,

@@ -109,6 +109,20 @@ fn no_store_here() {
 }
 
 #[test]
+fn a_redb_file_is_shared_by_those_who_say_so() {
+    let place = Place::new();
+    let options = mnem_storage::OpenOptions::new().create(true).concurrency(mnem_storage::Concurrency::MultiWriter);
+    let store = options.open(place.path("a.redb")).expect("a new store");
+    place.run(&["heads", "--store", "a.redb"]).fails(11);
+    place.run(&["heads", "--store", "a.redb", "--concurrency", "single-writer"]).fails(11);
+    let shared = ["--store", "a.redb", "--concurrency", "multi-writer"];
+    place.write("note", b"from another process");
+    let said = place.run(&[&["put", "note", "--codec", "raw"][..], &shared].concat()).ok();
+    assert!(store.has(&said.trim().parse().expect("a CID")).expect("has"));
+    place.run(&[&["ls"][..], &shared].concat()).ok();
+}
+
+#[test]
 fn locked() {
     let place = Place::new();
     let store = place.store("a.redb");
@@ -116,7 +130,7 @@ fn locked() {
         let said = place.run(&[args, &["--store", "a.redb"]].concat()).fails(11);
         assert_eq!(
             said,
-            "error: store a.redb is locked by another process or handle\n\
+            "error: store a.redb is locked by another process or handle: close it there, or wait for that\n\
              hint: another process has it open: wait for that to end, or try again with --lock-wait 10\n"
         );
     }

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match remember(&path, "what I learned today") {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", error.in_full());
             ExitCode::FAILURE
         }
     }

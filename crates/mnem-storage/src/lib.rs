@@ -35,6 +35,7 @@
 mod backend;
 pub mod car;
 mod compact;
+mod concurrency;
 mod copy;
 mod detect;
 mod info;
@@ -60,6 +61,7 @@ pub use mnem_store_traits::{
 
 pub use backend::{Backend, ParseBackendError};
 pub use compact::{CompactReport, compact};
+pub use concurrency::Concurrency;
 pub use copy::{CopyError, CopyReport, TableCopied, copy};
 pub use detect::{detect, enclosing_store};
 pub use info::{StoreInfo, TableInfo, info};

@@ -140,12 +140,17 @@ impl Opened {
 
 #[cfg(feature = "redb")]
 fn open_redb(path: &Path, options: &OpenOptions) -> Result<mnem_backend_redb::RedbStore, StoreError> {
-    use mnem_backend_redb::{Check, Layout};
+    use mnem_backend_redb::{Check, Concurrency, Layout};
 
     let mut redb = mnem_backend_redb::OpenOptions::new()
         .create(options.create || options.create_new)
         .read_only(options.read_only)
-        .check(if options.check { Check::Always } else { Check::Auto });
+        .check(if options.check { Check::Always } else { Check::Auto })
+        .concurrency(match options.concurrency {
+            crate::Concurrency::ExclusiveWriter => Concurrency::ExclusiveWriter,
+            crate::Concurrency::SingleWriter => Concurrency::SingleWriter,
+            crate::Concurrency::MultiWriter => Concurrency::MultiWriter,
+        });
     if let Some(wait) = options.lock_wait {
         redb = redb.lock_wait(wait);
     }

@@ -10,7 +10,7 @@ use mnem_ann_persist::Format;
 use mnem_store_traits::{Store, StoreError};
 
 use crate::{
-    Backend,
+    Backend, Concurrency,
     detect::{Found, damaged_format, enclosing_store, has_simple_parts, look, not_a_store},
     opened::Opened,
 };
@@ -59,6 +59,7 @@ pub struct OpenOptions {
     pub(crate) published_layout: bool,
     pub(crate) check: bool,
     pub(crate) cache_bytes: Option<usize>,
+    pub(crate) concurrency: Concurrency,
     pub(crate) lock_wait: Option<Duration>,
 }
 
@@ -114,6 +115,12 @@ impl OpenOptions {
     /// Memory for a cache of the file, in bytes (redb only; the backend's default unless set).
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = Some(bytes);
+        self
+    }
+
+    /// Who else may have a redb file open meanwhile. See [`Concurrency`].
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = concurrency;
         self
     }
 

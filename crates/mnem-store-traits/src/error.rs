@@ -130,8 +130,9 @@ pub enum StoreError {
         /// The heads that were found, ascending.
         actual: Vec<Cid>,
     },
-    /// Another process or handle holds the store.
-    #[error("store {} is locked by another process or handle", path.display())]
+    /// Another process or handle holds the store. Close it there, give the backend's options a time to wait, or have all that need it at once open it in a
+    /// mode that they can share, where the backend has one.
+    #[error("store {} is locked by another process or handle: close it there, or wait for that", path.display())]
     Locked {
         /// The store.
         path: PathBuf,

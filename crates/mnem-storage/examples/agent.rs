@@ -1,0 +1,79 @@
+//! An agent's memory: what it learns is an operation in DAG-CBOR that links to the operations before it. Several writers learn at once, and
+//! nothing that one of them learned is lost.
+//!
+//! ```text
+//! cargo run -p mnem-storage --example agent -- memory
+//! ```
+//!
+//! Blocks with links are written with `serde_ipld_dagcbor = "0.7"` and `ipld-core = { version = "0.4", features = ["serde"] }`, which gives CIDs their form.
+
+use std::{env, process::ExitCode, thread};
+
+use mnem_storage::{Bytes, Cid, DAG_CBOR, Store, StoreError, Walk, WriteBatch, cid_of, open_or_init};
+use serde::{Deserialize, Serialize};
+
+/// What was learned, and when one knew what else.
+#[derive(Serialize, Deserialize)]
+struct Operation {
+    note: String,
+    parents: Vec<Cid>,
+}
+
+/// Makes the note the one current operation. It comes after all that were current.
+fn learn(store: &dyn Store, note: &str) -> Result<Cid, Box<dyn std::error::Error>> {
+    let mut parents = store.heads()?;
+    loop {
+        let operation = Operation { note: note.to_owned(), parents: parents.clone() };
+        let data = Bytes::from(serde_ipld_dagcbor::to_vec(&operation)?);
+        let cid = cid_of(DAG_CBOR, &data);
+        match store.commit(WriteBatch::new().put(cid, data).swap(parents, cid)) {
+            Ok(()) => return Ok(cid),
+            // Another writer was faster: what it learned comes before this.
+            Err(StoreError::HeadsMoved { actual }) => parents = actual,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// All that was ever learned, the last first.
+fn recall(store: &dyn Store) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let mut notes = Vec::new();
+    for block in Walk::from_roots(store, store.heads()?) {
+        let (_, data) = block?;
+        notes.push(serde_ipld_dagcbor::from_slice::<Operation>(&data)?.note);
+    }
+    Ok(notes)
+}
+
+fn live(path: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let store = open_or_init(path)?;
+    let before = recall(&*store)?.len();
+    thread::scope(|scope| {
+        for agent in ["Ada", "Bo"] {
+            let store = &*store;
+            scope.spawn(move || {
+                for n in before..before + 5 {
+                    if let Err(error) = learn(store, &format!("{agent} learned {n}")) {
+                        eprintln!("{agent} forgot {n}: {error}");
+                    }
+                }
+            });
+        }
+    });
+    let notes = recall(&*store)?;
+    println!("{} notes, {} head; the last: {:?}", notes.len(), store.heads()?.len(), notes.first());
+    if notes.len() != before + 10 || store.heads()?.len() != 1 {
+        return Err("something was lost".into());
+    }
+    Ok(store.close()?)
+}
+
+fn main() -> ExitCode {
+    match live(&env::args().nth(1).unwrap_or_else(|| "memory".to_owned())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
