@@ -1,4 +1,5 @@
-//! Every lint that is silenced says why, and every package has the lints of the workspace, of which one asks the same of code that is compiled.
+//! Every lint that is silenced says why, and every package has the lints of the workspace, of which one asks the same of code that is compiled. What
+//! wraps a store has the lint that makes it forward every method.
 
 use std::path::Path;
 
@@ -13,11 +14,52 @@ pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
             }
         }
     }
+    for (file, text) in workspace.with_extension("rs").filter(|(file, _)| is_source(file)) {
+        for line in wrappers_without_the_lint(text) {
+            let lint = "#[deny(clippy::missing_trait_methods)]";
+            wrong.push(format!(
+                "{}:{line}: wraps a store without {lint}: a lost override would compile",
+                file.display()
+            ));
+        }
+    }
     for (file, text) in workspace.with_extension("toml") {
         if is_member(workspace, file, text) && !text.contains("[lints]\nworkspace = true") {
             wrong.push(format!("{}: has not the lints of the workspace: [lints] workspace = true", file.display()));
         }
     }
+}
+
+/// Whether this is code that is shipped or measured: a test may wrap what it likes.
+fn is_source(file: &Path) -> bool {
+    file.components().any(|part| part.as_os_str() == "src")
+}
+
+/// The lines at which a type that holds any store, as its bounds say, begins to be one itself without the lint.
+fn wrappers_without_the_lint(text: &str) -> Vec<usize> {
+    const TRAITS: [&str; 4] = ["Blockstore", "OpHeadsStore", "Store", "SideTable"];
+    const LINT: &str = "deny(clippy::missing_trait_methods";
+    if text.contains(&format!("#![{LINT}")) {
+        return Vec::new();
+    }
+    let is_wrapper = |line: &str| {
+        line.starts_with("impl<")
+            && TRAITS.iter().any(|name| line.contains(&format!("> {name} for ")))
+            && TRAITS.iter().any(|name| line.contains(&format!(": {name}")))
+    };
+    let mut found = Vec::new();
+    let mut has_lint = false;
+    for (number, line) in text.lines().map(str::trim).enumerate() {
+        if line.starts_with("#[") {
+            has_lint |= line.contains(LINT);
+            continue;
+        }
+        if is_wrapper(line) && !has_lint {
+            found.push(number + 1);
+        }
+        has_lint = false;
+    }
+    found
 }
 
 /// Whether this is the manifest of a package of this workspace: one that is left out, or has a workspace of its own, cannot inherit.
@@ -75,6 +117,24 @@ mod tests {
         ] {
             assert_eq!(said(super::check, &[("a.rs", &format!("//! A.\n{attribute}\n"))]), [""; 0], "{attribute}");
         }
+    }
+
+    #[test]
+    fn a_wrapper_that_may_lose_an_override_is_named() {
+        let bare = "impl<S: Store> Blockstore for Counted<S> {}\n";
+        let lint = "#[deny(clippy::missing_trait_methods)]";
+        let said = |file: &str, text: &str| said(super::check, &[(file, text)]);
+        let found = said("a/src/a.rs", &format!("//! A.\n{lint}\nimpl<S: Store> Store for A<S> {{}}\n{bare}"));
+        assert_eq!(found, [format!("a/src/a.rs:4: wraps a store without {lint}: a lost override would compile")]);
+        for whole in [
+            format!("{lint}\n#[cfg(unix)]\n{bare}"),
+            format!("#![deny(clippy::missing_trait_methods)]\n{bare}"),
+            "impl Store for Memory {}\nimpl<K: Kv> Store for KvStore<K> {}\nimpl<S: Store> Debug for A<S> {}\n"
+                .to_owned(),
+        ] {
+            assert_eq!(said("a/src/a.rs", &whole), [""; 0], "{whole}");
+        }
+        assert_eq!(said("a/tests/a.rs", bare), [""; 0]);
     }
 
     #[test]
