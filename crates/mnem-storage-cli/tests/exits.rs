@@ -114,9 +114,9 @@ fn a_redb_file_is_shared_by_those_who_say_so() {
     let options = mnem_storage::OpenOptions::new().create(true).concurrency(mnem_storage::Concurrency::MultiWriter);
     let store = options.open(place.path("a.redb")).expect("a new store");
     place.run(&["heads", "--store", "a.redb"]).fails(11);
-    place.run(&["heads", "--store", "a.redb", "--concurrency", "single-writer"]).fails(11);
-    let shared = ["--store", "a.redb", "--concurrency", "multi-writer"];
     place.write("note", b"from another process");
+    place.run(&["put", "note", "--store", "a.redb", "--concurrency", "single-writer"]).fails(11);
+    let shared = ["--store", "a.redb", "--concurrency", "multi-writer"];
     let said = place.run(&[&["put", "note", "--codec", "raw"][..], &shared].concat()).ok();
     assert!(store.has(&said.trim().parse().expect("a CID")).expect("has"));
     place.run(&[&["ls"][..], &shared].concat()).ok();
