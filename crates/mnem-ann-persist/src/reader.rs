@@ -110,6 +110,16 @@ impl EdgeReader {
 
     /// The edges of one source, ascending by destination. None if no edge begins there.
     ///
+    /// The nearest first: by weight, where the metric is a similarity as [`DistanceMetric::Cosine`] is.
+    ///
+    /// ```
+    /// # use mnem_ann_persist::{KnnEdge, NodeId};
+    /// # let edge = |n, weight| KnnEdge { src: NodeId([0; 16]), dst: NodeId([n; 16]), weight };
+    /// # let mut edges = vec![edge(1, 0.2), edge(2, 0.9)];
+    /// edges.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    /// # assert_eq!(edges[0].dst, NodeId([2; 16]));
+    /// ```
+    ///
     /// # Errors
     /// [`StoreError::Damaged`] for a part that is missing or not what was written; otherwise as [`SideTable::get`].
     pub fn neighbors(&self, src: &NodeId) -> Result<Vec<KnnEdge>, StoreError> {

@@ -141,7 +141,14 @@ pub(crate) fn heads_are(store: &dyn OpHeadsStore, expected: &[Cid], when: impl D
     let mut expected = expected.to_vec();
     expected.sort();
     expected.dedup();
-    saw(format_args!("heads() {when}"), store.heads()).is(expected)
+    let did = format_args!("heads() {when}");
+    let seen = saw(did, store.heads()).ok()?;
+    let mut ascending = seen.clone();
+    ascending.sort();
+    if seen != expected && ascending == expected {
+        return Err(Failure::new(did, "the heads, ascending", "the same heads, in another order"));
+    }
+    saw(did, Ok(seen)).is(expected)
 }
 
 /// Changes the heads, which must succeed.

@@ -74,10 +74,11 @@ pub(crate) fn random<Op: Clone + Display>(
         if let Err(failure) = attempt(&steps) {
             let (steps, failure) = shrink(steps, failure, &mut attempt);
             let list: Vec<String> = steps.iter().map(ToString::to_string).collect();
+            let list = if list.is_empty() { "none: it fails without a step".to_owned() } else { list.join("; ") };
             let did = format_args!(
                 "{}\n            after {length} random steps, of which these fail by themselves: {}\n            again with {}={seed}",
                 failure.did(),
-                list.join("; "),
+                list,
                 Seeds::SEED
             );
             return Err(Failure::new(did, failure.expected(), failure.saw()));
