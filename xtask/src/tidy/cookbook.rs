@@ -1,10 +1,11 @@
-//! The page for operators runs every command, and says what to do about every kind of error.
+//! The page for operators runs every command, and says what to do about every kind of error; the page for scripts says what each answers in JSON.
 
 use std::path::Path;
 
 use super::{markdown::Markdown, workspace::Workspace};
 
 const PAGE: &str = "docs/OPERATIONS.md";
+const JSON: &str = "crates/mnem-storage-cli/JSON.md";
 const COMMANDS: &str = "crates/mnem-storage-cli/src/commands";
 const ERRORS: &str = "crates/mnem-store-traits/src/error.rs";
 
@@ -12,7 +13,11 @@ pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
     let page = workspace.text(Path::new(PAGE)).unwrap_or_default();
     let blocks = Markdown::of(page).blocks;
     let run: Vec<&str> = blocks.iter().filter(|block| block.info == "console").flat_map(|b| b.lines.clone()).collect();
+    let json = workspace.text(Path::new(JSON)).unwrap_or_default();
     for command in commands(workspace) {
+        if !json.contains(&format!("`{command}")) {
+            wrong.push(format!("{JSON}: does not say what `{command}` answers"));
+        }
         let typed = [format!("$ mnem-store {command} "), format!("$ mnem-store {command}")];
         if !run.iter().any(|line| line.starts_with(&typed[0]) || *line == typed[1]) {
             wrong.push(format!("{PAGE}: does not run `mnem-store {command}`"));
@@ -46,8 +51,9 @@ mod tests {
 
     #[test]
     fn a_command_that_is_not_run_and_an_error_without_a_row_are_named() {
-        fn files(page: &str) -> [(&str, &str); 5] {
+        fn files(page: &str) -> [(&str, &str); 6] {
             [
+                (JSON, "### `ls`, `knn rm`"),
                 ("crates/mnem-storage-cli/src/commands/ls.rs", ""),
                 ("crates/mnem-storage-cli/src/commands/knn/rm.rs", ""),
                 ("crates/mnem-storage-cli/src/commands/mod.rs", ""),
@@ -66,5 +72,8 @@ mod tests {
             let said = said(check, &files(&whole.replace(part, other)));
             assert!(said.contains(&format!("{PAGE}: {fault}")), "{part}: {said:?}");
         }
+        let mut files = files(whole);
+        files[0].1 = "### `ls`";
+        assert_eq!(said(check, &files), [format!("{JSON}: does not say what `knn rm` answers")]);
     }
 }
