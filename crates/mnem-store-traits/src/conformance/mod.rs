@@ -53,6 +53,7 @@ mod list;
 mod macros;
 mod model;
 mod modes;
+mod outcomes;
 mod random;
 mod report;
 mod script;

@@ -10,7 +10,7 @@ use crate::{
         data::{Block, block, blocks, head},
         expect::{ensure, holds, put, put_many, saw, update},
         failure::LawResult,
-        laws::fault::{
+        outcomes::{
             Done, all_or_nothing, at_each, nothing_acknowledged_is_lost, old_or_new, put_many_of, whole_or_absent,
         },
         show::Show,

@@ -8,7 +8,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use cid::Cid;
 
 use crate::{
     Blockstore, ErrorKind, OpHeadsStore, Outcome, StoreError, WriteBatch,
@@ -16,8 +15,11 @@ use crate::{
         Failure, Fault,
         case::Case,
         data::{Block, block, blocks, head, heads},
-        expect::{ensure, heads_are, holds, lacks, listing, put, put_many, saw, update},
+        expect::{ensure, heads_are, holds, listing, put, put_many, saw, update},
         failure::LawResult,
+        outcomes::{
+            Done, all_or_nothing, at_each, nothing_acknowledged_is_lost, old_or_new, put_many_of, whole_or_absent,
+        },
         show::{Show, error_text},
     },
 };
@@ -35,17 +37,6 @@ fn true_or_failed<T: Show + PartialEq>(
         Err(error) => matches!(error.kind(), ErrorKind::Backend | ErrorKind::Poisoned),
     };
     ensure(fine, did, format_args!("Ok({}), or Err(Backend)", truth.show()), answer.show())
-}
-
-/// The whole block or none of it, as every look-up says. Returns which.
-pub(crate) fn whole_or_absent(store: &dyn Blockstore, block: &Block, when: &str) -> Result<bool, Failure> {
-    let there = saw(format_args!("get({}) {when}", block.cid), store.get(&block.cid)).ok()?.is_some();
-    if there {
-        holds(store, block, when)?
-    } else {
-        lacks(store, &block.cid, when)?
-    }
-    Ok(there)
 }
 
 pub(crate) fn failed_read_is_an_error_and_no_absence(case: &mut Case) -> LawResult {
@@ -120,12 +111,6 @@ pub(crate) fn failed_read_of_a_side_table_is_an_error(case: &mut Case) -> LawRes
     Ok(())
 }
 
-/// What a write returned.
-pub(crate) type Done = Result<(), StoreError>;
-
-/// More operations than one small write may take: a write that is never done is a failure too.
-const OPERATIONS_MAX: u32 = 5000;
-
 /// Lets the medium fail at each write, then at each sync of `act`, every time with a store of its own; then lets it recover, reopens the store
 /// and has it judged. Ends when `act` got through. `writes` says that `act` cannot succeed without a write.
 fn at_every_failure(
@@ -152,37 +137,6 @@ fn at_every_failure(
         })?;
     }
     Ok(())
-}
-
-/// Tries 0, 1, 2, … until one says that it is done.
-pub(crate) fn at_each(mut attempt: impl FnMut(u32) -> Result<bool, Failure>) -> Result<(), Failure> {
-    for n in 0..OPERATIONS_MAX {
-        if attempt(n)? {
-            return Ok(());
-        }
-    }
-    Err(Failure::new(format_args!("let {OPERATIONS_MAX} operations succeed"), "a write that is done by then", "none"))
-}
-
-/// A `put_many` that may fail.
-pub(crate) fn put_many_of(case: &Case, blocks: &[Block]) -> Result<Done, Failure> {
-    Ok(case.blocks()?.put_many(&mut blocks.iter().map(|block| Ok((block.cid, block.data.clone())))))
-}
-
-/// The blocks that were there are there; of a batch that was to be added each is whole or absent, and there if the call was acknowledged.
-pub(crate) fn nothing_acknowledged_is_lost(
-    case: &Case,
-    kept: &[Block],
-    new: &[Block],
-    when: &str,
-    result: &Done,
-) -> Result<(), Failure> {
-    let store = case.blocks()?;
-    kept.iter().try_for_each(|block| holds(&*store, block, when))?;
-    new.iter().try_for_each(|block| {
-        let there = whole_or_absent(&*store, block, when)?;
-        ensure(there || result.is_err(), when, "a block that was acknowledged", "None")
-    })
 }
 
 pub(crate) fn failed_write_harms_no_block(case: &mut Case) -> LawResult {
@@ -219,42 +173,6 @@ pub(crate) fn failed_put_many_keeps_all_or_nothing(case: &mut Case) -> LawResult
         },
     )?;
     Ok(())
-}
-
-/// All blocks or none; all if the call was acknowledged, none if it was not applied.
-pub(crate) fn all_or_nothing(case: &Case, new: &[Block], did: impl Display, result: Done) -> Result<(), Failure> {
-    let store = case.blocks()?;
-    let mut there = 0;
-    for block in new {
-        there += usize::from(whole_or_absent(&*store, block, "after reopening")?);
-    }
-    let expected = match &result {
-        Ok(()) => there == new.len(),
-        Err(error) if error.outcome() == Outcome::NotApplied => there == 0,
-        Err(_) => there == 0 || there == new.len(),
-    };
-    let promise = "all blocks or none: all after Ok, none after NotApplied";
-    ensure(expected, did, promise, format_args!("{there} of {} blocks, after {}", new.len(), result.show()))
-}
-
-/// The old heads or the new one, as the outcome says. Returns whether it is the new one.
-pub(crate) fn old_or_new(
-    store: &dyn OpHeadsStore,
-    old: Cid,
-    new: Cid,
-    did: impl Display,
-    result: &Done,
-) -> Result<bool, Failure> {
-    let heads = saw("heads() after reopening", store.heads()).ok()?;
-    let (is_old, is_new) = (heads == [old], heads == [new]);
-    let expected = match result {
-        Ok(()) => is_new,
-        Err(error) if error.outcome() == Outcome::NotApplied => is_old,
-        Err(_) => is_old || is_new,
-    };
-    let promise = format_args!("[{old}], or [{new}]: new after Ok, old after NotApplied");
-    ensure(expected, did, promise, format_args!("{} after {}", heads.show(), result.show()))?;
-    Ok(is_new)
 }
 
 pub(crate) fn failed_head_change_is_old_or_new(case: &mut Case) -> LawResult {
