@@ -9,7 +9,8 @@ use mnem_store_traits::{
 use redb::{CursorError, OwnedAccessGuard, ReadableTable, Table, TableHandle};
 
 use crate::{
-    BACKEND,
+    BACKEND, Check,
+    as_it_is::Listing,
     change::{Commit, What},
     error::At,
     handle::Handle,
@@ -123,10 +124,45 @@ impl Handle {
         })
     }
 
+    /// A listing that goes on behind what it cannot read.
+    fn cids_as_they_are(&self) -> CidIter<'_> {
+        let at = self.at("list blocks");
+        let table = self.layout.objects();
+        let keys = Listing::new(Box::new(move |start, rows, found| {
+            self.read(at.operation, |snapshot| {
+                let objects = snapshot.objects(at, self.layout)?;
+                let range = ReadableTable::range::<&[u8]>(objects, (start, Bound::Unbounded));
+                read_keys(at, TableHandle::name(&table), start, range.map_err(|error| at.redb(error))?, rows, found)
+            })
+        }));
+        Box::new(keys.map(move |key| self.block_cid(at, &key?)))
+    }
+
     /// The CID that the key of a block is.
     fn block_cid(&self, at: At<'_>, key: &[u8]) -> Result<Cid, StoreError> {
         keys::decode(key).map_err(|error| at.damaged_row(TableHandle::name(&self.layout.objects()), key, error))
     }
+}
+
+/// Adds the keys of these rows, up to a number of them, each as it is read.
+pub(crate) fn read_keys(
+    at: At<'_>,
+    table: &str,
+    start: Bound<&[u8]>,
+    range: redb::Range<'_, &'static [u8], &'static [u8]>,
+    rows: usize,
+    found: &mut Vec<Bytes>,
+) -> Result<(), StoreError> {
+    let mut order = Ascending::after(match start {
+        Bound::Included(key) | Bound::Excluded(key) => Some(key),
+        Bound::Unbounded => None,
+    });
+    for row in range.take(rows) {
+        let (key, _) = row.map_err(|error| at.redb(error))?;
+        order.next(at, table, key.value())?;
+        found.push(Bytes::copy_from_slice(key.value()));
+    }
+    Ok(())
 }
 
 /// Rows in the order in which they are stored, each key once. Sorted keys fill the pages of the tree better: 1.17 bytes on disk for each byte,
@@ -218,6 +254,9 @@ impl Blockstore for Handle {
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
         self.check_open("list blocks")?;
+        if self.options.check == Check::AsItIs {
+            return Ok(self.cids_as_they_are());
+        }
         Ok(pages(|after| self.cid_page(after)))
     }
 

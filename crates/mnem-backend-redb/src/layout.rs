@@ -6,7 +6,7 @@ use mnem_store_traits::{Outcome, StoreError};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, TableError, TableHandle as _};
 
 use crate::{
-    Layout, OpenOptions,
+    Check, Layout, OpenOptions,
     error::{At, contain},
     handle::Handle,
     medium::{Medium, Seam},
@@ -19,7 +19,13 @@ use crate::{
 pub(crate) fn recognise(at: At<'_>, options: &OpenOptions, session: Session) -> Result<Handle, StoreError> {
     // The layout is not known yet; the handle reads without it.
     let mut handle = Handle::new(at.path.to_owned(), Layout::Native, options.clone(), session);
-    handle.layout = handle.read(at.operation, |snapshot| layout_of(at, &snapshot.transaction))?;
+    handle.layout = match handle.read(at.operation, |snapshot| layout_of(at, &snapshot.transaction)) {
+        // One of the tables cannot be read; that is for those to find who read it.
+        Err(StoreError::Damaged { .. }) if options.check == Check::AsItIs => {
+            handle.read(at.operation, |snapshot| layout_by_names(at, &snapshot.transaction))?
+        }
+        layout => layout?,
+    };
     if !options.read_only {
         handle.release(at.operation)?;
     }
@@ -68,6 +74,15 @@ fn layout_of(at: At<'_>, transaction: &ReadTransaction) -> Result<Layout, StoreE
     let types = objects.and_then(|()| transaction.open_table(layout.op_heads()).map(|_| ()));
     types.map_err(|error| wrong_types(at, error))?;
     Ok(layout)
+}
+
+/// The layout that has tables of these names. Says nothing of the format.
+fn layout_by_names(at: At<'_>, transaction: &ReadTransaction) -> Result<Layout, StoreError> {
+    let names = transaction.list_tables().map_err(|error| at.redb(error))?;
+    let names: BTreeSet<String> = names.map(|table| table.name().to_owned()).collect();
+    let layouts = [Layout::Native, Layout::Mnem01];
+    let known = layouts.into_iter().find(|layout| names.contains(layout.objects().name()));
+    known.ok_or_else(|| at.damaged("no table of blocks can be found"))
 }
 
 /// Whether the format row says that this is a store. `false` if the table is somebody else's.

@@ -20,7 +20,8 @@
 //!
 //! `FORMAT.md` in this crate says what the file holds, byte by byte, and what a crash leaves.
 
-pub mod blockstore;
+pub mod as_it_is;
+mod blockstore;
 mod change;
 mod create;
 mod error;

@@ -27,6 +27,8 @@ pub(crate) enum Locks {
     AsReader,
     /// Held already, by another seam over the same medium.
     Held,
+    /// Taken already, for this seam: whatever redb asks for is as if granted.
+    Taken,
 }
 
 /// A medium as redb sees it: direct, or *staged*, with every write kept in memory until [`release`](Self::release).
@@ -38,6 +40,8 @@ struct State {
     locks: Locks,
     /// Whether an empty medium may be shown to redb, which would make a database of it.
     may_initialise: bool,
+    /// No read fails: what cannot be read, and what lies behind the end, is zeros.
+    lenient: bool,
     staged: RwLock<Option<Overlay>>,
     /// `staged` is `None`: spares every read the lock.
     direct: AtomicBool,
@@ -66,20 +70,26 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Seam {
     /// Reads and writes go to the medium.
     pub(crate) fn direct(medium: Medium, may_initialise: bool) -> Self {
-        Self::new(medium, Locks::AsAsked, may_initialise, None)
+        Self::new(medium, Locks::AsAsked, may_initialise, false, None)
     }
 
     /// Reads go to the medium, writes into memory.
     pub(crate) fn staged(medium: Medium, locks: Locks) -> io::Result<Self> {
         let overlay = Overlay::over(medium.len()?, locks == Locks::AsAsked);
-        Ok(Self::new(medium, locks, false, Some(overlay)))
+        Ok(Self::new(medium, locks, false, false, Some(overlay)))
     }
 
-    fn new(medium: Medium, locks: Locks, may_initialise: bool, overlay: Option<Overlay>) -> Self {
+    /// Reads go to this view of the medium, whose locks are taken, and none of them fails.
+    pub(crate) fn lenient(medium: Medium, view: Overlay) -> Self {
+        Self::new(medium, Locks::Taken, false, true, Some(view))
+    }
+
+    fn new(medium: Medium, locks: Locks, may_initialise: bool, lenient: bool, overlay: Option<Overlay>) -> Self {
         Self(Arc::new(State {
             medium,
             locks,
             may_initialise,
+            lenient,
             direct: AtomicBool::new(overlay.is_none()),
             staged: RwLock::new(overlay),
             failed: AtomicBool::new(false),
@@ -257,7 +267,15 @@ impl StorageBackend for Seam {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.open()?;
         let medium = &*self.0.medium;
-        let read = match self.with_staged(|overlay| overlay.read(medium, offset, out)) {
+        let lenient = self.0.lenient;
+        let read = match self.with_staged(|overlay| {
+            if lenient {
+                overlay.read_leniently(medium, offset, out);
+                Ok(())
+            } else {
+                overlay.read(medium, offset, out)
+            }
+        }) {
             Some(read) => read,
             None => self.read_direct(offset, out),
         };
@@ -301,7 +319,7 @@ impl StorageBackend for Seam {
         let locked = match self.0.locks {
             Locks::AsAsked => self.0.medium.try_lock_range(start, end)?,
             Locks::AsReader => self.lock_as_reader(start, end)?,
-            Locks::Held => true,
+            Locks::Held | Locks::Taken => true,
         };
         self.look_again(locked)
     }
@@ -309,13 +327,13 @@ impl StorageBackend for Seam {
     fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         let locked = match self.0.locks {
             Locks::AsAsked | Locks::AsReader => self.0.medium.try_lock_shared_range(start, end)?,
-            Locks::Held => true,
+            Locks::Held | Locks::Taken => true,
         };
         self.look_again(locked)
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        if self.0.locks == Locks::Held {
+        if matches!(self.0.locks, Locks::Held | Locks::Taken) {
             return Ok(());
         }
         let deadline = *guard(&self.0.lock_deadline);
@@ -326,7 +344,7 @@ impl StorageBackend for Seam {
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        if self.0.locks == Locks::Held {
+        if matches!(self.0.locks, Locks::Held | Locks::Taken) {
             return Ok(());
         }
         let deadline = *guard(&self.0.lock_deadline);
@@ -338,7 +356,7 @@ impl StorageBackend for Seam {
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
         match (self.0.locks, start, end) {
-            (Locks::Held, ..) => Ok(()),
+            (Locks::Held | Locks::Taken, ..) => Ok(()),
             (Locks::AsReader, Bound::Unbounded, Bound::Included(shared_writer)) => {
                 self.0.medium.unlock_range(start, Bound::Excluded(shared_writer))
             }
@@ -348,7 +366,7 @@ impl StorageBackend for Seam {
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         match self.0.locks {
-            Locks::Held => Ok(false),
+            Locks::Held | Locks::Taken => Ok(false),
             Locks::AsAsked | Locks::AsReader => self.0.medium.query_lock_range(start, end),
         }
     }

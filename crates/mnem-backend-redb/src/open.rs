@@ -4,6 +4,7 @@ use std::{
     cell::Cell,
     fs::File,
     io,
+    ops::Bound,
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -15,7 +16,7 @@ use mnem_store_traits::{Blockstore, OpHeadsStore, Outcome, StoreError};
 use redb::{Database, DatabaseError, backends::FileBackend};
 
 use crate::{
-    Check, CommitDurability, Concurrency, OpenOptions, Verify,
+    Check, CommitDurability, Concurrency, OpenOptions, Verify, as_it_is,
     create::{create_file, initialise, sync_folder_of},
     error::{At, contain},
     handle::Handle,
@@ -109,6 +110,9 @@ fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
         return invalid("a store cannot be created read-only");
     }
     let shared = options.concurrency != Concurrency::ExclusiveWriter;
+    if options.check == Check::AsItIs && (shared || !options.read_only) {
+        return invalid("a file is opened as it is for reading only, and in no shared mode");
+    }
     if shared && options.durability == CommitDurability::None {
         return invalid("a shared mode has no commits that are not durable: other processes would not see them");
     }
@@ -139,6 +143,13 @@ fn open_patiently(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<
 }
 
 fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle, StoreError> {
+    if options.check == Check::AsItIs {
+        return open_as_it_is(at, options, &medium, false).or_else(|error| match error {
+            // One that begins and is not written to has a commit before the last.
+            StoreError::Damaged { .. } => open_as_it_is(at, options, &medium, true).map_err(|_| error),
+            error => Err(error),
+        });
+    }
     let session = match (options.read_only, options.concurrency) {
         (true, _) => open_read_only(at, options, medium)?,
         (false, Concurrency::ExclusiveWriter) => open_alone(at, options, medium)?,
@@ -173,7 +184,7 @@ impl Attempt {
             Check::Always => Self::Checked,
             Check::Auto if file_bytes <= options.checked_file_bytes_max => Self::Checked,
             Check::Auto if !options.fast_recovery => Self::OnlyIfClean,
-            Check::Auto | Check::Never => Self::Plain,
+            Check::Auto | Check::Never | Check::AsItIs => Self::Plain,
         }
     }
 
@@ -293,6 +304,34 @@ fn open_read_only(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<S
             open_staged(at, &options.clone().check(Check::Always), medium, Locks::AsReader)
         }
         error => Err(error),
+    }
+}
+
+/// Opens a damaged file for reading what can be read of it: the last commit, or the one `before` it.
+fn open_as_it_is(at: At<'_>, options: &OpenOptions, medium: &Medium, before: bool) -> Result<Handle, StoreError> {
+    // One lock for all: redb would take one for each read, and keep it for one that panicked.
+    let lock = medium.try_lock_shared_range(Bound::Unbounded, Bound::Unbounded);
+    match lock {
+        Ok(true) | Err(redb::BackendError::Unsupported) => {}
+        Ok(false) => return Err(StoreError::Locked { path: at.path.to_owned() }),
+        Err(redb::BackendError::Io(error)) => return Err(at.failed(Outcome::NotApplied, error)),
+        Err(error) => return Err(at.failed(Outcome::NotApplied, error.to_string())),
+    }
+    let view = as_it_is::view(&**medium, before).map_err(|error| at.failed(Outcome::NotApplied, error))?;
+    let seam = Seam::lenient(Arc::clone(medium), view);
+    let mut builder = Database::builder();
+    // A reader in a shared mode needs neither the table of free pages nor the length of the file, and looks at neither.
+    builder.set_cache_size(options.cache_bytes).set_concurrency_mode(redb::ConcurrencyMode::SingleWriter);
+    match contain(|| builder.open_read_only_with_backend(seam.clone())) {
+        Ok(Ok(database)) => layout::recognise(at, options, Session::new(Db::ReadOnly(database), seam)),
+        Ok(Err(error)) => match at.redb(error) {
+            StoreError::NeedsRecovery { .. } => Err(at.damaged("its header makes no sense")),
+            error => Err(error),
+        },
+        Err(panic) => {
+            let _ = seam.shut();
+            Err(at.panicked(panic))
+        }
     }
 }
 

@@ -21,6 +21,12 @@ pub enum Check {
     Always,
     /// Only as far as a repair after an unclean close does it.
     Never,
+    /// Not at all, also after an unclean close: what can still be read of a damaged file, read-only and alone. Nothing is repaired, not even in memory.
+    ///
+    /// What is missing at the end of the file, or cannot be read by the disk, is zeros. A listing has an error for each place that it cannot read, and
+    /// goes on behind it. Blocks are hashed as ever, but that one is absent, or a row of a side table, proves nothing. If the last
+    /// commit cannot be found, the one before it is shown.
+    AsItIs,
 }
 
 /// Which reads hash the block that they return.

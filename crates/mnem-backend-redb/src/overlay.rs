@@ -7,6 +7,9 @@ use redb::StorageBackend;
 /// Unit in which changed bytes are kept.
 const PAGE_BYTES: u64 = 4096;
 
+/// What a disk that fails may still read around the place where it does.
+const SECTOR_BYTES: usize = 512;
+
 /// A medium's content with changes that only this process sees.
 ///
 /// Memory: the pages that were written, and as much again for the log if there is one.
@@ -58,6 +61,22 @@ impl Overlay {
             }
         }
         Ok(())
+    }
+
+    /// As [`read`](Self::read), with zeros for what cannot be read, and nothing beyond the end.
+    pub(crate) fn read_leniently(&self, medium: &dyn StorageBackend, offset: u64, out: &mut [u8]) {
+        let there = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX).min(out.len());
+        let Some(there) = out.get_mut(..there) else { return };
+        if self.read(medium, offset, there).is_ok() {
+            return;
+        }
+        let mut offset = offset;
+        for part in there.chunks_mut(SECTOR_BYTES) {
+            if self.read(medium, offset, part).is_err() {
+                part.fill(0);
+            }
+            offset += part.len() as u64;
+        }
     }
 
     pub(crate) fn write(&mut self, medium: &dyn StorageBackend, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mnem_store_traits::StoreError;
 
 use crate::{
-    CommitDurability, Concurrency,
+    Check, CommitDurability, Concurrency,
     error::{contain, is_latched},
     handle::Handle,
     open,
@@ -71,7 +71,7 @@ impl Handle {
         // What a failed sync left behind is in the file, and not durable: nothing may be acknowledged on the strength of it.
         self.poison(latched);
         // Without syncs the file lacks what redb alone knows, and reading it would make that absent.
-        if !alone || self.options.durability == CommitDurability::None {
+        if !alone || self.options.durability == CommitDurability::None || self.options.check == Check::AsItIs {
             return Ok(false);
         }
         self.look_again(operation)?;

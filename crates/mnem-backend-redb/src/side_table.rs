@@ -6,8 +6,8 @@ use mnem_store_traits::{Bytes, KeyIter, SideTable, StoreError, check_table_key, 
 use redb::{ReadOnlyTable, ReadableTable, TableDefinition, TableError};
 
 use crate::{
-    change::What, error::At, handle::Handle, keys::Ascending, limits::PAGE_NAMES, snapshot::Snapshot,
-    tables::BytesTable,
+    Check, as_it_is::Listing, blockstore::read_keys, change::What, error::At, handle::Handle, keys::Ascending,
+    limits::PAGE_NAMES, snapshot::Snapshot, tables::BytesTable,
 };
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -58,6 +58,18 @@ impl RedbSideTable {
             Ok(keys)
         })
     }
+
+    /// A listing that goes on behind what it cannot read.
+    fn keys_as_they_are(&self) -> KeyIter<'_> {
+        let at = self.handle.at("list a side table");
+        Box::new(Listing::new(Box::new(move |start, rows, found| {
+            self.handle.read(at.operation, |snapshot| {
+                let Some(table) = self.open(at, snapshot)? else { return Ok(()) };
+                let range = table.range::<&[u8]>((start, Bound::Unbounded)).map_err(|error| at.redb(error))?;
+                read_keys(at, &self.table, start, range, rows, found)
+            })
+        })))
+    }
 }
 
 impl SideTable for RedbSideTable {
@@ -79,6 +91,9 @@ impl SideTable for RedbSideTable {
 
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
         self.handle.check_open("list a side table")?;
+        if prefix.is_empty() && self.handle.options.check == Check::AsItIs {
+            return Ok(self.keys_as_they_are());
+        }
         let prefix = Bytes::copy_from_slice(prefix);
         Ok(pages(move |after: Option<Bytes>| self.page(&prefix, after.as_ref())))
     }

@@ -1,0 +1,184 @@
+//! Reading a damaged file as it lies there: what is shown to redb instead of the medium, and listings that go on behind a page that cannot be read.
+
+use std::{collections::VecDeque, io, ops::Bound};
+
+use mnem_store_traits::{Bytes, StoreError};
+use redb::StorageBackend;
+
+use crate::{
+    limits::{AS_IT_IS_BREAKS_MAX, PAGE_NAMES},
+    overlay::Overlay,
+};
+
+const PAGE: u64 = 4096;
+
+/// Where the header of a file has what is changed here, as redb 4 writes it.
+const FLAGS: usize = 9;
+const PAGE_BYTES: usize = 12;
+const REGION_HEADER_PAGES: usize = 16;
+const REGION_PAGES: usize = 20;
+const FULL_REGIONS: usize = 24;
+const TRAILING_PAGES: usize = 28;
+const FIELDS_END: usize = 32;
+
+/// Which of the two commits is the last.
+const LAST_COMMIT: u8 = 1;
+/// The file was not closed cleanly, or its last commit may not be durable. What redb would do about either is a repair, and a damaged file refuses it.
+const UNCLEAN: u8 = 2 | 8;
+
+/// What redb is to see of the medium: a file that was closed cleanly and has the length that it says, zeros where its end is missing. `before`: as it
+/// was one commit earlier.
+pub(crate) fn view(medium: &dyn StorageBackend, before: bool) -> io::Result<Overlay> {
+    let len = medium.len()?;
+    let mut overlay = Overlay::over(len, false);
+    overlay.set_len(len.max(2 * PAGE).next_multiple_of(PAGE))?;
+    let mut header = [0; FIELDS_END];
+    overlay.read_leniently(medium, 0, &mut header);
+    if let Some(flags) = header.get_mut(FLAGS) {
+        *flags &= !UNCLEAN;
+        *flags ^= if before { LAST_COMMIT } else { 0 };
+    }
+    set(&mut header, PAGE_BYTES, PAGE);
+    // Regions have the same size in every file; what else stands there was not written by redb, and it will say so.
+    let region_header = u64::from(field(&header, REGION_HEADER_PAGES));
+    let region = u64::from(field(&header, REGION_PAGES));
+    let pages = overlay.len() / PAGE - 1;
+    if region > 0 && region_header < pages {
+        let full = pages / (region_header + region);
+        let mut rest = pages % (region_header + region);
+        if rest > 0 {
+            rest = rest.max(region_header + 1);
+        }
+        overlay.set_len((1 + full * (region_header + region) + rest) * PAGE)?;
+        set(&mut header, FULL_REGIONS, full);
+        set(&mut header, TRAILING_PAGES, rest.saturating_sub(region_header));
+    }
+    overlay.write(medium, 0, &header)?;
+    Ok(overlay)
+}
+
+fn field(header: &[u8], at: usize) -> u32 {
+    let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+    bytes.map_or(0, u32::from_le_bytes)
+}
+
+fn set(header: &mut [u8], at: usize, value: u64) {
+    if let Some(bytes) = header.get_mut(at..at + 4) {
+        bytes.copy_from_slice(&u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
+    }
+}
+
+/// Reads keys that come after a bound, ascending, up to a number of them, and adds each to the list as it is read: also before it fails.
+pub(crate) type ReadKeys<'a> = dyn Fn(Bound<&[u8]>, usize, &mut Vec<Bytes>) -> Result<(), StoreError> + Send + 'a;
+
+/// The keys of a table, and an error for each place where they cannot be read. Behind it the listing goes on with the first key that can be found.
+pub(crate) struct Listing<'a> {
+    read: Box<ReadKeys<'a>>,
+    /// Everything up to here has been dealt with.
+    last: Option<Vec<u8>>,
+    found: VecDeque<Result<Bytes, StoreError>>,
+    breaks: usize,
+    ended: bool,
+}
+
+impl<'a> Listing<'a> {
+    pub(crate) fn new(read: Box<ReadKeys<'a>>) -> Self {
+        Self { read, last: None, found: VecDeque::new(), breaks: 0, ended: false }
+    }
+
+    fn fill(&mut self) {
+        let mut keys = Vec::new();
+        let start = self.last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let read = (self.read)(start, PAGE_NAMES, &mut keys);
+        if let Some(last) = keys.last() {
+            self.last = Some(last.to_vec());
+        }
+        self.ended = keys.len() < PAGE_NAMES;
+        self.found.extend(keys.into_iter().map(Ok));
+        if let Err(error) = read {
+            self.ended = true;
+            // Without one the handle was closed, and no other place will do.
+            if matches!(error, StoreError::Damaged { .. }) && self.breaks < AS_IT_IS_BREAKS_MAX {
+                self.breaks += 1;
+                let next =
+                    next_readable(place_of(self.last.as_deref().unwrap_or_default()), |place| self.reads_at(place));
+                self.ended = next.is_none();
+                self.last = next.map(|place| place.to_be_bytes().to_vec());
+            }
+            self.found.push_back(Err(error));
+        }
+    }
+
+    /// Whether the next key from here on can be read, or there is none.
+    fn reads_at(&self, place: u128) -> bool {
+        (self.read)(Bound::Excluded(&place.to_be_bytes()), 1, &mut Vec::new()).is_ok()
+    }
+}
+
+impl Iterator for Listing<'_> {
+    type Item = Result<Bytes, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.found.is_empty() && !self.ended {
+            self.fill();
+        }
+        self.found.pop_front()
+    }
+}
+
+/// A key's place among all keys, as a number: its first bytes. Of a block's key with 32 bytes of digest, twelve are digest.
+fn place_of(key: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(key).for_each(|(byte, of_key)| *byte = *of_key);
+    u128::from_be_bytes(bytes)
+}
+
+/// The first place behind `from` from which a table can be read, as near as it can be told: a damaged page hides a range of keys, and the tree
+/// leads past it to what comes behind.
+///
+/// Looks ahead in steps that grow by an eighth, so that a page which lies between two damaged ones is rarely jumped over, then bisects.
+fn next_readable(from: u128, reads_at: impl Fn(u128) -> bool) -> Option<u128> {
+    // A table of blocks has no two pages that are nearer to each other than this.
+    let mut step: u128 = 1 << 56;
+    let mut unreadable = from;
+    let mut readable = loop {
+        let place = from.saturating_add(step);
+        if reads_at(place) {
+            break place;
+        }
+        if place == u128::MAX {
+            return None;
+        }
+        unreadable = place;
+        step = step.saturating_add(step / 8);
+    };
+    while readable - unreadable > 1 {
+        let middle = unreadable + (readable - unreadable) / 2;
+        if reads_at(middle) {
+            readable = middle;
+        } else {
+            unreadable = middle;
+        }
+    }
+    Some(readable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_what_cannot_be_read_is_found_exactly() {
+        let from = place_of(b"\x01\x71\x12\x20abc");
+        let end = from + (1 << 90) + 12_345;
+        assert_eq!(next_readable(from, |place| place >= end), Some(end));
+        assert_eq!(next_readable(from, |_| false), None);
+        assert_eq!(next_readable(from, |_| true), Some(from + 1));
+        // A second range that cannot be read, of the same size behind a readable one: the first end is found.
+        let second = end + (1 << 88);
+        assert_eq!(
+            next_readable(from, |place| (end..second).contains(&place) || place >= second + (1 << 90)),
+            Some(end)
+        );
+    }
+}
