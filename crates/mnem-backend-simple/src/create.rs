@@ -63,7 +63,7 @@ fn empty_heads() -> String {
 }
 
 /// Fails unless the folder holds no more than a creation leaves that was cut off. A store that lost its format is not taken for one.
-fn check_half_made(handle: &Handle) -> Result<(), StoreError> {
+pub(crate) fn check_half_made(handle: &Handle) -> Result<(), StoreError> {
     for folder in [handle.layout.objects(), handle.layout.tables()] {
         let mut first = None;
         handle.for_each_entry(&folder, |entry| {

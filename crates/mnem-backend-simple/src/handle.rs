@@ -33,6 +33,7 @@ pub(crate) struct Handle {
     /// The path it was opened under: `layout` has it with symbolic links resolved.
     pub(crate) path: PathBuf,
     pub(crate) read_only: bool,
+    pub(crate) as_it_is: bool,
     pub(crate) durability: Durability,
     pub(crate) lock_wait: Duration,
     /// From how many new files, or shards, on a batch syncs the whole file system.
@@ -71,6 +72,7 @@ impl Handle {
             layout: Layout::new(root),
             path,
             read_only: options.read_only,
+            as_it_is: options.as_it_is,
             durability: options.durability,
             lock_wait: options.lock_wait,
             whole_sync_from: options.whole_sync_from,

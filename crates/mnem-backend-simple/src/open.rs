@@ -13,7 +13,7 @@ use mnem_store_traits::{Durability, Outcome, StoreError};
 
 use crate::{
     OpenOptions, SimpleStore, blockstore,
-    create::{Remains, create, holds_others, survey},
+    create::{Remains, check_half_made, create, holds_others, survey},
     error::{at, damaged, not_a_store},
     handle::Handle,
     limits::FORMAT_BYTES_MAX,
@@ -36,9 +36,17 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
         let reason = "a store cannot be created read-only".to_owned();
         return Err(StoreError::InvalidArgument { operation: "open", reason });
     }
+    if options.as_it_is && !options.read_only {
+        let reason = "a store is opened as it is for reading only".to_owned();
+        return Err(StoreError::InvalidArgument { operation: "open", reason });
+    }
     let path = absolute(path)?;
     let root = find_root(options, &*fs, &path)?;
     let handle = Handle::new(fs, path, root, options);
+    if options.as_it_is {
+        check_remains(&handle)?;
+        return Ok(SimpleStore::new(Arc::new(handle)));
+    }
     let mut created = Outcome::NotApplied;
     if !is_store(&handle)? {
         if !options.create {
@@ -129,11 +137,28 @@ pub(crate) fn is_store(handle: &Handle) -> Result<bool, StoreError> {
     }
 }
 
+/// Fails unless this may be what is left of a store that this build can read.
+fn check_remains(handle: &Handle) -> Result<(), StoreError> {
+    match is_store(handle) {
+        Ok(_) | Err(StoreError::NotAStore { .. } | StoreError::Damaged { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    for part in [handle.layout.format(), handle.layout.objects(), handle.layout.op_heads()] {
+        if handle.metadata(&part)?.is_some() {
+            return Ok(());
+        }
+    }
+    Err(not_a_store(&handle.path, "it is a folder without any part of a store"))
+}
+
 /// Why this folder, which has no format, cannot be opened.
 fn why_no_store(handle: &Handle) -> Result<StoreError, StoreError> {
     let reason = match survey(handle)? {
         Remains::Nothing => "it is an empty folder: open it with `create` to make it a store".to_owned(),
         Remains::HalfMade | Remains::Store => {
+            if let Err(error) = check_half_made(handle) {
+                return Ok(error);
+            }
             "it has no `format` file, so its creation was not finished: open it with `create` to finish it".to_owned()
         }
         Remains::Other(name) => holds_others(&name),

@@ -27,6 +27,7 @@ use crate::{
 pub struct OpenOptions {
     pub(crate) create: bool,
     pub(crate) read_only: bool,
+    pub(crate) as_it_is: bool,
     pub(crate) durability: Durability,
     pub(crate) lock_wait: Duration,
     pub(crate) whole_sync_from: usize,
@@ -37,6 +38,7 @@ impl Default for OpenOptions {
         Self {
             create: false,
             read_only: false,
+            as_it_is: false,
             durability: Durability::Power,
             lock_wait: Self::LOCK_WAIT,
             whole_sync_from: Self::WHOLE_SYNC_FROM,
@@ -66,6 +68,15 @@ impl OpenOptions {
     /// any writer. It cannot create a store: together with [`create`](Self::create), opening is refused.
     pub fn read_only(mut self, yes: bool) -> Self {
         self.read_only = yes;
+        self
+    }
+
+    /// Whether to open a damaged store, for reading what can be read of it: its `format` file and the parts that every store has may be missing. Only
+    /// together with [`read_only`](Self::read_only).
+    ///
+    /// A listing has an error for each folder that it cannot read, and goes on with the next. Blocks are hashed as ever.
+    pub fn as_it_is(mut self, yes: bool) -> Self {
+        self.as_it_is = yes;
         self
     }
 
@@ -107,7 +118,7 @@ impl OpenOptions {
     /// - [`StoreError::UnsupportedFormat`]: a store of a version that this build does not know. It was left untouched.
     /// - [`StoreError::Damaged`]: a part that every store has is missing, or is a symbolic link.
     /// - [`StoreError::Locked`]: another process creates or clears the store for longer than `lock_wait`.
-    /// - [`StoreError::InvalidArgument`]: the path is empty, or `create` was asked for with `read_only`.
+    /// - [`StoreError::InvalidArgument`]: the path is empty, `create` was asked for with `read_only`, or `as_it_is` without.
     /// - [`StoreError::Backend`]: the file system refused, for instance for want of permission.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<SimpleStore, StoreError> {
         self.open_on(Arc::new(StdFileSystem), path)
