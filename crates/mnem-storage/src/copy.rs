@@ -94,7 +94,7 @@ impl CopyError {
 }
 
 /// Says whose error it is.
-trait OfAStore<T> {
+pub(crate) trait OfAStore<T> {
     fn of_source(self) -> Result<T, CopyError>;
     fn of_target(self) -> Result<T, CopyError>;
 }
@@ -166,7 +166,7 @@ pub fn copy(
 
 /// Why a copy does not go on.
 #[derive(Debug)]
-enum Ended {
+pub(crate) enum Ended {
     Failed(CopyError),
     Asked,
 }
@@ -177,7 +177,7 @@ impl From<CopyError> for Ended {
     }
 }
 
-fn go_on(asked: ControlFlow<()>) -> Result<(), Ended> {
+pub(crate) fn go_on(asked: ControlFlow<()>) -> Result<(), Ended> {
     if asked.is_break() { Err(Ended::Asked) } else { Ok(()) }
 }
 
@@ -441,7 +441,7 @@ fn copy_rows_where(
 }
 
 /// An index in one row that is larger than values are here, as the published program stores large ones. In parts it fits, under the same CID.
-fn copy_in_parts(source: &dyn SideTable, target: &dyn SideTable, key: &Bytes) -> Result<(), CopyError> {
+pub(crate) fn copy_in_parts(source: &dyn SideTable, target: &dyn SideTable, key: &Bytes) -> Result<(), CopyError> {
     let cid = cid_from_bytes(key).map_err(|error| StoreError::Damaged {
         backend: "source",
         what: format!("key {} of side table {}", hex(key), knn::TABLE),
@@ -515,7 +515,7 @@ fn differs(what: String) -> CopyError {
     CopyError::Target(error.into())
 }
 
-fn hex(key: &[u8]) -> String {
+pub(crate) fn hex(key: &[u8]) -> String {
     key.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

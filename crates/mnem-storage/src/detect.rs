@@ -23,6 +23,12 @@ const SIMPLE_FORMAT_START: &[u8] = b"mnem-backend-simple ";
 /// What every simple store has from its creation on.
 const SIMPLE_PARTS: [&str; 3] = ["objects", "op_heads", "tables"];
 
+/// The length of a simple store's file of heads while there are none: the word `sha256`, a checksum, and what is between and behind.
+const SIMPLE_NO_HEADS_BYTES: u64 = 72;
+
+/// How long the pages of a redb file are.
+const REDB_PAGE_BYTES: u64 = 4096;
+
 /// In the place of a backend's name where none is known yet: "the store failed to look at …".
 const NO_BACKEND: &str = "the";
 
@@ -37,7 +43,7 @@ pub(crate) enum Found {
 
 /// Which backend's store lies at `path`; `None` if nothing is there yet (an empty folder is nothing).
 ///
-/// A folder with a `format` file is a simple store, a file that begins with redb's magic number is a redb store. Whether it is whole, of a known
+/// A folder with a `format` file, or with the content of a store that lost it, is a simple store, a file that begins with redb's magic number is a redb store. Whether it is whole, of a known
 /// format, and of a backend that is compiled in is not asked.
 ///
 /// ```
@@ -90,6 +96,9 @@ fn look_at_folder(path: &Path) -> Result<Found, StoreError> {
     if is_there(&path.join(SIMPLE_FORMAT))? {
         return Ok(Found::Store(Backend::Simple));
     }
+    if has_lost_its_format(path) && has_simple_parts(path) {
+        return Ok(Found::Store(Backend::Simple));
+    }
     for entry in fs::read_dir(path).map_err(|e| unreadable(path, e))? {
         let name = entry.map_err(|e| unreadable(path, e))?.file_name();
         if SIMPLE_NAMES.iter().all(|known| name != *known) {
@@ -101,7 +110,18 @@ fn look_at_folder(path: &Path) -> Result<Found, StoreError> {
             return Err(not_a_store(path, &reason));
         }
     }
-    Ok(Found::EmptyFolder)
+    Ok(if has_lost_its_format(path) { Found::Store(Backend::Simple) } else { Found::EmptyFolder })
+}
+
+/// Whether the folder holds more of a simple store than a creation leaves that was cut off, and no format. A folder that cannot be looked into is taken
+/// for none.
+pub(crate) fn has_lost_its_format(folder: &Path) -> bool {
+    let holds_entries = |part: &str| fs::read_dir(folder.join(part)).is_ok_and(|mut entries| entries.next().is_some());
+    let has_heads = fs::symlink_metadata(folder.join("op_heads"))
+        .is_ok_and(|found| found.is_file() && found.len() > SIMPLE_NO_HEADS_BYTES);
+    // In this order: what is there may come as soon as the format is.
+    (holds_entries("objects") || holds_entries("tables") || has_heads)
+        && fs::symlink_metadata(folder.join(SIMPLE_FORMAT)).is_err()
 }
 
 fn is_there(path: &Path) -> Result<bool, StoreError> {
@@ -118,7 +138,10 @@ fn look_at_file(path: &Path, file_bytes: u64) -> Result<Found, StoreError> {
     if start == REDB_MAGIC {
         return Ok(Found::Store(Backend::Redb));
     }
-    Err(not_a_store(path, "it is a file that does not begin as a redb store does"))
+    let may_be_damaged = path.extension().is_some_and(|extension| extension == "redb")
+        || (file_bytes >= 2 * REDB_PAGE_BYTES && file_bytes.is_multiple_of(REDB_PAGE_BYTES));
+    let or_damaged = if may_be_damaged { ", or its beginning is damaged" } else { "" };
+    Err(not_a_store(path, &format!("it is a file that does not begin as a redb store does{or_damaged}")))
 }
 
 /// The folder of the simple store in which `path` lies, at any depth; `None` for the store's own folder, or if there is no such store.

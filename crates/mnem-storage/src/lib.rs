@@ -28,6 +28,7 @@
 //! | read an archive into it, write one from it | [`car::import`], [`car::export`] |
 //! | copy it to another backend | [`copy`](fn@copy) |
 //! | find damage | [`verify`](fn@verify), [`verify_store`] |
+//! | get out of a damaged store what can be read | [`salvage`](fn@salvage), [`OpenOptions::as_it_is`] |
 //! | count and measure it | [`info`](fn@info) |
 //! | give back the space that it no longer needs | [`compact`](fn@compact) |
 //! | keep k-nearest-neighbour edges beside the blocks | [`knn`]: in the [side table](Store::side_table) [`knn::TABLE`] |
@@ -44,6 +45,7 @@ mod opened;
 mod options;
 mod progress;
 mod report;
+mod salvage;
 mod verify;
 
 /// The code in the README is compiled and run by the tests.
@@ -67,4 +69,5 @@ pub use detect::{detect, enclosing_store};
 pub use info::{StoreInfo, TableInfo, info};
 pub use options::{OpenOptions, open_or_init};
 pub use progress::{Progress, Stage, unwatched};
+pub use salvage::{SalvageOptions, SalvageReport, salvage, salvage_store};
 pub use verify::{Fault, FaultKind, VerifyError, VerifyOptions, VerifyReport, verify, verify_store};

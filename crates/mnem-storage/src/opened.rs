@@ -144,8 +144,12 @@ fn open_redb(path: &Path, options: &OpenOptions) -> Result<mnem_backend_redb::Re
 
     let mut redb = mnem_backend_redb::OpenOptions::new()
         .create(options.create || options.create_new)
-        .read_only(options.read_only)
-        .check(if options.check { Check::Always } else { Check::Auto })
+        .read_only(options.read_only || options.as_it_is)
+        .check(match (options.as_it_is, options.check) {
+            (true, _) => Check::AsItIs,
+            (false, true) => Check::Always,
+            (false, false) => Check::Auto,
+        })
         .concurrency(match options.concurrency {
             crate::Concurrency::ExclusiveWriter => Concurrency::ExclusiveWriter,
             crate::Concurrency::SingleWriter => Concurrency::SingleWriter,
@@ -174,7 +178,8 @@ fn open_redb(path: &Path, options: &OpenOptions) -> Result<mnem_backend_redb::Re
 fn open_simple(path: &Path, options: &OpenOptions) -> Result<mnem_backend_simple::SimpleStore, StoreError> {
     let mut simple = mnem_backend_simple::OpenOptions::new()
         .create(options.create || options.create_new)
-        .read_only(options.read_only);
+        .read_only(options.read_only || options.as_it_is)
+        .as_it_is(options.as_it_is);
     if let Some(wait) = options.lock_wait {
         simple = simple.lock_wait(wait);
     }

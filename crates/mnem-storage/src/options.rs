@@ -11,7 +11,7 @@ use mnem_store_traits::{Store, StoreError};
 
 use crate::{
     Backend, Concurrency,
-    detect::{Found, damaged_format, enclosing_store, has_simple_parts, look, not_a_store},
+    detect::{Found, damaged_format, enclosing_store, has_lost_its_format, has_simple_parts, look, not_a_store},
     opened::Opened,
 };
 
@@ -58,6 +58,7 @@ pub struct OpenOptions {
     pub(crate) backend: Option<Backend>,
     pub(crate) published_layout: bool,
     pub(crate) check: bool,
+    pub(crate) as_it_is: bool,
     pub(crate) cache_bytes: Option<usize>,
     pub(crate) concurrency: Concurrency,
     pub(crate) lock_wait: Option<Duration>,
@@ -112,6 +113,17 @@ impl OpenOptions {
         self
     }
 
+    /// Opens a damaged store for reading what can still be read of it, and nothing else: without the check of its structure, also after an unclean
+    /// close, and without the parts that every store has. Implies [`read_only`](Self::read_only).
+    ///
+    /// Blocks are hashed as ever, so that bytes are right or there are none. But that a block, a head or a row is absent proves nothing, and rows of
+    /// side tables may have other values: no hash protects them. A listing has an error for each place that it cannot read, and goes on
+    /// behind it. Whoever wants the content in a whole store again calls [`salvage`](fn@crate::salvage).
+    pub fn as_it_is(mut self, yes: bool) -> Self {
+        self.as_it_is = yes;
+        self
+    }
+
     /// Memory for a cache of the file, in bytes (redb only; the backend's default unless set).
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = Some(bytes);
@@ -160,6 +172,9 @@ impl OpenOptions {
         if may_create && self.read_only {
             return Err(invalid("a store cannot be created read-only".to_owned()));
         }
+        if self.as_it_is && (may_create || self.check) {
+            return Err(invalid("a store that is opened as it is is neither created nor checked".to_owned()));
+        }
         let found = look(path)?;
         if may_create && !matches!(found, Found::Store(_)) {
             refuse_inside_of_a_store(path)?;
@@ -183,12 +198,17 @@ impl OpenOptions {
         Opened::open(backend, path, self).map_err(|error| match error {
             // No other program has these parts beside each other: this is a store, and not whole.
             StoreError::NotAStore { reason, .. }
-                if found == Found::Store(Backend::Simple) && has_simple_parts(path) =>
+                if found == Found::Store(Backend::Simple) && (has_simple_parts(path) || has_lost_its_format(path)) =>
             {
                 damaged_format(path, reason)
             }
             other => other,
         })
+    }
+
+    /// The same wishes for what is left of a damaged store.
+    pub(crate) fn for_what_is_left(self) -> Self {
+        self.create(false).create_new(false).check(false).as_it_is(true)
     }
 
     fn existing(&self, path: &Path, on_disk: Backend) -> Result<Backend, StoreError> {

@@ -20,5 +20,7 @@ mod main_job;
 mod options;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod random;
+#[cfg(any(feature = "redb", feature = "simple"))]
+mod salvage;
 mod stopped;
 mod verify;

@@ -61,7 +61,7 @@ fn check_index(table: &Arc<dyn SideTable>, cid: &Cid, found: &mut Findings) -> R
 }
 
 /// Reads an index, or what another program wrote in the place of one, and compares it with its CID. `false`: it is not there.
-fn read(table: &Arc<dyn SideTable>, cid: &Cid) -> Result<bool, StoreError> {
+pub(crate) fn read(table: &Arc<dyn SideTable>, cid: &Cid) -> Result<bool, StoreError> {
     match knn::open(Arc::clone(table), cid) {
         Ok(Some(reader)) => reader.check().map(|()| true),
         Ok(None) => Ok(false),

@@ -1,6 +1,6 @@
 //! Looking for damage.
 
-mod indexes;
+pub(crate) mod indexes;
 mod search;
 
 use std::{
@@ -11,7 +11,8 @@ use std::{
 use mnem_store_traits::{Cid, ErrorKind, Store, StoreError};
 use serde::Serialize;
 
-use self::search::{Findings, search};
+pub(crate) use self::search::Findings;
+use self::search::search;
 use crate::{OpenOptions, Progress, Stage, report};
 
 /// How to verify.
@@ -30,6 +31,8 @@ pub struct VerifyOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
+    /// The structure of the store's own files is damaged: the numbers are of what can be read all the same, and more may be there.
+    pub structure_damaged: bool,
     /// Blocks in the store.
     pub blocks: u64,
     /// Bytes of those that could be read.
@@ -164,7 +167,10 @@ impl VerifyOptions {
 
 /// Verifies the store at `path`: the structure of its files, then all that [`verify_store`] looks at. Changes nothing on disk.
 ///
-/// Damage is a [`Fault`] in the report, and the search goes on; only when the store cannot be opened for its damage is that the one fault.
+/// Damage is a [`Fault`] in the report, and the search goes on. Also where the structure is damaged: then the store is opened
+/// [as it is](OpenOptions::as_it_is), and what is found is what can still be read. That nothing else is there is not proven then, nor,
+/// where pages of a redb file lead to each other, that the search ends: a callback that looks at the clock ends it between two blocks.
+///
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -193,12 +199,15 @@ pub fn verify(
     if progress(Progress::of(Stage::Structure)).is_break() {
         return Err(VerifyError::Stopped(found.report.into()));
     }
-    let open = options.open.clone().create(false).create_new(false).read_only(true).check(true);
+    let open = options.open.clone().create(false).create_new(false).read_only(true).check(true).as_it_is(false);
     let opened = match open.open_kind(path) {
         Ok(opened) => opened,
         Err(error @ StoreError::Damaged { .. }) => {
             found.error(FaultKind::Structure, None, error)?;
-            return Ok(found.report);
+            found.report.structure_damaged = true;
+            // Of what cannot be opened so either, nothing more can be told.
+            let Ok(opened) = options.open.clone().for_what_is_left().open_kind(path) else { return Ok(found.report) };
+            opened
         }
         Err(error) => return Err(error.into()),
     };

@@ -38,17 +38,17 @@ impl From<StoreError> for Ended {
 }
 
 /// A report in the making.
-pub(super) struct Findings {
-    pub(super) report: VerifyReport,
+pub(crate) struct Findings {
+    pub(crate) report: VerifyReport,
     faults_max: usize,
 }
 
 impl Findings {
-    pub(super) fn new(faults_max: usize) -> Self {
+    pub(crate) fn new(faults_max: usize) -> Self {
         Self { report: VerifyReport::default(), faults_max }
     }
 
-    fn fault(&mut self, kind: FaultKind, cid: Option<Cid>, what: String) {
+    pub(crate) fn fault(&mut self, kind: FaultKind, cid: Option<Cid>, what: String) {
         self.report.fault_count += 1;
         if self.report.faults.len() < self.faults_max {
             self.report.faults.push(Fault { kind, cid, what });
@@ -56,7 +56,7 @@ impl Findings {
     }
 
     /// Takes an error of the store as a fault of `kind`, unless the store is closed and all further calls are in vain.
-    pub(super) fn error(&mut self, kind: FaultKind, cid: Option<Cid>, error: StoreError) -> Result<(), StoreError> {
+    pub(crate) fn error(&mut self, kind: FaultKind, cid: Option<Cid>, error: StoreError) -> Result<(), StoreError> {
         if error.kind() == ErrorKind::Closed {
             return Err(error);
         }

@@ -1,0 +1,199 @@
+//! Getting out of a damaged store what can be read.
+
+mod blocks;
+mod rows;
+
+use std::{ops::ControlFlow, path::Path};
+
+use mnem_store_traits::{Cid, Store, StoreError};
+use serde::Serialize;
+
+use self::blocks::Salvage;
+use crate::{
+    CopyError, Fault, FaultKind, OpenOptions, Progress, Stage, TableCopied,
+    copy::{Ended, OfAStore as _},
+    report,
+    verify::Findings,
+};
+
+/// How to salvage.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SalvageOptions {
+    /// Faults that are kept in the report; more are only counted. Default: 10,000.
+    pub faults_max: usize,
+    /// How to open the damaged store: locks, cache and backend are heeded; it is always opened read-only.
+    pub open: OpenOptions,
+}
+
+impl Default for SalvageOptions {
+    fn default() -> Self {
+        Self { faults_max: 10_000, open: OpenOptions::new() }
+    }
+}
+
+impl SalvageOptions {
+    /// The defaults, as they stand at the fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`faults_max`](Self::faults_max).
+    #[must_use]
+    pub fn faults_max(mut self, faults: usize) -> Self {
+        self.faults_max = faults;
+        self
+    }
+
+    /// Sets [`open`](Self::open).
+    #[must_use]
+    pub fn open(mut self, options: OpenOptions) -> Self {
+        self.open = options;
+        self
+    }
+}
+
+/// What came over, and what did not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SalvageReport {
+    /// The structure of the source's own files is damaged: what no fault names may be lost too.
+    pub structure_damaged: bool,
+    /// Blocks that came over.
+    pub blocks: u64,
+    /// Bytes of those blocks.
+    #[serde(rename = "block_bytes")]
+    pub bytes: u64,
+    /// How many of them no listing had, and only links led to.
+    pub walked: u64,
+    /// Blocks whose hash this build cannot compute: copied as they were read, right or not.
+    pub unchecked: u64,
+    /// Side tables of which a row came over, ascending by name. Nothing tells whether their values are right.
+    pub tables: Vec<TableCopied>,
+    /// Heads that came over, ascending: those whose blocks did.
+    #[serde(serialize_with = "report::cids")]
+    pub heads: Vec<Cid>,
+    /// Everything that could not be read, whether or not it is in `faults`.
+    pub fault_count: u64,
+    /// What could not be read, up to [`SalvageOptions::faults_max`].
+    pub faults: Vec<Fault>,
+}
+
+/// Copies what can be read of the damaged store at `from` into `to`, a new and empty store. Never writes to `from`.
+///
+/// The source is opened with the check of its structure; if that is damaged, [as it is](OpenOptions::as_it_is), and the report says so. Then as
+/// [`salvage_store`].
+///
+/// ```
+/// # #[cfg(feature = "simple")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("memory.simple");
+/// use mnem_storage::{Bytes, MemoryStore, BlockstoreExt, RAW, SalvageOptions, salvage, unwatched};
+///
+/// mnem_storage::open_or_init(&path)?.put_as(RAW, Bytes::from_static(b"a note"))?;
+/// std::fs::remove_file(path.join("format"))?;
+/// std::fs::remove_file(path.join("op_heads"))?;
+///
+/// let rescued = MemoryStore::new();
+/// let report = salvage(&path, &rescued, &SalvageOptions::new(), &mut unwatched)?;
+/// assert_eq!(report.blocks, 1);
+/// for fault in &report.faults {
+///     println!("{}", fault.what); // the structure, and the heads
+/// }
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "simple"))]
+/// # fn main() {}
+/// ```
+///
+/// # Errors
+/// As [`salvage_store`], and [`CopyError::Source`] with what keeps the source from being opened even so.
+pub fn salvage(
+    from: &Path,
+    to: &dyn Store,
+    options: &SalvageOptions,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<SalvageReport, CopyError> {
+    let mut found = Findings::new(options.faults_max);
+    check_empty(to)?;
+    if progress(Progress::of(Stage::Structure)).is_break() {
+        return Err(CopyError::Stopped { blocks: 0, new: 0 });
+    }
+    let open = options.open.clone().create(false).create_new(false).read_only(true).check(true).as_it_is(false);
+    let opened = match open.open_kind(from) {
+        Err(error @ StoreError::Damaged { .. }) => {
+            found.error(FaultKind::Structure, None, error).of_source()?;
+            found.report.structure_damaged = true;
+            options.open.clone().for_what_is_left().open_kind(from)
+        }
+        opened => opened,
+    };
+    run(&*opened.of_source()?.into_store(), to, found, progress)
+}
+
+/// Copies what can be read of an open store into an empty one.
+///
+/// - Every block that is listed, can be read and has the hash that its CID names. Then, following the links from the heads (from all blocks, if
+///   the heads cannot be read), every block that no listing had and that can be found by its CID.
+/// - The heads whose blocks came over.
+/// - Every row of a side table that can be read; of indexes of k-NN edges only whole ones.
+///
+/// What cannot be read is a [`Fault`] in the report, and the copy goes on. It is no proven copy: nothing is compared afterwards, since a
+/// damaged store does not say what it should hold. [`verify`](crate::verify()) of the target says what its heads lack.
+///
+/// Memory: one CID for each block that was followed or lost, and one batch of about 16 MiB.
+///
+/// # Errors
+/// - [`CopyError::Target`] with [`StoreError::InvalidArgument`]: the target is not empty. Nothing was written.
+/// - [`CopyError::Target`]: it failed. What came over remains, and may lack its heads.
+/// - [`CopyError::Source`] with [`StoreError::Closed`]: all else that the source reports is a fault.
+/// - [`CopyError::Stopped`], as the callback wished. The target has no heads yet, or all.
+pub fn salvage_store(
+    from: &dyn Store,
+    to: &dyn Store,
+    options: &SalvageOptions,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<SalvageReport, CopyError> {
+    check_empty(to)?;
+    run(from, to, Findings::new(options.faults_max), progress)
+}
+
+fn run(
+    from: &dyn Store,
+    to: &dyn Store,
+    found: Findings,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<SalvageReport, CopyError> {
+    let mut salvage = Salvage::new(from, to, found, progress);
+    let ended = salvage.blocks().and_then(|heads| {
+        salvage.tables()?;
+        salvage.heads(&heads)
+    });
+    let Salvage { found, mut report, .. } = salvage;
+    match ended {
+        Ok(()) => {}
+        Err(Ended::Failed(error)) => return Err(error),
+        Err(Ended::Asked) => return Err(CopyError::Stopped { blocks: report.blocks, new: report.blocks }),
+    }
+    report.structure_damaged = found.report.structure_damaged;
+    report.fault_count = found.report.fault_count;
+    report.faults = found.report.faults;
+    tracing::debug!(blocks = report.blocks, faults = report.fault_count, "salvaged a store");
+    Ok(report)
+}
+
+/// What came over can be told from nothing else later, so nothing else may be there.
+fn check_empty(to: &dyn Store) -> Result<(), CopyError> {
+    let holds = if to.cids().of_target()?.next().transpose().of_target()?.is_some() {
+        "blocks"
+    } else if !to.heads().of_target()?.is_empty() {
+        "heads"
+    } else if !to.side_tables().of_target()?.is_empty() {
+        "side tables"
+    } else {
+        return Ok(());
+    };
+    let reason = format!("the target holds {holds} already; salvage into a new store");
+    Err(CopyError::Target(StoreError::InvalidArgument { operation: "salvage", reason }.into()))
+}

@@ -1,0 +1,116 @@
+//! A simple store with files damaged, missing, or no files at all.
+
+use std::{fs, path::Path, path::PathBuf};
+
+use mnem_storage::{
+    Backend, Cid, ErrorKind, FaultKind, OpHeadsStore as _, OpenOptions, Store as _, VerifyOptions, detect, unwatched,
+    verify,
+};
+use tempfile::TempDir;
+
+use super::{assert_all_but, faults, fill_with_animals, rescue, verified};
+use crate::fixtures::{Block, animals_root};
+
+fn sample() -> (TempDir, PathBuf, Vec<Block>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.simple");
+    let store = OpenOptions::new().create(true).open(&path).unwrap();
+    let all = fill_with_animals(&*store);
+    store.side_table("notes").unwrap().write(&[("k".into(), "v".into())], &[]).unwrap();
+    (folder, path, all)
+}
+
+fn file_of(store: &Path, cid: &Cid) -> PathBuf {
+    let name = cid.to_string();
+    store.join("objects").join(&name[name.len() - 3..name.len() - 1]).join(name)
+}
+
+#[test]
+fn what_is_left_of_a_folder_comes_over() {
+    let (_folder, path, all) = sample();
+    let (damaged, missing, no_file) = (all[10].0, all[20].0, all[30].0);
+    fs::write(file_of(&path, &damaged), b"other bytes").unwrap();
+    fs::remove_file(file_of(&path, &missing)).unwrap();
+    fs::remove_file(file_of(&path, &no_file)).unwrap();
+    fs::create_dir(file_of(&path, &no_file)).unwrap();
+    fs::remove_file(path.join("format")).unwrap();
+    let (rescued, report) = rescue(&path);
+    assert!(report.structure_damaged);
+    let mut found = faults(&report);
+    found.sort();
+    let mut expected = vec![
+        (FaultKind::Structure, None),
+        (FaultKind::Corrupt, Some(damaged)),
+        (FaultKind::MissingLink, Some(missing)),
+        (FaultKind::MissingLink, Some(no_file)),
+    ];
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_all_but(&rescued, &all, &[damaged, missing, no_file]);
+    assert_eq!((rescued.heads().unwrap(), report.tables.len()), (vec![animals_root()], 1));
+    let mut links: Vec<_> = verified(&rescued).into_iter().map(|(kind, cid)| (kind, cid.unwrap())).collect();
+    links.sort();
+    let mut expected = [damaged, missing, no_file].map(|cid| (FaultKind::MissingLink, cid));
+    expected.sort();
+    assert_eq!(links, expected);
+}
+
+#[test]
+fn without_heads_the_blocks_come_over_and_what_they_link_to_is_looked_for() {
+    let (_folder, path, all) = sample();
+    let missing = all[20].0;
+    fs::remove_file(file_of(&path, &missing)).unwrap();
+    let mut heads = fs::read(path.join("op_heads")).unwrap();
+    heads[10] ^= 1;
+    fs::write(path.join("op_heads"), heads).unwrap();
+    let (rescued, report) = rescue(&path);
+    assert_eq!(faults(&report), [(FaultKind::Heads, None), (FaultKind::MissingLink, Some(missing))]);
+    assert_all_but(&rescued, &all, &[missing]);
+    assert_eq!((rescued.heads().unwrap(), report.heads), (vec![], vec![]));
+}
+
+#[test]
+fn a_folder_of_blocks_that_is_a_file_costs_those_alone() {
+    let (_folder, path, all) = sample();
+    let shard = file_of(&path, &all[0].0).parent().unwrap().to_owned();
+    let lost: Vec<Cid> =
+        all.iter().map(|(cid, _)| *cid).filter(|cid| file_of(&path, cid).starts_with(&shard)).collect();
+    fs::remove_dir_all(&shard).unwrap();
+    fs::write(&shard, b"").unwrap();
+    for part in ["format", "op_heads", "tables", "lock", "tmp"] {
+        let part = path.join(part);
+        if part.is_dir() { fs::remove_dir_all(part).unwrap() } else { fs::remove_file(part).unwrap() }
+    }
+    let (rescued, report) = rescue(&path);
+    assert_all_but(&rescued, &all, &lost);
+    let kinds: Vec<FaultKind> = report.faults.iter().map(|fault| fault.kind).collect();
+    for kind in [FaultKind::Structure, FaultKind::Listing, FaultKind::Heads, FaultKind::SideTable] {
+        assert!(kinds.contains(&kind), "{kind:?}: {:?}", report.faults);
+    }
+    for cid in lost {
+        assert!(report.faults.iter().any(|fault| fault.cid == Some(cid)) || cid == animals_root());
+    }
+}
+
+#[test]
+fn a_store_without_its_format_is_damaged_and_no_empty_folder() {
+    let (_folder, path, _) = sample();
+    fs::remove_file(path.join("format")).unwrap();
+    assert_eq!(detect(&path).unwrap(), Some(Backend::Simple));
+    for options in [OpenOptions::new(), OpenOptions::new().read_only(true), OpenOptions::new().create(true)] {
+        let error = options.open(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("its `format` file is missing, yet"), "{cause}");
+    }
+    let report = verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
+    assert!(report.structure_damaged);
+    assert_eq!((report.blocks, report.fault_count), (4_077, 1));
+    // Written back by hand, everything is as it was.
+    fs::write(path.join("format"), "mnem-backend-simple 1\n").unwrap();
+    assert_eq!(verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap().fault_count, 0);
+    // A later format is not taken for damage.
+    fs::write(path.join("format"), "mnem-backend-simple 2\n").unwrap();
+    let error = OpenOptions::new().as_it_is(true).open(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnsupportedFormat);
+}
