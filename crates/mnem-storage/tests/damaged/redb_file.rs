@@ -9,8 +9,8 @@ use std::{
 
 use mnem_backend_redb::{Layout, OpenOptions};
 use mnem_storage::{
-    Blockstore as _, ErrorKind, FaultKind, Store, StoreError, VerifyOptions, VerifyReport, WriteBatch, unwatched,
-    verify_store,
+    Blockstore as _, ErrorKind, FaultKind, MemoryStore, OpHeadsStore as _, SalvageOptions, Store, StoreError,
+    VerifyOptions, VerifyReport, WriteBatch, salvage, unwatched, verify_store,
 };
 use redb::{StorageBackend as _, backends::InMemoryBackend};
 
@@ -21,6 +21,9 @@ const PAGE: usize = 4096;
 
 /// Damaged files in an ordinary test run.
 const FILES: usize = 4_000;
+
+/// Damaged files that are salvaged.
+const SALVAGES: usize = 150;
 
 /// The bit of the header that says which of two whole commits is the last. While a file is unclean, nothing else in it knows: flipping this
 /// bit is the same as a crash just before or after a commit took effect.
@@ -260,6 +263,63 @@ fn a_damaged_redb_file_gives_right_bytes_or_a_named_error() {
 fn soak() {
     let workers = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     damage_and_tell(rounds(100_000), workers);
+}
+
+/// Salvages what is left of damaged files: no panic gets out, nothing is written that was not there, and the file stays as it is.
+#[test]
+fn what_is_salvaged_of_a_damaged_file_was_in_it() {
+    let content = Content::new();
+    let samples = Sample::all(&content);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("damaged.redb");
+    let mut random = Random(seed());
+    let (mut salvaged, mut partly, mut hopeless) = (0, 0, 0);
+    for round in 0..SALVAGES {
+        let sample = &samples[round % samples.len()];
+        let damage = Damage::any(&mut random, sample);
+        let Some(bytes) = damage.apply(sample) else { continue };
+        let context = format!("seed {}, round {round}, {}, {damage:?}", seed(), sample.name);
+        fs::write(&path, &bytes).expect("write");
+        let to = MemoryStore::new();
+        let report = catch_unwind(AssertUnwindSafe(|| salvage(&path, &to, &SalvageOptions::new(), &mut unwatched)))
+            .unwrap_or_else(|_| panic!("{context}: a panic got out"));
+        assert!(fs::read(&path).expect("read") == bytes, "{context}: the file was written to");
+        match report {
+            Ok(report) => {
+                salvaged += 1;
+                let came = assert_was_there(&content, &to, &context);
+                assert_eq!(came, report.blocks, "{context}");
+                let whole = came == content.blocks.len() as u64 && report.heads == content.heads;
+                partly += u32::from(!whole);
+                // A file that says nothing of what it lacks looks like a file without it.
+                assert!(whole || report.fault_count > 0, "{context}: something is missing, and no fault");
+            }
+            Err(error) => {
+                hopeless += 1;
+                let kinds =
+                    [ErrorKind::Damaged, ErrorKind::NotAStore, ErrorKind::UnsupportedFormat, ErrorKind::Backend];
+                assert!(error.kind().is_some_and(|kind| kinds.contains(&kind)), "{context}: {error:?}");
+            }
+        }
+    }
+    eprintln!("{salvaged} salvaged, {partly} of them in part; {hopeless} hopeless");
+    assert!(
+        partly > 0 && salvaged > 2 * hopeless,
+        "{salvaged} salvaged, {partly} of them in part; {hopeless} hopeless"
+    );
+}
+
+/// How many blocks the store has, each of which is one of the content, byte for byte, as its heads are.
+fn assert_was_there(content: &Content, store: &MemoryStore, context: &str) -> u64 {
+    let mut count = 0;
+    for cid in store.cids().expect("a listing") {
+        let cid = cid.expect("a CID");
+        let data = store.get(&cid).expect("its hash is right").expect("it is listed");
+        assert!(content.blocks.contains(&(cid, data)), "{context}: {cid} was never stored");
+        count += 1;
+    }
+    assert!(store.heads().expect("heads").iter().all(|head| content.heads.contains(head)), "{context}: another head");
+    count
 }
 
 /// Where nothing is damaged, nothing is found.
