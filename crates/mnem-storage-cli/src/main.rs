@@ -12,6 +12,7 @@ mod json_lines;
 mod limits;
 mod output;
 mod progress;
+mod salvage;
 mod stop;
 mod terminal;
 

@@ -165,6 +165,20 @@ fn every_answer_is_as_documented() {
     let (faults, summary) = found.out().trim_end().rsplit_once('\n').expect("a fault and a summary");
     document.check("`verify`: a fault", faults);
     document.check("`verify`: the summary", summary);
+    place.write("unreadable.simple/op_heads", b"");
+    let salvaged = place.run(&["--json", "copy", "--salvage", "unreadable.simple", "empty.redb"]).exits(3);
+    let (faults, _) = salvaged.out().trim_end().rsplit_once('\n').expect("a fault and a summary");
+    document.check("`copy --salvage`: what could not be read", faults);
+    place.write("b.simple/op_heads", &[]);
+    let salvaged = place.run(&["--json", "copy", "--salvage", "b.simple", "saved.redb"]);
+    let (_, summary) = salvaged
+        .exits(3)
+        .out()
+        .trim_end()
+        .rsplit_once('\n')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .expect("a fault and a summary");
+    document.check("`copy --salvage`: the summary", &summary);
     document.check("An error", &place.run(&["--json", "get", ABSENT, "--store", "a.redb"]).exits(4).err);
     document.check("An error", &place.run(&["--json", "frobnicate"]).exits(2).err);
     document.check("An error", &place.run(&["--json", "import", "nothing.car", "--store", "a.redb"]).exits(1).err);

@@ -22,6 +22,7 @@ mod man;
 mod many;
 mod permissions;
 mod pipes;
+mod salvage;
 #[cfg(unix)]
 mod signals;
 mod snapshots;

@@ -119,7 +119,8 @@ fn the_hint_of_a_copy_names_the_store_that_failed() {
     for (from, to) in [("whole.redb", "bad.simple"), ("bad.simple", "new.redb")] {
         let said = place.run(&["copy", from, to]).fails(1);
         assert!(said.starts_with(&format!("error: cannot copy {from} to {to}\n  caused by: ")), "{said}");
-        assert!(said.ends_with("hint: `mnem-store verify --store bad.simple` lists all damage\n"), "{said}");
+        assert!(said.contains("hint: `mnem-store copy --salvage bad.simple NEW` saves"), "{said}");
+        assert!(said.ends_with("`mnem-store verify --store bad.simple` lists the damage\n"), "{said}");
     }
     assert!(!place.path("new.redb").exists());
     let said = ran(place.command(&["copy", "whole.redb", "no/b.redb"]).env("MNEM_STORE", "other.redb")).fails(10);
@@ -150,7 +151,7 @@ fn an_empty_format_file_is_damage() {
     let ran = place.run(&["verify", "--store", "a.simple"]).exits(3);
     assert!(ran.out().starts_with("structure: simple store is damaged: a.simple/format"), "{}", ran.out());
     let said = place.run(&["ls", "--store", "a.simple"]).fails(1);
-    assert!(said.contains("hint: `mnem-store verify --store a.simple`"), "{said}");
+    assert!(said.contains("; `mnem-store verify --store a.simple` lists the damage"), "{said}");
 }
 
 #[test]
@@ -176,7 +177,9 @@ fn a_broken_structure_comes_with_what_to_do() {
     place.write("a.redb", &bytes);
     let ran = place.run(&["verify", "--store", "a.redb"]).exits(3);
     assert!(
-        ran.err.contains("note: its structure cannot be mended: restore the store from a copy or an archive"),
+        ran.err.contains(
+            "note: its structure is damaged: `mnem-store copy --salvage a.redb NEW` saves what can be read, or"
+        ),
         "{}",
         ran.err
     );

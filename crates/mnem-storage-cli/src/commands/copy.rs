@@ -7,7 +7,7 @@ use std::{
 
 use clap::ValueHint;
 use mnem_storage::{
-    CopyError, CopyReport, Stage, Store, StoreError, copy,
+    CopyError, CopyReport, OpenOptions, Stage, Store, StoreError, copy,
     knn::{self, Format},
 };
 use serde::Serialize;
@@ -30,28 +30,37 @@ damaged block that TO holds already is not replaced: remove it with `rm`, copy a
 With --layout mnem01 the copy is a file for the published programs too, and its
 indexes of nearest neighbours become rows as they read them.
 
+With --salvage FROM may be damaged, and TO must be new: every block that can be read
+and matches its CID comes over, the heads whose blocks did, and the rows of side
+tables. What could not be read is listed as `verify` lists it. FROM is never written
+to.
+
 Examples:
   mnem-store copy animals.redb animals.simple/        to plain files, which `ls` and `sha256sum` can read
   mnem-store copy animals.simple/ animals.redb        and back
   mnem-store copy animals.redb backup.redb            a compact copy
   mnem-store copy ours.redb theirs.redb --layout mnem01
-                                                      for the published programs";
+                                                      for the published programs
+  mnem-store copy --salvage hurt.redb saved.redb      what is left of a damaged store";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The store to copy
     #[arg(value_hint = ValueHint::AnyPath)]
-    from: PathBuf,
+    pub(crate) from: PathBuf,
     /// Where to copy it: a new store, or one that an earlier copy left unfinished
     #[arg(value_hint = ValueHint::AnyPath)]
-    to: PathBuf,
+    pub(crate) to: PathBuf,
     /// The backend of the copy; else its path decides, as in `init`
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendArg>,
     /// mnem01: a redb file for the published programs (mnem-backend-redb 0.1.x) too [default: native]
     #[arg(long, value_enum)]
     layout: Option<LayoutArg>,
+    /// Copy what can be read of a damaged store into a new one, and list what cannot. No proof. Exit status 3: something could not be read
+    #[arg(long, conflicts_with = "layout")]
+    salvage: bool,
 }
 
 /// What was copied, and that both stores were compared.
@@ -80,13 +89,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             hint: "name another place for the copy: `mnem-store copy FROM TO`".into(),
         });
     }
+    if args.salvage {
+        return crate::salvage::run(context, args);
+    }
     let failed = |source| failed(args, source);
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
     let from = context.options().read_only(true).open(&args.from);
     let from = from.map_err(|error| failed(CopyError::Source(error.into())))?;
-    let options = context.options().create(true).published_layout(args.layout == Some(LayoutArg::Mnem01));
-    let options = options.backend(args.backend.map(Into::into));
-    let (to, format) = options.open_with_knn_format(&args.to).map_err(of_target)?;
+    let (to, format) = options_of_target(context, args).open_with_knn_format(&args.to).map_err(of_target)?;
     let stop = Stop::when_asked(context)?;
     let mut bar = context.bar("copy");
     let total = count(&*from, &mut bar, &stop);
@@ -151,7 +161,12 @@ fn store_as_rows(to: &dyn Store) -> std::result::Result<u64, StoreError> {
     }
 }
 
-fn failed(args: &Args, source: CopyError) -> Failure {
+pub(crate) fn options_of_target(context: &Context, args: &Args) -> OpenOptions {
+    let options = context.options().create(true).published_layout(args.layout == Some(LayoutArg::Mnem01));
+    options.backend(args.backend.map(Into::into))
+}
+
+pub(crate) fn failed(args: &Args, source: CopyError) -> Failure {
     Failure::Copy { from: args.from.clone(), to: args.to.clone(), source }
 }
 

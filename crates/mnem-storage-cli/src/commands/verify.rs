@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     context::Context,
     error::{Exit, Failure, Result},
+    hints::quoted,
     output::{Out, Size, counted, counted_as, unless_closed},
     stop::Stop,
     terminal::Printable,
@@ -53,6 +54,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         recover(context)?;
     }
     let stop = Stop::at_once(context, "nothing was changed, and not everything was looked at", "run it again")?;
+    crate::salvage::quiet_about_redb();
     let mut bar = context.bar("verify");
     let options = VerifyOptions::new().open(context.options()).count(bar.is_shown());
     let report = verify(&path, &options, &mut |progress| {
@@ -89,15 +91,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         ));
     }
     unless_closed(tell(context, &report))?;
-    advise(context, &report);
+    advise(context, &path, &report);
     Ok(if report.fault_count == 0 { Exit::Done } else { Exit::DamageFound })
 }
 
 /// What to do about what was found. In JSON, the kinds of the faults say it.
-fn advise(context: &Context, report: &VerifyReport) {
+fn advise(context: &Context, path: &Path, report: &VerifyReport) {
     let found = |kinds: &[FaultKind]| report.faults.iter().any(|fault| kinds.contains(&fault.kind));
     if found(&[FaultKind::Structure]) {
-        context.remark("its structure cannot be mended: restore the store from a copy or an archive");
+        context.remark(format_args!(
+            "its structure is damaged: `mnem-store copy --salvage {} NEW` saves what can be read, or restore the store from a copy or an archive",
+            quoted(path)
+        ));
         return;
     }
     if found(&[FaultKind::Corrupt, FaultKind::Unreadable]) {
@@ -136,7 +141,12 @@ fn tell(context: &Context, report: &VerifyReport) -> Result<()> {
 }
 
 fn tell_faults(out: &mut Out, report: &VerifyReport) -> Result<()> {
-    for fault in &report.faults {
+    tell_each(out, &report.faults)
+}
+
+/// A line for each fault.
+pub(crate) fn tell_each(out: &mut Out, faults: &[Fault]) -> Result<()> {
+    for fault in faults {
         let line = format_args!("{}: {}", name(fault), fault.what);
         out.answer_with(Printable(line), || FaultLine { r#type: "fault", fault })?;
     }
@@ -183,6 +193,9 @@ fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
     }
     if report.unchecked > 0 {
         text.push_str(&format!("; {} of unknown hash functions not checked", counted(report.unchecked, "block")));
+    }
+    if report.structure_damaged {
+        text.push_str("; the structure is damaged: this is what can be read all the same");
     }
     let unlisted = report.fault_count.saturating_sub(report.faults.len() as u64);
     if unlisted > 0 {

@@ -13,6 +13,9 @@ use super::{for_io, quoted};
 /// What the facade says to a command that makes no store.
 const NOTHING_IS_THERE: &str = "nothing is there";
 
+/// How it ends what it says of a file that may have been a store.
+const MAY_BE_DAMAGED: &str = "or its beginning is damaged";
+
 /// What failed is the store that a copy writes to.
 pub(super) fn for_target(error: &StoreError, from: &Path, to: &Path) -> String {
     match error {
@@ -54,9 +57,11 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
                 "`mnem-store knn rm INDEX --store {store}` removes it, then `mnem-store knn build` makes it anew from the vectors"
             )
         }
-        StoreError::Malformed { .. } | StoreError::Damaged { .. } => {
-            format!("`mnem-store verify --store {store}` lists all damage")
-        }
+        StoreError::Damaged { .. } => format!(
+            "`mnem-store copy --salvage {store} NEW` saves what can be read into a new store; \
+             `mnem-store verify --store {store}` lists the damage"
+        ),
+        StoreError::Malformed { .. } => format!("`mnem-store verify --store {store}` lists all damage"),
         StoreError::HeadsMoved { .. } => format!("`mnem-store heads --store {store}` lists the current heads"),
         StoreError::Unsupported { .. } => "`mnem-store --version` lists the backends of this build".to_owned(),
         StoreError::Poisoned { .. } => format!("free some space, then `mnem-store verify --store {store}`"),
@@ -90,6 +95,9 @@ fn for_nothing_there(store: &Path, reason: &str) -> String {
     // Without the slash at its end, which would turn a file into nothing.
     let found: PathBuf = store.components().collect();
     let is_empty_folder = std::fs::read_dir(&found).is_ok_and(|mut entries| entries.next().is_none());
+    if reason.ends_with(MAY_BE_DAMAGED) {
+        return "name another path, or restore a copy of the store: what is there is left as it is".to_owned();
+    }
     if found.symlink_metadata().is_ok() && !is_empty_folder {
         return "name another path: what is there is left as it is".to_owned();
     }

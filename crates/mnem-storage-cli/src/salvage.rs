@@ -1,0 +1,142 @@
+//! `copy --salvage`: what can be read of a damaged store, to a new one.
+
+use std::{error::Error as _, panic};
+
+use mnem_storage::{CopyError, ErrorKind, SalvageOptions, SalvageReport, Store as _, StoreError, salvage};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    commands::{
+        copy::{Args, failed, options_of_target},
+        verify::tell_each,
+    },
+    context::Context,
+    error::{Exit, Failure, Result},
+    hints::quoted,
+    output::{Count, Out, Size, counted, unless_closed},
+    stop::Stop,
+};
+
+#[derive(Serialize)]
+struct SummaryLine {
+    r#type: &'static str,
+    from: String,
+    to: String,
+    #[serde(flatten)]
+    report: Value,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let of_target = |error: StoreError| failed(args, CopyError::Target(error.into()));
+    // Looked at first, so that no new store is made for nothing.
+    let from = context.options().read_only(true);
+    if let Err(error) = mnem_storage::detect(&args.from).and_then(|found| match found {
+        Some(_) => Ok(()),
+        None => from.open(&args.from).map(drop),
+    }) {
+        return Err(failed(args, CopyError::Source(error.into())));
+    }
+    let existed = args.to.exists();
+    let to = options_of_target(context, args).open(&args.to).map_err(of_target)?;
+    let stop = Stop::when_asked(context)?;
+    let mut bar = context.bar("salvage");
+    let options = SalvageOptions::new().open(context.options());
+    quiet_about_redb();
+    let salvaged = salvage(&args.from, &*to, &options, &mut |progress| {
+        bar.show(&progress);
+        stop.flow()
+    });
+    drop(bar);
+    let closed = to.close().map_err(of_target);
+    let report = match salvaged {
+        Err(CopyError::Stopped { blocks, .. }) => return Err(interrupted(args, &stop, blocks)),
+        Err(error) => {
+            if !existed {
+                context.remark(format_args!("{} was made, and is empty", args.to.display()));
+            }
+            return Err(refused(args, error));
+        }
+        Ok(report) => report,
+    };
+    closed?;
+    unless_closed(tell(context, args, &report))?;
+    if report.fault_count == 0 {
+        return Ok(Exit::Done);
+    }
+    let to = quoted(&args.to);
+    context.remark("this is no proven copy: what could not be read may have held more than is named here");
+    context.remark(format_args!(
+        "`mnem-store verify --store {to}` says what its heads lack; importing an archive adds it"
+    ));
+    if report.heads.is_empty() {
+        context.remark(format_args!("no head came over: `mnem-store heads update CID --store {to}` sets one"));
+    }
+    Ok(Exit::DamageFound)
+}
+
+/// Not even what is left can be opened, or something is in the target.
+fn refused(args: &Args, error: CopyError) -> Failure {
+    let with_cause = |error: &StoreError| match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    };
+    match &error {
+        CopyError::Source(source) if source.kind() == ErrorKind::Damaged => Failure::Refused {
+            message: format!("nothing can be read of {}: {}", args.from.display(), with_cause(source)),
+            hint: "restore the store from a copy or an archive".into(),
+        },
+        CopyError::Target(target) if target.kind() == ErrorKind::InvalidArgument => Failure::Refused {
+            message: target.to_string(),
+            hint: format!("`mnem-store copy --salvage {} NEW`: a path where nothing is", quoted(&args.from)),
+        },
+        _ => failed(args, error),
+    }
+}
+
+/// redb panics at pages that make no sense, which the store takes for what it is: damage. On the terminal it would look like a crash.
+pub(crate) fn quiet_about_redb() {
+    let told = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let from_redb = info.location().is_some_and(|at| at.file().contains("/redb-") || at.file().contains("\\redb-"));
+        if !from_redb {
+            told(info);
+        }
+    }));
+}
+
+fn interrupted(args: &Args, stop: &Stop, blocks: u64) -> Failure {
+    let kept = format!("{} came over to {}, and no heads", counted(blocks, "block"), args.to.display());
+    stop.interrupted(kept, format!("remove {}, and run it again: it begins anew", quoted(&args.to)))
+}
+
+fn tell(context: &Context, args: &Args, report: &SalvageReport) -> Result<()> {
+    let mut out = context.out();
+    tell_each(&mut out, &report.faults)?;
+    summary(&mut out, args, report)?;
+    out.finish()
+}
+
+fn summary(out: &mut Out, args: &Args, report: &SalvageReport) -> Result<()> {
+    let (from, to) = (args.from.display().to_string(), args.to.display().to_string());
+    let mut lines =
+        vec![format!("salvaged {} ({}) from {from} to {to}", counted(report.blocks, "block"), Size(report.bytes))];
+    if report.walked > 0 {
+        lines.push(format!("walked   {} that no listing had", counted(report.walked, "block")));
+    }
+    if report.unchecked > 0 {
+        lines.push(format!("as read  {} of unknown hash functions, right or not", counted(report.unchecked, "block")));
+    }
+    for table in &report.tables {
+        lines.push(format!("table    {}: {}, {}", table.name, counted(table.keys, "key"), Size(table.bytes)));
+    }
+    lines.push(format!("faults   {}", Count(report.fault_count)));
+    lines.push(format!("heads    {}", report.heads.len()));
+    lines.extend(report.heads.iter().map(|cid| format!("  {cid}")));
+    let mut report = serde_json::to_value(report).map_err(|error| Failure::output(error.into()))?;
+    if let Some(fields) = report.as_object_mut() {
+        // Each has had its own line.
+        fields.remove("faults");
+    }
+    out.summary(lines.join("\n"), SummaryLine { r#type: "summary", from, to, report })
+}

@@ -1,0 +1,114 @@
+//! `copy --salvage`: out of a damaged store into a new one.
+
+use std::fs;
+
+use crate::support::{ABSENT, Place, ROOT, animals, snapshot};
+
+/// A redb file of the animals, of which one block, this, has eight other bytes.
+fn hurt(place: &Place) -> String {
+    place.run(&["import", animals().to_str().expect("text"), "--heads", "--store", "a.redb"]).ok();
+    let cid = "bafyreiduyorrqn5z7eqn2wqywhfhjpbu5yw65gqn7433suvhribxvkubaq";
+    let block = place.run(&["get", cid, "--store", "a.redb"]).exits(0).out;
+    let mut bytes = place.read("a.redb");
+    let places: Vec<usize> =
+        bytes.windows(block.len()).enumerate().filter(|(_, part)| *part == block).map(|(at, _)| at).collect();
+    places.into_iter().for_each(|at| bytes[at + 8..at + 16].fill(0xee));
+    place.write("a.redb", &bytes);
+    cid.to_owned()
+}
+
+#[test]
+fn every_command_leads_to_what_saves_all_but_one_block() {
+    let place = Place::new();
+    let cid = hurt(&place);
+    for args in
+        [&["heads", "--store", "a.redb"][..], &["export", "x.car", "--store", "a.redb"], &["copy", "a.redb", "b.redb"]]
+    {
+        let said = place.run(args).fails(1);
+        assert!(said.contains("`mnem-store copy --salvage a.redb NEW`"), "{args:?}: {said}");
+    }
+    let ran = place.run(&["verify", "--store", "a.redb"]).exits(3);
+    let lines: Vec<&str> = ran.out().lines().collect();
+    assert!(
+        lines[0].starts_with("structure: ") && lines[1].starts_with(&format!("corrupt: block {cid} ")),
+        "{lines:?}"
+    );
+    assert!(lines[2].starts_with("2 faults in 4,077 blocks"), "{lines:?}");
+    assert!(lines[2].ends_with("the structure is damaged: this is what can be read all the same"), "{lines:?}");
+
+    let before = snapshot(&place.path("a.redb"));
+    for to in ["saved.redb", "saved.simple"] {
+        let ran = place.run(&["copy", "--salvage", "a.redb", to]).exits(3);
+        assert!(ran.out().contains(&format!("corrupt: block {cid} ")), "{}", ran.out());
+        assert!(ran.out().contains("\nsalvaged 4,076 blocks "), "{}", ran.out());
+        assert!(ran.err.contains("no proven copy") && !ran.err.contains("panicked"), "{}", ran.err);
+        assert_eq!(place.run(&["heads", "--store", to]).ok(), format!("{ROOT}\n"));
+        let ran = place.run(&["verify", "-q", "--store", to]).exits(3);
+        assert!(ran.out().starts_with(&format!("missing_link: block {cid} is missing")), "{}", ran.out());
+        assert_eq!(ran.out().lines().count(), 1);
+        place.run(&["import", animals().to_str().expect("text"), "--store", to]).ok();
+        place.run(&["verify", "--store", to]).ok();
+    }
+    assert!(snapshot(&place.path("a.redb")) == before, "the source was touched");
+}
+
+#[test]
+fn a_page_that_makes_redb_panic_is_told_as_damage_alone() {
+    let place = Place::new();
+    hurt(&place);
+    let mut bytes = place.read("a.redb");
+    let leaf = bytes.chunks(4096).enumerate().filter(|(_, page)| page[0] == 1).nth(200).expect("a leaf").0;
+    bytes[leaf * 4096..(leaf + 1) * 4096].fill(0);
+    place.write("a.redb", &bytes);
+    for args in [&["verify", "--store", "a.redb"][..], &["copy", "--salvage", "a.redb", "b.redb"]] {
+        let ran = place.run(args).exits(3);
+        assert!(ran.out().contains("listing: redb store is damaged"), "{}", ran.out());
+        assert!(!ran.err.contains("thread"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_whole_store_is_salvaged_whole() {
+    let place = Place::new();
+    let (root, _) = place.small_store("a.redb");
+    let said = place.run(&["copy", "--salvage", "a.redb", "b.simple"]).ok();
+    assert!(said.starts_with("salvaged 3 blocks ") && said.ends_with(&format!("heads    1\n  {root}\n")), "{said}");
+}
+
+#[test]
+fn what_cannot_be_salvaged_is_refused() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    place.small_store("b.redb");
+    let said = place.run(&["copy", "--salvage", "a.redb", "b.redb"]).fails(1);
+    assert!(said.contains("the target holds blocks already; salvage into a new store"), "{said}");
+    assert!(said.contains("hint: `mnem-store copy --salvage a.redb NEW`"), "{said}");
+    place.run(&["copy", "--salvage", "a.redb", "a.redb"]).fails(2);
+    place.run(&["copy", "--salvage", "nothing.redb", "c.redb"]).fails(10);
+    assert!(!place.path("c.redb").exists());
+    let mut bytes = place.read("a.redb");
+    bytes[64..4096].fill(0xff);
+    place.write("a.redb", &bytes);
+    let said = place.run(&["copy", "--salvage", "a.redb", "c.redb"]).exits(1).err;
+    assert!(said.contains("error: nothing can be read of a.redb: "), "{said}");
+    assert!(said.ends_with("hint: restore the store from a copy or an archive\n"), "{said}");
+    bytes[..64].fill(0xff);
+    place.write("a.redb", &bytes);
+    let said = place.run(&["ls", "--store", "a.redb"]).fails(10);
+    assert!(said.contains("or its beginning is damaged\nhint: name another path, or restore a copy"), "{said}");
+}
+
+#[test]
+fn a_folder_without_its_format_file_is_damaged() {
+    let place = Place::new();
+    let (_, [leaf, _]) = place.small_store("a.simple");
+    fs::remove_file(place.path("a.simple/format")).expect("removed");
+    let ran = place.run(&["verify", "--store", "a.simple"]).exits(3);
+    assert!(ran.out().contains("its `format` file is missing, yet"), "{}", ran.out());
+    assert!(ran.out().contains("\n1 fault in 3 blocks"), "{}", ran.out());
+    let said = place.run(&["has", ABSENT, "--store", "a.simple"]).fails(1);
+    assert!(said.contains("was the file deleted?") && said.contains("--salvage a.simple NEW"), "{said}");
+    place.run(&["copy", "--salvage", "a.simple", "b.redb"]).exits(3);
+    place.run(&["has", &leaf.to_string(), "--store", "b.redb"]).ok();
+    place.run(&["verify", "--store", "b.redb"]).ok();
+}
