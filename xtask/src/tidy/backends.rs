@@ -6,7 +6,8 @@ use super::workspace::Workspace;
 
 /// Files that only the redb backend has: redb's sessions, snapshots, transactions that callers share, and pages, its second layout, and the edge
 /// table that it re-exports.
-const REDB_ONLY: [&str; 24] = [
+const REDB_ONLY: [&str; 25] = [
+    "src/as_it_is.rs",
     "src/change.rs",
     "src/group.rs",
     "src/keys.rs",
