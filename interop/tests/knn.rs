@@ -111,7 +111,7 @@ fn what_they_should_not_have_written_is_readable_and_named() {
     drop(database);
     let store = OpenOptions::new().open(&path).expect("opened");
     let refused = load_knn_edges(&store, &cid).expect_err("no index");
-    assert_eq!(refused.kind(), ErrorKind::UnsupportedFormat);
+    assert_eq!(refused.kind(), ErrorKind::Damaged);
     let written = load_as_written(&*store.side_table(TABLE).expect("the table"), &cid).expect("read").expect("there");
     assert_eq!(written.edges, edges);
     let index = written.into_index().expect("an index");

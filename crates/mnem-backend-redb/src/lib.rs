@@ -20,8 +20,8 @@
 //!
 //! `FORMAT.md` in this crate says what the file holds, byte by byte, and what a crash leaves.
 
-pub mod as_it_is;
-mod blockstore;
+mod as_it_is;
+pub mod blockstore;
 mod change;
 mod create;
 mod error;
