@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mnem_storage::{StoreError, knn::IndexError};
+use mnem_storage::{Backend, StoreError, knn::IndexError};
 
 use super::{for_io, quoted};
 
@@ -57,11 +57,14 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
                 "`mnem-store knn rm INDEX --store {store}` removes it, then `mnem-store knn build` makes it anew from the vectors"
             )
         }
-        StoreError::Damaged { .. } => format!(
+        // What others keep in a side table is no part of the store's own structure.
+        StoreError::Damaged { backend, .. } if Backend::ALL.iter().any(|known| known.name() == *backend) => format!(
             "`mnem-store copy --salvage {store} NEW` saves what can be read into a new store; \
              `mnem-store verify --store {store}` lists the damage"
         ),
-        StoreError::Malformed { .. } => format!("`mnem-store verify --store {store}` lists all damage"),
+        StoreError::Malformed { .. } | StoreError::Damaged { .. } => {
+            format!("`mnem-store verify --store {store}` lists all damage")
+        }
         StoreError::HeadsMoved { .. } => format!("`mnem-store heads --store {store}` lists the current heads"),
         StoreError::Unsupported { .. } => "`mnem-store --version` lists the backends of this build".to_owned(),
         StoreError::Poisoned { .. } => format!("free some space, then `mnem-store verify --store {store}`"),

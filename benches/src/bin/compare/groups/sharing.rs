@@ -48,14 +48,18 @@ fn run(run: &mut Run) -> Result<()> {
             (reads::list_row(held), Unit::Seconds, list.as_secs_f64()),
         ])
     });
-    // After the reads, whose number of blocks they would change.
+    // After the reads, whose number of blocks they would change. Not the row of commits into an empty store.
     let mut supplies: HashMap<&str, Blocks> = HashMap::new();
     run.rounds("sharing", &mut contenders, |contender, _| {
         let supply = supplies.entry(contender.subject.name).or_insert_with(|| Blocks::new(11, SMALL));
         let mut times = Vec::new();
         for _ in 0..COMMITS {
             let time = commit(&*contender.store, supply, COMMITTED)?;
-            times.push((commits::row(COMMITTED), Unit::Seconds, time.as_secs_f64()));
+            times.push((
+                format!("{}, into a filled store", commits::row(COMMITTED)),
+                Unit::Seconds,
+                time.as_secs_f64(),
+            ));
         }
         Ok(times)
     });
