@@ -1,6 +1,12 @@
 //! Crashes at every point of drawn workloads, in many of the states that a disk may be in then; and breaks of the order of writes, all of which that must show.
 
-use std::time::Instant;
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use crate::support::crash::{
     breaks::{BREAKS, Break},
@@ -78,26 +84,26 @@ fn again() {
 #[ignore = "as long as it is told to"]
 fn soak() {
     let (states, first) = (number("MNEM_CRASH_STATES", 100_000), number("MNEM_CRASH_SEED", 0));
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let begin = Instant::now();
-    let explored = std::thread::scope(|scope| {
-        let run = |core: u64| {
-            let mut explored = Explored::default();
-            let mut seed = first + core;
-            while explored.states * cores < states {
-                explored += explore(seed, None, None).unwrap_or_else(|violation| panic!("{violation}"));
-                seed += cores;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let (next, all, begin) = (AtomicU64::new(first), Mutex::new(Explored::default()), Instant::now());
+    let told = |all: &Explored| {
+        let rate = all.states as f64 / begin.elapsed().as_secs_f64();
+        println!("{all:?} from seed {first} on, {rate:.0} states a second on {cores} cores; nothing is wrong");
+    };
+    let run = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            let explored = explore(seed, None, None).unwrap_or_else(|violation| panic!("{violation}"));
+            let mut all = all.lock().expect("a state that no crash may leave");
+            *all += explored;
+            if all.states >= states {
+                break;
             }
-            explored
-        };
-        let threads: Vec<_> = (0..cores).map(|core| scope.spawn(move || run(core))).collect();
-        let mut all = Explored::default();
-        threads.into_iter().for_each(|thread| all += thread.join().expect("a state that no crash may leave"));
-        all
-    });
-    let seconds = begin.elapsed().as_secs_f64();
-    let rate = explored.states as f64 / seconds / cores as f64;
-    println!(
-        "{explored:?} from seed {first} in {seconds:.1} s: {rate:.0} states a second on each of {cores} cores; nothing is wrong"
-    );
+            if all.seeds.is_multiple_of(1_000) {
+                told(&all);
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(run))));
+    told(&all.into_inner().expect("a state that no crash may leave"));
 }

@@ -1,0 +1,83 @@
+//! Why a copy ends before the end.
+
+use std::ops::ControlFlow;
+
+use mnem_store_traits::{Cause, ErrorKind, Outcome, StoreError};
+
+/// Why a copy ended before the end, and which of the two stores was at fault. Of a fault it says what the store's error says.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// The source could not be read.
+    #[error(transparent)]
+    Source(Box<StoreError>),
+    /// The target refused or failed, is damaged, or does not hold the same as the source.
+    #[error(transparent)]
+    Target(Box<StoreError>),
+    /// The callback for progress asked for the end. The heads of the target are as they were, unless the copy was being proved by then.
+    #[error("the copy was stopped: {blocks} blocks were copied or found in the target, {new} of them new")]
+    Stopped {
+        /// Blocks of the source that were written, or found in the target.
+        blocks: u64,
+        /// How many of them were written.
+        new: u64,
+    },
+}
+
+impl CopyError {
+    /// The error of the store at fault, where one is.
+    pub fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Source(error) | Self::Target(error) => Some(error),
+            Self::Stopped { .. } => None,
+        }
+    }
+
+    /// What went wrong, to branch on; `None` if nothing did, and the caller stopped it.
+    pub fn kind(&self) -> Option<ErrorKind> {
+        self.store_error().map(StoreError::kind)
+    }
+}
+
+/// Says whose error it is.
+pub(crate) trait OfAStore<T> {
+    fn of_source(self) -> Result<T, CopyError>;
+    fn of_target(self) -> Result<T, CopyError>;
+}
+
+impl<T> OfAStore<T> for Result<T, StoreError> {
+    fn of_source(self) -> Result<T, CopyError> {
+        self.map_err(|error| CopyError::Source(error.into()))
+    }
+
+    fn of_target(self) -> Result<T, CopyError> {
+        self.map_err(|error| CopyError::Target(error.into()))
+    }
+}
+
+/// Why a copy does not go on.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Failed(CopyError),
+    Asked,
+}
+
+impl From<CopyError> for Ended {
+    fn from(error: CopyError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+pub(crate) fn go_on(asked: ControlFlow<()>) -> Result<(), Ended> {
+    if asked.is_break() { Err(Ended::Asked) } else { Ok(()) }
+}
+
+pub(super) fn differs(what: String) -> CopyError {
+    let error = StoreError::Backend {
+        backend: "target",
+        operation: "hold the same as the source".to_owned(),
+        outcome: Outcome::Unknown,
+        source: Cause::new(format!("{what}; was one of them written to meanwhile?")),
+    };
+    CopyError::Target(error.into())
+}

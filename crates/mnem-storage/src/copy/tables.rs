@@ -1,0 +1,217 @@
+//! The rows of side tables; an index of k-NN edges becomes real by the last of its rows.
+
+use std::{collections::BTreeMap, mem, ops::ControlFlow, sync::Arc};
+
+use mnem_ann_persist as knn;
+use mnem_store_traits::{
+    Bytes, Cause, Cid, ErrorKind, SideTable, Store, StoreError, cid_from_bytes, limits::TABLE_VALUE_BYTES_MAX,
+};
+
+use super::{CopyError, CopyReport, Ended, OfAStore as _, TableCopied, go_on, hex};
+use crate::{
+    Progress, Stage,
+    limits::{COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX},
+};
+
+pub(super) fn copy(
+    from: &dyn Store,
+    to: &dyn Store,
+    tables: &[String],
+    report: &mut CopyReport,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(), Ended> {
+    let mut done = Progress::of(Stage::Tables);
+    for name in tables {
+        let source = from.side_table(name).of_source()?;
+        let target = to.side_table(name).of_target()?;
+        let mut copied = TableCopied { name: name.clone(), keys: 0, bytes: 0 };
+        copy_rows(name, &*source, &target, &mut |value_bytes| {
+            copied.keys += 1;
+            copied.bytes += value_bytes;
+            done.add(value_bytes);
+            progress(done)
+        })?;
+        report.tables.push(copied);
+    }
+    Ok(())
+}
+
+fn copy_rows(
+    name: &str,
+    source: &dyn SideTable,
+    target: &Arc<dyn SideTable>,
+    row: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<(), Ended> {
+    if name != knn::TABLE {
+        return copy_rows_where(name, source, &**target, row, &mut |_| Ok(true));
+    }
+    let mut kept = Kept::default();
+    // What makes an index real is its manifest, which is behind its parts then, whatever interrupts the copy.
+    let (here, there) = (source, &**target);
+    copy_rows_where(name, here, there, row, &mut |key| Ok(is_part(key) && !kept.holds(source, target, key)?))?;
+    copy_rows_where(name, here, there, row, &mut |key| Ok(!is_part(key) && !kept.holds(source, target, key)?))
+}
+
+/// Whether a key of the edge table is that of a page or a chunk.
+fn is_part(key: &[u8]) -> bool {
+    knn::index_of_key(key).is_some_and(|cid| cid.to_bytes() != key)
+}
+
+/// Which indexes the target holds already, whole, in the other format: that stays, and nothing of the source's is put beside it.
+#[derive(Default)]
+struct Kept(BTreeMap<Cid, bool>);
+
+impl Kept {
+    fn holds(&mut self, source: &dyn SideTable, target: &Arc<dyn SideTable>, key: &[u8]) -> Result<bool, CopyError> {
+        let Some(cid) = knn::index_of_key(key) else { return Ok(false) };
+        if let Some(kept) = self.0.get(&cid) {
+            return Ok(*kept);
+        }
+        let (here, there) = (knn::format_of(source, &cid).of_source()?, knn::format_of(&**target, &cid).of_target()?);
+        // What is not whole there is copied again.
+        let kept = here != there && is_whole(target, &cid)?;
+        self.0.insert(cid, kept);
+        Ok(kept)
+    }
+}
+
+/// Whether the target holds the index and can read all of it.
+fn is_whole(target: &Arc<dyn SideTable>, cid: &Cid) -> Result<bool, CopyError> {
+    let checked = match knn::open(Arc::clone(target), cid) {
+        Ok(Some(reader)) => reader.check().map(|()| true),
+        Ok(None) => Ok(false),
+        Err(error) => Err(error),
+    };
+    match checked {
+        Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::UnsupportedFormat) => Ok(false),
+        checked => checked.of_target(),
+    }
+}
+
+/// Copies the rows whose keys are wanted.
+fn copy_rows_where(
+    name: &str,
+    source: &dyn SideTable,
+    target: &dyn SideTable,
+    row: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    wanted: &mut dyn FnMut(&[u8]) -> Result<bool, CopyError>,
+) -> Result<(), Ended> {
+    let mut puts: Vec<(Bytes, Bytes)> = Vec::new();
+    let mut bytes = 0;
+    for key in source.keys(&[]).of_source()? {
+        let key = key.of_source()?;
+        if !wanted(&key)? {
+            continue;
+        }
+        let Some(value) = source.get(&key).of_source()? else { continue };
+        let value_bytes = value.len() as u64;
+        if puts.len() >= COPY_BATCH_ITEMS_MAX || (bytes + value_bytes > COPY_BATCH_BYTES_MAX && !puts.is_empty()) {
+            target.write(&mem::take(&mut puts), &[]).of_target()?;
+            bytes = 0;
+        }
+        go_on(row(value_bytes))?;
+        if name == knn::TABLE && value.len() > TABLE_VALUE_BYTES_MAX {
+            drop(value);
+            copy_in_parts(source, target, &key)?;
+        } else {
+            bytes += value_bytes;
+            puts.push((key, value));
+        }
+    }
+    if puts.is_empty() { Ok(()) } else { Ok(target.write(&puts, &[]).of_target()?) }
+}
+
+/// An index in one row that is larger than values are here, as the published program stores large ones. In parts it fits, under the same CID.
+pub(crate) fn copy_in_parts(source: &dyn SideTable, target: &dyn SideTable, key: &Bytes) -> Result<(), CopyError> {
+    let cid = cid_from_bytes(key).map_err(|error| StoreError::Damaged {
+        backend: "source",
+        what: format!("key {} of side table {}", hex(key), knn::TABLE),
+        source: Cause::new(error),
+    });
+    // Gone since its row was read: as if it had never been listed.
+    let Some(index) = knn::load(source, &cid.of_source()?).of_source()? else { return Ok(()) };
+    knn::store(target, &index).map(drop).of_target()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use mnem_store_traits::{KeyIter, MemoryStore, Outcome, RAW, cid_of};
+
+    use super::*;
+
+    /// A table that remembers the keys in the order in which they came, and may be unable to read the parts of indexes.
+    #[derive(Debug)]
+    struct Watched {
+        table: Arc<dyn SideTable>,
+        came: Mutex<Vec<Bytes>>,
+        parts_fail: bool,
+    }
+
+    impl Watched {
+        fn new(table: Arc<dyn SideTable>, parts_fail: bool) -> Arc<Self> {
+            Arc::new(Self { table, came: Mutex::default(), parts_fail })
+        }
+    }
+
+    impl SideTable for Watched {
+        fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+            if self.parts_fail && is_part(key) {
+                return Err(StoreError::Backend {
+                    backend: "watched",
+                    operation: "read a part".into(),
+                    outcome: Outcome::NotApplied,
+                    source: Cause::new(std::io::Error::other("planted")),
+                });
+            }
+            self.table.get(key)
+        }
+        fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
+            self.table.keys(prefix)
+        }
+        fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+            self.came.lock().unwrap().extend(puts.iter().map(|(key, _)| key.clone()));
+            self.table.write(puts, deletes)
+        }
+    }
+
+    fn index() -> knn::KnnEdgeIndex {
+        let node = |n: u8| knn::NodeId([n; 16]);
+        let edges = vec![knn::KnnEdge { src: node(1), dst: node(2), weight: 0.5 }];
+        knn::KnnEdgeIndex::new(cid_of(RAW, b"root"), 1, knn::DistanceMetric::Cosine, edges).unwrap()
+    }
+
+    fn table() -> Arc<dyn SideTable> {
+        MemoryStore::new().side_table(knn::TABLE).unwrap()
+    }
+
+    #[test]
+    fn an_index_becomes_real_by_the_last_of_its_rows() {
+        let (source, target) = (table(), Watched::new(table(), false));
+        let cid = knn::store(&*source, &index()).unwrap();
+        copy_rows(knn::TABLE, &*source, &(Arc::clone(&target) as _), &mut |_| ControlFlow::Continue(())).unwrap();
+        let came = target.came.lock().unwrap();
+        assert!(came.len() > 1, "parts and a manifest");
+        assert_eq!(came.last().unwrap(), &cid.to_bytes());
+        assert_eq!(knn::load(&*target.table, &cid).unwrap(), Some(index()));
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_read_is_not_taken_for_one_that_lacks_the_index() {
+        let (source, there) = (table(), table());
+        knn::store_row(&*source, &index()).unwrap();
+        knn::store(&*there, &index()).unwrap();
+        let target = Watched::new(Arc::clone(&there), true);
+        let error = copy_rows(knn::TABLE, &*source, &(Arc::clone(&target) as _), &mut |_| ControlFlow::Continue(()))
+            .unwrap_err();
+        let Ended::Failed(CopyError::Target(error)) = error else { panic!("another error: {error:?}") };
+        assert_eq!(error.kind(), ErrorKind::Backend);
+        assert!(target.came.lock().unwrap().is_empty());
+        // One that lacks a part is copied again.
+        let part = there.keys(&[]).unwrap().map(Result::unwrap).find(|key| is_part(key)).unwrap();
+        there.write(&[], &[part]).unwrap();
+        copy_rows(knn::TABLE, &*source, &there, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(knn::load(&*there, &knn::list(&*there).unwrap().next().unwrap().unwrap()).unwrap(), Some(index()));
+    }
+}
