@@ -20,8 +20,10 @@ pub(crate) fn recognise(at: At<'_>, options: &OpenOptions, session: Session) -> 
     // The layout is not known yet; the handle reads without it.
     let mut handle = Handle::new(at.path.to_owned(), Layout::Native, options.clone(), session);
     handle.layout = match handle.read(at.operation, |snapshot| layout_of(at, &snapshot.transaction)) {
-        // One of the tables cannot be read; that is for those to find who read it.
-        Err(StoreError::Damaged { .. }) if options.check == Check::AsItIs => {
+        // A table cannot be read, or what says that this is a store; that is for those to find who read it.
+        Err(StoreError::Damaged { .. } | StoreError::NotAStore { .. } | StoreError::UnsupportedFormat { .. })
+            if options.check == Check::AsItIs =>
+        {
             handle.read(at.operation, |snapshot| layout_by_names(at, &snapshot.transaction))?
         }
         layout => layout?,

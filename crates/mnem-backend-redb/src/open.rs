@@ -146,7 +146,10 @@ fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle
     if options.check == Check::AsItIs {
         return open_as_it_is(at, options, &medium, false).or_else(|error| match error {
             // One that begins and is not written to has a commit before the last.
-            StoreError::Damaged { .. } => open_as_it_is(at, options, &medium, true).map_err(|_| error),
+            StoreError::Damaged { .. } => {
+                let before = open_as_it_is(at, options, &medium, true).map_err(|_| error);
+                before.inspect(|_| tracing::warn!(path = %at.path.display(), "the last commit cannot be found: this is the one before it"))
+            }
             error => Err(error),
         });
     }

@@ -52,7 +52,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let report = match salvaged {
         Err(CopyError::Stopped { blocks, .. }) => return Err(interrupted(args, &stop, blocks)),
         Err(error) => {
-            if !existed {
+            if !existed && matches!(error, CopyError::Source(_)) {
                 context.remark(format_args!("{} was made, and is empty", args.to.display()));
             }
             return Err(refused(args, error));

@@ -23,7 +23,8 @@ pub struct CompactReport {
     pub after_bytes: u64,
 }
 
-/// Makes the files of the store at `path` as small as its backend can, and closes it. Of the options those on locks, cache, check and backend are heeded.
+/// Makes the files of the store at `path` as small as its backend can, and closes it. Of the options those on locks, cache and backend are heeded;
+/// the store is checked first, since pages that are moved get new checksums: damage would become content.
 ///
 /// - redb: moves the pages of the file together and cuts off its end. Nobody else may have it open. All of it is read, and what moves is written; there is no
 ///   progress to tell. The pages stay as full as they are: after many small commits a
@@ -51,7 +52,7 @@ pub struct CompactReport {
 /// # Errors
 /// As [`OpenOptions::open`]; then [`StoreError::Backend`], [`StoreError::Damaged`]: the content is as it was.
 pub fn compact(path: &Path, options: &OpenOptions) -> Result<CompactReport, StoreError> {
-    let options = options.clone().create(false).create_new(false).read_only(false);
+    let options = options.clone().create(false).create_new(false).read_only(false).check(true);
     let before_bytes = file_bytes(path, &options)?;
     let opened = options.open_kind(path)?;
     let backend = opened.backend();

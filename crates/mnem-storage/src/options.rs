@@ -7,7 +7,7 @@ use std::{
 };
 
 use mnem_ann_persist::Format;
-use mnem_store_traits::{Store, StoreError};
+use mnem_store_traits::{ErrorKind, Store, StoreError};
 
 use crate::{
     Backend, Concurrency,
@@ -206,9 +206,25 @@ impl OpenOptions {
         })
     }
 
+    /// Opens to look at everything, alone and without changing anything: checked, or, where the structure is damaged or cannot be read, as it is.
+    /// First what the check found, then the store.
+    pub(crate) fn open_to_look(&self, path: &Path) -> (Option<StoreError>, Result<Opened, StoreError>) {
+        let options = self.clone().create(false).create_new(false).read_only(true).check(true).as_it_is(false);
+        let checked = options.concurrency(Concurrency::ExclusiveWriter).open_kind(path);
+        let Err(error @ (StoreError::Damaged { .. } | StoreError::Backend { .. })) = checked else {
+            return (None, checked);
+        };
+        match self.clone().for_what_is_left().open_kind(path) {
+            // Not even the file can be read.
+            Err(_) if error.kind() == ErrorKind::Backend => (None, Err(error)),
+            opened => (Some(error), opened),
+        }
+    }
+
     /// The same wishes for what is left of a damaged store.
     pub(crate) fn for_what_is_left(self) -> Self {
-        self.create(false).create_new(false).check(false).as_it_is(true)
+        let options = self.create(false).create_new(false).check(false).as_it_is(true);
+        options.concurrency(Concurrency::ExclusiveWriter)
     }
 
     fn existing(&self, path: &Path, on_disk: Backend) -> Result<Backend, StoreError> {

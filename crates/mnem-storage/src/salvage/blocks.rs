@@ -162,6 +162,14 @@ impl<'a> Salvage<'a> {
 
     fn take(&mut self, cid: Cid, data: Bytes) -> Result<(), Ended> {
         let block_bytes = data.len() as u64;
+        if block_bytes > self.to.capabilities().block_bytes_max {
+            self.lose(
+                FaultKind::Unreadable,
+                cid,
+                format!("block {cid} has {block_bytes} bytes, more than the target takes"),
+            );
+            return Ok(());
+        }
         if self.batch_items >= COPY_BATCH_ITEMS_MAX || self.batch_bytes + block_bytes > COPY_BATCH_BYTES_MAX {
             self.flush()?;
         }

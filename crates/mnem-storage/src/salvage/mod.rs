@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use self::blocks::Salvage;
 use crate::{
-    CopyError, Fault, FaultKind, OpenOptions, Progress, Stage, TableCopied,
+    Backend, CopyError, Fault, FaultKind, OpenOptions, Progress, Stage, TableCopied,
     copy::{Ended, OfAStore as _},
     report,
     verify::Findings,
@@ -120,16 +120,18 @@ pub fn salvage(
     if progress(Progress::of(Stage::Structure)).is_break() {
         return Err(CopyError::Stopped { blocks: 0, new: 0 });
     }
-    let open = options.open.clone().create(false).create_new(false).read_only(true).check(true).as_it_is(false);
-    let opened = match open.open_kind(from) {
-        Err(error @ StoreError::Damaged { .. }) => {
-            found.error(FaultKind::Structure, None, error).of_source()?;
-            found.report.structure_damaged = true;
-            options.open.clone().for_what_is_left().open_kind(from)
-        }
-        opened => opened,
-    };
-    run(&*opened.of_source()?.into_store(), to, found, progress)
+    let (structure, opened) = options.open.open_to_look(from);
+    if let Some(error) = structure {
+        found.error(FaultKind::Structure, None, error).of_source()?;
+        found.report.structure_damaged = true;
+    }
+    let mut opened = opened.of_source()?;
+    if opened.backend() == Backend::Simple && !found.report.structure_damaged {
+        // One folder that cannot be read does not end the listing then.
+        drop(opened);
+        opened = options.open.clone().for_what_is_left().open_kind(from).of_source()?;
+    }
+    run(&*opened.into_store(), to, found, progress)
 }
 
 /// Copies what can be read of an open store into an empty one.

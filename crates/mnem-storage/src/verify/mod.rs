@@ -199,16 +199,16 @@ pub fn verify(
     if progress(Progress::of(Stage::Structure)).is_break() {
         return Err(VerifyError::Stopped(found.report.into()));
     }
-    let open = options.open.clone().create(false).create_new(false).read_only(true).check(true).as_it_is(false);
-    let opened = match open.open_kind(path) {
+    let (structure, opened) = options.open.open_to_look(path);
+    let is_damaged = structure.is_some();
+    if let Some(error) = structure {
+        found.error(FaultKind::Structure, None, error)?;
+        found.report.structure_damaged = true;
+    }
+    let opened = match opened {
         Ok(opened) => opened,
-        Err(error @ StoreError::Damaged { .. }) => {
-            found.error(FaultKind::Structure, None, error)?;
-            found.report.structure_damaged = true;
-            // Of what cannot be opened so either, nothing more can be told.
-            let Ok(opened) = options.open.clone().for_what_is_left().open_kind(path) else { return Ok(found.report) };
-            opened
-        }
+        // Nothing more can be told.
+        Err(_) if is_damaged => return Ok(found.report),
         Err(error) => return Err(error.into()),
     };
     match opened.foreign() {

@@ -226,11 +226,19 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Reads every row. The error is one that ends the listing of this table.
+    /// Reads every row. The error is that the table cannot be listed.
     fn read_side_table(&mut self, name: &str) -> Result<(), Ended> {
         let table = self.store.side_table(name)?;
         for key in table.keys(&[])? {
-            match table.get(&key?) {
+            let key = match key {
+                Ok(key) => key,
+                // The listing may go on behind it.
+                Err(error) => {
+                    self.found.error(FaultKind::SideTable, None, error)?;
+                    continue;
+                }
+            };
+            match table.get(&key) {
                 Ok(value) => {
                     self.found.report.rows += 1;
                     self.done.add(value.map_or(0, |value| value.len() as u64));

@@ -73,6 +73,21 @@ fn fill_with_animals(store: &dyn Store) -> Vec<Block> {
 }
 
 #[test]
+fn a_block_that_the_target_does_not_take_costs_that_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = mnem_storage::open_or_init(folder.path().join("a")).unwrap();
+    let all = fill_with_animals(&*from);
+    let data = Bytes::from(vec![7; 17 << 20]);
+    let large = cid_of(mnem_storage::RAW, &data);
+    from.put(&large, data).unwrap();
+    let to = MemoryStore::new();
+    let report = salvage_store(&*from, &to, &SalvageOptions::new(), &mut unwatched).unwrap();
+    assert_eq!(faults(&report), [(FaultKind::Unreadable, Some(large))]);
+    assert_all_but(&to, &all, &[]);
+    assert_eq!(to.heads().unwrap(), [animals_root()]);
+}
+
+#[test]
 fn a_whole_store_comes_over_whole() {
     let (from, to) = (MemoryStore::new(), MemoryStore::new());
     let all = fill_with_animals(&from);

@@ -208,3 +208,16 @@ fn a_damaged_file_is_opened_as_it_is_by_name_only() {
     }
     assert_eq!(mnem_storage::detect(&sample.path).unwrap(), Some(Backend::Redb));
 }
+
+#[test]
+fn who_names_a_mode_for_sharing_looks_at_a_store_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.redb");
+    let shared = OpenOptions::new().create(true).concurrency(mnem_storage::Concurrency::MultiWriter);
+    let store = shared.open(&path).unwrap();
+    let look = || mnem_storage::verify(&path, &VerifyOptions::new().open(shared.clone()), &mut unwatched);
+    assert_eq!(look().unwrap_err().kind(), Some(ErrorKind::Locked));
+    store.close().unwrap();
+    drop(store);
+    assert_eq!(look().unwrap().fault_count, 0);
+}

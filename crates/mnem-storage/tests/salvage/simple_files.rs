@@ -3,8 +3,8 @@
 use std::{fs, path::Path, path::PathBuf};
 
 use mnem_storage::{
-    Backend, Cid, ErrorKind, FaultKind, OpHeadsStore as _, OpenOptions, Store as _, VerifyOptions, detect, unwatched,
-    verify,
+    Backend, Blockstore as _, Bytes, Cid, ErrorKind, FaultKind, OpHeadsStore as _, OpenOptions, RAW, Store as _,
+    VerifyOptions, cid_of, detect, unwatched, verify,
 };
 use tempfile::TempDir;
 
@@ -90,6 +90,28 @@ fn a_folder_of_blocks_that_is_a_file_costs_those_alone() {
     for cid in lost {
         assert!(report.faults.iter().any(|fault| fault.cid == Some(cid)) || cid == animals_root());
     }
+}
+
+#[test]
+fn a_store_that_opens_is_listed_behind_a_folder_that_cannot_be_read() {
+    let (_folder, path, mut all) = sample();
+    let store = OpenOptions::new().open(&path).unwrap();
+    for n in 0..100 {
+        let data = Bytes::from(format!("no head reaches {n}"));
+        let cid = cid_of(RAW, &data);
+        store.put(&cid, data.clone()).unwrap();
+        all.push((cid, data));
+    }
+    store.close().unwrap();
+    let shards = all.iter().map(|(cid, _)| file_of(&path, cid).parent().unwrap().to_owned());
+    let first = shards.min().unwrap();
+    let lost: Vec<Cid> =
+        all.iter().map(|(cid, _)| *cid).filter(|cid| file_of(&path, cid).starts_with(&first)).collect();
+    fs::remove_dir_all(&first).unwrap();
+    fs::write(&first, b"").unwrap();
+    let (rescued, report) = rescue(&path);
+    assert!(!report.structure_damaged && report.fault_count > 0);
+    assert_all_but(&rescued, &all, &lost);
 }
 
 #[test]
