@@ -77,7 +77,10 @@ pub(super) fn build() -> Result<()> {
     ensure!(changed.is_empty(), "what is packed has to be committed:\n{changed}");
     let names: &Vec<String> =
         &by_rust()?.into_values().flatten().flat_map(|package| ["-p".to_owned(), package]).collect();
-    cmd!(sh, "cargo package --locked {names...}").run()?;
+    // From nothing: cargo would take what it unpacked of the same version before for what it is to unpack now.
+    let folder = sh.create_temp_dir()?;
+    let target = folder.path();
+    cmd!(sh, "cargo package --locked {names...} --target-dir {target}").run()?;
     let packed = cmd!(sh, "cargo package --locked --list {names...}").quiet().read()?;
     let crates = names.len() / 2;
     for needed in ["LICENSE", "README.md"] {

@@ -66,7 +66,7 @@ pub struct TableCopied {
 /// In this order: the target is looked through; blocks, side tables and heads (one commit each, ascending) are written; the proof. Until the
 /// heads are there the target is incomplete, its side tables too. Blocks are hashed as they are read and again as they are written. Those
 /// whose hash this build cannot compute are copied as stored, and listed in the report. Rows of side tables are copied as they are, but for indexes of
-/// nearest neighbours in rows of more than 16 MiB, which only files of the published program have: those become parts ([`knn::store`]).
+/// nearest neighbours in rows of more than 16 MiB, which only files of the published program have: those become parts ([`knn::store`](crate::knn::store)).
 ///
 /// The source may be written to meanwhile: its heads are read first, so what they reach is copied. But then the proof may fail, since the
 /// two differ.
@@ -88,11 +88,11 @@ pub struct TableCopied {
 ///
 /// # Errors
 /// [`CopyError::Stopped`], as the callback wished; else [`CopyError`] says which store is at fault, and in it:
-/// - [`StoreError::InvalidArgument`]: the target holds what the source does not. Nothing was written.
-/// - [`StoreError::Unsupported`]: the source has side tables, and the target cannot. Nothing was written.
-/// - [`StoreError::Corrupt`]: a block of that store is damaged; [`verify`](crate::verify()) lists all of them. One of the target is healed by
+/// - [`StoreError::InvalidArgument`](crate::StoreError::InvalidArgument): the target holds what the source does not. Nothing was written.
+/// - [`StoreError::Unsupported`](crate::StoreError::Unsupported): the source has side tables, and the target cannot. Nothing was written.
+/// - [`StoreError::Corrupt`](crate::StoreError::Corrupt): a block of that store is damaged; [`verify`](crate::verify()) lists all of them. One of the target is healed by
 ///   deleting it and copying again.
-/// - [`StoreError::Backend`], "target store failed to hold the same as the source": the proof found a difference; the cause says which.
+/// - [`StoreError::Backend`](crate::StoreError::Backend), "target store failed to hold the same as the source": the proof found a difference; the cause says which.
 /// - Otherwise those of the two stores. Whatever was copied remains, and the heads of the target are complete or untouched, or, after a failure
 ///   between two heads, some of them are missing.
 pub fn copy(

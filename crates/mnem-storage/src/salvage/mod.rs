@@ -125,13 +125,14 @@ pub fn salvage(
         found.error(FaultKind::Structure, None, error).of_source()?;
         found.report.structure_damaged = true;
     }
-    let mut opened = opened.of_source()?;
-    if opened.backend() == Backend::Simple && !found.report.structure_damaged {
+    let opened = opened.of_source()?;
+    let is_simple = opened.backend() == Backend::Simple;
+    let mut store = opened.into_store();
+    if is_simple && !found.report.structure_damaged {
         // One folder that cannot be read does not end the listing then.
-        drop(opened);
-        opened = options.open.clone().for_what_is_left().open_kind(from).of_source()?;
+        store = options.open.clone().for_what_is_left().open_kind(from).of_source()?.into_store();
     }
-    run(&*opened.into_store(), to, found, progress)
+    run(&*store, to, found, progress)
 }
 
 /// Copies what can be read of an open store into an empty one.
