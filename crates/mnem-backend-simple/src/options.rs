@@ -102,8 +102,8 @@ impl OpenOptions {
 
     /// From how many new blocks on a batch syncs the whole file system, twice, instead of each file and folder: several times faster, as safe
     /// where it is done (Linux 5.17 or newer, on ext4 and XFS), but it also waits for what other programs have written there. From as many
-    /// shards on that hold blocks which are present already, or which a commit requires, it is synced once instead of each shard. No other
-    /// handle waits for a lock meanwhile. [`WHOLE_SYNC_FROM`](Self::WHOLE_SYNC_FROM) unless set; `usize::MAX` for never.
+    /// shards on that hold blocks which are present already, or which a commit requires, it is synced once instead of each shard. It is
+    /// done before the lock of the heads is taken. [`WHOLE_SYNC_FROM`](Self::WHOLE_SYNC_FROM) unless set; `usize::MAX` for never.
     pub fn whole_sync_from(mut self, blocks: usize) -> Self {
         self.whole_sync_from = blocks;
         self
