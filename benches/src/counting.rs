@@ -7,8 +7,8 @@ use std::sync::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, HeadsCapabilities, OpHeadsStore, SideTable, Store,
-    StoreError, WriteBatch,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, HeadsCapabilities, OnBlock, OpHeadsStore, SideTable,
+    Store, StoreError, WriteBatch,
 };
 
 /// A store that counts the calls that must be durable when they return: puts, deletes, head changes and commits.
@@ -70,6 +70,14 @@ impl<S: Store> Blockstore for Counting<S> {
 
     fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
         self.write().put_many(blocks)
+    }
+
+    fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+        self.inner.get_many(cids, f)
+    }
+
+    fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        self.write().delete_many(cids)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -3,7 +3,7 @@
 use std::{ops::Bound, sync::Arc};
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, StoreError, check_block, check_read, check_size,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, StoreError, check_block, check_read, check_size,
     drain_checked, pages,
 };
 use redb::{CursorError, OwnedAccessGuard, ReadableTable, Table, TableHandle};
@@ -249,7 +249,7 @@ impl Blockstore for Handle {
         if !self.all_present_and_durable(operation, std::iter::once(&*key))? {
             return Ok(());
         }
-        self.write(operation, What::Delete(key))
+        self.write(operation, What::Delete(vec![key]))
     }
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
@@ -288,6 +288,15 @@ impl Blockstore for Handle {
     fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
         let drained = drain_checked(blocks, BLOCK_BYTES_MAX)?;
         self.put_rows("put_many", sorted_rows(drained.into_iter()))
+    }
+
+    /// One transaction. The keys are removed in the order in which they are stored, so that each page of the tree is visited once.
+    fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        let operation = "delete_many";
+        let mut keys: Vec<Key> = cids.map(|cid| Ok(Key::of(&cid?))).collect::<Result<_, StoreError>>()?;
+        keys.sort_unstable();
+        self.check_writable(operation)?;
+        if keys.is_empty() { Ok(()) } else { self.write(operation, What::Delete(keys)) }
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -332,6 +341,12 @@ macro_rules! forward_blockstore {
             }
             fn put_many(&self, blocks: &mut mnem_store_traits::Blocks<'_>) -> Result<(), StoreError> {
                 self.handle.put_many(blocks)
+            }
+            fn get_many(&self, cids: &[Cid], f: &mut mnem_store_traits::OnBlock<'_>) -> Result<(), StoreError> {
+                self.handle.get_many(cids, f)
+            }
+            fn delete_many(&self, cids: &mut mnem_store_traits::Cids<'_>) -> Result<(), StoreError> {
+                self.handle.delete_many(cids)
             }
             fn capabilities(&self) -> mnem_store_traits::Capabilities {
                 self.handle.capabilities()

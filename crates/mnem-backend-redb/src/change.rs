@@ -19,7 +19,8 @@ pub(crate) struct Change {
 
 pub(crate) enum What {
     Commit(Commit),
-    Delete(Key),
+    /// Ascending.
+    Delete(Vec<Key>),
     SideTable {
         /// Its name in the file.
         table: String,
@@ -61,7 +62,7 @@ impl Change {
     pub(crate) fn bytes(&self) -> usize {
         match &self.what {
             What::Commit(commit) => commit.rows.iter().map(|(_, data)| data.len()).sum(),
-            What::Delete(_) => 0,
+            What::Delete(keys) => size_of_val(keys.as_slice()),
             What::SideTable { puts, .. } => puts.iter().map(|(_, value)| value.len()).sum(),
         }
     }
@@ -79,10 +80,14 @@ impl Change {
         let at = handle.at(self.operation);
         match &self.what {
             What::Commit(commit) => commit.apply(handle, at, transaction),
-            What::Delete(key) => {
+            What::Delete(keys) => {
                 let mut objects = transaction.open_table(handle.layout.objects()).map_err(|error| at.redb(error))?;
-                let found = objects.remove(&**key).map_err(|error| at.redb(error))?.is_some();
-                Ok(Wrote::if_so(found))
+                let mut wrote = Wrote::Nothing;
+                for key in keys {
+                    let found = objects.remove(&**key).map_err(|error| at.redb(error))?.is_some();
+                    wrote = wrote.or(Wrote::if_so(found));
+                }
+                Ok(wrote)
             }
             What::SideTable { table, puts, deletes } => {
                 write_side_table(at, transaction, TableDefinition::new(table), puts, deletes)

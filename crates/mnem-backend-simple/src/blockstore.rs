@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Durability, Outcome, StoreError, check_block, check_read,
-    check_size, drain_checked, pages,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, Outcome, StoreError, check_block,
+    check_read, check_size, drain_checked, pages,
 };
 
 use crate::{
@@ -77,17 +78,8 @@ impl Blockstore for SimpleBlockstore {
     }
 
     fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
-        let handle = &*self.handle;
-        let _writing = handle.begin_write("delete")?;
-        let place = handle.layout.block(cid);
-        if !handle.is_folder_in(&handle.layout.objects(), &place.shard)? {
-            return Ok(());
-        }
-        if is_present(handle, &place)?.is_some() {
-            handle.fs.remove_file(&place.file).map_err(at("remove", &place.file))?;
-        }
-        // Also when it was absent: another process may have removed it a moment ago and not have synced that yet.
-        handle.sync_folder(&place.shard, Outcome::Unknown)
+        let _writing = self.handle.begin_write("delete")?;
+        remove(&self.handle, std::slice::from_ref(cid))
     }
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
@@ -136,6 +128,12 @@ impl Blockstore for SimpleBlockstore {
         self.put_unchecked("put_many", &blocks)
     }
 
+    fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        let cids = cids.collect::<Result<Vec<_>, _>>()?;
+        let _writing = self.handle.begin_write("delete_many")?;
+        remove(&self.handle, &cids)
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities::WEAKEST
             .with_put_durability(self.handle.durability)
@@ -168,6 +166,30 @@ pub(crate) fn find(handle: &Handle, place: &BlockPlace) -> Result<Option<Metadat
         return Ok(None);
     }
     Ok(handle.metadata(&place.file)?.filter(|found| found.kind == Kind::File))
+}
+
+/// Removes blocks: all files first, then each shard is synced once, or the whole file system where the shards are many.
+fn remove(handle: &Handle, cids: &[Cid]) -> Result<(), StoreError> {
+    let mut shards = BTreeSet::new();
+    for cid in cids {
+        let place = handle.layout.block(cid);
+        if !handle.is_folder_in(&handle.layout.objects(), &place.shard)? {
+            continue;
+        }
+        if is_present(handle, &place)?.is_some() {
+            // Another process may have removed it since.
+            match handle.fs.remove_file(&place.file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(at("remove", &place.file))?,
+            }
+        }
+        // Also when it was absent: another process may have removed it a moment ago and not have synced that yet.
+        shards.insert(place.shard);
+    }
+    match handle.whole_sync(shards.len()) {
+        Some(whole) => sync_shards_whole(handle, whole, &shards),
+        None => shards.iter().try_for_each(|shard| handle.sync_folder(shard, Outcome::Unknown)),
+    }
 }
 
 /// Stores blocks that have been checked, and makes them durable, the present ones too: all files first, then all names, then each folder once.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, HeadsCapabilities, OpHeadsStore, SideTable, Store,
-    StoreError, WriteBatch,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, HeadsCapabilities, OnBlock, OpHeadsStore, SideTable,
+    Store, StoreError, WriteBatch,
 };
 
 use crate::{
@@ -148,6 +148,12 @@ impl Blockstore for SimpleStore {
     }
     fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
         self.blocks.put_many(blocks)
+    }
+    fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+        self.blocks.get_many(cids, f)
+    }
+    fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        self.blocks.delete_many(cids)
     }
     fn capabilities(&self) -> Capabilities {
         self.blocks.capabilities()

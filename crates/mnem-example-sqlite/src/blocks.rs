@@ -1,8 +1,8 @@
 //! Blocks: one row each.
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Durability, StoreError, check_block, check_read, check_size,
-    cid_from_bytes, drain_checked, pages,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, StoreError, check_block, check_read,
+    check_size, cid_from_bytes, drain_checked, pages,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -40,10 +40,7 @@ impl Blockstore for SqliteStore {
     }
 
     fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
-        self.database.write("delete a block", |work| {
-            work.run(|connection| connection.execute("DELETE FROM blocks WHERE cid = ?1", [cid.to_bytes()]))?;
-            Ok(())
-        })
+        self.database.write("delete a block", |work| remove(work, cid))
     }
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
@@ -81,9 +78,19 @@ impl Blockstore for SqliteStore {
         self.database.write("put blocks", |work| blocks.iter().try_for_each(|(cid, data)| insert(work, cid, data)))
     }
 
+    fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        let cids = cids.collect::<Result<Vec<_>, _>>()?;
+        self.database.write("delete blocks", |work| cids.iter().try_for_each(|cid| remove(work, cid)))
+    }
+
     fn capabilities(&self) -> Capabilities {
         CAPABILITIES
     }
+}
+
+fn remove(work: &Work<'_>, cid: &Cid) -> Result<(), StoreError> {
+    work.run(|connection| connection.prepare_cached("DELETE FROM blocks WHERE cid = ?1")?.execute([cid.to_bytes()]))?;
+    Ok(())
 }
 
 /// Adds a block unless it is there. One that another connection shows was synced before it was shown.

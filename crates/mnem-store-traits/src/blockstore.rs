@@ -1,6 +1,6 @@
 //! The contract for immutable blocks.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, ops::ControlFlow};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -12,6 +12,12 @@ pub type CidIter<'a> = Box<dyn Iterator<Item = Result<Cid, StoreError>> + Send +
 
 /// What [`Blockstore::put_many`] takes: blocks, or the error that ends the batch.
 pub type Blocks<'a> = dyn Iterator<Item = Result<(Cid, Bytes), StoreError>> + 'a;
+
+/// What [`Blockstore::delete_many`] takes: CIDs, or the error that ends the batch.
+pub type Cids<'a> = dyn Iterator<Item = Result<Cid, StoreError>> + 'a;
+
+/// What [`Blockstore::get_many`] calls with each block: its place in the request, and its bytes or `None` if the store does not hold it.
+pub type OnBlock<'a> = dyn FnMut(usize, Option<Bytes>) -> ControlFlow<()> + 'a;
 
 /// Immutable bytes, each named by its CID.
 ///
@@ -204,6 +210,56 @@ pub trait Blockstore: Send + Sync + Debug {
     fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
         for (cid, data) in drain_checked(blocks, self.capabilities().block_bytes_max)? {
             self.put_trusted(&cid, data)?;
+        }
+        Ok(())
+    }
+
+    /// Reads many blocks and calls `f` once for each index of `cids`, in any order, with the block's verified bytes or `None` for an absent
+    /// block. A CID that stands in `cids` twice is answered twice.
+    ///
+    /// The store may hold the bytes of several blocks at once: callers bound their requests, and end one early with [`ControlFlow::Break`].
+    ///
+    /// # Contract
+    /// - Each index gets what [`get`](Self::get) would return for its CID, exactly once. Law: `get_many_answers_each_index_once`.
+    /// - After `Break` there is no further call of `f`, and the result is `Ok`. Law: `get_many_ends_when_it_is_told`.
+    /// - No lock of the store is held while `f` runs: it may read and write the same store, heads included. A panic of `f` reaches the caller and
+    ///   leaves the store usable. Laws: `get_many_callback_may_use_the_store`, `panicking_callback_leaves_the_store_usable`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), at the first block that cannot be read. Answers given before stand. To learn about the others, `get` them one by one.
+    ///
+    /// # For implementers
+    /// The default is a loop over [`get`](Self::get). Override it where one request for many blocks is cheaper than many requests, as over a
+    /// network.
+    fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+        for (index, cid) in cids.iter().enumerate() {
+            if f(index, self.get(cid)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes many blocks. The removal is durable when it returns `Ok`; absent blocks are ignored.
+    ///
+    /// The whole batch may be held in memory: callers bound their batches. [Deleting](Self::delete#deleting) is for garbage collection.
+    ///
+    /// # Contract
+    /// - After `Ok` no read finds any of the blocks; all others stay. Laws: `delete_many_removes_only_its_blocks`,
+    ///   `delete_many_ignores_absent_and_repeated_blocks`, `delete_many_survives_reopen`.
+    /// - The iterator is drained before the store takes a lock or removes anything: it may read and write the same store. If it fails, its
+    ///   error is returned unchanged and every block stays. Laws: `delete_many_removes_nothing_when_the_iterator_fails`,
+    ///   `delete_many_iterator_may_use_the_store`.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete), and whatever error the iterator yields. After a storage error some of the blocks may be gone; repeating the
+    /// call is safe.
+    ///
+    /// # For implementers
+    /// The default drains, then deletes block by block, with one sync for each. Override it with one transaction, or with few syncs.
+    fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        for cid in cids.collect::<Result<Vec<_>, _>>()? {
+            self.delete(&cid)?;
         }
         Ok(())
     }

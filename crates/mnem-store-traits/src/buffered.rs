@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -10,8 +11,8 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    BatchParts, BatchPut, Blocks, Blockstore, Capabilities, CidIter, Durability, HeadChange, HeadsCapabilities,
-    OpHeadsStore, SideTable, Store, StoreError, WriteBatch, check, drain_checked,
+    BatchParts, BatchPut, Blocks, Blockstore, Capabilities, CidIter, Cids, Durability, HeadChange, HeadsCapabilities,
+    OnBlock, OpHeadsStore, SideTable, Store, StoreError, WriteBatch, check, drain_checked,
 };
 
 const BACKEND: &str = "buffered";
@@ -353,6 +354,40 @@ impl<S: Store> Blockstore for Buffered<S> {
         let drained = drain_checked(blocks, self.block_bytes_max)?;
         let blocks = drained.into_iter().map(|(cid, data)| (cid, StagedBlock { data, trusted: false }));
         self.stage(blocks.collect(), "put_many")
+    }
+
+    /// Answers staged blocks from memory, then asks the store below for the others in one request.
+    fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+        let mut below = Vec::new();
+        for (index, cid) in cids.iter().enumerate() {
+            match self.staged_data(cid, "get_many")? {
+                Some(data) => {
+                    if f(index, Some(data)).is_break() {
+                        return Ok(());
+                    }
+                }
+                None => below.push((index, *cid)),
+            }
+        }
+        let (indexes, cids): (Vec<usize>, Vec<Cid>) = below.into_iter().unzip();
+        self.inner.get_many(&cids, &mut |below, data| match indexes.get(below) {
+            Some(index) => f(*index, data),
+            None => ControlFlow::Continue(()),
+        })
+    }
+
+    fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        let cids = cids.collect::<Result<Vec<_>, _>>()?;
+        let _no_landing = self.lock_landing();
+        drop(self.read("delete_many")?);
+        // Below first: when that fails, the staged blocks are still there.
+        self.inner.delete_many(&mut cids.iter().map(|cid| Ok(*cid)))?;
+        let mut staged = self.write("delete_many")?;
+        for cid in &cids {
+            staged.remove(cid);
+            staged.drop_requirement(cid);
+        }
+        Ok(())
     }
 
     fn capabilities(&self) -> Capabilities {

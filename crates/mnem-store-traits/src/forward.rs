@@ -7,8 +7,8 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Blocks, Blockstore, Capabilities, CidIter, HeadsCapabilities, KeyIter, OpHeadsStore, SideTable, Store, StoreError,
-    WriteBatch,
+    Blocks, Blockstore, Capabilities, CidIter, Cids, HeadsCapabilities, KeyIter, OnBlock, OpHeadsStore, SideTable,
+    Store, StoreError, WriteBatch,
 };
 
 macro_rules! forward {
@@ -40,6 +40,12 @@ macro_rules! forward {
             }
             fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
                 (**self).put_many(blocks)
+            }
+            fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+                (**self).get_many(cids, f)
+            }
+            fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+                (**self).delete_many(cids)
             }
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()

@@ -31,7 +31,7 @@ mod store;
 mod walk;
 
 pub use batch::{BatchParts, BatchPut, HeadChange, WriteBatch};
-pub use blockstore::{Blocks, Blockstore, CidIter, drain_checked};
+pub use blockstore::{Blocks, Blockstore, CidIter, Cids, OnBlock, drain_checked};
 pub use buffered::Buffered;
 pub use bytes::Bytes;
 pub use capabilities::{Capabilities, Durability, HeadsCapabilities};

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Blocks, Blockstore, Capabilities, CidIter, HeadChange, HeadsCapabilities, KeyIter, OpHeadsStore, SideTable, Store,
-    StoreError, WriteBatch, check, drain_checked, limits::BLOCK_BYTES_EVERY_BACKEND, pages, side_table,
+    Blocks, Blockstore, Capabilities, CidIter, Cids, HeadChange, HeadsCapabilities, KeyIter, OpHeadsStore, SideTable,
+    Store, StoreError, WriteBatch, check, drain_checked, limits::BLOCK_BYTES_EVERY_BACKEND, pages, side_table,
 };
 
 const BACKEND: &str = "memory";
@@ -134,6 +134,15 @@ impl Blockstore for MemoryStore {
         let mut content = self.write("put_many")?;
         for (cid, data) in drained {
             content.blocks.entry(cid).or_insert(data);
+        }
+        Ok(())
+    }
+
+    fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        let cids = cids.collect::<Result<Vec<_>, _>>()?;
+        let mut content = self.write("delete_many")?;
+        for cid in &cids {
+            content.blocks.remove(cid);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Comparing what was seen with what was promised.
 
-use std::fmt::Display;
+use std::{fmt::Display, ops::ControlFlow};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -71,13 +71,20 @@ pub(crate) fn put_many(store: &dyn Blockstore, blocks: &[Block]) -> Result<(), F
     saw(format_args!("put_many of {} blocks", blocks.len()), store.put_many(&mut batch)).ok()
 }
 
+/// Deletes blocks in one batch, which must be taken.
+pub(crate) fn delete_many(store: &dyn Blockstore, cids: &[Cid]) -> Result<(), Failure> {
+    let mut batch = cids.iter().map(|cid| Ok(*cid));
+    saw(format_args!("delete_many of {} CIDs", cids.len()), store.delete_many(&mut batch)).ok()
+}
+
 /// Whether every look-up finds the block and its bytes.
 pub(crate) fn holds(store: &dyn Blockstore, block: &Block, when: &str) -> Result<(), Failure> {
     let Block { cid, data } = block;
     saw(format_args!("get({cid}) {when}"), store.get(cid)).is(Some(data.clone()))?;
     saw(format_args!("has({cid}) {when}"), store.has(cid)).is(true)?;
     saw(format_args!("size({cid}) {when}"), store.size(cid)).is(Some(data.len() as u64))?;
-    saw(format_args!("with_block({cid}) {when}"), lent(store, cid)).is(Some(data.clone()))
+    saw(format_args!("with_block({cid}) {when}"), lent(store, cid)).is(Some(data.clone()))?;
+    saw(format_args!("get_many([{cid}]) {when}"), answered(store, cid)).is(Some(data.clone()))
 }
 
 /// Whether no look-up finds the block.
@@ -85,7 +92,22 @@ pub(crate) fn lacks(store: &dyn Blockstore, cid: &Cid, when: &str) -> Result<(),
     saw(format_args!("get({cid}) {when}"), store.get(cid)).is(None)?;
     saw(format_args!("has({cid}) {when}"), store.has(cid)).is(false)?;
     saw(format_args!("size({cid}) {when}"), store.size(cid)).is(None)?;
-    saw(format_args!("with_block({cid}) {when}"), lent(store, cid)).is(None)
+    saw(format_args!("with_block({cid}) {when}"), lent(store, cid)).is(None)?;
+    saw(format_args!("get_many([{cid}]) {when}"), answered(store, cid)).is(None)
+}
+
+/// The one answer of a `get_many` of one CID.
+pub(crate) fn answered(store: &dyn Blockstore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+    let mut calls = Vec::new();
+    store.get_many(std::slice::from_ref(cid), &mut |index, data| {
+        calls.push((index, data));
+        ControlFlow::Continue(())
+    })?;
+    match (calls.pop(), calls.len()) {
+        (Some((0, data)), 0) => Ok(data),
+        // Other calls than one for index 0 show as bytes that cannot be right.
+        (last, before) => Ok(Some(Bytes::from(format!("{before} calls, then {last:?}")))),
+    }
 }
 
 fn lent(store: &dyn Blockstore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {

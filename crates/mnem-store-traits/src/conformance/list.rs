@@ -33,6 +33,12 @@ macro_rules! __conformance_laws {
                     "No lock is held while the callback of `with_block` runs: it may read and write the same store."
                 must get panicking_callback_leaves_the_store_usable [Blocks]
                     "A panic in the callback of `with_block` reaches the caller and leaves the store usable."
+                must get_many get_many_answers_each_index_once [Blocks]
+                    "`get_many` answers each index once with what `get` returns: present, absent and repeated blocks."
+                must get_many get_many_ends_when_it_is_told [Blocks]
+                    "After `Break` the callback of `get_many` is not called again, and the result is `Ok`."
+                must get_many get_many_callback_may_use_the_store [Blocks]
+                    "The callback of `get_many` may read and write the same store, and may panic without harm."
                 must get capabilities_are_at_least_the_weakest [Blocks]
                     "Capabilities are constant, consistent, and allow blocks of at least 16 MiB."
 
@@ -119,6 +125,15 @@ macro_rules! __conformance_laws {
                     "A deleted block can be put again."
                 must delete delete_takes_the_whole_cid [Blocks]
                     "`delete` compares whole CIDs: one with the same digest removes nothing."
+
+                must delete_many delete_many_removes_only_its_blocks [Blocks]
+                    "`delete_many` removes every block of its batch, from none to 1,500, and no other block."
+                must delete_many delete_many_ignores_absent_and_repeated_blocks [Blocks]
+                    "`delete_many` ignores absent and repeated blocks, and compares whole CIDs."
+                must delete_many delete_many_removes_nothing_when_the_iterator_fails [Blocks]
+                    "When the iterator of `delete_many` fails, its error is returned unchanged and every block stays."
+                must delete_many delete_many_iterator_may_use_the_store [Blocks]
+                    "The iterator of `delete_many` may read and write the same store, and may panic without harm."
 
                 must cids cids_of_an_empty_store_is_empty [Blocks]
                     "An empty store lists nothing."
@@ -316,6 +331,8 @@ macro_rules! __conformance_laws {
                     "Blocks of every size and every kind of CID are the same after reopening."
                 must reopen deletes_survive_reopen [Blocks Persistence; PutsSurvive]
                     "A deleted block is absent after reopening, and one that was put again is present."
+                must delete_many delete_many_survives_reopen [Blocks Persistence; PutsSurvive]
+                    "Blocks removed by `delete_many` are absent after reopening, and the others are present."
                 must reopen empty_store_reopens_empty [Blocks Persistence]
                     "A store with nothing in it reopens empty and usable."
                 must reopen heads_survive_reopen [Heads Persistence; HeadsSurvive]
@@ -429,7 +446,7 @@ macro_rules! __conformance_laws {
                 must crash acknowledged_blocks_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "Wherever in a `put_many` the power is cut: acknowledged blocks are there, and others whole or absent."
                 must crash deletes_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
-                    "Wherever in a `delete` the power is cut: the block is whole or absent, and absent if it was acknowledged."
+                    "Wherever in a `delete` or `delete_many` the power is cut: a block is whole or absent, and absent if that was acknowledged."
                 must crash put_many_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
                     "Wherever in an atomic `put_many` the power is cut: all its blocks are there or none."
                 must crash acknowledged_heads_survive_a_power_cut [Heads Crash; HeadsSurvivePower]

@@ -36,6 +36,7 @@ enum Step {
     PutMany(Vec<usize>),
     PutManyWithBad(Vec<usize>, usize),
     Delete(usize),
+    DeleteMany(Vec<usize>),
     List,
     Update { new: usize, supersedes: Vec<usize> },
     Swap { new: usize, expected: Expected },
@@ -92,13 +93,14 @@ fn supply() -> Vec<Block> {
 
 fn step(rng: &mut Rng, part: Part, blocks: usize) -> Step {
     match part {
-        Part::Blocks => match rng.below(9) {
+        Part::Blocks => match rng.below(10) {
             0..=2 => Step::Put(rng.below(blocks)),
             3 => Step::PutTrusted(rng.below(blocks)),
             4 => Step::PutWrong(rng.below(blocks), rng.below(blocks)),
             5 => Step::PutMany(rng.some(6, blocks)),
             6 => Step::PutManyWithBad(rng.some(4, blocks), rng.below(5)),
             7 => Step::Delete(rng.below(blocks)),
+            8 => Step::DeleteMany(rng.some(6, blocks)),
             _ => Step::List,
         },
         Part::Heads if rng.one_in(3) => {
@@ -188,6 +190,15 @@ impl Model<'_> {
                 saw(step, case.blocks()?.delete(&supply[*n].cid)).ok()?;
                 self.blocks.remove(&supply[*n].cid);
                 lacks(&*case.blocks()?, &supply[*n].cid, "after its delete")
+            }
+            Step::DeleteMany(numbers) => {
+                let cids: Vec<Cid> = numbers.iter().map(|n| supply[*n].cid).collect();
+                saw(step, case.blocks()?.delete_many(&mut cids.iter().map(|cid| Ok(*cid)))).ok()?;
+                for cid in &cids {
+                    self.blocks.remove(cid);
+                    lacks(&*case.blocks()?, cid, "after its delete_many")?;
+                }
+                Ok(())
             }
             Step::List => {
                 lists(&*case.blocks()?, &self.blocks.keys().copied().collect::<Vec<_>>(), "between random steps")
@@ -311,6 +322,7 @@ impl fmt::Display for Step {
             Self::PutMany(numbers) => write!(f, "put_many blocks {numbers:?}"),
             Self::PutManyWithBad(numbers, at) => write!(f, "put_many blocks {numbers:?} with a bad one at {at}"),
             Self::Delete(n) => write!(f, "delete block {n}"),
+            Self::DeleteMany(numbers) => write!(f, "delete_many blocks {numbers:?}"),
             Self::List => f.write_str("list"),
             Self::Update { new, supersedes } => write!(f, "update to head {new}, superseding {supersedes:?}"),
             Self::Swap { new, expected: Expected::Current } => write!(f, "swap the current heads for {new}"),

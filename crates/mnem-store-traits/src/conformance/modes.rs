@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::ControlFlow,
     sync::{Arc, RwLock, RwLockReadGuard},
     time::Duration,
 };
@@ -14,8 +15,8 @@ use super::{
     fixture::{AnyFixture, AnyPlace, BlockIter},
 };
 use crate::{
-    Blocks, Blockstore, Buffered, Capabilities, Cause, CidIter, HeadsCapabilities, KeyIter, OpHeadsStore, Outcome,
-    SideTable, Store, StoreError, WriteBatch,
+    Blocks, Blockstore, Buffered, Capabilities, Cause, CidIter, Cids, HeadsCapabilities, KeyIter, OnBlock,
+    OpHeadsStore, Outcome, SideTable, Store, StoreError, WriteBatch,
 };
 
 /// What stands between a law and the store that it judges.
@@ -276,6 +277,29 @@ impl Blockstore for Between {
     fn put_many(&self, batch: &mut Blocks<'_>) -> Result<(), StoreError> {
         let batch: Vec<_> = batch.collect::<Result<_, _>>()?;
         self.write(|handles| blocks(handles)?.put_many(&mut batch.into_iter().map(Ok)))
+    }
+
+    /// Collected, since the callback may write.
+    fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+        let mut answers = Vec::new();
+        let read = self.read(|handles| {
+            blocks(handles)?.get_many(cids, &mut |index, data| {
+                answers.push((index, data));
+                ControlFlow::Continue(())
+            })
+        });
+        for (index, data) in answers {
+            if f(index, data).is_break() {
+                return Ok(());
+            }
+        }
+        read
+    }
+
+    /// With the iterator drained first, since it may read and write.
+    fn delete_many(&self, batch: &mut Cids<'_>) -> Result<(), StoreError> {
+        let batch: Vec<_> = batch.collect::<Result<_, _>>()?;
+        self.write(|handles| blocks(handles)?.delete_many(&mut batch.into_iter().map(Ok)))
     }
 
     /// Those of the handles; where they are buffered, puts are flushed before they return, and so as durable as below.

@@ -1,10 +1,13 @@
 //! `&S`, `Box<S>` and `Arc<S>` call what they point to, and no default in between.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, Mutex},
+};
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, HeadsCapabilities, KeyIter, OpHeadsStore, RAW, SideTable,
-    Store, StoreError, WriteBatch, cid_of,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, HeadsCapabilities, KeyIter, OnBlock, OpHeadsStore,
+    RAW, SideTable, Store, StoreError, WriteBatch, cid_of,
 };
 
 /// Overrides everything, and writes down which method was called.
@@ -52,6 +55,14 @@ impl Blockstore for Spy {
     }
     fn put_many(&self, _: &mut Blocks<'_>) -> Result<(), StoreError> {
         self.note("put_many");
+        Ok(())
+    }
+    fn get_many(&self, _: &[Cid], _: &mut OnBlock<'_>) -> Result<(), StoreError> {
+        self.note("get_many");
+        Ok(())
+    }
+    fn delete_many(&self, _: &mut Cids<'_>) -> Result<(), StoreError> {
+        self.note("delete_many");
         Ok(())
     }
     fn capabilities(&self) -> Capabilities {
@@ -113,7 +124,7 @@ impl SideTable for Spy {
     }
 }
 
-const STORE_METHODS: [&str; 18] = [
+const STORE_METHODS: [&str; 20] = [
     "get",
     "put",
     "delete",
@@ -123,6 +134,8 @@ const STORE_METHODS: [&str; 18] = [
     "with_block",
     "put_trusted",
     "put_many",
+    "get_many",
+    "delete_many",
     "capabilities",
     "heads",
     "update",
@@ -146,6 +159,8 @@ fn call_everything<S: Store>(store: S) {
         store.with_block(&cid, &mut |_| ())?;
         store.put_trusted(&cid, Bytes::new())?;
         store.put_many(&mut std::iter::empty())?;
+        store.get_many(&[cid], &mut |_, _| ControlFlow::Continue(()))?;
+        store.delete_many(&mut std::iter::empty())?;
         store.capabilities();
         store.heads()?;
         store.update(&cid, &[])?;

@@ -1,5 +1,7 @@
 //! Blocks and heads in one durable step.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use cid::Cid;
 
@@ -347,6 +349,9 @@ pub(crate) fn closed_store_refuses_calls(case: &mut Case) -> LawResult {
     let mut one = std::iter::once(Ok((new.cid, new.data.clone())));
     saw("put_many after close()", store.put_many(&mut one)).refused(closed)?;
     saw("delete after close()", store.delete(&present.cid)).refused(closed)?;
+    saw("get_many after close()", store.get_many(&[present.cid], &mut |_, _| ControlFlow::Continue(())))
+        .refused(closed)?;
+    saw("delete_many after close()", store.delete_many(&mut std::iter::once(Ok(present.cid)))).refused(closed)?;
     saw("cids, or its first item, after close()", store.cids().and_then(|mut cids| cids.next().transpose()))
         .refused(closed)?;
     saw("heads after close()", store.heads()).refused(closed)?;

@@ -56,19 +56,41 @@ pub(crate) fn acknowledged_blocks_survive_a_power_cut(case: &mut Case) -> LawRes
 
 pub(crate) fn deletes_survive_a_power_cut(case: &mut Case) -> LawResult {
     let (kept, gone) = (block("kept"), block("gone"));
+    delete_at_every_point(case, &kept, std::slice::from_ref(&gone), "a delete", |case| {
+        Ok(case.blocks()?.delete(&gone.cid))
+    })?;
+    let gone = blocks("gone", 5);
+    delete_at_every_point(case, &kept, &gone, "a delete_many", |case| {
+        Ok(case.blocks()?.delete_many(&mut gone.iter().map(|block| Ok(block.cid))))
+    })?;
+    Ok(())
+}
+
+fn delete_at_every_point(
+    case: &mut Case,
+    kept: &Block,
+    gone: &[Block],
+    what: &str,
+    delete: impl Fn(&Case) -> Result<Done, Failure>,
+) -> Result<(), Failure> {
     at_every_point(
         case,
-        |case| put_many(&*case.blocks()?, &[kept.clone(), gone.clone()]),
-        |case| Ok(case.blocks()?.delete(&gone.cid)),
+        |case| {
+            put(&*case.blocks()?, kept)?;
+            put_many(&*case.blocks()?, gone)
+        },
+        delete,
         |case, operations, result| {
             let store = case.blocks()?;
-            let when = format!("after the power was cut {operations} operations into a delete");
-            holds(&*store, &kept, &when)?;
-            let there = whole_or_absent(&*store, &gone, &when)?;
-            ensure(!there || result.is_err(), &when, "no block: its delete was acknowledged", "the block")
+            let when = format!("after the power was cut {operations} operations into {what}");
+            holds(&*store, kept, &when)?;
+            for block in gone {
+                let there = whole_or_absent(&*store, block, &when)?;
+                ensure(!there || result.is_err(), &when, "no block: its delete was acknowledged", "the block")?;
+            }
+            Ok(())
         },
-    )?;
-    Ok(())
+    )
 }
 
 pub(crate) fn put_many_is_all_or_nothing_after_a_power_cut(case: &mut Case) -> LawResult {

@@ -8,7 +8,7 @@ use crate::{
         Failure,
         case::Case,
         data::{Block, block, blocks, node, sized},
-        expect::{ensure, holds, lists, put, put_many, saw},
+        expect::{answered, ensure, holds, lists, put, put_many, saw},
         failure::LawResult,
         show::Show,
     },
@@ -25,7 +25,9 @@ fn reads_corrupt(store: &dyn Blockstore, cid: &Cid, damage: &str) -> Result<(), 
     is_corrupt(&format!("get of a block {damage}"), cid, store.get(cid))?;
     let mut lent = false;
     is_corrupt(&format!("with_block of a block {damage}"), cid, store.with_block(cid, &mut |_| lent = true))?;
-    ensure(!lent, format_args!("with_block of a block {damage}"), "no call of the callback", "a call with its bytes")
+    ensure(!lent, format_args!("with_block of a block {damage}"), "no call of the callback", "a call with its bytes")?;
+    let did = format!("get_many of a block {damage}");
+    is_corrupt(&did, cid, answered(store, cid))
 }
 
 pub(crate) fn damaged_block_is_corrupt_to_every_read(case: &mut Case) -> LawResult {

@@ -15,7 +15,7 @@ use crate::{
         Failure, Fault,
         case::Case,
         data::{Block, block, blocks, head, heads},
-        expect::{ensure, heads_are, holds, listing, put, put_many, saw, update},
+        expect::{answered, ensure, heads_are, holds, listing, put, put_many, saw, update},
         failure::LawResult,
         outcomes::{
             Done, all_or_nothing, at_each, nothing_acknowledged_is_lost, old_or_new, put_many_of, whole_or_absent,
@@ -52,6 +52,7 @@ pub(crate) fn failed_read_is_an_error_and_no_absence(case: &mut Case) -> LawResu
         let mut lent = None;
         let found = store.with_block(cid, &mut |data| lent = Some(Bytes::copy_from_slice(data)));
         true_or_failed("with_block of a block while reads fail", found.map(|_| lent), Some(data.clone()))?;
+        true_or_failed("get_many of a block while reads fail", answered(&*store, cid), Some(data.clone()))?;
     }
     true_or_failed("get of an absent block while reads fail", store.get(&block("absent").cid), None)?;
     let listed = store.cids().and_then(|cids| cids.collect::<Result<Vec<_>, _>>()).map(|cids| cids.len());
@@ -295,6 +296,8 @@ pub(crate) fn failed_sync_refuses_writes_until_reopened(case: &mut Case) -> LawR
         let again = store.put(&second.cid, second.data.clone());
         saw("put after a failed sync", again).refused(ErrorKind::Poisoned)?;
         saw("delete after a failed sync", store.delete(&kept.cid)).refused(ErrorKind::Poisoned)?;
+        let mut one = std::iter::once(Ok(kept.cid));
+        saw("delete_many after a failed sync", store.delete_many(&mut one)).refused(ErrorKind::Poisoned)?;
         holds(&*store, &kept, "through a handle whose sync failed")?;
         drop(store);
         case.drop_and_open()?;

@@ -9,7 +9,7 @@ use crate::{
         Failure,
         case::Case,
         data::{Block, SHA2_256, blake3_cid, block, cid_v1, identity_cid, raw, sized, unknown_hash_cid, v0_cid},
-        expect::{ensure, holds, lacks, lists, put, put_many, saw},
+        expect::{answered, ensure, holds, lacks, lists, put, put_many, saw},
         failure::{LawResult, Stop},
     },
     limits::BLOCK_BYTES_EVERY_BACKEND,
@@ -222,6 +222,8 @@ pub(crate) fn get_never_returns_wrong_bytes(case: &mut Case) -> LawResult {
         let lent = store.with_block(&cid, &mut |_| calls += 1);
         saw(format_args!("with_block({cid}) of wrong bytes that were trusted"), lent).refused(ErrorKind::Corrupt)?;
         ensure(calls == 0, "with_block of wrong bytes", "no call of the callback", format_args!("{calls} calls"))?;
+        saw(format_args!("get_many([{cid}]) of wrong bytes that were trusted"), answered(&*store, &cid))
+            .refused(ErrorKind::Corrupt)?;
     }
     Ok(())
 }

@@ -43,6 +43,7 @@ pub(crate) enum Flaw {
     DamageCannotBeDeleted,
     RecoversWithoutSync,
     DeletesInMemoryOnly,
+    DeletesManyInMemoryOnly,
     SecondProcessIsBlind,
     SecondProcessKeepsItsOwnHeads,
 }

@@ -10,6 +10,7 @@ mod disk;
 mod heads;
 mod listings;
 mod lookups;
+mod many;
 mod media;
 mod names;
 mod plausible;
@@ -33,8 +34,8 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, HeadsCapabilities, MemoryStore, OpHeadsStore, SideTable,
-    Store, StoreError, Walk, WriteBatch,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, HeadsCapabilities, MemoryStore, OnBlock, OpHeadsStore,
+    SideTable, Store, StoreError, Walk, WriteBatch,
     conformance::{BlockIter, Fixture, FixtureError, Handles, Profile, Verdict, law},
 };
 
@@ -69,6 +70,18 @@ trait Defect: Debug + Default + Send + Sync + 'static {
     }
     fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
         inner.put_many(blocks)
+    }
+    /// As the default of the trait: over the defect's own `get`.
+    fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+        for (index, cid) in cids.iter().enumerate() {
+            if f(index, self.get(inner, cid)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+    fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        inner.delete_many(cids)
     }
     fn capabilities(&self, inner: &MemoryStore) -> Capabilities {
         inner.capabilities()
@@ -204,6 +217,12 @@ impl<D: Defect> Blockstore for Sabotaged<D> {
     }
     fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
         self.defect.put_many(&self.inner, blocks)
+    }
+    fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+        self.defect.get_many(&self.inner, cids, f)
+    }
+    fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        self.defect.delete_many(&self.inner, cids)
     }
     fn capabilities(&self) -> Capabilities {
         self.defect.capabilities(&self.inner)

@@ -3,11 +3,11 @@
 use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
-    batches, blocks, buffered, commits, heads, listings, lookups, media, names, plausible, plausible_threads, prose,
-    races, reopenings, tables, threads, walks,
+    batches, blocks, buffered, commits, heads, listings, lookups, many, media, names, plausible, plausible_threads,
+    prose, races, reopenings, tables, threads, walks,
 };
 
-const KILLED: [&[&str]; 19] = [
+const KILLED: [&[&str]; 20] = [
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,
@@ -15,6 +15,7 @@ const KILLED: [&[&str]; 19] = [
     heads::KILLED,
     listings::KILLED,
     lookups::KILLED,
+    many::KILLED,
     media::KILLED,
     names::KILLED,
     plausible::KILLED,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Durability, HeadChange, HeadsCapabilities, KeyIter,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, KeyIter,
     OpHeadsStore, SideTable, Store, StoreError, WriteBatch, check_block, check_read, check_size, check_table_key,
     check_table_name, check_table_write, cid_from_bytes, drain_checked, limits::BLOCK_BYTES_EVERY_BACKEND,
 };
@@ -48,6 +48,18 @@ impl Blockstore for DiskStore {
             return Ok(());
         }
         self.0.transact(|rows| Ok(rows.contains_key(&key).then(|| (key.clone(), None)).into_iter().collect()))
+    }
+
+    fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        let keys: Vec<Key> = cids.map(|cid| Ok(block_key(&cid?))).collect::<Result<_, StoreError>>()?;
+        if self.0.has(Flaw::DeletesManyInMemoryOnly) {
+            lock(&self.0.disk.visible).retain(|key, _| !keys.contains(key));
+            return Ok(());
+        }
+        self.0.transact(|rows| {
+            let present: BTreeSet<&Key> = keys.iter().filter(|key| rows.contains_key(*key)).collect();
+            Ok(present.into_iter().map(|key| (key.clone(), None)).collect())
+        })
     }
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {

@@ -1,0 +1,110 @@
+//! Reading many blocks.
+
+use std::{
+    ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{
+    Blockstore,
+    conformance::{
+        Failure,
+        case::Case,
+        data::{Block, block, blocks, one_text},
+        expect::{ensure, holds, put, put_many, same, saw},
+        failure::LawResult,
+    },
+};
+
+/// Whether a request gets exactly these answers, one for each index.
+fn answers(store: &dyn Blockstore, cids: &[Cid], expected: &[Option<Bytes>], when: &str) -> Result<(), Failure> {
+    let mut seen: Vec<Vec<Option<Bytes>>> = vec![Vec::new(); cids.len()];
+    let mut beyond = Vec::new();
+    let result = store.get_many(cids, &mut |index, data| {
+        match seen.get_mut(index) {
+            Some(answers) => answers.push(data),
+            None => beyond.push(index),
+        }
+        ControlFlow::Continue(())
+    });
+    let did = format!("get_many of {} CIDs {when}", cids.len());
+    saw(&did, result).ok()?;
+    ensure(beyond.is_empty(), &did, "indexes of the request", format_args!("index {:?}", beyond.first()))?;
+    for (index, (seen, expected)) in seen.into_iter().zip(expected).enumerate() {
+        let calls = seen.len();
+        let did = format!("{did}: index {index}");
+        ensure(calls == 1, &did, "one call", format_args!("{calls} calls"))?;
+        same(&did, seen.into_iter().next().flatten(), expected.clone())?;
+    }
+    Ok(())
+}
+
+pub(crate) fn get_many_answers_each_index_once(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    answers(&*store, &[], &[], "in an empty store")?;
+    let (present, absent) = (blocks("present", 300), blocks("absent", 300));
+    put_many(&*store, &present)?;
+    let twins = one_text();
+    put_many(&*store, &twins)?;
+    let held = |block: &Block| (block.cid, Some(block.data.clone()));
+    let mixed = present.iter().map(held).zip(absent.iter().map(|block| (block.cid, None)));
+    let request: Vec<(Cid, Option<Bytes>)> = mixed
+        .flat_map(|(present, absent)| [present, absent])
+        .chain(twins.iter().map(held))
+        .chain(present.iter().rev().step_by(7).map(held))
+        .collect();
+    for size in [0, 1, 2, 255, 256, 257, request.len()] {
+        let (cids, expected): (Vec<_>, Vec<_>) = request.iter().take(size).cloned().unzip();
+        answers(&*store, &cids, &expected, "with present, absent and repeated blocks")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn get_many_ends_when_it_is_told(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let all = blocks("block", 50);
+    put_many(&*store, &all)?;
+    let cids: Vec<Cid> = all.iter().map(|block| block.cid).collect();
+    for last in [1, 2, 49, 50] {
+        let mut calls = 0;
+        let result = store.get_many(&cids, &mut |_, _| {
+            calls += 1;
+            if calls >= last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let did = format!("get_many of 50 CIDs whose callback breaks at call {last}");
+        saw(&did, result).ok()?;
+        ensure(calls == last, &did, format_args!("{last} calls"), format_args!("{calls} calls"))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn get_many_callback_may_use_the_store(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let (read, written) = (blocks("read", 3), blocks("put by the callback", 3));
+    put_many(&*store, &read)?;
+    let cids: Vec<Cid> = read.iter().map(|block| block.cid).collect();
+    let mut inside: Result<(), Failure> = Ok(());
+    let result = store.get_many(&cids, &mut |index, _| {
+        if inside.is_ok() {
+            inside = holds(&*store, &read[0], "inside a callback of get_many")
+                .and_then(|()| written.get(index).map_or(Ok(()), |block| put(&*store, block)));
+        }
+        ControlFlow::Continue(())
+    });
+    saw("get_many whose callback reads and writes the same store", result).ok()?;
+    inside?;
+    for block in &written {
+        holds(&*store, block, "after a callback of get_many put it")?;
+    }
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        store.get_many(&cids, &mut |_, _| std::panic::panic_any("the law's own callback panics"))
+    }));
+    ensure(panicked.is_err(), "get_many with a callback that panics", "the panic to reach the caller", "no panic")?;
+    let after = block("after");
+    put(&*store, &after)?;
+    holds(&*store, &after, "put after a callback of get_many panicked")?;
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Defects of requests for many blocks, and of deletes of many.
+
+use std::{ops::ControlFlow, sync::Mutex, time::Duration};
+
+use mnem_store_traits::{Blockstore, Bytes, Cid, Cids, MemoryStore, OnBlock, StoreError};
+
+use super::{Defect, defect, lock, saboteurs};
+
+saboteurs! {
+    forgets_the_last_of_a_request: ForgetsTheLast => get_many_answers_each_index_once "0 calls";
+    answers_a_repeated_block_once: AnswersOnce => get_many_answers_each_index_once "0 calls";
+    leaves_out_what_is_absent: LeavesOutAbsent => get_many_answers_each_index_once "0 calls";
+    counts_pages_and_not_the_request: CountsPages => get_many_answers_each_index_once "2 calls";
+    fails_at_what_is_absent: FailsAtAbsent => get_many_answers_each_index_once "Err(MissingBlock";
+    does_not_hear_a_break: DoesNotHear => get_many_ends_when_it_is_told "50 calls";
+    breaks_after_its_page: BreaksAfterItsPage => get_many_ends_when_it_is_told "8 calls";
+    locks_while_it_answers: LocksWhileItAnswers => get_many_callback_may_use_the_store "no end: a deadlock";
+    deletes_all_but_the_last: KeepsTheLast => delete_many_removes_only_its_blocks "after a delete_many of 0 blocks and one of the others";
+    deletes_a_thousand_at_most: DeletesAThousand => delete_many_removes_only_its_blocks "after a delete_many of 1500 blocks";
+    stops_at_what_is_absent: StopsAtAbsent => delete_many_ignores_absent_and_repeated_blocks "never put";
+    refuses_what_is_absent: RefusesAbsent => delete_many_ignores_absent_and_repeated_blocks "Err(MissingBlock";
+    deletes_many_by_digest: DeletesByDigest => delete_many_ignores_absent_and_repeated_blocks "missing";
+    deletes_as_it_drains: DeletesAsItDrains => delete_many_removes_nothing_when_the_iterator_fails "missing";
+    locks_while_it_drains: LocksWhileItDrains => delete_many_iterator_may_use_the_store "no end: a deadlock";
+}
+
+fn drained(cids: &mut Cids<'_>) -> Result<Vec<Cid>, StoreError> {
+    cids.collect()
+}
+
+defect! {
+    ForgetsTheLast {
+        fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+            inner.get_many(&cids[..cids.len().saturating_sub(1)], f)
+        }
+    }
+
+    AnswersOnce {
+        fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+            let repeated = |index: usize| cids[..index].contains(&cids[index]);
+            inner.get_many(cids, &mut |index, data| if repeated(index) { ControlFlow::Continue(()) } else { f(index, data) })
+        }
+    }
+
+    LeavesOutAbsent {
+        fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+            inner.get_many(cids, &mut |index, data| if data.is_none() { ControlFlow::Continue(()) } else { f(index, data) })
+        }
+    }
+
+    CountsPages {
+        fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+            cids.chunks(256).try_for_each(|page| inner.get_many(page, f))
+        }
+    }
+
+    FailsAtAbsent {
+        fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+            for (index, cid) in cids.iter().enumerate() {
+                let data = inner.get(cid)?;
+                // As a lookup by itself it is right.
+                if data.is_none() && cids.len() > 1 {
+                    return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
+                }
+                if f(index, data).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    DoesNotHear {
+        fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+            inner.get_many(cids, &mut |index, data| {
+                let _ = f(index, data);
+                ControlFlow::Continue(())
+            })
+        }
+    }
+
+    BreaksAfterItsPage {
+        fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+            let mut told = false;
+            inner.get_many(cids, &mut |index, data| {
+                told |= f(index, data).is_break();
+                if told && index % 8 == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+        }
+    }
+
+    KeepsTheLast {
+        fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+            let mut cids = drained(cids)?;
+            cids.pop();
+            inner.delete_many(&mut cids.into_iter().map(Ok))
+        }
+    }
+
+    DeletesAThousand {
+        fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+            inner.delete_many(&mut drained(cids)?.into_iter().take(1000).map(Ok))
+        }
+    }
+
+    StopsAtAbsent {
+        fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+            let present: Vec<Cid> = drained(cids)?.into_iter().take_while(|cid| matches!(inner.has(cid), Ok(true))).collect();
+            inner.delete_many(&mut present.into_iter().map(Ok))
+        }
+    }
+
+    RefusesAbsent {
+        fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+            let cids = drained(cids)?;
+            for cid in &cids {
+                if !inner.has(cid)? {
+                    return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
+                }
+            }
+            inner.delete_many(&mut cids.into_iter().map(Ok))
+        }
+    }
+
+    DeletesByDigest {
+        fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+            let named = drained(cids)?;
+            let all: Vec<Cid> = inner.cids()?.collect::<Result<_, _>>()?;
+            let same = all.into_iter().filter(|cid| named.iter().any(|named| named.hash().digest() == cid.hash().digest()));
+            inner.delete_many(&mut same.map(Ok))
+        }
+    }
+
+    DeletesAsItDrains {
+        fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+            for cid in cids {
+                inner.delete(&cid?)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Holds its lock while the callback runs.
+#[derive(Debug, Default)]
+struct LocksWhileItAnswers(Mutex<()>);
+
+impl Defect for LocksWhileItAnswers {
+    const DEADLINE: Duration = Duration::from_secs(1);
+
+    fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        let _locked = lock(&self.0);
+        inner.put(cid, data)
+    }
+
+    fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+        // A look-up of one block has come from `holds`, which is not at issue here.
+        let _locked = (cids.len() > 1).then(|| lock(&self.0));
+        inner.get_many(cids, f)
+    }
+}
+
+/// Holds its lock while the iterator runs.
+#[derive(Debug, Default)]
+struct LocksWhileItDrains(Mutex<()>);
+
+impl Defect for LocksWhileItDrains {
+    const DEADLINE: Duration = Duration::from_secs(1);
+
+    fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        let _locked = lock(&self.0);
+        inner.put(cid, data)
+    }
+
+    fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        let _locked = lock(&self.0);
+        inner.delete_many(cids)
+    }
+}
