@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -177,11 +176,8 @@ fn remove(handle: &Handle, cids: &[Cid]) -> Result<(), StoreError> {
             continue;
         }
         if is_present(handle, &place)?.is_some() {
-            // Another process may have removed it since.
-            match handle.fs.remove_file(&place.file) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed.map_err(at("remove", &place.file))?,
-            }
+            // `false`: another process has removed it since.
+            handle.fs.remove_file(&place.file).map_err(at("remove", &place.file))?;
         }
         // Also when it was absent: another process may have removed it a moment ago and not have synced that yet.
         shards.insert(place.shard);
