@@ -138,11 +138,11 @@ impl Failure {
             Self::NoSuchIndex { .. } => "no_such_index",
             Self::NoSuchNode { .. } => "no_such_node",
             Self::Line { .. } => "malformed_line",
-            Self::NotDagCbor { .. } => kind_of(ErrorKind::Malformed),
+            Self::NotDagCbor { .. } => ErrorKind::Malformed.as_str(),
             Self::Interrupted { .. } => "interrupted",
-            Self::Store(error) => kind_of(error.kind()),
-            Self::HeadsMoved { error, .. } => kind_of(error.kind()),
-            Self::Copy { source, .. } => source.kind().map_or("interrupted", kind_of),
+            Self::Store(error) => error.kind().as_str(),
+            Self::HeadsMoved { error, .. } => error.kind().as_str(),
+            Self::Copy { source, .. } => source.kind().map_or("interrupted", ErrorKind::as_str),
             Self::Import { source, .. } => match source.kind() {
                 ImportErrorKind::NotCar => "not_car",
                 ImportErrorKind::UnsupportedVersion => "unsupported_car_version",
@@ -153,13 +153,13 @@ impl Failure {
                 ImportErrorKind::UnsupportedHash => "unsupported_hash",
                 ImportErrorKind::MissingRoots => "missing_roots",
                 ImportErrorKind::Stopped => "interrupted",
-                ImportErrorKind::Store(kind) => kind_of(kind),
+                ImportErrorKind::Store(kind) => kind.as_str(),
                 _ => "io",
             },
             Self::Export(error) => match error.kind() {
-                ExportErrorKind::MissingBlock => kind_of(ErrorKind::MissingBlock),
-                ExportErrorKind::DamagedBlock => kind_of(ErrorKind::Corrupt),
-                ExportErrorKind::Store(kind) => kind_of(kind),
+                ExportErrorKind::MissingBlock => ErrorKind::MissingBlock.as_str(),
+                ExportErrorKind::DamagedBlock => ErrorKind::Corrupt.as_str(),
+                ExportErrorKind::Store(kind) => kind.as_str(),
                 ExportErrorKind::Stopped => "interrupted",
                 ExportErrorKind::TooManyRoots => "too_many_roots",
                 _ => "io",
@@ -177,30 +177,6 @@ fn exit_of(kind: ErrorKind) -> Exit {
         ErrorKind::UnsupportedFormat => Exit::WrongFormat,
         ErrorKind::NeedsRecovery => Exit::NeedsRecovery,
         _ => Exit::Failed,
-    }
-}
-
-fn kind_of(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::CidMismatch => "cid_mismatch",
-        ErrorKind::Corrupt => "corrupt",
-        ErrorKind::UnsupportedHash => "unsupported_hash",
-        ErrorKind::BlockTooLarge => "block_too_large",
-        ErrorKind::MissingBlock => "missing_block",
-        ErrorKind::Malformed => "malformed",
-        ErrorKind::HeadsMoved => "heads_moved",
-        ErrorKind::Locked => "locked",
-        ErrorKind::NotAStore => "not_a_store",
-        ErrorKind::NeedsRecovery => "needs_recovery",
-        ErrorKind::UnsupportedFormat => "unsupported_format",
-        ErrorKind::ReadOnly => "read_only",
-        ErrorKind::Unsupported => "unsupported",
-        ErrorKind::InvalidArgument => "invalid_argument",
-        ErrorKind::Poisoned => "poisoned",
-        ErrorKind::Closed => "closed",
-        ErrorKind::Damaged => "damaged",
-        ErrorKind::Backend => "backend",
-        _ => "store",
     }
 }
 

@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, fmt};
 
 use bytes::Bytes;
 use cid::Cid;
+use serde::Serialize;
 
-use crate::StoreError;
+use crate::{StoreError, typed};
 
 /// Blocks and at most one head change, to be applied by [`Store::commit`](crate::Store::commit).
 ///
@@ -133,6 +134,28 @@ impl WriteBatch {
     pub fn put_trusted(mut self, cid: Cid, data: Bytes) -> Self {
         self.parts.puts.push(BatchPut { cid, data, trusted: true });
         self
+    }
+
+    /// Adds `value` as a DAG-CBOR block and returns its CID, for a head or for a link in another block. A field of type [`Cid`] becomes a link.
+    ///
+    /// ```
+    /// use mnem_store_traits::{MemoryStore, OpHeadsStore, Store, StoreError, WriteBatch};
+    ///
+    /// let store = MemoryStore::new();
+    /// let mut batch = WriteBatch::new();
+    /// let text = batch.put_dag_cbor("hello")?;
+    /// let operation = batch.put_dag_cbor(&[text])?; // a list of one link
+    /// store.commit(batch.update(operation, []))?;
+    /// assert_eq!(store.heads()?, [operation]);
+    /// # Ok::<(), StoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidArgument`]: DAG-CBOR cannot hold the value. The batch is as it was.
+    pub fn put_dag_cbor<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<Cid, StoreError> {
+        let (cid, data) = typed::encode("put_dag_cbor", value)?;
+        self.parts.puts.push(BatchPut { cid, data, trusted: false });
+        Ok(cid)
     }
 
     /// Demands that the block is in the store, or in this batch, when the batch lands; otherwise the commit fails with

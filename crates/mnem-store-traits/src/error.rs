@@ -300,6 +300,32 @@ impl fmt::Display for ErrorKind {
     }
 }
 
+impl ErrorKind {
+    /// The name of the kind in snake case, as `heads_moved`: stable, for JSON, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CidMismatch => "cid_mismatch",
+            Self::Corrupt => "corrupt",
+            Self::UnsupportedHash => "unsupported_hash",
+            Self::BlockTooLarge => "block_too_large",
+            Self::MissingBlock => "missing_block",
+            Self::Malformed => "malformed",
+            Self::HeadsMoved => "heads_moved",
+            Self::Locked => "locked",
+            Self::NotAStore => "not_a_store",
+            Self::NeedsRecovery => "needs_recovery",
+            Self::UnsupportedFormat => "unsupported_format",
+            Self::ReadOnly => "read_only",
+            Self::Unsupported => "unsupported",
+            Self::InvalidArgument => "invalid_argument",
+            Self::Poisoned => "poisoned",
+            Self::Closed => "closed",
+            Self::Damaged => "damaged",
+            Self::Backend => "backend",
+        }
+    }
+}
+
 impl StoreError {
     /// What went wrong, to branch on.
     pub fn kind(&self) -> ErrorKind {

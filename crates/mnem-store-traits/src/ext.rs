@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use cid::Cid;
+use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Blockstore, StoreError, Walk, cid_of};
+use crate::{Blockstore, StoreError, Walk, cid_of, typed};
 
 /// A link whose block is not in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,45 @@ pub trait BlockstoreExt: Blockstore {
         let cid = cid_of(codec, &data);
         self.put(&cid, data)?;
         Ok(cid)
+    }
+
+    /// Stores `value` as a DAG-CBOR block and returns its CID. A field of type [`Cid`] becomes a link.
+    ///
+    /// # Errors
+    /// - [`StoreError::InvalidArgument`]: DAG-CBOR cannot hold the value, for example NaN or a map with a key that is no text.
+    /// - Otherwise as [`Blockstore::put`].
+    fn put_dag_cbor<T: Serialize + ?Sized>(&self, value: &T) -> Result<Cid, StoreError> {
+        let (cid, data) = typed::encode("put_dag_cbor", value)?;
+        self.put(&cid, data)?;
+        Ok(cid)
+    }
+
+    /// The value of a DAG-CBOR block, or `None` if the store does not hold it. Links fill fields of type [`Cid`].
+    ///
+    /// ```
+    /// use mnem_store_traits::{BlockstoreExt, Cid, MemoryStore, StoreError};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    /// struct Operation {
+    ///     note: String,
+    ///     parents: Vec<Cid>,
+    /// }
+    ///
+    /// let store = MemoryStore::new();
+    /// let first = store.put_dag_cbor(&Operation { note: "first".into(), parents: vec![] })?;
+    /// let second = Operation { note: "second".into(), parents: vec![first] };
+    /// let cid = store.put_dag_cbor(&second)?;
+    /// assert_eq!(store.get_dag_cbor(&cid)?, Some(second));
+    /// assert_eq!(store.walk(&cid).count(), 2); // `parents` holds links
+    /// # Ok::<(), StoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// - [`StoreError::Malformed`]: the block is not a DAG-CBOR block, or does not hold a value of this type.
+    /// - Otherwise as [`Blockstore::get`].
+    fn get_dag_cbor<T: DeserializeOwned>(&self, cid: &Cid) -> Result<Option<T>, StoreError> {
+        self.get(cid)?.map(|data| typed::decode(cid, &data)).transpose()
     }
 
     /// The blocks reachable from `root`: see [`Walk`].

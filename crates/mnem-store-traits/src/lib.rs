@@ -28,6 +28,7 @@ mod op_heads;
 mod pages;
 mod side_table;
 mod store;
+mod typed;
 mod walk;
 
 pub use batch::{BatchParts, BatchPut, HeadChange, WriteBatch};

@@ -20,3 +20,5 @@ mod many_checks;
 mod reports;
 #[path = "main/saboteurs/mod.rs"]
 mod saboteurs;
+#[path = "main/typed.rs"]
+mod typed;

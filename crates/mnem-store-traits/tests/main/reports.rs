@@ -77,7 +77,7 @@ fn the_reference_conforms_to_what_it_has() {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert!(
-        text.ends_with("memory conforms to (contract version 1): blocks, heads, store, limits, side tables\n"),
+        text.ends_with("memory conforms to (contract version 2): blocks, heads, store, limits, side tables\n"),
         "{text}"
     );
 }

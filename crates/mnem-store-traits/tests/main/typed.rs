@@ -1,0 +1,69 @@
+//! Values of Rust types as DAG-CBOR blocks.
+
+use std::collections::BTreeMap;
+
+use mnem_store_traits::{
+    Blockstore, BlockstoreExt, Bytes, Cid, DAG_CBOR, ErrorKind, MemoryStore, RAW, Store, WriteBatch, cid_of, links,
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Operation {
+    note: String,
+    parents: Vec<Cid>,
+    tree: Option<Cid>,
+}
+
+#[test]
+fn a_value_comes_back_and_its_cids_are_links() {
+    let store = MemoryStore::new();
+    let [a, b] = ["a", "b"].map(|text| cid_of(RAW, text.as_bytes()));
+    let value = Operation { note: "merge".into(), parents: vec![b, a], tree: Some(a) };
+    let cid = store.put_dag_cbor(&value).expect("stored");
+    assert_eq!(store.get_dag_cbor(&cid).expect("read"), Some(value));
+    let data = store.get_required(&cid).expect("there");
+    assert_eq!(cid, cid_of(DAG_CBOR, &data));
+    // DAG-CBOR orders keys by length first: note, tree, parents.
+    assert_eq!(links(&cid, &data).expect("valid DAG-CBOR"), [a, b, a]);
+    assert_eq!(store.get_dag_cbor::<Operation>(&a).expect("absent"), None);
+}
+
+#[test]
+fn a_batch_holds_the_block_that_the_store_would() {
+    let (by_batch, by_store) = (MemoryStore::new(), MemoryStore::new());
+    let mut batch = WriteBatch::new();
+    let cid = batch.put_dag_cbor(&[1, 2, 3]).expect("a value");
+    by_batch.commit(batch).expect("stored");
+    assert_eq!(by_store.put_dag_cbor(&[1, 2, 3]).expect("stored"), cid);
+    assert_eq!(by_batch.get(&cid).expect("read"), by_store.get(&cid).expect("read"));
+}
+
+#[test]
+fn values_that_dag_cbor_cannot_hold_are_refused_and_leave_the_batch_as_it_was() {
+    let store = MemoryStore::new();
+    let mut batch = WriteBatch::new();
+    let refused = [
+        batch.put_dag_cbor(&f64::NAN),
+        batch.put_dag_cbor(&f64::INFINITY),
+        batch.put_dag_cbor(&BTreeMap::from([(1, "a key that is no text")])),
+        store.put_dag_cbor(&f64::NAN),
+    ];
+    for result in refused {
+        assert_eq!(result.expect_err("no DAG-CBOR").kind(), ErrorKind::InvalidArgument);
+    }
+    assert!(batch.is_empty());
+    assert_eq!(store.cids().expect("a listing").count(), 0);
+}
+
+#[test]
+fn blocks_of_another_codec_type_or_encoding_are_malformed() {
+    let store = MemoryStore::new();
+    let raw = store.put_as(RAW, Bytes::from_static(b"\x01")).expect("stored");
+    let text = store.put_dag_cbor("no operation").expect("stored");
+    let trailing = store.put_as(DAG_CBOR, Bytes::from_static(b"\x01\x01")).expect("stored");
+    for cid in [raw, text, trailing] {
+        let error = store.get_dag_cbor::<Operation>(&cid).expect_err("no operation");
+        assert_eq!(error.kind(), ErrorKind::Malformed, "{cid}");
+    }
+    assert_eq!(store.get_dag_cbor::<u64>(&trailing).expect_err("two items").kind(), ErrorKind::Malformed);
+}
