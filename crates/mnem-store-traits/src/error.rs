@@ -117,7 +117,7 @@ pub enum StoreError {
         linked_from: Option<Box<Cid>>,
     },
     /// The block's bytes match its CID, but are not valid in its codec, so its links cannot be read.
-    #[error("block {cid} is not valid DAG-CBOR")]
+    #[error("block {cid} is not valid {}", crate::links::CodecText(cid.codec()))]
     Malformed {
         /// The undecodable block.
         cid: Cid,

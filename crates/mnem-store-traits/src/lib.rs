@@ -40,7 +40,7 @@ pub use check::{HashCheck, check_block, check_hash, check_read, check_size, cid_
 pub use cid::{self, Cid};
 pub use error::{Cause, ErrorKind, Outcome, StoreError};
 pub use ext::{BlockstoreExt, MissingLink};
-pub use links::{DAG_CBOR, RAW, links};
+pub use links::{DAG_CBOR, DAG_JSON, DAG_PB, LinkSupport, RAW, codec_name, is_opaque, link_support, links};
 pub use memory::MemoryStore;
 pub use op_heads::OpHeadsStore;
 pub use pages::pages;

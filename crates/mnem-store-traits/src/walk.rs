@@ -9,13 +9,17 @@ use std::{
 use bytes::Bytes;
 use cid::Cid;
 
-use crate::{Blockstore, StoreError, links};
+use crate::{Blockstore, StoreError, is_opaque, links};
 
 /// The blocks reachable from a root, streamed: depth-first, a block before the blocks it links to, links in encoded order, each block once.
 ///
 /// Each CID that is reached gives exactly one item. A block that is absent ([`StoreError::MissingBlock`], with the block that links to
-/// it), damaged, or not valid DAG-CBOR gives an error; the walk then goes on with the others when `next` is called again, so a caller who
-/// must not miss anything stops at the first error, and one who looks for faults collects them.
+/// it), damaged, or not valid in its codec gives an error; the walk then goes on with the others when `next` is called again. A caller
+/// who must not miss anything stops at the first error, and one who looks for faults collects them.
+///
+/// Links are followed as [`links`] finds them: those of DAG-CBOR, DAG-PB and DAG-JSON. Blocks of other codecs are yielded as leaves. Some
+/// of these codecs have links all the same, and [`opaque`](Self::opaque) counts their blocks: unless it is 0 at the end, the walk may have
+/// missed a part of the graph.
 ///
 /// Memory: one CID (a few hundred bytes with its bookkeeping) for each block reached so far, which is every block linked from one that was
 /// visited; never more than one block's bytes, and that block's links. No recursion: depth is bounded by memory only.
@@ -41,6 +45,7 @@ pub struct Walk<S: Blockstore> {
     /// Out-of-date entries in `pending`.
     stale: usize,
     turns: u64,
+    opaque: u64,
 }
 
 struct Pending {
@@ -63,10 +68,15 @@ impl<S: Blockstore> Walk<S> {
 
     /// Begins at several roots, in the order given: what an earlier root reaches is not yielded again for a later one.
     pub fn from_roots(store: S, roots: impl IntoIterator<Item = Cid>) -> Self {
-        let mut walk = Self { store, pending: Vec::new(), reached: HashMap::new(), stale: 0, turns: 0 };
+        let mut walk = Self { store, pending: Vec::new(), reached: HashMap::new(), stale: 0, turns: 0, opaque: 0 };
         let roots: Vec<Cid> = roots.into_iter().collect();
         walk.schedule(&roots, None);
         walk
+    }
+
+    /// Blocks yielded so far that may link to others and were not searched for links: see [`LinkSupport`](crate::LinkSupport).
+    pub fn opaque(&self) -> u64 {
+        self.opaque
     }
 
     /// Puts `cids` in front of everything pending, keeping their order. One that was pending further back moves to the front, as a
@@ -102,6 +112,7 @@ impl<S: Blockstore> Walk<S> {
             return Err(StoreError::MissingBlock { cid, linked_from: linked_from.map(|parent| Box::new(*parent)) });
         };
         let links = links(&cid, &data)?;
+        self.opaque += u64::from(is_opaque(&cid));
         if !links.is_empty() {
             self.schedule(&links, Some(&Arc::new(cid)));
         }

@@ -167,6 +167,18 @@ pub(crate) fn cbor_link(out: &mut Vec<u8>, cid: &Cid) {
     out.extend(bytes);
 }
 
+/// A DAG-PB node: its links, with a name and a size each, and before or after them its data.
+pub(crate) fn dag_pb_bytes(links: &[Cid], data: &[u8], data_first: bool) -> Vec<u8> {
+    let field = |tag: u8, bytes: &[u8]| {
+        let len = u8::try_from(bytes.len()).ok().filter(|len| *len < 128).expect("laws use fields of one length byte");
+        [&[tag, len], bytes].concat()
+    };
+    let link = |cid: &Cid| [field(0x0a, &cid.to_bytes()), field(0x12, b"a name"), vec![0x18, 7]].concat();
+    let links = links.iter().flat_map(|cid| field(0x12, &link(cid))).collect();
+    let data = field(0x0a, data);
+    if data_first { [data, links].concat() } else { [links, data].concat() }
+}
+
 fn multihash(code: u64, digest: &[u8]) -> Multihash<64> {
     Multihash::wrap(code, digest).expect("laws use digests of at most 64 bytes")
 }

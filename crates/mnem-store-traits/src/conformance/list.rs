@@ -163,7 +163,13 @@ macro_rules! __conformance_laws {
                 must walk walk_reports_malformed_dag_cbor [Blocks]
                     "A walk reports a block that is not canonical DAG-CBOR as `Malformed`, and goes on."
                 must walk walk_takes_other_codecs_as_leaves [Blocks]
-                    "A block of any codec other than DAG-CBOR is a leaf."
+                    "A block of any codec other than DAG-CBOR, DAG-PB and DAG-JSON is a leaf."
+                must walk walk_follows_dag_pb [Blocks]
+                    "The links of DAG-PB are followed in encoded order, of CIDv0 and CIDv1, before and after the data."
+                must walk walk_follows_dag_json [Blocks]
+                    "The links of DAG-JSON are followed in encoded order; texts and bytes that look like links are not."
+                must walk walk_reports_malformed_dag_pb_and_dag_json [Blocks]
+                    "A walk reports a block that is not valid DAG-PB or DAG-JSON as `Malformed`, and goes on."
                 must walk walk_finds_links_in_lists_and_maps [Blocks]
                     "Links are found in lists and maps at any depth, and identity CIDs are links like any other."
                 must walk walk_of_a_deep_chain_ends [Blocks]

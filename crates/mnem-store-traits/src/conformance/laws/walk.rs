@@ -6,11 +6,14 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Blockstore, BlockstoreExt, Capabilities, CidIter, DAG_CBOR, ErrorKind, MissingLink, RAW, StoreError, Walk,
+    Blockstore, BlockstoreExt, Capabilities, CidIter, DAG_CBOR, DAG_JSON, DAG_PB, ErrorKind, MissingLink, RAW,
+    StoreError, Walk,
     conformance::{
         Failure,
         case::Case,
-        data::{Block, block, cbor_head, cbor_link, cbor_text, dag_cbor, identity_cid, node, raw},
+        data::{
+            Block, block, cbor_head, cbor_link, cbor_text, dag_cbor, dag_pb_bytes, identity_cid, node, raw, v0_cid,
+        },
         expect::{put, put_many, same, saw},
         failure::LawResult,
         show::error_text,
@@ -41,12 +44,12 @@ impl Graph {
     }
 
     /// A block that links to these, in this order.
-    fn node(&mut self, name: &'static str, links: &[&'static str]) -> Cid {
+    fn node(&mut self, name: &'static str, links: &[&str]) -> Cid {
         let links: Vec<Cid> = links.iter().map(|link| self.cid(link)).collect();
         self.add(name, node(name, &links))
     }
 
-    fn cid(&self, name: &'static str) -> Cid {
+    fn cid(&self, name: &str) -> Cid {
         self.blocks[name].cid
     }
 
@@ -197,13 +200,90 @@ pub(crate) fn walk_takes_other_codecs_as_leaves(case: &mut Case) -> LawResult {
     let mut graph = Graph::default();
     graph.leaf("below");
     let links_below = node("links", &[graph.cid("below")]).data;
-    for (name, codec) in [("as raw", RAW), ("as dag-json", 0x0129), ("as dag-pb", 0x70), ("as cbor", 0x51)] {
+    const LEAVES: [(&str, u64); 8] = [
+        ("as raw", RAW),
+        ("as cbor", 0x51),
+        ("as json", 0x0200),
+        ("as libp2p-key", 0x72),
+        ("as git-raw", 0x78),
+        ("as dag-jose", 0x85),
+        ("as car", 0x0202),
+        ("of an unknown codec", 0x3f_ffff),
+    ];
+    for (name, codec) in LEAVES {
         graph.add(name, Block { cid: crate::cid_of(codec, &links_below), data: links_below.clone() });
     }
     graph.add("not cbor", raw(vec![0xff; 40]));
-    graph.node("root", &["as raw", "as dag-json", "as dag-pb", "as cbor", "not cbor"]);
+    let names: Vec<&str> = LEAVES.iter().map(|(name, _)| *name).chain(["not cbor"]).collect();
+    graph.node("root", &names);
     graph.store(&*case.blocks()?, &[])?;
-    graph.walks(case, "root", &["root", "as raw", "as dag-json", "as dag-pb", "as cbor", "not cbor"])?;
+    graph.walks(case, "root", &[&["root"], &names[..]].concat())?;
+    Ok(())
+}
+
+pub(crate) fn walk_follows_dag_pb(case: &mut Case) -> LawResult {
+    let mut graph = Graph::default();
+    let [a, b, c] = ["a", "b", "c"].map(|leaf| graph.leaf(leaf));
+    let of = |codec, data: Vec<u8>| Block { cid: crate::cid_of(codec, &data), data: data.into() };
+    let v0 = of(DAG_PB, dag_pb_bytes(&[c, a, c], b"version 0", false));
+    let v0 = graph.add("version 0", Block { cid: v0_cid(&v0.data), ..v0 });
+    graph.add("data first", of(DAG_PB, dag_pb_bytes(&[b, v0, a], b"data first", true)));
+    graph.add("no links", of(DAG_PB, dag_pb_bytes(&[], &a.to_bytes(), true)));
+    graph.add("empty", of(DAG_PB, Vec::new()));
+    graph.node("root", &["data first", "no links", "empty"]);
+    graph.store(&*case.blocks()?, &["a"])?;
+    let expected =
+        ["root", "data first", "b", "version 0", "c", "a missing, linked from version 0", "no links", "empty"];
+    graph.walks(case, "root", &expected)?;
+    Ok(())
+}
+
+pub(crate) fn walk_follows_dag_json(case: &mut Case) -> LawResult {
+    let mut graph = Graph::default();
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|leaf| graph.leaf(leaf));
+    let v0 = v0_cid(b"");
+    graph.add("version 0", Block { cid: v0, data: Bytes::new() });
+    let of = |text: String| Block { cid: crate::cid_of(DAG_JSON, text.as_bytes()), data: text.into() };
+    let links = format!(r#"{{"z":[{{"/":"{c}"}},{{"k":{{"/":"{v0}"}}}}],"a": {{"/":"{a}"}},"m":1e999}}"#);
+    graph.add("links", of(links));
+    let no_links = format!(r#"["{b}",{{"/":{{"bytes":"AQID"}}}},{{"a":1,"/":"{b}"}},{{"/":["{b}"]}}]"#);
+    graph.add("no links", of(no_links));
+    graph.add(
+        "root",
+        of(format!(r#"[{{"/":"{}"}},{{"/":"{}"}},{{"/":"{d}"}}]"#, graph.cid("links"), graph.cid("no links"))),
+    );
+    graph.store(&*case.blocks()?, &["d"])?;
+    let expected = ["root", "links", "c", "version 0", "a", "no links", "d missing, linked from root"];
+    graph.walks(case, "root", &expected)?;
+    Ok(())
+}
+
+pub(crate) fn walk_reports_malformed_dag_pb_and_dag_json(case: &mut Case) -> LawResult {
+    let mut graph = Graph::default();
+    let last = graph.leaf("last");
+    let whole = dag_pb_bytes(&[last], b"data", false);
+    let (link, _) = whole.split_at(whole.len() - 6);
+    let text = |text: String| text.into_bytes();
+    let wrong = [
+        ("cut off", DAG_PB, link[..link.len() - 1].to_vec()),
+        ("data between links", DAG_PB, [&whole, link].concat()),
+        ("an unknown field", DAG_PB, [&whole[..], &[0x1a, 0]].concat()),
+        ("a link without a CID", DAG_PB, vec![0x12, 0]),
+        ("no value", DAG_JSON, Vec::new()),
+        ("two values", DAG_JSON, text("1 2".into())),
+        ("a link that is no CID", DAG_JSON, text(r#"{"/":"last"}"#.into())),
+        ("a link with more", DAG_JSON, text(format!(r#"{{"/":"{last}","a":1}}"#))),
+        ("a key twice", DAG_JSON, text(format!(r#"{{"b":1,"a":{{"/":"{last}"}},"b":2}}"#))),
+    ];
+    for (name, codec, data) in &wrong {
+        graph.add(name, Block { cid: crate::cid_of(*codec, data), data: data.clone().into() });
+    }
+    let names: Vec<&str> = wrong.iter().map(|(name, ..)| *name).chain(["last"]).collect();
+    graph.node("root", &names);
+    graph.store(&*case.blocks()?, &[])?;
+    let malformed: Vec<String> = wrong.iter().map(|(name, ..)| format!("{name} malformed")).collect();
+    let steps: Vec<&str> = ["root"].into_iter().chain(malformed.iter().map(|step| &**step)).chain(["last"]).collect();
+    graph.walks(case, "root", &steps)?;
     Ok(())
 }
 

@@ -21,6 +21,9 @@ saboteurs! {
     walk_repeats: WalkRepeats => walk_yields_a_shared_block_once "shared → right → shared";
     walk_ends_early: WalkEndsEarly => walk_of_a_deep_chain_ends "100000";
     walk_decodes_raw: WalkDecodesRaw => walk_takes_other_codecs_as_leaves "as raw → below";
+    walk_decodes_raw_and_no_dag_pb: WalkDecodesRaw => walk_follows_dag_pb "data first → no links";
+    walk_decodes_raw_and_no_dag_json: WalkDecodesRaw => walk_follows_dag_json "walk of root";
+    walk_takes_other_malformed_for_leaves: WalkDecodesRaw => walk_reports_malformed_dag_pb_and_dag_json "cut off → data";
 }
 
 defect! {

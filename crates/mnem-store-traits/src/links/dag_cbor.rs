@@ -1,36 +1,16 @@
-//! The links of a block: strict DAG-CBOR, read without building a tree.
+//! Strict DAG-CBOR, read without building a tree.
 
 use std::fmt;
 
 use cid::Cid;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::{Cause, StoreError, cid_from_bytes};
+use crate::{Cause, cid_from_bytes};
 
-/// The multicodec of DAG-CBOR, the codec whose blocks have links.
-pub const DAG_CBOR: u64 = 0x71;
-
-/// The multicodec of plain bytes.
-pub const RAW: u64 = 0x55;
-
-/// The links of a block, in encoded order, repetitions kept. A block of any codec other than DAG-CBOR is a leaf and has none.
-///
-/// Decoding is strict: exactly one item, in canonical encoding, with nothing behind it, and nothing behind the CID inside a link. So this
-/// is also the check that a block is valid DAG-CBOR. Memory is bounded by the links found, not by the block's tree; nesting is limited to 128.
-///
-/// # Errors
-/// [`StoreError::Malformed`]: the block is DAG-CBOR by its CID and not by its bytes.
-pub fn links(cid: &Cid, data: &[u8]) -> Result<Vec<Cid>, StoreError> {
-    let mut found = Vec::new();
-    if cid.codec() != DAG_CBOR {
-        return Ok(found);
-    }
+/// Adds the links of a block to `found`. Nesting is limited to 128 by the decoder.
+pub(super) fn collect(data: &[u8], found: &mut Vec<Cid>) -> Result<(), Cause> {
     let mut decoder = serde_ipld_dagcbor::de::Deserializer::from_slice(data);
-    Collect(&mut found)
-        .deserialize(&mut decoder)
-        .and_then(|()| decoder.end())
-        .map_err(|e| StoreError::Malformed { cid: *cid, source: Cause::new(e) })?;
-    Ok(found)
+    Collect(found).deserialize(&mut decoder).and_then(|()| decoder.end()).map_err(Cause::new)
 }
 
 /// Visits one item of any type and adds the links below it.
