@@ -122,6 +122,7 @@ impl Failure {
             Self::Usage { .. } | Self::Ambiguous { .. } => Exit::Usage,
             Self::NoSuchBlock { .. } | Self::NoSuchIndex { .. } | Self::NoSuchNode { .. } => Exit::NoSuchBlock,
             Self::OutputClosed => Exit::Done,
+            Self::Import { source: ImportError::Incomplete { .. }, .. } => exit_of(ErrorKind::MissingBlock),
             Self::Interrupted { signal: Signal::Interrupt, .. } => Exit::Interrupted,
             Self::Interrupted { signal: Signal::Terminate, .. } => Exit::Terminated,
             _ => self.store_error().map_or(Exit::Failed, |error| exit_of(error.kind())),
@@ -142,6 +143,7 @@ impl Failure {
             Self::Interrupted { .. } => "interrupted",
             Self::Store(error) => error.kind().as_str(),
             Self::HeadsMoved { error, .. } => error.kind().as_str(),
+            Self::Copy { source: CopyError::Opaque { .. }, .. } => "opaque_block",
             Self::Copy { source, .. } => source.kind().map_or("interrupted", ErrorKind::as_str),
             Self::Import { source, .. } => match source.kind() {
                 ImportErrorKind::NotCar => "not_car",
@@ -152,6 +154,7 @@ impl Failure {
                 ImportErrorKind::WrongBytes => "cid_mismatch",
                 ImportErrorKind::UnsupportedHash => "unsupported_hash",
                 ImportErrorKind::MissingRoots => "missing_roots",
+                ImportErrorKind::Incomplete => ErrorKind::MissingBlock.as_str(),
                 ImportErrorKind::Stopped => "interrupted",
                 ImportErrorKind::Store(kind) => kind.as_str(),
                 _ => "io",
@@ -159,6 +162,7 @@ impl Failure {
             Self::Export(error) => match error.kind() {
                 ExportErrorKind::MissingBlock => ErrorKind::MissingBlock.as_str(),
                 ExportErrorKind::DamagedBlock => ErrorKind::Corrupt.as_str(),
+                ExportErrorKind::OpaqueBlock => "opaque_block",
                 ExportErrorKind::Store(kind) => kind.as_str(),
                 ExportErrorKind::Stopped => "interrupted",
                 ExportErrorKind::TooManyRoots => "too_many_roots",

@@ -27,6 +27,7 @@
 //! | read and write it | [`Store`], [`WriteBatch`], [`Walk`]: all of [`traits`] |
 //! | read an archive into it, write one from it | [`car::import`], [`car::export`] |
 //! | copy it to another backend | [`copy`](fn@copy) |
+//! | copy only what its heads reach | [`copy_reachable`] |
 //! | find damage | [`verify`](fn@verify), [`verify_store`] |
 //! | get out of a damaged store what can be read | [`salvage`](fn@salvage), [`OpenOptions::as_it_is`] |
 //! | count and measure it | [`info`](fn@info) |
@@ -44,6 +45,7 @@ mod limits;
 mod opened;
 mod options;
 mod progress;
+mod reach;
 mod report;
 mod salvage;
 mod verify;
@@ -56,18 +58,20 @@ struct Readme;
 pub use mnem_ann_persist as knn;
 pub use mnem_store_traits as traits;
 pub use mnem_store_traits::{
-    Blockstore, BlockstoreExt, Buffered, Bytes, Capabilities, Cause, Cid, DAG_CBOR, Durability, ErrorKind, HeadChange,
-    HeadsCapabilities, MemoryStore, MissingLink, OpHeadsStore, Outcome, RAW, SideTable, Store, StoreError, Walk,
-    WriteBatch, cid_from_bytes, cid_of, is_checkable, links,
+    Blockstore, BlockstoreExt, Buffered, Bytes, Capabilities, Cause, Cid, DAG_CBOR, DAG_JSON, DAG_PB, Durability,
+    ErrorKind, HeadChange, HeadsCapabilities, LinkSupport, MemoryStore, MissingLink, OpHeadsStore, Outcome, RAW,
+    SideTable, Store, StoreError, Walk, WriteBatch, cid_from_bytes, cid_of, codec_name, is_checkable, is_opaque,
+    link_support, links,
 };
 
 pub use backend::{Backend, ParseBackendError};
 pub use compact::{CompactReport, compact};
 pub use concurrency::Concurrency;
-pub use copy::{CopyError, CopyReport, TableCopied, copy};
+pub use copy::{CopyError, CopyReport, ReachableOptions, ReachableReport, TableCopied, copy, copy_reachable};
 pub use detect::{detect, enclosing_store};
 pub use info::{StoreInfo, TableInfo, info};
 pub use options::{OpenOptions, open_or_init};
 pub use progress::{Progress, Stage, unwatched};
+pub use reach::Absent;
 pub use salvage::{SalvageOptions, SalvageReport, salvage, salvage_store};
 pub use verify::{Fault, FaultKind, VerifyError, VerifyOptions, VerifyReport, verify, verify_store};

@@ -21,3 +21,6 @@ pub(crate) const COPY_BATCH_ITEMS_MAX: usize = 8192;
 
 /// Blocks of unknown hash functions that the report of a copy names, at most.
 pub(crate) const UNCHECKED_LISTED_MAX: usize = 10_000;
+
+/// Absent blocks that a report or an error names, at most.
+pub(crate) const MISSING_LISTED_MAX: usize = 10_000;

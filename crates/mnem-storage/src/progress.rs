@@ -50,6 +50,8 @@ pub enum Stage {
     /// Reading, checking or writing blocks.
     #[default]
     Blocks,
+    /// Following the links from the roots of an import, where that was asked for.
+    Links,
     /// Reading or writing rows of side tables.
     Tables,
     /// Checking indexes of k-NN edges.
@@ -59,13 +61,14 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// A word for people: `structure`, `counting`, `target`, `blocks`, `tables`, `indexes`, `proof`.
+    /// A word for people: `structure`, `counting`, `target`, `blocks`, `links`, `tables`, `indexes`, `proof`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Structure => "structure",
             Self::Counting => "counting",
             Self::Target => "target",
             Self::Blocks => "blocks",
+            Self::Links => "links",
             Self::Tables => "tables",
             Self::Indexes => "indexes",
             Self::Proof => "proof",

@@ -9,6 +9,10 @@ pub(crate) fn cids<S: Serializer>(cids: &[Cid], serializer: S) -> Result<S::Ok, 
     serializer.collect_seq(cids.iter().map(Cid::to_string))
 }
 
+pub(crate) fn cid<S: Serializer>(cid: &Cid, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(cid)
+}
+
 #[expect(clippy::ref_option, reason = "the signature that serde calls")]
 pub(crate) fn maybe_cid<S: Serializer>(cid: &Option<Cid>, serializer: S) -> Result<S::Ok, S::Error> {
     cid.as_ref().map(Cid::to_string).serialize(serializer)

@@ -30,6 +30,11 @@ damaged block that TO holds already is not replaced: remove it with `rm`, copy a
 With --layout mnem01 the copy is a file for the published programs too, and its
 indexes of nearest neighbours become rows as they read them.
 
+With --reachable only what the heads reach is copied, then the copy is walked from its
+heads. It stops at a block that is missing (--skip-missing leaves such blocks out and
+lists them), and at one of a codec that may have links and is not followed
+(--opaque-leaves copies such blocks without what they link to).
+
 With --salvage FROM may be damaged, and TO must be new: every block that can be read
 and matches its CID comes over, the heads whose blocks did, and the rows of side
 tables. What could not be read is listed as `verify` lists it. FROM is never written
@@ -41,6 +46,7 @@ Examples:
   mnem-store copy animals.redb backup.redb            a compact copy
   mnem-store copy ours.redb theirs.redb --layout mnem01
                                                       for the published programs
+  mnem-store copy --reachable old.redb new.redb       without blocks that no head reaches
   mnem-store copy --salvage hurt.redb saved.redb      what is left of a damaged store";
 
 #[derive(Debug, clap::Args)]
@@ -59,8 +65,17 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     layout: Option<LayoutArg>,
     /// Copy what can be read of a damaged store into a new one, and list what cannot. No proof. Exit status 3: something could not be read
-    #[arg(long, conflicts_with = "layout")]
+    #[arg(long, conflicts_with_all = ["layout", "reachable"])]
     salvage: bool,
+    /// Copy only the heads, what they reach, and the side tables
+    #[arg(long)]
+    reachable: bool,
+    /// Copy blocks whose links are not followed, without what they link to
+    #[arg(long, requires = "reachable")]
+    pub(crate) opaque_leaves: bool,
+    /// Leave out missing blocks and list them; damaged ones still end the copy
+    #[arg(long, requires = "reachable")]
+    pub(crate) skip_missing: bool,
 }
 
 /// What was copied, and that both stores were compared.
@@ -91,6 +106,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     }
     if args.salvage {
         return crate::salvage::run(context, args);
+    }
+    if args.reachable {
+        return crate::reachable::run(context, args);
     }
     let failed = |source| failed(args, source);
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
@@ -153,7 +171,7 @@ fn count(from: &dyn Store, bar: &mut Bar, stop: &Stop) -> Option<u64> {
 }
 
 /// A store that the published programs read holds no index which they cannot read. Not interrupted: the copy is made, and this is what is left.
-fn store_as_rows(to: &dyn Store) -> std::result::Result<u64, StoreError> {
+pub(crate) fn store_as_rows(to: &dyn Store) -> std::result::Result<u64, StoreError> {
     if to.side_tables()?.iter().any(|name| name == knn::TABLE) {
         knn::store_all_as_rows(&*to.side_table(knn::TABLE)?)
     } else {
@@ -170,14 +188,19 @@ pub(crate) fn failed(args: &Args, source: CopyError) -> Failure {
     Failure::Copy { from: args.from.clone(), to: args.to.clone(), source }
 }
 
-fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64) -> Failure {
+pub(crate) fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64) -> Failure {
     let kept = format!(
         "copied to {} or found there: {}, {} of them new; it is no whole copy yet",
         args.to.display(),
         counted(blocks, "block"),
         Count(new)
     );
-    let again = format!("`mnem-store copy {} {}` goes on where this one stopped", quoted(&args.from), quoted(&args.to));
+    let options = args.reachable_options();
+    let again = format!(
+        "`mnem-store copy {options}{} {}` goes on where this one stopped",
+        quoted(&args.from),
+        quoted(&args.to)
+    );
     stop.interrupted(kept, again)
 }
 
@@ -185,26 +208,37 @@ fn same(from: &Path, to: &Path) -> bool {
     matches!((fs::canonicalize(from), fs::canonicalize(to)), (Ok(from), Ok(to)) if from == to)
 }
 
-fn text(answer: &Answer<'_>) -> String {
-    let report = answer.report;
-    let mut lines = vec![format!(
-        "copied {} ({}) from {} to {}",
-        counted(report.blocks, "block"),
-        Size(report.bytes),
-        answer.from,
-        answer.to
-    )];
+impl Args {
+    /// The options that say which blocks are copied, as they are typed.
+    fn reachable_options(&self) -> String {
+        let options = [
+            (self.reachable, "--reachable "),
+            (self.opaque_leaves, "--opaque-leaves "),
+            (self.skip_missing, "--skip-missing "),
+        ];
+        options.into_iter().filter(|(given, _)| *given).map(|(_, option)| option).collect()
+    }
+}
+
+/// What was copied, line by line.
+pub(crate) fn lines_of_copied(report: &CopyReport, knn_rows: u64, from: &str, to: &str) -> Vec<String> {
+    let mut lines =
+        vec![format!("copied {} ({}) from {from} to {to}", counted(report.blocks, "block"), Size(report.bytes))];
     lines.push(format!("new      {}", Count(report.new)));
     lines.push(format!("present  {}", Count(report.present)));
     for table in &report.tables {
         lines.push(format!("table    {}: {}, {}", table.name, counted(table.keys, "key"), Size(table.bytes)));
     }
-    if answer.knn_rows > 0 {
-        lines.push(format!(
-            "knn      {} as the published programs read them",
-            counted_as(answer.knn_rows, "index", "indexes")
-        ));
+    if knn_rows > 0 {
+        lines
+            .push(format!("knn      {} as the published programs read them", counted_as(knn_rows, "index", "indexes")));
     }
+    lines
+}
+
+fn text(answer: &Answer<'_>) -> String {
+    let report = answer.report;
+    let mut lines = lines_of_copied(report, answer.knn_rows, &answer.from, &answer.to);
     lines.push(format!("proved   the CID sets are equal: {} in both", counted(report.blocks, "block")));
     lines.push(format!("proved   the heads are equal: {} in both", counted(report.heads.len() as u64, "head")));
     lines.extend(report.heads.iter().map(|cid| format!("  {cid}")));

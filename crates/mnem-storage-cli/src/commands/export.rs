@@ -21,6 +21,7 @@ use crate::{
     context::Context,
     error::{Exit, Failure, Result},
     hints::quoted,
+    left_out::{tell_missing, tell_opaque},
     limits::{COMMON_BLOCK_BYTES_MAX, IMPORT_BLOCK_BYTES_MAX},
     output::{Count, Size, Versioned, counted},
     stop::Stop,
@@ -33,10 +34,16 @@ parents first, each once. The same store gives the same bytes, whatever its
 backend. A file appears under its name only once it is whole. To find a root that was
 cut short, all CIDs are listed.
 
+It stops at a block that is missing (--skip-missing leaves such blocks out and lists
+them), and at one of a codec that may have links and is not followed, so that nobody
+knows what else the archive would have to hold (--opaque-leaves). Links of DAG-CBOR,
+DAG-PB and DAG-JSON are followed.
+
 Examples:
   mnem-store export animals.car --store animals.redb
   mnem-store export - --store animals.redb | ssh backup 'cat > animals.car'
-  mnem-store export part.car --root CID";
+  mnem-store export part.car --root CID
+  mnem-store export part.car --skip-missing";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -47,6 +54,12 @@ pub(crate) struct Args {
     /// A root of the archive instead of the heads; may be given several times, and cut short to 8 characters or more
     #[arg(long, value_name = "CID")]
     root: Vec<String>,
+    /// Export blocks whose links are not followed, without what they link to
+    #[arg(long)]
+    opaque_leaves: bool,
+    /// Leave out missing blocks and list them; damaged ones still end the export
+    #[arg(long)]
+    skip_missing: bool,
     /// Replace FILE if it exists
     #[arg(long)]
     force: bool,
@@ -55,14 +68,14 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let roots = cid_short::parse_all(&args.root)?;
     if args.file == Path::new("-") {
-        to_standard_output(context, &roots)?;
+        to_standard_output(context, args, &roots)?;
     } else {
         to_file(context, args, &roots)?;
     }
     Ok(Exit::Done)
 }
 
-fn to_standard_output(context: &Context, roots: &[Typed]) -> Result<()> {
+fn to_standard_output(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
     if io::stdout().is_terminal() {
         return Err(Failure::Usage {
             message: "an archive is not written to a terminal".into(),
@@ -71,7 +84,7 @@ fn to_standard_output(context: &Context, roots: &[Typed]) -> Result<()> {
     }
     let store = context.open_read_only()?;
     let mut out = context.out();
-    match export(context, &store, out.writer(), roots, &mut || ControlFlow::Continue(())) {
+    match export(context, &store, out.writer(), args, roots, &mut || ControlFlow::Continue(())) {
         // The answer on standard output is the archive, so what was done is told beside it.
         Ok(report) => {
             out.finish()?;
@@ -94,7 +107,7 @@ fn to_file(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
     let store = context.open_read_only()?;
     let stop = Stop::when_asked(context)?;
     let mut file = temporary_beside(&target, folder).map_err(failed)?;
-    let report = match export(context, &store, file.as_file_mut(), roots, &mut || stop.flow()) {
+    let report = match export(context, &store, file.as_file_mut(), args, roots, &mut || stop.flow()) {
         Err(Failure::Export(ExportError::Stopped { .. })) => {
             let state = if args.force && target.exists() { "as it was" } else { "not made" };
             let kept = format_args!("{} is {state}, and nothing is left beside it", target.display());
@@ -137,6 +150,8 @@ fn remarks(context: &Context, report: &ExportReport) {
         let blocks = counted(report.unchecked, "block");
         context.remark(format_args!("{blocks} of unknown hash functions exported as stored: `import` refuses them"));
     }
+    tell_opaque(context, report.opaque, "exported");
+    tell_missing(context, report.missing_count, &report.missing);
     let largest = Count(report.largest_block_bytes);
     if report.largest_block_bytes > IMPORT_BLOCK_BYTES_MAX {
         let largest_bytes = report.largest_block_bytes;
@@ -153,10 +168,11 @@ fn export(
     context: &Context,
     store: &Arc<dyn Store>,
     output: &mut dyn Write,
+    args: &Args,
     roots: &[Typed],
     go_on: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<ExportReport> {
-    let mut options = ExportOptions::new();
+    let mut options = ExportOptions::new().opaque_leaves(args.opaque_leaves).skip_missing(args.skip_missing);
     if !roots.is_empty() {
         options = options.roots(cid_short::find_all(context, &**store, roots)?);
     } else if store.heads()?.is_empty() {

@@ -31,12 +31,14 @@ const EXAMPLES: &str = "\
 CARv1 and CARv2 are read. Every block is checked against its CID before it is
 stored. Blocks that the store holds are not written again, so an import that was
 interrupted is finished by running it again; their bytes are not looked at, which
-`verify` does. Without --heads no head changes. Links are not followed: whether
-the graph below the heads is complete is for `verify` to say.
+`verify` does. Without --heads or --complete no head changes. With --heads links are
+not followed: `verify` says whether the graph below the heads is complete. With
+--complete the roots become heads only if no block that they reach is missing then.
 
 Examples:
   mnem-store import animals.car --heads --store animals.redb
   curl https://example.org/animals.car | mnem-store import - --heads
+  mnem-store import animals.car --complete --store animals.redb
   mnem-store import animals.car --store animals/ --backend simple";
 
 /// Read at first, to see whether it is an archive at all before a store is made for it.
@@ -51,12 +53,21 @@ pub(crate) struct Args {
     /// Make the roots of the archive heads, beside those that are there
     #[arg(long)]
     heads: bool,
+    /// As --heads, but only if no block that they reach is missing from the store after the import
+    #[arg(long)]
+    complete: bool,
     /// The largest block to take, as 20000000 or 20MB or 20MiB
     #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = size)]
     max_block: ByteSize,
     /// The backend, if a store is made; else its path decides, as in `init`
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendArg>,
+}
+
+impl Args {
+    fn sets_heads(&self) -> bool {
+        self.heads || self.complete
+    }
 }
 
 fn size(text: &str) -> std::result::Result<ByteSize, String> {
@@ -78,8 +89,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     let (mut input, file_bytes) = open(&args.file)?;
     refuse_what_needs_no_store(&mut input, file_bytes, &path, args)?;
-    let options =
-        ImportOptions::new().heads(args.heads).block_bytes_max(args.max_block.as_u64()).total_bytes(file_bytes);
+    let options = ImportOptions::new()
+        .heads(args.heads)
+        .complete(args.complete)
+        .block_bytes_max(args.max_block.as_u64())
+        .total_bytes(file_bytes);
     let store = context.open_or_create(args.backend.map(Into::into))?;
     let stop = Stop::when_asked(context)?;
     let mut bar = context.bar("import");
@@ -102,7 +116,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     };
     let heads = store.heads()?;
     store.close()?;
-    remarks(context, &report, args.heads, &heads);
+    remarks(context, &report, args.sets_heads(), &heads);
     let answer = Answer {
         store: path.display().to_string(),
         report: &report,
@@ -157,7 +171,9 @@ fn refuse_what_needs_no_store(input: &mut Input, file_bytes: Option<u64>, store:
         Err(ReadError::Archive(source)) if is_all || source.kind() != ImportErrorKind::CutOff => {
             Err(failed(args, ImportError::Archive { source, kept: Kept::default() }))
         }
-        Ok(reader) if is_all && args.heads && matches!(detect(store), Ok(None)) => refuse_roots_alone(reader, args),
+        Ok(reader) if is_all && args.sets_heads() && matches!(detect(store), Ok(None)) => {
+            refuse_roots_alone(reader, args)
+        }
         _ => Ok(()),
     }
 }
@@ -193,8 +209,16 @@ fn remarks(context: &Context, report: &ImportReport, set_heads: bool, heads: &[C
     if !set_heads && report.roots.iter().any(|root| !heads.contains(root)) {
         context.remark("no head was changed; --heads makes the roots of the archive heads");
     }
-    if !report.heads_set.is_empty() {
-        context.remark("links were not followed: `mnem-store verify` says whether the graph is complete");
+    match report.opaque {
+        Some(1..) => {
+            let blocks = counted(report.opaque.unwrap_or_default(), "block");
+            context.remark(format_args!(
+                "{blocks} of codecs whose links are not followed: whether what they link to is there was not checked"
+            ));
+        }
+        Some(0) => {}
+        None if report.heads_set.is_empty() => {}
+        None => context.remark("links were not followed: `mnem-store verify` says whether the graph is complete"),
     }
     if set_heads && report.roots.is_empty() {
         context.remark("the archive names no roots, so no head was changed");
@@ -217,6 +241,9 @@ fn text(answer: &Answer<'_>) -> String {
     lines.push(format!("present        {}", Count(report.present)));
     lines.push(format!("missing roots  {}", Count(report.missing_roots.len() as u64)));
     lines.extend(report.missing_roots.iter().map(|cid| format!("  {cid}")));
+    if let Some(reached) = report.reached {
+        lines.push(format!("complete       the roots reach {}, and none is missing", counted(reached, "block")));
+    }
     let made = match report.heads_set.len() {
         0 => String::new(),
         made => format!(" ({} new)", Count(made as u64)),

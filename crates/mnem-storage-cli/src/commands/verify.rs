@@ -10,15 +10,16 @@ use crate::{
     context::Context,
     error::{Exit, Failure, Result},
     hints::quoted,
-    output::{Out, Size, counted, counted_as, unless_closed},
+    output::{Count, Out, Size, counted, counted_as, unless_closed},
     stop::Stop,
     terminal::Printable,
 };
 
 const EXAMPLES: &str = "\
-Checks the store's own files, every block against its CID, every DAG-CBOR block,
-every link that the heads reach, the side tables, and every index of neighbours.
-Nothing is changed. Prints one line for each fault, then how many there are. Exit
+Checks the store's own files, every block against its CID, every block of DAG-CBOR,
+DAG-PB and DAG-JSON, every link of theirs that the heads reach, the side tables, and
+every index of neighbours. Blocks of other codecs that may have links are counted: no
+link of theirs is followed. Nothing is changed. Prints one line for each fault, then how many there are. Exit
 status 3: there are some.
 
 Examples:
@@ -196,6 +197,13 @@ fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
     }
     if report.structure_damaged {
         text.push_str("; the structure is damaged: this is what can be read all the same");
+    }
+    if report.opaque > 0 {
+        text.push_str(&format!(
+            "; {} of codecs whose links are not followed, {} of them reached",
+            counted(report.opaque, "block"),
+            Count(report.opaque_reached)
+        ));
     }
     let unlisted = report.fault_count.saturating_sub(report.faults.len() as u64);
     if unlisted > 0 {

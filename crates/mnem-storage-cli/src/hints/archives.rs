@@ -1,6 +1,9 @@
 //! Archives that could not be read or written.
 
-use mnem_storage::car::{CarError, CarFault, ExportError, ImportError, ImportErrorKind};
+use mnem_storage::{
+    ErrorKind,
+    car::{CarError, CarFault, ExportError, ImportError, ImportErrorKind},
+};
 
 use super::{
     for_io,
@@ -34,6 +37,9 @@ pub(super) fn for_import(error: &ImportError, max_block: u64, store: &str) -> St
         },
         ImportErrorKind::MissingRoots => {
             "run it without --heads to keep the blocks alone, or import the archive that holds the roots first"
+        }
+        ImportErrorKind::Incomplete => {
+            "import the archives that hold them, then this one again; or use --heads instead of --complete for a part of a graph"
         }
         // Also of kinds that came later than this.
         _ => return error.store_error().map_or_else(|| AGAIN_FROM_SOURCE.to_owned(), |error| for_store(error, store)),
@@ -82,6 +88,13 @@ fn for_large_block(error: &CarError, max_block: u64) -> String {
 pub(super) fn for_export(error: &ExportError, store: &str) -> String {
     match error {
         ExportError::Write { source, .. } => for_io(source),
+        ExportError::Opaque { .. } => {
+            "--opaque-leaves exports such blocks without what they link to; name with --root what must not be left out"
+                .to_owned()
+        }
+        ExportError::Block { linked_from: Some(_), source, .. } if source.kind() == ErrorKind::MissingBlock => {
+            format!("{}; --skip-missing leaves out what is missing", for_store(source, store))
+        }
         ExportError::TooManyRoots { roots_max, .. } => {
             format!("name up to {roots_max} blocks with --root, and export the others by themselves")
         }

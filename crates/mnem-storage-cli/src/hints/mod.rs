@@ -63,8 +63,18 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         Failure::Copy { source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
             "name the store to copy first, then where to: `mnem-store copy FROM TO`".to_owned()
         }
-        Failure::Copy { from, source: CopyError::Source(error), .. } => for_store(error, &quoted(from)),
+        Failure::Copy { from, source: CopyError::Source(error), .. } => match error.as_ref() {
+            StoreError::MissingBlock { linked_from: Some(_), .. } => {
+                format!("{}; --skip-missing leaves out what is missing", for_store(error, &quoted(from)))
+            }
+            error => for_store(error, &quoted(from)),
+        },
         Failure::Copy { from, to, source: CopyError::Target(error) } => for_target(error, from, to),
+        Failure::Copy { from, to, source: CopyError::Opaque { .. } } => format!(
+            "--opaque-leaves copies such blocks without what they link to; `mnem-store copy {} {}` copies every block",
+            quoted(from),
+            quoted(to)
+        ),
         Failure::Copy { from, to, .. } => {
             format!("`mnem-store copy {} {}` goes on where this one stopped", quoted(from), quoted(to))
         }

@@ -5,6 +5,7 @@ use std::{fmt, io, ops::Deref};
 use mnem_store_traits::{Cid, ErrorKind, StoreError};
 
 use super::fault::CarError;
+use crate::reach::{Absent, CodecOf};
 
 /// The store's error below an [`ImportError`] or [`ExportError`]. Dereferences to it, and is it when asked for as a
 /// [`source`](std::error::Error::source); boxed, so that the errors stay small.
@@ -92,6 +93,25 @@ pub enum ImportError {
         /// What is in the store all the same: every block of the archive.
         kept: Kept,
     },
+    /// Every block was stored, and blocks that the roots reach are neither in the archive nor in the store.
+    #[error("{} ({kept}; the heads are unchanged)", Incomplete(missing, *missing_count))]
+    Incomplete {
+        /// The first 10,000 absent blocks, in the order of a walk from the roots; never empty.
+        missing: Vec<Absent>,
+        /// How many there are.
+        missing_count: u64,
+        /// What is in the store: every block of the archive.
+        kept: Kept,
+    },
+    /// Every block was stored, and then the links from the roots could not be followed to their ends: a block is damaged, or not valid
+    /// in its codec, or the store failed.
+    #[error("cannot tell whether the graph below the roots is complete ({kept}; the heads are unchanged)")]
+    Unfollowed {
+        /// What is in the store: every block of the archive.
+        kept: Kept,
+        /// The failure.
+        source: StoreCause,
+    },
     /// Every block was stored, and then a root could not be made a head. Roots before it in the header have become heads.
     #[error("cannot make root {root} a head ({kept}; {heads_set} roots before it became heads)")]
     Heads {
@@ -104,6 +124,20 @@ pub enum ImportError {
         /// The failure.
         source: StoreCause,
     },
+}
+
+struct Incomplete<'a>(&'a [Absent], u64);
+
+impl fmt::Display for Incomplete<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Absent { cid, linked_from }) = self.0.first() else { return f.write_str("blocks are missing") };
+        match self.1 {
+            1 => write!(f, "a block that the roots reach is missing: {cid}, which {linked_from} links to"),
+            count => {
+                write!(f, "{count} blocks that the roots reach are missing, first {cid}, which {linked_from} links to")
+            }
+        }
+    }
 }
 
 struct Roots<'a>(&'a [Cid]);
@@ -140,6 +174,8 @@ pub enum ImportErrorKind {
     Read,
     /// A root that was to become a head has no block.
     MissingRoots,
+    /// Blocks that the roots reach are absent.
+    Incomplete,
     /// The caller stopped it.
     Stopped,
     /// The store failed or refused: look at the kind of the [`StoreError`].
@@ -153,8 +189,11 @@ impl ImportError {
             Self::Archive { source, .. } => source.kind(),
             Self::Read { .. } => ImportErrorKind::Read,
             Self::MissingRoots { .. } => ImportErrorKind::MissingRoots,
+            Self::Incomplete { .. } => ImportErrorKind::Incomplete,
             Self::Stopped { .. } => ImportErrorKind::Stopped,
-            Self::Store { source, .. } | Self::Heads { source, .. } => ImportErrorKind::Store(source.kind()),
+            Self::Store { source, .. } | Self::Heads { source, .. } | Self::Unfollowed { source, .. } => {
+                ImportErrorKind::Store(source.kind())
+            }
         }
     }
 
@@ -166,6 +205,8 @@ impl ImportError {
             | Self::Store { kept, .. }
             | Self::Stopped { kept, .. }
             | Self::MissingRoots { kept, .. }
+            | Self::Incomplete { kept, .. }
+            | Self::Unfollowed { kept, .. }
             | Self::Heads { kept, .. } => *kept,
         }
     }
@@ -175,14 +216,14 @@ impl ImportError {
         match self {
             Self::Archive { source, .. } => Some(source.offset),
             Self::Read { offset, .. } | Self::Store { offset, .. } | Self::Stopped { offset, .. } => Some(*offset),
-            Self::MissingRoots { .. } | Self::Heads { .. } => None,
+            Self::MissingRoots { .. } | Self::Incomplete { .. } | Self::Unfollowed { .. } | Self::Heads { .. } => None,
         }
     }
 
     /// The store's error, where it was the store that failed.
     pub fn store_error(&self) -> Option<&StoreError> {
         match self {
-            Self::Store { source, .. } | Self::Heads { source, .. } => Some(source),
+            Self::Store { source, .. } | Self::Heads { source, .. } | Self::Unfollowed { source, .. } => Some(source),
             _ => None,
         }
     }
@@ -203,6 +244,18 @@ pub enum ExportError {
         blocks: u64,
         /// What is the matter with it.
         source: StoreCause,
+    },
+    /// A block may link to others, and links of its codec are not followed: the archive might lack blocks, and nobody could tell.
+    /// [`ExportOptions::opaque_leaves`](super::ExportOptions::opaque_leaves) exports such blocks all the same.
+    #[error(
+        "cannot export block {cid}: it may link to other blocks, and links of its codec, {}, are not followed ({blocks} blocks written)",
+        CodecOf(cid)
+    )]
+    Opaque {
+        /// The block.
+        cid: Box<Cid>,
+        /// Blocks written before it.
+        blocks: u64,
     },
     /// The store failed.
     #[error("cannot read the store ({blocks} blocks written)")]
@@ -255,6 +308,8 @@ pub enum ExportErrorKind {
     MissingBlock,
     /// A reachable block is damaged or not valid in its codec.
     DamagedBlock,
+    /// A reachable block may link to others, and links of its codec are not followed.
+    OpaqueBlock,
     /// The store failed: look at the kind of the [`StoreError`].
     Store(ErrorKind),
     /// The output failed.
@@ -273,6 +328,7 @@ impl ExportError {
         match self {
             Self::Block { source, .. } if source.kind() == ErrorKind::MissingBlock => ExportErrorKind::MissingBlock,
             Self::Block { .. } => ExportErrorKind::DamagedBlock,
+            Self::Opaque { .. } => ExportErrorKind::OpaqueBlock,
             Self::Store { source, .. } => ExportErrorKind::Store(source.kind()),
             Self::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => ExportErrorKind::BrokenPipe,
             Self::Write { .. } => ExportErrorKind::Write,

@@ -9,7 +9,11 @@ use mnem_store_traits::{Cid, Store, StoreError, Walk, is_checkable, links};
 use serde::Serialize;
 
 use super::{ROOTS_MAX, error::ExportError, writer::Writer};
-use crate::{Progress, Stage, report};
+use crate::{
+    Progress, Stage,
+    reach::{Absent, Allowed, Barrier, Reach},
+    report,
+};
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -19,6 +23,12 @@ const BUFFER_BYTES: usize = 256 * 1024;
 pub struct ExportOptions {
     /// The roots, in the order in which the archive names and reaches them; repetitions are left out. `None`: the heads, ascending.
     pub roots: Option<Vec<Cid>>,
+    /// Export blocks that may link to others and are not searched for links ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without
+    /// what they link to. Default: no, such a block ends the export with [`ExportError::Opaque`].
+    pub opaque_leaves: bool,
+    /// Leave out blocks that are linked to and absent, and list them in the report. Default: no, such a block ends the export. A root must be
+    /// there in any case, and a damaged block is never left out.
+    pub skip_missing: bool,
 }
 
 /// What an export wrote.
@@ -35,6 +45,13 @@ pub struct ExportReport {
     pub bytes: u64,
     /// Blocks whose hash this build cannot compute: written as stored. An import refuses them.
     pub unchecked: u64,
+    /// Blocks that may link to others and were not searched for links: what they link to is in the archive only if something else links
+    /// to it. Always 0 without [`ExportOptions::opaque_leaves`].
+    pub opaque: u64,
+    /// Blocks that were left out because they are absent. Always 0 without [`ExportOptions::skip_missing`].
+    pub missing_count: u64,
+    /// The first 10,000 of them, in the order of the walk.
+    pub missing: Vec<Absent>,
     /// The largest block. Above 2 MiB other tools may refuse it.
     pub largest_block_bytes: u64,
     /// Size of the archive, in bytes.
@@ -53,6 +70,20 @@ impl ExportOptions {
         self.roots = Some(roots.into_iter().collect());
         self
     }
+
+    /// Sets [`opaque_leaves`](Self::opaque_leaves).
+    #[must_use]
+    pub fn opaque_leaves(mut self, yes: bool) -> Self {
+        self.opaque_leaves = yes;
+        self
+    }
+
+    /// Sets [`skip_missing`](Self::skip_missing).
+    #[must_use]
+    pub fn skip_missing(mut self, yes: bool) -> Self {
+        self.skip_missing = yes;
+        self
+    }
 }
 
 /// Writes everything that the roots reach as a CARv1: depth-first, parents before children, links in encoded order, each block once.
@@ -60,7 +91,9 @@ impl ExportOptions {
 /// The same roots over the same blocks give the same bytes, from every backend. Every block is hashed as it is read. Without roots and heads
 /// the archive has an empty list of roots and no blocks. Memory: one CID for each block reached, and one block.
 ///
-/// A link to an identity CID is a link like any other: its block is exported if it was stored, and missing if it was not.
+/// The archive is complete unless the options say otherwise. An absent or damaged block ends the export, and so does a block of a codec
+/// that may have links and is not followed: nobody knows what else the archive would have to hold. A link to an identity CID is a link like
+/// any other: its block is exported if it was stored, and missing if it was not.
 ///
 /// # Errors
 /// [`ExportError`]. The output then holds an incomplete archive, which nothing in it betrays: write to a temporary file and rename it once
@@ -86,8 +119,10 @@ pub fn export(
     if progress(done).is_break() {
         return stopped(0);
     }
-    for block in Walk::from_roots(store, written.roots.iter().copied()) {
-        let (cid, data) = block.map_err(|source| unreadable(store, &written, source))?;
+    let allowed = Allowed { opaque: options.opaque_leaves, missing: options.skip_missing };
+    let mut reach = Reach::new(store, &written.roots, allowed);
+    for block in reach.by_ref() {
+        let (cid, data) = block.map_err(|barrier| refused(store, &written, barrier))?;
         writer.write(&cid, &data).map_err(|source| ExportError::Write { offset: writer.offset(), source })?;
         let block_bytes = data.len() as u64;
         written.blocks += 1;
@@ -100,6 +135,8 @@ pub fn export(
             return stopped(written.blocks);
         }
     }
+    written.opaque = reach.opaque();
+    (written.missing_count, written.missing) = (reach.missing.count, reach.missing.listed);
     written.archive_bytes = writer.offset();
     writer.finish().map_err(|source| ExportError::Write { offset: written.archive_bytes, source })?;
     tracing::debug!(blocks = written.blocks, bytes = written.archive_bytes, "exported an archive");
@@ -111,9 +148,13 @@ fn without_repetitions(roots: &[Cid]) -> Vec<Cid> {
     roots.iter().copied().filter(|root| seen.insert(*root)).collect()
 }
 
-/// Names the block that stopped the export, and who links to it.
-fn unreadable(store: &dyn Store, written: &ExportReport, source: StoreError) -> ExportError {
+/// Names the block that stopped the export, and a block that links to it.
+fn refused(store: &dyn Store, written: &ExportReport, barrier: Barrier) -> ExportError {
     let blocks = written.blocks;
+    let source = match barrier {
+        Barrier::Opaque(cid) => return ExportError::Opaque { cid: Box::new(cid), blocks },
+        Barrier::Store(source) => source,
+    };
     let (cid, linked_from) = match &source {
         StoreError::MissingBlock { cid, linked_from } => (*cid, linked_from.as_deref().copied()),
         StoreError::Corrupt { cid, .. } | StoreError::Malformed { cid, .. } => (*cid, parent(store, written, cid)),
@@ -127,6 +168,11 @@ fn parent(store: &dyn Store, written: &ExportReport, cid: &Cid) -> Option<Cid> {
     if written.roots.contains(cid) {
         return None;
     }
-    let mut walk = Walk::from_roots(store, written.roots.iter().copied()).map_while(Result::ok);
+    let readable = |item| match item {
+        Ok(block) => Some(Some(block)),
+        Err(StoreError::MissingBlock { .. }) => Some(None),
+        Err(_) => None,
+    };
+    let mut walk = Walk::from_roots(store, written.roots.iter().copied()).map_while(readable).flatten();
     walk.find(|(parent, data)| links(parent, data).is_ok_and(|links| links.contains(cid))).map(|(parent, _)| parent)
 }

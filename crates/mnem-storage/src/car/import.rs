@@ -6,7 +6,7 @@ use mnem_store_traits::{Cid, HashCheck, Store, StoreError, WriteBatch, check_has
 use serde::Serialize;
 
 use super::{
-    BLOCK_BYTES_MAX,
+    BLOCK_BYTES_MAX, complete,
     error::{ImportError, Kept},
     fault::{CarError, CarFault, ReadError},
     landing::{Landing, Stopped},
@@ -20,6 +20,9 @@ use crate::{Progress, Stage, limits::IMPORT_BATCH_BYTES_DEFAULT, report};
 pub struct ImportOptions {
     /// Make the roots of the archive heads, in addition to those that the store has. Default: no.
     pub heads: bool,
+    /// Make them heads only if no block that they reach is missing from the store after the import. Implies [`heads`](Self::heads).
+    /// Default: no.
+    pub complete: bool,
     /// Largest block that is taken, in bytes; never more than the store takes. Default: [`BLOCK_BYTES_MAX`].
     pub block_bytes_max: u64,
     /// Memory for the blocks of one durable commit, in bytes, with what their names take up. Two such batches are held at once: one is read and
@@ -53,6 +56,10 @@ pub struct ImportReport {
     /// Roots that became heads, in the order of the header. Those that were heads already are not named.
     #[serde(serialize_with = "report::cids")]
     pub heads_set: Vec<Cid>,
+    /// Blocks that the roots reach, all of them in the store. `None` unless [`ImportOptions::complete`] had the links followed.
+    pub reached: Option<u64>,
+    /// How many of those may link to others and were not searched for links: whether what they link to is there is unknown.
+    pub opaque: Option<u64>,
     /// The largest block. Above 2 MiB other tools may refuse it.
     pub largest_block_bytes: u64,
     /// Bytes of the archive that were read, without the index of a CARv2.
@@ -63,6 +70,7 @@ impl Default for ImportOptions {
     fn default() -> Self {
         Self {
             heads: false,
+            complete: false,
             block_bytes_max: BLOCK_BYTES_MAX,
             batch_bytes: IMPORT_BATCH_BYTES_DEFAULT,
             total_bytes: None,
@@ -80,6 +88,13 @@ impl ImportOptions {
     #[must_use]
     pub fn heads(mut self, yes: bool) -> Self {
         self.heads = yes;
+        self
+    }
+
+    /// Sets [`complete`](Self::complete).
+    #[must_use]
+    pub fn complete(mut self, yes: bool) -> Self {
+        self.complete = yes;
         self
     }
 
@@ -114,7 +129,8 @@ impl ImportOptions {
 /// With [`ImportOptions::heads`] the roots become heads once all blocks are durable: in the order of the header, in addition to the heads
 /// that are there, each in a commit that requires its block. A root that is a head already is left as it is. If the block of any root is
 /// neither in the archive nor in the store, no head changes ([`ImportError::MissingRoots`]). What the roots link to is not followed: an
-/// archive may hold a part of a graph on purpose. [`verify_store`](crate::verify_store) follows it.
+/// archive may hold a part of a graph on purpose. [`verify_store`](crate::verify_store) follows it, and so does
+/// [`ImportOptions::complete`] before any head changes ([`ImportError::Incomplete`]).
 ///
 /// What was new is counted by a look-up before each commit; where others write to the same store meanwhile, a block may be counted as
 /// new by both.
@@ -130,7 +146,10 @@ pub fn import(
 ) -> Result<ImportReport, ImportError> {
     let mut import = Import { store, kept: Kept::default(), report: ImportReport::default() };
     import.blocks(input, options, progress)?;
-    if options.heads {
+    if options.complete {
+        (import.report.reached, import.report.opaque) = complete::check(store, &import.report, import.kept, progress)?;
+    }
+    if options.heads || options.complete {
         import.set_heads()?;
     }
     let ImportReport { blocks, new, .. } = import.report;

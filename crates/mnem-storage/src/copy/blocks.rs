@@ -18,8 +18,25 @@ struct Batch {
     bytes: u64,
 }
 
+/// Copies every block that the source lists.
 pub(super) fn copy(
     from: &dyn Store,
+    to: &dyn Store,
+    report: &mut CopyReport,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(), Ended> {
+    let listing = from.cids().of_source()?;
+    let mut blocks = listing.filter_map(|cid| {
+        let block = cid.and_then(|cid| Ok(from.get(&cid)?.map(|data| (cid, data))));
+        // Deleted since it was listed: whether that matters is for the proof to say.
+        block.of_source().map_err(Ended::from).transpose()
+    });
+    write(&mut blocks, to, report, progress)
+}
+
+/// Writes these blocks to the target.
+pub(super) fn write(
+    blocks: &mut dyn Iterator<Item = Result<(Cid, Bytes), Ended>>,
     to: &dyn Store,
     report: &mut CopyReport,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
@@ -28,10 +45,8 @@ pub(super) fn copy(
     go_on(progress(done))?;
     let mut batch = Batch::default();
     let mut asked = ControlFlow::Continue(());
-    for cid in from.cids().of_source()? {
-        let cid = cid.of_source()?;
-        // Deleted since it was listed: whether that matters is for the proof to say.
-        let Some(data) = from.get(&cid).of_source()? else { continue };
+    for block in blocks {
+        let (cid, data) = block?;
         let block_bytes = data.len() as u64;
         let full = batch.bytes + block_bytes > COPY_BATCH_BYTES_MAX && batch.bytes > 0;
         if full || batch.items >= COPY_BATCH_ITEMS_MAX {

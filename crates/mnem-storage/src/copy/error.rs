@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use mnem_store_traits::{Cause, ErrorKind, Outcome, StoreError};
+use mnem_store_traits::{Cause, Cid, ErrorKind, Outcome, StoreError};
+
+use crate::reach::CodecOf;
 
 /// Why a copy ended before the end, and which of the two stores was at fault. Of a fault it says what the store's error says.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -14,6 +16,16 @@ pub enum CopyError {
     /// The target refused or failed, is damaged, or does not hold the same as the source.
     #[error(transparent)]
     Target(Box<StoreError>),
+    /// A block of the source may link to others, and links of its codec are not followed: the copy might lack blocks, and nobody could
+    /// tell. Only [`copy_reachable`](crate::copy_reachable) follows links.
+    #[error(
+        "the heads reach block {cid}: it may link to other blocks, and links of its codec, {}, are not followed",
+        CodecOf(cid)
+    )]
+    Opaque {
+        /// The block.
+        cid: Box<Cid>,
+    },
     /// The callback for progress asked for the end. The heads of the target are as they were, unless the copy was being proved by then.
     #[error("the copy was stopped: {blocks} blocks were copied or found in the target, {new} of them new")]
     Stopped {
@@ -29,11 +41,11 @@ impl CopyError {
     pub fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Source(error) | Self::Target(error) => Some(error),
-            Self::Stopped { .. } => None,
+            Self::Opaque { .. } | Self::Stopped { .. } => None,
         }
     }
 
-    /// What went wrong, to branch on; `None` if nothing did, and the caller stopped it.
+    /// The kind of the store's error, to branch on; `None` where no store is at fault.
     pub fn kind(&self) -> Option<ErrorKind> {
         self.store_error().map(StoreError::kind)
     }

@@ -3,6 +3,7 @@
 mod blocks;
 mod error;
 mod proof;
+mod reachable;
 mod tables;
 mod target;
 
@@ -13,7 +14,10 @@ use serde::Serialize;
 
 use crate::{Progress, report};
 
-pub use self::error::CopyError;
+pub use self::{
+    error::CopyError,
+    reachable::{ReachableOptions, ReachableReport, copy_reachable},
+};
 pub(crate) use self::{
     error::{Ended, OfAStore, go_on},
     tables::copy_in_parts,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ops::ControlFlow, rc::Rc};
 
-use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, is_checkable, links};
+use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, is_checkable, is_opaque, links};
 
 use super::{Fault, FaultKind, VerifyError, VerifyReport, indexes};
 use crate::{Progress, Stage};
@@ -134,6 +134,7 @@ impl Search<'_> {
             match self.store.get(&cid) {
                 Ok(Some(data)) => {
                     self.found.report.reached += 1;
+                    self.found.report.opaque_reached += u64::from(is_opaque(&cid));
                     let parent = Rc::new(cid);
                     for link in self.block(cid, &data)?.into_iter().rev() {
                         if self.reached.insert(link) {
@@ -183,6 +184,7 @@ impl Search<'_> {
         self.found.report.blocks += 1;
         self.found.report.bytes += block_bytes;
         self.found.report.unchecked += u64::from(!is_checkable(&cid));
+        self.found.report.opaque += u64::from(is_opaque(&cid));
         let links = links(&cid, data).unwrap_or_else(|error| {
             self.found.fault(FaultKind::Malformed, Some(cid), error.in_full().to_string());
             Vec::new()

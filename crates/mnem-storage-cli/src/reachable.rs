@@ -1,0 +1,79 @@
+//! `copy --reachable`: a store without the blocks that no head reaches.
+
+use mnem_storage::{
+    CopyError, OpenOptions, ReachableOptions, ReachableReport, Store as _, StoreError, copy_reachable, knn::Format,
+};
+use serde::Serialize;
+
+use crate::{
+    commands::copy::{Args, failed, interrupted, lines_of_copied, options_of_target, store_as_rows},
+    context::Context,
+    error::{Exit, Result},
+    left_out::{tell_missing, tell_opaque},
+    output::counted,
+    stop::Stop,
+};
+
+/// What was copied, and that the copy was walked.
+#[derive(Serialize)]
+struct Answer<'a> {
+    from: String,
+    to: String,
+    equal_heads: bool,
+    knn_rows: u64,
+    #[serde(flatten)]
+    report: &'a ReachableReport,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    let failed = |source| failed(args, source);
+    let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
+    let of_source = |error: StoreError| failed(CopyError::Source(error.into()));
+    let from = context.options().read_only(true).open(&args.from).map_err(of_source)?;
+    let target: OpenOptions = options_of_target(context, args);
+    let (to, format) = target.open_with_knn_format(&args.to).map_err(of_target)?;
+    let stop = Stop::when_asked(context)?;
+    let mut bar = context.bar("copy");
+    let options = ReachableOptions::new().opaque_leaves(args.opaque_leaves).skip_missing(args.skip_missing);
+    let copied = copy_reachable(&*from, &*to, &options, &mut |progress| {
+        bar.show(&progress);
+        stop.flow()
+    });
+    drop(bar);
+    let report = match copied {
+        Err(CopyError::Stopped { blocks, new, .. }) => {
+            to.close().map_err(of_target)?;
+            return Err(interrupted(args, &stop, blocks, new));
+        }
+        copied => copied.map_err(failed)?,
+    };
+    let knn_rows = if format == Format::Row { store_as_rows(&*to).map_err(of_target)? } else { 0 };
+    to.close().map_err(of_target)?;
+    for cid in &report.copied.unchecked_cids {
+        context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
+    }
+    tell_opaque(context, report.opaque, "copied");
+    tell_missing(context, report.missing_count, &report.missing);
+    let answer = Answer {
+        from: args.from.display().to_string(),
+        to: args.to.display().to_string(),
+        equal_heads: true,
+        knn_rows,
+        report: &report,
+    };
+    let mut out = context.out();
+    out.summary(text(&answer), &answer)?;
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+fn text(answer: &Answer<'_>) -> String {
+    let report = answer.report;
+    let copied = &report.copied;
+    let mut lines = lines_of_copied(copied, answer.knn_rows, &answer.from, &answer.to);
+    let whole = if report.missing_count == 0 { "" } else { ", apart from the missing ones" };
+    lines.push(format!("proved   its heads reach {}{whole}", counted(copied.blocks, "block")));
+    lines.push(format!("proved   the heads are equal: {} in both", counted(copied.heads.len() as u64, "head")));
+    lines.extend(copied.heads.iter().map(|cid| format!("  {cid}")));
+    lines.join("\n")
+}

@@ -1,0 +1,178 @@
+//! Copying only what the heads reach.
+
+use std::ops::ControlFlow;
+
+use mnem_store_traits::{Store, StoreError};
+use serde::Serialize;
+
+use super::{
+    CopyError, CopyReport, Ended, OfAStore as _, blocks,
+    error::{differs, go_on},
+    set_heads, tables, target,
+};
+use crate::{
+    Progress, Stage,
+    reach::{Absent, Allowed, Barrier, Missing, Reach},
+};
+
+/// What a copy of the reachable blocks may pass over.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ReachableOptions {
+    /// Copy blocks that may link to others and are not searched for links ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without
+    /// what they link to. Default: no, such a block ends the copy with [`CopyError::Opaque`].
+    pub opaque_leaves: bool,
+    /// Leave out blocks that are linked to and absent, and list them in the report. Default: no, such a block ends the copy. A head must
+    /// have its block in any case, and a damaged block is never left out.
+    pub skip_missing: bool,
+}
+
+/// What a copy of the reachable blocks did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ReachableReport {
+    /// As of any copy; the blocks are those that the heads reach.
+    #[serde(flatten)]
+    pub copied: CopyReport,
+    /// Blocks that may link to others and were not searched for links. Always 0 without [`ReachableOptions::opaque_leaves`].
+    pub opaque: u64,
+    /// Blocks that were left out because they are absent. Always 0 without [`ReachableOptions::skip_missing`].
+    pub missing_count: u64,
+    /// The first 10,000 of them, in the order of the walk.
+    pub missing: Vec<Absent>,
+}
+
+impl ReachableOptions {
+    /// The defaults, as they stand at the fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`opaque_leaves`](Self::opaque_leaves).
+    #[must_use]
+    pub fn opaque_leaves(mut self, yes: bool) -> Self {
+        self.opaque_leaves = yes;
+        self
+    }
+
+    /// Sets [`skip_missing`](Self::skip_missing).
+    #[must_use]
+    pub fn skip_missing(mut self, yes: bool) -> Self {
+        self.skip_missing = yes;
+        self
+    }
+}
+
+/// Copies the heads of `from`, every block that they reach, and all side tables into `to`; then walks the copy from its heads.
+///
+/// The copy of a store without its unreachable blocks: the safe way to give up the space that they take. Blocks that nobody can prove to be
+/// unreachable are not lost by it, since an opaque, absent or damaged block ends the copy unless the options allow it.
+///
+/// The target must be empty or hold a part of the source, as for [`copy`](fn@super::copy). Blocks that it holds beyond those which the heads
+/// reach stay there. The heads are written last. An interrupted copy is finished by running it again.
+///
+/// The source may be written to meanwhile: the heads are read first, and everything that they reach is copied.
+///
+/// Memory: one CID for each block reached, twice; one batch of about 16 MiB.
+///
+/// ```
+/// use mnem_storage::{
+///     Blockstore, BlockstoreExt, Bytes, MemoryStore, OpHeadsStore, RAW, ReachableOptions, copy_reachable, unwatched,
+/// };
+///
+/// let (from, to) = (MemoryStore::new(), MemoryStore::new());
+/// let op = from.put_as(RAW, Bytes::from_static(b"an operation"))?;
+/// let old = from.put_as(RAW, Bytes::from_static(b"no head reaches this"))?;
+/// from.update(&op, &[])?;
+/// let report = copy_reachable(&from, &to, &ReachableOptions::new(), &mut unwatched)?;
+/// assert_eq!(report.copied.blocks, 1);
+/// assert_eq!((to.heads()?, to.has(&old)?), (vec![op], false));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`copy`](fn@super::copy), and:
+/// - [`CopyError::Opaque`]: the heads reach a block of a codec that is not followed.
+/// - [`CopyError::Source`] with [`StoreError::MissingBlock`], [`StoreError::Corrupt`] or [`StoreError::Malformed`]: a block that the heads
+///   reach is absent, damaged, or not valid in its codec.
+/// - [`CopyError::Source`] with [`StoreError::InvalidArgument`]: the source has no heads, so nothing is reachable. Nothing was written.
+///
+/// After an error the heads of the target are as they were, or, after a failure between two heads or in the proof, some or all of them are set.
+pub fn copy_reachable(
+    from: &dyn Store,
+    to: &dyn Store,
+    options: &ReachableOptions,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<ReachableReport, CopyError> {
+    let heads = from.heads().of_source()?;
+    if heads.is_empty() {
+        let reason = "it has no heads, so they reach nothing".to_owned();
+        return Err(StoreError::InvalidArgument { operation: "copy what the heads reach", reason }).of_source();
+    }
+    let copied = CopyReport { heads, ..CopyReport::default() };
+    let mut report = ReachableReport { copied, ..ReachableReport::default() };
+    copy_all(from, to, options, &mut report, progress).map_err(|ended| match ended {
+        Ended::Failed(error) => error,
+        Ended::Asked => CopyError::Stopped { blocks: report.copied.blocks, new: report.copied.new },
+    })?;
+    tracing::debug!(blocks = report.copied.blocks, new = report.copied.new, "copied what the heads of a store reach");
+    Ok(report)
+}
+
+fn copy_all(
+    from: &dyn Store,
+    to: &dyn Store,
+    options: &ReachableOptions,
+    report: &mut ReachableReport,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(), Ended> {
+    let names = from.side_tables().of_source()?;
+    let heads = report.copied.heads.clone();
+    target::check(from, to, &heads, &names, progress)?;
+    let allowed = Allowed { opaque: options.opaque_leaves, missing: options.skip_missing };
+    let mut reach = Reach::new(from, &heads, allowed);
+    let mut blocks = reach.by_ref().map(|block| block.map_err(|barrier| of_source(barrier).into()));
+    blocks::write(&mut blocks, to, &mut report.copied, progress)?;
+    report.opaque = reach.opaque();
+    Missing { count: report.missing_count, listed: report.missing } = reach.missing;
+    tables::copy(from, to, &names, &mut report.copied, progress)?;
+    set_heads(to, &heads)?;
+    prove(to, allowed, report, progress)
+}
+
+fn of_source(barrier: Barrier) -> CopyError {
+    match barrier {
+        Barrier::Opaque(cid) => CopyError::Opaque { cid: Box::new(cid) },
+        Barrier::Store(error) => CopyError::Source(error.into()),
+    }
+}
+
+/// The heads of the target reach as much as those of the source.
+fn prove(
+    to: &dyn Store,
+    allowed: Allowed,
+    report: &ReachableReport,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(), Ended> {
+    let copied = &report.copied;
+    if to.heads().of_target()? != copied.heads {
+        return Err(differs("the heads are not the same".to_owned()).into());
+    }
+    let mut done = Progress { total_blocks: Some(copied.blocks), ..Progress::of(Stage::Proof) };
+    let mut reach = Reach::new(to, &copied.heads, allowed);
+    for block in reach.by_ref() {
+        let (_, data) = block.map_err(|barrier| match barrier {
+            Barrier::Store(error) => CopyError::Target(error.into()),
+            Barrier::Opaque(cid) => CopyError::Opaque { cid: Box::new(cid) },
+        })?;
+        done.add(data.len() as u64);
+        go_on(progress(done))?;
+    }
+    let (source, target) =
+        ((copied.blocks, copied.bytes, report.missing_count), (done.blocks, done.bytes, reach.missing.count));
+    if source != target {
+        let [reached, there] = [copied.blocks, done.blocks];
+        return Err(differs(format!("the heads reach {reached} blocks in the source and {there} in the target")).into());
+    }
+    Ok(())
+}
