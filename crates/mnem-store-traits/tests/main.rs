@@ -4,8 +4,14 @@
 mod batches;
 #[path = "main/cbor.rs"]
 mod cbor;
+#[path = "main/codecs.rs"]
+mod codecs;
 #[path = "main/contract.rs"]
 mod contract;
+#[path = "main/dag_json.rs"]
+mod dag_json;
+#[path = "main/dag_pb.rs"]
+mod dag_pb;
 #[path = "main/debug.rs"]
 mod debug;
 #[path = "main/forwarders.rs"]
