@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use mnem_storage::{
-    Backend, Bytes, Cid, DAG_CBOR, MemoryStore, OpenOptions, RAW, Store, cid_of, traits::cid::multihash::Multihash,
+    Backend, Bytes, Cid, DAG_CBOR, DAG_JSON, DAG_PB, MemoryStore, OpenOptions, RAW, Store, cid_of,
+    traits::cid::multihash::Multihash,
 };
 use tempfile::TempDir;
 
@@ -129,4 +130,24 @@ pub(crate) fn family() -> (Cid, Vec<Block>) {
     let (large, small) = (raw(vec![7; 200]), raw("small"));
     let root = node(&[large.0, small.0]);
     (root.0, vec![root, large, small])
+}
+
+/// A DAG-PB block that links to these, with a name and a size each, and then holds data.
+pub(crate) fn pb_node(children: &[Cid], data: &str) -> Block {
+    let field = |tag: u8, bytes: &[u8]| [vec![tag], framed(bytes)].concat();
+    let link = |cid: &Cid| field(0x12, &[field(0x0a, &cid.to_bytes()), field(0x12, b"name"), vec![0x18, 9]].concat());
+    let bytes = [children.iter().flat_map(link).collect(), field(0x0a, data.as_bytes())].concat();
+    (cid_of(DAG_PB, &bytes), bytes.into())
+}
+
+/// A DAG-JSON block that links to these.
+pub(crate) fn json_node(children: &[Cid], label: &str) -> Block {
+    let links: Vec<String> = children.iter().map(|cid| format!(r#",{{"/":"{cid}"}}"#)).collect();
+    let text = format!(r#"["{label}"{}]"#, links.concat());
+    (cid_of(DAG_JSON, text.as_bytes()), text.into())
+}
+
+/// A block of a codec that may have links and is not followed: dag-jose.
+pub(crate) fn opaque(data: &str) -> Block {
+    (cid_of(0x85, data.as_bytes()), data.to_owned().into())
 }

@@ -3,6 +3,7 @@
 mod car_bad;
 mod car_good;
 mod car_mutated;
+mod codecs;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod compact;
 mod copy;
@@ -18,6 +19,7 @@ mod kills;
 mod knn;
 mod main_job;
 mod options;
+mod partial;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod random;
 #[cfg(any(feature = "redb", feature = "simple"))]
