@@ -3,6 +3,8 @@
 //! Each checks more than that it comes to an end: what is accepted is canonical, what is stored is what its CID says, what fails changes nothing.
 
 mod cids;
+mod dag_json;
+mod dag_pb;
 mod edges;
 mod heads;
 mod import;
@@ -10,6 +12,8 @@ mod links;
 mod redb_file;
 
 pub use cids::cli_cid;
+pub use dag_json::dag_json_links;
+pub use dag_pb::dag_pb_links;
 pub use edges::{knn_row, whole_knn_rows};
 pub use heads::op_heads_file;
 pub use import::car_import;
@@ -26,10 +30,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "car_import", run: car_import },
     Target { name: "knn_row", run: knn_row },
     Target { name: "dag_cbor_links", run: dag_cbor_links },
+    Target { name: "dag_pb_links", run: dag_pb_links },
+    Target { name: "dag_json_links", run: dag_json_links },
     Target { name: "op_heads_file", run: op_heads_file },
     Target { name: "redb_open", run: redb_open },
     Target { name: "cli_cid", run: cli_cid },

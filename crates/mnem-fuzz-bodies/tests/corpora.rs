@@ -54,6 +54,41 @@ fn version_two(payload: &[u8]) -> Vec<u8> {
     [bytes, payload.to_vec()].concat()
 }
 
+/// Nodes of all forms: without links, with a few, named, sized, with the data first and last.
+fn pb_nodes(cids: &[Cid]) -> Vec<Vec<u8>> {
+    let field = |tag: u8, bytes: &[u8]| [&[tag, u8::try_from(bytes.len()).expect("short")], bytes].concat();
+    let v0 = Cid::new_v0(*cids[0].hash()).expect("a CIDv0");
+    let plain = |cid: &Cid| field(0x12, &field(0x0a, &cid.to_bytes()));
+    let full = |cid: &Cid| {
+        let fields = [field(0x0a, &cid.to_bytes()), field(0x12, "a näme".as_bytes()), vec![0x18, 0xf2, 0x07]];
+        field(0x12, &fields.concat())
+    };
+    let data = field(0x0a, b"\x08\x02\x18\x07");
+    let links = |link: &dyn Fn(&Cid) -> Vec<u8>, n: usize| cids[..n].iter().flat_map(link).collect::<Vec<u8>>();
+    vec![
+        Vec::new(),
+        data.clone(),
+        plain(&v0),
+        [links(&full, 3), data.clone()].concat(),
+        [data, links(&plain, 4)].concat(),
+        [full(&v0), vec![0x0a, 0]].concat(),
+    ]
+}
+
+/// Values of all kinds, with links and what looks like them.
+fn json_values(cids: &[Cid]) -> Vec<Vec<u8>> {
+    let (a, b, v0) = (cids[0], cids[1], Cid::new_v0(*cids[2].hash()).expect("a CIDv0"));
+    let texts = [
+        "null".to_owned(),
+        format!(r#"{{"/":"{a}"}}"#),
+        format!(r#"{{"links":[{{"/":"{a}"}},{{"/":"{v0}"}},{{"\u002f":"{b}"}}],"name":"\"\u00e9\ud83d\ude00\n"}}"#),
+        format!(r#" {{ "b" : {{"/":{{"bytes":"AQIDBA"}}}} , "a" : [-0, 1.5e-7, 18446744073709551616] }} "#),
+        format!(r#"{{"0":{{"/":{{"/":{{"/":"{b}"}}}}}},"/":"{a}"}}"#),
+        r#"{"/":{"bytes":true},"b":1,"a":{"/":[],"c":{}},"":"/"}"#.to_owned(),
+    ];
+    texts.map(String::into_bytes).to_vec()
+}
+
 #[test]
 #[ignore = "writes the corpora that are kept, for when a target takes its input in another way"]
 fn write_corpora() {
@@ -68,6 +103,9 @@ fn write_corpora() {
     let many = archive(&leaves, &several);
     write("car_import", [leaf_archives[0].clone(), many.clone(), version_two(&many), archive(&[], &[])]);
     write("dag_cbor_links", cids.iter().step_by(cids.len() / 12).map(|cid| block(cid).1.to_vec()));
+    let some: Vec<Cid> = cids.iter().step_by(cids.len() / 12).copied().collect();
+    write("dag_pb_links", pb_nodes(&some));
+    write("dag_json_links", json_values(&some));
     write("knn_row", mnem_fuzz_bodies::whole_knn_rows());
     let kept = folder("crates/mnem-storage/tests/golden");
     let heads = fs::read(kept.join("simple-1/op_heads")).expect("a kept store");

@@ -7,9 +7,9 @@ use std::{
 };
 
 use mnem_storage::{
-    MemoryStore,
+    DAG_JSON, DAG_PB, MemoryStore,
     car::{self, ImportOptions},
-    unwatched,
+    cid_of, unwatched,
 };
 
 const CASE: &str = "MNEM_MEMORY_CASE";
@@ -35,7 +35,7 @@ const CID: [u8; 36] = {
 /// 16 MiB and a CID, as a varint.
 const LARGEST: &[u8] = &[0xa4, 0x80, 0x80, 0x08];
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 9] = [
     Case {
         name: "a section that claims 16 MiB and ends",
         archive: || Box::new(HEADER.chain(LARGEST).chain(&CID[..])),
@@ -70,7 +70,51 @@ const CASES: [Case; 6] = [
         },
         kibibytes_max: 32 * 1024,
     },
+    Case {
+        name: "a DAG-JSON block of 6 MiB of keys that are not in order",
+        archive: || {
+            let mut text = Vec::with_capacity(6 << 20);
+            text.push(b'{');
+            (0..600_000).rev().for_each(|n| text.extend(format!("\"{n:05x}\":0,").bytes()));
+            text.pop();
+            text.push(b'}');
+            of_one_block(DAG_JSON, text)
+        },
+        kibibytes_max: 40 * 1024,
+    },
+    Case {
+        name: "a DAG-JSON block of 6 MiB of lists that open",
+        archive: || of_one_block(DAG_JSON, vec![b'['; 6 << 20]),
+        kibibytes_max: 40 * 1024,
+    },
+    Case {
+        name: "a DAG-PB block of 6 MiB whose last length is the largest number",
+        archive: || {
+            let data = vec![0x0a, 0xfb, 0xff, 0xff, 0x02];
+            let end = [vec![0; (6 << 20) - 5], vec![0x12], vec![0xff; 9], vec![1]].concat();
+            of_one_block(DAG_PB, [data, end].concat())
+        },
+        kibibytes_max: 40 * 1024,
+    },
 ];
+
+/// An archive of one block, which is its root.
+fn of_one_block(codec: u64, data: Vec<u8>) -> Box<dyn Read> {
+    let cid = cid_of(codec, &data).to_bytes();
+    let link = [&[0x81, 0xd8, 0x2a, 0x58, u8::try_from(cid.len() + 1).expect("short"), 0], &cid[..]].concat();
+    let header = [b"\xa2\x65roots", &link[..], b"\x67version\x01"].concat();
+    let varint = |mut value: usize| {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push((value % 128) as u8 | 0x80);
+            value /= 128;
+        }
+        bytes.push(value as u8);
+        io::Cursor::new(bytes)
+    };
+    let section = varint(cid.len() + data.len()).chain(io::Cursor::new(cid)).chain(io::Cursor::new(data));
+    Box::new(varint(header.len()).chain(io::Cursor::new(header)).chain(section))
+}
 
 /// The most memory that this process ever had, in KiB.
 fn peak() -> u64 {
@@ -87,8 +131,13 @@ fn child() {
     let store = MemoryStore::new();
     let archive = (case.archive)();
     let before = peak();
-    let _ = car::import(&store, archive, &ImportOptions::new().heads(true), &mut unwatched);
+    let imported = car::import(&store, archive, &ImportOptions::new().complete(true), &mut unwatched);
     println!("\n{SAYS}{}", peak() - before);
+    // What was followed was reached, or refused once its block was stored.
+    assert!(
+        !name.contains("DAG-")
+            || imported.map_or_else(|error| error.kept().blocks == 1, |read| read.reached == Some(1))
+    );
 }
 
 #[test]

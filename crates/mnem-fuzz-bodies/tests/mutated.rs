@@ -85,6 +85,23 @@ fn fuzz(name: &str, ordinary: usize) {
     }
 }
 
+/// Each small input of the corpus with each of its bytes changed to every other value, left out, and with the input cut there.
+fn every_byte(name: &str) {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
+    for input in corpus(target).iter().filter(|input| input.len() <= 512) {
+        for at in 0..input.len() {
+            let mut changed = input.clone();
+            for byte in 0..=0xff {
+                changed[at] = byte;
+                (target.run)(&changed);
+            }
+            changed.remove(at);
+            (target.run)(&changed);
+            (target.run)(&input[..at]);
+        }
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -102,6 +119,18 @@ fn knn_row() {
 #[test]
 fn dag_cbor_links() {
     fuzz("dag_cbor_links", 40_000);
+}
+
+#[test]
+fn dag_pb_links() {
+    fuzz("dag_pb_links", 20_000);
+    every_byte("dag_pb_links");
+}
+
+#[test]
+fn dag_json_links() {
+    fuzz("dag_json_links", 20_000);
+    every_byte("dag_json_links");
 }
 
 #[test]
