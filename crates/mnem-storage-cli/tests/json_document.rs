@@ -161,6 +161,14 @@ fn every_answer_is_as_documented() {
         document.check(section, place.run(&[&["--json"], args].concat()).exits(0).out());
     }
     document.check("`export`", &place.run(&["--json", "export", "-", "--store", "b.simple"]).exits(0).err);
+    for (section, args) in [
+        ("`import`", &["import", "small.car", "--complete", "--store", "complete.redb"][..]),
+        ("`export`", &["export", "part.car", "--skip-missing", "--store", "a.redb"]),
+        ("`copy --reachable`", &["copy", "--reachable", "b.simple", "reachable.redb"]),
+        ("`copy --reachable`", &["copy", "--reachable", "--skip-missing", "a.redb", "part.redb"]),
+    ] {
+        document.check(section, place.run(&[&["--json"], args].concat()).exits(0).out());
+    }
     let found = place.run(&["--json", "verify", "--store", "a.redb"]).exits(3);
     let (faults, summary) = found.out().trim_end().rsplit_once('\n').expect("a fault and a summary");
     document.check("`verify`: a fault", faults);

@@ -20,6 +20,7 @@ mod knn;
 mod main_job;
 mod man;
 mod many;
+mod partial;
 mod permissions;
 mod pipes;
 mod salvage;

@@ -1,0 +1,189 @@
+//! Graphs of which a part is absent, or cannot be followed: said, refused, and taken only by wish.
+
+use mnem_storage::{Bytes, Cid, DAG_JSON, DAG_PB, RAW, Store as _, WriteBatch, cid_of};
+use serde_json::Value;
+
+use crate::support::{BACKENDS, Place, snapshot};
+
+fn block(codec: u64, data: impl Into<Bytes>) -> (Cid, Bytes) {
+    let data = data.into();
+    (cid_of(codec, &data), data)
+}
+
+/// A DAG-PB block that links to these.
+fn pb(children: &[Cid]) -> (Cid, Bytes) {
+    let links = children.iter().flat_map(|cid| {
+        let cid = cid.to_bytes();
+        let len = u8::try_from(cid.len()).expect("short");
+        [&[0x12, len + 2, 0x0a, len], &cid[..]].concat()
+    });
+    block(DAG_PB, links.collect::<Vec<u8>>())
+}
+
+fn fill(place: &Place, store: &str, head: Cid, blocks: &[(Cid, Bytes)]) {
+    let store = place.store(store);
+    let mut batch = WriteBatch::new();
+    batch.extend(blocks.iter().cloned());
+    store.commit(batch.update(head, [])).expect("committed");
+    store.close().expect("closed");
+}
+
+/// A store of five blocks below a DAG-PB root. Returns the root and a leaf two levels below it.
+fn five_blocks(place: &Place, store: &str) -> (Cid, Cid) {
+    let [a, b, c] = ["a", "b", "c"].map(|data| block(RAW, data));
+    let inner = pb(&[b.0, c.0]);
+    let root = pb(&[a.0, inner.0]);
+    let (head, leaf) = (root.0, c.0);
+    fill(place, store, head, &[a, b, c, inner, root]);
+    (head, leaf)
+}
+
+/// A store whose head links to a block that may link to another one. Returns that block and the other one.
+fn with_opaque(place: &Place, store: &str) -> (Cid, Cid) {
+    let hidden = block(RAW, "nobody sees that this is linked to");
+    let opaque = block(0x85, hidden.0.to_bytes());
+    let root = block(DAG_JSON, format!(r#"{{"signed":{{"/":"{}"}}}}"#, opaque.0));
+    let cids = (opaque.0, hidden.0);
+    fill(place, store, root.0, &[hidden, opaque, root]);
+    cids
+}
+
+#[test]
+fn a_graph_of_another_codec_goes_round_whole() {
+    let place = Place::new();
+    for backend in BACKENDS {
+        let [store, archive, other] = ["a", "car", "b"].map(|name| format!("{name}.{backend}"));
+        let (_, leaf) = five_blocks(&place, &store);
+        let verified = place.run(&["verify", "--store", &store]).ok();
+        assert!(verified.ends_with("; 1 head reaches 5 blocks\n"), "{verified}");
+        let exported = place.run(&["export", &archive, "--store", &store]).ok();
+        assert!(exported.starts_with("exported 5 blocks "), "{exported}");
+        place.run(&["import", &archive, "--heads", "--store", &other]).ok();
+        assert!(place.run(&["verify", "--store", &other]).ok().ends_with("; 1 head reaches 5 blocks\n"));
+        place.run(&["rm", &leaf.to_string(), "--store", &other]).ok();
+        let verified = place.run(&["verify", "--store", &other]).exits(3);
+        assert!(verified.out().starts_with(&format!("missing_link: block {leaf} is missing; ")), "{}", verified.out());
+        let failed = place.run(&["export", "part.car", "--store", &other]).fails(4);
+        assert!(failed.contains(&leaf.to_string()) && failed.contains("--skip-missing leaves out"), "{failed}");
+        assert!(!place.path("part.car").exists());
+    }
+}
+
+#[test]
+fn what_is_left_out_is_listed() {
+    let place = Place::new();
+    let (root, leaf) = five_blocks(&place, "a.redb");
+    place.run(&["rm", &leaf.to_string(), "--store", "a.redb"]).ok();
+    let note = format!("note: left out 1 missing block: {leaf}\n");
+    let exported = place.run(&["export", "part.car", "--skip-missing", "--store", "a.redb"]).exits(0);
+    assert_eq!(exported.err, note);
+    assert!(exported.out().starts_with("exported 4 blocks "), "{}", exported.out());
+    let failed = place.run(&["copy", "--reachable", "a.redb", "b.redb"]).fails(4);
+    assert!(failed.contains("--skip-missing leaves out"), "{failed}");
+    assert_eq!(place.run(&["heads", "--store", "b.redb"]).exits(0).out(), "");
+    let copied = place.run(&["copy", "--reachable", "--skip-missing", "a.redb", "b.redb"]).exits(0);
+    assert_eq!(copied.err, note);
+    assert!(
+        copied.out().contains("proved   its heads reach 4 blocks, apart from the missing ones\n"),
+        "{}",
+        copied.out()
+    );
+    for args in [
+        &["export", "-", "--skip-missing", "--store", "a.redb"][..],
+        &["copy", "--reachable", "--skip-missing", "a.redb", "c.redb"],
+    ] {
+        let ran = place.run(&[args, &["--json"]].concat()).exits(0);
+        let answer = if args[0] == "copy" { ran.out() } else { &ran.err };
+        let answer: Value = serde_json::from_str(answer).expect("JSON");
+        assert_eq!((&answer["missing_count"], &answer["missing"][0]["cid"]), (&1.into(), &leaf.to_string().into()));
+    }
+    // As an archive it is a part, and says so where it must be whole.
+    let failed = place.run(&["import", "part.car", "--complete", "--store", "d.redb"]).fails(4);
+    assert!(failed.contains(&format!("a block that the roots reach is missing: {leaf}, which ")), "{failed}");
+    assert!(failed.contains("4 verified blocks are in the store") && failed.contains("--heads instead"), "{failed}");
+    assert_eq!(place.run(&["heads", "--store", "d.redb"]).exits(0).out(), "");
+    let json = place.run(&["import", "part.car", "--complete", "--json", "--store", "d.redb"]).exits(4).err;
+    assert!(json.contains(r#""kind":"missing_block""#), "{json}");
+    place.write("leaf", b"c");
+    place.run(&["put", "leaf", "--store", "d.redb"]).ok();
+    let imported = place.run(&["import", "part.car", "--complete", "--store", "d.redb"]).exits(0);
+    assert_eq!(imported.err, "", "nothing was left unfollowed");
+    assert!(
+        imported.out().contains("complete       the roots reach 5 blocks, and none is missing\n"),
+        "{}",
+        imported.out()
+    );
+    assert_eq!(place.run(&["heads", "--store", "d.redb"]).ok(), format!("{root}\n"));
+}
+
+#[test]
+fn a_block_that_may_have_links_is_no_leaf_unless_it_is_called_one() {
+    let place = Place::new();
+    let (opaque, hidden) = with_opaque(&place, "a.simple");
+    let before = snapshot(&place.path("a.simple"));
+    let verified = place.run(&["verify", "--store", "a.simple"]).ok();
+    assert!(verified.ends_with("; 1 block of codecs whose links are not followed, 1 of them reached\n"), "{verified}");
+    let failed = place.run(&["export", "a.car", "--store", "a.simple"]).fails(1);
+    assert!(
+        failed.contains(&format!("cannot export block {opaque}: ")) && failed.contains("dag-jose (0x85)"),
+        "{failed}"
+    );
+    assert!(failed.contains("hint: --opaque-leaves exports"), "{failed}");
+    assert!(!place.path("a.car").exists());
+    let json = place.run(&["export", "a.car", "--json", "--store", "a.simple"]).exits(1).err;
+    assert!(json.contains(r#""kind":"opaque_block""#), "{json}");
+    let exported = place.run(&["export", "a.car", "--opaque-leaves", "--store", "a.simple"]).exits(0);
+    assert!(
+        exported.err.starts_with("note: 1 block of codecs whose links are not followed exported: "),
+        "{}",
+        exported.err
+    );
+    assert!(exported.out().starts_with("exported 2 blocks "), "{}", exported.out());
+    let failed = place.run(&["copy", "--reachable", "a.simple", "b.redb"]).fails(1);
+    assert!(failed.contains(&opaque.to_string()) && failed.contains("hint: --opaque-leaves copies"), "{failed}");
+    assert!(
+        place
+            .run(&["copy", "--reachable", "a.simple", "b.redb", "--json"])
+            .exits(1)
+            .err
+            .contains(r#""kind":"opaque_block""#)
+    );
+    place.run(&["copy", "--reachable", "--opaque-leaves", "a.simple", "b.redb"]).ok();
+    place.run(&["has", &hidden.to_string(), "--store", "b.redb"]).exits(4);
+    let imported = place.run(&["import", "a.car", "--complete", "--store", "c.redb"]).exits(0);
+    assert!(imported.err.contains("whether what they link to is there was not checked"), "{}", imported.err);
+    assert!(snapshot(&place.path("a.simple")) == before, "nothing of this writes to the store");
+}
+
+#[test]
+fn a_walk_says_what_it_did_not_look_into() {
+    let place = Place::new();
+    let (opaque, _) = with_opaque(&place, "a.redb");
+    let head = place.run(&["heads", "--store", "a.redb"]).ok();
+    let walked = place.run(&["walk", head.trim(), "--store", "a.redb"]).exits(0);
+    assert_eq!(walked.out(), format!("{head}{opaque}\n"));
+    assert!(walked.err.starts_with("note: 1 block of codecs whose links are not followed listed: "), "{}", walked.err);
+    let walked = place.run(&["walk", head.trim(), "--json", "--store", "a.redb"]).exits(0);
+    let flags: Vec<Value> =
+        walked.out().lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["opaque"].clone()).collect();
+    assert_eq!(flags, [Value::from(false), true.into()]);
+    five_blocks(&place, "b.redb");
+    let head = place.run(&["heads", "--store", "b.redb"]).ok();
+    assert_eq!(place.run(&["walk", head.trim(), "--store", "b.redb"]).exits(0).err, "");
+}
+
+#[test]
+fn options_that_say_nothing_are_refused() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    for args in [
+        &["copy", "--skip-missing", "a.redb", "b.redb"][..],
+        &["copy", "--opaque-leaves", "a.redb", "b.redb"],
+        &["copy", "--salvage", "--reachable", "a.redb", "b.redb"],
+    ] {
+        place.run(args).fails(2);
+    }
+    place.run(&["init", "--store", "empty.redb"]).ok();
+    let failed = place.run(&["copy", "--reachable", "empty.redb", "b.redb"]).fails(1);
+    assert!(failed.contains("it has no heads"), "{failed}");
+}
