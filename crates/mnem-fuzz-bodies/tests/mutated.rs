@@ -85,7 +85,8 @@ fn fuzz(name: &str, ordinary: usize) {
     }
 }
 
-/// Each small input of the corpus with each of its bytes changed to every other value, left out, and with the input cut there.
+/// Each small input of the corpus with each of its bytes changed to every other value, left out, and with the input
+/// cut there.
 fn every_byte(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
     for input in corpus(target).iter().filter(|input| input.len() <= 512) {

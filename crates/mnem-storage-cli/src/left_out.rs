@@ -2,17 +2,14 @@
 
 use mnem_storage::Absent;
 
-use crate::{context::Context, output::counted};
-
-/// Absent blocks that a note names; `--json` lists more.
-const NAMED_MAX: usize = 3;
+use crate::{context::Context, limits::MISSING_NAMED_MAX, output::counted};
 
 /// Says how many blocks were not searched for links. In JSON, `opaque` says it.
 pub(crate) fn tell_opaque(context: &Context, opaque: u64, done: &str) {
     if opaque > 0 {
         let blocks = counted(opaque, "block");
         context.remark(format_args!(
-            "{blocks} of codecs whose links are not followed {done}: other blocks that they link to may be left out"
+            "links were not followed in {blocks} of other codecs: what only these link to is not {done}"
         ));
     }
 }
@@ -22,7 +19,7 @@ pub(crate) fn tell_missing(context: &Context, count: u64, missing: &[Absent]) {
     if count == 0 {
         return;
     }
-    let named: Vec<String> = missing.iter().take(NAMED_MAX).map(|absent| absent.cid.to_string()).collect();
+    let named: Vec<String> = missing.iter().take(MISSING_NAMED_MAX).map(|absent| absent.cid.to_string()).collect();
     let more = if count > named.len() as u64 { ", ..." } else { "" };
     context.remark(format_args!("left out {}: {}{more}", counted(count, "missing block"), named.join(", ")));
 }

@@ -17,3 +17,6 @@ pub(crate) const JSON_LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Size above which some readers of archives refuse blocks, in bytes: 2 MiB.
 pub(crate) const COMMON_BLOCK_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+/// Absent blocks that a note names; `--json` lists more.
+pub(crate) const MISSING_NAMED_MAX: usize = 3;

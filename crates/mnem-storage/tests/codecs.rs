@@ -1,4 +1,5 @@
-//! Graphs of every followed codec are whole graphs, and blocks of other codecs are counted and never passed over in silence.
+//! Graphs of every followed codec are whole graphs, and blocks of other codecs are counted and never passed over in
+//! silence.
 
 use std::io;
 

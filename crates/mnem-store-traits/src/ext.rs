@@ -94,8 +94,8 @@ pub trait BlockstoreExt: Blockstore {
 
     /// Every block that `root` reaches and the store does not hold, each once, in the order of [`Walk`].
     ///
-    /// If there are none, the graph is complete as far as links are followed: blocks for which [`is_opaque`](crate::is_opaque) is true
-    /// count as leaves. [`Walk::opaque`] counts them.
+    /// If there are none, the graph is complete as far as links are followed: blocks for which
+    /// [`is_opaque`](crate::is_opaque) is true count as leaves. [`Walk::opaque`] counts them.
     ///
     /// # Errors
     /// The first error other than an absence: a block that is there and cannot be read may hide links.

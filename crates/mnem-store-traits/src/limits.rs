@@ -17,3 +17,7 @@ pub(crate) const PARALLEL_BYTES_MIN: usize = 1024 * 1024;
 
 /// Lists and maps inside of each other that are followed in a block.
 pub(crate) const NESTING_MAX: usize = 128;
+
+/// Longest text of a link in DAG-JSON that is read, in bytes: more than any CID takes, each of its characters written
+/// as an escape. A CID has up to 64 bytes of digest after four numbers of up to 9 bytes.
+pub(crate) const LINK_TEXT_BYTES_MAX: usize = 6 * 256;

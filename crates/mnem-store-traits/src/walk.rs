@@ -13,13 +13,14 @@ use crate::{Blockstore, StoreError, is_opaque, links};
 
 /// The blocks reachable from a root, streamed: depth-first, a block before the blocks it links to, links in encoded order, each block once.
 ///
-/// Each CID that is reached gives exactly one item. A block that is absent ([`StoreError::MissingBlock`], with the block that links to
-/// it), damaged, or not valid in its codec gives an error; the walk then goes on with the others when `next` is called again. A caller
-/// who must not miss anything stops at the first error, and one who looks for faults collects them.
+/// Each CID that is reached gives exactly one item. A block that is absent ([`StoreError::MissingBlock`], with the
+/// block that links to it), damaged, or not valid in its codec gives an error; the walk then goes on with the others
+/// when `next` is called again. A caller who must not miss anything stops at the first error, and one who looks for
+/// faults collects them.
 ///
-/// Links are followed as [`links`] finds them: those of DAG-CBOR, DAG-PB and DAG-JSON. Blocks of other codecs are yielded as leaves. Some
-/// of these codecs have links all the same, and [`opaque`](Self::opaque) counts their blocks: unless it is 0 at the end, the walk may have
-/// missed a part of the graph.
+/// Links are followed as [`links`] finds them: those of DAG-CBOR, DAG-PB and DAG-JSON. Blocks of other codecs are
+/// yielded as leaves. Some of these codecs have links all the same, and [`opaque`](Self::opaque) counts their blocks:
+/// unless it is 0 at the end, the walk may have missed a part of the graph.
 ///
 /// Memory: one CID (a few hundred bytes with its bookkeeping) for each block reached so far, which is every block linked from one that was
 /// visited; never more than one block's bytes, and that block's links. No recursion: depth is bounded by memory only.
@@ -74,7 +75,8 @@ impl<S: Blockstore> Walk<S> {
         walk
     }
 
-    /// Blocks yielded so far that may link to others and were not searched for links: see [`LinkSupport`](crate::LinkSupport).
+    /// Blocks yielded so far that may link to others and were not searched for links: see
+    /// [`LinkSupport`](crate::LinkSupport).
     pub fn opaque(&self) -> u64 {
         self.opaque
     }

@@ -213,7 +213,7 @@ fn remarks(context: &Context, report: &ImportReport, set_heads: bool, heads: &[C
         Some(1..) => {
             let blocks = counted(report.opaque.unwrap_or_default(), "block");
             context.remark(format_args!(
-                "{blocks} of codecs whose links are not followed: whether what they link to is there was not checked"
+                "links were not followed in {blocks} of other codecs: what these link to was not checked"
             ));
         }
         Some(0) => {}

@@ -19,8 +19,8 @@ const EXAMPLES: &str = "\
 Checks the store's own files, every block against its CID, every block of DAG-CBOR,
 DAG-PB and DAG-JSON, every link of theirs that the heads reach, the side tables, and
 every index of neighbours. Blocks of other codecs that may have links are counted: no
-link of theirs is followed. Nothing is changed. Prints one line for each fault, then how many there are. Exit
-status 3: there are some.
+link of theirs is followed. Nothing is changed. Prints one line for each fault, then
+how many there are. Exit status 3: there are some.
 
 Examples:
   mnem-store verify --store animals.redb
@@ -200,7 +200,7 @@ fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
     }
     if report.opaque > 0 {
         text.push_str(&format!(
-            "; {} of codecs whose links are not followed, {} of them reached",
+            "; links not followed in {} of other codecs, {} of them reached",
             counted(report.opaque, "block"),
             Count(report.opaque_reached)
         ));

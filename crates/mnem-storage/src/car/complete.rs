@@ -13,7 +13,8 @@ use crate::{
     reach::{Allowed, Barrier, Reach},
 };
 
-/// Follows the links from the roots. Returns how many blocks they reach, and how many of those were not searched for links.
+/// Follows the links from the roots. Returns how many blocks they reach, and how many of those were not searched for
+/// links.
 ///
 /// Roots without a block are passed over: they are refused when they are to become heads.
 pub(super) fn check(

@@ -103,8 +103,8 @@ pub enum ImportError {
         /// What is in the store: every block of the archive.
         kept: Kept,
     },
-    /// Every block was stored, and then the links from the roots could not be followed to their ends: a block is damaged, or not valid
-    /// in its codec, or the store failed.
+    /// Every block was stored, and then the links from the roots could not be followed to their ends: a block is
+    /// damaged, or not valid in its codec, or the store failed.
     #[error("cannot tell whether the graph below the roots is complete ({kept}; the heads are unchanged)")]
     Unfollowed {
         /// What is in the store: every block of the archive.
@@ -245,8 +245,9 @@ pub enum ExportError {
         /// What is the matter with it.
         source: StoreCause,
     },
-    /// A block may link to others, and links of its codec are not followed: the archive might lack blocks, and nobody could tell.
-    /// [`ExportOptions::opaque_leaves`](super::ExportOptions::opaque_leaves) exports such blocks all the same.
+    /// A block may link to others, and links of its codec are not followed: the archive might lack blocks, and nobody
+    /// could tell. [`ExportOptions::opaque_leaves`](super::ExportOptions::opaque_leaves) exports such blocks all the
+    /// same.
     #[error(
         "cannot export block {cid}: it may link to other blocks, and links of its codec, {}, are not followed ({blocks} blocks written)",
         CodecOf(cid)

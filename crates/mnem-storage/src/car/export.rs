@@ -23,11 +23,12 @@ const BUFFER_BYTES: usize = 256 * 1024;
 pub struct ExportOptions {
     /// The roots, in the order in which the archive names and reaches them; repetitions are left out. `None`: the heads, ascending.
     pub roots: Option<Vec<Cid>>,
-    /// Export blocks that may link to others and are not searched for links ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without
-    /// what they link to. Default: no, such a block ends the export with [`ExportError::Opaque`].
+    /// Export blocks that may link to others and are not searched for links
+    /// ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without what they link to. Default: no, such a block
+    /// ends the export with [`ExportError::Opaque`].
     pub opaque_leaves: bool,
-    /// Leave out blocks that are linked to and absent, and list them in the report. Default: no, such a block ends the export. A root must be
-    /// there in any case, and a damaged block is never left out.
+    /// Leave out blocks that are linked to and absent, and list them in the report. Default: no, such a block ends
+    /// the export. A root must be there in any case, and a damaged block is never left out.
     pub skip_missing: bool,
 }
 
@@ -45,8 +46,8 @@ pub struct ExportReport {
     pub bytes: u64,
     /// Blocks whose hash this build cannot compute: written as stored. An import refuses them.
     pub unchecked: u64,
-    /// Blocks that may link to others and were not searched for links: what they link to is in the archive only if something else links
-    /// to it. Always 0 without [`ExportOptions::opaque_leaves`].
+    /// Blocks that may link to others and were not searched for links: what they link to is in the archive only if
+    /// something else links to it. Always 0 without [`ExportOptions::opaque_leaves`].
     pub opaque: u64,
     /// Blocks that were left out because they are absent. Always 0 without [`ExportOptions::skip_missing`].
     pub missing_count: u64,
@@ -91,9 +92,10 @@ impl ExportOptions {
 /// The same roots over the same blocks give the same bytes, from every backend. Every block is hashed as it is read. Without roots and heads
 /// the archive has an empty list of roots and no blocks. Memory: one CID for each block reached, and one block.
 ///
-/// The archive is complete unless the options say otherwise. An absent or damaged block ends the export, and so does a block of a codec
-/// that may have links and is not followed: nobody knows what else the archive would have to hold. A link to an identity CID is a link like
-/// any other: its block is exported if it was stored, and missing if it was not.
+/// The archive is complete unless the options say otherwise. An absent or damaged block ends the export, and so does
+/// a block of a codec that may have links and is not followed: nobody knows what else the archive would have to hold.
+/// A link to an identity CID is a link like any other: its block is exported if it was stored, and missing if it was
+/// not.
 ///
 /// # Errors
 /// [`ExportError`]. The output then holds an incomplete archive, which nothing in it betrays: write to a temporary file and rename it once

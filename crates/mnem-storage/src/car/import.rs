@@ -20,8 +20,8 @@ use crate::{Progress, Stage, limits::IMPORT_BATCH_BYTES_DEFAULT, report};
 pub struct ImportOptions {
     /// Make the roots of the archive heads, in addition to those that the store has. Default: no.
     pub heads: bool,
-    /// Make them heads only if no block that they reach is missing from the store after the import. Implies [`heads`](Self::heads).
-    /// Default: no.
+    /// Make them heads only if no block that they reach is missing from the store after the import. Implies
+    /// [`heads`](Self::heads). Default: no.
     pub complete: bool,
     /// Largest block that is taken, in bytes; never more than the store takes. Default: [`BLOCK_BYTES_MAX`].
     pub block_bytes_max: u64,
@@ -56,9 +56,11 @@ pub struct ImportReport {
     /// Roots that became heads, in the order of the header. Those that were heads already are not named.
     #[serde(serialize_with = "report::cids")]
     pub heads_set: Vec<Cid>,
-    /// Blocks that the roots reach, all of them in the store. `None` unless [`ImportOptions::complete`] had the links followed.
+    /// Blocks that the roots reach, all of them in the store. `None` unless [`ImportOptions::complete`] had the links
+    /// followed.
     pub reached: Option<u64>,
-    /// How many of those may link to others and were not searched for links: whether what they link to is there is unknown.
+    /// How many of those may link to others and were not searched for links: whether what they link to is there is
+    /// unknown.
     pub opaque: Option<u64>,
     /// The largest block. Above 2 MiB other tools may refuse it.
     pub largest_block_bytes: u64,

@@ -16,8 +16,8 @@ pub enum CopyError {
     /// The target refused or failed, is damaged, or does not hold the same as the source.
     #[error(transparent)]
     Target(Box<StoreError>),
-    /// A block of the source may link to others, and links of its codec are not followed: the copy might lack blocks, and nobody could
-    /// tell. Only [`copy_reachable`](crate::copy_reachable) follows links.
+    /// A block of the source may link to others, and links of its codec are not followed: the copy might lack blocks,
+    /// and nobody could tell. Only [`copy_reachable`](crate::copy_reachable) follows links.
     #[error(
         "the heads reach block {cid}: it may link to other blocks, and links of its codec, {}, are not followed",
         CodecOf(cid)

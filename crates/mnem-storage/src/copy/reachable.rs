@@ -19,11 +19,12 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ReachableOptions {
-    /// Copy blocks that may link to others and are not searched for links ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without
-    /// what they link to. Default: no, such a block ends the copy with [`CopyError::Opaque`].
+    /// Copy blocks that may link to others and are not searched for links
+    /// ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without what they link to. Default: no, such a block
+    /// ends the copy with [`CopyError::Opaque`].
     pub opaque_leaves: bool,
-    /// Leave out blocks that are linked to and absent, and list them in the report. Default: no, such a block ends the copy. A head must
-    /// have its block in any case, and a damaged block is never left out.
+    /// Leave out blocks that are linked to and absent, and list them in the report. Default: no, such a block ends
+    /// the copy. A head must have its block in any case, and a damaged block is never left out.
     pub skip_missing: bool,
 }
 
@@ -34,7 +35,8 @@ pub struct ReachableReport {
     /// As of any copy; the blocks are those that the heads reach.
     #[serde(flatten)]
     pub copied: CopyReport,
-    /// Blocks that may link to others and were not searched for links. Always 0 without [`ReachableOptions::opaque_leaves`].
+    /// Blocks that may link to others and were not searched for links. Always 0 without
+    /// [`ReachableOptions::opaque_leaves`].
     pub opaque: u64,
     /// Blocks that were left out because they are absent. Always 0 without [`ReachableOptions::skip_missing`].
     pub missing_count: u64,
@@ -63,13 +65,16 @@ impl ReachableOptions {
     }
 }
 
-/// Copies the heads of `from`, every block that they reach, and all side tables into `to`; then walks the copy from its heads.
+/// Copies the heads of `from`, every block that they reach, and all side tables into `to`; then walks the copy from
+/// its heads.
 ///
-/// The copy of a store without its unreachable blocks: the safe way to give up the space that they take. Blocks that nobody can prove to be
-/// unreachable are not lost by it, since an opaque, absent or damaged block ends the copy unless the options allow it.
+/// The copy of a store without its unreachable blocks: the safe way to give up the space that they take. Blocks that
+/// nobody can prove to be unreachable are not lost by it, since an opaque, absent or damaged block ends the copy
+/// unless the options allow it.
 ///
-/// The target must be empty or hold a part of the source, as for [`copy`](fn@super::copy). Blocks that it holds beyond those which the heads
-/// reach stay there. The heads are written last. An interrupted copy is finished by running it again.
+/// The target must be empty or hold a part of the source, as for [`copy`](fn@super::copy). Blocks that it holds
+/// beyond those which the heads reach stay there. The heads are written last. An interrupted copy is finished by
+/// running it again.
 ///
 /// The source may be written to meanwhile: the heads are read first, and everything that they reach is copied.
 ///
@@ -93,11 +98,13 @@ impl ReachableOptions {
 /// # Errors
 /// As [`copy`](fn@super::copy), and:
 /// - [`CopyError::Opaque`]: the heads reach a block of a codec that is not followed.
-/// - [`CopyError::Source`] with [`StoreError::MissingBlock`], [`StoreError::Corrupt`] or [`StoreError::Malformed`]: a block that the heads
-///   reach is absent, damaged, or not valid in its codec.
-/// - [`CopyError::Source`] with [`StoreError::InvalidArgument`]: the source has no heads, so nothing is reachable. Nothing was written.
+/// - [`CopyError::Source`] with [`StoreError::MissingBlock`], [`StoreError::Corrupt`] or [`StoreError::Malformed`]: a
+///   block that the heads reach is absent, damaged, or not valid in its codec.
+/// - [`CopyError::Source`] with [`StoreError::InvalidArgument`]: the source has no heads, so nothing is reachable.
+///   Nothing was written.
 ///
-/// After an error the heads of the target are as they were, or, after a failure between two heads or in the proof, some or all of them are set.
+/// After an error the heads of the target are as they were, or, after a failure between two heads or in the proof,
+/// some or all of them are set.
 pub fn copy_reachable(
     from: &dyn Store,
     to: &dyn Store,

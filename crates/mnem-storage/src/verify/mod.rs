@@ -42,7 +42,8 @@ pub struct VerifyReport {
     pub reached: u64,
     /// Blocks whose hash this build cannot compute: not checked, and no fault.
     pub unchecked: u64,
-    /// Blocks that may link to others and were not searched for links: of a [codec that is not followed](crate::LinkSupport). No fault.
+    /// Blocks that may link to others and were not searched for links: of a [codec that is not
+    /// followed](crate::LinkSupport). No fault.
     pub opaque: u64,
     /// How many of them the heads reach. Unless this is 0, the heads may reach more than `reached` says.
     pub opaque_reached: u64,
@@ -226,9 +227,10 @@ pub fn verify(
 ///
 /// - Every block is read and hashed, once; one whose hash this build cannot compute is counted as unchecked.
 /// - Every block of a followed codec (DAG-CBOR, DAG-PB, DAG-JSON) is decoded strictly.
-/// - What the heads reach is complete: each head has its block, each link leads to a block. Blocks that no head reaches may have links to nowhere.
-///   A link to an identity CID is a link like any other: its block is there if it was stored. What blocks of other codecs link to is not known,
-///   and [`opaque_reached`](VerifyReport::opaque_reached) counts those that may link to something.
+/// - What the heads reach is complete: each head has its block, each link leads to a block. Blocks that no head
+///   reaches may have links to nowhere. A link to an identity CID is a link like any other: its block is there if it
+///   was stored. What blocks of other codecs link to is not known, and
+///   [`opaque_reached`](VerifyReport::opaque_reached) counts those that may link to something.
 /// - Every row of every side table can be read.
 /// - Every index of k-NN edges can be read, and its edges have the CID that is its key. Edges that make no index, as another program may have
 ///   stored them, are no fault if they are those of the CID.

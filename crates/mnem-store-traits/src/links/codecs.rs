@@ -24,7 +24,8 @@ pub enum LinkSupport {
     Followed,
     /// Blocks of this codec have no links.
     None,
-    /// Blocks of this codec may have links, and this build does not look for them. So it treats every codec that it does not know.
+    /// Blocks of this codec may have links, and this build does not look for them. So it treats every codec that it
+    /// does not know.
     Opaque,
 }
 
@@ -81,7 +82,8 @@ pub fn codec_name(codec: u64) -> Option<&'static str> {
     row(codec).map(|(_, name, _)| *name)
 }
 
-/// Whether the block may link to others and [`links`](crate::links) does not look for them. What such a block reaches is unknown.
+/// Whether the block may link to others and [`links`](crate::links) does not look for them. What such a block reaches
+/// is unknown.
 pub fn is_opaque(cid: &Cid) -> bool {
     link_support(cid.codec()) == Opaque
 }

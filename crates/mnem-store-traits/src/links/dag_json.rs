@@ -1,7 +1,8 @@
 //! DAG-JSON: any JSON value, in which maps that begin with the key `/` are links, bytes, or ordinary maps.
 //!
-//! The rules of that reserved namespace are strict: a map whose first key is `/` with a text as its value is a link, and whose first key is
-//! `/` with a map as its value that begins with `bytes` and a text is bytes. Neither may have other entries, or a text that is wrong.
+//! The rules of that reserved namespace are strict: a map whose first key is `/` with a text as its value is a link,
+//! and whose first key is `/` with a map as its value that begins with `bytes` and a text is bytes. Neither may have
+//! other entries, or a text that is wrong.
 
 use std::str;
 
@@ -11,10 +12,7 @@ use super::{
     fault::Fault,
     json::{Scanner, Text},
 };
-use crate::limits::NESTING_MAX;
-
-/// More bytes than the text of any CID has, each written as an escape: 64 bytes of digest, behind four numbers of up to 9 bytes.
-const LINK_TEXT_BYTES_MAX: usize = 6 * 256;
+use crate::limits::{LINK_TEXT_BYTES_MAX, NESTING_MAX};
 
 /// Adds the links of a block to `found`, in the order in which they stand there.
 pub(super) fn collect(data: &[u8], found: &mut Vec<Cid>) -> Result<(), Fault> {
@@ -137,7 +135,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Reads a map of the reserved namespace. Returns whether this was one: if not, what was read must be read again as an ordinary map.
+    /// Reads a map of the reserved namespace. Returns whether this was one: if not, what was read must be read again
+    /// as an ordinary map.
     fn reserved(&mut self) -> Result<bool, Fault> {
         if !self.enters_map_with_key("/")? {
             return Ok(false);

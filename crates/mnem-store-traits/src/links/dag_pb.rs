@@ -1,8 +1,8 @@
 //! Strict DAG-PB: the links of a node, and nothing else is kept.
 //!
-//! A node is a protobuf message with links (field 2) and data (field 1), in either order but not mixed. A link has a CID (field 1), then maybe
-//! a name (field 2), then maybe a size (field 3). Everything else is refused, and so is any varint that is longer than it need be: two
-//! encodings of one node are two blocks, and only one of them is valid.
+//! A node is a protobuf message with links (field 2) and data (field 1), in either order but not mixed. A link has a
+//! CID (field 1), then maybe a name (field 2), then maybe a size (field 3). Everything else is refused, and so is any
+//! varint that is longer than it need be: two encodings of one node are two blocks, and only one of them is valid.
 
 use cid::Cid;
 

@@ -15,18 +15,19 @@ use crate::{Cause, StoreError};
 
 /// The links of a block, in encoded order, repetitions kept.
 ///
-/// Links are read from DAG-CBOR, DAG-PB and DAG-JSON. A block of any other codec has none here: [`link_support`] says whether that
-/// codec has no links at all, or may have some that nobody looks for.
+/// Links are read from DAG-CBOR, DAG-PB and DAG-JSON. A block of any other codec has none here: [`link_support`] says
+/// whether that codec has no links at all, or may have some that nobody looks for.
 ///
 /// Decoding is strict, so this is also the check that a block is valid in its codec:
 /// - DAG-CBOR: exactly one item in its canonical encoding, and exactly one CID in each link.
-/// - DAG-PB: exactly the fields of the format, in an allowed order, each at most once, with the shortest varints, and exactly one CID in
-///   each link. The names of links may be any bytes.
-/// - DAG-JSON: one JSON value in UTF-8 without repeated keys. Maps that begin with the key `/` obey the rules of its reserved namespace.
-///   White space, the order of keys and the form of numbers are free, as its specification demands of decoders.
+/// - DAG-PB: exactly the fields of the format, in an allowed order, each at most once, with the shortest varints, and
+///   exactly one CID in each link. The names of links may be any bytes.
+/// - DAG-JSON: one JSON value in UTF-8 without repeated keys. Maps that begin with the key `/` obey the rules of its
+///   reserved namespace. White space, the order of keys and the form of numbers are free, as its specification
+///   demands of decoders.
 ///
-/// Nesting is limited to 128. Memory is bounded by the links found, never by the block's tree; DAG-JSON adds 8 bytes for each key of the
-/// maps that are open at once.
+/// Nesting is limited to 128. Memory is bounded by the links found, never by the block's tree; DAG-JSON adds 8 bytes
+/// for each key of the maps that are open at once.
 ///
 /// ```
 /// use mnem_store_traits::{DAG_JSON, RAW, cid_of, links};
