@@ -40,7 +40,7 @@ mod table;
 
 pub use as_written::{AsWritten, load_as_written};
 pub use decode::DecodeError;
-pub use derive::{Derive, DeriveError, derive, normalized};
+pub use derive::{Derive, DeriveError, Order, derive, normalized};
 pub use index::{DistanceMetric, IndexError, KnnEdge, KnnEdgeIndex};
 pub use node_id::{NodeId, ParseNodeIdError};
 pub use reader::{EdgeReader, open};

@@ -1,6 +1,6 @@
-//! The arithmetic. Its order is a promise: see [`derive`](super::derive).
+//! The arithmetic over whole groups of lanes. Its order is a promise: see [`derive`](super::derive).
 //!
-//! Loops over whole groups of lanes are written so that the compiler turns them into vector instructions without reordering anything.
+//! The loops are written so that the compiler turns them into vector instructions without reordering anything.
 
 /// Lanes of a sum.
 pub(super) const LANES: usize = 8;
@@ -18,13 +18,13 @@ fn sum(lanes: &Lanes) -> f32 {
     quarters[0] + quarters[1]
 }
 
-/// The dot product of two rows of equal length.
-pub(super) fn dot(a: &[Lanes], b: &[Lanes]) -> f32 {
+/// The dot product of two vectors of equal length.
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     one(a, b, |x, y| x * y)
 }
 
-/// The square of the distance of two rows of equal length.
-pub(super) fn square_distance(a: &[Lanes], b: &[Lanes]) -> f32 {
+/// The square of the distance of two vectors of equal length.
+pub(super) fn square_distance(a: &[f32], b: &[f32]) -> f32 {
     one(a, b, square_of_difference)
 }
 
@@ -38,18 +38,23 @@ pub(super) fn square_distances(a: [&[Lanes]; AT_ONCE], b: &[Lanes]) -> [f32; AT_
     several(a, b, square_of_difference)
 }
 
-fn square_of_difference(x: f32, y: f32) -> f32 {
+pub(super) fn square_of_difference(x: f32, y: f32) -> f32 {
     let difference = x - y;
     difference * difference
 }
 
+/// A sum that begins with +0 is never −0, so the zeros that fill a row up do not change its bits, and are left out here.
 #[inline(always)]
-fn one(a: &[Lanes], b: &[Lanes], term: impl Fn(f32, f32) -> f32) -> f32 {
+fn one(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut lanes = [0.0; LANES];
     for (a, b) in a.iter().zip(b) {
         for lane in 0..LANES {
             lanes[lane] += term(a[lane], b[lane]);
         }
+    }
+    for ((sum, x), y) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
+        *sum += term(*x, *y);
     }
     sum(&lanes)
 }

@@ -1,28 +1,25 @@
-//! The vectors in one piece: checked, sorted by id, padded with zeros.
+//! The vectors as they were given: checked, and sorted by id.
 
-use super::{
-    DeriveError,
-    kernel::{LANES, dot},
-};
+use super::{Derive, DeriveError, Order, rows::Rows, rule::Rule, unit::is_unit, weight::weight};
 use crate::{DistanceMetric, NodeId};
 
-/// How far the square of a vector's length may be from one, for the cosine.
-const UNIT_TOLERANCE: f32 = 0.02;
-
-/// Rows of equal length, ascending by id.
+/// Vectors of equal length, ascending by id.
 #[derive(Debug)]
-pub(super) struct Matrix {
+pub(super) struct Matrix<'a> {
     ids: Vec<NodeId>,
-    numbers: Vec<[f32; LANES]>,
-    /// Groups of numbers in a row.
-    width: usize,
+    vectors: Vec<&'a [f32]>,
+    rows: Rows,
+    rule: Rule,
+    metric: DistanceMetric,
+    normalize: bool,
 }
 
-impl Matrix {
+impl<'a> Matrix<'a> {
     pub(super) fn new<V: AsRef<[f32]>>(
         ids: &[NodeId],
-        vectors: &[V],
+        vectors: &'a [V],
         metric: DistanceMetric,
+        how: &Derive,
     ) -> Result<Self, DeriveError> {
         if ids.len() != vectors.len() {
             return Err(DeriveError::Lengths { ids: ids.len(), vectors: vectors.len() });
@@ -31,20 +28,24 @@ impl Matrix {
             return Err(DeriveError::TooMany { vectors: ids.len() });
         }
         let expected = vectors.first().map_or(0, |vector| vector.as_ref().len());
-        let width = expected.div_ceil(LANES);
         let mut order: Vec<(NodeId, usize)> = ids.iter().copied().zip(0..).collect();
         order.sort_unstable();
         if let Some((id, position)) = order.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1]) {
             return Err(DeriveError::DuplicateId { position, id });
         }
+        let wants_unit = metric == DistanceMetric::Cosine && !how.normalize;
         for (position, (&id, vector)) in ids.iter().zip(vectors).enumerate() {
-            check(position, id, vector.as_ref(), expected, metric)?;
+            check(position, id, vector.as_ref(), expected, wants_unit)?;
         }
-        let mut numbers = Vec::with_capacity(width * ids.len());
-        for (_, position) in &order {
-            numbers.extend(lanes(vectors[*position].as_ref()));
-        }
-        Ok(Self { ids: order.into_iter().map(|(id, _)| id).collect(), numbers, width })
+        let rule = Rule::new(how.order, metric, how.normalize);
+        let sorted: Vec<&[f32]> = order.iter().map(|(_, position)| vectors[*position].as_ref()).collect();
+        let is_divided = how.normalize || rule == Rule::Cosine;
+        let rows = Rows::new(&sorted, rule, is_divided).map_err(|row| {
+            let (id, position) = order[row];
+            DeriveError::NoLength { position, id }
+        })?;
+        let ids = order.into_iter().map(|(id, _)| id).collect();
+        Ok(Self { ids, vectors: sorted, rows, rule, metric, normalize: how.normalize })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -55,43 +56,44 @@ impl Matrix {
         self.ids[row]
     }
 
-    pub(super) fn row(&self, row: usize) -> &[[f32; LANES]] {
-        &self.numbers[row * self.width..(row + 1) * self.width]
+    /// The vector as it was given.
+    pub(super) fn vector(&self, row: usize) -> &'a [f32] {
+        self.vectors[row]
+    }
+
+    /// What is compared first.
+    pub(super) fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    pub(super) fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// The weight of an edge between two rows that were found to be neighbours, with this score.
+    pub(super) fn weight(&self, a: usize, b: usize, score: f32) -> f32 {
+        match self.rule {
+            Rule::AsPublished(_) => score,
+            _ if self.normalize => weight(self.metric, self.divided(a), self.divided(b)),
+            _ => weight(self.metric, self.vectors[a], self.vectors[b]),
+        }
+    }
+
+    /// The vector divided by its length.
+    fn divided(&self, row: usize) -> &[f32] {
+        &self.rows.row(row).as_flattened()[..self.vectors[row].len()]
     }
 }
 
-fn check(
-    position: usize,
-    id: NodeId,
-    vector: &[f32],
-    expected: usize,
-    metric: DistanceMetric,
-) -> Result<(), DeriveError> {
+fn check(position: usize, id: NodeId, vector: &[f32], expected: usize, wants_unit: bool) -> Result<(), DeriveError> {
     if vector.len() != expected {
         return Err(DeriveError::Ragged { position, id, found: vector.len(), expected });
     }
     if !vector.iter().all(|number| number.is_finite()) {
         return Err(DeriveError::NotFinite { position, id });
     }
-    if metric == DistanceMetric::Cosine {
-        let row: Vec<_> = lanes(vector).collect();
-        if (dot(&row, &row) - 1.0).abs() > UNIT_TOLERANCE {
-            return Err(DeriveError::NotUnit { position, id });
-        }
+    if wants_unit && !is_unit(vector) {
+        return Err(DeriveError::NotUnit { position, id });
     }
     Ok(())
-}
-
-/// The numbers in groups, the last one filled with zeros.
-fn lanes(vector: &[f32]) -> impl Iterator<Item = [f32; LANES]> + '_ {
-    vector.chunks(LANES).map(|group| std::array::from_fn(|lane| group.get(lane).copied().unwrap_or(0.0)))
-}
-
-/// The vector divided by its length, for the cosine. `None` if it has none to divide by: it is zero, not finite, or so small or large that
-/// the square of its length is.
-pub fn normalized(vector: &[f32]) -> Option<Vec<f32>> {
-    let row: Vec<_> = lanes(vector).collect();
-    let length = dot(&row, &row).sqrt();
-    let unit: Vec<f32> = vector.iter().map(|number| number / length).collect();
-    (length.is_normal() && unit.iter().all(|number| number.is_finite())).then_some(unit)
 }

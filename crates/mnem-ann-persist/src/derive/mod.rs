@@ -1,93 +1,50 @@
 //! Finding the nearest neighbours: exact, and the same to the last bit wherever it runs.
 
+mod bounds;
+mod error;
+mod exact;
+mod judge;
 mod kernel;
 mod matrix;
+mod published;
+mod rows;
+mod rule;
 mod select;
+mod unit;
+mod weight;
 mod work;
 
 use std::{num::NonZero, ops::ControlFlow, thread};
 
 use crate::{DistanceMetric, KnnEdge, NodeId};
 
-pub use self::matrix::normalized;
+pub use self::{error::DeriveError, unit::normalized};
 use self::{matrix::Matrix, work::Work};
 
-/// Why no neighbours could be derived. Positions count from 0, as the vectors were given.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// What makes a neighbour nearer than another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum DeriveError {
-    /// There are not as many ids as vectors.
-    #[error("{ids} ids and {vectors} vectors: each vector needs one id")]
-    Lengths {
-        /// Number of ids.
-        ids: usize,
-        /// Number of vectors.
-        vectors: usize,
-    },
-    /// More than 2^32 − 2 vectors.
-    #[error("{vectors} vectors are too many")]
-    TooMany {
-        /// Number of vectors.
-        vectors: usize,
-    },
-    /// A vector is longer or shorter than the first.
-    #[error("vector {position} ({id}) has {found} numbers, the first has {expected}")]
-    Ragged {
-        /// Which vector.
-        position: usize,
-        /// Its id.
-        id: NodeId,
-        /// How many numbers it has.
-        found: usize,
-        /// How many the first has.
-        expected: usize,
-    },
-    /// A number is infinite or not a number.
-    #[error("vector {position} ({id}) has a number that is not finite")]
-    NotFinite {
-        /// Which vector.
-        position: usize,
-        /// Its id.
-        id: NodeId,
-    },
-    /// For the cosine, a vector whose length is not one, such as the zero vector.
-    #[error("vector {position} ({id}) is not of length one, which the cosine needs")]
-    NotUnit {
-        /// Which vector.
-        position: usize,
-        /// Its id.
-        id: NodeId,
-    },
-    /// Two vectors have the same id.
-    #[error("vector {position} has an id that an earlier one has: {id}")]
-    DuplicateId {
-        /// The second of the two.
-        position: usize,
-        /// The id of both.
-        id: NodeId,
-    },
-    /// The numbers are so large that a dot product is infinite.
-    #[error("the dot product of {src} and {dst} is too large for a number of 32 bits")]
-    Overflow {
-        /// One node.
-        src: NodeId,
-        /// The other.
-        dst: NodeId,
-    },
-    /// The callback asked to stop.
-    #[error("the derivation was stopped")]
-    Cancelled,
+pub enum Order {
+    /// The true distance of the vectors as they are given, computed without any rounding.
+    #[default]
+    TrueDistance,
+    /// The weight as the published crate computes it: one sum in 32 bits, from the first number to the last. Edges, weights and CIDs are
+    /// those of that crate. Vectors that are very large, very small or very close get neighbours that are not the nearest.
+    AsPublished,
 }
 
 /// How to derive. [`derive()`] is the same with the defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct Derive {
     threads: NonZero<usize>,
+    order: Order,
+    normalize: bool,
 }
 
 impl Default for Derive {
     fn default() -> Self {
-        Self { threads: thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN) }
+        let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        Self { threads, order: Order::TrueDistance, normalize: false }
     }
 }
 
@@ -104,6 +61,22 @@ impl Derive {
         self
     }
 
+    /// What makes a neighbour nearer than another.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// Whether each vector is divided by its length first, which may be anything but zero. Weights are those of the [`normalized`] vectors.
+    /// Their order is that of the true cosines of the vectors as they are given, which is also that of the true distances on the unit sphere;
+    /// with [`Order::AsPublished`], that of the weights.
+    #[must_use]
+    pub fn normalize(mut self, normalize: bool) -> Self {
+        self.normalize = normalize;
+        self
+    }
+
     /// As [`derive()`]; `progress` is called on this thread now and then, with the number of nodes done and of all, and may stop the work.
     ///
     /// # Errors
@@ -116,14 +89,14 @@ impl Derive {
         metric: DistanceMetric,
         progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Vec<KnnEdge>, DeriveError> {
-        let matrix = Matrix::new(ids, vectors, metric)?;
+        let matrix = Matrix::new(ids, vectors, metric, self)?;
         // As many as there are others.
         let others = matrix.len().saturating_sub(1);
         let k = usize::try_from(k).unwrap_or(usize::MAX).min(others);
         if k == 0 {
             return Ok(Vec::new());
         }
-        Work::new(&matrix, k, metric).run(self.threads.get(), progress)
+        Work::new(&matrix, k).run(self.threads.get(), progress)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Blocks of rows against blocks of rows, on several threads.
 //!
-//! A pair's weight is the same in both directions, to the bit, so each pair is computed once and offered to both nodes. Who offers first
-//! depends on the threads; what is kept does not, since no two candidates of a node are equal.
+//! A pair's score is the same in both directions, to the bit, so each pair is computed once and offered to both nodes. Which thread offers
+//! first depends on chance; what is kept at the end does not, since no two candidates of a node are equal.
 
 use std::{
     ops::{ControlFlow, Range},
@@ -14,22 +14,25 @@ use std::{
 
 use super::{
     DeriveError,
-    kernel::{AT_ONCE, Lanes, dot, dots, square_distance, square_distances},
+    judge::Judge,
+    kernel::{AT_ONCE, Lanes, dots, square_distances},
     matrix::Matrix,
+    published,
+    rule::Rule,
     select::Nearest,
 };
-use crate::{DistanceMetric, KnnEdge};
+use crate::KnnEdge;
 
 /// Rows in a block: two blocks of common vectors fit a core's second cache.
 const BLOCK: usize = 64;
 
-/// The weights of one block's rows (outer) with another's.
+/// The scores of one block's rows (outer) with another's.
 type Tile = [[f32; BLOCK]; BLOCK];
 
 /// One derivation.
 pub(super) struct Work<'a> {
-    matrix: &'a Matrix,
-    metric: DistanceMetric,
+    matrix: &'a Matrix<'a>,
+    judge: Judge<'a>,
     /// The nearest so far of the rows of each block.
     nearest: Vec<Mutex<Vec<Nearest>>>,
     next_block: AtomicUsize,
@@ -40,12 +43,12 @@ pub(super) struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// `k` is at least 1 and less than the number of rows.
-    pub(super) fn new(matrix: &'a Matrix, k: usize, metric: DistanceMetric) -> Self {
+    pub(super) fn new(matrix: &'a Matrix<'a>, k: usize) -> Self {
         let rows = matrix.len();
-        let block = |start| Mutex::new((start..rows.min(start + BLOCK)).map(|_| Nearest::new(k)).collect());
+        let block = |start| Mutex::new((start..rows.min(start + BLOCK)).map(|row| Nearest::new(k, row)).collect());
         Self {
             matrix,
-            metric,
+            judge: Judge::new(matrix),
             nearest: (0..rows).step_by(BLOCK).map(block).collect(),
             next_block: AtomicUsize::new(0),
             tiles_done: AtomicUsize::new(0),
@@ -116,15 +119,15 @@ impl<'a> Work<'a> {
         block * BLOCK..self.matrix.len().min((block + 1) * BLOCK)
     }
 
-    /// Computes the weights of two blocks and offers them to the rows of both.
+    /// Computes the scores of two blocks and offers them to the rows of both.
     fn compare(&self, block: usize, other: usize, tile: &mut Tile) -> Result<(), DeriveError> {
         let (rows, others) = (self.rows(block), self.rows(other));
         self.fill(rows.clone(), others.clone(), tile)?;
         let mut nearest = locked(&self.nearest[block]);
-        for ((nearest, row), weights) in nearest.iter_mut().zip(rows.clone()).zip(&*tile) {
-            for (candidate, &weight) in others.clone().zip(weights) {
+        for ((nearest, row), scores) in nearest.iter_mut().zip(rows.clone()).zip(&*tile) {
+            for (candidate, &score) in others.clone().zip(scores) {
                 if candidate != row {
-                    nearest.offer(candidate as u32, weight);
+                    nearest.offer(candidate as u32, score, &self.judge);
                 }
             }
         }
@@ -133,8 +136,8 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         for (at, nearest) in locked(&self.nearest[other]).iter_mut().enumerate() {
-            for (candidate, weights) in rows.clone().zip(&*tile) {
-                nearest.offer(candidate as u32, weights[at]);
+            for (candidate, scores) in rows.clone().zip(&*tile) {
+                nearest.offer(candidate as u32, scores[at], &self.judge);
             }
         }
         Ok(())
@@ -144,40 +147,47 @@ impl<'a> Work<'a> {
         for first in rows.clone().step_by(AT_ONCE) {
             let count = AT_ONCE.min(rows.end - first);
             // What is missing of the last few is filled up, and left out below.
-            let sources: [&[_]; AT_ONCE] =
-                std::array::from_fn(|at| self.matrix.row(if at < count { first + at } else { first }));
+            let sources: [usize; AT_ONCE] = std::array::from_fn(|at| if at < count { first + at } else { first });
+            let source_rows = sources.map(|source| self.matrix.rows().row(source));
+            let above = sources.map(|source| self.judge.bounds().above() * self.matrix.rows().length(source));
             for (column, other) in others.clone().enumerate() {
-                let weights = self.weights(sources, count, self.matrix.row(other));
-                for (at, weight) in weights.into_iter().enumerate().take(count) {
-                    if !weight.is_finite() && first + at != other {
+                let scores = self.scores(source_rows, above, other);
+                for (at, score) in scores.into_iter().enumerate().take(count) {
+                    if !score.is_finite() && first + at != other {
                         let (src, dst) = (self.matrix.id(first + at), self.matrix.id(other));
                         return Err(DeriveError::Overflow { src, dst });
                     }
-                    tile[first - rows.start + at][column] = weight;
+                    tile[first - rows.start + at][column] = score;
                 }
             }
         }
         Ok(())
     }
 
-    fn weights(&self, sources: [&[Lanes]; AT_ONCE], count: usize, other: &[Lanes]) -> [f32; AT_ONCE] {
-        match (self.metric, count == AT_ONCE) {
-            (DistanceMetric::L2, true) => square_distances(sources, other).map(closeness),
-            (DistanceMetric::L2, false) => sources.map(|source| closeness(square_distance(source, other))),
-            (_, true) => dots(sources, other),
-            (_, false) => sources.map(|source| dot(source, other)),
+    /// `above`: of each source, how far a dot product may be below the true one, for each unit of the other's length.
+    #[inline(always)]
+    fn scores(&self, sources: [&[Lanes]; AT_ONCE], above: [f32; AT_ONCE], other: usize) -> [f32; AT_ONCE] {
+        let row = self.matrix.rows().row(other);
+        match self.matrix.rule() {
+            Rule::Cosine => dots(sources, row),
+            Rule::L2 => square_distances(sources, row).map(|square| -square),
+            Rule::Dot => {
+                let (dots, length) = (dots(sources, row), self.matrix.rows().length(other));
+                std::array::from_fn(|at| dots[at] + above[at] * length)
+            }
+            Rule::AsPublished(metric) => published::weights(metric, sources, row),
         }
     }
 
     fn into_edges(self) -> Vec<KnnEdge> {
-        let blocks =
-            self.nearest.into_iter().flat_map(|block| block.into_inner().unwrap_or_else(PoisonError::into_inner));
-        let edges = blocks.enumerate().flat_map(|(source, nearest)| nearest.ascending().map(move |n| (source, n)));
+        let Self { matrix, judge, nearest, .. } = self;
+        let blocks = nearest.into_iter().flat_map(|block| block.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let edges = blocks.enumerate().flat_map(|(src, nearest)| nearest.ascending(&judge).map(move |n| (src, n)));
         edges
-            .map(|(source, (row, weight))| KnnEdge {
-                src: self.matrix.id(source),
-                dst: self.matrix.id(row as usize),
-                weight,
+            .map(|(src, (row, score))| KnnEdge {
+                src: matrix.id(src),
+                dst: matrix.id(row as usize),
+                weight: matrix.weight(src, row as usize, score),
             })
             .collect()
     }
@@ -186,9 +196,4 @@ impl<'a> Work<'a> {
 /// A panic elsewhere ends the derivation by itself.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The weight of an L2 edge. Of an infinite distance it is 0.
-fn closeness(square_distance: f32) -> f32 {
-    1.0 / (1.0 + square_distance.sqrt())
 }

@@ -1,0 +1,78 @@
+//! What is refused.
+
+use crate::NodeId;
+
+/// Why no neighbours could be derived. Positions count from 0, as the vectors were given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeriveError {
+    /// There are not as many ids as vectors.
+    #[error("{ids} ids and {vectors} vectors: each vector needs one id")]
+    Lengths {
+        /// Number of ids.
+        ids: usize,
+        /// Number of vectors.
+        vectors: usize,
+    },
+    /// More than 2^32 − 2 vectors.
+    #[error("{vectors} vectors are too many")]
+    TooMany {
+        /// Number of vectors.
+        vectors: usize,
+    },
+    /// A vector is longer or shorter than the first.
+    #[error("vector {position} ({id}) has {found} numbers, the first has {expected}")]
+    Ragged {
+        /// Which vector.
+        position: usize,
+        /// Its id.
+        id: NodeId,
+        /// How many numbers it has.
+        found: usize,
+        /// How many the first has.
+        expected: usize,
+    },
+    /// A number is infinite or not a number.
+    #[error("vector {position} ({id}) has a number that is not finite")]
+    NotFinite {
+        /// Which vector.
+        position: usize,
+        /// Its id.
+        id: NodeId,
+    },
+    /// For the cosine, a vector whose length is not one, such as the zero vector.
+    #[error("vector {position} ({id}) is not of length one, which the cosine needs")]
+    NotUnit {
+        /// Which vector.
+        position: usize,
+        /// Its id.
+        id: NodeId,
+    },
+    /// A vector that is to be divided by its length is zero.
+    #[error("vector {position} ({id}) is zero, and has no length to divide by")]
+    NoLength {
+        /// Which vector.
+        position: usize,
+        /// Its id.
+        id: NodeId,
+    },
+    /// Two vectors have the same id.
+    #[error("vector {position} has an id that an earlier one has: {id}")]
+    DuplicateId {
+        /// The second of the two.
+        position: usize,
+        /// The id of both.
+        id: NodeId,
+    },
+    /// With [`Order::AsPublished`](super::Order::AsPublished): the numbers are so large that a dot product is infinite.
+    #[error("the dot product of {src} and {dst} is too large for a number of 32 bits")]
+    Overflow {
+        /// One node.
+        src: NodeId,
+        /// The other.
+        dst: NodeId,
+    },
+    /// The callback asked to stop.
+    #[error("the derivation was stopped")]
+    Cancelled,
+}
