@@ -7,6 +7,7 @@ mod encoding;
 mod format;
 mod golden_values;
 mod loading;
+mod nearest;
 mod node_ids;
 mod side_table;
 mod streaming;

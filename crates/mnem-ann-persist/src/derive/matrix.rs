@@ -1,6 +1,6 @@
 //! The vectors as they were given: checked, and sorted by id.
 
-use super::{Derive, DeriveError, Order, rows::Rows, rule::Rule, unit::is_unit, weight::weight};
+use super::{Derive, DeriveError, rows::Rows, rule::Rule, unit::is_unit, weight::weight};
 use crate::{DistanceMetric, NodeId};
 
 /// Vectors of equal length, ascending by id.

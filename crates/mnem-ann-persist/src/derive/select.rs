@@ -1,4 +1,6 @@
-//! The nearest so far of one node.
+//! The nearest so far.
+
+use std::ops::Range;
 
 use super::judge::{Estimate, Judge};
 
@@ -14,30 +16,68 @@ struct Candidate {
 /// Candidates are gathered, and from time to time those are dropped that are not among the `k` nearest. Bounds of their scores decide that
 /// for nearly all; those that they leave open are kept until there are too many, and at the end the judge decides.
 #[derive(Debug)]
-pub(super) struct Nearest {
+struct Nearest {
     k: usize,
     source: u32,
-    /// What has a lower score is not among the nearest.
-    bar: f32,
     kept: Vec<Candidate>,
 }
 
-impl Nearest {
+/// The nearest so far of each of several rows that follow each other.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// Of each row: what has a lower score is not among its nearest.
+    bars: Vec<f32>,
+    nearest: Vec<Nearest>,
+}
+
+/// Scores that are compared with their bars at once: in most groups of so many, none is high enough.
+const GROUP: usize = 16;
+
+impl Block {
     /// `k` is at least 1.
-    pub(super) fn new(k: usize, source: usize) -> Self {
-        Self { k, source: source as u32, bar: f32::NEG_INFINITY, kept: Vec::new() }
+    pub(super) fn new(k: usize, rows: Range<usize>) -> Self {
+        let nearest = |row| Nearest { k, source: row as u32, kept: Vec::new() };
+        Self { bars: vec![f32::NEG_INFINITY; rows.len()], nearest: rows.map(nearest).collect() }
     }
 
-    /// Offers a row that was not offered before, with a finite score.
-    #[inline]
-    pub(super) fn offer(&mut self, row: u32, score: f32, judge: &Judge<'_>) {
-        if score >= self.bar {
-            self.keep(Candidate { score, row }, judge);
+    /// Offers to one row, counted in the block, the rows from `first` on, each with its score: finite, and never offered before.
+    pub(super) fn offer_several(&mut self, at: usize, first: usize, scores: &[f32], judge: &Judge<'_>) {
+        let (bar, nearest) = (&mut self.bars[at], &mut self.nearest[at]);
+        for (first, scores) in (first as u32..).step_by(GROUP).zip(scores.chunks(GROUP)) {
+            let limit = *bar;
+            if scores.iter().fold(false, |any, score| any | (*score >= limit)) {
+                for (row, &score) in (first..).zip(scores) {
+                    if score >= *bar && row != nearest.source {
+                        nearest.keep(Candidate { score, row }, bar, judge);
+                    }
+                }
+            }
         }
     }
 
+    /// Offers one row to all of the block, each with its score.
+    pub(super) fn offer_to_all(&mut self, row: usize, scores: &[f32], judge: &Judge<'_>) {
+        let groups = self.bars.chunks_mut(GROUP).zip(self.nearest.chunks_mut(GROUP));
+        for ((bars, nearest), scores) in groups.zip(scores.chunks(GROUP)) {
+            if bars.iter().zip(scores).fold(false, |any, (bar, score)| any | (score >= bar)) {
+                for ((bar, nearest), &score) in bars.iter_mut().zip(nearest).zip(scores) {
+                    if score >= *bar {
+                        nearest.keep(Candidate { score, row: row as u32 }, bar, judge);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Of each row the nearest, ascending, each with its score.
+    pub(super) fn finish(self, judge: &Judge<'_>) -> impl Iterator<Item = Vec<(u32, f32)>> {
+        self.nearest.into_iter().map(|nearest| nearest.ascending(judge))
+    }
+}
+
+impl Nearest {
     #[inline(never)]
-    fn keep(&mut self, candidate: Candidate, judge: &Judge<'_>) {
+    fn keep(&mut self, candidate: Candidate, bar: &mut f32, judge: &Judge<'_>) {
         self.kept.push(candidate);
         let room = self.k.max(32);
         if self.kept.len() >= self.k + room {
@@ -45,7 +85,7 @@ impl Nearest {
             if self.kept.len() > self.k + room / 2 {
                 self.decide(judge);
             }
-            self.bar = judge.bounds().bar(least);
+            *bar = judge.bounds().bar(least);
         }
     }
 
@@ -83,8 +123,7 @@ impl Nearest {
         self.kept = nearest;
     }
 
-    /// The nearest, ascending by row, each with its score.
-    pub(super) fn ascending(mut self, judge: &Judge<'_>) -> impl Iterator<Item = (u32, f32)> {
+    fn ascending(mut self, judge: &Judge<'_>) -> Vec<(u32, f32)> {
         if self.kept.len() > self.k {
             self.drop_the_farther(judge);
         }
@@ -92,7 +131,7 @@ impl Nearest {
             self.decide(judge);
         }
         self.kept.sort_unstable_by_key(|candidate| candidate.row);
-        self.kept.into_iter().map(|candidate| (candidate.row, candidate.score))
+        self.kept.into_iter().map(|candidate| (candidate.row, candidate.score)).collect()
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     matrix::Matrix,
     published,
     rule::Rule,
-    select::Nearest,
+    select::Block,
 };
 use crate::KnnEdge;
 
@@ -34,7 +34,7 @@ pub(super) struct Work<'a> {
     matrix: &'a Matrix<'a>,
     judge: Judge<'a>,
     /// The nearest so far of the rows of each block.
-    nearest: Vec<Mutex<Vec<Nearest>>>,
+    nearest: Vec<Mutex<Block>>,
     next_block: AtomicUsize,
     tiles_done: AtomicUsize,
     stop: AtomicBool,
@@ -45,7 +45,7 @@ impl<'a> Work<'a> {
     /// `k` is at least 1 and less than the number of rows.
     pub(super) fn new(matrix: &'a Matrix<'a>, k: usize) -> Self {
         let rows = matrix.len();
-        let block = |start| Mutex::new((start..rows.min(start + BLOCK)).map(|row| Nearest::new(k, row)).collect());
+        let block = |start| Mutex::new(Block::new(k, start..rows.min(start + BLOCK)));
         Self {
             matrix,
             judge: Judge::new(matrix),
@@ -124,21 +124,16 @@ impl<'a> Work<'a> {
         let (rows, others) = (self.rows(block), self.rows(other));
         self.fill(rows.clone(), others.clone(), tile)?;
         let mut nearest = locked(&self.nearest[block]);
-        for ((nearest, row), scores) in nearest.iter_mut().zip(rows.clone()).zip(&*tile) {
-            for (candidate, &score) in others.clone().zip(scores) {
-                if candidate != row {
-                    nearest.offer(candidate as u32, score, &self.judge);
-                }
-            }
+        for (at, scores) in tile.iter().enumerate().take(rows.len()) {
+            nearest.offer_several(at, others.start, &scores[..others.len()], &self.judge);
         }
         drop(nearest);
         if block == other {
             return Ok(());
         }
-        for (at, nearest) in locked(&self.nearest[other]).iter_mut().enumerate() {
-            for (candidate, scores) in rows.clone().zip(&*tile) {
-                nearest.offer(candidate as u32, scores[at], &self.judge);
-            }
+        let mut nearest = locked(&self.nearest[other]);
+        for (row, scores) in rows.zip(&*tile) {
+            nearest.offer_to_all(row, &scores[..others.len()], &self.judge);
         }
         Ok(())
     }
@@ -181,8 +176,9 @@ impl<'a> Work<'a> {
 
     fn into_edges(self) -> Vec<KnnEdge> {
         let Self { matrix, judge, nearest, .. } = self;
-        let blocks = nearest.into_iter().flat_map(|block| block.into_inner().unwrap_or_else(PoisonError::into_inner));
-        let edges = blocks.enumerate().flat_map(|(src, nearest)| nearest.ascending(&judge).map(move |n| (src, n)));
+        let blocks = nearest.into_iter().map(|block| block.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let nearest = blocks.flat_map(|block| block.finish(&judge)).enumerate();
+        let edges = nearest.flat_map(|(src, nearest)| nearest.into_iter().map(move |near| (src, near)));
         edges
             .map(|(src, (row, score))| KnnEdge {
                 src: matrix.id(src),
