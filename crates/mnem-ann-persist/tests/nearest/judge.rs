@@ -5,59 +5,65 @@ use std::cmp::Ordering;
 use mnem_ann_persist::{DistanceMetric, NodeId};
 use num_bigint::{BigInt, Sign};
 
-/// Vectors of integers with their ids.
-pub(crate) struct Judge {
-    ids: Vec<NodeId>,
-    vectors: Vec<Vec<BigInt>>,
-}
+/// The others of each node, nearest first.
+pub(crate) struct Judge(Vec<(NodeId, Vec<NodeId>)>);
 
 impl Judge {
-    pub(crate) fn new(ids: &[NodeId], vectors: &[Vec<f32>]) -> Self {
-        let vectors = vectors.iter().map(|vector| vector.iter().copied().map(integer).collect()).collect();
-        Self { ids: ids.to_vec(), vectors }
+    pub(crate) fn new(ids: &[NodeId], vectors: &[Vec<f32>], metric: DistanceMetric) -> Self {
+        let vectors: Vec<Vec<BigInt>> =
+            vectors.iter().map(|vector| vector.iter().copied().map(integer).collect()).collect();
+        let others = |at: usize| {
+            let others = (0..ids.len()).filter(|other| *other != at);
+            let mut others: Vec<(Nearness, NodeId)> =
+                others.map(|other| (nearness(&vectors[at], &vectors[other], metric), ids[other])).collect();
+            others.sort_by(|a, b| b.0.compare(&a.0).then(a.1.cmp(&b.1)));
+            (ids[at], others.into_iter().map(|(_, id)| id).collect())
+        };
+        Self((0..ids.len()).map(others).collect())
     }
 
     /// The `k` nearest of each node, as pairs, ascending.
-    pub(crate) fn neighbours(&self, k: usize, metric: DistanceMetric) -> Vec<(NodeId, NodeId)> {
-        let mut pairs = Vec::new();
-        for (at, src) in self.ids.iter().enumerate() {
-            let mut others: Vec<(Nearness, NodeId)> = (0..self.ids.len())
-                .filter(|other| *other != at)
-                .map(|other| (nearness(&self.vectors[at], &self.vectors[other], metric), self.ids[other]))
-                .collect();
-            others.sort_by(|a, b| b.0.compare(&a.0).then(a.1.cmp(&b.1)));
-            pairs.extend(others.into_iter().take(k).map(|(_, dst)| (*src, dst)));
-        }
+    pub(crate) fn neighbours(&self, k: usize) -> Vec<(NodeId, NodeId)> {
+        let pairs = self.0.iter().flat_map(|(src, others)| others.iter().take(k).map(|dst| (*src, *dst)));
+        let mut pairs: Vec<_> = pairs.collect();
         pairs.sort_unstable();
         pairs
     }
 }
 
-/// A fraction: the numerator's sign, its square, and the square of the denominator.
-struct Nearness {
-    sign: Sign,
-    numerator: BigInt,
-    denominator: BigInt,
+enum Nearness {
+    Score(BigInt),
+    /// A root of a fraction: its sign, and the fraction.
+    Root(Sign, BigInt, BigInt),
 }
 
 impl Nearness {
     fn compare(&self, other: &Self) -> Ordering {
-        let of_squares = (&self.numerator * &other.denominator).cmp(&(&other.numerator * &self.denominator));
-        self.sign.cmp(&other.sign).then(if self.sign == Sign::Minus { of_squares.reverse() } else { of_squares })
+        match (self, other) {
+            (Self::Score(a), Self::Score(b)) => a.cmp(b),
+            (Self::Root(sign_a, above_a, below_a), Self::Root(sign_b, above_b, below_b)) => {
+                sign_a.cmp(sign_b).then_with(|| {
+                    let of_squares = (above_a * below_b).cmp(&(above_b * below_a));
+                    if *sign_a == Sign::Minus { of_squares.reverse() } else { of_squares }
+                })
+            }
+            _ => unreachable!("one metric for all"),
+        }
     }
 }
 
 fn nearness(a: &[BigInt], b: &[BigInt], metric: DistanceMetric) -> Nearness {
     let sum = |term: &dyn Fn(&BigInt, &BigInt) -> BigInt| a.iter().zip(b).map(|(x, y)| term(x, y)).sum::<BigInt>();
     let dot = || sum(&|x, y| x * y);
-    let one = || BigInt::from(1);
-    let (score, denominator) = match metric {
-        DistanceMetric::L2 => (-sum(&|x, y| (x - y) * (x - y)), one()),
-        DistanceMetric::Dot => (dot(), one()),
-        // The length of `a` is the same for all.
-        DistanceMetric::Cosine => (dot(), sum(&|_, y| y * y)),
-    };
-    Nearness { sign: score.sign(), numerator: &score * &score, denominator }
+    match metric {
+        DistanceMetric::L2 => Nearness::Score(-sum(&|x, y| (x - y) * (x - y))),
+        DistanceMetric::Dot => Nearness::Score(dot()),
+        DistanceMetric::Cosine => {
+            let dot = dot();
+            // The length of `a` is the same for all.
+            Nearness::Root(dot.sign(), &dot * &dot, sum(&|_, y| y * y))
+        }
+    }
 }
 
 fn integer(x: f32) -> BigInt {
