@@ -301,7 +301,7 @@ impl Blockstore for Handle {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities::WEAKEST
-            .with_put_durability(self.durability().claim())
+            .with_put_durability(self.claim())
             .with_block_bytes_max(BLOCK_BYTES_MAX)
             .with_atomic_put_many(true)
             .with_atomic_commit(true)

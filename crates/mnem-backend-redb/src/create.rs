@@ -1,11 +1,6 @@
 //! Making a store: whole and on the disk before anybody can find it.
 
-use std::{
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io, path::Path};
 
 use mnem_store_traits::{Outcome, StoreError};
 use redb::{Database, TableHandle as _, WriteTransaction};
@@ -15,15 +10,14 @@ use crate::{
     error::{At, contain},
     medium::{Medium, Seam},
     open::file_medium,
+    place::{Names, Place, folder_of, probe_folder, unfinished_in},
+    publish::publish,
     tables::{META, META_FORMAT, META_HEADS_CHECKSUM, heads_checksum},
 };
 
-/// How the names of unfinished stores begin. Not with the name of the store, which may be as long as names can be.
-const TEMPORARY_PREFIX: &str = ".mnem-redb-new-";
-
-/// Makes an empty store at `path` under a temporary name beside it, synced, and gives it its name if nothing has that by then. `Ok` also if
+/// Makes an empty store at the path under a temporary name beside it, synced, and gives it its name if nothing has that by then. `Ok` also if
 /// somebody else was first.
-pub(crate) fn create_file(path: &Path, options: &OpenOptions) -> Result<(), StoreError> {
+pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions) -> Result<(), StoreError> {
     let at = At { path, operation: "create" };
     let failed = |error: io::Error| at.failed(Outcome::NotApplied, error);
     let folder = folder_of(path);
@@ -33,28 +27,15 @@ pub(crate) fn create_file(path: &Path, options: &OpenOptions) -> Result<(), Stor
     if path.file_name().is_none() {
         return Err(at.not_a_store("the path does not end in a file's name"));
     }
-    // Mode 0600 from the start: who may read a store is for its owner to widen.
-    let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(&folder).map_err(failed)?;
-    let medium = Arc::new(file_medium(at, file.reopen().map_err(failed)?)?);
+    let names = probe_folder(place, at, options)?;
+    let unfinished = unfinished_in(&folder).map_err(failed)?;
+    let medium = file_medium(at, unfinished.file.reopen().map_err(failed)?, options)?;
     initialise(at, medium, options)?;
-    file.as_file().sync_all().map_err(failed)?;
-    match file.persist_noclobber(path) {
-        Ok(_) => sync_folder_of(path).map_err(|error| at.failed(Outcome::Unknown, error)),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(failed(error.error)),
+    unfinished.file.as_file().sync_all().map_err(failed)?;
+    if publish(place, at, options, unfinished)? && names == Names::Durable {
+        place.sync_folder(&folder).map_err(|error| at.failed(Outcome::Unknown, error))?;
     }
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// Makes the name of a new file durable: of the file itself, where the path is a symbolic link.
-pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder_of(&path.canonicalize()?))?.sync_all() } else { Ok(()) }
+    Ok(())
 }
 
 /// Makes an empty store of an empty medium, and closes it cleanly.

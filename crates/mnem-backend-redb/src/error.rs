@@ -9,7 +9,7 @@ use std::{
 
 use mnem_store_traits::{Cause, Outcome, StoreError};
 
-use crate::BACKEND;
+use crate::{BACKEND, locks::NoLocks};
 
 /// Which call on which file an error belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,12 @@ impl At<'_> {
         match error.into() {
             redb::Error::Corrupted(message) => self.damaged(message),
             redb::Error::Io(error) if is_damage(&error) => self.damaged(error),
+            redb::Error::Io(error) if error.get_ref().is_some_and(|error| error.is::<NoLocks>()) => match error.into_inner() {
+                Some(no_locks) => self.not_lockable(no_locks),
+                None => self.not_lockable(NoLocks::Whole(None)),
+            },
+            // The exclusive mode locks the whole file instead.
+            redb::Error::Unsupported => self.not_lockable(NoLocks::Ranges),
             redb::Error::Io(error) => self.failed(outcome, error),
             redb::Error::DatabaseClosed => StoreError::Closed { backend: BACKEND, operation: self.operation },
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch | redb::Error::WouldBlock => {
@@ -71,6 +77,11 @@ impl At<'_> {
     ) -> StoreError {
         let operation = format!("{} {}", self.operation, self.path.display());
         StoreError::Backend { backend: BACKEND, operation, outcome, source: Cause::new(source) }
+    }
+
+    /// The file cannot be locked where it lies.
+    pub(crate) fn not_lockable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+        At { path: self.path, operation: "lock" }.failed(Outcome::NotApplied, source)
     }
 
     /// Something other than a store lies at the path.

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use mnem_store_traits::{Cause, ErrorKind, Outcome, StoreError};
+use mnem_store_traits::{Cause, Durability, ErrorKind, Outcome, StoreError};
 use redb::Database;
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     change::Change,
     error::{At, Panic, contain},
     group::Group,
+    place::Names,
     present::Present,
     session::{Db, Session},
     snapshot::{Ends, Kept},
@@ -28,6 +29,8 @@ pub(crate) struct Handle {
     pub(crate) path: PathBuf,
     pub(crate) layout: Layout,
     pub(crate) options: OpenOptions,
+    /// Whether the file is found after a power cut.
+    names: Names,
     /// `None` once closed. Held while a transaction begins, never while one runs.
     session: RwLock<Option<Session>>,
     /// What the next read sees, unless somebody commits before.
@@ -61,6 +64,7 @@ impl Handle {
             path,
             layout,
             options,
+            names: Names::Durable,
             session: RwLock::new(Some(session)),
             kept: Kept::default(),
             present: Present::default(),
@@ -73,6 +77,11 @@ impl Handle {
         }
     }
 
+    pub(crate) fn named(mut self, names: Names) -> Self {
+        self.names = names;
+        self
+    }
+
     pub(crate) fn share(self) -> Arc<Self> {
         Arc::new(self)
     }
@@ -81,8 +90,10 @@ impl Handle {
         At { path: &self.path, operation }
     }
 
-    pub(crate) fn durability(&self) -> CommitDurability {
-        self.options.durability
+    /// What the capabilities may claim.
+    pub(crate) fn claim(&self) -> Durability {
+        let claim = self.options.durability.claim();
+        if self.names == Names::Durable { claim } else { claim.min(Durability::Process) }
     }
 
     // Nothing that runs under these locks leaves the session half changed, so a poisoned lock is read through.

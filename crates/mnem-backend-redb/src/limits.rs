@@ -15,6 +15,12 @@ pub const CACHE_BYTES_DEFAULT: usize = 1024 * 1024 * 1024;
 /// How often the path may change between a file and nothing while it is being opened.
 pub(crate) const RACES_MAX: usize = 16;
 
+/// How the names of unfinished stores begin. Not with the name of the store, which may be as long as names can be.
+pub(crate) const TEMPORARY_PREFIX: &str = ".mnem-redb-new-";
+
+/// Symbolic links that lead to a file, at most: as many as Linux follows.
+pub(crate) const LINKS_MAX: usize = 40;
+
 /// Names that a listing fetches in one short transaction.
 pub(crate) const PAGE_NAMES: usize = 1000;
 

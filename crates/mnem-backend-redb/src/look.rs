@@ -18,6 +18,8 @@ const WINDOWS_LOCK_VIOLATION: i32 = 33;
 /// What lies at a path.
 pub(crate) enum Found {
     Nothing,
+    /// A file of no bytes.
+    Empty,
     RedbFile,
     /// Something else, and what to do about it.
     Other(String),
@@ -56,7 +58,7 @@ pub(crate) fn look(at: At<'_>) -> Result<Found, StoreError> {
     Ok(if begin == REDB_MAGIC {
         Found::RedbFile
     } else if begin.is_empty() {
-        Found::Other("the file is empty; remove it to make a store there".into())
+        Found::Empty
     } else {
         Found::Other("the file was not written by redb; name another path".into())
     })

@@ -13,7 +13,7 @@ use std::{
 
 use redb::{BackendError, StorageBackend};
 
-use crate::{limits::LOCK_PAUSE, overlay::Overlay};
+use crate::{limits::LOCK_PAUSE, locks::insist, overlay::Overlay};
 
 /// What a medium is to the code above: redb's own trait, shared.
 pub(crate) type Medium = Arc<dyn StorageBackend>;
@@ -230,6 +230,14 @@ impl Seam {
         Ok(locked)
     }
 
+    fn try_exclusive(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        insist(self.0.medium.try_lock_range(start, end), start, end)
+    }
+
+    fn try_shared(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        insist(self.0.medium.try_lock_shared_range(start, end), start, end)
+    }
+
     /// Takes shared what redb wants for itself alone as the only writer.
     ///
     /// Of redb's three ranges, the one that begins at nothing ends with the byte that says "shared between writers". A read-only handle asks
@@ -237,10 +245,10 @@ impl Seam {
     fn lock_as_reader(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         let medium = &self.0.medium;
         let (Bound::Unbounded, Bound::Included(shared_writer)) = (start, end) else {
-            return medium.try_lock_shared_range(start, end);
+            return self.try_shared(start, end);
         };
         let end = Bound::Excluded(shared_writer);
-        if !medium.try_lock_shared_range(start, end)? {
+        if !self.try_shared(start, end)? {
             return Ok(false);
         }
         if medium.query_lock_range(Bound::Included(shared_writer), Bound::Included(shared_writer))? {
@@ -317,7 +325,7 @@ impl StorageBackend for Seam {
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         let locked = match self.0.locks {
-            Locks::AsAsked => self.0.medium.try_lock_range(start, end)?,
+            Locks::AsAsked => self.try_exclusive(start, end)?,
             Locks::AsReader => self.lock_as_reader(start, end)?,
             Locks::Held | Locks::Taken => true,
         };
@@ -326,7 +334,7 @@ impl StorageBackend for Seam {
 
     fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         let locked = match self.0.locks {
-            Locks::AsAsked | Locks::AsReader => self.0.medium.try_lock_shared_range(start, end)?,
+            Locks::AsAsked | Locks::AsReader => self.try_shared(start, end)?,
             Locks::Held | Locks::Taken => true,
         };
         self.look_again(locked)
@@ -339,7 +347,7 @@ impl StorageBackend for Seam {
         let deadline = *guard(&self.0.lock_deadline);
         match deadline {
             Some(deadline) => self.lock_within(deadline, || self.try_lock_range(start, end)),
-            None => self.0.medium.lock_range(start, end),
+            None => insist(self.0.medium.lock_range(start, end), start, end),
         }
     }
 
@@ -350,7 +358,7 @@ impl StorageBackend for Seam {
         let deadline = *guard(&self.0.lock_deadline);
         match deadline {
             Some(deadline) => self.lock_within(deadline, || self.try_lock_shared_range(start, end)),
-            None => self.0.medium.lock_shared_range(start, end),
+            None => insist(self.0.medium.lock_shared_range(start, end), start, end),
         }
     }
 

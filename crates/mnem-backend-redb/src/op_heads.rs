@@ -132,7 +132,7 @@ impl OpHeadsStore for Handle {
     }
 
     fn heads_capabilities(&self) -> HeadsCapabilities {
-        HeadsCapabilities::WEAKEST.with_durability(self.durability().claim()).with_atomic_heads(true)
+        HeadsCapabilities::WEAKEST.with_durability(self.claim()).with_atomic_heads(true)
     }
 }
 

@@ -17,13 +17,16 @@ use redb::{Database, DatabaseError, backends::FileBackend};
 
 use crate::{
     Check, CommitDurability, Concurrency, OpenOptions, Verify, as_it_is,
-    create::{create_file, initialise, sync_folder_of},
+    create::{create_file, initialise},
     error::{At, contain},
     handle::Handle,
     layout,
     limits::{LOCK_PAUSE, RACES_MAX, next_pause},
+    locks::{WithoutLocks, file_id, insist},
     look::{Found, REDB_MAGIC, look},
     medium::{Locks, Medium, Seam},
+    place::{Names, Place, System, folder_of, sync_name},
+    publish::can_publish,
     session::{Db, Session},
 };
 
@@ -43,43 +46,51 @@ pub fn open_or_init(path: impl AsRef<Path>) -> Result<Views, StoreError> {
 
 /// Opens or makes the file at `path`.
 pub(crate) fn open_path(path: &Path, options: &OpenOptions) -> Result<Handle, StoreError> {
+    open_in(&System, path, options)
+}
+
+pub(crate) fn open_in(place: &dyn Place, path: &Path, options: &OpenOptions) -> Result<Handle, StoreError> {
     let at = At { path, operation: "open" };
     check_options(options)?;
     for _ in 0..RACES_MAX {
         match look(at)? {
             Found::Other(reason) => return Err(at.not_a_store(reason)),
-            Found::Nothing if options.create => create_file(path, options)?,
+            Found::Nothing if options.create => create_file(place, path, options)?,
+            Found::Empty if options.create && is_claim(place, at)? => create_file(place, path, options)?,
+            Found::Empty => return Err(at.not_a_store("the file is empty; remove it to make a store there")),
             Found::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
             Found::RedbFile => {
-                let Some(medium) = open_file(at, options)? else { continue };
-                return open_patiently(at, options, &medium);
+                let Some((medium, names)) = open_file(place, at, options)? else { continue };
+                return open_patiently(at, options, &medium).map(|handle| handle.named(names));
             }
         }
     }
     Err(at.not_a_store("the file keeps appearing and disappearing"))
 }
 
-/// The file as a medium, unless it is gone by now.
-fn open_file(at: At<'_>, options: &OpenOptions) -> Result<Option<Medium>, StoreError> {
-    let failed = |error| at.failed(Outcome::NotApplied, error);
+/// Whether an empty file is a store that somebody is making, or was killed at: where files are published so.
+fn is_claim(place: &dyn Place, at: At<'_>) -> Result<bool, StoreError> {
+    let can = can_publish(place, &folder_of(at.path));
+    can.map(|can| !can).map_err(|error| at.failed(Outcome::NotApplied, error))
+}
+
+/// The file as a medium, and whether its name is durable; `None` if it is gone by now.
+fn open_file(place: &dyn Place, at: At<'_>, options: &OpenOptions) -> Result<Option<(Medium, Names)>, StoreError> {
     let file = match File::options().read(true).write(!options.read_only).open(at.path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(at.failed(Outcome::NotApplied, error)),
     };
-    if !options.read_only {
-        // Another process may have made the file a moment ago and not synced its name yet; writes to it are acknowledged from here on.
-        match sync_folder_of(at.path) {
-            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(failed(error)),
-            _ => {}
-        }
-    }
-    Ok(Some(Arc::new(file_medium(at, file)?)))
+    // Another process may have made the file a moment ago and not synced its name yet; writes to it are acknowledged from here on.
+    let names = if options.read_only { Names::Durable } else { sync_name(place, at, options)? };
+    Ok(Some((file_medium(at, file, options)?, names)))
 }
 
 /// The medium that a file is.
-pub(crate) fn file_medium(at: At<'_>, file: File) -> Result<FileBackend, StoreError> {
-    FileBackend::new(file).map_err(|error| at.redb(error))
+pub(crate) fn file_medium(at: At<'_>, file: File, options: &OpenOptions) -> Result<Medium, StoreError> {
+    let id = file_id(&file).map_err(|error| at.failed(Outcome::NotApplied, error))?;
+    let medium: Medium = Arc::new(FileBackend::new(file).map_err(|error| at.redb(error))?);
+    Ok(if options.without_locks { Arc::new(WithoutLocks::new(medium, id)) } else { medium })
 }
 
 /// Opens or initialises a medium.
@@ -87,6 +98,7 @@ pub(crate) fn open_medium(medium: Medium, name: PathBuf, options: &OpenOptions) 
     let at = At { path: &name, operation: "open" };
     check_options(options)?;
     let failed = |error| at.failed(Outcome::NotApplied, error);
+    let medium = if options.without_locks { Arc::new(WithoutLocks::new(medium, None)) } else { medium };
     if medium.len().map_err(failed)? == 0 {
         if !options.create {
             return Err(at.not_a_store("it is empty; make a store with create"));
@@ -112,6 +124,9 @@ fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
     let shared = options.concurrency != Concurrency::ExclusiveWriter;
     if options.check == Check::AsItIs && (shared || !options.read_only) {
         return invalid("a file is opened as it is for reading only, and in no shared mode");
+    }
+    if shared && options.without_locks {
+        return invalid("a shared mode is not possible without locks: processes take turns by them");
     }
     if shared && options.durability == CommitDurability::None {
         return invalid("a shared mode has no commits that are not durable: other processes would not see them");
@@ -313,11 +328,12 @@ fn open_read_only(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<S
 /// Opens a damaged file for reading what can be read of it: the last commit, or the one `before` it.
 fn open_as_it_is(at: At<'_>, options: &OpenOptions, medium: &Medium, before: bool) -> Result<Handle, StoreError> {
     // One lock for all: redb would take one for each read, and keep it for one that panicked.
-    let lock = medium.try_lock_shared_range(Bound::Unbounded, Bound::Unbounded);
+    let whole = (Bound::Unbounded, Bound::Unbounded);
+    let lock = insist(medium.try_lock_shared_range(whole.0, whole.1), whole.0, whole.1);
     match lock {
-        Ok(true) | Err(redb::BackendError::Unsupported) => {}
+        Ok(true) => {}
         Ok(false) => return Err(StoreError::Locked { path: at.path.to_owned() }),
-        Err(redb::BackendError::Io(error)) => return Err(at.failed(Outcome::NotApplied, error)),
+        Err(redb::BackendError::Io(error)) => return Err(at.redb(redb::Error::Io(error))),
         Err(error) => return Err(at.failed(Outcome::NotApplied, error.to_string())),
     }
     let view = as_it_is::view(&**medium, before).map_err(|error| at.failed(Outcome::NotApplied, error))?;

@@ -127,6 +127,8 @@ pub struct OpenOptions {
     pub(crate) fast_recovery: bool,
     pub(crate) layout: Layout,
     pub(crate) lock_wait: Duration,
+    pub(crate) without_locks: bool,
+    pub(crate) without_folder_sync: bool,
 }
 
 impl Default for OpenOptions {
@@ -143,6 +145,8 @@ impl Default for OpenOptions {
             fast_recovery: false,
             layout: Layout::default(),
             lock_wait: Duration::ZERO,
+            without_locks: false,
+            without_folder_sync: false,
         }
     }
 }
@@ -223,6 +227,25 @@ impl OpenOptions {
         self
     }
 
+    /// Whether to open the store also where its file system has no file locks. Default: no, and such a place is refused.
+    ///
+    /// No other process may then have the store open meanwhile, not even for reading: two that write destroy it. Handles of this process still
+    /// exclude each other. Where there are locks they are taken all the same. Not possible in the shared modes of [`Concurrency`].
+    pub fn without_locks(mut self, yes: bool) -> Self {
+        self.without_locks = yes;
+        self
+    }
+
+    /// Whether to make the store, and to write to it, also where its file system cannot sync folders. Default: no, and such a place is refused
+    /// before anything is written.
+    ///
+    /// A power cut may then take the name of a new file away, and with it everything acknowledged: where the folder could not be synced the
+    /// capabilities claim [`Durability::Process`]. Where it can be, it is, and nothing changes.
+    pub fn without_folder_sync(mut self, yes: bool) -> Self {
+        self.without_folder_sync = yes;
+        self
+    }
+
     /// How long to wait for a turn where writers share the file.
     pub(crate) fn turn_wait(&self) -> Duration {
         if self.lock_wait.is_zero() { limits::TURN_WAIT_DEFAULT } else { self.lock_wait }
@@ -240,7 +263,8 @@ impl OpenOptions {
     /// - [`StoreError::NeedsRecovery`]: left unclean, and this read-only handle in a shared mode cannot repair it.
     /// - [`StoreError::Damaged`]: truncated or altered.
     /// - [`StoreError::InvalidArgument`]: options that exclude each other.
-    /// - [`StoreError::Backend`]: the file system failed, or forbids it.
+    /// - [`StoreError::Backend`]: the file system failed, or forbids it; or it has no file locks, and [`without_locks`](Self::without_locks) is not
+    ///   set; or it syncs no folders, and [`without_folder_sync`](Self::without_folder_sync) is not.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RedbStore, StoreError> {
         let handle = open::open_path(path.as_ref(), self)?;
         Ok(RedbStore::new(Handle::share(handle)))
@@ -249,7 +273,7 @@ impl OpenOptions {
     /// Opens a store over any medium: the escape hatch for tests and for storage that is no file. `name` stands in for the path in errors.
     ///
     /// An empty medium becomes a store if `create` is set. The medium may be used again after its `close` was called: opening closes it
-    /// between its steps.
+    /// between its steps. One that cannot be locked needs [`without_locks`](Self::without_locks); nothing then keeps two handles apart.
     ///
     /// # Errors
     /// As [`open`](Self::open).

@@ -15,6 +15,7 @@ mod interleavings;
 mod large;
 mod layouts;
 mod locking;
+mod no_locks;
 mod open;
 mod power_cut;
 mod processes;

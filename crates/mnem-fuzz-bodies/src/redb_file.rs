@@ -42,7 +42,7 @@ fn open(bytes: &[u8], options: &OpenOptions) -> Result<RedbStore, StoreError> {
     let medium = InMemoryBackend::new();
     medium.set_len(bytes.len() as u64).expect("memory");
     medium.write(0, bytes).expect("memory");
-    options.clone().cache_bytes(1 << 20).open_medium(medium, "fuzzed.redb")
+    options.clone().without_locks(true).cache_bytes(1 << 20).open_medium(medium, "fuzzed.redb")
 }
 
 /// The first byte says which file and how it is opened, the rest are edits to it, or the file itself.

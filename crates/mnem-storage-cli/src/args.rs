@@ -67,6 +67,9 @@ pub(crate) struct Global {
     /// How a redb file is shared: in the mode in which others have it open
     #[arg(long, global = true, value_name = "MODE", default_value = "exclusive-writer")]
     pub(crate) concurrency: Mode,
+    /// Open a redb file also where there are no file locks: nothing else may use it meanwhile
+    #[arg(long, global = true)]
+    pub(crate) without_locks: bool,
 }
 
 /// Who else may have a redb file open: see [`Concurrency`]. The values have no help of their own, which would make that of every command long.

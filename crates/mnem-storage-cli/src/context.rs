@@ -55,7 +55,9 @@ impl Context {
 
     /// How to open an existing store, apart from reading or writing.
     pub(crate) fn options(&self) -> OpenOptions {
-        let options = OpenOptions::new().concurrency(self.global.concurrency.into());
+        let options = OpenOptions::new()
+            .concurrency(self.global.concurrency.into())
+            .without_locks(self.global.without_locks);
         match self.global.lock_wait {
             Some(wait) => options.lock_wait(wait),
             None => options,

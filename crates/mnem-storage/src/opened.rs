@@ -145,6 +145,7 @@ fn open_redb(path: &Path, options: &OpenOptions) -> Result<mnem_backend_redb::Re
     let mut redb = mnem_backend_redb::OpenOptions::new()
         .create(options.create || options.create_new)
         .read_only(options.read_only || options.as_it_is)
+        .without_locks(options.without_locks)
         .check(match (options.as_it_is, options.check) {
             (true, _) => Check::AsItIs,
             (false, true) => Check::Always,

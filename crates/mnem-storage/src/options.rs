@@ -62,6 +62,7 @@ pub struct OpenOptions {
     pub(crate) cache_bytes: Option<usize>,
     pub(crate) concurrency: Concurrency,
     pub(crate) lock_wait: Option<Duration>,
+    pub(crate) without_locks: bool,
 }
 
 impl OpenOptions {
@@ -140,6 +141,14 @@ impl OpenOptions {
     /// default unless set: redb, which is locked as long as it is open, does not wait; simple, which locks only to write heads, waits a little.
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = Some(wait);
+        self
+    }
+
+    /// Opens a redb file also where its file system has no file locks, which is refused otherwise. No other process may have the store open
+    /// meanwhile, not even for reading: two that write destroy it. Where there are locks they are taken all the same. Not in a shared
+    /// [`Concurrency`].
+    pub fn without_locks(mut self, yes: bool) -> Self {
+        self.without_locks = yes;
         self
     }
 

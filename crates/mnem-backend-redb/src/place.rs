@@ -1,0 +1,182 @@
+//! The folder that a store lies in: what making and opening a store ask of its file system.
+
+use std::{
+    error::Error,
+    fmt,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use mnem_store_traits::{Outcome, StoreError};
+use tempfile::{NamedTempFile, PersistError};
+
+use crate::{
+    OpenOptions,
+    error::At,
+    limits::{LINKS_MAX, TEMPORARY_PREFIX},
+};
+
+/// `EBADF`, on every Unix: from file systems that sync no folders.
+const EBADF: i32 = 9;
+
+/// The calls that not every file system has. Tests put a file system here that lacks them.
+pub(crate) trait Place {
+    /// Makes the names in a folder durable.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+    /// Gives a file its name unless another file has it, in one step.
+    fn persist_noclobber(&self, file: NamedTempFile, path: &Path) -> Result<(), PersistError>;
+}
+
+/// The operating system.
+pub(crate) struct System;
+
+impl Place for System {
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    }
+
+    fn persist_noclobber(&self, file: NamedTempFile, path: &Path) -> Result<(), PersistError> {
+        match file.persist_noclobber(path) {
+            Ok(_) => Ok(()),
+            // A sandbox may deny the newer call alone; a hard link does the same in two steps.
+            Err(PersistError { error, file }) if lacks_publishing(&error) => match fs::hard_link(file.path(), path) {
+                Ok(()) => Ok(()),
+                Err(error) => Err(PersistError { error, file }),
+            },
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether a file system says that it cannot name a file without replacing another, rather than that it failed.
+pub(crate) fn lacks_publishing(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, InvalidInput, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported | TooManyLinks | CrossesDevices)
+}
+
+/// Whether a file system says that it syncs no folders, rather than that it failed.
+fn lacks_folder_sync(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::IsADirectory)
+        || (cfg!(unix) && error.raw_os_error() == Some(EBADF))
+}
+
+/// The file system cannot make a new name durable.
+#[derive(Debug)]
+struct NoFolderSync(io::Error);
+
+impl fmt::Display for NoFolderSync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the file system syncs no folders (fsync), so a power cut could take the store's name away: \
+             move the store to another file system, or open it without the sync of its folder",
+        )
+    }
+}
+
+impl Error for NoFolderSync {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// Whether a name in the folder survives a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    Durable,
+    /// The file system cannot promise it, and the caller wants the store all the same.
+    Volatile,
+}
+
+/// Before a store is made: whether its name will be durable, found out before anything is written.
+pub(crate) fn probe_folder(place: &dyn Place, at: At<'_>, options: &OpenOptions) -> Result<Names, StoreError> {
+    let folder = folder_of(at.path);
+    let synced = place.sync_folder(&folder);
+    // The maker of a name is the one who has to sync it, so a folder that may not be read will not do.
+    settle(at, options, &folder, synced, |error| {
+        lacks_folder_sync(error) || error.kind() == io::ErrorKind::PermissionDenied
+    })
+}
+
+/// Before a store is written to: makes the name of its file durable, which may be a moment old and another process's.
+pub(crate) fn sync_name(place: &dyn Place, at: At<'_>, options: &OpenOptions) -> Result<Names, StoreError> {
+    let folder = folder_of(&behind_links(at.path));
+    match place.sync_folder(&folder) {
+        // Who may write to the file and not read its folder did not make it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Names::Durable),
+        synced => settle(at, options, &folder, synced, lacks_folder_sync),
+    }
+}
+
+fn settle(
+    at: At<'_>,
+    options: &OpenOptions,
+    folder: &Path,
+    synced: io::Result<()>,
+    lacks: impl Fn(&io::Error) -> bool,
+) -> Result<Names, StoreError> {
+    let at_folder = At { path: folder, operation: "sync the folder" };
+    match synced {
+        Ok(()) => Ok(Names::Durable),
+        Err(error) if !lacks(&error) => Err(at_folder.failed(Outcome::NotApplied, error)),
+        Err(error) if options.without_folder_sync => {
+            tracing::warn!(path = %at.path.display(), %error, "the folder cannot be synced: a power cut may take the store's name away");
+            Ok(Names::Volatile)
+        }
+        Err(error) => Err(at_folder.failed(Outcome::NotApplied, NoFolderSync(error))),
+    }
+}
+
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// The file itself, where the path is a symbolic link to it. Not by its absolute path, which may be longer than paths can be.
+fn behind_links(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = folder_of(&path).join(target);
+    }
+    path
+}
+
+/// A file without a name of its own yet, which goes away with this unless it gets one.
+pub(crate) struct Unfinished {
+    pub(crate) file: NamedTempFile,
+    /// Keeps the folder open, by which the file is found where its path would be too long.
+    pub(crate) _folder: Option<File>,
+}
+
+/// Makes a file in a folder under a name that nobody has. The name may be longer than the store's, and so may its path.
+pub(crate) fn unfinished_in(folder: &Path) -> io::Result<Unfinished> {
+    // Mode 0600 from the start: who may read a store is for its owner to widen.
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY_PREFIX);
+    match builder.tempfile_in(folder) {
+        Err(error) if cfg!(target_os = "linux") && error.kind() == io::ErrorKind::InvalidFilename => {
+            let open = File::open(folder)?;
+            let file = builder.tempfile_in(short_path(&open)).map_err(|_| error)?;
+            Ok(Unfinished { file, _folder: Some(open) })
+        }
+        file => Ok(Unfinished { file: file?, _folder: None }),
+    }
+}
+
+/// A path of a few bytes to a folder that is open.
+#[cfg(target_os = "linux")]
+fn short_path(folder: &File) -> PathBuf {
+    use std::os::fd::AsRawFd as _;
+    PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn short_path(_: &File) -> PathBuf {
+    PathBuf::from(".")
+}
+
+#[cfg(all(test, unix))]
+mod tests;

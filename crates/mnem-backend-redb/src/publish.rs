@@ -1,0 +1,113 @@
+//! Giving a new store its name: never in the place of another file, also where the file system has no call for that.
+
+use std::{
+    fs::{self, File},
+    io,
+    ops::Bound,
+    path::Path,
+    thread,
+    time::Instant,
+};
+
+use mnem_store_traits::{Outcome, StoreError};
+use tempfile::{NamedTempFile, PersistError};
+
+use crate::{
+    OpenOptions,
+    error::At,
+    limits::{LOCK_PAUSE, next_pause},
+    locks::{file_id, insist},
+    open::file_medium,
+    place::{Place, Unfinished, lacks_publishing, unfinished_in},
+};
+
+/// Gives the store its name if nothing has that. `false`: something has.
+pub(crate) fn publish(
+    place: &dyn Place,
+    at: At<'_>,
+    options: &OpenOptions,
+    unfinished: Unfinished,
+) -> Result<bool, StoreError> {
+    let failed = |error| at.failed(Outcome::NotApplied, error);
+    let Unfinished { file, _folder } = unfinished;
+    match place.persist_noclobber(file, at.path) {
+        Ok(()) => Ok(true),
+        Err(PersistError { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(PersistError { error, file }) if cfg!(unix) && lacks_publishing(&error) => publish_by_claim(at, options, file),
+        Err(PersistError { error, .. }) => Err(failed(error)),
+    }
+}
+
+/// Whether the folder's file system can name a file without replacing another: where it can, an empty file is nobody's claim.
+pub(crate) fn can_publish(place: &dyn Place, folder: &Path) -> io::Result<bool> {
+    let (file, name) = (unfinished_in(folder)?, unfinished_in(folder)?);
+    let path = name.file.path().to_owned();
+    let Unfinished { file: name, _folder } = name;
+    drop(name);
+    match place.persist_noclobber(file.file, &path) {
+        Ok(()) => fs::remove_file(&path).map(|()| true),
+        Err(PersistError { error, .. }) if lacks_publishing(&error) => Ok(false),
+        Err(PersistError { error, .. }) => Err(error),
+    }
+}
+
+/// The same with an empty file of that name first, which only one can make, and which whoever holds its lock replaces by the store.
+///
+/// A maker that is killed leaves the empty file; the next one finds it without a lock and replaces it.
+fn publish_by_claim(at: At<'_>, options: &OpenOptions, file: NamedTempFile) -> Result<bool, StoreError> {
+    let failed = |error| at.failed(Outcome::NotApplied, error);
+    let deadline = Instant::now().checked_add(options.turn_wait());
+    let mut pause = LOCK_PAUSE.0;
+    loop {
+        let Some((claim, made)) = claim(at.path).map_err(failed)? else { return Ok(false) };
+        let medium = file_medium(at, claim.try_clone().map_err(failed)?, options)?;
+        let (start, end) = (Bound::Unbounded, Bound::Unbounded);
+        let locked = insist(medium.try_lock_range(start, end), start, end);
+        if locked.map_err(|error| at.redb(redb::Error::from(error)))? {
+            let ours = is_at(&claim, at.path).map_err(failed)?;
+            let replaced = if ours { fs::rename(file.path(), at.path) } else { Ok(()) };
+            if replaced.is_err() && made {
+                let _ = fs::remove_file(at.path);
+            }
+            let _ = medium.close();
+            replaced.map_err(failed)?;
+            if ours {
+                // Its old name may be somebody else's by now.
+                let _ = file.keep();
+                return Ok(true);
+            }
+        } else if deadline.is_some_and(|at| Instant::now() >= at) {
+            return Err(StoreError::Locked { path: at.path.to_owned() });
+        } else {
+            thread::sleep(pause);
+            pause = next_pause(pause);
+        }
+    }
+}
+
+/// The empty file at the path, and whether it was made here. `None`: a file that is not empty has the name.
+fn claim(path: &Path) -> io::Result<Option<(File, bool)>> {
+    loop {
+        match File::options().read(true).write(true).create_new(true).open(path) {
+            Ok(file) => return Ok(Some((file, true))),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        match File::options().read(true).write(true).open(path) {
+            Ok(file) if file.metadata()?.len() == 0 => return Ok(Some((file, false))),
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether the file is still empty, and the one that has the name.
+fn is_at(claim: &File, path: &Path) -> io::Result<bool> {
+    let there = match File::open(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    Ok(claim.metadata()?.len() == 0 && file_id(claim)? == file_id(&there)?)
+}
