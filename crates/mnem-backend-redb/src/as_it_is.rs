@@ -6,25 +6,13 @@ use mnem_store_traits::{Bytes, StoreError};
 use redb::StorageBackend;
 
 use crate::{
+    header::{
+        FIELDS_END, FLAGS, FULL_REGIONS, LAST_COMMIT, PAGE, PAGE_BYTES, REGION_HEADER_PAGES, REGION_PAGES,
+        TRAILING_PAGES, UNCLEAN, field, set,
+    },
     limits::{AS_IT_IS_BREAKS_MAX, PAGE_NAMES},
     overlay::Overlay,
 };
-
-const PAGE: u64 = 4096;
-
-/// Where the header of a file has what is changed here, as redb 4 writes it.
-const FLAGS: usize = 9;
-const PAGE_BYTES: usize = 12;
-const REGION_HEADER_PAGES: usize = 16;
-const REGION_PAGES: usize = 20;
-const FULL_REGIONS: usize = 24;
-const TRAILING_PAGES: usize = 28;
-const FIELDS_END: usize = 32;
-
-/// Which of the two commits is the last.
-const LAST_COMMIT: u8 = 1;
-/// The file was not closed cleanly, or its last commit may not be durable. What redb would do about either is a repair, and a damaged file refuses it.
-const UNCLEAN: u8 = 2 | 8;
 
 /// What redb is to see of the medium: a file that was closed cleanly and has the length that it says, zeros where its end is missing. `before`: as it
 /// was one commit earlier.
@@ -55,17 +43,6 @@ pub(crate) fn view(medium: &dyn StorageBackend, before: bool) -> io::Result<Over
     }
     overlay.write(medium, 0, &header)?;
     Ok(overlay)
-}
-
-fn field(header: &[u8], at: usize) -> u32 {
-    let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-    bytes.map_or(0, u32::from_le_bytes)
-}
-
-fn set(header: &mut [u8], at: usize, value: u64) {
-    if let Some(bytes) = header.get_mut(at..at + 4) {
-        bytes.copy_from_slice(&u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
-    }
 }
 
 /// Reads keys that come after a bound, ascending, up to a number of them, and adds each to the list as it is read: also before it fails.

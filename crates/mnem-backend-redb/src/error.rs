@@ -9,7 +9,7 @@ use std::{
 
 use mnem_store_traits::{Cause, Outcome, StoreError};
 
-use crate::{BACKEND, locks::NoLocks};
+use crate::{BACKEND, header::Length, locks::NoLocks};
 
 /// Which call on which file an error belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,20 @@ impl At<'_> {
     /// The file's structure is wrong.
     pub(crate) fn damaged(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
         StoreError::Damaged { backend: BACKEND, what: self.path.display().to_string(), source: Cause::new(source) }
+    }
+
+    /// The error of an open that found damage, with what the file's length says of it.
+    pub(crate) fn with_length(&self, medium: &dyn redb::StorageBackend, error: StoreError) -> StoreError {
+        let cause = match &error {
+            StoreError::Damaged { source, .. } => Some(source.clone()),
+            // A file that was closed needs no recovery but for its length.
+            StoreError::NeedsRecovery { .. } if Length::of(medium).is_ok_and(Length::changed) => None,
+            _ => return error,
+        };
+        match Length::of(medium).ok().and_then(|length| length.explain(cause)) {
+            Some(wrong) => self.damaged(wrong),
+            None => error,
+        }
     }
 
     /// A row of the file is wrong.
@@ -106,22 +120,29 @@ fn is_damage(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
 }
 
-/// A panic of redb that was contained. The first line of defence are the checks on open: redb panics on files that were altered.
+/// A panic of redb that was contained. The first line of defence are the checks on open: redb panics on files that were altered. Its text says which
+/// line of redb noticed, which is for a log.
 #[derive(Debug)]
-pub(crate) struct Panic(String);
+pub(crate) struct Panic;
 
 impl std::fmt::Display for Panic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "redb panicked: {}", self.0)
+        f.write_str(BROKEN_PAGES)
     }
 }
 
 impl std::error::Error for Panic {}
 
+/// What a panic of redb means.
+pub(crate) const BROKEN_PAGES: &str = "its pages contradict each other";
+
 /// Runs code that calls redb; a panic comes back as an error. Whoever gets one must not let the redb objects involved be dropped: they may
 /// panic again.
 pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panic(message(&*payload)))
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        tracing::debug!(message = message(&*payload), "redb panicked");
+        Panic
+    })
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {

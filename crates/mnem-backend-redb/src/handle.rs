@@ -15,7 +15,7 @@ use redb::Database;
 use crate::{
     BACKEND, CommitDurability, Concurrency, Layout, OpenOptions, Verify,
     change::Change,
-    error::{At, Panic, contain},
+    error::{At, BROKEN_PAGES, Panic, contain},
     group::Group,
     place::Names,
     present::Present,
@@ -191,7 +191,7 @@ impl Handle {
         if self.panicked.load(Ordering::Acquire) {
             let shut = session.seam.shut();
             mem::forget(session);
-            let source = self.poison.get().cloned().unwrap_or_else(|| Cause::new("redb panicked"));
+            let source = self.poison.get().cloned().unwrap_or_else(|| Cause::new(BROKEN_PAGES));
             shut.map_err(|error| at.failed(Outcome::NotApplied, error))?;
             let operation = format!("close {}", self.path.display());
             return Err(StoreError::Backend { backend: BACKEND, operation, outcome: Outcome::NotApplied, source });

@@ -27,6 +27,7 @@ mod create;
 mod error;
 mod group;
 mod handle;
+mod header;
 mod info;
 mod keys;
 pub mod knn_edges_store;

@@ -31,12 +31,12 @@ impl fmt::Display for NoLocks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Whole(_) => {
-                "the file system has no file locks (fcntl, flock), so two processes could write at once and destroy the store: \
-                 mount it with locks, as by `-o flock`, move the store to another file system, or open it without locks"
+                "its file system has no locks (fcntl, flock), so two processes could write at once and destroy the store: \
+                 mount it with them, for instance `-o flock`, put the store elsewhere, or open it without locks"
             }
             Self::Ranges => {
-                "the file system has no locks on parts of a file (fcntl), which the shared modes need: \
-                 open the store in the exclusive mode, or move it to another file system"
+                "its file system has no locks on parts of a file (fcntl), which the shared modes need: \
+                 open the store in the exclusive mode, or put it elsewhere"
             }
         })
     }

@@ -20,6 +20,7 @@ use crate::{
     create::{create_file, initialise},
     error::{At, contain},
     handle::Handle,
+    header::Length,
     layout,
     limits::{LOCK_PAUSE, RACES_MAX, next_pause},
     locks::{WithoutLocks, file_id, insist},
@@ -152,7 +153,7 @@ fn open_patiently(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<
                 thread::sleep(pause);
                 pause = next_pause(pause);
             }
-            result => return result,
+            result => return result.map_err(|error| at.with_length(&**medium, error)),
         }
     }
 }
@@ -168,12 +169,23 @@ fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle
             error => Err(error),
         });
     }
+    if options.concurrency != Concurrency::ExclusiveWriter && was_resized(at, &*medium)? {
+        return Err(at.damaged("it is opened in a shared mode, which takes the file as it is"));
+    }
     let session = match (options.read_only, options.concurrency) {
         (true, _) => open_read_only(at, options, medium)?,
         (false, Concurrency::ExclusiveWriter) => open_alone(at, options, medium)?,
         (false, _) => open_shared(at, options, medium)?,
     };
     layout::recognise(at, options, session)
+}
+
+/// Whether somebody else made the file longer or shorter after it was closed, or shorter while it was not. Looks without a lock, since others may have
+/// it open: while they have, it is not closed, and as long as its header says or longer.
+fn was_resized(at: At<'_>, medium: &dyn redb::StorageBackend) -> Result<bool, StoreError> {
+    let failed = |error| at.failed(Outcome::NotApplied, error);
+    let (before, after) = (Length::of(medium).map_err(failed)?, Length::of(medium).map_err(failed)?);
+    Ok(before == after && (after.changed() || after.is_cut()))
 }
 
 /// How far an attempt to open goes.

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, io, ops::Range};
 
 use redb::StorageBackend;
 
+use crate::header::{Length, is_zeros};
+
 /// Unit in which changed bytes are kept.
 const PAGE_BYTES: u64 = 4096;
 
@@ -20,6 +22,8 @@ pub(crate) struct Overlay {
     shows: u64,
     pages: BTreeMap<u64, Box<[u8]>>,
     changed: bool,
+    /// The medium goes on after this length, and not as redb wrote it.
+    cut: Option<u64>,
     log: Option<Vec<Change>>,
 }
 
@@ -33,15 +37,29 @@ enum Change {
 impl Overlay {
     /// No changes yet, over a medium of this many bytes. With a log they can be carried out later.
     pub(crate) fn over(len: u64, log: bool) -> Self {
-        Self { len, shows: len, pages: BTreeMap::new(), changed: false, log: log.then(Vec::new) }
+        Self { len, shows: len, pages: BTreeMap::new(), changed: false, cut: None, log: log.then(Vec::new) }
     }
 
-    /// Looks at the medium's length again, unless there are changes: once a lock is held, it is what the last writer left.
+    /// Looks at the medium's length again, unless there are changes: once a lock is held, it is what the last writer left. What somebody put behind
+    /// it is not shown.
+    ///
+    /// # Errors
+    /// The medium's; [`WrongLength`](crate::header::WrongLength) where the changes are to be carried out, and would lose such bytes.
     pub(crate) fn refresh(&mut self, medium: &dyn StorageBackend) -> io::Result<()> {
-        if !self.changed {
-            self.len = medium.len()?;
-            self.shows = self.len;
+        if self.changed {
+            return Ok(());
         }
+        let length = Length::of(medium)?;
+        self.cut = None;
+        self.len = length.file;
+        if let Some((said, appended)) = length.appended() {
+            if self.log.is_some() && !is_zeros(medium, said, appended)? {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "they are not zeros"));
+            }
+            self.cut = Some(said);
+            self.len = said;
+        }
+        self.shows = self.len;
         Ok(())
     }
 
@@ -115,6 +133,9 @@ impl Overlay {
 
     /// Does to the medium what was done to the overlay, in the same order, and forgets it.
     pub(crate) fn replay(&mut self, medium: &dyn StorageBackend) -> io::Result<()> {
+        if let Some(len) = self.cut.take() {
+            medium.set_len(len)?;
+        }
         for change in self.log.take().into_iter().flatten() {
             match change {
                 Change::Write(offset, data) => medium.write(offset, &data)?,

@@ -68,8 +68,8 @@ struct NoFolderSync(io::Error);
 impl fmt::Display for NoFolderSync {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "the file system syncs no folders (fsync), so a power cut could take the store's name away: \
-             move the store to another file system, or open it without the sync of its folder",
+            "its file system cannot sync folders (fsync), so a power cut could take the store's name away: \
+             put the store elsewhere, or open it without the sync of its folder",
         )
     }
 }

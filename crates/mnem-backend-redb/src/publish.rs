@@ -111,3 +111,29 @@ fn is_at(claim: &File, path: &Path) -> io::Result<bool> {
     };
     Ok(claim.metadata()?.len() == 0 && file_id(claim)? == file_id(&there)?)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_holds_while_it_is_empty_and_has_the_name() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (path, other) = (folder.path().join("test.redb"), folder.path().join("other"));
+        let (ours, made) = claim(&path).expect("claim").expect("nothing was there");
+        assert!(made && is_at(&ours, &path).expect("look"));
+        let (same, made) = claim(&path).expect("claim").expect("an empty file");
+        assert!(!made && is_at(&same, &path).expect("look"));
+        // Another maker was faster, and its store has the name.
+        fs::write(&other, "a store").expect("write");
+        fs::rename(&other, &path).expect("rename");
+        assert!(!is_at(&ours, &path).expect("look"));
+        assert!(claim(&path).expect("claim").is_none());
+        fs::remove_file(&path).expect("remove");
+        assert!(!is_at(&ours, &path).expect("look"));
+        // Another program wrote into it.
+        let (ours, _) = claim(&path).expect("claim").expect("nothing was there");
+        fs::write(&path, "a store").expect("write");
+        assert!(!is_at(&ours, &path).expect("look"));
+    }
+}

@@ -113,7 +113,7 @@ fn a_place_without_locks_is_refused_by_name_and_left_as_it_was() {
             let told = in_full(&error);
             assert_eq!(error.kind(), ErrorKind::Backend, "{answer:?} {options:?}: {told}");
             assert!(
-                told.contains("failed to lock medium") && told.contains("no file locks") && told.contains("-o flock"),
+                told.contains("failed to lock medium") && told.contains("has no locks (fcntl, flock)") && told.contains("-o flock"),
                 "{answer:?} {options:?}: {told}"
             );
             assert!(medium.bytes() == before && medium.count(Call::Write) == writes, "{answer:?} {options:?}");
@@ -126,7 +126,7 @@ fn a_store_is_not_made_without_locks() {
     for answer in LACKING {
         let medium = FakeMedium::default();
         let made = FakeMedium::options().open_medium(Place(medium.clone(), answer), "medium");
-        assert!(in_full(&made.expect_err("a refusal")).contains("no file locks"), "{answer:?}");
+        assert!(in_full(&made.expect_err("a refusal")).contains("has no locks (fcntl, flock)"), "{answer:?}");
         assert_eq!(medium.bytes(), Vec::<u8>::new(), "{answer:?}");
     }
 }
@@ -181,6 +181,6 @@ fn a_failure_of_the_medium_is_never_taken_for_a_place_without_locks() {
         let place = Place(stored(), Answer::Errno(number));
         let opened = OpenOptions::new().without_locks(true).open_medium(place, "medium");
         let told = in_full(&opened.expect_err("a refusal"));
-        assert!(!told.contains("no file locks"), "{told}");
+        assert!(!told.contains("has no locks (fcntl, flock)"), "{told}");
     }
 }

@@ -70,6 +70,9 @@ pub(crate) struct Global {
     /// Open a redb file also where there are no file locks: nothing else may use it meanwhile
     #[arg(long, global = true)]
     pub(crate) without_locks: bool,
+    /// Write to a store also where folders cannot be synced: a power cut may take new files away
+    #[arg(long, global = true)]
+    pub(crate) without_folder_sync: bool,
 }
 
 /// Who else may have a redb file open: see [`Concurrency`]. The values have no help of their own, which would make that of every command long.

@@ -57,7 +57,8 @@ impl Context {
     pub(crate) fn options(&self) -> OpenOptions {
         let options = OpenOptions::new()
             .concurrency(self.global.concurrency.into())
-            .without_locks(self.global.without_locks);
+            .without_locks(self.global.without_locks)
+            .without_folder_sync(self.global.without_folder_sync);
         match self.global.lock_wait {
             Some(wait) => options.lock_wait(wait),
             None => options,

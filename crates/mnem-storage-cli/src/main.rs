@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
+    terminal::quiet_about_redb();
     let context = Context::new(cli.global);
     let exit = match commands::run(&context, cli.command) {
         Ok(exit) => exit,

@@ -1,6 +1,6 @@
 //! `copy --salvage`: what can be read of a damaged store, to a new one.
 
-use std::{error::Error as _, panic};
+use std::error::Error as _;
 
 use mnem_storage::{CopyError, ErrorKind, SalvageOptions, SalvageReport, Store as _, StoreError, salvage};
 use serde::Serialize;
@@ -42,7 +42,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let stop = Stop::when_asked(context)?;
     let mut bar = context.bar("salvage");
     let options = SalvageOptions::new().open(context.options());
-    quiet_about_redb();
     let salvaged = salvage(&args.from, &*to, &options, &mut |progress| {
         bar.show(&progress);
         stop.flow()
@@ -92,17 +91,6 @@ fn refused(args: &Args, error: CopyError) -> Failure {
         },
         _ => failed(args, error),
     }
-}
-
-/// redb panics at pages that make no sense, which the store takes for what it is: damage. On the terminal it would look like a crash.
-pub(crate) fn quiet_about_redb() {
-    let told = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        let from_redb = info.location().is_some_and(|at| at.file().contains("/redb-") || at.file().contains("\\redb-"));
-        if !from_redb {
-            told(info);
-        }
-    }));
 }
 
 fn interrupted(args: &Args, stop: &Stop, blocks: u64) -> Failure {

@@ -5,6 +5,7 @@ use std::{
     ffi::OsStr,
     fmt::{self, Display, Write as _},
     io::{self, IsTerminal as _, Write as _},
+    panic,
 };
 
 /// Whether a person is looking at standard error.
@@ -54,6 +55,17 @@ impl<T: Display> Display for Printable<T> {
 /// Writes a line to standard error. There is nowhere to report a failure of that.
 pub(crate) fn say(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// redb panics at pages that make no sense, which the store reports as damage. On the terminal a panic would look like a crash.
+pub(crate) fn quiet_about_redb() {
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let from_redb = info.location().is_some_and(|at| at.file().contains("/redb-") || at.file().contains("\\redb-"));
+        if !from_redb {
+            print(info);
+        }
+    }));
 }
 
 #[cfg(test)]

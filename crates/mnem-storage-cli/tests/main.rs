@@ -23,6 +23,7 @@ mod many;
 mod partial;
 mod permissions;
 mod pipes;
+mod places;
 mod salvage;
 #[cfg(unix)]
 mod signals;

@@ -38,6 +38,8 @@ pub(crate) enum Found {
     Nothing,
     /// An empty folder, or one in which a simple store is being created at this moment.
     EmptyFolder,
+    /// A file of no bytes: only where a store is to be made, and only redb makes one of it, on file systems that cannot publish files otherwise.
+    EmptyFile,
     Store(Backend),
 }
 
@@ -63,7 +65,7 @@ pub(crate) enum Found {
 pub fn detect(path: &Path) -> Result<Option<Backend>, StoreError> {
     match look(path)? {
         Found::Store(backend) => Ok(Some(backend)),
-        Found::Nothing | Found::EmptyFolder => Ok(None),
+        Found::Nothing | Found::EmptyFolder | Found::EmptyFile => Ok(None),
     }
 }
 
@@ -130,7 +132,7 @@ fn is_there(path: &Path) -> Result<bool, StoreError> {
 
 fn look_at_file(path: &Path, file_bytes: u64) -> Result<Found, StoreError> {
     if file_bytes == 0 {
-        return Err(not_a_store(path, "it is an empty file"));
+        return Err(empty_file(path));
     }
     let mut start = Vec::with_capacity(REDB_MAGIC.len());
     let file = fs::File::open(path).map_err(|e| unreadable(path, e))?;
@@ -181,6 +183,14 @@ pub(crate) fn damaged_format(folder: &Path, reason: String) -> StoreError {
         what: folder.join(SIMPLE_FORMAT).display().to_string(),
         source: Cause::new(reason),
     }
+}
+
+pub(crate) fn is_empty_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
+}
+
+pub(crate) fn empty_file(path: &Path) -> StoreError {
+    not_a_store(path, "it is an empty file")
 }
 
 pub(crate) fn not_a_store(path: &Path, reason: &str) -> StoreError {

@@ -48,6 +48,7 @@ mod progress;
 mod reach;
 mod report;
 mod salvage;
+mod same;
 mod verify;
 
 /// The code in the README is compiled and run by the tests.
@@ -74,4 +75,5 @@ pub use options::{OpenOptions, open_or_init};
 pub use progress::{Progress, Stage, unwatched};
 pub use reach::Absent;
 pub use salvage::{SalvageOptions, SalvageReport, salvage, salvage_store};
+pub use same::is_same_place;
 pub use verify::{Fault, FaultKind, VerifyError, VerifyOptions, VerifyReport, verify, verify_store};

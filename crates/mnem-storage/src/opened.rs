@@ -146,6 +146,7 @@ fn open_redb(path: &Path, options: &OpenOptions) -> Result<mnem_backend_redb::Re
         .create(options.create || options.create_new)
         .read_only(options.read_only || options.as_it_is)
         .without_locks(options.without_locks)
+        .without_folder_sync(options.without_folder_sync)
         .check(match (options.as_it_is, options.check) {
             (true, _) => Check::AsItIs,
             (false, true) => Check::Always,

@@ -11,7 +11,7 @@ use mnem_store_traits::{ErrorKind, Store, StoreError};
 
 use crate::{
     Backend, Concurrency,
-    detect::{Found, damaged_format, enclosing_store, has_lost_its_format, has_simple_parts, look, not_a_store},
+    detect::{Found, damaged_format, enclosing_store, has_lost_its_format, has_simple_parts, is_empty_file, empty_file, look, not_a_store},
     opened::Opened,
 };
 
@@ -63,6 +63,7 @@ pub struct OpenOptions {
     pub(crate) concurrency: Concurrency,
     pub(crate) lock_wait: Option<Duration>,
     pub(crate) without_locks: bool,
+    pub(crate) without_folder_sync: bool,
 }
 
 impl OpenOptions {
@@ -152,6 +153,13 @@ impl OpenOptions {
         self
     }
 
+    /// Makes and writes to a store also where its file system cannot sync folders, which is refused otherwise. A power cut may then take
+    /// the names of new files away; the store's capabilities claim [`Durability::Process`](crate::Durability::Process).
+    pub fn without_folder_sync(mut self, yes: bool) -> Self {
+        self.without_folder_sync = yes;
+        self
+    }
+
     /// Opens, or creates, the store at `path`.
     ///
     /// # Errors
@@ -184,7 +192,11 @@ impl OpenOptions {
         if self.as_it_is && (may_create || self.check) {
             return Err(invalid("a store that is opened as it is is neither created nor checked".to_owned()));
         }
-        let found = look(path)?;
+        let found = match look(path) {
+            // A redb store may be in the making there: redb knows.
+            Err(StoreError::NotAStore { .. }) if may_create && is_empty_file(path) => Found::EmptyFile,
+            found => found?,
+        };
         if may_create && !matches!(found, Found::Store(_)) {
             refuse_inside_of_a_store(path)?;
         }
@@ -192,7 +204,7 @@ impl OpenOptions {
             Found::Store(on_disk) => self.existing(path, on_disk)?,
             Found::EmptyFolder if !may_create => return Err(not_a_store(path, "it is an empty folder")),
             Found::Nothing if !may_create => return Err(not_a_store(path, "nothing is there")),
-            Found::EmptyFolder | Found::Nothing => {
+            Found::EmptyFolder | Found::EmptyFile | Found::Nothing => {
                 refuse_without_folder(path)?;
                 self.new_backend(path, found)?
             }
@@ -203,6 +215,9 @@ impl OpenOptions {
                 path.display()
             )));
         }
+        if found == Found::EmptyFile && backend != Backend::Redb {
+            return Err(empty_file(path));
+        }
         tracing::debug!(backend = backend.name(), path = %path.display(), "opening a store");
         Opened::open(backend, path, self).map_err(|error| match error {
             // No other program has these parts beside each other: this is a store, and not whole.
@@ -211,6 +226,7 @@ impl OpenOptions {
             {
                 damaged_format(path, reason)
             }
+            StoreError::NotAStore { .. } if found == Found::EmptyFile => empty_file(path),
             other => other,
         })
     }

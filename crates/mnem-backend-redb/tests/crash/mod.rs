@@ -14,7 +14,7 @@ mod faults;
 mod history;
 mod image;
 mod life;
-mod quiet;
+pub(crate) mod quiet;
 mod survivors;
 mod writes;
 

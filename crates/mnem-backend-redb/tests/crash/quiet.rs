@@ -14,7 +14,7 @@ thread_local! {
 static INSTALLED: Once = Once::new();
 
 /// Runs `f`. A panic that gets out of it comes back as text; what is contained inside is not printed either. Other threads are as they were.
-pub(super) fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     INSTALLED.call_once(|| {
         let loud = panic::take_hook();
         panic::set_hook(Box::new(move |info| {

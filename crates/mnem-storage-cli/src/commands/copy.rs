@@ -1,13 +1,10 @@
 //! `copy`: a store to another place or backend.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use clap::ValueHint;
 use mnem_storage::{
-    CopyError, CopyReport, OpenOptions, Stage, Store, StoreError, copy,
+    CopyError, CopyReport, OpenOptions, Stage, Store, StoreError, copy, is_same_place,
     knn::{self, Format},
 };
 use serde::Serialize;
@@ -98,9 +95,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             hint: "`mnem-store copy FROM TO`".into(),
         });
     }
-    if same(&args.from, &args.to) {
+    if is_same_place(&args.from, &args.to) {
+        let (from, to) = (args.from.display(), args.to.display());
         return Err(Failure::Usage {
-            message: format!("{} cannot be copied onto itself", args.from.display()),
+            message: if args.from == args.to {
+                format!("{from} cannot be copied onto itself")
+            } else {
+                format!("{to} is the same store as {from}, by another name or link: it cannot be copied onto itself")
+            },
             hint: "name another place for the copy: `mnem-store copy FROM TO`".into(),
         });
     }
@@ -202,10 +204,6 @@ pub(crate) fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64) -> Fa
         quoted(&args.to)
     );
     stop.interrupted(kept, again)
-}
-
-fn same(from: &Path, to: &Path) -> bool {
-    matches!((fs::canonicalize(from), fs::canonicalize(to)), (Ok(from), Ok(to)) if from == to)
 }
 
 impl Args {

@@ -55,7 +55,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         recover(context)?;
     }
     let stop = Stop::at_once(context, "nothing was changed, and not everything was looked at", "run it again")?;
-    crate::salvage::quiet_about_redb();
     let mut bar = context.bar("verify");
     let options = VerifyOptions::new().open(context.options()).count(bar.is_shown());
     let report = verify(&path, &options, &mut |progress| {

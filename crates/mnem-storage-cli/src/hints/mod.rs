@@ -98,6 +98,9 @@ fn for_io(error: &io::Error) -> String {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             "`df -h` shows how full it is: free some space, or name a path elsewhere, and run the same command again"
         }
+        io::ErrorKind::InvalidFilename => {
+            "a name has up to 255 bytes and a path 4,095: name a shorter one, or `cd` to its folder first"
+        }
         io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => "a file was meant: name another path",
         _ => "see to what the system says of it, then run the same command again",
     };

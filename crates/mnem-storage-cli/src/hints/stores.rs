@@ -68,7 +68,10 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         StoreError::HeadsMoved { .. } => format!("`mnem-store heads --store {store}` lists the current heads"),
         StoreError::Unsupported { .. } => "`mnem-store --version` lists the backends of this build".to_owned(),
         StoreError::Poisoned { .. } => format!("free some space, then `mnem-store verify --store {store}`"),
-        StoreError::Backend { source, .. } => io_error(&**source).map_or_else(|| in_doubt(store), for_io),
+        StoreError::Backend { source, .. } => match for_place(error) {
+            Some(hint) => hint.to_owned(),
+            None => io_error(&**source).map_or_else(|| in_doubt(store), for_io),
+        },
         StoreError::CidMismatch { .. } => "get the block again from its source: its bytes were changed".to_owned(),
         StoreError::UnsupportedHash { .. } => {
             "sha2-256 and blake3 with 32 bytes, and identity, can be checked: write the block with one of these"
@@ -80,6 +83,27 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         }
         StoreError::InvalidArgument { .. } => "`mnem-store COMMAND --help` says what may be given".to_owned(),
         _ => in_doubt(store),
+    }
+}
+
+/// The place of the store lacks something, which a backend says in these words.
+fn for_place(error: &StoreError) -> Option<&'static str> {
+    let told = error.in_full().to_string();
+    let says = |words: &str| told.contains(words);
+    if says("no locks on parts of a file") {
+        Some("run it without --concurrency, or copy the store to another file system: `mnem-store copy FROM TO`")
+    } else if says("file system has no locks") {
+        Some(
+            "mount it with locks, for instance `mount -o flock`, or move the store; \
+             while nothing else uses the store, `--without-locks` opens it as it is",
+        )
+    } else if says("cannot sync folders") {
+        Some(
+            "name a path on another file system; if a power cut may cost new files, \
+             `--without-folder-sync` goes on without",
+        )
+    } else {
+        None
     }
 }
 
@@ -171,6 +195,23 @@ mod tests {
         let hint = for_store(&damaged(Cause::new(unsorted)), "a.redb");
         assert!(hint.contains("`mnem-store knn rm INDEX --store a.redb`") && hint.contains("knn build"), "{hint}");
         assert!(for_store(&damaged(Cause::new("a checksum")), "a.redb").contains("mnem-store verify"));
+    }
+
+    #[test]
+    fn what_a_place_lacks_leads_to_the_option_for_it() {
+        for (words, option) in [
+            ("its file system has no locks (fcntl, flock), so", "`--without-locks`"),
+            ("its file system has no locks on parts of a file (fcntl), which", "without --concurrency"),
+            ("its file system cannot sync folders (fsync), so", "`--without-folder-sync`"),
+        ] {
+            let error = StoreError::Backend {
+                backend: "redb",
+                operation: "look".into(),
+                outcome: Outcome::NotApplied,
+                source: Cause::new(words),
+            };
+            assert!(for_store(&error, "a.redb").contains(option), "{words}");
+        }
     }
 
     #[test]

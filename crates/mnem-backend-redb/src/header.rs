@@ -1,0 +1,140 @@
+//! The beginning of a file as redb 4 writes it: how long the file is to be, and whether it was closed.
+
+use std::{error::Error, fmt, io};
+
+use mnem_store_traits::Cause;
+use redb::StorageBackend;
+
+pub(crate) const PAGE: u64 = 4096;
+
+/// Where the header of a file has which field.
+pub(crate) const FLAGS: usize = 9;
+pub(crate) const PAGE_BYTES: usize = 12;
+pub(crate) const REGION_HEADER_PAGES: usize = 16;
+pub(crate) const REGION_PAGES: usize = 20;
+pub(crate) const FULL_REGIONS: usize = 24;
+pub(crate) const TRAILING_PAGES: usize = 28;
+pub(crate) const FIELDS_END: usize = 32;
+
+/// All of the header: the fields and two commits.
+const HEADER_BYTES: u64 = 320;
+
+/// Which of the two commits is the last.
+pub(crate) const LAST_COMMIT: u8 = 1;
+/// The file was not closed cleanly, or its last commit may not be durable. What redb would do about either is a repair, and a damaged file refuses it.
+pub(crate) const UNCLEAN: u8 = 2 | 8;
+
+pub(crate) fn field(header: &[u8], at: usize) -> u32 {
+    let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+    bytes.map_or(0, u32::from_le_bytes)
+}
+
+pub(crate) fn set(header: &mut [u8], at: usize, value: u64) {
+    if let Some(bytes) = header.get_mut(at..at + 4) {
+        bytes.copy_from_slice(&u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
+    }
+}
+
+/// The length that the fields name, if they can be redb's.
+fn said(header: &[u8]) -> Option<u64> {
+    let [page, header_pages, pages, full, trailing] =
+        [PAGE_BYTES, REGION_HEADER_PAGES, REGION_PAGES, FULL_REGIONS, TRAILING_PAGES]
+            .map(|at| u64::from(field(header, at)));
+    if page != PAGE || pages == 0 || trailing > pages || (full == 0 && trailing == 0) {
+        return None;
+    }
+    let rest = if trailing > 0 { header_pages + trailing } else { 0 };
+    full.checked_mul(header_pages + pages)?.checked_add(1 + rest)?.checked_mul(PAGE)
+}
+
+/// How long a file is, beside how long it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Length {
+    pub(crate) file: u64,
+    /// What its header says, where that can be read.
+    pub(crate) header: Option<u64>,
+    /// Whether the file was closed. Until then its length may run ahead of its header.
+    pub(crate) clean: bool,
+}
+
+impl Length {
+    pub(crate) fn of(medium: &dyn StorageBackend) -> io::Result<Self> {
+        let file = medium.len()?;
+        let mut header = [0; FIELDS_END];
+        if file < header.len() as u64 {
+            return Ok(Self { file, header: None, clean: false });
+        }
+        medium.read(0, &mut header)?;
+        let clean = header.get(FLAGS).is_some_and(|flags| flags & UNCLEAN == 0);
+        Ok(Self { file, header: said(&header), clean })
+    }
+
+    /// The bytes after those that the header speaks of, if the file was closed: somebody else put them there.
+    pub(crate) fn appended(self) -> Option<(u64, u64)> {
+        self.header.filter(|said| self.clean && *said < self.file).map(|said| (said, self.file - said))
+    }
+
+    /// Whether the file was closed at another length.
+    pub(crate) fn changed(self) -> bool {
+        self.clean && self.header.is_some_and(|said| said != self.file)
+    }
+
+    /// Whether the end is missing: redb makes a file longer before its header says so, and shorter afterwards.
+    pub(crate) fn is_cut(self) -> bool {
+        self.header.is_some_and(|said| self.file < said)
+    }
+
+    /// What the two lengths say of a file that is damaged, and why it is.
+    pub(crate) fn explain(self, cause: Option<Cause>) -> Option<WrongLength> {
+        let wrong = self.header.map_or(self.file < HEADER_BYTES, |said| said != self.file);
+        wrong.then_some(WrongLength { length: self, cause })
+    }
+}
+
+/// The file has another length than it should have: it was cut, or something was put behind it.
+#[derive(Debug)]
+pub(crate) struct WrongLength {
+    length: Length,
+    cause: Option<Cause>,
+}
+
+impl fmt::Display for WrongLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Length { file, header, .. } = self.length;
+        match header {
+            None => write!(f, "the file is cut short: it has {file} bytes, and its header alone {HEADER_BYTES}"),
+            Some(said) if file < said => {
+                write!(f, "the file is shorter than its header says by {} bytes: its end was cut off", said - file)
+            }
+            Some(said) => write!(
+                f,
+                "the file is longer than its header says by {} bytes: something was put behind it; \
+                 `truncate -s {said}` takes that away",
+                file - said
+            ),
+        }
+    }
+}
+
+impl Error for WrongLength {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_ref().map(|cause| &**cause as _)
+    }
+}
+
+/// Whether there is nothing but zeros from here on.
+pub(crate) fn is_zeros(medium: &dyn StorageBackend, from: u64, bytes: u64) -> io::Result<bool> {
+    const PART: u64 = 1 << 16;
+    let mut part = vec![0; PART as usize];
+    let (mut at, end) = (from, from + bytes);
+    while at < end {
+        let some = (end - at).min(PART);
+        let part = part.get_mut(..some as usize).unwrap_or_default();
+        medium.read(at, part)?;
+        if part.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += some;
+    }
+    Ok(true)
+}

@@ -1,0 +1,180 @@
+//! Files that a copy, a sync client or a program cut at their end, or put something behind: what opening them says and does.
+
+use mnem_backend_redb::{Check, Concurrency, OpenOptions};
+use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, OpHeadsStore, Store, StoreError};
+
+use crate::{
+    crash::quiet,
+    support::{FakeMedium, block, large_block, next},
+};
+
+struct Sample {
+    bytes: Vec<u8>,
+    blocks: Vec<(Cid, Bytes)>,
+}
+
+/// A store cleanly closed, or as a kill leaves it.
+fn sample(clean: bool) -> Sample {
+    let medium = FakeMedium::default();
+    let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
+    let blocks: Vec<_> = (0..300).map(block).chain((0..40).map(|n| large_block(n, 9_000))).collect();
+    for chunk in blocks.chunks(50) {
+        store.put_many(&mut chunk.iter().cloned().map(Ok)).expect("put_many");
+    }
+    store.update(&blocks[0].0, &[]).expect("update");
+    let unclean = medium.bytes();
+    store.close().expect("close");
+    Sample { bytes: if clean { medium.bytes() } else { unclean }, blocks }
+}
+
+/// Every way of opening, and its name.
+fn ways() -> Vec<(String, OpenOptions)> {
+    let mut ways = Vec::new();
+    for concurrency in [Concurrency::ExclusiveWriter, Concurrency::SingleWriter, Concurrency::MultiWriter] {
+        for check in [Check::Auto, Check::Always, Check::Never] {
+            for read_only in [false, true] {
+                let shared = concurrency != Concurrency::ExclusiveWriter;
+                if !(shared && read_only && check == Check::Always) {
+                    let options = OpenOptions::new().concurrency(concurrency).check(check).read_only(read_only);
+                    ways.push((format!("{concurrency:?} {check:?} read-only {read_only}"), options));
+                }
+            }
+        }
+    }
+    let large = OpenOptions::new().checked_file_bytes_max(0);
+    ways.push(("a large file".into(), large.clone()));
+    ways.push(("a large file read-only".into(), large.read_only(true)));
+    ways
+}
+
+/// That the store holds what it held, or, where it may lack something, that nothing else is said.
+fn check_content(sample: &Sample, store: &dyn Store, context: &str) -> Result<(), StoreError> {
+    for (cid, data) in &sample.blocks {
+        assert_eq!(store.get(cid)?.as_ref(), Some(data), "{context}");
+    }
+    assert_eq!(store.heads()?, [sample.blocks[0].0], "{context}");
+    Ok(())
+}
+
+fn check_text(error: &StoreError, context: &str) -> String {
+    let told = error.in_full().to_string();
+    for word in ["panicked", "unreachable", "unwrap", "internal error", "index out of"] {
+        assert!(!told.contains(word), "{context}: {told}");
+    }
+    told
+}
+
+/// Runs `f` without what redb's panics print.
+fn quietly<T>(f: impl FnOnce() -> T) -> T {
+    quiet::quietly(f).unwrap_or_else(|panic| panic!("a panic got out: {panic}"))
+}
+
+#[test]
+fn a_file_that_was_cut_says_by_how_much() {
+    for clean in [true, false] {
+        let sample = sample(clean);
+        let len = sample.bytes.len();
+        let mut cuts = vec![1, 100, 4_096, len / 2, len - 4_096, len - 320, len - 64, len - 63, len - 33, len - 32];
+        cuts.extend([len - 31, len - 20, len - 9]);
+        let mut state = 20_261_128;
+        cuts.extend((0..8).map(|_| 1 + next(&mut state) as usize % (len - 9)));
+        for (way, options) in ways() {
+            for &cut in &cuts {
+                let left = len - cut;
+                let context = format!("clean {clean}, {way}, cut by {cut} of {len}");
+                let medium = FakeMedium::of(sample.bytes[..left].to_vec());
+                let opened = quietly(|| options.open_medium(medium.clone(), "medium"));
+                let error = match opened {
+                    // What a kill leaves may end with pages that nothing needs.
+                    Ok(store) if !clean => match quietly(|| check_content(&sample, &store, &context)) {
+                        Ok(()) => continue,
+                        Err(error) => panic!("{context}: opened, and then {error}"),
+                    },
+                    Ok(_) => panic!("{context}: opened"),
+                    Err(error) => error,
+                };
+                let told = check_text(&error, &context);
+                assert!(medium.bytes() == sample.bytes[..left], "{context}: it was changed");
+                if error.kind() == ErrorKind::NeedsRecovery {
+                    assert!(!clean, "{context}: {told}");
+                    continue;
+                }
+                assert_eq!(error.kind(), ErrorKind::Damaged, "{context}: {told}");
+                let expected = if left < 32 {
+                    format!("it has {left} bytes")
+                } else {
+                    format!("shorter than its header says by {cut} bytes")
+                };
+                assert!(told.contains(&expected), "{context}: {told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_beginning_of_a_few_bytes_is_called_one() {
+    for left in 1..9 {
+        let sample = &sample(true).bytes[..left];
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("test.redb");
+        std::fs::write(&path, sample).expect("write");
+        let error = OpenOptions::new().open(&path).expect_err("a refusal");
+        assert!(error.to_string().contains(&format!("its first {left} bytes are all that is left")), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_grew_says_by_how_much_or_holds_what_it_held() {
+    for clean in [true, false] {
+        let sample = sample(clean);
+        for appended in [1, 100, 4_096, 65_536, 1 << 20] {
+            for zeros in [true, false] {
+                let mut grown = sample.bytes.clone();
+                let mut state = appended as u64;
+                grown.extend((0..appended).map(|_| if zeros { 0 } else { 1 | (next(&mut state) >> 32) as u8 }));
+                for (way, options) in ways() {
+                    let context = format!("clean {clean}, {way}, {appended} bytes more, zeros {zeros}");
+                    let medium = FakeMedium::of(grown.clone());
+                    let reads = way.contains("read-only true") || way.contains("read-only") && !way.contains("false");
+                    let alone = !way.contains("Single") && !way.contains("Multi");
+                    match quietly(|| options.open_medium(medium.clone(), "medium")) {
+                        Ok(store) => {
+                            assert!(!clean || zeros || reads, "{context}: bytes of somebody else's would be lost");
+                            check_content(&sample, &store, &context).expect("its content");
+                            store.close().expect("close");
+                        }
+                        Err(error) => {
+                            let told = check_text(&error, &context);
+                            assert!(medium.bytes() == grown, "{context}: it was changed");
+                            let sound = clean && alone && (zeros || reads);
+                            assert!(!sound, "{context}: a sound file was refused: {told}");
+                            if error.kind() != ErrorKind::NeedsRecovery {
+                                let expected = format!("longer than its header says by {appended} bytes");
+                                assert!(told.contains(&expected), "{context}: {told}");
+                            }
+                            assert!(!clean || error.kind() == ErrorKind::Damaged, "{context}: {told}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_writer_takes_the_zeros_away_that_were_put_behind_a_file() {
+    let sample = sample(true);
+    let mut grown = sample.bytes.clone();
+    grown.resize(grown.len() + 5_000, 0);
+    let medium = FakeMedium::of(grown);
+    for _ in 0..2 {
+        let store = OpenOptions::new().open_medium(medium.clone(), "medium").expect("open");
+        check_content(&sample, &store, "a writer").expect("its content");
+        store.close().expect("close");
+        assert_eq!(medium.bytes().len(), sample.bytes.len());
+    }
+    let (cid, data) = block(1_000);
+    let store = OpenOptions::new().open_medium(medium, "medium").expect("open");
+    store.put(&cid, data.clone()).expect("put");
+    assert_eq!(store.get(&cid).expect("get"), Some(data));
+}
