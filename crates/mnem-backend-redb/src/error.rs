@@ -29,10 +29,12 @@ impl At<'_> {
         match error.into() {
             redb::Error::Corrupted(message) => self.damaged(message),
             redb::Error::Io(error) if is_damage(&error) => self.damaged(error),
-            redb::Error::Io(error) if error.get_ref().is_some_and(|error| error.is::<NoLocks>()) => match error.into_inner() {
-                Some(no_locks) => self.not_lockable(no_locks),
-                None => self.not_lockable(NoLocks::Whole(None)),
-            },
+            redb::Error::Io(error) if error.get_ref().is_some_and(|error| error.is::<NoLocks>()) => {
+                match error.into_inner() {
+                    Some(no_locks) => self.not_lockable(no_locks),
+                    None => self.not_lockable(NoLocks::Whole(None)),
+                }
+            }
             // The exclusive mode locks the whole file instead.
             redb::Error::Unsupported => self.not_lockable(NoLocks::Ranges),
             redb::Error::Io(error) => self.failed(outcome, error),

@@ -71,11 +71,7 @@ fn is_whole(start: Bound<u64>, end: Bound<u64>) -> bool {
 }
 
 /// What redb is to hear of a lock that was tried. Of a whole file without locks it would take "unsupported" for granted, so it hears of a failure.
-pub(crate) fn insist<T>(
-    tried: Result<T, BackendError>,
-    start: Bound<u64>,
-    end: Bound<u64>,
-) -> Result<T, BackendError> {
+pub(crate) fn insist<T>(tried: Result<T, BackendError>, start: Bound<u64>, end: Bound<u64>) -> Result<T, BackendError> {
     tried.or_else(|error| {
         let source = lacking(error)?;
         if is_whole(start, end) {

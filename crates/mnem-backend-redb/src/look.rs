@@ -61,7 +61,9 @@ pub(crate) fn look(at: At<'_>) -> Result<Found, StoreError> {
         Found::Empty
     } else if REDB_MAGIC.starts_with(&begin) {
         let bytes = begin.len();
-        Found::Other(format!("the file was not written by redb, or its first {bytes} bytes are all that is left of it; name another path"))
+        Found::Other(format!(
+            "the file was not written by redb, or its first {bytes} bytes are all that is left of it; name another path"
+        ))
     } else {
         Found::Other("the file was not written by redb; name another path".into())
     })

@@ -33,7 +33,9 @@ pub(crate) fn publish(
     match place.persist_noclobber(file, at.path) {
         Ok(()) => Ok(true),
         Err(PersistError { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(PersistError { error, file }) if cfg!(unix) && lacks_publishing(&error) => publish_by_claim(at, options, file),
+        Err(PersistError { error, file }) if cfg!(unix) && lacks_publishing(&error) => {
+            publish_by_claim(at, options, file)
+        }
         Err(PersistError { error, .. }) => Err(failed(error)),
     }
 }
@@ -59,57 +61,71 @@ fn publish_by_claim(at: At<'_>, options: &OpenOptions, file: NamedTempFile) -> R
     let deadline = Instant::now().checked_add(options.turn_wait());
     let mut pause = LOCK_PAUSE.0;
     loop {
-        let Some((claim, made)) = claim(at.path).map_err(failed)? else { return Ok(false) };
-        let medium = file_medium(at, claim.try_clone().map_err(failed)?, options)?;
+        let Some(claim) = Claim::on(at.path).map_err(failed)? else { return Ok(false) };
+        let medium = file_medium(at, claim.file.try_clone().map_err(failed)?, options)?;
         let (start, end) = (Bound::Unbounded, Bound::Unbounded);
         let locked = insist(medium.try_lock_range(start, end), start, end);
-        if locked.map_err(|error| at.redb(redb::Error::from(error)))? {
-            let ours = is_at(&claim, at.path).map_err(failed)?;
-            let replaced = if ours { fs::rename(file.path(), at.path) } else { Ok(()) };
-            if replaced.is_err() && made {
-                let _ = fs::remove_file(at.path);
-            }
-            let _ = medium.close();
-            replaced.map_err(failed)?;
-            if ours {
-                // Its old name may be somebody else's by now.
-                let _ = file.keep();
-                return Ok(true);
-            }
-        } else if deadline.is_some_and(|at| Instant::now() >= at) {
+        let ours = locked.map_err(|error| at.redb(redb::Error::from(error)))? && claim.holds().map_err(failed)?;
+        let replaced = if ours { claim.replace_by(file.path()) } else { Ok(()) };
+        // A failure to unlock what is gone from the folder harms nobody.
+        let _ = medium.close();
+        replaced.map_err(failed)?;
+        if ours {
+            // Its old name may be somebody else's by now.
+            let _ = file.keep();
+            return Ok(true);
+        }
+        if deadline.is_some_and(|at| Instant::now() >= at) {
             return Err(StoreError::Locked { path: at.path.to_owned() });
-        } else {
-            thread::sleep(pause);
-            pause = next_pause(pause);
         }
+        thread::sleep(pause);
+        pause = next_pause(pause);
     }
 }
 
-/// The empty file at the path, and whether it was made here. `None`: a file that is not empty has the name.
-fn claim(path: &Path) -> io::Result<Option<(File, bool)>> {
-    loop {
-        match File::options().read(true).write(true).create_new(true).open(path) {
-            Ok(file) => return Ok(Some((file, true))),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-        match File::options().read(true).write(true).open(path) {
-            Ok(file) if file.metadata()?.len() == 0 => return Ok(Some((file, false))),
-            Ok(_) => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
+/// An empty file at the path of a store that is being made.
+struct Claim<'a> {
+    path: &'a Path,
+    file: File,
+    /// By this maker.
+    made: bool,
 }
 
-/// Whether the file is still empty, and the one that has the name.
-fn is_at(claim: &File, path: &Path) -> io::Result<bool> {
-    let there = match File::open(path) {
-        Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    Ok(claim.metadata()?.len() == 0 && file_id(claim)? == file_id(&there)?)
+impl<'a> Claim<'a> {
+    /// Makes it, or opens the one that is there. `None`: a file that is not empty has the name.
+    fn on(path: &'a Path) -> io::Result<Option<Self>> {
+        loop {
+            match File::options().read(true).write(true).create_new(true).open(path) {
+                Ok(file) => return Ok(Some(Self { path, file, made: true })),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+            match File::options().read(true).write(true).open(path) {
+                Ok(file) if file.metadata()?.len() == 0 => return Ok(Some(Self { path, file, made: false })),
+                Ok(_) => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether it is still empty, and the file that has the name. Stays so while its lock is held.
+    fn holds(&self) -> io::Result<bool> {
+        let there = match File::open(self.path) {
+            Ok(there) => there,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        Ok(self.file.metadata()?.len() == 0 && file_id(&self.file)? == file_id(&there)?)
+    }
+
+    fn replace_by(&self, file: &Path) -> io::Result<()> {
+        let replaced = fs::rename(file, self.path);
+        if replaced.is_err() && self.made {
+            let _ = fs::remove_file(self.path);
+        }
+        replaced
+    }
 }
 
 #[cfg(all(test, unix))]
@@ -120,20 +136,22 @@ mod tests {
     fn a_claim_holds_while_it_is_empty_and_has_the_name() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (path, other) = (folder.path().join("test.redb"), folder.path().join("other"));
-        let (ours, made) = claim(&path).expect("claim").expect("nothing was there");
-        assert!(made && is_at(&ours, &path).expect("look"));
-        let (same, made) = claim(&path).expect("claim").expect("an empty file");
-        assert!(!made && is_at(&same, &path).expect("look"));
+        let ours = Claim::on(&path).expect("claim").expect("nothing was there");
+        assert!(ours.made && ours.holds().expect("look"));
+        let same = Claim::on(&path).expect("claim").expect("an empty file");
+        assert!(!same.made && same.holds().expect("look"));
         // Another maker was faster, and its store has the name.
         fs::write(&other, "a store").expect("write");
         fs::rename(&other, &path).expect("rename");
-        assert!(!is_at(&ours, &path).expect("look"));
-        assert!(claim(&path).expect("claim").is_none());
+        assert!(!ours.holds().expect("look"));
+        assert!(Claim::on(&path).expect("claim").is_none());
         fs::remove_file(&path).expect("remove");
-        assert!(!is_at(&ours, &path).expect("look"));
+        assert!(!ours.holds().expect("look"));
         // Another program wrote into it.
-        let (ours, _) = claim(&path).expect("claim").expect("nothing was there");
+        let ours = Claim::on(&path).expect("claim").expect("nothing was there");
         fs::write(&path, "a store").expect("write");
-        assert!(!is_at(&ours, &path).expect("look"));
+        assert!(!ours.holds().expect("look"));
+        assert!(ours.replace_by(&other).is_err(), "there is nothing to replace it by");
+        assert!(!path.exists(), "what this maker made is taken away again");
     }
 }

@@ -113,7 +113,9 @@ fn a_place_without_locks_is_refused_by_name_and_left_as_it_was() {
             let told = in_full(&error);
             assert_eq!(error.kind(), ErrorKind::Backend, "{answer:?} {options:?}: {told}");
             assert!(
-                told.contains("failed to lock medium") && told.contains("has no locks (fcntl, flock)") && told.contains("-o flock"),
+                told.contains("failed to lock medium")
+                    && told.contains("has no locks (fcntl, flock)")
+                    && told.contains("-o flock"),
                 "{answer:?} {options:?}: {told}"
             );
             assert!(medium.bytes() == before && medium.count(Call::Write) == writes, "{answer:?} {options:?}");

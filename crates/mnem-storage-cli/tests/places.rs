@@ -88,7 +88,8 @@ fn deep(place: &Place) -> Place {
             name.push('/');
         }
     }
-    fs::create_dir_all(place.path(Path::new(&name).parent().expect("a parent").to_str().expect("text"))).expect("folders");
+    fs::create_dir_all(place.path(Path::new(&name).parent().expect("a parent").to_str().expect("text")))
+        .expect("folders");
     place.below(&name)
 }
 

@@ -11,7 +11,10 @@ use mnem_store_traits::{ErrorKind, Store, StoreError};
 
 use crate::{
     Backend, Concurrency,
-    detect::{Found, damaged_format, enclosing_store, has_lost_its_format, has_simple_parts, is_empty_file, empty_file, look, not_a_store},
+    detect::{
+        Found, damaged_format, empty_file, enclosing_store, has_lost_its_format, has_simple_parts, is_empty_file, look,
+        not_a_store,
+    },
     opened::Opened,
 };
 

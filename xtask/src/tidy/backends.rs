@@ -6,16 +6,21 @@ use super::workspace::Workspace;
 
 /// Files that only the redb backend has: redb's sessions, snapshots, transactions that callers share, and pages, its second layout, and the edge
 /// table that it re-exports.
-const REDB_ONLY: [&str; 25] = [
+const REDB_ONLY: [&str; 33] = [
     "src/as_it_is.rs",
     "src/change.rs",
     "src/group.rs",
+    "src/header.rs",
     "src/keys.rs",
     "src/knn_edges_store.rs",
     "src/layout.rs",
+    "src/locks.rs",
     "src/look.rs",
     "src/overlay.rs",
+    "src/place.rs",
+    "src/place/tests.rs",
     "src/present.rs",
+    "src/publish.rs",
     "src/reading.rs",
     "src/session.rs",
     "src/snapshot.rs",
@@ -30,7 +35,10 @@ const REDB_ONLY: [&str; 25] = [
     "tests/interleavings.rs",
     "tests/large.rs",
     "tests/layouts.rs",
+    "tests/lengths.rs",
     "tests/locking.rs",
+    "tests/no_locks.rs",
+    "tests/paths.rs",
     "tests/writes.rs",
 ];
 
