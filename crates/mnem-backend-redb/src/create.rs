@@ -27,8 +27,9 @@ pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions)
     if path.file_name().is_none() {
         return Err(at.not_a_store("the path does not end in a file's name"));
     }
-    let names = probe_folder(place, at, options)?;
+    // Whether anything may be made there at all comes first; a refusal takes it away again.
     let unfinished = unfinished_in(&folder).map_err(failed)?;
+    let names = probe_folder(place, at, options)?;
     let medium = file_medium(at, unfinished.file.reopen().map_err(failed)?, options)?;
     initialise(at, medium, options)?;
     unfinished.file.as_file().sync_all().map_err(failed)?;

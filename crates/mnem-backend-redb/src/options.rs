@@ -237,7 +237,7 @@ impl OpenOptions {
     }
 
     /// Whether to make the store, and to write to it, also where its file system cannot sync folders. Default: no, and such a place is refused
-    /// before anything is written.
+    /// before the store is written to.
     ///
     /// A power cut may then take the name of a new file away, and with it everything acknowledged: where the folder could not be synced the
     /// capabilities claim [`Durability::Process`]. Where it can be, it is, and nothing changes.

@@ -88,7 +88,7 @@ pub(crate) enum Names {
     Volatile,
 }
 
-/// Before a store is made: whether its name will be durable, found out before anything is written.
+/// Before a store is made: whether its name will be durable.
 pub(crate) fn probe_folder(place: &dyn Place, at: At<'_>, options: &OpenOptions) -> Result<Names, StoreError> {
     let folder = folder_of(at.path);
     let synced = place.sync_folder(&folder);

@@ -102,7 +102,7 @@ fn a_folder_deeper_than_paths_can_be_holds_redb_stores() {
     for args in [
         &["init", "--store", "a.redb"][..],
         &["import", animals().to_str().expect("text"), "--heads", "--store", "b.redb"],
-        &["heads", "update", crate::support::ABSENT, "--store", "a.redb"],
+        &["put", "b.redb", "--store", "a.redb"],
         &["copy", "b.redb", "copied.redb"],
         &["compact", "--store", "copied.redb"],
         &["verify", "--store", "copied.redb"],
