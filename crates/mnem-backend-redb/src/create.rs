@@ -15,8 +15,8 @@ use crate::{
     tables::{META, META_FORMAT, META_HEADS_CHECKSUM, heads_checksum},
 };
 
-/// Makes an empty store at the path under a temporary name beside it, synced, and gives it its name if nothing has that by then. `Ok` also if
-/// somebody else was first.
+/// Makes an empty store at the path under a temporary name beside it, synced, and gives it its name if nothing has that
+/// by then. `Ok` also if somebody else was first.
 pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions) -> Result<(), StoreError> {
     let at = At { path, operation: "create" };
     let failed = |error: io::Error| at.failed(Outcome::NotApplied, error);

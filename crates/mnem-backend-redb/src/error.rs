@@ -122,8 +122,8 @@ fn is_damage(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
 }
 
-/// A panic of redb that was contained. The first line of defence are the checks on open: redb panics on files that were altered. Its text says which
-/// line of redb noticed, which is for a log.
+/// A panic of redb that was contained. The first line of defence are the checks on open: redb panics on files that were
+/// altered. Its text says which line of redb noticed, which is for a log.
 #[derive(Debug)]
 pub(crate) struct Panic;
 

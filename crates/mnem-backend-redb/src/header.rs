@@ -21,7 +21,8 @@ const HEADER_BYTES: u64 = 320;
 
 /// Which of the two commits is the last.
 pub(crate) const LAST_COMMIT: u8 = 1;
-/// The file was not closed cleanly, or its last commit may not be durable. What redb would do about either is a repair, and a damaged file refuses it.
+/// The file was not closed cleanly, or its last commit may not be durable. What redb would do about either is a repair,
+/// and a damaged file refuses it.
 pub(crate) const UNCLEAN: u8 = 2 | 8;
 
 pub(crate) fn field(header: &[u8], at: usize) -> u32 {
@@ -69,7 +70,7 @@ impl Length {
         Ok(Self { file, header: said(&header), clean })
     }
 
-    /// The bytes after those that the header speaks of, if the file was closed: somebody else put them there.
+    /// Where appended bytes begin and how many they are, in a file that was closed.
     pub(crate) fn appended(self) -> Option<(u64, u64)> {
         self.header.filter(|said| self.clean && *said < self.file).map(|said| (said, self.file - said))
     }
@@ -84,14 +85,14 @@ impl Length {
         self.header.is_some_and(|said| self.file < said)
     }
 
-    /// What the two lengths say of a file that is damaged, and why it is.
+    /// Names the difference between the two lengths as the reason of some damage.
     pub(crate) fn explain(self, cause: Option<Cause>) -> Option<WrongLength> {
         let wrong = self.header.map_or(self.file < HEADER_BYTES, |said| said != self.file);
         wrong.then_some(WrongLength { length: self, cause })
     }
 }
 
-/// The file has another length than it should have: it was cut, or something was put behind it.
+/// The file was cut, or bytes were appended to it.
 #[derive(Debug)]
 pub(crate) struct WrongLength {
     length: Length,
@@ -108,8 +109,8 @@ impl fmt::Display for WrongLength {
             }
             Some(said) => write!(
                 f,
-                "the file is longer than its header says by {} bytes: something was put behind it; \
-                 `truncate -s {said}` takes that away",
+                "the file is longer than its header says by {} bytes, which were appended: \
+                 `truncate -s {said}` removes them",
                 file - said
             ),
         }

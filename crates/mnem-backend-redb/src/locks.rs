@@ -1,4 +1,5 @@
-//! Locks on a file system that may have none: the refusal, and what stands in for them where the caller wants no refusal.
+//! Locks on a file system that may have none: the refusal, and what stands in for them where the caller wants no
+//! refusal.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +15,8 @@ use redb::{BackendError, StorageBackend};
 
 use crate::medium::Medium;
 
-/// Error numbers with which a file system says that it has no locks, beside those that have an [`io::ErrorKind`] of their own: Linux's `ENOLCK`,
-/// of NFS without a lock manager.
+/// Error numbers with which a file system says that it has no locks, beside those that have an [`io::ErrorKind`] of
+/// their own: Linux's `ENOLCK`, of NFS without a lock manager.
 const ENOLCK: i32 = 37;
 
 /// The file system has no locks, so nobody can be kept from writing at the same time.
@@ -70,7 +71,8 @@ fn is_whole(start: Bound<u64>, end: Bound<u64>) -> bool {
     matches!(start, Bound::Unbounded | Bound::Included(0)) && end == Bound::Unbounded
 }
 
-/// What redb is to hear of a lock that was tried. Of a whole file without locks it would take "unsupported" for granted, so it hears of a failure.
+/// What redb is to hear of a lock that was tried. Of a whole file without locks it would take "unsupported" for
+/// granted, so it hears of a failure.
 pub(crate) fn insist<T>(tried: Result<T, BackendError>, start: Bound<u64>, end: Bound<u64>) -> Result<T, BackendError> {
     tried.or_else(|error| {
         let source = lacking(error)?;

@@ -82,7 +82,8 @@ fn open_file(place: &dyn Place, at: At<'_>, options: &OpenOptions) -> Result<Opt
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(at.failed(Outcome::NotApplied, error)),
     };
-    // Another process may have made the file a moment ago and not synced its name yet; writes to it are acknowledged from here on.
+    // Another process may have made the file a moment ago and not synced its name yet; writes to it are acknowledged
+    // from here on.
     let names = if options.read_only { Names::Durable } else { sync_name(place, at, options)? };
     Ok(Some((file_medium(at, file, options)?, names)))
 }
@@ -180,8 +181,9 @@ fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle
     layout::recognise(at, options, session)
 }
 
-/// Whether somebody else made the file longer or shorter after it was closed, or shorter while it was not. Looks without a lock, since others may have
-/// it open: while they have, it is not closed, and as long as its header says or longer.
+/// Whether somebody else made the file longer or shorter after it was closed, or shorter while it was not. Looks
+/// without a lock, since others may have it open: while they have, it is not closed, and as long as its header says or
+/// longer.
 fn was_resized(at: At<'_>, medium: &dyn redb::StorageBackend) -> Result<bool, StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
     let (before, after) = (Length::of(medium).map_err(failed)?, Length::of(medium).map_err(failed)?);

@@ -227,20 +227,22 @@ impl OpenOptions {
         self
     }
 
-    /// Whether to open the store also where its file system has no file locks. Default: no, and such a place is refused.
+    /// Whether to open the store also where its file system has no file locks. Default: no, and such a place is
+    /// refused.
     ///
-    /// No other process may then have the store open meanwhile, not even for reading: two that write destroy it. Handles of this process still
-    /// exclude each other. Where there are locks they are taken all the same. Not possible in the shared modes of [`Concurrency`].
+    /// No other process may then have the store open meanwhile, not even for reading: two that write destroy it.
+    /// Handles of this process still exclude each other. Where there are locks they are taken all the same. Not
+    /// possible in the shared modes of [`Concurrency`].
     pub fn without_locks(mut self, yes: bool) -> Self {
         self.without_locks = yes;
         self
     }
 
-    /// Whether to make the store, and to write to it, also where its file system cannot sync folders. Default: no, and such a place is refused
-    /// before the store is written to.
+    /// Whether to make the store, and to write to it, also where its file system cannot sync folders. Default: no, and
+    /// such a place is refused before the store is written to.
     ///
-    /// A power cut may then take the name of a new file away, and with it everything acknowledged: where the folder could not be synced the
-    /// capabilities claim [`Durability::Process`]. Where it can be, it is, and nothing changes.
+    /// A power cut may then take the name of a new file away, and with it everything acknowledged: where the folder
+    /// could not be synced the capabilities claim [`Durability::Process`]. Where it can be, it is, and nothing changes.
     pub fn without_folder_sync(mut self, yes: bool) -> Self {
         self.without_folder_sync = yes;
         self
@@ -263,8 +265,9 @@ impl OpenOptions {
     /// - [`StoreError::NeedsRecovery`]: left unclean, and this read-only handle in a shared mode cannot repair it.
     /// - [`StoreError::Damaged`]: truncated or altered.
     /// - [`StoreError::InvalidArgument`]: options that exclude each other.
-    /// - [`StoreError::Backend`]: the file system failed, or forbids it; or it has no file locks, and [`without_locks`](Self::without_locks) is not
-    ///   set; or it syncs no folders, and [`without_folder_sync`](Self::without_folder_sync) is not.
+    /// - [`StoreError::Backend`]: the file system failed, or forbids it; or it has no file locks, and
+    ///   [`without_locks`](Self::without_locks) is not set; or it syncs no folders, and
+    ///   [`without_folder_sync`](Self::without_folder_sync) is not.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RedbStore, StoreError> {
         let handle = open::open_path(path.as_ref(), self)?;
         Ok(RedbStore::new(Handle::share(handle)))
@@ -272,8 +275,9 @@ impl OpenOptions {
 
     /// Opens a store over any medium: the escape hatch for tests and for storage that is no file. `name` stands in for the path in errors.
     ///
-    /// An empty medium becomes a store if `create` is set. The medium may be used again after its `close` was called: opening closes it
-    /// between its steps. One that cannot be locked needs [`without_locks`](Self::without_locks); nothing then keeps two handles apart.
+    /// An empty medium becomes a store if `create` is set. The medium may be used again after its `close` was called:
+    /// opening closes it between its steps. One that cannot be locked needs [`without_locks`](Self::without_locks);
+    /// nothing then keeps two handles apart.
     ///
     /// # Errors
     /// As [`open`](Self::open).

@@ -22,7 +22,7 @@ pub(crate) struct Overlay {
     shows: u64,
     pages: BTreeMap<u64, Box<[u8]>>,
     changed: bool,
-    /// The medium goes on after this length, and not as redb wrote it.
+    /// The length that redb wrote, where zeros were appended.
     cut: Option<u64>,
     log: Option<Vec<Change>>,
 }
@@ -40,11 +40,11 @@ impl Overlay {
         Self { len, shows: len, pages: BTreeMap::new(), changed: false, cut: None, log: log.then(Vec::new) }
     }
 
-    /// Looks at the medium's length again, unless there are changes: once a lock is held, it is what the last writer left. What somebody put behind
-    /// it is not shown.
+    /// Looks at the medium's length again, unless there are changes: once a lock is held, it is what the last writer
+    /// left. Bytes that were appended since are not shown.
     ///
     /// # Errors
-    /// The medium's; [`WrongLength`](crate::header::WrongLength) where the changes are to be carried out, and would lose such bytes.
+    /// The medium's; `InvalidData` where the changes are to be carried out, and would lose appended bytes.
     pub(crate) fn refresh(&mut self, medium: &dyn StorageBackend) -> io::Result<()> {
         if self.changed {
             return Ok(());
@@ -54,7 +54,10 @@ impl Overlay {
         self.len = length.file;
         if let Some((said, appended)) = length.appended() {
             if self.log.is_some() && !is_zeros(medium, said, appended)? {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "they are not zeros"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "they are not zeros, so the store is not opened for writing",
+                ));
             }
             self.cut = Some(said);
             self.len = said;

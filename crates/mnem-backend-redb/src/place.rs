@@ -100,7 +100,7 @@ pub(crate) fn probe_folder(place: &dyn Place, at: At<'_>, options: &OpenOptions)
 
 /// Before a store is written to: makes the name of its file durable, which may be a moment old and another process's.
 pub(crate) fn sync_name(place: &dyn Place, at: At<'_>, options: &OpenOptions) -> Result<Names, StoreError> {
-    let folder = folder_of(&behind_links(at.path));
+    let folder = folder_of(&resolve_links(at.path));
     match place.sync_folder(&folder) {
         // Who may write to the file and not read its folder did not make it.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Names::Durable),
@@ -134,8 +134,9 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// The file itself, where the path is a symbolic link to it. Not by its absolute path, which may be longer than paths can be.
-fn behind_links(path: &Path) -> PathBuf {
+/// The file itself, where the path is a symbolic link to it. Not by its absolute path, which may be longer than paths
+/// can be.
+fn resolve_links(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
         let Ok(target) = fs::read_link(&path) else { break };

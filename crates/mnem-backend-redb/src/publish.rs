@@ -40,7 +40,8 @@ pub(crate) fn publish(
     }
 }
 
-/// Whether the folder's file system can name a file without replacing another: where it can, an empty file is nobody's claim.
+/// Whether the folder's file system can name a file without replacing another: where it can, an empty file is nobody's
+/// claim.
 pub(crate) fn can_publish(place: &dyn Place, folder: &Path) -> io::Result<bool> {
     let (file, name) = (unfinished_in(folder)?, unfinished_in(folder)?);
     let path = name.file.path().to_owned();
@@ -53,7 +54,8 @@ pub(crate) fn can_publish(place: &dyn Place, folder: &Path) -> io::Result<bool> 
     }
 }
 
-/// The same with an empty file of that name first, which only one can make, and which whoever holds its lock replaces by the store.
+/// The same with an empty file of that name first, which only one can make, and which whoever holds its lock replaces
+/// by the store.
 ///
 /// A maker that is killed leaves the empty file; the next one finds it without a lock and replaces it.
 fn publish_by_claim(at: At<'_>, options: &OpenOptions, file: NamedTempFile) -> Result<bool, StoreError> {

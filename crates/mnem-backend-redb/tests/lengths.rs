@@ -1,4 +1,4 @@
-//! Files that a copy, a sync client or a program cut at their end, or put something behind: what opening them says and does.
+//! Files that a copy or a sync client cut or appended to: what opening them says and does.
 
 use mnem_backend_redb::{Check, Concurrency, OpenOptions};
 use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, OpHeadsStore, Store, StoreError};
@@ -162,7 +162,7 @@ fn a_file_that_grew_says_by_how_much_or_holds_what_it_held() {
 }
 
 #[test]
-fn a_writer_takes_the_zeros_away_that_were_put_behind_a_file() {
+fn a_writer_cuts_off_zeros_that_were_appended() {
     let sample = sample(true);
     let mut grown = sample.bytes.clone();
     grown.resize(grown.len() + 5_000, 0);

@@ -57,7 +57,8 @@ pub(crate) fn say(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// redb panics at pages that make no sense, which the store reports as damage. On the terminal a panic would look like a crash.
+/// redb panics at pages that make no sense, which the store reports as damage. On the terminal a panic would look like
+/// a crash.
 pub(crate) fn quiet_about_redb() {
     let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

@@ -38,7 +38,8 @@ pub(crate) enum Found {
     Nothing,
     /// An empty folder, or one in which a simple store is being created at this moment.
     EmptyFolder,
-    /// A file of no bytes: only where a store is to be made, and only redb makes one of it, on file systems that cannot publish files otherwise.
+    /// A file of no bytes: only where a store is to be made, and only redb makes one of it, on file systems that cannot
+    /// publish files otherwise.
     EmptyFile,
     Store(Backend),
 }

@@ -148,16 +148,17 @@ impl OpenOptions {
         self
     }
 
-    /// Opens a redb file also where its file system has no file locks, which is refused otherwise. No other process may have the store open
-    /// meanwhile, not even for reading: two that write destroy it. Where there are locks they are taken all the same. Not in a shared
-    /// [`Concurrency`].
+    /// Opens a redb file also where its file system has no file locks, which is refused otherwise. No other process may
+    /// have the store open meanwhile, not even for reading: two that write destroy it. Where there are locks they are
+    /// taken all the same. Not in a shared [`Concurrency`].
     pub fn without_locks(mut self, yes: bool) -> Self {
         self.without_locks = yes;
         self
     }
 
-    /// Makes and writes to a store also where its file system cannot sync folders, which is refused otherwise. A power cut may then take
-    /// the names of new files away; the store's capabilities claim [`Durability::Process`](crate::Durability::Process).
+    /// Makes and writes to a store also where its file system cannot sync folders, which is refused otherwise. A power
+    /// cut may then take the names of new files away; the store's capabilities claim
+    /// [`Durability::Process`](crate::Durability::Process).
     pub fn without_folder_sync(mut self, yes: bool) -> Self {
         self.without_folder_sync = yes;
         self

@@ -2,8 +2,8 @@
 
 use std::{fs, io, path::Path};
 
-/// Whether both paths lead to the same file or folder: in another spelling, by a symbolic link, a hard link or a second mount. `false` if one of
-/// them leads nowhere.
+/// Whether both paths lead to the same file or folder: in another spelling, by a symbolic link, a hard link or a second
+/// mount. `false` if one of them leads nowhere.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;

@@ -1,4 +1,5 @@
-//! File systems that lack a call: one that fails to sync folders, one that cannot name a file without replacing another.
+//! File systems that lack a call: one that fails to sync folders, one that cannot name a file without replacing
+//! another.
 
 use std::{ffi::OsString, sync::Arc};
 
