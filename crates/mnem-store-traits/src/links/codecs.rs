@@ -88,14 +88,16 @@ pub fn is_opaque(cid: &Cid) -> bool {
     link_support(cid.codec()) == Opaque
 }
 
-/// A codec as its specification spells its name: `DAG-CBOR`.
+/// The codec that a block is not valid in, as its specification spells the name. Nothing but DAG-CBOR is read under
+/// another codec than its own.
 pub(crate) struct CodecText(pub(crate) u64);
 
 impl fmt::Display for CodecText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match codec_name(self.0) {
-            Some(name) => f.write_str(&name.to_uppercase()),
-            None => write!(f, "in its codec, {:#x}", self.0),
-        }
+        f.write_str(match self.0 {
+            DAG_PB => "DAG-PB",
+            DAG_JSON => "DAG-JSON",
+            _ => "DAG-CBOR",
+        })
     }
 }
