@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod salvage;
 mod stop;
+mod streams;
 mod terminal;
 
 use std::process::ExitCode;

@@ -20,6 +20,8 @@ mod knn;
 mod main_job;
 mod man;
 mod many;
+#[cfg(target_os = "linux")]
+mod nonblocking;
 mod permissions;
 mod pipes;
 mod salvage;

@@ -23,8 +23,9 @@ use crate::{
     output::{Count, Size, counted},
     stop::{
         Stop,
-        input::{self, was_asked},
+        input::{self, Source, was_asked},
     },
+    streams,
 };
 
 const EXAMPLES: &str = "\
@@ -63,7 +64,7 @@ fn size(text: &str) -> std::result::Result<ByteSize, String> {
     text.parse().map_err(|_| "a size is a number of bytes, or one with a unit, as 20MB or 20MiB".to_owned())
 }
 
-type Input = BufReader<File>;
+type Input = BufReader<Source>;
 
 /// What was done, with where it ended up.
 #[derive(Serialize)]
@@ -122,9 +123,7 @@ fn open(file: &Path) -> Result<(Input, Option<u64>)> {
                 hint: "`mnem-store import FILE`, or `mnem-store import - < FILE`".into(),
             });
         }
-        let input = standard_input();
-        let input = input.map_err(|source| Failure::Io { what: "read standard input".into(), source })?;
-        return Ok((BufReader::with_capacity(PEEK_BYTES, input), None));
+        return Ok((BufReader::with_capacity(PEEK_BYTES, Source::Standard(streams::Input)), None));
     }
     let failed = |source| Failure::Io { what: format!("open {}", file.display()), source };
     let opened = File::open(file).map_err(failed)?;
@@ -136,16 +135,7 @@ fn open(file: &Path) -> Result<(Input, Option<u64>)> {
         });
     }
     let file_bytes = metadata.is_file().then_some(metadata.len());
-    Ok((BufReader::with_capacity(PEEK_BYTES, opened), file_bytes))
-}
-
-/// Standard input without a buffer of its own: what has been read is not to be waited for again.
-fn standard_input() -> io::Result<File> {
-    #[cfg(unix)]
-    let own = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?;
-    #[cfg(windows)]
-    let own = std::os::windows::io::AsHandle::as_handle(&io::stdin()).try_clone_to_owned()?;
-    Ok(own.into())
+    Ok((BufReader::with_capacity(PEEK_BYTES, Source::File(opened)), file_bytes))
 }
 
 /// Looks at the beginning without taking it, so that no store is made for something that is no archive, or for roots without a block.

@@ -14,6 +14,7 @@ use crate::{
     context::Context,
     error::{Exit, Failure, Result},
     limits::BLOCK_BYTES_MAX,
+    streams,
 };
 
 const EXAMPLES: &str = "\
@@ -78,7 +79,7 @@ fn open(file: &Path) -> Result<Box<dyn Read>> {
                 hint: "`mnem-store put FILE`, or `mnem-store put - < FILE`".into(),
             });
         }
-        return Ok(Box::new(io::stdin().lock()));
+        return Ok(Box::new(streams::Input));
     }
     match File::open(file) {
         Ok(file) => Ok(Box::new(file)),
