@@ -29,8 +29,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
+    stop::as_first_process();
     let context = Context::new(cli.global);
-    let exit = match commands::run(&context, cli.command) {
+    let ran = commands::run(&context, cli.command);
+    stop::last_words();
+    let exit = match ran {
         Ok(exit) => exit,
         // Whoever read our output has seen enough.
         Err(Failure::OutputClosed) => Exit::Done,

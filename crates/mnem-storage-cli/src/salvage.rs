@@ -37,9 +37,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     }) {
         return Err(failed(args, CopyError::Source(error.into())));
     }
+    // Before a store is made, which is better made whole.
+    let stop = Stop::when_asked(context)?;
     let existed = args.to.exists();
     let to = options_of_target(context, args).open(&args.to).map_err(of_target)?;
-    let stop = Stop::when_asked(context)?;
     let mut bar = context.bar("salvage");
     let options = SalvageOptions::new().open(context.options());
     quiet_about_redb();

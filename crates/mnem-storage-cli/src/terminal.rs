@@ -38,6 +38,16 @@ fn draws(is_terminal: bool, term: Option<&OsStr>) -> bool {
     is_terminal && term.is_none_or(|term| term != "dumb")
 }
 
+/// Whether standard error takes a few lines without being waited for.
+#[cfg(unix)]
+pub(crate) fn takes_a_line_now() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stderr = io::stderr();
+    let mut stream = [PollFd::new(&stderr, PollFlags::OUT)];
+    let polled = poll(&mut stream, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    polled.is_ok() && stream[0].revents().contains(PollFlags::OUT)
+}
+
 /// Wipes what may have been drawn on the line where the cursor is, by whoever draws there.
 pub(crate) fn wipe_line() {
     if stderr_can_be_drawn_on() {

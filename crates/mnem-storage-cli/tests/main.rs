@@ -28,6 +28,8 @@ mod salvage;
 #[cfg(unix)]
 mod signals;
 mod snapshots;
+#[cfg(target_os = "linux")]
+mod stopped;
 mod support;
 mod verify;
 mod version;

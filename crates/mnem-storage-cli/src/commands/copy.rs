@@ -96,8 +96,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
     let from = context.options().read_only(true).open(&args.from);
     let from = from.map_err(|error| failed(CopyError::Source(error.into())))?;
-    let (to, format) = options_of_target(context, args).open_with_knn_format(&args.to).map_err(of_target)?;
+    // Before a store is made, which is better made whole.
     let stop = Stop::when_asked(context)?;
+    let (to, format) = options_of_target(context, args).open_with_knn_format(&args.to).map_err(of_target)?;
     let mut bar = context.bar("copy");
     let total = count(&*from, &mut bar, &stop);
     let copied = copy(&*from, &*to, &mut |mut progress| {

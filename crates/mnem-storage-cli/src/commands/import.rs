@@ -81,8 +81,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     refuse_what_needs_no_store(&mut input, file_bytes, &path, args)?;
     let options =
         ImportOptions::new().heads(args.heads).block_bytes_max(args.max_block.as_u64()).total_bytes(file_bytes);
-    let store = context.open_or_create(args.backend.map(Into::into))?;
+    // Before a store is made, which is better made whole.
     let stop = Stop::when_asked(context)?;
+    let store = context.open_or_create(args.backend.map(Into::into))?;
     let mut bar = context.bar("import");
     let input = input::Input { input, stop: &stop };
     let imported = car::import(&*store, input, &options, &mut |progress| {

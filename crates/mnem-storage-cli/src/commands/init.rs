@@ -8,6 +8,7 @@ use crate::{
     context::Context,
     error::{Exit, Failure, Result},
     hints::quoted,
+    stop::Stop,
 };
 
 const EXAMPLES: &str = "\
@@ -39,6 +40,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             hint: format!("`mnem-store stat --store {}` says what is in it", quoted(&path)),
         });
     }
+    // A store that is being made is better made whole.
+    let _stop = Stop::when_asked(context)?;
     let options = context.options().create_new(true).published_layout(args.layout == LayoutArg::Mnem01);
     let store = options.backend(args.backend.map(Into::into)).open(&path)?;
     store.close()?;
