@@ -51,16 +51,21 @@ pub(crate) fn open_path(path: &Path, options: &OpenOptions) -> Result<Handle, St
             Found::Nothing if options.create => create_file(path, options)?,
             Found::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
             Found::RedbFile => {
-                let Some(medium) = open_file(at, options)? else { continue };
-                return open_patiently(at, options, &medium);
+                let Some((medium, identity)) = open_file(at, options)? else { continue };
+                let mut handle = open_patiently(at, options, &medium)?;
+                handle.identity = identity;
+                return Ok(handle);
             }
         }
     }
     Err(at.not_a_store("the file keeps appearing and disappearing"))
 }
 
+/// Device and number of a file, where the system tells them.
+type Identity = Option<(u64, u64)>;
+
 /// The file as a medium, unless it is gone by now.
-fn open_file(at: At<'_>, options: &OpenOptions) -> Result<Option<Medium>, StoreError> {
+fn open_file(at: At<'_>, options: &OpenOptions) -> Result<Option<(Medium, Identity)>, StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
     let file = match File::options().read(true).write(!options.read_only).open(at.path) {
         Ok(file) => file,
@@ -74,7 +79,19 @@ fn open_file(at: At<'_>, options: &OpenOptions) -> Result<Option<Medium>, StoreE
             _ => {}
         }
     }
-    Ok(Some(Arc::new(file_medium(at, file)?)))
+    let identity = identity(&file.metadata().map_err(failed)?);
+    Ok(Some((Arc::new(file_medium(at, file)?), identity)))
+}
+
+#[cfg(unix)]
+fn identity(found: &std::fs::Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((found.dev(), found.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &std::fs::Metadata) -> Identity {
+    None
 }
 
 /// The medium that a file is.

@@ -138,6 +138,18 @@ pub trait FileSystem: Debug + Send + Sync {
     /// Whatever the file system says, absence excepted.
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Contents>;
 
+    /// Device and number of the file or folder that the path leads to, by which it is known wherever it is moved; `None`: the system does not
+    /// tell them.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    ///
+    /// # For implementers
+    /// The default is `None`.
+    fn identity(&self, _path: &Path) -> io::Result<Option<(u64, u64)>> {
+        Ok(None)
+    }
+
     /// The entries of a folder, streamed, or `None` if nothing is there.
     ///
     /// # Errors
@@ -281,6 +293,13 @@ impl FileSystem for StdFileSystem {
             file_bytes: found.len(),
             file_id: file_id(&found),
         }))
+    }
+
+    #[cfg(unix)]
+    fn identity(&self, path: &Path) -> io::Result<Option<(u64, u64)>> {
+        use std::os::unix::fs::MetadataExt as _;
+        let found = std::fs::metadata(path)?;
+        Ok(Some((found.dev(), found.ino())))
     }
 
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Contents> {

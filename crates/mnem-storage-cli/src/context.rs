@@ -14,6 +14,7 @@ use crate::{
     error::{Failure, Result},
     output::Out,
     progress::Bar,
+    target::Target,
     terminal::{self, Printable},
 };
 
@@ -79,17 +80,17 @@ impl Context {
     }
 
     /// The store, for writing. It must be there.
-    pub(crate) fn open(&self) -> Result<Arc<dyn Store>> {
+    pub(crate) fn open(&self) -> Result<Target> {
         let path = self.path()?;
         self.note(format_args!("opening {}", path.display()));
-        Ok(self.options().open(path)?)
+        Ok(Target::open(&self.options(), path)?)
     }
 
     /// The store, for writing a lot; made if nothing is there.
-    pub(crate) fn open_or_create(&self, backend: Option<Backend>) -> Result<Arc<dyn Store>> {
+    pub(crate) fn open_or_create(&self, backend: Option<Backend>) -> Result<Target> {
         let path = self.path()?;
         self.note(format_args!("opening or making {}", path.display()));
-        Ok(self.options().create(true).backend(backend).cache_bytes(BULK_CACHE_BYTES).open(path)?)
+        Ok(Target::open(&self.options().create(true).backend(backend).cache_bytes(BULK_CACHE_BYTES), path)?)
     }
 
     /// Standard output, checked and buffered.

@@ -3,7 +3,7 @@
 use std::{error::Error, io, path::PathBuf, process::ExitCode};
 
 use mnem_storage::{
-    Cause, Cid, CopyError, ErrorKind, StoreError,
+    Cause, Cid, CopyError, Elsewhere, ErrorKind, StoreError,
     car::{ExportError, ExportErrorKind, ImportError, ImportErrorKind},
 };
 use serde::Serialize;
@@ -104,6 +104,9 @@ pub(crate) enum Failure {
     /// A file, or standard input or output, failed.
     #[error("cannot {what}")]
     Io { what: String, source: io::Error },
+    /// The store that was written to is not where it was.
+    #[error("{source}: {done}")]
+    Elsewhere { done: String, source: Elsewhere },
     /// Somebody asked for the end before it was reached.
     #[error("interrupted: {kept}")]
     Interrupted { signal: Signal, kept: String, hint: String },
@@ -155,6 +158,7 @@ impl Failure {
             Self::Line { .. } => "malformed_line",
             Self::NotDagCbor { .. } => kind_of(ErrorKind::Malformed),
             Self::Interrupted { .. } => "interrupted",
+            Self::Elsewhere { .. } => "elsewhere",
             Self::Store(error) => kind_of(error.kind()),
             Self::HeadsMoved { error, .. } => kind_of(error.kind()),
             Self::Copy { source, .. } => source.kind().map_or("interrupted", kind_of),

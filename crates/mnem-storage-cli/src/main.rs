@@ -15,6 +15,7 @@ mod progress;
 mod salvage;
 mod stop;
 mod streams;
+mod target;
 mod terminal;
 
 use std::process::ExitCode;

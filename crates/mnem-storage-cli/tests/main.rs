@@ -11,6 +11,8 @@ mod conformance;
 mod disk_full;
 #[cfg(unix)]
 mod documents;
+#[cfg(target_os = "linux")]
+mod elsewhere;
 mod exits;
 mod export_file;
 mod heads;
@@ -30,6 +32,8 @@ mod signals;
 mod snapshots;
 #[cfg(target_os = "linux")]
 mod stopped;
+#[cfg(target_os = "linux")]
+mod stuck;
 mod support;
 mod verify;
 mod version;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{PipeReader, PipeWriter, Read as _, Write as _, pipe},
+    io::{PipeReader, PipeWriter, Read as _, pipe},
     os::unix::process::ExitStatusExt as _,
     process::{Child, Command, ExitStatus},
     sync::mpsc::{RecvTimeoutError, channel},
@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{ABSENT, Place};
+use crate::{
+    stuck::{full_pipe, is_stuck},
+    support::{ABSENT, Place},
+};
 
 /// Nothing here takes so long: after this, a program hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
@@ -68,17 +71,6 @@ fn prepared() -> Place {
     place
 }
 
-/// A pipe that takes no byte more.
-fn full_pipe() -> (PipeReader, PipeWriter) {
-    let (reader, mut writer) = pipe().expect("a pipe");
-    rustix::io::ioctl_fionbio(&writer, true).expect("set");
-    for piece in [4096, 1] {
-        while writer.write(&vec![b'x'; piece]).is_ok() {}
-    }
-    rustix::io::ioctl_fionbio(&writer, false).expect("set");
-    (reader, writer)
-}
-
 /// A program at work, and the other ends of its streams.
 struct AtWork {
     child: Child,
@@ -98,8 +90,14 @@ impl AtWork {
         command.arg(plain.get_program()).args(&args).current_dir(place.path("")).env_remove("MNEM_STORE");
         command.env("TMPDIR", place.path("tmp"));
         let (stdin, input) = pipe().expect("a pipe");
-        let (output, stdout) = if stuck.at == At::Output { full_pipe() } else { pipe().expect("a pipe") };
-        let (err, stderr) = if stuck.at == At::Progress { full_pipe() } else { pipe().expect("a pipe") };
+        let stream = |at| match at == stuck.at {
+            true => {
+                let (reader, writer, _) = full_pipe();
+                (reader, writer)
+            }
+            false => pipe().expect("a pipe"),
+        };
+        let ((output, stdout), (err, stderr)) = (stream(At::Output), stream(At::Progress));
         let child = command.stdin(stdin).stdout(stdout).stderr(stderr).spawn().expect("it starts");
         Self { child, _input: input, _output: output, err }
     }
@@ -128,15 +126,6 @@ impl AtWork {
             thread::yield_now();
         }
     }
-}
-
-/// Whether it is this program, and waits for a pipe.
-fn is_stuck(program: u32) -> bool {
-    let told = |what: &str| fs::read_to_string(format!("/proc/{program}/{what}")).unwrap_or_default();
-    let wchan = told("wchan");
-    told("comm").trim() == "mnem-store"
-        && (wchan.contains("pipe") || wchan.contains("poll"))
-        && told("stat").rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'))
 }
 
 /// Ends it by the signal, and checks how it ended and what it left.

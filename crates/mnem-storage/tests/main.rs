@@ -19,6 +19,8 @@ mod knn;
 mod main_job;
 mod options;
 #[cfg(any(feature = "redb", feature = "simple"))]
+mod place;
+#[cfg(any(feature = "redb", feature = "simple"))]
 mod random;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod salvage;

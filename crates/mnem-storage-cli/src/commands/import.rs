@@ -9,7 +9,7 @@ use std::{
 use bytesize::ByteSize;
 use clap::ValueHint;
 use mnem_storage::{
-    Cid, OpHeadsStore as _, Store as _,
+    Cid,
     car::{self, ImportError, ImportErrorKind, ImportOptions, ImportReport, Kept, ReadError},
     detect,
 };
@@ -26,6 +26,7 @@ use crate::{
         input::{self, Source, was_asked},
     },
     streams,
+    target::Target,
 };
 
 const EXAMPLES: &str = "\
@@ -93,17 +94,17 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     drop(bar);
     let report = match imported {
         Err(ImportError::Stopped { kept, .. }) => {
-            store.close()?;
+            store.close(&stored(kept.blocks))?;
             return Err(interrupted(&stop, &path, kept));
         }
         Err(ImportError::Read { kept, source, .. }) if was_asked(&source) => {
-            store.close()?;
+            store.close(&stored(kept.blocks))?;
             return Err(interrupted(&stop, &path, kept));
         }
-        imported => imported.map_err(|source| failed(args, source))?,
+        imported => imported.map_err(|source| of_store(&store, failed(args, source)))?,
     };
     let heads = store.heads()?;
-    store.close()?;
+    store.close(&format!("imported {}", counted(report.blocks, "block")))?;
     remarks(context, &report, args.heads, &heads);
     let answer = Answer {
         store: path.display().to_string(),
@@ -167,6 +168,15 @@ fn refuse_roots_alone(mut reader: car::Reader<&[u8]>, args: &Args) -> Result<()>
 fn failed(args: &Args, source: ImportError) -> Failure {
     let from = if args.file == Path::new("-") { "standard input".to_owned() } else { args.file.display().to_string() };
     Failure::Import { from, max_block: args.max_block.as_u64(), source }
+}
+
+fn stored(blocks: u64) -> String {
+    format!("interrupted after {}", counted(blocks, "verified block"))
+}
+
+/// A store that has moved fails in many ways.
+fn of_store(store: &Target, failure: Failure) -> Failure {
+    if failure.store_error().is_some() { store.explained(failure) } else { failure }
 }
 
 fn interrupted(stop: &Stop, store: &Path, kept: Kept) -> Failure {

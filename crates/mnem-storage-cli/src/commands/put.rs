@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{ValueEnum, ValueHint};
-use mnem_storage::{Blockstore as _, Bytes, DAG_CBOR, RAW, Store as _, StoreError, cid_of, links};
+use mnem_storage::{Bytes, DAG_CBOR, RAW, StoreError, cid_of, links};
 use serde_json::json;
 
 use crate::{
@@ -55,7 +55,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     links(&cid, &data).map_err(|error| unfit(error, &args.file))?;
     let store = context.open()?;
     store.put(&cid, data)?;
-    store.close()?;
+    store.close(&format!("stored {cid}"))?;
     let mut out = context.out();
     out.answer(cid, json!({ "cid": cid.to_string() }))?;
     out.finish()?;

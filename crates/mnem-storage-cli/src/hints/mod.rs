@@ -58,6 +58,11 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
             format!("`mnem-store knn list --store {}` lists the indexes that are there", quoted(store))
         }
         Failure::NoSuchNode { hint, .. } | Failure::Line { hint, .. } => (*hint).to_owned(),
+        Failure::Elsewhere { source, .. } => match &source.now {
+            Some(now) => format!("the data is in {0}: move it back, or name it with --store {0}", quoted(now)),
+            None => "what was written is gone with it: run the same command again, on the store that is to have it"
+                .to_owned(),
+        },
         Failure::NotDagCbor { source, .. } => dag_cbor::for_input(&source.to_string()),
         Failure::Import { source, max_block, .. } => for_import(source, *max_block, &store()),
         Failure::Copy { source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
