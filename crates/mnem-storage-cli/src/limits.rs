@@ -17,3 +17,7 @@ pub(crate) const JSON_LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Size above which some readers of archives refuse blocks, in bytes: 2 MiB.
 pub(crate) const COMMON_BLOCK_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+/// Files that a process must be allowed to have open, at least: enough for every command but `conformance`, which opens many stores.
+#[cfg(unix)]
+pub(crate) const OPEN_FILES_MIN: u32 = 16;

@@ -8,6 +8,8 @@ mod cids;
 mod compact;
 mod completions;
 mod conformance;
+#[cfg(unix)]
+mod descriptors;
 mod disk_full;
 #[cfg(unix)]
 mod documents;
