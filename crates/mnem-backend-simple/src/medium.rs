@@ -316,7 +316,8 @@ impl FileSystem for StdFileSystem {
         if file_bytes > bytes_max {
             return Ok(Contents::TooLong(file_bytes));
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(file_bytes).unwrap_or(0));
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(usize::try_from(file_bytes).unwrap_or(0)).map_err(|_| io::ErrorKind::OutOfMemory)?;
         file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
         let read = bytes.len() as u64;
         Ok(if read > bytes_max { Contents::TooLong(read) } else { Contents::Bytes(bytes) })

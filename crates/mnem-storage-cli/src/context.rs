@@ -12,6 +12,8 @@ use mnem_storage::{Backend, OpenOptions, Store};
 use crate::{
     args::{Global, When},
     error::{Failure, Result},
+    limits::CACHE_BYTES_USUAL,
+    memory,
     output::Out,
     progress::Bar,
     target::Target,
@@ -57,6 +59,7 @@ impl Context {
     /// How to open an existing store, apart from reading or writing.
     pub(crate) fn options(&self) -> OpenOptions {
         let options = OpenOptions::new().concurrency(self.global.concurrency.into());
+        let options = options.cache_bytes(memory::cache_bytes(CACHE_BYTES_USUAL));
         match self.global.lock_wait {
             Some(wait) => options.lock_wait(wait),
             None => options,
@@ -70,7 +73,7 @@ impl Context {
 
     /// The store, for reading only what is read once: with a cache so small that memory does not grow with the store.
     pub(crate) fn open_for_listing(&self) -> Result<Arc<dyn Store>> {
-        self.open_for_reading(self.options().cache_bytes(LISTING_CACHE_BYTES))
+        self.open_for_reading(self.options().cache_bytes(memory::cache_bytes(LISTING_CACHE_BYTES)))
     }
 
     fn open_for_reading(&self, options: OpenOptions) -> Result<Arc<dyn Store>> {
@@ -90,7 +93,10 @@ impl Context {
     pub(crate) fn open_or_create(&self, backend: Option<Backend>) -> Result<Target> {
         let path = self.path()?;
         self.note(format_args!("opening or making {}", path.display()));
-        Ok(Target::open(&self.options().create(true).backend(backend).cache_bytes(BULK_CACHE_BYTES), path)?)
+        Ok(Target::open(
+            &self.options().create(true).backend(backend).cache_bytes(memory::cache_bytes(BULK_CACHE_BYTES)),
+            path,
+        )?)
     }
 
     /// Standard output, checked and buffered.

@@ -10,6 +10,7 @@ mod error;
 mod hints;
 mod json_lines;
 mod limits;
+mod memory;
 mod output;
 mod progress;
 mod salvage;
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
     };
     stop::as_first_process();
     let context = Context::new(cli.global);
-    let ran = commands::run(&context, cli.command);
+    let ran = memory::is_enough_for(&cli.command).and_then(|()| commands::run(&context, cli.command));
     stop::last_words();
     let exit = match ran {
         Ok(exit) => exit,

@@ -115,7 +115,10 @@ fn few_descriptors_lose_nothing() {
                 for command in COMMANDS {
                     // What was done twice running is done with more of them too.
                     let mut done = 0;
-                    for files in (3..ENOUGH).take_while(|_| done < 2) {
+                    for files in 3..ENOUGH {
+                        if done == 2 {
+                            break;
+                        }
                         done = if does_it_or_says_why(&template, command, files) { done + 1 } else { 0 };
                         refused += u32::from(done == 0);
                     }

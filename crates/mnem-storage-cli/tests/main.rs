@@ -25,6 +25,8 @@ mod main_job;
 mod man;
 mod many;
 #[cfg(target_os = "linux")]
+mod memory;
+#[cfg(target_os = "linux")]
 mod nonblocking;
 mod permissions;
 mod pipes;

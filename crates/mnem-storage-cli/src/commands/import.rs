@@ -20,6 +20,7 @@ use crate::{
     context::Context,
     error::{Exit, Failure, Result},
     limits::COMMON_BLOCK_BYTES_MAX,
+    memory,
     output::{Count, Size, counted},
     stop::{
         Stop,
@@ -80,8 +81,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     let (mut input, file_bytes) = open(&args.file)?;
     refuse_what_needs_no_store(&mut input, file_bytes, &path, args)?;
-    let options =
-        ImportOptions::new().heads(args.heads).block_bytes_max(args.max_block.as_u64()).total_bytes(file_bytes);
+    let usual = ImportOptions::new();
+    let batch_bytes = memory::import_batch_bytes(usual.batch_bytes);
+    let options = usual
+        .batch_bytes(batch_bytes)
+        .heads(args.heads)
+        .block_bytes_max(args.max_block.as_u64())
+        .total_bytes(file_bytes);
     // Before a store is made, which is better made whole.
     let stop = Stop::when_asked(context)?;
     let store = context.open_or_create(args.backend.map(Into::into))?;
