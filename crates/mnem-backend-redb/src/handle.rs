@@ -27,6 +27,8 @@ use crate::{
 /// An open store, shared by the store and its views.
 pub(crate) struct Handle {
     pub(crate) path: PathBuf,
+    /// Device and number of the file, where there is one and the system tells them.
+    pub(crate) identity: Option<(u64, u64)>,
     pub(crate) layout: Layout,
     pub(crate) options: OpenOptions,
     /// Whether the file is found after a power cut.
@@ -62,6 +64,7 @@ impl Handle {
         let verified = (options.verify == Verify::OncePerHandle).then(Verified::new);
         Self {
             path,
+            identity: None,
             layout,
             options,
             names: Names::Durable,

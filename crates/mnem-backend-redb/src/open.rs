@@ -61,8 +61,10 @@ pub(crate) fn open_in(place: &dyn Place, path: &Path, options: &OpenOptions) -> 
             Found::Empty => return Err(at.not_a_store("the file is empty; remove it to make a store there")),
             Found::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
             Found::RedbFile => {
-                let Some((medium, names)) = open_file(place, at, options)? else { continue };
-                return open_patiently(at, options, &medium).map(|handle| handle.named(names));
+                let Some((medium, names, identity)) = open_file(place, at, options)? else { continue };
+                let mut handle = open_patiently(at, options, &medium)?.named(names);
+                handle.identity = identity;
+                return Ok(handle);
             }
         }
     }
@@ -75,8 +77,16 @@ fn is_claim(place: &dyn Place, at: At<'_>) -> Result<bool, StoreError> {
     can.map(|can| !can).map_err(|error| at.failed(Outcome::NotApplied, error))
 }
 
-/// The file as a medium, and whether its name is durable; `None` if it is gone by now.
-fn open_file(place: &dyn Place, at: At<'_>, options: &OpenOptions) -> Result<Option<(Medium, Names)>, StoreError> {
+/// Device and number of a file, where the system tells them.
+type Identity = Option<(u64, u64)>;
+
+/// The file as a medium, whether its name is durable, and which file it is; `None` if it is gone by now.
+fn open_file(
+    place: &dyn Place,
+    at: At<'_>,
+    options: &OpenOptions,
+) -> Result<Option<(Medium, Names, Identity)>, StoreError> {
+    let failed = |error| at.failed(Outcome::NotApplied, error);
     let file = match File::options().read(true).write(!options.read_only).open(at.path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -85,7 +95,19 @@ fn open_file(place: &dyn Place, at: At<'_>, options: &OpenOptions) -> Result<Opt
     // Another process may have made the file a moment ago and not synced its name yet; writes to it are acknowledged
     // from here on.
     let names = if options.read_only { Names::Durable } else { sync_name(place, at, options)? };
-    Ok(Some((file_medium(at, file, options)?, names)))
+    let identity = identity(&file.metadata().map_err(failed)?);
+    Ok(Some((file_medium(at, file, options)?, names, identity)))
+}
+
+#[cfg(unix)]
+fn identity(found: &std::fs::Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((found.dev(), found.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &std::fs::Metadata) -> Identity {
+    None
 }
 
 /// The medium that a file is.

@@ -37,6 +37,12 @@ impl RedbStore {
         &self.handle.path
     }
 
+    /// Device and number of the file that is open, which its path may no longer lead to. `None` where the system does not tell them, and of a
+    /// medium that is no file.
+    pub fn identity(&self) -> Option<(u64, u64)> {
+        self.handle.identity
+    }
+
     /// How the file names its tables.
     pub fn layout(&self) -> Layout {
         self.handle.layout

@@ -32,6 +32,8 @@ pub(crate) struct Handle {
     pub(crate) layout: Layout,
     /// The path it was opened under: `layout` has it with symbolic links resolved.
     pub(crate) path: PathBuf,
+    /// Device and number of its folder, where the system tells them.
+    pub(crate) identity: Option<(u64, u64)>,
     pub(crate) read_only: bool,
     pub(crate) as_it_is: bool,
     pub(crate) durability: Durability,
@@ -66,9 +68,16 @@ pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Handle {
-    pub(crate) fn new(fs: Arc<dyn FileSystem>, path: PathBuf, root: PathBuf, options: &OpenOptions) -> Self {
-        Self {
+    pub(crate) fn new(
+        fs: Arc<dyn FileSystem>,
+        path: PathBuf,
+        root: PathBuf,
+        options: &OpenOptions,
+    ) -> Result<Self, StoreError> {
+        let identity = fs.identity(&root).map_err(at("look at", &root))?;
+        Ok(Self {
             fs,
+            identity,
             layout: Layout::new(root),
             path,
             read_only: options.read_only,
@@ -85,7 +94,7 @@ impl Handle {
             root_gate: Mutex::default(),
             whole_gate: Mutex::default(),
             tmp_lock: Mutex::default(),
-        }
+        })
     }
 
     /// Fails once the handle is closed. Every read begins here.

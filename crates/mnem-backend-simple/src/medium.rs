@@ -138,6 +138,18 @@ pub trait FileSystem: Debug + Send + Sync {
     /// Whatever the file system says, absence excepted.
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Contents>;
 
+    /// Device and number of the file or folder that the path leads to, by which it is known wherever it is moved; `None`: the system does not
+    /// tell them.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    ///
+    /// # For implementers
+    /// The default is `None`.
+    fn identity(&self, _path: &Path) -> io::Result<Option<(u64, u64)>> {
+        Ok(None)
+    }
+
     /// The entries of a folder, streamed, or `None` if nothing is there.
     ///
     /// # Errors
@@ -283,6 +295,13 @@ impl FileSystem for StdFileSystem {
         }))
     }
 
+    #[cfg(unix)]
+    fn identity(&self, path: &Path) -> io::Result<Option<(u64, u64)>> {
+        use std::os::unix::fs::MetadataExt as _;
+        let found = std::fs::metadata(path)?;
+        Ok(Some((found.dev(), found.ino())))
+    }
+
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Contents> {
         // Looked at before it is opened: opening a pipe would wait for its other end.
         match self.metadata(path)? {
@@ -297,7 +316,8 @@ impl FileSystem for StdFileSystem {
         if file_bytes > bytes_max {
             return Ok(Contents::TooLong(file_bytes));
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(file_bytes).unwrap_or(0));
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(usize::try_from(file_bytes).unwrap_or(0)).map_err(|_| io::ErrorKind::OutOfMemory)?;
         file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
         let read = bytes.len() as u64;
         Ok(if read > bytes_max { Contents::TooLong(read) } else { Contents::Bytes(bytes) })

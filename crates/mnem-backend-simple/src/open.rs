@@ -42,7 +42,7 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
     }
     let path = absolute(path)?;
     let root = find_root(options, &*fs, &path)?;
-    let handle = Handle::new(fs, path, root, options);
+    let handle = Handle::new(fs, path, root, options)?;
     if options.as_it_is {
         check_remains(&handle)?;
         return Ok(SimpleStore::new(Arc::new(handle)));

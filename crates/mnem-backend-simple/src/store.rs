@@ -58,6 +58,11 @@ impl SimpleStore {
         &self.handle.path
     }
 
+    /// Device and number of the folder that was opened, which its path may no longer lead to. `None` where the system does not tell them.
+    pub fn identity(&self) -> Option<(u64, u64)> {
+        self.handle.identity
+    }
+
     /// Its blocks.
     pub fn blockstore(&self) -> SimpleBlockstore {
         self.blocks.clone()

@@ -174,7 +174,7 @@ pub(crate) enum Command {
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
     Cli::try_parse().and_then(refuse_two_stores).map_err(|error| {
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-            return match error.print() {
+            return match terminal::print(&error) {
                 // A reader that went away has seen enough.
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                     terminal::say(format_args!("error: cannot write to standard output\n  caused by: {error}"));
@@ -186,7 +186,7 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         if json_was_asked_for() {
             error::report_usage_as_json(&error);
         } else {
-            let _ = error.print();
+            let _ = terminal::print(&error);
         }
         Exit::Usage.into()
     })

@@ -12,8 +12,11 @@ use mnem_storage::{Backend, OpenOptions, Store};
 use crate::{
     args::{Global, When},
     error::{Failure, Result},
+    limits::CACHE_BYTES_USUAL,
+    memory,
     output::Out,
     progress::Bar,
+    target::Target,
     terminal::{self, Printable},
 };
 
@@ -57,6 +60,7 @@ impl Context {
     pub(crate) fn options(&self) -> OpenOptions {
         let options = OpenOptions::new()
             .concurrency(self.global.concurrency.into())
+            .cache_bytes(memory::cache_bytes(CACHE_BYTES_USUAL))
             .without_locks(self.global.without_locks)
             .without_folder_sync(self.global.without_folder_sync);
         match self.global.lock_wait {
@@ -72,7 +76,7 @@ impl Context {
 
     /// The store, for reading only what is read once: with a cache so small that memory does not grow with the store.
     pub(crate) fn open_for_listing(&self) -> Result<Arc<dyn Store>> {
-        self.open_for_reading(self.options().cache_bytes(LISTING_CACHE_BYTES))
+        self.open_for_reading(self.options().cache_bytes(memory::cache_bytes(LISTING_CACHE_BYTES)))
     }
 
     fn open_for_reading(&self, options: OpenOptions) -> Result<Arc<dyn Store>> {
@@ -82,17 +86,20 @@ impl Context {
     }
 
     /// The store, for writing. It must be there.
-    pub(crate) fn open(&self) -> Result<Arc<dyn Store>> {
+    pub(crate) fn open(&self) -> Result<Target> {
         let path = self.path()?;
         self.note(format_args!("opening {}", path.display()));
-        Ok(self.options().open(path)?)
+        Ok(Target::open(&self.options(), path)?)
     }
 
     /// The store, for writing a lot; made if nothing is there.
-    pub(crate) fn open_or_create(&self, backend: Option<Backend>) -> Result<Arc<dyn Store>> {
+    pub(crate) fn open_or_create(&self, backend: Option<Backend>) -> Result<Target> {
         let path = self.path()?;
         self.note(format_args!("opening or making {}", path.display()));
-        Ok(self.options().create(true).backend(backend).cache_bytes(BULK_CACHE_BYTES).open(path)?)
+        Ok(Target::open(
+            &self.options().create(true).backend(backend).cache_bytes(memory::cache_bytes(BULK_CACHE_BYTES)),
+            path,
+        )?)
     }
 
     /// Standard output, checked and buffered.

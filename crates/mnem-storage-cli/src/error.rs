@@ -3,7 +3,7 @@
 use std::{error::Error, io, path::PathBuf, process::ExitCode};
 
 use mnem_storage::{
-    Cause, Cid, CopyError, ErrorKind, StoreError,
+    Cause, Cid, CopyError, Elsewhere, ErrorKind, StoreError,
     car::{ExportError, ExportErrorKind, ImportError, ImportErrorKind},
 };
 use serde::Serialize;
@@ -20,26 +20,42 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 /// The exit status. The numbers are a promise to scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(crate) enum Exit {
-    Done = 0,
-    Failed = 1,
-    Usage = 2,
-    DamageFound = 3,
+    Done,
+    Failed,
+    Usage,
+    DamageFound,
     /// Nor index, nor node.
-    NoSuchBlock = 4,
-    NoStore = 10,
-    Locked = 11,
-    WrongFormat = 12,
-    NeedsRecovery = 13,
+    NoSuchBlock,
+    NoStore,
+    Locked,
+    WrongFormat,
+    NeedsRecovery,
     /// As a shell counts it: the process dies by the signal.
-    Interrupted = 130,
-    Terminated = 143,
+    Signal(Signal),
+}
+
+impl Exit {
+    /// The number.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::DamageFound => 3,
+            Self::NoSuchBlock => 4,
+            Self::NoStore => 10,
+            Self::Locked => 11,
+            Self::WrongFormat => 12,
+            Self::NeedsRecovery => 13,
+            Self::Signal(signal) => signal.status(),
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }
 
@@ -88,6 +104,9 @@ pub(crate) enum Failure {
     /// A file, or standard input or output, failed.
     #[error("cannot {what}")]
     Io { what: String, source: io::Error },
+    /// The store that was written to is not where it was.
+    #[error("{source}: {done}")]
+    Elsewhere { done: String, source: Elsewhere },
     /// Somebody asked for the end before it was reached.
     #[error("interrupted: {kept}")]
     Interrupted { signal: Signal, kept: String, hint: String },
@@ -123,8 +142,7 @@ impl Failure {
             Self::NoSuchBlock { .. } | Self::NoSuchIndex { .. } | Self::NoSuchNode { .. } => Exit::NoSuchBlock,
             Self::OutputClosed => Exit::Done,
             Self::Import { source: ImportError::Incomplete { .. }, .. } => exit_of(ErrorKind::MissingBlock),
-            Self::Interrupted { signal: Signal::Interrupt, .. } => Exit::Interrupted,
-            Self::Interrupted { signal: Signal::Terminate, .. } => Exit::Terminated,
+            Self::Interrupted { signal, .. } => Exit::Signal(*signal),
             _ => self.store_error().map_or(Exit::Failed, |error| exit_of(error.kind())),
         }
     }
@@ -141,6 +159,7 @@ impl Failure {
             Self::Line { .. } => "malformed_line",
             Self::NotDagCbor { .. } => ErrorKind::Malformed.as_str(),
             Self::Interrupted { .. } => "interrupted",
+            Self::Elsewhere { .. } => "elsewhere",
             Self::Store(error) => error.kind().as_str(),
             Self::HeadsMoved { error, .. } => error.kind().as_str(),
             Self::Copy { source: CopyError::Opaque { .. }, .. } => "opaque_block",
@@ -204,7 +223,7 @@ pub(crate) fn report(failure: &Failure, context: &Context) -> Exit {
             kind: failure.kind(),
             causes: &causes,
             hint: &hint,
-            exit: failure.exit() as u8,
+            exit: failure.exit().code(),
         });
         return failure.exit();
     }
@@ -225,7 +244,7 @@ pub(crate) fn report_usage_as_json(error: &clap::Error) {
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let hint = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
     let hint = hint.unwrap_or("try `mnem-store --help`");
-    tell_json(&Told { error: message, kind: "usage", causes: &[], hint, exit: Exit::Usage as u8 });
+    tell_json(&Told { error: message, kind: "usage", causes: &[], hint, exit: Exit::Usage.code() });
 }
 
 fn tell_json(told: &Told<'_>) {
@@ -265,10 +284,10 @@ mod tests {
             (ErrorKind::UnsupportedFormat, 12),
             (ErrorKind::NeedsRecovery, 13),
         ] {
-            assert_eq!(exit_of(kind) as u8, status, "{kind:?}");
+            assert_eq!(exit_of(kind).code(), status, "{kind:?}");
         }
-        assert_eq!(Exit::Usage as u8, 2);
-        assert_eq!(Exit::DamageFound as u8, 3);
+        assert_eq!(Exit::Usage.code(), 2);
+        assert_eq!(Exit::DamageFound.code(), 3);
     }
 
     #[test]

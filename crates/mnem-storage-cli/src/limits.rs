@@ -20,3 +20,27 @@ pub(crate) const COMMON_BLOCK_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
 /// Absent blocks that a note names; `--json` lists more.
 pub(crate) const MISSING_NAMED_MAX: usize = 3;
+
+/// Files that a process must be allowed to have open, at least: enough for every command but `conformance`, which opens many stores.
+#[cfg(unix)]
+pub(crate) const OPEN_FILES_MIN: u32 = 16;
+
+/// Memory that a limit must leave to a command, in bytes: 128 MiB. Enough for blocks of up to 16 MiB, but for what grows with the number of blocks
+/// or with a file of vectors.
+pub(crate) const MEMORY_BYTES_MIN: u64 = 128 * 1024 * 1024;
+
+/// The same for `copy`, which holds a batch in two stores: 192 MiB.
+pub(crate) const COPY_MEMORY_BYTES_MIN: u64 = 192 * 1024 * 1024;
+
+/// Address space that the C library reserves for the allocations of two threads, in bytes. Much of it is never used.
+#[cfg(unix)]
+pub(crate) const THREADS_ADDRESS_BYTES: u64 = 2 * 64 * 1024 * 1024;
+
+/// Under a limit of memory, this part of it is for the cache of a store.
+pub(crate) const CACHE_SHARE: u64 = 8;
+
+/// Under a limit of memory, this part of it is for the blocks of one commit of an import. Two of them are held at once.
+pub(crate) const IMPORT_BATCH_SHARE: u64 = 16;
+
+/// Cache of a redb file unless told otherwise, in bytes: the backend's own default.
+pub(crate) const CACHE_BYTES_USUAL: usize = 1024 * 1024 * 1024;

@@ -11,11 +11,14 @@ mod hints;
 mod json_lines;
 mod left_out;
 mod limits;
+mod memory;
 mod output;
 mod progress;
 mod reachable;
 mod salvage;
 mod stop;
+mod streams;
+mod target;
 mod terminal;
 
 use std::process::ExitCode;
@@ -31,8 +34,11 @@ fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     terminal::quiet_about_redb();
+    stop::as_first_process();
     let context = Context::new(cli.global);
-    let exit = match commands::run(&context, cli.command) {
+    let ran = memory::is_enough_for(&cli.command).and_then(|()| commands::run(&context, cli.command));
+    stop::last_words();
+    let exit = match ran {
         Ok(exit) => exit,
         // Whoever read our output has seen enough.
         Err(Failure::OutputClosed) => Exit::Done,

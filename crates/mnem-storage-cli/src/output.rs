@@ -2,13 +2,16 @@
 
 use std::{
     fmt::{self, Display},
-    io::{self, BufWriter, Stdout, Write},
+    io::{BufWriter, Write},
 };
 
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use crate::error::{Failure, Result};
+use crate::{
+    error::{Failure, Result},
+    streams,
+};
 
 /// The version of everything that is written as JSON.
 pub(crate) const SCHEMA: u32 = 1;
@@ -16,7 +19,7 @@ pub(crate) const SCHEMA: u32 = 1;
 /// Standard output. What was written is lost without [`finish`](Self::finish).
 #[must_use = "what was written is lost without finish()"]
 pub(crate) struct Out {
-    to: BufWriter<Stdout>,
+    to: BufWriter<streams::Output>,
     json: bool,
     quiet: bool,
 }
@@ -37,7 +40,7 @@ impl<T> Versioned<T> {
 
 impl Out {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Self { to: BufWriter::with_capacity(64 * 1024, io::stdout()), json, quiet }
+        Self { to: BufWriter::with_capacity(64 * 1024, streams::Output), json, quiet }
     }
 
     /// Writes an answer that is a value: as a line of text, or as a line of JSON.

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use mnem_storage::{CopyError, ErrorKind, SalvageOptions, SalvageReport, Store as _, StoreError, salvage};
+use mnem_storage::{CopyError, ErrorKind, SalvageOptions, SalvageReport, StoreError, salvage};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,6 +16,7 @@ use crate::{
     hints::quoted,
     output::{Count, Out, Size, counted, unless_closed},
     stop::Stop,
+    target::Target,
 };
 
 #[derive(Serialize)]
@@ -37,9 +38,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     }) {
         return Err(failed(args, CopyError::Source(error.into())));
     }
-    let existed = args.to.exists();
-    let to = options_of_target(context, args).open(&args.to).map_err(of_target)?;
+    // Before a store is made, which is better made whole.
     let stop = Stop::when_asked(context)?;
+    let existed = args.to.exists();
+    let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("salvage");
     let options = SalvageOptions::new().open(context.options());
     let salvaged = salvage(&args.from, &*to, &options, &mut |progress| {
@@ -47,7 +49,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         stop.flow()
     });
     drop(bar);
-    let closed = to.close().map_err(of_target);
+    let done = match &salvaged {
+        Ok(report) => format!("salvaged {}", counted(report.blocks, "block")),
+        Err(_) => "not everything was done".to_owned(),
+    };
+    let closed = to.close(&done);
     let report = match salvaged {
         Err(CopyError::Stopped { blocks, .. }) => return Err(interrupted(args, &stop, blocks)),
         Err(error) => {

@@ -8,6 +8,8 @@ use std::{
     panic,
 };
 
+use crate::streams::{ErrorOutput, Output};
+
 /// Whether a person is looking at standard error.
 pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
@@ -15,8 +17,12 @@ pub(crate) fn stderr_is_terminal() -> bool {
 
 /// Whether standard error takes colours: NO_COLOR is unset or empty, and it is a terminal that can, or CLICOLOR_FORCE is set.
 pub(crate) fn stderr_has_colour() -> bool {
+    has_colour(stderr_is_terminal())
+}
+
+fn has_colour(is_terminal: bool) -> bool {
     let [no_color, force, term] = ["NO_COLOR", "CLICOLOR_FORCE", "TERM"].map(env::var_os);
-    takes_colour(stderr_is_terminal(), no_color.as_deref(), force.as_deref(), term.as_deref())
+    takes_colour(is_terminal, no_color.as_deref(), force.as_deref(), term.as_deref())
 }
 
 fn takes_colour(is_terminal: bool, no_color: Option<&OsStr>, force: Option<&OsStr>, term: Option<&OsStr>) -> bool {
@@ -33,10 +39,20 @@ fn draws(is_terminal: bool, term: Option<&OsStr>) -> bool {
     is_terminal && term.is_none_or(|term| term != "dumb")
 }
 
+/// Whether standard error takes a few lines without being waited for.
+#[cfg(unix)]
+pub(crate) fn takes_a_line_now() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stderr = io::stderr();
+    let mut stream = [PollFd::new(&stderr, PollFlags::OUT)];
+    let polled = poll(&mut stream, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    polled.is_ok() && stream[0].revents().contains(PollFlags::OUT)
+}
+
 /// Wipes what may have been drawn on the line where the cursor is, by whoever draws there.
 pub(crate) fn wipe_line() {
     if stderr_can_be_drawn_on() {
-        let _ = write!(io::stderr(), "\r\x1b[2K");
+        let _ = ErrorOutput.write_all(b"\r\x1b[2K");
     }
 }
 
@@ -52,9 +68,21 @@ impl<T: Display> Display for Printable<T> {
     }
 }
 
-/// Writes a line to standard error. There is nowhere to report a failure of that.
+/// Writes a line to standard error, in one piece. There is nowhere to report a failure of that.
 pub(crate) fn say(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = ErrorOutput.write_all(format!("{line}\n").as_bytes());
+}
+
+/// Prints what the parser of the command line says: help and versions to standard output, errors to standard error.
+pub(crate) fn print(said: &clap::Error) -> io::Result<()> {
+    // The parser's own way of printing knows how to colour consoles that do not do so by themselves.
+    if cfg!(not(unix)) {
+        return said.print();
+    }
+    let (text, to_stderr) = (said.render(), said.use_stderr());
+    let coloured = if to_stderr { stderr_has_colour() } else { has_colour(io::stdout().is_terminal()) };
+    let text = if coloured { text.ansi().to_string() } else { text.to_string() };
+    if to_stderr { ErrorOutput.write_all(text.as_bytes()) } else { Output.write_all(text.as_bytes()) }
 }
 
 /// redb panics at pages that make no sense, which the store reports as damage. On the terminal a panic would look like

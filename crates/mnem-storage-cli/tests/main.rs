@@ -8,9 +8,13 @@ mod cids;
 mod compact;
 mod completions;
 mod conformance;
+#[cfg(unix)]
+mod descriptors;
 mod disk_full;
 #[cfg(unix)]
 mod documents;
+#[cfg(target_os = "linux")]
+mod elsewhere;
 mod exits;
 mod export_file;
 mod heads;
@@ -20,6 +24,10 @@ mod knn;
 mod main_job;
 mod man;
 mod many;
+#[cfg(target_os = "linux")]
+mod memory;
+#[cfg(target_os = "linux")]
+mod nonblocking;
 mod partial;
 mod permissions;
 mod pipes;
@@ -28,6 +36,10 @@ mod salvage;
 #[cfg(unix)]
 mod signals;
 mod snapshots;
+#[cfg(target_os = "linux")]
+mod stopped;
+#[cfg(target_os = "linux")]
+mod stuck;
 mod support;
 mod verify;
 mod version;

@@ -50,13 +50,14 @@ pub struct CompactReport {
 /// ```
 ///
 /// # Errors
-/// As [`OpenOptions::open`]; then [`StoreError::Backend`], [`StoreError::Damaged`]: the content is as it was.
+/// As [`OpenOptions::open`]; then [`StoreError::Backend`], [`StoreError::Damaged`]: the content is as it was. Also if the path leads elsewhere by
+/// the end, as [`Place::check`](crate::Place::check) says.
 pub fn compact(path: &Path, options: &OpenOptions) -> Result<CompactReport, StoreError> {
     let options = options.clone().create(false).create_new(false).read_only(false).check(true);
     let before_bytes = file_bytes(path, &options)?;
     let opened = options.open_kind(path)?;
     let backend = opened.backend();
-    opened.compact()?;
+    opened.compact(path)?;
     let after_bytes = file_bytes(path, &options)?;
     tracing::debug!(backend = backend.name(), before_bytes, after_bytes, "compacted a store");
     Ok(CompactReport { backend, before_bytes, after_bytes })

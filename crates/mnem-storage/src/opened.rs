@@ -8,7 +8,7 @@ use std::{
 use mnem_ann_persist::Format;
 use mnem_store_traits::{Store, StoreError};
 
-use crate::{Backend, OpenOptions, StoreInfo};
+use crate::{Backend, OpenOptions, Place, StoreInfo};
 
 /// The backends' own `Info` types have the same fields, and no common name.
 #[cfg(any(feature = "redb", feature = "simple"))]
@@ -88,17 +88,31 @@ impl Opened {
         }
     }
 
-    /// Gives back what the files no longer need, and closes the store.
-    pub(crate) fn compact(self) -> Result<(), StoreError> {
+    /// Where it was opened; `path` is how that was spelled.
+    pub(crate) fn place(&self, path: &Path) -> Place {
+        let identity = match self {
+            #[cfg(feature = "redb")]
+            Self::Redb(store) => store.identity(),
+            #[cfg(feature = "simple")]
+            Self::Simple(store) => store.identity(),
+            #[cfg(not(any(feature = "redb", feature = "simple")))]
+            _ => match *self {},
+        };
+        Place::new(self.backend(), path, identity)
+    }
+
+    /// Gives back what the files no longer need, and closes the store, which must still be at its place.
+    pub(crate) fn compact(self, path: &Path) -> Result<(), StoreError> {
+        let place = self.place(path);
         match self {
             #[cfg(feature = "redb")]
             Self::Redb(mut store) => {
                 store.compact()?;
-                store.close()
+                place.check().and(store.close())
             }
             // What there was to clear was cleared when it was opened.
             #[cfg(feature = "simple")]
-            Self::Simple(store) => store.close(),
+            Self::Simple(store) => place.check().and(store.close()),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::{
         not_a_store,
     },
     opened::Opened,
+    place::Place,
 };
 
 /// Opens the store at `path`, or creates it there: [`OpenOptions::open`] with `create(true)`.
@@ -67,6 +68,18 @@ pub struct OpenOptions {
     pub(crate) lock_wait: Option<Duration>,
     pub(crate) without_locks: bool,
     pub(crate) without_folder_sync: bool,
+}
+
+/// An open store, with what its backend alone knows of it.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Located {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The format in which its k-NN edges are to be stored: see [`OpenOptions::open_with_knn_format`].
+    pub knn_format: Format,
+    /// Where it was opened, to see later whether it is still there.
+    pub place: Place,
 }
 
 impl OpenOptions {
@@ -186,6 +199,17 @@ impl OpenOptions {
         let opened = self.open_kind(path.as_ref())?;
         let format = opened.knn_format();
         Ok((opened.into_store(), format))
+    }
+
+    /// Opens a store, and also says what its backend alone knows of it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_located(&self, path: impl AsRef<Path>) -> Result<Located, StoreError> {
+        let path = path.as_ref();
+        let opened = self.open_kind(path)?;
+        let (knn_format, place) = (opened.knn_format(), opened.place(path));
+        Ok(Located { store: opened.into_store(), knn_format, place })
     }
 
     pub(crate) fn open_kind(&self, path: &Path) -> Result<Opened, StoreError> {

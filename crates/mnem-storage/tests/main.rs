@@ -21,6 +21,8 @@ mod main_job;
 mod options;
 mod partial;
 #[cfg(any(feature = "redb", feature = "simple"))]
+mod place;
+#[cfg(any(feature = "redb", feature = "simple"))]
 mod random;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod salvage;

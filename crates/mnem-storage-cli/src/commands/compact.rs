@@ -8,6 +8,7 @@ use crate::{
     error::{Exit, Result},
     output::{ExactSize, Size},
     stop::Stop,
+    target::elsewhere,
 };
 
 const EXAMPLES: &str = "\
@@ -40,7 +41,7 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
     context.note(format_args!("opening {}", path.display()));
     let mut bar = context.bar("compact");
     bar.begin("pages", "moving them together");
-    let report = compact(&path, &context.options())?;
+    let report = compact(&path, &context.options()).map_err(|error| elsewhere(error, "compacted it"))?;
     drop(bar);
     let answer = Answer { store: path.display().to_string(), report: &report };
     let mut out = context.out();

@@ -87,8 +87,10 @@ fn quiet_laws() {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let backend = args.backend.map_or_else(Backend::default_backend, |backend| Some(backend.into()));
+    let stop = Stop::when_asked(context)?;
     // The suite may leave threads behind, which the end of the program keeps from cleaning up: this removes what is theirs.
     let root = TempDir::new().map_err(|source| Failure::Io { what: "make a temporary folder".into(), source })?;
+    stop.without(root.path());
     let fixture = OnDisk { backend: backend.unwrap_or(Backend::Redb), root: root.path().to_owned() };
     // A backend that is not compiled in is one error here, and not one for each law.
     OpenOptions::new().create(true).backend(Some(fixture.backend)).open(root.path().join("store"))?;
@@ -97,7 +99,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let options = args.seed.into_iter().fold(options, Options::seed);
     let options = args.rounds.into_iter().fold(options, Options::rounds);
     let kept = "nothing was kept, and not every law was run";
-    let _stop = Stop::at_once_without(context, kept, "run it again, or fewer laws with --only", root.path())?;
+    stop.at_once_from_here(kept, "run it again, or fewer laws with --only")?;
     context.note(format_args!("running the laws on stores in {}", root.path().display()));
     quiet_laws();
     let report = conformance::run(fixture, &options);

@@ -17,6 +17,7 @@ use crate::{
     output::{Count, Size, counted, counted_as},
     progress::Bar,
     stop::Stop,
+    target::Target,
 };
 
 const EXAMPLES: &str = "\
@@ -116,8 +117,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
     let from = context.options().read_only(true).open(&args.from);
     let from = from.map_err(|error| failed(CopyError::Source(error.into())))?;
-    let (to, format) = options_of_target(context, args).open_with_knn_format(&args.to).map_err(of_target)?;
+    // Before a store is made, which is better made whole.
     let stop = Stop::when_asked(context)?;
+    let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("copy");
     let total = count(&*from, &mut bar, &stop);
     let copied = copy(&*from, &*to, &mut |mut progress| {
@@ -130,13 +132,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     drop(bar);
     let report = match copied {
         Err(CopyError::Stopped { blocks, new, .. }) => {
-            to.close().map_err(of_target)?;
+            to.close(&format!("interrupted after {}", counted(blocks, "block")))?;
             return Err(interrupted(args, &stop, blocks, new));
         }
-        copied => copied.map_err(failed)?,
+        copied => copied.map_err(|source| of_moved(&to, failed(source)))?,
     };
-    let knn_rows = if format == Format::Row { store_as_rows(&*to).map_err(of_target)? } else { 0 };
-    to.close().map_err(of_target)?;
+    let knn_rows = if to.knn_format() == Format::Row { store_as_rows(&*to).map_err(of_target)? } else { 0 };
+    to.close(&format!("copied {}", counted(report.blocks, "block")))?;
     for cid in &report.unchecked_cids {
         context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
     }
@@ -184,6 +186,14 @@ pub(crate) fn store_as_rows(to: &dyn Store) -> std::result::Result<u64, StoreErr
 pub(crate) fn options_of_target(context: &Context, args: &Args) -> OpenOptions {
     let options = context.options().create(true).published_layout(args.layout == Some(LayoutArg::Mnem01));
     options.backend(args.backend.map(Into::into))
+}
+
+/// A target that has moved fails in many ways.
+fn of_moved(to: &Target, failure: Failure) -> Failure {
+    match failure {
+        Failure::Copy { source: CopyError::Target(_), .. } => to.explained(failure),
+        other => other,
+    }
 }
 
 pub(crate) fn failed(args: &Args, source: CopyError) -> Failure {

@@ -107,6 +107,7 @@ fn to_file(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
     let store = context.open_read_only()?;
     let stop = Stop::when_asked(context)?;
     let mut file = temporary_beside(&target, folder).map_err(failed)?;
+    stop.without(file.path());
     let report = match export(context, &store, file.as_file_mut(), args, roots, &mut || stop.flow()) {
         Err(Failure::Export(ExportError::Stopped { .. })) => {
             let state = if args.force && target.exists() { "as it was" } else { "not made" };

@@ -1,7 +1,7 @@
 //! `heads`: which operations are current, and changing that.
 
 use clap::Subcommand;
-use mnem_storage::{Cid, OpHeadsStore as _, Store as _, StoreError, WriteBatch};
+use mnem_storage::{Cid, OpHeadsStore as _, StoreError, WriteBatch};
 use serde_json::json;
 
 use crate::{
@@ -76,7 +76,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             let store = context.open()?;
             store.commit(batch).map_err(|error| moved(change, error))?;
             let heads = store.heads()?;
-            store.close()?;
+            store.close("changed its heads")?;
             heads
         }
     };

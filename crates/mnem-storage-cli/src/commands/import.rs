@@ -9,7 +9,7 @@ use std::{
 use bytesize::ByteSize;
 use clap::ValueHint;
 use mnem_storage::{
-    Cid, OpHeadsStore as _, Store as _,
+    Cid,
     car::{self, ImportError, ImportErrorKind, ImportOptions, ImportReport, Kept, ReadError},
     detect,
 };
@@ -20,11 +20,14 @@ use crate::{
     context::Context,
     error::{Exit, Failure, Result},
     limits::COMMON_BLOCK_BYTES_MAX,
+    memory,
     output::{Count, Size, counted},
     stop::{
         Stop,
-        input::{self, was_asked},
+        input::{self, Source, was_asked},
     },
+    streams,
+    target::Target,
 };
 
 const EXAMPLES: &str = "\
@@ -74,7 +77,7 @@ fn size(text: &str) -> std::result::Result<ByteSize, String> {
     text.parse().map_err(|_| "a size is a number of bytes, or one with a unit, as 20MB or 20MiB".to_owned())
 }
 
-type Input = BufReader<File>;
+type Input = BufReader<Source>;
 
 /// What was done, with where it ended up.
 #[derive(Serialize)]
@@ -89,13 +92,17 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     let (mut input, file_bytes) = open(&args.file)?;
     refuse_what_needs_no_store(&mut input, file_bytes, &path, args)?;
-    let options = ImportOptions::new()
+    let usual = ImportOptions::new();
+    let batch_bytes = memory::import_batch_bytes(usual.batch_bytes);
+    let options = usual
+        .batch_bytes(batch_bytes)
         .heads(args.heads)
         .complete(args.complete)
         .block_bytes_max(args.max_block.as_u64())
         .total_bytes(file_bytes);
-    let store = context.open_or_create(args.backend.map(Into::into))?;
+    // Before a store is made, which is better made whole.
     let stop = Stop::when_asked(context)?;
+    let store = context.open_or_create(args.backend.map(Into::into))?;
     let mut bar = context.bar("import");
     let input = input::Input { input, stop: &stop };
     let imported = car::import(&*store, input, &options, &mut |progress| {
@@ -105,17 +112,17 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     drop(bar);
     let report = match imported {
         Err(ImportError::Stopped { kept, .. }) => {
-            store.close()?;
+            store.close(&stored(kept.blocks))?;
             return Err(interrupted(&stop, &path, kept));
         }
         Err(ImportError::Read { kept, source, .. }) if was_asked(&source) => {
-            store.close()?;
+            store.close(&stored(kept.blocks))?;
             return Err(interrupted(&stop, &path, kept));
         }
-        imported => imported.map_err(|source| failed(args, source))?,
+        imported => imported.map_err(|source| of_store(&store, failed(args, source)))?,
     };
     let heads = store.heads()?;
-    store.close()?;
+    store.close(&format!("imported {}", counted(report.blocks, "block")))?;
     remarks(context, &report, args.sets_heads(), &heads);
     let answer = Answer {
         store: path.display().to_string(),
@@ -136,9 +143,7 @@ fn open(file: &Path) -> Result<(Input, Option<u64>)> {
                 hint: "`mnem-store import FILE`, or `mnem-store import - < FILE`".into(),
             });
         }
-        let input = standard_input();
-        let input = input.map_err(|source| Failure::Io { what: "read standard input".into(), source })?;
-        return Ok((BufReader::with_capacity(PEEK_BYTES, input), None));
+        return Ok((BufReader::with_capacity(PEEK_BYTES, Source::Standard(streams::Input)), None));
     }
     let failed = |source| Failure::Io { what: format!("open {}", file.display()), source };
     let opened = File::open(file).map_err(failed)?;
@@ -150,16 +155,7 @@ fn open(file: &Path) -> Result<(Input, Option<u64>)> {
         });
     }
     let file_bytes = metadata.is_file().then_some(metadata.len());
-    Ok((BufReader::with_capacity(PEEK_BYTES, opened), file_bytes))
-}
-
-/// Standard input without a buffer of its own: what has been read is not to be waited for again.
-fn standard_input() -> io::Result<File> {
-    #[cfg(unix)]
-    let own = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?;
-    #[cfg(windows)]
-    let own = std::os::windows::io::AsHandle::as_handle(&io::stdin()).try_clone_to_owned()?;
-    Ok(own.into())
+    Ok((BufReader::with_capacity(PEEK_BYTES, Source::File(opened)), file_bytes))
 }
 
 /// Looks at the beginning without taking it, so that no store is made for something that is no archive, or for roots without a block.
@@ -192,6 +188,15 @@ fn refuse_roots_alone(mut reader: car::Reader<&[u8]>, args: &Args) -> Result<()>
 fn failed(args: &Args, source: ImportError) -> Failure {
     let from = if args.file == Path::new("-") { "standard input".to_owned() } else { args.file.display().to_string() };
     Failure::Import { from, max_block: args.max_block.as_u64(), source }
+}
+
+fn stored(blocks: u64) -> String {
+    format!("interrupted after {}", counted(blocks, "verified block"))
+}
+
+/// A store that has moved fails in many ways.
+fn of_store(store: &Target, failure: Failure) -> Failure {
+    if failure.store_error().is_some() { store.explained(failure) } else { failure }
 }
 
 fn interrupted(stop: &Stop, store: &Path, kept: Kept) -> Failure {

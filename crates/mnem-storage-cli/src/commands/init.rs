@@ -1,6 +1,6 @@
 //! `init`: an empty store.
 
-use mnem_storage::{Store as _, detect};
+use mnem_storage::detect;
 use serde_json::json;
 
 use crate::{
@@ -8,6 +8,8 @@ use crate::{
     context::Context,
     error::{Exit, Failure, Result},
     hints::quoted,
+    stop::Stop,
+    target::Target,
 };
 
 const EXAMPLES: &str = "\
@@ -39,9 +41,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             hint: format!("`mnem-store stat --store {}` says what is in it", quoted(&path)),
         });
     }
+    // A store that is being made is better made whole.
+    let _stop = Stop::when_asked(context)?;
     let options = context.options().create_new(true).published_layout(args.layout == LayoutArg::Mnem01);
-    let store = options.backend(args.backend.map(Into::into)).open(&path)?;
-    store.close()?;
+    Target::open(&options.backend(args.backend.map(Into::into)), &path)?.close("made an empty store")?;
     let backend = detect(&path)?.map_or("unknown", |backend| backend.name());
     let mut out = context.out();
     out.summary(

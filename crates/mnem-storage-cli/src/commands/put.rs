@@ -7,13 +7,14 @@ use std::{
 };
 
 use clap::{ValueEnum, ValueHint};
-use mnem_storage::{Blockstore as _, Bytes, DAG_CBOR, RAW, Store as _, StoreError, cid_of, links};
+use mnem_storage::{Bytes, DAG_CBOR, RAW, StoreError, cid_of, links};
 use serde_json::json;
 
 use crate::{
     context::Context,
     error::{Exit, Failure, Result},
     limits::BLOCK_BYTES_MAX,
+    streams,
 };
 
 const EXAMPLES: &str = "\
@@ -54,7 +55,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     links(&cid, &data).map_err(|error| unfit(error, &args.file))?;
     let store = context.open()?;
     store.put(&cid, data)?;
-    store.close()?;
+    store.close(&format!("stored {cid}"))?;
     let mut out = context.out();
     out.answer(cid, json!({ "cid": cid.to_string() }))?;
     out.finish()?;
@@ -78,7 +79,7 @@ fn open(file: &Path) -> Result<Box<dyn Read>> {
                 hint: "`mnem-store put FILE`, or `mnem-store put - < FILE`".into(),
             });
         }
-        return Ok(Box::new(io::stdin().lock()));
+        return Ok(Box::new(streams::Input));
     }
     match File::open(file) {
         Ok(file) => Ok(Box::new(file)),

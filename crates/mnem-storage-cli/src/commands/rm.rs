@@ -1,6 +1,5 @@
 //! `rm`: removing one block.
 
-use mnem_storage::{Blockstore as _, OpHeadsStore as _, Store as _};
 use serde_json::json;
 
 use crate::{
@@ -34,7 +33,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     }
     let is_head = store.heads()?.contains(&cid);
     store.delete(&cid)?;
-    store.close()?;
+    store.close(&format!("removed {cid}"))?;
     if is_head {
         context.remark(format_args!("{cid} is still a head, which now has no block"));
     }

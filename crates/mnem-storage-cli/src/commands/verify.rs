@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mnem_storage::{Fault, FaultKind, Stage, Store as _, StoreError, VerifyError, VerifyOptions, VerifyReport, verify};
+use mnem_storage::{Fault, FaultKind, Stage, StoreError, VerifyError, VerifyOptions, VerifyReport, verify};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -126,7 +126,7 @@ fn is_unfinished(entry: &Path) -> bool {
 
 /// Opens the store for writing, which recovers it. One that is damaged is left for [`verify`] to describe.
 fn recover(context: &Context) -> Result<()> {
-    let recovered = context.open().and_then(|store| Ok(store.close()?));
+    let recovered = context.open().and_then(|store| store.close("recovered it"));
     match recovered {
         Err(Failure::Store(StoreError::Damaged { .. })) => Ok(()),
         other => other,

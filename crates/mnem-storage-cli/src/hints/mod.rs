@@ -12,6 +12,8 @@ use self::{
     archives::{for_export, for_import},
     stores::{for_store, for_target},
 };
+#[cfg(unix)]
+use crate::limits::OPEN_FILES_MIN;
 use crate::{context::Context, error::Failure};
 
 /// A path as a shell takes it back; as bash, zsh and newer ones do, where it is no text or would give orders to a terminal.
@@ -58,6 +60,11 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
             format!("`mnem-store knn list --store {}` lists the indexes that are there", quoted(store))
         }
         Failure::NoSuchNode { hint, .. } | Failure::Line { hint, .. } => (*hint).to_owned(),
+        Failure::Elsewhere { source, .. } => match &source.now {
+            Some(now) => format!("the data is in {0}: move it back, or name it with --store {0}", quoted(now)),
+            None => "what was written is gone with it: run the same command again, on the store that is to have it"
+                .to_owned(),
+        },
         Failure::NotDagCbor { source, .. } => dag_cbor::for_input(&source.to_string()),
         Failure::Import { source, max_block, .. } => for_import(source, *max_block, &store()),
         Failure::Copy { source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
@@ -89,8 +96,37 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
     }
 }
 
+/// No more files may be open.
+fn for_descriptors(error: &io::Error) -> Option<String> {
+    #[cfg(unix)]
+    match os_error(error).map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::MFILE) => {
+            return Some(format!(
+                "raise the number of files that a process may have open: `ulimit -n {OPEN_FILES_MIN}` or more, then run the same command again"
+            ));
+        }
+        Some(rustix::io::Errno::NFILE) => {
+            let hint = "all programs together have too many files open: end some, then run the same command again";
+            return Some(hint.to_owned());
+        }
+        _ => {}
+    }
+    let _ = error;
+    None
+}
+
+/// The system's own number for an error, also where a library has wrapped it, which keeps only its text.
+#[cfg(unix)]
+fn os_error(error: &io::Error) -> Option<i32> {
+    let of_text = || error.to_string().split_once("(os error ")?.1.split_once(')')?.0.parse().ok();
+    error.raw_os_error().or_else(of_text)
+}
+
 /// A file, or the system below it, failed.
 fn for_io(error: &io::Error) -> String {
+    if let Some(hint) = for_descriptors(error) {
+        return hint;
+    }
     let hint = match error.kind() {
         io::ErrorKind::NotFound => "look with `ls -l` at that path and at its folder: a part of it is not there",
         io::ErrorKind::PermissionDenied => "look with `ls -ld` who may use that file and its folder, or name another",
@@ -123,6 +159,18 @@ mod tests {
         ] {
             assert_eq!(quoted(Path::new(path)), as_typed);
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn too_many_open_files_are_known_by_their_number() {
+        for (number, hint) in [(24, "`ulimit -n 16`"), (23, "all programs together")] {
+            let plain = io::Error::from_raw_os_error(number);
+            assert!(for_io(&plain).contains(hint));
+            let wrapped = io::Error::new(plain.kind(), format!("{plain} at path \"a\""));
+            assert!(for_io(&wrapped).contains(hint));
+        }
+        assert_eq!(for_descriptors(&io::Error::other("(os error x)")), None);
     }
 
     #[test]

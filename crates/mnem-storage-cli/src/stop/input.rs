@@ -6,11 +6,38 @@ use std::{
 };
 
 use super::{Asked, Stop};
+use crate::streams;
+
+/// Where an input comes from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    File(File),
+    Standard(streams::Input),
+}
 
 /// An input that is waited for, but not longer than until somebody asks for the end.
 pub(crate) struct Input<'a> {
-    pub(crate) input: BufReader<File>,
+    pub(crate) input: BufReader<Source>,
     pub(crate) stop: &'a Stop,
+}
+
+impl Read for Source {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(buf),
+            Self::Standard(input) => input.read(buf),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Source {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match self {
+            Self::File(file) => file.as_fd(),
+            Self::Standard(input) => input.as_fd(),
+        }
+    }
 }
 
 impl Read for Input<'_> {

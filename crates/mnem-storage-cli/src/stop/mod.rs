@@ -1,60 +1,98 @@
-//! Ctrl-C, and the polite `kill`: SIGINT and SIGTERM.
+//! Ctrl-C, the polite `kill`, a terminal that goes away, a limit of processor time: every signal that ends a process.
 //!
 //! A store is whole whenever a process dies, so a command that leaves nothing behind needs nothing from here: the signal ends it. The others say
-//! what they have at stake. Work that can tell what it kept is asked to end ([`Stop::when_asked`]); work that has changed nothing yet ends
-//! where it is, with a word ([`Stop::at_once`]). Whoever asks twice is obeyed at once. In the end the process dies by the signal that it
-//! got, so that a script that called it stops too; its shell sees status 130 or 143. What was ignored when the program began stays ignored.
+//! what they have at stake. Work that can tell what it kept is asked to end ([`Stop::when_asked`]), and has a moment for it. Work that has
+//! changed nothing yet ends where it is, with a word ([`Stop::at_once`]). A second request ends either at once. What would be left behind goes
+//! in every case. In the end the process dies by the first signal that it got, so that a script that called it stops too; its shell sees status 128
+//! and the number of the signal. What was ignored when the program began stays ignored.
+//!
+//! The first process of a container is ended by no signal that it does not heed: there, every command heeds them, and exits with that status.
 
 #[cfg(unix)]
 mod inherited;
 pub(crate) mod input;
+mod signal;
+#[cfg(unix)]
+mod thread;
 
+#[cfg(unix)]
+use std::io;
 use std::{
-    fmt, io,
+    fmt,
     ops::ControlFlow,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+pub(crate) use self::signal::{Signal, end_by};
 use crate::{
     context::Context,
-    error::{self, Exit, Failure, Result},
-    terminal,
+    error::{Failure, Result},
 };
-
-/// The signals that are heeded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
-    Interrupt,
-    Terminate,
-}
 
 /// That somebody asked for the end. What an input fails with that is waited for.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("interrupted")]
 pub(crate) struct Asked;
 
-/// What the first signal does.
+/// Where a signal ends the work.
 #[derive(Debug)]
-enum First {
-    /// Ends the process: this is what has been kept, and how to go on. A temporary folder goes with it.
-    Ends { kept: &'static str, hint: &'static str, folder: Option<PathBuf> },
-    /// Asks the work to end.
-    Asks,
+enum At {
+    /// Wherever it is: this is what has been kept, and how to go on.
+    Once { kept: &'static str, hint: &'static str },
+    /// Where the work sees that it was asked.
+    NextLook,
+}
+
+/// What the work has at stake.
+#[derive(Debug)]
+struct Stake {
+    at: At,
+    /// Files and folders that are not to outlive the process.
+    leftovers: Vec<PathBuf>,
 }
 
 /// The first signal that asked for the end: of the process, whatever it is doing.
 static ASKED: OnceLock<Signal> = OnceLock::new();
+
+/// Whether some thread ends the process by now, and says why.
+static LAST_WORDS: AtomicBool = AtomicBool::new(false);
+
+/// Whether the first process of a container ends at once, since no command has said what it has at stake.
+#[cfg(unix)]
+static NOTHING_AT_STAKE: AtomicBool = AtomicBool::new(true);
 
 /// Which signal asked for the end, if any.
 pub(crate) fn asked() -> Option<Signal> {
     ASKED.get().copied()
 }
 
+/// The work is over. Comes back unless another thread ends the process by now.
+pub(crate) fn last_words() {
+    while LAST_WORDS.swap(true, Ordering::AcqRel) {
+        std::thread::park();
+    }
+}
+
+/// Sees to it that signals end the first process of a container too. For the beginning of the program.
+pub(crate) fn as_first_process() {
+    #[cfg(unix)]
+    if signal::is_first_process() {
+        for number in signal::all() {
+            let status = i32::from(Signal::of(number).status());
+            // One that the system does not know cannot come.
+            let _ = signal_hook::flag::register_conditional_shutdown(number, status, &NOTHING_AT_STAKE);
+        }
+    }
+}
+
 /// What the work and the thread that waits for signals know of each other.
 #[derive(Debug)]
 pub(crate) struct Stop {
-    first: Arc<Mutex<First>>,
+    stake: Arc<Mutex<Stake>>,
     /// Closed by the first signal, to wake who waits for something else.
     #[cfg(unix)]
     woken: io::PipeReader,
@@ -63,27 +101,35 @@ pub(crate) struct Stop {
 impl Stop {
     /// From here on a signal asks the work to end. It is to look at [`flow`](Self::flow) often.
     pub(crate) fn when_asked(context: &Context) -> Result<Self> {
-        Self::new(context, First::Asks)
+        Self::new(context, At::NextLook)
     }
 
     /// From here on a signal ends the process, which says what has been kept and how to go on.
     pub(crate) fn at_once(context: &Context, kept: &'static str, hint: &'static str) -> Result<Self> {
-        Self::new(context, First::Ends { kept, hint, folder: None })
+        Self::new(context, At::Once { kept, hint })
     }
 
-    /// As [`at_once`](Self::at_once), and this temporary folder is removed.
-    pub(crate) fn at_once_without(
-        context: &Context,
-        kept: &'static str,
-        hint: &'static str,
-        folder: &Path,
-    ) -> Result<Self> {
-        Self::new(context, First::Ends { kept, hint, folder: Some(folder.to_owned()) })
+    /// As [`at_once`](Self::at_once), of work that was to see by itself that it was asked.
+    ///
+    /// # Errors
+    /// It was asked by now.
+    pub(crate) fn at_once_from_here(&self, kept: &'static str, hint: &'static str) -> Result<()> {
+        let mut stake = locked(&self.stake);
+        if asked().is_some() {
+            return Err(self.interrupted(kept, hint.to_owned()));
+        }
+        stake.at = At::Once { kept, hint };
+        Ok(())
     }
 
     /// What was to end at once is finished first from here on: it is short, and better whole.
     pub(crate) fn finish_first(&self) {
-        *locked(&self.first) = First::Asks;
+        locked(&self.stake).at = At::NextLook;
+    }
+
+    /// This file or folder goes where the process is ended. Where it ends by itself, the work is to remove it.
+    pub(crate) fn without(&self, leftover: impl Into<PathBuf>) {
+        locked(&self.stake).leftovers.push(leftover.into());
     }
 
     /// What the work is to do next, for its callback.
@@ -98,51 +144,31 @@ impl Stop {
 
     /// The failure of work that was asked to end: what it kept, and how to go on.
     pub(crate) fn interrupted(&self, kept: impl fmt::Display, hint: String) -> Failure {
-        let signal = asked().unwrap_or(Signal::Interrupt);
+        let signal = asked().unwrap_or(Signal::INTERRUPT);
         Failure::Interrupted { signal, kept: kept.to_string(), hint }
     }
 
     #[cfg(not(unix))]
-    fn new(_: &Context, first: First) -> Result<Self> {
-        Ok(Self { first: Arc::new(Mutex::new(first)) })
+    fn new(_: &Context, at: At) -> Result<Self> {
+        Ok(Self { stake: Arc::new(Mutex::new(Stake { at, leftovers: Vec::new() })) })
     }
 
     #[cfg(unix)]
-    fn new(context: &Context, first: First) -> Result<Self> {
+    fn new(context: &Context, at: At) -> Result<Self> {
         let failed = |source| Failure::Io { what: "wait for signals".into(), source };
-        let signals = inherited::heeded(&[signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]);
-        obey_the_second(&signals).map_err(failed)?;
-        let mut signals = signal_hook::iterator::Signals::new(signals).map_err(failed)?;
+        let none: [i32; 0] = [];
+        let signals = signal_hook::iterator::Signals::new(none).map_err(failed)?;
+        for number in signal::all() {
+            // One that the system does not know cannot come.
+            let _ = signals.handle().add_signal(number);
+        }
+        NOTHING_AT_STAKE.store(false, Ordering::SeqCst);
         let (woken, wakes) = io::pipe().map_err(failed)?;
-        let first = Arc::new(Mutex::new(first));
-        let (context, shared) = (context.clone(), Arc::clone(&first));
-        let mut wakes = Some(wakes);
-        let wait = move || {
-            // Whatever comes later ends the process before it gets here.
-            if let Some(number) = signals.forever().next() {
-                let signal = Signal::of(number);
-                terminal::wipe_line();
-                // Held to the end of the process where that ends here: the work cannot go on to what is to be finished.
-                let first = locked(&shared);
-                match &*first {
-                    First::Ends { kept, hint, folder } => {
-                        if let Some(folder) = folder {
-                            remove(folder);
-                        }
-                        let (kept, hint) = ((*kept).to_owned(), (*hint).to_owned());
-                        error::report(&Failure::Interrupted { signal, kept, hint }, &context);
-                        end_by(signal);
-                    }
-                    First::Asks => {
-                        let _ = ASKED.set(signal);
-                        drop(wakes.take());
-                        context.remark("stopping at the next place where nothing is lost; once more ends at once");
-                    }
-                }
-            }
-        };
-        std::thread::Builder::new().name("signals".into()).spawn(wait).map_err(failed)?;
-        Ok(Self { first, woken })
+        let stake = Arc::new(Mutex::new(Stake { at, leftovers: Vec::new() }));
+        let waiter = thread::Waiter { context: context.clone(), stake: Arc::clone(&stake), wakes: Some(wakes) };
+        let spawned = std::thread::Builder::new().name("signals".into()).spawn(move || waiter.run(signals));
+        spawned.map_err(failed)?;
+        Ok(Self { stake, woken })
     }
 
     /// Waits until there is something to read from `input`, or somebody asks for the end.
@@ -160,55 +186,11 @@ impl Stop {
 
     /// Where no signal is heeded, there is nothing else to wait for than what reading waits for.
     #[cfg(not(unix))]
-    pub(crate) fn wait_for<T>(&self, _: &T) -> io::Result<()> {
+    pub(crate) fn wait_for<T>(&self, _: &T) -> std::io::Result<()> {
         Ok(())
     }
 }
 
-/// The second signal, whichever it is, does what it does where nobody heeds it: in the handler itself, since the thread that waits may be stuck, as in
-/// writing to a terminal that nobody reads.
-#[cfg(unix)]
-fn obey_the_second(signals: &[i32]) -> io::Result<()> {
-    let one_came = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    for &signal in signals {
-        // In this order: the first one finds that none came.
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&one_came))?;
-        signal_hook::flag::register(signal, Arc::clone(&one_came))?;
-    }
-    Ok(())
-}
-
-/// Removes a folder in which the work still makes files, which may get in the way a few times.
-#[cfg(unix)]
-fn remove(folder: &Path) {
-    let _ = (0..100).find(|_| std::fs::remove_dir_all(folder).is_ok() || !folder.exists());
-}
-
-fn locked(first: &Mutex<First>) -> MutexGuard<'_, First> {
-    first.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(unix)]
-impl Signal {
-    fn of(number: i32) -> Self {
-        if number == signal_hook::consts::SIGTERM { Self::Terminate } else { Self::Interrupt }
-    }
-}
-
-/// Ends the process as the signal does where nobody heeds it.
-pub(crate) fn end_by(signal: Signal) -> ! {
-    #[cfg(unix)]
-    {
-        let number = match signal {
-            Signal::Interrupt => signal_hook::consts::SIGINT,
-            Signal::Terminate => signal_hook::consts::SIGTERM,
-        };
-        // Comes back only from a system that does not know the signal.
-        let _ = signal_hook::low_level::emulate_default_handler(number);
-    }
-    let status = match signal {
-        Signal::Interrupt => Exit::Interrupted,
-        Signal::Terminate => Exit::Terminated,
-    };
-    std::process::exit(status as i32)
+fn locked(stake: &Mutex<Stake>) -> MutexGuard<'_, Stake> {
+    stake.lock().unwrap_or_else(PoisonError::into_inner)
 }

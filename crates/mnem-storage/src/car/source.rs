@@ -64,7 +64,7 @@ impl<R: Read> Source<R> {
         while taken.len() < len {
             let before = taken.len();
             let step = (len - before).min(before.max(STEP));
-            taken.reserve_exact(step);
+            taken.try_reserve_exact(step).map_err(|_| io::ErrorKind::OutOfMemory)?;
             taken.resize(before + step, 0);
             let filled = self.fill(taken.get_mut(before..).unwrap_or_default())?;
             if filled < step {

@@ -4,7 +4,7 @@ use std::{fmt::Display, ops::ControlFlow, path::PathBuf};
 
 use clap::{ValueEnum, ValueHint};
 use mnem_storage::{
-    Blockstore as _, Cid, OpHeadsStore as _, Store as _,
+    Blockstore as _, Cid, OpHeadsStore as _,
     knn::{self, Derive, DeriveError, Format, KnnEdge, KnnEdgeIndex},
 };
 use serde_json::json;
@@ -17,6 +17,7 @@ use crate::{
     json_lines::{self, Vectors},
     output::counted,
     stop::Stop,
+    target::Target,
 };
 
 const EXAMPLES: &str = "\
@@ -78,15 +79,15 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
 
     context.note(format_args!("opening {}", path.display()));
     stop.finish_first();
-    let (store, of_store) = context.options().open_with_knn_format(path)?;
+    let store = Target::open(&context.options(), path)?;
     let format = match args.format {
         Some(FormatArg::Packed) => Format::Packed,
         Some(FormatArg::Row) => Format::Row,
-        None => of_store,
+        None => store.knn_format(),
     };
     let table = table(&*store)?;
     let cid = if format == Format::Row { knn::store_row(&*table, &index) } else { knn::store(&*table, &index) }?;
-    store.close()?;
+    store.close(&format!("stored index {cid}"))?;
     tell(context, &index, &cid, nodes, format)
 }
 

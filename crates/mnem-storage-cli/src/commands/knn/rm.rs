@@ -1,6 +1,6 @@
 //! `knn rm`: removing an index.
 
-use mnem_storage::{Cid, SideTable, Store as _, StoreError, knn};
+use mnem_storage::{Cid, SideTable, StoreError, knn};
 use serde_json::json;
 
 use super::table;
@@ -33,7 +33,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
         return Err(Failure::NoSuchIndex { cid, store: context.path()? });
     }
     knn::delete(&*table, &cid)?;
-    store.close()?;
+    store.close(&format!("removed {cid}"))?;
     let mut out = context.out();
     out.summary(format_args!("removed {cid}"), json!({ "cid": cid.to_string(), "removed": true }))?;
     out.finish()?;

@@ -1,0 +1,142 @@
+//! How much memory there is for caches and batches, where somebody has set a limit.
+//!
+//! A limit of address space (`ulimit -v`) or of data (`ulimit -d`) leaves what the process does not use yet, without what the C
+//! library reserves for its threads; a limit of a container (control groups,
+//! version 1 and 2) is taken as it is. The least of them counts. A limit is read once, when the program begins, so what a command does with it is the
+//! same every time.
+
+use std::sync::LazyLock;
+#[cfg(unix)]
+use std::{fs, path::Path};
+
+#[cfg(unix)]
+use crate::limits::THREADS_ADDRESS_BYTES;
+use crate::{
+    args::Command,
+    error::{Failure, Result},
+    limits::{CACHE_SHARE, COPY_MEMORY_BYTES_MIN, IMPORT_BATCH_SHARE, MEMORY_BYTES_MIN},
+    output::Size,
+};
+
+/// The memory that may be used, in bytes, and who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Limit {
+    bytes: u64,
+    of: &'static str,
+}
+
+static LIMIT: LazyLock<Option<Limit>> = LazyLock::new(|| limits().min_by_key(|limit| limit.bytes));
+
+/// Memory for the cache of a store: `usual`, or less under a limit.
+pub(crate) fn cache_bytes(usual: usize) -> usize {
+    let share = |limit: Limit| usize::try_from(limit.bytes / CACHE_SHARE).unwrap_or(usize::MAX);
+    LIMIT.map_or(usual, |limit| share(limit).min(usual))
+}
+
+/// Memory for the blocks of one commit of an import: `usual`, or less under a limit.
+pub(crate) fn import_batch_bytes(usual: u64) -> u64 {
+    LIMIT.map_or(usual, |limit| (limit.bytes / IMPORT_BATCH_SHARE).min(usual))
+}
+
+/// Whether there is enough for the command, which would be ended in the middle otherwise.
+///
+/// # Errors
+/// There is not: nothing was done.
+pub(crate) fn is_enough_for(command: &Command) -> Result<()> {
+    let needed = match command {
+        Command::Completions(_) | Command::Man(_) => 0,
+        Command::Copy(_) => COPY_MEMORY_BYTES_MIN,
+        _ => MEMORY_BYTES_MIN,
+    };
+    match *LIMIT {
+        Some(Limit { bytes, of }) if bytes < needed => Err(Failure::Refused {
+            message: format!("{of} leaves {} of memory, and this command needs {}", Size(bytes), Size(needed)),
+            hint: format!("raise the limit by {} or more; `ulimit -v` counts KiB", Size(needed - bytes)),
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn limits() -> impl Iterator<Item = Limit> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let of_process = [
+        (rustix::process::Resource::As, "VmSize:", THREADS_ADDRESS_BYTES, "the limit of address space"),
+        (rustix::process::Resource::Data, "VmData:", 0, "the limit of data"),
+    ];
+    let of_process = of_process.into_iter().filter_map(move |(resource, used, reserved, of)| {
+        let bytes = rustix::process::getrlimit(resource).current?;
+        let taken = kibibytes(&status, used) * 1024 + reserved;
+        Some(Limit { bytes: bytes.saturating_sub(taken), of })
+    });
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    of_process.chain(of_groups(Path::new("/sys/fs/cgroup"), &groups).map(|bytes| Limit { bytes, of: "the container" }))
+}
+
+#[cfg(not(unix))]
+fn limits() -> impl Iterator<Item = Limit> {
+    std::iter::empty()
+}
+
+/// A line of `/proc/self/status`; 0 where there is none.
+#[cfg(unix)]
+fn kibibytes(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.trim().trim_end_matches("kB").trim_end().parse().ok()).unwrap_or(0)
+}
+
+/// The limits of the control groups that the text of `/proc/self/cgroup` names, and of all above them; those that say "max" are none. `root`:
+/// where they are mounted.
+#[cfg(unix)]
+fn of_groups(root: &Path, groups: &str) -> Option<u64> {
+    let limits = groups.lines().flat_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, group) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let (mounts, file): (&[_], _) = match controllers {
+            "" => (&["", "unified"], "memory.max"),
+            _ if controllers.split(',').any(|controller| controller == "memory") => {
+                (&["memory"], "memory.limit_in_bytes")
+            }
+            _ => (&[], ""),
+        };
+        let relative = group.trim_start_matches('/').to_owned();
+        mounts.iter().flat_map(move |mount| {
+            // A container may see the path of its group from outside, and mounts the group itself as the root of all.
+            let folders = Path::new(&relative).ancestors().map(|folder| root.join(mount).join(folder));
+            folders.map(|folder| folder.join(file)).collect::<Vec<_>>()
+        })
+    });
+    limits.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).min()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_limit_of_all_groups_counts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |file: &str, text: &str| {
+            let file = folder.path().join(file);
+            fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+            fs::write(file, text).expect("written");
+        };
+        let limit = |groups: &str| of_groups(folder.path(), groups);
+        assert_eq!(limit("0::/\n"), None);
+        write("a/b/memory.max", "max\n");
+        assert_eq!(limit("0::/a/b\n"), None);
+        write("a/memory.max", "268435456\n");
+        assert_eq!(limit("0::/a/b\n"), Some(268_435_456));
+        write("memory.max", "1000\n");
+        assert_eq!(limit("0::/seen/from/outside\n"), Some(1000));
+        write("memory/c/memory.limit_in_bytes", "900\n");
+        assert_eq!(limit("5:cpu,memory:/c\n2:cpuset:/\n0::/a\n"), Some(900));
+        assert_eq!(limit("nonsense\n::\n"), Some(1000));
+    }
+
+    #[test]
+    fn what_is_used_is_read_in_kibibytes() {
+        let status = "Name:\tmnem-store\nVmSize:\t   12345 kB\n";
+        assert_eq!(["VmSize:", "VmData:"].map(|name| kibibytes(status, name)), [12_345, 0]);
+    }
+}

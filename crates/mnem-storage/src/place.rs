@@ -1,0 +1,116 @@
+//! Whether the path of an open store still leads to it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use mnem_store_traits::{Cause, Outcome, StoreError};
+
+use crate::Backend;
+
+/// Where a store was opened.
+///
+/// An open file stays open when its name goes: whoever writes to it then is told that all is well, and nobody finds it again. So look before you
+/// close a store that you wrote to.
+#[derive(Clone, Debug)]
+pub struct Place {
+    backend: Backend,
+    path: PathBuf,
+    /// Device and number of the file or folder; `None` where the system does not tell.
+    identity: Option<(u64, u64)>,
+}
+
+/// The path of a store leads to it no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Elsewhere {
+    /// The path under which it was opened.
+    pub path: PathBuf,
+    /// Whether something else is there by now.
+    pub replaced: bool,
+    /// Where the store is now, if it still has a name and the system tells it. Only while the store is open.
+    pub now: Option<PathBuf>,
+}
+
+impl std::fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = self.path.display();
+        match (&self.now, self.replaced) {
+            (Some(now), false) => write!(f, "{path} was moved to {} while it was open", now.display()),
+            (Some(now), true) => {
+                write!(f, "{path} was moved to {} while it was open, and something else has its name", now.display())
+            }
+            (None, true) => write!(f, "{path} was replaced while it was open"),
+            (None, false) => write!(f, "{path} was removed while it was open"),
+        }
+    }
+}
+
+impl std::error::Error for Elsewhere {}
+
+impl Place {
+    pub(crate) fn new(backend: Backend, path: &Path, identity: Option<(u64, u64)>) -> Self {
+        Self { backend, path: path.to_owned(), identity }
+    }
+
+    /// Looks whether the path leads to the store that was opened there. `None`: it does, or the system does not tell.
+    ///
+    /// Call it before the store is closed: only then can its present name be found.
+    ///
+    /// # Errors
+    /// Whatever the file system says when the path is looked at, absence excepted.
+    pub fn elsewhere(&self) -> io::Result<Option<Elsewhere>> {
+        let Some(opened) = self.identity else { return Ok(None) };
+        let found = match fs::metadata(&self.path) {
+            Ok(found) => identity(&found),
+            // A part of the path may have become a file.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
+            Err(error) => return Err(error),
+        };
+        if found == Some(opened) {
+            return Ok(None);
+        }
+        Ok(Some(Elsewhere { path: self.path.clone(), replaced: found.is_some(), now: present_name(opened) }))
+    }
+
+    /// As [`elsewhere`](Self::elsewhere), for who has no other answer to it than an error.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`] with [`Elsewhere`] as its cause, or with what the file system said.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let source = match self.elsewhere() {
+            Ok(None) => return Ok(()),
+            Ok(Some(elsewhere)) => Cause::new(elsewhere),
+            Err(error) => Cause::new(error),
+        };
+        Err(StoreError::Backend {
+            backend: self.backend.name(),
+            operation: format!("find itself again at {}", self.path.display()),
+            outcome: Outcome::Unknown,
+            source,
+        })
+    }
+}
+
+#[cfg(unix)]
+fn identity(found: &fs::Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((found.dev(), found.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &fs::Metadata) -> Option<(u64, u64)> {
+    None
+}
+
+/// The name of something that this process has open, or of a folder in which it has a file open. Linux tells.
+fn present_name(opened: (u64, u64)) -> Option<PathBuf> {
+    let is_it = |path: &Path| fs::metadata(path).is_ok_and(|found| identity(&found) == Some(opened));
+    // The files of a store lie no deeper in its folder.
+    const LEVELS: usize = 3;
+    let names = fs::read_dir("/proc/self/fd").ok()?.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    names
+        .filter(|name| name.is_absolute())
+        .find_map(|name| name.ancestors().take(LEVELS).find(|path| is_it(path)).map(Path::to_owned))
+}
