@@ -13,11 +13,11 @@ fn set<const N: usize>(names: [&str; N]) -> BTreeSet<Cid> {
 }
 
 fn update(new: &str, supersedes: &[&str]) -> HeadChange {
-    HeadChange::Update { new: id(new), supersedes: supersedes.iter().map(|name| id(name)).collect() }
+    HeadChange::Update { new: vec![id(new)], supersedes: supersedes.iter().map(|name| id(name)).collect() }
 }
 
 fn swap(expected: &[&str], new: &str) -> HeadChange {
-    HeadChange::Swap { expected: expected.iter().map(|name| id(name)).collect(), new: id(new) }
+    HeadChange::Swap { expected: expected.iter().map(|name| id(name)).collect(), new: vec![id(new)] }
 }
 
 #[test]

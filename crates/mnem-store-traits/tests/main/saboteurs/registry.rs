@@ -4,10 +4,10 @@ use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
     batches, blocks, buffered, commits, heads, listings, lookups, media, names, plausible, plausible_threads, prose,
-    races, reopenings, tables, threads, walks,
+    races, reopenings, sets, tables, threads, walks,
 };
 
-const KILLED: [&[&str]; 19] = [
+const KILLED: [&[&str]; 20] = [
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,
@@ -24,6 +24,7 @@ const KILLED: [&[&str]; 19] = [
     races::CACHES,
     races::LOCKS,
     reopenings::KILLED,
+    sets::KILLED,
     tables::KILLED,
     threads::KILLED,
     walks::KILLED,
