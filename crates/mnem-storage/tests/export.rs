@@ -140,6 +140,26 @@ fn more_roots_than_are_read_are_refused() {
     assert_eq!(error.kind(), ExportErrorKind::TooManyRoots);
 }
 
+/// Whatever an export writes, an import reads: the longest header that the limit of roots allows is within that of bytes.
+#[test]
+fn as_many_roots_as_an_export_writes_are_read() {
+    let store = MemoryStore::new();
+    // Codec and hash function of the longest codes that a CID can have, and a digest of the longest length.
+    let longest = |n: usize| {
+        let mut digest = [7; 64];
+        digest[..8].copy_from_slice(&n.to_be_bytes());
+        cid_with_hash((1 << 63) - 1, (1 << 63) - 1, &digest)
+    };
+    let roots: Vec<Cid> = (0..car::ROOTS_MAX).map(longest).collect();
+    roots.iter().for_each(|root| store.put_trusted(root, Bytes::from_static(b"any")).unwrap());
+    let mut archive = Vec::new();
+    car::export(&store, &mut archive, &ExportOptions::new().roots(roots.iter().copied()), &mut unwatched).unwrap();
+    let mut reader = car::Reader::new(&archive[..], car::BLOCK_BYTES_MAX).unwrap();
+    assert_eq!(reader.roots().len(), roots.len());
+    assert!(reader.roots() == roots);
+    assert!(reader.next_section().is_ok());
+}
+
 /// Takes so many bytes and then fails.
 struct Full(usize, io::ErrorKind);
 
