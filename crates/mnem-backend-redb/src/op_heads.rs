@@ -122,12 +122,12 @@ impl OpHeadsStore for Handle {
     }
 
     fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        let head = HeadChange::Update { new: *new, supersedes: supersedes.to_vec() };
+        let head = HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() };
         self.commit("update", Commit { head: Some(head), ..Commit::default() })
     }
 
     fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
-        let head = HeadChange::Swap { expected: expected.to_vec(), new: *new };
+        let head = HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] };
         self.commit("swap", Commit { head: Some(head), ..Commit::default() })
     }
 

@@ -46,11 +46,11 @@ impl OpHeadsStore for SimpleOpHeadsStore {
     }
 
     fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        self.change("update heads", &HeadChange::Update { new: *new, supersedes: supersedes.to_vec() })
+        self.change("update heads", &HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() })
     }
 
     fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
-        self.change("swap heads", &HeadChange::Swap { expected: expected.to_vec(), new: *new })
+        self.change("swap heads", &HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] })
     }
 
     fn heads_capabilities(&self) -> HeadsCapabilities {

@@ -171,11 +171,18 @@ impl CoreOpHeadsStore for Bridge {
         Ok(heads.iter().map(core_cid).collect())
     }
 
-    /// Lands everything staged and the head in one transaction.
+    /// Lands everything staged and the head in one transaction. A head whose block is neither staged nor stored is
+    /// refused: a repository with such a head never opens again. The store decides that in the step that writes the head.
     fn update(&self, new: CoreCid, supersedes: &[CoreCid]) -> Result<(), CoreError> {
         let new = store_cid(&new).map_err(core_error)?;
         let supersedes: Vec<_> = supersedes.iter().map(store_cid).collect::<Result<_, _>>().map_err(core_error)?;
-        self.landing(|buffer| buffer.update(&new, &supersedes)).map_err(core_error)
+        let batch = WriteBatch::new().require(new).update(new, supersedes);
+        self.landing(|buffer| buffer.commit(batch)).map_err(|error| match error {
+            StoreError::MissingBlock { cid, linked_from: None } if cid == new => CoreError::Io(format!(
+                "head {new} has no block, neither staged nor stored: put its block, then update the heads again"
+            )),
+            error => core_error(error),
+        })
     }
 }
 

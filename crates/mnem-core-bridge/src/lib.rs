@@ -34,19 +34,22 @@
 //! - with a `batch_put`, which is durable when it returns, as it is in the published backend;
 //! - in [`Bridge::flush`] and [`Bridge::close`];
 //! - when it would exceed [`Options::staged_bytes_max`] (64 MiB unless set);
-//! - [`Options::staged_time_max`] (5 s unless set) after the first of it was put, by a thread of the bridge, since a caller that puts, and then
-//!   neither commits nor calls again, must not lose it to a crash later. So a commit that the engine works on for longer is more than one
-//!   transaction; its head still comes last;
+//! - [`Options::staged_time_max`] (10 ms unless set) after the first of it was put, by a thread of the bridge. So a crash
+//!   takes at most the puts of the last 10 ms, and of the transaction that is being written by then. A commit that the
+//!   engine works on for longer is more than one transaction; its head still comes last;
 //! - when the last clone of the bridge is dropped. Nobody can be handed an error then, so a failure is logged as a warning through `tracing`, and
 //!   what was staged is lost: call [`Bridge::close`] to see it. Neither `std::process::exit` nor a crash drops anything.
 //!
 //! When landing fails, what was staged stays staged, and the next of these events tries again; also when the store panicked.
 //!
-//! With `staged_bytes_max(0)` every put is durable when it returns, in a transaction of its own, as in the published backend.
+//! A process that is killed loses staged puts, although they returned `Ok`. With `staged_bytes_max(0)` every put is durable
+//! when it returns, in a transaction of its own, as in the published backend. With a longer `staged_time_max` an import
+//! takes fewer transactions, and a crash more puts.
 //!
 //! # What else differs from the published backend
 //!
-//! - `update` keeps `new` when `supersedes` names it too.
+//! - `update` keeps `new` when `supersedes` names it too, and refuses a `new` whose block is neither staged nor stored.
+//!   The published backend takes such a head, and the repository never opens again.
 //! - `put` refuses a block whose hash function cannot be computed here; there it is stored unchecked. `put_trusted` takes it. A CIDv0 can be put.
 //! - A failed write makes the store refuse further ones until it is opened again, since what reached the disk is not known.
 //! - Errors are mapped by [`core_error`]; those of opening and closing are our own.

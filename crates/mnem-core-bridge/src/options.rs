@@ -22,8 +22,9 @@ impl Default for Options {
 }
 
 impl Options {
-    /// How long puts are staged unless set: 5 seconds.
-    pub const STAGED_TIME_MAX: Duration = Duration::from_secs(5);
+    /// How long puts are staged unless set: 10 ms. Long enough for the puts of a small commit to share its transaction,
+    /// and short enough that a crash takes next to nothing which the published backend would have kept.
+    pub const STAGED_TIME_MAX: Duration = Duration::from_millis(10);
 
     /// The defaults.
     pub fn new() -> Self {

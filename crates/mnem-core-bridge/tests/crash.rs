@@ -3,58 +3,106 @@
 use std::{
     env,
     io::{self, BufRead as _, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use mnem_backend_redb::OpenOptions;
-use mnem_core::store::{Blockstore as _, OpHeadsStore as _};
+use mnem_core::{
+    Node, ReadonlyRepo,
+    id::NodeId,
+    store::{Blockstore as _, OpHeadsStore as _},
+};
 use mnem_core_bridge::{Bridge, Options};
-use mnem_store_traits::{Blockstore as _, Store as _};
+use mnem_store_traits::{Blockstore as _, OpHeadsStore as _, Store, Walk};
 
 use crate::support::{block, ours};
 
 const ROLE: &str = "MNEM_BRIDGE_TEST_ROLE";
 const PATH: &str = "MNEM_BRIDGE_TEST_PATH";
 const READY: &str = "ready to be killed";
+const COMMITTED: &str = "committed ";
+const PUTS: u32 = 40;
 
 /// What a child does. Does nothing unless this process is one.
 #[test]
 fn child() {
     let (Ok(role), Ok(path)) = (env::var(ROLE), env::var(PATH)) else { return };
-    let store = Arc::new(OpenOptions::new().create(true).open(path).expect("a store"));
-    let time = if role == "in time" { Some(Duration::from_millis(1)) } else { None };
-    let bridge = Bridge::with_options(store, &Options::new().staged_time_max(time));
-    let put = |n| bridge.put(block(n).0, block(n).1).expect("put");
+    let store = open(Path::new(&path), true);
+    let options = if role == "staged" { Options::new().staged_time_max(None) } else { Options::new() };
+    // Alive until the process is killed: dropping it lands what is staged.
+    let bridge = Bridge::with_options(store, &options);
     match role.as_str() {
-        "staged" => {
-            put(1);
-            bridge.batch_put(&mut [block(2)].into_iter()).expect("batch");
-            put(3);
-            bridge.update(block(3).0, &[]).expect("update");
-            put(4);
-            bridge.flush().expect("flush");
-            put(5);
-        }
-        "in time" => {
-            put(1);
-            let patience = Instant::now() + Duration::from_secs(120);
-            while !bridge.store().has(&ours(&block(1).0)).expect("has") {
-                assert!(Instant::now() < patience, "nothing landed");
-                thread::yield_now();
-            }
-        }
+        "staged" => stage(&bridge),
+        "in time" => wait_until_landed(&bridge),
+        "refused" => be_refused(&bridge),
+        "commits" => commit_for_ever(&bridge),
         other => panic!("no such role: {other}"),
     }
     println!("{READY}");
     io::stdin().read_line(&mut String::new()).expect("nothing is said");
 }
 
-/// Runs the child until it is ready, and kills it.
-fn kill(role: &str, path: &Path) {
+fn open(path: &Path, create: bool) -> Arc<dyn Store> {
+    if path.extension().is_some_and(|extension| extension == "redb") {
+        Arc::new(mnem_backend_redb::OpenOptions::new().create(create).open(path).expect("a store"))
+    } else {
+        Arc::new(mnem_backend_simple::OpenOptions::new().create(create).open(path).expect("a store"))
+    }
+}
+
+fn put(bridge: &Bridge, n: u32) {
+    bridge.put(block(n).0, block(n).1).expect("put");
+}
+
+/// Puts some blocks that land, and then one that does not.
+fn stage(bridge: &Bridge) {
+    put(bridge, 1);
+    bridge.batch_put(&mut [block(2)].into_iter()).expect("batch");
+    put(bridge, 3);
+    bridge.update(block(3).0, &[]).expect("update");
+    put(bridge, 4);
+    bridge.flush().expect("flush");
+    put(bridge, 5);
+}
+
+/// Puts that nobody follows up, until the store itself holds them.
+fn wait_until_landed(bridge: &Bridge) {
+    for n in 0..PUTS {
+        put(bridge, n);
+    }
+    let patience = Instant::now() + Duration::from_secs(120);
+    while !(0..PUTS).all(|n| bridge.store().has(&ours(&block(n).0)).expect("has")) {
+        assert!(Instant::now() < patience, "not all have landed");
+        thread::yield_now();
+    }
+}
+
+/// Has a repository, and tries to give it a head that has no block.
+fn be_refused(bridge: &Bridge) {
+    let (blocks, heads) = bridge.stores();
+    let repo = ReadonlyRepo::init(blocks, heads).expect("a repository");
+    let error = bridge.update(block(1).0, std::slice::from_ref(repo.op_id())).expect_err("it has no block");
+    assert!(error.to_string().contains("has no block"), "{error}");
+}
+
+/// Commits, and says so, until it is killed.
+fn commit_for_ever(bridge: &Bridge) {
+    let (blocks, heads) = bridge.stores();
+    let mut repo = ReadonlyRepo::init(blocks, heads).expect("a repository");
+    loop {
+        let node = Node::new(NodeId::new_v7(), "N").with_prop("name", "committed before the kill");
+        let mut transaction = repo.start_transaction();
+        transaction.add_node(&node).expect("add");
+        repo = transaction.commit("test", "another node").expect("commit");
+        println!("{COMMITTED}{}", node.id.to_uuid_string());
+    }
+}
+
+/// Runs the child until it has said so many lines that contain `text`, and kills it. Returns these lines.
+fn kill_after(role: &str, path: &Path, text: &str, lines: usize) -> Vec<String> {
     let mut child = Command::new(env::current_exe().expect("this binary"))
         .args(["--exact", "crash::child", "--nocapture", "--test-threads=1"])
         .envs([(ROLE, role)])
@@ -63,33 +111,79 @@ fn kill(role: &str, path: &Path) {
         .stdout(Stdio::piped())
         .spawn()
         .expect("start a process");
-    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let mut lines = lines.map(|line| line.expect("text"));
-    assert!(lines.any(|line| line.contains(READY)), "the child ended early");
+    let said = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let said = said.map(|line| line.expect("text")).filter(|line| line.contains(text));
+    let said: Vec<String> = said.take(lines).collect();
     child.kill().expect("kill");
     child.wait().expect("wait");
+    assert_eq!(said.len(), lines, "the child ended early");
+    said
+}
+
+fn kill(role: &str, path: &Path) {
+    kill_after(role, path, READY, 1);
+}
+
+/// A place for a store of each backend.
+fn paths(folder: &Path) -> [PathBuf; 2] {
+    [folder.join("killed.redb"), folder.join("killed")]
 }
 
 #[test]
 fn a_kill_takes_only_what_is_staged() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("killed.redb");
-    kill("staged", &path);
-    let store = OpenOptions::new().open(&path).unwrap();
-    let kept: Vec<u32> = (1..=5).filter(|&n| store.has(&ours(&block(n).0)).unwrap()).collect();
-    assert_eq!(kept, [1, 2, 3, 4]);
-    let bridge = Bridge::new(Arc::new(store));
-    assert_eq!(bridge.current().unwrap(), [block(3).0]);
+    for path in paths(folder.path()) {
+        kill("staged", &path);
+        let store = open(&path, false);
+        let kept: Vec<u32> = (1..=5).filter(|&n| store.has(&ours(&block(n).0)).unwrap()).collect();
+        assert_eq!(kept, [1, 2, 3, 4], "{}", path.display());
+        assert_eq!(Bridge::new(store).current().unwrap(), [block(3).0]);
+    }
 }
 
 #[test]
 fn a_kill_after_the_time_bound_takes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("killed.redb");
-    kill("in time", &path);
-    let store = OpenOptions::new().open(&path).unwrap();
-    assert!(store.has(&ours(&block(1).0)).unwrap());
-    store.close().unwrap();
+    for path in paths(folder.path()) {
+        kill("in time", &path);
+        let store = open(&path, false);
+        assert!((0..PUTS).all(|n| store.has(&ours(&block(n).0)).unwrap()), "{}", path.display());
+        store.close().unwrap();
+    }
+}
+
+/// The published backend takes the head, and then the repository never opens again.
+#[test]
+fn a_repository_that_was_refused_a_head_opens_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in paths(folder.path()) {
+        kill("refused", &path);
+        let (blocks, heads) = Bridge::new(open(&path, false)).stores();
+        let head = heads.current().unwrap();
+        let repo = ReadonlyRepo::open(blocks, heads).unwrap();
+        assert_eq!(head, [repo.op_id().clone()], "{}", path.display());
+    }
+}
+
+#[test]
+fn a_kill_between_commits_leaves_every_head_with_all_its_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    for (round, path) in (0..4).flat_map(|round| paths(folder.path()).map(|path| (round, path))) {
+        let path = path.with_file_name(format!("{round}-{}", path.file_name().unwrap().to_str().unwrap()));
+        let said = kill_after("commits", &path, COMMITTED, 1 + 3 * round);
+        let store = open(&path, false);
+        let head = store.heads().unwrap();
+        assert_eq!(head.len(), 1, "{}", path.display());
+        for block in Walk::new(&store, head[0]) {
+            block.unwrap();
+        }
+        let (blocks, heads) = Bridge::new(store).stores();
+        let repo = ReadonlyRepo::open(blocks, heads).unwrap();
+        for line in said {
+            let id = NodeId::parse_uuid(line.rsplit(' ').next().unwrap()).unwrap();
+            assert!(repo.lookup_node(&id).unwrap().is_some(), "{}: {line}", path.display());
+        }
+    }
 }
 
 /// A bridge that is never dropped is as good as a killed process: what was staged is nowhere else.

@@ -231,7 +231,10 @@ fn a_landing_that_panics_leaves_its_blocks_to_the_time_bound() {
 fn heads_are_as_the_contract_says() {
     let (store, _told) = Watched::new();
     let bridge = patient(&store);
-    let [a, b, c] = [1, 2, 3].map(|n| block(n).0);
+    let [a, b, c] = [1, 2, 3].map(|n| {
+        bridge.put(block(n).0, block(n).1).unwrap();
+        block(n).0
+    });
     bridge.update(a.clone(), &[]).unwrap();
     bridge.update(b.clone(), std::slice::from_ref(&c)).unwrap();
     let mut both = vec![a.clone(), b.clone()];
@@ -248,16 +251,73 @@ fn heads_are_as_the_contract_says() {
 fn a_block_that_went_away_is_named_and_no_head_is_left() {
     let (store, _told) = Watched::new();
     let bridge = patient(&store);
-    let (cid, data) = block(1);
-    store.inner.put(&ours(&cid), data.clone()).unwrap();
-    bridge.put(cid.clone(), data.clone()).unwrap();
-    store.inner.delete(&ours(&cid)).unwrap();
-    let error = bridge.update(cid.clone(), &[]).unwrap_err();
-    assert!(matches!(&error, mnem_core::error::StoreError::NotFound { cid: absent } if *absent == cid), "{error}");
+    let [(gone, data), (head, head_data)] = [1, 2].map(block);
+    store.inner.put(&ours(&gone), data.clone()).unwrap();
+    bridge.put(gone.clone(), data.clone()).unwrap();
+    bridge.put(head.clone(), head_data).unwrap();
+    store.inner.delete(&ours(&gone)).unwrap();
+    let error = bridge.update(head.clone(), &[]).unwrap_err();
+    assert!(matches!(&error, mnem_core::error::StoreError::NotFound { cid: absent } if *absent == gone), "{error}");
     assert!(bridge.current().unwrap().is_empty());
-    bridge.put(cid.clone(), data).unwrap();
-    bridge.update(cid.clone(), &[]).unwrap();
-    assert_eq!(bridge.current().unwrap(), [cid]);
+    bridge.put(gone, data).unwrap();
+    bridge.update(head.clone(), &[]).unwrap();
+    assert_eq!(bridge.current().unwrap(), [head]);
+}
+
+#[test]
+fn a_head_without_a_block_is_refused_and_says_what_to_do() {
+    let (store, _told) = Watched::new();
+    let bridge = patient(&store);
+    let [(staged, data), (absent, absent_data), (gone, gone_data)] = [1, 2, 3].map(block);
+    let refused = |head: &mnem_core::id::Cid, before: &[mnem_core::id::Cid]| {
+        let error = bridge.update(head.clone(), before).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "io: head {head} has no block, neither staged nor stored: put its block, then update the heads again"
+            )
+        );
+        assert_eq!(bridge.current().unwrap(), before);
+    };
+    refused(&absent, &[]);
+    // A block with its digest under another codec is another block.
+    let other = mnem_core::id::Cid::new(mnem_core::id::CODEC_DAG_CBOR, mnem_core::id::Multihash::sha2_256(&data));
+    bridge.put(staged.clone(), data).unwrap();
+    refused(&other, &[]);
+    bridge.update(staged.clone(), &[]).unwrap();
+    refused(&absent, std::slice::from_ref(&staged));
+    // It was there when it was put, and when it was asked for.
+    store.inner.put(&ours(&gone), gone_data.clone()).unwrap();
+    bridge.put(gone.clone(), gone_data.clone()).unwrap();
+    assert!(bridge.has(&gone).unwrap());
+    store.inner.delete(&ours(&gone)).unwrap();
+    refused(&gone, std::slice::from_ref(&staged));
+    // Staged and deleted again.
+    bridge.put(gone.clone(), gone_data).unwrap();
+    bridge.delete(&gone).unwrap();
+    refused(&gone, std::slice::from_ref(&staged));
+    bridge.put(absent.clone(), absent_data).unwrap();
+    bridge.update(absent.clone(), &[staged]).unwrap();
+    assert_eq!(bridge.current().unwrap(), [absent]);
+}
+
+/// What was staged by then stays staged, and lands in time.
+#[test]
+fn a_refused_head_loses_no_put() {
+    let (store, told) = Watched::new();
+    let bridge = with(&store, &Options::new());
+    bridge.put(block(1).0, block(1).1).unwrap();
+    bridge.update(block(2).0, &[]).unwrap_err();
+    while !store.inner.has(&ours(&block(1).0)).unwrap() {
+        next(&told);
+    }
+    assert!(store.inner.heads().unwrap().is_empty());
+}
+
+#[test]
+fn puts_wait_ten_milliseconds_unless_told_otherwise() {
+    assert_eq!(Options::STAGED_TIME_MAX, Duration::from_millis(10));
+    assert_eq!(Options::new(), Options::new().staged_time_max(Some(Duration::from_millis(10))));
 }
 
 #[test]

@@ -14,12 +14,12 @@ impl OpHeadsStore for SqliteStore {
     }
 
     fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        let change = HeadChange::Update { new: *new, supersedes: supersedes.to_vec() };
+        let change = HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() };
         self.database.write("update the heads", |work| apply(work, &change))
     }
 
     fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
-        let change = HeadChange::Swap { expected: expected.to_vec(), new: *new };
+        let change = HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] };
         self.database.write("swap the heads", |work| apply(work, &change))
     }
 

@@ -42,13 +42,13 @@ const CASES: [Case; 9] = [
         kibibytes_max: 6 * 1024,
     },
     Case {
-        name: "a header that claims 8 MiB and ends",
-        archive: || Box::new(&b"\x80\x80\x80\x04\xa2\x65roots\x9a\xff\xff\xff\xff"[..]),
+        name: "a header that claims 32 MiB and ends",
+        archive: || Box::new(&b"\x80\x80\x80\x10\xa2\x65roots\x9a\xff\xff\xff\xff"[..]),
         kibibytes_max: 6 * 1024,
     },
     Case {
-        name: "a header of 8 MiB of links that are none",
-        archive: || Box::new((&b"\x80\x80\x80\x04\xa2\x65roots\x9a\x00\x7f\xff\x00"[..]).chain(io::repeat(0xf6))),
+        name: "a header of 32 MiB of links that are none",
+        archive: || Box::new((&b"\x80\x80\x80\x10\xa2\x65roots\x9a\x01\xff\xff\x00"[..]).chain(io::repeat(0xf6))),
         kibibytes_max: 32 * 1024,
     },
     Case {

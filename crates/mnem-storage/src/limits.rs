@@ -1,13 +1,13 @@
 //! Every limit of this crate, in one place.
 
-/// Longest header that is read, in bytes: 8 MiB.
-pub const HEADER_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Longest header that is read, in bytes: 32 MiB, as in other readers. [`ROOTS_MAX`] roots of any length fit into it.
+pub const HEADER_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// Largest block that is read unless the caller says otherwise, in bytes: 16 MiB.
 pub const BLOCK_BYTES_MAX: u64 = mnem_store_traits::limits::BLOCK_BYTES_EVERY_BACKEND;
 
-/// Most roots that a header may name.
-pub const ROOTS_MAX: usize = 65_536;
+/// Most roots that a header may name: 262,144, which take 25 MiB of memory.
+pub const ROOTS_MAX: usize = 1 << 18;
 
 /// Memory for the blocks of one commit of an import unless told otherwise, in bytes: 192 MiB. Two of them are held at once. Large commits
 /// pay: rows that are sorted together lie together.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use mnem_storage::{
-    Blockstore as _, BlockstoreExt as _, Bytes, MemoryStore, StoreError,
+    Blockstore as _, BlockstoreExt as _, Bytes, Cid, MemoryStore, StoreError,
     car::{self, ExportError, ExportErrorKind, ExportOptions, ImportOptions},
     unwatched,
 };
@@ -138,6 +138,26 @@ fn more_roots_than_are_read_are_refused() {
     let options = ExportOptions::new().roots(many);
     let error = car::export(&MemoryStore::new(), io::sink(), &options, &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), ExportErrorKind::TooManyRoots);
+}
+
+/// Whatever an export writes, an import reads: the longest header that the limit of roots allows is within that of bytes.
+#[test]
+fn as_many_roots_as_an_export_writes_are_read() {
+    let store = MemoryStore::new();
+    // The longest digest, and the longest code of a hash function.
+    let longest = |n: usize| {
+        let mut digest = [7; 64];
+        digest[..8].copy_from_slice(&n.to_be_bytes());
+        cid_with_hash(0x55, (1 << 63) - 1, &digest)
+    };
+    let roots: Vec<Cid> = (0..car::ROOTS_MAX).map(longest).collect();
+    roots.iter().for_each(|root| store.put_trusted(root, Bytes::from_static(b"any")).unwrap());
+    let mut archive = Vec::new();
+    car::export(&store, &mut archive, &ExportOptions::new().roots(roots.iter().copied()), &mut unwatched).unwrap();
+    let mut reader = car::Reader::new(&archive[..], car::BLOCK_BYTES_MAX).unwrap();
+    assert_eq!(reader.roots().len(), roots.len());
+    assert!(reader.roots() == roots);
+    assert!(reader.next_section().is_ok());
 }
 
 /// Takes so many bytes and then fails.

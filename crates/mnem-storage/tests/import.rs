@@ -11,8 +11,10 @@ use std::{
 };
 
 use mnem_storage::{
-    Blockstore, Bytes, Cause, Cid, ErrorKind, MemoryStore, OpHeadsStore, Outcome, Store, StoreError, WriteBatch,
+    Blockstore, Bytes, Cause, Cid, ErrorKind, MemoryStore, OpHeadsStore, Outcome, SalvageOptions, Store, StoreError,
+    WriteBatch,
     car::{self, CarFault, ImportError, ImportErrorKind, ImportOptions},
+    copy, salvage_store,
     traits::CidIter,
     unwatched,
 };
@@ -235,15 +237,53 @@ impl OpHeadsStore for Stubborn {
 impl Store for Stubborn {}
 
 #[test]
-fn a_root_that_cannot_become_a_head_is_named() {
+fn roots_that_cannot_become_heads_are_named() {
     let (one, two, three) = (raw("one"), raw("two"), raw("three"));
     let store = Stubborn { store: MemoryStore::new(), refuses: two.0 };
     let archive = car(&[one.0, two.0, three.0], &[one.clone(), two.clone(), three]);
     let error = car::import(&store, &archive[..], &heads(), &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), ImportErrorKind::Store(ErrorKind::Backend));
     assert_eq!((error.kept().blocks, error.offset()), (3, None));
-    assert!(matches!(&error, ImportError::Heads { root, heads_set: 1, .. } if **root == two.0), "{error:?}");
-    assert_eq!(store.heads().unwrap(), [one.0]);
+    assert!(matches!(&error, ImportError::Heads { root, roots: 3, .. } if **root == one.0), "{error:?}");
+    assert_eq!(error.to_string().split(" (").next(), Some(&*format!("cannot make root {} and 2 more heads", one.0)));
+}
+
+/// Counts the commits that change heads, and what they require.
+#[derive(Debug, Default)]
+struct Counting {
+    store: MemoryStore,
+    changes: Mutex<Vec<(usize, usize)>>,
+}
+
+as_its_store!(Counting);
+
+impl Store for Counting {
+    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        if let Some(change) = batch.head() {
+            self.changes.lock().unwrap().push((change.new_heads().len(), batch.required().len()));
+        }
+        self.store.commit(batch)
+    }
+}
+
+/// A crash between two commits would leave a part of the roots.
+#[test]
+fn all_roots_become_heads_in_one_commit_that_requires_their_blocks() {
+    let store = Counting::default();
+    let blocks: Vec<_> = (0..2000).map(|n| raw(n.to_string())).collect();
+    let roots: Vec<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
+    store.store.update(&roots[7], &[]).unwrap();
+    let report = car::import(&store, &car(&roots, &blocks)[..], &heads(), &mut unwatched).unwrap();
+    assert_eq!(*store.changes.lock().unwrap(), [(1999, 1999)]);
+    assert_eq!((report.heads_set.len(), store.heads().unwrap().len()), (1999, 2000));
+    car::import(&store, &car(&roots, &blocks)[..], &heads(), &mut unwatched).unwrap();
+    assert_eq!(store.changes.lock().unwrap().len(), 1, "all roots are heads already");
+    let copied = Counting::default();
+    copy(&store, &copied, &mut unwatched).unwrap();
+    assert_eq!(*copied.changes.lock().unwrap(), [(2000, 2000)]);
+    let salvaged = Counting::default();
+    salvage_store(&store, &salvaged, &SalvageOptions::default(), &mut unwatched).unwrap();
+    assert_eq!(*salvaged.changes.lock().unwrap(), [(2000, 2000)]);
 }
 
 /// Has room for nothing.

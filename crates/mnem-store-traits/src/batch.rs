@@ -74,44 +74,73 @@ impl fmt::Debug for BatchPut {
 }
 
 /// A change of the op heads.
+///
+/// Every list is a set: order and repetition mean nothing. `new` has at least one head; a store refuses an empty one
+/// with [`StoreError::InvalidArgument`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadChange {
-    /// As [`OpHeadsStore::update`](crate::OpHeadsStore::update).
+    /// The heads become (heads − `supersedes`) ∪ `new`. With one new head, this is
+    /// [`OpHeadsStore::update`](crate::OpHeadsStore::update).
     Update {
-        /// The new head.
-        new: Cid,
-        /// The heads it replaces.
+        /// The new heads.
+        new: Vec<Cid>,
+        /// The heads they replace.
         supersedes: Vec<Cid>,
     },
-    /// As [`OpHeadsStore::swap`](crate::OpHeadsStore::swap).
+    /// The heads become `new` if they equal `expected`. With one new head, this is
+    /// [`OpHeadsStore::swap`](crate::OpHeadsStore::swap).
     Swap {
-        /// The heads that must be current, as a set.
+        /// The heads that must be current.
         expected: Vec<Cid>,
-        /// The only head afterwards.
-        new: Cid,
+        /// The heads afterwards.
+        new: Vec<Cid>,
     },
 }
 
 impl HeadChange {
-    /// The heads after this change, given the heads before it. The one place where the law of heads is computed.
+    /// The new heads, as they were given.
+    pub fn new_heads(&self) -> &[Cid] {
+        let (Self::Update { new, .. } | Self::Swap { new, .. }) = self;
+        new
+    }
+
+    /// Refuses a change without a new head. [`WriteBatch::check`] and [`apply`](Self::apply) do the same.
     ///
     /// # Errors
-    /// [`StoreError::HeadsMoved`] when a swap expects others than `heads`.
+    /// [`StoreError::InvalidArgument`]: the set of new heads is empty.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let operation = match self {
+            Self::Update { new, .. } if new.is_empty() => "update heads",
+            Self::Swap { new, .. } if new.is_empty() => "swap heads",
+            _ => return Ok(()),
+        };
+        let reason = "the set of new heads is empty; name at least one head".to_owned();
+        Err(StoreError::InvalidArgument { operation, reason })
+    }
+
+    /// The heads after this change, given the heads before it. The one place where the law of heads is computed.
+    ///
+    /// With `n` heads and `k` ids in the change, the cost is O((n + k) log(n + k)).
+    ///
+    /// # Errors
+    /// - [`StoreError::InvalidArgument`]: the set of new heads is empty.
+    /// - [`StoreError::HeadsMoved`]: a swap expects other heads than `heads`.
     pub fn apply(&self, heads: &BTreeSet<Cid>) -> Result<BTreeSet<Cid>, StoreError> {
+        self.check()?;
         match self {
             Self::Update { new, supersedes } => {
                 let mut after = heads.clone();
                 for cid in supersedes {
                     after.remove(cid);
                 }
-                after.insert(*new);
+                after.extend(new);
                 Ok(after)
             }
             Self::Swap { expected, new } => {
                 if expected.iter().copied().collect::<BTreeSet<_>>() != *heads {
                     return Err(StoreError::HeadsMoved { actual: heads.iter().copied().collect() });
                 }
-                Ok(BTreeSet::from([*new]))
+                Ok(new.iter().copied().collect())
             }
         }
     }
@@ -166,14 +195,35 @@ impl WriteBatch {
     }
 
     /// Adds the head `new` and removes the heads it supersedes. Replaces a head change that was set before.
-    pub fn update(mut self, new: Cid, supersedes: impl IntoIterator<Item = Cid>) -> Self {
-        self.parts.head = Some(HeadChange::Update { new, supersedes: supersedes.into_iter().collect() });
-        self
+    pub fn update(self, new: Cid, supersedes: impl IntoIterator<Item = Cid>) -> Self {
+        self.update_all([new], supersedes)
+    }
+
+    /// Adds every head in `new` and removes the heads they supersede, all in one change: no reader and no crash sees
+    /// some of the new heads without the others. Replaces a head change that was set before.
+    ///
+    /// `new` is a set, and must not be empty: [`HeadChange::check`].
+    pub fn update_all(self, new: impl IntoIterator<Item = Cid>, supersedes: impl IntoIterator<Item = Cid>) -> Self {
+        let (new, supersedes) = (new.into_iter().collect(), supersedes.into_iter().collect());
+        self.change_heads(HeadChange::Update { new, supersedes })
     }
 
     /// Replaces all heads by `new` if they equal `expected`. Replaces a head change that was set before.
-    pub fn swap(mut self, expected: impl IntoIterator<Item = Cid>, new: Cid) -> Self {
-        self.parts.head = Some(HeadChange::Swap { expected: expected.into_iter().collect(), new });
+    pub fn swap(self, expected: impl IntoIterator<Item = Cid>, new: Cid) -> Self {
+        self.swap_all(expected, [new])
+    }
+
+    /// Replaces all heads by the set `new` if they equal `expected`. Replaces a head change that was set before.
+    ///
+    /// `new` is a set, and must not be empty: [`HeadChange::check`].
+    pub fn swap_all(self, expected: impl IntoIterator<Item = Cid>, new: impl IntoIterator<Item = Cid>) -> Self {
+        let (expected, new) = (expected.into_iter().collect(), new.into_iter().collect());
+        self.change_heads(HeadChange::Swap { expected, new })
+    }
+
+    /// Makes this head change. Replaces a head change that was set before.
+    pub fn change_heads(mut self, change: HeadChange) -> Self {
+        self.parts.head = Some(change);
         self
     }
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    BatchParts, BatchPut, Blocks, Blockstore, Capabilities, CidIter, Cids, Durability, HeadChange, HeadsCapabilities,
-    OnBlock, OpHeadsStore, SideTable, Store, StoreError, WriteBatch, check, drain_checked,
+    BatchParts, BatchPut, Blocks, Blockstore, Capabilities, CidIter, Cids, Durability, HeadsCapabilities, OnBlock,
+    OpHeadsStore, SideTable, Store, StoreError, WriteBatch, check, drain_checked,
 };
 
 const BACKEND: &str = "buffered";
@@ -272,11 +272,7 @@ impl<S: Store> Buffered<S> {
             };
         }
         let batch = landing.required.iter().copied().chain(required).fold(batch, WriteBatch::require);
-        let batch = match head {
-            Some(HeadChange::Update { new, supersedes }) => batch.update(new, supersedes),
-            Some(HeadChange::Swap { expected, new }) => batch.swap(expected, new),
-            None => batch,
-        };
+        let batch = head.into_iter().fold(batch, WriteBatch::change_heads);
         let committed = if batch.is_empty() { Ok(()) } else { self.inner.commit(batch) };
         under_way.landed = committed.is_ok();
         committed

@@ -162,11 +162,11 @@ impl OpHeadsStore for MemoryStore {
     }
 
     fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        self.change_heads("update", &HeadChange::Update { new: *new, supersedes: supersedes.to_vec() })
+        self.change_heads("update", &HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() })
     }
 
     fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
-        self.change_heads("swap", &HeadChange::Swap { expected: expected.to_vec(), new: *new })
+        self.change_heads("swap", &HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] })
     }
 
     fn heads_capabilities(&self) -> HeadsCapabilities {

@@ -9,6 +9,7 @@ use crate::{HeadsCapabilities, StoreError};
 /// A small set of CIDs that says which operations are current.
 ///
 /// A head is a CID and nothing else: this trait does not ask whether its block exists. [`Store::commit`](crate::Store::commit) does.
+/// A commit also changes many heads at once: [`WriteBatch::update_all`](crate::WriteBatch::update_all).
 ///
 /// ```
 /// use mnem_store_traits::{MemoryStore, OpHeadsStore, RAW, StoreError, cid_of};

@@ -1,6 +1,6 @@
 //! The contract of a whole store: blocks, heads, and one durable step for both.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -38,17 +38,26 @@ pub trait Store: Blockstore + OpHeadsStore {
     /// Stores the blocks of the batch, then makes its head change: never a head without its blocks.
     ///
     /// # Contract
-    /// - All checks come before anything is written: wrong or unsupported hashes, sizes. Law: `commit_keeps_nothing_of_a_bad_batch`.
+    /// - All checks come before anything is written: wrong or unsupported hashes, sizes, an empty set of new heads. Laws:
+    ///   `commit_keeps_nothing_of_a_bad_batch`, `commit_refuses_an_empty_set_of_new_heads`.
     /// - The blocks are durable before the head is, or both become so in one step ([`Capabilities::atomic_commit`](crate::Capabilities)).
     ///   Laws: `commit_lands_blocks_and_head`, `commit_survives_reopen`.
     /// - Blocks named by [`WriteBatch::require`] are there when the head is written, and durable then. An early look-up may only save work:
     ///   presence is decided in the step that writes the head. Law: `commit_refuses_a_missing_requirement`.
     /// - A head change lands also when every block of the batch is already there. Law: `commit_lands_the_head_when_blocks_are_present`.
+    /// - A change may name many new heads, as a set; each of them lands as a single one would. Laws:
+    ///   `commit_adds_every_new_head`, `commit_swaps_to_every_new_head`, `commit_takes_thousands_of_heads`,
+    ///   `sets_of_heads_survive_reopen`.
+    /// - The new heads of one commit come in one step: after a power cut all of them are there or none, and where
+    ///   [`atomic_heads`](crate::HeadsCapabilities::atomic_heads) is claimed no reader sees some without the others.
+    ///   Laws: `heads_of_a_commit_survive_a_power_cut_together`, `failed_commit_lands_all_new_heads_or_none`,
+    ///   `new_heads_of_a_commit_are_seen_as_one_step`.
     /// - When the heads are not as a swap expects, they stay as they are; blocks of the batch may remain unless `atomic_commit` is claimed.
     ///   Law: `commit_with_a_failed_swap_moves_no_head`.
     ///
     /// # Errors
     /// - [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`], [`StoreError::BlockTooLarge`]: nothing was stored.
+    /// - [`StoreError::InvalidArgument`]: the head change names no new head; nothing was stored.
     /// - [`StoreError::MissingBlock`]: a required block is absent; the heads are as they were.
     /// - [`StoreError::HeadsMoved`]: a swap found other heads.
     /// - [`StoreError::Backend`]: [`StoreError::outcome`] says whether the commit may be there after reopening.
@@ -56,7 +65,9 @@ pub trait Store: Blockstore + OpHeadsStore {
     /// # For implementers
     /// The default checks, calls `put_many`, looks for what is required, then calls `update` or `swap`: right for a backend whose calls are
     /// durable one by one, and that shows a block only once it is. Override it where blocks and head fit into one transaction, and wherever
-    /// the look and the head change can be one step: between the two somebody may delete what is required.
+    /// the look and the head change can be one step: between the two somebody may delete what is required. A change of
+    /// several new heads is one call of `update` or `swap` for each of them by default; override it where a crash may come
+    /// between two of these, or where `atomic_heads` is claimed.
     fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
         commit_in_steps(self, batch)
     }
@@ -120,20 +131,39 @@ fn commit_in_steps<S: Store + ?Sized>(store: &S, batch: WriteBatch) -> Result<()
             return Err(StoreError::MissingBlock { cid, linked_from: None });
         }
     }
-    match parts.head {
-        None => Ok(()),
-        Some(HeadChange::Update { new, supersedes }) => store.update(&new, &supersedes),
-        Some(HeadChange::Swap { expected, new }) => store.swap(&expected, &new),
+    parts.head.map_or(Ok(()), |change| change_heads_in_steps(store, change))
+}
+
+/// One call for each new head. No superseded head goes before all new ones are there, but for a swap, whose first call
+/// compares.
+fn change_heads_in_steps<S: Store + ?Sized>(store: &S, change: HeadChange) -> Result<(), StoreError> {
+    change.check()?;
+    match change {
+        HeadChange::Update { new, supersedes } => {
+            let Some((last, others)) = new.split_last() else { return Ok(()) };
+            others.iter().try_for_each(|new| store.update(new, &[]))?;
+            // A new head that is superseded too stays, also one that came by a call before.
+            let others: HashSet<&Cid> = others.iter().collect();
+            let supersedes: Vec<Cid> = supersedes.into_iter().filter(|cid| !others.contains(cid)).collect();
+            store.update(last, &supersedes)
+        }
+        HeadChange::Swap { expected, new } => {
+            let Some((first, others)) = new.split_first() else { return Ok(()) };
+            store.swap(&expected, first)?;
+            others.iter().try_for_each(|new| store.update(new, &[]))
+        }
     }
 }
 
 impl WriteBatch {
-    /// Checks every put that is not trusted, and the size of every put, on all cores where that pays. For implementers of
-    /// [`Store::commit`].
+    /// Checks every put that is not trusted, and the size of every put, on all cores where that pays; before them, that
+    /// a head change names a new head. For implementers of [`Store::commit`].
     ///
     /// # Errors
-    /// [`StoreError::BlockTooLarge`], [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`].
+    /// [`StoreError::BlockTooLarge`], [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`],
+    /// [`StoreError::InvalidArgument`].
     pub fn check(&self, block_bytes_max: u64) -> Result<(), StoreError> {
+        self.head().map_or(Ok(()), HeadChange::check)?;
         check_many(self.puts(), block_bytes_max)
     }
 }

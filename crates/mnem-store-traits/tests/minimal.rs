@@ -55,13 +55,13 @@ impl OpHeadsStore for Minimal {
 
     fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
         let mut heads = lock(&self.heads);
-        *heads = HeadChange::Update { new: *new, supersedes: supersedes.to_vec() }.apply(&heads)?;
+        *heads = HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() }.apply(&heads)?;
         Ok(())
     }
 
     fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
         let mut heads = lock(&self.heads);
-        *heads = HeadChange::Swap { expected: expected.to_vec(), new: *new }.apply(&heads)?;
+        *heads = HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] }.apply(&heads)?;
         Ok(())
     }
 }

@@ -112,13 +112,14 @@ pub enum ImportError {
         /// The failure.
         source: StoreCause,
     },
-    /// Every block was stored, and then a root could not be made a head. Roots before it in the header have become heads.
-    #[error("cannot make root {root} a head ({kept}; {heads_set} roots before it became heads)")]
+    /// Every block was stored, and then the commit that makes the roots heads failed. It makes all of them heads or
+    /// none: the outcome of `source` says whether it may have landed.
+    #[error("cannot make {} ({kept})", Heads(root, *roots))]
     Heads {
-        /// The root.
+        /// The first root that was no head before.
         root: Box<Cid>,
-        /// How many roots became heads.
-        heads_set: u64,
+        /// How many roots were no heads before.
+        roots: u64,
         /// What is in the store: every block of the archive.
         kept: Kept,
         /// The failure.
@@ -136,6 +137,17 @@ impl fmt::Display for Incomplete<'_> {
             count => {
                 write!(f, "{count} blocks that the roots reach are missing, first {cid}, which {linked_from} links to")
             }
+        }
+    }
+}
+
+struct Heads<'a>(&'a Cid, u64);
+
+impl fmt::Display for Heads<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            0 | 1 => write!(f, "root {} a head", self.0),
+            roots => write!(f, "root {} and {} more heads", self.0, roots - 1),
         }
     }
 }

@@ -128,18 +128,19 @@ impl ImportOptions {
 /// `batch_bytes`, in a thread of their own; memory is bounded by two of them and one block more. A block that the store holds is not written again, so an import that was
 /// interrupted goes on where it stopped when it is run again. The blocks of CIDv0 and identity CIDs are stored like any other.
 ///
-/// With [`ImportOptions::heads`] the roots become heads once all blocks are durable: in the order of the header, in addition to the heads
-/// that are there, each in a commit that requires its block. A root that is a head already is left as it is. If the block of any root is
-/// neither in the archive nor in the store, no head changes ([`ImportError::MissingRoots`]). What the roots link to is not followed: an
-/// archive may hold a part of a graph on purpose. [`verify_store`](crate::verify_store) follows it, and so does
-/// [`ImportOptions::complete`] before any head changes ([`ImportError::Incomplete`]).
+/// With [`ImportOptions::heads`] the roots become heads once all blocks are durable: all in one commit, which requires
+/// their blocks, in addition to the heads that are there. A root that is a head already is left as it is. If the block
+/// of any root is neither in the archive nor in the store, no head changes ([`ImportError::MissingRoots`]). Links are
+/// not followed: an archive may hold a part of a graph on purpose. [`verify_store`](crate::verify_store) follows them,
+/// and so does [`ImportOptions::complete`] before any head changes ([`ImportError::Incomplete`]).
 ///
 /// What was new is counted by a look-up before each commit; where others write to the same store meanwhile, a block may be counted as
 /// new by both.
 ///
 /// # Errors
 /// [`ImportError`]. Verified blocks before the fault are in the store, counted in [`ImportError::kept`]. Heads change only after the last
-/// block, so only [`ImportError::Heads`] can leave other heads than before.
+/// block. After [`ImportError::Heads`] the roots are heads, all or none: [`StoreError::outcome`] of its cause says
+/// whether they may be.
 pub fn import(
     store: &dyn Store,
     input: impl Read,
@@ -274,19 +275,17 @@ impl Import<'_> {
         }
         let mut heads: BTreeSet<Cid> =
             self.store.heads().map_err(|source| self.failed(source, offset))?.into_iter().collect();
-        for root in self.report.roots.clone() {
-            if !heads.insert(root) {
-                continue;
-            }
-            let batch = WriteBatch::new().require(root).update(root, []);
-            self.store.commit(batch).map_err(|source| ImportError::Heads {
-                root: Box::new(root),
-                heads_set: self.report.heads_set.len() as u64,
-                kept: self.kept,
-                source: source.into(),
-            })?;
-            self.report.heads_set.push(root);
-        }
+        let new: Vec<Cid> = self.report.roots.iter().filter(|root| heads.insert(**root)).copied().collect();
+        let Some(root) = new.first() else { return Ok(()) };
+        let batch = WriteBatch::new().update_all(new.iter().copied(), []);
+        let batch = new.iter().copied().fold(batch, WriteBatch::require);
+        self.store.commit(batch).map_err(|source| ImportError::Heads {
+            root: Box::new(*root),
+            roots: new.len() as u64,
+            kept: self.kept,
+            source: source.into(),
+        })?;
+        self.report.heads_set = new;
         Ok(())
     }
 }

@@ -67,8 +67,8 @@ pub struct TableCopied {
 /// interrupted is finished by running it again, and two different stores are never mixed. Blocks that the target holds are read, since a name
 /// proves nothing about the bytes, and not written again.
 ///
-/// In this order: the target is looked through; blocks, side tables and heads (one commit each, ascending) are written; the proof. Until the
-/// heads are there the target is incomplete, its side tables too. Blocks are hashed as they are read and again as they are written. Those
+/// In this order: the target is looked through; blocks, side tables and heads (all in one commit) are written; the
+/// proof. Until the heads are there the target is incomplete, its side tables too. Blocks are hashed as they are read and again as they are written. Those
 /// whose hash this build cannot compute are copied as stored, and listed in the report. Rows of side tables are copied as they are, but for indexes of
 /// nearest neighbours in rows of more than 16 MiB, which only files of the published program have: those become parts ([`knn::store`](crate::knn::store)).
 ///
@@ -97,8 +97,8 @@ pub struct TableCopied {
 /// - [`StoreError::Corrupt`](crate::StoreError::Corrupt): a block of that store is damaged; [`verify`](crate::verify()) lists all of them. One of the target is healed by
 ///   deleting it and copying again.
 /// - [`StoreError::Backend`](crate::StoreError::Backend), "target store failed to hold the same as the source": the proof found a difference; the cause says which.
-/// - Otherwise those of the two stores. Whatever was copied remains, and the heads of the target are complete or untouched, or, after a failure
-///   between two heads, some of them are missing.
+/// - Otherwise those of the two stores. Whatever was copied remains, and the heads of the target are complete or
+///   untouched.
 pub fn copy(
     from: &dyn Store,
     to: &dyn Store,
@@ -132,13 +132,16 @@ fn copy_all(
 
 fn set_heads(to: &dyn Store, heads: &[Cid]) -> Result<(), CopyError> {
     let present: BTreeSet<Cid> = to.heads().of_target()?.into_iter().collect();
-    for head in heads.iter().filter(|head| !present.contains(head)) {
-        let batch = WriteBatch::new().update(*head, []);
-        // A head whose block the source does not hold is copied as such a head: a copy judges nothing.
-        let batch = if to.has(head).of_target()? { batch.require(*head) } else { batch };
-        to.commit(batch).of_target()?;
+    let absent: Vec<Cid> = heads.iter().filter(|head| !present.contains(head)).copied().collect();
+    if absent.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let mut batch = WriteBatch::new().update_all(absent.iter().copied(), []);
+    for head in absent {
+        // A head whose block the source does not hold is copied as such a head: a copy judges nothing.
+        batch = if to.has(&head).of_target()? { batch.require(head) } else { batch };
+    }
+    to.commit(batch).of_target()
 }
 
 pub(crate) fn hex(key: &[u8]) -> String {

@@ -151,12 +151,18 @@ impl<'a> Salvage<'a> {
 
     /// Sets the heads whose blocks came over.
     pub(super) fn heads(&mut self, heads: &Heads) -> Result<(), Ended> {
+        let mut there = Vec::new();
         for head in heads.0.iter().flatten() {
             if self.to.has(head).of_target()? {
-                self.to.commit(WriteBatch::new().require(*head).update(*head, [])).of_target()?;
-                self.report.heads.push(*head);
+                there.push(*head);
             }
         }
+        if there.is_empty() {
+            return Ok(());
+        }
+        let batch = WriteBatch::new().update_all(there.iter().copied(), []);
+        self.to.commit(there.iter().copied().fold(batch, WriteBatch::require)).of_target()?;
+        self.report.heads.extend(there);
         Ok(())
     }
 

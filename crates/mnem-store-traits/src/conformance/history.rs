@@ -19,7 +19,7 @@ use super::{
     show::Show,
     threads::together,
 };
-use crate::{HeadChange, OpHeadsStore, StoreError};
+use crate::{HeadChange, OpHeadsStore, Store, StoreError, WriteBatch};
 
 /// Threads of one history, and calls of each. Checking is exponential in their number at worst.
 const THREADS: usize = 3;
@@ -54,13 +54,16 @@ enum Answer {
 
 /// Lets threads call at random, and fails unless the calls could have happened one after the other, each at some moment between its begin
 /// and its end.
-pub(crate) fn check_one(store: &dyn OpHeadsStore, rng: &mut Rng) -> Result<(), Failure> {
-    let before = reset(store)?;
-    let plans: Vec<Vec<Asked>> = (0..THREADS).map(|_| (0..CALLS).map(|_| ask(rng)).collect()).collect();
+///
+/// Where there is a whole store, changes may name several new heads, and come by its `commit`.
+pub(crate) fn check_one(heads: &dyn OpHeadsStore, store: Option<&dyn Store>, rng: &mut Rng) -> Result<(), Failure> {
+    let before = reset(heads)?;
+    let most_new = if store.is_some() { 3 } else { 1 };
+    let plans: Vec<Vec<Asked>> = (0..THREADS).map(|_| (0..CALLS).map(|_| ask(rng, most_new)).collect()).collect();
     let (clock, barrier) = (AtomicU64::new(0), Barrier::new(THREADS));
     let calls = together(THREADS, |thread| {
         barrier.wait();
-        plans[thread].iter().map(|asked| call(store, thread, asked, &clock)).collect::<Result<Vec<_>, _>>()
+        plans[thread].iter().map(|asked| call(heads, store, thread, asked, &clock)).collect::<Result<Vec<_>, _>>()
     })?;
     let calls: Vec<Call> = calls.into_iter().flatten().collect();
     if explained(&calls, &before) {
@@ -90,22 +93,37 @@ fn name(n: usize) -> Cid {
     head(&format!("history {n}"))
 }
 
-fn ask(rng: &mut Rng) -> Asked {
+fn ask(rng: &mut Rng, most_new: usize) -> Asked {
     let names = |rng: &mut Rng| rng.some(3, NAMES).into_iter().map(name).collect::<Vec<_>>();
+    let new = |rng: &mut Rng| (0..=rng.below(most_new)).map(|_| name(rng.below(NAMES))).collect();
     match rng.below(6) {
         0 | 1 => Asked::Heads,
-        2 => Asked::Change(HeadChange::Swap { expected: names(rng), new: name(rng.below(NAMES)) }),
-        _ => Asked::Change(HeadChange::Update { new: name(rng.below(NAMES)), supersedes: names(rng) }),
+        2 => Asked::Change(HeadChange::Swap { expected: names(rng), new: new(rng) }),
+        _ => Asked::Change(HeadChange::Update { new: new(rng), supersedes: names(rng) }),
     }
 }
 
-fn call(store: &dyn OpHeadsStore, thread: usize, asked: &Asked, clock: &AtomicU64) -> Result<Call, Failure> {
+fn change(heads: &dyn OpHeadsStore, store: Option<&dyn Store>, change: &HeadChange) -> Result<(), StoreError> {
+    match (change, change.new_heads(), store) {
+        (HeadChange::Update { supersedes, .. }, [new], _) => heads.update(new, supersedes),
+        (HeadChange::Swap { expected, .. }, [new], _) => heads.swap(expected, new),
+        (_, _, Some(store)) => store.commit(WriteBatch::new().change_heads(change.clone())),
+        (_, _, None) => Ok(()),
+    }
+}
+
+fn call(
+    heads: &dyn OpHeadsStore,
+    store: Option<&dyn Store>,
+    thread: usize,
+    asked: &Asked,
+    clock: &AtomicU64,
+) -> Result<Call, Failure> {
     let now = || clock.fetch_add(1, Ordering::SeqCst);
     let began = now();
     let answer = match asked {
-        Asked::Heads => store.heads().map(Answer::Heads),
-        Asked::Change(HeadChange::Update { new, supersedes }) => store.update(new, supersedes).map(|()| Answer::Done),
-        Asked::Change(HeadChange::Swap { expected, new }) => store.swap(expected, new).map(|()| Answer::Done),
+        Asked::Heads => heads.heads().map(Answer::Heads),
+        Asked::Change(asked) => change(heads, store, asked).map(|()| Answer::Done),
     };
     let ended = now();
     let answer = match answer {
@@ -157,10 +175,10 @@ impl fmt::Display for Asked {
         match self {
             Self::Heads => f.write_str("heads()"),
             Self::Change(HeadChange::Update { new, supersedes }) => {
-                write!(f, "update(new {}, superseding {})", short(new), shorts(supersedes))
+                write!(f, "update(new {}, superseding {})", shorts(new), shorts(supersedes))
             }
             Self::Change(HeadChange::Swap { expected, new }) => {
-                write!(f, "swap(expecting {}, new {})", shorts(expected), short(new))
+                write!(f, "swap(expecting {}, new {})", shorts(expected), shorts(new))
             }
         }
     }
@@ -196,7 +214,10 @@ mod tests {
     }
 
     fn update(new: usize, supersedes: &[usize]) -> Asked {
-        Asked::Change(HeadChange::Update { new: name(new), supersedes: supersedes.iter().copied().map(name).collect() })
+        Asked::Change(HeadChange::Update {
+            new: vec![name(new)],
+            supersedes: supersedes.iter().copied().map(name).collect(),
+        })
     }
 
     fn heads(numbers: &[usize]) -> Answer {

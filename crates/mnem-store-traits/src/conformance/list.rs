@@ -235,6 +235,14 @@ macro_rules! __conformance_laws {
                     "The head change of a commit follows the law of `update`."
                 must commit commit_changes_heads_as_swap_does [Store]
                     "The head change of a commit follows the law of `swap`."
+                must sets commit_adds_every_new_head [Store]
+                    "A commit may update to a set of new heads: all of them are added, in any order and also where superseded by name."
+                must sets commit_swaps_to_every_new_head [Store]
+                    "A commit may swap to a set of new heads, which are all the heads afterwards."
+                must sets commit_refuses_an_empty_set_of_new_heads [Store]
+                    "A head change whose set of new heads is empty is an `InvalidArgument`, and nothing of its commit is written."
+                must sets commit_takes_thousands_of_heads [Store]
+                    "20,000 new heads, superseded ids and expected heads are handled like few."
                 must commit commit_without_a_head_lands_blocks [Store]
                     "A commit without a head change stores its blocks and moves no head."
                 must commit commit_of_nothing_changes_nothing [Store]
@@ -347,6 +355,8 @@ macro_rules! __conformance_laws {
                     "A store without heads has none after reopening, and takes its first one."
                 must reopen commit_survives_reopen [Store Persistence; PutsSurvive HeadsSurvive]
                     "The blocks and the head of a commit are there after reopening, with `close` and without."
+                must sets sets_of_heads_survive_reopen [Store Persistence; HeadsSurvive]
+                    "All new heads of one commit are there after reopening, with `close` and without."
                 must reopen side_tables_survive_reopen [SideTables Persistence; PutsSurvive]
                     "Side tables are the same after reopening."
                 must model random_operations_survive_reopening [Store Persistence; PutsSurvive HeadsSurvive]
@@ -395,6 +405,8 @@ macro_rules! __conformance_laws {
                     "No reader sees an empty set once the first head is there."
                 must race head_changes_are_seen_as_one_step [Heads; AtomicHeads]
                     "Where `atomic_heads` is claimed, no reader sees some of the superseded heads gone and others not."
+                must sets new_heads_of_a_commit_are_seen_as_one_step [Store; AtomicHeads]
+                    "Where `atomic_heads` is claimed, no reader sees some of the new heads of a commit without the others."
                 must race head_histories_are_linearizable [Heads; AtomicHeads]
                     "Whatever threads change and read at once: some order of their calls explains every answer."
                 must race head_is_never_seen_without_its_blocks [Store]
@@ -436,6 +448,8 @@ macro_rules! __conformance_laws {
                     "A commit that met a failing medium left the old heads, or the new one and all its blocks, as its outcome says."
                 must fault failed_commit_is_all_or_nothing [Store Faults; AtomicCommit PutsSurvive HeadsSurvive]
                     "An atomic commit that met a failing medium left its blocks and its head, or none of them."
+                must sets failed_commit_lands_all_new_heads_or_none [Store Faults; HeadsSurvive]
+                    "A commit of several heads that met a failing medium left the old heads or all of the new ones, as its outcome says."
                 must fault failed_side_table_write_is_as_its_outcome_says [SideTables Faults; PutsSurvive]
                     "A side table's write that met a failing medium left the first of its rows: none after `NotApplied`, all or none where that is claimed."
                 must fault failed_sync_refuses_writes_until_reopened [Blocks Faults; PutsSurvivePower]
@@ -461,6 +475,8 @@ macro_rules! __conformance_laws {
                     "Wherever in a commit the power is cut: no head is there without its blocks."
                 must crash commit_is_all_or_nothing_after_a_power_cut [Store Crash; AtomicCommit PutsSurvivePower HeadsSurvivePower]
                     "Wherever in an atomic commit the power is cut: its blocks and its head are there, or none of them."
+                must sets heads_of_a_commit_survive_a_power_cut_together [Store Crash; HeadsSurvivePower]
+                    "Wherever in a commit of several heads the power is cut: the heads are the old ones or all of the new ones."
                 must crash side_table_rows_survive_a_power_cut [SideTables Crash; PutsSurvivePower]
                     "Wherever in a side table's write the power is cut: each row is the old or the new, and the new if it was acknowledged."
                 must crash side_table_write_is_all_or_nothing_after_a_power_cut [SideTables Crash; AtomicSideTableWrites]

@@ -40,9 +40,16 @@ enum Step {
     List,
     Update { new: usize, supersedes: Vec<usize> },
     Swap { new: usize, expected: Expected },
-    Commit { puts: Vec<usize>, requires: Vec<usize>, head: Option<(usize, Vec<usize>)> },
+    Commit { puts: Vec<usize>, requires: Vec<usize>, head: Option<Change> },
     Write { puts: Vec<(usize, usize)>, deletes: Vec<usize> },
     Reopen,
+}
+
+/// A head change of a commit. The new heads may be none.
+#[derive(Clone, Debug)]
+enum Change {
+    Update { new: Vec<usize>, supersedes: Vec<usize> },
+    Swap { new: Vec<usize>, expected: Expected },
 }
 
 /// Heads that a swap expects.
@@ -104,20 +111,33 @@ fn step(rng: &mut Rng, part: Part, blocks: usize) -> Step {
             _ => Step::List,
         },
         Part::Heads if rng.one_in(3) => {
-            let expected = if rng.one_in(2) { Expected::Current } else { Expected::These(rng.some(3, HEADS)) };
+            let expected = expected(rng);
             Step::Swap { new: rng.below(HEADS), expected }
         }
         Part::Heads => Step::Update { new: rng.below(HEADS), supersedes: rng.some(4, HEADS) },
         Part::Commits => Step::Commit {
             puts: rng.some(5, blocks),
             requires: if rng.one_in(3) { rng.some(2, blocks) } else { Vec::new() },
-            head: if rng.one_in(4) { None } else { Some((rng.below(HEADS), rng.some(3, HEADS))) },
+            head: if rng.one_in(4) { None } else { Some(change(rng)) },
         },
         Part::SideTable => Step::Write {
             puts: (0..rng.below(5)).map(|_| (rng.below(KEYS), rng.below(KEYS))).collect(),
             deletes: rng.some(3, KEYS),
         },
         Part::Reopening => Step::Reopen,
+    }
+}
+
+fn expected(rng: &mut Rng) -> Expected {
+    if rng.one_in(2) { Expected::Current } else { Expected::These(rng.some(3, HEADS)) }
+}
+
+fn change(rng: &mut Rng) -> Change {
+    // Often one, sometimes several, and now and then none, which must be refused.
+    let new = if rng.one_in(2) { vec![rng.below(HEADS)] } else { rng.some(4, HEADS) };
+    match rng.below(3) {
+        0 => Change::Swap { new, expected: expected(rng) },
+        _ => Change::Update { new, supersedes: rng.some(3, HEADS) },
     }
 }
 
@@ -206,15 +226,12 @@ impl Model<'_> {
             Step::Update { new, supersedes } => {
                 let (new, supersedes) = (named(*new), all_named(supersedes));
                 let changed = case.heads()?.update(&new, &supersedes);
-                self.change_heads(case, step, HeadChange::Update { new, supersedes }, changed)
+                self.change_heads(case, step, HeadChange::Update { new: vec![new], supersedes }, changed)
             }
             Step::Swap { new, expected } => {
-                let expected = match expected {
-                    Expected::Current => self.heads.iter().copied().collect(),
-                    Expected::These(numbers) => all_named(numbers),
-                };
+                let expected = self.expected(expected);
                 let changed = case.heads()?.swap(&expected, &named(*new));
-                self.change_heads(case, step, HeadChange::Swap { expected, new: named(*new) }, changed)
+                self.change_heads(case, step, HeadChange::Swap { expected, new: vec![named(*new)] }, changed)
             }
             Step::Commit { puts, requires, head } => self.commit(case, step, puts, requires, head.as_ref()),
             Step::Write { puts, deletes } => {
@@ -249,42 +266,67 @@ impl Model<'_> {
         heads_are(&*case.heads()?, &self.heads.iter().copied().collect::<Vec<_>>(), format_args!("after {step}"))
     }
 
+    fn expected(&self, expected: &Expected) -> Vec<Cid> {
+        match expected {
+            Expected::Current => self.heads.iter().copied().collect(),
+            Expected::These(numbers) => all_named(numbers),
+        }
+    }
+
+    fn change_of(&self, change: &Change) -> HeadChange {
+        match change {
+            Change::Update { new, supersedes } => {
+                HeadChange::Update { new: all_named(new), supersedes: all_named(supersedes) }
+            }
+            Change::Swap { new, expected } => {
+                HeadChange::Swap { expected: self.expected(expected), new: all_named(new) }
+            }
+        }
+    }
+
     fn commit(
         &mut self,
         case: &Case,
         step: &Step,
         puts: &[usize],
         requires: &[usize],
-        head: Option<&(usize, Vec<usize>)>,
+        head: Option<&Change>,
     ) -> Result<(), Failure> {
         let supply = self.supply;
+        let change = head.map(|head| self.change_of(head));
         let batch = puts.iter().fold(WriteBatch::new(), |batch, n| batch.put(supply[*n].cid, supply[*n].data.clone()));
         let batch = requires.iter().fold(batch, |batch, n| batch.require(supply[*n].cid));
-        let batch = match head {
-            Some((new, supersedes)) => batch.update(named(*new), all_named(supersedes)),
-            None => batch,
-        };
+        let batch = change.clone().into_iter().fold(batch, WriteBatch::change_heads);
         let is_met = |n: &usize| puts.contains(n) || self.blocks.contains_key(&supply[*n].cid);
         let committed = case.store()?.commit(batch);
-        if !requires.iter().all(is_met) {
-            saw(step, committed).refused(ErrorKind::MissingBlock)?;
-            // Of a refused commit blocks may remain, unless it is atomic: take over what is there.
-            for block in puts.iter().map(|n| &supply[*n]) {
-                if saw("has", case.blocks()?.has(&block.cid)).ok()? && !case.blocks()?.capabilities().atomic_commit {
-                    self.keep(block);
-                }
-            }
-            return Ok(());
+        if change.as_ref().is_some_and(|change| change.new_heads().is_empty()) {
+            return saw(step, committed).refused(ErrorKind::InvalidArgument).map(drop);
         }
-        saw(step, committed).ok()?;
+        let moved = change.as_ref().is_some_and(|change| change.apply(&self.heads).is_err());
+        let missing = !requires.iter().all(is_met);
+        if moved || missing {
+            // Where both are the case, either may be found first.
+            let found_moved = matches!(committed, Err(StoreError::HeadsMoved { .. }));
+            let kind = if moved && (found_moved || !missing) { ErrorKind::HeadsMoved } else { ErrorKind::MissingBlock };
+            saw(step, committed).refused(kind)?;
+            return self.keep_what_remains(case, puts);
+        }
         puts.iter().for_each(|n| self.keep(&supply[*n]));
-        let Some((new, supersedes)) = head else { return Ok(()) };
-        self.change_heads(
-            case,
-            step,
-            HeadChange::Update { new: named(*new), supersedes: all_named(supersedes) },
-            Ok(()),
-        )
+        match change {
+            Some(change) => self.change_heads(case, step, change, committed),
+            None => saw(step, committed).ok(),
+        }
+    }
+
+    /// Of a refused commit blocks may remain, unless it is atomic: takes over what is there.
+    fn keep_what_remains(&mut self, case: &Case, puts: &[usize]) -> Result<(), Failure> {
+        let store = case.blocks()?;
+        for block in puts.iter().map(|n| &self.supply[*n]) {
+            if saw("has", store.has(&block.cid)).ok()? && !store.capabilities().atomic_commit {
+                self.keep(block);
+            }
+        }
+        Ok(())
     }
 
     /// Whether the store is what the model is.
@@ -330,7 +372,15 @@ impl fmt::Display for Step {
             Self::Commit { puts, requires, head } => {
                 write!(f, "commit blocks {puts:?}, requiring {requires:?}")?;
                 match head {
-                    Some((new, supersedes)) => write!(f, ", head {new} superseding {supersedes:?}"),
+                    Some(Change::Update { new, supersedes }) => {
+                        write!(f, ", heads {new:?} superseding {supersedes:?}")
+                    }
+                    Some(Change::Swap { new, expected: Expected::Current }) => {
+                        write!(f, ", swapping the current heads for {new:?}")
+                    }
+                    Some(Change::Swap { new, expected: Expected::These(numbers) }) => {
+                        write!(f, ", swapping heads {numbers:?} for {new:?}")
+                    }
                     None => Ok(()),
                 }
             }

@@ -1,6 +1,6 @@
 //! What a write that may fail or be cut off leaves: laws of failing media and of power cuts ask the same.
 
-use std::fmt::Display;
+use std::{collections::BTreeSet, fmt::Display};
 
 use cid::Cid;
 
@@ -79,22 +79,24 @@ pub(crate) fn all_or_nothing(case: &Case, new: &[Block], did: impl Display, resu
     ensure(expected, did, promise, format_args!("{there} of {} blocks, after {}", new.len(), result.show()))
 }
 
-/// The old heads or the new one, as the outcome says. Returns whether it is the new one.
+/// The old heads or the new ones, as the outcome says. Returns whether they are the new ones.
 pub(crate) fn old_or_new(
     store: &dyn OpHeadsStore,
-    old: Cid,
-    new: Cid,
+    old: &[Cid],
+    new: &[Cid],
     did: impl Display,
     result: &Done,
 ) -> Result<bool, Failure> {
     let heads = saw("heads() after reopening", store.heads()).ok()?;
-    let (is_old, is_new) = (heads == [old], heads == [new]);
+    let sorted = |heads: &[Cid]| heads.iter().copied().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    let (old, new) = (sorted(old), sorted(new));
+    let (is_old, is_new) = (heads == old, heads == new);
     let expected = match result {
         Ok(()) => is_new,
         Err(error) if error.outcome() == Outcome::NotApplied => is_old,
         Err(_) => is_old || is_new,
     };
-    let promise = format_args!("[{old}], or [{new}]: new after Ok, old after NotApplied");
+    let promise = format!("{}, or {}: new after Ok, old after NotApplied", old.show(), new.show());
     ensure(expected, did, promise, format_args!("{} after {}", heads.show(), result.show()))?;
     Ok(is_new)
 }

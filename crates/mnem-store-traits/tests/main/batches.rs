@@ -13,11 +13,11 @@ fn set<const N: usize>(names: [&str; N]) -> BTreeSet<Cid> {
 }
 
 fn update(new: &str, supersedes: &[&str]) -> HeadChange {
-    HeadChange::Update { new: id(new), supersedes: supersedes.iter().map(|name| id(name)).collect() }
+    HeadChange::Update { new: vec![id(new)], supersedes: supersedes.iter().map(|name| id(name)).collect() }
 }
 
 fn swap(expected: &[&str], new: &str) -> HeadChange {
-    HeadChange::Swap { expected: expected.iter().map(|name| id(name)).collect(), new: id(new) }
+    HeadChange::Swap { expected: expected.iter().map(|name| id(name)).collect(), new: vec![id(new)] }
 }
 
 #[test]
@@ -51,6 +51,42 @@ fn swap_compares_sets() {
         let Err(StoreError::HeadsMoved { actual }) = change.apply(&heads) else { panic!("{change:?} applies") };
         assert_eq!(actual, heads.into_iter().collect::<Vec<_>>());
     }
+}
+
+fn ids(names: &[&str]) -> Vec<Cid> {
+    names.iter().map(|name| id(name)).collect()
+}
+
+#[test]
+fn new_heads_are_a_set() {
+    let before = set(["a", "b"]);
+    let update = |new: &[&str], supersedes: &[&str]| HeadChange::Update { new: ids(new), supersedes: ids(supersedes) };
+    let swap = |expected: &[&str], new: &[&str]| HeadChange::Swap { expected: ids(expected), new: ids(new) };
+    for (change, after) in [
+        (update(&["d", "c", "d"], &[]), set(["a", "b", "c", "d"])),
+        (update(&["c", "d"], &["b", "a"]), set(["c", "d"])),
+        (update(&["c", "a"], &["c", "a", "b"]), set(["a", "c"])),
+        (swap(&["b", "a"], &["d", "c", "d"]), set(["c", "d"])),
+        (swap(&["a", "b"], &["b", "c"]), set(["b", "c"])),
+    ] {
+        assert_eq!(change.apply(&before).expect("it applies"), after, "{change:?}");
+    }
+    for empty in [update(&[], &["a"]), update(&[], &[]), swap(&["a", "b"], &[]), swap(&["other"], &[])] {
+        for error in [empty.apply(&before).map(drop), empty.check(), WriteBatch::new().change_heads(empty).check(0)] {
+            let error = error.expect_err("no new head");
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.to_string().contains("name at least one head"), "{error}");
+        }
+    }
+}
+
+/// `update` and `swap` of one are those of a set of one.
+#[test]
+fn a_change_of_one_head_is_a_set_of_one() {
+    let of_one = WriteBatch::new().update(id("a"), [id("b")]);
+    assert_eq!(of_one.head(), WriteBatch::new().update_all([id("a")], [id("b")]).head());
+    let of_one = WriteBatch::new().swap([id("b")], id("a"));
+    assert_eq!(of_one.head(), WriteBatch::new().swap_all([id("b")], [id("a")]).head());
 }
 
 #[test]

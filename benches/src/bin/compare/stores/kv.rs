@@ -138,11 +138,11 @@ impl<K: Kv> OpHeadsStore for KvStore<K> {
     }
 
     fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        self.land(&[], &HeadChange::Update { new: *new, supersedes: supersedes.to_vec() })
+        self.land(&[], &HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() })
     }
 
     fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
-        self.land(&[], &HeadChange::Swap { expected: expected.to_vec(), new: *new })
+        self.land(&[], &HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] })
     }
 
     fn heads_capabilities(&self) -> HeadsCapabilities {

@@ -104,8 +104,13 @@ impl Store for Published {
             parts.puts.into_iter().try_for_each(|put| self.put(&put.cid, put.data))?;
         }
         match parts.head {
-            Some(mnem_store_traits::HeadChange::Update { new, supersedes }) => self.update(&new, &supersedes),
-            Some(mnem_store_traits::HeadChange::Swap { expected, new }) => self.swap(&expected, &new),
+            Some(mnem_store_traits::HeadChange::Update { new, supersedes }) if new.len() == 1 => {
+                self.update(&new[0], &supersedes)
+            }
+            Some(_) => {
+                let operation = "a swap, or a change of several heads".into();
+                Err(StoreError::Unsupported { backend: NAME.into(), operation })
+            }
             None => Ok(()),
         }
     }

@@ -144,7 +144,7 @@ impl Runner {
 
     fn heads_after(&self, act: &Act) -> BTreeSet<Cid> {
         let heads = &self.visible.heads;
-        let update = |new: Cid, gone: Vec<Cid>| HeadChange::Update { new, supersedes: gone };
+        let update = |new: Cid, gone: Vec<Cid>| HeadChange::Update { new: vec![new], supersedes: gone };
         let change = match act {
             Act::Commit { head, supersedes, .. } => update(block(*head).0, supersedes.among(heads)),
             Act::Update { new, supersedes } => update(*new, supersedes.among(heads)),

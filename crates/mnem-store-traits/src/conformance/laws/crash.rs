@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Cuts the power after every number of operations, each in a place of its own, until `act` gets through.
-fn at_every_point(
+pub(super) fn at_every_point(
     case: &Case,
     set_up: impl Fn(&Case) -> Result<(), Failure>,
     act: impl Fn(&Case) -> Result<Done, Failure>,
@@ -119,7 +119,7 @@ pub(crate) fn acknowledged_heads_survive_a_power_cut(case: &mut Case) -> LawResu
             },
             |case, operations, result| {
                 let did = format_args!("cut the power {operations} operations into a head change");
-                old_or_new(&*case.heads()?, old, new, did, &result).map(|_| ())
+                old_or_new(&*case.heads()?, &[old], &[new], did, &result).map(|_| ())
             },
         )?;
     }
@@ -164,7 +164,7 @@ fn commit_at_every_point(
             let did = format_args!("cut the power {operations} operations into a commit");
             let store = case.store()?;
             holds(&*store, &kept, "after the power was cut in a commit")?;
-            let landed = old_or_new(&*store, kept.cid, new[0].cid, did, &result)?;
+            let landed = old_or_new(&*store, &[kept.cid], &[new[0].cid], did, &result)?;
             if landed {
                 new.iter().try_for_each(|block| holds(&*store, block, "whose head survived a power cut"))?;
             }

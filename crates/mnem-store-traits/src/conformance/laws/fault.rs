@@ -114,7 +114,7 @@ pub(crate) fn failed_read_of_a_side_table_is_an_error(case: &mut Case) -> LawRes
 
 /// Lets the medium fail at each write, then at each sync of `act`, every time with a store of its own; then lets it recover, reopens the store
 /// and has it judged. Ends when `act` got through. `writes` says that `act` cannot succeed without a write.
-fn at_every_failure(
+pub(super) fn at_every_failure(
     case: &Case,
     writes: bool,
     set_up: impl Fn(&Case) -> Result<(), Failure>,
@@ -189,7 +189,7 @@ pub(crate) fn failed_head_change_is_old_or_new(case: &mut Case) -> LawResult {
             },
             |case, fault, result| {
                 let did = format_args!("heads() {REOPENED}: {call} met {fault:?}");
-                old_or_new(&*case.heads()?, old, new, did, &result).map(|_| ())
+                old_or_new(&*case.heads()?, &[old], &[new], did, &result).map(|_| ())
             },
         )?;
     }
@@ -213,7 +213,7 @@ pub(crate) fn failed_commit_leaves_no_head_without_its_blocks(case: &mut Case) -
             let did = format_args!("heads() {REOPENED}: a commit met {fault:?}");
             let store = case.store()?;
             holds(&*store, &kept, REOPENED)?;
-            if old_or_new(&*store, kept.cid, new[0].cid, did, &result)? {
+            if old_or_new(&*store, &[kept.cid], &[new[0].cid], did, &result)? {
                 new.iter().try_for_each(|block| holds(&*store, block, "as its head is there"))?;
             }
             Ok(())
@@ -235,7 +235,7 @@ pub(crate) fn failed_commit_is_all_or_nothing(case: &mut Case) -> LawResult {
         |case, fault, result| {
             let store = case.store()?;
             let did = format_args!("heads() {REOPENED}: an atomic commit met {fault:?}");
-            let landed = old_or_new(&*store, old, new[0].cid, did, &result)?;
+            let landed = old_or_new(&*store, &[old], &[new[0].cid], did, &result)?;
             for block in &new {
                 let there = whole_or_absent(&*store, block, REOPENED)?;
                 let did = format_args!("get({}) {REOPENED}: an atomic commit met {fault:?}", block.cid);

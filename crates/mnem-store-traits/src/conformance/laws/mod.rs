@@ -18,6 +18,7 @@ pub(super) mod put_many;
 pub(super) mod race;
 pub(super) mod reopen;
 pub(super) mod second;
+pub(super) mod sets;
 pub(super) mod side_table;
 pub(super) mod swap;
 pub(super) mod update;

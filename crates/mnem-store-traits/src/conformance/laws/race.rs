@@ -321,11 +321,12 @@ pub(crate) fn concurrent_commits_all_land(case: &mut Case) -> LawResult {
 pub(crate) fn head_histories_are_linearizable(case: &mut Case) -> LawResult {
     /// Histories for each seed.
     const HISTORIES: usize = 6;
-    let store = case.heads()?;
+    let heads = case.heads()?;
+    let store = case.handles().as_store().cloned();
     let Seeds { first, rounds } = case.seeds();
     for seed in first..first.saturating_add(rounds) {
         let mut rng = Rng::new(seed);
-        (0..HISTORIES).try_for_each(|_| check_one(&*store, &mut rng))?;
+        (0..HISTORIES).try_for_each(|_| check_one(&*heads, store.as_deref(), &mut rng))?;
     }
     Ok(())
 }

@@ -35,11 +35,7 @@ fn put_blocks(inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError>
 }
 
 fn change_heads(inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
-    match batch.head() {
-        None => Ok(()),
-        Some(HeadChange::Update { new, supersedes }) => inner.update(new, supersedes),
-        Some(HeadChange::Swap { expected, new }) => inner.swap(expected, new),
-    }
+    inner.commit(batch.head().cloned().into_iter().fold(WriteBatch::new(), WriteBatch::change_heads))
 }
 
 fn require(inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
@@ -64,18 +60,14 @@ defect! {
             let checked = parts.puts.iter().filter(|put| !put.trusted);
             checked.into_iter().try_for_each(|put| inner.put(&put.cid, put.data.clone()))?;
             let required = parts.required.into_iter().fold(WriteBatch::new(), WriteBatch::require);
-            inner.commit(match parts.head {
-                None => required,
-                Some(HeadChange::Update { new, supersedes }) => required.update(new, supersedes),
-                Some(HeadChange::Swap { expected, new }) => required.swap(expected, new),
-            })
+            inner.commit(parts.head.into_iter().fold(required, WriteBatch::change_heads))
         }
     }
 
     CommitReplacesAll {
         fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
             match batch.head().cloned() {
-                Some(HeadChange::Update { new, .. }) => inner.commit(batch.update(new, inner.heads()?)),
+                Some(HeadChange::Update { new, .. }) => inner.commit(batch.update_all(new, inner.heads()?)),
                 _ => inner.commit(batch),
             }
         }
@@ -137,7 +129,7 @@ defect! {
     SwapsBlindly {
         fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
             match batch.head().cloned() {
-                Some(HeadChange::Swap { new, .. }) => inner.commit(batch.update(new, inner.heads()?)),
+                Some(HeadChange::Swap { new, .. }) => inner.commit(batch.update_all(new, inner.heads()?)),
                 _ => inner.commit(batch),
             }
         }

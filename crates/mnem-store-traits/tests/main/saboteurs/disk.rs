@@ -28,6 +28,7 @@ pub(crate) enum Flaw {
     SyncsNothing,
     NoJournal,
     HeadFirst,
+    HeadsInSteps,
     SaysNotApplied,
     ForgetsPoison,
     PoisonedReadsFail,

@@ -186,7 +186,7 @@ impl Defect for TwoSwapsWin {
     }
     fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
         let before: BTreeSet<Cid> = inner.heads()?.into_iter().collect();
-        HeadChange::Swap { expected: expected.to_vec(), new: *new }.apply(&before)?;
+        HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] }.apply(&before)?;
         self.0.meet();
         inner.update(new, &inner.heads()?)
     }
@@ -243,6 +243,15 @@ pub(super) struct LostUpdate {
     gap: Gap,
 }
 
+impl LostUpdate {
+    fn change(&self, change: &HeadChange) -> Result<(), StoreError> {
+        let before = lock(&self.heads).clone();
+        self.gap.meet();
+        *lock(&self.heads) = change.apply(&before)?;
+        Ok(())
+    }
+}
+
 impl Defect for LostUpdate {
     fn gaps(&self) -> Vec<&Gap> {
         vec![&self.gap]
@@ -251,17 +260,11 @@ impl Defect for LostUpdate {
         Ok(lock(&self.heads).iter().copied().collect())
     }
     fn update(&self, _: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        let before = lock(&self.heads).clone();
-        self.gap.meet();
-        *lock(&self.heads) = HeadChange::Update { new: *new, supersedes: supersedes.to_vec() }.apply(&before)?;
-        Ok(())
+        self.change(&HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() })
     }
     fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
         batch.puts().iter().try_for_each(|put| inner.put(&put.cid, put.data.clone()))?;
-        match batch.head() {
-            Some(HeadChange::Update { new, supersedes }) => self.update(inner, new, supersedes),
-            _ => Ok(()),
-        }
+        batch.head().map_or(Ok(()), |change| self.change(change))
     }
 }
 

@@ -41,6 +41,7 @@ flaws! {
     not_applied_and_there_all_the_same: SaysNotApplied => failed_put_many_keeps_all_or_nothing "after Err(Backend";
     head_not_applied_and_there_all_the_same: SaysNotApplied => failed_head_change_is_old_or_new "old after NotApplied";
     row_not_applied_and_there_all_the_same: SaysNotApplied => failed_side_table_write_is_as_its_outcome_says "none after NotApplied";
+    heads_in_steps_on_a_failing_disk: HeadsInSteps => failed_commit_lands_all_new_heads_or_none "commit of three heads for two";
     head_before_its_blocks_on_a_failing_disk: HeadFirst => failed_commit_leaves_no_head_without_its_blocks "as its head is there";
     commit_torn_by_a_failing_disk: NoJournal => failed_commit_is_all_or_nothing "as the head is not there";
     listing_fails_for_ever: ListingFailsForEver => failed_read_ends_a_listing "after the error";
@@ -67,6 +68,7 @@ flaws! {
     torn_put_many: NoJournal => put_many_is_all_or_nothing_after_a_power_cut "all blocks or none";
     torn_commit: NoJournal => commit_is_all_or_nothing_after_a_power_cut "no block, as the head is not there";
     torn_rows: NoJournal => side_table_write_is_all_or_nothing_after_a_power_cut "all of the write or none of it";
+    heads_in_steps: HeadsInSteps => heads_of_a_commit_survive_a_power_cut_together "commit of three heads for two";
     head_before_its_blocks: HeadFirst => no_head_without_its_blocks_after_a_power_cut "whose head survived a power cut";
     recovered_is_taken_for_durable: RecoversWithoutSync => second_put_makes_an_unsynced_block_durable "its second was acknowledged";
     recovered_is_taken_for_durable_by_the_next: RecoversWithoutSync => put_after_reopening_makes_an_unsynced_block_durable "after reopening and a power cut";

@@ -19,6 +19,7 @@ mod prose;
 mod races;
 mod registry;
 mod reopenings;
+mod sets;
 mod tables;
 mod threads;
 mod walks;

@@ -115,11 +115,7 @@ defect! {
     HeadBeforeItsRequirements {
         fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
             batch.check(inner.capabilities().block_bytes_max)?;
-            match batch.head() {
-                Some(HeadChange::Update { new, supersedes }) => inner.update(new, supersedes)?,
-                Some(HeadChange::Swap { expected, new }) => inner.swap(expected, new)?,
-                None => {}
-            }
+            inner.commit(batch.head().cloned().into_iter().fold(WriteBatch::new(), WriteBatch::change_heads))?;
             let puts = batch.puts().iter().fold(WriteBatch::new(), |puts, put| puts.put_trusted(put.cid, put.data.clone()));
             inner.commit(batch.required().iter().copied().fold(puts, WriteBatch::require))
         }
@@ -131,8 +127,8 @@ defect! {
             let head = batch.head().cloned();
             let others = rebuild(batch, |_| true);
             match head {
-                Some(HeadChange::Swap { expected, new }) if expected.contains(&new) && expected.len() > 1 => {
-                    let other = expected.iter().copied().find(|cid| *cid != new).unwrap_or(new);
+                Some(HeadChange::Swap { expected, new }) if expected.contains(&new[0]) && expected.len() > 1 => {
+                    let other = expected.iter().copied().find(|cid| *cid != new[0]).unwrap_or(new[0]);
                     inner.commit(others.swap(expected, other))
                 }
                 _ => inner.commit(others),
@@ -284,7 +280,7 @@ impl Defect for SwapComparesWhatTheHandleSaw {
     }
     fn swap(&self, handle: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
         let seen: BTreeSet<Cid> = handle.heads()?.into_iter().collect();
-        HeadChange::Swap { expected: expected.to_vec(), new: *new }.apply(&seen)?;
+        HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] }.apply(&seen)?;
         self.0.update(new, &self.0.heads()?)?;
         self.look(handle).map(drop)
     }

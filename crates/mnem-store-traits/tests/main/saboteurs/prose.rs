@@ -27,11 +27,7 @@ pub(super) fn rebatched(parts: BatchParts) -> WriteBatch {
         false => batch.put(put.cid, put.data),
     });
     let batch = parts.required.into_iter().fold(batch, WriteBatch::require);
-    match parts.head {
-        None => batch,
-        Some(HeadChange::Update { new, supersedes }) => batch.update(new, supersedes),
-        Some(HeadChange::Swap { expected, new }) => batch.swap(expected, new),
-    }
+    parts.head.into_iter().fold(batch, WriteBatch::change_heads)
 }
 
 /// Keeps the names of the blocks that its commits wrote, to skip them next time: `delete` does not strike them out.

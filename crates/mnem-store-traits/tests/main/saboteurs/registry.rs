@@ -4,10 +4,10 @@ use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
     batches, blocks, buffered, commits, heads, listings, lookups, many, media, names, plausible, plausible_threads,
-    prose, races, reopenings, tables, threads, walks,
+    prose, races, reopenings, sets, tables, threads, walks,
 };
 
-const KILLED: [&[&str]; 20] = [
+const KILLED: [&[&str]; 21] = [
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,
@@ -25,6 +25,7 @@ const KILLED: [&[&str]; 20] = [
     races::CACHES,
     races::LOCKS,
     reopenings::KILLED,
+    sets::KILLED,
     tables::KILLED,
     threads::KILLED,
     walks::KILLED,

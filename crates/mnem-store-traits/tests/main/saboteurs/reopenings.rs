@@ -7,7 +7,7 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Bytes, Cid, OpHeadsStore, RAW, SideTable, Store, StoreError, cid_of,
+    Bytes, Cid, OpHeadsStore, RAW, SideTable, Store, StoreError, WriteBatch, cid_of,
     conformance::{Fixture, FixtureError, Handles, Profile},
 };
 
@@ -23,6 +23,7 @@ saboteurs! { by kills:
     reopening_reads_names_as_cidv1: KeepsVersionOneOnly => every_kind_of_block_survives_reopen "get(Qm";
     reopening_lists_its_own_files: StoresItsFormat => empty_store_reopens_empty "never put";
     reopening_keeps_one_head: KeepsOneHead => heads_survive_reopen "heads() after reopening";
+    reopening_keeps_a_thousand_heads: KeepsAThousandHeads => sets_of_heads_survive_reopen "2500 heads, ascending";
     reopening_makes_a_first_head: MakesAFirstHead => no_heads_survive_reopen_as_none "of a store without heads";
     reopening_forgets_rows: ForgetsRows => side_tables_survive_reopen "side_tables() after reopening";
     reopening_forgets_at_random: ForgetsBlocks => random_operations_survive_reopening "reopen";
@@ -118,6 +119,17 @@ impl Reopening for KeepsOneHead {
     fn reopen(&self, store: &dyn Store, _: bool) -> Result<(), StoreError> {
         let heads = store.heads()?;
         heads.first().map_or(Ok(()), |first| store.swap(&heads, first))
+    }
+}
+
+#[derive(Debug, Default)]
+struct KeepsAThousandHeads;
+
+impl Reopening for KeepsAThousandHeads {
+    fn reopen(&self, store: &dyn Store, _: bool) -> Result<(), StoreError> {
+        let heads = store.heads()?;
+        let kept: Vec<Cid> = heads.iter().take(1000).copied().collect();
+        if kept.len() < heads.len() { store.commit(WriteBatch::new().swap_all(heads, kept)) } else { Ok(()) }
     }
 }
 

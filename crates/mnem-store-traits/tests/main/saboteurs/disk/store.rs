@@ -109,11 +109,11 @@ impl OpHeadsStore for DiskStore {
     }
 
     fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        self.0.change_heads(&HeadChange::Update { new: *new, supersedes: supersedes.to_vec() })
+        self.0.change_heads(&HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() })
     }
 
     fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
-        self.0.change_heads(&HeadChange::Swap { expected: expected.to_vec(), new: *new })
+        self.0.change_heads(&HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] })
     }
 
     fn heads_capabilities(&self) -> HeadsCapabilities {
@@ -127,6 +127,10 @@ impl Store for DiskStore {
         let parts = batch.into_parts();
         if self.0.has(Flaw::DropsHeadlessCommits) && parts.head.is_none() {
             return Ok(());
+        }
+        if self.0.has(Flaw::HeadsInSteps) {
+            let new = parts.head.as_ref().map_or(&[][..], HeadChange::new_heads);
+            new.iter().skip(1).try_for_each(|new| self.update(new, &[]))?;
         }
         let blocks: Vec<_> = parts.puts.into_iter().map(|put| (put.cid, put.data)).collect();
         self.0.transact(|rows| {
