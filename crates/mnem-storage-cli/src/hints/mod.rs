@@ -1,7 +1,6 @@
 //! What to type next after a failure.
 
 mod archives;
-mod dag_cbor;
 mod stores;
 
 use std::{io, path::Path};
@@ -58,7 +57,10 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
             format!("`mnem-store knn list --store {}` lists the indexes that are there", quoted(store))
         }
         Failure::NoSuchNode { hint, .. } | Failure::Line { hint, .. } => (*hint).to_owned(),
-        Failure::NotDagCbor { source, .. } => dag_cbor::for_input(&source.to_string()),
+        Failure::NotDagCbor { .. } => {
+            "encode it as DAG-CBOR, or leave out `--codec` to store the bytes as they are; nothing was stored"
+                .to_owned()
+        }
         Failure::Import { source, max_block, .. } => for_import(source, *max_block, &store()),
         Failure::Copy { source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
             "name the store to copy first, then where to: `mnem-store copy FROM TO`".to_owned()
