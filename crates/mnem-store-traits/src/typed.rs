@@ -2,17 +2,23 @@
 
 use bytes::Bytes;
 use cid::Cid;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_ipld_dagcbor::EncodeError;
 
-use crate::{Cause, DAG_CBOR, StoreError, cid_of};
+use crate::{Cause, DAG_CBOR, DagCborError, StoreError, cid_of};
 
 /// The block that `value` is, with its CID: CIDv1, DAG-CBOR, sha2-256.
 ///
 /// # Errors
 /// [`StoreError::InvalidArgument`]: DAG-CBOR cannot hold the value.
 pub(crate) fn encode<T: Serialize + ?Sized>(operation: &'static str, value: &T) -> Result<(Cid, Bytes), StoreError> {
-    let data = serde_ipld_dagcbor::to_vec(value)
-        .map_err(|error| StoreError::InvalidArgument { operation, reason: format!("not a DAG-CBOR value: {error}") })?;
+    let data = serde_ipld_dagcbor::to_vec(value).map_err(|error| {
+        let why = match error {
+            EncodeError::Msg(text) => text,
+            EncodeError::Write(error) => error.to_string(),
+        };
+        StoreError::InvalidArgument { operation, reason: format!("not a DAG-CBOR value: {why}") }
+    })?;
     Ok((cid_of(DAG_CBOR, &data), data.into()))
 }
 
@@ -25,5 +31,15 @@ pub(crate) fn decode<T: DeserializeOwned>(cid: &Cid, data: &[u8]) -> Result<T, S
     if cid.codec() != DAG_CBOR {
         return Err(malformed(Cause::new(format!("its codec is 0x{:x}, not DAG-CBOR (0x71)", cid.codec()))));
     }
-    serde_ipld_dagcbor::from_slice(data).map_err(|error| malformed(Cause::new(error)))
+    from_dag_cbor(data).map_err(|error| malformed(Cause::new(error)))
+}
+
+/// The value that DAG-CBOR bytes hold.
+///
+/// Bytes that `T` passes over are not checked as strictly as [`links`](crate::links) checks a block.
+///
+/// # Errors
+/// [`DagCborError`]: the bytes are not DAG-CBOR, or hold another value.
+pub fn from_dag_cbor<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, DagCborError> {
+    serde_ipld_dagcbor::from_slice(data).map_err(DagCborError::of_decoder)
 }

@@ -8,6 +8,8 @@ mod cbor;
 mod codecs;
 #[path = "main/contract.rs"]
 mod contract;
+#[path = "main/dag_cbor_words.rs"]
+mod dag_cbor_words;
 #[path = "main/dag_json.rs"]
 mod dag_json;
 #[path = "main/dag_pb.rs"]

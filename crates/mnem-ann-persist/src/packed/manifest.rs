@@ -75,10 +75,22 @@ pub(crate) enum ManifestError {
     Sum,
     #[error("the manifest is cut off")]
     CutOff,
-    #[error("the manifest cannot be read")]
-    Record(#[source] ciborium::de::Error<std::io::Error>),
+    #[error("the manifest cannot be read: {0}")]
+    Record(String),
     #[error("the manifest says of its {0} what cannot be")]
     Field(&'static str),
+}
+
+/// What the decoder objects to.
+fn unreadable(error: ciborium::de::Error<std::io::Error>) -> ManifestError {
+    use ciborium::de::Error;
+    ManifestError::Record(match error {
+        Error::Io(_) => "it ends inside an item".to_owned(),
+        Error::Syntax(offset) => format!("byte {offset} of it does not begin an item"),
+        Error::Semantic(None, what) => what,
+        Error::Semantic(Some(offset), what) => format!("{what} at byte {offset}"),
+        Error::RecursionLimitExceeded => "it is nested too deeply".to_owned(),
+    })
 }
 
 impl Manifest {
@@ -113,11 +125,11 @@ impl Manifest {
         if *sum != manifest_sum(cid, record) {
             return Err(ManifestError::Sum);
         }
-        let AnyRecord { format } = ciborium::from_reader(record).map_err(ManifestError::Record)?;
+        let AnyRecord { format } = ciborium::from_reader(record).map_err(unreadable)?;
         if format != FORMAT {
             return Err(ManifestError::Format(format));
         }
-        Self::from_record(ciborium::from_reader(record).map_err(ManifestError::Record)?)
+        Self::from_record(ciborium::from_reader(record).map_err(unreadable)?)
     }
 
     fn from_record(record: Record) -> Result<Self, ManifestError> {

@@ -1,7 +1,6 @@
 //! What to type next after a failure.
 
 mod archives;
-mod dag_cbor;
 mod stores;
 
 use std::{io, path::Path};
@@ -65,7 +64,10 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
             None => "what was written is gone with it: run the same command again, on the store that is to have it"
                 .to_owned(),
         },
-        Failure::NotDagCbor { source, .. } => dag_cbor::for_input(&source.to_string()),
+        Failure::NotDagCbor { .. } => {
+            "encode it as DAG-CBOR, or leave out `--codec` to store the bytes as they are; nothing was stored"
+                .to_owned()
+        }
         Failure::Import { source, max_block, .. } => for_import(source, *max_block, &store()),
         Failure::Copy { source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
             "name the store to copy first, then where to: `mnem-store copy FROM TO`".to_owned()

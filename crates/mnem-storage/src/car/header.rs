@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mnem_store_traits::{Cid, DAG_CBOR, StoreError, cid_of, links};
+use mnem_store_traits::{Cid, DAG_CBOR, StoreError, cid_of, from_dag_cbor, links};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{IgnoredAny, SeqAccess, Visitor},
@@ -101,7 +101,7 @@ fn decode_v1(bytes: &[u8]) -> Result<Header, CarFault> {
 }
 
 fn fields<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CarFault> {
-    serde_ipld_dagcbor::from_slice(bytes).map_err(|error| not_valid(&error))
+    from_dag_cbor(bytes).map_err(|error| not_valid(&error))
 }
 
 fn not_valid(error: &dyn std::error::Error) -> CarFault {

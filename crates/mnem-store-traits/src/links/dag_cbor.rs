@@ -4,17 +4,41 @@ use std::fmt;
 
 use cid::Cid;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_ipld_dagcbor::DecodeError;
 
-use crate::{Cause, cid_from_bytes};
+use crate::{DagCborError, cid_from_bytes};
 
 /// Adds the links of a block to `found`. Nesting is limited to 128 by the decoder.
-pub(super) fn collect(data: &[u8], found: &mut Vec<Cid>) -> Result<(), Cause> {
+pub(super) fn collect(data: &[u8], found: &mut Vec<Cid>) -> Result<(), DagCborError> {
     let mut decoder = serde_ipld_dagcbor::de::Deserializer::from_slice(data);
-    Collect(found).deserialize(&mut decoder).and_then(|()| decoder.end()).map_err(Cause::new)
+    let mut fault = None;
+    let read = Collect { found, fault: &mut fault }.deserialize(&mut decoder).and_then(|()| decoder.end());
+    read.map_err(|error| match error {
+        // Any value is expected here, so only a link or a key is objected to in words.
+        DecodeError::Msg(_) => fault.unwrap_or(DagCborError::Link),
+        error => DagCborError::of_decoder(error),
+    })
 }
 
 /// Visits one item of any type and adds the links below it.
-struct Collect<'a>(&'a mut Vec<Cid>);
+struct Collect<'a> {
+    found: &'a mut Vec<Cid>,
+    /// What a visitor objects to: the decoder's error has room for words alone.
+    fault: &'a mut Option<DagCborError>,
+}
+
+impl Collect<'_> {
+    fn below(&mut self) -> Collect<'_> {
+        Collect { found: self.found, fault: self.fault }
+    }
+}
+
+/// Notes the fault and ends the decoding.
+fn refuse<E: de::Error>(note: &mut Option<DagCborError>, fault: DagCborError) -> E {
+    let error = E::custom(&fault);
+    *note = Some(fault);
+    error
+}
 
 impl<'de> DeserializeSeed<'de> for Collect<'_> {
     type Value = ();
@@ -25,9 +49,9 @@ impl<'de> DeserializeSeed<'de> for Collect<'_> {
 }
 
 /// Takes the key of a map. The decoder takes one of unknown length too, in pieces, and puts them together: only a whole one can be lent.
-struct Key;
+struct Key<'a>(&'a mut Option<DagCborError>);
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for Key<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -35,7 +59,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl Visitor<'_> for Key {
+impl Visitor<'_> for Key<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,8 +70,8 @@ impl Visitor<'_> for Key {
         Ok(())
     }
 
-    fn visit_string<E: de::Error>(self, key: String) -> Result<(), E> {
-        Err(E::invalid_value(de::Unexpected::Str(&key), &self))
+    fn visit_string<E: de::Error>(self, _: String) -> Result<(), E> {
+        Err(refuse(self.0, DagCborError::IndefiniteLength))
     }
 }
 
@@ -94,25 +118,42 @@ impl<'de> Visitor<'de> for Collect<'_> {
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(Collect(self.0))?.is_some() {}
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(self.below())?.is_some() {}
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        while entries.next_key_seed(Key)?.is_some() {
-            entries.next_value_seed(Collect(self.0))?;
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
+        while entries.next_key_seed(Key(self.fault))?.is_some() {
+            entries.next_value_seed(self.below())?;
         }
         Ok(())
     }
 
     /// The decoder presents a link, and nothing else, as a newtype around the bytes of its CID.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        // The decoder takes a byte string of unknown length, in pieces, which it then cannot lend.
-        let bytes = <&[u8] as de::Deserialize>::deserialize(deserializer)?;
-        let cid = cid_from_bytes(bytes)
-            .map_err(|e| de::Error::custom(format_args!("a link does not hold exactly one CID: {e}")))?;
-        self.0.push(cid);
+        deserializer.deserialize_bytes(Link(self))
+    }
+}
+
+/// Takes the bytes of a link.
+struct Link<'a>(Collect<'a>);
+
+impl<'de> Visitor<'de> for Link<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bytes of a CID")
+    }
+
+    fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<(), E> {
+        let Ok(cid) = cid_from_bytes(bytes) else { return Err(refuse(self.0.fault, DagCborError::Link)) };
+        self.0.found.push(cid);
         Ok(())
+    }
+
+    /// The decoder takes a byte string of unknown length too, in pieces, and puts them together.
+    fn visit_byte_buf<E: de::Error>(self, _: Vec<u8>) -> Result<(), E> {
+        Err(refuse(self.0.fault, DagCborError::IndefiniteLength))
     }
 }

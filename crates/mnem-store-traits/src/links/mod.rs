@@ -39,11 +39,12 @@ use crate::{Cause, StoreError};
 /// ```
 ///
 /// # Errors
-/// [`StoreError::Malformed`]: the block is DAG-CBOR, DAG-PB or DAG-JSON by its CID and not by its bytes.
+/// [`StoreError::Malformed`]: the block is DAG-CBOR, DAG-PB or DAG-JSON by its CID and not by its bytes. For DAG-CBOR its cause
+/// is a [`DagCborError`](crate::DagCborError).
 pub fn links(cid: &Cid, data: &[u8]) -> Result<Vec<Cid>, StoreError> {
     let mut found = Vec::new();
     let read = match cid.codec() {
-        DAG_CBOR => dag_cbor::collect(data, &mut found),
+        DAG_CBOR => dag_cbor::collect(data, &mut found).map_err(Cause::new),
         DAG_PB => dag_pb::collect(data, &mut found).map_err(Cause::new),
         DAG_JSON => dag_json::collect(data, &mut found).map_err(Cause::new),
         _ => Ok(()),
