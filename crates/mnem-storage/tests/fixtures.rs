@@ -98,6 +98,30 @@ pub(crate) fn car_v2(payload: &[u8], data_offset: u64, index: &[u8]) -> Vec<u8> 
     bytes
 }
 
+/// An index as go-car writes it, of the older format or of the one with hash functions: these digests, found at these offsets.
+pub(crate) fn index(format: u64, entries: &[(Vec<u8>, u64)]) -> Vec<u8> {
+    let mut bytes = varint(format);
+    if format == 0x0401 {
+        bytes.extend(1_u32.to_le_bytes());
+        bytes.extend(0x12_u64.to_le_bytes());
+    }
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.extend(40_u32.to_le_bytes());
+    bytes.extend((40 * entries.len() as u64).to_le_bytes());
+    for (digest, offset) in entries {
+        bytes.extend(digest);
+        bytes.extend(offset.to_le_bytes());
+    }
+    bytes
+}
+
+/// The index of an archive of sha2-256 blocks.
+pub(crate) fn index_of(format: u64, roots: &[Cid], blocks: &[Block]) -> Vec<u8> {
+    let offset = |n: usize| car(roots, &blocks[..n]).len() as u64;
+    let entries: Vec<_> = blocks.iter().enumerate().map(|(n, b)| (b.0.hash().digest().to_vec(), offset(n))).collect();
+    index(format, &entries)
+}
+
 /// The pragma and the fixed header.
 pub(crate) fn car_v2_start(data_offset: u64, data_size: u64, index_offset: u64) -> Vec<u8> {
     let mut bytes = b"\x0a\xa1\x67version\x02".to_vec();

@@ -11,6 +11,7 @@ use super::{
     fault::{CarError, CarFault, ReadError},
     landing::{Landing, Stopped},
     reader::{Reader, Section},
+    warning::CarWarning,
 };
 use crate::{Progress, Stage, limits::IMPORT_BATCH_BYTES_DEFAULT, report};
 
@@ -25,6 +26,8 @@ pub struct ImportOptions {
     /// Memory for the blocks of one durable commit, in bytes, with what their names take up. Two such batches are held at once: one is read and
     /// checked while the other is stored. Default: 192 MiB.
     pub batch_bytes: u64,
+    /// Take zeros that follow the last section. Default: no.
+    pub allow_padding: bool,
     /// Size of the archive where the caller knows it: handed on in [`Progress::total_bytes`].
     pub total_bytes: Option<u64>,
 }
@@ -55,8 +58,12 @@ pub struct ImportReport {
     pub heads_set: Vec<Cid>,
     /// The largest block. Above 2 MiB other tools may refuse it.
     pub largest_block_bytes: u64,
-    /// Bytes of the archive that were read, without the index of a CARv2.
+    /// Bytes of the archive up to the end of its last section: without the index of a CARv2 and padding.
     pub archive_bytes: u64,
+    /// Zeros after the last section, where they were allowed.
+    pub padding_bytes: u64,
+    /// What is odd about the archive. It holds every section that it should all the same.
+    pub warnings: Vec<CarWarning>,
 }
 
 impl Default for ImportOptions {
@@ -65,6 +72,7 @@ impl Default for ImportOptions {
             heads: false,
             block_bytes_max: BLOCK_BYTES_MAX,
             batch_bytes: IMPORT_BATCH_BYTES_DEFAULT,
+            allow_padding: false,
             total_bytes: None,
         }
     }
@@ -94,6 +102,13 @@ impl ImportOptions {
     #[must_use]
     pub fn batch_bytes(mut self, bytes: u64) -> Self {
         self.batch_bytes = bytes;
+        self
+    }
+
+    /// Sets [`allow_padding`](Self::allow_padding).
+    #[must_use]
+    pub fn allow_padding(mut self, yes: bool) -> Self {
+        self.allow_padding = yes;
         self
     }
 
@@ -173,7 +188,8 @@ impl Import<'_> {
     ) -> Result<(), ImportError> {
         let store = self.store;
         let block_bytes_max = options.block_bytes_max.min(store.capabilities().block_bytes_max);
-        let mut reader = Reader::new(input, block_bytes_max).map_err(|error| self.faulty(error))?;
+        let reader = Reader::new(input, block_bytes_max).map_err(|error| self.faulty(error))?;
+        let mut reader = reader.allow_padding(options.allow_padding);
         self.report.version = reader.version();
         self.report.roots = reader.roots().to_vec();
         let (ended, landed) = thread::scope(|scope| {
@@ -185,7 +201,6 @@ impl Import<'_> {
         self.kept = landed.kept;
         self.report.new = landed.kept.new;
         self.report.present = landed.kept.blocks - landed.kept.new;
-        self.report.archive_bytes = reader.offset();
         // What the store failed at lies before what the archive was found faulty at.
         if let Some((error, end)) = landed.failed {
             return Err(self.failed(error, end));
@@ -196,8 +211,8 @@ impl Import<'_> {
             // Told already.
             Err(Ended::Store) | Ok(()) => {}
         }
-        // Only a courtesy to whoever feeds a pipe: nothing that follows is used, so nothing there can make the import fail.
-        let _ = reader.drain();
+        self.report.padding_bytes = reader.padding_bytes();
+        self.report.warnings = reader.warnings().to_vec();
         Ok(())
     }
 
@@ -224,6 +239,7 @@ impl Import<'_> {
             done.bytes = reader.offset();
             go_on(progress(done))?;
         }
+        self.report.archive_bytes = done.bytes;
         self.report.missing_roots = missing.into_iter().collect();
         Ok(())
     }
