@@ -17,3 +17,6 @@ pub(crate) const JSON_LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Size above which some readers of archives refuse blocks, in bytes: 2 MiB.
 pub(crate) const COMMON_BLOCK_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+/// Blocks of unknown hash functions that `import` names in its text, at most.
+pub(crate) const UNCHECKED_SHOWN_MAX: usize = 10;

@@ -19,5 +19,5 @@ pub(crate) const COPY_BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Blocks or rows that a copy writes in one durable call, at most.
 pub(crate) const COPY_BATCH_ITEMS_MAX: usize = 8192;
 
-/// Blocks of unknown hash functions that the report of a copy names, at most.
+/// Blocks of unknown hash functions that the report of a copy or an import names, at most.
 pub(crate) const UNCHECKED_LISTED_MAX: usize = 10_000;

@@ -13,7 +13,11 @@ use super::{
     reader::{Reader, Section},
     warning::CarWarning,
 };
-use crate::{Progress, Stage, limits::IMPORT_BATCH_BYTES_DEFAULT, report};
+use crate::{
+    Progress, Stage,
+    limits::{IMPORT_BATCH_BYTES_DEFAULT, UNCHECKED_LISTED_MAX},
+    report,
+};
 
 /// How to import.
 #[derive(Clone, Debug)]
@@ -26,6 +30,8 @@ pub struct ImportOptions {
     /// Memory for the blocks of one durable commit, in bytes, with what their names take up. Two such batches are held at once: one is read and
     /// checked while the other is stored. Default: 192 MiB.
     pub batch_bytes: u64,
+    /// Store blocks whose hash function this build cannot compute as they are, unchecked. Default: no; they are a fault of the archive.
+    pub keep_unknown_hashes: bool,
     /// Take zeros that follow the last section. Default: no.
     pub allow_padding: bool,
     /// Size of the archive where the caller knows it: handed on in [`Progress::total_bytes`].
@@ -60,6 +66,11 @@ pub struct ImportReport {
     pub largest_block_bytes: u64,
     /// Bytes of the archive up to the end of its last section: without the index of a CARv2 and padding.
     pub archive_bytes: u64,
+    /// Blocks whose hash function this build cannot compute, stored as they are, repetitions counted.
+    pub unchecked: u64,
+    /// Those blocks, in the order of the archive: the first 10,000 of them.
+    #[serde(serialize_with = "report::cids")]
+    pub unchecked_cids: Vec<Cid>,
     /// Zeros after the last section, where they were allowed.
     pub padding_bytes: u64,
     /// What is odd about the archive. It holds every section that it should all the same.
@@ -72,6 +83,7 @@ impl Default for ImportOptions {
             heads: false,
             block_bytes_max: BLOCK_BYTES_MAX,
             batch_bytes: IMPORT_BATCH_BYTES_DEFAULT,
+            keep_unknown_hashes: false,
             allow_padding: false,
             total_bytes: None,
         }
@@ -105,6 +117,13 @@ impl ImportOptions {
         self
     }
 
+    /// Sets [`keep_unknown_hashes`](Self::keep_unknown_hashes).
+    #[must_use]
+    pub fn keep_unknown_hashes(mut self, yes: bool) -> Self {
+        self.keep_unknown_hashes = yes;
+        self
+    }
+
     /// Sets [`allow_padding`](Self::allow_padding).
     #[must_use]
     pub fn allow_padding(mut self, yes: bool) -> Self {
@@ -123,8 +142,15 @@ impl ImportOptions {
 /// Reads a CARv1 or CARv2 from `input` and stores its blocks.
 ///
 /// Every block is hashed before it is stored, also when the store holds it already. Blocks land in durable commits of about
-/// `batch_bytes`, in a thread of their own; memory is bounded by two of them and one block more. A block that the store holds is not written again, so an import that was
-/// interrupted goes on where it stopped when it is run again. The blocks of CIDv0 and identity CIDs are stored like any other.
+/// `batch_bytes`, in a thread of their own; memory is bounded by two of them and one block more. A block that the store holds is
+/// not written again, so an interrupted import goes on where it stopped when it is run again. The blocks of CIDv0 and identity
+/// CIDs are stored like any other.
+///
+/// The input is read to its end. An archive that is followed by sections that its header does not cover, another archive or anything
+/// else is faulty; the table at [`Reader`] says what is an error and what a warning ([`ImportReport::warnings`]).
+///
+/// A block whose hash function this build cannot compute is a fault too, unless [`ImportOptions::keep_unknown_hashes`] is set: it is then
+/// stored as it is and listed in the report. If the store, or the archive, has other bytes under the same CID, the import fails.
 ///
 /// With [`ImportOptions::heads`] the roots become heads once all blocks are durable: in the order of the header, in addition to the heads
 /// that are there, each in a commit that requires its block. A root that is a head already is left as it is. If the block of any root is
@@ -195,7 +221,7 @@ impl Import<'_> {
         let (ended, landed) = thread::scope(|scope| {
             let mut landing =
                 Landing::begin(scope, store, options.batch_bytes).map_err(|error| self.failed(error, 0))?;
-            let ended = self.sections(&mut reader, &mut landing, options.total_bytes, progress);
+            let ended = self.sections(&mut reader, &mut landing, options, progress);
             Ok((ended, landing.finish()))
         })?;
         self.kept = landed.kept;
@@ -221,14 +247,20 @@ impl Import<'_> {
         &mut self,
         reader: &mut Reader<impl Read>,
         landing: &mut Landing<'_>,
-        total_bytes: Option<u64>,
+        options: &ImportOptions,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(), Ended> {
         let mut missing: BTreeSet<Cid> = reader.roots().iter().copied().collect();
+        let total_bytes = options.total_bytes;
         let mut done = Progress { total_bytes, bytes: reader.offset(), ..Progress::of(Stage::Blocks) };
         go_on(progress(done))?;
         while let Some(section) = reader.next_section()? {
-            check(&section).map_err(ReadError::from)?;
+            match check(&section) {
+                Err(CarError { fault: CarFault::UnsupportedHash { cid, .. }, .. }) if options.keep_unknown_hashes => {
+                    self.unchecked(*cid);
+                }
+                checked => checked.map_err(ReadError::from)?,
+            }
             missing.remove(&section.cid);
             let block_bytes = section.data.len() as u64;
             self.report.blocks += 1;
@@ -242,6 +274,13 @@ impl Import<'_> {
         self.report.archive_bytes = done.bytes;
         self.report.missing_roots = missing.into_iter().collect();
         Ok(())
+    }
+
+    fn unchecked(&mut self, cid: Cid) {
+        self.report.unchecked += 1;
+        if self.report.unchecked_cids.len() < UNCHECKED_LISTED_MAX {
+            self.report.unchecked_cids.push(cid);
+        }
     }
 
     fn faulty(&self, error: ReadError) -> ImportError {
