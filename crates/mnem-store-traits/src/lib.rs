@@ -21,6 +21,7 @@ pub mod conformance;
 mod error;
 mod ext;
 mod forward;
+mod hashes;
 pub mod limits;
 mod links;
 mod memory;
@@ -39,6 +40,7 @@ pub use check::{HashCheck, check_block, check_hash, check_read, check_size, cid_
 pub use cid::{self, Cid};
 pub use error::{Cause, ErrorKind, Outcome, StoreError};
 pub use ext::{BlockstoreExt, MissingLink};
+pub use hashes::{HashFunction, supported_hashes};
 pub use links::{DAG_CBOR, RAW, links};
 pub use memory::MemoryStore;
 pub use op_heads::OpHeadsStore;

@@ -38,7 +38,8 @@ pub trait Store: Blockstore + OpHeadsStore {
     /// Stores the blocks of the batch, then makes its head change: never a head without its blocks.
     ///
     /// # Contract
-    /// - All checks come before anything is written: wrong or unsupported hashes, sizes. Law: `commit_keeps_nothing_of_a_bad_batch`.
+    /// - All checks come before anything is written: wrong or unsupported hashes, sizes. Laws:
+    ///   `commit_keeps_nothing_of_a_bad_batch`, `commit_checks_every_supported_hash`.
     /// - The blocks are durable before the head is, or both become so in one step ([`Capabilities::atomic_commit`](crate::Capabilities)).
     ///   Laws: `commit_lands_blocks_and_head`, `commit_survives_reopen`.
     /// - Blocks named by [`WriteBatch::require`] are there when the head is written, and durable then. An early look-up may only save work:

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use mnem_store_traits::Cid;
+use mnem_store_traits::{Cid, StoreError};
 
 use super::{ImportErrorKind, foreign::ForeignFormat};
 
@@ -141,9 +141,7 @@ pub enum CarFault {
         actual: Box<Cid>,
     },
     /// A block whose hash this build cannot compute.
-    #[error(
-        "cannot check {cid}: hash function 0x{code:x} with a digest of {digest_bytes} bytes is not supported (sha2-256 and blake3 with 32 bytes, and identity, are)"
-    )]
+    #[error("{}", StoreError::UnsupportedHash { cid: **cid, code: *code, digest_bytes: *digest_bytes })]
     UnsupportedHash {
         /// The CID in the section.
         cid: Box<Cid>,
