@@ -9,7 +9,8 @@ use mnem_storage::{
 };
 
 use crate::fixtures::{
-    Block, car, car_v2, car_v2_start, cid_with_hash, family, framed, header, index_of, raw, section, varint,
+    Block, car, car_v2, car_v2_start, cid_with_hash, family, framed, header, index_of, raw, section, unknown_hash,
+    varint,
 };
 
 /// Imports into a store that holds something already, and checks that this is untouched by the failure.
@@ -274,13 +275,15 @@ fn an_identity_cid_with_other_bytes_is_found() {
 
 #[test]
 fn unknown_hash_functions_and_truncated_digests_are_refused() {
-    for (code, digest_bytes) in [(0xb220, 32), (0x13, 64), (0x12, 20), (0x12, 31), (0x1e, 64), (0x12, 0)] {
+    let unsupported =
+        [(0x11, 20), (0x3f_0001, 64), (0x13, 32), (0xb220, 64), (0x12, 20), (0x12, 31), (0x1e, 64), (0x12, 0)];
+    for (code, digest_bytes) in unsupported {
         let cid = cid_with_hash(0x55, code, &vec![9; digest_bytes]);
         let digest_bytes = u8::try_from(digest_bytes).unwrap();
         let expected = CarFault::UnsupportedHash { cid: Box::new(cid), code, digest_bytes };
         assert_eq!(fault_behind_a_block(&section(&cid.to_bytes(), b"data")), (expected, 1));
     }
-    let cid = cid_with_hash(0x55, 0x13, &[9; 64]);
+    let cid = unknown_hash(9);
     let (error, _) = failure(&car(&[], &[(cid, "data".into())])[..], &heads());
     assert_eq!(error.kind(), ImportErrorKind::UnsupportedHash);
 }

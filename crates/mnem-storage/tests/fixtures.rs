@@ -148,6 +148,11 @@ pub(crate) fn cid_with_hash(codec: u64, code: u64, digest: &[u8]) -> Cid {
     Cid::new_v1(codec, Multihash::wrap(code, digest).expect("a short digest"))
 }
 
+/// A raw CID of a hash function for private use, which no build computes; `fill` repeated is the digest.
+pub(crate) fn unknown_hash(fill: u8) -> Cid {
+    cid_with_hash(RAW, 0x3f_0001, &[fill; 32])
+}
+
 /// A root that links to a large leaf and a small one, parents first. The large one's length takes two bytes.
 pub(crate) fn family() -> (Cid, Vec<Block>) {
     let (large, small) = (raw(vec![7; 200]), raw("small"));

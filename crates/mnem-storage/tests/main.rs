@@ -3,6 +3,7 @@
 mod car_bad;
 mod car_foreign;
 mod car_good;
+mod car_hashes;
 mod car_mutated;
 mod car_tail;
 #[cfg(any(feature = "redb", feature = "simple"))]
