@@ -1,4 +1,5 @@
-//! Archives whose blocks have other hash functions than most: checked where this build can, and kept unchecked only by name.
+//! Archives whose blocks have other hash functions than most: checked where this build can, and kept unchecked only by
+//! name.
 
 use mnem_storage::{
     Blockstore as _, Bytes, Cid, ErrorKind, MemoryStore, OpHeadsStore as _, RAW, StoreError,

@@ -210,7 +210,8 @@ fn padding_is_an_error_of_its_own_kind() {
     assert!(source.contains("followed by zeros: 7 bytes of padding"), "{source}");
 }
 
-/// Every section of a file whose bytes hash to its CID, wherever it stands: found by trying each byte, apart from the code under test.
+/// Every section of a file whose bytes hash to its CID, wherever it stands: found by trying each byte, apart from the
+/// code under test.
 fn sections_anywhere(file: &[u8]) -> BTreeSet<Cid> {
     (0..file.len()).filter_map(|at| section_at(&file[at..])).collect()
 }

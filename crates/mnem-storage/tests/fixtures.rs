@@ -98,7 +98,8 @@ pub(crate) fn car_v2(payload: &[u8], data_offset: u64, index: &[u8]) -> Vec<u8> 
     bytes
 }
 
-/// An index as go-car writes it, of the older format or of the one with hash functions: these digests, found at these offsets.
+/// An index as go-car writes it, of the older format or of the one with hash functions: these digests, found at these
+/// offsets.
 pub(crate) fn index(format: u64, entries: &[(Vec<u8>, u64)]) -> Vec<u8> {
     let mut bytes = varint(format);
     if format == 0x0401 {

@@ -70,8 +70,8 @@ const BLAKE3_OF_TEXT: [u8; 32] = [
     0x89, 0x2a, 0x24, 0x6d, 0x52, 0x01, 0xc5, 0x0c, 0x73, 0x9d, 0x90, 0x63, 0xae,
 ];
 
-/// A block that nobody could check when the stores were made: its hash function is blake2b-256, and its digest is made up. A build that knows
-/// the function finds it damaged.
+/// A block that nobody could check when the stores were made: its hash function is blake2b-256, and its digest is made
+/// up. A build that knows the function finds it damaged.
 fn unchecked() -> (Cid, Bytes) {
     let hash = Multihash::wrap(0xb220, &[7; 32]).expect("a digest that fits");
     (Cid::new_v1(RAW, hash), Bytes::from_static(b"as stored"))

@@ -19,8 +19,8 @@ pub enum HashCheck {
     Unsupported,
 }
 
-/// Whether this build can check bytes against `cid`: its hash function is one of [`supported_hashes`](crate::supported_hashes), and its
-/// digest is whole.
+/// Whether this build can check bytes against `cid`: its hash function is one of
+/// [`supported_hashes`](crate::supported_hashes), and its digest is whole.
 pub fn is_checkable(cid: &Cid) -> bool {
     function_of(cid).is_some()
 }

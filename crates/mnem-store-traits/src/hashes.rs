@@ -62,8 +62,8 @@ const SUPPORTED: &[HashFunction] = &[
 
 /// The hash functions that this build computes: those that every build has first, then more.
 ///
-/// Every build has sha2-256 and blake3 with 32 bytes, and identity. This one may have more: sha2-512, and with feature `blake2b`
-/// blake2b-256. Later versions may add to them.
+/// Every build has sha2-256 and blake3 with 32 bytes, and identity. This one may have more: sha2-512, and with feature
+/// `blake2b` blake2b-256. Later versions may add to them.
 pub fn supported_hashes() -> &'static [HashFunction] {
     SUPPORTED
 }

@@ -33,7 +33,8 @@ pub struct Kept {
     pub blocks: u64,
     /// How many of them the store did not hold before.
     pub new: u64,
-    /// How many of them could not be verified: [`ImportOptions::keep_unknown_hashes`](super::ImportOptions::keep_unknown_hashes).
+    /// How many of them could not be verified:
+    /// [`ImportOptions::keep_unknown_hashes`](super::ImportOptions::keep_unknown_hashes).
     pub unchecked: u64,
 }
 

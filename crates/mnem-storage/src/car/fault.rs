@@ -100,7 +100,8 @@ pub enum CarFault {
         /// Where it ends by the header.
         data_end: u64,
     },
-    /// Zeros up to the end, where a section would begin. [`ImportOptions::allow_padding`](super::ImportOptions::allow_padding) takes them.
+    /// Zeros up to the end, where a section would begin.
+    /// [`ImportOptions::allow_padding`](super::ImportOptions::allow_padding) takes them.
     #[error("the archive is followed by zeros: {padding_bytes} bytes of padding")]
     Padding {
         /// How many.

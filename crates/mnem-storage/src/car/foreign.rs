@@ -8,8 +8,9 @@ pub(super) const LOOK_BYTES: usize = 512;
 /// Where a tar archive names itself.
 const TAR_MAGIC_AT: usize = 257;
 
-/// Fewer bytes than these are not called text or zeros: an archive that is cut off within its first bytes may be all of either.
-const RUN_BYTES_MIN: usize = 2;
+/// Fewer bytes than these are not called text or zeros: an archive that is cut off within its first bytes may be all of
+/// either.
+const SHORTEST_RUN: usize = 2;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -92,7 +93,7 @@ const CHECK_TEXT: &str = "check the URL or the path: a CAR archive is binary";
 
 /// The format of input that begins with these bytes, and has no CAR header.
 pub(super) fn at_start(look: &[u8]) -> Option<ForeignFormat> {
-    if look.len() >= RUN_BYTES_MIN && look.iter().all(|byte| *byte == 0) {
+    if look.len() >= SHORTEST_RUN && look.iter().all(|byte| *byte == 0) {
         return Some(ZEROS);
     }
     if is_index(look) {
@@ -132,7 +133,7 @@ fn is_tar(look: &[u8]) -> bool {
 }
 
 fn text(look: &[u8]) -> Option<ForeignFormat> {
-    if look.len() < RUN_BYTES_MIN || !is_text(look) {
+    if look.len() < SHORTEST_RUN || !is_text(look) {
         return None;
     }
     let begins = look.strip_prefix(BYTE_ORDER_MARK).unwrap_or(look).trim_ascii_start();

@@ -30,7 +30,8 @@ pub struct ImportOptions {
     /// Memory for the blocks of one durable commit, in bytes, with what their names take up. Two such batches are held at once: one is read and
     /// checked while the other is stored. Default: 192 MiB.
     pub batch_bytes: u64,
-    /// Store blocks whose hash function this build cannot compute as they are, unchecked. Default: no; they are a fault of the archive.
+    /// Store blocks whose hash function this build cannot compute as they are, unchecked. Default: no; they are a fault
+    /// of the archive.
     pub keep_unknown_hashes: bool,
     /// Take zeros that follow the last section. Default: no.
     pub allow_padding: bool,
@@ -141,16 +142,18 @@ impl ImportOptions {
 
 /// Reads a CARv1 or CARv2 from `input` and stores its blocks.
 ///
-/// Every block is hashed before it is stored, also when the store holds it already. Blocks land in durable commits of about
-/// `batch_bytes`, in a thread of their own; memory is bounded by two of them and one block more. A block that the store holds is
-/// not written again, so an interrupted import goes on where it stopped when it is run again. The blocks of CIDv0 and identity
-/// CIDs are stored like any other.
+/// Every block is hashed before it is stored, also when the store holds it already. Blocks land in durable commits of
+/// about `batch_bytes`, in a thread of their own; memory is bounded by two of them and one block more. A block that the
+/// store holds is not written again, so an interrupted import goes on where it stopped when it is run again. The blocks
+/// of CIDv0 and identity CIDs are stored like any other.
 ///
-/// The input is read to its end. An archive that is followed by sections that its header does not cover, another archive or anything
-/// else is faulty; the table at [`Reader`] says what is an error and what a warning ([`ImportReport::warnings`]).
+/// The input is read to its end. An archive that is followed by sections that its header does not cover, another
+/// archive or anything else is faulty; the table at [`Reader`] says what is an error and what a warning
+/// ([`ImportReport::warnings`]).
 ///
-/// A block whose hash function this build cannot compute is a fault too, unless [`ImportOptions::keep_unknown_hashes`] is set: it is then
-/// stored as it is and listed in the report. If the store, or the archive, has other bytes under the same CID, the import fails.
+/// A block whose hash function this build cannot compute is a fault too, unless [`ImportOptions::keep_unknown_hashes`]
+/// is set: it is then stored as it is and listed in the report. If the store, or the archive, has other bytes under the
+/// same CID, the import fails.
 ///
 /// With [`ImportOptions::heads`] the roots become heads once all blocks are durable: in the order of the header, in addition to the heads
 /// that are there, each in a commit that requires its block. A root that is a head already is left as it is. If the block of any root is

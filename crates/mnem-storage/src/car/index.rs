@@ -1,24 +1,19 @@
 //! The index of a CARv2, read to find its end and to tell it from sections. Nothing in it is used to find blocks.
 //!
-//! Both formats are sorted tables of offsets. A table is a number of buckets, and each bucket the width of its entries, its length and the
-//! entries: a digest and the offset of a section from the start of the payload. `0x0400` is one table; `0x0401` has one for each hash
-//! function. All numbers but the format's own are little-endian.
+//! Both formats are sorted tables of offsets. A table is a number of buckets, and each bucket the width of its entries,
+//! its length and the entries: a digest and the offset of a section from the start of the payload. `0x0400` is one
+//! table; `0x0401` has one for each hash function. All numbers but the format's own are little-endian.
 
 use std::io::{self, Read};
 
 use super::{source::Source, varint::Varint};
+use crate::limits::{INDEX_ENTRY_BYTES_MAX, INDEX_TABLES_MAX};
 
 const SORTED: u64 = 0x0400;
 const MULTIHASH_SORTED: u64 = 0x0401;
 
-/// Hash functions and widths of digests in one index, at most. A section read as an index has far more, from the bytes of its CID.
-const TABLES_MAX: u32 = 4096;
-
 /// The offset at the end of each entry.
 const OFFSET_BYTES: usize = 8;
-
-/// Longest entry: go-car indexes CIDs of up to 2 KiB.
-const ENTRY_BYTES_MAX: usize = 2048 + OFFSET_BYTES;
 
 /// What stands where an index may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,10 +91,10 @@ impl<R: Read> Tables<'_, R> {
     fn bucket(&mut self) -> Result<(), Stop> {
         let width = usize::try_from(u32::from_le_bytes(self.number()?)).map_err(|_| Stop::Other)?;
         let bytes = u64::from_le_bytes(self.number()?);
-        if !(OFFSET_BYTES..=ENTRY_BYTES_MAX).contains(&width) || !bytes.is_multiple_of(width as u64) {
+        if !(OFFSET_BYTES..=INDEX_ENTRY_BYTES_MAX).contains(&width) || !bytes.is_multiple_of(width as u64) {
             return Err(Stop::Other);
         }
-        let mut entry = [0; ENTRY_BYTES_MAX];
+        let mut entry = [0; INDEX_ENTRY_BYTES_MAX];
         let entry = entry.get_mut(..width).ok_or(Stop::Other)?;
         for _ in 0..bytes / width as u64 {
             self.exactly(entry)?;
@@ -111,7 +106,7 @@ impl<R: Read> Tables<'_, R> {
 
     fn count(&mut self) -> Result<u32, Stop> {
         let count = u32::from_le_bytes(self.number()?);
-        if count <= TABLES_MAX { Ok(count) } else { Err(Stop::Other) }
+        if count <= INDEX_TABLES_MAX { Ok(count) } else { Err(Stop::Other) }
     }
 
     fn number<const N: usize>(&mut self) -> Result<[u8; N], Stop> {

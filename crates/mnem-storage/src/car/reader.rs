@@ -19,7 +19,8 @@ use super::{
 
 /// A CAR archive, read as a stream: the header on construction, then one section at a time.
 ///
-/// Framing and CIDs are checked. The bytes of the blocks are not: [`import`](super::import()) and every store check them. Memory: one section.
+/// Framing and CIDs are checked. The bytes of the blocks are not: [`import`](super::import()) and every store check
+/// them. Memory: one section.
 ///
 /// The input is read to its end. What follows the sections decides whether the archive is whole:
 ///

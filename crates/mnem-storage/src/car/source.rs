@@ -42,7 +42,8 @@ impl<R: Read> Source<R> {
         self.look.clear();
     }
 
-    /// The bytes from the mark on: up to [`LOOK_BYTES`], for which more are read. Fewer where the input ends or cannot be read.
+    /// The bytes from the mark on: up to [`LOOK_BYTES`], for which more are read. Fewer where the input ends or cannot
+    /// be read.
     pub(super) fn look(&mut self) -> &[u8] {
         let mut more = [0; LOOK_BYTES];
         let missing = LOOK_BYTES - self.look.len();

@@ -1,5 +1,5 @@
-//! What follows the payload of a CARv2: an index and zeros may; sections, another archive and anything else make it faulty, since the header
-//! then covers less than the file holds.
+//! What follows the payload of a CARv2: an index and zeros may; sections, another archive and anything else make it
+//! faulty, since the header then covers less than the file holds.
 
 use std::io::{self, Read};
 

@@ -37,8 +37,8 @@ pub(crate) fn put_rejects_wrong_bytes(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// Whether the store knows the hash function: it takes the right bytes under it. Only a function that not every build has may be unknown,
-/// and is then refused.
+/// Whether the store knows the hash function: it takes the right bytes under it. Only a function that not every build
+/// has may be unknown, and is then refused.
 fn knows(store: &dyn Blockstore, function: &HashFunction, block: &Block) -> Result<bool, Failure> {
     match store.put(&block.cid, block.data.clone()) {
         Err(error) if error.kind() == ErrorKind::UnsupportedHash && !function.is_in_every_build() => {
