@@ -59,7 +59,7 @@ fn set(archive: &mut [u8], field: usize, value: u64) {
 #[test]
 fn a_data_size_that_leaves_sections_out_is_an_error() {
     let (root, blocks) = family();
-    for index in [vec![], family_index(0x0400), family_index(0x0401)] {
+    for index in [vec![], family_index(0), family_index(0x0400), family_index(0x0401)] {
         for kept in 0..blocks.len() {
             let mut archive = car_v2(&payload(), 51, &index);
             let covered = car(&[root], &blocks[..kept]).len() as u64;
@@ -82,6 +82,7 @@ fn joined_archives_are_an_error_whatever_their_versions() {
         payload(),
         car_v2(&payload(), 51, b""),
         car_v2(&payload(), 100, &family_index(0x0400)),
+        car_v2(&payload(), 70, &family_index(0)),
         car_v2(&payload(), 51, &family_index(0x0401)),
     ];
     let seconds = [car(&[], &other), car_v2(&car(&[], &other), 51, b""), car_v2(&payload(), 64, &family_index(0x0401))];
@@ -124,9 +125,30 @@ fn an_index_that_is_odd_is_a_warning() {
     assert_eq!(warnings(&whole[..whole.len() - 1]), [(CarWarningKind::IndexCutOff, end)]);
     let padded = [&whole[..], &[0; 5]].concat();
     assert_eq!(warnings(&padded), [(CarWarningKind::ZerosAtEnd { bytes: 5 }, whole.len() as u64)]);
-    // An entry past the data: something was there once.
-    let past = crate::fixtures::index(0x0400, &[(vec![7; 32], 0), (vec![8; 32], end)]);
-    assert_eq!(warnings(&car_v2(&payload(), 51, &past)), [(CarWarningKind::IndexPastData { entries: 1 }, end)]);
+}
+
+#[test]
+fn an_index_that_names_more_than_there_is_is_an_error() {
+    let end = 51 + payload().len() as u64;
+    let past = index(0x0400, &[(vec![7; 32], 0), (vec![8; 32], end)]);
+    let archive = car_v2(&payload(), 51, &past);
+    assert_eq!(fault(&archive, 3), (CarFault::IndexPastData { data_end: end }, end));
+}
+
+#[test]
+fn sections_after_an_index_that_was_cut_off_are_found() {
+    let whole = car_v2(&payload(), 51, &family_index(0x0401));
+    let end = 51 + payload().len();
+    let identity = |text: &[u8]| section(&crate::fixtures::cid_with_hash(0x55, 0, text).to_bytes(), text);
+    let small = raw("");
+    let more = [section(&small.0.to_bytes(), &small.1), identity(b""), identity(b"id"), identity(b"more than that")];
+    for cut in end..whole.len() {
+        for section in &more {
+            let archive = [&whole[..cut], section].concat();
+            let (result, _) = import(&archive);
+            assert!(result.is_err(), "cut at {cut}, then {section:x?}");
+        }
+    }
 }
 
 #[test]
@@ -233,7 +255,7 @@ fn blocks() -> impl Strategy<Value = Vec<Block>> {
 }
 
 fn archive() -> impl Strategy<Value = Vec<u8>> {
-    let indexes = prop_oneof![Just(None), Just(Some(0x0400)), Just(Some(0x0401))];
+    let indexes = prop_oneof![Just(None), Just(Some(0)), Just(Some(0x0400)), Just(Some(0x0401))];
     (blocks(), 51..90_u64, indexes).prop_map(|(blocks, data_offset, format)| {
         let index = format.map(|format| index_of(format, &[], &blocks)).unwrap_or_default();
         car_v2(&car(&[], &blocks), data_offset, &index)

@@ -101,7 +101,8 @@ pub(crate) fn car_v2(payload: &[u8], data_offset: u64, index: &[u8]) -> Vec<u8> 
 /// An index as go-car writes it, of the older format or of the one with hash functions: these digests, found at these
 /// offsets.
 pub(crate) fn index(format: u64, entries: &[(Vec<u8>, u64)]) -> Vec<u8> {
-    let mut bytes = varint(format);
+    // The first index had no number.
+    let mut bytes = if format == 0 { vec![] } else { varint(format) };
     if format == 0x0401 {
         bytes.extend(1_u32.to_le_bytes());
         bytes.extend(0x12_u64.to_le_bytes());

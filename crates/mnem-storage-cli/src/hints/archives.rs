@@ -63,6 +63,10 @@ fn for_malformed(error: &CarError) -> String {
             "its header may be of a shorter archive: get it again from its source, or fix it with the tool that wrote it; the blocks alone: `tail -c +{}`",
             data_offset + 1
         ),
+        CarFault::IndexPastData { .. } => {
+            "a part of the archive may be missing: get it again from its source, or write it again with the tool that wrote it"
+                .into()
+        }
         CarFault::SecondArchive => {
             "archives are not joined by appending one to the other: import each by itself".into()
         }

@@ -100,6 +100,13 @@ pub enum CarFault {
         /// Where it ends by the header.
         data_end: u64,
     },
+    /// The index of a CARv2 names a section past the end of its data: a part of the archive is missing, or the index is
+    /// damaged.
+    #[error("the index of the CARv2 names a section past the end of its data at byte {data_end}")]
+    IndexPastData {
+        /// Where the data ends by the header.
+        data_end: u64,
+    },
     /// Zeros up to the end, where a section would begin.
     /// [`ImportOptions::allow_padding`](super::ImportOptions::allow_padding) takes them.
     #[error("the archive is followed by zeros: {padding_bytes} bytes of padding")]
@@ -185,6 +192,7 @@ impl CarError {
             | CarFault::EmptySection
             | CarFault::SecondArchive
             | CarFault::Uncovered { .. }
+            | CarFault::IndexPastData { .. }
             | CarFault::Padding { .. }
             | CarFault::Trailing { .. }
             | CarFault::BadCid { .. }

@@ -28,7 +28,8 @@ use super::{
 /// |---|---|---|
 /// | nothing | fine | fine; a warning if the header names an index |
 /// | an index (`0x0400`, `0x0401`) | – | fine where the header names it, zeros before it included; else a warning |
-/// | an index that ends too early, or names blocks past the data | – | a warning |
+/// | an index that ends too early | – | a warning |
+/// | an index that names sections past the data | – | [`IndexPastData`](CarFault::IndexPastData) |
 /// | zeros to the end | [`Padding`](CarFault::Padding), unless [allowed](Self::allow_padding) | a warning |
 /// | a section | read | [`Uncovered`](CarFault::Uncovered) |
 /// | another archive | [`SecondArchive`](CarFault::SecondArchive) | [`SecondArchive`](CarFault::SecondArchive) |

@@ -7,14 +7,11 @@ use super::{
     fault::CarFault,
     foreign,
     index::{self, Index},
-    section,
+    section::{self, Framed},
     source::Source,
     v2::Payload,
-    varint::Varint,
     warning::{CarWarning, CarWarningKind},
 };
-
-const IDENTITY: u64 = 0x00;
 
 /// What is wrong with the rest of the input.
 pub(super) enum TailError {
@@ -60,10 +57,10 @@ impl<R: Read> Tail<'_, R> {
         }
         self.source.mark();
         match index::read(self.source, self.payload.bytes())? {
-            Index::Whole { past_data } => {
-                if past_data > 0 {
-                    self.warn(CarWarningKind::IndexPastData { entries: past_data }, index);
-                }
+            Index::Whole => {}
+            Index::PastData => {
+                let fault = CarFault::IndexPastData { data_end: self.payload.end };
+                return Err(TailError::Fault { fault, offset: index });
             }
             Index::CutOff => self.warn(CarWarningKind::IndexCutOff, index),
             Index::Other => return Err(self.stranger_at(index)),
@@ -81,7 +78,7 @@ impl<R: Read> Tail<'_, R> {
         let at = self.source.offset();
         self.source.mark();
         match index::read(self.source, self.payload.bytes())? {
-            Index::Whole { past_data: 0 } => {
+            Index::Whole => {
                 self.warn(CarWarningKind::IndexNotNamed, at);
                 Ok(self.source.offset())
             }
@@ -117,36 +114,11 @@ impl<R: Read> Tail<'_, R> {
     fn stranger_at(&mut self, offset: u64) -> TailError {
         let Payload { start, end, .. } = self.payload;
         let look = self.source.look();
-        let fault = match framed(look) {
+        let fault = match section::framed(look) {
             Some(Framed::Header) => CarFault::SecondArchive,
-            Some(Framed::Section) => CarFault::Uncovered { data_offset: start, data_end: end },
+            Some(Framed::Section(_)) => CarFault::Uncovered { data_offset: start, data_end: end },
             None => CarFault::Trailing { format: foreign::after_sections(look).unwrap_or(foreign::UNKNOWN) },
         };
         TailError::Fault { fault, offset }
     }
-}
-
-/// What has its length in front of it.
-enum Framed {
-    Header,
-    Section,
-}
-
-/// Whether these bytes begin as an archive or a section does.
-fn framed(look: &[u8]) -> Option<Framed> {
-    let mut varint = Varint::default();
-    for (at, byte) in look.iter().enumerate() {
-        let Some(section_bytes) = varint.push(*byte).ok()? else { continue };
-        let content = look.get(at + 1..)?;
-        if section::is_header(content) {
-            return Some(Framed::Header);
-        }
-        let (cid, cid_bytes) = section::read_cid(content).ok()?;
-        let data_bytes = section_bytes.checked_sub(cid_bytes as u64)?;
-        let digest_bytes = u64::from(cid.hash().size());
-        // An index with one table reads as an identity CID of no bytes, which only a block of no bytes has.
-        let fits = if cid.hash().code() == IDENTITY { digest_bytes == data_bytes } else { digest_bytes > 0 };
-        return fits.then_some(Framed::Section);
-    }
-    None
 }

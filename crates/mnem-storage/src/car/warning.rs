@@ -24,11 +24,6 @@ pub enum CarWarningKind {
     IndexCutOff,
     /// An index follows the data, and the header does not name it.
     IndexNotNamed,
-    /// The index names blocks past the end of the data: a longer archive may have been cut short.
-    IndexPastData {
-        /// How many of its entries do so.
-        entries: u64,
-    },
     /// Zeros follow the last part of the archive.
     ZerosAtEnd {
         /// How many.
@@ -43,7 +38,6 @@ impl CarWarningKind {
             Self::IndexMissing => "index_missing",
             Self::IndexCutOff => "index_cut_off",
             Self::IndexNotNamed => "index_not_named",
-            Self::IndexPastData { .. } => "index_past_data",
             Self::ZerosAtEnd { .. } => "zeros_at_end",
         }
     }
@@ -62,10 +56,6 @@ impl fmt::Display for CarWarning {
             CarWarningKind::IndexNotNamed => {
                 write!(f, "the CARv2 has an index at byte {offset}, which its header does not name")
             }
-            CarWarningKind::IndexPastData { entries } => write!(
-                f,
-                "the index at byte {offset} names blocks past the end of the data ({entries}): the CARv2 may have been cut short"
-            ),
             CarWarningKind::ZerosAtEnd { bytes } => {
                 write!(f, "the CARv2 is followed by zeros from byte {offset} on ({bytes} bytes)")
             }
