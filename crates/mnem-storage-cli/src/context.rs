@@ -140,8 +140,17 @@ impl Context {
 
     /// Says something on standard error, unless told to be quiet or to speak JSON.
     pub(crate) fn remark(&self, text: impl fmt::Display) {
+        self.say("note", text);
+    }
+
+    /// As [`remark`](Self::remark), of something odd.
+    pub(crate) fn warn(&self, text: impl fmt::Display) {
+        self.say("warning", text);
+    }
+
+    fn say(&self, label: &str, text: impl fmt::Display) {
         if !self.global.quiet && !self.global.json {
-            terminal::say(format_args!("note: {}", Printable(text)));
+            terminal::say(format_args!("{label}: {}", Printable(text)));
         }
     }
 }

@@ -44,3 +44,6 @@ pub(crate) const IMPORT_BATCH_SHARE: u64 = 16;
 
 /// Cache of a redb file unless told otherwise, in bytes: the backend's own default.
 pub(crate) const CACHE_BYTES_USUAL: usize = 1024 * 1024 * 1024;
+
+/// Blocks of unknown hash functions that `import` names in its text, at most.
+pub(crate) const UNCHECKED_SHOWN_MAX: usize = 10;

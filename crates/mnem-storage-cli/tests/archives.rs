@@ -113,17 +113,24 @@ fn every_fault_has_a_hint() {
     let place = Place::new();
     let behind = |bytes: &[u8]| [EMPTY_CAR, bytes].concat();
     let version_3 = [&EMPTY_CAR[..17], b"\x03"].concat();
-    let unknown_hash = [&[77, 1, 0x55, 0x13, 64][..], &[9; 64], b"some data"].concat();
-    let cases: [(&[&str], Vec<u8>, &str); 12] = [
-        (&[], b"\xff\xd8\xff\xe0\0\x10JFIF".to_vec(), "a CAR archive is what `mnem-store export FILE` writes"),
+    let unknown_hash = section(&unknown_hash(9), b"some data");
+    let uncovered = [&car_v2(EMPTY_CAR, &[])[..], &section(&cid_of(RAW, b"left out"), b"left out")].concat();
+    let cases: [(&[&str], Vec<u8>, &str); 18] = [
+        (&[], b"\xff\xfd\xff\xe0\0\x10".to_vec(), "a CAR archive is what `mnem-store export FILE` writes"),
+        (&[], b"\x1f\x8b\x08\0\0".to_vec(), "decompress it first: `gzip -d`"),
+        (&[], b"<!DOCTYPE html><html>".to_vec(), "check the URL"),
         (&[], b"\x80\0".to_vec(), "a CAR archive is what "),
         (&[], version_3, "versions 1 and 2 are read: "),
-        (&[], behind(b"\0\0\0"), "if nothing but zeros follows, `head -c 18` gives the archive without them"),
-        (&[], behind(EMPTY_CAR), "archives are not joined by putting one behind the other"),
-        (&[], behind(b"\x0a\xa1gversion\x02"), "archives are not joined by putting one behind the other"),
+        (&[], behind(b"\0\0\0"), "`--allow-padding` takes them; `head -c 18` gives the archive without them"),
+        (&["--allow-padding"], behind(b"\0\0\x01"), "the archive is faulty at byte 18: get it again"),
+        (&[], behind(b"\r\n"), "if it does not belong there, `head -c 18` gives the archive without it"),
+        (&[], behind(b"PK\x03\x04"), "if it does not belong there, `head -c 18` gives the archive without it"),
+        (&[], uncovered, "its header may be of a shorter archive: "),
+        (&[], behind(EMPTY_CAR), "archives are not joined by appending one to the other"),
+        (&[], behind(b"\x0a\xa1gversion\x02"), "archives are not joined by appending one to the other"),
         (&[], behind(b"\x02\x80\x00"), "the archive is faulty at byte 20: get it again"),
         (&[], behind(b"\x02\x02\x02"), "the archive is faulty at byte 19: get it again"),
-        (&[], behind(&unknown_hash), "sha2-256 and blake3 with 32 bytes, and identity, can be checked"),
+        (&[], behind(&unknown_hash), "`--keep-unknown-hashes` stores such blocks as they are"),
         (&[], [b"\x0a\xa1gversion\x02", &[0; 40][..]].concat(), "the offsets in its CARv2 header lead nowhere"),
         (&[], behind(b"\x80\x80\x80\x80\x80\x80\x20"), "no store takes blocks above 67108864 bytes"),
         (&["--max-block", "100MiB"], behind(b"\x80\x80\x80\x28"), "this store takes blocks of up to 67108864 bytes"),
@@ -135,6 +142,80 @@ fn every_fault_has_a_hint() {
             let said = place.run_with_input(&args, archive).fails(1);
             assert!(said.contains(&format!("\nhint: {hint}")), "{archive:x?}: {said}");
         }
+    }
+}
+
+/// A CARv2 around this payload, and these bytes after it, where its header names an index unless there are none.
+fn car_v2(payload: &[u8], index: &[u8]) -> Vec<u8> {
+    let end = 51 + payload.len() as u64;
+    let fields = [51, payload.len() as u64, if index.is_empty() { 0 } else { end }];
+    let fields: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
+    [b"\x0a\xa1gversion\x02", &[0; 16][..], &fields, payload, index].concat()
+}
+
+/// A CID of a hash function for private use, which nothing can compute.
+fn unknown_hash(fill: u8) -> Cid {
+    Cid::new_v1(RAW, Multihash::wrap(0x3f_0001, &[fill; 32]).expect("a short digest"))
+}
+
+#[test]
+fn what_is_odd_about_an_archive_is_a_warning() {
+    let place = Place::new();
+    let payload = [EMPTY_CAR, &section(&cid_of(RAW, b"data"), b"data")].concat();
+    // An index that is cut off after its format and one byte more.
+    let archive = car_v2(&payload, b"\x81\x08\0");
+    let ran = place.run_with_input(&["import", "-", "--store", "a.redb"], &archive).exits(0);
+    let end = 51 + payload.len();
+    let warning = format!("the CARv2 ends inside of its index, which begins at byte {end}");
+    assert!(ran.err.contains(&format!("warning: {warning}\n")), "{}", ran.err);
+    let said = place.run_with_input(&["import", "-", "--json", "--store", "a.redb"], &archive).ok();
+    let expected = format!(r#""warnings":[{{"kind":"index_cut_off","offset":{end},"message":"{warning}"}}]"#);
+    assert!(said.contains(&expected), "{said}");
+}
+
+#[test]
+fn padding_is_taken_with_a_flag_and_told() {
+    let place = Place::new();
+    let archive = [EMPTY_CAR, &section(&cid_of(RAW, b"data"), b"data"), &[0; 700]].concat();
+    let said = place.run_with_input(&["import", "-", "--store", "a.redb"], &archive).fails(1);
+    assert!(said.contains("followed by zeros: 700 bytes of padding"), "{said}");
+    let args = ["import", "-", "--allow-padding", "--store", "a.redb"];
+    let said = place.run_with_input(&args, &archive).ok();
+    assert!(said.contains("padding        700 bytes of zeros after the last block\n"), "{said}");
+    let said = place.run_with_input(&[&args[..], &["--json"]].concat(), &archive).ok();
+    assert!(said.contains(r#""padding_bytes":700,"#), "{said}");
+}
+
+#[test]
+fn blocks_of_unknown_hash_functions_are_kept_with_a_flag_and_listed() {
+    let place = Place::new();
+    let cids: Vec<Cid> = (0..12).map(unknown_hash).collect();
+    let header = [&b"\x3b\xa2eroots\x81\xd8\x2a\x58\x28\0"[..], &cids[3].to_bytes(), b"gversion\x01"].concat();
+    let header = [&[header.len() as u8 - 1], &header[1..]].concat();
+    let sections: Vec<u8> = cids.iter().flat_map(|cid| section(cid, b"as it is")).collect();
+    let archive = [header, sections].concat();
+    for backend in BACKENDS {
+        let store = &*format!("a.{backend}");
+        let said = place.run_with_input(&["import", "-", "--store", store], &archive).fails(1);
+        assert!(said.contains("hash function 0x3f0001"), "{said}");
+        let args = ["import", "-", "--heads", "--keep-unknown-hashes", "--store", store];
+        let said = place.run_with_input(&args, &archive).ok();
+        assert!(said.contains("unchecked      12: of unknown hash functions, stored as they are\n"), "{said}");
+        assert!(
+            said.contains(&format!("  {}\n  and 2 more; ", cids[9])) && !said.contains(&cids[10].to_string()),
+            "{said}"
+        );
+        assert_eq!(place.run(&["get", &cids[11].to_string(), "--store", store]).ok(), "as it is");
+        assert_eq!(place.run(&["heads", "--store", store]).ok(), format!("{}\n", cids[3]));
+        let said = place.run_with_input(&[&args[..], &["--json"]].concat(), &archive).ok();
+        assert!(
+            said.contains(r#""unchecked":12,"unchecked_cids":[""#) && said.contains(&cids[11].to_string()),
+            "{said}"
+        );
+        // Other bytes under the same CID: nobody can tell which are right.
+        let other = [EMPTY_CAR, &section(&cids[0], b"other bytes")].concat();
+        let said = place.run_with_input(&args, &other).fails(1);
+        assert!(said.contains("the store has other bytes under"), "{said}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mnem_storage::{Cid, knn};
 use serde_json::Value;
 
-use crate::support::{ABSENT, Place};
+use crate::support::{ABSENT, EMPTY_CAR, Place};
 
 const DOCUMENT: &str = include_str!("../JSON.md");
 
@@ -130,6 +130,11 @@ fn every_answer_is_as_documented() {
     document.check("`export`", &place.run(&["--json", "export", "small.car", "--store", "small.redb"]).ok());
     let import = ["import", "small.car", "--heads", "--json", "--store", "a.redb"];
     document.check("`import`", &place.run(&import).ok());
+    // A CARv2 without the index that its header names.
+    let end = 51 + EMPTY_CAR.len() as u64;
+    let fields: Vec<u8> = [51, EMPTY_CAR.len() as u64, end].iter().flat_map(|field| field.to_le_bytes()).collect();
+    let odd = [b"\x0a\xa1gversion\x02", &[0; 16][..], &fields, EMPTY_CAR].concat();
+    document.check("`import`", &place.run_with_input(&["import", "-", "--json", "--store", "a.redb"], &odd).ok());
     let index = indexes(&place, &mut document);
     for (section, args) in [
         ("`init`", &["init", "--store", "new.redb"][..]),

@@ -10,7 +10,7 @@ use mnem_storage::{
 };
 
 use crate::fixtures::{
-    ANIMALS_BLOCKS, animals, animals_root, car, car_v2, cid_with_hash, family, header, raw, section,
+    ANIMALS_BLOCKS, animals, animals_root, car, car_v2, cid_with_hash, family, header, index, index_of, raw, section,
 };
 
 fn import(store: &MemoryStore, archive: &[u8]) -> ImportReport {
@@ -152,9 +152,12 @@ fn cid_v0_and_identity_and_blake3_are_kept() {
 fn car_v2_is_read_with_and_without_index_and_padding() {
     let (root, blocks) = family();
     let payload = car(&[root], &blocks);
-    for (data_offset, index) in [(51, &b""[..]), (51, b"an index"), (1000, b""), (1000, b"an index that is not read")] {
+    let indexes =
+        [vec![], index_of(0, &[root], &blocks), index_of(0x0400, &[root], &blocks), index_of(0x0401, &[root], &blocks)];
+    for (data_offset, index) in [51, 1000].into_iter().flat_map(|at| indexes.iter().map(move |index| (at, index))) {
         let store = MemoryStore::new();
         let report = import(&store, &car_v2(&payload, data_offset, index));
+        assert_eq!(report.warnings, []);
         assert_eq!((report.version, report.blocks, report.new), (2, 3, 3));
         assert_eq!(report.archive_bytes, data_offset + payload.len() as u64);
         assert_eq!(store.heads().unwrap(), [root]);
@@ -164,8 +167,8 @@ fn car_v2_is_read_with_and_without_index_and_padding() {
 
 #[test]
 fn the_index_is_read_to_its_end_for_the_sake_of_the_pipe() {
-    let (root, blocks) = family();
-    let archive = car_v2(&car(&[root], &blocks), 51, &[0; 300_000]);
+    let index = index(0x0400, &vec![(vec![7; 32], 0); 10_000]);
+    let archive = car_v2(&car(&[], &[raw(vec![1; 20_000])]), 51, &index);
     let mut input = &archive[..];
     car::import(&MemoryStore::new(), &mut input, &ImportOptions::new(), &mut unwatched).unwrap();
     assert!(input.is_empty(), "{} bytes were left", input.len());

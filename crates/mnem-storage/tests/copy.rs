@@ -11,7 +11,7 @@ use mnem_storage::{
     unwatched,
 };
 
-use crate::fixtures::{car, cid_with_hash, family, raw, stores};
+use crate::fixtures::{car, family, raw, stores, unknown_hash};
 
 fn cids(store: &dyn Store) -> Vec<Cid> {
     let mut cids: Vec<Cid> = store.cids().unwrap().map(Result::unwrap).collect();
@@ -25,7 +25,7 @@ fn fill(store: &dyn Store) -> Cid {
     let unreached = raw("unreached");
     let archive = car(&[root, unreached.0], &[&blocks[..], &[unreached.clone(), raw("loose")]].concat());
     car::import(store, &archive[..], &ImportOptions::new().heads(true), &mut unwatched).unwrap();
-    let unknown = cid_with_hash(0x55, 0xb220, &[4; 32]);
+    let unknown = unknown_hash(4);
     store.put_trusted(&unknown, Bytes::from_static(b"who knows")).unwrap();
     for table in ["one", "two"] {
         let rows: Vec<_> = (0..3_u8).map(|n| (Bytes::from(vec![n, 0xff]), Bytes::from(vec![n; 10]))).collect();

@@ -8,7 +8,7 @@ use mnem_storage::{
     unwatched,
 };
 
-use crate::fixtures::{animals, car, cid_with_hash, family, header, node, raw, stores};
+use crate::fixtures::{animals, car, cid_with_hash, family, header, node, raw, stores, unknown_hash};
 
 fn export(store: &dyn mnem_storage::Store, options: &ExportOptions) -> Vec<u8> {
     let mut archive = Vec::new();
@@ -125,7 +125,7 @@ fn an_identity_link_is_exported_if_it_was_stored() {
 #[test]
 fn a_block_of_an_unknown_hash_is_written_as_stored() {
     let store = MemoryStore::new();
-    let unknown = cid_with_hash(0x55, 0xb220, &[4; 32]);
+    let unknown = unknown_hash(4);
     store.put_trusted(&unknown, Bytes::from_static(b"who knows")).unwrap();
     let options = ExportOptions::new().roots([unknown]);
     let report = car::export(&store, io::sink(), &options, &mut unwatched).unwrap();

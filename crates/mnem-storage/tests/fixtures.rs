@@ -99,6 +99,32 @@ pub(crate) fn car_v2(payload: &[u8], data_offset: u64, index: &[u8]) -> Vec<u8> 
     bytes
 }
 
+/// An index as go-car writes it, of the older format or of the one with hash functions: these digests, found at these
+/// offsets.
+pub(crate) fn index(format: u64, entries: &[(Vec<u8>, u64)]) -> Vec<u8> {
+    // The first index had no number.
+    let mut bytes = if format == 0 { vec![] } else { varint(format) };
+    if format == 0x0401 {
+        bytes.extend(1_u32.to_le_bytes());
+        bytes.extend(0x12_u64.to_le_bytes());
+    }
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.extend(40_u32.to_le_bytes());
+    bytes.extend((40 * entries.len() as u64).to_le_bytes());
+    for (digest, offset) in entries {
+        bytes.extend(digest);
+        bytes.extend(offset.to_le_bytes());
+    }
+    bytes
+}
+
+/// The index of an archive of sha2-256 blocks.
+pub(crate) fn index_of(format: u64, roots: &[Cid], blocks: &[Block]) -> Vec<u8> {
+    let offset = |n: usize| car(roots, &blocks[..n]).len() as u64;
+    let entries: Vec<_> = blocks.iter().enumerate().map(|(n, b)| (b.0.hash().digest().to_vec(), offset(n))).collect();
+    index(format, &entries)
+}
+
 /// The pragma and the fixed header.
 pub(crate) fn car_v2_start(data_offset: u64, data_size: u64, index_offset: u64) -> Vec<u8> {
     let mut bytes = b"\x0a\xa1\x67version\x02".to_vec();
@@ -123,6 +149,11 @@ pub(crate) fn node(children: &[Cid]) -> Block {
 /// A CID with this multihash, whatever it means.
 pub(crate) fn cid_with_hash(codec: u64, code: u64, digest: &[u8]) -> Cid {
     Cid::new_v1(codec, Multihash::wrap(code, digest).expect("a short digest"))
+}
+
+/// A raw CID of a hash function for private use, which no build computes; `fill` repeated is the digest.
+pub(crate) fn unknown_hash(fill: u8) -> Cid {
+    cid_with_hash(RAW, 0x3f_0001, &[fill; 32])
 }
 
 /// A root that links to a large leaf and a small one, parents first. The large one's length takes two bytes.

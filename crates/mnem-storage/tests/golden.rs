@@ -11,8 +11,8 @@ use std::{
 
 use mnem_ann_persist::{DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId};
 use mnem_storage::{
-    Backend, Bytes, Cid, DAG_CBOR, OpenOptions, RAW, Store, VerifyOptions, WriteBatch, cid_of,
-    traits::cid::multihash::Multihash, unwatched,
+    Backend, Bytes, Cid, DAG_CBOR, ErrorKind, FaultKind, OpenOptions, RAW, Store, VerifyOptions, WriteBatch, cid_of,
+    is_checkable, traits::cid::multihash::Multihash, unwatched,
 };
 
 /// A store that is kept, and with which backend it opens.
@@ -70,7 +70,8 @@ const BLAKE3_OF_TEXT: [u8; 32] = [
     0x89, 0x2a, 0x24, 0x6d, 0x52, 0x01, 0xc5, 0x0c, 0x73, 0x9d, 0x90, 0x63, 0xae,
 ];
 
-/// A block whose hash nobody here can compute (blake2b-256).
+/// A block that nobody could check when the stores were made: its hash function is blake2b-256, and its digest is made
+/// up. A build that knows the function finds it damaged.
 fn unchecked() -> (Cid, Bytes) {
     let hash = Multihash::wrap(0xb220, &[7; 32]).expect("a digest that fits");
     (Cid::new_v1(RAW, hash), Bytes::from_static(b"as stored"))
@@ -120,10 +121,16 @@ fn fill(store: &dyn Store) {
 /// Everything that was put in is there, and nothing else.
 fn check(name: &str, store: &dyn Store) {
     let mut expected: BTreeMap<Cid, Bytes> = blocks().into_iter().collect();
-    expected.extend([unchecked()]);
+    let (unchecked, as_stored) = unchecked();
+    expected.insert(unchecked, as_stored.clone());
     let mut found = BTreeMap::new();
     for cid in store.cids().expect("cids") {
         let cid = cid.expect("a CID");
+        if cid == unchecked && is_checkable(&unchecked) {
+            assert_eq!(store.get(&cid).expect_err("a made-up digest").kind(), ErrorKind::Corrupt, "{name}");
+            found.insert(cid, as_stored.clone());
+            continue;
+        }
         found.insert(cid, store.get(&cid).expect("get").expect("a listed block"));
     }
     assert_eq!(found, expected, "{name}");
@@ -174,7 +181,9 @@ fn kept_stores_are_read_whole_and_found_without_a_fault() {
         assert_eq!(mnem_storage::detect(&path).expect("detect"), Some(golden.backend), "{}", golden.name);
         check(golden.name, &*OpenOptions::new().read_only(true).open(&path).expect("open"));
         let report = mnem_storage::verify(&path, &VerifyOptions::new(), &mut unwatched).expect("verify");
-        assert_eq!(report.faults, [], "{}", golden.name);
+        let faults: Vec<_> = report.faults.iter().map(|fault| (fault.kind, fault.cid)).collect();
+        let damaged = is_checkable(&unchecked().0).then(|| (FaultKind::Corrupt, Some(unchecked().0)));
+        assert_eq!(faults, Vec::from_iter(damaged), "{}", golden.name);
         assert_eq!(report.blocks, blocks().len() as u64 + 1, "{}", golden.name);
     }
 }

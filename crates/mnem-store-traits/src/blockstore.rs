@@ -76,7 +76,9 @@ pub trait Blockstore: Send + Sync + Debug {
     ///
     /// # Contract
     /// - The bytes are hashed before anything is written; what does not match is not kept. Laws: `put_rejects_wrong_bytes`,
-    ///   `put_rejects_unsupported_hash`, `put_rejects_truncated_digest`.
+    ///   `put_checks_every_supported_hash`, `put_rejects_unsupported_hash`, `put_rejects_truncated_digest`.
+    /// - sha2-256 and blake3 with 32 bytes, and identity, are always supported. A store may know more functions; any
+    ///   other is refused. Law: `put_takes_every_supported_hash`.
     /// - A block that is there already is not written again, and `Ok` still means that it is durable, also when another writer put it
     ///   a moment ago and has not synced it yet, or could not. Laws: `put_twice_is_ok`, `second_put_makes_an_unsynced_block_durable`,
     ///   `put_after_reopening_makes_an_unsynced_block_durable`.

@@ -1,14 +1,11 @@
-//! Does this block have this CID? The one place where bytes are hashed.
+//! Does this block have this CID?
 
-use cid::{Cid, multihash::Multihash};
-use sha2::Digest as _;
+use cid::Cid;
 
-use crate::StoreError;
-
-const IDENTITY: u64 = 0x00;
-const SHA2_256: u64 = 0x12;
-const BLAKE3: u64 = 0x1e;
-const DIGEST_BYTES: usize = 32;
+use crate::{
+    StoreError,
+    hashes::{function_of, sha2_256},
+};
 
 /// The answer of [`check_hash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,45 +19,23 @@ pub enum HashCheck {
     Unsupported,
 }
 
-/// Whether this build can check bytes against `cid`: sha2-256 and blake3 with 32 bytes of digest, and identity.
+/// Whether this build can check bytes against `cid`: its hash function is one of
+/// [`supported_hashes`](crate::supported_hashes), and its digest is whole.
 pub fn is_checkable(cid: &Cid) -> bool {
-    match cid.hash().code() {
-        IDENTITY => true,
-        SHA2_256 | BLAKE3 => usize::from(cid.hash().size()) == DIGEST_BYTES,
-        _ => false,
-    }
+    function_of(cid).is_some()
 }
 
 /// Hashes `data` with the hash function that `cid` names, and compares.
 pub fn check_hash(cid: &Cid, data: &[u8]) -> HashCheck {
-    let hash = cid.hash();
-    if !is_checkable(cid) {
-        return HashCheck::Unsupported;
-    }
-    let actual = match hash.code() {
-        IDENTITY if hash.digest() == data => return HashCheck::Match,
-        IDENTITY => Multihash::wrap(IDENTITY, data).unwrap_or_else(|_| sha2_256(data)),
-        BLAKE3 => multihash(BLAKE3, blake3::hash(data).into()),
-        _ => sha2_256(data),
-    };
-    if actual == *hash {
+    let Some(function) = function_of(cid) else { return HashCheck::Unsupported };
+    let actual = function.multihash(data).unwrap_or_else(|| sha2_256(data));
+    if actual == *cid.hash() {
         return HashCheck::Match;
     }
     // Version 0 knows one hash function, which is then the one computed.
     HashCheck::Mismatch(
         Cid::new(cid.version(), cid.codec(), actual).unwrap_or_else(|_| Cid::new_v1(cid.codec(), actual)),
     )
-}
-
-fn sha2_256(data: &[u8]) -> Multihash<64> {
-    multihash(SHA2_256, sha2::Sha256::digest(data).into())
-}
-
-fn multihash(code: u64, digest: [u8; DIGEST_BYTES]) -> Multihash<64> {
-    match Multihash::wrap(code, &digest) {
-        Ok(hash) => hash,
-        Err(_) => unreachable!("32 bytes fit into the 64 of a multihash"),
-    }
 }
 
 /// Decides whether a writer may store `data` under `cid`.

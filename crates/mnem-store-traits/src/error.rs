@@ -4,6 +4,8 @@ use std::{error::Error, fmt, ops::Deref, path::PathBuf, sync::Arc};
 
 use cid::Cid;
 
+use crate::hashes::Unsupported;
+
 /// The error below a [`StoreError`], shared so that one failed commit can be reported to every caller that took part.
 ///
 /// Dereferences to the error itself, so `cause.downcast_ref::<std::io::Error>()` works.
@@ -87,9 +89,7 @@ pub enum StoreError {
         cid: Cid,
     },
     /// This build cannot compute the hash function of the CID, so it cannot check the bytes. Nothing was stored.
-    #[error(
-        "cannot check {cid}: hash function 0x{code:x} with a digest of {digest_bytes} bytes is not supported (sha2-256 and blake3 with 32 bytes, and identity, are)"
-    )]
+    #[error("cannot check {cid}: {}", Unsupported { code: *code, digest_bytes: *digest_bytes })]
     UnsupportedHash {
         /// The CID whose bytes cannot be checked.
         cid: Cid,

@@ -19,7 +19,7 @@ use crate::{
     args::BackendArg,
     context::Context,
     error::{Exit, Failure, Result},
-    limits::COMMON_BLOCK_BYTES_MAX,
+    limits::{COMMON_BLOCK_BYTES_MAX, UNCHECKED_SHOWN_MAX},
     memory,
     output::{Count, Size, counted},
     stop::{
@@ -62,6 +62,12 @@ pub(crate) struct Args {
     /// The largest block to take, as 20000000 or 20MB or 20MiB
     #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = size)]
     max_block: ByteSize,
+    /// Store blocks of unknown hash functions as they are, unchecked, and list them
+    #[arg(long)]
+    keep_unknown_hashes: bool,
+    /// Take zeros that follow the last block of the archive
+    #[arg(long)]
+    allow_padding: bool,
     /// The backend, if a store is made; else its path decides, as in `init`
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendArg>,
@@ -99,6 +105,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         .heads(args.heads)
         .complete(args.complete)
         .block_bytes_max(args.max_block.as_u64())
+        .keep_unknown_hashes(args.keep_unknown_hashes)
+        .allow_padding(args.allow_padding)
         .total_bytes(file_bytes);
     // Before a store is made, which is better made whole.
     let stop = Stop::when_asked(context)?;
@@ -200,8 +208,13 @@ fn of_store(store: &Target, failure: Failure) -> Failure {
 }
 
 fn interrupted(stop: &Stop, store: &Path, kept: Kept) -> Failure {
+    let verified = if kept.unchecked == 0 { "verified blocks" } else { "blocks" };
+    let not_verified = match kept.unchecked {
+        0 => String::new(),
+        unchecked => format!(" and {} not verified", Count(unchecked)),
+    };
     let kept = format_args!(
-        "{} verified blocks are in {}, {} of them new; the heads are unchanged",
+        "{} {verified} are in {}, {} of them new{not_verified}; the heads are unchanged",
         Count(kept.blocks),
         store.display(),
         Count(kept.new)
@@ -211,6 +224,9 @@ fn interrupted(stop: &Stop, store: &Path, kept: Kept) -> Failure {
 }
 
 fn remarks(context: &Context, report: &ImportReport, set_heads: bool, heads: &[Cid]) {
+    for warning in &report.warnings {
+        context.warn(warning);
+    }
     if !set_heads && report.roots.iter().any(|root| !heads.contains(root)) {
         context.remark("no head was changed; --heads makes the roots of the archive heads");
     }
@@ -234,6 +250,18 @@ fn remarks(context: &Context, report: &ImportReport, set_heads: bool, heads: &[C
     }
 }
 
+/// The blocks that were stored as they are, as far as a reader wants to see them.
+fn unchecked(report: &ImportReport) -> Vec<String> {
+    let mut lines =
+        vec![format!("unchecked      {}: of unknown hash functions, stored as they are", Count(report.unchecked))];
+    lines.extend(report.unchecked_cids.iter().take(UNCHECKED_SHOWN_MAX).map(|cid| format!("  {cid}")));
+    let more = report.unchecked.saturating_sub(UNCHECKED_SHOWN_MAX as u64);
+    if more > 0 {
+        lines.push(format!("  and {} more; --json lists up to 10,000", Count(more)));
+    }
+    lines
+}
+
 fn text(answer: &Answer<'_>) -> String {
     let report = answer.report;
     let mut lines =
@@ -244,6 +272,12 @@ fn text(answer: &Answer<'_>) -> String {
         lines.push(format!("new            {}", Count(report.new)));
     }
     lines.push(format!("present        {}", Count(report.present)));
+    if report.unchecked > 0 {
+        lines.extend(unchecked(report));
+    }
+    if report.padding_bytes > 0 {
+        lines.push(format!("padding        {} of zeros after the last block", Size(report.padding_bytes)));
+    }
     lines.push(format!("missing roots  {}", Count(report.missing_roots.len() as u64)));
     lines.extend(report.missing_roots.iter().map(|cid| format!("  {cid}")));
     if let Some(reached) = report.reached {

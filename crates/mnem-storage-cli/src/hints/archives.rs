@@ -15,7 +15,12 @@ const AGAIN_FROM_SOURCE: &str = "get the archive again from its source, and run 
 
 pub(super) fn for_import(error: &ImportError, max_block: u64, store: &str) -> String {
     let hint = match error.kind() {
-        ImportErrorKind::NotCar => "a CAR archive is what `mnem-store export FILE` writes",
+        ImportErrorKind::NotCar => match error {
+            ImportError::Archive { source: CarError { fault: CarFault::OtherFormat { format }, .. }, .. } => {
+                format.advice
+            }
+            _ => "a CAR archive is what `mnem-store export FILE` writes",
+        },
         ImportErrorKind::UnsupportedVersion => {
             "versions 1 and 2 are read: convert the archive to one of them with the tool that wrote it"
         }
@@ -24,7 +29,7 @@ pub(super) fn for_import(error: &ImportError, max_block: u64, store: &str) -> St
             _ => AGAIN_FROM_SOURCE,
         },
         ImportErrorKind::UnsupportedHash => {
-            "sha2-256 and blake3 with 32 bytes, and identity, can be checked: write the archive with one of these, or get it again if it should have been"
+            "`--keep-unknown-hashes` stores such blocks as they are, unchecked; else write the archive with another hash function"
         }
         ImportErrorKind::Read => "see to the input and run the same command again: it goes on where this one stopped",
         ImportErrorKind::CutOff => {
@@ -53,12 +58,23 @@ fn for_malformed(error: &CarError) -> String {
             "the offsets in its CARv2 header lead nowhere: finish it with the tool that wrote it, or get it again"
                 .into()
         }
-        CarFault::EmptySection => format!(
-            "if nothing but zeros follows, `head -c {}` gives the archive without them; otherwise get it again from its source",
+        CarFault::Padding { .. } => {
+            format!("`--allow-padding` takes them; `head -c {}` gives the archive without them", error.offset)
+        }
+        CarFault::Trailing { .. } => format!(
+            "if it does not belong there, `head -c {}` gives the archive without it; otherwise get it again from its source",
             error.offset
         ),
+        CarFault::Uncovered { data_offset, .. } => format!(
+            "its header may be of a shorter archive: get it again from its source, or fix it with the tool that wrote it; the blocks alone: `tail -c +{}`",
+            data_offset + 1
+        ),
+        CarFault::IndexPastData { .. } => {
+            "a part of the archive may be missing: get it again from its source, or write it again with the tool that wrote it"
+                .into()
+        }
         CarFault::SecondArchive => {
-            "archives are not joined by putting one behind the other: import each by itself".into()
+            "archives are not joined by appending one to the other: import each by itself".into()
         }
         CarFault::TooManyRoots { roots_max } => format!("write archives of up to {roots_max} roots, and import each"),
         _ => format!(

@@ -73,10 +73,7 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
             None => io_error(&**source).map_or_else(|| in_doubt(store), for_io),
         },
         StoreError::CidMismatch { .. } => "get the block again from its source: its bytes were changed".to_owned(),
-        StoreError::UnsupportedHash { .. } => {
-            "sha2-256 and blake3 with 32 bytes, and identity, can be checked: write the block with one of these"
-                .to_owned()
-        }
+        StoreError::UnsupportedHash { .. } => "write the block with a hash function that is supported".to_owned(),
         StoreError::BlockTooLarge { .. } => "split it, and let one block link to the parts".to_owned(),
         StoreError::ReadOnly { .. } => {
             "name a store that can be written to, or copy this one: `mnem-store copy FROM TO`".to_owned()

@@ -26,19 +26,26 @@ impl Deref for StoreCause {
     }
 }
 
-/// The blocks of an archive that a failed import left in the store: verified, and skipped when it is run again.
+/// The blocks of an archive that a failed import left in the store: skipped when it is run again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Kept {
-    /// Sections read, verified and in the store.
+    /// Sections read and in the store.
     pub blocks: u64,
     /// How many of them the store did not hold before.
     pub new: u64,
+    /// How many of them could not be verified:
+    /// [`ImportOptions::keep_unknown_hashes`](super::ImportOptions::keep_unknown_hashes).
+    pub unchecked: u64,
 }
 
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} verified blocks are in the store, {} of them new", self.blocks, self.new)
+        let Self { blocks, new, unchecked } = self;
+        match unchecked {
+            0 => write!(f, "{blocks} verified blocks are in the store, {new} of them new"),
+            _ => write!(f, "{blocks} blocks are in the store, {new} of them new and {unchecked} not verified"),
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::{fmt, io};
 
-use mnem_store_traits::Cid;
+use mnem_store_traits::{Cid, StoreError};
 
-use super::ImportErrorKind;
+use super::{ImportErrorKind, foreign::ForeignFormat};
 
 /// A fault in an archive, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +39,12 @@ pub enum CarFault {
     NotCar {
         /// Why it cannot be the header.
         what: String,
+    },
+    /// The input is of another format, known by its first bytes.
+    #[error("not a CAR archive: {format}")]
+    OtherFormat {
+        /// Which, and what to do with it.
+        format: ForeignFormat,
     },
     /// The header is longer than [`HEADER_BYTES_MAX`](super::HEADER_BYTES_MAX).
     #[error("not a CAR archive: its header would have {header_bytes} bytes, more than the {header_bytes_max} allowed")]
@@ -83,9 +89,37 @@ pub enum CarFault {
     /// A section of length zero.
     #[error("a section has length zero")]
     EmptySection,
-    /// The header of another archive, where a section would begin.
+    /// The header of another archive, where a section would begin or a CARv2 must end.
     #[error("another archive begins here")]
     SecondArchive,
+    /// Sections follow the data of a CARv2: its header names less than the file holds.
+    #[error("a section follows the data of the CARv2, which ends at byte {data_end} by its header")]
+    Uncovered {
+        /// Where the data begins.
+        data_offset: u64,
+        /// Where it ends by the header.
+        data_end: u64,
+    },
+    /// The index of a CARv2 names a section past the end of its data: a part of the archive is missing, or the index is
+    /// damaged.
+    #[error("the index of the CARv2 names a section past the end of its data at byte {data_end}")]
+    IndexPastData {
+        /// Where the data ends by the header.
+        data_end: u64,
+    },
+    /// Zeros up to the end, where a section would begin.
+    /// [`ImportOptions::allow_padding`](super::ImportOptions::allow_padding) takes them.
+    #[error("the archive is followed by zeros: {padding_bytes} bytes of padding")]
+    Padding {
+        /// How many.
+        padding_bytes: u64,
+    },
+    /// Something else follows the last section, or the data or index of a CARv2.
+    #[error("the archive is followed by {format}")]
+    Trailing {
+        /// What it is by its first bytes.
+        format: ForeignFormat,
+    },
     /// A section, or the block in it, is larger than allowed.
     #[error("a block of {block_bytes} bytes is larger than the {block_bytes_max} allowed")]
     BlockTooLarge {
@@ -115,9 +149,7 @@ pub enum CarFault {
         actual: Box<Cid>,
     },
     /// A block whose hash this build cannot compute.
-    #[error(
-        "cannot check {cid}: hash function 0x{code:x} with a digest of {digest_bytes} bytes is not supported (sha2-256 and blake3 with 32 bytes, and identity, are)"
-    )]
+    #[error("{}", StoreError::UnsupportedHash { cid: **cid, code: *code, digest_bytes: *digest_bytes })]
     UnsupportedHash {
         /// The CID in the section.
         cid: Box<Cid>,
@@ -149,13 +181,20 @@ impl CarError {
     /// What went wrong, to branch on.
     pub fn kind(&self) -> ImportErrorKind {
         match self.fault {
-            CarFault::Empty | CarFault::NotCar { .. } | CarFault::HeaderTooLarge { .. } => ImportErrorKind::NotCar,
+            CarFault::Empty
+            | CarFault::NotCar { .. }
+            | CarFault::OtherFormat { .. }
+            | CarFault::HeaderTooLarge { .. } => ImportErrorKind::NotCar,
             CarFault::UnsupportedVersion { .. } => ImportErrorKind::UnsupportedVersion,
             CarFault::TooManyRoots { .. }
             | CarFault::V2Header { .. }
             | CarFault::Varint { .. }
             | CarFault::EmptySection
             | CarFault::SecondArchive
+            | CarFault::Uncovered { .. }
+            | CarFault::IndexPastData { .. }
+            | CarFault::Padding { .. }
+            | CarFault::Trailing { .. }
             | CarFault::BadCid { .. }
             | CarFault::ShorterThanCid { .. } => ImportErrorKind::Malformed,
             CarFault::CutOff { .. } => ImportErrorKind::CutOff,

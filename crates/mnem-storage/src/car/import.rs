@@ -11,8 +11,13 @@ use super::{
     fault::{CarError, CarFault, ReadError},
     landing::{Landing, Stopped},
     reader::{Reader, Section},
+    warning::CarWarning,
 };
-use crate::{Progress, Stage, limits::IMPORT_BATCH_BYTES_DEFAULT, report};
+use crate::{
+    Progress, Stage,
+    limits::{IMPORT_BATCH_BYTES_DEFAULT, UNCHECKED_LISTED_MAX},
+    report,
+};
 
 /// How to import.
 #[derive(Clone, Debug)]
@@ -28,6 +33,11 @@ pub struct ImportOptions {
     /// Memory for the blocks of one durable commit, in bytes, with what their names take up. Two such batches are held at once: one is read and
     /// checked while the other is stored. Default: 192 MiB.
     pub batch_bytes: u64,
+    /// Store blocks whose hash function this build cannot compute as they are, unchecked. Default: no; they are a fault
+    /// of the archive.
+    pub keep_unknown_hashes: bool,
+    /// Take zeros that follow the last section. Default: no.
+    pub allow_padding: bool,
     /// Size of the archive where the caller knows it: handed on in [`Progress::total_bytes`].
     pub total_bytes: Option<u64>,
 }
@@ -64,8 +74,17 @@ pub struct ImportReport {
     pub opaque: Option<u64>,
     /// The largest block. Above 2 MiB other tools may refuse it.
     pub largest_block_bytes: u64,
-    /// Bytes of the archive that were read, without the index of a CARv2.
+    /// Bytes of the archive up to the end of its last section: without the index of a CARv2 and padding.
     pub archive_bytes: u64,
+    /// Blocks whose hash function this build cannot compute, stored as they are, repetitions counted.
+    pub unchecked: u64,
+    /// Those blocks, in the order of the archive: the first 10,000 of them.
+    #[serde(serialize_with = "report::cids")]
+    pub unchecked_cids: Vec<Cid>,
+    /// Zeros after the last section, where they were allowed.
+    pub padding_bytes: u64,
+    /// What is odd about the archive. It holds every section that it should all the same.
+    pub warnings: Vec<CarWarning>,
 }
 
 impl Default for ImportOptions {
@@ -75,6 +94,8 @@ impl Default for ImportOptions {
             complete: false,
             block_bytes_max: BLOCK_BYTES_MAX,
             batch_bytes: IMPORT_BATCH_BYTES_DEFAULT,
+            keep_unknown_hashes: false,
+            allow_padding: false,
             total_bytes: None,
         }
     }
@@ -114,6 +135,20 @@ impl ImportOptions {
         self
     }
 
+    /// Sets [`keep_unknown_hashes`](Self::keep_unknown_hashes).
+    #[must_use]
+    pub fn keep_unknown_hashes(mut self, yes: bool) -> Self {
+        self.keep_unknown_hashes = yes;
+        self
+    }
+
+    /// Sets [`allow_padding`](Self::allow_padding).
+    #[must_use]
+    pub fn allow_padding(mut self, yes: bool) -> Self {
+        self.allow_padding = yes;
+        self
+    }
+
     /// Sets [`total_bytes`](Self::total_bytes).
     #[must_use]
     pub fn total_bytes(mut self, bytes: Option<u64>) -> Self {
@@ -124,9 +159,18 @@ impl ImportOptions {
 
 /// Reads a CARv1 or CARv2 from `input` and stores its blocks.
 ///
-/// Every block is hashed before it is stored, also when the store holds it already. Blocks land in durable commits of about
-/// `batch_bytes`, in a thread of their own; memory is bounded by two of them and one block more. A block that the store holds is not written again, so an import that was
-/// interrupted goes on where it stopped when it is run again. The blocks of CIDv0 and identity CIDs are stored like any other.
+/// Every block is hashed before it is stored, also when the store holds it already. Blocks land in durable commits of
+/// about `batch_bytes`, in a thread of their own; memory is bounded by two of them and one block more. A block that the
+/// store holds is not written again, so an interrupted import goes on where it stopped when it is run again. The blocks
+/// of CIDv0 and identity CIDs are stored like any other.
+///
+/// The input is read to its end. An archive that is followed by sections that its header does not cover, another
+/// archive or anything else is faulty; the table at [`Reader`] says what is an error and what a warning
+/// ([`ImportReport::warnings`]).
+///
+/// A block whose hash function this build cannot compute is a fault too, unless [`ImportOptions::keep_unknown_hashes`]
+/// is set: it is then stored as it is and listed in the report. If the store, or the archive, has other bytes under the
+/// same CID, the import fails.
 ///
 /// With [`ImportOptions::heads`] the roots become heads once all blocks are durable: all in one commit, which requires
 /// their blocks, in addition to the heads that are there. A root that is a head already is left as it is. If the block
@@ -195,19 +239,19 @@ impl Import<'_> {
     ) -> Result<(), ImportError> {
         let store = self.store;
         let block_bytes_max = options.block_bytes_max.min(store.capabilities().block_bytes_max);
-        let mut reader = Reader::new(input, block_bytes_max).map_err(|error| self.faulty(error))?;
+        let reader = Reader::new(input, block_bytes_max).map_err(|error| self.faulty(error))?;
+        let mut reader = reader.allow_padding(options.allow_padding);
         self.report.version = reader.version();
         self.report.roots = reader.roots().to_vec();
         let (ended, landed) = thread::scope(|scope| {
             let mut landing =
                 Landing::begin(scope, store, options.batch_bytes).map_err(|error| self.failed(error, 0))?;
-            let ended = self.sections(&mut reader, &mut landing, options.total_bytes, progress);
+            let ended = self.sections(&mut reader, &mut landing, options, progress);
             Ok((ended, landing.finish()))
         })?;
         self.kept = landed.kept;
         self.report.new = landed.kept.new;
         self.report.present = landed.kept.blocks - landed.kept.new;
-        self.report.archive_bytes = reader.offset();
         // What the store failed at lies before what the archive was found faulty at.
         if let Some((error, end)) = landed.failed {
             return Err(self.failed(error, end));
@@ -218,8 +262,8 @@ impl Import<'_> {
             // Told already.
             Err(Ended::Store) | Ok(()) => {}
         }
-        // Only a courtesy to whoever feeds a pipe: nothing that follows is used, so nothing there can make the import fail.
-        let _ = reader.drain();
+        self.report.padding_bytes = reader.padding_bytes();
+        self.report.warnings = reader.warnings().to_vec();
         Ok(())
     }
 
@@ -228,14 +272,20 @@ impl Import<'_> {
         &mut self,
         reader: &mut Reader<impl Read>,
         landing: &mut Landing<'_>,
-        total_bytes: Option<u64>,
+        options: &ImportOptions,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<(), Ended> {
         let mut missing: BTreeSet<Cid> = reader.roots().iter().copied().collect();
+        let total_bytes = options.total_bytes;
         let mut done = Progress { total_bytes, bytes: reader.offset(), ..Progress::of(Stage::Blocks) };
         go_on(progress(done))?;
         while let Some(section) = reader.next_section()? {
-            check(&section).map_err(ReadError::from)?;
+            match check(&section) {
+                Err(CarError { fault: CarFault::UnsupportedHash { cid, .. }, .. }) if options.keep_unknown_hashes => {
+                    self.unchecked(*cid);
+                }
+                checked => checked.map_err(ReadError::from)?,
+            }
             missing.remove(&section.cid);
             let block_bytes = section.data.len() as u64;
             self.report.blocks += 1;
@@ -246,8 +296,16 @@ impl Import<'_> {
             done.bytes = reader.offset();
             go_on(progress(done))?;
         }
+        self.report.archive_bytes = done.bytes;
         self.report.missing_roots = missing.into_iter().collect();
         Ok(())
+    }
+
+    fn unchecked(&mut self, cid: Cid) {
+        self.report.unchecked += 1;
+        if self.report.unchecked_cids.len() < UNCHECKED_LISTED_MAX {
+            self.report.unchecked_cids.push(cid);
+        }
     }
 
     fn faulty(&self, error: ReadError) -> ImportError {

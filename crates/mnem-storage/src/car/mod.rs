@@ -30,21 +30,27 @@ mod complete;
 mod error;
 mod export;
 mod fault;
+mod foreign;
 mod header;
 mod import;
+mod index;
 mod landing;
 mod reader;
 mod section;
 mod source;
+mod tail;
 mod v2;
 mod varint;
+mod warning;
 mod writer;
 
 pub use error::{ExportError, ExportErrorKind, ImportError, ImportErrorKind, Kept, StoreCause};
 pub use export::{ExportOptions, ExportReport, export};
 pub use fault::{CarError, CarFault, ReadError};
+pub use foreign::ForeignFormat;
 pub use import::{ImportOptions, ImportReport, import};
 pub use reader::{Reader, Section};
+pub use warning::{CarWarning, CarWarningKind};
 pub use writer::Writer;
 
 pub use crate::limits::{BLOCK_BYTES_MAX, HEADER_BYTES_MAX, ROOTS_MAX};

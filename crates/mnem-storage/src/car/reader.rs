@@ -7,17 +7,36 @@ use mnem_store_traits::{Bytes, Cid};
 use super::{
     HEADER_BYTES_MAX,
     fault::{CarError, CarFault, ReadError},
+    foreign,
     header::{self, Header},
     section::{self, CID_BYTES_MAX},
     source::Source,
-    v2::{self, V2_HEADER_BYTES},
+    tail::{self, TailError},
+    v2::{self, Payload, V2_HEADER_BYTES},
     varint::Varint,
+    warning::CarWarning,
 };
 
 /// A CAR archive, read as a stream: the header on construction, then one section at a time.
 ///
-/// Framing and CIDs are checked, the bytes of the blocks are not: that is for who takes them ([`import`](super::import()) does, and so does every
-/// store). Memory: one section.
+/// Framing and CIDs are checked. The bytes of the blocks are not: [`import`](super::import()) and every store check
+/// them. Memory: one section.
+///
+/// The input is read to its end. What follows the sections decides whether the archive is whole:
+///
+/// | after the sections | CARv1 | CARv2, whose header says where its data ends |
+/// |---|---|---|
+/// | nothing | fine | fine; a warning if the header names an index |
+/// | an index (`0x0400`, `0x0401`) | – | fine where the header names it, zeros before it included; else a warning |
+/// | an index that ends too early | – | a warning |
+/// | an index that names sections past the data | – | [`IndexPastData`](CarFault::IndexPastData) |
+/// | zeros to the end | [`Padding`](CarFault::Padding), unless [allowed](Self::allow_padding) | a warning |
+/// | a section | read | [`Uncovered`](CarFault::Uncovered) |
+/// | another archive | [`SecondArchive`](CarFault::SecondArchive) | [`SecondArchive`](CarFault::SecondArchive) |
+/// | another format, text, newlines | [`Trailing`](CarFault::Trailing) | [`Trailing`](CarFault::Trailing) |
+/// | other bytes | the fault of a section that cannot be read | [`Trailing`](CarFault::Trailing) |
+///
+/// Inside of the data of a CARv2 the column of CARv1 holds. Between its header and its data all bytes must be zeros.
 ///
 /// ```
 /// use mnem_storage::{Bytes, RAW, car, cid_of};
@@ -40,6 +59,11 @@ pub struct Reader<R> {
     version: u64,
     roots: Vec<Cid>,
     block_bytes_max: u64,
+    allow_padding: bool,
+    /// Of a CARv2.
+    payload: Option<Payload>,
+    padding_bytes: u64,
+    warnings: Vec<CarWarning>,
     ended: bool,
 }
 
@@ -65,13 +89,29 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// [`ReadError::Archive`] when the input does not begin as a CARv1 or CARv2 does; [`ReadError::Io`].
     pub fn new(input: R, block_bytes_max: u64) -> Result<Self, ReadError> {
-        let mut reader =
-            Self { source: Source::new(input), version: 1, roots: Vec::new(), block_bytes_max, ended: false };
-        match reader.read_header()? {
+        let mut reader = Self {
+            source: Source::new(input),
+            version: 1,
+            roots: Vec::new(),
+            block_bytes_max,
+            allow_padding: false,
+            payload: None,
+            padding_bytes: 0,
+            warnings: Vec::new(),
+            ended: false,
+        };
+        match reader.read_first_header()? {
             Header::V1 { roots } => reader.roots = roots,
             Header::V2 => reader.enter_v2()?,
         }
         Ok(reader)
+    }
+
+    /// Whether zeros may follow the last section. Default: no.
+    #[must_use]
+    pub fn allow_padding(mut self, yes: bool) -> Self {
+        self.allow_padding = yes;
+        self
     }
 
     /// The version of the archive: 1 or 2.
@@ -89,7 +129,17 @@ impl<R: Read> Reader<R> {
         self.source.offset()
     }
 
-    /// The next section; `None` at the end. After an error there are no more.
+    /// Zeros after the last section, where they were allowed. Known once there are no more sections.
+    pub fn padding_bytes(&self) -> u64 {
+        self.padding_bytes
+    }
+
+    /// What is odd about the archive. Complete once there are no more sections.
+    pub fn warnings(&self) -> &[CarWarning] {
+        &self.warnings
+    }
+
+    /// The next section; `None` at the end, after the input was read to its end. After an error there are no more.
     ///
     /// # Errors
     /// [`ReadError::Archive`], [`ReadError::Io`].
@@ -98,23 +148,87 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         self.ended = true;
-        let section = self.read_section()?;
+        self.source.mark();
+        let section = match self.read_section() {
+            Err(ReadError::Archive(error)) => self.no_section(error)?,
+            section => section?,
+        };
         self.ended = section.is_none();
+        if self.ended {
+            self.read_tail()?;
+        }
         Ok(section)
     }
 
-    /// Reads and discards what follows the payload (the index of a CARv2), so that who feeds a pipe is not cut off.
-    ///
-    /// # Errors
-    /// [`ReadError::Io`].
-    pub fn drain(&mut self) -> Result<(), ReadError> {
-        self.source.drain().map_err(|source| ReadError::Io { offset: self.source.offset(), source })
+    /// The header that the input begins with. Where there is none, says which format the input has.
+    fn read_first_header(&mut self) -> Result<Header, ReadError> {
+        self.read_header().map_err(|error| match error {
+            ReadError::Archive(CarError { fault: what, section_offset, offset }) if may_be_foreign(&what) => {
+                let what = match foreign::at_start(self.source.look()) {
+                    Some(format) => CarFault::OtherFormat { format },
+                    // What breaks the rules of a length at the start is no archive.
+                    None if matches!(what, CarFault::Varint { .. }) => {
+                        header::not_car("its first bytes are no CAR header")
+                    }
+                    None => what,
+                };
+                fault(what, section_offset, offset)
+            }
+            other => other,
+        })
+    }
+
+    /// What stands where a section cannot be read. Zeros may be allowed there.
+    fn no_section(&mut self, error: CarError) -> Result<Option<Section>, ReadError> {
+        let CarError { fault: what, section_offset, offset } = error;
+        let what = match what {
+            CarFault::EmptySection => {
+                let padding_bytes = 1 + self.source.zeros(u64::MAX).map_err(|e| self.io(e))?;
+                match self.source.is_at_end().map_err(|e| self.io(e))? {
+                    true if self.allow_padding => {
+                        self.padding_bytes = padding_bytes;
+                        return Ok(None);
+                    }
+                    true => CarFault::Padding { padding_bytes },
+                    false => CarFault::EmptySection,
+                }
+            }
+            what if may_be_foreign(&what) => match foreign::after_sections(self.source.look()) {
+                Some(format) => CarFault::Trailing { format },
+                None => self.cut_off_by_header(what)?,
+            },
+            what => what,
+        };
+        let offset = if matches!(what, CarFault::Trailing { .. }) { section_offset } else { offset };
+        Err(fault(what, section_offset, offset))
+    }
+
+    /// What is cut off where the payload of a CARv2 ends, and the file does not, is whole: the header is wrong.
+    fn cut_off_by_header(&mut self, what: CarFault) -> Result<CarFault, ReadError> {
+        match (&what, self.payload) {
+            (CarFault::CutOff { .. }, Some(Payload { end, .. })) if self.offset() == end => {
+                self.source.end_at(None);
+                let is_cut_off = self.source.is_at_end().map_err(|e| self.io(e))?;
+                Ok(if is_cut_off { what } else { v2::ends_inside_a_section(end) })
+            }
+            _ => Ok(what),
+        }
+    }
+
+    /// What follows the payload of a CARv2.
+    fn read_tail(&mut self) -> Result<(), ReadError> {
+        let Some(payload) = self.payload else { return Ok(()) };
+        self.source.end_at(None);
+        self.warnings = tail::read(&mut self.source, payload).map_err(|error| match error {
+            TailError::Fault { fault: what, offset } => fault(what, offset, offset),
+            TailError::Io(source) => self.io(source),
+        })?;
+        Ok(())
     }
 
     fn read_header(&mut self) -> Result<Header, ReadError> {
         let start = self.offset();
-        let length = self.read_length(start).map_err(|error| if start == 0 { as_not_car(error) } else { error });
-        let Some(header_bytes) = length? else { return Err(fault(CarFault::Empty, start, start)) };
+        let Some(header_bytes) = self.read_length(start)? else { return Err(fault(CarFault::Empty, start, start)) };
         if header_bytes > HEADER_BYTES_MAX {
             let too_large = CarFault::HeaderTooLarge { header_bytes, header_bytes_max: HEADER_BYTES_MAX };
             return Err(fault(too_large, start, start));
@@ -139,13 +253,24 @@ impl<R: Read> Reader<R> {
         }
         let payload = v2::decode(&fixed).map_err(|(what, at)| fault(what, section_offset, at))?;
         let padding = payload.start - self.offset();
-        let skipped = self.source.skip(padding).map_err(|e| self.io(e))?;
-        if skipped < padding {
-            return Err(self.cut_off(padding - skipped, section_offset));
+        let zeros = self.source.zeros(padding).map_err(|e| self.io(e))?;
+        if zeros < padding {
+            return Err(match self.source.is_at_end().map_err(|e| self.io(e))? {
+                true => self.cut_off(padding - zeros, section_offset),
+                false => fault(v2::no_padding(payload.start), section_offset, self.offset()),
+            });
         }
-        self.source.end_at(payload.end);
+        self.source.end_at(Some(payload.end));
+        self.payload = Some(payload);
         self.version = 2;
-        match self.read_header()? {
+        let inner = match self.read_header() {
+            Err(ReadError::Archive(error)) => {
+                let CarError { fault: what, section_offset, offset } = error;
+                return Err(fault(self.cut_off_by_header(what)?, section_offset, offset));
+            }
+            inner => inner?,
+        };
+        match inner {
             Header::V1 { roots } => {
                 self.roots = roots;
                 Ok(())
@@ -222,14 +347,19 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// What breaks the rules of a length in the first bytes of the input is something else than an archive.
-fn as_not_car(error: ReadError) -> ReadError {
-    match error {
-        ReadError::Archive(CarError { fault: CarFault::Varint { .. }, section_offset, offset }) => {
-            fault(header::not_car("its first bytes are no CAR header"), section_offset, offset)
-        }
-        other => other,
-    }
+/// Whether this may be the fault of bytes that are no header and no section at all.
+fn may_be_foreign(fault: &CarFault) -> bool {
+    matches!(
+        fault,
+        CarFault::NotCar { .. }
+            | CarFault::HeaderTooLarge { .. }
+            | CarFault::CutOff { .. }
+            | CarFault::Varint { .. }
+            | CarFault::EmptySection
+            | CarFault::BlockTooLarge { .. }
+            | CarFault::BadCid { .. }
+            | CarFault::ShorterThanCid { .. }
+    )
 }
 
 fn fault(fault: CarFault, section_offset: u64, offset: u64) -> ReadError {

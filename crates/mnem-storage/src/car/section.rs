@@ -16,6 +16,7 @@ const DIGEST_BYTES_MAX: u64 = 64;
 /// Longest CID: version, codec, hash function, digest length and digest.
 pub(super) const CID_BYTES_MAX: u64 = 1 + 2 * VARINT_BYTES_MAX as u64 + 1 + DIGEST_BYTES_MAX;
 
+const IDENTITY: u64 = 0x00;
 const SHA2_256: u64 = 0x12;
 const DAG_PB: u64 = 0x70;
 const V0_PREFIX: [u8; 2] = [0x12, 0x20];
@@ -40,6 +41,40 @@ pub(super) fn read_cid(section: &[u8]) -> Result<(Cid, usize), (CarFault, usize)
     let mut parts = Parts { section, at: 0 };
     let cid = if section.starts_with(&V0_PREFIX) { parts.v0() } else { parts.v1() };
     cid.map(|cid| (cid, parts.at)).map_err(|fault| (fault, parts.at))
+}
+
+/// What has its length in front of it.
+pub(super) enum Framed {
+    Header,
+    /// With the length of all of it.
+    Section(u64),
+}
+
+/// Whether these bytes begin as an archive or a section does.
+pub(super) fn framed(look: &[u8]) -> Option<Framed> {
+    let mut varint = Varint::default();
+    for (at, byte) in look.iter().enumerate() {
+        let Some(section_bytes) = varint.push(*byte).ok()? else { continue };
+        let content = look.get(at + 1..)?;
+        if is_header(content) {
+            return Some(Framed::Header);
+        }
+        let (cid, cid_bytes) = read_cid(content).ok()?;
+        let data_bytes = section_bytes.checked_sub(cid_bytes as u64)?;
+        let digest_bytes = u64::from(cid.hash().size());
+        // An index with one table reads as an identity CID of no bytes, which only a block of no bytes has.
+        let fits = if cid.hash().code() == IDENTITY { digest_bytes == data_bytes } else { digest_bytes > 0 };
+        return fits.then_some(Framed::Section(section_bytes + at as u64 + 1));
+    }
+    None
+}
+
+/// The length of the whole section that these bytes begin with.
+pub(super) fn whole_at(bytes: &[u8]) -> Option<usize> {
+    match framed(bytes)? {
+        Framed::Section(len) => usize::try_from(len).ok().filter(|len| *len <= bytes.len()),
+        Framed::Header => None,
+    }
 }
 
 impl<'a> Parts<'a> {

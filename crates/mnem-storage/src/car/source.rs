@@ -1,6 +1,8 @@
 //! The input of a reader: counts bytes, ends where the payload ends, and takes no more memory than what has arrived.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
+
+use super::foreign::LOOK_BYTES;
 
 /// Memory is taken in steps of at least this many bytes, as they arrive.
 const STEP: usize = 64 * 1024;
@@ -11,11 +13,18 @@ pub(super) struct Source<R> {
     offset: u64,
     /// Where the payload ends, if that is before the end of the input.
     end: Option<u64>,
+    /// The bytes from the mark on, up to [`LOOK_BYTES`].
+    look: Vec<u8>,
 }
 
 impl<R: Read> Source<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input: BufReader::with_capacity(STEP, input), offset: 0, end: None }
+        Self {
+            input: BufReader::with_capacity(STEP, input),
+            offset: 0,
+            end: None,
+            look: Vec::with_capacity(LOOK_BYTES),
+        }
     }
 
     /// Bytes read so far.
@@ -23,9 +32,26 @@ impl<R: Read> Source<R> {
         self.offset
     }
 
-    /// Lets the input end at this offset.
-    pub(super) fn end_at(&mut self, end: u64) {
-        self.end = Some(end);
+    /// Lets the input end at this offset, or where it ends.
+    pub(super) fn end_at(&mut self, end: Option<u64>) {
+        self.end = end;
+    }
+
+    /// Begins to remember bytes for [`look`](Self::look).
+    pub(super) fn mark(&mut self) {
+        self.look.clear();
+    }
+
+    /// The bytes from the mark on: up to [`LOOK_BYTES`], for which more are read. Fewer where the input ends or cannot
+    /// be read.
+    pub(super) fn look(&mut self) -> &[u8] {
+        let mut more = [0; LOOK_BYTES];
+        let missing = LOOK_BYTES - self.look.len();
+        if let Some(more) = more.get_mut(..missing) {
+            // Only to name a fault that was found already.
+            let _ = self.fill(more);
+        }
+        &self.look
     }
 
     /// Bytes up to the end of the payload, where that is known.
@@ -42,6 +68,8 @@ impl<R: Read> Source<R> {
             match self.input.read(rest) {
                 Ok(0) => break,
                 Ok(n) => {
+                    let wanted = LOOK_BYTES - self.look.len();
+                    self.look.extend(rest.iter().take(n.min(wanted)));
                     filled += n;
                     self.offset += n as u64;
                 }
@@ -75,17 +103,47 @@ impl<R: Read> Source<R> {
         Ok(taken)
     }
 
-    /// Passes over `len` bytes; says how many there were.
-    pub(super) fn skip(&mut self, len: u64) -> io::Result<u64> {
-        let skipped = io::copy(&mut self.input.by_ref().take(len), &mut io::sink())?;
-        self.offset += skipped;
-        Ok(skipped)
+    /// Passes over zeros, up to `len` of them; says how many there were.
+    pub(super) fn zeros(&mut self, len: u64) -> io::Result<u64> {
+        let mut passed = 0;
+        while passed < len {
+            let arrived = self.arrived()?;
+            let allowed = arrived.len().min(usize::try_from(len - passed).unwrap_or(usize::MAX));
+            let zeros = arrived.iter().take(allowed).take_while(|byte| **byte == 0).count();
+            self.input.consume(zeros);
+            self.offset += zeros as u64;
+            passed += zeros as u64;
+            if zeros == 0 || zeros < allowed {
+                break;
+            }
+        }
+        Ok(passed)
     }
 
-    /// Reads the input to its end, beyond that of the payload.
-    pub(super) fn drain(&mut self) -> io::Result<()> {
-        self.offset += io::copy(&mut self.input, &mut io::sink())?;
-        Ok(())
+    /// The next byte, which stays.
+    pub(super) fn peek(&mut self) -> io::Result<Option<u8>> {
+        Ok(self.arrived()?.first().copied())
+    }
+
+    /// Whether the input, or the payload, has no more bytes.
+    pub(super) fn is_at_end(&mut self) -> io::Result<bool> {
+        Ok(self.arrived()?.is_empty())
+    }
+
+    /// Bytes that can be had at once; none at the end.
+    fn arrived(&mut self) -> io::Result<&[u8]> {
+        let allowed = self.remaining().map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        if allowed == 0 {
+            return Ok(&[]);
+        }
+        while let Err(error) = self.input.fill_buf() {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+        // No read: the buffer holds bytes, or the input has ended.
+        let arrived = self.input.buffer();
+        Ok(arrived.get(..allowed).unwrap_or(arrived))
     }
 }
 

@@ -1,11 +1,11 @@
-//! The fixed header of a CARv2: where in the file its payload, a CARv1, lies. Its index is not read.
+//! The fixed header of a CARv2: where in the file its payload, a CARv1, and its index lie.
 
 use super::fault::CarFault;
 
 /// Length of the header that follows the pragma.
 pub(super) const V2_HEADER_BYTES: usize = 40;
 
-/// Where the header begins: behind the pragma and its length.
+/// Where the header begins: after the pragma and its length.
 const HEADER_OFFSET: u64 = 11;
 
 /// Where the payload may begin at the earliest.
@@ -15,11 +15,19 @@ const DATA_OFFSET_AT: usize = 16;
 const DATA_SIZE_AT: usize = 24;
 const INDEX_OFFSET_AT: usize = 32;
 
-/// The payload, as offsets from the start of the file.
+/// The payload and the index, as offsets from the start of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Payload {
     pub(super) start: u64,
     pub(super) end: u64,
+    /// Where the index begins, if the header names one: never before `end`.
+    pub(super) index: Option<u64>,
+}
+
+impl Payload {
+    pub(super) fn bytes(self) -> u64 {
+        self.end - self.start
+    }
 }
 
 /// Reads the header. The error comes with the offset of the field that is wrong.
@@ -45,13 +53,23 @@ pub(super) fn decode(header: &[u8; V2_HEADER_BYTES]) -> Result<Payload, (CarFaul
             INDEX_OFFSET_AT,
         ));
     }
-    Ok(Payload { start, end })
+    Ok(Payload { start, end, index: (index != 0).then_some(index) })
 }
 
 /// A little-endian number of 8 bytes.
 fn field(header: &[u8; V2_HEADER_BYTES], at: usize) -> u64 {
     let bytes = header.get(at..).and_then(|rest| rest.first_chunk::<8>());
     bytes.copied().map_or(0, u64::from_le_bytes)
+}
+
+/// A fault of the payload's size, which becomes visible at its end.
+pub(super) fn ends_inside_a_section(end: u64) -> CarFault {
+    CarFault::V2Header { what: format!("its data ends at byte {end}, inside of a section, and the file goes on") }
+}
+
+/// A fault of the payload's offset: something stands before it.
+pub(super) fn no_padding(start: u64) -> CarFault {
+    CarFault::V2Header { what: format!("its data begins at byte {start}, and not all bytes before it are zeros") }
 }
 
 fn wrong(what: String, at: usize) -> (CarFault, u64) {

@@ -5,12 +5,12 @@ use std::fmt;
 use bytes::Bytes;
 use cid::{Cid, multihash::Multihash};
 
-use crate::{DAG_CBOR, RAW, cid_of};
+use crate::{DAG_CBOR, HashFunction, RAW, cid_of, is_checkable};
 
 pub(crate) const IDENTITY: u64 = 0x00;
 pub(crate) const SHA2_256: u64 = 0x12;
-/// A hash function that this crate does not compute.
-pub(crate) const SHA2_512: u64 = 0x13;
+/// Where multicodecs for private use begin: no function there is known to anybody else.
+const PRIVATE_USE: u64 = 0x30_0000;
 pub(crate) const BLAKE3: u64 = 0x1e;
 
 /// Sizes at which formats, pages and buffers change their mind.
@@ -92,9 +92,23 @@ pub(crate) fn v0_cid(data: &[u8]) -> Cid {
     Cid::new_v0(*cid_of(RAW, data).hash()).expect("a sha2-256 digest of 32 bytes makes a CIDv0")
 }
 
-/// A CID with a hash function that this crate does not compute; `fill` repeated is the digest.
+/// The code of a hash function that no store computes.
+pub(crate) fn unknown_hash_code() -> u64 {
+    let is_unknown = |code: &u64| !is_checkable(&cid_v1(RAW, *code, &[0; 64]));
+    (PRIVATE_USE..).find(is_unknown).expect("more codes than functions")
+}
+
+/// A CID with a hash function that no store computes; `fill` repeated is the digest.
 pub(crate) fn unknown_hash_cid(fill: u8) -> Cid {
-    cid_v1(RAW, SHA2_512, &[fill; 64])
+    cid_v1(RAW, unknown_hash_code(), &[fill; 64])
+}
+
+/// CIDs of these bytes, at most 64, under every codec and version with this function.
+pub(crate) fn cids_under(function: &HashFunction, data: &[u8]) -> Vec<Cid> {
+    let hash = function.multihash(data).expect("at most 64 bytes");
+    let mut cids: Vec<Cid> = [RAW, DAG_CBOR, 0x70, 0x0129].map(|codec| Cid::new_v1(codec, hash)).to_vec();
+    cids.extend(Cid::new_v0(hash));
+    cids
 }
 
 /// The same bytes under CIDs that differ in version, codec and hash function.

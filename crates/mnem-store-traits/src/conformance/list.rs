@@ -45,7 +45,7 @@ macro_rules! __conformance_laws {
                 must put put_rejects_wrong_bytes [Blocks]
                     "`put` refuses bytes that do not hash to the CID with `CidMismatch`, and keeps nothing of them."
                 must put put_checks_every_supported_hash [Blocks]
-                    "The bytes are checked under sha2-256, blake3 and identity, in CIDv0 and CIDv1 and under every codec."
+                    "The bytes are checked under every hash function that the store knows, by `put` and `put_many`, in CIDv0 and CIDv1 and under every codec."
                 must put put_of_wrong_bytes_leaves_the_present_block [Blocks]
                     "Wrong bytes are refused also under a CID that is present, and the block stays as it is."
                 must put trusted_put_leaves_the_present_block [Blocks]
@@ -55,7 +55,7 @@ macro_rules! __conformance_laws {
                 must put put_rejects_truncated_digest [Blocks]
                     "`put` refuses a digest that was cut short with `UnsupportedHash`, even where its bytes would match."
                 must put put_takes_every_supported_hash [Blocks]
-                    "sha2-256, blake3 and identity are supported, in CIDv0 and CIDv1."
+                    "sha2-256, blake3 and identity are supported, in CIDv0 and CIDv1; of other hash functions each is checked or refused with `UnsupportedHash`."
                 must put put_twice_is_ok [Blocks]
                     "Putting a block that is there is `Ok` and changes nothing."
                 must put put_does_not_check_the_codec [Blocks]
@@ -247,6 +247,8 @@ macro_rules! __conformance_laws {
                     "A commit without a head change stores its blocks and moves no head."
                 must commit commit_of_nothing_changes_nothing [Store]
                     "Committing an empty batch is `Ok` and does nothing."
+                must commit commit_checks_every_supported_hash [Store]
+                    "The bytes of a commit are checked under every hash function that the store knows; any other is refused."
                 must commit commit_keeps_nothing_of_a_bad_batch [Store]
                     "A commit with one bad block is refused as a whole: no block, no head."
                 must commit commit_refuses_a_missing_requirement [Store]

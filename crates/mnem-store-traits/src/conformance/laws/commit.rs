@@ -6,15 +6,16 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    DAG_CBOR, ErrorKind, Store, StoreError, WriteBatch,
+    DAG_CBOR, ErrorKind, RAW, Store, StoreError, WriteBatch,
     conformance::{
         Failure,
         case::Case,
-        data::{Block, block, blocks, head, one_text, sized, unknown_hash_cid},
+        data::{Block, block, blocks, cid_v1, cids_under, head, one_text, sized, unknown_hash_cid},
         expect::{ensure, heads_are, holds, lacks, lists, put, put_many, saw, update},
         failure::LawResult,
     },
     limits::BLOCK_BYTES_EVERY_BACKEND,
+    supported_hashes,
 };
 
 fn batch_of(blocks: &[Block]) -> WriteBatch {
@@ -84,6 +85,43 @@ pub(crate) fn commit_of_nothing_changes_nothing(case: &mut Case) -> LawResult {
     commit(&*store, "an empty batch", WriteBatch::new())?;
     lists(&*store, &[], "after the commit of an empty batch")?;
     heads_are(&*store, &[], "after the commit of an empty batch")?;
+    Ok(())
+}
+
+pub(crate) fn commit_checks_every_supported_hash(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let bad = Bytes::from_static(b"wrong");
+    for function in supported_hashes() {
+        let (name, good) = (function.name(), Bytes::from_static(b"good"));
+        for cid in cids_under(function, &good) {
+            let result = store.commit(WriteBatch::new().put(cid, bad.clone()).update(head("never"), []));
+            let kind = match &result {
+                // A store that does not know the function refuses it as such, the right bytes too.
+                Err(error) if error.kind() == ErrorKind::UnsupportedHash && !function.is_in_every_build() => {
+                    error.kind()
+                }
+                _ => ErrorKind::CidMismatch,
+            };
+            saw(format_args!("commit of wrong bytes for {name} under {cid}"), result).refused(kind)?;
+            lists(&*store, &[], &format!("after a refused commit of wrong bytes for {name}"))?;
+            let result = store.commit(WriteBatch::new().put(cid, good.clone()));
+            match kind {
+                ErrorKind::UnsupportedHash => {
+                    saw(format_args!("commit of the right bytes for {name} under {cid}"), result).refused(kind)?;
+                }
+                _ => saw(format_args!("commit of the right bytes for {name} under {cid}"), result).ok()?,
+            }
+            saw(format_args!("delete({cid})"), store.delete(&cid)).ok()?;
+        }
+        if let (Some(bytes), Some(hash)) = (function.digest_bytes(), function.multihash(&good)) {
+            let cid = cid_v1(RAW, function.code(), &hash.digest()[..usize::from(bytes) - 1]);
+            let result = store.commit(WriteBatch::new().put(cid, good));
+            saw(format_args!("commit under a {name} digest that was cut short"), result)
+                .refused(ErrorKind::UnsupportedHash)?;
+        }
+    }
+    lists(&*store, &[], "after commits under every hash function")?;
+    heads_are(&*store, &[], "after refused commits")?;
     Ok(())
 }
 

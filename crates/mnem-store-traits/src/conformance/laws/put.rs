@@ -4,15 +4,16 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Blockstore, DAG_CBOR, ErrorKind, RAW,
+    Blockstore, DAG_CBOR, ErrorKind, HashFunction, RAW, StoreError,
     conformance::{
         Failure,
         case::Case,
-        data::{Block, SHA2_256, blake3_cid, block, cid_v1, identity_cid, raw, sized, unknown_hash_cid, v0_cid},
+        data::{Block, block, cid_v1, cids_under, identity_cid, raw, sized, unknown_hash_cid},
         expect::{answered, ensure, holds, lacks, lists, put, put_many, saw},
         failure::{LawResult, Stop},
     },
     limits::BLOCK_BYTES_EVERY_BACKEND,
+    supported_hashes,
 };
 
 const WRONG: Bytes = Bytes::from_static(b"other bytes");
@@ -36,19 +37,40 @@ pub(crate) fn put_rejects_wrong_bytes(case: &mut Case) -> LawResult {
     Ok(())
 }
 
+/// Whether the store knows the hash function: it takes the right bytes under it. Only a function that not every build
+/// has may be unknown, and is then refused.
+fn knows(store: &dyn Blockstore, function: &HashFunction, block: &Block) -> Result<bool, Failure> {
+    match store.put(&block.cid, block.data.clone()) {
+        Err(error) if error.kind() == ErrorKind::UnsupportedHash && !function.is_in_every_build() => {
+            lacks(store, &block.cid, &format!("after a refused put under {}", function.name()))?;
+            Ok(false)
+        }
+        put => saw(format_args!("put of {block} under {}", function.name()), put).ok().map(|()| true),
+    }
+}
+
 pub(crate) fn put_checks_every_supported_hash(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
-    let good = b"good".as_slice();
-    let cids = [
-        ("a CIDv0", v0_cid(good)),
-        ("blake3", blake3_cid(RAW, good)),
-        ("identity", identity_cid(RAW, good)),
-        ("identity of no bytes", identity_cid(RAW, b"")),
-        ("sha2-256 of DAG-CBOR", crate::cid_of(DAG_CBOR, good)),
-    ];
-    for (name, cid) in cids {
-        refused(&*store, &format!("wrong bytes for {name}"), &cid, WRONG, ErrorKind::CidMismatch)?;
+    for function in supported_hashes() {
+        let mut cids = cids_under(function, b"good");
+        cids.extend(cids_under(function, b""));
+        for cid in cids {
+            // A store that does not know the function refuses it as such.
+            let refused_by = |error: &StoreError| match error.kind() {
+                ErrorKind::UnsupportedHash if !function.is_in_every_build() => ErrorKind::UnsupportedHash,
+                _ => ErrorKind::CidMismatch,
+            };
+            let name = function.name();
+            let ways: [(&str, Result<(), StoreError>); 2] =
+                [("put", store.put(&cid, WRONG)), ("put_many", store.put_many(&mut std::iter::once(Ok((cid, WRONG)))))];
+            for (way, result) in ways {
+                let kind = result.as_ref().err().map_or(ErrorKind::CidMismatch, refused_by);
+                saw(format_args!("{way} of wrong bytes for {name} under {cid}"), result).refused(kind)?;
+            }
+            lacks(&*store, &cid, &format!("after refused puts of wrong bytes for {name}"))?;
+        }
     }
+    lists(&*store, &[], "after wrong bytes under every hash function were refused")?;
     Ok(())
 }
 
@@ -76,17 +98,29 @@ pub(crate) fn trusted_put_leaves_the_present_block(case: &mut Case) -> LawResult
 
 pub(crate) fn put_rejects_unsupported_hash(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
-    refused(&*store, "bytes with a sha2-512 CID", &unknown_hash_cid(1), WRONG, ErrorKind::UnsupportedHash)?;
+    let cid = unknown_hash_cid(1);
+    refused(&*store, "bytes under an unknown hash function", &cid, WRONG, ErrorKind::UnsupportedHash)?;
+    let result = store.put_many(&mut std::iter::once(Ok((cid, WRONG))));
+    saw(format_args!("put_many of bytes under {cid}"), result).refused(ErrorKind::UnsupportedHash)?;
+    lists(&*store, &[], "after a refused put_many under an unknown hash function")?;
     Ok(())
 }
 
 pub(crate) fn put_rejects_truncated_digest(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let good = block("good");
-    for digest_bytes in [0, 1, 20, 31] {
-        let cid = cid_v1(RAW, SHA2_256, &good.cid.hash().digest()[..digest_bytes]);
-        let what = format!("the right bytes, their digest cut to {digest_bytes} bytes,");
-        refused(&*store, &what, &cid, good.data.clone(), ErrorKind::UnsupportedHash)?;
+    for function in supported_hashes().iter().filter(|function| function.digest_bytes().is_some()) {
+        let hash = function.multihash(&good.data).expect("a digest of its own length");
+        let digest = hash.digest();
+        for digest_bytes in [0, 1, 20, digest.len() - 1] {
+            let cid = cid_v1(RAW, function.code(), &digest[..digest_bytes]);
+            let name = function.name();
+            let what = format!("the right bytes, their {name} digest cut to {digest_bytes} bytes,");
+            refused(&*store, &what, &cid, good.data.clone(), ErrorKind::UnsupportedHash)?;
+            let result = store.put_many(&mut std::iter::once(Ok((cid, good.data.clone()))));
+            saw(format_args!("put_many of {what} under {cid}"), result).refused(ErrorKind::UnsupportedHash)?;
+            lacks(&*store, &cid, &format!("after a refused put_many of {what}"))?;
+        }
     }
     Ok(())
 }
@@ -94,10 +128,16 @@ pub(crate) fn put_rejects_truncated_digest(case: &mut Case) -> LawResult {
 pub(crate) fn put_takes_every_supported_hash(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let data = Bytes::from_static(b"data");
-    for cid in [v0_cid(&data), blake3_cid(RAW, &data), identity_cid(RAW, &data), crate::cid_of(DAG_CBOR, &data)] {
-        let block = Block { cid, data: data.clone() };
-        put(&*store, &block)?;
-        holds(&*store, &block, "after its put")?;
+    for function in supported_hashes() {
+        for cid in cids_under(function, &data) {
+            let block = Block { cid, data: data.clone() };
+            if knows(&*store, function, &block)? {
+                holds(&*store, &block, "after its put")?;
+                saw(format_args!("delete of {block}"), store.delete(&cid)).ok()?;
+                put_many(&*store, std::slice::from_ref(&block))?;
+                holds(&*store, &block, "after a put_many of it")?;
+            }
+        }
     }
     Ok(())
 }
@@ -211,8 +251,14 @@ fn plant_wrong_bytes(store: &dyn Blockstore, cid: &Cid) -> Result<bool, Failure>
 
 pub(crate) fn get_never_returns_wrong_bytes(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
-    let good = b"good".as_slice();
-    for cid in [crate::cid_of(RAW, good), v0_cid(good), blake3_cid(RAW, good), identity_cid(RAW, good)] {
+    let good = Bytes::from_static(b"good");
+    let cids = supported_hashes().iter().flat_map(|f| cids_under(f, &good).into_iter().map(move |cid| (f, cid)));
+    for (function, cid) in cids {
+        // What it does not know it cannot check.
+        if !knows(&*store, function, &Block { cid, data: good.clone() })? {
+            continue;
+        }
+        saw(format_args!("delete({cid})"), store.delete(&cid)).ok()?;
         if !plant_wrong_bytes(&*store, &cid)? {
             continue;
         }

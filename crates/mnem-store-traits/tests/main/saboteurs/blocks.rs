@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Mutex};
 
-use mnem_store_traits::{Blockstore, Bytes, Cid, MemoryStore, StoreError, check_block};
+use mnem_store_traits::{
+    Blocks, Blockstore, Bytes, Cid, MemoryStore, Store, StoreError, WriteBatch, check_block, conformance::Verdict,
+    supported_hashes,
+};
 
-use super::{Defect, defect, lock, saboteurs};
+use super::{Defect, Planted, defect, law, lock, saboteurs};
 
 saboteurs! {
     knows_no_blake3: KnowsNoBlake3 => put_takes_every_supported_hash "Err(UnsupportedHash";
@@ -21,11 +24,44 @@ saboteurs! {
     decodes_what_it_stores: DecodesWhatItStores => put_does_not_check_the_codec "Err(Malformed";
     accepts_wrong_bytes: AcceptsWrongBytes => put_rejects_wrong_bytes "Ok: the call was accepted";
     keeps_what_it_refuses: KeepsWhatItRefuses => put_rejects_wrong_bytes "after a refused put of bytes that hash to another CID";
+    trusts_sha2_512: TrustsSha512 => put_checks_every_supported_hash "put of wrong bytes for sha2-512";
+    batch_trusts_sha2_512: BatchTrustsSha512 => put_checks_every_supported_hash "put_many of wrong bytes for sha2-512";
+    takes_cut_sha2_512: TakesCutSha512 => put_rejects_truncated_digest "their sha2-512 digest cut";
+    takes_sha2_512_and_drops_it: DropsSha512 => put_takes_every_supported_hash "after its put";
     checks_sha2_256_only: ChecksSha2Only => put_checks_every_supported_hash "wrong bytes for blake3";
     trusts_unknown_hashes: TrustsUnknownHashes => put_rejects_unsupported_hash "Err(UnsupportedHash)";
     second_put_fails: SecondPutFails => put_twice_is_ok "already there";
     drops_empty_blocks: DropsEmptyBlocks => empty_block_is_a_block "after the put of a block of 0 bytes";
     size_limit_below_16_mib: SmallLimit => block_of_16_mib_is_taken "Err(BlockTooLarge";
+}
+
+const SHA2_512: u64 = 0x13;
+
+/// Refuses the functions that not every build has.
+fn known_to_all(cid: &Cid) -> Result<(), StoreError> {
+    let (code, digest_bytes) = (cid.hash().code(), cid.hash().size());
+    match supported_hashes().iter().find(|function| function.code() == code) {
+        Some(function) if !function.is_in_every_build() => {
+            Err(StoreError::UnsupportedHash { cid: *cid, code, digest_bytes })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A store need not know the functions that this build has beyond those of every build.
+#[test]
+fn a_store_that_knows_the_three_functions_alone_breaks_no_law() {
+    for id in [
+        "put_checks_every_supported_hash",
+        "put_rejects_unsupported_hash",
+        "put_rejects_truncated_digest",
+        "put_takes_every_supported_hash",
+        "get_never_returns_wrong_bytes",
+        "commit_checks_every_supported_hash",
+    ] {
+        let verdict = law(id).expect("a law").run(Planted::<KnowsThreeFunctions>::WIDENED);
+        assert!(matches!(verdict, Verdict::Passed), "{id}: {verdict:?}");
+    }
 }
 
 defect! {
@@ -124,6 +160,57 @@ defect! {
     ChecksSha2Only {
         fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
             if cid.hash().code() == 0x12 { inner.put(cid, data) } else { inner.put_trusted(cid, data) }
+        }
+    }
+
+    TrustsSha512 {
+        fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+            if cid.hash().code() == SHA2_512 { inner.put_trusted(cid, data) } else { inner.put(cid, data) }
+        }
+    }
+
+    BatchTrustsSha512 {
+        fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
+            for block in blocks {
+                let (cid, data) = block?;
+                if cid.hash().code() == SHA2_512 {
+                    inner.put_trusted(&cid, data)?;
+                } else {
+                    inner.put(&cid, data)?;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    TakesCutSha512 {
+        fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+            if cid.hash().code() == SHA2_512 && cid.hash().size() < 64 {
+                return inner.put_trusted(cid, data);
+            }
+            inner.put(cid, data)
+        }
+    }
+
+    DropsSha512 {
+        fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+            if cid.hash().code() == SHA2_512 { check_block(cid, &data) } else { inner.put(cid, data) }
+        }
+    }
+
+    KnowsThreeFunctions {
+        fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+            known_to_all(cid)?;
+            inner.put(cid, data)
+        }
+
+        fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
+            inner.put_many(&mut blocks.map(|block| block.and_then(|(cid, data)| known_to_all(&cid).map(|()| (cid, data)))))
+        }
+
+        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+            batch.puts().iter().try_for_each(|put| known_to_all(&put.cid))?;
+            inner.commit(batch)
         }
     }
 

@@ -24,6 +24,7 @@ saboteurs! {
     commit_updates_where_it_should_swap: SwapsBlindly => commit_with_a_failed_swap_moves_no_head "Ok: the call was accepted";
     commit_loses_its_last_block: LosesLastBlock => commit_lands_blocks_and_head "after the commit of 30 blocks";
     commit_with_head_first: HeadFirst => head_is_never_seen_without_its_blocks "once the head of its commit is visible";
+    commit_trusts_sha2_512: CommitTrustsSha512 => commit_checks_every_supported_hash "commit of wrong bytes for sha2-512";
     commit_does_not_check: DoesNotCheck => commit_keeps_nothing_of_a_bad_batch "Ok: the call was accepted";
     close_forgets_side_tables: ClosesHalf => closed_store_refuses_side_tables "Err(Closed)";
     close_is_refused_twice: ClosesOnce => closed_store_refuses_calls "close() of a closed store";
@@ -141,6 +142,16 @@ defect! {
             let puts = batch.puts();
             puts[..puts.len().saturating_sub(1)].iter().try_for_each(|put| inner.put(&put.cid, put.data.clone()))?;
             change_heads(inner, &batch)
+        }
+    }
+
+    CommitTrustsSha512 {
+        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+            if batch.puts().iter().any(|put| put.cid.hash().code() == 0x13) {
+                put_blocks(inner, &batch)?;
+                return change_heads(inner, &batch);
+            }
+            inner.commit(batch)
         }
     }
 

@@ -32,7 +32,7 @@ trait Key: std::fmt::Debug + Default + Send + Sync + 'static {
 }
 
 fn unchecked(digest: &[u8]) -> Cid {
-    Cid::new_v1(RAW, Multihash::wrap(0x13, &digest[..digest.len().min(64)]).expect("at most 64 bytes"))
+    Cid::new_v1(RAW, Multihash::wrap(0x3f_0001, &digest[..digest.len().min(64)]).expect("at most 64 bytes"))
 }
 
 macro_rules! key {

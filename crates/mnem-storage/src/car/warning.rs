@@ -1,0 +1,74 @@
+//! What is odd about an archive that is whole all the same.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+
+/// Something odd about a CARv2 that holds every section it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CarWarning {
+    /// What is odd.
+    pub kind: CarWarningKind,
+    /// Where, in bytes from the start of the input.
+    pub offset: u64,
+}
+
+/// What is odd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CarWarningKind {
+    /// The header names an index, and there is none: the archive ends before it, or has zeros in its place.
+    IndexMissing,
+    /// The archive ends inside of its index.
+    IndexCutOff,
+    /// An index follows the data, and the header does not name it.
+    IndexNotNamed,
+    /// Zeros follow the last part of the archive.
+    ZerosAtEnd {
+        /// How many.
+        bytes: u64,
+    },
+}
+
+impl CarWarningKind {
+    /// Its name, for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IndexMissing => "index_missing",
+            Self::IndexCutOff => "index_cut_off",
+            Self::IndexNotNamed => "index_not_named",
+            Self::ZerosAtEnd { .. } => "zeros_at_end",
+        }
+    }
+}
+
+impl fmt::Display for CarWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let offset = self.offset;
+        match self.kind {
+            CarWarningKind::IndexMissing => {
+                write!(f, "the CARv2 has no index at byte {offset}, where its header names one")
+            }
+            CarWarningKind::IndexCutOff => {
+                write!(f, "the CARv2 ends inside of its index, which begins at byte {offset}")
+            }
+            CarWarningKind::IndexNotNamed => {
+                write!(f, "the CARv2 has an index at byte {offset}, which its header does not name")
+            }
+            CarWarningKind::ZerosAtEnd { bytes } => {
+                write!(f, "the CARv2 is followed by zeros from byte {offset} on ({bytes} bytes)")
+            }
+        }
+    }
+}
+
+impl Serialize for CarWarning {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("CarWarning", 3)?;
+        fields.serialize_field("kind", self.kind.name())?;
+        fields.serialize_field("offset", &self.offset)?;
+        fields.serialize_field("message", &self.to_string())?;
+        fields.end()
+    }
+}
