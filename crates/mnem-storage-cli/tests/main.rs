@@ -27,6 +27,7 @@ mod salvage;
 #[cfg(unix)]
 mod signals;
 mod snapshots;
+mod standard_input;
 mod support;
 mod verify;
 mod version;
