@@ -1,8 +1,10 @@
 //! Edge indexes: the same CIDs, the same rows, and each program reads what the other wrote.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
-use mnem_ann_persist::{DistanceMetric, Format, KnnEdge, KnnEdgeIndex, TABLE, derive, load_as_written, open};
+use mnem_ann_persist::{
+    Derive, DistanceMetric, Format, KnnEdge, KnnEdgeIndex, Order, TABLE, derive, load_as_written, open,
+};
 use mnem_backend_redb::{
     Layout, OpenOptions, RedbStore,
     knn_edges_store::{KNN_EDGES_TABLE, load_knn_edges, store_knn_edges},
@@ -117,6 +119,27 @@ fn what_they_should_not_have_written_is_readable_and_named() {
     let index = written.into_index().expect("an index");
     assert_eq!(index, KnnEdgeIndex::new(root(), 3, DistanceMetric::Dot, index.edges().to_vec()).expect("valid"));
     assert_eq!(index.edges().len(), 10);
+}
+
+/// To the last bit, where rounding decides too, and where squares vanish.
+#[test]
+fn their_order_gives_their_edges() {
+    let mut random = Random::new(12);
+    for (count, width, k, scale) in [(130, 50, 16, 1.0), (70, 3, 5, 1e-25), (70, 9, 3, 1e17), (90, 1, 4, 1e-22)] {
+        let made = Made::new(count, 1, DistanceMetric::Dot, 6);
+        let vector = |random: &mut Random| random.unit(width).iter().map(|x| x * random.fraction() * scale).collect();
+        let vectors: Vec<Vec<f32>> = made.ids().iter().map(|_| vector(&mut random)).collect();
+        let units: Vec<Vec<f32>> = made.ids().iter().map(|_| random.unit(width)).collect();
+        let their_ids: Vec<_> = made.ids().iter().map(|id| published_core::id::NodeId::from_bytes_raw(id.0)).collect();
+        for metric in METRICS {
+            let vectors = if metric == DistanceMetric::Cosine { &units } else { &vectors };
+            let derive = Derive::new().order(Order::AsPublished);
+            let ours = derive.run(made.ids(), vectors, k, metric, &mut |_, _| ControlFlow::Continue(()));
+            let theirs =
+                published_ann::derive_knn_edges_from_vectors(&their_ids, vectors, k, to_published_metric(metric));
+            assert_eq!(to_published_edges(&ours.expect("derived")), theirs, "{count} x {width}, {metric:?}");
+        }
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     context::Context,
-    hints,
+    file_arg, hints,
     output::{Versioned, counted},
     stop::Signal,
     terminal::{self, Printable},
@@ -81,7 +81,7 @@ pub(crate) enum Failure {
     #[error("no {what}")]
     NoSuchNode { what: String, hint: &'static str },
     /// A line of a file is not what it should be.
-    #[error("{}, line {line}: {why}", file.display())]
+    #[error("{}, line {line}: {why}", file_arg::named(file))]
     Line { file: PathBuf, line: u64, why: String, hint: &'static str },
     /// What was to become a DAG-CBOR block is none.
     #[error("{from} is not valid DAG-CBOR")]

@@ -2,16 +2,16 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read},
     path::Path,
 };
 
-use mnem_storage::knn::{NodeId, normalized};
+use mnem_storage::knn::NodeId;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     error::{Failure, Result},
+    file_arg,
     limits::JSON_LINE_BYTES_MAX,
 };
 
@@ -41,19 +41,22 @@ struct LabelLine {
     label: Option<String>,
 }
 
-/// Reads vectors, which have all the same number of finite numbers, and different ids. With `normalize`, they have length one then.
+/// Reads vectors, which have all the same number of finite numbers, and different ids. With `normalize`, none is zero.
 pub(crate) fn vectors(file: &Path, normalize: bool) -> Result<Vectors> {
     let mut all = Vectors::default();
     let mut seen: HashMap<NodeId, u64> = HashMap::new();
-    each_line(file, VECTORS_HINT, |number, line: VectorLine| {
+    let input = file_arg::open(file, "vectors are", "mnem-store knn build --vectors")?;
+    each_line(file, input, VECTORS_HINT, |number, line: VectorLine| {
         let id = node_id(&line.id)?;
         if let Some(earlier) = seen.insert(id, number) {
             return Err(format!("node {id} has a vector in line {earlier} already"));
         }
         let vector = checked(line.vector, all.vectors.first())?;
-        let unit = if normalize { normalized(&vector).ok_or("the vector has no length to divide by")? } else { vector };
+        if normalize && vector.iter().all(|number| *number == 0.0) {
+            return Err("the vector has no length to divide by".into());
+        }
         all.ids.push(id);
-        all.vectors.push(unit);
+        all.vectors.push(vector);
         all.lines.push(number);
         Ok(())
     })?;
@@ -76,7 +79,8 @@ fn checked(vector: Vec<f32>, first: Option<&Vec<f32>>) -> std::result::Result<Ve
 /// Reads the labels of those nodes that have one; of two for one node, the later.
 pub(crate) fn labels(file: &Path) -> Result<HashMap<NodeId, String>> {
     let mut labels = HashMap::new();
-    each_line(file, LABELS_HINT, |_, line: LabelLine| {
+    let input = file_arg::open(file, "labels are", "mnem-store knn neighbors CID NODE --labels")?;
+    each_line(file, input, LABELS_HINT, |_, line: LabelLine| {
         let id = node_id(&line.id)?;
         if let Some(label) = line.label {
             labels.insert(id, label);
@@ -93,17 +97,18 @@ fn node_id(text: &str) -> std::result::Result<NodeId, String> {
 /// Hands over each line with its number, from 1. Lines of white space are passed over.
 fn each_line<T: DeserializeOwned>(
     file: &Path,
+    input: Box<dyn Read>,
     hint: &'static str,
     mut take: impl FnMut(u64, T) -> std::result::Result<(), String>,
 ) -> Result<()> {
-    let io = |verb: &str, source| Failure::Io { what: format!("{verb} {}", file.display()), source };
-    let mut reader = BufReader::with_capacity(256 * 1024, File::open(file).map_err(|source| io("open", source))?);
+    let unreadable = |source| Failure::Io { what: format!("read {}", file_arg::named(file)), source };
+    let mut reader = BufReader::with_capacity(256 * 1024, input);
     let mut bytes = Vec::new();
     for number in 1.. {
         bytes.clear();
         // One byte more than a line may have: then it is known to be too long, and the rest is never held.
         let mut rest = reader.by_ref().take(JSON_LINE_BYTES_MAX + 1);
-        if rest.read_until(b'\n', &mut bytes).map_err(|source| io("read", source))? == 0 {
+        if rest.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
             break;
         }
         let wrong = |why: String| Failure::Line { file: file.to_owned(), line: number, why, hint };

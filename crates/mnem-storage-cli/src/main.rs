@@ -7,6 +7,7 @@ mod cid_text;
 mod commands;
 mod context;
 mod error;
+mod file_arg;
 mod hints;
 mod json_lines;
 mod left_out;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs::File, io::Write as _, process::Stdio};
 
 use mnem_storage::{Blockstore as _, Bytes, Cid, RAW, Store as _, cid_of};
 
-use crate::support::{BACKENDS, Place, ran};
+use crate::support::{ABSENT, BACKENDS, Place, ran};
 
 #[test]
 fn a_block_goes_in_and_comes_out() {
@@ -60,12 +60,14 @@ fn nothing_is_read_from_a_terminal() {
     /// So that a program which reads is an error, and does not wait.
     const O_NONBLOCK: i32 = 0o4000;
     let place = Place::new();
-    place.run(&["init", "--store", "a.redb"]).ok();
-    for command in ["put", "import"] {
+    place.small_store("a.redb");
+    for command in
+        [&["put"][..], &["import"], &["knn", "build", "--vectors"], &["knn", "neighbors", ABSENT, "dog", "--labels"]]
+    {
         let terminal = File::options().read(true).write(true).custom_flags(O_NONBLOCK).open("/dev/ptmx");
         let terminal = terminal.expect("a terminal");
-        let said = ran(place.command(&[command, "-", "--store", "a.redb"]).stdin(terminal)).fails(2);
-        assert!(said.contains("is not read from a terminal\nhint: "), "{said}");
+        let said = ran(place.command(&[command, &["-", "--store", "a.redb"][..]].concat()).stdin(terminal)).fails(2);
+        assert!(said.contains("not read from a terminal\nhint: `mnem-store ") && said.contains(" - < FILE`"), "{said}");
     }
 }
 

@@ -180,6 +180,30 @@ fn a_wrong_line_is_named() {
     assert_eq!(place.run(&["knn", "list", "--store", "a.redb"]).ok(), "", "nothing was stored");
 }
 
+/// Points of a line, each with those beside it as its nearest, whatever the step; rounded to 32 bits, their squares vanish or overflow.
+#[test]
+fn neighbours_are_the_nearest_at_any_scale_and_the_published_ones_on_request() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    let ids: Vec<String> = (1..=12).map(|n| format!("{n:032x}")).collect();
+    for step in ["1e-40", "1e-25", "1e-10", "1", "1e19", "1e20", "1e30", "1e37"] {
+        let step: f64 = step.parse().expect("a number");
+        let lines =
+            ids.iter().zip(1..).map(|(id, n)| format!("{{\"id\":\"{id}\",\"vector\":[{:e}]}}\n", f64::from(n) * step));
+        place.write("v.jsonl", lines.collect::<String>().as_bytes());
+        let build = ["knn", "build", "--vectors", "v.jsonl", "--metric", "l2", "--k", "1", "--store", "a.redb"];
+        let edges = |cid: &str| place.run(&["knn", "show", cid.trim_end(), "--edges", "--store", "a.redb"]).ok();
+        let found = edges(&place.run(&build).ok());
+        let nearest: Vec<&str> = found.lines().map(|line| line.split(' ').nth(1).expect("a neighbour")).collect();
+        for (at, dst) in nearest.iter().enumerate() {
+            let beside = [at.wrapping_sub(1), at + 1].map(|other| ids.get(other).map(String::as_str));
+            assert!(beside.contains(&Some(dst)), "{step:e}: the nearest of {at} is {dst}");
+        }
+        let published = edges(&place.run(&[&build[..], &["--order", "as-published"]].concat()).ok());
+        assert_eq!(published == found, (1e-5..1e18).contains(&step), "{step:e}: {published}");
+    }
+}
+
 #[test]
 fn vectors_of_any_length_can_be_normalized() {
     let place = Place::new();
@@ -194,6 +218,10 @@ fn vectors_of_any_length_can_be_normalized() {
     assert!(said.contains("line 1: the vector is not of length one") && said.contains("hint: --normalize"), "{said}");
     let unit = line(A, "[0.6,0.8]") + &line(B, "[0,1]");
     assert_eq!(build(&long, &["--normalize"]).ok(), build(&unit, &[]).ok());
+    let extreme = line(A, "[3e-30,4e-30]") + &line(B, "[0,3e38]") + &line(C, "[1e20,1e-20]");
+    let cid = build(&extreme, &["--normalize"]).ok();
+    let nearest = place.run(&["knn", "neighbors", cid.trim_end(), A, "--store", "a.redb"]).ok();
+    assert_eq!(nearest, format!("0.800000  {B}\n0.600000  {C}\n"));
     let said = build(&(unit + &line(C, "[0,0]")), &["--normalize"]).fails(1);
     assert!(said.contains("line 3: the vector has no length to divide by"), "{said}");
     assert!(build("\n", &[]).fails(1).starts_with("error: there are no vectors in v.jsonl"));

@@ -36,6 +36,7 @@ mod salvage;
 #[cfg(unix)]
 mod signals;
 mod snapshots;
+mod standard_input;
 #[cfg(target_os = "linux")]
 mod stopped;
 #[cfg(target_os = "linux")]

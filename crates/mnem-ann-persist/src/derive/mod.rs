@@ -102,23 +102,40 @@ impl Derive {
 
 /// The `k` nearest neighbours of every node, sorted by source, then destination, ready for [`KnnEdgeIndex::new`](crate::KnnEdgeIndex::new).
 ///
-/// Exact: every pair is compared. A node's neighbours are those of the highest weight, and of equal weights those of the lowest ids; never
-/// itself. With `k` = 0 there are none, with `k` beyond the number of other nodes all of these. The order of the input does not matter.
+/// Exact: every pair is compared. A node's neighbours are the nearest by the true distance of the vectors as they are
+/// given, and of equally distant ones those of the lowest ids; never the node itself. With `k` = 0 there are none, with
+/// `k` beyond the number of other nodes all of these. The order of the input does not matter.
 ///
-/// | metric | weight |
-/// |---|---|
-/// | cosine | dot product; the vectors must be of length one (within 1 %): see [`normalized`] |
-/// | dot | dot product |
-/// | L2 | 1 / (1 + Euclidean distance) |
+/// | metric | nearest | weight |
+/// |---|---|---|
+/// | cosine | the greatest cosine; the vectors must be of length one (within 1 %), or be [normalized](Derive::normalize) | dot product |
+/// | dot | the greatest dot product | dot product |
+/// | L2 | the least Euclidean distance | 1 / (1 + Euclidean distance) |
 ///
-/// Memory: a copy of the vectors, and 8 bytes for each edge beside the edges themselves.
+/// Memory: a copy of the vectors, 40 bytes for each node, and 16 bytes for each edge beside the edges themselves.
 ///
-/// # The order of summation
-/// A sum over the numbers of two vectors is kept in 8 lanes: the term of number *i* is added to lane *i* mod 8, in ascending order; the
-/// shorter last round is filled with zeros. Then the lanes are added as ((0+4)+(2+6)) + ((1+5)+(3+7)). Each multiplication, addition,
-/// subtraction, division and square root is one of IEEE 754 in 32 bits, rounded once, never fused. So the bytes are the same on every
-/// machine, with any number of threads and any instruction set. The published crate adds in one lane: its weights may differ in the last
-/// bits, and so may the choice between neighbours whose weights are that close.
+/// # The order of neighbours
+/// Nothing is rounded in it. Sums in 32 bits come first, with a bound of their error. Where that leaves it open who is
+/// among the `k` nearest, sums in 64 bits decide, and where these do too, exact integers. So any finite numbers will do,
+/// from subnormal ones to the largest, and multiplying all vectors by a power of two changes no neighbour.
+///
+/// The published crate orders by rounded weights: see [`Order::AsPublished`]. Both agree unless two candidates are so
+/// close that rounding decides, or squares overflow or vanish in 32 bits.
+///
+/// # Weights
+/// A weight is rounded, so neighbours of different distance may have equal weights, or weights that differ in the last
+/// bits the wrong way round.
+///
+/// A sum over the numbers of two vectors is kept in 8 lanes: the term of number *i* is added to lane *i* mod 8, in
+/// ascending order; the shorter last round is filled with zeros. Then the lanes are added as
+/// ((0+4)+(2+6)) + ((1+5)+(3+7)). Each multiplication, addition, subtraction, division and square root is one of
+/// IEEE 754 in 32 bits, rounded once, never fused. So the bytes are the same on every machine, with any number of threads
+/// and any instruction set. The published crate adds in one lane: its weights may differ in the last bits.
+///
+/// Where 32 bits do not hold the terms, wider arithmetic gives the weight:
+/// - A dot product that is not finite in lanes is the true one, rounded once, or the largest finite number of its sign.
+///   So is one below 2^-60 of vectors whose largest numbers have a product below 2^-83.
+/// - An L2 weight whose sum of squares is infinite comes from sums in 64 bits.
 ///
 /// # Errors
 /// [`DeriveError`]: the first fault found in the input.

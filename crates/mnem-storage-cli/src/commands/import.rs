@@ -19,6 +19,7 @@ use crate::{
     args::BackendArg,
     context::Context,
     error::{Exit, Failure, Result},
+    file_arg,
     limits::{COMMON_BLOCK_BYTES_MAX, UNCHECKED_SHOWN_MAX},
     memory,
     output::{Count, Size, counted},
@@ -144,7 +145,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
 }
 
 fn open(file: &Path) -> Result<(Input, Option<u64>)> {
-    if file == Path::new("-") {
+    if file_arg::is_standard_input(file) {
         if io::stdin().is_terminal() {
             return Err(Failure::Usage {
                 message: "an archive is not read from a terminal".into(),
@@ -168,7 +169,7 @@ fn open(file: &Path) -> Result<(Input, Option<u64>)> {
 
 /// Looks at the beginning without taking it, so that no store is made for something that is no archive, or for roots without a block.
 fn refuse_what_needs_no_store(input: &mut Input, file_bytes: Option<u64>, store: &Path, args: &Args) -> Result<()> {
-    let unreadable = |source| Failure::Io { what: format!("read {}", args.file.display()), source };
+    let unreadable = |source| Failure::Io { what: format!("read {}", file_arg::named(&args.file)), source };
     let beginning = input.fill_buf().map_err(unreadable)?;
     let is_all = file_bytes.is_some_and(|bytes| bytes <= beginning.len() as u64);
     match car::Reader::new(beginning, args.max_block.as_u64()) {
@@ -194,7 +195,7 @@ fn refuse_roots_alone(mut reader: car::Reader<&[u8]>, args: &Args) -> Result<()>
 }
 
 fn failed(args: &Args, source: ImportError) -> Failure {
-    let from = if args.file == Path::new("-") { "standard input".to_owned() } else { args.file.display().to_string() };
+    let from = file_arg::named(&args.file);
     Failure::Import { from, max_block: args.max_block.as_u64(), source }
 }
 

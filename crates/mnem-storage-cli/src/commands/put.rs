@@ -1,8 +1,7 @@
 //! `put`: one block in, its CID out.
 
 use std::{
-    fs::File,
-    io::{self, IsTerminal as _, Read},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -13,8 +12,8 @@ use serde_json::json;
 use crate::{
     context::Context,
     error::{Exit, Failure, Result},
+    file_arg,
     limits::BLOCK_BYTES_MAX,
-    streams,
 };
 
 const EXAMPLES: &str = "\
@@ -46,7 +45,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     // The path before the input: nothing is asked for that would be thrown away.
     context.path()?;
     // The input before the store, which is locked for others from then on: input may take its time.
-    let data = read(open(&args.file)?, &args.file)?;
+    let data = read(file_arg::open(&args.file, "a block is", "mnem-store put")?, &args.file)?;
     let codec = match args.codec {
         Codec::Raw => RAW,
         Codec::DagCbor => DAG_CBOR,
@@ -64,26 +63,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
 
 /// What is wrong is the input, and no store.
 fn unfit(error: StoreError, file: &Path) -> Failure {
-    let from = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
     match error {
-        StoreError::Malformed { source, .. } => Failure::NotDagCbor { from, source },
+        StoreError::Malformed { source, .. } => Failure::NotDagCbor { from: file_arg::named(file), source },
         other => other.into(),
-    }
-}
-
-fn open(file: &Path) -> Result<Box<dyn Read>> {
-    if file == Path::new("-") {
-        if io::stdin().is_terminal() {
-            return Err(Failure::Usage {
-                message: "a block is not read from a terminal".into(),
-                hint: "`mnem-store put FILE`, or `mnem-store put - < FILE`".into(),
-            });
-        }
-        return Ok(Box::new(streams::Input));
-    }
-    match File::open(file) {
-        Ok(file) => Ok(Box::new(file)),
-        Err(source) => Err(Failure::Io { what: format!("open {}", file.display()), source }),
     }
 }
 
@@ -91,12 +73,12 @@ fn open(file: &Path) -> Result<Box<dyn Read>> {
 fn read(input: Box<dyn Read>, file: &Path) -> Result<Bytes> {
     let mut data = Vec::new();
     let read = input.take(BLOCK_BYTES_MAX + 1).read_to_end(&mut data);
-    read.map_err(|source| Failure::Io { what: format!("read {}", file.display()), source })?;
+    read.map_err(|source| Failure::Io { what: format!("read {}", file_arg::named(file)), source })?;
     if data.len() as u64 > BLOCK_BYTES_MAX {
         return Err(Failure::Refused {
             message: format!(
                 "{} has more than {BLOCK_BYTES_MAX} bytes, the most that any store takes in a block",
-                file.display()
+                file_arg::named(file)
             ),
             hint: "split it, and let one block link to the parts".into(),
         });

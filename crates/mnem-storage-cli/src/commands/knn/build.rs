@@ -5,7 +5,7 @@ use std::{fmt::Display, ops::ControlFlow, path::PathBuf};
 use clap::{ValueEnum, ValueHint};
 use mnem_storage::{
     Blockstore as _, Cid, OpHeadsStore as _,
-    knn::{self, Derive, DeriveError, Format, KnnEdge, KnnEdgeIndex},
+    knn::{self, Derive, DeriveError, Format, KnnEdge, KnnEdgeIndex, Order},
 };
 use serde_json::json;
 
@@ -14,6 +14,7 @@ use crate::{
     cid_arg,
     context::Context,
     error::{Exit, Failure, Result},
+    file_arg,
     json_lines::{self, Vectors},
     output::counted,
     stop::Stop,
@@ -29,6 +30,7 @@ found before the store is opened for writing.
 Examples:
   mnem-store knn build --vectors animals.jsonl --store animals.redb
   mnem-store knn build --vectors raw.jsonl --normalize --k 8 --root CID
+  zcat animals.jsonl.gz | mnem-store knn build --vectors -
   CID=$(mnem-store knn build -q --vectors animals.jsonl --metric l2)";
 
 const LINES_HINT: &str = "a line of it is {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}";
@@ -38,8 +40,8 @@ const NOT_UNIT_HINT: &str = "--normalize divides each vector by its length; or g
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The vectors, as JSON lines
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The vectors, as JSON lines; - is standard input
+    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     vectors: PathBuf,
     /// Neighbours of a node
     #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
@@ -53,6 +55,9 @@ pub(super) struct Args {
     /// Divide each vector by its length first
     #[arg(long)]
     normalize: bool,
+    /// What makes a neighbour nearer: the true distance, or the weight as the published crates round it
+    #[arg(long, value_enum, default_value = "true-distance")]
+    order: OrderArg,
     /// packed: read in parts; row: as the published crates read it [default: row in a file of theirs, else packed]
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
@@ -64,13 +69,28 @@ enum FormatArg {
     Row,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OrderArg {
+    TrueDistance,
+    AsPublished,
+}
+
+impl From<OrderArg> for Order {
+    fn from(order: OrderArg) -> Self {
+        match order {
+            OrderArg::TrueDistance => Self::TrueDistance,
+            OrderArg::AsPublished => Self::AsPublished,
+        }
+    }
+}
+
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     let root = root(context, args.root.as_deref())?;
     let stop = Stop::at_once(context, "no index was made, and the store is as it was", "run the same command again")?;
     let vectors = json_lines::vectors(&args.vectors, args.normalize)?;
     if vectors.ids.is_empty() {
-        let message = format!("there are no vectors in {}", args.vectors.display());
+        let message = format!("there are no vectors in {}", file_arg::named(&args.vectors));
         return Err(Failure::Refused { message, hint: LINES_HINT.into() });
     }
     let nodes = vectors.ids.len() as u64;
@@ -144,7 +164,8 @@ fn refused(error: impl Display) -> Failure {
 
 fn derive(context: &Context, args: &Args, from: Vectors) -> Result<Vec<KnnEdge>> {
     let mut bar = context.bar("knn build");
-    let derived = Derive::new().run(&from.ids, &from.vectors, args.k, args.metric.into(), &mut |done, all| {
+    let how = Derive::new().normalize(args.normalize).order(args.order.into());
+    let derived = how.run(&from.ids, &from.vectors, args.k, args.metric.into(), &mut |done, all| {
         bar.count("neighbours", "node", done, Some(all));
         ControlFlow::Continue(())
     });

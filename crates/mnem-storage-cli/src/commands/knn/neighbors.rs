@@ -36,8 +36,8 @@ pub(super) struct Args {
     /// Which node: its id, or with --labels its label
     #[arg(value_name = "NODE")]
     node: String,
-    /// Labels of nodes, as JSON lines {"id", "label"}
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// Labels of nodes, as JSON lines {"id", "label"}; - is standard input
+    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     labels: Option<PathBuf>,
 }
 
