@@ -1,6 +1,7 @@
 //! Behaviour of the simple backend, through its public interface.
 
 mod commits;
+mod copied;
 mod conformance_faults;
 mod crash_points;
 mod damage;
