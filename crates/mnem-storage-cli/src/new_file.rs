@@ -137,7 +137,8 @@ fn name_anew(naming: &impl Naming, path: &Path, target: &Path) -> io::Result<()>
     }
     match naming.link(path, target) {
         Err(error) if has_no_such_call(&error) => {}
-        linked => return linked.and_then(|()| fs::remove_file(path)),
+        // A temporary name that cannot be removed is no reason to deny the one that was given.
+        linked => return linked.map(|()| drop(fs::remove_file(path))),
     }
     // An empty file of our own keeps the name until it is replaced. A process that is killed in between leaves it.
     drop(OpenOptions::new().write(true).create_new(true).open(target)?);
