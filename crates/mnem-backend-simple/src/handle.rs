@@ -71,10 +71,7 @@ pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Looks until what must be there is, or the pauses are used up.
-fn look_again<T>(
-    look: impl Fn() -> Result<T, StoreError>,
-    is_absent: impl Fn(&T) -> bool,
-) -> Result<T, StoreError> {
+fn look_again<T>(look: impl Fn() -> Result<T, StoreError>, is_absent: impl Fn(&T) -> bool) -> Result<T, StoreError> {
     let mut found = look()?;
     for pause in ABSENCE_PAUSES {
         if !is_absent(&found) {
@@ -181,8 +178,7 @@ impl Handle {
             return Err(damaged(file, "the lock is not a regular file"));
         }
         self.fs.lock(file, mode).map_err(|error| {
-            let verb = if place::has_no_locks(&error) { place::NO_LOCKS } else { "lock" };
-            at(verb, file)(error)
+            if place::has_no_locks(&error) { at(place::NO_LOCKS, file)(error) } else { at("lock", file)(error) }
         })
     }
 

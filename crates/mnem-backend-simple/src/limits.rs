@@ -30,3 +30,6 @@ pub(crate) const ABSENCE_PAUSES: [Duration; 6] = [
     Duration::from_millis(16),
     Duration::from_millis(32),
 ];
+
+/// The longest name of a block's file.
+pub(crate) const BLOCK_NAME_CHARS_MAX: usize = 138;

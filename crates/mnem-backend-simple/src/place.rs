@@ -9,13 +9,13 @@ use mnem_store_traits::StoreError;
 
 use crate::{
     error::at,
+    limits::BLOCK_NAME_CHARS_MAX,
     medium::{FileSystem, SyncError},
-    tables::{BLOCK_NAME_CHARS_MAX, Layout},
+    tables::Layout,
 };
 
 /// Why a store that needs folders synced is refused where they cannot be.
-pub(crate) const NO_FOLDER_SYNC: &str =
-    "sync (its file system cannot sync folders: put the store on another one, or open it with less durability) the folder";
+pub(crate) const NO_FOLDER_SYNC: &str = "sync (its file system cannot sync folders: put the store on another one, or open it with less durability) the folder";
 
 /// Why a store is not written to where its writers cannot exclude each other.
 pub(crate) const NO_LOCKS: &str =
@@ -50,8 +50,7 @@ fn is_bad_descriptor(error: &io::Error) -> bool {
 pub(crate) fn has_no_locks(error: &io::Error) -> bool {
     // Of a network file system whose server has no service for locks. Without a name in the standard library.
     const ENOLCK: i32 = 37;
-    error.kind() == ErrorKind::Unsupported
-        || (cfg!(target_os = "linux") && error.raw_os_error() == Some(ENOLCK))
+    error.kind() == ErrorKind::Unsupported || (cfg!(target_os = "linux") && error.raw_os_error() == Some(ENOLCK))
 }
 
 /// Whether an error of the store is that there are no locks.

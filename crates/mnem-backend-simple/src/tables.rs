@@ -42,9 +42,6 @@ pub(crate) const SHARDS: usize = 32 * 32;
 /// Hexadecimal digits in the name of an unfinished file.
 const UNFINISHED_DIGITS: usize = 32;
 
-/// The longest name of a block.
-pub(crate) const BLOCK_NAME_CHARS_MAX: usize = 138;
-
 /// Where everything lies in a store.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {

@@ -66,7 +66,7 @@ impl Content {
         let (cid, data) = block(1);
         let expected = |is: bool, n: usize| if is { n } else { 0 };
         assert_eq!(store.get(&cid)?, self.blocks.then_some(data));
-        assert_eq!(store.has(&block(2).0)?, false);
+        assert!(!store.has(&block(2).0)?);
         assert_eq!(store.cids()?.collect::<Result<Vec<_>, _>>()?.len(), expected(self.blocks, 1));
         assert_eq!(store.heads()?.len(), expected(self.heads, 1));
         assert_eq!(store.side_tables()?.len(), expected(self.rows, 1));

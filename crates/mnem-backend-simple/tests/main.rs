@@ -1,8 +1,8 @@
 //! Behaviour of the simple backend, through its public interface.
 
 mod commits;
-mod copied;
 mod conformance_faults;
+mod copied;
 mod crash_points;
 mod damage;
 mod edges;

@@ -23,8 +23,7 @@ use crate::support::{
 };
 
 /// What a link, or a rename that replaces nothing, answers where there is none; the last two from a filter of system calls, or a full folder.
-const NO_NAMING: [Errno; 6] =
-    [Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::XDEV, Errno::PERM, Errno::MLINK];
+const NO_NAMING: [Errno; 6] = [Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::XDEV, Errno::PERM, Errno::MLINK];
 
 const NO_FOLDER_SYNC: [Errno; 5] = [Errno::INVAL, Errno::BADF, Errno::OPNOTSUPP, Errno::NOSYS, Errno::ISDIR];
 

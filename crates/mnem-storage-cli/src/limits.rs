@@ -44,3 +44,6 @@ pub(crate) const IMPORT_BATCH_SHARE: u64 = 16;
 
 /// Cache of a redb file unless told otherwise, in bytes: the backend's own default.
 pub(crate) const CACHE_BYTES_USUAL: usize = 1024 * 1024 * 1024;
+
+/// How many temporary names are tried while all of them are taken.
+pub(crate) const TEMPORARY_NAMES_MAX: usize = 1000;

@@ -1,7 +1,7 @@
 //! A file that appears under its name only once it is whole, on every file system.
 //!
-//! It is written under a temporary name beside the one that it is to have. That name is never longer than the final one has to be short, so that
-//! wherever the file may lie, the temporary one may too.
+//! It is written under a temporary name beside the one that it is to have. Where the path leaves little room, that
+//! name is as short as the final one, so that a temporary file may lie wherever the file may.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,11 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::limits::TEMPORARY_NAMES_MAX;
+
 /// Bytes of a temporary name where there is room: a dot, random characters, `.tmp`.
 const NAME_BYTES: usize = 17;
-
-/// How many temporary names are tried while all of them are taken.
-const NAMES_MAX: usize = 1000;
 
 /// A file that has not got its name yet. Removed when dropped.
 #[derive(Debug)]
@@ -68,7 +67,7 @@ impl NewFile {
     }
 
     fn in_folder(folder: &Path, length: usize, target: &Path) -> io::Result<Self> {
-        for _ in 0..NAMES_MAX {
+        for _ in 0..TEMPORARY_NAMES_MAX {
             let path = folder.join(temporary_name(length));
             if path.file_name() == target.file_name() {
                 continue;
@@ -114,7 +113,11 @@ impl NewFile {
     fn publish_by(mut self, naming: &impl Naming, target: &Path, replace: bool) -> io::Result<()> {
         self.file.sync_all()?;
         let Some(path) = &self.path else { return Ok(()) };
-        if replace { naming.rename(path, target)? } else { name_anew(naming, path, target)? }
+        if replace {
+            naming.rename(path, target)?
+        } else {
+            name_anew(naming, path, target)?
+        }
         self.path = None;
         Ok(())
     }
@@ -254,8 +257,7 @@ mod tests {
         let target = folder.path().join("out.car");
         for link in [None].into_iter().chain(NONE.map(Some)) {
             for rename_new in NONE {
-                let lacking =
-                    Lacking { rename_new: Some(rename_new), link, rename: None, meanwhile: &|| () };
+                let lacking = Lacking { rename_new: Some(rename_new), link, rename: None, meanwhile: &|| () };
                 written(&target).publish_by(&lacking, &target, false).expect("published");
                 assert_eq!(fs::read(&target).expect("there"), b"archive");
                 assert_eq!(names(folder.path()), ["out.car"]);
@@ -288,8 +290,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let target = folder.path().join("out.car");
         let rename = Some(Errno::IO);
-        let lacking =
-            Lacking { rename_new: Some(Errno::INVAL), link: Some(Errno::PERM), rename, meanwhile: &|| () };
+        let lacking = Lacking { rename_new: Some(Errno::INVAL), link: Some(Errno::PERM), rename, meanwhile: &|| () };
         written(&target).publish_by(&lacking, &target, false).expect_err("it cannot be renamed");
         assert_eq!(names(folder.path()), Vec::<String>::new());
         // What has nothing to do with the place is not tried in other ways.

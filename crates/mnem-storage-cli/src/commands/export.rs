@@ -118,7 +118,8 @@ fn to_file(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
         exported => exported.map_err(|failure| naming(failure, &target))?,
     };
     let published = if args.force { file.publish_over(&target) } else { file.publish(&target) };
-    published.map_err(|error| if error.kind() == io::ErrorKind::AlreadyExists { exists(&target) } else { failed(error) })?;
+    published
+        .map_err(|error| if error.kind() == io::ErrorKind::AlreadyExists { exists(&target) } else { failed(error) })?;
     make_durable(context, &target, folder)?;
     remarks(context, &report);
     let mut out = context.out();

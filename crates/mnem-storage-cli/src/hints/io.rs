@@ -48,8 +48,7 @@ fn for_number(_: &io::Error) -> Option<String> {
 }
 
 /// The place lacks what a store or an archive needs of it.
-const ELSEWHERE: &str =
-    "the file system there does not offer this: `df -T` shows its kind; name a path on a local disk, and copy the result";
+const ELSEWHERE: &str = "the file system there does not offer this: `df -T` shows its kind; name a path on a local disk, and copy the result";
 
 fn for_kind(kind: io::ErrorKind) -> &'static str {
     use io::ErrorKind;
