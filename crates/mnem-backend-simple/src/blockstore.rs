@@ -225,13 +225,21 @@ pub(crate) fn store(handle: &Handle, blocks: &[(Cid, Bytes)]) -> Result<(), Stor
     }
 }
 
-/// Gives a block its name. A file that was not synced never takes the place of one that may have been.
-fn publish(handle: &Handle, file: Unfinished<'_>, place: &BlockPlace) -> Result<(), StoreError> {
-    if handle.durability >= Durability::Power {
+/// Gives a block its name. A file that was not synced never takes the place of one that may have been; and no file takes the place of another
+/// where a reader could find neither.
+fn publish(handle: &Handle, mut file: Unfinished<'_>, place: &BlockPlace) -> Result<(), StoreError> {
+    let is_synced = handle.durability >= Durability::Power;
+    if is_synced && handle.replaces_in_one_step() {
         return file.publish(&place.file);
     }
-    if file.publish_new(&place.file)? || is_present(handle, place)?.is_some() {
+    if file.publish_new(&place.file)? {
         return Ok(());
+    }
+    if is_present(handle, place)?.is_some() {
+        return settle_present(handle, place);
+    }
+    if is_synced {
+        return file.publish(&place.file);
     }
     Err(damaged(&place.file, "the name of a block is taken by something that is no file"))
 }

@@ -11,6 +11,7 @@ use crate::{
     medium::{Contents, Kind, LockMode},
     op_heads,
     open::{enter_tmp, is_store},
+    place,
     tables::{self, RootName},
     unfinished::Unfinished,
 };
@@ -37,7 +38,10 @@ pub(crate) fn create(handle: &Handle) -> Result<(), StoreError> {
     let root = handle.layout.root();
     // Its entry in the parent is durable before the format is, so that whoever finds the format need not care for the parent.
     handle.sync_folder_always(root.parent().unwrap_or(root), Outcome::NotApplied)?;
-    enter_tmp(handle)?;
+    // It may be on another file system than its parent: the first sync of a folder in which nothing is yet shows whether folders can be synced.
+    place::check_names_fit(&*handle.fs, root)?;
+    handle.sync_folder_always(root, Outcome::NotApplied)?;
+    enter_new_tmp(handle)?;
     let _alone = handle.lock(&handle.layout.lock(), LockMode::Exclusive)?;
     if is_store(handle)? {
         return Ok(());
@@ -49,13 +53,26 @@ pub(crate) fn create(handle: &Handle) -> Result<(), StoreError> {
     handle.sync_folder_always(root, Outcome::NotApplied)?;
     let format = tables::format_text();
     // Without clobbering: the lock keeps out this program, and this keeps out any other.
-    if !Unfinished::write_durably(handle, format.as_bytes())?.publish_new(&handle.layout.format())?
+    if !Unfinished::write_durably(handle, format.as_bytes())?.publish_new_alone(&handle.layout.format())?
         && !is_store(handle)?
     {
         return Err(not_a_store(&handle.path, "its `format` file comes and goes"));
     }
     tracing::debug!(store = %handle.path.display(), "created");
     Ok(())
+}
+
+/// Enters `tmp`, and leaves nothing of it where there are no locks: nothing could be written there, by anybody.
+fn enter_new_tmp(handle: &Handle) -> Result<(), StoreError> {
+    let tmp = handle.layout.tmp();
+    let is_new = handle.metadata(&tmp)?.is_none();
+    enter_tmp(handle).inspect_err(|error| {
+        if is_new && place::is_without_locks(error) {
+            // What cannot be removed is completed by a creation that finds locks.
+            let _ = handle.fs.remove_file(&handle.layout.tmp_lock());
+            let _ = handle.fs.remove_folder(&tmp);
+        }
+    })
 }
 
 fn empty_heads() -> String {

@@ -17,8 +17,9 @@ use mnem_store_traits::{Cause, Durability, Outcome, StoreError};
 use crate::{
     OpenOptions,
     error::{BACKEND, at, damaged, failed},
-    limits::{LOCK_PAUSE, READINGS_MAX},
+    limits::{ABSENCE_PAUSES, LOCK_PAUSE, READINGS_MAX},
     medium::{Contents, Entry, FileSystem, Kind, Lock, LockMode, Metadata, SyncError, WholeSync},
+    place,
     tables::Layout,
 };
 
@@ -57,6 +58,8 @@ pub(crate) struct Handle {
     whole_gate: Mutex<()>,
     /// Handle, while this handle may have unfinished files.
     tmp_lock: Mutex<Option<Box<dyn Lock>>>,
+    in_one_step: OnceLock<bool>,
+    left_out: OnceLock<Vec<PathBuf>>,
 }
 
 /// Taken for the length of a write. Closing waits until it is dropped.
@@ -65,6 +68,19 @@ pub(crate) type Writing<'a> = RwLockReadGuard<'a, ()>;
 // No state behind these mutexes can be left half changed by a panic: each guards a set, or nothing at all.
 pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looks until what must be there is, or the pauses are used up.
+fn look_again<T>(look: impl Fn() -> Result<T, StoreError>, is_absent: impl Fn(&T) -> bool) -> Result<T, StoreError> {
+    let mut found = look()?;
+    for pause in ABSENCE_PAUSES {
+        if !is_absent(&found) {
+            break;
+        }
+        thread::sleep(pause);
+        found = look()?;
+    }
+    Ok(found)
 }
 
 impl Handle {
@@ -94,6 +110,8 @@ impl Handle {
             root_gate: Mutex::default(),
             whole_gate: Mutex::default(),
             tmp_lock: Mutex::default(),
+            in_one_step: OnceLock::new(),
+            left_out: OnceLock::new(),
         })
     }
 
@@ -159,7 +177,9 @@ impl Handle {
         if self.metadata(file)?.is_some_and(|found| found.kind != Kind::File) {
             return Err(damaged(file, "the lock is not a regular file"));
         }
-        self.fs.lock(file, mode).map_err(at("lock", file))
+        self.fs.lock(file, mode).map_err(|error| {
+            if place::has_no_locks(&error) { at(place::NO_LOCKS, file)(error) } else { at("lock", file)(error) }
+        })
     }
 
     pub(crate) fn metadata(&self, path: &Path) -> Result<Option<Metadata>, StoreError> {
@@ -168,6 +188,30 @@ impl Handle {
 
     pub(crate) fn read(&self, path: &Path, bytes_max: u64) -> Result<Contents, StoreError> {
         self.fs.read(path, bytes_max).map_err(at("read", path))
+    }
+
+    /// As [`read`](Self::read), of a file that must be there: one that is not is looked for again, a few times. Where a rename is more than one
+    /// step, the name is gone for a moment while another process replaces the file.
+    pub(crate) fn read_required(&self, path: &Path, bytes_max: u64) -> Result<Contents, StoreError> {
+        look_again(|| self.read(path, bytes_max), |found| *found == Contents::Absent)
+    }
+
+    /// As [`read`](Self::read), of a file that may be absent, and that others replace.
+    pub(crate) fn read_replaceable(&self, path: &Path, bytes_max: u64) -> Result<Contents, StoreError> {
+        match self.read(path, bytes_max)? {
+            Contents::Absent if !self.replaces_in_one_step() => self.read_required(path, bytes_max),
+            found => Ok(found),
+        }
+    }
+
+    /// As [`metadata`](Self::metadata), of a file that must be there.
+    pub(crate) fn metadata_required(&self, path: &Path) -> Result<Option<Metadata>, StoreError> {
+        look_again(|| self.metadata(path), Option::is_none)
+    }
+
+    /// Whether no reader misses a file while another takes its place.
+    pub(crate) fn replaces_in_one_step(&self) -> bool {
+        *self.in_one_step.get_or_init(|| self.fs.replaces_in_one_step(self.layout.root()))
     }
 
     /// Whether the folder is there. Anything else of that name, such as a symbolic link to a folder, is damage: it could lead out of the store.
@@ -179,9 +223,25 @@ impl Handle {
         }
     }
 
-    /// Fails unless the folder is there: one of those that every store has.
+    /// Fails unless the folder is there, one of those that every store has, or was left out when this handle was opened.
     pub(crate) fn require_folder(&self, path: &Path) -> Result<(), StoreError> {
-        if self.is_folder(path)? { Ok(()) } else { Err(damaged(path, "a folder of the store is missing")) }
+        if self.is_folder(path)? || self.is_left_out(path)? {
+            Ok(())
+        } else {
+            Err(damaged(path, "a folder of the store is missing"))
+        }
+    }
+
+    /// For a handle that cannot make them: these folders were absent when it was opened, and are taken for empty ones.
+    pub(crate) fn may_lack(&self, folders: Vec<PathBuf>) {
+        // A handle is opened once.
+        let _ = self.left_out.set(folders);
+    }
+
+    /// The store must still be there: one that vanished is no empty one.
+    fn is_left_out(&self, path: &Path) -> Result<bool, StoreError> {
+        let is_left_out = self.left_out.get().is_some_and(|folders| folders.iter().any(|folder| folder == path));
+        Ok(is_left_out && self.metadata_required(&self.layout.op_heads())?.is_some())
     }
 
     /// Whether `inner`, a folder inside `outer`, is there; `outer` must be. So a store that vanished is not taken for an empty one.
@@ -254,14 +314,21 @@ impl Handle {
         if self.durability < Durability::Power { Ok(()) } else { self.sync_folder_always(folder, outcome) }
     }
 
-    /// Makes the entries of a folder durable. A failure poisons the handle.
+    /// Makes the entries of a folder durable. A failure poisons the handle; but one that was opened with less durability does without
+    /// where folders cannot be synced.
     ///
     /// The system reports a failed sync once: a second sync of the same folder would succeed and prove nothing. So while one thread
     /// syncs a folder the others that want to are held back, and learn of its failure instead of trying for themselves.
     pub(crate) fn sync_folder_always(&self, folder: &Path, outcome: Outcome) -> Result<(), StoreError> {
         let _alone = hold(self.gate(folder));
         self.check_unsynced(folder, outcome)?;
-        self.synced(self.fs.sync_folder(folder), folder, outcome)
+        match self.fs.sync_folder(folder) {
+            Err(error) if self.durability < Durability::Power && place::cannot_sync_folders(&error) => Ok(()),
+            Err(SyncError::Failed(error)) if place::is_without_folder_sync(&error) => {
+                self.poison_on_error(Err(failed(place::NO_FOLDER_SYNC, folder, outcome)(error)))
+            }
+            synced => self.synced(synced, folder, outcome),
+        }
     }
 
     fn gate(&self, folder: &Path) -> &Mutex<()> {

@@ -31,6 +31,7 @@ pub mod medium;
 mod op_heads;
 mod open;
 mod options;
+mod place;
 mod required;
 mod side_table;
 mod store;

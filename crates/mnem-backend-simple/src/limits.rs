@@ -16,3 +16,20 @@ pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
 /// How often a folder is read at most, when each reading finds new names.
 pub(crate) const READINGS_MAX: usize = 8;
+
+/// How often a file is looked at and opened when it goes away in between.
+pub(crate) const OPENINGS_MAX: usize = 16;
+
+/// Pauses before a file that must be there is looked for once more. Together long enough for a rename in two steps by a busy process, short
+/// enough for whoever waits to learn of damage.
+pub(crate) const ABSENCE_PAUSES: [Duration; 6] = [
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(4),
+    Duration::from_millis(8),
+    Duration::from_millis(16),
+    Duration::from_millis(32),
+];
+
+/// The longest name of a block's file.
+pub(crate) const BLOCK_NAME_CHARS_MAX: usize = 138;

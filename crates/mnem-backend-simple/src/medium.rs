@@ -12,6 +12,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::limits::OPENINGS_MAX;
+
 /// What lies at a path. Symbolic links are not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -200,11 +202,36 @@ pub trait FileSystem: Debug + Send + Sync {
     /// Whatever the file system says; no name was given then.
     fn link(&self, from: &Path, to: &Path) -> io::Result<bool>;
 
+    /// Moves a file within the file system unless something has that name already: `false`, and it stays.
+    ///
+    /// # Errors
+    /// Whatever the file system says, also that it cannot; nothing was moved then.
+    ///
+    /// # For implementers
+    /// The default cannot.
+    fn rename_new(&self, _from: &Path, _to: &Path) -> io::Result<bool> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether a reader finds the old or the new file at every moment of a [`rename`](Self::rename) over a file.
+    ///
+    /// # For implementers
+    /// The default is yes.
+    fn replaces_in_one_step(&self, _folder: &Path) -> bool {
+        true
+    }
+
     /// Removes a file. `false`: there was none.
     ///
     /// # Errors
     /// Whatever the file system says, absence excepted; the file is still there then.
     fn remove_file(&self, path: &Path) -> io::Result<bool>;
+
+    /// Removes an empty folder. `false`: there was none.
+    ///
+    /// # Errors
+    /// Whatever the file system says, absence excepted; the folder is still there then.
+    fn remove_folder(&self, path: &Path) -> io::Result<bool>;
 
     /// Takes the lock of a lock file without waiting, creating the file if need be. `None`: someone else holds it.
     ///
@@ -275,6 +302,31 @@ fn file_id(found: &std::fs::Metadata) -> Option<FileId> {
     }
 }
 
+/// Opens a regular file, or says why there is none to read.
+///
+/// Looks at it before opening it: opening a pipe would wait for its other end. A file that was there and cannot be found a moment later was
+/// removed, or replaced on a file system that does so in two steps; a second look tells which.
+fn open_to_read(
+    path: &Path,
+    look: impl Fn() -> io::Result<Option<Metadata>>,
+    bytes_max: u64,
+) -> io::Result<Result<File, Contents>> {
+    for _ in 0..OPENINGS_MAX {
+        match look()? {
+            None => return Ok(Err(Contents::Absent)),
+            Some(found) if found.kind != Kind::File => return Ok(Err(Contents::NotAFile)),
+            Some(found) if found.file_bytes > bytes_max => return Ok(Err(Contents::TooLong(found.file_bytes))),
+            Some(_) => {}
+        }
+        match File::open(path) {
+            Ok(file) => return Ok(Ok(file)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("the file is seen and cannot be opened: it is replaced again and again"))
+}
+
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
@@ -303,14 +355,10 @@ impl FileSystem for StdFileSystem {
     }
 
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Contents> {
-        // Looked at before it is opened: opening a pipe would wait for its other end.
-        match self.metadata(path)? {
-            None => return Ok(Contents::Absent),
-            Some(found) if found.kind != Kind::File => return Ok(Contents::NotAFile),
-            Some(found) if found.file_bytes > bytes_max => return Ok(Contents::TooLong(found.file_bytes)),
-            Some(_) => {}
-        }
-        let Some(file) = unless_absent(File::open(path))? else { return Ok(Contents::Absent) };
+        let file = match open_to_read(path, || self.metadata(path), bytes_max)? {
+            Ok(file) => file,
+            Err(no_file) => return Ok(no_file),
+        };
         // The file may be another one than a moment ago, and may grow while it is read.
         let file_bytes = file.metadata()?.len();
         if file_bytes > bytes_max {
@@ -386,8 +434,26 @@ impl FileSystem for StdFileSystem {
         }
     }
 
+    #[cfg(target_os = "linux")]
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<bool> {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::EXIST) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn replaces_in_one_step(&self, folder: &Path) -> bool {
+        crate::place::replaces_in_one_step(folder)
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<bool> {
         Ok(unless_absent(std::fs::remove_file(path))?.is_some())
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<bool> {
+        Ok(unless_absent(std::fs::remove_dir(path))?.is_some())
     }
 
     fn lock(&self, path: &Path, mode: LockMode) -> io::Result<Option<Box<dyn Lock>>> {

@@ -107,17 +107,26 @@ impl<'a> HeadsLock<'a> {
     }
 }
 
-/// The heads on disk. Needs no lock: the file is replaced in one step.
+/// The heads on disk. Needs no lock: the file is replaced as a whole.
 pub(crate) fn read(handle: &Handle) -> Result<BTreeSet<Cid>, StoreError> {
     let path = handle.layout.op_heads();
-    let bytes = match handle.read(&path, HEADS_BYTES_MAX)? {
+    let bytes = match handle.read_required(&path, HEADS_BYTES_MAX)? {
         Contents::Bytes(bytes) => bytes,
         // Every store has the file from its creation on: without it the heads are lost, not none.
         Contents::Absent => return Err(damaged(&path, "the file of the heads is missing")),
         Contents::NotAFile => return Err(damaged(&path, "the file of the heads is not a regular file")),
         Contents::TooLong(bytes) => return Err(damaged(&path, format!("the file of the heads has {bytes} bytes"))),
     };
-    decode(&bytes).map_err(|why| damaged(&path, why))
+    decode_any_line_ends(&bytes).map_err(|why| damaged(&path, why))
+}
+
+/// The heads of a text whose line ends are as they were written, or were all made CR LF by a tool that copied the store. The checksum, which covers
+/// them as written, tells whether nothing else was changed.
+fn decode_any_line_ends(bytes: &[u8]) -> Result<BTreeSet<Cid>, String> {
+    decode(bytes).or_else(|why| {
+        let text = str::from_utf8(bytes).ok().filter(|text| text.contains("\r\n")).ok_or_else(|| why.clone())?;
+        decode(text.replace("\r\n", "\n").as_bytes()).map_err(|_| why)
+    })
 }
 
 /// The text of the file: one CID a line, ascending, then the checksum.

@@ -17,7 +17,8 @@ use crate::{
     error::{at, damaged, not_a_store},
     handle::Handle,
     limits::FORMAT_BYTES_MAX,
-    medium::{Contents, FileSystem, Kind, LockMode},
+    medium::{Contents, FileSystem, Kind, LockMode, SyncError},
+    op_heads, place,
     tables::{self, FORMAT_NAME, FORMAT_VERSION, UNSYNCED_TEXT},
     unfinished::Unfinished,
 };
@@ -41,7 +42,7 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
         return Err(StoreError::InvalidArgument { operation: "open", reason });
     }
     let path = absolute(path)?;
-    let root = find_root(options, &*fs, &path)?;
+    let Root { path: root, is_made } = find_root(options, &*fs, &path)?;
     let handle = Handle::new(fs, path, root, options)?;
     if options.as_it_is {
         check_remains(&handle)?;
@@ -49,15 +50,18 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
     }
     let mut created = Outcome::NotApplied;
     if !is_store(&handle)? {
-        if !options.create {
-            return Err(why_no_store(&handle)?);
+        if options.create {
+            create(&handle).inspect_err(|_| withdraw(&handle, is_made))?;
+            created = Outcome::Unknown;
+        } else if let Some(error) = why_no_store(&handle)? {
+            return Err(error);
         }
-        create(&handle)?;
-        created = Outcome::Unknown;
     }
-    check_structure(&handle)?;
-    if !options.read_only {
-        begin_writing(&handle, created)?;
+    let left_out = check_structure(&handle)?;
+    if options.read_only {
+        handle.may_lack(left_out);
+    } else {
+        begin_writing(&handle, created, &left_out)?;
     }
     tracing::debug!(store = %handle.path.display(), read_only = handle.read_only, "opened");
     Ok(SimpleStore::new(Arc::new(handle)))
@@ -83,20 +87,57 @@ fn is_folder(fs: &dyn FileSystem, root: &Path) -> Result<bool, StoreError> {
     Ok(found.is_some_and(|found| found.kind == Kind::Folder))
 }
 
+/// The folder of a store, without symbolic links.
+struct Root {
+    path: PathBuf,
+    /// By this call.
+    is_made: bool,
+}
+
 /// The folder at `path`, created if that was asked for.
-fn find_root(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> Result<PathBuf, StoreError> {
+fn find_root(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> Result<Root, StoreError> {
+    let mut is_made = false;
     let root = match resolve(fs, path)? {
         Some(root) => root,
         None if !options.create => return Err(not_a_store(path, "nothing is there")),
         None => {
-            fs.create_folder(path).map_err(|error| match error.kind() {
+            check_new_place(options, fs, path)?;
+            is_made = fs.create_folder(path).map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => not_a_store(path, "its parent folder does not exist: create that first"),
                 _ => at("create folder", path)(error),
             })?;
             resolve(fs, path)?.ok_or_else(|| not_a_store(path, "it is a symbolic link to nothing"))?
         }
     };
-    if is_folder(fs, &root)? { Ok(root) } else { Err(not_a_store(path, "it is a file, not a folder")) }
+    if is_folder(fs, &root)? {
+        Ok(Root { path: root, is_made })
+    } else {
+        Err(not_a_store(path, "it is a file, not a folder"))
+    }
+}
+
+/// Fails, before anything is written, where a new folder could not be made a store. What only a file in it can show is left to [`create`].
+fn check_new_place(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> Result<(), StoreError> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    // Without it, or where it is a file, creating the folder says so.
+    let Some(parent) = resolve(fs, parent)? else { return Ok(()) };
+    place::check_names_fit(fs, &parent.join(name))?;
+    match fs.sync_folder(&parent) {
+        Err(SyncError::Failed(error))
+            if options.durability >= Durability::Power && place::is_without_folder_sync(&error) =>
+        {
+            Err(at(place::NO_FOLDER_SYNC, &parent)(error))
+        }
+        // Any other failure is met again, once there is something to sync.
+        _ => Ok(()),
+    }
+}
+
+/// After a creation that was refused: removes the folder that was made for it. One with anything in it stays, for the next creation to complete.
+fn withdraw(handle: &Handle, is_made: bool) {
+    if is_made && let Err(error) = handle.fs.remove_folder(handle.layout.root()) {
+        tracing::debug!(path = %handle.path.display(), %error, "a new folder stays");
+    }
 }
 
 fn read_format(handle: &Handle) -> Result<Format, StoreError> {
@@ -111,6 +152,8 @@ fn read_format(handle: &Handle) -> Result<Format, StoreError> {
     }
     let version = str::from_utf8(&bytes).ok().and_then(|text| {
         let line = text.strip_suffix('\n').unwrap_or(text);
+        // As some tools that copy a store end lines.
+        let line = line.strip_suffix('\r').unwrap_or(line);
         line.strip_prefix(FORMAT_NAME)?.strip_prefix(' ').filter(|version| is_version(version))
     });
     Ok(match version {
@@ -151,37 +194,55 @@ fn check_remains(handle: &Handle) -> Result<(), StoreError> {
     Err(not_a_store(&handle.path, "it is a folder without any part of a store"))
 }
 
-/// Why this folder, which has no format, cannot be opened.
-fn why_no_store(handle: &Handle) -> Result<StoreError, StoreError> {
+/// Why this folder, which had no format, cannot be opened. `None`: it can, since another process has completed it meanwhile.
+fn why_no_store(handle: &Handle) -> Result<Option<StoreError>, StoreError> {
     let reason = match survey(handle)? {
+        Remains::Store if is_store(handle)? => return Ok(None),
         Remains::Nothing => "it is an empty folder: open it with `create` to make it a store".to_owned(),
         Remains::HalfMade | Remains::Store => {
             if let Err(error) = check_half_made(handle) {
-                return Ok(error);
+                return Ok(Some(error));
             }
             "it has no `format` file, so its creation was not finished: open it with `create` to finish it".to_owned()
         }
         Remains::Other(name) => holds_others(&name),
     };
-    Ok(not_a_store(&handle.path, reason))
+    Ok(Some(not_a_store(&handle.path, reason)))
 }
 
-/// Every store has these parts from its creation on: without them it is not empty but damaged.
-fn check_structure(handle: &Handle) -> Result<(), StoreError> {
-    handle.require_folder(&handle.layout.objects())?;
-    handle.require_folder(&handle.layout.tables())?;
+/// Every store has these parts from its creation on. Without its file of heads it is not empty but damaged; a folder may have been left out by a
+/// copy that keeps no empty ones, as git's do, unless the heads say that there were blocks. Returns those.
+fn check_structure(handle: &Handle) -> Result<Vec<PathBuf>, StoreError> {
+    let (objects, tables) = (handle.layout.objects(), handle.layout.tables());
+    let mut left_out = Vec::new();
+    for folder in [&objects, &tables] {
+        if !handle.is_folder(folder)? {
+            left_out.push(folder.clone());
+        }
+    }
+    check_heads_file(handle)?;
+    if left_out.contains(&objects) && !op_heads::read(handle)?.is_empty() {
+        return Err(damaged(&objects, "the folder of the blocks is missing, and the store has heads"));
+    }
     handle.is_folder(&handle.layout.tmp())?;
+    Ok(left_out)
+}
+
+fn check_heads_file(handle: &Handle) -> Result<(), StoreError> {
     let op_heads = handle.layout.op_heads();
-    match handle.metadata(&op_heads)? {
+    match handle.metadata_required(&op_heads)? {
         Some(found) if found.kind == Kind::File => Ok(()),
         Some(_) => Err(damaged(&op_heads, "the file of the heads is not a regular file")),
         None => Err(damaged(&op_heads, "the file of the heads is missing")),
     }
 }
 
-/// What a handle does that is going to write. `created`: what a failure leaves of a creation.
-fn begin_writing(handle: &Handle, created: Outcome) -> Result<(), StoreError> {
+/// What a handle does that is going to write. `created`: what a failure leaves of a creation. `left_out`: folders to be made again.
+fn begin_writing(handle: &Handle, created: Outcome, left_out: &[PathBuf]) -> Result<(), StoreError> {
+    place::check_names_fit(&*handle.fs, handle.layout.root())?;
     enter_tmp(handle)?;
+    // Durable by the sync below, before anything lies in them.
+    left_out.iter().try_for_each(|folder| handle.make_folder(folder))?;
     // Looked for before the sync, which makes one that is there durable.
     let is_marked = handle.metadata(&handle.layout.unsynced())?.is_some();
     // Whoever created the store, this handle or a process that was killed then, has not made the format's name durable. It must be before
@@ -195,7 +256,8 @@ fn begin_writing(handle: &Handle, created: Outcome) -> Result<(), StoreError> {
 
 /// Marks the store, durably, as one where a block that has its name may not be durable. Before the first such block is written.
 fn mark_unsynced(handle: &Handle) -> Result<(), StoreError> {
-    Unfinished::write_durably(handle, UNSYNCED_TEXT)?.publish(&handle.layout.unsynced())?;
+    // Replaces nothing, so that nobody misses it who looks for the one of another handle.
+    Unfinished::write_durably(handle, UNSYNCED_TEXT)?.publish_new(&handle.layout.unsynced())?;
     handle.sync_folder_always(handle.layout.root(), Outcome::NotApplied)
 }
 

@@ -85,7 +85,7 @@ impl OpenOptions {
     /// Anything less syncs no block: what was acknowledged survives the process, and a power cut may lose or damage any of it, but nothing
     /// that another handle made durable. Such a
     /// handle marks the store for good, so that handles with full durability do not trust the blocks that it put: see *unsynced* in
-    /// `FORMAT.md`. After a power cut, verify the store: a block of which only the name survived reads as
+    /// `FORMAT.md`. It is also what works where the file system cannot sync folders, which is refused otherwise. After a power cut, verify the store: a block of which only the name survived reads as
     /// [`Corrupt`](mnem_store_traits::StoreError::Corrupt).
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
@@ -119,7 +119,8 @@ impl OpenOptions {
     /// - [`StoreError::Damaged`]: a part that every store has is missing, or is a symbolic link.
     /// - [`StoreError::Locked`]: another process creates or clears the store for longer than `lock_wait`.
     /// - [`StoreError::InvalidArgument`]: the path is empty, `create` was asked for with `read_only`, or `as_it_is` without.
-    /// - [`StoreError::Backend`]: the file system refused, for instance for want of permission.
+    /// - [`StoreError::Backend`]: the file system refused, for instance for want of permission, or because it has no locks, cannot sync folders, or
+    ///   takes no paths as long as those of a store; a creation has then left nothing behind.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<SimpleStore, StoreError> {
         self.open_on(Arc::new(StdFileSystem), path)
     }

@@ -65,7 +65,7 @@ impl SideTable for SimpleSideTable {
             return Ok(None);
         }
         let path = self.folder.join(tables::key_name(key));
-        match self.handle.read(&path, TABLE_VALUE_BYTES_MAX as u64)? {
+        match self.handle.read_replaceable(&path, TABLE_VALUE_BYTES_MAX as u64)? {
             Contents::Absent | Contents::NotAFile => Ok(None),
             Contents::Bytes(value) => Ok(Some(Bytes::from(value))),
             Contents::TooLong(bytes) => Err(damaged(&path, format!("the value has {bytes} bytes"))),

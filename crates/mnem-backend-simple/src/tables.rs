@@ -9,7 +9,7 @@ use mnem_store_traits::{
     Bytes, Cid, check_table_name,
     cid::multibase::{self, Base},
     cid_from_bytes,
-    limits::TABLE_KEY_BYTES_MAX,
+    limits::{TABLE_KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX},
 };
 
 /// What the `format` file says before the version.
@@ -137,6 +137,11 @@ impl Layout {
         let shard = self.objects().join(shard_of(&name));
         let file = shard.join(name);
         BlockPlace { shard, file }
+    }
+
+    /// A path as long as those of a store get: that of a row.
+    pub(crate) fn longest(&self) -> PathBuf {
+        self.table(&"t".repeat(TABLE_NAME_BYTES_MAX)).join("0".repeat(2 * TABLE_KEY_BYTES_MAX))
     }
 
     pub(crate) fn table(&self, name: &str) -> PathBuf {

@@ -7,7 +7,7 @@ use std::{
 
 use mnem_store_traits::{Durability, StoreError};
 
-use crate::{error::at, handle::Handle, tables};
+use crate::{error::at, handle::Handle, op_heads::HeadsLock, place, tables};
 
 /// A whole file in `tmp` that has not got its name yet. Removed when dropped before it is published.
 #[derive(Debug)]
@@ -46,17 +46,63 @@ impl<'a> Unfinished<'a> {
 
     /// Gives it its name, over whatever file has it.
     pub(crate) fn publish(mut self, target: &Path) -> Result<(), StoreError> {
+        self.rename(target)
+    }
+
+    /// Gives it its name unless something has it: `false`.
+    ///
+    /// Not to be called by who holds the lock of the store.
+    pub(crate) fn publish_new(&mut self, target: &Path) -> Result<bool, StoreError> {
+        match self.name_anew(target)? {
+            Some(named) => Ok(named),
+            None => {
+                let _alone = HeadsLock::take(self.handle)?;
+                self.rename_if_absent(target)
+            }
+        }
+    }
+
+    /// As [`publish_new`](Self::publish_new), for who holds the lock of the store.
+    pub(crate) fn publish_new_alone(&mut self, target: &Path) -> Result<bool, StoreError> {
+        match self.name_anew(target)? {
+            Some(named) => Ok(named),
+            None => self.rename_if_absent(target),
+        }
+    }
+
+    /// Gives it its name by a call that replaces nothing. `None`: there is no such call here.
+    fn name_anew(&mut self, target: &Path) -> Result<Option<bool>, StoreError> {
+        let (fs, Some(path)) = (&self.handle.fs, &self.path) else { return Ok(Some(false)) };
+        match fs.link(path, target) {
+            Err(error) if place::has_no_such_call(&error) => {}
+            linked => return linked.map(Some).map_err(at("link a new file to", target)),
+        }
+        match fs.rename_new(path, target) {
+            Err(error) if place::has_no_such_call(&error) => Ok(None),
+            Err(error) => Err(at("rename a new file to", target)(error)),
+            Ok(false) => Ok(Some(false)),
+            Ok(true) => {
+                self.path = None;
+                Ok(Some(true))
+            }
+        }
+    }
+
+    /// Gives it its name unless something has it, where only the lock of the store, which is held, keeps others from doing so in between.
+    fn rename_if_absent(&mut self, target: &Path) -> Result<bool, StoreError> {
+        if self.handle.metadata(target)?.is_some() {
+            return Ok(false);
+        }
+        self.rename(target)?;
+        Ok(true)
+    }
+
+    fn rename(&mut self, target: &Path) -> Result<(), StoreError> {
         if let Some(path) = &self.path {
             self.handle.fs.rename(path, target).map_err(at("rename a new file to", target))?;
         }
         self.path = None;
         Ok(())
-    }
-
-    /// Gives it its name unless something has it: `false`.
-    pub(crate) fn publish_new(self, target: &Path) -> Result<bool, StoreError> {
-        let Some(path) = &self.path else { return Ok(false) };
-        self.handle.fs.link(path, target).map_err(at("link a new file to", target))
     }
 }
 

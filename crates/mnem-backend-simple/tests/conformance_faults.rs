@@ -175,6 +175,10 @@ impl FileSystem for Mount {
         self.change(Call::Write)?.remove_file(path)
     }
 
+    fn remove_folder(&self, path: &Path) -> io::Result<bool> {
+        self.change(Call::Write)?.remove_folder(path)
+    }
+
     fn lock(&self, path: &Path, mode: LockMode) -> io::Result<Option<Box<dyn Lock>>> {
         self.read()?.lock(path, mode)
     }

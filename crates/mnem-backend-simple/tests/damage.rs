@@ -108,6 +108,7 @@ fn parts_that_are_missing_or_links_are_damage_and_not_an_empty_store() {
     for part in ["op_heads", "objects", "tables"] {
         let home = Home::new();
         let store = create(&home.path);
+        store.update(&head(1), &[]).unwrap();
         let (cid, data) = block(1);
         fs::rename(home.file(part), home.file("away")).unwrap();
         let table = store.side_table("t").unwrap();
@@ -137,9 +138,12 @@ fn parts_that_are_missing_or_links_are_damage_and_not_an_empty_store() {
         drop(store);
 
         let open = || mnem_backend_simple::OpenOptions::new().open(&home.path);
-        let error = open().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Damaged);
-        assert!(error.to_string().contains(part), "{error}");
+        // No other part says whether there were rows: see `copied.rs`.
+        if part != "tables" {
+            let error = open().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Damaged);
+            assert!(error.to_string().contains(part), "{error}");
+        }
 
         #[cfg(unix)]
         {

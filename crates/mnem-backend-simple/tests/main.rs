@@ -2,6 +2,7 @@
 
 mod commits;
 mod conformance_faults;
+mod copied;
 mod crash_points;
 mod damage;
 mod edges;
@@ -16,9 +17,11 @@ mod names;
 mod open;
 mod order_of_calls;
 mod permissions;
+mod places;
 mod power_cut;
 mod processes;
 mod read_only;
 mod required;
 mod side_tables;
 mod support;
+mod two_steps;

@@ -43,8 +43,10 @@ fn creating_publishes_the_format_last() {
     let home = Home::new();
     let (fs, _store) = traced(&home, OpenOptions::new().create(true));
     let expected = [
+        "sync folder ..",
         "create folder .",
         "sync folder ..",
+        "sync folder .",
         "create folder tmp",
         "lock tmp/.lock Exclusive",
         "unlock tmp/.lock",
@@ -293,7 +295,8 @@ fn less_durability_syncs_what_replaces_the_work_of_others_and_no_more() {
     create(&home.path);
     let (fs, store) = traced(&home, OpenOptions::new().durability(Durability::Process));
     // The format's name is durable before the mark has one: a folder that holds a mark and no format is no store.
-    let marking = [&["sync folder ."][..], &NEW_FILE, &["rename tmp/* unsynced", "sync folder ."]].concat();
+    let marking =
+        [&["sync folder ."][..], &NEW_FILE, &["link tmp/* unsynced", "remove tmp/*", "sync folder ."]].concat();
     let opening = fs.take_writes();
     assert!(opening.ends_with(&marking.iter().map(|call| call.to_string()).collect::<Vec<_>>()), "{opening:?}");
     assert_eq!(store.capabilities().put_durability, Durability::Process);

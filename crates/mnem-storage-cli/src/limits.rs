@@ -47,3 +47,6 @@ pub(crate) const CACHE_BYTES_USUAL: usize = 1024 * 1024 * 1024;
 
 /// Blocks of unknown hash functions that `import` names in its text, at most.
 pub(crate) const UNCHECKED_SHOWN_MAX: usize = 10;
+
+/// How many temporary names are tried while all of them are taken.
+pub(crate) const TEMPORARY_NAMES_MAX: usize = 1000;

@@ -13,6 +13,7 @@ mod json_lines;
 mod left_out;
 mod limits;
 mod memory;
+mod new_file;
 mod output;
 mod progress;
 mod reachable;

@@ -205,3 +205,60 @@ fn a_hint_leads_to_nothing_that_is_refused() {
         assert!(said.starts_with(&format!("error: {error}\nhint: {hint}")), "{said}");
     }
 }
+
+/// A folder below the place whose path has so many bytes.
+fn folder_of_length(place: &Place, bytes: usize) -> std::path::PathBuf {
+    let mut path = fs::canonicalize(place.path(".")).expect("a folder");
+    loop {
+        let left = bytes - path.as_os_str().len() - 1;
+        // So that at least one byte is left for a last name.
+        let name = if left > 255 { 200.min(left - 2) } else { left };
+        path.push("d".repeat(name));
+        fs::create_dir_all(&path).expect("a folder");
+        if name == left {
+            return path;
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_archive_may_lie_wherever_a_file_may() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    let archive = place.run(&["export", "-", "--store", "a.redb"]).exits(0).out;
+    for length in (1..20).chain([100, 238, 239, 240, 253, 254, 255]) {
+        // The longest path there is, and one byte more.
+        for (bytes, fits) in [(4_095, true), (4_096, false)] {
+            let folder = folder_of_length(&place, bytes - length - 1);
+            let file = folder.join("o".repeat(length));
+            let file = file.to_str().expect("text");
+            let names = || fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("one").path());
+            for force in [&[][..], &["--force"]] {
+                let ran = place.run(&[&["export", file, "--store", "a.redb"], force].concat());
+                if fits {
+                    ran.exits(0);
+                    assert_eq!(names().collect::<Vec<_>>(), [std::path::Path::new(file)]);
+                    assert_eq!(fs::read(file).expect("there"), archive);
+                } else {
+                    let said = ran.fails(1);
+                    assert!(said.contains("name too long") && said.contains("name a shorter one"), "{said}");
+                    assert_eq!(names().count(), 0, "{length}");
+                }
+            }
+            if fits {
+                place.run(&["export", file, "--store", "a.redb"]).fails(1);
+            }
+            fs::remove_dir_all(&folder).expect("removed");
+        }
+        let name = "o".repeat(length);
+        place.run(&["export", &name, "--store", "a.redb"]).ok();
+        assert_eq!(names_of(&place, &name), 1);
+    }
+    let said = place.run(&["export", &"o".repeat(256), "--store", "a.redb"]).fails(1);
+    assert!(said.contains("name too long"), "{said}");
+}
+
+fn names_of(place: &Place, name: &str) -> usize {
+    names(place).iter().filter(|found| *found == name || found.starts_with('.')).count()
+}

@@ -33,6 +33,8 @@ mod permissions;
 mod pipes;
 mod places;
 mod salvage;
+#[cfg(target_os = "linux")]
+mod sandboxes;
 #[cfg(unix)]
 mod signals;
 mod snapshots;

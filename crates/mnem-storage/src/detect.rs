@@ -23,8 +23,8 @@ const SIMPLE_FORMAT_START: &[u8] = b"mnem-backend-simple ";
 /// What every simple store has from its creation on.
 const SIMPLE_PARTS: [&str; 3] = ["objects", "op_heads", "tables"];
 
-/// The length of a simple store's file of heads while there are none: the word `sha256`, a checksum, and what is between and behind.
-const SIMPLE_NO_HEADS_BYTES: u64 = 72;
+/// The longest that a simple store's file of heads is without heads: the word `sha256`, a space, a checksum, and a line end of one or two bytes.
+const SIMPLE_NO_HEADS_BYTES: u64 = 73;
 
 /// How long the pages of a redb file are.
 const REDB_PAGE_BYTES: u64 = 4096;

@@ -337,6 +337,25 @@ impl FileSystem for MemoryFs {
         Ok(true)
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<bool> {
+        let mut state = self.state();
+        let id = state.must_find(from)?;
+        if state.find(to)?.is_some() {
+            return Ok(false);
+        }
+        let names = vec![state.name(to, Some(id))?, state.name(from, None)?];
+        state.rename(names);
+        Ok(true)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<bool> {
+        let id = self.state().find(path)?;
+        match id.map(|id| self.state().nodes[id].clone()) {
+            Some(Node::Folder(names)) if !names.is_empty() => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            _ => self.remove_file(path),
+        }
+    }
+
     fn lock(&self, path: &Path, mode: LockMode) -> io::Result<Option<Box<dyn Lock>>> {
         let mut state = self.state();
         state.add(path, Node::File(Bytes::new()))?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod crash;
 pub(crate) mod disk;
+pub(crate) mod lacking;
 pub(crate) mod memory_fs;
 pub(crate) mod random;
 pub(crate) mod traced;

@@ -110,6 +110,11 @@ impl Traced {
         self.plan(call, 0, true, Act::MakeAfter(other.to_owned()));
     }
 
+    /// Does something before the call that begins with `call` and comes after `pass` others that do.
+    pub(crate) fn meanwhile_after(&self, call: &str, pass: usize, work: impl Fn() + Send + Sync + 'static) {
+        self.plan(call, pass, true, Act::MakeBehind(Meanwhile(Arc::new(work))));
+    }
+
     /// Does something before the next call that begins with `call` is made.
     pub(crate) fn meanwhile(&self, call: &str, work: impl Fn() + Send + Sync + 'static) {
         self.plan(call, 0, true, Act::MakeBehind(Meanwhile(Arc::new(work))));
@@ -271,9 +276,23 @@ impl FileSystem for Traced {
         self.inner.link(from, to)
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<bool> {
+        self.call(format!("rename new {} {}", self.name(from), self.name(to)))?;
+        self.inner.rename_new(from, to)
+    }
+
+    fn replaces_in_one_step(&self, folder: &Path) -> bool {
+        self.inner.replaces_in_one_step(folder)
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<bool> {
         self.call(format!("remove {}", self.name(path)))?;
         self.inner.remove_file(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<bool> {
+        self.call(format!("remove folder {}", self.name(path)))?;
+        self.inner.remove_folder(path)
     }
 
     fn lock(&self, path: &Path, mode: LockMode) -> io::Result<Option<Box<dyn Lock>>> {

@@ -1,7 +1,7 @@
 //! `export`: a store, or a part of it, as an archive.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, IsTerminal as _, Write},
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -14,7 +14,6 @@ use mnem_storage::{
     car::{self, ExportError, ExportErrorKind, ExportOptions, ExportReport},
     enclosing_store,
 };
-use tempfile::{Builder, NamedTempFile};
 
 use crate::{
     cid_short::{self, Typed},
@@ -23,6 +22,7 @@ use crate::{
     hints::quoted,
     left_out::{tell_missing, tell_opaque},
     limits::{COMMON_BLOCK_BYTES_MAX, IMPORT_BLOCK_BYTES_MAX},
+    new_file::{NewFile, sync_folder},
     output::{Count, Size, Versioned, counted},
     stop::Stop,
     terminal,
@@ -106,24 +106,37 @@ fn to_file(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
     let failed = |source| Failure::Io { what: format!("write {}", target.display()), source };
     let store = context.open_read_only()?;
     let stop = Stop::when_asked(context)?;
-    let mut file = temporary_beside(&target, folder).map_err(failed)?;
+    let mut file = NewFile::beside(&target, folder).map_err(failed)?;
     stop.without(file.path());
-    let report = match export(context, &store, file.as_file_mut(), args, roots, &mut || stop.flow()) {
+    let report = match export(context, &store, file.file(), args, roots, &mut || stop.flow()) {
         Err(Failure::Export(ExportError::Stopped { .. })) => {
             let state = if args.force && target.exists() { "as it was" } else { "not made" };
             let kept = format_args!("{} is {state}, and nothing is left beside it", target.display());
-            file.close().map_err(failed)?;
+            file.discard().map_err(failed)?;
             return Err(stop.interrupted(kept, "run the same command again: it begins anew".into()));
         }
         exported => exported.map_err(|failure| naming(failure, &target))?,
     };
-    file.as_file().sync_all().map_err(failed)?;
-    publish(file, &target, args.force)?;
-    sync_folder(folder).map_err(failed)?;
+    let published = if args.force { file.publish_over(&target) } else { file.publish(&target) };
+    published
+        .map_err(|error| if error.kind() == io::ErrorKind::AlreadyExists { exists(&target) } else { failed(error) })?;
+    make_durable(context, &target, folder)?;
     remarks(context, &report);
     let mut out = context.out();
     out.summary(text(&report, &target.display().to_string()), &report)?;
     out.finish()
+}
+
+/// Makes the archive's name durable. Where that cannot be, the archive is there, and its bytes are durable: no reason to fail.
+fn make_durable(context: &Context, target: &Path, folder: &Path) -> Result<()> {
+    let what = || format!("sync the folder of {}, which is written", target.display());
+    if !sync_folder(folder).map_err(|source| Failure::Io { what: what(), source })? {
+        let (target, folder) = (target.display(), folder.display());
+        context.remark(format_args!(
+            "the folder {folder} cannot be synced: look for {target} again if the power fails within the next minute"
+        ));
+    }
+    Ok(())
 }
 
 /// What was done, where standard output is taken by the archive.
@@ -241,30 +254,6 @@ fn exists(file: &Path) -> Failure {
     }
 }
 
-fn temporary_beside(target: &Path, folder: &Path) -> io::Result<NamedTempFile> {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let (prefix, mut builder) = (format!(".{name}."), Builder::new());
-    builder.prefix(&prefix).suffix(".tmp");
-    // As any program makes a file: what the umask leaves.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
-}
-
-fn publish(file: NamedTempFile, target: &Path, force: bool) -> Result<()> {
-    let published = if force { file.persist(target) } else { file.persist_noclobber(target) };
-    match published {
-        Ok(_) => Ok(()),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(exists(target)),
-        Err(error) => Err(Failure::Io { what: format!("write {}", target.display()), source: error.error }),
-    }
-}
-
-/// A rename is durable once its folder is synced.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
 fn text(report: &ExportReport, to: &str) -> String {
     format!(
         "exported {} ({}) under {} to {to}, {}",
@@ -273,23 +262,4 @@ fn text(report: &ExportReport, to: &str) -> String {
         counted(report.roots.len() as u64, "root"),
         Size(report.archive_bytes)
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_came_meanwhile_is_not_replaced() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let target = folder.path().join("out.car");
-        fs::write(&target, b"precious").expect("written");
-        let file = temporary_beside(&target, folder.path()).expect("a file");
-        assert!(matches!(publish(file, &target, false), Err(Failure::Refused { .. })));
-        assert_eq!(fs::read(&target).expect("there"), b"precious");
-        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1, "nothing is left beside it");
-        let file = temporary_beside(&target, folder.path()).expect("a file");
-        publish(file, &target, true).expect("replaced");
-        assert_eq!(fs::read(&target).expect("there"), b"");
-    }
 }

@@ -1,18 +1,18 @@
 //! What to type next after a failure.
 
 mod archives;
+mod io;
 mod stores;
 
-use std::{io, path::Path};
+use std::path::Path;
 
 use mnem_storage::{CopyError, ErrorKind, StoreError};
 
 use self::{
     archives::{for_export, for_import},
+    io::for_io,
     stores::{for_store, for_target},
 };
-#[cfg(unix)]
-use crate::limits::OPEN_FILES_MIN;
 use crate::{context::Context, error::Failure};
 
 /// A path as a shell takes it back; as bash, zsh and newer ones do, where it is no text or would give orders to a terminal.
@@ -98,53 +98,6 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
     }
 }
 
-/// No more files may be open.
-fn for_descriptors(error: &io::Error) -> Option<String> {
-    #[cfg(unix)]
-    match os_error(error).map(rustix::io::Errno::from_raw_os_error) {
-        Some(rustix::io::Errno::MFILE) => {
-            return Some(format!(
-                "raise the number of files that a process may have open: `ulimit -n {OPEN_FILES_MIN}` or more, then run the same command again"
-            ));
-        }
-        Some(rustix::io::Errno::NFILE) => {
-            let hint = "all programs together have too many files open: end some, then run the same command again";
-            return Some(hint.to_owned());
-        }
-        _ => {}
-    }
-    let _ = error;
-    None
-}
-
-/// The system's own number for an error, also where a library has wrapped it, which keeps only its text.
-#[cfg(unix)]
-fn os_error(error: &io::Error) -> Option<i32> {
-    let of_text = || error.to_string().split_once("(os error ")?.1.split_once(')')?.0.parse().ok();
-    error.raw_os_error().or_else(of_text)
-}
-
-/// A file, or the system below it, failed.
-fn for_io(error: &io::Error) -> String {
-    if let Some(hint) = for_descriptors(error) {
-        return hint;
-    }
-    let hint = match error.kind() {
-        io::ErrorKind::NotFound => "look with `ls -l` at that path and at its folder: a part of it is not there",
-        io::ErrorKind::PermissionDenied => "look with `ls -ld` who may use that file and its folder, or name another",
-        io::ErrorKind::ReadOnlyFilesystem => "name a path on a file system that can be written to",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "`df -h` shows how full it is: free some space, or name a path elsewhere, and run the same command again"
-        }
-        io::ErrorKind::InvalidFilename => {
-            "a name has up to 255 bytes and a path 4,095: name a shorter one, or `cd` to its folder first"
-        }
-        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => "a file was meant: name another path",
-        _ => "see to what the system says of it, then run the same command again",
-    };
-    hint.to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,18 +114,6 @@ mod tests {
         ] {
             assert_eq!(quoted(Path::new(path)), as_typed);
         }
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn too_many_open_files_are_known_by_their_number() {
-        for (number, hint) in [(24, "`ulimit -n 16`"), (23, "all programs together")] {
-            let plain = io::Error::from_raw_os_error(number);
-            assert!(for_io(&plain).contains(hint));
-            let wrapped = io::Error::new(plain.kind(), format!("{plain} at path \"a\""));
-            assert!(for_io(&wrapped).contains(hint));
-        }
-        assert_eq!(for_descriptors(&io::Error::other("(os error x)")), None);
     }
 
     #[test]

@@ -67,7 +67,10 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         }
         StoreError::HeadsMoved { .. } => format!("`mnem-store heads --store {store}` lists the current heads"),
         StoreError::Unsupported { .. } => "`mnem-store --version` lists the backends of this build".to_owned(),
-        StoreError::Poisoned { .. } => format!("free some space, then `mnem-store verify --store {store}`"),
+        StoreError::Poisoned { source, .. } => match io_error(&**source) {
+            Some(error) => format!("{}; then `mnem-store verify --store {store}`", for_io(error)),
+            None => in_doubt(store),
+        },
         StoreError::Backend { source, .. } => match for_place(error) {
             Some(hint) => hint.to_owned(),
             None => io_error(&**source).map_or_else(|| in_doubt(store), for_io),
@@ -217,5 +220,18 @@ mod tests {
         assert!(hints[0].contains("mnem-store verify"), "{}", hints[0]);
         assert!(hints[1].contains("df -h"), "{}", hints[1]);
         assert!(hints[2].contains("ls -ld"), "{}", hints[2]);
+        // The failure that poisoned a handle is the one to see to.
+        let full = backend_error(io::ErrorKind::QuotaExceeded);
+        let hint = for_store(&StoreError::Poisoned { backend: "redb", source: Cause::new(full) }, "a.redb");
+        assert!(hint.contains("`quota -s`") && hint.contains("verify --store a.redb"), "{hint}");
+    }
+
+    fn backend_error(kind: io::ErrorKind) -> StoreError {
+        StoreError::Backend {
+            backend: "redb",
+            operation: "commit".into(),
+            outcome: Outcome::Unknown,
+            source: Cause::new(io::Error::from(kind)),
+        }
     }
 }

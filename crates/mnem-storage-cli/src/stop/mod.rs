@@ -167,7 +167,8 @@ impl Stop {
         let stake = Arc::new(Mutex::new(Stake { at, leftovers: Vec::new() }));
         let waiter = thread::Waiter { context: context.clone(), stake: Arc::clone(&stake), wakes: Some(wakes) };
         let spawned = std::thread::Builder::new().name("signals".into()).spawn(move || waiter.run(signals));
-        spawned.map_err(failed)?;
+        spawned
+            .map_err(|source| Failure::Io { what: "start a thread (clone3) that waits for signals".into(), source })?;
         Ok(Self { stake, woken })
     }
 

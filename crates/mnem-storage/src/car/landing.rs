@@ -60,7 +60,7 @@ impl<'scope> Landing<'scope> {
             thread::Builder::new().name("import".into()).spawn_scoped(scope, move || land_all(store, receiver));
         let thread = thread.map_err(|error| StoreError::Backend {
             backend: "import",
-            operation: "start a thread".into(),
+            operation: "start a thread (clone3)".into(),
             outcome: Outcome::NotApplied,
             source: Cause::new(error),
         })?;

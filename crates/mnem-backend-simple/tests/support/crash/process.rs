@@ -402,6 +402,10 @@ impl FileSystem for Process {
         self.plain(Verb::Remove, path, || self.fs.remove_file(path))
     }
 
+    fn remove_folder(&self, path: &Path) -> io::Result<bool> {
+        self.plain(Verb::Remove, path, || self.fs.remove_folder(path))
+    }
+
     fn lock(&self, path: &Path, mode: LockMode) -> io::Result<Option<Box<dyn Lock>>> {
         self.plain(Verb::Lock, path, || self.fs.lock(path, mode))
     }

@@ -1,0 +1,93 @@
+//! What a file system may lack, told apart from what goes wrong on it.
+
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+};
+
+use mnem_store_traits::StoreError;
+
+use crate::{
+    error::at,
+    limits::BLOCK_NAME_CHARS_MAX,
+    medium::{FileSystem, SyncError},
+    tables::Layout,
+};
+
+/// Why a store that needs folders synced is refused where they cannot be.
+pub(crate) const NO_FOLDER_SYNC: &str = "sync (its file system cannot sync folders: put the store on another one, or open it with less durability) the folder";
+
+/// Why a store is not written to where its writers cannot exclude each other.
+pub(crate) const NO_LOCKS: &str =
+    "lock (its file system has no locks: mount it with them, for instance `-o flock`, or put the store elsewhere)";
+
+/// Whether the failure of a link, or of a rename that replaces nothing, means that this file system, or a filter of system calls, does not
+/// offer it. A refusal for want of permission is one too: where it is real, the next way to give the name meets it as well.
+pub(crate) fn has_no_such_call(error: &io::Error) -> bool {
+    use ErrorKind::{CrossesDevices, InvalidInput, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(error.kind(), Unsupported | InvalidInput | PermissionDenied | TooManyLinks | CrossesDevices)
+}
+
+/// Whether a folder was not synced because folders cannot be synced there. A disk that fails or is full says something else.
+pub(crate) fn cannot_sync_folders(error: &SyncError) -> bool {
+    let (SyncError::NotOpened(error) | SyncError::Failed(error)) = error;
+    is_without_folder_sync(error)
+}
+
+/// As [`cannot_sync_folders`], of the system's own error.
+pub(crate) fn is_without_folder_sync(error: &io::Error) -> bool {
+    use ErrorKind::{InvalidInput, IsADirectory, PermissionDenied, Unsupported};
+    matches!(error.kind(), Unsupported | InvalidInput | IsADirectory | PermissionDenied) || is_bad_descriptor(error)
+}
+
+/// The one error of that kind that the standard library has no name for. It has the same number on every Unix.
+fn is_bad_descriptor(error: &io::Error) -> bool {
+    const EBADF: i32 = 9;
+    cfg!(unix) && error.raw_os_error() == Some(EBADF)
+}
+
+/// Whether a lock failed because there are none.
+pub(crate) fn has_no_locks(error: &io::Error) -> bool {
+    // Of a network file system whose server has no service for locks. Without a name in the standard library.
+    const ENOLCK: i32 = 37;
+    error.kind() == ErrorKind::Unsupported || (cfg!(target_os = "linux") && error.raw_os_error() == Some(ENOLCK))
+}
+
+/// Whether an error of the store is that there are no locks.
+pub(crate) fn is_without_locks(error: &StoreError) -> bool {
+    match error {
+        StoreError::Backend { source, .. } => source.downcast_ref().is_some_and(has_no_locks),
+        _ => false,
+    }
+}
+
+/// Fails unless every name of a store fits below this root. Nothing need be there yet.
+pub(crate) fn check_names_fit(fs: &dyn FileSystem, root: &Path) -> Result<(), StoreError> {
+    // The system counts the bytes of a path before it looks for any part of it; those of a name, in its folder, which must be there.
+    let path = Layout::new(root.to_owned()).longest();
+    let name = root.parent().unwrap_or(root).join("b".repeat(BLOCK_NAME_CHARS_MAX));
+    for path in [&path, &name] {
+        if let Err(error) = fs.metadata(path)
+            && error.kind() == ErrorKind::InvalidFilename
+        {
+            return Err(at("find room for the names of a store in a path as long as", root)(error));
+        }
+    }
+    Ok(())
+}
+
+/// As [`FileSystem::replaces_in_one_step`], on the operating system: no for file systems in user space, of other machines and of a host below
+/// this one, whose servers do as they like.
+#[cfg(target_os = "linux")]
+pub(crate) fn replaces_in_one_step(folder: &Path) -> bool {
+    /// FUSE, CIFS, SMB 2, 9P, VirtualBox and VMware.
+    const OTHERS: [u32; 6] = [0x6573_5546, 0xff53_4d42, 0xfe53_4d42, 0x0102_1997, 0x786f_4256, 0xbacb_acbc];
+    // The width and sign of the field differ between machines; its magic numbers have 32 bits.
+    rustix::fs::statfs(folder).is_ok_and(|found| !OTHERS.contains(&(found.f_type as u32)))
+}
+
+/// As above where the system promises it.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn replaces_in_one_step(_folder: &Path) -> bool {
+    cfg!(unix)
+}
