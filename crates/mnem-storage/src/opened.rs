@@ -196,6 +196,9 @@ fn open_simple(path: &Path, options: &OpenOptions) -> Result<mnem_backend_simple
         .create(options.create || options.create_new)
         .read_only(options.read_only || options.as_it_is)
         .as_it_is(options.as_it_is);
+    if options.without_folder_sync {
+        simple = simple.durability(mnem_store_traits::Durability::Process);
+    }
     if let Some(wait) = options.lock_wait {
         simple = simple.lock_wait(wait);
     }

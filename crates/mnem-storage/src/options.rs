@@ -171,7 +171,7 @@ impl OpenOptions {
 
     /// Makes and writes to a store also where its file system cannot sync folders, which is refused otherwise. A power
     /// cut may then take the names of new files away; the store's capabilities claim
-    /// [`Durability::Process`](crate::Durability::Process).
+    /// [`Durability::Process`](crate::Durability::Process). A simple store then syncs no block either, wherever it lies, and is marked for it.
     pub fn without_folder_sync(mut self, yes: bool) -> Self {
         self.without_folder_sync = yes;
         self

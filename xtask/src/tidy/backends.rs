@@ -6,7 +6,7 @@ use super::workspace::Workspace;
 
 /// Files that only the redb backend has: redb's sessions, snapshots, transactions that callers share, and pages, its second layout, and the edge
 /// table that it re-exports.
-const REDB_ONLY: [&str; 33] = [
+const REDB_ONLY: [&str; 32] = [
     "src/as_it_is.rs",
     "src/change.rs",
     "src/group.rs",
@@ -17,7 +17,6 @@ const REDB_ONLY: [&str; 33] = [
     "src/locks.rs",
     "src/look.rs",
     "src/overlay.rs",
-    "src/place.rs",
     "src/place/tests.rs",
     "src/present.rs",
     "src/publish.rs",
@@ -43,8 +42,7 @@ const REDB_ONLY: [&str; 33] = [
 ];
 
 /// Files that only the simple backend has: files and folders, and the order in which they are written and synced.
-const SIMPLE_ONLY: [&str; 19] = [
-    "src/place.rs",
+const SIMPLE_ONLY: [&str; 18] = [
     "src/required.rs",
     "src/unfinished.rs",
     "src/whole.rs",

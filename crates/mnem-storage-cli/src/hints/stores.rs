@@ -90,8 +90,12 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
 fn for_place(error: &StoreError) -> Option<&'static str> {
     let told = error.in_full().to_string();
     let says = |words: &str| told.contains(words);
+    // Its writers exclude each other by nothing else, so there is no option to do without.
+    let is_simple = matches!(error, StoreError::Backend { backend, .. } if *backend == Backend::Simple.name());
     if says("no locks on parts of a file") {
         Some("run it without --concurrency, or copy the store to another file system: `mnem-store copy FROM TO`")
+    } else if says("file system has no locks") && is_simple {
+        Some("mount it with locks, for instance `mount -o flock`, or move the store; reading works without")
     } else if says("file system has no locks") {
         Some(
             "mount it with locks, for instance `mount -o flock`, or move the store; \
