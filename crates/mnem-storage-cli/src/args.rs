@@ -29,7 +29,7 @@ Environment:
 Exit status:
   0 done   1 failed   2 usage   3 damage found   4 no such block, index or node
   10 no store here   11 locked   12 wrong or newer format   13 needs recovery
-  130 interrupted (SIGINT), 143 terminated (SIGTERM): it dies by the signal";
+  128 + N ended by signal N: 130 SIGINT, 143 SIGTERM";
 
 /// Everything that was typed.
 #[derive(Debug, Parser)]
