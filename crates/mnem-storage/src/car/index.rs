@@ -98,11 +98,13 @@ impl<R: Read> Tables<'_, R> {
 
     fn bucket(&mut self) -> Result<(), Stop> {
         let width = usize::try_from(u32::from_le_bytes(self.number()?)).map_err(|_| Stop::Other)?;
+        if !(OFFSET_BYTES..=INDEX_ENTRY_BYTES_MAX).contains(&width) {
+            return Err(Stop::Other);
+        }
         let bytes = u64::from_le_bytes(self.number()?);
-        let entries = bytes.checked_div(width as u64).unwrap_or(0);
+        let entries = bytes / width as u64;
         // A payload has fewer sections than bytes.
-        let is_sane = (OFFSET_BYTES..=INDEX_ENTRY_BYTES_MAX).contains(&width) && entries <= self.data_bytes;
-        if !is_sane || !bytes.is_multiple_of(width as u64) {
+        if entries > self.data_bytes || !bytes.is_multiple_of(width as u64) {
             return Err(Stop::Other);
         }
         let mut entry = [0; INDEX_ENTRY_BYTES_MAX];
