@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use mnem_store_traits::{Cid, Durability, StoreError};
 
 use crate::{
-    blockstore::{find, settle_present, sync_each_shard, sync_shards},
+    blockstore::{Finder, settle_all_present, settle_present, sync_each_shard, sync_shards},
     handle::Handle,
     medium::FileId,
 };
@@ -34,16 +34,16 @@ impl<'a> Required<'a> {
     pub(crate) fn settle(handle: &'a Handle, cids: &'a [Cid], put: &'a HashSet<Cid>) -> Result<Self, StoreError> {
         let mut required = Self { handle, cids, put, settled: HashMap::new() };
         if handle.durability >= Durability::Power {
-            let mut shards = BTreeSet::new();
+            let (mut finder, mut places) = (Finder::new(handle), Vec::new());
             for cid in cids.iter().filter(|cid| !put.contains(cid)) {
                 let place = handle.layout.block(cid);
                 // Looked at before anything is synced, so that what is synced is this file or a newer one.
-                let Some(found) = find(handle, &place)? else { continue };
-                settle_present(handle, &place)?;
+                let Some(found) = finder.find(&place)? else { continue };
                 required.settled.extend(found.file_id.map(|id| (*cid, id)));
-                shards.insert(place.shard);
+                places.push(place);
             }
-            sync_shards(handle, &shards)?;
+            settle_all_present(handle, &places)?;
+            sync_shards(handle, &places.into_iter().map(|place| place.shard).collect())?;
         }
         Ok(required)
     }
@@ -52,10 +52,10 @@ impl<'a> Required<'a> {
     ///
     /// Never syncs the file system whole: the lock of the heads may be held.
     pub(crate) fn must_be_present(&self) -> Result<(), StoreError> {
-        let mut shards = BTreeSet::new();
+        let (mut finder, mut shards) = (Finder::new(self.handle), BTreeSet::new());
         for cid in self.cids {
             let place = self.handle.layout.block(cid);
-            let Some(found) = find(self.handle, &place)? else {
+            let Some(found) = finder.find(&place)? else {
                 return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
             };
             let is_settled = found.file_id.is_some() && found.file_id.as_ref() == self.settled.get(cid);
