@@ -277,11 +277,11 @@ fn publish(handle: &Handle, mut file: Unfinished<'_>, place: &BlockPlace) -> Res
 /// A file gets its name only after its bytes were synced, so there is nothing to do, unless a handle with less durability has written to this
 /// store. That handle left a mark before its first block, so the mark is there whenever such a block is.
 pub(crate) fn settle_present(handle: &Handle, place: &BlockPlace) -> Result<(), StoreError> {
-    settle_all_present(handle, std::slice::from_ref(place))
+    settle_all_present(handle, &[place])
 }
 
 /// [`settle_present`] of many. The mark is looked for once, after all of them were found.
-pub(crate) fn settle_all_present(handle: &Handle, places: &[BlockPlace]) -> Result<(), StoreError> {
+pub(crate) fn settle_all_present(handle: &Handle, places: &[&BlockPlace]) -> Result<(), StoreError> {
     if places.is_empty()
         || handle.durability < Durability::Power
         || handle.metadata(&handle.layout.unsynced())?.is_none()
