@@ -1,7 +1,7 @@
 //! Blocks: one file each, named by its CID.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -164,6 +164,34 @@ pub(crate) fn find(handle: &Handle, place: &BlockPlace) -> Result<Option<Metadat
     if !handle.is_folder_in(&handle.layout.objects(), &place.shard)? {
         return Ok(None);
     }
+    find_file(handle, place)
+}
+
+/// [`find`] for many blocks: looks at each shard once.
+pub(crate) struct Finder<'a> {
+    handle: &'a Handle,
+    shards: HashMap<PathBuf, bool>,
+}
+
+impl<'a> Finder<'a> {
+    pub(crate) fn new(handle: &'a Handle) -> Self {
+        Self { handle, shards: HashMap::new() }
+    }
+
+    pub(crate) fn find(&mut self, place: &BlockPlace) -> Result<Option<Metadata>, StoreError> {
+        let is_folder = match self.shards.get(&place.shard) {
+            Some(is_folder) => *is_folder,
+            None => {
+                let is_folder = self.handle.is_folder_in(&self.handle.layout.objects(), &place.shard)?;
+                self.shards.insert(place.shard.clone(), is_folder);
+                is_folder
+            }
+        };
+        if is_folder { find_file(self.handle, place) } else { Ok(None) }
+    }
+}
+
+fn find_file(handle: &Handle, place: &BlockPlace) -> Result<Option<Metadata>, StoreError> {
     Ok(handle.metadata(&place.file)?.filter(|found| found.kind == Kind::File))
 }
 
@@ -249,10 +277,18 @@ fn publish(handle: &Handle, mut file: Unfinished<'_>, place: &BlockPlace) -> Res
 /// A file gets its name only after its bytes were synced, so there is nothing to do, unless a handle with less durability has written to this
 /// store. That handle left a mark before its first block, so the mark is there whenever such a block is.
 pub(crate) fn settle_present(handle: &Handle, place: &BlockPlace) -> Result<(), StoreError> {
-    if handle.durability < Durability::Power || handle.metadata(&handle.layout.unsynced())?.is_none() {
+    settle_all_present(handle, &[place])
+}
+
+/// [`settle_present`] of many. The mark is looked for once, after all of them were found.
+pub(crate) fn settle_all_present(handle: &Handle, places: &[&BlockPlace]) -> Result<(), StoreError> {
+    if places.is_empty()
+        || handle.durability < Durability::Power
+        || handle.metadata(&handle.layout.unsynced())?.is_none()
+    {
         return Ok(());
     }
-    handle.sync_file(&place.file)
+    places.iter().try_for_each(|place| handle.sync_file(&place.file))
 }
 
 /// Makes the entries of these shards durable, and the shards themselves. Where they are many and the file system can be synced whole, it is.

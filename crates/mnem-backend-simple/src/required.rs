@@ -1,13 +1,17 @@
 //! The blocks that a commit requires: durable before the lock of the heads is taken, looked for again under it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::PathBuf,
+};
 
 use mnem_store_traits::{Cid, Durability, StoreError};
 
 use crate::{
-    blockstore::{find, settle_present, sync_each_shard, sync_shards},
+    blockstore::{Finder, settle_all_present, sync_each_shard, sync_shards},
     handle::Handle,
     medium::FileId,
+    tables::BlockPlace,
 };
 
 /// Blocks that must be there when the heads are written.
@@ -23,47 +27,62 @@ use crate::{
 /// this very call, which the contract forbids: a delete that comes a little later, before the heads are written, takes the block away in any case.
 pub(crate) struct Required<'a> {
     handle: &'a Handle,
-    cids: &'a [Cid],
-    /// Those of them that the same commit has put, and made durable.
-    put: &'a HashSet<Cid>,
-    settled: HashMap<Cid, FileId>,
+    blocks: Vec<Block<'a>>,
+}
+
+struct Block<'a> {
+    cid: &'a Cid,
+    place: BlockPlace,
+    /// The same commit has put it, and made it durable.
+    put: bool,
+    /// The file that was made durable before the lock.
+    settled: Option<FileId>,
 }
 
 impl<'a> Required<'a> {
     /// Makes those that are there durable. What is absent is passed over: it may be there when it counts.
-    pub(crate) fn settle(handle: &'a Handle, cids: &'a [Cid], put: &'a HashSet<Cid>) -> Result<Self, StoreError> {
-        let mut required = Self { handle, cids, put, settled: HashMap::new() };
+    pub(crate) fn settle(handle: &'a Handle, cids: &'a [Cid], put: &HashSet<Cid>) -> Result<Self, StoreError> {
+        let block = |cid| Block { cid, place: handle.layout.block(cid), put: put.contains(cid), settled: None };
+        let mut blocks: Vec<Block<'a>> = cids.iter().map(block).collect();
         if handle.durability >= Durability::Power {
-            let mut shards = BTreeSet::new();
-            for cid in cids.iter().filter(|cid| !put.contains(cid)) {
-                let place = handle.layout.block(cid);
+            let (mut finder, mut places) = (Finder::new(handle), Vec::new());
+            for block in blocks.iter_mut().filter(|block| !block.put) {
                 // Looked at before anything is synced, so that what is synced is this file or a newer one.
-                let Some(found) = find(handle, &place)? else { continue };
-                settle_present(handle, &place)?;
-                required.settled.extend(found.file_id.map(|id| (*cid, id)));
-                shards.insert(place.shard);
+                let Some(found) = finder.find(&block.place)? else { continue };
+                block.settled = found.file_id;
+                places.push(&block.place);
             }
-            sync_shards(handle, &shards)?;
+            settle_all_present(handle, &places)?;
+            sync_shards(handle, &shards_of(&places))?;
         }
-        Ok(required)
+        Ok(Self { handle, blocks })
     }
 
     /// Fails unless every one is there, and makes those durable that are other files than were settled.
     ///
     /// Never syncs the file system whole: the lock of the heads may be held.
     pub(crate) fn must_be_present(&self) -> Result<(), StoreError> {
-        let mut shards = BTreeSet::new();
-        for cid in self.cids {
-            let place = self.handle.layout.block(cid);
-            let Some(found) = find(self.handle, &place)? else {
-                return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
+        let (mut finder, mut unsettled) = (Finder::new(self.handle), Vec::new());
+        for block in &self.blocks {
+            let Some(found) = finder.find(&block.place)? else {
+                return Err(StoreError::MissingBlock { cid: *block.cid, linked_from: None });
             };
-            let is_settled = found.file_id.is_some() && found.file_id.as_ref() == self.settled.get(cid);
-            if !is_settled && !self.put.contains(cid) {
-                settle_present(self.handle, &place)?;
-                shards.insert(place.shard);
+            let is_settled = found.file_id.is_some() && found.file_id == block.settled;
+            if !is_settled && !block.put {
+                unsettled.push(&block.place);
             }
         }
-        sync_each_shard(self.handle, &shards)
+        settle_all_present(self.handle, &unsettled)?;
+        sync_each_shard(self.handle, &shards_of(&unsettled))
     }
+}
+
+fn shards_of(places: &[&BlockPlace]) -> BTreeSet<PathBuf> {
+    let mut shards = BTreeSet::new();
+    for place in places {
+        if !shards.contains(&place.shard) {
+            shards.insert(place.shard.clone());
+        }
+    }
+    shards
 }
