@@ -81,35 +81,39 @@ impl Nearest {
         self.kept.push(candidate);
         let room = self.k.max(32);
         if self.kept.len() >= self.k + room {
-            let least = self.drop_the_farther(judge);
+            *bar = bar.max(self.drop_the_farther(judge));
             if self.kept.len() > self.k + room / 2 {
                 self.decide(judge);
             }
-            *bar = judge.bounds().bar(least);
         }
     }
 
-    /// Drops those that are not among the nearest by their bounds. Returns what a true score must not be below. There are more than `k`.
-    fn drop_the_farther(&mut self, judge: &Judge<'_>) -> f64 {
-        let bounds =
-            |candidate: &Candidate| judge.bounds_of(self.source as usize, candidate.row as usize, candidate.score);
-        let mut lower: Vec<f64> = self.kept.iter().map(|candidate| bounds(candidate).0).collect();
-        let (_, least, _) = lower.select_nth_unstable_by(self.k - 1, |a, b| b.total_cmp(a));
-        let least = *least;
-        self.kept.retain(|candidate| bounds(candidate).1 >= least);
-        least
+    /// Drops those that are not among the nearest by their bounds, and returns what a score must not be below. There are more than `k`.
+    fn drop_the_farther(&mut self, judge: &Judge<'_>) -> f32 {
+        self.kept.select_nth_unstable_by(self.k - 1, |a, b| b.score.total_cmp(&a.score));
+        let (best, rest) = self.kept.split_at(self.k);
+        // As near as this at least are k of them. The score bounds the true one from above, or does so by a constant.
+        let lower = |candidate: &Candidate| self.bounds(candidate, judge).0;
+        let bar = judge.bounds().bar(best.iter().map(lower).fold(f64::INFINITY, f64::min));
+        let open: Vec<Candidate> = rest.iter().copied().filter(|candidate| candidate.score >= bar).collect();
+        self.kept.truncate(self.k);
+        self.kept.extend(open);
+        bar
+    }
+
+    fn bounds(&self, candidate: &Candidate, judge: &Judge<'_>) -> (f64, f64) {
+        judge.bounds_of(self.source as usize, candidate.row as usize, candidate.score)
     }
 
     /// Drops those that are not among the `k` nearest. There are more than `k`.
     fn decide(&mut self, judge: &Judge<'_>) {
         let source = self.source as usize;
-        let bounds = |candidate: &Candidate| judge.bounds_of(source, candidate.row as usize, candidate.score);
-        let mut upper: Vec<f64> = self.kept.iter().map(|candidate| bounds(candidate).1).collect();
+        let mut upper: Vec<f64> = self.kept.iter().map(|candidate| self.bounds(candidate, judge).1).collect();
         let (_, next, _) = upper.select_nth_unstable_by(self.k, |a, b| b.total_cmp(a));
         let next = *next;
         // At most k can be as near as one that is nearer than the upper bound of the (k + 1)-th.
         let (mut nearest, open): (Vec<Candidate>, Vec<Candidate>) =
-            self.kept.iter().partition(|candidate| bounds(candidate).0 > next);
+            self.kept.iter().partition(|candidate| self.bounds(candidate, judge).0 > next);
         let places = self.k - nearest.len();
         let mut open = estimated(source, open, places, judge);
         if open.len() > places {
