@@ -20,3 +20,6 @@ pub(crate) const CHUNKS_WAITING: usize = 16;
 
 /// Keys that are removed with one call, at most.
 pub(crate) const DELETES_AT_ONCE: usize = 4096;
+
+/// Groups of lanes in a row up to which the error of a sum in 32 bits is small in proportion: 2^18, two million numbers.
+pub(crate) const LANE_GROUPS_MAX: usize = 1 << 18;

@@ -210,7 +210,12 @@ fn every_kind_of_error_is_documented() {
     let source = include_str!("../src/error.rs");
     let (_, source) = source.split_once("fn kind(&self)").expect("the kinds of failures");
     let (source, _) = source.split_once("struct Told").expect("the end of the kinds");
-    assert_eq!(named(kinds, "\n| `", '`'), named(source, "=> \"", '"'));
+    let of_stores = include_str!("../../mnem-store-traits/src/error.rs");
+    let (_, of_stores) = of_stores.split_once("fn as_str(self)").expect("the kinds of stores");
+    let (of_stores, _) = of_stores.split_once("impl StoreError").expect("the end of those");
+    let mut written = named(source, "=> \"", '"');
+    written.extend(named(of_stores, "=> \"", '"'));
+    assert_eq!(named(kinds, "\n| `", '`'), written);
 }
 
 #[test]
@@ -219,12 +224,15 @@ fn the_exit_status_is_the_same_in_every_text() {
     let (_, table) = readme.split_once("| exit status | means |").expect("the table");
     let table: BTreeSet<u32> = table.lines().filter_map(|line| line.split('|').nth(1)?.trim().parse().ok()).collect();
     let source = include_str!("../src/error.rs");
-    let (_, source) = source.split_once("enum Exit {").expect("the numbers");
-    let (source, _) = source.split_once('}').expect("the end of the numbers");
-    let numbers = source.lines().filter_map(|line| line.split_once(" = ")?.1.trim_end_matches(',').parse().ok());
+    let (_, source) = source.split_once("fn code(self)").expect("the numbers");
+    let (source, _) = source.split_once("Self::Signal").expect("the end of the numbers");
+    let numbers = source.lines().filter_map(|line| line.split_once(" => ")?.1.trim_end_matches(',').parse().ok());
     assert_eq!(numbers.collect::<BTreeSet<u32>>(), table);
+    assert!(readme.contains("| 128 + *n* | ended by signal *n*"));
     let help = Place::new().run(&["--help"]).ok();
     let (_, help) = help.split_once("Exit status:").expect("the last part of the help");
+    let (help, signals) = help.split_once("128 + N").expect("the statuses of signals");
+    assert!(signals.contains("130 SIGINT, 143 SIGTERM"), "{signals}");
     let words = help.split_whitespace().filter_map(|word| word.parse().ok());
     assert_eq!(words.collect::<BTreeSet<u32>>(), table);
 }

@@ -71,9 +71,13 @@ fn link(cid: &Cid) -> Vec<u8> {
     [&[0xd8, 0x2a][..], &text, &[0], &cid].concat()
 }
 
-/// A CBOR array of up to 23 links.
+/// A CBOR array of links.
 fn links(cids: &[Cid]) -> Vec<u8> {
-    let mut bytes = vec![0x80 + u8::try_from(cids.len()).expect("few links")];
+    let mut bytes = match u16::try_from(cids.len()).expect("up to 65,535 links") {
+        len @ 0..24 => vec![0x80 + len as u8],
+        len @ 24..256 => vec![0x98, len as u8],
+        len => [&[0x99], &len.to_be_bytes()[..]].concat(),
+    };
     cids.iter().for_each(|cid| bytes.extend(link(cid)));
     bytes
 }

@@ -25,11 +25,12 @@ pub(crate) fn encode<T: Serialize + ?Sized>(operation: &'static str, value: &T) 
 /// The value that a block holds.
 ///
 /// # Errors
-/// [`StoreError::Malformed`]: the block is of another codec, or holds something else.
+/// [`StoreError::InvalidArgument`]: the block is of another codec. [`StoreError::Malformed`]: it holds something else.
 pub(crate) fn decode<T: DeserializeOwned>(cid: &Cid, data: &[u8]) -> Result<T, StoreError> {
     let malformed = |source| StoreError::Malformed { cid: *cid, source };
     if cid.codec() != DAG_CBOR {
-        return Err(malformed(Cause::new(format!("its codec is 0x{:x}, not DAG-CBOR (0x71)", cid.codec()))));
+        let reason = format!("block {cid} has the codec 0x{:x}, not DAG-CBOR (0x71)", cid.codec());
+        return Err(StoreError::InvalidArgument { operation: "get_dag_cbor", reason });
     }
     from_dag_cbor(data).map_err(|error| malformed(Cause::new(error)))
 }

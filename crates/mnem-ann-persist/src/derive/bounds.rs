@@ -4,12 +4,10 @@
 //! of n + 1 units of rounding of Σ|a·b|, which is at most |a|·|b|; and what falls below the normal numbers adds an absolute one.
 
 use super::{kernel::LANES, rows::Rows, rule::Rule};
+use crate::limits::LANE_GROUPS_MAX;
 
 /// The unit of rounding in 32 bits.
 const UNIT: f64 = (f32::EPSILON / 2.0) as f64;
-
-/// Groups of lanes in a row up to which the relative error is small: 2^18, two million numbers.
-const WIDTH_MAX: usize = 1 << 18;
 
 /// Between which bounds a true score is.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +26,7 @@ impl Bounds {
         let roundings = width as f64 + 3.0;
         let (roundings, absolute) = match rule {
             Rule::AsPublished(_) => (0.0, 0.0),
-            _ if width > WIDTH_MAX => (f64::INFINITY, f64::INFINITY),
+            _ if width > LANE_GROUPS_MAX => (f64::INFINITY, f64::INFINITY),
             Rule::Dot | Rule::L2 if rows.is_exact() => (0.0, 0.0),
             // Also: each row is divided by a length that is the root of such a sum.
             Rule::Cosine => (2.0 * roundings + 16.0, numbers * 2e-42),

@@ -56,14 +56,15 @@ fn values_that_dag_cbor_cannot_hold_are_refused_and_leave_the_batch_as_it_was() 
 }
 
 #[test]
-fn blocks_of_another_codec_type_or_encoding_are_malformed() {
+fn blocks_of_another_codec_type_or_encoding_are_refused() {
     let store = MemoryStore::new();
     let raw = store.put_as(RAW, Bytes::from_static(b"\x01")).expect("stored");
     let text = store.put_dag_cbor("no operation").expect("stored");
     let trailing = store.put_as(DAG_CBOR, Bytes::from_static(b"\x01\x01")).expect("stored");
-    for cid in [raw, text, trailing] {
+    let kinds = [(raw, ErrorKind::InvalidArgument), (text, ErrorKind::Malformed), (trailing, ErrorKind::Malformed)];
+    for (cid, kind) in kinds {
         let error = store.get_dag_cbor::<Operation>(&cid).expect_err("no operation");
-        assert_eq!(error.kind(), ErrorKind::Malformed, "{cid}");
+        assert_eq!(error.kind(), kind, "{cid}");
     }
     assert_eq!(store.get_dag_cbor::<u64>(&trailing).expect_err("two items").kind(), ErrorKind::Malformed);
 }
