@@ -90,29 +90,37 @@ impl Opened {
 
     /// Where it was opened; `path` is how that was spelled.
     pub(crate) fn place(&self, path: &Path) -> Place {
-        let identity = match self {
+        Place::new(self.backend(), path, self.identity())
+    }
+
+    /// Device and number of its file or folder, where the system tells them.
+    fn identity(&self) -> Option<(u64, u64)> {
+        match self {
             #[cfg(feature = "redb")]
             Self::Redb(store) => store.identity(),
             #[cfg(feature = "simple")]
             Self::Simple(store) => store.identity(),
             #[cfg(not(any(feature = "redb", feature = "simple")))]
             _ => match *self {},
-        };
-        Place::new(self.backend(), path, identity)
+        }
     }
 
     /// Gives back what the files no longer need, and closes the store, which must still be at its place.
+    #[cfg_attr(
+        not(any(feature = "redb", feature = "simple")),
+        expect(unused_variables, reason = "a build without a backend has no store to compact")
+    )]
     pub(crate) fn compact(self, path: &Path) -> Result<(), StoreError> {
-        let place = self.place(path);
         match self {
             #[cfg(feature = "redb")]
             Self::Redb(mut store) => {
+                let place = Place::new(Backend::Redb, path, store.identity());
                 store.compact()?;
                 place.check().and(store.close())
             }
             // What there was to clear was cleared when it was opened.
             #[cfg(feature = "simple")]
-            Self::Simple(store) => place.check().and(store.close()),
+            Self::Simple(store) => Place::new(Backend::Simple, path, store.identity()).check().and(store.close()),
         }
     }
 
