@@ -115,7 +115,7 @@ fn the_hint_of_a_copy_names_the_store_that_failed() {
     let place = Place::new();
     place.small_store("whole.redb");
     place.small_store("bad.simple");
-    std::fs::remove_dir(place.path("bad.simple/tables")).expect("removed");
+    std::fs::remove_file(place.path("bad.simple/op_heads")).expect("removed");
     for (from, to) in [("whole.redb", "bad.simple"), ("bad.simple", "new.redb")] {
         let said = place.run(&["copy", from, to]).fails(1);
         assert!(said.starts_with(&format!("error: cannot copy {from} to {to}\n  caused by: ")), "{said}");
