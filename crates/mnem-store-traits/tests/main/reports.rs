@@ -72,7 +72,7 @@ fn the_reference_conforms_to_what_it_has() {
         "claims    block_bytes_max = 16777216: claimed, and kept: 2 laws\n",
         "claims    atomic_commit: claimed, and kept as far as was looked: 2 laws; 2 were not run, such as faults::",
         "declines  put_durability = Power: not claimed: nothing can be seen of that from outside, and nobody may rely on it\n",
-        "claims    atomic_heads: claimed, and kept: 2 laws\n",
+        "claims    atomic_heads: claimed, and kept: 3 laws\n",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
