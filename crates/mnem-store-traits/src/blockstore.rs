@@ -244,7 +244,7 @@ pub trait Blockstore: Send + Sync + Debug {
 
     /// Removes many blocks. The removal is durable when it returns `Ok`; absent blocks are ignored.
     ///
-    /// The whole batch may be held in memory: callers bound their batches. [Deleting](Self::delete#deleting) is for garbage collection.
+    /// The whole batch may be held in memory: callers bound their batches. [Deleting](Self::delete) is for garbage collection.
     ///
     /// # Contract
     /// - After `Ok` no read finds any of the blocks; all others stay. Laws: `delete_many_removes_only_its_blocks`,

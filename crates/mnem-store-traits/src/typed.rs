@@ -37,7 +37,7 @@ pub(crate) fn decode<T: DeserializeOwned>(cid: &Cid, data: &[u8]) -> Result<T, S
 
 /// The value that DAG-CBOR bytes hold.
 ///
-/// Bytes that `T` passes over are not checked as strictly as [`links`](crate::links) checks a block.
+/// Bytes that `T` passes over are not checked as strictly as [`links`](crate::links()) checks a block.
 ///
 /// # Errors
 /// [`DagCborError`]: the bytes are not DAG-CBOR, or hold another value.

@@ -18,7 +18,7 @@ use crate::{Blockstore, StoreError, is_opaque, links};
 /// when `next` is called again. A caller who must not miss anything stops at the first error, and one who looks for
 /// faults collects them.
 ///
-/// Links are followed as [`links`] finds them: those of DAG-CBOR, DAG-PB and DAG-JSON. Blocks of other codecs are
+/// Links are followed as [`links`](links()) finds them: those of DAG-CBOR, DAG-PB and DAG-JSON. Blocks of other codecs are
 /// yielded as leaves. Some of these codecs have links all the same, and [`opaque`](Self::opaque) counts their blocks:
 /// unless it is 0 at the end, the walk may have missed a part of the graph.
 ///

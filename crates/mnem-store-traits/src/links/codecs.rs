@@ -20,7 +20,7 @@ pub const RAW: u64 = 0x55;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LinkSupport {
-    /// [`links`](crate::links) finds every link, and refuses a block that is not valid in its codec.
+    /// [`links`](crate::links()) finds every link, and refuses a block that is not valid in its codec.
     Followed,
     /// Blocks of this codec have no links.
     None,
@@ -82,7 +82,7 @@ pub fn codec_name(codec: u64) -> Option<&'static str> {
     row(codec).map(|(_, name, _)| *name)
 }
 
-/// Whether the block may link to others and [`links`](crate::links) does not look for them. What such a block reaches
+/// Whether the block may link to others and [`links`](crate::links()) does not look for them. What such a block reaches
 /// is unknown.
 pub fn is_opaque(cid: &Cid) -> bool {
     link_support(cid.codec()) == Opaque
