@@ -1,17 +1,16 @@
 //! `copy --reachable`: a store without the blocks that no head reaches.
 
-use mnem_storage::{
-    CopyError, OpenOptions, ReachableOptions, ReachableReport, Store as _, StoreError, copy_reachable, knn::Format,
-};
+use mnem_storage::{CopyError, ReachableOptions, ReachableReport, StoreError, copy_reachable, knn::Format};
 use serde::Serialize;
 
 use crate::{
-    commands::copy::{Args, failed, interrupted, lines_of_copied, options_of_target, store_as_rows},
+    commands::copy::{Args, failed, interrupted, lines_of_copied, of_moved, options_of_target, store_as_rows},
     context::Context,
     error::{Exit, Result},
     left_out::{tell_missing, tell_opaque},
     output::counted,
     stop::Stop,
+    target::Target,
 };
 
 /// What was copied, and that the copy was walked.
@@ -30,9 +29,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
     let of_source = |error: StoreError| failed(CopyError::Source(error.into()));
     let from = context.options().read_only(true).open(&args.from).map_err(of_source)?;
-    let target: OpenOptions = options_of_target(context, args);
-    let (to, format) = target.open_with_knn_format(&args.to).map_err(of_target)?;
+    // Before a store is created, so that a signal lets its creation finish.
     let stop = Stop::when_asked(context)?;
+    let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("copy");
     let options = ReachableOptions::new().opaque_leaves(args.opaque_leaves).skip_missing(args.skip_missing);
     let copied = copy_reachable(&*from, &*to, &options, &mut |progress| {
@@ -42,13 +41,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     drop(bar);
     let report = match copied {
         Err(CopyError::Stopped { blocks, new, .. }) => {
-            to.close().map_err(of_target)?;
+            to.close(&format!("interrupted after {}", counted(blocks, "block")))?;
             return Err(interrupted(args, &stop, blocks, new));
         }
-        copied => copied.map_err(failed)?,
+        copied => copied.map_err(|source| of_moved(&to, failed(source)))?,
     };
-    let knn_rows = if format == Format::Row { store_as_rows(&*to).map_err(of_target)? } else { 0 };
-    to.close().map_err(of_target)?;
+    let knn_rows = if to.knn_format() == Format::Row { store_as_rows(&*to).map_err(of_target)? } else { 0 };
+    to.close(&format!("copied {}", counted(report.copied.blocks, "block")))?;
     for cid in &report.copied.unchecked_cids {
         context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
     }

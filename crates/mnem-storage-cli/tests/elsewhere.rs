@@ -168,20 +168,21 @@ fn remove(path: &Path) {
 
 #[test]
 fn a_copy_looks_for_its_target_too() {
-    let place = Place::new();
-    let car = animals();
-    place.run(&["import", car.to_str().expect("text"), "--heads", "--store", "a.redb"]).ok();
-    let (reader, writer, _) = full_pipe();
-    let mut command = place.command(&["copy", "a.redb", "b.redb", "--progress", "always"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(writer).spawn().expect("the program starts");
-    drop(command);
-    while !is_stuck(child.id()) && child.try_wait().expect("known").is_none() {
-        std::thread::yield_now();
+    for how in [&[][..], &["--reachable"], &["--salvage"]] {
+        let place = Place::new();
+        let car = animals();
+        place.run(&["import", car.to_str().expect("text"), "--heads", "--store", "a.redb"]).ok();
+        let (reader, writer, _) = full_pipe();
+        let args = [&["copy", "a.redb", "b.redb", "--progress", "always"], how].concat();
+        let mut child = place.command(&args).stdout(Stdio::piped()).stderr(writer).spawn().expect("the program starts");
+        while !is_stuck(child.id()) && child.try_wait().expect("known").is_none() {
+            std::thread::yield_now();
+        }
+        fs::rename(place.path("b.redb"), place.path("c.redb")).expect("moved");
+        let mut said = String::new();
+        BufReader::new(reader).read_to_string(&mut said).expect("text");
+        assert_eq!(child.wait().expect("it ends").code(), Some(1), "{how:?}: {said}");
+        let moved = format!("error: b.redb was moved to {} while it was open: ", now(&place, "c.redb"));
+        assert!(said.contains(&moved) && said.contains(" 4,077 blocks\n"), "{how:?}: {said}");
     }
-    fs::rename(place.path("b.redb"), place.path("c.redb")).expect("moved");
-    let mut said = String::new();
-    BufReader::new(reader).read_to_string(&mut said).expect("text");
-    assert_eq!(child.wait().expect("it ends").code(), Some(1), "{said}");
-    let told = format!("error: b.redb was moved to {} while it was open: copied 4,077 blocks\n", now(&place, "c.redb"));
-    assert!(said.contains(&told), "{said}");
 }

@@ -189,7 +189,7 @@ pub(crate) fn options_of_target(context: &Context, args: &Args) -> OpenOptions {
 }
 
 /// A target that has moved fails in many ways.
-fn of_moved(to: &Target, failure: Failure) -> Failure {
+pub(crate) fn of_moved(to: &Target, failure: Failure) -> Failure {
     match failure {
         Failure::Copy { source: CopyError::Target(_), .. } => to.explained(failure),
         other => other,
