@@ -193,7 +193,7 @@ fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle
         });
     }
     if options.concurrency != Concurrency::ExclusiveWriter && was_resized(at, &*medium)? {
-        return Err(at.damaged("it is opened in a shared mode, which takes the file as it is"));
+        return Err(at.damaged("a shared mode cannot open a file of the wrong length"));
     }
     let session = match (options.read_only, options.concurrency) {
         (true, _) => open_read_only(at, options, medium)?,

@@ -54,8 +54,8 @@ pub(crate) fn can_publish(place: &dyn Place, folder: &Path) -> io::Result<bool> 
     }
 }
 
-/// The same with an empty file of that name first, which only one can make, and which whoever holds its lock replaces
-/// by the store.
+/// Publishes in two steps: create an empty file of that name, which only one caller can do, then lock it and rename
+/// the store over it.
 ///
 /// A maker that is killed leaves the empty file; the next one finds it without a lock and replaces it.
 fn publish_by_claim(at: At<'_>, options: &OpenOptions, file: NamedTempFile) -> Result<bool, StoreError> {

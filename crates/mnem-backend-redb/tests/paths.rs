@@ -86,7 +86,7 @@ fn paths_of_every_length_work_or_are_refused() {
     }
 }
 
-/// The path of a file behind a link is as long as it is, whatever the link's.
+/// The target of a link may have a path near the limit, although the link's own path is short.
 #[cfg(unix)]
 #[test]
 fn a_link_to_a_long_path_works() {

@@ -20,8 +20,8 @@ pub(crate) const READINGS_MAX: usize = 8;
 /// How often a file is looked at and opened when it goes away in between.
 pub(crate) const OPENINGS_MAX: usize = 16;
 
-/// Pauses before a file that must be there is looked for once more. Together long enough for a rename in two steps by a busy process, short
-/// enough for whoever waits to learn of damage.
+/// Pauses between attempts to find a file that must exist. Their sum outlasts a two-step rename by a busy process, and is short enough that a
+/// caller learns of damage at once.
 pub(crate) const ABSENCE_PAUSES: [Duration; 6] = [
     Duration::from_millis(1),
     Duration::from_millis(2),

@@ -1,5 +1,5 @@
 //! Stores that other programs copied: git keeps no empty folder and may end lines with CR LF, `zip -D` and sync clients keep no empty folder.
-//! Such a store opens as it is, and the next writer makes the folders again.
+//! Such a store opens, and the next writer recreates the folders.
 
 use std::{
     collections::BTreeMap,

@@ -148,7 +148,7 @@ fn where_folders_cannot_be_synced_a_store_is_refused_and_nothing_is_left() {
             assert_eq!(home.path.exists(), is_there);
             assert!(!is_there || names(&home.path).is_empty(), "{:?}", names(&home.path));
         }
-        // What was asked for by name is given.
+        // A weaker durability that was chosen by name is granted.
         let store = open(&fs, &home.path, create().durability(Durability::Process)).unwrap();
         assert_eq!(store.capabilities().put_durability, Durability::Process);
         use_it(&store, 1);
@@ -159,7 +159,7 @@ fn where_folders_cannot_be_synced_a_store_is_refused_and_nothing_is_left() {
         assert!(error.to_string().contains("cannot sync folders"), "{error}");
         let store = open(&fs, &home.path, OpenOptions::new().read_only(true)).unwrap();
         assert_eq!(store.heads().unwrap().len(), 2);
-        // On a better place it is told from one whose blocks are all durable.
+        // The mark tells a later handle on a better place that some blocks may not be durable.
         assert!(home.file("unsynced").exists());
         use_it(&reopen(&home.path), 3);
     }

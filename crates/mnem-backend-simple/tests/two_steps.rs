@@ -41,7 +41,7 @@ fn write_row(store: &SimpleStore, value: &'static [u8]) {
 }
 
 type Write = fn(&SimpleStore);
-/// Whether what was there before the write, or came with it, is found.
+/// Whether the reader finds the old state or the new one.
 type Read = fn(&SimpleStore) -> Result<bool, StoreError>;
 
 /// What replaces a file, the call by which a reader looks for that file, and the reader.

@@ -85,7 +85,7 @@ pub(crate) fn all(count: usize, random: &mut Random) -> Vec<Family> {
     add("multiples".into(), repeat(count, multiples));
     let giants = (0..count).map(|n| random.vector(4, |r| r.fraction() * if n < 3 { 1e38 } else { 1.0 }));
     add("three giants".into(), giants.collect());
-    // What is left when the large parts cancel decides.
+    // The large parts cancel, and the small ones decide.
     let cancelling = || vec![1e20, 1.0 + random.fraction(), -1e20, 1e-20 * random.fraction()];
     add("cancelling".into(), repeat(count, cancelling));
     families

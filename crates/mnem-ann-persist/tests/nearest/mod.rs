@@ -51,7 +51,7 @@ fn neighbours_are_the_nearest_by_true_distances() {
     }
 }
 
-/// What is divided by its length is as near by any metric as it is by the cosine.
+/// Vectors divided by their lengths have the same order under every metric as under the cosine.
 #[test]
 fn divided_by_their_lengths_the_nearest_have_the_greatest_cosine() {
     let mut random = Random::new(2);

@@ -43,7 +43,7 @@ impl Lacking {
         Self { inner, errors: errors.to_vec(), in_between: None, replaced: Arc::default() }
     }
 
-    /// Its rename removes what is there, then gives the name.
+    /// Renames in two steps: remove the old file, then give the new one its name.
     pub(crate) fn in_two_steps(mut self, in_between: impl Fn(&Path) + Send + Sync + 'static) -> Self {
         self.in_between = Some(Arc::new(in_between));
         self
