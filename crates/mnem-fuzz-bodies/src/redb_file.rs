@@ -34,8 +34,14 @@ fn samples() -> &'static [Sample; 2] {
 fn sample(bytes: &'static [u8]) -> Sample {
     let store = open(bytes, &OpenOptions::new()).expect("a kept store opens");
     let cids: Vec<Cid> = store.cids().expect("cids").map(|cid| cid.expect("a CID")).collect();
-    let get = |cid: Cid| (cid, store.get(&cid).expect("get").expect("a listed block"));
-    Sample { bytes, blocks: cids.into_iter().map(get).collect(), heads: store.heads().expect("heads") }
+    // One block has a digest of other bytes, under a hash function that not every build can compute.
+    let get = |cid: Cid| match store.get(&cid) {
+        Err(StoreError::Corrupt { .. }) => None,
+        found => Some((cid, found.expect("get").expect("a listed block"))),
+    };
+    let blocks: Vec<_> = cids.iter().copied().filter_map(get).collect();
+    assert!(blocks.len() + 1 >= cids.len(), "more than one block of a kept store is damaged");
+    Sample { bytes, blocks, heads: store.heads().expect("heads") }
 }
 
 fn open(bytes: &[u8], options: &OpenOptions) -> Result<RedbStore, StoreError> {
