@@ -242,7 +242,7 @@ macro_rules! __conformance_laws {
                 must sets commit_refuses_an_empty_set_of_new_heads [Store]
                     "A head change whose set of new heads is empty is an `InvalidArgument`, and nothing of its commit is written."
                 must sets commit_takes_thousands_of_heads [Store]
-                    "20,000 new heads, superseded ids and expected heads are handled like few."
+                    "4,000 new heads, superseded ids and expected heads are handled like few."
                 must commit commit_without_a_head_lands_blocks [Store]
                     "A commit without a head change stores its blocks and moves no head."
                 must commit commit_of_nothing_changes_nothing [Store]

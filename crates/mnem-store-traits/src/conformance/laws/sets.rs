@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Above every count at which a backend may think of paging, batching or capping.
-const THOUSANDS: usize = 20_000;
+const THOUSANDS: usize = 4_000;
 
 fn commit(store: &dyn Store, what: &str, batch: WriteBatch) -> Result<(), Failure> {
     saw(format_args!("commit of {what}"), store.commit(batch)).ok()
@@ -132,22 +132,22 @@ pub(crate) fn commit_refuses_an_empty_set_of_new_heads(case: &mut Case) -> LawRe
 pub(crate) fn commit_takes_thousands_of_heads(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let (first, second) = (heads("first", THOUSANDS), heads("second", THOUSANDS));
-    commit(&*store, "an update to 20,000 heads", WriteBatch::new().update_all(first.clone(), []))?;
-    many_heads_are(&*store, &first, "after an update to 20,000 heads")?;
+    commit(&*store, "an update to 4,000 heads", WriteBatch::new().update_all(first.clone(), []))?;
+    many_heads_are(&*store, &first, "after an update to 4,000 heads")?;
     let half = THOUSANDS / 2;
     let superseded = [&first[half..], &heads("never a head", half)].concat();
-    commit(&*store, "an update that supersedes 10,000 of them", WriteBatch::new().update_all([second[0]], superseded))?;
+    commit(&*store, "an update that supersedes 2,000 of them", WriteBatch::new().update_all([second[0]], superseded))?;
     many_heads_are(
         &*store,
         &[&first[..half], &second[..1]].concat(),
-        "after an update that supersedes 10,000 of 20,000",
+        "after an update that supersedes 2,000 of 4,000",
     )?;
     let mut expected = [&first[..half], &second[..1]].concat();
     expected.reverse();
-    commit(&*store, "a swap of 10,001 heads for 20,000", WriteBatch::new().swap_all(expected, second.clone()))?;
-    many_heads_are(&*store, &second, "after a swap of 10,001 heads for 20,000")?;
+    commit(&*store, "a swap of 2,001 heads for 4,000", WriteBatch::new().swap_all(expected, second.clone()))?;
+    many_heads_are(&*store, &second, "after a swap of 2,001 heads for 4,000")?;
     update(&*store, &head("one"), &second)?;
-    heads_are(&*store, &[head("one")], "after an update of one that supersedes 20,000")?;
+    heads_are(&*store, &[head("one")], "after an update of one that supersedes 4,000")?;
     Ok(())
 }
 

@@ -21,8 +21,8 @@ saboteurs! {
     takes_an_empty_set_as_no_change: EmptySetIsNoChange => commit_refuses_an_empty_set_of_new_heads "Ok: the call was accepted";
     refuses_an_empty_set_too_late: RefusesAnEmptySetLate => commit_refuses_an_empty_set_of_new_heads "never put";
     calls_an_empty_set_moved: EmptySetIsMoved => commit_refuses_an_empty_set_of_new_heads "Err(HeadsMoved";
-    keeps_a_thousand_heads: KeepsAThousand => commit_takes_thousands_of_heads "20000 heads, ascending";
-    supersedes_a_thousand_heads: SupersedesAThousand => commit_takes_thousands_of_heads "supersedes 10,000";
+    keeps_a_thousand_heads: KeepsAThousand => commit_takes_thousands_of_heads "4000 heads, ascending";
+    supersedes_a_thousand_heads: SupersedesAThousand => commit_takes_thousands_of_heads "supersedes 2,000";
     refuses_thousands: RefusesThousands => commit_takes_thousands_of_heads "Err(InvalidArgument";
     lands_heads_in_steps: LandsInSteps => new_heads_of_a_commit_are_seen_as_one_step "while one commit replaces";
     random_sets_lose_a_head: LandsAllButTheLast => random_commits_agree_with_a_model "heads() after commit";
