@@ -59,7 +59,7 @@ fn what_they_wrote_is_read_and_written_here_and_theirs_again() {
     assert_eq!(Contents::of(&bridged(&path)).unwrap(), half, "read whole");
     second_half(&bridged(&path)).unwrap();
     let store = OpenOptions::new().open(&path).unwrap();
-    assert_eq!((store.layout(), store.info().unwrap().format.as_str()), (Layout::Mnem01, "mnem-backend-redb 0.1"));
+    assert_eq!((store.layout(), store.format()), (Layout::Mnem01, "mnem-backend-redb 0.1"));
     assert_eq!(load_knn_edges(&store, &first).unwrap(), Some(index(1)));
     let second = store_knn_edges(&store, &index(2)).unwrap();
     drop(store);

@@ -6,7 +6,7 @@ use mnem_benches::{
     Block, Blocks, RECORDED, Trace, WorkloadError, bulk_import, commit, commit_as, concurrent_puts, enumerate,
     get_all_threads, has_all_threads, import_archive, put_many, put_present, reopen, reopen_after_kill, single_puts,
 };
-use mnem_storage::{Backend, OpenOptions};
+use mnem_storage::OpenOptions;
 use mnem_store_traits::{MemoryStore, Store};
 
 type Workload = fn(&dyn Store) -> Result<(), WorkloadError>;
@@ -70,17 +70,17 @@ fn every_workload_on_memory() {
 #[test]
 fn every_workload_on_redb() {
     let folder = tempfile::tempdir().unwrap();
-    all(|name| open(&folder.path().join(name), Backend::Redb));
+    all(|name| open(&folder.path().join(name), "redb"));
 }
 
 #[test]
 fn every_workload_on_simple() {
     let folder = tempfile::tempdir().unwrap();
-    all(|name| open(&folder.path().join(name), Backend::Simple));
+    all(|name| open(&folder.path().join(name), "simple"));
 }
 
-fn open(path: &Path, backend: Backend) -> Box<dyn Store> {
-    Box::new(OpenOptions::new().create(true).backend(Some(backend)).open(path).unwrap())
+fn open(path: &Path, backend: &'static str) -> Box<dyn Store> {
+    Box::new(OpenOptions::new().create(true).backend(backend).open(path).unwrap())
 }
 
 #[test]

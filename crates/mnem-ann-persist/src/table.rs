@@ -31,6 +31,21 @@ pub enum Format {
     Packed,
 }
 
+impl Format {
+    /// That of new indexes in a store of this format: in the layout of the published crate, whose programs read rows only, a row; else
+    /// packed.
+    ///
+    /// ```
+    /// use mnem_ann_persist::Format;
+    ///
+    /// assert_eq!(Format::of_store("mnem-backend-redb 0.1"), Format::Row);
+    /// assert_eq!(Format::of_store("mnem-backend-redb 1"), Format::Packed);
+    /// ```
+    pub fn of_store(format: &str) -> Self {
+        if format == "mnem-backend-redb 0.1" { Self::Row } else { Self::Packed }
+    }
+}
+
 /// Stores an index in format 2 under its [CID](KnnEdgeIndex::compute_cid), which is returned.
 ///
 /// An index that is there already is compared and not written again, but for its manifest: who wrote it may not have been able to make it

@@ -1,15 +1,13 @@
 //! redb's errors in the words of the contract, and the containment of its panics.
 
-use std::{
-    any::Any,
-    io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+use std::{any::Any, io, path::Path};
+
+use mnem_store_traits::{
+    Cause, Outcome, StoreError,
+    driver::{self, PlaceLacks},
 };
 
-use mnem_store_traits::{Cause, Outcome, StoreError};
-
-use crate::{BACKEND, header::Length, locks::NoLocks};
+use crate::{BACKEND, header::Length};
 
 /// Which call on which file an error belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -29,20 +27,20 @@ impl At<'_> {
         match error.into() {
             redb::Error::Corrupted(message) => self.damaged(message),
             redb::Error::Io(error) if is_damage(&error) => self.damaged(error),
-            redb::Error::Io(error) if error.get_ref().is_some_and(|error| error.is::<NoLocks>()) => {
+            redb::Error::Io(error) if error.get_ref().is_some_and(|error| error.is::<PlaceLacks>()) => {
                 match error.into_inner() {
                     Some(no_locks) => self.not_lockable(no_locks),
-                    None => self.not_lockable(NoLocks::Whole(None)),
+                    None => self.not_lockable(PlaceLacks::Locks { can_do_without: true, source: None }),
                 }
             }
             // The exclusive mode locks the whole file instead.
-            redb::Error::Unsupported => self.not_lockable(NoLocks::Ranges),
+            redb::Error::Unsupported => self.not_lockable(PlaceLacks::RangeLocks),
             redb::Error::Io(error) => self.failed(outcome, error),
             redb::Error::DatabaseClosed => StoreError::Closed { backend: BACKEND, operation: self.operation },
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch | redb::Error::WouldBlock => {
-                StoreError::Locked { path: self.path.to_owned() }
+                StoreError::Locked { location: self.path.into() }
             }
-            redb::Error::RepairAborted => StoreError::NeedsRecovery { path: self.path.to_owned() },
+            redb::Error::RepairAborted => StoreError::NeedsRecovery { location: self.path.into() },
             redb::Error::UpgradeRequired(version) => StoreError::UnsupportedFormat {
                 found: format!("redb file format {version}"),
                 supported: "redb file format 3".into(),
@@ -102,7 +100,7 @@ impl At<'_> {
 
     /// Something other than a store lies at the path.
     pub(crate) fn not_a_store(&self, reason: impl Into<String>) -> StoreError {
-        StoreError::NotAStore { path: self.path.to_owned(), reason: reason.into() }
+        StoreError::NotAStore { location: self.path.into(), reason: reason.into() }
     }
 
     /// redb panicked.
@@ -141,7 +139,7 @@ pub(crate) const BROKEN_PAGES: &str = "its pages contradict each other";
 /// Runs code that calls redb; a panic comes back as an error. Whoever gets one must not let the redb objects involved be dropped: they may
 /// panic again.
 pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+    driver::contain(f).map_err(|payload| {
         tracing::debug!(message = message(&*payload), "redb panicked");
         Panic
     })

@@ -1,46 +1,17 @@
 //! What a file holds, in numbers.
 
-use mnem_store_traits::StoreError;
+use std::fs;
+
+use mnem_store_traits::{
+    StoreError,
+    driver::{StoreInfo, TableInfo, allocated_bytes, identity},
+};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableHandle, TableStats};
 
 use crate::{Layout, error::At, handle::Handle, keys::Ascending, tables::BytesTable};
 
-/// What a store's file holds. See [`RedbStore::info`](crate::RedbStore::info).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Info {
-    /// The format, as text: name and version.
-    pub format: String,
-    /// How the tables are named.
-    pub layout: Layout,
-    /// Number of blocks.
-    pub blocks: u64,
-    /// Bytes of all blocks together, without their keys.
-    pub block_bytes: u64,
-    /// Number of heads.
-    pub heads: u64,
-    /// The side tables that have keys, ascending by name.
-    pub tables: Vec<TableInfo>,
-    /// Length of the file, in bytes.
-    pub file_bytes: u64,
-    /// Bytes of the file that no table uses: for later writes, or for `compact` to give back. redb's own tables, a few pages, count as free.
-    pub free_bytes: u64,
-}
-
-/// A side table of a store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TableInfo {
-    /// Its name.
-    pub name: String,
-    /// Number of keys.
-    pub keys: u64,
-    /// Bytes of its keys and values.
-    pub bytes: u64,
-}
-
 /// Reads everything in one snapshot.
-pub(crate) fn info(handle: &Handle) -> Result<Info, StoreError> {
+pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     let at = handle.at("read statistics");
     let file_bytes = handle.file_bytes(at.operation)?;
     handle.read(at.operation, |snapshot| {
@@ -54,17 +25,22 @@ pub(crate) fn info(handle: &Handle) -> Result<Info, StoreError> {
             block_bytes += value.value().len() as u64;
         }
         let (tables, used_bytes) = side_tables(at, handle.layout, transaction)?;
-        Ok(Info {
-            format: handle.layout.format(),
-            layout: handle.layout,
-            blocks: objects.len().map_err(|error| at.redb(error))?,
-            block_bytes,
-            heads: handle.read_heads(at, transaction)?.len() as u64,
-            tables,
-            file_bytes,
-            free_bytes: file_bytes.saturating_sub(used_bytes),
-        })
+        let mut info = StoreInfo::default();
+        info.blocks = objects.len().map_err(|error| at.redb(error))?;
+        info.block_bytes = block_bytes;
+        info.heads = handle.read_heads(at, transaction)?.len() as u64;
+        info.tables = tables;
+        info.file_bytes = file_bytes;
+        info.allocated_bytes = allocated(handle).unwrap_or(file_bytes);
+        info.free_bytes = file_bytes.saturating_sub(used_bytes);
+        Ok(info)
     })
+}
+
+/// What the file takes on its medium, if its path still leads to it.
+fn allocated(handle: &Handle) -> Option<u64> {
+    let found = fs::metadata(&handle.path).ok()?;
+    (handle.identity.is_some() && identity(&found) == handle.identity).then(|| allocated_bytes(&found))
 }
 
 /// The side tables, and what all tables of the file use, in bytes.

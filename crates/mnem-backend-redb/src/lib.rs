@@ -24,6 +24,7 @@ mod as_it_is;
 pub mod blockstore;
 mod change;
 mod create;
+mod driver;
 mod error;
 mod group;
 mod handle;
@@ -53,7 +54,7 @@ mod verified;
 mod writing;
 
 pub use blockstore::RedbBlockstore;
-pub use info::{Info, TableInfo};
+pub use driver::{DRIVER, RedbDriver};
 pub use op_heads::RedbOpHeadsStore;
 pub use open::open_or_init;
 pub use options::{Check, CommitDurability, Concurrency, Layout, OpenOptions, Verify};

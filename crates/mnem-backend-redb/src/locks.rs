@@ -3,14 +3,13 @@
 
 use std::{
     collections::BTreeMap,
-    error::Error,
-    fmt,
     fs::File,
     io,
     ops::Bound,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use mnem_store_traits::driver::PlaceLacks;
 use redb::{BackendError, StorageBackend};
 
 use crate::medium::Medium;
@@ -18,39 +17,6 @@ use crate::medium::Medium;
 /// Error numbers with which a file system says that it has no locks, beside those that have an [`io::ErrorKind`] of
 /// their own: Linux's `ENOLCK`, of NFS without a lock manager.
 const ENOLCK: i32 = 37;
-
-/// The file system has no locks, so nobody can be kept from writing at the same time.
-#[derive(Debug)]
-pub(crate) enum NoLocks {
-    /// Not even one on the whole file.
-    Whole(Option<io::Error>),
-    /// None on parts of a file, which the shared modes need.
-    Ranges,
-}
-
-impl fmt::Display for NoLocks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Whole(_) => {
-                "its file system has no locks (fcntl, flock), so two processes could write at once and destroy the store: \
-                 mount it with them, for instance `-o flock`, put the store elsewhere, or open it without locks"
-            }
-            Self::Ranges => {
-                "its file system has no locks on parts of a file (fcntl), which the shared modes need: \
-                 open the store in the exclusive mode, or put it elsewhere"
-            }
-        })
-    }
-}
-
-impl Error for NoLocks {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Whole(source) => source.as_ref().map(|error| error as _),
-            Self::Ranges => None,
-        }
-    }
-}
 
 /// Whether a lock call failed because there are no locks, and with which error.
 fn lacking(error: BackendError) -> Result<Option<io::Error>, BackendError> {
@@ -77,7 +43,7 @@ pub(crate) fn insist<T>(tried: Result<T, BackendError>, start: Bound<u64>, end: 
     tried.or_else(|error| {
         let source = lacking(error)?;
         if is_whole(start, end) {
-            return Err(BackendError::Io(io::Error::other(NoLocks::Whole(source))));
+            return Err(BackendError::Io(io::Error::other(PlaceLacks::Locks { can_do_without: true, source })));
         }
         Err(BackendError::Unsupported)
     })

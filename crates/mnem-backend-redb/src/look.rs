@@ -51,7 +51,7 @@ pub(crate) fn look(at: At<'_>) -> Result<Found, StoreError> {
     match file.take(REDB_MAGIC.len() as u64).read_to_end(&mut begin) {
         // Where locks are mandatory, a locked file cannot even be looked at.
         Err(error) if cfg!(windows) && error.raw_os_error() == Some(WINDOWS_LOCK_VIOLATION) => {
-            return Err(StoreError::Locked { path: at.path.to_owned() });
+            return Err(StoreError::Locked { location: at.path.into() });
         }
         read => read.map_err(failed)?,
     };

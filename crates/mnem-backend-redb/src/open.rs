@@ -12,7 +12,10 @@ use std::{
     time::Instant,
 };
 
-use mnem_store_traits::{Blockstore, OpHeadsStore, Outcome, StoreError};
+use mnem_store_traits::{
+    Blockstore, OpHeadsStore, Outcome, StoreError,
+    driver::{FileIdentity, identity},
+};
 use redb::{Database, DatabaseError, backends::FileBackend};
 
 use crate::{
@@ -72,20 +75,17 @@ pub(crate) fn open_in(place: &dyn Place, path: &Path, options: &OpenOptions) -> 
 }
 
 /// Whether an empty file is a store that somebody is making, or was killed at: where files are published so.
-fn is_claim(place: &dyn Place, at: At<'_>) -> Result<bool, StoreError> {
+pub(crate) fn is_claim(place: &dyn Place, at: At<'_>) -> Result<bool, StoreError> {
     let can = can_publish(place, &folder_of(at.path));
     can.map(|can| !can).map_err(|error| at.failed(Outcome::NotApplied, error))
 }
-
-/// Device and number of a file, where the system tells them.
-type Identity = Option<(u64, u64)>;
 
 /// The file as a medium, whether its name is durable, and which file it is; `None` if it is gone by now.
 fn open_file(
     place: &dyn Place,
     at: At<'_>,
     options: &OpenOptions,
-) -> Result<Option<(Medium, Names, Identity)>, StoreError> {
+) -> Result<Option<(Medium, Names, FileIdentity)>, StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
     let file = match File::options().read(true).write(!options.read_only).open(at.path) {
         Ok(file) => file,
@@ -97,17 +97,6 @@ fn open_file(
     let names = if options.read_only { Names::Durable } else { sync_name(place, at, options)? };
     let identity = identity(&file.metadata().map_err(failed)?);
     Ok(Some((file_medium(at, file, options)?, names, identity)))
-}
-
-#[cfg(unix)]
-fn identity(found: &std::fs::Metadata) -> Identity {
-    use std::os::unix::fs::MetadataExt as _;
-    Some((found.dev(), found.ino()))
-}
-
-#[cfg(not(unix))]
-fn identity(_: &std::fs::Metadata) -> Identity {
-    None
 }
 
 /// The medium that a file is.
@@ -330,7 +319,7 @@ fn open_shared(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Sess
 fn timed_out(at: At<'_>, error: StoreError) -> StoreError {
     let timed_out = matches!(&error, StoreError::Backend { source, .. }
         if source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut));
-    if timed_out { StoreError::Locked { path: at.path.to_owned() } } else { error }
+    if timed_out { StoreError::Locked { location: at.path.into() } } else { error }
 }
 
 /// Opens without ever writing to the medium: as it is if it is clean and need not be checked, else repaired in memory.
@@ -368,7 +357,7 @@ fn open_as_it_is(at: At<'_>, options: &OpenOptions, medium: &Medium, before: boo
     let lock = insist(medium.try_lock_shared_range(whole.0, whole.1), whole.0, whole.1);
     match lock {
         Ok(true) => {}
-        Ok(false) => return Err(StoreError::Locked { path: at.path.to_owned() }),
+        Ok(false) => return Err(StoreError::Locked { location: at.path.into() }),
         Err(redb::BackendError::Io(error)) => return Err(at.redb(redb::Error::Io(error))),
         Err(error) => return Err(at.failed(Outcome::NotApplied, error.to_string())),
     }

@@ -1,13 +1,12 @@
 //! The folder that a store lies in: what making and opening a store ask of its file system.
 
 use std::{
-    error::Error,
-    fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
 
+use mnem_store_traits::driver::PlaceLacks;
 use mnem_store_traits::{Outcome, StoreError};
 use tempfile::{NamedTempFile, PersistError};
 
@@ -61,25 +60,6 @@ fn lacks_folder_sync(error: &io::Error) -> bool {
         || (cfg!(unix) && error.raw_os_error() == Some(EBADF))
 }
 
-/// The file system cannot make a new name durable.
-#[derive(Debug)]
-struct NoFolderSync(io::Error);
-
-impl fmt::Display for NoFolderSync {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "its file system cannot sync folders (fsync), so a power cut could take the store's name away: \
-             put the store elsewhere, or open it without the sync of its folder",
-        )
-    }
-}
-
-impl Error for NoFolderSync {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
-    }
-}
-
 /// Whether a name in the folder survives a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Names {
@@ -123,7 +103,7 @@ fn settle(
             tracing::warn!(path = %at.path.display(), %error, "the folder cannot be synced: a power cut may take the store's name away");
             Ok(Names::Volatile)
         }
-        Err(error) => Err(at_folder.failed(Outcome::NotApplied, NoFolderSync(error))),
+        Err(error) => Err(at_folder.failed(Outcome::NotApplied, PlaceLacks::FolderSync { source: error })),
     }
 }
 

@@ -78,7 +78,7 @@ fn publish_by_claim(at: At<'_>, options: &OpenOptions, file: NamedTempFile) -> R
             return Ok(true);
         }
         if deadline.is_some_and(|at| Instant::now() >= at) {
-            return Err(StoreError::Locked { path: at.path.to_owned() });
+            return Err(StoreError::Locked { location: at.path.into() });
         }
         thread::sleep(pause);
         pause = next_pause(pause);

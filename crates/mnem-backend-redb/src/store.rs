@@ -2,11 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
-use mnem_store_traits::{Bytes, Cid, SideTable, Store, StoreError, WriteBatch, check_table_name};
+use mnem_store_traits::{
+    Bytes, Cid, SideTable, Store, StoreError, WriteBatch, check_table_name,
+    driver::{FileIdentity, StoreInfo},
+};
 use redb::{ReadableTableMetadata, TableHandle};
 
 use crate::{
-    Info, Layout, RedbBlockstore, RedbOpHeadsStore,
+    Layout, RedbBlockstore, RedbOpHeadsStore,
     blockstore::{forward_blockstore, sorted_rows},
     change::Commit,
     handle::Handle,
@@ -39,7 +42,7 @@ impl RedbStore {
 
     /// Device and number of the file that is open, which its path may no longer lead to. `None` where the system does not tell them, and of a
     /// medium that is no file.
-    pub fn identity(&self) -> Option<(u64, u64)> {
+    pub fn identity(&self) -> FileIdentity {
         self.handle.identity
     }
 
@@ -58,11 +61,17 @@ impl RedbStore {
         RedbOpHeadsStore { handle: Arc::clone(&self.handle) }
     }
 
-    /// What the file holds, in one snapshot. Reads all of it; what is deleted meanwhile takes up space until it is done.
+    /// The format of the file, one of [`FORMATS`](crate::FORMATS).
+    pub fn format(&self) -> &'static str {
+        self.handle.layout.format()
+    }
+
+    /// What the file holds, in one snapshot. Reads all of it; what is deleted meanwhile takes up space until it is done. redb's own tables, a
+    /// few pages, count as free.
     ///
     /// # Errors
     /// As [`Blockstore::get`](mnem_store_traits::Blockstore::get).
-    pub fn info(&self) -> Result<Info, StoreError> {
+    pub fn info(&self) -> Result<StoreInfo, StoreError> {
         info::info(&self.handle)
     }
 

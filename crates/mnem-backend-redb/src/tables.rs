@@ -26,10 +26,10 @@ pub(crate) const FORMAT_NAME: &str = "mnem-backend-redb";
 /// The version that this build reads and writes.
 pub(crate) const FORMAT_VERSION: &str = "1";
 
-/// The formats that this build opens, as [`Info::format`](crate::Info::format) says them; the first is what a new file gets unless asked otherwise.
+/// The formats that this build opens, as [`RedbStore::format`](crate::RedbStore::format) names them; the first is what a new file gets unless asked otherwise.
 pub const FORMATS: [&str; 2] = ["mnem-backend-redb 1", FORMAT_MNEM01];
 
-/// What `Info::format` says of a file in [`Layout::Mnem01`], which has no row that says it.
+/// The format of a file in [`Layout::Mnem01`], which has no row that says it.
 const FORMAT_MNEM01: &str = "mnem-backend-redb 0.1";
 
 /// Name of the edge table as a side table.
@@ -89,10 +89,10 @@ impl Layout {
     }
 
     /// The format, as text.
-    pub(crate) fn format(self) -> String {
+    pub(crate) fn format(self) -> &'static str {
         match self {
-            Self::Native => format!("{FORMAT_NAME} {FORMAT_VERSION}"),
-            Self::Mnem01 => FORMAT_MNEM01.to_owned(),
+            Self::Native => FORMATS[0],
+            Self::Mnem01 => FORMATS[1],
         }
     }
 }

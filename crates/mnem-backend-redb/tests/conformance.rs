@@ -3,10 +3,11 @@
 use std::{error::Error, path::Path, sync::Arc};
 
 use ::redb::{Database, TableDefinition};
-use mnem_backend_redb::{Concurrency, OpenOptions};
+use mnem_backend_redb::{Concurrency, DRIVER, OpenOptions};
 use mnem_store_traits::{
     Cid,
     conformance::{Fixture, FixtureError, Handles, Profile, as_second_process, in_second_process},
+    driver::{Driver, Location},
 };
 use tempfile::TempDir;
 
@@ -33,7 +34,11 @@ impl Fixture for Redb {
     }
 
     fn profiles(&self) -> &[Profile] {
-        &[Profile::Persistence, Profile::Damage]
+        &[Profile::Persistence, Profile::Damage, Profile::Driver]
+    }
+
+    fn driver(&self, place: &TempDir) -> Result<(&'static dyn Driver, Location), FixtureError> {
+        Ok((&DRIVER, place.path().join("store.redb").into()))
     }
 
     fn damage(&self, place: &TempDir, cid: &Cid, data: &[u8]) -> Result<(), FixtureError> {

@@ -51,7 +51,7 @@ fn a_new_store_is_empty() {
     assert_eq!(store.side_tables().expect("side tables"), Vec::<String>::new());
     let info = store.info().expect("info");
     assert_eq!((info.blocks, info.block_bytes, info.heads), (0, 0, 0));
-    assert_eq!(info.format, "mnem-backend-redb 1");
+    assert_eq!(store.format(), "mnem-backend-redb 1");
     assert_eq!(info.file_bytes, fs::metadata(&place.path).expect("metadata").len());
 }
 

@@ -42,7 +42,7 @@ fn a_file_of_the_published_crate_is_found_and_kept() {
     assert_eq!(store.heads().expect("heads"), [cid]);
     let (next, data) = block(2);
     store.commit(WriteBatch::new().put(next, data).update(next, [cid])).expect("commit");
-    assert_eq!(store.info().expect("info").format, "mnem-backend-redb 0.1");
+    assert_eq!(store.format(), "mnem-backend-redb 0.1");
     drop(store);
     let database = Database::open(&place.path).expect("open with redb");
     let transaction = database.begin_read().expect("read");

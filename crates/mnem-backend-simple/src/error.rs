@@ -1,6 +1,6 @@
 //! From failures of the file system to the store's error.
 
-use std::{io, path::Path};
+use std::{error::Error, path::Path};
 
 use mnem_store_traits::{Cause, Outcome, StoreError};
 
@@ -8,12 +8,19 @@ use mnem_store_traits::{Cause, Outcome, StoreError};
 pub(crate) const BACKEND: &str = "simple";
 
 /// A failure that changed no head and no table. `verb` and `path` say what was being done.
-pub(crate) fn at(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+pub(crate) fn at<E: Into<Box<dyn Error + Send + Sync>>>(
+    verb: &'static str,
+    path: &Path,
+) -> impl FnOnce(E) -> StoreError {
     failed(verb, path, Outcome::NotApplied)
 }
 
 /// A failure of the file system, and what became of the call.
-pub(crate) fn failed(verb: &'static str, path: &Path, outcome: Outcome) -> impl FnOnce(io::Error) -> StoreError {
+pub(crate) fn failed<E: Into<Box<dyn Error + Send + Sync>>>(
+    verb: &'static str,
+    path: &Path,
+    outcome: Outcome,
+) -> impl FnOnce(E) -> StoreError {
     move |source| StoreError::Backend {
         backend: BACKEND,
         operation: format!("{verb} {}", path.display()),
@@ -29,7 +36,7 @@ pub(crate) fn damaged(path: &Path, why: impl Into<String>) -> StoreError {
 
 /// There is no store at `path`.
 pub(crate) fn not_a_store(path: &Path, reason: impl Into<String>) -> StoreError {
-    StoreError::NotAStore { path: path.to_owned(), reason: reason.into() }
+    StoreError::NotAStore { location: path.into(), reason: reason.into() }
 }
 
 /// The same failure where the call may have taken effect all the same, or a part of it has.

@@ -6,12 +6,13 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use mnem_store_traits::driver::PlaceLacks;
 use mnem_store_traits::{Cause, Durability, Outcome, StoreError};
 
 use crate::{
@@ -37,6 +38,8 @@ pub(crate) struct Handle {
     pub(crate) identity: Option<(u64, u64)>,
     pub(crate) read_only: bool,
     pub(crate) as_it_is: bool,
+    /// Whether others are kept from writing.
+    pub(crate) exclusive: bool,
     pub(crate) durability: Durability,
     pub(crate) lock_wait: Duration,
     /// From how many new files, or shards, on a batch syncs the whole file system.
@@ -58,6 +61,8 @@ pub(crate) struct Handle {
     whole_gate: Mutex<()>,
     /// Handle, while this handle may have unfinished files.
     tmp_lock: Mutex<Option<Box<dyn Lock>>>,
+    /// Bytes of unfinished files that this handle removed when it was opened.
+    pub(crate) cleared_bytes: AtomicU64,
     in_one_step: OnceLock<bool>,
     left_out: OnceLock<Vec<PathBuf>>,
 }
@@ -98,6 +103,7 @@ impl Handle {
             path,
             read_only: options.read_only,
             as_it_is: options.as_it_is,
+            exclusive: options.exclusive,
             durability: options.durability,
             lock_wait: options.lock_wait,
             whole_sync_from: options.whole_sync_from,
@@ -110,6 +116,7 @@ impl Handle {
             root_gate: Mutex::default(),
             whole_gate: Mutex::default(),
             tmp_lock: Mutex::default(),
+            cleared_bytes: AtomicU64::default(),
             in_one_step: OnceLock::new(),
             left_out: OnceLock::new(),
         })
@@ -166,7 +173,7 @@ impl Handle {
                 return Ok(lock);
             }
             if begin.elapsed() >= self.lock_wait {
-                return Err(StoreError::Locked { path: self.path.clone() });
+                return Err(StoreError::Locked { location: (&self.path).into() });
             }
             thread::sleep(LOCK_PAUSE);
         }
@@ -178,7 +185,12 @@ impl Handle {
             return Err(damaged(file, "the lock is not a regular file"));
         }
         self.fs.lock(file, mode).map_err(|error| {
-            if place::has_no_locks(&error) { at(place::NO_LOCKS, file)(error) } else { at("lock", file)(error) }
+            if place::has_no_locks(&error) {
+                // Its writers exclude each other by nothing else.
+                at("lock", file)(PlaceLacks::Locks { can_do_without: false, source: Some(error) })
+            } else {
+                at("lock", file)(error)
+            }
         })
     }
 
@@ -324,9 +336,8 @@ impl Handle {
         self.check_unsynced(folder, outcome)?;
         match self.fs.sync_folder(folder) {
             Err(error) if self.durability < Durability::Power && place::cannot_sync_folders(&error) => Ok(()),
-            Err(SyncError::Failed(error)) if place::is_without_folder_sync(&error) => {
-                self.poison_on_error(Err(failed(place::NO_FOLDER_SYNC, folder, outcome)(error)))
-            }
+            Err(SyncError::Failed(error)) if place::is_without_folder_sync(&error) => self
+                .poison_on_error(Err(failed("sync folder", folder, outcome)(PlaceLacks::FolderSync { source: error }))),
             synced => self.synced(synced, folder, outcome),
         }
     }

@@ -1,111 +1,101 @@
 //! Counting and measuring a store, and finding what does not belong to it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::AddAssign,
+    path::{Path, PathBuf},
+};
 
-use mnem_store_traits::StoreError;
+use mnem_store_traits::{
+    StoreError,
+    driver::{StoreInfo, TableInfo},
+};
 
 use crate::{
     blockstore,
     handle::Handle,
     medium::{Entry, Kind},
     op_heads, side_table,
-    tables::{self, FORMAT_NAME, FORMAT_VERSION, RootName},
+    tables::{self, RootName},
 };
 
-/// What a store holds and what it takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Info {
-    /// Name and version of the format, as in the `format` file.
-    pub format: String,
-    /// Blocks.
-    pub blocks: u64,
-    /// Bytes of all blocks.
-    pub block_bytes: u64,
-    /// Op heads.
-    pub heads: u64,
-    /// Side tables that hold at least one key, ascending by name.
-    pub tables: Vec<TableInfo>,
-    /// Bytes of all files of the store: blocks, heads, side tables, markers, and unfinished files.
-    pub file_bytes: u64,
-    /// Bytes of unfinished files: of writers at work, or left by killed ones and freed when the store is next opened for writing alone.
-    pub free_bytes: u64,
+/// Length of files, and what they take on the medium.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    file_bytes: u64,
+    allocated_bytes: u64,
 }
 
-/// What a side table holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TableInfo {
-    /// Its name.
-    pub name: String,
-    /// Number of keys.
-    pub keys: u64,
-    /// Bytes of its keys and values.
-    pub bytes: u64,
+impl AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.file_bytes += other.file_bytes;
+        self.allocated_bytes += other.allocated_bytes;
+    }
 }
 
-pub(crate) fn info(handle: &Handle) -> Result<Info, StoreError> {
+/// Files of all kinds count: blocks, heads, rows, markers, and unfinished files, which are what is free.
+pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     handle.check_open("count")?;
     let layout = &handle.layout;
-    let (mut blocks, mut block_bytes) = (0, 0);
+    let mut info = StoreInfo::default();
+    let mut all = Size::default();
     handle.require_folder(&layout.objects())?;
     for shard in (0..).map_while(|index| layout.shard(index)) {
         for cid in blockstore::shard_cids(handle, &shard)? {
             // A block that was deleted meanwhile is not counted.
-            if let Some(bytes) = file_bytes(handle, &layout.block(&cid).file)? {
-                blocks += 1;
-                block_bytes += bytes;
+            if let Some(size) = size(handle, &layout.block(&cid).file)? {
+                info.blocks += 1;
+                info.block_bytes += size.file_bytes;
+                all += size;
             }
         }
     }
-    let (tables, row_file_bytes) = tables(handle)?;
-    let free_bytes = unfinished_bytes(handle)?;
-    let mut file_bytes_sum = block_bytes + free_bytes + row_file_bytes;
+    info.tables = tables(handle, &mut all)?;
+    let unfinished = unfinished(handle)?;
+    info.free_bytes = unfinished.file_bytes;
+    all += unfinished;
     for file in [layout.format(), layout.lock(), layout.op_heads(), layout.unsynced(), layout.tmp_lock()] {
-        file_bytes_sum += file_bytes(handle, &file)?.unwrap_or(0);
+        all += size(handle, &file)?.unwrap_or_default();
     }
-    Ok(Info {
-        format: format!("{FORMAT_NAME} {FORMAT_VERSION}"),
-        blocks,
-        block_bytes,
-        heads: op_heads::read(handle)?.len() as u64,
-        tables,
-        file_bytes: file_bytes_sum,
-        free_bytes,
-    })
+    info.heads = op_heads::read(handle)?.len() as u64;
+    (info.file_bytes, info.allocated_bytes) = (all.file_bytes, all.allocated_bytes);
+    Ok(info)
 }
 
-fn file_bytes(handle: &Handle, path: &Path) -> Result<Option<u64>, StoreError> {
-    Ok(handle.metadata(path)?.filter(|found| found.kind == Kind::File).map(|found| found.file_bytes))
+fn size(handle: &Handle, path: &Path) -> Result<Option<Size>, StoreError> {
+    let found = handle.metadata(path)?.filter(|found| found.kind == Kind::File);
+    Ok(found.map(|found| Size { file_bytes: found.file_bytes, allocated_bytes: found.allocated_bytes }))
 }
 
-/// The side tables, and what the files of their rows hold.
-fn tables(handle: &Handle) -> Result<(Vec<TableInfo>, u64), StoreError> {
+/// The side tables; adds the files of their rows to `all`.
+fn tables(handle: &Handle, all: &mut Size) -> Result<Vec<TableInfo>, StoreError> {
     let mut tables = Vec::new();
-    let mut row_file_bytes = 0;
     for (name, folder) in side_table::folders(handle)? {
         let (mut keys, mut bytes) = (0, 0);
         for key in side_table::keys(handle, &folder)? {
-            if let Some(value_bytes) = file_bytes(handle, &folder.join(tables::key_name(&key)))? {
+            if let Some(value) = size(handle, &folder.join(tables::key_name(&key)))? {
                 keys += 1;
-                bytes += key.len() as u64 + value_bytes;
-                row_file_bytes += value_bytes;
+                bytes += key.len() as u64 + value.file_bytes;
+                *all += value;
             }
         }
         if keys > 0 {
             tables.push(TableInfo { name, keys, bytes });
         }
     }
-    Ok((tables, row_file_bytes))
+    Ok(tables)
 }
 
-fn unfinished_bytes(handle: &Handle) -> Result<u64, StoreError> {
+fn unfinished(handle: &Handle) -> Result<Size, StoreError> {
     let tmp = handle.layout.tmp();
     let unfinished = handle.names(&tmp, |entry| {
         let name = entry.name.to_str().filter(|name| tables::is_unfinished_name(name))?;
         Some(tmp.join(name))
     })?;
-    unfinished.iter().try_fold(0, |sum, path| Ok(sum + file_bytes(handle, path)?.unwrap_or(0)))
+    let mut sum = Size::default();
+    for path in unfinished {
+        sum += size(handle, &path)?.unwrap_or_default();
+    }
+    Ok(sum)
 }
 
 pub(crate) fn foreign(handle: &Handle) -> Result<Vec<PathBuf>, StoreError> {

@@ -21,6 +21,7 @@
 
 mod blockstore;
 mod create;
+mod driver;
 mod error;
 mod handle;
 mod info;
@@ -44,7 +45,7 @@ mod whole;
 struct Readme;
 
 pub use blockstore::SimpleBlockstore;
-pub use info::{Info, TableInfo};
+pub use driver::{DRIVER, SimpleDriver};
 pub use op_heads::SimpleOpHeadsStore;
 pub use options::OpenOptions;
 pub use store::{SimpleStore, open_or_init};

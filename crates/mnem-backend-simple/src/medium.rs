@@ -12,6 +12,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use mnem_store_traits::driver::{FileIdentity, allocated_bytes, identity};
+
 use crate::limits::OPENINGS_MAX;
 
 /// What lies at a path. Symbolic links are not followed.
@@ -32,6 +34,8 @@ pub struct Metadata {
     pub kind: Kind,
     /// Length in bytes; meaningful for a regular file.
     pub file_bytes: u64,
+    /// What it takes on the medium, in bytes.
+    pub allocated_bytes: u64,
     /// Which file it is, where the file system can tell.
     pub file_id: Option<FileId>,
 }
@@ -148,7 +152,7 @@ pub trait FileSystem: Debug + Send + Sync {
     ///
     /// # For implementers
     /// The default is `None`.
-    fn identity(&self, _path: &Path) -> io::Result<Option<(u64, u64)>> {
+    fn identity(&self, _path: &Path) -> io::Result<FileIdentity> {
         Ok(None)
     }
 
@@ -343,15 +347,13 @@ impl FileSystem for StdFileSystem {
         Ok(found.map(|found| Metadata {
             kind: found.file_type().into(),
             file_bytes: found.len(),
+            allocated_bytes: allocated_bytes(&found),
             file_id: file_id(&found),
         }))
     }
 
-    #[cfg(unix)]
-    fn identity(&self, path: &Path) -> io::Result<Option<(u64, u64)>> {
-        use std::os::unix::fs::MetadataExt as _;
-        let found = std::fs::metadata(path)?;
-        Ok(Some((found.dev(), found.ino())))
+    fn identity(&self, path: &Path) -> io::Result<FileIdentity> {
+        std::fs::metadata(path).map(|found| identity(&found))
     }
 
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Contents> {

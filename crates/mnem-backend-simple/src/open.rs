@@ -6,9 +6,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
+use mnem_store_traits::driver::PlaceLacks;
 use mnem_store_traits::{Durability, Outcome, StoreError};
 
 use crate::{
@@ -35,6 +36,10 @@ enum Format {
 pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) -> Result<SimpleStore, StoreError> {
     if options.create && options.read_only {
         let reason = "a store cannot be created read-only".to_owned();
+        return Err(StoreError::InvalidArgument { operation: "open", reason });
+    }
+    if options.exclusive && options.read_only {
+        let reason = "a read-only handle cannot be exclusive".to_owned();
         return Err(StoreError::InvalidArgument { operation: "open", reason });
     }
     if options.as_it_is && !options.read_only {
@@ -126,7 +131,7 @@ fn check_new_place(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> R
         Err(SyncError::Failed(error))
             if options.durability >= Durability::Power && place::is_without_folder_sync(&error) =>
         {
-            Err(at(place::NO_FOLDER_SYNC, &parent)(error))
+            Err(at("sync folder", &parent)(PlaceLacks::FolderSync { source: error }))
         }
         // Any other failure is met again, once there is something to sync.
         _ => Ok(()),
@@ -261,7 +266,8 @@ fn mark_unsynced(handle: &Handle) -> Result<(), StoreError> {
     handle.sync_folder_always(handle.layout.root(), Outcome::NotApplied)
 }
 
-/// Takes part in writing to `tmp`: clears it if nobody else does, then keeps others from clearing it.
+/// Takes part in writing to `tmp`: clears it if nobody else does, then keeps others from clearing it; an exclusive
+/// handle keeps them out of it, and so from writing.
 ///
 /// Between giving up the lock that clears and taking the one that keeps, another handle may clear again. Nothing of this handle is
 /// there by then.
@@ -271,6 +277,12 @@ pub(crate) fn enter_tmp(handle: &Handle) -> Result<(), StoreError> {
     }
     handle.make_folder(&handle.layout.tmp())?;
     let file = handle.layout.tmp_lock();
+    if handle.exclusive {
+        let lock = handle.lock(&file, LockMode::Exclusive)?;
+        clear_tmp(handle)?;
+        handle.keep_tmp_lock(lock);
+        return Ok(());
+    }
     if let Some(alone) = handle.try_lock(&file, LockMode::Exclusive)? {
         clear_tmp(handle)?;
         drop(alone);
@@ -289,6 +301,8 @@ fn clear_tmp(handle: &Handle) -> Result<(), StoreError> {
     })?;
     for path in leftovers {
         tracing::debug!(path = %path.display(), "clearing an unfinished file");
+        let file_bytes = handle.metadata(&path)?.map_or(0, |found| found.file_bytes);
+        handle.cleared_bytes.fetch_add(file_bytes, Ordering::Relaxed);
         handle.fs.remove_file(&path).map_err(at("remove", &path))?;
     }
     Ok(())

@@ -28,6 +28,7 @@ pub struct OpenOptions {
     pub(crate) create: bool,
     pub(crate) read_only: bool,
     pub(crate) as_it_is: bool,
+    pub(crate) exclusive: bool,
     pub(crate) durability: Durability,
     pub(crate) lock_wait: Duration,
     pub(crate) whole_sync_from: usize,
@@ -39,6 +40,7 @@ impl Default for OpenOptions {
             create: false,
             read_only: false,
             as_it_is: false,
+            exclusive: false,
             durability: Durability::Power,
             lock_wait: Self::LOCK_WAIT,
             whole_sync_from: Self::WHOLE_SYNC_FROM,
@@ -77,6 +79,14 @@ impl OpenOptions {
     /// A listing has an error for each folder that it cannot read, and goes on with the next. Blocks are hashed as ever.
     pub fn as_it_is(mut self, yes: bool) -> Self {
         self.as_it_is = yes;
+        self
+    }
+
+    /// Whether no other handle may write while this one is open: other writers then get [`Locked`](mnem_store_traits::StoreError::Locked) when
+    /// they open the store, and this one does if one of them has it open. Handles that only read are not kept out. Not together
+    /// with [`read_only`](Self::read_only).
+    pub fn exclusive(mut self, yes: bool) -> Self {
+        self.exclusive = yes;
         self
     }
 

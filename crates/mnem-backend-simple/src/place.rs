@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use mnem_store_traits::StoreError;
+use mnem_store_traits::{StoreError, driver::PlaceLacks};
 
 use crate::{
     error::at,
@@ -13,13 +13,6 @@ use crate::{
     medium::{FileSystem, SyncError},
     tables::Layout,
 };
-
-/// Why a store that needs folders synced is refused where they cannot be.
-pub(crate) const NO_FOLDER_SYNC: &str = "sync (its file system cannot sync folders: put the store on another one, or open it with less durability) the folder";
-
-/// Why a store is not written to where its writers cannot exclude each other.
-pub(crate) const NO_LOCKS: &str =
-    "lock (its file system has no locks: mount it with them, for instance `-o flock`, or put the store elsewhere)";
 
 /// Whether the failure of a link, or of a rename that replaces nothing, means that this file system, or a filter of system calls, does not
 /// offer it. A refusal for want of permission is one too: where it is real, the next way to give the name meets it as well.
@@ -56,7 +49,7 @@ pub(crate) fn has_no_locks(error: &io::Error) -> bool {
 /// Whether an error of the store is that there are no locks.
 pub(crate) fn is_without_locks(error: &StoreError) -> bool {
     match error {
-        StoreError::Backend { source, .. } => source.downcast_ref().is_some_and(has_no_locks),
+        StoreError::Backend { source, .. } => matches!(source.downcast_ref(), Some(PlaceLacks::Locks { .. })),
         _ => false,
     }
 }

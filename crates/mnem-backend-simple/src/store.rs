@@ -9,10 +9,11 @@ use std::{
 use mnem_store_traits::{
     Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, HeadsCapabilities, OnBlock, OpHeadsStore, SideTable,
     Store, StoreError, WriteBatch,
+    driver::{FileIdentity, StoreInfo},
 };
 
 use crate::{
-    Info, OpenOptions, SimpleBlockstore, SimpleOpHeadsStore, blockstore,
+    OpenOptions, SimpleBlockstore, SimpleOpHeadsStore, blockstore,
     handle::Handle,
     info,
     limits::BLOCK_BYTES_MAX,
@@ -27,7 +28,7 @@ use crate::{
 /// stay usable when the store itself is dropped, and not when it is [closed](Store::close).
 #[derive(Debug)]
 pub struct SimpleStore {
-    handle: Arc<Handle>,
+    pub(crate) handle: Arc<Handle>,
     blocks: SimpleBlockstore,
     heads: SimpleOpHeadsStore,
 }
@@ -59,7 +60,7 @@ impl SimpleStore {
     }
 
     /// Device and number of the folder that was opened, which its path may no longer lead to. `None` where the system does not tell them.
-    pub fn identity(&self) -> Option<(u64, u64)> {
+    pub fn identity(&self) -> FileIdentity {
         self.handle.identity
     }
 
@@ -77,7 +78,7 @@ impl SimpleStore {
     ///
     /// # Errors
     /// [`StoreError::Backend`], [`StoreError::Damaged`], [`StoreError::Closed`].
-    pub fn info(&self) -> Result<Info, StoreError> {
+    pub fn info(&self) -> Result<StoreInfo, StoreError> {
         info::info(&self.handle)
     }
 

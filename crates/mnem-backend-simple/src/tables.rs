@@ -18,7 +18,7 @@ pub(crate) const FORMAT_NAME: &str = "mnem-backend-simple";
 /// The one version this build reads and writes.
 pub(crate) const FORMAT_VERSION: &str = "1";
 
-/// The formats that this build opens, as [`Info::format`](crate::Info::format) says them: one.
+/// The formats that this build opens, by name and version: one.
 pub const FORMATS: [&str; 1] = ["mnem-backend-simple 1"];
 
 /// What the `unsynced` file says. Only its presence counts.

@@ -2,11 +2,12 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use mnem_backend_simple::OpenOptions;
+use mnem_backend_simple::{DRIVER, OpenOptions};
 use mnem_store_traits::{
     Cid,
     cid::multibase::{Base, encode},
     conformance::{Fixture, FixtureError, Handles, Profile, as_second_process, in_second_process},
+    driver::{Driver, Location},
 };
 use tempfile::TempDir;
 
@@ -32,7 +33,11 @@ impl Fixture for Simple {
     }
 
     fn profiles(&self) -> &[Profile] {
-        &[Profile::Persistence, Profile::SecondHandle, Profile::SecondProcess, Profile::Damage]
+        &[Profile::Persistence, Profile::SecondHandle, Profile::SecondProcess, Profile::Damage, Profile::Driver]
+    }
+
+    fn driver(&self, place: &TempDir) -> Result<(&'static dyn Driver, Location), FixtureError> {
+        Ok((&DRIVER, place.path().join("store").into()))
     }
 
     fn obey_in_second_process(&self, place: &TempDir, script: &str) -> Result<String, FixtureError> {

@@ -55,7 +55,7 @@ fn a_lock_that_another_process_holds_is_waited_for_and_then_named() {
     ] {
         assert_eq!(error.kind(), ErrorKind::Locked);
         assert!(error.is_retryable());
-        assert!(matches!(error, StoreError::Locked { path } if path == home.path));
+        assert!(matches!(error, StoreError::Locked { location } if location == (&home.path).into()));
     }
     assert_eq!(store.heads().unwrap(), [head(1)], "readers need no lock");
     drop(holder);

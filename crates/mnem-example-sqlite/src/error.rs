@@ -12,7 +12,7 @@ pub(crate) const BACKEND: &str = "sqlite";
 pub(crate) fn failed(path: &Path, operation: &str, error: rusqlite::Error) -> StoreError {
     let operation = format!("{operation} in {}", path.display());
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { path: path.to_owned() },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { location: path.into() },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(operation, error),
         _ => {
             StoreError::Backend { backend: BACKEND, operation, outcome: Outcome::NotApplied, source: Cause::new(error) }

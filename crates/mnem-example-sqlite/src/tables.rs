@@ -61,7 +61,7 @@ fn connect(path: &Path, create: OpenFlags) -> Result<Connection, StoreError> {
 
 /// Whether this is a store, or an empty database that may become one. Reads only.
 fn recognise(path: &Path, connection: &Connection) -> Result<(), StoreError> {
-    let not_a_store = |reason: &str| StoreError::NotAStore { path: path.to_owned(), reason: reason.to_owned() };
+    let not_a_store = |reason: &str| StoreError::NotAStore { location: path.into(), reason: reason.to_owned() };
     let look = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
                 FROM pragma_application_id, pragma_user_version";
     let row = connection.query_row(look, (), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));

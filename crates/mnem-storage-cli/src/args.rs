@@ -3,9 +3,9 @@
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode, sync::LazyLock, time::Duration};
 
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint, error::ErrorKind};
-use mnem_storage::{Backend, Concurrency, knn::Format};
+use mnem_storage::{BACKENDS, Sharing, driver::Driver, knn::Format};
 
-use crate::{commands, error, error::Exit, output, terminal};
+use crate::{commands, drivers, error, error::Exit, output, terminal};
 
 const ABOUT: &str = "Import, export, verify, copy and explain stores of versioned knowledge graphs";
 
@@ -46,7 +46,7 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Options for every command")]
 pub(crate) struct Global {
-    /// The store: a redb file or a folder [env: MNEM_STORE]
+    /// The store: its path [env: MNEM_STORE]
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) store: Option<PathBuf>,
     /// Answer in JSON: an object, or one a line for listings; errors too
@@ -61,13 +61,12 @@ pub(crate) struct Global {
     /// Show progress on standard error (auto: on a terminal)
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) progress: When,
-    /// How long to wait for a lock that another process holds [default: redb 0, simple 5]
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, help = lock_wait_help())]
     pub(crate) lock_wait: Option<Duration>,
-    /// How a redb file is shared: in the mode in which others have it open
+    /// How a store is shared that cannot always be: in the mode in which others have it open
     #[arg(long, global = true, value_name = "MODE", default_value = "exclusive-writer")]
     pub(crate) concurrency: Mode,
-    /// Open a redb file also where there are no file locks: nothing else may use it meanwhile
+    /// Open a store also where there are no file locks: nothing else may use it meanwhile
     #[arg(long, global = true)]
     pub(crate) without_locks: bool,
     /// Write to a store also where folders cannot be synced: a power cut may take new files away
@@ -75,7 +74,7 @@ pub(crate) struct Global {
     pub(crate) without_folder_sync: bool,
 }
 
-/// Who else may have a redb file open: see [`Concurrency`]. The values have no help of their own, which would make that of every command long.
+/// Who else may have a store open: see [`Sharing`]. The values have no help of their own, which would make that of every command long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
     #[value(name = "exclusive-writer")]
@@ -86,7 +85,7 @@ pub(crate) enum Mode {
     Multi,
 }
 
-impl From<Mode> for Concurrency {
+impl From<Mode> for Sharing {
     fn from(mode: Mode) -> Self {
         match mode {
             Mode::Exclusive => Self::ExclusiveWriter,
@@ -102,29 +101,6 @@ pub(crate) enum When {
     Auto,
     Always,
     Never,
-}
-
-/// The backend of a store that a command may create: one redb file, or a folder with one plain file for each block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum BackendArg {
-    Redb,
-    Simple,
-}
-
-impl From<BackendArg> for Backend {
-    fn from(arg: BackendArg) -> Self {
-        match arg {
-            BackendArg::Redb => Self::Redb,
-            BackendArg::Simple => Self::Simple,
-        }
-    }
-}
-
-/// How a redb file names its tables: as this program does, or as the published mnem-backend-redb 0.1.x does, whose programs can then use the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LayoutArg {
-    Native,
-    Mnem01,
 }
 
 /// What to do.
@@ -212,6 +188,11 @@ fn json_was_asked_for() -> bool {
     options_typed().any(|arg| arg == "--json")
 }
 
+fn lock_wait_help() -> String {
+    let defaults = drivers::list(|driver| driver.lock_wait().as_secs().to_string());
+    format!("How long to wait for a lock that another process holds [default: {defaults}]")
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
@@ -219,17 +200,18 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 /// The version, and what this build reads and writes.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
-    let default = Backend::default_backend();
-    let name =
-        |backend: Backend| if Some(backend) == default { format!("{backend} (default)") } else { backend.to_string() };
-    let all = |backends: Vec<String>| if backends.is_empty() { "none".to_owned() } else { backends.join(", ") };
-    let mut lines = vec![env!("CARGO_PKG_VERSION").to_owned()];
-    lines.push(format!("backends: {}", all(Backend::compiled_in().into_iter().map(name).collect())));
-    for backend in Backend::ALL {
-        lines.push(match backend.is_compiled_in() {
-            true => format!("{backend} formats: {}", backend.formats().join(", ")),
-            false => format!("{backend}: not in this build; Cargo feature `{}` adds it", backend.feature()),
-        });
+    let name = |(place, driver): (usize, &&'static dyn Driver)| {
+        let mark = if place == 0 { " (default)" } else { "" };
+        format!("{}{mark}", driver.name())
+    };
+    let names: Vec<_> = drivers::all().iter().enumerate().map(name).collect();
+    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let mut lines = vec![env!("CARGO_PKG_VERSION").to_owned(), format!("backends: {names}")];
+    lines.extend(
+        drivers::all().iter().map(|driver| format!("{} formats: {}", driver.name(), driver.formats().join(", "))),
+    );
+    for backend in BACKENDS.iter().filter(|backend| drivers::all().iter().all(|driver| driver.name() != backend.name)) {
+        lines.push(format!("{0}: not in this build; Cargo feature `{0}` adds it", backend.name));
     }
     lines.push("archives: CARv1 read and written, CARv2 read".into());
     lines.push(format!(

@@ -7,10 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use mnem_storage::{Backend, OpenOptions, Store};
+use mnem_storage::{Durability, OpenOptions, Store};
 
 use crate::{
     args::{Global, When},
+    drivers,
     error::{Failure, Result},
     limits::CACHE_BYTES_USUAL,
     memory,
@@ -58,15 +59,24 @@ impl Context {
 
     /// How to open an existing store, apart from reading or writing.
     pub(crate) fn options(&self) -> OpenOptions {
-        let options = OpenOptions::new()
-            .concurrency(self.global.concurrency.into())
+        let mut options = OpenOptions::new()
+            .drivers(drivers::all().iter().copied())
+            .sharing(self.global.concurrency.into())
             .cache_bytes(memory::cache_bytes(CACHE_BYTES_USUAL))
-            .without_locks(self.global.without_locks)
-            .without_folder_sync(self.global.without_folder_sync);
-        match self.global.lock_wait {
-            Some(wait) => options.lock_wait(wait),
-            None => options,
+            .without_locks(self.global.without_locks);
+        if self.global.without_folder_sync {
+            options = options.durability(Durability::Process);
         }
+        if let Some(wait) = self.global.lock_wait {
+            options = options.lock_wait(wait);
+        }
+        options
+    }
+
+    /// How to open a store that may be made, of this backend and format if any is named.
+    pub(crate) fn options_for_new(&self, backend: Option<&str>, format: Option<&str>) -> OpenOptions {
+        let options = backend.into_iter().fold(self.options(), OpenOptions::backend);
+        format.into_iter().fold(options, OpenOptions::format)
     }
 
     /// The store, for reading only.
@@ -93,11 +103,11 @@ impl Context {
     }
 
     /// The store, for writing a lot; made if nothing is there.
-    pub(crate) fn open_or_create(&self, backend: Option<Backend>) -> Result<Target> {
+    pub(crate) fn open_or_create(&self, backend: Option<&str>) -> Result<Target> {
         let path = self.path()?;
         self.note(format_args!("opening or making {}", path.display()));
         Ok(Target::open(
-            &self.options().create(true).backend(backend).cache_bytes(memory::cache_bytes(BULK_CACHE_BYTES)),
+            &self.options_for_new(backend, None).create(true).cache_bytes(memory::cache_bytes(BULK_CACHE_BYTES)),
             path,
         )?)
     }

@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_cause_that_was_told_is_left_out() {
-        let store = StoreError::NeedsRecovery { path: "a.redb".into() };
+        let store = StoreError::NeedsRecovery { location: "a.redb".into() };
         let source = CopyError::Source(store.clone().into());
         let failure = Failure::Copy { from: "a.redb".into(), to: "b.redb".into(), source };
         assert_eq!(causes(&failure, &failure.to_string()), [store.to_string()]);

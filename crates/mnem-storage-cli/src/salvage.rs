@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let of_target = |error: StoreError| failed(args, CopyError::Target(error.into()));
     // Looked at first, so that no new store is made for nothing.
     let from = context.options().read_only(true);
-    if let Err(error) = mnem_storage::detect(&args.from).and_then(|found| match found {
+    if let Err(error) = from.detect(&args.from).and_then(|found| match found {
         Some(_) => Ok(()),
         None => from.open(&args.from).map(drop),
     }) {

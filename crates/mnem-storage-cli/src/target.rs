@@ -1,25 +1,36 @@
 //! A store that a command writes to, and that must be where it was in the end.
 
-use std::ops::Deref;
+use std::{ops::Deref, path::Path, sync::Arc};
 
-use mnem_storage::{Elsewhere, Located, OpenOptions, Store, StoreError, knn::Format};
+use mnem_storage::{Elsewhere, OpenOptions, Place, Store, StoreError, driver::Driver, knn::Format};
 
 use crate::error::{Failure, Result};
 
 /// An open store. A file stays open when its name goes, so whoever writes to one looks at the name once more before it is closed.
-pub(crate) struct Target(Located);
+pub(crate) struct Target {
+    store: Arc<dyn Store>,
+    driver: &'static dyn Driver,
+    knn_format: Format,
+    place: Place,
+}
 
 impl Target {
-    pub(crate) fn open(
-        options: &OpenOptions,
-        path: impl AsRef<std::path::Path>,
-    ) -> std::result::Result<Self, StoreError> {
-        options.open_located(path).map(Self)
+    pub(crate) fn open(options: &OpenOptions, path: impl AsRef<Path>) -> std::result::Result<Self, StoreError> {
+        let path = path.as_ref();
+        let store = options.open_managed(path)?;
+        let (driver, place) = (store.driver(), Place::new(&*store, path));
+        let knn_format = Format::of_store(store.format());
+        Ok(Self { store: store.into_store(), driver, knn_format, place })
+    }
+
+    /// Which backend it is of.
+    pub(crate) fn driver(&self) -> &'static dyn Driver {
+        self.driver
     }
 
     /// The format in which its indexes of neighbours are stored.
     pub(crate) fn knn_format(&self) -> Format {
-        self.0.knn_format
+        self.knn_format
     }
 
     /// Closes it, unless it has moved.
@@ -27,7 +38,7 @@ impl Target {
     /// # Errors
     /// It is not where it was opened: then `done` says what was done to it.
     pub(crate) fn close(&self, done: &str) -> Result<()> {
-        self.is_still_there(done).and(self.0.store.close().map_err(Failure::from))
+        self.is_still_there(done).and(self.store.close().map_err(Failure::from))
     }
 
     /// Whether what failed did so because the store has moved.
@@ -36,7 +47,7 @@ impl Target {
     }
 
     fn is_still_there(&self, done: &str) -> Result<()> {
-        self.0.place.check().map_err(|error| elsewhere(error, done))
+        self.place.check().map_err(|error| elsewhere(error, done))
     }
 }
 
@@ -44,7 +55,7 @@ impl Deref for Target {
     type Target = dyn Store;
 
     fn deref(&self) -> &Self::Target {
-        &*self.0.store
+        &*self.store
     }
 }
 

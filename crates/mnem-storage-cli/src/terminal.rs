@@ -8,6 +8,8 @@ use std::{
     panic,
 };
 
+use mnem_storage::driver::is_contained;
+
 use crate::streams::{ErrorOutput, Output};
 
 /// Whether a person is looking at standard error.
@@ -85,13 +87,12 @@ pub(crate) fn print(said: &clap::Error) -> io::Result<()> {
     if to_stderr { ErrorOutput.write_all(text.as_bytes()) } else { Output.write_all(text.as_bytes()) }
 }
 
-/// redb panics at pages that make no sense, which the store reports as damage. On the terminal a panic would look like
-/// a crash.
-pub(crate) fn quiet_about_redb() {
+/// A backend may run into a panic of its engine at a damaged file, and reports it as damage. On the terminal that panic would look like a
+/// crash.
+pub(crate) fn quiet_about_contained_panics() {
     let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        let from_redb = info.location().is_some_and(|at| at.file().contains("/redb-") || at.file().contains("\\redb-"));
-        if !from_redb {
+        if !is_contained() {
             print(info);
         }
     }));

@@ -1,34 +1,30 @@
 //! Giving back what a store's files no longer need.
 
-use std::{fs, path::Path};
-
-use mnem_store_traits::StoreError;
+use mnem_store_traits::{StoreError, driver::Location};
 use serde::Serialize;
 
-use crate::{
-    Backend, OpenOptions,
-    detect::{detect, unreadable},
-    info,
-};
+use crate::{OpenOptions, Place};
 
 /// What compacting a store came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CompactReport {
     /// Which backend keeps it.
-    pub backend: Backend,
+    pub backend: &'static str,
     /// Size of the store's files before, in bytes.
     pub before_bytes: u64,
-    /// Their size now, in bytes. More than before, if others wrote to a simple store meanwhile.
+    /// Their size now, in bytes.
     pub after_bytes: u64,
+    /// Why there was nothing to do, if so.
+    #[serde(skip)]
+    pub nothing_to_do: Option<&'static str>,
 }
 
-/// Makes the files of the store at `path` as small as its backend can, and closes it. Of the options those on locks, cache and backend are heeded;
+/// Makes the files of the store at `at` as small as its backend can, and closes it. Of the options those on locks, cache and backend apply;
 /// the store is checked first, since pages that are moved get new checksums: damage would become content.
 ///
-/// - redb: moves the pages of the file together and cuts off its end. Nobody else may have it open. All of it is read, and what moves is written; there is no
-///   progress to tell. The pages stay as full as they are: after many small commits a
-///   [`copy`](fn@crate::copy) is smaller.
+/// - redb: moves the pages of the file together and cuts off its end. Nobody else may have it open. All of it is read, and what moves is written;
+///   there is no progress to tell. The pages stay as full as they are: after many small commits a [`copy`](fn@crate::copy) is smaller.
 /// - simple: there is nothing to move, since a block that is deleted gives its space back at once. What killed writers left unfinished is
 ///   removed, as it is by every handle that opens the store for writing alone.
 ///
@@ -36,7 +32,7 @@ pub struct CompactReport {
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # if mnem_storage::Backend::default_backend().is_none() { return Ok(()) }
+/// # if mnem_storage::DRIVERS.is_empty() { return Ok(()) }
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("memory");
 /// use mnem_storage::{OpenOptions, compact};
@@ -44,7 +40,7 @@ pub struct CompactReport {
 /// mnem_storage::open_or_init(&path)?.close()?;
 /// let report = compact(&path, &OpenOptions::new())?;
 /// println!("{} bytes before, {} now", report.before_bytes, report.after_bytes);
-/// # assert!(report.after_bytes > 0 || report.backend == mnem_storage::Backend::Simple);
+/// # assert!(report.after_bytes > 0);
 /// # Ok(())
 /// # }
 /// ```
@@ -52,21 +48,14 @@ pub struct CompactReport {
 /// # Errors
 /// As [`OpenOptions::open`]; then [`StoreError::Backend`], [`StoreError::Damaged`]: the content is as it was. Also if the path leads elsewhere by
 /// the end, as [`Place::check`](crate::Place::check) says.
-pub fn compact(path: &Path, options: &OpenOptions) -> Result<CompactReport, StoreError> {
-    let options = options.clone().create(false).create_new(false).read_only(false).check(true);
-    let before_bytes = file_bytes(path, &options)?;
-    let opened = options.open_kind(path)?;
-    let backend = opened.backend();
-    opened.compact(path)?;
-    let after_bytes = file_bytes(path, &options)?;
-    tracing::debug!(backend = backend.name(), before_bytes, after_bytes, "compacted a store");
-    Ok(CompactReport { backend, before_bytes, after_bytes })
-}
-
-/// Of a single file its length, without reading what is in it.
-fn file_bytes(path: &Path, options: &OpenOptions) -> Result<u64, StoreError> {
-    match detect(path)? {
-        Some(Backend::Redb) => Ok(fs::metadata(path).map_err(|error| unreadable(path, error))?.len()),
-        _ => Ok(info(path, options)?.file_bytes),
-    }
+pub fn compact(at: impl Into<Location>, options: &OpenOptions) -> Result<CompactReport, StoreError> {
+    let at = at.into();
+    let mut store = options.clone().existing().read_only(false).check(true).open_managed(&at)?;
+    let place = Place::new(&*store, at);
+    let reclaimed = store.compact()?;
+    let backend = store.driver().name();
+    place.check().and(store.close())?;
+    let (before_bytes, after_bytes) = (reclaimed.before_bytes, reclaimed.after_bytes);
+    tracing::debug!(backend, before_bytes, after_bytes, "compacted a store");
+    Ok(CompactReport { backend, before_bytes, after_bytes, nothing_to_do: reclaimed.nothing_to_do })
 }

@@ -1,76 +1,85 @@
 //! Counts and sizes of a store.
 
-use std::path::Path;
-
 use mnem_ann_persist as knn;
-use mnem_store_traits::{Store, StoreError};
-use serde::Serialize;
+use mnem_store_traits::{
+    Store, StoreError,
+    driver::{Location, StoreInfo, TableInfo},
+};
+use serde::{Serialize, Serializer};
 
-use crate::{Backend, OpenOptions};
+use crate::OpenOptions;
 
 /// What a store holds and what it takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct StoreInfo {
+pub struct Info {
     /// Which backend keeps it.
-    pub backend: Backend,
+    pub backend: &'static str,
     /// Its format on disk, in the backend's words.
-    pub format: String,
-    /// Blocks.
-    pub blocks: u64,
-    /// Bytes of all blocks, without what the backend adds.
-    pub block_bytes: u64,
-    /// Op heads.
-    pub heads: u64,
+    pub format: &'static str,
     /// Indexes of k-NN edges.
     pub knn_indexes: u64,
-    /// Side tables that hold at least one key, ascending by name.
-    pub tables: Vec<TableInfo>,
-    /// Size of the store's files, in bytes.
-    pub file_bytes: u64,
-    /// Bytes of that which are free for new blocks, as far as the backend can tell.
-    pub free_bytes: u64,
+    /// Counts and sizes.
+    #[serde(flatten, serialize_with = "counts")]
+    pub counts: StoreInfo,
 }
 
-/// What a side table holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct TableInfo {
-    /// Its name.
-    pub name: String,
-    /// Number of keys.
-    pub keys: u64,
-    /// Bytes of its keys and values.
-    #[serde(rename = "row_bytes")]
-    pub bytes: u64,
+/// In JSON the counts stand beside the rest.
+fn counts<S: Serializer>(info: &StoreInfo, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Counts {
+        blocks: u64,
+        block_bytes: u64,
+        heads: u64,
+        tables: Vec<Table>,
+        file_bytes: u64,
+        allocated_bytes: u64,
+        free_bytes: u64,
+    }
+    #[derive(Serialize)]
+    struct Table {
+        name: String,
+        keys: u64,
+        row_bytes: u64,
+    }
+    let table = |of: &TableInfo| Table { name: of.name.clone(), keys: of.keys, row_bytes: of.bytes };
+    Counts {
+        blocks: info.blocks,
+        block_bytes: info.block_bytes,
+        heads: info.heads,
+        tables: info.tables.iter().map(table).collect(),
+        file_bytes: info.file_bytes,
+        allocated_bytes: info.allocated_bytes,
+        free_bytes: info.free_bytes,
+    }
+    .serialize(serializer)
 }
 
-/// Counts and measures the store at `path`, opened read-only. Of the options those on locks, cache, check and backend are heeded.
+/// Counts and measures the store at `at`, opened read-only. Of the options those on locks, cache, check and backend apply.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # if mnem_storage::Backend::default_backend().is_none() { return Ok(()) }
+/// # if mnem_storage::DRIVERS.is_empty() { return Ok(()) }
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("memory");
 /// use mnem_storage::{OpenOptions, info};
 ///
 /// mnem_storage::open_or_init(&path)?.close()?;
 /// let info = info(&path, &OpenOptions::new())?;
-/// println!("{} blocks, {} of {} bytes are free, format {}", info.blocks, info.free_bytes, info.file_bytes, info.format);
-/// # assert_eq!(info.blocks, 0);
+/// println!("{} blocks in {} bytes, format {}", info.counts.blocks, info.counts.file_bytes, info.format);
+/// # assert_eq!(info.counts.blocks, 0);
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// # Errors
 /// As [`OpenOptions::open`].
-pub fn info(path: &Path, options: &OpenOptions) -> Result<StoreInfo, StoreError> {
-    let opened = options.clone().create(false).create_new(false).read_only(true).open_kind(path)?;
-    let mut info = opened.info()?;
-    if info.tables.iter().any(|table| table.name == knn::TABLE) {
-        info.knn_indexes = count_indexes(&*opened.into_store())?;
-    }
-    Ok(info)
+pub fn info(at: impl Into<Location>, options: &OpenOptions) -> Result<Info, StoreError> {
+    let store = options.clone().existing().read_only(true).open_managed(at)?;
+    let (backend, format, counts) = (store.driver().name(), store.format(), store.info()?);
+    let has_indexes = counts.tables.iter().any(|table| table.name == knn::TABLE);
+    let knn_indexes = if has_indexes { count_indexes(&*store.into_store())? } else { 0 };
+    Ok(Info { backend, format, knn_indexes, counts })
 }
 
 fn count_indexes(store: &dyn Store) -> Result<u64, StoreError> {

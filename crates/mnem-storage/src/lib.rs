@@ -3,7 +3,7 @@
 //!
 //! ```
 //! # fn main() -> Result<(), mnem_storage::StoreError> {
-//! # if mnem_storage::Backend::default_backend().is_none() { return Ok(()) }
+//! # if mnem_storage::DRIVERS.is_empty() { return Ok(()) }
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let path = folder.path().join("memory");
 //! use mnem_storage::{Bytes, OpHeadsStore, RAW, WriteBatch, cid_of};
@@ -29,20 +29,18 @@
 //! | copy it to another backend | [`copy`](fn@copy) |
 //! | copy only what its heads reach | [`copy_reachable`] |
 //! | find damage | [`verify`](fn@verify), [`verify_store`] |
-//! | get out of a damaged store what can be read | [`salvage`](fn@salvage), [`OpenOptions::as_it_is`] |
+//! | get out of a damaged store what can be read | [`salvage`](fn@salvage), [`OpenOptions::lenient`] |
 //! | count and measure it | [`info`](fn@info) |
 //! | give back the space that it no longer needs | [`compact`](fn@compact) |
 //! | keep k-nearest-neighbour edges beside the blocks | [`knn`]: in the [side table](Store::side_table) [`knn::TABLE`] |
 
-mod backend;
 pub mod car;
 mod compact;
-mod concurrency;
 mod copy;
 mod detect;
+mod drivers;
 mod info;
 mod limits;
-mod opened;
 mod options;
 mod place;
 mod progress;
@@ -59,6 +57,7 @@ struct Readme;
 
 pub use mnem_ann_persist as knn;
 pub use mnem_store_traits as traits;
+pub use mnem_store_traits::driver::{self, Location, Sharing};
 pub use mnem_store_traits::{
     Blockstore, BlockstoreExt, Buffered, Bytes, Capabilities, Cause, Cid, DAG_CBOR, DAG_JSON, DAG_PB, Durability,
     ErrorKind, HeadChange, HeadsCapabilities, LinkSupport, MemoryStore, MissingLink, OpHeadsStore, Outcome, RAW,
@@ -66,13 +65,12 @@ pub use mnem_store_traits::{
     link_support, links,
 };
 
-pub use backend::{Backend, ParseBackendError};
 pub use compact::{CompactReport, compact};
-pub use concurrency::Concurrency;
 pub use copy::{CopyError, CopyReport, ReachableOptions, ReachableReport, TableCopied, copy, copy_reachable};
 pub use detect::{detect, enclosing_store};
-pub use info::{StoreInfo, TableInfo, info};
-pub use options::{Located, OpenOptions, open_or_init};
+pub use drivers::{BACKENDS, Backend, DRIVERS};
+pub use info::{Info, info};
+pub use options::{OpenOptions, open_or_init};
 pub use place::{Elsewhere, Place};
 pub use progress::{Progress, Stage, unwatched};
 pub use reach::Absent;

@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mnem_store_traits::{Cause, Outcome, StoreError};
-
-use crate::Backend;
+use mnem_store_traits::{
+    Cause, Outcome, StoreError,
+    driver::{FileIdentity, Location, ManagedStore, identity},
+};
 
 /// Where a store was opened.
 ///
@@ -15,10 +16,9 @@ use crate::Backend;
 /// close a store that you wrote to.
 #[derive(Clone, Debug)]
 pub struct Place {
-    backend: Backend,
-    path: PathBuf,
-    /// Device and number of the file or folder; `None` where the system does not tell.
-    identity: Option<(u64, u64)>,
+    backend: &'static str,
+    at: Location,
+    identity: FileIdentity,
 }
 
 /// The path of a store leads to it no more.
@@ -50,8 +50,9 @@ impl std::fmt::Display for Elsewhere {
 impl std::error::Error for Elsewhere {}
 
 impl Place {
-    pub(crate) fn new(backend: Backend, path: &Path, identity: Option<(u64, u64)>) -> Self {
-        Self { backend, path: path.to_owned(), identity }
+    /// That of a store which was opened at `at`.
+    pub fn new(store: &dyn ManagedStore, at: impl Into<Location>) -> Self {
+        Self { backend: store.driver().name(), at: at.into(), identity: store.identity() }
     }
 
     /// Looks whether the path leads to the store that was opened there. `None`: it does, or the system does not tell.
@@ -61,8 +62,8 @@ impl Place {
     /// # Errors
     /// Whatever the file system says when the path is looked at, absence excepted.
     pub fn elsewhere(&self) -> io::Result<Option<Elsewhere>> {
-        let Some(opened) = self.identity else { return Ok(None) };
-        let found = match fs::metadata(&self.path) {
+        let (Some(opened), Location::Path(path)) = (self.identity, &self.at) else { return Ok(None) };
+        let found = match fs::metadata(path) {
             Ok(found) => identity(&found),
             // A part of the path may have become a file.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
@@ -71,7 +72,7 @@ impl Place {
         if found == Some(opened) {
             return Ok(None);
         }
-        Ok(Some(Elsewhere { path: self.path.clone(), replaced: found.is_some(), now: present_name(opened) }))
+        Ok(Some(Elsewhere { path: path.clone(), replaced: found.is_some(), now: present_name(opened) }))
     }
 
     /// As [`elsewhere`](Self::elsewhere), for who has no other answer to it than an error.
@@ -85,23 +86,12 @@ impl Place {
             Err(error) => Cause::new(error),
         };
         Err(StoreError::Backend {
-            backend: self.backend.name(),
-            operation: format!("find itself again at {}", self.path.display()),
+            backend: self.backend,
+            operation: format!("find itself again at {}", self.at),
             outcome: Outcome::Unknown,
             source,
         })
     }
-}
-
-#[cfg(unix)]
-fn identity(found: &fs::Metadata) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    Some((found.dev(), found.ino()))
-}
-
-#[cfg(not(unix))]
-fn identity(_: &fs::Metadata) -> Option<(u64, u64)> {
-    None
 }
 
 /// The name of something that this process has open, or of a folder in which it has a file open. Linux tells.

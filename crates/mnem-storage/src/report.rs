@@ -1,8 +1,6 @@
 //! How reports are written as JSON: CIDs and paths as text.
 
-use std::path::PathBuf;
-
-use mnem_store_traits::Cid;
+use mnem_store_traits::{Cid, driver::Stray};
 use serde::{Serialize, Serializer};
 
 pub(crate) fn cids<S: Serializer>(cids: &[Cid], serializer: S) -> Result<S::Ok, S::Error> {
@@ -19,6 +17,6 @@ pub(crate) fn maybe_cid<S: Serializer>(cid: &Option<Cid>, serializer: S) -> Resu
 }
 
 /// Also those that are not UTF-8, as text that shows where: a report is told whole, or nothing in it is of use.
-pub(crate) fn paths<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
+pub(crate) fn strays<S: Serializer>(strays: &[Stray], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(strays.iter().map(|stray| stray.path.to_string_lossy()))
 }

@@ -2,12 +2,12 @@
 
 use std::{fs, path::Path};
 
-use mnem_storage::{Backend, ErrorKind, OpenOptions, StoreError, detect, enclosing_store};
+use mnem_storage::{DRIVERS, ErrorKind, OpenOptions, StoreError, detect, enclosing_store};
 
 fn reason(path: &Path) -> String {
     match detect(path).expect_err("no store") {
-        StoreError::NotAStore { reason, path: named } => {
-            assert_eq!(named, path);
+        StoreError::NotAStore { reason, location } => {
+            assert_eq!(location, path.into());
             reason
         }
         other => panic!("{other:?}"),
@@ -17,10 +17,10 @@ fn reason(path: &Path) -> String {
 #[test]
 fn stores_are_known_by_their_content_and_not_by_their_name() {
     let folder = tempfile::tempdir().unwrap();
-    for backend in Backend::compiled_in() {
+    for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let path = folder.path().join(format!("{backend}.misleading"));
-        drop(OpenOptions::new().create(true).backend(Some(backend)).open(&path).unwrap());
-        assert_eq!(detect(&path).unwrap(), Some(backend));
+        drop(OpenOptions::new().create(true).backend(backend).open(&path).unwrap());
+        assert_eq!(detect(&path).unwrap().map(|driver| driver.name()), Some(backend));
     }
 }
 
@@ -31,21 +31,34 @@ fn stores_of_every_backend_are_known_in_every_build() {
     fs::write(&file, b"redb\x1a\x0a\xa9\x0d\x0a and more").unwrap();
     fs::create_dir(&simple).unwrap();
     fs::write(simple.join("format"), b"mnem-backend-simple 1\n").unwrap();
-    assert_eq!(detect(&file).unwrap(), Some(Backend::Redb));
-    assert_eq!(detect(&simple).unwrap(), Some(Backend::Simple));
+    for (path, backend) in [(file, "redb"), (simple, "simple")] {
+        match detect(&path) {
+            Ok(found) => assert_eq!(found.map(|driver| driver.name()), Some(backend)),
+            Err(error) => {
+                assert!(DRIVERS.iter().all(|driver| driver.name() != backend), "{error}");
+                assert_eq!(error.kind(), ErrorKind::Unsupported);
+                assert!(error.to_string().contains(&format!("feature `{backend}`")), "{error}");
+            }
+        }
+    }
 }
 
 #[test]
 fn nothing_is_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(detect(&folder.path().join("absent")).unwrap(), None);
-    assert_eq!(detect(folder.path()).unwrap(), None, "an empty folder");
+    assert!(detect(&folder.path().join("absent")).unwrap().is_none());
+    assert_eq!(detect(folder.path()).unwrap().map(|driver| driver.name()), None, "an empty folder");
     fs::create_dir(folder.path().join("tmp")).unwrap();
     fs::write(folder.path().join("lock"), b"").unwrap();
-    assert_eq!(detect(folder.path()).unwrap(), None, "a simple store that is being created");
+    assert_eq!(
+        detect(folder.path()).unwrap().map(|driver| driver.name()),
+        None,
+        "a simple store that is being created"
+    );
 }
 
 #[test]
+#[cfg(any(feature = "redb", feature = "simple"))]
 fn what_is_no_store_is_described() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -54,15 +67,24 @@ fn what_is_no_store_is_described() {
     fs::write(path("short"), b"redb").unwrap();
     fs::create_dir(path("folder")).unwrap();
     fs::write(path("folder").join("notes.txt"), b"mine").unwrap();
-    assert_eq!(reason(&path("empty")), "it is an empty file");
-    assert_eq!(reason(&path("text")), "it is a file that does not begin as a redb store does");
-    assert_eq!(reason(&path("short")), "it is a file that does not begin as a redb store does");
-    assert_eq!(reason(&path("folder")), "it is a folder that holds `notes.txt` and no `format` file");
-    assert_eq!(reason(&path("text/below")), "a part of the path is a file, not a folder");
+    for (name, redb, simple) in [
+        ("empty", "it is an empty file", "it is a file, not a folder"),
+        ("text", "the file does not begin as a redb file does", "it is a file, not a folder"),
+        ("short", "the file does not begin as a redb file does", "it is a file, not a folder"),
+        ("folder", "it is a folder, not a file", "the folder holds `notes.txt` and no `format` file"),
+    ] {
+        let said = reason(&path(name));
+        for (backend, why) in [("redb", redb), ("simple", simple)] {
+            assert_eq!(said.contains(why), DRIVERS.iter().any(|driver| driver.name() == backend), "{name}: {said}");
+        }
+    }
+    assert_eq!(reason(&path("text/below")), "a part of the path is a file, not a folder", "all say the same, once");
+    let url = Path::new("nowhere://x/y");
+    assert_eq!(reason(url), "no backend of this build has stores at URLs of the scheme `nowhere`");
 }
 
 #[test]
-#[cfg(unix)]
+#[cfg(all(unix, any(feature = "redb", feature = "simple")))]
 fn links_are_followed_and_special_files_are_not_opened() {
     use std::os::unix::{fs::symlink, net::UnixListener};
     let folder = tempfile::tempdir().unwrap();
@@ -71,7 +93,9 @@ fn links_are_followed_and_special_files_are_not_opened() {
     symlink(path("file"), path("link")).unwrap();
     symlink(path("absent"), path("dangling")).unwrap();
     let _socket = UnixListener::bind(path("socket")).unwrap();
-    assert_eq!(detect(&path("link")).unwrap(), Some(Backend::Redb));
+    if cfg!(feature = "redb") {
+        assert_eq!(detect(&path("link")).unwrap().map(|driver| driver.name()), Some("redb"));
+    }
     assert_eq!(reason(&path("dangling")), "it is a symbolic link to nothing");
     assert_eq!(reason(&path("socket")), "it is neither a file nor a folder");
     for special in ["dangling", "socket", "file/below"] {
@@ -94,7 +118,7 @@ fn no_store_is_made_inside_of_another() {
         for options in [OpenOptions::new().create(true), OpenOptions::new().create_new(true)] {
             let error = options.open(&inside).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{inside:?}");
-            assert!(error.to_string().contains("lies inside of the store"), "{error}");
+            assert!(error.to_string().contains("lies inside the store"), "{error}");
         }
         assert_eq!(inside.exists(), existed);
     }
@@ -123,10 +147,11 @@ fn a_store_whose_format_file_says_nothing_is_damaged() {
 }
 
 #[test]
-#[cfg(unix)]
+#[cfg(all(unix, any(feature = "redb", feature = "simple")))]
 fn what_cannot_be_looked_at_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x".repeat(300));
     let error = detect(&path).unwrap_err();
-    assert_eq!(error.to_string(), format!("the store failed to look at {}", path.display()));
+    let first = DRIVERS[0].name();
+    assert_eq!(error.to_string(), format!("{first} store failed to look at {}", path.display()));
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use mnem_storage::{
-    Backend, Bytes, Cid, DAG_CBOR, DAG_JSON, DAG_PB, MemoryStore, OpenOptions, RAW, Store, cid_of,
+    Bytes, Cid, DAG_CBOR, DAG_JSON, DAG_PB, DRIVERS, MemoryStore, OpenOptions, RAW, Store, cid_of,
     traits::cid::multihash::Multihash,
 };
 use tempfile::TempDir;
@@ -33,11 +33,11 @@ pub(crate) fn animals_root() -> Cid {
 pub(crate) fn stores() -> Vec<Subject> {
     let folder = || tempfile::tempdir().expect("a temporary folder");
     let mut stores = vec![Subject { name: "memory", store: Arc::new(MemoryStore::new()), _folder: folder() }];
-    for backend in Backend::compiled_in() {
+    for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let folder = folder();
-        let options = OpenOptions::new().create(true).backend(Some(backend));
+        let options = OpenOptions::new().create(true).backend(backend);
         let store = options.open(folder.path().join("store")).expect("a new store");
-        stores.push(Subject { name: backend.name(), store, _folder: folder });
+        stores.push(Subject { name: backend, store, _folder: folder });
     }
     stores
 }

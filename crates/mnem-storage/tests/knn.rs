@@ -24,6 +24,14 @@ fn fill(store: &dyn Store) -> [Cid; 2] {
     [knn::store(&*table, &index(2000)).unwrap(), knn::store_row(&*table, &index(9)).unwrap()]
 }
 
+/// The store, and the format that its indexes get.
+#[cfg(any(feature = "redb", feature = "simple"))]
+fn open(options: &mnem_storage::OpenOptions, path: &std::path::Path) -> (std::sync::Arc<dyn Store>, knn::Format) {
+    let store = options.open_managed(path).unwrap();
+    let format = knn::Format::of_store(store.format());
+    (store.into_store(), format)
+}
+
 fn look(store: &dyn Store) -> VerifyReport {
     verify_store(store, &VerifyOptions::new(), &mut unwatched).unwrap()
 }
@@ -204,10 +212,10 @@ mod layouts {
             made(path, layout);
         }
         let options = OpenOptions::new();
-        let (source, format) = options.open_with_knn_format(&theirs).unwrap();
+        let (source, format) = super::open(&options, &theirs);
         assert_eq!(format, knn::Format::Row);
         let cids = fill(&*source);
-        let (between, format) = options.open_with_knn_format(&ours).unwrap();
+        let (between, format) = super::open(&options, &ours);
         assert_eq!(format, knn::Format::Packed);
         let target = options.open(&back).unwrap();
         copy(&*source, &*between, &mut unwatched).unwrap();
@@ -229,13 +237,13 @@ mod layouts {
 #[cfg(feature = "simple")]
 #[test]
 fn a_folder_is_counted_too() {
-    use mnem_storage::{Backend, OpenOptions, info};
+    use mnem_storage::{OpenOptions, info};
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.simple");
     let options = OpenOptions::new();
-    let create = options.clone().create(true).backend(Some(Backend::Simple));
-    let (store, format) = create.open_with_knn_format(&path).unwrap();
+    let create = options.clone().create(true).backend("simple");
+    let (store, format) = open(&create, &path);
     assert_eq!((format, info(&path, &options).unwrap().knn_indexes), (knn::Format::Packed, 0));
     fill(&*store);
     store.side_table("other").unwrap().write(&[(Bytes::from_static(b"k"), Bytes::from_static(b"v"))], &[]).unwrap();

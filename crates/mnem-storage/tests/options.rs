@@ -3,22 +3,28 @@
 use std::{fs, path::Path, time::Duration};
 
 use mnem_storage::{
-    Backend, ErrorKind, OpHeadsStore as _, OpenOptions, StoreError, TableInfo, VerifyOptions, WriteBatch, compact,
+    BACKENDS, DRIVERS, ErrorKind, OpHeadsStore as _, OpenOptions, StoreError, VerifyOptions, WriteBatch, compact,
     detect, info, open_or_init, unwatched, verify,
 };
+
+use mnem_storage::driver::TableInfo;
 
 use crate::fixtures::raw;
 
 /// What a build says to a store whose backend it lacks.
-fn is_missing_feature(error: &StoreError, backend: Backend) -> bool {
+fn is_missing_feature(error: &StoreError, backend: &'static str) -> bool {
     let text = error.to_string();
-    error.kind() == ErrorKind::Unsupported && text.contains(&format!("feature `{}`", backend.feature()))
+    error.kind() == ErrorKind::Unsupported && text.contains(&format!("feature `{}`", backend))
 }
 
-fn creates(path: &Path, options: &OpenOptions, expected: Backend) {
+fn has(backend: &str) -> bool {
+    DRIVERS.iter().any(|driver| driver.name() == backend)
+}
+
+fn creates(path: &Path, options: &OpenOptions, expected: &'static str) {
     match options.open(path) {
-        Ok(_) => assert_eq!(detect(path).unwrap(), Some(expected), "{}", path.display()),
-        Err(error) => assert!(!expected.is_compiled_in() && is_missing_feature(&error, expected), "{error}"),
+        Ok(_) => assert_eq!(detect(path).unwrap().map(|driver| driver.name()), Some(expected), "{}", path.display()),
+        Err(error) => assert!(!has(expected) && is_missing_feature(&error, expected), "{error}"),
     }
 }
 
@@ -26,36 +32,38 @@ fn creates(path: &Path, options: &OpenOptions, expected: Backend) {
 #[test]
 #[cfg(all(feature = "redb", feature = "simple"))]
 fn the_published_layout_is_for_new_redb_files() {
-    use mnem_storage::knn::Format;
-
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let published = OpenOptions::new().create(true).published_layout(true);
-    let format = |name: &str, options: &OpenOptions| options.open_with_knn_format(path(name)).map(|(_, format)| format);
-    assert_eq!(format("theirs.redb", &published).unwrap(), Format::Row);
-    assert_eq!(format("theirs.redb", &published).unwrap(), Format::Row);
-    assert_eq!(format("theirs.redb", &OpenOptions::new()).unwrap(), Format::Row, "found without being asked for");
-    assert_eq!(format("ours.redb", &OpenOptions::new().create(true)).unwrap(), Format::Packed);
+    let published = OpenOptions::new().create(true).format("mnem-backend-redb 0.1");
+    let format = |name: &str, options: &OpenOptions| options.open_managed(path(name)).map(|store| store.format());
+    assert_eq!(format("theirs.redb", &published).unwrap(), "mnem-backend-redb 0.1");
+    assert_eq!(format("theirs.redb", &published).unwrap(), "mnem-backend-redb 0.1");
+    assert_eq!(
+        format("theirs.redb", &OpenOptions::new()).unwrap(),
+        "mnem-backend-redb 0.1",
+        "found without being asked for"
+    );
+    assert_eq!(format("ours.redb", &OpenOptions::new().create(true)).unwrap(), "mnem-backend-redb 1");
     for name in ["ours.redb", "a.simple"] {
         let error = format(name, &published).unwrap_err();
-        assert!(error.kind() == ErrorKind::InvalidArgument && error.to_string().contains("layout"), "{error}");
+        assert!(
+            error.kind() == ErrorKind::InvalidArgument && error.to_string().contains("mnem-backend-redb 0.1"),
+            "{error}"
+        );
     }
-    assert_eq!(detect(&path("a.simple")).unwrap(), None, "nothing was made");
-}
-
-#[test]
-fn names_are_read_as_they_are_written() {
-    for backend in Backend::ALL {
-        assert_eq!(backend.to_string().parse::<Backend>(), Ok(backend));
-    }
-    assert!("Redb".parse::<Backend>().unwrap_err().to_string().contains("\"Redb\""));
+    assert_eq!(detect(&path("a.simple")).unwrap().map(|driver| driver.name()), None, "nothing was made");
 }
 
 #[test]
 fn the_build_says_what_it_has() {
-    assert_eq!(Backend::Redb.is_compiled_in(), cfg!(feature = "redb"));
-    assert_eq!(Backend::Simple.is_compiled_in(), cfg!(feature = "simple"));
-    assert_eq!(Backend::default_backend(), Backend::compiled_in().first().copied());
+    assert_eq!(has("redb"), cfg!(feature = "redb"));
+    assert_eq!(has("simple"), cfg!(feature = "simple"));
+    for backend in BACKENDS {
+        assert_eq!(backend.is_compiled_in(), has(backend.name));
+    }
+    let error = OpenOptions::new().create(true).backend("tape").open("nowhere").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(error.to_string().contains("no backend `tape`"), "{error}");
 }
 
 #[test]
@@ -63,21 +71,21 @@ fn the_wish_then_the_path_then_the_default_decides_about_a_new_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let create = || OpenOptions::new().create(true);
-    creates(&path("a.redb"), &create(), Backend::Redb);
-    creates(&path("a.simple"), &create(), Backend::Simple);
-    creates(&path("slash/"), &create(), Backend::Simple);
-    creates(&path("b.redb"), &create().backend(Some(Backend::Simple)), Backend::Simple);
-    creates(&path("b.simple"), &create().backend(Some(Backend::Redb)), Backend::Redb);
+    creates(&path("a.redb"), &create(), "redb");
+    creates(&path("a.simple"), &create(), "simple");
+    creates(&path("slash/"), &create(), "simple");
+    creates(&path("b.redb"), &create().backend("simple"), "simple");
+    creates(&path("b.simple"), &create().backend("redb"), "redb");
     fs::create_dir(path("empty")).unwrap();
-    creates(&path("empty"), &create(), Backend::Simple);
-    match Backend::default_backend() {
+    creates(&path("empty"), &create(), "simple");
+    match DRIVERS.first().map(|driver| driver.name()) {
         Some(backend) => {
             creates(&path("plain"), &create(), backend);
             creates(&path("other.db"), &create(), backend);
         }
         None => {
             let error = create().open(path("plain")).unwrap_err();
-            assert!(is_missing_feature(&error, Backend::Redb) || error.to_string().contains("none of its features"));
+            assert!(is_missing_feature(&error, "redb") || error.to_string().contains("without any backend"));
         }
     }
 }
@@ -85,7 +93,7 @@ fn the_wish_then_the_path_then_the_default_decides_about_a_new_store() {
 #[test]
 fn a_path_that_asks_for_what_the_build_lacks_says_so_and_what_else_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    for backend in Backend::ALL.into_iter().filter(|backend| !backend.is_compiled_in()) {
+    for backend in BACKENDS.iter().map(|backend| backend.name).filter(|name| !has(name)) {
         let path = folder.path().join(format!("new.{backend}"));
         let error = open_or_init(&path).unwrap_err();
         assert!(is_missing_feature(&error, backend), "{error}");
@@ -99,9 +107,9 @@ fn a_path_that_asks_for_what_the_build_lacks_says_so_and_what_else_to_do() {
 fn every_backend_says_the_same_of_a_folder_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing");
-    for backend in Backend::compiled_in() {
+    for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let path = missing.join("store");
-        let error = OpenOptions::new().create(true).backend(Some(backend)).open(&path).unwrap_err();
+        let error = OpenOptions::new().create(true).backend(backend).open(&path).unwrap_err();
         let (path, missing) = (path.display(), missing.display());
         assert_eq!(error.to_string(), format!("no store at {path}: there is no folder {missing}; make it first"));
         assert_eq!(error.kind(), ErrorKind::NotAStore);
@@ -111,7 +119,7 @@ fn every_backend_says_the_same_of_a_folder_that_is_not_there() {
 #[test]
 fn a_redb_store_is_never_a_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let options = OpenOptions::new().create(true).backend(Some(Backend::Redb));
+    let options = OpenOptions::new().create(true).backend("redb");
     assert_eq!(options.open(folder.path()).unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -119,15 +127,15 @@ fn a_redb_store_is_never_a_folder() {
 #[test]
 fn what_lies_on_disk_decides_about_an_existing_store() {
     let folder = tempfile::tempdir().unwrap();
-    for backend in Backend::compiled_in() {
+    for backend in DRIVERS.iter().map(|driver| driver.name()) {
         // The name says the opposite.
-        let path = folder.path().join(if backend == Backend::Redb { "x.simple" } else { "x.redb" });
+        let path = folder.path().join(if backend == "redb" { "x.simple" } else { "x.redb" });
         let create = OpenOptions::new().create(true);
-        drop(create.clone().backend(Some(backend)).open(&path).unwrap());
+        drop(create.clone().backend(backend).open(&path).unwrap());
         drop(open_or_init(&path).unwrap());
-        drop(OpenOptions::new().backend(Some(backend)).open(&path).unwrap());
-        for other in Backend::ALL.into_iter().filter(|other| *other != backend) {
-            let error = create.clone().backend(Some(other)).open(&path).unwrap_err();
+        drop(OpenOptions::new().backend(backend).open(&path).unwrap());
+        for other in BACKENDS.iter().map(|other| other.name).filter(|other| *other != backend) {
+            let error = create.clone().backend(other).open(&path).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
             assert!(error.to_string().contains(&format!("is a {backend} store, not {other}")), "{error}");
         }
@@ -144,8 +152,8 @@ fn a_store_whose_backend_is_not_compiled_in_names_the_feature() {
     fs::write(&file, b"redb\x1a\x0a\xa9\x0d\x0a").unwrap();
     fs::create_dir(&simple).unwrap();
     fs::write(simple.join("format"), b"mnem-backend-simple 1\n").unwrap();
-    for (path, backend) in [(&file, Backend::Redb), (&simple, Backend::Simple)] {
-        if backend.is_compiled_in() {
+    for (path, backend) in [(&file, "redb"), (&simple, "simple")] {
+        if has(backend) {
             continue;
         }
         let errors = [
@@ -176,23 +184,23 @@ fn nothing_is_created_unless_asked_for() {
 
 #[test]
 fn create_new_creates() {
-    for backend in Backend::compiled_in() {
+    for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
-        drop(OpenOptions::new().create_new(true).backend(Some(backend)).open(&path).unwrap());
-        assert_eq!(detect(&path).unwrap(), Some(backend));
+        drop(OpenOptions::new().create_new(true).backend(backend).open(&path).unwrap());
+        assert_eq!(detect(&path).unwrap().map(|driver| driver.name()), Some(backend));
     }
 }
 
 #[test]
 fn every_option_reaches_the_backend() {
-    for backend in Backend::compiled_in() {
+    for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
         let head = raw("head");
-        let store = OpenOptions::new().create(true).backend(Some(backend)).open(&path).unwrap();
+        let store = OpenOptions::new().create(true).backend(backend).open(&path).unwrap();
         store.commit(WriteBatch::new().put(head.0, head.1.clone()).update(head.0, [])).unwrap();
-        if backend == Backend::Redb {
+        if backend == "redb" {
             let impatient = OpenOptions::new().lock_wait(Duration::ZERO);
             assert_eq!(impatient.open(&path).unwrap_err().kind(), ErrorKind::Locked);
         }
@@ -209,11 +217,11 @@ fn every_option_reaches_the_backend() {
 
 #[test]
 fn info_counts_what_is_there() {
-    for backend in Backend::compiled_in() {
+    for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
         let head = raw("12345");
-        let store = OpenOptions::new().create(true).backend(Some(backend)).open(&path).unwrap();
+        let store = OpenOptions::new().create(true).backend(backend).open(&path).unwrap();
         store.commit(WriteBatch::new().put(head.0, head.1.clone()).update(head.0, [])).unwrap();
         let table = store.side_table("rows").unwrap();
         table.write(&[("key".into(), "value".into()), ("key2".into(), "value".into())], &[]).unwrap();
@@ -221,23 +229,26 @@ fn info_counts_what_is_there() {
         store.close().unwrap();
         drop(store);
         let found = info(&path, &OpenOptions::new()).unwrap();
-        assert_eq!((found.backend, found.blocks, found.block_bytes, found.heads), (backend, 1, 5, 1));
-        assert!(found.file_bytes > 5 && !found.format.is_empty());
-        let [TableInfo { name, keys: 2, bytes, .. }] = &found.tables[..] else { panic!("{:?}", found.tables) };
+        assert_eq!(
+            (found.backend, found.counts.blocks, found.counts.block_bytes, found.counts.heads),
+            (backend, 1, 5, 1)
+        );
+        assert!(found.counts.file_bytes > 5 && !found.format.is_empty());
+        let [TableInfo { name, keys: 2, bytes, .. }] = &found.counts.tables[..] else { panic!("{found:?}") };
         assert_eq!((name.as_str(), *bytes >= 10), ("rows", true));
         let json = serde_json::to_value(&found).unwrap();
-        assert_eq!(json["backend"], backend.name());
+        assert_eq!(json["backend"], backend);
         assert_eq!(json["tables"][0]["row_bytes"], *bytes);
     }
 }
 
 #[test]
 fn many_creators_of_one_path_share_one_store() {
-    for backend in Backend::compiled_in() {
+    for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
         // Redb lets one in at a time: the others wait for it.
-        let options = OpenOptions::new().create(true).backend(Some(backend)).lock_wait(Duration::from_secs(60));
+        let options = OpenOptions::new().create(true).backend(backend).lock_wait(Duration::from_secs(60));
         std::thread::scope(|scope| {
             for n in 0..8_u8 {
                 let (path, options) = (&path, &options);

@@ -2,12 +2,19 @@
 
 use std::{fs, path::Path};
 
-use mnem_storage::{Backend, Elsewhere, ErrorKind, Located, OpenOptions, StoreError};
+use mnem_storage::{DRIVERS, Elsewhere, ErrorKind, OpenOptions, Place, Store, StoreError};
 
 use crate::fixtures::raw;
 
-fn open(path: &Path, backend: Backend) -> Located {
-    OpenOptions::new().create(true).backend(Some(backend)).open_located(path).unwrap()
+struct Located {
+    store: std::sync::Arc<dyn Store>,
+    place: Place,
+}
+
+fn open(path: &Path, backend: &'static str) -> Located {
+    let store = OpenOptions::new().create(true).backend(backend).open_managed(path).unwrap();
+    let place = Place::new(&*store, path);
+    Located { store: store.into_store(), place }
 }
 
 fn remove(path: &Path) {
@@ -32,7 +39,7 @@ fn elsewhere(of: &Located) -> Option<Elsewhere> {
 
 #[test]
 fn a_store_is_where_it_was_opened() {
-    for backend in Backend::compiled_in() {
+    for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
         let located = open(&path, backend);
@@ -51,7 +58,7 @@ fn a_store_is_where_it_was_opened() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_was_moved_is_found_and_what_was_removed_is_not() {
-    for backend in Backend::compiled_in() {
+    for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
         let [path, moved, other] = ["store", "moved", "other"].map(|name| folder.join(name));
@@ -80,7 +87,7 @@ fn what_was_moved_is_found_and_what_was_removed_is_not() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_folder_around_it_may_be_moved_too() {
-    for backend in Backend::compiled_in() {
+    for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
         fs::create_dir_all(folder.join("a/b")).unwrap();

@@ -1,8 +1,10 @@
 //! The one error type of the contract, its kinds, and what became of a failed call.
 
-use std::{error::Error, fmt, ops::Deref, path::PathBuf, sync::Arc};
+use std::{error::Error, fmt, ops::Deref, sync::Arc};
 
 use cid::Cid;
+
+use crate::driver::Location;
 
 use crate::hashes::Unsupported;
 
@@ -67,7 +69,7 @@ pub enum Outcome {
 /// }
 ///
 /// assert_eq!(next(&StoreError::HeadsMoved { actual: vec![] }), "read the heads, merge, commit again");
-/// assert_eq!(next(&StoreError::Locked { path: "memory.redb".into() }), "try again");
+/// assert_eq!(next(&StoreError::Locked { location: "memory.redb".into() }), "try again");
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -132,24 +134,24 @@ pub enum StoreError {
     },
     /// Another process or handle holds the store. Close it there, give the backend's options a time to wait, or have all that need it at once open it in a
     /// mode that they can share, where the backend has one.
-    #[error("store {} is locked by another process or handle: close it there, or wait for that", path.display())]
+    #[error("store {location} is locked by another process or handle: close it there, or wait for that")]
     Locked {
         /// The store.
-        path: PathBuf,
+        location: Location,
     },
-    /// There is no store at the path.
-    #[error("no store at {}: {reason}", path.display())]
+    /// There is no store at the place.
+    #[error("no store at {location}: {reason}")]
     NotAStore {
         /// Where a store was looked for.
-        path: PathBuf,
+        location: Location,
         /// What is there instead.
         reason: String,
     },
     /// The store was left unclean and this handle may not repair it. Open it for writing once.
-    #[error("store {} was not closed cleanly and needs recovery", path.display())]
+    #[error("store {location} was not closed cleanly and needs recovery")]
     NeedsRecovery {
         /// The store.
-        path: PathBuf,
+        location: Location,
     },
     /// The store is of a format this build does not know. It was left untouched.
     #[error("store format {found} is not supported (this build reads {supported})")]

@@ -19,6 +19,7 @@ mod check_many;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod dag_cbor_error;
+pub mod driver;
 mod error;
 mod ext;
 mod forward;

@@ -253,10 +253,15 @@ impl FileSystem for MemoryFs {
     fn metadata(&self, path: &Path) -> io::Result<Option<Metadata>> {
         let state = self.state();
         Ok(state.find(path)?.map(|id| match &state.nodes[id] {
-            Node::File(bytes) => {
-                Metadata { kind: Kind::File, file_bytes: bytes.len() as u64, file_id: Some(file_id(id)) }
+            Node::File(bytes) => Metadata {
+                kind: Kind::File,
+                file_bytes: bytes.len() as u64,
+                allocated_bytes: bytes.len() as u64,
+                file_id: Some(file_id(id)),
+            },
+            Node::Folder(_) => {
+                Metadata { kind: Kind::Folder, file_bytes: 0, allocated_bytes: 0, file_id: Some(file_id(id)) }
             }
-            Node::Folder(_) => Metadata { kind: Kind::Folder, file_bytes: 0, file_id: Some(file_id(id)) },
         }))
     }
 

@@ -1,23 +1,23 @@
 //! `compact`: space that a store no longer needs.
 
-use mnem_storage::{Backend, CompactReport, compact};
+use mnem_storage::{CompactReport, compact};
 use serde::Serialize;
 
 use crate::{
     context::Context,
     error::{Exit, Result},
-    output::{ExactSize, Size},
+    output::ExactSize,
     stop::Stop,
     target::elsewhere,
 };
 
 const EXAMPLES: &str = "\
-A redb file keeps what was freed in its midst for later writes; `free` in `stat` is
-how much. This moves what is there together and cuts off the end. Nobody else may
-have the file open. If it is interrupted the store is whole: run it again. After
-many small commits a `copy` is smaller still, since it fills the pages anew.
-A simple store has nothing to compact: a block that is removed gives its space back
-at once. Only what killed writers left unfinished is cleared.
+Deletes leave free space inside a store's file, which later writes use; `free` in
+`stat` is how much. This moves the rest together and cuts off the end. Nobody else
+may have the store open. If it is interrupted the store is whole: run it again.
+After many small commits a `copy` is smaller still, since it fills the pages anew.
+A store of plain files has nothing to move: only what killed writers left
+unfinished is removed.
 
 Examples:
   mnem-store compact --store animals.redb
@@ -51,14 +51,10 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
 }
 
 fn text(answer: &Answer<'_>) -> String {
-    let CompactReport { backend, before_bytes, after_bytes, .. } = *answer.report;
+    let CompactReport { before_bytes, after_bytes, nothing_to_do, .. } = *answer.report;
     let freed = before_bytes.saturating_sub(after_bytes);
-    if backend == Backend::Simple {
-        let nothing = format!(
-            "nothing to compact in {}: it is plain files, and what is removed gives its space back at once",
-            answer.store
-        );
-        return if freed == 0 { nothing } else { format!("{nothing}\ncleared {} of unfinished files", Size(freed)) };
+    if let Some(why) = nothing_to_do {
+        return format!("nothing to compact in {}: {why}", answer.store);
     }
     let lines = [
         format!("compacted {}", answer.store),

@@ -1,16 +1,13 @@
 //! `conformance`: does a backend keep its promises on this machine?
 
-use std::{panic, path::PathBuf, thread};
+use std::{panic, thread};
 
-use mnem_storage::{
-    Backend, OpenOptions,
-    traits::conformance::{self, Fixture, FixtureError, Handles, Options, Profile},
-};
+use mnem_storage::traits::conformance::{self, DriverFixture, Options};
 use tempfile::TempDir;
 
 use crate::{
-    args::BackendArg,
     context::Context,
+    drivers,
     error::{Exit, Failure, Result},
     output::unless_closed,
     stop::Stop,
@@ -31,8 +28,8 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The backend; else the one that stores are made with
-    #[arg(long, value_name = "BACKEND")]
-    backend: Option<BackendArg>,
+    #[arg(long, value_parser = drivers::names())]
+    backend: Option<String>,
     /// Only laws whose path contains this, such as blocks::put
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -42,37 +39,6 @@ pub(crate) struct Args {
     /// How many seeds random laws go through
     #[arg(long, value_name = "N")]
     rounds: Option<u64>,
-}
-
-/// Stores of one backend, each in a temporary folder of its own inside of `root`.
-struct OnDisk {
-    backend: Backend,
-    root: PathBuf,
-}
-
-impl Fixture for OnDisk {
-    type Place = TempDir;
-
-    fn name(&self) -> &str {
-        self.backend.name()
-    }
-
-    fn create(&self) -> std::result::Result<TempDir, FixtureError> {
-        Ok(TempDir::new_in(&self.root)?)
-    }
-
-    fn open(&self, place: &TempDir) -> std::result::Result<Handles, FixtureError> {
-        let options = OpenOptions::new().create(true).backend(Some(self.backend));
-        Ok(Handles::from(options.open(place.path().join("store"))?))
-    }
-
-    fn profiles(&self) -> &[Profile] {
-        match self.backend {
-            Backend::Simple => &[Profile::Persistence, Profile::SecondHandle],
-            // One handle at a time has the file.
-            _ => &[Profile::Persistence],
-        }
-    }
 }
 
 /// Some laws panic on purpose. A panic that breaks a law is told in the report.
@@ -86,14 +52,15 @@ fn quiet_laws() {
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let backend = args.backend.map_or_else(Backend::default_backend, |backend| Some(backend.into()));
     let stop = Stop::when_asked(context)?;
     // The suite may leave threads behind, which the end of the program keeps from cleaning up: this removes what is theirs.
     let root = TempDir::new().map_err(|source| Failure::Io { what: "make a temporary folder".into(), source })?;
     stop.without(root.path());
-    let fixture = OnDisk { backend: backend.unwrap_or(Backend::Redb), root: root.path().to_owned() };
-    // A backend that is not compiled in is one error here, and not one for each law.
-    OpenOptions::new().create(true).backend(Some(fixture.backend)).open(root.path().join("store"))?;
+    // A backend that this build lacks is one error here, and not one for each law.
+    let store =
+        context.options_for_new(args.backend.as_deref(), None).create(true).open_managed(root.path().join("store"))?;
+    let fixture = DriverFixture::new(store.driver()).in_folder(root.path());
+    drop(store);
     let options = Options::default();
     let options = args.only.iter().fold(options, |options, text| options.only(text));
     let options = args.seed.into_iter().fold(options, Options::seed);

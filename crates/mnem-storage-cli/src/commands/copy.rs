@@ -10,8 +10,8 @@ use mnem_storage::{
 use serde::Serialize;
 
 use crate::{
-    args::{BackendArg, LayoutArg},
     context::Context,
+    drivers,
     error::{Exit, Failure, Result},
     hints::quoted,
     output::{Count, Size, counted, counted_as},
@@ -25,8 +25,8 @@ Copies blocks, side tables and heads, then compares both stores: the copy is don
 when they hold the same CIDs and the same heads. A copy that was interrupted is
 finished by running it again. --store is refused: FROM and TO name the stores. A
 damaged block that TO holds already is not replaced: remove it with `rm`, copy again.
-With --layout mnem01 the copy is a file for the published programs too, and its
-indexes of nearest neighbours become rows as they read them.
+With --format 'mnem-backend-redb 0.1' the copy is a file for the published programs
+too, and its indexes of nearest neighbours become rows as they read them.
 
 With --reachable only what the heads reach is copied, then the copy is walked from its
 heads. It stops at a block that is missing (--skip-missing leaves such blocks out and
@@ -42,7 +42,7 @@ Examples:
   mnem-store copy animals.redb animals.simple/        to plain files, which `ls` and `sha256sum` can read
   mnem-store copy animals.simple/ animals.redb        and back
   mnem-store copy animals.redb backup.redb            a compact copy
-  mnem-store copy ours.redb theirs.redb --layout mnem01
+  mnem-store copy ours.redb theirs.redb --format 'mnem-backend-redb 0.1'
                                                       for the published programs
   mnem-store copy --reachable old.redb new.redb       without blocks that no head reaches
   mnem-store copy --salvage hurt.redb saved.redb      what is left of a damaged store";
@@ -57,13 +57,13 @@ pub(crate) struct Args {
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) to: PathBuf,
     /// The backend of the copy; else its path decides, as in `init`
-    #[arg(long, value_name = "BACKEND")]
-    backend: Option<BackendArg>,
-    /// mnem01: a redb file for the published programs (mnem-backend-redb 0.1.x) too [default: native]
-    #[arg(long, value_enum)]
-    layout: Option<LayoutArg>,
+    #[arg(long, value_parser = drivers::names())]
+    backend: Option<String>,
+    /// The format of the copy, instead of the backend's newest
+    #[arg(long, value_parser = drivers::formats())]
+    format: Option<String>,
     /// Copy what can be read of a damaged store into a new one, and list what cannot. No proof. Exit status 3: something could not be read
-    #[arg(long, conflicts_with_all = ["layout", "reachable"])]
+    #[arg(long, conflicts_with_all = ["format", "reachable"])]
     salvage: bool,
     /// Copy only the heads, what they reach, and the side tables
     #[arg(long)]
@@ -184,8 +184,7 @@ pub(crate) fn store_as_rows(to: &dyn Store) -> std::result::Result<u64, StoreErr
 }
 
 pub(crate) fn options_of_target(context: &Context, args: &Args) -> OpenOptions {
-    let options = context.options().create(true).published_layout(args.layout == Some(LayoutArg::Mnem01));
-    options.backend(args.backend.map(Into::into))
+    context.options_for_new(args.backend.as_deref(), args.format.as_deref()).create(true)
 }
 
 /// A target that has moved fails in many ways.

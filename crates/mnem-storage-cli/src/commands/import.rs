@@ -11,13 +11,12 @@ use clap::ValueHint;
 use mnem_storage::{
     Cid,
     car::{self, ImportError, ImportErrorKind, ImportOptions, ImportReport, Kept, ReadError},
-    detect,
 };
 use serde::Serialize;
 
 use crate::{
-    args::BackendArg,
     context::Context,
+    drivers,
     error::{Exit, Failure, Result},
     file_arg,
     limits::{COMMON_BLOCK_BYTES_MAX, UNCHECKED_SHOWN_MAX},
@@ -70,8 +69,8 @@ pub(crate) struct Args {
     #[arg(long)]
     allow_padding: bool,
     /// The backend, if a store is made; else its path decides, as in `init`
-    #[arg(long, value_name = "BACKEND")]
-    backend: Option<BackendArg>,
+    #[arg(long, value_parser = drivers::names())]
+    backend: Option<String>,
 }
 
 impl Args {
@@ -98,7 +97,8 @@ struct Answer<'a> {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     let (mut input, file_bytes) = open(&args.file)?;
-    refuse_what_needs_no_store(&mut input, file_bytes, &path, args)?;
+    let is_new = matches!(context.options().detect(&path), Ok(None));
+    refuse_what_needs_no_store(&mut input, file_bytes, is_new, args)?;
     let usual = ImportOptions::new();
     let batch_bytes = memory::import_batch_bytes(usual.batch_bytes);
     let options = usual
@@ -111,7 +111,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         .total_bytes(file_bytes);
     // Before a store is made, which is better made whole.
     let stop = Stop::when_asked(context)?;
-    let store = context.open_or_create(args.backend.map(Into::into))?;
+    let store = context.open_or_create(args.backend.as_deref())?;
     let mut bar = context.bar("import");
     let input = input::Input { input, stop: &stop };
     let imported = car::import(&*store, input, &options, &mut |progress| {
@@ -168,7 +168,7 @@ fn open(file: &Path) -> Result<(Input, Option<u64>)> {
 }
 
 /// Looks at the beginning without taking it, so that no store is made for something that is no archive, or for roots without a block.
-fn refuse_what_needs_no_store(input: &mut Input, file_bytes: Option<u64>, store: &Path, args: &Args) -> Result<()> {
+fn refuse_what_needs_no_store(input: &mut Input, file_bytes: Option<u64>, is_new: bool, args: &Args) -> Result<()> {
     let unreadable = |source| Failure::Io { what: format!("read {}", file_arg::named(&args.file)), source };
     let beginning = input.fill_buf().map_err(unreadable)?;
     let is_all = file_bytes.is_some_and(|bytes| bytes <= beginning.len() as u64);
@@ -176,9 +176,7 @@ fn refuse_what_needs_no_store(input: &mut Input, file_bytes: Option<u64>, store:
         Err(ReadError::Archive(source)) if is_all || source.kind() != ImportErrorKind::CutOff => {
             Err(failed(args, ImportError::Archive { source, kept: Kept::default() }))
         }
-        Ok(reader) if is_all && args.sets_heads() && matches!(detect(store), Ok(None)) => {
-            refuse_roots_alone(reader, args)
-        }
+        Ok(reader) if is_all && args.sets_heads() && is_new => refuse_roots_alone(reader, args),
         _ => Ok(()),
     }
 }

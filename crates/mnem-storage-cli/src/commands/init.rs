@@ -1,11 +1,10 @@
 //! `init`: an empty store.
 
-use mnem_storage::detect;
 use serde_json::json;
 
 use crate::{
-    args::{BackendArg, LayoutArg},
     context::Context,
+    drivers,
     error::{Exit, Failure, Result},
     hints::quoted,
     stop::Stop,
@@ -20,32 +19,34 @@ folder is simple), else redb.
 Examples:
   mnem-store init --store memory.redb
   mnem-store init --store memory/ --backend simple
-  mnem-store init --store memory.redb --layout mnem01    for the published programs too";
+  mnem-store init --store memory.redb --format 'mnem-backend-redb 0.1'
+                                          for the published programs too";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The backend of the new store
-    #[arg(long, value_name = "BACKEND")]
-    backend: Option<BackendArg>,
-    /// mnem01: a redb file for the published programs (mnem-backend-redb 0.1.x) too
-    #[arg(long, value_enum, default_value = "native")]
-    layout: LayoutArg,
+    #[arg(long, value_parser = drivers::names())]
+    backend: Option<String>,
+    /// Its format, instead of the backend's newest
+    #[arg(long, value_parser = drivers::formats())]
+    format: Option<String>,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
-    if let Some(backend) = detect(&path)? {
+    let options = context.options_for_new(args.backend.as_deref(), args.format.as_deref()).create_new(true);
+    if let Some(driver) = options.detect(&path)? {
         return Err(Failure::Refused {
-            message: format!("a {backend} store is already at {}", path.display()),
+            message: format!("a {} store is already at {}", driver.name(), path.display()),
             hint: format!("`mnem-store stat --store {}` says what is in it", quoted(&path)),
         });
     }
     // A store that is being made is better made whole.
     let _stop = Stop::when_asked(context)?;
-    let options = context.options().create_new(true).published_layout(args.layout == LayoutArg::Mnem01);
-    Target::open(&options.backend(args.backend.map(Into::into)), &path)?.close("made an empty store")?;
-    let backend = detect(&path)?.map_or("unknown", |backend| backend.name());
+    let made = Target::open(&options, &path)?;
+    made.close("made an empty store")?;
+    let backend = made.driver().name();
     let mut out = context.out();
     out.summary(
         format_args!("made an empty {backend} store at {}", path.display()),

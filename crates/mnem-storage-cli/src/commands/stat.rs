@@ -1,6 +1,6 @@
 //! `stat`: counts and sizes.
 
-use mnem_storage::{StoreInfo, info};
+use mnem_storage::{Info, info};
 
 use crate::{
     context::Context,
@@ -26,19 +26,23 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn text(info: &StoreInfo) -> String {
+fn text(info: &Info) -> String {
+    let counts = &info.counts;
     let mut lines = vec![
         format!("backend     {} (format {})", info.backend, info.format),
-        format!("blocks      {}, {}", Count(info.blocks), ExactSize(info.block_bytes)),
-        format!("heads       {}", Count(info.heads)),
+        format!("blocks      {}, {}", Count(counts.blocks), ExactSize(counts.block_bytes)),
+        format!("heads       {}", Count(counts.heads)),
     ];
     if info.knn_indexes > 0 {
         lines.push(format!("knn         {}", counted_as(info.knn_indexes, "index", "indexes")));
     }
-    for table in &info.tables {
+    for table in &counts.tables {
         lines.push(format!("table       {}: {}, {}", table.name, counted(table.keys, "key"), ExactSize(table.bytes)));
     }
-    lines.push(format!("on disk     {}", ExactSize(info.file_bytes)));
-    lines.push(format!("free        {}", ExactSize(info.free_bytes)));
+    lines.push(format!("on disk     {}", ExactSize(counts.file_bytes)));
+    if counts.allocated_bytes != counts.file_bytes {
+        lines.push(format!("allocated   {}", ExactSize(counts.allocated_bytes)));
+    }
+    lines.push(format!("free        {}", ExactSize(counts.free_bytes)));
     lines.join("\n")
 }

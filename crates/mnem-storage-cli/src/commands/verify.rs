@@ -76,14 +76,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         Err(VerifyError::Store(error)) => return Err(error.into()),
         Err(error) => return Err(Failure::Refused { message: error.to_string(), hint: "run it again".into() }),
     };
-    let (unfinished, foreign): (Vec<_>, Vec<_>) = report.foreign.iter().partition(|entry| is_unfinished(entry));
+    let (unfinished, foreign): (Vec<_>, Vec<_>) = report.strays.iter().partition(|stray| stray.unfinished);
     if !unfinished.is_empty() {
         let files = counted(unfinished.len() as u64, "unfinished file");
         context
             .remark(format_args!("{files} of writers at work or killed; the next writer that is alone removes them"));
     }
-    for entry in foreign {
-        context.remark(format_args!("{entry:?} does not belong to the store"));
+    for stray in foreign {
+        context.remark(format_args!("{:?} does not belong to the store", stray.path));
     }
     for cid in &report.knn_unfinished {
         context.remark(format_args!(
@@ -115,13 +115,6 @@ fn advise(context: &Context, path: &Path, report: &VerifyReport) {
         context
             .remark("a damaged index is removed by `mnem-store knn rm CID`, and made again by `mnem-store knn build`");
     }
-}
-
-/// Whether this is a file that a writer of a simple store has not given its name yet.
-fn is_unfinished(entry: &Path) -> bool {
-    let in_tmp = entry.parent().and_then(Path::file_name).is_some_and(|folder| folder == "tmp");
-    let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    in_tmp && name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Opens the store for writing, which recovers it. One that is damaged is left for [`verify`] to describe.

@@ -6,15 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mnem_storage::{Backend, StoreError, knn::IndexError};
+use mnem_storage::{Location, StoreError, driver::PlaceLacks, knn::IndexError};
 
 use super::{for_io, quoted};
-
-/// What the facade says to a command that makes no store.
-const NOTHING_IS_THERE: &str = "nothing is there";
-
-/// How it ends what it says of a file that may have been a store.
-const MAY_BE_DAMAGED: &str = "or its beginning is damaged";
+use crate::drivers;
 
 /// What failed is the store that a copy writes to.
 pub(super) fn for_target(error: &StoreError, from: &Path, to: &Path) -> String {
@@ -33,9 +28,9 @@ pub(super) fn for_target(error: &StoreError, from: &Path, to: &Path) -> String {
 /// `store`: the path of the store concerned, for the command line.
 pub(super) fn for_store(error: &StoreError, store: &str) -> String {
     match error {
-        StoreError::NotAStore { path, reason } => for_nothing_there(path, reason),
-        StoreError::NeedsRecovery { path } => {
-            format!("`mnem-store verify --recover --store {}` recovers the store, then checks it", quoted(path))
+        StoreError::NotAStore { location: Location::Path(path), .. } => for_nothing_there(path),
+        StoreError::NeedsRecovery { .. } => {
+            format!("`mnem-store verify --recover --store {store}` recovers the store, then checks it")
         }
         StoreError::UnsupportedFormat { .. } => {
             "use the version of mnem-store that wrote it, or a newer one: the store was left untouched".to_owned()
@@ -58,10 +53,12 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
             )
         }
         // What others keep in a side table is no part of the store's own structure.
-        StoreError::Damaged { backend, .. } if Backend::ALL.iter().any(|known| known.name() == *backend) => format!(
-            "`mnem-store copy --salvage {store} NEW` saves what can be read into a new store; \
+        StoreError::Damaged { backend, .. } if drivers::all().iter().any(|driver| driver.name() == *backend) => {
+            format!(
+                "`mnem-store copy --salvage {store} NEW` saves what can be read into a new store; \
              `mnem-store verify --store {store}` lists the damage"
-        ),
+            )
+        }
         StoreError::Malformed { .. } | StoreError::Damaged { .. } => {
             format!("`mnem-store verify --store {store}` lists all damage")
         }
@@ -71,8 +68,8 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
             Some(error) => format!("{}; then `mnem-store verify --store {store}`", for_io(error)),
             None => in_doubt(store),
         },
-        StoreError::Backend { source, .. } => match for_place(error) {
-            Some(hint) => hint.to_owned(),
+        StoreError::Backend { source, .. } => match source.downcast_ref() {
+            Some(lacks) => for_place(lacks).to_owned(),
             None => io_error(&**source).map_or_else(|| in_doubt(store), for_io),
         },
         StoreError::CidMismatch { .. } => "get the block again from its source: its bytes were changed".to_owned(),
@@ -86,28 +83,23 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
     }
 }
 
-/// The place of the store lacks something, which a backend says in these words.
-fn for_place(error: &StoreError) -> Option<&'static str> {
-    let told = error.in_full().to_string();
-    let says = |words: &str| told.contains(words);
-    // Its writers exclude each other by nothing else, so there is no option to do without.
-    let is_simple = matches!(error, StoreError::Backend { backend, .. } if *backend == Backend::Simple.name());
-    if says("no locks on parts of a file") {
-        Some("run it without --concurrency, or copy the store to another file system: `mnem-store copy FROM TO`")
-    } else if says("file system has no locks") && is_simple {
-        Some("mount it with locks, for instance `mount -o flock`, or move the store; reading works without")
-    } else if says("file system has no locks") {
-        Some(
+/// The place of the store lacks something that an option may do without.
+fn for_place(lacks: &PlaceLacks) -> &'static str {
+    match lacks {
+        PlaceLacks::RangeLocks => {
+            "run it without --concurrency, or copy the store to another file system: `mnem-store copy FROM TO`"
+        }
+        PlaceLacks::Locks { can_do_without: false, .. } => {
+            "mount it with locks, for instance `mount -o flock`, or move the store; reading works without"
+        }
+        PlaceLacks::Locks { .. } => {
             "mount it with locks, for instance `mount -o flock`, or move the store; \
-             while nothing else uses the store, `--without-locks` opens it as it is",
-        )
-    } else if says("cannot sync folders") {
-        Some(
+             while nothing else uses the store, `--without-locks` opens it as it is"
+        }
+        _ => {
             "name a path on another file system; if a power cut may cost new files, \
-             `--without-folder-sync` goes on without",
-        )
-    } else {
-        None
+             `--without-folder-sync` goes on without"
+        }
     }
 }
 
@@ -121,16 +113,12 @@ fn io_error<'a>(mut error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     }
 }
 
-/// `reason`: what was found instead of a store, which also tells the commands that make one from those that do not.
-fn for_nothing_there(store: &Path, reason: &str) -> String {
+fn for_nothing_there(store: &Path) -> String {
     // Without the slash at its end, which would turn a file into nothing.
     let found: PathBuf = store.components().collect();
     let is_empty_folder = std::fs::read_dir(&found).is_ok_and(|mut entries| entries.next().is_none());
-    if reason.ends_with(MAY_BE_DAMAGED) {
-        return "name another path, or restore a copy of the store: what is there is left as it is".to_owned();
-    }
     if found.symlink_metadata().is_ok() && !is_empty_folder {
-        return "name another path: what is there is left as it is".to_owned();
+        return "name another path, or restore a copy of the store: what is there is left as it is".to_owned();
     }
     let init = format!(
         "`mnem-store init --store {0}` makes an empty store, `mnem-store import FILE --store {0}` one from an archive",
@@ -138,8 +126,7 @@ fn for_nothing_there(store: &Path, reason: &str) -> String {
     );
     match found.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
         None => init,
-        Some(folder) if reason == NOTHING_IS_THERE => format!("`mkdir -p {}`; then {init}", quoted(folder)),
-        Some(folder) => format!("`mkdir -p {}`, then the same again", quoted(folder)),
+        Some(folder) => format!("`mkdir -p {}`; then {init}", quoted(folder)),
     }
 }
 
@@ -156,7 +143,7 @@ mod tests {
 
     fn errors() -> Vec<StoreError> {
         let cid: Cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".parse().expect("a CID");
-        let path = || PathBuf::from("nowhere/a.redb");
+        let location = || Location::from("nowhere/a.redb");
         let backend = |source: Cause| StoreError::Backend {
             backend: "redb",
             operation: "write".into(),
@@ -164,8 +151,8 @@ mod tests {
             source,
         };
         vec![
-            StoreError::NotAStore { path: path(), reason: NOTHING_IS_THERE.into() },
-            StoreError::NeedsRecovery { path: path() },
+            StoreError::NotAStore { location: location(), reason: "nothing is there".into() },
+            StoreError::NeedsRecovery { location: location() },
             StoreError::UnsupportedFormat { found: "9".into(), supported: "1".into() },
             StoreError::MissingBlock { cid, linked_from: None },
             StoreError::MissingBlock { cid, linked_from: Some(Box::new(cid)) },
@@ -203,18 +190,21 @@ mod tests {
 
     #[test]
     fn what_a_place_lacks_leads_to_the_option_for_it() {
-        for (words, option) in [
-            ("its file system has no locks (fcntl, flock), so", "`--without-locks`"),
-            ("its file system has no locks on parts of a file (fcntl), which", "without --concurrency"),
-            ("its file system cannot sync folders (fsync), so", "`--without-folder-sync`"),
+        let source = || io::Error::from(io::ErrorKind::Unsupported);
+        for (lacks, option) in [
+            (PlaceLacks::Locks { can_do_without: true, source: None }, "`--without-locks`"),
+            (PlaceLacks::Locks { can_do_without: false, source: Some(source()) }, "reading works without"),
+            (PlaceLacks::RangeLocks, "without --concurrency"),
+            (PlaceLacks::FolderSync { source: source() }, "`--without-folder-sync`"),
         ] {
+            let what = lacks.to_string();
             let error = StoreError::Backend {
                 backend: "redb",
                 operation: "look".into(),
                 outcome: Outcome::NotApplied,
-                source: Cause::new(words),
+                source: Cause::new(lacks),
             };
-            assert!(for_store(&error, "a.redb").contains(option), "{words}");
+            assert!(for_store(&error, "a.redb").contains(option), "{what}");
         }
     }
 

@@ -5,12 +5,12 @@ mod rows;
 
 use std::{ops::ControlFlow, path::Path};
 
-use mnem_store_traits::{Cid, Store, StoreError};
+use mnem_store_traits::{Cid, Store, StoreError, driver::Location};
 use serde::Serialize;
 
 use self::blocks::Salvage;
 use crate::{
-    Backend, CopyError, Fault, FaultKind, OpenOptions, Progress, Stage, TableCopied,
+    CopyError, Fault, FaultKind, OpenOptions, Progress, Stage, TableCopied,
     copy::{Ended, OfAStore as _},
     report,
     verify::Findings,
@@ -81,7 +81,7 @@ pub struct SalvageReport {
 
 /// Copies what can be read of the damaged store at `from` into `to`, a new and empty store. Never writes to `from`.
 ///
-/// The source is opened with the check of its structure; if that is damaged, [as it is](OpenOptions::as_it_is), and the report says so. Then as
+/// The source is opened with the check of its structure; if that is damaged, [leniently](OpenOptions::lenient), and the report says so. Then as
 /// [`salvage_store`].
 ///
 /// ```
@@ -110,7 +110,7 @@ pub struct SalvageReport {
 /// # Errors
 /// As [`salvage_store`], and [`CopyError::Source`] with what keeps the source from being opened even so.
 pub fn salvage(
-    from: &Path,
+    from: impl Into<Location>,
     to: &dyn Store,
     options: &SalvageOptions,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
@@ -120,17 +120,16 @@ pub fn salvage(
     if progress(Progress::of(Stage::Structure)).is_break() {
         return Err(CopyError::Stopped { blocks: 0, new: 0 });
     }
-    let (structure, opened) = options.open.open_to_look(from);
+    let from = from.into();
+    let (structure, opened) = options.open.open_for_inspection(&from);
     if let Some(error) = structure {
         found.error(FaultKind::Structure, None, error).of_source()?;
         found.report.structure_damaged = true;
     }
-    let opened = opened.of_source()?;
-    let is_simple = opened.backend() == Backend::Simple;
-    let mut store = opened.into_store();
-    if is_simple && !found.report.structure_damaged {
+    let mut store = opened.of_source()?.into_store();
+    if from.as_path().is_some_and(Path::is_dir) && !found.report.structure_damaged {
         // One folder that cannot be read does not end the listing then.
-        store = options.open.clone().for_what_is_left().open_kind(from).of_source()?.into_store();
+        store = options.open.for_what_is_left().open(&from).of_source()?;
     }
     run(&*store, to, found, progress)
 }

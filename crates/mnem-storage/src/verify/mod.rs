@@ -3,12 +3,12 @@
 pub(crate) mod indexes;
 mod search;
 
-use std::{
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-};
+use std::ops::ControlFlow;
 
-use mnem_store_traits::{Cid, ErrorKind, Store, StoreError};
+use mnem_store_traits::{
+    Cid, ErrorKind, Store, StoreError,
+    driver::{Location, Stray},
+};
 use serde::Serialize;
 
 pub(crate) use self::search::Findings;
@@ -60,9 +60,9 @@ pub struct VerifyReport {
     /// Indexes of which there are parts only, ascending: their writers are at work or were stopped. No fault.
     #[serde(serialize_with = "report::cids")]
     pub knn_unfinished: Vec<Cid>,
-    /// Entries among a simple store's files that are not its own: no fault. In JSON, what is not UTF-8 in a name is replaced.
-    #[serde(serialize_with = "report::paths")]
-    pub foreign: Vec<PathBuf>,
+    /// Entries among the store's files that are not its own: no fault. In JSON, paths in which what is not UTF-8 is replaced.
+    #[serde(rename = "foreign", serialize_with = "report::strays")]
+    pub strays: Vec<Stray>,
     /// Every fault, whether or not it is in `faults`.
     pub fault_count: u64,
     /// The faults, up to [`VerifyOptions::faults_max`].
@@ -170,16 +170,16 @@ impl VerifyOptions {
     }
 }
 
-/// Verifies the store at `path`: the structure of its files, then all that [`verify_store`] looks at. Changes nothing on disk.
+/// Verifies the store at `at`: the structure of its files, then all that [`verify_store`] looks at. Changes nothing on disk.
 ///
 /// Damage is a [`Fault`] in the report, and the search goes on. Also where the structure is damaged: then the store is opened
-/// [as it is](OpenOptions::as_it_is), and what is found is what can still be read. That nothing else is there is not proven then, nor,
+/// [leniently](OpenOptions::lenient), and what is found is what can still be read. That nothing else is there is not proven then, nor,
 /// where pages of a redb file lead to each other, that the search ends: a callback that looks at the clock ends it between two blocks.
 ///
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # if mnem_storage::Backend::default_backend().is_none() { return Ok(()) }
+/// # if mnem_storage::DRIVERS.is_empty() { return Ok(()) }
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("memory");
 /// use mnem_storage::{VerifyOptions, unwatched, verify};
@@ -196,7 +196,7 @@ impl VerifyOptions {
 ///   need of recovery, or the medium failed.
 /// - [`VerifyError::Stopped`]: the callback wished it.
 pub fn verify(
-    path: &Path,
+    at: impl Into<Location>,
     options: &VerifyOptions,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<VerifyReport, VerifyError> {
@@ -204,7 +204,7 @@ pub fn verify(
     if progress(Progress::of(Stage::Structure)).is_break() {
         return Err(VerifyError::Stopped(found.report.into()));
     }
-    let (structure, opened) = options.open.open_to_look(path);
+    let (structure, opened) = options.open.open_for_inspection(&at.into());
     let is_damaged = structure.is_some();
     if let Some(error) = structure {
         found.error(FaultKind::Structure, None, error)?;
@@ -216,8 +216,8 @@ pub fn verify(
         Err(_) if is_damaged => return Ok(found.report),
         Err(error) => return Err(error.into()),
     };
-    match opened.foreign() {
-        Ok(foreign) => found.report.foreign = foreign,
+    match opened.strays() {
+        Ok(strays) => found.report.strays = strays,
         Err(error) => found.error(FaultKind::Structure, None, error)?,
     }
     search(&*opened.into_store(), found, options.count, progress)

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mnem_storage::{Backend, Cid, ErrorKind, OpenOptions, VerifyOptions, VerifyReport, unwatched, verify};
+use mnem_storage::{Cid, ErrorKind, OpenOptions, VerifyOptions, VerifyReport, unwatched, verify};
 
 use super::{Content, NOTES, Outcomes, Random, assert_named, read_all, rounds, seed, table};
 
@@ -199,7 +199,7 @@ fn damage(stores: usize, seed: u64) -> BTreeMap<Part, Outcomes> {
     let content = Content::new();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("store");
-    let store = OpenOptions::new().create(true).backend(Some(Backend::Simple)).open(&path).expect("create");
+    let store = OpenOptions::new().create(true).backend("simple").open(&path).expect("create");
     content.fill(&*store);
     store.close().expect("close");
     drop(store);

@@ -7,8 +7,7 @@ use std::{
 };
 
 use mnem_storage::{
-    Backend, Blockstore as _, Bytes, Cid, MemoryStore, OpHeadsStore as _, OpenOptions, RAW, Store, StoreError,
-    WriteBatch,
+    Blockstore as _, Bytes, Cid, MemoryStore, OpHeadsStore as _, OpenOptions, RAW, Store, StoreError, WriteBatch,
     car::{self, ImportOptions},
     cid_of, copy,
     knn::{self, DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId},
@@ -40,8 +39,8 @@ impl Source {
         self.folder.path().join("archive.car")
     }
 
-    fn store(&self, backend: Backend) -> PathBuf {
-        self.folder.path().join(backend.name())
+    fn store(&self, backend: &'static str) -> PathBuf {
+        self.folder.path().join(backend)
     }
 
     fn get() -> &'static Self {
@@ -59,7 +58,7 @@ impl Source {
         let source = Self { folder, root: root.0, blocks: blocks.len() as u64 };
         let archive = archive_of(&[root.0], &blocks);
         fs::write(source.archive(), &archive).expect("write the archive");
-        for backend in Backend::compiled_in() {
+        for backend in mnem_storage::DRIVERS.iter().map(|driver| driver.name()) {
             let store = open(&source.store(backend), backend);
             let options = ImportOptions::new().heads(true);
             car::import(&*store, &archive[..], &options, &mut unwatched).expect("import");
@@ -72,12 +71,12 @@ impl Source {
     }
 
     /// Any backend but this one, if there is another.
-    fn other(backend: Backend) -> Backend {
-        Backend::compiled_in().into_iter().find(|other| *other != backend).unwrap_or(backend)
+    fn other(backend: &'static str) -> &'static str {
+        mnem_storage::DRIVERS.iter().map(|driver| driver.name()).find(|other| *other != backend).unwrap_or(backend)
     }
 }
 
-pub(super) fn create(scene: &Scene, backend: Backend, random: &mut Random, tally: &mut Tally) {
+pub(super) fn create(scene: &Scene, backend: &'static str, random: &mut Random, tally: &mut Tally) {
     let path = scene.path();
     let typical = scene.duration_of(|path| open(path, backend).close().expect("close"));
     for _ in 0..KILLS {
@@ -109,13 +108,13 @@ fn import_into(store: &dyn Store) {
     car::import(store, &archive[..], &options, &mut unwatched).expect("import");
 }
 
-fn copy_into(store: &dyn Store, backend: Backend) {
+fn copy_into(store: &dyn Store, backend: &'static str) {
     let path = Source::get().store(Source::other(backend));
     let source = OpenOptions::new().read_only(true).open(path).expect("the source");
     copy(&*source, store, &mut unwatched).expect("copy");
 }
 
-pub(super) fn import(scene: &Scene, backend: Backend, random: &mut Random, tally: &mut Tally) {
+pub(super) fn import(scene: &Scene, backend: &'static str, random: &mut Random, tally: &mut Tally) {
     let source = Source::get().archive();
     let typical = scene.duration_of(|path| import_into(&*open(path, backend)));
     resume(scene, backend, Work::Import, &source, typical, random, tally);
@@ -124,7 +123,7 @@ pub(super) fn import(scene: &Scene, backend: Backend, random: &mut Random, tally
     assert_finished(&*store);
 }
 
-pub(super) fn copy_over(scene: &Scene, backend: Backend, random: &mut Random, tally: &mut Tally) {
+pub(super) fn copy_over(scene: &Scene, backend: &'static str, random: &mut Random, tally: &mut Tally) {
     let source = Source::get().store(Source::other(backend));
     let typical = scene.duration_of(|path| copy_into(&*open(path, backend), backend));
     resume(scene, backend, Work::Copy, &source, typical, random, tally);
@@ -138,7 +137,7 @@ pub(super) fn copy_over(scene: &Scene, backend: Backend, random: &mut Random, ta
 /// Kills the work again and again. What each leaves is whole, and the head is there with everything or not at all.
 fn resume(
     scene: &Scene,
-    backend: Backend,
+    backend: &'static str,
     work: Work,
     source: &Path,
     typical: u64,
@@ -200,7 +199,7 @@ pub(super) fn perform_knn(store: &dyn Store, operation: u64) -> Result<(), Store
     }
 }
 
-pub(super) fn knn(scene: &Scene, backend: Backend, random: &mut Random, tally: &mut Tally) {
+pub(super) fn knn(scene: &Scene, backend: &'static str, random: &mut Random, tally: &mut Tally) {
     let path = scene.path();
     let mut done = 0;
     for _ in 0..KILLS {

@@ -26,7 +26,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use mnem_storage::Backend;
+use mnem_storage::DRIVERS;
 
 use scene::{Ground, Scene};
 
@@ -71,8 +71,8 @@ impl Work {
     }
 
     /// The simple backend has nothing to compact.
-    fn on(self, backend: Backend) -> Self {
-        if self == Self::Compact && backend != Backend::Redb { Self::Stream } else { self }
+    fn on(self, backend: &'static str) -> Self {
+        if self == Self::Compact && backend != "redb" { Self::Stream } else { self }
     }
 }
 
@@ -106,7 +106,7 @@ impl Tally {
 }
 
 /// `ground` makes where each store lies, and says how its writers end.
-fn kill(backend: Backend, kills: u32, seed: u64, ground: &dyn Fn() -> Box<dyn Ground>) -> BTreeMap<Work, Tally> {
+fn kill(backend: &'static str, kills: u32, seed: u64, ground: &dyn Fn() -> Box<dyn Ground>) -> BTreeMap<Work, Tally> {
     let mut random = Random(seed);
     let mut tallies = BTreeMap::<Work, Tally>::new();
     let mut done = 0;
@@ -141,7 +141,7 @@ fn seed() -> u64 {
 }
 
 /// `place` names the ground.
-fn kill_and_tell(place: &str, backend: Backend, kills: u32, ground: &dyn Fn() -> Box<dyn Ground>) {
+fn kill_and_tell(place: &str, backend: &'static str, kills: u32, ground: &dyn Fn() -> Box<dyn Ground>) {
     let seed = seed();
     let who = format!("{place}{backend}");
     eprintln!("{who}: MNEM_KILLS_SEED={seed}");
@@ -159,18 +159,18 @@ fn kill_and_tell(place: &str, backend: Backend, kills: u32, ground: &dyn Fn() ->
 #[cfg(feature = "redb")]
 #[test]
 fn a_killed_writer_of_a_redb_store_loses_nothing_acknowledged() {
-    kill_and_tell("", Backend::Redb, KILLS, &folder);
+    kill_and_tell("", "redb", KILLS, &folder);
 }
 
 #[cfg(feature = "simple")]
 #[test]
 fn a_killed_writer_of_a_simple_store_loses_nothing_acknowledged() {
-    kill_and_tell("", Backend::Simple, KILLS, &folder);
+    kill_and_tell("", "simple", KILLS, &folder);
 }
 
 #[test]
 fn an_acknowledgement_that_comes_too_early_is_found() {
-    for backend in Backend::compiled_in() {
+    for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let mut random = Random(seed());
         let found = (0..20).any(|_| {
             let mut scene = Scene::new(folder(), "a writer that lies".to_owned());
@@ -193,9 +193,12 @@ fn soak() {
 }
 
 /// The backends of a long run.
-fn asked_for() -> impl Iterator<Item = Backend> {
+fn asked_for() -> impl Iterator<Item = &'static str> {
     let only = env::var("MNEM_SOAK_ONLY").ok();
-    Backend::compiled_in().into_iter().filter(move |backend| only.as_deref().is_none_or(|name| name == backend.name()))
+    DRIVERS
+        .iter()
+        .map(|driver| driver.name())
+        .filter(move |backend| only.as_deref().is_none_or(|name| name == *backend))
 }
 
 /// The length of a long run.

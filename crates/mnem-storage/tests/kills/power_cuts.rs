@@ -5,8 +5,6 @@
 
 use std::{env, panic};
 
-use mnem_storage::Backend;
-
 use super::{
     Random, Tally, Work, asked_for,
     disk::{Disk, FileSystem, missing},
@@ -68,7 +66,7 @@ fn a_sync_that_does_nothing_is_found() {
 }
 
 /// How many cuts it took until something was wrong with what writers left that are traced in this way.
-fn cuts_until_found(system: FileSystem, backend: Backend, trace: &str, lives: u32) -> Option<u32> {
+fn cuts_until_found(system: FileSystem, backend: &'static str, trace: &str, lives: u32) -> Option<u32> {
     let mut random = Random(seed());
     let mut tally = Tally::default();
     let through = [&TRACER[..], &[trace]].concat();

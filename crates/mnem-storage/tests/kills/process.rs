@@ -6,8 +6,6 @@ use std::{
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
 };
 
-use mnem_storage::Backend;
-
 use super::Work;
 
 pub(super) const WORK: &str = "MNEM_KILLS_WORK";
@@ -50,14 +48,14 @@ impl Writer {
     pub(super) fn start(
         mut binary: Command,
         work: Work,
-        backend: Backend,
+        backend: &'static str,
         path: &Path,
         source: &Path,
         first: u64,
     ) -> Self {
         let mut child = binary
             .args(["--exact", "kills::writer::child", "--nocapture", "--test-threads=1"])
-            .envs([(WORK, work.name()), (BACKEND, backend.name()), (FIRST, &first.to_string())])
+            .envs([(WORK, work.name()), (BACKEND, backend), (FIRST, &first.to_string())])
             .envs([(STORE, path), (SOURCE, source)])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mnem_storage::Backend;
 use tempfile::TempDir;
 
 use super::{
@@ -67,7 +66,7 @@ impl Scene {
     }
 
     /// A process that works on the store. `source` is an archive or another store, `first` the number of its first operation.
-    pub(super) fn start(&self, work: Work, backend: Backend, source: &Path, first: u64) -> Writer {
+    pub(super) fn start(&self, work: Work, backend: &'static str, source: &Path, first: u64) -> Writer {
         Writer::start(self.ground.binary(), work, backend, &self.path(), source, first)
     }
 
@@ -84,7 +83,7 @@ impl Scene {
     pub(super) fn end_within(
         &self,
         work: Work,
-        backend: Backend,
+        backend: &'static str,
         source: &Path,
         microseconds: u64,
         random: &mut Random,

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use mnem_storage::{Backend, Store, VerifyOptions, unwatched, verify};
+use mnem_storage::{Store, VerifyOptions, unwatched, verify};
 
 use super::{Random, Scene, Tally, Work, operations, writer::open};
 
 /// Writers of one store that are killed.
 const KILLS: u64 = 6;
 
-pub(super) fn live(scene: &Scene, backend: Backend, work: Work, random: &mut Random, tally: &mut Tally) {
+pub(super) fn live(scene: &Scene, backend: &'static str, work: Work, random: &mut Random, tally: &mut Tally) {
     let path = scene.path();
     let mut done = 0;
     for _ in 0..KILLS {
@@ -39,7 +39,7 @@ pub(super) fn live(scene: &Scene, backend: Backend, work: Work, random: &mut Ran
 }
 
 /// Opens the store, compares it, and goes on with it.
-fn look(path: &Path, backend: Backend, done: u64, tally: &mut Tally) -> u64 {
+fn look(path: &Path, backend: &'static str, done: u64, tally: &mut Tally) -> u64 {
     let store = open(path, backend);
     tally.landed_unsaid += u32::from(operations::check(&*store, done));
     operations::perform(&*store, done).expect("the store takes new operations");

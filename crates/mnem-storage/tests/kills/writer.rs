@@ -3,7 +3,7 @@
 use std::{env, fs::File, io::BufReader, path::Path, path::PathBuf, sync::Arc};
 
 use mnem_storage::{
-    Backend, OpenOptions, Store,
+    OpenOptions, Store,
     car::{self, ImportOptions},
     copy, unwatched,
 };
@@ -22,7 +22,9 @@ fn child() {
     let Ok(work) = env::var(WORK) else { return };
     let path = |name| PathBuf::from(env::var_os(name).expect("set by the parent"));
     let (store, source) = (path(STORE), path(SOURCE));
-    let backend: Backend = env::var(BACKEND).expect("set by the parent").parse().expect("a backend");
+    let backend = env::var(BACKEND).expect("set by the parent");
+    let backend = mnem_storage::DRIVERS.iter().map(|driver| driver.name()).find(|name| *name == backend);
+    let backend = backend.expect("a backend");
     let first: u64 = env::var(FIRST).expect("set by the parent").parse().expect("a number");
     say("begin");
     match work.as_str() {
@@ -38,8 +40,8 @@ fn child() {
     }
 }
 
-pub(super) fn open(path: &Path, backend: Backend) -> Arc<dyn Store> {
-    OpenOptions::new().create(true).backend(Some(backend)).open(path).expect("open or create")
+pub(super) fn open(path: &Path, backend: &'static str) -> Arc<dyn Store> {
+    OpenOptions::new().create(true).backend(backend).open(path).expect("open or create")
 }
 
 fn say_done(store: &dyn Store) {
@@ -48,7 +50,7 @@ fn say_done(store: &dyn Store) {
     say("done");
 }
 
-fn stream(path: &Path, backend: Backend, first: u64) {
+fn stream(path: &Path, backend: &'static str, first: u64) {
     let mut operation = first;
     loop {
         let store = open(path, backend);
@@ -61,7 +63,7 @@ fn stream(path: &Path, backend: Backend, first: u64) {
     }
 }
 
-fn lie(path: &Path, backend: Backend, first: u64) {
+fn lie(path: &Path, backend: &'static str, first: u64) {
     let store = open(path, backend);
     for operation in first.. {
         say(&operation.to_string());
@@ -81,7 +83,7 @@ fn compact(path: &Path, first: u64) {
     }
 }
 
-fn import(path: &Path, backend: Backend, archive: &Path) {
+fn import(path: &Path, backend: &'static str, archive: &Path) {
     let store = open(path, backend);
     let archive = BufReader::new(File::open(archive).expect("the archive"));
     let options = ImportOptions::new().heads(true).batch_bytes(jobs::BATCH_BYTES);
@@ -89,14 +91,14 @@ fn import(path: &Path, backend: Backend, archive: &Path) {
     say_done(&*store);
 }
 
-fn copy_from(path: &Path, backend: Backend, source: &Path) {
+fn copy_from(path: &Path, backend: &'static str, source: &Path) {
     let source = OpenOptions::new().read_only(true).open(source).expect("the source");
     let store = open(path, backend);
     copy(&*source, &*store, &mut unwatched).expect("copy");
     say_done(&*store);
 }
 
-fn knn(path: &Path, backend: Backend, first: u64) {
+fn knn(path: &Path, backend: &'static str, first: u64) {
     let store = open(path, backend);
     for operation in first.. {
         jobs::perform_knn(&*store, operation).expect("perform");

@@ -3,8 +3,8 @@
 use std::{collections::HashSet, fs, path::PathBuf};
 
 use mnem_storage::{
-    Backend, Blockstore as _, BlockstoreExt as _, Bytes, Cid, ErrorKind, FaultKind, MemoryStore, OpHeadsStore as _,
-    OpenOptions, SalvageOptions, Store, VerifyOptions, salvage, unwatched, verify,
+    Blockstore as _, BlockstoreExt as _, Bytes, Cid, ErrorKind, FaultKind, MemoryStore, OpHeadsStore as _, OpenOptions,
+    SalvageOptions, Store, VerifyOptions, salvage, unwatched, verify,
 };
 use tempfile::TempDir;
 
@@ -197,23 +197,22 @@ fn a_damaged_file_is_opened_as_it_is_by_name_only() {
     sample.places(&data).into_iter().for_each(|at| sample.bytes[at + 20..at + 28].fill(0xee));
     sample.save();
     assert_eq!(OpenOptions::new().open(&sample.path).unwrap_err().kind(), ErrorKind::Damaged);
-    let store = OpenOptions::new().as_it_is(true).open(&sample.path).unwrap();
+    let store = OpenOptions::new().lenient(true).open(&sample.path).unwrap();
     assert_eq!(store.get(&cid).unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(store.get(&sample.all[8].0).unwrap().as_ref(), Some(&sample.all[8].1));
     assert_eq!(store.put_as(0x55, Bytes::from_static(b"new")).unwrap_err().kind(), ErrorKind::ReadOnly);
     store.close().unwrap();
-    for contradiction in [OpenOptions::new().as_it_is(true).create(true), OpenOptions::new().as_it_is(true).check(true)]
-    {
+    for contradiction in [OpenOptions::new().lenient(true).create(true), OpenOptions::new().lenient(true).check(true)] {
         assert_eq!(contradiction.open(&sample.path).unwrap_err().kind(), ErrorKind::InvalidArgument);
     }
-    assert_eq!(mnem_storage::detect(&sample.path).unwrap(), Some(Backend::Redb));
+    assert_eq!(mnem_storage::detect(&sample.path).unwrap().map(|driver| driver.name()), Some("redb"));
 }
 
 #[test]
 fn who_names_a_mode_for_sharing_looks_at_a_store_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.redb");
-    let shared = OpenOptions::new().create(true).concurrency(mnem_storage::Concurrency::MultiWriter);
+    let shared = OpenOptions::new().create(true).sharing(mnem_storage::Sharing::MultiWriter);
     let store = shared.open(&path).unwrap();
     let look = || mnem_storage::verify(&path, &VerifyOptions::new().open(shared.clone()), &mut unwatched);
     assert_eq!(look().unwrap_err().kind(), Some(ErrorKind::Locked));

@@ -3,8 +3,8 @@
 use std::{fs, path::Path, path::PathBuf};
 
 use mnem_storage::{
-    Backend, Blockstore as _, Bytes, Cid, ErrorKind, FaultKind, OpHeadsStore as _, OpenOptions, RAW, Store as _,
-    VerifyOptions, cid_of, detect, unwatched, verify,
+    Blockstore as _, Bytes, Cid, ErrorKind, FaultKind, OpHeadsStore as _, OpenOptions, RAW, Store as _, VerifyOptions,
+    cid_of, detect, unwatched, verify,
 };
 use tempfile::TempDir;
 
@@ -118,7 +118,7 @@ fn a_store_that_opens_is_listed_behind_a_folder_that_cannot_be_read() {
 fn a_store_without_its_format_is_damaged_and_no_empty_folder() {
     let (_folder, path, _) = sample();
     fs::remove_file(path.join("format")).unwrap();
-    assert_eq!(detect(&path).unwrap(), Some(Backend::Simple));
+    assert_eq!(detect(&path).unwrap().map(|driver| driver.name()), Some("simple"));
     for options in [OpenOptions::new(), OpenOptions::new().read_only(true), OpenOptions::new().create(true)] {
         let error = options.open(&path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
@@ -133,6 +133,6 @@ fn a_store_without_its_format_is_damaged_and_no_empty_folder() {
     assert_eq!(verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap().fault_count, 0);
     // A later format is not taken for damage.
     fs::write(path.join("format"), "mnem-backend-simple 2\n").unwrap();
-    let error = OpenOptions::new().as_it_is(true).open(&path).unwrap_err();
+    let error = OpenOptions::new().lenient(true).open(&path).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnsupportedFormat);
 }

@@ -1,6 +1,12 @@
 //! What a law works on: one place, and the store open in it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use cid::Cid;
 
@@ -9,7 +15,10 @@ use super::{
     fixture::{AnyFixture, AnyPlace, BlockIter},
     random::Seeds,
 };
-use crate::{Blockstore, OpHeadsStore, Store};
+use crate::{
+    Blockstore, OpHeadsStore, Store,
+    driver::{Driver, Location},
+};
 
 /// A fresh store for one law. Dropped in this order: handles, then place.
 pub(crate) struct Case {
@@ -122,6 +131,13 @@ impl Case {
         set_up("Fixture::cut_power_after()", self.place.cut_power_after(operations))
     }
 
+    /// A new place for the driver, with nothing in it.
+    pub(crate) fn driver(&self) -> Result<DriverCase, Failure> {
+        let place = set_up("Fixture::create()", self.fixture.create())?;
+        let (driver, location) = set_up("Fixture::driver()", place.driver())?;
+        Ok(DriverCase { driver, location, _place: place })
+    }
+
     pub(crate) fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
         self.fixture.walk(store, root)
     }
@@ -135,6 +151,68 @@ impl Case {
     pub(crate) fn patience(&self) -> Duration {
         self.fixture.deadline() / 2
     }
+}
+
+/// A place of a driver, with nothing in it.
+pub(crate) struct DriverCase {
+    pub(crate) driver: &'static dyn Driver,
+    pub(crate) location: Location,
+    _place: Box<dyn AnyPlace>,
+}
+
+/// The files and folders around a store: of a folder nothing, of a file its bytes, of a symbolic link where it leads.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Snapshot(BTreeMap<PathBuf, Option<Vec<u8>>>);
+
+impl Snapshot {
+    /// The first entry that is another in `after`, or is not there.
+    pub(crate) fn changed_in(&self, after: &Self) -> Option<PathBuf> {
+        self.0.iter().find(|(path, was)| after.0.get(*path) != Some(*was)).map(|(path, _)| path.clone())
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(Vec::len);
+        f.debug_map().entries(self.0.iter().map(|(path, bytes)| (path, length(bytes)))).finish()
+    }
+}
+
+impl DriverCase {
+    /// What lies in the folder of the store's path; nothing if it has none.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, Failure> {
+        let mut found = BTreeMap::new();
+        let folder = self.location.as_path().and_then(Path::parent);
+        let looked = folder.map_or(Ok(()), |folder| look_through(folder, &mut found));
+        set_up("looking at the folder of a store", looked.map_err(Into::into)).map(|()| Snapshot(found))
+    }
+
+    pub(crate) fn read(&self, file: &Path) -> Result<Vec<u8>, Failure> {
+        set_up("reading the file of a store", fs::read(file).map_err(Into::into))
+    }
+
+    pub(crate) fn write(&self, file: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        set_up("writing the file of a store", fs::write(file, bytes).map_err(Into::into))
+    }
+}
+
+fn look_through(folder: &Path, found: &mut BTreeMap<PathBuf, Option<Vec<u8>>>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
+        let kind = entry?;
+        let content = if kind.is_file() {
+            Some(fs::read(&path)?)
+        } else if kind.is_symlink() {
+            Some(fs::read_link(&path)?.as_os_str().as_encoded_bytes().to_vec())
+        } else {
+            None
+        };
+        if kind.is_dir() {
+            look_through(&path, found)?;
+        }
+        found.insert(path, content);
+    }
+    Ok(())
 }
 
 pub(crate) fn offered<T: ?Sized>(handle: Option<&Arc<T>>, profile: Profile) -> Result<Arc<T>, Failure> {

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use cid::Cid;
 
 use super::Profile;
-use crate::{Blockstore, OpHeadsStore, Store, StoreError, Walk};
+use crate::{
+    Blockstore, OpHeadsStore, Store, StoreError, Walk,
+    driver::{Driver, Location},
+};
 
 /// Whatever went wrong in a fixture: any error converts with `?`.
 pub type FixtureError = Box<dyn Error + Send + Sync>;
@@ -82,6 +85,16 @@ pub trait Fixture: Send + Sync + 'static {
     fn cut_power_after(&self, place: &Self::Place, operations: u64) -> Result<(), FixtureError> {
         let _ = (place, operations);
         Err(no_hook("cut_power_after"))
+    }
+
+    /// Hook of [`Profile::Driver`]: the driver of the stores, and where that of this place lies. Laws open and probe stores with the driver itself,
+    /// in places of their own.
+    ///
+    /// # Errors
+    /// Whatever prevents it. The law then fails.
+    fn driver(&self, place: &Self::Place) -> Result<(&'static dyn Driver, Location), FixtureError> {
+        let _ = place;
+        Err(no_hook("driver"))
     }
 
     /// The largest block that this platform affords to make, in bytes. The laws of [`Profile::Limits`] make one of `block_bytes_max` bytes and one
@@ -210,6 +223,7 @@ pub(crate) trait AnyPlace: Send + Sync {
     fn damage(&self, cid: &Cid, data: &[u8]) -> Result<(), FixtureError>;
     fn set_fault(&self, fault: Option<Fault>) -> Result<(), FixtureError>;
     fn cut_power_after(&self, operations: u64) -> Result<(), FixtureError>;
+    fn driver(&self) -> Result<(&'static dyn Driver, Location), FixtureError>;
 }
 
 pub(crate) struct Erased<F>(pub(crate) Arc<F>);
@@ -265,5 +279,9 @@ impl<F: Fixture> AnyPlace for PlaceOf<F> {
 
     fn cut_power_after(&self, operations: u64) -> Result<(), FixtureError> {
         self.fixture.cut_power_after(&self.place, operations)
+    }
+
+    fn driver(&self) -> Result<(&'static dyn Driver, Location), FixtureError> {
+        self.fixture.driver(&self.place)
     }
 }

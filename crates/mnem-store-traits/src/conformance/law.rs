@@ -61,6 +61,8 @@ pub enum Group {
     concurrency,
     /// Damaged blocks, media that fail, power cuts.
     faults,
+    /// Finding, creating and opening stores, and their upkeep.
+    driver,
 }
 
 /// Whether a backend may break a law.
@@ -101,6 +103,8 @@ pub enum Profile {
     Faults,
     /// The power can be cut: declared, with [`Fixture::cut_power_after`].
     Crash,
+    /// It has a driver: declared, with [`Fixture::driver`].
+    Driver,
 }
 
 /// A capability that a law asks for. A law about a claim which the store does not make is declined.
@@ -157,7 +161,7 @@ impl Law {
     pub fn modes(&self) -> &'static [Mode] {
         match self.group {
             Group::blocks | Group::heads | Group::store => &Mode::ALL,
-            Group::persistence | Group::concurrency | Group::faults => &[Mode::direct],
+            Group::persistence | Group::concurrency | Group::faults | Group::driver => &[Mode::direct],
         }
     }
 
@@ -234,7 +238,7 @@ fn survives_reopening(handles: &Handles) -> bool {
 }
 
 impl Profile {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Blocks,
         Self::Heads,
         Self::Store,
@@ -246,6 +250,7 @@ impl Profile {
         Self::Damage,
         Self::Faults,
         Self::Crash,
+        Self::Driver,
     ];
 
     /// Whether the fixture says that it is there; the others are seen from the handles.
@@ -326,6 +331,7 @@ impl fmt::Display for Profile {
             Self::Damage => "damage",
             Self::Faults => "faults",
             Self::Crash => "crash",
+            Self::Driver => "driver",
         })
     }
 }

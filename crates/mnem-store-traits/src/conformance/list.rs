@@ -488,6 +488,36 @@ macro_rules! __conformance_laws {
                 must crash put_after_reopening_makes_an_unsynced_block_durable [Blocks Faults Crash; PutsSurvivePower]
                     "A put of a block that the handle before could not sync makes it durable before it returns `Ok`."
             }
+            driver {
+                must driver driver_has_a_name_and_formats [Driver]
+                    "A driver has a name that matches `[a-z][a-z0-9_-]*`, and one format or more, none of them twice."
+                must driver probe_of_an_empty_place_is_absent [Driver]
+                    "`probe` finds `Absent` where nothing is, and makes nothing."
+                must driver new_store_is_recognised [Driver]
+                    "A store that was made is found to be a `Store`, open or closed, of the driver that made it and of its first format, without strays."
+                must driver every_format_can_be_made [Driver]
+                    "A store of each format can be made and opened; one of another format than was asked for is an `InvalidArgument`."
+                must driver probe_leaves_foreign_things_alone [Driver]
+                    "A file, a folder or a symbolic link that is no store is `Foreign`, is refused with `NotAStore`, and stays as it was."
+                must driver missing_store_is_not_made_unless_asked [Driver]
+                    "Where nothing is, opening without `create` is `NotAStore`, options that exclude each other are an `InvalidArgument`, and nothing is made."
+                must driver create_keeps_the_store_that_is_there [Driver]
+                    "`create` opens a store that is there as it is; `create_new` refuses it with `InvalidArgument`."
+                must driver read_only_store_refuses_writes [Driver]
+                    "A store that was opened read-only or leniently refuses every write with `ReadOnly`, can be read, and its files stay as they were."
+                must driver exclusive_store_has_no_other_writer [Driver]
+                    "Beside an exclusive handle nobody opens the store for writing, and beside a writer nobody opens it exclusively: `Locked`."
+                must driver unknown_options_are_refused [Driver]
+                    "An option, a value or a format that the driver does not have is an `InvalidArgument` that names it."
+                must driver info_counts_what_is_there [Driver]
+                    "`info` counts blocks, their bytes, heads and side tables exactly."
+                must driver compact_changes_no_content [Driver]
+                    "`compact` changes no content, and the store can be used on."
+                must driver creators_at_once_make_one_store [Driver]
+                    "Several that create a store at the same moment, and wait for each other, have made one store."
+                must driver truncated_store_is_no_empty_store [Driver]
+                    "A store file that was cut short is refused, or still holds all; it is never taken for a store with less in it."
+            }
         }
     };
 }

@@ -43,6 +43,7 @@ mod case;
 mod child;
 mod claims;
 mod data;
+mod driver_fixture;
 mod expect;
 mod failure;
 mod fixture;
@@ -62,6 +63,7 @@ mod threads;
 
 pub use child::{as_second_process, in_second_process};
 pub use claims::Claimed;
+pub use driver_fixture::{DriverFixture, DriverPlace};
 pub use failure::Failure;
 pub use fixture::{BlockIter, Fault, Fixture, FixtureError, Handles};
 pub use law::{Claim, Group, Law, Level, Profile, Verdict, law_table};

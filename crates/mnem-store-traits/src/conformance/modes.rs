@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Blocks, Blockstore, Buffered, Capabilities, Cause, CidIter, Cids, HeadsCapabilities, KeyIter, OnBlock,
     OpHeadsStore, Outcome, SideTable, Store, StoreError, WriteBatch,
+    driver::{Driver, Location},
 };
 
 /// What stands between a law and the store that it judges.
@@ -145,6 +146,10 @@ impl AnyPlace for PlaceInMode {
 
     fn cut_power_after(&self, operations: u64) -> Result<(), FixtureError> {
         self.place.cut_power_after(operations)
+    }
+
+    fn driver(&self) -> Result<(&'static dyn Driver, Location), FixtureError> {
+        self.place.driver()
     }
 }
 

@@ -7,6 +7,7 @@ pub(super) mod crash;
 pub(super) mod damage;
 pub(super) mod delete;
 pub(super) mod delete_many;
+pub(super) mod driver;
 pub(super) mod fault;
 pub(super) mod get;
 pub(super) mod get_many;

@@ -113,7 +113,7 @@ impl Defect for RefusesARacingPut {
     fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
         if !lock(&self.being_put).insert(*cid) {
             self.gap.look();
-            return Err(StoreError::Locked { path: cid.to_string().into() });
+            return Err(StoreError::Locked { location: cid.to_string().into() });
         }
         self.gap.wait_for(1);
         let put = inner.put(cid, data);

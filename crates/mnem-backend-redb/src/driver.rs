@@ -1,0 +1,181 @@
+//! The driver of this backend: which places are its stores, and opening them by the options that all backends share.
+
+use std::{fs, io::Read as _, path::Path, sync::Arc, time::Duration};
+
+use mnem_store_traits::{
+    Durability, Store, StoreError,
+    driver::{
+        Driver, Entry, FileIdentity, Location, ManagedStore, OpenOptions, Probe, Reclaimed, Requested, Sharing,
+        StoreInfo, flag,
+    },
+};
+
+use crate::{
+    BACKEND, Check, CommitDurability, Concurrency, FORMATS, Layout, RedbStore, Verify, error::At, look::REDB_MAGIC,
+    open::is_claim, place::System,
+};
+
+/// The driver of [`RedbStore`]: one redb file for each store.
+///
+/// | option by name | value |
+/// |---|---|
+/// | `checked_file_bytes_max` | up to which length a file is checked whenever it is opened, in bytes |
+/// | `commit` | `two_phase`, `one_phase`: see [`CommitDurability`] |
+/// | `fast_recovery` | `yes`, `no`: see [`OpenOptions::fast_recovery`](crate::OpenOptions::fast_recovery) |
+/// | `verify` | `every_read`, `once_per_handle`: see [`Verify`] |
+pub static DRIVER: RedbDriver = RedbDriver;
+
+/// The type of [`DRIVER`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RedbDriver;
+
+/// The length of a page: damaged or not, a file of redb is a multiple of it.
+const PAGE_BYTES: u64 = 4096;
+
+impl Driver for RedbDriver {
+    fn name(&self) -> &'static str {
+        BACKEND
+    }
+
+    fn about(&self) -> &'static str {
+        "one redb file"
+    }
+
+    fn formats(&self) -> &'static [&'static str] {
+        &FORMATS
+    }
+
+    fn option_names(&self) -> &'static [&'static str] {
+        &["checked_file_bytes_max", "commit", "fast_recovery", "verify"]
+    }
+
+    fn lock_wait(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn suits(&self, at: &Location) -> bool {
+        at.as_path().is_some()
+            && !at.ends_with_separator()
+            && at.extension().is_some_and(|extension| extension == "redb")
+    }
+
+    fn probe(&self, at: &Location) -> Result<Probe, StoreError> {
+        let Location::Path(path) = at else { return Ok(Probe::Foreign("it is a URL, not a file".into())) };
+        Ok(match Entry::at(path, BACKEND)? {
+            Entry::Absent => Probe::Absent,
+            Entry::EmptyFolder | Entry::Folder => Probe::Foreign("it is a folder, not a file".into()),
+            Entry::File(0) if is_claim(&System, At { path, operation: "look" })? => Probe::Unfinished,
+            Entry::File(0) => Probe::Foreign("it is an empty file".into()),
+            Entry::File(file_bytes) => probe_file(path, file_bytes)?,
+            Entry::Other(what) => Probe::Foreign(what.into()),
+            _ => Probe::Foreign("it is not a file".into()),
+        })
+    }
+
+    fn open(&self, at: &Location, options: &OpenOptions) -> Result<Box<dyn ManagedStore>, StoreError> {
+        let requested = options.requested();
+        requested.check(self)?;
+        requested.check_names(self, self.option_names())?;
+        let Location::Path(path) = at else {
+            return Err(StoreError::NotAStore { location: at.clone(), reason: "it is a URL, not a file".into() });
+        };
+        if requested.create_new && self.probe(at)? == Probe::Store {
+            requested.check_existing(self, at)?;
+        }
+        let store = own_options(requested)?.open(path)?;
+        requested.check_format(store.format(), at)?;
+        Ok(Box::new(store))
+    }
+}
+
+fn probe_file(path: &Path, file_bytes: u64) -> Result<Probe, StoreError> {
+    let at = At { path, operation: "look at" };
+    let mut begin = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(REDB_MAGIC.len() as u64).read_to_end(&mut begin));
+    read.map_err(|error| at.failed(mnem_store_traits::Outcome::NotApplied, error))?;
+    if begin == REDB_MAGIC {
+        return Ok(Probe::Store);
+    }
+    let may_be_damaged = path.extension().is_some_and(|extension| extension == "redb")
+        || (file_bytes >= 2 * PAGE_BYTES && file_bytes.is_multiple_of(PAGE_BYTES));
+    let or_damaged = if may_be_damaged { ", or its beginning is damaged" } else { "" };
+    Ok(Probe::Foreign(format!("the file does not begin as a redb file does{or_damaged}")))
+}
+
+fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> {
+    let mut own = crate::OpenOptions::new()
+        .create(requested.may_create())
+        .read_only(requested.never_writes())
+        .without_locks(requested.without_locks)
+        .without_folder_sync(requested.durability.is_some_and(|durability| durability < Durability::Power))
+        .check(match (requested.lenient, requested.check) {
+            (true, _) => Check::AsItIs,
+            (false, true) => Check::Always,
+            (false, false) => Check::Auto,
+        })
+        .concurrency(match requested.sharing {
+            Sharing::SingleWriter => Concurrency::SingleWriter,
+            Sharing::MultiWriter => Concurrency::MultiWriter,
+            _ => Concurrency::ExclusiveWriter,
+        });
+    if let Some(wait) = requested.lock_wait {
+        own = own.lock_wait(wait);
+    }
+    if let Some(bytes) = requested.cache_bytes {
+        own = own.cache_bytes(bytes);
+    }
+    if requested.durability == Some(Durability::None) {
+        own = own.durability(CommitDurability::None);
+    }
+    if requested.format.as_ref().is_some_and(|format| *format == Layout::Mnem01.format()) {
+        own = own.layout(Layout::Mnem01);
+    }
+    requested.set.iter().try_fold(own, |own, (name, value)| set(own, name, value))
+}
+
+/// An option of this driver alone, by name.
+fn set(own: crate::OpenOptions, name: &str, value: &str) -> Result<crate::OpenOptions, StoreError> {
+    let invalid = |what: &str| StoreError::InvalidArgument {
+        operation: "open",
+        reason: format!("the option `{name}` is {what}, not `{value}`"),
+    };
+    match (name, value) {
+        ("verify", "every_read") => Ok(own.verify(Verify::EveryRead)),
+        ("verify", "once_per_handle") => Ok(own.verify(Verify::OncePerHandle)),
+        ("verify", _) => Err(invalid("`every_read` or `once_per_handle`")),
+        ("commit", "two_phase") => Ok(own.durability(CommitDurability::TwoPhase)),
+        ("commit", "one_phase") => Ok(own.durability(CommitDurability::OnePhase)),
+        ("commit", _) => Err(invalid("`two_phase` or `one_phase`")),
+        ("fast_recovery", _) => Ok(own.fast_recovery(flag(name, value)?)),
+        _ => value.parse().map(|bytes| own.checked_file_bytes_max(bytes)).map_err(|_| invalid("a number of bytes")),
+    }
+}
+
+impl ManagedStore for RedbStore {
+    fn driver(&self) -> &'static dyn Driver {
+        &DRIVER
+    }
+
+    fn format(&self) -> &'static str {
+        self.layout().format()
+    }
+
+    fn info(&self) -> Result<StoreInfo, StoreError> {
+        Self::info(self)
+    }
+
+    fn compact(&mut self) -> Result<Reclaimed, StoreError> {
+        let before_bytes = self.handle.file_bytes("compact")?;
+        Self::compact(self)?;
+        Ok(Reclaimed::new(before_bytes, self.handle.file_bytes("compact")?))
+    }
+
+    fn identity(&self) -> FileIdentity {
+        Self::identity(self)
+    }
+
+    fn into_store(self: Box<Self>) -> Arc<dyn Store> {
+        Arc::<Self>::from(self)
+    }
+}

@@ -1,0 +1,72 @@
+//! The program `mnem-store` as a library: import, export, verify, copy and explain stores of versioned knowledge graphs, of any backend.
+//!
+//! [`run`] takes the drivers of the backends, so that the author of a backend ships the whole program over it:
+//!
+//! ```no_run
+//! fn main() -> std::process::ExitCode {
+//!     // Their driver behind those of this build: `DRIVERS.iter().copied().chain([&theirs::DRIVER as &dyn Driver])`.
+//!     mnem_storage_cli::run(mnem_storage_cli::DRIVERS.iter().copied())
+//! }
+//! ```
+
+mod args;
+mod cid_arg;
+mod cid_short;
+mod cid_text;
+mod commands;
+mod context;
+mod drivers;
+mod error;
+mod file_arg;
+mod hints;
+mod json_lines;
+mod left_out;
+mod limits;
+mod memory;
+mod new_file;
+mod output;
+mod progress;
+mod reachable;
+mod salvage;
+mod stop;
+mod streams;
+mod target;
+mod terminal;
+
+use std::process::ExitCode;
+
+pub use mnem_storage::DRIVERS;
+use mnem_storage::driver::Driver;
+
+use crate::{
+    context::Context,
+    error::{Exit, Failure},
+};
+
+/// Runs the program with the arguments of this process: what `main` does, and nothing else.
+///
+/// `drivers`: the backends, in order of preference. Theirs are the values of `--backend`; new stores get the first one that does not object to
+/// the path, unless another suits it. The drivers of a process are those of its first call.
+pub fn run(drivers: impl IntoIterator<Item = &'static dyn Driver>) -> ExitCode {
+    drivers::set(drivers);
+    let cli = match args::parse() {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
+    terminal::quiet_about_contained_panics();
+    stop::as_first_process();
+    let context = Context::new(cli.global);
+    let ran = memory::is_enough_for(&cli.command).and_then(|()| commands::run(&context, cli.command));
+    stop::last_words();
+    let exit = match ran {
+        Ok(exit) => exit,
+        // Whoever read our output has seen enough.
+        Err(Failure::OutputClosed) => Exit::Done,
+        Err(failure) => error::report(&failure, &context),
+    };
+    match stop::asked() {
+        // Also where everything was done by then: whoever called it is to know that it shall stop.
+        Some(signal) => stop::end_by(signal),
+        None => exit.into(),
+    }
+}

@@ -1,0 +1,395 @@
+//! Drivers: what they find, make, refuse and leave alone.
+
+use std::{
+    fmt::{Debug, Display},
+    fs, io,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    ErrorKind, StoreError, WriteBatch,
+    conformance::{
+        Failure,
+        case::{Case, DriverCase},
+        data::{Block, block, blocks, head},
+        expect::{delete_many, ensure, heads_are, holds, lists, put_many, saw},
+        failure::{LawResult, Stop},
+    },
+    driver::{ManagedStore, OpenOptions, Probe},
+};
+
+/// How long handles that need each other's lock wait for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn equal<T: Debug + PartialEq>(did: impl Display, saw: T, expected: T) -> Result<(), Failure> {
+    ensure(saw == expected, did, format_args!("{expected:?}"), format_args!("{saw:?}"))
+}
+
+fn create() -> OpenOptions {
+    OpenOptions::new().create(true)
+}
+
+impl DriverCase {
+    fn open(&self, what: &str, options: &OpenOptions) -> Result<Box<dyn ManagedStore>, Failure> {
+        saw(format_args!("open {what}"), self.driver.open(&self.location, options)).ok()
+    }
+
+    fn refuses(&self, what: &str, options: &OpenOptions, kind: ErrorKind) -> Result<(), Failure> {
+        let opened = self.driver.open(&self.location, options).map(drop);
+        saw(format_args!("open {what}"), opened).refused(kind).map(drop)
+    }
+
+    fn probes(&self, when: &str, expected: &str, is: impl Fn(&Probe) -> bool) -> Result<(), Failure> {
+        let found = saw(format_args!("probe {when}"), self.driver.probe(&self.location)).ok()?;
+        ensure(is(&found), format_args!("probe {when}"), expected, format_args!("{found:?}"))
+    }
+
+    /// A new store with these blocks, and a head that is the first of them.
+    fn filled(&self, blocks: &[Block]) -> Result<(), Failure> {
+        let store = self.open("a place where nothing is, with create", &create())?;
+        let batch = blocks.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+        saw("commit", store.commit(batch.update(blocks[0].cid, []))).ok()?;
+        saw("close()", store.close()).ok()
+    }
+
+    /// Whether the store that is there has these blocks, and the first as its head.
+    fn is_filled_with(&self, blocks: &[Block], when: &str) -> Result<(), Failure> {
+        let store = self.open(&format!("read-only {when}"), &OpenOptions::new().read_only(true))?;
+        let cids: Vec<_> = blocks.iter().map(|block| block.cid).collect();
+        blocks.iter().try_for_each(|block| holds(&*store, block, when))?;
+        lists(&*store, &cids, when)?;
+        heads_are(&*store, &cids[..1], when)
+    }
+}
+
+pub(crate) fn driver_has_a_name_and_formats(case: &mut Case) -> LawResult {
+    let DriverCase { driver, .. } = case.driver()?;
+    let name = driver.name();
+    let fits = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'_' | b'-'));
+    ensure(fits, "name()", "[a-z][a-z0-9_-]*", format_args!("{name:?}"))?;
+    let mut formats = driver.formats().to_vec();
+    formats.sort_unstable();
+    formats.dedup();
+    let all = !formats.is_empty() && formats.len() == driver.formats().len() && formats.iter().all(|f| !f.is_empty());
+    ensure(all, "formats()", "one or more, none empty, none twice", format_args!("{:?}", driver.formats()))?;
+    Ok(())
+}
+
+pub(crate) fn probe_of_an_empty_place_is_absent(case: &mut Case) -> LawResult {
+    let at = case.driver()?;
+    let before = at.snapshot()?;
+    at.probes("of a place where nothing is", "Absent", |found| *found == Probe::Absent)?;
+    equal("what lies around a place after a probe", at.snapshot()?, before)?;
+    Ok(())
+}
+
+pub(crate) fn new_store_is_recognised(case: &mut Case) -> LawResult {
+    let at = case.driver()?;
+    let store = at.open("a place where nothing is, with create", &create())?;
+    equal("driver() of a new store", store.driver().name(), at.driver.name())?;
+    equal("format() of a new store", store.format(), at.driver.formats()[0])?;
+    let strays = saw("strays() of a new store", store.strays()).ok()?;
+    ensure(strays.is_empty(), "strays() of a new store", "none", format_args!("{strays:?}"))?;
+    at.probes("of a store that is open", "Store", |found| *found == Probe::Store)?;
+    saw("close()", store.close()).ok()?;
+    drop(store);
+    at.probes("of a store that is closed", "Store", |found| *found == Probe::Store)?;
+    let store = at.open("a store that is there", &OpenOptions::new())?;
+    equal("driver() of an opened store", store.driver().name(), at.driver.name())?;
+    equal("format() of an opened store", store.format(), at.driver.formats()[0])?;
+    Ok(())
+}
+
+pub(crate) fn every_format_can_be_made(case: &mut Case) -> LawResult {
+    let formats = case.driver()?.driver.formats();
+    for format in formats {
+        let at = case.driver()?;
+        let store = at.open(&format!("a new store of format {format}"), &create().format(*format))?;
+        equal("format() of a store made with it", store.format(), *format)?;
+        drop(store);
+        let opened = at.open("it without naming the format", &OpenOptions::new())?;
+        equal("format() of it, opened again", opened.format(), *format)?;
+        drop(opened);
+        for other in formats.iter().filter(|other| *other != format) {
+            let what = format!("a store of format {format} as {other}");
+            at.refuses(&what, &OpenOptions::new().format(*other), ErrorKind::InvalidArgument)?;
+        }
+    }
+    Ok(())
+}
+
+/// What people put where a store is looked for, by name. `Err`: this system, or a place that is no path, has no such thing.
+type Thing = (&'static str, fn(&Path) -> io::Result<()>);
+
+const FOREIGN: [Thing; 5] = [
+    ("a text file", |path| fs::write(path, "Dear diary,\nnothing happened today.\n".repeat(500))),
+    ("a file of one byte", |path| fs::write(path, "x")),
+    ("an empty file", |path| fs::write(path, "")),
+    ("a folder with a letter", |path| fs::create_dir(path).and_then(|()| fs::write(path.join("letter.txt"), "Dear"))),
+    ("a symbolic link to nothing", symlink_to_nothing),
+];
+
+#[cfg(unix)]
+fn symlink_to_nothing(path: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink("nowhere-at-all", path)
+}
+
+#[cfg(not(unix))]
+fn symlink_to_nothing(_: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn probe_leaves_foreign_things_alone(case: &mut Case) -> LawResult {
+    for (what, put) in FOREIGN {
+        let at = case.driver()?;
+        let Some(path) = at.location.as_path() else { return Err(Stop::Declined("a store has no path".into())) };
+        if put(path).is_err() {
+            continue;
+        }
+        let before = at.snapshot()?;
+        // Some drivers take an empty file for a creation that was cut off: whether it is one they alone know.
+        let may_be_ours = what == "an empty file";
+        at.probes(&format!("of {what}"), "Foreign", |found| match found {
+            Probe::Foreign(why) => !why.is_empty(),
+            Probe::Unfinished | Probe::Absent => may_be_ours,
+            _ => false,
+        })?;
+        equal(format_args!("{what} after a probe"), at.snapshot()?, before.clone())?;
+        for (how, options) in [
+            ("to read it", OpenOptions::new().read_only(true)),
+            ("to write to it", OpenOptions::new()),
+            ("leniently", OpenOptions::new().lenient(true)),
+        ] {
+            at.refuses(&format!("{what}, {how}"), &options, ErrorKind::NotAStore)?;
+            equal(format_args!("{what} after it was refused"), at.snapshot()?, before.clone())?;
+        }
+        if !may_be_ours {
+            at.refuses(&format!("{what}, with create"), &create(), ErrorKind::NotAStore)?;
+            equal(format_args!("{what} after it was refused"), at.snapshot()?, before)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn missing_store_is_not_made_unless_asked(case: &mut Case) -> LawResult {
+    let at = case.driver()?;
+    let before = at.snapshot()?;
+    for (how, options) in [
+        ("to write", OpenOptions::new()),
+        ("to read", OpenOptions::new().read_only(true)),
+        ("leniently", OpenOptions::new().lenient(true)),
+        ("with a check", OpenOptions::new().check(true)),
+        ("exclusively", OpenOptions::new().exclusive(true)),
+    ] {
+        at.refuses(&format!("a place where nothing is, {how}"), &options, ErrorKind::NotAStore)?;
+        equal("what lies around it", at.snapshot()?, before.clone())?;
+    }
+    for (how, options) in [
+        ("create and read_only", create().read_only(true)),
+        ("create_new and read_only", OpenOptions::new().create_new(true).read_only(true)),
+        ("create and lenient", create().lenient(true)),
+        ("exclusive and read_only", OpenOptions::new().exclusive(true).read_only(true)),
+    ] {
+        at.refuses(&format!("a place where nothing is, with {how}"), &options, ErrorKind::InvalidArgument)?;
+        equal("what lies around it", at.snapshot()?, before.clone())?;
+    }
+    Ok(())
+}
+
+pub(crate) fn create_keeps_the_store_that_is_there(case: &mut Case) -> LawResult {
+    let at = case.driver()?;
+    let all = blocks("block", 5);
+    at.filled(&all)?;
+    drop(at.open("a store that is there, with create", &create())?);
+    at.is_filled_with(&all, "after it was opened with create")?;
+    at.refuses(
+        "a store that is there, with create_new",
+        &OpenOptions::new().create_new(true),
+        ErrorKind::InvalidArgument,
+    )?;
+    at.is_filled_with(&all, "after create_new was refused")?;
+    let new = case.driver()?;
+    drop(new.open("a place where nothing is, with create_new", &OpenOptions::new().create_new(true))?);
+    new.probes("of a store made with create_new", "Store", |found| *found == Probe::Store)?;
+    Ok(())
+}
+
+pub(crate) fn read_only_store_refuses_writes(case: &mut Case) -> LawResult {
+    let at = case.driver()?;
+    let all = blocks("block", 5);
+    at.filled(&all)?;
+    for (how, options) in [
+        ("read-only", OpenOptions::new().read_only(true)),
+        ("leniently", OpenOptions::new().lenient(true)),
+        ("read-only with a check", OpenOptions::new().read_only(true).check(true)),
+    ] {
+        let before = at.snapshot()?;
+        let store = at.open(how, &options)?;
+        let new = block("new");
+        let refused = |what: &str, result: Result<(), StoreError>| {
+            saw(format_args!("{what} to a store that was opened {how}"), result).refused(ErrorKind::ReadOnly)
+        };
+        refused("put", store.put(&new.cid, new.data.clone()))?;
+        refused("delete", store.delete(&all[0].cid))?;
+        refused("update", store.update(&head("new"), &[]))?;
+        refused("commit", store.commit(WriteBatch::new().put(new.cid, new.data.clone())))?;
+        all.iter().try_for_each(|block| holds(&*store, block, how))?;
+        drop(store);
+        // What the driver needs beside it for readers, as the index of a log, may come.
+        let after = at.snapshot()?;
+        let changed = before.changed_in(&after);
+        ensure(
+            changed.is_none(),
+            format_args!("opened a store {how}"),
+            "its files as they were",
+            format_args!("{changed:?}"),
+        )?;
+    }
+    Ok(())
+}
+
+pub(crate) fn exclusive_store_has_no_other_writer(case: &mut Case) -> LawResult {
+    let at = case.driver()?;
+    drop(at.open("a place where nothing is, with create", &create())?);
+    let at_once = || OpenOptions::new().lock_wait(Duration::ZERO);
+    let first = at.open("exclusively", &at_once().exclusive(true))?;
+    at.refuses("for writing beside an exclusive handle", &at_once(), ErrorKind::Locked)?;
+    at.refuses("exclusively beside an exclusive handle", &at_once().exclusive(true), ErrorKind::Locked)?;
+    let block = block("block");
+    saw("put by the exclusive handle", first.put(&block.cid, block.data.clone())).ok()?;
+    drop(first);
+    let writer = at.open("for writing after the exclusive handle", &at_once())?;
+    holds(&*writer, &block, "after the exclusive handle")?;
+    at.refuses("exclusively beside a writer", &at_once().exclusive(true), ErrorKind::Locked)?;
+    saw("close() of the writer", writer.close()).ok()?;
+    drop(writer);
+    drop(at.open("exclusively after the writer", &at_once().exclusive(true))?);
+    Ok(())
+}
+
+pub(crate) fn unknown_options_are_refused(case: &mut Case) -> LawResult {
+    let at = case.driver()?;
+    let before = at.snapshot()?;
+    for (name, options) in [
+        ("no_such_option", create().set("no_such_option", "yes")),
+        ("no such format 7", create().format("no such format 7")),
+    ] {
+        let opened = at.driver.open(&at.location, &options).map(drop);
+        let did = format_args!("open with the option or format `{name}`");
+        let told = opened.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        saw(did, opened).refused(ErrorKind::InvalidArgument)?;
+        ensure(told.contains(name), did, "an error that names it", format_args!("{told:?}"))?;
+        equal("what lies around it", at.snapshot()?, before.clone())?;
+    }
+    for name in at.driver.option_names() {
+        let options = create().set(*name, "no such value");
+        at.refuses(&format!("with `{name}` set to what is no value"), &options, ErrorKind::InvalidArgument)?;
+        equal("what lies around it", at.snapshot()?, before.clone())?;
+    }
+    Ok(())
+}
+
+pub(crate) fn info_counts_what_is_there(case: &mut Case) -> LawResult {
+    let at = case.driver()?;
+    let store = at.open("a place where nothing is, with create", &create())?;
+    let counted = |what: &str| saw(format_args!("info() {what}"), store.info()).ok();
+    let new = counted("of a new store")?;
+    equal("counts of a new store", (new.blocks, new.block_bytes, new.heads, new.tables.len()), (0, 0, 0, 0))?;
+    let all = blocks("block", 40);
+    put_many(&*store, &all)?;
+    for block in &all[..3] {
+        saw("update", store.update(&block.cid, &[])).ok()?;
+    }
+    let bytes = |blocks: &[Block]| blocks.iter().map(|block| block.data.len() as u64).sum::<u64>();
+    let full = counted("of 40 blocks and 3 heads")?;
+    equal("counts of 40 blocks and 3 heads", (full.blocks, full.block_bytes, full.heads), (40, bytes(&all), 3))?;
+    ensure(full.free_bytes <= full.file_bytes, "info()", "free_bytes up to file_bytes", format_args!("{full:?}"))?;
+    if store.capabilities().side_tables {
+        let table = saw("side_table", store.side_table("colours")).ok()?;
+        for (key, value) in [("red", "warm"), ("blue", "cold")] {
+            saw("put of a row", table.write(&[(key.into(), value.into())], &[])).ok()?;
+        }
+        let tables = counted("with a side table")?.tables;
+        let tables: Vec<_> = tables.into_iter().map(|table| (table.name, table.keys, table.bytes)).collect();
+        equal("side tables of info()", tables, vec![("colours".to_owned(), 2, 15)])?;
+    }
+    delete_many(&*store, &all.iter().take(10).map(|block| block.cid).collect::<Vec<_>>())?;
+    let fewer = counted("after 10 blocks were deleted")?;
+    equal("counts after 10 blocks were deleted", (fewer.blocks, fewer.block_bytes), (30, bytes(&all[10..])))?;
+    Ok(())
+}
+
+pub(crate) fn compact_changes_no_content(case: &mut Case) -> LawResult {
+    let at = case.driver()?;
+    let all = blocks("block", 300);
+    at.filled(&all)?;
+    let mut store = at.open("a store that is there", &OpenOptions::new())?;
+    delete_many(&*store, &all[100..].iter().map(|block| block.cid).collect::<Vec<_>>())?;
+    let reclaimed = saw("compact()", store.compact()).ok()?;
+    let says_why =
+        reclaimed.before_bytes > reclaimed.after_bytes || reclaimed.nothing_to_do.is_none_or(|why| !why.is_empty());
+    ensure(says_why, "compact()", "less, or why not", format_args!("{reclaimed:?}"))?;
+    let cids: Vec<_> = all[..100].iter().map(|block| block.cid).collect();
+    lists(&*store, &cids, "after compact()")?;
+    heads_are(&*store, &cids[..1], "after compact()")?;
+    let late = block("late");
+    saw("put after compact()", store.put(&late.cid, late.data.clone())).ok()?;
+    saw("delete after compact()", store.delete(&late.cid)).ok()?;
+    saw("close() after compact()", store.close()).ok()?;
+    drop(store);
+    at.is_filled_with(&all[..100], "after compact() and reopening")?;
+    Ok(())
+}
+
+pub(crate) fn creators_at_once_make_one_store(case: &mut Case) -> LawResult {
+    const CREATORS: usize = 6;
+    let at = case.driver()?;
+    let all = blocks("by a creator", CREATORS);
+    let one = |block: &Block| -> Result<(), Failure> {
+        let options = create().lock_wait(PATIENCE);
+        let store = at.open("a place where nothing is, with create, beside others", &options)?;
+        saw("commit", store.commit(WriteBatch::new().put(block.cid, block.data.clone()).update(block.cid, []))).ok()?;
+        saw("close()", store.close()).ok()
+    };
+    thread::scope(|scope| {
+        let creators: Vec<_> = all.iter().map(|block| scope.spawn(move || one(block))).collect();
+        creators.into_iter().try_for_each(|creator| {
+            creator.join().unwrap_or_else(|_| Err(Failure::new("created a store", "no panic", "a panic")))
+        })
+    })?;
+    let store = at.open("the store that all have made", &OpenOptions::new())?;
+    let cids: Vec<_> = all.iter().map(|block| block.cid).collect();
+    lists(&*store, &cids, "after six creators at once")?;
+    heads_are(&*store, &cids, "after six creators at once")?;
+    Ok(())
+}
+
+pub(crate) fn truncated_store_is_no_empty_store(case: &mut Case) -> LawResult {
+    let at = case.driver()?;
+    let all = blocks("block", 40);
+    at.filled(&all)?;
+    let Some(file) = at.location.as_path().filter(|path| path.is_file()).map(PathBuf::from) else {
+        return Err(Stop::Declined("the store is not one file".into()));
+    };
+    let whole = at.read(&file)?;
+    for part in [whole.len() / 2, whole.len() - 1, 1] {
+        at.write(&file, &whole[..part])?;
+        let did = format!("open a store that was cut to {part} of {} bytes", whole.len());
+        // It may be opened if nothing is missing of it then, or be refused; never with less in it and no word.
+        match at.driver.open(&at.location, &OpenOptions::new().read_only(true)) {
+            Ok(store) => lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), &did)?,
+            Err(error) => {
+                let kinds =
+                    [ErrorKind::Damaged, ErrorKind::NotAStore, ErrorKind::NeedsRecovery, ErrorKind::UnsupportedFormat];
+                ensure(kinds.contains(&error.kind()), &did, "Damaged or NotAStore", error.in_full())?;
+            }
+        }
+        equal("the file after it was looked at", at.read(&file)?.len(), part)?;
+    }
+    at.write(&file, &whole)?;
+    at.is_filled_with(&all, "after the file was whole again")?;
+    Ok(())
+}

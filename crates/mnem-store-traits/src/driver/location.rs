@@ -1,0 +1,150 @@
+//! Where a store lies.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// Where a store lies: a path of the file system, or a URL.
+///
+/// A text of the form `scheme://…`, with a scheme of two or more letters, is a URL; anything else is a path. `Display` prints what was given.
+///
+/// ```
+/// use mnem_store_traits::driver::Location;
+///
+/// assert!(matches!(Location::from("s3://bucket/animals"), Location::Url(_)));
+/// assert!(matches!(Location::from("animals.redb"), Location::Path(_)));
+/// assert!(matches!(Location::from(r"C:\animals.redb"), Location::Path(_)));
+/// assert_eq!(Location::from("animals.redb").to_string(), "animals.redb");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Location {
+    /// A path, absolute or relative to the current directory.
+    Path(PathBuf),
+    /// A URL.
+    Url(String),
+}
+
+impl Location {
+    /// The path, if it is one.
+    pub fn as_path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Url(_) => None,
+        }
+    }
+
+    /// The scheme of a URL, in lower case: `s3` of `S3://bucket`.
+    pub fn scheme(&self) -> Option<String> {
+        match self {
+            Self::Path(_) => None,
+            Self::Url(url) => scheme_of(url).map(str::to_ascii_lowercase),
+        }
+    }
+
+    /// The extension of a path or URL, without its dot.
+    pub fn extension(&self) -> Option<&OsStr> {
+        match self {
+            Self::Path(path) => path.extension(),
+            Self::Url(url) => Path::new(url).extension(),
+        }
+    }
+
+    /// Whether the last character is a separator, which says that a folder is meant.
+    pub fn ends_with_separator(&self) -> bool {
+        let last = |bytes: &[u8]| bytes.last().is_some_and(|byte| std::path::is_separator(char::from(*byte)));
+        match self {
+            Self::Path(path) => last(path.as_os_str().as_encoded_bytes()),
+            Self::Url(url) => url.ends_with('/'),
+        }
+    }
+}
+
+/// The scheme of a text that is a URL, by the grammar of RFC 3986, but of two letters or more: one letter is a drive.
+fn scheme_of(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once("://")?;
+    let begins_with_a_letter = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+    let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.');
+    (begins_with_a_letter && scheme.len() >= 2 && scheme.bytes().all(fits)).then_some(scheme)
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => fmt::Display::fmt(&path.display(), f),
+            Self::Url(url) => f.pad(url),
+        }
+    }
+}
+
+impl From<PathBuf> for Location {
+    fn from(path: PathBuf) -> Self {
+        match path.to_str() {
+            Some(text) if scheme_of(text).is_some() => Self::Url(text.to_owned()),
+            _ => Self::Path(path),
+        }
+    }
+}
+
+impl From<&Path> for Location {
+    fn from(path: &Path) -> Self {
+        path.to_owned().into()
+    }
+}
+
+impl From<&PathBuf> for Location {
+    fn from(path: &PathBuf) -> Self {
+        path.clone().into()
+    }
+}
+
+impl From<OsString> for Location {
+    fn from(path: OsString) -> Self {
+        PathBuf::from(path).into()
+    }
+}
+
+impl From<String> for Location {
+    fn from(text: String) -> Self {
+        PathBuf::from(text).into()
+    }
+}
+
+impl From<&str> for Location {
+    fn from(text: &str) -> Self {
+        PathBuf::from(text).into()
+    }
+}
+
+impl From<&Location> for Location {
+    fn from(location: &Location) -> Self {
+        location.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheme_of_two_letters_makes_a_url() {
+        for url in ["s3://b", "file:///tmp/x", "git+ssh://host", "S3://b", "mem://"] {
+            assert!(matches!(Location::from(url), Location::Url(_)), "{url}");
+        }
+        for path in ["", "a", "c://x", "1s3://b", "s3:/b", "://x", "a b://x", "./s3://b", "é://x"] {
+            assert!(matches!(Location::from(path), Location::Path(_)), "{path}");
+        }
+        assert_eq!(Location::from("S3://b/x.redb").scheme().as_deref(), Some("s3"));
+        assert_eq!(Location::from("S3://b/x.redb").extension(), Some(OsStr::new("redb")));
+        assert_eq!(Location::from("a/b").scheme(), None);
+    }
+
+    #[test]
+    fn a_separator_at_the_end_means_a_folder() {
+        assert!(Location::from("a/").ends_with_separator());
+        assert!(Location::from("s3://b/").ends_with_separator());
+        assert!(!Location::from("a").ends_with_separator());
+        assert!(!Location::from("").ends_with_separator());
+    }
+}
