@@ -5,19 +5,21 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use mnem_store_traits::{Cause, Outcome, StoreError};
+use mnem_store_traits::{Cause, Outcome, StoreError, driver::Requested};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{
     error::{BACKEND, commit_failed, failed},
-    tables,
+    tables::{self, LOCK_WAIT},
+    writers::WritersLock,
 };
 
 /// One open store. No method calls back into a caller's code, so no lock is ever held while a caller's code runs.
 #[derive(Debug)]
 pub(crate) struct Database {
     path: PathBuf,
-    /// `None` once closed. Held for the length of a write.
+    read_only: bool,
+    /// `None` once closed, and in a handle that only reads. Held for the length of a write.
     writer: Mutex<Option<Writer>>,
     /// Idle connections; `None` once closed. Held to take one out or put one back, never while it reads.
     readers: Mutex<Option<Vec<Connection>>>,
@@ -28,10 +30,12 @@ struct Writer {
     connection: Connection,
     /// Why this handle writes no more. The connection stays: while one is open, nobody recovers the log, and readers see no failed commit.
     poison: Option<Cause>,
+    /// Given up after the connection is closed.
+    _lock: WritersLock,
 }
 
 impl Database {
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: &Path, requested: &Requested) -> Result<Self, StoreError> {
         // Whatever becomes of the current directory, connections opened later lead to the same file.
         let path = std::path::absolute(path).map_err(|error| StoreError::Backend {
             backend: BACKEND,
@@ -39,8 +43,23 @@ impl Database {
             outcome: Outcome::NotApplied,
             source: Cause::new(error),
         })?;
-        let writer = Writer { connection: tables::open_writer(&path)?, poison: None };
-        Ok(Self { path, writer: Mutex::new(Some(writer)), readers: Mutex::new(Some(Vec::new())) })
+        let read_only = requested.never_writes();
+        let (writer, readers) = if read_only {
+            (None, vec![tables::open_read_only(&path)?])
+        } else {
+            let wait = requested.lock_wait.unwrap_or(LOCK_WAIT);
+            let lock = WritersLock::take(&path, requested.exclusive, wait)?;
+            (Some(Writer { connection: tables::open_writer(&path, wait)?, poison: None, _lock: lock }), Vec::new())
+        };
+        if let (true, Some(connection)) = (requested.check, readers.first().or(writer.as_ref().map(|w| &w.connection)))
+        {
+            tables::check(&path, connection)?;
+        }
+        Ok(Self { path, read_only, writer: Mutex::new(writer), readers: Mutex::new(Some(readers)) })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Reads with a connection of one's own. `work` is one statement, and so sees one moment.
@@ -52,6 +71,7 @@ impl Database {
         let idle = lock(&self.readers).as_mut().ok_or_else(|| closed(operation))?.pop();
         let connection = match idle {
             Some(connection) => connection,
+            None if self.read_only => tables::open_read_only(&self.path)?,
             None => tables::open_reader(&self.path)?,
         };
         let answer = work(&connection).map_err(|error| failed(&self.path, operation, error));
@@ -68,10 +88,7 @@ impl Database {
         work: impl FnOnce(&Work<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut writer = lock(&self.writer);
-        let Writer { connection, poison } = writer.as_mut().ok_or_else(|| closed(operation))?;
-        if let Some(source) = poison.clone() {
-            return Err(StoreError::Poisoned { backend: BACKEND, source });
-        }
+        let Writer { connection, poison, .. } = self.writable(&mut writer, operation)?;
         // At once for writing: what the transaction reads stays true until it ends, in every process.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let work_in = Work {
@@ -87,10 +104,36 @@ impl Database {
         })
     }
 
+    /// Rewrites the database without what is free in it, and folds the log back.
+    pub(crate) fn vacuum(&self) -> Result<(), StoreError> {
+        let operation = "compact";
+        let mut writer = lock(&self.writer);
+        let connection = &self.writable(&mut writer, operation)?.connection;
+        let done = connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);");
+        done.map_err(|error| failed(&self.path, operation, error))
+    }
+
+    /// The connection that writes, if this handle has one and may still use it.
+    fn writable<'a>(
+        &self,
+        writer: &'a mut Option<Writer>,
+        operation: &'static str,
+    ) -> Result<&'a mut Writer, StoreError> {
+        if self.read_only && lock(&self.readers).is_some() {
+            return Err(StoreError::ReadOnly { backend: BACKEND, operation });
+        }
+        let writer = writer.as_mut().ok_or_else(|| closed(operation))?;
+        match &writer.poison {
+            Some(source) => Err(StoreError::Poisoned { backend: BACKEND, source: source.clone() }),
+            None => Ok(writer),
+        }
+    }
+
     /// Waits for a write in progress, then closes every connection that is idle; a reader at work closes its own.
     pub(crate) fn close(&self) -> Result<(), StoreError> {
-        let Some(writer) = lock(&self.writer).take() else { return Ok(()) };
+        let writer = lock(&self.writer).take();
         drop(lock(&self.readers).take());
+        let Some(writer) = writer else { return Ok(()) };
         writer.connection.close().map_err(|(_, error)| failed(&self.path, "close", error))
     }
 }

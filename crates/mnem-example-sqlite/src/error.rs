@@ -20,6 +20,11 @@ pub(crate) fn failed(path: &Path, operation: &str, error: rusqlite::Error) -> St
     }
 }
 
+/// A failure of the file system, as SQLite would tell it.
+pub(crate) fn io_error(error: std::io::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
+}
+
 /// A transaction whose end failed: its log may hold all of it, and whoever opens the store next may find it there.
 pub(crate) fn commit_failed(path: &Path, operation: &str, error: rusqlite::Error) -> StoreError {
     StoreError::Backend {

@@ -5,12 +5,15 @@
 
 mod blocks;
 mod database;
+mod driver;
 mod error;
 mod heads;
 mod side_table;
 mod store;
 mod tables;
+mod writers;
 
+pub use driver::{DRIVER, SqliteDriver};
 pub use store::SqliteStore;
 
 /// Compiles what the guide shows.

@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use mnem_store_traits::{Blockstore as _, SideTable, Store, StoreError, WriteBatch, check_table_name};
+use mnem_store_traits::{
+    Blockstore as _, SideTable, Store, StoreError, WriteBatch, check_table_name, driver::Requested,
+};
 
 use crate::{
     blocks::{insert, is_there},
@@ -28,7 +30,11 @@ impl SqliteStore {
     /// - [`StoreError::Locked`]: another process held the store for half a minute.
     /// - [`StoreError::Damaged`], [`StoreError::Backend`]: the database could not be read or made.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Ok(Self { database: Arc::new(Database::open(path.as_ref())?) })
+        Self::open_with(path.as_ref(), &Requested::default())
+    }
+
+    pub(crate) fn open_with(path: &Path, requested: &Requested) -> Result<Self, StoreError> {
+        Ok(Self { database: Arc::new(Database::open(path, requested)?) })
     }
 }
 

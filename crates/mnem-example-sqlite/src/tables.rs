@@ -2,19 +2,19 @@
 
 use std::{path::Path, time::Duration};
 
-use mnem_store_traits::StoreError;
+use mnem_store_traits::{StoreError, driver::Probe};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use crate::error::{BACKEND, failed};
+use crate::error::{BACKEND, damaged, failed};
 
 /// `PRAGMA application_id` of a store: "mnem".
-const APPLICATION: i64 = 0x6d6e_656d;
+pub(crate) const APPLICATION: u32 = 0x6d6e_656d;
 
 /// `PRAGMA user_version` of the only format there is.
 const FORMAT: i64 = 1;
 
 /// How long a writer waits for a writer of another handle or process.
-const LOCK_WAIT: Duration = Duration::from_secs(30);
+pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// Keys are CIDs as bytes. `STRICT`: a column holds nothing but its type.
 const TABLES: &str = "
@@ -26,8 +26,8 @@ const TABLES: &str = "
 ";
 
 /// The connection that writes. Makes the store if there is none; leaves what is not a store as it is.
-pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
-    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
+pub(crate) fn open_writer(path: &Path, wait: Duration) -> Result<Connection, StoreError> {
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, wait)?;
     recognise(path, &connection)?;
     make_durable(path, &connection)?;
     make_tables(&mut connection).map_err(|error| failed(path, "make tables", error))?;
@@ -44,19 +44,58 @@ fn make_tables(connection: &mut Connection) -> rusqlite::Result<()> {
 
 /// A connection that reads: in a log-mode database it sees the last commit, and neither waits for a writer nor makes it wait.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    let connection = connect(path, OpenFlags::empty())?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, LOCK_WAIT)?;
     connection.pragma_update(None, "query_only", true).map_err(|error| failed(path, "open a reader", error))?;
     Ok(connection)
 }
 
-fn connect(path: &Path, create: OpenFlags) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
+/// As [`open_reader`], for a handle that never writes, and may not be allowed to. It fails where this is no store.
+pub(crate) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, LOCK_WAIT)?;
+    recognise(path, &connection)?;
+    Ok(connection)
+}
+
+/// Whether SQLite finds the database sound: its pages, its indexes, and that columns hold what they may.
+pub(crate) fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+    let said: String = connection
+        .query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))
+        .map_err(|error| failed(path, "check", error))?;
+    if said == "ok" { Ok(()) } else { Err(damaged(path.display().to_string(), Unsound(said))) }
+}
+
+/// What the check of a database said.
+#[derive(Debug)]
+struct Unsound(String);
+
+impl std::fmt::Display for Unsound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unsound {}
+
+fn connect(path: &Path, access: OpenFlags, wait: Duration) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | access;
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(LOCK_WAIT)?;
+        connection.busy_timeout(wait)?;
         Ok(connection)
     };
     open().map_err(|error| failed(path, "open a connection", error))
+}
+
+/// What a database is whose last changes may be in its log.
+pub(crate) fn look(path: &Path) -> Result<Probe, StoreError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, LOCK_WAIT)?;
+    let ids = "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id";
+    let ids = connection.query_row(ids, (), |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(match ids.map_err(|error| failed(path, "read the header", error))? {
+        (APPLICATION, _) => Probe::Store,
+        (0, 0i64) => Probe::Unfinished,
+        _ => Probe::Foreign("it is a database of another application".into()),
+    })
 }
 
 /// Whether this is a store, or an empty database that may become one. Reads only.

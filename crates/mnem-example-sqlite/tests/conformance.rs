@@ -2,10 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use mnem_example_sqlite::SqliteStore;
+use mnem_example_sqlite::{DRIVER, SqliteStore};
 use mnem_store_traits::{
     Cid,
     conformance::{Fixture, FixtureError, Handles, Profile, as_second_process, in_second_process},
+    driver::{Driver, Location},
 };
 use tempfile::TempDir;
 
@@ -31,7 +32,11 @@ impl Fixture for Sqlite {
     }
 
     fn profiles(&self) -> &[Profile] {
-        &[Profile::Persistence, Profile::SecondHandle, Profile::SecondProcess, Profile::Damage]
+        &[Profile::Persistence, Profile::SecondHandle, Profile::SecondProcess, Profile::Damage, Profile::Driver]
+    }
+
+    fn driver(&self, place: &TempDir) -> Result<(&'static dyn Driver, Location), FixtureError> {
+        Ok((&DRIVER, file(place).into()))
     }
 
     fn obey_in_second_process(&self, place: &TempDir, script: &str) -> Result<String, FixtureError> {

@@ -1,5 +1,7 @@
 //! Giving back what a store's files no longer need.
 
+use std::fs;
+
 use mnem_store_traits::{StoreError, driver::Location};
 use serde::Serialize;
 
@@ -50,12 +52,21 @@ pub struct CompactReport {
 /// the end, as [`Place::check`](crate::Place::check) says.
 pub fn compact(at: impl Into<Location>, options: &OpenOptions) -> Result<CompactReport, StoreError> {
     let at = at.into();
+    let before = file_bytes(&at);
     let mut store = options.clone().existing().read_only(false).check(true).open_managed(&at)?;
-    let place = Place::new(&*store, at);
+    let place = Place::new(&*store, &at);
     let reclaimed = store.compact()?;
     let backend = store.driver().name();
     place.check().and(store.close())?;
-    let (before_bytes, after_bytes) = (reclaimed.before_bytes, reclaimed.after_bytes);
+    // Opening and closing change the length of a file too.
+    let before_bytes = before.unwrap_or(reclaimed.before_bytes);
+    let after_bytes = file_bytes(&at).unwrap_or(reclaimed.after_bytes);
     tracing::debug!(backend, before_bytes, after_bytes, "compacted a store");
     Ok(CompactReport { backend, before_bytes, after_bytes, nothing_to_do: reclaimed.nothing_to_do })
+}
+
+/// The length of a store that is one file.
+fn file_bytes(at: &Location) -> Option<u64> {
+    let found = fs::metadata(at.as_path()?).ok()?;
+    found.is_file().then(|| found.len())
 }

@@ -126,7 +126,7 @@ fn for_nothing_there(store: &Path) -> String {
     );
     match found.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
         None => init,
-        Some(folder) => format!("`mkdir -p {}`; then {init}", quoted(folder)),
+        Some(folder) => format!("`mkdir -p {}` makes its folder; then {init}", quoted(folder)),
     }
 }
 

@@ -1,0 +1,47 @@
+//! Who may write: SQLite lets writers take turns, and an exclusive handle wants to be the only one for as long as it is open.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use mnem_store_traits::StoreError;
+
+use crate::error::{failed, io_error};
+
+/// How long to wait between two tries.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The lock that every handle which writes holds while it is open, beside others or alone. A file of its own: closing any descriptor of the database would
+/// give up the locks that SQLite has on it.
+#[derive(Debug)]
+pub(crate) struct WritersLock(#[expect(dead_code, reason = "held: dropping it gives up the lock")] File);
+
+impl WritersLock {
+    /// # Errors
+    /// [`StoreError::Locked`]: another handle excludes this one, or writes although this one wants to be alone, for longer than `wait`.
+    pub(crate) fn take(store: &Path, alone: bool, wait: Duration) -> Result<Self, StoreError> {
+        let path = beside(store);
+        let failed = |error: io::Error| failed(&path, "lock", io_error(error));
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let begin = Instant::now();
+        loop {
+            match if alone { file.try_lock() } else { file.try_lock_shared() } {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) if begin.elapsed() < wait => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { location: store.into() }),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+    }
+}
+
+/// As SQLite names its own files beside a database.
+fn beside(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push("-writers");
+    name.into()
+}
