@@ -1,9 +1,7 @@
 //! What a compiler cannot check. One guard a file; each says what is wrong, where, and what would be right.
 
-mod backends;
 mod cookbook;
 mod examples;
-mod laws;
 mod links;
 mod lints;
 mod listed;
@@ -11,7 +9,6 @@ mod machine_paths;
 mod markdown;
 mod mentions;
 mod modules;
-mod names;
 mod workspace;
 
 use anyhow::{Result, bail};
@@ -21,18 +18,15 @@ use self::workspace::Workspace;
 /// Looks at the whole workspace and adds what it finds wrong.
 type Guard = fn(&Workspace, &mut Vec<String>);
 
-const GUARDS: [Guard; 11] = [
-    backends::check,
+const GUARDS: [Guard; 8] = [
     cookbook::check,
     examples::check,
-    laws::check,
     links::check,
     lints::check,
     listed::check,
     machine_paths::check,
     mentions::check,
     modules::check,
-    names::check,
 ];
 
 /// Runs every guard and reports all that is wrong at once.
