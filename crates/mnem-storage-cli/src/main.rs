@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     terminal::quiet_about_redb();
-    stop::as_first_process();
+    stop::prepare();
     let context = Context::new(cli.global);
     let ran = memory::is_enough_for(&cli.command).and_then(|()| commands::run(&context, cli.command));
     stop::last_words();
