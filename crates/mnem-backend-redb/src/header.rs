@@ -101,7 +101,7 @@ pub(crate) struct WrongLength {
 
 impl fmt::Display for WrongLength {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Length { file, header, .. } = self.length;
+        let Length { file, header, clean } = self.length;
         match header {
             None => write!(f, "the file is cut short: it has {file} bytes, and its header alone {HEADER_BYTES}"),
             Some(said) if file < said => {
@@ -109,9 +109,10 @@ impl fmt::Display for WrongLength {
             }
             Some(said) => write!(
                 f,
-                "the file is longer than its header says by {} bytes, which were appended: \
-                 `truncate -s {said}` removes them",
-                file - said
+                "the file is longer than its header says by {} bytes, {}: `truncate -s {said}` removes them",
+                file - said,
+                // redb makes a file longer before the commit that needs it, which the header then covers.
+                if clean { "which were appended" } else { "which no commit uses, and was not closed" }
             ),
         }
     }

@@ -161,6 +161,34 @@ fn a_file_that_grew_says_by_how_much_or_holds_what_it_held() {
     }
 }
 
+/// A file that was not closed may be longer than its header says by redb's own doing, at any moment of its life.
+#[test]
+fn a_file_that_was_not_closed_is_not_said_to_be_appended_to_and_the_advised_cut_keeps_all() {
+    let medium = FakeMedium::default();
+    let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
+    let mut blocks = Vec::new();
+    let mut advised = 0;
+    for round in 0..40 {
+        let (cid, data) = large_block(round, 60_000);
+        store.put(&cid, data.clone()).expect("put");
+        blocks.push((cid, data));
+        let mut unclean = medium.bytes();
+        unclean.push(7);
+        let medium = FakeMedium::of(unclean.clone());
+        let Err(error) = quietly(|| OpenOptions::new().open_medium(medium, "medium")) else { continue };
+        let told = error.in_full().to_string();
+        assert!(told.contains("longer than its header says by ") && !told.contains("appended"), "{round}: {told}");
+        let cut = told.split_once("`truncate -s ").and_then(|(_, rest)| rest.split_once('`')).expect("an advice").0;
+        unclean.truncate(cut.parse().expect("a number"));
+        let cut = OpenOptions::new().open_medium(FakeMedium::of(unclean), "medium").expect("it opens");
+        for (cid, data) in &blocks {
+            assert_eq!(cut.get(cid).expect("get").as_ref(), Some(data), "{round}");
+        }
+        advised += 1;
+    }
+    assert!(advised > 0, "no file was refused");
+}
+
 #[test]
 fn a_writer_cuts_off_zeros_that_were_appended() {
     let sample = sample(true);

@@ -54,7 +54,7 @@ pub fn run(drivers: impl IntoIterator<Item = &'static dyn Driver>) -> ExitCode {
         Err(exit) => return exit,
     };
     terminal::quiet_about_contained_panics();
-    stop::as_first_process();
+    stop::prepare();
     let context = Context::new(cli.global);
     let ran = memory::is_enough_for(&cli.command).and_then(|()| commands::run(&context, cli.command));
     stop::last_words();

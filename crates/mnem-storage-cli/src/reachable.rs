@@ -1,10 +1,10 @@
 //! `copy --reachable`: a store without the blocks that no head reaches.
 
-use mnem_storage::{CopyError, ReachableOptions, ReachableReport, StoreError, copy_reachable, knn::Format};
+use mnem_storage::{CopyError, ReachableOptions, ReachableReport, StoreError, copy_reachable};
 use serde::Serialize;
 
 use crate::{
-    commands::copy::{Args, failed, interrupted, lines_of_copied, of_moved, options_of_target, store_as_rows},
+    commands::copy::{Args, failed, finish, lines_of_copied, options_of_target, unless_stopped},
     context::Context,
     error::{Exit, Result},
     left_out::{tell_missing, tell_opaque},
@@ -39,18 +39,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         stop.flow()
     });
     drop(bar);
-    let report = match copied {
-        Err(CopyError::Stopped { blocks, new, .. }) => {
-            to.close(&format!("interrupted after {}", counted(blocks, "block")))?;
-            return Err(interrupted(args, &stop, blocks, new));
-        }
-        copied => copied.map_err(|source| of_moved(&to, failed(source)))?,
-    };
-    let knn_rows = if to.knn_format() == Format::Row { store_as_rows(&*to).map_err(of_target)? } else { 0 };
-    to.close(&format!("copied {}", counted(report.copied.blocks, "block")))?;
-    for cid in &report.copied.unchecked_cids {
-        context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
-    }
+    let report = unless_stopped(args, &stop, &to, copied)?;
+    let knn_rows = finish(context, args, &to, &report.copied)?;
     tell_opaque(context, report.opaque, "copied");
     tell_missing(context, report.missing_count, &report.missing);
     let answer = Answer {

@@ -121,7 +121,7 @@ fn every_fault_has_a_hint() {
         (&[], b"<!DOCTYPE html><html>".to_vec(), "check the URL"),
         (&[], b"\x80\0".to_vec(), "a CAR archive is what "),
         (&[], version_3, "versions 1 and 2 are read: "),
-        (&[], behind(b"\0\0\0"), "`--allow-padding` takes them; `head -c 18` gives the archive without them"),
+        (&[], behind(b"\0\0\0"), "`--allow-padding` takes them"),
         (&["--allow-padding"], behind(b"\0\0\x01"), "the archive is faulty at byte 18: get it again"),
         (&[], behind(b"\r\n"), "if it does not belong there, `head -c 18` gives the archive without it"),
         (&[], behind(b"PK\x03\x04"), "if it does not belong there, `head -c 18` gives the archive without it"),

@@ -18,8 +18,8 @@ use crate::{
 /// Nothing here takes so long: after this, a program hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
 
-/// Every signal that ends a process, is not raised by a fault of its own, and can be heeded; and some of those for real time.
-const SIGNALS: [i32; 18] = [1, 2, 3, 6, 10, 12, 14, 15, 16, 24, 25, 26, 27, 29, 30, 34, 50, 64];
+/// Every signal that ends a process, is not raised by a fault or a write of its own, and can be heeded; and some of those for real time.
+const SIGNALS: [i32; 17] = [1, 2, 3, 6, 10, 12, 14, 15, 16, 24, 26, 27, 29, 30, 34, 50, 64];
 
 /// Those that a program which heeds them exits with the status of.
 const WITHOUT_A_NAME: [i32; 6] = [16, 29, 30, 34, 50, 64];

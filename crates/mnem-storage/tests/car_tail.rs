@@ -195,6 +195,24 @@ fn what_stands_before_the_data_is_an_error() {
 }
 
 #[test]
+fn a_payload_that_is_cut_off_within_zeros_is_cut_off() {
+    let zeros = 600;
+    let inside = [&payload()[..], &vec![0; zeros]].concat();
+    let whole = car_v2(&inside, 51, b"");
+    for there in [1, 2, 511, 512, zeros - 1] {
+        let missing = zeros - there;
+        let archive = &whole[..whole.len() - missing];
+        for allow_padding in [false, true] {
+            let options = ImportOptions::new().allow_padding(allow_padding);
+            let error = car::import(&MemoryStore::new(), archive, &options, &mut unwatched).expect_err("cut off");
+            let ImportError::Archive { source, kept, .. } = error else { panic!("{error:?}") };
+            assert_eq!(source.fault, CarFault::CutOff { missing_bytes: missing as u64 });
+            assert_eq!((source.offset, kept.blocks), (archive.len() as u64, 3));
+        }
+    }
+}
+
+#[test]
 fn zeros_at_the_end_are_taken_when_they_are_allowed() {
     let allowed = ImportOptions::new().heads(true).allow_padding(true);
     let v1 = payload();

@@ -130,18 +130,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         stop.flow()
     });
     drop(bar);
-    let report = match copied {
-        Err(CopyError::Stopped { blocks, new, .. }) => {
-            to.close(&format!("interrupted after {}", counted(blocks, "block")))?;
-            return Err(interrupted(args, &stop, blocks, new));
-        }
-        copied => copied.map_err(|source| of_moved(&to, failed(source)))?,
-    };
-    let knn_rows = if to.knn_format() == Format::Row { store_as_rows(&*to).map_err(of_target)? } else { 0 };
-    to.close(&format!("copied {}", counted(report.blocks, "block")))?;
-    for cid in &report.unchecked_cids {
-        context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
-    }
+    let report = unless_stopped(args, &stop, &to, copied)?;
+    let knn_rows = finish(context, args, &to, &report)?;
     // `copy` succeeds only when it has compared the two.
     let answer = Answer {
         from: args.from.display().to_string(),
@@ -175,7 +165,7 @@ fn count(from: &dyn Store, bar: &mut Bar, stop: &Stop) -> Option<u64> {
 }
 
 /// A store that the published programs read holds no index which they cannot read. Not interrupted: the copy is made, and this is what is left.
-pub(crate) fn store_as_rows(to: &dyn Store) -> std::result::Result<u64, StoreError> {
+fn store_as_rows(to: &dyn Store) -> std::result::Result<u64, StoreError> {
     if to.side_tables()?.iter().any(|name| name == knn::TABLE) {
         knn::store_all_as_rows(&*to.side_table(knn::TABLE)?)
     } else {
@@ -187,19 +177,42 @@ pub(crate) fn options_of_target(context: &Context, args: &Args) -> OpenOptions {
     context.options_for_new(args.backend.as_deref(), args.format.as_deref()).create(true)
 }
 
-/// A target that has moved fails in many ways.
-pub(crate) fn of_moved(to: &Target, failure: Failure) -> Failure {
-    match failure {
-        Failure::Copy { source: CopyError::Target(_), .. } => to.explained(failure),
-        other => other,
+/// What a copy did, or how it failed. One that was asked to end is closed first.
+pub(crate) fn unless_stopped<R>(
+    args: &Args,
+    stop: &Stop,
+    to: &Target,
+    copied: std::result::Result<R, CopyError>,
+) -> Result<R> {
+    copied.or_else(|source| match source {
+        CopyError::Stopped { blocks, new, .. } => {
+            to.close(&format!("interrupted after {}", counted(blocks, "block")))?;
+            Err(interrupted(args, stop, blocks, new))
+        }
+        // A target that has moved fails in many ways.
+        CopyError::Target(_) => Err(to.explained(failed(args, source))),
+        source => Err(failed(args, source)),
+    })
+}
+
+/// Closes the copy, and returns how many of its indexes became rows for the published programs.
+pub(crate) fn finish(context: &Context, args: &Args, to: &Target, copied: &CopyReport) -> Result<u64> {
+    let knn_rows = match to.knn_format() {
+        Format::Row => store_as_rows(&**to).map_err(|error| failed(args, CopyError::Target(error.into())))?,
+        _ => 0,
+    };
+    to.close(&format!("copied {}", counted(copied.blocks, "block")))?;
+    for cid in &copied.unchecked_cids {
+        context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
     }
+    Ok(knn_rows)
 }
 
 pub(crate) fn failed(args: &Args, source: CopyError) -> Failure {
     Failure::Copy { from: args.from.clone(), to: args.to.clone(), source }
 }
 
-pub(crate) fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64) -> Failure {
+fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64) -> Failure {
     let kept = format!(
         "copied to {} or found there: {}, {} of them new; it is no whole copy yet",
         args.to.display(),

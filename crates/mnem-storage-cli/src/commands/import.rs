@@ -226,7 +226,8 @@ fn remarks(context: &Context, report: &ImportReport, set_heads: bool, heads: &[C
     for warning in &report.warnings {
         context.warn(warning);
     }
-    if !set_heads && report.roots.iter().any(|root| !heads.contains(root)) {
+    // Heads are ascending, and both may be many.
+    if !set_heads && report.roots.iter().any(|root| heads.binary_search(root).is_err()) {
         context.remark("no head was changed; --heads makes the roots of the archive heads");
     }
     match report.opaque {

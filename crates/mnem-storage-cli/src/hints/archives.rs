@@ -58,9 +58,8 @@ fn for_malformed(error: &CarError) -> String {
             "the offsets in its CARv2 header lead nowhere: finish it with the tool that wrote it, or get it again"
                 .into()
         }
-        CarFault::Padding { .. } => {
-            format!("`--allow-padding` takes them; `head -c {}` gives the archive without them", error.offset)
-        }
+        // No advice to cut them off: in the data of a CARv2 its header counts them.
+        CarFault::Padding { .. } => "`--allow-padding` takes them".into(),
         CarFault::Trailing { .. } => format!(
             "if it does not belong there, `head -c {}` gives the archive without it; otherwise get it again from its source",
             error.offset

@@ -77,8 +77,10 @@ pub(crate) fn last_words() {
     }
 }
 
-/// Sees to it that signals end the first process of a container too. For the beginning of the program.
-pub(crate) fn as_first_process() {
+/// Lets the limit of file sizes fail writes, and sees to it that signals end the first process of a container too. For the beginning of the program.
+pub(crate) fn prepare() {
+    #[cfg(unix)]
+    signal::let_large_writes_fail();
     #[cfg(unix)]
     if signal::is_first_process() {
         for number in signal::all() {

@@ -21,13 +21,14 @@ impl Signal {
     /// Whether a second one means that somebody is out of patience. Timers and limits send theirs again and again.
     #[cfg(unix)]
     pub(super) fn is_asked_by_hand(self) -> bool {
-        use signal_hook::consts::{SIGALRM, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ};
-        ![SIGALRM, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ].contains(&i32::from(self.0))
+        use signal_hook::consts::{SIGALRM, SIGPROF, SIGVTALRM, SIGXCPU};
+        ![SIGALRM, SIGPROF, SIGVTALRM, SIGXCPU].contains(&i32::from(self.0))
     }
 }
 
 /// Every signal that ends a process which does not heed it, and may be heeded. Not those that a fault of the program itself raises (SIGILL,
-/// SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS): work that went wrong is not to go on. SIGPIPE is ignored, so that a write fails instead.
+/// SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS): work that went wrong is not to go on. Nor
+/// those of a write: SIGPIPE is ignored and SIGXFSZ passed over ([`let_large_writes_fail`]), so that the write fails instead.
 #[cfg(unix)]
 pub(super) fn all() -> Vec<i32> {
     use signal_hook::consts as named;
@@ -41,7 +42,6 @@ pub(super) fn all() -> Vec<i32> {
         named::SIGALRM,
         named::SIGTERM,
         named::SIGXCPU,
-        named::SIGXFSZ,
         named::SIGVTALRM,
         named::SIGPROF,
     ];
@@ -52,6 +52,13 @@ pub(super) fn all() -> Vec<i32> {
         signals.extend(34..=64);
     }
     super::inherited::heeded(&signals)
+}
+
+/// From here on a write beyond the limit of file sizes is an error, of which the program says what to do, and no end without a word.
+#[cfg(unix)]
+pub(super) fn let_large_writes_fail() {
+    // Heeded and not ignored, which the standard library has no call for. Nobody looks at the flag. Where it cannot be, the limit ends the program.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
 }
 
 /// Whether this is the first process of its system or container: the kernel ends it by no signal that it does not heed, not even by its own.

@@ -36,7 +36,8 @@ use super::{
 /// | another format, text, newlines | [`Trailing`](CarFault::Trailing) | [`Trailing`](CarFault::Trailing) |
 /// | other bytes | the fault of a section that cannot be read | [`Trailing`](CarFault::Trailing) |
 ///
-/// Inside of the data of a CARv2 the column of CARv1 holds. Between its header and its data all bytes must be zeros.
+/// Inside of the data of a CARv2 the column of CARv1 holds; input that ends before this data does is
+/// [`CutOff`](CarFault::CutOff), also within zeros. Between its header and its data all bytes must be zeros.
 ///
 /// ```
 /// use mnem_storage::{Bytes, RAW, car, cid_of};
@@ -184,7 +185,10 @@ impl<R: Read> Reader<R> {
         let what = match what {
             CarFault::EmptySection => {
                 let padding_bytes = 1 + self.source.zeros(u64::MAX).map_err(|e| self.io(e))?;
+                let missing = self.source.remaining().unwrap_or(0);
                 match self.source.is_at_end().map_err(|e| self.io(e))? {
+                    // The header of a CARv2 says that more follows: not only zeros, perhaps.
+                    true if missing > 0 => return Err(self.cut_off(missing, section_offset)),
                     true if self.allow_padding => {
                         self.padding_bytes = padding_bytes;
                         return Ok(None);
