@@ -3,10 +3,7 @@
 use mnem_backend_redb::{Check, Concurrency, OpenOptions};
 use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, OpHeadsStore, Store, StoreError};
 
-use crate::{
-    crash::quiet,
-    support::{FakeMedium, block, large_block, next},
-};
+use crate::support::{FakeMedium, block, large_block, next};
 
 struct Sample {
     bytes: Vec<u8>,
@@ -66,7 +63,7 @@ fn check_text(error: &StoreError, context: &str) -> String {
 
 /// Runs `f` without what redb's panics print.
 fn quietly<T>(f: impl FnOnce() -> T) -> T {
-    quiet::quietly(f).unwrap_or_else(|panic| panic!("a panic got out: {panic}"))
+    mnem_crash_tests::quietly(f).unwrap_or_else(|panic| panic!("a panic got out: {panic}"))
 }
 
 #[test]

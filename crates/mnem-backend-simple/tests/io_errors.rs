@@ -1,21 +1,17 @@
 //! Every call of the file system fails, one at a time, in every way: the error says what and where, what was acknowledged stays, and the handle
 //! is poisoned exactly when a sync was tried and failed.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{collections::BTreeMap, io};
 
+use mnem_crash_tests::{Act, Done, Engine, Expected, Gone, Heads, Runner, head, whole};
 use mnem_store_traits::{ErrorKind, Outcome, StoreError};
 
 use crate::support::{
     crash::{
-        ROOT,
-        expected::Expected,
+        Files, Simple,
         process::{Fault, Verb},
-        runner::{Done, Runner},
-        workload::{Act, Supersedes},
     },
-    head,
     memory_fs::MemoryFs,
-    whole,
 };
 
 const EINTR: i32 = 4;
@@ -38,27 +34,34 @@ const VERBS: [Verb; 13] = [
     Verb::Lock,
 ];
 
-/// From how many new blocks on the whole file system is synced.
-const WHOLE_SYNC_FROM: usize = 3;
+/// Syncs the whole file system from three new blocks on.
+fn engine() -> Simple {
+    Simple { whole_sync_from: 3, ..Simple::of(0) }
+}
+
+fn runner(fs: MemoryFs, expected: Expected) -> Runner<Simple> {
+    Runner::new(engine(), Files::of(fs), expected)
+}
 
 fn acts() -> Vec<Act> {
-    let commit = |puts: &[usize], required: &[usize], supersedes| Act::Commit {
-        puts: puts.to_vec(),
-        required: required.to_vec(),
-        head: puts[0],
-        supersedes,
+    let heads = |new: &[u64], gone| Heads { new: new.iter().map(|n| head(*n)).collect(), gone };
+    let commit = |puts: &[usize], required: &[usize], gone| {
+        let new = vec![Simple::pool().block(puts[0]).0];
+        Act::Commit { puts: puts.to_vec(), required: required.to_vec(), heads: Heads { new, gone } }
     };
     vec![
         Act::Put(3),
         Act::PutMany(vec![4, 5]),
         Act::PutMany(vec![6, 7, 8, 9]),
-        commit(&[10, 11], &[3, 4], Supersedes::None),
-        Act::Update { new: head(1), supersedes: Supersedes::None },
-        commit(&[12], &[4, 5, 6, 7, 8, 9], Supersedes::First),
-        Act::Swap { new: head(2), stale: false },
+        commit(&[10, 11], &[3, 4], Gone::None),
+        Act::ChangeHeads(heads(&[1], Gone::None)),
+        commit(&[12], &[4, 5, 6, 7, 8, 9], Gone::First),
+        Act::ChangeHeads(heads(&[2], Gone::Swapped)),
+        Act::ChangeHeads(heads(&[3, 4], Gone::AllButFirst)),
         Act::Put(5),
-        Act::Put(13),
+        Act::PutMany(vec![13, 14, 15]),
         Act::Delete(13),
+        Act::DeleteMany(vec![14, 15]),
         Act::Rows { table: 0, puts: vec![(1, 1), (2, 2)], deletes: vec![] },
         Act::Rows { table: 0, puts: vec![(1, 3)], deletes: vec![2] },
     ]
@@ -67,10 +70,10 @@ fn acts() -> Vec<Act> {
 /// Runs all of it with one fault. `false`: the workload makes no such call any more.
 fn run(fault: Fault) -> bool {
     let told = |what: &str| format!("{fault:?}: {what}");
-    let fs = MemoryFs::with_folder(Path::new(ROOT).parent().unwrap()).settled();
-    let mut runner = Runner::new(fs, Expected::nothing(), WHOLE_SYNC_FROM, None);
+    let fs = engine().blank(None).fs;
+    let mut runner = runner(fs, Expected::nothing(Simple::ATOMIC));
     let open = Act::Open { durable: true };
-    runner.next_fault = Some(fault);
+    runner.prepare = Some(Box::new(move |process| process.fail(fault)));
     let mut met = 0;
     let mut poisoned = false;
     match runner.run(0, &open, None) {
@@ -105,12 +108,10 @@ fn run(fault: Fault) -> bool {
     let process = &runner.opened[0].as_ref().unwrap().process;
     let was_met = met > 0 || process.faults_met() > 0;
     // What a reader sees now, and after a power cut that leaves the least, is what was acknowledged, or was tried.
-    for fs in [runner.fs.after_power_cut(), runner.fs.clone()] {
-        let mut after = Runner::new(fs, runner.expected.clone(), WHOLE_SYNC_FROM, None);
+    for fs in [runner.medium.fs.after_power_cut(), runner.medium.fs.clone()] {
+        let mut after = self::runner(fs, runner.expected.clone());
         assert!(matches!(after.run(0, &open, None), Done::Ok), "{}", told("it does not open again"));
-        let opened = after.opened[0].take().unwrap();
-        after.check(&opened.store, true).unwrap_or_else(|what| panic!("{}", told(&what)));
-        after.opened[0] = Some(opened);
+        after.check(0, true).unwrap_or_else(|(wrong, what)| panic!("{}", told(&format!("{wrong:?}: {what}"))));
         for act in acts() {
             assert!(matches!(after.run(0, &act, None), Done::Ok), "{}", told("the next handle cannot write"));
         }

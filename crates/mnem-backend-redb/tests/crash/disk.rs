@@ -6,9 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use mnem_crash_tests::{Medium, Process};
 use redb::{BackendError, StorageBackend};
 
-use super::image::Image;
+use super::{image::Image, survivors::Cuts};
 
 /// Something done to a disk.
 #[derive(Clone)]
@@ -81,12 +82,15 @@ pub(super) struct Disk(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
+    start: Image,
     now: Image,
     log: Vec<Entry>,
     counts: [usize; CALLS.len()],
     fault: Option<Fault>,
     fired: bool,
     lie: Option<Lie>,
+    /// Whether it lies already.
+    lying: bool,
     /// What happens elsewhere during every sync.
     at_sync: Option<Arc<dyn Fn() + Send + Sync>>,
     /// How often it was plugged in. Through an earlier plug nothing gets: whoever holds it was killed.
@@ -95,15 +99,17 @@ struct State {
 
 impl Disk {
     pub(super) fn of(image: Image) -> Self {
-        Self(Arc::new(Mutex::new(State { now: image, ..State::default() })))
+        Self(Arc::new(Mutex::new(State { start: image.clone(), now: image, ..State::default() })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn lie(&self, lie: Option<Lie>) {
-        self.state().lie = lie;
+    /// Lies from now on, or from the first acknowledgement on.
+    pub(super) fn lie(&self, lie: Option<Lie>, at_once: bool) {
+        let mut state = self.state();
+        (state.lie, state.lying) = (lie, at_once);
     }
 
     pub(super) fn fail(&self, fault: Fault) {
@@ -130,22 +136,31 @@ impl Disk {
         Plug { disk: self.clone(), number: state.plugged_in }
     }
 
-    /// How much was done to it so far.
-    pub(super) fn entries(&self) -> usize {
-        self.state().log.len()
-    }
-
-    /// What reads see.
-    pub(super) fn now(&self) -> Image {
-        self.state().now.clone()
-    }
-
     pub(super) fn log(&self) -> Vec<Entry> {
         self.state().log.clone()
     }
 
     pub(super) fn count(&self, call: Call) -> usize {
         self.state().counts[call as usize]
+    }
+}
+
+impl Medium for Disk {
+    type Image = Image;
+    type Process = Plug;
+    type Cuts = Cuts;
+
+    fn entries(&self) -> usize {
+        self.state().log.len()
+    }
+
+    fn process(&self) -> Plug {
+        self.plug_in()
+    }
+
+    fn cuts(&self) -> Cuts {
+        let state = self.state();
+        Cuts::of(state.start.clone(), state.log.clone())
     }
 }
 
@@ -169,7 +184,7 @@ impl State {
 
     fn sync(&mut self) {
         let nth = self.counts[Call::Sync as usize] - 1;
-        match self.lie {
+        match self.lie.filter(|_| self.lying) {
             Some(Lie::EverySync) => {}
             Some(Lie::OneSync(n)) if n == nth => {}
             Some(Lie::LastWrite) if matches!(self.log.last(), Some(Entry::Write(..))) => {
@@ -181,6 +196,7 @@ impl State {
 }
 
 /// A disk as somebody has it.
+#[derive(Clone)]
 pub(super) struct Plug {
     disk: Disk,
     number: usize,
@@ -198,6 +214,16 @@ impl Plug {
             Some(how) => Err(how.error()),
             None => Ok(state),
         }
+    }
+}
+
+impl Process for Plug {
+    fn kill(&self) {
+        self.disk.state().plugged_in += 1;
+    }
+
+    fn acknowledged(&self) {
+        self.disk.state().lying = true;
     }
 }
 

@@ -3,13 +3,12 @@
 
 use std::ops::Range;
 
+use mnem_crash_tests::{Counts, Engine, Scope, Violation, Wrong, explore, number, quietly};
+
 use super::{
+    Redb,
     disk::{CALLS, Call, Disk, Entry, Fault, HOW, How},
-    explore::{Counts, Scope, Violation, explore, options},
     failing::{live, live_on},
-    history::Wrong,
-    life::Life,
-    quiet::quietly,
 };
 
 const SEED: u64 = 5_150;
@@ -21,23 +20,24 @@ const FAILING_MAX: usize = if cfg!(debug_assertions) { 120 } else { 2_000 };
 const IMAGES: usize = if cfg!(debug_assertions) { 50 } else { 500 };
 
 /// A short one, without a cache, so that reads reach the disk.
-fn life(seed: u64) -> Life {
-    Life { seed, steps: 9, options: options(seed).cache_bytes(0), broken: None }
+fn engine(seed: u64) -> Redb {
+    let engine = Redb::of(seed);
+    Redb { options: engine.options.clone().cache_bytes(0), acts: 9, ..engine }
 }
 
 /// How often each sort of call is made in a life without failures.
-fn calls(life: &Life, call: Call) -> usize {
+fn calls(seed: u64, call: Call) -> usize {
     let disk = Disk::default();
     let never = Fault { call, n: usize::MAX, how: How::InputOutput, lasting: false };
-    live_on(life, never, disk.clone()).expect("no failure");
+    live_on(&engine(seed), seed, never, disk.clone()).expect("no failure");
     disk.count(call)
 }
 
 /// Fails a call; what is wrong afterwards is a panic that names the fault.
-fn fails(life: &Life, fault: Fault) {
-    let lived = quietly(|| live(life, fault)).unwrap_or_else(|panic| Err((Wrong::Panicked, panic)));
+fn fails(seed: u64, fault: Fault) {
+    let lived = quietly(|| live(&engine(seed), seed, fault)).unwrap_or_else(|panic| Err((Wrong::Panicked, panic)));
     if let Err((wrong, text)) = lived {
-        panic!("seed {}, {fault:?}: {wrong:?}: {text}", life.seed);
+        panic!("seed {seed}, {fault:?}: {wrong:?}: {text}");
     }
 }
 
@@ -45,11 +45,10 @@ fn fails(life: &Life, fault: Fault) {
 fn each_fails(call: Call, seeds: Range<u64>) {
     let mut failed = 0;
     for seed in seeds {
-        let life = life(seed);
-        let count = calls(&life, call);
+        let count = calls(seed, call);
         for n in (0..count).step_by(count.div_ceil(FAILING_MAX)) {
             // Counted, as the calls that fail may be every fourth.
-            fails(&life, Fault { call, n, how: HOW[failed % 4], lasting: failed / 4 % 2 == 1 });
+            fails(seed, Fault { call, n, how: HOW[failed % 4], lasting: failed / 4 % 2 == 1 });
             failed += 1;
         }
         println!("{call:?}, seed {seed}: {count} calls");
@@ -61,15 +60,14 @@ fn each_fails(call: Call, seeds: Range<u64>) {
 #[test]
 #[ignore = "long: cargo xtask soak faults-redb"]
 fn soak() {
-    let lives = 1 + super::number("MNEM_CRASH_IMAGES").unwrap_or(0) / 1_000_000;
-    let first = super::number("MNEM_CRASH_SEED").unwrap_or(SEED);
+    let lives = 1 + number("MNEM_CRASH_IMAGES").unwrap_or(0) / 1_000_000;
+    let first = number("MNEM_CRASH_SEED").unwrap_or(SEED);
     let (mut failed, mut images) = (0, 0);
     for seed in first..first + lives {
-        let life = life(seed);
         for call in CALLS {
-            for n in 0..calls(&life, call) {
+            for n in 0..calls(seed, call) {
                 for how in HOW {
-                    [false, true].into_iter().for_each(|lasting| fails(&life, Fault { call, n, how, lasting }));
+                    [false, true].into_iter().for_each(|lasting| fails(seed, Fault { call, n, how, lasting }));
                     failed += 2;
                 }
             }
@@ -112,17 +110,18 @@ fn every_question_for_the_length_that_fails_is_told_and_harms_nothing() {
 /// Each sync of a life fails once, what it was to write is in memory only from then on, and the store is opened again and written to. What a
 /// later power cut leaves.
 fn after_failed_syncs(seed: u64) -> (Counts, Option<Violation>) {
-    let life = life(seed);
     let mut all = Counts::default();
-    for n in 0..calls(&life, Call::Sync) {
+    for n in 0..calls(seed, Call::Sync) {
         let fault = Fault { call: Call::Sync, n, how: How::InputOutput, lasting: false };
-        let Some(history) = live(&life, fault).unwrap_or_else(|wrong| panic!("{fault:?}: {wrong:?}")) else { continue };
-        let failed = history.log.iter().position(|entry| matches!(entry, Entry::SyncFailed)).expect("it failed");
-        let cuts = failed..history.log.len() + 1;
+        let lived = live(&engine(seed), seed, fault).unwrap_or_else(|wrong| panic!("{fault:?}: {wrong:?}"));
+        let Some(recording) = lived else { continue };
+        let log = recording.medium.log();
+        let failed = log.iter().position(|entry| matches!(entry, Entry::SyncFailed)).expect("it failed");
+        let cuts = failed..log.len() + 1;
         // Everything dropped, everything kept, and more.
         let images = IMAGES.max(2 * cuts.len());
-        let scope = Scope { images, every: images / IMAGES, cuts, only: None };
-        let (counts, violation) = explore(&life, &history, &scope);
+        let scope = Scope { images, every: images / IMAGES, cuts, ..Scope::default() };
+        let (counts, violation) = explore(&recording, seed, &scope);
         all.add(&counts);
         if violation.is_some() {
             return (all, violation);

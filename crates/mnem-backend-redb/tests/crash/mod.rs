@@ -1,53 +1,148 @@
 //! Power cuts at every point of a store's life: of what was not synced any part may be on the disk, and what was acknowledged is there.
 //!
-//! A seeded [`life`] is lived on a [`disk`] that writes down what is done to it. From the log, [`survivors`] makes what a power cut may leave;
-//! [`explore`] opens it as a user would and compares what it holds with the [`history`]. Some recoveries are cut off in turn. [`breaks`] shows
-//! that all this notices what it is there to notice; in [`faults`] the calls of the disk fail, each in its turn.
+//! The workload runs on a [`disk`] that writes down what is done to it. From the log, [`survivors`] makes what a power cut may leave. [`breaks`]
+//! shows that the explorer notices what it must; in [`faults`] the calls of the disk fail, each in its turn.
 
 mod breaks;
 mod callers;
-mod chance;
 mod disk;
-mod explore;
 mod failing;
 mod faults;
-mod history;
 mod image;
-mod life;
-pub(crate) mod quiet;
 mod survivors;
-mod writes;
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-    time::Instant,
+use std::sync::LazyLock;
+
+use mnem_backend_redb::{CommitDurability, Concurrency, Layout, OpenOptions, RedbStore};
+use mnem_crash_tests::{Chance, Engine, Habits, Look, Opening, Pool, Scope, explored, soak as run};
+use mnem_store_traits::{ErrorKind, Store, StoreError};
+
+use self::{
+    disk::{Disk, Lie, Plug},
+    image::Image,
 };
-
-use explore::{Counts, Scope, Violation, explore, options};
-use life::Life;
 
 const SEED: u64 = 20_261_125;
 
-/// Images of each of the eight sorts of lives in every test run: 200,000 in all where the code is optimised.
+/// Images of each of the eight sorts of workloads in every test run: 200,000 in all where the code is optimised.
 const IMAGES: usize = if cfg!(debug_assertions) { 1_500 } else { 18_000 };
 
-/// Images of each life of a long run.
-const IMAGES_OF_A_LIFE: usize = 6_000;
+/// Images of each workload of a long run.
+const IMAGES_OF_A_SEED: usize = 6_000;
 
-fn life(seed: u64) -> Life {
-    Life { seed, steps: 30, options: options(seed), broken: None }
+/// Most are small; some take several pages, and make the file grow.
+static POOL: LazyLock<Pool> = LazyLock::new(|| {
+    let bytes_of = |n| match n % 16 {
+        0 => 8_000 + n * 7_919 % 30_000,
+        1..4 => 1_000 + n * 313 % 4_000,
+        _ => 16 + n % 200,
+    };
+    Pool::new(320, bytes_of, |_| true)
+});
+
+/// The options of a workload.
+#[derive(Clone, Debug)]
+struct Redb {
+    options: OpenOptions,
+    concurrency: Concurrency,
+    acts: usize,
 }
 
-/// Everything that four of the eight sorts of lives may leave.
-fn explored(seeds: impl Iterator<Item = u64>) {
+impl Engine for Redb {
+    type Medium = Disk;
+    type Store = RedbStore;
+    type Break = Lie;
+
+    const SOAK: &'static str = "crash-redb";
+    const ATOMIC: bool = true;
+
+    /// Eight seeds in a row go through all that matters to what is on the disk of one process; of four such rows, two are of the modes that let
+    /// others in.
+    fn of(seed: u64) -> Self {
+        let durability = if seed & 1 == 0 { CommitDurability::TwoPhase } else { CommitDurability::OnePhase };
+        let layout = if seed & 4 == 0 { Layout::Native } else { Layout::Mnem01 };
+        let concurrency = match seed / 8 % 4 {
+            2 => Concurrency::SingleWriter,
+            3 => Concurrency::MultiWriter,
+            _ => Concurrency::ExclusiveWriter,
+        };
+        let options = OpenOptions::new().durability(durability).fast_recovery(seed & 2 != 0).layout(layout);
+        Self { options: options.concurrency(concurrency), concurrency, acts: 30 }
+    }
+
+    fn pool() -> &'static Pool {
+        &POOL
+    }
+
+    fn habits(&self) -> Habits {
+        Habits { acts: self.acts, upkeep: 2, row_keys: 12, ..Habits::default() }
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            read_only_one_in: 8,
+            listings_one_in: 1,
+            inspect_one_in: usize::MAX,
+            goes_on_one_in: 3,
+            acts: 0,
+            cut_again_one_in: 3,
+            cuts: 5,
+            depth: 2,
+        }
+    }
+
+    fn blank(&self, planted: Option<Lie>) -> Disk {
+        let disk = Disk::default();
+        disk.lie(planted, false);
+        disk
+    }
+
+    /// A disk that never syncs does not do so after a crash either.
+    fn restored(&self, image: Image, planted: Option<Lie>) -> Disk {
+        let disk = Disk::of(image);
+        disk.lie(planted.filter(|lie| *lie == Lie::EverySync), true);
+        disk
+    }
+
+    fn open(&self, process: &Plug, opening: Opening) -> Result<RedbStore, StoreError> {
+        let Opening { create, read_only, .. } = opening;
+        let options = self.options.clone().create(create).read_only(read_only);
+        // Alone: beside others a reader may not repair, not even in memory.
+        let options = if read_only { options.concurrency(Concurrency::ExclusiveWriter) } else { options };
+        options.open_medium(process.clone(), "disk")
+    }
+
+    fn close(&self, store: RedbStore) -> Result<(), StoreError> {
+        store.close()
+    }
+
+    fn tend(&self, number: usize, store: &mut RedbStore) -> Result<(), StoreError> {
+        if number == COMPACT { store.compact() } else { store.check_integrity() }
+    }
+
+    fn inspect(&self, store: &mut RedbStore) -> Result<(), String> {
+        store.check_integrity().map_err(|error| format!("check_integrity: {error:?}"))
+    }
+
+    fn vary(&self, chance: &mut Chance) -> Self {
+        let options = self.options.clone();
+        // What the default makes of a large file.
+        Self { options: if chance.one_in(2) { options.checked_file_bytes_max(0) } else { options }, ..self.clone() }
+    }
+
+    fn is_no_store(&self, error: &StoreError) -> bool {
+        matches!(error.kind(), ErrorKind::NotAStore | ErrorKind::Damaged | ErrorKind::Backend)
+    }
+}
+
+/// The upkeep that is a compaction; the other one checks the integrity.
+const COMPACT: usize = 0;
+
+/// Everything that four of the eight sorts of workloads may leave.
+fn survive(seeds: impl Iterator<Item = u64>) {
     for seed in seeds {
-        let life = life(seed);
-        let (counts, violation) = explore(&life, &life.record(), &Scope::of(IMAGES));
-        assert!(violation.is_none(), "{}", violation.as_ref().map(told).unwrap_or_default());
+        let (counts, violation) = explored::<Redb>(seed, None, &Scope::of(IMAGES));
+        assert!(violation.is_none(), "{}", violation.map(|violation| violation.to_string()).unwrap_or_default());
         assert!(counts.images >= IMAGES && counts.of_recoveries > IMAGES / 10, "too little was looked at: {counts:?}");
         println!("seed {seed}: {counts:?}");
     }
@@ -55,78 +150,23 @@ fn explored(seeds: impl Iterator<Item = u64>) {
 
 #[test]
 fn two_phase_commits_survive_whatever_a_power_cut_leaves() {
-    explored((SEED..SEED + 8).filter(|seed| seed % 2 == 0));
+    survive((SEED..SEED + 8).filter(|seed| seed % 2 == 0));
 }
 
 #[test]
 fn one_phase_commits_survive_whatever_a_power_cut_leaves() {
-    explored((SEED..SEED + 8).filter(|seed| seed % 2 == 1));
+    survive((SEED..SEED + 8).filter(|seed| seed % 2 == 1));
 }
 
-/// A life in each of the modes that let others in, and in each layout.
+/// A workload in each of the modes that let others in, and in each layout.
 #[test]
 fn commits_of_stores_that_others_may_open_survive_whatever_a_power_cut_leaves() {
-    explored((SEED..SEED + 32).filter(|seed| [16, 30].contains(&(seed % 32))));
+    survive((SEED..SEED + 32).filter(|seed| [16, 30].contains(&(seed % 32))));
 }
 
-/// A violation, and how to see it again.
-fn told(violation: &Violation) -> String {
-    let Violation { seed, image, .. } = violation;
-    format!("{violation}\nthis image alone: cargo xtask soak crash-redb --seed {seed} --image {image}")
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} takes a number, not {text:?}")))
-}
-
-/// Lives of one seed after the other, on all cores, until `MNEM_CRASH_IMAGES` were looked at; or the one image that is named.
+/// The workload of one seed after the other, on all cores, until `MNEM_CRASH_IMAGES` were looked at; or the one image that is named.
 #[test]
 #[ignore = "long: cargo xtask soak crash-redb"]
 fn soak() {
-    let seed = number("MNEM_CRASH_SEED").unwrap_or(SEED);
-    if let Some(only) = number("MNEM_CRASH_IMAGE") {
-        let only = usize::try_from(only).expect("a small number");
-        let (life, scope) = (life(seed), Scope { only: Some(only), ..Scope::of(only + 1) });
-        let (_, violation) = explore(&life, &life.record(), &scope);
-        assert!(violation.is_none(), "{}", violation.as_ref().map(told).unwrap_or_default());
-        return;
-    }
-    let images = number("MNEM_CRASH_IMAGES").unwrap_or(200_000);
-    let (next, done) = (AtomicU64::new(seed), Mutex::new((Counts::default(), Vec::new())));
-    let start = Instant::now();
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| live_on(&next, &done, images, start));
-        }
-    });
-    let (counts, violations) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let lives = next.into_inner() - seed;
-    println!("{}, {lives} lives from seed {seed}: {} wrong", rate(&counts, start), violations.len());
-    assert!(violations.is_empty(), "{}", violations.join("\n"));
-}
-
-fn live_on(next: &AtomicU64, done: &Mutex<(Counts, Vec<String>)>, images: u64, start: Instant) {
-    loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        let life = life(seed);
-        let (counts, violation) = explore(&life, &life.record(), &Scope::of(IMAGES_OF_A_LIFE));
-        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.0.add(&counts);
-        if let Some(violation) = violation {
-            println!("{}", told(&violation));
-            done.1.push(told(&violation));
-        }
-        if seed.is_multiple_of(50) {
-            println!("{}", rate(&done.0, start));
-        }
-        if done.0.images as u64 >= images {
-            break;
-        }
-    }
-}
-
-fn rate(counts: &Counts, start: Instant) -> String {
-    let Counts { images, of_recoveries, cuts } = counts;
-    let each_second = *images as f64 / start.elapsed().as_secs_f64();
-    format!("{images} images ({of_recoveries} of recoveries) at {cuts} crash points, {each_second:.0} images/s")
+    run::<Redb>(SEED, &Scope::of(IMAGES_OF_A_SEED));
 }

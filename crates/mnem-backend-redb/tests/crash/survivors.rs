@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::{chance::Chance, disk::Entry, history::History, image::Image};
+use mnem_crash_tests::Chance;
+
+use super::{disk::Entry, image::Image};
 
 /// Up to so many entries in doubt every subset of them is tried, before any is torn.
 const EVERY_SUBSET_MAX: usize = 6;
@@ -19,21 +21,21 @@ enum Fate {
     },
 }
 
-/// The crash points of a history, with what is durable at each.
-pub(super) struct Cuts<'a> {
-    history: &'a History,
+/// The log of a disk, with what is durable at each of its syncs.
+pub(super) struct Cuts {
+    log: Vec<Entry>,
     /// Entries up to and with a sync, and what is on the disk after it. The first one is the start.
     synced: Vec<(usize, Image)>,
     /// Entries whose pages a failed sync left in doubt for ever.
     doomed: Option<Range<usize>>,
 }
 
-impl<'a> Cuts<'a> {
-    pub(super) fn of(history: &'a History) -> Self {
-        let mut now = history.start.clone();
-        let mut synced = vec![(0, now.clone())];
+impl Cuts {
+    pub(super) fn of(start: Image, log: Vec<Entry>) -> Self {
+        let mut now = start.clone();
+        let mut synced = vec![(0, start)];
         let mut doomed = None;
-        for (n, entry) in history.log.iter().enumerate() {
+        for (n, entry) in log.iter().enumerate() {
             apply(&mut now, entry, Fate::Kept);
             match entry {
                 Entry::Sync => synced.push((n + 1, now.clone())),
@@ -44,46 +46,35 @@ impl<'a> Cuts<'a> {
                 Entry::Write(..) | Entry::SetLen(_) => {}
             }
         }
-        Self { history, synced, doomed }
-    }
-
-    /// Crash points, each once for every way in which it is to be tried: about `images`, spread evenly, fewer if there are no more.
-    pub(super) fn plan(&self, images: usize, within: &Range<usize>) -> Vec<(usize, usize)> {
-        let cuts = 0..=self.history.log.len();
-        let ways: Vec<usize> = cuts.map(|cut| if within.contains(&cut) { self.ways(cut) } else { 0 }).collect();
-        let mut plan = Vec::new();
-        let mut way = 0;
-        while plan.len() < images {
-            let before = plan.len();
-            plan.extend(ways.iter().enumerate().filter(|(_, ways)| way < **ways).map(|(cut, _)| (cut, way)));
-            if plan.len() == before {
-                break;
-            }
-            way += 1;
-        }
-        plan
-    }
-
-    /// In how many ways a crash point is worth trying: not oftener than its entries in doubt may turn out.
-    pub(super) fn ways(&self, cut: usize) -> usize {
-        let doubt = self.in_doubt(cut);
-        let pieces: usize = doubt.iter().map(|n| pieces(&self.history.log[*n])).sum();
-        let subsets = 1 << doubt.len().min(12);
-        if pieces > doubt.len() { subsets + (1 << (pieces - doubt.len()).min(12)) } else { subsets }
+        Self { log, synced, doomed }
     }
 
     /// Entries before the cut that were not synced.
     fn in_doubt(&self, cut: usize) -> Vec<usize> {
-        let log = &self.history.log[..cut];
+        let log = &self.log[..cut];
         let synced = log.iter().rposition(|entry| matches!(entry, Entry::Sync)).map_or(0, |sync| sync + 1);
         let doomed = self.doomed.clone().map_or(0..0, |doomed| doomed.start..doomed.end.min(synced));
         // The length is not among the pages: the next sync that works makes it durable.
         let pages = doomed.filter(|n| matches!(log[*n], Entry::Write(..)));
         pages.chain((synced..cut).filter(|n| matches!(log[*n], Entry::Write(..) | Entry::SetLen(_)))).collect()
     }
+}
 
-    /// The disk after a power cut. Each way of a crash point is another one.
-    pub(super) fn image(&self, cut: usize, way: usize, chance: &mut Chance) -> Image {
+impl mnem_crash_tests::Cuts for Cuts {
+    type Image = Image;
+
+    fn entries(&self) -> usize {
+        self.log.len()
+    }
+
+    fn ways(&self, cut: usize) -> usize {
+        let doubt = self.in_doubt(cut);
+        let pieces: usize = doubt.iter().map(|n| pieces(&self.log[*n])).sum();
+        let subsets = 1 << doubt.len().min(12);
+        if pieces > doubt.len() { subsets + (1 << (pieces - doubt.len()).min(12)) } else { subsets }
+    }
+
+    fn image(&mut self, cut: usize, way: usize, chance: &mut Chance) -> (Image, u64) {
         let doubt = self.in_doubt(cut);
         let fates = fates(doubt.len(), way, chance);
         let settled = self.synced.partition_point(|(end, _)| *end <= cut) - 1;
@@ -95,9 +86,9 @@ impl<'a> Cuts<'a> {
                 Some((_, fate)) => fate,
                 None => Fate::Kept,
             };
-            apply(&mut image, &self.history.log[n], fate);
+            apply(&mut image, &self.log[n], fate);
         }
-        image
+        (image, way as u64)
     }
 }
 

@@ -7,12 +7,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use mnem_crash_tests::Chance;
 use mnem_store_traits::Bytes;
 
-use super::{
-    memory_fs::{Event, Id, Name, Node, apply_name, joined},
-    random::Random,
-};
+use super::memory_fs::{Event, Id, Name, Node, apply_name, joined};
 
 /// Bytes that a disk writes in one step, or a file system keeps in one block.
 const UNITS: [usize; 2] = [512, 4096];
@@ -51,9 +49,9 @@ impl Habit {
     ];
 
     /// The habit of the `index`-th state: the three that leave no choice first.
-    fn of(index: usize, random: &mut Random) -> Self {
+    fn of(index: usize, chance: &mut Chance) -> Self {
         let certain = 3;
-        if index < certain { Self::ALL[index] } else { Self::ALL[certain + random.below(Self::ALL.len() - certain)] }
+        if index < certain { Self::ALL[index] } else { Self::ALL[certain + chance.below(Self::ALL.len() - certain)] }
     }
 }
 
@@ -115,11 +113,11 @@ impl Disk {
     }
 
     /// The `index`-th state that a power cut now may leave, and how to tell it from others.
-    pub(crate) fn after_power_cut(&self, index: usize, random: &mut Random) -> (Vec<Node>, u64) {
-        let habit = Habit::of(index, random);
+    pub(crate) fn after_power_cut(&self, index: usize, chance: &mut Chance) -> (Vec<Node>, u64) {
+        let habit = Habit::of(index, chance);
         let mut nodes = self.synced.clone();
         let mut mark = 0u64;
-        let kept = self.kept_names(habit, random);
+        let kept = self.kept_names(habit, chance);
         for ((_, name), _) in self.named.iter().zip(&kept).filter(|(_, kept)| **kept) {
             apply_name(&mut nodes, name);
         }
@@ -127,7 +125,7 @@ impl Disk {
             mark = mark.wrapping_mul(31).wrapping_add(1 + u64::from(kept));
         }
         for (id, more) in &self.written {
-            let left = left_of(more, habit, random);
+            let left = left_of(more, habit, chance);
             mark = mark.wrapping_mul(1_000_003).wrapping_add(hash(&left));
             if let Node::File(bytes) = &mut nodes[*id] {
                 *bytes = joined(bytes, &left);
@@ -136,24 +134,24 @@ impl Disk {
         (nodes, mark)
     }
 
-    fn kept_names(&self, habit: Habit, random: &mut Random) -> Vec<bool> {
+    fn kept_names(&self, habit: Habit, chance: &mut Chance) -> Vec<bool> {
         let count = self.named.len();
         match habit {
             Habit::Forgets => vec![false; count],
             Habit::NamesOnly | Habit::Keeps => vec![true; count],
             Habit::Journal => {
-                let step = self.steps.saturating_sub(random.below(count + 1));
+                let step = self.steps.saturating_sub(chance.below(count + 1));
                 self.named.iter().map(|(of, _)| *of <= step).collect()
             }
             Habit::FolderJournals => {
                 let mut until = HashMap::new();
-                let mut some_step = || self.steps.saturating_sub(random.below(count + 1));
+                let mut some_step = || self.steps.saturating_sub(chance.below(count + 1));
                 let mut step = |folder| *until.entry(folder).or_insert_with(&mut some_step);
                 self.named.iter().map(|(of, name)| *of <= step(name.folder)).collect()
             }
-            Habit::Any => (0..count).map(|_| random.one_in(2)).collect(),
+            Habit::Any => (0..count).map(|_| chance.one_in(2)).collect(),
             Habit::AllButOne | Habit::OnlyOne => {
-                let one = random.below(count.max(1));
+                let one = chance.below(count.max(1));
                 (0..count).map(|at| (at == one) == (habit == Habit::OnlyOne)).collect()
             }
         }
@@ -161,21 +159,21 @@ impl Disk {
 }
 
 /// What is left of bytes that were written and not synced.
-fn left_of(bytes: &Bytes, habit: Habit, random: &mut Random) -> Bytes {
-    let unit = UNITS[random.below(UNITS.len())];
+fn left_of(bytes: &Bytes, habit: Habit, chance: &mut Chance) -> Bytes {
+    let unit = UNITS[chance.below(UNITS.len())];
     match habit {
         Habit::Forgets | Habit::NamesOnly => Bytes::new(),
         Habit::Keeps => bytes.clone(),
-        _ => match random.below(6) {
+        _ => match chance.below(6) {
             0 => Bytes::new(),
             1 => bytes.clone(),
-            2 => bytes.slice(..random.below(bytes.len() / unit + 1) * unit),
+            2 => bytes.slice(..chance.below(bytes.len() / unit + 1) * unit),
             3 => vec![0; bytes.len()].into(),
             // What lay on the disk before.
             4 => bytes.iter().map(|byte| byte ^ 0xa5).collect(),
             _ => {
                 let mut left = bytes.to_vec();
-                left.chunks_mut(unit).filter(|_| random.one_in(2)).for_each(|part| part.fill(0));
+                left.chunks_mut(unit).filter(|_| chance.one_in(2)).for_each(|part| part.fill(0));
                 left.into()
             }
         },

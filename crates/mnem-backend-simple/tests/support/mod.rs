@@ -4,14 +4,14 @@ pub(crate) mod crash;
 pub(crate) mod disk;
 pub(crate) mod lacking;
 pub(crate) mod memory_fs;
-pub(crate) mod random;
 pub(crate) mod traced;
 
 use std::path::{Path, PathBuf};
 
 use mnem_backend_simple::{OpenOptions, SimpleStore};
+pub(crate) use mnem_crash_tests::whole;
 use mnem_store_traits::{
-    Bytes, Cid, DAG_CBOR, RAW, StoreError,
+    Bytes, Cid, DAG_CBOR, RAW,
     cid::{Version, multihash::Multihash},
     cid_of,
 };
@@ -64,15 +64,4 @@ impl Home {
         );
         self.path.join("objects").join(&name[name.len() - 3..name.len() - 1]).join(&name)
     }
-}
-
-/// Every message in the chain of an error.
-pub(crate) fn whole(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

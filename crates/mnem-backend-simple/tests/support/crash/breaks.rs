@@ -1,13 +1,12 @@
 //! Breaks of the order of writes, each of which some state after a crash must show.
 
+use mnem_crash_tests::{Break, Planted};
+
 use super::process::{Call, Place, Task, Verb};
 
-/// A break: what becomes of some of the calls.
-#[derive(Debug)]
-pub(crate) struct Break {
-    pub(crate) name: &'static str,
-    /// A seed that shows it. What comes before shows it later, or not.
-    pub(crate) seed: u64,
+/// What becomes of some of the calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Detour {
     /// The calls that it takes the place of.
     pub(crate) at: fn(&Call<'_>) -> bool,
     /// When they are made instead.
@@ -41,7 +40,7 @@ fn syncs_required_blocks_whole(call: &Call<'_>) -> bool {
 
 macro_rules! breaks {
     ($($name:literal, $seed:literal, $then:expr, $at:expr;)*) => {
-        &[$(Break { name: $name, seed: $seed, then: $then, at: $at }),*]
+        &[$(Planted { name: $name, seed: $seed, at: Break::Medium(Detour { at: $at, then: $then }) }),*]
     };
 }
 
@@ -50,7 +49,7 @@ macro_rules! breaks {
 /// Two syncs are not here, since no state after a power cut can need them. The mark of a store that was written with less durability tells handles
 /// that blocks may not be durable, which after a power cut they are or are not; it is durable for the operator's sake. And the sync of `objects` that
 /// follows one of everything is there for its error alone.
-pub(crate) const BREAKS: &[Break] = breaks! {
+pub(crate) const BREAKS: &[Planted<Detour>] = breaks! {
     "no sync of a block's file", 0, Then::Never, |call| call.is(SyncNew, Block);
     "no sync of the heads' file", 0, Then::Never, |call| call.is(SyncNew, Heads) && call.task != Task::Open;
     "no sync of the first heads' file", 0, Then::Never, |call| call.is(SyncNew, Heads) && call.task == Task::Open;

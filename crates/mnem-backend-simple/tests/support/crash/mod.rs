@@ -1,56 +1,203 @@
-//! Exploring what crashes leave: workloads through the public interface on a recorded file system, every state that a power cut may leave after every
-//! call, and what must hold in each.
+//! The simple backend under the crash explorer: processes on a recorded file system, which leaves names and bytes as its unsynced changes allow.
 
 pub(crate) mod breaks;
-pub(crate) mod expected;
-pub(crate) mod explore;
-mod observed;
 pub(crate) mod process;
-pub(crate) mod runner;
-pub(crate) mod workload;
 
-use std::sync::OnceLock;
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
+use mnem_backend_simple::{OpenOptions, SimpleStore};
+use mnem_crash_tests::{Chance, Engine, Habits, Look, Medium, Opening, Pool, whole};
 use mnem_store_traits::{
-    Bytes, Cid, RAW,
+    Cid, Durability, StoreError,
     cid::multibase::{Base, encode},
-    cid_of,
+};
+
+use self::{breaks::Detour, process::Process};
+use super::{
+    disk::Disk,
+    memory_fs::{Event, MemoryFs, Node},
 };
 
 /// Where the store lies.
 pub(crate) const ROOT: &str = "/disk/store";
 
-/// How many blocks there are to work with.
-pub(crate) const BLOCKS: usize = 96;
-
-/// Shards that they lie in: few, so that a folder has many unsynced names at once.
+/// Shards that the blocks lie in: few, so that a folder has many unsynced names at once.
 const SHARDS: usize = 6;
 
-/// The `n`-th block. Some are empty, some longer than what a disk writes in one step.
-pub(crate) fn block(n: usize) -> &'static (Cid, Bytes) {
-    static ALL: OnceLock<Vec<(Cid, Bytes)>> = OnceLock::new();
-    &ALL.get_or_init(|| (0..BLOCKS).map(make_block).collect())[n]
-}
-
-fn make_block(n: usize) -> (Cid, Bytes) {
-    let bytes = match n {
+/// Some are empty, some longer than what a disk writes in one step.
+static POOL: LazyLock<Pool> = LazyLock::new(|| {
+    let bytes_of = |n| match n {
         0 => 0,
-        _ if n % 7 == 3 => 9000,
+        _ if n % 7 == 3 => 9_000,
         _ if n % 5 == 2 => 700,
         _ => 12 + n,
     };
-    if bytes == 0 {
-        return (cid_of(RAW, b""), Bytes::new());
+    Pool::new(96, bytes_of, |cid| shard_of(cid) < SHARDS)
+});
+
+fn shard_of(cid: &Cid) -> usize {
+    let name = encode(Base::Base32Lower, cid.to_bytes());
+    let shard = &name.as_bytes()[name.len() - 3..name.len() - 1];
+    if shard[0] == b'q' { usize::from(shard[1].wrapping_sub(b'a')) } else { usize::MAX }
+}
+
+/// The options of a workload.
+#[derive(Clone, Debug)]
+pub(crate) struct Simple {
+    /// From how many new blocks on the whole file system is synced.
+    pub(crate) whole_sync_from: usize,
+    pub(crate) habits: Habits,
+}
+
+/// A file system that processes share.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    pub(crate) fs: MemoryFs,
+    planted: Option<Detour>,
+    /// Nothing is planted and nobody is killed.
+    plain: bool,
+}
+
+impl Medium for Files {
+    type Image = Vec<Node>;
+    type Process = Process;
+    type Cuts = Cuts;
+
+    fn entries(&self) -> usize {
+        self.fs.recorded()
     }
-    let tries = (0u32..).map(|salt| {
-        let mut data = format!("block {n}, {salt} ").into_bytes();
-        data.resize(bytes.max(data.len()), n as u8);
-        (cid_of(RAW, &data), Bytes::from(data))
-    });
-    let in_few_shards = |cid: &Cid| {
-        let name = encode(Base::Base32Lower, cid.to_bytes());
-        let shard = &name.as_bytes()[name.len() - 3..name.len() - 1];
-        shard[0] == b'q' && usize::from(shard[1].wrapping_sub(b'a')) < SHARDS
-    };
-    tries.into_iter().find(|(cid, _)| in_few_shards(cid)).expect("some salt will do")
+
+    fn process(&self) -> Process {
+        Process::new(&self.fs, self.planted, self.plain)
+    }
+
+    fn cuts(&self) -> Cuts {
+        Cuts::of(&self.fs)
+    }
+}
+
+impl Files {
+    pub(crate) fn of(fs: MemoryFs) -> Self {
+        Self { fs, planted: None, plain: false }
+    }
+}
+
+/// A recording of a file system, with the disk as it is at one of its cuts.
+pub(crate) struct Cuts {
+    first: Disk,
+    events: Vec<Event>,
+    /// Of each cut, whether there is more than one state that it may leave.
+    undecided: Vec<bool>,
+    at: usize,
+    disk: Disk,
+}
+
+/// States tried at each cut where there is more than one.
+const STATES: usize = 12;
+
+impl Cuts {
+    fn of(fs: &MemoryFs) -> Self {
+        let (first, events) = fs.recording();
+        let mut disk = first.clone();
+        let mut undecided = vec![disk.is_undecided()];
+        for event in &events {
+            disk.apply(event);
+            undecided.push(disk.is_undecided());
+        }
+        Self { at: events.len(), first, events, undecided, disk }
+    }
+}
+
+impl mnem_crash_tests::Cuts for Cuts {
+    type Image = Vec<Node>;
+
+    fn entries(&self) -> usize {
+        self.events.len()
+    }
+
+    fn ways(&self, cut: usize) -> usize {
+        if self.undecided[cut] { STATES } else { 1 }
+    }
+
+    fn image(&mut self, cut: usize, way: usize, chance: &mut Chance) -> (Vec<Node>, u64) {
+        if cut < self.at {
+            (self.at, self.disk) = (0, self.first.clone());
+        }
+        self.events[self.at..cut].iter().for_each(|event| self.disk.apply(event));
+        self.at = cut;
+        self.disk.after_power_cut(way, chance)
+    }
+}
+
+impl Engine for Simple {
+    type Medium = Files;
+    type Store = SimpleStore;
+    type Break = Detour;
+
+    const SOAK: &'static str = "crash-simple";
+    const ATOMIC: bool = false;
+
+    fn of(seed: u64) -> Self {
+        let mut chance = Chance::new(seed, u64::MAX);
+        let (whole_sync_from, large) = match chance.below(8) {
+            0 => (32, 34),
+            1..=3 => (3, 5),
+            _ => (usize::MAX, 4),
+        };
+        let habits = Habits {
+            acts: 6 + chance.below(8),
+            processes: 2,
+            large,
+            kill_one_in: if chance.one_in(3) { usize::MAX } else { 3 },
+            weak_one_in: if chance.one_in(4) { 2 } else { usize::MAX },
+            row_keys: 3,
+            ..Habits::default()
+        };
+        Self { whole_sync_from, habits }
+    }
+
+    fn pool() -> &'static Pool {
+        &POOL
+    }
+
+    fn habits(&self) -> Habits {
+        self.habits.clone()
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            read_only_one_in: 24,
+            listings_one_in: 24,
+            inspect_one_in: 24,
+            goes_on_one_in: 6,
+            acts: 2,
+            cut_again_one_in: 1,
+            cuts: 1,
+            depth: 3,
+        }
+    }
+
+    fn blank(&self, planted: Option<Detour>) -> Files {
+        let parent = Path::new(ROOT).parent().expect("the store lies in a folder");
+        Files { planted, ..Files::of(MemoryFs::with_folder(parent).settled()) }
+    }
+
+    fn restored(&self, image: Vec<Node>, _: Option<Detour>) -> Files {
+        Files { plain: true, ..Files::of(MemoryFs::of(image)) }
+    }
+
+    fn open(&self, process: &Process, opening: Opening) -> Result<SimpleStore, StoreError> {
+        let Opening { create, durable, read_only } = opening;
+        let durability = if durable { Durability::Power } else { Durability::Process };
+        let options = OpenOptions::new().create(create).read_only(read_only).whole_sync_from(self.whole_sync_from);
+        options.durability(durability).open_on(Arc::new(process.clone()), ROOT)
+    }
+
+    fn inspect(&self, store: &mut SimpleStore) -> Result<(), String> {
+        let foreign = store.foreign().map_err(|error| whole(&error))?;
+        if foreign.is_empty() { Ok(()) } else { Err(format!("unfinished files outlast the opening: {foreign:?}")) }
+    }
 }

@@ -11,9 +11,11 @@ use mnem_backend_simple::medium::{
     Contents, Entries, FileSystem, Lock, LockMode, Metadata, NewFile, SyncError, WholeSync,
 };
 
+use mnem_crash_tests::{Act, Kill};
+
 use super::{
     ROOT,
-    breaks::{Break, Then},
+    breaks::{Detour, Then},
 };
 use crate::support::memory_fs::{Id, MemoryFs};
 
@@ -155,15 +157,6 @@ enum Work {
     Rename(PathBuf, PathBuf),
 }
 
-/// When a process is killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kill {
-    /// After so many changes.
-    After(usize),
-    /// When something has its name and the folder is about to be synced: what others may find is not durable yet.
-    BeforeNamesAreSynced,
-}
-
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -191,7 +184,9 @@ struct State {
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     fs: MemoryFs,
-    planted: Option<&'static Break>,
+    planted: Option<Detour>,
+    /// Nothing is planted and nobody is killed: calls go straight to the file system.
+    plain: bool,
     state: Arc<Mutex<State>>,
 }
 
@@ -203,7 +198,7 @@ struct ProcessFile {
 }
 
 impl Process {
-    pub(crate) fn new(fs: &MemoryFs, planted: Option<&'static Break>) -> Self {
+    pub(crate) fn new(fs: &MemoryFs, planted: Option<Detour>, plain: bool) -> Self {
         let state = State {
             task: Task::Open,
             before: Vec::new(),
@@ -214,19 +209,7 @@ impl Process {
             faults_met: 0,
             put_off: Vec::new(),
         };
-        Self { fs: fs.clone(), planted, state: Arc::new(Mutex::new(state)) }
-    }
-
-    /// A new task, in which the process may be killed.
-    pub(crate) fn begin(&self, task: Task, kill: Option<Kill>) {
-        let mut state = self.state();
-        (state.task, state.kill) = (task, kill);
-        state.before.clear();
-    }
-
-    /// Whether the process was killed.
-    pub(crate) fn is_dead(&self) -> bool {
-        self.state().is_dead
+        Self { fs: fs.clone(), planted, plain, state: Arc::new(Mutex::new(state)) }
     }
 
     /// One call is going to fail.
@@ -237,16 +220,6 @@ impl Process {
     /// How many calls failed as they were told to.
     pub(crate) fn faults_met(&self) -> usize {
         self.state().faults_met
-    }
-
-    /// The task is done, and its user about to be told so.
-    pub(crate) fn before_acknowledging(&self) {
-        self.catch_up(|then| !matches!(then, Then::Acknowledged));
-    }
-
-    /// The user was told so.
-    pub(crate) fn acknowledged(&self) {
-        self.catch_up(|_| true);
     }
 
     fn catch_up(&self, due: impl Fn(&Then) -> bool) {
@@ -278,6 +251,9 @@ impl Process {
         make: impl FnOnce() -> Result<T, E>,
         pretend: impl FnOnce() -> T,
     ) -> Result<T, E> {
+        if self.plain {
+            return make();
+        }
         let mut guard = self.state();
         let state = &mut *guard;
         if verb.changes() {
@@ -285,7 +261,7 @@ impl Process {
             match &mut state.kill {
                 Some(Kill::After(0)) => state.is_dead = true,
                 Some(Kill::After(left)) => *left -= 1,
-                Some(Kill::BeforeNamesAreSynced) => {
+                Some(Kill::BeforeDurable) => {
                     let syncs_names = matches!(verb, Verb::SyncFolder | Verb::SyncAll);
                     state.is_dead |= syncs_names && state.before.iter().any(names);
                 }
@@ -341,6 +317,43 @@ impl Process {
     }
 }
 
+impl mnem_crash_tests::Process for Process {
+    fn begin(&self, act: &Act, kill: Option<Kill>) {
+        let mut state = self.state();
+        (state.task, state.kill) = (Task::of(act), kill);
+        state.before.clear();
+    }
+
+    fn kill(&self) {
+        self.state().is_dead = true;
+    }
+
+    fn is_dead(&self) -> bool {
+        self.state().is_dead
+    }
+
+    fn before_acknowledging(&self) {
+        self.catch_up(|then| !matches!(then, Then::Acknowledged));
+    }
+
+    fn acknowledged(&self) {
+        self.catch_up(|_| true);
+    }
+}
+
+impl Task {
+    fn of(act: &Act) -> Self {
+        match act {
+            Act::Open { .. } | Act::Close | Act::Kill | Act::Tend(_) => Self::Open,
+            Act::Put(_) | Act::PutMany(_) => Self::Put,
+            Act::Commit { .. } => Self::Commit,
+            Act::ChangeHeads(_) => Self::ChangeHeads,
+            Act::Delete(_) | Act::DeleteMany(_) => Self::Delete,
+            Act::Rows { .. } => Self::WriteRows,
+        }
+    }
+}
+
 impl FileSystem for Process {
     fn resolve(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         self.plain(Verb::Look, path, || self.fs.resolve(path))
@@ -380,7 +393,7 @@ impl FileSystem for Process {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        if let Some(Break { at, then: Then::AfterRemoving, .. }) = self.planted {
+        if let Some(Detour { at, then: Then::AfterRemoving }) = self.planted {
             let state = self.state();
             let call =
                 Call { task: state.task, verb: Verb::Rename, place: Place::of(to), path: to, before: &state.before };

@@ -1,4 +1,4 @@
-//! Panics that are looked for: caught, and not printed.
+//! Panics that are expected: caught, and not printed.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,8 +13,11 @@ thread_local! {
 
 static INSTALLED: Once = Once::new();
 
-/// Runs `f`. A panic that gets out of it comes back as text; what is contained inside is not printed either. Other threads are as they were.
-pub(crate) fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+/// Runs `f` and returns a panic as text. Panics that are contained inside `f` are not printed either. Other threads are not affected.
+///
+/// # Errors
+/// The text of the panic.
+pub fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     INSTALLED.call_once(|| {
         let loud = panic::take_hook();
         panic::set_hook(Box::new(move |info| {

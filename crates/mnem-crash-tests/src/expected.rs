@@ -1,0 +1,297 @@
+//! The model: of everything that was touched, what was acknowledged, what may be there, and what must not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use mnem_store_traits::Cid;
+
+use crate::{
+    Act, Checked, Gone, Visible, Wrong, ensure,
+    observed::{Found, Observed, RowKey},
+};
+
+/// All that a store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct State {
+    /// The blocks that are there.
+    pub blocks: BTreeSet<usize>,
+    /// The heads.
+    pub heads: BTreeSet<Cid>,
+    /// The rows, with the numbers of their values.
+    pub rows: BTreeMap<RowKey, u8>,
+}
+
+/// What a store may show after a crash.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// Whether a call that created or opened the store was acknowledged.
+    pub created: bool,
+    blocks: BTreeMap<usize, BTreeSet<Found>>,
+    heads: BTreeSet<BTreeSet<Cid>>,
+    rows: BTreeMap<RowKey, BTreeSet<Option<u8>>>,
+    /// What each head that was committed relies on.
+    closures: Arc<BTreeMap<Cid, Vec<usize>>>,
+    /// Rows of a write in progress, in its order: what each was and is going to be.
+    row_order: Vec<(RowKey, Option<u8>, Option<u8>)>,
+    /// Of an engine whose calls are all or nothing: the states that it may be in. Else `None`.
+    states: Option<BTreeSet<Arc<State>>>,
+}
+
+impl State {
+    /// Makes a call.
+    fn apply(&mut self, act: &Act) {
+        self.blocks.extend(act.puts());
+        self.blocks.retain(|n| !act.deletes().contains(n));
+        if let Some(heads) = act.heads() {
+            self.heads = heads.after(&self.heads);
+        }
+        if let Act::Rows { table, puts, deletes } = act {
+            self.rows.extend(puts.iter().map(|(key, value)| ((*table, *key), *value)));
+            self.rows.retain(|(of, key), _| of != table || !deletes.contains(key));
+        }
+    }
+
+    fn of(observed: &Observed) -> Self {
+        let there = |(n, found): (&usize, &Found)| (*found != Found::Absent).then_some(*n);
+        Self {
+            blocks: observed.blocks.iter().filter_map(there).collect(),
+            heads: observed.heads.clone(),
+            rows: observed.rows.iter().filter_map(|(key, value)| Some((*key, (*value)?))).collect(),
+        }
+    }
+}
+
+impl Expected {
+    /// Of a place without a store. `atomic`: each call is all or nothing, but for `delete_many`.
+    pub fn nothing(atomic: bool) -> Self {
+        Self {
+            created: false,
+            blocks: BTreeMap::new(),
+            heads: [BTreeSet::new()].into(),
+            rows: BTreeMap::new(),
+            closures: Arc::default(),
+            row_order: Vec::new(),
+            states: atomic.then(|| [Arc::default()].into()),
+        }
+    }
+
+    /// The blocks that were touched.
+    pub fn blocks(&self) -> impl Iterator<Item = usize> {
+        self.blocks.keys().copied()
+    }
+
+    /// The rows that were touched.
+    pub fn rows(&self) -> impl Iterator<Item = RowKey> {
+        self.rows.keys().copied()
+    }
+
+    /// What was observed, and nothing else: a crash left it, so it is durable.
+    pub fn settle(&mut self, observed: Observed) {
+        if let Some(states) = &mut self.states {
+            *states = [Arc::new(State::of(&observed))].into();
+        }
+        self.blocks = observed.blocks.into_iter().map(|(n, found)| (n, [found].into())).collect();
+        self.rows = observed.rows.into_iter().map(|(key, value)| (key, [value].into())).collect();
+        self.heads = [observed.heads].into();
+        self.row_order.clear();
+    }
+
+    fn block(&mut self, n: usize) -> &mut BTreeSet<Found> {
+        self.blocks.entry(n).or_insert_with(|| [Found::Absent].into())
+    }
+
+    fn row(&mut self, key: RowKey) -> &mut BTreeSet<Option<u8>> {
+        self.rows.entry(key).or_insert_with(|| [None].into())
+    }
+
+    /// The call is in progress, or failed, or promised less than to survive a power cut.
+    pub fn may_be(&mut self, act: &Act, visible: &Visible, durable: bool) {
+        let put = if durable { &[Found::Whole][..] } else { &[Found::Whole, Found::Damaged] };
+        for n in act.puts() {
+            let fates = self.block(*n);
+            if fates.contains(&Found::Absent) {
+                fates.extend(put);
+            }
+        }
+        act.deletes().iter().for_each(|n| self.block(*n).extend([Found::Absent]));
+        self.heads_may_be(act, visible, durable);
+        if let Act::Rows { table, puts, deletes } = act {
+            let changes = puts.iter().map(|(key, value)| (*key, Some(*value)));
+            for (key, new) in changes.chain(deletes.iter().map(|key| (*key, None))) {
+                let values = self.row((*table, key));
+                let old = (durable && values.len() == 1).then(|| *values.first().expect("one value"));
+                values.insert(new);
+                self.row_order.extend(old.map(|old| ((*table, key), old, new)));
+            }
+        }
+        self.states_may_be(act);
+    }
+
+    fn heads_may_be(&mut self, act: &Act, visible: &Visible, durable: bool) {
+        let Some(change) = act.heads() else { return };
+        if let Act::Commit { .. } = act {
+            for head in &change.new {
+                // A call that promised less may have left the head without its blocks.
+                let is_new = !self.heads.iter().any(|heads| heads.contains(head));
+                if durable && is_new {
+                    Arc::make_mut(&mut self.closures).insert(*head, act.relied_on());
+                } else if !durable {
+                    // Also if a call before this one promised more.
+                    Arc::make_mut(&mut self.closures).remove(head);
+                }
+            }
+        }
+        self.heads.insert(change.after(&visible.heads));
+        // Callers at the same time change each other's heads.
+        if let Some(states) = &self.states {
+            self.heads.extend(states.iter().map(|state| change.after(&state.heads)));
+        }
+    }
+
+    fn states_may_be(&mut self, act: &Act) {
+        let Some(states) = &mut self.states else { return };
+        match act {
+            // A deletion of many may end half way.
+            Act::DeleteMany(blocks) => {
+                blocks.iter().for_each(|n| states.extend(applied(states, &Act::Delete(*n))));
+            }
+            act if act.writes() => states.extend(applied(states, act)),
+            _ => {}
+        }
+    }
+
+    /// The call returned `Ok`, and with it the promise to survive a power cut.
+    pub fn is(&mut self, act: &Act, visible: &Visible) {
+        self.row_order.clear();
+        for n in act.puts().iter().copied().chain(act.relied_on()) {
+            let fates = self.block(n);
+            // A block that is there is not written again, also when it is damaged.
+            if fates.iter().any(|found| *found != Found::Damaged) {
+                *fates = [Found::Whole].into();
+            }
+        }
+        act.deletes().iter().for_each(|n| *self.block(*n) = [Found::Absent].into());
+        match act {
+            Act::Open { .. } => self.created = true,
+            Act::Rows { table, puts, deletes } => {
+                puts.iter().for_each(|(key, value)| *self.row((*table, *key)) = [Some(*value)].into());
+                deletes.iter().for_each(|key| *self.row((*table, *key)) = [None].into());
+            }
+            Act::Commit { heads, .. } => {
+                let closures = Arc::make_mut(&mut self.closures);
+                heads.new.iter().for_each(|head| drop(closures.insert(*head, act.relied_on())));
+            }
+            _ => {}
+        }
+        if let Some(states) = &mut self.states {
+            *states = applied(states, act);
+        }
+        // A swap that was refused wrote nothing: the heads that it reported need not be durable.
+        if let Some(change) = act.heads().filter(|heads| heads.gone != Gone::Stale) {
+            self.heads = match &self.states {
+                Some(states) => states.iter().map(|state| state.heads.clone()).collect(),
+                None => [change.after(&visible.heads)].into(),
+            };
+        }
+    }
+
+    /// Whether a store can show one state only.
+    pub fn is_settled(&self) -> bool {
+        self.states.as_ref().is_none_or(|states| states.len() == 1)
+            && self.heads.len() == 1
+            && self.blocks.values().all(|fates| fates.len() == 1)
+            && self.rows.values().all(|values| values.len() == 1)
+    }
+
+    /// No call is in progress any more.
+    pub fn is_still(&mut self) {
+        self.row_order.clear();
+    }
+
+    /// The blocks that a head relies on, of all the heads that there may be.
+    pub(crate) fn kept(&self) -> BTreeSet<usize> {
+        let heads = self.heads.iter().flatten();
+        heads.filter_map(|head| self.closures.get(head)).flatten().copied().collect()
+    }
+
+    /// Checks that a store shows one of the states that are allowed.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check(&self, observed: &Observed) -> Checked<()> {
+        self.check_closures(observed)?;
+        for (n, found) in &observed.blocks {
+            let fates = self.blocks.get(n);
+            let wrong = if *found == Found::Whole { Wrong::Phantom } else { Wrong::Lost };
+            ensure(fates.is_some_and(|fates| fates.contains(found)), wrong, || {
+                format!("block {n} is {found:?}, of {fates:?}")
+            })?;
+        }
+        self.check_heads(&observed.heads)?;
+        for (key, value) in &observed.rows {
+            let values = self.rows.get(key);
+            let wrong = if values.is_some_and(|values| values.contains(&None)) { Wrong::Phantom } else { Wrong::Lost };
+            ensure(values.is_some_and(|values| values.contains(value)), wrong, || {
+                format!("row {key:?} is {value:?}, of {values:?}")
+            })?;
+        }
+        self.check_row_order(observed)?;
+        self.check_state(observed)
+    }
+
+    fn check_closures(&self, observed: &Observed) -> Checked<()> {
+        for head in &observed.heads {
+            for n in self.closures.get(head).into_iter().flatten() {
+                let there = observed.blocks.get(n) != Some(&Found::Absent);
+                ensure(there, Wrong::HeadWithoutBlock, || format!("head {head} is there without its block {n}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_heads(&self, heads: &BTreeSet<Cid>) -> Checked<()> {
+        if self.heads.contains(heads) {
+            return Ok(());
+        }
+        let lost = |head: &&Cid| !heads.contains(*head) && self.heads.iter().all(|heads| heads.contains(*head));
+        let phantom = |head: &&Cid| !self.heads.iter().any(|heads| heads.contains(*head));
+        let wrong = if self.heads.iter().flatten().any(|head| lost(&head)) {
+            Wrong::Lost
+        } else if heads.iter().any(|head| phantom(&head)) {
+            Wrong::Phantom
+        } else {
+            Wrong::Half
+        };
+        Err((wrong, format!("the heads are {heads:?}, of {:?}", self.heads)))
+    }
+
+    /// A write of rows that is not atomic goes on in the order of the rows.
+    fn check_row_order(&self, observed: &Observed) -> Checked<()> {
+        let mut cut_off = false;
+        for (key, old, new) in self.row_order.iter().filter(|(_, old, new)| old != new) {
+            let value = observed.rows.get(key).copied().flatten();
+            ensure(!cut_off || value != *new, Wrong::Half, || {
+                format!("row {key:?} was written, and one before it was not")
+            })?;
+            cut_off |= value == *old;
+        }
+        Ok(())
+    }
+
+    fn check_state(&self, observed: &Observed) -> Checked<()> {
+        let Some(states) = &self.states else { return Ok(()) };
+        let state = State::of(observed);
+        ensure(states.contains(&state), Wrong::Half, || format!("{state:?} is a mixture of {states:?}"))
+    }
+}
+
+fn applied(states: &BTreeSet<Arc<State>>, act: &Act) -> BTreeSet<Arc<State>> {
+    let after = |state: &Arc<State>| {
+        let mut state = State::clone(state);
+        state.apply(act);
+        Arc::new(state)
+    };
+    states.iter().map(after).collect()
+}

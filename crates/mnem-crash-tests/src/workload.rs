@@ -1,0 +1,178 @@
+//! What is done with a store, drawn from a seed.
+
+use std::collections::BTreeSet;
+
+use mnem_store_traits::Cid;
+
+use crate::{Act, Chance, Gone, Heads, Kill, Pool, TABLES, head};
+
+/// What readers see before the next call.
+#[derive(Clone, Debug, Default)]
+pub struct Visible {
+    /// The blocks that are there.
+    pub blocks: BTreeSet<usize>,
+    /// The heads.
+    pub heads: BTreeSet<Cid>,
+    /// Blocks that a head relies on, of all the heads that there may be after a crash. They are not deleted.
+    pub kept: BTreeSet<usize>,
+}
+
+/// How the processes of a workload behave.
+#[derive(Clone, Debug)]
+pub struct Habits {
+    /// Calls of a workload.
+    pub acts: usize,
+    /// Processes that have the store open at once, at least one.
+    pub processes: usize,
+    /// Blocks of a large batch.
+    pub large: usize,
+    /// Of the calls, one in so many is killed.
+    pub kill_one_in: usize,
+    /// Of the processes, one in so many promises less than to survive a power cut.
+    pub weak_one_in: usize,
+    /// Instead of one in so many calls the process closes the store or dies.
+    pub leave_one_in: usize,
+    /// Kinds of upkeep that only this engine has: [`Act::Tend`].
+    pub upkeep: usize,
+    /// Keys of each side table.
+    pub row_keys: usize,
+}
+
+impl Default for Habits {
+    /// One durable process that is never killed during a call.
+    fn default() -> Self {
+        Self {
+            acts: 30,
+            processes: 1,
+            large: 10,
+            kill_one_in: usize::MAX,
+            weak_one_in: usize::MAX,
+            leave_one_in: 12,
+            upkeep: 0,
+            row_keys: 8,
+        }
+    }
+}
+
+impl Habits {
+    pub(crate) fn open(&self, chance: &mut Chance) -> Act {
+        Act::Open { durable: !chance.one_in(self.weak_one_in) }
+    }
+
+    /// When the process is killed that makes the next call.
+    pub(crate) fn kill(&self, act: &Act, chance: &mut Chance) -> Option<Kill> {
+        let changes = match act {
+            Act::Open { .. } => 22,
+            Act::PutMany(blocks) => 4 + 5 * blocks.len(),
+            Act::Commit { puts, .. } => 12 + 5 * puts.len(),
+            _ => 8,
+        };
+        let at = [Kill::BeforeDurable, Kill::After(chance.below(changes))][chance.below(2)];
+        chance.one_in(self.kill_one_in).then_some(at)
+    }
+
+    /// The next call of a process that has the store open.
+    pub fn act(&self, pool: &Pool, visible: &Visible, chance: &mut Chance) -> Act {
+        if chance.one_in(self.leave_one_in) {
+            return if chance.one_in(3) { Act::Close } else { Act::Kill };
+        }
+        let any = |chance: &mut Chance| any_block(pool, visible, chance);
+        match chance.below(25) {
+            0..=2 => Act::Put(any(chance)),
+            3..=4 => Act::PutMany((0..2 + chance.below(3)).map(|_| any(chance)).collect()),
+            5..=6 => Act::PutMany(new_blocks(self.large, pool, visible, chance)),
+            7..=11 => self.commit(pool, visible, chance),
+            12..=14 => Act::ChangeHeads(Heads { new: other_heads(chance), gone: Gone::any(chance) }),
+            15..=16 => deletable(visible, chance).map_or_else(|| Act::Put(any(chance)), Act::Delete),
+            17..=18 => {
+                let blocks: BTreeSet<usize> = (0..4).filter_map(|_| deletable(visible, chance)).collect();
+                Act::DeleteMany(blocks.into_iter().collect())
+            }
+            19 if self.upkeep > 0 => Act::Tend(chance.below(self.upkeep)),
+            _ => self.rows(chance),
+        }
+    }
+
+    fn rows(&self, chance: &mut Chance) -> Act {
+        let keys = 1 + chance.below(self.row_keys.min(5));
+        let mut keys: BTreeSet<u8> = (0..keys).map(|_| chance.below(self.row_keys) as u8).collect();
+        let deletes = if chance.one_in(2) { keys.pop_last().into_iter().collect() } else { Vec::new() };
+        let puts = keys.into_iter().map(|key| (key, chance.below(100) as u8)).collect();
+        Act::Rows { table: chance.below(TABLES.len()), puts, deletes }
+    }
+
+    fn commit(&self, pool: &Pool, visible: &Visible, chance: &mut Chance) -> Act {
+        let count = if chance.one_in(6) { self.large } else { 1 + chance.below(3) };
+        let puts = new_blocks(count, pool, visible, chance);
+        let there: Vec<usize> = visible.blocks.iter().copied().collect();
+        let required = match chance.below(6) {
+            0 => there,
+            1..=3 => chance.pick(&there).into_iter().copied().collect(),
+            _ => Vec::new(),
+        };
+        // Heads of its own, so that they are there only once this commit is.
+        let own = puts.iter().chain(&required).filter(|n| !visible.kept.contains(n)).copied();
+        let new: Vec<Cid> = own.take(heads_at_once(chance)).map(|n| pool.block(n).0).collect();
+        if new.is_empty() {
+            return Act::Put(any_block(pool, visible, chance));
+        }
+        Act::Commit { puts, required, heads: Heads { new, gone: Gone::of_a_commit(chance) } }
+    }
+}
+
+/// A commit of so many new blocks. `None`: there are no blocks left to put.
+pub(crate) fn commit_of_new(count: usize, pool: &Pool, visible: &Visible, chance: &mut Chance) -> Option<Act> {
+    let puts = new_blocks(count, pool, visible, chance);
+    let new = puts.iter().take(heads_at_once(chance)).map(|n| pool.block(*n).0).collect();
+    let heads = Heads { new, gone: Gone::of_a_commit(chance) };
+    (!puts.is_empty()).then_some(Act::Commit { puts, required: Vec::new(), heads })
+}
+
+impl Gone {
+    fn of_a_commit(chance: &mut Chance) -> Self {
+        match chance.below(6) {
+            0 => Self::None,
+            1 => Self::First,
+            2 => Self::AllButFirst,
+            3 => Self::Swapped,
+            _ => Self::All,
+        }
+    }
+
+    fn any(chance: &mut Chance) -> Self {
+        if chance.one_in(6) { Self::Stale } else { Self::of_a_commit(chance) }
+    }
+}
+
+/// Mostly one head, else a set of up to three.
+fn heads_at_once(chance: &mut Chance) -> usize {
+    if chance.one_in(2) { 1 } else { 1 + chance.below(3) }
+}
+
+/// Heads that no commit writes.
+fn other_heads(chance: &mut Chance) -> Vec<Cid> {
+    let heads: BTreeSet<Cid> = (0..heads_at_once(chance)).map(|_| head(chance.below(64) as u64)).collect();
+    heads.into_iter().collect()
+}
+
+/// A block that no head relies on.
+fn deletable(visible: &Visible, chance: &mut Chance) -> Option<usize> {
+    let free: Vec<usize> = visible.blocks.difference(&visible.kept).copied().collect();
+    chance.pick(&free).copied()
+}
+
+/// Blocks that are not there, and that no head relies on.
+fn new_blocks(count: usize, pool: &Pool, visible: &Visible, chance: &mut Chance) -> Vec<usize> {
+    let first = chance.below(pool.count());
+    let all = (0..pool.count()).map(|n| (first + n) % pool.count());
+    all.filter(|n| !visible.blocks.contains(n) && !visible.kept.contains(n)).take(count).collect()
+}
+
+/// A block that is there, or one that is not.
+fn any_block(pool: &Pool, visible: &Visible, chance: &mut Chance) -> usize {
+    let there: Vec<usize> = visible.blocks.iter().copied().collect();
+    match chance.pick(&there) {
+        Some(n) if chance.one_in(3) => *n,
+        _ => chance.below(pool.count()),
+    }
+}
