@@ -7,9 +7,9 @@ use super::workspace::Workspace;
 /// Bounds that an encoding gives and nobody chose: they stand where the encoding is read.
 const OF_ENCODINGS: [&str; 4] = [
     "crates/mnem-backend-redb/src/keys.rs",
-    "crates/mnem-storage/src/car/section.rs",
-    "crates/mnem-storage/src/car/v2.rs",
-    "crates/mnem-storage/src/car/varint.rs",
+    "crates/mnem-car/src/section.rs",
+    "crates/mnem-car/src/v2.rs",
+    "crates/mnem-car/src/varint.rs",
 ];
 
 pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
