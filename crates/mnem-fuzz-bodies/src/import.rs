@@ -1,4 +1,4 @@
-//! Archives.
+//! Archives into a store.
 
 use mnem_storage::{
     Blockstore as _, MemoryStore, OpHeadsStore as _,

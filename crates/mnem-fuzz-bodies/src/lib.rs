@@ -2,6 +2,7 @@
 //!
 //! Each checks more than that it comes to an end: what is accepted is canonical, what is stored is what its CID says, what fails changes nothing.
 
+mod archive;
 mod cids;
 mod dag_json;
 mod dag_pb;
@@ -11,6 +12,7 @@ mod import;
 mod links;
 mod redb_file;
 
+pub use archive::car_read;
 pub use cids::cli_cid;
 pub use dag_json::dag_json_links;
 pub use dag_pb::dag_pb_links;
@@ -30,7 +32,8 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
+    Target { name: "car_read", run: car_read },
     Target { name: "car_import", run: car_import },
     Target { name: "knn_row", run: knn_row },
     Target { name: "dag_cbor_links", run: dag_cbor_links },

@@ -101,7 +101,9 @@ fn write_corpora() {
     let mut several: Vec<Cid> = leaves.iter().map(|(cid, _)| *cid).collect();
     several.sort();
     let many = archive(&leaves, &several);
-    write("car_import", [leaf_archives[0].clone(), many.clone(), version_two(&many), archive(&[], &[])]);
+    for target in ["car_import", "car_read"] {
+        write(target, [leaf_archives[0].clone(), many.clone(), version_two(&many), archive(&[], &[])]);
+    }
     write("dag_cbor_links", cids.iter().step_by(cids.len() / 12).map(|cid| block(cid).1.to_vec()));
     let some: Vec<Cid> = cids.iter().step_by(cids.len() / 12).copied().collect();
     write("dag_pb_links", pb_nodes(&some));

@@ -1,5 +1,6 @@
 //! How reports are written as JSON: CIDs and paths as text.
 
+use mnem_car::CarWarning;
 use mnem_store_traits::{Cid, driver::Stray};
 use serde::{Serialize, Serializer};
 
@@ -19,4 +20,19 @@ pub(crate) fn maybe_cid<S: Serializer>(cid: &Option<Cid>, serializer: S) -> Resu
 /// Also those that are not UTF-8, as text that shows where: a report is told whole, or nothing in it is of use.
 pub(crate) fn strays<S: Serializer>(strays: &[Stray], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(strays.iter().map(|stray| stray.path.to_string_lossy()))
+}
+
+/// The name of each, where it is, and a sentence.
+pub(crate) fn warnings<S: Serializer>(warnings: &[CarWarning], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Warning {
+        kind: &'static str,
+        offset: u64,
+        message: String,
+    }
+    serializer.collect_seq(warnings.iter().map(|warning| Warning {
+        kind: warning.kind.name(),
+        offset: warning.offset,
+        message: warning.to_string(),
+    }))
 }

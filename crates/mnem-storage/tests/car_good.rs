@@ -1,38 +1,18 @@
 //! Archives that are legal, however unusual.
 
-use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use mnem_storage::{
     Blockstore as _, BlockstoreExt as _, Bytes, MemoryStore, OpHeadsStore as _, Progress,
-    car::{self, ImportOptions, ImportReport, Reader},
+    car::{self, CarWarningKind, ImportErrorKind, ImportOptions, ImportReport},
     unwatched,
 };
 
-use crate::fixtures::{
-    ANIMALS_BLOCKS, animals, animals_root, car, car_v2, cid_with_hash, family, header, index, index_of, raw, section,
-};
+use crate::fixtures::{ANIMALS_BLOCKS, animals, animals_root, car, car_v2, cid_with_hash, family, header, raw};
 
 fn import(store: &MemoryStore, archive: &[u8]) -> ImportReport {
     let options = ImportOptions::new().heads(true);
     car::import(store, archive, &options, &mut unwatched).expect("a legal archive")
-}
-
-/// Hands out one byte at a time, and is interrupted before each.
-struct Slow<'a> {
-    bytes: &'a [u8],
-    interrupted: bool,
-}
-
-impl Read for Slow<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.interrupted = !self.interrupted;
-        if self.interrupted {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        let Some(slot) = buffer.get_mut(..1) else { return Ok(0) };
-        self.bytes.read(slot)
-    }
 }
 
 #[test]
@@ -58,35 +38,6 @@ fn animals_are_read() {
     assert_eq!(store.missing_links(&animals_root()).unwrap(), []);
     assert_eq!((last.blocks, last.bytes), (ANIMALS_BLOCKS, archive.len() as u64));
     assert_eq!(last.total_bytes, Some(archive.len() as u64));
-}
-
-#[test]
-fn a_slow_reader_gives_the_same_blocks() {
-    let (root, blocks) = family();
-    let archive = car(&[root], &blocks);
-    let mut reader = Reader::new(Slow { bytes: &archive, interrupted: false }, car::BLOCK_BYTES_MAX).unwrap();
-    let mut found = Vec::new();
-    while let Some(section) = reader.next_section().unwrap() {
-        found.push((section.cid, section.data));
-    }
-    assert_eq!(found, blocks);
-    assert_eq!(reader.offset(), archive.len() as u64);
-}
-
-#[test]
-fn sections_say_where_they_stand() {
-    let (root, blocks) = family();
-    let archive = car(&[root], &blocks);
-    let mut reader = Reader::new(&archive[..], car::BLOCK_BYTES_MAX).unwrap();
-    while let Some(found) = reader.next_section().unwrap() {
-        let cid_at = usize::try_from(found.cid_offset).unwrap();
-        let data_at = usize::try_from(found.data_offset).unwrap();
-        assert!(archive[cid_at..].starts_with(&found.cid.to_bytes()));
-        assert!(archive[data_at..].starts_with(&found.data));
-        assert!(
-            archive[usize::try_from(found.offset).unwrap()..].starts_with(&section(&found.cid.to_bytes(), &found.data))
-        );
-    }
 }
 
 #[test]
@@ -149,29 +100,31 @@ fn cid_v0_and_identity_and_blake3_are_kept() {
 }
 
 #[test]
-fn car_v2_is_read_with_and_without_index_and_padding() {
+fn car_v2_is_read_and_what_is_odd_about_it_is_reported() {
     let (root, blocks) = family();
     let payload = car(&[root], &blocks);
-    let indexes =
-        [vec![], index_of(0, &[root], &blocks), index_of(0x0400, &[root], &blocks), index_of(0x0401, &[root], &blocks)];
-    for (data_offset, index) in [51, 1000].into_iter().flat_map(|at| indexes.iter().map(move |index| (at, index))) {
-        let store = MemoryStore::new();
-        let report = import(&store, &car_v2(&payload, data_offset, index));
-        assert_eq!(report.warnings, []);
-        assert_eq!((report.version, report.blocks, report.new), (2, 3, 3));
-        assert_eq!(report.archive_bytes, data_offset + payload.len() as u64);
-        assert_eq!(store.heads().unwrap(), [root]);
-        assert_eq!(store.missing_links(&root).unwrap(), []);
-    }
+    let store = MemoryStore::new();
+    let report = import(&store, &car_v2(&payload));
+    let warnings: Vec<_> = report.warnings.iter().map(|warning| (warning.kind, warning.offset)).collect();
+    assert_eq!(warnings, [(CarWarningKind::IndexMissing, 51 + payload.len() as u64)]);
+    assert_eq!((report.version, report.blocks, report.new), (2, 3, 3));
+    assert_eq!(report.archive_bytes, 51 + payload.len() as u64);
+    assert_eq!(store.heads().unwrap(), [root]);
+    assert_eq!(store.missing_links(&root).unwrap(), []);
 }
 
 #[test]
-fn the_index_is_read_to_its_end_for_the_sake_of_the_pipe() {
-    let index = index(0x0400, &vec![(vec![7; 32], 0); 10_000]);
-    let archive = car_v2(&car(&[], &[raw(vec![1; 20_000])]), 51, &index);
-    let mut input = &archive[..];
-    car::import(&MemoryStore::new(), &mut input, &ImportOptions::new(), &mut unwatched).unwrap();
-    assert!(input.is_empty(), "{} bytes were left", input.len());
+fn padding_is_taken_where_it_is_allowed() {
+    let (root, blocks) = family();
+    let payload = car(&[root], &blocks);
+    let archive = [&payload[..], &[0; 100]].concat();
+    let store = MemoryStore::new();
+    let options = ImportOptions::new().heads(true);
+    let error = car::import(&store, &archive[..], &options, &mut unwatched).expect_err("padding");
+    assert_eq!((error.kind(), store.heads().unwrap()), (ImportErrorKind::Malformed, vec![]));
+    let report = car::import(&store, &archive[..], &options.allow_padding(true), &mut unwatched).unwrap();
+    assert_eq!((report.padding_bytes, report.archive_bytes), (100, payload.len() as u64));
+    assert_eq!(report.heads_set, [root]);
 }
 
 #[test]

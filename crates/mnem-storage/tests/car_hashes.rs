@@ -3,7 +3,7 @@
 
 use mnem_storage::{
     Blockstore as _, Bytes, Cid, ErrorKind, MemoryStore, OpHeadsStore as _, RAW, StoreError,
-    car::{self, CarFault, ImportError, ImportErrorKind, ImportOptions},
+    car::{self, ImportError, ImportErrorKind, ImportOptions},
     is_checkable, traits, unwatched,
 };
 
@@ -131,8 +131,8 @@ fn the_list_of_unchecked_blocks_is_bounded() {
 fn the_fault_names_the_function_and_those_that_are_supported() {
     let archive = car(&[], &[as_it_is(1)]);
     let error = car::import(&MemoryStore::new(), &archive[..], &ImportOptions::new(), &mut unwatched);
-    let Err(ImportError::Archive { source, .. }) = error else { panic!("kept") };
-    assert!(matches!(source.fault, CarFault::UnsupportedHash { code: 0x3f_0001, digest_bytes: 32, .. }), "{source:?}");
+    let Err(ImportError::Block { source, .. }) = error else { panic!("kept") };
+    assert!(matches!(*source, StoreError::UnsupportedHash { code: 0x3f_0001, digest_bytes: 32, .. }), "{source:?}");
     let text = source.to_string();
     assert!(
         text.contains("0x3f0001") && text.contains("sha2-256 with 32 bytes") && text.contains("sha2-512"),

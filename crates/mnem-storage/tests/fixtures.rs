@@ -1,9 +1,9 @@
-//! Archives put together by hand, apart from the code under test, and stores to read them into.
+//! Archives, blocks and stores to read them into.
 
 use std::{path::Path, sync::Arc};
 
 use mnem_storage::{
-    Bytes, Cid, DAG_CBOR, DAG_JSON, DAG_PB, DRIVERS, MemoryStore, OpenOptions, RAW, Store, cid_of,
+    Bytes, Cid, DAG_CBOR, DAG_JSON, DAG_PB, DRIVERS, MemoryStore, OpenOptions, RAW, Store, car, cid_of,
     traits::cid::multihash::Multihash,
 };
 use tempfile::TempDir;
@@ -60,10 +60,6 @@ pub(crate) fn framed(content: &[u8]) -> Vec<u8> {
     [varint(content.len() as u64), content.to_vec()].concat()
 }
 
-pub(crate) fn section(cid: &[u8], data: &[u8]) -> Vec<u8> {
-    framed(&[cid, data].concat())
-}
-
 fn link(cid: &Cid) -> Vec<u8> {
     let cid = cid.to_bytes();
     let len = u8::try_from(cid.len() + 1).expect("a short CID");
@@ -82,60 +78,27 @@ fn links(cids: &[Cid]) -> Vec<u8> {
     bytes
 }
 
-pub(crate) fn header(roots: &[Cid]) -> Vec<u8> {
-    framed(&[b"\xa2\x65roots", &links(roots)[..], b"\x67version\x01"].concat())
-}
-
 pub(crate) fn car(roots: &[Cid], blocks: &[Block]) -> Vec<u8> {
-    let mut bytes = header(roots);
-    blocks.iter().for_each(|(cid, data)| bytes.extend(section(&cid.to_bytes(), data)));
-    bytes
+    let mut writer = car::Writer::new(Vec::new(), roots).expect("a header");
+    for (cid, data) in blocks {
+        writer.write(cid, data).expect("a section");
+    }
+    writer.finish().expect("an archive")
 }
 
-/// A CARv2 around `payload`, with its data at `data_offset` and these bytes as its index.
-pub(crate) fn car_v2(payload: &[u8], data_offset: u64, index: &[u8]) -> Vec<u8> {
+pub(crate) fn header(roots: &[Cid]) -> Vec<u8> {
+    car(roots, &[])
+}
+
+/// A CARv2 around `payload`, whose header names an index at its end.
+pub(crate) fn car_v2(payload: &[u8]) -> Vec<u8> {
     let data_size = payload.len() as u64;
-    let index_offset = if index.is_empty() { 0 } else { data_offset + data_size };
-    let mut bytes = car_v2_start(data_offset, data_size, index_offset);
-    bytes.resize(usize::try_from(data_offset).expect("small"), 0);
-    bytes.extend(payload);
-    bytes.extend(index);
-    bytes
-}
-
-/// An index as go-car writes it, of the older format or of the one with hash functions: these digests, found at these
-/// offsets.
-pub(crate) fn index(format: u64, entries: &[(Vec<u8>, u64)]) -> Vec<u8> {
-    // The first index had no number.
-    let mut bytes = if format == 0 { vec![] } else { varint(format) };
-    if format == 0x0401 {
-        bytes.extend(1_u32.to_le_bytes());
-        bytes.extend(0x12_u64.to_le_bytes());
-    }
-    bytes.extend(1_u32.to_le_bytes());
-    bytes.extend(40_u32.to_le_bytes());
-    bytes.extend((40 * entries.len() as u64).to_le_bytes());
-    for (digest, offset) in entries {
-        bytes.extend(digest);
-        bytes.extend(offset.to_le_bytes());
-    }
-    bytes
-}
-
-/// The index of an archive of sha2-256 blocks.
-pub(crate) fn index_of(format: u64, roots: &[Cid], blocks: &[Block]) -> Vec<u8> {
-    let offset = |n: usize| car(roots, &blocks[..n]).len() as u64;
-    let entries: Vec<_> = blocks.iter().enumerate().map(|(n, b)| (b.0.hash().digest().to_vec(), offset(n))).collect();
-    index(format, &entries)
-}
-
-/// The pragma and the fixed header.
-pub(crate) fn car_v2_start(data_offset: u64, data_size: u64, index_offset: u64) -> Vec<u8> {
     let mut bytes = b"\x0a\xa1\x67version\x02".to_vec();
     bytes.extend([0; 16]);
-    for field in [data_offset, data_size, index_offset] {
+    for field in [51, data_size, 51 + data_size] {
         bytes.extend(field.to_le_bytes());
     }
+    bytes.extend(payload);
     bytes
 }
 

@@ -184,7 +184,7 @@ fn the_stores_own_limit_counts_where_it_is_less() {
     let error = car::import(&store, &archive[..], &options, &mut unwatched).unwrap_err();
     let ImportError::Archive { source, .. } = &error else { panic!("{error:?}") };
     let expected = CarFault::BlockTooLarge { block_bytes: block_bytes_max + 1000, block_bytes_max };
-    assert_eq!(source.fault, expected);
+    assert_eq!(source.fault(), Some(&expected));
 }
 
 /// Refuses to make this CID a head.

@@ -1,11 +1,9 @@
 //! Behaviour of the facade through its public API. Runs over every backend that is compiled in, and over the reference in memory.
 
 mod car_bad;
-mod car_foreign;
 mod car_good;
 mod car_hashes;
 mod car_mutated;
-mod car_tail;
 mod codecs;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod compact;

@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use clap::ValueHint;
 use mnem_storage::{
     Cid,
-    car::{self, ImportError, ImportErrorKind, ImportOptions, ImportReport, Kept, ReadError},
+    car::{self, CarError, CarFault, ImportError, ImportOptions, ImportReport, Kept},
 };
 use serde::Serialize;
 
@@ -173,7 +173,7 @@ fn refuse_what_needs_no_store(input: &mut Input, file_bytes: Option<u64>, is_new
     let beginning = input.fill_buf().map_err(unreadable)?;
     let is_all = file_bytes.is_some_and(|bytes| bytes <= beginning.len() as u64);
     match car::Reader::new(beginning, args.max_block.as_u64()) {
-        Err(ReadError::Archive(source)) if is_all || source.kind() != ImportErrorKind::CutOff => {
+        Err(source @ CarError::Fault { .. }) if is_all || !matches!(source.fault(), Some(CarFault::CutOff { .. })) => {
             Err(failed(args, ImportError::Archive { source, kept: Kept::default() }))
         }
         Ok(reader) if is_all && args.sets_heads() && is_new => refuse_roots_alone(reader, args),

@@ -16,9 +16,9 @@ const AGAIN_FROM_SOURCE: &str = "get the archive again from its source, and run 
 pub(super) fn for_import(error: &ImportError, max_block: u64, store: &str) -> String {
     let hint = match error.kind() {
         ImportErrorKind::NotCar => match error {
-            ImportError::Archive { source: CarError { fault: CarFault::OtherFormat { format }, .. }, .. } => {
-                format.advice
-            }
+            ImportError::Archive {
+                source: CarError::Fault { fault: CarFault::OtherFormat { format }, .. }, ..
+            } => format.advice,
             _ => "a CAR archive is what `mnem-store export FILE` writes",
         },
         ImportErrorKind::UnsupportedVersion => {
@@ -53,7 +53,9 @@ pub(super) fn for_import(error: &ImportError, max_block: u64, store: &str) -> St
 }
 
 fn for_malformed(error: &CarError) -> String {
-    match error.fault {
+    let offset = error.offset();
+    let Some(fault) = error.fault() else { return AGAIN_FROM_SOURCE.to_owned() };
+    match fault {
         CarFault::V2Header { .. } => {
             "the offsets in its CARv2 header lead nowhere: finish it with the tool that wrote it, or get it again"
                 .into()
@@ -61,8 +63,7 @@ fn for_malformed(error: &CarError) -> String {
         // No advice to cut them off: in the data of a CARv2 its header counts them.
         CarFault::Padding { .. } => "`--allow-padding` takes them".into(),
         CarFault::Trailing { .. } => format!(
-            "if it does not belong there, `head -c {}` gives the archive without it; otherwise get it again from its source",
-            error.offset
+            "if it does not belong there, `head -c {offset}` gives the archive without it; otherwise get it again from its source"
         ),
         CarFault::Uncovered { data_offset, .. } => format!(
             "its header may be of a shorter archive: get it again from its source, or fix it with the tool that wrote it; the blocks alone: `tail -c +{}`",
@@ -77,22 +78,21 @@ fn for_malformed(error: &CarError) -> String {
         }
         CarFault::TooManyRoots { roots_max } => format!("write archives of up to {roots_max} roots, and import each"),
         _ => format!(
-            "the archive is faulty at byte {}: get it again from its source; if it comes the same, its writer is at fault",
-            error.offset
+            "the archive is faulty at byte {offset}: get it again from its source; if it comes the same, its writer is at fault"
         ),
     }
 }
 
 /// `max_block`: what was allowed by the command line, which the store may have lowered.
 fn for_large_block(error: &CarError, max_block: u64) -> String {
-    match error.fault {
-        CarFault::BlockTooLarge { block_bytes_max, .. } if block_bytes_max < max_block => {
+    match error.fault() {
+        Some(CarFault::BlockTooLarge { block_bytes_max, .. }) if *block_bytes_max < max_block => {
             format!("this store takes blocks of up to {block_bytes_max} bytes: write the archive with smaller ones")
         }
-        CarFault::BlockTooLarge { block_bytes, .. } if block_bytes <= BLOCK_BYTES_MAX => {
+        Some(CarFault::BlockTooLarge { block_bytes, .. }) if *block_bytes <= BLOCK_BYTES_MAX => {
             format!("`--max-block {block_bytes}` allows it, if the store takes blocks of that size")
         }
-        CarFault::BlockTooLarge { .. } => {
+        Some(CarFault::BlockTooLarge { .. }) => {
             format!("no store takes blocks above {BLOCK_BYTES_MAX} bytes: if it has none, the archive is faulty there")
         }
         _ => for_malformed(error),

@@ -2,9 +2,9 @@
 
 use std::{fmt, io, ops::Deref};
 
+use mnem_car::{CarError, CarFault};
 use mnem_store_traits::{Cid, ErrorKind, StoreError};
 
-use super::fault::CarError;
 use crate::reach::{Absent, CodecOf};
 
 /// The store's error below an [`ImportError`] or [`ExportError`]. Dereferences to it, and is it when asked for as a
@@ -54,12 +54,26 @@ impl fmt::Display for Kept {
 #[non_exhaustive]
 pub enum ImportError {
     /// The archive is faulty.
-    #[error("import stopped at byte {} ({kept}; the heads are unchanged)", source.offset)]
+    #[error("import stopped at byte {} ({kept}; the heads are unchanged)", source.offset())]
     Archive {
-        /// What is wrong, and where.
+        /// What is wrong, and where: a [`CarError::Fault`].
         source: CarError,
         /// What is in the store all the same.
         kept: Kept,
+    },
+    /// A block is not what its CID names, or this build cannot check it.
+    #[error(
+        "import stopped at byte {offset}, in the section at byte {section_offset} ({kept}; the heads are unchanged)"
+    )]
+    Block {
+        /// Where the section of the block begins.
+        section_offset: u64,
+        /// Where the bytes of the block begin; where they cannot be checked, its CID.
+        offset: u64,
+        /// What is in the store all the same.
+        kept: Kept,
+        /// [`StoreError::CidMismatch`] or [`StoreError::UnsupportedHash`].
+        source: StoreCause,
     },
     /// The input could not be read.
     #[error("cannot read the archive after byte {offset} ({kept}; the heads are unchanged)")]
@@ -205,7 +219,9 @@ impl ImportError {
     /// What went wrong, to branch on.
     pub fn kind(&self) -> ImportErrorKind {
         match self {
-            Self::Archive { source, .. } => source.kind(),
+            Self::Archive { source, .. } => source.fault().map_or(ImportErrorKind::Read, kind_of_fault),
+            Self::Block { source, .. } if source.kind() == ErrorKind::CidMismatch => ImportErrorKind::WrongBytes,
+            Self::Block { .. } => ImportErrorKind::UnsupportedHash,
             Self::Read { .. } => ImportErrorKind::Read,
             Self::MissingRoots { .. } => ImportErrorKind::MissingRoots,
             Self::Incomplete { .. } => ImportErrorKind::Incomplete,
@@ -220,6 +236,7 @@ impl ImportError {
     pub fn kept(&self) -> Kept {
         match self {
             Self::Archive { kept, .. }
+            | Self::Block { kept, .. }
             | Self::Read { kept, .. }
             | Self::Store { kept, .. }
             | Self::Stopped { kept, .. }
@@ -233,8 +250,11 @@ impl ImportError {
     /// Where in the archive the import stopped, in bytes; `None` when all of it had been read.
     pub fn offset(&self) -> Option<u64> {
         match self {
-            Self::Archive { source, .. } => Some(source.offset),
-            Self::Read { offset, .. } | Self::Store { offset, .. } | Self::Stopped { offset, .. } => Some(*offset),
+            Self::Archive { source, .. } => Some(source.offset()),
+            Self::Block { offset, .. }
+            | Self::Read { offset, .. }
+            | Self::Store { offset, .. }
+            | Self::Stopped { offset, .. } => Some(*offset),
             Self::MissingRoots { .. } | Self::Incomplete { .. } | Self::Unfollowed { .. } | Self::Heads { .. } => None,
         }
     }
@@ -245,6 +265,18 @@ impl ImportError {
             Self::Store { source, .. } | Self::Heads { source, .. } | Self::Unfollowed { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+fn kind_of_fault(fault: &CarFault) -> ImportErrorKind {
+    match fault {
+        CarFault::Empty | CarFault::NotCar { .. } | CarFault::OtherFormat { .. } | CarFault::HeaderTooLarge { .. } => {
+            ImportErrorKind::NotCar
+        }
+        CarFault::UnsupportedVersion { .. } => ImportErrorKind::UnsupportedVersion,
+        CarFault::CutOff { .. } => ImportErrorKind::CutOff,
+        CarFault::BlockTooLarge { .. } => ImportErrorKind::BlockTooLarge,
+        _ => ImportErrorKind::Malformed,
     }
 }
 

@@ -5,10 +5,11 @@ use std::{
     ops::ControlFlow,
 };
 
+use mnem_car::{ROOTS_MAX, Writer};
 use mnem_store_traits::{Cid, Store, StoreError, Walk, is_checkable, links};
 use serde::Serialize;
 
-use super::{ROOTS_MAX, error::ExportError, writer::Writer};
+use super::error::ExportError;
 use crate::{
     Progress, Stage,
     reach::{Absent, Allowed, Barrier, Reach},

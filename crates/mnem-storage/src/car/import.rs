@@ -2,16 +2,14 @@
 
 use std::{collections::BTreeSet, io::Read, ops::ControlFlow, thread};
 
-use mnem_store_traits::{Cid, HashCheck, Store, StoreError, WriteBatch, check_hash};
+use mnem_car::{BLOCK_BYTES_MAX, CarError, CarWarning, Reader, Section};
+use mnem_store_traits::{Cid, Store, StoreError, WriteBatch, check_block};
 use serde::Serialize;
 
 use super::{
-    BLOCK_BYTES_MAX, complete,
-    error::{ImportError, Kept},
-    fault::{CarError, CarFault, ReadError},
+    complete,
+    error::{ImportError, Kept, StoreCause},
     landing::{Landing, Stopped},
-    reader::{Reader, Section},
-    warning::CarWarning,
 };
 use crate::{
     Progress, Stage,
@@ -84,6 +82,7 @@ pub struct ImportReport {
     /// Zeros after the last section, where they were allowed.
     pub padding_bytes: u64,
     /// What is odd about the archive. It holds every section that it should all the same.
+    #[serde(serialize_with = "report::warnings")]
     pub warnings: Vec<CarWarning>,
 }
 
@@ -210,15 +209,23 @@ struct Import<'a> {
     report: ImportReport,
 }
 
+/// A block that is not what its CID names, or that this build cannot check.
+struct Refused {
+    section_offset: u64,
+    offset: u64,
+    source: StoreCause,
+}
+
 /// Why no more blocks are taken.
 enum Ended {
-    Archive(ReadError),
+    Archive(CarError),
+    Block(Refused),
     Store,
     Asked,
 }
 
-impl From<ReadError> for Ended {
-    fn from(error: ReadError) -> Self {
+impl From<CarError> for Ended {
+    fn from(error: CarError) -> Self {
         Self::Archive(error)
     }
 }
@@ -258,6 +265,9 @@ impl Import<'_> {
         }
         match ended {
             Err(Ended::Archive(error)) => return Err(self.faulty(error)),
+            Err(Ended::Block(Refused { section_offset, offset, source })) => {
+                return Err(ImportError::Block { section_offset, offset, kept: self.kept, source });
+            }
             Err(Ended::Asked) => return Err(ImportError::Stopped { offset: reader.offset(), kept: self.kept }),
             // Told already.
             Err(Ended::Store) | Ok(()) => {}
@@ -281,10 +291,10 @@ impl Import<'_> {
         go_on(progress(done))?;
         while let Some(section) = reader.next_section()? {
             match check(&section) {
-                Err(CarError { fault: CarFault::UnsupportedHash { cid, .. }, .. }) if options.keep_unknown_hashes => {
-                    self.unchecked(*cid);
+                Err(Refused { source, .. }) if options.keep_unknown_hashes && is_of_hash(&source) => {
+                    self.unchecked(section.cid);
                 }
-                checked => checked.map_err(ReadError::from)?,
+                checked => checked.map_err(Ended::Block)?,
             }
             missing.remove(&section.cid);
             let block_bytes = section.data.len() as u64;
@@ -308,11 +318,11 @@ impl Import<'_> {
         }
     }
 
-    fn faulty(&self, error: ReadError) -> ImportError {
+    fn faulty(&self, error: CarError) -> ImportError {
         let kept = self.kept;
         match error {
-            ReadError::Archive(source) => ImportError::Archive { source, kept },
-            ReadError::Io { offset, source } => ImportError::Read { offset, kept, source },
+            CarError::Io { offset, source } => ImportError::Read { offset, kept, source },
+            source => ImportError::Archive { source, kept },
         }
     }
 
@@ -352,18 +362,13 @@ fn go_on(asked: ControlFlow<()>) -> Result<(), Ended> {
     if asked.is_break() { Err(Ended::Asked) } else { Ok(()) }
 }
 
-fn check(section: &Section) -> Result<(), CarError> {
-    let cid = section.cid;
-    let (fault, offset) = match check_hash(&cid, &section.data) {
-        HashCheck::Match => return Ok(()),
-        HashCheck::Mismatch(actual) => {
-            (CarFault::WrongBytes { cid: Box::new(cid), actual: Box::new(actual) }, section.data_offset)
-        }
-        HashCheck::Unsupported => {
-            let hash = cid.hash();
-            let fault = CarFault::UnsupportedHash { cid: Box::new(cid), code: hash.code(), digest_bytes: hash.size() };
-            (fault, section.cid_offset)
-        }
-    };
-    Err(CarError { fault, section_offset: section.offset, offset })
+fn check(section: &Section) -> Result<(), Refused> {
+    check_block(&section.cid, &section.data).map_err(|source| {
+        let offset = if is_of_hash(&source) { section.cid_offset } else { section.data_offset };
+        Refused { section_offset: section.offset, offset, source: source.into() }
+    })
+}
+
+fn is_of_hash(error: &StoreError) -> bool {
+    matches!(error, StoreError::UnsupportedHash { .. })
 }

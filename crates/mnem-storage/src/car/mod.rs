@@ -1,8 +1,8 @@
-//! CAR archives: blocks and roots in one file or stream.
+//! CAR archives: blocks and roots in one file or stream, into a store and out of one.
 //!
-//! Written: CARv1, so that the same store gives the same bytes. Read: CARv1 and CARv2, as a stream, with bounded memory; every length is
-//! checked against its limit before anything is allocated for it, and memory grows with the bytes that arrive, not with what a length
-//! claims. Any input is read to its end or to an error with the byte offset of the fault.
+//! Written: CARv1, so that the same store gives the same bytes. Read: CARv1 and CARv2, as a stream, with bounded memory;
+//! each block is hashed. The codec is the crate `mnem-car`, which can be used without a store; its public names are here
+//! too.
 //!
 //! ```
 //! use mnem_storage::{
@@ -29,28 +29,13 @@
 mod complete;
 mod error;
 mod export;
-mod fault;
-mod foreign;
-mod header;
 mod import;
-mod index;
 mod landing;
-mod reader;
-mod section;
-mod source;
-mod tail;
-mod v2;
-mod varint;
-mod warning;
-mod writer;
 
 pub use error::{ExportError, ExportErrorKind, ImportError, ImportErrorKind, Kept, StoreCause};
 pub use export::{ExportOptions, ExportReport, export};
-pub use fault::{CarError, CarFault, ReadError};
-pub use foreign::ForeignFormat;
 pub use import::{ImportOptions, ImportReport, import};
-pub use reader::{Reader, Section};
-pub use warning::{CarWarning, CarWarningKind};
-pub use writer::Writer;
-
-pub use crate::limits::{BLOCK_BYTES_MAX, HEADER_BYTES_MAX, ROOTS_MAX};
+pub use mnem_car::{
+    BLOCK_BYTES_MAX, CarError, CarFault, CarWarning, CarWarningKind, ForeignFormat, HEADER_BYTES_MAX, ROOTS_MAX,
+    Reader, Section, SectionOffsets, Writer,
+};

@@ -1,21 +1,21 @@
 //! Unsigned varints: seven bits a byte, least significant first, shortest form, at most 63 bits.
 
 /// Longest varint, in bytes.
-pub(super) const VARINT_BYTES_MAX: usize = 9;
+pub(crate) const VARINT_BYTES_MAX: usize = 9;
 
 const OVERLONG: &str = "it is longer than its value needs";
 const TOO_LONG: &str = "it has more than 9 bytes";
 
 /// Takes a varint byte by byte.
 #[derive(Debug, Default)]
-pub(super) struct Varint {
+pub(crate) struct Varint {
     value: u64,
     bytes: usize,
 }
 
 impl Varint {
     /// `Some` with the value once `byte` was the last one; an error names the rule that `byte` breaks.
-    pub(super) fn push(&mut self, byte: u8) -> Result<Option<u64>, &'static str> {
+    pub(crate) fn push(&mut self, byte: u8) -> Result<Option<u64>, &'static str> {
         if self.bytes == VARINT_BYTES_MAX {
             return Err(TOO_LONG);
         }
@@ -30,7 +30,7 @@ impl Varint {
 }
 
 /// Appends the varint of `value`, which must have at most 63 bits.
-pub(super) fn write(mut value: u64, to: &mut Vec<u8>) {
+pub(crate) fn write(mut value: u64, to: &mut Vec<u8>) {
     while value > 0x7f {
         // The mask leaves seven bits, so the cast keeps all of them.
         to.push((value & 0x7f) as u8 | 0x80);

@@ -2,13 +2,15 @@
 
 use std::io::Read;
 
-use mnem_store_traits::{Bytes, Cid};
+use bytes::Bytes;
+use cid::Cid;
 
-use super::{
-    HEADER_BYTES_MAX,
-    fault::{CarError, CarFault, ReadError},
+use crate::{
+    error::{CarError, CarFault},
     foreign,
     header::{self, Header},
+    limits::HEADER_BYTES_MAX,
+    offsets::{Section, SectionOffsets},
     section::{self, CID_BYTES_MAX},
     source::Source,
     tail::{self, TailError},
@@ -19,8 +21,8 @@ use super::{
 
 /// A CAR archive, read as a stream: the header on construction, then one section at a time.
 ///
-/// Framing and CIDs are checked. The bytes of the blocks are not: [`import`](super::import()) and every store check
-/// them. Memory: one section.
+/// Framing and CIDs are checked. The bytes of the blocks are not: compare each with its CID. Memory: one section, or
+/// less than a kilobyte of it where you ask for [offsets](Self::next_offsets).
 ///
 /// The input is read to its end. What follows the sections decides whether the archive is whole:
 ///
@@ -40,18 +42,13 @@ use super::{
 /// [`CutOff`](CarFault::CutOff), also within zeros. Between its header and its data all bytes must be zeros.
 ///
 /// ```
-/// use mnem_storage::{Bytes, RAW, car, cid_of};
+/// use mnem_car::{BLOCK_BYTES_MAX, CarFault, Reader};
 ///
-/// let block = Bytes::from_static(b"a block");
-/// let mut writer = car::Writer::new(Vec::new(), &[cid_of(RAW, &block)])?;
-/// writer.write(&cid_of(RAW, &block), &block)?;
-/// let archive = writer.finish()?;
-///
-/// let mut reader = car::Reader::new(&archive[..], car::BLOCK_BYTES_MAX)?;
-/// assert_eq!(reader.roots(), [cid_of(RAW, &block)]);
-/// while let Some(section) = reader.next_section()? {
-///     assert_eq!(section.data, block); // its hash is for you to check
-/// }
+/// let archive = b"\x11\xa2\x65roots\x80\x67version\x01\x0e\x01\x55\0\x05hellohello";
+/// let mut reader = Reader::new(&archive[..archive.len() - 1], BLOCK_BYTES_MAX)?;
+/// let error = reader.next_section().expect_err("a section that is cut off");
+/// assert_eq!(error.fault(), Some(&CarFault::CutOff { missing_bytes: 1 }));
+/// assert_eq!(error.to_string(), "cut off: bytes missing: 1, at least, at byte 32 in the section at byte 18");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -68,28 +65,19 @@ pub struct Reader<R> {
     ended: bool,
 }
 
-/// One block of an archive, and where it stands there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Section {
-    /// Where the section begins: the offset of its length, in bytes from the start of the input.
-    pub offset: u64,
-    /// Where the block's CID begins.
-    pub cid_offset: u64,
-    /// Where the block's bytes begin.
-    pub data_offset: u64,
-    /// The block's CID.
-    pub cid: Cid,
-    /// The block's bytes, not hashed.
-    pub data: Bytes,
+/// The length of a section, which was read, and where it stands.
+struct Frame {
+    offset: u64,
+    section_bytes: u64,
+    cid_offset: u64,
 }
 
 impl<R: Read> Reader<R> {
     /// Reads the header. Blocks larger than `block_bytes_max` will be refused.
     ///
     /// # Errors
-    /// [`ReadError::Archive`] when the input does not begin as a CARv1 or CARv2 does; [`ReadError::Io`].
-    pub fn new(input: R, block_bytes_max: u64) -> Result<Self, ReadError> {
+    /// [`CarError::Fault`] when the input does not begin as a CARv1 or CARv2 does; [`CarError::Io`].
+    pub fn new(input: R, block_bytes_max: u64) -> Result<Self, CarError> {
         let mut reader = Self {
             source: Source::new(input),
             version: 1,
@@ -140,18 +128,37 @@ impl<R: Read> Reader<R> {
         &self.warnings
     }
 
-    /// The next section; `None` at the end, after the input was read to its end. After an error there are no more.
+    /// The next section with its block; `None` at the end, after the input was read to its end. After an error there
+    /// are no more.
     ///
     /// # Errors
-    /// [`ReadError::Archive`], [`ReadError::Io`].
-    pub fn next_section(&mut self) -> Result<Option<Section>, ReadError> {
+    /// [`CarError::Fault`], [`CarError::Io`].
+    pub fn next_section(&mut self) -> Result<Option<Section>, CarError> {
+        self.advance(Self::read_section)
+    }
+
+    /// Where the next section stands, without its block: for an index of the archive. Checks what
+    /// [`next_section`](Self::next_section) checks, finds the same faults, and may be mixed with it; the bytes of the
+    /// block are read and not kept.
+    ///
+    /// # Errors
+    /// [`CarError::Fault`], [`CarError::Io`].
+    pub fn next_offsets(&mut self) -> Result<Option<SectionOffsets>, CarError> {
+        self.advance(Self::pass_section)
+    }
+
+    /// Takes what `read` finds, or what stands there if it is no section; at the end reads what follows.
+    fn advance<T>(&mut self, read: fn(&mut Self) -> Result<Option<T>, CarError>) -> Result<Option<T>, CarError> {
         if self.ended {
             return Ok(None);
         }
         self.ended = true;
         self.source.mark();
-        let section = match self.read_section() {
-            Err(ReadError::Archive(error)) => self.no_section(error)?,
+        let section = match read(self) {
+            Err(CarError::Fault { fault: what, section_offset, offset }) => {
+                self.no_section(what, section_offset, offset)?;
+                None
+            }
             section => section?,
         };
         self.ended = section.is_none();
@@ -162,9 +169,9 @@ impl<R: Read> Reader<R> {
     }
 
     /// The header that the input begins with. Where there is none, says which format the input has.
-    fn read_first_header(&mut self) -> Result<Header, ReadError> {
+    fn read_first_header(&mut self) -> Result<Header, CarError> {
         self.read_header().map_err(|error| match error {
-            ReadError::Archive(CarError { fault: what, section_offset, offset }) if may_be_foreign(&what) => {
+            CarError::Fault { fault: what, section_offset, offset } if may_be_foreign(&what) => {
                 let what = match foreign::at_start(self.source.look()) {
                     Some(format) => CarFault::OtherFormat { format },
                     // What breaks the rules of a length at the start is no archive.
@@ -180,8 +187,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// What stands where a section cannot be read. Zeros may be allowed there.
-    fn no_section(&mut self, error: CarError) -> Result<Option<Section>, ReadError> {
-        let CarError { fault: what, section_offset, offset } = error;
+    fn no_section(&mut self, what: CarFault, section_offset: u64, offset: u64) -> Result<(), CarError> {
         let what = match what {
             CarFault::EmptySection => {
                 let padding_bytes = 1 + self.source.zeros(u64::MAX).map_err(|e| self.io(e))?;
@@ -191,7 +197,7 @@ impl<R: Read> Reader<R> {
                     true if missing > 0 => return Err(self.cut_off(missing, section_offset)),
                     true if self.allow_padding => {
                         self.padding_bytes = padding_bytes;
-                        return Ok(None);
+                        return Ok(());
                     }
                     true => CarFault::Padding { padding_bytes },
                     false => CarFault::EmptySection,
@@ -208,7 +214,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// What is cut off where the payload of a CARv2 ends, and the file does not, is whole: the header is wrong.
-    fn cut_off_by_header(&mut self, what: CarFault) -> Result<CarFault, ReadError> {
+    fn cut_off_by_header(&mut self, what: CarFault) -> Result<CarFault, CarError> {
         match (&what, self.payload) {
             (CarFault::CutOff { .. }, Some(Payload { end, .. })) if self.offset() == end => {
                 self.source.end_at(None);
@@ -220,7 +226,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// What follows the payload of a CARv2.
-    fn read_tail(&mut self) -> Result<(), ReadError> {
+    fn read_tail(&mut self) -> Result<(), CarError> {
         let Some(payload) = self.payload else { return Ok(()) };
         self.source.end_at(None);
         self.warnings = tail::read(&mut self.source, payload).map_err(|error| match error {
@@ -230,7 +236,7 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    fn read_header(&mut self) -> Result<Header, ReadError> {
+    fn read_header(&mut self) -> Result<Header, CarError> {
         let start = self.offset();
         let Some(header_bytes) = self.read_length(start)? else { return Err(fault(CarFault::Empty, start, start)) };
         if header_bytes > HEADER_BYTES_MAX {
@@ -248,7 +254,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Goes to the payload of a CARv2, and reads the header there.
-    fn enter_v2(&mut self) -> Result<(), ReadError> {
+    fn enter_v2(&mut self) -> Result<(), CarError> {
         let section_offset = self.offset();
         let mut fixed = [0; V2_HEADER_BYTES];
         let filled = self.source.fill(&mut fixed).map_err(|e| self.io(e))?;
@@ -268,8 +274,7 @@ impl<R: Read> Reader<R> {
         self.payload = Some(payload);
         self.version = 2;
         let inner = match self.read_header() {
-            Err(ReadError::Archive(error)) => {
-                let CarError { fault: what, section_offset, offset } = error;
+            Err(CarError::Fault { fault: what, section_offset, offset }) => {
                 return Err(fault(self.cut_off_by_header(what)?, section_offset, offset));
             }
             inner => inner?,
@@ -286,7 +291,27 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn read_section(&mut self) -> Result<Option<Section>, ReadError> {
+    fn read_section(&mut self) -> Result<Option<Section>, CarError> {
+        let Some(frame) = self.read_frame()? else { return Ok(None) };
+        let bytes = self.take(frame.section_bytes)?;
+        self.refuse_cut_off(&frame, bytes.len() as u64)?;
+        let SectionOffsets { cid, offset, cid_offset, data_offset, data_bytes } = self.offsets(&frame, &bytes)?;
+        let data = Bytes::from(bytes);
+        let data = data.slice(data.len() - data_bytes as usize..);
+        Ok(Some(Section { offset, cid_offset, data_offset, cid, data }))
+    }
+
+    fn pass_section(&mut self) -> Result<Option<SectionOffsets>, CarError> {
+        let Some(frame) = self.read_frame()? else { return Ok(None) };
+        let start = self.take(frame.section_bytes.min(CID_BYTES_MAX))?;
+        let start_bytes = start.len() as u64;
+        let passed = self.source.skip(frame.section_bytes - start_bytes).map_err(|e| self.io(e))?;
+        self.refuse_cut_off(&frame, start_bytes + passed)?;
+        self.offsets(&frame, &start).map(Some)
+    }
+
+    /// The length of a section, if it may have that length.
+    fn read_frame(&mut self) -> Result<Option<Frame>, CarError> {
         let offset = self.offset();
         let Some(section_bytes) = self.read_length(offset)? else { return Ok(None) };
         if section_bytes == 0 {
@@ -295,26 +320,34 @@ impl<R: Read> Reader<R> {
         if section_bytes > self.block_bytes_max.saturating_add(CID_BYTES_MAX) {
             return Err(fault(self.too_large(section_bytes), offset, offset));
         }
-        let cid_offset = self.offset();
-        let bytes = self.take(section_bytes)?;
-        if (bytes.len() as u64) < section_bytes {
-            return Err(self.cut_off(section_bytes - bytes.len() as u64, offset));
+        Ok(Some(Frame { offset, section_bytes, cid_offset: self.offset() }))
+    }
+
+    fn refuse_cut_off(&self, frame: &Frame, bytes: u64) -> Result<(), CarError> {
+        if bytes < frame.section_bytes {
+            return Err(self.cut_off(frame.section_bytes - bytes, frame.offset));
         }
-        if section::is_header(&bytes) {
+        Ok(())
+    }
+
+    /// The parts of a whole section. `start`: all of it, or at least as much as the longest CID takes.
+    fn offsets(&self, frame: &Frame, start: &[u8]) -> Result<SectionOffsets, CarError> {
+        let Frame { offset, section_bytes, cid_offset } = *frame;
+        if section::is_header(start) {
             return Err(fault(CarFault::SecondArchive, offset, offset));
         }
         let (cid, cid_bytes) =
-            section::read_cid(&bytes).map_err(|(what, at)| fault(what, offset, cid_offset + at as u64))?;
+            section::read_cid(start).map_err(|(what, at)| fault(what, offset, cid_offset + at as u64))?;
         let data_offset = cid_offset + cid_bytes as u64;
-        let data = Bytes::from(bytes).slice(cid_bytes..);
-        if data.len() as u64 > self.block_bytes_max {
-            return Err(fault(self.too_large(data.len() as u64), offset, data_offset));
+        let data_bytes = section_bytes - cid_bytes as u64;
+        if data_bytes > self.block_bytes_max {
+            return Err(fault(self.too_large(data_bytes), offset, data_offset));
         }
-        Ok(Some(Section { offset, cid_offset, data_offset, cid, data }))
+        Ok(SectionOffsets { cid, offset, cid_offset, data_offset, data_bytes })
     }
 
     /// The length that begins a header or section; `None` where the input ends instead, as it may.
-    fn read_length(&mut self, section_offset: u64) -> Result<Option<u64>, ReadError> {
+    fn read_length(&mut self, section_offset: u64) -> Result<Option<u64>, CarError> {
         let mut varint = Varint::default();
         loop {
             let at = self.offset();
@@ -333,20 +366,20 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn take(&mut self, len: u64) -> Result<Vec<u8>, ReadError> {
+    fn take(&mut self, len: u64) -> Result<Vec<u8>, CarError> {
         let taken = usize::try_from(len).map_err(std::io::Error::other).and_then(|len| self.source.take(len));
         taken.map_err(|e| self.io(e))
     }
 
-    fn io(&self, source: std::io::Error) -> ReadError {
-        ReadError::Io { offset: self.offset(), source }
+    fn io(&self, source: std::io::Error) -> CarError {
+        CarError::Io { offset: self.offset(), source }
     }
 
     fn too_large(&self, block_bytes: u64) -> CarFault {
         CarFault::BlockTooLarge { block_bytes, block_bytes_max: self.block_bytes_max }
     }
 
-    fn cut_off(&self, missing_bytes: u64, section_offset: u64) -> ReadError {
+    fn cut_off(&self, missing_bytes: u64, section_offset: u64) -> CarError {
         fault(CarFault::CutOff { missing_bytes }, section_offset, self.offset())
     }
 }
@@ -366,6 +399,6 @@ fn may_be_foreign(fault: &CarFault) -> bool {
     )
 }
 
-fn fault(fault: CarFault, section_offset: u64, offset: u64) -> ReadError {
-    ReadError::Archive(CarError { fault, section_offset, offset })
+fn fault(fault: CarFault, section_offset: u64, offset: u64) -> CarError {
+    CarError::Fault { fault, section_offset, offset }
 }

@@ -1,18 +1,11 @@
 //! Input that is no archive, and what follows one by mistake: named by its first bytes, with what to do.
 
-use mnem_storage::{
-    MemoryStore,
-    car::{self, CarError, CarFault, ForeignFormat, ImportError, ImportOptions},
-    unwatched,
-};
+use mnem_car::{CarFault, ForeignFormat};
 
-use crate::fixtures::{car, family};
+use crate::fixtures::{car, car_v2, family, index_of, read};
 
-fn fault(archive: &[u8]) -> CarError {
-    match car::import(&MemoryStore::new(), archive, &ImportOptions::new(), &mut unwatched).expect_err("no archive") {
-        ImportError::Archive { source, .. } => source,
-        other => panic!("{other:?}"),
-    }
+fn fault(archive: &[u8]) -> (CarFault, u64, u64) {
+    read(archive).fault.expect("no archive")
 }
 
 /// The beginnings of real files, and the words that must name them and say what to do.
@@ -47,7 +40,7 @@ fn samples() -> Vec<(Vec<u8>, &'static str, &'static str)> {
         (b"%PDF-1.7\n%\xe2\xe3", "PDF", "check"),
         (b"PACK\x00\x00\x00\x02\x00\x00\x00\x03", "git pack", "git"),
         (b"# v2 git bundle\n", "git bundle", "git"),
-        (b"redb\x1a\x0a\xa9\x0d\x0a\x00", "redb", "--store"),
+        (b"redb\x1a\x0a\xa9\x0d\x0a\x00", "redb", "check the path"),
         (b"SQLite format 3\x00\x10\x00", "SQLite", "check"),
         (b"\x7fELF\x02\x01\x01", "ELF", "check"),
         (b"\x89PNG\r\n\x1a\n", "PNG", "check"),
@@ -72,7 +65,7 @@ fn input_of_another_format_is_named() {
     for (bytes, name, advice) in samples() {
         // As short as it may be, and with more after it.
         for bytes in [bytes.clone(), [&bytes[..], &bytes, &[b' '; 3000]].concat()] {
-            let CarError { fault, .. } = fault(&bytes);
+            let (fault, ..) = fault(&bytes);
             let CarFault::OtherFormat { format } = fault else { panic!("{name}: {fault:?}") };
             check(format, name, advice);
         }
@@ -83,9 +76,9 @@ fn input_of_another_format_is_named() {
 fn what_is_only_taken_for_an_archive_at_its_start_is_named() {
     let (root, blocks) = family();
     let marked = [&b"\xef\xbb\xbf"[..], &car(&[root], &blocks)].concat();
-    let index = crate::fixtures::index_of(0x0401, &[root], &blocks);
+    let index = index_of(0x0401, &[root], &blocks);
     for (bytes, name) in [(marked, "byte order mark"), (vec![0; 4096], "zeros"), (index, "index")] {
-        let CarFault::OtherFormat { format } = fault(&bytes).fault else { panic!("{name}") };
+        let CarFault::OtherFormat { format } = fault(&bytes).0 else { panic!("{name}") };
         assert!(format.name.contains(name), "{format:?}");
     }
 }
@@ -96,7 +89,7 @@ fn what_follows_an_archive_is_named() {
     let archive = car(&[root], &blocks);
     for (bytes, name, _) in samples() {
         for bytes in [bytes.clone(), [&bytes[..], &[b' '; 3000]].concat()] {
-            let CarError { fault, section_offset, offset, .. } = fault(&[&archive[..], &bytes].concat());
+            let (fault, section_offset, offset) = fault(&[&archive[..], &bytes].concat());
             let CarFault::Trailing { format } = fault else { panic!("{name}: {fault:?}") };
             assert!(format.name.contains(name), "{format:?} is {name}");
             assert_eq!((section_offset, offset), (archive.len() as u64, archive.len() as u64));
@@ -107,11 +100,11 @@ fn what_follows_an_archive_is_named() {
 #[test]
 fn newlines_after_an_archive_are_named() {
     let (root, blocks) = family();
-    for archive in [car(&[root], &blocks), crate::fixtures::car_v2(&car(&[root], &blocks), 51, b"")] {
+    for archive in [car(&[root], &blocks), car_v2(&car(&[root], &blocks), 51, b"")] {
         for (end, name) in
             [("\n", "a newline"), ("\r\n", "a newline"), ("\n\n", "newlines"), ("\r\n\r\n\r\n", "newlines")]
         {
-            let CarError { fault, offset, .. } = fault(&[&archive[..], end.as_bytes()].concat());
+            let (fault, _, offset) = fault(&[&archive[..], end.as_bytes()].concat());
             let CarFault::Trailing { format } = fault else { panic!("{end:?}: {fault:?}") };
             assert_eq!((format.name, offset), (name, archive.len() as u64), "{end:?}");
         }
@@ -124,10 +117,8 @@ fn archives_are_never_taken_for_something_else() {
     let (root, blocks) = family();
     let archive = car(&[root], &blocks);
     for end in 1..archive.len() {
-        if let Err(ImportError::Archive { source, .. }) =
-            car::import(&MemoryStore::new(), &archive[..end], &ImportOptions::new(), &mut unwatched)
-        {
-            assert!(matches!(source.fault, CarFault::CutOff { .. }), "at {end}: {source}");
+        if let Some((fault, ..)) = read(&archive[..end]).fault {
+            assert!(matches!(fault, CarFault::CutOff { .. }), "at {end}: {fault}");
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use std::io::{self, Read};
 
-use super::{
-    fault::CarFault,
+use crate::{
+    error::CarFault,
     foreign,
     index::{self, Index},
     section::{self, Framed},
@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What is wrong with the rest of the input.
-pub(super) enum TailError {
+pub(crate) enum TailError {
     Fault { fault: CarFault, offset: u64 },
     Io(io::Error),
 }
@@ -26,7 +26,7 @@ impl From<io::Error> for TailError {
 }
 
 /// Reads the input to its end, from the end of the payload on.
-pub(super) fn read<R: Read>(source: &mut Source<R>, payload: Payload) -> Result<Vec<CarWarning>, TailError> {
+pub(crate) fn read<R: Read>(source: &mut Source<R>, payload: Payload) -> Result<Vec<CarWarning>, TailError> {
     let mut tail = Tail { source, payload, warnings: Vec::new() };
     let end = match payload.index {
         Some(index) => tail.named_index(index)?,

@@ -2,13 +2,13 @@
 
 use std::io::{self, BufRead as _, BufReader, Read};
 
-use super::foreign::LOOK_BYTES;
+use crate::foreign::LOOK_BYTES;
 
 /// Memory is taken in steps of at least this many bytes, as they arrive.
 const STEP: usize = 64 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Source<R> {
+pub(crate) struct Source<R> {
     input: BufReader<R>,
     offset: u64,
     /// Where the payload ends, if that is before the end of the input.
@@ -18,7 +18,7 @@ pub(super) struct Source<R> {
 }
 
 impl<R: Read> Source<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(crate) fn new(input: R) -> Self {
         Self {
             input: BufReader::with_capacity(STEP, input),
             offset: 0,
@@ -28,23 +28,23 @@ impl<R: Read> Source<R> {
     }
 
     /// Bytes read so far.
-    pub(super) fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// Lets the input end at this offset, or where it ends.
-    pub(super) fn end_at(&mut self, end: Option<u64>) {
+    pub(crate) fn end_at(&mut self, end: Option<u64>) {
         self.end = end;
     }
 
     /// Begins to remember bytes for [`look`](Self::look).
-    pub(super) fn mark(&mut self) {
+    pub(crate) fn mark(&mut self) {
         self.look.clear();
     }
 
     /// The bytes from the mark on: up to [`LOOK_BYTES`], for which more are read. Fewer where the input ends or cannot
     /// be read.
-    pub(super) fn look(&mut self) -> &[u8] {
+    pub(crate) fn look(&mut self) -> &[u8] {
         let mut more = [0; LOOK_BYTES];
         let missing = LOOK_BYTES - self.look.len();
         if let Some(more) = more.get_mut(..missing) {
@@ -55,12 +55,12 @@ impl<R: Read> Source<R> {
     }
 
     /// Bytes up to the end of the payload, where that is known.
-    pub(super) fn remaining(&self) -> Option<u64> {
+    pub(crate) fn remaining(&self) -> Option<u64> {
         self.end.map(|end| end.saturating_sub(self.offset))
     }
 
     /// Reads into `buffer` until it is full or the input ends; says how many bytes came.
-    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let allowed = self.remaining().map_or(buffer.len(), |n| usize::try_from(n).unwrap_or(usize::MAX));
         let wanted = allowed.min(buffer.len());
         let mut filled = 0;
@@ -81,13 +81,13 @@ impl<R: Read> Source<R> {
     }
 
     /// The next byte, or `None` at the end.
-    pub(super) fn byte(&mut self) -> io::Result<Option<u8>> {
+    pub(crate) fn byte(&mut self) -> io::Result<Option<u8>> {
         let mut byte = [0];
         Ok((self.fill(&mut byte)? == 1).then_some(byte[0]))
     }
 
     /// The next `len` bytes, or as many as there are. The memory taken never exceeds twice what has arrived, beyond one step.
-    pub(super) fn take(&mut self, len: usize) -> io::Result<Vec<u8>> {
+    pub(crate) fn take(&mut self, len: usize) -> io::Result<Vec<u8>> {
         let mut taken = Vec::new();
         while taken.len() < len {
             let before = taken.len();
@@ -103,8 +103,26 @@ impl<R: Read> Source<R> {
         Ok(taken)
     }
 
+    /// Passes over the next `len` bytes, or as many as there are; says how many.
+    pub(crate) fn skip(&mut self, len: u64) -> io::Result<u64> {
+        let mut passed = 0;
+        while passed < len {
+            let arrived = self.arrived()?;
+            let step = arrived.len().min(usize::try_from(len - passed).unwrap_or(usize::MAX));
+            if step == 0 {
+                break;
+            }
+            let wanted = step.min(LOOK_BYTES - self.look.len());
+            self.look.extend(self.input.buffer().iter().take(wanted));
+            self.input.consume(step);
+            self.offset += step as u64;
+            passed += step as u64;
+        }
+        Ok(passed)
+    }
+
     /// Passes over zeros, up to `len` of them; says how many there were.
-    pub(super) fn zeros(&mut self, len: u64) -> io::Result<u64> {
+    pub(crate) fn zeros(&mut self, len: u64) -> io::Result<u64> {
         let mut passed = 0;
         while passed < len {
             let arrived = self.arrived()?;
@@ -121,12 +139,12 @@ impl<R: Read> Source<R> {
     }
 
     /// The next byte, which stays.
-    pub(super) fn peek(&mut self) -> io::Result<Option<u8>> {
+    pub(crate) fn peek(&mut self) -> io::Result<Option<u8>> {
         Ok(self.arrived()?.first().copied())
     }
 
     /// Whether the input, or the payload, has no more bytes.
-    pub(super) fn is_at_end(&mut self) -> io::Result<bool> {
+    pub(crate) fn is_at_end(&mut self) -> io::Result<bool> {
         Ok(self.arrived()?.is_empty())
     }
 

@@ -1,12 +1,9 @@
 //! The CID at the beginning of a section. Read by hand, since every fault needs its place and its name.
 
-use mnem_store_traits::{
-    Cid,
-    cid::{Version, multihash::Multihash},
-};
+use cid::{Cid, Version, multihash::Multihash};
 
-use super::{
-    fault::CarFault,
+use crate::{
+    error::CarFault,
     varint::{VARINT_BYTES_MAX, Varint},
 };
 
@@ -14,7 +11,7 @@ use super::{
 const DIGEST_BYTES_MAX: u64 = 64;
 
 /// Longest CID: version, codec, hash function, digest length and digest.
-pub(super) const CID_BYTES_MAX: u64 = 1 + 2 * VARINT_BYTES_MAX as u64 + 1 + DIGEST_BYTES_MAX;
+pub(crate) const CID_BYTES_MAX: u64 = 1 + 2 * VARINT_BYTES_MAX as u64 + 1 + DIGEST_BYTES_MAX;
 
 const IDENTITY: u64 = 0x00;
 const SHA2_256: u64 = 0x12;
@@ -32,26 +29,26 @@ struct Parts<'a> {
 }
 
 /// Whether this is no section but the header of another archive.
-pub(super) fn is_header(section: &[u8]) -> bool {
+pub(crate) fn is_header(section: &[u8]) -> bool {
     HEADER_STARTS.iter().any(|start| section.starts_with(start))
 }
 
 /// The CID and its length in bytes. An error comes with its place in the section.
-pub(super) fn read_cid(section: &[u8]) -> Result<(Cid, usize), (CarFault, usize)> {
+pub(crate) fn read_cid(section: &[u8]) -> Result<(Cid, usize), (CarFault, usize)> {
     let mut parts = Parts { section, at: 0 };
     let cid = if section.starts_with(&V0_PREFIX) { parts.v0() } else { parts.v1() };
     cid.map(|cid| (cid, parts.at)).map_err(|fault| (fault, parts.at))
 }
 
 /// What has its length in front of it.
-pub(super) enum Framed {
+pub(crate) enum Framed {
     Header,
     /// With the length of all of it.
     Section(u64),
 }
 
 /// Whether these bytes begin as an archive or a section does.
-pub(super) fn framed(look: &[u8]) -> Option<Framed> {
+pub(crate) fn framed(look: &[u8]) -> Option<Framed> {
     let mut varint = Varint::default();
     for (at, byte) in look.iter().enumerate() {
         let Some(section_bytes) = varint.push(*byte).ok()? else { continue };
@@ -70,7 +67,7 @@ pub(super) fn framed(look: &[u8]) -> Option<Framed> {
 }
 
 /// The length of the whole section that these bytes begin with.
-pub(super) fn whole_at(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn whole_at(bytes: &[u8]) -> Option<usize> {
     match framed(bytes)? {
         Framed::Section(len) => usize::try_from(len).ok().filter(|len| *len <= bytes.len()),
         Framed::Header => None,

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer, ser::SerializeStruct as _};
-
 /// Something odd about a CARv2 that holds every section it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -60,15 +58,5 @@ impl fmt::Display for CarWarning {
                 write!(f, "the CARv2 is followed by zeros from byte {offset} on ({bytes} bytes)")
             }
         }
-    }
-}
-
-impl Serialize for CarWarning {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("CarWarning", 3)?;
-        fields.serialize_field("kind", self.kind.name())?;
-        fields.serialize_field("offset", &self.offset)?;
-        fields.serialize_field("message", &self.to_string())?;
-        fields.end()
     }
 }

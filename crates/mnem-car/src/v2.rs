@@ -1,9 +1,9 @@
 //! The fixed header of a CARv2: where in the file its payload, a CARv1, and its index lie.
 
-use super::fault::CarFault;
+use crate::error::CarFault;
 
 /// Length of the header that follows the pragma.
-pub(super) const V2_HEADER_BYTES: usize = 40;
+pub(crate) const V2_HEADER_BYTES: usize = 40;
 
 /// Where the header begins: after the pragma and its length.
 const HEADER_OFFSET: u64 = 11;
@@ -17,21 +17,21 @@ const INDEX_OFFSET_AT: usize = 32;
 
 /// The payload and the index, as offsets from the start of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Payload {
-    pub(super) start: u64,
-    pub(super) end: u64,
+pub(crate) struct Payload {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
     /// Where the index begins, if the header names one: never before `end`.
-    pub(super) index: Option<u64>,
+    pub(crate) index: Option<u64>,
 }
 
 impl Payload {
-    pub(super) fn bytes(self) -> u64 {
+    pub(crate) fn bytes(self) -> u64 {
         self.end - self.start
     }
 }
 
 /// Reads the header. The error comes with the offset of the field that is wrong.
-pub(super) fn decode(header: &[u8; V2_HEADER_BYTES]) -> Result<Payload, (CarFault, u64)> {
+pub(crate) fn decode(header: &[u8; V2_HEADER_BYTES]) -> Result<Payload, (CarFault, u64)> {
     let start = field(header, DATA_OFFSET_AT);
     let size = field(header, DATA_SIZE_AT);
     let index = field(header, INDEX_OFFSET_AT);
@@ -63,12 +63,12 @@ fn field(header: &[u8; V2_HEADER_BYTES], at: usize) -> u64 {
 }
 
 /// A fault of the payload's size, which becomes visible at its end.
-pub(super) fn ends_inside_a_section(end: u64) -> CarFault {
+pub(crate) fn ends_inside_a_section(end: u64) -> CarFault {
     CarFault::V2Header { what: format!("its data ends at byte {end}, inside of a section, and the file goes on") }
 }
 
 /// A fault of the payload's offset: something stands before it.
-pub(super) fn no_padding(start: u64) -> CarFault {
+pub(crate) fn no_padding(start: u64) -> CarFault {
     CarFault::V2Header { what: format!("its data begins at byte {start}, and not all bytes before it are zeros") }
 }
 

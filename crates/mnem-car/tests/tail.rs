@@ -2,44 +2,31 @@
 
 use std::collections::BTreeSet;
 
-use mnem_storage::{
-    Blockstore as _, Cid, MemoryStore, OpHeadsStore as _,
-    car::{self, CarError, CarFault, CarWarningKind, ImportError, ImportErrorKind, ImportOptions, ImportReport},
-    cid_from_bytes, cid_of, unwatched,
-};
+use mnem_car::{BLOCK_BYTES_MAX, CarFault, CarWarningKind, Cid};
+use mnem_store_traits::{cid_from_bytes, cid_of};
 use proptest::{collection::vec, prelude::*};
 
-use crate::fixtures::{Block, car, car_v2, car_v2_start, family, framed, index, index_of, raw, section};
+use crate::fixtures::{
+    Block, car, car_v2, car_v2_start, cid_with_hash, family, framed, index, index_of, raw, read, read_with, section,
+};
 
 const DATA_OFFSET: usize = 27;
 const DATA_SIZE: usize = 35;
 const INDEX_OFFSET: usize = 43;
 
-fn import(archive: &[u8]) -> (Result<ImportReport, ImportError>, MemoryStore) {
-    let store = MemoryStore::new();
-    let result = car::import(&store, archive, &ImportOptions::new().heads(true), &mut unwatched);
-    (result, store)
-}
-
 /// The warnings about an archive of the family that holds all of it.
 fn warnings(archive: &[u8]) -> Vec<(CarWarningKind, u64)> {
-    let (result, store) = import(archive);
-    let report = result.expect("a whole archive");
-    assert_eq!((report.blocks, store.heads().unwrap()), (3, vec![family().0]));
-    report.warnings.iter().map(|warning| (warning.kind, warning.offset)).collect()
+    let found = read(archive);
+    assert_eq!((found.fault, found.blocks), (None, family().1));
+    found.warnings.iter().map(|warning| (warning.kind, warning.offset)).collect()
 }
 
 /// The fault of an archive whose first `kept` blocks are good, and where it is.
-fn fault(archive: &[u8], kept: u64) -> (CarFault, u64) {
-    let (result, store) = import(archive);
-    assert_eq!(store.heads().unwrap(), [], "heads of an archive that is not whole");
-    match result.expect_err("not a whole archive") {
-        ImportError::Archive { source: CarError { fault, offset, .. }, kept: there, .. } => {
-            assert_eq!(there.blocks, kept, "{fault}");
-            (fault, offset)
-        }
-        other => panic!("{other:?}"),
-    }
+fn fault(archive: &[u8], kept: usize) -> (CarFault, u64) {
+    let found = read(archive);
+    let (fault, _, offset) = found.fault.expect("not a whole archive");
+    assert_eq!(found.blocks.len(), kept, "{fault}");
+    (fault, offset)
 }
 
 fn payload() -> Vec<u8> {
@@ -65,12 +52,12 @@ fn a_data_size_that_leaves_sections_out_is_an_error() {
             let covered = car(&[root], &blocks[..kept]).len() as u64;
             set(&mut archive, DATA_SIZE, covered);
             let expected = CarFault::Uncovered { data_offset: 51, data_end: 51 + covered };
-            assert_eq!(fault(&archive, kept as u64), (expected, 51 + covered));
+            assert_eq!(fault(&archive, kept), (expected, 51 + covered));
             // Neither an index of zero, nor one that stands where the data ends, hides them.
             set(&mut archive, INDEX_OFFSET, 0);
-            assert!(matches!(fault(&archive, kept as u64).0, CarFault::Uncovered { .. }));
+            assert!(matches!(fault(&archive, kept).0, CarFault::Uncovered { .. }));
             set(&mut archive, INDEX_OFFSET, 51 + covered);
-            assert!(matches!(fault(&archive, kept as u64).0, CarFault::Uncovered { .. }));
+            assert!(matches!(fault(&archive, kept).0, CarFault::Uncovered { .. }));
         }
     }
 }
@@ -139,14 +126,13 @@ fn an_index_that_names_more_than_there_is_is_an_error() {
 fn sections_after_an_index_that_was_cut_off_are_found() {
     let whole = car_v2(&payload(), 51, &family_index(0x0401));
     let end = 51 + payload().len();
-    let identity = |text: &[u8]| section(&crate::fixtures::cid_with_hash(0x55, 0, text).to_bytes(), text);
+    let identity = |text: &[u8]| section(&cid_with_hash(0x55, 0, text).to_bytes(), text);
     let small = raw("");
     let more = [section(&small.0.to_bytes(), &small.1), identity(b""), identity(b"id"), identity(b"more than that")];
     for cut in end..whole.len() {
         for section in &more {
             let archive = [&whole[..cut], section].concat();
-            let (result, _) = import(&archive);
-            assert!(result.is_err(), "cut at {cut}, then {section:x?}");
+            assert!(read(&archive).fault.is_some(), "cut at {cut}, then {section:x?}");
         }
     }
 }
@@ -203,18 +189,16 @@ fn a_payload_that_is_cut_off_within_zeros_is_cut_off() {
         let missing = zeros - there;
         let archive = &whole[..whole.len() - missing];
         for allow_padding in [false, true] {
-            let options = ImportOptions::new().allow_padding(allow_padding);
-            let error = car::import(&MemoryStore::new(), archive, &options, &mut unwatched).expect_err("cut off");
-            let ImportError::Archive { source, kept, .. } = error else { panic!("{error:?}") };
-            assert_eq!(source.fault, CarFault::CutOff { missing_bytes: missing as u64 });
-            assert_eq!((source.offset, kept.blocks), (archive.len() as u64, 3));
+            let found = read_with(archive, BLOCK_BYTES_MAX, allow_padding);
+            let (fault, _, at) = found.fault.expect("cut off");
+            assert_eq!(fault, CarFault::CutOff { missing_bytes: missing as u64 });
+            assert_eq!((at, found.blocks.len()), (archive.len() as u64, 3));
         }
     }
 }
 
 #[test]
 fn zeros_at_the_end_are_taken_when_they_are_allowed() {
-    let allowed = ImportOptions::new().heads(true).allow_padding(true);
     let v1 = payload();
     for zeros in [1, 2, 511, 512, 100_000] {
         let padding = vec![0; zeros];
@@ -226,28 +210,17 @@ fn zeros_at_the_end_are_taken_when_they_are_allowed() {
             let (fault, at) = fault(&archive, 3);
             assert_eq!(fault, CarFault::Padding { padding_bytes: zeros as u64 });
             assert_eq!(at, start + v1.len() as u64);
-            let store = MemoryStore::new();
-            let report = car::import(&store, &archive[..], &allowed, &mut unwatched).expect("padding is allowed");
-            assert_eq!((report.blocks, report.padding_bytes, report.warnings.len()), (3, zeros as u64, 0));
-            assert_eq!((report.archive_bytes, store.heads().unwrap().len()), (start + v1.len() as u64, 1));
+            let found = read_with(&archive, BLOCK_BYTES_MAX, true);
+            assert_eq!((found.fault, found.blocks.len(), found.warnings.len()), (None, 3, 0), "padding is allowed");
+            assert_eq!((found.padding_bytes, found.end), (zeros as u64, start + v1.len() as u64));
         }
         // Zeros alone are padding.
         for rest in [&b"\x01"[..], b"\n", &car(&[], &[raw("more")])] {
             let archive = [&inside[..], rest].concat();
-            let error =
-                car::import(&MemoryStore::new(), &archive[..], &allowed, &mut unwatched).expect_err("no padding");
-            let ImportError::Archive { source, .. } = error else { panic!("{error:?}") };
-            assert_eq!((source.fault, source.offset), (CarFault::EmptySection, v1.len() as u64));
+            let fault = read_with(&archive, BLOCK_BYTES_MAX, true).fault.expect("no padding");
+            assert_eq!(fault, (CarFault::EmptySection, v1.len() as u64, v1.len() as u64));
         }
     }
-}
-
-#[test]
-fn padding_is_an_error_of_its_own_kind() {
-    let error = import(&[payload(), vec![0; 7]].concat()).0.expect_err("padding");
-    assert_eq!(error.kind(), ImportErrorKind::Malformed);
-    let source = std::error::Error::source(&error).expect("a cause").to_string();
-    assert!(source.contains("followed by zeros: 7 bytes of padding"), "{source}");
 }
 
 /// Every section of a file whose bytes hash to its CID, wherever it stands: found by trying each byte, apart from the
@@ -309,7 +282,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_import_that_is_ok_has_every_section_of_the_file(
+    fn an_archive_that_is_whole_has_every_section_of_the_file(
         archive in archive(),
         moves in vec(moved(), 0..3),
         cut in prop_oneof![3 => Just(0), 1 => 0..200_usize],
@@ -327,17 +300,15 @@ proptest! {
         }
         archive.truncate(archive.len() - cut.min(archive.len()));
         archive.extend(appended.concat());
-        let store = MemoryStore::new();
-        let options = ImportOptions::new().allow_padding(allow_padding);
-        match car::import(&store, &archive[..], &options, &mut unwatched) {
-            Ok(_) => {
-                let stored: BTreeSet<Cid> = store.cids().unwrap().map(Result::unwrap).collect();
+        let found = read_with(&archive, BLOCK_BYTES_MAX, allow_padding);
+        match found.fault {
+            None => {
+                let read: BTreeSet<Cid> = found.blocks.iter().map(|(cid, _)| *cid).collect();
                 let there = sections_anywhere(&archive);
-                prop_assert!(there.is_subset(&stored), "left out: {:?}", there.difference(&stored).collect::<Vec<_>>());
+                prop_assert!(there.is_subset(&read), "left out: {:?}", there.difference(&read).collect::<Vec<_>>());
             }
-            Err(error) => {
-                prop_assert_eq!(error.kept().new, store.cids().unwrap().count() as u64);
-                prop_assert!(error.offset().is_none_or(|offset| offset <= archive.len() as u64));
+            Some((_, section_offset, offset)) => {
+                prop_assert!(section_offset <= offset && offset <= archive.len() as u64);
             }
         }
     }

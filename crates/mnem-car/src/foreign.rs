@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Bytes looked at to name a format. A tar archive names itself at byte 257.
-pub(super) const LOOK_BYTES: usize = 512;
+pub(crate) const LOOK_BYTES: usize = 512;
 
 /// Where a tar archive names itself.
 const TAR_MAGIC_AT: usize = 257;
@@ -58,7 +58,10 @@ const BINARY: [(&[u8], ForeignFormat); 30] = [
         b"version https://git-lfs.github.com/spec/",
         format("a Git LFS pointer", "fetch the file that it stands for: `git lfs pull`"),
     ),
-    (b"redb\x1a\x0a\xa9\x0d\x0a", format("a redb file", "name it with --store: it may be a store, not an archive")),
+    (
+        b"redb\x1a\x0a\xa9\x0d\x0a",
+        format("a redb file", "check the path: it may be a store, which is opened and not imported"),
+    ),
     (b"SQLite format 3\0", format("a SQLite database", "check the path of the archive")),
     (b"\x7fELF", format("a program (ELF)", "check the URL or the path of the archive")),
     (b"\x89PNG\r\n\x1a\n", format("a PNG picture", "check the URL or the path of the archive")),
@@ -71,8 +74,7 @@ const BINARY: [(&[u8], ForeignFormat); 30] = [
     (b"\xfe\xff", format("UTF-16 text", CHECK_TEXT)),
 ];
 
-const INDEX: ForeignFormat =
-    format("the index of a CARv2, without its archive", "import the archive that it belongs to");
+const INDEX: ForeignFormat = format("the index of a CARv2, without its archive", "take the archive that it belongs to");
 const TAR: ForeignFormat = format("a tar archive", "unpack it first: `tar -xf`");
 const ZEROS: ForeignFormat =
     format("zeros", "get the archive again: its place was reserved, and its bytes were never written");
@@ -87,12 +89,12 @@ const NEWLINES: ForeignFormat =
     format("newlines", "remove them: a CAR archive is binary and ends with its last section");
 
 /// After an archive, bytes of no known format.
-pub(super) const UNKNOWN: ForeignFormat = format("bytes that are no section", "get the archive again from its source");
+pub(crate) const UNKNOWN: ForeignFormat = format("bytes that are no section", "get the archive again from its source");
 
 const CHECK_TEXT: &str = "check the URL or the path: a CAR archive is binary";
 
 /// The format of input that begins with these bytes, and has no CAR header.
-pub(super) fn at_start(look: &[u8]) -> Option<ForeignFormat> {
+pub(crate) fn at_start(look: &[u8]) -> Option<ForeignFormat> {
     if look.len() >= SHORTEST_RUN && look.iter().all(|byte| *byte == 0) {
         return Some(ZEROS);
     }
@@ -108,7 +110,7 @@ pub(super) fn at_start(look: &[u8]) -> Option<ForeignFormat> {
 }
 
 /// The format of what stands after the last section: all of it, where it is shorter than [`LOOK_BYTES`].
-pub(super) fn after_sections(look: &[u8]) -> Option<ForeignFormat> {
+pub(crate) fn after_sections(look: &[u8]) -> Option<ForeignFormat> {
     let newlines = look.iter().all(|byte| matches!(byte, b'\r' | b'\n')) && look.len() < LOOK_BYTES;
     match look {
         [] => None,

@@ -7,8 +7,11 @@
 
 use std::io::{self, Read};
 
-use super::{section, source::Source};
-use crate::limits::{INDEX_ENTRY_BYTES_MAX, INDEX_TABLES_MAX};
+use crate::{
+    limits::{INDEX_ENTRY_BYTES_MAX, INDEX_TABLES_MAX},
+    section,
+    source::Source,
+};
 
 /// `0x0400` as a varint.
 const SORTED: [u8; 2] = [0x80, 0x08];
@@ -21,7 +24,7 @@ const OFFSET_BYTES: usize = 8;
 
 /// What stands where an index may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Index {
+pub(crate) enum Index {
     /// An index.
     Whole,
     /// An index that names a section past the end of the payload; or one that something was written over.
@@ -52,7 +55,7 @@ struct Tables<'a, R> {
 }
 
 /// Reads an index of a payload of `data_bytes`.
-pub(super) fn read<R: Read>(source: &mut Source<R>, data_bytes: u64) -> io::Result<Index> {
+pub(crate) fn read<R: Read>(source: &mut Source<R>, data_bytes: u64) -> io::Result<Index> {
     match (Tables { source, data_bytes }).index() {
         Ok(()) => Ok(Index::Whole),
         Err(Stop::Ended) => Ok(Index::CutOff),

@@ -2,21 +2,48 @@
 
 use std::{fmt, io};
 
-use mnem_store_traits::{Cid, StoreError};
+use crate::foreign::ForeignFormat;
 
-use super::{ImportErrorKind, foreign::ForeignFormat};
-
-/// A fault in an archive, and where it is.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{fault}, at byte {offset}{}", InSection(*section_offset, *offset))]
+/// Why an archive cannot be read further.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub struct CarError {
-    /// What is wrong.
-    pub fault: CarFault,
-    /// Where the header or section with the fault begins: the offset of its length, in bytes from the start of the input.
-    pub section_offset: u64,
-    /// Where the fault itself is. For input that ends too early: where it ends.
-    pub offset: u64,
+pub enum CarError {
+    /// The archive is faulty.
+    #[error("{fault}, at byte {offset}{}", InSection(*section_offset, *offset))]
+    Fault {
+        /// What is wrong.
+        fault: CarFault,
+        /// Where the header or section with the fault begins: the offset of its length, in bytes from the start of the
+        /// input.
+        section_offset: u64,
+        /// Where the fault itself is. For input that ends too early: where it ends.
+        offset: u64,
+    },
+    /// The input could not be read.
+    #[error("cannot read the archive after byte {offset}")]
+    Io {
+        /// How far it was read, in bytes.
+        offset: u64,
+        /// The failure.
+        source: io::Error,
+    },
+}
+
+impl CarError {
+    /// What is wrong with the archive; `None` if the input could not be read.
+    pub fn fault(&self) -> Option<&CarFault> {
+        match self {
+            Self::Fault { fault, .. } => Some(fault),
+            Self::Io { .. } => None,
+        }
+    }
+
+    /// Where the fault is, or how far the input was read: in bytes from its start.
+    pub fn offset(&self) -> u64 {
+        match self {
+            Self::Fault { offset, .. } | Self::Io { offset, .. } => *offset,
+        }
+    }
 }
 
 struct InSection(u64, u64);
@@ -46,7 +73,7 @@ pub enum CarFault {
         /// Which, and what to do with it.
         format: ForeignFormat,
     },
-    /// The header is longer than [`HEADER_BYTES_MAX`](super::HEADER_BYTES_MAX).
+    /// The header is longer than [`HEADER_BYTES_MAX`](crate::HEADER_BYTES_MAX).
     #[error("not a CAR archive: its header would have {header_bytes} bytes, more than the {header_bytes_max} allowed")]
     HeaderTooLarge {
         /// Its length by its own account.
@@ -54,7 +81,7 @@ pub enum CarFault {
         /// The limit.
         header_bytes_max: u64,
     },
-    /// The header names more roots than [`ROOTS_MAX`](super::ROOTS_MAX).
+    /// The header names more roots than [`ROOTS_MAX`](crate::ROOTS_MAX).
     #[error("the header names more than {roots_max} roots")]
     TooManyRoots {
         /// The limit.
@@ -108,7 +135,7 @@ pub enum CarFault {
         data_end: u64,
     },
     /// Zeros up to the end, where a section would begin.
-    /// [`ImportOptions::allow_padding`](super::ImportOptions::allow_padding) takes them.
+    /// [`Reader::allow_padding`](crate::Reader::allow_padding) takes them.
     #[error("the archive is followed by zeros: {padding_bytes} bytes of padding")]
     Padding {
         /// How many.
@@ -140,67 +167,4 @@ pub enum CarFault {
         /// The length of the section.
         section_bytes: u64,
     },
-    /// The bytes of a block are not what its CID names.
-    #[error("bytes do not match the CID {cid}: they hash to {actual}")]
-    WrongBytes {
-        /// The CID in the section.
-        cid: Box<Cid>,
-        /// The CID that the bytes have.
-        actual: Box<Cid>,
-    },
-    /// A block whose hash this build cannot compute.
-    #[error("{}", StoreError::UnsupportedHash { cid: **cid, code: *code, digest_bytes: *digest_bytes })]
-    UnsupportedHash {
-        /// The CID in the section.
-        cid: Box<Cid>,
-        /// Multihash code.
-        code: u64,
-        /// Length of the digest, in bytes.
-        digest_bytes: u8,
-    },
-}
-
-/// Why a [`Reader`](super::Reader) could not go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// The archive is faulty.
-    #[error(transparent)]
-    Archive(#[from] CarError),
-    /// The input could not be read.
-    #[error("cannot read the archive after byte {offset}")]
-    Io {
-        /// How far it was read, in bytes.
-        offset: u64,
-        /// The failure.
-        source: io::Error,
-    },
-}
-
-impl CarError {
-    /// What went wrong, to branch on.
-    pub fn kind(&self) -> ImportErrorKind {
-        match self.fault {
-            CarFault::Empty
-            | CarFault::NotCar { .. }
-            | CarFault::OtherFormat { .. }
-            | CarFault::HeaderTooLarge { .. } => ImportErrorKind::NotCar,
-            CarFault::UnsupportedVersion { .. } => ImportErrorKind::UnsupportedVersion,
-            CarFault::TooManyRoots { .. }
-            | CarFault::V2Header { .. }
-            | CarFault::Varint { .. }
-            | CarFault::EmptySection
-            | CarFault::SecondArchive
-            | CarFault::Uncovered { .. }
-            | CarFault::IndexPastData { .. }
-            | CarFault::Padding { .. }
-            | CarFault::Trailing { .. }
-            | CarFault::BadCid { .. }
-            | CarFault::ShorterThanCid { .. } => ImportErrorKind::Malformed,
-            CarFault::CutOff { .. } => ImportErrorKind::CutOff,
-            CarFault::BlockTooLarge { .. } => ImportErrorKind::BlockTooLarge,
-            CarFault::WrongBytes { .. } => ImportErrorKind::WrongBytes,
-            CarFault::UnsupportedHash { .. } => ImportErrorKind::UnsupportedHash,
-        }
-    }
 }

@@ -1,0 +1,72 @@
+//! Writing a CARv1 section by section.
+
+use std::io::{self, Write};
+
+use cid::Cid;
+
+use crate::{header, limits::ROOTS_MAX, offsets::SectionOffsets, varint};
+
+/// A CARv1 being written. The same roots and blocks in the same order give the same bytes.
+#[derive(Debug)]
+pub struct Writer<W> {
+    output: W,
+    offset: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes the header. Section follows section in small writes: hand in an output with a buffer.
+    ///
+    /// # Errors
+    /// The output's; [`io::ErrorKind::InvalidInput`] for more than [`ROOTS_MAX`] roots, which no [`Reader`](crate::Reader)
+    /// takes: nothing was written then.
+    pub fn new(output: W, roots: &[Cid]) -> io::Result<Self> {
+        if roots.len() > ROOTS_MAX {
+            let what = format!("{} roots are more than the {ROOTS_MAX} that an archive may name", roots.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        let mut writer = Self { output, offset: 0 };
+        let header = header::encode(roots);
+        let mut length = Vec::new();
+        varint::write(header.len() as u64, &mut length);
+        writer.put(&length)?;
+        writer.put(&header)?;
+        Ok(writer)
+    }
+
+    /// Appends a block, and says where it stands. Whether the bytes are what the CID names is not checked.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn write(&mut self, cid: &Cid, data: &[u8]) -> io::Result<SectionOffsets> {
+        let offset = self.offset;
+        let cid_bytes = cid.to_bytes();
+        let mut start = Vec::with_capacity(varint::VARINT_BYTES_MAX + cid_bytes.len());
+        varint::write(cid_bytes.len() as u64 + data.len() as u64, &mut start);
+        let cid_offset = offset + start.len() as u64;
+        start.extend_from_slice(&cid_bytes);
+        self.put(&start)?;
+        let data_offset = self.offset;
+        self.put(data)?;
+        Ok(SectionOffsets { cid: *cid, offset, cid_offset, data_offset, data_bytes: data.len() as u64 })
+    }
+
+    /// Bytes written so far.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Flushes, and gives the output back.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.output.flush()?;
+        Ok(self.output)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.output.write_all(bytes)?;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+}
