@@ -7,6 +7,7 @@ mod blocks;
 mod buffered;
 mod commits;
 mod disk;
+mod drivers;
 mod heads;
 mod listings;
 mod lookups;

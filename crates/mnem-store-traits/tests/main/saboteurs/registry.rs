@@ -3,15 +3,16 @@
 use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
-    batches, blocks, buffered, commits, heads, listings, lookups, many, media, names, plausible, plausible_threads,
-    prose, races, reopenings, sets, tables, threads, walks,
+    batches, blocks, buffered, commits, drivers, heads, listings, lookups, many, media, names, plausible,
+    plausible_threads, prose, races, reopenings, sets, tables, threads, walks,
 };
 
-const KILLED: [&[&str]; 21] = [
+const KILLED: [&[&str]; 22] = [
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,
     commits::KILLED,
+    drivers::KILLED,
     heads::KILLED,
     listings::KILLED,
     lookups::KILLED,
