@@ -92,13 +92,13 @@ impl Handle {
         keys: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Result<bool, StoreError> {
         let present = self.all_present(operation, keys)?;
-        self.check_writable(operation)?;
+        self.gate.check_writable(operation)?;
         Ok(present)
     }
 
     /// Stores checked rows durably: nothing is written when all are there.
     fn put_rows(&self, operation: &'static str, rows: Vec<Row>) -> Result<(), StoreError> {
-        self.check_writable(operation)?;
+        self.gate.check_writable(operation)?;
         if self.all_present_and_durable(operation, rows.iter().map(|(key, _)| &**key))? {
             return Ok(());
         }
@@ -245,7 +245,7 @@ impl Blockstore for Handle {
     fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
         let operation = "delete";
         let key = Key::of(cid);
-        self.check_writable(operation)?;
+        self.gate.check_writable(operation)?;
         if !self.all_present_and_durable(operation, std::iter::once(&*key))? {
             return Ok(());
         }
@@ -253,7 +253,7 @@ impl Blockstore for Handle {
     }
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
-        self.check_open("list blocks")?;
+        self.gate.check_open("list blocks")?;
         if self.options.check == Check::AsItIs {
             return Ok(self.cids_as_they_are());
         }
@@ -295,7 +295,7 @@ impl Blockstore for Handle {
         let operation = "delete_many";
         let mut keys: Vec<Key> = cids.map(|cid| Ok(Key::of(&cid?))).collect::<Result<_, StoreError>>()?;
         keys.sort_unstable();
-        self.check_writable(operation)?;
+        self.gate.check_writable(operation)?;
         if keys.is_empty() { Ok(()) } else { self.write(operation, What::Delete(keys)) }
     }
 

@@ -4,12 +4,12 @@ use std::{
     fmt, mem,
     path::PathBuf,
     sync::{
-        Arc, Mutex, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use mnem_store_traits::{Cause, Durability, ErrorKind, Outcome, StoreError};
+use mnem_store_traits::{Cause, Durability, ErrorKind, Outcome, StoreError, backend::Gate};
 use redb::Database;
 
 use crate::{
@@ -45,8 +45,8 @@ pub(crate) struct Handle {
     pub(crate) group: Group<Change, Result<(), StoreError>>,
     /// Held by the one write in progress.
     pub(crate) writer: Mutex<()>,
-    /// Why writes are refused.
-    pub(crate) poison: OnceLock<Cause>,
+    /// Whether it may still be used.
+    pub(crate) gate: Gate,
     /// redb panicked: its objects must not be dropped.
     panicked: AtomicBool,
     /// Maintenance found the file damaged, so reads are refused too: they might not find what is there.
@@ -66,7 +66,6 @@ impl Handle {
             path,
             identity: None,
             layout,
-            options,
             names: Names::Durable,
             session: RwLock::new(Some(session)),
             kept: Kept::default(),
@@ -74,7 +73,8 @@ impl Handle {
             verified,
             group: Group::default(),
             writer: Mutex::new(()),
-            poison: OnceLock::new(),
+            gate: Gate::new(BACKEND, options.read_only),
+            options,
             panicked: AtomicBool::new(false),
             damaged: None,
         }
@@ -108,10 +108,6 @@ impl Handle {
         self.session.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    pub(crate) fn closed(operation: &'static str) -> StoreError {
-        StoreError::Closed { backend: BACKEND, operation }
-    }
-
     /// Remembers that redb panicked, and says so.
     pub(crate) fn panicked(&self, operation: &'static str, panic: Panic) -> StoreError {
         self.panicked.store(true, Ordering::Release);
@@ -132,24 +128,7 @@ impl Handle {
 
     /// Refuses writes from now on, because of `error`.
     pub(crate) fn poison(&self, error: &StoreError) {
-        let _ = self.poison.set(Cause::new(error.clone()));
-    }
-
-    /// Whether a write may begin.
-    ///
-    /// # Errors
-    /// `Closed`, `ReadOnly`, `Poisoned`.
-    pub(crate) fn check_writable(&self, operation: &'static str) -> Result<(), StoreError> {
-        if self.session().is_none() {
-            return Err(Self::closed(operation));
-        }
-        if self.options.read_only {
-            return Err(StoreError::ReadOnly { backend: BACKEND, operation });
-        }
-        match self.poison.get() {
-            Some(source) => Err(StoreError::Poisoned { backend: BACKEND, source: source.clone() }),
-            None => Ok(()),
-        }
+        self.gate.poison(Cause::new(error.clone()));
     }
 
     /// Whether redb may be asked to read.
@@ -160,27 +139,19 @@ impl Handle {
         self.damaged.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether a read may begin.
-    ///
-    /// # Errors
-    /// `Closed`.
-    pub(crate) fn check_open(&self, operation: &'static str) -> Result<(), StoreError> {
-        if self.session().is_none() { Err(Self::closed(operation)) } else { Ok(()) }
-    }
-
     /// Lets what was staged while opening reach the medium.
     ///
     /// # Errors
     /// The medium's; the database must not be used then.
     pub(crate) fn release(&self, operation: &'static str) -> Result<(), StoreError> {
         let session = self.session();
-        let session = session.as_ref().ok_or_else(|| Self::closed(operation))?;
+        let session = session.as_ref().ok_or_else(|| self.gate.closed(operation))?;
         session.seam.release().map_err(|error| self.at(operation).failed(Outcome::Unknown, error))
     }
 
     /// The length of the file, in bytes.
     pub(crate) fn file_bytes(&self, operation: &'static str) -> Result<u64, StoreError> {
-        let medium = self.session().as_ref().ok_or_else(|| Self::closed(operation))?.seam.medium();
+        let medium = self.session().as_ref().ok_or_else(|| self.gate.closed(operation))?.seam.medium();
         medium.len().map_err(|error| self.at(operation).failed(Outcome::NotApplied, error))
     }
 
@@ -188,13 +159,14 @@ impl Handle {
     pub(crate) fn close(&self) -> Result<(), StoreError> {
         let _writer = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Some(session) = self.session_mut().take() else { return Ok(()) };
+        self.gate.close();
         // A read that is beginning now keeps nothing: the epoch ends here, and without a session no other begins.
         self.forget_kept(Ends::Era);
         let at = self.at("close");
         if self.panicked.load(Ordering::Acquire) {
             let shut = session.seam.shut();
             mem::forget(session);
-            let source = self.poison.get().cloned().unwrap_or_else(|| Cause::new(BROKEN_PAGES));
+            let source = self.gate.poisoned().cloned().unwrap_or_else(|| Cause::new(BROKEN_PAGES));
             shut.map_err(|error| at.failed(Outcome::NotApplied, error))?;
             let operation = format!("close {}", self.path.display());
             return Err(StoreError::Backend { backend: BACKEND, operation, outcome: Outcome::NotApplied, source });
@@ -216,14 +188,14 @@ impl Handle {
         operation: &'static str,
         f: impl FnOnce(&mut Database) -> Result<(), redb::Error>,
     ) -> Result<(), StoreError> {
-        self.check_writable(operation)?;
+        self.gate.check_writable(operation)?;
         self.forget_kept(Ends::Era);
         // Compaction commits in one phase. The shared modes make two of every one, and readers there follow the header as it is written.
         let header_last = self.options.durability == CommitDurability::TwoPhase
             && self.options.concurrency == Concurrency::ExclusiveWriter;
         let result = {
             let session = self.session.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let Some(Session { db, seam, .. }) = session.as_mut() else { return Err(Self::closed(operation)) };
+            let Some(Session { db, seam, .. }) = session.as_mut() else { return Err(self.gate.closed(operation)) };
             let Db::Writable(db) = db else { return Err(StoreError::ReadOnly { backend: BACKEND, operation }) };
             contain(|| {
                 seam.header_last(header_last)?;

@@ -52,7 +52,7 @@ impl Handle {
         self.check_readable()?;
         let begun = {
             let session = self.session();
-            let session = session.as_ref().ok_or_else(|| Self::closed(operation))?;
+            let session = session.as_ref().ok_or_else(|| self.gate.closed(operation))?;
             contain(|| session.begin_read())
         };
         let begun = begun.map_err(|panic| self.panicked(operation, panic))?;
@@ -82,7 +82,7 @@ impl Handle {
     /// Opens the file a second time, unless another reader did so meanwhile.
     fn look_again(&self, operation: &'static str) -> Result<(), StoreError> {
         let mut session = self.session_mut();
-        let session = session.as_mut().ok_or_else(|| Self::closed(operation))?;
+        let session = session.as_mut().ok_or_else(|| self.gate.closed(operation))?;
         if session.salvaged.as_ref().is_some_and(|(_, seam)| !seam.failed()) {
             return Ok(());
         }

@@ -90,7 +90,7 @@ impl SideTable for RedbSideTable {
     }
 
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
-        self.handle.check_open("list a side table")?;
+        self.handle.gate.check_open("list a side table")?;
         if prefix.is_empty() && self.handle.options.check == Check::AsItIs {
             return Ok(self.keys_as_they_are());
         }

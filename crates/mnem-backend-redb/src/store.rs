@@ -127,7 +127,7 @@ impl Store for RedbStore {
 
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
         check_table_name(name)?;
-        self.handle.check_open("open a side table")?;
+        self.handle.gate.check_open("open a side table")?;
         Ok(Arc::new(RedbSideTable::new(Arc::clone(&self.handle), name)))
     }
 
@@ -159,7 +159,7 @@ impl Handle {
     fn commit_batch(&self, batch: WriteBatch) -> Result<(), StoreError> {
         let operation = "commit";
         batch.check(BLOCK_BYTES_MAX)?;
-        self.check_writable(operation)?;
+        self.gate.check_writable(operation)?;
         let parts = batch.into_parts();
         let rows = sorted_rows(parts.puts.into_iter().map(|put| (put.cid, put.data)));
         if parts.head.is_none() {

@@ -26,7 +26,7 @@ impl Handle {
     /// Those of [`check_writable`](Self::check_writable); whatever refused or stopped the change, which then has not been made; a failed
     /// commit, which poisons the handle.
     pub(crate) fn write(&self, operation: &'static str, what: What) -> Result<(), StoreError> {
-        self.check_writable(operation)?;
+        self.gate.check_writable(operation)?;
         let done = self.group.submit(Change { operation, what }, take_along, |changes| self.land(changes));
         done.unwrap_or_else(|| {
             Err(self.at(operation).failed(Outcome::Unknown, "the caller that led this commit panicked"))
@@ -60,7 +60,7 @@ impl Handle {
     /// Carries out the changes in one transaction, in their order. A change that is refused leaves the others as they are.
     fn transact(&self, operation: &'static str, changes: &[Change]) -> Result<Vec<Result<(), StoreError>>, Spoilt> {
         let all = |error: StoreError| Ok(vec![Err(error); changes.len()]);
-        if let Err(error) = self.check_writable(operation) {
+        if let Err(error) = self.gate.check_writable(operation) {
             return all(error);
         }
         // Kept only for reads to come, and pages that it holds could not be used again by this transaction.
@@ -142,7 +142,7 @@ impl Handle {
             let begun = {
                 let session = self.session();
                 match session.as_ref().map(|session| &session.db) {
-                    None => return Err(Self::closed(operation)),
+                    None => return Err(self.gate.closed(operation)),
                     Some(Db::ReadOnly(_)) => return Err(StoreError::ReadOnly { backend: BACKEND, operation }),
                     Some(Db::Writable(db)) => contain(|| db.try_begin_write()),
                 }
@@ -165,10 +165,7 @@ impl Handle {
     /// The error of a write that redb refused to begin: poisoned, if an earlier failure is the reason.
     fn refused(&self, error: StoreError) -> StoreError {
         self.poison_if_failed(&error);
-        match self.poison.get() {
-            Some(source) => StoreError::Poisoned { backend: BACKEND, source: source.clone() },
-            None => error,
-        }
+        self.gate.check_poison().err().unwrap_or(error)
     }
 
     fn prepare(&self, operation: &'static str, transaction: &mut WriteTransaction) -> Result<(), StoreError> {

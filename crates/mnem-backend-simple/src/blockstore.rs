@@ -34,7 +34,7 @@ impl SimpleBlockstore {
     }
 
     fn read(&self, operation: &'static str, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
-        self.handle.check_open(operation)?;
+        self.handle.gate.check_open(operation)?;
         let place = self.handle.layout.block(cid);
         if !self.handle.is_folder_in(&self.handle.layout.objects(), &place.shard)? {
             return Ok(None);
@@ -82,13 +82,13 @@ impl Blockstore for SimpleBlockstore {
     }
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
-        self.handle.check_open("list blocks")?;
+        self.handle.gate.check_open("list blocks")?;
         if self.handle.as_it_is {
             self.handle.require_folder(&self.handle.layout.objects())?;
             return Ok(self.cids_as_they_are());
         }
         Ok(pages(move |after: Option<Cid>| {
-            self.handle.check_open("list blocks")?;
+            self.handle.gate.check_open("list blocks")?;
             self.handle.require_folder(&self.handle.layout.objects())?;
             // The shards are counted through rather than listed: no listing can miss one then.
             let first = after.map_or(0, |cid| tables::shard_index(&cid) + 1);
@@ -107,7 +107,7 @@ impl Blockstore for SimpleBlockstore {
     }
 
     fn size(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
-        self.handle.check_open("look up a block")?;
+        self.handle.gate.check_open("look up a block")?;
         is_present(&self.handle, &self.handle.layout.block(cid))
     }
 

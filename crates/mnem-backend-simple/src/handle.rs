@@ -4,16 +4,13 @@ use std::{
     collections::{BTreeSet, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, atomic::AtomicU64},
     thread,
     time::{Duration, Instant},
 };
 
-use mnem_store_traits::driver::PlaceLacks;
 use mnem_store_traits::{Cause, Durability, Outcome, StoreError};
+use mnem_store_traits::{backend::Gate, driver::PlaceLacks};
 
 use crate::{
     OpenOptions,
@@ -36,7 +33,8 @@ pub(crate) struct Handle {
     pub(crate) path: PathBuf,
     /// Device and number of its folder, where the system tells them.
     pub(crate) identity: Option<(u64, u64)>,
-    pub(crate) read_only: bool,
+    /// Whether it may still be used.
+    pub(crate) gate: Gate,
     pub(crate) as_it_is: bool,
     /// Whether others are kept from writing.
     pub(crate) exclusive: bool,
@@ -49,11 +47,9 @@ pub(crate) struct Handle {
     /// Shard folders whose entry in `objects` this handle knows to be durable: it synced `objects` after it had seen them. The store never
     /// removes a shard, so this stays true.
     pub(crate) linked_shards: Mutex<HashSet<PathBuf>>,
-    closed: AtomicBool,
     /// Read by every write as long as it runs, so that closing waits for it.
     writers: RwLock<()>,
     /// The failed sync after which this handle writes no more.
-    poison: OnceLock<Cause>,
     folder_gates: [Mutex<()>; FOLDER_GATES],
     /// Of the store's own folder, which is synced under the lock of the heads: nothing that may take long holds it.
     root_gate: Mutex<()>,
@@ -101,7 +97,7 @@ impl Handle {
             identity,
             layout: Layout::new(root),
             path,
-            read_only: options.read_only,
+            gate: Gate::new(BACKEND, options.read_only),
             as_it_is: options.as_it_is,
             exclusive: options.exclusive,
             durability: options.durability,
@@ -109,9 +105,7 @@ impl Handle {
             whole_sync_from: options.whole_sync_from,
             heads: Mutex::default(),
             linked_shards: Mutex::default(),
-            closed: AtomicBool::new(false),
             writers: RwLock::default(),
-            poison: OnceLock::new(),
             folder_gates: std::array::from_fn(|_| Mutex::default()),
             root_gate: Mutex::default(),
             whole_gate: Mutex::default(),
@@ -122,37 +116,17 @@ impl Handle {
         })
     }
 
-    /// Fails once the handle is closed. Every read begins here.
-    pub(crate) fn check_open(&self, operation: &'static str) -> Result<(), StoreError> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(StoreError::Closed { backend: BACKEND, operation });
-        }
-        Ok(())
-    }
-
     /// Every write begins here, and ends when the guard is dropped.
     pub(crate) fn begin_write(&self, operation: &'static str) -> Result<Writing<'_>, StoreError> {
         let writing = self.writers.read().unwrap_or_else(PoisonError::into_inner);
-        self.check_open(operation)?;
-        if self.read_only {
-            return Err(StoreError::ReadOnly { backend: BACKEND, operation });
-        }
-        self.check_poison()?;
+        self.gate.check_writable(operation)?;
         Ok(writing)
-    }
-
-    /// Fails once a sync of this handle has failed.
-    pub(crate) fn check_poison(&self) -> Result<(), StoreError> {
-        match self.poison.get() {
-            None => Ok(()),
-            Some(source) => Err(StoreError::Poisoned { backend: BACKEND, source: source.clone() }),
-        }
     }
 
     /// Waits for writes in progress, then refuses every later call.
     pub(crate) fn close(&self) {
         let _no_writers = self.writers.write().unwrap_or_else(PoisonError::into_inner);
-        self.closed.store(true, Ordering::Release);
+        self.gate.close();
         drop(hold(&self.tmp_lock).take());
     }
 
@@ -351,7 +325,7 @@ impl Handle {
 
     /// Fails if a sync failed while this one was held back.
     fn check_unsynced(&self, path: &Path, outcome: Outcome) -> Result<(), StoreError> {
-        let Some(source) = self.poison.get() else { return Ok(()) };
+        let Some(source) = self.gate.poisoned() else { return Ok(()) };
         let operation = format!("sync {}", path.display());
         Err(StoreError::Backend { backend: BACKEND, operation, outcome, source: source.clone() })
     }
@@ -401,7 +375,7 @@ impl Handle {
         synced.inspect_err(|error| {
             tracing::error!(store = %self.path.display(), %error, "a sync failed: this handle refuses further writes");
             // Of two failures the first one counts.
-            let _ = self.poison.set(Cause::new(error.clone()));
+            self.gate.poison(Cause::new(error.clone()));
         })
     }
 }

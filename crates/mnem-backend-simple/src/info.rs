@@ -34,7 +34,7 @@ impl AddAssign for Size {
 
 /// Files of all kinds count: blocks, heads, rows, markers, and unfinished files, which are what is free.
 pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
-    handle.check_open("count")?;
+    handle.gate.check_open("count")?;
     let layout = &handle.layout;
     let mut info = StoreInfo::default();
     let mut all = Size::default();
@@ -99,7 +99,7 @@ fn unfinished(handle: &Handle) -> Result<Size, StoreError> {
 }
 
 pub(crate) fn foreign(handle: &Handle) -> Result<Vec<PathBuf>, StoreError> {
-    handle.check_open("look for foreign files")?;
+    handle.gate.check_open("look for foreign files")?;
     let layout = &handle.layout;
     let mut found = Vec::new();
     let mut folders = |outer: &Path, belongs: &dyn Fn(&Entry) -> bool| {

@@ -41,7 +41,7 @@ impl SimpleOpHeadsStore {
 
 impl OpHeadsStore for SimpleOpHeadsStore {
     fn heads(&self) -> Result<Vec<Cid>, StoreError> {
-        self.handle.check_open("read heads")?;
+        self.handle.gate.check_open("read heads")?;
         Ok(read(&self.handle)?.into_iter().collect())
     }
 
@@ -70,7 +70,7 @@ impl<'a> HeadsLock<'a> {
     pub(crate) fn take(handle: &'a Handle) -> Result<Self, StoreError> {
         let thread = hold(&handle.heads);
         // The thread before may have failed to sync the heads.
-        handle.check_poison()?;
+        handle.gate.check_poison()?;
         let file = handle.lock(&handle.layout.lock(), LockMode::Exclusive)?;
         Ok(Self { handle, _file: file, _thread: thread })
     }

@@ -68,7 +68,7 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
     } else {
         begin_writing(&handle, created, &left_out)?;
     }
-    tracing::debug!(store = %handle.path.display(), read_only = handle.read_only, "opened");
+    tracing::debug!(store = %handle.path.display(), read_only = handle.gate.is_read_only(), "opened");
     Ok(SimpleStore::new(Arc::new(handle)))
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct SimpleSideTable {
 impl SimpleSideTable {
     pub(crate) fn open(handle: &Arc<Handle>, name: &str) -> Result<Self, StoreError> {
         check_table_name(name)?;
-        handle.check_open("open a side table")?;
+        handle.gate.check_open("open a side table")?;
         Ok(Self { handle: handle.clone(), folder: handle.layout.table(name) })
     }
 
@@ -60,7 +60,7 @@ impl SimpleSideTable {
 impl SideTable for SimpleSideTable {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         check_table_key("get", key)?;
-        self.handle.check_open("read a side table")?;
+        self.handle.gate.check_open("read a side table")?;
         if !self.is_there()? {
             return Ok(None);
         }
@@ -95,7 +95,7 @@ impl SideTable for SimpleSideTable {
     }
 
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
-        self.handle.check_open("list a side table")?;
+        self.handle.gate.check_open("list a side table")?;
         if !self.is_there()? {
             return Ok(Box::new(std::iter::empty()));
         }

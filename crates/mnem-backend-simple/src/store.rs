@@ -116,7 +116,7 @@ impl Store for SimpleStore {
     }
 
     fn side_tables(&self) -> Result<Vec<String>, StoreError> {
-        self.handle.check_open("list side tables")?;
+        self.handle.gate.check_open("list side tables")?;
         side_table::names(&self.handle)
     }
 

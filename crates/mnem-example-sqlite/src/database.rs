@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use mnem_store_traits::{Cause, Outcome, StoreError, driver::Requested};
+use mnem_store_traits::{Cause, Outcome, StoreError, backend::Gate, driver::Requested};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Database {
     path: PathBuf,
-    read_only: bool,
+    gate: Gate,
     /// `None` once closed, and in a handle that only reads. Held for the length of a write.
     writer: Mutex<Option<Writer>>,
     /// Idle connections; `None` once closed. Held to take one out or put one back, never while it reads.
@@ -28,8 +28,6 @@ pub(crate) struct Database {
 #[derive(Debug)]
 struct Writer {
     connection: Connection,
-    /// Why this handle writes no more. The connection stays: while one is open, nobody recovers the log, and readers see no failed commit.
-    poison: Option<Cause>,
     /// Given up after the connection is closed.
     _lock: WritersLock,
 }
@@ -43,19 +41,19 @@ impl Database {
             outcome: Outcome::NotApplied,
             source: Cause::new(error),
         })?;
-        let read_only = requested.never_writes();
-        let (writer, readers) = if read_only {
+        let (writer, readers) = if requested.never_writes() {
             (None, vec![tables::open_read_only(&path)?])
         } else {
             let wait = requested.lock_wait.unwrap_or(LOCK_WAIT);
             let lock = WritersLock::take(&path, requested.exclusive, wait)?;
-            (Some(Writer { connection: tables::open_writer(&path, wait)?, poison: None, _lock: lock }), Vec::new())
+            (Some(Writer { connection: tables::open_writer(&path, wait)?, _lock: lock }), Vec::new())
         };
         if let (true, Some(connection)) = (requested.check, readers.first().or(writer.as_ref().map(|w| &w.connection)))
         {
             tables::check(&path, connection)?;
         }
-        Ok(Self { path, read_only, writer: Mutex::new(writer), readers: Mutex::new(Some(readers)) })
+        let gate = Gate::new(BACKEND, requested.never_writes());
+        Ok(Self { path, gate, writer: Mutex::new(writer), readers: Mutex::new(Some(readers)) })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -68,10 +66,10 @@ impl Database {
         operation: &'static str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let idle = lock(&self.readers).as_mut().ok_or_else(|| closed(operation))?.pop();
+        let idle = lock(&self.readers).as_mut().ok_or_else(|| self.gate.closed(operation))?.pop();
         let connection = match idle {
             Some(connection) => connection,
-            None if self.read_only => tables::open_read_only(&self.path)?,
+            None if self.gate.is_read_only() => tables::open_read_only(&self.path)?,
             None => tables::open_reader(&self.path)?,
         };
         let answer = work(&connection).map_err(|error| failed(&self.path, operation, error));
@@ -88,7 +86,7 @@ impl Database {
         work: impl FnOnce(&Work<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut writer = lock(&self.writer);
-        let Writer { connection, poison, .. } = self.writable(&mut writer, operation)?;
+        let connection = &mut self.writable(&mut writer, operation)?.connection;
         // At once for writing: what the transaction reads stays true until it ends, in every process.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let work_in = Work {
@@ -99,7 +97,8 @@ impl Database {
         work(&work_in)?;
         work_in.transaction.commit().map_err(|error| {
             let error = commit_failed(&self.path, operation, error);
-            *poison = Some(Cause::new(error.clone()));
+            // The connection stays: while one is open, nobody recovers the log, and readers see no failed commit.
+            self.gate.poison(Cause::new(error.clone()));
             error
         })
     }
@@ -119,19 +118,14 @@ impl Database {
         writer: &'a mut Option<Writer>,
         operation: &'static str,
     ) -> Result<&'a mut Writer, StoreError> {
-        if self.read_only && lock(&self.readers).is_some() {
-            return Err(StoreError::ReadOnly { backend: BACKEND, operation });
-        }
-        let writer = writer.as_mut().ok_or_else(|| closed(operation))?;
-        match &writer.poison {
-            Some(source) => Err(StoreError::Poisoned { backend: BACKEND, source: source.clone() }),
-            None => Ok(writer),
-        }
+        self.gate.check_writable(operation)?;
+        writer.as_mut().ok_or_else(|| self.gate.closed(operation))
     }
 
     /// Waits for a write in progress, then closes every connection that is idle; a reader at work closes its own.
     pub(crate) fn close(&self) -> Result<(), StoreError> {
         let writer = lock(&self.writer).take();
+        self.gate.close();
         drop(lock(&self.readers).take());
         let Some(writer) = writer else { return Ok(()) };
         writer.connection.close().map_err(|(_, error)| failed(&self.path, "close", error))
@@ -150,10 +144,6 @@ impl Work<'_> {
     pub(crate) fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         work(&self.transaction).map_err(|error| failed(self.path, self.operation, error))
     }
-}
-
-fn closed(operation: &'static str) -> StoreError {
-    StoreError::Closed { backend: BACKEND, operation }
 }
 
 /// A thread that panicked while it held the lock left nothing half done: its transaction was rolled back on the way out.

@@ -10,6 +10,7 @@
 //!   `conformance_tests!`. The defaults are right and merely slower. `CONTRACT.md` is the contract on a page. The suite's own pages are
 //!   made by `cargo doc --features conformance`.
 
+pub mod backend;
 mod batch;
 mod blockstore;
 mod buffered;
