@@ -1,17 +1,34 @@
 //! Which of two candidates is nearer, in truth: bounds of 32 bits first, then bounds of 64, then exact sums.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::{cell::OnceCell, cmp::Ordering, collections::HashMap};
 
-use super::{bounds::Bounds, exact::Sum, matrix::Matrix, rule::Rule};
+use super::{
+    bounds::Bounds,
+    exact::{Magnitude, Sum},
+    matrix::Matrix,
+    rule::Rule,
+};
 
 /// The unit of rounding in 64 bits, and a hundredth for terms of higher order.
 const UNIT: f64 = f64::EPSILON / 2.0 * 1.01;
 
 /// A true score, up to a factor or summand that all candidates of a source have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Estimate {
     value: f64,
     error: f64,
+    /// Without any error, once that was asked for: a candidate is compared many times.
+    exact: OnceCell<Box<Exact>>,
+}
+
+/// What a score is decided by, greater for what is nearer.
+#[derive(Clone, Debug)]
+struct Exact {
+    sign: Ordering,
+    /// Of the score; for the cosine, of the square of the dot product.
+    magnitude: Magnitude,
+    /// For the cosine, what the square of the dot product is divided by.
+    square: Option<Magnitude>,
 }
 
 /// Decides between candidates of one source.
@@ -50,6 +67,11 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) fn estimate(&self, source: usize, row: usize, score: f32) -> Estimate {
+        let (value, error) = self.value_and_error(source, row, score);
+        Estimate { value, error, exact: OnceCell::new() }
+    }
+
+    fn value_and_error(&self, source: usize, row: usize, score: f32) -> (f64, f64) {
         let pairs = || {
             let (a, b) = (self.matrix.vector(source), self.matrix.vector(row));
             a.iter().zip(b).map(|(x, y)| (f64::from(*x), f64::from(*y)))
@@ -59,26 +81,26 @@ impl<'a> Judge<'a> {
         let terms = self.matrix.vector(row).len() as f64;
         let is_exact = self.matrix.rows().is_exact_in_64_bits();
         match self.matrix.rule() {
-            Rule::AsPublished(_) => Estimate { value: f64::from(score), error: 0.0 },
+            Rule::AsPublished(_) => (f64::from(score), 0.0),
             Rule::L2 => {
                 let square: f64 = pairs().map(|(x, y)| (x - y) * (x - y)).sum();
-                Estimate { value: -square, error: if is_exact { 0.0 } else { (terms + 3.0) * UNIT * square } }
+                (-square, if is_exact { 0.0 } else { (terms + 3.0) * UNIT * square })
             }
             Rule::Dot => {
                 let (sum, size) = products();
-                Estimate { value: sum, error: if is_exact { 0.0 } else { terms * UNIT * size } }
+                (sum, if is_exact { 0.0 } else { terms * UNIT * size })
             }
             Rule::Cosine => {
                 let (sum, size) = products();
                 let length = self.squares[row].sqrt();
                 let error = terms * size + (terms + 4.0) * sum.abs();
-                Estimate { value: sum / length, error: error / length * UNIT * 1.01 }
+                (sum / length, error / length * UNIT * 1.01)
             }
         }
     }
 
     /// The nearer is less; of two that are equally near, the lower row.
-    pub(super) fn order(&self, source: usize, a: (u32, Estimate), b: (u32, Estimate)) -> Ordering {
+    pub(super) fn order<'e>(&self, source: usize, a: (u32, &'e Estimate), b: (u32, &'e Estimate)) -> Ordering {
         let ((a, of_a), (b, of_b)) = (a, b);
         let apart = of_a.error + of_b.error;
         let nearer = if (of_a.value - of_b.value).abs() > apart * 1.01 {
@@ -86,29 +108,38 @@ impl<'a> Judge<'a> {
         } else if apart == 0.0 || self.twin(a as usize) == self.twin(b as usize) {
             Ordering::Equal
         } else {
-            self.order_exactly(source, a as usize, b as usize)
+            let exact = |row, of: &'e Estimate| of.exact.get_or_init(|| self.exact(source, row as usize));
+            exact(b, of_b).cmp(exact(a, of_a))
         };
         nearer.then(a.cmp(&b))
     }
 
-    fn order_exactly(&self, source: usize, a: usize, b: usize) -> Ordering {
-        let [x, a, b] = [source, a, b].map(|row| self.matrix.vector(row));
-        match self.matrix.rule() {
-            Rule::AsPublished(_) => Ordering::Equal,
-            Rule::Dot => Sum::new().add(1, x, b).add(-1, x, a).finish().0,
-            // Of both squares of distances, x·x is left out.
-            Rule::L2 => Sum::new().add(1, a, a).add(-2, x, a).add(-1, b, b).add(2, x, b).finish().0,
-            Rule::Cosine => {
-                let ((sign_a, dot_a), (sign_b, dot_b)) =
-                    (Sum::new().add(1, x, a).finish(), Sum::new().add(1, x, b).finish());
-                if sign_a != sign_b {
-                    return sign_b.cmp(&sign_a);
-                }
-                let (square_a, square_b) = (Sum::new().add(1, a, a).finish().1, Sum::new().add(1, b, b).finish().1);
-                let nearer = dot_b.times(&dot_b).times(&square_a).cmp(&dot_a.times(&dot_a).times(&square_b));
-                if sign_a == Ordering::Less { nearer.reverse() } else { nearer }
-            }
-        }
+    fn exact(&self, source: usize, row: usize) -> Box<Exact> {
+        let (x, a) = (self.matrix.vector(source), self.matrix.vector(row));
+        let (sum, square) = match self.matrix.rule() {
+            // Estimates have no error.
+            Rule::AsPublished(_) => (Sum::new(), None),
+            Rule::Dot => (Sum::new().add(1, x, a), None),
+            // Of the square of the distance, x·x is left out.
+            Rule::L2 => (Sum::new().add(2, x, a).add(-1, a, a), None),
+            Rule::Cosine => (Sum::new().add(1, x, a), Some(Sum::new().add(1, a, a).finish().1)),
+        };
+        let (sign, magnitude) = sum.finish();
+        let magnitude = if square.is_some() { magnitude.times(&magnitude) } else { magnitude };
+        Box::new(Exact { sign, magnitude, square })
+    }
+}
+
+impl Exact {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let magnitudes = || match (&self.square, &other.square) {
+            (Some(of_self), Some(of_other)) => self.magnitude.times(of_other).cmp(&other.magnitude.times(of_self)),
+            _ => self.magnitude.cmp(&other.magnitude),
+        };
+        self.sign.cmp(&other.sign).then_with(|| match self.sign {
+            Ordering::Less => magnitudes().reverse(),
+            _ => magnitudes(),
+        })
     }
 }
 

@@ -118,7 +118,7 @@ impl Nearest {
         let mut open = estimated(source, open, places, judge);
         if open.len() > places {
             let order = |a: &(Candidate, Estimate), b: &(Candidate, Estimate)| {
-                judge.order(source, (a.0.row, a.1), (b.0.row, b.1))
+                judge.order(source, (a.0.row, &a.1), (b.0.row, &b.1))
             };
             open.select_nth_unstable_by(places, order);
             open.truncate(places);
@@ -147,7 +147,7 @@ fn estimated(source: usize, mut open: Vec<Candidate>, places: usize, judge: &Jud
         .flat_map(|twins| {
             let first = twins[0];
             let estimate = judge.estimate(source, first.row as usize, first.score);
-            twins.iter().take(places).map(move |candidate| (*candidate, estimate))
+            twins.iter().take(places).map(move |candidate| (*candidate, estimate.clone()))
         })
         .collect()
 }
