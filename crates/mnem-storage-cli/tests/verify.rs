@@ -47,7 +47,7 @@ fn copying_onto_itself_or_into_something_else_is_refused() {
             [&["copy", "a.simple", inside][..], &["init", "--store", inside], &["import", "-", "--store", inside]]
         {
             let said = place.run_with_input(args, EMPTY_CAR).fails(1);
-            assert!(said.contains("a store is not made in another one's folder"), "{args:?}: {said}");
+            assert!(said.contains("a store cannot be created in another one's folder"), "{args:?}: {said}");
         }
         assert!(snapshot(&place.path("a.simple")) == before);
         assert!(!place.path(inside).exists());

@@ -68,5 +68,5 @@ pub fn compact(at: impl Into<Location>, options: &OpenOptions) -> Result<Compact
 /// The length of a store that is one file.
 fn file_bytes(at: &Location) -> Option<u64> {
     let found = fs::metadata(at.as_path()?).ok()?;
-    found.is_file().then(|| found.len())
+    found.is_file().then_some(found.len())
 }

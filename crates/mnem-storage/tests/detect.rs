@@ -46,7 +46,7 @@ fn stores_of_every_backend_are_known_in_every_build() {
 #[test]
 fn nothing_is_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(detect(&folder.path().join("absent")).unwrap().is_none());
+    assert!(detect(folder.path().join("absent")).unwrap().is_none());
     assert_eq!(detect(folder.path()).unwrap().map(|driver| driver.name()), None, "an empty folder");
     fs::create_dir(folder.path().join("tmp")).unwrap();
     fs::write(folder.path().join("lock"), b"").unwrap();
@@ -94,7 +94,7 @@ fn links_are_followed_and_special_files_are_not_opened() {
     symlink(path("absent"), path("dangling")).unwrap();
     let _socket = UnixListener::bind(path("socket")).unwrap();
     if cfg!(feature = "redb") {
-        assert_eq!(detect(&path("link")).unwrap().map(|driver| driver.name()), Some("redb"));
+        assert_eq!(detect(path("link")).unwrap().map(|driver| driver.name()), Some("redb"));
     }
     assert_eq!(reason(&path("dangling")), "it is a symbolic link to nothing");
     assert_eq!(reason(&path("socket")), "it is neither a file nor a folder");

@@ -51,7 +51,7 @@ fn the_published_layout_is_for_new_redb_files() {
             "{error}"
         );
     }
-    assert_eq!(detect(&path("a.simple")).unwrap().map(|driver| driver.name()), None, "nothing was made");
+    assert_eq!(detect(path("a.simple")).unwrap().map(|driver| driver.name()), None, "nothing was made");
 }
 
 #[test]

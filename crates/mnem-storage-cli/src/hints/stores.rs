@@ -21,8 +21,18 @@ pub(super) fn for_target(error: &StoreError, from: &Path, to: &Path) -> String {
         StoreError::InvalidArgument { .. } => {
             format!("`mnem-store copy {} OTHER`: a path where nothing is, or an unfinished copy", quoted(from))
         }
+        StoreError::NotAStore { location: Location::Path(path), .. } => match missing_folder(path) {
+            Some(folder) => format!("`mkdir -p {}`, then the same again", quoted(&folder)),
+            None => for_nothing_there(path),
+        },
         _ => for_store(error, &quoted(to)),
     }
+}
+
+/// The folder in which something is to be made, if it is not there.
+fn missing_folder(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    (!folder.exists()).then(|| folder.to_owned())
 }
 
 /// `store`: the path of the store concerned, for the command line.
@@ -124,9 +134,9 @@ fn for_nothing_there(store: &Path) -> String {
         "`mnem-store init --store {0}` makes an empty store, `mnem-store import FILE --store {0}` one from an archive",
         quoted(store)
     );
-    match found.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+    match missing_folder(&found) {
         None => init,
-        Some(folder) => format!("`mkdir -p {}` makes its folder; then {init}", quoted(folder)),
+        Some(folder) => format!("`mkdir -p {}` makes its folder; then {init}", quoted(&folder)),
     }
 }
 
