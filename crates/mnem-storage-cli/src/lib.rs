@@ -13,12 +13,15 @@ mod args;
 mod cid_arg;
 mod cid_short;
 mod cid_text;
+mod cli;
 mod commands;
 mod context;
 mod drivers;
 mod error;
 mod file_arg;
 mod hints;
+#[cfg(unix)]
+mod inherited;
 mod json_lines;
 mod left_out;
 mod limits;
@@ -26,8 +29,8 @@ mod memory;
 mod new_file;
 mod output;
 mod progress;
-mod reachable;
-mod salvage;
+mod report;
+mod signal;
 mod stop;
 mod streams;
 mod target;
@@ -49,24 +52,24 @@ use crate::{
 /// the path, unless another suits it. The drivers of a process are those of its first call.
 pub fn run(drivers: impl IntoIterator<Item = &'static dyn Driver>) -> ExitCode {
     drivers::set(drivers);
-    let cli = match args::parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
     terminal::quiet_about_contained_panics();
     stop::prepare();
     let context = Context::new(cli.global);
-    let ran = memory::is_enough_for(&cli.command).and_then(|()| commands::run(&context, cli.command));
+    let ran = memory::is_enough(cli.command.memory_bytes_min()).and_then(|()| commands::run(&context, cli.command));
     stop::last_words();
     let exit = match ran {
         Ok(exit) => exit,
         // Whoever read our output has seen enough.
         Err(Failure::OutputClosed) => Exit::Done,
-        Err(failure) => error::report(&failure, &context),
+        Err(failure) => report::report(&failure, &context),
     };
     match stop::asked() {
         // Also where everything was done by then: whoever called it is to know that it shall stop.
-        Some(signal) => stop::end_by(signal),
+        Some(signal) => signal::end_by(signal),
         None => exit.into(),
     }
 }

@@ -12,9 +12,8 @@ use std::{fs, path::Path};
 #[cfg(unix)]
 use crate::limits::THREADS_ADDRESS_BYTES;
 use crate::{
-    args::Command,
     error::{Failure, Result},
-    limits::{CACHE_SHARE, COPY_MEMORY_BYTES_MIN, IMPORT_BATCH_SHARE, MEMORY_BYTES_MIN},
+    limits::{CACHE_SHARE, IMPORT_BATCH_SHARE},
     output::Size,
 };
 
@@ -38,16 +37,11 @@ pub(crate) fn import_batch_bytes(usual: u64) -> u64 {
     LIMIT.map_or(usual, |limit| (limit.bytes / IMPORT_BATCH_SHARE).min(usual))
 }
 
-/// Whether there is enough for the command, which would be ended in the middle otherwise.
+/// Whether there are so many bytes for a command, which would be ended in the middle otherwise.
 ///
 /// # Errors
-/// There is not: nothing was done.
-pub(crate) fn is_enough_for(command: &Command) -> Result<()> {
-    let needed = match command {
-        Command::Completions(_) | Command::Man(_) => 0,
-        Command::Copy(_) => COPY_MEMORY_BYTES_MIN,
-        _ => MEMORY_BYTES_MIN,
-    };
+/// There are not: nothing was done.
+pub(crate) fn is_enough(needed: u64) -> Result<()> {
     match *LIMIT {
         Some(Limit { bytes, of }) if bytes < needed => Err(Failure::Refused {
             message: format!("{of} leaves {} of memory, and this command needs {}", Size(bytes), Size(needed)),

@@ -4,7 +4,7 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use crate::{
-    args::Cli,
+    cli::Cli,
     context::Context,
     error::{Exit, Result},
 };

@@ -7,7 +7,7 @@ use clap_mangen::Man;
 use serde_json::json;
 
 use crate::{
-    args::Cli,
+    cli::Cli,
     context::Context,
     error::{Exit, Failure, Result},
     output::counted,

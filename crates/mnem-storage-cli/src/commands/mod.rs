@@ -20,11 +20,67 @@ pub(crate) mod stat;
 pub(crate) mod verify;
 pub(crate) mod walk;
 
+use clap::Subcommand;
+
 use crate::{
-    args::Command,
     context::Context,
     error::{Exit, Result},
+    limits::{COPY_MEMORY_BYTES_MIN, MEMORY_BYTES_MIN},
 };
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an empty store
+    Init(init::Args),
+    /// Read a CAR archive into a store, which is created if need be
+    Import(import::Args),
+    /// Write a store, or what some roots reach, as a CAR archive
+    Export(export::Args),
+    /// Store one block and print its CID
+    Put(put::Args),
+    /// Write the bytes of one block to standard output
+    Get(get::Args),
+    /// Say whether a block is there
+    Has(has::Args),
+    /// Print the size of a block in bytes
+    Size(size::Args),
+    /// Remove one block (for garbage collection)
+    Rm(rm::Args),
+    /// List the CIDs of all blocks
+    Ls(ls::Args),
+    /// List the blocks that a block reaches, parents first
+    Walk(walk::Args),
+    /// List the heads, or change them
+    Heads(heads::Args),
+    /// Count and measure a store
+    Stat(stat::Args),
+    /// Check everything in a store
+    Verify(verify::Args),
+    /// Run the conformance suite on a backend of this build
+    Conformance(conformance::Args),
+    /// Copy a store to another place or backend, and prove the copy
+    Copy(copy::Args),
+    /// Give the space that a store no longer needs back to the file system
+    Compact(compact::Args),
+    /// Build, list, read and remove indexes of nearest neighbours
+    Knn(knn::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+    /// Print the manual page of a command, or write those of all
+    Man(man::Args),
+}
+
+impl Command {
+    /// The memory without which it would be ended in the middle, in bytes.
+    pub(crate) fn memory_bytes_min(&self) -> u64 {
+        match self {
+            Self::Completions(_) | Self::Man(_) => 0,
+            Self::Copy(_) => COPY_MEMORY_BYTES_MIN,
+            _ => MEMORY_BYTES_MIN,
+        }
+    }
+}
 
 /// Runs a command.
 pub(crate) fn run(context: &Context, command: Command) -> Result<Exit> {

@@ -8,10 +8,7 @@
 //!
 //! The first process of a container is ended by no signal that it does not heed: there, every command heeds them, and exits with that status.
 
-#[cfg(unix)]
-mod inherited;
 pub(crate) mod input;
-mod signal;
 #[cfg(unix)]
 mod thread;
 
@@ -27,10 +24,10 @@ use std::{
     },
 };
 
-pub(crate) use self::signal::{Signal, end_by};
 use crate::{
     context::Context,
     error::{Failure, Result},
+    signal::Signal,
 };
 
 /// That somebody asked for the end. What an input fails with that is waited for.
@@ -80,10 +77,10 @@ pub(crate) fn last_words() {
 /// Lets the limit of file sizes fail writes, and sees to it that signals end the first process of a container too. For the beginning of the program.
 pub(crate) fn prepare() {
     #[cfg(unix)]
-    signal::let_large_writes_fail();
+    crate::signal::let_large_writes_fail();
     #[cfg(unix)]
-    if signal::is_first_process() {
-        for number in signal::all() {
+    if crate::signal::is_first_process() {
+        for number in crate::signal::all() {
             let status = i32::from(Signal::of(number).status());
             // One that the system does not know cannot come.
             let _ = signal_hook::flag::register_conditional_shutdown(number, status, &NOTHING_AT_STAKE);
@@ -160,7 +157,7 @@ impl Stop {
         let failed = |source| Failure::Io { what: "wait for signals".into(), source };
         let none: [i32; 0] = [];
         let signals = signal_hook::iterator::Signals::new(none).map_err(failed)?;
-        for number in signal::all() {
+        for number in crate::signal::all() {
             // One that the system does not know cannot come.
             let _ = signals.handle().add_signal(number);
         }

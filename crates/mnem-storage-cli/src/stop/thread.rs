@@ -12,13 +12,12 @@ use std::{
 
 use signal_hook::iterator::Signals;
 
-use super::{
-    ASKED, At, LAST_WORDS, Stake, locked,
-    signal::{Signal, end_by},
-};
+use super::{ASKED, At, LAST_WORDS, Stake, locked};
 use crate::{
     context::Context,
-    error::{self, Failure},
+    error::Failure,
+    report::report,
+    signal::{Signal, end_by},
     terminal,
 };
 
@@ -86,7 +85,7 @@ fn end(context: &Context, stake: &MutexGuard<'_, Stake>, signal: Signal, said: O
     } else if let Some((kept, hint)) = said.filter(|_| terminal::takes_a_line_now()) {
         terminal::wipe_line();
         let (kept, hint) = (kept.to_owned(), hint.to_owned());
-        error::report(&Failure::Interrupted { signal, kept, hint }, context);
+        report(&Failure::Interrupted { signal, kept, hint }, context);
     }
     stake.leftovers.iter().for_each(|path| remove(path));
     end_by(signal)

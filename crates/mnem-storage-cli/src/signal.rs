@@ -9,7 +9,7 @@ impl Signal {
     pub(crate) const INTERRUPT: Self = Self(2);
 
     #[cfg(unix)]
-    pub(super) fn of(number: i32) -> Self {
+    pub(crate) fn of(number: i32) -> Self {
         u8::try_from(number).map_or(Self::INTERRUPT, Self)
     }
 
@@ -20,7 +20,7 @@ impl Signal {
 
     /// Whether a second one means that somebody is out of patience. Timers and limits send theirs again and again.
     #[cfg(unix)]
-    pub(super) fn is_asked_by_hand(self) -> bool {
+    pub(crate) fn is_asked_by_hand(self) -> bool {
         use signal_hook::consts::{SIGALRM, SIGPROF, SIGVTALRM, SIGXCPU};
         ![SIGALRM, SIGPROF, SIGVTALRM, SIGXCPU].contains(&i32::from(self.0))
     }
@@ -30,7 +30,7 @@ impl Signal {
 /// SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS): work that went wrong is not to go on. Nor
 /// those of a write: SIGPIPE is ignored and SIGXFSZ passed over ([`let_large_writes_fail`]), so that the write fails instead.
 #[cfg(unix)]
-pub(super) fn all() -> Vec<i32> {
+pub(crate) fn all() -> Vec<i32> {
     use signal_hook::consts as named;
     let mut signals = vec![
         named::SIGHUP,
@@ -51,19 +51,19 @@ pub(super) fn all() -> Vec<i32> {
         signals.extend(if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) { &[16, 30][..] } else { &[] });
         signals.extend(34..=64);
     }
-    super::inherited::heeded(&signals)
+    crate::inherited::heeded(&signals)
 }
 
 /// From here on a write beyond the limit of file sizes is an error, of which the program says what to do, and no end without a word.
 #[cfg(unix)]
-pub(super) fn let_large_writes_fail() {
+pub(crate) fn let_large_writes_fail() {
     // Heeded and not ignored, which the standard library has no call for. Nobody looks at the flag. Where it cannot be, the limit ends the program.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
 }
 
 /// Whether this is the first process of its system or container: the kernel ends it by no signal that it does not heed, not even by its own.
 #[cfg(unix)]
-pub(super) fn is_first_process() -> bool {
+pub(crate) fn is_first_process() -> bool {
     std::process::id() == 1
 }
 

@@ -1,5 +1,8 @@
 //! `copy`: a store to another place or backend.
 
+mod reachable;
+mod salvage;
+
 use std::path::PathBuf;
 
 use clap::ValueHint;
@@ -108,10 +111,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         });
     }
     if args.salvage {
-        return crate::salvage::run(context, args);
+        return salvage::run(context, args);
     }
     if args.reachable {
-        return crate::reachable::run(context, args);
+        return reachable::run(context, args);
     }
     let failed = |source| failed(args, source);
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));

@@ -3,7 +3,7 @@
 /// Those of the signals that are to be heeded. To be asked before any of them is.
 ///
 /// Only where the system tells it without a change of what it tells, which is Linux.
-pub(super) fn heeded(signals: &[i32]) -> Vec<i32> {
+pub(crate) fn heeded(signals: &[i32]) -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = ignored(&status);
     signals.iter().copied().filter(|signal| ignored & bit(*signal) == 0).collect()

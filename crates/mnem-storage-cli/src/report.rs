@@ -1,0 +1,94 @@
+//! How a failure is told.
+
+use std::error::Error;
+
+use serde::Serialize;
+
+use crate::{
+    context::Context,
+    error::{Exit, Failure},
+    hints,
+    output::Versioned,
+    terminal::{self, Printable},
+};
+
+#[derive(Serialize)]
+struct Told<'a> {
+    error: &'a str,
+    kind: &'a str,
+    causes: &'a [String],
+    hint: &'a str,
+    exit: u8,
+}
+
+/// Tells on standard error what went wrong, and gives the exit status.
+pub(crate) fn report(failure: &Failure, context: &Context) -> Exit {
+    let error = failure.to_string();
+    let causes = causes(failure, &error);
+    let hint = hints::hint(failure, context);
+    if context.json() {
+        tell_json(&Told {
+            error: &error,
+            kind: failure.kind(),
+            causes: &causes,
+            hint: &hint,
+            exit: failure.exit().code(),
+        });
+        return failure.exit();
+    }
+    let [red, cyan, plain] =
+        if terminal::stderr_has_colour() { ["\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"] } else { [""; 3] };
+    terminal::say(format_args!("{red}error:{plain} {}", Printable(error)));
+    for cause in causes {
+        terminal::say(format_args!("  caused by: {}", Printable(cause)));
+    }
+    terminal::say(format_args!("{cyan}hint:{plain} {}", Printable(hint)));
+    failure.exit()
+}
+
+/// Tells of a command line that could not be parsed, in JSON.
+pub(crate) fn report_usage_as_json(error: &clap::Error) {
+    let text = error.to_string();
+    let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let hint = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let hint = hint.unwrap_or("try `mnem-store --help`");
+    tell_json(&Told { error: message, kind: "usage", causes: &[], hint, exit: Exit::Usage.code() });
+}
+
+fn tell_json(told: &Told<'_>) {
+    if let Ok(json) = serde_json::to_string(&Versioned::new(told)) {
+        terminal::say(json);
+    }
+}
+
+/// The chain of sources, outermost first; what the line before says already is left out.
+fn causes(failure: &Failure, said: &str) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    let mut source = failure.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !causes.last().map_or(said, String::as_str).contains(&text) {
+            causes.push(text);
+        }
+        source = error.source();
+    }
+    causes
+}
+
+#[cfg(test)]
+mod tests {
+    use mnem_storage::{CopyError, StoreError};
+
+    use super::*;
+
+    #[test]
+    fn a_cause_that_was_told_is_left_out() {
+        let store = StoreError::NeedsRecovery { location: "a.redb".into() };
+        let source = CopyError::Source(store.clone().into());
+        let failure = Failure::Copy { from: "a.redb".into(), to: "b.redb".into(), source };
+        assert_eq!(causes(&failure, &failure.to_string()), [store.to_string()]);
+        assert_eq!(failure.exit(), Exit::NeedsRecovery);
+        assert_eq!(causes(&failure, &format!("failed: {store}")), Vec::<String>::new());
+    }
+}
