@@ -10,13 +10,15 @@ use redb::{CursorError, OwnedAccessGuard, ReadableTable, Table, TableHandle};
 
 use crate::{
     BACKEND, Check,
-    as_it_is::Listing,
-    change::{Commit, What},
+    engine::{
+        as_it_is::Listing,
+        change::{Commit, What},
+        keys::{self, Ascending, Key},
+        snapshot::{Era, Snapshot},
+    },
     error::At,
     handle::Handle,
-    keys::{self, Ascending, Key},
     limits::{BLOCK_BYTES_MAX, CURSOR_ROWS_MIN, PAGE_NAMES},
-    snapshot::{Era, Snapshot},
 };
 
 /// The table of blocks in a write transaction.

@@ -7,11 +7,13 @@ use redb::{Database, TableHandle as _, WriteTransaction};
 
 use crate::{
     OpenOptions,
+    engine::{
+        medium::{Medium, Seam},
+        publish::publish,
+    },
     error::{At, contain},
-    medium::{Medium, Seam},
     open::file_medium,
     place::{Names, Place, folder_of, probe_folder, unfinished_in},
-    publish::publish,
     tables::{META, META_FORMAT, META_HEADS_CHECKSUM, heads_checksum},
 };
 

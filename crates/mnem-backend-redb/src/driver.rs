@@ -11,8 +11,8 @@ use mnem_store_traits::{
 };
 
 use crate::{
-    BACKEND, Check, CommitDurability, Concurrency, FORMATS, Layout, RedbStore, Verify, error::At, look::REDB_MAGIC,
-    open::is_claim, place::System,
+    BACKEND, Check, CommitDurability, Concurrency, FORMATS, Layout, RedbStore, Verify, engine::look::REDB_MAGIC,
+    error::At, open::is_claim, place::System,
 };
 
 /// The driver of [`RedbStore`]: one redb file for each store.

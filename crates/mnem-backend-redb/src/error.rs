@@ -7,7 +7,7 @@ use mnem_store_traits::{
     driver::{self, PlaceLacks},
 };
 
-use crate::{BACKEND, header::Length};
+use crate::{BACKEND, engine::header::Length};
 
 /// Which call on which file an error belongs to.
 #[derive(Clone, Copy, Debug)]

@@ -14,14 +14,16 @@ use redb::Database;
 
 use crate::{
     BACKEND, CommitDurability, Concurrency, Layout, OpenOptions, Verify,
-    change::Change,
+    engine::{
+        change::Change,
+        group::Group,
+        present::Present,
+        session::{Db, Session},
+        snapshot::{Ends, Kept},
+        verified::Verified,
+    },
     error::{At, BROKEN_PAGES, Panic, contain},
-    group::Group,
     place::Names,
-    present::Present,
-    session::{Db, Session},
-    snapshot::{Ends, Kept},
-    verified::Verified,
 };
 
 /// An open store, shared by the store and its views.

@@ -8,7 +8,7 @@ use mnem_store_traits::{
 };
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableHandle, TableStats};
 
-use crate::{Layout, error::At, handle::Handle, keys::Ascending, tables::BytesTable};
+use crate::{Layout, engine::keys::Ascending, error::At, handle::Handle, tables::BytesTable};
 
 /// Reads everything in one snapshot.
 pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {

@@ -20,38 +20,22 @@
 //!
 //! `FORMAT.md` in this crate says what the file holds, byte by byte, and what a crash leaves.
 
-mod as_it_is;
 pub mod blockstore;
-mod change;
 mod create;
 mod driver;
+mod engine;
 mod error;
-mod group;
 mod handle;
-mod header;
 mod info;
-mod keys;
 pub mod knn_edges_store;
-mod layout;
 pub mod limits;
-mod locks;
-mod look;
-mod medium;
 pub mod op_heads;
 mod open;
 mod options;
-mod overlay;
 mod place;
-mod present;
-mod publish;
-mod reading;
-mod session;
 mod side_table;
-mod snapshot;
 mod store;
 mod tables;
-mod verified;
-mod writing;
 
 pub use blockstore::RedbBlockstore;
 pub use driver::{DRIVER, RedbDriver};

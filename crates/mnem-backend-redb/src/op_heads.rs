@@ -6,10 +6,12 @@ use mnem_store_traits::{Cid, HeadChange, HeadsCapabilities, OpHeadsStore, StoreE
 use redb::{ReadTransaction, ReadableTable, TableHandle, WriteTransaction};
 
 use crate::{
-    change::Commit,
+    engine::{
+        change::Commit,
+        keys::{self, Ascending, Key},
+    },
     error::At,
     handle::Handle,
-    keys::{self, Ascending, Key},
     tables::{META, META_HEADS_CHECKSUM, heads_checksum},
 };
 

@@ -19,19 +19,22 @@ use mnem_store_traits::{
 use redb::{Database, DatabaseError, backends::FileBackend};
 
 use crate::{
-    Check, CommitDurability, Concurrency, OpenOptions, Verify, as_it_is,
+    Check, CommitDurability, Concurrency, OpenOptions, Verify,
     create::{create_file, initialise},
+    engine::{
+        as_it_is,
+        header::Length,
+        layout,
+        locks::{WithoutLocks, file_id, insist},
+        look::{Found, REDB_MAGIC, look},
+        medium::{Locks, Medium, Seam},
+        publish::can_publish,
+        session::{Db, Session},
+    },
     error::{At, contain},
     handle::Handle,
-    header::Length,
-    layout,
     limits::{LOCK_PAUSE, RACES_MAX, next_pause},
-    locks::{WithoutLocks, file_id, insist},
-    look::{Found, REDB_MAGIC, look},
-    medium::{Locks, Medium, Seam},
     place::{Names, Place, System, folder_of, sync_name},
-    publish::can_publish,
-    session::{Db, Session},
 };
 
 /// The two views that [`open_or_init`] returns, and where the store lies.

@@ -6,8 +6,13 @@ use mnem_store_traits::{Bytes, KeyIter, SideTable, StoreError, check_table_key, 
 use redb::{ReadOnlyTable, ReadableTable, TableDefinition, TableError};
 
 use crate::{
-    Check, as_it_is::Listing, blockstore::read_keys, change::What, error::At, handle::Handle, keys::Ascending,
-    limits::PAGE_NAMES, snapshot::Snapshot, tables::BytesTable,
+    Check,
+    blockstore::read_keys,
+    engine::{as_it_is::Listing, change::What, keys::Ascending, snapshot::Snapshot},
+    error::At,
+    handle::Handle,
+    limits::PAGE_NAMES,
+    tables::BytesTable,
 };
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;

@@ -11,10 +11,9 @@ use redb::{ReadableTableMetadata, TableHandle};
 use crate::{
     Layout, RedbBlockstore, RedbOpHeadsStore,
     blockstore::{forward_blockstore, sorted_rows},
-    change::Commit,
+    engine::{change::Commit, keys::Key},
     handle::Handle,
     info,
-    keys::Key,
     limits::BLOCK_BYTES_MAX,
     op_heads::forward_op_heads,
     side_table::RedbSideTable,

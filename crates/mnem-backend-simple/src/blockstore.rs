@@ -12,12 +12,14 @@ use mnem_store_traits::{
 };
 
 use crate::{
+    engine::{
+        medium::{Contents, Kind, Metadata, WholeSync},
+        unfinished::Unfinished,
+    },
     error::{BACKEND, at, damaged},
     handle::{Handle, hold},
     limits::BLOCK_BYTES_MAX,
-    medium::{Contents, Kind, Metadata, WholeSync},
     tables::{self, BlockPlace},
-    unfinished::Unfinished,
 };
 
 /// The blocks of a store.

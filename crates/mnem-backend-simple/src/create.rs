@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use mnem_store_traits::{Outcome, StoreError};
 
 use crate::{
+    engine::{
+        medium::{Contents, Kind, LockMode},
+        unfinished::Unfinished,
+    },
     error::not_a_store,
     handle::Handle,
     limits::HEADS_BYTES_MAX,
-    medium::{Contents, Kind, LockMode},
     op_heads,
     open::{enter_tmp, is_store},
     place,
     tables::{self, RootName},
-    unfinished::Unfinished,
 };
 
 /// What a folder without a `format` file holds.

@@ -14,9 +14,9 @@ use mnem_store_traits::{backend::Gate, driver::PlaceLacks};
 
 use crate::{
     OpenOptions,
+    engine::medium::{Contents, Entry, FileSystem, Kind, Lock, LockMode, Metadata, SyncError, WholeSync},
     error::{BACKEND, at, damaged, failed},
     limits::{ABSENCE_PAUSES, LOCK_PAUSE, READINGS_MAX},
-    medium::{Contents, Entry, FileSystem, Kind, Lock, LockMode, Metadata, SyncError, WholeSync},
     place,
     tables::Layout,
 };

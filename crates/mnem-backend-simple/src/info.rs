@@ -12,8 +12,8 @@ use mnem_store_traits::{
 
 use crate::{
     blockstore,
+    engine::medium::{Entry, Kind},
     handle::Handle,
-    medium::{Entry, Kind},
     op_heads, side_table,
     tables::{self, RootName},
 };

@@ -22,23 +22,18 @@
 mod blockstore;
 mod create;
 mod driver;
+mod engine;
 mod error;
 mod handle;
 mod info;
 mod limits;
-// For the tests of this crate, which put other file systems below a store. It may change in any version.
-#[doc(hidden)]
-pub mod medium;
 mod op_heads;
 mod open;
 mod options;
 mod place;
-mod required;
 mod side_table;
 mod store;
 mod tables;
-mod unfinished;
-mod whole;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -46,6 +41,8 @@ struct Readme;
 
 pub use blockstore::SimpleBlockstore;
 pub use driver::{DRIVER, SimpleDriver};
+#[doc(hidden)]
+pub use engine::medium;
 pub use op_heads::SimpleOpHeadsStore;
 pub use options::OpenOptions;
 pub use store::{SimpleStore, open_or_init};

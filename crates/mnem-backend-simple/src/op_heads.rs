@@ -9,12 +9,14 @@ use std::{
 use mnem_store_traits::{Cid, HeadChange, HeadsCapabilities, OpHeadsStore, Outcome, RAW, StoreError, cid_of};
 
 use crate::{
+    engine::{
+        medium::{Contents, Lock, LockMode},
+        unfinished::Unfinished,
+    },
     error::{damaged, may_be_applied},
     handle::{Handle, hold},
     limits::HEADS_BYTES_MAX,
-    medium::{Contents, Lock, LockMode},
     tables,
-    unfinished::Unfinished,
 };
 
 /// What the last line begins with, before the sha2-256, in hexadecimal, of all bytes before that line.

@@ -15,13 +15,15 @@ use mnem_store_traits::{Durability, Outcome, StoreError};
 use crate::{
     OpenOptions, SimpleStore, blockstore,
     create::{Remains, check_half_made, create, holds_others, survey},
+    engine::{
+        medium::{Contents, FileSystem, Kind, LockMode, SyncError},
+        unfinished::Unfinished,
+    },
     error::{at, damaged, not_a_store},
     handle::Handle,
     limits::FORMAT_BYTES_MAX,
-    medium::{Contents, FileSystem, Kind, LockMode, SyncError},
     op_heads, place,
     tables::{self, FORMAT_NAME, FORMAT_VERSION, UNSYNCED_TEXT},
-    unfinished::Unfinished,
 };
 
 /// What the `format` file says.

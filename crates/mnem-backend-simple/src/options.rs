@@ -6,7 +6,7 @@ use mnem_store_traits::{Durability, StoreError};
 
 use crate::{
     SimpleStore,
-    medium::{FileSystem, StdFileSystem},
+    engine::medium::{FileSystem, StdFileSystem},
     open,
 };
 

@@ -8,9 +8,9 @@ use std::{
 use mnem_store_traits::{StoreError, driver::PlaceLacks};
 
 use crate::{
+    engine::medium::{FileSystem, SyncError},
     error::at,
     limits::BLOCK_NAME_CHARS_MAX,
-    medium::{FileSystem, SyncError},
     tables::Layout,
 };
 

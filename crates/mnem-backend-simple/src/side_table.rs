@@ -12,11 +12,13 @@ use mnem_store_traits::{
 };
 
 use crate::{
+    engine::{
+        medium::{Contents, Entry, Kind},
+        unfinished::Unfinished,
+    },
     error::{damaged, failed, may_be_applied},
     handle::Handle,
-    medium::{Contents, Entry, Kind},
     tables,
-    unfinished::Unfinished,
 };
 
 /// One side table of a [`SimpleStore`](crate::SimpleStore).

@@ -14,11 +14,11 @@ use mnem_store_traits::{
 
 use crate::{
     OpenOptions, SimpleBlockstore, SimpleOpHeadsStore, blockstore,
+    engine::required::Required,
     handle::Handle,
     info,
     limits::BLOCK_BYTES_MAX,
     op_heads::HeadsLock,
-    required::Required,
     side_table::{self, SimpleSideTable},
 };
 

@@ -119,7 +119,7 @@ pub trait NewFile: Debug + Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-pub use crate::whole::WholeSync;
+pub use crate::engine::whole::WholeSync;
 
 /// What the store needs of a file system.
 ///
@@ -421,7 +421,7 @@ impl FileSystem for StdFileSystem {
     }
 
     fn whole(&self, folder: &Path) -> Option<Box<dyn WholeSync>> {
-        crate::whole::of(folder)
+        crate::engine::whole::of(folder)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -6,7 +6,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use crate::{keys::Key, limits::VERIFIED_BLOCKS, snapshot::Era};
+use crate::{
+    engine::{keys::Key, snapshot::Era},
+    limits::VERIFIED_BLOCKS,
+};
 
 /// A bounded memory of blocks that were verified. It may forget one, which is then verified again.
 ///

@@ -7,10 +7,12 @@ use redb::{Database, ReadTransaction, ReadableDatabase as _, TableError, TableHa
 
 use crate::{
     Check, Layout, OpenOptions,
+    engine::{
+        medium::{Medium, Seam},
+        session::Session,
+    },
     error::{At, contain},
     handle::Handle,
-    medium::{Medium, Seam},
-    session::Session,
     tables::{FORMAT_NAME, FORMAT_VERSION, META, META_FORMAT},
 };
 

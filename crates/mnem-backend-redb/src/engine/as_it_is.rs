@@ -6,12 +6,14 @@ use mnem_store_traits::{Bytes, StoreError};
 use redb::StorageBackend;
 
 use crate::{
-    header::{
-        FIELDS_END, FLAGS, FULL_REGIONS, LAST_COMMIT, PAGE, PAGE_BYTES, REGION_HEADER_PAGES, REGION_PAGES,
-        TRAILING_PAGES, UNCLEAN, field, set,
+    engine::{
+        header::{
+            FIELDS_END, FLAGS, FULL_REGIONS, LAST_COMMIT, PAGE, PAGE_BYTES, REGION_HEADER_PAGES, REGION_PAGES,
+            TRAILING_PAGES, UNCLEAN, field, set,
+        },
+        overlay::Overlay,
     },
     limits::{AS_IT_IS_BREAKS_MAX, PAGE_NAMES},
-    overlay::Overlay,
 };
 
 /// What redb is to see of the medium: a file that was closed cleanly and has the length that it says, zeros where its end is missing. `before`: as it

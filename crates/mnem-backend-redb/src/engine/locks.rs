@@ -12,7 +12,7 @@ use std::{
 use mnem_store_traits::driver::PlaceLacks;
 use redb::{BackendError, StorageBackend};
 
-use crate::medium::Medium;
+use crate::engine::medium::Medium;
 
 /// Error numbers with which a file system says that it has no locks, beside those that have an [`io::ErrorKind`] of
 /// their own: Linux's `ENOLCK`, of NFS without a lock manager.

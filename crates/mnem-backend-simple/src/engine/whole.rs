@@ -12,7 +12,7 @@ pub trait WholeSync: Debug + Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// As [`FileSystem::whole`](crate::medium::FileSystem::whole), on the operating system.
+/// As [`FileSystem::whole`](crate::engine::medium::FileSystem::whole), on the operating system.
 ///
 /// `syncfs` takes the place of an fsync for each file where these are known:
 /// - the kernel is Linux 5.17 or newer: before 5.8 `syncfs` did not report that writing back had failed, and before 5.17 not that the file system

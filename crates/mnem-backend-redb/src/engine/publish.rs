@@ -14,9 +14,9 @@ use tempfile::{NamedTempFile, PersistError};
 
 use crate::{
     OpenOptions,
+    engine::locks::{file_id, insist},
     error::At,
     limits::{LOCK_PAUSE, next_pause},
-    locks::{file_id, insist},
     open::file_medium,
     place::{Place, Unfinished, lacks_publishing, unfinished_in},
 };

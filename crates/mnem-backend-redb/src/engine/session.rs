@@ -2,7 +2,7 @@
 
 use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TransactionError};
 
-use crate::medium::Seam;
+use crate::engine::medium::Seam;
 
 /// What redb has open.
 pub(crate) enum Db {

@@ -5,9 +5,9 @@ use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransacti
 
 use crate::{
     blockstore::{self, Row},
+    engine::keys::Key,
     error::At,
     handle::Handle,
-    keys::Key,
     tables::BytesTable,
 };
 

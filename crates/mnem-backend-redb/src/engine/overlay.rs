@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, ops::Range};
 
 use redb::StorageBackend;
 
-use crate::header::{Length, is_zeros};
+use crate::engine::header::{Length, is_zeros};
 
 /// Unit in which changed bytes are kept.
 const PAGE_BYTES: u64 = 4096;

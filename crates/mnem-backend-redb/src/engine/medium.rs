@@ -13,7 +13,10 @@ use std::{
 
 use redb::{BackendError, StorageBackend};
 
-use crate::{limits::LOCK_PAUSE, locks::insist, overlay::Overlay};
+use crate::{
+    engine::{locks::insist, overlay::Overlay},
+    limits::LOCK_PAUSE,
+};
 
 /// What a medium is to the code above: redb's own trait, shared.
 pub(crate) type Medium = Arc<dyn StorageBackend>;

@@ -6,10 +6,10 @@ use mnem_store_traits::StoreError;
 
 use crate::{
     Check, CommitDurability, Concurrency,
+    engine::snapshot::{Ends, Held, Snapshot},
     error::{contain, is_latched},
     handle::Handle,
     open,
-    snapshot::{Ends, Held, Snapshot},
 };
 
 impl Handle {

@@ -9,8 +9,8 @@ use mnem_store_traits::{Cid, Durability, StoreError};
 
 use crate::{
     blockstore::{Finder, settle_all_present, sync_each_shard, sync_shards},
+    engine::medium::FileId,
     handle::Handle,
-    medium::FileId,
     tables::BlockPlace,
 };
 

@@ -7,12 +7,14 @@ use redb::WriteTransaction;
 
 use crate::{
     BACKEND, CommitDurability,
-    change::{Change, Commit, What, Wrote, is_refusal},
+    engine::{
+        change::{Change, Commit, What, Wrote, is_refusal},
+        session::Db,
+        snapshot::Ends,
+    },
     error::{contain, is_latched},
     handle::Handle,
     limits::{GROUP_BYTES_MAX, GROUP_CHANGES_MAX, LOCK_PAUSE, next_pause},
-    session::Db,
-    snapshot::Ends,
 };
 
 /// What errors call a transaction that several callers share.

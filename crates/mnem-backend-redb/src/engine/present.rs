@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use crate::{limits::PRESENT_BLOCKS, snapshot::Era};
+use crate::{engine::snapshot::Era, limits::PRESENT_BLOCKS};
 
 /// A bounded memory of blocks that are there. It may forget one, which is then looked up again.
 ///
