@@ -41,6 +41,7 @@ mod detect;
 mod drivers;
 mod info;
 mod limits;
+mod listed;
 mod options;
 mod place;
 mod progress;

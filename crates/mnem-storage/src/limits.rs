@@ -13,6 +13,15 @@ pub(crate) const COPY_BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Blocks or rows that a copy writes in one durable call, at most.
 pub(crate) const COPY_BATCH_ITEMS_MAX: usize = 8192;
 
+/// CIDs that are taken out of a listing before their blocks are read, at most.
+pub(crate) const LISTED_AHEAD_MAX: usize = 64;
+
+/// Blocks that a copy looks up in its target at once, at most.
+pub(crate) const COPY_LOOKUP_BLOCKS_MAX: usize = 64;
+
+/// Bytes of these blocks, at most, but for the last one.
+pub(crate) const COPY_LOOKUP_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// Blocks of unknown hash functions that the report of a copy or an import names, at most.
 pub(crate) const UNCHECKED_LISTED_MAX: usize = 10_000;
 

@@ -1,5 +1,6 @@
 //! Behaviour of the facade through its public API. Runs over every backend that is compiled in, and over the reference in memory.
 
+mod ahead;
 mod car_bad;
 mod car_good;
 mod car_hashes;

@@ -15,6 +15,12 @@ pub const TABLE_VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes to hash from which on another thread pays: starting one costs about as much as hashing 100 KiB.
 pub(crate) const PARALLEL_BYTES_MIN: usize = 1024 * 1024;
 
+/// Blocks that are read ahead and kept, at most.
+pub(crate) const FETCH_AHEAD_BLOCKS_MAX: usize = 128;
+
+/// Bytes of blocks that are read ahead and kept, at most, but for one block more.
+pub(crate) const FETCH_AHEAD_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// Lists and maps inside of each other that are followed in a block.
 pub(crate) const NESTING_MAX: usize = 128;
 

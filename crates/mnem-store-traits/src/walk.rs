@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use cid::Cid;
 
-use crate::{Blockstore, StoreError, is_opaque, links};
+use crate::{Blockstore, FetchAhead, StoreError, is_opaque, links};
 
 /// The blocks reachable from a root, streamed: depth-first, a block before the blocks it links to, links in encoded order, each block once.
 ///
@@ -23,8 +23,9 @@ use crate::{Blockstore, StoreError, is_opaque, links};
 /// unless it is 0 at the end, the walk may have missed a part of the graph.
 ///
 /// Memory: one CID (a few hundred bytes with its bookkeeping) for each block reached so far, which is every block linked from one that was
-/// visited; never more than one block's bytes, and that block's links. No recursion: depth is bounded by memory only.
-/// Blocks are read as the walk gets to them, so a store that changes meanwhile is seen as it is then.
+/// visited; the links of one block; and the blocks that are read ahead, see [`FetchAhead`]. No recursion: depth is bounded
+/// by memory only. Blocks are read as the walk gets to them or shortly before, several with one
+/// [`get_many`](Blockstore::get_many), so a store that changes meanwhile is seen as it is then.
 ///
 /// ```
 /// use mnem_store_traits::{Blockstore, Bytes, MemoryStore, RAW, Walk, cid_of};
@@ -47,6 +48,7 @@ pub struct Walk<S: Blockstore> {
     stale: usize,
     turns: u64,
     opaque: u64,
+    ahead: FetchAhead,
 }
 
 struct Pending {
@@ -61,6 +63,13 @@ enum Turn {
     At(u64),
 }
 
+impl Pending {
+    /// Whether its turn is still the one at which its block is to be visited.
+    fn is_live(&self, reached: &HashMap<Cid, Turn>) -> bool {
+        reached.get(&self.cid) == Some(&Turn::At(self.turn))
+    }
+}
+
 impl<S: Blockstore> Walk<S> {
     /// Begins at `root`. `store` may be a store, a reference to one, a `&dyn` or an `Arc<dyn …>`.
     pub fn new(store: S, root: Cid) -> Self {
@@ -69,7 +78,8 @@ impl<S: Blockstore> Walk<S> {
 
     /// Begins at several roots, in the order given: what an earlier root reaches is not yielded again for a later one.
     pub fn from_roots(store: S, roots: impl IntoIterator<Item = Cid>) -> Self {
-        let mut walk = Self { store, pending: Vec::new(), reached: HashMap::new(), stale: 0, turns: 0, opaque: 0 };
+        let (pending, reached, ahead) = (Vec::new(), HashMap::new(), FetchAhead::new());
+        let mut walk = Self { store, pending, reached, stale: 0, turns: 0, opaque: 0, ahead };
         let roots: Vec<Cid> = roots.into_iter().collect();
         walk.schedule(&roots, None);
         walk
@@ -103,14 +113,17 @@ impl<S: Blockstore> Walk<S> {
         // Each removal is paid for by the push that made an entry stale, so this costs constant time a link.
         if self.stale > self.pending.len() / 2 {
             let reached = &self.reached;
-            self.pending.retain(|p| matches!(reached.get(&p.cid), Some(turn) if *turn == Turn::At(p.turn)));
+            self.pending.retain(|pending| pending.is_live(reached));
             self.stale = 0;
         }
     }
 
     fn visit(&mut self, pending: Pending) -> Result<(Cid, Bytes), StoreError> {
         let Pending { cid, linked_from, .. } = pending;
-        let Some(data) = self.store.get(&cid)? else {
+        // Looking each up costs, and most graphs have nothing stale.
+        let is_live = |pending: &&Pending| self.stale == 0 || pending.is_live(&self.reached);
+        let next = self.pending.iter().rev().filter(is_live).map(|pending| pending.cid);
+        let Some(data) = self.ahead.get(&self.store, &cid, next)? else {
             return Err(StoreError::MissingBlock { cid, linked_from: linked_from.map(|parent| Box::new(*parent)) });
         };
         let links = links(&cid, &data)?;

@@ -16,6 +16,8 @@ mod dag_json;
 mod dag_pb;
 #[path = "main/debug.rs"]
 mod debug;
+#[path = "main/fetch_ahead.rs"]
+mod fetch_ahead;
 #[path = "main/forwarders.rs"]
 mod forwarders;
 #[path = "main/hashes.rs"]

@@ -91,7 +91,8 @@ impl ExportOptions {
 /// Writes everything that the roots reach as a CARv1: depth-first, parents before children, links in encoded order, each block once.
 ///
 /// The same roots over the same blocks give the same bytes, from every backend. Every block is hashed as it is read. Without roots and heads
-/// the archive has an empty list of roots and no blocks. Memory: one CID for each block reached, and one block.
+/// the archive has an empty list of roots and no blocks. Memory: one CID for each block reached,
+/// and up to 4 MiB and one block that are read ahead.
 ///
 /// The archive is complete unless the options say otherwise. An absent or damaged block ends the export, and so does
 /// a block of a codec that may have links and is not followed: nobody knows what else the archive would have to hold.

@@ -7,7 +7,10 @@ use mnem_store_traits::{Bytes, Cid, Store, WriteBatch, is_checkable};
 use super::{CopyError, CopyReport, Ended, OfAStore as _, error::differs, go_on};
 use crate::{
     Progress, Stage,
-    limits::{COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX, UNCHECKED_LISTED_MAX},
+    limits::{
+        COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX, COPY_LOOKUP_BLOCKS_MAX, COPY_LOOKUP_BYTES_MAX, UNCHECKED_LISTED_MAX,
+    },
+    listed::ListedBlocks,
 };
 
 /// The blocks of one commit to the target.
@@ -18,6 +21,13 @@ struct Batch {
     bytes: u64,
 }
 
+/// Blocks that are looked up in the target together.
+struct Window {
+    blocks: Vec<(Cid, Bytes)>,
+    /// How the source ended after them, if it did.
+    ended: Option<Result<(), Ended>>,
+}
+
 /// Copies every block that the source lists.
 pub(super) fn copy(
     from: &dyn Store,
@@ -26,8 +36,8 @@ pub(super) fn copy(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(), Ended> {
     let listing = from.cids().of_source()?;
-    let mut blocks = listing.filter_map(|cid| {
-        let block = cid.and_then(|cid| Ok(from.get(&cid)?.map(|data| (cid, data))));
+    let mut blocks = ListedBlocks::new(from, listing).filter_map(|listed| {
+        let block = listed.and_then(|(cid, data)| Ok(data?.map(|data| (cid, data))));
         // Deleted since it was listed: whether that matters is for the proof to say.
         block.of_source().map_err(Ended::from).transpose()
     });
@@ -45,18 +55,28 @@ pub(super) fn write(
     go_on(progress(done))?;
     let mut batch = Batch::default();
     let mut asked = ControlFlow::Continue(());
-    for block in blocks {
-        let (cid, data) = block?;
-        let block_bytes = data.len() as u64;
-        let full = batch.bytes + block_bytes > COPY_BATCH_BYTES_MAX && batch.bytes > 0;
-        if full || batch.items >= COPY_BATCH_ITEMS_MAX {
-            to.commit(mem::take(&mut batch).writes).of_target()?;
+    while asked.is_continue() {
+        let Window { blocks: window, ended } = Window::read(blocks);
+        let present = are_present(to, &window)?;
+        for ((cid, data), present) in window.into_iter().zip(present) {
+            let block_bytes = data.len() as u64;
+            let full = batch.bytes + block_bytes > COPY_BATCH_BYTES_MAX && batch.bytes > 0;
+            if full || batch.items >= COPY_BATCH_ITEMS_MAX {
+                to.commit(mem::take(&mut batch).writes).of_target()?;
+            }
+            batch.take(cid, data, present, report);
+            done.add(block_bytes);
+            asked = progress(done);
+            if asked.is_break() {
+                break;
+            }
         }
-        batch.take(to, cid, data, report)?;
-        done.add(block_bytes);
-        asked = progress(done);
-        if asked.is_break() {
-            break;
+        match ended {
+            Some(ended) if asked.is_continue() => {
+                ended?;
+                break;
+            }
+            _ => {}
         }
     }
     // Also if the end was asked for: what has been counted is there then.
@@ -66,14 +86,31 @@ pub(super) fn write(
     go_on(asked)
 }
 
+impl Window {
+    fn read(from: &mut dyn Iterator<Item = Result<(Cid, Bytes), Ended>>) -> Self {
+        let (mut blocks, mut bytes) = (Vec::new(), 0);
+        while blocks.len() < COPY_LOOKUP_BLOCKS_MAX && bytes < COPY_LOOKUP_BYTES_MAX {
+            match from.next() {
+                Some(Ok((cid, data))) => {
+                    bytes += data.len() as u64;
+                    blocks.push((cid, data));
+                }
+                Some(Err(error)) => return Self { blocks, ended: Some(Err(error)) },
+                None => return Self { blocks, ended: Some(Ok(())) },
+            }
+        }
+        Self { blocks, ended: None }
+    }
+}
+
 impl Batch {
-    fn take(&mut self, to: &dyn Store, cid: Cid, data: Bytes, report: &mut CopyReport) -> Result<(), CopyError> {
+    fn take(&mut self, cid: Cid, data: Bytes, present: bool, report: &mut CopyReport) {
         let block_bytes = data.len() as u64;
         report.blocks += 1;
         report.bytes += block_bytes;
         let writes = mem::take(&mut self.writes);
         self.items += 1;
-        self.writes = if is_present(to, &cid, &data)? {
+        self.writes = if present {
             report.present += 1;
             writes.require(cid)
         } else {
@@ -87,16 +124,28 @@ impl Batch {
                 report.unchecked_cids.push(cid);
             }
         }
-        Ok(())
     }
 }
 
-/// Whether the target holds the block. Reads it: the name alone would count a damaged block as copied.
-fn is_present(to: &dyn Store, cid: &Cid, data: &Bytes) -> Result<bool, CopyError> {
-    match to.get(cid).of_target()? {
-        None => Ok(false),
-        Some(there) if there == *data => Ok(true),
+/// Which of these blocks the target holds. Reads them: the names alone would count damaged blocks as copied.
+fn are_present(to: &dyn Store, blocks: &[(Cid, Bytes)]) -> Result<Vec<bool>, CopyError> {
+    let cids: Vec<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
+    let mut present = vec![false; blocks.len()];
+    let mut other = None;
+    let looked_up = to.get_many(&cids, &mut |index, there| {
+        if let (Some(there), Some((cid, data)), Some(present)) = (there, blocks.get(index), present.get_mut(index)) {
+            if there != *data {
+                other = Some(*cid);
+                return ControlFlow::Break(());
+            }
+            *present = true;
+        }
+        ControlFlow::Continue(())
+    });
+    looked_up.of_target()?;
+    match other {
+        None => Ok(present),
         // Only where no hash can be computed: else the store has found it.
-        Some(_) => Err(differs(format!("block {cid}, whose hash function is unknown here, has other bytes there"))),
+        Some(cid) => Err(differs(format!("block {cid}, whose hash function is unknown here, has other bytes there"))),
     }
 }

@@ -75,7 +75,8 @@ pub struct TableCopied {
 /// The source may be written to meanwhile: its heads are read first, so what they reach is copied. But then the proof may fail, since the
 /// two differ.
 ///
-/// Memory: one batch of about 16 MiB, and one page of names of each store; an index that becomes parts, whole.
+/// Memory: one batch of about 16 MiB, about 8 MiB of blocks that are read ahead, and one page of names of each store; an
+/// index that becomes parts, whole.
 ///
 /// ```
 /// use mnem_storage::{BlockstoreExt, Bytes, MemoryStore, OpHeadsStore, RAW, copy, unwatched};

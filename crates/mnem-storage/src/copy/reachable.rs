@@ -78,7 +78,7 @@ impl ReachableOptions {
 ///
 /// The source may be written to meanwhile: the heads are read first, and everything that they reach is copied.
 ///
-/// Memory: one CID for each block reached, twice; one batch of about 16 MiB.
+/// Memory: one CID for each block reached, twice; one batch of about 16 MiB; about 8 MiB of blocks that are read ahead.
 ///
 /// ```
 /// use mnem_storage::{

@@ -235,7 +235,8 @@ pub fn verify(
 /// - Every index of k-NN edges can be read, and its edges have the CID that is its key. Edges that make no index, as another program may have
 ///   stored them, are no fault if they are those of the CID.
 ///
-/// It does not stop at a fault. Memory: one CID for each block that the heads reach, and one block; then 16 bytes for each node of an index. A store that is written to
+/// It does not stop at a fault. Memory: one CID for each block that the heads reach, and up to 4 MiB and one block that are
+/// read ahead; then 16 bytes for each node of an index. A store that is written to
 /// meanwhile is seen in part as it was and in part as it is: its own writers never make that a fault, garbage collection may.
 ///
 /// ```

@@ -1,11 +1,11 @@
 //! The search itself: every block once, from the heads first.
 
-use std::{collections::HashSet, ops::ControlFlow, rc::Rc};
+use std::{collections::HashSet, mem, ops::ControlFlow, rc::Rc};
 
-use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, is_checkable, is_opaque, links};
+use mnem_store_traits::{Bytes, Cid, ErrorKind, FetchAhead, Store, StoreError, is_checkable, is_opaque, links};
 
 use super::{Fault, FaultKind, VerifyError, VerifyReport, indexes};
-use crate::{Progress, Stage};
+use crate::{Progress, Stage, listed::ListedBlocks};
 
 /// Looks at everything that the contract shows of `store`, and adds it to what was found before.
 pub(super) fn search(
@@ -130,8 +130,9 @@ impl Search<'_> {
             self.reached.insert(head);
             pending.push(Pending { cid: head, linked_from: None });
         }
+        let mut ahead = FetchAhead::new();
         while let Some(Pending { cid, linked_from }) = pending.pop() {
-            match self.store.get(&cid) {
+            match ahead.get(self.store, &cid, pending.iter().rev().map(|pending| pending.cid)) {
                 Ok(Some(data)) => {
                     self.found.report.reached += 1;
                     self.found.report.opaque_reached += u64::from(is_opaque(&cid));
@@ -155,18 +156,17 @@ impl Search<'_> {
             Ok(listing) => listing,
             Err(error) => return Ok(self.found.error(FaultKind::Listing, None, error)?),
         };
-        for cid in listing {
-            let cid = match cid {
-                Ok(cid) => cid,
+        let reached = mem::take(&mut self.reached);
+        let others = listing.filter(move |cid| !cid.as_ref().is_ok_and(|cid| reached.contains(cid)));
+        for listed in ListedBlocks::new(self.store, Box::new(others)) {
+            let (cid, data) = match listed {
+                Ok(block) => block,
                 Err(error) => {
                     self.found.error(FaultKind::Listing, None, error)?;
                     continue;
                 }
             };
-            if self.reached.contains(&cid) {
-                continue;
-            }
-            match self.store.get(&cid) {
+            match data {
                 Ok(Some(data)) => drop(self.block(cid, &data)?),
                 Ok(None) => {
                     let what = format!("block {cid} is listed and cannot be found by its CID");

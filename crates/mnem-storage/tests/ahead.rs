@@ -1,0 +1,214 @@
+//! Export, copy and verify ask a store for many blocks at once, and give what they give block by block.
+
+use std::{
+    ops::ControlFlow,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use mnem_storage::{
+    Bytes, Cid, CopyError, MemoryStore, OpHeadsStore, ReachableOptions, Store, StoreError, VerifyError, VerifyOptions,
+    WriteBatch,
+    car::{self, ExportError, ExportOptions},
+    copy, copy_reachable,
+    traits::{Blockstore, CidIter, OnBlock},
+    unwatched, verify_store,
+};
+
+use crate::fixtures::{node, raw};
+
+/// A store that answers several blocks at once, or one at a time, and never a `get` unless it must.
+#[derive(Debug, Default)]
+struct Watched {
+    store: MemoryStore,
+    /// Answers the first block of a request alone.
+    alone: bool,
+    /// Blocks are damaged, so that a request fails and blocks are read by themselves.
+    get_is_fine: bool,
+    requests: AtomicUsize,
+    largest: AtomicUsize,
+}
+
+impl Blockstore for Watched {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        assert!(self.get_is_fine, "one block was asked for: {cid}");
+        self.store.get(cid)
+    }
+
+    fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.largest.fetch_max(cids.len(), Ordering::Relaxed);
+        self.store.get_many(if self.alone { &cids[..1] } else { cids }, f)
+    }
+
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        self.store.put(cid, data)
+    }
+
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        self.store.delete(cid)
+    }
+
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        self.store.cids()
+    }
+
+    fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
+        self.store.has(cid)
+    }
+}
+
+impl OpHeadsStore for Watched {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        self.store.heads()
+    }
+
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        self.store.update(new, supersedes)
+    }
+
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.store.swap(expected, new)
+    }
+}
+
+impl Store for Watched {
+    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        self.store.commit(batch)
+    }
+
+    fn side_tables(&self) -> Result<Vec<String>, StoreError> {
+        self.store.side_tables()
+    }
+}
+
+const BRANCHES: usize = 20;
+const LEAVES: usize = 30;
+
+/// Blocks that the head reaches.
+const REACHED: usize = BRANCHES * (LEAVES + 1) + 1;
+
+/// Blocks that nothing reaches.
+const LOOSE: usize = 200;
+
+/// A head that reaches branches of leaves, and loose blocks. The leaves come first.
+fn filled(alone: bool) -> (Watched, Vec<Cid>) {
+    let store = Watched { alone, ..Watched::default() };
+    let leaf = |n: usize| raw(format!("leaf {n}"));
+    let leaves: Vec<_> = (0..BRANCHES * LEAVES).map(leaf).collect();
+    let branches: Vec<_> =
+        leaves.chunks(LEAVES).map(|some| node(&some.iter().map(|l| l.0).collect::<Vec<_>>())).collect();
+    let root = node(&branches.iter().map(|branch| branch.0).collect::<Vec<_>>());
+    let loose = (0..LOOSE).map(|n| raw(format!("loose {n}")));
+    let cids = leaves.iter().map(|leaf| leaf.0).collect();
+    let head = root.0;
+    for (cid, data) in leaves.into_iter().chain(branches).chain([root]).chain(loose) {
+        store.put(&cid, data).unwrap();
+    }
+    store.update(&head, &[]).unwrap();
+    (store, cids)
+}
+
+/// With damage and gaps among the leaves.
+fn damaged(alone: bool) -> Watched {
+    let (mut store, leaves) = filled(alone);
+    for (n, cid) in leaves.iter().enumerate() {
+        if n % 40 == 25 {
+            store.store.delete(cid).unwrap();
+            store.store.put_trusted(cid, Bytes::from_static(b"damage")).unwrap();
+        } else if n % 40 == 26 {
+            store.store.delete(cid).unwrap();
+        }
+    }
+    store.get_is_fine = true;
+    store
+}
+
+fn assert_many_at_once(store: &Watched, blocks: usize) {
+    let (requests, largest) = (store.requests.load(Ordering::Relaxed), store.largest.load(Ordering::Relaxed));
+    assert!(requests <= blocks / 8, "{requests} requests for {blocks} blocks");
+    assert!((2..=64).contains(&largest), "a request of {largest} blocks");
+}
+
+/// Breaks once so many blocks are done.
+fn stop_at(blocks: u64) -> impl FnMut(mnem_storage::Progress) -> ControlFlow<()> {
+    move |progress| if progress.blocks == blocks { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+#[test]
+fn export() {
+    let written = |store: &Watched| {
+        let mut archive = Vec::new();
+        let result = car::export(store, &mut archive, &ExportOptions::new(), &mut unwatched);
+        (archive, result.map_err(|error| error.to_string()))
+    };
+    let (store, _) = filled(false);
+    let expected = written(&filled(true).0);
+    assert_eq!(expected.1.as_ref().map(|report| report.blocks), Ok(REACHED as u64));
+    assert!(written(&store) == expected, "the same bytes");
+    assert_many_at_once(&store, REACHED);
+    let expected = written(&damaged(true));
+    assert!(expected.1.as_ref().is_err_and(|error| error.contains("cannot export")), "{:?}", expected.1);
+    assert!(written(&damaged(false)) == expected, "the same bytes up to the same error");
+    let stopped = car::export(&filled(false).0, &mut Vec::new(), &ExportOptions::new(), &mut stop_at(100));
+    assert!(matches!(stopped, Err(ExportError::Stopped { blocks: 100 })), "{stopped:?}");
+}
+
+#[test]
+fn verify() {
+    let verified = |store: &Watched, progress: &mut dyn FnMut(mnem_storage::Progress) -> ControlFlow<()>| {
+        verify_store(store, &VerifyOptions::new(), progress)
+    };
+    let (store, _) = filled(false);
+    let report = verified(&store, &mut unwatched).unwrap();
+    assert_eq!((report.blocks, report.reached, report.fault_count), ((REACHED + LOOSE) as u64, REACHED as u64, 0));
+    assert_many_at_once(&store, REACHED + LOOSE);
+    let (report, expected) =
+        (verified(&damaged(false), &mut unwatched).unwrap(), verified(&damaged(true), &mut unwatched).unwrap());
+    assert_eq!((report.fault_count, &report.faults), (30, &expected.faults));
+    assert_eq!(report, expected);
+    let Err(VerifyError::Stopped(report)) = verified(&filled(false).0, &mut stop_at(100)) else { panic!("it went on") };
+    assert_eq!(report.blocks, 100);
+}
+
+#[test]
+fn copies() {
+    let ((from, _), (to, leaves)) = (filled(false), filled(false));
+    // A part of the blocks is in the target, and is read there.
+    leaves.iter().step_by(3).for_each(|cid| to.delete(cid).unwrap());
+    let absent = leaves.iter().step_by(3).count() as u64;
+    let report = copy(&from, &to, &mut unwatched).unwrap();
+    let blocks = (REACHED + LOOSE) as u64;
+    assert_eq!((report.blocks, report.new, report.present), (blocks, absent, blocks - absent));
+    assert_many_at_once(&from, REACHED + LOOSE);
+    assert_many_at_once(&to, REACHED + LOOSE);
+    let to = Watched::default();
+    let stopped = copy(&from, &to, &mut stop_at(100)).unwrap_err();
+    assert!(matches!(stopped, CopyError::Stopped { blocks: 100, new: 100 }), "{stopped:?}");
+    assert_eq!(to.cids().unwrap().count(), 100, "what was counted is there, and no more");
+}
+
+#[test]
+fn copies_of_what_the_heads_reach() {
+    let copied = |from: &Watched| {
+        let to = Watched { get_is_fine: from.get_is_fine, ..Watched::default() };
+        let result = copy_reachable(from, &to, &ReachableOptions::new(), &mut unwatched);
+        if result.is_ok() {
+            assert_many_at_once(&to, 2 * REACHED);
+        }
+        result.map_err(|error| error.to_string())
+    };
+    let (from, _) = filled(false);
+    assert_eq!(copied(&from).map(|report| report.copied.new), Ok(REACHED as u64));
+    assert_many_at_once(&from, REACHED);
+    let expected = copied(&damaged(true));
+    assert!(expected.is_err());
+    assert_eq!(copied(&damaged(false)), expected);
+}
+
+#[test]
+fn a_damaged_block_of_either_store_ends_a_copy_with_its_name() {
+    let error = copy(&damaged(false), &Watched::default(), &mut unwatched).unwrap_err();
+    assert!(matches!(&error, CopyError::Source(error) if matches!(**error, StoreError::Corrupt { .. })), "{error:?}");
+    let error = copy(&filled(false).0, &damaged(false), &mut unwatched).unwrap_err();
+    assert!(matches!(&error, CopyError::Target(error) if matches!(**error, StoreError::Corrupt { .. })), "{error:?}");
+}

@@ -1,0 +1,167 @@
+//! Reading blocks together with those that are wanted next.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+    ops::ControlFlow,
+};
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{
+    Blockstore, StoreError,
+    limits::{FETCH_AHEAD_BLOCKS_MAX, FETCH_AHEAD_BYTES_MAX},
+};
+
+/// Reads blocks one after the other, and asks the store for several at once: a store over a network then needs far
+/// fewer round trips, and any other does the same work.
+///
+/// Whoever reads many blocks in an order of their own says with each one which are likely to follow it. The answers
+/// that come with it are kept until they are asked for. [`Walk`](crate::Walk) reads this way.
+///
+/// Memory: up to 128 blocks, and up to 4 MiB of them and one block more. A request fills half of the room that is left,
+/// so that blocks which are wanted late never take all of it.
+///
+/// ```
+/// use mnem_store_traits::{Bytes, BlockstoreExt, FetchAhead, MemoryStore, RAW};
+///
+/// let store = MemoryStore::new();
+/// let cids = ["one", "two", "three"].map(|text| store.put_as(RAW, Bytes::from(text)).unwrap());
+/// let mut ahead = FetchAhead::new();
+/// for (n, cid) in cids.iter().enumerate() {
+///     let block = ahead.get(&store, cid, cids[n + 1..].iter().copied())?; // one request for all three
+///     assert!(block.is_some());
+/// }
+/// # Ok::<(), mnem_store_traits::StoreError>(())
+/// ```
+#[derive(Default)]
+pub struct FetchAhead {
+    /// What was read and not yet asked for, absent blocks included. A key is a part of a CID, so it may be another's.
+    fetched: HashMap<u64, (Cid, Option<Bytes>), BuildHasherDefault<AsIs>>,
+    /// Bytes of these blocks.
+    bytes: u64,
+    /// The request, kept for its memory.
+    request: Vec<Cid>,
+    /// Blocks to read one by one, since a request for them failed.
+    alone: usize,
+}
+
+impl FetchAhead {
+    /// With nothing read.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The block, as [`Blockstore::get`] returns it: read now, or together with one that was asked for before it.
+    ///
+    /// `next`: the CIDs that will be asked for after this one, the next first. It is looked at only if the store has to
+    /// be asked, and only as far as a request goes. A CID that was named is to be asked for later: until then its
+    /// block is kept.
+    ///
+    /// # Errors
+    /// As [`Blockstore::get`] for this block. That a block could not be read ahead is no error: it is read again when it
+    /// is asked for.
+    pub fn get<S: Blockstore + ?Sized>(
+        &mut self,
+        store: &S,
+        cid: &Cid,
+        next: impl Iterator<Item = Cid>,
+    ) -> Result<Option<Bytes>, StoreError> {
+        if let Some(data) = self.take(cid) {
+            return Ok(data);
+        }
+        if self.alone > 0 {
+            self.alone -= 1;
+            return store.get(cid);
+        }
+        self.fill_request(cid, next);
+        match self.send(store) {
+            Some(data) => Ok(data),
+            // No answer, or an error of this block or another: it has its own.
+            None => store.get(cid),
+        }
+    }
+
+    fn take(&mut self, cid: &Cid) -> Option<Option<Bytes>> {
+        let Entry::Occupied(entry) = self.fetched.entry(key(cid)) else { return None };
+        if entry.get().0 != *cid {
+            return None;
+        }
+        let (_, data) = entry.remove();
+        self.bytes -= bytes_of(&data);
+        Some(data)
+    }
+
+    fn fill_request(&mut self, cid: &Cid, next: impl Iterator<Item = Cid>) {
+        let room = match FETCH_AHEAD_BYTES_MAX.saturating_sub(self.bytes) {
+            0 => 0,
+            _ => FETCH_AHEAD_BLOCKS_MAX.saturating_sub(self.fetched.len()) / 2,
+        };
+        self.request.clear();
+        self.request.push(*cid);
+        // Where one was read already, so were those after it.
+        self.request.extend(next.take_while(|cid| !self.fetched.contains_key(&key(cid))).take(room.saturating_sub(1)));
+    }
+
+    /// The answer for the first block of the request. Keeps the others.
+    fn send<S: Blockstore + ?Sized>(&mut self, store: &S) -> Option<Option<Bytes>> {
+        let Self { fetched, bytes, request, alone } = self;
+        let bytes_max = FETCH_AHEAD_BYTES_MAX.saturating_sub(*bytes) / 2;
+        let (mut first, mut answers, mut came) = (None, 0, 0);
+        let ended = store.get_many(request, &mut |index, data| {
+            answers += 1;
+            came += bytes_of(&data);
+            match request.get(index) {
+                Some(_) if index == 0 => first = Some(data),
+                Some(cid) => {
+                    if let Entry::Vacant(entry) = fetched.entry(key(cid)) {
+                        *bytes += bytes_of(&data);
+                        entry.insert((*cid, data));
+                    }
+                }
+                None => {}
+            }
+            if came < bytes_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        if ended.is_err() {
+            *alone = request.len().saturating_sub(answers);
+        }
+        first
+    }
+}
+
+fn bytes_of(data: &Option<Bytes>) -> u64 {
+    data.as_ref().map_or(0, |data| data.len() as u64)
+}
+
+/// Eight bytes of the digest, and the codec: cheaper to look up than all of a CID.
+fn key(cid: &Cid) -> u64 {
+    let digest = cid.hash().digest().last_chunk().copied();
+    digest.map_or(0, u64::from_le_bytes) ^ cid.codec()
+}
+
+/// The hash of a key that is a hash already. Keys that were made to collide cost a look at no more than 128 entries.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+}
+
+impl fmt::Debug for FetchAhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchAhead").field("blocks", &self.fetched.len()).field("bytes", &self.bytes).finish()
+    }
+}
