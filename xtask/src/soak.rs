@@ -65,7 +65,7 @@ const KINDS: &[Kind] = &[
     Kind {
         name: "crash-simple",
         does: "what crashes leave of stores of plain files, in so many states",
-        options: &[number("--states", "MNEM_CRASH_STATES", Some(60_000_000)), SEED],
+        options: &[number("--states", "MNEM_CRASH_IMAGES", Some(60_000_000)), SEED, IMAGE],
         run: |sh| tests(sh, SIMPLE, &["crash_points::soak"]),
     },
     Kind {

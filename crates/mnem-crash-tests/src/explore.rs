@@ -3,8 +3,8 @@
 use std::{collections::HashSet, fmt, ops::Range};
 
 use crate::{
-    Act, Chance, Checked, Cuts, Done, Engine, Expected, Medium, Opening, Planted, Recording, Runner, Wrong,
-    engine::Image, quietly, record, recording::expected, whole, workload::commit_of_new,
+    Act, Chance, Checked, Cuts, Engine, Expected, Medium, Opening, Planted, Recording, Runner, Wrong, engine::Image,
+    quietly, record, recording::expected, whole, workload::commit_of_new,
 };
 
 /// What was looked at.
@@ -176,11 +176,9 @@ impl<E: Engine> Explorer<'_, E> {
         if chance.one_in(look.read_only_one_in) && expected.created {
             look_read_only(&mut runner, listings)?;
         }
-        match runner.run(0, &Act::Open { durable: true }, None) {
-            Done::Ok => {}
-            Done::Failed(error) if !expected.created && runner.engine.is_no_store(&error) => return Ok(()),
-            Done::Failed(error) => return Err((Wrong::NotOpened, whole(&error))),
-            Done::Killed => unreachable!("nobody is killed"),
+        if let Err(error) = runner.recover() {
+            let none = !expected.created && runner.engine.is_no_store(&error);
+            return if none { Ok(()) } else { Err((Wrong::NotOpened, whole(&error))) };
         }
         runner.check(0, listings)?;
         if chance.one_in(look.inspect_one_in) {

@@ -65,14 +65,13 @@ impl<E: Engine> Runner<E> {
     /// With nothing open.
     pub fn new(engine: E, medium: E::Medium, expected: Expected) -> Self {
         let visible = Visible { kept: expected.kept(), ..Visible::default() };
-        let steps = vec![(medium.entries(), expected.clone())];
         let opened = (0..engine.habits().processes).map(|_| None).collect();
         Self {
             engine,
             medium,
             opened,
             expected,
-            steps,
+            steps: Vec::new(),
             visible,
             acts: Vec::new(),
             prepare: None,
@@ -120,6 +119,14 @@ impl<E: Engine> Runner<E> {
         }
         self.see(act, &done);
         done
+    }
+
+    /// Opens what a crash left in the first process. What may be there stays as it is: the crash was before.
+    pub(crate) fn recover(&mut self) -> Result<(), StoreError> {
+        let open = Act::Open { durable: true };
+        self.open(0, &open, true, None).1?;
+        self.expected.created = true;
+        Ok(())
     }
 
     /// Makes a call that must not fail.

@@ -2,7 +2,7 @@
 
 use mnem_backend_redb::Concurrency;
 use mnem_crash_tests::{
-    Act, Chance, Checked, Done, Engine, Expected, Medium, Observed, Recording, Runner, Wrong, ensure,
+    Act, Chance, Checked, Done, Engine, Expected, Gone, Medium, Observed, Recording, Runner, Wrong, ensure,
 };
 use mnem_store_traits::{ErrorKind, Outcome, StoreError};
 
@@ -65,7 +65,13 @@ fn operation(act: &Act) -> &'static str {
     match act {
         Act::Put(_) => "put",
         Act::PutMany(_) => "put_many",
-        Act::ChangeHeads(heads) if heads.new.len() == 1 => "heads",
+        Act::ChangeHeads(heads) if heads.new.len() == 1 => {
+            if matches!(heads.gone, Gone::Swapped | Gone::Stale) {
+                "swap"
+            } else {
+                "update"
+            }
+        }
         Act::Commit { .. } | Act::ChangeHeads(_) => "commit",
         Act::Rows { .. } => "write a side table",
         Act::Delete(_) => "delete",

@@ -46,6 +46,8 @@ struct Redb {
     options: OpenOptions,
     concurrency: Concurrency,
     acts: usize,
+    /// Instead of one in so many calls the store is left.
+    leave_one_in: usize,
 }
 
 impl Engine for Redb {
@@ -67,7 +69,7 @@ impl Engine for Redb {
             _ => Concurrency::ExclusiveWriter,
         };
         let options = OpenOptions::new().durability(durability).fast_recovery(seed & 2 != 0).layout(layout);
-        Self { options: options.concurrency(concurrency), concurrency, acts: 30 }
+        Self { options: options.concurrency(concurrency), concurrency, acts: 30, leave_one_in: 12 }
     }
 
     fn pool() -> &'static Pool {
@@ -75,7 +77,7 @@ impl Engine for Redb {
     }
 
     fn habits(&self) -> Habits {
-        Habits { acts: self.acts, upkeep: 2, row_keys: 12, ..Habits::default() }
+        Habits { acts: self.acts, leave_one_in: self.leave_one_in, upkeep: 2, row_keys: 12, ..Habits::default() }
     }
 
     fn look(&self) -> Look {

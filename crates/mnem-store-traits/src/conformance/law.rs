@@ -41,6 +41,8 @@ pub struct Law {
     pub claims: &'static [Claim],
     /// The promise, as one sentence.
     pub promise: &'static str,
+    /// The text of the file that its function is in.
+    pub(crate) source: &'static str,
     pub(crate) check: fn(&mut Case) -> LawResult,
 }
 
@@ -145,6 +147,13 @@ impl Law {
     /// The name of the `#[test]` below the module that the macro was given: `blocks::put_rejects_wrong_bytes`.
     pub fn path(&self) -> String {
         format!("{}::{}", self.group, self.id)
+    }
+
+    /// The file and line of its function, below `src/conformance` of this crate: `laws/put.rs:12`.
+    pub fn place(&self) -> String {
+        let function = format!("fn {}(", self.id);
+        let before = self.source.lines().take_while(|line| !line.contains(&function)).count();
+        format!("laws/{}.rs:{}", self.topic, before + 1)
     }
 
     /// Runs this law alone, in a thread and a place of its own. Does not panic; a panic of the backend is a failure.

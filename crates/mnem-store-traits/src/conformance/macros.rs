@@ -77,6 +77,7 @@ macro_rules! __conformance_expand {
             profiles: &[$(Profile::$profile),*],
             claims: &[$($(Claim::$claim),*)?],
             promise: $promise,
+            source: include_str!(concat!("laws/", stringify!($topic), ".rs")),
             check: super::laws::$topic::$law,
         }),*),*]
     };
@@ -136,7 +137,8 @@ impl Law {
     }
 
     pub(crate) fn failure_text(&self, mode: Mode, backend: &str, failure: &Failure) -> String {
-        format!("law {} is broken by {backend}\n  promised  {}\n  {failure}", self.path_in(mode), self.promise)
+        let (path, promise, place) = (self.path_in(mode), self.promise, self.place());
+        format!("law {path} is broken by {backend}\n  promised  {promise}\n  {failure}\n  law       {place}")
     }
 }
 

@@ -75,3 +75,16 @@ fn names_are_found_over_the_ends_of_lines() {
         "/// - One. Laws: `a_law`,\n    ///   `b_law`; and more `code`.\n/// Law: `c_law`.\n// Law: `no_doc`.\n";
     assert_eq!(laws_named_in(source), ["a_law", "b_law", "c_law"].map(String::from).into());
 }
+
+#[test]
+fn each_law_names_the_file_and_line_of_its_function() {
+    for law in laws() {
+        let place = law.place();
+        let (file, line) = place.split_once(':').expect("a file and a line");
+        let text = self::file(&format!("src/conformance/{file}"));
+        let line: usize = line.parse().expect("a number");
+        let begins = format!("pub(crate) fn {}(", law.id);
+        let found = text.lines().nth(line - 1).unwrap_or_default();
+        assert!(found.contains(&begins), "{law}: {place} is {found:?}");
+    }
+}

@@ -54,53 +54,53 @@ pub(crate) const BREAKS: &[Planted<Detour>] = breaks! {
     "no sync of the heads' file", 0, Then::Never, |call| call.is(SyncNew, Heads) && call.task != Task::Open;
     "no sync of the first heads' file", 0, Then::Never, |call| call.is(SyncNew, Heads) && call.task == Task::Open;
     "no sync of the format's file", 0, Then::Never, |call| call.is(SyncNew, Format);
-    "no sync of a row's file", 0, Then::Never, |call| call.is(SyncNew, Row);
-    "no sync of a present block's file in a marked store", 10, Then::Never, |call| call.is(SyncFile, Block);
+    "no sync of a row's file", 2, Then::Never, |call| call.is(SyncNew, Row);
+    "no sync of a present block's file in a marked store", 339, Then::Never, |call| call.is(SyncFile, Block);
 
     "no sync of the store's parent", 0, Then::Never, |call| call.is(SyncFolder, Parent);
     "no sync of the root before the format", 0, Then::Never,
         |call| call.is(SyncFolder, Root) && call.after(Rename, Heads) && !call.after(Link, Format) && call.task == Task::Open;
     "no sync of the root behind the format", 0, Then::Never, |call| call.is(SyncFolder, Root) && call.after(Link, Format) && !call.after(Rename, Mark);
-    "no sync of the root of a store that is there", 28, Then::Never,
+    "no sync of the root of a store that is there", 35, Then::Never,
         |call| call.is(SyncFolder, Root) && call.task == Task::Open && !call.after(Rename, Heads) && !call.after(Rename, Mark);
-    "no sync of objects on opening", 6, Then::Never, |call| call.is(SyncFolder, Objects) && call.task == Task::Open;
+    "no sync of objects on opening", 14, Then::Never, |call| call.is(SyncFolder, Objects) && call.task == Task::Open;
     "no sync of objects for a shard", 0, Then::Never, |call| call.is(SyncFolder, Objects) && call.task != Task::Open;
     "no sync of a new block's shard", 0, Then::Never,
         |call| call.is(SyncFolder, Shard) && call.task != Task::Delete && call.after_naming_in_it();
-    "no sync of a present block's shard", 22, Then::Never,
+    "no sync of a present block's shard", 14, Then::Never,
         |call| call.is(SyncFolder, Shard) && call.task == Task::Put && !call.after_naming_in_it();
-    "no sync of a required block's shard", 3, Then::Never,
+    "no sync of a required block's shard", 31, Then::Never,
         |call| call.is(SyncFolder, Shard) && call.task == Task::Commit && !call.after_naming_in_it();
-    "no sync of a deleted block's shard", 8, Then::Never, |call| call.is(SyncFolder, Shard) && call.task == Task::Delete;
+    "no sync of a deleted block's shard", 0, Then::Never, |call| call.is(SyncFolder, Shard) && call.task == Task::Delete;
     "no sync of the root behind the heads", 0, Then::Never,
         |call| call.is(SyncFolder, Root) && call.task != Task::Open;
     "no sync of tables for a table", 2, Then::Never, |call| call.is(SyncFolder, Tables);
     "no sync of a row's table", 2, Then::Never, |call| call.is(SyncFolder, Table) && !call.after(Remove, Row);
-    "no sync of a deleted row's table", 69, Then::Never, |call| call.is(SyncFolder, Table) && call.after(Remove, Row);
-    "no sync of everything before the names", 2, Then::Never,
+    "no sync of a deleted row's table", 5, Then::Never, |call| call.is(SyncFolder, Table) && call.after(Remove, Row);
+    "no sync of everything before the names", 4, Then::Never,
         |call| call.verb == SyncAll && call.after(Write, Block) && !call.after(Rename, Block);
-    "no sync of everything behind the names", 2, Then::Never,
+    "no sync of everything behind the names", 4, Then::Never,
         |call| call.verb == SyncAll && call.after(Rename, Block) && call.times(SyncAll) == 1;
-    "no sync of everything for present blocks", 243, Then::Never, |call| call.verb == SyncAll && !call.after(Write, Block) && call.task == Task::Put;
-    "no sync of everything for required blocks", 70, Then::Never, syncs_required_blocks_whole;
+    "no sync of everything for present blocks", 50, Then::Never, |call| call.verb == SyncAll && !call.after(Write, Block) && call.task == Task::Put;
+    "no sync of everything for required blocks", 88, Then::Never, syncs_required_blocks_whole;
     "no sync at all", 0, Then::Never, |call| call.verb.syncs();
 
     "a block's name before its bytes are synced", 0, Then::After(|call| call.is(Rename, Block)), |call| call.is(SyncNew, Block);
-    "a row's name before its bytes are synced", 0, Then::After(|call| call.is(Rename, Row)), |call| call.is(SyncNew, Row);
+    "a row's name before its bytes are synced", 2, Then::After(|call| call.is(Rename, Row)), |call| call.is(SyncNew, Row);
     "the heads' name before their bytes are synced", 0, Then::After(|call| call.is(Rename, Heads)), |call| call.is(SyncNew, Heads);
     "the format's name before its bytes are synced", 0, Then::After(|call| call.is(Link, Format)), |call| call.is(SyncNew, Format);
-    "the mark before the format is durable", 86, Then::After(|call| call.is(Rename, Mark)),
+    "the mark before the format is durable", 18, Then::After(|call| call.is(Rename, Mark)),
         |call| call.is(SyncFolder, Root) && call.task == Task::Open && call.after(Link, Format) && !call.after(Rename, Mark);
     "the format before the first heads", 0, Then::After(|call| call.is(Link, Format)),
         |call| call.is(Rename, Heads) && call.task == Task::Open;
-    "the format before the store's own name is durable", 28, Then::Last, |call| call.is(SyncFolder, Parent);
+    "the format before the store's own name is durable", 35, Then::Last, |call| call.is(SyncFolder, Parent);
     "the heads before the blocks", 0, Then::After(|call| call.is(SyncFolder, Root)),
         |call| call.task == Task::Commit && (call.is(Rename, Block) || call.is(SyncFolder, Shard) || call.is(SyncFolder, Objects) || call.verb == SyncAll);
-    "the heads before the required blocks are durable", 3, Then::After(|call| call.is(SyncFolder, Root)),
+    "the heads before the required blocks are durable", 31, Then::After(|call| call.is(SyncFolder, Root)),
         |call| call.task == Task::Commit && call.is(SyncFolder, Shard) && !call.after_naming_in_it();
     "the heads removed, then renamed", 0, Then::AfterRemoving, |call| call.is(Rename, Heads) && call.task != Task::Open;
-    "a row removed, then renamed", 5, Then::AfterRemoving, |call| call.is(Rename, Row);
-    "all rows before any of them is durable", 35, Then::Last, |call| call.is(SyncFolder, Table);
+    "a row removed, then renamed", 4, Then::AfterRemoving, |call| call.is(Rename, Row);
+    "all rows before any of them is durable", 19, Then::Last, |call| call.is(SyncFolder, Table);
     "all syncs behind the acknowledgement", 0, Then::Acknowledged, |call| call.verb.syncs();
     "the last sync of the heads behind the acknowledgement", 0, Then::Acknowledged,
         |call| call.is(SyncFolder, Root) && call.task != Task::Open;
