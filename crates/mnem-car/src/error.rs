@@ -150,7 +150,7 @@ pub enum CarFault {
     /// A section, or the block in it, is larger than allowed.
     #[error("a block of {block_bytes} bytes is larger than the {block_bytes_max} allowed")]
     BlockTooLarge {
-        /// The block's size; where its CID has not been read, the size of the section.
+        /// The size of the block's data; where its CID cannot be read, that of the section.
         block_bytes: u64,
         /// The limit.
         block_bytes_max: u64,

@@ -318,7 +318,10 @@ impl<R: Read> Reader<R> {
             return Err(fault(CarFault::EmptySection, offset, offset));
         }
         if section_bytes > self.block_bytes_max.saturating_add(CID_BYTES_MAX) {
-            return Err(fault(self.too_large(section_bytes), offset, offset));
+            // Only to name the size of the block in a fault that was found already.
+            let start = self.take(CID_BYTES_MAX).unwrap_or_default();
+            let cid_bytes = section::read_cid(&start).map_or(0, |(_, cid_bytes)| cid_bytes as u64);
+            return Err(fault(self.too_large(section_bytes - cid_bytes), offset, offset));
         }
         Ok(Some(Frame { offset, section_bytes, cid_offset: self.offset() }))
     }

@@ -210,6 +210,17 @@ fn the_callers_limit_counts() {
     assert_eq!(found.blocks.len(), 1);
 }
 
+/// Also of a block so large that its section is refused by its length.
+#[test]
+fn the_size_of_a_large_block_is_that_of_its_data() {
+    for block_bytes in [1001, 1086, 1087, 5000] {
+        let archive = car(&[], &[raw(vec![0; block_bytes])]);
+        let (fault, ..) = read_with(&archive, 1000, false).fault.expect("a large block");
+        let expected = CarFault::BlockTooLarge { block_bytes: block_bytes as u64, block_bytes_max: 1000 };
+        assert_eq!(fault, expected);
+    }
+}
+
 #[test]
 fn what_is_no_cid_is_named_with_its_place() {
     let good = raw("good").0.to_bytes();

@@ -81,8 +81,8 @@ pub trait BlockstoreExt: Blockstore {
     /// ```
     ///
     /// # Errors
-    /// - [`StoreError::InvalidArgument`]: the CID is of another codec.
-    /// - [`StoreError::Malformed`]: the block does not hold a value of this type.
+    /// - [`StoreError::InvalidArgument`]: the CID is of another codec, or the block is DAG-CBOR and not a `T`. The block is sound.
+    /// - [`StoreError::Malformed`]: the block is not DAG-CBOR.
     /// - Otherwise as [`Blockstore::get`].
     fn get_dag_cbor<T: DeserializeOwned>(&self, cid: &Cid) -> Result<Option<T>, StoreError> {
         self.get(cid)?.map(|data| typed::decode(cid, &data)).transpose()

@@ -1,11 +1,13 @@
 //! Values of Rust types as DAG-CBOR blocks.
 
+use std::any::type_name;
+
 use bytes::Bytes;
 use cid::Cid;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_ipld_dagcbor::EncodeError;
 
-use crate::{Cause, DAG_CBOR, DagCborError, StoreError, cid_of};
+use crate::{DAG_CBOR, DagCborError, StoreError, cid_of, links};
 
 /// The block that `value` is, with its CID: CIDv1, DAG-CBOR, sha2-256.
 ///
@@ -25,14 +27,18 @@ pub(crate) fn encode<T: Serialize + ?Sized>(operation: &'static str, value: &T) 
 /// The value that a block holds.
 ///
 /// # Errors
-/// [`StoreError::InvalidArgument`]: the block is of another codec. [`StoreError::Malformed`]: it holds something else.
+/// [`StoreError::InvalidArgument`]: the block is of another codec, or is DAG-CBOR and holds another value.
+/// [`StoreError::Malformed`]: it is not DAG-CBOR.
 pub(crate) fn decode<T: DeserializeOwned>(cid: &Cid, data: &[u8]) -> Result<T, StoreError> {
-    let malformed = |source| StoreError::Malformed { cid: *cid, source };
+    let invalid = |reason| StoreError::InvalidArgument { operation: "get_dag_cbor", reason };
     if cid.codec() != DAG_CBOR {
-        let reason = format!("block {cid} has the codec 0x{:x}, not DAG-CBOR (0x71)", cid.codec());
-        return Err(StoreError::InvalidArgument { operation: "get_dag_cbor", reason });
+        return Err(invalid(format!("block {cid} has the codec 0x{:x}, not DAG-CBOR (0x71)", cid.codec())));
     }
-    from_dag_cbor(data).map_err(|error| malformed(Cause::new(error)))
+    from_dag_cbor(data).or_else(|error| {
+        // The decoder does not say whether the block or the type is at fault.
+        links(cid, data)?;
+        Err(invalid(format!("block {cid} is DAG-CBOR, but not a {}: {error}", type_name::<T>())))
+    })
 }
 
 /// The value that DAG-CBOR bytes hold.

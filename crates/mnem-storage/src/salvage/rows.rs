@@ -62,8 +62,8 @@ impl Salvage<'_> {
         let read = self.rows(&*from, &*to, &mut rows, &mut copied);
         rows.write(&*to)?;
         read?;
-        if name == knn::TABLE {
-            self.remove_broken_indexes(&to)?;
+        if name == knn::TABLE && self.remove_broken_indexes(&to)? {
+            copied = count(&*to, copied.name)?;
         }
         if copied.keys > 0 {
             self.report.tables.push(copied);
@@ -119,8 +119,8 @@ impl Salvage<'_> {
         }
     }
 
-    /// An index that lacks a row, or has a wrong one, is of no use, and can be made again.
-    fn remove_broken_indexes(&mut self, to: &Arc<dyn SideTable>) -> Result<(), Ended> {
+    /// Removes the indexes that lack a row or have a wrong one: they are of no use, and can be built again. Returns whether there were any.
+    fn remove_broken_indexes(&mut self, to: &Arc<dyn SideTable>) -> Result<bool, Ended> {
         self.done = Progress::of(Stage::Indexes);
         let mut broken = Vec::new();
         for cid in knn::list(&**to).of_target()? {
@@ -143,10 +143,22 @@ impl Salvage<'_> {
             self.done.add(0);
             self.tell()?;
         }
-        for cid in broken {
-            knn::delete(&**to, &cid).of_target()?;
+        for cid in &broken {
+            knn::delete(&**to, cid).of_target()?;
         }
         self.done = Progress::of(Stage::Tables);
-        Ok(())
+        Ok(!broken.is_empty())
     }
+}
+
+/// Counts the rows of a table in the target.
+fn count(table: &dyn SideTable, name: String) -> Result<TableCopied, CopyError> {
+    let mut counted = TableCopied { name, keys: 0, bytes: 0 };
+    for key in table.keys(&[]).of_target()? {
+        if let Some(value) = table.get(&key.of_target()?).of_target()? {
+            counted.keys += 1;
+            counted.bytes += value.len() as u64;
+        }
+    }
+    Ok(counted)
 }

@@ -41,7 +41,20 @@ fn rescue(path: &Path) -> (MemoryStore, SalvageReport) {
     assert!(snapshot(path) == before, "the source was touched");
     assert_eq!(report.fault_count, report.faults.len() as u64);
     assert_eq!(blocks_of(&rescued).len() as u64, report.blocks);
+    let told: Vec<_> = report.tables.iter().map(|table| (table.name.clone(), table.keys, table.bytes)).collect();
+    assert_eq!(told, tables_of(&rescued), "{report:?}");
     (rescued, report)
+}
+
+/// The side tables with their rows and the bytes of these.
+fn tables_of(store: &dyn Store) -> Vec<(String, u64, u64)> {
+    let counted = |name: String| {
+        let table = store.side_table(&name).unwrap();
+        let value_bytes = |key: Bytes| table.get(&key).unwrap().expect("it is listed").len() as u64;
+        let rows: Vec<u64> = table.keys(&[]).unwrap().map(|key| value_bytes(key.unwrap())).collect();
+        (name, rows.len() as u64, rows.iter().sum())
+    };
+    store.side_tables().unwrap().into_iter().map(counted).collect()
 }
 
 fn blocks_of(store: &dyn Store) -> BTreeSet<Block> {

@@ -4,11 +4,13 @@ use std::{fs, path::Path, path::PathBuf};
 
 use mnem_storage::{
     Blockstore as _, Bytes, Cid, ErrorKind, FaultKind, OpHeadsStore as _, OpenOptions, RAW, Store as _, VerifyOptions,
-    cid_of, detect, unwatched, verify,
+    cid_of, detect,
+    knn::{self, DistanceMetric, KnnEdgeIndex, NodeId},
+    unwatched, verify,
 };
 use tempfile::TempDir;
 
-use super::{assert_all_but, faults, fill_with_animals, rescue, verified};
+use super::{assert_all_but, faults, fill_with_animals, rescue, snapshot, verified};
 use crate::fixtures::{Block, animals_root};
 
 fn sample() -> (TempDir, PathBuf, Vec<Block>) {
@@ -112,6 +114,36 @@ fn a_store_that_opens_is_listed_behind_a_folder_that_cannot_be_read() {
     let (rescued, report) = rescue(&path);
     assert!(!report.structure_damaged && report.fault_count > 0);
     assert_all_but(&rescued, &all, &lost);
+}
+
+#[test]
+fn rows_of_an_index_that_is_left_behind_are_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.simple");
+    let ids: Vec<NodeId> = (0..=255).map(|n| NodeId([n; 16])).collect();
+    let points: Vec<[f32; 1]> = (0..=255_u8).map(|n| [f32::from(n)]).collect();
+    let store = OpenOptions::new().create(true).open(&path).unwrap();
+    let table = store.side_table(knn::TABLE).unwrap();
+    let [hurt, whole] = [DistanceMetric::L2, DistanceMetric::Cosine].map(|metric| {
+        let edges = knn::derive(&ids, &points, 4, DistanceMetric::L2).unwrap();
+        let index = KnnEdgeIndex::new(animals_root(), 4, metric, edges).unwrap();
+        knn::store(&*table, &index).unwrap()
+    });
+    store.close().unwrap();
+    assert_eq!(rescue(&path).1.fault_count, 0);
+    // Each row is a file named by its key: the manifest's ends with the digest, and those of the parts contain it.
+    let rows = snapshot(&path.join("tables").join(knn::TABLE));
+    let digest: String = hurt.hash().digest().iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts: Vec<_> = rows.iter().filter(|(path, _)| path.to_str().unwrap().contains(&digest)).collect();
+    assert_eq!((parts.len(), rows.len()), (3, 6), "{digest}");
+    for (part, bytes) in parts {
+        fs::write(part, b"").unwrap();
+        let (rescued, report) = rescue(&path);
+        assert_eq!(faults(&report), [(FaultKind::KnnIndex, Some(hurt))], "{part:?}");
+        let table = rescued.side_table(knn::TABLE).unwrap();
+        assert!(knn::list(&*table).unwrap().map(Result::unwrap).eq([whole]));
+        fs::write(part, bytes).unwrap();
+    }
 }
 
 #[test]

@@ -141,23 +141,29 @@ impl Report {
 
     /// The profiles to which the backend conforms: every must-law that asks for the profile was run and held, or was declined because it
     /// also asks for something the backend does not claim; and at least one held.
+    ///
+    /// Where most laws of a profile ask for a capability, as in [`Profile::Persistence`], one of these must have held: a backend that claims
+    /// none of them has every such law declined, and nothing is known of it.
     pub fn conforms_to(&self) -> Vec<Profile> {
         Profile::ALL.into_iter().filter(|profile| self.conforms(*profile)).collect()
     }
 
     fn conforms(&self, profile: Profile) -> bool {
-        let mut held = 0;
-        for law in super::laws().iter().filter(|law| law.level == Level::must && law.profiles.contains(&profile)) {
-            for mode in law.modes() {
-                let entry = self.entries.iter().find(|entry| entry.law.id == law.id && entry.mode == *mode);
-                match entry.map(|entry| &entry.verdict) {
-                    Some(Verdict::Passed) => held += 1,
-                    Some(Verdict::Declined(_)) => {}
-                    Some(Verdict::Failed(_)) | None => return false,
-                }
-            }
-        }
-        held > 0
+        let asks = |law: &&Law| law.level == Level::must && law.profiles.contains(&profile);
+        let laws: Vec<&Law> = super::laws().iter().filter(asks).collect();
+        let (about_claims, others): (Vec<&Law>, Vec<&Law>) = laws.iter().partition(|law| !law.claims.is_empty());
+        let deciding = if about_claims.len() > others.len() { &about_claims } else { &laws };
+        let came_of =
+            |law: &&Law| -> Vec<Option<&Verdict>> { law.modes().iter().map(|mode| self.verdict(law, *mode)).collect() };
+        let not_broken = |verdict: Option<&Verdict>| matches!(verdict, Some(Verdict::Passed | Verdict::Declined(_)));
+        laws.iter().flat_map(came_of).all(not_broken)
+            && deciding.iter().flat_map(came_of).any(|verdict| matches!(verdict, Some(Verdict::Passed)))
+    }
+
+    /// `None`: it was not run.
+    fn verdict(&self, law: &Law, mode: Mode) -> Option<&Verdict> {
+        let entry = self.entries.iter().find(|entry| entry.law.id == law.id && entry.mode == mode);
+        entry.map(|entry| &entry.verdict)
     }
 }
 

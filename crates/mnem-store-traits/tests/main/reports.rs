@@ -144,6 +144,36 @@ fn a_profile_that_is_declared_is_tried_also_without_its_hook() {
     assert!(report.to_string().contains("does not implement its hook damage()"), "{report}");
 }
 
+/// A store that forgets everything claims nothing, and has nearly every law of these profiles declined.
+#[test]
+fn a_profile_whose_claims_are_all_absent_is_not_conformed_to() {
+    struct Forgets;
+
+    impl Fixture for Forgets {
+        type Place = ();
+
+        fn name(&self) -> &str {
+            "forgets"
+        }
+        fn create(&self) -> Result<(), FixtureError> {
+            Ok(())
+        }
+        fn open(&self, (): &()) -> Result<Handles, FixtureError> {
+            Ok(Handles::from(Arc::new(MemoryStore::new())))
+        }
+        fn profiles(&self) -> &[Profile] {
+            &[Profile::Persistence]
+        }
+    }
+
+    let report = run(Forgets, &Options::default());
+    assert_eq!(report.counts().failed, 0, "{report}");
+    let of_profile = report.entries.iter().filter(|entry| entry.law.profiles.contains(&Profile::Persistence));
+    assert!(of_profile.clone().any(|entry| entry.verdict == Verdict::Passed), "{report}");
+    assert!(!report.conforms_to().contains(&Profile::Persistence), "{report}");
+    assert!(report.conforms_to().contains(&Profile::Blocks), "{report}");
+}
+
 #[test]
 fn a_fixture_that_fails_panics_or_hangs_is_a_failure_and_no_more() {
     for (shape, text) in [
