@@ -6,13 +6,14 @@ use std::{
     thread,
 };
 
-use mnem_backend_redb::{Concurrency, Layout, OpenOptions as Redb};
+use mnem_backend_redb::{Layout, OpenOptions as Redb};
 use mnem_backend_simple::OpenOptions as Simple;
 use mnem_core_bridge::{Bridge, Options};
 use mnem_interop::{
     flow::{Contents, check, first_half, second_half},
     graph::{Result, Stores, halves, init, node, node_id, open, options},
 };
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{MemoryStore, Store};
 use published_core::{
     id::{Cid, NodeId},
@@ -163,7 +164,7 @@ fn bridges_over_two_handles_of_one_store() {
     let folder = tempfile::tempdir().unwrap();
     let (file, plain) = (folder.path().join("shared.redb"), folder.path().join("shared.simple"));
     let redb = || -> Arc<dyn Store> {
-        let options = Redb::new().create(true).concurrency(Concurrency::MultiWriter);
+        let options = Redb::new().create(true).sharing(Sharing::MultiWriter);
         Arc::new(options.open(&file).unwrap())
     };
     let simple = || -> Arc<dyn Store> { Arc::new(Simple::new().create(true).open(&plain).unwrap()) };

@@ -3,8 +3,8 @@
 use std::{ops::Bound, sync::Arc};
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, StoreError, check_block, check_read, check_size,
-    drain_checked, pages,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, StoreError,
+    backend::{check_block, check_read, check_size, drain_checked, pages},
 };
 use redb::{CursorError, OwnedAccessGuard, ReadableTable, Table, TableHandle};
 

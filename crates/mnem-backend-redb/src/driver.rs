@@ -5,14 +5,13 @@ use std::{fs, io::Read as _, path::Path, sync::Arc, time::Duration};
 use mnem_store_traits::{
     Durability, Store, StoreError,
     driver::{
-        Driver, Entry, FileIdentity, Location, ManagedStore, OpenOptions, Probe, Reclaimed, Requested, Sharing,
-        StoreInfo, flag,
+        Driver, Entry, FileIdentity, Location, ManagedStore, OpenOptions, Probe, Reclaimed, Requested, StoreInfo, flag,
     },
 };
 
 use crate::{
-    BACKEND, Check, CommitDurability, Concurrency, FORMATS, Layout, RedbStore, Verify, engine::look::REDB_MAGIC,
-    error::At, open::is_claim, place::System,
+    BACKEND, Check, CommitDurability, FORMATS, Layout, RedbStore, Verify, engine::look::REDB_MAGIC, error::At,
+    open::is_claim, place::System,
 };
 
 /// The driver of [`RedbStore`]: one redb file for each store.
@@ -114,11 +113,7 @@ fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> 
             (false, true) => Check::Always,
             (false, false) => Check::Auto,
         })
-        .concurrency(match requested.sharing {
-            Sharing::SingleWriter => Concurrency::SingleWriter,
-            Sharing::MultiWriter => Concurrency::MultiWriter,
-            _ => Concurrency::ExclusiveWriter,
-        });
+        .sharing(requested.sharing);
     if let Some(wait) = requested.lock_wait {
         own = own.lock_wait(wait);
     }

@@ -13,7 +13,7 @@ use mnem_store_traits::{Cause, Durability, ErrorKind, Outcome, StoreError, backe
 use redb::Database;
 
 use crate::{
-    BACKEND, CommitDurability, Concurrency, Layout, OpenOptions, Verify,
+    BACKEND, CommitDurability, Layout, OpenOptions, Verify,
     engine::{
         change::Change,
         group::Group,
@@ -25,6 +25,7 @@ use crate::{
     error::{At, BROKEN_PAGES, Panic, contain},
     place::Names,
 };
+use mnem_store_traits::driver::Sharing;
 
 /// An open store, shared by the store and its views.
 pub(crate) struct Handle {
@@ -193,8 +194,8 @@ impl Handle {
         self.gate.check_writable(operation)?;
         self.forget_kept(Ends::Era);
         // Compaction commits in one phase. The shared modes make two of every one, and readers there follow the header as it is written.
-        let header_last = self.options.durability == CommitDurability::TwoPhase
-            && self.options.concurrency == Concurrency::ExclusiveWriter;
+        let header_last =
+            self.options.durability == CommitDurability::TwoPhase && self.options.sharing == Sharing::ExclusiveWriter;
         let result = {
             let session = self.session.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
             let Some(Session { db, seam, .. }) = session.as_mut() else { return Err(self.gate.closed(operation)) };

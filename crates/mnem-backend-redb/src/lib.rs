@@ -41,7 +41,7 @@ pub use blockstore::RedbBlockstore;
 pub use driver::{DRIVER, RedbDriver};
 pub use op_heads::RedbOpHeadsStore;
 pub use open::open_or_init;
-pub use options::{Check, CommitDurability, Concurrency, Layout, OpenOptions, Verify};
+pub use options::{Check, CommitDurability, Layout, OpenOptions, Verify};
 pub use store::RedbStore;
 pub use tables::FORMATS;
 

@@ -19,7 +19,7 @@ use mnem_store_traits::{
 use redb::{Database, DatabaseError, backends::FileBackend};
 
 use crate::{
-    Check, CommitDurability, Concurrency, OpenOptions, Verify,
+    Check, CommitDurability, OpenOptions, Verify,
     create::{create_file, initialise},
     engine::{
         as_it_is,
@@ -36,6 +36,7 @@ use crate::{
     limits::{LOCK_PAUSE, RACES_MAX, next_pause},
     place::{Names, Place, System, folder_of, sync_name},
 };
+use mnem_store_traits::driver::Sharing;
 
 /// The two views that [`open_or_init`] returns, and where the store lies.
 type Views = (Arc<dyn Blockstore>, Arc<dyn OpHeadsStore>, PathBuf);
@@ -137,7 +138,7 @@ fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
     if options.create && options.read_only {
         return invalid("a store cannot be created read-only");
     }
-    let shared = options.concurrency != Concurrency::ExclusiveWriter;
+    let shared = options.sharing != Sharing::ExclusiveWriter;
     if options.check == Check::AsItIs && (shared || !options.read_only) {
         return invalid("a file is opened as it is for reading only, and in no shared mode");
     }
@@ -184,12 +185,12 @@ fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle
             error => Err(error),
         });
     }
-    if options.concurrency != Concurrency::ExclusiveWriter && was_resized(at, &*medium)? {
+    if options.sharing != Sharing::ExclusiveWriter && was_resized(at, &*medium)? {
         return Err(at.damaged("a shared mode cannot open a file of the wrong length"));
     }
-    let session = match (options.read_only, options.concurrency) {
+    let session = match (options.read_only, options.sharing) {
         (true, _) => open_read_only(at, options, medium)?,
-        (false, Concurrency::ExclusiveWriter) => open_alone(at, options, medium)?,
+        (false, Sharing::ExclusiveWriter) => open_alone(at, options, medium)?,
         (false, _) => open_shared(at, options, medium)?,
     };
     layout::recognise(at, options, session)
@@ -240,7 +241,7 @@ impl Attempt {
         let mut builder = Database::builder();
         builder
             .set_cache_size(options.cache_bytes)
-            .set_concurrency_mode(options.concurrency.mode())
+            .set_concurrency_mode(crate::options::mode(options.sharing))
             .set_check_integrity_on_open(self == Self::Checked)
             .set_repair_callback(move |session| {
                 if self == Self::OnlyIfClean {
@@ -328,14 +329,14 @@ fn timed_out(at: At<'_>, error: StoreError) -> StoreError {
 /// Opens without ever writing to the medium: as it is if it is clean and need not be checked, else repaired in memory.
 fn open_read_only(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Session, StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
-    let alone = options.concurrency == Concurrency::ExclusiveWriter;
+    let alone = options.sharing == Sharing::ExclusiveWriter;
     let file_bytes = medium.len().map_err(failed)?;
     if alone && Attempt::first(options, file_bytes) == Attempt::Checked {
         return open_staged(at, options, medium, Locks::AsReader);
     }
     let seam = Seam::direct(Arc::clone(&medium), false);
     let mut builder = Database::builder();
-    builder.set_cache_size(options.cache_bytes).set_concurrency_mode(options.concurrency.mode());
+    builder.set_cache_size(options.cache_bytes).set_concurrency_mode(crate::options::mode(options.sharing));
     let opened = contain(|| builder.open_read_only_with_backend(seam.clone()));
     let error = match opened {
         Ok(Ok(database)) => return Ok(Session::new(Db::ReadOnly(database), seam)),
@@ -385,6 +386,6 @@ fn open_as_it_is(at: At<'_>, options: &OpenOptions, medium: &Medium, before: boo
 /// A second database over a medium whose first one refuses to go on, under the locks of the first and repaired in memory.
 pub(crate) fn salvage(medium: Medium, path: &Path, options: &OpenOptions) -> Result<(Database, Seam), StoreError> {
     let at = At { path, operation: "read on after a failure of" };
-    let options = options.clone().check(Check::Always).concurrency(Concurrency::ExclusiveWriter);
+    let options = options.clone().check(Check::Always).sharing(Sharing::ExclusiveWriter);
     open_repaired(at, &options, medium, Locks::Held)
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
 
-use mnem_store_traits::{Durability, StoreError};
+use mnem_store_traits::{Durability, StoreError, driver::Sharing};
 
 use crate::{RedbStore, handle::Handle, limits, open};
 
@@ -43,27 +43,12 @@ pub enum Verify {
     OncePerHandle,
 }
 
-/// How processes share the file. All that have it open must have chosen compatible modes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Concurrency {
-    /// One writing handle and nobody else, or any number of read-only handles.
-    #[default]
-    ExclusiveWriter,
-    /// One writing handle, and any number of read-only handles that follow it. A commit of 50 blocks costs as much, each read about 5 µs more.
-    SingleWriter,
-    /// Any number of writing and read-only handles; writers take turns. Costs as `SingleWriter`. After the medium failed a handle refuses
-    /// reads too, until it is reopened: it can no longer follow the others. So does a read-only handle of `SingleWriter`.
-    MultiWriter,
-}
-
-impl Concurrency {
-    pub(crate) fn mode(self) -> redb::ConcurrencyMode {
-        match self {
-            Self::ExclusiveWriter => redb::ConcurrencyMode::ExclusiveWriter,
-            Self::SingleWriter => redb::ConcurrencyMode::SingleWriter,
-            Self::MultiWriter => redb::ConcurrencyMode::MultiWriter,
-        }
+/// What redb calls it.
+pub(crate) fn mode(sharing: Sharing) -> redb::ConcurrencyMode {
+    match sharing {
+        Sharing::SingleWriter => redb::ConcurrencyMode::SingleWriter,
+        Sharing::MultiWriter => redb::ConcurrencyMode::MultiWriter,
+        Sharing::ExclusiveWriter => redb::ConcurrencyMode::ExclusiveWriter,
     }
 }
 
@@ -75,7 +60,7 @@ pub enum CommitDurability {
     #[default]
     TwoPhase,
     /// Writes and switches with one sync. Survives a power cut; a file that was altered while unclean may silently fall back one commit. The
-    /// shared modes of [`Concurrency`] and `fast_recovery` commit in two phases all the same.
+    /// shared modes of [`Sharing`] and `fast_recovery` commit in two phases all the same.
     OnePhase,
     /// Nothing: commits live in memory until the store is closed, and a killed process loses them. After the medium failed a handle refuses
     /// reads too, since the file lacks what was committed. Not possible in the shared modes.
@@ -121,7 +106,7 @@ pub struct OpenOptions {
     pub(crate) check: Check,
     pub(crate) checked_file_bytes_max: u64,
     pub(crate) cache_bytes: usize,
-    pub(crate) concurrency: Concurrency,
+    pub(crate) sharing: Sharing,
     pub(crate) durability: CommitDurability,
     pub(crate) verify: Verify,
     pub(crate) fast_recovery: bool,
@@ -139,7 +124,7 @@ impl Default for OpenOptions {
             check: Check::default(),
             checked_file_bytes_max: limits::CHECKED_FILE_BYTES_MAX,
             cache_bytes: limits::CACHE_BYTES_DEFAULT,
-            concurrency: Concurrency::default(),
+            sharing: Sharing::default(),
             durability: CommitDurability::default(),
             verify: Verify::default(),
             fast_recovery: false,
@@ -189,9 +174,12 @@ impl OpenOptions {
         self
     }
 
-    /// How processes share the file. See [`Concurrency`].
-    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
-        self.concurrency = concurrency;
+    /// How processes share the file. See [`Sharing`]. In the shared modes a commit of 50 blocks costs as much, and each read about 5 µs more.
+    ///
+    /// In [`Sharing::MultiWriter`], and in a read-only handle of [`Sharing::SingleWriter`], reads too are refused after the medium
+    /// failed, until the store is reopened: the handle can no longer follow the others.
+    pub fn sharing(mut self, sharing: Sharing) -> Self {
+        self.sharing = sharing;
         self
     }
 
@@ -220,7 +208,7 @@ impl OpenOptions {
         self
     }
 
-    /// How long to wait for a store that another handle has open. Default: not at all. In [`Concurrency::MultiWriter`] also how long a write
+    /// How long to wait for a store that another handle has open. Default: not at all. In [`Sharing::MultiWriter`] also how long a write
     /// waits for its turn, and there the default is [`limits::TURN_WAIT_DEFAULT`].
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
@@ -232,7 +220,7 @@ impl OpenOptions {
     ///
     /// No other process may then have the store open meanwhile, not even for reading: two that write destroy it.
     /// Handles of this process still exclude each other. Where there are locks they are taken all the same. Not
-    /// possible in the shared modes of [`Concurrency`].
+    /// possible in the shared modes of [`Sharing`].
     pub fn without_locks(mut self, yes: bool) -> Self {
         self.without_locks = yes;
         self
@@ -255,7 +243,7 @@ impl OpenOptions {
 
     /// Opens the store at `path`, a file.
     ///
-    /// A file that is refused is left as it was, to the byte, in the default [`Concurrency`].
+    /// A file that is refused is left as it was, to the byte, in the default [`Sharing`].
     ///
     /// # Errors
     /// - [`StoreError::NotAStore`]: nothing there and `create` not set, a folder, an empty file, a file that redb did not write, or a redb file

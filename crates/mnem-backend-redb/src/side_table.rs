@@ -2,7 +2,10 @@
 
 use std::{ops::Bound, sync::Arc};
 
-use mnem_store_traits::{Bytes, KeyIter, SideTable, StoreError, check_table_key, check_table_write, pages};
+use mnem_store_traits::{
+    Bytes, KeyIter, SideTable, StoreError,
+    backend::{check_table_key, check_table_write, pages},
+};
 use redb::{ReadOnlyTable, ReadableTable, TableDefinition, TableError};
 
 use crate::{

@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use mnem_store_traits::{
-    Bytes, Cid, SideTable, Store, StoreError, WriteBatch, check_table_name,
+    Bytes, Cid, SideTable, Store, StoreError, WriteBatch,
+    backend::check_table_name,
     driver::{FileIdentity, StoreInfo},
 };
 use redb::{ReadableTableMetadata, TableHandle};

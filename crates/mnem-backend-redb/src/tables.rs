@@ -1,6 +1,6 @@
 //! Every table and key of the file, in one place. `FORMAT.md` is this file in prose.
 
-use mnem_store_traits::{Cid, RAW, check_table_name, cid_of};
+use mnem_store_traits::{Cid, RAW, backend::check_table_name, cid_of};
 use redb::TableDefinition;
 
 use crate::Layout;

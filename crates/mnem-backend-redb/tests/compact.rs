@@ -1,6 +1,7 @@
 //! Exclusive maintenance.
 
-use mnem_backend_redb::{Concurrency, OpenOptions};
+use mnem_backend_redb::OpenOptions;
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store};
 
 use crate::support::{Call, FakeMedium, block, create, kind_of, large_block, open, place};
@@ -73,7 +74,7 @@ fn maintenance_is_refused_while_a_view_is_alive() {
 #[test]
 fn maintenance_that_another_reader_stops_leaves_the_handle_as_it_was() {
     let place = place();
-    let options = OpenOptions::new().concurrency(Concurrency::SingleWriter);
+    let options = OpenOptions::new().sharing(Sharing::SingleWriter);
     let mut store = options.clone().create(true).open(&place.path).expect("create");
     let (cid, data) = block(1);
     store.put(&cid, data).expect("put");

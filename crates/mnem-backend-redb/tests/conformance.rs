@@ -3,7 +3,8 @@
 use std::{error::Error, path::Path, sync::Arc};
 
 use ::redb::{Database, TableDefinition};
-use mnem_backend_redb::{Concurrency, DRIVER, OpenOptions};
+use mnem_backend_redb::{DRIVER, OpenOptions};
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{
     Cid,
     conformance::{Fixture, FixtureError, Handles, Profile, as_second_process, in_second_process},
@@ -11,8 +12,8 @@ use mnem_store_traits::{
 };
 use tempfile::TempDir;
 
-fn open(folder: &Path, concurrency: Concurrency) -> Result<Handles, FixtureError> {
-    let options = OpenOptions::new().create(true).concurrency(concurrency);
+fn open(folder: &Path, concurrency: Sharing) -> Result<Handles, FixtureError> {
+    let options = OpenOptions::new().create(true).sharing(concurrency);
     Ok(Handles::from(Arc::new(options.open(folder.join("store.redb"))?)))
 }
 
@@ -30,7 +31,7 @@ impl Fixture for Redb {
     }
 
     fn open(&self, place: &TempDir) -> Result<Handles, FixtureError> {
-        open(place.path(), Concurrency::ExclusiveWriter)
+        open(place.path(), Sharing::ExclusiveWriter)
     }
 
     fn profiles(&self) -> &[Profile] {
@@ -69,7 +70,7 @@ impl Fixture for SharedRedb {
     }
 
     fn open(&self, place: &TempDir) -> Result<Handles, FixtureError> {
-        open(place.path(), Concurrency::MultiWriter)
+        open(place.path(), Sharing::MultiWriter)
     }
 
     fn profiles(&self) -> &[Profile] {
@@ -83,7 +84,7 @@ impl Fixture for SharedRedb {
 
 #[test]
 fn second_process() {
-    as_second_process(|folder| open(Path::new(&folder), Concurrency::MultiWriter));
+    as_second_process(|folder| open(Path::new(&folder), Sharing::MultiWriter));
 }
 
 mnem_store_traits::conformance_tests!(redb, Redb);

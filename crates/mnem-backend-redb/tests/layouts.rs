@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use mnem_backend_redb::{Concurrency, Layout, OpenOptions};
+use mnem_backend_redb::{Layout, OpenOptions};
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{Blockstore, Bytes, ErrorKind, OpHeadsStore, RAW, Store, StoreError, WriteBatch, cid_of};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
@@ -64,14 +65,14 @@ fn a_layout_is_chosen_only_for_a_new_file() {
 
 #[test]
 fn a_later_format_is_refused_and_the_file_untouched() {
-    for concurrency in [Concurrency::ExclusiveWriter, Concurrency::SingleWriter, Concurrency::MultiWriter] {
+    for concurrency in [Sharing::ExclusiveWriter, Sharing::SingleWriter, Sharing::MultiWriter] {
         for read_only in [false, true] {
             let place = place();
             drop(create(&place.path));
             set_format(&place.path, "mnem-backend-redb 2");
             let before = fs::read(&place.path).expect("read");
             let opened =
-                OpenOptions::new().create(!read_only).read_only(read_only).concurrency(concurrency).open(&place.path);
+                OpenOptions::new().create(!read_only).read_only(read_only).sharing(concurrency).open(&place.path);
             let Err(StoreError::UnsupportedFormat { found, supported }) = opened else {
                 panic!("expected UnsupportedFormat, got {opened:?}")
             };

@@ -1,6 +1,7 @@
 //! Files that a copy or a sync client cut or appended to: what opening them says and does.
 
-use mnem_backend_redb::{Check, Concurrency, OpenOptions};
+use mnem_backend_redb::{Check, OpenOptions};
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, OpHeadsStore, Store, StoreError};
 
 use crate::support::{FakeMedium, block, large_block, next};
@@ -27,12 +28,12 @@ fn sample(clean: bool) -> Sample {
 /// Every way of opening, and its name.
 fn ways() -> Vec<(String, OpenOptions)> {
     let mut ways = Vec::new();
-    for concurrency in [Concurrency::ExclusiveWriter, Concurrency::SingleWriter, Concurrency::MultiWriter] {
+    for concurrency in [Sharing::ExclusiveWriter, Sharing::SingleWriter, Sharing::MultiWriter] {
         for check in [Check::Auto, Check::Always, Check::Never] {
             for read_only in [false, true] {
-                let shared = concurrency != Concurrency::ExclusiveWriter;
+                let shared = concurrency != Sharing::ExclusiveWriter;
                 if !(shared && read_only && check == Check::Always) {
-                    let options = OpenOptions::new().concurrency(concurrency).check(check).read_only(read_only);
+                    let options = OpenOptions::new().sharing(concurrency).check(check).read_only(read_only);
                     ways.push((format!("{concurrency:?} {check:?} read-only {read_only}"), options));
                 }
             }

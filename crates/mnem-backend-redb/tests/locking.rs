@@ -2,7 +2,8 @@
 
 use std::{sync::mpsc, time::Duration};
 
-use mnem_backend_redb::{Check, Concurrency, OpenOptions};
+use mnem_backend_redb::{Check, OpenOptions};
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, StoreError};
 
 use crate::support::{FakeMedium, block, create, kind_of, large_block, open, place};
@@ -55,8 +56,8 @@ fn readers_share_and_exclude_a_writer() {
         let two = reader().check(second).open(&place.path).expect("the second reader");
         assert_eq!(one.get(&cid).expect("get"), Some(data.clone()));
         assert_eq!(two.get(&cid).expect("get"), Some(data.clone()));
-        for concurrency in [Concurrency::ExclusiveWriter, Concurrency::SingleWriter, Concurrency::MultiWriter] {
-            let writer = OpenOptions::new().concurrency(concurrency).open(&place.path);
+        for concurrency in [Sharing::ExclusiveWriter, Sharing::SingleWriter, Sharing::MultiWriter] {
+            let writer = OpenOptions::new().sharing(concurrency).open(&place.path);
             assert_eq!(kind_of(writer), ErrorKind::Locked, "{first:?} {second:?} {concurrency:?}");
         }
         one.close().expect("close");
@@ -68,9 +69,9 @@ fn readers_share_and_exclude_a_writer() {
 
 #[test]
 fn a_writer_excludes_readers_of_the_exclusive_mode() {
-    for concurrency in [Concurrency::ExclusiveWriter, Concurrency::SingleWriter, Concurrency::MultiWriter] {
+    for concurrency in [Sharing::ExclusiveWriter, Sharing::SingleWriter, Sharing::MultiWriter] {
         let place = place();
-        let writer = OpenOptions::new().create(true).concurrency(concurrency).open(&place.path).expect("create");
+        let writer = OpenOptions::new().create(true).sharing(concurrency).open(&place.path).expect("create");
         for check in [Check::Always, Check::Never] {
             assert_eq!(
                 kind_of(reader().check(check).open(&place.path)),
@@ -86,7 +87,7 @@ fn a_writer_excludes_readers_of_the_exclusive_mode() {
 #[test]
 fn many_writers_take_turns_and_see_each_other() {
     let place = place();
-    let options = OpenOptions::new().create(true).concurrency(Concurrency::MultiWriter);
+    let options = OpenOptions::new().create(true).sharing(Sharing::MultiWriter);
     let one = options.open(&place.path).expect("the first writer");
     let two = options.open(&place.path).expect("the second writer");
     std::thread::scope(|scope| {
@@ -111,7 +112,7 @@ fn many_writers_take_turns_and_see_each_other() {
 #[test]
 fn a_reader_beside_a_single_writer_follows_it() {
     let place = place();
-    let options = OpenOptions::new().concurrency(Concurrency::SingleWriter);
+    let options = OpenOptions::new().sharing(Sharing::SingleWriter);
     let writer = options.clone().create(true).open(&place.path).expect("the writer");
     let reader = options.clone().read_only(true).open(&place.path).expect("the reader");
     let (cid, data) = block(1);
@@ -127,7 +128,7 @@ fn an_open_beside_a_writer_that_never_ends_is_given_up() {
     FakeMedium::options().open_medium(medium.clone(), "medium").expect("create").close().expect("close");
     medium.occupy();
     // redb alone would wait for ever.
-    let options = OpenOptions::new().concurrency(Concurrency::MultiWriter).lock_wait(Duration::from_millis(20));
+    let options = OpenOptions::new().sharing(Sharing::MultiWriter).lock_wait(Duration::from_millis(20));
     assert_eq!(kind_of(options.open_medium(medium, "medium")), ErrorKind::Locked);
 }
 

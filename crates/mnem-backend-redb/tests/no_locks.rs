@@ -2,7 +2,8 @@
 
 use std::{io, ops::Bound};
 
-use mnem_backend_redb::{Check, Concurrency, OpenOptions};
+use mnem_backend_redb::{Check, OpenOptions};
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{Blockstore, ErrorKind, Store, StoreError};
 use redb::{BackendError, StorageBackend};
 
@@ -136,11 +137,11 @@ fn a_store_is_not_made_without_locks() {
 #[test]
 fn the_shared_modes_are_refused_by_name_where_parts_of_a_file_cannot_be_locked() {
     for answer in LACKING.into_iter().chain([Answer::WholeOnly]) {
-        for concurrency in [Concurrency::SingleWriter, Concurrency::MultiWriter] {
+        for concurrency in [Sharing::SingleWriter, Sharing::MultiWriter] {
             for read_only in [false, true] {
                 let medium = stored();
                 let before = medium.bytes();
-                let options = OpenOptions::new().concurrency(concurrency).read_only(read_only);
+                let options = OpenOptions::new().sharing(concurrency).read_only(read_only);
                 let error = options.open_medium(Place(medium.clone(), answer), "medium").expect_err("a refusal");
                 let told = in_full(&error);
                 assert!(told.contains("no locks on parts of a file"), "{answer:?} {concurrency:?}: {told}");

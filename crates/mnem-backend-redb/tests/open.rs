@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use mnem_backend_redb::{Check, CommitDurability, Concurrency, OpenOptions, open_or_init};
+use mnem_backend_redb::{Check, CommitDurability, OpenOptions, open_or_init};
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, StoreError, WriteBatch};
 
 use crate::support::{FakeMedium, block, create, kind_of, open, place};
@@ -135,7 +136,7 @@ fn a_forbidden_file_is_an_error_of_the_file_system() {
 #[test]
 fn options_that_exclude_each_other_are_refused() {
     let place = place();
-    let options = OpenOptions::new().create(true).concurrency(Concurrency::MultiWriter);
+    let options = OpenOptions::new().create(true).sharing(Sharing::MultiWriter);
     let refused = options.clone().durability(CommitDurability::None).open(&place.path);
     assert_eq!(kind_of(refused), ErrorKind::InvalidArgument);
     let refused = options.read_only(true).check(Check::Always).open(&place.path);
@@ -148,9 +149,9 @@ fn every_way_of_opening_gives_the_same_store() {
     let (cid, data) = block(7);
     create(&place.path).commit(WriteBatch::new().put(cid, data.clone()).update(cid, [])).expect("commit");
     for check in [Check::Auto, Check::Always, Check::Never] {
-        for concurrency in [Concurrency::ExclusiveWriter, Concurrency::SingleWriter, Concurrency::MultiWriter] {
+        for concurrency in [Sharing::ExclusiveWriter, Sharing::SingleWriter, Sharing::MultiWriter] {
             for fast_recovery in [false, true] {
-                let options = OpenOptions::new().check(check).concurrency(concurrency).fast_recovery(fast_recovery);
+                let options = OpenOptions::new().check(check).sharing(concurrency).fast_recovery(fast_recovery);
                 let store = options.cache_bytes(1 << 20).open(&place.path).expect("open");
                 assert_eq!(store.get(&cid).expect("get"), Some(data.clone()));
                 assert_eq!(store.heads().expect("heads"), [cid]);

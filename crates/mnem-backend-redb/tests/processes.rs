@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use mnem_backend_redb::{Concurrency, OpenOptions};
+use mnem_backend_redb::OpenOptions;
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, WriteBatch};
 
 use crate::support::{block, create, kind_of, open, place};
@@ -63,7 +64,7 @@ fn child() {
             std::io::stdin().read_line(&mut line).expect("a line");
         }
         "share" => {
-            let store = options.concurrency(Concurrency::MultiWriter).open(&path).expect("open");
+            let store = options.sharing(Sharing::MultiWriter).open(&path).expect("open");
             for n in 0..BLOCKS_EACH {
                 let (cid, data) = block(number * BLOCKS_EACH + n);
                 store.commit(WriteBatch::new().put(cid, data).update(cid, [])).expect("commit");
@@ -71,7 +72,7 @@ fn child() {
             store.close().expect("close");
         }
         "share until killed" => {
-            let store = options.concurrency(Concurrency::MultiWriter).open(&path).expect("open");
+            let store = options.sharing(Sharing::MultiWriter).open(&path).expect("open");
             for n in number.. {
                 let (cid, data) = block(n);
                 store.commit(WriteBatch::new().put(cid, data).update(cid, [])).expect("commit");
@@ -79,7 +80,7 @@ fn child() {
             }
         }
         "follow" => {
-            let options = OpenOptions::new().read_only(true).concurrency(Concurrency::SingleWriter);
+            let options = OpenOptions::new().read_only(true).sharing(Sharing::SingleWriter);
             let store = options.open(&path).expect("open beside the writer");
             println!("following");
             let mut last = 0;
@@ -145,7 +146,7 @@ fn processes_share_a_store_that_is_opened_so() {
     const PROCESSES: u64 = 4;
     let place = place();
     drop(create(&place.path));
-    let store = OpenOptions::new().concurrency(Concurrency::MultiWriter).open(&place.path).expect("open");
+    let store = OpenOptions::new().sharing(Sharing::MultiWriter).open(&place.path).expect("open");
     let children: Vec<Child> = (0..PROCESSES).map(|n| spawn("share", &place.path, n)).collect();
     for child in children {
         let done = child.wait_with_output().expect("wait");
@@ -159,7 +160,7 @@ fn processes_share_a_store_that_is_opened_so() {
 fn readers_in_other_processes_follow_a_single_writer() {
     const COMMITS: u64 = 40;
     let place = place();
-    let options = OpenOptions::new().create(true).concurrency(Concurrency::SingleWriter);
+    let options = OpenOptions::new().create(true).sharing(Sharing::SingleWriter);
     let writer = options.open(&place.path).expect("the writer");
     let mut readers: Vec<Child> = (0..3).map(|_| spawn("follow", &place.path, COMMITS)).collect();
     readers.iter_mut().for_each(|reader| wait_for(reader, "following"));
@@ -182,7 +183,7 @@ fn a_writer_that_is_killed_among_others_loses_nothing_and_stops_nobody() {
     let place = place();
     drop(create(&place.path));
     // One handle stays open throughout: the file is never without an owner who could repair it alone.
-    let store = OpenOptions::new().concurrency(Concurrency::MultiWriter).open(&place.path).expect("open");
+    let store = OpenOptions::new().sharing(Sharing::MultiWriter).open(&place.path).expect("open");
     for round in 0..4 {
         let first = FIRST * (round + 1);
         let mut victim = spawn("share until killed", &place.path, first);

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use mnem_backend_redb::{Check, Concurrency, OpenOptions};
+use mnem_backend_redb::{Check, OpenOptions};
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{Blockstore, Bytes, ErrorKind, OpHeadsStore, Store, WriteBatch};
 
 use crate::support::{Call, FakeMedium, block, create, kind_of, place};
@@ -83,8 +84,8 @@ fn an_unclean_file_is_repaired_in_memory_only() {
 fn an_unclean_file_in_a_shared_mode_needs_recovery() {
     let place = place();
     fs::write(&place.path, unclean()).expect("write");
-    for concurrency in [Concurrency::SingleWriter, Concurrency::MultiWriter] {
-        let opened = reader().concurrency(concurrency).open(&place.path);
+    for concurrency in [Sharing::SingleWriter, Sharing::MultiWriter] {
+        let opened = reader().sharing(concurrency).open(&place.path);
         assert_eq!(kind_of(opened), ErrorKind::NeedsRecovery);
     }
 }
@@ -92,10 +93,10 @@ fn an_unclean_file_in_a_shared_mode_needs_recovery() {
 #[test]
 fn an_unclean_file_is_recovered_by_a_writer() {
     for check in [Check::Auto, Check::Always, Check::Never] {
-        for concurrency in [Concurrency::ExclusiveWriter, Concurrency::SingleWriter, Concurrency::MultiWriter] {
+        for concurrency in [Sharing::ExclusiveWriter, Sharing::SingleWriter, Sharing::MultiWriter] {
             let place = place();
             fs::write(&place.path, unclean()).expect("write");
-            let store = OpenOptions::new().check(check).concurrency(concurrency).open(&place.path).expect("open");
+            let store = OpenOptions::new().check(check).sharing(concurrency).open(&place.path).expect("open");
             assert_eq!(store.heads().expect("heads").len(), 50);
             let (cid, data) = block(1_000);
             store.put(&cid, data.clone()).expect("put");

@@ -7,8 +7,8 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, Outcome, StoreError, check_block,
-    check_read, check_size, drain_checked, pages,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, Outcome, StoreError,
+    backend::{check_block, check_read, check_size, drain_checked, pages},
 };
 
 use crate::{

@@ -7,7 +7,8 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Bytes, KeyIter, Outcome, SideTable, StoreError, check_table_key, check_table_name, check_table_write,
+    Bytes, KeyIter, Outcome, SideTable, StoreError,
+    backend::{check_table_key, check_table_name, check_table_write},
     limits::TABLE_VALUE_BYTES_MAX,
 };
 

@@ -6,7 +6,8 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Bytes, Cid, check_table_name,
+    Bytes, Cid,
+    backend::check_table_name,
     cid::multibase::{self, Base},
     cid_from_bytes,
     limits::{TABLE_KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX},

@@ -1,8 +1,9 @@
 //! Blocks: one row each.
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, StoreError, check_block, check_read,
-    check_size, cid_from_bytes, drain_checked, pages,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, StoreError,
+    backend::{check_block, check_read, check_size, drain_checked, pages},
+    cid_from_bytes,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 

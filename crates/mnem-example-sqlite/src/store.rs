@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use mnem_store_traits::{
-    Blockstore as _, SideTable, Store, StoreError, WriteBatch, check_table_name, driver::Requested,
+    Blockstore as _, SideTable, Store, StoreError, WriteBatch, backend::check_table_name, driver::Requested,
 };
 
 use crate::{

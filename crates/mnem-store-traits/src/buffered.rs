@@ -11,8 +11,10 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    BatchParts, BatchPut, Blocks, Blockstore, Capabilities, CidIter, Cids, Durability, HeadsCapabilities, OnBlock,
-    OpHeadsStore, SideTable, Store, StoreError, WriteBatch, check, drain_checked,
+    BatchPut, Blocks, Blockstore, Capabilities, CidIter, Cids, Durability, HeadsCapabilities, OnBlock, OpHeadsStore,
+    SideTable, Store, StoreError, WriteBatch,
+    backend::{BatchParts, drain_checked},
+    check,
 };
 
 const BACKEND: &str = "buffered";

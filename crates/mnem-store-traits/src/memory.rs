@@ -12,7 +12,11 @@ use cid::Cid;
 
 use crate::{
     Blocks, Blockstore, Capabilities, CidIter, Cids, HeadChange, HeadsCapabilities, KeyIter, OpHeadsStore, SideTable,
-    Store, StoreError, WriteBatch, check, drain_checked, limits::BLOCK_BYTES_EVERY_BACKEND, pages, side_table,
+    Store, StoreError, WriteBatch,
+    backend::{drain_checked, pages},
+    check,
+    limits::BLOCK_BYTES_EVERY_BACKEND,
+    side_table,
 };
 
 const BACKEND: &str = "memory";

@@ -6,10 +6,10 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blockstore, Bytes, Cid, CidIter, HeadChange, OpHeadsStore, Store, StoreError, check_block, check_read, check_size,
+    Blockstore, Bytes, Cid, CidIter, HeadChange, OpHeadsStore, Store, StoreError,
+    backend::{check_block, check_read, check_size, pages},
     conformance::{Fixture, FixtureError, Handles, Options, run},
     limits::BLOCK_BYTES_EVERY_BACKEND,
-    pages,
 };
 
 #[derive(Debug, Default)]

@@ -40,7 +40,7 @@ pub(crate) fn recognise(at: At<'_>, options: &OpenOptions, session: Session) -> 
 /// left for the opening itself to find.
 pub(crate) fn peek(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<(), StoreError> {
     let mut builder = Database::builder();
-    builder.set_cache_size(options.cache_bytes).set_concurrency_mode(options.concurrency.mode());
+    builder.set_cache_size(options.cache_bytes).set_concurrency_mode(crate::options::mode(options.sharing));
     let seam = Seam::direct(medium, false);
     let looked = contain(|| {
         let Ok(database) = builder.open_read_only_with_backend(seam.clone()) else { return Ok(()) };

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use mnem_store_traits::StoreError;
 
 use crate::{
-    Check, CommitDurability, Concurrency,
+    Check, CommitDurability,
     engine::snapshot::{Ends, Held, Snapshot},
     error::{contain, is_latched},
     handle::Handle,
     open,
 };
+use mnem_store_traits::driver::Sharing;
 
 impl Handle {
     /// Runs `f` on what the last commit left. What `f` returns may own its place in the snapshot, but not borrow.
@@ -42,9 +43,9 @@ impl Handle {
     /// The state that a read which begins now has to see.
     fn snapshot(&self, operation: &'static str) -> Result<Arc<Snapshot>, StoreError> {
         // Where other processes may write, only a new snapshot shows what they did.
-        match self.options.concurrency {
-            Concurrency::ExclusiveWriter => self.kept.get(|| self.begin_read(operation)),
-            Concurrency::SingleWriter | Concurrency::MultiWriter => self.begin_read(operation).map(Arc::new),
+        match self.options.sharing {
+            Sharing::ExclusiveWriter => self.kept.get(|| self.begin_read(operation)),
+            Sharing::SingleWriter | Sharing::MultiWriter => self.begin_read(operation).map(Arc::new),
         }
     }
 
@@ -63,10 +64,10 @@ impl Handle {
     /// is not possible.
     fn salvage(&self, operation: &'static str, latched: &StoreError) -> Result<bool, StoreError> {
         // Others may be writing the file; a repaired copy of what it was would not follow them.
-        let alone = match self.options.concurrency {
-            Concurrency::ExclusiveWriter => true,
-            Concurrency::SingleWriter => !self.options.read_only,
-            Concurrency::MultiWriter => false,
+        let alone = match self.options.sharing {
+            Sharing::ExclusiveWriter => true,
+            Sharing::SingleWriter => !self.options.read_only,
+            Sharing::MultiWriter => false,
         };
         // What a failed sync left behind is in the file, and not durable: nothing may be acknowledged on the strength of it.
         self.poison(latched);

@@ -7,7 +7,8 @@ use mnem_store_traits::{Blockstore as _, Bytes, Durability, ErrorKind, OpHeadsSt
 use redb::{StorageBackend as _, backends::FileBackend};
 
 use super::*;
-use crate::{Concurrency, RedbStore, handle::Handle, open::open_in};
+use crate::{RedbStore, handle::Handle, open::open_in};
+use mnem_store_traits::driver::Sharing;
 
 /// Fails one call with this error number, and does the other.
 struct Lacking {
@@ -109,8 +110,8 @@ fn an_existing_store_is_not_written_to_where_its_folder_cannot_be_synced() {
 fn a_store_without_the_sync_of_its_folder_claims_less() {
     for errno in NO_SYNC.into_iter().chain([EACCES]) {
         let (folder, path) = scene();
-        for concurrency in [Concurrency::ExclusiveWriter, Concurrency::MultiWriter] {
-            let options = create().without_folder_sync(true).concurrency(concurrency);
+        for concurrency in [Sharing::ExclusiveWriter, Sharing::MultiWriter] {
+            let options = create().without_folder_sync(true).sharing(concurrency);
             let store = open(&no_sync(errno), &path, &options).expect("open by that name");
             let claim = if errno == EACCES { Durability::Power } else { Durability::Process };
             assert_eq!(store.capabilities().put_durability, claim, "{errno}");

@@ -1,9 +1,9 @@
 //! A workload on a disk of which a call fails: what the error says, what the handle then does, and what is there after an open.
 
-use mnem_backend_redb::Concurrency;
 use mnem_crash_tests::{
     Act, Chance, Checked, Done, Engine, Expected, Gone, Medium, Observed, Recording, Runner, Wrong, ensure,
 };
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{ErrorKind, Outcome, StoreError};
 
 use super::{
@@ -143,7 +143,7 @@ impl Run {
         let expected = &self.runner.expected;
         let no_reads = self.fault.lasting && matches!(self.fault.call, Call::Read | Call::Len);
         // Among several writers a handle does not read on: it would not see what the others do.
-        let cannot_follow = self.runner.engine.concurrency == Concurrency::MultiWriter;
+        let cannot_follow = self.runner.engine.concurrency == Sharing::MultiWriter;
         match Observed::of(&opened.store, Redb::pool(), expected.blocks(), expected.rows()) {
             Ok(observed) => expected.check(&observed),
             Err((Wrong::Failed, _)) if no_reads || cannot_follow => Ok(()),

@@ -13,8 +13,9 @@ mod survivors;
 
 use std::sync::LazyLock;
 
-use mnem_backend_redb::{CommitDurability, Concurrency, Layout, OpenOptions, RedbStore};
+use mnem_backend_redb::{CommitDurability, Layout, OpenOptions, RedbStore};
 use mnem_crash_tests::{Chance, Engine, Habits, Look, Opening, Pool, Scope, explored, soak as run};
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{ErrorKind, Store, StoreError};
 
 use self::{
@@ -44,7 +45,7 @@ static POOL: LazyLock<Pool> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 struct Redb {
     options: OpenOptions,
-    concurrency: Concurrency,
+    concurrency: Sharing,
     acts: usize,
     /// Instead of one in so many calls the store is left.
     leave_one_in: usize,
@@ -64,12 +65,12 @@ impl Engine for Redb {
         let durability = if seed & 1 == 0 { CommitDurability::TwoPhase } else { CommitDurability::OnePhase };
         let layout = if seed & 4 == 0 { Layout::Native } else { Layout::Mnem01 };
         let concurrency = match seed / 8 % 4 {
-            2 => Concurrency::SingleWriter,
-            3 => Concurrency::MultiWriter,
-            _ => Concurrency::ExclusiveWriter,
+            2 => Sharing::SingleWriter,
+            3 => Sharing::MultiWriter,
+            _ => Sharing::ExclusiveWriter,
         };
         let options = OpenOptions::new().durability(durability).fast_recovery(seed & 2 != 0).layout(layout);
-        Self { options: options.concurrency(concurrency), concurrency, acts: 30, leave_one_in: 12 }
+        Self { options: options.sharing(concurrency), concurrency, acts: 30, leave_one_in: 12 }
     }
 
     fn pool() -> &'static Pool {
@@ -110,7 +111,7 @@ impl Engine for Redb {
         let Opening { create, read_only, .. } = opening;
         let options = self.options.clone().create(create).read_only(read_only);
         // Alone: beside others a reader may not repair, not even in memory.
-        let options = if read_only { options.concurrency(Concurrency::ExclusiveWriter) } else { options };
+        let options = if read_only { options.sharing(Sharing::ExclusiveWriter) } else { options };
         options.open_medium(process.clone(), "disk")
     }
 

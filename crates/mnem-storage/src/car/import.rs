@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, io::Read, ops::ControlFlow, thread};
 
 use mnem_car::{BLOCK_BYTES_MAX, CarError, CarWarning, Reader, Section};
-use mnem_store_traits::{Cid, Store, StoreError, WriteBatch, check_block};
+use mnem_store_traits::{Cid, Store, StoreError, WriteBatch, backend::check_block};
 use serde::Serialize;
 
 use super::{

@@ -3,3 +3,11 @@
 mod gate;
 
 pub use gate::Gate;
+
+pub use crate::{
+    batch::BatchParts,
+    blockstore::drain_checked,
+    check::{HashCheck, check_block, check_hash, check_read, check_size},
+    pages::pages,
+    side_table::{check_table_key, check_table_name, check_table_write},
+};

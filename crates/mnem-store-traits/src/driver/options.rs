@@ -10,7 +10,6 @@ use crate::{Durability, StoreError};
 /// A driver whose stores may always be shared, as a folder of files, lets others in whatever is chosen here;
 /// [`OpenOptions::exclusive`] keeps other writers out everywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Sharing {
     /// One writing handle and nobody else, or any number of read-only handles.
     #[default]

@@ -1,8 +1,10 @@
 //! Checking bytes against CIDs, and reading CIDs from bytes.
 
 use mnem_store_traits::{
-    Cid, DAG_CBOR, ErrorKind, HashCheck, RAW, check_block, check_hash, check_read, check_size,
-    cid::multihash::Multihash, cid_from_bytes, cid_of, is_checkable, supported_hashes,
+    Cid, DAG_CBOR, ErrorKind, RAW,
+    backend::{HashCheck, check_block, check_hash, check_read, check_size},
+    cid::multihash::Multihash,
+    cid_from_bytes, cid_of, is_checkable, supported_hashes,
 };
 
 const DATA: &[u8] = b"hello";

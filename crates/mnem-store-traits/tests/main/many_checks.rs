@@ -1,6 +1,6 @@
 //! Batches that are large enough to be checked by several threads.
 
-use mnem_store_traits::{Bytes, Cid, RAW, StoreError, WriteBatch, cid_of, drain_checked};
+use mnem_store_traits::{Bytes, Cid, RAW, StoreError, WriteBatch, backend::drain_checked, cid_of};
 
 const BLOCK_BYTES: usize = 64 * 1024;
 const BLOCKS: usize = 320;

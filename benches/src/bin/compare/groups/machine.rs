@@ -4,7 +4,7 @@ use std::{fs::File, hint::black_box, io::Write, time::Instant};
 
 use anyhow::Result;
 use mnem_benches::{Blocks, Times};
-use mnem_store_traits::check_block;
+use mnem_store_traits::backend::check_block;
 
 use super::Group;
 use crate::{results::Unit, run::Run};

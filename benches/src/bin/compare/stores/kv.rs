@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fmt::Debug, sync::Mutex};
 
 use mnem_store_traits::{
     Blocks, Blockstore, Bytes, Capabilities, Cause, Cid, CidIter, HeadChange, HeadsCapabilities, OpHeadsStore, Outcome,
-    Store, StoreError, WriteBatch, check_block, check_read, cid_from_bytes, drain_checked, pages,
+    Store, StoreError, WriteBatch,
+    backend::{check_block, check_read, drain_checked, pages},
+    cid_from_bytes,
 };
 
 const PAGE: usize = 1000;

@@ -16,7 +16,8 @@ mod sqlite;
 
 use std::{path::Path, sync::Arc};
 
-use mnem_backend_redb::{Check, CommitDurability, Concurrency};
+use mnem_backend_redb::{Check, CommitDurability};
+use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{Store, StoreError};
 
 type Opened = Result<Arc<dyn Store>, StoreError>;
@@ -108,15 +109,15 @@ fn in_tree() -> [Subject; 8] {
         },
         Subject {
             name: SINGLE_WRITER,
-            about: "the same with `Concurrency::SingleWriter`: other processes may read",
-            open: |path| redb(path, mnem_backend_redb::OpenOptions::new().concurrency(Concurrency::SingleWriter)),
+            about: "the same with `Sharing::SingleWriter`: other processes may read",
+            open: |path| redb(path, mnem_backend_redb::OpenOptions::new().sharing(Sharing::SingleWriter)),
             variant: true,
             ..BASE
         },
         Subject {
             name: MULTI_WRITER,
-            about: "the same with `Concurrency::MultiWriter`: other processes may write",
-            open: |path| redb(path, mnem_backend_redb::OpenOptions::new().concurrency(Concurrency::MultiWriter)),
+            about: "the same with `Sharing::MultiWriter`: other processes may write",
+            open: |path| redb(path, mnem_backend_redb::OpenOptions::new().sharing(Sharing::MultiWriter)),
             variant: true,
             ..BASE
         },

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Mutex};
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Cid, MemoryStore, Store, StoreError, WriteBatch, check_block, conformance::Verdict,
-    supported_hashes,
+    Blocks, Blockstore, Bytes, Cid, MemoryStore, Store, StoreError, WriteBatch, backend::check_block,
+    conformance::Verdict, supported_hashes,
 };
 
 use super::{Defect, Planted, defect, law, lock, saboteurs};
@@ -241,7 +241,7 @@ defect! {
 
     SmallLimit {
         fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
-            mnem_store_traits::check_size(cid, &data, 2 * 1024 * 1024)?;
+            mnem_store_traits::backend::check_size(cid, &data, 2 * 1024 * 1024)?;
             inner.put(cid, data)
         }
     }

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use mnem_store_traits::{Blockstore, Bytes, Capabilities, Cause, Cid, MemoryStore, Outcome, StoreError, check_block};
+use mnem_store_traits::{
+    Blockstore, Bytes, Capabilities, Cause, Cid, MemoryStore, Outcome, StoreError, backend::check_block,
+};
 
 use super::{Defect, defect, lock, saboteurs};
 

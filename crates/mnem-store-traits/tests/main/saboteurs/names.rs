@@ -1,6 +1,8 @@
 //! Defects of stores that do not use whole CIDs as keys.
 
-use mnem_store_traits::{Blockstore, Bytes, Cid, MemoryStore, RAW, StoreError, check_block, cid::multihash::Multihash};
+use mnem_store_traits::{
+    Blockstore, Bytes, Cid, MemoryStore, RAW, StoreError, backend::check_block, cid::multihash::Multihash,
+};
 
 use super::{Defect, defect, saboteurs};
 

@@ -7,7 +7,8 @@ use std::{
 
 use mnem_store_traits::{
     Blocks, Blockstore, Bytes, Cid, CidIter, HeadChange, KeyIter, MemoryStore, OpHeadsStore, SideTable, Store,
-    StoreError, WriteBatch, check_block, drain_checked, pages,
+    StoreError, WriteBatch,
+    backend::{check_block, drain_checked, pages},
 };
 
 use super::{

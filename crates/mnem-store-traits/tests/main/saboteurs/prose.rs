@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use mnem_store_traits::{
-    BatchParts, HeadChange, KeyIter, Outcome, check_block, check_size, check_table_write, conformance::Fault,
-    drain_checked, limits::BLOCK_BYTES_EVERY_BACKEND,
+    HeadChange, KeyIter, Outcome,
+    backend::{BatchParts, check_block, check_size, check_table_write, drain_checked},
+    conformance::Fault,
+    limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
 use super::{

@@ -6,7 +6,10 @@ use std::{
     thread::{self, ThreadId},
 };
 
-use mnem_store_traits::{Blockstore, Bytes, Cid, CidIter, MemoryStore, StoreError, check_block, check_read, pages};
+use mnem_store_traits::{
+    Blockstore, Bytes, Cid, CidIter, MemoryStore, StoreError,
+    backend::{check_block, check_read, pages},
+};
 
 use super::{Defect, Gap, lock, saboteurs};
 

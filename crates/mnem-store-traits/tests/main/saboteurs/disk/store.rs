@@ -7,8 +7,12 @@ use std::{
 
 use mnem_store_traits::{
     Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, KeyIter,
-    OpHeadsStore, SideTable, Store, StoreError, WriteBatch, check_block, check_read, check_size, check_table_key,
-    check_table_name, check_table_write, cid_from_bytes, drain_checked, limits::BLOCK_BYTES_EVERY_BACKEND,
+    OpHeadsStore, SideTable, Store, StoreError, WriteBatch,
+    backend::{
+        check_block, check_read, check_size, check_table_key, check_table_name, check_table_write, drain_checked,
+    },
+    cid_from_bytes,
+    limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
 use super::{DiskStore, Flaw, Handle, Key, Value, block_key, lock};

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use mnem_store_traits::{Blocks, Blockstore, Bytes, Cid, MemoryStore, StoreError, drain_checked};
+use mnem_store_traits::{Blocks, Blockstore, Bytes, Cid, MemoryStore, StoreError, backend::drain_checked};
 
 use super::{Defect, Gap, lock, saboteurs};
 
