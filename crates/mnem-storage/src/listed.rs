@@ -12,6 +12,8 @@ pub(crate) struct ListedBlocks<'a> {
     listing: CidIter<'a>,
     /// What was listed, and not yet read.
     listed: VecDeque<Result<Cid, StoreError>>,
+    /// How many items to list before the first of them is read.
+    listed_max: usize,
     ahead: FetchAhead,
 }
 
@@ -21,7 +23,8 @@ pub(crate) type Listed = Result<(Cid, Result<Option<Bytes>, StoreError>), StoreE
 impl<'a> ListedBlocks<'a> {
     /// `listing`: of this store, or a part of that.
     pub(crate) fn new(store: &'a dyn Store, listing: CidIter<'a>) -> Self {
-        Self { store, listing, listed: VecDeque::new(), ahead: FetchAhead::new() }
+        let listed_max = if store.capabilities().batched_reads { LISTED_AHEAD_MAX } else { 1 };
+        Self { store, listing, listed: VecDeque::new(), listed_max, ahead: FetchAhead::new() }
     }
 }
 
@@ -30,7 +33,7 @@ impl Iterator for ListedBlocks<'_> {
 
     fn next(&mut self) -> Option<Listed> {
         if self.listed.is_empty() {
-            self.listed.extend(self.listing.by_ref().take(LISTED_AHEAD_MAX));
+            self.listed.extend(self.listing.by_ref().take(self.listed_max));
         }
         let cid = match self.listed.pop_front()? {
             Ok(cid) => cid,

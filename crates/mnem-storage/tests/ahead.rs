@@ -6,8 +6,8 @@ use std::{
 };
 
 use mnem_storage::{
-    Bytes, Cid, CopyError, MemoryStore, OpHeadsStore, ReachableOptions, Store, StoreError, VerifyError, VerifyOptions,
-    WriteBatch,
+    Bytes, Capabilities, Cid, CopyError, MemoryStore, OpHeadsStore, ReachableOptions, Store, StoreError, VerifyError,
+    VerifyOptions, WriteBatch,
     car::{self, ExportError, ExportOptions},
     copy, copy_reachable,
     traits::{Blockstore, CidIter, OnBlock},
@@ -29,6 +29,10 @@ struct Watched {
 }
 
 impl Blockstore for Watched {
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities().with_batched_reads(true)
+    }
+
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
         assert!(self.get_is_fine, "one block was asked for: {cid}");
         self.store.get(cid)

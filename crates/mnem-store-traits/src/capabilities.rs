@@ -53,6 +53,9 @@ pub struct Capabilities {
     pub side_tables: bool,
     /// A side table's `write` is all or nothing, also under a crash.
     pub atomic_side_table_writes: bool,
+    /// One `get_many` is much cheaper than a `get` of each block, as where every request is a round trip: [`FetchAhead`](crate::FetchAhead) asks for
+    /// blocks before they are wanted. Advice, and no promise.
+    pub batched_reads: bool,
 }
 
 impl Capabilities {
@@ -64,6 +67,7 @@ impl Capabilities {
         atomic_commit: false,
         side_tables: false,
         atomic_side_table_writes: false,
+        batched_reads: false,
     };
 
     /// Claims what survives after `put`, `put_many` and `delete`.
@@ -77,6 +81,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_block_bytes_max(mut self, bytes: u64) -> Self {
         self.block_bytes_max = bytes;
+        self
+    }
+
+    /// Says (or not) that `get_many` pays.
+    #[must_use]
+    pub const fn with_batched_reads(mut self, yes: bool) -> Self {
+        self.batched_reads = yes;
         self
     }
 

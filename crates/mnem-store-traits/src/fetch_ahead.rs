@@ -15,8 +15,9 @@ use crate::{
     limits::{FETCH_AHEAD_BLOCKS_MAX, FETCH_AHEAD_BYTES_MAX},
 };
 
-/// Reads blocks one after the other, and asks the store for several at once: a store over a network then needs far
-/// fewer round trips, and any other does the same work.
+/// Reads blocks one after the other, and asks the store for several at once where that pays: a store over a network then
+/// needs far fewer round trips. One that does not claim [`batched_reads`](crate::Capabilities::batched_reads) is asked for each block
+/// alone, when it is wanted.
 ///
 /// Whoever reads many blocks in an order of their own says with each one which are likely to follow it. The answers
 /// that come with it are kept until they are asked for. [`Walk`](crate::Walk) reads this way.
@@ -31,7 +32,7 @@ use crate::{
 /// let cids = ["one", "two", "three"].map(|text| store.put_as(RAW, Bytes::from(text)).unwrap());
 /// let mut ahead = FetchAhead::new();
 /// for (n, cid) in cids.iter().enumerate() {
-///     let block = ahead.get(&store, cid, cids[n + 1..].iter().copied())?; // one request for all three
+///     let block = ahead.get(&store, cid, cids[n + 1..].iter().copied())?; // over a network, one request for all three
 ///     assert!(block.is_some());
 /// }
 /// # Ok::<(), mnem_store_traits::StoreError>(())
@@ -46,6 +47,8 @@ pub struct FetchAhead {
     request: Vec<Cid>,
     /// Blocks to read one by one, since a request for them failed.
     alone: usize,
+    /// Whether the store says that asking for several pays; `None` until it was asked.
+    pays: Option<bool>,
 }
 
 impl FetchAhead {
@@ -69,6 +72,9 @@ impl FetchAhead {
         cid: &Cid,
         next: impl Iterator<Item = Cid>,
     ) -> Result<Option<Bytes>, StoreError> {
+        if !*self.pays.get_or_insert_with(|| store.capabilities().batched_reads) {
+            return store.get(cid);
+        }
         if let Some(data) = self.take(cid) {
             return Ok(data);
         }
@@ -107,7 +113,7 @@ impl FetchAhead {
 
     /// The answer for the first block of the request. Keeps the others.
     fn send<S: Blockstore + ?Sized>(&mut self, store: &S) -> Option<Option<Bytes>> {
-        let Self { fetched, bytes, request, alone } = self;
+        let Self { fetched, bytes, request, alone, .. } = self;
         let bytes_max = FETCH_AHEAD_BYTES_MAX.saturating_sub(*bytes) / 2;
         let (mut first, mut answers, mut came) = (None, 0, 0);
         let ended = store.get_many(request, &mut |index, data| {

@@ -30,11 +30,24 @@ pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
     }
 }
 
-/// The name of the file; a file in a folder is a command below a command.
+/// The name of the file. A folder is a command too; the files in it are commands below it if it has any, else its parts.
 fn commands(workspace: &Workspace) -> impl Iterator<Item = String> {
-    let files = workspace.with_extension("rs").filter_map(|(file, _)| file.strip_prefix(COMMANDS).ok());
-    let commands = files.filter(|file| !file.ends_with("mod.rs"));
-    commands.map(|file| file.with_extension("").to_string_lossy().replace('/', " "))
+    let files =
+        workspace.with_extension("rs").filter_map(|(file, text)| Some((file.strip_prefix(COMMANDS).ok()?, text)));
+    files.filter_map(|(file, text)| {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let has_commands = |text: &str| text.contains("Subcommand");
+        let command = match folder {
+            None if file.ends_with("mod.rs") => return None,
+            None => file.with_extension(""),
+            Some(folder) if file.ends_with("mod.rs") && !has_commands(text) => folder.to_owned(),
+            Some(folder) => {
+                let of_folder = workspace.text(&Path::new(COMMANDS).join(folder).join("mod.rs")).unwrap_or_default();
+                (has_commands(of_folder) && !file.ends_with("mod.rs")).then(|| file.with_extension(""))?
+            }
+        };
+        Some(command.to_string_lossy().replace('/', " "))
+    })
 }
 
 /// The variants of the enum, one a line.
@@ -51,29 +64,33 @@ mod tests {
 
     #[test]
     fn a_command_that_is_not_run_and_an_error_without_a_row_are_named() {
-        fn files(page: &str) -> [(&str, &str); 6] {
+        fn files(page: &str) -> [(&str, &str); 9] {
             [
-                (JSON, "### `ls`, `knn rm`"),
+                (JSON, "### `ls`, `knn rm`, `copy`"),
                 ("crates/mnem-storage-cli/src/commands/ls.rs", ""),
                 ("crates/mnem-storage-cli/src/commands/knn/rm.rs", ""),
+                ("crates/mnem-storage-cli/src/commands/knn/mod.rs", "#[derive(Subcommand)]"),
+                ("crates/mnem-storage-cli/src/commands/copy/mod.rs", ""),
+                ("crates/mnem-storage-cli/src/commands/copy/part.rs", ""),
                 ("crates/mnem-storage-cli/src/commands/mod.rs", ""),
                 (ERRORS, "pub enum ErrorKind {\n    Locked,\n    /// Not there.\n    NotAStore,\n}\n"),
                 (PAGE, page),
             ]
         }
-        let whole = "| `NotAStore`, `Locked` | wait |\n```console\n$ mnem-store ls\n$ mnem-store knn rm CID\n```\n";
+        let whole = "| `NotAStore`, `Locked` | wait |\n```console\n$ mnem-store ls\n$ mnem-store knn rm CID\n$ mnem-store copy A B\n```\n";
         assert_eq!(said(check, &files(whole)), [""; 0]);
         for (part, other, fault) in [
             ("`Locked`", "Locked", "has no row that says what to do about `Locked`"),
             ("$ mnem-store ls", "$ mnem-store lsx", "does not run `mnem-store ls`"),
             ("console", "console,ignore", "does not run `mnem-store ls`"),
             ("knn rm", "rm", "does not run `mnem-store knn rm`"),
+            ("copy A", "A", "does not run `mnem-store copy`"),
         ] {
             let said = said(check, &files(&whole.replace(part, other)));
             assert!(said.contains(&format!("{PAGE}: {fault}")), "{part}: {said:?}");
         }
         let mut files = files(whole);
-        files[0].1 = "### `ls`";
+        files[0].1 = "### `ls`, `copy`";
         assert_eq!(said(check, &files), [format!("{JSON}: does not say what `knn rm` answers")]);
     }
 }

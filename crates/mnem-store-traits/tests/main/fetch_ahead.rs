@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use mnem_store_traits::{
-    Blockstore, BlockstoreExt as _, Bytes, Cid, CidIter, DAG_CBOR, ErrorKind, FetchAhead, MemoryStore, OnBlock, RAW,
-    StoreError, Walk, cid_of,
+    Blockstore, BlockstoreExt as _, Bytes, Capabilities, Cid, CidIter, DAG_CBOR, ErrorKind, FetchAhead, MemoryStore,
+    OnBlock, RAW, StoreError, Walk, cid_of,
 };
 
 /// Half of the blocks that are read ahead at most.
@@ -49,6 +49,10 @@ impl Watched {
 }
 
 impl Blockstore for Watched {
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities().with_batched_reads(true)
+    }
+
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
         assert!(self.get_is_fine.load(Ordering::Relaxed), "one block was asked for: {cid}");
         self.store.get(cid)
@@ -220,12 +224,13 @@ fn missing_and_damaged_blocks_are_the_same_errors_in_the_same_places() {
 
 #[test]
 fn a_closed_store_is_an_error_of_the_block_that_was_asked_for() {
-    let store = MemoryStore::new();
-    let cids = ["one", "two", "three"].map(|text| leaf(&store, text.into()));
+    let store = Watched::new(Answers::InOrder);
+    store.get_is_fine.store(true, Ordering::Relaxed);
+    let cids = ["one", "two", "three"].map(|text| leaf(&store.store, text.into()));
     let mut ahead = FetchAhead::new();
     let next = |n: usize| cids[n + 1..].iter().copied();
     assert!(ahead.get(&store, &cids[0], next(0)).unwrap().is_some());
-    mnem_store_traits::Store::close(&store).unwrap();
+    mnem_store_traits::Store::close(&store.store).unwrap();
     // Read before the store was closed.
     assert!(ahead.get(&store, &cids[1], next(1)).unwrap().is_some());
     assert!(ahead.get(&store, &cids[2], next(2)).unwrap().is_some());
@@ -235,21 +240,53 @@ fn a_closed_store_is_an_error_of_the_block_that_was_asked_for() {
 
 #[test]
 fn cids_that_look_alike_are_told_apart() {
-    let store = MemoryStore::new();
+    let store = Watched::new(Answers::InOrder);
     // The same end of the digest, and the same codec: identity CIDs of the same end.
     let alike: Vec<Cid> = ["a: the same end", "b: the same end"]
         .iter()
         .map(|text| {
             let hash = mnem_store_traits::supported_hashes().iter().find(|function| function.code() == 0).unwrap();
             let cid = Cid::new_v1(RAW, hash.multihash(text.as_bytes()).unwrap());
-            store.put(&cid, Bytes::from(*text)).unwrap();
+            store.store.put(&cid, Bytes::from(*text)).unwrap();
             cid
         })
         .collect();
-    let other = leaf(&store, "other".into());
+    let other = leaf(&store.store, "other".into());
     let mut ahead = FetchAhead::new();
     let mut get = |cid: &Cid, next: &[Cid]| ahead.get(&store, cid, next.iter().copied()).unwrap().unwrap();
     assert_eq!(get(&other, &alike), "other");
     assert_eq!(get(&alike[1], &alike[..1]), "b: the same end");
     assert_eq!(get(&alike[0], &[]), "a: the same end");
+}
+
+/// Where a request is no dearer than a call, blocks are read when they are wanted.
+#[test]
+fn a_store_that_claims_no_batched_reads_is_asked_for_each_block_alone() {
+    #[derive(Debug)]
+    struct Alone(MemoryStore);
+
+    impl Blockstore for Alone {
+        fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+            self.0.get(cid)
+        }
+        fn get_many(&self, cids: &[Cid], _: &mut OnBlock<'_>) -> Result<(), StoreError> {
+            panic!("{} blocks were asked for", cids.len());
+        }
+        fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+            self.0.put(cid, data)
+        }
+        fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+            self.0.delete(cid)
+        }
+        fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+            self.0.cids()
+        }
+    }
+
+    let store = Alone(MemoryStore::new());
+    let cids = ["one", "two", "three"].map(|text| store.put_as(RAW, Bytes::from(text)).unwrap());
+    let mut ahead = FetchAhead::new();
+    for (n, cid) in cids.iter().enumerate() {
+        assert!(ahead.get(&store, cid, cids[n + 1..].iter().copied()).unwrap().is_some());
+    }
 }
