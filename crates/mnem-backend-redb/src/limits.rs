@@ -24,7 +24,7 @@ pub(crate) const LINKS_MAX: usize = 40;
 /// Names that a listing fetches in one short transaction.
 pub(crate) const PAGE_NAMES: usize = 1000;
 
-/// How long a write or an open in [`Sharing::MultiWriter`](crate::Sharing::MultiWriter) waits for its turn unless told otherwise: 30 s.
+/// How long a write or an open in [`Sharing::MultiWriter`](mnem_store_traits::driver::Sharing::MultiWriter) waits for its turn unless told otherwise: 30 s.
 /// There, waiting is how processes share the file, so not to wait would make ordinary writes fail.
 pub const TURN_WAIT_DEFAULT: Duration = Duration::from_secs(30);
 

@@ -79,7 +79,7 @@ pub enum StoreError {
     CidMismatch {
         /// The CID the caller named.
         cid: Cid,
-        /// The CID that the bytes have, as [`HashCheck::Mismatch`](crate::HashCheck::Mismatch) tells it. Never `cid`.
+        /// The CID that the bytes have, as [`HashCheck::Mismatch`](crate::backend::HashCheck::Mismatch) tells it. Never `cid`.
         actual: Box<Cid>,
     },
     /// The bytes that the store holds for this block do not match its CID. Heal it with `delete`, then `put`.

@@ -25,7 +25,7 @@ impl Handle {
     /// changes nothing.
     ///
     /// # Errors
-    /// Those of [`check_writable`](Self::check_writable); whatever refused or stopped the change, which then has not been made; a failed
+    /// Those of [`Gate::check_writable`](mnem_store_traits::backend::Gate::check_writable); whatever refused or stopped the change, which then has not been made; a failed
     /// commit, which poisons the handle.
     pub(crate) fn write(&self, operation: &'static str, what: What) -> Result<(), StoreError> {
         self.gate.check_writable(operation)?;
