@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use mnem_storage::{DRIVERS, ErrorKind, OpenOptions, StoreError, detect, enclosing_store};
 
+#[cfg(any(feature = "redb", feature = "simple"))]
 fn reason(path: &Path) -> String {
     match detect(path).expect_err("no store") {
         StoreError::NotAStore { reason, location } => {
