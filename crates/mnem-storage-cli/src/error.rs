@@ -153,7 +153,9 @@ impl Failure {
             Self::Usage { .. } | Self::Ambiguous { .. } => Exit::Usage,
             Self::NoSuchBlock { .. } | Self::NoSuchIndex { .. } | Self::NoSuchNode { .. } => Exit::NoSuchBlock,
             Self::OutputClosed => Exit::Done,
-            Self::Import { source: ImportError::Incomplete { .. }, .. } => exit_of(ErrorKind::MissingBlock),
+            Self::Import { source: ImportError::Incomplete { .. } | ImportError::MissingRoots { .. }, .. } => {
+                exit_of(ErrorKind::MissingBlock)
+            }
             Self::Interrupted { signal, .. } => Exit::Signal(*signal),
             _ => self.store_error().map_or(Exit::Failed, |error| exit_of(error.kind())),
         }

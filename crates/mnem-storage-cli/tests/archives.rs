@@ -76,12 +76,15 @@ fn roots_without_a_block_are_named() {
     place.write("header.car", &whole[..header]);
     let said = place.run(&["import", "header.car", "--store", "a.redb"]).ok();
     assert!(said.contains(&format!("missing roots  1\n  {ROOT}\n")), "{said}");
-    let said = place.run(&["import", "header.car", "--heads", "--store", "a.redb"]).fails(1);
+    let said = place.run(&["import", "header.car", "--heads", "--store", "a.redb"]).fails(4);
     assert!(said.contains(&format!("root {ROOT} has no block")), "{said}");
     assert!(said.contains("hint: "), "{said}");
     assert_eq!(place.run(&["heads", "--store", "a.redb"]).ok(), "");
-    let said = place.run(&["import", "header.car", "--heads", "--store", "new.redb"]).fails(1);
+    let said = place.run(&["import", "header.car", "--heads", "--store", "new.redb"]).fails(4);
     assert!(said.contains(&format!("root {ROOT} has no block")) && said.contains("hint: "), "{said}");
+    assert!(said.contains("hint: run it without --heads to keep"), "{said}");
+    let said = place.run(&["import", "header.car", "--complete", "--store", "new.redb"]).fails(4);
+    assert!(said.contains("hint: run it without --complete to keep"), "{said}");
     assert!(!place.path("new.redb").exists(), "no store is made for roots alone");
 }
 

@@ -181,7 +181,7 @@ pub(super) fn in_doubt(store: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mnem_storage::{Cause, Cid, ErrorKind, OpenOptions, Outcome};
+    use mnem_storage::{Cause, Cid, ErrorKind, Outcome};
 
     use super::*;
 
