@@ -67,7 +67,7 @@ impl At<'_> {
             _ => return error,
         };
         match Length::of(medium).ok().and_then(|length| length.explain(cause)) {
-            Some(wrong) => self.damaged(wrong),
+            Some(source) => StoreError::Damaged { backend: BACKEND, what: self.path.display().to_string(), source },
             None => error,
         }
     }

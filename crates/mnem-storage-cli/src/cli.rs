@@ -1,8 +1,12 @@
 //! The command line: what may be typed, and what is said of it.
 
-use std::{ffi::OsString, io, process::ExitCode, sync::LazyLock};
+use std::{ffi::OsString, io, path::Path, process::ExitCode, sync::LazyLock};
 
-use clap::{CommandFactory as _, Parser, error::ErrorKind};
+use clap::{
+    CommandFactory as _, Parser,
+    builder::StyledStr,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use mnem_storage::{BACKENDS, driver::Driver, knn::Format};
 
 use crate::{
@@ -10,6 +14,7 @@ use crate::{
     commands::{self, Command},
     drivers,
     error::Exit,
+    hints::quoted,
     output,
     report::report_usage_as_json,
     terminal,
@@ -52,7 +57,8 @@ pub(crate) struct Cli {
 
 /// Parses the command line. `Err`: help, version or a usage error was printed, and this is the exit status.
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
-    Cli::try_parse().and_then(refuse_two_stores).map_err(|error| {
+    Cli::try_parse().and_then(refuse_two_stores).map_err(|mut error| {
+        suggest_store(&mut error);
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             return match terminal::print(&error) {
                 // A reader that went away has seen enough.
@@ -70,6 +76,18 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         }
         Exit::Usage.into()
     })
+}
+
+/// Adds how stores are named, where a word stands that no command takes.
+fn suggest_store(error: &mut clap::Error) {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return };
+    if error.kind() == ErrorKind::UnknownArgument
+        && !word.starts_with('-')
+        && error.get(ContextKind::Suggested).is_none()
+    {
+        let tip = StyledStr::from(format!("stores are named with --store: `--store {}`", quoted(Path::new(word))));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
 }
 
 /// The parser takes an option both before and behind the command, and keeps only the second.

@@ -3,11 +3,11 @@
 use std::{io, path::PathBuf, process::ExitCode};
 
 use mnem_storage::{
-    Cause, Cid, CopyError, Elsewhere, ErrorKind, StoreError,
+    Absent, Cause, Cid, CopyError, Elsewhere, ErrorKind, StoreError,
     car::{ExportError, ExportErrorKind, ImportError, ImportErrorKind},
 };
 
-use crate::{file_arg, output::counted, signal::Signal};
+use crate::{file_arg, limits::MISSING_LISTED_MAX, output::counted, signal::Signal};
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
@@ -87,7 +87,9 @@ pub(crate) enum Failure {
     HeadsMoved { expected: usize, error: Box<StoreError> },
     /// An archive could not be read in.
     #[error("{from}: {source}")]
-    Import { from: String, max_block: u64, source: ImportError },
+    ///
+    /// `typed`: the option that sets heads.
+    Import { from: Box<str>, max_block: u64, typed: &'static str, source: ImportError },
     /// One store could not be copied to another.
     #[error("cannot copy {} to {}", from.display(), to.display())]
     Copy { from: PathBuf, to: PathBuf, source: CopyError },
@@ -117,6 +119,23 @@ impl Failure {
         Self::Io { what: "write to standard output".into(), source }
     }
 
+    /// What else is to be told beside the sources, a line each.
+    pub(crate) fn details(&self) -> Vec<String> {
+        let Self::Import { source: ImportError::Incomplete { missing, missing_count, .. }, .. } = self else {
+            return Vec::new();
+        };
+        // The message names the first.
+        let others = missing.iter().take(MISSING_LISTED_MAX).skip(1);
+        let mut lines: Vec<String> = others
+            .map(|Absent { cid, linked_from, .. }| format!("block {cid} is missing; {linked_from} links to it"))
+            .collect();
+        let more = missing_count.saturating_sub(MISSING_LISTED_MAX as u64);
+        if more > 0 {
+            lines.push(format!("{} are missing", counted(more, "more block")));
+        }
+        lines
+    }
+
     /// The store's own error, where there is one.
     pub(crate) fn store_error(&self) -> Option<&StoreError> {
         match self {
@@ -134,7 +153,9 @@ impl Failure {
             Self::Usage { .. } | Self::Ambiguous { .. } => Exit::Usage,
             Self::NoSuchBlock { .. } | Self::NoSuchIndex { .. } | Self::NoSuchNode { .. } => Exit::NoSuchBlock,
             Self::OutputClosed => Exit::Done,
-            Self::Import { source: ImportError::Incomplete { .. }, .. } => exit_of(ErrorKind::MissingBlock),
+            Self::Import { source: ImportError::Incomplete { .. } | ImportError::MissingRoots { .. }, .. } => {
+                exit_of(ErrorKind::MissingBlock)
+            }
             Self::Interrupted { signal, .. } => Exit::Signal(*signal),
             _ => self.store_error().map_or(Exit::Failed, |error| exit_of(error.kind())),
         }

@@ -13,6 +13,7 @@ use crate::{
     error::{Failure, Result},
     file_arg,
     limits::JSON_LINE_BYTES_MAX,
+    output::counted,
 };
 
 const VECTORS_HINT: &str = "mend or leave out that line: one is {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}";
@@ -68,7 +69,11 @@ fn checked(vector: Vec<f32>, first: Option<&Vec<f32>>) -> std::result::Result<Ve
         return Err("the vector is empty".into());
     }
     if let Some(first) = first.filter(|first| first.len() != vector.len()) {
-        return Err(format!("the vector has {} numbers, the first has {}", vector.len(), first.len()));
+        return Err(format!(
+            "the vector has {}, the first has {}",
+            counted(vector.len() as u64, "number"),
+            first.len()
+        ));
     }
     match vector.iter().position(|number| !number.is_finite()) {
         Some(at) => Err(format!("number {} of the vector is too large for 32 bits", at + 1)),

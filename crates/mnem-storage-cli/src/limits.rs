@@ -21,6 +21,9 @@ pub(crate) const COMMON_BLOCK_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Absent blocks that a note names; `--json` lists more.
 pub(crate) const MISSING_NAMED_MAX: usize = 3;
 
+/// Absent blocks that an error names.
+pub(crate) const MISSING_LISTED_MAX: usize = 10;
+
 /// Files that a process must be allowed to have open, at least: enough for every command but `conformance`, which opens many stores.
 #[cfg(unix)]
 pub(crate) const OPEN_FILES_MIN: u32 = 16;

@@ -64,7 +64,7 @@ fn tell_json(told: &Told<'_>) {
 
 /// The chain of sources, outermost first; what the line before says already is left out.
 fn causes(failure: &Failure, said: &str) -> Vec<String> {
-    let mut causes: Vec<String> = Vec::new();
+    let mut causes = failure.details();
     let mut source = failure.source();
     while let Some(error) = source {
         let text = error.to_string();

@@ -4,7 +4,7 @@ use std::{fs, io::Write as _, process::Stdio};
 
 use mnem_storage::{Cid, RAW, cid_of, traits::cid::multihash::Multihash};
 
-use crate::support::{BACKENDS, EMPTY_CAR, Place, ROOT, animals, snapshot};
+use crate::support::{ABSENT, BACKENDS, EMPTY_CAR, Place, ROOT, animals, snapshot};
 
 #[test]
 fn what_is_no_archive_makes_no_store() {
@@ -76,12 +76,15 @@ fn roots_without_a_block_are_named() {
     place.write("header.car", &whole[..header]);
     let said = place.run(&["import", "header.car", "--store", "a.redb"]).ok();
     assert!(said.contains(&format!("missing roots  1\n  {ROOT}\n")), "{said}");
-    let said = place.run(&["import", "header.car", "--heads", "--store", "a.redb"]).fails(1);
+    let said = place.run(&["import", "header.car", "--heads", "--store", "a.redb"]).fails(4);
     assert!(said.contains(&format!("root {ROOT} has no block")), "{said}");
     assert!(said.contains("hint: "), "{said}");
     assert_eq!(place.run(&["heads", "--store", "a.redb"]).ok(), "");
-    let said = place.run(&["import", "header.car", "--heads", "--store", "new.redb"]).fails(1);
+    let said = place.run(&["import", "header.car", "--heads", "--store", "new.redb"]).fails(4);
     assert!(said.contains(&format!("root {ROOT} has no block")) && said.contains("hint: "), "{said}");
+    assert!(said.contains("hint: run it without --heads to keep"), "{said}");
+    let said = place.run(&["import", "header.car", "--complete", "--store", "new.redb"]).fails(4);
+    assert!(said.contains("hint: run it without --complete to keep"), "{said}");
     assert!(!place.path("new.redb").exists(), "no store is made for roots alone");
 }
 
@@ -104,6 +107,19 @@ fn a_block_above_the_limit_is_refused_and_the_hint_allows_it() {
     let said = place.run(&["import", "a.car", "--max-block", "4999", "--store", "b.redb"]).fails(1);
     assert!(said.contains("5000") && said.contains("hint: `--max-block 5"), "{said}");
     place.run(&["import", "a.car", "--max-block", "5000", "--store", "b.redb"]).ok();
+
+    // The largest that a store takes, and one byte more. Nothing of the data follows.
+    for (block_bytes, hint) in [
+        (64_u32 << 20, "hint: `--max-block 67108864` allows it"),
+        ((64 << 20) + 1, "hint: no store takes blocks above 67108864 bytes"),
+    ] {
+        let cid: Cid = ABSENT.parse().expect("a CID");
+        let section_bytes = block_bytes + 36;
+        let length = [0, 7, 14, 21].map(|bits| (section_bytes >> bits) as u8 & 0x7f | if bits < 21 { 0x80 } else { 0 });
+        place.write("large.car", &[EMPTY_CAR, &length, &cid.to_bytes()].concat());
+        let said = place.run(&["import", "large.car", "--store", "b.redb"]).fails(1);
+        assert!(said.contains(hint), "{said}");
+    }
     let ran = place.run(&["import", "a.car", "--store", "c.redb"]).exits(0);
     assert!(ran.err.contains("--heads makes the roots of the archive heads"), "{}", ran.err);
 }

@@ -49,6 +49,14 @@ fn nothing_is_left_in_the_temporary_folder() {
 }
 
 #[test]
+fn a_store_of_ones_own_is_not_tried() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    let said = place.run(&["conformance", "--store", "a.redb", "--only", "blocks::put_twice_is_ok"]).fails(2);
+    assert!(said.contains("not on that of --store") && said.contains("--backend"), "{said}");
+}
+
+#[test]
 fn a_backend_that_nobody_knows_is_a_usage_error() {
     let said = Place::new().run(&["conformance", "--backend", "tape"]).fails(2);
     assert!(said.contains("[possible values: redb, simple]"), "{said}");

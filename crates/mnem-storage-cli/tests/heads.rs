@@ -30,9 +30,9 @@ fn heads_are_added_superseded_and_swapped() {
         let said = run(&["heads", "swap", root, "--expected", a]).fails(1);
         assert!(said.starts_with("error: the heads are not as expected"), "{said}");
         assert!(said.contains(&format!("hint: `mnem-store heads --store {store}`")), "{said}");
-        assert!(said.starts_with("error: the heads are not as expected: found 2, expected 1\n"), "{said}");
+        assert!(said.starts_with("error: the heads are not as expected: found 2 heads, expected 1\n"), "{said}");
         let said = run(&["heads", "swap", root]).fails(1);
-        assert!(said.starts_with("error: the heads are not as expected: found 2, expected none\n"), "{said}");
+        assert!(said.starts_with("error: the heads are not as expected: found 2 heads, expected none\n"), "{said}");
         assert!(said.contains("name each with --expected"), "{said}");
         assert_eq!(lines(run(&["heads"]).ok()), sorted(vec![a, b]));
 

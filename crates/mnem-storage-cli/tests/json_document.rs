@@ -209,7 +209,7 @@ fn every_kind_of_error_is_documented() {
     let (_, kinds) = DOCUMENT.split_once("| kind | means |").expect("the table of kinds");
     let source = include_str!("../src/error.rs");
     let (_, source) = source.split_once("fn kind(&self)").expect("the kinds of failures");
-    let (source, _) = source.split_once("struct Told").expect("the end of the kinds");
+    let (source, _) = source.split_once("fn exit_of").expect("the end of the kinds");
     let of_stores = include_str!("../../mnem-store-traits/src/error.rs");
     let (_, of_stores) = of_stores.split_once("fn as_str(self)").expect("the kinds of stores");
     let (of_stores, _) = of_stores.split_once("impl StoreError").expect("the end of those");

@@ -161,7 +161,7 @@ fn a_wrong_line_is_named() {
         (with(&B[1..], "[1,0]"), "is no id: a node id has 32 hexadecimal digits and nothing else"),
         (with(A, "[1,0]"), "node 000000000000000000000000000000aa has a vector in line 1 already"),
         (with(B, "[]"), "the vector is empty"),
-        (with(B, "[1]"), "the vector has 1 numbers, the first has 2"),
+        (with(B, "[1]"), "the vector has 1 number, the first has 2"),
         // Said by us or by the JSON reader, as the features go with which the whole workspace builds it.
         (with(B, "[1,1e39]"), "number "),
         (with(B, "[1,NaN]"), "expected value"),

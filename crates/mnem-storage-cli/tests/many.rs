@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mnem_storage::{RAW, cid_of};
 
-use crate::support::{BACKENDS, Place};
+use crate::support::{BACKENDS, Place, ran};
 
 #[test]
 fn processes_that_make_the_same_store_at_once_share_one() {
@@ -35,5 +35,25 @@ fn processes_that_make_the_same_store_at_once_share_one() {
             assert_eq!(listed.lines().map(str::to_owned).collect::<BTreeSet<_>>(), expected, "{listing} of {backend}");
         }
         place.run(&["verify", "--store", store]).ok();
+    }
+}
+
+/// Whether the other store is seen before or while this one is made, the words are the same.
+#[test]
+fn the_one_that_comes_too_late_says_that_a_store_is_there() {
+    let place = Place::new();
+    for (round, backend) in BACKENDS.into_iter().cycle().take(24).enumerate() {
+        let store = &*format!("{round}.{backend}");
+        let all: Vec<_> = std::thread::scope(|scope| {
+            let init = || ran(&mut place.command(&["init", "--store", store, "--lock-wait", "600"]));
+            let running: Vec<_> = (0..4).map(|_| scope.spawn(init)).collect();
+            running.into_iter().map(|thread| thread.join().expect("it ends")).collect()
+        });
+        let (made, late): (Vec<_>, Vec<_>) = all.into_iter().partition(|ran| ran.exit == Some(0));
+        assert!(!made.is_empty(), "{late:?}");
+        let expected = format!(
+            "error: a {backend} store is already at {store}\nhint: `mnem-store stat --store {store}` says what is in it\n"
+        );
+        assert!(late.iter().all(|ran| ran.err == expected), "{late:?}");
     }
 }

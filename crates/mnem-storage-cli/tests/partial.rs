@@ -78,7 +78,8 @@ fn what_is_left_out_is_listed() {
     let exported = place.run(&["export", "part.car", "--skip-missing", "--store", "a.redb"]).exits(0);
     assert_eq!(exported.err, note);
     assert!(exported.out().starts_with("exported 4 blocks "), "{}", exported.out());
-    let failed = place.run(&["copy", "--reachable", "a.redb", "b.redb"]).fails(4);
+    let failed = place.run(&["copy", "--reachable", "a.redb", "b.redb"]).exits(4).err;
+    assert!(failed.starts_with("note: b.redb was made, and is empty\nerror: "), "{failed}");
     assert!(failed.contains("--skip-missing leaves out"), "{failed}");
     assert_eq!(place.run(&["heads", "--store", "b.redb"]).exits(0).out(), "");
     let copied = place.run(&["copy", "--reachable", "--skip-missing", "a.redb", "b.redb"]).exits(0);
@@ -101,6 +102,7 @@ fn what_is_left_out_is_listed() {
     let failed = place.run(&["import", "part.car", "--complete", "--store", "d.redb"]).fails(4);
     assert!(failed.contains(&format!("a block that the roots reach is missing: {leaf}, which ")), "{failed}");
     assert!(failed.contains("4 verified blocks are in the store") && failed.contains("--heads instead"), "{failed}");
+    assert!(failed.contains("hint: import the archive that holds it, "), "{failed}");
     assert_eq!(place.run(&["heads", "--store", "d.redb"]).exits(0).out(), "");
     let json = place.run(&["import", "part.car", "--complete", "--json", "--store", "d.redb"]).exits(4).err;
     assert!(json.contains(r#""kind":"missing_block""#), "{json}");
@@ -109,7 +111,7 @@ fn what_is_left_out_is_listed() {
     let imported = place.run(&["import", "part.car", "--complete", "--store", "d.redb"]).exits(0);
     assert_eq!(imported.err, "", "nothing was left unfollowed");
     assert!(
-        imported.out().contains("complete       the roots reach 5 blocks, and none is missing\n"),
+        imported.out().contains("complete       the root reaches 5 blocks, and none is missing\n"),
         "{}",
         imported.out()
     );
@@ -141,7 +143,8 @@ fn a_block_that_may_have_links_is_no_leaf_unless_it_is_called_one() {
         exported.err
     );
     assert!(exported.out().starts_with("exported 2 blocks "), "{}", exported.out());
-    let failed = place.run(&["copy", "--reachable", "a.simple", "b.redb"]).fails(1);
+    let ran = place.run(&["copy", "--reachable", "a.simple", "b.redb"]).exits(1);
+    let failed = ran.err.strip_prefix("note: b.redb was made, and is empty\n").expect("what is left of it");
     assert!(failed.contains(&opaque.to_string()) && failed.contains("hint: --opaque-leaves copies"), "{failed}");
     assert!(
         place
@@ -154,7 +157,27 @@ fn a_block_that_may_have_links_is_no_leaf_unless_it_is_called_one() {
     place.run(&["has", &hidden.to_string(), "--store", "b.redb"]).exits(4);
     let imported = place.run(&["import", "a.car", "--complete", "--store", "c.redb"]).exits(0);
     assert!(imported.err.contains("what these link to was not checked"), "{}", imported.err);
+    let how_far = "and none is missing, as far as links are followed: not in 1 block of other codecs\n";
+    assert!(imported.out().contains(how_far), "{}", imported.out());
     assert!(snapshot(&place.path("a.simple")) == before, "nothing of this writes to the store");
+}
+
+#[test]
+fn up_to_ten_missing_blocks_are_named() {
+    let place = Place::new();
+    for (store, leaves) in [("three.redb", 3_usize), ("many.redb", 12)] {
+        let cids: Vec<Cid> = (0..leaves).map(|n| block(RAW, format!("leaf {n}")).0).collect();
+        let root = pb(&cids);
+        fill(&place, store, root.0, std::slice::from_ref(&root));
+        place.run(&["export", "part.car", "--skip-missing", "--store", store]).ok();
+        let failed = place.run(&["import", "part.car", "--complete", "--store", &format!("new-{store}")]).fails(4);
+        assert!(failed.contains("1 verified block is in the store"), "{failed}");
+        assert!(failed.contains("hint: import the archives that hold them, "), "{failed}");
+        let named = cids.iter().filter(|cid| failed.contains(&cid.to_string())).count();
+        assert_eq!(named, leaves.min(10), "{failed}");
+        assert_eq!(failed.contains("  caused by: 2 more blocks are missing\n"), leaves == 12, "{failed}");
+        std::fs::remove_file(place.path("part.car")).expect("removed");
+    }
 }
 
 #[test]
@@ -192,6 +215,6 @@ fn options_that_say_nothing_are_refused() {
         place.run(args).fails(2);
     }
     place.run(&["init", "--store", "empty.redb"]).ok();
-    let failed = place.run(&["copy", "--reachable", "empty.redb", "b.redb"]).fails(1);
+    let failed = place.run(&["copy", "--reachable", "empty.redb", "b.redb"]).exits(1).err;
     assert!(failed.contains("it has no heads"), "{failed}");
 }

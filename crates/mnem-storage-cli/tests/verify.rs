@@ -184,3 +184,25 @@ fn a_broken_structure_comes_with_what_to_do() {
         ran.err
     );
 }
+
+/// The message, the hint and `verify` say the same of bytes that follow a store.
+#[test]
+fn appended_bytes_are_to_be_cut_off() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    let whole = place.read("a.redb");
+    place.write("a.redb", &[&whole[..], &[7; 5000]].concat());
+    let said = place.run_with_input(&["put", "-", "--store", "a.redb"], b"more").fails(1);
+    let cut = format!("truncate -s {}", whole.len());
+    assert!(said.contains(&format!("which were appended: `{cut}` removes them")), "{said}");
+    assert!(
+        said.ends_with(&format!(
+            "hint: `{cut} a.redb` cuts these bytes off; `mnem-store verify` and `copy` pass over them\n"
+        )),
+        "{said}"
+    );
+    place.run(&["verify", "--store", "a.redb"]).ok();
+    place.run(&["copy", "a.redb", "b.redb"]).ok();
+    place.write("a.redb", &whole);
+    place.run_with_input(&["put", "-", "--store", "a.redb"], b"more").ok();
+}

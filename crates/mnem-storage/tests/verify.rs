@@ -200,6 +200,28 @@ fn changed_files_of_a_simple_store_are_found_and_foreign_ones_noted() {
     assert!(report.strays[0].path.ends_with("notes.txt"));
 }
 
+/// A head whose block fails to read may or may not be there: only the listing says so.
+#[test]
+#[cfg(feature = "simple")]
+fn blocks_that_nothing_lists_are_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.simple");
+    let store = mnem_storage::open_or_init(&path).unwrap();
+    let (head, blocks) = filled(&*store);
+    store.close().unwrap();
+    drop(store);
+    let name = head.to_string();
+    let file = files(&path).into_iter().find(|file| file.ends_with(&name)).expect("the block's file");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let report = verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
+    assert!(report.fault_count > 0 && report.blocks < blocks.len() as u64 + 1, "{report:?}");
+    std::fs::remove_dir_all(path.join("objects")).unwrap();
+    let report = verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
+    assert_eq!(report.blocks, 0, "{report:?}");
+    assert!(report.fault_count > 0);
+}
+
 #[test]
 #[cfg(feature = "redb")]
 fn changed_bytes_of_a_redb_file_are_found() {

@@ -127,7 +127,7 @@ pub enum StoreError {
         source: Cause,
     },
     /// `swap` found other heads than expected. The heads are as they were.
-    #[error("the heads are not as expected: found {}", actual.len())]
+    #[error("the heads are not as expected: found {} head{}", actual.len(), if actual.len() == 1 { "" } else { "s" })]
     HeadsMoved {
         /// The heads that were found, ascending.
         actual: Vec<Cid>,

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, io};
 
-use mnem_store_traits::Cause;
+use mnem_store_traits::{Cause, driver::AppendedBytes};
 use redb::StorageBackend;
 
 pub(crate) const PAGE: u64 = 4096;
@@ -86,39 +86,43 @@ impl Length {
     }
 
     /// Names the difference between the two lengths as the reason of some damage.
-    pub(crate) fn explain(self, cause: Option<Cause>) -> Option<WrongLength> {
-        let wrong = self.header.map_or(self.file < HEADER_BYTES, |said| said != self.file);
-        wrong.then_some(WrongLength { length: self, cause })
-    }
-}
-
-/// The file was cut, or bytes were appended to it.
-#[derive(Debug)]
-pub(crate) struct WrongLength {
-    length: Length,
-    cause: Option<Cause>,
-}
-
-impl fmt::Display for WrongLength {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Length { file, header, clean } = self.length;
-        match header {
-            None => write!(f, "the file is cut short: it has {file} bytes, and its header alone {HEADER_BYTES}"),
-            Some(said) if file < said => {
-                write!(f, "the file is shorter than its header says by {} bytes: its end was cut off", said - file)
-            }
-            Some(said) => write!(
-                f,
-                "the file is longer than its header says by {} bytes, {}: `truncate -s {said}` removes them",
-                file - said,
-                // redb makes a file longer before the commit that needs it, which the header then covers.
-                if clean { "which were appended" } else { "which no commit uses, and was not closed" }
-            ),
+    pub(crate) fn explain(self, cause: Option<Cause>) -> Option<Cause> {
+        match self.header {
+            // redb makes a file longer before the commit that needs it, which the header then covers.
+            Some(store_bytes) if store_bytes < self.file => Some(Cause::new(AppendedBytes {
+                store_bytes,
+                appended_bytes: self.file - store_bytes,
+                closed: self.clean,
+                source: cause,
+            })),
+            Some(said) if said == self.file => None,
+            None if self.file >= HEADER_BYTES => None,
+            _ => Some(Cause::new(CutOff { length: self, cause })),
         }
     }
 }
 
-impl Error for WrongLength {
+/// The end of the file is missing.
+#[derive(Debug)]
+struct CutOff {
+    length: Length,
+    cause: Option<Cause>,
+}
+
+impl fmt::Display for CutOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.length.file;
+        match self.length.header {
+            None => write!(f, "the file is cut short: it has {file} bytes, and its header alone {HEADER_BYTES}"),
+            Some(said) => {
+                let missing = said.saturating_sub(file);
+                write!(f, "the file is shorter than its header says by {missing} bytes: its end was cut off")
+            }
+        }
+    }
+}
+
+impl Error for CutOff {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.as_ref().map(|cause| &**cause as _)
     }

@@ -52,6 +52,12 @@ fn quiet_laws() {
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
+    if context.typed_store().is_some() {
+        return Err(Failure::Usage {
+            message: "conformance runs on new stores of its own, not on that of --store".into(),
+            hint: "leave out --store, and name the backend with --backend; `mnem-store verify` checks a store".into(),
+        });
+    }
     let stop = Stop::when_asked(context)?;
     // The suite may leave threads behind, which the end of the program keeps from cleaning up: this removes what is theirs.
     let root = TempDir::new().map_err(|source| Failure::Io { what: "make a temporary folder".into(), source })?;

@@ -193,8 +193,9 @@ fn refuse_roots_alone(mut reader: car::Reader<&[u8]>, args: &Args) -> Result<()>
 }
 
 fn failed(args: &Args, source: ImportError) -> Failure {
-    let from = file_arg::named(&args.file);
-    Failure::Import { from, max_block: args.max_block.as_u64(), source }
+    let from = file_arg::named(&args.file).into();
+    let typed = if args.complete { "--complete" } else { "--heads" };
+    Failure::Import { from, max_block: args.max_block.as_u64(), typed, source }
 }
 
 fn stored(blocks: u64) -> String {
@@ -207,14 +208,15 @@ fn of_store(store: &Target, failure: Failure) -> Failure {
 }
 
 fn interrupted(stop: &Stop, store: &Path, kept: Kept) -> Failure {
-    let verified = if kept.unchecked == 0 { "verified blocks" } else { "blocks" };
+    let verified = if kept.unchecked == 0 { "verified block" } else { "block" };
     let not_verified = match kept.unchecked {
         0 => String::new(),
         unchecked => format!(" and {} not verified", Count(unchecked)),
     };
     let kept = format_args!(
-        "{} {verified} are in {}, {} of them new{not_verified}; the heads are unchanged",
-        Count(kept.blocks),
+        "{} {} in {}, {} of them new{not_verified}; the heads are unchanged",
+        counted(kept.blocks, verified),
+        if kept.blocks == 1 { "is" } else { "are" },
         store.display(),
         Count(kept.new)
     );
@@ -262,6 +264,14 @@ fn unchecked(report: &ImportReport) -> Vec<String> {
     lines
 }
 
+/// How far "complete" goes.
+fn unfollowed(report: &ImportReport) -> String {
+    match report.opaque {
+        None | Some(0) => String::new(),
+        Some(opaque) => format!(", as far as links are followed: not in {} of other codecs", counted(opaque, "block")),
+    }
+}
+
 fn text(answer: &Answer<'_>) -> String {
     let report = answer.report;
     let mut lines =
@@ -281,7 +291,12 @@ fn text(answer: &Answer<'_>) -> String {
     lines.push(format!("missing roots  {}", Count(report.missing_roots.len() as u64)));
     lines.extend(report.missing_roots.iter().map(|cid| format!("  {cid}")));
     if let Some(reached) = report.reached {
-        lines.push(format!("complete       the roots reach {}, and none is missing", counted(reached, "block")));
+        let reach = if report.roots.len() == 1 { "the root reaches" } else { "the roots reach" };
+        lines.push(format!(
+            "complete       {reach} {}, and none is missing{}",
+            counted(reached, "block"),
+            unfollowed(report)
+        ));
     }
     let made = match report.heads_set.len() {
         0 => String::new(),

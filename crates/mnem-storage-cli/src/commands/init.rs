@@ -1,5 +1,6 @@
 //! `init`: an empty store.
 
+use mnem_storage::{ErrorKind, driver::Driver};
 use serde_json::json;
 
 use crate::{
@@ -36,15 +37,20 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     let options = context.options_for_new(args.backend.as_deref(), args.format.as_deref()).create_new(true);
+    let already = |driver: &dyn Driver| Failure::Refused {
+        message: format!("a {} store is already at {}", driver.name(), path.display()),
+        hint: format!("`mnem-store stat --store {}` says what is in it", quoted(&path)),
+    };
     if let Some(driver) = options.detect(&path)? {
-        return Err(Failure::Refused {
-            message: format!("a {} store is already at {}", driver.name(), path.display()),
-            hint: format!("`mnem-store stat --store {}` says what is in it", quoted(&path)),
-        });
+        return Err(already(driver));
     }
     // A store that is being made is better made whole.
     let _stop = Stop::when_asked(context)?;
-    let made = Target::open(&options, &path)?;
+    let made = Target::open(&options, &path).map_err(|error| match options.detect(&path) {
+        // Another process was faster.
+        Ok(Some(driver)) if error.kind() == ErrorKind::InvalidArgument => already(driver),
+        _ => error.into(),
+    })?;
     made.close("made an empty store")?;
     let backend = made.driver().name();
     let mut out = context.out();

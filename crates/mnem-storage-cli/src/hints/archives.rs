@@ -13,7 +13,8 @@ use crate::limits::BLOCK_BYTES_MAX;
 
 const AGAIN_FROM_SOURCE: &str = "get the archive again from its source, and run the same command again";
 
-pub(super) fn for_import(error: &ImportError, max_block: u64, store: &str) -> String {
+/// `typed`: the option that sets heads.
+pub(super) fn for_import(error: &ImportError, max_block: u64, typed: &str, store: &str) -> String {
     let hint = match error.kind() {
         ImportErrorKind::NotCar => match error {
             ImportError::Archive {
@@ -41,10 +42,18 @@ pub(super) fn for_import(error: &ImportError, max_block: u64, store: &str) -> St
             _ => AGAIN_FROM_SOURCE,
         },
         ImportErrorKind::MissingRoots => {
-            "run it without --heads to keep the blocks alone, or import the archive that holds the roots first"
+            return format!(
+                "run it without {typed} to keep the blocks alone, or import the archive that holds the roots first"
+            );
         }
         ImportErrorKind::Incomplete => {
-            "import the archives that hold them, then this one again; or use --heads instead of --complete for a part of a graph"
+            let holds = match error {
+                ImportError::Incomplete { missing_count: 1, .. } => "the archive that holds it",
+                _ => "the archives that hold them",
+            };
+            return format!(
+                "import {holds}, then this one again; or use --heads instead of --complete for a part of a graph"
+            );
         }
         // Also of kinds that came later than this.
         _ => return error.store_error().map_or_else(|| AGAIN_FROM_SOURCE.to_owned(), |error| for_store(error, store)),

@@ -68,7 +68,7 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
             "encode it as DAG-CBOR, or leave out `--codec` to store the bytes as they are; nothing was stored"
                 .to_owned()
         }
-        Failure::Import { source, max_block, .. } => for_import(source, *max_block, &store()),
+        Failure::Import { source, max_block, typed, .. } => for_import(source, *max_block, typed, &store()),
         Failure::Copy { source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
             "name the store to copy first, then where to: `mnem-store copy FROM TO`".to_owned()
         }

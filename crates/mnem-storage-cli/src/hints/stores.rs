@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mnem_storage::{Location, StoreError, driver::PlaceLacks, knn::IndexError};
+use mnem_storage::{
+    Location, OpenOptions, StoreError,
+    driver::{AppendedBytes, PlaceLacks},
+    knn::IndexError,
+};
 
 use super::{for_io, quoted};
 use crate::drivers;
@@ -62,6 +66,9 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
                 "`mnem-store knn rm INDEX --store {store}` removes it, then `mnem-store knn build` makes it anew from the vectors"
             )
         }
+        StoreError::Damaged { source, .. } if source.is::<AppendedBytes>() => {
+            for_appended(source.downcast_ref(), store)
+        }
         // What others keep in a side table is no part of the store's own structure.
         StoreError::Damaged { backend, .. } if drivers::all().iter().any(|driver| driver.name() == *backend) => {
             format!(
@@ -75,12 +82,12 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         StoreError::HeadsMoved { .. } => format!("`mnem-store heads --store {store}` lists the current heads"),
         StoreError::Unsupported { .. } => "`mnem-store --version` lists the backends of this build".to_owned(),
         StoreError::Poisoned { source, .. } => match io_error(&**source) {
-            Some(error) => format!("{}; then `mnem-store verify --store {store}`", for_io(error)),
+            Some(error) => format!("{}; then `mnem-store verify --store {store}`", for_failed_write(error, store)),
             None => in_doubt(store),
         },
         StoreError::Backend { source, .. } => match source.downcast_ref() {
             Some(lacks) => for_place(lacks).to_owned(),
-            None => io_error(&**source).map_or_else(|| in_doubt(store), for_io),
+            None => io_error(&**source).map_or_else(|| in_doubt(store), |error| for_failed_write(error, store)),
         },
         StoreError::CidMismatch { .. } => "get the block again from its source: its bytes were changed".to_owned(),
         StoreError::UnsupportedHash { .. } => "write the block with a hash function that is supported".to_owned(),
@@ -88,8 +95,31 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         StoreError::ReadOnly { .. } => {
             "name a store that can be written to, or copy this one: `mnem-store copy FROM TO`".to_owned()
         }
-        StoreError::InvalidArgument { .. } => "`mnem-store COMMAND --help` says what may be given".to_owned(),
+        StoreError::InvalidArgument { .. } => "`--help` after the command says what may be given".to_owned(),
         _ => in_doubt(store),
+    }
+}
+
+/// Bytes follow the store in its file.
+fn for_appended(appended: Option<&AppendedBytes>, store: &str) -> String {
+    appended.map_or_else(
+        || in_doubt(store),
+        |appended| {
+            let store_bytes = appended.store_bytes;
+            let read = if appended.closed { "; `mnem-store verify` and `copy` pass over them" } else { "" };
+            format!("`truncate -s {store_bytes} {store}` cuts these bytes off{read}")
+        },
+    )
+}
+
+/// The system refused to read or write. A file that was made longer for a write that failed keeps its length.
+fn for_failed_write(error: &io::Error, store: &str) -> String {
+    let hint = for_io(error);
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("{hint}; `mnem-store compact --store {store}` gives back the space that the failed write took")
+        }
+        _ => hint,
     }
 }
 
@@ -127,6 +157,10 @@ fn for_nothing_there(store: &Path) -> String {
     // Without the slash at its end, which would turn a file into nothing.
     let found: PathBuf = store.components().collect();
     let is_empty_folder = std::fs::read_dir(&found).is_ok_and(|mut entries| entries.next().is_none());
+    let has_slash = store.as_os_str().as_encoded_bytes().ends_with(b"/");
+    if has_slash && matches!(OpenOptions::new().drivers(drivers::all().iter().copied()).detect(&found), Ok(Some(_))) {
+        return format!("leave out the slash, which is for folders: {}", quoted(&found));
+    }
     if found.symlink_metadata().is_ok() && !is_empty_folder {
         return "name another path, or restore a copy of the store: what is there is left as it is".to_owned();
     }
@@ -222,7 +256,7 @@ mod tests {
     fn the_bottom_of_the_causes_decides() {
         let hints: Vec<String> = errors().iter().rev().take(3).map(|error| for_store(error, "a.redb")).collect();
         assert!(hints[0].contains("mnem-store verify"), "{}", hints[0]);
-        assert!(hints[1].contains("df -h"), "{}", hints[1]);
+        assert!(hints[1].contains("df -h") && hints[1].contains("compact --store a.redb"), "{}", hints[1]);
         assert!(hints[2].contains("ls -ld"), "{}", hints[2]);
         // The failure that poisoned a handle is the one to see to.
         let full = backend_error(io::ErrorKind::QuotaExceeded);

@@ -42,9 +42,10 @@ pub struct Kept {
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { blocks, new, unchecked } = self;
+        let are = if *blocks == 1 { "block is" } else { "blocks are" };
         match unchecked {
-            0 => write!(f, "{blocks} verified blocks are in the store, {new} of them new"),
-            _ => write!(f, "{blocks} blocks are in the store, {new} of them new and {unchecked} not verified"),
+            0 => write!(f, "{blocks} verified {are} in the store, {new} of them new"),
+            _ => write!(f, "{blocks} {are} in the store, {new} of them new and {unchecked} not verified"),
         }
     }
 }

@@ -14,7 +14,14 @@ pub(super) fn search(
     count: bool,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<VerifyReport, VerifyError> {
-    let mut search = Search { store, found, done: Progress::of(Stage::Blocks), progress, reached: HashSet::new() };
+    let mut search = Search {
+        store,
+        found,
+        done: Progress::of(Stage::Blocks),
+        progress,
+        reached: HashSet::new(),
+        uncounted: HashSet::new(),
+    };
     let ended = search.everything(count);
     let report = search.found.report;
     tracing::debug!(blocks = report.blocks, faults = report.fault_count, "verified a store");
@@ -72,6 +79,8 @@ struct Search<'a> {
     progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
     /// Every CID that the heads reach, present or not.
     reached: HashSet<Cid>,
+    /// Those of them that failed to read and may not be there: counted if they are listed.
+    uncounted: HashSet<Cid>,
 }
 
 /// A block that something reached by the heads links to.
@@ -144,7 +153,11 @@ impl Search<'_> {
                     }
                 }
                 Ok(None) => self.missing(cid, linked_from.as_deref()),
-                Err(error) => self.unreadable(cid, error)?,
+                Err(error) if error.kind() == ErrorKind::Corrupt => self.unreadable(cid, error)?,
+                Err(error) => {
+                    self.uncounted.insert(cid);
+                    self.found.error(FaultKind::Unreadable, Some(cid), error)?;
+                }
             }
         }
         Ok(())
@@ -156,7 +169,8 @@ impl Search<'_> {
             Ok(listing) => listing,
             Err(error) => return Ok(self.found.error(FaultKind::Listing, None, error)?),
         };
-        let reached = mem::take(&mut self.reached);
+        let mut reached = mem::take(&mut self.reached);
+        reached.retain(|cid| !self.uncounted.contains(cid));
         let others = listing.filter(move |cid| !cid.as_ref().is_ok_and(|cid| reached.contains(cid)));
         for listed in ListedBlocks::new(self.store, Box::new(others)) {
             let (cid, data) = match listed {
@@ -166,6 +180,11 @@ impl Search<'_> {
                     continue;
                 }
             };
+            // Its fault is told already.
+            if self.uncounted.remove(&cid) {
+                self.found.report.blocks += 1;
+                continue;
+            }
             match data {
                 Ok(Some(data)) => drop(self.block(cid, &data)?),
                 Ok(None) => {

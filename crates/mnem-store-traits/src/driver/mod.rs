@@ -3,6 +3,7 @@
 //! A [`Driver`] recognises its stores, creates them and opens them; what it opens is a [`ManagedStore`], which can also count and compact
 //! itself. One `static` per backend implements [`Driver`]; programs take a slice of `&'static dyn Driver`, and name no backend.
 
+mod appended;
 mod containment;
 mod entry;
 mod info;
@@ -12,6 +13,7 @@ mod options;
 
 use std::{fmt, sync::Arc};
 
+pub use appended::AppendedBytes;
 pub use containment::{contain, is_contained};
 pub use entry::Entry;
 pub use info::{FileIdentity, Reclaimed, StoreInfo, Stray, TableInfo, allocated_bytes, identity};

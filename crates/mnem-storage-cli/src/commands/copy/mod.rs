@@ -211,6 +211,11 @@ pub(crate) fn finish(context: &Context, args: &Args, to: &Target, copied: &CopyR
     Ok(knn_rows)
 }
 
+/// Whether nothing came over: no block, and so no head.
+pub(crate) fn is_empty(to: &Target) -> bool {
+    to.cids().is_ok_and(|mut cids| cids.next().is_none())
+}
+
 pub(crate) fn failed(args: &Args, source: CopyError) -> Failure {
     Failure::Copy { from: args.from.clone(), to: args.to.clone(), source }
 }

@@ -4,7 +4,7 @@ use mnem_storage::{CopyError, ReachableOptions, ReachableReport, StoreError, cop
 use serde::Serialize;
 
 use crate::{
-    commands::copy::{Args, failed, finish, lines_of_copied, options_of_target, unless_stopped},
+    commands::copy::{Args, failed, finish, is_empty, lines_of_copied, options_of_target, unless_stopped},
     context::Context,
     error::{Exit, Result},
     left_out::{tell_missing, tell_opaque},
@@ -31,6 +31,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let from = context.options().read_only(true).open(&args.from).map_err(of_source)?;
     // Before a store is created, so that a signal lets its creation finish.
     let stop = Stop::when_asked(context)?;
+    let existed = args.to.exists();
     let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("copy");
     let options = ReachableOptions::new().opaque_leaves(args.opaque_leaves).skip_missing(args.skip_missing);
@@ -39,6 +40,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         stop.flow()
     });
     drop(bar);
+    if matches!(copied, Err(CopyError::Source(_) | CopyError::Opaque { .. })) && !existed && is_empty(&to) {
+        context.remark(format_args!("{} was made, and is empty", args.to.display()));
+    }
     let report = unless_stopped(args, &stop, &to, copied)?;
     let knn_rows = finish(context, args, &to, &report.copied)?;
     tell_opaque(context, report.opaque, "copied");

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     commands::{
-        copy::{Args, failed, options_of_target},
+        copy::{Args, failed, is_empty, options_of_target},
         verify::tell_each,
     },
     context::Context,
@@ -53,11 +53,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         Ok(report) => format!("salvaged {}", counted(report.blocks, "block")),
         Err(_) => "not everything was done".to_owned(),
     };
+    let made_in_vain = matches!(salvaged, Err(CopyError::Source(_))) && !existed && is_empty(&to);
     let closed = to.close(&done);
     let report = match salvaged {
         Err(CopyError::Stopped { blocks, .. }) => return Err(interrupted(args, &stop, blocks)),
         Err(error) => {
-            if !existed && matches!(error, CopyError::Source(_)) {
+            if made_in_vain {
                 context.remark(format_args!("{} was made, and is empty", args.to.display()));
             }
             return Err(refused(args, error));
