@@ -185,8 +185,8 @@ fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle
             error => Err(error),
         });
     }
-    if options.sharing != Sharing::ExclusiveWriter && was_resized(at, &*medium)? {
-        return Err(at.damaged("a shared mode cannot open a file of the wrong length"));
+    if options.sharing != Sharing::ExclusiveWriter {
+        settle_length(at, options, &medium)?;
     }
     let session = match (options.read_only, options.sharing) {
         (true, _) => open_read_only(at, options, medium)?,
@@ -196,13 +196,43 @@ fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle
     layout::recognise(at, options, session)
 }
 
-/// Whether somebody else made the file longer or shorter after it was closed, or shorter while it was not. Looks
-/// without a lock, since others may have it open: while they have, it is not closed, and as long as its header says or
-/// longer.
-fn was_resized(at: At<'_>, medium: &dyn redb::StorageBackend) -> Result<bool, StoreError> {
+/// Refuses a file that was closed and has another length than its header says, and recovers one that was not closed
+/// and is too short: a shared mode can open neither.
+///
+/// Looks without a lock, since others may have the file open. While they have, it is not closed, and never shorter than
+/// its header says. A power cut can leave it shorter: the file system kept a new length, and not the header beside it.
+fn settle_length(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<(), StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
-    let (before, after) = (Length::of(medium).map_err(failed)?, Length::of(medium).map_err(failed)?);
-    Ok(before == after && (after.changed() || after.is_cut()))
+    let deadline = Instant::now().checked_add(options.turn_wait());
+    let mut pause = LOCK_PAUSE.0;
+    loop {
+        let length = Length::of(&**medium).map_err(failed)?;
+        if !(length.changed() || length.is_cut()) || length != Length::of(&**medium).map_err(failed)? {
+            return Ok(());
+        }
+        if length.changed() {
+            return Err(at.damaged("a shared mode cannot open a file of the wrong length"));
+        }
+        if options.read_only {
+            return Err(StoreError::NeedsRecovery { location: at.path.into() });
+        }
+        match recover_alone(at, options, Arc::clone(medium)) {
+            // Another process may be recovering it.
+            Err(StoreError::Locked { .. }) if deadline.is_none_or(|at| Instant::now() < at) => {
+                thread::sleep(pause);
+                pause = next_pause(pause);
+            }
+            recovered => return recovered,
+        }
+    }
+}
+
+/// Repairs a file under exclusive locks, checks all of it, and closes it cleanly.
+fn recover_alone(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<(), StoreError> {
+    tracing::info!(path = %at.path.display(), "store was not closed and is too short: recovering it alone");
+    let options = options.clone().sharing(Sharing::ExclusiveWriter).check(Check::Always);
+    let session = open_alone(at, &options, medium)?;
+    layout::recognise(at, &options, session)?.close()
 }
 
 /// How far an attempt to open goes.

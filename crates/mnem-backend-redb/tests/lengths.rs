@@ -1,10 +1,14 @@
 //! Files that a copy or a sync client cut or appended to: what opening them says and does.
 
+use std::time::Duration;
+
 use mnem_backend_redb::{Check, OpenOptions};
 use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, OpHeadsStore, Store, StoreError};
 
-use crate::support::{FakeMedium, block, large_block, next};
+use crate::support::{FakeMedium, block, kind_of, large_block, next, place};
+
+const SHARED: [Sharing; 2] = [Sharing::SingleWriter, Sharing::MultiWriter];
 
 struct Sample {
     bytes: Vec<u8>,
@@ -203,4 +207,67 @@ fn a_writer_cuts_off_zeros_that_were_appended() {
     let store = OpenOptions::new().open_medium(medium, "medium").expect("open");
     store.put(&cid, data.clone()).expect("put");
     assert_eq!(store.get(&cid).expect("get"), Some(data));
+}
+
+/// What a power cut may leave of a store: the file system kept a new length, and not the header beside it. The missing
+/// pages are free ones.
+fn too_short() -> (Sample, Vec<Vec<u8>>) {
+    let medium = FakeMedium::default();
+    let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
+    let blocks: Vec<_> = (0..300).map(block).collect();
+    store.put_many(&mut blocks.iter().cloned().map(Ok)).expect("put_many");
+    store.update(&blocks[0].0, &[]).expect("update");
+    let last: Vec<_> = (0..40).map(|n| large_block(n, 9_000)).collect();
+    store.put_many(&mut last.iter().cloned().map(Ok)).expect("put_many");
+    store.delete_many(&mut last.iter().map(|(cid, _)| Ok(*cid))).expect("delete_many");
+    // Deleted pages are free two commits later.
+    for _ in 0..4 {
+        store.put(&last[0].0, last[0].1.clone()).expect("put");
+        store.delete(&last[0].0).expect("delete");
+    }
+    let bytes = medium.bytes();
+    let cut_by = |pages: usize| bytes[..bytes.len() - pages * 4_096].to_vec();
+    let opens = |bytes: &Vec<u8>| OpenOptions::new().open_medium(FakeMedium::of(bytes.clone()), "medium").is_ok();
+    let files: Vec<_> = (1..100).step_by(7).map(cut_by).filter(opens).collect();
+    assert!(files.len() > 1, "the file ends with pages in use");
+    (Sample { bytes, blocks }, files)
+}
+
+#[test]
+fn a_shared_mode_recovers_a_file_that_was_not_closed_and_is_too_short() {
+    let (sample, files) = too_short();
+    for (concurrency, before) in SHARED.into_iter().flat_map(|mode| files.iter().map(move |file| (mode, file))) {
+        let context = format!("{concurrency:?}, {} bytes", before.len());
+        let options = OpenOptions::new().sharing(concurrency);
+        let medium = FakeMedium::of(before.clone());
+        let read = options.clone().read_only(true).open_medium(medium.clone(), "medium");
+        assert_eq!(kind_of(read), ErrorKind::NeedsRecovery, "{context}");
+        assert!(medium.bytes() == *before, "{context}: a reader changed it");
+        let store = options.open_medium(medium.clone(), "medium").expect(&context);
+        check_content(&sample, &store, &context).expect("its content");
+        let (cid, data) = block(1_000);
+        store.put(&cid, data.clone()).expect("put");
+        store.close().expect("close");
+        let reader = options.read_only(true).open_medium(medium, "medium").expect(&context);
+        assert_eq!(reader.get(&cid).expect("get"), Some(data), "{context}");
+    }
+}
+
+#[test]
+fn a_file_that_is_too_short_is_recovered_under_exclusive_locks() {
+    let (sample, files) = too_short();
+    for concurrency in SHARED {
+        let place = place();
+        std::fs::write(&place.path, &files[0]).expect("write");
+        let options = OpenOptions::new().sharing(concurrency).lock_wait(Duration::from_millis(1));
+        let reader = OpenOptions::new().read_only(true).open(&place.path).expect("a reader that repairs in memory");
+        assert_eq!(kind_of(options.open(&place.path)), ErrorKind::Locked, "{concurrency:?}");
+        assert!(std::fs::read(&place.path).expect("read") == files[0], "{concurrency:?}: it was changed");
+        reader.close().expect("close");
+        let store = options.open(&place.path).expect("open");
+        check_content(&sample, &store, "a file that nobody else has open").expect("its content");
+        let beside = options.open(&place.path).map(drop).map_err(|error| error.kind());
+        let shares = concurrency == Sharing::MultiWriter;
+        assert_eq!(beside, if shares { Ok(()) } else { Err(ErrorKind::Locked) }, "{concurrency:?}");
+    }
 }

@@ -1,13 +1,13 @@
 //! What lies at a path.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use mnem_storage::{DRIVERS, ErrorKind, OpenOptions, StoreError, detect, enclosing_store};
+use mnem_storage::{DRIVERS, ErrorKind, OpenOptions, detect, enclosing_store};
 
 #[cfg(any(feature = "redb", feature = "simple"))]
-fn reason(path: &Path) -> String {
+fn reason(path: &std::path::Path) -> String {
     match detect(path).expect_err("no store") {
-        StoreError::NotAStore { reason, location } => {
+        mnem_storage::StoreError::NotAStore { reason, location } => {
             assert_eq!(location, path.into());
             reason
         }
@@ -80,7 +80,7 @@ fn what_is_no_store_is_described() {
         }
     }
     assert_eq!(reason(&path("text/below")), "a part of the path is a file, not a folder", "all say the same, once");
-    let url = Path::new("nowhere://x/y");
+    let url = std::path::Path::new("nowhere://x/y");
     assert_eq!(reason(url), "no backend of this build has stores at URLs of the scheme `nowhere`");
 }
 
@@ -137,7 +137,10 @@ fn a_store_whose_format_file_says_nothing_is_damaged() {
     for content in ["", "something else\n"] {
         fs::write(path.join("format"), content).unwrap();
         let error = OpenOptions::new().open(&path).unwrap_err();
-        assert!(matches!(&error, StoreError::Damaged { what, .. } if what.ends_with("format")), "{error:?}");
+        assert!(
+            matches!(&error, mnem_storage::StoreError::Damaged { what, .. } if what.ends_with("format")),
+            "{error:?}"
+        );
         let report =
             mnem_storage::verify(&path, &mnem_storage::VerifyOptions::new(), &mut mnem_storage::unwatched).unwrap();
         assert_eq!(report.fault_count, 1);
