@@ -7,10 +7,11 @@ use mnem_store_traits::{
     Bytes, Cause, Cid, ErrorKind, SideTable, Store, StoreError, cid_from_bytes, limits::TABLE_VALUE_BYTES_MAX,
 };
 
-use super::{CopyError, CopyReport, Ended, OfAStore as _, TableCopied, go_on, hex};
+use super::{CopyError, CopyReport, Ended, OfAStore as _, TableCopied, hex};
 use crate::{
     Progress, Stage,
     limits::{COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX},
+    progress::{Cancelled, OnProgress},
 };
 
 pub(super) fn copy(
@@ -18,7 +19,7 @@ pub(super) fn copy(
     to: &dyn Store,
     tables: &[String],
     report: &mut CopyReport,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
     let mut done = Progress::of(Stage::Tables);
     for name in tables {
@@ -109,7 +110,7 @@ fn copy_rows_where(
             target.write(&mem::take(&mut puts), &[]).of_target()?;
             bytes = 0;
         }
-        go_on(row(value_bytes))?;
+        Cancelled::check(row(value_bytes))?;
         if name == knn::TABLE && value.len() > TABLE_VALUE_BYTES_MAX {
             drop(value);
             copy_in_parts(source, target, &key)?;
