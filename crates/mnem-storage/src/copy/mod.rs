@@ -4,6 +4,7 @@ mod blocks;
 mod error;
 mod proof;
 mod reachable;
+mod rows;
 mod tables;
 mod target;
 
@@ -20,7 +21,7 @@ pub use self::{
 };
 pub(crate) use self::{
     error::{Ended, OfAStore},
-    tables::copy_in_parts,
+    rows::Rows,
 };
 
 /// What a copy did.
