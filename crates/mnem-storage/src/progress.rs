@@ -81,6 +81,33 @@ pub fn unwatched(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
+/// The callback of a long call.
+pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
+
+/// Nothing more is to be done: the callback returned [`ControlFlow::Break`], or whoever takes the results has failed.
+#[derive(Debug)]
+pub(crate) struct Cancelled;
+
+impl Cancelled {
+    /// What the callback returned, for `?`.
+    pub(crate) fn check(flow: ControlFlow<()>) -> Result<(), Self> {
+        if flow.is_break() { Err(Self) } else { Ok(()) }
+    }
+}
+
+/// Why a long call ended early.
+#[derive(Debug)]
+pub(crate) enum Ended<E> {
+    Failed(E),
+    Cancelled,
+}
+
+impl<E> From<Cancelled> for Ended<E> {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
+}
+
 impl Progress {
     /// The beginning of `stage`.
     pub(crate) fn of(stage: Stage) -> Self {

@@ -1,7 +1,5 @@
 //! Whether everything that the roots of an archive reach is in the store.
 
-use std::ops::ControlFlow;
-
 use mnem_store_traits::{Store, StoreError};
 
 use super::{
@@ -10,6 +8,7 @@ use super::{
 };
 use crate::{
     Progress, Stage,
+    progress::OnProgress,
     reach::{Allowed, Barrier, Reach},
 };
 
@@ -21,7 +20,7 @@ pub(super) fn check(
     store: &dyn Store,
     report: &ImportReport,
     kept: Kept,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<(Option<u64>, Option<u64>), ImportError> {
     let mut done = Progress::of(Stage::Links);
     let mut reach = Reach::new(store, &report.roots, Allowed { opaque: true, missing: true });

@@ -1,9 +1,6 @@
 //! Writing an archive from a store.
 
-use std::{
-    io::{BufWriter, Write},
-    ops::ControlFlow,
-};
+use std::io::{BufWriter, Write};
 
 use mnem_car::{ROOTS_MAX, Writer};
 use mnem_store_traits::{Cid, Store, StoreError, Walk, is_checkable, links};
@@ -12,6 +9,7 @@ use serde::Serialize;
 use super::error::ExportError;
 use crate::{
     Progress, Stage,
+    progress::OnProgress,
     reach::{Absent, Allowed, Barrier, Reach},
     report,
 };
@@ -106,7 +104,7 @@ pub fn export(
     store: &dyn Store,
     output: impl Write,
     options: &ExportOptions,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<ExportReport, ExportError> {
     let roots = match &options.roots {
         Some(roots) => without_repetitions(roots),

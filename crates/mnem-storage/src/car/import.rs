@@ -1,6 +1,6 @@
 //! Reading an archive into a store.
 
-use std::{collections::BTreeSet, io::Read, ops::ControlFlow, thread};
+use std::{collections::BTreeSet, io::Read, thread};
 
 use mnem_car::{BLOCK_BYTES_MAX, CarError, CarWarning, Reader, Section};
 use mnem_store_traits::{Cid, Store, StoreError, WriteBatch, backend::check_block};
@@ -9,11 +9,12 @@ use serde::Serialize;
 use super::{
     complete,
     error::{ImportError, Kept, StoreCause},
-    landing::{Landing, Stopped},
+    landing::Landing,
 };
 use crate::{
     Progress, Stage,
     limits::{IMPORT_BATCH_BYTES_DEFAULT, UNCHECKED_LISTED_MAX},
+    progress::{Cancelled, OnProgress},
     report,
 };
 
@@ -188,7 +189,7 @@ pub fn import(
     store: &dyn Store,
     input: impl Read,
     options: &ImportOptions,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<ImportReport, ImportError> {
     let mut import = Import { store, kept: Kept::default(), report: ImportReport::default() };
     import.blocks(input, options, progress)?;
@@ -220,8 +221,7 @@ struct Refused {
 enum Ended {
     Archive(CarError),
     Block(Refused),
-    Store,
-    Asked,
+    Cancelled,
 }
 
 impl From<CarError> for Ended {
@@ -230,9 +230,9 @@ impl From<CarError> for Ended {
     }
 }
 
-impl From<Stopped> for Ended {
-    fn from(_: Stopped) -> Self {
-        Self::Store
+impl From<Cancelled> for Ended {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
     }
 }
 
@@ -242,7 +242,7 @@ impl Import<'_> {
         &mut self,
         input: impl Read,
         options: &ImportOptions,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+        progress: OnProgress<'_>,
     ) -> Result<(), ImportError> {
         let store = self.store;
         let block_bytes_max = options.block_bytes_max.min(store.capabilities().block_bytes_max);
@@ -268,9 +268,8 @@ impl Import<'_> {
             Err(Ended::Block(Refused { section_offset, offset, source })) => {
                 return Err(ImportError::Block { section_offset, offset, kept: self.kept, source });
             }
-            Err(Ended::Asked) => return Err(ImportError::Stopped { offset: reader.offset(), kept: self.kept }),
-            // Told already.
-            Err(Ended::Store) | Ok(()) => {}
+            Err(Ended::Cancelled) => return Err(ImportError::Stopped { offset: reader.offset(), kept: self.kept }),
+            Ok(()) => {}
         }
         self.report.padding_bytes = reader.padding_bytes();
         self.report.warnings = reader.warnings().to_vec();
@@ -283,12 +282,12 @@ impl Import<'_> {
         reader: &mut Reader<impl Read>,
         landing: &mut Landing<'_>,
         options: &ImportOptions,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+        progress: OnProgress<'_>,
     ) -> Result<(), Ended> {
         let mut missing: BTreeSet<Cid> = reader.roots().iter().copied().collect();
         let total_bytes = options.total_bytes;
         let mut done = Progress { total_bytes, bytes: reader.offset(), ..Progress::of(Stage::Blocks) };
-        go_on(progress(done))?;
+        Cancelled::check(progress(done))?;
         while let Some(section) = reader.next_section()? {
             match check(&section) {
                 Err(Refused { source, .. }) if options.keep_unknown_hashes && is_of_hash(&source) => {
@@ -304,7 +303,7 @@ impl Import<'_> {
             landing.take(section.cid, section.data, reader.offset())?;
             done.blocks += 1;
             done.bytes = reader.offset();
-            go_on(progress(done))?;
+            Cancelled::check(progress(done))?;
         }
         self.report.archive_bytes = done.bytes;
         self.report.missing_roots = missing.into_iter().collect();
@@ -356,10 +355,6 @@ impl Import<'_> {
         self.report.heads_set = new;
         Ok(())
     }
-}
-
-fn go_on(asked: ControlFlow<()>) -> Result<(), Ended> {
-    if asked.is_break() { Err(Ended::Asked) } else { Ok(()) }
 }
 
 fn check(section: &Section) -> Result<(), Refused> {

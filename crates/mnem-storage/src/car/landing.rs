@@ -9,6 +9,7 @@ use std::{
 use mnem_store_traits::{Bytes, Cause, Cid, Outcome, Store, StoreError, WriteBatch, is_checkable};
 
 use super::error::Kept;
+use crate::progress::Cancelled;
 
 /// What a block takes up in memory besides its bytes, roughly: its CID in the batch, in the set of those seen, and in the store's own list.
 const BLOCK_BYTES_EXTRA: u64 = 384;
@@ -43,9 +44,6 @@ pub(super) struct Landed {
     pub(super) failed: Option<(StoreError, u64)>,
 }
 
-/// The store failed: nothing that follows will be stored.
-pub(super) struct Stopped;
-
 impl<'scope> Landing<'scope> {
     /// # Errors
     /// The system has no thread to spare.
@@ -67,11 +65,11 @@ impl<'scope> Landing<'scope> {
         Ok(Self { batch: Batch::default(), batch_bytes, batches, thread })
     }
 
-    /// Takes a block that was checked; `end` is where the archive goes on.
-    pub(super) fn take(&mut self, cid: Cid, data: Bytes, end: u64) -> Result<(), Stopped> {
+    /// Takes a block that was checked; `end` is where the archive goes on. Cancelled: the store has failed, and [`finish`](Self::finish) says at what.
+    pub(super) fn take(&mut self, cid: Cid, data: Bytes, end: u64) -> Result<(), Cancelled> {
         let bytes = data.len() as u64 + BLOCK_BYTES_EXTRA;
         if self.batch.bytes.saturating_add(bytes) > self.batch_bytes && !self.batch.blocks.is_empty() {
-            self.batches.send(mem::take(&mut self.batch)).map_err(|_| Stopped)?;
+            self.batches.send(mem::take(&mut self.batch)).map_err(|_| Cancelled)?;
         }
         self.batch.blocks.push((cid, data));
         self.batch.bytes += bytes;
@@ -80,14 +78,14 @@ impl<'scope> Landing<'scope> {
     }
 
     /// Hands the batch over if it would be stored at once.
-    fn offer(&mut self) -> Result<(), Stopped> {
+    fn offer(&mut self) -> Result<(), Cancelled> {
         match self.batches.try_send(mem::take(&mut self.batch)) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(batch)) => {
                 self.batch = batch;
                 Ok(())
             }
-            Err(TrySendError::Disconnected(_)) => Err(Stopped),
+            Err(TrySendError::Disconnected(_)) => Err(Cancelled),
         }
     }
 

@@ -4,13 +4,14 @@ use std::{mem, ops::ControlFlow};
 
 use mnem_store_traits::{Bytes, Cid, Store, WriteBatch, is_checkable};
 
-use super::{CopyError, CopyReport, Ended, OfAStore as _, error::differs, go_on};
+use super::{CopyError, CopyReport, Ended, OfAStore as _, error::differs};
 use crate::{
     Progress, Stage,
     limits::{
         COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX, COPY_LOOKUP_BLOCKS_MAX, COPY_LOOKUP_BYTES_MAX, UNCHECKED_LISTED_MAX,
     },
     listed::ListedBlocks,
+    progress::{Cancelled, OnProgress},
 };
 
 /// The blocks of one commit to the target.
@@ -33,7 +34,7 @@ pub(super) fn copy(
     from: &dyn Store,
     to: &dyn Store,
     report: &mut CopyReport,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
     let listing = from.cids().of_source()?;
     let mut blocks = ListedBlocks::new(from, listing).filter_map(|listed| {
@@ -49,10 +50,10 @@ pub(super) fn write(
     blocks: &mut dyn Iterator<Item = Result<(Cid, Bytes), Ended>>,
     to: &dyn Store,
     report: &mut CopyReport,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
     let mut done = Progress::of(Stage::Blocks);
-    go_on(progress(done))?;
+    Cancelled::check(progress(done))?;
     let mut batch = Batch::default();
     let mut asked = ControlFlow::Continue(());
     while asked.is_continue() {
@@ -83,7 +84,7 @@ pub(super) fn write(
     if batch.items > 0 {
         to.commit(batch.writes).of_target()?;
     }
-    go_on(asked)
+    Ok(Cancelled::check(asked)?)
 }
 
 impl Window {

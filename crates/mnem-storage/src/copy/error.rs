@@ -1,10 +1,8 @@
 //! Why a copy ends before the end.
 
-use std::ops::ControlFlow;
-
 use mnem_store_traits::{Cause, Cid, ErrorKind, Outcome, StoreError};
 
-use crate::reach::CodecOf;
+use crate::{progress, reach::CodecOf};
 
 /// Why a copy ended before the end, and which of the two stores was at fault. Of a fault it says what the store's error says.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -67,21 +65,13 @@ impl<T> OfAStore<T> for Result<T, StoreError> {
     }
 }
 
-/// Why a copy does not go on.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    Failed(CopyError),
-    Asked,
-}
+/// Why a copy ended early.
+pub(crate) type Ended = progress::Ended<CopyError>;
 
 impl From<CopyError> for Ended {
     fn from(error: CopyError) -> Self {
         Self::Failed(error)
     }
-}
-
-pub(crate) fn go_on(asked: ControlFlow<()>) -> Result<(), Ended> {
-    if asked.is_break() { Err(Ended::Asked) } else { Ok(()) }
 }
 
 pub(super) fn differs(what: String) -> CopyError {

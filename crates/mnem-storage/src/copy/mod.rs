@@ -4,23 +4,24 @@ mod blocks;
 mod error;
 mod proof;
 mod reachable;
+mod rows;
 mod tables;
 mod target;
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::collections::BTreeSet;
 
 use mnem_store_traits::{Cid, Store, WriteBatch};
 use serde::Serialize;
 
-use crate::{Progress, report};
+use crate::{progress::OnProgress, report};
 
 pub use self::{
     error::CopyError,
     reachable::{ReachableOptions, ReachableReport, copy_reachable},
 };
 pub(crate) use self::{
-    error::{Ended, OfAStore, go_on},
-    tables::copy_in_parts,
+    error::{Ended, OfAStore},
+    rows::Rows,
 };
 
 /// What a copy did.
@@ -100,18 +101,14 @@ pub struct TableCopied {
 /// - [`StoreError::Backend`](crate::StoreError::Backend), "target store failed to hold the same as the source": the proof found a difference; the cause says which.
 /// - Otherwise those of the two stores. Whatever was copied remains, and the heads of the target are complete or
 ///   untouched.
-pub fn copy(
-    from: &dyn Store,
-    to: &dyn Store,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<CopyReport, CopyError> {
+pub fn copy(from: &dyn Store, to: &dyn Store, progress: OnProgress<'_>) -> Result<CopyReport, CopyError> {
     let heads = from.heads().of_source()?;
     let tables = from.side_tables().of_source()?;
     let mut report = CopyReport { heads, ..CopyReport::default() };
     let copied = copy_all(from, to, &tables, &mut report, progress);
     copied.map_err(|ended| match ended {
         Ended::Failed(error) => error,
-        Ended::Asked => CopyError::Stopped { blocks: report.blocks, new: report.new },
+        Ended::Cancelled => CopyError::Stopped { blocks: report.blocks, new: report.new },
     })?;
     tracing::debug!(blocks = report.blocks, new = report.new, "copied a store");
     Ok(report)
@@ -122,7 +119,7 @@ fn copy_all(
     to: &dyn Store,
     tables: &[String],
     report: &mut CopyReport,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
     target::check(from, to, &report.heads, tables, progress)?;
     blocks::copy(from, to, report, progress)?;

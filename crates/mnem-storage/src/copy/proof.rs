@@ -1,24 +1,25 @@
 //! That both stores hold the same.
 
-use std::ops::ControlFlow;
-
 use mnem_store_traits::Store;
 
-use super::{CopyReport, Ended, OfAStore as _, error::differs, go_on};
-use crate::{Progress, Stage};
+use super::{CopyReport, Ended, OfAStore as _, error::differs};
+use crate::{
+    Progress, Stage,
+    progress::{Cancelled, OnProgress},
+};
 
 /// Compares the listings, each name looked up in the other store, so that no more than a page of names is held.
 pub(super) fn prove(
     from: &dyn Store,
     to: &dyn Store,
     report: &CopyReport,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
     let mut done = Progress { total_blocks: report.blocks.checked_mul(2), ..Progress::of(Stage::Proof) };
-    go_on(progress(done))?;
+    Cancelled::check(progress(done))?;
     let mut count = || {
         done.blocks += 1;
-        go_on(progress(done))
+        Cancelled::check(progress(done))
     };
     let (mut source, mut target) = (0, 0);
     for cid in from.cids().of_source()? {

@@ -1,17 +1,12 @@
 //! Copying only what the heads reach.
 
-use std::ops::ControlFlow;
-
 use mnem_store_traits::{Store, StoreError};
 use serde::Serialize;
 
-use super::{
-    CopyError, CopyReport, Ended, OfAStore as _, blocks,
-    error::{differs, go_on},
-    set_heads, tables, target,
-};
+use super::{CopyError, CopyReport, Ended, OfAStore as _, blocks, error::differs, set_heads, tables, target};
 use crate::{
     Progress, Stage,
+    progress::{Cancelled, OnProgress},
     reach::{Absent, Allowed, Barrier, Missing, Reach},
 };
 
@@ -109,7 +104,7 @@ pub fn copy_reachable(
     from: &dyn Store,
     to: &dyn Store,
     options: &ReachableOptions,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<ReachableReport, CopyError> {
     let heads = from.heads().of_source()?;
     if heads.is_empty() {
@@ -120,7 +115,7 @@ pub fn copy_reachable(
     let mut report = ReachableReport { copied, ..ReachableReport::default() };
     copy_all(from, to, options, &mut report, progress).map_err(|ended| match ended {
         Ended::Failed(error) => error,
-        Ended::Asked => CopyError::Stopped { blocks: report.copied.blocks, new: report.copied.new },
+        Ended::Cancelled => CopyError::Stopped { blocks: report.copied.blocks, new: report.copied.new },
     })?;
     tracing::debug!(blocks = report.copied.blocks, new = report.copied.new, "copied what the heads of a store reach");
     Ok(report)
@@ -131,7 +126,7 @@ fn copy_all(
     to: &dyn Store,
     options: &ReachableOptions,
     report: &mut ReachableReport,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
     let names = from.side_tables().of_source()?;
     let heads = report.copied.heads.clone();
@@ -155,12 +150,7 @@ fn of_source(barrier: Barrier) -> CopyError {
 }
 
 /// The heads of the target reach as much as those of the source.
-fn prove(
-    to: &dyn Store,
-    allowed: Allowed,
-    report: &ReachableReport,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<(), Ended> {
+fn prove(to: &dyn Store, allowed: Allowed, report: &ReachableReport, progress: OnProgress<'_>) -> Result<(), Ended> {
     let copied = &report.copied;
     if to.heads().of_target()? != copied.heads {
         return Err(differs("the heads are not the same".to_owned()).into());
@@ -173,7 +163,7 @@ fn prove(
             Barrier::Opaque(cid) => CopyError::Opaque { cid: Box::new(cid) },
         })?;
         done.add(data.len() as u64);
-        go_on(progress(done))?;
+        Cancelled::check(progress(done))?;
     }
     let (source, target) =
         ((copied.blocks, copied.bytes, report.missing_count), (done.blocks, done.bytes, reach.missing.count));

@@ -1,16 +1,14 @@
 //! The rows of side tables; an index of k-NN edges becomes real by the last of its rows.
 
-use std::{collections::BTreeMap, mem, ops::ControlFlow, sync::Arc};
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use mnem_ann_persist as knn;
-use mnem_store_traits::{
-    Bytes, Cause, Cid, ErrorKind, SideTable, Store, StoreError, cid_from_bytes, limits::TABLE_VALUE_BYTES_MAX,
-};
+use mnem_store_traits::{Cid, ErrorKind, SideTable, Store};
 
-use super::{CopyError, CopyReport, Ended, OfAStore as _, TableCopied, go_on, hex};
+use super::{CopyError, CopyReport, Ended, OfAStore as _, TableCopied, rows::Rows};
 use crate::{
     Progress, Stage,
-    limits::{COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX},
+    progress::{Cancelled, OnProgress},
 };
 
 pub(super) fn copy(
@@ -18,7 +16,7 @@ pub(super) fn copy(
     to: &dyn Store,
     tables: &[String],
     report: &mut CopyReport,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
     let mut done = Progress::of(Stage::Tables);
     for name in tables {
@@ -96,48 +94,24 @@ fn copy_rows_where(
     row: &mut dyn FnMut(u64) -> ControlFlow<()>,
     wanted: &mut dyn FnMut(&[u8]) -> Result<bool, CopyError>,
 ) -> Result<(), Ended> {
-    let mut puts: Vec<(Bytes, Bytes)> = Vec::new();
-    let mut bytes = 0;
+    let mut rows = Rows::new(name, source, target);
     for key in source.keys(&[]).of_source()? {
         let key = key.of_source()?;
         if !wanted(&key)? {
             continue;
         }
         let Some(value) = source.get(&key).of_source()? else { continue };
-        let value_bytes = value.len() as u64;
-        if puts.len() >= COPY_BATCH_ITEMS_MAX || (bytes + value_bytes > COPY_BATCH_BYTES_MAX && !puts.is_empty()) {
-            target.write(&mem::take(&mut puts), &[]).of_target()?;
-            bytes = 0;
-        }
-        go_on(row(value_bytes))?;
-        if name == knn::TABLE && value.len() > TABLE_VALUE_BYTES_MAX {
-            drop(value);
-            copy_in_parts(source, target, &key)?;
-        } else {
-            bytes += value_bytes;
-            puts.push((key, value));
-        }
+        Cancelled::check(row(value.len() as u64))?;
+        rows.copy(key, value)?;
     }
-    if puts.is_empty() { Ok(()) } else { Ok(target.write(&puts, &[]).of_target()?) }
-}
-
-/// An index in one row that is larger than values are here, as the published program stores large ones. In parts it fits, under the same CID.
-pub(crate) fn copy_in_parts(source: &dyn SideTable, target: &dyn SideTable, key: &Bytes) -> Result<(), CopyError> {
-    let cid = cid_from_bytes(key).map_err(|error| StoreError::Damaged {
-        backend: "source",
-        what: format!("key {} of side table {}", hex(key), knn::TABLE),
-        source: Cause::new(error),
-    });
-    // Gone since its row was read: as if it had never been listed.
-    let Some(index) = knn::load(source, &cid.of_source()?).of_source()? else { return Ok(()) };
-    knn::store(target, &index).map(drop).of_target()
+    Ok(rows.finish()?)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
-    use mnem_store_traits::{KeyIter, MemoryStore, Outcome, RAW, cid_of};
+    use mnem_store_traits::{Bytes, Cause, KeyIter, MemoryStore, Outcome, RAW, StoreError, cid_of};
 
     use super::*;
 

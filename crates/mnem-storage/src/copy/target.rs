@@ -1,12 +1,13 @@
 //! What the target may hold already.
 
-use std::ops::ControlFlow;
-
 use mnem_ann_persist as knn;
 use mnem_store_traits::{Cid, SideTable, Store, StoreError};
 
-use super::{CopyError, Ended, OfAStore as _, go_on, hex};
-use crate::{Progress, Stage};
+use super::{CopyError, Ended, OfAStore as _, hex};
+use crate::{
+    Progress, Stage,
+    progress::{Cancelled, OnProgress},
+};
 
 /// It holds nothing that the source does not, and can hold side tables where there are some.
 pub(super) fn check(
@@ -14,7 +15,7 @@ pub(super) fn check(
     to: &dyn Store,
     heads: &[Cid],
     tables: &[String],
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
     for head in to.heads().of_target()? {
         if heads.binary_search(&head).is_err() {
@@ -28,7 +29,7 @@ pub(super) fn check(
             return Err(not_a_part(format!("block {cid}")).into());
         }
         done.add(0);
-        go_on(progress(done))?;
+        Cancelled::check(progress(done))?;
     }
     for name in to.side_tables().of_target()? {
         let (source, target) = (from.side_table(&name), to.side_table(&name).of_target()?);

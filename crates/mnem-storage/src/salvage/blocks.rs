@@ -1,14 +1,15 @@
 //! Blocks and heads: those that are listed, then those that links lead to.
 
-use std::{collections::HashSet, mem, ops::ControlFlow};
+use std::{collections::HashSet, mem};
 
 use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, WriteBatch, is_checkable, links};
 
 use super::SalvageReport;
 use crate::{
     CopyError, FaultKind, Progress, Stage,
-    copy::{Ended, OfAStore as _, go_on},
+    copy::{Ended, OfAStore as _},
     limits::{COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX},
+    progress::{Cancelled, OnProgress},
     verify::Findings,
 };
 
@@ -19,7 +20,7 @@ pub(super) struct Salvage<'a> {
     pub(super) found: Findings,
     pub(super) report: SalvageReport,
     pub(super) done: Progress,
-    progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'a>,
     batch: WriteBatch,
     batch_items: usize,
     batch_bytes: u64,
@@ -31,12 +32,7 @@ pub(super) struct Salvage<'a> {
 pub(super) struct Heads(Option<Vec<Cid>>);
 
 impl<'a> Salvage<'a> {
-    pub(super) fn new(
-        from: &'a dyn Store,
-        to: &'a dyn Store,
-        found: Findings,
-        progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Self {
+    pub(super) fn new(from: &'a dyn Store, to: &'a dyn Store, found: Findings, progress: OnProgress<'a>) -> Self {
         Self {
             from,
             to,
@@ -215,6 +211,6 @@ impl<'a> Salvage<'a> {
     }
 
     pub(super) fn tell(&mut self) -> Result<(), Ended> {
-        go_on((self.progress)(self.done))
+        Ok(Cancelled::check((self.progress)(self.done))?)
     }
 }

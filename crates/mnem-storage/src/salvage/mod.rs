@@ -3,7 +3,7 @@
 mod blocks;
 mod rows;
 
-use std::{ops::ControlFlow, path::Path};
+use std::path::Path;
 
 use mnem_store_traits::{Cid, Store, StoreError, driver::Location};
 use serde::Serialize;
@@ -12,6 +12,7 @@ use self::blocks::Salvage;
 use crate::{
     CopyError, Fault, FaultKind, OpenOptions, Progress, Stage, TableCopied,
     copy::{Ended, OfAStore as _},
+    progress::OnProgress,
     report,
     verify::Findings,
 };
@@ -113,7 +114,7 @@ pub fn salvage(
     from: impl Into<Location>,
     to: &dyn Store,
     options: &SalvageOptions,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<SalvageReport, CopyError> {
     let mut found = Findings::new(options.faults_max);
     check_empty(to)?;
@@ -155,7 +156,7 @@ pub fn salvage_store(
     from: &dyn Store,
     to: &dyn Store,
     options: &SalvageOptions,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<SalvageReport, CopyError> {
     check_empty(to)?;
     run(from, to, Findings::new(options.faults_max), progress)
@@ -165,7 +166,7 @@ fn run(
     from: &dyn Store,
     to: &dyn Store,
     found: Findings,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<SalvageReport, CopyError> {
     let mut salvage = Salvage::new(from, to, found, progress);
     let ended = salvage.blocks().and_then(|heads| {
@@ -176,7 +177,7 @@ fn run(
     match ended {
         Ok(()) => {}
         Err(Ended::Failed(error)) => return Err(error),
-        Err(Ended::Asked) => return Err(CopyError::Stopped { blocks: report.blocks, new: report.blocks }),
+        Err(Ended::Cancelled) => return Err(CopyError::Stopped { blocks: report.blocks, new: report.blocks }),
     }
     report.structure_damaged = found.report.structure_damaged;
     report.fault_count = found.report.fault_count;

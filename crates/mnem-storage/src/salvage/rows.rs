@@ -1,6 +1,6 @@
 //! Side tables: every row that can be read, and of indexes only whole ones.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use mnem_ann_persist as knn;
 use mnem_store_traits::{Bytes, ErrorKind, SideTable, StoreError, limits::TABLE_VALUE_BYTES_MAX};
@@ -8,35 +8,9 @@ use mnem_store_traits::{Bytes, ErrorKind, SideTable, StoreError, limits::TABLE_V
 use super::blocks::Salvage;
 use crate::{
     CopyError, FaultKind, Progress, Stage, TableCopied,
-    copy::{Ended, OfAStore as _, copy_in_parts},
-    limits::{COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX},
+    copy::{Ended, OfAStore as _, Rows, hex},
     verify::indexes,
 };
-
-/// Rows that are written together.
-#[derive(Default)]
-struct Rows {
-    rows: Vec<(Bytes, Bytes)>,
-    bytes: u64,
-}
-
-impl Rows {
-    fn write(&mut self, to: &dyn SideTable) -> Result<(), CopyError> {
-        self.bytes = 0;
-        let rows = mem::take(&mut self.rows);
-        if rows.is_empty() { Ok(()) } else { to.write(&rows, &[]).of_target() }
-    }
-
-    fn push(&mut self, key: Bytes, value: Bytes, to: &dyn SideTable) -> Result<(), CopyError> {
-        let value_bytes = value.len() as u64;
-        if self.rows.len() >= COPY_BATCH_ITEMS_MAX || self.bytes + value_bytes > COPY_BATCH_BYTES_MAX {
-            self.write(to)?;
-        }
-        self.bytes += value_bytes;
-        self.rows.push((key, value));
-        Ok(())
-    }
-}
 
 impl Salvage<'_> {
     pub(super) fn tables(&mut self) -> Result<(), Ended> {
@@ -58,9 +32,9 @@ impl Salvage<'_> {
         };
         let to = self.to.side_table(name).of_target()?;
         let mut copied = TableCopied { name: name.to_owned(), keys: 0, bytes: 0 };
-        let mut rows = Rows::default();
-        let read = self.rows(&*from, &*to, &mut rows, &mut copied);
-        rows.write(&*to)?;
+        let mut rows = Rows::new(name, &*from, &*to);
+        let read = self.rows(&*from, &mut rows, &mut copied);
+        rows.finish()?;
         read?;
         if name == knn::TABLE && self.remove_broken_indexes(&to)? {
             copied = count(&*to, copied.name)?;
@@ -71,13 +45,7 @@ impl Salvage<'_> {
         Ok(())
     }
 
-    fn rows(
-        &mut self,
-        from: &dyn SideTable,
-        to: &dyn SideTable,
-        rows: &mut Rows,
-        copied: &mut TableCopied,
-    ) -> Result<(), Ended> {
+    fn rows(&mut self, from: &dyn SideTable, rows: &mut Rows<'_>, copied: &mut TableCopied) -> Result<(), Ended> {
         let keys = match from.keys(&[]) {
             Ok(keys) => keys,
             Err(error) => return self.fault(FaultKind::SideTable, None, error),
@@ -87,15 +55,11 @@ impl Salvage<'_> {
             match row {
                 Ok(Some((key, value))) => {
                     let value_bytes = value.len() as u64;
-                    if value.len() <= TABLE_VALUE_BYTES_MAX {
-                        rows.push(key, value, to)?;
-                    } else if let Err(error) = copy_in_parts(from, to, &key) {
-                        self.of_source(&copied.name, error)?;
-                        continue;
+                    if self.row(key, value, rows, &copied.name)? {
+                        copied.keys += 1;
+                        copied.bytes += value_bytes;
+                        self.done.add(value_bytes);
                     }
-                    copied.keys += 1;
-                    copied.bytes += value_bytes;
-                    self.done.add(value_bytes);
                 }
                 // Its key was listed a moment ago, and leads nowhere.
                 Ok(None) => self.found.fault(
@@ -110,12 +74,18 @@ impl Salvage<'_> {
         Ok(())
     }
 
-    /// A row that is too large, and no index either.
-    fn of_source(&mut self, table: &str, error: CopyError) -> Result<(), Ended> {
-        let kind = if table == knn::TABLE { FaultKind::KnnIndex } else { FaultKind::SideTable };
-        match error {
-            CopyError::Source(error) => self.fault(kind, None, *error),
-            error => Err(error.into()),
+    /// Copies a row of `table`. Returns whether it came over: a row too large for the target does not, unless it is an index.
+    fn row(&mut self, key: Bytes, value: Bytes, rows: &mut Rows<'_>, table: &str) -> Result<bool, Ended> {
+        if table != knn::TABLE && value.len() > TABLE_VALUE_BYTES_MAX {
+            let (key, value_bytes) = (hex(&key), value.len());
+            let what = format!("key {key} of side table {table} has {value_bytes} bytes, more than the target takes");
+            self.found.fault(FaultKind::SideTable, None, what);
+            return Ok(false);
+        }
+        match rows.copy(key, value) {
+            Ok(()) => Ok(true),
+            Err(CopyError::Source(error)) => self.fault(FaultKind::KnnIndex, None, *error).map(|()| false),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -161,4 +131,29 @@ fn count(table: &dyn SideTable, name: String) -> Result<TableCopied, CopyError> 
         }
     }
     Ok(counted)
+}
+
+#[cfg(test)]
+mod tests {
+    use mnem_store_traits::{MemoryStore, Store as _};
+
+    use super::*;
+    use crate::{unwatched, verify::Findings};
+
+    #[test]
+    fn a_row_that_the_target_does_not_take_costs_that_row_and_names_its_table() {
+        let (from, to) = (MemoryStore::new(), MemoryStore::new());
+        for (name, kind) in [("notes", FaultKind::SideTable), (knn::TABLE, FaultKind::KnnIndex)] {
+            let mut watch = unwatched;
+            let mut salvage = Salvage::new(&from, &to, Findings::new(1), &mut watch);
+            let (source, target) = (from.side_table(name).unwrap(), to.side_table(name).unwrap());
+            let mut rows = Rows::new(name, &*source, &*target);
+            let large = Bytes::from(vec![0; TABLE_VALUE_BYTES_MAX + 1]);
+            assert!(!salvage.row(Bytes::from_static(b"k"), large, &mut rows, name).unwrap());
+            rows.finish().unwrap();
+            let [fault] = &salvage.found.report.faults[..] else { panic!("{:?}", salvage.found.report) };
+            assert_eq!(fault.kind, kind);
+            assert!(fault.what.contains(&format!("key 6b of side table {name}")), "{}", fault.what);
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub(super) fn check(
         return Ok(());
     }
     match check_table(store, found, go_on) {
-        Err(Ended::Store(error)) => Ok(found.error(FaultKind::SideTable, None, error)?),
+        Err(Ended::Failed(error)) => Ok(found.error(FaultKind::SideTable, None, error)?),
         other => other,
     }
 }

@@ -3,8 +3,6 @@
 pub(crate) mod indexes;
 mod search;
 
-use std::ops::ControlFlow;
-
 use mnem_store_traits::{
     Cid, ErrorKind, Store, StoreError,
     driver::{Location, Stray},
@@ -13,7 +11,7 @@ use serde::Serialize;
 
 pub(crate) use self::search::Findings;
 use self::search::search;
-use crate::{OpenOptions, Progress, Stage, report};
+use crate::{OpenOptions, Progress, Stage, progress::OnProgress, report};
 
 /// How to verify.
 #[derive(Clone, Debug)]
@@ -198,7 +196,7 @@ impl VerifyOptions {
 pub fn verify(
     at: impl Into<Location>,
     options: &VerifyOptions,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<VerifyReport, VerifyError> {
     let mut found = Findings::new(options.faults_max);
     if progress(Progress::of(Stage::Structure)).is_break() {
@@ -255,7 +253,7 @@ pub fn verify(
 pub fn verify_store(
     store: &dyn Store,
     options: &VerifyOptions,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<VerifyReport, VerifyError> {
     search(store, Findings::new(options.faults_max), options.count, progress)
 }

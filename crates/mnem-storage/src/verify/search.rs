@@ -1,18 +1,22 @@
 //! The search itself: every block once, from the heads first.
 
-use std::{collections::HashSet, mem, ops::ControlFlow, rc::Rc};
+use std::{collections::HashSet, mem, rc::Rc};
 
 use mnem_store_traits::{Bytes, Cid, ErrorKind, FetchAhead, Store, StoreError, is_checkable, is_opaque, links};
 
 use super::{Fault, FaultKind, VerifyError, VerifyReport, indexes};
-use crate::{Progress, Stage, listed::ListedBlocks};
+use crate::{
+    Progress, Stage,
+    listed::ListedBlocks,
+    progress::{self, Cancelled, OnProgress},
+};
 
 /// Looks at everything that the contract shows of `store`, and adds it to what was found before.
 pub(super) fn search(
     store: &dyn Store,
     found: Findings,
     count: bool,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'_>,
 ) -> Result<VerifyReport, VerifyError> {
     let mut search = Search {
         store,
@@ -27,20 +31,17 @@ pub(super) fn search(
     tracing::debug!(blocks = report.blocks, faults = report.fault_count, "verified a store");
     match ended {
         Ok(()) => Ok(report),
-        Err(Ended::Asked) => Err(VerifyError::Stopped(report.into())),
-        Err(Ended::Store(error)) => Err(error.into()),
+        Err(Ended::Cancelled) => Err(VerifyError::Stopped(report.into())),
+        Err(Ended::Failed(error)) => Err(error.into()),
     }
 }
 
-/// Why the search does not go on.
-pub(super) enum Ended {
-    Store(StoreError),
-    Asked,
-}
+/// Why the search ended early.
+pub(super) type Ended = progress::Ended<StoreError>;
 
 impl From<StoreError> for Ended {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        Self::Failed(error)
     }
 }
 
@@ -76,7 +77,7 @@ struct Search<'a> {
     store: &'a dyn Store,
     found: Findings,
     done: Progress,
-    progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: OnProgress<'a>,
     /// Every CID that the heads reach, present or not.
     reached: HashSet<Cid>,
     /// Those of them that failed to read and may not be there: counted if they are listed.
@@ -105,12 +106,12 @@ impl Search<'_> {
         let progress = &mut *self.progress;
         indexes::check(self.store, &mut self.found, &mut || {
             done.add(0);
-            if progress(done).is_break() { Err(Ended::Asked) } else { Ok(()) }
+            Ok(Cancelled::check(progress(done))?)
         })
     }
 
     fn tell(&mut self) -> Result<(), Ended> {
-        if (self.progress)(self.done).is_break() { Err(Ended::Asked) } else { Ok(()) }
+        Ok(Cancelled::check((self.progress)(self.done))?)
     }
 
     /// How many blocks are listed; `None` where that cannot be told, which is a fault once they are read.
@@ -240,7 +241,7 @@ impl Search<'_> {
         self.done = Progress::of(Stage::Tables);
         for name in names {
             match self.read_side_table(&name) {
-                Err(Ended::Store(error)) => self.found.error(FaultKind::SideTable, None, error)?,
+                Err(Ended::Failed(error)) => self.found.error(FaultKind::SideTable, None, error)?,
                 other => other?,
             }
         }

@@ -1,0 +1,59 @@
+//! Rows on their way from one side table to another, in batches.
+
+use std::mem;
+
+use mnem_ann_persist as knn;
+use mnem_store_traits::{Bytes, Cause, SideTable, StoreError, cid_from_bytes, limits::TABLE_VALUE_BYTES_MAX};
+
+use super::{CopyError, OfAStore as _, hex};
+use crate::limits::{COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX};
+
+/// Rows that are written together.
+pub(crate) struct Rows<'a> {
+    source: &'a dyn SideTable,
+    target: &'a dyn SideTable,
+    is_knn: bool,
+    rows: Vec<(Bytes, Bytes)>,
+    bytes: u64,
+}
+
+impl<'a> Rows<'a> {
+    /// `name`: of both tables.
+    pub(crate) fn new(name: &str, source: &'a dyn SideTable, target: &'a dyn SideTable) -> Self {
+        Self { source, target, is_knn: name == knn::TABLE, rows: Vec::new(), bytes: 0 }
+    }
+
+    /// Takes a row of the source. An index in one row that is larger than a value may be becomes parts at once.
+    pub(crate) fn copy(&mut self, key: Bytes, value: Bytes) -> Result<(), CopyError> {
+        if self.is_knn && value.len() > TABLE_VALUE_BYTES_MAX {
+            drop(value);
+            return self.copy_in_parts(&key);
+        }
+        let value_bytes = value.len() as u64;
+        if self.rows.len() >= COPY_BATCH_ITEMS_MAX || self.bytes + value_bytes > COPY_BATCH_BYTES_MAX {
+            self.finish()?;
+        }
+        self.bytes += value_bytes;
+        self.rows.push((key, value));
+        Ok(())
+    }
+
+    /// Writes what was taken and not yet written.
+    pub(crate) fn finish(&mut self) -> Result<(), CopyError> {
+        self.bytes = 0;
+        let rows = mem::take(&mut self.rows);
+        if rows.is_empty() { Ok(()) } else { self.target.write(&rows, &[]).of_target() }
+    }
+
+    /// The published program stores large indexes in one row. In parts they fit, under the same CID.
+    fn copy_in_parts(&self, key: &Bytes) -> Result<(), CopyError> {
+        let cid = cid_from_bytes(key).map_err(|error| StoreError::Damaged {
+            backend: "source",
+            what: format!("key {} of side table {}", hex(key), knn::TABLE),
+            source: Cause::new(error),
+        });
+        // Gone since its row was read: as if it had never been listed.
+        let Some(index) = knn::load(self.source, &cid.of_source()?).of_source()? else { return Ok(()) };
+        knn::store(self.target, &index).map(drop).of_target()
+    }
+}
