@@ -62,9 +62,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     // The suite may leave threads behind, which the end of the program keeps from cleaning up: this removes what is theirs.
     let root = TempDir::new().map_err(|source| Failure::Io { what: "make a temporary folder".into(), source })?;
     stop.without(root.path());
+    let name = args.backend.as_deref();
+    let driver = drivers::all().iter().find(|driver| name.is_none_or(|name| driver.name() == name));
+    let place = driver.map_or_else(|| root.path().join("store").into(), |driver| driver.trial_place(root.path()));
     // A backend that this build lacks is one error here, and not one for each law.
-    let store =
-        context.options_for_new(args.backend.as_deref(), None).create(true).open_managed(root.path().join("store"))?;
+    let store = context.options_for_new(args.backend.as_deref(), None).create(true).open_managed(place)?;
     let fixture = DriverFixture::new(store.driver()).in_folder(root.path());
     drop(store);
     let options = Options::default();

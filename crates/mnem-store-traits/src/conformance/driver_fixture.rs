@@ -29,7 +29,6 @@ pub struct DriverFixture {
     driver: &'static dyn Driver,
     folder: PathBuf,
     options: OpenOptions,
-    locate: fn(&Path) -> Location,
 }
 
 /// A place for one store of a driver.
@@ -48,15 +47,10 @@ impl Drop for DriverPlace {
     }
 }
 
-/// Without an extension, which would ask for a driver.
-fn store_in(folder: &Path) -> Location {
-    folder.join("store").into()
-}
-
 impl DriverFixture {
-    /// Stores of `driver`, each in a folder of its own in the folder for temporary files.
+    /// Stores of `driver`, each in a folder of its own in the folder for temporary files, at its [`trial_place`](Driver::trial_place).
     pub fn new(driver: &'static dyn Driver) -> Self {
-        Self { driver, folder: std::env::temp_dir(), options: OpenOptions::new(), locate: store_in }
+        Self { driver, folder: std::env::temp_dir(), options: OpenOptions::new() }
     }
 
     /// Puts the folders in this one instead.
@@ -70,13 +64,6 @@ impl DriverFixture {
     #[must_use]
     pub fn options(mut self, options: OpenOptions) -> Self {
         self.options = options;
-        self
-    }
-
-    /// Where a store lies, given a new folder that is there for it alone. Else it is `store` in that folder.
-    #[must_use]
-    pub fn located(mut self, locate: fn(&Path) -> Location) -> Self {
-        self.locate = locate;
         self
     }
 
@@ -102,7 +89,7 @@ impl Fixture for DriverFixture {
 
     fn create(&self) -> Result<DriverPlace, FixtureError> {
         let folder = new_folder(&self.folder)?;
-        Ok(DriverPlace { location: (self.locate)(&folder), folder: Some(folder) })
+        Ok(DriverPlace { location: self.driver.trial_place(&folder), folder: Some(folder) })
     }
 
     fn open(&self, place: &DriverPlace) -> Result<Handles, FixtureError> {

@@ -11,7 +11,7 @@ mod lacks;
 mod location;
 mod options;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 pub use appended::AppendedBytes;
 pub use containment::{contain, is_contained};
@@ -68,6 +68,14 @@ pub trait Driver: fmt::Debug + Send + Sync {
 
     /// Whether the place asks for a *new* store of this driver: by extension, scheme, or a separator at its end.
     fn suits(&self, at: &Location) -> bool;
+
+    /// A place for one store, given a new folder that is there for it alone: for trials, as the conformance suite makes them.
+    ///
+    /// # For implementers
+    /// The default is a path in the folder: right where stores are files or folders.
+    fn trial_place(&self, folder: &Path) -> Location {
+        folder.join("store").into()
+    }
 
     /// What lies at the place.
     ///
