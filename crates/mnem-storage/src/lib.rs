@@ -49,6 +49,7 @@ mod reach;
 mod report;
 mod salvage;
 mod same;
+mod scan;
 mod verify;
 
 /// The code in the README is compiled and run by the tests.

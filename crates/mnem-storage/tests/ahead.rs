@@ -1,4 +1,4 @@
-//! Export, copy and verify ask a store for many blocks at once, and give what they give block by block.
+//! Export, copy, salvage and verify ask a store for many blocks at once, and give what they give block by block.
 
 use std::{
     ops::ControlFlow,
@@ -6,10 +6,10 @@ use std::{
 };
 
 use mnem_storage::{
-    Bytes, Capabilities, Cid, CopyError, MemoryStore, OpHeadsStore, ReachableOptions, Store, StoreError, VerifyError,
-    VerifyOptions, WriteBatch,
+    Bytes, Capabilities, Cid, CopyError, MemoryStore, OpHeadsStore, ReachableOptions, SalvageOptions, Store,
+    StoreError, VerifyError, VerifyOptions, WriteBatch,
     car::{self, ExportError, ExportOptions},
-    copy, copy_reachable,
+    copy, copy_reachable, salvage_store,
     traits::{Blockstore, CidIter, OnBlock},
     unwatched, verify_store,
 };
@@ -189,6 +189,21 @@ fn copies() {
     let stopped = copy(&from, &to, &mut stop_at(100)).unwrap_err();
     assert!(matches!(stopped, CopyError::Stopped { blocks: 100, new: 100 }), "{stopped:?}");
     assert_eq!(to.cids().unwrap().count(), 100, "what was counted is there, and no more");
+}
+
+#[test]
+fn salvage() {
+    let salvaged = |from: &Watched| {
+        let to = MemoryStore::new();
+        salvage_store(from, &to, &SalvageOptions::new(), &mut unwatched).unwrap()
+    };
+    let (from, _) = filled(false);
+    let report = salvaged(&from);
+    assert_eq!((report.blocks, report.fault_count), ((REACHED + LOOSE) as u64, 0));
+    assert_many_at_once(&from, REACHED + LOOSE);
+    let report = salvaged(&damaged(false));
+    assert_eq!(report.fault_count, 30);
+    assert_eq!(report, salvaged(&damaged(true)));
 }
 
 #[test]

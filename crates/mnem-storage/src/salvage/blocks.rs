@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, mem};
 
-use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, WriteBatch, is_checkable, links};
+use mnem_store_traits::{Bytes, Cid, Store, StoreError, WriteBatch, is_checkable, links};
 
 use super::SalvageReport;
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     copy::{Ended, OfAStore as _},
     limits::{COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX},
     progress::{Cancelled, OnProgress},
+    scan::{self, Sink, Way},
     verify::Findings,
 };
 
@@ -50,98 +51,23 @@ impl<'a> Salvage<'a> {
     /// Copies the blocks, and returns the heads.
     pub(super) fn blocks(&mut self) -> Result<Heads, Ended> {
         self.tell()?;
-        let copied = self.listed();
+        let copied = scan::listed(self.from, HashSet::new(), self);
         self.flush()?;
         copied?;
-        let heads = match self.from.heads() {
-            Ok(heads) => Some(heads),
-            Err(error) => self.fault(FaultKind::Heads, None, error).map(|()| None)?,
-        };
+        let heads = scan::heads(self.from, self)?;
         let followed = self.linked(heads.as_deref());
         self.flush()?;
         followed.map(|()| Heads(heads))
     }
 
-    /// Copies the blocks that are listed.
-    fn listed(&mut self) -> Result<(), Ended> {
-        let from = self.from;
-        let listing = match from.cids() {
-            Ok(listing) => listing,
-            Err(error) => return self.fault(FaultKind::Listing, None, error),
-        };
-        for cid in listing {
-            match cid {
-                Ok(cid) => self.listed_block(&cid)?,
-                Err(error) => self.fault(FaultKind::Listing, None, error)?,
-            }
-            self.tell()?;
-        }
-        Ok(())
-    }
-
-    fn listed_block(&mut self, cid: &Cid) -> Result<(), Ended> {
-        match self.from.get(cid) {
-            Ok(Some(data)) => self.take(*cid, data),
-            Ok(None) => {
-                self.lose(FaultKind::Unreadable, *cid, format!("block {cid} is listed and cannot be found by its CID"));
-                Ok(())
-            }
-            Err(error) => self.unreadable(*cid, error),
-        }
-    }
-
     /// Follows the links of what came over, from the heads or else from all blocks, and copies what is found on the way.
     fn linked(&mut self, heads: Option<&[Cid]>) -> Result<(), Ended> {
-        let to = self.to;
+        let (from, to) = (self.from, self.to);
         let mut seen = HashSet::new();
+        let mut follow = |root: Cid| scan::follow(from, &[root], &mut seen, self);
         match heads {
-            Some(heads) => heads.iter().try_for_each(|head| self.follow(*head, &mut seen)),
-            None => to.cids().of_target()?.try_for_each(|cid| self.follow(cid.of_target()?, &mut seen)),
-        }
-    }
-
-    fn follow(&mut self, root: Cid, seen: &mut HashSet<Cid>) -> Result<(), Ended> {
-        let mut pending: Vec<(Cid, Option<Cid>)> = Vec::new();
-        if seen.insert(root) {
-            pending.push((root, None));
-        }
-        while let Some((cid, linked_from)) = pending.pop() {
-            let Some(data) = self.linked_block(cid, linked_from)? else { continue };
-            for link in links(&cid, &data).unwrap_or_default() {
-                if seen.insert(link) {
-                    pending.push((link, Some(cid)));
-                }
-            }
-            self.tell()?;
-        }
-        Ok(())
-    }
-
-    /// A block that came over, or does so now.
-    fn linked_block(&mut self, cid: Cid, linked_from: Option<Cid>) -> Result<Option<Bytes>, Ended> {
-        if let Some(data) = self.to.get(&cid).of_target()? {
-            return Ok(Some(data));
-        }
-        if self.lost.contains(&cid) {
-            return Ok(None);
-        }
-        match self.from.get(&cid) {
-            Ok(Some(data)) => {
-                self.report.walked += 1;
-                self.take(cid, data.clone())?;
-                Ok(Some(data))
-            }
-            Ok(None) => {
-                match linked_from {
-                    None => self.lose(FaultKind::MissingHead, cid, format!("head {cid} has no block")),
-                    Some(parent) => {
-                        let what = format!("block {cid} is missing; {parent} links to it");
-                        self.lose(FaultKind::MissingLink, cid, what);
-                    }
-                }
-                Ok(None)
-            }
-            Err(error) => self.unreadable(cid, error).map(|()| None),
+            Some(heads) => heads.iter().copied().try_for_each(follow),
+            None => to.cids().of_target()?.try_for_each(|cid| follow(cid.of_target()?)),
         }
     }
 
@@ -165,7 +91,7 @@ impl<'a> Salvage<'a> {
     fn take(&mut self, cid: Cid, data: Bytes) -> Result<(), Ended> {
         let block_bytes = data.len() as u64;
         if block_bytes > self.to.capabilities().block_bytes_max {
-            self.lose(
+            self.absent(
                 FaultKind::Unreadable,
                 cid,
                 format!("block {cid} has {block_bytes} bytes, more than the target takes"),
@@ -194,23 +120,50 @@ impl<'a> Salvage<'a> {
         self.to.commit(mem::take(&mut self.batch)).of_target()
     }
 
-    fn unreadable(&mut self, cid: Cid, error: StoreError) -> Result<(), Ended> {
-        let kind = if error.kind() == ErrorKind::Corrupt { FaultKind::Corrupt } else { FaultKind::Unreadable };
-        if self.lost.insert(cid) { self.fault(kind, Some(cid), error) } else { Ok(()) }
+    /// Takes an error of the source as a fault, unless the source was closed.
+    pub(super) fn fault(&mut self, kind: FaultKind, cid: Option<Cid>, error: StoreError) -> Result<(), Ended> {
+        Ok(self.found.error(kind, cid, error).of_source()?)
+    }
+}
+
+/// Copies.
+impl Sink for Salvage<'_> {
+    type Ended = Ended;
+    const READS_ALL: bool = false;
+
+    /// A block that came over, or is lost.
+    fn known(&mut self, cid: &Cid) -> Result<Option<Vec<Cid>>, Ended> {
+        if let Some(data) = self.to.get(cid).of_target()? {
+            return Ok(Some(links(cid, &data).unwrap_or_default()));
+        }
+        Ok(self.lost.contains(cid).then(Vec::new))
     }
 
-    fn lose(&mut self, kind: FaultKind, cid: Cid, what: String) {
+    fn block(&mut self, cid: Cid, data: Bytes, way: Way) -> Result<Vec<Cid>, Ended> {
+        let links = match way {
+            Way::Listed => Vec::new(),
+            Way::Linked => links(&cid, &data).unwrap_or_default(),
+        };
+        self.report.walked += u64::from(way == Way::Linked);
+        self.take(cid, data)?;
+        Ok(links)
+    }
+
+    fn absent(&mut self, kind: FaultKind, cid: Cid, what: String) {
         if self.lost.insert(cid) {
             self.found.fault(kind, Some(cid), what);
         }
     }
 
-    /// Takes an error of the source as a fault, unless the source was closed.
-    pub(super) fn fault(&mut self, kind: FaultKind, cid: Option<Cid>, error: StoreError) -> Result<(), Ended> {
-        Ok(self.found.error(kind, cid, error).of_source()?)
+    fn unreadable(&mut self, kind: FaultKind, cid: Cid, error: StoreError, _way: Way) -> Result<(), Ended> {
+        if self.lost.insert(cid) { self.fault(kind, Some(cid), error) } else { Ok(()) }
     }
 
-    pub(super) fn tell(&mut self) -> Result<(), Ended> {
-        Ok(Cancelled::check((self.progress)(self.done))?)
+    fn error(&mut self, kind: FaultKind, error: StoreError) -> Result<(), Ended> {
+        self.fault(kind, None, error)
+    }
+
+    fn tell(&mut self) -> Result<(), Cancelled> {
+        Cancelled::check((self.progress)(self.done))
     }
 }

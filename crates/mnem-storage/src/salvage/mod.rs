@@ -140,12 +140,13 @@ pub fn salvage(
 /// - Every block that is listed, can be read and has the hash that its CID names. Then, following the links from the heads (from all blocks, if
 ///   the heads cannot be read), every block that no listing had and that can be found by its CID.
 /// - The heads whose blocks came over.
-/// - Every row of a side table that can be read; of indexes of k-NN edges only whole ones.
+/// - Every row of a side table that can be read and that the target takes; of indexes of k-NN edges only whole ones.
 ///
 /// What cannot be read is a [`Fault`] in the report, and the copy goes on. It is no proven copy: nothing is compared afterwards, since a
 /// damaged store does not say what it should hold. [`verify`](crate::verify()) of the target says what its heads lack.
 ///
-/// Memory: one CID for each block that was followed or lost, and one batch of about 16 MiB.
+/// Memory: one CID for each block that was followed or lost, one batch of about 16 MiB, and up to 4 MiB and one block that
+/// are read ahead.
 ///
 /// # Errors
 /// - [`CopyError::Target`] with [`StoreError::InvalidArgument`]: the target is not empty. Nothing was written.

@@ -9,6 +9,7 @@ use super::blocks::Salvage;
 use crate::{
     CopyError, FaultKind, Progress, Stage, TableCopied,
     copy::{Ended, OfAStore as _, Rows, hex},
+    scan::Sink as _,
     verify::indexes,
 };
 

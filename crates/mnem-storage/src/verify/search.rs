@@ -1,14 +1,14 @@
-//! The search itself: every block once, from the heads first.
+//! The search itself: every block once, from the heads first; then side tables and indexes.
 
-use std::{collections::HashSet, mem, rc::Rc};
+use std::collections::HashSet;
 
-use mnem_store_traits::{Bytes, Cid, ErrorKind, FetchAhead, Store, StoreError, is_checkable, is_opaque, links};
+use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, is_checkable, is_opaque, links};
 
 use super::{Fault, FaultKind, VerifyError, VerifyReport, indexes};
 use crate::{
     Progress, Stage,
-    listed::ListedBlocks,
     progress::{self, Cancelled, OnProgress},
+    scan::{self, Sink, Way},
 };
 
 /// Looks at everything that the contract shows of `store`, and adds it to what was found before.
@@ -18,14 +18,7 @@ pub(super) fn search(
     count: bool,
     progress: OnProgress<'_>,
 ) -> Result<VerifyReport, VerifyError> {
-    let mut search = Search {
-        store,
-        found,
-        done: Progress::of(Stage::Blocks),
-        progress,
-        reached: HashSet::new(),
-        uncounted: HashSet::new(),
-    };
+    let mut search = Search { store, found, done: Progress::of(Stage::Blocks), progress, uncounted: HashSet::new() };
     let ended = search.everything(count);
     let report = search.found.report;
     tracing::debug!(blocks = report.blocks, faults = report.fault_count, "verified a store");
@@ -78,16 +71,8 @@ struct Search<'a> {
     found: Findings,
     done: Progress,
     progress: OnProgress<'a>,
-    /// Every CID that the heads reach, present or not.
-    reached: HashSet<Cid>,
-    /// Those of them that failed to read and may not be there: counted if they are listed.
+    /// Blocks that the heads reach, failed to read and may not be there: counted if they are listed.
     uncounted: HashSet<Cid>,
-}
-
-/// A block that something reached by the heads links to.
-struct Pending {
-    cid: Cid,
-    linked_from: Option<Rc<Cid>>,
 }
 
 impl Search<'_> {
@@ -95,8 +80,7 @@ impl Search<'_> {
         let total_blocks = if count { self.count()? } else { None };
         self.done = Progress { total_blocks, ..Progress::of(Stage::Blocks) };
         self.tell()?;
-        self.follow_heads()?;
-        self.read_the_others()?;
+        self.blocks()?;
         self.read_side_tables()?;
         self.check_indexes()
     }
@@ -108,10 +92,6 @@ impl Search<'_> {
             done.add(0);
             Ok(Cancelled::check(progress(done))?)
         })
-    }
-
-    fn tell(&mut self) -> Result<(), Ended> {
-        Ok(Cancelled::check((self.progress)(self.done))?)
     }
 
     /// How many blocks are listed; `None` where that cannot be told, which is a fault once they are read.
@@ -128,109 +108,15 @@ impl Search<'_> {
         Ok(Some(self.done.blocks))
     }
 
-    /// Follows the links from the heads, in no promised order.
-    fn follow_heads(&mut self) -> Result<(), Ended> {
-        let heads = match self.store.heads() {
-            Ok(heads) => heads,
-            Err(error) => return Ok(self.found.error(FaultKind::Heads, None, error)?),
-        };
-        self.found.report.heads = heads.len() as u64;
-        let mut pending: Vec<Pending> = Vec::new();
-        for head in heads.into_iter().rev() {
-            self.reached.insert(head);
-            pending.push(Pending { cid: head, linked_from: None });
+    /// Reads what the heads reach, then the other blocks.
+    fn blocks(&mut self) -> Result<(), Ended> {
+        let mut reached = HashSet::new();
+        if let Some(heads) = scan::heads(self.store, self)? {
+            self.found.report.heads = heads.len() as u64;
+            scan::follow(self.store, &heads, &mut reached, self)?;
         }
-        let mut ahead = FetchAhead::new();
-        while let Some(Pending { cid, linked_from }) = pending.pop() {
-            match ahead.get(self.store, &cid, pending.iter().rev().map(|pending| pending.cid)) {
-                Ok(Some(data)) => {
-                    self.found.report.reached += 1;
-                    self.found.report.opaque_reached += u64::from(is_opaque(&cid));
-                    let parent = Rc::new(cid);
-                    for link in self.block(cid, &data)?.into_iter().rev() {
-                        if self.reached.insert(link) {
-                            pending.push(Pending { cid: link, linked_from: Some(Rc::clone(&parent)) });
-                        }
-                    }
-                }
-                Ok(None) => self.missing(cid, linked_from.as_deref()),
-                Err(error) if error.kind() == ErrorKind::Corrupt => self.unreadable(cid, error)?,
-                Err(error) => {
-                    self.uncounted.insert(cid);
-                    self.found.error(FaultKind::Unreadable, Some(cid), error)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the blocks that no head reaches.
-    fn read_the_others(&mut self) -> Result<(), Ended> {
-        let listing = match self.store.cids() {
-            Ok(listing) => listing,
-            Err(error) => return Ok(self.found.error(FaultKind::Listing, None, error)?),
-        };
-        let mut reached = mem::take(&mut self.reached);
         reached.retain(|cid| !self.uncounted.contains(cid));
-        let others = listing.filter(move |cid| !cid.as_ref().is_ok_and(|cid| reached.contains(cid)));
-        for listed in ListedBlocks::new(self.store, Box::new(others)) {
-            let (cid, data) = match listed {
-                Ok(block) => block,
-                Err(error) => {
-                    self.found.error(FaultKind::Listing, None, error)?;
-                    continue;
-                }
-            };
-            // Its fault is told already.
-            if self.uncounted.remove(&cid) {
-                self.found.report.blocks += 1;
-                continue;
-            }
-            match data {
-                Ok(Some(data)) => drop(self.block(cid, &data)?),
-                Ok(None) => {
-                    let what = format!("block {cid} is listed and cannot be found by its CID");
-                    self.found.fault(FaultKind::Unreadable, Some(cid), what);
-                }
-                Err(error) => self.unreadable(cid, error)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Counts a block that could be read, and finds its links.
-    fn block(&mut self, cid: Cid, data: &Bytes) -> Result<Vec<Cid>, Ended> {
-        let block_bytes = data.len() as u64;
-        self.found.report.blocks += 1;
-        self.found.report.bytes += block_bytes;
-        self.found.report.unchecked += u64::from(!is_checkable(&cid));
-        self.found.report.opaque += u64::from(is_opaque(&cid));
-        let links = links(&cid, data).unwrap_or_else(|error| {
-            self.found.fault(FaultKind::Malformed, Some(cid), error.in_full().to_string());
-            Vec::new()
-        });
-        self.found.report.links += links.len() as u64;
-        self.done.add(block_bytes);
-        self.tell()?;
-        Ok(links)
-    }
-
-    fn missing(&mut self, cid: Cid, linked_from: Option<&Cid>) {
-        match linked_from {
-            None => self.found.fault(FaultKind::MissingHead, Some(cid), format!("head {cid} has no block")),
-            Some(parent) => {
-                let what = format!("block {cid} is missing; {parent} links to it");
-                self.found.fault(FaultKind::MissingLink, Some(cid), what);
-            }
-        }
-    }
-
-    fn unreadable(&mut self, cid: Cid, error: StoreError) -> Result<(), Ended> {
-        self.found.report.blocks += 1;
-        let kind = if error.kind() == ErrorKind::Corrupt { FaultKind::Corrupt } else { FaultKind::Unreadable };
-        self.found.error(kind, Some(cid), error)?;
-        self.done.add(0);
-        self.tell()
+        scan::listed(self.store, reached, self)
     }
 
     fn read_side_tables(&mut self) -> Result<(), Ended> {
@@ -270,5 +156,59 @@ impl Search<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Counts.
+impl Sink for Search<'_> {
+    type Ended = Ended;
+    const READS_ALL: bool = true;
+
+    fn told(&mut self, cid: &Cid) -> bool {
+        let told = self.uncounted.remove(cid);
+        self.found.report.blocks += u64::from(told);
+        told
+    }
+
+    fn block(&mut self, cid: Cid, data: Bytes, way: Way) -> Result<Vec<Cid>, Ended> {
+        let block_bytes = data.len() as u64;
+        let (is_opaque, is_reached) = (is_opaque(&cid), way == Way::Linked);
+        let report = &mut self.found.report;
+        report.blocks += 1;
+        report.bytes += block_bytes;
+        report.unchecked += u64::from(!is_checkable(&cid));
+        report.opaque += u64::from(is_opaque);
+        report.reached += u64::from(is_reached);
+        report.opaque_reached += u64::from(is_opaque && is_reached);
+        let mut links = links(&cid, &data).unwrap_or_else(|error| {
+            self.found.fault(FaultKind::Malformed, Some(cid), error.in_full().to_string());
+            Vec::new()
+        });
+        self.found.report.links += links.len() as u64;
+        self.done.add(block_bytes);
+        links.reverse();
+        Ok(links)
+    }
+
+    fn absent(&mut self, kind: FaultKind, cid: Cid, what: String) {
+        self.found.fault(kind, Some(cid), what);
+    }
+
+    fn unreadable(&mut self, kind: FaultKind, cid: Cid, error: StoreError, way: Way) -> Result<(), Ended> {
+        if way == Way::Linked && kind == FaultKind::Unreadable {
+            self.uncounted.insert(cid);
+        } else {
+            self.found.report.blocks += 1;
+            self.done.add(0);
+        }
+        Ok(self.found.error(kind, Some(cid), error)?)
+    }
+
+    fn error(&mut self, kind: FaultKind, error: StoreError) -> Result<(), Ended> {
+        Ok(self.found.error(kind, None, error)?)
+    }
+
+    fn tell(&mut self) -> Result<(), Cancelled> {
+        Cancelled::check((self.progress)(self.done))
     }
 }
