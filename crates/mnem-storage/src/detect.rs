@@ -76,10 +76,15 @@ pub(crate) fn look(drivers: &[&'static dyn Driver], at: &Location) -> Result<Fou
     if let Some(driver) = unfinished {
         return Ok(Found::Unfinished(driver));
     }
-    if !nothing.is_empty() && nothing.iter().all(|(_, why)| why.is_some()) {
+    if !nothing.is_empty() && nothing.iter().all(|(_, why)| why.is_some()) && !is_empty_folder(at) {
         return Err(not_a_store(at, reason(at, &nothing)));
     }
     Ok(Found::Nothing(nothing))
+}
+
+/// A folder without any entry is nothing, also where no driver of this build has stores that are folders.
+fn is_empty_folder(at: &Location) -> bool {
+    at.as_path().is_some_and(|path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()))
 }
 
 /// Why no driver can have a store there.

@@ -1,6 +1,8 @@
 //! Which backends there are: the only module that names them.
 
-use mnem_store_traits::driver::Driver;
+use std::path::Path;
+
+use mnem_store_traits::driver::{Driver, Location};
 
 /// The drivers of the backends that this build has, in order of preference: the first one makes new stores whose place and creator do not
 /// say otherwise.
@@ -39,6 +41,14 @@ pub static BACKENDS: &[Backend] = &[
 ];
 
 impl Backend {
+    /// Whether a new store at the place is to be one of its: by extension, or by a folder that is meant or there.
+    pub(crate) fn suits(&self, at: &Location) -> bool {
+        let is_folder = || at.ends_with_separator() || at.as_path().is_some_and(Path::is_dir);
+        at.as_path().is_some()
+            && (at.extension().is_some_and(|extension| extension == self.extension)
+                || (matches!(self.sign, Sign::FolderWith(..)) && is_folder()))
+    }
+
     /// Whether this build can open its stores.
     pub fn is_compiled_in(&self) -> bool {
         DRIVERS.iter().any(|driver| driver.name() == self.name)

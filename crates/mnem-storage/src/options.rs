@@ -165,15 +165,15 @@ impl OpenOptions {
     /// As [`open`](Self::open).
     pub fn open_managed(&self, at: impl Into<Location>) -> Result<Box<dyn ManagedStore>, StoreError> {
         let at = &at.into();
+        self.common.requested().check_combination()?;
         let may_create = self.common.requested().may_create();
-        let wish = self.wish()?;
         let found = look(&self.drivers, at)?;
         if let (true, Found::Nothing(_) | Found::Unfinished(_), Location::Path(path)) = (may_create, &found, at) {
             self.refuse_inside_of_a_store(path)?;
             refuse_without_folder(at, path)?;
         }
         let driver = match found {
-            Found::Store(driver) | Found::Unfinished(driver) => same_as(wish, driver, at)?,
+            Found::Store(driver) | Found::Unfinished(driver) => self.same_as(driver, at)?,
             Found::Lacking(backend) => {
                 return Err(lacks(backend, &format!("opening the {} store at {at}", backend.name)));
             }
@@ -181,7 +181,7 @@ impl OpenOptions {
                 let is_there = at.as_path().is_some_and(Path::exists);
                 return Err(not_a_store(at, if is_there { "it is an empty folder" } else { "nothing is there" }));
             }
-            Found::Nothing(drivers) => self.for_new(at, wish, &drivers)?,
+            Found::Nothing(drivers) => self.for_new(at, &drivers)?,
         };
         tracing::debug!(backend = driver.name(), location = %at, "opening a store");
         driver.open(at, &self.common)
@@ -228,6 +228,16 @@ impl OpenOptions {
         self.create(false).create_new(false).exclusive(false)
     }
 
+    /// The driver of an existing store, unless another one was named.
+    fn same_as(&self, driver: &'static dyn Driver, at: &Location) -> Result<&'static dyn Driver, StoreError> {
+        match &self.backend {
+            Some(wish) if wish != driver.name() => {
+                Err(invalid(format!("the store at {at} is a {} store, not {wish}", driver.name())))
+            }
+            _ => Ok(driver),
+        }
+    }
+
     /// The driver that was named.
     fn wish(&self) -> Result<Option<&'static dyn Driver>, StoreError> {
         let Some(name) = &self.backend else { return Ok(None) };
@@ -246,10 +256,9 @@ impl OpenOptions {
     fn for_new(
         &self,
         at: &Location,
-        wish: Option<&'static dyn Driver>,
         drivers: &[(&'static dyn Driver, Option<String>)],
     ) -> Result<&'static dyn Driver, StoreError> {
-        if let Some(wish) = wish {
+        if let Some(wish) = self.wish()? {
             let objection = drivers.iter().find(|(driver, _)| driver.name() == wish.name());
             return match objection {
                 Some((_, Some(why))) => {
@@ -262,17 +271,22 @@ impl OpenOptions {
         if let Some(suited) = able().find(|driver| driver.suits(at)) {
             return Ok(suited);
         }
-        if let Some(asked) = lacking(&self.drivers).find(|asked| at.extension().is_some_and(|is| is == asked.extension))
-        {
+        if let Some(asked) = lacking(&self.drivers).find(|asked| asked.suits(at)) {
             let what = format!(
                 "creating a {} store at {at}, which the path asks for (another name or OpenOptions::backend asks for another)",
                 asked.name
             );
             return Err(lacks(asked, &what));
         }
-        able().next().ok_or_else(|| StoreError::Unsupported {
-            backend: "this build: mnem-storage was compiled without any backend".to_owned(),
-            operation: format!("creating a store at {at}"),
+        if let Some(first) = able().next() {
+            return Ok(first);
+        }
+        Err(match drivers.first() {
+            Some((driver, Some(why))) => invalid(format!("a {} store cannot be created at {at}: {why}", driver.name())),
+            _ => StoreError::Unsupported {
+                backend: "this build: mnem-storage was compiled without any backend".to_owned(),
+                operation: format!("creating a store at {at}"),
+            },
         })
     }
 
@@ -286,20 +300,6 @@ impl OpenOptions {
                 )))
             }
         }
-    }
-}
-
-/// The driver of an existing store, unless another one was named.
-fn same_as(
-    wish: Option<&'static dyn Driver>,
-    driver: &'static dyn Driver,
-    at: &Location,
-) -> Result<&'static dyn Driver, StoreError> {
-    match wish {
-        Some(wish) if wish.name() != driver.name() => {
-            Err(invalid(format!("the store at {at} is a {} store, not {}", driver.name(), wish.name())))
-        }
-        _ => Ok(driver),
     }
 }
 

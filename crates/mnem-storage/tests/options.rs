@@ -117,6 +117,7 @@ fn every_backend_says_the_same_of_a_folder_that_is_not_there() {
 }
 
 #[test]
+#[cfg(feature = "redb")]
 fn a_redb_store_is_never_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let options = OpenOptions::new().create(true).backend("redb");

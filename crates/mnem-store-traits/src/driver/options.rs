@@ -188,6 +188,21 @@ impl Requested {
     /// # Errors
     /// [`StoreError::InvalidArgument`] says which options exclude each other, or lists the formats.
     pub fn check(&self, driver: &dyn Driver) -> Result<(), StoreError> {
+        self.check_combination()?;
+        match &self.format {
+            Some(format) if !driver.formats().contains(&&**format) => {
+                let (name, formats) = (driver.name(), driver.formats().join("`, `"));
+                invalid(format!("the {name} backend has no format `{format}`: it has `{formats}`"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses options that exclude each other, whatever the driver.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidArgument`].
+    pub fn check_combination(&self) -> Result<(), StoreError> {
         if self.may_create() && self.read_only {
             return invalid("a store cannot be created read-only");
         }
@@ -200,13 +215,7 @@ impl Requested {
         if self.exclusive && self.sharing != Sharing::ExclusiveWriter {
             return invalid("`exclusive` cannot be combined with a shared mode");
         }
-        match &self.format {
-            Some(format) if !driver.formats().contains(&&**format) => {
-                let (name, formats) = (driver.name(), driver.formats().join("`, `"));
-                invalid(format!("the {name} backend has no format `{format}`: it has `{formats}`"))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// Refuses options set by name that are not among `known`.
