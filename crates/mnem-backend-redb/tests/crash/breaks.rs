@@ -72,8 +72,9 @@ fn commits_that_are_not_durable_are_noticed_when_they_are_taken_for_durable() {
     let options = engine.options.clone().durability(CommitDurability::None);
     // Without a kill, which would lose blocks that later commits require.
     let engine = Redb { options, leave_one_in: usize::MAX, ..engine };
-    let (_, violation) = explore(&record(&engine, SEED, None).expect("no failure"), SEED, &Scope::of(IMAGES));
+    let (counts, violation) = explore(&record(&engine, SEED, None).expect("no failure"), SEED, &Scope::of(IMAGES));
     assert_eq!(violation.expect("something is lost").wrong, Wrong::Lost);
+    println!("commits that are not durable: after {} images", counts.images);
 }
 
 /// Each sync of each call that writes, left out by itself: it is noticed, unless recovery does without it.
