@@ -152,7 +152,7 @@ fn copies_to_our_layout_and_to_files_and_back_are_equal() {
 
     for from in ["ours.redb", "ours.simple"] {
         let back = format!("back-from-{from}.redb");
-        copy(from, &back, &["--layout", "mnem01"]);
+        copy(from, &back, &["--format", "mnem-backend-redb 0.1"]);
         assert_eq!(
             tables(&path(&back), THEIRS),
             (vec![THEIRS.into(), "mnem_objects".into(), "mnem_op_heads".into()], rows.clone())
@@ -167,8 +167,8 @@ fn copies_to_our_layout_and_to_files_and_back_are_equal() {
             "copy".as_ref(),
             path("theirs.redb").as_os_str(),
             path(to).as_os_str(),
-            "--layout".as_ref(),
-            "mnem01".as_ref(),
+            "--format".as_ref(),
+            "mnem-backend-redb 0.1".as_ref(),
         ]);
         assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stderr));
     }
@@ -191,8 +191,8 @@ fn a_large_index_of_theirs_is_copied_in_parts() {
             "copy".as_ref(),
             from.as_os_str(),
             to.as_os_str(),
-            "--layout".as_ref(),
-            if to.ends_with("back.redb") { "mnem01" } else { "native" }.as_ref(),
+            "--format".as_ref(),
+            if to.ends_with("back.redb") { "mnem-backend-redb 0.1" } else { "mnem-backend-redb 1" }.as_ref(),
         ])
     };
     // Twice: an interrupted copy is run again, and finds parts that the source has not.
@@ -223,7 +223,8 @@ fn an_index_in_our_format_becomes_a_row_on_the_way_back() {
     first_half(&halves(Bridge::new(Arc::new(store)))).unwrap();
     assert!(tables(&ours, OURS).1.len() > 1, "in parts");
 
-    let copy = ["copy".as_ref(), ours.as_os_str(), theirs.as_os_str(), "--layout".as_ref(), "mnem01".as_ref()];
+    let copy =
+        ["copy".as_ref(), ours.as_os_str(), theirs.as_os_str(), "--format".as_ref(), "mnem-backend-redb 0.1".as_ref()];
     for round in 0..2 {
         let told = ok(copy);
         // The second time it is there, whole, and stays.
