@@ -10,7 +10,7 @@ use std::{
 use mnem_storage::{Bytes, Cid, DAG_CBOR, RAW, WriteBatch, cid_of};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::Place;
+use crate::support::{Place, is_ignored};
 
 /// The program at work, and what it says meanwhile.
 struct Running {
@@ -89,12 +89,9 @@ fn large_store(place: &Place, name: &str, blocks: u32, block_bytes: usize) -> Ci
     root
 }
 
-/// SIGINT, as Ctrl-C sends it; or SIGTERM, if these tests ignore SIGINT, since a child inherits that. A shell starts background jobs so.
+/// SIGINT, as Ctrl-C sends it; or SIGTERM, if SIGINT is ignored here.
 fn interrupt() -> Signal {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map_or("0", str::trim);
-    let ignored = u64::from_str_radix(ignored, 16).expect("a mask");
-    if ignored & (1 << (Signal::INT.as_raw() - 1)) == 0 { Signal::INT } else { Signal::TERM }
+    if is_ignored(Signal::INT.as_raw()) { Signal::TERM } else { Signal::INT }
 }
 
 /// Interrupts work on a store so large that it is at work for long; if it was done before the signal came, on a larger one. Where the machine

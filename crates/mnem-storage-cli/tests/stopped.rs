@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     stuck::{full_pipe, is_stuck},
-    support::{ABSENT, Place},
+    support::{ABSENT, Place, is_ignored},
 };
 
 /// Nothing here takes so long: after this, a program hangs.
@@ -211,7 +211,7 @@ fn every_command_and_signal() -> impl Iterator<Item = (&'static Stuck, i32)> {
         let every = kinds.iter().any(|kind| stuck.args.starts_with(kind));
         SIGNALS
             .into_iter()
-            .filter(move |number| every || [1, 15, 24].contains(number))
+            .filter(move |number| (every || [1, 15, 24].contains(number)) && !is_ignored(*number))
             .map(move |number| (stuck, number))
     })
 }

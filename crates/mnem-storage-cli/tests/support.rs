@@ -23,6 +23,15 @@ pub(crate) const EMPTY_CAR: &[u8] = b"\x11\xa2eroots\x80gversion\x01";
 /// The two backends, as the extensions of paths.
 pub(crate) const BACKENDS: [&str; 2] = ["redb", "simple"];
 
+/// Whether these tests were started with the signal ignored, as a shell starts background jobs with SIGINT and SIGQUIT: what they run inherits that, and
+/// rightly goes on ignoring it.
+#[cfg(unix)]
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map_or("0", str::trim);
+    u64::from_str_radix(ignored, 16).expect("a mask") & (1 << (signal - 1)) != 0
+}
+
 /// What the program said and how it ended.
 #[derive(Debug)]
 pub(crate) struct Ran {
