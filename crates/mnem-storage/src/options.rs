@@ -283,10 +283,14 @@ impl OpenOptions {
         }
         Err(match drivers.first() {
             Some((driver, Some(why))) => invalid(format!("a {} store cannot be created at {at}: {why}", driver.name())),
-            _ => StoreError::Unsupported {
-                backend: "this build: mnem-storage was compiled without any backend".to_owned(),
-                operation: format!("creating a store at {at}"),
-            },
+            _ => {
+                let features: Vec<_> = BACKENDS.iter().map(|backend| format!("`{}`", backend.name)).collect();
+                let features = features.join(", ");
+                StoreError::Unsupported {
+                    backend: format!("this build: mnem-storage was compiled with none of its features {features}"),
+                    operation: format!("creating a store at {at}"),
+                }
+            }
         })
     }
 
