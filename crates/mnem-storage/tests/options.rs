@@ -85,7 +85,10 @@ fn the_wish_then_the_path_then_the_default_decides_about_a_new_store() {
         }
         None => {
             let error = create().open(path("plain")).unwrap_err();
-            assert!(is_missing_feature(&error, "redb") || error.to_string().contains("none of its features `redb`, `simple`"));
+            assert!(
+                is_missing_feature(&error, "redb")
+                    || error.to_string().contains("none of its features `redb`, `simple`")
+            );
         }
     }
 }
