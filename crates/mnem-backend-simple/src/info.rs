@@ -32,7 +32,7 @@ impl AddAssign for Size {
     }
 }
 
-/// Files of all kinds count: blocks, heads, rows, markers, and unfinished files, which are what is free.
+/// Counts files of all kinds: blocks, heads, rows, markers, and unfinished files. Only the last are free space.
 pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     handle.gate.check_open("count")?;
     let layout = &handle.layout;

@@ -11,7 +11,7 @@ pub enum CarError {
     /// The archive is faulty.
     #[error("{fault}, at byte {offset}{}", InSection(*section_offset, *offset))]
     Fault {
-        /// What is wrong.
+        /// The fault.
         fault: CarFault,
         /// Where the header or section with the fault begins: the offset of its length, in bytes from the start of the
         /// input.
@@ -30,7 +30,7 @@ pub enum CarError {
 }
 
 impl CarError {
-    /// What is wrong with the archive; `None` if the input could not be read.
+    /// The fault of the archive; `None` if the input could not be read.
     pub fn fault(&self) -> Option<&CarFault> {
         match self {
             Self::Fault { fault, .. } => Some(fault),

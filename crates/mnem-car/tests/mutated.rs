@@ -30,7 +30,7 @@ proptest! {
             prop_assert!(section_offset <= offset && *offset <= archive.len() as u64, "{}", fault);
             prop_assert_ne!(fault, &CarFault::Empty);
         }
-        // There is one way to write what was read: the bytes that were read.
+        // The encoding is canonical: writing the blocks again must give the same bytes.
         let mut writer = Writer::new(Vec::new(), &found.roots).expect("a header");
         for (cid, data) in &found.blocks {
             prop_assert!(data.len() as u64 <= BLOCK_BYTES_MAX);

@@ -51,7 +51,7 @@ impl Caller {
 /// The first image that shows a break.
 #[derive(Debug)]
 pub struct Shown {
-    /// What is wrong with it.
+    /// The violation that revealed it.
     pub violation: Violation,
     /// What was looked at until then.
     pub counts: Counts,

@@ -151,7 +151,7 @@ pub trait Engine: Clone + Debug {
     /// Checks what only this engine can say of a store that was recovered.
     ///
     /// # Errors
-    /// What is wrong.
+    /// A description of the fault.
     fn inspect(&self, _store: &mut Self::Store) -> Result<(), String> {
         Ok(())
     }

@@ -30,7 +30,7 @@ impl Counts {
 /// An image that no crash may leave.
 #[derive(Debug)]
 pub struct Violation {
-    /// What is wrong.
+    /// The kind of violation.
     pub wrong: Wrong,
     /// The seed of the workload.
     pub seed: u64,

@@ -222,7 +222,7 @@ impl<E: Engine> Runner<E> {
     /// Compares what the store of a process shows with what may be there. That is settled then.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The kind of fault, and a description.
     pub fn check(&mut self, who: usize, listings: bool) -> Checked<()> {
         let Some(opened) = self.opened[who].take() else {
             return Err((Wrong::NotUsable, "no store is open".to_owned()));

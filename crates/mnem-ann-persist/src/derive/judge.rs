@@ -17,7 +17,7 @@ const UNIT: f64 = f64::EPSILON / 2.0 * 1.01;
 pub(super) struct Estimate {
     value: f64,
     error: f64,
-    /// Without any error, once that was asked for: a candidate is compared many times.
+    /// The exact score, computed on first use: a candidate is compared many times.
     exact: OnceCell<Box<Exact>>,
 }
 

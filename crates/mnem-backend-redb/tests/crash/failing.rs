@@ -1,4 +1,4 @@
-//! A workload on a disk of which a call fails: what the error says, what the handle then does, and what is there after an open.
+//! A workload on a disk with one failing call: the error it returns, how the handle behaves afterwards, and what the next open finds.
 
 use mnem_crash_tests::{
     Act, Chance, Checked, Done, Engine, Expected, Gone, Medium, Observed, Recording, Runner, Wrong, ensure,

@@ -97,7 +97,7 @@ struct Answer<'a> {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     let (mut input, file_bytes) = open(&args.file)?;
-    let is_new = matches!(context.options().detect(&path), Ok(None));
+    let is_new = || matches!(context.options().detect(&path), Ok(None));
     refuse_what_needs_no_store(&mut input, file_bytes, is_new, args)?;
     let usual = ImportOptions::new();
     let batch_bytes = memory::import_batch_bytes(usual.batch_bytes);
@@ -168,7 +168,12 @@ fn open(file: &Path) -> Result<(Input, Option<u64>)> {
 }
 
 /// Looks at the beginning without taking it, so that no store is made for something that is no archive, or for roots without a block.
-fn refuse_what_needs_no_store(input: &mut Input, file_bytes: Option<u64>, is_new: bool, args: &Args) -> Result<()> {
+fn refuse_what_needs_no_store(
+    input: &mut Input,
+    file_bytes: Option<u64>,
+    is_new: impl Fn() -> bool,
+    args: &Args,
+) -> Result<()> {
     let unreadable = |source| Failure::Io { what: format!("read {}", file_arg::named(&args.file)), source };
     let beginning = input.fill_buf().map_err(unreadable)?;
     let is_all = file_bytes.is_some_and(|bytes| bytes <= beginning.len() as u64);
@@ -176,7 +181,7 @@ fn refuse_what_needs_no_store(input: &mut Input, file_bytes: Option<u64>, is_new
         Err(source @ CarError::Fault { .. }) if is_all || !matches!(source.fault(), Some(CarFault::CutOff { .. })) => {
             Err(failed(args, ImportError::Archive { source, kept: Kept::default() }))
         }
-        Ok(reader) if is_all && args.sets_heads() && is_new => refuse_roots_alone(reader, args),
+        Ok(reader) if is_all && args.sets_heads() && is_new() => refuse_roots_alone(reader, args),
         _ => Ok(()),
     }
 }

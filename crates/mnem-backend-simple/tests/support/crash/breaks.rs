@@ -79,7 +79,7 @@ pub(crate) const BREAKS: &[Planted<Detour>] = breaks! {
     "no sync of a deleted row's table", 5, Then::Never, |call| call.is(SyncFolder, Table) && call.after(Remove, Row);
     "no sync of everything before the names", 4, Then::Never,
         |call| call.verb == SyncAll && call.after(Write, Block) && !call.after(Rename, Block);
-    "no sync of everything behind the names", 4, Then::Never,
+    "no sync of everything after the names", 4, Then::Never,
         |call| call.verb == SyncAll && call.after(Rename, Block) && call.times(SyncAll) == 1;
     "no sync of everything for present blocks", 50, Then::Never, |call| call.verb == SyncAll && !call.after(Write, Block) && call.task == Task::Put;
     "no sync of everything for required blocks", 88, Then::Never, syncs_required_blocks_whole;

@@ -85,7 +85,7 @@ impl Files {
     }
 }
 
-/// A recording of a file system, with the disk as it is at one of its cuts.
+/// A recorded file system, and the state of its disk at one power cut.
 pub(crate) struct Cuts {
     first: Disk,
     events: Vec<Event>,
