@@ -113,7 +113,17 @@ fn find_root(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> Result<
                 io::ErrorKind::NotFound => not_a_store(path, "its parent folder does not exist: create that first"),
                 _ => at("create folder", path)(error),
             })?;
-            resolve(fs, path)?.ok_or_else(|| not_a_store(path, "it is a symbolic link to nothing"))?
+            match resolve(fs, path)? {
+                Some(root) => root,
+                None if fs
+                    .metadata(path)
+                    .map_err(at("look at", path))?
+                    .is_some_and(|found| found.kind == Kind::Other) =>
+                {
+                    return Err(not_a_store(path, "it is a symbolic link to nothing"));
+                }
+                None => return Err(not_a_store(path, "the folder was taken away while the store was being made")),
+            }
         }
     };
     if is_folder(fs, &root)? {

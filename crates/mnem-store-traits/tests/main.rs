@@ -16,6 +16,8 @@ mod dag_json;
 mod dag_pb;
 #[path = "main/debug.rs"]
 mod debug;
+#[path = "main/entry.rs"]
+mod entry;
 #[path = "main/fetch_ahead.rs"]
 mod fetch_ahead;
 #[path = "main/forwarders.rs"]

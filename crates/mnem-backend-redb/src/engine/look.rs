@@ -1,11 +1,8 @@
 //! What lies at a path.
 
-use std::{
-    fs::{self, File},
-    io::{self, Read as _},
-};
+use std::{fs::File, io::Read as _};
 
-use mnem_store_traits::{Outcome, StoreError};
+use mnem_store_traits::{Outcome, StoreError, driver::Entry};
 
 use crate::error::At;
 
@@ -27,24 +24,14 @@ pub(crate) enum Found {
 
 pub(crate) fn look(at: At<'_>) -> Result<Found, StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
-    let metadata = match fs::metadata(at.path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(match fs::symlink_metadata(at.path) {
-                Ok(_) => Found::Other("it is a symbolic link to nothing; remove it or make its target".into()),
-                Err(_) => Found::Nothing,
-            });
+    match Entry::look(at.path).map_err(failed)? {
+        Entry::Absent => return Ok(Found::Nothing),
+        Entry::EmptyFolder | Entry::Folder => {
+            return Ok(Found::Other("it is a folder, and a redb store is a single file; name a file in it".into()));
         }
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return Ok(Found::Other("part of the path is a file, not a folder; name another path".into()));
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    if metadata.is_dir() {
-        return Ok(Found::Other("it is a folder, and a redb store is a single file; name a file in it".into()));
-    }
-    if !metadata.is_file() {
-        return Ok(Found::Other("it is neither a file nor a folder; name another path".into()));
+        Entry::File(_) => {}
+        Entry::Other(what) => return Ok(Found::Other(format!("{what}; name another path"))),
+        _ => return Ok(Found::Other("it is not a file; name another path".into())),
     }
     let mut begin = Vec::new();
     let file = File::open(at.path).map_err(failed)?;

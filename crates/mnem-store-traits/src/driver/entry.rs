@@ -12,7 +12,7 @@ pub enum Entry {
     Absent,
     /// A folder without any entry.
     EmptyFolder,
-    /// A folder.
+    /// A folder that holds something, or that may not be listed.
     Folder,
     /// A regular file of so many bytes.
     File(u64),
@@ -26,29 +26,44 @@ impl Entry {
     /// # Errors
     /// [`StoreError::Backend`]: the file system failed.
     pub fn at(path: &Path, driver: &'static str) -> Result<Self, StoreError> {
-        let failed = |error| unreadable(driver, path, error);
-        let found = match fs::metadata(path) {
-            Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(match fs::symlink_metadata(path) {
-                    Ok(_) => Self::Other("it is a symbolic link to nothing"),
-                    Err(_) => Self::Absent,
-                });
-            }
+        Self::look(path).map_err(|error| unreadable(driver, path, error))
+    }
+
+    /// As [`at`](Self::at), for a driver with an error of its own.
+    ///
+    /// # Errors
+    /// The file system failed.
+    pub fn look(path: &Path) -> io::Result<Self> {
+        match Self::seen(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Absent),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                return Ok(Self::Other("a part of the path is a file, not a folder"));
+                Ok(Self::Other("a part of the path is a file, not a folder"))
             }
-            Err(error) => return Err(failed(error)),
-        };
+            seen => seen,
+        }
+    }
+
+    fn seen(path: &Path) -> io::Result<Self> {
+        let mut found = fs::symlink_metadata(path)?;
+        // Only what was itself seen to be a link can lead to nothing: what another process makes between two looks is none.
+        if found.is_symlink() {
+            found = match fs::metadata(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Self::Other("it is a symbolic link to nothing"));
+                }
+                found => found?,
+            };
+        }
         if found.is_file() {
             return Ok(Self::File(found.len()));
         }
         if !found.is_dir() {
             return Ok(Self::Other("it is neither a file nor a folder"));
         }
-        match fs::read_dir(path).map_err(failed)?.next() {
-            None => Ok(Self::EmptyFolder),
-            Some(entry) => entry.map(|_| Self::Folder).map_err(failed),
+        match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => Ok(Self::EmptyFolder),
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+            _ => Ok(Self::Folder),
         }
     }
 }
