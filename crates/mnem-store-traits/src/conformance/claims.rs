@@ -27,7 +27,7 @@ impl Claimed {
     fn new(report: &Report, capability: String, claimed: bool, asks: impl Fn(&Law) -> bool) -> Self {
         let mut told = Self { capability, claimed, kept: Vec::new(), broken: Vec::new(), not_run: Vec::new() };
         for law in super::laws().iter().filter(|law| asks(law)) {
-            let entry = report.entries.iter().find(|entry| entry.law.id == law.id && entry.mode == Mode::direct);
+            let entry = report.entries.iter().find(|entry| entry.law.id == law.id && entry.mode == Mode::Direct);
             match entry.map(|entry| &entry.verdict) {
                 Some(Verdict::Passed) => told.kept.push(law),
                 Some(Verdict::Failed(_)) => told.broken.push(law),

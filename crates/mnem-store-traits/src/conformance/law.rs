@@ -49,33 +49,31 @@ pub struct Law {
 /// The part of the contract that a law belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-#[expect(non_camel_case_types, reason = "the variants are spelt like the test modules that the macro makes of them")]
 pub enum Group {
     /// One store of blocks, one caller.
-    blocks,
+    Blocks,
     /// One set of heads, one caller.
-    heads,
+    Heads,
     /// Commits, side tables, the batch mode.
-    store,
+    Store,
     /// What is still there after reopening, and what another handle sees.
-    persistence,
+    Persistence,
     /// What several threads may observe of each other.
-    concurrency,
+    Concurrency,
     /// Damaged blocks, media that fail, power cuts.
-    faults,
+    Faults,
     /// Finding, creating and opening stores, and their upkeep.
-    driver,
+    Driver,
 }
 
 /// Whether a backend may break a law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-#[expect(non_camel_case_types, reason = "the variants are spelt like the words of the list of laws")]
 pub enum Level {
     /// A backend that breaks it does not conform.
-    must,
+    Must,
     /// A backend that breaks it conforms, and has a reason.
-    should,
+    Should,
 }
 
 /// Something that can be done with a backend. A law that asks for more than a fixture has is declined.
@@ -158,7 +156,7 @@ impl Law {
 
     /// Runs this law alone, in a thread and a place of its own. Does not panic; a panic of the backend is a failure.
     pub fn run(&'static self, fixture: impl Fixture) -> Verdict {
-        self.run_in(Mode::direct, fixture)
+        self.run_in(Mode::Direct, fixture)
     }
 
     /// [`run`](Self::run), with the mode between the law and the store.
@@ -166,17 +164,17 @@ impl Law {
         self.run_erased(mode, Arc::new(Erased(Arc::new(fixture))), Seeds::from_environment())
     }
 
-    /// The modes in which this law is run: all of them if it looks at one caller and one store, else [`Mode::direct`].
+    /// The modes in which this law is run: all of them if it looks at one caller and one store, else [`Mode::Direct`].
     pub fn modes(&self) -> &'static [Mode] {
         match self.group {
-            Group::blocks | Group::heads | Group::store => &Mode::ALL,
-            Group::persistence | Group::concurrency | Group::faults | Group::driver => &[Mode::direct],
+            Group::Blocks | Group::Heads | Group::Store => &Mode::ALL,
+            Group::Persistence | Group::Concurrency | Group::Faults | Group::Driver => &[Mode::Direct],
         }
     }
 
     pub(crate) fn run_erased(&'static self, mode: Mode, fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> Verdict {
         let fixture: Arc<dyn AnyFixture> = match mode {
-            Mode::direct => fixture,
+            Mode::Direct => fixture,
             mode => Arc::new(InMode { fixture, mode }),
         };
         let deadline = fixture.deadline();
@@ -213,7 +211,7 @@ impl Law {
         let begin = Instant::now();
         loop {
             match (self.check)(&mut case) {
-                Ok(()) if self.group == Group::concurrency && begin.elapsed() < RACES_TAKE => {}
+                Ok(()) if self.group == Group::Concurrency && begin.elapsed() < RACES_TAKE => {}
                 Ok(()) => return Verdict::Passed,
                 Err(Stop::Declined(why)) => return Verdict::Declined(why),
                 Err(Stop::Failed(failure)) => return Verdict::Failed(failure),
@@ -314,15 +312,27 @@ impl Claim {
     }
 }
 
+/// The name of the test module.
 impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(match self {
+            Self::Blocks => "blocks",
+            Self::Heads => "heads",
+            Self::Store => "store",
+            Self::Persistence => "persistence",
+            Self::Concurrency => "concurrency",
+            Self::Faults => "faults",
+            Self::Driver => "driver",
+        })
     }
 }
 
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(match self {
+            Self::Must => "must",
+            Self::Should => "should",
+        })
     }
 }
 

@@ -40,16 +40,18 @@ macro_rules! __conformance_expand {
             }
 
             $crate::__conformance_expand! {
-                [groups direct] blocks { $($blocks)* } heads { $($heads)* } store { $($store)* } $($direct { $($laws)* })*
+                [groups Direct] blocks { $($blocks)* } heads { $($heads)* } store { $($store)* } $($direct { $($laws)* })*
             }
             $crate::__conformance_expand! {
-                [modes forwarded buffered reopened buffered_reopened second_handle]
+                [modes
+                    forwarded Forwarded, buffered Buffered, reopened Reopened,
+                    buffered_reopened BufferedReopened, second_handle SecondHandle]
                 [blocks { $($blocks)* } heads { $($heads)* } store { $($store)* }]
             }
         }
     };
-    ([modes $($mode:ident)*] $sequential:tt) => {
-        $(mod $mode {
+    ([modes $($module:ident $mode:ident),*] $sequential:tt) => {
+        $(mod $module {
             use super::fixture;
 
             $crate::__conformance_expand! { [in $mode] $sequential }
@@ -71,9 +73,9 @@ macro_rules! __conformance_expand {
      $($group:ident { $($level:ident $topic:ident $law:ident [$($profile:ident)* $(; $($claim:ident)*)?] $promise:literal)* })*) => {
         &[$($(Law {
             id: stringify!($law),
-            group: Group::$group,
+            group: $crate::__conformance_expand!([group $group]),
             topic: stringify!($topic),
-            level: Level::$level,
+            level: $crate::__conformance_expand!([level $level]),
             profiles: &[$(Profile::$profile),*],
             claims: &[$($(Claim::$claim),*)?],
             promise: $promise,
@@ -81,6 +83,15 @@ macro_rules! __conformance_expand {
             check: super::laws::$topic::$law,
         }),*),*]
     };
+    ([group blocks]) => { Group::Blocks };
+    ([group heads]) => { Group::Heads };
+    ([group store]) => { Group::Store };
+    ([group persistence]) => { Group::Persistence };
+    ([group concurrency]) => { Group::Concurrency };
+    ([group faults]) => { Group::Faults };
+    ([group driver]) => { Group::Driver };
+    ([level must]) => { Level::Must };
+    ([level should]) => { Level::Should };
 }
 
 /// Runs one law as a test: what [`conformance_tests!`](crate::conformance_tests) calls.
@@ -106,7 +117,7 @@ fn told(law: &Law, mode: Mode, backend: &str, verdict: Verdict) -> Result<Option
         Verdict::Declined(why) => Ok(Some(format!("declined: {why}"))),
         Verdict::Failed(failure) => {
             let text = law.failure_text(mode, backend, &failure);
-            if law.level == Level::should { Ok(Some(format!("not kept, as a backend may: {text}"))) } else { Err(text) }
+            if law.level == Level::Should { Ok(Some(format!("not kept, as a backend may: {text}"))) } else { Err(text) }
         }
     }
 }
@@ -131,9 +142,9 @@ pub fn report_on(fixture: impl Fixture) {
 }
 
 impl Law {
-    /// [`path`](Self::path), below the module of the mode unless that is [`Mode::direct`].
+    /// [`path`](Self::path), below the module of the mode unless that is [`Mode::Direct`].
     pub fn path_in(&self, mode: Mode) -> String {
-        if mode == Mode::direct { self.path() } else { format!("{mode}::{self}") }
+        if mode == Mode::Direct { self.path() } else { format!("{mode}::{self}") }
     }
 
     pub(crate) fn failure_text(&self, mode: Mode, backend: &str, failure: &Failure) -> String {
@@ -151,11 +162,11 @@ mod tests {
     fn a_broken_law_fails_its_test_unless_a_backend_may_break_it() {
         let broken = |level| {
             let law = Law { level, ..laws()[0] };
-            told(&law, Mode::direct, "a backend", Verdict::Failed(Failure::new("it", "yes", "no")))
+            told(&law, Mode::Direct, "a backend", Verdict::Failed(Failure::new("it", "yes", "no")))
         };
-        let text = broken(Level::must).expect_err("a must-law");
+        let text = broken(Level::Must).expect_err("a must-law");
         assert!(text.starts_with("law blocks::absent_is_none is broken by a backend\n"), "{text}");
-        assert_eq!(broken(Level::should), Ok(Some(format!("not kept, as a backend may: {text}"))));
-        assert_eq!(told(&laws()[0], Mode::direct, "a backend", Verdict::Passed), Ok(None));
+        assert_eq!(broken(Level::Should), Ok(Some(format!("not kept, as a backend may: {text}"))));
+        assert_eq!(told(&laws()[0], Mode::Direct, "a backend", Verdict::Passed), Ok(None));
     }
 }

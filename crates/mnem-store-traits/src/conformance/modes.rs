@@ -26,47 +26,54 @@ use crate::{
 /// directly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-#[expect(non_camel_case_types, reason = "the variants are spelt like the test modules that the macro makes of them")]
 pub enum Mode {
     /// Nothing.
-    direct,
+    Direct,
     /// The forwarders for `Box`, `Arc` and `dyn`, one over the other.
-    forwarded,
+    Forwarded,
     /// [`Buffered`], with its weaker claims.
-    buffered,
+    Buffered,
     /// The store is closed, dropped and opened again after every write.
-    reopened,
+    Reopened,
     /// [`Buffered`] again, which is flushed, closed, dropped and opened again after every write.
-    buffered_reopened,
+    BufferedReopened,
     /// Everything is written through one handle and read through another.
-    second_handle,
+    SecondHandle,
 }
 
 impl Mode {
     /// All of them.
     pub const ALL: [Self; 6] =
-        [Self::direct, Self::forwarded, Self::buffered, Self::reopened, Self::buffered_reopened, Self::second_handle];
+        [Self::Direct, Self::Forwarded, Self::Buffered, Self::Reopened, Self::BufferedReopened, Self::SecondHandle];
 
     /// What a fixture must offer for this mode.
     pub(crate) fn needs(self) -> &'static [Profile] {
         match self {
-            Self::direct | Self::forwarded => &[],
-            Self::buffered => &[Profile::Store],
-            Self::reopened => &[Profile::Persistence],
-            Self::buffered_reopened => &[Profile::Store, Profile::Persistence],
-            Self::second_handle => &[Profile::SecondHandle],
+            Self::Direct | Self::Forwarded => &[],
+            Self::Buffered => &[Profile::Store],
+            Self::Reopened => &[Profile::Persistence],
+            Self::BufferedReopened => &[Profile::Store, Profile::Persistence],
+            Self::SecondHandle => &[Profile::SecondHandle],
         }
     }
 
     /// Whether what was written must be there after reopening.
     pub(crate) fn reopens(self) -> bool {
-        matches!(self, Self::reopened | Self::buffered_reopened)
+        matches!(self, Self::Reopened | Self::BufferedReopened)
     }
 }
 
+/// The name of the test module.
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(match self {
+            Self::Direct => "direct",
+            Self::Forwarded => "forwarded",
+            Self::Buffered => "buffered",
+            Self::Reopened => "reopened",
+            Self::BufferedReopened => "buffered_reopened",
+            Self::SecondHandle => "second_handle",
+        })
     }
 }
 
@@ -111,15 +118,15 @@ impl AnyPlace for PlaceInMode {
     fn open(&self) -> Result<Handles, FixtureError> {
         let handles = self.place.open()?;
         Ok(match (self.mode, handles.as_store().cloned()) {
-            (Mode::direct, _) => handles,
-            (Mode::forwarded, Some(store)) => Handles::store(Arc::new(Box::new(store))),
-            (Mode::forwarded, None) => {
+            (Mode::Direct, _) => handles,
+            (Mode::Forwarded, Some(store)) => Handles::store(Arc::new(Box::new(store))),
+            (Mode::Forwarded, None) => {
                 handles.map(|blocks| Arc::new(Box::new(blocks)), |heads| Arc::new(Box::new(heads)))
             }
-            (Mode::buffered, Some(store)) => Handles::store(Arc::new(Buffered::new(store))),
-            (Mode::buffered | Mode::buffered_reopened, None) => handles,
-            (Mode::reopened | Mode::buffered_reopened | Mode::second_handle, store) => {
-                let second = if self.mode == Mode::second_handle { Some(self.place.open()?) } else { None };
+            (Mode::Buffered, Some(store)) => Handles::store(Arc::new(Buffered::new(store))),
+            (Mode::Buffered | Mode::BufferedReopened, None) => handles,
+            (Mode::Reopened | Mode::BufferedReopened | Mode::SecondHandle, store) => {
+                let second = if self.mode == Mode::SecondHandle { Some(self.place.open()?) } else { None };
                 let (first, buffered) = opened(handles.clone(), self.mode);
                 let open = RwLock::new(Open { first: Some(first), buffered, second, closed: false });
                 let between = Between(Arc::new(Inner { place: Arc::clone(&self.place), mode: self.mode, open }));
@@ -177,7 +184,7 @@ type BufferedStore = Arc<Buffered<Arc<dyn Store>>>;
 /// The handles that the mode writes through.
 fn opened(handles: Handles, mode: Mode) -> (Handles, Option<BufferedStore>) {
     match handles.as_store() {
-        Some(store) if mode == Mode::buffered_reopened => {
+        Some(store) if mode == Mode::BufferedReopened => {
             let buffered = Arc::new(Buffered::new(Arc::clone(store)));
             (Handles::store(Arc::clone(&buffered) as _), Some(buffered))
         }

@@ -135,7 +135,7 @@ fn claims(fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> (Option<Capabilities>, 
 impl Report {
     /// Whether no must-law failed, and at least one law held: a report of nothing but declined laws proves nothing.
     pub fn is_ok(&self) -> bool {
-        let broken = |entry: &Entry| entry.law.level == Level::must && matches!(entry.verdict, Verdict::Failed(_));
+        let broken = |entry: &Entry| entry.law.level == Level::Must && matches!(entry.verdict, Verdict::Failed(_));
         self.counts().passed > 0 && !self.entries.iter().any(broken)
     }
 
@@ -149,7 +149,7 @@ impl Report {
     }
 
     fn conforms(&self, profile: Profile) -> bool {
-        let asks = |law: &&Law| law.level == Level::must && law.profiles.contains(&profile);
+        let asks = |law: &&Law| law.level == Level::Must && law.profiles.contains(&profile);
         let laws: Vec<&Law> = super::laws().iter().filter(asks).collect();
         let (about_claims, others): (Vec<&Law>, Vec<&Law>) = laws.iter().partition(|law| !law.claims.is_empty());
         let deciding = if about_claims.len() > others.len() { &about_claims } else { &laws };

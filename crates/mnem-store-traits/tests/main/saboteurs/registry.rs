@@ -44,7 +44,7 @@ const ONLY_OURS: &[(&str, &str)] = &[
 #[test]
 fn every_law_has_a_saboteur() {
     let killed = KILLED.concat();
-    let musts = laws().iter().filter(|law| law.level == Level::must).map(|law| law.id);
+    let musts = laws().iter().filter(|law| law.level == Level::Must).map(|law| law.id);
     let spared: Vec<&str> =
         musts.filter(|id| !killed.contains(id) && !ONLY_OURS.iter().any(|(ours, _)| ours == id)).collect();
     assert!(spared.is_empty(), "laws without a saboteur: {spared:#?}");
