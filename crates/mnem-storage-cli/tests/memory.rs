@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use mnem_storage::{Bytes, RAW, WriteBatch, cid_of};
+use mnem_storage::{Bytes, RAW, WriteBatch, car, cid_of};
 
 use crate::support::{Place, ROOT, Ran, animals, ran};
 
@@ -89,6 +89,26 @@ fn every_command_keeps_to_what_it_is_said_to_need() {
         }
     }
     assert_eq!(place.run(&["verify", "--store", "s.redb"]).exits(0).err, "");
+}
+
+/// More blocks than the memory holds, so that only smaller batches and caches get them through.
+#[test]
+fn what_is_larger_than_the_memory_is_taken_in_parts() {
+    const BLOCKS: u64 = 192;
+    let place = Place::new();
+    let mut archive = car::Writer::new(Vec::new(), &[]).expect("a header");
+    for n in 0..BLOCKS {
+        let data = n.to_le_bytes().repeat(128 * 1024);
+        archive.write(&cid_of(RAW, &data), &data).expect("a block");
+    }
+    place.write("bulk.car", &archive.finish().expect("whole"));
+    for store in ["s.redb", "s.simple"] {
+        for command in [&["import", "bulk.car", "--store", store][..], &["verify", "--store", store]] {
+            let ran = limited(&place, NEEDED[0] + THREADS + PROGRAM, command).exits(0);
+            let said = String::from_utf8_lossy(&ran.out);
+            assert!(said.contains(&BLOCKS.to_string()), "{command:?}: {said}");
+        }
+    }
 }
 
 #[test]
