@@ -40,7 +40,8 @@ Environment:
   CLICOLOR_FORCE   set to anything but 0: colours also where no terminal is
 
 Exit status:
-  0 done   1 failed   2 usage   3 damage found   4 no such block, index or node
+  0 done   1 failed   2 usage   3 damage found
+  4 no such block, head, index or node
   10 no store here   11 locked   12 wrong or newer format   13 needs recovery
   128 + N ended by signal N: 130 SIGINT, 143 SIGTERM";
 

@@ -153,6 +153,13 @@ impl Context {
         self.say("note", text);
     }
 
+    /// As [`remark`](Self::remark), also with `--quiet`: without it, somebody would take work for done that is not.
+    pub(crate) fn insist(&self, text: impl fmt::Display) {
+        if !self.global.json {
+            terminal::say(format_args!("note: {}", Printable(text)));
+        }
+    }
+
     /// As [`remark`](Self::remark), of something odd.
     pub(crate) fn warn(&self, text: impl fmt::Display) {
         self.say("warning", text);

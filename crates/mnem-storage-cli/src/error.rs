@@ -64,6 +64,12 @@ pub(crate) enum Failure {
     /// The block is not in the store.
     #[error("no block {cid} in {}", store.display())]
     NoSuchBlock { cid: String, store: PathBuf },
+    /// Some of many blocks are not in the store; `cids` are the first of them.
+    #[error("{} not in {}; {} removed", are(*count, "block"), store.display(), are(*removed, "block"))]
+    NoSuchBlocks { cids: Vec<Cid>, count: u64, removed: u64, store: PathBuf },
+    /// The CID is none of the heads.
+    #[error("{cid} is no head of {}", store.display())]
+    NoSuchHead { cid: String, store: PathBuf },
     /// A CID that was cut short, and may be any of these.
     #[error("{} in {} begin with {text}", counted(*count, "CID"), store.display())]
     Ambiguous { text: String, count: u64, cids: Vec<Cid>, store: PathBuf },
@@ -121,17 +127,23 @@ impl Failure {
 
     /// What else is to be told beside the sources, a line each.
     pub(crate) fn details(&self) -> Vec<String> {
-        let Self::Import { source: ImportError::Incomplete { missing, missing_count, .. }, .. } = self else {
-            return Vec::new();
+        let (mut lines, count): (Vec<String>, _) = match self {
+            Self::Import { source: ImportError::Incomplete { missing, missing_count, .. }, .. } => {
+                // The message names the first.
+                let others = missing.iter().take(MISSING_LISTED_MAX).skip(1);
+                let line = |Absent { cid, linked_from, .. }: &Absent| {
+                    format!("block {cid} is missing; {linked_from} links to it")
+                };
+                (others.map(line).collect(), *missing_count)
+            }
+            Self::NoSuchBlocks { cids, count, .. } => {
+                (cids.iter().map(|cid| format!("block {cid} is missing")).collect(), *count)
+            }
+            _ => return Vec::new(),
         };
-        // The message names the first.
-        let others = missing.iter().take(MISSING_LISTED_MAX).skip(1);
-        let mut lines: Vec<String> = others
-            .map(|Absent { cid, linked_from, .. }| format!("block {cid} is missing; {linked_from} links to it"))
-            .collect();
-        let more = missing_count.saturating_sub(MISSING_LISTED_MAX as u64);
+        let more = count.saturating_sub(MISSING_LISTED_MAX as u64);
         if more > 0 {
-            lines.push(format!("{} are missing", counted(more, "more block")));
+            lines.push(format!("{} missing", are(more, "more block")));
         }
         lines
     }
@@ -151,7 +163,11 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. } | Self::Ambiguous { .. } => Exit::Usage,
-            Self::NoSuchBlock { .. } | Self::NoSuchIndex { .. } | Self::NoSuchNode { .. } => Exit::NoSuchBlock,
+            Self::NoSuchBlock { .. }
+            | Self::NoSuchBlocks { .. }
+            | Self::NoSuchHead { .. }
+            | Self::NoSuchIndex { .. }
+            | Self::NoSuchNode { .. } => Exit::NoSuchBlock,
             Self::OutputClosed => Exit::Done,
             Self::Import { source: ImportError::Incomplete { .. } | ImportError::MissingRoots { .. }, .. } => {
                 exit_of(ErrorKind::MissingBlock)
@@ -166,7 +182,8 @@ impl Failure {
         match self {
             Self::Usage { .. } => "usage",
             Self::Refused { .. } => "refused",
-            Self::NoSuchBlock { .. } => "no_such_block",
+            Self::NoSuchBlock { .. } | Self::NoSuchBlocks { .. } => "no_such_block",
+            Self::NoSuchHead { .. } => "no_such_head",
             Self::Ambiguous { .. } => "ambiguous_cid",
             Self::NoSuchIndex { .. } => "no_such_index",
             Self::NoSuchNode { .. } => "no_such_node",
@@ -204,6 +221,11 @@ impl Failure {
             Self::Io { .. } | Self::OutputClosed => "io",
         }
     }
+}
+
+/// A count with its verb: `1 block is`, `2 blocks are`.
+fn are(count: u64, one: &str) -> String {
+    format!("{} {}", counted(count, one), if count == 1 { "is" } else { "are" })
 }
 
 fn exit_of(kind: ErrorKind) -> Exit {

@@ -11,6 +11,7 @@
 
 mod args;
 mod cid_arg;
+mod cid_list;
 mod cid_short;
 mod cid_text;
 mod cli;

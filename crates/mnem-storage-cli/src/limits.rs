@@ -9,6 +9,15 @@ pub(crate) const IMPORT_BLOCK_BYTES_MAX: u64 = mnem_storage::car::BLOCK_BYTES_MA
 /// Fewest characters that a CID may be cut short to. The first seven are the same in most CIDs.
 pub(crate) const SHORT_CID_CHARS_MIN: usize = 8;
 
+/// Longest line that may hold a CID, in bytes.
+pub(crate) const CID_LINE_BYTES_MAX: u64 = 4096;
+
+/// Blocks that `rm` removes in one durable call, at most.
+pub(crate) const REMOVED_TOGETHER_MAX: usize = 4096;
+
+/// How often `heads rm` reads the heads again when others change them meanwhile.
+pub(crate) const HEADS_TRIES_MAX: u32 = 100;
+
 /// CIDs that are named where one that was cut short may mean each of them, at most.
 pub(crate) const CANDIDATES_LISTED_MAX: usize = 5;
 

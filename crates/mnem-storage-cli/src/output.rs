@@ -58,6 +58,11 @@ impl Out {
         if self.quiet && !self.json { Ok(()) } else { self.answer(text, json) }
     }
 
+    /// As [`summary`](Self::summary), of many: made as JSON only where that is wanted.
+    pub(crate) fn summary_with<T: Serialize>(&mut self, text: impl Display, json: impl FnOnce() -> T) -> Result<()> {
+        if self.quiet && !self.json { Ok(()) } else { self.answer_with(text, json) }
+    }
+
     /// Writes bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.to.write_all(bytes).map_err(Failure::output)

@@ -172,14 +172,6 @@ fn a_walk_has_parents_first() {
 }
 
 #[test]
-fn removing_the_block_of_a_head_is_remarked() {
-    let place = Place::new();
-    let (root, _) = place.small_store("a.redb");
-    let ran = place.run(&["rm", &root.to_string(), "--store", "a.redb"]).exits(0);
-    assert_eq!(ran.err, format!("note: {root} is still a head, which now has no block\n"));
-}
-
-#[test]
 #[cfg(target_os = "linux")]
 fn what_is_no_text_is_not_written_to_a_terminal() {
     use std::{fs::File, io::Read as _};

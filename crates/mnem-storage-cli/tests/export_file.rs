@@ -179,11 +179,15 @@ fn roots_may_be_chosen() {
 }
 
 #[test]
-fn a_store_without_heads_gives_an_empty_archive_and_a_remark() {
+fn a_store_without_heads_gives_an_empty_archive_only_where_that_is_allowed() {
     let place = Place::new();
     place.run(&["init", "--store", "a.redb"]).ok();
-    let ran = place.run(&["export", "empty.car", "--store", "a.redb"]).exits(0);
-    assert!(ran.err.contains("note: the store has no heads"), "{}", ran.err);
+    for to in ["empty.car", "-"] {
+        let said = place.run(&["export", to, "-q", "--store", "a.redb"]).fails(1);
+        assert!(said.starts_with("error: a.redb has no heads: the archive would be empty\nhint: "), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(place.path(".")).expect("a folder").count(), 1, "only the store is there");
+    place.run(&["export", "empty.car", "--allow-empty", "--store", "a.redb"]).ok();
     let said = place.run(&["import", "empty.car", "--store", "b.redb"]).ok();
     assert!(said.starts_with("imported 0 blocks"), "{said}");
 }

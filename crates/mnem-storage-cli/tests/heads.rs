@@ -42,6 +42,40 @@ fn heads_are_added_superseded_and_swapped() {
 }
 
 #[test]
+fn heads_are_dropped_but_for_the_last() {
+    let place = Place::new();
+    for backend in BACKENDS {
+        let store = &*format!("a.{backend}");
+        let (root, [a, b]) = place.small_store(store);
+        let (root, a, b) = (&*root.to_string(), &*a.to_string(), &*b.to_string());
+        let run = |args: &[&str]| place.run(&[&["heads"], args, &["--store", store]].concat());
+        run(&["update", a]).ok();
+        run(&["update", b]).ok();
+        // A head without a block can be dropped too.
+        place.run(&["rm", "--force", b, "--store", store]).ok();
+        let all = run(&[]).ok();
+
+        let said = run(&["rm", a, ABSENT]).fails(4);
+        assert!(
+            said.starts_with(&format!("error: {ABSENT} is no head of {store}\nhint: `mnem-store heads ")),
+            "{said}"
+        );
+        let said = run(&["rm", a, root, b]).fails(1);
+        assert!(said.starts_with(&format!("error: these are all heads of {store}: a store keeps at")), "{said}");
+        assert_eq!(run(&[]).ok(), all, "nothing changed");
+
+        assert_eq!(run(&["rm", a, b, b]).ok(), format!("{root}\n"));
+        let said = run(&["rm", root]).fails(1);
+        assert!(said.starts_with(&format!("error: {root} is the only head of {store}: a store keeps")), "{said}");
+        assert!(
+            said.contains(&format!("hint: `mnem-store heads swap NEW --expected {root} --store {store}`")),
+            "{said}"
+        );
+        assert_eq!(run(&[]).ok(), format!("{root}\n"));
+    }
+}
+
+#[test]
 fn no_head_without_its_block() {
     let place = Place::new();
     let (root, _) = place.small_store("a.redb");

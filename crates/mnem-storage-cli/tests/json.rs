@@ -65,7 +65,7 @@ fn answers() {
     let listed = objects(&run(&["ls"]));
     assert_eq!(listed.len(), 4077);
     assert!(listed.iter().all(|line| line["cid"].is_string()));
-    has(&object(&run(&["rm", ROOT])), json!({ "cid": ROOT, "removed": true, "is_head": true }));
+    has(&object(&run(&["rm", "--force", ROOT])), json!({ "cid": ROOT, "removed": true, "is_head": true }));
 
     let put = place.run_with_input(&["put", "-", "--json", "--store", "a.redb"], b"").ok();
     has(&object(&put), json!({ "cid": "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku" }));

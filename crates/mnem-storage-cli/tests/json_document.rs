@@ -142,6 +142,8 @@ fn every_answer_is_as_documented() {
         ("`heads`", &["heads", "--store", "a.redb"]),
         ("`heads`", &["heads", "update", root, "--store", "a.redb"]),
         ("`heads`", &["heads", "swap", root, "--expected", root, "--store", "a.redb"]),
+        ("`heads`", &["heads", "update", leaf, "--store", "a.redb"]),
+        ("`heads`", &["heads", "rm", leaf, "--store", "a.redb"]),
         ("`stat`", &["stat", "--store", "a.redb"]),
         ("`copy`", &["copy", "a.redb", "b.simple"]),
         ("`compact`", &["compact", "--store", "a.redb"]),

@@ -32,6 +32,7 @@ mod partial;
 mod permissions;
 mod pipes;
 mod places;
+mod removal;
 mod salvage;
 #[cfg(target_os = "linux")]
 mod sandboxes;

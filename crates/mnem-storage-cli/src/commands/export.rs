@@ -34,6 +34,9 @@ parents first, each once. The same store gives the same bytes, whatever its
 backend. A file appears under its name only once it is whole. To find a root that was
 cut short, all CIDs are listed.
 
+Without heads or roots there is nothing to write: that is refused unless --allow-empty is
+given.
+
 It stops at a block that is missing (--skip-missing leaves such blocks out and lists
 them), and at one of a codec that may have links and is not followed, so that nobody
 knows what else the archive would have to hold (--opaque-leaves). Links of DAG-CBOR,
@@ -60,6 +63,9 @@ pub(crate) struct Args {
     /// Leave out missing blocks and list them; damaged ones still end the export
     #[arg(long)]
     skip_missing: bool,
+    /// Write an archive without roots and blocks if the store has no heads
+    #[arg(long)]
+    allow_empty: bool,
     /// Replace FILE if it exists
     #[arg(long)]
     force: bool,
@@ -189,8 +195,8 @@ fn export(
     let mut options = ExportOptions::new().opaque_leaves(args.opaque_leaves).skip_missing(args.skip_missing);
     if !roots.is_empty() {
         options = options.roots(cid_short::find_all(context, &**store, roots)?);
-    } else if store.heads()?.is_empty() {
-        context.remark("the store has no heads: the archive is empty; --root CID exports what a block reaches");
+    } else if !args.allow_empty && store.heads()?.is_empty() {
+        return Err(no_heads(&context.path()?));
     }
     let mut bar = context.bar("export");
     let report = car::export(&**store, output, &options, &mut |progress| {
@@ -199,6 +205,14 @@ fn export(
     })?;
     drop(bar);
     Ok(report)
+}
+
+/// A backup that lost its heads would be an empty archive, night after night.
+fn no_heads(store: &Path) -> Failure {
+    Failure::Refused {
+        message: format!("{} has no heads: the archive would be empty", store.display()),
+        hint: "`mnem-store heads update CID` sets a head; --root CID exports what a block reaches; --allow-empty writes the empty archive".into(),
+    }
 }
 
 /// Where the archive is to be: the file behind a symbolic link, so that the link stays. Refuses what must not be replaced.

@@ -92,6 +92,8 @@ struct Answer<'a> {
     #[serde(flatten)]
     report: &'a ImportReport,
     heads: Vec<String>,
+    /// Roots of the archive that are no heads of the store.
+    roots_not_heads: Vec<String>,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
@@ -132,11 +134,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     };
     let heads = store.heads()?;
     store.close(&format!("imported {}", counted(report.blocks, "block")))?;
-    remarks(context, &report, args.sets_heads(), &heads);
+    // Heads are ascending, and both may be many.
+    let roots_not_heads: Vec<&Cid> = report.roots.iter().filter(|root| heads.binary_search(root).is_err()).collect();
+    remarks(context, &report, args.sets_heads(), !roots_not_heads.is_empty());
     let answer = Answer {
         store: path.display().to_string(),
         report: &report,
         heads: heads.iter().map(Cid::to_string).collect(),
+        roots_not_heads: roots_not_heads.into_iter().map(Cid::to_string).collect(),
     };
     let mut out = context.out();
     out.summary(text(&answer), &answer)?;
@@ -229,13 +234,12 @@ fn interrupted(stop: &Stop, store: &Path, kept: Kept) -> Failure {
     stop.interrupted(kept, hint.into())
 }
 
-fn remarks(context: &Context, report: &ImportReport, set_heads: bool, heads: &[Cid]) {
+fn remarks(context: &Context, report: &ImportReport, set_heads: bool, left_out: bool) {
     for warning in &report.warnings {
         context.warn(warning);
     }
-    // Heads are ascending, and both may be many.
-    if !set_heads && report.roots.iter().any(|root| heads.binary_search(root).is_err()) {
-        context.remark("no head was changed; --heads makes the roots of the archive heads");
+    if !set_heads && left_out {
+        context.insist("no head was changed; --heads makes the roots of the archive heads");
     }
     match report.opaque {
         Some(1..) => {
@@ -249,7 +253,7 @@ fn remarks(context: &Context, report: &ImportReport, set_heads: bool, heads: &[C
         None => context.remark("links were not followed: `mnem-store verify` says whether the graph is complete"),
     }
     if set_heads && report.roots.is_empty() {
-        context.remark("the archive names no roots, so no head was changed");
+        context.insist("the archive names no roots, so no head was changed");
     }
     if report.largest_block_bytes > COMMON_BLOCK_BYTES_MAX {
         let largest = Count(report.largest_block_bytes);

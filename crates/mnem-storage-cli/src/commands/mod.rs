@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Has(has::Args),
     /// Print the size of a block in bytes
     Size(size::Args),
-    /// Remove one block (for garbage collection)
+    /// Remove blocks
     Rm(rm::Args),
     /// List the CIDs of all blocks
     Ls(ls::Args),

@@ -1,44 +1,132 @@
-//! `rm`: removing one block.
+//! `rm`: removing blocks.
 
+use std::collections::BTreeSet;
+
+use mnem_storage::Cid;
 use serde_json::json;
 
 use crate::{
     cid_arg,
+    cid_list::CidList,
     context::Context,
     error::{Exit, Failure, Result},
+    hints::quoted,
+    limits::{MISSING_LISTED_MAX, REMOVED_TOGETHER_MAX},
+    output::{Out, counted},
+    stop::Stop,
+    target::Target,
 };
 
 const EXAMPLES: &str = "\
-For garbage collection, and for healing: a damaged block is removed, then imported
-again. Nothing asks whether other blocks link to the block, so remove only what no
-head reaches, and never while another process writes blocks that may rely on it.
-Exit status 4: no such block.
+A block of a head is refused unless --force is given; `heads rm` drops a head. Nothing
+checks whether other blocks link to a block: remove only what no head reaches, and never
+while another process writes blocks that may rely on it. From standard input all CIDs are
+read before the store is opened. Many blocks are removed in few transactions.
+Exit status 4: some of the blocks are not in the store; the others are removed.
 
 Examples:
   mnem-store rm CID --store memory.redb
+  mnem-store rm - --store memory.redb < dead.txt
   mnem-store rm CID && mnem-store import backup.car     heal a damaged block";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Which block
-    cid: String,
+    /// Which blocks; - reads them from standard input, one CID per line
+    #[arg(value_name = "CID|-", required = true)]
+    cids: Vec<String>,
+    /// Remove blocks of heads too
+    #[arg(long)]
+    force: bool,
+}
+
+/// What has been removed, and what was not there.
+struct Removal<'a> {
+    store: &'a Target,
+    heads: &'a BTreeSet<Cid>,
+    out: Out,
+    removed: u64,
+    absent: u64,
+    /// The first of the absent ones.
+    absent_cids: Vec<Cid>,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let cid = cid_arg::parse(&args.cid)?;
+    let path = context.path()?;
+    let cids = if args.cids == ["-"] {
+        CidList::from_standard_input("mnem-store rm")?
+    } else {
+        cid_arg::parse_all(&args.cids)?.into_iter().collect()
+    };
+    let stop = Stop::when_asked(context)?;
     let store = context.open()?;
-    if !store.has(&cid)? {
-        return Err(Failure::NoSuchBlock { cid: cid.to_string(), store: context.path()? });
+    let heads: BTreeSet<Cid> = store.heads()?.into_iter().collect();
+    let of_heads: BTreeSet<Cid> = cids.iter().filter(|cid| heads.contains(cid)).collect();
+    if let (Some(head), false) = (of_heads.first(), args.force) {
+        return Err(Failure::Refused {
+            message: format!("{head} is a head of {}: nothing was removed", path.display()),
+            hint: format!(
+                "`mnem-store heads rm {head} --store {}` drops the head first; --force removes the block all the same",
+                quoted(&path)
+            ),
+        });
     }
-    let is_head = store.heads()?.contains(&cid);
-    store.delete(&cid)?;
-    store.close(&format!("removed {cid}"))?;
-    if is_head {
-        context.remark(format_args!("{cid} is still a head, which now has no block"));
+    let out = context.out();
+    let mut removal = Removal { store: &store, heads: &heads, out, removed: 0, absent: 0, absent_cids: Vec::new() };
+    let ended = removal.all(context, &cids, &stop);
+    let Removal { out, removed, absent, absent_cids, .. } = removal;
+    store.close(&format!("removed {}", counted(removed, "block")))?;
+    for head in &of_heads {
+        context.remark(format_args!("{head} is still a head, which now has no block"));
     }
-    let mut out = context.out();
-    out.summary(format_args!("removed {cid}"), json!({ "cid": cid.to_string(), "removed": true, "is_head": is_head }))?;
     out.finish()?;
-    Ok(Exit::Done)
+    ended?;
+    match &*absent_cids {
+        [] => Ok(Exit::Done),
+        [cid] if removed == 0 => Err(Failure::NoSuchBlock { cid: cid.to_string(), store: path }),
+        _ => Err(Failure::NoSuchBlocks { cids: absent_cids, count: absent, removed, store: path }),
+    }
+}
+
+impl Removal<'_> {
+    fn all(&mut self, context: &Context, cids: &CidList, stop: &Stop) -> Result<()> {
+        let mut bar = context.bar_beside_output("rm");
+        let mut cids = cids.iter();
+        loop {
+            let batch: BTreeSet<Cid> = cids.by_ref().take(REMOVED_TOGETHER_MAX).collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            if stop.flow().is_break() {
+                let kept = format_args!("{} removed; the rest is as it was", counted(self.removed, "block"));
+                return Err(
+                    stop.interrupted(kept, "run the same command again: blocks that are gone are passed over".into())
+                );
+            }
+            self.batch(batch)?;
+            bar.count("blocks", "block", self.removed, None);
+        }
+    }
+
+    fn batch(&mut self, batch: BTreeSet<Cid>) -> Result<()> {
+        let mut present = Vec::new();
+        for cid in batch {
+            if self.store.has(&cid)? {
+                present.push(cid);
+            } else {
+                self.absent += 1;
+                if self.absent_cids.len() < MISSING_LISTED_MAX {
+                    self.absent_cids.push(cid);
+                }
+            }
+        }
+        self.store.delete_many(&mut present.iter().copied().map(Ok))?;
+        self.removed += present.len() as u64;
+        for cid in present {
+            let is_head = self.heads.contains(&cid);
+            let line = || json!({ "cid": cid.to_string(), "removed": true, "is_head": is_head });
+            self.out.summary_with(format_args!("removed {cid}"), line)?;
+        }
+        Ok(())
+    }
 }

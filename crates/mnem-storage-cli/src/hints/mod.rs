@@ -47,9 +47,10 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
     }
     match failure {
         Failure::Usage { hint, .. } | Failure::Refused { hint, .. } | Failure::Interrupted { hint, .. } => hint.clone(),
-        Failure::NoSuchBlock { store, .. } => {
+        Failure::NoSuchBlock { store, .. } | Failure::NoSuchBlocks { store, .. } => {
             format!("`mnem-store ls --store {}` lists the blocks that are there", quoted(store))
         }
+        Failure::NoSuchHead { store, .. } => format!("`mnem-store heads --store {}` lists the heads", quoted(store)),
         Failure::Ambiguous { cids, count, .. } => {
             let cids: Vec<String> = cids.iter().map(ToString::to_string).collect();
             let more = if *count > cids.len() as u64 { ", ..." } else { "" };
