@@ -63,18 +63,19 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         None => context.open_read_only()?.heads()?,
         Some(change) => {
             // Requiring the block makes sure that no head is left without it.
-            let batch = match change {
+            let mut batch = WriteBatch::new();
+            match change {
                 Change::Update { new, supersedes } => {
                     let new = cid_arg::parse(new)?;
-                    WriteBatch::new().require(new).update(new, cid_arg::parse_all(supersedes)?)
+                    batch.require(new).update(new, cid_arg::parse_all(supersedes)?)
                 }
                 Change::Swap { new, expected } => {
                     let new = cid_arg::parse(new)?;
-                    WriteBatch::new().require(new).swap(cid_arg::parse_all(expected)?, new)
+                    batch.require(new).swap(cid_arg::parse_all(expected)?, new)
                 }
             };
             let store = context.open()?;
-            store.commit(batch).map_err(|error| moved(change, error))?;
+            store.commit(&batch).map_err(|error| moved(change, error))?;
             let heads = store.heads()?;
             store.close("changed its heads")?;
             heads
