@@ -25,15 +25,16 @@ pub fn commit_as(
     store: &dyn Store,
     blocks: &mut Blocks,
     count: usize,
-    land: &mut dyn FnMut(WriteBatch) -> Result<(), StoreError>,
+    land: &mut dyn FnMut(&WriteBatch) -> Result<(), StoreError>,
 ) -> Result<Duration, WorkloadError> {
     let current = store.heads()?;
     let new: Vec<_> = blocks.take(count).collect();
     let Some((head, _)) = new.last().cloned() else { return Ok(Duration::ZERO) };
-    let mut batch = WriteBatch::new().update(head, current);
+    let mut batch = WriteBatch::new();
+    batch.update(head, current);
     batch.extend(new.iter().cloned());
     let start = Instant::now();
-    land(batch)?;
+    land(&batch)?;
     let time = start.elapsed();
     expect_heads(store, &[head])?;
     new.iter().try_for_each(|(cid, data)| expect_present(store, cid, data))?;

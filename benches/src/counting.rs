@@ -104,7 +104,7 @@ impl<S: Store> OpHeadsStore for Counting<S> {
 }
 
 impl<S: Store> Store for Counting<S> {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         self.write().commit(batch)
     }
 

@@ -73,7 +73,7 @@ impl Trace {
     pub fn prepare(&self, store: &dyn Store) -> Result<(), WorkloadError> {
         let mut batch = WriteBatch::new();
         batch.extend(self.blocks.iter().take(self.given).cloned());
-        store.commit(batch)?;
+        store.commit(&batch)?;
         for (head, _) in self.heads.iter().filter_map(|&head| self.blocks.get(head)) {
             store.update(head, &[])?;
         }

@@ -121,7 +121,7 @@ forward_op_heads!(RedbStore);
 
 #[deny(clippy::missing_trait_methods)]
 impl Store for RedbStore {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         self.handle.commit_batch(batch)
     }
 
@@ -156,19 +156,18 @@ impl Store for RedbStore {
 
 impl Handle {
     /// The blocks of the batch and its head change, in one transaction.
-    fn commit_batch(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit_batch(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         let operation = "commit";
         batch.check(BLOCK_BYTES_MAX)?;
         self.gate.check_writable(operation)?;
-        let parts = batch.into_parts();
-        let rows = sorted_rows(parts.puts.into_iter().map(|put| (put.cid, put.data)));
-        if parts.head.is_none() {
-            let required: Vec<Key> = parts.required.iter().map(Key::of).collect();
+        let rows = sorted_rows(batch.puts().iter().map(|put| (put.cid, put.data.clone())));
+        if batch.head().is_none() {
+            let required: Vec<Key> = batch.required().iter().map(Key::of).collect();
             let keys = rows.iter().map(|(key, _)| key).chain(&required).map(|key| &**key);
             if self.all_present_and_durable(operation, keys)? {
                 return Ok(());
             }
         }
-        self.commit(operation, Commit { rows, required: parts.required, head: parts.head })
+        self.commit(operation, Commit { rows, required: batch.required().to_vec(), head: batch.head().cloned() })
     }
 }

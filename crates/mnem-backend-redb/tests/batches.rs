@@ -22,7 +22,7 @@ fn batches_store_what_is_absent_and_leave_what_is_there() {
         if batch % 3 == 0 {
             let mut writes = WriteBatch::new();
             writes.extend(blocks.iter().map(|(_, block)| block.clone()));
-            store.commit(writes).expect("commit");
+            store.commit(&writes).expect("commit");
         } else {
             store.put_many(&mut blocks.iter().map(|(_, block)| Ok(block.clone()))).expect("put_many");
         }

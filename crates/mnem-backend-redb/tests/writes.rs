@@ -12,7 +12,7 @@ fn a_commit_is_one_transaction_with_two_syncs() {
     let mut batch = WriteBatch::new();
     for n in 0..100 {
         let (cid, data) = block(n);
-        batch = batch.put(cid, data);
+        batch.put(cid, data);
     }
     store.commit(batch.update(block(0).0, [])).expect("commit");
     assert_eq!(medium.count(Call::Sync) - before, 2);
@@ -31,7 +31,7 @@ fn what_changes_nothing_writes_nothing() {
     store.put_trusted(&cid, data.clone()).expect("put_trusted");
     store.put_many(&mut std::iter::once(Ok((cid, data.clone())))).expect("put_many");
     store.commit(WriteBatch::new().put(cid, data).require(cid).update(cid, [])).expect("commit");
-    store.commit(WriteBatch::new()).expect("commit");
+    store.commit(&WriteBatch::new()).expect("commit");
     store.update(&cid, &[cid]).expect("update");
     store.swap(&[cid], &cid).expect("swap");
     store.delete(&block(2).0).expect("delete");
@@ -46,10 +46,12 @@ fn a_refused_commit_writes_nothing() {
     let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
     let (cid, data) = block(1);
     let before = medium.count(Call::Sync);
-    let missing = WriteBatch::new().put(cid, data.clone()).require(block(2).0).update(cid, []);
-    assert_eq!(kind_of(store.commit(missing)), ErrorKind::MissingBlock);
-    let moved = WriteBatch::new().put(cid, data).swap([block(2).0], cid);
-    assert_eq!(kind_of(store.commit(moved)), ErrorKind::HeadsMoved);
+    let mut missing = WriteBatch::new();
+    missing.put(cid, data.clone()).require(block(2).0).update(cid, []);
+    assert_eq!(kind_of(store.commit(&missing)), ErrorKind::MissingBlock);
+    let mut moved = WriteBatch::new();
+    moved.put(cid, data).swap([block(2).0], cid);
+    assert_eq!(kind_of(store.commit(&moved)), ErrorKind::HeadsMoved);
     assert_eq!(medium.count(Call::Sync), before);
     assert!(!store.has(&cid).expect("has"));
     assert_eq!(store.heads().expect("heads"), []);

@@ -95,16 +95,15 @@ impl SimpleStore {
 
 #[deny(clippy::missing_trait_methods)]
 impl Store for SimpleStore {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.check(BLOCK_BYTES_MAX)?;
         let handle = &*self.handle;
         let _writing = handle.begin_write("commit")?;
-        let parts = batch.into_parts();
-        let blocks: Vec<(Cid, Bytes)> = parts.puts.into_iter().map(|put| (put.cid, put.data)).collect();
+        let blocks: Vec<(Cid, Bytes)> = batch.puts().iter().map(|put| (put.cid, put.data.clone())).collect();
         blockstore::store(handle, &blocks)?;
         let durable: HashSet<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
-        let required = Required::settle(handle, &parts.required, &durable)?;
-        match &parts.head {
+        let required = Required::settle(handle, batch.required(), &durable)?;
+        match batch.head() {
             None => required.must_be_present(),
             // The blocks are durable by now, and the required ones that are still the same files; the head comes last.
             Some(change) => HeadsLock::take(handle)?.change(change, || required.must_be_present()),

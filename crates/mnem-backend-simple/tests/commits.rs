@@ -65,6 +65,6 @@ fn a_failed_swap_moves_no_head() {
 fn nothing_to_commit_is_nothing_done() {
     let home = Home::new();
     let store = create(&home.path);
-    store.commit(WriteBatch::new()).unwrap();
+    store.commit(&WriteBatch::new()).unwrap();
     assert_eq!(store.info().unwrap().blocks, 0);
 }

@@ -220,7 +220,8 @@ fn with_present_blocks(home: &Home, count: u64) -> (Traced, SimpleStore) {
 fn a_commit_that_requires_many_blocks_syncs_the_file_system_once_before_the_lock() {
     let home = Home::new();
     let (fs, store) = with_present_blocks(&home, 900);
-    let batch = (0..900).fold(WriteBatch::new(), |batch, n| batch.require(block(n).0));
+    let mut batch = WriteBatch::new();
+    batch.require_all((0..900).map(|n| block(n).0));
     store.commit(batch.update(head(1), [])).unwrap();
     let mut expected = vec!["open everything of .", "sync everything", "sync folder objects"];
     expected.extend(HEADS);

@@ -24,8 +24,7 @@ fn ways() -> [OpenOptions; 2] {
 }
 
 fn commit_requiring(store: &SimpleStore, blocks: std::ops::Range<u64>) -> Result<(), StoreError> {
-    let batch = blocks.fold(WriteBatch::new(), |batch, n| batch.require(block(n).0));
-    store.commit(batch.update(head(1), []))
+    store.commit(WriteBatch::new().require_all(blocks.map(|n| block(n).0)).update(head(1), []))
 }
 
 fn put(store: &SimpleStore, n: u64) -> Result<(), StoreError> {

@@ -159,9 +159,9 @@ impl CoreBlockstore for Bridge {
     fn batch_put(&self, blocks: &mut dyn Iterator<Item = (CoreCid, Bytes)>) -> Result<(), CoreError> {
         let mut batch = WriteBatch::new();
         for (cid, data) in blocks {
-            batch = batch.put(store_cid(&cid).map_err(core_error)?, data);
+            batch.put(store_cid(&cid).map_err(core_error)?, data);
         }
-        self.landing(|buffer| buffer.commit(batch)).map_err(core_error)
+        self.landing(|buffer| buffer.commit(&batch)).map_err(core_error)
     }
 }
 
@@ -176,8 +176,9 @@ impl CoreOpHeadsStore for Bridge {
     fn update(&self, new: CoreCid, supersedes: &[CoreCid]) -> Result<(), CoreError> {
         let new = store_cid(&new).map_err(core_error)?;
         let supersedes: Vec<_> = supersedes.iter().map(store_cid).collect::<Result<_, _>>().map_err(core_error)?;
-        let batch = WriteBatch::new().require(new).update(new, supersedes);
-        self.landing(|buffer| buffer.commit(batch)).map_err(|error| match error {
+        let mut batch = WriteBatch::new();
+        batch.require(new).update(new, supersedes);
+        self.landing(|buffer| buffer.commit(&batch)).map_err(|error| match error {
             StoreError::MissingBlock { cid, linked_from: None } if cid == new => CoreError::Io(format!(
                 "head {new} has no block, neither staged nor stored: put its block, then update the heads again"
             )),

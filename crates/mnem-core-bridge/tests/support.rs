@@ -109,7 +109,7 @@ impl OpHeadsStore for Watched {
 }
 
 impl Store for Watched {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         self.write(|inner| inner.commit(batch))
     }
 

@@ -213,9 +213,8 @@ impl Act {
             Self::Put(n) => store.put(&cid(n), pool.block(*n).1.clone()),
             Self::PutMany(blocks) => store.put_many(&mut blocks.iter().map(|n| Ok(pool.block(*n).clone()))),
             Self::Commit { puts, required, heads: change } => {
-                let put = |batch: WriteBatch, n: &usize| batch.put(cid(n), pool.block(*n).1.clone());
-                let batch = puts.iter().fold(WriteBatch::new(), put);
-                let batch = required.iter().fold(batch, |batch, n| batch.require(cid(n)));
+                let mut batch: WriteBatch = puts.iter().map(|n| pool.block(*n).clone()).collect();
+                batch.require_all(required.iter().map(cid));
                 store.commit(batch.change_heads(change.change(heads)))
             }
             Self::ChangeHeads(change) => change.perform(store, heads),

@@ -39,7 +39,7 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.check(self.capabilities().block_bytes_max)?;
         self.database.write("land a batch", |work| {
             for put in batch.puts() {

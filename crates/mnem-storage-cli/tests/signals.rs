@@ -81,7 +81,7 @@ fn large_store(place: &Place, name: &str, blocks: u32, block_bytes: usize) -> Ci
         let bytes = cid.to_bytes();
         node.extend([0xd8, 0x2a, 0x58, u8::try_from(bytes.len() + 1).expect("short"), 0]);
         node.extend(bytes);
-        batch = batch.put(cid, data);
+        batch.put(cid, data);
     }
     let root = cid_of(DAG_CBOR, &node);
     store.commit(batch.put(root, Bytes::from(node)).update(root, [])).expect("committed");

@@ -76,7 +76,7 @@ impl OpHeadsStore for Watched {
 }
 
 impl Store for Watched {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         self.store.commit(batch)
     }
 

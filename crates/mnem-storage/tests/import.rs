@@ -163,7 +163,7 @@ struct Watched {
 as_its_store!(Watched);
 
 impl Store for Watched {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         let end = Instant::now() + Duration::from_secs(60);
         while self.read.load(Ordering::SeqCst) < self.until_read.load(Ordering::SeqCst) {
             assert!(Instant::now() < end, "nothing more is read while this waits");
@@ -258,7 +258,7 @@ struct Counting {
 as_its_store!(Counting);
 
 impl Store for Counting {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         if let Some(change) = batch.head() {
             self.changes.lock().unwrap().push((change.new_heads().len(), batch.required().len()));
         }
@@ -295,7 +295,7 @@ struct Full {
 as_its_store!(Full);
 
 impl Store for Full {
-    fn commit(&self, _: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, _: &WriteBatch) -> Result<(), StoreError> {
         Err(StoreError::Backend {
             backend: "full",
             operation: "commit".to_owned(),

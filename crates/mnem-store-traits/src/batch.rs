@@ -20,22 +20,30 @@ use crate::{StoreError, typed};
 /// assert_eq!(store.heads()?, [op]);
 /// # Ok::<(), mnem_store_traits::StoreError>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+///
+/// The same batch may be committed again, after a change of the heads for example:
+///
+/// ```
+/// use mnem_store_traits::{MemoryStore, OpHeadsStore, Store, StoreError, WriteBatch};
+///
+/// let store = MemoryStore::new();
+/// let mut batch = WriteBatch::new();
+/// let operation = batch.put_dag_cbor("an operation")?;
+/// loop {
+///     match store.commit(batch.swap(store.heads()?, operation)) {
+///         Err(StoreError::HeadsMoved { .. }) => continue,
+///         result => break result?,
+///     }
+/// }
+/// assert_eq!(store.heads()?, [operation]);
+/// # Ok::<(), StoreError>(())
+/// ```
+#[derive(Clone, Default)]
 #[must_use = "a batch does nothing until it is committed"]
 pub struct WriteBatch {
-    parts: BatchParts,
-}
-
-/// A [`WriteBatch`] taken apart, for implementers of [`Store::commit`](crate::Store::commit).
-#[derive(Clone, Default)]
-#[non_exhaustive]
-pub struct BatchParts {
-    /// Blocks to store, in the order they were added. May name a CID twice.
-    pub puts: Vec<BatchPut>,
-    /// Blocks that must be present, in the store or among `puts`, when the batch lands.
-    pub required: Vec<Cid>,
-    /// The head change, if any.
-    pub head: Option<HeadChange>,
+    puts: Vec<BatchPut>,
+    required: Vec<Cid>,
+    head: Option<HeadChange>,
 }
 
 /// One block of a [`WriteBatch`].
@@ -51,9 +59,9 @@ pub struct BatchPut {
 }
 
 /// How many blocks there are and of how many bytes, and not which.
-impl fmt::Debug for BatchParts {
+impl fmt::Debug for WriteBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BatchParts")
+        f.debug_struct("WriteBatch")
             .field("puts", &self.puts.len())
             .field("put_bytes", &self.puts.iter().map(|put| put.data.len()).sum::<usize>())
             .field("required", &self.required.len())
@@ -153,15 +161,15 @@ impl WriteBatch {
     }
 
     /// Adds a block, to be hashed before anything is written.
-    pub fn put(mut self, cid: Cid, data: Bytes) -> Self {
-        self.parts.puts.push(BatchPut { cid, data, trusted: false });
+    pub fn put(&mut self, cid: Cid, data: Bytes) -> &mut Self {
+        self.puts.push(BatchPut { cid, data, trusted: false });
         self
     }
 
     /// Adds a block whose bytes the caller has checked. The promise is that of
     /// [`Blockstore::put_trusted`](crate::Blockstore::put_trusted).
-    pub fn put_trusted(mut self, cid: Cid, data: Bytes) -> Self {
-        self.parts.puts.push(BatchPut { cid, data, trusted: true });
+    pub fn put_trusted(&mut self, cid: Cid, data: Bytes) -> &mut Self {
+        self.puts.push(BatchPut { cid, data, trusted: true });
         self
     }
 
@@ -183,19 +191,25 @@ impl WriteBatch {
     /// [`StoreError::InvalidArgument`]: DAG-CBOR cannot hold the value. The batch is as it was.
     pub fn put_dag_cbor<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<Cid, StoreError> {
         let (cid, data) = typed::encode("put_dag_cbor", value)?;
-        self.parts.puts.push(BatchPut { cid, data, trusted: false });
+        self.puts.push(BatchPut { cid, data, trusted: false });
         Ok(cid)
     }
 
     /// Demands that the block is in the store, or in this batch, when the batch lands; otherwise the commit fails with
     /// [`StoreError::MissingBlock`].
-    pub fn require(mut self, cid: Cid) -> Self {
-        self.parts.required.push(cid);
+    pub fn require(&mut self, cid: Cid) -> &mut Self {
+        self.required.push(cid);
+        self
+    }
+
+    /// [`require`](Self::require), for each of them.
+    pub fn require_all(&mut self, cids: impl IntoIterator<Item = Cid>) -> &mut Self {
+        self.required.extend(cids);
         self
     }
 
     /// Adds the head `new` and removes the heads it supersedes. Replaces a head change that was set before.
-    pub fn update(self, new: Cid, supersedes: impl IntoIterator<Item = Cid>) -> Self {
+    pub fn update(&mut self, new: Cid, supersedes: impl IntoIterator<Item = Cid>) -> &mut Self {
         self.update_all([new], supersedes)
     }
 
@@ -203,59 +217,77 @@ impl WriteBatch {
     /// some of the new heads without the others. Replaces a head change that was set before.
     ///
     /// `new` is a set, and must not be empty: [`HeadChange::check`].
-    pub fn update_all(self, new: impl IntoIterator<Item = Cid>, supersedes: impl IntoIterator<Item = Cid>) -> Self {
+    pub fn update_all(
+        &mut self,
+        new: impl IntoIterator<Item = Cid>,
+        supersedes: impl IntoIterator<Item = Cid>,
+    ) -> &mut Self {
         let (new, supersedes) = (new.into_iter().collect(), supersedes.into_iter().collect());
         self.change_heads(HeadChange::Update { new, supersedes })
     }
 
     /// Replaces all heads by `new` if they equal `expected`. Replaces a head change that was set before.
-    pub fn swap(self, expected: impl IntoIterator<Item = Cid>, new: Cid) -> Self {
+    pub fn swap(&mut self, expected: impl IntoIterator<Item = Cid>, new: Cid) -> &mut Self {
         self.swap_all(expected, [new])
     }
 
     /// Replaces all heads by the set `new` if they equal `expected`. Replaces a head change that was set before.
     ///
     /// `new` is a set, and must not be empty: [`HeadChange::check`].
-    pub fn swap_all(self, expected: impl IntoIterator<Item = Cid>, new: impl IntoIterator<Item = Cid>) -> Self {
+    pub fn swap_all(
+        &mut self,
+        expected: impl IntoIterator<Item = Cid>,
+        new: impl IntoIterator<Item = Cid>,
+    ) -> &mut Self {
         let (expected, new) = (expected.into_iter().collect(), new.into_iter().collect());
         self.change_heads(HeadChange::Swap { expected, new })
     }
 
     /// Makes this head change. Replaces a head change that was set before.
-    pub fn change_heads(mut self, change: HeadChange) -> Self {
-        self.parts.head = Some(change);
+    pub fn change_heads(&mut self, change: HeadChange) -> &mut Self {
+        self.head = Some(change);
         self
     }
 
-    /// The blocks of the batch, in the order they were added.
+    /// The blocks to store, in the order they were added. May name a CID twice.
     pub fn puts(&self) -> &[BatchPut] {
-        &self.parts.puts
+        &self.puts
     }
 
-    /// The blocks that must be present.
+    /// The blocks that must be present, in the store or among [`puts`](Self::puts), when the batch lands.
     pub fn required(&self) -> &[Cid] {
-        &self.parts.required
+        &self.required
     }
 
     /// The head change, if any.
     pub fn head(&self) -> Option<&HeadChange> {
-        self.parts.head.as_ref()
+        self.head.as_ref()
     }
 
     /// Whether committing it does nothing.
     pub fn is_empty(&self) -> bool {
-        self.parts.puts.is_empty() && self.parts.required.is_empty() && self.parts.head.is_none()
-    }
-
-    /// Takes the batch apart, for implementers.
-    pub fn into_parts(self) -> BatchParts {
-        self.parts
+        self.puts.is_empty() && self.required.is_empty() && self.head.is_none()
     }
 }
 
 impl Extend<(Cid, Bytes)> for WriteBatch {
     /// Adds blocks to be hashed before anything is written, as [`put`](WriteBatch::put) does.
     fn extend<T: IntoIterator<Item = (Cid, Bytes)>>(&mut self, blocks: T) {
-        self.parts.puts.extend(blocks.into_iter().map(|(cid, data)| BatchPut { cid, data, trusted: false }));
+        self.puts.extend(blocks.into_iter().map(|(cid, data)| BatchPut { cid, data, trusted: false }));
+    }
+}
+
+impl Extend<BatchPut> for WriteBatch {
+    /// Adds blocks of another batch, each as it was added there.
+    fn extend<T: IntoIterator<Item = BatchPut>>(&mut self, puts: T) {
+        self.puts.extend(puts);
+    }
+}
+
+impl FromIterator<(Cid, Bytes)> for WriteBatch {
+    fn from_iter<T: IntoIterator<Item = (Cid, Bytes)>>(blocks: T) -> Self {
+        let mut batch = Self::new();
+        batch.extend(blocks);
+        batch
     }
 }

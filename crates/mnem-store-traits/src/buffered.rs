@@ -11,10 +11,8 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    BatchPut, Blocks, Blockstore, Capabilities, CidIter, Cids, Durability, HeadsCapabilities, OnBlock, OpHeadsStore,
-    SideTable, Store, StoreError, WriteBatch,
-    backend::{BatchParts, drain_checked},
-    check,
+    Blocks, Blockstore, Capabilities, CidIter, Cids, Durability, HeadsCapabilities, OnBlock, OpHeadsStore, SideTable,
+    Store, StoreError, WriteBatch, backend::drain_checked, check,
 };
 
 const BACKEND: &str = "buffered";
@@ -191,7 +189,7 @@ impl<S: Store> Buffered<S> {
     /// # Errors
     /// As [`Store::commit`] of the store below. What did not land stays staged.
     pub fn flush(&self) -> Result<(), StoreError> {
-        self.land(WriteBatch::new(), "flush")
+        self.land(&WriteBatch::new(), "flush")
     }
 
     // Every change of `Staged` is complete before anything can panic, so a poisoned lock is read through.
@@ -240,12 +238,15 @@ impl<S: Store> Buffered<S> {
                 return Ok(());
             }
         }
-        let batch = absent.into_iter().fold(WriteBatch::new(), |b, (cid, block)| b.put_trusted(cid, block.data));
-        self.land(present.into_iter().fold(batch, WriteBatch::require), operation)
+        let mut batch = WriteBatch::new();
+        for (cid, block) in absent {
+            batch.put_trusted(cid, block.data);
+        }
+        self.land(batch.require_all(present), operation)
     }
 
     /// Commits everything staged together with `batch`. What is staged stays visible throughout, and stays staged on failure.
-    fn land(&self, batch: WriteBatch, operation: &'static str) -> Result<(), StoreError> {
+    fn land(&self, batch: &WriteBatch, operation: &'static str) -> Result<(), StoreError> {
         let one_at_a_time = self.lock_landing();
         let landing = self.write(operation)?.begin_landing();
         self.commit_landing(batch, landing, &one_at_a_time)
@@ -253,29 +254,26 @@ impl<S: Store> Buffered<S> {
 
     fn commit_landing(
         &self,
-        batch: WriteBatch,
+        batch: &WriteBatch,
         landing: Landing,
         _held: &MutexGuard<'_, ()>,
     ) -> Result<(), StoreError> {
         let mut under_way = UnderWay { staged: &self.staged, landing, landed: false };
         let landing = &under_way.landing;
         // To the caller what is staged is there already, and a put of what is there writes nothing: least of all one that nobody checks.
-        let BatchParts { puts, required, head } = batch.into_parts();
-        let trusted: HashSet<Cid> = puts.iter().filter(|put| put.trusted).map(|put| put.cid).collect();
+        let trusted: HashSet<Cid> = batch.puts().iter().filter(|put| put.trusted).map(|put| put.cid).collect();
         let staged: HashSet<Cid> =
             landing.blocks.iter().map(|(cid, _)| *cid).filter(|cid| trusted.contains(cid)).collect();
-        let mut batch =
-            landing.blocks.iter().fold(WriteBatch::new(), |batch, (cid, data)| batch.put_trusted(*cid, data.clone()));
-        for BatchPut { cid, data, trusted } in puts {
-            batch = match trusted {
-                true if staged.contains(&cid) => batch,
-                true => batch.put_trusted(cid, data),
-                false => batch.put(cid, data),
-            };
+        let mut whole = WriteBatch::new();
+        for (cid, data) in &landing.blocks {
+            whole.put_trusted(*cid, data.clone());
         }
-        let batch = landing.required.iter().copied().chain(required).fold(batch, WriteBatch::require);
-        let batch = head.into_iter().fold(batch, WriteBatch::change_heads);
-        let committed = if batch.is_empty() { Ok(()) } else { self.inner.commit(batch) };
+        whole.extend(batch.puts().iter().filter(|put| !(put.trusted && staged.contains(&put.cid))).cloned());
+        whole.require_all(landing.required.iter().chain(batch.required()).copied());
+        if let Some(change) = batch.head() {
+            whole.change_heads(change.clone());
+        }
+        let committed = if whole.is_empty() { Ok(()) } else { self.inner.commit(&whole) };
         under_way.landed = committed.is_ok();
         committed
     }
@@ -418,7 +416,7 @@ impl<S: Store> OpHeadsStore for Buffered<S> {
 
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store> Store for Buffered<S> {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         self.land(batch, "commit")
     }
 
@@ -443,7 +441,7 @@ impl<S: Store> Store for Buffered<S> {
             staged.closed = true;
             staged.begin_landing()
         };
-        let landed = self.commit_landing(WriteBatch::new(), landing, &one_at_a_time);
+        let landed = self.commit_landing(&WriteBatch::new(), landing, &one_at_a_time);
         let closed = self.inner.close();
         landed.and(closed)
     }

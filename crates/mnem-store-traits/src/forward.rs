@@ -68,7 +68,7 @@ macro_rules! forward {
         }
 
         impl<S: Store + ?Sized> Store for $pointer {
-            fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+            fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
                 (**self).commit(batch)
             }
             fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {

@@ -179,21 +179,20 @@ impl OpHeadsStore for MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
         let mut content = self.write("commit")?;
-        let parts = batch.into_parts();
-        let in_batch: BTreeSet<Cid> = parts.puts.iter().map(|put| put.cid).collect();
-        for cid in parts.required {
-            if !in_batch.contains(&cid) && !content.blocks.contains_key(&cid) {
-                return Err(StoreError::MissingBlock { cid, linked_from: None });
+        let in_batch: BTreeSet<Cid> = batch.puts().iter().map(|put| put.cid).collect();
+        for cid in batch.required() {
+            if !in_batch.contains(cid) && !content.blocks.contains_key(cid) {
+                return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
             }
         }
-        if let Some(change) = &parts.head {
+        if let Some(change) = batch.head() {
             content.heads = change.apply(&content.heads)?;
         }
-        for put in parts.puts {
-            content.blocks.entry(put.cid).or_insert(put.data);
+        for put in batch.puts() {
+            content.blocks.entry(put.cid).or_insert_with(|| put.data.clone());
         }
         Ok(())
     }

@@ -25,8 +25,9 @@ use crate::{
 /// let (old, new) = (Bytes::from_static(b"a node"), Bytes::from_static(b"an operation"));
 /// let (node, op) = (cid_of(RAW, &old), cid_of(RAW, &new));
 /// // The operation relies on a node that is not there: nothing moves.
-/// let batch = WriteBatch::new().put(op, new).require(node).swap([], op);
-/// assert_eq!(store.commit(batch.clone()).map_err(|error| error.kind()), Err(ErrorKind::MissingBlock));
+/// let mut batch = WriteBatch::new();
+/// batch.put(op, new).require(node).swap([], op);
+/// assert_eq!(store.commit(&batch).map_err(|error| error.kind()), Err(ErrorKind::MissingBlock));
 /// assert!(store.heads()?.is_empty());
 /// store.commit(batch.put(node, old))?;
 /// assert_eq!(store.heads()?, [op]);
@@ -69,7 +70,7 @@ pub trait Store: Blockstore + OpHeadsStore {
     /// the look and the head change can be one step: between the two somebody may delete what is required. A change of
     /// several new heads is one call of `update` or `swap` for each of them by default; override it where a crash may come
     /// between two of these, or where `atomic_heads` is claimed.
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         commit_in_steps(self, batch)
     }
 
@@ -114,30 +115,28 @@ pub trait Store: Blockstore + OpHeadsStore {
 }
 
 /// The default of [`Store::commit`]: check everything, put the blocks, look for the required ones, change the heads.
-fn commit_in_steps<S: Store + ?Sized>(store: &S, batch: WriteBatch) -> Result<(), StoreError> {
+fn commit_in_steps<S: Store + ?Sized>(store: &S, batch: &WriteBatch) -> Result<(), StoreError> {
     let block_bytes_max = store.capabilities().block_bytes_max;
     batch.check(block_bytes_max)?;
-    let parts = batch.into_parts();
     // Whatever can be checked goes through the one batched call there is; only what nobody can check must go one by one.
-    let (checkable, uncheckable): (Vec<_>, Vec<_>) =
-        parts.puts.into_iter().partition(|put| check::is_checkable(&put.cid));
+    let (checkable, uncheckable): (Vec<_>, Vec<_>) = batch.puts().iter().partition(|put| check::is_checkable(&put.cid));
     if !checkable.is_empty() {
-        store.put_many(&mut checkable.into_iter().map(|put| Ok((put.cid, put.data))))?;
+        store.put_many(&mut checkable.into_iter().map(|put| Ok((put.cid, put.data.clone()))))?;
     }
     for put in uncheckable {
-        store.put_trusted(&put.cid, put.data)?;
+        store.put_trusted(&put.cid, put.data.clone())?;
     }
-    for cid in parts.required {
-        if !store.has(&cid)? {
-            return Err(StoreError::MissingBlock { cid, linked_from: None });
+    for cid in batch.required() {
+        if !store.has(cid)? {
+            return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
         }
     }
-    parts.head.map_or(Ok(()), |change| change_heads_in_steps(store, change))
+    batch.head().map_or(Ok(()), |change| change_heads_in_steps(store, change))
 }
 
 /// One call for each new head. No superseded head goes before all new ones are there, but for a swap, whose first call
 /// compares.
-fn change_heads_in_steps<S: Store + ?Sized>(store: &S, change: HeadChange) -> Result<(), StoreError> {
+fn change_heads_in_steps<S: Store + ?Sized>(store: &S, change: &HeadChange) -> Result<(), StoreError> {
     change.check()?;
     match change {
         HeadChange::Update { new, supersedes } => {
@@ -145,12 +144,12 @@ fn change_heads_in_steps<S: Store + ?Sized>(store: &S, change: HeadChange) -> Re
             others.iter().try_for_each(|new| store.update(new, &[]))?;
             // A new head that is superseded too stays, also one that came by a call before.
             let others: HashSet<&Cid> = others.iter().collect();
-            let supersedes: Vec<Cid> = supersedes.into_iter().filter(|cid| !others.contains(cid)).collect();
+            let supersedes: Vec<Cid> = supersedes.iter().copied().filter(|cid| !others.contains(cid)).collect();
             store.update(last, &supersedes)
         }
         HeadChange::Swap { expected, new } => {
             let Some((first, others)) = new.split_first() else { return Ok(()) };
-            store.swap(&expected, first)?;
+            store.swap(expected, first)?;
             others.iter().try_for_each(|new| store.update(new, &[]))
         }
     }

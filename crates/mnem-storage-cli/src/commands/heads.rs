@@ -84,7 +84,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             let edit = parse(change)?;
             let store = context.open()?;
             match edit {
-                Edit::Commit(batch) => store.commit(batch).map_err(|error| moved(change, error))?,
+                Edit::Commit(batch) => store.commit(&batch).map_err(|error| moved(change, error))?,
                 Edit::Drop(cids) => drop_heads(context, &store, &cids)?,
             }
             let heads = store.heads()?;
@@ -103,18 +103,20 @@ enum Edit {
 }
 
 fn parse(change: &Change) -> Result<Edit> {
+    let mut batch = WriteBatch::new();
     // Requiring the block makes sure that no head is left without it.
-    Ok(match change {
+    match change {
         Change::Update { new, supersedes } => {
             let new = cid_arg::parse(new)?;
-            Edit::Commit(WriteBatch::new().require(new).update(new, cid_arg::parse_all(supersedes)?))
+            batch.require(new).update(new, cid_arg::parse_all(supersedes)?);
         }
         Change::Swap { new, expected } => {
             let new = cid_arg::parse(new)?;
-            Edit::Commit(WriteBatch::new().require(new).swap(cid_arg::parse_all(expected)?, new))
+            batch.require(new).swap(cid_arg::parse_all(expected)?, new);
         }
-        Change::Rm { cids } => Edit::Drop(cid_arg::parse_all(cids)?.into_iter().collect()),
-    })
+        Change::Rm { cids } => return Ok(Edit::Drop(cid_arg::parse_all(cids)?.into_iter().collect())),
+    }
+    Ok(Edit::Commit(batch))
 }
 
 /// Drops heads without adding one. Heads that another process changes meanwhile are read again.

@@ -344,9 +344,9 @@ impl Import<'_> {
             self.store.heads().map_err(|source| self.failed(source, offset))?.into_iter().collect();
         let new: Vec<Cid> = self.report.roots.iter().filter(|root| heads.insert(**root)).copied().collect();
         let Some(root) = new.first() else { return Ok(()) };
-        let batch = WriteBatch::new().update_all(new.iter().copied(), []);
-        let batch = new.iter().copied().fold(batch, WriteBatch::require);
-        self.store.commit(batch).map_err(|source| ImportError::Heads {
+        let mut batch = WriteBatch::new();
+        batch.require_all(new.iter().copied()).update_all(new.iter().copied(), []);
+        self.store.commit(&batch).map_err(|source| ImportError::Heads {
             root: Box::new(*root),
             roots: new.len() as u64,
             kept: self.kept,

@@ -127,10 +127,14 @@ fn land(store: &dyn Store, batch: Batch, kept: &mut Kept) -> Result<(), StoreErr
     let mut writes = WriteBatch::new();
     for (cid, data) in blocks {
         // Checked when they came in, as far as they can be, so the store need not hash them again.
-        writes = if is_present(store, &cid, &data)? { writes.require(cid) } else { writes.put_trusted(cid, data) };
+        if is_present(store, &cid, &data)? {
+            writes.require(cid)
+        } else {
+            writes.put_trusted(cid, data)
+        };
     }
     let new = writes.puts().len() as u64;
-    store.commit(writes)?;
+    store.commit(&writes)?;
     kept.blocks += taken;
     kept.new += new;
     kept.unchecked += unchecked;

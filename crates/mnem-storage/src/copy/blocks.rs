@@ -63,7 +63,7 @@ pub(super) fn write(
             let block_bytes = data.len() as u64;
             let full = batch.bytes + block_bytes > COPY_BATCH_BYTES_MAX && batch.bytes > 0;
             if full || batch.items >= COPY_BATCH_ITEMS_MAX {
-                to.commit(mem::take(&mut batch).writes).of_target()?;
+                to.commit(&mem::take(&mut batch).writes).of_target()?;
             }
             batch.take(cid, data, present, report);
             done.add(block_bytes);
@@ -82,7 +82,7 @@ pub(super) fn write(
     }
     // Also if the end was asked for: what has been counted is there then.
     if batch.items > 0 {
-        to.commit(batch.writes).of_target()?;
+        to.commit(&batch.writes).of_target()?;
     }
     Ok(Cancelled::check(asked)?)
 }
@@ -109,16 +109,19 @@ impl Batch {
         let block_bytes = data.len() as u64;
         report.blocks += 1;
         report.bytes += block_bytes;
-        let writes = mem::take(&mut self.writes);
         self.items += 1;
-        self.writes = if present {
+        if present {
             report.present += 1;
-            writes.require(cid)
+            self.writes.require(cid);
         } else {
             report.new += 1;
             self.bytes += block_bytes;
-            if is_checkable(&cid) { writes.put(cid, data) } else { writes.put_trusted(cid, data) }
-        };
+            if is_checkable(&cid) {
+                self.writes.put(cid, data)
+            } else {
+                self.writes.put_trusted(cid, data)
+            };
+        }
         if !is_checkable(&cid) {
             report.unchecked += 1;
             if report.unchecked_cids.len() < UNCHECKED_LISTED_MAX {

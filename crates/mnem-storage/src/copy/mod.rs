@@ -134,12 +134,15 @@ fn set_heads(to: &dyn Store, heads: &[Cid]) -> Result<(), CopyError> {
     if absent.is_empty() {
         return Ok(());
     }
-    let mut batch = WriteBatch::new().update_all(absent.iter().copied(), []);
+    let mut batch = WriteBatch::new();
+    batch.update_all(absent.iter().copied(), []);
     for head in absent {
         // A head whose block the source does not hold is copied as such a head: a copy judges nothing.
-        batch = if to.has(&head).of_target()? { batch.require(head) } else { batch };
+        if to.has(&head).of_target()? {
+            batch.require(head);
+        }
     }
-    to.commit(batch).of_target()
+    to.commit(&batch).of_target()
 }
 
 pub(crate) fn hex(key: &[u8]) -> String {

@@ -82,8 +82,9 @@ impl<'a> Salvage<'a> {
         if there.is_empty() {
             return Ok(());
         }
-        let batch = WriteBatch::new().update_all(there.iter().copied(), []);
-        self.to.commit(there.iter().copied().fold(batch, WriteBatch::require)).of_target()?;
+        let mut batch = WriteBatch::new();
+        batch.require_all(there.iter().copied()).update_all(there.iter().copied(), []);
+        self.to.commit(&batch).of_target()?;
         self.report.heads.extend(there);
         Ok(())
     }
@@ -101,8 +102,11 @@ impl<'a> Salvage<'a> {
         if self.batch_items >= COPY_BATCH_ITEMS_MAX || self.batch_bytes + block_bytes > COPY_BATCH_BYTES_MAX {
             self.flush()?;
         }
-        let batch = mem::take(&mut self.batch);
-        self.batch = if is_checkable(&cid) { batch.put(cid, data) } else { batch.put_trusted(cid, data) };
+        if is_checkable(&cid) {
+            self.batch.put(cid, data)
+        } else {
+            self.batch.put_trusted(cid, data)
+        };
         self.batch_items += 1;
         self.batch_bytes += block_bytes;
         self.report.blocks += 1;
@@ -117,7 +121,7 @@ impl<'a> Salvage<'a> {
             return Ok(());
         }
         self.batch_bytes = 0;
-        self.to.commit(mem::take(&mut self.batch)).of_target()
+        self.to.commit(&mem::take(&mut self.batch)).of_target()
     }
 
     /// Takes an error of the source as a fault, unless the source was closed.

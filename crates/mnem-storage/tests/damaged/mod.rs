@@ -57,7 +57,7 @@ impl Content {
         for chunk in self.blocks.chunks(9) {
             let mut batch = WriteBatch::new();
             batch.extend(chunk.iter().cloned());
-            store.commit(batch).expect("commit");
+            store.commit(&batch).expect("commit");
         }
         for head in &self.heads {
             store.update(head, &[]).expect("update");

@@ -141,7 +141,8 @@ fn what_a_head_lacks_is_named_once_and_the_head_comes_over_without() {
     let top = node(&[gone.0, damaged.0, whole.0]);
     let no_block = raw("a head without a block").0;
     from.put_trusted(&damaged.0, Bytes::from_static(b"other bytes")).unwrap();
-    let batch = WriteBatch::new().put(whole.0, whole.1.clone()).put(top.0, top.1.clone());
+    let mut batch = WriteBatch::new();
+    batch.put(whole.0, whole.1.clone()).put(top.0, top.1.clone());
     from.commit(batch.update(top.0, [])).unwrap();
     from.update(&no_block, &[]).unwrap();
     let to = MemoryStore::new();

@@ -5,7 +5,6 @@ mod gate;
 pub use gate::Gate;
 
 pub use crate::{
-    batch::BatchParts,
     blockstore::drain_checked,
     check::{HashCheck, check_block, check_hash, check_read, check_size},
     pages::pages,

@@ -294,11 +294,13 @@ impl Model<'_> {
     ) -> Result<(), Failure> {
         let supply = self.supply;
         let change = head.map(|head| self.change_of(head));
-        let batch = puts.iter().fold(WriteBatch::new(), |batch, n| batch.put(supply[*n].cid, supply[*n].data.clone()));
-        let batch = requires.iter().fold(batch, |batch, n| batch.require(supply[*n].cid));
-        let batch = change.clone().into_iter().fold(batch, WriteBatch::change_heads);
+        let mut batch: WriteBatch = puts.iter().map(|n| (supply[*n].cid, supply[*n].data.clone())).collect();
+        batch.require_all(requires.iter().map(|n| supply[*n].cid));
+        if let Some(change) = &change {
+            batch.change_heads(change.clone());
+        }
         let is_met = |n: &usize| puts.contains(n) || self.blocks.contains_key(&supply[*n].cid);
-        let committed = case.store()?.commit(batch);
+        let committed = case.store()?.commit(&batch);
         if change.as_ref().is_some_and(|change| change.new_heads().is_empty()) {
             return saw(step, committed).refused(ErrorKind::InvalidArgument).map(drop);
         }

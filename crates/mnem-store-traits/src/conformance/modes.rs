@@ -345,7 +345,7 @@ impl OpHeadsStore for Between {
 
 #[deny(clippy::missing_trait_methods)]
 impl Store for Between {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         self.write(|handles| store(handles)?.commit(batch))
     }
 

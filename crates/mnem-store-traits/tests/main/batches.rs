@@ -83,23 +83,28 @@ fn new_heads_are_a_set() {
 /// `update` and `swap` of one are those of a set of one.
 #[test]
 fn a_change_of_one_head_is_a_set_of_one() {
-    let of_one = WriteBatch::new().update(id("a"), [id("b")]);
+    let mut of_one = WriteBatch::new();
+    of_one.update(id("a"), [id("b")]);
     assert_eq!(of_one.head(), WriteBatch::new().update_all([id("a")], [id("b")]).head());
-    let of_one = WriteBatch::new().swap([id("b")], id("a"));
+    let mut of_one = WriteBatch::new();
+    of_one.swap([id("b")], id("a"));
     assert_eq!(of_one.head(), WriteBatch::new().swap_all([id("b")], [id("a")]).head());
 }
 
 #[test]
 fn a_batch_keeps_order_and_the_last_head_change() {
-    let mut batch = WriteBatch::new().put(id("a"), Bytes::from_static(b"a")).require(id("r")).swap([id("x")], id("y"));
-    batch = batch.put_trusted(id("b"), Bytes::from_static(b"not b")).update(id("new"), [id("old")]);
+    let mut batch = WriteBatch::new();
+    batch.put(id("a"), Bytes::from_static(b"a")).require(id("r")).swap([id("x")], id("y"));
+    batch.put_trusted(id("b"), Bytes::from_static(b"not b")).update(id("new"), [id("old")]);
     batch.extend([(id("c"), Bytes::from_static(b"c"))]);
     let puts: Vec<_> = batch.puts().iter().map(|put| (put.cid, put.trusted)).collect();
     assert_eq!(puts, [(id("a"), false), (id("b"), true), (id("c"), false)]);
     assert_eq!(batch.required(), [id("r")]);
     assert_eq!(batch.head(), Some(&update("new", &["old"])));
-    let parts = batch.into_parts();
-    assert_eq!((parts.puts.len(), parts.required.len()), (3, 1));
+    let mut other = WriteBatch::new();
+    other.extend(batch.puts().iter().cloned());
+    let puts: Vec<_> = other.puts().iter().map(|put| (put.cid, put.trusted)).collect();
+    assert_eq!(puts, [(id("a"), false), (id("b"), true), (id("c"), false)], "of another batch");
 }
 
 #[test]
@@ -114,8 +119,10 @@ fn only_a_batch_with_nothing_in_it_is_empty() {
 fn a_batch_checks_all_but_its_trusted_puts() {
     let wrong = Bytes::from_static(b"wrong");
     WriteBatch::new().put_trusted(id("a"), wrong.clone()).check(100).expect("trusted");
-    let checked = WriteBatch::new().put_trusted(id("a"), wrong.clone()).put(id("b"), wrong.clone());
+    let mut checked = WriteBatch::new();
+    checked.put_trusted(id("a"), wrong.clone()).put(id("b"), wrong.clone());
     assert_eq!(checked.check(100).expect_err("wrong bytes").kind(), ErrorKind::CidMismatch);
-    let large = WriteBatch::new().put_trusted(id("a"), wrong);
+    let mut large = WriteBatch::new();
+    large.put_trusted(id("a"), wrong);
     assert_eq!(large.check(4).expect_err("5 bytes").kind(), ErrorKind::BlockTooLarge);
 }

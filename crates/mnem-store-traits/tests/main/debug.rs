@@ -40,7 +40,8 @@ fn a_buffer_prints_how_much_is_staged_and_not_what() {
 #[test]
 fn a_batch_prints_how_much_it_is_and_its_head() {
     let head = cid_of(RAW, b"head");
-    let mut batch = WriteBatch::new().update(head, []);
+    let mut batch = WriteBatch::new();
+    batch.update(head, []);
     batch.extend(blocks());
     is_short_and_counts(&format!("{batch:?}"));
     assert!(format!("{batch:?}").contains(&head.to_string()), "{batch:?}");

@@ -91,7 +91,7 @@ impl OpHeadsStore for Spy {
 }
 
 impl Store for Spy {
-    fn commit(&self, _: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, _: &WriteBatch) -> Result<(), StoreError> {
         self.note("commit");
         Ok(())
     }
@@ -166,7 +166,7 @@ fn call_everything<S: Store>(store: S) {
         store.update(&cid, &[])?;
         store.swap(&[], &cid)?;
         store.heads_capabilities();
-        store.commit(WriteBatch::new())?;
+        store.commit(&WriteBatch::new())?;
         store.side_table("any")?;
         store.side_tables()?;
         store.close()

@@ -76,7 +76,7 @@ impl OpHeadsStore for Gated {
 }
 
 impl Store for Gated {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         assert!(!self.panics.load(Ordering::SeqCst), "planted");
         self.wait();
         let result = self.check().and_then(|()| self.inner.commit(batch));

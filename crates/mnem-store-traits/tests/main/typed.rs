@@ -33,7 +33,7 @@ fn a_batch_holds_the_block_that_the_store_would() {
     let (by_batch, by_store) = (MemoryStore::new(), MemoryStore::new());
     let mut batch = WriteBatch::new();
     let cid = batch.put_dag_cbor(&[1, 2, 3]).expect("a value");
-    by_batch.commit(batch).expect("stored");
+    by_batch.commit(&batch).expect("stored");
     assert_eq!(by_store.put_dag_cbor(&[1, 2, 3]).expect("stored"), cid);
     assert_eq!(by_batch.get(&cid).expect("read"), by_store.get(&cid).expect("read"));
 }

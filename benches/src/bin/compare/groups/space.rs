@@ -51,7 +51,7 @@ fn space(run: &mut Run, name: &str, blocks: &[Block]) -> Result<()> {
         for part in blocks.chunks(COMMIT) {
             let mut batch = WriteBatch::new();
             batch.extend(part.iter().cloned());
-            contender.store.commit(batch)?;
+            contender.store.commit(&batch)?;
         }
         Ok(contender.store.close()?)
     });

@@ -153,17 +153,16 @@ impl<K: Kv> OpHeadsStore for KvStore<K> {
 }
 
 impl<K: Kv> Store for KvStore<K> {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.check(self.capabilities().block_bytes_max)?;
-        let parts = batch.into_parts();
-        for cid in parts.required {
-            if !self.has(&cid)? {
-                return Err(StoreError::MissingBlock { cid, linked_from: None });
+        for cid in batch.required() {
+            if !self.has(cid)? {
+                return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
             }
         }
-        let absent = self.absent(parts.puts.into_iter().map(|put| (put.cid, put.data)).collect())?;
-        match parts.head {
-            Some(change) => self.land(&absent, &change),
+        let absent = self.absent(batch.puts().iter().map(|put| (put.cid, put.data.clone())).collect())?;
+        match batch.head() {
+            Some(change) => self.land(&absent, change),
             None => self.kv.write(&absent, None),
         }
     }

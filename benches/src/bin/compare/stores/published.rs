@@ -96,16 +96,15 @@ impl OpHeadsStore for Published {
 }
 
 impl Store for Published {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        let parts = batch.into_parts();
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         if self.batch_put {
-            self.put_many(&mut parts.puts.into_iter().map(|put| Ok((put.cid, put.data))))?;
+            self.put_many(&mut batch.puts().iter().map(|put| Ok((put.cid, put.data.clone()))))?;
         } else {
-            parts.puts.into_iter().try_for_each(|put| self.put(&put.cid, put.data))?;
+            batch.puts().iter().try_for_each(|put| self.put(&put.cid, put.data.clone()))?;
         }
-        match parts.head {
+        match batch.head() {
             Some(mnem_store_traits::HeadChange::Update { new, supersedes }) if new.len() == 1 => {
-                self.update(&new[0], &supersedes)
+                self.update(&new[0], supersedes)
             }
             Some(_) => {
                 let operation = "a swap, or a change of several heads".into();

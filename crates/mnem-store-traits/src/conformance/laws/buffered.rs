@@ -182,8 +182,9 @@ pub(crate) fn buffered_commit_takes_the_puts_along(case: &mut Case) -> LawResult
     let (store, buffered) = buffered(case)?;
     let (staged, own) = (block("staged"), block("of the batch"));
     put(&buffered, &staged)?;
-    let batch = WriteBatch::new().put(own.cid, own.data.clone()).require(staged.cid).update(staged.cid, []);
-    saw("commit through Buffered that requires a staged block", buffered.commit(batch)).ok()?;
+    let mut batch = WriteBatch::new();
+    batch.put(own.cid, own.data.clone()).require(staged.cid).update(staged.cid, []);
+    saw("commit through Buffered that requires a staged block", buffered.commit(&batch)).ok()?;
     for block in [&staged, &own] {
         holds(&*store, block, "in the store below Buffered, after a commit")?;
     }

@@ -19,14 +19,14 @@ use crate::{
 };
 
 fn batch_of(blocks: &[Block]) -> WriteBatch {
-    blocks.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()))
+    blocks.iter().map(|block| (block.cid, block.data.clone())).collect::<WriteBatch>()
 }
 
 fn cids_of(blocks: &[Block]) -> Vec<Cid> {
     blocks.iter().map(|block| block.cid).collect()
 }
 
-fn commit(store: &dyn Store, what: &str, batch: WriteBatch) -> Result<(), Failure> {
+fn commit(store: &dyn Store, what: &str, batch: &WriteBatch) -> Result<(), Failure> {
     saw(format_args!("commit of {what}"), store.commit(batch)).ok()
 }
 
@@ -62,8 +62,9 @@ pub(crate) fn commit_changes_heads_as_swap_does(case: &mut Case) -> LawResult {
     heads_are(&*store, &[all[1].cid], "after the commit of a swap")?;
     holds(&*store, &all[1], "after the commit of a swap")?;
     update(&*store, &head("other"), &[])?;
-    let batch = WriteBatch::new().swap([all[1].cid, head("other")], all[1].cid);
-    commit(&*store, "a swap of two heads for one of them", batch)?;
+    let mut batch = WriteBatch::new();
+    batch.swap([all[1].cid, head("other")], all[1].cid);
+    commit(&*store, "a swap of two heads for one of them", &batch)?;
     heads_are(&*store, &[all[1].cid], "after the commit of a swap of two heads for one of them")?;
     Ok(())
 }
@@ -72,7 +73,7 @@ pub(crate) fn commit_without_a_head_lands_blocks(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let all = blocks("block", 5);
     update(&*store, &head("a"), &[])?;
-    commit(&*store, "blocks alone", batch_of(&all))?;
+    commit(&*store, "blocks alone", &batch_of(&all))?;
     for block in &all {
         holds(&*store, block, "after a commit without a head")?;
     }
@@ -82,7 +83,7 @@ pub(crate) fn commit_without_a_head_lands_blocks(case: &mut Case) -> LawResult {
 
 pub(crate) fn commit_of_nothing_changes_nothing(case: &mut Case) -> LawResult {
     let store = case.store()?;
-    commit(&*store, "an empty batch", WriteBatch::new())?;
+    commit(&*store, "an empty batch", &WriteBatch::new())?;
     lists(&*store, &[], "after the commit of an empty batch")?;
     heads_are(&*store, &[], "after the commit of an empty batch")?;
     Ok(())
@@ -168,8 +169,9 @@ pub(crate) fn commit_refuses_a_missing_requirement(case: &mut Case) -> LawResult
         (format!("{others} of the batch"), crate::cid_of(DAG_CBOR, &new.data)),
         (format!("{others} that is there"), crate::cid_of(DAG_CBOR, &present.data)),
     ] {
-        let batch = batch_of(std::slice::from_ref(&new)).require(required).update(new.cid, [head("before")]);
-        let error = saw(&did, store.commit(batch)).refused(ErrorKind::MissingBlock)?;
+        let mut batch = batch_of(std::slice::from_ref(&new));
+        batch.require(required).update(new.cid, [head("before")]);
+        let error = saw(&did, store.commit(&batch)).refused(ErrorKind::MissingBlock)?;
         let named = matches!(&error, StoreError::MissingBlock { cid, .. } if *cid == required);
         ensure(named, &did, format_args!("an error that names {required}"), error)?;
         heads_are(&*store, &[head("before")], "after a commit that required an absent block")?;
@@ -180,8 +182,9 @@ pub(crate) fn commit_refuses_a_missing_requirement(case: &mut Case) -> LawResult
 pub(crate) fn commit_that_misses_a_requirement_keeps_no_block(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let new = blocks("new", 3);
-    let batch = batch_of(&new).require(block("absent").cid).update(new[0].cid, []);
-    saw("commit that requires an absent block", store.commit(batch)).refused(ErrorKind::MissingBlock)?;
+    let mut batch = batch_of(&new);
+    batch.require(block("absent").cid).update(new[0].cid, []);
+    saw("commit that requires an absent block", store.commit(&batch)).refused(ErrorKind::MissingBlock)?;
     lists(&*store, &[], "after an atomic commit that required an absent block")?;
     heads_are(&*store, &[], "after an atomic commit that required an absent block")?;
     Ok(())
@@ -191,14 +194,16 @@ pub(crate) fn commit_takes_a_requirement_that_is_met(case: &mut Case) -> LawResu
     let store = case.store()?;
     let (present, new) = (block("present"), block("new"));
     put(&*store, &present)?;
-    let batch = WriteBatch::new().require(new.cid).require(present.cid).require(present.cid);
-    let batch = batch.put(new.cid, new.data.clone()).update(new.cid, []);
-    commit(&*store, "a batch that requires a present block and one of its own", batch)?;
+    let mut batch = WriteBatch::new();
+    batch.require(new.cid).require(present.cid).require(present.cid);
+    batch.put(new.cid, new.data.clone()).update(new.cid, []);
+    commit(&*store, "a batch that requires a present block and one of its own", &batch)?;
     heads_are(&*store, &[new.cid], "after a commit whose requirements are met")?;
     commit(&*store, "a requirement alone", WriteBatch::new().require(present.cid))?;
     saw("delete of the required block", store.delete(&present.cid)).ok()?;
-    let batch = WriteBatch::new().require(present.cid).update(present.cid, []);
-    saw("commit that requires a block deleted since", store.commit(batch)).refused(ErrorKind::MissingBlock)?;
+    let mut batch = WriteBatch::new();
+    batch.require(present.cid).update(present.cid, []);
+    saw("commit that requires a block deleted since", store.commit(&batch)).refused(ErrorKind::MissingBlock)?;
     Ok(())
 }
 
@@ -220,9 +225,10 @@ pub(crate) fn commit_with_a_failed_swap_moves_no_head(case: &mut Case) -> LawRes
     put(&*store, &present)?;
     update(&*store, &head("current"), &[])?;
     let new = block("new");
-    let batch = batch_of(&[new.clone(), present.clone()]).swap([head("expected")], new.cid);
+    let mut batch = batch_of(&[new.clone(), present.clone()]);
+    batch.swap([head("expected")], new.cid);
     let did = "commit of a swap that expects another head";
-    let error = saw(did, store.commit(batch)).refused(ErrorKind::HeadsMoved)?;
+    let error = saw(did, store.commit(&batch)).refused(ErrorKind::HeadsMoved)?;
     let found = matches!(&error, StoreError::HeadsMoved { actual } if *actual == [head("current")]);
     ensure(found, did, "the heads that were found, in the error", format_args!("{error:?}"))?;
     heads_are(&*store, &[head("current")], "after a commit whose swap was refused")?;
@@ -233,7 +239,7 @@ pub(crate) fn commit_with_a_failed_swap_moves_no_head(case: &mut Case) -> LawRes
 pub(crate) fn commit_writes_a_deleted_block_again(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let all = blocks("block", 2);
-    commit(&*store, "two blocks", batch_of(&all))?;
+    commit(&*store, "two blocks", &batch_of(&all))?;
     saw("delete", store.delete(&all[0].cid)).ok()?;
     commit(&*store, "both again, with a head", batch_of(&all).update(all[0].cid, []))?;
     for block in &all {
@@ -259,8 +265,9 @@ pub(crate) fn trusted_puts_of_a_commit_leave_present_blocks(case: &mut Case) -> 
     let store = case.store()?;
     let good = block("good");
     put(&*store, &good)?;
-    let wrong = WriteBatch::new().put_trusted(good.cid, Bytes::from_static(b"other bytes"));
-    if let Err(error) = store.commit(wrong) {
+    let mut wrong = WriteBatch::new();
+    wrong.put_trusted(good.cid, Bytes::from_static(b"other bytes"));
+    if let Err(error) = store.commit(&wrong) {
         // A backend may check all the same.
         saw("commit of a trusted put of wrong bytes", Err::<(), _>(error)).refused(ErrorKind::CidMismatch)?;
     }
@@ -281,7 +288,8 @@ pub(crate) fn commit_with_a_failed_swap_keeps_no_block(case: &mut Case) -> LawRe
 pub(crate) fn commit_takes_duplicates_and_trusted_puts(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let (twice, trusted) = (block("twice"), block("trusted"));
-    let batch = batch_of(&[twice.clone(), twice.clone()]).put_trusted(trusted.cid, trusted.data.clone());
+    let mut batch = batch_of(&[twice.clone(), twice.clone()]);
+    batch.put_trusted(trusted.cid, trusted.data.clone());
     commit(&*store, "a block twice and a trusted one", batch.put_trusted(twice.cid, twice.data.clone()))?;
     for block in [&twice, &trusted] {
         holds(&*store, block, "after a commit of it")?;
@@ -294,7 +302,7 @@ pub(crate) fn commit_takes_duplicates_and_trusted_puts(case: &mut Case) -> LawRe
 pub(crate) fn commit_stores_the_same_bytes_under_each_cid(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let all = one_text();
-    commit(&*store, "the same bytes under several CIDs", batch_of(&all))?;
+    commit(&*store, "the same bytes under several CIDs", &batch_of(&all))?;
     for block in &all {
         holds(&*store, block, "after a commit of the same bytes under several CIDs")?;
     }
@@ -395,7 +403,8 @@ pub(crate) fn closed_store_refuses_calls(case: &mut Case) -> LawResult {
     saw("heads after close()", store.heads()).refused(closed)?;
     saw("update after close()", store.update(&new.cid, &[])).refused(closed)?;
     saw("swap after close()", store.swap(&[present.cid], &new.cid)).refused(closed)?;
-    let batch = batch_of(std::slice::from_ref(&new)).update(new.cid, []);
-    saw("commit after close()", store.commit(batch)).refused(closed)?;
+    let mut batch = batch_of(std::slice::from_ref(&new));
+    batch.update(new.cid, []);
+    saw("commit after close()", store.commit(&batch)).refused(closed)?;
     Ok(())
 }

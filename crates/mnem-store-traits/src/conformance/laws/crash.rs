@@ -150,8 +150,9 @@ fn commit_at_every_point(
 ) -> Result<(), Failure> {
     let (kept, new) = (block("kept"), blocks("new", 3));
     let batch = || {
-        let batch = new.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
-        batch.require(kept.cid).update(new[0].cid, [kept.cid])
+        let mut batch: WriteBatch = new.iter().map(|block| (block.cid, block.data.clone())).collect();
+        batch.require(kept.cid).update(new[0].cid, [kept.cid]);
+        batch
     };
     at_every_point(
         case,
@@ -159,7 +160,7 @@ fn commit_at_every_point(
             put(&*case.blocks()?, &kept)?;
             update(&*case.heads()?, &kept.cid, &[])
         },
-        |case| Ok(case.store()?.commit(batch())),
+        |case| Ok(case.store()?.commit(&batch())),
         |case, operations, result| {
             let did = format_args!("cut the power {operations} operations into a commit");
             let store = case.store()?;

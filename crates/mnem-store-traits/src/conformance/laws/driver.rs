@@ -49,7 +49,7 @@ impl DriverCase {
     /// A new store with these blocks, and a head that is the first of them.
     fn filled(&self, blocks: &[Block]) -> Result<(), Failure> {
         let store = self.open("a place where nothing is, with create", &create())?;
-        let batch = blocks.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+        let mut batch: WriteBatch = blocks.iter().map(|block| (block.cid, block.data.clone())).collect();
         saw("commit", store.commit(batch.update(blocks[0].cid, []))).ok()?;
         saw("close()", store.close()).ok()
     }

@@ -206,7 +206,7 @@ pub(crate) fn failed_commit_leaves_no_head_without_its_blocks(case: &mut Case) -
             update(&*case.heads()?, &kept.cid, &[])
         },
         |case| {
-            let batch = new.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+            let mut batch: WriteBatch = new.iter().map(|block| (block.cid, block.data.clone())).collect();
             Ok(case.store()?.commit(batch.update(new[0].cid, [kept.cid])))
         },
         |case, fault, result| {
@@ -229,7 +229,7 @@ pub(crate) fn failed_commit_is_all_or_nothing(case: &mut Case) -> LawResult {
         true,
         |case| update(&*case.heads()?, &old, &[]),
         |case| {
-            let batch = new.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+            let mut batch: WriteBatch = new.iter().map(|block| (block.cid, block.data.clone())).collect();
             Ok(case.store()?.commit(batch.update(new[0].cid, [old])))
         },
         |case, fault, result| {

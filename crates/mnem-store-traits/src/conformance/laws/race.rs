@@ -274,7 +274,7 @@ pub(crate) fn head_is_never_seen_without_its_blocks(case: &mut Case) -> LawResul
     let ops: Vec<Vec<_>> = (0..25).map(|i| blocks(&format!("operation {i}"), 4)).collect();
     let commits = || {
         ops.iter().try_for_each(|blocks| {
-            let batch = blocks.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+            let mut batch: WriteBatch = blocks.iter().map(|block| (block.cid, block.data.clone())).collect();
             let before = saw("heads()", store.heads()).ok()?;
             saw("commit", store.commit(batch.update(blocks[0].cid, before))).ok()
         })
@@ -303,7 +303,7 @@ pub(crate) fn concurrent_commits_all_land(case: &mut Case) -> LawResult {
                 put_many(&*store, &all)?;
                 update(&*store, &all[0].cid, before.as_slice())?;
             } else {
-                let batch = all.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+                let mut batch: WriteBatch = all.iter().map(|block| (block.cid, block.data.clone())).collect();
                 saw("commit beside other threads", store.commit(batch.update(all[0].cid, before))).ok()?;
             }
             all.iter().try_for_each(|block| holds(&*store, block, "after a commit beside others"))?;

@@ -121,7 +121,7 @@ pub(crate) fn no_heads_survive_reopen_as_none(case: &mut Case) -> LawResult {
 pub(crate) fn commit_survives_reopen(case: &mut Case) -> LawResult {
     let (first, second) = (blocks("first", 20), blocks("second", 20));
     for (blocks, before) in [(&first, None), (&second, Some(first[0].cid))] {
-        let batch = blocks.iter().fold(WriteBatch::new(), |batch, block| batch.put(block.cid, block.data.clone()));
+        let mut batch: WriteBatch = blocks.iter().map(|block| (block.cid, block.data.clone())).collect();
         saw("commit", case.store()?.commit(batch.update(blocks[0].cid, before))).ok()?;
         case.drop_and_open()?;
     }

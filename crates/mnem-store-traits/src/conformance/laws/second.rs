@@ -101,12 +101,14 @@ pub(crate) fn head_changes_build_on_those_of_other_handles(case: &mut Case) -> L
 pub(crate) fn commit_is_visible_through_a_second_handle(case: &mut Case) -> LawResult {
     let (first, second) = two_stores(case)?;
     let all = blocks("block", 2);
-    let batch = |i: usize| WriteBatch::new().put(all[i].cid, all[i].data.clone());
-    saw("commit", first.commit(batch(0).update(all[0].cid, []))).ok()?;
+    let mut batch = WriteBatch::new();
+    batch.put(all[0].cid, all[0].data.clone()).update(all[0].cid, []);
+    saw("commit", first.commit(&batch)).ok()?;
     heads_are(&*second, &[all[0].cid], OTHER)?;
     holds(&*second, &all[0], OTHER)?;
-    let batch = batch(1).require(all[0].cid).swap([all[0].cid], all[1].cid);
-    saw("commit that requires a block of the other handle", second.commit(batch)).ok()?;
+    let mut batch = WriteBatch::new();
+    batch.put(all[1].cid, all[1].data.clone()).require(all[0].cid).swap([all[0].cid], all[1].cid);
+    saw("commit that requires a block of the other handle", second.commit(&batch)).ok()?;
     heads_are(&*first, &[all[1].cid], OTHER)?;
     holds(&*first, &all[1], OTHER)?;
     Ok(())

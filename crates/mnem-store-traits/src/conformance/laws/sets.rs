@@ -4,7 +4,7 @@ use cid::Cid;
 
 use super::fault::at_every_failure;
 use crate::{
-    ErrorKind, OpHeadsStore, Store, StoreError, WriteBatch,
+    ErrorKind, HeadChange, OpHeadsStore, Store, StoreError, WriteBatch,
     conformance::{
         Failure,
         case::Case,
@@ -21,7 +21,7 @@ use crate::{
 /// Above every count at which a backend may think of paging, batching or capping.
 const THOUSANDS: usize = 4_000;
 
-fn commit(store: &dyn Store, what: &str, batch: WriteBatch) -> Result<(), Failure> {
+fn commit(store: &dyn Store, what: &str, batch: &WriteBatch) -> Result<(), Failure> {
     saw(format_args!("commit of {what}"), store.commit(batch)).ok()
 }
 
@@ -53,9 +53,9 @@ pub(crate) fn commit_adds_every_new_head(case: &mut Case) -> LawResult {
     commit(&*store, "an update that adds three", WriteBatch::new().update_all(old[2..].to_vec(), []))?;
     heads_are(&*store, &old, "after an update that adds three heads to two")?;
     // Unsorted and repeated, beside ids that are no heads.
-    let batch = WriteBatch::new()
-        .update_all([new[2], new[0], new[2], new[1], new[0]], [old[3], head("never a head"), old[0], old[3]]);
-    commit(&*store, "an update to three heads that supersedes two of five", batch)?;
+    let mut batch = WriteBatch::new();
+    batch.update_all([new[2], new[0], new[2], new[1], new[0]], [old[3], head("never a head"), old[0], old[3]]);
+    commit(&*store, "an update to three heads that supersedes two of five", &batch)?;
     let expected = [&[old[1], old[2], old[4]], &new[..3]].concat();
     heads_are(&*store, &expected, "after an update to three heads that supersedes two of five")?;
     // New heads that are superseded too stay, wherever they are named, and whether they were heads before or not.
@@ -90,9 +90,9 @@ pub(crate) fn commit_swaps_to_every_new_head(case: &mut Case) -> LawResult {
         ensure(found, did, "the heads that were found, in the error", format_args!("{error:?}"))?;
         heads_are(&*store, &first, format_args!("after a refused swap that {what}"))?;
     }
-    let batch = WriteBatch::new()
-        .swap_all([first[2], first[0], first[1], first[0]], [second[3], first[1], second[3], second[0]]);
-    commit(&*store, "a swap of three heads for one of them and two others", batch)?;
+    let mut batch = WriteBatch::new();
+    batch.swap_all([first[2], first[0], first[1], first[0]], [second[3], first[1], second[3], second[0]]);
+    commit(&*store, "a swap of three heads for one of them and two others", &batch)?;
     heads_are(
         &*store,
         &[first[1], second[0], second[3]],
@@ -105,15 +105,15 @@ pub(crate) fn commit_refuses_an_empty_set_of_new_heads(case: &mut Case) -> LawRe
     let store = case.store()?;
     let block = block("a block");
     let refused = |before: &[Cid]| -> Result<(), Failure> {
-        let with_block = || WriteBatch::new().put(block.cid, block.data.clone());
+        let with_block = WriteBatch::from_iter([(block.cid, block.data.clone())]);
         for (what, batch) in [
-            ("an update to no head that supersedes all", with_block().update_all([], before.to_vec())),
-            ("an update to no head that supersedes nothing", with_block().update_all([], [])),
-            ("a swap of the heads for none", with_block().swap_all(before.to_vec(), [])),
-            ("a swap of other heads for none", with_block().swap_all([head("other")], [])),
-            ("an update to no head, alone", WriteBatch::new().update_all([], before.to_vec())),
+            ("an update to no head that supersedes all", with_block.clone().update_all([], before.to_vec()).clone()),
+            ("an update to no head that supersedes nothing", with_block.clone().update_all([], []).clone()),
+            ("a swap of the heads for none", with_block.clone().swap_all(before.to_vec(), []).clone()),
+            ("a swap of other heads for none", with_block.clone().swap_all([head("other")], []).clone()),
+            ("an update to no head, alone", WriteBatch::new().update_all([], before.to_vec()).clone()),
         ] {
-            saw(format_args!("commit of {what}"), store.commit(batch)).refused(ErrorKind::InvalidArgument)?;
+            saw(format_args!("commit of {what}"), store.commit(&batch)).refused(ErrorKind::InvalidArgument)?;
             heads_are(&*store, before, format_args!("after a refused commit of {what}"))?;
             lists(&*store, &[], &format!("after a refused commit of {what}"))?;
         }
@@ -173,9 +173,9 @@ pub(crate) fn new_heads_of_a_commit_are_seen_as_one_step(case: &mut Case) -> Law
     for (round, n) in [500, 25, 25, 25].into_iter().enumerate() {
         let before = saw("heads()", store.heads()).ok()?;
         let new = heads(&format!("new of round {round}"), n);
-        let batch = || match round % 2 {
-            0 => WriteBatch::new().update_all(new.clone(), before.clone()),
-            _ => WriteBatch::new().swap_all(before.clone(), new.clone()),
+        let change = || match round % 2 {
+            0 => HeadChange::Update { new: new.clone(), supersedes: before.clone() },
+            _ => HeadChange::Swap { expected: before.clone(), new: new.clone() },
         };
         let mut after = new.clone();
         after.sort();
@@ -190,15 +190,15 @@ pub(crate) fn new_heads_of_a_commit_are_seen_as_one_step(case: &mut Case) -> Law
                 format_args!("{} heads: {}", seen.len(), examples(&seen)),
             )
         };
-        watched(|| commit(&*store, "several heads", batch()), look)?;
+        watched(|| commit(&*store, "several heads", WriteBatch::new().change_heads(change())), look)?;
     }
     Ok(())
 }
 
 /// The old heads, and the batches that replace them by the new.
 fn replacements(old: &[Cid], new: &[Cid]) -> [WriteBatch; 2] {
-    let (old, new) = (old.to_vec(), new.to_vec());
-    [WriteBatch::new().update_all(new.clone(), old.clone()), WriteBatch::new().swap_all(old, new)]
+    let (old, new) = (old.iter().copied(), new.iter().copied());
+    [WriteBatch::new().update_all(new.clone(), old.clone()).clone(), WriteBatch::new().swap_all(old, new).clone()]
 }
 
 pub(crate) fn failed_commit_lands_all_new_heads_or_none(case: &mut Case) -> LawResult {
@@ -208,7 +208,7 @@ pub(crate) fn failed_commit_lands_all_new_heads_or_none(case: &mut Case) -> LawR
             case,
             true,
             |case| old.iter().try_for_each(|cid| update(&*case.heads()?, cid, &[])),
-            |case| Ok(case.store()?.commit(batch.clone())),
+            |case| Ok(case.store()?.commit(&batch)),
             |case, fault, result| {
                 let did = format_args!("commit of three heads for two that met {fault:?}");
                 old_or_new(&*case.heads()?, &old, &new, did, &result).map(drop)
@@ -224,7 +224,7 @@ pub(crate) fn heads_of_a_commit_survive_a_power_cut_together(case: &mut Case) ->
         at_every_point(
             case,
             |case| old.iter().try_for_each(|cid| update(&*case.heads()?, cid, &[])),
-            |case| Ok(case.store()?.commit(batch.clone())),
+            |case| Ok(case.store()?.commit(&batch)),
             |case, operations, result| {
                 let did = format_args!("cut the power {operations} operations into a commit of three heads for two");
                 old_or_new(&*case.heads()?, &old, &new, did, &result).map(drop)

@@ -68,8 +68,9 @@ pub(crate) fn parts_of_a_store_share_its_content(case: &mut Case) -> LawResult {
     let new = block("committed");
     let pointer: Box<dyn Store> = Box::new(Arc::clone(&store));
     let before = saw("heads()", store.heads()).ok()?;
-    let batch = WriteBatch::new().put(new.cid, new.data.clone()).swap(before, new.cid);
-    saw("commit through Box<dyn Store>", pointer.commit(batch)).ok()?;
+    let mut batch = WriteBatch::new();
+    batch.put(new.cid, new.data.clone()).swap(before, new.cid);
+    saw("commit through Box<dyn Store>", pointer.commit(&batch)).ok()?;
     holds(&*store, &new, "after a commit through Box<dyn Store>")?;
     heads_are(&*store, &[new.cid], "after a commit through Box<dyn Store>")?;
     Ok(())

@@ -208,7 +208,7 @@ defect! {
             inner.put_many(&mut blocks.map(|block| block.and_then(|(cid, data)| known_to_all(&cid).map(|()| (cid, data)))))
         }
 
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             batch.puts().iter().try_for_each(|put| known_to_all(&put.cid))?;
             inner.commit(batch)
         }

@@ -7,7 +7,7 @@ use mnem_store_traits::{
     limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
-use super::{Defect, Gap, defect, saboteurs};
+use super::{Defect, Gap, defect, prose::batch_of, saboteurs};
 
 saboteurs! {
     commit_replaces_all_heads: CommitReplacesAll => commit_changes_heads_as_update_does "after commits of two updates";
@@ -36,7 +36,7 @@ fn put_blocks(inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError>
 }
 
 fn change_heads(inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
-    inner.commit(batch.head().cloned().into_iter().fold(WriteBatch::new(), WriteBatch::change_heads))
+    inner.commit(&batch_of([], [], batch.head().cloned()))
 }
 
 fn require(inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
@@ -50,32 +50,30 @@ fn require(inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
 
 defect! {
     NothingWithoutAHead {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             if batch.head().is_some() { inner.commit(batch) } else { Ok(()) }
         }
     }
 
     DropsTrustedPuts {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-            let parts = batch.into_parts();
-            let checked = parts.puts.iter().filter(|put| !put.trusted);
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            let checked = batch.puts().iter().filter(|put| !put.trusted);
             checked.into_iter().try_for_each(|put| inner.put(&put.cid, put.data.clone()))?;
-            let required = parts.required.into_iter().fold(WriteBatch::new(), WriteBatch::require);
-            inner.commit(parts.head.into_iter().fold(required, WriteBatch::change_heads))
+            inner.commit(&batch_of([], batch.required().to_vec(), batch.head().cloned()))
         }
     }
 
     CommitReplacesAll {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             match batch.head().cloned() {
-                Some(HeadChange::Update { new, .. }) => inner.commit(batch.update_all(new, inner.heads()?)),
+                Some(HeadChange::Update { new, .. }) => inner.commit(batch.clone().update_all(new, inner.heads()?)),
                 _ => inner.commit(batch),
             }
         }
     }
 
     CommitComparesLists {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let actual = inner.heads()?;
             match batch.head() {
                 Some(HeadChange::Swap { expected, .. }) if *expected != actual => Err(StoreError::HeadsMoved { actual }),
@@ -85,7 +83,7 @@ defect! {
     }
 
     RefusesNothing {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             if batch.is_empty() {
                 return Err(StoreError::InvalidArgument { operation: "commit", reason: "there is nothing to commit".into() });
             }
@@ -94,71 +92,71 @@ defect! {
     }
 
     DropsHead {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             for put in batch.puts() {
                 if !inner.has(&put.cid)? {
                     return inner.commit(batch);
                 }
             }
-            require(inner, &batch)
+            require(inner, batch)
         }
     }
 
     IgnoresRequirements {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
-            put_blocks(inner, &batch)?;
-            change_heads(inner, &batch)
+            put_blocks(inner, batch)?;
+            change_heads(inner, batch)
         }
     }
 
     RequiresTooEarly {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-            require(inner, &batch)?;
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            require(inner, batch)?;
             inner.commit(batch)
         }
     }
 
     NotAtomic {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
-            put_blocks(inner, &batch)?;
+            put_blocks(inner, batch)?;
             inner.commit(batch)
         }
     }
 
     SwapsBlindly {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             match batch.head().cloned() {
-                Some(HeadChange::Swap { new, .. }) => inner.commit(batch.update_all(new, inner.heads()?)),
+                Some(HeadChange::Swap { new, .. }) => inner.commit(batch.clone().update_all(new, inner.heads()?)),
                 _ => inner.commit(batch),
             }
         }
     }
 
     LosesLastBlock {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
             let puts = batch.puts();
             puts[..puts.len().saturating_sub(1)].iter().try_for_each(|put| inner.put(&put.cid, put.data.clone()))?;
-            change_heads(inner, &batch)
+            change_heads(inner, batch)
         }
     }
 
     CommitTrustsSha512 {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             if batch.puts().iter().any(|put| put.cid.hash().code() == 0x13) {
-                put_blocks(inner, &batch)?;
-                return change_heads(inner, &batch);
+                put_blocks(inner, batch)?;
+                return change_heads(inner, batch);
             }
             inner.commit(batch)
         }
     }
 
     DoesNotCheck {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-            put_blocks(inner, &batch)?;
-            change_heads(inner, &batch)
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            put_blocks(inner, batch)?;
+            change_heads(inner, batch)
         }
     }
 
@@ -184,10 +182,10 @@ impl Defect for HeadFirst {
     fn gaps(&self) -> Vec<&Gap> {
         vec![&self.0]
     }
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-        change_heads(inner, &batch)?;
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+        change_heads(inner, batch)?;
         self.0.wait_for(8);
-        put_blocks(inner, &batch)
+        put_blocks(inner, batch)
     }
     fn get(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
         self.0.look();

@@ -262,7 +262,7 @@ impl Defect for LostUpdate {
     fn update(&self, _: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
         self.change(&HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() })
     }
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.puts().iter().try_for_each(|put| inner.put(&put.cid, put.data.clone()))?;
         batch.head().map_or(Ok(()), |change| self.change(change))
     }

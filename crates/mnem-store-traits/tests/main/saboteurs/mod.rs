@@ -100,7 +100,7 @@ trait Defect: Debug + Default + Send + Sync + 'static {
     fn heads_capabilities(&self, inner: &MemoryStore) -> HeadsCapabilities {
         inner.heads_capabilities()
     }
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         inner.commit(batch)
     }
     fn side_table(&self, inner: &MemoryStore, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
@@ -247,7 +247,7 @@ impl<D: Defect> OpHeadsStore for Sabotaged<D> {
 }
 
 impl<D: Defect> Store for Sabotaged<D> {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         self.defect.commit(&self.inner, batch)
     }
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {

@@ -13,7 +13,7 @@ use mnem_store_traits::{
 
 use super::{
     Defect, defect, lock,
-    prose::{rebatched, rebuild},
+    prose::{batch_of, rebuild},
     saboteurs,
 };
 
@@ -57,9 +57,9 @@ defect! {
     }
 
     CommitChecksEachCidOnce {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let mut seen = HashSet::new();
-            inner.commit(rebuild(batch, |cid| seen.insert(*cid)))
+            inner.commit(&rebuild(batch, |cid| seen.insert(*cid)))
         }
     }
 
@@ -73,10 +73,10 @@ defect! {
     }
 
     CommitKeepsOneOfEachDigest {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             batch.check(inner.capabilities().block_bytes_max)?;
             let mut seen = HashSet::new();
-            inner.commit(rebuild(batch, |cid| seen.insert(*cid.hash())))
+            inner.commit(&rebuild(batch, |cid| seen.insert(*cid.hash())))
         }
     }
 
@@ -105,34 +105,33 @@ defect! {
 
     // Finds a required block by its digest.
     RequiresByDigest {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let there: Vec<Cid> = inner.cids()?.collect::<Result<_, _>>()?;
             let is_met = |cid: &Cid| there.iter().any(|other| other.hash() == cid.hash());
-            inner.commit(without_requirements(batch, is_met))
+            inner.commit(&without_requirements(batch, is_met))
         }
     }
 
     // Moves the head, then looks whether what it needs is there.
     HeadBeforeItsRequirements {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             batch.check(inner.capabilities().block_bytes_max)?;
-            inner.commit(batch.head().cloned().into_iter().fold(WriteBatch::new(), WriteBatch::change_heads))?;
-            let puts = batch.puts().iter().fold(WriteBatch::new(), |puts, put| puts.put_trusted(put.cid, put.data.clone()));
-            inner.commit(batch.required().iter().copied().fold(puts, WriteBatch::require))
+            inner.commit(&batch_of([], [], batch.head().cloned()))?;
+            inner.commit(&batch_of(batch.puts().to_vec(), batch.required().to_vec(), None))
         }
     }
 
     // Removes what is expected after it has added the new head.
     CommitDropsAnExpectedNewHead {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let head = batch.head().cloned();
-            let others = rebuild(batch, |_| true);
+            let mut others = batch.clone();
             match head {
                 Some(HeadChange::Swap { expected, new }) if expected.contains(&new[0]) && expected.len() > 1 => {
                     let other = expected.iter().copied().find(|cid| *cid != new[0]).unwrap_or(new[0]);
                     inner.commit(others.swap(expected, other))
                 }
-                _ => inner.commit(others),
+                _ => inner.commit(&others),
             }
         }
     }
@@ -169,11 +168,9 @@ defect! {
 }
 
 /// The same batch, but for requirements that are met.
-fn without_requirements(batch: WriteBatch, is_met: impl Fn(&Cid) -> bool) -> WriteBatch {
-    let others = batch.required().iter().copied().filter(|cid| !is_met(cid)).collect::<Vec<_>>();
-    let mut parts = batch.into_parts();
-    parts.required = others;
-    rebatched(parts)
+fn without_requirements(batch: &WriteBatch, is_met: impl Fn(&Cid) -> bool) -> WriteBatch {
+    let others = batch.required().iter().copied().filter(|cid| !is_met(cid));
+    batch_of(batch.puts().to_vec(), others, batch.head().cloned())
 }
 
 /// Knows which blocks it has seen, so that a commit need not look for what it requires: `delete` does not strike them out.
@@ -186,9 +183,9 @@ impl Defect for RequiresWhatItRemembers {
         lock(&self.0).insert(*cid);
         Ok(())
     }
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         let known = lock(&self.0).clone();
-        inner.commit(without_requirements(batch, |cid| known.contains(cid)))
+        inner.commit(&without_requirements(batch, |cid| known.contains(cid)))
     }
 }
 

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use mnem_store_traits::{
-    HeadChange, KeyIter, Outcome,
-    backend::{BatchParts, check_block, check_size, check_table_write, drain_checked},
+    BatchPut, HeadChange, KeyIter, Outcome,
+    backend::{check_block, check_size, check_table_write, drain_checked},
     conformance::Fault,
     limits::BLOCK_BYTES_EVERY_BACKEND,
 };
@@ -16,20 +16,24 @@ use super::{
 };
 
 /// The same batch, but for the puts that are not kept.
-pub(super) fn rebuild(batch: WriteBatch, mut keep: impl FnMut(&Cid) -> bool) -> WriteBatch {
-    let mut parts = batch.into_parts();
-    parts.puts.retain(|put| keep(&put.cid));
-    rebatched(parts)
+pub(super) fn rebuild(batch: &WriteBatch, mut keep: impl FnMut(&Cid) -> bool) -> WriteBatch {
+    let kept = batch.puts().iter().filter(|put| keep(&put.cid)).cloned();
+    batch_of(kept, batch.required().to_vec(), batch.head().cloned())
 }
 
 /// A batch of these parts.
-pub(super) fn rebatched(parts: BatchParts) -> WriteBatch {
-    let batch = parts.puts.into_iter().fold(WriteBatch::new(), |batch, put| match put.trusted {
-        true => batch.put_trusted(put.cid, put.data),
-        false => batch.put(put.cid, put.data),
-    });
-    let batch = parts.required.into_iter().fold(batch, WriteBatch::require);
-    parts.head.into_iter().fold(batch, WriteBatch::change_heads)
+pub(super) fn batch_of(
+    puts: impl IntoIterator<Item = BatchPut>,
+    required: impl IntoIterator<Item = Cid>,
+    head: Option<HeadChange>,
+) -> WriteBatch {
+    let mut batch = WriteBatch::new();
+    batch.extend(puts);
+    batch.require_all(required);
+    if let Some(change) = head {
+        batch.change_heads(change);
+    }
+    batch
 }
 
 /// Keeps the names of the blocks that its commits wrote, to skip them next time: `delete` does not strike them out.
@@ -39,11 +43,11 @@ struct CommitRemembersDeleted {
 }
 
 impl Defect for CommitRemembersDeleted {
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.check(inner.capabilities().block_bytes_max)?;
         let puts: Vec<Cid> = batch.puts().iter().map(|put| put.cid).collect();
         let known = lock(&self.written).clone();
-        inner.commit(rebuild(batch, |cid| !known.contains(cid)))?;
+        inner.commit(&rebuild(batch, |cid| !known.contains(cid)))?;
         lock(&self.written).extend(puts);
         Ok(())
     }
@@ -96,10 +100,10 @@ impl Defect for DigestsArePadded {
         }
         inner.put_many(&mut kept.into_iter())
     }
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.check(inner.capabilities().block_bytes_max)?;
         let mut keys = HashSet::new();
-        inner.commit(rebuild(batch, |cid| {
+        inner.commit(&rebuild(batch, |cid| {
             padded(cid).is_none_or(|key| keys.insert(key)) && matches!(Self::twin(inner, cid), Ok(None))
         }))
     }
@@ -188,7 +192,7 @@ impl Defect for BatchesTakeLess {
     fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
         inner.put_many(&mut drain_checked(blocks, BLOCK_BYTES_EVERY_BACKEND)?.into_iter().map(Ok))
     }
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.check(BLOCK_BYTES_EVERY_BACKEND + 1024)?;
         inner.commit(batch)
     }
@@ -229,16 +233,15 @@ impl Defect for InFlightIsThere {
 struct SameHeadsAreNoCommit;
 
 impl Defect for SameHeadsAreNoCommit {
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.check(inner.capabilities().block_bytes_max)?;
         let heads: BTreeSet<Cid> = inner.heads()?.into_iter().collect();
-        let parts = batch.clone().into_parts();
-        if let Some(head) = &parts.head
+        if let Some(head) = batch.head()
             && head.apply(&heads).is_ok_and(|after| after == heads)
         {
-            for cid in parts.required {
-                if !inner.has(&cid)? && !parts.puts.iter().any(|put| put.cid == cid) {
-                    return Err(StoreError::MissingBlock { cid, linked_from: None });
+            for cid in batch.required() {
+                if !inner.has(cid)? && !batch.puts().iter().any(|put| put.cid == *cid) {
+                    return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
                 }
             }
             return Ok(());
@@ -252,7 +255,7 @@ impl Defect for SameHeadsAreNoCommit {
 struct TrustedPutsReplace;
 
 impl Defect for TrustedPutsReplace {
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         let puts: Vec<_> = batch.puts().iter().filter(|put| put.trusted).cloned().collect();
         inner.commit(batch)?;
         for put in puts {
@@ -356,8 +359,8 @@ impl SideTable for JoinedTable {
 struct RefusedCommitEchoes;
 
 impl Defect for RefusedCommitEchoes {
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-        let head = batch.clone().into_parts().head;
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+        let head = batch.head().cloned();
         inner.commit(batch).map_err(|error| match (error, head) {
             (StoreError::HeadsMoved { .. }, Some(HeadChange::Swap { expected, .. })) => {
                 let actual: BTreeSet<Cid> = expected.into_iter().collect();
@@ -459,7 +462,7 @@ impl OpHeadsStore for Tables {
 }
 
 impl Store for Tables {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         self.inner.commit(batch)
     }
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {

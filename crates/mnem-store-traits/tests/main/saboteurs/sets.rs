@@ -7,7 +7,7 @@ use mnem_store_traits::{
     limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
-use super::{Defect, Gap, defect, lock, saboteurs};
+use super::{Defect, Gap, defect, lock, prose::batch_of, saboteurs};
 
 saboteurs! {
     lands_only_the_first_new_head: LandsOnlyTheFirst => commit_adds_every_new_head "after an update to two first heads";
@@ -29,13 +29,12 @@ saboteurs! {
 }
 
 /// The same batch with its head change made another.
-fn changed(batch: WriteBatch, change: impl FnOnce(HeadChange) -> HeadChange) -> WriteBatch {
-    let head = batch.head().cloned();
-    head.map(change).into_iter().fold(batch, WriteBatch::change_heads)
+fn changed(batch: &WriteBatch, change: impl FnOnce(HeadChange) -> HeadChange) -> WriteBatch {
+    batch_of(batch.puts().to_vec(), batch.required().to_vec(), batch.head().cloned().map(change))
 }
 
 /// The same batch with other new heads.
-fn with_new(batch: WriteBatch, choose: impl FnOnce(Vec<Cid>) -> Vec<Cid>) -> WriteBatch {
+fn with_new(batch: &WriteBatch, choose: impl FnOnce(Vec<Cid>) -> Vec<Cid>) -> WriteBatch {
     changed(batch, |head| match head {
         HeadChange::Update { new, supersedes } => HeadChange::Update { new: choose(new), supersedes },
         HeadChange::Swap { expected, new } => HeadChange::Swap { expected, new: choose(new) },
@@ -47,10 +46,8 @@ fn has_no_new(batch: &WriteBatch) -> bool {
 }
 
 /// The blocks and requirements of a batch.
-fn without_head(batch: WriteBatch) -> WriteBatch {
-    let mut parts = batch.into_parts();
-    parts.head = None;
-    super::prose::rebatched(parts)
+fn without_head(batch: &WriteBatch) -> WriteBatch {
+    batch_of(batch.puts().to_vec(), batch.required().to_vec(), None)
 }
 
 fn refusal(reason: &str) -> StoreError {
@@ -59,14 +56,14 @@ fn refusal(reason: &str) -> StoreError {
 
 defect! {
     LandsOnlyTheFirst {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-            inner.commit(with_new(batch, |new| new.into_iter().take(1).collect()))
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            inner.commit(&with_new(batch, |new| new.into_iter().take(1).collect()))
         }
     }
 
     LandsAllButTheLast {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-            inner.commit(with_new(batch, |mut new| {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            inner.commit(&with_new(batch, |mut new| {
                 new.truncate(1.max(new.len().saturating_sub(1)));
                 new
             }))
@@ -75,7 +72,7 @@ defect! {
 
     // Adds the heads after the first, as an update does.
     SwapOfManyAdds {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let head = batch.head().cloned();
             inner.commit(batch)?;
             match head {
@@ -88,7 +85,7 @@ defect! {
     }
 
     RefusesRepeatedNew {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let new = batch.head().map_or(&[][..], HeadChange::new_heads);
             if new.iter().collect::<BTreeSet<_>>().len() < new.len() {
                 return Err(refusal("a new head is named twice"));
@@ -99,8 +96,8 @@ defect! {
 
     // Keeps the last new head when it is superseded, as an update of one does, and not the others.
     DropsSupersededNew {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-            inner.commit(changed(batch, |head| match head {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            inner.commit(&changed(batch, |head| match head {
                 HeadChange::Update { mut new, supersedes } => {
                     let last = new.last().copied();
                     new.retain(|cid| Some(*cid) == last || !supersedes.contains(cid));
@@ -113,11 +110,11 @@ defect! {
 
     // Takes a swap that was made already for one that is as expected.
     ExpectsItsOwn {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let heads: BTreeSet<Cid> = inner.heads()?.into_iter().collect();
             match batch.head() {
                 Some(HeadChange::Swap { expected, .. }) if expected.iter().any(|cid| heads.contains(cid)) => {
-                    inner.commit(changed(batch.clone(), |head| HeadChange::Swap {
+                    inner.commit(&changed(batch, |head| HeadChange::Swap {
                         expected: heads.into_iter().collect(),
                         new: head.new_heads().to_vec(),
                     }))
@@ -128,13 +125,13 @@ defect! {
     }
 
     EmptySetIsNoChange {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-            inner.commit(if has_no_new(&batch) { without_head(batch) } else { batch })
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            if has_no_new(batch) { inner.commit(&without_head(batch)) } else { inner.commit(batch) }
         }
     }
 
     RefusesAnEmptySetLate {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             for put in batch.puts() {
                 inner.put(&put.cid, put.data.clone())?;
             }
@@ -144,8 +141,8 @@ defect! {
 
     // An empty set of new heads looks like a set of expected heads that is not there.
     EmptySetIsMoved {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-            if has_no_new(&batch) {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            if has_no_new(batch) {
                 return Err(StoreError::HeadsMoved { actual: inner.heads()? });
             }
             inner.commit(batch)
@@ -153,15 +150,15 @@ defect! {
     }
 
     KeepsAThousand {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
-            inner.commit(with_new(batch, |new| new.into_iter().take(1000).collect()))
+            inner.commit(&with_new(batch, |new| new.into_iter().take(1000).collect()))
         }
     }
 
     SupersedesAThousand {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-            inner.commit(changed(batch, |head| match head {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            inner.commit(&changed(batch, |head| match head {
                 HeadChange::Update { new, mut supersedes } => {
                     supersedes.truncate(1000);
                     HeadChange::Update { new, supersedes }
@@ -172,7 +169,7 @@ defect! {
     }
 
     RefusesThousands {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             if batch.head().is_some_and(|change| change.new_heads().len() > 1000) {
                 return Err(refusal("more than 1,000 heads"));
             }
@@ -194,7 +191,7 @@ impl Defect for TakesAnEmptySet {
         *heads = HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() }.apply(&heads)?;
         Ok(())
     }
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         let mut heads = lock(&self.0);
         match batch.head() {
             Some(HeadChange::Update { new, supersedes }) if new.is_empty() => {
@@ -204,7 +201,7 @@ impl Defect for TakesAnEmptySet {
             Some(change) => *heads = change.apply(&heads)?,
             None => {}
         }
-        inner.commit(without_head(batch))
+        inner.commit(&without_head(batch))
     }
 }
 
@@ -220,9 +217,9 @@ impl Defect for LandsInSteps {
         self.0.look();
         inner.heads()
     }
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         let Some(change) = batch.head().cloned() else { return inner.commit(batch) };
-        inner.commit(without_head(batch))?;
+        inner.commit(&without_head(batch))?;
         let before: BTreeSet<Cid> = inner.heads()?.into_iter().collect();
         let after = change.apply(&before)?;
         for new in after.difference(&before) {

@@ -126,24 +126,23 @@ impl OpHeadsStore for DiskStore {
 }
 
 impl Store for DiskStore {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
-        let parts = batch.into_parts();
-        if self.0.has(Flaw::DropsHeadlessCommits) && parts.head.is_none() {
+        if self.0.has(Flaw::DropsHeadlessCommits) && batch.head().is_none() {
             return Ok(());
         }
         if self.0.has(Flaw::HeadsInSteps) {
-            let new = parts.head.as_ref().map_or(&[][..], HeadChange::new_heads);
+            let new = batch.head().map_or(&[][..], HeadChange::new_heads);
             new.iter().skip(1).try_for_each(|new| self.update(new, &[]))?;
         }
-        let blocks: Vec<_> = parts.puts.into_iter().map(|put| (put.cid, put.data)).collect();
+        let blocks: Vec<_> = batch.puts().iter().map(|put| (put.cid, put.data.clone())).collect();
         self.0.transact(|rows| {
             let mut changes = self.0.absent(rows, &blocks);
             let there = |cid: &Cid| rows.contains_key(&block_key(cid)) || blocks.iter().any(|(put, _)| put == cid);
-            if let Some(cid) = parts.required.iter().find(|cid| !there(cid)) {
+            if let Some(cid) = batch.required().iter().find(|cid| !there(cid)) {
                 return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
             }
-            if let Some(head) = &parts.head {
+            if let Some(head) = batch.head() {
                 changes.push(Handle::heads_row(&head.apply(&Handle::heads_of(rows))?));
             }
             Ok(changes)

@@ -246,7 +246,7 @@ impl OpHeadsStore for Opened {
 }
 
 impl Store for Opened {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         self.writable("commit")?.commit(batch)
     }
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {

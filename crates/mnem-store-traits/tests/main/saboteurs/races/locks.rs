@@ -32,7 +32,7 @@ impl Defect for LocksInTwoOrders {
         inner.has(new)?;
         inner.update(new, supersedes)
     }
-    fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         let _blocks = lock(&self.blocks);
         self.gap.meet();
         let _heads = lock(&self.heads);
