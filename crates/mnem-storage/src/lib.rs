@@ -28,10 +28,10 @@
 //! | read an archive into it, write one from it | [`car::import`], [`car::export`] |
 //! | copy it to another backend | [`copy`](fn@copy) |
 //! | copy only what its heads reach | [`copy_reachable`] |
-//! | find damage | [`verify`](fn@verify), [`verify_store`] |
-//! | get out of a damaged store what can be read | [`salvage`](fn@salvage), [`OpenOptions::lenient`] |
-//! | count and measure it | [`info`](fn@info) |
-//! | give back the space that it no longer needs | [`compact`](fn@compact) |
+//! | find damage | [`verify`](fn@verify), [`verify_at`] |
+//! | get out of a damaged store what can be read | [`salvage_at`], [`OpenOptions::lenient`] |
+//! | count and measure it | [`info_at`] |
+//! | give back the space that it no longer needs | [`compact_at`] |
 //! | keep k-nearest-neighbour edges beside the blocks | [`knn`]: in the [side table](Store::side_table) [`knn::TABLE`] |
 
 pub mod car;
@@ -67,15 +67,15 @@ pub use mnem_store_traits::{
     link_support, links,
 };
 
-pub use compact::{CompactReport, compact};
+pub use compact::{CompactReport, compact_at};
 pub use copy::{CopyError, CopyReport, ReachableOptions, ReachableReport, TableCopied, copy, copy_reachable};
 pub use detect::{detect, enclosing_store};
 pub use drivers::{BACKENDS, Backend, DRIVERS};
-pub use info::{Info, info};
+pub use info::{Info, info_at};
 pub use options::{OpenOptions, open_or_init};
 pub use place::{Elsewhere, Place};
 pub use progress::{Progress, Stage, unwatched};
 pub use reach::Absent;
-pub use salvage::{SalvageOptions, SalvageReport, salvage, salvage_store};
+pub use salvage::{SalvageOptions, SalvageReport, salvage, salvage_at};
 pub use same::is_same_place;
-pub use verify::{Fault, FaultKind, VerifyError, VerifyOptions, VerifyReport, verify, verify_store};
+pub use verify::{Fault, FaultKind, VerifyError, VerifyOptions, VerifyReport, verify, verify_at};

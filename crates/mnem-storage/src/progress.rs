@@ -10,10 +10,10 @@ use std::ops::ControlFlow;
 /// ```
 /// use std::{ops::ControlFlow, time::{Duration, Instant}};
 ///
-/// use mnem_storage::{MemoryStore, VerifyError, VerifyOptions, verify_store};
+/// use mnem_storage::{MemoryStore, VerifyError, VerifyOptions, verify};
 ///
 /// let end = Instant::now() + Duration::from_secs(60);
-/// let verified = verify_store(&MemoryStore::new(), &VerifyOptions::new(), &mut |_| {
+/// let verified = verify(&MemoryStore::new(), &VerifyOptions::new(), &mut |_| {
 ///     if Instant::now() < end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 /// });
 /// match verified {

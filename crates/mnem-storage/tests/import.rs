@@ -14,7 +14,7 @@ use mnem_storage::{
     Blockstore, Bytes, Cause, Cid, ErrorKind, MemoryStore, OpHeadsStore, Outcome, SalvageOptions, Store, StoreError,
     WriteBatch,
     car::{self, CarFault, ImportError, ImportErrorKind, ImportOptions},
-    copy, salvage_store,
+    copy, salvage,
     traits::CidIter,
     unwatched,
 };
@@ -282,7 +282,7 @@ fn all_roots_become_heads_in_one_commit_that_requires_their_blocks() {
     copy(&store, &copied, &mut unwatched).unwrap();
     assert_eq!(*copied.changes.lock().unwrap(), [(2000, 2000)]);
     let salvaged = Counting::default();
-    salvage_store(&store, &salvaged, &SalvageOptions::default(), &mut unwatched).unwrap();
+    salvage(&store, &salvaged, &SalvageOptions::default(), &mut unwatched).unwrap();
     assert_eq!(*salvaged.changes.lock().unwrap(), [(2000, 2000)]);
 }
 

@@ -1,6 +1,6 @@
 //! `stat`: counts and sizes.
 
-use mnem_storage::{Info, info};
+use mnem_storage::{Info, info_at};
 
 use crate::{
     context::Context,
@@ -19,7 +19,7 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
     let path = context.path()?;
-    let info = info(&path, &context.options())?;
+    let info = info_at(&path, &context.options())?;
     let mut out = context.out();
     out.answer(text(&info), &info)?;
     out.finish()?;
