@@ -11,9 +11,13 @@ use mnem_core::{
     id::Cid as CoreCid,
     store::{Blockstore as CoreBlockstore, OpHeadsStore as CoreOpHeadsStore},
 };
-use mnem_store_traits::{Blockstore, Buffered, Bytes, Cid, OpHeadsStore, Store, StoreError, WriteBatch};
+use mnem_store_traits::{Blockstore, Buffered, Bytes, OpHeadsStore, Store, StoreError, WriteBatch};
 
-use crate::{Options, core_cid, core_error, store_cid, timer::Timer};
+use crate::{
+    Options, core_cid, core_error, store_cid,
+    timer::Timer,
+    walks::{Step, Walks, absent_links, precedes_update},
+};
 
 type Buffer = Buffered<Arc<dyn Store>>;
 
@@ -31,6 +35,7 @@ pub struct Bridge {
 /// The fields are dropped in this order: the thread is over before the buffer lands what is left.
 struct Shared {
     timer: Option<Timer>,
+    walks: Walks,
     buffer: Arc<Buffer>,
 }
 
@@ -43,11 +48,11 @@ impl Bridge {
     /// A bridge to `store`.
     pub fn with_options(store: Arc<dyn Store>, options: &Options) -> Self {
         let buffer = Arc::new(Buffered::with_bound(store, options.staged_bytes_max));
-        let timer = options.staged_time_max.map(|delay| {
+        let timer = options.staged_time_max.map(|longest| {
             let buffer = Arc::clone(&buffer);
-            Timer::new(delay, move || landed_in_time(&buffer))
+            Timer::new(options.pause.min(longest), longest, move || landed_in_time(&buffer))
         });
-        Self { shared: Arc::new(Shared { timer, buffer }) }
+        Self { shared: Arc::new(Shared { timer, walks: Walks::default(), buffer }) }
     }
 
     /// The two halves, as the engine's constructors take them.
@@ -108,13 +113,20 @@ impl Bridge {
         landed.unwrap_or_else(|cause| panic::resume_unwind(cause))
     }
 
-    fn put_with(
-        &self,
-        cid: &CoreCid,
-        put: impl FnOnce(&Buffer, &Cid) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        put(self.buffer(), &store_cid(cid)?)?;
-        self.staged()
+    /// Stages a block, and lands everything staged if no commit of the engine is going to: see [`Walks`].
+    fn stage(&self, cid: &CoreCid, data: Bytes, checked: bool) -> Result<(), StoreError> {
+        let (cid, buffer) = (store_cid(cid)?, self.buffer());
+        let put = |data| if checked { buffer.put(&cid, data) } else { buffer.put_trusted(&cid, data) };
+        if self.shared.timer.is_none() {
+            return put(data);
+        }
+        put(data.clone())?;
+        let absent = absent_links(&cid, &data, |link| buffer.has(link))?;
+        match self.shared.walks.put(&cid, absent) {
+            Step::Last => self.flush(),
+            Step::Outside if checked && !precedes_update(&data) => self.flush(),
+            Step::Inside | Step::Outside => self.staged(),
+        }
     }
 }
 
@@ -139,11 +151,11 @@ impl CoreBlockstore for Bridge {
     }
 
     fn put(&self, cid: CoreCid, data: Bytes) -> Result<(), CoreError> {
-        self.put_with(&cid, |buffer, cid| buffer.put(cid, data)).map_err(core_error)
+        self.stage(&cid, data, true).map_err(core_error)
     }
 
     fn put_trusted(&self, cid: CoreCid, data: Bytes) -> Result<(), CoreError> {
-        self.put_with(&cid, |buffer, cid| buffer.put_trusted(cid, data)).map_err(core_error)
+        self.stage(&cid, data, false).map_err(core_error)
     }
 
     fn delete(&self, cid: &CoreCid) -> Result<(), CoreError> {
@@ -178,6 +190,7 @@ impl CoreOpHeadsStore for Bridge {
         let supersedes: Vec<_> = supersedes.iter().map(store_cid).collect::<Result<_, _>>().map_err(core_error)?;
         let mut batch = WriteBatch::new();
         batch.require(new).update(new, supersedes);
+        self.shared.walks.end();
         self.landing(|buffer| buffer.commit(&batch)).map_err(|error| match error {
             StoreError::MissingBlock { cid, linked_from: None } if cid == new => CoreError::Io(format!(
                 "head {new} has no block, neither staged nor stored: put its block, then update the heads again"

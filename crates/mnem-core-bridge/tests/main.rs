@@ -7,3 +7,4 @@ mod landing;
 mod support;
 mod threads;
 mod walk_order;
+mod walks;
