@@ -97,8 +97,8 @@ fn rely_on(handles: &Handles, way: Option<Write>, block: &Block) -> Result<Resul
     match way {
         Some(way) => way.put(handles, std::slice::from_ref(block)),
         None => {
-            let batch = WriteBatch::new().require(block.cid).update(head("that relies on it"), []);
-            Ok(offered(handles.as_store(), Profile::Store)?.commit(batch))
+            let store = offered(handles.as_store(), Profile::Store)?;
+            Ok(store.commit(WriteBatch::new().require(block.cid).update(head("that relies on it"), [])))
         }
     }
 }

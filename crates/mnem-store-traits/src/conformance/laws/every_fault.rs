@@ -332,8 +332,8 @@ pub(crate) fn commit_that_cannot_look_moves_no_head(case: &mut Case) -> LawResul
         update(&*case.heads()?, &old, &[])?;
         case.drop_and_open()?;
         case.set_fault(Some(Fault::ReadsAfter(n)))?;
-        let batch = WriteBatch::new().require(kept.cid);
-        let absent = case.store()?.commit(batch.clone().require(block("absent").cid).update(new, [old]));
+        let absent = [kept.cid, block("absent").cid];
+        let absent = case.store()?.commit(WriteBatch::new().require_all(absent).update(new, [old]));
         case.set_fault(None)?;
         let fine = absent.as_ref().is_err_and(|error| error.kind() == ErrorKind::MissingBlock || says_so(error));
         let did = format_args!("commit that requires an absent block while reads fail after {n}");
@@ -341,7 +341,7 @@ pub(crate) fn commit_that_cannot_look_moves_no_head(case: &mut Case) -> LawResul
         case.drop_and_open()?;
         saw("heads() after that", case.heads()?.heads()).is(vec![old])?;
         case.set_fault(Some(Fault::ReadsAfter(n)))?;
-        let present = case.store()?.commit(batch.update(new, [old]));
+        let present = case.store()?.commit(WriteBatch::new().require(kept.cid).update(new, [old]));
         case.set_fault(None)?;
         let fine = present.as_ref().map_or_else(says_so, |()| true);
         let did = format_args!("commit that requires a block that is there while reads fail after {n}");

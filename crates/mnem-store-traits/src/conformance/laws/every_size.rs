@@ -120,17 +120,19 @@ pub(crate) fn commit_takes_thousands_of_requirements(case: &mut Case) -> LawResu
     let present = blocks("required", REQUIRED);
     put_many(&*store, &present)?;
     let require_all = |extra: Option<Cid>| {
-        cids(&present).into_iter().chain(extra).fold(WriteBatch::new(), WriteBatch::require).update(head("new"), [])
+        let mut batch = WriteBatch::new();
+        batch.require_all(cids(&present).into_iter().chain(extra)).update(head("new"), []);
+        batch
     };
     let absent = block("absent");
     let refused = saw(
         format_args!("commit that requires {REQUIRED} blocks and an absent one"),
-        store.commit(require_all(Some(absent.cid))),
+        store.commit(&require_all(Some(absent.cid))),
     )
     .refused(ErrorKind::MissingBlock)?;
     let names = matches!(&refused, crate::StoreError::MissingBlock { cid, .. } if *cid == absent.cid);
     ensure(names, "commit that misses one of many requirements", absent.cid, &refused)?;
-    saw(format_args!("commit that requires {REQUIRED} blocks"), store.commit(require_all(None))).ok()?;
+    saw(format_args!("commit that requires {REQUIRED} blocks"), store.commit(&require_all(None))).ok()?;
     heads_are(&*store, &[head("new")], "after a commit with many requirements")?;
     Ok(())
 }

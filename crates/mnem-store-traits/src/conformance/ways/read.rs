@@ -174,9 +174,8 @@ impl Read {
                 _ => Ok(None),
             },
             _ => {
-                let mut batch = WriteBatch::new();
-                batch = batch.require(*cid);
-                return Ok(match offered(eyes.handles.as_store(), Profile::Store)?.commit(batch) {
+                let store = offered(eyes.handles.as_store(), Profile::Store)?;
+                return Ok(match store.commit(WriteBatch::new().require(*cid)) {
                     Err(error) if error.kind() == ErrorKind::MissingBlock => Ok(false),
                     committed => committed.map(|()| true),
                 });

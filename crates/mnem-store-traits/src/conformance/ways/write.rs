@@ -137,10 +137,10 @@ impl Write {
             Self::CommitHead => {
                 let head =
                     blocks.first().map_or_else(|| crate::conformance::data::head("of no block"), |block| block.cid);
-                let batch = batch_of(blocks).update(head, old.iter().copied());
-                offered(handles.as_store(), Profile::Store)?.commit(batch)
+                let store = offered(handles.as_store(), Profile::Store)?;
+                store.commit(batch_of(blocks).update(head, old.iter().copied()))
             }
-            _ => offered(handles.as_store(), Profile::Store)?.commit(batch_of(blocks)),
+            _ => offered(handles.as_store(), Profile::Store)?.commit(&batch_of(blocks)),
         })
     }
 

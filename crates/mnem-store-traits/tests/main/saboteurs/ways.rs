@@ -14,7 +14,9 @@ use mnem_store_traits::{
 };
 
 use super::{
-    Defect, Gap, defect, lock, saboteurs,
+    Defect, Gap, defect, lock,
+    prose::{batch_of, rebuild},
+    saboteurs,
     tables::{OneDefect, TableDefect},
 };
 
@@ -63,10 +65,10 @@ fn put_many_trusting(
     trusted.into_iter().try_for_each(|(cid, data)| inner.put_trusted(&cid, data))
 }
 
-fn commit_trusting(inner: &MemoryStore, batch: WriteBatch, trusts: impl Fn(&Cid) -> bool) -> Result<(), StoreError> {
-    let mut parts = batch.into_parts();
-    parts.puts.iter_mut().for_each(|put| put.trusted |= trusts(&put.cid));
-    inner.commit(super::prose::rebatched(parts))
+fn commit_trusting(inner: &MemoryStore, batch: &WriteBatch, trusts: impl Fn(&Cid) -> bool) -> Result<(), StoreError> {
+    let mut puts = batch.puts().to_vec();
+    puts.iter_mut().for_each(|put| put.trusted |= trusts(&put.cid));
+    inner.commit(&batch_of(puts, batch.required().to_vec(), batch.head().cloned()))
 }
 
 fn refused(operation: &'static str) -> StoreError {
@@ -87,19 +89,19 @@ defect! {
     }
 
     CommitTrustsIdentity {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             commit_trusting(inner, batch, |cid| cid.hash().code() == 0)
         }
     }
 
     CommitTakesCutDigests {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             commit_trusting(inner, batch, |cid| cid.hash().code() == 0x12 && cid.hash().size() < 32)
         }
     }
 
     CommitTrustsWhatIsThere {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             commit_trusting(inner, batch, |cid| inner.has(cid).unwrap_or(false))
         }
     }
@@ -115,22 +117,22 @@ defect! {
     }
 
     CommitRefusesTheLimit {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             batch.check(BLOCK_BYTES_EVERY_BACKEND - 1)?;
             inner.commit(batch)
         }
     }
 
     CommitTakesTooLarge {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             batch.check(BLOCK_BYTES_EVERY_BACKEND + 1)?;
             let fits = |cid: &Cid| batch.puts().iter().any(|put| put.cid == *cid && put.data.len() as u64 <= BLOCK_BYTES_EVERY_BACKEND);
-            inner.commit(super::prose::rebuild(batch.clone(), fits))
+            inner.commit(&rebuild(batch, fits))
         }
     }
 
     CommitHasALimit {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             if batch.puts().len() > 16_384 { Err(refused("commit")) } else { inner.commit(batch) }
         }
     }
@@ -184,7 +186,7 @@ defect! {
     }
 
     CommitsInPieces {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             for piece in batch.puts().chunks(256).take(batch.puts().len() / 256) {
                 inner.put_many(&mut piece.iter().map(|put| Ok((put.cid, put.data.clone()))))?;
             }
@@ -193,15 +195,15 @@ defect! {
     }
 
     BatchHasAByteLimit {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let bytes: usize = batch.puts().iter().map(|put| put.data.len()).sum();
             if bytes > 40 << 20 { Err(refused("commit")) } else { inner.commit(batch) }
         }
     }
 
     RequirementsHaveALimit {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-            match inner.commit(batch.clone()) {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            match inner.commit(batch) {
                 Ok(()) if batch.required().len() > 999 => Err(refused("commit")),
                 committed => committed,
             }
@@ -209,10 +211,9 @@ defect! {
     }
 
     LooksAtOnePageOfRequirements {
-        fn commit(&self, inner: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
-            let mut parts = batch.into_parts();
-            parts.required.truncate(1000);
-            inner.commit(super::prose::rebatched(parts))
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            let required: Vec<Cid> = batch.required().iter().take(1000).copied().collect();
+            inner.commit(&batch_of(batch.puts().to_vec(), required, batch.head().cloned()))
         }
     }
 
@@ -350,15 +351,15 @@ impl Defect for CommitSkipsWhatTheHandlePut {
     fn opened(&self, _: &MemoryStore, _: usize) -> MemoryStore {
         MemoryStore::new()
     }
-    fn commit(&self, known: &MemoryStore, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, known: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
         for put in batch.puts() {
             check_block(&put.cid, &put.data)?;
         }
         let put: Vec<Cid> = batch.puts().iter().map(|put| put.cid).collect();
-        let batch = super::prose::rebuild(batch, |cid| !known.has(cid).unwrap_or(false));
+        let batch = rebuild(batch, |cid| !known.has(cid).unwrap_or(false));
         let new = batch.puts().to_vec();
-        match self.0.commit(batch) {
+        match self.0.commit(&batch) {
             Err(error) if error.kind() == ErrorKind::MissingBlock && put.is_empty() => return Err(error),
             committed => committed?,
         }
