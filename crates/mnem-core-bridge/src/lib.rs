@@ -67,6 +67,12 @@
 //! - A failed write makes the store refuse further ones until it is opened again, since what reached the disk is not known.
 //! - Errors are mapped by [`core_error`]; those of opening and closing are our own.
 
+//! # Feature `ann`
+//!
+//! `store_knn_edges` and `load_knn_edges` keep the published crate's `KnnEdgeIndex` in the side table of any store.
+
+#[cfg(feature = "ann")]
+mod ann;
 mod bridge;
 mod convert;
 mod options;
@@ -78,6 +84,8 @@ mod walks;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(feature = "ann")]
+pub use ann::{load_knn_edges, store_knn_edges};
 pub use bridge::Bridge;
 pub use convert::{core_cid, core_error, store_cid};
 pub use options::Options;
