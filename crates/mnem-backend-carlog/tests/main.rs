@@ -1,0 +1,1 @@
+//! Tests of the carlog backend beyond the conformance suite.
