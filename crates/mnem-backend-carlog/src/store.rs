@@ -54,11 +54,11 @@ impl CarlogStore {
 
 #[deny(clippy::missing_trait_methods)]
 impl Store for CarlogStore {
-    fn commit(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.check(BLOCK_BYTES_MAX)?;
-        let parts = batch.into_parts();
-        let puts = parts.puts.into_iter().map(|put| (put.cid, put.data)).collect();
-        let work = Work { puts, required: parts.required, head: parts.head, ..Work::default() };
+        let puts = batch.puts().iter().map(|put| (put.cid, put.data.clone())).collect();
+        let (required, head) = (batch.required().to_vec(), batch.head().cloned());
+        let work = Work { puts, required, head, ..Work::default() };
         submit(&self.handle, "commit", work)
     }
 

@@ -1,1 +1,14 @@
 //! Tests of the carlog backend beyond the conformance suite.
+
+#[path = "main/crashes.rs"]
+mod crashes;
+#[path = "main/damage.rs"]
+mod damage;
+#[path = "main/forged.rs"]
+mod forged;
+#[path = "main/format.rs"]
+mod format;
+#[path = "main/readers.rs"]
+mod readers;
+#[path = "main/support.rs"]
+mod support;
