@@ -10,7 +10,7 @@ use mnem_store_traits::{StoreError, driver::Entry};
 use crate::{
     OpenOptions,
     engine::{files::Files, keys::Keys, manifest::Manifest},
-    error::{BACKEND, at, not_a_store},
+    error::{at, damaged, not_a_store},
     tables::{Layout, is_own},
 };
 
@@ -19,7 +19,7 @@ const FIRST: u32 = 1;
 
 /// The folder at `path`, without symbolic links; made if that was asked for.
 pub(crate) fn find_root(options: &OpenOptions, files: &dyn Files, path: &Path) -> Result<PathBuf, StoreError> {
-    match Entry::at(path, BACKEND)? {
+    match files.look(path).map_err(at("look at", path))? {
         Entry::EmptyFolder | Entry::Folder => {}
         Entry::Absent if options.create => {
             files.create_folder(path).map_err(|error| match error.kind() {
@@ -35,7 +35,7 @@ pub(crate) fn find_root(options: &OpenOptions, files: &dyn Files, path: &Path) -
         Entry::Other(what) => return Err(not_a_store(path, what)),
         _ => return Err(not_a_store(path, "it is not a folder")),
     }
-    let root = std::fs::canonicalize(path).map_err(at("find", path))?;
+    let root = files.resolve(path).map_err(at("find", path))?;
     let has_format = files.open(&root.join("format"), false).map_err(at("open", &root.join("format")))?.is_some();
     if !has_format {
         if !options.create {
@@ -56,10 +56,7 @@ fn check_remains(files: &dyn Files, root: &Path, path: &Path) -> Result<(), Stor
         if entry.extension().is_some_and(|extension| extension == "car") {
             let file = files.open(&entry, false).map_err(at("open", &entry))?;
             if file.map(|file| file.len()).transpose().map_err(at("look at", &entry))?.unwrap_or(0) > 0 {
-                return Err(crate::error::damaged(
-                    &root.join("format"),
-                    "the file is missing, yet the log holds commits",
-                ));
+                return Err(damaged(&root.join("format"), "the file is missing, yet the log holds commits"));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use mnem_store_traits::{
     Outcome, StoreError,
-    driver::{FileIdentity, PlaceLacks, identity},
+    driver::{FileIdentity, PlaceLacks},
 };
 
 use crate::{
@@ -55,7 +55,7 @@ pub(crate) fn open(options: &OpenOptions, files: Arc<dyn Files>, path: &Path) ->
         let mut view = View::default();
         let state = read_state(&*files, &layout, &keys)?;
         follow(&*files, &layout, &keys, &mut view, state)?;
-        return Ok(finish(files, layout, path, keys, view, None));
+        return finish(files, layout, path, keys, view, None);
     }
     let lock = take_lock(options, &*files, &layout, &path)?;
     let keys = match read_keys(&*files, &layout)? {
@@ -64,7 +64,7 @@ pub(crate) fn open(options: &OpenOptions, files: Arc<dyn Files>, path: &Path) ->
         None => return Err(not_a_store(&path, "it has no `format` file")),
     };
     let (view, writer) = recover(&*files, &layout, &keys, lock)?;
-    Ok(finish(files, layout, path, keys, view, Some(writer)))
+    finish(files, layout, path, keys, view, Some(writer))
 }
 
 fn finish(
@@ -74,12 +74,12 @@ fn finish(
     keys: Keys,
     view: View,
     writer: Option<Writer>,
-) -> CarlogStore {
+) -> Result<CarlogStore, StoreError> {
     let read_only = writer.is_none();
-    // Where the system does not tell it, nothing is compared with it.
-    let identity = std::fs::metadata(layout.root()).ok().and_then(|found| identity(&found));
+    let identity = files.identity(layout.root()).map_err(at("look at", layout.root()))?;
     tracing::debug!(store = %path.display(), read_only, blocks = view.index.len(), "opened");
-    CarlogStore::new(Arc::new(Handle::new(Opened { files, layout, path, identity, keys, read_only, view, writer })))
+    let opened = Opened { files, layout, path, identity, keys, read_only, view, writer };
+    Ok(CarlogStore::new(Arc::new(Handle::new(opened))))
 }
 
 fn take_lock(

@@ -1,5 +1,7 @@
 //! Tests of the carlog backend beyond the conformance suite.
 
+#[path = "main/crash/mod.rs"]
+mod crash;
 #[path = "main/crashes.rs"]
 mod crashes;
 #[path = "main/damage.rs"]

@@ -8,6 +8,8 @@ use std::{
     sync::Arc,
 };
 
+use mnem_store_traits::driver::{Entry, FileIdentity, identity};
+
 /// One open file.
 pub trait File: Debug + Send + Sync {
     /// Reads up to `buffer.len()` bytes at `offset`: fewer only where the file ends.
@@ -46,6 +48,24 @@ pub trait Lock: Debug + Send + Sync {}
 
 /// A file system.
 pub trait Files: Debug + Send + Sync {
+    /// What lies at a path.
+    ///
+    /// # Errors
+    /// The system's.
+    fn look(&self, path: &Path) -> io::Result<Entry>;
+
+    /// The path without symbolic links.
+    ///
+    /// # Errors
+    /// The system's.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// What tells a file or folder from all others.
+    ///
+    /// # Errors
+    /// The system's.
+    fn identity(&self, path: &Path) -> io::Result<FileIdentity>;
+
     /// Opens a file that is there; `write`: to write to it too. `None`: nothing is there.
     ///
     /// # Errors
@@ -185,6 +205,18 @@ fn write_some_at(file: &fs::File, bytes: &[u8], offset: u64) -> io::Result<usize
 }
 
 impl Files for StdFiles {
+    fn look(&self, path: &Path) -> io::Result<Entry> {
+        Entry::look(path)
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        path.canonicalize()
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<FileIdentity> {
+        Ok(identity(&fs::metadata(path)?))
+    }
+
     fn open(&self, path: &Path, write: bool) -> io::Result<Option<Arc<dyn File>>> {
         // Opening a pipe would wait for its other end.
         if unless_absent(fs::symlink_metadata(path))?.is_some_and(|found| !found.is_file()) {
