@@ -55,7 +55,7 @@ fn check_remains(files: &dyn Files, root: &Path, path: &Path) -> Result<(), Stor
         }
         if entry.extension().is_some_and(|extension| extension == "car") {
             let file = files.open(&entry, false).map_err(at("open", &entry))?;
-            if file.map(|file| file.len()).transpose().map_err(at("look at", &entry))?.unwrap_or(0) > 0 {
+            if file.map(|file| file.file_bytes()).transpose().map_err(at("look at", &entry))?.unwrap_or(0) > 0 {
                 return Err(damaged(&root.join("format"), "the file is missing, yet the log holds commits"));
             }
         }

@@ -17,7 +17,7 @@ pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     let mut info = StoreInfo::default();
     for Segment { number, file, end } in segments {
         let path = handle.layout.segment(number);
-        info.file_bytes += file.len().map_err(at("look at", &path))?;
+        info.file_bytes += file.file_bytes().map_err(at("look at", &path))?;
         let mut window = Window::new(&*file, end);
         let first = window.read(0, 1).map_err(at("read", &path))?.first().copied();
         let mut offset = first.map_or(end, |bytes| u64::from(bytes) + 1);

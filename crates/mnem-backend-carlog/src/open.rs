@@ -95,7 +95,7 @@ fn take_lock(
             Ok(None) if Instant::now() < deadline => thread::sleep(LOCK_PAUSE),
             Ok(None) => return Err(StoreError::Locked { location: path.into() }),
             Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
-                let lacks = PlaceLacks::Locks { can_do_without: false, source: Some(error.into()) };
+                let lacks = PlaceLacks::Locks { can_do_without: false, source: Some(error) };
                 return Err(at("lock", &layout.lock())(lacks));
             }
             Err(error) => return Err(at("lock", &layout.lock())(error)),
@@ -106,7 +106,7 @@ fn take_lock(
 /// `None`: there is no such file.
 fn read_file(files: &dyn Files, path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let Some(file) = files.open(path, false).map_err(at("open", path))? else { return Ok(None) };
-    let len = file.len().map_err(at("look at", path))?;
+    let len = file.file_bytes().map_err(at("look at", path))?;
     if len > bytes_max {
         return Err(damaged(path, format!("it has {len} bytes, more than the {bytes_max} it may have")));
     }
@@ -258,7 +258,7 @@ fn recover(files: &dyn Files, layout: &Layout, keys: &Keys, lock: Box<dyn Lock>)
     let path = layout.segment(position.segment);
     let Some(file) = view.file(position.segment).cloned() else { return Err(missing(layout, position.segment)) };
     if tail == Tail::Torn {
-        let bytes = file.len().map_err(at("look at", &path))?.saturating_sub(position.end);
+        let bytes = file.file_bytes().map_err(at("look at", &path))?.saturating_sub(position.end);
         file.set_len(position.end).map_err(at("cut", &path))?;
         file.sync_data().map_err(at("sync", &path))?;
         tracing::warn!(segment = %path.display(), bytes, "cut off a commit that was never finished");

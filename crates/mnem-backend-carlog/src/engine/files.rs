@@ -34,7 +34,7 @@ pub trait File: Debug + Send + Sync {
     ///
     /// # Errors
     /// The system's.
-    fn len(&self) -> io::Result<u64>;
+    fn file_bytes(&self) -> io::Result<u64>;
 
     /// Makes its bytes and its length durable.
     ///
@@ -175,7 +175,7 @@ impl File for StdFile {
         self.0.set_len(bytes)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn file_bytes(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 

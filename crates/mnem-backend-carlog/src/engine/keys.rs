@@ -49,12 +49,6 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Keys of any choice, for examples whose bytes are known.
-    #[cfg(test)]
-    pub(crate) fn fixed(store: [u8; 16], log: [u8; 32], index: [u8; 16]) -> Self {
-        Self { store, log, index }
-    }
-
     pub(crate) fn encode(&self) -> Vec<u8> {
         let (store, log, index) = (hex(&self.store), hex(&self.log), hex(&self.index));
         seal(format!("{FORMAT_NAME} {FORMAT_VERSION}\nstore {store}\nlog-key {log}\nindex-key {index}\n"))

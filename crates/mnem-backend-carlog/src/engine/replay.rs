@@ -84,7 +84,7 @@ pub(crate) fn replay(
     acknowledged: u64,
     commits: &mut dyn FnMut(Commit),
 ) -> Result<Tail, Unread> {
-    let len = file.len()?;
+    let len = file.file_bytes()?;
     let mut window = Window::new(file, len);
     if position.end == 0 && !begin(keys, &mut window, position)? {
         return classify(keys, &mut window, len, position);
@@ -116,7 +116,7 @@ pub(crate) fn replay(
 /// Whether this is the segment that follows `position`, the end of another one.
 pub(crate) fn follows(keys: &Keys, file: &dyn File, position: &Position) -> Result<bool, Unread> {
     let mut after = Position { segment: position.segment + 1, ..*position };
-    let bytes = descriptor::begin_bytes(keys).min(file.len()?);
+    let bytes = descriptor::begin_bytes(keys).min(file.file_bytes()?);
     begin(keys, &mut Window::new(file, bytes), &mut after)
 }
 

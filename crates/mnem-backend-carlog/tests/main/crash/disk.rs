@@ -25,15 +25,15 @@ pub(crate) enum Event {
     SyncFolder,
 }
 
-/// What the disk says it did, and did not.
+/// Syncs that the disk says it did, and did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lie {
-    /// Any sync of a file.
-    FileSync,
-    /// Any sync of the folder.
-    FolderSync,
-    /// Any sync of a segment but the first ones.
-    LaterSync,
+    /// All syncs of files.
+    OfFiles,
+    /// All syncs of the folder.
+    OfTheFolder,
+    /// All syncs of segments but the first ones.
+    OfLaterCommits,
 }
 
 /// Clones share everything.
@@ -178,7 +178,7 @@ impl Files for Process {
 
     fn sync_folder(&self, _: &Path) -> io::Result<()> {
         let mut state = self.alive()?;
-        if state.lie != Some(Lie::FolderSync) {
+        if state.lie != Some(Lie::OfTheFolder) {
             state.log.push(Event::SyncFolder);
         }
         Ok(())
@@ -238,15 +238,15 @@ impl File for Open {
         Ok(())
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn file_bytes(&self) -> io::Result<u64> {
         Ok(self.process.alive()?.files[self.file].len() as u64)
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.process.alive()?;
         let is_left_out = match state.lie {
-            Some(Lie::FileSync) => true,
-            Some(Lie::LaterSync) => self.is_segment && state.files[self.file].len() > 1000,
+            Some(Lie::OfFiles) => true,
+            Some(Lie::OfLaterCommits) => self.is_segment && state.files[self.file].len() > 1000,
             _ => false,
         };
         if !is_left_out {

@@ -131,8 +131,9 @@ fn torn(image: &mut Image, event: &Event, chance: &mut Chance) {
     for sector in start / SECTOR..=end.saturating_sub(1) / SECTOR {
         if chance.one_in(2) {
             let garbage = if chance.one_in(2) { 0xa5 } else { 0 };
-            for at in (sector * SECTOR).max(start)..((sector + 1) * SECTOR).min(end) {
-                now[at] = before.get(at).copied().unwrap_or(garbage);
+            let part = (sector * SECTOR).max(start)..((sector + 1) * SECTOR).min(end);
+            for (at, byte) in part.clone().zip(&mut now[part]) {
+                *byte = before.get(at).copied().unwrap_or(garbage);
             }
         }
     }
