@@ -55,7 +55,11 @@ impl At<'_> {
 
     /// The file's structure is wrong.
     pub(crate) fn damaged(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-        StoreError::Damaged { backend: BACKEND, what: self.path.display().to_string(), source: Cause::new(source) }
+        StoreError::Damaged {
+            component: BACKEND.into(),
+            what: self.path.display().to_string(),
+            source: Cause::new(source),
+        }
     }
 
     /// The error of an open that found damage, with what the file's length says of it.
@@ -67,7 +71,9 @@ impl At<'_> {
             _ => return error,
         };
         match Length::of(medium).ok().and_then(|length| length.explain(cause)) {
-            Some(source) => StoreError::Damaged { backend: BACKEND, what: self.path.display().to_string(), source },
+            Some(source) => {
+                StoreError::Damaged { component: BACKEND.into(), what: self.path.display().to_string(), source }
+            }
             None => error,
         }
     }
@@ -80,7 +86,7 @@ impl At<'_> {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> StoreError {
         let what = format!("{}, table {table}, key {}", self.path.display(), Hex(key));
-        StoreError::Damaged { backend: BACKEND, what, source: Cause::new(source) }
+        StoreError::Damaged { component: BACKEND.into(), what, source: Cause::new(source) }
     }
 
     /// The medium or redb failed.

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use mnem_store_traits::{StoreError, driver::Probe};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use crate::error::{BACKEND, damaged, failed};
+use crate::error::{damaged, failed};
 
 /// `PRAGMA application_id` of a store: "mnem".
 pub(crate) const APPLICATION: u32 = 0x6d6e_656d;
@@ -130,8 +130,8 @@ fn make_durable(path: &Path, connection: &Connection) -> Result<(), StoreError> 
     match ask().map_err(|error| failed(path, "set durability", error))? {
         (journal, 2) if journal == "wal" => Ok(()),
         (journal, synchronous) => Err(StoreError::Unsupported {
-            backend: format!("{BACKEND} at {}", path.display()),
-            operation: format!("a synced write-ahead log (journal {journal}, synchronous {synchronous})"),
+            operation: format!("a synced write-ahead log at {}", path.display()),
+            reason: format!("SQLite answers journal {journal}, synchronous {synchronous}"),
         }),
     }
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, ValueEnum, ValueHint};
-use mnem_storage::Sharing;
+use mnem_storage::driver::Sharing;
 
 use crate::drivers;
 

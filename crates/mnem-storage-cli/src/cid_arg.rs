@@ -33,7 +33,7 @@ pub(crate) fn parse_all(texts: &[String]) -> Result<Vec<Cid>> {
 
 #[cfg(test)]
 mod tests {
-    use mnem_storage::traits::cid::multibase;
+    use mnem_storage::cid::multibase;
 
     use super::*;
 

@@ -194,6 +194,7 @@ impl Failure {
             Self::Store(error) => error.kind().as_str(),
             Self::HeadsMoved { error, .. } => error.kind().as_str(),
             Self::Copy { source: CopyError::Opaque { .. }, .. } => "opaque_block",
+            Self::Copy { source: CopyError::Differs { .. }, .. } => ErrorKind::Backend.as_str(),
             Self::Copy { source, .. } => source.kind().map_or("interrupted", ErrorKind::as_str),
             Self::Import { source, .. } => match source.kind() {
                 ImportErrorKind::NotCar => "not_car",
@@ -206,6 +207,7 @@ impl Failure {
                 ImportErrorKind::MissingRoots => "missing_roots",
                 ImportErrorKind::Incomplete => ErrorKind::MissingBlock.as_str(),
                 ImportErrorKind::Stopped => "interrupted",
+                ImportErrorKind::Thread => ErrorKind::Backend.as_str(),
                 ImportErrorKind::Store(kind) => kind.as_str(),
                 _ => "io",
             },

@@ -287,8 +287,8 @@ impl OpenOptions {
                 let features: Vec<_> = BACKENDS.iter().map(|backend| format!("`{}`", backend.name)).collect();
                 let features = features.join(", ");
                 StoreError::Unsupported {
-                    backend: format!("this build: mnem-storage was compiled with none of its features {features}"),
                     operation: format!("creating a store at {at}"),
+                    reason: format!("mnem-storage was compiled with none of its features {features}"),
                 }
             }
         })

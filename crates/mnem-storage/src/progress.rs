@@ -81,8 +81,9 @@ pub fn unwatched(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// The callback of a long call.
-pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
+/// The callback of a long call: what it has done so far, and whether it is to go on. [`unwatched`] is the one that does
+/// nothing.
+pub type OnProgress<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
 /// Nothing more is to be done: the callback returned [`ControlFlow::Break`], or whoever takes the results has failed.
 #[derive(Debug)]

@@ -6,12 +6,10 @@ use std::{
 };
 
 use mnem_storage::{
-    Bytes, Capabilities, Cid, CopyError, MemoryStore, OpHeadsStore, ReachableOptions, SalvageOptions, Store,
-    StoreError, VerifyError, VerifyOptions, WriteBatch,
+    Blockstore, Bytes, Capabilities, Cid, CidIter, CopyError, MemoryStore, OnBlock, OpHeadsStore, ReachableOptions,
+    SalvageOptions, Store, StoreError, VerifyError, VerifyOptions, WriteBatch,
     car::{self, ExportError, ExportOptions},
-    copy, copy_reachable,
-    traits::{Blockstore, CidIter, OnBlock},
-    unwatched,
+    copy, copy_reachable, unwatched,
 };
 
 use crate::fixtures::{node, raw};

@@ -12,7 +12,7 @@ use std::{
 use mnem_ann_persist::{DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId};
 use mnem_storage::{
     Bytes, Cid, DAG_CBOR, DAG_JSON, DAG_PB, ErrorKind, FaultKind, OpenOptions, RAW, Store, VerifyOptions, WriteBatch,
-    cid_of, is_checkable, traits::cid::multihash::Multihash, unwatched,
+    cid::multihash::Multihash, cid_of, is_checkable, unwatched,
 };
 
 /// A store that is kept, and with which backend it opens.

@@ -11,12 +11,10 @@ use std::{
 };
 
 use mnem_storage::{
-    Blockstore, Bytes, Cause, Cid, ErrorKind, MemoryStore, OpHeadsStore, Outcome, SalvageOptions, Store, StoreError,
-    WriteBatch,
+    Blockstore, Bytes, Cause, Cid, CidIter, ErrorKind, MemoryStore, OpHeadsStore, Outcome, SalvageOptions, Store,
+    StoreError, WriteBatch,
     car::{self, CarFault, ImportError, ImportErrorKind, ImportOptions},
-    copy, salvage,
-    traits::CidIter,
-    unwatched,
+    copy, salvage, unwatched,
 };
 
 use crate::fixtures::{ANIMALS_BLOCKS, animals, car, family, header, raw, stores, varint};

@@ -80,6 +80,7 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
             error => for_store(error, &quoted(from)),
         },
         Failure::Copy { from, to, source: CopyError::Target(error) } => for_target(error, from, to),
+        Failure::Copy { to, source: CopyError::Differs { .. }, .. } => stores::in_doubt(&quoted(to)),
         Failure::Copy { from, to, source: CopyError::Opaque { .. } } => format!(
             "--opaque-leaves copies such blocks without what they link to; `mnem-store copy {} {}` copies every block",
             quoted(from),

@@ -241,7 +241,7 @@ impl Import<'_> {
         self.report.roots = reader.roots().to_vec();
         let (ended, landed) = thread::scope(|scope| {
             let mut landing =
-                Landing::begin(scope, store, options.batch_bytes).map_err(|error| self.failed(error, 0))?;
+                Landing::begin(scope, store, options.batch_bytes).map_err(|source| ImportError::Thread { source })?;
             let ended = self.sections(&mut reader, &mut landing, options, progress);
             Ok((ended, landing.finish()))
         })?;

@@ -212,7 +212,7 @@ fn a_damaged_file_is_opened_as_it_is_by_name_only() {
 fn who_names_a_mode_for_sharing_looks_at_a_store_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.redb");
-    let shared = OpenOptions::new().create(true).sharing(mnem_storage::Sharing::MultiWriter);
+    let shared = OpenOptions::new().create(true).sharing(mnem_storage::driver::Sharing::MultiWriter);
     let store = shared.open(&path).unwrap();
     let look = || mnem_storage::verify_at(&path, &VerifyOptions::new().open(shared.clone()), &mut unwatched);
     assert_eq!(look().unwrap_err().kind(), Some(ErrorKind::Locked));

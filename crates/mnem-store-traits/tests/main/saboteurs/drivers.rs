@@ -153,7 +153,7 @@ impl Driver for Flawed {
             Probe::Damaged(_) if self.has(Flaw::TruncatedIsEmpty) => clear(path),
             Probe::Damaged(why) => {
                 let source = mnem_store_traits::Cause::new(why);
-                return Err(StoreError::Damaged { backend: "test", what: at.to_string(), source });
+                return Err(StoreError::Damaged { component: "test".into(), what: at.to_string(), source });
             }
             Probe::Absent | Probe::Unfinished | Probe::Foreign(_) => {}
         }
