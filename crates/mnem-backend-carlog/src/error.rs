@@ -31,7 +31,7 @@ pub(crate) fn failed<E: Into<Box<dyn Error + Send + Sync>>>(
 
 /// Something of the store's own is not as it must be.
 pub(crate) fn damaged(path: &Path, why: impl Into<String>) -> StoreError {
-    StoreError::Damaged { backend: BACKEND, what: path.display().to_string(), source: Cause::new(why.into()) }
+    StoreError::Damaged { component: BACKEND.into(), what: path.display().to_string(), source: Cause::new(why.into()) }
 }
 
 /// There is no store at `path`.

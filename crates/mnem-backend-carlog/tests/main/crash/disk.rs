@@ -29,11 +29,11 @@ pub(crate) enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lie {
     /// All syncs of files.
-    OfFiles,
+    Files,
     /// All syncs of the folder.
-    OfTheFolder,
+    Folder,
     /// All syncs of segments but the first ones.
-    OfLaterCommits,
+    LaterCommits,
 }
 
 /// Clones share everything.
@@ -178,7 +178,7 @@ impl Files for Process {
 
     fn sync_folder(&self, _: &Path) -> io::Result<()> {
         let mut state = self.alive()?;
-        if state.lie != Some(Lie::OfTheFolder) {
+        if state.lie != Some(Lie::Folder) {
             state.log.push(Event::SyncFolder);
         }
         Ok(())
@@ -245,8 +245,8 @@ impl File for Open {
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.process.alive()?;
         let is_left_out = match state.lie {
-            Some(Lie::OfFiles) => true,
-            Some(Lie::OfLaterCommits) => self.is_segment && state.files[self.file].len() > 1000,
+            Some(Lie::Files) => true,
+            Some(Lie::LaterCommits) => self.is_segment && state.files[self.file].len() > 1000,
             _ => false,
         };
         if !is_left_out {

@@ -112,9 +112,9 @@ fn what_was_acknowledged_survives_any_crash_and_nothing_half_done_shows() {
 }
 
 const BREAKS: &[Planted<Lie>] = &[
-    Planted { name: "no sync of any file", seed: 0, at: Break::Medium(Lie::OfFiles) },
-    Planted { name: "no sync of the folder", seed: 0, at: Break::Medium(Lie::OfTheFolder) },
-    Planted { name: "no sync of a commit but the first ones", seed: 0, at: Break::Medium(Lie::OfLaterCommits) },
+    Planted { name: "no sync of any file", seed: 0, at: Break::Medium(Lie::Files) },
+    Planted { name: "no sync of the folder", seed: 0, at: Break::Medium(Lie::Folder) },
+    Planted { name: "no sync of a commit but the first ones", seed: 0, at: Break::Medium(Lie::LaterCommits) },
     Planted { name: "acknowledged before it is done", seed: 0, at: Break::Caller(Caller::AcknowledgedFirst) },
     Planted { name: "the head before its blocks", seed: 0, at: Break::Caller(Caller::HeadFirst) },
     Planted { name: "a commit in two steps", seed: 0, at: Break::Caller(Caller::TwoSteps) },
