@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
 const PACKAGES: [&str; 3] = ["mnem-cli", "mnem-http", "mnem-mcp"];
@@ -51,7 +51,7 @@ impl Programs {
             failed.push(names);
         }
         let only_ours: Vec<_> = failed[1].iter().filter(|test| !failed[0].contains(test)).collect();
-        anyhow::ensure!(only_ours.is_empty(), "these fail on the drop-in only: {only_ours:#?}");
+        ensure!(only_ours.is_empty(), "these fail on the drop-in only: {only_ours:#?}");
         Ok(())
     }
 }
@@ -100,6 +100,9 @@ fn build(sh: &Shell, folder: &Path, name: &str, sources: &[(&'static str, PathBu
     let _in = sh.push_dir(&workspace);
     // The embedder that is bundled by default downloads a model.
     cmd!(sh, "cargo build -p mnem-cli --no-default-features --target-dir {target}").run()?;
+    let locked = sh.read_file("Cargo.lock")?;
+    let patched = locked.contains("name = \"mnem-core-bridge\"");
+    ensure!(patched != patch.is_empty(), "{name}: cargo took the other backend");
     let program = folder.join(format!("mnem-{name}"));
     sh.copy_file(target.join("debug/mnem"), &program)?;
     Ok(program)
