@@ -4,6 +4,7 @@ use std::{
     fmt,
     panic::{self, AssertUnwindSafe},
     sync::Arc,
+    time::Duration,
 };
 
 use mnem_core::{
@@ -18,6 +19,10 @@ use crate::{
     timer::Timer,
     walks::{Step, Walks, absent_links, precedes_update},
 };
+
+/// A commit of the engine is given so many times the pause of an archive: it is computed meanwhile, and its update will
+/// land it.
+const COMMIT_PAUSES: u32 = 10;
 
 type Buffer = Buffered<Arc<dyn Store>>;
 
@@ -35,6 +40,7 @@ pub struct Bridge {
 /// The fields are dropped in this order: the thread is over before the buffer lands what is left.
 struct Shared {
     timer: Option<Timer>,
+    pause: Duration,
     walks: Walks,
     buffer: Arc<Buffer>,
 }
@@ -50,9 +56,9 @@ impl Bridge {
         let buffer = Arc::new(Buffered::with_bound(store, options.staged_bytes_max));
         let timer = options.staged_time_max.map(|longest| {
             let buffer = Arc::clone(&buffer);
-            Timer::new(options.pause.min(longest), longest, move || landed_in_time(&buffer))
+            Timer::new(longest, move || landed_in_time(&buffer))
         });
-        Self { shared: Arc::new(Shared { timer, walks: Walks::default(), buffer }) }
+        Self { shared: Arc::new(Shared { timer, pause: options.pause, walks: Walks::default(), buffer }) }
     }
 
     /// The two halves, as the engine's constructors take them.
@@ -92,9 +98,9 @@ impl Bridge {
     }
 
     /// After something was staged, or failed to land.
-    fn staged(&self) -> Result<(), StoreError> {
+    fn staged(&self, pause: Duration) -> Result<(), StoreError> {
         match &self.shared.timer {
-            Some(timer) if self.staged_bytes() > 0 && !timer.arm() => self.buffer().flush(),
+            Some(timer) if self.staged_bytes() > 0 && !timer.arm(pause) => self.buffer().flush(),
             _ => Ok(()),
         }
     }
@@ -108,7 +114,7 @@ impl Bridge {
         let landed = panic::catch_unwind(AssertUnwindSafe(|| land(self.buffer())));
         // What is staged after a failure, or was staged meanwhile, still has to land in time. The error or panic at hand is the one to tell.
         if !matches!(landed, Ok(Ok(()))) {
-            drop(self.staged());
+            drop(self.staged(self.shared.pause));
         }
         landed.unwrap_or_else(|cause| panic::resume_unwind(cause))
     }
@@ -125,7 +131,8 @@ impl Bridge {
         match self.shared.walks.put(&cid, absent) {
             Step::Last => self.flush(),
             Step::Outside if checked && !precedes_update(&data) => self.flush(),
-            Step::Inside | Step::Outside => self.staged(),
+            Step::Inside => self.staged(self.shared.pause),
+            Step::Outside => self.staged(self.shared.pause.saturating_mul(COMMIT_PAUSES)),
         }
     }
 }

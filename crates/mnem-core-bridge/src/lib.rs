@@ -35,8 +35,8 @@
 //! - with a `batch_put`, which is durable when it returns, as it is in the published backend;
 //! - with the last new block of an archive: see below;
 //! - with a `put` (not `put_trusted`) outside of an archive, unless the block is a view or an operation;
-//! - after [`Options::PAUSE`] (10 ms) without a put, by a thread of the bridge, and [`Options::STAGED_TIME_MAX`] (1 s)
-//!   after the first of it was put;
+//! - after [`Options::PAUSE`] (10 ms) without a put, or ten times as long where a commit may be under way, by a thread of
+//!   the bridge; and [`Options::STAGED_TIME_MAX`] (1 s) after the first of it was put;
 //! - when it would exceed [`Options::staged_bytes_max`] (64 MiB unless set);
 //! - in [`Bridge::flush`] and [`Bridge::close`];
 //! - when the last clone of the bridge is dropped. Nobody can be handed an error then, so a failure is logged as a warning through `tracing`, and
@@ -52,9 +52,10 @@
 //! links is absent is the last of it. That put returns when everything is durable. Each thread has an archive of its own.
 //!
 //! So an answer to `push-blocks`, `/v1/import` or `import` tells of durable blocks, in one transaction where the published
-//! backend makes one for each block. Three bursts cannot be told from a commit that is under way, and land 10 ms after
-//! their last put: an archive that lacks blocks to which it links; trusted puts of blocks whose links are all there, as of
-//! an archive with a single new block; views and operations that come last. A process that is killed before then loses
+//! backend makes one for each block. Three bursts have no end that can be found. An archive that lacks blocks to
+//! which it links lands 10 ms after its last put. Trusted puts of blocks whose links are all there, as of an archive with a
+//! single new block, and views and operations that come last, look like a commit that is under way, and land after 100 ms.
+//! A process that is killed before then loses
 //! them, although they returned `Ok`. Two routes close that window: call [`Bridge::flush`] before you answer, or set
 //! [`Options::staged_bytes_max`] to 0, which makes every put durable when it returns, in a transaction of its own, as in
 //! the published backend.

@@ -27,8 +27,8 @@ impl Options {
     /// How long a put is staged at most, unless set: 1 s.
     pub const STAGED_TIME_MAX: Duration = Duration::from_secs(1);
 
-    /// After how long without a put everything staged lands, unless set: 10 ms. A commit of the engine rarely pauses
-    /// for longer; when it does, it takes one more transaction.
+    /// After how long without a put everything staged lands, unless set: 10 ms, and 100 ms where the last put looks like
+    /// one of a commit. A commit that pauses for longer takes one more transaction.
     pub const PAUSE: Duration = Duration::from_millis(10);
 
     /// The defaults.
@@ -49,7 +49,7 @@ impl Options {
         self
     }
 
-    /// After how long without a put everything staged lands.
+    /// After how long without a put everything staged lands; ten times as long where the last put looks like one of a commit.
     pub fn pause(mut self, time: Duration) -> Self {
         self.pause = time;
         self

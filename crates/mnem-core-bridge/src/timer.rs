@@ -13,15 +13,14 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 type Call = dyn Fn() -> bool + Send + Sync;
 
-/// Calls a function once nobody has called [`arm`](Self::arm) for `pause`, or `longest` after the first call, unless
-/// [`disarm`](Self::disarm) comes first. The function says whether it succeeded; if not it is called again, after delays
+/// Calls a function once nobody has called [`arm`](Self::arm) for the pause that it names, or `longest` after the
+/// first call, unless [`disarm`](Self::disarm) comes first. The function says whether it succeeded; if not it is called again, after delays
 /// that double.
 ///
 /// The thread is started by the first `arm`, and is over when `drop` returns.
 pub(crate) struct Timer {
     alarm: Arc<Alarm>,
     call: Arc<Call>,
-    pause: Duration,
     longest: Duration,
 }
 
@@ -34,6 +33,8 @@ struct Alarm {
 #[derive(Default)]
 struct State {
     due: Option<Instant>,
+    /// What `due` was set by: only as short a pause moves it later.
+    pause: Duration,
     /// Where `due` may not move beyond, however often it is put off.
     deadline: Option<Instant>,
     thread: Option<JoinHandle<()>>,
@@ -55,13 +56,13 @@ impl Alarm {
 }
 
 impl Timer {
-    pub(crate) fn new(pause: Duration, longest: Duration, call: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { alarm: Arc::default(), call: Arc::new(call), pause, longest }
+    pub(crate) fn new(longest: Duration, call: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { alarm: Arc::default(), call: Arc::new(call), longest }
     }
 
     /// Sees to it that the call comes in time; `false` if it cannot, because the system gives no thread. Whatever the call is to find
     /// must be there before.
-    pub(crate) fn arm(&self) -> bool {
+    pub(crate) fn arm(&self, pause: Duration) -> bool {
         let mut state = self.alarm.lock();
         if state.stopped {
             return true;
@@ -77,12 +78,12 @@ impl Timer {
         // A moment that the clock does not reach is never due.
         let now = Instant::now();
         state.deadline = state.deadline.or(now.checked_add(self.longest));
-        let paused = now.checked_add(self.pause);
-        let due = paused.into_iter().chain(state.deadline).min();
-        // A due time that moves later needs no notice: the thread finds out when it wakes. After failures the next
-        // attempt may be farther off than this call can wait.
+        let due = now.checked_add(pause).into_iter().chain(state.deadline).min();
         let sooner = due.is_some_and(|due| state.due.is_none_or(|before| due < before));
-        state.due = due;
+        if sooner || pause <= state.pause {
+            (state.due, state.pause) = (due, pause);
+        }
+        // A due time that moves later needs no notice: the thread finds out when it wakes.
         if sooner {
             self.alarm.changed.notify_one();
         }
@@ -141,6 +142,6 @@ impl Drop for Timer {
 
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timer").field("pause", &self.pause).field("longest", &self.longest).finish_non_exhaustive()
+        f.debug_struct("Timer").field("longest", &self.longest).finish_non_exhaustive()
     }
 }

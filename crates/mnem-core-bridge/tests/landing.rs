@@ -215,7 +215,7 @@ fn a_landing_that_panics_leaves_its_blocks_to_the_time_bound() {
     for landing in landings {
         let (store, told) = Watched::new();
         // So long that the landing comes before it.
-        let bridge = with(&store, &Options::new().pause(Duration::from_millis(300)));
+        let bridge = with(&store, &Options::new().pause(Duration::from_millis(30)));
         bridge.put_trusted(block(1).0, block(1).1).unwrap();
         store.panic(true);
         let cause = panic::catch_unwind(AssertUnwindSafe(|| landing(&bridge))).expect_err("the store panicked");

@@ -105,6 +105,26 @@ fn an_update_ends_an_archive_that_is_not_complete() {
     assert_eq!(store.commits(), 1, "the link of an archive that is over completes nothing");
 }
 
+/// A commit on another thread does not put it off.
+#[test]
+fn an_archive_that_is_not_complete_lands_while_commits_go_on() {
+    let (store, told) = Watched::new();
+    let options = Options::new().staged_time_max(Some(Duration::from_secs(3600))).pause(Duration::from_millis(100));
+    let bridge = Bridge::with_options(Arc::clone(&store) as Arc<dyn Store>, &options);
+    let (cid, data) = list(&[block(99)]);
+    thread::scope(|scope| {
+        scope.spawn(|| bridge.put_trusted(cid.clone(), data).unwrap()).join().unwrap();
+        // Each put is one of a commit, and would put the landing off if there were no archive.
+        let mut puts = 0;
+        while told.try_recv().is_err() {
+            assert!(bridge.staged_bytes() < 32 << 20, "half of what lands by its size");
+            bridge.put_trusted(block(puts).0, block(puts).1).unwrap();
+            puts += 1;
+        }
+    });
+    assert!(store.inner.has(&ours(&cid)).unwrap());
+}
+
 /// Views and operations are put with a check, and an update follows.
 #[test]
 fn the_engines_own_checked_puts_wait_for_their_update() {
