@@ -27,6 +27,8 @@ const WORDS: [&str; 58] = [
     "stat",
     "verify",
     "copy",
+    "gc",
+    "--keep",
     "knn",
     "build",
     "list",

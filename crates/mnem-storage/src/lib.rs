@@ -27,6 +27,7 @@
 //! | read and write it | [`Store`], [`WriteBatch`], [`Walk`]: all of [`traits`] |
 //! | read an archive into it, write one from it | [`car::import`], [`car::export`] |
 //! | copy it to another backend | [`copy`](fn@copy) |
+//! | remove what its heads do not reach | [`collect`](fn@collect) |
 //! | copy only what its heads reach | [`copy_reachable`] |
 //! | find damage | [`verify`](fn@verify), [`verify_store`] |
 //! | get out of a damaged store what can be read | [`salvage`](fn@salvage), [`OpenOptions::lenient`] |
@@ -35,6 +36,7 @@
 //! | keep k-nearest-neighbour edges beside the blocks | [`knn`]: in the [side table](Store::side_table) [`knn::TABLE`] |
 
 pub mod car;
+mod collect;
 mod compact;
 mod copy;
 mod detect;
@@ -67,6 +69,7 @@ pub use mnem_store_traits::{
     link_support, links,
 };
 
+pub use collect::{CollectError, CollectOptions, CollectReport, DeadIndex, collect};
 pub use compact::{CompactReport, compact};
 pub use copy::{CopyError, CopyReport, ReachableOptions, ReachableReport, TableCopied, copy, copy_reachable};
 pub use detect::{detect, enclosing_store};
