@@ -55,7 +55,7 @@ pub(crate) fn feature_matrix() -> Result<()> {
     for features in ["redb", "simple", "redb,simple", "blake2b", "redb,simple,blake2b", ""] {
         let check = ["-p", "mnem-storage", "--no-default-features", "--features", features];
         cmd!(sh, "cargo clippy --locked {check...} --all-targets -- -D warnings").run()?;
-        for example in ["embed", "agent"] {
+        for example in ["embed", "agent", "collector"] {
             let folder = sh.create_temp_dir()?;
             let store = folder.path().join("memory");
             let example = cmd!(sh, "cargo run --locked --quiet {check...} --example {example} -- {store}");

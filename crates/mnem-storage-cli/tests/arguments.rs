@@ -10,7 +10,7 @@ use crate::support::{ABSENT, BACKENDS, Place, ROOT, ran};
 const STATUSES: [i32; 9] = [0, 1, 2, 3, 4, 10, 11, 12, 13];
 
 /// Words that lead somewhere. `conformance` is left out: it takes its time.
-const WORDS: [&str; 58] = [
+const WORDS: [&str; 60] = [
     "init",
     "import",
     "export",
@@ -27,6 +27,8 @@ const WORDS: [&str; 58] = [
     "stat",
     "verify",
     "copy",
+    "gc",
+    "--keep",
     "knn",
     "build",
     "list",

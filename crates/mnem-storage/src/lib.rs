@@ -27,6 +27,7 @@
 //! | read and write it | [`Store`], [`WriteBatch`], [`BlockstoreExt`], [`Walk`] |
 //! | read an archive into it, write one from it | [`car::import`], [`car::export`] |
 //! | copy it to another backend | [`copy`](fn@copy) |
+//! | remove what its heads do not reach | [`collect`](fn@collect) |
 //! | copy only what its heads reach | [`copy_reachable`] |
 //! | find damage | [`verify`](fn@verify), [`verify_at`] |
 //! | get out of a damaged store what can be read | [`salvage_at`], [`OpenOptions::lenient`] |
@@ -35,6 +36,7 @@
 //! | keep k-nearest-neighbour edges beside the blocks | [`knn`]: in the [side table](Store::side_table) [`knn::TABLE`] |
 
 pub mod car;
+mod collect;
 mod compact;
 mod copy;
 mod detect;
@@ -66,6 +68,7 @@ pub use mnem_store_traits::{
     is_opaque, link_support, links, supported_hashes,
 };
 
+pub use collect::{CollectError, CollectOptions, CollectReport, DeadIndex, collect};
 pub use compact::{CompactReport, compact_at};
 pub use copy::{CopyError, CopyReport, ReachableOptions, ReachableReport, TableCopied, copy, copy_reachable};
 pub use detect::{detect, enclosing_store};

@@ -50,8 +50,10 @@ pub enum Stage {
     /// Reading, checking or writing blocks.
     #[default]
     Blocks,
-    /// Following the links from the roots of an import, where that was asked for.
+    /// Following the links from the roots of an import, where that was asked for, or from those of a collection.
     Links,
+    /// Looking for blocks that nothing reaches, and removing them.
+    Sweep,
     /// Reading or writing rows of side tables.
     Tables,
     /// Checking indexes of k-NN edges.
@@ -61,7 +63,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// A word for people: `structure`, `counting`, `target`, `blocks`, `links`, `tables`, `indexes`, `proof`.
+    /// A word for people: `structure`, `counting`, `target`, `blocks`, `links`, `sweep`, `tables`, `indexes`, `proof`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Structure => "structure",
@@ -69,6 +71,7 @@ impl Stage {
             Self::Target => "target",
             Self::Blocks => "blocks",
             Self::Links => "links",
+            Self::Sweep => "sweep",
             Self::Tables => "tables",
             Self::Indexes => "indexes",
             Self::Proof => "proof",

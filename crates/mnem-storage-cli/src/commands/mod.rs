@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod conformance;
 pub(crate) mod copy;
 pub(crate) mod export;
+pub(crate) mod gc;
 pub(crate) mod get;
 pub(crate) mod has;
 pub(crate) mod heads;
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Conformance(conformance::Args),
     /// Copy a store to another place or backend, and prove the copy
     Copy(copy::Args),
+    /// Remove the blocks that no head reaches
+    Gc(gc::Args),
     /// Give the space that a store no longer needs back to the file system
     Compact(compact::Args),
     /// Build, list, read and remove indexes of nearest neighbours
@@ -100,6 +103,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Verify(args) => verify::run(context, &args),
         Command::Conformance(args) => conformance::run(context, &args),
         Command::Copy(args) => copy::run(context, &args),
+        Command::Gc(args) => gc::run(context, &args),
         Command::Compact(args) => compact::run(context, &args),
         Command::Knn(args) => knn::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
