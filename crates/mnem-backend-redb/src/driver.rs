@@ -161,9 +161,9 @@ impl ManagedStore for RedbStore {
     }
 
     fn compact(&mut self) -> Result<Reclaimed, StoreError> {
-        let before_bytes = self.handle.file_bytes("compact")?;
+        let before_bytes = self.handle.file().file_bytes("compact")?;
         Self::compact(self)?;
-        Ok(Reclaimed::new(before_bytes, self.handle.file_bytes("compact")?))
+        Ok(Reclaimed::new(before_bytes, self.handle.file().file_bytes("compact")?))
     }
 
     fn identity(&self) -> FileIdentity {

@@ -11,8 +11,10 @@ use crate::{
             FIELDS_END, FLAGS, FULL_REGIONS, LAST_COMMIT, PAGE, PAGE_BYTES, REGION_HEADER_PAGES, REGION_PAGES,
             TRAILING_PAGES, UNCLEAN, field, set,
         },
+        keys::Ascending,
         overlay::Overlay,
     },
+    error::At,
     limits::{AS_IT_IS_BREAKS_MAX, PAGE_NAMES},
 };
 
@@ -140,6 +142,27 @@ fn next_readable(from: u128, reads_at: impl Fn(u128) -> bool) -> Option<u128> {
         }
     }
     Some(readable)
+}
+
+/// Adds the keys of these rows, up to a number of them, each as it is read.
+pub(crate) fn read_keys(
+    at: At<'_>,
+    table: &str,
+    start: Bound<&[u8]>,
+    range: redb::Range<'_, &'static [u8], &'static [u8]>,
+    rows: usize,
+    found: &mut Vec<Bytes>,
+) -> Result<(), StoreError> {
+    let mut order = Ascending::after(match start {
+        Bound::Included(key) | Bound::Excluded(key) => Some(key),
+        Bound::Unbounded => None,
+    });
+    for row in range.take(rows) {
+        let (key, _) = row.map_err(|error| at.redb(error))?;
+        order.next(at, table, key.value())?;
+        found.push(Bytes::copy_from_slice(key.value()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,10 +4,13 @@ use mnem_store_traits::{Bytes, Cid, HeadChange, StoreError};
 use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
 use crate::{
-    blockstore::{self, Row},
-    engine::keys::Key,
+    Layout,
+    engine::{
+        heads::HeadsChange,
+        keys::Key,
+        rows::{Row, insert_absent},
+    },
     error::At,
-    handle::Handle,
     tables::BytesTable,
 };
 
@@ -71,17 +74,23 @@ impl Change {
     pub(crate) fn deletes(&self) -> bool {
         matches!(self.what, What::Delete(_))
     }
+}
 
-    /// Carries it out.
+impl What {
+    /// Applies it to the tables.
     ///
     /// # Errors
-    /// [`is_refusal`]: nothing was written. Any other: the transaction is spoilt.
-    pub(crate) fn apply(&self, handle: &Handle, transaction: &WriteTransaction) -> Result<Wrote, StoreError> {
-        let at = handle.at(self.operation);
-        match &self.what {
-            What::Commit(commit) => commit.apply(handle, at, transaction),
-            What::Delete(keys) => {
-                let mut objects = transaction.open_table(handle.layout.objects()).map_err(|error| at.redb(error))?;
+    /// [`is_refusal`]: nothing was written. Any other: the transaction cannot go on.
+    pub(crate) fn apply(
+        &self,
+        at: At<'_>,
+        layout: Layout,
+        transaction: &WriteTransaction,
+    ) -> Result<Wrote, StoreError> {
+        match self {
+            Self::Commit(commit) => commit.apply(at, layout, transaction),
+            Self::Delete(keys) => {
+                let mut objects = transaction.open_table(layout.objects()).map_err(|error| at.redb(error))?;
                 let mut wrote = Wrote::Nothing;
                 for key in keys {
                     let found = objects.remove(&**key).map_err(|error| at.redb(error))?.is_some();
@@ -89,7 +98,7 @@ impl Change {
                 }
                 Ok(wrote)
             }
-            What::SideTable { table, puts, deletes } => {
+            Self::SideTable { table, puts, deletes } => {
                 write_side_table(at, transaction, TableDefinition::new(table), puts, deletes)
             }
         }
@@ -103,8 +112,8 @@ pub(crate) fn is_refusal(error: &StoreError) -> bool {
 
 impl Commit {
     /// Decides everything that can be refused, then writes.
-    fn apply(&self, handle: &Handle, at: At<'_>, transaction: &WriteTransaction) -> Result<Wrote, StoreError> {
-        let mut objects = transaction.open_table(handle.layout.objects()).map_err(|error| at.redb(error))?;
+    fn apply(&self, at: At<'_>, layout: Layout, transaction: &WriteTransaction) -> Result<Wrote, StoreError> {
+        let mut objects = transaction.open_table(layout.objects()).map_err(|error| at.redb(error))?;
         for cid in &self.required {
             let key = Key::of(cid);
             let comes_along = self.rows.binary_search_by(|(row, _)| (**row).cmp(&*key)).is_ok();
@@ -113,12 +122,12 @@ impl Commit {
             }
         }
         let heads = match &self.head {
-            Some(change) => Some(handle.decide_heads(at, transaction, change)?),
+            Some(change) => Some(HeadsChange::decide(at, layout, transaction, change)?),
             None => None,
         };
-        let inserted = blockstore::insert_absent(at, &mut objects, &self.rows)?;
+        let inserted = insert_absent(at, &mut objects, &self.rows)?;
         let moved = match heads {
-            Some(heads) => handle.write_heads(at, transaction, &heads)?,
+            Some(heads) => heads.write(at, layout, transaction)?,
             None => false,
         };
         Ok(Wrote::if_so(inserted || moved))
