@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use mnem_store_traits::{
@@ -12,6 +11,7 @@ use mnem_store_traits::{
 };
 
 use crate::{
+    SimpleStore,
     engine::{
         medium::{Contents, Kind, Metadata, WholeSync},
         unfinished::Unfinished,
@@ -22,20 +22,8 @@ use crate::{
     tables::{self, BlockPlace},
 };
 
-/// The blocks of a store.
-///
-/// A view: clones and the [`SimpleStore`](crate::SimpleStore) it comes from are one handle, closed and poisoned together.
-#[derive(Clone, Debug)]
-pub struct SimpleBlockstore {
-    handle: Arc<Handle>,
-}
-
-impl SimpleBlockstore {
-    pub(crate) fn new(handle: Arc<Handle>) -> Self {
-        Self { handle }
-    }
-
-    fn read(&self, operation: &'static str, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
+impl SimpleStore {
+    fn read_block(&self, operation: &'static str, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
         self.handle.gate.check_open(operation)?;
         let place = self.handle.layout.block(cid);
         if !self.handle.is_folder_in(&self.handle.layout.objects(), &place.shard)? {
@@ -67,9 +55,9 @@ impl SimpleBlockstore {
     }
 }
 
-impl Blockstore for SimpleBlockstore {
+impl Blockstore for SimpleStore {
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.read("get", cid)?.map(Bytes::from))
+        Ok(self.read_block("get", cid)?.map(Bytes::from))
     }
 
     fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
@@ -114,7 +102,7 @@ impl Blockstore for SimpleBlockstore {
     }
 
     fn with_block(&self, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
-        let Some(data) = self.read("get", cid)? else { return Ok(false) };
+        let Some(data) = self.read_block("get", cid)? else { return Ok(false) };
         f(&data);
         Ok(true)
     }

@@ -1,4 +1,4 @@
-//! What all views of one handle share: the file system, the options, whether it is closed or poisoned, and the steps that every write is made of.
+//! What a store and its side tables share: the file system, the options, whether it is closed or poisoned, and the steps that every write is made of.
 
 use std::{
     collections::{BTreeSet, HashSet},
