@@ -11,9 +11,9 @@ use redb::{OwnedAccessGuard, ReadableTable, TableHandle};
 use crate::{
     Check,
     engine::{
-        as_it_is::{Listing, read_keys},
-        change::{Commit, What},
+        change::{Change, Commit},
         keys::{self, Ascending, Key},
+        lenient::{Listing, read_keys},
         rows::{Row, sorted_rows},
     },
     error::At,
@@ -35,7 +35,7 @@ impl Handle {
         self.reader().read(operation, |snapshot| {
             let objects = snapshot.objects(at, self.file().layout)?;
             let Some(guard) = objects.get_owned(&*key).map_err(|error| at.redb(error))? else { return Ok(None) };
-            self.reader().verify(cid, &key, guard.value(), snapshot.era())?;
+            self.reader().verify(cid, &key, guard.value(), snapshot.generation())?;
             Ok(Some(guard))
         })
     }
@@ -45,7 +45,7 @@ impl Handle {
         if self.writer.has_all(operation, rows.iter().map(|(key, _)| &**key))? {
             return Ok(());
         }
-        self.writer.write(operation, What::Commit(Commit { rows, ..Commit::default() }))
+        self.writer.write(operation, Change::Commit(Commit { rows, ..Commit::default() }))
     }
 
     /// One page of a listing.
@@ -68,7 +68,7 @@ impl Handle {
     }
 
     /// A listing that goes on behind what it cannot read.
-    fn cids_as_they_are(&self) -> CidIter<'_> {
+    fn cids_lenient(&self) -> CidIter<'_> {
         let at = self.file().at("list blocks");
         let table = self.file().layout.objects();
         let keys = Listing::new(Box::new(move |start, rows, found| {
@@ -96,7 +96,7 @@ impl Blockstore for Handle {
             let Some(guard) = ReadableTable::get(objects, &*key).map_err(|error| at.redb(error))? else {
                 return Ok(None);
             };
-            self.reader().verify(cid, &key, guard.value(), snapshot.era())?;
+            self.reader().verify(cid, &key, guard.value(), snapshot.generation())?;
             Ok(Some(Bytes::copy_from_slice(guard.value())))
         })
     }
@@ -113,13 +113,13 @@ impl Blockstore for Handle {
         if !self.writer.has_all(operation, iter::once(&*key))? {
             return Ok(());
         }
-        self.writer.write(operation, What::Delete(vec![key]))
+        self.writer.write(operation, Change::Delete(vec![key]))
     }
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
         self.file().gate.check_open("list blocks")?;
         if self.file().options.check == Check::AsItIs {
-            return Ok(self.cids_as_they_are());
+            return Ok(self.cids_lenient());
         }
         Ok(pages(|after| self.cid_page(after)))
     }
@@ -162,7 +162,7 @@ impl Blockstore for Handle {
         if keys.is_empty() {
             return self.file().gate.check_writable(operation);
         }
-        self.writer.write(operation, What::Delete(keys))
+        self.writer.write(operation, Change::Delete(keys))
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -10,8 +10,11 @@ use mnem_store_traits::{
 };
 
 use crate::{
-    BACKEND, Check, CommitDurability, FORMATS, Layout, RedbStore, Verify, engine::look::REDB_MAGIC, error::At,
-    open::is_claim, place::System,
+    Check, CommitDurability, FORMATS, Layout, RedbStore, Verify,
+    engine::probe::REDB_MAGIC,
+    error::{At, BACKEND},
+    open::is_claim,
+    place::System,
 };
 
 /// The driver of [`RedbStore`]: one redb file for each store.

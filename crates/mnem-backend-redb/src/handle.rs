@@ -9,15 +9,15 @@ use mnem_store_traits::{
 use redb::Database;
 
 use crate::{
-    BACKEND, CommitDurability,
+    CommitDurability,
     engine::{
         file::OpenFile,
         reader::Reader,
         session::{Db, Session},
-        snapshot::Ends,
+        snapshot::Invalidate,
         writer::Writer,
     },
-    error::{BROKEN_PAGES, contain},
+    error::{BACKEND, BROKEN_PAGES, contain},
     place::Names,
 };
 
@@ -77,8 +77,8 @@ impl Handle {
         let file = self.file();
         let Some(session) = file.session_mut().take() else { return Ok(()) };
         file.gate.close();
-        // A read that is beginning now keeps nothing: the epoch ends here, and without a session no other begins.
-        self.reader().forget_kept(Ends::Era);
+        // A read that is beginning now caches nothing: the cache is invalidated, and without a session no other read begins.
+        self.reader().invalidate(Invalidate::Generation);
         let at = file.at("close");
         if file.has_panicked() {
             let shut = session.seam.shut();
@@ -107,7 +107,7 @@ impl Handle {
     ) -> Result<(), StoreError> {
         let file = self.file();
         file.gate.check_writable(operation)?;
-        self.reader().forget_kept(Ends::Era);
+        self.reader().invalidate(Invalidate::Generation);
         // Compaction commits in one phase. The shared modes make two of every one, and readers there follow the header as it is written.
         let header_last =
             file.options.durability == CommitDurability::TwoPhase && file.options.sharing == Sharing::ExclusiveWriter;

@@ -6,7 +6,7 @@ use mnem_store_traits::{Cid, HeadChange, HeadsCapabilities, OpHeadsStore, StoreE
 
 use crate::{
     engine::{
-        change::{Commit, What},
+        change::{Change, Commit},
         heads,
     },
     handle::Handle,
@@ -28,12 +28,12 @@ impl OpHeadsStore for Handle {
 
     fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
         let head = HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() };
-        self.writer.write("update", What::Commit(Commit { head: Some(head), ..Commit::default() }))
+        self.writer.write("update", Change::Commit(Commit { head: Some(head), ..Commit::default() }))
     }
 
     fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
         let head = HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] };
-        self.writer.write("swap", What::Commit(Commit { head: Some(head), ..Commit::default() }))
+        self.writer.write("swap", Change::Commit(Commit { head: Some(head), ..Commit::default() }))
     }
 
     fn heads_capabilities(&self) -> HeadsCapabilities {

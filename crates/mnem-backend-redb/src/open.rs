@@ -20,13 +20,12 @@ use crate::{
     Check, CommitDurability, OpenOptions, Verify,
     create::{create_file, initialise},
     engine::{
-        as_it_is,
         attempt::{Attempt, Attempted, open_repaired},
         header::Length,
-        layout,
+        layout, lenient,
         locks::{WithoutLocks, file_id, insist},
-        look::{Found, REDB_MAGIC, look},
         medium::{Locks, Medium, Seam},
+        probe::{PathState, REDB_MAGIC, probe},
         publish::can_publish,
         session::{Db, Session},
     },
@@ -60,15 +59,15 @@ pub(crate) fn open_in(place: &dyn Place, path: &Path, options: &OpenOptions) -> 
     let at = At { path, operation: "open" };
     check_options(options)?;
     for _ in 0..RACES_MAX {
-        match look(at)? {
-            Found::Other(reason) => return Err(at.not_a_store(reason)),
-            Found::Nothing if options.create => create_file(place, path, options)?,
-            Found::Empty if options.create && is_claim(place, at)? => create_file(place, path, options)?,
-            Found::Empty => return Err(at.not_a_store("the file is empty; remove it to make a store there")),
-            Found::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
-            Found::RedbFile => {
+        match probe(at)? {
+            PathState::Other(reason) => return Err(at.not_a_store(reason)),
+            PathState::Nothing if options.create => create_file(place, path, options)?,
+            PathState::Empty if options.create && is_claim(place, at)? => create_file(place, path, options)?,
+            PathState::Empty => return Err(at.not_a_store("the file is empty; remove it to make a store there")),
+            PathState::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
+            PathState::RedbFile => {
                 let Some((medium, names, identity)) = open_file(place, at, options)? else { continue };
-                return Ok(open_patiently(at, options, &medium)?.named(names, identity));
+                return Ok(open_with_retry(at, options, &medium)?.named(names, identity));
             }
         }
     }
@@ -127,7 +126,7 @@ pub(crate) fn open_medium(medium: Medium, name: PathBuf, options: &OpenOptions) 
     if begin != REDB_MAGIC {
         return Err(at.not_a_store("it was not written by redb"));
     }
-    open_patiently(at, options, &medium)
+    open_with_retry(at, options, &medium)
 }
 
 fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
@@ -157,7 +156,7 @@ fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
 }
 
 /// Tries until the locks are free or the time is up.
-fn open_patiently(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<Handle, StoreError> {
+fn open_with_retry(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<Handle, StoreError> {
     let deadline = Instant::now().checked_add(options.lock_wait);
     let mut pause = LOCK_PAUSE.0;
     loop {
@@ -173,10 +172,10 @@ fn open_patiently(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<
 
 fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle, StoreError> {
     if options.check == Check::AsItIs {
-        return open_as_it_is(at, options, &medium, false).or_else(|error| match error {
+        return open_lenient(at, options, &medium, false).or_else(|error| match error {
             // One that begins and is not written to has a commit before the last.
             StoreError::Damaged { .. } => {
-                let before = open_as_it_is(at, options, &medium, true).map_err(|_| error);
+                let before = open_lenient(at, options, &medium, true).map_err(|_| error);
                 before.inspect(|_| tracing::warn!(path = %at.path.display(), "the last commit cannot be found: this is the one before it"))
             }
             error => Err(error),
@@ -234,7 +233,7 @@ fn recover_alone(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<()
 
 /// Opens for writing, with everything staged until the file has been recognised.
 fn open_alone(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Session, StoreError> {
-    open_staged(at, options, medium, Locks::AsAsked)
+    open_staged(at, options, medium, Locks::PassThrough)
 }
 
 fn open_staged(at: At<'_>, options: &OpenOptions, medium: Medium, locks: Locks) -> Result<Session, StoreError> {
@@ -297,7 +296,7 @@ fn open_read_only(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<S
 }
 
 /// Opens a damaged file for reading what can be read of it: the last commit, or the one `before` it.
-fn open_as_it_is(at: At<'_>, options: &OpenOptions, medium: &Medium, before: bool) -> Result<Handle, StoreError> {
+fn open_lenient(at: At<'_>, options: &OpenOptions, medium: &Medium, before: bool) -> Result<Handle, StoreError> {
     // One lock for all: redb would take one for each read, and keep it for one that panicked.
     let whole = (Bound::Unbounded, Bound::Unbounded);
     let lock = insist(medium.try_lock_shared_range(whole.0, whole.1), whole.0, whole.1);
@@ -307,7 +306,7 @@ fn open_as_it_is(at: At<'_>, options: &OpenOptions, medium: &Medium, before: boo
         Err(redb::BackendError::Io(error)) => return Err(at.redb(redb::Error::Io(error))),
         Err(error) => return Err(at.failed(Outcome::NotApplied, error.to_string())),
     }
-    let view = as_it_is::view(&**medium, before).map_err(|error| at.failed(Outcome::NotApplied, error))?;
+    let view = lenient::view(&**medium, before).map_err(|error| at.failed(Outcome::NotApplied, error))?;
     let seam = Seam::lenient(Arc::clone(medium), view);
     let mut builder = Database::builder();
     // A reader in a shared mode needs neither the table of free pages nor the length of the file, and looks at neither.

@@ -11,9 +11,9 @@ use redb::{ReadOnlyTable, ReadableTable, TableDefinition, TableError};
 use crate::{
     Check,
     engine::{
-        as_it_is::{Listing, read_keys},
-        change::What,
+        change::Change,
         keys::Ascending,
+        lenient::{Listing, read_keys},
         snapshot::Snapshot,
     },
     error::At,
@@ -72,7 +72,7 @@ impl RedbSideTable {
     }
 
     /// A listing that goes on behind what it cannot read.
-    fn keys_as_they_are(&self) -> KeyIter<'_> {
+    fn keys_lenient(&self) -> KeyIter<'_> {
         let at = self.handle.file().at("list a side table");
         Box::new(Listing::new(Box::new(move |start, rows, found| {
             self.handle.reader().read(at.operation, |snapshot| {
@@ -98,13 +98,13 @@ impl SideTable for RedbSideTable {
     fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         check_table_write(puts, deletes)?;
         let (table, puts, deletes) = (self.table.clone(), puts.to_vec(), deletes.to_vec());
-        self.handle.writer.write("write a side table", What::SideTable { table, puts, deletes })
+        self.handle.writer.write("write a side table", Change::SideTable { table, puts, deletes })
     }
 
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
         self.handle.file().gate.check_open("list a side table")?;
         if prefix.is_empty() && self.handle.file().options.check == Check::AsItIs {
-            return Ok(self.keys_as_they_are());
+            return Ok(self.keys_lenient());
         }
         let prefix = Bytes::copy_from_slice(prefix);
         Ok(pages(move |after: Option<Bytes>| self.page(&prefix, after.as_ref())))

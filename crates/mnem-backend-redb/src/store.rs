@@ -13,7 +13,7 @@ use crate::{
     Layout, RedbBlockstore, RedbOpHeadsStore,
     blockstore::forward_blockstore,
     engine::{
-        change::{Commit, What},
+        change::{Change, Commit},
         keys::Key,
         rows::sorted_rows,
     },
@@ -139,7 +139,7 @@ impl Store for RedbStore {
             }
         }
         let commit = Commit { rows, required: batch.required().to_vec(), head: batch.head().cloned() };
-        writer.write(operation, What::Commit(commit))
+        writer.write(operation, Change::Commit(commit))
     }
 
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {

@@ -58,7 +58,7 @@ impl<'a> HeadsLock<'a> {
         let thread = hold(&handle.heads);
         // The thread before may have failed to sync the heads.
         handle.gate.check_poison()?;
-        let file = handle.lock(&handle.layout.lock(), LockMode::Exclusive)?;
+        let file = handle.lock(&handle.paths.lock(), LockMode::Exclusive)?;
         Ok(Self { handle, _file: file, _thread: thread })
     }
 
@@ -89,14 +89,14 @@ impl<'a> HeadsLock<'a> {
         // Durable whatever the options say: the file holds the heads of other handles too.
         let file = Unfinished::write_durably(self.handle, text.as_bytes())?;
         // A rename that failed for want of an answer may have been done.
-        file.publish(&self.handle.layout.op_heads()).map_err(may_be_applied)?;
-        self.handle.sync_folder(self.handle.layout.root(), Outcome::Unknown)
+        file.publish(&self.handle.paths.op_heads()).map_err(may_be_applied)?;
+        self.handle.sync_folder(self.handle.paths.root(), Outcome::Unknown)
     }
 }
 
 /// The heads on disk. Needs no lock: the file is replaced as a whole.
 pub(crate) fn read(handle: &Handle) -> Result<BTreeSet<Cid>, StoreError> {
-    let path = handle.layout.op_heads();
+    let path = handle.paths.op_heads();
     let bytes = match handle.read_required(&path, HEADS_BYTES_MAX)? {
         Contents::Bytes(bytes) => bytes,
         // Every store has the file from its creation on: without it the heads are lost, not none.

@@ -98,8 +98,12 @@ pub(crate) fn open_repaired(
 }
 
 /// A second database over a medium whose first one refuses to go on, under the locks of the first and repaired in memory.
-pub(crate) fn salvage(medium: Medium, path: &Path, options: &OpenOptions) -> Result<(Database, Seam), StoreError> {
+pub(crate) fn reopen_repaired(
+    medium: Medium,
+    path: &Path,
+    options: &OpenOptions,
+) -> Result<(Database, Seam), StoreError> {
     let at = At { path, operation: "read on after a failure of" };
     let options = options.clone().check(Check::Always).sharing(Sharing::ExclusiveWriter);
-    open_repaired(at, &options, medium, Locks::Held)
+    open_repaired(at, &options, medium, Locks::OwnedByOther)
 }

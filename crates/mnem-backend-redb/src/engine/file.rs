@@ -11,9 +11,9 @@ use std::{
 use mnem_store_traits::{Cause, Outcome, StoreError, backend::Gate};
 
 use crate::{
-    BACKEND, Layout, OpenOptions,
+    Layout, OpenOptions,
     engine::session::Session,
-    error::{At, is_latched},
+    error::{At, BACKEND, is_latched},
 };
 
 /// The file under a [`Reader`](crate::engine::reader::Reader) and a [`Writer`](crate::engine::writer::Writer).

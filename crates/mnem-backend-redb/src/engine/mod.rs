@@ -1,7 +1,6 @@
 //! What only this backend has: the medium below redb, a reader and a writer over one open file, and the changes that a
 //! transaction applies.
 
-pub(crate) mod as_it_is;
 pub(crate) mod attempt;
 pub(crate) mod change;
 pub(crate) mod file;
@@ -10,11 +9,12 @@ pub(crate) mod header;
 pub(crate) mod heads;
 pub(crate) mod keys;
 pub(crate) mod layout;
+pub(crate) mod lenient;
 pub(crate) mod locks;
-pub(crate) mod look;
 pub(crate) mod medium;
 pub(crate) mod overlay;
 pub(crate) mod present;
+pub(crate) mod probe;
 pub(crate) mod publish;
 pub(crate) mod reader;
 pub(crate) mod rows;

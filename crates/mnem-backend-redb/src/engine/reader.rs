@@ -6,23 +6,23 @@ use mnem_store_traits::{Cid, StoreError, backend::check_read, driver::Sharing};
 use redb::ReadableTable;
 
 use crate::{
-    BACKEND, Check, CommitDurability, Verify,
+    Check, CommitDurability, Verify,
     engine::{
         attempt,
         file::OpenFile,
         keys::Key,
         present::Present,
-        snapshot::{Ends, Era, Held, Kept, Snapshot},
+        snapshot::{Generation, Invalidate, Snapshot, SnapshotCache, SnapshotGuard},
         verified::Verified,
     },
-    error::{At, Panic, contain, is_latched},
+    error::{At, BACKEND, Panic, contain, is_latched},
 };
 
 /// Reads a file, and remembers between reads what the next one can use.
 pub(crate) struct Reader {
     pub(crate) file: OpenFile,
     /// What the next read sees, unless a commit comes first.
-    kept: Kept,
+    snapshots: SnapshotCache,
     /// Blocks that are known to be present.
     present: Present,
     /// Blocks that were hashed before; `None`: every read hashes its block.
@@ -32,7 +32,7 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new(file: OpenFile) -> Self {
         let verified = (file.options.verify == Verify::OncePerHandle).then(Verified::new);
-        Self { file, kept: Kept::default(), present: Present::default(), verified }
+        Self { file, snapshots: SnapshotCache::default(), present: Present::default(), verified }
     }
 
     /// Runs `f` on the last commit's snapshot. What `f` returns may own its place in the snapshot, but not borrow.
@@ -42,7 +42,7 @@ impl Reader {
         mut f: impl FnMut(&Snapshot) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
         match self.read_once(operation, &mut f) {
-            Err(error) if is_latched(&error) && self.salvage(operation, &error)? => self.read_once(operation, &mut f),
+            Err(error) if is_latched(&error) && self.recover(operation, &error)? => self.read_once(operation, &mut f),
             result => result,
         }
     }
@@ -52,10 +52,10 @@ impl Reader {
         operation: &'static str,
         f: &mut impl FnMut(&Snapshot) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        let held = Held::new(self.snapshot(operation)?);
+        let guard = SnapshotGuard::new(self.snapshot(operation)?);
         contain(|| {
-            let result = f(held.snapshot());
-            held.release();
+            let result = f(guard.snapshot());
+            guard.release();
             result
         })
         .map_err(|panic| self.panicked(operation, panic))?
@@ -65,7 +65,7 @@ impl Reader {
     fn snapshot(&self, operation: &'static str) -> Result<Arc<Snapshot>, StoreError> {
         // Where other processes may write, only a new snapshot shows their commits.
         match self.file.options.sharing {
-            Sharing::ExclusiveWriter => self.kept.get(|| self.begin_read(operation)),
+            Sharing::ExclusiveWriter => self.snapshots.get(|| self.begin_read(operation)),
             Sharing::SingleWriter | Sharing::MultiWriter => self.begin_read(operation).map(Arc::new),
         }
     }
@@ -99,32 +99,40 @@ impl Reader {
     }
 
     fn is_present(&self, at: At<'_>, snapshot: &Snapshot, key: &[u8]) -> Result<bool, StoreError> {
-        if snapshot.era().is_some_and(|era| self.present.contains(key, era)) {
+        if snapshot.generation().is_some_and(|generation| self.present.contains(key, generation)) {
             return Ok(true);
         }
         let objects = snapshot.objects(at, self.file.layout)?;
         let found = ReadableTable::get(objects, key).map_err(|error| at.redb(error))?.is_some();
-        if let (true, Some(era)) = (found, snapshot.era()) {
-            self.present.insert(key, era);
+        if let (true, Some(generation)) = (found, snapshot.generation()) {
+            self.present.insert(key, generation);
         }
         Ok(found)
     }
 
     /// Hashes the bytes of a block that a read returns, unless this handle hashes each block once and has done so.
-    pub(crate) fn verify(&self, cid: &Cid, key: &Key, data: &[u8], era: Option<Era>) -> Result<(), StoreError> {
-        let (Some(verified), Some(era)) = (&self.verified, era) else { return check_read(BACKEND, cid, data) };
-        if !verified.contains(key, era) {
+    pub(crate) fn verify(
+        &self,
+        cid: &Cid,
+        key: &Key,
+        data: &[u8],
+        generation: Option<Generation>,
+    ) -> Result<(), StoreError> {
+        let (Some(verified), Some(generation)) = (&self.verified, generation) else {
+            return check_read(BACKEND, cid, data);
+        };
+        if !verified.contains(key, generation) {
             check_read(BACKEND, cid, data)?;
-            verified.insert(key, era);
+            verified.insert(key, generation);
         }
         Ok(())
     }
 
-    /// Gives up the snapshot that is kept for reads. After a panic of redb it must not be dropped.
-    pub(crate) fn forget_kept(&self, ends: Ends) {
+    /// Drops the cached snapshot; after a panic of redb it is leaked instead.
+    pub(crate) fn invalidate(&self, what: Invalidate) {
         if self.file.has_panicked() {
-            self.kept.leak();
-        } else if contain(|| self.kept.forget(ends)).is_err() {
+            self.snapshots.leak();
+        } else if contain(|| self.snapshots.invalidate(what)).is_err() {
             self.file.set_panicked();
         }
     }
@@ -132,7 +140,7 @@ impl Reader {
     /// The error of a call in which redb panicked. Refuses writes from now on.
     pub(crate) fn panicked(&self, operation: &'static str, panic: Panic) -> StoreError {
         self.file.set_panicked();
-        self.kept.leak();
+        self.snapshots.leak();
         let error = self.file.at(operation).panicked(panic);
         self.file.poison(&error);
         error
@@ -140,7 +148,7 @@ impl Reader {
 
     /// Lets reads go on after redb latched a failure of the medium: opens the file a second time, repaired in memory. `false` if that
     /// is not possible.
-    fn salvage(&self, operation: &'static str, latched: &StoreError) -> Result<bool, StoreError> {
+    fn recover(&self, operation: &'static str, latched: &StoreError) -> Result<bool, StoreError> {
         let options = &self.file.options;
         // Others may be writing the file; a repaired copy of what it was would not follow them.
         let alone = match options.sharing {
@@ -154,21 +162,21 @@ impl Reader {
         if !alone || options.durability == CommitDurability::None || options.check == Check::AsItIs {
             return Ok(false);
         }
-        self.look_again(operation)?;
-        self.forget_kept(Ends::Era);
+        self.reopen_repaired(operation)?;
+        self.invalidate(Invalidate::Generation);
         Ok(true)
     }
 
     /// Opens the file a second time, unless another reader did so meanwhile.
-    fn look_again(&self, operation: &'static str) -> Result<(), StoreError> {
+    fn reopen_repaired(&self, operation: &'static str) -> Result<(), StoreError> {
         let mut session = self.file.session_mut();
         let session = session.as_mut().ok_or_else(|| self.file.gate.closed(operation))?;
-        if session.salvaged.as_ref().is_some_and(|(_, seam)| !seam.failed()) {
+        if session.recovered.as_ref().is_some_and(|(_, seam)| !seam.failed()) {
             return Ok(());
         }
-        let old = session.salvaged.take();
+        let old = session.recovered.take();
         contain(|| drop(old)).map_err(|panic| self.panicked(operation, panic))?;
-        session.salvaged = Some(attempt::salvage(session.seam.medium(), &self.file.path, &self.file.options)?);
+        session.recovered = Some(attempt::reopen_repaired(session.seam.medium(), &self.file.path, &self.file.options)?);
         Ok(())
     }
 }

@@ -15,16 +15,16 @@ use mnem_store_traits::{Outcome, StoreError};
 use redb::WriteTransaction;
 
 use crate::{
-    BACKEND, CommitDurability,
+    CommitDurability,
     engine::{
-        change::{Change, What, Wrote, is_refusal},
+        change::{Change, Request, is_refusal},
         file::OpenFile,
         group::Group,
         reader::Reader,
         session::Db,
-        snapshot::Ends,
+        snapshot::Invalidate,
     },
-    error::contain,
+    error::{BACKEND, contain},
     limits::{GROUP_BYTES_MAX, GROUP_CHANGES_MAX, LOCK_PAUSE, next_pause},
 };
 
@@ -41,7 +41,7 @@ struct Aborted(StoreError);
 pub(crate) struct Writer {
     pub(crate) reader: Reader,
     /// Callers that share a commit.
-    group: Group<Change, Result<(), StoreError>>,
+    group: Group<Request, Result<(), StoreError>>,
     /// Held by the transaction in progress.
     lock: Mutex<()>,
 }
@@ -79,10 +79,10 @@ impl Writer {
     /// # Errors
     /// Those of [`Gate::check_writable`](mnem_store_traits::backend::Gate::check_writable); whatever refused or stopped the change, which is then not
     /// applied; a failed commit, which poisons the handle.
-    pub(crate) fn write(&self, operation: &'static str, what: What) -> Result<(), StoreError> {
-        let done = self.group.submit(Change { operation, what }, take_along, |changes| {
+    pub(crate) fn write(&self, operation: &'static str, change: Change) -> Result<(), StoreError> {
+        let done = self.group.submit(Request { operation, change }, take_along, |requests| {
             let _alone = self.lock();
-            self.run(changes)
+            self.run(requests)
         });
         done.unwrap_or_else(|| {
             Err(self.file().at(operation).failed(Outcome::Unknown, "the caller that led this commit panicked"))
@@ -90,34 +90,35 @@ impl Writer {
     }
 
     /// Runs the changes in one transaction; if one of them aborts it, each in a transaction of its own.
-    fn run(&self, changes: &[Change]) -> Results {
-        match self.transact(changes) {
+    fn run(&self, requests: &[Request]) -> Results {
+        match self.transact(requests) {
             Ok(results) => results,
-            Err(Aborted(_)) if changes.len() > 1 => {
-                changes.iter().flat_map(|change| self.run(slice::from_ref(change))).collect()
+            Err(Aborted(_)) if requests.len() > 1 => {
+                requests.iter().flat_map(|alone| self.run(slice::from_ref(alone))).collect()
             }
             Err(Aborted(error)) => vec![Err(error)],
         }
     }
 
-    /// Runs the changes in one transaction, in their order. A change that is refused leaves the others as they are.
-    fn transact(&self, changes: &[Change]) -> Result<Results, Aborted> {
-        let operation = if let [alone] = changes { alone.operation } else { SHARED };
+    /// Applies the changes in one transaction, in their order. A change that is refused leaves the others as they are.
+    fn transact(&self, requests: &[Request]) -> Result<Results, Aborted> {
+        let operation = if let [alone] = requests { alone.operation } else { SHARED };
         let gate = &self.file().gate;
         if gate.check_writable(operation).is_err() {
-            return Ok(changes.iter().map(|change| gate.check_writable(change.operation)).collect());
+            return Ok(requests.iter().map(|request| gate.check_writable(request.operation)).collect());
         }
-        let all = |error: StoreError| Ok(vec![Err(error); changes.len()]);
+        let all = |error: StoreError| Ok(vec![Err(error); requests.len()]);
         // Only later reads would use it, and this transaction could not reuse the pages that it pins.
-        let ends = if changes.iter().any(Change::deletes) { Ends::Era } else { Ends::Epoch };
-        self.reader.forget_kept(ends);
+        let deletes = requests.iter().any(|request| request.change.deletes());
+        let stale = if deletes { Invalidate::Generation } else { Invalidate::Snapshot };
+        self.reader.invalidate(stale);
         let mut transaction = match self.begin(operation) {
             Ok(transaction) => ManuallyDrop::new(transaction),
             Err(error) => return all(error),
         };
         let applied = contain(|| {
             self.prepare(operation, &mut transaction)?;
-            self.apply(changes, &transaction)
+            self.apply(requests, &transaction)
         });
         let applied = match applied {
             Ok(applied) => applied,
@@ -126,10 +127,8 @@ impl Writer {
         let transaction = ManuallyDrop::into_inner(transaction);
         match applied {
             Ok((results, wrote)) => {
-                let ended = match wrote {
-                    Wrote::Something => self.commit(operation, transaction, ends),
-                    Wrote::Nothing => self.abort(operation, transaction),
-                };
+                let ended =
+                    if wrote { self.commit(operation, transaction, stale) } else { self.abort(operation, transaction) };
                 match ended {
                     Ok(()) => Ok(results),
                     Err(error) => Ok(self.unsettled(results, operation, &error)),
@@ -187,14 +186,13 @@ impl Writer {
         Ok(())
     }
 
-    fn apply(&self, changes: &[Change], transaction: &WriteTransaction) -> Result<(Results, Wrote), StoreError> {
-        let mut wrote = Wrote::Nothing;
-        let mut results = Vec::with_capacity(changes.len());
-        for change in changes {
-            let at = self.file().at(change.operation);
-            results.push(match change.what.apply(at, self.file().layout, transaction) {
-                Ok(now) => {
-                    wrote = wrote.or(now);
+    fn apply(&self, requests: &[Request], transaction: &WriteTransaction) -> Result<(Results, bool), StoreError> {
+        let mut wrote = false;
+        let mut results = Vec::with_capacity(requests.len());
+        for Request { operation, change } in requests {
+            results.push(match change.apply(self.file().at(operation), self.file().layout, transaction) {
+                Ok(has_written) => {
+                    wrote |= has_written;
                     Ok(())
                 }
                 Err(error) if is_refusal(&error) => Err(error),
@@ -205,10 +203,15 @@ impl Writer {
     }
 
     /// Commits. The snapshot that reads share is stale from here on.
-    fn commit(&self, operation: &'static str, transaction: WriteTransaction, ends: Ends) -> Result<(), StoreError> {
+    fn commit(
+        &self,
+        operation: &'static str,
+        transaction: WriteTransaction,
+        stale: Invalidate,
+    ) -> Result<(), StoreError> {
         let committed = contain(|| transaction.commit())
             .map_err(|panic| self.unknown(operation, self.reader.panicked(operation, panic)))?;
-        self.reader.forget_kept(if committed.is_ok() { ends } else { Ends::Era });
+        self.reader.invalidate(if committed.is_ok() { stale } else { Invalidate::Generation });
         match committed {
             Ok(()) => Ok(()),
             Err(redb::CommitError::TransactionPoisoned) => {
@@ -250,12 +253,12 @@ impl Writer {
 }
 
 /// How many of the waiting changes share a transaction with the first one.
-fn take_along(first: &Change, waiting: &mut dyn Iterator<Item = &Change>) -> usize {
-    let mut bytes = first.bytes();
+fn take_along(first: &Request, waiting: &mut dyn Iterator<Item = &Request>) -> usize {
+    let mut bytes = first.change.bytes();
     waiting
         .take(GROUP_CHANGES_MAX - 1)
-        .take_while(|change| {
-            bytes = bytes.saturating_add(change.bytes());
+        .take_while(|request| {
+            bytes = bytes.saturating_add(request.change.bytes());
             bytes <= GROUP_BYTES_MAX
         })
         .count()

@@ -15,7 +15,7 @@ use crate::{
         overlay::Overlay,
     },
     error::At,
-    limits::{AS_IT_IS_BREAKS_MAX, PAGE_NAMES},
+    limits::{LENIENT_BREAKS_MAX, PAGE_NAMES},
 };
 
 /// What redb is to see of the medium: a file that was closed cleanly and has the length that it says, zeros where its end is missing. `before`: as it
@@ -79,7 +79,7 @@ impl<'a> Listing<'a> {
         if let Err(error) = read {
             self.ended = true;
             // Without one the handle was closed, and no other place will do.
-            if matches!(error, StoreError::Damaged { .. }) && self.breaks < AS_IT_IS_BREAKS_MAX {
+            if matches!(error, StoreError::Damaged { .. }) && self.breaks < LENIENT_BREAKS_MAX {
                 self.breaks += 1;
                 let next =
                     next_readable(place_of(self.last.as_deref().unwrap_or_default()), |place| self.reads_at(place));
