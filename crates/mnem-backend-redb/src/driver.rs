@@ -10,8 +10,11 @@ use mnem_store_traits::{
 };
 
 use crate::{
-    BACKEND, Check, CommitDurability, FORMATS, Layout, RedbStore, Verify, engine::look::REDB_MAGIC, error::At,
-    open::is_claim, place::System,
+    Check, CommitDurability, FORMATS, Layout, RedbStore, Verify,
+    engine::probe::REDB_MAGIC,
+    error::{At, BACKEND},
+    open::is_claim,
+    place::System,
 };
 
 /// The driver of [`RedbStore`]: one redb file for each store.
@@ -161,9 +164,9 @@ impl ManagedStore for RedbStore {
     }
 
     fn compact(&mut self) -> Result<Reclaimed, StoreError> {
-        let before_bytes = self.handle.file_bytes("compact")?;
+        let before_bytes = self.handle.file().file_bytes("compact")?;
         Self::compact(self)?;
-        Ok(Reclaimed::new(before_bytes, self.handle.file_bytes("compact")?))
+        Ok(Reclaimed::new(before_bytes, self.handle.file().file_bytes("compact")?))
     }
 
     fn identity(&self) -> FileIdentity {

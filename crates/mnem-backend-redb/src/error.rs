@@ -7,7 +7,10 @@ use mnem_store_traits::{
     driver::{self, PlaceLacks},
 };
 
-use crate::{BACKEND, engine::header::Length};
+use crate::engine::header::Length;
+
+/// The name of this backend in errors.
+pub(crate) const BACKEND: &str = "redb";
 
 /// Which call on which file an error belongs to.
 #[derive(Clone, Copy, Debug)]
