@@ -82,9 +82,6 @@ impl Driver for RedbDriver {
         let Location::Path(path) = at else {
             return Err(StoreError::NotAStore { location: at.clone(), reason: "it is a URL, not a file".into() });
         };
-        if requested.create_new && self.probe(at)? == Probe::Store {
-            requested.check_existing(self, at)?;
-        }
         let store = own_options(requested)?.open(path)?;
         requested.check_format(store.format(), at)?;
         Ok(Box::new(store))
@@ -117,6 +114,7 @@ fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> 
             (false, false) => Check::Auto,
         })
         .sharing(requested.sharing);
+    own.create_new = requested.create_new;
     if let Some(wait) = requested.lock_wait {
         own = own.lock_wait(wait);
     }

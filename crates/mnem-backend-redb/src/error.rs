@@ -4,7 +4,7 @@ use std::{any::Any, io, path::Path};
 
 use mnem_store_traits::{
     Cause, Outcome, StoreError,
-    driver::{self, PlaceLacks},
+    driver::{self, Location, PlaceLacks},
 };
 
 use crate::engine::header::Length;
@@ -110,6 +110,12 @@ impl At<'_> {
     /// Something other than a store lies at the path.
     pub(crate) fn not_a_store(&self, reason: impl Into<String>) -> StoreError {
         StoreError::NotAStore { location: self.path.into(), reason: reason.into() }
+    }
+
+    /// A new store was asked for where one exists.
+    pub(crate) fn already_there(&self) -> StoreError {
+        let reason = format!("a {BACKEND} store is already at {}", Location::from(self.path));
+        StoreError::InvalidArgument { operation: "open", reason }
     }
 
     /// redb panicked.

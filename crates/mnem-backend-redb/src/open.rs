@@ -58,15 +58,20 @@ pub(crate) fn open_path(path: &Path, options: &OpenOptions) -> Result<Handle, St
 pub(crate) fn open_in(place: &dyn Place, path: &Path, options: &OpenOptions) -> Result<Handle, StoreError> {
     let at = At { path, operation: "open" };
     check_options(options)?;
+    let mut made = false;
     for _ in 0..RACES_MAX {
         match probe(at)? {
             PathState::Other(reason) => return Err(at.not_a_store(reason)),
-            PathState::Nothing if options.create => create_file(place, path, options)?,
-            PathState::Empty if options.create && is_claim(place, at)? => create_file(place, path, options)?,
+            PathState::Nothing if options.create => made = create_file(place, path, options)?,
+            PathState::Empty if options.create && is_claim(place, at)? => made = create_file(place, path, options)?,
             PathState::Empty => return Err(at.not_a_store("the file is empty; remove it to make a store there")),
             PathState::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
+            PathState::RedbFile if options.create_new && !made => return Err(at.already_there()),
             PathState::RedbFile => {
-                let Some((medium, names, identity)) = open_file(place, at, options)? else { continue };
+                let Some((medium, names, identity)) = open_file(place, at, options)? else {
+                    made = false;
+                    continue;
+                };
                 return Ok(open_with_retry(at, options, &medium)?.named(names, identity));
             }
         }

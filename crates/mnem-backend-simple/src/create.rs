@@ -29,13 +29,13 @@ pub(crate) enum Remains {
     Other(PathBuf),
 }
 
-/// Makes an empty folder, or one in which a creation was cut off, a store. Returns also when another process has done so meanwhile.
+/// Makes an empty folder, or one in which a creation was cut off, a store. `false`: another creator has done so meanwhile.
 /// The name of the format is left to the sync of the folder that comes with every opening for writing.
-pub(crate) fn create(handle: &Handle) -> Result<(), StoreError> {
+pub(crate) fn create(handle: &Handle) -> Result<bool, StoreError> {
     // Before anything is written: somebody else's folder stays as it is.
     if let Remains::Other(name) = survey(handle)? {
         // A process that completes the store at this moment may have put it there.
-        return if is_store(handle)? { Ok(()) } else { Err(not_a_store(&handle.path, holds_others(&name))) };
+        return if is_store(handle)? { Ok(false) } else { Err(not_a_store(&handle.path, holds_others(&name))) };
     }
     let root = handle.paths.root();
     // Its entry in the parent is durable before the format is, so that whoever finds the format need not care for the parent.
@@ -46,7 +46,7 @@ pub(crate) fn create(handle: &Handle) -> Result<(), StoreError> {
     enter_new_tmp(handle)?;
     let _alone = handle.lock(&handle.paths.lock(), LockMode::Exclusive)?;
     if is_store(handle)? {
-        return Ok(());
+        return Ok(false);
     }
     check_half_made(handle)?;
     handle.make_folder(&handle.paths.objects())?;
@@ -55,13 +55,12 @@ pub(crate) fn create(handle: &Handle) -> Result<(), StoreError> {
     handle.sync_folder_always(root, Outcome::NotApplied)?;
     let format = tables::format_text();
     // Without clobbering: the lock keeps out this program, and this keeps out any other.
-    if !Unfinished::write_durably(handle, format.as_bytes())?.publish_new_alone(&handle.paths.format())?
-        && !is_store(handle)?
-    {
+    let made = Unfinished::write_durably(handle, format.as_bytes())?.publish_new_alone(&handle.paths.format())?;
+    if !made && !is_store(handle)? {
         return Err(not_a_store(&handle.path, "its `format` file comes and goes"));
     }
-    tracing::debug!(store = %handle.path.display(), "created");
-    Ok(())
+    tracing::debug!(store = %handle.path.display(), made, "created");
+    Ok(made)
 }
 
 /// Enters `tmp`, and leaves nothing of it where there are no locks: nothing could be written there, by anybody.

@@ -82,9 +82,6 @@ impl Driver for SimpleDriver {
         let Location::Path(path) = at else {
             return Err(StoreError::NotAStore { location: at.clone(), reason: "it is a URL, not a folder".into() });
         };
-        if requested.create_new && self.probe(at)? == Probe::Store {
-            requested.check_existing(self, at)?;
-        }
         match own_options(requested)?.open(path) {
             Ok(store) => Ok(Box::new(store)),
             // No other program has these parts beside each other: this is a store, and not whole.
@@ -163,6 +160,7 @@ fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> 
         .read_only(requested.never_writes())
         .exclusive(requested.exclusive)
         .as_it_is(requested.lenient);
+    own.create_new = requested.create_new;
     if let Some(durability) = requested.durability {
         own = own.durability(durability.max(Durability::Process));
     }

@@ -2,7 +2,7 @@
 
 use std::{error::Error, path::Path};
 
-use mnem_store_traits::{Cause, Outcome, StoreError};
+use mnem_store_traits::{Cause, Outcome, StoreError, driver::Location};
 
 /// The name of this backend in errors.
 pub(crate) const BACKEND: &str = "simple";
@@ -37,6 +37,12 @@ pub(crate) fn damaged(path: &Path, why: impl Into<String>) -> StoreError {
 /// There is no store at `path`.
 pub(crate) fn not_a_store(path: &Path, reason: impl Into<String>) -> StoreError {
     StoreError::NotAStore { location: path.into(), reason: reason.into() }
+}
+
+/// A new store was asked for where one exists.
+pub(crate) fn already_there(path: &Path) -> StoreError {
+    let reason = format!("a {BACKEND} store is already at {}", Location::from(path));
+    StoreError::InvalidArgument { operation: "open", reason }
 }
 
 /// The same failure where the call may have taken effect all the same, or a part of it has.

@@ -19,7 +19,7 @@ use crate::{
         medium::{Contents, FileSystem, Kind, LockMode, SyncError},
         unfinished::Unfinished,
     },
-    error::{at, damaged, not_a_store},
+    error::{already_there, at, damaged, not_a_store},
     handle::Handle,
     limits::FORMAT_BYTES_MAX,
     op_heads, place,
@@ -48,7 +48,8 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
         let reason = "a store is opened as it is for reading only".to_owned();
         return Err(StoreError::InvalidArgument { operation: "open", reason });
     }
-    let path = absolute(path)?;
+    let given = path;
+    let path = absolute(given)?;
     let Root { path: root, is_made } = find_root(options, &*fs, &path)?;
     let handle = Handle::new(fs, path, root, options)?;
     if options.as_it_is {
@@ -56,13 +57,17 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
         return Ok(SimpleStore::new(Arc::new(handle)));
     }
     let mut created = Outcome::NotApplied;
+    let mut made = false;
     if !is_store(&handle)? {
         if options.create {
-            create(&handle).inspect_err(|_| withdraw(&handle, is_made))?;
+            made = create(&handle).inspect_err(|_| withdraw(&handle, is_made))?;
             created = Outcome::Unknown;
         } else if let Some(error) = why_no_store(&handle)? {
             return Err(error);
         }
+    }
+    if options.create_new && !made {
+        return Err(already_there(given));
     }
     let left_out = check_structure(&handle)?;
     if options.read_only {

@@ -566,6 +566,8 @@ macro_rules! __conformance_laws {
                     "`compact` changes no content, and the store can be used on."
                 must driver creators_at_once_make_one_store [Driver]
                     "Several that create a store at the same moment, and wait for each other, have made one store."
+                must driver one_creator_of_a_new_store_made_it [Driver]
+                    "Of several that create a store with `create_new` at the same moment, one has made it; the others are refused with `InvalidArgument`."
                 must driver truncated_store_is_no_empty_store [Driver]
                     "A store file that was cut short is refused, or still holds all; it is never taken for a store with less in it."
             }
