@@ -70,13 +70,11 @@ impl Driver for CarlogDriver {
             let reason = "it is a URL, and a carlog store is a folder".to_owned();
             return Err(StoreError::NotAStore { location: at.clone(), reason });
         };
-        if requested.create_new && self.probe(at)? == Probe::Store {
-            requested.check_existing(self, at)?;
-        }
-        let own = crate::OpenOptions::new()
+        let mut own = crate::OpenOptions::new()
             .create(requested.may_create())
             .read_only(requested.never_writes())
             .lock_wait(requested.lock_wait.unwrap_or(LOCK_WAIT));
+        own.create_new = requested.create_new;
         Ok(Box::new(own.open(path)?))
     }
 }

@@ -38,3 +38,9 @@ pub(crate) fn damaged(path: &Path, why: impl Into<String>) -> StoreError {
 pub(crate) fn not_a_store(path: &Path, reason: impl Into<String>) -> StoreError {
     StoreError::NotAStore { location: path.into(), reason: reason.into() }
 }
+
+/// A store is where a new one was to be made.
+pub(crate) fn already_there(path: &Path) -> StoreError {
+    let reason = format!("a {BACKEND} store is already at {}", path.display());
+    StoreError::InvalidArgument { operation: "open", reason }
+}

@@ -22,7 +22,7 @@ use crate::{
         state::{STATE_BYTES, State},
         writer::Writer,
     },
-    error::{at, damaged, failed, not_a_store},
+    error::{already_there, at, damaged, failed, not_a_store},
     handle::{Handle, Segment, View},
     limits::{FORMAT_BYTES_MAX, LOCK_PAUSE, MANIFEST_BYTES_MAX},
     tables::Layout,
@@ -48,7 +48,8 @@ pub(crate) fn open(options: &OpenOptions, files: Arc<dyn Files>, path: &Path) ->
     if path.as_os_str().is_empty() {
         return Err(StoreError::InvalidArgument { operation: "open", reason: "the path is empty".into() });
     }
-    let path = std::path::absolute(path).map_err(at("find", path))?;
+    let given = path;
+    let path = std::path::absolute(given).map_err(at("find", given))?;
     let layout = Layout::new(create::find_root(options, &*files, &path)?);
     if options.read_only {
         let keys = read_keys(&*files, &layout)?.ok_or_else(|| not_a_store(&path, "it has no `format` file"))?;
@@ -57,8 +58,13 @@ pub(crate) fn open(options: &OpenOptions, files: Arc<dyn Files>, path: &Path) ->
         follow(&*files, &layout, &keys, &mut view, state)?;
         return finish(files, layout, path, keys, view, None);
     }
+    // Before the lock, which the one who made it may hold, and after it, since it may have been made meanwhile.
+    if options.create_new && read_keys(&*files, &layout)?.is_some() {
+        return Err(already_there(given));
+    }
     let lock = take_lock(options, &*files, &layout, &path)?;
     let keys = match read_keys(&*files, &layout)? {
+        Some(_) if options.create_new => return Err(already_there(given)),
         Some(keys) => keys,
         None if options.create => create::create(&*files, &layout)?,
         None => return Err(not_a_store(&path, "it has no `format` file")),

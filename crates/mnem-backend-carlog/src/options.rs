@@ -25,13 +25,15 @@ use crate::{
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct OpenOptions {
     pub(crate) create: bool,
+    /// Only a store that this call makes is opened.
+    pub(crate) create_new: bool,
     pub(crate) read_only: bool,
     pub(crate) lock_wait: Duration,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { create: false, read_only: false, lock_wait: LOCK_WAIT }
+        Self { create: false, create_new: false, read_only: false, lock_wait: LOCK_WAIT }
     }
 }
 
