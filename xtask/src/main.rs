@@ -36,7 +36,7 @@ const COMMANDS: &[(&str, Run, &str)] = &[
     (
         "public-api",
         Alone(release::write_public_api),
-        "write the public API of mnem-store-traits, which release-check compares; needs cargo public-api",
+        "write the public APIs of mnem-store-traits, mnem-storage and mnem-car, which release-check compares; needs cargo public-api",
     ),
     ("conformance-report", Alone(conformance_report::run), "run the suite of every backend and write one table"),
     ("bench", With("[ARGUMENTS]", bench), "compare with other stores: docs/BENCHMARKS.md says how to read it"),

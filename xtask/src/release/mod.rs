@@ -35,7 +35,7 @@ const CHECKS: &[Check] = &[
     ("documentation", || passed(crate::ci::documentation)),
     ("feature powerset", || passed(crate::ci::feature_matrix)),
     ("minimum Rust version", tools::msrv),
-    ("public API of mnem-store-traits", api::check),
+    ("public API of traits, facade and mnem-car", api::check),
     ("semantic versioning", tools::semver),
     ("packages build from what is packed", || passed(packages::build)),
     ("backend of a third party", || passed(tools::third_party)),
