@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     ops::Bound,
-    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -40,6 +43,8 @@ const PAGE: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     content: Arc<RwLock<Content>>,
+    /// Changed while `content` is locked for writing.
+    closed: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -47,7 +52,6 @@ struct Content {
     blocks: BTreeMap<Cid, Bytes>,
     heads: BTreeSet<Cid>,
     tables: BTreeMap<String, BTreeMap<Bytes, Bytes>>,
-    closed: bool,
 }
 
 /// How much there is, and not what: traces and failed assertions print whole stores.
@@ -58,7 +62,6 @@ impl fmt::Debug for Content {
             .field("block_bytes", &self.blocks.values().map(Bytes::len).sum::<usize>())
             .field("heads", &self.heads.len())
             .field("tables", &self.tables.len())
-            .field("closed", &self.closed)
             .finish()
     }
 }
@@ -69,16 +72,26 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// Opens the same content once more. Clones are closed together; another opening stays open.
+    pub fn open_again(&self) -> Self {
+        Self { content: Arc::clone(&self.content), closed: Arc::default() }
+    }
+
     // A panic while the lock is held cannot leave the content half changed (each change is a single map operation after all checks), so
     // a poisoned lock is read through.
     fn read(&self, operation: &'static str) -> Result<RwLockReadGuard<'_, Content>, StoreError> {
         let content = self.content.read().unwrap_or_else(|e| e.into_inner());
-        if content.closed { Err(StoreError::Closed { backend: BACKEND, operation }) } else { Ok(content) }
+        self.check_open(operation).map(|()| content)
     }
 
     fn write(&self, operation: &'static str) -> Result<RwLockWriteGuard<'_, Content>, StoreError> {
         let content = self.content.write().unwrap_or_else(|e| e.into_inner());
-        if content.closed { Err(StoreError::Closed { backend: BACKEND, operation }) } else { Ok(content) }
+        self.check_open(operation).map(|()| content)
+    }
+
+    fn check_open(&self, operation: &'static str) -> Result<(), StoreError> {
+        let closed = self.closed.load(Ordering::Acquire);
+        if closed { Err(StoreError::Closed { backend: BACKEND, operation }) } else { Ok(()) }
     }
 
     fn insert(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
@@ -208,7 +221,8 @@ impl Store for MemoryStore {
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        self.content.write().unwrap_or_else(|e| e.into_inner()).closed = true;
+        let _no_call_under_way = self.content.write().unwrap_or_else(|e| e.into_inner());
+        self.closed.store(true, Ordering::Release);
         Ok(())
     }
 }

@@ -98,10 +98,11 @@ pub trait Store: Blockstore + OpHeadsStore {
         Ok(Vec::new())
     }
 
-    /// Closes the store and reports what dropping it would swallow. Later calls on any handle of it return [`StoreError::Closed`];
-    /// closing again is `Ok`.
+    /// Closes the store and reports what dropping it would swallow. Later calls return [`StoreError::Closed`]; closing again is `Ok`.
     ///
     /// # Contract
+    /// - It closes this opening of the store: the handle, its clones, its side tables. Other openings go on. Law:
+    ///   `close_leaves_other_openings_open`.
     /// - Waits for a write in progress and drops nothing that was acknowledged. Law: `closed_store_refuses_calls`.
     ///
     /// # Errors

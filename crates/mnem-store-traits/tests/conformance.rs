@@ -21,7 +21,7 @@ impl Fixture for Memory {
     }
 
     fn open(&self, place: &MemoryStore) -> Result<Handles, FixtureError> {
-        Ok(Handles::from(Arc::new(place.clone())))
+        Ok(Handles::from(Arc::new(place.open_again())))
     }
 
     fn profiles(&self) -> &[Profile] {

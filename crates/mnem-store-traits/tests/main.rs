@@ -28,6 +28,8 @@ mod hashes;
 mod landing;
 #[path = "main/many_checks.rs"]
 mod many_checks;
+#[path = "main/refused.rs"]
+mod refused;
 #[path = "main/reports.rs"]
 mod reports;
 #[path = "main/saboteurs/mod.rs"]

@@ -12,6 +12,7 @@ use cid::Cid;
 
 use super::{
     Claim, Failure, Fault, FixtureError, Handles, Profile,
+    failure::{LawResult, Stop},
     fixture::{AnyFixture, AnyPlace, BlockIter},
     random::Seeds,
 };
@@ -45,7 +46,7 @@ impl Case {
                 .as_blocks()
                 .is_some_and(|blocks| blocks.capabilities().block_bytes_max <= self.fixture.block_bytes_tried()),
             Profile::SideTables => handles.as_store().is_some_and(|store| store.capabilities().side_tables),
-            declared => self.fixture.profiles().contains(&declared),
+            declared => declared.is_among(self.fixture.profiles()),
         }
     }
 
@@ -113,6 +114,17 @@ impl Case {
     /// Opens the store a second time beside the handles that are open.
     pub(crate) fn second(&self) -> Result<Handles, Failure> {
         set_up("Fixture::open() while the store is open", self.place.open())
+    }
+
+    /// Opens the store a second time, to read.
+    pub(crate) fn reader(&self) -> Result<Handles, Failure> {
+        set_up("Fixture::open_reader() while the store is open", self.place.open_reader())
+    }
+
+    /// Declines a law about syncs where the medium has none.
+    pub(crate) fn must_have_syncs(&self) -> LawResult {
+        let none = || Stop::Declined("the fixture says that its medium has no syncs that could fail".into());
+        self.fixture.has_syncs().then_some(()).ok_or_else(none)
     }
 
     /// Another place, with a store of its own.

@@ -5,7 +5,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use cid::Cid;
 
-use super::Profile;
+use super::{Profile, patient::patient};
 use crate::{
     Blockstore, OpHeadsStore, Store, StoreError, Walk,
     driver::{Driver, Location},
@@ -39,6 +39,27 @@ pub trait Fixture: Send + Sync + 'static {
     /// # Errors
     /// Whatever prevents it. The law then fails.
     fn open(&self, place: &Self::Place) -> Result<Handles, FixtureError>;
+
+    /// Hook of [`Profile::SecondReader`]: opens the store once more, beside the handles that are open, to be read alone. As
+    /// [`open`](Self::open), unless a store has one writer at a time.
+    ///
+    /// # Errors
+    /// Whatever prevents it. The law then fails.
+    fn open_reader(&self, place: &Self::Place) -> Result<Handles, FixtureError> {
+        self.open(place)
+    }
+
+    /// Whether the medium has syncs, which may fail by themselves. A store over a network may have none: what was answered is durable. Laws
+    /// about failed syncs are then declined.
+    fn has_syncs(&self) -> bool {
+        true
+    }
+
+    /// Whether calls may be refused with [`Locked`](StoreError::Locked) while another handle or thread writes. They are then repeated, until half
+    /// of the deadline is over.
+    fn may_be_locked(&self) -> bool {
+        false
+    }
 
     /// What can be done beyond opening once: [`Profile::Persistence`], [`Profile::SecondHandle`], and each of the profiles that has a hook
     /// below. The other profiles are seen from the handles that [`open`](Self::open) returns.
@@ -214,6 +235,7 @@ pub(crate) trait AnyFixture: Send + Sync {
     fn profiles(&self) -> &[Profile];
     fn deadline(&self) -> Duration;
     fn block_bytes_tried(&self) -> u64;
+    fn has_syncs(&self) -> bool;
     fn create(&self) -> Result<Box<dyn AnyPlace>, FixtureError>;
     fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a>;
 }
@@ -221,6 +243,7 @@ pub(crate) trait AnyFixture: Send + Sync {
 /// A place together with the fixture that can open it.
 pub(crate) trait AnyPlace: Send + Sync {
     fn open(&self) -> Result<Handles, FixtureError>;
+    fn open_reader(&self) -> Result<Handles, FixtureError>;
     fn obey_in_second_process(&self, script: &str) -> Result<String, FixtureError>;
     fn damage(&self, cid: &Cid, data: &[u8]) -> Result<(), FixtureError>;
     fn set_fault(&self, fault: Option<Fault>) -> Result<(), FixtureError>;
@@ -233,6 +256,12 @@ pub(crate) struct Erased<F>(pub(crate) Arc<F>);
 struct PlaceOf<F: Fixture> {
     fixture: Arc<F>,
     place: F::Place,
+}
+
+impl<F: Fixture> PlaceOf<F> {
+    fn patient(&self, handles: Handles) -> Handles {
+        if self.fixture.may_be_locked() { patient(handles, self.fixture.deadline() / 2) } else { handles }
+    }
 }
 
 impl<F: Fixture> AnyFixture for Erased<F> {
@@ -252,6 +281,10 @@ impl<F: Fixture> AnyFixture for Erased<F> {
         self.0.block_bytes_tried()
     }
 
+    fn has_syncs(&self) -> bool {
+        self.0.has_syncs()
+    }
+
     fn create(&self) -> Result<Box<dyn AnyPlace>, FixtureError> {
         let place = self.0.create()?;
         Ok(Box::new(PlaceOf { fixture: Arc::clone(&self.0), place }))
@@ -264,7 +297,11 @@ impl<F: Fixture> AnyFixture for Erased<F> {
 
 impl<F: Fixture> AnyPlace for PlaceOf<F> {
     fn open(&self) -> Result<Handles, FixtureError> {
-        self.fixture.open(&self.place)
+        self.fixture.open(&self.place).map(|handles| self.patient(handles))
+    }
+
+    fn open_reader(&self) -> Result<Handles, FixtureError> {
+        self.fixture.open_reader(&self.place).map(|handles| self.patient(handles))
     }
 
     fn obey_in_second_process(&self, script: &str) -> Result<String, FixtureError> {

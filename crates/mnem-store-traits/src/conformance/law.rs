@@ -97,6 +97,8 @@ pub enum Profile {
     Persistence,
     /// It can be opened a second time while it is open: declared by [`Fixture::profiles`].
     SecondHandle,
+    /// It can be opened a second time to read, while it is open: declared, with [`Fixture::open_reader`], or with [`SecondHandle`](Self::SecondHandle).
+    SecondReader,
     /// It can be opened by a second process while it is open: declared, with [`Fixture::obey_in_second_process`].
     SecondProcess,
     /// A block can be damaged behind the store's back: declared, with [`Fixture::damage`].
@@ -199,7 +201,7 @@ impl Law {
 
     fn judge(&self, mode: Mode, fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> Verdict {
         if let Some(profile) =
-            mode.needs().iter().find(|profile| profile.is_declared() && !fixture.profiles().contains(profile))
+            mode.needs().iter().find(|profile| profile.is_declared() && !profile.is_among(fixture.profiles()))
         {
             return Verdict::Declined(format!("profile {profile} {}", profile.absence()));
         }
@@ -247,7 +249,7 @@ fn survives_reopening(handles: &Handles) -> bool {
 }
 
 impl Profile {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Blocks,
         Self::Heads,
         Self::Store,
@@ -255,12 +257,18 @@ impl Profile {
         Self::SideTables,
         Self::Persistence,
         Self::SecondHandle,
+        Self::SecondReader,
         Self::SecondProcess,
         Self::Damage,
         Self::Faults,
         Self::Crash,
         Self::Driver,
     ];
+
+    /// Whether these profiles have it, by its name or within another.
+    pub(crate) fn is_among(self, profiles: &[Self]) -> bool {
+        profiles.contains(&self) || (self == Self::SecondReader && profiles.contains(&Self::SecondHandle))
+    }
 
     /// Whether the fixture says that it is there; the others are seen from the handles.
     fn is_declared(self) -> bool {
@@ -349,6 +357,7 @@ impl fmt::Display for Profile {
             Self::SideTables => "side tables",
             Self::Persistence => "persistence",
             Self::SecondHandle => "second handle",
+            Self::SecondReader => "second reader",
             Self::SecondProcess => "second process",
             Self::Damage => "damage",
             Self::Faults => "faults",

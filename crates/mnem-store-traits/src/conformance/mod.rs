@@ -55,6 +55,7 @@ mod macros;
 mod model;
 mod modes;
 mod outcomes;
+mod patient;
 mod random;
 mod report;
 mod script;

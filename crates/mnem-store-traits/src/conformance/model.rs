@@ -115,6 +115,10 @@ fn step(rng: &mut Rng, part: Part, blocks: usize) -> Step {
             Step::Swap { new: rng.below(HEADS), expected }
         }
         Part::Heads => Step::Update { new: rng.below(HEADS), supersedes: rng.some(4, HEADS) },
+        // Without a head, and mostly refused.
+        Part::Commits if rng.one_in(6) => {
+            Step::Commit { puts: rng.some(2, blocks), requires: vec![rng.below(blocks)], head: None }
+        }
         Part::Commits => Step::Commit {
             puts: rng.some(5, blocks),
             requires: if rng.one_in(3) { rng.some(2, blocks) } else { Vec::new() },

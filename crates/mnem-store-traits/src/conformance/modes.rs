@@ -53,7 +53,7 @@ impl Mode {
             Self::Buffered => &[Profile::Store],
             Self::Reopened => &[Profile::Persistence],
             Self::BufferedReopened => &[Profile::Store, Profile::Persistence],
-            Self::SecondHandle => &[Profile::SecondHandle],
+            Self::SecondHandle => &[Profile::SecondReader],
         }
     }
 
@@ -100,6 +100,10 @@ impl AnyFixture for InMode {
         self.fixture.block_bytes_tried()
     }
 
+    fn has_syncs(&self) -> bool {
+        self.fixture.has_syncs()
+    }
+
     fn create(&self) -> Result<Box<dyn AnyPlace>, FixtureError> {
         Ok(Box::new(PlaceInMode { place: Arc::from(self.fixture.create()?), mode: self.mode }))
     }
@@ -126,7 +130,7 @@ impl AnyPlace for PlaceInMode {
             (Mode::Buffered, Some(store)) => Handles::store(Arc::new(Buffered::new(store))),
             (Mode::Buffered | Mode::BufferedReopened, None) => handles,
             (Mode::Reopened | Mode::BufferedReopened | Mode::SecondHandle, store) => {
-                let second = if self.mode == Mode::SecondHandle { Some(self.place.open()?) } else { None };
+                let second = if self.mode == Mode::SecondHandle { Some(self.place.open_reader()?) } else { None };
                 let (first, buffered) = opened(handles.clone(), self.mode);
                 let open = RwLock::new(Open { first: Some(first), buffered, second, closed: false });
                 let between = Between(Arc::new(Inner { place: Arc::clone(&self.place), mode: self.mode, open }));
@@ -137,6 +141,10 @@ impl AnyPlace for PlaceInMode {
                 }
             }
         })
+    }
+
+    fn open_reader(&self) -> Result<Handles, FixtureError> {
+        self.place.open_reader()
     }
 
     fn obey_in_second_process(&self, script: &str) -> Result<String, FixtureError> {

@@ -199,7 +199,7 @@ fn the_report_as_json_says_the_same() {
     let expected = ["direct", "forwarded", "buffered", "reopened", "buffered_reopened", "second_handle"];
     assert_eq!(modes, expected.map(Some));
     assert_eq!(json["laws"][0]["law"], "blocks::put_twice_is_ok");
-    assert_eq!(json["laws"][5]["why"], "profile second handle is not declared by the fixture");
+    assert_eq!(json["laws"][5]["why"], "profile second reader is not declared by the fixture");
 
     let report = run(Memory(Shape::CannotOpen), &Options::default().only("blocks::put_twice_is_ok"));
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).expect("valid JSON");

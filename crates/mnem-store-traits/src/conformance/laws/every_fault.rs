@@ -214,6 +214,7 @@ pub(crate) fn opening_that_fails_is_no_empty_store(case: &mut Case) -> LawResult
 }
 
 pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
+    case.must_have_syncs()?;
     let scene = Scene::new(3);
     let ways: Vec<Write> = durable(case, writes_of("failed_sync_refuses_every_write")).collect();
     for way in &ways {

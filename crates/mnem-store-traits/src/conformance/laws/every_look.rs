@@ -29,7 +29,24 @@ pub(crate) fn every_read_follows_every_write_of_another_handle(case: &mut Case) 
     Ok(())
 }
 
+pub(crate) fn every_read_follows_every_write_for_a_reader(case: &mut Case) -> LawResult {
+    let writes = writes_of("every_read_follows_every_write_for_a_reader");
+    let reads = reads_of("every_read_follows_every_write_for_a_reader");
+    let (writer, reader) = (Eyes::new(case.handles())?, Eyes::new(&case.reader()?)?);
+    turns(case, &writes, &reads, |turn| turn.take_beside(&writer, &reader))?;
+    Ok(())
+}
+
 fn follow(case: &Case, first: &Eyes, second: &Eyes, writes: &[Write], reads: &[Read]) -> Result<(), Failure> {
+    turns(case, writes, reads, |turn| turn.take(first, second))
+}
+
+fn turns(
+    case: &Case,
+    writes: &[Write],
+    reads: &[Read],
+    take: impl Fn(&Turn) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     if case.has(Profile::Heads) {
         update(&*case.heads()?, &head("always there"), &[])?;
     }
@@ -39,7 +56,7 @@ fn follow(case: &Case, first: &Eyes, second: &Eyes, writes: &[Write], reads: &[R
             for subject in subjects(*way, &format!("by {way}, seen by {read}")) {
                 if read.looks_for(&subject) {
                     let remover = removers[(i + j) % removers.len()];
-                    Turn { way: *way, read: *read, remover, subject }.take(first, second)?;
+                    take(&Turn { way: *way, read: *read, remover, subject })?;
                 }
             }
         }
@@ -89,6 +106,19 @@ impl Turn {
             .try_for_each(|eyes| self.look(eyes, true, &format!("after {way} through the other handle")))?;
         self.remove(second)?;
         both(false, "at the end")
+    }
+
+    /// [`take`](Self::take), where only the first handle writes.
+    fn take_beside(&self, writer: &Eyes, reader: &Eyes) -> Result<(), Failure> {
+        let Self { way, remover, .. } = self;
+        for time in ["once", "twice"] {
+            self.look(reader, false, &format!("before {way} of it {time}"))?;
+            self.write(writer)?;
+            self.look(reader, true, &format!("after {way} of it {time}"))?;
+            self.remove(writer)?;
+            self.look(reader, false, &format!("after {remover} of it {time}"))?;
+        }
+        Ok(())
     }
 
     fn look(&self, eyes: &Eyes, there: bool, when: &str) -> Result<(), Failure> {

@@ -282,6 +282,7 @@ pub(crate) fn failed_side_table_write_is_as_its_outcome_says(case: &mut Case) ->
 }
 
 pub(crate) fn failed_sync_refuses_writes_until_reopened(case: &mut Case) -> LawResult {
+    case.must_have_syncs()?;
     let (kept, first, second) = (block("kept"), block("first"), block("second"));
     at_each(|n| {
         let mut case = case.fresh()?;
@@ -311,6 +312,7 @@ pub(crate) fn failed_sync_refuses_writes_until_reopened(case: &mut Case) -> LawR
 }
 
 pub(crate) fn failed_sync_refuses_head_changes_until_reopened(case: &mut Case) -> LawResult {
+    case.must_have_syncs()?;
     let (old, new) = (head("old"), head("new"));
     at_each(|n| {
         let mut case = case.fresh()?;

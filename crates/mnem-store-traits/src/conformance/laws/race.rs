@@ -225,6 +225,33 @@ pub(crate) fn concurrent_swaps_let_one_win(case: &mut Case) -> LawResult {
     Ok(())
 }
 
+pub(crate) fn concurrent_commits_that_swap_let_one_win(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let mut current: Vec<Cid> = Vec::new();
+    for round in 0..8 {
+        let barrier = Barrier::new(THREADS);
+        let own = |i: usize| block(&format!("round {round} thread {i}"));
+        let won = together(THREADS, |i| {
+            let own = own(i);
+            let mut batch = WriteBatch::new();
+            batch.put(own.cid, own.data).swap(current.iter().copied(), own.cid);
+            barrier.wait();
+            match store.commit(&batch) {
+                Ok(()) => Ok(true),
+                refused => {
+                    saw("commit that lost a race of swaps", refused).refused(ErrorKind::HeadsMoved).map(|_| false)
+                }
+            }
+        })?;
+        let winners: Vec<Cid> = (0..THREADS).filter(|i| won[*i]).map(|i| own(i).cid).collect();
+        let did = format_args!("{THREADS} commits at once that swap the same heads, round {round}");
+        ensure(winners.len() == 1, did, "one that succeeds", format_args!("{} that succeed", winners.len()))?;
+        heads_are(&*store, &winners, "after a race of commits that swap")?;
+        current = winners;
+    }
+    Ok(())
+}
+
 pub(crate) fn heads_are_never_empty_again(case: &mut Case) -> LawResult {
     let store = case.heads()?;
     update(&*store, &head("0"), &[])?;

@@ -114,6 +114,25 @@ pub(crate) fn commit_is_visible_through_a_second_handle(case: &mut Case) -> LawR
     Ok(())
 }
 
+pub(crate) fn close_leaves_other_openings_open(case: &mut Case) -> LawResult {
+    let (first, second) = two_stores(case)?;
+    let (before, after) = (block("before"), block("after"));
+    put(&*first, &before)?;
+    update(&*first, &head("before"), &[])?;
+    saw("close() of one of two openings", first.close()).ok()?;
+    const WHEN: &str = "through another opening, after the first one was closed";
+    for store in [second, offered(case.second()?.as_store(), Profile::Store)?] {
+        holds(&*store, &before, WHEN)?;
+        put(&*store, &after)?;
+        holds(&*store, &after, WHEN)?;
+        lists(&*store, &[before.cid, after.cid], WHEN)?;
+        update(&*store, &head("after"), &[])?;
+        heads_are(&*store, &[head("before"), head("after")], WHEN)?;
+        saw("side_tables() through another opening", store.side_tables()).ok()?;
+    }
+    Ok(())
+}
+
 pub(crate) fn side_tables_are_visible_through_a_second_handle(case: &mut Case) -> LawResult {
     let (first, second) = two_stores(case)?;
     let row = (Bytes::from_static(b"key"), Bytes::from_static(b"value"));

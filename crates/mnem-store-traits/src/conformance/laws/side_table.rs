@@ -54,7 +54,9 @@ pub(crate) fn side_tables_are_offered_where_claimed(case: &mut Case) -> LawResul
 pub(crate) fn side_table_names_are_checked(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let (longest, too_long) = ("a".repeat(32), "a".repeat(33));
-    for name in ["", &too_long, "Upper", "a-b", "a.b", "a/b", "..", "a b", "ä", "nul\0"] {
+    for name in
+        ["", &too_long, "Upper", "a-b", "a.b", "a/b", "..", "a b", "ä", "nul\0", "\u{663}", "a\u{ff11}", "\u{bd}"]
+    {
         saw(format_args!("side_table({name:?})"), store.side_table(name)).refused(ErrorKind::InvalidArgument)?;
     }
     // The names that a backend may have for its own tables are their callers' too.
@@ -250,6 +252,8 @@ pub(crate) fn closed_store_refuses_side_tables(case: &mut Case) -> LawResult {
     let closed = ErrorKind::Closed;
     saw("get of a side table after close()", table.get(b"key")).refused(closed)?;
     saw("write to a side table after close()", table.write(&[row("new", "")], &[])).refused(closed)?;
+    saw("side_table() after close()", store.side_table("table")).refused(closed)?;
+    saw("side_tables() after close()", store.side_tables()).refused(closed)?;
     let first = table.keys(b"").and_then(|mut keys| keys.next().transpose());
     saw("keys of a side table, or its first item, after close()", first).refused(closed)?;
     Ok(())

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Blockstore, BlockstoreExt, Capabilities, CidIter, DAG_CBOR, DAG_JSON, DAG_PB, ErrorKind, MissingLink, RAW,
-    StoreError, Walk,
+    Blockstore, BlockstoreExt, Capabilities, Cause, CidIter, DAG_CBOR, DAG_JSON, DAG_PB, ErrorKind, MissingLink,
+    Outcome, RAW, StoreError, Walk,
     conformance::{
         Failure,
         case::Case,
@@ -343,6 +343,54 @@ impl Blockstore for Extended<'_> {
     }
 }
 
+/// A store that fails once the stack has grown by more than a walk of any shape needs: a walk that calls itself would abort the process, and no
+/// law could say so.
+#[derive(Debug)]
+struct Shallow<'a> {
+    store: &'a dyn Blockstore,
+    outermost: usize,
+}
+
+/// Bytes of the stack, far below what a thread has.
+const STACK_BYTES: usize = 512 * 1024;
+
+#[inline(never)]
+fn address_of_a_local() -> usize {
+    let local = 0_u8;
+    std::ptr::from_ref(std::hint::black_box(&local)).addr()
+}
+
+impl Shallow<'_> {
+    fn check(&self) -> Result<(), StoreError> {
+        let grown = self.outermost.abs_diff(address_of_a_local());
+        if grown < STACK_BYTES {
+            return Ok(());
+        }
+        let source = Cause::new("the walk calls itself for each block: of a deeper chain it would overflow the stack");
+        Err(StoreError::Backend { backend: "law", operation: "go deeper".into(), outcome: Outcome::NotApplied, source })
+    }
+}
+
+impl Blockstore for Shallow<'_> {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        self.check()?;
+        self.store.get(cid)
+    }
+    fn with_block(&self, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        self.check()?;
+        self.store.with_block(cid, f)
+    }
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        self.store.put(cid, data)
+    }
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        self.store.delete(cid)
+    }
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        self.store.cids()
+    }
+}
+
 pub(crate) fn walk_of_a_deep_chain_ends(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let mut chain = vec![block("the end of the chain")];
@@ -353,6 +401,7 @@ pub(crate) fn walk_of_a_deep_chain_ends(case: &mut Case) -> LawResult {
     put_many(&*store, &chain[..CHAIN_IN_STORE])?;
     let extra = chain[CHAIN_IN_STORE..].iter().map(|block| (block.cid, block.data.clone())).collect();
     let extended = Extended { store: &*store, extra };
+    let extended = Shallow { store: &extended, outermost: address_of_a_local() };
     let mut expected = chain.iter().rev();
     let mut walked = 0;
     for item in case.walk(&extended, chain[CHAIN - 1].cid).take(CHAIN + 1) {

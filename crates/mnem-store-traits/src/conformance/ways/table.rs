@@ -42,6 +42,7 @@ static WRITES: &[Row<Write>] = &[
         without: &[(&[Write::Put, Write::PutTrusted], ONE), (NOT_BLOCKS, NO_BLOCKS)],
     },
     Row { law: "every_read_follows_every_write", without: &[] },
+    Row { law: "every_read_follows_every_write_for_a_reader", without: &[] },
     Row { law: "every_read_follows_every_write_of_another_handle", without: &[] },
     Row { law: "every_write_that_fails_is_as_it_says", without: &[] },
     Row { law: "failed_sync_refuses_every_write", without: &[] },
@@ -52,6 +53,7 @@ static WRITES: &[Row<Write>] = &[
 
 static READS: &[Row<Read>] = &[
     Row { law: "every_read_follows_every_write", without: &[] },
+    Row { law: "every_read_follows_every_write_for_a_reader", without: &[(&[Read::Require], "it is a write")] },
     Row { law: "every_read_follows_every_write_of_another_handle", without: &[] },
     Row { law: "every_read_that_fails_is_an_error", without: &[] },
     Row { law: "no_read_waits_for_a_sync_of_any_write", without: &[(&[Read::Require], "it is a write")] },

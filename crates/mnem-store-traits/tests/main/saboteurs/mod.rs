@@ -115,7 +115,7 @@ trait Defect: Debug + Default + Send + Sync + 'static {
     }
     /// The store that an opening finds, the first one being number 0.
     fn opened(&self, inner: &MemoryStore, _number: usize) -> MemoryStore {
-        inner.clone()
+        inner.open_again()
     }
     fn walk<'a>(store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
         Box::new(Walk::new(store, root))

@@ -7,8 +7,8 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Cid, CidIter, Cids, ErrorKind, KeyIter, MemoryStore, OnBlock, OpHeadsStore, SideTable,
-    Store, StoreError, WriteBatch,
+    Blocks, Blockstore, Bytes, Cid, CidIter, Cids, ErrorKind, HeadChange, KeyIter, MemoryStore, OnBlock, OpHeadsStore,
+    SideTable, Store, StoreError, WriteBatch,
     backend::{check_block, pages},
     limits::BLOCK_BYTES_EVERY_BACKEND,
 };
@@ -44,6 +44,9 @@ saboteurs! {
     commit_is_written_in_pieces: CommitsInPieces => late_bad_block_keeps_nothing_of_a_large_batch "commit without a head of 300 blocks";
     large_batch_is_drained_under_the_lock: DrainsUnderTheLock => large_batches_are_drained_before_anything_is_done "no end: a deadlock";
     batch_has_a_limit_of_bytes: BatchHasAByteLimit => batches_of_many_bytes_are_taken "commit without a head of 64 MiB";
+    close_closes_every_opening: ClosesEveryOpening => close_leaves_other_openings_open "through another opening";
+    reader_sees_nothing_new: ReaderSeesNothing => every_read_follows_every_write_for_a_reader "after put of it once";
+    commit_swaps_in_two_steps: SwapsInTwoSteps => concurrent_commits_that_swap_let_one_win "that succeed";
     presence_outlives_a_delete_of_many: PresenceOutlivesDeleteMany => every_read_follows_every_write "has: ";
     absence_outlives_a_commit: AbsenceOutlivesCommits => every_read_follows_every_write "get_many: ";
     commit_skips_what_the_handle_put: CommitSkipsWhatTheHandlePut => every_read_follows_every_write_of_another_handle "through the handle that wrote it first";
@@ -201,6 +204,18 @@ defect! {
         }
     }
 
+    ClosesEveryOpening {
+        fn opened(&self, inner: &MemoryStore, _: usize) -> MemoryStore {
+            inner.clone()
+        }
+    }
+
+    ReaderSeesNothing {
+        fn opened(&self, inner: &MemoryStore, number: usize) -> MemoryStore {
+            if number == 0 { inner.open_again() } else { MemoryStore::new() }
+        }
+    }
+
     RequirementsHaveALimit {
         fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             match inner.commit(batch) {
@@ -221,6 +236,26 @@ defect! {
         fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
             if supersedes.len() > 1000 { Err(refused("update")) } else { inner.update(new, supersedes) }
         }
+    }
+}
+
+/// Compares the heads, and changes them in a step of its own.
+#[derive(Debug, Default)]
+struct SwapsInTwoSteps(Gap);
+
+impl Defect for SwapsInTwoSteps {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.0]
+    }
+    fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+        let Some(HeadChange::Swap { expected, new }) = batch.head() else { return inner.commit(batch) };
+        let actual = inner.heads()?;
+        if actual.iter().collect::<HashSet<_>>() != expected.iter().collect() {
+            return Err(StoreError::HeadsMoved { actual });
+        }
+        self.0.meet();
+        let change = HeadChange::Update { new: new.clone(), supersedes: expected.clone() };
+        inner.commit(&batch_of(batch.puts().to_vec(), batch.required().to_vec(), Some(change)))
     }
 }
 
