@@ -30,7 +30,7 @@ pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions)
         return Err(at.not_a_store("the path does not end in a file's name"));
     }
     // Whether anything may be made there at all comes first; a refusal takes it away again.
-    let unfinished = unfinished_in(&folder).map_err(failed)?;
+    let unfinished = unfinished_in(&folder, options.mode).map_err(failed)?;
     let names = probe_folder(place, at, options)?;
     let medium = file_medium(at, unfinished.file.reopen().map_err(failed)?, options)?;
     initialise(at, medium, options)?;

@@ -24,6 +24,7 @@ use crate::{
 /// | `checked_file_bytes_max` | up to which length a file is checked whenever it is opened, in bytes |
 /// | `commit` | `two_phase`, `one_phase`: see [`CommitDurability`] |
 /// | `fast_recovery` | `yes`, `no`: see [`OpenOptions::fast_recovery`](crate::OpenOptions::fast_recovery) |
+/// | `mode` | permissions of a new file on Unix, in octal: see [`OpenOptions::mode`](crate::OpenOptions::mode) |
 /// | `verify` | `every_read`, `once_per_handle`: see [`Verify`] |
 pub static DRIVER: RedbDriver = RedbDriver;
 
@@ -49,7 +50,7 @@ impl Driver for RedbDriver {
     }
 
     fn option_names(&self) -> &'static [&'static str] {
-        &["checked_file_bytes_max", "commit", "fast_recovery", "verify"]
+        &["checked_file_bytes_max", "commit", "fast_recovery", "mode", "verify"]
     }
 
     fn lock_wait(&self) -> Duration {
@@ -144,6 +145,10 @@ fn set(own: crate::OpenOptions, name: &str, value: &str) -> Result<crate::OpenOp
         ("commit", "one_phase") => Ok(own.durability(CommitDurability::OnePhase)),
         ("commit", _) => Err(invalid("`two_phase` or `one_phase`")),
         ("fast_recovery", _) => Ok(own.fast_recovery(flag(name, value)?)),
+        ("mode", _) => match u32::from_str_radix(value, 8) {
+            Ok(mode) if mode <= 0o777 => Ok(own.mode(mode)),
+            _ => Err(invalid("an octal number up to 777")),
+        },
         _ => value.parse().map(|bytes| own.checked_file_bytes_max(bytes)).map_err(|_| invalid("a number of bytes")),
     }
 }

@@ -18,6 +18,9 @@ pub(crate) const RACES_MAX: usize = 16;
 /// How the names of unfinished stores begin. Not with the name of the store, which may be as long as names can be.
 pub(crate) const TEMPORARY_PREFIX: &str = ".mnem-redb-new-";
 
+/// The permissions of a new file unless told otherwise.
+pub(crate) const MODE_DEFAULT: u32 = 0o600;
+
 /// Symbolic links that lead to a file, at most: as many as Linux follows.
 pub(crate) const LINKS_MAX: usize = 40;
 

@@ -113,6 +113,7 @@ pub struct OpenOptions {
     pub(crate) verify: Verify,
     pub(crate) fast_recovery: bool,
     pub(crate) layout: Layout,
+    pub(crate) mode: u32,
     pub(crate) lock_wait: Duration,
     pub(crate) without_locks: bool,
     pub(crate) without_folder_sync: bool,
@@ -132,6 +133,7 @@ impl Default for OpenOptions {
             verify: Verify::default(),
             fast_recovery: false,
             layout: Layout::default(),
+            mode: limits::MODE_DEFAULT,
             lock_wait: Duration::ZERO,
             without_locks: false,
             without_folder_sync: false,
@@ -208,6 +210,13 @@ impl OpenOptions {
     /// How a new store names its tables. An existing store keeps its own. See [`Layout`].
     pub fn layout(mut self, layout: Layout) -> Self {
         self.layout = layout;
+        self
+    }
+
+    /// The permissions of a new file on Unix, less the umask. Default: 0600, since a store is for its owner. 0666 is what other
+    /// programs ask for, and leaves it to the umask. An existing file keeps its own.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
         self
     }
 

@@ -133,10 +133,15 @@ pub(crate) struct Unfinished {
 }
 
 /// Makes a file in a folder under a name that nobody has. The name may be longer than the store's, and so may its path.
-pub(crate) fn unfinished_in(folder: &Path) -> io::Result<Unfinished> {
-    // Mode 0600 from the start: who may read a store is for its owner to widen.
+///
+/// It has the mode from the start, less the umask.
+pub(crate) fn unfinished_in(folder: &Path, mode: u32) -> io::Result<Unfinished> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY_PREFIX);
+    #[cfg(unix)]
+    builder.permissions(permissions(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
     match builder.tempfile_in(folder) {
         Err(error) if cfg!(target_os = "linux") && error.kind() == io::ErrorKind::InvalidFilename => {
             let open = File::open(folder)?;
@@ -145,6 +150,12 @@ pub(crate) fn unfinished_in(folder: &Path) -> io::Result<Unfinished> {
         }
         file => Ok(Unfinished { file: file?, _folder: None }),
     }
+}
+
+#[cfg(unix)]
+fn permissions(mode: u32) -> fs::Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::Permissions::from_mode(mode)
 }
 
 /// A path of a few bytes to a folder that is open.

@@ -16,6 +16,30 @@ fn a_new_store_is_for_its_owner_only() {
     assert_eq!(fs::metadata(&place.path).expect("metadata").permissions().mode() & 0o777, 0o600);
 }
 
+/// As any other program's file, if that is wanted; an existing file keeps what it has.
+#[cfg(unix)]
+#[test]
+fn the_mode_of_a_new_store_is_an_option() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = place();
+    let mode = |path: &std::path::Path| fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
+    let other = place.folder.path().join("other");
+    fs::write(&other, "made as files are").expect("write");
+    drop(OpenOptions::new().create(true).mode(0o666).open(&place.path).expect("create"));
+    assert_eq!(mode(&place.path), mode(&other));
+    drop(OpenOptions::new().create(true).open(&place.path).expect("open"));
+    assert_eq!(mode(&place.path), mode(&other));
+    let common = |value| mnem_store_traits::driver::OpenOptions::new().create(true).set("mode", value);
+    let driver: &dyn mnem_store_traits::driver::Driver = &mnem_backend_redb::DRIVER;
+    let by_name = place.folder.path().join("named.redb");
+    drop(driver.open(&by_name.as_path().into(), &common("400")).map(drop));
+    assert_eq!(mode(&by_name), 0o400);
+    for wrong in ["888", "1777", "rw"] {
+        let error = driver.open(&by_name.as_path().into(), &common(wrong)).map(drop).expect_err(wrong).to_string();
+        assert!(error.contains("octal"), "{error}");
+    }
+}
+
 #[test]
 fn creation_leaves_nothing_beside_the_store() {
     let place = place();

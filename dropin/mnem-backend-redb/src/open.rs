@@ -18,6 +18,9 @@ use storage_redb::{Layout, OpenOptions, RedbStore};
 /// How long [`open_or_init`] waits for another process unless `MNEM_REDB_LOCK_WAIT_MS` is set.
 pub const LOCK_WAIT: Duration = Duration::from_secs(5);
 
+/// Of a new file: the umask decides, as in the published crate.
+const MODE: u32 = 0o666;
+
 type Halves = (Arc<dyn Blockstore>, Arc<dyn OpHeadsStore>, PathBuf);
 
 /// Opens the database at `path`, or makes it and its folders, in the published layout.
@@ -41,7 +44,8 @@ pub fn open_shared(path: impl AsRef<Path>) -> Result<Halves, Error> {
 
 fn open(path: &Path, sharing: Sharing) -> Result<Halves, Error> {
     make_folders(path)?;
-    let options = OpenOptions::new().layout(Layout::Mnem01).lock_wait(lock_wait_from_env()?).sharing(sharing);
+    let options =
+        OpenOptions::new().layout(Layout::Mnem01).mode(MODE).lock_wait(lock_wait_from_env()?).sharing(sharing);
     let store = open_store(path, &options).map_err(core_error)?;
     let (blocks, heads) = Bridge::new(Arc::new(store)).stores();
     Ok((blocks, heads, path.to_owned()))

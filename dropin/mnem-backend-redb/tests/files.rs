@@ -46,6 +46,18 @@ fn both_crates_use_one_file_in_turn() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_new_file_has_the_mode_of_the_published_crates() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let [ours, theirs] = ["ours", "theirs"].map(|name| folder.path().join(name));
+    drop(open_or_init(&ours).unwrap());
+    drop(published::open_or_init(&theirs).unwrap());
+    let [ours, theirs] = [ours, theirs].map(|path| fs::metadata(path).unwrap().permissions().mode());
+    assert_eq!(ours, theirs);
+}
+
 /// The published crate fails at once.
 #[test]
 fn a_second_opener_waits_for_the_first() {

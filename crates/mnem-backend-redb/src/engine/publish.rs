@@ -16,7 +16,7 @@ use crate::{
     OpenOptions,
     engine::locks::{file_id, insist},
     error::At,
-    limits::{LOCK_PAUSE, next_pause},
+    limits::{LOCK_PAUSE, MODE_DEFAULT, next_pause},
     open::file_medium,
     place::{Place, Unfinished, lacks_publishing, unfinished_in},
 };
@@ -43,7 +43,7 @@ pub(crate) fn publish(
 /// Whether the folder's file system can name a file without replacing another: where it can, an empty file is nobody's
 /// claim.
 pub(crate) fn can_publish(place: &dyn Place, folder: &Path) -> io::Result<bool> {
-    let (file, name) = (unfinished_in(folder)?, unfinished_in(folder)?);
+    let (file, name) = (unfinished_in(folder, MODE_DEFAULT)?, unfinished_in(folder, MODE_DEFAULT)?);
     let path = name.file.path().to_owned();
     let Unfinished { file: name, _folder } = name;
     drop(name);
