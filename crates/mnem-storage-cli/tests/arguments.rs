@@ -156,7 +156,7 @@ fn paths_that_are_no_text() {
         let said = run(&["import", "-", "--json"]).exits(1).err;
         assert!(serde_json::from_str::<serde_json::Value>(&said).is_ok(), "{said}");
     }
-    ran(place.command(&["export"]).arg(path(b"\xfd.car")).args(["--store"]).arg(path(b"\xff.redb"))).ok();
+    ran(place.command(&["export", "--allow-empty"]).arg(path(b"\xfd.car")).args(["--store"]).arg(path(b"\xff.redb"))).ok();
     assert!(place.path("").join(path(b"\xfd.car")).exists());
     ran(place.command(&["copy"]).arg(path(b"\xff.redb")).arg(path(b"\xfc.simple"))).ok();
     ran(place.command(&["get", "--store", "a.redb"]).arg(path(b"\xff"))).fails(2);
