@@ -32,6 +32,7 @@ Examples:
 
   export MNEM_STORE=animals.redb                               no more --store
   mnem-store ls | head -1
+  mnem-store show CID                                          a block as people read it
   mnem-store get CID | sha256sum
 
 Environment:

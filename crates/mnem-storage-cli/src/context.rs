@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use mnem_storage::{Durability, OpenOptions, Store};
+use mnem_storage::{Durability, OpenOptions, Store, StoreError};
 
 use crate::{
     args::{Global, When},
@@ -87,6 +87,12 @@ impl Context {
     /// The store, for reading only what is read once: with a cache so small that memory does not grow with the store.
     pub(crate) fn open_for_listing(&self) -> Result<Arc<dyn Store>> {
         self.open_for_reading(self.options().cache_bytes(memory::cache_bytes(LISTING_CACHE_BYTES)))
+    }
+
+    /// As [`open_for_listing`](Self::open_for_listing), of the store at this path.
+    pub(crate) fn open_for_listing_at(&self, path: &Path) -> std::result::Result<Arc<dyn Store>, StoreError> {
+        self.note(format_args!("opening {} for reading", path.display()));
+        self.options().cache_bytes(memory::cache_bytes(LISTING_CACHE_BYTES)).read_only(true).open(path)
     }
 
     fn open_for_reading(&self, options: OpenOptions) -> Result<Arc<dyn Store>> {

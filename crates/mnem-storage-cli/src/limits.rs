@@ -18,6 +18,12 @@ pub(crate) const REMOVED_TOGETHER_MAX: usize = 4096;
 /// How often `heads rm` reads the heads again when others change them meanwhile.
 pub(crate) const HEADS_TRIES_MAX: u32 = 100;
 
+/// Bytes of a block that `show` writes as text.
+pub(crate) const PREVIEW_TEXT_BYTES: usize = 4096;
+
+/// Bytes of a block that `show` writes in hexadecimal.
+pub(crate) const PREVIEW_HEX_BYTES: usize = 256;
+
 /// CIDs that are named where one that was cut short may mean each of them, at most.
 pub(crate) const CANDIDATES_LISTED_MAX: usize = 5;
 

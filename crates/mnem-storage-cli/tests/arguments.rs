@@ -10,7 +10,7 @@ use crate::support::{ABSENT, BACKENDS, Place, ROOT, ran};
 const STATUSES: [i32; 9] = [0, 1, 2, 3, 4, 10, 11, 12, 13];
 
 /// Words that lead somewhere. `conformance` is left out: it takes its time.
-const WORDS: [&str; 58] = [
+const WORDS: [&str; 59] = [
     "init",
     "import",
     "export",
@@ -27,6 +27,7 @@ const WORDS: [&str; 58] = [
     "stat",
     "verify",
     "copy",
+    "diff",
     "knn",
     "build",
     "list",
@@ -156,7 +157,8 @@ fn paths_that_are_no_text() {
         let said = run(&["import", "-", "--json"]).exits(1).err;
         assert!(serde_json::from_str::<serde_json::Value>(&said).is_ok(), "{said}");
     }
-    ran(place.command(&["export", "--allow-empty"]).arg(path(b"\xfd.car")).args(["--store"]).arg(path(b"\xff.redb"))).ok();
+    ran(place.command(&["export", "--allow-empty"]).arg(path(b"\xfd.car")).args(["--store"]).arg(path(b"\xff.redb")))
+        .ok();
     assert!(place.path("").join(path(b"\xfd.car")).exists());
     ran(place.command(&["copy"]).arg(path(b"\xff.redb")).arg(path(b"\xfc.simple"))).ok();
     ran(place.command(&["get", "--store", "a.redb"]).arg(path(b"\xff"))).fails(2);

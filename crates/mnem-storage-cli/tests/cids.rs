@@ -19,6 +19,7 @@ fn other_texts_are_refused_with_the_right_one() {
             &["size", &typed],
             &["rm", &typed],
             &["walk", &typed],
+            &["show", &typed],
             &["heads", "update", &typed],
             &["heads", "update", ROOT, "--supersedes", &typed],
             &["heads", "swap", &typed],
@@ -72,7 +73,7 @@ fn the_beginning_of_a_cid_is_enough_where_one_alone_begins_so() {
             "{said}"
         );
         assert_eq!(said.matches(", ").count(), 5, "five, and that there are more: {said}");
-        for command in ["get", "has", "size", "walk"] {
+        for command in ["get", "has", "show", "size", "walk"] {
             let said = run(&[command, "bafyreiaaaaaaa"]).fails(4);
             assert!(said.starts_with(&format!("error: no block bafyreiaaaaaaa... in {store}\n")), "{said}");
         }

@@ -10,6 +10,7 @@ mod completions;
 mod conformance;
 #[cfg(unix)]
 mod descriptors;
+mod diff;
 mod disk_full;
 #[cfg(unix)]
 mod documents;
@@ -36,6 +37,7 @@ mod removal;
 mod salvage;
 #[cfg(target_os = "linux")]
 mod sandboxes;
+mod show;
 #[cfg(unix)]
 mod signals;
 mod snapshots;
