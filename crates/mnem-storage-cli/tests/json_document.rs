@@ -84,7 +84,9 @@ fn compare(
             Value::Array(values) if of_type == "list of object" => {
                 values.iter().for_each(|value| compare(section, fields, &format!("{path}[]."), value, seen));
             }
-            Value::Object(_) if of_type.starts_with("object") => compare(section, fields, &format!("{path}."), value, seen),
+            Value::Object(_) if of_type.starts_with("object") => {
+                compare(section, fields, &format!("{path}."), value, seen)
+            }
             _ => {}
         }
     }
@@ -148,6 +150,7 @@ fn every_answer_is_as_documented() {
         ("`heads`", &["heads", "update", leaf, "--store", "a.redb"]),
         ("`heads`", &["heads", "rm", leaf, "--store", "a.redb"]),
         ("`stat`", &["stat", "--store", "a.redb"]),
+        ("`stat`", &["stat", "--reachable", "--largest", "2", "--store", "a.redb"]),
         ("`copy`", &["copy", "a.redb", "b.simple"]),
         ("`compact`", &["compact", "--store", "a.redb"]),
         ("`compact`", &["compact", "--store", "b.simple"]),

@@ -42,6 +42,8 @@ mod show;
 mod signals;
 mod snapshots;
 mod standard_input;
+#[cfg(unix)]
+mod stat;
 #[cfg(target_os = "linux")]
 mod stopped;
 #[cfg(target_os = "linux")]

@@ -39,6 +39,7 @@ mod compact;
 mod copy;
 mod detect;
 mod drivers;
+mod grouped;
 mod info;
 mod limits;
 mod listed;
