@@ -77,7 +77,7 @@ pub(crate) enum Failure {
     Ambiguous { text: String, count: u64, cids: Vec<Cid>, store: PathBuf },
     /// The index is not in the store.
     #[error("no index {cid} in {}", store.display())]
-    NoSuchIndex { cid: Cid, store: PathBuf },
+    NoSuchIndex { cid: String, store: PathBuf },
     /// The index, or the labels, know no such node.
     #[error("no {what}")]
     NoSuchNode { what: String, hint: &'static str },

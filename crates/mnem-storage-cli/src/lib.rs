@@ -16,6 +16,7 @@ mod cid_short;
 mod cid_text;
 mod cli;
 mod commands;
+mod common_words;
 mod context;
 mod drivers;
 mod error;

@@ -179,6 +179,27 @@ fn a_path_without_its_option_leads_to_the_option() {
 }
 
 #[test]
+fn common_words_are_answered_with_the_right_command() {
+    let place = Place::new();
+    for (word, command) in [
+        ("cat", "get CID"),
+        ("fsck", "verify"),
+        ("prune", "copy --reachable"),
+        ("log", "walk"),
+        ("info", "stat"),
+        ("CHECK", "verify"),
+        ("backup", "copy FROM TO"),
+        ("delete", "rm CID"),
+    ] {
+        let said = place.run(&[word, "--store", "a.redb"]).fails(2);
+        let tip = format!("\n  tip: `mnem-store {command}");
+        assert!(said.contains(&tip) && said.matches("tip: ").count() == 1, "{said}");
+        let said = place.run(&[word, "--json"]).exits(2).err;
+        assert!(said.contains(&format!(r#""hint":"`mnem-store {command}"#)), "{said}");
+    }
+}
+
+#[test]
 fn a_slash_after_a_file_is_to_be_left_out() {
     let place = Place::new();
     place.small_store("a.redb");

@@ -6,8 +6,8 @@ use mnem_storage::Cid;
 use serde_json::json;
 
 use crate::{
-    cid_arg,
     cid_list::CidList,
+    cid_short,
     context::Context,
     error::{Exit, Failure, Result},
     hints::quoted,
@@ -32,7 +32,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Which blocks; - reads them from standard input, one CID per line
+    /// Which blocks; a CID may be cut short, to 8 characters or more. - reads whole CIDs from standard input, one per line
     #[arg(value_name = "CID|-", required = true)]
     cids: Vec<String>,
     /// Remove blocks of heads too
@@ -53,13 +53,15 @@ struct Removal<'a> {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
-    let cids = if args.cids == ["-"] {
-        CidList::from_standard_input("mnem-store rm")?
-    } else {
-        cid_arg::parse_all(&args.cids)?.into_iter().collect()
-    };
+    let typed = if args.cids == ["-"] { Vec::new() } else { cid_short::parse_all(&args.cids)? };
+    let from_input = if typed.is_empty() { CidList::from_standard_input("mnem-store rm")? } else { CidList::default() };
     let stop = Stop::when_asked(context)?;
     let store = context.open()?;
+    let cids = if typed.is_empty() {
+        from_input
+    } else {
+        cid_short::find_all(context, &*store, &typed)?.into_iter().collect()
+    };
     let heads: BTreeSet<Cid> = store.heads()?.into_iter().collect();
     let of_heads: BTreeSet<Cid> = cids.iter().filter(|cid| heads.contains(cid)).collect();
     if let (Some(head), false) = (of_heads.first(), args.force) {
