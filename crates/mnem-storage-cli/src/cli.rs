@@ -37,6 +37,7 @@ Examples:
 
 Environment:
   MNEM_STORE       the store, where --store names none
+  RUST_LOG         which events to log, as mnem_backend_redb=debug; else -v decides
   NO_COLOR         set to anything: no colours
   CLICOLOR_FORCE   set to anything but 0: colours also where no terminal is
 

@@ -139,6 +139,11 @@ impl Context {
         self.global.lock_wait.is_some()
     }
 
+    /// How often `-v` was given.
+    pub(crate) fn verbosity(&self) -> u8 {
+        self.global.verbose
+    }
+
     pub(crate) fn json(&self) -> bool {
         self.global.json
     }
@@ -149,7 +154,7 @@ impl Context {
 
     /// Says something on standard error with `-v`.
     pub(crate) fn note(&self, text: impl fmt::Display) {
-        if self.global.verbose {
+        if self.global.verbose > 0 {
             terminal::say(format_args!("note: {}", Printable(text)));
         }
     }

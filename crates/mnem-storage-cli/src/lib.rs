@@ -27,6 +27,7 @@ mod inherited;
 mod json_lines;
 mod left_out;
 mod limits;
+mod logs;
 mod memory;
 mod new_file;
 mod output;
@@ -61,6 +62,7 @@ pub fn run(drivers: impl IntoIterator<Item = &'static dyn Driver>) -> ExitCode {
     terminal::quiet_about_contained_panics();
     stop::prepare();
     let context = Context::new(cli.global);
+    logs::begin(&context);
     let ran = memory::is_enough(cli.command.memory_bytes_min()).and_then(|()| commands::run(&context, cli.command));
     stop::last_words();
     let exit = match ran {

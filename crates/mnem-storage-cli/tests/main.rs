@@ -22,6 +22,7 @@ mod heads;
 mod json;
 mod json_document;
 mod knn;
+mod logs;
 mod main_job;
 mod man;
 mod many;
