@@ -66,13 +66,13 @@ pub fn run(drivers: impl IntoIterator<Item = &'static dyn Driver>) -> ExitCode {
     let ran = memory::is_enough(cli.command.memory_bytes_min()).and_then(|()| commands::run(&context, cli.command));
     stop::last_words();
     let exit = match ran {
-        Ok(exit) => exit,
-        // Whoever read our output has seen enough.
+        // Work that was complete when a signal came is complete.
+        Ok(exit) => return exit.into(),
+        // The reader of the output has seen enough.
         Err(Failure::OutputClosed) => Exit::Done,
         Err(failure) => report::report(&failure, &context),
     };
     match stop::asked() {
-        // Also where everything was done by then: whoever called it is to know that it shall stop.
         Some(signal) => signal::end_by(signal),
         None => exit.into(),
     }

@@ -12,8 +12,11 @@ pub(crate) const SHORT_CID_CHARS_MIN: usize = 8;
 /// Longest line that may hold a CID, in bytes.
 pub(crate) const CID_LINE_BYTES_MAX: u64 = 4096;
 
-/// Blocks that `rm` removes in one durable call, at most.
-pub(crate) const REMOVED_TOGETHER_MAX: usize = 4096;
+/// Blocks that `rm` removes in one durable call, at most: as many as take a moment.
+pub(crate) const REMOVED_TOGETHER_MAX: usize = 65_536;
+
+/// Blocks that `rm` removes in one durable call where the store is slow, and in the first.
+pub(crate) const REMOVED_TOGETHER_MIN: usize = 256;
 
 /// How often `heads rm` reads the heads again when others change them meanwhile.
 pub(crate) const HEADS_TRIES_MAX: u32 = 100;

@@ -1,6 +1,9 @@
 //! `rm`: removing blocks.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use mnem_storage::Cid;
 use serde_json::json;
@@ -11,10 +14,10 @@ use crate::{
     context::Context,
     error::{Exit, Failure, Result},
     hints::quoted,
-    limits::{MISSING_LISTED_MAX, REMOVED_TOGETHER_MAX},
+    limits::{MISSING_LISTED_MAX, REMOVED_TOGETHER_MAX, REMOVED_TOGETHER_MIN},
     output::{Out, counted},
     stop::Stop,
-    target::Target,
+    target::{Target, in_all},
 };
 
 const EXAMPLES: &str = "\
@@ -39,6 +42,9 @@ pub(crate) struct Args {
     #[arg(long)]
     force: bool,
 }
+
+/// How long a batch should take: a signal waits for it, and no signal ends a sync.
+const BATCH_TIME: Duration = Duration::from_millis(400);
 
 /// What has been removed, and what was not there.
 struct Removal<'a> {
@@ -94,19 +100,23 @@ impl Removal<'_> {
     fn all(&mut self, context: &Context, cids: &CidList, stop: &Stop) -> Result<()> {
         let mut bar = context.bar_beside_output("rm");
         let mut cids = cids.iter();
+        let mut together = REMOVED_TOGETHER_MIN;
         loop {
-            let batch: BTreeSet<Cid> = cids.by_ref().take(REMOVED_TOGETHER_MAX).collect();
+            let began = Instant::now();
+            let batch: BTreeSet<Cid> = cids.by_ref().take(together).collect();
             if batch.is_empty() {
                 return Ok(());
             }
             if stop.flow().is_break() {
-                let kept = format_args!("{} removed; the rest is as it was", counted(self.removed, "block"));
+                let kept = format_args!("{} removed; {} left", counted(self.removed, "block"), in_all(self.store));
                 return Err(
                     stop.interrupted(kept, "run the same command again: blocks that are gone are passed over".into())
                 );
             }
             self.batch(batch)?;
             bar.count("blocks", "block", self.removed, None);
+            together = if began.elapsed() > BATCH_TIME { together / 2 } else { together * 2 };
+            together = together.clamp(REMOVED_TOGETHER_MIN, REMOVED_TOGETHER_MAX);
         }
     }
 

@@ -10,6 +10,7 @@ use super::{
     complete,
     error::{ImportError, Kept, StoreCause},
     landing::Landing,
+    pace::Pace,
 };
 use crate::{
     Progress, Stage,
@@ -29,8 +30,8 @@ pub struct ImportOptions {
     pub complete: bool,
     /// Largest block that is taken, in bytes; never more than the store takes. Default: [`BLOCK_BYTES_MAX`].
     pub block_bytes_max: u64,
-    /// Memory for the blocks of one durable commit, in bytes, with what their names take up. Two such batches are held at once: one is read and
-    /// checked while the other is stored. Default: 192 MiB.
+    /// Memory for the blocks of one durable commit, in bytes, with what their names take up; a commit is smaller where the store is so slow
+    /// that it would take long. Two such batches are held at once: one is read and checked while the other is stored. Default: 192 MiB.
     pub batch_bytes: u64,
     /// Store blocks whose hash function this build cannot compute as they are, unchecked. Default: no; they are a fault
     /// of the archive.
@@ -250,9 +251,9 @@ impl Import<'_> {
         let mut reader = reader.allow_padding(options.allow_padding);
         self.report.version = reader.version();
         self.report.roots = reader.roots().to_vec();
+        let pace = Pace::new(options.batch_bytes);
         let (ended, landed) = thread::scope(|scope| {
-            let mut landing =
-                Landing::begin(scope, store, options.batch_bytes).map_err(|error| self.failed(error, 0))?;
+            let mut landing = Landing::begin(scope, store, &pace).map_err(|error| self.failed(error, 0))?;
             let ended = self.sections(&mut reader, &mut landing, options, progress);
             Ok((ended, landing.finish()))
         })?;
