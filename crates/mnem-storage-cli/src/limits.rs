@@ -63,8 +63,11 @@ pub(crate) const CACHE_SHARE: u64 = 8;
 /// Under a limit of memory, this part of it is for the blocks of one commit of an import. Two of them are held at once.
 pub(crate) const IMPORT_BATCH_SHARE: u64 = 16;
 
-/// Cache of a redb file unless told otherwise, in bytes: the backend's own default.
-pub(crate) const CACHE_BYTES_USUAL: usize = 1024 * 1024 * 1024;
+/// Cache of a store unless told otherwise, in bytes: 64 MiB. The system caches the file too, so a larger one mostly holds pages twice.
+pub(crate) const CACHE_BYTES_USUAL: usize = 64 * 1024 * 1024;
+
+/// Cache of a store of which each part is read once, in bytes: 8 MiB.
+pub(crate) const LISTING_CACHE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Blocks of unknown hash functions that `import` names in its text, at most.
 pub(crate) const UNCHECKED_SHOWN_MAX: usize = 10;

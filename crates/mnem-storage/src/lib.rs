@@ -37,6 +37,7 @@
 pub mod car;
 mod compact;
 mod copy;
+mod denied;
 mod detect;
 mod drivers;
 mod grouped;

@@ -15,6 +15,7 @@ use mnem_storage::{
 use serde::Serialize;
 
 use crate::{
+    args::size,
     context::Context,
     drivers,
     error::{Exit, Failure, Result},
@@ -77,10 +78,6 @@ impl Args {
     fn sets_heads(&self) -> bool {
         self.heads || self.complete
     }
-}
-
-fn size(text: &str) -> std::result::Result<ByteSize, String> {
-    text.parse().map_err(|_| "a size is a number of bytes, or one with a unit, as 20MB or 20MiB".to_owned())
 }
 
 type Input = BufReader<Source>;
