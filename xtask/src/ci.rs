@@ -55,7 +55,7 @@ pub(crate) fn feature_matrix() -> Result<()> {
     for features in ["redb", "simple", "redb,simple", "blake2b", "redb,simple,blake2b", ""] {
         let check = ["-p", "mnem-storage", "--no-default-features", "--features", features];
         cmd!(sh, "cargo clippy --locked {check...} --all-targets -- -D warnings").run()?;
-        for example in ["embed", "agent"] {
+        for example in ["embed", "agent", "collector"] {
             let folder = sh.create_temp_dir()?;
             let store = folder.path().join("memory");
             let example = cmd!(sh, "cargo run --locked --quiet {check...} --example {example} -- {store}");
@@ -72,7 +72,7 @@ pub(crate) fn feature_matrix() -> Result<()> {
     // Without blake2b-256: the hash functions of every build, and their laws.
     cmd!(sh, "cargo clippy --locked -p mnem-store-traits --no-default-features --all-targets -- -D warnings").run()?;
     cmd!(sh, "cargo test --locked --quiet -p mnem-store-traits --no-default-features --test main hash").run()?;
-    for backend in ["mnem-backend-redb", "mnem-backend-simple"] {
+    for backend in ["mnem-backend-carlog", "mnem-backend-redb", "mnem-backend-simple"] {
         cmd!(sh, "cargo clippy --locked -p {backend} --no-default-features -- -D warnings").run()?;
     }
     cmd!(sh, "cargo clippy --locked -p mnem-benches --no-default-features --all-targets -- -D warnings").run()?;

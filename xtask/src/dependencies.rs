@@ -7,10 +7,14 @@ use xshell::{Shell, cmd};
 
 const PAGE: &str = "docs/DESIGN.md";
 
+/// Of the workspaces.
+const MANIFESTS: [&str; 4] =
+    ["Cargo.toml", "dropin/mnem-backend-redb/Cargo.toml", "fuzz/Cargo.toml", "interop/redb41/Cargo.toml"];
+
 /// Packages outside of the workspace have lock files of their own, which go stale when our dependencies change.
 pub(crate) fn lock_files() -> Result<()> {
     let sh = crate::shell()?;
-    for manifest in ["Cargo.toml", "fuzz/Cargo.toml", "interop/redb41/Cargo.toml"] {
+    for manifest in MANIFESTS {
         let metadata = cmd!(sh, "cargo metadata --locked --format-version 1 --manifest-path {manifest}");
         metadata.quiet().ignore_stdout().run().with_context(|| format!("run `cargo metadata` for {manifest}"))?;
     }

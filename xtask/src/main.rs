@@ -12,6 +12,7 @@ mod readme;
 mod release;
 mod soak;
 mod tidy;
+mod upstream;
 
 use std::process::ExitCode;
 
@@ -54,6 +55,11 @@ const COMMANDS: &[(&str, Run, &str)] = &[
         "long runs, listed by `cargo xtask soak`: of what chance decides, and of what must never happen",
     ),
     ("interop", Alone(interop::run), "exchange archives with ipfs-car (npm) and carbox (PyPI); needs npm and python3"),
+    (
+        "upstream",
+        With("[--tests]", upstream::run),
+        "the published mnem-cli on the published backend and on the drop-in, compared; builds packages from crates.io",
+    ),
 ];
 
 fn usage() -> String {

@@ -69,6 +69,12 @@ const KINDS: &[Kind] = &[
         run: |sh| tests(sh, SIMPLE, &["crash_points::soak"]),
     },
     Kind {
+        name: "crash-carlog",
+        does: "what power cuts leave of carlog stores, in so many images",
+        options: &[number("--images", "MNEM_CRASH_IMAGES", Some(20_000_000)), SEED, IMAGE],
+        run: |sh| tests(sh, "mnem-backend-carlog", &["crash::soak"]),
+    },
+    Kind {
         name: "breaks-simple",
         does: "every planted break of the order in which plain files are written, from the first seed on; takes a minute",
         options: &[],

@@ -1,11 +1,11 @@
 //! How what is wrong in the edge table is told.
 
-use mnem_store_traits::{Cause, Cid, Outcome, StoreError};
+use mnem_store_traits::{Cause, Cid, Component, StoreError};
 
 use crate::{DecodeError, IndexError, TABLE, keys::Part, packed::ManifestError};
 
-/// How errors name this table's owner.
-pub(crate) const OWNER: &str = "k-NN edge";
+/// How errors name this table.
+pub(crate) const EDGES: Component = Component::SideTable(TABLE);
 
 /// What was to be stored is no index, or cannot be one.
 pub(crate) fn invalid(reason: String) -> StoreError {
@@ -14,7 +14,7 @@ pub(crate) fn invalid(reason: String) -> StoreError {
 
 /// The row of an index is not what it should be.
 pub(crate) fn damaged_row(cid: &Cid, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError::Damaged { backend: OWNER, what: format!("row {cid} of table {TABLE}"), source: Cause::new(cause) }
+    StoreError::Damaged { component: EDGES, what: format!("row {cid}"), source: Cause::new(cause) }
 }
 
 /// A part of an index is not what it should be.
@@ -23,18 +23,14 @@ pub(crate) fn damaged(cid: &Cid, part: Part, number: usize, why: &str) -> StoreE
         Part::Ids => "page of ids",
         Part::Edges => "chunk of edges",
     };
-    let what = format!("{name} {number} of row {cid} of table {TABLE}");
-    StoreError::Damaged { backend: OWNER, what, source: Cause::new(why.to_owned()) }
+    let what = format!("{name} {number} of row {cid}");
+    StoreError::Damaged { component: EDGES, what, source: Cause::new(why.to_owned()) }
 }
 
 /// The index was deleted while it was read.
 pub(crate) fn gone(cid: &Cid) -> StoreError {
-    StoreError::Backend {
-        backend: OWNER,
-        operation: format!("read index {cid}"),
-        outcome: Outcome::NotApplied,
-        source: Cause::new("it was deleted meanwhile"),
-    }
+    let reason = format!("index {cid} was deleted while it was read");
+    StoreError::InvalidArgument { operation: "read k-NN edges", reason }
 }
 
 pub(crate) fn no_manifest(cid: &Cid, error: ManifestError) -> StoreError {
@@ -53,6 +49,6 @@ pub(crate) fn no_row(cid: &Cid, error: DecodeError) -> StoreError {
 
 /// The row is as its CID says, but its edges make no index: a program of the published crate stored them so, and no version will open it.
 pub(crate) fn as_written_only(cid: &Cid, error: IndexError) -> StoreError {
-    let what = format!("row {cid} of table {TABLE}, whose edges make no index, as another program wrote them");
-    StoreError::Damaged { backend: OWNER, what, source: Cause::new(error) }
+    let what = format!("row {cid}, whose edges make no index, as another program wrote them");
+    StoreError::Damaged { component: EDGES, what, source: Cause::new(error) }
 }

@@ -9,7 +9,7 @@ use mnem_store_traits::{
 use crate::{
     EdgeSource, KnnEdgeIndex, NodeId, as_written,
     encode::{CidHasher, EDGE_BYTES},
-    error::{OWNER, as_written_only, invalid, no_manifest},
+    error::{EDGES, as_written_only, invalid, no_manifest},
     index::Checker,
     keys::{self, INDEX_PREFIX, PART_PREFIX},
     limits::DELETES_AT_ONCE,
@@ -201,8 +201,8 @@ pub fn list(table: &dyn SideTable) -> Result<CidIter<'_>, StoreError> {
     Ok(Box::new(table.keys(&INDEX_PREFIX)?.map(|key| {
         let key = key?;
         cid_from_bytes(&key).map_err(|error| StoreError::Damaged {
-            backend: OWNER,
-            what: format!("key {} of table {TABLE}", hex(&key)),
+            component: EDGES,
+            what: format!("key {}", hex(&key)),
             source: Cause::new(error),
         })
     })))

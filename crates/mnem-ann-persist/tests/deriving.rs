@@ -199,7 +199,7 @@ fn progress_is_told_and_can_stop_the_work() {
         assert!(seen.is_sorted() && seen.iter().all(|(_, total)| *total == 1000), "{seen:?}");
         assert_eq!(seen.last(), Some(&(1000, 1000)));
         let stopped = derive.run(&ids, &vectors, 2, DistanceMetric::Dot, &mut |_, _| ControlFlow::Break(()));
-        assert_eq!(stopped, Err(DeriveError::Cancelled));
+        assert_eq!(stopped, Err(DeriveError::Stopped));
     }
 }
 

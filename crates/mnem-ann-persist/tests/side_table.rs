@@ -114,7 +114,7 @@ fn damaged_rows_are_never_returned() {
     flipped[11 + 51 + 4] ^= 0x20;
     let error = damage(flipped);
     assert_eq!(error.kind(), ErrorKind::Damaged);
-    assert_eq!(error.to_string(), format!("k-NN edge store is damaged: row {cid} of table knn_edges"));
+    assert_eq!(error.to_string(), format!("side table knn_edges is damaged: row {cid}"));
     assert!(error.source().is_some_and(|source| source.to_string().starts_with("the row is that of baf")), "{error:?}");
 
     let error = damage(small().canonical_bytes()[..20].to_vec());
@@ -129,7 +129,7 @@ fn a_key_that_is_no_cid_is_reported() {
     table.write(&[(Bytes::from_static(b"\x01\x55\x12\x20\x00"), Bytes::new())], &[]).expect("written");
     let items: Vec<_> = list(&*table).expect("a listing").collect();
     let [Err(error), Ok(listed)] = &items[..] else { panic!("{items:?}") };
-    assert_eq!(error.to_string(), "k-NN edge store is damaged: key 0155122000 of table knn_edges");
+    assert_eq!(error.to_string(), "side table knn_edges is damaged: key 0155122000");
     assert_eq!(*listed, cid);
 }
 

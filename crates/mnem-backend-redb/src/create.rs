@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// Makes an empty store at the path under a temporary name beside it, synced, and gives it its name if nothing has that
-/// by then. `Ok` also if somebody else was first.
-pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions) -> Result<(), StoreError> {
+/// by then. `false`: another creator was first, and its store is there.
+pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions) -> Result<bool, StoreError> {
     let at = At { path, operation: "create" };
     let failed = |error: io::Error| at.failed(Outcome::NotApplied, error);
     let folder = folder_of(path);
@@ -35,10 +35,11 @@ pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions)
     let medium = file_medium(at, unfinished.file.reopen().map_err(failed)?, options)?;
     initialise(at, medium, options)?;
     unfinished.file.as_file().sync_all().map_err(failed)?;
-    if publish(place, at, options, unfinished)? && names == Names::Durable {
+    let made = publish(place, at, options, unfinished)?;
+    if made && names == Names::Durable {
         place.sync_folder(&folder).map_err(|error| at.failed(Outcome::Unknown, error))?;
     }
-    Ok(())
+    Ok(made)
 }
 
 /// Makes an empty store of an empty medium, and closes it cleanly.

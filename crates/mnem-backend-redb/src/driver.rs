@@ -10,8 +10,11 @@ use mnem_store_traits::{
 };
 
 use crate::{
-    BACKEND, Check, CommitDurability, FORMATS, Layout, RedbStore, Verify, engine::look::REDB_MAGIC, error::At,
-    open::is_claim, place::System,
+    Check, CommitDurability, FORMATS, Layout, RedbStore, Verify,
+    engine::probe::REDB_MAGIC,
+    error::{At, BACKEND},
+    open::is_claim,
+    place::System,
 };
 
 /// The driver of [`RedbStore`]: one redb file for each store.
@@ -79,9 +82,6 @@ impl Driver for RedbDriver {
         let Location::Path(path) = at else {
             return Err(StoreError::NotAStore { location: at.clone(), reason: "it is a URL, not a file".into() });
         };
-        if requested.create_new && self.probe(at)? == Probe::Store {
-            requested.check_existing(self, at)?;
-        }
         let store = own_options(requested)?.open(path)?;
         requested.check_format(store.format(), at)?;
         Ok(Box::new(store))
@@ -114,6 +114,7 @@ fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> 
             (false, false) => Check::Auto,
         })
         .sharing(requested.sharing);
+    own.create_new = requested.create_new;
     if let Some(wait) = requested.lock_wait {
         own = own.lock_wait(wait);
     }
@@ -161,9 +162,9 @@ impl ManagedStore for RedbStore {
     }
 
     fn compact(&mut self) -> Result<Reclaimed, StoreError> {
-        let before_bytes = self.handle.file_bytes("compact")?;
+        let before_bytes = self.handle.file().file_bytes("compact")?;
         Self::compact(self)?;
-        Ok(Reclaimed::new(before_bytes, self.handle.file_bytes("compact")?))
+        Ok(Reclaimed::new(before_bytes, self.handle.file().file_bytes("compact")?))
     }
 
     fn identity(&self) -> FileIdentity {

@@ -4,10 +4,13 @@ use std::{any::Any, io, path::Path};
 
 use mnem_store_traits::{
     Cause, Outcome, StoreError,
-    driver::{self, PlaceLacks},
+    driver::{self, Location, PlaceLacks},
 };
 
-use crate::{BACKEND, engine::header::Length};
+use crate::engine::header::Length;
+
+/// The name of this backend in errors.
+pub(crate) const BACKEND: &str = "redb";
 
 /// Which call on which file an error belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +58,11 @@ impl At<'_> {
 
     /// The file's structure is wrong.
     pub(crate) fn damaged(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-        StoreError::Damaged { backend: BACKEND, what: self.path.display().to_string(), source: Cause::new(source) }
+        StoreError::Damaged {
+            component: BACKEND.into(),
+            what: self.path.display().to_string(),
+            source: Cause::new(source),
+        }
     }
 
     /// The error of an open that found damage, with what the file's length says of it.
@@ -67,7 +74,9 @@ impl At<'_> {
             _ => return error,
         };
         match Length::of(medium).ok().and_then(|length| length.explain(cause)) {
-            Some(source) => StoreError::Damaged { backend: BACKEND, what: self.path.display().to_string(), source },
+            Some(source) => {
+                StoreError::Damaged { component: BACKEND.into(), what: self.path.display().to_string(), source }
+            }
             None => error,
         }
     }
@@ -80,7 +89,7 @@ impl At<'_> {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> StoreError {
         let what = format!("{}, table {table}, key {}", self.path.display(), Hex(key));
-        StoreError::Damaged { backend: BACKEND, what, source: Cause::new(source) }
+        StoreError::Damaged { component: BACKEND.into(), what, source: Cause::new(source) }
     }
 
     /// The medium or redb failed.
@@ -101,6 +110,12 @@ impl At<'_> {
     /// Something other than a store lies at the path.
     pub(crate) fn not_a_store(&self, reason: impl Into<String>) -> StoreError {
         StoreError::NotAStore { location: self.path.into(), reason: reason.into() }
+    }
+
+    /// A new store was asked for where one exists.
+    pub(crate) fn already_there(&self) -> StoreError {
+        let reason = format!("a {BACKEND} store is already at {}", Location::from(self.path));
+        StoreError::InvalidArgument { operation: "open", reason }
     }
 
     /// redb panicked.

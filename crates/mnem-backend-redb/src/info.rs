@@ -8,27 +8,34 @@ use mnem_store_traits::{
 };
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableHandle, TableStats};
 
-use crate::{Layout, engine::keys::Ascending, error::At, handle::Handle, tables::BytesTable};
+use crate::{
+    Layout,
+    engine::{heads, keys::Ascending},
+    error::At,
+    handle::Handle,
+    tables::BytesTable,
+};
 
 /// Reads everything in one snapshot.
 pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
-    let at = handle.at("read statistics");
-    let file_bytes = handle.file_bytes(at.operation)?;
-    handle.read(at.operation, |snapshot| {
+    let file = handle.file();
+    let at = file.at("read statistics");
+    let file_bytes = file.file_bytes(at.operation)?;
+    handle.reader().read(at.operation, |snapshot| {
         let transaction = &snapshot.transaction;
-        let objects = transaction.open_table(handle.layout.objects()).map_err(|error| at.redb(error))?;
+        let objects = transaction.open_table(file.layout.objects()).map_err(|error| at.redb(error))?;
         let mut block_bytes = 0;
         let mut keys = Ascending::default();
         for row in objects.iter().map_err(|error| at.redb(error))? {
             let (key, value) = row.map_err(|error| at.redb(error))?;
-            keys.next(at, handle.layout.objects().name(), key.value())?;
+            keys.next(at, file.layout.objects().name(), key.value())?;
             block_bytes += value.value().len() as u64;
         }
-        let (tables, used_bytes) = side_tables(at, handle.layout, transaction)?;
+        let (tables, used_bytes) = side_tables(at, file.layout, transaction)?;
         let mut info = StoreInfo::default();
         info.blocks = objects.len().map_err(|error| at.redb(error))?;
         info.block_bytes = block_bytes;
-        info.heads = handle.read_heads(at, transaction)?.len() as u64;
+        info.heads = heads::read(at, file.layout, transaction)?.len() as u64;
         info.tables = tables;
         info.file_bytes = file_bytes;
         info.allocated_bytes = allocated(handle).unwrap_or(file_bytes);
@@ -39,7 +46,7 @@ pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
 
 /// What the file takes on its medium, if its path still leads to it.
 fn allocated(handle: &Handle) -> Option<u64> {
-    let found = fs::metadata(&handle.path).ok()?;
+    let found = fs::metadata(&handle.file().path).ok()?;
     (handle.identity.is_some() && identity(&found) == handle.identity).then(|| allocated_bytes(&found))
 }
 

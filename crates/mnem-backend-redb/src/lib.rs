@@ -45,9 +45,6 @@ pub use options::{Check, CommitDurability, Layout, OpenOptions, Verify};
 pub use store::RedbStore;
 pub use tables::FORMATS;
 
-/// What errors call this backend.
-pub(crate) const BACKEND: &str = "redb";
-
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -44,7 +44,7 @@ pub(crate) const GROUP_CHANGES_MAX: usize = 1024;
 
 /// Places where the listing of a damaged file breaks off and goes on behind, at most. Each of them may take some hundred look-ups and, where redb
 /// panics, some memory.
-pub(crate) const AS_IT_IS_BREAKS_MAX: usize = 10_000;
+pub(crate) const LENIENT_BREAKS_MAX: usize = 10_000;
 
 /// Rows for which opening a cursor pays: it copies the page that it begins in. Measured: a cursor for each single row takes twice as long as
 /// plain insertion, one for a million rows half as long.

@@ -1,12 +1,10 @@
 //! From a path to an open store: what lies there, making a new one, locks, checks, layout.
 
 use std::{
-    cell::Cell,
     fs::File,
     io,
     ops::Bound,
     path::{Path, PathBuf},
-    rc::Rc,
     sync::Arc,
     thread,
     time::Instant,
@@ -16,18 +14,18 @@ use mnem_store_traits::{
     Blockstore, OpHeadsStore, Outcome, StoreError,
     driver::{FileIdentity, identity},
 };
-use redb::{Database, DatabaseError, backends::FileBackend};
+use redb::{Database, backends::FileBackend};
 
 use crate::{
     Check, CommitDurability, OpenOptions, Verify,
     create::{create_file, initialise},
     engine::{
-        as_it_is,
+        attempt::{Attempt, Attempted, open_repaired},
         header::Length,
-        layout,
+        layout, lenient,
         locks::{WithoutLocks, file_id, insist},
-        look::{Found, REDB_MAGIC, look},
         medium::{Locks, Medium, Seam},
+        probe::{PathState, REDB_MAGIC, probe},
         publish::can_publish,
         session::{Db, Session},
     },
@@ -60,18 +58,21 @@ pub(crate) fn open_path(path: &Path, options: &OpenOptions) -> Result<Handle, St
 pub(crate) fn open_in(place: &dyn Place, path: &Path, options: &OpenOptions) -> Result<Handle, StoreError> {
     let at = At { path, operation: "open" };
     check_options(options)?;
+    let mut made = false;
     for _ in 0..RACES_MAX {
-        match look(at)? {
-            Found::Other(reason) => return Err(at.not_a_store(reason)),
-            Found::Nothing if options.create => create_file(place, path, options)?,
-            Found::Empty if options.create && is_claim(place, at)? => create_file(place, path, options)?,
-            Found::Empty => return Err(at.not_a_store("the file is empty; remove it to make a store there")),
-            Found::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
-            Found::RedbFile => {
-                let Some((medium, names, identity)) = open_file(place, at, options)? else { continue };
-                let mut handle = open_patiently(at, options, &medium)?.named(names);
-                handle.identity = identity;
-                return Ok(handle);
+        match probe(at)? {
+            PathState::Other(reason) => return Err(at.not_a_store(reason)),
+            PathState::Nothing if options.create => made = create_file(place, path, options)?,
+            PathState::Empty if options.create && is_claim(place, at)? => made = create_file(place, path, options)?,
+            PathState::Empty => return Err(at.not_a_store("the file is empty; remove it to make a store there")),
+            PathState::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
+            PathState::RedbFile if options.create_new && !made => return Err(at.already_there()),
+            PathState::RedbFile => {
+                let Some((medium, names, identity)) = open_file(place, at, options)? else {
+                    made = false;
+                    continue;
+                };
+                return Ok(open_with_retry(at, options, &medium)?.named(names, identity));
             }
         }
     }
@@ -130,7 +131,7 @@ pub(crate) fn open_medium(medium: Medium, name: PathBuf, options: &OpenOptions) 
     if begin != REDB_MAGIC {
         return Err(at.not_a_store("it was not written by redb"));
     }
-    open_patiently(at, options, &medium)
+    open_with_retry(at, options, &medium)
 }
 
 fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
@@ -160,7 +161,7 @@ fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
 }
 
 /// Tries until the locks are free or the time is up.
-fn open_patiently(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<Handle, StoreError> {
+fn open_with_retry(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<Handle, StoreError> {
     let deadline = Instant::now().checked_add(options.lock_wait);
     let mut pause = LOCK_PAUSE.0;
     loop {
@@ -176,10 +177,10 @@ fn open_patiently(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<
 
 fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle, StoreError> {
     if options.check == Check::AsItIs {
-        return open_as_it_is(at, options, &medium, false).or_else(|error| match error {
+        return open_lenient(at, options, &medium, false).or_else(|error| match error {
             // One that begins and is not written to has a commit before the last.
             StoreError::Damaged { .. } => {
-                let before = open_as_it_is(at, options, &medium, true).map_err(|_| error);
+                let before = open_lenient(at, options, &medium, true).map_err(|_| error);
                 before.inspect(|_| tracing::warn!(path = %at.path.display(), "the last commit cannot be found: this is the one before it"))
             }
             error => Err(error),
@@ -235,101 +236,14 @@ fn recover_alone(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<()
     layout::recognise(at, &options, session)?.close()
 }
 
-/// How far an attempt to open goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempt {
-    /// Verify everything, repair if need be.
-    Checked,
-    /// Repair if the last close was not clean, which verifies everything too.
-    Plain,
-    /// Give up if the last close was not clean.
-    OnlyIfClean,
-}
-
-/// What came of an attempt.
-enum Attempted {
-    Opened(Database),
-    /// The last close was not clean.
-    Unclean,
-    /// redb panicked or called the file corrupt before it had verified it.
-    Suspect(StoreError),
-}
-
-impl Attempt {
-    fn first(options: &OpenOptions, file_bytes: u64) -> Self {
-        match options.check {
-            Check::Always => Self::Checked,
-            Check::Auto if file_bytes <= options.checked_file_bytes_max => Self::Checked,
-            Check::Auto if !options.fast_recovery => Self::OnlyIfClean,
-            Check::Auto | Check::Never | Check::AsItIs => Self::Plain,
-        }
-    }
-
-    fn run(self, at: At<'_>, options: &OpenOptions, seam: &Seam) -> Result<Attempted, StoreError> {
-        let unclean = Rc::new(Cell::new(false));
-        let noted = Rc::clone(&unclean);
-        let mut builder = Database::builder();
-        builder
-            .set_cache_size(options.cache_bytes)
-            .set_concurrency_mode(crate::options::mode(options.sharing))
-            .set_check_integrity_on_open(self == Self::Checked)
-            .set_repair_callback(move |session| {
-                if self == Self::OnlyIfClean {
-                    noted.set(true);
-                    session.abort();
-                }
-            });
-        let opened = contain(|| builder.create_with_backend(seam.clone()));
-        match opened {
-            Ok(Ok(database)) => Ok(Attempted::Opened(database)),
-            Ok(Err(DatabaseError::RepairAborted)) if unclean.get() => Ok(Attempted::Unclean),
-            Ok(Err(error)) => match at.redb(error) {
-                error @ StoreError::Damaged { .. } if self != Self::Checked => Ok(Attempted::Suspect(error)),
-                error => Err(error),
-            },
-            Err(panic) => {
-                // What redb held was dropped by the unwinding; its locks may not have been.
-                let _ = seam.shut();
-                let error = at.panicked(panic);
-                if self == Self::Checked { Err(error) } else { Ok(Attempted::Suspect(error)) }
-            }
-        }
-    }
-}
-
 /// Opens for writing, with everything staged until the file has been recognised.
 fn open_alone(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Session, StoreError> {
-    open_staged(at, options, medium, Locks::AsAsked)
+    open_staged(at, options, medium, Locks::PassThrough)
 }
 
 fn open_staged(at: At<'_>, options: &OpenOptions, medium: Medium, locks: Locks) -> Result<Session, StoreError> {
     let (database, seam) = open_repaired(at, options, medium, locks)?;
     Ok(Session::new(Db::Writable(database), seam))
-}
-
-fn open_repaired(
-    at: At<'_>,
-    options: &OpenOptions,
-    medium: Medium,
-    locks: Locks,
-) -> Result<(Database, Seam), StoreError> {
-    let failed = |error| at.failed(Outcome::NotApplied, error);
-    let length = Length::of(&*medium).map_err(failed)?;
-    let mut attempt = Attempt::first(options, length.file);
-    loop {
-        let seam = Seam::staged(Arc::clone(&medium), locks).map_err(failed)?;
-        match attempt.run(at, options, &seam)? {
-            Attempted::Opened(database) => {
-                if length.file > 0 && !length.clean {
-                    tracing::info!(path = %at.path.display(), "store was not closed cleanly: it was repaired");
-                }
-                return Ok((database, seam));
-            }
-            Attempted::Unclean => attempt = Attempt::Checked,
-            Attempted::Suspect(error) if attempt == Attempt::Checked => return Err(error),
-            Attempted::Suspect(_) => attempt = Attempt::Checked,
-        }
-    }
 }
 
 /// Opens for writing beside other processes. Nothing is staged: they have to see what this one does.
@@ -387,7 +301,7 @@ fn open_read_only(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<S
 }
 
 /// Opens a damaged file for reading what can be read of it: the last commit, or the one `before` it.
-fn open_as_it_is(at: At<'_>, options: &OpenOptions, medium: &Medium, before: bool) -> Result<Handle, StoreError> {
+fn open_lenient(at: At<'_>, options: &OpenOptions, medium: &Medium, before: bool) -> Result<Handle, StoreError> {
     // One lock for all: redb would take one for each read, and keep it for one that panicked.
     let whole = (Bound::Unbounded, Bound::Unbounded);
     let lock = insist(medium.try_lock_shared_range(whole.0, whole.1), whole.0, whole.1);
@@ -397,7 +311,7 @@ fn open_as_it_is(at: At<'_>, options: &OpenOptions, medium: &Medium, before: boo
         Err(redb::BackendError::Io(error)) => return Err(at.redb(redb::Error::Io(error))),
         Err(error) => return Err(at.failed(Outcome::NotApplied, error.to_string())),
     }
-    let view = as_it_is::view(&**medium, before).map_err(|error| at.failed(Outcome::NotApplied, error))?;
+    let view = lenient::view(&**medium, before).map_err(|error| at.failed(Outcome::NotApplied, error))?;
     let seam = Seam::lenient(Arc::clone(medium), view);
     let mut builder = Database::builder();
     // A reader in a shared mode needs neither the table of free pages nor the length of the file, and looks at neither.
@@ -413,11 +327,4 @@ fn open_as_it_is(at: At<'_>, options: &OpenOptions, medium: &Medium, before: boo
             Err(at.panicked(panic))
         }
     }
-}
-
-/// A second database over a medium whose first one refuses to go on, under the locks of the first and repaired in memory.
-pub(crate) fn salvage(medium: Medium, path: &Path, options: &OpenOptions) -> Result<(Database, Seam), StoreError> {
-    let at = At { path, operation: "read on after a failure of" };
-    let options = options.clone().check(Check::Always).sharing(Sharing::ExclusiveWriter);
-    open_repaired(at, &options, medium, Locks::Held)
 }

@@ -102,6 +102,8 @@ pub enum Layout {
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct OpenOptions {
     pub(crate) create: bool,
+    /// With `create`: refuses a store that this call did not make.
+    pub(crate) create_new: bool,
     pub(crate) read_only: bool,
     pub(crate) check: Check,
     pub(crate) checked_file_bytes_max: u64,
@@ -120,6 +122,7 @@ impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             create: false,
+            create_new: false,
             read_only: false,
             check: Check::default(),
             checked_file_bytes_max: limits::CHECKED_FILE_BYTES_MAX,

@@ -10,8 +10,12 @@ use redb::{ReadOnlyTable, ReadableTable, TableDefinition, TableError};
 
 use crate::{
     Check,
-    blockstore::read_keys,
-    engine::{as_it_is::Listing, change::What, keys::Ascending, snapshot::Snapshot},
+    engine::{
+        change::Change,
+        keys::Ascending,
+        lenient::{Listing, read_keys},
+        snapshot::Snapshot,
+    },
     error::At,
     handle::Handle,
     limits::PAGE_NAMES,
@@ -31,7 +35,7 @@ pub(crate) struct RedbSideTable {
 impl RedbSideTable {
     /// `name` is a side table's, and was checked.
     pub(crate) fn new(handle: Arc<Handle>, name: &str) -> Self {
-        let table = handle.layout.side_table(name);
+        let table = handle.file().layout.side_table(name);
         Self { handle, table }
     }
 
@@ -49,9 +53,9 @@ impl RedbSideTable {
     }
 
     fn page(&self, prefix: &[u8], after: Option<&Bytes>) -> Result<Vec<Bytes>, StoreError> {
-        let at = self.handle.at("list a side table");
+        let at = self.handle.file().at("list a side table");
         let start = after.map_or(Bound::Included(prefix), |key| Bound::Excluded(key.as_ref()));
-        self.handle.read(at.operation, |snapshot| {
+        self.handle.reader().read(at.operation, |snapshot| {
             let Some(table) = self.open(at, snapshot)? else { return Ok(Vec::new()) };
             let mut keys = Vec::new();
             let mut order = Ascending::after(after.map(Bytes::as_ref));
@@ -68,10 +72,10 @@ impl RedbSideTable {
     }
 
     /// A listing that goes on behind what it cannot read.
-    fn keys_as_they_are(&self) -> KeyIter<'_> {
-        let at = self.handle.at("list a side table");
+    fn keys_lenient(&self) -> KeyIter<'_> {
+        let at = self.handle.file().at("list a side table");
         Box::new(Listing::new(Box::new(move |start, rows, found| {
-            self.handle.read(at.operation, |snapshot| {
+            self.handle.reader().read(at.operation, |snapshot| {
                 let Some(table) = self.open(at, snapshot)? else { return Ok(()) };
                 let range = table.range::<&[u8]>((start, Bound::Unbounded)).map_err(|error| at.redb(error))?;
                 read_keys(at, &self.table, start, range, rows, found)
@@ -83,8 +87,8 @@ impl RedbSideTable {
 impl SideTable for RedbSideTable {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         check_table_key("get", key)?;
-        let at = self.handle.at("read a side table");
-        self.handle.read(at.operation, |snapshot| {
+        let at = self.handle.file().at("read a side table");
+        self.handle.reader().read(at.operation, |snapshot| {
             let Some(table) = self.open(at, snapshot)? else { return Ok(None) };
             let found = ReadableTable::get(&table, key).map_err(|error| at.redb(error))?;
             Ok(found.map(|value| Bytes::copy_from_slice(value.value())))
@@ -94,13 +98,13 @@ impl SideTable for RedbSideTable {
     fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         check_table_write(puts, deletes)?;
         let (table, puts, deletes) = (self.table.clone(), puts.to_vec(), deletes.to_vec());
-        self.handle.write("write a side table", What::SideTable { table, puts, deletes })
+        self.handle.writer.write("write a side table", Change::SideTable { table, puts, deletes })
     }
 
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
-        self.handle.gate.check_open("list a side table")?;
-        if prefix.is_empty() && self.handle.options.check == Check::AsItIs {
-            return Ok(self.keys_as_they_are());
+        self.handle.file().gate.check_open("list a side table")?;
+        if prefix.is_empty() && self.handle.file().options.check == Check::AsItIs {
+            return Ok(self.keys_lenient());
         }
         let prefix = Bytes::copy_from_slice(prefix);
         Ok(pages(move |after: Option<Bytes>| self.page(&prefix, after.as_ref())))

@@ -11,8 +11,12 @@ use redb::{ReadableTableMetadata, TableHandle};
 
 use crate::{
     Layout, RedbBlockstore, RedbOpHeadsStore,
-    blockstore::{forward_blockstore, sorted_rows},
-    engine::{change::Commit, keys::Key},
+    blockstore::forward_blockstore,
+    engine::{
+        change::{Change, Commit},
+        keys::Key,
+        rows::sorted_rows,
+    },
     handle::Handle,
     info,
     limits::BLOCK_BYTES_MAX,
@@ -37,7 +41,7 @@ impl RedbStore {
 
     /// The file, as it was named when it was opened.
     pub fn path(&self) -> &Path {
-        &self.handle.path
+        &self.handle.file().path
     }
 
     /// Device and number of the file that is open, which its path may no longer lead to. `None` where the system does not tell them, and of a
@@ -48,7 +52,7 @@ impl RedbStore {
 
     /// How the file names its tables.
     pub fn layout(&self) -> Layout {
-        self.handle.layout
+        self.handle.file().layout
     }
 
     /// The blocks alone.
@@ -63,7 +67,7 @@ impl RedbStore {
 
     /// The format of the file, one of [`FORMATS`](crate::FORMATS).
     pub fn format(&self) -> &'static str {
-        self.handle.layout.format()
+        self.handle.file().layout.format()
     }
 
     /// What the file holds, in one snapshot. Reads all of it; what is deleted meanwhile takes up space until it is done. redb's own tables, a
@@ -121,23 +125,36 @@ forward_op_heads!(RedbStore);
 
 #[deny(clippy::missing_trait_methods)]
 impl Store for RedbStore {
+    /// The blocks of the batch and its head change, in one transaction.
     fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
-        self.handle.commit_batch(batch)
+        let operation = "commit";
+        batch.check(BLOCK_BYTES_MAX)?;
+        let rows = sorted_rows(batch.puts().iter().map(|put| (put.cid, put.data.clone())));
+        let writer = &self.handle.writer;
+        if batch.head().is_none() {
+            let required: Vec<Key> = batch.required().iter().map(Key::of).collect();
+            let keys = rows.iter().map(|(key, _)| key).chain(&required).map(|key| &**key);
+            if writer.has_all(operation, keys)? {
+                return Ok(());
+            }
+        }
+        let commit = Commit { rows, required: batch.required().to_vec(), head: batch.head().cloned() };
+        writer.write(operation, Change::Commit(commit))
     }
 
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
         check_table_name(name)?;
-        self.handle.gate.check_open("open a side table")?;
+        self.handle.file().gate.check_open("open a side table")?;
         Ok(Arc::new(RedbSideTable::new(Arc::clone(&self.handle), name)))
     }
 
     fn side_tables(&self) -> Result<Vec<String>, StoreError> {
-        let at = self.handle.at("list side tables");
-        let mut names = self.handle.read(at.operation, |snapshot| {
+        let at = self.handle.file().at("list side tables");
+        let mut names = self.handle.reader().read(at.operation, |snapshot| {
             let transaction = &snapshot.transaction;
             let mut names = Vec::new();
             for table in transaction.list_tables().map_err(|error| at.redb(error))? {
-                let Some(name) = self.handle.layout.side_table_name(table.name()) else { continue };
+                let Some(name) = self.handle.file().layout.side_table_name(table.name()) else { continue };
                 let table = transaction.open_table(BytesTable::new(table.name())).map_err(|error| at.redb(error))?;
                 if !table.is_empty().map_err(|error| at.redb(error))? {
                     names.push(name.to_owned());
@@ -151,23 +168,5 @@ impl Store for RedbStore {
 
     fn close(&self) -> Result<(), StoreError> {
         self.handle.close()
-    }
-}
-
-impl Handle {
-    /// The blocks of the batch and its head change, in one transaction.
-    fn commit_batch(&self, batch: &WriteBatch) -> Result<(), StoreError> {
-        let operation = "commit";
-        batch.check(BLOCK_BYTES_MAX)?;
-        self.gate.check_writable(operation)?;
-        let rows = sorted_rows(batch.puts().iter().map(|put| (put.cid, put.data.clone())));
-        if batch.head().is_none() {
-            let required: Vec<Key> = batch.required().iter().map(Key::of).collect();
-            let keys = rows.iter().map(|(key, _)| key).chain(&required).map(|key| &**key);
-            if self.all_present_and_durable(operation, keys)? {
-                return Ok(());
-            }
-        }
-        self.commit(operation, Commit { rows, required: batch.required().to_vec(), head: batch.head().cloned() })
     }
 }

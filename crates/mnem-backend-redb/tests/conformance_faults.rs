@@ -75,7 +75,9 @@ impl Medium {
         }
         let left = match (&mut state.fault, call) {
             (Some(Fault::Reads), Call::Read) => &mut 0,
-            (Some(Fault::WritesAfter(left)), Call::Write) | (Some(Fault::SyncsAfter(left)), Call::Sync) => left,
+            (Some(Fault::ReadsAfter(left)), Call::Read)
+            | (Some(Fault::WritesAfter(left)), Call::Write)
+            | (Some(Fault::SyncsAfter(left)), Call::Sync) => left,
             _ => return Ok(state),
         };
         if *left == 0 {

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use mnem_store_traits::{
@@ -12,6 +11,7 @@ use mnem_store_traits::{
 };
 
 use crate::{
+    SimpleStore,
     engine::{
         medium::{Contents, Kind, Metadata, WholeSync},
         unfinished::Unfinished,
@@ -22,23 +22,11 @@ use crate::{
     tables::{self, BlockPlace},
 };
 
-/// The blocks of a store.
-///
-/// A view: clones and the [`SimpleStore`](crate::SimpleStore) it comes from are one handle, closed and poisoned together.
-#[derive(Clone, Debug)]
-pub struct SimpleBlockstore {
-    handle: Arc<Handle>,
-}
-
-impl SimpleBlockstore {
-    pub(crate) fn new(handle: Arc<Handle>) -> Self {
-        Self { handle }
-    }
-
-    fn read(&self, operation: &'static str, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
+impl SimpleStore {
+    fn read_block(&self, operation: &'static str, cid: &Cid) -> Result<Option<Vec<u8>>, StoreError> {
         self.handle.gate.check_open(operation)?;
-        let place = self.handle.layout.block(cid);
-        if !self.handle.is_folder_in(&self.handle.layout.objects(), &place.shard)? {
+        let place = self.handle.paths.block(cid);
+        if !self.handle.is_folder_in(&self.handle.paths.objects(), &place.shard)? {
             return Ok(None);
         }
         match self.handle.read(&place.file, BLOCK_BYTES_MAX)? {
@@ -53,8 +41,8 @@ impl SimpleBlockstore {
     }
 
     /// A listing that goes on behind what it cannot read.
-    fn cids_as_they_are(&self) -> CidIter<'_> {
-        let shards = (0..).map_while(|index| self.handle.layout.shard(index));
+    fn cids_lenient(&self) -> CidIter<'_> {
+        let shards = (0..).map_while(|index| self.handle.paths.shard(index));
         Box::new(shards.flat_map(|shard| match shard_cids(&self.handle, &shard) {
             Ok(cids) => cids.into_iter().map(Ok).collect::<Vec<_>>(),
             Err(error) => vec![Err(error)],
@@ -67,9 +55,9 @@ impl SimpleBlockstore {
     }
 }
 
-impl Blockstore for SimpleBlockstore {
+impl Blockstore for SimpleStore {
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.read("get", cid)?.map(Bytes::from))
+        Ok(self.read_block("get", cid)?.map(Bytes::from))
     }
 
     fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
@@ -86,15 +74,15 @@ impl Blockstore for SimpleBlockstore {
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
         self.handle.gate.check_open("list blocks")?;
         if self.handle.as_it_is {
-            self.handle.require_folder(&self.handle.layout.objects())?;
-            return Ok(self.cids_as_they_are());
+            self.handle.require_folder(&self.handle.paths.objects())?;
+            return Ok(self.cids_lenient());
         }
         Ok(pages(move |after: Option<Cid>| {
             self.handle.gate.check_open("list blocks")?;
-            self.handle.require_folder(&self.handle.layout.objects())?;
+            self.handle.require_folder(&self.handle.paths.objects())?;
             // The shards are counted through rather than listed: no listing can miss one then.
             let first = after.map_or(0, |cid| tables::shard_index(&cid) + 1);
-            for shard in (first..).map_while(|index| self.handle.layout.shard(index)) {
+            for shard in (first..).map_while(|index| self.handle.paths.shard(index)) {
                 let cids = shard_cids(&self.handle, &shard)?;
                 if !cids.is_empty() {
                     return Ok(cids.into_iter().collect());
@@ -110,11 +98,11 @@ impl Blockstore for SimpleBlockstore {
 
     fn size(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
         self.handle.gate.check_open("look up a block")?;
-        is_present(&self.handle, &self.handle.layout.block(cid))
+        is_present(&self.handle, &self.handle.paths.block(cid))
     }
 
     fn with_block(&self, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
-        let Some(data) = self.read("get", cid)? else { return Ok(false) };
+        let Some(data) = self.read_block("get", cid)? else { return Ok(false) };
         f(&data);
         Ok(true)
     }
@@ -163,7 +151,7 @@ pub(crate) fn is_present(handle: &Handle, place: &BlockPlace) -> Result<Option<u
 
 /// The block's file, or `None` where there is no regular file of its name.
 pub(crate) fn find(handle: &Handle, place: &BlockPlace) -> Result<Option<Metadata>, StoreError> {
-    if !handle.is_folder_in(&handle.layout.objects(), &place.shard)? {
+    if !handle.is_folder_in(&handle.paths.objects(), &place.shard)? {
         return Ok(None);
     }
     find_file(handle, place)
@@ -184,7 +172,7 @@ impl<'a> Finder<'a> {
         let is_folder = match self.shards.get(&place.shard) {
             Some(is_folder) => *is_folder,
             None => {
-                let is_folder = self.handle.is_folder_in(&self.handle.layout.objects(), &place.shard)?;
+                let is_folder = self.handle.is_folder_in(&self.handle.paths.objects(), &place.shard)?;
                 self.shards.insert(place.shard.clone(), is_folder);
                 is_folder
             }
@@ -201,8 +189,8 @@ fn find_file(handle: &Handle, place: &BlockPlace) -> Result<Option<Metadata>, St
 fn remove(handle: &Handle, cids: &[Cid]) -> Result<(), StoreError> {
     let mut shards = BTreeSet::new();
     for cid in cids {
-        let place = handle.layout.block(cid);
-        if !handle.is_folder_in(&handle.layout.objects(), &place.shard)? {
+        let place = handle.paths.block(cid);
+        if !handle.is_folder_in(&handle.paths.objects(), &place.shard)? {
             continue;
         }
         if is_present(handle, &place)?.is_some() {
@@ -225,7 +213,7 @@ pub(crate) fn store(handle: &Handle, blocks: &[(Cid, Bytes)]) -> Result<(), Stor
     let mut shards = BTreeSet::new();
     let mut absent = Vec::new();
     for (cid, data) in blocks.iter().filter(|(cid, _)| seen.insert(*cid)) {
-        let place = handle.layout.block(cid);
+        let place = handle.paths.block(cid);
         if is_present(handle, &place)?.is_some() {
             settle_present(handle, &place)?;
         } else {
@@ -286,7 +274,7 @@ pub(crate) fn settle_present(handle: &Handle, place: &BlockPlace) -> Result<(), 
 pub(crate) fn settle_all_present(handle: &Handle, places: &[&BlockPlace]) -> Result<(), StoreError> {
     if places.is_empty()
         || handle.durability < Durability::Power
-        || handle.metadata(&handle.layout.unsynced())?.is_none()
+        || handle.metadata(&handle.paths.unsynced())?.is_none()
     {
         return Ok(());
     }
@@ -317,7 +305,7 @@ pub(crate) fn sync_each_shard(handle: &Handle, shards: &BTreeSet<PathBuf>) -> Re
     if all_linked || handle.durability < Durability::Power {
         return Ok(());
     }
-    handle.sync_folder(&handle.layout.objects(), Outcome::Unknown)?;
+    handle.sync_folder(&handle.paths.objects(), Outcome::Unknown)?;
     hold(&handle.linked_shards).extend(shards.iter().cloned());
     Ok(())
 }
@@ -330,14 +318,14 @@ fn sync_shards_whole(
 ) -> Result<(), StoreError> {
     handle.sync_whole(&mut *whole, Outcome::Unknown)?;
     // Nothing is left to write; it reports what the other may not: that the file system has given up meanwhile.
-    handle.sync_folder(&handle.layout.objects(), Outcome::Unknown)?;
+    handle.sync_folder(&handle.paths.objects(), Outcome::Unknown)?;
     hold(&handle.linked_shards).extend(shards.iter().cloned());
     Ok(())
 }
 
 /// Makes the shards that are there durable, and notes it, so that later writes into them need not.
 pub(crate) fn link_present_shards(handle: &Handle) -> Result<(), StoreError> {
-    let objects = handle.layout.objects();
+    let objects = handle.paths.objects();
     let mut present = HashSet::new();
     handle.for_each_entry(&objects, |entry| {
         let Some(name) = entry.name.to_str().filter(|name| tables::is_shard_name(name)) else { return Ok(()) };

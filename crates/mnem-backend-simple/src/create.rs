@@ -29,49 +29,48 @@ pub(crate) enum Remains {
     Other(PathBuf),
 }
 
-/// Makes an empty folder, or one in which a creation was cut off, a store. Returns also when another process has done so meanwhile.
+/// Makes an empty folder, or one in which a creation was cut off, a store. `false`: another creator has done so meanwhile.
 /// The name of the format is left to the sync of the folder that comes with every opening for writing.
-pub(crate) fn create(handle: &Handle) -> Result<(), StoreError> {
+pub(crate) fn create(handle: &Handle) -> Result<bool, StoreError> {
     // Before anything is written: somebody else's folder stays as it is.
     if let Remains::Other(name) = survey(handle)? {
         // A process that completes the store at this moment may have put it there.
-        return if is_store(handle)? { Ok(()) } else { Err(not_a_store(&handle.path, holds_others(&name))) };
+        return if is_store(handle)? { Ok(false) } else { Err(not_a_store(&handle.path, holds_others(&name))) };
     }
-    let root = handle.layout.root();
+    let root = handle.paths.root();
     // Its entry in the parent is durable before the format is, so that whoever finds the format need not care for the parent.
     handle.sync_folder_always(root.parent().unwrap_or(root), Outcome::NotApplied)?;
     // It may be on another file system than its parent: the first sync of a folder in which nothing is yet shows whether folders can be synced.
     place::check_names_fit(&*handle.fs, root)?;
     handle.sync_folder_always(root, Outcome::NotApplied)?;
     enter_new_tmp(handle)?;
-    let _alone = handle.lock(&handle.layout.lock(), LockMode::Exclusive)?;
+    let _alone = handle.lock(&handle.paths.lock(), LockMode::Exclusive)?;
     if is_store(handle)? {
-        return Ok(());
+        return Ok(false);
     }
     check_half_made(handle)?;
-    handle.make_folder(&handle.layout.objects())?;
-    handle.make_folder(&handle.layout.tables())?;
-    Unfinished::write_durably(handle, empty_heads().as_bytes())?.publish(&handle.layout.op_heads())?;
+    handle.make_folder(&handle.paths.objects())?;
+    handle.make_folder(&handle.paths.tables())?;
+    Unfinished::write_durably(handle, empty_heads().as_bytes())?.publish(&handle.paths.op_heads())?;
     handle.sync_folder_always(root, Outcome::NotApplied)?;
     let format = tables::format_text();
     // Without clobbering: the lock keeps out this program, and this keeps out any other.
-    if !Unfinished::write_durably(handle, format.as_bytes())?.publish_new_alone(&handle.layout.format())?
-        && !is_store(handle)?
-    {
+    let made = Unfinished::write_durably(handle, format.as_bytes())?.publish_new_alone(&handle.paths.format())?;
+    if !made && !is_store(handle)? {
         return Err(not_a_store(&handle.path, "its `format` file comes and goes"));
     }
-    tracing::debug!(store = %handle.path.display(), "created");
-    Ok(())
+    tracing::debug!(store = %handle.path.display(), made, "created");
+    Ok(made)
 }
 
 /// Enters `tmp`, and leaves nothing of it where there are no locks: nothing could be written there, by anybody.
 fn enter_new_tmp(handle: &Handle) -> Result<(), StoreError> {
-    let tmp = handle.layout.tmp();
+    let tmp = handle.paths.tmp();
     let is_new = handle.metadata(&tmp)?.is_none();
     enter_tmp(handle).inspect_err(|error| {
         if is_new && place::is_without_locks(error) {
             // What cannot be removed is completed by a creation that finds locks.
-            let _ = handle.fs.remove_file(&handle.layout.tmp_lock());
+            let _ = handle.fs.remove_file(&handle.paths.tmp_lock());
             let _ = handle.fs.remove_folder(&tmp);
         }
     })
@@ -83,7 +82,7 @@ fn empty_heads() -> String {
 
 /// Fails unless the folder holds no more than a creation leaves that was cut off. A store that lost its format is not taken for one.
 pub(crate) fn check_half_made(handle: &Handle) -> Result<(), StoreError> {
-    for folder in [handle.layout.objects(), handle.layout.tables()] {
+    for folder in [handle.paths.objects(), handle.paths.tables()] {
         let mut first = None;
         handle.for_each_entry(&folder, |entry| {
             first.get_or_insert(entry.name);
@@ -95,7 +94,7 @@ pub(crate) fn check_half_made(handle: &Handle) -> Result<(), StoreError> {
             return Err(not_a_store(&handle.path, reason));
         }
     }
-    match handle.read(&handle.layout.op_heads(), HEADS_BYTES_MAX)? {
+    match handle.read(&handle.paths.op_heads(), HEADS_BYTES_MAX)? {
         Contents::Absent => Ok(()),
         Contents::Bytes(bytes) if bytes == empty_heads().as_bytes() => Ok(()),
         _ => Err(not_a_store(&handle.path, "its `format` file is missing, yet it has heads: was the file deleted?")),
@@ -104,7 +103,7 @@ pub(crate) fn check_half_made(handle: &Handle) -> Result<(), StoreError> {
 
 pub(crate) fn survey(handle: &Handle) -> Result<Remains, StoreError> {
     let mut remains = Remains::Nothing;
-    handle.for_each_entry(handle.layout.root(), |entry| {
+    handle.for_each_entry(handle.paths.root(), |entry| {
         let name = RootName::of(&entry.name);
         let fits =
             name.is_some_and(|name| name.is_folder() == (entry.kind == Kind::Folder)) && entry.kind != Kind::Other;

@@ -17,7 +17,7 @@ use mnem_store_traits::{
 use crate::{
     FORMATS, SimpleStore,
     error::{BACKEND, at, damaged},
-    tables::{self, FORMAT_NAME, Layout, RootName},
+    tables::{self, FORMAT_NAME, Paths, RootName},
 };
 
 /// The driver of [`SimpleStore`]: a folder of plain files for each store.
@@ -82,14 +82,11 @@ impl Driver for SimpleDriver {
         let Location::Path(path) = at else {
             return Err(StoreError::NotAStore { location: at.clone(), reason: "it is a URL, not a folder".into() });
         };
-        if requested.create_new && self.probe(at)? == Probe::Store {
-            requested.check_existing(self, at)?;
-        }
         match own_options(requested)?.open(path) {
             Ok(store) => Ok(Box::new(store)),
             // No other program has these parts beside each other: this is a store, and not whole.
             Err(StoreError::NotAStore { reason, .. }) if matches!(self.probe(at)?, Probe::Damaged(_)) => {
-                Err(damaged(&Layout::new(path.clone()).format(), reason))
+                Err(damaged(&Paths::new(path.clone()).format(), reason))
             }
             Err(error) => Err(error),
         }
@@ -98,21 +95,21 @@ impl Driver for SimpleDriver {
 
 /// What a folder is that is not empty.
 fn probe_folder(path: &Path) -> Result<Probe, StoreError> {
-    let layout = Layout::new(path.to_owned());
-    let is_there = || layout.format().try_exists().map_err(at("look at", &layout.format()));
+    let paths = Paths::new(path.to_owned());
+    let is_there = || paths.format().try_exists().map_err(at("look at", &paths.format()));
     // Others may publish the format at any moment, and then fill the folder: what is looked at after it may be newer than its absence.
     if is_there()? {
-        return Ok(probe_format(&layout));
+        return Ok(probe_format(&paths));
     }
     let missing = "the file is missing, yet the store holds something";
-    let has_content = has_content(&layout);
+    let has_content = has_content(&paths);
     for entry in fs::read_dir(path).map_err(at("list", path))? {
         let name = entry.map_err(at("list", path))?.file_name();
         if RootName::of(&name).is_none_or(|name| name == RootName::Unsynced) {
             if is_there()? {
-                return Ok(probe_format(&layout));
+                return Ok(probe_format(&paths));
             }
-            return Ok(if has_content && has_parts(&layout) {
+            return Ok(if has_content && has_parts(&paths) {
                 Probe::Damaged(missing.into())
             } else {
                 Probe::Foreign(format!("the folder holds `{}` and no `format` file", name.display()))
@@ -120,18 +117,18 @@ fn probe_folder(path: &Path) -> Result<Probe, StoreError> {
         }
     }
     if is_there()? {
-        return Ok(probe_format(&layout));
+        return Ok(probe_format(&paths));
     }
     Ok(if has_content { Probe::Damaged(missing.into()) } else { Probe::Unfinished })
 }
 
 /// What a folder is that has a `format` file.
-fn probe_format(layout: &Layout) -> Probe {
-    let format = fs::symlink_metadata(layout.format());
+fn probe_format(paths: &Paths) -> Probe {
+    let format = fs::symlink_metadata(paths.format());
     let begins_as_ours = || {
         use std::io::Read as _;
         let mut begin = Vec::new();
-        let file = fs::File::open(layout.format())?;
+        let file = fs::File::open(paths.format())?;
         file.take(FORMAT_NAME.len() as u64).read_to_end(&mut begin)?;
         Ok::<_, std::io::Error>(begin == FORMAT_NAME.as_bytes())
     };
@@ -139,22 +136,22 @@ fn probe_format(layout: &Layout) -> Probe {
         // Unreadable: opening it says why.
         Ok(found) if found.is_file() && begins_as_ours().unwrap_or(true) => Probe::Store,
         Err(_) => Probe::Store,
-        Ok(_) if has_parts(layout) => Probe::Damaged("it does not say what it is the format of".into()),
+        Ok(_) if has_parts(paths) => Probe::Damaged("it does not say what it is the format of".into()),
         Ok(_) => Probe::Foreign("the folder has a `format` file of another program".into()),
     }
 }
 
 /// Whether the folder holds more of a store than a creation leaves that was cut off. A folder that cannot be looked into counts as empty.
-fn has_content(layout: &Layout) -> bool {
+fn has_content(paths: &Paths) -> bool {
     let holds_entries = |part: &Path| fs::read_dir(part).is_ok_and(|mut entries| entries.next().is_some());
     let has_heads =
-        || fs::symlink_metadata(layout.op_heads()).is_ok_and(|found| found.is_file() && found.len() > NO_HEADS_BYTES);
-    holds_entries(&layout.objects()) || holds_entries(&layout.tables()) || has_heads()
+        || fs::symlink_metadata(paths.op_heads()).is_ok_and(|found| found.is_file() && found.len() > NO_HEADS_BYTES);
+    holds_entries(&paths.objects()) || holds_entries(&paths.tables()) || has_heads()
 }
 
 /// Whether the folder has what every store has from its creation on.
-fn has_parts(layout: &Layout) -> bool {
-    [layout.objects(), layout.op_heads(), layout.tables()].iter().all(|part| part.exists())
+fn has_parts(paths: &Paths) -> bool {
+    [paths.objects(), paths.op_heads(), paths.tables()].iter().all(|part| part.exists())
 }
 
 fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> {
@@ -163,6 +160,7 @@ fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> 
         .read_only(requested.never_writes())
         .exclusive(requested.exclusive)
         .as_it_is(requested.lenient);
+    own.create_new = requested.create_new;
     if let Some(durability) = requested.durability {
         own = own.durability(durability.max(Durability::Process));
     }
@@ -202,7 +200,7 @@ impl ManagedStore for SimpleStore {
     }
 
     fn strays(&self) -> Result<Vec<Stray>, StoreError> {
-        let tmp = self.handle.layout.tmp();
+        let tmp = self.handle.paths.tmp();
         let is_unfinished = |path: &Path| {
             path.parent() == Some(&*tmp)
                 && path.file_name().and_then(|name| name.to_str()).is_some_and(tables::is_unfinished_name)

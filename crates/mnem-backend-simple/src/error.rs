@@ -2,7 +2,7 @@
 
 use std::{error::Error, path::Path};
 
-use mnem_store_traits::{Cause, Outcome, StoreError};
+use mnem_store_traits::{Cause, Outcome, StoreError, driver::Location};
 
 /// The name of this backend in errors.
 pub(crate) const BACKEND: &str = "simple";
@@ -31,12 +31,18 @@ pub(crate) fn failed<E: Into<Box<dyn Error + Send + Sync>>>(
 
 /// Something of the store's own is not as it must be.
 pub(crate) fn damaged(path: &Path, why: impl Into<String>) -> StoreError {
-    StoreError::Damaged { backend: BACKEND, what: path.display().to_string(), source: Cause::new(why.into()) }
+    StoreError::Damaged { component: BACKEND.into(), what: path.display().to_string(), source: Cause::new(why.into()) }
 }
 
 /// There is no store at `path`.
 pub(crate) fn not_a_store(path: &Path, reason: impl Into<String>) -> StoreError {
     StoreError::NotAStore { location: path.into(), reason: reason.into() }
+}
+
+/// A new store was asked for where one exists.
+pub(crate) fn already_there(path: &Path) -> StoreError {
+    let reason = format!("a {BACKEND} store is already at {}", Location::from(path));
+    StoreError::InvalidArgument { operation: "open", reason }
 }
 
 /// The same failure where the call may have taken effect all the same, or a part of it has.

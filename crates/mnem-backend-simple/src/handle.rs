@@ -1,4 +1,4 @@
-//! What all views of one handle share: the file system, the options, whether it is closed or poisoned, and the steps that every write is made of.
+//! What a store and its side tables share: the file system, the options, whether it is closed or poisoned, and the steps that every write is made of.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -18,7 +18,7 @@ use crate::{
     error::{BACKEND, at, damaged, failed},
     limits::{ABSENCE_PAUSES, LOCK_PAUSE, READINGS_MAX},
     place,
-    tables::Layout,
+    tables::Paths,
 };
 
 /// Locks that keep two threads from syncing one folder at once; see [`Handle::sync_folder`].
@@ -28,8 +28,8 @@ const FOLDER_GATES: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Handle {
     pub(crate) fs: Arc<dyn FileSystem>,
-    pub(crate) layout: Layout,
-    /// The path it was opened under: `layout` has it with symbolic links resolved.
+    pub(crate) paths: Paths,
+    /// The path it was opened under: `paths` has it with symbolic links resolved.
     pub(crate) path: PathBuf,
     /// Device and number of its folder, where the system tells them.
     pub(crate) identity: Option<(u64, u64)>,
@@ -72,7 +72,10 @@ pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Looks until what must be there is, or the pauses are used up.
-fn look_again<T>(look: impl Fn() -> Result<T, StoreError>, is_absent: impl Fn(&T) -> bool) -> Result<T, StoreError> {
+fn retry_while_absent<T>(
+    look: impl Fn() -> Result<T, StoreError>,
+    is_absent: impl Fn(&T) -> bool,
+) -> Result<T, StoreError> {
     let mut found = look()?;
     for pause in ABSENCE_PAUSES {
         if !is_absent(&found) {
@@ -95,7 +98,7 @@ impl Handle {
         Ok(Self {
             fs,
             identity,
-            layout: Layout::new(root),
+            paths: Paths::new(root),
             path,
             gate: Gate::new(BACKEND, options.read_only),
             as_it_is: options.as_it_is,
@@ -179,7 +182,7 @@ impl Handle {
     /// As [`read`](Self::read), of a file that must be there: one that is not is looked for again, a few times. Where a rename is more than one
     /// step, the name is gone for a moment while another process replaces the file.
     pub(crate) fn read_required(&self, path: &Path, bytes_max: u64) -> Result<Contents, StoreError> {
-        look_again(|| self.read(path, bytes_max), |found| *found == Contents::Absent)
+        retry_while_absent(|| self.read(path, bytes_max), |found| *found == Contents::Absent)
     }
 
     /// As [`read`](Self::read), of a file that may be absent, and that others replace.
@@ -192,12 +195,12 @@ impl Handle {
 
     /// As [`metadata`](Self::metadata), of a file that must be there.
     pub(crate) fn metadata_required(&self, path: &Path) -> Result<Option<Metadata>, StoreError> {
-        look_again(|| self.metadata(path), Option::is_none)
+        retry_while_absent(|| self.metadata(path), Option::is_none)
     }
 
     /// Whether no reader misses a file while another takes its place.
     pub(crate) fn replaces_in_one_step(&self) -> bool {
-        *self.in_one_step.get_or_init(|| self.fs.replaces_in_one_step(self.layout.root()))
+        *self.in_one_step.get_or_init(|| self.fs.replaces_in_one_step(self.paths.root()))
     }
 
     /// Whether the folder is there. Anything else of that name, such as a symbolic link to a folder, is damage: it could lead out of the store.
@@ -227,7 +230,7 @@ impl Handle {
     /// The store must still be there: one that vanished is no empty one.
     fn is_left_out(&self, path: &Path) -> Result<bool, StoreError> {
         let is_left_out = self.left_out.get().is_some_and(|folders| folders.iter().any(|folder| folder == path));
-        Ok(is_left_out && self.metadata_required(&self.layout.op_heads())?.is_some())
+        Ok(is_left_out && self.metadata_required(&self.paths.op_heads())?.is_some())
     }
 
     /// Whether `inner`, a folder inside `outer`, is there; `outer` must be. So a store that vanished is not taken for an empty one.
@@ -320,7 +323,7 @@ impl Handle {
         let mut hasher = DefaultHasher::new();
         folder.hash(&mut hasher);
         let gate = self.folder_gates.get(hasher.finish() as usize % FOLDER_GATES);
-        gate.filter(|_| folder != self.layout.root()).unwrap_or(&self.root_gate)
+        gate.filter(|_| folder != self.paths.root()).unwrap_or(&self.root_gate)
     }
 
     /// Fails if a sync failed while this one was held back.
@@ -333,7 +336,7 @@ impl Handle {
     /// For a batch that would sync so many files or folders: the file system, if it can be synced whole and that pays.
     pub(crate) fn whole_sync(&self, syncs: usize) -> Option<Box<dyn WholeSync>> {
         let pays = self.durability >= Durability::Power && syncs >= self.whole_sync_from;
-        if pays { self.fs.whole(self.layout.root()) } else { None }
+        if pays { self.fs.whole(self.paths.root()) } else { None }
     }
 
     /// Makes everything on the file system durable. A failure poisons the handle. Holds back whoever wants to sync a folder, as
@@ -342,8 +345,8 @@ impl Handle {
     pub(crate) fn sync_whole(&self, whole: &mut dyn WholeSync, outcome: Outcome) -> Result<(), StoreError> {
         let _whole = hold(&self.whole_gate);
         let _alone: Vec<_> = self.folder_gates.iter().map(hold).collect();
-        self.check_unsynced(self.layout.root(), outcome)?;
-        self.synced(whole.sync().map_err(SyncError::Failed), self.layout.root(), outcome)
+        self.check_unsynced(self.paths.root(), outcome)?;
+        self.synced(whole.sync().map_err(SyncError::Failed), self.paths.root(), outcome)
     }
 
     /// For whoever has synced the store's own folder, and given back the lock of the heads: waits for a sync of everything that another thread was at
@@ -353,7 +356,7 @@ impl Handle {
             return Ok(());
         }
         drop(hold(&self.whole_gate));
-        self.check_unsynced(self.layout.root(), outcome)
+        self.check_unsynced(self.paths.root(), outcome)
     }
 
     /// Makes the bytes of a file that another handle wrote durable. A failed sync poisons the handle.

@@ -36,18 +36,18 @@ impl AddAssign for Size {
 /// space on the medium.
 pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     handle.gate.check_open("count")?;
-    let layout = &handle.layout;
+    let paths = &handle.paths;
     let mut info = StoreInfo::default();
     let mut all = Size::default();
-    handle.require_folder(&layout.objects())?;
-    for folder in [layout.root().to_owned(), layout.objects(), layout.tables(), layout.tmp()] {
+    handle.require_folder(&paths.objects())?;
+    for folder in [paths.root().to_owned(), paths.objects(), paths.tables(), paths.tmp()] {
         all += size_of_folder(handle, &folder)?;
     }
-    for shard in (0..).map_while(|index| layout.shard(index)) {
+    for shard in (0..).map_while(|index| paths.shard(index)) {
         all += size_of_folder(handle, &shard)?;
         for cid in blockstore::shard_cids(handle, &shard)? {
             // A block that was deleted meanwhile is not counted.
-            if let Some(size) = size(handle, &layout.block(&cid).file)? {
+            if let Some(size) = size(handle, &paths.block(&cid).file)? {
                 info.blocks += 1;
                 info.block_bytes += size.file_bytes;
                 all += size;
@@ -58,7 +58,7 @@ pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     let unfinished = unfinished(handle)?;
     info.free_bytes = unfinished.file_bytes;
     all += unfinished;
-    for file in [layout.format(), layout.lock(), layout.op_heads(), layout.unsynced(), layout.tmp_lock()] {
+    for file in [paths.format(), paths.lock(), paths.op_heads(), paths.unsynced(), paths.tmp_lock()] {
         all += size(handle, &file)?.unwrap_or_default();
     }
     info.heads = op_heads::read(handle)?.len() as u64;
@@ -97,7 +97,7 @@ fn tables(handle: &Handle, all: &mut Size) -> Result<Vec<TableInfo>, StoreError>
 }
 
 fn unfinished(handle: &Handle) -> Result<Size, StoreError> {
-    let tmp = handle.layout.tmp();
+    let tmp = handle.paths.tmp();
     let unfinished = handle.names(&tmp, |entry| {
         let name = entry.name.to_str().filter(|name| tables::is_unfinished_name(name))?;
         Some(tmp.join(name))
@@ -111,7 +111,7 @@ fn unfinished(handle: &Handle) -> Result<Size, StoreError> {
 
 pub(crate) fn foreign(handle: &Handle) -> Result<Vec<PathBuf>, StoreError> {
     handle.gate.check_open("look for foreign files")?;
-    let layout = &handle.layout;
+    let paths = &handle.paths;
     let mut found = Vec::new();
     let mut folders = |outer: &Path, belongs: &dyn Fn(&Entry) -> bool| {
         let mut inner = Vec::new();
@@ -122,18 +122,17 @@ pub(crate) fn foreign(handle: &Handle) -> Result<Vec<PathBuf>, StoreError> {
         })?;
         Ok::<_, StoreError>(inner)
     };
-    folders(layout.root(), &|entry| {
+    folders(paths.root(), &|entry| {
         RootName::of(&entry.name)
             .is_some_and(|name| entry.kind == if name.is_folder() { Kind::Folder } else { Kind::File })
     })?;
-    folders(&layout.tmp(), &|entry| entry.kind == Kind::File && entry.name.to_str().is_some_and(tables::is_tmp_lock))?;
+    folders(&paths.tmp(), &|entry| entry.kind == Kind::File && entry.name.to_str().is_some_and(tables::is_tmp_lock))?;
     let named = |entry: &Entry, is: fn(&str) -> bool| entry.name.to_str().is_some_and(is);
-    for table in folders(&layout.tables(), &|entry| entry.kind == Kind::Folder && named(entry, tables::is_table_name))?
-    {
+    for table in folders(&paths.tables(), &|entry| entry.kind == Kind::Folder && named(entry, tables::is_table_name))? {
         let is_key = |name: &str| tables::key_of_name(name).is_some();
         folders(&table, &|entry| entry.kind == Kind::File && named(entry, is_key))?;
     }
-    for shard in folders(&layout.objects(), &|entry| entry.kind == Kind::Folder && named(entry, tables::is_shard_name))?
+    for shard in folders(&paths.objects(), &|entry| entry.kind == Kind::Folder && named(entry, tables::is_shard_name))?
     {
         let shard_name = shard.file_name().unwrap_or_default();
         folders(&shard, &|entry| {

@@ -39,11 +39,9 @@ mod tables;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use blockstore::SimpleBlockstore;
 pub use driver::{DRIVER, SimpleDriver};
 #[doc(hidden)]
 pub use engine::medium;
-pub use op_heads::SimpleOpHeadsStore;
 pub use options::OpenOptions;
-pub use store::{SimpleStore, open_or_init};
+pub use store::SimpleStore;
 pub use tables::FORMATS;

@@ -1,14 +1,11 @@
 //! Heads: one text file, replaced as a whole under the store's lock.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Write as _,
-    sync::{Arc, MutexGuard},
-};
+use std::{collections::BTreeSet, fmt::Write as _, sync::MutexGuard};
 
 use mnem_store_traits::{Cid, HeadChange, HeadsCapabilities, OpHeadsStore, Outcome, RAW, StoreError, cid_of};
 
 use crate::{
+    SimpleStore,
     engine::{
         medium::{Contents, Lock, LockMode},
         unfinished::Unfinished,
@@ -22,37 +19,25 @@ use crate::{
 /// What the last line begins with, before the sha2-256, in hexadecimal, of all bytes before that line.
 const CHECKSUM: &str = "sha256 ";
 
-/// The op heads of a store.
-///
-/// A view: clones and the [`SimpleStore`](crate::SimpleStore) it comes from are one handle, closed and poisoned together.
-#[derive(Clone, Debug)]
-pub struct SimpleOpHeadsStore {
-    handle: Arc<Handle>,
-}
-
-impl SimpleOpHeadsStore {
-    pub(crate) fn new(handle: Arc<Handle>) -> Self {
-        Self { handle }
-    }
-
-    fn change(&self, operation: &'static str, change: &HeadChange) -> Result<(), StoreError> {
+impl SimpleStore {
+    fn change_heads(&self, operation: &'static str, change: &HeadChange) -> Result<(), StoreError> {
         let _writing = self.handle.begin_write(operation)?;
         HeadsLock::take(&self.handle)?.change(change, || Ok(()))
     }
 }
 
-impl OpHeadsStore for SimpleOpHeadsStore {
+impl OpHeadsStore for SimpleStore {
     fn heads(&self) -> Result<Vec<Cid>, StoreError> {
         self.handle.gate.check_open("read heads")?;
         Ok(read(&self.handle)?.into_iter().collect())
     }
 
     fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
-        self.change("update heads", &HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() })
+        self.change_heads("update heads", &HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() })
     }
 
     fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
-        self.change("swap heads", &HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] })
+        self.change_heads("swap heads", &HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] })
     }
 
     fn heads_capabilities(&self) -> HeadsCapabilities {
@@ -73,7 +58,7 @@ impl<'a> HeadsLock<'a> {
         let thread = hold(&handle.heads);
         // The thread before may have failed to sync the heads.
         handle.gate.check_poison()?;
-        let file = handle.lock(&handle.layout.lock(), LockMode::Exclusive)?;
+        let file = handle.lock(&handle.paths.lock(), LockMode::Exclusive)?;
         Ok(Self { handle, _file: file, _thread: thread })
     }
 
@@ -104,14 +89,14 @@ impl<'a> HeadsLock<'a> {
         // Durable whatever the options say: the file holds the heads of other handles too.
         let file = Unfinished::write_durably(self.handle, text.as_bytes())?;
         // A rename that failed for want of an answer may have been done.
-        file.publish(&self.handle.layout.op_heads()).map_err(may_be_applied)?;
-        self.handle.sync_folder(self.handle.layout.root(), Outcome::Unknown)
+        file.publish(&self.handle.paths.op_heads()).map_err(may_be_applied)?;
+        self.handle.sync_folder(self.handle.paths.root(), Outcome::Unknown)
     }
 }
 
 /// The heads on disk. Needs no lock: the file is replaced as a whole.
 pub(crate) fn read(handle: &Handle) -> Result<BTreeSet<Cid>, StoreError> {
-    let path = handle.layout.op_heads();
+    let path = handle.paths.op_heads();
     let bytes = match handle.read_required(&path, HEADS_BYTES_MAX)? {
         Contents::Bytes(bytes) => bytes,
         // Every store has the file from its creation on: without it the heads are lost, not none.

@@ -19,7 +19,7 @@ use crate::{
         medium::{Contents, FileSystem, Kind, LockMode, SyncError},
         unfinished::Unfinished,
     },
-    error::{at, damaged, not_a_store},
+    error::{already_there, at, damaged, not_a_store},
     handle::Handle,
     limits::FORMAT_BYTES_MAX,
     op_heads, place,
@@ -48,7 +48,8 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
         let reason = "a store is opened as it is for reading only".to_owned();
         return Err(StoreError::InvalidArgument { operation: "open", reason });
     }
-    let path = absolute(path)?;
+    let given = path;
+    let path = absolute(given)?;
     let Root { path: root, is_made } = find_root(options, &*fs, &path)?;
     let handle = Handle::new(fs, path, root, options)?;
     if options.as_it_is {
@@ -56,13 +57,17 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
         return Ok(SimpleStore::new(Arc::new(handle)));
     }
     let mut created = Outcome::NotApplied;
+    let mut made = false;
     if !is_store(&handle)? {
         if options.create {
-            create(&handle).inspect_err(|_| withdraw(&handle, is_made))?;
+            made = create(&handle).inspect_err(|_| withdraw(&handle, is_made))?;
             created = Outcome::Unknown;
         } else if let Some(error) = why_no_store(&handle)? {
             return Err(error);
         }
+    }
+    if options.create_new && !made {
+        return Err(already_there(given));
     }
     let left_out = check_structure(&handle)?;
     if options.read_only {
@@ -152,13 +157,13 @@ fn check_new_place(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> R
 
 /// After a creation that was refused: removes the folder that was made for it. One with anything in it stays, for the next creation to complete.
 fn withdraw(handle: &Handle, is_made: bool) {
-    if is_made && let Err(error) = handle.fs.remove_folder(handle.layout.root()) {
+    if is_made && let Err(error) = handle.fs.remove_folder(handle.paths.root()) {
         tracing::debug!(path = %handle.path.display(), %error, "a new folder stays");
     }
 }
 
 fn read_format(handle: &Handle) -> Result<Format, StoreError> {
-    let bytes = match handle.read(&handle.layout.format(), FORMAT_BYTES_MAX)? {
+    let bytes = match handle.read(&handle.paths.format(), FORMAT_BYTES_MAX)? {
         Contents::Bytes(bytes) => bytes,
         Contents::Absent => return Ok(Format::Absent),
         Contents::NotAFile => return Ok(Format::Foreign("its `format` is not a regular file")),
@@ -203,7 +208,7 @@ fn check_remains(handle: &Handle) -> Result<(), StoreError> {
         Ok(_) | Err(StoreError::NotAStore { .. } | StoreError::Damaged { .. }) => {}
         Err(error) => return Err(error),
     }
-    for part in [handle.layout.format(), handle.layout.objects(), handle.layout.op_heads()] {
+    for part in [handle.paths.format(), handle.paths.objects(), handle.paths.op_heads()] {
         if handle.metadata(&part)?.is_some() {
             return Ok(());
         }
@@ -230,7 +235,7 @@ fn why_no_store(handle: &Handle) -> Result<Option<StoreError>, StoreError> {
 /// Every store has these parts from its creation on. Without its file of heads it is not empty but damaged; a folder may have been left out by a
 /// copy that keeps no empty ones, as git's do, unless the heads say that there were blocks. Returns those.
 fn check_structure(handle: &Handle) -> Result<Vec<PathBuf>, StoreError> {
-    let (objects, tables) = (handle.layout.objects(), handle.layout.tables());
+    let (objects, tables) = (handle.paths.objects(), handle.paths.tables());
     let mut left_out = Vec::new();
     for folder in [&objects, &tables] {
         if !handle.is_folder(folder)? {
@@ -241,12 +246,12 @@ fn check_structure(handle: &Handle) -> Result<Vec<PathBuf>, StoreError> {
     if left_out.contains(&objects) && !op_heads::read(handle)?.is_empty() {
         return Err(damaged(&objects, "the folder of the blocks is missing, and the store has heads"));
     }
-    handle.is_folder(&handle.layout.tmp())?;
+    handle.is_folder(&handle.paths.tmp())?;
     Ok(left_out)
 }
 
 fn check_heads_file(handle: &Handle) -> Result<(), StoreError> {
-    let op_heads = handle.layout.op_heads();
+    let op_heads = handle.paths.op_heads();
     match handle.metadata_required(&op_heads)? {
         Some(found) if found.kind == Kind::File => Ok(()),
         Some(_) => Err(damaged(&op_heads, "the file of the heads is not a regular file")),
@@ -256,15 +261,15 @@ fn check_heads_file(handle: &Handle) -> Result<(), StoreError> {
 
 /// What a handle does that is going to write. `created`: what a failure leaves of a creation. `left_out`: folders to be made again.
 fn begin_writing(handle: &Handle, created: Outcome, left_out: &[PathBuf]) -> Result<(), StoreError> {
-    place::check_names_fit(&*handle.fs, handle.layout.root())?;
+    place::check_names_fit(&*handle.fs, handle.paths.root())?;
     enter_tmp(handle)?;
     // Durable by the sync below, before anything lies in them.
     left_out.iter().try_for_each(|folder| handle.make_folder(folder))?;
     // Looked for before the sync, which makes one that is there durable.
-    let is_marked = handle.metadata(&handle.layout.unsynced())?.is_some();
+    let is_marked = handle.metadata(&handle.paths.unsynced())?.is_some();
     // Whoever created the store, this handle or a process that was killed then, has not made the format's name durable. It must be before
     // anything else is: a folder that holds more than a creation leaves, and no format, is no store.
-    handle.sync_folder_always(handle.layout.root(), created)?;
+    handle.sync_folder_always(handle.paths.root(), created)?;
     if handle.durability < Durability::Power {
         return if is_marked { Ok(()) } else { mark_unsynced(handle) };
     }
@@ -274,8 +279,8 @@ fn begin_writing(handle: &Handle, created: Outcome, left_out: &[PathBuf]) -> Res
 /// Marks the store, durably, as one where a block that has its name may not be durable. Before the first such block is written.
 fn mark_unsynced(handle: &Handle) -> Result<(), StoreError> {
     // Replaces nothing, so that nobody misses it who looks for the one of another handle.
-    Unfinished::write_durably(handle, UNSYNCED_TEXT)?.publish_new(&handle.layout.unsynced())?;
-    handle.sync_folder_always(handle.layout.root(), Outcome::NotApplied)
+    Unfinished::write_durably(handle, UNSYNCED_TEXT)?.publish_new(&handle.paths.unsynced())?;
+    handle.sync_folder_always(handle.paths.root(), Outcome::NotApplied)
 }
 
 /// Takes part in writing to `tmp`: clears it if nobody else does, then keeps others from clearing it; an exclusive
@@ -287,8 +292,8 @@ pub(crate) fn enter_tmp(handle: &Handle) -> Result<(), StoreError> {
     if handle.has_tmp_lock() {
         return Ok(());
     }
-    handle.make_folder(&handle.layout.tmp())?;
-    let file = handle.layout.tmp_lock();
+    handle.make_folder(&handle.paths.tmp())?;
+    let file = handle.paths.tmp_lock();
     if handle.exclusive {
         let lock = handle.lock(&file, LockMode::Exclusive)?;
         clear_tmp(handle)?;
@@ -306,7 +311,7 @@ pub(crate) fn enter_tmp(handle: &Handle) -> Result<(), StoreError> {
 
 /// Removes what writers left that were killed. Nothing else: what does not look like an unfinished file was not made by one.
 fn clear_tmp(handle: &Handle) -> Result<(), StoreError> {
-    let tmp = handle.layout.tmp();
+    let tmp = handle.paths.tmp();
     let leftovers = handle.names(&tmp, |entry| {
         let name = entry.name.to_str().filter(|name| entry.kind == Kind::File && tables::is_unfinished_name(name))?;
         Some(tmp.join(name))

@@ -26,6 +26,8 @@ use crate::{
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct OpenOptions {
     pub(crate) create: bool,
+    /// With `create`: refuses a store that this call did not make.
+    pub(crate) create_new: bool,
     pub(crate) read_only: bool,
     pub(crate) as_it_is: bool,
     pub(crate) exclusive: bool,
@@ -38,6 +40,7 @@ impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             create: false,
+            create_new: false,
             read_only: false,
             as_it_is: false,
             exclusive: false,

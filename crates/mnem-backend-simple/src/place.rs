@@ -11,7 +11,7 @@ use crate::{
     engine::medium::{FileSystem, SyncError},
     error::at,
     limits::BLOCK_NAME_CHARS_MAX,
-    tables::Layout,
+    tables::Paths,
 };
 
 /// Whether the failure of a link, or of a rename that replaces nothing, means that this file system, or a filter of system calls, does not
@@ -57,7 +57,7 @@ pub(crate) fn is_without_locks(error: &StoreError) -> bool {
 /// Fails unless every name of a store fits below this root. Nothing need be there yet.
 pub(crate) fn check_names_fit(fs: &dyn FileSystem, root: &Path) -> Result<(), StoreError> {
     // The system counts the bytes of a path before it looks for any part of it; those of a name, in its folder, which must be there.
-    let path = Layout::new(root.to_owned()).longest();
+    let path = Paths::new(root.to_owned()).longest();
     let name = root.parent().unwrap_or(root).join("b".repeat(BLOCK_NAME_CHARS_MAX));
     for path in [&path, &name] {
         if let Err(error) = fs.metadata(path)

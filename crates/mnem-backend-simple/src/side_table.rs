@@ -36,11 +36,11 @@ impl SimpleSideTable {
     pub(crate) fn open(handle: &Arc<Handle>, name: &str) -> Result<Self, StoreError> {
         check_table_name(name)?;
         handle.gate.check_open("open a side table")?;
-        Ok(Self { handle: handle.clone(), folder: handle.layout.table(name) })
+        Ok(Self { handle: handle.clone(), folder: handle.paths.table(name) })
     }
 
     fn is_there(&self) -> Result<bool, StoreError> {
-        self.handle.is_folder_in(&self.handle.layout.tables(), &self.folder)
+        self.handle.is_folder_in(&self.handle.paths.tables(), &self.folder)
     }
 
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
@@ -78,7 +78,7 @@ impl SideTable for SimpleSideTable {
     fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         check_table_write(puts, deletes)?;
         let _writing = self.handle.begin_write("write a side table")?;
-        let tables = self.handle.layout.tables();
+        let tables = self.handle.paths.tables();
         if !puts.is_empty() {
             self.handle.require_folder(&tables)?;
             self.handle.make_folder(&self.folder)?;
@@ -121,13 +121,13 @@ fn key(entry: &Entry) -> Option<Bytes> {
 
 /// The tables that have a folder, ascending by name; one that lost its last key keeps it.
 pub(crate) fn folders(handle: &Handle) -> Result<Vec<(String, PathBuf)>, StoreError> {
-    let tables = handle.layout.tables();
+    let tables = handle.paths.tables();
     handle.require_folder(&tables)?;
     let found = handle
         .names(&tables, |entry| entry.name.to_str().filter(|name| tables::is_table_name(name)).map(String::from))?;
     let mut folders = Vec::new();
     for name in found {
-        let folder = handle.layout.table(&name);
+        let folder = handle.paths.table(&name);
         if handle.is_folder(&folder)? {
             folders.push((name, folder));
         }

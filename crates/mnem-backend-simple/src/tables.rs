@@ -45,7 +45,7 @@ const UNFINISHED_DIGITS: usize = 32;
 
 /// Where everything lies in a store.
 #[derive(Clone, Debug)]
-pub(crate) struct Layout {
+pub(crate) struct Paths {
     root: PathBuf,
 }
 
@@ -87,7 +87,7 @@ impl RootName {
     }
 }
 
-impl Layout {
+impl Paths {
     pub(crate) fn new(root: PathBuf) -> Self {
         Self { root }
     }
@@ -172,7 +172,7 @@ pub(crate) fn shard_of(name: &str) -> &str {
     name.get(name.len().saturating_sub(3)..name.len().saturating_sub(1)).unwrap_or_default()
 }
 
-/// The place of a block's shard in the order of [`Layout::shard`].
+/// The place of a block's shard in the order of [`Paths::shard`].
 pub(crate) fn shard_index(cid: &Cid) -> usize {
     let name = cid_name(cid);
     let digit = |c: u8| BASE32.iter().position(|d| *d == c).unwrap_or(0);

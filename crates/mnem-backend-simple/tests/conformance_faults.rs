@@ -79,7 +79,9 @@ impl Mount {
         }
         let left = match (&mut state.fault, call) {
             (Some(Fault::Reads), Call::Read) => &mut 0,
-            (Some(Fault::WritesAfter(left)), Call::Write) | (Some(Fault::SyncsAfter(left)), Call::Sync) => left,
+            (Some(Fault::ReadsAfter(left)), Call::Read)
+            | (Some(Fault::WritesAfter(left)), Call::Write)
+            | (Some(Fault::SyncsAfter(left)), Call::Sync) => left,
             _ => return Ok(state),
         };
         if *left == 0 {

@@ -1,8 +1,8 @@
-//! One handle and several: closing, views, and who clears unfinished files.
+//! One handle and several: closing, side tables, and who clears unfinished files.
 
 use std::fs;
 
-use mnem_backend_simple::{OpenOptions, open_or_init};
+use mnem_backend_simple::OpenOptions;
 use mnem_store_traits::{Blockstore, Bytes, Capabilities, Durability, ErrorKind, OpHeadsStore, Store, WriteBatch};
 
 use crate::support::{Home, block, create, head, reopen};
@@ -10,31 +10,29 @@ use crate::support::{Home, block, create, head, reopen};
 const UNFINISHED: &str = "tmp/00112233445566778899aabbccddeeff";
 
 #[test]
-fn a_closed_store_refuses_every_call_on_every_view() {
+fn a_closed_store_refuses_every_call() {
     let home = Home::new();
     let store = create(&home.path);
     let (cid, data) = block(1);
     store.put_many(&mut (0..3).map(block).map(Ok)).unwrap();
-    let (blocks, heads, table) = (store.blockstore(), store.op_heads(), store.side_table("t").unwrap());
-    let other = store.blockstore();
-    let mut listing = other.cids().unwrap();
+    let table = store.side_table("t").unwrap();
+    let mut listing = store.cids().unwrap();
     assert!(listing.next().unwrap().is_ok());
     store.close().unwrap();
     store.close().unwrap();
     let errors = [
         store.get(&cid).err(),
-        blocks.get(&cid).err(),
-        blocks.has(&cid).err(),
-        blocks.size(&cid).err(),
-        blocks.put(&cid, data.clone()).err(),
-        blocks.put_trusted(&cid, data.clone()).err(),
-        blocks.put_many(&mut [Ok((cid, data.clone()))].into_iter()).err(),
-        blocks.delete(&cid).err(),
-        blocks.cids().err(),
+        store.has(&cid).err(),
+        store.size(&cid).err(),
+        store.put(&cid, data.clone()).err(),
+        store.put_trusted(&cid, data.clone()).err(),
+        store.put_many(&mut [Ok((cid, data.clone()))].into_iter()).err(),
+        store.delete(&cid).err(),
+        store.cids().err(),
         listing.find_map(Result::err),
-        heads.heads().err(),
-        heads.update(&cid, &[]).err(),
-        heads.swap(&[], &cid).err(),
+        store.heads().err(),
+        store.update(&cid, &[]).err(),
+        store.swap(&[], &cid).err(),
         store.commit(WriteBatch::new().put(cid, data)).err(),
         store.side_table("t").err(),
         store.side_tables().err(),
@@ -51,15 +49,13 @@ fn a_closed_store_refuses_every_call_on_every_view() {
 }
 
 #[test]
-fn views_outlive_the_store_that_was_dropped() {
+fn a_side_table_outlives_the_store_that_was_dropped() {
     let home = Home::new();
-    let (blocks, heads, path) = open_or_init(&home.path).unwrap();
-    assert_eq!(path, home.path);
-    let (cid, data) = block(1);
-    blocks.put(&cid, data.clone()).unwrap();
-    heads.update(&cid, &[]).unwrap();
-    let (blocks, heads, _) = open_or_init(&home.path).unwrap();
-    assert_eq!((blocks.get(&cid).unwrap(), heads.heads().unwrap()), (Some(data), vec![cid]));
+    let table = create(&home.path).side_table("t").unwrap();
+    let (key, value) = (Bytes::from_static(b"k"), Bytes::from_static(b"v"));
+    table.write(&[(key.clone(), value.clone())], &[]).unwrap();
+    assert_eq!(table.get(&key).unwrap(), Some(value.clone()));
+    assert_eq!(reopen(&home.path).side_table("t").unwrap().get(&key).unwrap(), Some(value));
 }
 
 #[test]

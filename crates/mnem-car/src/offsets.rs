@@ -3,6 +3,12 @@
 use bytes::Bytes;
 use cid::Cid;
 
+use crate::{
+    error::{CarError, CarFault},
+    section,
+    varint::{self, VARINT_BYTES_MAX, Varint},
+};
+
 /// One block of an archive, and where it stands there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -44,6 +50,51 @@ impl Section {
 }
 
 impl SectionOffsets {
+    /// Most bytes before the data of a section: its length and the longest CID.
+    pub const START_BYTES_MAX: usize = VARINT_BYTES_MAX + section::CID_BYTES_MAX as usize;
+
+    /// Reads the start of the section at `offset`, for those who know where sections begin. `bytes` begin there, and may end before
+    /// the data does: [`START_BYTES_MAX`](Self::START_BYTES_MAX) of them are always enough.
+    ///
+    /// # Errors
+    /// [`CarError::Fault`]: no section begins there, or `bytes` end before its data begin ([`CarFault::CutOff`]).
+    pub fn parse(bytes: &[u8], offset: u64) -> Result<Self, CarError> {
+        let fault = |fault, at: usize| CarError::Fault { fault, section_offset: offset, offset: offset + at as u64 };
+        let mut varint = Varint::default();
+        for (at, byte) in bytes.iter().enumerate() {
+            let pushed = varint.push(*byte).map_err(|what| fault(CarFault::Varint { what }, at))?;
+            let Some(section_bytes) = pushed else { continue };
+            let start = at + 1;
+            if section_bytes == 0 {
+                return Err(fault(CarFault::EmptySection, 0));
+            }
+            let within = bytes.len().min(start.saturating_add(usize::try_from(section_bytes).unwrap_or(usize::MAX)));
+            let content = bytes.get(start..within).unwrap_or_default();
+            let (cid, cid_bytes) = match section::read_cid(content) {
+                Err((CarFault::ShorterThanCid { .. }, at)) if (content.len() as u64) < section_bytes => {
+                    return Err(fault(CarFault::CutOff { missing_bytes: 1 }, start + at));
+                }
+                Err((CarFault::ShorterThanCid { .. }, at)) => {
+                    return Err(fault(CarFault::ShorterThanCid { section_bytes }, start + at));
+                }
+                read => read.map_err(|(what, at)| fault(what, start + at))?,
+            };
+            let cid_offset = offset + start as u64;
+            let data_offset = cid_offset + cid_bytes as u64;
+            return Ok(Self { cid, offset, cid_offset, data_offset, data_bytes: section_bytes - cid_bytes as u64 });
+        }
+        Err(fault(CarFault::CutOff { missing_bytes: 1 }, bytes.len()))
+    }
+
+    /// Appends the start of the section of a block that has `data_bytes`, to be followed by these, and says where in the file it stands.
+    pub fn write_start(cid: &Cid, data_bytes: u64, offset: u64, to: &mut Vec<u8>) -> Self {
+        let (begin, cid_encoded) = (to.len(), cid.to_bytes());
+        varint::write(cid_encoded.len() as u64 + data_bytes, to);
+        let cid_offset = offset + (to.len() - begin) as u64;
+        to.extend_from_slice(&cid_encoded);
+        Self { cid: *cid, offset, cid_offset, data_offset: offset + (to.len() - begin) as u64, data_bytes }
+    }
+
     /// Where the section ends, and the next one may begin.
     pub fn end(&self) -> u64 {
         self.data_offset + self.data_bytes

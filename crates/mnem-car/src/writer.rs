@@ -38,16 +38,11 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// The output's.
     pub fn write(&mut self, cid: &Cid, data: &[u8]) -> io::Result<SectionOffsets> {
-        let offset = self.offset;
-        let cid_bytes = cid.to_bytes();
-        let mut start = Vec::with_capacity(varint::VARINT_BYTES_MAX + cid_bytes.len());
-        varint::write(cid_bytes.len() as u64 + data.len() as u64, &mut start);
-        let cid_offset = offset + start.len() as u64;
-        start.extend_from_slice(&cid_bytes);
+        let mut start = Vec::with_capacity(SectionOffsets::START_BYTES_MAX);
+        let offsets = SectionOffsets::write_start(cid, data.len() as u64, self.offset, &mut start);
         self.put(&start)?;
-        let data_offset = self.offset;
         self.put(data)?;
-        Ok(SectionOffsets { cid: *cid, offset, cid_offset, data_offset, data_bytes: data.len() as u64 })
+        Ok(offsets)
     }
 
     /// Bytes written so far.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use mnem_car::{BLOCK_BYTES_MAX, CarError, Cid, ROOTS_MAX, Reader, Writer};
+use mnem_car::{BLOCK_BYTES_MAX, CarError, CarFault, Cid, ROOTS_MAX, Reader, SectionOffsets, Writer};
 
 use crate::fixtures::{animals, car, car_v2, cid_with_hash, family, header, index, index_of, raw, read};
 
@@ -165,5 +165,33 @@ fn an_input_that_fails_is_an_error_with_its_place() {
             assert!(matches!(&error, CarError::Io { source, .. } if source.to_string() == "the cable was pulled"));
             assert_eq!((error.offset(), error.fault()), (cut as u64, None));
         }
+    }
+}
+
+#[test]
+fn the_start_of_a_section_is_read_where_it_stands() {
+    let blocks = [0, 1, 127, 128, 20_000].map(|len| raw(vec![7; len]));
+    let mut writer = Writer::new(Vec::new(), &[]).unwrap();
+    let written: Vec<SectionOffsets> = blocks.iter().map(|(cid, data)| writer.write(cid, data).unwrap()).collect();
+    let archive = writer.finish().unwrap();
+    for offsets in &written {
+        let bytes = &archive[offsets.offset as usize..];
+        assert_eq!(SectionOffsets::parse(bytes, offsets.offset).unwrap(), *offsets);
+        // The data need not be there, and without the whole start it is said that bytes are missing.
+        let start = (offsets.data_offset - offsets.offset) as usize;
+        assert_eq!(SectionOffsets::parse(&bytes[..start], offsets.offset).unwrap(), *offsets);
+        for len in 0..start {
+            let error = SectionOffsets::parse(&bytes[..len], offsets.offset).unwrap_err();
+            assert!(matches!(error.fault(), Some(CarFault::CutOff { .. })), "{len}: {error}");
+        }
+    }
+    for (bytes, expected) in [
+        (&[0_u8][..], "a section has length zero"),
+        (&[1, 1], "ends inside of its CID"),
+        (&[0x80, 0], "not a valid varint"),
+        (&[4, 9, 9, 9, 9], "its version is 9"),
+    ] {
+        let error = SectionOffsets::parse(bytes, 100).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
     }
 }

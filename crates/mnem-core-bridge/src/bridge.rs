@@ -4,6 +4,7 @@ use std::{
     fmt,
     panic::{self, AssertUnwindSafe},
     sync::Arc,
+    time::Duration,
 };
 
 use mnem_core::{
@@ -11,9 +12,17 @@ use mnem_core::{
     id::Cid as CoreCid,
     store::{Blockstore as CoreBlockstore, OpHeadsStore as CoreOpHeadsStore},
 };
-use mnem_store_traits::{Blockstore, Buffered, Bytes, Cid, OpHeadsStore, Store, StoreError, WriteBatch};
+use mnem_store_traits::{Blockstore, Buffered, Bytes, OpHeadsStore, Store, StoreError, WriteBatch};
 
-use crate::{Options, core_cid, core_error, store_cid, timer::Timer};
+use crate::{
+    Options, core_cid, core_error, store_cid,
+    timer::Timer,
+    walks::{Step, Walks, absent_links, precedes_update},
+};
+
+/// A commit of the engine is given so many times the pause of an archive: it is computed meanwhile, and its update will
+/// land it.
+const COMMIT_PAUSES: u32 = 10;
 
 type Buffer = Buffered<Arc<dyn Store>>;
 
@@ -31,6 +40,8 @@ pub struct Bridge {
 /// The fields are dropped in this order: the thread is over before the buffer lands what is left.
 struct Shared {
     timer: Option<Timer>,
+    pause: Duration,
+    walks: Walks,
     buffer: Arc<Buffer>,
 }
 
@@ -43,11 +54,11 @@ impl Bridge {
     /// A bridge to `store`.
     pub fn with_options(store: Arc<dyn Store>, options: &Options) -> Self {
         let buffer = Arc::new(Buffered::with_bound(store, options.staged_bytes_max));
-        let timer = options.staged_time_max.map(|delay| {
+        let timer = options.staged_time_max.map(|longest| {
             let buffer = Arc::clone(&buffer);
-            Timer::new(delay, move || landed_in_time(&buffer))
+            Timer::new(longest, move || landed_in_time(&buffer))
         });
-        Self { shared: Arc::new(Shared { timer, buffer }) }
+        Self { shared: Arc::new(Shared { timer, pause: options.pause, walks: Walks::default(), buffer }) }
     }
 
     /// The two halves, as the engine's constructors take them.
@@ -87,9 +98,9 @@ impl Bridge {
     }
 
     /// After something was staged, or failed to land.
-    fn staged(&self) -> Result<(), StoreError> {
+    fn staged(&self, pause: Duration) -> Result<(), StoreError> {
         match &self.shared.timer {
-            Some(timer) if self.staged_bytes() > 0 && !timer.arm() => self.buffer().flush(),
+            Some(timer) if self.staged_bytes() > 0 && !timer.arm(pause) => self.buffer().flush(),
             _ => Ok(()),
         }
     }
@@ -103,18 +114,26 @@ impl Bridge {
         let landed = panic::catch_unwind(AssertUnwindSafe(|| land(self.buffer())));
         // What is staged after a failure, or was staged meanwhile, still has to land in time. The error or panic at hand is the one to tell.
         if !matches!(landed, Ok(Ok(()))) {
-            drop(self.staged());
+            drop(self.staged(self.shared.pause));
         }
         landed.unwrap_or_else(|cause| panic::resume_unwind(cause))
     }
 
-    fn put_with(
-        &self,
-        cid: &CoreCid,
-        put: impl FnOnce(&Buffer, &Cid) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        put(self.buffer(), &store_cid(cid)?)?;
-        self.staged()
+    /// Stages a block, and lands everything staged if no commit of the engine is going to: see [`Walks`].
+    fn stage(&self, cid: &CoreCid, data: Bytes, checked: bool) -> Result<(), StoreError> {
+        let (cid, buffer) = (store_cid(cid)?, self.buffer());
+        let put = |data| if checked { buffer.put(&cid, data) } else { buffer.put_trusted(&cid, data) };
+        if self.shared.timer.is_none() {
+            return put(data);
+        }
+        put(data.clone())?;
+        let absent = absent_links(&cid, &data, |link| buffer.has(link))?;
+        match self.shared.walks.put(&cid, absent) {
+            Step::Last => self.flush(),
+            Step::Outside if checked && !precedes_update(&data) => self.flush(),
+            Step::Inside => self.staged(self.shared.pause),
+            Step::Outside => self.staged(self.shared.pause.saturating_mul(COMMIT_PAUSES)),
+        }
     }
 }
 
@@ -139,11 +158,11 @@ impl CoreBlockstore for Bridge {
     }
 
     fn put(&self, cid: CoreCid, data: Bytes) -> Result<(), CoreError> {
-        self.put_with(&cid, |buffer, cid| buffer.put(cid, data)).map_err(core_error)
+        self.stage(&cid, data, true).map_err(core_error)
     }
 
     fn put_trusted(&self, cid: CoreCid, data: Bytes) -> Result<(), CoreError> {
-        self.put_with(&cid, |buffer, cid| buffer.put_trusted(cid, data)).map_err(core_error)
+        self.stage(&cid, data, false).map_err(core_error)
     }
 
     fn delete(&self, cid: &CoreCid) -> Result<(), CoreError> {
@@ -178,6 +197,7 @@ impl CoreOpHeadsStore for Bridge {
         let supersedes: Vec<_> = supersedes.iter().map(store_cid).collect::<Result<_, _>>().map_err(core_error)?;
         let mut batch = WriteBatch::new();
         batch.require(new).update(new, supersedes);
+        self.shared.walks.end();
         self.landing(|buffer| buffer.commit(&batch)).map_err(|error| match error {
             StoreError::MissingBlock { cid, linked_from: None } if cid == new => CoreError::Io(format!(
                 "head {new} has no block, neither staged nor stored: put its block, then update the heads again"

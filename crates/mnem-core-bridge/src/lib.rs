@@ -28,23 +28,37 @@
 //!
 //! # When a put is on disk
 //!
-//! A put is *staged*: in memory, visible through this bridge and its clones, and not yet on disk. Everything staged lands together, durable,
+//! A put is *staged*: in memory, visible through this bridge and its clones, and not yet on disk. Everything staged lands
+//! together, durable,
 //!
 //! - with the next head change, which is why a commit is one transaction;
 //! - with a `batch_put`, which is durable when it returns, as it is in the published backend;
-//! - in [`Bridge::flush`] and [`Bridge::close`];
+//! - with the last new block of an archive: see below;
+//! - with a `put` (not `put_trusted`) outside of an archive, unless the block is a view or an operation;
+//! - after [`Options::PAUSE`] (10 ms) without a put, or ten times as long where a commit may be under way, by a thread of
+//!   the bridge; and [`Options::STAGED_TIME_MAX`] (1 s) after the first of it was put;
 //! - when it would exceed [`Options::staged_bytes_max`] (64 MiB unless set);
-//! - [`Options::staged_time_max`] (10 ms unless set) after the first of it was put, by a thread of the bridge. So a crash
-//!   takes at most the puts of the last 10 ms, and of the transaction that is being written by then. A commit that the
-//!   engine works on for longer is more than one transaction; its head still comes last;
+//! - in [`Bridge::flush`] and [`Bridge::close`];
 //! - when the last clone of the bridge is dropped. Nobody can be handed an error then, so a failure is logged as a warning through `tracing`, and
 //!   what was staged is lost: call [`Bridge::close`] to see it. Neither `std::process::exit` nor a crash drops anything.
 //!
 //! When landing fails, what was staged stays staged, and the next of these events tries again; also when the store panicked.
 //!
-//! A process that is killed loses staged puts, although they returned `Ok`. With `staged_bytes_max(0)` every put is durable
-//! when it returns, in a transaction of its own, as in the published backend. With a longer `staged_time_max` an import
-//! takes fewer transactions, and a crash more puts.
+//! ## Imports
+//!
+//! The engine's traits do not tell where an import ends, and a server answers as soon as it has put the last block. The
+//! bridge finds the end by the links. The engine's commits put children before parents; archives have parents before
+//! children. A block with a link to an absent block therefore begins an archive, and the put after which none of its
+//! links is absent is the last of it. That put returns when everything is durable. Each thread has an archive of its own.
+//!
+//! So an answer to `push-blocks`, `/v1/import` or `import` tells of durable blocks, in one transaction where the published
+//! backend makes one for each block. Three bursts have no end that can be found. An archive that lacks blocks to
+//! which it links lands 10 ms after its last put. Trusted puts of blocks whose links are all there, as of an archive with a
+//! single new block, and views and operations that come last, look like a commit that is under way, and land after 100 ms.
+//! A process that is killed before then loses
+//! them, although they returned `Ok`. Two routes close that window: call [`Bridge::flush`] before you answer, or set
+//! [`Options::staged_bytes_max`] to 0, which makes every put durable when it returns, in a transaction of its own, as in
+//! the published backend.
 //!
 //! # What else differs from the published backend
 //!
@@ -54,16 +68,25 @@
 //! - A failed write makes the store refuse further ones until it is opened again, since what reached the disk is not known.
 //! - Errors are mapped by [`core_error`]; those of opening and closing are our own.
 
+//! # Feature `ann`
+//!
+//! `store_knn_edges` and `load_knn_edges` keep the published crate's `KnnEdgeIndex` in the side table of any store.
+
+#[cfg(feature = "ann")]
+mod ann;
 mod bridge;
 mod convert;
 mod options;
 mod timer;
+mod walks;
 
 /// The code in the README is compiled by the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(feature = "ann")]
+pub use ann::{load_knn_edges, store_knn_edges};
 pub use bridge::Bridge;
 pub use convert::{core_cid, core_error, store_cid};
 pub use options::Options;

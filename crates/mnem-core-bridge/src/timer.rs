@@ -1,4 +1,4 @@
-//! A thread that calls once some time after it was asked to.
+//! A thread that calls once its callers pause.
 
 use std::{
     fmt,
@@ -13,14 +13,15 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 type Call = dyn Fn() -> bool + Send + Sync;
 
-/// Calls a function `delay` after [`arm`](Self::arm), unless [`disarm`](Self::disarm) comes first. The function says whether it
-/// succeeded; if not it is called again, with pauses that double.
+/// Calls a function once nobody has called [`arm`](Self::arm) for the pause that it names, or `longest` after the
+/// first call, unless [`disarm`](Self::disarm) comes first. The function says whether it succeeded; if not it is called again, after delays
+/// that double.
 ///
 /// The thread is started by the first `arm`, and is over when `drop` returns.
 pub(crate) struct Timer {
     alarm: Arc<Alarm>,
     call: Arc<Call>,
-    delay: Duration,
+    longest: Duration,
 }
 
 #[derive(Default)]
@@ -32,8 +33,19 @@ struct Alarm {
 #[derive(Default)]
 struct State {
     due: Option<Instant>,
+    /// What `due` was set by: only as short a pause moves it later.
+    pause: Duration,
+    /// Where `due` may not move beyond, however often it is put off.
+    deadline: Option<Instant>,
     thread: Option<JoinHandle<()>>,
     stopped: bool,
+}
+
+impl State {
+    fn clear(&mut self) {
+        self.due = None;
+        self.deadline = None;
+    }
 }
 
 impl Alarm {
@@ -44,13 +56,13 @@ impl Alarm {
 }
 
 impl Timer {
-    pub(crate) fn new(delay: Duration, call: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { alarm: Arc::default(), call: Arc::new(call), delay }
+    pub(crate) fn new(longest: Duration, call: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { alarm: Arc::default(), call: Arc::new(call), longest }
     }
 
-    /// Sees to it that the call comes within `delay`; `false` if it cannot, because the system gives no thread. Whatever the call is to find
+    /// Sees to it that the call comes in time; `false` if it cannot, because the system gives no thread. Whatever the call is to find
     /// must be there before.
-    pub(crate) fn arm(&self) -> bool {
+    pub(crate) fn arm(&self, pause: Duration) -> bool {
         let mut state = self.alarm.lock();
         if state.stopped {
             return true;
@@ -63,10 +75,16 @@ impl Timer {
                 Err(_) => return false,
             }
         }
-        // A moment that the clock does not reach is never due. After failures the next attempt may be farther off than what comes up now can wait.
-        let due = Instant::now().checked_add(self.delay);
-        if state.due.is_none() || due < state.due {
-            state.due = due.or(state.due);
+        // A moment that the clock does not reach is never due.
+        let now = Instant::now();
+        state.deadline = state.deadline.or(now.checked_add(self.longest));
+        let due = now.checked_add(pause).into_iter().chain(state.deadline).min();
+        let sooner = due.is_some_and(|due| state.due.is_none_or(|before| due < before));
+        if sooner || pause <= state.pause {
+            (state.due, state.pause) = (due, pause);
+        }
+        // A due time that moves later needs no notice: the thread finds out when it wakes.
+        if sooner {
             self.alarm.changed.notify_one();
         }
         true
@@ -74,7 +92,7 @@ impl Timer {
 
     /// For who is about to do himself what the call would do, and arms again if he fails. What comes up meanwhile arms for itself.
     pub(crate) fn disarm(&self) {
-        self.alarm.lock().due = None;
+        self.alarm.lock().clear();
     }
 }
 
@@ -90,7 +108,7 @@ fn run(alarm: &Alarm, call: &Call) {
             }
             Some(_) => {
                 // Before the call: what comes up during it needs another one.
-                state.due = None;
+                state.clear();
                 drop(state);
                 // A call that panicked failed: the promise to call again outlives it.
                 let succeeded = panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or(false);
@@ -124,6 +142,6 @@ impl Drop for Timer {
 
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timer").field("delay", &self.delay).finish_non_exhaustive()
+        f.debug_struct("Timer").field("longest", &self.longest).finish_non_exhaustive()
     }
 }

@@ -18,7 +18,7 @@ use mnem_core::{
 use mnem_core_bridge::{Bridge, Options};
 use mnem_store_traits::{Blockstore as _, OpHeadsStore as _, Store, Walk};
 
-use crate::support::{block, ours};
+use crate::support::{archive, block, ours};
 
 const ROLE: &str = "MNEM_BRIDGE_TEST_ROLE";
 const PATH: &str = "MNEM_BRIDGE_TEST_PATH";
@@ -36,6 +36,9 @@ fn child() {
     let bridge = Bridge::with_options(store, &options);
     match role.as_str() {
         "staged" => stage(&bridge),
+        "archive" => archive().into_iter().for_each(|(cid, data)| bridge.put_trusted(cid, data).expect("put")),
+        "lines" => archive().into_iter().for_each(|(cid, data)| bridge.put(cid, data).expect("put")),
+        "children first" => archive().into_iter().rev().for_each(|(cid, data)| bridge.put(cid, data).expect("put")),
         "in time" => wait_until_landed(&bridge),
         "refused" => be_refused(&bridge),
         "commits" => commit_for_ever(&bridge),
@@ -71,7 +74,7 @@ fn stage(bridge: &Bridge) {
 /// Puts that nobody follows up, until the store itself holds them.
 fn wait_until_landed(bridge: &Bridge) {
     for n in 0..PUTS {
-        put(bridge, n);
+        bridge.put_trusted(block(n).0, block(n).1).expect("put");
     }
     let patience = Instant::now() + Duration::from_secs(120);
     while !(0..PUTS).all(|n| bridge.store().has(&ours(&block(n).0)).expect("has")) {
@@ -138,6 +141,24 @@ fn a_kill_takes_only_what_is_staged() {
         let kept: Vec<u32> = (1..=5).filter(|&n| store.has(&ours(&block(n).0)).unwrap()).collect();
         assert_eq!(kept, [1, 2, 3, 4], "{}", path.display());
         assert_eq!(Bridge::new(store).current().unwrap(), [block(3).0]);
+    }
+}
+
+/// The server answers `push-blocks` and `/v1/import` right after the last put; the client goes on with the head.
+#[test]
+fn a_kill_right_after_an_import_takes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for role in ["archive", "lines", "children first"] {
+        for path in paths(folder.path()) {
+            let path = path.with_file_name(format!("{role}-{}", path.file_name().unwrap().to_str().unwrap()));
+            kill(role, &path);
+            let store = open(&path, false);
+            for (cid, _) in archive() {
+                assert!(store.has(&ours(&cid)).unwrap(), "{}: {cid}", path.display());
+            }
+            let bridge = Bridge::new(store);
+            bridge.update(archive()[0].0.clone(), &[]).unwrap();
+        }
     }
 }
 

@@ -104,11 +104,11 @@ fn flush_and_close_land_without_a_head() {
 #[test]
 fn the_last_clone_that_is_dropped_lands_what_is_left() {
     for time in [None, Some(NEVER), Some(Duration::MAX)] {
-        let options = Options::new().staged_time_max(time);
+        let options = Options::new().staged_time_max(time).pause(NEVER);
         let (store, _told) = Watched::new();
         let bridge = with(&store, &options);
         let (blocks, heads) = bridge.stores();
-        blocks.put(block(1).0, block(1).1).unwrap();
+        blocks.put_trusted(block(1).0, block(1).1).unwrap();
         drop((bridge, blocks));
         assert_eq!(store.commits(), 0);
         drop(heads);
@@ -161,13 +161,13 @@ fn the_time_bound_lands_without_another_call() {
     let (store, told) = Watched::new();
     let bridge = with(&store, &Options::new().staged_time_max(Some(Duration::from_millis(5))));
     for n in 0..3 {
-        bridge.put(block(n).0, block(n).1).unwrap();
+        bridge.put_trusted(block(n).0, block(n).1).unwrap();
         assert!(next(&told));
         assert!(store.inner.has(&ours(&block(n).0)).unwrap());
     }
     // A bound of zero is the same thread, at once.
     let bridge = with(&store, &Options::new().staged_time_max(Some(Duration::ZERO)));
-    bridge.put(block(9).0, block(9).1).unwrap();
+    bridge.put_trusted(block(9).0, block(9).1).unwrap();
     assert!(next(&told));
 }
 
@@ -176,7 +176,7 @@ fn what_could_not_land_in_time_stays_and_lands_later() {
     let (store, told) = Watched::new();
     let bridge = with(&store, &Options::new().staged_time_max(Some(Duration::from_millis(1))));
     store.fail(true);
-    bridge.put(block(1).0, block(1).1).unwrap();
+    bridge.put_trusted(block(1).0, block(1).1).unwrap();
     assert!(!next(&told) && !next(&told), "it is tried again");
     assert!(bridge.has(&block(1).0).unwrap());
     let error = bridge.update(block(1).0, &[]).unwrap_err();
@@ -197,7 +197,7 @@ fn a_failed_update_leaves_its_blocks_to_the_time_bound() {
     bridge.batch_put(&mut [block(1)].into_iter()).unwrap_err();
     assert!(!next(&told));
     assert_eq!(bridge.staged_bytes(), 0, "a batch that failed is the caller's again");
-    bridge.put(block(2).0, block(2).1).unwrap();
+    bridge.put_trusted(block(2).0, block(2).1).unwrap();
     bridge.update(block(2).0, &[]).unwrap_err();
     store.fail(false);
     while !next(&told) {}
@@ -215,8 +215,8 @@ fn a_landing_that_panics_leaves_its_blocks_to_the_time_bound() {
     for landing in landings {
         let (store, told) = Watched::new();
         // So long that the landing comes before it.
-        let bridge = with(&store, &Options::new().staged_time_max(Some(Duration::from_millis(300))));
-        bridge.put(block(1).0, block(1).1).unwrap();
+        let bridge = with(&store, &Options::new().pause(Duration::from_millis(30)));
+        bridge.put_trusted(block(1).0, block(1).1).unwrap();
         store.panic(true);
         let cause = panic::catch_unwind(AssertUnwindSafe(|| landing(&bridge))).expect_err("the store panicked");
         assert_eq!(cause.downcast_ref(), Some(&"the watched store panics"), "the panic is the caller's to see");
@@ -306,7 +306,7 @@ fn a_head_without_a_block_is_refused_and_says_what_to_do() {
 fn a_refused_head_loses_no_put() {
     let (store, told) = Watched::new();
     let bridge = with(&store, &Options::new());
-    bridge.put(block(1).0, block(1).1).unwrap();
+    bridge.put_trusted(block(1).0, block(1).1).unwrap();
     bridge.update(block(2).0, &[]).unwrap_err();
     while !store.inner.has(&ours(&block(1).0)).unwrap() {
         next(&told);
@@ -315,9 +315,22 @@ fn a_refused_head_loses_no_put() {
 }
 
 #[test]
-fn puts_wait_ten_milliseconds_unless_told_otherwise() {
-    assert_eq!(Options::STAGED_TIME_MAX, Duration::from_millis(10));
-    assert_eq!(Options::new(), Options::new().staged_time_max(Some(Duration::from_millis(10))));
+fn the_defaults_are_a_pause_of_ten_milliseconds_and_a_second() {
+    assert_eq!((Options::PAUSE, Options::STAGED_TIME_MAX), (Duration::from_millis(10), Duration::from_secs(1)));
+    assert_eq!(Options::new(), Options::new().pause(Options::PAUSE).staged_time_max(Some(Options::STAGED_TIME_MAX)));
+}
+
+/// Puts that keep coming put the landing off, up to the time bound.
+#[test]
+fn puts_that_keep_coming_land_after_the_longest_time() {
+    let (store, told) = Watched::new();
+    let bridge = with(&store, &Options::new().pause(NEVER).staged_time_max(Some(Duration::from_millis(50))));
+    let mut puts = 0;
+    while told.try_recv().is_err() {
+        bridge.put_trusted(block(puts).0, block(puts).1).unwrap();
+        puts += 1;
+    }
+    assert!(store.inner.has(&ours(&block(0).0)).unwrap());
 }
 
 #[test]

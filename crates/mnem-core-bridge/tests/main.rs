@@ -1,5 +1,7 @@
 //! The bridge: what is staged and when it lands, what becomes of errors, and the order of walks.
 
+#[cfg(feature = "ann")]
+mod ann;
 mod crash;
 mod engine;
 mod errors;
@@ -7,3 +9,4 @@ mod landing;
 mod support;
 mod threads;
 mod walk_order;
+mod walks;

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use mnem_core::id::{CODEC_RAW, Cid as CoreCid, Multihash};
+use mnem_core::id::{CODEC_DAG_CBOR, CODEC_RAW, Cid as CoreCid, Multihash};
 use mnem_core_bridge::{Bridge, Options};
 use mnem_store_traits::{
     Blockstore, Bytes, Cause, Cid, CidIter, MemoryStore, OpHeadsStore, Outcome, Store, StoreError, WriteBatch,
@@ -127,6 +127,24 @@ pub(crate) fn patient(store: &Arc<Watched>) -> Bridge {
 pub(crate) fn block(n: u32) -> (CoreCid, Bytes) {
     let data = Bytes::from(format!("block {n}"));
     (CoreCid::new(CODEC_RAW, Multihash::sha2_256(&data)), data)
+}
+
+/// An archive as the engine writes them, parents first: a root, two branches that share a leaf, four leaves.
+pub(crate) fn archive() -> Vec<(CoreCid, Bytes)> {
+    let leaves: Vec<_> = (0..4).map(block).collect();
+    let branches = [list(&leaves[..3]), list(&leaves[2..])];
+    [list(&branches)].into_iter().chain(branches).chain(leaves).collect()
+}
+
+/// A DAG-CBOR list of links to up to 23 blocks.
+pub(crate) fn list(of: &[(CoreCid, Bytes)]) -> (CoreCid, Bytes) {
+    let mut data = vec![0x80 | of.len() as u8];
+    for (cid, _) in of {
+        let cid = cid.to_bytes();
+        data.extend([0xd8, 42, 0x58, cid.len() as u8 + 1, 0]);
+        data.extend(cid);
+    }
+    (CoreCid::new(CODEC_DAG_CBOR, Multihash::sha2_256(&data)), Bytes::from(data))
 }
 
 pub(crate) fn ours(cid: &CoreCid) -> Cid {

@@ -9,6 +9,7 @@ use mnem_store_traits::{Cause, Outcome, StoreError, backend::Gate, driver::Reque
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{
+    driver::DRIVER,
     error::{BACKEND, commit_failed, failed},
     tables::{self, LOCK_WAIT},
     writers::WritersLock,
@@ -46,7 +47,11 @@ impl Database {
         } else {
             let wait = requested.lock_wait.unwrap_or(LOCK_WAIT);
             let lock = WritersLock::take(&path, requested.exclusive, wait)?;
-            (Some(Writer { connection: tables::open_writer(&path, wait)?, _lock: lock }), Vec::new())
+            let (connection, made) = tables::open_writer(&path, wait)?;
+            if !made {
+                requested.check_existing(&DRIVER, &path.as_path().into())?;
+            }
+            (Some(Writer { connection, _lock: lock }), Vec::new())
         };
         if let (true, Some(connection)) = (requested.check, readers.first().or(writer.as_ref().map(|w| &w.connection)))
         {

@@ -37,5 +37,5 @@ pub(crate) fn commit_failed(path: &Path, operation: &str, error: rusqlite::Error
 
 /// Something in the database that this backend did not write.
 pub(crate) fn damaged(what: String, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    StoreError::Damaged { backend: BACKEND, what, source: Cause::new(error) }
+    StoreError::Damaged { component: BACKEND.into(), what, source: Cause::new(error) }
 }

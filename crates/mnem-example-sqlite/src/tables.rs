@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use mnem_store_traits::{StoreError, driver::Probe};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use crate::error::{BACKEND, damaged, failed};
+use crate::error::{damaged, failed};
 
 /// `PRAGMA application_id` of a store: "mnem".
 pub(crate) const APPLICATION: u32 = 0x6d6e_656d;
@@ -25,21 +25,23 @@ const TABLES: &str = "
     PRAGMA user_version = 1;
 ";
 
-/// The connection that writes. Makes the store if there is none; leaves what is not a store as it is.
-pub(crate) fn open_writer(path: &Path, wait: Duration) -> Result<Connection, StoreError> {
+/// The connection that writes, and whether it made the store. Leaves what is not a store as it is.
+pub(crate) fn open_writer(path: &Path, wait: Duration) -> Result<(Connection, bool), StoreError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, wait)?;
     recognise(path, &connection)?;
     make_durable(path, &connection)?;
-    make_tables(&mut connection).map_err(|error| failed(path, "make tables", error))?;
-    Ok(connection)
+    let made = make_tables(&mut connection).map_err(|error| failed(path, "make tables", error))?;
+    Ok((connection, made))
 }
 
 /// Setting the version writes a page also when nothing changes, so this commit syncs the whole log: what a killed process had written and
 /// not synced, and SQLite takes for committed when it recovers the log, is durable before anybody relies on it.
-fn make_tables(connection: &mut Connection) -> rusqlite::Result<()> {
+fn make_tables(connection: &mut Connection) -> rusqlite::Result<bool> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let application: u32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
     transaction.execute_batch(TABLES)?;
-    transaction.commit()
+    transaction.commit()?;
+    Ok(application != APPLICATION)
 }
 
 /// A connection that reads: in a log-mode database it sees the last commit, and neither waits for a writer nor makes it wait.
@@ -130,8 +132,8 @@ fn make_durable(path: &Path, connection: &Connection) -> Result<(), StoreError> 
     match ask().map_err(|error| failed(path, "set durability", error))? {
         (journal, 2) if journal == "wal" => Ok(()),
         (journal, synchronous) => Err(StoreError::Unsupported {
-            backend: format!("{BACKEND} at {}", path.display()),
-            operation: format!("a synced write-ahead log (journal {journal}, synchronous {synchronous})"),
+            operation: format!("a synced write-ahead log at {}", path.display()),
+            reason: format!("SQLite answers journal {journal}, synchronous {synchronous}"),
         }),
     }
 }

@@ -6,7 +6,7 @@ use mnem_ann_persist::{
     DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId, TABLE, list, load, load_as_written, open, store, store_row,
     unfinished,
 };
-use mnem_storage::{Bytes, MemoryStore, RAW, Store as _, VerifyOptions, cid_of, unwatched, verify_store};
+use mnem_storage::{Bytes, MemoryStore, RAW, Store as _, VerifyOptions, cid_of, unwatched, verify};
 
 /// The input is taken as a whole row of format 1, and, behind its first byte, as another value for one of the rows of an index that was stored
 /// in either format. Nobody gets other edges than those of the index.
@@ -34,7 +34,7 @@ pub fn knn_row(data: &[u8]) {
     let _ = list(&*rows).expect("list").collect::<Vec<_>>();
     let _ = unfinished(&*rows);
     read_parts(&table, index);
-    let report = verify_store(&table, &VerifyOptions::new(), &mut unwatched).expect("a report");
+    let report = verify(&table, &VerifyOptions::new(), &mut unwatched).expect("a report");
     assert!(changed || report.fault_count == 0, "{:?}", report.faults);
 }
 

@@ -8,8 +8,9 @@ use std::{
 
 use mnem_backend_simple::{OpenOptions, SimpleStore};
 use mnem_storage::{
-    Bytes, Cid, ErrorKind, OpHeadsStore as _, RAW, Store as _, WriteBatch, cid_of,
-    traits::cid::multibase::{Base, encode},
+    Bytes, Cid, ErrorKind, OpHeadsStore as _, RAW, Store as _, WriteBatch,
+    cid::multibase::{Base, encode},
+    cid_of,
 };
 
 /// A store whose file of heads is overwritten again and again.

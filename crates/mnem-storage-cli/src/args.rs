@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 use clap::{ArgAction, ValueEnum, ValueHint};
-use mnem_storage::Sharing;
+use mnem_storage::driver::Sharing;
 
 use crate::{
     drivers,

@@ -24,7 +24,7 @@ pub(crate) fn parse(text: &str) -> Result<Cid> {
 
 #[cfg(test)]
 mod tests {
-    use mnem_storage::traits::cid::multibase;
+    use mnem_storage::cid::multibase;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! The texts of a CID: which one is plain, and which CID another one means. Needs nothing of the command line, so that it can be fuzzed.
 
-use mnem_storage::{Cid, cid_from_bytes, traits::cid::multibase};
+use mnem_storage::{Cid, cid::multibase, cid_from_bytes};
 
 /// The CID whose one plain text this is.
 pub(crate) fn plain(text: &str) -> Option<Cid> {

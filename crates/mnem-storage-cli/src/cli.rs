@@ -144,7 +144,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
         commands::knn::number(Format::Row),
         commands::knn::number(Format::Packed)
     ));
-    lines.push(format!("contract: version {}", mnem_storage::traits::conformance::CONTRACT_VERSION));
+    lines.push(format!("contract: version {}", mnem_store_traits::conformance::CONTRACT_VERSION));
     lines.push(format!("JSON: schema {}", output::SCHEMA));
     lines.join("\n")
 });

@@ -9,9 +9,7 @@ pub(crate) fn instead(word: &str) -> Option<&'static str> {
         "repair" | "recover" | "fix" | "rescue" | "salvage" => {
             "`mnem-store verify` says what is damaged, `mnem-store copy --salvage FROM TO` saves what can be read"
         }
-        "prune" | "collect" | "clean" | "sweep" => {
-            "`mnem-store copy --reachable FROM TO` leaves out the blocks that no head reaches"
-        }
+        "prune" | "collect" | "clean" | "sweep" => "`mnem-store gc` removes the blocks that no head reaches",
         "vacuum" | "shrink" | "defrag" | "optimize" => "`mnem-store compact` gives free space back",
         "log" | "history" | "tree" | "refs" => "`mnem-store walk` lists the blocks that the heads reach, parents first",
         "info" | "status" | "count" | "du" | "df" | "stats" => "`mnem-store stat` counts and measures a store",

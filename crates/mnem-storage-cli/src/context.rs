@@ -110,6 +110,13 @@ impl Context {
         Ok(Target::open(&self.options(), path)?)
     }
 
+    /// The store, for writing, with no other writer beside this one. It must be there.
+    pub(crate) fn open_exclusive(&self) -> Result<Target> {
+        let path = self.path()?;
+        self.note(format_args!("opening {}, for this command alone", path.display()));
+        Ok(Target::open(&self.options().exclusive(true), path)?)
+    }
+
     /// The store, for writing a lot; made if nothing is there.
     pub(crate) fn open_or_create(&self, backend: Option<&str>) -> Result<Target> {
         let path = self.path()?;

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, process::ExitCode};
 
 use mnem_storage::{
-    Absent, Cause, Cid, CopyError, Elsewhere, ErrorKind, StoreError,
+    Absent, Cause, Cid, CollectError, CopyError, Elsewhere, ErrorKind, StoreError,
     car::{ExportError, ExportErrorKind, ImportError, ImportErrorKind},
 };
 
@@ -107,6 +107,9 @@ pub(crate) enum Failure {
     /// An archive could not be written.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// Dead blocks could not be removed.
+    #[error(transparent)]
+    Collect(CollectError),
     /// A file, or standard input or output, failed.
     #[error("cannot {what}")]
     Io { what: String, source: io::Error },
@@ -162,6 +165,7 @@ impl Failure {
             Self::Copy { source, .. } => source.store_error(),
             Self::Import { source, .. } => source.store_error(),
             Self::Export(error) => error.store_error(),
+            Self::Collect(error) => error.store_error(),
             _ => None,
         }
     }
@@ -201,7 +205,10 @@ impl Failure {
             Self::OfStore { source, .. } => source.kind().as_str(),
             Self::HeadsMoved { error, .. } => error.kind().as_str(),
             Self::Copy { source: CopyError::Opaque { .. }, .. } => "opaque_block",
+            Self::Copy { source: CopyError::Differs { .. }, .. } => ErrorKind::Backend.as_str(),
             Self::Copy { source, .. } => source.kind().map_or("interrupted", ErrorKind::as_str),
+            Self::Collect(CollectError::Opaque { .. }) => "opaque_block",
+            Self::Collect(error) => error.kind().map_or("interrupted", ErrorKind::as_str),
             Self::Import { source, .. } => match source.kind() {
                 ImportErrorKind::NotCar => "not_car",
                 ImportErrorKind::UnsupportedVersion => "unsupported_car_version",
@@ -213,6 +220,7 @@ impl Failure {
                 ImportErrorKind::MissingRoots => "missing_roots",
                 ImportErrorKind::Incomplete => ErrorKind::MissingBlock.as_str(),
                 ImportErrorKind::Stopped => "interrupted",
+                ImportErrorKind::Thread => ErrorKind::Backend.as_str(),
                 ImportErrorKind::Store(kind) => kind.as_str(),
                 _ => "io",
             },

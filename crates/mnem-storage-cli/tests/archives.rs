@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write as _, process::Stdio};
 
-use mnem_storage::{Cid, RAW, cid_of, traits::cid::multihash::Multihash};
+use mnem_storage::{Cid, RAW, cid::multihash::Multihash, cid_of};
 
 use crate::support::{ABSENT, BACKENDS, EMPTY_CAR, Place, ROOT, animals, snapshot};
 

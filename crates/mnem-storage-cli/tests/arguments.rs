@@ -10,7 +10,7 @@ use crate::support::{ABSENT, BACKENDS, Place, ROOT, ran};
 const STATUSES: [i32; 9] = [0, 1, 2, 3, 4, 10, 11, 12, 13];
 
 /// Words that lead somewhere. `conformance` is left out: it takes its time.
-const WORDS: [&str; 59] = [
+const WORDS: [&str; 61] = [
     "init",
     "import",
     "export",
@@ -28,6 +28,8 @@ const WORDS: [&str; 59] = [
     "verify",
     "copy",
     "diff",
+    "gc",
+    "--keep",
     "knn",
     "build",
     "list",
@@ -184,7 +186,7 @@ fn common_words_are_answered_with_the_right_command() {
     for (word, command) in [
         ("cat", "get CID"),
         ("fsck", "verify"),
-        ("prune", "copy --reachable"),
+        ("prune", "gc"),
         ("log", "walk"),
         ("info", "stat"),
         ("CHECK", "verify"),

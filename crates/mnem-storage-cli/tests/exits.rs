@@ -113,7 +113,7 @@ fn no_store_here() {
 #[test]
 fn a_redb_file_is_shared_by_those_who_say_so() {
     let place = Place::new();
-    let options = mnem_storage::OpenOptions::new().create(true).sharing(mnem_storage::Sharing::MultiWriter);
+    let options = mnem_storage::OpenOptions::new().create(true).sharing(mnem_storage::driver::Sharing::MultiWriter);
     let store = options.open(place.path("a.redb")).expect("a new store");
     place.run(&["heads", "--store", "a.redb"]).fails(11);
     place.write("note", b"from another process");

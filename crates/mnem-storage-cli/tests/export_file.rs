@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mnem_storage::{Blockstore as _, Cid, RAW, Store as _, cid_of, traits::cid::multihash::Multihash};
+use mnem_storage::{Blockstore as _, Cid, RAW, Store as _, cid::multihash::Multihash, cid_of};
 
 use crate::support::{ABSENT, Place, ran, snapshot};
 

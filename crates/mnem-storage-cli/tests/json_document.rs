@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mnem_storage::{Cid, knn};
+use mnem_storage::{Cid, RAW, cid_of, knn};
 use serde_json::Value;
 
 use crate::support::{ABSENT, EMPTY_CAR, Place};
@@ -124,6 +124,20 @@ fn indexes(place: &Place, document: &mut Document) -> String {
     index.to_string()
 }
 
+/// Removes what is dead in a store that lacks a block and has an index of a dead root.
+fn collected(place: &Place, document: &mut Document) {
+    let (_, [missing, dead]) = place.small_store("gc.simple");
+    let store = place.store("gc.simple");
+    store.delete(&missing).expect("deleted");
+    let index = knn::KnnEdgeIndex::empty(cid_of(RAW, b"dead"), 1, knn::DistanceMetric::Cosine);
+    knn::store(&*store.side_table(knn::TABLE).expect("a table"), &index).expect("stored");
+    store.close().expect("closed");
+    drop(store);
+    let run = |args: &[&str]| place.run(&[&["--json", "gc", "--store", "gc.simple"], args].concat()).ok();
+    document.check("`gc`", &run(&["--allow-missing", "--dry-run"]));
+    document.check("`gc`", &run(&["--allow-missing", "--indexes", "--keep", &dead.to_string()]));
+}
+
 #[test]
 fn every_answer_is_as_documented() {
     let place = Place::new();
@@ -193,6 +207,7 @@ fn every_answer_is_as_documented() {
         let kind = if line.contains("\"row\"") { "`diff`: a row" } else { "`diff`: a head or block" };
         document.check(kind, line);
     }
+    collected(&place, &mut document);
     let found = place.run(&["--json", "verify", "--store", "a.redb"]).exits(3);
     let (faults, summary) = found.out().trim_end().rsplit_once('\n').expect("a fault and a summary");
     document.check("`verify`: a fault", faults);

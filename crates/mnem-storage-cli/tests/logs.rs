@@ -16,7 +16,8 @@ fn killed(place: &Place) {
     store.close().expect("closed");
 }
 
-const REPAIR: &str = " INFO mnem_backend_redb::open: store was not closed cleanly: it was repaired path=killed.redb\n";
+const REPAIR: &str =
+    " INFO mnem_backend_redb::engine::attempt: store was not closed cleanly: it was repaired path=killed.redb\n";
 
 #[test]
 fn events_are_logged_where_they_are_wanted() {

@@ -18,6 +18,7 @@ mod documents;
 mod elsewhere;
 mod exits;
 mod export_file;
+mod gc;
 mod heads;
 mod json;
 mod json_document;

@@ -12,7 +12,7 @@
 
 use std::io::{BufRead, Write};
 
-use mnem_storage::{Bytes, Cid, Store, traits::cid::multibase};
+use mnem_storage::{Bytes, Cid, Store, cid::multibase};
 use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -37,10 +37,10 @@ pub struct CompactReport {
 /// # if mnem_storage::DRIVERS.is_empty() { return Ok(()) }
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("memory");
-/// use mnem_storage::{OpenOptions, compact};
+/// use mnem_storage::{OpenOptions, compact_at};
 ///
 /// mnem_storage::open_or_init(&path)?.close()?;
-/// let report = compact(&path, &OpenOptions::new())?;
+/// let report = compact_at(&path, &OpenOptions::new())?;
 /// println!("{} bytes before, {} now", report.before_bytes, report.after_bytes);
 /// # assert!(report.after_bytes > 0);
 /// # Ok(())
@@ -50,7 +50,7 @@ pub struct CompactReport {
 /// # Errors
 /// As [`OpenOptions::open`]; then [`StoreError::Backend`], [`StoreError::Damaged`]: the content is as it was. Also if the path leads elsewhere by
 /// the end, as [`Place::check`](crate::Place::check) says.
-pub fn compact(at: impl Into<Location>, options: &OpenOptions) -> Result<CompactReport, StoreError> {
+pub fn compact_at(at: impl Into<Location>, options: &OpenOptions) -> Result<CompactReport, StoreError> {
     let at = at.into();
     let before = file_bytes(&at);
     let mut store = options.clone().existing().read_only(false).check(true).open_managed(&at)?;

@@ -110,8 +110,8 @@ pub(crate) fn lacking(drivers: &[&'static dyn Driver]) -> impl Iterator<Item = &
 /// The error for work that needs a backend which this build lacks.
 pub(crate) fn lacks(backend: &Backend, operation: &str) -> StoreError {
     StoreError::Unsupported {
-        backend: format!("this build: mnem-storage was compiled without its feature `{}`", backend.name),
         operation: operation.to_owned(),
+        reason: format!("mnem-storage was compiled without its feature `{}`", backend.name),
     }
 }
 

@@ -62,10 +62,10 @@ fn counts<S: Serializer>(info: &StoreInfo, serializer: S) -> Result<S::Ok, S::Er
 /// # if mnem_storage::DRIVERS.is_empty() { return Ok(()) }
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("memory");
-/// use mnem_storage::{OpenOptions, info};
+/// use mnem_storage::{OpenOptions, info_at};
 ///
 /// mnem_storage::open_or_init(&path)?.close()?;
-/// let info = info(&path, &OpenOptions::new())?;
+/// let info = info_at(&path, &OpenOptions::new())?;
 /// println!("{} blocks in {} bytes, format {}", info.counts.blocks, info.counts.file_bytes, info.format);
 /// # assert_eq!(info.counts.blocks, 0);
 /// # Ok(())
@@ -74,7 +74,7 @@ fn counts<S: Serializer>(info: &StoreInfo, serializer: S) -> Result<S::Ok, S::Er
 ///
 /// # Errors
 /// As [`OpenOptions::open`].
-pub fn info(at: impl Into<Location>, options: &OpenOptions) -> Result<Info, StoreError> {
+pub fn info_at(at: impl Into<Location>, options: &OpenOptions) -> Result<Info, StoreError> {
     let store = options.clone().existing().read_only(true).open_managed(at)?;
     let (backend, format, counts) = (store.driver().name(), store.format(), store.info()?);
     let has_indexes = counts.tables.iter().any(|table| table.name == knn::TABLE);

@@ -24,17 +24,19 @@
 //! | to | see |
 //! |---|---|
 //! | open or create a store | [`open_or_init`], [`OpenOptions`] |
-//! | read and write it | [`Store`], [`WriteBatch`], [`Walk`]: all of [`traits`] |
+//! | read and write it | [`Store`], [`WriteBatch`], [`BlockstoreExt`], [`Walk`] |
 //! | read an archive into it, write one from it | [`car::import`], [`car::export`] |
 //! | copy it to another backend | [`copy`](fn@copy) |
+//! | remove what its heads do not reach | [`collect`](fn@collect) |
 //! | copy only what its heads reach | [`copy_reachable`] |
-//! | find damage | [`verify`](fn@verify), [`verify_store`] |
-//! | get out of a damaged store what can be read | [`salvage`](fn@salvage), [`OpenOptions::lenient`] |
-//! | count and measure it | [`info`](fn@info) |
-//! | give back the space that it no longer needs | [`compact`](fn@compact) |
+//! | find damage | [`verify`](fn@verify), [`verify_at`] |
+//! | get out of a damaged store what can be read | [`salvage_at`], [`OpenOptions::lenient`] |
+//! | count and measure it | [`info_at`] |
+//! | give back the space that it no longer needs | [`compact_at`] |
 //! | keep k-nearest-neighbour edges beside the blocks | [`knn`]: in the [side table](Store::side_table) [`knn::TABLE`] |
 
 pub mod car;
+mod collect;
 mod compact;
 mod copy;
 mod denied;
@@ -60,24 +62,24 @@ mod verify;
 struct Readme;
 
 pub use mnem_ann_persist as knn;
-pub use mnem_store_traits as traits;
-pub use mnem_store_traits::driver::{self, Location, Sharing};
 pub use mnem_store_traits::{
-    Blockstore, BlockstoreExt, Buffered, Bytes, Capabilities, Cause, Cid, DAG_CBOR, DAG_JSON, DAG_PB, Durability,
-    ErrorKind, HeadChange, HeadsCapabilities, LinkSupport, MemoryStore, MissingLink, OpHeadsStore, Outcome, RAW,
-    SideTable, Store, StoreError, Walk, WriteBatch, cid_from_bytes, cid_of, codec_name, is_checkable, is_opaque,
-    link_support, links,
+    BatchPut, Blocks, Blockstore, BlockstoreExt, Buffered, Bytes, Capabilities, Cause, Cid, CidIter, Cids, Component,
+    DAG_CBOR, DAG_JSON, DAG_PB, DagCborError, Durability, ErrorKind, FetchAhead, HashFunction, HeadChange,
+    HeadsCapabilities, KeyIter, LinkSupport, MemoryStore, MissingLink, OnBlock, OpHeadsStore, Outcome, RAW, SideTable,
+    Store, StoreError, Walk, WriteBatch, cid, cid_from_bytes, cid_of, codec_name, driver, from_dag_cbor, is_checkable,
+    is_opaque, link_support, links, supported_hashes,
 };
 
-pub use compact::{CompactReport, compact};
+pub use collect::{CollectError, CollectOptions, CollectReport, DeadIndex, collect};
+pub use compact::{CompactReport, compact_at};
 pub use copy::{CopyError, CopyReport, ReachableOptions, ReachableReport, TableCopied, copy, copy_reachable};
 pub use detect::{detect, enclosing_store};
 pub use drivers::{BACKENDS, Backend, DRIVERS};
-pub use info::{Info, info};
+pub use info::{Info, info_at};
 pub use options::{OpenOptions, open_or_init};
 pub use place::{Elsewhere, Place};
-pub use progress::{Progress, Stage, unwatched};
+pub use progress::{OnProgress, Progress, Stage, unwatched};
 pub use reach::Absent;
-pub use salvage::{SalvageOptions, SalvageReport, salvage, salvage_store};
+pub use salvage::{SalvageOptions, SalvageReport, salvage, salvage_at};
 pub use same::is_same_place;
-pub use verify::{Fault, FaultKind, VerifyError, VerifyOptions, VerifyReport, verify, verify_store};
+pub use verify::{Fault, FaultKind, VerifyError, VerifyOptions, VerifyReport, verify, verify_at};

@@ -27,3 +27,6 @@ pub(crate) const UNCHECKED_LISTED_MAX: usize = 10_000;
 
 /// Absent blocks that a report or an error names, at most.
 pub(crate) const MISSING_LISTED_MAX: usize = 10_000;
+
+/// Blocks that a collection removes in one durable call, at most.
+pub(crate) const COLLECT_BATCH_BLOCKS_MAX: usize = 8192;

@@ -89,7 +89,7 @@ impl OpenOptions {
         /// closed cleanly). A simple store has no structure beyond its files and opens as always; [`verify`](crate::verify()) reads those.
         check(yes: bool);
         /// Whether to open a damaged store for what can still be read of it: [`driver::OpenOptions::lenient`]. To get the content into a
-        /// whole store again, call [`salvage`](fn@crate::salvage).
+        /// whole store again, call [`salvage_at`](crate::salvage_at).
         lenient(yes: bool);
         /// How long to wait for a lock, before [`StoreError::Locked`]. The backend's default unless set: redb, which is locked as long
         /// as it is open, does not wait; simple, which locks only to write heads, waits a little.
@@ -291,8 +291,8 @@ impl OpenOptions {
                 let features: Vec<_> = BACKENDS.iter().map(|backend| format!("`{}`", backend.name)).collect();
                 let features = features.join(", ");
                 StoreError::Unsupported {
-                    backend: format!("this build: mnem-storage was compiled with none of its features {features}"),
                     operation: format!("creating a store at {at}"),
+                    reason: format!("mnem-storage was compiled with none of its features {features}"),
                 }
             }
         })

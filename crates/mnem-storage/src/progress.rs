@@ -10,10 +10,10 @@ use std::ops::ControlFlow;
 /// ```
 /// use std::{ops::ControlFlow, time::{Duration, Instant}};
 ///
-/// use mnem_storage::{MemoryStore, VerifyError, VerifyOptions, verify_store};
+/// use mnem_storage::{MemoryStore, VerifyError, VerifyOptions, verify};
 ///
 /// let end = Instant::now() + Duration::from_secs(60);
-/// let verified = verify_store(&MemoryStore::new(), &VerifyOptions::new(), &mut |_| {
+/// let verified = verify(&MemoryStore::new(), &VerifyOptions::new(), &mut |_| {
 ///     if Instant::now() < end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 /// });
 /// match verified {
@@ -50,8 +50,10 @@ pub enum Stage {
     /// Reading, checking or writing blocks.
     #[default]
     Blocks,
-    /// Following the links from the roots of an import, where that was asked for.
+    /// Following the links from the roots of an import, where that was asked for, or from those of a collection.
     Links,
+    /// Looking for blocks that nothing reaches, and removing them.
+    Sweep,
     /// Reading or writing rows of side tables.
     Tables,
     /// Checking indexes of k-NN edges.
@@ -61,7 +63,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// A word for people: `structure`, `counting`, `target`, `blocks`, `links`, `tables`, `indexes`, `proof`.
+    /// A word for people: `structure`, `counting`, `target`, `blocks`, `links`, `sweep`, `tables`, `indexes`, `proof`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Structure => "structure",
@@ -69,6 +71,7 @@ impl Stage {
             Self::Target => "target",
             Self::Blocks => "blocks",
             Self::Links => "links",
+            Self::Sweep => "sweep",
             Self::Tables => "tables",
             Self::Indexes => "indexes",
             Self::Proof => "proof",
@@ -81,8 +84,9 @@ pub fn unwatched(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// The callback of a long call.
-pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
+/// The callback of a long call: what it has done so far, and whether it is to go on. [`unwatched`] is the one that does
+/// nothing.
+pub type OnProgress<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
 /// Nothing more is to be done: the callback returned [`ControlFlow::Break`], or whoever takes the results has failed.
 #[derive(Debug)]

@@ -6,12 +6,10 @@ use std::{
 };
 
 use mnem_storage::{
-    Bytes, Capabilities, Cid, CopyError, MemoryStore, OpHeadsStore, ReachableOptions, SalvageOptions, Store,
-    StoreError, VerifyError, VerifyOptions, WriteBatch,
+    Blockstore, Bytes, Capabilities, Cid, CidIter, CopyError, MemoryStore, OnBlock, OpHeadsStore, ReachableOptions,
+    SalvageOptions, Store, StoreError, VerifyError, VerifyOptions, WriteBatch,
     car::{self, ExportError, ExportOptions},
-    copy, copy_reachable, salvage_store,
-    traits::{Blockstore, CidIter, OnBlock},
-    unwatched, verify_store,
+    copy, copy_reachable, unwatched,
 };
 
 use crate::fixtures::{node, raw};
@@ -160,7 +158,7 @@ fn export() {
 #[test]
 fn verify() {
     let verified = |store: &Watched, progress: &mut dyn FnMut(mnem_storage::Progress) -> ControlFlow<()>| {
-        verify_store(store, &VerifyOptions::new(), progress)
+        mnem_storage::verify(store, &VerifyOptions::new(), progress)
     };
     let (store, _) = filled(false);
     let report = verified(&store, &mut unwatched).unwrap();
@@ -195,7 +193,7 @@ fn copies() {
 fn salvage() {
     let salvaged = |from: &Watched| {
         let to = MemoryStore::new();
-        salvage_store(from, &to, &SalvageOptions::new(), &mut unwatched).unwrap()
+        mnem_storage::salvage(from, &to, &SalvageOptions::new(), &mut unwatched).unwrap()
     };
     let (from, _) = filled(false);
     let report = salvaged(&from);

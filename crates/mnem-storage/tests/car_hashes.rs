@@ -2,9 +2,9 @@
 //! name.
 
 use mnem_storage::{
-    Blockstore as _, Bytes, Cid, ErrorKind, MemoryStore, OpHeadsStore as _, RAW, StoreError,
+    Blockstore as _, Bytes, Cid, ErrorKind, HashFunction, MemoryStore, OpHeadsStore as _, RAW, StoreError,
     car::{self, ImportError, ImportErrorKind, ImportOptions},
-    is_checkable, traits, unwatched,
+    is_checkable, supported_hashes, unwatched,
 };
 
 use crate::fixtures::{Block, car, cid_with_hash, raw, stores, unknown_hash};
@@ -20,8 +20,8 @@ fn as_it_is(fill: u8) -> Block {
 /// The text `hello` under every hash function of this build.
 fn hello() -> Vec<Block> {
     let data = Bytes::from_static(b"hello");
-    let hash = |function: &traits::HashFunction| function.multihash(&data).expect("5 bytes");
-    traits::supported_hashes().iter().map(|f| (Cid::new_v1(RAW, hash(f)), data.clone())).collect()
+    let hash = |function: &HashFunction| function.multihash(&data).expect("5 bytes");
+    supported_hashes().iter().map(|f| (Cid::new_v1(RAW, hash(f)), data.clone())).collect()
 }
 
 #[test]

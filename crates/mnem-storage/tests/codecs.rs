@@ -7,7 +7,7 @@ use mnem_storage::{
     Blockstore as _, BlockstoreExt as _, Bytes, Cid, CopyError, DAG_JSON, DAG_PB, ErrorKind, FaultKind, MemoryStore,
     OpHeadsStore as _, ReachableOptions, Store, VerifyOptions, VerifyReport,
     car::{self, ExportErrorKind, ExportOptions, ImportErrorKind, ImportOptions},
-    copy_reachable, unwatched, verify_store,
+    copy_reachable, unwatched, verify,
 };
 
 use crate::fixtures::{Block, car, json_node, node, opaque, pb_node, raw, stores};
@@ -17,7 +17,7 @@ fn import(store: &dyn Store, roots: &[Cid], blocks: &[Block]) {
 }
 
 fn verified(store: &dyn Store) -> VerifyReport {
-    verify_store(store, &VerifyOptions::new(), &mut unwatched).expect("verified")
+    verify(store, &VerifyOptions::new(), &mut unwatched).expect("verified")
 }
 
 /// Five blocks below a root of each followed codec; the last is a leaf.

@@ -1,7 +1,7 @@
 //! Space that a store no longer needs.
 
 use mnem_storage::{
-    Blockstore as _, DRIVERS, ErrorKind, OpHeadsStore as _, OpenOptions, compact, info, unwatched, verify,
+    Blockstore as _, DRIVERS, ErrorKind, OpHeadsStore as _, OpenOptions, compact_at, info_at, unwatched, verify_at,
 };
 
 use crate::fixtures::raw;
@@ -29,9 +29,9 @@ fn the_store_is_smaller_and_holds_what_it_held() {
         if backend == "simple" {
             std::fs::write(path.join("tmp").join("0".repeat(32)), [0; 1000]).unwrap();
         }
-        let before = info(&path, &OpenOptions::new()).unwrap();
-        let report = compact(&path, &OpenOptions::new()).unwrap();
-        let after = info(&path, &OpenOptions::new()).unwrap();
+        let before = info_at(&path, &OpenOptions::new()).unwrap();
+        let report = compact_at(&path, &OpenOptions::new()).unwrap();
+        let after = info_at(&path, &OpenOptions::new()).unwrap();
         assert_eq!((report.backend, report.before_bytes), (backend, before.counts.file_bytes));
         assert_eq!(report.after_bytes, after.counts.file_bytes, "{backend}");
         match backend {
@@ -45,7 +45,7 @@ fn the_store_is_smaller_and_holds_what_it_held() {
             (after.counts.blocks, after.counts.block_bytes, after.counts.heads),
             (before.counts.blocks, before.counts.block_bytes, 1)
         );
-        let found = verify(&path, &mnem_storage::VerifyOptions::new(), &mut unwatched).unwrap();
+        let found = verify_at(&path, &mnem_storage::VerifyOptions::new(), &mut unwatched).unwrap();
         assert_eq!(found.fault_count, 0, "{found:?}");
         let store = OpenOptions::new().open(&path).unwrap();
         for (cid, data) in kept {
@@ -53,7 +53,7 @@ fn the_store_is_smaller_and_holds_what_it_held() {
         }
         store.close().unwrap();
         drop(store);
-        let again = compact(&path, &OpenOptions::new()).unwrap();
+        let again = compact_at(&path, &OpenOptions::new()).unwrap();
         assert_eq!(again.after_bytes, report.after_bytes, "{backend}: it was as small as it gets");
         assert_eq!(again.nothing_to_do.is_some(), backend == "simple");
     }
@@ -63,7 +63,7 @@ fn the_store_is_smaller_and_holds_what_it_held() {
 fn nothing_is_made_where_nothing_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
-    let error = compact(&path, &OpenOptions::new().create(true)).unwrap_err();
+    let error = compact_at(&path, &OpenOptions::new().create(true)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotAStore);
     assert!(!path.exists());
 }
@@ -74,6 +74,6 @@ fn a_file_that_is_open_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
     let held = create(&path, "redb");
-    assert_eq!(compact(&path, &OpenOptions::new()).unwrap_err().kind(), ErrorKind::Locked);
+    assert_eq!(compact_at(&path, &OpenOptions::new()).unwrap_err().kind(), ErrorKind::Locked);
     held.close().unwrap();
 }

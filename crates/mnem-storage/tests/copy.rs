@@ -3,12 +3,10 @@
 use std::ops::ControlFlow;
 
 use mnem_storage::{
-    BlockstoreExt as _, Bytes, Capabilities, Cid, CopyError, ErrorKind, MemoryStore, OpHeadsStore, RAW, Stage, Store,
-    StoreError, WriteBatch,
+    Blockstore, BlockstoreExt as _, Bytes, Capabilities, Cid, CidIter, CopyError, ErrorKind, MemoryStore, OpHeadsStore,
+    RAW, Stage, Store, StoreError, WriteBatch,
     car::{self, ImportOptions},
-    copy,
-    traits::{self, Blockstore},
-    unwatched,
+    copy, unwatched,
 };
 
 use crate::fixtures::{car, family, raw, stores, unknown_hash};
@@ -145,7 +143,7 @@ fn a_block_of_an_unknown_hash_with_other_bytes_is_not_proved() {
     let unknown = fill(&from);
     to.put_trusted(&unknown, Bytes::from_static(b"who else")).unwrap();
     let error = copy(&from, &to, &mut unwatched).unwrap_err();
-    let cause = std::error::Error::source(&error).unwrap().to_string();
+    let cause = error.to_string();
     assert!(
         cause.contains(&format!("block {unknown}, whose hash function is unknown here, has other bytes")),
         "{cause}"
@@ -165,8 +163,8 @@ fn the_proof_counts_what_was_copied() {
         ControlFlow::Continue(())
     })
     .unwrap_err();
-    let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.starts_with("6 blocks were copied, the source has 5, the target 5"), "{cause}");
+    let cause = error.to_string();
+    assert!(cause.contains(": 6 blocks were copied, the source has 5, the target 5;"), "{cause}");
 }
 
 /// A store without side tables that also loses a block whenever it is told to.
@@ -189,7 +187,7 @@ impl Blockstore for Poor {
         self.store.delete(cid)
     }
 
-    fn cids(&self) -> Result<traits::CidIter<'_>, StoreError> {
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
         self.store.cids()
     }
 
@@ -230,12 +228,8 @@ fn the_proof_finds_a_block_that_the_target_lost() {
     from.put_as(RAW, Bytes::from_static(b"will be kept")).unwrap();
     let to = Poor { loses: Some(lost), ..Poor::default() };
     let error = copy(&from, &to, &mut unwatched).unwrap_err();
-    assert_eq!(
-        (error.kind(), error.to_string()),
-        (Some(ErrorKind::Backend), "target store failed to hold the same as the source".into())
-    );
-    let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.contains(&format!("the target lacks block {lost}")), "{cause}");
+    assert!(matches!(error, CopyError::Differs { .. }), "{error:?}");
+    assert!(error.to_string().contains(&format!("the target lacks block {lost}")), "{error}");
 }
 
 #[test]
@@ -249,5 +243,5 @@ fn the_proof_finds_a_source_that_was_written_to() {
         ControlFlow::Continue(())
     })
     .unwrap_err();
-    assert!(std::error::Error::source(&error).unwrap().to_string().contains("the target lacks block"));
+    assert!(error.to_string().contains("the target lacks block"));
 }

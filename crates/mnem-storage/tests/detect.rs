@@ -144,7 +144,7 @@ fn a_store_whose_format_file_says_nothing_is_damaged() {
             "{error:?}"
         );
         let report =
-            mnem_storage::verify(&path, &mnem_storage::VerifyOptions::new(), &mut mnem_storage::unwatched).unwrap();
+            mnem_storage::verify_at(&path, &mnem_storage::VerifyOptions::new(), &mut mnem_storage::unwatched).unwrap();
         assert_eq!(report.fault_count, 1);
     }
     // Without a store's other parts it is somebody else's folder.

@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use mnem_storage::{
-    Bytes, Cid, DAG_CBOR, DAG_JSON, DAG_PB, DRIVERS, MemoryStore, OpenOptions, RAW, Store, car, cid_of,
-    traits::cid::multihash::Multihash,
+    Bytes, Cid, DAG_CBOR, DAG_JSON, DAG_PB, DRIVERS, MemoryStore, OpenOptions, RAW, Store, car,
+    cid::multihash::Multihash, cid_of,
 };
 use tempfile::TempDir;
 

@@ -12,7 +12,7 @@ use std::{
 use mnem_ann_persist::{DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId};
 use mnem_storage::{
     Bytes, Cid, DAG_CBOR, DAG_JSON, DAG_PB, ErrorKind, FaultKind, OpenOptions, RAW, Store, VerifyOptions, WriteBatch,
-    cid_of, is_checkable, traits::cid::multihash::Multihash, unwatched,
+    cid::multihash::Multihash, cid_of, is_checkable, unwatched,
 };
 
 /// A store that is kept, and with which backend it opens.
@@ -183,7 +183,7 @@ fn kept_stores_are_read_whole_and_found_without_a_fault() {
             golden.name
         );
         check(golden.name, &*OpenOptions::new().read_only(true).open(&path).expect("open"));
-        let report = mnem_storage::verify(&path, &VerifyOptions::new(), &mut unwatched).expect("verify");
+        let report = mnem_storage::verify_at(&path, &VerifyOptions::new(), &mut unwatched).expect("verify");
         // The blocks hold random bytes, which no followed codec takes. One of them has a digest of other bytes.
         let random = blocks().into_iter().map(|(cid, _)| cid).filter(|cid| [DAG_JSON, DAG_PB].contains(&cid.codec()));
         let malformed = random.map(|cid| (FaultKind::Malformed, Some(cid)));
@@ -201,7 +201,7 @@ fn kept_stores_are_written_to_and_stay_in_their_format() {
     for golden in compiled_in() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = copy_of(golden, folder.path());
-        let format = mnem_storage::info(&path, &OpenOptions::new()).expect("info").format;
+        let format = mnem_storage::info_at(&path, &OpenOptions::new()).expect("info").format;
         let store = OpenOptions::new().open(&path).expect("open");
         let data = Bytes::from_static(b"written later");
         let cid = cid_of(RAW, &data);
@@ -211,7 +211,7 @@ fn kept_stores_are_written_to_and_stay_in_their_format() {
         assert_eq!(store.heads().expect("heads"), [cid], "{}", golden.name);
         assert_eq!(store.get(&cid).expect("get"), Some(data), "{}", golden.name);
         store.close().expect("close");
-        assert_eq!(mnem_storage::info(&path, &OpenOptions::new()).expect("info").format, format);
+        assert_eq!(mnem_storage::info_at(&path, &OpenOptions::new()).expect("info").format, format);
     }
 }
 

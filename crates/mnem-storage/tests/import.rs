@@ -11,12 +11,10 @@ use std::{
 };
 
 use mnem_storage::{
-    Blockstore, Bytes, Cause, Cid, ErrorKind, MemoryStore, OpHeadsStore, Outcome, SalvageOptions, Store, StoreError,
-    WriteBatch,
+    Blockstore, Bytes, Cause, Cid, CidIter, ErrorKind, MemoryStore, OpHeadsStore, Outcome, SalvageOptions, Store,
+    StoreError, WriteBatch,
     car::{self, CarFault, ImportError, ImportErrorKind, ImportOptions},
-    copy, salvage_store,
-    traits::CidIter,
-    unwatched,
+    copy, salvage, unwatched,
 };
 
 use crate::fixtures::{ANIMALS_BLOCKS, animals, car, family, header, raw, stores, varint};
@@ -282,7 +280,7 @@ fn all_roots_become_heads_in_one_commit_that_requires_their_blocks() {
     copy(&store, &copied, &mut unwatched).unwrap();
     assert_eq!(*copied.changes.lock().unwrap(), [(2000, 2000)]);
     let salvaged = Counting::default();
-    salvage_store(&store, &salvaged, &SalvageOptions::default(), &mut unwatched).unwrap();
+    salvage(&store, &salvaged, &SalvageOptions::default(), &mut unwatched).unwrap();
     assert_eq!(*salvaged.changes.lock().unwrap(), [(2000, 2000)]);
 }
 

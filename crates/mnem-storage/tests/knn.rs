@@ -3,7 +3,7 @@
 use mnem_storage::{
     Bytes, Cid, FaultKind, MemoryStore, RAW, SideTable, Store, VerifyOptions, VerifyReport, cid_of, copy,
     knn::{self, DistanceMetric, KnnEdgeIndex, NodeId},
-    unwatched, verify_store,
+    unwatched, verify,
 };
 
 use crate::fixtures::stores;
@@ -33,7 +33,7 @@ fn open(options: &mnem_storage::OpenOptions, path: &std::path::Path) -> (std::sy
 }
 
 fn look(store: &dyn Store) -> VerifyReport {
-    verify_store(store, &VerifyOptions::new(), &mut unwatched).unwrap()
+    verify(store, &VerifyOptions::new(), &mut unwatched).unwrap()
 }
 
 fn faults(report: &VerifyReport) -> Vec<(FaultKind, Option<Cid>)> {
@@ -195,7 +195,7 @@ fn a_copy_leaves_an_index_that_is_there_in_the_other_format() {
 #[cfg(feature = "redb")]
 mod layouts {
     use mnem_backend_redb::Layout;
-    use mnem_storage::{OpenOptions, info};
+    use mnem_storage::{OpenOptions, info_at};
 
     use super::*;
 
@@ -229,7 +229,7 @@ mod layouts {
         }
         drop((source, between, target, table));
         for path in [&theirs, &ours, &back] {
-            assert_eq!(info(path, &options).unwrap().knn_indexes, 2);
+            assert_eq!(info_at(path, &options).unwrap().knn_indexes, 2);
         }
     }
 }
@@ -237,15 +237,15 @@ mod layouts {
 #[cfg(feature = "simple")]
 #[test]
 fn a_folder_is_counted_too() {
-    use mnem_storage::{OpenOptions, info};
+    use mnem_storage::{OpenOptions, info_at};
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.simple");
     let options = OpenOptions::new();
     let create = options.clone().create(true).backend("simple");
     let (store, format) = open(&create, &path);
-    assert_eq!((format, info(&path, &options).unwrap().knn_indexes), (knn::Format::Packed, 0));
+    assert_eq!((format, info_at(&path, &options).unwrap().knn_indexes), (knn::Format::Packed, 0));
     fill(&*store);
     store.side_table("other").unwrap().write(&[(Bytes::from_static(b"k"), Bytes::from_static(b"v"))], &[]).unwrap();
-    assert_eq!(info(&path, &options).unwrap().knn_indexes, 2);
+    assert_eq!(info_at(&path, &options).unwrap().knn_indexes, 2);
 }

@@ -6,6 +6,7 @@ mod car_good;
 mod car_hashes;
 mod car_mutated;
 mod codecs;
+mod collect;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod compact;
 mod copy;

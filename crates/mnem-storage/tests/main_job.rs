@@ -3,7 +3,7 @@
 use mnem_storage::{
     BlockstoreExt as _, MemoryStore, OpHeadsStore as _, Store, VerifyOptions,
     car::{self, ExportOptions, ImportOptions, ImportReport},
-    copy, unwatched, verify_store,
+    copy, unwatched, verify,
 };
 
 use crate::fixtures::{ANIMALS_BLOCKS, animals, animals_root, stores};
@@ -32,7 +32,7 @@ fn every_backend_holds_the_animals_and_gives_them_back() {
         assert_eq!(store.heads().unwrap(), [animals_root()], "{name}");
         assert!(export(store) == exported, "{name} gives other bytes");
         assert!(export(store) == exported, "{name} gives other bytes the second time");
-        let report = verify_store(store, &VerifyOptions::new(), &mut unwatched).unwrap();
+        let report = verify(store, &VerifyOptions::new(), &mut unwatched).unwrap();
         assert_eq!((report.blocks, report.reached, report.fault_count), (ANIMALS_BLOCKS, ANIMALS_BLOCKS, 0), "{name}");
         let again = import(store, &archive);
         assert_eq!((again.blocks, again.new, again.present), (ANIMALS_BLOCKS, 0, ANIMALS_BLOCKS), "{name}");

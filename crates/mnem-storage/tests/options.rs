@@ -3,8 +3,8 @@
 use std::{fs, path::Path, time::Duration};
 
 use mnem_storage::{
-    BACKENDS, DRIVERS, ErrorKind, OpHeadsStore as _, OpenOptions, StoreError, VerifyOptions, WriteBatch, compact,
-    detect, info, open_or_init, unwatched, verify,
+    BACKENDS, DRIVERS, ErrorKind, OpHeadsStore as _, OpenOptions, StoreError, VerifyOptions, WriteBatch, compact_at,
+    detect, info_at, open_or_init, unwatched, verify_at,
 };
 
 use mnem_storage::driver::TableInfo;
@@ -162,9 +162,9 @@ fn a_store_whose_backend_is_not_compiled_in_names_the_feature() {
         }
         let errors = [
             open_or_init(path).unwrap_err(),
-            info(path, &OpenOptions::new()).unwrap_err(),
-            compact(path, &OpenOptions::new()).unwrap_err(),
-            verify(path, &VerifyOptions::new(), &mut unwatched).unwrap_err().store_error().unwrap().clone(),
+            info_at(path, &OpenOptions::new()).unwrap_err(),
+            compact_at(path, &OpenOptions::new()).unwrap_err(),
+            verify_at(path, &VerifyOptions::new(), &mut unwatched).unwrap_err().store_error().unwrap().clone(),
         ];
         assert!(errors.iter().all(|error| is_missing_feature(error, backend)), "{errors:?}");
     }
@@ -232,7 +232,7 @@ fn info_counts_what_is_there() {
         drop(table);
         store.close().unwrap();
         drop(store);
-        let found = info(&path, &OpenOptions::new()).unwrap();
+        let found = info_at(&path, &OpenOptions::new()).unwrap();
         assert_eq!(
             (found.backend, found.counts.blocks, found.counts.block_bytes, found.counts.heads),
             (backend, 1, 5, 1)

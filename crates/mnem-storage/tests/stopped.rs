@@ -7,7 +7,7 @@ use mnem_storage::{
     car::{self, ExportError, ExportOptions, ImportError, ImportErrorKind, ImportOptions},
     copy,
     knn::{self, DistanceMetric, KnnEdge, KnnEdgeIndex, NodeId},
-    unwatched, verify_store,
+    unwatched, verify,
 };
 
 use crate::fixtures::{ANIMALS_BLOCKS, animals, animals_root, stores};
@@ -102,12 +102,11 @@ fn a_verification_says_what_it_has_found_by_then() {
     let store = source();
     let absent = crate::fixtures::raw("absent").0;
     store.update(&absent, &[animals_root()]).unwrap();
-    let ends =
-        |options: &VerifyOptions, so: &dyn Fn(Progress) -> bool| match verify_store(&store, options, &mut while_so(so))
-        {
-            Err(VerifyError::Stopped(report)) => (report.fault_count, report.blocks, report.rows > 0),
-            other => panic!("{other:?}"),
-        };
+    let ends = |options: &VerifyOptions, so: &dyn Fn(Progress) -> bool| match verify(&store, options, &mut while_so(so))
+    {
+        Err(VerifyError::Stopped(report)) => (report.fault_count, report.blocks, report.rows > 0),
+        other => panic!("{other:?}"),
+    };
     let options = VerifyOptions::new();
     assert_eq!(ends(&options, &|_| false), (0, 0, false));
     assert_eq!(ends(&options, &|progress| progress.blocks < 20), (1, 20, false), "the head is looked at first");
@@ -116,7 +115,7 @@ fn a_verification_says_what_it_has_found_by_then() {
     let counted = options.count(true);
     assert_eq!(ends(&counted, &|progress| progress.stage != Stage::Counting), (0, 0, false));
     let mut totals = Vec::new();
-    let report = verify_store(&store, &counted, &mut |progress| {
+    let report = verify(&store, &counted, &mut |progress| {
         if progress.stage == Stage::Blocks {
             totals.push(progress.total_blocks);
         }

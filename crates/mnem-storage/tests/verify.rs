@@ -6,7 +6,7 @@ use mnem_storage::{
     Blockstore as _, BlockstoreExt as _, Bytes, Cid, DAG_CBOR, DRIVERS, ErrorKind, FaultKind, MemoryStore,
     OpHeadsStore as _, OpenOptions, Stage, Store, VerifyOptions, VerifyReport,
     car::{self, ImportOptions},
-    unwatched, verify, verify_store,
+    unwatched, verify, verify_at,
 };
 
 use crate::fixtures::{ANIMALS_BLOCKS, animals, car, cid_with_hash, family, node, raw, stores, unknown_hash};
@@ -18,7 +18,7 @@ fn filled(store: &dyn Store) -> (Cid, Vec<(Cid, Bytes)>) {
 }
 
 fn look(store: &dyn Store) -> VerifyReport {
-    verify_store(store, &VerifyOptions::new(), &mut unwatched).unwrap()
+    verify(store, &VerifyOptions::new(), &mut unwatched).unwrap()
 }
 
 fn faults(report: &VerifyReport) -> Vec<(FaultKind, Option<Cid>)> {
@@ -48,7 +48,7 @@ fn the_animals_are_whole() {
     let store = MemoryStore::new();
     car::import(&store, &animals()[..], &ImportOptions::new().heads(true), &mut unwatched).unwrap();
     let mut last = 0;
-    let report = verify_store(&store, &VerifyOptions::new(), &mut |progress| {
+    let report = verify(&store, &VerifyOptions::new(), &mut |progress| {
         last = progress.blocks;
         ControlFlow::Continue(())
     })
@@ -108,7 +108,7 @@ fn faults_beyond_the_bound_are_counted() {
     for n in 0..20_u8 {
         store.put_trusted(&raw(vec![n]).0, Bytes::from_static(b"other bytes")).unwrap();
     }
-    let report = verify_store(&store, &VerifyOptions::new().faults_max(3), &mut unwatched).unwrap();
+    let report = verify(&store, &VerifyOptions::new().faults_max(3), &mut unwatched).unwrap();
     assert_eq!((report.fault_count, report.faults.len()), (20, 3));
 }
 
@@ -131,7 +131,7 @@ fn a_deep_graph_needs_no_deep_stack() {
 fn a_closed_store_is_an_error_and_no_fault() {
     let store = MemoryStore::new();
     store.close().unwrap();
-    let error = verify_store(&store, &VerifyOptions::new(), &mut unwatched).unwrap_err();
+    let error = verify(&store, &VerifyOptions::new(), &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), Some(ErrorKind::Closed));
 }
 
@@ -145,7 +145,7 @@ fn a_store_on_disk_is_verified_where_it_lies() {
         store.close().unwrap();
         drop(store);
         let mut stages = Vec::new();
-        let report = verify(&path, &VerifyOptions::new(), &mut |progress| {
+        let report = verify_at(&path, &VerifyOptions::new(), &mut |progress| {
             stages.push(progress.stage);
             ControlFlow::Continue(())
         })
@@ -165,7 +165,7 @@ fn what_is_no_store_is_an_error_and_no_fault() {
         if let Some(content) = content {
             std::fs::write(&path, content).unwrap();
         }
-        let error = verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap_err();
+        let error = verify_at(&path, &VerifyOptions::new(), &mut unwatched).unwrap_err();
         assert_eq!(error.kind(), Some(ErrorKind::NotAStore));
     }
 }
@@ -194,7 +194,7 @@ fn changed_files_of_a_simple_store_are_found_and_foreign_ones_noted() {
     let file = files(&path).into_iter().find(|file| file.ends_with(&name)).expect("the block's file");
     std::fs::write(&file, b"other bytes").unwrap();
     std::fs::write(path.join("notes.txt"), b"mine").unwrap();
-    let report = verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
+    let report = verify_at(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
     assert_eq!(faults(&report), [(FaultKind::Corrupt, Some(blocks[2].0))]);
     assert_eq!(report.strays.len(), 1, "{:?}", report.strays);
     assert!(report.strays[0].path.ends_with("notes.txt"));
@@ -214,10 +214,10 @@ fn blocks_that_nothing_lists_are_not_counted() {
     let file = files(&path).into_iter().find(|file| file.ends_with(&name)).expect("the block's file");
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();
-    let report = verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
+    let report = verify_at(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
     assert!(report.fault_count > 0 && report.blocks < blocks.len() as u64 + 1, "{report:?}");
     std::fs::remove_dir_all(path.join("objects")).unwrap();
-    let report = verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
+    let report = verify_at(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
     assert_eq!(report.blocks, 0, "{report:?}");
     assert!(report.fault_count > 0);
 }
@@ -237,7 +237,7 @@ fn changed_bytes_of_a_redb_file_are_found() {
     let at = bytes.windows(needle.len()).position(|window| window == needle).expect("the block's bytes");
     bytes[at] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    let report = verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
+    let report = verify_at(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
     assert!(report.fault_count > 0);
     assert_eq!(report.faults[0].kind, FaultKind::Structure, "{:?}", report.faults);
 }
@@ -264,7 +264,7 @@ fn a_foreign_name_that_is_no_text_is_told_in_json() {
         eprintln!("not looked at: this file system takes no such names");
         return;
     }
-    let report = verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
+    let report = verify_at(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
     let json = serde_json::to_value(report).unwrap();
     assert!(json["foreign"][0].as_str().unwrap().ends_with("mine\u{fffd}"), "{json}");
 }

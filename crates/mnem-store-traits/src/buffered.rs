@@ -192,6 +192,12 @@ impl<S: Store> Buffered<S> {
         self.land(&WriteBatch::new(), "flush")
     }
 
+    /// Forgets what is staged, so that dropping lands nothing.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn discard_staged(&self) {
+        *self.staged.write().unwrap_or_else(|e| e.into_inner()) = Staged::default();
+    }
+
     // Every change of `Staged` is complete before anything can panic, so a poisoned lock is read through.
     fn read(&self, operation: &'static str) -> Result<RwLockReadGuard<'_, Staged>, StoreError> {
         let staged = self.staged.read().unwrap_or_else(|e| e.into_inner());

@@ -51,6 +51,32 @@ pub enum Outcome {
     Unknown,
 }
 
+/// What is damaged: the store of a backend, or what others keep in one of its side tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Component {
+    /// The store's own structure; the name of its backend.
+    Store(&'static str),
+    /// The rows of a side table, which only their owner understands; the name of the table.
+    SideTable(&'static str),
+}
+
+/// A store, by the name of its backend.
+impl From<&'static str> for Component {
+    fn from(backend: &'static str) -> Self {
+        Self::Store(backend)
+    }
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(backend) => write!(f, "{backend} store"),
+            Self::SideTable(name) => write!(f, "side table {name}"),
+        }
+    }
+}
+
 /// Every way in which a store can refuse or fail.
 ///
 /// `Display` says what is the case; the cause is in [`source`](Error::source) and not repeated. Branch on [`kind`](Self::kind), not on text.
@@ -170,12 +196,12 @@ pub enum StoreError {
         operation: &'static str,
     },
     /// This backend, or this build of it, does not offer the operation.
-    #[error("{operation} is not supported by {backend}")]
+    #[error("{operation} is not supported: {reason}")]
     Unsupported {
-        /// Which backend or build; names the missing Cargo feature where that is the reason.
-        backend: String,
         /// What was asked for.
         operation: String,
+        /// Why not; names the missing Cargo feature where that is the reason.
+        reason: String,
     },
     /// An argument is outside what the contract allows. Nothing was done.
     #[error("{operation}: {reason}")]
@@ -201,12 +227,12 @@ pub enum StoreError {
         /// What was refused.
         operation: &'static str,
     },
-    /// The store's own structure is damaged. `mnem-store verify` says where.
-    #[error("{backend} store is damaged: {what}")]
+    /// The store's own structure is damaged, or what a side table holds. `mnem-store verify` says where.
+    #[error("{component} is damaged: {what}")]
     Damaged {
-        /// Which backend.
-        backend: &'static str,
-        /// The damaged part, with path, table or key.
+        /// The store, or which side table.
+        component: Component,
+        /// The damaged part, with path or key.
         what: String,
         /// What was found wrong with it.
         source: Cause,
@@ -359,7 +385,7 @@ impl StoreError {
     /// use mnem_store_traits::{Cause, StoreError};
     ///
     /// let source = Cause::new("its checksum is another");
-    /// let error = StoreError::Damaged { backend: "redb", what: "a.redb".into(), source };
+    /// let error = StoreError::Damaged { component: "redb".into(), what: "a.redb".into(), source };
     /// assert_eq!(error.in_full().to_string(), "redb store is damaged: a.redb: its checksum is another");
     /// ```
     pub fn in_full(&self) -> impl fmt::Display + '_ {

@@ -84,7 +84,7 @@ pub trait Store: Blockstore + OpHeadsStore {
     /// The default is `Unsupported`.
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
         crate::side_table::check_table_name(name)?;
-        Err(StoreError::Unsupported { backend: "this store".into(), operation: "side_table".into() })
+        Err(StoreError::Unsupported { operation: "side_table".into(), reason: "the store has no side tables".into() })
     }
 
     /// The names of the side tables that hold at least one key, ascending.

@@ -74,5 +74,5 @@ pub enum DeriveError {
     },
     /// The callback asked to stop.
     #[error("the derivation was stopped")]
-    Cancelled,
+    Stopped,
 }

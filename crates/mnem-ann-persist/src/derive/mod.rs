@@ -80,7 +80,7 @@ impl Derive {
     /// As [`derive()`]; `progress` is called on this thread now and then, with the number of nodes done and of all, and may stop the work.
     ///
     /// # Errors
-    /// As [`derive()`]; [`DeriveError::Cancelled`] after `progress` returned `Break`.
+    /// As [`derive()`]; [`DeriveError::Stopped`] after `progress` returned `Break`.
     pub fn run<V: AsRef<[f32]>>(
         &self,
         ids: &[NodeId],

@@ -76,7 +76,7 @@ impl<'a> Work<'a> {
         }
         self.report(progress);
         if self.stop.load(Ordering::Relaxed) {
-            return Err(DeriveError::Cancelled);
+            return Err(DeriveError::Stopped);
         }
         Ok(self.into_edges())
     }

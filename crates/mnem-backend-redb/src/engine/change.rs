@@ -1,23 +1,26 @@
-//! What a write does to the tables, as a value: so that one caller's transaction can carry out another's.
+//! Changes to the tables as values, so that one caller's transaction can apply another caller's change.
 
 use mnem_store_traits::{Bytes, Cid, HeadChange, StoreError};
 use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
 use crate::{
-    blockstore::{self, Row},
-    engine::keys::Key,
+    Layout,
+    engine::{
+        heads::HeadsChange,
+        keys::Key,
+        rows::{Row, insert_absent},
+    },
     error::At,
-    handle::Handle,
     tables::BytesTable,
 };
 
-/// One caller's write.
-pub(crate) struct Change {
+/// One caller's change, as it waits for its transaction.
+pub(crate) struct Request {
     pub(crate) operation: &'static str,
-    pub(crate) what: What,
+    pub(crate) change: Change,
 }
 
-pub(crate) enum What {
+pub(crate) enum Change {
     Commit(Commit),
     /// Ascending.
     Delete(Vec<Key>),
@@ -38,58 +41,37 @@ pub(crate) struct Commit {
     pub(crate) head: Option<HeadChange>,
 }
 
-/// What a change did, and hence how its transaction ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wrote {
-    /// Commit.
-    Something,
-    /// Abort, unless others wrote: nothing is written.
-    Nothing,
-}
-
-impl Wrote {
-    pub(crate) fn or(self, other: Self) -> Self {
-        if self == Self::Something { self } else { other }
-    }
-
-    fn if_so(yes: bool) -> Self {
-        if yes { Self::Something } else { Self::Nothing }
-    }
-}
-
 impl Change {
     /// Bytes that it holds in memory, roughly.
     pub(crate) fn bytes(&self) -> usize {
-        match &self.what {
-            What::Commit(commit) => commit.rows.iter().map(|(_, data)| data.len()).sum(),
-            What::Delete(keys) => size_of_val(keys.as_slice()),
-            What::SideTable { puts, .. } => puts.iter().map(|(_, value)| value.len()).sum(),
+        match self {
+            Self::Commit(commit) => commit.rows.iter().map(|(_, data)| data.len()).sum(),
+            Self::Delete(keys) => size_of_val(keys.as_slice()),
+            Self::SideTable { puts, .. } => puts.iter().map(|(_, value)| value.len()).sum(),
         }
     }
 
     /// Whether a block may go by it.
     pub(crate) fn deletes(&self) -> bool {
-        matches!(self.what, What::Delete(_))
+        matches!(self, Self::Delete(_))
     }
 
-    /// Carries it out.
+    /// Applies it to the tables, and returns whether that wrote anything.
     ///
     /// # Errors
-    /// [`is_refusal`]: nothing was written. Any other: the transaction is spoilt.
-    pub(crate) fn apply(&self, handle: &Handle, transaction: &WriteTransaction) -> Result<Wrote, StoreError> {
-        let at = handle.at(self.operation);
-        match &self.what {
-            What::Commit(commit) => commit.apply(handle, at, transaction),
-            What::Delete(keys) => {
-                let mut objects = transaction.open_table(handle.layout.objects()).map_err(|error| at.redb(error))?;
-                let mut wrote = Wrote::Nothing;
+    /// [`is_refusal`]: nothing was written. Any other: the transaction cannot go on.
+    pub(crate) fn apply(&self, at: At<'_>, layout: Layout, transaction: &WriteTransaction) -> Result<bool, StoreError> {
+        match self {
+            Self::Commit(commit) => commit.apply(at, layout, transaction),
+            Self::Delete(keys) => {
+                let mut objects = transaction.open_table(layout.objects()).map_err(|error| at.redb(error))?;
+                let mut wrote = false;
                 for key in keys {
-                    let found = objects.remove(&**key).map_err(|error| at.redb(error))?.is_some();
-                    wrote = wrote.or(Wrote::if_so(found));
+                    wrote |= objects.remove(&**key).map_err(|error| at.redb(error))?.is_some();
                 }
                 Ok(wrote)
             }
-            What::SideTable { table, puts, deletes } => {
+            Self::SideTable { table, puts, deletes } => {
                 write_side_table(at, transaction, TableDefinition::new(table), puts, deletes)
             }
         }
@@ -103,8 +85,8 @@ pub(crate) fn is_refusal(error: &StoreError) -> bool {
 
 impl Commit {
     /// Decides everything that can be refused, then writes.
-    fn apply(&self, handle: &Handle, at: At<'_>, transaction: &WriteTransaction) -> Result<Wrote, StoreError> {
-        let mut objects = transaction.open_table(handle.layout.objects()).map_err(|error| at.redb(error))?;
+    fn apply(&self, at: At<'_>, layout: Layout, transaction: &WriteTransaction) -> Result<bool, StoreError> {
+        let mut objects = transaction.open_table(layout.objects()).map_err(|error| at.redb(error))?;
         for cid in &self.required {
             let key = Key::of(cid);
             let comes_along = self.rows.binary_search_by(|(row, _)| (**row).cmp(&*key)).is_ok();
@@ -113,15 +95,15 @@ impl Commit {
             }
         }
         let heads = match &self.head {
-            Some(change) => Some(handle.decide_heads(at, transaction, change)?),
+            Some(change) => Some(HeadsChange::decide(at, layout, transaction, change)?),
             None => None,
         };
-        let inserted = blockstore::insert_absent(at, &mut objects, &self.rows)?;
+        let inserted = insert_absent(at, &mut objects, &self.rows)?;
         let moved = match heads {
-            Some(heads) => handle.write_heads(at, transaction, &heads)?,
+            Some(heads) => heads.write(at, layout, transaction)?,
             None => false,
         };
-        Ok(Wrote::if_so(inserted || moved))
+        Ok(inserted || moved)
     }
 }
 
@@ -131,14 +113,14 @@ fn write_side_table(
     definition: BytesTable<'_>,
     puts: &[(Bytes, Bytes)],
     deletes: &[Bytes],
-) -> Result<Wrote, StoreError> {
+) -> Result<bool, StoreError> {
     let mut table = transaction.open_table(definition).map_err(|error| at.redb(error))?;
-    let mut wrote = Wrote::if_so(!puts.is_empty());
+    let mut wrote = !puts.is_empty();
     for (key, value) in puts {
         table.insert(key.as_ref(), value.as_ref()).map_err(|error| at.redb(error))?;
     }
     for key in deletes {
-        wrote = wrote.or(Wrote::if_so(table.remove(key.as_ref()).map_err(|error| at.redb(error))?.is_some()));
+        wrote |= table.remove(key.as_ref()).map_err(|error| at.redb(error))?.is_some();
     }
     let empty = table.is_empty().map_err(|error| at.redb(error))?;
     drop(table);

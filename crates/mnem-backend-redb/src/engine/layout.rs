@@ -8,6 +8,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase as _, TableError, TableHa
 use crate::{
     Check, Layout, OpenOptions,
     engine::{
+        file::OpenFile,
         medium::{Medium, Seam},
         session::Session,
     },
@@ -20,18 +21,19 @@ use crate::{
 /// stays as it was.
 pub(crate) fn recognise(at: At<'_>, options: &OpenOptions, session: Session) -> Result<Handle, StoreError> {
     // The layout is not known yet; the handle reads without it.
-    let mut handle = Handle::new(at.path.to_owned(), Layout::Native, options.clone(), session);
-    handle.layout = match handle.read(at.operation, |snapshot| layout_of(at, &snapshot.transaction)) {
+    let mut handle = Handle::new(OpenFile::new(at.path.to_owned(), Layout::Native, options.clone(), session));
+    handle.file_mut().layout = match handle.reader().read(at.operation, |snapshot| layout_of(at, &snapshot.transaction))
+    {
         // A table cannot be read, or what says that this is a store; that is for those to find who read it.
         Err(StoreError::Damaged { .. } | StoreError::NotAStore { .. } | StoreError::UnsupportedFormat { .. })
             if options.check == Check::AsItIs =>
         {
-            handle.read(at.operation, |snapshot| layout_by_names(at, &snapshot.transaction))?
+            handle.reader().read(at.operation, |snapshot| layout_by_names(at, &snapshot.transaction))?
         }
         layout => layout?,
     };
     if !options.read_only {
-        handle.release(at.operation)?;
+        handle.file().release(at.operation)?;
     }
     Ok(handle)
 }

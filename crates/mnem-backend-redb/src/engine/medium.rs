@@ -25,13 +25,13 @@ pub(crate) type Medium = Arc<dyn StorageBackend>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locks {
     /// Taken as asked.
-    AsAsked,
+    PassThrough,
     /// Taken as a reader that excludes writers and no other reader, although redb believes that it writes.
     AsReader,
     /// Held already, by another seam over the same medium.
-    Held,
+    OwnedByOther,
     /// Taken already, for this seam: whatever redb asks for is as if granted.
-    Taken,
+    Preacquired,
 }
 
 /// A medium as redb sees it: direct, or *staged*, with every write kept in memory until [`release`](Self::release).
@@ -73,18 +73,18 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Seam {
     /// Reads and writes go to the medium.
     pub(crate) fn direct(medium: Medium, may_initialise: bool) -> Self {
-        Self::new(medium, Locks::AsAsked, may_initialise, false, None)
+        Self::new(medium, Locks::PassThrough, may_initialise, false, None)
     }
 
     /// Reads go to the medium, writes into memory.
     pub(crate) fn staged(medium: Medium, locks: Locks) -> io::Result<Self> {
-        let overlay = Overlay::over(medium.len()?, locks == Locks::AsAsked);
+        let overlay = Overlay::over(medium.len()?, locks == Locks::PassThrough);
         Ok(Self::new(medium, locks, false, false, Some(overlay)))
     }
 
     /// Reads go to this view of the medium, whose locks are taken, and none of them fails.
     pub(crate) fn lenient(medium: Medium, view: Overlay) -> Self {
-        Self::new(medium, Locks::Taken, false, true, Some(view))
+        Self::new(medium, Locks::Preacquired, false, true, Some(view))
     }
 
     fn new(medium: Medium, locks: Locks, may_initialise: bool, lenient: bool, overlay: Option<Overlay>) -> Self {
@@ -121,7 +121,7 @@ impl Seam {
 
     /// Cuts redb off and releases its locks. For a database that panicked: it is not to write, and may never close by itself.
     pub(crate) fn shut(&self) -> io::Result<()> {
-        if self.0.shut.swap(true, Ordering::AcqRel) || self.0.locks == Locks::Held {
+        if self.0.shut.swap(true, Ordering::AcqRel) || self.0.locks == Locks::OwnedByOther {
             return Ok(());
         }
         self.0.medium.close()
@@ -225,7 +225,7 @@ impl Seam {
     }
 
     /// After a lock was tried: whoever held it may have made the file longer or shorter since this seam was made.
-    fn look_again(&self, locked: bool) -> Result<bool, BackendError> {
+    fn refresh_len(&self, locked: bool) -> Result<bool, BackendError> {
         if locked {
             let medium = &*self.0.medium;
             self.change_staged(|overlay| overlay.refresh(medium)).transpose()?;
@@ -328,23 +328,23 @@ impl StorageBackend for Seam {
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         let locked = match self.0.locks {
-            Locks::AsAsked => self.try_exclusive(start, end)?,
+            Locks::PassThrough => self.try_exclusive(start, end)?,
             Locks::AsReader => self.lock_as_reader(start, end)?,
-            Locks::Held | Locks::Taken => true,
+            Locks::OwnedByOther | Locks::Preacquired => true,
         };
-        self.look_again(locked)
+        self.refresh_len(locked)
     }
 
     fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         let locked = match self.0.locks {
-            Locks::AsAsked | Locks::AsReader => self.try_shared(start, end)?,
-            Locks::Held | Locks::Taken => true,
+            Locks::PassThrough | Locks::AsReader => self.try_shared(start, end)?,
+            Locks::OwnedByOther | Locks::Preacquired => true,
         };
-        self.look_again(locked)
+        self.refresh_len(locked)
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        if matches!(self.0.locks, Locks::Held | Locks::Taken) {
+        if matches!(self.0.locks, Locks::OwnedByOther | Locks::Preacquired) {
             return Ok(());
         }
         let deadline = *guard(&self.0.lock_deadline);
@@ -355,7 +355,7 @@ impl StorageBackend for Seam {
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        if matches!(self.0.locks, Locks::Held | Locks::Taken) {
+        if matches!(self.0.locks, Locks::OwnedByOther | Locks::Preacquired) {
             return Ok(());
         }
         let deadline = *guard(&self.0.lock_deadline);
@@ -367,7 +367,7 @@ impl StorageBackend for Seam {
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
         match (self.0.locks, start, end) {
-            (Locks::Held | Locks::Taken, ..) => Ok(()),
+            (Locks::OwnedByOther | Locks::Preacquired, ..) => Ok(()),
             (Locks::AsReader, Bound::Unbounded, Bound::Included(shared_writer)) => {
                 self.0.medium.unlock_range(start, Bound::Excluded(shared_writer))
             }
@@ -377,8 +377,8 @@ impl StorageBackend for Seam {
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         match self.0.locks {
-            Locks::Held | Locks::Taken => Ok(false),
-            Locks::AsAsked | Locks::AsReader => self.0.medium.query_lock_range(start, end),
+            Locks::OwnedByOther | Locks::Preacquired => Ok(false),
+            Locks::PassThrough | Locks::AsReader => self.0.medium.query_lock_range(start, end),
         }
     }
 }

@@ -1,19 +1,24 @@
-//! What only this backend has: the medium below redb, transactions that callers share, and what a handle remembers between them.
+//! What only this backend has: the medium below redb, a reader and a writer over one open file, and the changes that a
+//! transaction applies.
 
-pub(crate) mod as_it_is;
+pub(crate) mod attempt;
 pub(crate) mod change;
+pub(crate) mod file;
 pub(crate) mod group;
 pub(crate) mod header;
+pub(crate) mod heads;
 pub(crate) mod keys;
 pub(crate) mod layout;
+pub(crate) mod lenient;
 pub(crate) mod locks;
-pub(crate) mod look;
 pub(crate) mod medium;
 pub(crate) mod overlay;
 pub(crate) mod present;
+pub(crate) mod probe;
 pub(crate) mod publish;
-pub(crate) mod reading;
+pub(crate) mod reader;
+pub(crate) mod rows;
 pub(crate) mod session;
 pub(crate) mod snapshot;
 pub(crate) mod verified;
-pub(crate) mod writing;
+pub(crate) mod writer;

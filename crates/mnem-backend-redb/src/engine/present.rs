@@ -8,11 +8,11 @@ use std::{
     },
 };
 
-use crate::{engine::snapshot::Era, limits::PRESENT_BLOCKS};
+use crate::{engine::snapshot::Generation, limits::PRESENT_BLOCKS};
 
 /// A bounded memory of blocks that are there. It may forget one, which is then looked up again.
 ///
-/// Each block has one slot, which holds its whole key: there is no answer by chance. What was found in one [`Era`] says nothing about another, since
+/// Each block has one slot, which holds its whole key: there is no answer by chance. What was found in one [`Generation`] says nothing about another, since
 /// blocks go between them.
 #[derive(Debug, Default)]
 pub(crate) struct Present {
@@ -36,32 +36,32 @@ const SLOTS_OF_A_PAGE: usize = 16;
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     key: [u8; KEY_BYTES],
-    era: Era,
+    generation: Generation,
 }
 
 /// Those of nearly every CID: version, codec, hash code and length in one byte each, and 32 bytes of digest. Others are not remembered.
 const KEY_BYTES: usize = 36;
 
 impl Present {
-    /// Whether the block is known to be there in this era.
-    pub(crate) fn contains(&self, key: &[u8], era: Era) -> bool {
+    /// Whether the block is known to be there in this generation.
+    pub(crate) fn contains(&self, key: &[u8], generation: Generation) -> bool {
         let (Some(memory), Ok(key)) = (self.memory.get(), key.try_into()) else { return false };
         let Some((tag, page, nth)) = memory.place(key) else { return false };
-        // Whoever is in the way is done before a look-up would be, but need not be waited for.
+        // Treat a contended slot as a miss; the lookup is cheap.
         tag.load(Ordering::Relaxed) == tag_of(key)
             && page
                 .get()
                 .and_then(|page| page.get(nth)?.try_lock().ok())
-                .is_some_and(|slot| slot.era == era && slot.key == *key)
+                .is_some_and(|slot| slot.generation == generation && slot.key == *key)
     }
 
-    /// Remembers a block that a kept snapshot of this era holds.
-    pub(crate) fn insert(&self, key: &[u8], era: Era) {
+    /// Remembers a block that a cached snapshot of this generation holds.
+    pub(crate) fn insert(&self, key: &[u8], generation: Generation) {
         let Ok(key) = key.try_into() else { return };
         let Some((tag, page, nth)) = self.memory.get_or_init(Memory::new).place(key) else { return };
         let slot = page.get_or_init(empty_page).get(nth).and_then(|slot| slot.try_lock().ok());
         if let Some(mut slot) = slot {
-            *slot = Slot { key: *key, era };
+            *slot = Slot { key: *key, generation };
             tag.store(tag_of(key), Ordering::Relaxed);
         }
     }
@@ -85,7 +85,7 @@ impl Memory {
 
 fn empty_page() -> Page {
     // No key is all zeros: a CID begins with its version.
-    Box::new(array::from_fn(|_| Mutex::new(Slot { key: [0; KEY_BYTES], era: Era::default() })))
+    Box::new(array::from_fn(|_| Mutex::new(Slot { key: [0; KEY_BYTES], generation: Generation::default() })))
 }
 
 fn tag_of(key: &[u8; KEY_BYTES]) -> u8 {

@@ -17,16 +17,16 @@ pub(crate) struct Session {
     pub(crate) db: Db,
     pub(crate) seam: Seam,
     /// A second look at the file, repaired in memory, for reading on after the medium failed and redb refused.
-    pub(crate) salvaged: Option<(Database, Seam)>,
+    pub(crate) recovered: Option<(Database, Seam)>,
 }
 
 impl Session {
     pub(crate) fn new(db: Db, seam: Seam) -> Self {
-        Self { db, seam, salvaged: None }
+        Self { db, seam, recovered: None }
     }
 
     pub(crate) fn begin_read(&self) -> Result<ReadTransaction, TransactionError> {
-        match (&self.salvaged, &self.db) {
+        match (&self.recovered, &self.db) {
             (Some((db, _)), _) => db.begin_read(),
             (None, Db::Writable(db)) => db.begin_read(),
             (None, Db::ReadOnly(db)) => db.begin_read(),
@@ -34,7 +34,7 @@ impl Session {
     }
 
     pub(crate) fn close(self) -> Result<(), DatabaseError> {
-        drop(self.salvaged);
+        drop(self.recovered);
         match self.db {
             Db::Writable(db) => db.close(),
             Db::ReadOnly(db) => db.close(),

@@ -1,4 +1,4 @@
-//! What a read sees: one state of the file, and where it may be kept for the next read.
+//! What a read sees: one state of the file, and the cache of it for the next read.
 
 use std::{
     mem::{self, ManuallyDrop},
@@ -16,26 +16,26 @@ use crate::{
 /// The table of blocks, open for reading.
 pub(crate) type Objects = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// A time in which blocks may come, but none goes: what a kept snapshot of it shows to be present, is so in all others of it.
+/// A period without deletes: a block present in one of its cached snapshots is present in all later ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Era(u64);
+pub(crate) struct Generation(u64);
 
 /// One state of the file.
 pub(crate) struct Snapshot {
     pub(crate) transaction: ReadTransaction,
     objects: OnceLock<Objects>,
-    /// Of a snapshot that is kept.
-    era: Option<Era>,
+    /// Of a cached snapshot.
+    generation: Option<Generation>,
 }
 
 impl Snapshot {
     pub(crate) fn new(transaction: ReadTransaction) -> Self {
-        Self { transaction, objects: OnceLock::new(), era: None }
+        Self { transaction, objects: OnceLock::new(), generation: None }
     }
 
-    /// When it was kept; `None`: for one read alone, and it may be from either side of a commit.
-    pub(crate) fn era(&self) -> Option<Era> {
-        self.era
+    /// Its generation if it was cached; `None`: it is for one read alone, and may be from either side of a commit.
+    pub(crate) fn generation(&self) -> Option<Generation> {
+        self.generation
     }
 
     /// The table of blocks, opened once.
@@ -48,19 +48,19 @@ impl Snapshot {
     }
 }
 
-/// What is over when the kept snapshot is forgotten.
+/// What a commit makes stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ends {
-    /// What comes next holds every block that was there.
-    Epoch,
-    /// Blocks may have gone.
-    Era,
+pub(crate) enum Invalidate {
+    /// The cached snapshot. Later ones have all of its blocks.
+    Snapshot,
+    /// The snapshot, and all that is remembered of blocks: some may be deleted.
+    Generation,
 }
 
-/// A snapshot as a read holds it: not dropped by an unwinding, since what panicked once may panic again, and that would end the process.
-pub(crate) struct Held(ManuallyDrop<Arc<Snapshot>>);
+/// A snapshot in use by a read. Unwinding does not drop it: redb could panic again, which would end the process.
+pub(crate) struct SnapshotGuard(ManuallyDrop<Arc<Snapshot>>);
 
-impl Held {
+impl SnapshotGuard {
     pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
         Self(ManuallyDrop::new(snapshot))
     }
@@ -69,7 +69,7 @@ impl Held {
         &self.0
     }
 
-    /// Gives the snapshot up in good order.
+    /// Drops the snapshot.
     pub(crate) fn release(self) {
         drop(ManuallyDrop::into_inner(self.0));
     }
@@ -77,69 +77,70 @@ impl Held {
 
 /// The snapshot that reads share until the next commit.
 ///
-/// Every read of a handle that keeps snapshots goes through here, whatever it reads, and a writer [forgets](Self::forget) the snapshot after
-/// its commit and before anybody is told of it, which begins a new *epoch*. So
-/// - a read that begins after the commit was acknowledged sees it: what is kept now was begun in this epoch;
-/// - reads come in order: within an epoch all see the same snapshot, and those of the next epoch were begun after the commit between the two.
+/// Every read of a handle that caches snapshots goes through here, and a writer [invalidates](Self::invalidate) the cache after its commit and
+/// before it acknowledges it. So
+/// - a read that begins after the commit was acknowledged sees it: the cached snapshot was begun after the last invalidation;
+/// - reads come in order: between two invalidations all see the same snapshot, and later snapshots were begun after the commit between the two.
 ///   Nobody sees a head and then, in an older state, the absence of its blocks.
 ///
-/// Epochs between which nothing was deleted are one [`Era`]. A delete ends it before its transaction and again before anybody is told, so the one
-/// epoch in between, whose snapshot may be from before or after its commit, is an era of its own.
+/// A delete begins a new [`Generation`] before its transaction and another one before it is acknowledged: a snapshot that was cached in between
+/// may be from before or after its commit, so it gets a generation of its own.
 #[derive(Default)]
-pub(crate) struct Kept(RwLock<Epoch>);
+pub(crate) struct SnapshotCache(RwLock<Cached>);
 
 #[derive(Default)]
-struct Epoch {
-    number: u64,
-    era: Era,
+struct Cached {
     snapshot: Option<Arc<Snapshot>>,
+    generation: Generation,
+    /// How often the cache was invalidated.
+    invalidations: u64,
 }
 
-impl Kept {
-    /// The snapshot that is kept, or the one that `begin` makes. No lock is held while it does.
+impl SnapshotCache {
+    /// The cached snapshot, or a new one by `begin`, which runs without a lock.
     pub(crate) fn get<E>(&self, begin: impl FnOnce() -> Result<Snapshot, E>) -> Result<Arc<Snapshot>, E> {
-        let number = {
-            let epoch = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(snapshot) = &epoch.snapshot {
+        let invalidations = {
+            let cached = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(snapshot) = &cached.snapshot {
                 return Ok(Arc::clone(snapshot));
             }
-            epoch.number
+            cached.invalidations
         };
         let mut begun = begin()?;
-        let mut epoch = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if epoch.number != number {
+        let mut cached = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if cached.invalidations != invalidations {
             // As good as any for this read, which began before the commit was acknowledged. Not for later ones.
             return Ok(Arc::new(begun));
         }
-        if let Some(snapshot) = &epoch.snapshot {
+        if let Some(snapshot) = &cached.snapshot {
             let snapshot = Arc::clone(snapshot);
-            drop(epoch);
+            drop(cached);
             // Dropping one calls redb. What panics here is not needed any more.
             let _ = contain(|| drop(begun));
             return Ok(snapshot);
         }
-        begun.era = Some(epoch.era);
+        begun.generation = Some(cached.generation);
         let begun = Arc::new(begun);
-        epoch.snapshot = Some(Arc::clone(&begun));
+        cached.snapshot = Some(Arc::clone(&begun));
         Ok(begun)
     }
 
-    /// Lets the next read make a new one, and pins no page of the file any longer than the reads that are under way.
-    pub(crate) fn forget(&self, ends: Ends) {
-        drop(self.end_epoch(ends));
+    /// Lets the next read begin a new snapshot, and unpins the pages of this one once the reads under way are done.
+    pub(crate) fn invalidate(&self, what: Invalidate) {
+        drop(self.take(what));
     }
 
-    /// As [`forget`](Self::forget), for redb after a panic: the snapshot is never dropped.
+    /// [`invalidate`](Self::invalidate) after a panic of redb: the snapshot is never dropped.
     pub(crate) fn leak(&self) {
-        mem::forget(self.end_epoch(Ends::Era));
+        mem::forget(self.take(Invalidate::Generation));
     }
 
-    fn end_epoch(&self, ends: Ends) -> Option<Arc<Snapshot>> {
-        let mut epoch = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        epoch.number += 1;
-        if ends == Ends::Era {
-            epoch.era.0 += 1;
+    fn take(&self, what: Invalidate) -> Option<Arc<Snapshot>> {
+        let mut cached = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        cached.invalidations += 1;
+        if what == Invalidate::Generation {
+            cached.generation.0 += 1;
         }
-        epoch.snapshot.take()
+        cached.snapshot.take()
     }
 }

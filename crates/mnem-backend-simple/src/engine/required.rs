@@ -42,7 +42,7 @@ struct Block<'a> {
 impl<'a> Required<'a> {
     /// Makes those that are there durable. What is absent is passed over: it may be there when it counts.
     pub(crate) fn settle(handle: &'a Handle, cids: &'a [Cid], put: &HashSet<Cid>) -> Result<Self, StoreError> {
-        let block = |cid| Block { cid, place: handle.layout.block(cid), put: put.contains(cid), settled: None };
+        let block = |cid| Block { cid, place: handle.paths.block(cid), put: put.contains(cid), settled: None };
         let mut blocks: Vec<Block<'a>> = cids.iter().map(block).collect();
         if handle.durability >= Durability::Power {
             let (mut finder, mut places) = (Finder::new(handle), Vec::new());

@@ -33,7 +33,7 @@ impl<'a> Unfinished<'a> {
     }
 
     fn write_with(handle: &'a Handle, data: &[u8], durable: bool) -> Result<Self, StoreError> {
-        let path = handle.layout.tmp().join(tables::unfinished_name(random()));
+        let path = handle.paths.tmp().join(tables::unfinished_name(random()));
         // A name that is taken, one chance in 2^128, is an error like any other: repeating the call is safe.
         let mut file = handle.fs.create_file(&path).map_err(at("create", &path))?;
         let unfinished = Self { handle, path: Some(path.clone()) };

@@ -37,7 +37,7 @@ pub(crate) fn of(root: &Path) -> Option<Box<dyn WholeSync>> {
     if ![crate::tables::OBJECTS, crate::tables::TMP].into_iter().all(on_device) || !linux::syncs_as_safely(device) {
         return None;
     }
-    linux::is_permitted(&folder).then(|| Box::new(linux::Opened(folder)) as Box<dyn WholeSync>)
+    linux::is_permitted(&folder).then(|| Box::new(linux::SyncFd(folder)) as Box<dyn WholeSync>)
 }
 
 /// Only Linux has `syncfs`.
@@ -60,9 +60,9 @@ mod linux {
     const REPORTS_SINCE: (u32, u32) = (5, 17);
 
     #[derive(Debug)]
-    pub(super) struct Opened(pub(super) File);
+    pub(super) struct SyncFd(pub(super) File);
 
-    impl WholeSync for Opened {
+    impl WholeSync for SyncFd {
         fn sync(&mut self) -> io::Result<()> {
             Ok(rustix::fs::syncfs(&self.0)?)
         }

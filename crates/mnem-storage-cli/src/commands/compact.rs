@@ -1,6 +1,6 @@
 //! `compact`: space that a store no longer needs.
 
-use mnem_storage::{CompactReport, compact};
+use mnem_storage::{CompactReport, compact_at};
 use serde::Serialize;
 
 use crate::{
@@ -41,7 +41,7 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
     context.note(format_args!("opening {}", path.display()));
     let mut bar = context.bar("compact");
     bar.begin("pages", "moving them together");
-    let report = compact(&path, &context.options()).map_err(|error| elsewhere(error, "compacted it"))?;
+    let report = compact_at(&path, &context.options()).map_err(|error| elsewhere(error, "compacted it"))?;
     drop(bar);
     let answer = Answer { store: path.display().to_string(), report: &report };
     let mut out = context.out();

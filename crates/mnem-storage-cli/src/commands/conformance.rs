@@ -2,7 +2,7 @@
 
 use std::{panic, thread};
 
-use mnem_storage::traits::conformance::{self, DriverFixture, Options};
+use mnem_store_traits::conformance::{self, DriverFixture, Options};
 use tempfile::TempDir;
 
 use crate::{

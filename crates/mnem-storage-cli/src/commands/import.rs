@@ -98,10 +98,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let (mut input, file_bytes) = open(&args.file)?;
     let is_new = || matches!(context.options().detect(&path), Ok(None));
     refuse_what_needs_no_store(&mut input, file_bytes, is_new, args)?;
-    let usual = ImportOptions::new();
-    let batch_bytes = memory::import_batch_bytes(usual.batch_bytes);
-    let options = usual
-        .batch_bytes(batch_bytes)
+    let options = ImportOptions::new()
+        .batch_bytes(memory::import_batch_bytes(ImportOptions::BATCH_BYTES))
         .heads(args.heads)
         .complete(args.complete)
         .block_bytes_max(args.max_block.as_u64())

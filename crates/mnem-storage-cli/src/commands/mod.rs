@@ -6,6 +6,7 @@ pub(crate) mod conformance;
 pub(crate) mod copy;
 pub(crate) mod diff;
 pub(crate) mod export;
+pub(crate) mod gc;
 pub(crate) mod get;
 pub(crate) mod has;
 pub(crate) mod heads;
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Copy(copy::Args),
     /// List what two stores hold differently
     Diff(diff::Args),
+    /// Remove the blocks that no head reaches
+    Gc(gc::Args),
     /// Give the space that a store no longer needs back to the file system
     Compact(compact::Args),
     /// Build, list, read and remove indexes of nearest neighbours
@@ -108,6 +111,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Conformance(args) => conformance::run(context, &args),
         Command::Copy(args) => copy::run(context, &args),
         Command::Diff(args) => diff::run(context, &args),
+        Command::Gc(args) => gc::run(context, &args),
         Command::Compact(args) => compact::run(context, &args),
         Command::Knn(args) => knn::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

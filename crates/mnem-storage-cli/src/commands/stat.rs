@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use mnem_storage::{Cid, Info, Store, StoreError, Walk, info};
+use mnem_storage::{Cid, Info, Store, StoreError, Walk, info_at};
 use serde::Serialize;
 
 use crate::{
@@ -62,7 +62,7 @@ struct Block {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
-    let info = info(&path, &context.options())?;
+    let info = info_at(&path, &context.options())?;
     let mut answer = Answer { info: &info, reachable: None, largest: None };
     if args.reachable || args.largest.is_some() {
         let store = context.open_for_listing()?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mnem_storage::{Fault, FaultKind, Stage, StoreError, VerifyError, VerifyOptions, VerifyReport, verify};
+use mnem_storage::{Fault, FaultKind, Stage, StoreError, VerifyError, VerifyOptions, VerifyReport, verify_at};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let stop = Stop::at_once(context, "nothing was changed, and not everything was looked at", "run it again")?;
     let mut bar = context.bar("verify");
     let options = VerifyOptions::new().open(context.options()).count(bar.is_shown());
-    let report = verify(&path, &options, &mut |progress| {
+    let report = verify_at(&path, &options, &mut |progress| {
         bar.show(&progress);
         if progress.stage > Stage::Structure {
             // There may be faults to tell of.

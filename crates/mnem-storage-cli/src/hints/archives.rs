@@ -33,6 +33,10 @@ pub(super) fn for_import(error: &ImportError, max_block: u64, typed: &str, store
             "`--keep-unknown-hashes` stores such blocks as they are, unchecked; else write the archive with another hash function"
         }
         ImportErrorKind::Read => "see to the input and run the same command again: it goes on where this one stopped",
+        ImportErrorKind::Thread => match error {
+            ImportError::Thread { source } => return for_io(source),
+            _ => AGAIN_FROM_SOURCE,
+        },
         ImportErrorKind::CutOff => {
             "get the whole archive and run the same command again: it goes on where this one stopped"
         }

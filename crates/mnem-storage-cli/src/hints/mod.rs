@@ -6,7 +6,7 @@ mod stores;
 
 use std::path::Path;
 
-use mnem_storage::{CopyError, ErrorKind, StoreError};
+use mnem_storage::{CollectError, CopyError, ErrorKind, StoreError};
 
 use self::{
     archives::{for_export, for_import},
@@ -80,6 +80,7 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
             error => for_store(error, &quoted(from)),
         },
         Failure::Copy { from, to, source: CopyError::Target(error) } => for_target(error, from, to),
+        Failure::Copy { to, source: CopyError::Differs { .. }, .. } => stores::in_doubt(&quoted(to)),
         Failure::Copy { from, to, source: CopyError::Opaque { .. } } => format!(
             "--opaque-leaves copies such blocks without what they link to; `mnem-store copy {} {}` copies every block",
             quoted(from),
@@ -88,6 +89,7 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         Failure::Copy { from, to, .. } => {
             format!("`mnem-store copy {} {}` goes on where this one stopped", quoted(from), quoted(to))
         }
+        Failure::Collect(error) => for_collect(error, &store()),
         Failure::Io { source, .. } => for_io(source),
         Failure::Export(error) => for_export(error, &store()),
         Failure::OutputClosed => "read its output to the end".to_owned(),
@@ -97,6 +99,28 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         Failure::HeadsMoved { error, .. } => for_store(error, &store()),
         Failure::Store(error) => for_store(error, &store()),
         Failure::OfStore { store, source } => for_store(source, &quoted(store)),
+    }
+}
+
+/// Nothing was removed, or not everything.
+fn for_collect(error: &CollectError, store: &str) -> String {
+    match error {
+        CollectError::Opaque { .. } => {
+            "nothing was removed; --opaque-leaves keeps such blocks, and removes what only they link to".to_owned()
+        }
+        CollectError::Store(error) => match error.as_ref() {
+            StoreError::InvalidArgument { .. } => format!(
+                "`mnem-store heads update CID --store {store}` sets a head; `mnem-store gc --keep CID` keeps a block and what it reaches"
+            ),
+            StoreError::MissingBlock { linked_from: Some(_), .. } | StoreError::Malformed { .. } => {
+                format!(
+                    "{}; --allow-missing goes on without it, and removes what only it links to",
+                    for_store(error, store)
+                )
+            }
+            error => for_store(error, store),
+        },
+        _ => "run the same command again: it removes the rest".to_owned(),
     }
 }
 

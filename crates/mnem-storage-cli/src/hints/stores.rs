@@ -7,8 +7,8 @@ use std::{
 };
 
 use mnem_storage::{
-    Location, OpenOptions, StoreError,
-    driver::{AppendedBytes, PlaceLacks},
+    Component, OpenOptions, StoreError,
+    driver::{AppendedBytes, Location, PlaceLacks},
     knn::IndexError,
 };
 
@@ -70,7 +70,7 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
             for_appended(source.downcast_ref(), store)
         }
         // What others keep in a side table is no part of the store's own structure.
-        StoreError::Damaged { backend, .. } if drivers::all().iter().any(|driver| driver.name() == *backend) => {
+        StoreError::Damaged { component: Component::Store(_), .. } => {
             format!(
                 "`mnem-store copy --salvage {store} NEW` saves what can be read into a new store; \
              `mnem-store verify --store {store}` lists the damage"
@@ -201,7 +201,7 @@ mod tests {
             StoreError::MissingBlock { cid, linked_from: None },
             StoreError::MissingBlock { cid, linked_from: Some(Box::new(cid)) },
             StoreError::HeadsMoved { actual: Vec::new() },
-            StoreError::Unsupported { backend: "simple".into(), operation: "that".into() },
+            StoreError::Unsupported { operation: "that".into(), reason: "it has none".into() },
             StoreError::InvalidArgument { operation: "put", reason: "no".into() },
             StoreError::Poisoned { backend: "redb", source: Cause::new("no space") },
             StoreError::Closed { backend: "redb", operation: "put" },
@@ -226,7 +226,8 @@ mod tests {
     fn an_index_that_no_version_will_open_is_to_be_made_anew() {
         let unsorted =
             IndexError::SelfLoop { position: 0, node: "00112233445566778899aabbccddeeff".parse().expect("an id") };
-        let damaged = |source| StoreError::Damaged { backend: "k-NN edge", what: "a row".into(), source };
+        let damaged =
+            |source| StoreError::Damaged { component: Component::SideTable("knn_edges"), what: "a row".into(), source };
         let hint = for_store(&damaged(Cause::new(unsorted)), "a.redb");
         assert!(hint.contains("`mnem-store knn rm INDEX --store a.redb`") && hint.contains("knn build"), "{hint}");
         assert!(for_store(&damaged(Cause::new("a checksum")), "a.redb").contains("mnem-store verify"));

@@ -100,6 +100,12 @@ pub enum ImportError {
         /// The failure.
         source: StoreCause,
     },
+    /// The system started no thread for the commits. Nothing was stored.
+    #[error("cannot start a thread (clone3) that stores the blocks")]
+    Thread {
+        /// The failure.
+        source: io::Error,
+    },
     /// The callback for progress asked for the end.
     #[error("the import was stopped after byte {offset} ({kept}; the heads are unchanged)")]
     Stopped {
@@ -210,6 +216,8 @@ pub enum ImportErrorKind {
     UnsupportedHash,
     /// The input could not be read.
     Read,
+    /// The system started no thread.
+    Thread,
     /// A root that was to become a head has no block.
     MissingRoots,
     /// Blocks that the roots reach are absent.
@@ -228,6 +236,7 @@ impl ImportError {
             Self::Block { source, .. } if source.kind() == ErrorKind::CidMismatch => ImportErrorKind::WrongBytes,
             Self::Block { .. } => ImportErrorKind::UnsupportedHash,
             Self::Read { .. } => ImportErrorKind::Read,
+            Self::Thread { .. } => ImportErrorKind::Thread,
             Self::MissingRoots { .. } => ImportErrorKind::MissingRoots,
             Self::Incomplete { .. } => ImportErrorKind::Incomplete,
             Self::Stopped { .. } => ImportErrorKind::Stopped,
@@ -249,6 +258,7 @@ impl ImportError {
             | Self::Incomplete { kept, .. }
             | Self::Unfollowed { kept, .. }
             | Self::Heads { kept, .. } => *kept,
+            Self::Thread { .. } => Kept::default(),
         }
     }
 
@@ -260,7 +270,11 @@ impl ImportError {
             | Self::Read { offset, .. }
             | Self::Store { offset, .. }
             | Self::Stopped { offset, .. } => Some(*offset),
-            Self::MissingRoots { .. } | Self::Incomplete { .. } | Self::Unfollowed { .. } | Self::Heads { .. } => None,
+            Self::Thread { .. }
+            | Self::MissingRoots { .. }
+            | Self::Incomplete { .. }
+            | Self::Unfollowed { .. }
+            | Self::Heads { .. } => None,
         }
     }
 

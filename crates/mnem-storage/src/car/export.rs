@@ -18,17 +18,11 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 /// What to export.
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
+#[must_use = "options do nothing until a call is made with them"]
 pub struct ExportOptions {
-    /// The roots, in the order in which the archive names and reaches them; repetitions are left out. `None`: the heads, ascending.
-    pub roots: Option<Vec<Cid>>,
-    /// Export blocks that may link to others and are not searched for links
-    /// ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without what they link to. Default: no, such a block
-    /// ends the export with [`ExportError::Opaque`].
-    pub opaque_leaves: bool,
-    /// Leave out blocks that are linked to and absent, and list them in the report. Default: no, such a block ends
-    /// the export. A root must be there in any case, and a damaged block is never left out.
-    pub skip_missing: bool,
+    roots: Option<Vec<Cid>>,
+    opaque_leaves: bool,
+    skip_missing: bool,
 }
 
 /// What an export wrote.
@@ -59,27 +53,28 @@ pub struct ExportReport {
 }
 
 impl ExportOptions {
-    /// The defaults, as they stand at the fields.
+    /// The defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets [`roots`](Self::roots).
-    #[must_use]
+    /// The roots, in the order in which the archive names and reaches them; repetitions are left out. Default: the heads,
+    /// ascending.
     pub fn roots(mut self, roots: impl IntoIterator<Item = Cid>) -> Self {
         self.roots = Some(roots.into_iter().collect());
         self
     }
 
-    /// Sets [`opaque_leaves`](Self::opaque_leaves).
-    #[must_use]
+    /// Whether to export blocks that may link to others and are not searched for links
+    /// ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without what they link to. Default: no, such a block ends the
+    /// export with [`ExportError::Opaque`].
     pub fn opaque_leaves(mut self, yes: bool) -> Self {
         self.opaque_leaves = yes;
         self
     }
 
-    /// Sets [`skip_missing`](Self::skip_missing).
-    #[must_use]
+    /// Whether to leave out blocks that are linked to and absent, and list them in the report. Default: no, such a block
+    /// ends the export. A root must be there in any case, and a damaged block is never left out.
     pub fn skip_missing(mut self, yes: bool) -> Self {
         self.skip_missing = yes;
         self

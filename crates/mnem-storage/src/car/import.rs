@@ -21,25 +21,15 @@ use crate::{
 
 /// How to import.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
+#[must_use = "options do nothing until a call is made with them"]
 pub struct ImportOptions {
-    /// Make the roots of the archive heads, in addition to those that the store has. Default: no.
-    pub heads: bool,
-    /// Make them heads only if no block that they reach is missing from the store after the import. Implies
-    /// [`heads`](Self::heads). Default: no.
-    pub complete: bool,
-    /// Largest block that is taken, in bytes; never more than the store takes. Default: [`BLOCK_BYTES_MAX`].
-    pub block_bytes_max: u64,
-    /// Memory for the blocks of one durable commit, in bytes, with what their names take up; a commit is smaller where the store is so slow
-    /// that it would take long. Two such batches are held at once: one is read and checked while the other is stored. Default: 192 MiB.
-    pub batch_bytes: u64,
-    /// Store blocks whose hash function this build cannot compute as they are, unchecked. Default: no; they are a fault
-    /// of the archive.
-    pub keep_unknown_hashes: bool,
-    /// Take zeros that follow the last section. Default: no.
-    pub allow_padding: bool,
-    /// Size of the archive where the caller knows it: handed on in [`Progress::total_bytes`].
-    pub total_bytes: Option<u64>,
+    heads: bool,
+    complete: bool,
+    block_bytes_max: u64,
+    batch_bytes: u64,
+    keep_unknown_hashes: bool,
+    allow_padding: bool,
+    total_bytes: Option<u64>,
 }
 
 /// What an import did.
@@ -103,55 +93,54 @@ impl Default for ImportOptions {
 }
 
 impl ImportOptions {
-    /// The defaults, as they stand at the fields.
+    /// Memory of a batch unless set: 192 MiB. Large commits pay: rows that are sorted together lie together.
+    pub const BATCH_BYTES: u64 = IMPORT_BATCH_BYTES_DEFAULT;
+
+    /// The defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets [`heads`](Self::heads).
-    #[must_use]
+    /// Whether to make the roots of the archive heads, in addition to those that the store has. Default: no.
     pub fn heads(mut self, yes: bool) -> Self {
         self.heads = yes;
         self
     }
 
-    /// Sets [`complete`](Self::complete).
-    #[must_use]
+    /// Whether to make them heads only if no block that they reach is missing from the store after the import. Implies
+    /// [`heads`](Self::heads). Default: no.
     pub fn complete(mut self, yes: bool) -> Self {
         self.complete = yes;
         self
     }
 
-    /// Sets [`block_bytes_max`](Self::block_bytes_max).
-    #[must_use]
+    /// Largest block that is taken, in bytes; never more than the store takes. Default: [`BLOCK_BYTES_MAX`].
     pub fn block_bytes_max(mut self, bytes: u64) -> Self {
         self.block_bytes_max = bytes;
         self
     }
 
-    /// Sets [`batch_bytes`](Self::batch_bytes).
-    #[must_use]
+    /// Memory for the blocks of one durable commit, in bytes, with what their names take up. Two such batches are held at
+    /// once: one is read and checked while the other is stored. Default: [`BATCH_BYTES`](Self::BATCH_BYTES).
     pub fn batch_bytes(mut self, bytes: u64) -> Self {
         self.batch_bytes = bytes;
         self
     }
 
-    /// Sets [`keep_unknown_hashes`](Self::keep_unknown_hashes).
-    #[must_use]
+    /// Whether to store blocks whose hash function this build cannot compute as they are, unchecked. Default: no; they are
+    /// a fault of the archive.
     pub fn keep_unknown_hashes(mut self, yes: bool) -> Self {
         self.keep_unknown_hashes = yes;
         self
     }
 
-    /// Sets [`allow_padding`](Self::allow_padding).
-    #[must_use]
+    /// Whether to take zeros that follow the last section. Default: no.
     pub fn allow_padding(mut self, yes: bool) -> Self {
         self.allow_padding = yes;
         self
     }
 
-    /// Sets [`total_bytes`](Self::total_bytes).
-    #[must_use]
+    /// Size of the archive where the caller knows it: handed on in [`Progress::total_bytes`].
     pub fn total_bytes(mut self, bytes: Option<u64>) -> Self {
         self.total_bytes = bytes;
         self
@@ -176,7 +165,7 @@ impl ImportOptions {
 /// With [`ImportOptions::heads`] the roots become heads once all blocks are durable: all in one commit, which requires
 /// their blocks, in addition to the heads that are there. A root that is a head already is left as it is. If the block
 /// of any root is neither in the archive nor in the store, no head changes ([`ImportError::MissingRoots`]). Links are
-/// not followed: an archive may hold a part of a graph on purpose. [`verify_store`](crate::verify_store) follows them,
+/// not followed: an archive may hold a part of a graph on purpose. [`verify`](crate::verify()) follows them,
 /// and so does [`ImportOptions::complete`] before any head changes ([`ImportError::Incomplete`]).
 ///
 /// What was new is counted by a look-up before each commit; where others write to the same store meanwhile, a block may be counted as
@@ -253,7 +242,7 @@ impl Import<'_> {
         self.report.roots = reader.roots().to_vec();
         let pace = Pace::new(options.batch_bytes);
         let (ended, landed) = thread::scope(|scope| {
-            let mut landing = Landing::begin(scope, store, &pace).map_err(|error| self.failed(error, 0))?;
+            let mut landing = Landing::begin(scope, store, &pace).map_err(|source| ImportError::Thread { source })?;
             let ended = self.sections(&mut reader, &mut landing, options, progress);
             Ok((ended, landing.finish()))
         })?;

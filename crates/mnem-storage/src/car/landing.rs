@@ -1,13 +1,13 @@
 //! Storing the blocks of an archive, in another thread than the one that reads and checks them.
 
 use std::{
-    mem,
+    io, mem,
     sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     thread::{self, Scope, ScopedJoinHandle},
     time::Instant,
 };
 
-use mnem_store_traits::{Bytes, Cause, Cid, Outcome, Store, StoreError, WriteBatch, is_checkable};
+use mnem_store_traits::{Bytes, Cid, Store, StoreError, WriteBatch, is_checkable};
 
 use super::{error::Kept, pace::Pace};
 use crate::progress::Cancelled;
@@ -52,17 +52,12 @@ impl<'scope> Landing<'scope> {
         scope: &'scope Scope<'scope, 'env>,
         store: &'env dyn Store,
         pace: &'env Pace,
-    ) -> Result<Self, StoreError> {
+    ) -> io::Result<Self> {
         // Nothing waits in between: one batch is gathered while one is committed.
         let (batches, receiver) = sync_channel(0);
-        let thread =
-            thread::Builder::new().name("import".into()).spawn_scoped(scope, move || land_all(store, receiver, pace));
-        let thread = thread.map_err(|error| StoreError::Backend {
-            backend: "import",
-            operation: "start a thread (clone3)".into(),
-            outcome: Outcome::NotApplied,
-            source: Cause::new(error),
-        })?;
+        let thread = thread::Builder::new()
+            .name("import".into())
+            .spawn_scoped(scope, move || land_all(store, receiver, pace))?;
         Ok(Self { batch: Batch::default(), pace, batches, thread })
     }
 

@@ -1,6 +1,6 @@
 //! Why a copy ends before the end.
 
-use mnem_store_traits::{Cause, Cid, ErrorKind, Outcome, StoreError};
+use mnem_store_traits::{Cid, ErrorKind, StoreError};
 
 use crate::{grouped::Grouped, progress, reach::CodecOf};
 
@@ -11,9 +11,15 @@ pub enum CopyError {
     /// The source could not be read.
     #[error(transparent)]
     Source(Box<StoreError>),
-    /// The target refused or failed, is damaged, or does not hold the same as the source.
+    /// The target refused or failed, or is damaged.
     #[error(transparent)]
     Target(Box<StoreError>),
+    /// The target does not hold the same as the source, perhaps because one of them was written to meanwhile.
+    #[error("the target does not hold the same as the source: {what}; was one of them written to meanwhile?")]
+    Differs {
+        /// The first difference.
+        what: String,
+    },
     /// A block of the source may link to others, and links of its codec are not followed: the copy might lack blocks,
     /// and nobody could tell. Only [`copy_reachable`](crate::copy_reachable) follows links.
     #[error(
@@ -43,7 +49,7 @@ impl CopyError {
     pub fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Source(error) | Self::Target(error) => Some(error),
-            Self::Opaque { .. } | Self::Stopped { .. } => None,
+            Self::Differs { .. } | Self::Opaque { .. } | Self::Stopped { .. } => None,
         }
     }
 
@@ -79,11 +85,5 @@ impl From<CopyError> for Ended {
 }
 
 pub(super) fn differs(what: String) -> CopyError {
-    let error = StoreError::Backend {
-        backend: "target",
-        operation: "hold the same as the source".to_owned(),
-        outcome: Outcome::Unknown,
-        source: Cause::new(format!("{what}; was one of them written to meanwhile?")),
-    };
-    CopyError::Target(error.into())
+    CopyError::Differs { what }
 }

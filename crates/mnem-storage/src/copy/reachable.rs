@@ -12,15 +12,10 @@ use crate::{
 
 /// What a copy of the reachable blocks may pass over.
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
+#[must_use = "options do nothing until a call is made with them"]
 pub struct ReachableOptions {
-    /// Copy blocks that may link to others and are not searched for links
-    /// ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without what they link to. Default: no, such a block
-    /// ends the copy with [`CopyError::Opaque`].
-    pub opaque_leaves: bool,
-    /// Leave out blocks that are linked to and absent, and list them in the report. Default: no, such a block ends
-    /// the copy. A head must have its block in any case, and a damaged block is never left out.
-    pub skip_missing: bool,
+    opaque_leaves: bool,
+    skip_missing: bool,
 }
 
 /// What a copy of the reachable blocks did.
@@ -40,20 +35,21 @@ pub struct ReachableReport {
 }
 
 impl ReachableOptions {
-    /// The defaults, as they stand at the fields.
+    /// The defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets [`opaque_leaves`](Self::opaque_leaves).
-    #[must_use]
+    /// Whether to copy blocks that may link to others and are not searched for links
+    /// ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without what they link to. Default: no, such a block ends the
+    /// copy with [`CopyError::Opaque`].
     pub fn opaque_leaves(mut self, yes: bool) -> Self {
         self.opaque_leaves = yes;
         self
     }
 
-    /// Sets [`skip_missing`](Self::skip_missing).
-    #[must_use]
+    /// Whether to leave out blocks that are linked to and absent, and list them in the report. Default: no, such a block
+    /// ends the copy. A head must have its block in any case, and a damaged block is never left out.
     pub fn skip_missing(mut self, yes: bool) -> Self {
         self.skip_missing = yes;
         self

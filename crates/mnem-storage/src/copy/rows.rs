@@ -3,7 +3,9 @@
 use std::mem;
 
 use mnem_ann_persist as knn;
-use mnem_store_traits::{Bytes, Cause, SideTable, StoreError, cid_from_bytes, limits::TABLE_VALUE_BYTES_MAX};
+use mnem_store_traits::{
+    Bytes, Cause, Component, SideTable, StoreError, cid_from_bytes, limits::TABLE_VALUE_BYTES_MAX,
+};
 
 use super::{CopyError, OfAStore as _, hex};
 use crate::limits::{COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX};
@@ -48,8 +50,8 @@ impl<'a> Rows<'a> {
     /// The published program stores large indexes in one row. In parts they fit, under the same CID.
     fn copy_in_parts(&self, key: &Bytes) -> Result<(), CopyError> {
         let cid = cid_from_bytes(key).map_err(|error| StoreError::Damaged {
-            backend: "source",
-            what: format!("key {} of side table {}", hex(key), knn::TABLE),
+            component: Component::SideTable(knn::TABLE),
+            what: format!("key {}", hex(key)),
             source: Cause::new(error),
         });
         // Gone since its row was read: as if it had never been listed.

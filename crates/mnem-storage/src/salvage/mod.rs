@@ -19,12 +19,10 @@ use crate::{
 
 /// How to salvage.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
+#[must_use = "options do nothing until a call is made with them"]
 pub struct SalvageOptions {
-    /// Faults that are kept in the report; more are only counted. Default: 10,000.
-    pub faults_max: usize,
-    /// How to open the damaged store: locks, cache and backend are heeded; it is always opened read-only.
-    pub open: OpenOptions,
+    faults_max: usize,
+    open: OpenOptions,
 }
 
 impl Default for SalvageOptions {
@@ -34,20 +32,19 @@ impl Default for SalvageOptions {
 }
 
 impl SalvageOptions {
-    /// The defaults, as they stand at the fields.
+    /// The defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets [`faults_max`](Self::faults_max).
-    #[must_use]
+    /// How many faults the report keeps; it only counts the others. Default: 10,000.
     pub fn faults_max(mut self, faults: usize) -> Self {
         self.faults_max = faults;
         self
     }
 
-    /// Sets [`open`](Self::open).
-    #[must_use]
+    /// How [`salvage_at`] opens the damaged store: with these locks, this cache and these drivers, but always
+    /// read-only.
     pub fn open(mut self, options: OpenOptions) -> Self {
         self.open = options;
         self
@@ -83,21 +80,21 @@ pub struct SalvageReport {
 /// Copies what can be read of the damaged store at `from` into `to`, a new and empty store. Never writes to `from`.
 ///
 /// The source is opened with the check of its structure; if that is damaged, [leniently](OpenOptions::lenient), and the report says so. Then as
-/// [`salvage_store`].
+/// [`salvage`](fn@salvage).
 ///
 /// ```
 /// # #[cfg(feature = "simple")]
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("memory.simple");
-/// use mnem_storage::{Bytes, MemoryStore, BlockstoreExt, RAW, SalvageOptions, salvage, unwatched};
+/// use mnem_storage::{Bytes, MemoryStore, BlockstoreExt, RAW, SalvageOptions, salvage_at, unwatched};
 ///
 /// mnem_storage::open_or_init(&path)?.put_as(RAW, Bytes::from_static(b"a note"))?;
 /// std::fs::remove_file(path.join("format"))?;
 /// std::fs::remove_file(path.join("op_heads"))?;
 ///
 /// let rescued = MemoryStore::new();
-/// let report = salvage(&path, &rescued, &SalvageOptions::new(), &mut unwatched)?;
+/// let report = salvage_at(&path, &rescued, &SalvageOptions::new(), &mut unwatched)?;
 /// assert_eq!(report.blocks, 1);
 /// for fault in &report.faults {
 ///     println!("{}", fault.what); // the structure, and the heads
@@ -109,8 +106,8 @@ pub struct SalvageReport {
 /// ```
 ///
 /// # Errors
-/// As [`salvage_store`], and [`CopyError::Source`] with what keeps the source from being opened even so.
-pub fn salvage(
+/// As [`salvage`](fn@salvage), and [`CopyError::Source`] with what keeps the source from being opened even so.
+pub fn salvage_at(
     from: impl Into<Location>,
     to: &dyn Store,
     options: &SalvageOptions,
@@ -153,7 +150,7 @@ pub fn salvage(
 /// - [`CopyError::Target`]: it failed. What came over remains, and may lack its heads.
 /// - [`CopyError::Source`] with [`StoreError::Closed`]: all else that the source reports is a fault.
 /// - [`CopyError::Stopped`], as the callback wished. The target has no heads yet, or all.
-pub fn salvage_store(
+pub fn salvage(
     from: &dyn Store,
     to: &dyn Store,
     options: &SalvageOptions,

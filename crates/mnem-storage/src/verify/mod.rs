@@ -15,14 +15,11 @@ use crate::{OpenOptions, Progress, Stage, progress::OnProgress, report};
 
 /// How to verify.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
+#[must_use = "options do nothing until a call is made with them"]
 pub struct VerifyOptions {
-    /// Faults that are kept in the report; more are only counted. Default: 10,000.
-    pub faults_max: usize,
-    /// Count the blocks first, so that [`Progress::total_blocks`] is known while they are read: one more listing. Default: no.
-    pub count: bool,
-    /// How to open the store: locks, cache and backend are heeded; it is always opened read-only, with the check of its structure.
-    pub open: OpenOptions,
+    faults_max: usize,
+    count: bool,
+    open: OpenOptions,
 }
 
 /// What was looked at, and what was found.
@@ -141,34 +138,33 @@ impl Default for VerifyOptions {
 }
 
 impl VerifyOptions {
-    /// The defaults, as they stand at the fields.
+    /// The defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets [`faults_max`](Self::faults_max).
-    #[must_use]
+    /// How many faults the report keeps; it only counts the others. Default: 10,000.
     pub fn faults_max(mut self, faults: usize) -> Self {
         self.faults_max = faults;
         self
     }
 
-    /// Sets [`count`](Self::count).
-    #[must_use]
+    /// Whether to count the blocks first, so that [`Progress::total_blocks`] is known while they are read: one more
+    /// listing. Default: no.
     pub fn count(mut self, yes: bool) -> Self {
         self.count = yes;
         self
     }
 
-    /// Sets [`open`](Self::open).
-    #[must_use]
+    /// How [`verify_at`] opens the store: with these locks, this cache and these drivers, but always read-only and with
+    /// the check of its structure.
     pub fn open(mut self, options: OpenOptions) -> Self {
         self.open = options;
         self
     }
 }
 
-/// Verifies the store at `at`: the structure of its files, then all that [`verify_store`] looks at. Changes nothing on disk.
+/// Verifies the store at `at`: the structure of its files, then all that [`verify`](fn@verify) looks at. Changes nothing on disk.
 ///
 /// Damage is a [`Fault`] in the report, and the search goes on. Also where the structure is damaged: then the store is opened
 /// [leniently](OpenOptions::lenient), and what is found is what can still be read. That nothing else is there is not proven then, nor,
@@ -180,10 +176,10 @@ impl VerifyOptions {
 /// # if mnem_storage::DRIVERS.is_empty() { return Ok(()) }
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("memory");
-/// use mnem_storage::{VerifyOptions, unwatched, verify};
+/// use mnem_storage::{VerifyOptions, unwatched, verify_at};
 ///
 /// mnem_storage::open_or_init(&path)?.close()?;
-/// let report = verify(&path, &VerifyOptions::new(), &mut unwatched)?;
+/// let report = verify_at(&path, &VerifyOptions::new(), &mut unwatched)?;
 /// assert_eq!(report.fault_count, 0);
 /// # Ok(())
 /// # }
@@ -193,7 +189,7 @@ impl VerifyOptions {
 /// - [`VerifyError::Store`]: what keeps the store from being looked at, as [`OpenOptions::open`]: it is locked, no store, of an unknown format, in
 ///   need of recovery, the process may not read one of its files or folders, or the medium failed.
 /// - [`VerifyError::Stopped`]: the callback wished it.
-pub fn verify(
+pub fn verify_at(
     at: impl Into<Location>,
     options: &VerifyOptions,
     progress: OnProgress<'_>,
@@ -238,11 +234,11 @@ pub fn verify(
 /// meanwhile is seen in part as it was and in part as it is: its own writers never make that a fault, garbage collection may.
 ///
 /// ```
-/// use mnem_storage::{FaultKind, MemoryStore, OpHeadsStore, RAW, VerifyOptions, cid_of, unwatched, verify_store};
+/// use mnem_storage::{FaultKind, MemoryStore, OpHeadsStore, RAW, VerifyOptions, cid_of, unwatched, verify};
 ///
 /// let store = MemoryStore::new();
 /// store.update(&cid_of(RAW, b"nobody put this"), &[])?;
-/// let report = verify_store(&store, &VerifyOptions::new(), &mut unwatched)?;
+/// let report = verify(&store, &VerifyOptions::new(), &mut unwatched)?;
 /// assert_eq!(report.faults[0].kind, FaultKind::MissingHead);
 /// println!("{}", report.faults[0].what);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -251,7 +247,7 @@ pub fn verify(
 /// # Errors
 /// [`VerifyError::Store`] with [`StoreError::Closed`], or with the error of a file or folder that the process may not read: all else that the store
 /// reports is a fault. [`VerifyError::Stopped`], as the callback wished.
-pub fn verify_store(
+pub fn verify(
     store: &dyn Store,
     options: &VerifyOptions,
     progress: OnProgress<'_>,

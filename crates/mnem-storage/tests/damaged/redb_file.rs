@@ -10,7 +10,7 @@ use std::{
 use mnem_backend_redb::{Layout, OpenOptions};
 use mnem_storage::{
     Blockstore as _, ErrorKind, FaultKind, MemoryStore, OpHeadsStore as _, SalvageOptions, Store, StoreError,
-    VerifyOptions, VerifyReport, WriteBatch, salvage, unwatched, verify_store,
+    VerifyOptions, VerifyReport, WriteBatch, salvage_at, unwatched, verify,
 };
 use redb::{StorageBackend as _, backends::InMemoryBackend};
 
@@ -154,7 +154,7 @@ fn open(bytes: &[u8], options: &OpenOptions) -> Result<mnem_backend_redb::RedbSt
 /// What `verify` finds, which always checks the structure: `None` if that is damaged.
 fn verify_bytes(bytes: &[u8]) -> Option<VerifyReport> {
     let store = open(bytes, &OpenOptions::new().read_only(true).check(mnem_backend_redb::Check::Always)).ok()?;
-    Some(verify_store(&store, &VerifyOptions::new(), &mut unwatched).expect("a report"))
+    Some(verify(&store, &VerifyOptions::new(), &mut unwatched).expect("a report"))
 }
 
 /// One damaged file, opened, read, verified, written to, closed.
@@ -169,7 +169,7 @@ fn probe(content: &Content, bytes: &[u8], mode: Mode, context: &str) -> Outcomes
         }
     };
     let seen = read_all(&store, content);
-    let report = verify_store(&store, &VerifyOptions::new(), &mut unwatched).expect("a report");
+    let report = verify(&store, &VerifyOptions::new(), &mut unwatched).expect("a report");
     let outcome = judge(&seen, &report, bytes, mode, context);
     if mode != Mode::ReadOnly {
         let (cid, data) = raw("written to a damaged store");
@@ -281,7 +281,7 @@ fn what_is_salvaged_of_a_damaged_file_was_in_it() {
         let context = format!("seed {}, round {round}, {}, {damage:?}", seed(), sample.name);
         fs::write(&path, &bytes).expect("write");
         let to = MemoryStore::new();
-        let report = catch_unwind(AssertUnwindSafe(|| salvage(&path, &to, &SalvageOptions::new(), &mut unwatched)))
+        let report = catch_unwind(AssertUnwindSafe(|| salvage_at(&path, &to, &SalvageOptions::new(), &mut unwatched)))
             .unwrap_or_else(|_| panic!("{context}: a panic got out"));
         assert!(fs::read(&path).expect("read") == bytes, "{context}: the file was written to");
         match report {
@@ -343,6 +343,6 @@ fn the_samples_are_whole() {
     let (cid, _) = content.blocks[7];
     store.delete(&cid).expect("delete");
     store.put_trusted(&cid, "other bytes".into()).expect("a broken promise");
-    let report = verify_store(&store, &VerifyOptions::new(), &mut unwatched).expect("a report");
+    let report = verify(&store, &VerifyOptions::new(), &mut unwatched).expect("a report");
     assert_eq!((report.faults[0].kind, report.faults[0].cid), (FaultKind::Corrupt, Some(cid)));
 }

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mnem_storage::{Cid, ErrorKind, OpenOptions, VerifyOptions, VerifyReport, unwatched, verify};
+use mnem_storage::{Cid, ErrorKind, OpenOptions, VerifyOptions, VerifyReport, unwatched, verify_at};
 
 use super::{Content, NOTES, Outcomes, Random, assert_named, read_all, rounds, seed, table};
 
@@ -157,7 +157,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn report_of(path: &Path) -> Result<VerifyReport, ErrorKind> {
-    verify(path, &VerifyOptions::new(), &mut unwatched).map_err(|error| error.kind().expect("nobody stopped it"))
+    verify_at(path, &VerifyOptions::new(), &mut unwatched).map_err(|error| error.kind().expect("nobody stopped it"))
 }
 
 /// A damaged store, opened, read and verified.

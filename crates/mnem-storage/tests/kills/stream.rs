@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mnem_storage::{Store, VerifyOptions, unwatched, verify};
+use mnem_storage::{Store, VerifyOptions, unwatched, verify_at};
 
 use super::{Random, Scene, Tally, Work, operations, writer::open};
 
@@ -55,6 +55,6 @@ fn close(store: std::sync::Arc<dyn Store>) {
 
 /// No head without its blocks, no block that is not what it says, nothing that cannot be read.
 pub(super) fn assert_whole(path: &Path) {
-    let report = verify(path, &VerifyOptions::new(), &mut unwatched).expect("verify");
+    let report = verify_at(path, &VerifyOptions::new(), &mut unwatched).expect("verify");
     assert_eq!(report.fault_count, 0, "{:?}", report.faults);
 }

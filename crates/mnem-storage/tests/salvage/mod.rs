@@ -16,7 +16,7 @@ use mnem_storage::{
     Blockstore as _, Bytes, Cid, CopyError, ErrorKind, FaultKind, MemoryStore, OpHeadsStore as _, Progress,
     SalvageOptions, SalvageReport, Stage, Store, VerifyOptions, WriteBatch,
     car::{self, ImportOptions},
-    cid_of, salvage, salvage_store, unwatched, verify_store,
+    cid_of, salvage, salvage_at, unwatched, verify,
 };
 
 use crate::fixtures::{Block, animals, animals_root, node, raw};
@@ -37,7 +37,7 @@ fn snapshot(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 fn rescue(path: &Path) -> (MemoryStore, SalvageReport) {
     let before = snapshot(path);
     let rescued = MemoryStore::new();
-    let report = salvage(path, &rescued, &SalvageOptions::new(), &mut unwatched).unwrap();
+    let report = salvage_at(path, &rescued, &SalvageOptions::new(), &mut unwatched).unwrap();
     assert!(snapshot(path) == before, "the source was touched");
     assert_eq!(report.fault_count, report.faults.len() as u64);
     assert_eq!(blocks_of(&rescued).len() as u64, report.blocks);
@@ -76,7 +76,7 @@ fn faults(report: &SalvageReport) -> Vec<(FaultKind, Option<Cid>)> {
 
 /// The faults of a store that holds what was saved: the links to what was not.
 fn verified(store: &dyn Store) -> Vec<(FaultKind, Option<Cid>)> {
-    let report = verify_store(store, &VerifyOptions::new(), &mut unwatched).unwrap();
+    let report = verify(store, &VerifyOptions::new(), &mut unwatched).unwrap();
     report.faults.iter().map(|fault| (fault.kind, fault.cid)).collect()
 }
 
@@ -94,7 +94,7 @@ fn a_block_that_the_target_does_not_take_costs_that_block() {
     let large = cid_of(mnem_storage::RAW, &data);
     from.put(&large, data).unwrap();
     let to = MemoryStore::new();
-    let report = salvage_store(&*from, &to, &SalvageOptions::new(), &mut unwatched).unwrap();
+    let report = salvage(&*from, &to, &SalvageOptions::new(), &mut unwatched).unwrap();
     assert_eq!(faults(&report), [(FaultKind::Unreadable, Some(large))]);
     assert_all_but(&to, &all, &[]);
     assert_eq!(to.heads().unwrap(), [animals_root()]);
@@ -108,7 +108,7 @@ fn a_whole_store_comes_over_whole() {
     from.put(&loose.0, loose.1.clone()).unwrap();
     let rows = [(Bytes::from_static(b"k"), Bytes::from_static(b"v"))];
     from.side_table("notes").unwrap().write(&rows, &[]).unwrap();
-    let report = salvage_store(&from, &to, &SalvageOptions::new(), &mut unwatched).unwrap();
+    let report = salvage(&from, &to, &SalvageOptions::new(), &mut unwatched).unwrap();
     assert_eq!((faults(&report), report.walked), (vec![], 0));
     assert_eq!((report.heads, report.tables[0].keys), (vec![animals_root()], 1));
     assert_all_but(&to, &[all, vec![loose]].concat(), &[]);
@@ -128,7 +128,7 @@ fn only_an_empty_store_is_salvaged_into() {
     for fill in to {
         let to = MemoryStore::new();
         fill(&to, &head);
-        let error = salvage_store(&from, &to, &SalvageOptions::new(), &mut unwatched).unwrap_err();
+        let error = salvage(&from, &to, &SalvageOptions::new(), &mut unwatched).unwrap_err();
         assert!(matches!(error, CopyError::Target(_)), "{error:?}");
         assert_eq!(error.kind(), Some(ErrorKind::InvalidArgument));
     }
@@ -146,7 +146,7 @@ fn what_a_head_lacks_is_named_once_and_the_head_comes_over_without() {
     from.commit(batch.update(top.0, [])).unwrap();
     from.update(&no_block, &[]).unwrap();
     let to = MemoryStore::new();
-    let report = salvage_store(&from, &to, &SalvageOptions::new(), &mut unwatched).unwrap();
+    let report = salvage(&from, &to, &SalvageOptions::new(), &mut unwatched).unwrap();
     let mut found = faults(&report);
     found.sort();
     let mut expected = vec![
@@ -160,7 +160,7 @@ fn what_a_head_lacks_is_named_once_and_the_head_comes_over_without() {
     assert_all_but(&to, &[top.clone(), whole], &[]);
     assert_eq!((to.heads().unwrap(), report.heads), (vec![top.0], vec![top.0]));
     let few = SalvageOptions::new().faults_max(1);
-    let report = salvage_store(&from, &MemoryStore::new(), &few, &mut unwatched).unwrap();
+    let report = salvage(&from, &MemoryStore::new(), &few, &mut unwatched).unwrap();
     assert_eq!((report.fault_count, report.faults.len()), (3, 1));
 }
 
@@ -172,7 +172,7 @@ fn it_stops_when_asked_and_sets_no_head() {
         Progress { stage: Stage::Blocks, blocks: 100, .. } => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
-    let stopped = salvage_store(&from, &to, &SalvageOptions::new(), &mut stop_at_100).unwrap_err();
+    let stopped = salvage(&from, &to, &SalvageOptions::new(), &mut stop_at_100).unwrap_err();
     assert!(matches!(stopped, CopyError::Stopped { blocks: 100, new: 100 }), "{stopped:?}");
     assert_eq!((blocks_of(&to).len(), to.heads().unwrap()), (100, vec![]));
 }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, fs, path::PathBuf};
 
 use mnem_storage::{
     Blockstore as _, BlockstoreExt as _, Bytes, Cid, ErrorKind, FaultKind, MemoryStore, OpHeadsStore as _, OpenOptions,
-    SalvageOptions, Store, VerifyOptions, salvage, unwatched, verify,
+    SalvageOptions, Store, VerifyOptions, salvage_at, unwatched, verify_at,
 };
 use tempfile::TempDir;
 
@@ -73,7 +73,7 @@ fn eight_bytes_cost_one_block() {
         sample.bytes[at + 20..at + 28].fill(0xee);
     }
     sample.save();
-    let report = verify(&sample.path, &VerifyOptions::new(), &mut unwatched).unwrap();
+    let report = verify_at(&sample.path, &VerifyOptions::new(), &mut unwatched).unwrap();
     assert!(report.structure_damaged);
     assert_eq!((report.blocks, report.heads, report.rows, report.fault_count), (4_077, 1, 9, 2));
     let found: Vec<_> = report.faults.iter().map(|fault| (fault.kind, fault.cid)).collect();
@@ -141,7 +141,7 @@ fn pages_beside_each_other_and_a_branch_cost_what_they_lead_to() {
             sample.save();
             let rescued = MemoryStore::new();
             let options = SalvageOptions::new();
-            match salvage(&sample.path, &rescued, &options, &mut unwatched) {
+            match salvage_at(&sample.path, &rescued, &options, &mut unwatched) {
                 Ok(report) => {
                     most_left = most_left.max(report.blocks);
                     if kind == LEAF {
@@ -166,7 +166,7 @@ fn a_file_that_lost_its_end_or_was_not_closed_gives_what_is_left() {
     for sixteenths in 8..16 {
         fs::write(&sample.path, &sample.bytes[..sample.bytes.len() / 16 * sixteenths]).unwrap();
         let rescued = MemoryStore::new();
-        match salvage(&sample.path, &rescued, &SalvageOptions::new(), &mut unwatched) {
+        match salvage_at(&sample.path, &rescued, &SalvageOptions::new(), &mut unwatched) {
             Ok(report) => {
                 assert!(report.structure_damaged);
                 assert!(report.blocks == 4_077 || report.fault_count > 1, "{:?}", report.faults);
@@ -212,9 +212,9 @@ fn a_damaged_file_is_opened_as_it_is_by_name_only() {
 fn who_names_a_mode_for_sharing_looks_at_a_store_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.redb");
-    let shared = OpenOptions::new().create(true).sharing(mnem_storage::Sharing::MultiWriter);
+    let shared = OpenOptions::new().create(true).sharing(mnem_storage::driver::Sharing::MultiWriter);
     let store = shared.open(&path).unwrap();
-    let look = || mnem_storage::verify(&path, &VerifyOptions::new().open(shared.clone()), &mut unwatched);
+    let look = || mnem_storage::verify_at(&path, &VerifyOptions::new().open(shared.clone()), &mut unwatched);
     assert_eq!(look().unwrap_err().kind(), Some(ErrorKind::Locked));
     store.close().unwrap();
     drop(store);

@@ -6,7 +6,7 @@ use mnem_storage::{
     Blockstore as _, Bytes, Cid, ErrorKind, FaultKind, OpHeadsStore as _, OpenOptions, RAW, Store as _, VerifyOptions,
     cid_of, detect,
     knn::{self, DistanceMetric, KnnEdgeIndex, NodeId},
-    unwatched, verify,
+    unwatched, verify_at,
 };
 use tempfile::TempDir;
 
@@ -157,12 +157,12 @@ fn a_store_without_its_format_is_damaged_and_no_empty_folder() {
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.contains("its `format` file is missing, yet"), "{cause}");
     }
-    let report = verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
+    let report = verify_at(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
     assert!(report.structure_damaged);
     assert_eq!((report.blocks, report.fault_count), (4_077, 1));
     // Written back by hand, everything is as it was.
     fs::write(path.join("format"), "mnem-backend-simple 1\n").unwrap();
-    assert_eq!(verify(&path, &VerifyOptions::new(), &mut unwatched).unwrap().fault_count, 0);
+    assert_eq!(verify_at(&path, &VerifyOptions::new(), &mut unwatched).unwrap().fault_count, 0);
     // A later format is not taken for damage.
     fs::write(path.join("format"), "mnem-backend-simple 2\n").unwrap();
     let error = OpenOptions::new().lenient(true).open(&path).unwrap_err();

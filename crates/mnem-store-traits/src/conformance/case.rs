@@ -97,6 +97,19 @@ impl Case {
         Ok(())
     }
 
+    /// Drops the store and opens it again while the medium fails like this. `false`: that was refused, and the store is open on a sound medium.
+    pub(crate) fn open_under(&mut self, fault: Fault) -> Result<bool, Failure> {
+        self.handles = None;
+        self.set_fault(Some(fault))?;
+        self.handles = self.place.open().ok();
+        if self.handles.is_some() {
+            return Ok(true);
+        }
+        self.set_fault(None)?;
+        self.drop_and_open()?;
+        Ok(false)
+    }
+
     /// Opens the store a second time beside the handles that are open.
     pub(crate) fn second(&self) -> Result<Handles, Failure> {
         set_up("Fixture::open() while the store is open", self.place.open())

@@ -120,6 +120,8 @@ pub trait Fixture: Send + Sync + 'static {
 pub enum Fault {
     /// Every read of the medium is an I/O error.
     Reads,
+    /// So many reads of the medium succeed, and every later one is an I/O error; writes and syncs succeed.
+    ReadsAfter(u32),
     /// So many writes succeed, and every later one is an I/O error; syncs and reads succeed. Whatever adds, changes, renames or removes
     /// something is a write.
     WritesAfter(u32),

@@ -56,6 +56,8 @@ pub enum Group {
     Heads,
     /// Commits, side tables, the batch mode.
     Store,
+    /// One promise through every way to write or to read.
+    Ways,
     /// What is still there after reopening, and what another handle sees.
     Persistence,
     /// What several threads may observe of each other.
@@ -168,7 +170,7 @@ impl Law {
     pub fn modes(&self) -> &'static [Mode] {
         match self.group {
             Group::Blocks | Group::Heads | Group::Store => &Mode::ALL,
-            Group::Persistence | Group::Concurrency | Group::Faults | Group::Driver => &[Mode::Direct],
+            Group::Ways | Group::Persistence | Group::Concurrency | Group::Faults | Group::Driver => &[Mode::Direct],
         }
     }
 
@@ -319,6 +321,7 @@ impl fmt::Display for Group {
             Self::Blocks => "blocks",
             Self::Heads => "heads",
             Self::Store => "store",
+            Self::Ways => "ways",
             Self::Persistence => "persistence",
             Self::Concurrency => "concurrency",
             Self::Faults => "faults",
@@ -392,4 +395,9 @@ pub fn law_table() -> String {
         table += &format!("| `{law}` | {} | {needs} | {} |\n", law.level, law.promise);
     }
     table
+}
+
+/// Which law looks at which way to write and to read, in Markdown, as it stands in `CONTRACT.md`.
+pub fn ways_table() -> String {
+    super::ways::table_text()
 }

@@ -338,6 +338,38 @@ macro_rules! __conformance_laws {
                 must views parts_of_a_store_share_its_content [Store]
                     "`Arc<dyn Store>` as `Arc<dyn Blockstore>` and as `Arc<dyn OpHeadsStore>` is the same store."
             }
+            ways {
+                must every_hash every_write_checks_every_hash [Blocks]
+                    "Wrong bytes, cut digests and unknown hash functions are refused by every way to write, under every CID."
+                must every_hash every_write_takes_every_supported_hash [Blocks]
+                    "Every way to write takes a block under every supported hash function, codec and version."
+                must every_size every_write_keeps_to_the_limit [Blocks Limits]
+                    "Every way to write takes a block of `block_bytes_max`, and refuses a larger one with `BlockTooLarge`."
+                must every_size every_batch_may_be_large [Blocks]
+                    "Every way to write many blocks takes 1 to 20,000 of them; a slow store is asked for as many as it takes in a sixth of the deadline."
+                must every_size commit_takes_thousands_of_requirements [Store]
+                    "A commit takes 1,500 requirements, and finds the one that is absent."
+                must every_size head_changes_may_be_large [Heads]
+                    "`update` and `swap` take 2,000 ids."
+                must every_size side_table_takes_keys_of_the_limit [SideTables]
+                    "A key of 100 bytes, in a table whose name has 32, can be written, read, listed and deleted."
+                must every_size side_table_writes_may_be_large [SideTables]
+                    "A side table's write takes 5,000 rows; a slow store is asked for as many as it takes in a sixth of the deadline."
+                must every_page cids_goes_on_when_its_cursor_is_deleted [Blocks]
+                    "`cids` lists 2,600 blocks when the one that it listed last is deleted at the end of a page of any usual size."
+                must every_page keys_goes_on_when_its_cursor_is_deleted [SideTables]
+                    "`keys` lists 2,600 keys, ascending, when the one that it listed last is deleted at the end of a page of any usual size."
+                must every_page late_bad_block_keeps_nothing_of_a_large_batch [Blocks]
+                    "A batch of 3,000 blocks and 3 MiB whose last block is bad keeps nothing, by every way to write a batch."
+                must every_page large_batches_are_drained_before_anything_is_done [Blocks]
+                    "The iterator of a batch of 3 MiB may read and write the same store at its end, and fail there: nothing of the batch is kept or removed."
+                must every_page batches_of_many_bytes_are_taken [Blocks]
+                    "A batch of 64 MiB is taken by every way to write a batch."
+                must every_look every_read_follows_every_write [Blocks]
+                    "What a write added or removed is there or gone to every way to read, also where the handle looked before."
+                must every_look every_read_follows_every_write_of_another_handle [Blocks SecondHandle]
+                    "What a write added or removed through one handle is there or gone to every way to read of another, whatever both remember."
+            }
             persistence {
                 must reopen acknowledged_blocks_survive_reopen [Blocks Persistence; PutsSurvive]
                     "Acknowledged blocks are there after the store was closed and opened again, and no others."
@@ -465,6 +497,19 @@ macro_rules! __conformance_laws {
                 must fault readers_of_heads_do_not_wait_for_a_sync [Heads Faults; HeadsSurvivePower]
                     "No reader of heads waits for the sync of a head change."
 
+                must every_fault every_read_that_fails_is_an_error [Blocks Faults]
+                    "At whichever read of the medium a call fails: every way to read is right or an error, never an absence, and reads on afterwards."
+                must every_fault every_write_that_fails_is_as_it_says [Blocks Faults; PutsSurvive]
+                    "At whichever read, write or sync of the medium a write fails: what is there is as its outcome says, also when the handle goes on."
+                must every_fault commit_that_cannot_look_moves_no_head [Store Faults; PutsSurvive HeadsSurvive]
+                    "A commit that cannot look for a required block fails and moves no head."
+                must every_fault opening_that_fails_is_no_empty_store [Blocks Faults; PutsSurvive]
+                    "At whichever operation of the medium an opening fails: it is an error, or nothing is missing; and nothing is lost."
+                must every_fault failed_sync_refuses_every_write [Blocks Faults; PutsSurvivePower]
+                    "After a failed sync of any write the handle refuses every write with `Poisoned` until the store is reopened."
+                must every_fault no_read_waits_for_a_sync_of_any_write [Blocks Faults; PutsSurvivePower]
+                    "No way to read waits for the sync of any way to write."
+
                 must crash acknowledged_blocks_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "Wherever in a `put_many` the power is cut: acknowledged blocks are there, and others whole or absent."
                 must crash deletes_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
@@ -487,6 +532,12 @@ macro_rules! __conformance_laws {
                     "A put of a block that another handle could not sync makes it durable before it returns `Ok`."
                 must crash put_after_reopening_makes_an_unsynced_block_durable [Blocks Faults Crash; PutsSurvivePower]
                     "A put of a block that the handle before could not sync makes it durable before it returns `Ok`."
+                must every_cut every_acknowledged_write_survives_a_power_cut [Blocks Crash; PutsSurvivePower]
+                    "Wherever in any write the power is cut, and once more after recovery: what was acknowledged is there, before the cut and after it."
+                must every_cut every_write_makes_an_unsynced_block_durable [Blocks Faults Crash; PutsSurvivePower]
+                    "Every way to write, or to require, a block that is there and was never synced makes it durable before it returns `Ok`."
+                must every_cut power_cut_in_close_loses_nothing [Store Crash; PutsSurvivePower]
+                    "Wherever in `close` the power is cut: what was acknowledged is there."
             }
             driver {
                 must driver driver_has_a_name_and_formats [Driver]
@@ -515,6 +566,8 @@ macro_rules! __conformance_laws {
                     "`compact` changes no content, and the store can be used on."
                 must driver creators_at_once_make_one_store [Driver]
                     "Several that create a store at the same moment, and wait for each other, have made one store."
+                must driver one_creator_of_a_new_store_made_it [Driver]
+                    "Of several that create a store with `create_new` at the same moment, one has made it; the others are refused with `InvalidArgument`."
                 must driver truncated_store_is_no_empty_store [Driver]
                     "A store file that was cut short is refused, or still holds all; it is never taken for a store with less in it."
             }

@@ -86,6 +86,7 @@ macro_rules! __conformance_expand {
     ([group blocks]) => { Group::Blocks };
     ([group heads]) => { Group::Heads };
     ([group store]) => { Group::Store };
+    ([group ways]) => { Group::Ways };
     ([group persistence]) => { Group::Persistence };
     ([group concurrency]) => { Group::Concurrency };
     ([group faults]) => { Group::Faults };

@@ -60,13 +60,14 @@ mod report;
 mod script;
 mod show;
 mod threads;
+mod ways;
 
 pub use child::{as_second_process, in_second_process};
 pub use claims::Claimed;
 pub use driver_fixture::{DriverFixture, DriverPlace};
 pub use failure::Failure;
 pub use fixture::{BlockIter, Fault, Fixture, FixtureError, Handles};
-pub use law::{Claim, Group, Law, Level, Profile, Verdict, law_table};
+pub use law::{Claim, Group, Law, Level, Profile, Verdict, law_table, ways_table};
 pub use list::{law, laws};
 pub use modes::Mode;
 pub use report::{Counts, Entry, Options, Report, run};

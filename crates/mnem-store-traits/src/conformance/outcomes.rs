@@ -31,6 +31,29 @@ pub(crate) fn at_each(mut attempt: impl FnMut(u32) -> Result<bool, Failure>) -> 
     Err(Failure::new(format_args!("let {OPERATIONS_MAX} operations succeed"), "a write that is done by then", "none"))
 }
 
+/// Blocks or rows of a batch that is too large to fail at each of its operations.
+pub(crate) const LARGE: usize = 300;
+
+/// Tries 0, 1, 2, … and, further on, every eighth part more, until the attempt got through twice.
+pub(crate) fn at_growing(attempt: impl FnMut(u32) -> Result<bool, Failure>) -> Result<(), Failure> {
+    at_some(8, attempt)
+}
+
+/// Tries 0, 1, 2, 4, 7, … until the attempt got through twice: for batches that are [`LARGE`].
+pub(crate) fn at_few(attempt: impl FnMut(u32) -> Result<bool, Failure>) -> Result<(), Failure> {
+    at_some(2, attempt)
+}
+
+fn at_some(part: u32, mut attempt: impl FnMut(u32) -> Result<bool, Failure>) -> Result<(), Failure> {
+    let (mut n, mut through) = (0_u32, 0);
+    while through < 2 {
+        through = if attempt(n)? { through + 1 } else { 0 };
+        n += 1 + n / part;
+        ensure(n < 1_000_000, "let a million operations succeed", "a call that is done by then", "none")?;
+    }
+    Ok(())
+}
+
 /// A `put_many` that may fail.
 pub(crate) fn put_many_of(case: &Case, blocks: &[Block]) -> Result<Done, Failure> {
     Ok(case.blocks()?.put_many(&mut blocks.iter().map(|block| Ok((block.cid, block.data.clone())))))

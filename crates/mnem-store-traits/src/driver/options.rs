@@ -80,8 +80,8 @@ impl OpenOptions {
 
     /// Whether to make a store, and to refuse with [`StoreError::InvalidArgument`] if there is one already.
     ///
-    /// The driver looks before it creates: processes that create the same store at the same moment may all be told that
-    /// it is theirs. It is one store all the same.
+    /// Of several callers that create the same store at the same moment, only the one that made it gets `Ok`. Law:
+    /// `one_creator_of_a_new_store_made_it`.
     pub fn create_new(mut self, yes: bool) -> Self {
         self.0.create_new = yes;
         self

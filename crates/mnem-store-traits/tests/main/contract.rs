@@ -2,28 +2,34 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use mnem_store_traits::conformance::{CONTRACT_VERSION, law, law_table, laws};
+use mnem_store_traits::conformance::{CONTRACT_VERSION, law, law_table, laws, ways_table};
 
-const BEGIN: &str = "<!-- laws: begin -->\n";
-const END: &str = "<!-- laws: end -->\n";
+const LAWS: [&str; 2] = ["<!-- laws: begin -->\n", "<!-- laws: end -->\n"];
+const WAYS: [&str; 2] = ["<!-- ways: begin -->\n", "<!-- ways: end -->\n"];
 
 fn file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// With `UPDATE_CONTRACT=1` the table is written instead.
+/// `contract` with this table between its marks.
+fn with_table(contract: &str, [begin, end]: [&str; 2], table: &str) -> String {
+    let (before, rest) = contract.split_once(begin).expect("the mark before a table");
+    let (_, after) = rest.split_once(end).expect("the mark after a table");
+    [before, begin, table, end, after].concat()
+}
+
+/// With `UPDATE_CONTRACT=1` the tables are written instead.
 #[test]
-fn the_table_in_the_contract_is_the_list_of_laws() {
+fn the_tables_in_the_contract_are_those_of_the_laws() {
     let contract = file("CONTRACT.md");
-    let (before, rest) = contract.split_once(BEGIN).expect("the mark before the table");
-    let (table, after) = rest.split_once(END).expect("the mark after the table");
+    let expected = with_table(&with_table(&contract, LAWS, &law_table()), WAYS, &ways_table());
     if std::env::var_os("UPDATE_CONTRACT").is_some() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("CONTRACT.md");
-        fs::write(path, [before, BEGIN, &law_table(), END, after].concat()).expect("CONTRACT.md is writable");
+        fs::write(path, expected).expect("CONTRACT.md is writable");
         return;
     }
-    assert_eq!(table, law_table(), "run this test with UPDATE_CONTRACT=1");
+    assert_eq!(contract, expected, "run this test with UPDATE_CONTRACT=1");
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl Eiger {
     }
 
     fn unsupported(operation: &'static str) -> StoreError {
-        StoreError::Unsupported { backend: Self::NAME.into(), operation: operation.into() }
+        StoreError::Unsupported { operation: operation.into(), reason: format!("{} does not offer it", Self::NAME) }
     }
 }
 

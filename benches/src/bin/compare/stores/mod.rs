@@ -54,7 +54,7 @@ pub(crate) const EIGER: &str = "blockstore";
 const BASE: Subject = Subject {
     name: "",
     about: "",
-    open: |_| Err(StoreError::Unsupported { backend: "none".into(), operation: "open".into() }),
+    open: |_| Err(StoreError::Unsupported { operation: "open".into(), reason: "there is no backend".into() }),
     compact: None,
     blocks_max: usize::MAX,
     variant: false,

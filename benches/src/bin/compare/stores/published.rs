@@ -91,7 +91,7 @@ impl OpHeadsStore for Published {
     }
 
     fn swap(&self, _expected: &[Cid], _new: &Cid) -> Result<(), StoreError> {
-        Err(StoreError::Unsupported { backend: NAME.into(), operation: "swap".into() })
+        Err(StoreError::Unsupported { operation: "swap".into(), reason: format!("{NAME} does not offer it") })
     }
 }
 
@@ -108,7 +108,7 @@ impl Store for Published {
             }
             Some(_) => {
                 let operation = "a swap, or a change of several heads".into();
-                Err(StoreError::Unsupported { backend: NAME.into(), operation })
+                Err(StoreError::Unsupported { operation, reason: format!("{NAME} does not offer it") })
             }
             None => Ok(()),
         }

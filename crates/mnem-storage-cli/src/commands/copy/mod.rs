@@ -193,7 +193,7 @@ pub(crate) fn unless_stopped<R>(
             Err(interrupted(args, stop, blocks, new))
         }
         // A target that has moved fails in many ways.
-        CopyError::Target(_) => Err(to.explained(failed(args, source))),
+        CopyError::Target(_) | CopyError::Differs { .. } => Err(to.explained(failed(args, source))),
         source => Err(failed(args, source)),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use mnem_storage::{CopyError, ErrorKind, SalvageOptions, SalvageReport, StoreError, salvage};
+use mnem_storage::{CopyError, ErrorKind, SalvageOptions, SalvageReport, StoreError, salvage_at};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("salvage");
     let options = SalvageOptions::new().open(context.options());
-    let salvaged = salvage(&args.from, &*to, &options, &mut |progress| {
+    let salvaged = salvage_at(&args.from, &*to, &options, &mut |progress| {
         bar.show(&progress);
         stop.flow()
     });

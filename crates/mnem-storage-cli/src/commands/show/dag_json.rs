@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ipld_core::ipld::Ipld;
-use mnem_storage::traits::cid::multibase::Base;
+use mnem_storage::cid::multibase::Base;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 /// A value that is serialized as DAG-JSON: keys in the order of their bytes.

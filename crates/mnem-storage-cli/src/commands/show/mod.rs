@@ -5,8 +5,7 @@ mod dag_pb;
 mod preview;
 
 use mnem_storage::{
-    Blockstore as _, Bytes, Cause, Cid, DAG_CBOR, DAG_JSON, DAG_PB, Store, StoreError, codec_name, links,
-    traits::from_dag_cbor,
+    Blockstore as _, Bytes, Cause, Cid, DAG_CBOR, DAG_JSON, DAG_PB, Store, StoreError, codec_name, from_dag_cbor, links,
 };
 use serde::Serialize;
 use serde_json::json;

@@ -4,6 +4,7 @@ use std::{
     fmt::{Debug, Display},
     fs, io,
     path::{Path, PathBuf},
+    sync::Barrier,
     thread,
     time::Duration,
 };
@@ -364,6 +365,37 @@ pub(crate) fn creators_at_once_make_one_store(case: &mut Case) -> LawResult {
     let cids: Vec<_> = all.iter().map(|block| block.cid).collect();
     lists(&*store, &cids, "after six creators at once")?;
     heads_are(&*store, &cids, "after six creators at once")?;
+    Ok(())
+}
+
+pub(crate) fn one_creator_of_a_new_store_made_it(case: &mut Case) -> LawResult {
+    const CREATORS: usize = 4;
+    const ROUNDS: usize = 4;
+    for _ in 0..ROUNDS {
+        let at = case.driver()?;
+        let together = Barrier::new(CREATORS);
+        let one = || {
+            together.wait();
+            at.driver.open(&at.location, &OpenOptions::new().create_new(true).lock_wait(PATIENCE)).map(drop)
+        };
+        let opened: Vec<_> = thread::scope(|scope| {
+            let creators: Vec<_> = (0..CREATORS).map(|_| scope.spawn(one)).collect();
+            creators.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+        });
+        let mut made = 0;
+        for opened in opened {
+            let opened =
+                opened.map_err(|_| Failure::new("open with create_new, beside others", "no panic", "a panic"))?;
+            match opened {
+                Ok(()) => made += 1,
+                refused => {
+                    saw("open with create_new, beside others", refused).refused(ErrorKind::InvalidArgument)?;
+                }
+            }
+        }
+        equal("creators that made the store with create_new, of four at once", made, 1)?;
+        at.probes("of the store that one of them made", "Store", |found| *found == Probe::Store)?;
+    }
     Ok(())
 }
 

@@ -45,6 +45,23 @@ pub(crate) enum Flaw {
     RecoversWithoutSync,
     DeletesInMemoryOnly,
     DeletesManyInMemoryOnly,
+    /// Writes of this kind are not synced.
+    NoSyncOf(&'static str),
+    /// A failed write is followed by `Poisoned` from writes of its kind alone.
+    PoisonsItsKind,
+    /// A read that succeeds lifts the poison.
+    ReadsHeal,
+    /// Recovery is not synced, and a commit of blocks that are there syncs nothing.
+    CommitTakesPresentForDurable,
+    /// What an opening cannot read is an empty store.
+    OpensUnreadAsEmpty,
+    /// A requirement that cannot be looked up is taken to be met.
+    UnreadIsMet,
+    /// Keys that cannot be read are none.
+    UnreadKeysAreNone,
+    SizeWaitsForSyncs,
+    /// `close` empties the medium before it writes everything anew.
+    CloseRewrites,
     SecondProcessIsBlind,
     SecondProcessKeepsItsOwnHeads,
 }
@@ -125,11 +142,13 @@ impl Disk {
         }
         if let Some(Value::Journal(changes)) = medium.now.remove(JOURNAL) {
             changes.iter().for_each(|each| change(&mut medium.now, each));
-            if !self.has(Flaw::RecoversWithoutSync) {
+            if !self.has(Flaw::RecoversWithoutSync) && !self.has(Flaw::CommitTakesPresentForDurable) {
                 medium.synced = medium.now.clone();
             }
         }
-        *lock(&self.visible) = medium.now.clone();
+        let unread = matches!(medium.fault, Some(Fault::ReadsAfter(0)));
+        let empty = unread && self.has(Flaw::OpensUnreadAsEmpty);
+        *lock(&self.visible) = if empty { Rows::new() } else { medium.now.clone() };
         medium.outages
     }
 }
@@ -144,6 +163,8 @@ struct Handle {
     outage: u64,
     closed: AtomicBool,
     poisoned: AtomicBool,
+    /// The kind of the write that failed.
+    poisoned_by: Mutex<&'static str>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -165,7 +186,9 @@ impl Handle {
         }
         let left = match (&mut medium.fault, op) {
             (Some(Fault::Reads), Op::Read) => &mut 0,
-            (Some(Fault::WritesAfter(left)), Op::Write) | (Some(Fault::SyncsAfter(left)), Op::Sync) => left,
+            (Some(Fault::ReadsAfter(left)), Op::Read)
+            | (Some(Fault::WritesAfter(left)), Op::Write)
+            | (Some(Fault::SyncsAfter(left)), Op::Sync) => left,
             _ => return Ok(medium),
         };
         if *left == 0 {
@@ -202,6 +225,14 @@ impl Handle {
         Ok(())
     }
 
+    fn rewrite(&self) -> Result<(), StoreError> {
+        let rows = lock(&self.disk.medium).now.clone();
+        rows.keys().try_for_each(|key| self.write(&(key.clone(), None)))?;
+        self.sync()?;
+        rows.into_iter().try_for_each(|(key, value)| self.write(&(key, Some(value))))?;
+        self.sync()
+    }
+
     fn check_open(&self, operation: &'static str) -> Result<(), StoreError> {
         let closed = self.closed.load(Ordering::SeqCst);
         if closed { Err(StoreError::Closed { backend: "disk", operation }) } else { Ok(()) }
@@ -210,8 +241,9 @@ impl Handle {
     /// Looks at what readers see, if the disk can be read.
     fn view<T>(&self, operation: &'static str, look: impl FnOnce(&Rows) -> T) -> Result<T, StoreError> {
         self.check_open(operation)?;
-        let waits =
-            self.has(Flaw::ReadersWaitForSyncs) || (self.has(Flaw::HeadReadersWaitForSyncs) && operation == "heads");
+        let waits = self.has(Flaw::ReadersWaitForSyncs)
+            || (self.has(Flaw::HeadReadersWaitForSyncs) && operation == "heads")
+            || (self.has(Flaw::SizeWaitsForSyncs) && operation == "size");
         let _waits = waits.then(|| {
             // Not before the writer has come to its sync.
             while lock(&self.disk.medium).fault == Some(Fault::SyncsWait)
@@ -227,7 +259,13 @@ impl Handle {
         match self.medium(Op::Read) {
             Ok(medium) => drop(medium),
             Err(_) if self.has(Flaw::FailedReadIsAbsence) => return Ok(look(&Rows::new())),
+            Err(_) if self.has(Flaw::UnreadKeysAreNone) && operation == "list a table" => {
+                return Ok(look(&Rows::new()));
+            }
             Err(error) => return Err(error),
+        }
+        if self.has(Flaw::ReadsHeal) {
+            self.poisoned.store(false, Ordering::SeqCst);
         }
         Ok(look(&lock(&self.disk.visible)))
     }
@@ -250,17 +288,24 @@ impl Handle {
     }
 
     /// Decides what to change, and changes it in one step.
-    fn transact(&self, decide: impl FnOnce(&Rows) -> Result<Vec<Change>, StoreError>) -> Result<(), StoreError> {
+    fn transact(
+        &self,
+        kind: &'static str,
+        decide: impl FnOnce(&Rows) -> Result<Vec<Change>, StoreError>,
+    ) -> Result<(), StoreError> {
         self.check_open("write")?;
         let _alone = lock(&self.disk.writer);
-        if self.poisoned.load(Ordering::SeqCst) {
+        let spared = self.has(Flaw::PoisonsItsKind) && *lock(&self.poisoned_by) != kind;
+        if self.poisoned.load(Ordering::SeqCst) && !spared {
             return Err(StoreError::Poisoned { backend: "disk", source: Cause::new("an earlier write failed") });
         }
         let changes = decide(&lock(&self.disk.visible))?;
         if changes.is_empty() {
-            return Ok(());
+            let syncs = self.has(Flaw::CommitTakesPresentForDurable) && kind != "commit";
+            return if syncs { self.sync() } else { Ok(()) };
         }
-        self.land(&changes).map_err(|error| {
+        self.land(kind, &changes).map_err(|error| {
+            *lock(&self.poisoned_by) = kind;
             if !self.has(Flaw::ForgetsPoison) {
                 self.poisoned.store(true, Ordering::SeqCst);
             }
@@ -277,7 +322,7 @@ impl Handle {
         })
     }
 
-    fn land(&self, changes: &[Change]) -> Result<(), StoreError> {
+    fn land(&self, kind: &'static str, changes: &[Change]) -> Result<(), StoreError> {
         let show = || {
             // Under one lock, so that no reader sees half of them.
             let mut visible = lock(&self.disk.visible);
@@ -296,15 +341,16 @@ impl Handle {
         if let Err(error) = self.write(&(JOURNAL.to_vec(), Some(Value::Journal(changes.to_vec())))) {
             return if self.has(Flaw::FailedWriteIsAcknowledged) { Ok(()) } else { Err(error) };
         }
-        self.sync()?;
+        let sync = || if self.has(Flaw::NoSyncOf(kind)) { Ok(()) } else { self.sync() };
+        sync()?;
         show();
         changes.iter().try_for_each(|each| self.write(each))?;
-        self.sync()?;
+        sync()?;
         self.write(&(JOURNAL.to_vec(), None))
     }
 
-    fn put_all(&self, blocks: &[(Cid, Bytes)]) -> Result<(), StoreError> {
-        self.transact(|rows| Ok(self.absent(rows, blocks)))
+    fn put_all(&self, kind: &'static str, blocks: &[(Cid, Bytes)]) -> Result<(), StoreError> {
+        self.transact(kind, |rows| Ok(self.absent(rows, blocks)))
     }
 
     /// The changes that add what is not there.
@@ -317,7 +363,7 @@ impl Handle {
 
     fn change_heads(&self, head: &HeadChange) -> Result<(), StoreError> {
         self.disk.updates.fetch_add(1, Ordering::SeqCst);
-        self.transact(|rows| Ok(vec![Self::heads_row(&head.apply(&Self::heads_of(rows))?)]))
+        self.transact("heads", |rows| Ok(vec![Self::heads_row(&head.apply(&Self::heads_of(rows))?)]))
     }
 }
 

@@ -44,6 +44,7 @@ enum Flaw {
     CompactLosesHeads,
     CompactCloses,
     CreatorsReplaceEachOther,
+    CreateNewLooksFirst,
     TruncatedIsEmpty,
 }
 
@@ -153,7 +154,7 @@ impl Driver for Flawed {
             Probe::Damaged(_) if self.has(Flaw::TruncatedIsEmpty) => clear(path),
             Probe::Damaged(why) => {
                 let source = mnem_store_traits::Cause::new(why);
-                return Err(StoreError::Damaged { backend: "test", what: at.to_string(), source });
+                return Err(StoreError::Damaged { component: "test".into(), what: at.to_string(), source });
             }
             Probe::Absent | Probe::Unfinished | Probe::Foreign(_) => {}
         }
@@ -161,10 +162,17 @@ impl Driver for Flawed {
             clear(path);
         }
         let wished = requested.format.as_deref().and_then(|wish| FORMATS.into_iter().find(|format| *format == wish));
-        let state = content(path, || {
+        if self.has(Flaw::CreateNewLooksFirst) && requested.create_new {
+            // Others look in this pause, and find nothing either.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let (state, made) = content(path, || {
             let first = self.has(Flaw::MakesTheFirstFormatOnly);
             file_of(wished.filter(|_| !first).unwrap_or(FORMATS[0]))
         });
+        if !made && !self.has(Flaw::CreateNewLooksFirst) && !self.has(Flaw::CreateNewOpens) {
+            requested.check_existing(self, at)?;
+        }
         let format = self.format_at(path).unwrap_or(FORMATS[0]);
         if !self.has(Flaw::TakesAnyFormat) {
             requested.check_format(format, at)?;
@@ -247,6 +255,7 @@ flaws! {
     compact_loses_heads: CompactLosesHeads => compact_changes_no_content "heads() after compact()";
     compact_closes_the_store: CompactCloses => compact_changes_no_content "after compact()";
     creators_replace_each_other: CreatorsReplaceEachOther => creators_at_once_make_one_store "after six creators";
+    all_creators_made_it: CreateNewLooksFirst => one_creator_of_a_new_store_made_it "of four at once";
     a_truncated_store_is_empty: TruncatedIsEmpty => truncated_store_is_no_empty_store "was cut to";
 }
 

@@ -24,6 +24,7 @@ mod sets;
 mod tables;
 mod threads;
 mod walks;
+mod ways;
 
 use std::{
     fmt::Debug,

@@ -4,10 +4,10 @@ use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
     batches, blocks, buffered, commits, drivers, heads, listings, lookups, many, media, names, plausible,
-    plausible_threads, prose, races, reopenings, sets, tables, threads, walks,
+    plausible_threads, prose, races, reopenings, sets, tables, threads, walks, ways,
 };
 
-const KILLED: [&[&str]; 22] = [
+const KILLED: [&[&str]; 23] = [
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,
@@ -30,6 +30,7 @@ const KILLED: [&[&str]; 22] = [
     tables::KILLED,
     threads::KILLED,
     walks::KILLED,
+    ways::KILLED,
 ];
 
 /// Laws that no saboteur can break, and why: what could is no backend written in safe Rust, or is in this crate.

@@ -48,7 +48,7 @@ defect! {
 
     ClaimsSideTables {
         fn side_table(&self, _: &MemoryStore, _: &str) -> Result<Arc<dyn SideTable>, StoreError> {
-            Err(StoreError::Unsupported { backend: "this".into(), operation: "side_table".into() })
+            Err(StoreError::Unsupported { operation: "side_table".into(), reason: "no".into() })
         }
     }
 

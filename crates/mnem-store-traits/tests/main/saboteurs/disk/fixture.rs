@@ -15,8 +15,8 @@ pub(crate) struct OnDisk(pub(crate) Flaw);
 
 impl OnDisk {
     pub(crate) fn handle(disk: &Arc<Disk>) -> DiskStore {
-        let (closed, poisoned) = Default::default();
-        DiskStore(Arc::new(Handle { disk: Arc::clone(disk), outage: disk.recover(), closed, poisoned }))
+        let (closed, poisoned, poisoned_by) = Default::default();
+        DiskStore(Arc::new(Handle { disk: Arc::clone(disk), outage: disk.recover(), closed, poisoned, poisoned_by }))
     }
 }
 
@@ -41,8 +41,11 @@ impl Fixture for OnDisk {
     }
 
     fn deadline(&self) -> std::time::Duration {
-        let waits = matches!(self.0, Flaw::ReadersWaitForSyncs | Flaw::HeadReadersWaitForSyncs);
-        std::time::Duration::from_secs(if waits { 1 } else { 60 })
+        std::time::Duration::from_secs(match self.0 {
+            Flaw::ReadersWaitForSyncs | Flaw::HeadReadersWaitForSyncs => 1,
+            Flaw::SizeWaitsForSyncs => 8,
+            _ => 60,
+        })
     }
 
     fn obey_in_second_process(&self, disk: &Arc<Disk>, script: &str) -> Result<String, FixtureError> {

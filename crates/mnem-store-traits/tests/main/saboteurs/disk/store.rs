@@ -15,7 +15,7 @@ use mnem_store_traits::{
     limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
-use super::{DiskStore, Flaw, Handle, Key, Value, block_key, lock};
+use super::{DiskStore, Flaw, Handle, Key, Op, Value, block_key, lock};
 
 impl Blockstore for DiskStore {
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
@@ -30,16 +30,16 @@ impl Blockstore for DiskStore {
     fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
         check_size(cid, &data, BLOCK_BYTES_EVERY_BACKEND)?;
         check_block(cid, &data)?;
-        self.0.put_all(&[(*cid, data)])
+        self.0.put_all("put", &[(*cid, data)])
     }
 
     fn put_trusted(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
         check_size(cid, &data, BLOCK_BYTES_EVERY_BACKEND)?;
-        self.0.put_all(&[(*cid, data)])
+        self.0.put_all("put_trusted", &[(*cid, data)])
     }
 
     fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
-        self.0.put_all(&drain_checked(blocks, BLOCK_BYTES_EVERY_BACKEND)?)
+        self.0.put_all("put_many", &drain_checked(blocks, BLOCK_BYTES_EVERY_BACKEND)?)
     }
 
     fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
@@ -51,7 +51,7 @@ impl Blockstore for DiskStore {
             lock(&self.0.disk.visible).remove(&key);
             return Ok(());
         }
-        self.0.transact(|rows| Ok(rows.contains_key(&key).then(|| (key.clone(), None)).into_iter().collect()))
+        self.0.transact("delete", |rows| Ok(rows.contains_key(&key).then(|| (key.clone(), None)).into_iter().collect()))
     }
 
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
@@ -60,7 +60,7 @@ impl Blockstore for DiskStore {
             lock(&self.0.disk.visible).retain(|key, _| !keys.contains(key));
             return Ok(());
         }
-        self.0.transact(|rows| {
+        self.0.transact("delete_many", |rows| {
             let present: BTreeSet<&Key> = keys.iter().filter(|key| rows.contains_key(*key)).collect();
             Ok(present.into_iter().map(|key| (key.clone(), None)).collect())
         })
@@ -136,9 +136,11 @@ impl Store for DiskStore {
             new.iter().skip(1).try_for_each(|new| self.update(new, &[]))?;
         }
         let blocks: Vec<_> = batch.puts().iter().map(|put| (put.cid, put.data.clone())).collect();
-        self.0.transact(|rows| {
+        self.0.transact("commit", |rows| {
             let mut changes = self.0.absent(rows, &blocks);
-            let there = |cid: &Cid| rows.contains_key(&block_key(cid)) || blocks.iter().any(|(put, _)| put == cid);
+            let unread = self.0.has(Flaw::UnreadIsMet) && self.0.medium(Op::Read).is_err();
+            let there =
+                |cid: &Cid| unread || rows.contains_key(&block_key(cid)) || blocks.iter().any(|(put, _)| put == cid);
             if let Some(cid) = batch.required().iter().find(|cid| !there(cid)) {
                 return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
             }
@@ -168,7 +170,7 @@ impl Store for DiskStore {
         if self.0.closed.load(Ordering::SeqCst) {
             return Ok(());
         }
-        let synced = self.0.sync();
+        let synced = if self.0.has(Flaw::CloseRewrites) { self.0.rewrite() } else { self.0.sync() };
         let stays_open = self.0.has(Flaw::CloseStaysOpen) || self.0.has(Flaw::CloseSwallows);
         self.0.closed.store(synced.is_ok() || !stays_open, Ordering::SeqCst);
         if self.0.has(Flaw::CloseSwallows) { Ok(()) } else { synced }
@@ -197,7 +199,7 @@ impl SideTable for DiskTable {
         check_table_write(puts, deletes)?;
         let puts = puts.iter().map(|(key, value)| (self.key(key), Some(Value::Row(value.clone()))));
         let changes = puts.chain(deletes.iter().map(|key| (self.key(key), None))).collect();
-        self.store.0.transact(|_| Ok(changes))
+        self.store.0.transact("row", |_| Ok(changes))
     }
 
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {

@@ -41,13 +41,14 @@ fn states<R>(f: impl FnOnce(&mut HashMap<PathBuf, Arc<State>>) -> R) -> R {
     f(STATES.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
 }
 
-/// The content at the path; with a file, if there is none yet.
-pub(super) fn content(path: &Path, file: impl FnOnce() -> String) -> Arc<State> {
+/// The content at the path, and whether this call made its file.
+pub(super) fn content(path: &Path, file: impl FnOnce() -> String) -> (Arc<State>, bool) {
     states(|states| {
-        if !path.exists() {
+        let made = !path.exists();
+        if made {
             fs::write(path, file()).expect("written");
         }
-        Arc::clone(states.entry(path.to_owned()).or_default())
+        (Arc::clone(states.entry(path.to_owned()).or_default()), made)
     })
 }
 

@@ -11,9 +11,11 @@ use crate::{
             FIELDS_END, FLAGS, FULL_REGIONS, LAST_COMMIT, PAGE, PAGE_BYTES, REGION_HEADER_PAGES, REGION_PAGES,
             TRAILING_PAGES, UNCLEAN, field, set,
         },
+        keys::Ascending,
         overlay::Overlay,
     },
-    limits::{AS_IT_IS_BREAKS_MAX, PAGE_NAMES},
+    error::At,
+    limits::{LENIENT_BREAKS_MAX, PAGE_NAMES},
 };
 
 /// What redb is to see of the medium: a file that was closed cleanly and has the length that it says, zeros where its end is missing. `before`: as it
@@ -77,7 +79,7 @@ impl<'a> Listing<'a> {
         if let Err(error) = read {
             self.ended = true;
             // Without one the handle was closed, and no other place will do.
-            if matches!(error, StoreError::Damaged { .. }) && self.breaks < AS_IT_IS_BREAKS_MAX {
+            if matches!(error, StoreError::Damaged { .. }) && self.breaks < LENIENT_BREAKS_MAX {
                 self.breaks += 1;
                 let next =
                     next_readable(place_of(self.last.as_deref().unwrap_or_default()), |place| self.reads_at(place));
@@ -140,6 +142,27 @@ fn next_readable(from: u128, reads_at: impl Fn(u128) -> bool) -> Option<u128> {
         }
     }
     Some(readable)
+}
+
+/// Adds the keys of these rows, up to a number of them, each as it is read.
+pub(crate) fn read_keys(
+    at: At<'_>,
+    table: &str,
+    start: Bound<&[u8]>,
+    range: redb::Range<'_, &'static [u8], &'static [u8]>,
+    rows: usize,
+    found: &mut Vec<Bytes>,
+) -> Result<(), StoreError> {
+    let mut order = Ascending::after(match start {
+        Bound::Included(key) | Bound::Excluded(key) => Some(key),
+        Bound::Unbounded => None,
+    });
+    for row in range.take(rows) {
+        let (key, _) = row.map_err(|error| at.redb(error))?;
+        order.next(at, table, key.value())?;
+        found.push(Bytes::copy_from_slice(key.value()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ pub(crate) const REDB_MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 const WINDOWS_LOCK_VIOLATION: i32 = 33;
 
 /// What lies at a path.
-pub(crate) enum Found {
+pub(crate) enum PathState {
     Nothing,
     /// A file of no bytes.
     Empty,
@@ -22,16 +22,16 @@ pub(crate) enum Found {
     Other(String),
 }
 
-pub(crate) fn look(at: At<'_>) -> Result<Found, StoreError> {
+pub(crate) fn probe(at: At<'_>) -> Result<PathState, StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
     match Entry::look(at.path).map_err(failed)? {
-        Entry::Absent => return Ok(Found::Nothing),
+        Entry::Absent => return Ok(PathState::Nothing),
         Entry::EmptyFolder | Entry::Folder => {
-            return Ok(Found::Other("it is a folder, and a redb store is a single file; name a file in it".into()));
+            return Ok(PathState::Other("it is a folder, and a redb store is a single file; name a file in it".into()));
         }
         Entry::File(_) => {}
-        Entry::Other(what) => return Ok(Found::Other(format!("{what}; name another path"))),
-        _ => return Ok(Found::Other("it is not a file; name another path".into())),
+        Entry::Other(what) => return Ok(PathState::Other(format!("{what}; name another path"))),
+        _ => return Ok(PathState::Other("it is not a file; name another path".into())),
     }
     let mut begin = Vec::new();
     let file = File::open(at.path).map_err(failed)?;
@@ -43,15 +43,15 @@ pub(crate) fn look(at: At<'_>) -> Result<Found, StoreError> {
         read => read.map_err(failed)?,
     };
     Ok(if begin == REDB_MAGIC {
-        Found::RedbFile
+        PathState::RedbFile
     } else if begin.is_empty() {
-        Found::Empty
+        PathState::Empty
     } else if REDB_MAGIC.starts_with(&begin) {
         let bytes = begin.len();
-        Found::Other(format!(
+        PathState::Other(format!(
             "the file was not written by redb, or its first {bytes} bytes are all that is left of it; name another path"
         ))
     } else {
-        Found::Other("the file was not written by redb; name another path".into())
+        PathState::Other("the file was not written by redb; name another path".into())
     })
 }

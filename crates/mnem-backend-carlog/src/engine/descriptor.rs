@@ -1,0 +1,96 @@
+//! The first block of a segment: whose it is, which one, and what came before it.
+
+use mnem_car::{Cid, SectionOffsets, Writer};
+use mnem_store_traits::{RAW, cid_of};
+
+use super::{
+    fields::Fields,
+    keys::{Keys, Mac, ShortMac},
+};
+
+/// How a descriptor begins.
+pub(crate) const MAGIC: [u8; 8] = *b"mnemL\0\0\x01";
+
+/// What a segment says of itself. No field of it ever changes, so that its CID can stand in the header of the segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Descriptor {
+    pub(crate) segment: u32,
+    /// The MAC of the last commit of the segment before; zeros if there is none.
+    pub(crate) previous: Mac,
+}
+
+/// Why a block is no descriptor of this store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoDescriptor {
+    /// It does not begin as one, or is not whole, or was changed.
+    Invalid,
+    /// It is of another store.
+    OtherStore,
+    /// It has flags that this build does not know.
+    Flags(u32),
+}
+
+impl Descriptor {
+    /// The beginning of a segment: the header of the CAR, whose root is the descriptor, and the descriptor.
+    pub(crate) fn begin_segment(&self, keys: &Keys) -> Vec<u8> {
+        let data = self.encode(keys);
+        let cid = cid_of(RAW, &data);
+        let written = Writer::new(Vec::new(), &[cid]).and_then(|mut writer| {
+            writer.write(&cid, &data)?;
+            writer.finish()
+        });
+        // A vector takes all that is written to it, and one root is not too many.
+        written.unwrap_or_default()
+    }
+
+    fn encode(&self, keys: &Keys) -> Vec<u8> {
+        let mut data = MAGIC.to_vec();
+        data.extend(keys.store);
+        data.extend(self.segment.to_le_bytes());
+        // No flag is known yet, and no segment is made of others.
+        data.extend([0; 12]);
+        data.extend(self.previous);
+        let mac = keys.record_mac(self.segment, &data);
+        data.extend(mac);
+        data
+    }
+
+    pub(crate) fn decode(data: &[u8], keys: &Keys) -> Result<Self, NoDescriptor> {
+        let (body, mac) = data.split_last_chunk::<{ size_of::<ShortMac>() }>().ok_or(NoDescriptor::Invalid)?;
+        let mut fields = Fields::new(body);
+        let mut read = || {
+            let magic = fields.array()?;
+            let (store, segment, flags) = (fields.array::<16>()?, fields.u32()?, fields.u32()?);
+            let (_reserved, previous) = (fields.array::<8>()?, fields.array()?);
+            Some((magic, store, segment, flags, previous))
+        };
+        let Some((MAGIC, store, segment, flags, previous)) = read() else { return Err(NoDescriptor::Invalid) };
+        if store != keys.store {
+            return Err(NoDescriptor::OtherStore);
+        }
+        if keys.record_mac(segment, body) != *mac {
+            return Err(NoDescriptor::Invalid);
+        }
+        if flags != 0 || !fields.is_empty() {
+            return Err(NoDescriptor::Flags(flags));
+        }
+        Ok(Self { segment, previous })
+    }
+}
+
+/// The length of the beginning of every segment, in bytes.
+pub(crate) fn begin_bytes(keys: &Keys) -> u64 {
+    Descriptor { segment: 0, previous: [0; 32] }.begin_segment(keys).len() as u64
+}
+
+/// The section of the descriptor in a segment that begins with `bytes`, if it has one: it stands after the header.
+pub(crate) fn section(bytes: &[u8]) -> Option<SectionOffsets> {
+    // One byte has the length of a header with one root.
+    let header_end = usize::from(*bytes.first()?) + 1;
+    SectionOffsets::parse(bytes.get(header_end..)?, header_end as u64).ok()
+}
+
+/// Whether the header of the segment names this root and nothing else.
+pub(crate) fn has_root(bytes: &[u8], root: Cid) -> bool {
+    Writer::new(Vec::new(), &[root]).and_then(Writer::finish).is_ok_and(|header| bytes.starts_with(&header))
+}

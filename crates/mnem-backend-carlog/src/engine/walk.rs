@@ -1,0 +1,78 @@
+//! Reading a segment from one end to the other.
+
+use std::io;
+
+use mnem_car::SectionOffsets;
+
+use super::files::File;
+use crate::limits::WINDOW_BYTES;
+
+/// A part of a file in memory, moved forward as it is read.
+#[derive(Debug)]
+pub(crate) struct Window<'a> {
+    file: &'a dyn File,
+    /// Nothing from here on is read.
+    end: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Window<'a> {
+    /// Of the file up to `end`.
+    pub(crate) fn new(file: &'a dyn File, end: u64) -> Self {
+        Self { file, end, start: 0, bytes: Vec::new() }
+    }
+
+    /// Up to `len` bytes from `offset` on: fewer only where the file ends.
+    pub(crate) fn read(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
+        let wanted = len.min(usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX));
+        let has = |window: &Self| {
+            let at = usize::try_from(offset.checked_sub(window.start)?).ok()?;
+            window.bytes.get(at..at.checked_add(wanted)?)?;
+            Some(at)
+        };
+        let at = match has(self) {
+            Some(at) => at,
+            None => {
+                self.fill(offset, wanted)?;
+                0
+            }
+        };
+        Ok(self.bytes.get(at..(at + wanted).min(self.bytes.len())).unwrap_or_default())
+    }
+
+    fn fill(&mut self, offset: u64, wanted: usize) -> io::Result<()> {
+        let left = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let len = wanted.max(WINDOW_BYTES).min(left);
+        self.start = offset;
+        // What a failed read leaves must not pass for bytes of the file.
+        self.bytes.clear();
+        let mut bytes = vec![0; len];
+        let read = self.file.read_at(&mut bytes, offset)?;
+        bytes.truncate(read);
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// The section that begins at `offset` and ends within the file.
+    pub(crate) fn section(&mut self, offset: u64) -> io::Result<Option<SectionOffsets>> {
+        let end = self.end;
+        let start = self.read(offset, SectionOffsets::START_BYTES_MAX)?;
+        Ok(SectionOffsets::parse(start, offset).ok().filter(|section| section.end() <= end))
+    }
+
+    /// All bytes of a section, piece by piece.
+    pub(crate) fn pieces(&mut self, section: &SectionOffsets, mut f: impl FnMut(&[u8])) -> io::Result<()> {
+        let mut offset = section.offset;
+        while offset < section.end() {
+            let len = usize::try_from(section.end() - offset).unwrap_or(usize::MAX).min(WINDOW_BYTES);
+            let piece = self.read(offset, len)?;
+            if piece.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            f(piece);
+            offset += piece.len() as u64;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,391 @@
+//! Landing work in the log: one write and one sync for all that wait.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use mnem_car::SectionOffsets;
+use mnem_store_traits::{Bytes, Cause, Cid, HeadChange, Outcome, RAW, StoreError, cid_of};
+
+use super::{
+    descriptor::Descriptor,
+    files::{File, Lock},
+    keys::Mac,
+    record::{CommitMacs, Kill, Record, Row},
+    replay::{Commit, Position},
+    state::State,
+};
+use crate::{
+    error::{BACKEND, at, failed},
+    handle::{Depth, Handle, Segment, hold},
+    limits::{COMMIT_BYTES_MAX, GROUP_BYTES, SEGMENT_BYTES, SEGMENT_NUMBER_MAX, WRITE_BYTES},
+};
+
+/// Who may write: the holder of the lock.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    /// Held as long as the handle is open.
+    pub(crate) _lock: Box<dyn Lock>,
+    pub(crate) file: Arc<dyn File>,
+    /// Where the next commit begins.
+    pub(crate) position: Position,
+    pub(crate) state_file: Arc<dyn File>,
+}
+
+/// What one call wants to be done, as a whole or not at all.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) puts: Vec<(Cid, Bytes)>,
+    pub(crate) required: Vec<Cid>,
+    pub(crate) head: Option<HeadChange>,
+    pub(crate) deletes: Vec<Cid>,
+    /// Table, key and value; `None`: the row goes.
+    pub(crate) rows: Vec<(String, Bytes, Option<Bytes>)>,
+}
+
+/// Work on its way, and what became of it.
+#[derive(Debug)]
+pub(crate) struct Job {
+    work: Work,
+    result: Mutex<Option<Result<(), StoreError>>>,
+}
+
+/// What one commit will do, for one or several jobs.
+#[derive(Default)]
+struct Batch {
+    puts: Vec<(Cid, Bytes)>,
+    put: HashSet<Cid>,
+    put_bytes: u64,
+    heads: Option<BTreeSet<Cid>>,
+    deletes: Vec<Kill>,
+    rows: Vec<(String, Bytes, Option<Bytes>)>,
+}
+
+impl Work {
+    /// Bytes that it brings.
+    fn bytes(&self) -> u64 {
+        let puts = self.puts.iter().map(|(_, data)| data.len());
+        let values = self.rows.iter().map(|(_, _, value)| value.as_ref().map_or(0, Bytes::len));
+        puts.chain(values).map(|bytes| (bytes + SectionOffsets::START_BYTES_MAX) as u64).sum()
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.puts.is_empty() && self.heads.is_none() && self.deletes.is_empty() && self.rows.is_empty()
+    }
+}
+
+/// Does the work, durably. Whoever gets hold of the writer lands the work of all who wait, with one sync.
+pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Result<(), StoreError> {
+    handle.gate.check_writable(operation)?;
+    let job = Arc::new(Job { work, result: Mutex::default() });
+    hold(&handle.queue).push(job.clone());
+    let mut writer = hold(&handle.writer);
+    loop {
+        if let Some(result) = hold(&job.result).take() {
+            return result;
+        }
+        let group = next_group(handle);
+        if group.is_empty() {
+            // Another thread took the work, and panicked with it.
+            let source = Cause::new("a thread panicked while it landed this");
+            handle.gate.poison(source.clone());
+            let operation = operation.to_owned();
+            return Err(StoreError::Backend { backend: BACKEND, operation, outcome: Outcome::Unknown, source });
+        }
+        match writer.as_mut() {
+            Some(writer) => land(handle, writer, operation, &group),
+            None => group.iter().for_each(|job| job.end(Err(handle.gate.closed(operation)))),
+        }
+    }
+}
+
+impl Job {
+    fn end(&self, result: Result<(), StoreError>) {
+        *hold(&self.result) = Some(result);
+    }
+}
+
+/// The work that is landed next: as much as one commit should have. Deletes go alone, since they look for what is there.
+fn next_group(handle: &Handle) -> Vec<Arc<Job>> {
+    let mut queue = hold(&handle.queue);
+    let mut bytes = 0;
+    let mut count = 0;
+    for job in queue.iter() {
+        bytes += job.work.bytes();
+        let is_alone = !job.work.deletes.is_empty();
+        if count > 0 && (is_alone || bytes > GROUP_BYTES) {
+            break;
+        }
+        count += 1;
+        if is_alone {
+            break;
+        }
+    }
+    queue.drain(..count).collect()
+}
+
+fn land(handle: &Handle, writer: &mut Writer, operation: &'static str, jobs: &[Arc<Job>]) {
+    let mut batch = Batch::default();
+    let mut accepted = Vec::new();
+    for job in jobs {
+        // It may have been poisoned while this job waited.
+        let prepared = handle.gate.check_writable(operation).and_then(|()| prepare(handle, &mut batch, &job.work));
+        match prepared {
+            Ok(()) => accepted.push(job),
+            Err(error) => job.end(Err(error)),
+        }
+    }
+    let landed = if batch.is_empty() { Ok(()) } else { write(handle, writer, batch) };
+    for job in accepted {
+        job.end(landed.clone());
+    }
+}
+
+/// Takes the job's work into the batch, or leaves the batch as it is.
+fn prepare(handle: &Handle, batch: &mut Batch, work: &Work) -> Result<(), StoreError> {
+    let mut new: HashMap<&Cid, &Bytes> = HashMap::new();
+    let mut in_order = Vec::new();
+    for (cid, data) in &work.puts {
+        if !batch.put.contains(cid) && !new.contains_key(cid) && handle.find(cid, Depth::Start)?.is_none() {
+            new.insert(cid, data);
+            in_order.push((*cid, data.clone()));
+        }
+    }
+    for cid in &work.required {
+        let is_there = batch.put.contains(cid) || new.contains_key(cid) || handle.find(cid, Depth::Start)?.is_some();
+        if !is_there {
+            return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
+        }
+    }
+    let heads = match &work.head {
+        None => None,
+        Some(change) => {
+            let before = batch.heads.clone().unwrap_or_else(|| handle.view().heads.clone());
+            Some(change.apply(&before)?).filter(|after| *after != before)
+        }
+    };
+    let bytes = batch.put_bytes + work.bytes();
+    // The record itself, with its heads and deletes, takes its part of what is left below 4 GiB.
+    if bytes > COMMIT_BYTES_MAX {
+        let reason = format!("it has {bytes} bytes, more than the {COMMIT_BYTES_MAX} of one commit");
+        return Err(StoreError::InvalidArgument { operation: "commit", reason });
+    }
+    let deletes = kills(handle, &work.deletes);
+    batch.put_bytes = bytes;
+    batch.put.extend(in_order.iter().map(|(cid, _)| *cid));
+    batch.puts.extend(in_order);
+    batch.heads = heads.or(batch.heads.take());
+    batch.deletes.extend(deletes);
+    batch.rows.extend(work.rows.iter().cloned());
+    Ok(())
+}
+
+/// The places of the blocks that are there. Where a place is damaged so that its CID is not to be read, it goes too.
+fn kills(handle: &Handle, cids: &[Cid]) -> Vec<Kill> {
+    let mut killed = HashSet::new();
+    let mut kills = Vec::new();
+    for cid in cids.iter().filter(|cid| killed.insert(**cid)) {
+        let places: Vec<_> = handle.view().index.places(handle.keys.fingerprint(cid)).collect();
+        for place in places {
+            let file = handle.view().file(place.segment()).cloned();
+            let found = file.and_then(|file| handle.read_section(&*file, place, Depth::Start).ok().flatten());
+            let is_another = found.is_some_and(|found| {
+                found.section.cid != *cid && handle.keys.fingerprint(&found.section.cid) == handle.keys.fingerprint(cid)
+            });
+            if !is_another {
+                kills.push(Kill { segment: place.segment(), offset: place.offset() as u32, cid: *cid });
+            }
+        }
+    }
+    kills
+}
+
+/// Bytes on their way into a segment, and the MAC over them.
+struct Output<'a> {
+    file: &'a dyn File,
+    path: PathBuf,
+    buffer: Vec<u8>,
+    /// Where the buffer begins in the file.
+    offset: u64,
+    macs: CommitMacs,
+}
+
+impl Output<'_> {
+    fn at(&self) -> u64 {
+        self.offset + self.buffer.len() as u64
+    }
+
+    fn section(&mut self, cid: &Cid, data: &[u8]) -> Result<SectionOffsets, StoreError> {
+        let start = self.buffer.len();
+        let section = SectionOffsets::write_start(cid, data.len() as u64, self.at(), &mut self.buffer);
+        self.macs.name(self.buffer.get(start..).unwrap_or_default());
+        self.buffer.extend_from_slice(data);
+        self.macs.bytes.update(self.buffer.get(start..).unwrap_or_default());
+        if self.buffer.len() >= WRITE_BYTES {
+            self.flush()?;
+        }
+        Ok(section)
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.file.write_all_at(&self.buffer, self.offset).map_err(at("write", &self.path))?;
+        self.offset = self.at();
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+fn write(handle: &Handle, writer: &mut Writer, batch: Batch) -> Result<(), StoreError> {
+    if writer.position.end > 0 && writer.position.end + batch.put_bytes > SEGMENT_BYTES.into() {
+        begin_segment(handle, writer)?;
+    }
+    let end = writer.position.end;
+    let landed = match append(handle, writer, batch, false) {
+        Ok(landed) => landed,
+        Err(error) => {
+            // Without its record nothing of it can become valid. What stands in the way of the next commit is cut off.
+            if let Err(error) = writer.file.set_len(end) {
+                handle.gate.poison(Cause::new(error));
+            }
+            return Err(error);
+        }
+    };
+    publish(handle, writer, landed)
+}
+
+/// A commit whose bytes were written, and not yet synced.
+struct Landed {
+    commit: Commit,
+    mac: Mac,
+    end: u64,
+}
+
+fn append(handle: &Handle, writer: &Writer, batch: Batch, closed: bool) -> Result<Landed, StoreError> {
+    let Position { segment, end, mac, seq, .. } = writer.position;
+    let path = handle.layout.segment(segment);
+    let mut buffer = Vec::new();
+    if end == 0 {
+        buffer = Descriptor { segment, previous: mac }.begin_segment(&handle.keys);
+    }
+    let macs = CommitMacs::new(&handle.keys, &mac, segment);
+    let mut output = Output { file: &*writer.file, path, buffer, offset: end, macs };
+    let from = output.at() as u32;
+    let mut sections = Vec::with_capacity(batch.puts.len());
+    for (cid, data) in &batch.puts {
+        sections.push(output.section(cid, data)?);
+    }
+    let puts = sections.len() as u32;
+    let mut rows = Vec::with_capacity(batch.rows.len());
+    for (table, key, value) in batch.rows {
+        let value = match value {
+            None => None,
+            Some(value) => {
+                let section = output.section(&cid_of(RAW, &value), &value)?;
+                sections.push(section);
+                Some(section.offset as u32)
+            }
+        };
+        rows.push(Row { table, key: key.to_vec(), value });
+    }
+    let record = Record {
+        seq: seq + 1,
+        at: output.at() as u32,
+        from,
+        puts,
+        synced_to: end as u32,
+        heads: batch.heads.map(|heads| heads.into_iter().collect()),
+        deletes: batch.deletes,
+        rows,
+        closed,
+    };
+    let mac = record.write(&handle.keys, segment, output.macs.clone(), &mut output.buffer);
+    let end = output.at();
+    if end > u32::MAX.into() {
+        let reason = "its blocks and what it says of heads and deletes are more than one commit holds".to_owned();
+        return Err(StoreError::InvalidArgument { operation: "commit", reason });
+    }
+    output.flush()?;
+    Ok(Landed { commit: Commit { record, sections }, mac, end })
+}
+
+/// Syncs what was written: from then on it is committed, and is shown to all.
+fn publish(handle: &Handle, writer: &mut Writer, landed: Landed) -> Result<(), StoreError> {
+    let Landed { commit, mac, end } = landed;
+    let path = handle.layout.segment(writer.position.segment);
+    if let Err(error) = writer.file.sync_data() {
+        // What the system could not write it now takes for written: no second sync may say that all is well.
+        let error = failed("sync", &path, Outcome::Unknown)(error);
+        handle.gate.poison(Cause::new(error.clone()));
+        return Err(error);
+    }
+    let first = writer.position.end == 0;
+    writer.position = Position {
+        segment: writer.position.segment,
+        end,
+        mac,
+        seq: commit.record.seq,
+        last_from: if first { 0 } else { commit.record.from.into() },
+        closed: commit.record.closed,
+    };
+    let mut view = handle.view_mut();
+    view.take(commit, &handle.keys, writer.position.segment);
+    view.position = writer.position;
+    if let Some(segment) = view.segments.last_mut() {
+        segment.end = end;
+    }
+    view.state = State { seq: writer.position.seq, segment: writer.position.segment, end: end as u32, ..view.state };
+    let state = view.state.encode(&handle.keys);
+    drop(view);
+    writer.state_file.write_all_at(&state, 0).map_err(|error| {
+        // The commit is durable, but readers in other processes may not see it.
+        let error = failed("write", &handle.layout.state(), Outcome::Unknown)(error);
+        handle.gate.poison(Cause::new(error.clone()));
+        error
+    })
+}
+
+/// Goes on in a new segment. Its first bytes come with its first commit.
+fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError> {
+    let number = writer.position.segment + 1;
+    if number > SEGMENT_NUMBER_MAX {
+        let reason = format!("the store has {SEGMENT_NUMBER_MAX} segments, and can have no more");
+        return Err(StoreError::InvalidArgument { operation: "commit", reason });
+    }
+    let path = handle.layout.segment(number);
+    let file = match handle.files.open(&path, true).map_err(at("open", &path))? {
+        // Made, and then not written to: of a commit that failed.
+        Some(file) => {
+            file.set_len(0).map_err(at("cut", &path))?;
+            file
+        }
+        None => handle.files.create(&path).map_err(at("create", &path))?,
+    };
+    handle.files.sync_folder(handle.layout.root()).map_err(at("sync", handle.layout.root()))?;
+    let Position { mac, seq, .. } = writer.position;
+    writer.position = Position { segment: number, end: 0, mac, seq, last_from: 0, closed: false };
+    writer.file = file.clone();
+    let mut view = handle.view_mut();
+    view.segments.push(Segment { number, file, end: 0 });
+    view.position = writer.position;
+    Ok(())
+}
+
+/// Says in the log that everything is synced, so that the next one to open it need not write the last commit once more.
+pub(crate) fn close(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError> {
+    if writer.position.end == 0 || writer.position.closed || handle.gate.poisoned().is_some() {
+        return Ok(());
+    }
+    let end = writer.position.end;
+    match append(handle, writer, Batch::default(), true) {
+        Ok(landed) => publish(handle, writer, landed),
+        Err(error) => {
+            // All commits are durable as they are.
+            let _ = writer.file.set_len(end);
+            Err(error)
+        }
+    }
+}

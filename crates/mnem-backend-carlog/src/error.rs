@@ -1,0 +1,40 @@
+//! From failures of the file system to the store's error.
+
+use std::{error::Error, path::Path};
+
+use mnem_store_traits::{Cause, Outcome, StoreError};
+
+/// The name of this backend in errors.
+pub(crate) const BACKEND: &str = "carlog";
+
+/// A failure that changed nothing. `verb` and `path` say what was being done.
+pub(crate) fn at<E: Into<Box<dyn Error + Send + Sync>>>(
+    verb: &'static str,
+    path: &Path,
+) -> impl FnOnce(E) -> StoreError {
+    failed(verb, path, Outcome::NotApplied)
+}
+
+/// A failure of the file system, and what became of the call.
+pub(crate) fn failed<E: Into<Box<dyn Error + Send + Sync>>>(
+    verb: &'static str,
+    path: &Path,
+    outcome: Outcome,
+) -> impl FnOnce(E) -> StoreError {
+    move |source| StoreError::Backend {
+        backend: BACKEND,
+        operation: format!("{verb} {}", path.display()),
+        outcome,
+        source: Cause::new(source),
+    }
+}
+
+/// Something of the store's own is not as it must be.
+pub(crate) fn damaged(path: &Path, why: impl Into<String>) -> StoreError {
+    StoreError::Damaged { component: BACKEND.into(), what: path.display().to_string(), source: Cause::new(why.into()) }
+}
+
+/// There is no store at `path`.
+pub(crate) fn not_a_store(path: &Path, reason: impl Into<String>) -> StoreError {
+    StoreError::NotAStore { location: path.into(), reason: reason.into() }
+}

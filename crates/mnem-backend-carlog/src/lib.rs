@@ -1,0 +1,45 @@
+//! A block store, op heads and side tables as a log of CAR files: one sync a commit, and every file readable by any CAR tool.
+//!
+//! The store is a folder. Blocks are appended to *segments*, which are CARv1 files; a commit ends with a record that is a raw block too, and
+//! is durable with one `fdatasync`. One process writes; any number read beside it, and write nothing. `FORMAT.md` says what lies where,
+//! byte for byte, and what a crash leaves.
+//!
+//! ```
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("notes.carlog");
+//! use mnem_backend_carlog::OpenOptions;
+//! use mnem_store_traits::{Blockstore, Bytes, OpHeadsStore, RAW, Store, WriteBatch, cid_of};
+//!
+//! let store = OpenOptions::new().create(true).open(&path)?;
+//! let data = Bytes::from_static(b"an operation");
+//! let op = cid_of(RAW, &data);
+//! store.commit(WriteBatch::new().put(op, data.clone()).update(op, []))?;
+//! assert_eq!(store.heads()?, [op]);
+//! assert_eq!(store.get(&op)?, Some(data));
+//! # Ok::<(), mnem_store_traits::StoreError>(())
+//! ```
+
+mod create;
+mod driver;
+mod engine;
+mod error;
+mod handle;
+mod info;
+mod limits;
+mod listing;
+mod open;
+mod options;
+mod side_table;
+mod store;
+mod tables;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+pub use driver::{CarlogDriver, DRIVER};
+#[doc(hidden)]
+pub use engine::files;
+pub use options::OpenOptions;
+pub use store::CarlogStore;
+pub use tables::FORMATS;

@@ -1,0 +1,32 @@
+//! Every limit of this crate, in one place.
+
+use std::time::Duration;
+
+/// Largest block, in bytes: 64 MiB.
+pub(crate) const BLOCK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// From this length on a segment takes no further commit, in bytes: 256 MiB.
+pub(crate) const SEGMENT_BYTES: u32 = 256 * 1024 * 1024;
+
+/// Most bytes of one commit, so that it lies in one segment, whose offsets have 32 bits: 4 GiB less 16 MiB.
+pub(crate) const COMMIT_BYTES_MAX: u64 = (1 << 32) - (1 << 24);
+
+/// Highest number of a segment: a place has 20 bits for it.
+pub(crate) const SEGMENT_NUMBER_MAX: u32 = (1 << 20) - 1;
+
+/// Bytes that are handed to one write, at least, unless a commit has fewer: 1 MiB.
+pub(crate) const WRITE_BYTES: usize = 1024 * 1024;
+
+/// Bytes that a walk over a segment reads at once: 1 MiB.
+pub(crate) const WINDOW_BYTES: usize = 1024 * 1024;
+
+/// Commits of other threads that are landed with one sync: as many as bring these bytes, 16 MiB.
+pub(crate) const GROUP_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Longest `format` and `manifest`, in bytes: 4 KiB and 256 MiB.
+pub(crate) const FORMAT_BYTES_MAX: u64 = 4096;
+pub(crate) const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// How long opening waits for the lock of a writer, unless told otherwise, and how often it looks.
+pub(crate) const LOCK_WAIT: Duration = Duration::ZERO;
+pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(5);

@@ -1,0 +1,80 @@
+//! How a store is opened.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use mnem_store_traits::StoreError;
+
+use crate::{
+    CarlogStore,
+    engine::files::{Files, StdFiles},
+    limits::LOCK_WAIT,
+    open,
+};
+
+/// How a store is opened.
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("notes.carlog");
+/// use mnem_backend_carlog::OpenOptions;
+///
+/// let store = OpenOptions::new().create(true).open(&path)?;
+/// # Ok::<(), mnem_store_traits::StoreError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until a store is opened with them"]
+pub struct OpenOptions {
+    pub(crate) create: bool,
+    pub(crate) read_only: bool,
+    pub(crate) lock_wait: Duration,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { create: false, read_only: false, lock_wait: LOCK_WAIT }
+    }
+}
+
+impl OpenOptions {
+    /// Opens an existing store, for writing, and does not wait for another writer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether a store is made where nothing is, or where an empty folder is. Default: no.
+    pub fn create(mut self, yes: bool) -> Self {
+        self.create = yes;
+        self
+    }
+
+    /// Whether the handle never writes. It takes no lock, and sees at each call what a writer has committed. Default: no.
+    pub fn read_only(mut self, yes: bool) -> Self {
+        self.read_only = yes;
+        self
+    }
+
+    /// How long opening waits for another writer to close. Default: not at all.
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.lock_wait = wait;
+        self
+    }
+
+    /// Opens the store in the folder at `path`.
+    ///
+    /// # Errors
+    /// - [`StoreError::NotAStore`]: nothing is there (and [`create`](Self::create) was not given), or something else.
+    /// - [`StoreError::Locked`]: another handle may write.
+    /// - [`StoreError::Damaged`]: what is there is not as it was written. Nothing was changed.
+    /// - [`StoreError::UnsupportedFormat`]: it is of a later version.
+    /// - [`StoreError::InvalidArgument`]: [`create`](Self::create) together with [`read_only`](Self::read_only).
+    /// - [`StoreError::Backend`]: the file system failed.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<CarlogStore, StoreError> {
+        self.open_on(Arc::new(StdFiles), path)
+    }
+
+    /// As [`open`](Self::open), on another file system. For tests.
+    #[doc(hidden)]
+    pub fn open_on(&self, files: Arc<dyn Files>, path: impl AsRef<Path>) -> Result<CarlogStore, StoreError> {
+        open::open(self, files, path.as_ref())
+    }
+}

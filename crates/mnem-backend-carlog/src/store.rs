@@ -1,0 +1,184 @@
+//! A whole store: blocks, heads, side tables, and commits.
+
+use std::{path::Path, sync::Arc};
+
+use mnem_store_traits::{
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, OnBlock,
+    OpHeadsStore, SideTable, Store, StoreError, WriteBatch,
+    backend::{check_block, check_read, check_size, drain_checked},
+    driver::{FileIdentity, StoreInfo},
+};
+
+use crate::{
+    engine::writer::{self, Work, submit},
+    error::BACKEND,
+    handle::{Depth, Handle, hold},
+    info,
+    limits::BLOCK_BYTES_MAX,
+    listing::Listing,
+    side_table::CarlogSideTable,
+};
+
+/// An open store.
+///
+/// Share it in an [`Arc`]. Side tables are the same handle: they stay usable when the store itself is dropped, and not when it is
+/// [closed](Store::close).
+#[derive(Debug)]
+pub struct CarlogStore {
+    pub(crate) handle: Arc<Handle>,
+}
+
+impl CarlogStore {
+    pub(crate) fn new(handle: Arc<Handle>) -> Self {
+        Self { handle }
+    }
+
+    /// The path it was opened under, made absolute.
+    pub fn path(&self) -> &Path {
+        &self.handle.path
+    }
+
+    /// Device and number of the folder that was opened. `None` where the system does not tell them.
+    pub fn identity(&self) -> FileIdentity {
+        self.handle.identity
+    }
+
+    /// Counts and sizes.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`], [`StoreError::Damaged`], [`StoreError::Closed`].
+    pub fn info(&self) -> Result<StoreInfo, StoreError> {
+        info::info(&self.handle)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Store for CarlogStore {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
+        batch.check(BLOCK_BYTES_MAX)?;
+        let puts = batch.puts().iter().map(|put| (put.cid, put.data.clone())).collect();
+        let (required, head) = (batch.required().to_vec(), batch.head().cloned());
+        let work = Work { puts, required, head, ..Work::default() };
+        submit(&self.handle, "commit", work)
+    }
+
+    fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
+        Ok(Arc::new(CarlogSideTable::open(&self.handle, name)?))
+    }
+
+    fn side_tables(&self) -> Result<Vec<String>, StoreError> {
+        self.handle.begin_read("list side tables")?;
+        Ok(self.handle.view().tables.keys().cloned().collect())
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        // Whoever is writing is waited for.
+        let mut writer = hold(&self.handle.writer);
+        if !self.handle.gate.close() {
+            return Ok(());
+        }
+        match writer.take() {
+            Some(mut writer) => writer::close(&self.handle, &mut writer),
+            None => Ok(()),
+        }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Blockstore for CarlogStore {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        self.handle.begin_read("get")?;
+        self.handle.get(cid)
+    }
+
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        check_block(cid, &data)?;
+        self.put_trusted(cid, data)
+    }
+
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        submit(&self.handle, "delete", Work { deletes: vec![*cid], ..Work::default() })
+    }
+
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        self.handle.begin_read("list blocks")?;
+        Ok(Box::new(Listing::new(&self.handle)))
+    }
+
+    fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
+        self.handle.begin_read("look for a block")?;
+        Ok(self.handle.find(cid, Depth::Start)?.is_some())
+    }
+
+    fn size(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
+        self.handle.begin_read("size")?;
+        Ok(self.handle.find(cid, Depth::Start)?.map(|found| found.section.data_bytes))
+    }
+
+    fn with_block(&self, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        self.handle.begin_read("get")?;
+        let Some(found) = self.handle.find(cid, Depth::Whole)? else { return Ok(false) };
+        let data = found.data();
+        check_read(BACKEND, cid, &data)?;
+        f(&data);
+        Ok(true)
+    }
+
+    fn put_trusted(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        check_size(cid, &data, BLOCK_BYTES_MAX)?;
+        submit(&self.handle, "put", Work { puts: vec![(*cid, data)], ..Work::default() })
+    }
+
+    fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
+        self.handle.gate.check_writable("put")?;
+        let puts = drain_checked(blocks, BLOCK_BYTES_MAX)?;
+        submit(&self.handle, "put", Work { puts, ..Work::default() })
+    }
+
+    fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+        for (index, cid) in cids.iter().enumerate() {
+            if f(index, self.get(cid)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        self.handle.gate.check_writable("delete")?;
+        let deletes = cids.collect::<Result<Vec<_>, _>>()?;
+        submit(&self.handle, "delete", Work { deletes, ..Work::default() })
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::WEAKEST
+            .with_put_durability(Durability::Power)
+            .with_block_bytes_max(BLOCK_BYTES_MAX)
+            .with_atomic_put_many(true)
+            .with_atomic_commit(true)
+            .with_side_tables(true)
+            .with_atomic_side_table_writes(true)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl OpHeadsStore for CarlogStore {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        self.handle.begin_read("read heads")?;
+        Ok(self.handle.view().heads.iter().copied().collect())
+    }
+
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        let change = HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() };
+        submit(&self.handle, "update heads", Work { head: Some(change), ..Work::default() })
+    }
+
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        let change = HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] };
+        submit(&self.handle, "swap heads", Work { head: Some(change), ..Work::default() })
+    }
+
+    fn heads_capabilities(&self) -> HeadsCapabilities {
+        HeadsCapabilities::WEAKEST.with_durability(Durability::Power).with_atomic_heads(true)
+    }
+}

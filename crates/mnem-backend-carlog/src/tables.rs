@@ -1,0 +1,60 @@
+//! What lies where in the folder of a store.
+
+use std::path::{Path, PathBuf};
+
+/// The formats that this build reads; the first is what a new store gets.
+pub const FORMATS: &[&str] = &["mnem-backend-carlog 1"];
+
+/// The paths of a store.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout(PathBuf);
+
+impl Layout {
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self(root)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// Which format this is, and the store's secrets. The last file of a creation.
+    pub(crate) fn format(&self) -> PathBuf {
+        self.0.join("format")
+    }
+
+    /// Where `format` is written before it gets its name.
+    pub(crate) fn new_format(&self) -> PathBuf {
+        self.0.join("format.new")
+    }
+
+    /// Whoever holds its lock may write.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.0.join("manifest")
+    }
+
+    pub(crate) fn new_manifest(&self) -> PathBuf {
+        self.0.join("manifest.new")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.0.join("state")
+    }
+
+    pub(crate) fn segment(&self, number: u32) -> PathBuf {
+        self.0.join(format!("seg-{number:06}.car"))
+    }
+}
+
+/// Whether a store has a file of this name.
+pub(crate) fn is_own(name: &str) -> bool {
+    matches!(name, "format" | "format.new" | "lock" | "manifest" | "manifest.new" | "state")
+        || name
+            .strip_prefix("seg-")
+            .and_then(|rest| rest.strip_suffix(".car"))
+            .is_some_and(|number| number.len() >= 6 && number.bytes().all(|digit| digit.is_ascii_digit()))
+}

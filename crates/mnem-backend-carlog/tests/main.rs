@@ -1,0 +1,16 @@
+//! Tests of the carlog backend beyond the conformance suite.
+
+#[path = "main/crash/mod.rs"]
+mod crash;
+#[path = "main/crashes.rs"]
+mod crashes;
+#[path = "main/damage.rs"]
+mod damage;
+#[path = "main/forged.rs"]
+mod forged;
+#[path = "main/format.rs"]
+mod format;
+#[path = "main/readers.rs"]
+mod readers;
+#[path = "main/support.rs"]
+mod support;

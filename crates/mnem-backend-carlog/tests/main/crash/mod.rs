@@ -1,0 +1,133 @@
+//! Power cuts after every operation of drawn workloads, in many of the states that a disk may be in then; and broken promises of the disk, all of
+//! which must show.
+
+mod disk;
+mod survivors;
+
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+};
+
+use mnem_backend_carlog::{CarlogStore, OpenOptions};
+use mnem_crash_tests::{
+    Break, Caller, Chance, Counts, Engine, Habits, Look, Opening, Planted, Pool, Scope, every_break_shows, explored,
+    soak as run,
+};
+use mnem_store_traits::{ErrorKind, Store, StoreError};
+
+use self::{
+    disk::{Disk, Lie, Process},
+    survivors::Image,
+};
+
+/// Seeds of an ordinary run, and those within which every break must show.
+const SEEDS: u64 = 12;
+const SEEDS_OF_A_BREAK: u64 = 100;
+
+/// Some are empty, some longer than several sectors.
+static POOL: LazyLock<Pool> = LazyLock::new(|| {
+    let bytes_of = |n| match n {
+        0 => 0,
+        _ if n % 7 == 3 => 3_000,
+        _ if n % 5 == 2 => 700,
+        _ => 12 + n,
+    };
+    Pool::new(96, bytes_of, |_| true)
+});
+
+/// The options of a workload.
+#[derive(Clone, Debug)]
+struct Carlog {
+    habits: Habits,
+}
+
+impl Engine for Carlog {
+    type Medium = Disk;
+    type Store = CarlogStore;
+    type Break = Lie;
+
+    const SOAK: &'static str = "crash-carlog";
+    const ATOMIC: bool = true;
+
+    fn of(seed: u64) -> Self {
+        let mut chance = Chance::new(seed, u64::MAX);
+        let acts = 10 + chance.below(20);
+        Self { habits: Habits { acts, leave_one_in: 6, row_keys: 6, ..Habits::default() } }
+    }
+
+    fn pool() -> &'static Pool {
+        &POOL
+    }
+
+    fn habits(&self) -> Habits {
+        self.habits.clone()
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            read_only_one_in: 4,
+            listings_one_in: 2,
+            inspect_one_in: usize::MAX,
+            goes_on_one_in: 4,
+            acts: 1,
+            cut_again_one_in: 2,
+            cuts: 3,
+            depth: 3,
+        }
+    }
+
+    fn blank(&self, planted: Option<Lie>) -> Disk {
+        Disk::of(Image::default(), planted)
+    }
+
+    fn restored(&self, image: Image, _: Option<Lie>) -> Disk {
+        Disk::of(image, None)
+    }
+
+    fn open(&self, process: &Process, opening: Opening) -> Result<CarlogStore, StoreError> {
+        let Opening { create, read_only, .. } = opening;
+        let options = OpenOptions::new().create(create && !read_only).read_only(read_only);
+        options.open_on(Arc::new(process.clone()), Path::new("/store"))
+    }
+
+    fn close(&self, store: CarlogStore) -> Result<(), StoreError> {
+        store.close()
+    }
+
+    fn is_no_store(&self, error: &StoreError) -> bool {
+        error.kind() == ErrorKind::NotAStore
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_any_crash_and_nothing_half_done_shows() {
+    let mut counts = Counts::default();
+    for seed in 0..SEEDS {
+        let (more, violation) = explored::<Carlog>(seed, None, &Scope::of(600));
+        assert!(violation.is_none(), "{}", violation.map(|violation| violation.to_string()).unwrap_or_default());
+        counts.add(&more);
+    }
+    assert!(counts.images > 100 * SEEDS as usize && counts.of_recoveries > SEEDS as usize, "{counts:?}");
+}
+
+const BREAKS: &[Planted<Lie>] = &[
+    Planted { name: "no sync of any file", seed: 0, at: Break::Medium(Lie::Files) },
+    Planted { name: "no sync of the folder", seed: 0, at: Break::Medium(Lie::Folder) },
+    Planted { name: "no sync of a commit but the first ones", seed: 0, at: Break::Medium(Lie::LaterCommits) },
+    Planted { name: "acknowledged before it is done", seed: 0, at: Break::Caller(Caller::AcknowledgedFirst) },
+    Planted { name: "the head before its blocks", seed: 0, at: Break::Caller(Caller::HeadFirst) },
+    Planted { name: "a commit in two steps", seed: 0, at: Break::Caller(Caller::TwoSteps) },
+];
+
+#[test]
+fn every_planted_break_shows() {
+    every_break_shows::<Carlog>(BREAKS, |planted| planted.seed, SEEDS_OF_A_BREAK, &Scope::of(400));
+}
+
+/// As many states as `MNEM_CRASH_IMAGES` says, from the seed `MNEM_CRASH_SEED` on, on all cores.
+#[test]
+#[ignore = "long: cargo xtask soak crash-carlog"]
+fn soak() {
+    run::<Carlog>(0, &Scope::default());
+}

@@ -1,0 +1,95 @@
+//! Stores in folders of their own, and files that forget what was not synced.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use mnem_backend_carlog::{CarlogStore, OpenOptions};
+use mnem_store_traits::{Blockstore, Bytes, Cid, OpHeadsStore, RAW, Store, WriteBatch, cid_of};
+use tempfile::TempDir;
+
+pub(crate) const SEGMENT: &str = "seg-000001.car";
+
+/// A block whose bytes are known by its number.
+pub(crate) fn block(n: u32) -> (Cid, Bytes) {
+    let data = Bytes::from(format!("block {n}, {}", "x".repeat(n as usize % 50)));
+    (cid_of(RAW, &data), data)
+}
+
+/// A folder for a store.
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.0.path().join("s.carlog")
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.store().join(name)
+    }
+
+    pub(crate) fn open(&self) -> CarlogStore {
+        OpenOptions::new().create(true).open(self.store()).unwrap()
+    }
+
+    pub(crate) fn read_only(&self) -> CarlogStore {
+        OpenOptions::new().read_only(true).open(self.store()).unwrap()
+    }
+
+    /// Every file of the store, by its name.
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let entries = fs::read_dir(self.store()).unwrap().map(|entry| entry.unwrap());
+        entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+    }
+
+    /// Makes the store consist of these files.
+    pub(crate) fn restore(&self, files: &BTreeMap<String, Vec<u8>>) {
+        let _ = fs::remove_dir_all(self.store());
+        fs::create_dir(self.store()).unwrap();
+        for (name, bytes) in files {
+            fs::write(self.file(name), bytes).unwrap();
+        }
+    }
+}
+
+/// What a store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub(crate) blocks: BTreeSet<Cid>,
+    pub(crate) heads: Vec<Cid>,
+}
+
+impl Content {
+    /// All of it, each block read.
+    pub(crate) fn of(store: &CarlogStore) -> Self {
+        let blocks: BTreeSet<Cid> = store.cids().unwrap().map(Result::unwrap).collect();
+        for cid in &blocks {
+            assert!(store.get(cid).unwrap().is_some(), "{cid} is listed");
+        }
+        Self { blocks, heads: store.heads().unwrap() }
+    }
+}
+
+/// Commits two blocks, the first of them as the only head.
+pub(crate) fn commit(store: &CarlogStore, n: u32) {
+    let ((cid, data), (other, more)) = (block(2 * n), block(2 * n + 1));
+    let before = store.heads().unwrap();
+    store.commit(WriteBatch::new().put(cid, data).put(other, more).update(cid, before)).unwrap();
+}
+
+/// Commits so many times; returns what the store holds then.
+pub(crate) fn commits(store: &CarlogStore, count: u32) -> Content {
+    (0..count).for_each(|n| commit(store, n));
+    Content::of(store)
+}
+
+/// The length of a file.
+pub(crate) fn len(path: &Path) -> u64 {
+    fs::metadata(path).unwrap().len()
+}

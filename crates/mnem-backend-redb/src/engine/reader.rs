@@ -1,0 +1,182 @@
+//! Reads: which snapshot they see, which blocks need no lookup or hash, and reading on after a failure.
+
+use std::sync::Arc;
+
+use mnem_store_traits::{Cid, StoreError, backend::check_read, driver::Sharing};
+use redb::ReadableTable;
+
+use crate::{
+    Check, CommitDurability, Verify,
+    engine::{
+        attempt,
+        file::OpenFile,
+        keys::Key,
+        present::Present,
+        snapshot::{Generation, Invalidate, Snapshot, SnapshotCache, SnapshotGuard},
+        verified::Verified,
+    },
+    error::{At, BACKEND, Panic, contain, is_latched},
+};
+
+/// Reads a file, and remembers between reads what the next one can use.
+pub(crate) struct Reader {
+    pub(crate) file: OpenFile,
+    /// What the next read sees, unless a commit comes first.
+    snapshots: SnapshotCache,
+    /// Blocks that are known to be present.
+    present: Present,
+    /// Blocks that were hashed before; `None`: every read hashes its block.
+    verified: Option<Verified>,
+}
+
+impl Reader {
+    pub(crate) fn new(file: OpenFile) -> Self {
+        let verified = (file.options.verify == Verify::OncePerHandle).then(Verified::new);
+        Self { file, snapshots: SnapshotCache::default(), present: Present::default(), verified }
+    }
+
+    /// Runs `f` on the last commit's snapshot. What `f` returns may own its place in the snapshot, but not borrow.
+    pub(crate) fn read<R>(
+        &self,
+        operation: &'static str,
+        mut f: impl FnMut(&Snapshot) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        match self.read_once(operation, &mut f) {
+            Err(error) if is_latched(&error) && self.recover(operation, &error)? => self.read_once(operation, &mut f),
+            result => result,
+        }
+    }
+
+    fn read_once<R>(
+        &self,
+        operation: &'static str,
+        f: &mut impl FnMut(&Snapshot) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        let guard = SnapshotGuard::new(self.snapshot(operation)?);
+        contain(|| {
+            let result = f(guard.snapshot());
+            guard.release();
+            result
+        })
+        .map_err(|panic| self.panicked(operation, panic))?
+    }
+
+    /// The snapshot of a read that begins now.
+    fn snapshot(&self, operation: &'static str) -> Result<Arc<Snapshot>, StoreError> {
+        // Where other processes may write, only a new snapshot shows their commits.
+        match self.file.options.sharing {
+            Sharing::ExclusiveWriter => self.snapshots.get(|| self.begin_read(operation)),
+            Sharing::SingleWriter | Sharing::MultiWriter => self.begin_read(operation).map(Arc::new),
+        }
+    }
+
+    fn begin_read(&self, operation: &'static str) -> Result<Snapshot, StoreError> {
+        self.file.check_readable()?;
+        let begun = {
+            let session = self.file.session();
+            let session = session.as_ref().ok_or_else(|| self.file.gate.closed(operation))?;
+            contain(|| session.begin_read())
+        };
+        let begun = begun.map_err(|panic| self.panicked(operation, panic))?;
+        begun.map(Snapshot::new).map_err(|error| self.file.at(operation).redb(error))
+    }
+
+    /// Whether every block of these keys is present, in one snapshot.
+    pub(crate) fn all_present<'a>(
+        &self,
+        operation: &'static str,
+        keys: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<bool, StoreError> {
+        let at = self.file.at(operation);
+        self.read(operation, |snapshot| {
+            for key in keys.clone() {
+                if !self.is_present(at, snapshot, key)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    fn is_present(&self, at: At<'_>, snapshot: &Snapshot, key: &[u8]) -> Result<bool, StoreError> {
+        if snapshot.generation().is_some_and(|generation| self.present.contains(key, generation)) {
+            return Ok(true);
+        }
+        let objects = snapshot.objects(at, self.file.layout)?;
+        let found = ReadableTable::get(objects, key).map_err(|error| at.redb(error))?.is_some();
+        if let (true, Some(generation)) = (found, snapshot.generation()) {
+            self.present.insert(key, generation);
+        }
+        Ok(found)
+    }
+
+    /// Hashes the bytes of a block that a read returns, unless this handle hashes each block once and has done so.
+    pub(crate) fn verify(
+        &self,
+        cid: &Cid,
+        key: &Key,
+        data: &[u8],
+        generation: Option<Generation>,
+    ) -> Result<(), StoreError> {
+        let (Some(verified), Some(generation)) = (&self.verified, generation) else {
+            return check_read(BACKEND, cid, data);
+        };
+        if !verified.contains(key, generation) {
+            check_read(BACKEND, cid, data)?;
+            verified.insert(key, generation);
+        }
+        Ok(())
+    }
+
+    /// Drops the cached snapshot; after a panic of redb it is leaked instead.
+    pub(crate) fn invalidate(&self, what: Invalidate) {
+        if self.file.has_panicked() {
+            self.snapshots.leak();
+        } else if contain(|| self.snapshots.invalidate(what)).is_err() {
+            self.file.set_panicked();
+        }
+    }
+
+    /// The error of a call in which redb panicked. Refuses writes from now on.
+    pub(crate) fn panicked(&self, operation: &'static str, panic: Panic) -> StoreError {
+        self.file.set_panicked();
+        self.snapshots.leak();
+        let error = self.file.at(operation).panicked(panic);
+        self.file.poison(&error);
+        error
+    }
+
+    /// Lets reads go on after redb latched a failure of the medium: opens the file a second time, repaired in memory. `false` if that
+    /// is not possible.
+    fn recover(&self, operation: &'static str, latched: &StoreError) -> Result<bool, StoreError> {
+        let options = &self.file.options;
+        // Others may be writing the file; a repaired copy of what it was would not follow them.
+        let alone = match options.sharing {
+            Sharing::ExclusiveWriter => true,
+            Sharing::SingleWriter => !options.read_only,
+            Sharing::MultiWriter => false,
+        };
+        // The pages of a failed sync are in the file, and not durable: nothing may be acknowledged because of them.
+        self.file.poison(latched);
+        // Without syncs the file lacks commits that only redb's memory holds, and reading it would make them absent.
+        if !alone || options.durability == CommitDurability::None || options.check == Check::AsItIs {
+            return Ok(false);
+        }
+        self.reopen_repaired(operation)?;
+        self.invalidate(Invalidate::Generation);
+        Ok(true)
+    }
+
+    /// Opens the file a second time, unless another reader did so meanwhile.
+    fn reopen_repaired(&self, operation: &'static str) -> Result<(), StoreError> {
+        let mut session = self.file.session_mut();
+        let session = session.as_mut().ok_or_else(|| self.file.gate.closed(operation))?;
+        if session.recovered.as_ref().is_some_and(|(_, seam)| !seam.failed()) {
+            return Ok(());
+        }
+        let old = session.recovered.take();
+        contain(|| drop(old)).map_err(|panic| self.panicked(operation, panic))?;
+        session.recovered = Some(attempt::reopen_repaired(session.seam.medium(), &self.file.path, &self.file.options)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! Rows of the table of blocks: one batch of them, sorted, and how a write transaction inserts them.
+
+use std::ops::Bound;
+
+use mnem_store_traits::{Bytes, Cid, StoreError};
+use redb::{CursorError, ReadableTable as _, Table};
+
+use crate::{engine::keys::Key, error::At, limits::CURSOR_ROWS_MIN};
+
+/// The table of blocks in a write transaction.
+pub(crate) type ObjectsMut<'a> = Table<'a, &'static [u8], &'static [u8]>;
+
+/// A block to be stored.
+pub(crate) type Row = (Key, Bytes);
+
+/// Rows in the order in which they are stored, each key once. Sorted keys fill the pages of the tree better: 1.17 bytes on disk for each byte,
+/// against 1.8.
+pub(crate) fn sorted_rows(blocks: impl Iterator<Item = (Cid, Bytes)>) -> Vec<Row> {
+    let mut rows: Vec<Row> = blocks.map(|(cid, data)| (Key::of(&cid), data)).collect();
+    rows.sort_by_key(|(key, _)| *key);
+    rows.dedup_by(|(key, _), (before, _)| key == before);
+    rows
+}
+
+/// Stores those of the rows that are not there yet, and says whether there were any. The rows are sorted, each key once.
+pub(crate) fn insert_absent(at: At<'_>, objects: &mut ObjectsMut<'_>, rows: &[Row]) -> Result<bool, StoreError> {
+    let mut inserted = false;
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let run = absent_run(at, objects, rest)?;
+        // Of nothing but a present row, only that one is passed over.
+        let (absent, after) = rest.split_at(run.max(1));
+        rest = after;
+        if run > 0 {
+            insert_run(at, objects, absent)?;
+            inserted = true;
+        }
+    }
+    Ok(inserted)
+}
+
+/// How many of the first rows lie, absent, in one gap of the table.
+fn absent_run(at: At<'_>, objects: &ObjectsMut<'_>, rows: &[Row]) -> Result<usize, StoreError> {
+    let Some((first, _)) = rows.first() else { return Ok(0) };
+    let mut cursor = objects.lower_bound(Bound::Included(&**first)).map_err(|error| at.redb(error))?;
+    Ok(match cursor.next().map_err(|error| at.redb(error))? {
+        Some((next, _)) => rows.partition_point(|(key, _)| &**key < next.value()),
+        None => rows.len(),
+    })
+}
+
+/// Stores rows that lie in one gap of the table.
+fn insert_run(at: At<'_>, objects: &mut ObjectsMut<'_>, rows: &[Row]) -> Result<(), StoreError> {
+    let [(first, _), ..] = rows else { return Ok(()) };
+    if rows.len() < CURSOR_ROWS_MIN {
+        for (key, data) in rows {
+            objects.insert(&**key, data.as_ref()).map_err(|error| at.redb(error))?;
+        }
+        return Ok(());
+    }
+    let mut cursor = objects.lower_bound_mut(Bound::Included(&**first)).map_err(|error| at.redb(error))?;
+    for (key, data) in rows {
+        match cursor.insert_before(&**key, data.as_ref()) {
+            Ok(()) => {}
+            Err(CursorError::Storage(error)) => return Err(at.redb(error)),
+            // The gap was found a moment ago: only a tree whose own keys are out of order can disagree.
+            Err(error) => return Err(at.damaged(error)),
+        }
+    }
+    cursor.close().map_err(|error| at.redb(error))
+}

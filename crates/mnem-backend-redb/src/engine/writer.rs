@@ -1,0 +1,265 @@
+//! Writes: callers share a transaction, and a failure of one poisons the handle.
+//!
+//! A write goes one way: [`Writer::write`] queues it, [`Writer::transact`] runs it with others under the lock, and [`change`](crate::engine::change)
+//! applies each to the tables.
+
+use std::{
+    mem::ManuallyDrop,
+    slice,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use mnem_store_traits::{Outcome, StoreError};
+use redb::WriteTransaction;
+
+use crate::{
+    CommitDurability,
+    engine::{
+        change::{Change, Request, is_refusal},
+        file::OpenFile,
+        group::Group,
+        reader::Reader,
+        session::Db,
+        snapshot::Invalidate,
+    },
+    error::{BACKEND, contain},
+    limits::{GROUP_BYTES_MAX, GROUP_CHANGES_MAX, LOCK_PAUSE, next_pause},
+};
+
+/// The operation in errors of a transaction that several callers share.
+const SHARED: &str = "commit";
+
+/// One for each change, in their order.
+type Results = Vec<Result<(), StoreError>>;
+
+/// A change of several stopped for another reason than the content of the store. Nothing was committed.
+struct Aborted(StoreError);
+
+/// Writes to a file, one transaction at a time, and keeps its reader up to date.
+pub(crate) struct Writer {
+    pub(crate) reader: Reader,
+    /// Callers that share a commit.
+    group: Group<Request, Result<(), StoreError>>,
+    /// Held by the transaction in progress.
+    lock: Mutex<()>,
+}
+
+impl Writer {
+    pub(crate) fn new(reader: Reader) -> Self {
+        Self { reader, group: Group::default(), lock: Mutex::new(()) }
+    }
+
+    fn file(&self) -> &OpenFile {
+        &self.reader.file
+    }
+
+    /// Waits for the transaction in progress, and keeps others from beginning.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether every block of these keys is present and durable, so that acknowledging a write of them needs no transaction: redb shows a commit only
+    /// once it is durable, unless the store was opened with less.
+    pub(crate) fn has_all<'a>(
+        &self,
+        operation: &'static str,
+        keys: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Result<bool, StoreError> {
+        self.file().gate.check_writable(operation)?;
+        let present = self.reader.all_present(operation, keys)?;
+        // A handle that reads on after a failed sync was poisoned before it did.
+        self.file().gate.check_poison()?;
+        Ok(present)
+    }
+
+    /// Makes a change durable, in one transaction with those of other callers that come at the same time. A change without effect writes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Gate::check_writable`](mnem_store_traits::backend::Gate::check_writable); whatever refused or stopped the change, which is then not
+    /// applied; a failed commit, which poisons the handle.
+    pub(crate) fn write(&self, operation: &'static str, change: Change) -> Result<(), StoreError> {
+        let done = self.group.submit(Request { operation, change }, take_along, |requests| {
+            let _alone = self.lock();
+            self.run(requests)
+        });
+        done.unwrap_or_else(|| {
+            Err(self.file().at(operation).failed(Outcome::Unknown, "the caller that led this commit panicked"))
+        })
+    }
+
+    /// Runs the changes in one transaction; if one of them aborts it, each in a transaction of its own.
+    fn run(&self, requests: &[Request]) -> Results {
+        match self.transact(requests) {
+            Ok(results) => results,
+            Err(Aborted(_)) if requests.len() > 1 => {
+                requests.iter().flat_map(|alone| self.run(slice::from_ref(alone))).collect()
+            }
+            Err(Aborted(error)) => vec![Err(error)],
+        }
+    }
+
+    /// Applies the changes in one transaction, in their order. A change that is refused leaves the others as they are.
+    fn transact(&self, requests: &[Request]) -> Result<Results, Aborted> {
+        let operation = if let [alone] = requests { alone.operation } else { SHARED };
+        let gate = &self.file().gate;
+        if gate.check_writable(operation).is_err() {
+            return Ok(requests.iter().map(|request| gate.check_writable(request.operation)).collect());
+        }
+        let all = |error: StoreError| Ok(vec![Err(error); requests.len()]);
+        // Only later reads would use it, and this transaction could not reuse the pages that it pins.
+        let deletes = requests.iter().any(|request| request.change.deletes());
+        let stale = if deletes { Invalidate::Generation } else { Invalidate::Snapshot };
+        self.reader.invalidate(stale);
+        let mut transaction = match self.begin(operation) {
+            Ok(transaction) => ManuallyDrop::new(transaction),
+            Err(error) => return all(error),
+        };
+        let applied = contain(|| {
+            self.prepare(operation, &mut transaction)?;
+            self.apply(requests, &transaction)
+        });
+        let applied = match applied {
+            Ok(applied) => applied,
+            Err(panic) => return all(self.reader.panicked(operation, panic)),
+        };
+        let transaction = ManuallyDrop::into_inner(transaction);
+        match applied {
+            Ok((results, wrote)) => {
+                let ended =
+                    if wrote { self.commit(operation, transaction, stale) } else { self.abort(operation, transaction) };
+                match ended {
+                    Ok(()) => Ok(results),
+                    Err(error) => Ok(self.unsettled(results, operation, &error)),
+                }
+            }
+            Err(error) => {
+                // The cause goes back to the caller; that of a failed abort is in the poison.
+                let _ = self.abort(operation, transaction);
+                self.file().poison_if_failed(&error);
+                Err(Aborted(error))
+            }
+        }
+    }
+
+    fn begin(&self, operation: &'static str) -> Result<WriteTransaction, StoreError> {
+        let file = self.file();
+        let deadline = Instant::now().checked_add(file.options.turn_wait());
+        let mut pause = LOCK_PAUSE.0;
+        loop {
+            let begun = {
+                let session = file.session();
+                match session.as_ref().map(|session| &session.db) {
+                    None => return Err(file.gate.closed(operation)),
+                    Some(Db::ReadOnly(_)) => return Err(StoreError::ReadOnly { backend: BACKEND, operation }),
+                    Some(Db::Writable(db)) => contain(|| db.try_begin_write()),
+                }
+            };
+            match begun.map_err(|panic| self.reader.panicked(operation, panic))? {
+                Ok(transaction) => return Ok(transaction),
+                // Another process writes: our own writes hold the lock.
+                Err(redb::TransactionError::WouldBlock) if deadline.is_none_or(|at| Instant::now() < at) => {
+                    thread::sleep(pause);
+                    pause = next_pause(pause);
+                }
+                Err(error) => return Err(self.refused(file.at(operation).redb(error))),
+            }
+        }
+    }
+
+    /// The error of a write that redb refused to begin: poisoned, if an earlier failure is the reason.
+    fn refused(&self, error: StoreError) -> StoreError {
+        self.file().poison_if_failed(&error);
+        self.file().gate.check_poison().err().unwrap_or(error)
+    }
+
+    fn prepare(&self, operation: &'static str, transaction: &mut WriteTransaction) -> Result<(), StoreError> {
+        let options = &self.file().options;
+        transaction.set_two_phase_commit(options.durability == CommitDurability::TwoPhase);
+        transaction.set_quick_repair(options.fast_recovery);
+        if options.durability == CommitDurability::None {
+            transaction
+                .set_durability(redb::Durability::None)
+                .map_err(|error| self.file().at(operation).failed(Outcome::NotApplied, error))?;
+        }
+        Ok(())
+    }
+
+    fn apply(&self, requests: &[Request], transaction: &WriteTransaction) -> Result<(Results, bool), StoreError> {
+        let mut wrote = false;
+        let mut results = Vec::with_capacity(requests.len());
+        for Request { operation, change } in requests {
+            results.push(match change.apply(self.file().at(operation), self.file().layout, transaction) {
+                Ok(has_written) => {
+                    wrote |= has_written;
+                    Ok(())
+                }
+                Err(error) if is_refusal(&error) => Err(error),
+                Err(error) => return Err(error),
+            });
+        }
+        Ok((results, wrote))
+    }
+
+    /// Commits. The snapshot that reads share is stale from here on.
+    fn commit(
+        &self,
+        operation: &'static str,
+        transaction: WriteTransaction,
+        stale: Invalidate,
+    ) -> Result<(), StoreError> {
+        let committed = contain(|| transaction.commit())
+            .map_err(|panic| self.unknown(operation, self.reader.panicked(operation, panic)))?;
+        self.reader.invalidate(if committed.is_ok() { stale } else { Invalidate::Generation });
+        match committed {
+            Ok(()) => Ok(()),
+            Err(redb::CommitError::TransactionPoisoned) => {
+                Err(self.file().at(operation).redb(redb::CommitError::TransactionPoisoned))
+            }
+            Err(error) => {
+                let error = self.unknown(operation, self.file().at(operation).redb_with(error, Outcome::Unknown));
+                self.file().poison(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn abort(&self, operation: &'static str, transaction: WriteTransaction) -> Result<(), StoreError> {
+        contain(|| transaction.abort())
+            .map_err(|panic| self.reader.panicked(operation, panic))?
+            .map_err(|error| self.file().at(operation).redb(error))
+            .inspect_err(|error| self.file().poison(error))
+    }
+
+    /// A failed commit may be there after reopening, whatever the error was.
+    fn unknown(&self, operation: &'static str, error: StoreError) -> StoreError {
+        match error.outcome() {
+            Outcome::Unknown => error,
+            Outcome::NotApplied => self.file().at(operation).failed(Outcome::Unknown, error),
+        }
+    }
+
+    /// The results after the commit of these changes failed, or its outcome is unknown: so is that of each change in it. A change that was refused was
+    /// not in it; but another change of the same transaction may have been the reason for the refusal.
+    fn unsettled(&self, results: Results, operation: &'static str, error: &StoreError) -> Results {
+        let settle = |result: Result<(), StoreError>| match result {
+            Ok(()) => Err(error.clone()),
+            Err(refusal @ StoreError::MissingBlock { .. }) => Err(refusal),
+            Err(_) => Err(self.file().at(operation).failed(Outcome::NotApplied, error.clone())),
+        };
+        results.into_iter().map(settle).collect()
+    }
+}
+
+/// How many of the waiting changes share a transaction with the first one.
+fn take_along(first: &Request, waiting: &mut dyn Iterator<Item = &Request>) -> usize {
+    let mut bytes = first.change.bytes();
+    waiting
+        .take(GROUP_CHANGES_MAX - 1)
+        .take_while(|request| {
+            bytes = bytes.saturating_add(request.change.bytes());
+            bytes <= GROUP_BYTES_MAX
+        })
+        .count()
+}

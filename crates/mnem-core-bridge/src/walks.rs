@@ -1,0 +1,95 @@
+//! Which puts belong to an archive or a lone write, and which to a commit of the engine.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread::{self, ThreadId},
+};
+
+use mnem_core::{
+    codec::from_canonical_bytes,
+    objects::{Operation, View},
+};
+use mnem_store_traits::{Cid, StoreError, links};
+
+/// Bounds on memory. Beyond them a walk is forgotten, and its puts land by the time bound.
+const WALKS_MAX: usize = 1024;
+const OPEN_LINKS_MAX: usize = 1 << 20;
+
+/// The unfinished walks of all threads.
+///
+/// A commit of the engine puts children before parents, so each link of a block that it puts leads to a block that is
+/// staged or stored. An archive has parents before children. A block with an absent link therefore begins a *walk* of
+/// the thread that puts it, and the put after which no link of the walk is open completes it: it is the last new block
+/// of the archive.
+#[derive(Debug, Default)]
+pub(crate) struct Walks {
+    open: Mutex<HashMap<ThreadId, HashSet<Cid>>>,
+}
+
+/// Where a put stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// In a walk with open links.
+    Inside,
+    /// The last put of a walk.
+    Last,
+    /// In no walk.
+    Outside,
+}
+
+impl Walks {
+    /// Notes that this thread put `cid`, whose links `absent` lead to blocks that are neither staged nor stored.
+    pub(crate) fn put(&self, cid: &Cid, absent: Vec<Cid>) -> Step {
+        let mut open = self.lock();
+        let thread = thread::current().id();
+        let Some(links) = open.get_mut(&thread) else {
+            if absent.is_empty() {
+                return Step::Outside;
+            }
+            if open.len() >= WALKS_MAX {
+                open.clear();
+            }
+            open.insert(thread, absent.into_iter().collect());
+            return Step::Inside;
+        };
+        links.remove(cid);
+        links.extend(absent);
+        if !links.is_empty() && links.len() <= OPEN_LINKS_MAX {
+            return Step::Inside;
+        }
+        open.remove(&thread);
+        Step::Last
+    }
+
+    /// Notes that this thread moved a head: what it put before belongs to that.
+    pub(crate) fn end(&self) {
+        self.lock().remove(&thread::current().id());
+    }
+
+    // Every change is complete before anything can panic.
+    fn lock(&self) -> MutexGuard<'_, HashMap<ThreadId, HashSet<Cid>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The links of a block that `has` does not find. A block that cannot be decoded has none.
+pub(crate) fn absent_links(
+    cid: &Cid,
+    data: &[u8],
+    has: impl Fn(&Cid) -> Result<bool, StoreError>,
+) -> Result<Vec<Cid>, StoreError> {
+    let mut absent = Vec::new();
+    for link in links(cid, data).unwrap_or_default() {
+        if !has(&link)? {
+            absent.push(link);
+        }
+    }
+    Ok(absent)
+}
+
+/// Whether the engine itself puts such a block with a hash check: it does so with views and operations, and updates the
+/// heads right after.
+pub(crate) fn precedes_update(data: &[u8]) -> bool {
+    from_canonical_bytes::<Operation>(data).is_ok() || from_canonical_bytes::<View>(data).is_ok()
+}

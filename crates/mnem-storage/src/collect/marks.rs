@@ -1,0 +1,173 @@
+//! Which of the listed blocks are reached: 8 bytes and a bit of memory for each.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher as _, RandomState},
+};
+
+use mnem_store_traits::{Cid, LinkSupport, link_support};
+
+/// Turns CIDs into fingerprints under a key that nobody knows before the run, so that nobody can make two blocks collide.
+pub(super) struct Fingerprints {
+    key: RandomState,
+    /// The bits of the hash that count. Only tests, which want collisions, clear any.
+    mask: u64,
+}
+
+/// The blocks that a store lists, and which of them are reached.
+///
+/// A fingerprint that two listed blocks share is known as soon as all of them are listed. The CIDs of these blocks are
+/// remembered whole when they are reached, so that a block is followed although another one with its fingerprint was
+/// followed before. Their mark they share: it keeps both.
+pub(super) struct Marks {
+    fingerprints: Fingerprints,
+    /// Ascending, each once.
+    listed: Vec<u64>,
+    /// One bit for each of them.
+    reached: Vec<u64>,
+    /// Those of several listed blocks.
+    shared: HashSet<u64>,
+    /// The followed blocks of these fingerprints that are reached, and all reached blocks that are not listed.
+    exact: HashSet<Cid>,
+}
+
+/// What was known of a block that is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// It is reached for the first time.
+    Now,
+    /// Nothing is left to do with it.
+    Before,
+    /// It is reached for the first time, and the store does not list it.
+    Unlisted,
+}
+
+impl Fingerprints {
+    /// Under a key of their own.
+    pub(super) fn new() -> Self {
+        Self { key: RandomState::new(), mask: u64::MAX }
+    }
+
+    /// With these bits of the hash alone.
+    #[cfg(test)]
+    pub(super) fn colliding(mask: u64) -> Self {
+        Self { mask, ..Self::new() }
+    }
+
+    /// The lowest bit says whether links of the block are followed: a block that is followed never shares a fingerprint
+    /// with one that is not, which is marked without being read.
+    fn of(&self, cid: &Cid) -> u64 {
+        ((self.key.hash_one(cid) & self.mask) << 1) | u64::from(is_followed(cid))
+    }
+}
+
+/// Whether links of the block are followed.
+pub(super) fn is_followed(cid: &Cid) -> bool {
+    link_support(cid.codec()) == LinkSupport::Followed
+}
+
+impl Marks {
+    pub(super) fn new(fingerprints: Fingerprints) -> Self {
+        let (listed, reached) = (Vec::new(), Vec::new());
+        Self { fingerprints, listed, reached, shared: HashSet::new(), exact: HashSet::new() }
+    }
+
+    /// Takes a block of the listing.
+    pub(super) fn list(&mut self, cid: &Cid) {
+        self.listed.push(self.fingerprints.of(cid));
+    }
+
+    /// All blocks are listed.
+    pub(super) fn listed(&mut self) {
+        self.listed.sort_unstable();
+        let twice = self.listed.windows(2).filter(|pair| pair.first() == pair.last());
+        self.shared = twice.filter_map(|pair| pair.first()).copied().collect();
+        self.listed.dedup();
+        self.reached = vec![0; self.listed.len().div_ceil(64)];
+    }
+
+    /// Marks a block that is reached.
+    pub(super) fn reach(&mut self, cid: &Cid) -> Reached {
+        let fingerprint = self.fingerprints.of(cid);
+        let new = |inserted: bool, new| if inserted { new } else { Reached::Before };
+        let Ok(at) = self.listed.binary_search(&fingerprint) else {
+            return new(self.exact.insert(*cid), Reached::Unlisted);
+        };
+        let before = self.is_reached(at);
+        if let Some(bits) = self.reached.get_mut(at / 64) {
+            *bits |= 1 << (at % 64);
+        }
+        match self.shared.contains(&fingerprint) && is_followed(cid) {
+            true => new(self.exact.insert(*cid), Reached::Now),
+            false => new(!before, Reached::Now),
+        }
+    }
+
+    /// Whether the block was listed, and nothing reaches it.
+    pub(super) fn is_dead(&self, cid: &Cid) -> bool {
+        self.listed.binary_search(&self.fingerprints.of(cid)).is_ok_and(|at| !self.is_reached(at))
+    }
+
+    /// Whether the block is reached, listed or not.
+    pub(super) fn is_live(&self, cid: &Cid) -> bool {
+        match self.listed.binary_search(&self.fingerprints.of(cid)) {
+            Ok(at) => self.is_reached(at),
+            Err(_) => self.exact.contains(cid),
+        }
+    }
+
+    fn is_reached(&self, at: usize) -> bool {
+        self.reached.get(at / 64).is_some_and(|bits| bits & (1 << (at % 64)) != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mnem_store_traits::{DAG_CBOR, RAW, cid_of};
+
+    use super::*;
+
+    fn marks(mask: u64, cids: &[Cid]) -> Marks {
+        let mut marks = Marks::new(Fingerprints::colliding(mask));
+        cids.iter().for_each(|cid| marks.list(cid));
+        marks.listed();
+        marks
+    }
+
+    fn cids(codec: u64, count: u32) -> Vec<Cid> {
+        (0..count).map(|n| cid_of(codec, &n.to_be_bytes())).collect()
+    }
+
+    #[test]
+    fn what_is_not_reached_is_dead() {
+        let cids = [cids(DAG_CBOR, 500), cids(RAW, 500)].concat();
+        let (live, dead) = cids.split_at(700);
+        let mut marks = marks(u64::MAX, &cids);
+        for cid in live {
+            assert_eq!([marks.reach(cid), marks.reach(cid)], [Reached::Now, Reached::Before]);
+        }
+        assert!(live.iter().all(|cid| !marks.is_dead(cid) && marks.is_live(cid)));
+        assert!(dead.iter().all(|cid| marks.is_dead(cid) && !marks.is_live(cid)));
+    }
+
+    #[test]
+    fn a_block_that_came_later_is_not_dead() {
+        let [came, reached] = [b"came", b"more"].map(|data| cid_of(RAW, data));
+        let mut marks = marks(u64::MAX, &[]);
+        assert_eq!([marks.reach(&reached), marks.reach(&reached)], [Reached::Unlisted, Reached::Before]);
+        assert_eq!((marks.is_dead(&came), marks.is_live(&came), marks.is_live(&reached)), (false, false, true));
+    }
+
+    #[test]
+    fn blocks_that_share_a_fingerprint_are_followed_each_by_itself_and_kept_together() {
+        let followed = cids(DAG_CBOR, 3);
+        let leaves = cids(RAW, 3);
+        let mut marks = marks(0, &[followed.clone(), leaves.clone()].concat());
+        assert_eq!(marks.reach(&leaves[0]), Reached::Now);
+        assert!(leaves.iter().all(|cid| !marks.is_dead(cid)) && followed.iter().all(|cid| marks.is_dead(cid)));
+        for cid in &followed[..2] {
+            assert_eq!([marks.reach(cid), marks.reach(cid)], [Reached::Now, Reached::Before]);
+        }
+        assert!(followed.iter().all(|cid| !marks.is_dead(cid)), "the third is kept by its mark");
+    }
+}

@@ -1,0 +1,67 @@
+//! Removing what is not marked.
+
+use std::mem;
+
+use mnem_store_traits::{Cid, ErrorKind, Store, StoreError};
+
+use super::{CollectReport, Ended, marks::Marks};
+use crate::{
+    Progress, Stage,
+    progress::{Cancelled, OnProgress},
+};
+
+/// Counts the dead blocks, and removes them, so many at a time; none for 0.
+///
+/// Blocks that were not there when marking began are left alone. So is everything once the heads have moved: then somebody
+/// writes who should have been kept away.
+pub(super) fn sweep(
+    store: &dyn Store,
+    marks: &Marks,
+    batch_blocks_max: usize,
+    report: &mut CollectReport,
+    progress: OnProgress<'_>,
+) -> Result<(), Ended> {
+    let mut done = Progress { total_blocks: Some(report.blocks), ..Progress::of(Stage::Sweep) };
+    Cancelled::check(progress(done))?;
+    let mut batch = Vec::new();
+    for cid in store.cids()? {
+        let cid = cid?;
+        if marks.is_dead(&cid) {
+            let bytes = size(store, &cid)?;
+            report.dead += 1;
+            report.dead_bytes += bytes;
+            done.bytes += bytes;
+            if batch_blocks_max > 0 {
+                batch.push(cid);
+            }
+        }
+        if batch.len() >= batch_blocks_max.max(1) {
+            remove(store, &mut batch, report)?;
+        }
+        done.blocks += 1;
+        Cancelled::check(progress(done))?;
+    }
+    if !batch.is_empty() {
+        remove(store, &mut batch, report)?;
+    }
+    Ok(())
+}
+
+/// The size of a dead block; a damaged one goes like any other.
+fn size(store: &dyn Store, cid: &Cid) -> Result<u64, StoreError> {
+    match store.size(cid) {
+        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(0),
+        size => Ok(size?.unwrap_or(0)),
+    }
+}
+
+fn remove(store: &dyn Store, batch: &mut Vec<Cid>, report: &mut CollectReport) -> Result<(), StoreError> {
+    let actual = store.heads()?;
+    if actual != report.heads {
+        return Err(StoreError::HeadsMoved { actual });
+    }
+    let blocks = batch.len() as u64;
+    store.delete_many(&mut mem::take(batch).into_iter().map(Ok))?;
+    report.removed += blocks;
+    Ok(())
+}

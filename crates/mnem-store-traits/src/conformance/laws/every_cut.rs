@@ -1,0 +1,153 @@
+//! Power cuts, in every way to write and after it.
+
+use crate::{
+    StoreError, WriteBatch,
+    conformance::{
+        Failure, Fault, Handles, Profile,
+        case::{Case, offered},
+        data::{Block, block, head},
+        expect::{ensure, heads_are, holds, saw},
+        failure::LawResult,
+        outcomes::{LARGE, at_each, at_few},
+        ways::{Extent, Scene, Write, writes_of},
+    },
+};
+
+pub(crate) fn every_acknowledged_write_survives_a_power_cut(case: &mut Case) -> LawResult {
+    for way in writes_of("every_acknowledged_write_survives_a_power_cut") {
+        let claimed = way.durable_by().iter().all(|claim| case.claims(*claim));
+        if case.has(way.needs()) && claimed {
+            at_each(|operations| cut_within(case, way, 3, operations))?;
+            if way.is_batch() {
+                at_few(|operations| cut_within(case, way, LARGE, operations))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One write that is done; a second one, cut after so many operations; the second once more and a third, after which the power goes again.
+fn cut_within(case: &Case, way: Write, size: usize, operations: u32) -> Result<bool, Failure> {
+    let scene = Scene::new(size);
+    let mut case = case.fresh()?;
+    scene.set(&case, way)?;
+    saw(format_args!("{way}"), scene.act(way, case.handles(), 0)?).ok()?;
+    case.cut_power_after(operations.into())?;
+    let result = scene.act(way, case.handles(), 1)?;
+    let done = result.is_ok();
+    case.drop_and_open()?;
+    let when = format!("after the power was cut {operations} operations into it");
+    scene.is_as_said(&case, way, 1, &result, &when)?;
+    is_all_there(&case, &scene, way, 0, false, &when)?;
+    ensure(
+        !done || operations > 0,
+        format_args!("{way} after cut_power_after(0)"),
+        "an error: the power is off",
+        "Ok",
+    )?;
+    // A swap that is there already would find other heads.
+    if way != Write::Swap || scene.extent(way, case.handles(), 1, true, &when)? == Extent::Nothing {
+        saw(format_args!("{way} once more, {when}"), scene.act(way, case.handles(), 1)?).ok()?;
+    }
+    saw(format_args!("another {way}, {when}"), scene.act(way, case.handles(), 2)?).ok()?;
+    case.cut_power_after(0)?;
+    case.drop_and_open()?;
+    let when = format!("{when}, was written again, and the power cut once more");
+    scene.rest_is_kept(way, case.handles(), &when)?;
+    for round in 0..3 {
+        is_all_there(&case, &scene, way, round, round == 2, &when)?;
+    }
+    Ok(done)
+}
+
+fn is_all_there(
+    case: &Case,
+    scene: &Scene,
+    way: Write,
+    round: usize,
+    is_last: bool,
+    when: &str,
+) -> Result<(), Failure> {
+    if matches!(way, Write::Update | Write::Swap) && !is_last {
+        return Ok(());
+    }
+    let extent = scene.extent(way, case.handles(), round, is_last, when)?;
+    let did = format_args!("write {round} by {way} {when}");
+    ensure(extent == Extent::All, did, "all of it: it was acknowledged", format_args!("{extent:?} of it"))
+}
+
+pub(crate) fn every_write_makes_an_unsynced_block_durable(case: &mut Case) -> LawResult {
+    let ways = writes_of("every_write_makes_an_unsynced_block_durable");
+    let ways: Vec<Write> = ways.into_iter().filter(|way| case.has(way.needs())).collect();
+    let requires = case.has(Profile::Store).then_some(None);
+    let relies: Vec<Option<Write>> = ways.into_iter().map(Some).chain(requires).collect();
+    for through_another in [false, true] {
+        if through_another && !case.has(Profile::SecondHandle) {
+            continue;
+        }
+        for way in &relies {
+            at_each(|syncs| unsynced(case, *way, through_another, syncs))?;
+        }
+    }
+    Ok(())
+}
+
+/// `None`: a commit with a head that requires the block.
+fn rely_on(handles: &Handles, way: Option<Write>, block: &Block) -> Result<Result<(), StoreError>, Failure> {
+    match way {
+        Some(way) => way.put(handles, std::slice::from_ref(block)),
+        None => {
+            let store = offered(handles.as_store(), Profile::Store)?;
+            Ok(store.commit(WriteBatch::new().require(block.cid).update(head("that relies on it"), [])))
+        }
+    }
+}
+
+/// A block whose first put met a failed sync, then was acknowledged to another handle or after reopening, then the power went.
+fn unsynced(case: &Case, way: Option<Write>, through_another: bool, syncs: u32) -> Result<bool, Failure> {
+    let block = block("put while syncs fail");
+    let mut case = case.fresh()?;
+    case.set_fault(Some(Fault::SyncsAfter(syncs)))?;
+    let done = case.blocks()?.put(&block.cid, block.data.clone()).is_ok();
+    case.set_fault(None)?;
+    let second = if through_another { Some(case.second()?) } else { None };
+    if second.is_none() {
+        case.drop_and_open()?;
+    }
+    let handles = second.as_ref().unwrap_or(case.handles());
+    let name = way.map_or("commit that requires it", Write::name);
+    let there = saw("has", offered(handles.as_blocks(), Profile::Blocks)?.has(&block.cid)).ok()?;
+    let relied = rely_on(handles, way, &block)?;
+    if way.is_none() && !there {
+        saw("commit that requires a block which is not there", relied).refused(crate::ErrorKind::MissingBlock)?;
+        return Ok(done);
+    }
+    saw(format_args!("{name} of a block whose first put met a failure after {syncs} syncs"), relied).ok()?;
+    case.cut_power_after(0)?;
+    drop(second);
+    case.drop_and_open()?;
+    let when =
+        format!("after a power cut: its first put met a failure after {syncs} syncs, then {name} was acknowledged");
+    holds(&*case.blocks()?, &block, &when)?;
+    if way.is_none() {
+        heads_are(&*case.heads()?, &[head("that relies on it")], &when)?;
+    }
+    Ok(done)
+}
+
+pub(crate) fn power_cut_in_close_loses_nothing(case: &mut Case) -> LawResult {
+    let scene = Scene::new(3);
+    at_each(|operations| {
+        let mut case = case.fresh()?;
+        scene.set(&case, Write::Put)?;
+        saw("put", scene.act(Write::Put, case.handles(), 0)?).ok()?;
+        case.cut_power_after(operations.into())?;
+        let closed = case.store()?.close().is_ok();
+        case.drop_and_open()?;
+        let when = format!("after the power was cut {operations} operations into close()");
+        scene.rest_is_kept(Write::Put, case.handles(), &when)?;
+        is_all_there(&case, &scene, Write::Put, 0, true, &when)?;
+        Ok(closed)
+    })?;
+    Ok(())
+}

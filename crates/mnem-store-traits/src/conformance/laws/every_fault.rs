@@ -1,0 +1,352 @@
+//! Media that fail, below every way to read and to write.
+
+use std::{
+    sync::{Mutex, MutexGuard, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    ErrorKind, Outcome, StoreError, WriteBatch,
+    conformance::{
+        Claim, Failure, Fault, Profile,
+        case::{Case, offered},
+        data::{block, blocks, head, heads},
+        expect::{ensure, put_many, saw, update},
+        failure::LawResult,
+        outcomes::{LARGE, at_each, at_few, at_growing},
+        show::Show,
+        threads::join,
+        ways::{Eyes, Read, Scene, Subject, Write, reads_of, writes_of},
+    },
+};
+
+/// Enough for several pages of a listing.
+const LISTED: usize = 600;
+const HEADS: usize = 5;
+
+const FAULTS: [fn(u32) -> Fault; 3] = [Fault::ReadsAfter, Fault::WritesAfter, Fault::SyncsAfter];
+
+/// The kinds of error by which a store may say that its medium failed.
+fn says_so(error: &StoreError) -> bool {
+    matches!(error.kind(), ErrorKind::Backend | ErrorKind::Poisoned)
+}
+
+pub(crate) fn every_read_that_fails_is_an_error(case: &mut Case) -> LawResult {
+    let all = blocks("present", LISTED);
+    put_many(&*case.blocks()?, &all)?;
+    if case.has(Profile::Heads) {
+        heads("head", HEADS).iter().try_for_each(|new| update(&*case.heads()?, new, &[]))?;
+    }
+    let rows: Vec<_> =
+        (0..LISTED).map(|i| (Bytes::from(format!("key {i:04}")), Bytes::from_static(b"value"))).collect();
+    if case.has(Profile::SideTables) {
+        let table = saw("side_table", case.store()?.side_table("table")).ok()?;
+        saw("write", table.write(&rows, &[])).ok()?;
+    }
+    let (last, row) = (all[LISTED - 1].clone(), rows[LISTED - 1].clone());
+    let present = [Subject::Block(last), Subject::Head(head("head 4")), Subject::Row(row)];
+    let absent = Bytes::from_static(b"absent");
+    let absent =
+        [Subject::Block(block("absent")), Subject::Head(head("absent")), Subject::Row((absent.clone(), absent))];
+    for read in reads_of("every_read_that_fails_is_an_error") {
+        if !case.has(read.needs()) {
+            continue;
+        }
+        for (subject, there) in present.iter().map(|one| (one, true)).chain(absent.iter().map(|one| (one, false))) {
+            // Any row shows that the table is there.
+            if read.looks_for(subject) && (there || read != Read::SideTables) {
+                read_while_reads_fail(case, read, subject, there)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_while_reads_fail(case: &mut Case, read: Read, subject: &Subject, there: bool) -> Result<(), Failure> {
+    at_growing(|n| {
+        case.drop_and_open()?;
+        let eyes = Eyes::new(case.handles())?;
+        let when = format!("while reads fail after {n}");
+        case.set_fault(Some(Fault::ReadsAfter(n)))?;
+        let seen = read.sees(&eyes, subject, &when)?;
+        case.set_fault(None)?;
+        let fine = seen.as_ref().map_or_else(says_so, |seen| *seen == there);
+        let expected = format_args!("Ok({there}), or Err(Backend)");
+        ensure(fine, format_args!("{read}: {subject} {when}"), expected, seen.show())?;
+        case.set_fault(Some(Fault::ReadsAfter(n)))?;
+        let listed = listed(&eyes, read)?;
+        case.set_fault(None)?;
+        if let Some((count, truth)) = listed {
+            let fine = count.as_ref().map_or_else(says_so, |count| *count == truth);
+            ensure(
+                fine,
+                format_args!("{read}, counted {when}"),
+                format_args!("Ok({truth}), or Err(Backend)"),
+                count.show(),
+            )?;
+        }
+        let done = seen.is_ok();
+        let after = read.sees(&eyes, subject, "once reads succeed again")?;
+        // A commit is a write, and may have poisoned the handle.
+        if read != Read::Require || !after.as_ref().is_err_and(says_so) {
+            saw(format_args!("{read}: {subject} once reads succeed again"), after).is(there)?;
+        }
+        Ok(done)
+    })
+}
+
+/// How many things a listing yields, and how many there are.
+type Counted = (Result<usize, StoreError>, usize);
+
+/// `None`: it is no listing.
+fn listed(eyes: &Eyes, read: Read) -> Result<Option<Counted>, Failure> {
+    let handles = eyes.handles();
+    Ok(match read {
+        Read::Cids => {
+            let store = offered(handles.as_blocks(), Profile::Blocks)?;
+            let count = store.cids().and_then(|cids| cids.collect::<Result<Vec<_>, _>>()).map(|cids| cids.len());
+            Some((count, LISTED))
+        }
+        Read::Heads => {
+            let count = offered(handles.as_heads(), Profile::Heads)?.heads().map(|heads| heads.len());
+            Some((count, HEADS))
+        }
+        Read::Keys => {
+            let keys = eyes.table()?.keys(b"").and_then(|keys| keys.collect::<Result<Vec<_>, _>>());
+            Some((keys.map(|keys| keys.len()), LISTED))
+        }
+        _ => None,
+    })
+}
+
+/// The ways whose effect is claimed to be there after reopening.
+fn surviving<'a>(case: &'a Case, ways: Vec<Write>) -> impl Iterator<Item = Write> + 'a {
+    let survives = |way: &Write| !way.changes_heads() || case.claims(Claim::HeadsSurvive);
+    ways.into_iter().filter(move |way| case.has(way.needs()) && survives(way))
+}
+
+/// The ways whose effect is claimed to be there after a power cut.
+fn durable<'a>(case: &'a Case, ways: Vec<Write>) -> impl Iterator<Item = Write> + 'a {
+    let claimed = |way: &Write| way.durable_by().iter().all(|claim| case.claims(*claim));
+    ways.into_iter().filter(move |way| case.has(way.needs()) && claimed(way))
+}
+
+pub(crate) fn every_write_that_fails_is_as_it_says(case: &mut Case) -> LawResult {
+    let ways: Vec<Write> = surviving(case, writes_of("every_write_that_fails_is_as_it_says")).collect();
+    for fault in FAULTS {
+        for way in &ways {
+            let small = Scene::new(3);
+            at_growing(|n| fail_and_judge(case, &small, *way, fault(n)))?;
+            if way.is_batch() {
+                let large = Scene::new(LARGE);
+                at_few(|n| fail_and_judge(case, &large, *way, fault(n)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes while the medium fails, goes on through the same handle, and looks after reopening. Returns whether the first write got through.
+fn fail_and_judge(case: &Case, scene: &Scene, way: Write, fault: Fault) -> Result<bool, Failure> {
+    let mut case = case.fresh()?;
+    scene.set(&case, way)?;
+    case.drop_and_open()?;
+    let when = format!("that met {fault:?}, after the fault was over");
+    case.set_fault(Some(fault))?;
+    let first = scene.act(way, case.handles(), 0)?;
+    case.set_fault(None)?;
+    let done = first.is_ok();
+    let mut result = first;
+    if let Err(error) = &result {
+        ensure(says_so(error), format_args!("{way} that met {fault:?}"), "Err(Backend)", error)?;
+        kept_or_failed(&case, scene, &format!("through the handle of a {way} {when}"))?;
+        let again = scene.act(way, case.handles(), 0)?;
+        if again.is_ok() || error.outcome() == Outcome::NotApplied {
+            result = again;
+        }
+    }
+    case.drop_and_open()?;
+    scene.is_as_said(&case, way, 0, &result, &format!("{when} and the store reopened"))?;
+    Ok(done)
+}
+
+/// What was there is there, or the handle says that it cannot tell.
+fn kept_or_failed(case: &Case, scene: &Scene, when: &str) -> Result<(), Failure> {
+    let eyes = Eyes::new(case.handles())?;
+    for block in scene.kept() {
+        let subject = Subject::Block(block.clone());
+        for read in [Read::Get, Read::WithBlock, Read::GetMany, Read::Has, Read::Size, Read::Cids] {
+            let seen = read.sees(&eyes, &subject, when)?;
+            let fine = seen.as_ref().map_or_else(says_so, |there| *there);
+            ensure(fine, format_args!("{read}: {subject} {when}"), "Ok(true), or Err(Backend)", seen.show())?;
+        }
+    }
+    if let Some(heads) = case.handles().as_heads() {
+        let seen = heads.heads();
+        let fine = seen.as_ref().map_or_else(says_so, |heads| heads.len() == 1);
+        ensure(fine, format_args!("heads() {when}"), "one head, or Err(Backend)", seen.show())?;
+    }
+    Ok(())
+}
+
+pub(crate) fn opening_that_fails_is_no_empty_store(case: &mut Case) -> LawResult {
+    let scene = Scene::new(3);
+    for fault in FAULTS {
+        at_growing(|n| {
+            let mut case = case.fresh()?;
+            scene.set(&case, Write::Put)?;
+            let opened = case.open_under(fault(n))?;
+            let when = format!("in a store opened while the medium failed: {:?}", fault(n));
+            if opened {
+                kept_or_failed(&case, &scene, &when)?;
+                case.set_fault(None)?;
+                kept_or_failed(&case, &scene, &when)?;
+                case.drop_and_open()?;
+            }
+            scene.rest_is_kept(Write::Put, case.handles(), &format!("{when}, and once more"))?;
+            Ok(opened)
+        })?;
+    }
+    Ok(())
+}
+
+pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
+    let scene = Scene::new(3);
+    let ways: Vec<Write> = durable(case, writes_of("failed_sync_refuses_every_write")).collect();
+    for way in &ways {
+        at_each(|n| {
+            let mut case = case.fresh()?;
+            scene.set(&case, Write::DeleteMany)?;
+            case.set_fault(Some(Fault::SyncsAfter(n)))?;
+            if scene.act(*way, case.handles(), 0)?.is_ok() {
+                ensure(
+                    n > 0,
+                    format_args!("{way} while every sync fails"),
+                    "an error: it could not be made durable",
+                    "Ok",
+                )?;
+                return Ok(true);
+            }
+            case.set_fault(None)?;
+            for _ in 0..2 {
+                for next in &ways {
+                    let refused = scene.act(*next, case.handles(), 1)?;
+                    saw(format_args!("{next} after a {way} whose sync failed"), refused)
+                        .refused(ErrorKind::Poisoned)?;
+                }
+                // No success lifts it.
+                kept_or_failed(&case, &scene, &format!("through the handle of a {way} whose sync failed"))?;
+            }
+            case.drop_and_open()?;
+            saw("put after a failed sync and reopening", scene.act(Write::Put, case.handles(), 2)?).ok()?;
+            Ok(false)
+        })?;
+    }
+    Ok(())
+}
+
+pub(crate) fn no_read_waits_for_a_sync_of_any_write(case: &mut Case) -> LawResult {
+    let scene = Scene::new(40);
+    let reads = reads_of("no_read_waits_for_a_sync_of_any_write");
+    for way in durable(case, writes_of("no_read_waits_for_a_sync_of_any_write")) {
+        let case = case.fresh()?;
+        scene.set(&case, way)?;
+        let eyes = Eyes::new(case.handles())?;
+        let write = || saw(format_args!("{way} whose sync waits"), scene.act(way, case.handles(), 0)?).ok();
+        let look = |now: &Mutex<String>| look_at_all(&case, &scene, &eyes, &reads, way, now);
+        beside_a_waiting_write(&case, write, look)?;
+    }
+    Ok(())
+}
+
+/// Every way to read, once. Says before each which one it is.
+fn look_at_all(
+    case: &Case,
+    scene: &Scene,
+    eyes: &Eyes,
+    reads: &[Read],
+    way: Write,
+    now: &Mutex<String>,
+) -> Result<(), Failure> {
+    let subjects = [Subject::Block(scene.kept()[0].clone()), scene.row_that_stays()];
+    let when = format!("while a {way} waits for its sync");
+    let begin = |what: &dyn std::fmt::Display| *lock(now) = format!("{what} {when}");
+    for read in reads.iter().filter(|read| case.has(read.needs())) {
+        for subject in subjects.iter().filter(|subject| read.looks_for(subject)) {
+            begin(&format_args!("{read}: {subject}"));
+            saw(format_args!("{read}: {subject} {when}"), read.sees(eyes, subject, &when)?).is(true)?;
+        }
+    }
+    if case.has(Profile::Heads) {
+        begin(&"heads()");
+        let heads = saw(format_args!("heads() {when}"), case.heads()?.heads()).ok()?;
+        ensure(heads.len() == 1, format_args!("heads() {when}"), "one head", heads.show())?;
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Repeats `look` in a thread while `write` waits for its sync in another, and lets the sync go when enough was seen, or when a look takes too long.
+fn beside_a_waiting_write(
+    case: &Case,
+    write: impl FnOnce() -> Result<(), Failure> + Send,
+    look: impl Fn(&Mutex<String>) -> Result<(), Failure> + Sync,
+) -> Result<(), Failure> {
+    /// Long enough for a thread to come to its first sync, most of the time.
+    const WINDOW: Duration = Duration::from_millis(100);
+    let (now, (send, looked)) = (Mutex::new(String::new()), mpsc::channel());
+    case.set_fault(Some(Fault::SyncsWait))?;
+    thread::scope(|scope| {
+        let writer = scope.spawn(write);
+        let reader = scope.spawn(|| {
+            let begin = Instant::now();
+            let mut looks = look(&now);
+            while looks.is_ok() && begin.elapsed() < WINDOW {
+                looks = look(&now);
+            }
+            // The other end waits no longer than its patience.
+            let _ = send.send(());
+            looks
+        });
+        let in_time = looked.recv_timeout(case.patience() / 4).is_ok();
+        let waits = lock(&now).clone();
+        let released = case.set_fault(None);
+        let (looks, written) = (join(reader), join(writer));
+        ensure(in_time, waits, "an answer", "none before the sync was let go")?;
+        looks.and(written).and(released)
+    })
+}
+
+/// A commit of nothing but a requirement and a head, which a store may find before it has looked.
+pub(crate) fn commit_that_cannot_look_moves_no_head(case: &mut Case) -> LawResult {
+    let (kept, old, new) = (block("kept"), head("old"), head("new"));
+    at_growing(|n| {
+        let mut case = case.fresh()?;
+        put_many(&*case.blocks()?, std::slice::from_ref(&kept))?;
+        update(&*case.heads()?, &old, &[])?;
+        case.drop_and_open()?;
+        case.set_fault(Some(Fault::ReadsAfter(n)))?;
+        let absent = [kept.cid, block("absent").cid];
+        let absent = case.store()?.commit(WriteBatch::new().require_all(absent).update(new, [old]));
+        case.set_fault(None)?;
+        let fine = absent.as_ref().is_err_and(|error| error.kind() == ErrorKind::MissingBlock || says_so(error));
+        let did = format_args!("commit that requires an absent block while reads fail after {n}");
+        ensure(fine, did, "Err(MissingBlock), or Err(Backend)", absent.show())?;
+        case.drop_and_open()?;
+        saw("heads() after that", case.heads()?.heads()).is(vec![old])?;
+        case.set_fault(Some(Fault::ReadsAfter(n)))?;
+        let present = case.store()?.commit(WriteBatch::new().require(kept.cid).update(new, [old]));
+        case.set_fault(None)?;
+        let fine = present.as_ref().map_or_else(says_so, |()| true);
+        let did = format_args!("commit that requires a block that is there while reads fail after {n}");
+        ensure(fine, did, "Ok, or Err(Backend)", present.show())?;
+        Ok(present.is_ok())
+    })?;
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Hashes, through every way to write.
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{
+    ErrorKind, HashFunction, RAW,
+    conformance::{
+        Failure,
+        case::Case,
+        data::{Block, block, cid_v1, cids_under, unknown_hash_cid},
+        expect::{heads_are, holds, lacks, lists, put, saw},
+        failure::LawResult,
+        ways::{Write, writes_of},
+    },
+    supported_hashes,
+};
+
+const WRONG: Bytes = Bytes::from_static(b"other bytes");
+
+pub(crate) fn every_write_checks_every_hash(case: &mut Case) -> LawResult {
+    for way in writes_of("every_write_checks_every_hash") {
+        if !case.has(way.needs()) {
+            continue;
+        }
+        for function in supported_hashes() {
+            refuses_wrong_bytes(case, way, function)?;
+            refuses_cut_digests(case, way, function)?;
+        }
+        refused(case, way, "of an unknown hash function", unknown_hash_cid(1), WRONG, &[ErrorKind::UnsupportedHash])?;
+        refuses_wrong_bytes_of_a_present_block(case, way)?;
+    }
+    Ok(())
+}
+
+fn refused(case: &Case, way: Write, what: &str, cid: Cid, data: Bytes, kinds: &[ErrorKind]) -> Result<(), Failure> {
+    let written = way.put(case.handles(), &[Block { cid, data }])?;
+    let kind = written.as_ref().err().map(crate::StoreError::kind).filter(|kind| kinds.contains(kind));
+    saw(format_args!("{way} of {what} under {cid}"), written).refused(kind.unwrap_or(kinds[0]))?;
+    lacks(&*case.blocks()?, &cid, &format!("after a refused {way} of {what}"))?;
+    if way.changes_heads() {
+        heads_are(&*case.heads()?, &[], format_args!("after a refused {way} of {what}"))?;
+    }
+    Ok(())
+}
+
+fn refuses_wrong_bytes(case: &Case, way: Write, function: &HashFunction) -> Result<(), Failure> {
+    // A store need not know a function that not every build has.
+    let kinds: &[ErrorKind] = if function.is_in_every_build() {
+        &[ErrorKind::CidMismatch]
+    } else {
+        &[ErrorKind::CidMismatch, ErrorKind::UnsupportedHash]
+    };
+    let what = format!("wrong bytes for {}", function.name());
+    for good in [&b"good"[..], b""] {
+        for cid in cids_under(function, good) {
+            refused(case, way, &what, cid, WRONG, kinds)?;
+        }
+    }
+    Ok(())
+}
+
+fn refuses_cut_digests(case: &Case, way: Write, function: &HashFunction) -> Result<(), Failure> {
+    if function.digest_bytes().is_none() {
+        return Ok(());
+    }
+    let good = block("good");
+    let hash = function.multihash(&good.data).expect("a digest of its own length");
+    for digest_bytes in [0, 1, 20, hash.digest().len() - 1] {
+        let cid = cid_v1(RAW, function.code(), &hash.digest()[..digest_bytes]);
+        let what = format!("the right bytes, their {} digest cut to {digest_bytes} bytes,", function.name());
+        refused(case, way, &what, cid, good.data.clone(), &[ErrorKind::UnsupportedHash])?;
+    }
+    Ok(())
+}
+
+/// That it is there is no reason not to look at what comes.
+fn refuses_wrong_bytes_of_a_present_block(case: &Case, way: Write) -> Result<(), Failure> {
+    let (store, present) = (case.blocks()?, block("present"));
+    put(&*store, &present)?;
+    let written = way.put(case.handles(), &[Block { cid: present.cid, data: WRONG }])?;
+    saw(format_args!("{way} of wrong bytes under a CID that is present"), written).refused(ErrorKind::CidMismatch)?;
+    holds(&*store, &present, &format!("after a {way} of wrong bytes for it was refused"))?;
+    lists(&*store, &[present.cid], &format!("after wrong bytes through {way} were refused"))?;
+    saw("delete", store.delete(&present.cid)).ok()
+}
+
+pub(crate) fn every_write_takes_every_supported_hash(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let data = Bytes::from_static(b"data");
+    for way in writes_of("every_write_takes_every_supported_hash") {
+        if !case.has(way.needs()) {
+            continue;
+        }
+        for function in supported_hashes() {
+            for cid in cids_under(function, &data) {
+                let block = Block { cid, data: data.clone() };
+                match way.put(case.handles(), std::slice::from_ref(&block))? {
+                    Err(error) if error.kind() == ErrorKind::UnsupportedHash && !function.is_in_every_build() => {
+                        lacks(&*store, &cid, &format!("after a refused {way}"))?;
+                    }
+                    written => {
+                        saw(format_args!("{way} of {block} under {}", function.name()), written).ok()?;
+                        holds(&*store, &block, &format!("after {way} of it"))?;
+                        saw("delete", store.delete(&cid)).ok()?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Listings beyond their first pages, and batches beyond the first piece.
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{
+    Cause, ErrorKind, Outcome, StoreError,
+    conformance::{
+        Failure, Profile,
+        case::Case,
+        data::{Block, block, blocks, sized},
+        expect::{ensure, heads_are, lists, put_many, same, saw},
+        failure::LawResult,
+        show::Show,
+        ways::{Write, writes_of},
+    },
+};
+
+/// Five pages of 500, ten of 256.
+const LISTED: usize = 2600;
+const LARGE: [usize; 2] = [300, 3000];
+const KIB: usize = 1024;
+
+/// Whether this item ends a page of a size that somebody may have chosen.
+fn may_end_a_page(i: usize) -> bool {
+    [64, 100, 250].iter().any(|size| (i + 1).is_multiple_of(*size))
+}
+
+/// What was yielded, without what was deleted on the way: everything that stayed, each once.
+fn is_complete<T: Ord + Clone + Show>(did: &str, mut listed: Vec<T>, mut all: Vec<T>) -> Result<(), Failure> {
+    listed.sort();
+    all.sort();
+    let missing: Vec<T> = all.iter().filter(|item| listed.binary_search(item).is_err()).cloned().collect();
+    ensure(missing.is_empty(), did, "every item", format_args!("{} missing: {}", missing.len(), missing.show()))?;
+    same(format_args!("{did}: how many items"), listed.len(), all.len())
+}
+
+pub(crate) fn cids_goes_on_when_its_cursor_is_deleted(case: &mut Case) -> LawResult {
+    let (store, all) = (case.blocks()?, blocks("listed", LISTED));
+    put_many(&*store, &all)?;
+    let did = "cids() whose consumer deletes the block at the end of a page";
+    let mut listed = Vec::new();
+    for (i, item) in saw("cids()", store.cids()).ok()?.enumerate().take(2 * LISTED) {
+        let cid: Cid = saw(did, item).ok()?;
+        listed.push(cid);
+        if may_end_a_page(i) {
+            saw("delete of the block that was listed last", store.delete(&cid)).ok()?;
+        }
+    }
+    is_complete(did, listed, all.iter().map(|block| block.cid).collect())?;
+    Ok(())
+}
+
+pub(crate) fn keys_goes_on_when_its_cursor_is_deleted(case: &mut Case) -> LawResult {
+    let table = saw("side_table", case.store()?.side_table("table")).ok()?;
+    let keys: Vec<Bytes> = (0..LISTED).map(|i| Bytes::from(format!("key {i:05}"))).collect();
+    for part in keys.chunks(500) {
+        let rows: Vec<_> = part.iter().map(|key| (key.clone(), Bytes::from_static(b"value"))).collect();
+        saw("write of 500 rows", table.write(&rows, &[])).ok()?;
+    }
+    let did = "keys() whose consumer deletes the row at the end of a page";
+    let mut listed = Vec::new();
+    for (i, item) in saw("keys()", table.keys(b"key")).ok()?.enumerate().take(2 * LISTED) {
+        let key = saw(did, item).ok()?;
+        if may_end_a_page(i) {
+            saw("delete of the row that was listed last", table.write(&[], std::slice::from_ref(&key))).ok()?;
+        }
+        listed.push(key);
+    }
+    same(format_args!("{did}: ascending"), listed.is_sorted(), true)?;
+    is_complete(did, listed, keys)?;
+    Ok(())
+}
+
+/// A batch whose last block is bad, and which a store might have begun to write by then.
+pub(crate) fn late_bad_block_keeps_nothing_of_a_large_batch(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    for way in writes_of("late_bad_block_keeps_nothing_of_a_large_batch") {
+        if !case.has(way.needs()) {
+            continue;
+        }
+        for n in LARGE {
+            let mut batch = kib_blocks(&format!("{way} of {n}"), n);
+            batch.push(Block { cid: block("good").cid, data: Bytes::from_static(b"other bytes") });
+            let did = format!("{way} of {n} blocks of 1 KiB and wrong bytes at the end");
+            saw(&did, way.put(case.handles(), &batch)?).refused(ErrorKind::CidMismatch)?;
+            lists(&*store, &[], &format!("after a refused {did}"))?;
+            if case.has(Profile::Heads) {
+                heads_are(&*case.heads()?, &[], format_args!("after a refused {did}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Different blocks of 1 KiB.
+fn kib_blocks(label: &str, n: usize) -> Vec<Block> {
+    let bytes = |i: usize| format!("{label} {i} ").bytes().cycle().take(KIB).collect::<Vec<u8>>();
+    (0..n).map(|i| crate::conformance::data::raw(bytes(i))).collect()
+}
+
+fn own_failure() -> StoreError {
+    let source = Cause::new("the law's own iterator");
+    StoreError::Backend { backend: "law", operation: "go on".into(), outcome: Outcome::NotApplied, source }
+}
+
+/// What a large batch does with the store when most of it is drained: read and write, then fail.
+pub(crate) fn large_batches_are_drained_before_anything_is_done(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let present = blocks("present", LARGE[0]);
+    put_many(&*store, &present)?;
+    for n in LARGE {
+        let (batch, written) = (kib_blocks("drained", n), block(&format!("written by an iterator of {n}")));
+        let mut own = Ok(());
+        let uses = std::iter::once_with(|| {
+            own = store.put(&written.cid, written.data.clone()).and_then(|()| store.get(&present[0].cid)).map(drop);
+            Err(own_failure())
+        });
+        let mut items = batch.iter().map(|block| Ok((block.cid, block.data.clone()))).chain(uses);
+        let failed = store.put_many(&mut items);
+        drop(items);
+        saw(format_args!("a put and a get in the iterator of a put_many, after {n} blocks"), own).ok()?;
+        saw(format_args!("put_many whose iterator fails after {n} blocks"), failed).refused(ErrorKind::Backend)?;
+        saw("delete", store.delete(&written.cid)).ok()?;
+    }
+    let expected: Vec<Cid> = present.iter().map(|block| block.cid).collect();
+    lists(&*store, &expected, "after large batches whose iterators failed at the end")?;
+    let fails = std::iter::once_with(|| Err(own_failure()));
+    let failed = store.delete_many(&mut expected.iter().map(|cid| Ok(*cid)).chain(fails));
+    saw("delete_many whose iterator fails at the end", failed).refused(ErrorKind::Backend)?;
+    lists(&*store, &expected, "after a delete_many whose iterator failed at the end")?;
+    Ok(())
+}
+
+pub(crate) fn batches_of_many_bytes_are_taken(case: &mut Case) -> LawResult {
+    const MIB: usize = 1 << 20;
+    let store = case.blocks()?;
+    let most = if case.affords(64 * MIB) { 64 } else { 8 };
+    let all: Vec<Block> = (0..most).map(|i| sized(MIB - i)).collect();
+    for way in writes_of("batches_of_many_bytes_are_taken").into_iter().filter(|way| case.has(way.needs())) {
+        saw(format_args!("{way} of {most} MiB in one batch"), way.put(case.handles(), &all)?).ok()?;
+        let first = &all[..1];
+        saw("delete_many", Write::DeleteMany.remove(case.handles(), &[first[0].cid])?).ok()?;
+    }
+    put_many(&*store, &all[..1])?;
+    for block in [&all[0], &all[most / 2], &all[most - 1]] {
+        saw(format_args!("get({}) after batches of {most} MiB", block.cid), store.get(&block.cid))
+            .is(Some(block.data.clone()))?;
+    }
+    lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), &format!("after batches of {most} MiB"))?;
+    Ok(())
+}

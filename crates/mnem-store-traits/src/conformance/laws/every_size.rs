@@ -1,0 +1,193 @@
+//! Sizes, through every way to write.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{
+    ErrorKind, SideTable, Store, WriteBatch,
+    conformance::{
+        Failure,
+        case::Case,
+        data::{Block, block, blocks, head, heads, raw, sized},
+        expect::{ensure, heads_are, lists, put_many, saw, update},
+        failure::LawResult,
+        ways::{Write, writes_of},
+    },
+};
+
+/// Blocks of a batch. Buffers, pages and the variables of one statement end between these.
+const BATCHES: [usize; 5] = [1, 31, 32, 255, 256];
+const LARGE_BATCH: usize = 4096;
+const LARGEST_BATCH: usize = 20_000;
+const REQUIRED: usize = 1500;
+const SUPERSEDED: usize = 2000;
+
+pub(crate) fn every_write_keeps_to_the_limit(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let limit = store.capabilities().block_bytes_max;
+    let large = sized(limit as usize + 1);
+    let largest = raw(large.data.slice(1..));
+    for way in writes_of("every_write_keeps_to_the_limit") {
+        if !case.has(way.needs()) {
+            continue;
+        }
+        let written = way.put(case.handles(), std::slice::from_ref(&largest))?;
+        saw(format_args!("{way} of a block of block_bytes_max"), written).ok()?;
+        saw(format_args!("size of a block of the limit after {way}"), store.size(&largest.cid)).is(Some(limit))?;
+        saw("delete", store.delete(&largest.cid)).ok()?;
+        let refused = way.put(case.handles(), &[block("small"), large.clone()][usize::from(is_single(way))..])?;
+        saw(format_args!("{way} of a block above block_bytes_max"), refused).refused(ErrorKind::BlockTooLarge)?;
+        lists(&*store, &[], &format!("after {way} of a block above the limit"))?;
+    }
+    Ok(())
+}
+
+fn is_single(way: Write) -> bool {
+    matches!(way, Write::Put | Write::PutTrusted)
+}
+
+fn cids(blocks: &[Block]) -> Vec<Cid> {
+    blocks.iter().map(|block| block.cid).collect()
+}
+
+pub(crate) fn every_batch_may_be_large(case: &mut Case) -> LawResult {
+    let ways: Vec<Write> =
+        writes_of("every_batch_may_be_large").into_iter().filter(|way| case.has(way.needs())).collect();
+    let adds = ways.iter().copied().filter(|way| way.adds_blocks());
+    let mut pace = Pace::default();
+    for way in adds.clone() {
+        for n in BATCHES {
+            pace = pace_of(n, || comes_and_goes(case, way, n))?;
+        }
+        comes_and_goes(case, way, pace.items_within(case.patience() / 10, LARGE_BATCH))?;
+    }
+    let n = pace.items_within(case.patience() / 3, LARGEST_BATCH);
+    let largest = blocks("in a large batch", n);
+    for way in adds {
+        // From the second way on they are there: a batch may be as large all the same.
+        saw(format_args!("{way} of {n} blocks"), way.put(case.handles(), &largest)?).ok()?;
+    }
+    let store = case.blocks()?;
+    lists(&*store, &cids(&largest), &format!("after batches of {n} blocks"))?;
+    if ways.contains(&Write::DeleteMany) {
+        saw(format_args!("delete_many of {n} blocks"), Write::DeleteMany.remove(case.handles(), &cids(&largest))?)
+            .ok()?;
+        lists(&*store, &[], &format!("after a delete_many of {n} blocks"))?;
+    }
+    Ok(())
+}
+
+/// How long a store takes for one thing of many. A slow one is asked for fewer.
+#[derive(Clone, Copy, Default)]
+struct Pace(Duration);
+
+impl Pace {
+    /// As many as it is good for in that time, up to `wanted` and no fewer than the largest batch that was timed.
+    fn items_within(self, time: Duration, wanted: usize) -> usize {
+        let items = time.as_nanos() / self.0.as_nanos().max(1);
+        usize::try_from(items).unwrap_or(wanted).clamp(BATCHES[BATCHES.len() - 1], wanted)
+    }
+}
+
+fn pace_of(n: usize, work: impl FnOnce() -> Result<(), Failure>) -> Result<Pace, Failure> {
+    let begin = Instant::now();
+    work()?;
+    Ok(Pace(begin.elapsed() / n as u32))
+}
+
+fn comes_and_goes(case: &Case, way: Write, n: usize) -> Result<(), Failure> {
+    let all = blocks(&format!("{way} of {n}:"), n);
+    saw(format_args!("{way} of {n} blocks"), way.put(case.handles(), &all)?).ok()?;
+    is_whole(case, &all, &format!("after {way} of {n} blocks"))
+}
+
+/// Whether exactly these are there, each with its bytes; then removes them.
+fn is_whole(case: &Case, all: &[Block], when: &str) -> Result<(), Failure> {
+    let store = case.blocks()?;
+    lists(&*store, &cids(all), when)?;
+    for block in all.iter().step_by(7).chain(all.last()) {
+        saw(format_args!("get({}) {when}", block.cid), store.get(&block.cid)).is(Some(block.data.clone()))?;
+    }
+    let removed = Write::DeleteMany.remove(case.handles(), &cids(all))?;
+    saw(format_args!("delete_many of {} blocks", all.len()), removed).ok()?;
+    lists(&*store, &[], "after a delete_many of every block")
+}
+
+pub(crate) fn commit_takes_thousands_of_requirements(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let present = blocks("required", REQUIRED);
+    put_many(&*store, &present)?;
+    let require_all = |extra: Option<Cid>| {
+        let mut batch = WriteBatch::new();
+        batch.require_all(cids(&present).into_iter().chain(extra)).update(head("new"), []);
+        batch
+    };
+    let absent = block("absent");
+    let refused = saw(
+        format_args!("commit that requires {REQUIRED} blocks and an absent one"),
+        store.commit(&require_all(Some(absent.cid))),
+    )
+    .refused(ErrorKind::MissingBlock)?;
+    let names = matches!(&refused, crate::StoreError::MissingBlock { cid, .. } if *cid == absent.cid);
+    ensure(names, "commit that misses one of many requirements", absent.cid, &refused)?;
+    saw(format_args!("commit that requires {REQUIRED} blocks"), store.commit(&require_all(None))).ok()?;
+    heads_are(&*store, &[head("new")], "after a commit with many requirements")?;
+    Ok(())
+}
+
+pub(crate) fn head_changes_may_be_large(case: &mut Case) -> LawResult {
+    let store = case.heads()?;
+    // One by one they would take thousands of syncs; ids that are no heads are as many.
+    let unknown = heads("unknown", SUPERSEDED);
+    update(&*store, &head("old"), &unknown)?;
+    let superseded: Vec<Cid> = unknown.iter().copied().chain([head("old")]).collect();
+    update(&*store, &head("new"), &superseded)?;
+    heads_are(&*store, &[head("new")], format_args!("after an update that supersedes {} ids", superseded.len()))?;
+    let expected = vec![head("new"); SUPERSEDED];
+    saw(format_args!("swap that names its expected head {SUPERSEDED} times"), store.swap(&expected, &head("last")))
+        .ok()?;
+    heads_are(&*store, &[head("last")], "after that swap")?;
+    Ok(())
+}
+
+pub(crate) fn side_table_takes_keys_of_the_limit(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let table = saw("side_table", store.side_table(&"t".repeat(crate::limits::TABLE_NAME_BYTES_MAX))).ok()?;
+    let key = Bytes::from(vec![b'k'; crate::limits::TABLE_KEY_BYTES_MAX]);
+    let what = format!("a key of {} bytes", key.len());
+    for value in ["first", "second"].map(Bytes::from) {
+        saw(format_args!("write of {what}"), table.write(&[(key.clone(), value.clone())], &[])).ok()?;
+        saw(format_args!("get of {what}"), table.get(&key)).is(Some(value))?;
+        for prefix in [&key[..0], &key[..99], &key] {
+            let keys = table.keys(prefix).and_then(|keys| keys.collect::<Result<Vec<_>, _>>());
+            saw(format_args!("keys of a prefix of {} bytes", prefix.len()), keys).is(vec![key.clone()])?;
+        }
+        saw(format_args!("delete of {what}"), table.write(&[], std::slice::from_ref(&key))).ok()?;
+        saw(format_args!("get of {what} after its delete"), table.get(&key)).is(None)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn side_table_writes_may_be_large(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    let table = saw("side_table", store.side_table("table")).ok()?;
+    let pace = pace_of(500, || rows_come_and_go(&*store, &*table, 500))?;
+    rows_come_and_go(&*store, &*table, pace.items_within(case.patience() / 3, 5000))?;
+    Ok(())
+}
+
+fn rows_come_and_go(store: &dyn Store, table: &dyn SideTable, n: usize) -> Result<(), Failure> {
+    let rows: Vec<(Bytes, Bytes)> =
+        (0..n).map(|i| (Bytes::from(format!("key {i:05}")), Bytes::from(format!("{n} rows, {i}")))).collect();
+    saw(format_args!("write of {n} rows"), table.write(&rows, &[])).ok()?;
+    let keys: Vec<Bytes> = rows.iter().map(|(key, _)| key.clone()).collect();
+    let listed = table.keys(b"").and_then(|keys| keys.collect::<Result<Vec<_>, _>>());
+    saw(format_args!("keys() after a write of {n} rows"), listed).is(keys.clone())?;
+    for (key, value) in rows.iter().step_by(97).chain(rows.last()) {
+        saw(format_args!("get of one of {n} rows"), table.get(key)).is(Some(value.clone()))?;
+    }
+    saw(format_args!("write that deletes {n} rows"), table.write(&[], &keys)).ok()?;
+    saw("side_tables() after that", store.side_tables()).is(Vec::new())
+}

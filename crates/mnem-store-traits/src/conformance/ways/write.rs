@@ -1,0 +1,171 @@
+//! The ways to write.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{
+    Buffered, StoreError, WriteBatch,
+    conformance::{Claim, Failure, Handles, Profile, case::offered, data::Block},
+};
+
+/// One way to change a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Write {
+    Put,
+    PutTrusted,
+    PutMany,
+    /// A commit without a head.
+    Commit,
+    /// A commit with a head.
+    CommitHead,
+    /// Puts into `Buffered`, then `flush`.
+    Buffered,
+    Update,
+    Swap,
+    Delete,
+    DeleteMany,
+    /// A write to a side table.
+    Row,
+}
+
+impl Write {
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Put,
+        Self::PutTrusted,
+        Self::PutMany,
+        Self::Commit,
+        Self::CommitHead,
+        Self::Buffered,
+        Self::Update,
+        Self::Swap,
+        Self::Delete,
+        Self::DeleteMany,
+        Self::Row,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::PutTrusted => "put_trusted",
+            Self::PutMany => "put_many",
+            Self::Commit => "commit without a head",
+            Self::CommitHead => "commit with a head",
+            Self::Buffered => "Buffered, flushed",
+            Self::Update => "update",
+            Self::Swap => "swap",
+            Self::Delete => "delete",
+            Self::DeleteMany => "delete_many",
+            Self::Row => "side table write",
+        }
+    }
+
+    /// What the handles must offer.
+    pub(crate) fn needs(self) -> Profile {
+        match self {
+            Self::Put | Self::PutTrusted | Self::PutMany | Self::Delete | Self::DeleteMany => Profile::Blocks,
+            Self::Update | Self::Swap => Profile::Heads,
+            Self::Commit | Self::CommitHead | Self::Buffered => Profile::Store,
+            Self::Row => Profile::SideTables,
+        }
+    }
+
+    /// The claims by which `Ok` means that a power cut undoes nothing of it.
+    pub(crate) fn durable_by(self) -> &'static [Claim] {
+        match self {
+            Self::Update | Self::Swap => &[Claim::HeadsSurvivePower],
+            Self::CommitHead => &[Claim::PutsSurvivePower, Claim::HeadsSurvivePower],
+            _ => &[Claim::PutsSurvivePower],
+        }
+    }
+
+    /// The claim by which it is all or nothing.
+    pub(crate) fn atomic_by(self) -> Option<Claim> {
+        match self {
+            Self::PutMany => Some(Claim::AtomicPutMany),
+            Self::Commit | Self::CommitHead | Self::Buffered => Some(Claim::AtomicCommit),
+            Self::Row => Some(Claim::AtomicSideTableWrites),
+            _ => None,
+        }
+    }
+
+    /// Whether one call takes many blocks or rows.
+    pub(crate) fn is_batch(self) -> bool {
+        !matches!(self, Self::Put | Self::PutTrusted | Self::Update | Self::Swap | Self::Delete)
+    }
+
+    pub(crate) fn adds_blocks(self) -> bool {
+        matches!(self, Self::Put | Self::PutTrusted | Self::PutMany | Self::Commit | Self::CommitHead | Self::Buffered)
+    }
+
+    pub(crate) fn deletes_blocks(self) -> bool {
+        matches!(self, Self::Delete | Self::DeleteMany)
+    }
+
+    pub(crate) fn changes_heads(self) -> bool {
+        matches!(self, Self::CommitHead | Self::Update | Self::Swap)
+    }
+
+    /// Writes these blocks. A commit with a head adds the first block's CID to the heads.
+    pub(crate) fn put(self, handles: &Handles, blocks: &[Block]) -> Result<Result<(), StoreError>, Failure> {
+        self.put_superseding(handles, blocks, &[])
+    }
+
+    /// [`put`](Self::put), with heads that a commit supersedes.
+    pub(crate) fn put_superseding(
+        self,
+        handles: &Handles,
+        blocks: &[Block],
+        old: &[Cid],
+    ) -> Result<Result<(), StoreError>, Failure> {
+        let store = offered(handles.as_blocks(), Profile::Blocks)?;
+        let mut each = blocks.iter().map(|block| (block.cid, block.data.clone()));
+        Ok(match self {
+            Self::Put => each.try_for_each(|(cid, data)| store.put(&cid, data)),
+            Self::PutTrusted => each.try_for_each(|(cid, data)| store.put_trusted(&cid, data)),
+            Self::PutMany => store.put_many(&mut each.map(Ok)),
+            Self::Buffered => {
+                let buffered = Buffered::new(Arc::clone(&offered(handles.as_store(), Profile::Store)?));
+                let flushed = each
+                    .try_for_each(|(cid, data)| crate::Blockstore::put(&buffered, &cid, data))
+                    .and_then(|()| buffered.flush());
+                // Or it would try again when it is dropped.
+                buffered.discard_staged();
+                flushed
+            }
+            Self::CommitHead => {
+                let head =
+                    blocks.first().map_or_else(|| crate::conformance::data::head("of no block"), |block| block.cid);
+                let store = offered(handles.as_store(), Profile::Store)?;
+                store.commit(batch_of(blocks).update(head, old.iter().copied()))
+            }
+            _ => offered(handles.as_store(), Profile::Store)?.commit(&batch_of(blocks)),
+        })
+    }
+
+    /// Removes these blocks: [`Delete`](Self::Delete) one after the other, or [`DeleteMany`](Self::DeleteMany).
+    pub(crate) fn remove(self, handles: &Handles, cids: &[Cid]) -> Result<Result<(), StoreError>, Failure> {
+        let store = offered(handles.as_blocks(), Profile::Blocks)?;
+        Ok(match self {
+            Self::Delete => cids.iter().try_for_each(|cid| store.delete(cid)),
+            _ => store.delete_many(&mut cids.iter().map(|cid| Ok(*cid))),
+        })
+    }
+}
+
+impl fmt::Display for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A batch that puts these blocks.
+pub(crate) fn batch_of(blocks: &[Block]) -> WriteBatch {
+    let mut batch = WriteBatch::new();
+    batch.extend(blocks.iter().map(|block| (block.cid, block.data.clone())));
+    batch
+}
+
+/// A row of a side table.
+pub(crate) type Row = (Bytes, Bytes);

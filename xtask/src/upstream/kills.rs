@@ -1,0 +1,94 @@
+//! Commits that are killed, at moments spread over the time that one takes: nothing acknowledged is lost.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use xshell::Shell;
+
+use super::{Row, programs::Programs};
+
+const KILLS: u32 = 30;
+
+pub(super) fn run(sh: &Shell, programs: &Programs) -> Result<Vec<Row>> {
+    let mut left = Vec::new();
+    for (name, program) in programs.both() {
+        let folder = programs.folder.join(format!("killed-{name}"));
+        sh.remove_path(&folder)?;
+        sh.create_dir(&folder)?;
+        left.push(kill(program, &folder)?);
+    }
+    let [published, ours] = [left[0], left[1]];
+    let shown = |unreachable| format!("nothing lost, {unreachable} unreachable blocks");
+    Ok(vec![Row {
+        step: format!("{KILLS} killed commits"),
+        published: shown(published),
+        ours: shown(ours),
+        // A commit that is not put in one go may leave some, when the machine is busy.
+        difference: (ours > published).then(|| format!("killed commits left {ours} blocks behind")),
+    }])
+}
+
+/// Kills commits, and returns how many unreachable blocks are left in the end.
+fn kill(program: &Path, folder: &Path) -> Result<u64> {
+    answer(program, folder, &["init"])?;
+    let start = Instant::now();
+    answer(program, folder, &add("first"))?;
+    let time = start.elapsed();
+    let mut acknowledged = vec!["first".to_owned()];
+    for number in 0..KILLS {
+        let name = format!("node{number}");
+        if killed_after(program, folder, &name, time * number / KILLS)? {
+            acknowledged.push(name);
+        }
+        answer(program, folder, &["status"])?;
+    }
+    for name in &acknowledged {
+        let found = answer(program, folder, &["query", "--where", &format!("name={name}")])?;
+        ensure!(found.contains("1 hit"), "{}: the acknowledged node {name} is lost", program.display());
+    }
+    answer(program, folder, &["fsck"])?;
+    unreachable(&answer(program, folder, &["gc"])?)
+}
+
+fn add(name: &str) -> Vec<String> {
+    let prop = format!("name={name}");
+    ["add", "node", "--label", "N", "--no-embed", "--summary", name, "--prop", &prop].map(str::to_owned).to_vec()
+}
+
+/// Whether the commit was acknowledged before the kill.
+fn killed_after(program: &Path, folder: &Path, name: &str, delay: Duration) -> Result<bool> {
+    let mut child = command(program, folder, &add(name)).spawn()?;
+    thread::sleep(delay);
+    // It may be over by now.
+    let _ = child.kill();
+    Ok(child.wait()?.success())
+}
+
+fn answer(program: &Path, folder: &Path, args: &[impl AsRef<str>]) -> Result<String> {
+    let output = command(program, folder, args).stdout(Stdio::piped()).stderr(Stdio::piped()).output()?;
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
+    ensure!(output.status.success(), "{} {args:?} after a kill: {text}", program.display());
+    Ok(text)
+}
+
+fn command(program: &Path, folder: &Path, args: &[impl AsRef<str>]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args.iter().map(AsRef::as_ref)).current_dir(folder);
+    command.env("HOME", folder).env("MNEM_GLOBAL_DIR", folder.join("global")).env("MNEM_NO_WIZARD", "1");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// From `gc: 48 reachable blocks, 50 total blocks`.
+fn unreachable(text: &str) -> Result<u64> {
+    let line = text.lines().find(|line| line.contains("reachable blocks,")).context("gc counts no blocks")?;
+    let counts: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [reachable, total] = counts[..] else { anyhow::bail!("gc counts otherwise: {line}") };
+    Ok(total.saturating_sub(reachable))
+}

@@ -1,0 +1,237 @@
+//! One session, step by step: both programs take each step from the same files at the same path, and the next step goes on
+//! from what one of them left, in turn.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use xshell::{Shell, cmd};
+
+use super::{Row, normal::normalise, programs::Programs};
+
+/// What is done, by the words that follow `mnem`.
+struct Step {
+    name: &'static str,
+    args: &'static str,
+    does: Does,
+}
+
+#[derive(Clone, Copy)]
+enum Does {
+    /// The answers are the same to the byte, and so is the archive `out.car`.
+    Read,
+    /// The answers are the same but for names that follow from the time; the content has the same CID.
+    Write,
+    /// As `Write`, with ids of the program's own, and so another content.
+    Make,
+    /// As `Make`, and the next step begins where this one did.
+    Try,
+    /// The repository is spoilt by this before, and put back after.
+    Spoil(fn(Vec<u8>) -> Vec<u8>),
+}
+
+use Does::{Make, Read, Spoil, Try, Write};
+
+const fn step(name: &'static str, args: &'static str, does: Does) -> Step {
+    Step { name, args, does }
+}
+
+const ADA: &str = "00000000-0000-7000-8000-000000000001";
+const BOB: &str = "00000000-0000-7000-8000-000000000002";
+const EVE: &str = "00000000-0000-7000-8000-000000000003";
+
+/// `ADA`, `BOB` and `EVE` stand for their ids, `OP` for the current operation, `COMMIT` for the head commit.
+const STEPS: &[Step] = &[
+    step("init", "init", Write),
+    step("init again", "init", Write),
+    step("config", "config set user.name tester", Write),
+    step("first node", "add node --id ADA --label Person --summary Ada --prop name=Ada --no-embed", Write),
+    step("second node", "add node --id BOB --label Person --summary Bob --prop name=Bob --no-embed", Write),
+    step("edge", "add edge --from ADA --to BOB --label knows", Make),
+    step("edge to nowhere", "add edge --from ADA --to EVE --label knows", Write),
+    step("status", "status", Read),
+    step("stats", "stats", Read),
+    step("schema", "schema", Read),
+    step("log", "log", Read),
+    step("log as JSON", "log --format json", Read),
+    step("show", "show OP", Read),
+    step("query", "query --where name=Ada", Read),
+    step("get", "get ADA", Read),
+    step("get nothing", "get EVE", Read),
+    step("blame", "blame BOB", Read),
+    step("traverse", "traverse ADA", Read),
+    step("cat-file", "cat-file --json COMMIT", Read),
+    step("fsck", "fsck", Read),
+    step("fsck as JSON", "fsck --json", Read),
+    step("gc, only counted", "gc", Read),
+    step("export", "export out.car", Read),
+    step("doctor", "doctor", Read),
+    step("branch", "branch create side", Write),
+    step("branches", "branch list", Read),
+    step("switch", "switch side", Write),
+    step("third node", "add node --id EVE --label Person --summary Eve --prop name=Eve --no-embed", Write),
+    step("switch back", "switch main", Write),
+    step("tombstone", "tombstone BOB --reason asked", Write),
+    step("merge, dry", "merge side --dry-run", Read),
+    step("merge", "merge side", Write),
+    step("tag", "tag create first", Write),
+    step("revert", "revert OP", Write),
+    step("ingest", "ingest --text one.two.three --no-embed", Make),
+    step("ingest a file", "ingest notes.md", Make),
+    step("delete", "delete EVE", Write),
+    step("gc", "gc --force", Write),
+    step("export of all", "export out.car", Read),
+    step("scrubbed export", "export --scrub out.car", Read),
+    step("import", "import given.car", Try),
+    step("clone", "clone given.car clone", Try),
+    step("import of nothing", "import missing.car", Write),
+    step("fsck at the end", "fsck", Read),
+    step("log at the end", "log -n 100", Read),
+    step(
+        "truncated file",
+        "status",
+        Spoil(|mut bytes| {
+            bytes.pop();
+            bytes
+        }),
+    ),
+    step("text file", "status", Spoil(|_| b"this is no database".to_vec())),
+    step("empty file", "log", Spoil(|_| Vec::new())),
+    step("the file that was spoilt", "status", Read),
+];
+
+/// What a program said and left.
+#[derive(PartialEq, Eq)]
+struct Answer {
+    code: Option<i32>,
+    text: String,
+    archive: Option<Vec<u8>>,
+}
+
+struct Session<'a> {
+    sh: &'a Shell,
+    /// Where the programs run, always at the same path.
+    work: std::path::PathBuf,
+    /// What the step begins with.
+    state: std::path::PathBuf,
+}
+
+pub(super) fn run(sh: &Shell, programs: &Programs) -> Result<Vec<Row>> {
+    let session = Session { sh, work: programs.folder.join("work"), state: programs.folder.join("state") };
+    for folder in [&session.work, &session.state] {
+        sh.remove_path(folder)?;
+        sh.create_dir(folder)?;
+    }
+    sh.write_file(session.state.join("notes.md"), "# Notes\n\nAda wrote the first program.\n")?;
+    let mut rows = Vec::new();
+    for (number, step) in STEPS.iter().enumerate() {
+        // Whose result the next step goes on from; that of the last one run is in place.
+        let mut order = programs.both();
+        order.rotate_left(number % 2);
+        let args = session.args(step, &programs.published)?;
+        let mut answers = Vec::new();
+        for (name, program) in order {
+            answers.push((name, session.take(step, &args, program)?));
+        }
+        answers.sort_by_key(|(name, _)| *name != "published");
+        session.keep(step)?;
+        rows.push(compare(step, &answers[0].1, &answers[1].1));
+        if step.name == "export" {
+            let archive = answers.remove(0).1.archive.context("the export made no archive")?;
+            sh.write_file(session.state.join("given.car"), archive)?;
+        }
+    }
+    Ok(rows)
+}
+
+impl Session<'_> {
+    /// The words of the step, with the names filled in.
+    fn args(&self, step: &Step, program: &Path) -> Result<Vec<String>> {
+        let mut args = step.args.replace("ADA", ADA).replace("BOB", BOB).replace("EVE", EVE);
+        for (word, field) in [("OP", "op_id"), ("COMMIT", "commit")] {
+            if args.split(' ').any(|arg| arg == word) {
+                self.reset()?;
+                let status = self.mnem(program, &["status".into()])?.text;
+                let mut fields = status.lines().filter_map(|line| line.split_once(' '));
+                let value = fields.find(|(name, _)| *name == field).context("status names no operation")?.1;
+                args = args.replace(word, value.trim());
+            }
+        }
+        Ok(args.split(' ').map(str::to_owned).collect())
+    }
+
+    fn reset(&self) -> Result<()> {
+        let (work, state) = (&self.work, &self.state);
+        self.sh.remove_path(work)?;
+        Ok(cmd!(self.sh, "cp -r {state} {work}").quiet().run()?)
+    }
+
+    fn take(&self, step: &Step, args: &[String], program: &Path) -> Result<Answer> {
+        self.reset()?;
+        let file = self.work.join(".mnem/repo.redb");
+        if let Spoil(spoil) = step.does {
+            let bytes = self.sh.read_binary_file(&file)?;
+            self.sh.write_file(&file, spoil(bytes))?;
+        }
+        let mut answer = self.mnem(program, args)?;
+        if matches!(step.does, Make | Try) {
+            answer.text = normalise(&answer.text);
+        }
+        if matches!(step.does, Write) {
+            let content = self.mnem(program, &["stats".into()])?.text;
+            let content = content.split(' ').find(|word| word.starts_with("content=")).unwrap_or_default().to_owned();
+            answer.text = format!("{}\n{content}", normalise(&answer.text));
+        }
+        answer.archive = self.sh.read_binary_file(self.work.join("out.car")).ok();
+        Ok(answer)
+    }
+
+    /// What the last program left is what the next step begins with.
+    fn keep(&self, step: &Step) -> Result<()> {
+        if !matches!(step.does, Write | Make) {
+            return Ok(());
+        }
+        let (work, state) = (&self.work, &self.state);
+        self.sh.remove_path(state)?;
+        Ok(cmd!(self.sh, "cp -r {work} {state}").quiet().run()?)
+    }
+
+    fn mnem(&self, program: &Path, args: &[String]) -> Result<Answer> {
+        let _in = self.sh.push_dir(&self.work);
+        let output = isolated(cmd!(self.sh, "{program} {args...}"), &self.work)
+            .quiet()
+            .ignore_status()
+            .output()
+            .with_context(|| format!("run {}", program.display()))?;
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        ensure!(output.status.code().is_some(), "a signal ended {} {args:?}: {text:?}", program.display());
+        Ok(Answer { code: output.status.code(), text: text.concat(), archive: None })
+    }
+}
+
+/// Without the settings of who runs this.
+pub(super) fn isolated<'a>(command: xshell::Cmd<'a>, home: &Path) -> xshell::Cmd<'a> {
+    command.env("HOME", home).env("MNEM_GLOBAL_DIR", home.join("global")).env("MNEM_NO_WIZARD", "1")
+}
+
+fn compare(step: &Step, published: &Answer, ours: &Answer) -> Row {
+    let shown = |answer: &Answer| answer.code.map_or_else(String::new, |code| format!("exit {code}"));
+    let mut difference = String::new();
+    if published.archive != ours.archive {
+        difference.push_str("  the archives are not the same\n");
+    }
+    if (published.code, &published.text) != (ours.code, &ours.text) {
+        difference.push_str(&format!(
+            "--- published, {}\n{}\n--- ours, {}\n{}",
+            shown(published),
+            published.text,
+            shown(ours),
+            ours.text
+        ));
+    }
+    Row {
+        step: step.name.into(),
+        published: shown(published),
+        ours: shown(ours),
+        difference: Some(difference).filter(|difference| !difference.is_empty()),
+    }
+}
