@@ -32,14 +32,19 @@ impl AddAssign for Size {
     }
 }
 
-/// Counts files of all kinds: blocks, heads, rows, markers, and unfinished files. Only the last are free space.
+/// Counts files of all kinds: blocks, heads, rows, markers, and unfinished files. Only the last are free space. Folders have no length, and take
+/// space on the medium.
 pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     handle.gate.check_open("count")?;
     let paths = &handle.paths;
     let mut info = StoreInfo::default();
     let mut all = Size::default();
     handle.require_folder(&paths.objects())?;
+    for folder in [paths.root().to_owned(), paths.objects(), paths.tables(), paths.tmp()] {
+        all += size_of_folder(handle, &folder)?;
+    }
     for shard in (0..).map_while(|index| paths.shard(index)) {
+        all += size_of_folder(handle, &shard)?;
         for cid in blockstore::shard_cids(handle, &shard)? {
             // A block that was deleted meanwhile is not counted.
             if let Some(size) = size(handle, &paths.block(&cid).file)? {
@@ -66,11 +71,17 @@ fn size(handle: &Handle, path: &Path) -> Result<Option<Size>, StoreError> {
     Ok(found.map(|found| Size { file_bytes: found.file_bytes, allocated_bytes: found.allocated_bytes }))
 }
 
+fn size_of_folder(handle: &Handle, path: &Path) -> Result<Size, StoreError> {
+    let found = handle.metadata(path)?.filter(|found| found.kind == Kind::Folder);
+    Ok(found.map_or_else(Size::default, |found| Size { file_bytes: 0, allocated_bytes: found.allocated_bytes }))
+}
+
 /// The side tables; adds the files of their rows to `all`.
 fn tables(handle: &Handle, all: &mut Size) -> Result<Vec<TableInfo>, StoreError> {
     let mut tables = Vec::new();
     for (name, folder) in side_table::folders(handle)? {
         let (mut keys, mut bytes) = (0, 0);
+        *all += size_of_folder(handle, &folder)?;
         for key in side_table::keys(handle, &folder)? {
             if let Some(value) = size(handle, &folder.join(tables::key_name(&key)))? {
                 keys += 1;

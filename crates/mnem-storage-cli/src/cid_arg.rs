@@ -3,7 +3,6 @@
 use mnem_storage::Cid;
 
 use crate::{
-    cid_short,
     cid_text::{meant, plain},
     error::{Failure, Result},
 };
@@ -18,17 +17,9 @@ pub(crate) fn parse(text: &str) -> Result<Cid> {
     }
     let hint = match meant(text) {
         Some(cid) => format!("write it as {cid}"),
-        None if cid_short::is_beginning(text) => {
-            "all of it is needed here: `mnem-store ls` shows it, or `mnem-store knn list` that of an index".into()
-        }
         None => "a CID looks like bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe; `mnem-store ls` lists those of a store".into(),
     };
     Err(Failure::Usage { message: format!("{text:?} is not a plain CID"), hint })
-}
-
-/// Reads several.
-pub(crate) fn parse_all(texts: &[String]) -> Result<Vec<Cid>> {
-    texts.iter().map(|text| parse(text)).collect()
 }
 
 #[cfg(test)]
@@ -62,14 +53,6 @@ mod tests {
         ] {
             let Err(Failure::Usage { hint, .. }) = parse(&text) else { panic!("{text:?} was taken") };
             assert_eq!(hint, format!("write it as {V1}"), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn what_was_cut_short_is_refused_with_a_way_to_the_whole() {
-        for text in [&V1[..8], &V1[..58], &V0[..45]] {
-            let Err(Failure::Usage { hint, .. }) = parse(text) else { panic!("{text:?} was taken") };
-            assert!(hint.starts_with("all of it is needed here: "), "{text:?}: {hint}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! CIDs on the command line that may be cut short: the beginning of the plain text, where one block of the store alone begins so.
 //!
-//! A store is not asked for names by their beginning, so all of them are listed: only for what was cut short.
+//! A store cannot look up names by their beginning, so all of them are listed: only for a CID that was cut short. Heads and indexes are looked for
+//! among the heads and indexes.
 
 use mnem_storage::{Cid, Store};
 
@@ -16,6 +17,12 @@ use crate::{
 pub(crate) enum Typed {
     Whole(Cid),
     Beginning(String),
+}
+
+impl Typed {
+    fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole(_))
+    }
 }
 
 /// Reads a CID, or what may be the beginning of one.
@@ -51,6 +58,33 @@ pub(crate) fn find(context: &Context, store: &dyn Store, typed: &Typed) -> Resul
     let mut found = Found::of(typed);
     list(context, store, std::slice::from_mut(&mut found))?;
     found.only(context)
+}
+
+/// The heads that are meant. A whole CID is taken as it is, head or not.
+pub(crate) fn find_heads(context: &Context, store: &dyn Store, typed: &[Typed]) -> Result<Vec<Cid>> {
+    let heads = if typed.iter().all(Typed::is_whole) { Vec::new() } else { store.heads()? };
+    let no_head = |text| Ok(Failure::NoSuchHead { cid: text, store: context.path()? });
+    typed.iter().map(|typed| among(context, typed, heads.iter().map(|head| Ok(*head)), no_head)).collect()
+}
+
+/// The one of these that is meant; `none` is the failure where it is none of them. A whole CID is taken as it is.
+pub(crate) fn among(
+    context: &Context,
+    typed: &Typed,
+    cids: impl IntoIterator<Item = Result<Cid>>,
+    none: impl FnOnce(String) -> Result<Failure>,
+) -> Result<Cid> {
+    let mut found = Found::of(typed);
+    if !typed.is_whole() {
+        for cid in cids {
+            let cid = cid?;
+            found.look_at(cid, &cid.to_string());
+        }
+    }
+    match (found.count, found.beginning) {
+        (0, Some(text)) => Err(none(format!("{text}..."))?),
+        _ => found.only(context),
+    }
 }
 
 fn list(context: &Context, store: &dyn Store, found: &mut [Found<'_>]) -> Result<()> {

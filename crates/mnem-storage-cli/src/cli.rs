@@ -12,7 +12,7 @@ use mnem_storage::{BACKENDS, driver::Driver, knn::Format};
 use crate::{
     args::Global,
     commands::{self, Command},
-    drivers,
+    common_words, drivers,
     error::Exit,
     hints::quoted,
     output,
@@ -32,10 +32,12 @@ Examples:
 
   export MNEM_STORE=animals.redb                               no more --store
   mnem-store ls | head -1
+  mnem-store show CID                                          a block as people read it
   mnem-store get CID | sha256sum
 
 Environment:
   MNEM_STORE       the store, where --store names none
+  RUST_LOG         which events to log, as mnem_backend_redb=debug; else -v decides
   NO_COLOR         set to anything: no colours
   CLICOLOR_FORCE   set to anything but 0: colours also where no terminal is
 
@@ -60,6 +62,7 @@ pub(crate) struct Cli {
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
     Cli::try_parse().and_then(refuse_two_stores).map_err(|mut error| {
         suggest_store(&mut error);
+        suggest_command(&mut error);
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             return match terminal::print(&error) {
                 // A reader that went away has seen enough.
@@ -89,6 +92,15 @@ fn suggest_store(error: &mut clap::Error) {
         let tip = StyledStr::from(format!("stores are named with --store: `--store {}`", quoted(Path::new(word))));
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
+}
+
+/// Adds the command that a common word stands for.
+fn suggest_command(error: &mut clap::Error) {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
+    let Some(instead) = common_words::instead(&word.to_ascii_lowercase()) else { return };
+    // What merely looks like the word is of no use beside it.
+    error.remove(ContextKind::SuggestedSubcommand);
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(instead)]));
 }
 
 /// The parser takes an option both before and behind the command, and keeps only the second.

@@ -7,25 +7,19 @@ use std::{
     sync::Arc,
 };
 
-use mnem_storage::{Durability, OpenOptions, Store};
+use mnem_storage::{Durability, OpenOptions, Store, StoreError};
 
 use crate::{
     args::{Global, When},
     drivers,
     error::{Failure, Result},
-    limits::CACHE_BYTES_USUAL,
+    limits::{CACHE_BYTES_USUAL, LISTING_CACHE_BYTES},
     memory,
     output::Out,
     progress::Bar,
     target::Target,
     terminal::{self, Printable},
 };
-
-/// Cache of a backend that is asked to list what it holds.
-const LISTING_CACHE_BYTES: usize = 8 * 1024 * 1024;
-
-/// Cache for work that writes a lot in the order of its keys: measured, more of it makes an import no faster and takes as much memory.
-const BULK_CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// The options for every command, at work.
 #[derive(Clone)]
@@ -62,7 +56,7 @@ impl Context {
         let mut options = OpenOptions::new()
             .drivers(drivers::all().iter().copied())
             .sharing(self.global.concurrency.into())
-            .cache_bytes(memory::cache_bytes(CACHE_BYTES_USUAL))
+            .cache_bytes(self.cache_bytes(CACHE_BYTES_USUAL))
             .without_locks(self.global.without_locks);
         if self.global.without_folder_sync {
             options = options.durability(Durability::Process);
@@ -71,6 +65,14 @@ impl Context {
             options = options.lock_wait(wait);
         }
         options
+    }
+
+    /// Memory for a cache: what was typed, else this, or less where there is a limit of memory.
+    fn cache_bytes(&self, usual: usize) -> usize {
+        match self.global.cache {
+            Some(typed) => usize::try_from(typed.as_u64()).unwrap_or(usize::MAX),
+            None => memory::cache_bytes(usual),
+        }
     }
 
     /// How to open a store that may be made, of this backend and format if any is named.
@@ -86,7 +88,13 @@ impl Context {
 
     /// The store, for reading only what is read once: with a cache so small that memory does not grow with the store.
     pub(crate) fn open_for_listing(&self) -> Result<Arc<dyn Store>> {
-        self.open_for_reading(self.options().cache_bytes(memory::cache_bytes(LISTING_CACHE_BYTES)))
+        self.open_for_reading(self.options().cache_bytes(self.cache_bytes(LISTING_CACHE_BYTES)))
+    }
+
+    /// As [`open_for_listing`](Self::open_for_listing), of the store at this path.
+    pub(crate) fn open_for_listing_at(&self, path: &Path) -> std::result::Result<Arc<dyn Store>, StoreError> {
+        self.note(format_args!("opening {} for reading", path.display()));
+        self.options().cache_bytes(self.cache_bytes(LISTING_CACHE_BYTES)).read_only(true).open(path)
     }
 
     fn open_for_reading(&self, options: OpenOptions) -> Result<Arc<dyn Store>> {
@@ -113,10 +121,7 @@ impl Context {
     pub(crate) fn open_or_create(&self, backend: Option<&str>) -> Result<Target> {
         let path = self.path()?;
         self.note(format_args!("opening or making {}", path.display()));
-        Ok(Target::open(
-            &self.options_for_new(backend, None).create(true).cache_bytes(memory::cache_bytes(BULK_CACHE_BYTES)),
-            path,
-        )?)
+        Ok(Target::open(&self.options_for_new(backend, None).create(true), path)?)
     }
 
     /// Standard output, checked and buffered.
@@ -140,6 +145,11 @@ impl Context {
         self.global.lock_wait.is_some()
     }
 
+    /// How often `-v` was given.
+    pub(crate) fn verbosity(&self) -> u8 {
+        self.global.verbose
+    }
+
     pub(crate) fn json(&self) -> bool {
         self.global.json
     }
@@ -150,7 +160,7 @@ impl Context {
 
     /// Says something on standard error with `-v`.
     pub(crate) fn note(&self, text: impl fmt::Display) {
-        if self.global.verbose {
+        if self.global.verbose > 0 {
             terminal::say(format_args!("note: {}", Printable(text)));
         }
     }

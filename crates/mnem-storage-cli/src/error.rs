@@ -16,6 +16,8 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 pub(crate) enum Exit {
     Done,
     Failed,
+    /// Two stores differ.
+    Different,
     Usage,
     DamageFound,
     /// Nor index, nor node.
@@ -33,7 +35,7 @@ impl Exit {
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::Failed => 1,
+            Self::Failed | Self::Different => 1,
             Self::Usage => 2,
             Self::DamageFound => 3,
             Self::NoSuchBlock => 4,
@@ -75,7 +77,7 @@ pub(crate) enum Failure {
     Ambiguous { text: String, count: u64, cids: Vec<Cid>, store: PathBuf },
     /// The index is not in the store.
     #[error("no index {cid} in {}", store.display())]
-    NoSuchIndex { cid: Cid, store: PathBuf },
+    NoSuchIndex { cid: String, store: PathBuf },
     /// The index, or the labels, know no such node.
     #[error("no {what}")]
     NoSuchNode { what: String, hint: &'static str },
@@ -88,6 +90,9 @@ pub(crate) enum Failure {
     /// The store said no.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// As `Store`, of a store that has its own place on the command line.
+    #[error("{}: {source}", store.display())]
+    OfStore { store: PathBuf, source: Box<StoreError> },
     /// A swap expected other heads.
     #[error("{error}, expected {}", if *.expected == 0 { "none".to_owned() } else { expected.to_string() })]
     HeadsMoved { expected: usize, error: Box<StoreError> },
@@ -155,6 +160,7 @@ impl Failure {
     pub(crate) fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) => Some(error),
+            Self::OfStore { source, .. } => Some(source),
             Self::HeadsMoved { error, .. } => Some(error),
             Self::Copy { source, .. } => source.store_error(),
             Self::Import { source, .. } => source.store_error(),
@@ -196,6 +202,7 @@ impl Failure {
             Self::Interrupted { .. } => "interrupted",
             Self::Elsewhere { .. } => "elsewhere",
             Self::Store(error) => error.kind().as_str(),
+            Self::OfStore { source, .. } => source.kind().as_str(),
             Self::HeadsMoved { error, .. } => error.kind().as_str(),
             Self::Copy { source: CopyError::Opaque { .. }, .. } => "opaque_block",
             Self::Copy { source: CopyError::Differs { .. }, .. } => ErrorKind::Backend.as_str(),

@@ -16,6 +16,7 @@ mod cid_short;
 mod cid_text;
 mod cli;
 mod commands;
+mod common_words;
 mod context;
 mod drivers;
 mod error;
@@ -26,6 +27,7 @@ mod inherited;
 mod json_lines;
 mod left_out;
 mod limits;
+mod logs;
 mod memory;
 mod new_file;
 mod output;
@@ -60,16 +62,17 @@ pub fn run(drivers: impl IntoIterator<Item = &'static dyn Driver>) -> ExitCode {
     terminal::quiet_about_contained_panics();
     stop::prepare();
     let context = Context::new(cli.global);
+    logs::begin(&context);
     let ran = memory::is_enough(cli.command.memory_bytes_min()).and_then(|()| commands::run(&context, cli.command));
     stop::last_words();
     let exit = match ran {
-        Ok(exit) => exit,
-        // Whoever read our output has seen enough.
+        // Work that was complete when a signal came is complete.
+        Ok(exit) => return exit.into(),
+        // The reader of the output has seen enough.
         Err(Failure::OutputClosed) => Exit::Done,
         Err(failure) => report::report(&failure, &context),
     };
     match stop::asked() {
-        // Also where everything was done by then: whoever called it is to know that it shall stop.
         Some(signal) => signal::end_by(signal),
         None => exit.into(),
     }

@@ -12,11 +12,20 @@ pub(crate) const SHORT_CID_CHARS_MIN: usize = 8;
 /// Longest line that may hold a CID, in bytes.
 pub(crate) const CID_LINE_BYTES_MAX: u64 = 4096;
 
-/// Blocks that `rm` removes in one durable call, at most.
-pub(crate) const REMOVED_TOGETHER_MAX: usize = 4096;
+/// Blocks that `rm` removes in one durable call, at most: as many as take a moment.
+pub(crate) const REMOVED_TOGETHER_MAX: usize = 65_536;
+
+/// Blocks that `rm` removes in one durable call where the store is slow, and in the first.
+pub(crate) const REMOVED_TOGETHER_MIN: usize = 256;
 
 /// How often `heads rm` reads the heads again when others change them meanwhile.
 pub(crate) const HEADS_TRIES_MAX: u32 = 100;
+
+/// Bytes of a block that `show` writes as text.
+pub(crate) const PREVIEW_TEXT_BYTES: usize = 4096;
+
+/// Bytes of a block that `show` writes in hexadecimal.
+pub(crate) const PREVIEW_HEX_BYTES: usize = 256;
 
 /// CIDs that are named where one that was cut short may mean each of them, at most.
 pub(crate) const CANDIDATES_LISTED_MAX: usize = 5;
@@ -54,8 +63,11 @@ pub(crate) const CACHE_SHARE: u64 = 8;
 /// Under a limit of memory, this part of it is for the blocks of one commit of an import. Two of them are held at once.
 pub(crate) const IMPORT_BATCH_SHARE: u64 = 16;
 
-/// Cache of a redb file unless told otherwise, in bytes: the backend's own default.
-pub(crate) const CACHE_BYTES_USUAL: usize = 1024 * 1024 * 1024;
+/// Cache of a store unless told otherwise, in bytes: 64 MiB. The system caches the file too, so a larger one mostly holds pages twice.
+pub(crate) const CACHE_BYTES_USUAL: usize = 64 * 1024 * 1024;
+
+/// Cache of a store of which each part is read once, in bytes: 8 MiB.
+pub(crate) const LISTING_CACHE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Blocks of unknown hash functions that `import` names in its text, at most.
 pub(crate) const UNCHECKED_SHOWN_MAX: usize = 10;

@@ -1,10 +1,21 @@
 //! A store that a command writes to, and that must be where it was in the end.
 
-use std::{ops::Deref, path::Path, sync::Arc};
+use std::{
+    ops::Deref,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mnem_storage::{Elsewhere, OpenOptions, Place, Store, StoreError, driver::Driver, knn::Format};
 
-use crate::error::{Failure, Result};
+use crate::{
+    error::{Failure, Result},
+    output::counted,
+};
+
+/// How long interrupted work counts what is there.
+const COUNTING_TIME: Duration = Duration::from_millis(300);
 
 /// An open store. A file stays open when its name goes, so whoever writes to one looks at the name once more before it is closed.
 pub(crate) struct Target {
@@ -57,6 +68,18 @@ impl Deref for Target {
     fn deref(&self) -> &Self::Target {
         &*self.store
     }
+}
+
+/// How many blocks a store holds, for somebody who does not want to wait: what could be counted in a moment.
+pub(crate) fn in_all(store: &Target) -> String {
+    let (end, mut blocks) = (Instant::now() + COUNTING_TIME, 0);
+    for cid in store.cids().into_iter().flatten() {
+        if cid.is_err() || Instant::now() > end {
+            return format!("at least {} in all", counted(blocks, "block"));
+        }
+        blocks += 1;
+    }
+    format!("{} in all", counted(blocks, "block"))
 }
 
 /// An error of a store, in the words of the command where the store has moved.

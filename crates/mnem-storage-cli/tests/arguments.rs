@@ -10,7 +10,7 @@ use crate::support::{ABSENT, BACKENDS, Place, ROOT, ran};
 const STATUSES: [i32; 9] = [0, 1, 2, 3, 4, 10, 11, 12, 13];
 
 /// Words that lead somewhere. `conformance` is left out: it takes its time.
-const WORDS: [&str; 60] = [
+const WORDS: [&str; 61] = [
     "init",
     "import",
     "export",
@@ -27,6 +27,7 @@ const WORDS: [&str; 60] = [
     "stat",
     "verify",
     "copy",
+    "diff",
     "gc",
     "--keep",
     "knn",
@@ -158,7 +159,8 @@ fn paths_that_are_no_text() {
         let said = run(&["import", "-", "--json"]).exits(1).err;
         assert!(serde_json::from_str::<serde_json::Value>(&said).is_ok(), "{said}");
     }
-    ran(place.command(&["export"]).arg(path(b"\xfd.car")).args(["--store"]).arg(path(b"\xff.redb"))).ok();
+    ran(place.command(&["export", "--allow-empty"]).arg(path(b"\xfd.car")).args(["--store"]).arg(path(b"\xff.redb")))
+        .ok();
     assert!(place.path("").join(path(b"\xfd.car")).exists());
     ran(place.command(&["copy"]).arg(path(b"\xff.redb")).arg(path(b"\xfc.simple"))).ok();
     ran(place.command(&["get", "--store", "a.redb"]).arg(path(b"\xff"))).fails(2);
@@ -176,6 +178,27 @@ fn a_path_without_its_option_leads_to_the_option() {
     }
     let said = place.run(&["init", "--stor", "animals.redb"]).fails(2);
     assert!(said.contains("exists: '--store'") && !said.contains("stores are named"), "{said}");
+}
+
+#[test]
+fn common_words_are_answered_with_the_right_command() {
+    let place = Place::new();
+    for (word, command) in [
+        ("cat", "get CID"),
+        ("fsck", "verify"),
+        ("prune", "gc"),
+        ("log", "walk"),
+        ("info", "stat"),
+        ("CHECK", "verify"),
+        ("backup", "copy FROM TO"),
+        ("delete", "rm CID"),
+    ] {
+        let said = place.run(&[word, "--store", "a.redb"]).fails(2);
+        let tip = format!("\n  tip: `mnem-store {command}");
+        assert!(said.contains(&tip) && said.matches("tip: ").count() == 1, "{said}");
+        let said = place.run(&[word, "--json"]).exits(2).err;
+        assert!(said.contains(&format!(r#""hint":"`mnem-store {command}"#)), "{said}");
+    }
 }
 
 #[test]

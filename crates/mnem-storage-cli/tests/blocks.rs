@@ -164,11 +164,25 @@ fn a_walk_has_parents_first() {
     let (root, [a, b]) = place.small_store("a.redb");
     let walked = place.run(&["walk", &root.to_string(), "--store", "a.redb"]).ok();
     assert_eq!(walked, format!("{root}\n{a}\n{b}\n"));
+    assert_eq!(place.run(&["walk", "--store", "a.redb"]).ok(), walked, "from the only head");
+    place.run(&["heads", "update", &b.to_string(), "--supersedes", &root.to_string(), "--store", "a.redb"]).ok();
+    assert_eq!(place.run(&["walk", "--store", "a.redb"]).ok(), format!("{b}\n"));
+    let both = place.run(&["walk", &a.to_string(), &root.to_string(), "--store", "a.redb"]).ok();
+    assert_eq!(both, format!("{a}\n{root}\n{b}\n"), "each block once");
+    place.run(&["heads", "update", &root.to_string(), "--supersedes", &b.to_string(), "--store", "a.redb"]).ok();
     // What was found before a missing block is told, and the walk fails.
     place.run(&["rm", &b.to_string(), "--store", "a.redb"]).ok();
     let ran = place.run(&["walk", &root.to_string(), "--store", "a.redb"]).exits(4);
     assert_eq!(ran.out(), format!("{root}\n{a}\n"));
     assert!(ran.err.starts_with(&format!("error: block {b} is missing (linked from {root})\nhint: ")), "{}", ran.err);
+}
+
+#[test]
+fn a_store_without_heads_has_nothing_to_walk_from() {
+    let place = Place::new();
+    place.run(&["init", "--store", "a.redb"]).ok();
+    let said = place.run(&["walk", "--store", "a.redb"]).fails(1);
+    assert!(said.starts_with("error: a.redb has no heads: there is nothing to walk from\nhint: "), "{said}");
 }
 
 #[test]

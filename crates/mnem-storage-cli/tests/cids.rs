@@ -19,6 +19,7 @@ fn other_texts_are_refused_with_the_right_one() {
             &["size", &typed],
             &["rm", &typed],
             &["walk", &typed],
+            &["show", &typed],
             &["heads", "update", &typed],
             &["heads", "update", ROOT, "--supersedes", &typed],
             &["heads", "swap", &typed],
@@ -72,14 +73,19 @@ fn the_beginning_of_a_cid_is_enough_where_one_alone_begins_so() {
             "{said}"
         );
         assert_eq!(said.matches(", ").count(), 5, "five, and that there are more: {said}");
-        for command in ["get", "has", "size", "walk"] {
+        for command in ["get", "has", "show", "size", "walk"] {
             let said = run(&[command, "bafyreiaaaaaaa"]).fails(4);
             assert!(said.starts_with(&format!("error: no block bafyreiaaaaaaa... in {store}\n")), "{said}");
         }
-        // What changes the store wants all of it.
-        for args in [&["rm", short][..], &["heads", "update", short], &["heads", "swap", short]] {
-            let said = run(args).fails(2);
-            assert!(said.contains("is not a plain CID"), "{said}");
-        }
+        // What changes the store takes it too, and says which one was meant.
+        let leaf = run(&["walk"]).ok().lines().nth(1).map(str::to_owned).expect("a second block");
+        run(&["heads", "update", &leaf[..20]]).ok();
+        assert_eq!(run(&["heads", "rm", &ROOT[..14]]).ok(), format!("{leaf}\n"));
+        assert_eq!(run(&["heads", "swap", short, "--expected", &leaf[..20]]).ok(), format!("{ROOT}\n"));
+        let said = run(&["heads", "rm", &leaf[..20]]).fails(4);
+        assert!(said.starts_with(&format!("error: {}... is no head of {store}\n", &leaf[..20])), "{said}");
+        assert_eq!(run(&["rm", &leaf[..20]]).ok(), format!("removed {leaf}\n"));
+        run(&["rm", &ROOT[..8]]).fails(2);
+        run(&["heads", "update", "bafyreiaaaaaaa"]).fails(4);
     }
 }

@@ -26,7 +26,9 @@ fn operations() {
         let mut batch = WriteBatch::new();
         batch.extend(blocks);
         busy.commit(batch.update(root, [])).expect("committed");
-        place.write("killed.redb", &place.read("busy.redb"));
+        for name in ["killed.redb", "unclean.redb"] {
+            place.write(name, &place.read("busy.redb"));
+        }
         Some(busy)
     });
 }

@@ -61,7 +61,7 @@ fn no_such_block() {
     for backend in BACKENDS {
         let store = format!("a.{backend}");
         let (_, [leaf, _]) = place.small_store(&store);
-        for args in [["get", ABSENT], ["size", ABSENT], ["rm", ABSENT], ["walk", ABSENT]] {
+        for args in [["get", ABSENT], ["size", ABSENT], ["rm", ABSENT], ["walk", ABSENT], ["show", ABSENT]] {
             let said = place.run(&[&args[..], &["--store", &store]].concat()).fails(4);
             assert_eq!(
                 said,
@@ -91,6 +91,8 @@ fn no_store_here() {
         &["size", ABSENT],
         &["rm", ABSENT],
         &["walk", ABSENT],
+        &["walk"],
+        &["show", ABSENT],
         &["heads"],
         &["heads", "update", ABSENT],
         &["heads", "swap", ABSENT],

@@ -48,11 +48,15 @@ fn an_index_is_built_read_and_removed() {
         assert!(shown.contains(&format!("root    {root}\nmetric  l2\nk       1\nedges   3\nnodes   3\nformat  2\n")));
         assert_eq!(run(&["show", cid, "--edges"]).ok(), format!("{A} {B} 0.5\n{B} {A} 0.5\n{C} {B} 0.33333334\n"));
         assert_eq!(run(&["neighbors", cid, C]).ok(), format!("0.333333  {B}\n"));
+        assert_eq!(run(&["neighbors", &cid[..20], C]).ok(), format!("0.333333  {B}\n"));
+        assert_eq!(run(&["show", &cid[..20]]).ok(), shown);
         let labelled = run(&["neighbors", cid, "first", "--labels", "v.jsonl"]).ok();
         assert_eq!(labelled, format!("0.500000  {B}  same\n"));
         assert!(place.run(&["stat", "--store", store]).ok().contains("\nknn         1 index\n"));
         assert!(place.run(&["verify", "--store", store]).ok().contains("; 1 index of neighbours"));
-        assert_eq!(run(&["rm", cid]).ok(), format!("removed {cid}\n"));
+        let said = run(&["rm", "bafkreiaaaaaaa"]).fails(4);
+        assert!(said.starts_with(&format!("error: no index bafkreiaaaaaaa... in {store}\n")), "{said}");
+        assert_eq!(run(&["rm", &cid[..20]]).ok(), format!("removed {cid}\n"));
         assert_eq!(run(&["list"]).ok(), "");
         for args in [&["rm", cid][..], &["show", cid], &["neighbors", cid, A], &["rm", ABSENT], &["show", root]] {
             let said = run(args).fails(4);

@@ -10,6 +10,7 @@ mod completions;
 mod conformance;
 #[cfg(unix)]
 mod descriptors;
+mod diff;
 mod disk_full;
 #[cfg(unix)]
 mod documents;
@@ -22,6 +23,7 @@ mod heads;
 mod json;
 mod json_document;
 mod knn;
+mod logs;
 mod main_job;
 mod man;
 mod many;
@@ -37,10 +39,13 @@ mod removal;
 mod salvage;
 #[cfg(target_os = "linux")]
 mod sandboxes;
+mod show;
 #[cfg(unix)]
 mod signals;
 mod snapshots;
 mod standard_input;
+#[cfg(unix)]
+mod stat;
 #[cfg(target_os = "linux")]
 mod stopped;
 #[cfg(target_os = "linux")]

@@ -98,3 +98,40 @@ fn a_store_is_its_owners_alone_and_the_mask_may_only_take_away() {
         }
     }
 }
+
+#[test]
+fn what_may_not_be_read_is_no_damage() {
+    const NOBODY: u32 = 65_534;
+    let place = Place::new();
+    fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    // The program itself may lie where nobody else may look.
+    let program = place.path("program");
+    fs::copy(place.command(&[]).get_program(), &program).unwrap();
+    let verify = |store: &str| {
+        let mut command = Command::new(&program);
+        ran(command.args(["verify", "--store", store]).current_dir(place.path("")).uid(NOBODY).gid(NOBODY))
+    };
+    for backend in BACKENDS {
+        let store = format!("a.{backend}");
+        let (root, _) = place.small_store(&store);
+        let root = root.to_string();
+        let shard = format!("{store}/objects/{}", &root[root.len() - 3..root.len() - 1]);
+        let block = format!("{shard}/{root}");
+        let forbidden =
+            if backend == "redb" { vec![store.clone()] } else { vec![format!("{store}/objects"), shard, block] };
+        let own = Command::new("chown").args(["-R", &NOBODY.to_string()]).arg(place.path(&store)).status();
+        if !own.is_ok_and(|status| status.success()) {
+            return println!("skipped: only root gives files to others");
+        }
+        for path in forbidden {
+            let was = place.path(&path).metadata().unwrap().permissions();
+            fs::set_permissions(place.path(&path), fs::Permissions::from_mode(0o000)).unwrap();
+            let said = verify(&store).fails(1);
+            assert!(said.contains("Permission denied") && said.contains(&path), "{path}: {said}");
+            assert!(!said.contains("salvage") && said.contains("`ls -ld`"), "{path}: {said}");
+            fs::set_permissions(place.path(&path), was).unwrap();
+        }
+        let said = verify(&store).ok();
+        assert!(said.starts_with("0 faults"), "{said}");
+    }
+}

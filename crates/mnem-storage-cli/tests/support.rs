@@ -109,7 +109,7 @@ impl Place {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mnem-store"));
         command.args(args).current_dir(&self.folder).stdin(Stdio::null());
-        for name in ["MNEM_STORE", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
+        for name in ["MNEM_STORE", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE", "RUST_LOG"] {
             command.env_remove(name);
         }
         command

@@ -9,6 +9,7 @@ use mnem_store_traits::{
 
 use crate::{
     DRIVERS,
+    denied::is_denied,
     detect::{Found, enclosing, lacking, lacks, look, not_a_store},
     drivers::BACKENDS,
 };
@@ -211,6 +212,9 @@ impl OpenOptions {
         let Err(error @ (StoreError::Damaged { .. } | StoreError::Backend { .. })) = checked else {
             return (None, checked);
         };
+        if is_denied(&error) {
+            return (None, Err(error));
+        }
         match self.for_what_is_left().open_managed(at) {
             // Not even the file can be read.
             Err(_) if error.kind() == ErrorKind::Backend => (None, Err(error)),

@@ -7,7 +7,10 @@ use redb::{Database, DatabaseError};
 
 use crate::{
     Check, OpenOptions,
-    engine::medium::{Locks, Medium, Seam},
+    engine::{
+        header::Length,
+        medium::{Locks, Medium, Seam},
+    },
     error::{At, contain},
 };
 
@@ -81,16 +84,20 @@ pub(crate) fn open_repaired(
     locks: Locks,
 ) -> Result<(Database, Seam), StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
-    let file_bytes = medium.len().map_err(failed)?;
-    let mut attempt = Attempt::first(options, file_bytes);
+    let length = Length::of(&*medium).map_err(failed)?;
+    // The file of a handle that is still open was not closed, and nobody wonders.
+    let was_left = length.file > 0 && !length.clean && !matches!(locks, Locks::OwnedByOther);
+    let mut attempt = Attempt::first(options, length.file);
     loop {
         let seam = Seam::staged(Arc::clone(&medium), locks).map_err(failed)?;
         match attempt.run(at, options, &seam)? {
-            Attempted::Opened(database) => return Ok((database, seam)),
-            Attempted::Unclean => {
-                tracing::info!(path = %at.path.display(), "store was not closed cleanly: checking and repairing it");
-                attempt = Attempt::Checked;
+            Attempted::Opened(database) => {
+                if was_left {
+                    tracing::info!(path = %at.path.display(), "store was not closed cleanly: it was repaired");
+                }
+                return Ok((database, seam));
             }
+            Attempted::Unclean => attempt = Attempt::Checked,
             Attempted::Suspect(error) if attempt == Attempt::Checked => return Err(error),
             Attempted::Suspect(_) => attempt = Attempt::Checked,
         }

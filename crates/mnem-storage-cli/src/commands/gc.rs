@@ -4,7 +4,7 @@ use mnem_storage::{CollectError, CollectOptions, CollectReport, Store, collect};
 use serde::Serialize;
 
 use crate::{
-    cid_arg,
+    cid_short::{self, Typed},
     context::Context,
     error::{Exit, Failure, Result},
     left_out::tell_missing,
@@ -36,7 +36,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A block to keep beside the heads, with all that it reaches; may be given several times
+    /// A block to keep beside the heads, with all that it reaches; may be given several times, and cut short to 8 characters or more
     #[arg(long, value_name = "CID")]
     keep: Vec<String>,
     /// Only count: remove nothing
@@ -63,19 +63,18 @@ struct Answer<'a> {
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let keep = cid_arg::parse_all(&args.keep)?;
+    let keep = cid_short::parse_all(&args.keep)?;
     let options = CollectOptions::new()
-        .keep(keep)
         .dry_run(args.dry_run)
         .allow_missing(args.allow_missing)
         .opaque_leaves(args.opaque_leaves)
         .indexes(args.indexes);
     let report = if args.dry_run {
         let store = context.open_read_only()?;
-        watched(context, &*store, &options)?
+        watched(context, &*store, options, &keep)?
     } else {
         let store = context.open_exclusive()?;
-        match watched(context, &*store, &options) {
+        match watched(context, &*store, options, &keep) {
             Ok(report) => {
                 store.close(&format!("removed {}", counted(report.removed, "block")))?;
                 report
@@ -91,10 +90,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn watched(context: &Context, store: &dyn Store, options: &CollectOptions) -> Result<CollectReport> {
+fn watched(context: &Context, store: &dyn Store, options: CollectOptions, keep: &[Typed]) -> Result<CollectReport> {
+    let options = options.keep(cid_short::find_all(context, store, keep)?);
     let stop = Stop::when_asked(context)?;
     let mut bar = context.bar("gc");
-    let collected = collect(store, options, &mut |progress| {
+    let collected = collect(store, &options, &mut |progress| {
         bar.show(&progress);
         stop.flow()
     });

@@ -7,7 +7,7 @@ use mnem_storage::{Cid, OpHeadsStore as _, StoreError, WriteBatch};
 use serde_json::json;
 
 use crate::{
-    cid_arg,
+    cid_short,
     context::Context,
     error::{Exit, Failure, Result},
     hints::quoted,
@@ -81,12 +81,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let heads = match &args.change {
         None => context.open_read_only()?.heads()?,
         Some(change) => {
-            let edit = parse(change)?;
+            let typed = Typed::parse(change)?;
             let store = context.open()?;
-            match edit {
-                Edit::Commit(batch) => store.commit(&batch).map_err(|error| moved(change, error))?,
-                Edit::Drop(cids) => drop_heads(context, &store, &cids)?,
-            }
+            make(context, &store, change, &typed)?;
             let heads = store.heads()?;
             store.close("changed its heads")?;
             heads
@@ -96,27 +93,41 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A change, ready to be made.
-enum Edit {
-    Commit(WriteBatch),
-    Drop(BTreeSet<Cid>),
+/// The CIDs of a change, as they were typed.
+enum Typed {
+    Update { new: cid_short::Typed, supersedes: Vec<cid_short::Typed> },
+    Swap { new: cid_short::Typed, expected: Vec<cid_short::Typed> },
+    Rm { heads: Vec<cid_short::Typed> },
 }
 
-fn parse(change: &Change) -> Result<Edit> {
-    let mut batch = WriteBatch::new();
-    // Requiring the block makes sure that no head is left without it.
-    match change {
-        Change::Update { new, supersedes } => {
-            let new = cid_arg::parse(new)?;
-            batch.require(new).update(new, cid_arg::parse_all(supersedes)?);
-        }
-        Change::Swap { new, expected } => {
-            let new = cid_arg::parse(new)?;
-            batch.require(new).swap(cid_arg::parse_all(expected)?, new);
-        }
-        Change::Rm { cids } => return Ok(Edit::Drop(cid_arg::parse_all(cids)?.into_iter().collect())),
+impl Typed {
+    fn parse(change: &Change) -> Result<Self> {
+        let (one, all) = (cid_short::parse, cid_short::parse_all);
+        Ok(match change {
+            Change::Update { new, supersedes } => Self::Update { new: one(new)?, supersedes: all(supersedes)? },
+            Change::Swap { new, expected } => Self::Swap { new: one(new)?, expected: all(expected)? },
+            Change::Rm { cids } => Self::Rm { heads: all(cids)? },
+        })
     }
-    Ok(Edit::Commit(batch))
+}
+
+fn make(context: &Context, store: &Target, change: &Change, typed: &Typed) -> Result<()> {
+    let block = |typed: &cid_short::Typed| cid_short::find(context, &**store, typed);
+    let heads = |typed: &[cid_short::Typed]| cid_short::find_heads(context, &**store, typed);
+    // Requiring the block makes sure that no head is left without it.
+    let mut batch = WriteBatch::new();
+    match typed {
+        Typed::Update { new, supersedes } => {
+            let new = block(new)?;
+            batch.require(new).update(new, heads(supersedes)?);
+        }
+        Typed::Swap { new, expected } => {
+            let new = block(new)?;
+            batch.require(new).swap(heads(expected)?, new);
+        }
+        Typed::Rm { heads: dropped } => return drop_heads(context, store, &heads(dropped)?.into_iter().collect()),
+    }
+    store.commit(&batch).map_err(|error| moved(change, error))
 }
 
 /// Drops heads without adding one. Heads that another process changes meanwhile are read again.

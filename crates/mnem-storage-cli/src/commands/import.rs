@@ -15,6 +15,7 @@ use mnem_storage::{
 use serde::Serialize;
 
 use crate::{
+    args::size,
     context::Context,
     drivers,
     error::{Exit, Failure, Result},
@@ -27,7 +28,7 @@ use crate::{
         input::{self, Source, was_asked},
     },
     streams,
-    target::Target,
+    target::{Target, in_all},
 };
 
 const EXAMPLES: &str = "\
@@ -79,10 +80,6 @@ impl Args {
     }
 }
 
-fn size(text: &str) -> std::result::Result<ByteSize, String> {
-    text.parse().map_err(|_| "a size is a number of bytes, or one with a unit, as 20MB or 20MiB".to_owned())
-}
-
 type Input = BufReader<Source>;
 
 /// What was done, with where it ended up.
@@ -120,13 +117,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     });
     drop(bar);
     let report = match imported {
-        Err(ImportError::Stopped { kept, .. }) => {
-            store.close(&stored(kept.blocks))?;
-            return Err(interrupted(&stop, &path, kept));
-        }
+        Err(ImportError::Stopped { kept, .. }) => return Err(interrupted(&stop, &store, &path, kept)?),
         Err(ImportError::Read { kept, source, .. }) if was_asked(&source) => {
-            store.close(&stored(kept.blocks))?;
-            return Err(interrupted(&stop, &path, kept));
+            return Err(interrupted(&stop, &store, &path, kept)?);
         }
         imported => imported.map_err(|source| of_store(&store, failed(args, source)))?,
     };
@@ -215,21 +208,24 @@ fn of_store(store: &Target, failure: Failure) -> Failure {
     if failure.store_error().is_some() { store.explained(failure) } else { failure }
 }
 
-fn interrupted(stop: &Stop, store: &Path, kept: Kept) -> Failure {
+/// Closes the store, and says what it holds.
+fn interrupted(stop: &Stop, store: &Target, path: &Path, kept: Kept) -> Result<Failure> {
+    let in_all = in_all(store);
+    store.close(&stored(kept.blocks))?;
     let verified = if kept.unchecked == 0 { "verified block" } else { "block" };
     let not_verified = match kept.unchecked {
         0 => String::new(),
         unchecked => format!(" and {} not verified", Count(unchecked)),
     };
     let kept = format_args!(
-        "{} {} in {}, {} of them new{not_verified}; the heads are unchanged",
+        "{} {} in {}, {} of them new{not_verified}; {in_all}; the heads are unchanged",
         counted(kept.blocks, verified),
         if kept.blocks == 1 { "is" } else { "are" },
-        store.display(),
+        path.display(),
         Count(kept.new)
     );
     let hint = "import the whole archive again: blocks that the store holds are not written twice";
-    stop.interrupted(kept, hint.into())
+    Ok(stop.interrupted(kept, hint.into()))
 }
 
 fn remarks(context: &Context, report: &ImportReport, set_heads: bool, left_out: bool) {

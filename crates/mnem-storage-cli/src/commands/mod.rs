@@ -4,6 +4,7 @@ pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod conformance;
 pub(crate) mod copy;
+pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod gc;
 pub(crate) mod get;
@@ -16,6 +17,7 @@ pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod put;
 pub(crate) mod rm;
+pub(crate) mod show;
 pub(crate) mod size;
 pub(crate) mod stat;
 pub(crate) mod verify;
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Put(put::Args),
     /// Write the bytes of one block to standard output
     Get(get::Args),
+    /// Show a block as people read it, or list its links
+    Show(show::Args),
     /// Say whether a block is there
     Has(has::Args),
     /// Print the size of a block in bytes
@@ -50,7 +54,7 @@ pub(crate) enum Command {
     Rm(rm::Args),
     /// List the CIDs of all blocks
     Ls(ls::Args),
-    /// List the blocks that a block reaches, parents first
+    /// List the blocks that the heads, or other blocks, reach, parents first
     Walk(walk::Args),
     /// List the heads, or change them
     Heads(heads::Args),
@@ -62,6 +66,8 @@ pub(crate) enum Command {
     Conformance(conformance::Args),
     /// Copy a store to another place or backend, and prove the copy
     Copy(copy::Args),
+    /// List what two stores hold differently
+    Diff(diff::Args),
     /// Remove the blocks that no head reaches
     Gc(gc::Args),
     /// Give the space that a store no longer needs back to the file system
@@ -93,6 +99,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Export(args) => export::run(context, &args),
         Command::Put(args) => put::run(context, &args),
         Command::Get(args) => get::run(context, &args),
+        Command::Show(args) => show::run(context, &args),
         Command::Has(args) => has::run(context, &args),
         Command::Size(args) => size::run(context, &args),
         Command::Rm(args) => rm::run(context, &args),
@@ -103,6 +110,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Verify(args) => verify::run(context, &args),
         Command::Conformance(args) => conformance::run(context, &args),
         Command::Copy(args) => copy::run(context, &args),
+        Command::Diff(args) => diff::run(context, &args),
         Command::Gc(args) => gc::run(context, &args),
         Command::Compact(args) => compact::run(context, &args),
         Command::Knn(args) => knn::run(context, &args),

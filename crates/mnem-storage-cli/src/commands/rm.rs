@@ -1,20 +1,23 @@
 //! `rm`: removing blocks.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use mnem_storage::Cid;
 use serde_json::json;
 
 use crate::{
-    cid_arg,
     cid_list::CidList,
+    cid_short,
     context::Context,
     error::{Exit, Failure, Result},
     hints::quoted,
-    limits::{MISSING_LISTED_MAX, REMOVED_TOGETHER_MAX},
+    limits::{MISSING_LISTED_MAX, REMOVED_TOGETHER_MAX, REMOVED_TOGETHER_MIN},
     output::{Out, counted},
     stop::Stop,
-    target::Target,
+    target::{Target, in_all},
 };
 
 const EXAMPLES: &str = "\
@@ -32,13 +35,16 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Which blocks; - reads them from standard input, one CID per line
+    /// Which blocks; a CID may be cut short, to 8 characters or more. - reads whole CIDs from standard input, one per line
     #[arg(value_name = "CID|-", required = true)]
     cids: Vec<String>,
     /// Remove blocks of heads too
     #[arg(long)]
     force: bool,
 }
+
+/// How long a batch should take: a signal waits for it, and no signal ends a sync.
+const BATCH_TIME: Duration = Duration::from_millis(400);
 
 /// What has been removed, and what was not there.
 struct Removal<'a> {
@@ -53,13 +59,15 @@ struct Removal<'a> {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
-    let cids = if args.cids == ["-"] {
-        CidList::from_standard_input("mnem-store rm")?
-    } else {
-        cid_arg::parse_all(&args.cids)?.into_iter().collect()
-    };
+    let typed = if args.cids == ["-"] { Vec::new() } else { cid_short::parse_all(&args.cids)? };
+    let from_input = if typed.is_empty() { CidList::from_standard_input("mnem-store rm")? } else { CidList::default() };
     let stop = Stop::when_asked(context)?;
     let store = context.open()?;
+    let cids = if typed.is_empty() {
+        from_input
+    } else {
+        cid_short::find_all(context, &*store, &typed)?.into_iter().collect()
+    };
     let heads: BTreeSet<Cid> = store.heads()?.into_iter().collect();
     let of_heads: BTreeSet<Cid> = cids.iter().filter(|cid| heads.contains(cid)).collect();
     if let (Some(head), false) = (of_heads.first(), args.force) {
@@ -92,19 +100,23 @@ impl Removal<'_> {
     fn all(&mut self, context: &Context, cids: &CidList, stop: &Stop) -> Result<()> {
         let mut bar = context.bar_beside_output("rm");
         let mut cids = cids.iter();
+        let mut together = REMOVED_TOGETHER_MIN;
         loop {
-            let batch: BTreeSet<Cid> = cids.by_ref().take(REMOVED_TOGETHER_MAX).collect();
+            let began = Instant::now();
+            let batch: BTreeSet<Cid> = cids.by_ref().take(together).collect();
             if batch.is_empty() {
                 return Ok(());
             }
             if stop.flow().is_break() {
-                let kept = format_args!("{} removed; the rest is as it was", counted(self.removed, "block"));
+                let kept = format_args!("{} removed; {} left", counted(self.removed, "block"), in_all(self.store));
                 return Err(
                     stop.interrupted(kept, "run the same command again: blocks that are gone are passed over".into())
                 );
             }
             self.batch(batch)?;
             bar.count("blocks", "block", self.removed, None);
+            together = if began.elapsed() > BATCH_TIME { together / 2 } else { together * 2 };
+            together = together.clamp(REMOVED_TOGETHER_MIN, REMOVED_TOGETHER_MAX);
         }
     }
 

@@ -1,48 +1,150 @@
 //! `stat`: counts and sizes.
 
-use mnem_storage::{Info, info_at};
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use mnem_storage::{Cid, Info, Store, StoreError, Walk, info_at};
+use serde::Serialize;
 
 use crate::{
     context::Context,
     error::{Exit, Result},
+    left_out::tell_opaque,
     output::{Count, ExactSize, counted, counted_as},
 };
 
 const EXAMPLES: &str = "\
+`length` is that of the files, `on disk` what they take there, as `du` counts it. `free`
+is the part of the files that holds nothing, for new blocks.
+
+With --reachable the links are followed from the heads, with memory for one CID of each
+block reached. With --largest the largest blocks are listed, after one look at each.
+
 Examples:
   mnem-store stat --store memory.redb
+  mnem-store stat --reachable --largest 10
   mnem-store stat --json | jq .blocks";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Count what the heads reach, and what they do not
+    #[arg(long)]
+    reachable: bool,
+    /// List the largest blocks
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    largest: Option<u32>,
+}
 
-pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    info: &'a Info,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reachable: Option<Reachable>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    largest: Option<Vec<Block>>,
+}
+
+/// What the heads reach.
+#[derive(Clone, Copy, Default, Serialize)]
+struct Reachable {
+    blocks: u64,
+    block_bytes: u64,
+    missing_count: u64,
+    opaque: u64,
+}
+
+#[derive(Serialize)]
+struct Block {
+    cid: String,
+    size_bytes: u64,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     let info = info_at(&path, &context.options())?;
+    let mut answer = Answer { info: &info, reachable: None, largest: None };
+    if args.reachable || args.largest.is_some() {
+        let store = context.open_for_listing()?;
+        if args.reachable {
+            answer.reachable = Some(reachable(context, &*store)?);
+        }
+        if let Some(most) = args.largest {
+            answer.largest = Some(largest(context, &*store, most as usize)?);
+        }
+    }
     let mut out = context.out();
-    out.answer(text(&info), &info)?;
+    out.answer(text(&answer), &answer)?;
     out.finish()?;
+    tell_opaque(context, answer.reachable.unwrap_or_default().opaque, "counted as reached");
     Ok(Exit::Done)
 }
 
-fn text(info: &Info) -> String {
+fn reachable(context: &Context, store: &dyn Store) -> Result<Reachable> {
+    let mut bar = context.bar("stat");
+    let mut found = Reachable::default();
+    let mut walk = Walk::from_roots(store, store.heads()?);
+    for block in walk.by_ref() {
+        match block {
+            Ok((_, data)) => {
+                found.blocks += 1;
+                found.block_bytes += data.len() as u64;
+                bar.count("links", "block", found.blocks, None);
+            }
+            Err(StoreError::MissingBlock { .. }) => found.missing_count += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    found.opaque = walk.opaque();
+    Ok(found)
+}
+
+/// The largest blocks, largest first; of those of one size the lesser CIDs.
+fn largest(context: &Context, store: &dyn Store, most: usize) -> Result<Vec<Block>> {
+    let mut bar = context.bar("stat");
+    let mut heap: BinaryHeap<(Reverse<u64>, Cid)> = BinaryHeap::new();
+    for (number, cid) in (1..).zip(store.cids()?) {
+        let cid = cid?;
+        bar.count("sizes", "block", number, None);
+        // Deleted since it was listed.
+        let Some(size) = store.size(&cid)? else { continue };
+        heap.push((Reverse(size), cid));
+        if heap.len() > most {
+            heap.pop();
+        }
+    }
+    let block = |(Reverse(size_bytes), cid): (Reverse<u64>, Cid)| Block { cid: cid.to_string(), size_bytes };
+    Ok(heap.into_sorted_vec().into_iter().map(block).collect())
+}
+
+fn text(answer: &Answer<'_>) -> String {
+    let info = answer.info;
     let counts = &info.counts;
     let mut lines = vec![
         format!("backend     {} (format {})", info.backend, info.format),
         format!("blocks      {}, {}", Count(counts.blocks), ExactSize(counts.block_bytes)),
-        format!("heads       {}", Count(counts.heads)),
     ];
+    if let Some(reached) = answer.reachable {
+        let blocks = counts.blocks.saturating_sub(reached.blocks);
+        let bytes = counts.block_bytes.saturating_sub(reached.block_bytes);
+        lines.push(format!("reached     {}, {}", Count(reached.blocks), ExactSize(reached.block_bytes)));
+        lines.push(format!("unreached   {}, {}", Count(blocks), ExactSize(bytes)));
+        if reached.missing_count > 0 {
+            lines.push(format!("missing     {}", Count(reached.missing_count)));
+        }
+    }
+    lines.push(format!("heads       {}", Count(counts.heads)));
     if info.knn_indexes > 0 {
         lines.push(format!("knn         {}", counted_as(info.knn_indexes, "index", "indexes")));
     }
     for table in &counts.tables {
         lines.push(format!("table       {}: {}, {}", table.name, counted(table.keys, "key"), ExactSize(table.bytes)));
     }
-    lines.push(format!("on disk     {}", ExactSize(counts.file_bytes)));
-    if counts.allocated_bytes != counts.file_bytes {
-        lines.push(format!("allocated   {}", ExactSize(counts.allocated_bytes)));
-    }
+    lines.push(format!("length      {}", ExactSize(counts.file_bytes)));
+    lines.push(format!("on disk     {}", ExactSize(counts.allocated_bytes)));
     lines.push(format!("free        {}", ExactSize(counts.free_bytes)));
+    for block in answer.largest.iter().flatten() {
+        lines.push(format!("largest     {}, {}", block.cid, ExactSize(block.size_bytes)));
+    }
     lines.join("\n")
 }

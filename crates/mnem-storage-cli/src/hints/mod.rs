@@ -98,6 +98,7 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         }
         Failure::HeadsMoved { error, .. } => for_store(error, &store()),
         Failure::Store(error) => for_store(error, &store()),
+        Failure::OfStore { store, source } => for_store(source, &quoted(store)),
     }
 }
 

@@ -3,8 +3,8 @@
 //! A store is whole whenever a process dies, so a command that leaves nothing behind needs nothing from here: the signal ends it. The others say
 //! what they have at stake. Work that can tell what it kept is asked to end ([`Stop::when_asked`]), and has a moment for it. Work that has
 //! changed nothing yet ends where it is, with a word ([`Stop::at_once`]). A second request ends either at once. What would be left behind goes
-//! in every case. In the end the process dies by the first signal that it got, so that a script that called it stops too; its shell sees status 128
-//! and the number of the signal. What was ignored when the program began stays ignored.
+//! in every case. Work that was not completed ends by the first signal that came, so that a script that called it stops too; its shell sees status 128
+//! and the number of the signal. Work that was complete by then exits with its own status. What was ignored when the program began stays ignored.
 //!
 //! The first process of a container is ended by no signal that it does not heed: there, every command heeds them, and exits with that status.
 

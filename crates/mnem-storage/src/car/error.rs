@@ -5,7 +5,10 @@ use std::{fmt, io, ops::Deref};
 use mnem_car::{CarError, CarFault};
 use mnem_store_traits::{Cid, ErrorKind, StoreError};
 
-use crate::reach::{Absent, CodecOf};
+use crate::{
+    grouped::Grouped,
+    reach::{Absent, CodecOf},
+};
 
 /// The store's error below an [`ImportError`] or [`ExportError`]. Dereferences to it, and is it when asked for as a
 /// [`source`](std::error::Error::source); boxed, so that the errors stay small.
@@ -41,11 +44,12 @@ pub struct Kept {
 
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { blocks, new, unchecked } = self;
-        let are = if *blocks == 1 { "block is" } else { "blocks are" };
+        let Self { blocks, new, unchecked } = *self;
+        let are = if blocks == 1 { "block is" } else { "blocks are" };
+        let (blocks, new) = (Grouped(blocks), Grouped(new));
         match unchecked {
             0 => write!(f, "{blocks} verified {are} in the store, {new} of them new"),
-            _ => write!(f, "{blocks} {are} in the store, {new} of them new and {unchecked} not verified"),
+            _ => write!(f, "{blocks} {are} in the store, {new} of them new and {} not verified", Grouped(unchecked)),
         }
     }
 }
@@ -300,7 +304,7 @@ fn kind_of_fault(fault: &CarFault) -> ImportErrorKind {
 #[non_exhaustive]
 pub enum ExportError {
     /// A block that the archive must hold is missing, damaged, or not valid in its codec.
-    #[error("cannot export{}: the archive would be incomplete ({blocks} blocks written)", Block(cid, linked_from))]
+    #[error("cannot export{}: the archive would be incomplete ({} blocks written)", Block(cid, linked_from), Grouped(*blocks))]
     Block {
         /// The block.
         cid: Box<Cid>,
@@ -315,8 +319,9 @@ pub enum ExportError {
     /// could tell. [`ExportOptions::opaque_leaves`](super::ExportOptions::opaque_leaves) exports such blocks all the
     /// same.
     #[error(
-        "cannot export block {cid}: it may link to other blocks, and links of its codec, {}, are not followed ({blocks} blocks written)",
-        CodecOf(cid)
+        "cannot export block {cid}: it may link to other blocks, and links of its codec, {}, are not followed ({} blocks written)",
+        CodecOf(cid),
+        Grouped(*blocks)
     )]
     Opaque {
         /// The block.
@@ -325,7 +330,7 @@ pub enum ExportError {
         blocks: u64,
     },
     /// The store failed.
-    #[error("cannot read the store ({blocks} blocks written)")]
+    #[error("cannot read the store ({} blocks written)", Grouped(*blocks))]
     Store {
         /// Blocks written before.
         blocks: u64,
@@ -341,7 +346,7 @@ pub enum ExportError {
         source: io::Error,
     },
     /// The callback for progress asked for the end.
-    #[error("the export was stopped ({blocks} blocks written)")]
+    #[error("the export was stopped ({} blocks written)", Grouped(*blocks))]
     Stopped {
         /// Blocks written before.
         blocks: u64,

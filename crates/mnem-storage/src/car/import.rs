@@ -10,6 +10,7 @@ use super::{
     complete,
     error::{ImportError, Kept, StoreCause},
     landing::Landing,
+    pace::Pace,
 };
 use crate::{
     Progress, Stage,
@@ -239,9 +240,9 @@ impl Import<'_> {
         let mut reader = reader.allow_padding(options.allow_padding);
         self.report.version = reader.version();
         self.report.roots = reader.roots().to_vec();
+        let pace = Pace::new(options.batch_bytes);
         let (ended, landed) = thread::scope(|scope| {
-            let mut landing =
-                Landing::begin(scope, store, options.batch_bytes).map_err(|source| ImportError::Thread { source })?;
+            let mut landing = Landing::begin(scope, store, &pace).map_err(|source| ImportError::Thread { source })?;
             let ended = self.sections(&mut reader, &mut landing, options, progress);
             Ok((ended, landing.finish()))
         })?;

@@ -4,11 +4,12 @@ use std::{
     io, mem,
     sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     thread::{self, Scope, ScopedJoinHandle},
+    time::Instant,
 };
 
 use mnem_store_traits::{Bytes, Cid, Store, StoreError, WriteBatch, is_checkable};
 
-use super::error::Kept;
+use super::{error::Kept, pace::Pace};
 use crate::progress::Cancelled;
 
 /// What a block takes up in memory besides its bytes, roughly: its CID in the batch, in the set of those seen, and in the store's own list.
@@ -31,7 +32,7 @@ struct Batch {
 /// Where the checked blocks of an archive go: gathered here, committed by a thread of its own, one batch while the next one is gathered.
 pub(super) struct Landing<'scope> {
     batch: Batch,
-    batch_bytes: u64,
+    pace: &'scope Pace,
     batches: SyncSender<Batch>,
     thread: ScopedJoinHandle<'scope, Landed>,
 }
@@ -50,19 +51,20 @@ impl<'scope> Landing<'scope> {
     pub(super) fn begin<'env>(
         scope: &'scope Scope<'scope, 'env>,
         store: &'env dyn Store,
-        batch_bytes: u64,
+        pace: &'env Pace,
     ) -> io::Result<Self> {
         // Nothing waits in between: one batch is gathered while one is committed.
         let (batches, receiver) = sync_channel(0);
-        let thread =
-            thread::Builder::new().name("import".into()).spawn_scoped(scope, move || land_all(store, receiver))?;
-        Ok(Self { batch: Batch::default(), batch_bytes, batches, thread })
+        let thread = thread::Builder::new()
+            .name("import".into())
+            .spawn_scoped(scope, move || land_all(store, receiver, pace))?;
+        Ok(Self { batch: Batch::default(), pace, batches, thread })
     }
 
     /// Takes a block that was checked; `end` is where the archive goes on. Cancelled: the store has failed, and [`finish`](Self::finish) says at what.
     pub(super) fn take(&mut self, cid: Cid, data: Bytes, end: u64) -> Result<(), Cancelled> {
         let bytes = data.len() as u64 + BLOCK_BYTES_EXTRA;
-        if self.batch.bytes.saturating_add(bytes) > self.batch_bytes && !self.batch.blocks.is_empty() {
+        if self.batch.bytes.saturating_add(bytes) > self.pace.limit() && !self.batch.blocks.is_empty() {
             self.batches.send(mem::take(&mut self.batch)).map_err(|_| Cancelled)?;
         }
         self.batch.blocks.push((cid, data));
@@ -94,14 +96,15 @@ impl<'scope> Landing<'scope> {
     }
 }
 
-fn land_all(store: &dyn Store, batches: Receiver<Batch>) -> Landed {
+fn land_all(store: &dyn Store, batches: Receiver<Batch>, pace: &Pace) -> Landed {
     let mut landed = Landed::default();
     for batch in batches {
-        let end = batch.end;
+        let (end, bytes, began) = (batch.end, batch.bytes, Instant::now());
         if let Err(error) = land(store, batch, &mut landed.kept) {
             landed.failed = Some((error, end));
             break;
         }
+        pace.learn(bytes, began.elapsed());
     }
     landed
 }

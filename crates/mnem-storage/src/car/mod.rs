@@ -31,6 +31,7 @@ mod error;
 mod export;
 mod import;
 mod landing;
+mod pace;
 
 pub use error::{ExportError, ExportErrorKind, ImportError, ImportErrorKind, Kept, StoreCause};
 pub use export::{ExportOptions, ExportReport, export};

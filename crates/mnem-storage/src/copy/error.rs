@@ -2,7 +2,7 @@
 
 use mnem_store_traits::{Cid, ErrorKind, StoreError};
 
-use crate::{progress, reach::CodecOf};
+use crate::{grouped::Grouped, progress, reach::CodecOf};
 
 /// Why a copy ended before the end, and which of the two stores was at fault. Of a fault it says what the store's error says.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,7 +31,11 @@ pub enum CopyError {
         cid: Box<Cid>,
     },
     /// The callback for progress asked for the end. The heads of the target are as they were, unless the copy was being proved by then.
-    #[error("the copy was stopped: {blocks} blocks were copied or found in the target, {new} of them new")]
+    #[error(
+        "the copy was stopped: {} blocks were copied or found in the target, {} of them new",
+        Grouped(*blocks),
+        Grouped(*new)
+    )]
     Stopped {
         /// Blocks of the source that were written, or found in the target.
         blocks: u64,

@@ -187,14 +187,14 @@ impl VerifyOptions {
 ///
 /// # Errors
 /// - [`VerifyError::Store`]: what keeps the store from being looked at, as [`OpenOptions::open`]: it is locked, no store, of an unknown format, in
-///   need of recovery, or the medium failed.
+///   need of recovery, the process may not read one of its files or folders, or the medium failed.
 /// - [`VerifyError::Stopped`]: the callback wished it.
 pub fn verify_at(
     at: impl Into<Location>,
     options: &VerifyOptions,
     progress: OnProgress<'_>,
 ) -> Result<VerifyReport, VerifyError> {
-    let mut found = Findings::new(options.faults_max);
+    let mut found = Findings::for_verify(options.faults_max);
     if progress(Progress::of(Stage::Structure)).is_break() {
         return Err(VerifyError::Stopped(found.report.into()));
     }
@@ -245,11 +245,12 @@ pub fn verify_at(
 /// ```
 ///
 /// # Errors
-/// [`VerifyError::Store`] with [`StoreError::Closed`]: all else that the store reports is a fault. [`VerifyError::Stopped`], as the callback wished.
+/// [`VerifyError::Store`] with [`StoreError::Closed`], or with the error of a file or folder that the process may not read: all else that the store
+/// reports is a fault. [`VerifyError::Stopped`], as the callback wished.
 pub fn verify(
     store: &dyn Store,
     options: &VerifyOptions,
     progress: OnProgress<'_>,
 ) -> Result<VerifyReport, VerifyError> {
-    search(store, Findings::new(options.faults_max), options.count, progress)
+    search(store, Findings::for_verify(options.faults_max), options.count, progress)
 }

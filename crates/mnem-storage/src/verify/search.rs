@@ -7,6 +7,7 @@ use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, is_checkable, 
 use super::{Fault, FaultKind, VerifyError, VerifyReport, indexes};
 use crate::{
     Progress, Stage,
+    denied::is_denied,
     progress::{self, Cancelled, OnProgress},
     scan::{self, Sink, Way},
 };
@@ -42,11 +43,18 @@ impl From<StoreError> for Ended {
 pub(crate) struct Findings {
     pub(crate) report: VerifyReport,
     faults_max: usize,
+    /// Whether what the process may not look at ends the search: nothing is known about it.
+    denied_ends: bool,
 }
 
 impl Findings {
     pub(crate) fn new(faults_max: usize) -> Self {
-        Self { report: VerifyReport::default(), faults_max }
+        Self { report: VerifyReport::default(), faults_max, denied_ends: false }
+    }
+
+    /// As [`new`](Self::new), for a search that tells nothing about what it was not permitted to look at.
+    pub(super) fn for_verify(faults_max: usize) -> Self {
+        Self { denied_ends: true, ..Self::new(faults_max) }
     }
 
     pub(crate) fn fault(&mut self, kind: FaultKind, cid: Option<Cid>, what: String) {
@@ -56,9 +64,10 @@ impl Findings {
         }
     }
 
-    /// Takes an error of the store as a fault of `kind`, unless the store is closed and all further calls are in vain.
+    /// Takes an error of the store as a fault of `kind`, unless the store is closed and all further calls are in vain, or the process was not
+    /// permitted to look.
     pub(crate) fn error(&mut self, kind: FaultKind, cid: Option<Cid>, error: StoreError) -> Result<(), StoreError> {
-        if error.kind() == ErrorKind::Closed {
+        if error.kind() == ErrorKind::Closed || (self.denied_ends && is_denied(&error)) {
             return Err(error);
         }
         self.fault(kind, cid, error.in_full().to_string());

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Metric, name, number, table};
 use crate::{
-    cid_arg,
+    cid_short,
     context::Context,
     error::{Exit, Failure, Result},
     file_arg,
@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// How near two vectors are; cosine needs vectors of length one
     #[arg(long, value_enum, default_value = "cosine")]
     metric: Metric,
-    /// The block that the vectors came from [default: the only head]
+    /// The block that the vectors came from; may be cut short, to 8 characters or more [default: the only head]
     #[arg(long, value_name = "CID")]
     root: Option<String>,
     /// Divide each vector by its length first
@@ -138,10 +138,10 @@ fn tell(context: &Context, index: &KnnEdgeIndex, cid: &Cid, nodes: u64, format: 
 
 /// The root that was typed, or else the only head; its block is there.
 fn root(context: &Context, typed: Option<&str>) -> Result<Cid> {
-    let typed = typed.map(cid_arg::parse).transpose()?;
+    let typed = typed.map(cid_short::parse).transpose()?;
     let store = context.open_read_only()?;
-    let cid = match typed {
-        Some(cid) => cid,
+    let cid = match &typed {
+        Some(typed) => cid_short::find(context, &*store, typed)?,
         None => only_head(&store.heads()?)?,
     };
     if store.has(&cid)? { Ok(cid) } else { Err(Failure::NoSuchBlock { cid: cid.to_string(), store: context.path()? }) }

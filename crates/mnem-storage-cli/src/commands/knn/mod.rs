@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use clap::{Subcommand, ValueEnum};
 use mnem_storage::{
-    Cid, SideTable, Store,
+    Cid, SideTable, Store, StoreError,
     knn::{self, DistanceMetric, EdgeReader, Format},
 };
 use serde_json::{Value, json};
 
 use crate::{
+    cid_short::{self, Typed},
     context::Context,
     error::{Exit, Failure, Result},
 };
@@ -86,11 +87,31 @@ fn table(store: &dyn Store) -> Result<Arc<dyn SideTable>> {
 }
 
 /// The index, which must be there.
-fn open(context: &Context, store: &dyn Store, cid: &Cid) -> Result<EdgeReader> {
-    match knn::open(table(store)?, cid)? {
+fn open(context: &Context, store: &dyn Store, typed: &Typed) -> Result<EdgeReader> {
+    let table = table(store)?;
+    let cid = find(context, &*table, typed)?;
+    match knn::open(table, &cid)? {
         Some(reader) => Ok(reader),
-        None => Err(Failure::NoSuchIndex { cid: *cid, store: context.path()? }),
+        None => Err(no_such_index(context, cid.to_string())?),
     }
+}
+
+/// The index that is meant, readable or not.
+fn find(context: &Context, table: &dyn SideTable, typed: &Typed) -> Result<Cid> {
+    if let Typed::Whole(cid) = typed {
+        return Ok(*cid);
+    }
+    let listed = knn::list(table)?.filter_map(|cid| match cid {
+        // A key that names no index is none that is meant.
+        Err(StoreError::Damaged { .. }) => None,
+        cid => Some(cid.map_err(Failure::from)),
+    });
+    let unfinished = knn::unfinished(table)?.into_iter().map(Ok);
+    cid_short::among(context, typed, listed.chain(unfinished), |text| no_such_index(context, text))
+}
+
+fn no_such_index(context: &Context, cid: String) -> Result<Failure> {
+    Ok(Failure::NoSuchIndex { cid, store: context.path()? })
 }
 
 /// The metric as it is typed.

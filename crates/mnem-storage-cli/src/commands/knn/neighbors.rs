@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::open;
 use crate::{
-    cid_arg,
+    cid_short,
     context::Context,
     error::{Exit, Failure, Result},
     json_lines,
@@ -31,7 +31,7 @@ const LABELS_HINT: &str = "a label is taken letter by letter: `grep -i` finds li
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Which index
+    /// Which index; a CID may be cut short, to 8 characters or more
     cid: String,
     /// Which node: its id, or with --labels its label
     #[arg(value_name = "NODE")]
@@ -51,14 +51,16 @@ struct NeighborLine<'a> {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let cid = cid_arg::parse(&args.cid)?;
+    let typed = cid_short::parse(&args.cid)?;
     // The path before the labels, which may take their time.
     context.path()?;
     let labels = args.labels.as_deref().map(json_lines::labels).transpose()?;
     let node = node(&args.node, labels.as_ref())?;
     let store = context.open_read_only()?;
-    let mut edges = open(context, &*store, &cid)?.neighbors(&node)?;
+    let index = open(context, &*store, &typed)?;
+    let mut edges = index.neighbors(&node)?;
     if edges.is_empty() {
+        let cid = index.cid();
         return Err(Failure::NoSuchNode { what: format!("node {node} in index {cid}"), hint: NODES_HINT });
     }
     edges.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.dst.cmp(&b.dst)));

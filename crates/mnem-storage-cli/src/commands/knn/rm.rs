@@ -3,11 +3,11 @@
 use mnem_storage::{Cid, SideTable, StoreError, knn};
 use serde_json::json;
 
-use super::table;
+use super::{find, no_such_index, table};
 use crate::{
-    cid_arg,
+    cid_short,
     context::Context,
-    error::{Exit, Failure, Result},
+    error::{Exit, Result},
 };
 
 const EXAMPLES: &str = "\
@@ -21,16 +21,17 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Which index
+    /// Which index; a CID may be cut short, to 8 characters or more
     cid: String,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let cid = cid_arg::parse(&args.cid)?;
+    let typed = cid_short::parse(&args.cid)?;
     let store = context.open()?;
     let table = table(&*store)?;
+    let cid = find(context, &*table, &typed)?;
     if !is_there(&*table, &cid)? {
-        return Err(Failure::NoSuchIndex { cid, store: context.path()? });
+        return Err(no_such_index(context, cid.to_string())?);
     }
     knn::delete(&*table, &cid)?;
     store.close(&format!("removed {cid}"))?;

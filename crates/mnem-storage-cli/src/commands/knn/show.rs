@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{described, name, number, open};
 use crate::{
-    cid_arg,
+    cid_short,
     context::Context,
     error::{Exit, Result},
     output::{Count, Out},
@@ -23,7 +23,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Which index
+    /// Which index; a CID may be cut short, to 8 characters or more
     cid: String,
     /// Write all edges
     #[arg(long)]
@@ -38,9 +38,9 @@ struct EdgeLine {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    let cid = cid_arg::parse(&args.cid)?;
+    let typed = cid_short::parse(&args.cid)?;
     let store = context.open_for_listing()?;
-    let index = open(context, &*store, &cid)?;
+    let index = open(context, &*store, &typed)?;
     let mut out = context.out();
     if args.edges {
         edges(context, &mut out, &index)?;

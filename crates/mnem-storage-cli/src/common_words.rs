@@ -1,0 +1,65 @@
+//! Words that people type for commands which have another name here.
+
+/// What to type instead of `word`, with what it does.
+pub(crate) fn instead(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "cat" | "read" | "fetch" => "`mnem-store get CID` writes the bytes of a block, `mnem-store show CID` shows it",
+        "inspect" | "view" | "print" | "dag" | "object" => "`mnem-store show CID` shows a block",
+        "fsck" | "check" | "scrub" | "validate" | "doctor" => "`mnem-store verify` checks everything in a store",
+        "repair" | "recover" | "fix" | "rescue" | "salvage" => {
+            "`mnem-store verify` says what is damaged, `mnem-store copy --salvage FROM TO` saves what can be read"
+        }
+        "prune" | "collect" | "clean" | "sweep" => "`mnem-store gc` removes the blocks that no head reaches",
+        "vacuum" | "shrink" | "defrag" | "optimize" => "`mnem-store compact` gives free space back",
+        "log" | "history" | "tree" | "refs" => "`mnem-store walk` lists the blocks that the heads reach, parents first",
+        "info" | "status" | "count" | "du" | "df" | "stats" => "`mnem-store stat` counts and measures a store",
+        "head" | "branch" | "tag" | "tip" | "merge" => "`mnem-store heads` lists the heads, or changes them",
+        "backup" | "clone" | "cp" | "sync" | "mirror" | "migrate" | "convert" => {
+            "`mnem-store copy FROM TO` copies a store, `mnem-store export FILE` writes an archive"
+        }
+        "dump" | "save" | "pack" => "`mnem-store export FILE` writes an archive",
+        "load" | "restore" | "unpack" => "`mnem-store import FILE` reads an archive into a store",
+        "delete" | "remove" | "del" | "unlink" | "drop" => "`mnem-store rm CID` removes blocks",
+        "add" | "store" | "write" => "`mnem-store put FILE` stores a block",
+        "list" | "keys" | "cids" | "blocks" => "`mnem-store ls` lists all blocks",
+        "create" | "new" | "make" => "`mnem-store init` makes an empty store",
+        "cmp" | "compare" => "`mnem-store diff A B` lists what two stores hold differently",
+        "exists" | "contains" => "`mnem-store has CID` says whether a block is there",
+        "index" | "neighbors" | "neighbours" | "similar" | "search" => {
+            "`mnem-store knn` builds and reads indexes of nearest neighbours"
+        }
+        "test" | "selftest" | "self-test" => "`mnem-store conformance` checks a backend on this machine",
+        "version" => "`mnem-store --version` prints the version",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn each_answer_names_a_command_and_no_command_is_answered() {
+        let program = Cli::command();
+        let source = include_str!("common_words.rs");
+        let (table, _) = source.split_once("_ => return None").expect("the table");
+        let words: Vec<&str> = table
+            .lines()
+            .filter_map(|line| Some(line.split_once(" => ")?.0))
+            .flat_map(|words| words.split('"').skip(1).step_by(2))
+            .collect();
+        assert!(words.len() > 50, "{words:?}");
+        for word in words {
+            assert!(program.find_subcommand(word).is_none(), "{word} is a command");
+            let answer = instead(word).expect("an answer");
+            for typed in answer.split("`mnem-store ").skip(1) {
+                let command = typed.split([' ', '`']).next().expect("a word");
+                assert!(command == "--version" || program.find_subcommand(command).is_some(), "{word}: {answer}");
+            }
+        }
+        assert_eq!(instead("frobnicate"), None);
+    }
+}
