@@ -53,13 +53,42 @@ fn copying_onto_itself_or_into_something_else_is_refused() {
         assert!(!place.path(inside).exists());
     }
     place.run(&["init", "--store", "b.redb"]).ok();
-    place.run_with_input(&["put", "-", "--store", "b.redb"], b"of its own").ok();
+    let own = place.run_with_input(&["put", "-", "--store", "b.redb"], b"of its own").ok();
+    let own = own.trim_end();
+    place.run(&["heads", "update", own, "--store", "b.redb"]).ok();
     let said = place.run(&["copy", "nothing.redb", "c.redb"]).fails(10);
     assert!(said.ends_with("hint: name the store to copy first, then where to: `mnem-store copy FROM TO`\n"), "{said}");
     assert!(!place.path("c.redb").exists());
     let said = place.run(&["copy", "a.simple", "b.redb"]).fails(1);
     assert!(said.starts_with("error: cannot copy a.simple to b.redb\n  caused by: "), "{said}");
-    assert!(said.contains("copy into a new store"), "{said}");
+    assert!(said.contains(own) && said.contains("--merge-heads"), "{said}");
+    let said = place.run(&["copy", "a.simple", "b.redb", "--merge-heads"]).ok();
+    assert!(said.contains("\nproved   it holds everything present at the start: 3 blocks\n"), "{said}");
+    assert!(said.ends_with(&format!("\nkept     {own}\n")), "{said}");
+    assert_eq!(place.run(&["heads", "--store", "b.redb"]).ok().lines().count(), 2);
+    let said = place.run(&["copy", "--reachable", "a.simple", "b.redb"]).fails(1);
+    assert!(said.contains("--merge-heads"), "{said}");
+    let said = place.run(&["copy", "--reachable", "--merge-heads", "a.simple", "b.redb"]).ok();
+    assert!(said.contains("\nproved   it has the heads of the start: 1 head\n"), "{said}");
+}
+
+#[test]
+fn the_next_copy_takes_what_is_new_and_moves_the_heads() {
+    let place = Place::new();
+    for (from, to) in [("a.redb", "b.simple"), ("c.simple", "d.redb")] {
+        let (root, [leaf, _]) = place.small_store(from);
+        let (root, leaf) = (&*root.to_string(), &*leaf.to_string());
+        place.run(&["copy", from, to]).ok();
+        place.run_with_input(&["put", "-", "--store", from], b"new").ok();
+        place.run(&["heads", "swap", leaf, "--expected", root, "--store", from]).ok();
+        let said = place.run(&["copy", from, to]).ok();
+        assert!(
+            said.contains("\nnew      1\npresent  3\n") && said.ends_with(&format!("\nreplaced {root}\n")),
+            "{said}"
+        );
+        assert_eq!(place.run(&["heads", "--store", to]).ok(), format!("{leaf}\n"));
+        place.run(&["copy", "--compare", from, to]).ok();
+    }
 }
 
 #[test]
@@ -100,7 +129,8 @@ fn a_damaged_block_of_the_target_is_named_and_healed() {
     let file = format!("b.simple/objects/{}/{leaf}", &leaf[leaf.len() - 3..leaf.len() - 1]);
     std::fs::remove_file(place.path(&file)).expect("removed");
     place.write(&file, b"\x61z");
-    let said = place.run(&["copy", "a.redb", "b.simple"]).fails(1);
+    place.run(&["copy", "a.redb", "b.simple"]).ok();
+    let said = place.run(&["copy", "--compare", "a.redb", "b.simple"]).fails(1);
     assert!(said.contains(&format!("caused by: block {leaf} in the simple store is damaged")), "{said}");
     let hint = format!("hint: `mnem-store rm {leaf} --store b.simple`, then `mnem-store copy a.redb b.simple` again\n");
     assert!(said.ends_with(&hint), "{said}");

@@ -26,7 +26,7 @@
 //! | open or create a store | [`open_or_init`], [`OpenOptions`] |
 //! | read and write it | [`Store`], [`WriteBatch`], [`BlockstoreExt`], [`Walk`] |
 //! | read an archive into it, write one from it | [`car::import`], [`car::export`] |
-//! | copy it to another backend | [`copy`](fn@copy) |
+//! | copy it to another backend, back it up | [`copy`](fn@copy), [`copy_with`] |
 //! | remove what its heads do not reach | [`collect`](fn@collect) |
 //! | copy only what its heads reach | [`copy_reachable`] |
 //! | find damage | [`verify`](fn@verify), [`verify_at`] |
@@ -72,7 +72,10 @@ pub use mnem_store_traits::{
 
 pub use collect::{CollectError, CollectOptions, CollectReport, DeadIndex, collect};
 pub use compact::{CompactReport, compact_at};
-pub use copy::{CopyError, CopyReport, ReachableOptions, ReachableReport, TableCopied, copy, copy_reachable};
+pub use copy::{
+    CopyError, CopyOptions, CopyReport, Promise, ReachableOptions, ReachableReport, TableCopied, copy, copy_reachable,
+    copy_with,
+};
 pub use detect::{detect, enclosing_store};
 pub use drivers::{BACKENDS, Backend, DRIVERS};
 pub use info::{Info, info_at};

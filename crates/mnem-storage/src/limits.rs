@@ -16,7 +16,7 @@ pub(crate) const COPY_BATCH_ITEMS_MAX: usize = 8192;
 /// CIDs that are taken out of a listing before their blocks are read, at most.
 pub(crate) const LISTED_AHEAD_MAX: usize = 64;
 
-/// Blocks that a copy looks up in its target at once, at most.
+/// Blocks that a copy reads together, at most.
 pub(crate) const COPY_LOOKUP_BLOCKS_MAX: usize = 64;
 
 /// Bytes of these blocks, at most, but for the last one.
@@ -30,3 +30,6 @@ pub(crate) const MISSING_LISTED_MAX: usize = 10_000;
 
 /// Blocks that a collection removes in one durable call, at most.
 pub(crate) const COLLECT_BATCH_BLOCKS_MAX: usize = 8192;
+
+/// How often a copy begins again, while its source is collected.
+pub(crate) const COPY_PASSES_MAX: u32 = 10;

@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use mnem_storage::{
-    Blockstore, BlockstoreExt as _, Bytes, Capabilities, Cid, CidIter, CopyError, ErrorKind, MemoryStore, OpHeadsStore,
-    RAW, Stage, Store, StoreError, WriteBatch,
+    Blockstore, BlockstoreExt as _, Bytes, Capabilities, Cid, CidIter, CopyError, CopyOptions, ErrorKind, MemoryStore,
+    OpHeadsStore, Promise, RAW, Stage, Store, StoreError, WriteBatch,
     car::{self, ImportOptions},
-    copy, unwatched,
+    copy, copy_with, unwatched,
 };
 
 use crate::fixtures::{car, family, raw, stores, unknown_hash};
@@ -45,6 +45,7 @@ fn every_backend_copies_to_every_other() {
             })
             .expect(&name);
             assert_eq!((report.blocks, report.new, report.present), (6, 6, 0), "{name}");
+            assert_eq!(report.promise, Promise::Equal, "{name}");
             assert_eq!((report.unchecked, &report.unchecked_cids[..]), (1, &[unknown][..]));
             assert_eq!(cids(&*from.store), cids(&*to.store), "{name}");
             assert_eq!(to.store.heads().unwrap(), from.store.heads().unwrap());
@@ -83,27 +84,72 @@ fn a_part_of_the_source_is_completed() {
 }
 
 #[test]
-fn a_target_with_something_else_is_refused_untouched() {
-    let extra = raw("extra");
-    for what in ["block", "head", "key 00 of side table one", "key 01 of side table elsewhere"] {
-        let (from, to) = (MemoryStore::new(), MemoryStore::new());
+fn heads_of_an_earlier_copy_are_replaced() {
+    for subject in stores() {
+        let (from, to, name) = (MemoryStore::new(), &*subject.store, subject.name);
         fill(&from);
-        match what {
-            "block" => to.put(&extra.0, extra.1.clone()).unwrap(),
-            "head" => to.update(&extra.0, &[]).unwrap(),
-            "key 00 of side table one" => write_row(&to, "one", b"\0"),
-            _ => write_row(&to, "elsewhere", b"\x01"),
-        }
-        let before = (cids(&to), to.heads().unwrap(), to.side_tables().unwrap());
-        let error = copy(&from, &to, &mut unwatched).unwrap_err();
-        assert_eq!(error.kind(), Some(ErrorKind::InvalidArgument));
-        assert!(error.to_string().contains(what), "{error}");
-        assert_eq!((cids(&to), to.heads().unwrap(), to.side_tables().unwrap()), before);
+        let before = copy(&from, to, &mut unwatched).unwrap().heads;
+        let next = raw("next");
+        from.commit(WriteBatch::new().put(next.0, next.1.clone()).update(next.0, before.iter().copied())).unwrap();
+        let gone = raw("loose");
+        from.delete(&gone.0).unwrap();
+        let report = copy(&from, to, &mut unwatched).expect(name);
+        assert_eq!((report.blocks, report.new, report.present), (6, 1, 5), "{name}");
+        assert_eq!((report.heads, report.heads_replaced), (vec![next.0], before), "{name}");
+        assert_eq!((to.heads().unwrap(), to.get(&gone.0).unwrap()), (vec![next.0], Some(gone.1)), "{name}");
+        assert_eq!(report.promise, Promise::HoldsAll, "{name}: it holds a block that the source has no more");
+        to.delete(&gone.0).unwrap();
+        let report = copy(&from, to, &mut unwatched).expect(name);
+        assert_eq!((report.new, report.promise, report.heads_replaced), (0, Promise::Equal, vec![]), "{name}");
     }
 }
 
-fn write_row(store: &MemoryStore, table: &str, key: &'static [u8]) {
-    store.side_table(table).unwrap().write(&[(Bytes::from_static(key), Bytes::new())], &[]).unwrap();
+#[test]
+fn a_head_that_the_source_does_not_know_is_refused_by_name_or_kept() {
+    for subject in stores() {
+        let (from, to, name) = (MemoryStore::new(), &*subject.store, subject.name);
+        fill(&from);
+        let other = raw("of another store");
+        to.commit(WriteBatch::new().put(other.0, other.1.clone()).update(other.0, [])).unwrap();
+        let error = copy(&from, to, &mut unwatched).unwrap_err();
+        assert_eq!(error.kind(), Some(ErrorKind::InvalidArgument), "{name}");
+        assert!(error.to_string().contains(&other.0.to_string()), "{name}: {error}");
+        assert_eq!((cids(to), to.heads().unwrap(), to.side_tables().unwrap()), (vec![other.0], vec![other.0], vec![]));
+        let report = copy_with(&from, to, &CopyOptions::new().merge_heads(true), &mut unwatched).expect(name);
+        assert_eq!((report.heads_merged, report.promise), (vec![other.0], Promise::HoldsAll), "{name}");
+        let mut heads = [from.heads().unwrap(), vec![other.0]].concat();
+        heads.sort();
+        assert_eq!(to.heads().unwrap(), heads, "{name}");
+    }
+}
+
+#[test]
+fn a_source_without_heads_takes_none_from_its_copy() {
+    let (from, to) = (MemoryStore::new(), MemoryStore::new());
+    fill(&from);
+    for head in from.heads().unwrap() {
+        to.commit(WriteBatch::new().put(head, from.get(&head).unwrap().unwrap()).update(head, [])).unwrap();
+    }
+    let without = MemoryStore::new();
+    copy(&from, &without, &mut unwatched).unwrap();
+    let bare = MemoryStore::new();
+    cids(&without).iter().for_each(|cid| bare.put_trusted(cid, without.get(cid).unwrap().unwrap()).unwrap());
+    let error = copy(&bare, &to, &mut unwatched).unwrap_err();
+    assert_eq!(error.kind(), Some(ErrorKind::InvalidArgument));
+    assert_eq!(to.heads().unwrap(), from.heads().unwrap());
+}
+
+#[test]
+fn a_row_that_is_the_same_is_not_written_again_and_another_is() {
+    let (from, to) = (MemoryStore::new(), MemoryStore::new());
+    fill(&from);
+    copy(&from, &to, &mut unwatched).unwrap();
+    let key = Bytes::from_static(&[1, 0xff]);
+    from.side_table("one").unwrap().write(&[(key.clone(), "other".into())], &[]).unwrap();
+    to.side_table("two").unwrap().write(&[("mine".into(), "stays".into())], &[]).unwrap();
+    copy(&from, &to, &mut unwatched).unwrap();
+    assert_eq!(to.side_table("one").unwrap().get(&key).unwrap(), Some("other".into()));
+    assert_eq!(to.side_table("two").unwrap().get(b"mine").unwrap(), Some("stays".into()));
 }
 
 #[test]
@@ -120,29 +166,30 @@ fn a_damaged_block_stops_the_copy_before_any_head() {
 }
 
 #[test]
-fn a_damaged_block_of_the_target_is_not_proved_and_can_be_healed() {
+fn a_damaged_block_of_the_target_is_found_by_comparing_and_can_be_healed() {
     for subject in stores() {
         let (from, to) = (MemoryStore::new(), &*subject.store);
         fill(&from);
         let head = from.heads().unwrap()[0];
         to.put_trusted(&head, Bytes::from_static(b"damage")).unwrap();
-        let error = copy(&from, to, &mut unwatched).unwrap_err();
+        let compare = CopyOptions::new().compare(true);
+        let error = copy_with(&from, to, &compare, &mut unwatched).unwrap_err();
         assert!(matches!(error, CopyError::Target(_)), "{}: {error:?}", subject.name);
         assert!(matches!(error.store_error(), Some(StoreError::Corrupt { cid, .. }) if *cid == head), "{error:?}");
         assert_eq!(to.heads().unwrap(), []);
         assert!(to.has(&head).unwrap(), "a copy deletes nothing");
         to.delete(&head).unwrap();
-        copy(&from, to, &mut unwatched).unwrap();
+        copy_with(&from, to, &compare, &mut unwatched).unwrap();
         assert_eq!(to.get(&head).unwrap(), from.get(&head).unwrap(), "{}", subject.name);
     }
 }
 
 #[test]
-fn a_block_of_an_unknown_hash_with_other_bytes_is_not_proved() {
+fn a_block_of_an_unknown_hash_with_other_bytes_is_found_by_comparing() {
     let (from, to) = (MemoryStore::new(), MemoryStore::new());
     let unknown = fill(&from);
     to.put_trusted(&unknown, Bytes::from_static(b"who else")).unwrap();
-    let error = copy(&from, &to, &mut unwatched).unwrap_err();
+    let error = copy_with(&from, &to, &CopyOptions::new().compare(true), &mut unwatched).unwrap_err();
     let cause = error.to_string();
     assert!(
         cause.contains(&format!("block {unknown}, whose hash function is unknown here, has other bytes")),
@@ -151,7 +198,7 @@ fn a_block_of_an_unknown_hash_with_other_bytes_is_not_proved() {
 }
 
 #[test]
-fn the_proof_counts_what_was_copied() {
+fn the_proof_finds_what_went_from_both() {
     let (from, to) = (MemoryStore::new(), MemoryStore::new());
     fill(&from);
     let loose = raw("loose").0;
@@ -164,7 +211,7 @@ fn the_proof_counts_what_was_copied() {
     })
     .unwrap_err();
     let cause = error.to_string();
-    assert!(cause.contains(": 6 blocks were copied, the source has 5, the target 5;"), "{cause}");
+    assert!(cause.contains(": 6 blocks were copied, and the target has 5"), "{cause}");
 }
 
 /// A store without side tables that also loses a block whenever it is told to.
@@ -229,19 +276,23 @@ fn the_proof_finds_a_block_that_the_target_lost() {
     let to = Poor { loses: Some(lost), ..Poor::default() };
     let error = copy(&from, &to, &mut unwatched).unwrap_err();
     assert!(matches!(error, CopyError::Differs { .. }), "{error:?}");
-    assert!(error.to_string().contains(&format!("the target lacks block {lost}")), "{error}");
+    let cause = error.to_string();
+    assert!(cause.contains(&format!("the target lacks block {lost}")), "{cause}");
 }
 
 #[test]
-fn the_proof_finds_a_source_that_was_written_to() {
+fn a_source_that_is_written_to_is_copied_as_it_was() {
     let (from, to) = (MemoryStore::new(), MemoryStore::new());
     fill(&from);
-    let error = copy(&from, &to, &mut |progress| {
+    let (before, heads) = (cids(&from), from.heads().unwrap());
+    let report = copy(&from, &to, &mut |progress| {
         if progress.stage == Stage::Tables {
-            from.put_as(RAW, Bytes::from_static(b"late")).unwrap();
+            let late = raw("late");
+            from.commit(WriteBatch::new().put(late.0, late.1.clone()).update(late.0, [heads[0]])).unwrap();
         }
         ControlFlow::Continue(())
     })
-    .unwrap_err();
-    assert!(error.to_string().contains("the target lacks block"));
+    .unwrap();
+    assert_eq!((report.promise, &report.heads), (Promise::HoldsAll, &heads));
+    assert_eq!((cids(&to), to.heads().unwrap()), (before, heads));
 }

@@ -10,6 +10,7 @@ mod collect;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod compact;
 mod copy;
+mod copy_live;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod damaged;
 mod detect;

@@ -8,7 +8,7 @@ use std::{
 
 use mnem_storage::{
     Blockstore as _, Bytes, Cid, CopyError, CopyReport, ErrorKind, MemoryStore, OpHeadsStore as _, ReachableOptions,
-    Stage, Store, StoreError,
+    Stage, Store, StoreError, WriteBatch,
     car::{self, ExportErrorKind, ExportOptions, ImportError, ImportErrorKind, ImportOptions},
     copy, copy_reachable, links, unwatched,
 };
@@ -225,10 +225,13 @@ fn a_reachable_copy_needs_heads_and_a_target_of_its_own() {
     let error = copy_reachable(&from, &to, &ReachableOptions::new(), &mut unwatched).unwrap_err();
     assert!(matches!(&error, CopyError::Source(error) if error.kind() == ErrorKind::InvalidArgument), "{error:?}");
     from.update(&root, &[]).unwrap();
-    let other = raw("of another store");
-    to.put(&other.0, other.1).unwrap();
+    let (other, data) = raw("of another store");
+    to.commit(WriteBatch::new().put(other, data).update(other, [])).unwrap();
     let error = copy_reachable(&from, &to, &ReachableOptions::new(), &mut unwatched).unwrap_err();
     let CopyError::Target(error) = error else { panic!("{error:?}") };
     assert!(matches!(*error, StoreError::InvalidArgument { .. }), "{error:?}");
-    assert_eq!(to.heads().unwrap(), []);
+    assert_eq!((to.heads().unwrap(), to.has(&root).unwrap()), (vec![other], false));
+    let report = copy_reachable(&from, &to, &ReachableOptions::new().merge_heads(true), &mut unwatched).unwrap();
+    assert_eq!((report.copied.heads, report.copied.heads_merged), (vec![root], vec![other]));
+    assert_eq!(to.heads().unwrap().len(), 2);
 }

@@ -23,7 +23,11 @@ pub(super) fn for_target(error: &StoreError, from: &Path, to: &Path) -> String {
             format!("`mnem-store rm {cid} --store {to}`, then `mnem-store copy {from} {to}` again")
         }
         StoreError::InvalidArgument { .. } => {
-            format!("`mnem-store copy {} OTHER`: a path where nothing is, or an unfinished copy", quoted(from))
+            format!(
+                "`mnem-store copy {0} OTHER` copies to another place; --merge-heads keeps the heads of {1} that {0} does not know",
+                quoted(from),
+                quoted(to)
+            )
         }
         StoreError::NotAStore { location: Location::Path(path), .. } => match missing_folder(path) {
             Some(folder) => format!("`mkdir -p {}`, then the same again", quoted(&folder)),

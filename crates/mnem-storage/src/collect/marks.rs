@@ -1,4 +1,4 @@
-//! Which of the listed blocks are reached: 8 bytes and a bit of memory for each.
+//! Which of the listed blocks are reached: 9 bytes and a bit of memory for each.
 
 use std::{
     collections::HashSet,
@@ -6,6 +6,9 @@ use std::{
 };
 
 use mnem_store_traits::{Cid, LinkSupport, link_support};
+
+/// Fingerprints in one part of [`Marks::parts`], on average: 64 bytes of them for 8 of its beginning.
+const LISTED_OF_A_PART: usize = 8;
 
 /// Turns CIDs into fingerprints under a key that nobody knows before the run, so that nobody can make two blocks collide.
 pub(super) struct Fingerprints {
@@ -23,6 +26,9 @@ pub(super) struct Marks {
     fingerprints: Fingerprints,
     /// Ascending, each once.
     listed: Vec<u64>,
+    /// Where in `listed` each of as many equal parts of all fingerprints begins, and the end: a look-up touches one or two lines of
+    /// memory.
+    parts: Vec<usize>,
     /// One bit for each of them.
     reached: Vec<u64>,
     /// Those of several listed blocks.
@@ -66,10 +72,17 @@ pub(super) fn is_followed(cid: &Cid) -> bool {
     link_support(cid.codec()) == LinkSupport::Followed
 }
 
+/// In which of so many equal parts of all numbers this one lies.
+fn part_of(fingerprint: u64, parts: usize) -> usize {
+    let part = (u128::from(fingerprint) * parts as u128) >> 64;
+    // Less than `parts`.
+    part as usize
+}
+
 impl Marks {
     pub(super) fn new(fingerprints: Fingerprints) -> Self {
-        let (listed, reached) = (Vec::new(), Vec::new());
-        Self { fingerprints, listed, reached, shared: HashSet::new(), exact: HashSet::new() }
+        let (listed, parts, reached) = (Vec::new(), Vec::new(), Vec::new());
+        Self { fingerprints, listed, parts, reached, shared: HashSet::new(), exact: HashSet::new() }
     }
 
     /// Takes a block of the listing.
@@ -84,13 +97,33 @@ impl Marks {
         self.shared = twice.filter_map(|pair| pair.first()).copied().collect();
         self.listed.dedup();
         self.reached = vec![0; self.listed.len().div_ceil(64)];
+        let parts = self.listed.len() / LISTED_OF_A_PART + 1;
+        self.parts = vec![0; parts + 1];
+        for fingerprint in &self.listed {
+            if let Some(count) = self.parts.get_mut(part_of(*fingerprint, parts) + 1) {
+                *count += 1;
+            }
+        }
+        let mut end = 0;
+        for part in &mut self.parts {
+            end += *part;
+            *part = end;
+        }
+    }
+
+    /// The place of a fingerprint in `listed`.
+    fn find(&self, fingerprint: u64) -> Option<usize> {
+        let part = part_of(fingerprint, self.parts.len().checked_sub(1)?);
+        let [begin, end] = [*self.parts.get(part)?, *self.parts.get(part + 1)?];
+        let at = self.listed.get(begin..end)?.binary_search(&fingerprint).ok()?;
+        Some(begin + at)
     }
 
     /// Marks a block that is reached.
     pub(super) fn reach(&mut self, cid: &Cid) -> Reached {
         let fingerprint = self.fingerprints.of(cid);
         let new = |inserted: bool, new| if inserted { new } else { Reached::Before };
-        let Ok(at) = self.listed.binary_search(&fingerprint) else {
+        let Some(at) = self.find(fingerprint) else {
             return new(self.exact.insert(*cid), Reached::Unlisted);
         };
         let before = self.is_reached(at);
@@ -105,14 +138,14 @@ impl Marks {
 
     /// Whether the block was listed, and nothing reaches it.
     pub(super) fn is_dead(&self, cid: &Cid) -> bool {
-        self.listed.binary_search(&self.fingerprints.of(cid)).is_ok_and(|at| !self.is_reached(at))
+        self.find(self.fingerprints.of(cid)).is_some_and(|at| !self.is_reached(at))
     }
 
     /// Whether the block is reached, listed or not.
     pub(super) fn is_live(&self, cid: &Cid) -> bool {
-        match self.listed.binary_search(&self.fingerprints.of(cid)) {
-            Ok(at) => self.is_reached(at),
-            Err(_) => self.exact.contains(cid),
+        match self.find(self.fingerprints.of(cid)) {
+            Some(at) => self.is_reached(at),
+            None => self.exact.contains(cid),
         }
     }
 

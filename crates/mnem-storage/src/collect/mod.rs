@@ -201,7 +201,7 @@ impl CollectOptions {
 /// Blocks of followed codecs (DAG-CBOR, DAG-PB, DAG-JSON) are read where the store keeps them, without a copy, and checked.
 /// Blocks of codecs without links are not read: a damaged one is kept like any other.
 ///
-/// Memory: about 8 bytes for each block of the store, about 37 for each that waits to be followed, and one batch of CIDs. The 8 bytes
+/// Memory: about 9 bytes for each block of the store, about 37 for each that waits to be followed, and one batch of CIDs. Eight of the 9 bytes
 /// are a fingerprint under a random key. Two blocks with one fingerprint keep each other; none is ever lost by it.
 ///
 /// ```

@@ -4,152 +4,183 @@ use std::{mem, ops::ControlFlow};
 
 use mnem_store_traits::{Bytes, Cid, Store, WriteBatch, is_checkable};
 
-use super::{CopyError, CopyReport, Ended, OfAStore as _, error::differs};
+use super::{CopyError, CopyReport, Ended, OfAStore as _, digest::SetDigest, error::differs, reached::NewBlocks};
 use crate::{
     Progress, Stage,
     limits::{
         COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX, COPY_LOOKUP_BLOCKS_MAX, COPY_LOOKUP_BYTES_MAX, UNCHECKED_LISTED_MAX,
     },
-    listed::ListedBlocks,
     progress::{Cancelled, OnProgress},
 };
 
-/// The blocks of one commit to the target.
-#[derive(Default)]
-struct Batch {
-    writes: WriteBatch,
+/// Writes blocks to the target, and counts them.
+pub(super) struct Writer<'a> {
+    to: &'a dyn Store,
+    /// Whether to read what the target holds already.
+    compare: bool,
+    pub(super) report: &'a mut CopyReport,
+    /// What the target did not hold before.
+    new_blocks: &'a mut NewBlocks,
+    batch: WriteBatch,
     items: usize,
     bytes: u64,
+    /// The new blocks of the batch.
+    written: Vec<Cid>,
+    done: Progress,
 }
 
-/// Blocks that are looked up in the target together.
-struct Window {
-    blocks: Vec<(Cid, Bytes)>,
-    /// How the source ended after them, if it did.
-    ended: Option<Result<(), Ended>>,
-}
+impl<'a> Writer<'a> {
+    pub(super) fn new(
+        to: &'a dyn Store,
+        compare: bool,
+        report: &'a mut CopyReport,
+        new_blocks: &'a mut NewBlocks,
+    ) -> Self {
+        let (batch, written, done) = (WriteBatch::new(), Vec::new(), Progress::of(Stage::Blocks));
+        Self { to, compare, report, new_blocks, batch, items: 0, bytes: 0, written, done }
+    }
 
-/// Copies every block that the source lists.
-pub(super) fn copy(
-    from: &dyn Store,
-    to: &dyn Store,
-    report: &mut CopyReport,
-    progress: OnProgress<'_>,
-) -> Result<(), Ended> {
-    let listing = from.cids().of_source()?;
-    let mut blocks = ListedBlocks::new(from, listing).filter_map(|listed| {
-        let block = listed.and_then(|(cid, data)| Ok(data?.map(|data| (cid, data))));
-        // Deleted since it was listed: whether that matters is for the proof to say.
-        block.of_source().map_err(Ended::from).transpose()
-    });
-    write(&mut blocks, to, report, progress)
-}
+    /// Takes a block by its name, and says whether the target holds it. A block whose bytes are to be compared counts as one that it does not.
+    fn is_present(&mut self, cid: &Cid) -> Result<bool, CopyError> {
+        if self.compare {
+            return Ok(false);
+        }
+        let Some(block_bytes) = self.to.size(cid).of_target()? else { return Ok(false) };
+        self.present(cid, block_bytes)?;
+        Ok(true)
+    }
 
-/// Writes these blocks to the target.
-pub(super) fn write(
-    blocks: &mut dyn Iterator<Item = Result<(Cid, Bytes), Ended>>,
-    to: &dyn Store,
-    report: &mut CopyReport,
-    progress: OnProgress<'_>,
-) -> Result<(), Ended> {
-    let mut done = Progress::of(Stage::Blocks);
-    Cancelled::check(progress(done))?;
-    let mut batch = Batch::default();
-    let mut asked = ControlFlow::Continue(());
-    while asked.is_continue() {
-        let Window { blocks: window, ended } = Window::read(blocks);
-        let present = are_present(to, &window)?;
-        for ((cid, data), present) in window.into_iter().zip(present) {
-            let block_bytes = data.len() as u64;
-            let full = batch.bytes + block_bytes > COPY_BATCH_BYTES_MAX && batch.bytes > 0;
-            if full || batch.items >= COPY_BATCH_ITEMS_MAX {
-                to.commit(&mem::take(&mut batch).writes).of_target()?;
+    /// Takes a block. The target may hold it.
+    pub(super) fn block(&mut self, cid: Cid, data: Bytes) -> Result<(), CopyError> {
+        if self.is_present(&cid)? {
+            return Ok(());
+        }
+        if self.compare
+            && let Some(there) = self.to.get(&cid).of_target()?
+        {
+            if there != data {
+                // Only where no hash can be computed: else the store has found it.
+                let what = format!("block {cid}, whose hash function is unknown here, has other bytes there");
+                return Err(differs(what));
             }
-            batch.take(cid, data, present, report);
-            done.add(block_bytes);
-            asked = progress(done);
-            if asked.is_break() {
-                break;
+            return self.present(&cid, data.len() as u64);
+        }
+        self.absent(cid, data)
+    }
+
+    fn present(&mut self, cid: &Cid, block_bytes: u64) -> Result<(), CopyError> {
+        self.make_room(0)?;
+        // An earlier copy may have been killed before that block was durable.
+        self.batch.require(*cid);
+        self.count(cid, block_bytes);
+        Ok(())
+    }
+
+    fn absent(&mut self, cid: Cid, data: Bytes) -> Result<(), CopyError> {
+        let block_bytes = data.len() as u64;
+        self.make_room(block_bytes)?;
+        self.bytes += block_bytes;
+        self.written.push(cid);
+        self.new_blocks.add(&cid);
+        self.report.new += 1;
+        if is_checkable(&cid) {
+            self.batch.put(cid, data);
+        } else {
+            self.batch.put_trusted(cid, data);
+        }
+        self.count(&cid, block_bytes);
+        Ok(())
+    }
+
+    fn count(&mut self, cid: &Cid, block_bytes: u64) {
+        self.items += 1;
+        self.report.blocks += 1;
+        self.report.bytes += block_bytes;
+        self.done.add(block_bytes);
+        if !is_checkable(cid) {
+            self.report.unchecked += 1;
+            if self.report.unchecked_cids.len() < UNCHECKED_LISTED_MAX {
+                self.report.unchecked_cids.push(*cid);
             }
         }
-        match ended {
-            Some(ended) if asked.is_continue() => {
-                ended?;
-                break;
+    }
+
+    fn make_room(&mut self, block_bytes: u64) -> Result<(), CopyError> {
+        let full = self.bytes + block_bytes > COPY_BATCH_BYTES_MAX && self.bytes > 0;
+        if full || self.items >= COPY_BATCH_ITEMS_MAX { self.finish() } else { Ok(()) }
+    }
+
+    /// Writes what was taken, and looks whether the target holds it.
+    pub(super) fn finish(&mut self) -> Result<(), CopyError> {
+        (self.items, self.bytes) = (0, 0);
+        let (batch, written) = (mem::take(&mut self.batch), mem::take(&mut self.written));
+        self.to.commit(&batch).of_target()?;
+        for cid in written {
+            if !self.to.has(&cid).of_target()? {
+                return Err(differs(format!("the target lacks block {cid}, which was written to it")));
             }
-            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell(&self, progress: OnProgress<'_>) -> ControlFlow<()> {
+        progress(self.done)
+    }
+}
+
+/// Copies every block that the source lists and the target does not hold. Adds all of them to `digest`.
+pub(super) fn copy(
+    from: &dyn Store,
+    mut digest: SetDigest,
+    writer: &mut Writer<'_>,
+    progress: OnProgress<'_>,
+) -> Result<SetDigest, Ended> {
+    Cancelled::check(writer.tell(progress))?;
+    let mut listing = from.cids().of_source()?.fuse();
+    let mut absent = Vec::new();
+    let mut asked = ControlFlow::Continue(());
+    while asked.is_continue() {
+        let listed = listing.next().transpose().of_source()?;
+        match listed {
+            Some(cid) if writer.is_present(&cid)? => {
+                digest.add(&cid);
+                asked = writer.tell(progress);
+            }
+            Some(cid) => absent.push(cid),
+            None if absent.is_empty() => break,
+            None => {}
+        }
+        if absent.len() >= COPY_LOOKUP_BLOCKS_MAX || listed.is_none() {
+            for (cid, data) in read(from, &mut absent)? {
+                // One that was deleted since it was listed is not there to be copied.
+                let Some(data) = data else { continue };
+                digest.add(&cid);
+                writer.block(cid, data)?;
+                asked = writer.tell(progress);
+                if asked.is_break() {
+                    break;
+                }
+            }
         }
     }
     // Also if the end was asked for: what has been counted is there then.
-    if batch.items > 0 {
-        to.commit(&batch.writes).of_target()?;
-    }
-    Ok(Cancelled::check(asked)?)
+    writer.finish()?;
+    Cancelled::check(asked)?;
+    Ok(digest)
 }
 
-impl Window {
-    fn read(from: &mut dyn Iterator<Item = Result<(Cid, Bytes), Ended>>) -> Self {
-        let (mut blocks, mut bytes) = (Vec::new(), 0);
-        while blocks.len() < COPY_LOOKUP_BLOCKS_MAX && bytes < COPY_LOOKUP_BYTES_MAX {
-            match from.next() {
-                Some(Ok((cid, data))) => {
-                    bytes += data.len() as u64;
-                    blocks.push((cid, data));
-                }
-                Some(Err(error)) => return Self { blocks, ended: Some(Err(error)) },
-                None => return Self { blocks, ended: Some(Ok(())) },
-            }
+/// Reads blocks with one request, up to a number of bytes, and takes them out of `cids`.
+fn read(from: &dyn Store, cids: &mut Vec<Cid>) -> Result<Vec<(Cid, Option<Bytes>)>, CopyError> {
+    let (mut blocks, mut bytes) = (Vec::new(), 0);
+    let mut waiting: Vec<Option<Cid>> = cids.iter().copied().map(Some).collect();
+    let answered = from.get_many(cids, &mut |index, data| {
+        if let Some(cid) = waiting.get_mut(index).and_then(Option::take) {
+            bytes += data.as_ref().map_or(0, |data| data.len() as u64);
+            blocks.push((cid, data));
         }
-        Self { blocks, ended: None }
-    }
-}
-
-impl Batch {
-    fn take(&mut self, cid: Cid, data: Bytes, present: bool, report: &mut CopyReport) {
-        let block_bytes = data.len() as u64;
-        report.blocks += 1;
-        report.bytes += block_bytes;
-        self.items += 1;
-        if present {
-            report.present += 1;
-            self.writes.require(cid);
-        } else {
-            report.new += 1;
-            self.bytes += block_bytes;
-            if is_checkable(&cid) {
-                self.writes.put(cid, data)
-            } else {
-                self.writes.put_trusted(cid, data)
-            };
-        }
-        if !is_checkable(&cid) {
-            report.unchecked += 1;
-            if report.unchecked_cids.len() < UNCHECKED_LISTED_MAX {
-                report.unchecked_cids.push(cid);
-            }
-        }
-    }
-}
-
-/// Which of these blocks the target holds. Reads them: the names alone would count damaged blocks as copied.
-fn are_present(to: &dyn Store, blocks: &[(Cid, Bytes)]) -> Result<Vec<bool>, CopyError> {
-    let cids: Vec<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
-    let mut present = vec![false; blocks.len()];
-    let mut other = None;
-    let looked_up = to.get_many(&cids, &mut |index, there| {
-        if let (Some(there), Some((cid, data)), Some(present)) = (there, blocks.get(index), present.get_mut(index)) {
-            if there != *data {
-                other = Some(*cid);
-                return ControlFlow::Break(());
-            }
-            *present = true;
-        }
-        ControlFlow::Continue(())
+        if bytes < COPY_LOOKUP_BYTES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
-    looked_up.of_target()?;
-    match other {
-        None => Ok(present),
-        // Only where no hash can be computed: else the store has found it.
-        Some(cid) => Err(differs(format!("block {cid}, whose hash function is unknown here, has other bytes there"))),
-    }
+    answered.of_source()?;
+    *cids = waiting.into_iter().flatten().collect();
+    Ok(blocks)
 }

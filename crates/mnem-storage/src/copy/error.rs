@@ -14,8 +14,8 @@ pub enum CopyError {
     /// The target refused or failed, or is damaged.
     #[error(transparent)]
     Target(Box<StoreError>),
-    /// The target does not hold the same as the source, perhaps because one of them was written to meanwhile.
-    #[error("the target does not hold the same as the source: {what}; was one of them written to meanwhile?")]
+    /// The target does not hold what was written to it, perhaps because somebody else writes to it.
+    #[error("the target does not hold what was copied: {what}")]
     Differs {
         /// The first difference.
         what: String,

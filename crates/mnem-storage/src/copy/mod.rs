@@ -1,22 +1,25 @@
 //! Copying a store into another one.
 
 mod blocks;
+mod digest;
 mod error;
+mod heads;
+mod options;
 mod proof;
 mod reachable;
+mod reached;
 mod rows;
 mod tables;
-mod target;
 
-use std::collections::BTreeSet;
-
-use mnem_store_traits::{Cid, Store, WriteBatch};
+use mnem_store_traits::{Cid, Store};
 use serde::Serialize;
 
-use crate::{progress::OnProgress, report};
+use self::{blocks::Writer, digest::SetDigest, heads::Heads, reached::NewBlocks};
+use crate::{limits::COPY_PASSES_MAX, progress::OnProgress, report};
 
 pub use self::{
     error::CopyError,
+    options::CopyOptions,
     reachable::{ReachableOptions, ReachableReport, copy_reachable},
 };
 pub(crate) use self::{
@@ -28,6 +31,8 @@ pub(crate) use self::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CopyReport {
+    /// What was proved of the target.
+    pub promise: Promise,
     /// Blocks in the source, and now in the target.
     pub blocks: u64,
     /// Bytes of those blocks.
@@ -35,7 +40,7 @@ pub struct CopyReport {
     pub bytes: u64,
     /// Blocks that the target did not hold before.
     pub new: u64,
-    /// Blocks that it did hold: always `blocks` − `new`.
+    /// Blocks that it did hold: `blocks` − `new`.
     pub present: u64,
     /// Blocks whose hash this build cannot compute: copied as stored.
     pub unchecked: u64,
@@ -44,9 +49,41 @@ pub struct CopyReport {
     pub unchecked_cids: Vec<Cid>,
     /// Side tables, ascending by name.
     pub tables: Vec<TableCopied>,
-    /// The heads of both stores, ascending.
+    /// The heads of the source when the copy began, ascending. The target has them now.
     #[serde(serialize_with = "report::cids")]
     pub heads: Vec<Cid>,
+    /// Heads that the target had before and has no more, ascending.
+    #[serde(serialize_with = "report::cids")]
+    pub heads_replaced: Vec<Cid>,
+    /// Heads of the target that the source does not know, ascending: kept as [`CopyOptions::merge_heads`] demands.
+    #[serde(serialize_with = "report::cids")]
+    pub heads_merged: Vec<Cid>,
+}
+
+/// What a copy proved of its target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Promise {
+    /// Both stores hold the same blocks and have the same heads.
+    Equal,
+    /// The target holds everything that the source held when the copy began, and whatever it held before: the source has been written to
+    /// since, or the target has more.
+    #[default]
+    HoldsAll,
+    /// The target holds everything that the heads reach: of [`copy_reachable`].
+    HoldsReached,
+}
+
+impl Promise {
+    /// A word for it: `equal`, `holds_all`, `holds_reached`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Equal => "equal",
+            Self::HoldsAll => "holds_all",
+            Self::HoldsReached => "holds_reached",
+        }
+    }
 }
 
 /// A side table that was copied.
@@ -62,87 +99,126 @@ pub struct TableCopied {
     pub bytes: u64,
 }
 
-/// Copies every block, side table and head of `from` into `to`, and proves that both then hold the same CIDs and the same heads.
+/// [`copy_with`] the default options.
 ///
-/// The target must be empty or hold a part of the source: no block, row key or head that the source has not. So a copy that was
-/// interrupted is finished by running it again, and two different stores are never mixed. Blocks that the target holds are read, since a name
-/// proves nothing about the bytes, and not written again.
+/// # Errors
+/// As [`copy_with`].
+pub fn copy(from: &dyn Store, to: &dyn Store, progress: OnProgress<'_>) -> Result<CopyReport, CopyError> {
+    copy_with(from, to, &CopyOptions::new(), progress)
+}
+
+/// Copies every block, side table and head of `from` into `to`, and proves what the target then holds.
 ///
-/// In this order: the target is looked through; blocks, side tables and heads (all in one commit) are written; the
-/// proof. Until the heads are there the target is incomplete, its side tables too. Blocks are hashed as they are read and again as they are written. Those
-/// whose hash this build cannot compute are copied as stored, and listed in the report. Rows of side tables are copied as they are, but for indexes of
-/// nearest neighbours in rows of more than 16 MiB, which only files of the published program have: those become parts ([`knn::store`](crate::knn::store)).
+/// *The source may be written to meanwhile.* Everything that it held when the copy began, and that nobody deleted meanwhile, is in the
+/// target at the end, with the heads of that time: heads are read first, then blocks are listed. If heads move and blocks go at the same
+/// time, as when the source is collected, the copy begins again with the new heads, several times if need be: what its heads reach is whole.
+/// [`CopyReport::promise`] says what was proved.
 ///
-/// The source may be written to meanwhile: its heads are read first, so what they reach is copied. But then the proof may fail, since the
-/// two differ.
+/// *The target may be an earlier copy.* Blocks that it holds are not read and not written again. Heads of the target whose
+/// blocks the source holds are replaced by the heads of the source. Another head is an error, unless
+/// [`CopyOptions::merge_heads`] keeps it. Nothing else is removed from the target: blocks and rows that the source has no more stay.
+/// An interrupted copy is finished by running it again.
 ///
-/// Memory: one batch of about 16 MiB, about 8 MiB of blocks that are read ahead, and one page of names of each store; an
-/// index that becomes parts, whole.
+/// In this order: blocks, side tables and heads (in one commit) are written; the proof. Until the heads are there the copy is
+/// incomplete. Blocks are hashed as they are read and again as they are written. Those whose hash this build cannot
+/// compute are copied as stored, and listed in the report. Rows of side tables are copied as they are, but for indexes of nearest neighbours
+/// in rows of more than 16 MiB, which only files of the published program have: those become parts ([`knn::store`](crate::knn::store)).
+///
+/// Memory: one batch of about 16 MiB; about 4 MiB of blocks that are read together; one page of names of each store; 8 to 16 bytes for each new
+/// block with links; an index that becomes parts, whole.
 ///
 /// ```
-/// use mnem_storage::{BlockstoreExt, Bytes, MemoryStore, OpHeadsStore, RAW, copy, unwatched};
+/// use mnem_storage::{BlockstoreExt, Bytes, MemoryStore, OpHeadsStore, Promise, RAW, copy, unwatched};
 ///
 /// let (from, to) = (MemoryStore::new(), MemoryStore::new());
 /// let op = from.put_as(RAW, Bytes::from_static(b"an operation"))?;
 /// from.update(&op, &[])?;
 /// let report = copy(&from, &to, &mut unwatched)?;
-/// assert_eq!((report.blocks, report.new), (1, 1));
-/// assert_eq!(to.heads()?, [op]);
-/// assert_eq!(copy(&from, &to, &mut unwatched)?.new, 0); // again: all is there
+/// assert_eq!((report.blocks, report.new, report.promise), (1, 1, Promise::Equal));
+/// let next = from.put_as(RAW, Bytes::from_static(b"the next one"))?;
+/// from.update(&next, &[op])?;
+/// let report = copy(&from, &to, &mut unwatched)?; // the next day
+/// assert_eq!((report.new, report.present), (1, 1));
+/// assert_eq!((to.heads()?, report.heads_replaced), (vec![next], vec![op]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// [`CopyError::Stopped`], as the callback wished; else [`CopyError`] says which store is at fault, and in it:
-/// - [`StoreError::InvalidArgument`](crate::StoreError::InvalidArgument): the target holds what the source does not. Nothing was written.
+/// [`CopyError::Stopped`], as the callback wished; [`CopyError::Differs`]: what was written to the target is not there, or it has other heads than
+/// those it was given; else [`CopyError`] says which store is at fault, and in it:
+/// - [`StoreError::InvalidArgument`](crate::StoreError::InvalidArgument): the target has a head that the source does not know, or has heads where the source has none.
+///   Nothing was written.
 /// - [`StoreError::Unsupported`](crate::StoreError::Unsupported): the source has side tables, and the target cannot. Nothing was written.
-/// - [`StoreError::Corrupt`](crate::StoreError::Corrupt): a block of that store is damaged; [`verify`](crate::verify()) lists all of them. One of the target is healed by
-///   deleting it and copying again.
-/// - [`StoreError::Backend`](crate::StoreError::Backend), "target store failed to hold the same as the source": the proof found a difference; the cause says which.
+/// - [`StoreError::Corrupt`](crate::StoreError::Corrupt): a block of that store is damaged; [`verify`](crate::verify()) lists all of them. Those that the target held
+///   before are only read with [`CopyOptions::compare`].
+/// - [`StoreError::MissingBlock`](crate::StoreError::MissingBlock), of the source: its heads moved, and something that they had reached went, in each of 10 passes.
 /// - Otherwise those of the two stores. Whatever was copied remains, and the heads of the target are complete or
 ///   untouched.
-pub fn copy(from: &dyn Store, to: &dyn Store, progress: OnProgress<'_>) -> Result<CopyReport, CopyError> {
-    let heads = from.heads().of_source()?;
-    let tables = from.side_tables().of_source()?;
-    let mut report = CopyReport { heads, ..CopyReport::default() };
-    let copied = copy_all(from, to, &tables, &mut report, progress);
+pub fn copy_with(
+    from: &dyn Store,
+    to: &dyn Store,
+    options: &CopyOptions,
+    progress: OnProgress<'_>,
+) -> Result<CopyReport, CopyError> {
+    let mut report = CopyReport::default();
+    let copied = copy_all(from, to, options, &mut report, progress);
+    report.count_present();
     copied.map_err(|ended| match ended {
         Ended::Failed(error) => error,
         Ended::Cancelled => CopyError::Stopped { blocks: report.blocks, new: report.new },
     })?;
-    tracing::debug!(blocks = report.blocks, new = report.new, "copied a store");
+    let CopyReport { blocks, new, promise, .. } = report;
+    tracing::debug!(blocks, new, promise = promise.name(), "copied a store");
     Ok(report)
 }
 
 fn copy_all(
     from: &dyn Store,
     to: &dyn Store,
-    tables: &[String],
+    options: &CopyOptions,
     report: &mut CopyReport,
     progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
-    target::check(from, to, &report.heads, tables, progress)?;
-    blocks::copy(from, to, report, progress)?;
-    tables::copy(from, to, tables, report, progress)?;
-    set_heads(to, &report.heads)?;
-    proof::prove(from, to, report, progress)
+    let (mut new_blocks, keys) = (NewBlocks::new(), SetDigest::new());
+    for pass in 1.. {
+        let heads = Heads::read(from, to, options.merge_heads)?;
+        let tables = tables::names(from, to)?;
+        report.begin_pass(&heads);
+        let mut writer = Writer::new(to, options.compare, report, &mut new_blocks);
+        let copied = blocks::copy(from, keys.empty(), &mut writer, progress)?;
+        tables::copy(from, to, &tables, report, progress)?;
+        // What the current heads reach is there: a collection removes none of it.
+        if heads.have_moved(from)?
+            && let Some(missing) = reached::missing(to, &heads.of_source, &new_blocks)?
+        {
+            if pass < COPY_PASSES_MAX {
+                continue;
+            }
+            return Err(CopyError::Source(missing.into()).into());
+        }
+        heads.set(to)?;
+        proof::prove(from, to, &heads, &copied, report, progress)?;
+        break;
+    }
+    Ok(())
 }
 
-fn set_heads(to: &dyn Store, heads: &[Cid]) -> Result<(), CopyError> {
-    let present: BTreeSet<Cid> = to.heads().of_target()?.into_iter().collect();
-    let absent: Vec<Cid> = heads.iter().filter(|head| !present.contains(head)).copied().collect();
-    if absent.is_empty() {
-        return Ok(());
+impl CopyReport {
+    fn begin_pass(&mut self, heads: &Heads) {
+        *self = Self {
+            new: self.new,
+            heads: heads.of_source.clone(),
+            heads_replaced: heads.replaced.clone(),
+            heads_merged: heads.merged.clone(),
+            ..Self::default()
+        };
     }
-    let mut batch = WriteBatch::new();
-    batch.update_all(absent.iter().copied(), []);
-    for head in absent {
-        // A head whose block the source does not hold is copied as such a head: a copy judges nothing.
-        if to.has(&head).of_target()? {
-            batch.require(head);
-        }
+
+    fn count_present(&mut self) {
+        // A block of an earlier pass may have gone.
+        self.new = self.new.min(self.blocks);
+        self.present = self.blocks - self.new;
     }
-    to.commit(&batch).of_target()
 }
 
 pub(crate) fn hex(key: &[u8]) -> String {

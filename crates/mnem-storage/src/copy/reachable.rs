@@ -1,11 +1,12 @@
 //! Copying only what the heads reach.
 
-use mnem_store_traits::{Store, StoreError};
+use mnem_store_traits::{ErrorKind, Store, StoreError};
 use serde::Serialize;
 
-use super::{CopyError, CopyReport, Ended, OfAStore as _, blocks, error::differs, set_heads, tables, target};
+use super::{CopyError, CopyReport, Ended, Heads, NewBlocks, OfAStore as _, Promise, Writer, error::differs, tables};
 use crate::{
     Progress, Stage,
+    limits::COPY_PASSES_MAX,
     progress::{Cancelled, OnProgress},
     reach::{Absent, Allowed, Barrier, Missing, Reach},
 };
@@ -16,6 +17,7 @@ use crate::{
 pub struct ReachableOptions {
     opaque_leaves: bool,
     skip_missing: bool,
+    merge_heads: bool,
 }
 
 /// What a copy of the reachable blocks did.
@@ -54,6 +56,13 @@ impl ReachableOptions {
         self.skip_missing = yes;
         self
     }
+
+    /// Whether to keep heads of the target that the source does not know, as
+    /// [`CopyOptions::merge_heads`](super::CopyOptions::merge_heads). Default: no.
+    pub fn merge_heads(mut self, yes: bool) -> Self {
+        self.merge_heads = yes;
+        self
+    }
 }
 
 /// Copies the heads of `from`, every block that they reach, and all side tables into `to`; then walks the copy from
@@ -63,11 +72,12 @@ impl ReachableOptions {
 /// nobody can prove to be unreachable are not lost by it, since an opaque, absent or damaged block ends the copy
 /// unless the options allow it.
 ///
-/// The target must be empty or hold a part of the source, as for [`copy`](fn@super::copy). Blocks that it holds
-/// beyond those which the heads reach stay there. The heads are written last. An interrupted copy is finished by
+/// The target may be an earlier copy, as for [`copy`](fn@super::copy): its heads are replaced, and blocks that it
+/// holds beyond those which the heads reach stay there. The heads are written last. An interrupted copy is finished by
 /// running it again.
 ///
-/// The source may be written to meanwhile: the heads are read first, and everything that they reach is copied.
+/// The source may be written to meanwhile: the heads are read first, and everything that they reach is copied. If it is
+/// collected meanwhile, so that its heads have moved and what they reached is gone, the copy begins again with the new ones.
 ///
 /// Memory: one CID for each block reached, twice; one batch of about 16 MiB; about 8 MiB of blocks that are read ahead.
 ///
@@ -102,14 +112,10 @@ pub fn copy_reachable(
     options: &ReachableOptions,
     progress: OnProgress<'_>,
 ) -> Result<ReachableReport, CopyError> {
-    let heads = from.heads().of_source()?;
-    if heads.is_empty() {
-        let reason = "it has no heads, so they reach nothing".to_owned();
-        return Err(StoreError::InvalidArgument { operation: "copy what the heads reach", reason }).of_source();
-    }
-    let copied = CopyReport { heads, ..CopyReport::default() };
-    let mut report = ReachableReport { copied, ..ReachableReport::default() };
-    copy_all(from, to, options, &mut report, progress).map_err(|ended| match ended {
+    let mut report = ReachableReport::default();
+    let copied = copy_all(from, to, options, &mut report, progress);
+    report.copied.count_present();
+    copied.map_err(|ended| match ended {
         Ended::Failed(error) => error,
         Ended::Cancelled => CopyError::Stopped { blocks: report.copied.blocks, new: report.copied.new },
     })?;
@@ -124,18 +130,56 @@ fn copy_all(
     report: &mut ReachableReport,
     progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
-    let names = from.side_tables().of_source()?;
-    let heads = report.copied.heads.clone();
-    target::check(from, to, &heads, &names, progress)?;
+    for pass in 1.. {
+        let heads = Heads::read(from, to, options.merge_heads)?;
+        if heads.of_source.is_empty() {
+            let reason = "it has no heads, so they reach nothing".to_owned();
+            let error = StoreError::InvalidArgument { operation: "copy what the heads reach", reason };
+            return Err(CopyError::Source(error.into()).into());
+        }
+        match copy_reached(from, to, &heads, options, report, progress) {
+            Err(Ended::Failed(CopyError::Source(error)))
+                if error.kind() == ErrorKind::MissingBlock && pass < COPY_PASSES_MAX && heads.have_moved(from)? => {}
+            copied => return copied,
+        }
+    }
+    Ok(())
+}
+
+fn copy_reached(
+    from: &dyn Store,
+    to: &dyn Store,
+    heads: &Heads,
+    options: &ReachableOptions,
+    report: &mut ReachableReport,
+    progress: OnProgress<'_>,
+) -> Result<(), Ended> {
+    let names = tables::names(from, to)?;
+    report.copied.begin_pass(heads);
+    report.copied.promise = Promise::HoldsReached;
     let allowed = Allowed { opaque: options.opaque_leaves, missing: options.skip_missing };
-    let mut reach = Reach::new(from, &heads, allowed);
-    let mut blocks = reach.by_ref().map(|block| block.map_err(|barrier| of_source(barrier).into()));
-    blocks::write(&mut blocks, to, &mut report.copied, progress)?;
+    let mut reach = Reach::new(from, &heads.of_source, allowed);
+    let mut new_blocks = NewBlocks::new();
+    write(&mut reach, Writer::new(to, false, &mut report.copied, &mut new_blocks), progress)?;
     report.opaque = reach.opaque();
     Missing { count: report.missing_count, listed: report.missing } = reach.missing;
     tables::copy(from, to, &names, &mut report.copied, progress)?;
-    set_heads(to, &heads)?;
-    prove(to, allowed, report, progress)
+    heads.set(to)?;
+    prove(to, heads, allowed, report, progress)
+}
+
+/// Writes the blocks that are reached. What has been counted is there when it ends, whatever ends it.
+fn write(reach: &mut Reach<'_>, mut writer: Writer<'_>, progress: OnProgress<'_>) -> Result<(), Ended> {
+    let mut ended = Cancelled::check(writer.tell(progress)).map_err(Ended::from);
+    while ended.is_ok() {
+        let Some(block) = reach.next() else { break };
+        ended = block.map_err(|barrier| of_source(barrier).into()).and_then(|(cid, data)| {
+            writer.block(cid, data)?;
+            Ok(Cancelled::check(writer.tell(progress))?)
+        });
+    }
+    writer.finish()?;
+    ended
 }
 
 fn of_source(barrier: Barrier) -> CopyError {
@@ -146,10 +190,16 @@ fn of_source(barrier: Barrier) -> CopyError {
 }
 
 /// The heads of the target reach as much as those of the source.
-fn prove(to: &dyn Store, allowed: Allowed, report: &ReachableReport, progress: OnProgress<'_>) -> Result<(), Ended> {
+fn prove(
+    to: &dyn Store,
+    heads: &Heads,
+    allowed: Allowed,
+    report: &ReachableReport,
+    progress: OnProgress<'_>,
+) -> Result<(), Ended> {
     let copied = &report.copied;
-    if to.heads().of_target()? != copied.heads {
-        return Err(differs("the heads are not the same".to_owned()).into());
+    if to.heads().of_target()? != heads.of_target() {
+        return Err(differs("the heads are not those that were set".to_owned()).into());
     }
     let mut done = Progress { total_blocks: Some(copied.blocks), ..Progress::of(Stage::Proof) };
     let mut reach = Reach::new(to, &copied.heads, allowed);

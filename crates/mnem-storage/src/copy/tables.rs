@@ -1,6 +1,10 @@
 //! The rows of side tables; an index of k-NN edges becomes real by the last of its rows.
 
-use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::ControlFlow,
+    sync::Arc,
+};
 
 use mnem_ann_persist as knn;
 use mnem_store_traits::{Cid, ErrorKind, SideTable, Store};
@@ -10,6 +14,15 @@ use crate::{
     Progress, Stage,
     progress::{Cancelled, OnProgress},
 };
+
+/// The tables of the source. The target can hold them.
+pub(super) fn names(from: &dyn Store, to: &dyn Store) -> Result<Vec<String>, CopyError> {
+    let names = from.side_tables().of_source()?;
+    if let Some(name) = names.first() {
+        to.side_table(name).of_target()?;
+    }
+    Ok(names)
+}
 
 pub(super) fn copy(
     from: &dyn Store,
@@ -44,10 +57,15 @@ fn copy_rows(
         return copy_rows_where(name, source, &**target, row, &mut |_| Ok(true));
     }
     let mut kept = Kept::default();
+    // An index that is stored meanwhile has parts that were not there to be listed.
+    let begun: HashSet<Cid> = knn::list(source).of_source()?.filter_map(Result::ok).collect();
     // What makes an index real is its manifest, which is behind its parts then, whatever interrupts the copy.
     let (here, there) = (source, &**target);
     copy_rows_where(name, here, there, row, &mut |key| Ok(is_part(key) && !kept.holds(source, target, key)?))?;
-    copy_rows_where(name, here, there, row, &mut |key| Ok(!is_part(key) && !kept.holds(source, target, key)?))
+    copy_rows_where(name, here, there, row, &mut |key| {
+        let is_late = knn::index_of_key(key).is_some_and(|index| !begun.contains(&index));
+        Ok(!is_part(key) && !is_late && !kept.holds(source, target, key)?)
+    })
 }
 
 /// Whether a key of the edge table is that of a page or a chunk.
@@ -102,7 +120,9 @@ fn copy_rows_where(
         }
         let Some(value) = source.get(&key).of_source()? else { continue };
         Cancelled::check(row(value.len() as u64))?;
-        rows.copy(key, value)?;
+        if target.get(&key).of_target()?.as_ref() != Some(&value) {
+            rows.copy(key, value)?;
+        }
     }
     Ok(rows.finish()?)
 }

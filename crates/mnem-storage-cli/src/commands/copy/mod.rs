@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::ValueHint;
 use mnem_storage::{
-    CopyError, CopyReport, OpenOptions, Stage, Store, StoreError, copy, is_same_place,
+    CopyError, CopyOptions, CopyReport, OpenOptions, Promise, Stage, Store, StoreError, copy_with, is_same_place,
     knn::{self, Format},
 };
 use serde::Serialize;
@@ -24,10 +24,18 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Copies blocks, side tables and heads, then compares both stores: the copy is done
-when they hold the same CIDs and the same heads. A copy that was interrupted is
-finished by running it again. --store is refused: FROM and TO name the stores. A
-damaged block that TO holds already is not replaced: remove it with `rm`, copy again.
+Copies blocks, side tables and heads. FROM may be written to meanwhile: everything that
+it held when the copy began is in TO at the end. TO may be an earlier copy: only what it
+lacks is copied, its heads are replaced by those of FROM, and blocks that FROM has no
+more stay. A head of TO whose block FROM does not hold is refused, since TO may be the
+copy of another store; --merge-heads keeps such heads. A copy that was interrupted is
+finished by running it again.
+
+The last lines say what was proved: that both stores hold the same blocks and have the
+same heads; or that TO holds everything that FROM held when the copy began, where FROM
+has been written to since or TO holds more. Blocks that TO holds already are taken on
+their name: --compare reads them, and `verify` checks TO by itself. --store is refused:
+FROM and TO name the stores.
 With --format 'mnem-backend-redb 0.1' the copy is a file for the published programs
 too, and its indexes of nearest neighbours become rows as they read them.
 
@@ -44,7 +52,7 @@ to.
 Examples:
   mnem-store copy animals.redb animals.simple/        to plain files, which `ls` and `sha256sum` can read
   mnem-store copy animals.simple/ animals.redb        and back
-  mnem-store copy animals.redb backup.redb            a compact copy
+  mnem-store copy animals.redb backup.redb            a compact copy; again, what is new
   mnem-store copy ours.redb theirs.redb --format 'mnem-backend-redb 0.1'
                                                       for the published programs
   mnem-store copy --reachable old.redb new.redb       without blocks that no head reaches
@@ -56,7 +64,7 @@ pub(crate) struct Args {
     /// The store to copy
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) from: PathBuf,
-    /// Where to copy it: a new store, or one that an earlier copy left unfinished
+    /// Where to copy it: a new store, or an earlier copy
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) to: PathBuf,
     /// The backend of the copy; else its path decides, as in `init`
@@ -71,6 +79,12 @@ pub(crate) struct Args {
     /// Copy only the heads, what they reach, and the side tables
     #[arg(long)]
     reachable: bool,
+    /// Keep heads of TO that FROM does not know, beside those of FROM
+    #[arg(long, conflicts_with = "salvage")]
+    pub(crate) merge_heads: bool,
+    /// Read the blocks that TO holds already, in both stores, and compare them
+    #[arg(long, conflicts_with_all = ["salvage", "reachable"])]
+    compare: bool,
     /// Copy blocks whose links are not followed, without what they link to
     #[arg(long, requires = "reachable")]
     pub(crate) opaque_leaves: bool,
@@ -79,7 +93,7 @@ pub(crate) struct Args {
     pub(crate) skip_missing: bool,
 }
 
-/// What was copied, and that both stores were compared.
+/// What was copied, and what was proved.
 #[derive(Serialize)]
 struct Answer<'a> {
     from: String,
@@ -125,7 +139,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("copy");
     let total = count(&*from, &mut bar, &stop);
-    let copied = copy(&*from, &*to, &mut |mut progress| {
+    let options = CopyOptions::new().merge_heads(args.merge_heads).compare(args.compare);
+    let copied = copy_with(&*from, &*to, &options, &mut |mut progress| {
         if progress.stage == Stage::Blocks {
             progress.total_blocks = total;
         }
@@ -135,12 +150,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     drop(bar);
     let report = unless_stopped(args, &stop, &to, copied)?;
     let knn_rows = finish(context, args, &to, &report)?;
-    // `copy` succeeds only when it has compared the two.
+    let equal = report.promise == Promise::Equal;
     let answer = Answer {
         from: args.from.display().to_string(),
         to: args.to.display().to_string(),
-        equal_cids: true,
-        equal_heads: true,
+        equal_cids: equal,
+        equal_heads: equal,
         knn_rows,
         report: &report,
     };
@@ -243,6 +258,7 @@ impl Args {
             (self.reachable, "--reachable "),
             (self.opaque_leaves, "--opaque-leaves "),
             (self.skip_missing, "--skip-missing "),
+            (self.merge_heads, "--merge-heads "),
         ];
         options.into_iter().filter(|(given, _)| *given).map(|(_, option)| option).collect()
     }
@@ -267,8 +283,21 @@ pub(crate) fn lines_of_copied(report: &CopyReport, knn_rows: u64, from: &str, to
 fn text(answer: &Answer<'_>) -> String {
     let report = answer.report;
     let mut lines = lines_of_copied(report, answer.knn_rows, &answer.from, &answer.to);
-    lines.push(format!("proved   the CID sets are equal: {} in both", counted(report.blocks, "block")));
-    lines.push(format!("proved   the heads are equal: {} in both", counted(report.heads.len() as u64, "head")));
-    lines.extend(report.heads.iter().map(|cid| format!("  {cid}")));
+    let blocks = counted(report.blocks, "block");
+    if report.promise == Promise::Equal {
+        lines.push(format!("proved   the CID sets are equal: {blocks} in both"));
+        lines.push(format!("proved   the heads are equal: {} in both", counted(report.heads.len() as u64, "head")));
+    } else {
+        lines.push(format!("proved   it holds everything present at the start: {blocks}"));
+        lines.push(format!("proved   it has the heads of the start: {}", counted(report.heads.len() as u64, "head")));
+    }
+    lines.extend(lines_of_heads(report));
     lines.join("\n")
+}
+
+/// The heads of the source, and what became of those that the copy had before.
+pub(crate) fn lines_of_heads(report: &CopyReport) -> impl Iterator<Item = String> {
+    let heads = report.heads.iter().map(|cid| format!("  {cid}"));
+    let replaced = report.heads_replaced.iter().map(|cid| format!("replaced {cid}"));
+    heads.chain(replaced).chain(report.heads_merged.iter().map(|cid| format!("kept     {cid}")))
 }

@@ -4,7 +4,9 @@ use mnem_storage::{CopyError, ReachableOptions, ReachableReport, StoreError, cop
 use serde::Serialize;
 
 use crate::{
-    commands::copy::{Args, failed, finish, is_empty, lines_of_copied, options_of_target, unless_stopped},
+    commands::copy::{
+        Args, failed, finish, is_empty, lines_of_copied, lines_of_heads, options_of_target, unless_stopped,
+    },
     context::Context,
     error::{Exit, Result},
     left_out::{tell_missing, tell_opaque},
@@ -34,7 +36,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let existed = args.to.exists();
     let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("copy");
-    let options = ReachableOptions::new().opaque_leaves(args.opaque_leaves).skip_missing(args.skip_missing);
+    let options = ReachableOptions::new()
+        .opaque_leaves(args.opaque_leaves)
+        .skip_missing(args.skip_missing)
+        .merge_heads(args.merge_heads);
     let copied = copy_reachable(&*from, &*to, &options, &mut |progress| {
         bar.show(&progress);
         stop.flow()
@@ -50,7 +55,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let answer = Answer {
         from: args.from.display().to_string(),
         to: args.to.display().to_string(),
-        equal_heads: true,
+        equal_heads: report.copied.heads_merged.is_empty(),
         knn_rows,
         report: &report,
     };
@@ -66,7 +71,11 @@ fn text(answer: &Answer<'_>) -> String {
     let mut lines = lines_of_copied(copied, answer.knn_rows, &answer.from, &answer.to);
     let whole = if report.missing_count == 0 { "" } else { ", apart from the missing ones" };
     lines.push(format!("proved   its heads reach {}{whole}", counted(copied.blocks, "block")));
-    lines.push(format!("proved   the heads are equal: {} in both", counted(copied.heads.len() as u64, "head")));
-    lines.extend(copied.heads.iter().map(|cid| format!("  {cid}")));
+    let heads = counted(copied.heads.len() as u64, "head");
+    lines.push(match copied.heads_merged.is_empty() {
+        true => format!("proved   the heads are equal: {heads} in both"),
+        false => format!("proved   it has the heads of the start: {heads}"),
+    });
+    lines.extend(lines_of_heads(copied));
     lines.join("\n")
 }

@@ -1,0 +1,68 @@
+//! Comparing two sets of CIDs without holding either.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use mnem_store_traits::Cid;
+
+/// The number of CIDs in a set, and the sum of their hashes under two random keys. Two sets with the same digest under the
+/// same keys are the same, but for a chance of 2⁻¹²⁸.
+#[derive(Clone)]
+pub(super) struct SetDigest {
+    keys: [RandomState; 2],
+    count: u64,
+    sums: [u64; 2],
+}
+
+impl SetDigest {
+    /// Of the empty set, under new keys.
+    pub(super) fn new() -> Self {
+        Self { keys: [RandomState::new(), RandomState::new()], count: 0, sums: [0; 2] }
+    }
+
+    /// Of the empty set, under the same keys.
+    pub(super) fn empty(&self) -> Self {
+        Self { keys: self.keys.clone(), count: 0, sums: [0; 2] }
+    }
+
+    /// How many CIDs there are.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Adds a CID that is not in the set.
+    pub(super) fn add(&mut self, cid: &Cid) {
+        self.count += 1;
+        for (sum, key) in self.sums.iter_mut().zip(&self.keys) {
+            *sum = sum.wrapping_add(key.hash_one(cid));
+        }
+    }
+}
+
+/// Under the same keys.
+impl PartialEq for SetDigest {
+    fn eq(&self, other: &Self) -> bool {
+        (self.count, self.sums) == (other.count, other.sums)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mnem_store_traits::{RAW, cid_of};
+
+    use super::*;
+
+    #[test]
+    fn equal_sets_have_equal_digests_and_others_have_not() {
+        let cids: Vec<Cid> = (0..100_u8).map(|n| cid_of(RAW, &[n])).collect();
+        let of = |keys: &SetDigest, cids: &mut dyn Iterator<Item = &Cid>| {
+            let mut digest = keys.empty();
+            cids.for_each(|cid| digest.add(cid));
+            digest
+        };
+        let keys = SetDigest::new();
+        let all = of(&keys, &mut cids.iter());
+        assert!(all == of(&keys, &mut cids.iter().rev()));
+        assert!(all != of(&keys, &mut cids[1..].iter()));
+        assert!(of(&keys, &mut cids[1..].iter()) != of(&keys, &mut cids[..99].iter()));
+    }
+}
