@@ -65,6 +65,11 @@ impl Database {
         &self.path
     }
 
+    /// Fails once it is closed.
+    pub(crate) fn check_open(&self, operation: &'static str) -> Result<(), StoreError> {
+        self.gate.check_open(operation)
+    }
+
     /// Reads with a connection of one's own. `work` is one statement, and so sees one moment.
     pub(crate) fn read<T>(
         &self,

@@ -56,6 +56,7 @@ impl Store for SqliteStore {
 
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
         check_table_name(name)?;
+        self.database.check_open("open a side table")?;
         Ok(Arc::new(SqliteTable { database: Arc::clone(&self.database), name: name.to_owned() }))
     }
 

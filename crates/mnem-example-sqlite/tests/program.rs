@@ -113,6 +113,13 @@ fn every_command_works() {
         assert_eq!(program.ok(&["heads", "--store", copy]).trim(), head, "{copy}");
         assert_eq!(program.json(&["stat", "--store", copy])["backend"], "sqlite", "{copy}");
     }
+    // A block that no head reaches makes a difference until it is collected.
+    assert!(program.ok(&["show", &head, "--store", "animals.sqlite"]).starts_with('{'));
+    program.ok(&["diff", "animals.sqlite", "back.sqlite"]);
+    program.ok(&with(&["put", "note.txt"]));
+    program.exits(&["diff", "animals.sqlite", "back.sqlite"], 1);
+    assert_eq!(program.json(&with(&["gc"]))["removed"], 1);
+    program.ok(&["diff", "animals.sqlite", "back.sqlite"]);
     let compacted = program.json(&with(&["compact"]));
     assert_eq!(compacted["backend"], "sqlite");
     assert!(compacted["after_bytes"].as_u64() <= compacted["before_bytes"].as_u64(), "{compacted}");

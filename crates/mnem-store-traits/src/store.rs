@@ -79,6 +79,7 @@ pub trait Store: Blockstore + OpHeadsStore {
     /// # Errors
     /// - [`StoreError::InvalidArgument`]: the name does not match `[a-z0-9_]{1,32}`.
     /// - [`StoreError::Unsupported`]: the backend has no side tables ([`Capabilities::side_tables`](crate::Capabilities)).
+    /// - [`StoreError::Closed`].
     ///
     /// # For implementers
     /// The default is `Unsupported`.

@@ -117,7 +117,7 @@ fn advise(context: &Context, path: &Path, report: &VerifyReport) {
     }
 }
 
-/// Opens the store for writing, which recovers it. One that is damaged is left for [`verify`] to describe.
+/// Opens the store for writing, which recovers it. One that is damaged is left for `verify` to describe.
 fn recover(context: &Context) -> Result<()> {
     let recovered = context.open().and_then(|store| store.close("recovered it"));
     match recovered {
