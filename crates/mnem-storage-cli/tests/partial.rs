@@ -79,7 +79,10 @@ fn what_is_left_out_is_listed() {
     assert_eq!(exported.err, note);
     assert!(exported.out().starts_with("exported 4 blocks "), "{}", exported.out());
     let failed = place.run(&["copy", "--reachable", "a.redb", "b.redb"]).exits(4).err;
-    assert!(failed.starts_with("note: b.redb was made, and is empty\nerror: "), "{failed}");
+    assert!(
+        failed.starts_with("note: b.redb was made, and holds 4 blocks and no head: it is no whole copy\nerror: "),
+        "{failed}"
+    );
     assert!(failed.contains("--skip-missing leaves out"), "{failed}");
     assert_eq!(place.run(&["heads", "--store", "b.redb"]).exits(0).out(), "");
     let copied = place.run(&["copy", "--reachable", "--skip-missing", "a.redb", "b.redb"]).exits(0);
@@ -144,7 +147,10 @@ fn a_block_that_may_have_links_is_no_leaf_unless_it_is_called_one() {
     );
     assert!(exported.out().starts_with("exported 2 blocks "), "{}", exported.out());
     let ran = place.run(&["copy", "--reachable", "a.simple", "b.redb"]).exits(1);
-    let failed = ran.err.strip_prefix("note: b.redb was made, and is empty\n").expect("what is left of it");
+    let failed = ran
+        .err
+        .strip_prefix("note: b.redb was made, and holds 1 block and no head: it is no whole copy\n")
+        .expect("what is left of it");
     assert!(failed.contains(&opaque.to_string()) && failed.contains("hint: --opaque-leaves copies"), "{failed}");
     assert!(
         place

@@ -4,9 +4,7 @@ use mnem_storage::{CopyError, ReachableOptions, ReachableReport, StoreError, cop
 use serde::Serialize;
 
 use crate::{
-    commands::copy::{
-        Args, failed, finish, is_empty, lines_of_copied, lines_of_heads, options_of_target, unless_stopped,
-    },
+    commands::copy::{Args, failed, finish, lines_of_copied, lines_of_heads, options_of_target, unless_stopped},
     context::Context,
     error::{Exit, Result},
     left_out::{tell_missing, tell_opaque},
@@ -45,8 +43,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         stop.flow()
     });
     drop(bar);
-    if matches!(copied, Err(CopyError::Source(_) | CopyError::Opaque { .. })) && !existed && is_empty(&to) {
-        context.remark(format_args!("{} was made, and is empty", args.to.display()));
+    if matches!(copied, Err(CopyError::Source(_) | CopyError::Opaque { .. })) && !existed {
+        context.remark(format_args!("{} was made, and {}", args.to.display(), what_is_in(&to)));
     }
     let report = unless_stopped(args, &stop, &to, copied)?;
     let knn_rows = finish(context, args, &to, &report.copied)?;
@@ -63,6 +61,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     out.summary(text(&answer), &answer)?;
     out.finish()?;
     Ok(Exit::Done)
+}
+
+/// What a copy that failed has left in a store of its own making. Heads come last, so there are none.
+fn what_is_in(to: &Target) -> String {
+    match to.cids().map(Iterator::count) {
+        Ok(0) => "is empty".to_owned(),
+        Ok(blocks) => format!("holds {} and no head: it is no whole copy", counted(blocks as u64, "block")),
+        Err(_) => "is no whole copy".to_owned(),
+    }
 }
 
 fn text(answer: &Answer<'_>) -> String {
