@@ -17,7 +17,7 @@ use crate::{
 /// The number of the first segment.
 const FIRST: u32 = 1;
 
-/// The folder at `path`, without symbolic links; made if that was asked for.
+/// The folder at `path`, with symbolic links resolved; created if the options say so.
 pub(crate) fn find_root(options: &OpenOptions, files: &dyn Files, path: &Path) -> Result<PathBuf, StoreError> {
     match files.look(path).map_err(at("look at", path))? {
         Entry::EmptyFolder | Entry::Folder => {}

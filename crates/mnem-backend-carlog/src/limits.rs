@@ -11,6 +11,15 @@ pub(crate) const SEGMENT_BYTES: u32 = 256 * 1024 * 1024;
 /// Most bytes of one commit, so that it lies in one segment, whose offsets have 32 bits: 4 GiB less 16 MiB.
 pub(crate) const COMMIT_BYTES_MAX: u64 = (1 << 32) - (1 << 24);
 
+/// Longest commit record, in bytes: 64 MiB. What claims to be a longer one is a block, so that no file makes its reader hold more.
+pub(crate) const RECORD_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Most bytes that one call may bring into a record, so that those of a group fit: 32 MiB, or 390,000 heads.
+pub(crate) const WORK_RECORD_BYTES_MAX: u64 = RECORD_BYTES_MAX / 2;
+
+/// Blocks that one commit deletes, at most: a call that deletes more makes several.
+pub(crate) const DELETES_MAX: usize = 10_000;
+
 /// Highest number of a segment: a place has 20 bits for it.
 pub(crate) const SEGMENT_NUMBER_MAX: u32 = (1 << 20) - 1;
 

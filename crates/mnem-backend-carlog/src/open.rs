@@ -8,7 +8,7 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Outcome, StoreError,
+    StoreError,
     driver::{FileIdentity, PlaceLacks},
 };
 
@@ -22,7 +22,7 @@ use crate::{
         state::{STATE_BYTES, State},
         writer::Writer,
     },
-    error::{already_there, at, damaged, failed, not_a_store},
+    error::{already_there, at, damaged, not_a_store},
     handle::{Handle, Segment, View},
     limits::{FORMAT_BYTES_MAX, LOCK_PAUSE, MANIFEST_BYTES_MAX},
     tables::Layout,
@@ -294,7 +294,7 @@ fn write_again(file: &dyn File, path: &Path, from: u64, end: u64) -> Result<(), 
         if read < len {
             return Err(damaged(path, "it became shorter while it was opened"));
         }
-        file.write_all_at(part, offset).map_err(failed("write", path, Outcome::NotApplied))?;
+        file.write_all_at(part, offset).map_err(at("write", path))?;
         offset += len as u64;
     }
     file.sync_data().map_err(at("sync", path))

@@ -14,7 +14,7 @@ use crate::{
     error::BACKEND,
     handle::{Depth, Handle, hold},
     info,
-    limits::BLOCK_BYTES_MAX,
+    limits::{BLOCK_BYTES_MAX, DELETES_MAX},
     listing::Listing,
     side_table::CarlogSideTable,
 };
@@ -147,7 +147,8 @@ impl Blockstore for CarlogStore {
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         self.handle.gate.check_writable("delete")?;
         let deletes = cids.collect::<Result<Vec<_>, _>>()?;
-        submit(&self.handle, "delete", Work { deletes, ..Work::default() })
+        let delete = |cids: &[Cid]| submit(&self.handle, "delete", Work { deletes: cids.to_vec(), ..Work::default() });
+        deletes.chunks(DELETES_MAX).try_for_each(delete)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -1,6 +1,6 @@
 //! Fields of fixed and given lengths, little-endian, one after the other.
 
-/// Reads fields; every read is checked against what is left.
+/// Reads fields, and checks each read against the bytes that are left.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields<'a>(&'a [u8]);
 

@@ -39,7 +39,7 @@ pub trait File: Debug + Send + Sync {
     /// Makes its bytes and its length durable.
     ///
     /// # Errors
-    /// The system's. What had not been written by then may be lost, and no later sync says so.
+    /// The system's. After a failed sync, unwritten data may be lost, and later syncs do not report it.
     fn sync_data(&self) -> io::Result<()>;
 }
 

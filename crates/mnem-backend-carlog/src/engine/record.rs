@@ -25,6 +25,11 @@ const MACS_BYTES: usize = size_of::<ShortMac>() + size_of::<Mac>() + size_of::<S
 /// Bytes of a record without heads, deletes and rows.
 pub(crate) const RECORD_BYTES_MIN: usize = FIXED_BYTES + MACS_BYTES;
 
+/// Most bytes that a head, a delete and a row take: a length and a CID; a place more; names, key and place.
+pub(crate) const HEAD_BYTES_MAX: u64 = 1 + 84;
+pub(crate) const DELETE_BYTES_MAX: u64 = 8 + HEAD_BYTES_MAX;
+pub(crate) const ROW_BYTES_MAX: u64 = 1 + 32 + 2 + 100 + 4;
+
 /// What one commit did, apart from the blocks that stand before its record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {

@@ -12,11 +12,12 @@ use super::{
     record::{CommitMacs, MAGIC, NoRecord, Proof, RECORD_BYTES_MIN, Record},
     walk::Window,
 };
+use crate::limits::{RECORD_BYTES_MAX, WINDOW_BYTES};
 
 /// The code of SHA2-256 in multihashes.
 const SHA2_256: u64 = 0x12;
 
-/// Where the log ends, as far as it is proved.
+/// The end of the proved part of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) segment: u32,
@@ -72,8 +73,7 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// Reads on from `position`, which is moved behind every commit that is proved. Commits up to the number `acknowledged` are known to have
-/// been synced.
+/// Reads on from `position`, and moves it past each proved commit. Commits up to the number `acknowledged` are known to be synced.
 ///
 /// A commit counts if all its bytes are under its MAC. One that was synced counts too if only the data of its blocks were changed: its
 /// record and the names of its blocks are proved by MACs of their own, and each block is checked against its CID whenever it is read.
@@ -182,7 +182,7 @@ fn may_be_record(window: &mut Window<'_>, section: &SectionOffsets) -> io::Resul
     let fits = cid.version() == Version::V1
         && cid.codec() == RAW
         && cid.hash().code() == SHA2_256
-        && section.data_bytes >= RECORD_BYTES_MIN as u64;
+        && (RECORD_BYTES_MIN as u64..=RECORD_BYTES_MAX).contains(&section.data_bytes);
     Ok(fits && window.read(section.data_offset, MAGIC.len())? == MAGIC)
 }
 
@@ -211,7 +211,7 @@ fn has_later(
 ) -> Result<bool, Unread> {
     let mut offset = from.saturating_sub(1);
     while offset < len {
-        let piece = window.read(offset, crate::limits::WINDOW_BYTES)?;
+        let piece = window.read(offset, WINDOW_BYTES)?;
         let found = piece.windows(MAGIC.len()).position(|bytes| bytes == MAGIC);
         let Some(found) = found else {
             // The magic may lie across two pieces.
@@ -245,6 +245,61 @@ fn record_at(keys: &Keys, window: &mut Window<'_>, segment: u32, data_offset: u6
     let Some(section) = window.section(at)?.filter(|section| section.data_offset == data_offset) else {
         return Ok(None);
     };
+    if !may_be_record(window, &section)? {
+        return Ok(None);
+    }
     let data = window.read(data_offset, usize::try_from(section.data_bytes).unwrap_or(usize::MAX))?;
     Ok(Record::decode(data, keys, segment, at).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use mnem_store_traits::cid_of;
+
+    use super::*;
+
+    /// The start of a section that claims to be a record of almost 4 GiB, in a file of that length. Nothing else is ever read of it in one piece.
+    #[derive(Debug)]
+    struct Claim(Vec<u8>);
+
+    const CLAIMED: u64 = 0xf000_0000;
+
+    impl File for Claim {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            assert!(buffer.len() as u64 <= RECORD_BYTES_MAX, "{} bytes at once", buffer.len());
+            let from = self.0.get(offset as usize..).unwrap_or_default();
+            buffer.iter_mut().zip(from).for_each(|(to, byte)| *to = *byte);
+            Ok(buffer.len())
+        }
+
+        fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn set_len(&self, _: u64) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn file_bytes(&self) -> io::Result<u64> {
+            Ok(CLAIMED + 1000)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    #[test]
+    fn a_block_of_any_length_that_claims_to_be_a_record_takes_no_memory() {
+        let mut start = Vec::new();
+        let section = SectionOffsets::write_start(&cid_of(RAW, b""), CLAIMED, 0, &mut start);
+        start.extend(MAGIC);
+        // Number and offset of a record that stands here.
+        start.extend([0; 12]);
+        let file = Claim(start);
+        let mut window = Window::new(&file, CLAIMED + 1000);
+        assert!(!may_be_record(&mut window, &section).unwrap());
+        let keys = Keys::new().unwrap();
+        assert_eq!(record_at(&keys, &mut window, 1, section.data_offset).unwrap(), None);
+    }
 }

@@ -7,7 +7,7 @@ use mnem_car::SectionOffsets;
 use super::files::File;
 use crate::limits::WINDOW_BYTES;
 
-/// A part of a file in memory, moved forward as it is read.
+/// A part of a file in memory; it moves forward with the reads.
 #[derive(Debug)]
 pub(crate) struct Window<'a> {
     file: &'a dyn File,

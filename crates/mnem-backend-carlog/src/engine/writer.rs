@@ -13,14 +13,14 @@ use super::{
     descriptor::Descriptor,
     files::{File, Lock},
     keys::Mac,
-    record::{CommitMacs, Kill, Record, Row},
+    record::{CommitMacs, DELETE_BYTES_MAX, HEAD_BYTES_MAX, Kill, ROW_BYTES_MAX, Record, Row},
     replay::{Commit, Position},
     state::State,
 };
 use crate::{
     error::{BACKEND, at, failed},
     handle::{Depth, Handle, Segment, hold},
-    limits::{COMMIT_BYTES_MAX, GROUP_BYTES, SEGMENT_BYTES, SEGMENT_NUMBER_MAX, WRITE_BYTES},
+    limits::{COMMIT_BYTES_MAX, GROUP_BYTES, SEGMENT_BYTES, SEGMENT_NUMBER_MAX, WORK_RECORD_BYTES_MAX, WRITE_BYTES},
 };
 
 /// Who may write: the holder of the lock.
@@ -68,7 +68,14 @@ impl Work {
     fn bytes(&self) -> u64 {
         let puts = self.puts.iter().map(|(_, data)| data.len());
         let values = self.rows.iter().map(|(_, _, value)| value.as_ref().map_or(0, Bytes::len));
-        puts.chain(values).map(|bytes| (bytes + SectionOffsets::START_BYTES_MAX) as u64).sum()
+        let sections = puts.chain(values).map(|bytes| (bytes + SectionOffsets::START_BYTES_MAX) as u64);
+        sections.sum::<u64>() + self.record_bytes(0)
+    }
+
+    /// At most so many of them in the record, with so many heads.
+    fn record_bytes(&self, heads: usize) -> u64 {
+        let (heads, deletes, rows) = (heads as u64, self.deletes.len() as u64, self.rows.len() as u64);
+        heads * HEAD_BYTES_MAX + deletes * DELETE_BYTES_MAX + rows * ROW_BYTES_MAX
     }
 }
 
@@ -78,7 +85,7 @@ impl Batch {
     }
 }
 
-/// Does the work, durably. Whoever gets hold of the writer lands the work of all who wait, with one sync.
+/// Does the work durably. The thread that gets the writer commits the work of all waiting threads with one sync.
 pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Result<(), StoreError> {
     handle.gate.check_writable(operation)?;
     let job = Arc::new(Job { work, result: Mutex::default() });
@@ -169,7 +176,12 @@ fn prepare(handle: &Handle, batch: &mut Batch, work: &Work) -> Result<(), StoreE
         }
     };
     let bytes = batch.put_bytes + work.bytes();
-    // The record itself, with its heads and deletes, takes its part of what is left below 4 GiB.
+    let record_bytes = work.record_bytes(heads.as_ref().map_or(0, BTreeSet::len));
+    if record_bytes > WORK_RECORD_BYTES_MAX {
+        let reason = "it changes more heads or rows than one commit holds; write the rows in parts".to_owned();
+        return Err(StoreError::InvalidArgument { operation: "commit", reason });
+    }
+    // What is left below 4 GiB is for the record.
     if bytes > COMMIT_BYTES_MAX {
         let reason = format!("it has {bytes} bytes, more than the {COMMIT_BYTES_MAX} of one commit");
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
