@@ -4,7 +4,7 @@ use std::{sync::mpsc, time::Duration};
 
 use mnem_backend_redb::{Check, OpenOptions};
 use mnem_store_traits::driver::Sharing;
-use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, StoreError};
+use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Retry, Store, StoreError};
 
 use crate::support::{FakeMedium, block, create, kind_of, large_block, open, place};
 
@@ -18,7 +18,7 @@ fn a_second_writer_is_locked_out_at_once_and_named() {
     let _first = create(&place.path);
     let opened = OpenOptions::new().create(true).open(&place.path);
     let Err(error @ StoreError::Locked { .. }) = opened else { panic!("expected Locked, got {opened:?}") };
-    assert!(error.is_retryable());
+    assert_eq!(error.retry(), Some(Retry::SameCall));
     let told = error.to_string();
     assert!(told.contains("test.redb") && told.contains("close it there, or wait"), "{told}");
 }

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use mnem_backend_simple::OpenOptions;
 use mnem_store_traits::{
-    Blockstore, ErrorKind, OpHeadsStore, Store, StoreError, WriteBatch,
+    Blockstore, ErrorKind, OpHeadsStore, Retry, Store, StoreError, WriteBatch,
     cid::{Cid, Version, multihash::Multihash},
 };
 
@@ -54,7 +54,7 @@ fn a_lock_that_another_process_holds_is_waited_for_and_then_named() {
         store.commit(WriteBatch::new().put(cid, data).update(cid, [])).unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Locked);
-        assert!(error.is_retryable());
+        assert_eq!(error.retry(), Some(Retry::SameCall));
         assert!(matches!(error, StoreError::Locked { location } if location == (&home.path).into()));
     }
     assert_eq!(store.heads().unwrap(), [head(1)], "readers need no lock");

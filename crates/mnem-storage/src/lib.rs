@@ -54,6 +54,7 @@ mod report;
 mod salvage;
 mod same;
 mod scan;
+mod store_cause;
 mod verify;
 
 /// The code in the README is compiled and run by the tests.
@@ -65,9 +66,9 @@ pub use mnem_ann_persist as knn;
 pub use mnem_store_traits::{
     BatchPut, Blocks, Blockstore, BlockstoreExt, Buffered, Bytes, Capabilities, Cause, Cid, CidIter, Cids, Component,
     DAG_CBOR, DAG_JSON, DAG_PB, DagCborError, Durability, ErrorKind, FetchAhead, HashFunction, HeadChange,
-    HeadsCapabilities, KeyIter, LinkSupport, MemoryStore, MissingLink, OnBlock, OpHeadsStore, Outcome, RAW, SideTable,
-    Store, StoreError, Walk, WriteBatch, cid, cid_from_bytes, cid_of, codec_name, driver, from_dag_cbor, is_checkable,
-    is_opaque, link_support, links, supported_hashes,
+    HeadsCapabilities, KeyIter, LinkSupport, MemoryStore, MissingLink, OnBlock, OpHeadsStore, Outcome, RAW, Retry,
+    SideTable, Store, StoreError, Walk, WriteBatch, cid, cid_from_bytes, cid_of, codec_name, driver, from_dag_cbor,
+    is_checkable, is_opaque, link_support, links, supported_hashes,
 };
 
 pub use collect::{CollectError, CollectOptions, CollectReport, DeadIndex, collect};
@@ -85,4 +86,5 @@ pub use progress::{OnProgress, Progress, Stage, unwatched};
 pub use reach::Absent;
 pub use salvage::{SalvageOptions, SalvageReport, salvage, salvage_at};
 pub use same::is_same_place;
+pub use store_cause::StoreCause;
 pub use verify::{Fault, FaultKind, VerifyError, VerifyOptions, VerifyReport, verify, verify_at};

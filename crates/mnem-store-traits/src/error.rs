@@ -51,6 +51,18 @@ pub enum Outcome {
     Unknown,
 }
 
+/// What a second try takes, after a call that failed. A loop of retries branches on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Retry {
+    /// The very same call, later: the store was locked, or the medium was only interrupted. Nothing was applied.
+    SameCall,
+    /// The heads read anew, and a call built on them. Nothing was applied.
+    ReadHeads,
+    /// The store opened anew, and a look whether the call took effect: this handle does not know.
+    Reopen,
+}
+
 /// What is damaged: the store of a backend, or what others keep in one of its side tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -81,21 +93,30 @@ impl fmt::Display for Component {
 ///
 /// `Display` says what is the case; the cause is in [`source`](Error::source) and not repeated. Branch on [`kind`](Self::kind), not on text.
 ///
-/// ```
-/// use mnem_store_traits::{ErrorKind, Outcome, StoreError};
+/// [`retry`](Self::retry) says what a second try takes:
 ///
-/// /// What to do after a failed commit.
-/// fn next(error: &StoreError) -> &'static str {
-///     match (error.kind(), error.outcome()) {
-///         (ErrorKind::HeadsMoved, _) => "read the heads, merge, commit again",
-///         (_, Outcome::Unknown) => "reopen the store and look whether it is there",
-///         _ if error.is_retryable() => "try again",
-///         _ => "tell the user",
+/// ```
+/// use mnem_store_traits::{MemoryStore, OpHeadsStore, RAW, Retry, Store, StoreError, WriteBatch, cid_of};
+///
+/// /// Puts a block and makes it the only head, whatever the heads are by then. A program that keeps history merges them here.
+/// fn publish(store: &dyn Store, data: &'static [u8]) -> Result<(), StoreError> {
+///     let new = cid_of(RAW, data);
+///     loop {
+///         let mut batch = WriteBatch::new();
+///         batch.put(new, data.into()).swap(store.heads()?, new);
+///         match store.commit(&batch) {
+///             // The heads are read anew.
+///             Err(error) if error.retry() == Some(Retry::ReadHeads) => continue,
+///             done => return done,
+///         }
 ///     }
 /// }
 ///
-/// assert_eq!(next(&StoreError::HeadsMoved { actual: vec![] }), "read the heads, merge, commit again");
-/// assert_eq!(next(&StoreError::Locked { location: "memory.redb".into() }), "try again");
+/// let store = MemoryStore::new();
+/// publish(&store, b"one")?;
+/// publish(&store, b"two")?;
+/// assert_eq!(store.heads()?, [cid_of(RAW, b"two")]);
+/// # Ok::<(), StoreError>(())
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -251,6 +272,13 @@ pub enum StoreError {
     },
 }
 
+/// Whether the medium failed in a way that says nothing about the next try.
+fn is_passing(cause: &Cause) -> bool {
+    use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    matches!(kind, Some(Interrupted | TimedOut | WouldBlock))
+}
+
 /// An error and everything below it, on one line.
 pub(crate) struct InFull<'a>(pub(crate) &'a dyn Error);
 
@@ -400,22 +428,14 @@ impl StoreError {
         }
     }
 
-    /// Whether the very same call may succeed later without anything being changed by the caller: the store was locked, or the
-    /// medium was only interrupted, and the call was not applied.
-    ///
-    /// `HeadsMoved` is not retryable in this sense: the caller must look at the new heads first.
-    pub fn is_retryable(&self) -> bool {
+    /// How the call may succeed after all. `None`: a second try fails as the first did, until the caller or the operator changes something else.
+    pub fn retry(&self) -> Option<Retry> {
         match self {
-            Self::Locked { .. } => true,
-            Self::Backend { outcome: Outcome::NotApplied, source, .. } => {
-                source.downcast_ref::<std::io::Error>().is_some_and(|e| {
-                    matches!(
-                        e.kind(),
-                        std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-                    )
-                })
-            }
-            _ => false,
+            Self::Locked { .. } => Some(Retry::SameCall),
+            Self::HeadsMoved { .. } => Some(Retry::ReadHeads),
+            Self::Poisoned { .. } | Self::Backend { outcome: Outcome::Unknown, .. } => Some(Retry::Reopen),
+            Self::Backend { source, .. } if is_passing(source) => Some(Retry::SameCall),
+            _ => None,
         }
     }
 }
@@ -438,6 +458,34 @@ mod tests {
         assert!(source.downcast_ref::<std::io::Error>().is_some());
         assert_eq!(error.in_full().to_string(), "test store failed to sync objects: the disk said no");
         assert_eq!(error.clone().outcome(), Outcome::Unknown);
+    }
+
+    #[test]
+    fn what_a_second_try_takes() {
+        use std::io::{Error, ErrorKind};
+        let backend = |outcome, source: Cause| StoreError::Backend {
+            backend: "test",
+            operation: "write".into(),
+            outcome,
+            source,
+        };
+        let passing = || Cause::new(Error::from(ErrorKind::Interrupted));
+        let lasting = || Cause::new(Error::from(ErrorKind::StorageFull));
+        let table = [
+            (StoreError::Locked { location: "a".into() }, Some(Retry::SameCall)),
+            (StoreError::HeadsMoved { actual: vec![] }, Some(Retry::ReadHeads)),
+            (StoreError::Poisoned { backend: "test", source: passing() }, Some(Retry::Reopen)),
+            (backend(Outcome::Unknown, passing()), Some(Retry::Reopen)),
+            (backend(Outcome::Unknown, lasting()), Some(Retry::Reopen)),
+            (backend(Outcome::NotApplied, passing()), Some(Retry::SameCall)),
+            (backend(Outcome::NotApplied, lasting()), None),
+            (StoreError::Closed { backend: "test", operation: "get" }, None),
+            (StoreError::NeedsRecovery { location: "a".into() }, None),
+        ];
+        for (error, retry) in table {
+            assert_eq!(error.retry(), retry, "{error:?}");
+            assert!(retry != Some(Retry::SameCall) || error.outcome() == Outcome::NotApplied, "{error:?}");
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use capabilities::{Capabilities, Durability, HeadsCapabilities};
 pub use check::{cid_from_bytes, cid_of, is_checkable};
 pub use cid::{self, Cid};
 pub use dag_cbor_error::DagCborError;
-pub use error::{Cause, Component, ErrorKind, Outcome, StoreError};
+pub use error::{Cause, Component, ErrorKind, Outcome, Retry, StoreError};
 pub use ext::{BlockstoreExt, MissingLink};
 pub use fetch_ahead::FetchAhead;
 pub use hashes::{HashFunction, supported_hashes};

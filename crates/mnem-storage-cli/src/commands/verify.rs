@@ -73,7 +73,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             unless_closed(tell_faults(&mut out, &report).and_then(|()| out.finish()))?;
             return Err(interrupted(&stop, &report));
         }
-        Err(VerifyError::Store(error)) => return Err(error.into()),
+        Err(VerifyError::Store(error)) => return Err(error.into_inner().into()),
         Err(error) => return Err(Failure::Refused { message: error.to_string(), hint: "run it again".into() }),
     };
     let (unfinished, foreign): (Vec<_>, Vec<_>) = report.strays.iter().partition(|stray| stray.unfinished);

@@ -73,7 +73,7 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         Failure::Copy { source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
             "name the store to copy first, then where to: `mnem-store copy FROM TO`".to_owned()
         }
-        Failure::Copy { from, source: CopyError::Source(error), .. } => match error.as_ref() {
+        Failure::Copy { from, source: CopyError::Source(error), .. } => match &**error {
             StoreError::MissingBlock { linked_from: Some(_), .. } => {
                 format!("{}; --skip-missing leaves out what is missing", for_store(error, &quoted(from)))
             }
@@ -108,7 +108,7 @@ fn for_collect(error: &CollectError, store: &str) -> String {
         CollectError::Opaque { .. } => {
             "nothing was removed; --opaque-leaves keeps such blocks, and removes what only they link to".to_owned()
         }
-        CollectError::Store(error) => match error.as_ref() {
+        CollectError::Store(error) => match &**error {
             StoreError::InvalidArgument { .. } => format!(
                 "`mnem-store heads update CID --store {store}` sets a head; `mnem-store gc --keep CID` keeps a block and what it reaches"
             ),

@@ -1,33 +1,15 @@
 //! What became of an import or export that failed.
 
-use std::{fmt, io, ops::Deref};
+use std::{fmt, io};
 
 use mnem_car::{CarError, CarFault};
 use mnem_store_traits::{Cid, ErrorKind, StoreError};
 
 use crate::{
+    StoreCause,
     grouped::Grouped,
     reach::{Absent, CodecOf},
 };
-
-/// The store's error below an [`ImportError`] or [`ExportError`]. Dereferences to it, and is it when asked for as a
-/// [`source`](std::error::Error::source); boxed, so that the errors stay small.
-#[derive(Clone, Debug)]
-pub struct StoreCause(Box<StoreError>);
-
-impl From<StoreError> for StoreCause {
-    fn from(error: StoreError) -> Self {
-        Self(Box::new(error))
-    }
-}
-
-impl Deref for StoreCause {
-    type Target = StoreError;
-
-    fn deref(&self) -> &StoreError {
-        &self.0
-    }
-}
 
 /// The blocks of an archive that a failed import left in the store: skipped when it is run again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

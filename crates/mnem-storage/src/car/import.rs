@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::{
     complete,
-    error::{ImportError, Kept, StoreCause},
+    error::{ImportError, Kept},
     landing::Landing,
     pace::Pace,
 };
 use crate::{
-    Progress, Stage,
+    Progress, Stage, StoreCause,
     limits::{IMPORT_BATCH_BYTES_DEFAULT, UNCHECKED_LISTED_MAX},
     progress::{Cancelled, OnProgress},
     report,

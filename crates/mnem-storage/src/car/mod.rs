@@ -33,7 +33,7 @@ mod import;
 mod landing;
 mod pace;
 
-pub use error::{ExportError, ExportErrorKind, ImportError, ImportErrorKind, Kept, StoreCause};
+pub use error::{ExportError, ExportErrorKind, ImportError, ImportErrorKind, Kept};
 pub use export::{ExportOptions, ExportReport, export};
 pub use import::{ImportOptions, ImportReport, import};
 pub use mnem_car::{

@@ -16,7 +16,7 @@ use self::{
     marks::{Fingerprints, Marks},
 };
 use crate::{
-    Absent,
+    Absent, StoreCause,
     limits::COLLECT_BATCH_BLOCKS_MAX,
     progress::{self, OnProgress},
     reach::{Allowed, CodecOf},
@@ -87,7 +87,7 @@ pub struct DeadIndex {
 pub enum CollectError {
     /// The store refused or failed. Says what the store's error says.
     #[error(transparent)]
-    Store(Box<StoreError>),
+    Store(StoreCause),
     /// A reached block may link to others, and links of its codec are not followed: what only it links to would be removed.
     /// Nothing was.
     #[error(

@@ -2,7 +2,7 @@
 
 use mnem_store_traits::{Cid, ErrorKind, StoreError};
 
-use crate::{grouped::Grouped, progress, reach::CodecOf};
+use crate::{StoreCause, grouped::Grouped, progress, reach::CodecOf};
 
 /// Why a copy ended before the end, and which of the two stores was at fault. Of a fault it says what the store's error says.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -10,10 +10,10 @@ use crate::{grouped::Grouped, progress, reach::CodecOf};
 pub enum CopyError {
     /// The source could not be read.
     #[error(transparent)]
-    Source(Box<StoreError>),
+    Source(StoreCause),
     /// The target refused or failed, or is damaged.
     #[error(transparent)]
-    Target(Box<StoreError>),
+    Target(StoreCause),
     /// The target does not hold what was written to it, perhaps because somebody else writes to it.
     #[error("the target does not hold what was copied: {what}")]
     Differs {

@@ -85,7 +85,7 @@ impl Salvage<'_> {
         }
         match rows.copy(key, value) {
             Ok(()) => Ok(true),
-            Err(CopyError::Source(error)) => self.fault(FaultKind::KnnIndex, None, *error).map(|()| false),
+            Err(CopyError::Source(error)) => self.fault(FaultKind::KnnIndex, None, error.into_inner()).map(|()| false),
             Err(error) => Err(error.into()),
         }
     }

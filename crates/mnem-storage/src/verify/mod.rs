@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub(crate) use self::search::Findings;
 use self::search::search;
-use crate::{OpenOptions, Progress, Stage, progress::OnProgress, report};
+use crate::{OpenOptions, Progress, Stage, StoreCause, progress::OnProgress, report};
 
 /// How to verify.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub struct VerifyReport {
 pub enum VerifyError {
     /// It could not be looked at. Says what the store's error says.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreCause),
     /// The callback for progress asked for the end. What had been looked at by then: it says nothing of the rest.
     #[error("the verification was stopped after {} blocks, with {} faults found", .0.blocks, .0.fault_count)]
     Stopped(Box<VerifyReport>),
@@ -88,6 +88,12 @@ impl VerifyError {
     /// What went wrong, to branch on; `None` if nothing did, and the caller stopped it.
     pub fn kind(&self) -> Option<ErrorKind> {
         self.store_error().map(StoreError::kind)
+    }
+}
+
+impl From<StoreError> for VerifyError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.into())
     }
 }
 
