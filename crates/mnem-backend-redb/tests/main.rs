@@ -11,6 +11,7 @@ mod edges;
 mod faults;
 mod freshness;
 mod groups;
+mod growth;
 mod interleavings;
 mod large;
 mod layouts;

@@ -14,7 +14,7 @@ use std::{
 use redb::{BackendError, StorageBackend};
 
 use crate::{
-    engine::{locks::insist, overlay::Overlay},
+    engine::{growth::Growth, locks::insist, overlay::Overlay},
     limits::LOCK_PAUSE,
 };
 
@@ -56,6 +56,8 @@ struct State {
     header_last: AtomicBool,
     /// A header that waits for the next sync.
     header: Mutex<Option<Vec<u8>>>,
+    /// Syncs of a longer file, which wait for the next header.
+    growth: Growth,
     /// Until when a blocking lock may wait. `None`: for ever.
     lock_deadline: Mutex<Option<Instant>>,
 }
@@ -88,6 +90,8 @@ impl Seam {
     }
 
     fn new(medium: Medium, locks: Locks, may_initialise: bool, lenient: bool, overlay: Option<Overlay>) -> Self {
+        // Beside other processes redb writes the header under a lock that their readers take too.
+        let alone = locks == Locks::PassThrough && overlay.is_some();
         Self(Arc::new(State {
             medium,
             locks,
@@ -99,6 +103,7 @@ impl Seam {
             shut: AtomicBool::new(false),
             header_last: AtomicBool::new(false),
             header: Mutex::new(None),
+            growth: Growth::new(alone),
             lock_deadline: Mutex::new(None),
         }))
     }
@@ -138,9 +143,10 @@ impl Seam {
     /// finds in the page cache and believes, and pages that are found there too, and never reach the disk.
     pub(crate) fn header_last(&self, yes: bool) -> io::Result<()> {
         self.0.header_last.store(yes, Ordering::Release);
-        match guard(&self.0.header).take() {
+        let kept = guard(&self.0.header).take();
+        match kept {
             // After a failure it stays unwritten, like everything else.
-            Some(header) if !yes && !self.failed() => self.noted(self.0.medium.write(0, &header)),
+            Some(header) if !yes && !self.failed() => self.noted(self.write_direct(0, &header)),
             _ => Ok(()),
         }
     }
@@ -163,11 +169,37 @@ impl Seam {
         Ok(())
     }
 
+    fn set_len_direct(&self, len: u64) -> io::Result<()> {
+        let longer = len > self.0.medium.len()?;
+        self.0.medium.set_len(len)?;
+        self.0.growth.resized(longer);
+        Ok(())
+    }
+
+    fn write_direct(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        if self.keep_header(offset, data) {
+            return Ok(());
+        }
+        if self.0.growth.needs_sync_before(offset) {
+            self.sync_all()?;
+        }
+        self.0.medium.write(offset, data)
+    }
+
     fn sync_direct(&self) -> io::Result<()> {
-        self.0.medium.sync_data()?;
+        if self.0.growth.put_off() {
+            return Ok(());
+        }
+        self.sync_all()?;
         let Some(header) = guard(&self.0.header).take() else { return Ok(()) };
         self.0.medium.write(0, &header)?;
         self.0.medium.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.0.medium.sync_data()?;
+        self.0.growth.synced();
+        Ok(())
     }
 
     /// The medium below.
@@ -297,7 +329,7 @@ impl StorageBackend for Seam {
         self.open()?;
         let set = match self.change_staged(|overlay| overlay.set_len(len)) {
             Some(set) => set,
-            None => self.0.medium.set_len(len),
+            None => self.set_len_direct(len),
         };
         self.noted(set)
     }
@@ -316,8 +348,7 @@ impl StorageBackend for Seam {
         let medium = &*self.0.medium;
         let written = match self.change_staged(|overlay| overlay.write(medium, offset, data)) {
             Some(written) => written,
-            None if self.keep_header(offset, data) => Ok(()),
-            None => medium.write(offset, data),
+            None => self.write_direct(offset, data),
         };
         self.noted(written)
     }

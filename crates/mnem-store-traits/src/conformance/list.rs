@@ -513,7 +513,7 @@ macro_rules! __conformance_laws {
                     "At whichever operation of the medium an opening fails: it is an error, or nothing is missing; and nothing is lost."
                 must every_fault failed_sync_refuses_every_write [Blocks Faults; PutsSurvivePower]
                     "After a failed sync of any write the handle refuses every write with `Poisoned` until the store is reopened."
-                should every_fault no_read_waits_for_a_sync_of_any_write [Blocks Faults; PutsSurvivePower]
+                must every_fault no_read_waits_for_a_sync_of_any_write [Blocks Faults; PutsSurvivePower]
                     "No way to read waits for the sync of any way to write."
 
                 must crash acknowledged_blocks_survive_a_power_cut [Blocks Crash; PutsSurvivePower]

@@ -1,0 +1,71 @@
+//! The sync of a longer file, put off until something depends on it.
+//!
+//! redb makes the file longer in the middle of a transaction and syncs it at once, under a lock that every new reader
+//! takes. Nothing depends on that sync before the next header: the header alone says how long the file is, and pages at
+//! the new end are in use only once a header names them. So the sync is carried out just before the next header is
+//! written, where redb holds no lock of a reader. To the disk nothing changes but that pages may come before it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How far the length of the file is known to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Durable,
+    /// The last call made the file longer. If a sync comes next, it is the one to put off.
+    JustGrown,
+    /// A sync was put off.
+    Owed,
+}
+
+/// The length of a file that this process has to itself.
+#[derive(Debug)]
+pub(crate) struct Growth {
+    puts_off: bool,
+    length: Mutex<Length>,
+}
+
+impl Growth {
+    /// Puts syncs off, or leaves them where they are.
+    pub(crate) fn new(puts_off: bool) -> Self {
+        Self { puts_off, length: Mutex::new(Length::Durable) }
+    }
+
+    fn length(&self) -> MutexGuard<'_, Length> {
+        self.length.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The length of the file was set.
+    pub(crate) fn resized(&self, longer: bool) {
+        let mut length = self.length();
+        match *length {
+            _ if longer && self.puts_off => *length = Length::JustGrown,
+            // A shorter file needs no sync before its header; the one before may.
+            Length::JustGrown => *length = Length::Owed,
+            Length::Durable | Length::Owed => {}
+        }
+    }
+
+    /// Whether the length has to be durable before this write: before a header, which names it.
+    pub(crate) fn needs_sync_before(&self, offset: u64) -> bool {
+        let mut length = self.length();
+        if offset > 0 && *length == Length::JustGrown {
+            *length = Length::Owed;
+        }
+        offset == 0 && *length != Length::Durable
+    }
+
+    /// Whether the sync that is asked for now can wait.
+    pub(crate) fn put_off(&self) -> bool {
+        let mut length = self.length();
+        let waits = *length == Length::JustGrown;
+        if waits {
+            *length = Length::Owed;
+        }
+        waits
+    }
+
+    /// Everything so far is durable.
+    pub(crate) fn synced(&self) {
+        *self.length() = Length::Durable;
+    }
+}
