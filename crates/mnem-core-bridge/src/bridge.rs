@@ -58,7 +58,9 @@ impl Bridge {
             let buffer = Arc::clone(&buffer);
             Timer::new(longest, move || landed_in_time(&buffer))
         });
-        Self { shared: Arc::new(Shared { timer, pause: options.pause, walks: Walks::default(), buffer }) }
+        // What is longer than that ago has landed: no later put is the last block of it.
+        let walks = Walks::new(options.staged_time_max.unwrap_or(Options::STAGED_TIME_MAX));
+        Self { shared: Arc::new(Shared { timer, pause: options.pause, walks, buffer }) }
     }
 
     /// The two halves, as the engine's constructors take them.

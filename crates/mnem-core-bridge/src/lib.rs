@@ -53,7 +53,7 @@
 //!
 //! So an answer to `push-blocks`, `/v1/import` or `import` tells of durable blocks, in one transaction where the published
 //! backend makes one for each block. Three bursts have no end that can be found. An archive that lacks blocks to
-//! which it links lands 10 ms after its last put. Trusted puts of blocks whose links are all there, as of an archive with a
+//! which it links lands 10 ms after its last put, and so does whatever the same thread puts within a second after that. Trusted puts of blocks whose links are all there, as of an archive with a
 //! single new block, and views and operations that come last, look like a commit that is under way, and land after 100 ms.
 //! A process that is killed before then loses
 //! them, although they returned `Ok`. Two routes close that window: call [`Bridge::flush`] before you answer, or set

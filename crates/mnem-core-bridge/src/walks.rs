@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
     thread::{self, ThreadId},
+    time::{Duration, Instant},
 };
 
 use mnem_core::{
@@ -21,10 +22,20 @@ const OPEN_LINKS_MAX: usize = 1 << 20;
 /// A commit of the engine puts children before parents, so each link of a block that it puts leads to a block that is
 /// staged or stored. An archive has parents before children. A block with an absent link therefore begins a *walk* of
 /// the thread that puts it, and the put after which no link of the walk is open completes it: it is the last new block
-/// of the archive.
-#[derive(Debug, Default)]
+/// of the archive. A walk that is not completed, since the archive lacks blocks or goes on in another thread, is
+/// forgotten after a time without a put: puts that come later have nothing to do with it.
+#[derive(Debug)]
 pub(crate) struct Walks {
-    open: Mutex<HashMap<ThreadId, HashSet<Cid>>>,
+    idle_max: Duration,
+    open: Mutex<HashMap<ThreadId, Walk>>,
+}
+
+/// The walk of one thread.
+#[derive(Debug)]
+struct Walk {
+    /// Links to blocks that are not there yet; never empty.
+    links: HashSet<Cid>,
+    last_put: Instant,
 }
 
 /// Where a put stands.
@@ -39,23 +50,31 @@ pub(crate) enum Step {
 }
 
 impl Walks {
+    /// Walks are forgotten after `idle_max` without a put.
+    pub(crate) fn new(idle_max: Duration) -> Self {
+        Self { idle_max, open: Mutex::default() }
+    }
+
     /// Notes that this thread put `cid`, whose links `absent` lead to blocks that are neither staged nor stored.
     pub(crate) fn put(&self, cid: &Cid, absent: Vec<Cid>) -> Step {
         let mut open = self.lock();
-        let thread = thread::current().id();
-        let Some(links) = open.get_mut(&thread) else {
+        let (thread, now) = (thread::current().id(), Instant::now());
+        let current = open.get_mut(&thread).filter(|walk| now.duration_since(walk.last_put) < self.idle_max);
+        let Some(walk) = current else {
+            open.remove(&thread);
             if absent.is_empty() {
                 return Step::Outside;
             }
             if open.len() >= WALKS_MAX {
                 open.clear();
             }
-            open.insert(thread, absent.into_iter().collect());
+            open.insert(thread, Walk { links: absent.into_iter().collect(), last_put: now });
             return Step::Inside;
         };
-        links.remove(cid);
-        links.extend(absent);
-        if !links.is_empty() && links.len() <= OPEN_LINKS_MAX {
+        walk.links.remove(cid);
+        walk.links.extend(absent);
+        walk.last_put = now;
+        if !walk.links.is_empty() && walk.links.len() <= OPEN_LINKS_MAX {
             return Step::Inside;
         }
         open.remove(&thread);
@@ -68,7 +87,7 @@ impl Walks {
     }
 
     // Every change is complete before anything can panic.
-    fn lock(&self) -> MutexGuard<'_, HashMap<ThreadId, HashSet<Cid>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ThreadId, Walk>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -133,3 +133,23 @@ fn the_engines_own_checked_puts_wait_for_their_update() {
     ReadonlyRepo::init(blocks, heads).unwrap();
     assert_eq!(store.commits(), 1);
 }
+
+/// Of an archive that lacks a block, or goes on in another thread, nothing is left after a time.
+#[test]
+fn a_put_after_an_archive_that_was_not_completed_is_its_own() {
+    let (store, _told) = Watched::new();
+    let short = Duration::from_millis(20);
+    let options = Options::new().staged_time_max(Some(short)).pause(short);
+    let bridge = Bridge::with_options(Arc::clone(&store) as Arc<dyn Store>, &options);
+    let (root, data) = archive().swap_remove(0);
+    bridge.put(root.clone(), data).unwrap();
+    while bridge.staged_bytes() > 0 {
+        thread::yield_now();
+    }
+    assert!(store.inner.has(&ours(&root)).unwrap());
+    thread::sleep(short);
+    for n in 0..3 {
+        bridge.put(block(n).0, block(n).1).unwrap();
+        assert!(store.inner.has(&ours(&block(n).0)).unwrap(), "{n}");
+    }
+}

@@ -1,5 +1,7 @@
 //! `rm` of many blocks and of blocks of heads.
 
+use std::{fs::File, process::Stdio};
+
 use mnem_storage::{Bytes, Cid, RAW, cid_of};
 
 use crate::support::{ABSENT, BACKENDS, Place};
@@ -81,4 +83,23 @@ fn a_wrong_line_removes_nothing() {
     let said = place.run_with_input(&["rm", "-", "--store", "a.redb"], input.as_bytes()).fails(1);
     assert!(said.starts_with("error: standard input, line 2: \"bafy\" is not a plain CID\nhint: write one "), "{said}");
     assert_eq!(place.run(&["ls", "--store", "a.redb"]).ok().lines().count(), 2);
+}
+
+/// Who reads the list of what is removed may go away; the work is done all the same, and the status is that of the work.
+#[test]
+fn a_reader_that_goes_away_does_not_end_a_removal() {
+    let place = Place::new();
+    for backend in BACKENDS {
+        let store = format!("many.{backend}");
+        let cids = filled(&place, &store, 3_000);
+        let absent = cid_of(RAW, b"was never here").to_string();
+        place.write("dead.txt", [&cids[1..], &[absent]].concat().join("\n").as_bytes());
+        let mut command = place.command(&["rm", "-", "--store", &store]);
+        command.stdin(File::open(place.path("dead.txt")).expect("the list"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        drop(child.stdout.take());
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.code(), Some(4), "{backend}");
+        assert_eq!(place.run(&["ls", "--store", &store]).ok().lines().count(), 1, "{backend}");
+    }
 }

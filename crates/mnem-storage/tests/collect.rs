@@ -244,3 +244,37 @@ fn an_index_whose_root_is_dead_is_listed_and_goes_if_so_wished() {
         assert_eq!(knn::unfinished(&*table).unwrap(), [], "{name}");
     }
 }
+
+/// Somebody writes who should have been kept away.
+#[test]
+fn an_index_whose_root_came_later_stays_and_none_goes_once_the_heads_have_moved() {
+    for subject in stores() {
+        let (store, name) = (&*subject.store, subject.name);
+        fill(store);
+        let table = store.side_table(knn::TABLE).unwrap();
+        let late = raw("comes later");
+        let kept = knn::store(&*table, &index(late.0)).unwrap();
+        let dead = knn::store(&*table, &index(cid_of(RAW, b"was never here"))).unwrap();
+        let options = CollectOptions::new().indexes(true);
+        let at = |stage: Stage, act: &dyn Fn()| {
+            let mut acted = false;
+            collect(store, &options, &mut |progress| {
+                if progress.stage == stage && !acted {
+                    acted = true;
+                    act();
+                }
+                ControlFlow::Continue(())
+            })
+        };
+        let error = at(Stage::Indexes, &|| store.update(&late.0, &[]).unwrap()).unwrap_err();
+        assert_eq!(error.kind(), Some(ErrorKind::HeadsMoved), "{name}");
+        assert_eq!(knn::list(&*table).unwrap().count(), 2, "{name}");
+        let heads = store.heads().unwrap();
+        let others: Vec<Cid> = heads.iter().copied().filter(|head| *head != late.0).collect();
+        store.update(&others[0], &[late.0]).unwrap();
+        let report = at(Stage::Sweep, &|| store.put(&late.0, late.1.clone()).unwrap()).expect(name);
+        let removed: Vec<Cid> = report.dead_indexes.iter().map(|dead| dead.cid).collect();
+        assert_eq!((removed, report.indexes_removed), (vec![dead], 1), "{name}");
+        assert!(knn::open(table, &kept).unwrap().is_some(), "{name}");
+    }
+}

@@ -226,6 +226,50 @@ fn a_head_that_is_collected_in_part_is_not_set() {
     });
 }
 
+/// A copy that was killed has left the head in the target and not what it links to. The next one finds the head there; then the source is
+/// collected, and whatever the old head reached is gone before it is listed.
+#[test]
+fn a_head_of_an_interrupted_copy_is_followed_too() {
+    on_every_driver(|who, open| {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (open(&folder.path().join("from")), open(&folder.path().join("to")));
+        let old = commit(&*from, 0, &[], &[]).unwrap();
+        to.put(&old, from.get(&old).unwrap().expect("the head")).unwrap();
+        let mut collected = false;
+        copy(&*from, &*to, &mut |_| {
+            if !collected {
+                collected = true;
+                collects(&*from, 1).unwrap();
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert_eq!(to.heads().unwrap(), from.heads().unwrap(), "{who}");
+        assert_whole(&*to, who);
+    });
+}
+
+/// What the old head reached goes with a collection while the copy runs: the heads of now lack nothing.
+#[test]
+fn nothing_is_left_out_that_only_a_head_of_before_lacks() {
+    on_every_driver(|who, open| {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (open(&folder.path().join("from")), open(&folder.path().join("to")));
+        let old = commit(&*from, 0, &[], &[]).unwrap();
+        let mut moved = false;
+        let report = copy_reachable(&*from, &*to, &ReachableOptions::new().skip_missing(true), &mut |_| {
+            if !moved {
+                moved = true;
+                commit(&*from, 1, &[], &[old]).unwrap();
+                from.delete(&raw("leaf 2 of 0").0).unwrap();
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert_eq!((report.missing_count, to.heads().unwrap()), (0, from.heads().unwrap()), "{who}");
+    });
+}
+
 /// Of a source that only ever loses what its heads reach, no copy is made.
 #[test]
 fn a_source_that_never_rests_is_given_up() {

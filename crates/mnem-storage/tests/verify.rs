@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use mnem_storage::{
-    Blockstore as _, BlockstoreExt as _, Bytes, Cid, DAG_CBOR, DRIVERS, ErrorKind, FaultKind, MemoryStore,
-    OpHeadsStore as _, OpenOptions, Stage, Store, VerifyOptions, VerifyReport,
+    Blockstore, BlockstoreExt as _, Bytes, Cause, Cid, CidIter, DAG_CBOR, DRIVERS, ErrorKind, FaultKind, MemoryStore,
+    OpHeadsStore, OpenOptions, Outcome, Stage, Store, StoreError, VerifyOptions, VerifyReport,
     car::{self, ImportOptions},
     unwatched, verify, verify_at,
 };
@@ -198,6 +198,63 @@ fn changed_files_of_a_simple_store_are_found_and_foreign_ones_noted() {
     assert_eq!(faults(&report), [(FaultKind::Corrupt, Some(blocks[2].0))]);
     assert_eq!(report.strays.len(), 1, "{:?}", report.strays);
     assert!(report.strays[0].path.ends_with("notes.txt"));
+}
+
+/// A store of which one block cannot be read.
+#[derive(Debug)]
+struct BadSector {
+    store: MemoryStore,
+    lost: Cid,
+}
+
+impl Blockstore for BadSector {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        if *cid != self.lost {
+            return self.store.get(cid);
+        }
+        let source = Cause::new("input/output error");
+        Err(StoreError::Backend { backend: "test", operation: "read".into(), outcome: Outcome::NotApplied, source })
+    }
+
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        self.store.put(cid, data)
+    }
+
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        self.store.delete(cid)
+    }
+
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        self.store.cids()
+    }
+}
+
+impl OpHeadsStore for BadSector {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        self.store.heads()
+    }
+
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        self.store.update(new, supersedes)
+    }
+
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.store.swap(expected, new)
+    }
+}
+
+impl Store for BadSector {}
+
+/// It is there, as the listing says, whether or not a head reaches it.
+#[test]
+fn a_block_that_cannot_be_read_is_counted_where_it_is_listed() {
+    let store = MemoryStore::new();
+    let (head, blocks) = filled(&store);
+    for lost in [head, blocks[1].0] {
+        let report = look(&BadSector { store: store.clone(), lost });
+        assert_eq!(report.blocks, store.cids().unwrap().count() as u64, "{report:?}");
+        assert!(faults(&report).contains(&(FaultKind::Unreadable, Some(lost))), "{report:?}");
+    }
 }
 
 /// A head whose block fails to read may or may not be there: only the listing says so.

@@ -15,7 +15,7 @@ use crate::{
     error::{Exit, Failure, Result},
     hints::quoted,
     limits::{MISSING_LISTED_MAX, REMOVED_TOGETHER_MAX, REMOVED_TOGETHER_MIN},
-    output::{Out, counted},
+    output::{Out, counted, unless_closed},
     stop::Stop,
     target::{Target, in_all},
 };
@@ -87,8 +87,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     for head in &of_heads {
         context.remark(format_args!("{head} is still a head, which now has no block"));
     }
-    out.finish()?;
+    let told = out.finish();
     ended?;
+    unless_closed(told)?;
     match &*absent_cids {
         [] => Ok(Exit::Done),
         [cid] if removed == 0 => Err(Failure::NoSuchBlock { cid: cid.to_string(), store: path }),
@@ -137,7 +138,7 @@ impl Removal<'_> {
         for cid in present {
             let is_head = self.heads.contains(&cid);
             let line = || json!({ "cid": cid.to_string(), "removed": true, "is_head": is_head });
-            self.out.summary_with(format_args!("removed {cid}"), line)?;
+            unless_closed(self.out.summary_with(format_args!("removed {cid}"), line))?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mnem_ann_persist as knn;
 use mnem_store_traits::{Cid, ErrorKind, SideTable, Store, StoreError};
 
-use super::{CollectReport, DeadIndex, Ended, marks::Marks};
+use super::{CollectReport, DeadIndex, Ended, marks::Marks, sweep};
 use crate::{
     Progress, Stage,
     progress::{Cancelled, OnProgress},
@@ -37,11 +37,13 @@ pub(super) fn check(
             }
             Err(error) => return Err(error.into()),
         };
-        if marks.is_live(&root) {
+        // A block that came after the listing is left alone, and so is its index.
+        if marks.is_live(&root) || (!marks.is_dead(&root) && store.has(&root)?) {
             continue;
         }
         report.dead_indexes.push(DeadIndex { cid, root_cid: root });
         if remove {
+            sweep::check_heads(store, report)?;
             knn::delete(&*table, &cid)?;
             report.indexes_removed += 1;
         }

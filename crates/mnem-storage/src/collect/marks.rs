@@ -60,10 +60,15 @@ impl Fingerprints {
         Self { mask, ..Self::new() }
     }
 
-    /// The lowest bit says whether links of the block are followed: a block that is followed never shares a fingerprint
-    /// with one that is not, which is marked without being read.
+    /// The two lowest bits say what becomes of the links of the block. So a block that is followed never shares a fingerprint with one that is
+    /// marked without being read, nor one that nobody can follow with one that has no links.
     fn of(&self, cid: &Cid) -> u64 {
-        ((self.key.hash_one(cid) & self.mask) << 1) | u64::from(is_followed(cid))
+        let links = match link_support(cid.codec()) {
+            LinkSupport::Followed => 1,
+            LinkSupport::None => 0,
+            _ => 2,
+        };
+        ((self.key.hash_one(cid) & self.mask) << 2) | links
     }
 }
 
@@ -181,6 +186,13 @@ mod tests {
         }
         assert!(live.iter().all(|cid| !marks.is_dead(cid) && marks.is_live(cid)));
         assert!(dead.iter().all(|cid| marks.is_dead(cid) && !marks.is_live(cid)));
+    }
+
+    #[test]
+    fn an_opaque_block_is_never_taken_for_one_without_links() {
+        let (leaf, opaque) = (cids(RAW, 1)[0], cids(0x0300_0001, 1)[0]);
+        let mut marks = marks(0, &[leaf, opaque]);
+        assert_eq!([marks.reach(&leaf), marks.reach(&opaque)], [Reached::Now, Reached::Now]);
     }
 
     #[test]

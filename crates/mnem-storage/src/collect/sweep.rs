@@ -55,11 +55,14 @@ fn size(store: &dyn Store, cid: &Cid) -> Result<u64, StoreError> {
     }
 }
 
-fn remove(store: &dyn Store, batch: &mut Vec<Cid>, report: &mut CollectReport) -> Result<(), StoreError> {
+/// Fails if the heads are not those that were read at the beginning.
+pub(super) fn check_heads(store: &dyn Store, report: &CollectReport) -> Result<(), StoreError> {
     let actual = store.heads()?;
-    if actual != report.heads {
-        return Err(StoreError::HeadsMoved { actual });
-    }
+    if actual == report.heads { Ok(()) } else { Err(StoreError::HeadsMoved { actual }) }
+}
+
+fn remove(store: &dyn Store, batch: &mut Vec<Cid>, report: &mut CollectReport) -> Result<(), StoreError> {
+    check_heads(store, report)?;
     let blocks = batch.len() as u64;
     store.delete_many(&mut mem::take(batch).into_iter().map(Ok))?;
     report.removed += blocks;

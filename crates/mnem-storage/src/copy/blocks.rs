@@ -4,7 +4,7 @@ use std::{mem, ops::ControlFlow};
 
 use mnem_store_traits::{Bytes, Cid, Store, WriteBatch, is_checkable};
 
-use super::{CopyError, CopyReport, Ended, OfAStore as _, digest::SetDigest, error::differs, reached::NewBlocks};
+use super::{CopyError, CopyReport, Ended, OfAStore as _, error::differs};
 use crate::{
     Progress, Stage,
     limits::{
@@ -20,7 +20,6 @@ pub(super) struct Writer<'a> {
     compare: bool,
     pub(super) report: &'a mut CopyReport,
     /// What the target did not hold before.
-    new_blocks: &'a mut NewBlocks,
     batch: WriteBatch,
     items: usize,
     bytes: u64,
@@ -30,14 +29,9 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(
-        to: &'a dyn Store,
-        compare: bool,
-        report: &'a mut CopyReport,
-        new_blocks: &'a mut NewBlocks,
-    ) -> Self {
+    pub(super) fn new(to: &'a dyn Store, compare: bool, report: &'a mut CopyReport) -> Self {
         let (batch, written, done) = (WriteBatch::new(), Vec::new(), Progress::of(Stage::Blocks));
-        Self { to, compare, report, new_blocks, batch, items: 0, bytes: 0, written, done }
+        Self { to, compare, report, batch, items: 0, bytes: 0, written, done }
     }
 
     /// Takes a block by its name, and says whether the target holds it. A block whose bytes are to be compared counts as one that it does not.
@@ -81,7 +75,6 @@ impl<'a> Writer<'a> {
         self.make_room(block_bytes)?;
         self.bytes += block_bytes;
         self.written.push(cid);
-        self.new_blocks.add(&cid);
         self.report.new += 1;
         if is_checkable(&cid) {
             self.batch.put(cid, data);
@@ -128,13 +121,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Copies every block that the source lists and the target does not hold. Adds all of them to `digest`.
-pub(super) fn copy(
-    from: &dyn Store,
-    mut digest: SetDigest,
-    writer: &mut Writer<'_>,
-    progress: OnProgress<'_>,
-) -> Result<SetDigest, Ended> {
+/// Copies every block that the source lists and the target does not hold.
+pub(super) fn copy(from: &dyn Store, writer: &mut Writer<'_>, progress: OnProgress<'_>) -> Result<(), Ended> {
     Cancelled::check(writer.tell(progress))?;
     let mut listing = from.cids().of_source()?.fuse();
     let mut absent = Vec::new();
@@ -142,10 +130,7 @@ pub(super) fn copy(
     while asked.is_continue() {
         let listed = listing.next().transpose().of_source()?;
         match listed {
-            Some(cid) if writer.is_present(&cid)? => {
-                digest.add(&cid);
-                asked = writer.tell(progress);
-            }
+            Some(cid) if writer.is_present(&cid)? => asked = writer.tell(progress),
             Some(cid) => absent.push(cid),
             None if absent.is_empty() => break,
             None => {}
@@ -154,7 +139,6 @@ pub(super) fn copy(
             for (cid, data) in read(from, &mut absent)? {
                 // One that was deleted since it was listed is not there to be copied.
                 let Some(data) = data else { continue };
-                digest.add(&cid);
                 writer.block(cid, data)?;
                 asked = writer.tell(progress);
                 if asked.is_break() {
@@ -165,8 +149,7 @@ pub(super) fn copy(
     }
     // Also if the end was asked for: what has been counted is there then.
     writer.finish()?;
-    Cancelled::check(asked)?;
-    Ok(digest)
+    Ok(Cancelled::check(asked)?)
 }
 
 /// Reads blocks with one request, up to a number of bytes, and takes them out of `cids`.

@@ -24,11 +24,6 @@ impl SetDigest {
         Self { keys: self.keys.clone(), count: 0, sums: [0; 2] }
     }
 
-    /// How many CIDs there are.
-    pub(super) fn count(&self) -> u64 {
-        self.count
-    }
-
     /// Adds a CID that is not in the set.
     pub(super) fn add(&mut self, cid: &Cid) {
         self.count += 1;

@@ -14,7 +14,7 @@ mod tables;
 use mnem_store_traits::{Cid, Store};
 use serde::Serialize;
 
-use self::{blocks::Writer, digest::SetDigest, heads::Heads, reached::NewBlocks};
+use self::{blocks::Writer, heads::Heads};
 use crate::{limits::COPY_PASSES_MAX, progress::OnProgress, report};
 
 pub use self::{
@@ -124,8 +124,10 @@ pub fn copy(from: &dyn Store, to: &dyn Store, progress: OnProgress<'_>) -> Resul
 /// compute are copied as stored, and listed in the report. Rows of side tables are copied as they are, but for indexes of nearest neighbours
 /// in rows of more than 16 MiB, which only files of the published program have: those become parts ([`knn::store`](crate::knn::store)).
 ///
-/// Memory: one batch of about 16 MiB; about 4 MiB of blocks that are read together; one page of names of each store; 8 to 16 bytes for each new
-/// block with links; an index that becomes parts, whole.
+/// If heads move meanwhile, the copy is followed from its heads before it is given them: a read of each of its blocks with links.
+///
+/// Memory: one batch of about 16 MiB; about 4 MiB of blocks that are read together; one page of names of each store; 8 to 16 bytes for each
+/// block with links, if heads move meanwhile; an index that becomes parts, whole.
 ///
 /// ```
 /// use mnem_storage::{BlockstoreExt, Bytes, MemoryStore, OpHeadsStore, Promise, RAW, copy, unwatched};
@@ -179,17 +181,15 @@ fn copy_all(
     report: &mut CopyReport,
     progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
-    let (mut new_blocks, keys) = (NewBlocks::new(), SetDigest::new());
     for pass in 1.. {
         let heads = Heads::read(from, to, options.merge_heads)?;
         let tables = tables::names(from, to)?;
         report.begin_pass(&heads);
-        let mut writer = Writer::new(to, options.compare, report, &mut new_blocks);
-        let copied = blocks::copy(from, keys.empty(), &mut writer, progress)?;
+        blocks::copy(from, &mut Writer::new(to, options.compare, report), progress)?;
         tables::copy(from, to, &tables, report, progress)?;
         // What the current heads reach is there: a collection removes none of it.
         if heads.have_moved(from)?
-            && let Some(missing) = reached::missing(to, &heads.of_source, &new_blocks)?
+            && let Some(missing) = reached::missing(to, &heads.of_source, progress)?
         {
             if pass < COPY_PASSES_MAX {
                 continue;
@@ -197,7 +197,7 @@ fn copy_all(
             return Err(CopyError::Source(missing.into()).into());
         }
         heads.set(to)?;
-        proof::prove(from, to, &heads, &copied, report, progress)?;
+        proof::prove(from, to, &heads, report, progress)?;
         break;
     }
     Ok(())

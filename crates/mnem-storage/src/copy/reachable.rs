@@ -3,7 +3,7 @@
 use mnem_store_traits::{ErrorKind, Store, StoreError};
 use serde::Serialize;
 
-use super::{CopyError, CopyReport, Ended, Heads, NewBlocks, OfAStore as _, Promise, Writer, error::differs, tables};
+use super::{CopyError, CopyReport, Ended, Heads, OfAStore as _, Promise, Writer, error::differs, tables};
 use crate::{
     Progress, Stage,
     limits::COPY_PASSES_MAX,
@@ -137,9 +137,10 @@ fn copy_all(
             let error = StoreError::InvalidArgument { operation: "copy what the heads reach", reason };
             return Err(CopyError::Source(error.into()).into());
         }
-        match copy_reached(from, to, &heads, options, report, progress) {
+        let may_begin_again = pass < COPY_PASSES_MAX;
+        match copy_reached(from, to, &heads, options, may_begin_again, report, progress) {
             Err(Ended::Failed(CopyError::Source(error)))
-                if error.kind() == ErrorKind::MissingBlock && pass < COPY_PASSES_MAX && heads.have_moved(from)? => {}
+                if error.kind() == ErrorKind::MissingBlock && may_begin_again && heads.have_moved(from)? => {}
             copied => return copied,
         }
     }
@@ -151,6 +152,7 @@ fn copy_reached(
     to: &dyn Store,
     heads: &Heads,
     options: &ReachableOptions,
+    may_begin_again: bool,
     report: &mut ReachableReport,
     progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
@@ -159,11 +161,18 @@ fn copy_reached(
     report.copied.promise = Promise::HoldsReached;
     let allowed = Allowed { opaque: options.opaque_leaves, missing: options.skip_missing };
     let mut reach = Reach::new(from, &heads.of_source, allowed);
-    let mut new_blocks = NewBlocks::new();
-    write(&mut reach, Writer::new(to, false, &mut report.copied, &mut new_blocks), progress)?;
+    write(&mut reach, Writer::new(to, false, &mut report.copied), progress)?;
     report.opaque = reach.opaque();
     Missing { count: report.missing_count, listed: report.missing } = reach.missing;
     tables::copy(from, to, &names, &mut report.copied, progress)?;
+    if let Some(Absent { cid, linked_from }) = report.missing.first()
+        && may_begin_again
+        && heads.have_moved(from)?
+    {
+        // It may have gone with a collection: then the heads of now reach none such.
+        let missing = StoreError::MissingBlock { cid: *cid, linked_from: Some(Box::new(*linked_from)) };
+        return Err(CopyError::Source(missing.into()).into());
+    }
     heads.set(to)?;
     prove(to, heads, allowed, report, progress)
 }

@@ -7,42 +7,28 @@ use std::{
 
 use mnem_store_traits::{Cid, LinkSupport, Store, StoreError, link_support, links};
 
-use super::{CopyError, OfAStore as _};
+use super::{Ended, OfAStore as _};
+use crate::{
+    Progress, Stage,
+    progress::{Cancelled, OnProgress},
+};
 
-/// The blocks that a copy has written, as far as they have links that are followed: 8 bytes for each.
-pub(super) struct NewBlocks {
-    key: RandomState,
-    fingerprints: HashSet<u64>,
-}
-
-impl NewBlocks {
-    pub(super) fn new() -> Self {
-        Self { key: RandomState::new(), fingerprints: HashSet::new() }
-    }
-
-    pub(super) fn add(&mut self, cid: &Cid) {
-        if link_support(cid.codec()) == LinkSupport::Followed {
-            self.fingerprints.insert(self.key.hash_one(cid));
-        }
-    }
-
-    /// The fingerprint of a block that is among them.
-    fn find(&self, cid: &Cid) -> Option<u64> {
-        Some(self.key.hash_one(cid)).filter(|fingerprint| self.fingerprints.contains(fingerprint))
-    }
-}
-
-/// Follows the links of new blocks from heads on, and returns the first that leads to a block which the target lacks. Blocks that it held
-/// before are not followed: a copy before this one has seen to it that what they reach is there.
-pub(super) fn missing(to: &dyn Store, heads: &[Cid], new: &NewBlocks) -> Result<Option<StoreError>, CopyError> {
-    let (mut pending, mut followed) = (heads.to_vec(), HashSet::new());
+/// Follows the links from heads on, and returns the first that leads to a block which the target lacks.
+///
+/// Blocks that the target held before are followed too: a copy that wrote them may have been interrupted, so that what they link to never came.
+/// Memory: 8 to 16 bytes for each block with links.
+pub(super) fn missing(to: &dyn Store, heads: &[Cid], progress: OnProgress<'_>) -> Result<Option<StoreError>, Ended> {
+    let absent =
+        |cid, linked_from: Option<Cid>| StoreError::MissingBlock { cid, linked_from: linked_from.map(Box::new) };
     for head in heads {
         if !to.has(head).of_target()? {
-            return Ok(Some(StoreError::MissingBlock { cid: *head, linked_from: None }));
+            return Ok(Some(absent(*head, None)));
         }
     }
+    let (key, mut followed) = (RandomState::new(), HashSet::new());
+    let (mut pending, mut done) = (heads.to_vec(), Progress::of(Stage::Proof));
     while let Some(cid) = pending.pop() {
-        if !new.find(&cid).is_some_and(|fingerprint| followed.insert(fingerprint)) {
+        if link_support(cid.codec()) != LinkSupport::Followed || !followed.insert(key.hash_one(cid)) {
             continue;
         }
         let mut found = Ok(Vec::new());
@@ -50,10 +36,12 @@ pub(super) fn missing(to: &dyn Store, heads: &[Cid], new: &NewBlocks) -> Result<
         // A block that is not valid in its codec is copied as it is.
         for link in found.unwrap_or_default() {
             if !to.has(&link).of_target()? {
-                return Ok(Some(StoreError::MissingBlock { cid: link, linked_from: Some(Box::new(cid)) }));
+                return Ok(Some(absent(link, Some(cid))));
             }
             pending.push(link);
         }
+        done.blocks += 1;
+        Cancelled::check(progress(done))?;
     }
     Ok(None)
 }

@@ -242,7 +242,7 @@ fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64) -> Failure {
         counted(blocks, "block"),
         Count(new)
     );
-    let options = args.reachable_options();
+    let options = args.typed_options();
     let again = format!(
         "`mnem-store copy {options}{} {}` goes on where this one stopped",
         quoted(&args.from),
@@ -252,13 +252,14 @@ fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64) -> Failure {
 }
 
 impl Args {
-    /// The options that say which blocks are copied, as they are typed.
-    fn reachable_options(&self) -> String {
+    /// The options that say what is copied and how it is looked at, as they are typed.
+    fn typed_options(&self) -> String {
         let options = [
             (self.reachable, "--reachable "),
             (self.opaque_leaves, "--opaque-leaves "),
             (self.skip_missing, "--skip-missing "),
             (self.merge_heads, "--merge-heads "),
+            (self.compare, "--compare "),
         ];
         options.into_iter().filter(|(given, _)| *given).map(|(_, option)| option).collect()
     }

@@ -79,10 +79,8 @@ fn text(answer: &Answer<'_>) -> String {
     let whole = if report.missing_count == 0 { "" } else { ", apart from the missing ones" };
     lines.push(format!("proved   its heads reach {}{whole}", counted(copied.blocks, "block")));
     let heads = counted(copied.heads.len() as u64, "head");
-    lines.push(match copied.heads_merged.is_empty() {
-        true => format!("proved   the heads are equal: {heads} in both"),
-        false => format!("proved   it has the heads of the start: {heads}"),
-    });
+    let others = if copied.heads_merged.is_empty() { " and no others" } else { "" };
+    lines.push(format!("proved   it has the heads of the start{others}: {heads}"));
     lines.extend(lines_of_heads(copied));
     lines.join("\n")
 }
