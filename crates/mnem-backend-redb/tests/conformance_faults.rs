@@ -191,4 +191,11 @@ impl Fixture for Redb {
     }
 }
 
-mnem_store_traits::conformance_tests!(redb, Redb);
+mnem_store_traits::conformance_tests!(
+    redb,
+    Redb,
+    has: [
+        Blocks, Heads, Store, Limits, SideTables, Persistence, Faults, Crash,
+        PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
+    ],
+);

@@ -228,5 +228,19 @@ impl Fixture for Simple {
     }
 }
 
-mnem_store_traits::conformance_tests!(simple, BY_FILE);
-mnem_store_traits::conformance_tests!(whole_syncs, WHOLE);
+mnem_store_traits::conformance_tests!(
+    simple,
+    BY_FILE,
+    has: [
+        Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, Faults, Crash,
+        PutsSurvivePower, HeadsSurvivePower, AtomicHeads,
+    ],
+);
+mnem_store_traits::conformance_tests!(
+    whole_syncs,
+    WHOLE,
+    has: [
+        Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, Faults, Crash,
+        PutsSurvivePower, HeadsSurvivePower, AtomicHeads,
+    ],
+);

@@ -4,7 +4,8 @@ use std::{
     collections::BTreeMap,
     fmt, fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
     time::Duration,
 };
 
@@ -34,6 +35,27 @@ impl Case {
         let place = set_up("Fixture::create()", fixture.create())?;
         let handles = Some(set_up("Fixture::open() of a new place", place.open())?);
         Ok(Self { handles, place, fixture, seeds })
+    }
+
+    /// Asks a fresh store, like a law: in a thread with a deadline, so that neither a panic nor a deadlock gets out. `None`: no answer.
+    pub(crate) fn ask<T: Send + 'static>(
+        fixture: Arc<dyn AnyFixture>,
+        seeds: Seeds,
+        question: fn(&Self) -> T,
+    ) -> Option<T> {
+        let deadline = fixture.deadline();
+        let (send, answer) = mpsc::channel();
+        let asking = thread::Builder::new().spawn(move || {
+            if let Ok(case) = Self::new(fixture, seeds) {
+                // Nobody listens any more when the deadline has passed.
+                let _ = send.send(question(&case));
+            }
+        });
+        let asking = asking.ok()?;
+        let answer = answer.recv_timeout(deadline).ok()?;
+        // The place is cleaned up by the time the answer is there.
+        let _ = asking.join();
+        Some(answer)
     }
 
     pub(crate) fn has(&self, profile: Profile) -> bool {

@@ -232,20 +232,10 @@ impl Law {
         if let Some(profile) = needed.find(|profile| !case.has(**profile)) {
             return Some(format!("profile {profile} {}", profile.absence()));
         }
-        if mode.reopens() && !survives_reopening(case.handles()) {
-            return Some(
-                "the store claims to survive nothing: capability put_durability or durability of heads is None".into(),
-            );
-        }
-        let claim = self.claims.iter().find(|claim| !claim.is_made_by(case.handles()))?;
+        let mut claims = self.claims.iter().chain(mode.claims(self.group));
+        let claim = claims.find(|claim| !case.claims(**claim))?;
         Some(format!("capability {claim} is not claimed"))
     }
-}
-
-/// Whether everything that the handles offer is claimed to be there after reopening.
-fn survives_reopening(handles: &Handles) -> bool {
-    (handles.as_blocks().is_none() || Claim::PutsSurvive.is_made_by(handles))
-        && (handles.as_heads().is_none() || Claim::HeadsSurvive.is_made_by(handles))
 }
 
 impl Profile {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cid::Cid;
 
 use super::{
-    Fault, FixtureError, Handles, Profile,
+    Claim, Fault, FixtureError, Group, Handles, Profile,
     fixture::{AnyFixture, AnyPlace, BlockIter},
 };
 use crate::{
@@ -57,9 +57,14 @@ impl Mode {
         }
     }
 
-    /// Whether what was written must be there after reopening.
-    pub(crate) fn reopens(self) -> bool {
-        matches!(self, Self::Reopened | Self::BufferedReopened)
+    /// What a store must claim for laws of this group: what is written must be there after reopening.
+    pub(crate) fn claims(self, group: Group) -> &'static [Claim] {
+        match (self, group) {
+            (Self::Direct | Self::Forwarded | Self::Buffered | Self::SecondHandle, _) => &[],
+            (Self::Reopened | Self::BufferedReopened, Group::Blocks) => &[Claim::PutsSurvive],
+            (Self::Reopened | Self::BufferedReopened, Group::Heads) => &[Claim::HeadsSurvive],
+            (Self::Reopened | Self::BufferedReopened, _) => &[Claim::PutsSurvive, Claim::HeadsSurvive],
+        }
     }
 }
 

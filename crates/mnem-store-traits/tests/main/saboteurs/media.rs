@@ -13,7 +13,14 @@ use super::disk::{Disk, Flaw, OnDisk};
 mod sound {
     use super::{Flaw, OnDisk};
 
-    mnem_store_traits::conformance_tests!(disk, OnDisk(Flaw::None));
+    mnem_store_traits::conformance_tests!(
+        disk,
+        OnDisk(Flaw::None),
+        has: [
+            Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, SecondProcess, Damage, Faults, Crash,
+            PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
+        ],
+    );
 }
 
 fn kills(flaw: Flaw, law: &str, text: &str) {
