@@ -15,7 +15,7 @@ pub(crate) fn run() -> Result<()> {
     let _folder = sh.push_env("MNEM_CONFORMANCE_REPORT", &folder);
     let suites = ["--test", "conformance", "--test", "main", "--test", "minimal"];
     let result =
-        cmd!(sh, "cargo test --locked --quiet --workspace {suites...} --no-fail-fast report -- --ignored").run();
+        cmd!(sh, "cargo test --locked --quiet --workspace {suites...} --no-fail-fast ::report -- --ignored").run();
     let mut files = sh.read_dir(&folder)?;
     files.sort();
     print!("{}", table(&sh, &files)?);

@@ -69,4 +69,12 @@ impl Fixture for Carlog {
     }
 }
 
-mnem_store_traits::conformance_tests!(carlog, Carlog);
+mnem_store_traits::conformance_tests!(
+    carlog,
+    Carlog,
+    has: [
+        Blocks, Heads, Store, Limits, SideTables, Persistence, Damage, Driver,
+        PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
+    ],
+    inapplicable: [truncated_store_is_no_empty_store],
+);

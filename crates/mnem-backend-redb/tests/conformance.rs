@@ -87,5 +87,19 @@ fn second_process() {
     as_second_process(|folder| open(Path::new(&folder), Sharing::MultiWriter));
 }
 
-mnem_store_traits::conformance_tests!(redb, Redb);
-mnem_store_traits::conformance_tests!(shared_redb, SharedRedb);
+mnem_store_traits::conformance_tests!(
+    redb,
+    Redb,
+    has: [
+        Blocks, Heads, Store, Limits, SideTables, Persistence, Damage, Driver,
+        PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
+    ],
+);
+mnem_store_traits::conformance_tests!(
+    shared_redb,
+    SharedRedb,
+    has: [
+        Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, SecondProcess,
+        PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
+    ],
+);

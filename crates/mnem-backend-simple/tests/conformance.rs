@@ -56,4 +56,12 @@ fn second_process() {
     as_second_process(|folder| open(Path::new(&folder)));
 }
 
-mnem_store_traits::conformance_tests!(simple, Simple);
+mnem_store_traits::conformance_tests!(
+    simple,
+    Simple,
+    has: [
+        Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, SecondProcess, Damage, Driver,
+        PutsSurvivePower, HeadsSurvivePower, AtomicHeads,
+    ],
+    inapplicable: [truncated_store_is_no_empty_store],
+);

@@ -8,6 +8,7 @@ mod database;
 mod driver;
 mod error;
 mod heads;
+pub mod log;
 mod side_table;
 mod store;
 mod tables;

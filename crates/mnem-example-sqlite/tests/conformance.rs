@@ -56,4 +56,11 @@ fn second_process() {
     as_second_process(|path| Ok(Handles::from(Arc::new(SqliteStore::open(path)?))));
 }
 
-mnem_store_traits::conformance_tests!(sqlite, Sqlite);
+mnem_store_traits::conformance_tests!(
+    sqlite,
+    Sqlite,
+    has: [
+        Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, SecondProcess, Damage, Driver,
+        PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
+    ],
+);

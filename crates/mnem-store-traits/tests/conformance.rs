@@ -29,4 +29,11 @@ impl Fixture for Memory {
     }
 }
 
-mnem_store_traits::conformance_tests!(memory, Memory);
+mnem_store_traits::conformance_tests!(
+    memory,
+    Memory,
+    has: [
+        Blocks, Heads, Store, Limits, SideTables, SecondHandle,
+        AtomicPutMany, AtomicCommit, AtomicSideTableWrites, AtomicHeads,
+    ],
+);

@@ -4,7 +4,8 @@ use std::{
     collections::BTreeMap,
     fmt, fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
     time::Duration,
 };
 
@@ -34,6 +35,27 @@ impl Case {
         let place = set_up("Fixture::create()", fixture.create())?;
         let handles = Some(set_up("Fixture::open() of a new place", place.open())?);
         Ok(Self { handles, place, fixture, seeds })
+    }
+
+    /// Asks a fresh store, like a law: in a thread with a deadline, so that neither a panic nor a deadlock gets out. `None`: no answer.
+    pub(crate) fn ask<T: Send + 'static>(
+        fixture: Arc<dyn AnyFixture>,
+        seeds: Seeds,
+        question: fn(&Self) -> T,
+    ) -> Option<T> {
+        let deadline = fixture.deadline();
+        let (send, answer) = mpsc::channel();
+        let asking = thread::Builder::new().spawn(move || {
+            if let Ok(case) = Self::new(fixture, seeds) {
+                // Nobody listens any more when the deadline has passed.
+                let _ = send.send(question(&case));
+            }
+        });
+        let asking = asking.ok()?;
+        let answer = answer.recv_timeout(deadline).ok()?;
+        // The place is cleaned up by the time the answer is there.
+        let _ = asking.join();
+        Some(answer)
     }
 
     pub(crate) fn has(&self, profile: Profile) -> bool {
@@ -111,6 +133,32 @@ impl Case {
         Ok(false)
     }
 
+    /// Drops the store and opens it again, with the power cut after so many operations of the opening. `false`: it could not be opened, and is not.
+    pub(crate) fn open_with_a_cut(&mut self, operations: u64) -> Result<bool, Failure> {
+        self.handles = None;
+        set_up("Fixture::cut_power_while_opening()", self.place.cut_power_while_opening(operations))?;
+        self.handles = self.place.open().ok();
+        Ok(self.handles.is_some())
+    }
+
+    /// Drops the store and opens it on a medium without locks, which fails like this; then opens it on a sound one. What came of the first.
+    pub(crate) fn open_without_locks(&mut self, fault: Option<Fault>) -> Result<Result<(), FixtureError>, Failure> {
+        self.handles = None;
+        set_up("Fixture::set_locks()", self.place.set_locks(false))?;
+        self.set_fault(fault)?;
+        let opened = self.place.open().map(drop);
+        self.set_fault(None)?;
+        set_up("Fixture::set_locks()", self.place.set_locks(true))?;
+        self.drop_and_open()?;
+        Ok(opened)
+    }
+
+    /// Another place, in which no store was opened yet.
+    pub(crate) fn unopened(&self) -> Result<Self, Failure> {
+        let place = set_up("Fixture::create()", self.fixture.create())?;
+        Ok(Self { handles: None, place, fixture: Arc::clone(&self.fixture), seeds: self.seeds })
+    }
+
     /// Opens the store a second time beside the handles that are open.
     pub(crate) fn second(&self) -> Result<Handles, Failure> {
         set_up("Fixture::open() while the store is open", self.place.open())
@@ -167,15 +215,43 @@ impl Case {
         self.fixture.walk(store, root)
     }
 
-    /// What random laws begin with.
+    /// What random laws begin with; where the store is slow, one seed unless more are asked for.
     pub(crate) fn seeds(&self) -> Seeds {
-        self.seeds
+        if self.is_slow() { self.seeds.fewest() } else { self.seeds }
+    }
+
+    /// Of so many blocks, rows or heads as many as a slow store takes within ten seconds, and 300 at least: more than a page.
+    pub(crate) fn in_time(&self, n: usize) -> usize {
+        within(Duration::from_secs(10), self.fixture.latency_hint(), 300, n)
+    }
+
+    /// Of so many blocks, which are written again and again, as many as a store takes within a twentieth of a second, and 40 at least.
+    pub(crate) fn in_short(&self, n: usize) -> usize {
+        within(Duration::from_millis(50), self.fixture.latency_hint(), 40, n)
+    }
+
+    /// Whether repetition is to be spared.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.fixture.latency_hint() >= SLOW
+    }
+
+    /// How long a law may take for what it need not do: well inside the deadline, and no longer where the store is slow.
+    pub(crate) fn spare(&self) -> Duration {
+        self.patience().min(Duration::from_secs(30))
     }
 
     /// How long a law may wait for another thread before it says that this thread is stuck: well inside the deadline.
     pub(crate) fn patience(&self) -> Duration {
         self.fixture.deadline() / 2
     }
+}
+
+/// Stores whose calls take so long are spared repetition.
+pub(crate) const SLOW: Duration = Duration::from_millis(2);
+
+fn within(time: Duration, latency: Duration, least: usize, n: usize) -> usize {
+    let calls = time.as_micros() / latency.as_micros().max(1);
+    usize::try_from(calls).unwrap_or(n).max(least).min(n)
 }
 
 /// A place of a driver, with nothing in it.

@@ -105,8 +105,12 @@ pub enum Profile {
     Damage,
     /// The medium can be made to fail: declared, with [`Fixture::set_fault`].
     Faults,
-    /// The power can be cut: declared, with [`Fixture::cut_power_after`].
+    /// The power can be cut: declared, with [`Fixture::cut_power_after`] and [`Fixture::cut_power_while_opening`].
     Crash,
+    /// It keeps other writers out by locks of its medium, which can be taken away: declared, with [`Fixture::set_locks`].
+    Locks,
+    /// Its medium is a network that can lose answers: declared, with [`Fixture::set_fault`], which knows the faults of a network too.
+    Network,
     /// It has a driver: declared, with [`Fixture::driver`].
     Driver,
 }
@@ -232,24 +236,14 @@ impl Law {
         if let Some(profile) = needed.find(|profile| !case.has(**profile)) {
             return Some(format!("profile {profile} {}", profile.absence()));
         }
-        if mode.reopens() && !survives_reopening(case.handles()) {
-            return Some(
-                "the store claims to survive nothing: capability put_durability or durability of heads is None".into(),
-            );
-        }
-        let claim = self.claims.iter().find(|claim| !claim.is_made_by(case.handles()))?;
+        let mut claims = self.claims.iter().chain(mode.claims(self.group));
+        let claim = claims.find(|claim| !case.claims(**claim))?;
         Some(format!("capability {claim} is not claimed"))
     }
 }
 
-/// Whether everything that the handles offer is claimed to be there after reopening.
-fn survives_reopening(handles: &Handles) -> bool {
-    (handles.as_blocks().is_none() || Claim::PutsSurvive.is_made_by(handles))
-        && (handles.as_heads().is_none() || Claim::HeadsSurvive.is_made_by(handles))
-}
-
 impl Profile {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Blocks,
         Self::Heads,
         Self::Store,
@@ -262,6 +256,8 @@ impl Profile {
         Self::Damage,
         Self::Faults,
         Self::Crash,
+        Self::Locks,
+        Self::Network,
         Self::Driver,
     ];
 
@@ -362,6 +358,8 @@ impl fmt::Display for Profile {
             Self::Damage => "damage",
             Self::Faults => "faults",
             Self::Crash => "crash",
+            Self::Locks => "locks",
+            Self::Network => "network",
             Self::Driver => "driver",
         })
     }

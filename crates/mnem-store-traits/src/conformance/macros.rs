@@ -9,12 +9,35 @@ use super::{Failure, Fixture, Law, Level, Mode, Options, Verdict, law, run};
 /// The first argument names the module that holds the tests, the second is an expression for a value that implements
 /// [`Fixture`]; it is evaluated once for each law.
 ///
+/// A store with more than blocks, heads and commits says so in the same line, by the names of [`Profile`](crate::conformance::Profile) and
+/// [`Claim`](crate::conformance::Claim):
+///
+/// ```
+/// # use mnem_store_traits::conformance::DriverFixture;
+/// # fn main() {}
+/// mnem_store_traits::conformance_tests!(
+///     my_backend,
+///     MyFixture::default(),
+///     has: [Blocks, Heads, Store, Limits, SideTables, Persistence, PutsSurvivePower, HeadsSurvivePower, AtomicCommit],
+/// );
+/// ```
+///
+/// The tests of all laws that need something else are ignored, with the reason. The test `my_backend::declares_what_the_macro_says` compares the
+/// line with the fixture and its store, and fails with the right line. `inapplicable: [law, …]` ignores laws that the store has no occasion to
+/// break, such as that of a truncated file where a store is not one file; the same test sees that they are declined.
+///
 /// One more test, `my_backend::report`, is left out unless asked for: it runs them all and prints [`Report`](crate::conformance::Report), as
 /// `cargo test my_backend::report -- --ignored --nocapture`.
 #[macro_export]
 macro_rules! conformance_tests {
     ($backend:ident, $fixture:expr $(,)?) => {
-        $crate::__conformance_laws!(tests $backend, $fixture);
+        $crate::conformance_tests!($backend, $fixture, has: [Blocks, Heads, Store, Limits]);
+    };
+    (
+        $backend:ident, $fixture:expr,
+        has: [$($has:ident),* $(,)?] $(, inapplicable: [$($law:ident),* $(,)?])? $(,)?
+    ) => {
+        $crate::__conformance_laws!(tests $backend, $fixture, [$($has)*], [$($($law)*)?]);
     };
 }
 
@@ -22,8 +45,8 @@ macro_rules! conformance_tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_expand {
-    ([tests $backend:ident, $fixture:expr]
-     blocks { $($blocks:tt)* } heads { $($heads:tt)* } store { $($store:tt)* } $($direct:ident { $($laws:tt)* })*) => {
+    ([tests $backend:ident, $fixture:expr, [$($has:ident)*], [$($inapplicable:ident)*]]
+     blocks $blocks:tt heads $heads:tt store $store:tt $($direct:ident $laws:tt)*) => {
         #[cfg(test)]
         mod $backend {
             #[allow(unused_imports, reason = "the fixture's expression may need names from the file that holds the line")]
@@ -39,41 +62,59 @@ macro_rules! __conformance_expand {
                 $crate::conformance::report_on(fixture());
             }
 
+            #[test]
+            fn declares_what_the_macro_says() {
+                let (has, inapplicable) = (&[$(stringify!($has)),*], &[$(stringify!($inapplicable)),*]);
+                $crate::conformance::assert_declared(fixture(), has, inapplicable);
+            }
+
+            $crate::__conformance_test_of! { ($) $backend [] [$($has)*] [$($inapplicable)*] }
+
             $crate::__conformance_expand! {
-                [groups Direct] blocks { $($blocks)* } heads { $($heads)* } store { $($store)* } $($direct { $($laws)* })*
+                [groups $backend Direct] blocks [] $blocks heads [] $heads store [] $store $($direct [] $laws)*
             }
             $crate::__conformance_expand! {
-                [modes
-                    forwarded Forwarded, buffered Buffered, reopened Reopened,
-                    buffered_reopened BufferedReopened, second_handle SecondHandle]
-                [blocks { $($blocks)* } heads { $($heads)* } store { $($store)* }]
+                [modes $backend [blocks $blocks heads $heads store $store]]
+                forwarded Forwarded [] [] []
+                buffered Buffered [Store] [Store] [Store]
+                reopened Reopened
+                    [Persistence PutsSurvive] [Persistence HeadsSurvive] [Persistence PutsSurvive HeadsSurvive]
+                buffered_reopened BufferedReopened
+                    [Store Persistence PutsSurvive] [Store Persistence HeadsSurvive]
+                    [Store Persistence PutsSurvive HeadsSurvive]
+                second_handle SecondHandle [SecondReader] [SecondReader] [SecondReader]
             }
         }
     };
-    ([modes $($module:ident $mode:ident),*] $sequential:tt) => {
+    // Each mode with what it needs for the laws of each group.
+    ([modes $backend:ident $laws:tt] $($module:ident $mode:ident $blocks:tt $heads:tt $store:tt)*) => {
         $(mod $module {
             use super::fixture;
 
-            $crate::__conformance_expand! { [in $mode] $sequential }
+            $crate::__conformance_expand! { [in $backend $mode $blocks $heads $store] $laws }
         })*
     };
-    ([in $mode:ident] [$($groups:tt)*]) => {
-        $crate::__conformance_expand! { [groups $mode] $($groups)* }
+    ([in $backend:ident $mode:ident $for_blocks:tt $for_heads:tt $for_store:tt]
+     [blocks $blocks:tt heads $heads:tt store $store:tt]) => {
+        $crate::__conformance_expand! {
+            [groups $backend $mode]
+            blocks $for_blocks $blocks heads $for_heads $heads store $for_store $store
+        }
     };
-    ([groups $mode:ident]
-     $($group:ident { $($level:ident $topic:ident $law:ident [$($profile:ident)* $(; $($claim:ident)*)?] $promise:literal)* })*) => {
+    ([groups $backend:ident $mode:ident] $($group:ident $needs:tt $laws:tt)*) => {
         $(mod $group {
-            $(#[test]
-            fn $law() {
-                $crate::conformance::assert_law(super::fixture(), $crate::conformance::Mode::$mode, stringify!($law));
-            })*
+            $crate::__conformance_expand! { [group $backend $mode $needs] $laws }
         })*
+    };
+    ([group $backend:ident $mode:ident $needs:tt]
+     {$($level:ident $topic:ident $law:ident [$($profile:ident)* $(; $($claim:ident)*)?] $promise:literal)*}) => {
+        $($backend! { [$($profile)* $($($claim)*)?] $needs [$mode $law] })*
     };
     ([registry]
      $($group:ident { $($level:ident $topic:ident $law:ident [$($profile:ident)* $(; $($claim:ident)*)?] $promise:literal)* })*) => {
         &[$($(Law {
             id: stringify!($law),
-            group: $crate::__conformance_expand!([group $group]),
+            group: $crate::__conformance_expand!([name $group]),
             topic: stringify!($topic),
             level: $crate::__conformance_expand!([level $level]),
             profiles: &[$(Profile::$profile),*],
@@ -83,23 +124,152 @@ macro_rules! __conformance_expand {
             check: super::laws::$topic::$law,
         }),*),*]
     };
-    ([group blocks]) => { Group::Blocks };
-    ([group heads]) => { Group::Heads };
-    ([group store]) => { Group::Store };
-    ([group ways]) => { Group::Ways };
-    ([group persistence]) => { Group::Persistence };
-    ([group concurrency]) => { Group::Concurrency };
-    ([group faults]) => { Group::Faults };
-    ([group driver]) => { Group::Driver };
+    ([name blocks]) => { Group::Blocks };
+    ([name heads]) => { Group::Heads };
+    ([name store]) => { Group::Store };
+    ([name ways]) => { Group::Ways };
+    ([name persistence]) => { Group::Persistence };
+    ([name concurrency]) => { Group::Concurrency };
+    ([name faults]) => { Group::Faults };
+    ([name driver]) => { Group::Driver };
     ([level must]) => { Level::Must };
     ([level should]) => { Level::Should };
+}
+
+/// Defines the macro that makes the test of one law, `name! { [needs] [needs of the mode] [mode law] }`: an ordinary one if all needs are named
+/// in the line of `conformance_tests!`. `[names done] [names to do] [inapplicable laws]`, behind a `$`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_test_of {
+    ($d:tt $name:ident $done:tt [] $inapplicable:tt) => {
+        $crate::__conformance_test_of! { @define $d $name $done $inapplicable }
+    };
+    ($d:tt $name:ident [$($done:ident)*] [SecondHandle $($more:ident)*] $inapplicable:tt) => {
+        $crate::__conformance_test_of! { $d $name [$($done)* SecondHandle SecondReader] [$($more)*] $inapplicable }
+    };
+    ($d:tt $name:ident [$($done:ident)*] [PutsSurvivePower $($more:ident)*] $inapplicable:tt) => {
+        $crate::__conformance_test_of! { $d $name [$($done)* PutsSurvivePower PutsSurvive] [$($more)*] $inapplicable }
+    };
+    ($d:tt $name:ident [$($done:ident)*] [HeadsSurvivePower $($more:ident)*] $inapplicable:tt) => {
+        $crate::__conformance_test_of! { $d $name [$($done)* HeadsSurvivePower HeadsSurvive] [$($more)*] $inapplicable }
+    };
+    ($d:tt $name:ident [$($done:ident)*] [$next:ident $($more:ident)*] $inapplicable:tt) => {
+        $crate::__conformance_test_of! { $d $name [$($done)* $next] [$($more)*] $inapplicable }
+    };
+    (@define ($d:tt) $name:ident [$($has:ident)*] [$($inapplicable:ident)*]) => {
+        macro_rules! $name {
+            $(($d needs:tt $d more:tt [$d mode:ident $inapplicable]) => {
+                $crate::__conformance_test! { "not looked at: its line says that it does not apply to this backend" [$d mode $inapplicable] }
+            };)*
+            ([] [] $d test:tt) => {
+                $crate::__conformance_test! { $d test }
+            };
+            ([] $d more:tt $d test:tt) => {
+                $name! { $d more [] $d test }
+            };
+            $(([$has $d($d needs:ident)*] $d more:tt $d test:tt) => {
+                $name! { [$d($d needs)*] $d more $d test }
+            };)*
+            ([$d absent:ident $d($d needs:ident)*] $d more:tt $d test:tt) => {
+                $crate::__conformance_test! { $d absent $d test }
+            };
+        }
+    };
+}
+
+/// One test, `[mode law]`: ignored behind the name of what it lacks, or behind a reason.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_test {
+    ([$mode:ident $law:ident]) => {
+        #[test]
+        fn $law() {
+            $crate::conformance::assert_law(super::fixture(), $crate::conformance::Mode::$mode, stringify!($law));
+        }
+    };
+    (Blocks $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile blocks is not there" $test }
+    };
+    (Heads $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile heads is not there" $test }
+    };
+    (Store $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile store is not there" $test }
+    };
+    (Limits $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile limits is not there" $test }
+    };
+    (SideTables $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile side tables is not there" $test }
+    };
+    (Persistence $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile persistence is not declared" $test }
+    };
+    (SecondHandle $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile second handle is not declared" $test }
+    };
+    (SecondReader $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile second reader is not declared" $test }
+    };
+    (SecondProcess $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile second process is not declared" $test }
+    };
+    (Damage $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile damage is not declared" $test }
+    };
+    (Faults $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile faults is not declared" $test }
+    };
+    (Crash $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile crash is not declared" $test }
+    };
+    (Locks $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile locks is not declared" $test }
+    };
+    (Network $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile network is not declared" $test }
+    };
+    (Driver $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile driver is not declared" $test }
+    };
+    (PutsSurvive $test:tt) => {
+        $crate::__conformance_test! { "not looked at: capability put_durability >= Process is not claimed" $test }
+    };
+    (PutsSurvivePower $test:tt) => {
+        $crate::__conformance_test! { "not looked at: capability put_durability = Power is not claimed" $test }
+    };
+    (AtomicPutMany $test:tt) => {
+        $crate::__conformance_test! { "not looked at: capability atomic_put_many is not claimed" $test }
+    };
+    (AtomicCommit $test:tt) => {
+        $crate::__conformance_test! { "not looked at: capability atomic_commit is not claimed" $test }
+    };
+    (AtomicSideTableWrites $test:tt) => {
+        $crate::__conformance_test! { "not looked at: capability atomic_side_table_writes is not claimed" $test }
+    };
+    (HeadsSurvive $test:tt) => {
+        $crate::__conformance_test! { "not looked at: capability durability of heads >= Process is not claimed" $test }
+    };
+    (HeadsSurvivePower $test:tt) => {
+        $crate::__conformance_test! { "not looked at: capability durability of heads = Power is not claimed" $test }
+    };
+    (AtomicHeads $test:tt) => {
+        $crate::__conformance_test! { "not looked at: capability atomic_heads is not claimed" $test }
+    };
+    ($why:tt [$mode:ident $law:ident]) => {
+        #[test]
+        #[ignore = $why]
+        fn $law() {
+            $crate::conformance::assert_law(super::fixture(), $crate::conformance::Mode::$mode, stringify!($law));
+        }
+    };
 }
 
 /// Runs one law as a test: what [`conformance_tests!`](crate::conformance_tests) calls.
 ///
 /// # Panics
-/// When a must-law is broken, with what was promised, done, expected and seen. A law that is declined, and a should-law that is broken, prints
-/// so and returns.
+/// When a must-law is broken, with what was promised, done, expected and seen; and when a law is declined, since its test should be ignored. A
+/// should-law that is broken prints so and returns.
 #[track_caller]
 pub fn assert_law(fixture: impl Fixture, mode: Mode, id: &str) {
     let Some(law) = law(id) else { panic!("there is no law {id}") };
@@ -115,7 +285,13 @@ pub fn assert_law(fixture: impl Fixture, mode: Mode, id: &str) {
 fn told(law: &Law, mode: Mode, backend: &str, verdict: Verdict) -> Result<Option<String>, String> {
     match verdict {
         Verdict::Passed => Ok(None),
-        Verdict::Declined(why) => Ok(Some(format!("declined: {why}"))),
+        Verdict::Declined(why) => Err(format!(
+            "law {path} was not looked at: {why}\n  \
+             its test is ignored where the line of conformance_tests! says what {backend} has (the test \
+             declares_what_the_macro_says knows the line), or names it: inapplicable: [{id}]",
+            path = law.path_in(mode),
+            id = law.id,
+        )),
         Verdict::Failed(failure) => {
             let text = law.failure_text(mode, backend, &failure);
             if law.level == Level::Should { Ok(Some(format!("not kept, as a backend may: {text}"))) } else { Err(text) }
@@ -169,5 +345,15 @@ mod tests {
         assert!(text.starts_with("law blocks::absent_is_none is broken by a backend\n"), "{text}");
         assert_eq!(broken(Level::Should), Ok(Some(format!("not kept, as a backend may: {text}"))));
         assert_eq!(told(&laws()[0], Mode::Direct, "a backend", Verdict::Passed), Ok(None));
+    }
+
+    /// What was not looked at never counts as kept.
+    #[test]
+    fn a_declined_law_fails_its_test() {
+        let declined = Verdict::Declined("profile damage is not declared by the fixture".into());
+        let text = told(&laws()[0], Mode::Reopened, "a backend", declined).expect_err("no success");
+        let begins =
+            "law reopened::blocks::absent_is_none was not looked at: profile damage is not declared by the fixture\n";
+        assert!(text.starts_with(begins) && text.ends_with("inapplicable: [absent_is_none]"), "{text}");
     }
 }

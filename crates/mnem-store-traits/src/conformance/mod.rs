@@ -31,10 +31,10 @@
 //! # fn main() {}
 //! ```
 //!
-//! Each law becomes an ordinary `#[test]`, `my_backend::blocks::put_rejects_wrong_bytes` and so on. A law that asks for a [`Profile`] which
-//! the fixture does not have, or for a [`Claim`] which the store does not make, prints `declined: …` and why (`cargo test -- --nocapture`). A
-//! harness of one's own calls [`run`], or [`Law::run`] for one law: neither panics, and each law has a deadline, so that a deadlock is a
-//! failure and not a hang.
+//! Each law becomes an ordinary `#[test]`, `my_backend::blocks::put_rejects_wrong_bytes` and so on. The line says what the backend has beyond
+//! blocks, heads and commits ([`conformance_tests!`](crate::conformance_tests)). The test of a law that needs a [`Profile`] or a [`Claim`] which
+//! the line does not name is ignored, with the reason. A harness of your own calls [`run`], or [`Law::run`] for one law: neither panics, and each
+//! law has a deadline, so that a deadlock is a failure and not a hang.
 //!
 //! Laws about one caller and one store are run in several [`Mode`]s, below modules of their names. Random laws name the seed that repeats
 //! them. The laws, profiles and modes are listed in `CONTRACT.md` of this crate.
@@ -43,6 +43,7 @@ mod case;
 mod child;
 mod claims;
 mod data;
+mod declared;
 mod driver_fixture;
 mod expect;
 mod failure;
@@ -52,6 +53,7 @@ mod law;
 mod laws;
 mod list;
 mod macros;
+mod media;
 mod model;
 mod modes;
 mod outcomes;
@@ -65,11 +67,13 @@ mod ways;
 
 pub use child::{as_second_process, in_second_process};
 pub use claims::Claimed;
+pub use declared::assert_declared;
 pub use driver_fixture::{DriverFixture, DriverPlace};
 pub use failure::Failure;
 pub use fixture::{BlockIter, Fault, Fixture, FixtureError, Handles};
 pub use law::{Claim, Group, Law, Level, Profile, Verdict, law_table, ways_table};
 pub use list::{law, laws};
+pub use media::{Connection, DiskLock, MemoryDisk, MemoryNetwork, Mount, Precondition};
 pub use modes::Mode;
 pub use report::{Counts, Entry, Options, Report, run};
 pub use script::obey;

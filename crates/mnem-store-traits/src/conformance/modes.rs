@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cid::Cid;
 
 use super::{
-    Fault, FixtureError, Handles, Profile,
+    Claim, Fault, FixtureError, Group, Handles, Profile,
     fixture::{AnyFixture, AnyPlace, BlockIter},
 };
 use crate::{
@@ -57,9 +57,14 @@ impl Mode {
         }
     }
 
-    /// Whether what was written must be there after reopening.
-    pub(crate) fn reopens(self) -> bool {
-        matches!(self, Self::Reopened | Self::BufferedReopened)
+    /// What a store must claim for laws of this group: what is written must be there after reopening.
+    pub(crate) fn claims(self, group: Group) -> &'static [Claim] {
+        match (self, group) {
+            (Self::Direct | Self::Forwarded | Self::Buffered | Self::SecondHandle, _) => &[],
+            (Self::Reopened | Self::BufferedReopened, Group::Blocks) => &[Claim::PutsSurvive],
+            (Self::Reopened | Self::BufferedReopened, Group::Heads) => &[Claim::HeadsSurvive],
+            (Self::Reopened | Self::BufferedReopened, _) => &[Claim::PutsSurvive, Claim::HeadsSurvive],
+        }
     }
 }
 
@@ -94,6 +99,14 @@ impl AnyFixture for InMode {
 
     fn deadline(&self) -> Duration {
         self.fixture.deadline()
+    }
+
+    fn latency_hint(&self) -> Duration {
+        self.fixture.latency_hint()
+    }
+
+    fn parallel(&self) -> usize {
+        self.fixture.parallel()
     }
 
     fn block_bytes_tried(&self) -> u64 {
@@ -163,6 +176,14 @@ impl AnyPlace for PlaceInMode {
         self.place.cut_power_after(operations)
     }
 
+    fn cut_power_while_opening(&self, operations: u64) -> Result<(), FixtureError> {
+        self.place.cut_power_while_opening(operations)
+    }
+
+    fn set_locks(&self, has_locks: bool) -> Result<(), FixtureError> {
+        self.place.set_locks(has_locks)
+    }
+
     fn driver(&self) -> Result<(&'static dyn Driver, Location), FixtureError> {
         self.place.driver()
     }
@@ -221,7 +242,8 @@ impl Between {
         let result = f(open.first.as_ref().ok_or_else(|| lost("it could not be opened"))?);
         if open.second.is_none() && !open.closed {
             if let Some(buffered) = &open.buffered {
-                buffered.flush()?;
+                // A block that the store below refuses was refused by this call: it is not to be seen, and in nobody's way.
+                buffered.flush().inspect_err(|_| buffered.discard_staged())?;
             }
             if let Some(store) = open.first.as_ref().and_then(Handles::as_store) {
                 store.close()?;

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -10,12 +13,12 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    CONTRACT_VERSION, Claimed, Fixture, Law, Level, Mode, Profile, Verdict,
-    case::Case,
+    CONTRACT_VERSION, Claimed, Fixture, Group, Law, Level, Mode, Profile, Verdict,
+    case::{Case, SLOW},
     fixture::{AnyFixture, Erased},
     random::Seeds,
 };
-use crate::{Capabilities, HeadsCapabilities};
+use crate::{Capabilities, Durability, HeadsCapabilities};
 
 /// What to run. `Options::default()` is every law.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +84,7 @@ impl Options {
     }
 }
 
-/// Runs every chosen law, one after the other. Does not panic, and ends: each law has the fixture's deadline. A law that does not end by itself
+/// Runs every chosen law, one after the other or as many at once as [`Fixture::parallel`] says. Does not panic, and ends: each law has the fixture's deadline. A law that does not end by itself
 /// keeps the fixture.
 pub fn run(fixture: impl Fixture, options: &Options) -> Report {
     let fixture: Arc<dyn AnyFixture> = Arc::new(Erased(Arc::new(fixture)));
@@ -92,12 +95,7 @@ pub fn run(fixture: impl Fixture, options: &Options) -> Report {
     };
     let runs = super::laws().iter().flat_map(|law| law.modes().iter().map(move |mode| (law, *mode)));
     let chosen = runs.filter(|(law, mode)| options.only.as_ref().is_none_or(|text| law.path_in(*mode).contains(text)));
-    let entries = chosen.map(|(law, mode)| {
-        let begin = Instant::now();
-        let verdict = law.run_erased(mode, Arc::clone(&fixture), seeds);
-        Entry { law, mode, verdict, duration: begin.elapsed() }
-    });
-    let entries = entries.collect();
+    let entries = run_all(&chosen.collect::<Vec<_>>(), &fixture, seeds);
     let (capabilities, heads_capabilities) = claims(Arc::clone(&fixture), seeds);
     Report {
         backend: fixture.name().to_owned(),
@@ -109,27 +107,46 @@ pub fn run(fixture: impl Fixture, options: &Options) -> Report {
     }
 }
 
-/// What the store claims, asked like a law: in a thread with a deadline, so that neither a panic nor a deadlock gets out.
-fn claims(fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> (Option<Capabilities>, Option<HeadsCapabilities>) {
-    let deadline = fixture.deadline();
-    let (send, claims) = mpsc::channel();
-    let asking = thread::Builder::new().spawn(move || {
-        if let Ok(case) = Case::new(fixture, seeds) {
-            let blocks = case.handles().as_blocks().map(|blocks| blocks.capabilities());
-            let heads = case.handles().as_heads().map(|heads| heads.heads_capabilities());
-            // Nobody listens any more when the deadline has passed.
-            let _ = send.send((blocks, heads));
+/// Races at last and one after the other, unless the store is slow: they want the machine to themselves, and a slow store leaves it to others.
+fn run_all(chosen: &[(&'static Law, Mode)], fixture: &Arc<dyn AnyFixture>, seeds: Seeds) -> Vec<Entry> {
+    let run_one = |(law, mode): &(&'static Law, Mode)| {
+        let begin = Instant::now();
+        let verdict = law.run_erased(*mode, Arc::clone(fixture), seeds);
+        Entry { law, mode: *mode, verdict, duration: begin.elapsed() }
+    };
+    let threads = fixture.parallel();
+    if threads < 2 {
+        return chosen.iter().map(run_one).collect();
+    }
+    let numbered = chosen.iter().enumerate();
+    let is_alone = |law: &Law| law.group == Group::Concurrency && fixture.latency_hint() < SLOW;
+    // The long laws are at the end of the list.
+    let (alone, beside): (Vec<_>, Vec<_>) = numbered.rev().partition(|(_, (law, _))| is_alone(law));
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((i, one)) = beside.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let entry = run_one(one);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((*i, entry));
+                }
+            });
         }
     });
-    let Ok(asking) = asking else { return (None, None) };
-    match claims.recv_timeout(deadline) {
-        Ok(claims) => {
-            // The place is cleaned up by the time the report is there.
-            let _ = asking.join();
-            claims
-        }
-        Err(_) => (None, None),
-    }
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.extend(alone.into_iter().map(|(i, one)| (i, run_one(one))));
+    done.sort_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, entry)| entry).collect()
+}
+
+/// What the store claims.
+fn claims(fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> (Option<Capabilities>, Option<HeadsCapabilities>) {
+    let claims = Case::ask(fixture, seeds, |case| {
+        let blocks = case.handles().as_blocks().map(|blocks| blocks.capabilities());
+        let heads = case.handles().as_heads().map(|heads| heads.heads_capabilities());
+        (blocks, heads)
+    });
+    claims.unwrap_or_default()
 }
 
 impl Report {
@@ -146,6 +163,39 @@ impl Report {
     /// none of them has every such law declined, and nothing is known of it.
     pub fn conforms_to(&self) -> Vec<Profile> {
         Profile::ALL.into_iter().filter(|profile| self.conforms(*profile)).collect()
+    }
+
+    /// The profiles of which a must-law failed.
+    fn broken(&self) -> Vec<Profile> {
+        let failed = |entry: &&Entry| entry.law.level == Level::Must && matches!(entry.verdict, Verdict::Failed(_));
+        let failed: Vec<&Entry> = self.entries.iter().filter(failed).collect();
+        let is_broken = |profile: &Profile| failed.iter().any(|entry| entry.law.profiles.contains(profile));
+        Profile::ALL.into_iter().filter(is_broken).collect()
+    }
+
+    /// The profiles of which too little was looked at: no must-law failed, and the backend does not [conform](Self::conforms_to) either.
+    pub fn not_looked_at(&self) -> Vec<Profile> {
+        let broken = self.broken();
+        Profile::ALL.into_iter().filter(|profile| !broken.contains(profile) && !self.conforms(*profile)).collect()
+    }
+
+    /// What the report comes to, in one line.
+    fn conclusion(&self) -> String {
+        let names = |profiles: Vec<Profile>| profiles.iter().map(Profile::to_string).collect::<Vec<_>>().join(", ");
+        let (kept, broken, unseen) = (self.conforms_to(), self.broken(), self.not_looked_at());
+        let mut line = if kept.is_empty() { "nothing".to_owned() } else { names(kept) };
+        if !broken.is_empty() {
+            line += &format!("; breaks: {}", names(broken));
+        }
+        if !unseen.is_empty() {
+            let claims_power =
+                self.capabilities.as_ref().is_some_and(|claims| claims.put_durability == Durability::Power)
+                    || self.heads_capabilities.as_ref().is_some_and(|claims| claims.durability == Durability::Power);
+            let at_its_word = claims_power && unseen.contains(&Profile::Crash);
+            line += &format!("; not looked at: {}", names(unseen));
+            line += if at_its_word { " (durability is taken at its word)" } else { "" };
+        }
+        line
     }
 
     fn conforms(&self, profile: Profile) -> bool {
@@ -204,6 +254,7 @@ impl Report {
             "contract_version": self.contract_version,
             "seed": self.seed,
             "conforms_to": conforms_to,
+            "not_looked_at": self.not_looked_at().iter().map(Profile::to_string).collect::<Vec<_>>(),
             "passed": passed,
             "declined": declined,
             "failed": failed,
@@ -271,8 +322,7 @@ impl fmt::Display for Report {
         for claim in self.claims() {
             writeln!(f, "{}  {claim}", if claim.claimed { "claims  " } else { "declines" })?;
         }
-        let profiles: Vec<_> = self.conforms_to().iter().map(Profile::to_string).collect();
-        let profiles = if profiles.is_empty() { "nothing".into() } else { profiles.join(", ") };
-        writeln!(f, "{} conforms to (contract version {}): {profiles}", self.backend, self.contract_version)
+        let (backend, version) = (&self.backend, self.contract_version);
+        writeln!(f, "{backend} conforms to (contract version {version}): {}", self.conclusion())
     }
 }

@@ -1,10 +1,14 @@
 //! Running the laws without a test harness.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use mnem_store_traits::{
-    MemoryStore,
-    conformance::{Fixture, FixtureError, Handles, Options, Profile, Verdict, law, laws, run},
+    Cid, Durability, HeadsCapabilities, MemoryStore, OpHeadsStore, StoreError,
+    conformance::{Fixture, FixtureError, Handles, Options, Profile, Verdict, assert_declared, law, laws, run},
 };
 
 #[derive(Clone, Copy)]
@@ -77,9 +81,73 @@ fn the_reference_conforms_to_what_it_has() {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert!(
-        text.ends_with("memory conforms to (contract version 2): blocks, heads, store, limits, side tables\n"),
+        text.ends_with(
+            "memory conforms to (contract version 2): blocks, heads, store, limits, side tables; not looked at: \
+             persistence, second handle, second reader, second process, damage, faults, crash, driver\n"
+        ),
         "{text}"
     );
+}
+
+/// Whoever reads the last line alone is not misled.
+#[test]
+fn the_last_line_says_what_is_broken_and_what_was_not_looked_at() {
+    let report = run(Memory(Shape::CannotOpen), &Options::default().only("heads::update_adds_a_head"));
+    let last = report.to_string().lines().last().map(str::to_owned).unwrap_or_default();
+    let begins = "memory conforms to (contract version 2): nothing; breaks: heads; not looked at: blocks, store, ";
+    assert!(last.starts_with(begins), "{last}");
+    let report = run(Forgetful, &Options::default().only("heads::update_adds_a_head"));
+    assert!(report.to_string().ends_with("crash, driver (durability is taken at its word)\n"), "{report}");
+}
+
+/// Claims what it does not do.
+struct Forgetful;
+
+impl Fixture for Forgetful {
+    type Place = MemoryStore;
+
+    fn name(&self) -> &str {
+        "forgetful"
+    }
+    fn create(&self) -> Result<MemoryStore, FixtureError> {
+        Ok(MemoryStore::new())
+    }
+    fn open(&self, place: &MemoryStore) -> Result<Handles, FixtureError> {
+        Ok(Handles::heads(Arc::new(Boastful(place.open_again()))))
+    }
+}
+
+#[derive(Debug)]
+struct Boastful(MemoryStore);
+
+impl OpHeadsStore for Boastful {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        self.0.heads()
+    }
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        self.0.update(new, supersedes)
+    }
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.0.swap(expected, new)
+    }
+    fn heads_capabilities(&self) -> HeadsCapabilities {
+        HeadsCapabilities::WEAKEST.with_durability(Durability::Power)
+    }
+}
+
+/// What the line of the tests says is compared with the store.
+#[test]
+fn a_line_of_tests_that_says_too_much_or_too_little_is_found() {
+    let compared = |has: &[&str], inapplicable: &[&str]| {
+        let compared = AssertUnwindSafe(|| assert_declared(Memory(Shape::BlocksOnly), has, inapplicable));
+        catch_unwind(compared).map_err(|panic| panic.downcast::<String>().map(|text| *text).unwrap_or_default())
+    };
+    let has = ["Blocks", "Limits", "AtomicPutMany", "AtomicCommit", "AtomicSideTableWrites"];
+    assert_eq!(compared(&has, &[]), Ok(()));
+    assert!(compared(&has[1..], &[]).unwrap_err().contains("only in the fixture  Blocks"));
+    assert!(compared(&[&has[..], &["Crash"]].concat(), &[]).unwrap_err().contains("only in the line     Crash"));
+    let applies = compared(&has, &["put_twice_is_ok"]).unwrap_err();
+    assert!(applies.contains("law blocks::put_twice_is_ok is called inapplicable, and applies: Passed"), "{applies}");
 }
 
 #[test]
