@@ -105,6 +105,12 @@ const KINDS: &[Kind] = &[
         run: damage,
     },
     Kind {
+        name: "salvage",
+        does: "redb files cut, zeroed and overwritten, so many: what share of the blocks whose pages are whole is salvaged; 1,000 take a minute",
+        options: &[number("--files", ROUNDS, Some(1_000)), number("--seed", "MNEM_DAMAGE_SEED", None)],
+        run: salvage,
+    },
+    Kind {
         name: "fuzz",
         does: "each fuzz target for so many minutes (--only its name); needs nightly Rust and a C++ compiler",
         options: &[number("--minutes", crate::fuzz::MINUTES, Some(60)), ONLY],
@@ -202,6 +208,12 @@ fn damage(sh: &Shell) -> Result<()> {
         tests(sh, "mnem-storage", &["damaged::simple_files::soak"])?;
     }
     Ok(())
+}
+
+fn salvage(sh: &Shell) -> Result<()> {
+    // As in `damage`.
+    let _quiet = sh.push_env("RUST_BACKTRACE", "0");
+    tests(sh, "mnem-storage", &["salvage::raw_pages::soak"])
 }
 
 #[cfg(test)]

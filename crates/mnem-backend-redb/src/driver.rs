@@ -5,7 +5,8 @@ use std::{fs, io::Read as _, path::Path, sync::Arc, time::Duration};
 use mnem_store_traits::{
     Durability, Store, StoreError,
     driver::{
-        Driver, Entry, FileIdentity, Location, ManagedStore, OpenOptions, Probe, Reclaimed, Requested, StoreInfo, flag,
+        Driver, Entry, FileIdentity, Location, ManagedStore, OpenOptions, Probe, RawScan, Reclaimed, Requested,
+        StoreInfo, flag,
     },
 };
 
@@ -15,6 +16,7 @@ use crate::{
     error::{At, BACKEND},
     open::is_claim,
     place::System,
+    raw,
 };
 
 /// The driver of [`RedbStore`]: one redb file for each store.
@@ -86,6 +88,13 @@ impl Driver for RedbDriver {
         let store = own_options(requested)?.open(path)?;
         requested.check_format(store.format(), at)?;
         Ok(Box::new(store))
+    }
+
+    fn scan_raw(&self, at: &Location, options: &OpenOptions) -> Result<Option<Box<dyn RawScan>>, StoreError> {
+        match at.as_path() {
+            Some(path) => raw::scan(path, &own_options(options.requested())?),
+            None => Ok(None),
+        }
     }
 }
 

@@ -33,6 +33,7 @@ pub mod op_heads;
 mod open;
 mod options;
 mod place;
+mod raw;
 mod side_table;
 mod store;
 mod tables;

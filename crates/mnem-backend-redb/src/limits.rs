@@ -58,3 +58,14 @@ pub(crate) const PRESENT_BLOCKS: usize = 1 << 16;
 
 /// Blocks that a handle under [`Verify::OncePerHandle`](crate::Verify::OncePerHandle) remembers to have verified, at most: a million, in 8 MiB.
 pub(crate) const VERIFIED_BLOCKS: usize = 1 << 20;
+
+/// Bytes of a file that a scan of its raw pages reads at once: 1 MiB.
+pub(crate) const RAW_WINDOW_BYTES: usize = 1 << 20;
+
+/// In how many of its first bytes a leaf has all its keys. A leaf is split once it is larger than a page and has more than one row, so
+/// that at most one large value and less than two pages of small rows are left together.
+pub(crate) const RAW_KEYS_BYTES_MAX: usize = 8 * 1024;
+
+/// How many bytes a scan hashes in vain for each byte that it has looked at, at most; beside one block of the largest size. A damaged
+/// file has few places that name large blocks which are not there; a malicious one may have one on each page.
+pub(crate) const RAW_FAILED_FACTOR: u64 = 4;

@@ -14,7 +14,7 @@ use mnem_store_traits::{
     Blockstore, OpHeadsStore, Outcome, StoreError,
     driver::{FileIdentity, identity},
 };
-use redb::{Database, backends::FileBackend};
+use redb::{Database, StorageBackend, backends::FileBackend};
 
 use crate::{
     Check, CommitDurability, OpenOptions, Verify,
@@ -300,17 +300,21 @@ fn open_read_only(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<S
     }
 }
 
+/// Takes the lock of a reader over the whole file, for as long as the medium is open.
+pub(crate) fn lock_as_reader(at: At<'_>, medium: &dyn StorageBackend) -> Result<(), StoreError> {
+    let whole = (Bound::Unbounded, Bound::Unbounded);
+    match insist(medium.try_lock_shared_range(whole.0, whole.1), whole.0, whole.1) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(StoreError::Locked { location: at.path.into() }),
+        Err(redb::BackendError::Io(error)) => Err(at.redb(redb::Error::Io(error))),
+        Err(error) => Err(at.failed(Outcome::NotApplied, error.to_string())),
+    }
+}
+
 /// Opens a damaged file for reading what can be read of it: the last commit, or the one `before` it.
 fn open_lenient(at: At<'_>, options: &OpenOptions, medium: &Medium, before: bool) -> Result<Handle, StoreError> {
     // One lock for all: redb would take one for each read, and keep it for one that panicked.
-    let whole = (Bound::Unbounded, Bound::Unbounded);
-    let lock = insist(medium.try_lock_shared_range(whole.0, whole.1), whole.0, whole.1);
-    match lock {
-        Ok(true) => {}
-        Ok(false) => return Err(StoreError::Locked { location: at.path.into() }),
-        Err(redb::BackendError::Io(error)) => return Err(at.redb(redb::Error::Io(error))),
-        Err(error) => return Err(at.failed(Outcome::NotApplied, error.to_string())),
-    }
+    lock_as_reader(at, &**medium)?;
     let view = lenient::view(&**medium, before).map_err(|error| at.failed(Outcome::NotApplied, error))?;
     let seam = Seam::lenient(Arc::clone(medium), view);
     let mut builder = Database::builder();

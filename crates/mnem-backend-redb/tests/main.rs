@@ -22,6 +22,7 @@ mod open;
 mod paths;
 mod power_cut;
 mod processes;
+mod raw_pages;
 mod read_only;
 
 mod side_tables;

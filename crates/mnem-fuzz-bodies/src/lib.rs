@@ -11,6 +11,7 @@ mod heads;
 mod import;
 mod links;
 mod redb_file;
+mod redb_pages;
 
 pub use archive::car_read;
 pub use cids::cli_cid;
@@ -21,6 +22,7 @@ pub use heads::op_heads_file;
 pub use import::car_import;
 pub use links::dag_cbor_links;
 pub use redb_file::redb_open;
+pub use redb_pages::redb_pages;
 
 /// A fuzz target: its name, which is also that of its corpus, and what it does.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +34,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "car_read", run: car_read },
     Target { name: "car_import", run: car_import },
     Target { name: "knn_row", run: knn_row },
@@ -41,5 +43,6 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "dag_json_links", run: dag_json_links },
     Target { name: "op_heads_file", run: op_heads_file },
     Target { name: "redb_open", run: redb_open },
+    Target { name: "redb_pages", run: redb_pages },
     Target { name: "cli_cid", run: cli_cid },
 ];

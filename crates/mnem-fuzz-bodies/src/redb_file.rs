@@ -12,16 +12,16 @@ const PAGE: usize = 4096;
 const HEADER: usize = 320;
 
 /// Bytes of one edit: a place (3), what to do (1), with what (1).
-const EDIT: usize = 5;
+pub(crate) const EDIT: usize = 5;
 
 /// A file of a store and what was in it.
-struct Sample {
-    bytes: &'static [u8],
-    blocks: Vec<(Cid, Bytes)>,
+pub(crate) struct Sample {
+    pub(crate) bytes: &'static [u8],
+    pub(crate) blocks: Vec<(Cid, Bytes)>,
     heads: Vec<Cid>,
 }
 
-fn samples() -> &'static [Sample; 2] {
+pub(crate) fn samples() -> &'static [Sample; 2] {
     static SAMPLES: OnceLock<[Sample; 2]> = OnceLock::new();
     SAMPLES.get_or_init(|| {
         [
@@ -78,7 +78,7 @@ pub fn redb_open(data: &[u8]) {
 }
 
 /// Carries an edit out; `true` if it reached into the header.
-fn apply(edit: &[u8], bytes: &mut Vec<u8>) -> bool {
+pub(crate) fn apply(edit: &[u8], bytes: &mut Vec<u8>) -> bool {
     let &[a, b, c, what, with] = edit else { return false };
     let place = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
     // Half of the places lie in the header.

@@ -124,5 +124,11 @@ fn write_corpora() {
     let edits = [0, 1, 2, 8, 9].map(|choice| [&[choice][..], &[0, 16, 40, 0, 3], &[0, 0, 9, 128, 0]].concat());
     let pages = [0, 1].map(|choice| [&[choice][..], &[0, 48, 0, 4, 7], &[0, 80, 0, 3, 0]].concat());
     let sizes = [[0, 2, 0, 0, 5, 0], [1, 0, 0, 0, 6, 200]].map(|input| input.to_vec());
+    // Pages of a kept file by themselves: with blocks, with a large one, with heads.
+    let file = fs::read(folder("crates/mnem-storage/tests/golden/redb-native-1.redb")).expect("a kept store");
+    let leaves = file.chunks(4096).enumerate().filter(|(_, page)| page[0] == 1).map(|(page, _)| page * 4096);
+    let pages_alone = leaves.map(|at| [b"\x04", &file[at..(at + 2 * 4096).min(file.len())]].concat());
+    let of_kept = edits.iter().chain(&pages).cloned().collect::<Vec<_>>();
+    write("redb_pages", of_kept.into_iter().chain(pages_alone));
     write("redb_open", edits.into_iter().chain(pages).chain(sizes).chain([b"\x04redb\x1a\x0a\xa9\x0d\x0a".to_vec()]));
 }

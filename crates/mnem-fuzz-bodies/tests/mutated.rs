@@ -145,6 +145,11 @@ fn redb_open() {
 }
 
 #[test]
+fn redb_pages() {
+    fuzz("redb_pages", 3_000);
+}
+
+#[test]
 fn cli_cid() {
     fuzz("cli_cid", 40_000);
 }

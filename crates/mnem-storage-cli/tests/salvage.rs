@@ -87,7 +87,7 @@ fn what_cannot_be_salvaged_is_refused() {
     place.run(&["copy", "--salvage", "nothing.redb", "c.redb"]).fails(10);
     assert!(!place.path("c.redb").exists());
     let mut bytes = place.read("a.redb");
-    bytes[64..4096].fill(0xff);
+    bytes[4096..].fill(0);
     place.write("a.redb", &bytes);
     let said = place.run(&["copy", "--salvage", "a.redb", "c.redb"]).exits(1).err;
     assert!(said.contains("error: nothing can be read of a.redb: "), "{said}");
@@ -97,6 +97,37 @@ fn what_cannot_be_salvaged_is_refused() {
     let said = place.run(&["ls", "--store", "a.redb"]).fails(10);
     assert!(said.contains("or its beginning is damaged;"), "{said}");
     assert!(said.contains("\nhint: name another path, or restore a copy"), "{said}");
+    let said = place.run(&["copy", "--salvage", "a.redb", "d.redb"]).fails(10);
+    assert!(said.contains("or its beginning is damaged") && !place.path("d.redb").exists(), "{said}");
+}
+
+#[test]
+fn without_what_leads_to_the_blocks_they_come_from_the_raw_pages_and_heads_are_candidates() {
+    let place = Place::new();
+    let (root, [leaf, _]) = place.small_store("a.redb");
+    let whole = place.read("a.redb");
+    // The commits in the header, and all of the header.
+    for damaged in [64..4096, 0..4096] {
+        let mut bytes = whole.clone();
+        bytes[damaged].fill(0xff);
+        place.write("a.redb", &bytes);
+        let ran = place.run(&["copy", "--salvage", "a.redb", "saved.redb"]).exits(3);
+        assert!(ran.out().contains("\nsalvaged 3 blocks "), "{}", ran.out());
+        assert!(ran.out().contains("\nraw      3 blocks found in raw pages\n"), "{}", ran.out());
+        assert!(ran.out().ends_with(&format!("heads    0\ncandidate {root}\n")), "{}", ran.out());
+        assert!(ran.err.contains("none of them is set"), "{}", ran.err);
+        assert!(ran.err.contains("no head came over: `mnem-store heads update CID --store saved.redb`"), "{}", ran.err);
+        place.run(&["has", &leaf.to_string(), "--store", "saved.redb"]).ok();
+        assert_eq!(place.run(&["heads", "--store", "saved.redb"]).ok(), "");
+        place.run(&["heads", "update", &root.to_string(), "--store", "saved.redb"]).ok();
+        place.run(&["verify", "--store", "saved.redb"]).ok();
+        let ran = place.run(&["copy", "--salvage", "--json", "a.redb", "again.redb"]).exits(3);
+        let summary: serde_json::Value = serde_json::from_str(ran.out().lines().last().expect("a line")).expect("JSON");
+        assert_eq!((&summary["raw"], &summary["blocks"]), (&3.into(), &3.into()));
+        assert_eq!(summary["head_candidates"], serde_json::json!([root.to_string()]));
+        fs::remove_file(place.path("saved.redb")).expect("remove");
+        fs::remove_file(place.path("again.redb")).expect("remove");
+    }
 }
 
 #[test]

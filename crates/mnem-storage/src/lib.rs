@@ -84,7 +84,7 @@ pub use options::{OpenOptions, open_or_init};
 pub use place::{Elsewhere, Place};
 pub use progress::{OnProgress, Progress, Stage, unwatched};
 pub use reach::Absent;
-pub use salvage::{SalvageOptions, SalvageReport, salvage, salvage_at};
+pub use salvage::{SalvageOptions, SalvageReport, is_salvageable, salvage, salvage_at};
 pub use same::is_same_place;
 pub use store_cause::StoreCause;
 pub use verify::{Fault, FaultKind, VerifyError, VerifyOptions, VerifyReport, verify, verify_at};

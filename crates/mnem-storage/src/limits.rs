@@ -33,3 +33,12 @@ pub(crate) const COLLECT_BATCH_BLOCKS_MAX: usize = 8192;
 
 /// How often a copy begins again, while its source is collected.
 pub(crate) const COPY_PASSES_MAX: u32 = 10;
+
+/// Blocks that raw files name and do not hold which a salvage lists, at most.
+pub(crate) const RAW_LOST_MAX: usize = 10_000;
+
+/// CIDs of heads that a salvage remembers out of raw files, at most: about 10 MiB.
+pub(crate) const RAW_HEADS_MAX: usize = 100_000;
+
+/// How often a listing may break off before the raw files give the rest, where they are searched.
+pub(crate) const RAW_LISTING_BREAKS_MAX: usize = 16;

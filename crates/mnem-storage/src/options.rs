@@ -232,6 +232,17 @@ impl OpenOptions {
         self.create(false).create_new(false).exclusive(false)
     }
 
+    /// The options that all drivers share.
+    pub(crate) fn common(&self) -> &driver::OpenOptions {
+        &self.common
+    }
+
+    /// The drivers that may have a store at a place: all, or the one that was named.
+    pub(crate) fn drivers_to_ask(&self) -> impl Iterator<Item = &'static dyn Driver> {
+        let named = |driver: &&'static dyn Driver| self.backend.as_ref().is_none_or(|name| name == driver.name());
+        self.drivers.iter().copied().filter(named)
+    }
+
     /// The driver of an existing store, unless another one was named.
     fn same_as(&self, driver: &'static dyn Driver, at: &Location) -> Result<&'static dyn Driver, StoreError> {
         match &self.backend {

@@ -50,7 +50,10 @@ pub enum Stage {
     /// Reading, checking or writing blocks.
     #[default]
     Blocks,
-    /// Following the links from the roots of an import, where that was asked for, or from those of a collection.
+    /// Looking through the raw files of a damaged store. The bytes are those of the files.
+    Raw,
+    /// Following the links from the roots of an import, where that was asked for, from those of a collection, or of a
+    /// damaged store whose raw files were looked through.
     Links,
     /// Looking for blocks that nothing reaches, and removing them.
     Sweep,
@@ -63,13 +66,14 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// A word for people: `structure`, `counting`, `target`, `blocks`, `links`, `sweep`, `tables`, `indexes`, `proof`.
+    /// A word for people: `structure`, `counting`, `target`, `blocks`, `raw`, `links`, `sweep`, `tables`, `indexes`, `proof`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Structure => "structure",
             Self::Counting => "counting",
             Self::Target => "target",
             Self::Blocks => "blocks",
+            Self::Raw => "raw",
             Self::Links => "links",
             Self::Sweep => "sweep",
             Self::Tables => "tables",

@@ -30,6 +30,16 @@ pub(crate) trait Sink {
         false
     }
 
+    /// Whether a block that links lead to may be in the store. One that is not worth reading is absent.
+    fn is_worth_reading(&self, _cid: &Cid) -> bool {
+        true
+    }
+
+    /// Whether a listing that broke off is worth going on with.
+    fn is_worth_listing(&self) -> bool {
+        true
+    }
+
     /// Takes a block. Returns its links, which [`follow`] follows from the last to the first.
     fn block(&mut self, cid: Cid, data: Bytes, way: Way) -> Result<Vec<Cid>, Self::Ended>;
 
@@ -70,7 +80,12 @@ pub(crate) fn listed<S: Sink>(store: &dyn Store, seen: HashSet<Cid>, sink: &mut 
                 sink.absent(FaultKind::Unreadable, cid, what);
             }
             Ok((cid, Err(error))) => unreadable(cid, error, Way::Listed, sink)?,
-            Err(error) => sink.error(FaultKind::Listing, error)?,
+            Err(error) => {
+                sink.error(FaultKind::Listing, error)?;
+                if !sink.is_worth_listing() {
+                    break;
+                }
+            }
         }
         sink.tell()?;
     }
@@ -90,6 +105,10 @@ pub(crate) fn follow<S: Sink>(
     while let Some((cid, linked_from)) = pending.pop() {
         let links = match sink.known(&cid)? {
             Some(links) => links,
+            None if !sink.is_worth_reading(&cid) => {
+                absent(cid, linked_from.as_deref(), sink);
+                Vec::new()
+            }
             None => match ahead.get(store, &cid, pending.iter().rev().map(|(cid, _)| *cid).filter(|_| S::READS_ALL)) {
                 Ok(Some(data)) => sink.block(cid, data, Way::Linked)?,
                 Ok(None) => {

@@ -16,53 +16,63 @@ use crate::{
 
 /// A salvage under way.
 pub(super) struct Salvage<'a> {
-    pub(super) from: &'a dyn Store,
     pub(super) to: &'a dyn Store,
     pub(super) found: Findings,
     pub(super) report: SalvageReport,
     pub(super) done: Progress,
     progress: OnProgress<'a>,
     batch: WriteBatch,
-    batch_items: usize,
+    /// The blocks of the batch.
+    batched: HashSet<Cid>,
     batch_bytes: u64,
     /// Blocks that are known to be lost, each told once.
-    lost: HashSet<Cid>,
+    pub(super) lost: HashSet<Cid>,
+    /// The heads of the source, as far as they could be read.
+    heads: Vec<Cid>,
+    /// How often a listing may still break off. Where the structure is damaged it takes long to find out where one goes on.
+    pub(super) listing_breaks_left: usize,
+    /// Whether all blocks of the source came over whose hash can be checked.
+    pub(super) has_searched_raw: bool,
 }
 
-/// The heads of the source, if they could be read.
-pub(super) struct Heads(Option<Vec<Cid>>);
-
 impl<'a> Salvage<'a> {
-    pub(super) fn new(from: &'a dyn Store, to: &'a dyn Store, found: Findings, progress: OnProgress<'a>) -> Self {
+    pub(super) fn new(to: &'a dyn Store, found: Findings, progress: OnProgress<'a>) -> Self {
         Self {
-            from,
             to,
             found,
             report: SalvageReport::default(),
             done: Progress::of(Stage::Blocks),
             progress,
             batch: WriteBatch::new(),
-            batch_items: 0,
+            batched: HashSet::new(),
             batch_bytes: 0,
             lost: HashSet::new(),
+            heads: Vec::new(),
+            listing_breaks_left: usize::MAX,
+            has_searched_raw: false,
         }
     }
 
-    /// Copies the blocks, and returns the heads.
-    pub(super) fn blocks(&mut self) -> Result<Heads, Ended> {
+    /// Copies the blocks that the source lists.
+    pub(super) fn listed(&mut self, from: &dyn Store) -> Result<(), Ended> {
         self.tell()?;
-        let copied = scan::listed(self.from, HashSet::new(), self);
+        let copied = scan::listed(from, HashSet::new(), self);
         self.flush()?;
-        copied?;
-        let heads = scan::heads(self.from, self)?;
-        let followed = self.linked(heads.as_deref());
+        copied
+    }
+
+    /// Learns the heads of the source, and copies the blocks that only links lead to.
+    pub(super) fn linked(&mut self, from: &dyn Store) -> Result<(), Ended> {
+        let heads = scan::heads(from, self)?;
+        let followed = self.follow(from, heads.as_deref());
         self.flush()?;
-        followed.map(|()| Heads(heads))
+        self.heads = heads.unwrap_or_default();
+        followed
     }
 
     /// Follows the links of what came over, from the heads or else from all blocks, and copies what is found on the way.
-    fn linked(&mut self, heads: Option<&[Cid]>) -> Result<(), Ended> {
-        let (from, to) = (self.from, self.to);
+    fn follow(&mut self, from: &dyn Store, heads: Option<&[Cid]>) -> Result<(), Ended> {
+        let to = self.to;
         let mut seen = HashSet::new();
         let mut follow = |root: Cid| scan::follow(from, &[root], &mut seen, self);
         match heads {
@@ -72,9 +82,9 @@ impl<'a> Salvage<'a> {
     }
 
     /// Sets the heads whose blocks came over.
-    pub(super) fn heads(&mut self, heads: &Heads) -> Result<(), Ended> {
+    pub(super) fn heads(&mut self) -> Result<(), Ended> {
         let mut there = Vec::new();
-        for head in heads.0.iter().flatten() {
+        for head in &self.heads {
             if self.to.has(head).of_target()? {
                 there.push(*head);
             }
@@ -89,7 +99,12 @@ impl<'a> Salvage<'a> {
         Ok(())
     }
 
-    fn take(&mut self, cid: Cid, data: Bytes) -> Result<(), Ended> {
+    /// Whether the block came over, or will with the batch.
+    pub(super) fn has(&self, cid: &Cid) -> Result<bool, Ended> {
+        Ok(self.batched.contains(cid) || self.to.has(cid).of_target()?)
+    }
+
+    pub(super) fn take(&mut self, cid: Cid, data: Bytes) -> Result<(), Ended> {
         let block_bytes = data.len() as u64;
         if block_bytes > self.to.capabilities().block_bytes_max {
             self.absent(
@@ -99,7 +114,7 @@ impl<'a> Salvage<'a> {
             );
             return Ok(());
         }
-        if self.batch_items >= COPY_BATCH_ITEMS_MAX || self.batch_bytes + block_bytes > COPY_BATCH_BYTES_MAX {
+        if self.batched.len() >= COPY_BATCH_ITEMS_MAX || self.batch_bytes + block_bytes > COPY_BATCH_BYTES_MAX {
             self.flush()?;
         }
         if is_checkable(&cid) {
@@ -107,7 +122,7 @@ impl<'a> Salvage<'a> {
         } else {
             self.batch.put_trusted(cid, data)
         };
-        self.batch_items += 1;
+        self.batched.insert(cid);
         self.batch_bytes += block_bytes;
         self.report.blocks += 1;
         self.report.bytes += block_bytes;
@@ -116,10 +131,11 @@ impl<'a> Salvage<'a> {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), CopyError> {
-        if mem::take(&mut self.batch_items) == 0 {
+    pub(super) fn flush(&mut self) -> Result<(), CopyError> {
+        if self.batched.is_empty() {
             return Ok(());
         }
+        self.batched.clear();
         self.batch_bytes = 0;
         self.to.commit(&mem::take(&mut self.batch)).of_target()
     }
@@ -164,7 +180,18 @@ impl Sink for Salvage<'_> {
     }
 
     fn error(&mut self, kind: FaultKind, error: StoreError) -> Result<(), Ended> {
+        if kind == FaultKind::Listing {
+            self.listing_breaks_left = self.listing_breaks_left.saturating_sub(1);
+        }
         self.fault(kind, None, error)
+    }
+
+    fn is_worth_reading(&self, cid: &Cid) -> bool {
+        !self.has_searched_raw || !is_checkable(cid)
+    }
+
+    fn is_worth_listing(&self) -> bool {
+        self.listing_breaks_left > 0
     }
 
     fn tell(&mut self) -> Result<(), Cancelled> {

@@ -1,17 +1,23 @@
 //! Getting out of a damaged store what can be read.
 
 mod blocks;
+mod raw;
 mod rows;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use mnem_store_traits::{Cid, Store, StoreError, driver::Location};
+use mnem_store_traits::{
+    Cid, ErrorKind, Store, StoreError,
+    driver::{Driver, Location, RawScan},
+};
 use serde::Serialize;
 
 use self::blocks::Salvage;
+pub use self::raw::is_salvageable;
 use crate::{
     CopyError, Fault, FaultKind, OpenOptions, Progress, Stage, TableCopied,
     copy::{Ended, OfAStore as _},
+    limits::RAW_LISTING_BREAKS_MAX,
     progress::OnProgress,
     report,
     verify::Findings,
@@ -62,8 +68,11 @@ pub struct SalvageReport {
     /// Bytes of those blocks.
     #[serde(rename = "block_bytes")]
     pub bytes: u64,
-    /// How many of them no listing had, and only links led to.
+    /// How many of them neither a listing nor the raw files had, and only links led to.
     pub walked: u64,
+    /// How many of them no listing had, and were found in the raw files, by
+    /// [`Driver::scan_raw`]. Some may have been deleted from the store before it was damaged.
+    pub raw: u64,
     /// Blocks whose hash this build cannot compute: copied as they were read, right or not.
     pub unchecked: u64,
     /// Side tables of which a row came over, ascending by name. Nothing tells whether their values are right.
@@ -71,6 +80,10 @@ pub struct SalvageReport {
     /// Heads that came over, ascending: those whose blocks did.
     #[serde(serialize_with = "report::cids")]
     pub heads: Vec<Cid>,
+    /// Where no head came over: CIDs that the raw files name as heads, and whose blocks came over, ascending. Each is or
+    /// was a head, of the last commit or an earlier one. None is set in the target.
+    #[serde(serialize_with = "report::cids")]
+    pub head_candidates: Vec<Cid>,
     /// Everything that could not be read, whether or not it is in `faults`.
     pub fault_count: u64,
     /// What could not be read, up to [`SalvageOptions::faults_max`].
@@ -79,8 +92,13 @@ pub struct SalvageReport {
 
 /// Copies what can be read of the damaged store at `from` into `to`, a new and empty store. Never writes to `from`.
 ///
-/// The source is opened with the check of its structure; if that is damaged, [leniently](OpenOptions::lenient), and the report says so. Then as
-/// [`salvage`](fn@salvage).
+/// The source is opened with the check of its structure; if that is damaged, [leniently](OpenOptions::lenient), and the report
+/// says so. Then as [`salvage`](fn@salvage).
+///
+/// If the structure is damaged, or the source cannot be opened, its raw files are searched as well ([`Driver::scan_raw`]; of
+/// the built-in backends redb can): for blocks that no listing had, each of which has the hash that its CID
+/// names, and for CIDs that were heads once. Rows of side tables come only from where the structure leads: in the raw files
+/// nothing tells their tables apart.
 ///
 /// ```
 /// # #[cfg(feature = "simple")]
@@ -119,17 +137,75 @@ pub fn salvage_at(
         return Err(CopyError::Stopped { blocks: 0, new: 0 });
     }
     let from = from.into();
-    let (structure, opened) = options.open.open_for_inspection(&from);
-    if let Some(error) = structure {
-        found.error(FaultKind::Structure, None, error).of_source()?;
-        found.report.structure_damaged = true;
+    let mut source = Source::open(&from, &options.open, &mut found)?;
+    let mut salvage = Salvage::new(to, found, progress);
+    if !source.scans.is_empty() {
+        salvage.listing_breaks_left = RAW_LISTING_BREAKS_MAX;
     }
-    let mut store = opened.of_source()?.into_store();
-    if from.as_path().is_some_and(Path::is_dir) && !found.report.structure_damaged {
-        // One folder that cannot be read does not end the listing then.
-        store = options.open.for_what_is_left().open(&from).of_source()?;
+    let ended = salvage.everything(source.store.as_deref(), &mut source.scans);
+    let report = finish(salvage, ended)?;
+    match source.refused {
+        Some(error) if report.blocks == 0 => Err(CopyError::Source(error.into())),
+        _ => Ok(report),
     }
-    run(&*store, to, found, progress)
+}
+
+/// Where blocks are to come from.
+struct Source {
+    store: Option<Arc<dyn Store>>,
+    /// Why there is no store.
+    refused: Option<StoreError>,
+    /// What searches its raw files.
+    scans: Vec<Box<dyn RawScan>>,
+}
+
+impl Source {
+    fn open(at: &Location, options: &OpenOptions, found: &mut Findings) -> Result<Self, CopyError> {
+        let (structure, opened) = options.open_for_inspection(at);
+        let is_damaged = structure.is_some();
+        let mut damaged = |error| {
+            found.report.structure_damaged = true;
+            found.error(FaultKind::Structure, None, error).of_source()
+        };
+        if let Some(error) = structure {
+            damaged(error)?;
+        }
+        let store = match opened {
+            Ok(store) => store,
+            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotAStore) => {
+                if !is_damaged {
+                    damaged(error.clone())?;
+                }
+                let scans = scans(at, options, options.drivers_to_ask(), found)?;
+                return Ok(Self { store: None, refused: Some(error), scans });
+            }
+            Err(error) => return Err(CopyError::Source(error.into())),
+        };
+        if at.as_path().is_some_and(Path::is_dir) && !is_damaged {
+            // One folder that cannot be read does not end the listing then.
+            let store = options.for_what_is_left().open(at).of_source()?;
+            return Ok(Self { store: Some(store), refused: None, scans: Vec::new() });
+        }
+        let scans = scans(at, options, is_damaged.then(|| store.driver()).into_iter(), found)?;
+        Ok(Self { store: Some(store.into_store()), refused: None, scans })
+    }
+}
+
+/// The scans that these drivers have of the raw files at a place.
+fn scans(
+    at: &Location,
+    options: &OpenOptions,
+    drivers: impl Iterator<Item = &'static dyn Driver>,
+    found: &mut Findings,
+) -> Result<Vec<Box<dyn RawScan>>, CopyError> {
+    let mut scans = Vec::new();
+    for driver in drivers {
+        match driver.scan_raw(at, options.common()) {
+            Ok(scan) => scans.extend(scan),
+            Err(error) => found.error(FaultKind::Structure, None, error).of_source()?,
+        }
+    }
+    Ok(scans)
 }
 
 /// Copies what can be read of an open store into an empty one.
@@ -157,20 +233,33 @@ pub fn salvage(
     progress: OnProgress<'_>,
 ) -> Result<SalvageReport, CopyError> {
     check_empty(to)?;
-    run(from, to, Findings::new(options.faults_max), progress)
+    let mut salvage = Salvage::new(to, Findings::new(options.faults_max), progress);
+    let ended = salvage.everything(Some(from), &mut []);
+    finish(salvage, ended)
 }
 
-fn run(
-    from: &dyn Store,
-    to: &dyn Store,
-    found: Findings,
-    progress: OnProgress<'_>,
-) -> Result<SalvageReport, CopyError> {
-    let mut salvage = Salvage::new(from, to, found, progress);
-    let ended = salvage.blocks().and_then(|heads| {
-        salvage.tables()?;
-        salvage.heads(&heads)
-    });
+impl Salvage<'_> {
+    /// What the store lists, what its raw files hold besides, what links lead to, and then the heads.
+    fn everything(&mut self, store: Option<&dyn Store>, scans: &mut [Box<dyn RawScan>]) -> Result<(), Ended> {
+        if let Some(store) = store {
+            self.listed(store)?;
+        }
+        for scan in scans {
+            self.raw(&mut **scan)?;
+        }
+        if let Some(store) = store {
+            self.linked(store)?;
+            self.tables(store)?;
+        }
+        self.heads()?;
+        if !self.report.heads.is_empty() {
+            self.report.head_candidates.clear();
+        }
+        Ok(())
+    }
+}
+
+fn finish(salvage: Salvage<'_>, ended: Result<(), Ended>) -> Result<SalvageReport, CopyError> {
     let Salvage { found, mut report, .. } = salvage;
     match ended {
         Ok(()) => {}
@@ -180,7 +269,7 @@ fn run(
     report.structure_damaged = found.report.structure_damaged;
     report.fault_count = found.report.fault_count;
     report.faults = found.report.faults;
-    tracing::debug!(blocks = report.blocks, faults = report.fault_count, "salvaged a store");
+    tracing::debug!(blocks = report.blocks, raw = report.raw, faults = report.fault_count, "salvaged a store");
     Ok(report)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mnem_ann_persist as knn;
-use mnem_store_traits::{Bytes, ErrorKind, SideTable, StoreError, limits::TABLE_VALUE_BYTES_MAX};
+use mnem_store_traits::{Bytes, ErrorKind, SideTable, Store, StoreError, limits::TABLE_VALUE_BYTES_MAX};
 
 use super::blocks::Salvage;
 use crate::{
@@ -14,20 +14,20 @@ use crate::{
 };
 
 impl Salvage<'_> {
-    pub(super) fn tables(&mut self) -> Result<(), Ended> {
+    pub(super) fn tables(&mut self, from: &dyn Store) -> Result<(), Ended> {
         self.done = Progress::of(Stage::Tables);
-        let names = match self.from.side_tables() {
+        let names = match from.side_tables() {
             Ok(names) => names,
             Err(error) => return self.fault(FaultKind::SideTable, None, error),
         };
         for name in names {
-            self.table(&name)?;
+            self.table(from, &name)?;
         }
         Ok(())
     }
 
-    fn table(&mut self, name: &str) -> Result<(), Ended> {
-        let from = match self.from.side_table(name) {
+    fn table(&mut self, from: &dyn Store, name: &str) -> Result<(), Ended> {
+        let from = match from.side_table(name) {
             Ok(table) => table,
             Err(error) => return self.fault(FaultKind::SideTable, None, error),
         };
@@ -136,7 +136,7 @@ fn count(table: &dyn SideTable, name: String) -> Result<TableCopied, CopyError> 
 
 #[cfg(test)]
 mod tests {
-    use mnem_store_traits::{MemoryStore, Store as _};
+    use mnem_store_traits::MemoryStore;
 
     use super::*;
     use crate::{unwatched, verify::Findings};
@@ -146,7 +146,7 @@ mod tests {
         let (from, to) = (MemoryStore::new(), MemoryStore::new());
         for (name, kind) in [("notes", FaultKind::SideTable), (knn::TABLE, FaultKind::KnnIndex)] {
             let mut watch = unwatched;
-            let mut salvage = Salvage::new(&from, &to, Findings::new(1), &mut watch);
+            let mut salvage = Salvage::new(&to, Findings::new(1), &mut watch);
             let (source, target) = (from.side_table(name).unwrap(), to.side_table(name).unwrap());
             let mut rows = Rows::new(name, &*source, &*target);
             let large = Bytes::from(vec![0; TABLE_VALUE_BYTES_MAX + 1]);

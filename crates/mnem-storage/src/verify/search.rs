@@ -64,6 +64,12 @@ impl Findings {
         }
     }
 
+    /// Takes back the one fault of each of these blocks, since they were found elsewhere.
+    pub(crate) fn retract(&mut self, blocks: &HashSet<Cid>) {
+        self.report.fault_count -= blocks.len() as u64;
+        self.report.faults.retain(|fault| !fault.cid.is_some_and(|cid| blocks.contains(&cid)));
+    }
+
     /// Takes an error of the store as a fault of `kind`, unless the store is closed and all further calls are in vain, or the process was not
     /// permitted to look.
     pub(crate) fn error(&mut self, kind: FaultKind, cid: Option<Cid>, error: StoreError) -> Result<(), StoreError> {

@@ -1,6 +1,8 @@
 //! What is got out of damaged stores: all that can be read, and nothing else.
 
 #[cfg(feature = "redb")]
+mod raw_pages;
+#[cfg(feature = "redb")]
 mod redb_file;
 #[cfg(feature = "simple")]
 mod simple_files;

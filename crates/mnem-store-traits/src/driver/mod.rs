@@ -10,6 +10,7 @@ mod info;
 mod lacks;
 mod location;
 mod options;
+mod raw;
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -20,6 +21,7 @@ pub use info::{FileIdentity, Reclaimed, StoreInfo, Stray, TableInfo, allocated_b
 pub use lacks::PlaceLacks;
 pub use location::Location;
 pub use options::{OpenOptions, Requested, Sharing, flag};
+pub use raw::{RawFind, RawScan};
 
 use crate::{Store, StoreError};
 
@@ -101,6 +103,19 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// - [`StoreError::Unsupported`]: the place cannot give what was requested.
     /// - [`StoreError::Backend`]: the medium failed, or forbids it.
     fn open(&self, at: &Location, options: &OpenOptions) -> Result<Box<dyn ManagedStore>, StoreError>;
+
+    /// Scans the raw files at the place for blocks and heads, for a store whose structure leads to only a part of them or
+    /// that cannot be opened at all. Writes nothing, and keeps writers out as [`OpenOptions::lenient`] does. `None` if the
+    /// driver has no such scan, or if no store of its kind can be at the place.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`]; [`StoreError::Backend`]: the files cannot be looked at.
+    ///
+    /// # For implementers
+    /// The default is `None`.
+    fn scan_raw(&self, _at: &Location, _options: &OpenOptions) -> Result<Option<Box<dyn RawScan>>, StoreError> {
+        Ok(None)
+    }
 }
 
 /// An open store, with what its driver can do beyond the contract.

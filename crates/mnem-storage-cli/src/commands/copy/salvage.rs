@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use mnem_storage::{CopyError, ErrorKind, SalvageOptions, SalvageReport, StoreError, salvage_at};
+use mnem_storage::{CopyError, ErrorKind, SalvageOptions, SalvageReport, StoreError, is_salvageable, salvage_at};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -31,13 +31,7 @@ struct SummaryLine {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let of_target = |error: StoreError| failed(args, CopyError::Target(error.into()));
     // Looked at first, so that no new store is made for nothing.
-    let from = context.options().read_only(true);
-    if let Err(error) = from.detect(&args.from).and_then(|found| match found {
-        Some(_) => Ok(()),
-        None => from.open(&args.from).map(drop),
-    }) {
-        return Err(failed(args, CopyError::Source(error.into())));
-    }
+    look(context, args).map_err(|error| failed(args, CopyError::Source(error.into())))?;
     // Before a store is made, which is better made whole.
     let stop = Stop::when_asked(context)?;
     let existed = args.to.exists();
@@ -75,10 +69,29 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     context.remark(format_args!(
         "`mnem-store verify --store {to}` says what its heads lack; importing an archive adds it"
     ));
+    if report.raw > 0 {
+        context.remark("blocks that were deleted earlier may be among those of the raw pages");
+    }
+    if !report.head_candidates.is_empty() {
+        context.remark("candidates are or were heads, of the last commit or an earlier one; none of them is set");
+    }
     if report.heads.is_empty() {
         context.remark(format_args!("no head came over: `mnem-store heads update CID --store {to}` sets one"));
     }
     Ok(Exit::DamageFound)
+}
+
+/// Whether there is something to salvage: a store, damaged or not, or a file whose pages still hold blocks.
+fn look(context: &Context, args: &Args) -> std::result::Result<(), StoreError> {
+    let from = context.options().read_only(true);
+    let looked = from.detect(&args.from).and_then(|found| match found {
+        Some(_) => Ok(()),
+        None => from.open(&args.from).map(drop),
+    });
+    match looked {
+        Err(error) if error.kind() == ErrorKind::NotAStore && is_salvageable(&args.from, &from)? => Ok(()),
+        looked => looked,
+    }
 }
 
 /// Not even what is left can be opened, or something is in the target.
@@ -119,6 +132,9 @@ fn summary(out: &mut Out, args: &Args, report: &SalvageReport) -> Result<()> {
     if report.walked > 0 {
         lines.push(format!("walked   {} that no listing had", counted(report.walked, "block")));
     }
+    if report.raw > 0 {
+        lines.push(format!("raw      {} found in raw pages", counted(report.raw, "block")));
+    }
     if report.unchecked > 0 {
         lines.push(format!("as read  {} of unknown hash functions, right or not", counted(report.unchecked, "block")));
     }
@@ -128,6 +144,7 @@ fn summary(out: &mut Out, args: &Args, report: &SalvageReport) -> Result<()> {
     lines.push(format!("faults   {}", Count(report.fault_count)));
     lines.push(format!("heads    {}", report.heads.len()));
     lines.extend(report.heads.iter().map(|cid| format!("  {cid}")));
+    lines.extend(report.head_candidates.iter().map(|cid| format!("candidate {cid}")));
     let mut report = serde_json::to_value(report).map_err(|error| Failure::output(error.into()))?;
     if let Some(fields) = report.as_object_mut() {
         // Each has had its own line.

@@ -1,0 +1,33 @@
+//! What is left in the raw files of a damaged store.
+
+use crate::{Bytes, Cid, StoreError};
+
+/// A scan of a store's raw files, from their beginning to their end, that follows no structure of theirs:
+/// [`Driver::scan_raw`](super::Driver::scan_raw).
+///
+/// Each step is an item. An error names a stretch that cannot be read, and the scan goes on after it. Memory is bounded,
+/// whatever the files hold: one window of the files, and one block.
+pub trait RawScan: Iterator<Item = Result<RawFind, StoreError>> {
+    /// The bytes of the [`RawFind::Block`] that came last, if they have the hash that its CID names: never other bytes.
+    /// `None` if they are damaged or cut off, if this build cannot compute that hash, or if the last step found no block.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`]: they cannot be read.
+    fn read(&mut self) -> Result<Option<Bytes>, StoreError>;
+
+    /// The length of the files, in bytes: the sum of all [`RawFind::Scanned`].
+    fn total_bytes(&self) -> u64;
+}
+
+/// One step of a [`RawScan`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RawFind {
+    /// A place that names a block. [`RawScan::read`] returns its bytes, if they are there. The store may have deleted it,
+    /// and one block may be found several times.
+    Block(Cid),
+    /// A CID that is, or was, a head: of the last commit or an earlier one.
+    Head(Cid),
+    /// The end of a stretch of so many bytes: for a caller that reports progress, or wants to stop.
+    Scanned(u64),
+}
