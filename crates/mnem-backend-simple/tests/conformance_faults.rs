@@ -32,6 +32,8 @@ struct State {
     fault: Option<Fault>,
     /// Changes until the power goes off.
     power: Option<u64>,
+    /// Changes of the next mount until the power goes off.
+    power_of_next: Option<u64>,
     /// How often the power was off: a mount of an earlier time is dead.
     outages: u64,
 }
@@ -48,6 +50,7 @@ impl Disk {
             state.fs = state.fs.after_power_cut();
             state.outages += 1;
         }
+        state.power = state.power_of_next.take();
         Mount { fs: state.fs.clone(), disk: self.clone(), outage: state.outages }
     }
 }
@@ -203,7 +206,7 @@ impl Fixture for Simple {
     }
 
     fn create(&self) -> Result<Disk, FixtureError> {
-        let state = State { fs: MemoryFs::new(), fault: None, power: None, outages: 0 };
+        let state = State { fs: MemoryFs::new(), fault: None, power: None, power_of_next: None, outages: 0 };
         Ok(Disk(Arc::new((Mutex::new(state), Condvar::new()))))
     }
 
@@ -224,6 +227,11 @@ impl Fixture for Simple {
 
     fn cut_power_after(&self, disk: &Disk, operations: u64) -> Result<(), FixtureError> {
         disk.state().power = Some(operations);
+        Ok(())
+    }
+
+    fn cut_power_while_opening(&self, disk: &Disk, operations: u64) -> Result<(), FixtureError> {
+        disk.state().power_of_next = Some(operations);
         Ok(())
     }
 }

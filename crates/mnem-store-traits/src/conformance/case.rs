@@ -133,6 +133,32 @@ impl Case {
         Ok(false)
     }
 
+    /// Drops the store and opens it again, with the power cut after so many operations of the opening. `false`: it could not be opened, and is not.
+    pub(crate) fn open_with_a_cut(&mut self, operations: u64) -> Result<bool, Failure> {
+        self.handles = None;
+        set_up("Fixture::cut_power_while_opening()", self.place.cut_power_while_opening(operations))?;
+        self.handles = self.place.open().ok();
+        Ok(self.handles.is_some())
+    }
+
+    /// Drops the store and opens it on a medium without locks, which fails like this; then opens it on a sound one. What came of the first.
+    pub(crate) fn open_without_locks(&mut self, fault: Option<Fault>) -> Result<Result<(), FixtureError>, Failure> {
+        self.handles = None;
+        set_up("Fixture::set_locks()", self.place.set_locks(false))?;
+        self.set_fault(fault)?;
+        let opened = self.place.open().map(drop);
+        self.set_fault(None)?;
+        set_up("Fixture::set_locks()", self.place.set_locks(true))?;
+        self.drop_and_open()?;
+        Ok(opened)
+    }
+
+    /// Another place, in which no store was opened yet.
+    pub(crate) fn unopened(&self) -> Result<Self, Failure> {
+        let place = set_up("Fixture::create()", self.fixture.create())?;
+        Ok(Self { handles: None, place, fixture: Arc::clone(&self.fixture), seeds: self.seeds })
+    }
+
     /// Opens the store a second time beside the handles that are open.
     pub(crate) fn second(&self) -> Result<Handles, Failure> {
         set_up("Fixture::open() while the store is open", self.place.open())

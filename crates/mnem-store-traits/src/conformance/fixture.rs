@@ -5,7 +5,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use cid::Cid;
 
-use super::{Profile, patient::patient};
+use super::{MemoryDisk, MemoryNetwork, Profile, patient::patient};
 use crate::{
     Blockstore, OpHeadsStore, Store, StoreError, Walk,
     driver::{Driver, Location},
@@ -61,6 +61,20 @@ pub trait Fixture: Send + Sync + 'static {
         false
     }
 
+    /// The disk that the store of this place stands on, where it is one of the suite's. It answers for all hooks of the profiles damage, faults,
+    /// crash and locks that are not written otherwise.
+    fn disk<'a>(&self, place: &'a Self::Place) -> Option<&'a MemoryDisk> {
+        let _ = place;
+        None
+    }
+
+    /// The network that the store of this place lies behind, where it is one of the suite's. It answers for the hook of the profiles faults and
+    /// network.
+    fn network<'a>(&self, place: &'a Self::Place) -> Option<&'a MemoryNetwork> {
+        let _ = place;
+        None
+    }
+
     /// What can be done beyond opening once: [`Profile::Persistence`], [`Profile::SecondHandle`], and each of the profiles that has a hook
     /// below. The other profiles are seen from the handles that [`open`](Self::open) returns.
     fn profiles(&self) -> &[Profile] {
@@ -80,21 +94,40 @@ pub trait Fixture: Send + Sync + 'static {
     /// Hook of [`Profile::Damage`]: makes `data` the bytes that the store holds for `cid`, behind its back, as a stray program would. The
     /// block is there, and no handle is open.
     ///
+    /// Unless written otherwise, it looks for the bytes of the block on the [`disk`](Self::disk), and writes others over them.
+    ///
     /// # Errors
     /// Whatever prevents it. The law then fails.
     fn damage(&self, place: &Self::Place, cid: &Cid, data: &[u8]) -> Result<(), FixtureError> {
-        let _ = (place, cid, data);
-        Err(no_hook("damage"))
+        let disk = self.disk(place).ok_or_else(|| no_hook("damage"))?;
+        let handles = self.open(place)?;
+        let blocks = handles.as_blocks().ok_or("the handles have no blocks")?;
+        let old = match blocks.get(cid) {
+            Err(StoreError::Corrupt { .. }) => None,
+            found => Some(found?.ok_or("the block to damage is not there")?),
+        };
+        if let Some(store) = handles.as_store() {
+            store.close()?;
+        }
+        drop(handles);
+        let found = disk.damage(cid, old.as_deref(), data);
+        found
+            .then_some(())
+            .ok_or_else(|| "the disk does not hold the bytes of the block as they are: write damage()".into())
     }
 
-    /// Hook of [`Profile::Faults`]: from now on the medium below the open handles, and below those that are opened later, fails like this;
+    /// Hook of [`Profile::Faults`] and [`Profile::Network`]: from now on the medium below the open handles, and below those that are opened later, fails like this;
     /// with `None` it is sound again.
     ///
     /// # Errors
     /// Whatever prevents it. The law then fails.
     fn set_fault(&self, place: &Self::Place, fault: Option<Fault>) -> Result<(), FixtureError> {
-        let _ = (place, fault);
-        Err(no_hook("set_fault"))
+        match (self.disk(place), self.network(place)) {
+            (Some(disk), _) => disk.set_fault(fault),
+            (None, Some(network)) => network.set_fault(fault),
+            (None, None) => return Err(no_hook("set_fault")),
+        }
+        Ok(())
     }
 
     /// Hook of [`Profile::Crash`]: the power goes off after `operations` more operations of the open handles that change the medium
@@ -104,8 +137,30 @@ pub trait Fixture: Send + Sync + 'static {
     /// # Errors
     /// Whatever prevents it. The law then fails.
     fn cut_power_after(&self, place: &Self::Place, operations: u64) -> Result<(), FixtureError> {
-        let _ = (place, operations);
-        Err(no_hook("cut_power_after"))
+        let disk = self.disk(place).ok_or_else(|| no_hook("cut_power_after"))?;
+        disk.cut_power_after(operations);
+        Ok(())
+    }
+
+    /// Hook of [`Profile::Crash`]: the power goes off after `operations` operations of the next [`open`](Self::open) that change the medium, or
+    /// of the handles that it returns. The one after that finds the power on again.
+    ///
+    /// # Errors
+    /// Whatever prevents it. The law then fails.
+    fn cut_power_while_opening(&self, place: &Self::Place, operations: u64) -> Result<(), FixtureError> {
+        let disk = self.disk(place).ok_or_else(|| no_hook("cut_power_while_opening"))?;
+        disk.cut_power_while_opening(operations);
+        Ok(())
+    }
+
+    /// Hook of [`Profile::Locks`]: whether the medium has locks from now on. Without, every attempt to lock is an error, such as `ENOSYS`.
+    ///
+    /// # Errors
+    /// Whatever prevents it. The law then fails.
+    fn set_locks(&self, place: &Self::Place, has_locks: bool) -> Result<(), FixtureError> {
+        let disk = self.disk(place).ok_or_else(|| no_hook("set_locks"))?;
+        disk.set_locks(has_locks);
+        Ok(())
     }
 
     /// Hook of [`Profile::Driver`]: the driver of the stores, and where that of this place lies. Laws open and probe stores with the driver itself,
@@ -150,6 +205,13 @@ pub enum Fault {
     SyncsAfter(u32),
     /// Syncs wait until the fault is changed, then succeed; writes and reads succeed at once.
     SyncsWait,
+    /// So many requests over a network are answered; the next is carried out and its answer is lost; later ones are answered.
+    AnswerLost(u32),
+    /// So many requests over a network are answered; the next is refused, as by a service that is busy; later ones are answered.
+    RequestRefused(u32),
+    /// So many writes over a network are answered; the next is refused as if another writer had come first, though none did; later ones are
+    /// answered.
+    FalseConflict(u32),
 }
 
 fn no_hook(hook: &str) -> FixtureError {
@@ -248,6 +310,8 @@ pub(crate) trait AnyPlace: Send + Sync {
     fn damage(&self, cid: &Cid, data: &[u8]) -> Result<(), FixtureError>;
     fn set_fault(&self, fault: Option<Fault>) -> Result<(), FixtureError>;
     fn cut_power_after(&self, operations: u64) -> Result<(), FixtureError>;
+    fn cut_power_while_opening(&self, operations: u64) -> Result<(), FixtureError>;
+    fn set_locks(&self, has_locks: bool) -> Result<(), FixtureError>;
     fn driver(&self) -> Result<(&'static dyn Driver, Location), FixtureError>;
 }
 
@@ -318,6 +382,14 @@ impl<F: Fixture> AnyPlace for PlaceOf<F> {
 
     fn cut_power_after(&self, operations: u64) -> Result<(), FixtureError> {
         self.fixture.cut_power_after(&self.place, operations)
+    }
+
+    fn cut_power_while_opening(&self, operations: u64) -> Result<(), FixtureError> {
+        self.fixture.cut_power_while_opening(&self.place, operations)
+    }
+
+    fn set_locks(&self, has_locks: bool) -> Result<(), FixtureError> {
+        self.fixture.set_locks(&self.place, has_locks)
     }
 
     fn driver(&self) -> Result<(&'static dyn Driver, Location), FixtureError> {

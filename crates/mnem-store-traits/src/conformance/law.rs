@@ -105,8 +105,12 @@ pub enum Profile {
     Damage,
     /// The medium can be made to fail: declared, with [`Fixture::set_fault`].
     Faults,
-    /// The power can be cut: declared, with [`Fixture::cut_power_after`].
+    /// The power can be cut: declared, with [`Fixture::cut_power_after`] and [`Fixture::cut_power_while_opening`].
     Crash,
+    /// It keeps other writers out by locks of its medium, which can be taken away: declared, with [`Fixture::set_locks`].
+    Locks,
+    /// Its medium is a network that can lose answers: declared, with [`Fixture::set_fault`], which knows the faults of a network too.
+    Network,
     /// It has a driver: declared, with [`Fixture::driver`].
     Driver,
 }
@@ -239,7 +243,7 @@ impl Law {
 }
 
 impl Profile {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Blocks,
         Self::Heads,
         Self::Store,
@@ -252,6 +256,8 @@ impl Profile {
         Self::Damage,
         Self::Faults,
         Self::Crash,
+        Self::Locks,
+        Self::Network,
         Self::Driver,
     ];
 
@@ -352,6 +358,8 @@ impl fmt::Display for Profile {
             Self::Damage => "damage",
             Self::Faults => "faults",
             Self::Crash => "crash",
+            Self::Locks => "locks",
+            Self::Network => "network",
             Self::Driver => "driver",
         })
     }

@@ -544,6 +544,15 @@ macro_rules! __conformance_laws {
                     "Every way to write, or to require, a block that is there and was never synced makes it durable before it returns `Ok`."
                 must every_cut power_cut_in_close_loses_nothing [Store Crash; PutsSurvivePower]
                     "Wherever in `close` the power is cut: what was acknowledged is there."
+                must every_cut power_cut_while_opening_loses_nothing [Blocks Crash; PutsSurvivePower]
+                    "Wherever in an opening the power is cut, also in one that recovers: what was acknowledged is there."
+
+                must locks opening_without_locks_is_refused [Blocks Faults Locks]
+                    "Where the medium has no locks, an opening for writing is refused with an error that names them, and writes nothing."
+                must network every_write_over_a_network_is_as_it_says [Blocks Faults Network; PutsSurvive]
+                    "At whichever request of a write an answer is lost, a request refused, or a conflict reported that is none: what is there is as the outcome says, and no conflict is passed on."
+                must network every_read_over_a_network_is_right_or_an_error [Blocks Faults Network]
+                    "At whichever request of a read an answer is lost or a request refused: it is right or an error, never an absence."
             }
             driver {
                 must driver driver_has_a_name_and_formats [Driver]

@@ -223,6 +223,12 @@ macro_rules! __conformance_test {
     (Crash $test:tt) => {
         $crate::__conformance_test! { "not looked at: profile crash is not declared" $test }
     };
+    (Locks $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile locks is not declared" $test }
+    };
+    (Network $test:tt) => {
+        $crate::__conformance_test! { "not looked at: profile network is not declared" $test }
+    };
     (Driver $test:tt) => {
         $crate::__conformance_test! { "not looked at: profile driver is not declared" $test }
     };

@@ -168,6 +168,14 @@ impl AnyPlace for PlaceInMode {
         self.place.cut_power_after(operations)
     }
 
+    fn cut_power_while_opening(&self, operations: u64) -> Result<(), FixtureError> {
+        self.place.cut_power_while_opening(operations)
+    }
+
+    fn set_locks(&self, has_locks: bool) -> Result<(), FixtureError> {
+        self.place.set_locks(has_locks)
+    }
+
     fn driver(&self) -> Result<(&'static dyn Driver, Location), FixtureError> {
         self.place.driver()
     }

@@ -151,3 +151,51 @@ pub(crate) fn power_cut_in_close_loses_nothing(case: &mut Case) -> LawResult {
     })?;
     Ok(())
 }
+
+pub(crate) fn power_cut_while_opening_loses_nothing(case: &mut Case) -> LawResult {
+    let way = if case.has(Profile::Store) { Write::CommitHead } else { Write::PutMany };
+    let way = if way.durable_by().iter().all(|claim| case.claims(*claim)) { way } else { Write::PutMany };
+    // What the opening finds: a store at rest, and what a write left that was cut off.
+    for interrupted in [None, Some(1), Some(2), Some(3), Some(4), Some(6)] {
+        at_each(|operations| cut_while_opening(case, way, interrupted, operations))?;
+    }
+    Ok(())
+}
+
+/// Returns whether the power lasted until the store was open, and for one more write.
+fn cut_while_opening(case: &Case, way: Write, interrupted: Option<u64>, operations: u32) -> Result<bool, Failure> {
+    let scene = Scene::new(3);
+    let mut case = case.fresh()?;
+    scene.set(&case, way)?;
+    saw(format_args!("{way}"), scene.act(way, case.handles(), 0)?).ok()?;
+    let second = match interrupted {
+        Some(operations) => {
+            case.cut_power_after(operations)?;
+            Some(scene.act(way, case.handles(), 1)?)
+        }
+        None => None,
+    };
+    let last = block("put by the opening that was cut");
+    let opened = case.open_with_a_cut(operations.into())?;
+    let done = opened && case.blocks()?.put(&last.cid, last.data.clone()).is_ok();
+    case.drop_and_open()?;
+    let before =
+        interrupted.map_or_else(String::new, |n| format!(", after a {way} that was cut off {n} operations in"));
+    let when = format!("after the power was cut {operations} operations into the opening{before}");
+    for again in ["", ", and once more"] {
+        let when = format!("{when}{again}");
+        scene.rest_is_kept(way, case.handles(), &when)?;
+        is_all_there(&case, &scene, way, 0, second.is_none(), &when)?;
+        if let Some(second) = &second {
+            scene.is_as_said(&case, way, 1, second, &when)?;
+        }
+        if done {
+            holds(&*case.blocks()?, &last, &when)?;
+        }
+        case.cut_power_after(0)?;
+        case.drop_and_open()?;
+    }
+    saw(format_args!("put {when}"), scene.act(Write::Put, case.handles(), 2)?).ok()?;
+    ensure(!done || operations > 0, "put after cut_power_while_opening(0)", "an error: the power is off", "Ok")?;
+    Ok(done)
+}

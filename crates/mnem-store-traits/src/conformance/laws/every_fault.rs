@@ -30,7 +30,7 @@ const HEADS: usize = 5;
 const FAULTS: [fn(u32) -> Fault; 3] = [Fault::ReadsAfter, Fault::WritesAfter, Fault::SyncsAfter];
 
 /// The kinds of error by which a store may say that its medium failed.
-fn says_so(error: &StoreError) -> bool {
+pub(super) fn says_so(error: &StoreError) -> bool {
     matches!(error.kind(), ErrorKind::Backend | ErrorKind::Poisoned)
 }
 
@@ -123,7 +123,7 @@ fn listed(eyes: &Eyes, read: Read) -> Result<Option<Counted>, Failure> {
 }
 
 /// The ways whose effect is claimed to be there after reopening.
-fn surviving<'a>(case: &'a Case, ways: Vec<Write>) -> impl Iterator<Item = Write> + 'a {
+pub(super) fn surviving<'a>(case: &'a Case, ways: Vec<Write>) -> impl Iterator<Item = Write> + 'a {
     let survives = |way: &Write| !way.changes_heads() || case.claims(Claim::HeadsSurvive);
     ways.into_iter().filter(move |way| case.has(way.needs()) && survives(way))
 }
@@ -150,7 +150,7 @@ pub(crate) fn every_write_that_fails_is_as_it_says(case: &mut Case) -> LawResult
 }
 
 /// Writes while the medium fails, goes on through the same handle, and looks after reopening. Returns whether the first write got through.
-fn fail_and_judge(case: &Case, scene: &Scene, way: Write, fault: Fault) -> Result<bool, Failure> {
+pub(super) fn fail_and_judge(case: &Case, scene: &Scene, way: Write, fault: Fault) -> Result<bool, Failure> {
     let mut case = case.fresh()?;
     scene.set(&case, way)?;
     case.drop_and_open()?;

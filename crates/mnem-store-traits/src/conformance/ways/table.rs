@@ -49,6 +49,7 @@ static WRITES: &[Row<Write>] = &[
     Row { law: "no_read_waits_for_a_sync_of_any_write", without: &[] },
     Row { law: "every_acknowledged_write_survives_a_power_cut", without: &[] },
     Row { law: "every_write_makes_an_unsynced_block_durable", without: &[(NOT_BLOCKS, NO_BLOCKS)] },
+    Row { law: "every_write_over_a_network_is_as_it_says", without: &[] },
 ];
 
 static READS: &[Row<Read>] = &[
@@ -57,6 +58,7 @@ static READS: &[Row<Read>] = &[
     Row { law: "every_read_follows_every_write_of_another_handle", without: &[] },
     Row { law: "every_read_that_fails_is_an_error", without: &[] },
     Row { law: "no_read_waits_for_a_sync_of_any_write", without: &[(&[Read::Require], "it is a write")] },
+    Row { law: "every_read_over_a_network_is_right_or_an_error", without: &[(&[Read::Require], "it is a write")] },
 ];
 
 fn ways<W: Copy + PartialEq>(table: &[Row<W>], all: &'static [W], law: &str) -> Vec<W> {

@@ -62,6 +62,12 @@ pub(crate) enum Flaw {
     SizeWaitsForSyncs,
     /// `close` empties the medium before it writes everything anew.
     CloseRewrites,
+    /// An opening empties the medium before it writes everything anew.
+    OpeningRewrites,
+    /// Goes on where there are no locks.
+    OpensWithoutLocks,
+    /// Writes before it asks for its lock.
+    WritesBeforeLocking,
     SecondProcessIsBlind,
     SecondProcessKeepsItsOwnHeads,
 }
@@ -102,7 +108,18 @@ struct Medium {
     synced: Rows,
     fault: Option<Fault>,
     power: Option<u64>,
+    power_of_next: Option<u64>,
     outages: u64,
+    has_no_locks: bool,
+}
+
+impl Medium {
+    /// One operation that changes the medium, if the power is on.
+    fn spend(&mut self) -> Result<(), StoreError> {
+        let Some(left) = &mut self.power else { return Ok(()) };
+        *left = left.checked_sub(1).ok_or_else(|| failed(Outcome::Unknown, "the power is off"))?;
+        Ok(())
+    }
 }
 
 fn change(rows: &mut Rows, (key, value): &Change) {
@@ -134,11 +151,26 @@ impl Disk {
     }
 
     /// Puts the power on again, and carries out a journal that is still there.
-    fn recover(&self) -> u64 {
+    fn recover(&self) -> Result<u64, StoreError> {
         let mut medium = lock(&self.medium);
         if medium.power.take().is_some() {
             medium.now = medium.synced.clone();
             medium.outages += 1;
+        }
+        medium.power = medium.power_of_next.take();
+        if self.has(Flaw::WritesBeforeLocking) && medium.fault == Some(Fault::WritesAfter(0)) {
+            return Err(failed(Outcome::Unknown, "planted"));
+        }
+        if medium.has_no_locks && !self.has(Flaw::OpensWithoutLocks) {
+            return Err(failed(Outcome::NotApplied, "the medium has no locks"));
+        }
+        if self.has(Flaw::OpeningRewrites) {
+            let rows = std::mem::take(&mut medium.now);
+            medium.spend()?;
+            medium.synced.clear();
+            medium.spend()?;
+            medium.now = rows;
+            medium.synced = medium.now.clone();
         }
         if let Some(Value::Journal(changes)) = medium.now.remove(JOURNAL) {
             changes.iter().for_each(|each| change(&mut medium.now, each));
@@ -149,7 +181,7 @@ impl Disk {
         let unread = matches!(medium.fault, Some(Fault::ReadsAfter(0)));
         let empty = unread && self.has(Flaw::OpensUnreadAsEmpty);
         *lock(&self.visible) = if empty { Rows::new() } else { medium.now.clone() };
-        medium.outages
+        Ok(medium.outages)
     }
 }
 

@@ -18,6 +18,7 @@ mod sound {
         OnDisk(Flaw::None),
         has: [
             Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, SecondProcess, Damage, Faults, Crash,
+                Locks,
             PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
         ],
     );
@@ -93,6 +94,9 @@ flaws! {
     commits_are_not_synced: NoSyncOf("commit") => every_acknowledged_write_survives_a_power_cut "write 0 by commit without a head";
     rows_are_not_waited_for: NoSyncOf("row") => every_acknowledged_write_survives_a_power_cut "get of a row that was there after the power was cut";
     commit_takes_present_for_durable: CommitTakesPresentForDurable => every_write_makes_an_unsynced_block_durable "then commit without a head was acknowledged";
+    opening_empties_the_medium_first: OpeningRewrites => power_cut_while_opening_loses_nothing "operations into the opening";
+    opens_where_there_are_no_locks: OpensWithoutLocks => opening_without_locks_is_refused "Ok";
+    writes_where_there_are_no_locks: WritesBeforeLocking => opening_without_locks_is_refused "planted";
     close_empties_the_medium_first: CloseRewrites => power_cut_in_close_loses_nothing "operations into close()";
 
     deletes_of_many_are_not_written: DeletesManyInMemoryOnly => delete_many_survives_reopen "after a delete_many and reopening";
@@ -120,7 +124,14 @@ impl Fixture for DeadHooks {
         OnDisk(Flaw::None).open(disk)
     }
     fn profiles(&self) -> &[Profile] {
-        &[Profile::Persistence, Profile::SecondProcess, Profile::Damage, Profile::Faults, Profile::Crash]
+        &[
+            Profile::Persistence,
+            Profile::SecondProcess,
+            Profile::Damage,
+            Profile::Faults,
+            Profile::Crash,
+            Profile::Locks,
+        ]
     }
     fn obey_in_second_process(&self, _: &Arc<Disk>, _: &str) -> Result<String, FixtureError> {
         Ok(String::new())
@@ -134,6 +145,12 @@ impl Fixture for DeadHooks {
     fn cut_power_after(&self, _: &Arc<Disk>, _: u64) -> Result<(), FixtureError> {
         Ok(())
     }
+    fn cut_power_while_opening(&self, _: &Arc<Disk>, _: u64) -> Result<(), FixtureError> {
+        Ok(())
+    }
+    fn set_locks(&self, _: &Arc<Disk>, _: bool) -> Result<(), FixtureError> {
+        Ok(())
+    }
 }
 
 /// No profile is won by a hook that reaches nothing.
@@ -141,14 +158,16 @@ impl Fixture for DeadHooks {
 fn dead_hooks_win_no_profile() {
     let report = run(DeadHooks, &Options::default());
     let won = report.conforms_to();
-    for profile in [Profile::SecondProcess, Profile::Damage, Profile::Faults, Profile::Crash] {
+    for profile in [Profile::SecondProcess, Profile::Damage, Profile::Faults, Profile::Crash, Profile::Locks] {
         assert!(!won.contains(&profile), "{profile} was won\n{report}");
     }
     assert!(won.contains(&Profile::Persistence), "what needs none of them is won all the same\n{report}");
     let text = report.to_string();
-    for complaint in
-        ["wrote after Fixture::cut_power_after(0)", "wrote while Fixture::set_fault() lets every write fail"]
-    {
+    for complaint in [
+        "put after cut_power_while_opening(0)",
+        "wrote after Fixture::cut_power_after(0)",
+        "wrote while Fixture::set_fault() lets every write fail",
+    ] {
         assert!(text.contains(complaint), "{complaint}\n{text}");
     }
 }

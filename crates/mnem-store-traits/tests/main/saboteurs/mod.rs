@@ -14,6 +14,7 @@ mod lookups;
 mod many;
 mod media;
 mod names;
+mod network;
 mod plausible;
 mod plausible_threads;
 mod prose;

@@ -468,7 +468,7 @@ impl Store for Tables {
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
         let table = self.inner.side_table(name)?;
         match self.defect {
-            TableDefect::OutliveClose => OnDisk::handle(&self.disk).side_table(name),
+            TableDefect::OutliveClose => OnDisk::handle(&self.disk)?.side_table(name),
             TableDefect::SayNotApplied => Ok(Arc::new(NotApplied(table))),
         }
     }
@@ -490,7 +490,7 @@ impl Fixture for TableDefect {
         OnDisk(Flaw::None).create()
     }
     fn open(&self, disk: &Arc<Disk>) -> Result<Handles, FixtureError> {
-        let store = Tables { inner: OnDisk::handle(disk), disk: Arc::clone(disk), defect: *self };
+        let store = Tables { inner: OnDisk::handle(disk)?, disk: Arc::clone(disk), defect: *self };
         Ok(Handles::from(Arc::new(store)))
     }
     fn profiles(&self) -> &[Profile] {

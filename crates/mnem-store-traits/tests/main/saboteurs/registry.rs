@@ -3,11 +3,11 @@
 use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
-    batches, blocks, buffered, commits, drivers, heads, listings, lookups, many, media, names, plausible,
+    batches, blocks, buffered, commits, drivers, heads, listings, lookups, many, media, names, network, plausible,
     plausible_threads, prose, races, reopenings, sets, tables, threads, walks, ways,
 };
 
-const KILLED: [&[&str]; 23] = [
+const KILLED: [&[&str]; 24] = [
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,
@@ -19,6 +19,7 @@ const KILLED: [&[&str]; 23] = [
     many::KILLED,
     media::KILLED,
     names::KILLED,
+    network::KILLED,
     plausible::KILLED,
     plausible::seen::KILLED,
     plausible_threads::KILLED,

@@ -55,9 +55,9 @@ impl<R: Reopening> Fixture for Reopened<R> {
     fn open(&self, place: &Place<R>) -> Result<Handles, FixtureError> {
         let mut last = lock(&place.last);
         if let Some(last) = &*last {
-            place.defect.reopen(&OnDisk::handle(&place.disk), last.heads().is_err())?;
+            place.defect.reopen(&OnDisk::handle(&place.disk)?, last.heads().is_err())?;
         }
-        let store = OnDisk::handle(&place.disk);
+        let store = OnDisk::handle(&place.disk)?;
         *last = Some(store.clone());
         Ok(Handles::from(Arc::new(store)))
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use mnem_store_traits::{
-    Bytes, Cid,
+    Bytes, Cid, StoreError,
     conformance::{Fault, Fixture, FixtureError, Handles, Profile, obey},
 };
 
@@ -14,9 +14,9 @@ use super::{Disk, DiskStore, Flaw, Handle, Value, block_key, change, lock};
 pub(crate) struct OnDisk(pub(crate) Flaw);
 
 impl OnDisk {
-    pub(crate) fn handle(disk: &Arc<Disk>) -> DiskStore {
-        let (closed, poisoned, poisoned_by) = Default::default();
-        DiskStore(Arc::new(Handle { disk: Arc::clone(disk), outage: disk.recover(), closed, poisoned, poisoned_by }))
+    pub(crate) fn handle(disk: &Arc<Disk>) -> Result<DiskStore, StoreError> {
+        let (outage, (closed, poisoned, poisoned_by)) = (disk.recover()?, Default::default());
+        Ok(DiskStore(Arc::new(Handle { disk: Arc::clone(disk), outage, closed, poisoned, poisoned_by })))
     }
 }
 
@@ -32,12 +32,12 @@ impl Fixture for OnDisk {
     }
 
     fn open(&self, disk: &Arc<Disk>) -> Result<Handles, FixtureError> {
-        Ok(Handles::from(Arc::new(Self::handle(disk))))
+        Ok(Handles::from(Arc::new(Self::handle(disk)?)))
     }
 
     fn profiles(&self) -> &[Profile] {
-        use Profile::{Crash, Damage, Faults, Persistence, SecondHandle, SecondProcess};
-        &[Persistence, SecondHandle, SecondProcess, Damage, Faults, Crash]
+        use Profile::{Crash, Damage, Faults, Locks, Persistence, SecondHandle, SecondProcess};
+        &[Persistence, SecondHandle, SecondProcess, Damage, Faults, Crash, Locks]
     }
 
     fn deadline(&self) -> std::time::Duration {
@@ -82,6 +82,16 @@ impl Fixture for OnDisk {
 
     fn cut_power_after(&self, disk: &Arc<Disk>, operations: u64) -> Result<(), FixtureError> {
         lock(&disk.medium).power = Some(operations);
+        Ok(())
+    }
+
+    fn cut_power_while_opening(&self, disk: &Arc<Disk>, operations: u64) -> Result<(), FixtureError> {
+        lock(&disk.medium).power_of_next = Some(operations);
+        Ok(())
+    }
+
+    fn set_locks(&self, disk: &Arc<Disk>, has_locks: bool) -> Result<(), FixtureError> {
+        lock(&disk.medium).has_no_locks = !has_locks;
         Ok(())
     }
 }

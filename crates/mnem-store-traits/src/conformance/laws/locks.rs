@@ -1,0 +1,30 @@
+//! Media without locks.
+
+use crate::conformance::{
+    Failure, Fault,
+    case::Case,
+    data::block,
+    expect::{ensure, holds, put},
+    failure::LawResult,
+    show::error_text,
+};
+
+pub(crate) fn opening_without_locks_is_refused(case: &mut Case) -> LawResult {
+    let kept = block("kept");
+    put(&*case.blocks()?, &kept)?;
+    // Whether syncs would be made cannot be told from failing writes, and need not be: there is nothing to sync.
+    for fault in [Some(Fault::WritesAfter(0)), None] {
+        refused("of a store that is there", case.open_without_locks(fault)?)?;
+        holds(&*case.blocks()?, &kept, "once there are locks")?;
+        refused("of a new place", case.unopened()?.open_without_locks(fault)?)?;
+    }
+    Ok(())
+}
+
+/// Writes fail in one of two attempts: an opening that writes before it has its lock then says something else.
+fn refused(what: &str, opened: Result<(), crate::conformance::FixtureError>) -> Result<(), Failure> {
+    let did = format_args!("Fixture::open() {what} on a medium without locks");
+    let said = opened.as_ref().map_or_else(|error| error_text(&**error), |()| "Ok".to_owned());
+    let fine = opened.is_err() && said.to_lowercase().contains("lock");
+    ensure(fine, did, "an error that names the locks, and nothing written before it", said)
+}

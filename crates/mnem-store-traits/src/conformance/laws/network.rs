@@ -1,0 +1,72 @@
+//! Networks that lose answers, refuse requests, and report conflicts that are none.
+
+use bytes::Bytes;
+
+use super::every_fault::{fail_and_judge, says_so, surviving};
+use crate::conformance::{
+    Failure, Fault, Profile,
+    case::Case,
+    data::{block, head},
+    expect::{ensure, put, saw, update},
+    failure::LawResult,
+    show::Show,
+    ways::{Eyes, Read, Scene, Subject, Write, reads_of, writes_of},
+};
+
+const FAULTS: [fn(u32) -> Fault; 3] = [Fault::AnswerLost, Fault::RequestRefused, Fault::FalseConflict];
+
+/// A store may repeat a request by itself, so that no call shows where the fault was: it is tried at each of so many.
+const REQUESTS: u32 = 12;
+
+pub(crate) fn every_write_over_a_network_is_as_it_says(case: &mut Case) -> LawResult {
+    let ways: Vec<Write> = surviving(case, writes_of("every_write_over_a_network_is_as_it_says")).collect();
+    let scene = Scene::new(3);
+    for fault in FAULTS {
+        for way in &ways {
+            (0..REQUESTS).try_for_each(|n| fail_and_judge(case, &scene, *way, fault(n)).map(drop))?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn every_read_over_a_network_is_right_or_an_error(case: &mut Case) -> LawResult {
+    let (present, row) = (block("present"), (Bytes::from_static(b"key"), Bytes::from_static(b"value")));
+    put(&*case.blocks()?, &present)?;
+    if case.has(Profile::Heads) {
+        update(&*case.heads()?, &head("present"), &[])?;
+    }
+    if case.has(Profile::SideTables) {
+        let table = saw("side_table", case.store()?.side_table("table")).ok()?;
+        saw("write", table.write(std::slice::from_ref(&row), &[])).ok()?;
+    }
+    let subjects = [
+        (Subject::Block(present), true),
+        (Subject::Head(head("present")), true),
+        (Subject::Row(row), true),
+        (Subject::Block(block("absent")), false),
+        (Subject::Head(head("absent")), false),
+    ];
+    for read in reads_of("every_read_over_a_network_is_right_or_an_error") {
+        for (subject, there) in subjects.iter().filter(|(subject, _)| read.looks_for(subject)) {
+            if case.has(read.needs()) {
+                (0..REQUESTS).try_for_each(|n| read_over_a_network(case, read, subject, *there, n))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_over_a_network(case: &mut Case, read: Read, subject: &Subject, there: bool, n: u32) -> Result<(), Failure> {
+    for fault in [Fault::AnswerLost(n), Fault::RequestRefused(n)] {
+        case.drop_and_open()?;
+        let eyes = Eyes::new(case.handles())?;
+        let when = format!("that met {fault:?}");
+        case.set_fault(Some(fault))?;
+        let seen = read.sees(&eyes, subject, &when)?;
+        case.set_fault(None)?;
+        let fine = seen.as_ref().map_or_else(says_so, |seen| *seen == there);
+        let expected = format_args!("Ok({there}), or Err(Backend)");
+        ensure(fine, format_args!("{read}: {subject} {when}"), expected, seen.show())?;
+    }
+    Ok(())
+}

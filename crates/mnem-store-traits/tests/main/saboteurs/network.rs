@@ -1,0 +1,179 @@
+//! A store over a network, sound or with one flaw: what an answer that was lost makes of it.
+
+use std::{collections::BTreeSet, io};
+
+use mnem_store_traits::{
+    Blockstore, Bytes, Capabilities, Cause, Cid, CidIter, Durability, HeadChange, HeadsCapabilities, OpHeadsStore,
+    Outcome, Store, StoreError,
+    backend::{check_block, check_read, check_size, pages},
+    conformance::{Connection, Fixture, FixtureError, Handles, MemoryNetwork, Precondition, Profile},
+    limits::BLOCK_BYTES_EVERY_BACKEND,
+};
+
+/// What is wrong with a store, if anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    None,
+    /// Writes heads once more when the answer was lost, and meets its own.
+    RetriesBlindly,
+    /// Takes a lost answer for a write that was not applied.
+    LostIsNotApplied,
+    /// Takes a conflict for another writer's doing, without a look.
+    ConflictIsAnothersDoing,
+    /// What cannot be asked for is not there.
+    RefusedIsAbsence,
+}
+
+#[derive(Debug)]
+struct Objects {
+    connection: Connection,
+    flaw: Flaw,
+}
+
+fn name(cid: &Cid) -> String {
+    format!("blocks/{cid}")
+}
+
+impl Objects {
+    fn failed(&self, operation: &str, error: io::Error) -> StoreError {
+        let lost = error.kind() == io::ErrorKind::ConnectionReset && self.flaw != Flaw::LostIsNotApplied;
+        let outcome = if lost { Outcome::Unknown } else { Outcome::NotApplied };
+        StoreError::Backend { backend: "objects", operation: operation.to_owned(), outcome, source: Cause::new(error) }
+    }
+
+    fn object(&self, name: &str) -> Result<Option<(Vec<u8>, u64)>, StoreError> {
+        match self.connection.get(name) {
+            Err(_) if self.flaw == Flaw::RefusedIsAbsence => Ok(None),
+            answer => answer.map_err(|error| self.failed("get", error)),
+        }
+    }
+
+    /// The heads, and what must still hold when they are written.
+    fn read_heads(&self) -> Result<(BTreeSet<Cid>, Precondition), StoreError> {
+        let Some((text, version)) = self.object("heads")? else { return Ok((BTreeSet::new(), Precondition::Absent)) };
+        let text = String::from_utf8(text).expect("text");
+        let heads = text.split_whitespace().map(|cid| cid.parse().expect("a CID")).collect();
+        Ok((heads, Precondition::Version(version)))
+    }
+
+    /// Reads, computes, and writes if nobody came first; else once more.
+    fn change(&self, change: &HeadChange) -> Result<(), StoreError> {
+        loop {
+            let (found, precondition) = self.read_heads()?;
+            let heads: Vec<String> = change.apply(&found)?.iter().map(Cid::to_string).collect();
+            match self.connection.put("heads", heads.join(" ").as_bytes(), precondition) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if self.flaw == Flaw::ConflictIsAnothersDoing {
+                        return Err(StoreError::HeadsMoved { actual: found.into_iter().collect() });
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset && self.flaw == Flaw::RetriesBlindly => {}
+                Err(error) => return Err(self.failed("write the heads", error)),
+            }
+        }
+    }
+}
+
+impl Blockstore for Objects {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        let Some((data, _)) = self.object(&name(cid))? else { return Ok(None) };
+        check_read("objects", cid, &data)?;
+        Ok(Some(data.into()))
+    }
+
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        check_size(cid, &data, BLOCK_BYTES_EVERY_BACKEND)?;
+        check_block(cid, &data)?;
+        if self.object(&name(cid))?.is_some() {
+            return Ok(());
+        }
+        let put = self.connection.put(&name(cid), &data, Precondition::None);
+        put.map(drop).map_err(|error| self.failed("put", error))
+    }
+
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        self.connection.delete(&name(cid)).map_err(|error| self.failed("delete", error))
+    }
+
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        Ok(pages(|after: Option<Cid>| {
+            let after = after.as_ref().map(name).unwrap_or_default();
+            let names = self.connection.list("blocks/", &after, 1000).map_err(|error| self.failed("list", error))?;
+            Ok(names.iter().map(|name| name["blocks/".len()..].parse().expect("a CID")).collect())
+        }))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::WEAKEST.with_put_durability(Durability::Power)
+    }
+}
+
+impl OpHeadsStore for Objects {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        Ok(self.read_heads()?.0.into_iter().collect())
+    }
+
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        self.change(&HeadChange::Update { new: vec![*new], supersedes: supersedes.to_vec() })
+    }
+
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.change(&HeadChange::Swap { expected: expected.to_vec(), new: vec![*new] })
+    }
+
+    fn heads_capabilities(&self) -> HeadsCapabilities {
+        HeadsCapabilities::WEAKEST.with_durability(Durability::Power)
+    }
+}
+
+impl Store for Objects {}
+
+/// Stores with this flaw, each in an object store of its own.
+pub(crate) struct OverNetwork(pub(crate) Flaw);
+
+impl Fixture for OverNetwork {
+    type Place = MemoryNetwork;
+
+    fn name(&self) -> &str {
+        "a network in memory"
+    }
+
+    fn create(&self) -> Result<MemoryNetwork, FixtureError> {
+        Ok(MemoryNetwork::new())
+    }
+
+    fn open(&self, network: &MemoryNetwork) -> Result<Handles, FixtureError> {
+        Ok(Handles::from(std::sync::Arc::new(Objects { connection: network.connect(), flaw: self.0 })))
+    }
+
+    fn profiles(&self) -> &[Profile] {
+        &[Profile::Persistence, Profile::SecondHandle, Profile::Faults, Profile::Network]
+    }
+
+    fn network<'a>(&self, place: &'a MemoryNetwork) -> Option<&'a MemoryNetwork> {
+        Some(place)
+    }
+
+    fn has_syncs(&self) -> bool {
+        false
+    }
+}
+
+macro_rules! flaws {
+    ($($name:ident: $flaw:ident => $law:ident $text:literal;)*) => {
+        pub(super) const KILLED: &[&str] = &[$(stringify!($law)),*];
+
+        $(#[test]
+        fn $name() {
+            super::kills_with(stringify!($law), $text, OverNetwork(Flaw::None), OverNetwork(Flaw::$flaw));
+        })*
+    };
+}
+
+flaws! {
+    meets_its_own_heads: RetriesBlindly => every_write_over_a_network_is_as_it_says "saw       the heads are not";
+    says_not_applied_and_it_was: LostIsNotApplied => every_write_over_a_network_is_as_it_says "after Err(HeadsMoved";
+    passes_on_a_false_conflict: ConflictIsAnothersDoing => every_write_over_a_network_is_as_it_says "FalseConflict";
+    takes_what_was_refused_for_absent: RefusedIsAbsence => every_read_over_a_network_is_right_or_an_error "Ok(false)";
+}
