@@ -51,6 +51,12 @@ const KINDS: &[Kind] = &[
         run: |sh| tests(sh, "mnem-store-traits", &["saboteurs::races::soak::soak"]),
     },
     Kind {
+        name: "slow",
+        does: "the whole suite over a network whose requests take so long; 20 ms take less than ten minutes",
+        options: &[number("--latency-ms", "MNEM_SOAK_LATENCY_MS", Some(20))],
+        run: |sh| tests(sh, "mnem-store-traits", &["slow::soak"]),
+    },
+    Kind {
         name: "crash-redb",
         does: "what power cuts leave of redb stores, in so many images of lives from a seed on",
         options: &[number("--images", "MNEM_CRASH_IMAGES", Some(20_000_000)), SEED, IMAGE],

@@ -34,5 +34,7 @@ mod refused;
 mod reports;
 #[path = "main/saboteurs/mod.rs"]
 mod saboteurs;
+#[path = "main/slow.rs"]
+mod slow;
 #[path = "main/typed.rs"]
 mod typed;

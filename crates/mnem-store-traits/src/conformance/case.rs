@@ -215,15 +215,43 @@ impl Case {
         self.fixture.walk(store, root)
     }
 
-    /// What random laws begin with.
+    /// What random laws begin with; where the store is slow, one seed unless more are asked for.
     pub(crate) fn seeds(&self) -> Seeds {
-        self.seeds
+        if self.is_slow() { self.seeds.fewest() } else { self.seeds }
+    }
+
+    /// Of so many blocks, rows or heads as many as a slow store takes within ten seconds, and 300 at least: more than a page.
+    pub(crate) fn in_time(&self, n: usize) -> usize {
+        within(Duration::from_secs(10), self.fixture.latency_hint(), 300, n)
+    }
+
+    /// Of so many blocks, which are written again and again, as many as a store takes within a twentieth of a second, and 40 at least.
+    pub(crate) fn in_short(&self, n: usize) -> usize {
+        within(Duration::from_millis(50), self.fixture.latency_hint(), 40, n)
+    }
+
+    /// Whether repetition is to be spared.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.fixture.latency_hint() >= SLOW
+    }
+
+    /// How long a law may take for what it need not do: well inside the deadline, and no longer where the store is slow.
+    pub(crate) fn spare(&self) -> Duration {
+        self.patience().min(Duration::from_secs(30))
     }
 
     /// How long a law may wait for another thread before it says that this thread is stuck: well inside the deadline.
     pub(crate) fn patience(&self) -> Duration {
         self.fixture.deadline() / 2
     }
+}
+
+/// Stores whose calls take so long are spared repetition.
+pub(crate) const SLOW: Duration = Duration::from_millis(2);
+
+fn within(time: Duration, latency: Duration, least: usize, n: usize) -> usize {
+    let calls = time.as_micros() / latency.as_micros().max(1);
+    usize::try_from(calls).unwrap_or(n).max(least).min(n)
 }
 
 /// A place of a driver, with nothing in it.

@@ -179,7 +179,19 @@ pub trait Fixture: Send + Sync + 'static {
         256 * 1024 * 1024
     }
 
-    /// How long one law may take. A law that takes longer has failed: its thread is left behind, since a deadlock cannot be interrupted.
+    /// How long a call of the store takes that reaches its medium, roughly: 20 ms for one that is far away. The deadline grows with it, and laws
+    /// about many blocks make fewer of them.
+    fn latency_hint(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// How many laws [`run`](super::run) has at work at once. More than one pays for a store that mostly waits, such as one over a network. Laws
+    /// about races still run alone, unless the store is slow.
+    fn parallel(&self) -> usize {
+        1
+    }
+
+    /// How long one law may take, beside the time that [`latency_hint`](Self::latency_hint) allows. A law that takes longer has failed: its thread is left behind, since a deadlock cannot be interrupted.
     fn deadline(&self) -> Duration {
         Duration::from_secs(60)
     }
@@ -296,6 +308,8 @@ pub(crate) trait AnyFixture: Send + Sync {
     fn name(&self) -> &str;
     fn profiles(&self) -> &[Profile];
     fn deadline(&self) -> Duration;
+    fn latency_hint(&self) -> Duration;
+    fn parallel(&self) -> usize;
     fn block_bytes_tried(&self) -> u64;
     fn has_syncs(&self) -> bool;
     fn create(&self) -> Result<Box<dyn AnyPlace>, FixtureError>;
@@ -316,6 +330,9 @@ pub(crate) trait AnyPlace: Send + Sync {
 }
 
 pub(crate) struct Erased<F>(pub(crate) Arc<F>);
+
+/// So many calls a law may make, each as slow as the fixture says.
+const CALLS_OF_A_LAW: u32 = 20_000;
 
 struct PlaceOf<F: Fixture> {
     fixture: Arc<F>,
@@ -338,7 +355,15 @@ impl<F: Fixture> AnyFixture for Erased<F> {
     }
 
     fn deadline(&self) -> Duration {
-        self.0.deadline()
+        self.0.deadline() + self.0.latency_hint() * CALLS_OF_A_LAW
+    }
+
+    fn latency_hint(&self) -> Duration {
+        self.0.latency_hint()
+    }
+
+    fn parallel(&self) -> usize {
+        self.0.parallel()
     }
 
     fn block_bytes_tried(&self) -> u64 {

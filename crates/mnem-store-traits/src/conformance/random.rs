@@ -26,6 +26,13 @@ impl Seeds {
     }
 }
 
+impl Seeds {
+    /// As few rounds as there may be, unless somebody asked for a number.
+    pub(crate) fn fewest(self) -> Self {
+        if self.rounds == Self::ROUNDS_DEFAULT { Self { rounds: 1, ..self } } else { self }
+    }
+}
+
 /// splitmix64.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);

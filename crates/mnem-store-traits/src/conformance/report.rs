@@ -2,15 +2,19 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use super::{
-    CONTRACT_VERSION, Claimed, Fixture, Law, Level, Mode, Profile, Verdict,
-    case::Case,
+    CONTRACT_VERSION, Claimed, Fixture, Group, Law, Level, Mode, Profile, Verdict,
+    case::{Case, SLOW},
     fixture::{AnyFixture, Erased},
     random::Seeds,
 };
@@ -80,7 +84,7 @@ impl Options {
     }
 }
 
-/// Runs every chosen law, one after the other. Does not panic, and ends: each law has the fixture's deadline. A law that does not end by itself
+/// Runs every chosen law, one after the other or as many at once as [`Fixture::parallel`] says. Does not panic, and ends: each law has the fixture's deadline. A law that does not end by itself
 /// keeps the fixture.
 pub fn run(fixture: impl Fixture, options: &Options) -> Report {
     let fixture: Arc<dyn AnyFixture> = Arc::new(Erased(Arc::new(fixture)));
@@ -91,12 +95,7 @@ pub fn run(fixture: impl Fixture, options: &Options) -> Report {
     };
     let runs = super::laws().iter().flat_map(|law| law.modes().iter().map(move |mode| (law, *mode)));
     let chosen = runs.filter(|(law, mode)| options.only.as_ref().is_none_or(|text| law.path_in(*mode).contains(text)));
-    let entries = chosen.map(|(law, mode)| {
-        let begin = Instant::now();
-        let verdict = law.run_erased(mode, Arc::clone(&fixture), seeds);
-        Entry { law, mode, verdict, duration: begin.elapsed() }
-    });
-    let entries = entries.collect();
+    let entries = run_all(&chosen.collect::<Vec<_>>(), &fixture, seeds);
     let (capabilities, heads_capabilities) = claims(Arc::clone(&fixture), seeds);
     Report {
         backend: fixture.name().to_owned(),
@@ -106,6 +105,38 @@ pub fn run(fixture: impl Fixture, options: &Options) -> Report {
         heads_capabilities,
         entries,
     }
+}
+
+/// Races at last and one after the other, unless the store is slow: they want the machine to themselves, and a slow store leaves it to others.
+fn run_all(chosen: &[(&'static Law, Mode)], fixture: &Arc<dyn AnyFixture>, seeds: Seeds) -> Vec<Entry> {
+    let run_one = |(law, mode): &(&'static Law, Mode)| {
+        let begin = Instant::now();
+        let verdict = law.run_erased(*mode, Arc::clone(fixture), seeds);
+        Entry { law, mode: *mode, verdict, duration: begin.elapsed() }
+    };
+    let threads = fixture.parallel();
+    if threads < 2 {
+        return chosen.iter().map(run_one).collect();
+    }
+    let numbered = chosen.iter().enumerate();
+    let is_alone = |law: &Law| law.group == Group::Concurrency && fixture.latency_hint() < SLOW;
+    // The long laws are at the end of the list.
+    let (alone, beside): (Vec<_>, Vec<_>) = numbered.rev().partition(|(_, (law, _))| is_alone(law));
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((i, one)) = beside.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let entry = run_one(one);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((*i, entry));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.extend(alone.into_iter().map(|(i, one)| (i, run_one(one))));
+    done.sort_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, entry)| entry).collect()
 }
 
 /// What the store claims.

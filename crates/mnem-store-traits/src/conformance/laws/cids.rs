@@ -31,9 +31,9 @@ pub(crate) fn cids_of_an_empty_store_is_empty(case: &mut Case) -> LawResult {
 
 pub(crate) fn cids_lists_every_block_once(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
-    let all = blocks("block", MANY);
+    let all = blocks("block", case.in_time(MANY));
     put_many(&*store, &all)?;
-    lists(&*store, &cids_of(&all), &format!("with {MANY} blocks"))?;
+    lists(&*store, &cids_of(&all), &format!("with {} blocks", all.len()))?;
     lists(&*store, &cids_of(&all), "a second time")?;
     Ok(())
 }
@@ -111,7 +111,7 @@ pub(crate) fn cids_keeps_steady_blocks_under_writes(case: &mut Case) -> LawResul
 
 pub(crate) fn cids_keeps_steady_blocks_while_listed_ones_are_deleted(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
-    let all = blocks("block", MANY);
+    let all = blocks("block", case.in_time(MANY));
     put_many(&*store, &all)?;
     let (mut listed, mut gone) = (Vec::new(), BTreeSet::new());
     for (i, item) in saw("cids()", store.cids()).ok()?.enumerate().take(2 * MANY) {

@@ -18,8 +18,8 @@ pub(crate) fn every_acknowledged_write_survives_a_power_cut(case: &mut Case) -> 
         let claimed = way.durable_by().iter().all(|claim| case.claims(*claim));
         if case.has(way.needs()) && claimed {
             at_each(|operations| cut_within(case, way, 3, operations))?;
-            if way.is_batch() {
-                at_few(|operations| cut_within(case, way, LARGE, operations))?;
+            if way.is_batch() && !case.is_slow() {
+                at_few(|operations| cut_within(case, way, case.in_short(LARGE), operations))?;
             }
         }
     }

@@ -35,18 +35,18 @@ pub(super) fn says_so(error: &StoreError) -> bool {
 }
 
 pub(crate) fn every_read_that_fails_is_an_error(case: &mut Case) -> LawResult {
-    let all = blocks("present", LISTED);
+    let n = case.in_time(LISTED);
+    let all = blocks("present", n);
     put_many(&*case.blocks()?, &all)?;
     if case.has(Profile::Heads) {
         heads("head", HEADS).iter().try_for_each(|new| update(&*case.heads()?, new, &[]))?;
     }
-    let rows: Vec<_> =
-        (0..LISTED).map(|i| (Bytes::from(format!("key {i:04}")), Bytes::from_static(b"value"))).collect();
+    let rows: Vec<_> = (0..n).map(|i| (Bytes::from(format!("key {i:04}")), Bytes::from_static(b"value"))).collect();
     if case.has(Profile::SideTables) {
         let table = saw("side_table", case.store()?.side_table("table")).ok()?;
         saw("write", table.write(&rows, &[])).ok()?;
     }
-    let (last, row) = (all[LISTED - 1].clone(), rows[LISTED - 1].clone());
+    let (last, row) = (all[n - 1].clone(), rows[n - 1].clone());
     let present = [Subject::Block(last), Subject::Head(head("head 4")), Subject::Row(row)];
     let absent = Bytes::from_static(b"absent");
     let absent =
@@ -77,7 +77,7 @@ fn read_while_reads_fail(case: &mut Case, read: Read, subject: &Subject, there: 
         let expected = format_args!("Ok({there}), or Err(Backend)");
         ensure(fine, format_args!("{read}: {subject} {when}"), expected, seen.show())?;
         case.set_fault(Some(Fault::ReadsAfter(n)))?;
-        let listed = listed(&eyes, read)?;
+        let listed = listed(&eyes, read, case.in_time(LISTED))?;
         case.set_fault(None)?;
         if let Some((count, truth)) = listed {
             let fine = count.as_ref().map_or_else(says_so, |count| *count == truth);
@@ -102,13 +102,13 @@ fn read_while_reads_fail(case: &mut Case, read: Read, subject: &Subject, there: 
 type Counted = (Result<usize, StoreError>, usize);
 
 /// `None`: it is no listing.
-fn listed(eyes: &Eyes, read: Read) -> Result<Option<Counted>, Failure> {
+fn listed(eyes: &Eyes, read: Read, n: usize) -> Result<Option<Counted>, Failure> {
     let handles = eyes.handles();
     Ok(match read {
         Read::Cids => {
             let store = offered(handles.as_blocks(), Profile::Blocks)?;
             let count = store.cids().and_then(|cids| cids.collect::<Result<Vec<_>, _>>()).map(|cids| cids.len());
-            Some((count, LISTED))
+            Some((count, n))
         }
         Read::Heads => {
             let count = offered(handles.as_heads(), Profile::Heads)?.heads().map(|heads| heads.len());
@@ -116,7 +116,7 @@ fn listed(eyes: &Eyes, read: Read) -> Result<Option<Counted>, Failure> {
         }
         Read::Keys => {
             let keys = eyes.table()?.keys(b"").and_then(|keys| keys.collect::<Result<Vec<_>, _>>());
-            Some((keys.map(|keys| keys.len()), LISTED))
+            Some((keys.map(|keys| keys.len()), n))
         }
         _ => None,
     })
@@ -140,8 +140,8 @@ pub(crate) fn every_write_that_fails_is_as_it_says(case: &mut Case) -> LawResult
         for way in &ways {
             let small = Scene::new(3);
             at_growing(|n| fail_and_judge(case, &small, *way, fault(n)))?;
-            if way.is_batch() {
-                let large = Scene::new(LARGE);
+            if way.is_batch() && !case.is_slow() {
+                let large = Scene::new(case.in_short(LARGE));
                 at_few(|n| fail_and_judge(case, &large, *way, fault(n)))?;
             }
         }

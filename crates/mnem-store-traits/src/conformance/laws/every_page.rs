@@ -36,7 +36,7 @@ fn is_complete<T: Ord + Clone + Show>(did: &str, mut listed: Vec<T>, mut all: Ve
 }
 
 pub(crate) fn cids_goes_on_when_its_cursor_is_deleted(case: &mut Case) -> LawResult {
-    let (store, all) = (case.blocks()?, blocks("listed", LISTED));
+    let (store, all) = (case.blocks()?, blocks("listed", case.in_time(LISTED)));
     put_many(&*store, &all)?;
     let did = "cids() whose consumer deletes the block at the end of a page";
     let mut listed = Vec::new();
@@ -53,7 +53,7 @@ pub(crate) fn cids_goes_on_when_its_cursor_is_deleted(case: &mut Case) -> LawRes
 
 pub(crate) fn keys_goes_on_when_its_cursor_is_deleted(case: &mut Case) -> LawResult {
     let table = saw("side_table", case.store()?.side_table("table")).ok()?;
-    let keys: Vec<Bytes> = (0..LISTED).map(|i| Bytes::from(format!("key {i:05}"))).collect();
+    let keys: Vec<Bytes> = (0..case.in_time(LISTED)).map(|i| Bytes::from(format!("key {i:05}"))).collect();
     for part in keys.chunks(500) {
         let rows: Vec<_> = part.iter().map(|key| (key.clone(), Bytes::from_static(b"value"))).collect();
         saw("write of 500 rows", table.write(&rows, &[])).ok()?;

@@ -61,9 +61,9 @@ pub(crate) fn every_batch_may_be_large(case: &mut Case) -> LawResult {
         for n in BATCHES {
             pace = pace_of(n, || comes_and_goes(case, way, n))?;
         }
-        comes_and_goes(case, way, pace.items_within(case.patience() / 10, LARGE_BATCH))?;
+        comes_and_goes(case, way, pace.items_within(case.spare() / 10, LARGE_BATCH))?;
     }
-    let n = pace.items_within(case.patience() / 3, LARGEST_BATCH);
+    let n = pace.items_within(case.spare() / 3, LARGEST_BATCH);
     let largest = blocks("in a large batch", n);
     for way in adds {
         // From the second way on they are there: a batch may be as large all the same.
@@ -117,7 +117,8 @@ fn is_whole(case: &Case, all: &[Block], when: &str) -> Result<(), Failure> {
 
 pub(crate) fn commit_takes_thousands_of_requirements(case: &mut Case) -> LawResult {
     let store = case.store()?;
-    let present = blocks("required", REQUIRED);
+    let n = case.in_time(REQUIRED);
+    let present = blocks("required", n);
     put_many(&*store, &present)?;
     let require_all = |extra: Option<Cid>| {
         let mut batch = WriteBatch::new();
@@ -126,13 +127,13 @@ pub(crate) fn commit_takes_thousands_of_requirements(case: &mut Case) -> LawResu
     };
     let absent = block("absent");
     let refused = saw(
-        format_args!("commit that requires {REQUIRED} blocks and an absent one"),
+        format_args!("commit that requires {n} blocks and an absent one"),
         store.commit(&require_all(Some(absent.cid))),
     )
     .refused(ErrorKind::MissingBlock)?;
     let names = matches!(&refused, crate::StoreError::MissingBlock { cid, .. } if *cid == absent.cid);
     ensure(names, "commit that misses one of many requirements", absent.cid, &refused)?;
-    saw(format_args!("commit that requires {REQUIRED} blocks"), store.commit(&require_all(None))).ok()?;
+    saw(format_args!("commit that requires {n} blocks"), store.commit(&require_all(None))).ok()?;
     heads_are(&*store, &[head("new")], "after a commit with many requirements")?;
     Ok(())
 }

@@ -131,10 +131,11 @@ pub(crate) fn commit_refuses_an_empty_set_of_new_heads(case: &mut Case) -> LawRe
 
 pub(crate) fn commit_takes_thousands_of_heads(case: &mut Case) -> LawResult {
     let store = case.store()?;
-    let (first, second) = (heads("first", THOUSANDS), heads("second", THOUSANDS));
+    let all = case.in_time(THOUSANDS);
+    let (first, second) = (heads("first", all), heads("second", all));
     commit(&*store, "an update to 4,000 heads", WriteBatch::new().update_all(first.clone(), []))?;
     many_heads_are(&*store, &first, "after an update to 4,000 heads")?;
-    let half = THOUSANDS / 2;
+    let half = all / 2;
     let superseded = [&first[half..], &heads("never a head", half)].concat();
     commit(&*store, "an update that supersedes 2,000 of them", WriteBatch::new().update_all([second[0]], superseded))?;
     many_heads_are(

@@ -14,7 +14,7 @@ mod lookups;
 mod many;
 mod media;
 mod names;
-mod network;
+pub(crate) mod network;
 mod plausible;
 mod plausible_threads;
 mod prose;

@@ -1,10 +1,10 @@
 //! A store over a network, sound or with one flaw: what an answer that was lost makes of it.
 
-use std::{collections::BTreeSet, io};
+use std::{collections::BTreeSet, io, time::Duration};
 
 use mnem_store_traits::{
     Blockstore, Bytes, Capabilities, Cause, Cid, CidIter, Durability, HeadChange, HeadsCapabilities, OpHeadsStore,
-    Outcome, Store, StoreError,
+    Outcome, Store, StoreError, WriteBatch,
     backend::{check_block, check_read, check_size, pages},
     conformance::{Connection, Fixture, FixtureError, Handles, MemoryNetwork, Precondition, Profile},
     limits::BLOCK_BYTES_EVERY_BACKEND,
@@ -127,10 +127,31 @@ impl OpHeadsStore for Objects {
     }
 }
 
-impl Store for Objects {}
+/// Blocks first, then all heads in one step.
+impl Store for Objects {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
+        batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
+        batch.puts().iter().try_for_each(|put| self.put_trusted(&put.cid, put.data.clone()))?;
+        for cid in batch.required() {
+            if !self.has(cid)? {
+                return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
+            }
+        }
+        batch.head().map_or(Ok(()), |head| self.change(head))
+    }
+}
 
-/// Stores with this flaw, each in an object store of its own.
-pub(crate) struct OverNetwork(pub(crate) Flaw);
+/// Stores with this flaw, each in an object store of its own whose requests take so long.
+pub(crate) struct OverNetwork {
+    pub(crate) flaw: Flaw,
+    pub(crate) latency: Duration,
+}
+
+impl OverNetwork {
+    const fn new(flaw: Flaw) -> Self {
+        Self { flaw, latency: Duration::ZERO }
+    }
+}
 
 impl Fixture for OverNetwork {
     type Place = MemoryNetwork;
@@ -140,11 +161,11 @@ impl Fixture for OverNetwork {
     }
 
     fn create(&self) -> Result<MemoryNetwork, FixtureError> {
-        Ok(MemoryNetwork::new())
+        Ok(MemoryNetwork::with_latency(self.latency))
     }
 
     fn open(&self, network: &MemoryNetwork) -> Result<Handles, FixtureError> {
-        Ok(Handles::from(std::sync::Arc::new(Objects { connection: network.connect(), flaw: self.0 })))
+        Ok(Handles::from(std::sync::Arc::new(Objects { connection: network.connect(), flaw: self.flaw })))
     }
 
     fn profiles(&self) -> &[Profile] {
@@ -158,6 +179,14 @@ impl Fixture for OverNetwork {
     fn has_syncs(&self) -> bool {
         false
     }
+
+    fn latency_hint(&self) -> Duration {
+        self.latency
+    }
+
+    fn parallel(&self) -> usize {
+        if self.latency.is_zero() { 1 } else { 64 }
+    }
 }
 
 macro_rules! flaws {
@@ -166,7 +195,7 @@ macro_rules! flaws {
 
         $(#[test]
         fn $name() {
-            super::kills_with(stringify!($law), $text, OverNetwork(Flaw::None), OverNetwork(Flaw::$flaw));
+            super::kills_with(stringify!($law), $text, OverNetwork::new(Flaw::None), OverNetwork::new(Flaw::$flaw));
         })*
     };
 }
