@@ -83,7 +83,7 @@ fn the_reference_conforms_to_what_it_has() {
     assert!(
         text.ends_with(
             "memory conforms to (contract version 2): blocks, heads, store, limits, side tables; not looked at: \
-             persistence, second handle, second reader, second process, damage, faults, crash, driver\n"
+             persistence, second handle, second reader, second process, damage, faults, crash, locks, network, driver\n"
         ),
         "{text}"
     );
@@ -97,7 +97,7 @@ fn the_last_line_says_what_is_broken_and_what_was_not_looked_at() {
     let begins = "memory conforms to (contract version 2): nothing; breaks: heads; not looked at: blocks, store, ";
     assert!(last.starts_with(begins), "{last}");
     let report = run(Forgetful, &Options::default().only("heads::update_adds_a_head"));
-    assert!(report.to_string().ends_with("crash, driver (durability is taken at its word)\n"), "{report}");
+    assert!(report.to_string().ends_with("network, driver (durability is taken at its word)\n"), "{report}");
 }
 
 /// Claims what it does not do.
