@@ -11,10 +11,10 @@ use crate::{
     },
     error::not_a_store,
     handle::Handle,
+    lacks,
     limits::HEADS_BYTES_MAX,
     op_heads,
     open::{enter_tmp, is_store},
-    place,
     tables::{self, RootName},
 };
 
@@ -41,7 +41,7 @@ pub(crate) fn create(handle: &Handle) -> Result<bool, StoreError> {
     // Its entry in the parent is durable before the format is, so that whoever finds the format need not care for the parent.
     handle.sync_folder_always(root.parent().unwrap_or(root), Outcome::NotApplied)?;
     // It may be on another file system than its parent: the first sync of a folder in which nothing is yet shows whether folders can be synced.
-    place::check_names_fit(&*handle.fs, root)?;
+    lacks::check_names_fit(&*handle.fs, root)?;
     handle.sync_folder_always(root, Outcome::NotApplied)?;
     enter_new_tmp(handle)?;
     let _alone = handle.lock(&handle.paths.lock(), LockMode::Exclusive)?;
@@ -68,7 +68,7 @@ fn enter_new_tmp(handle: &Handle) -> Result<(), StoreError> {
     let tmp = handle.paths.tmp();
     let is_new = handle.metadata(&tmp)?.is_none();
     enter_tmp(handle).inspect_err(|error| {
-        if is_new && place::is_without_locks(error) {
+        if is_new && lacks::is_without_locks(error) {
             // What cannot be removed is completed by a creation that finds locks.
             let _ = handle.fs.remove_file(&handle.paths.tmp_lock());
             let _ = handle.fs.remove_folder(&tmp);

@@ -16,8 +16,8 @@ use crate::{
     OpenOptions,
     engine::medium::{Contents, Entry, FileSystem, Kind, Lock, LockMode, Metadata, SyncError, WholeSync},
     error::{BACKEND, at, damaged, failed},
+    lacks,
     limits::{ABSENCE_PAUSES, LOCK_PAUSE, READINGS_MAX},
-    place,
     tables::Paths,
 };
 
@@ -162,7 +162,7 @@ impl Handle {
             return Err(damaged(file, "the lock is not a regular file"));
         }
         self.fs.lock(file, mode).map_err(|error| {
-            if place::has_no_locks(&error) {
+            if lacks::has_no_locks(&error) {
                 // Its writers exclude each other by nothing else.
                 at("lock", file)(PlaceLacks::Locks { can_do_without: false, source: Some(error) })
             } else {
@@ -312,8 +312,8 @@ impl Handle {
         let _alone = hold(self.gate(folder));
         self.check_unsynced(folder, outcome)?;
         match self.fs.sync_folder(folder) {
-            Err(error) if self.durability < Durability::Power && place::cannot_sync_folders(&error) => Ok(()),
-            Err(SyncError::Failed(error)) if place::is_without_folder_sync(&error) => self
+            Err(error) if self.durability < Durability::Power && lacks::cannot_sync_folders(&error) => Ok(()),
+            Err(SyncError::Failed(error)) if lacks::is_without_folder_sync(&error) => self
                 .poison_on_error(Err(failed("sync folder", folder, outcome)(PlaceLacks::FolderSync { source: error }))),
             synced => self.synced(synced, folder, outcome),
         }

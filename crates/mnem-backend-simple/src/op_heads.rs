@@ -62,13 +62,13 @@ impl<'a> HeadsLock<'a> {
         Ok(Self { handle, _file: file, _thread: thread })
     }
 
-    /// Changes the heads, once `before_writing` has agreed, and gives the lock back before it waits for what others sync.
+    /// Changes the heads, if `before_deciding` agrees before they are read, and gives the lock back before it waits for what others sync.
     pub(crate) fn change(
         self,
         change: &HeadChange,
-        before_writing: impl FnOnce() -> Result<(), StoreError>,
+        before_deciding: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.change_held(change, before_writing)?;
+        self.change_held(change, before_deciding)?;
         let handle = self.handle;
         drop(self);
         handle.after_whole_sync(Outcome::Unknown)
@@ -77,10 +77,10 @@ impl<'a> HeadsLock<'a> {
     fn change_held(
         &self,
         change: &HeadChange,
-        before_writing: impl FnOnce() -> Result<(), StoreError>,
+        before_deciding: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        before_deciding()?;
         let heads = change.apply(&read(self.handle)?)?;
-        before_writing()?;
         let text = encode(&heads);
         if text.len() as u64 > HEADS_BYTES_MAX {
             let reason = format!("{} heads are more than the file of the heads may hold", heads.len());

@@ -21,8 +21,9 @@ use crate::{
     },
     error::{already_there, at, damaged, not_a_store},
     handle::Handle,
+    lacks,
     limits::FORMAT_BYTES_MAX,
-    op_heads, place,
+    op_heads,
     tables::{self, FORMAT_NAME, FORMAT_VERSION, UNSYNCED_TEXT},
 };
 
@@ -143,10 +144,10 @@ fn check_new_place(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> R
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
     // Without it, or where it is a file, creating the folder says so.
     let Some(parent) = resolve(fs, parent)? else { return Ok(()) };
-    place::check_names_fit(fs, &parent.join(name))?;
+    lacks::check_names_fit(fs, &parent.join(name))?;
     match fs.sync_folder(&parent) {
         Err(SyncError::Failed(error))
-            if options.durability >= Durability::Power && place::is_without_folder_sync(&error) =>
+            if options.durability >= Durability::Power && lacks::is_without_folder_sync(&error) =>
         {
             Err(at("sync folder", &parent)(PlaceLacks::FolderSync { source: error }))
         }
@@ -261,7 +262,7 @@ fn check_heads_file(handle: &Handle) -> Result<(), StoreError> {
 
 /// What a handle does that is going to write. `created`: what a failure leaves of a creation. `left_out`: folders to be made again.
 fn begin_writing(handle: &Handle, created: Outcome, left_out: &[PathBuf]) -> Result<(), StoreError> {
-    place::check_names_fit(&*handle.fs, handle.paths.root())?;
+    lacks::check_names_fit(&*handle.fs, handle.paths.root())?;
     enter_tmp(handle)?;
     // Durable by the sync below, before anything lies in them.
     left_out.iter().try_for_each(|folder| handle.make_folder(folder))?;

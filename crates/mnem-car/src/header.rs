@@ -6,7 +6,7 @@ use crate::{
     cbor::{self, Items, write_head},
     error::CarFault,
     limits::ROOTS_MAX,
-    section,
+    section_cid,
 };
 
 /// What a CARv2 begins with, without the length before it.
@@ -98,7 +98,7 @@ fn link(items: &mut Items<'_>) -> Result<Cid, CarFault> {
     let tag = items.expect(cbor::TAG, NO_LINK).map_err(not_valid)?;
     let bytes = items.string(cbor::BYTES, NO_LINK).map_err(not_valid)?;
     match bytes {
-        [LINK_PREFIX, bytes @ ..] if tag == LINK => match section::read_cid(bytes) {
+        [LINK_PREFIX, bytes @ ..] if tag == LINK => match section_cid::read_cid(bytes) {
             Ok((cid, _)) => Ok(cid),
             Err((fault, _)) => Err(not_valid(&format!("a root has {fault}"))),
         },

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 
 use crate::{
     limits::{INDEX_ENTRY_BYTES_MAX, INDEX_TABLES_MAX},
-    section,
+    section_cid,
     source::Source,
 };
 
@@ -144,7 +144,7 @@ impl<R: Read> Tables<'_, R> {
 /// Whether the last bytes of the input are whole sections: appended to an index that had been cut off.
 fn ends_in_sections(rest: &[u8]) -> bool {
     let are_sections = |mut rest: &[u8]| {
-        while let Some(section_bytes) = section::whole_at(rest) {
+        while let Some(section_bytes) = section_cid::whole_at(rest) {
             rest = rest.get(section_bytes..).unwrap_or_default();
         }
         rest.is_empty()

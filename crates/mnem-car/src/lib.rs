@@ -37,7 +37,7 @@ mod index;
 mod limits;
 mod offsets;
 mod reader;
-mod section;
+mod section_cid;
 mod source;
 mod tail;
 mod v2;

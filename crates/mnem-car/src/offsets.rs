@@ -5,7 +5,7 @@ use cid::Cid;
 
 use crate::{
     error::{CarError, CarFault},
-    section,
+    section_cid,
     varint::{self, VARINT_BYTES_MAX, Varint},
 };
 
@@ -51,7 +51,7 @@ impl Section {
 
 impl SectionOffsets {
     /// Most bytes before the data of a section: its length and the longest CID.
-    pub const START_BYTES_MAX: usize = VARINT_BYTES_MAX + section::CID_BYTES_MAX as usize;
+    pub const START_BYTES_MAX: usize = VARINT_BYTES_MAX + section_cid::CID_BYTES_MAX as usize;
 
     /// Reads the start of the section at `offset`, for those who know where sections begin. `bytes` begin there, and may end before
     /// the data does: [`START_BYTES_MAX`](Self::START_BYTES_MAX) of them are always enough.
@@ -70,7 +70,7 @@ impl SectionOffsets {
             }
             let within = bytes.len().min(start.saturating_add(usize::try_from(section_bytes).unwrap_or(usize::MAX)));
             let content = bytes.get(start..within).unwrap_or_default();
-            let (cid, cid_bytes) = match section::read_cid(content) {
+            let (cid, cid_bytes) = match section_cid::read_cid(content) {
                 Err((CarFault::ShorterThanCid { .. }, at)) if (content.len() as u64) < section_bytes => {
                     return Err(fault(CarFault::CutOff { missing_bytes: 1 }, start + at));
                 }

@@ -11,7 +11,7 @@ use crate::{
     header::{self, Header},
     limits::HEADER_BYTES_MAX,
     offsets::{Section, SectionOffsets},
-    section::{self, CID_BYTES_MAX},
+    section_cid::{self, CID_BYTES_MAX},
     source::Source,
     tail::{self, TailError},
     v2::{self, Payload, V2_HEADER_BYTES},
@@ -320,7 +320,7 @@ impl<R: Read> Reader<R> {
         if section_bytes > self.block_bytes_max.saturating_add(CID_BYTES_MAX) {
             // Only to name the size of the block in a fault that was found already.
             let start = self.take(CID_BYTES_MAX).unwrap_or_default();
-            let cid_bytes = section::read_cid(&start).map_or(0, |(_, cid_bytes)| cid_bytes as u64);
+            let cid_bytes = section_cid::read_cid(&start).map_or(0, |(_, cid_bytes)| cid_bytes as u64);
             return Err(fault(self.too_large(section_bytes - cid_bytes), offset, offset));
         }
         Ok(Some(Frame { offset, section_bytes, cid_offset: self.offset() }))
@@ -336,11 +336,11 @@ impl<R: Read> Reader<R> {
     /// The parts of a whole section. `start`: all of it, or at least as much as the longest CID takes.
     fn offsets(&self, frame: &Frame, start: &[u8]) -> Result<SectionOffsets, CarError> {
         let Frame { offset, section_bytes, cid_offset } = *frame;
-        if section::is_header(start) {
+        if section_cid::is_header(start) {
             return Err(fault(CarFault::SecondArchive, offset, offset));
         }
         let (cid, cid_bytes) =
-            section::read_cid(start).map_err(|(what, at)| fault(what, offset, cid_offset + at as u64))?;
+            section_cid::read_cid(start).map_err(|(what, at)| fault(what, offset, cid_offset + at as u64))?;
         let data_offset = cid_offset + cid_bytes as u64;
         let data_bytes = section_bytes - cid_bytes as u64;
         if data_bytes > self.block_bytes_max {

@@ -7,7 +7,7 @@ use crate::{
     error::CarFault,
     foreign,
     index::{self, Index},
-    section::{self, Framed},
+    section_cid::{self, Framed},
     source::Source,
     v2::Payload,
     warning::{CarWarning, CarWarningKind},
@@ -114,7 +114,7 @@ impl<R: Read> Tail<'_, R> {
     fn stranger_at(&mut self, offset: u64) -> TailError {
         let Payload { start, end, .. } = self.payload;
         let look = self.source.look();
-        let fault = match section::framed(look) {
+        let fault = match section_cid::framed(look) {
             Some(Framed::Header) => CarFault::SecondArchive,
             Some(Framed::Section(_)) => CarFault::Uncovered { data_offset: start, data_end: end },
             None => CarFault::Trailing { format: foreign::after_sections(look).unwrap_or(foreign::UNKNOWN) },

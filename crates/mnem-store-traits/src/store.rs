@@ -46,6 +46,8 @@ pub trait Store: Blockstore + OpHeadsStore {
     ///   Laws: `commit_lands_blocks_and_head`, `commit_survives_reopen`.
     /// - Blocks named by [`WriteBatch::require`] are there when the head is written, and durable then. An early look-up may only save work:
     ///   presence is decided in the step that writes the head. Law: `commit_refuses_a_missing_requirement`.
+    /// - Requirements are decided before the heads are compared: a commit that lacks a required block, and whose swap expects other heads,
+    ///   fails with `MissingBlock`. Law: `commit_decides_requirements_before_its_swap`.
     /// - A head change lands also when every block of the batch is already there. Law: `commit_lands_the_head_when_blocks_are_present`.
     /// - A change may name many new heads, as a set; each of them lands as a single one would. Laws:
     ///   `commit_adds_every_new_head`, `commit_swaps_to_every_new_head`, `commit_takes_thousands_of_heads`,

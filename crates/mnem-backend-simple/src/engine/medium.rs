@@ -447,7 +447,7 @@ impl FileSystem for StdFileSystem {
     }
 
     fn replaces_in_one_step(&self, folder: &Path) -> bool {
-        crate::place::replaces_in_one_step(folder)
+        crate::lacks::replaces_in_one_step(folder)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<bool> {

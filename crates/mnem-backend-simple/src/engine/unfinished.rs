@@ -7,7 +7,7 @@ use std::{
 
 use mnem_store_traits::{Durability, StoreError};
 
-use crate::{error::at, handle::Handle, op_heads::HeadsLock, place, tables};
+use crate::{error::at, handle::Handle, lacks, op_heads::HeadsLock, tables};
 
 /// A whole file in `tmp` that has not got its name yet. Removed when dropped before it is published.
 #[derive(Debug)]
@@ -74,11 +74,11 @@ impl<'a> Unfinished<'a> {
     fn name_anew(&mut self, target: &Path) -> Result<Option<bool>, StoreError> {
         let (fs, Some(path)) = (&self.handle.fs, &self.path) else { return Ok(Some(false)) };
         match fs.link(path, target) {
-            Err(error) if place::has_no_such_call(&error) => {}
+            Err(error) if lacks::has_no_such_call(&error) => {}
             linked => return linked.map(Some).map_err(at("link a new file to", target)),
         }
         match fs.rename_new(path, target) {
-            Err(error) if place::has_no_such_call(&error) => Ok(None),
+            Err(error) if lacks::has_no_such_call(&error) => Ok(None),
             Err(error) => Err(at("rename a new file to", target)(error)),
             Ok(false) => Ok(Some(false)),
             Ok(true) => {

@@ -253,6 +253,8 @@ macro_rules! __conformance_laws {
                     "A commit with one bad block is refused as a whole: no block, no head."
                 must commit commit_refuses_a_missing_requirement [Store]
                     "A commit that requires an absent block is refused with `MissingBlock`, which names it, and moves no head."
+                must commit commit_decides_requirements_before_its_swap [Store]
+                    "A commit that requires an absent block and whose swap expects other heads is refused with `MissingBlock`."
                 must commit commit_that_misses_a_requirement_keeps_no_block [Store; AtomicCommit]
                     "An atomic commit that requires an absent block keeps none of its own blocks."
                 must commit commit_takes_a_requirement_that_is_met [Store]

@@ -179,6 +179,24 @@ pub(crate) fn commit_refuses_a_missing_requirement(case: &mut Case) -> LawResult
     Ok(())
 }
 
+pub(crate) fn commit_decides_requirements_before_its_swap(case: &mut Case) -> LawResult {
+    let store = case.store()?;
+    update(&*store, &head("current"), &[])?;
+    let absent = block("absent").cid;
+    for (did, expected) in [
+        ("commit that requires an absent block and swaps another head", vec![head("expected")]),
+        ("commit that requires an absent block and swaps no head", vec![]),
+    ] {
+        let mut batch = WriteBatch::new();
+        batch.require(absent).swap(expected, absent);
+        let error = saw(did, store.commit(&batch)).refused(ErrorKind::MissingBlock)?;
+        let named = matches!(&error, StoreError::MissingBlock { cid, .. } if *cid == absent);
+        ensure(named, did, format_args!("an error that names {absent}"), error)?;
+        heads_are(&*store, &[head("current")], format_args!("after a {did}"))?;
+    }
+    Ok(())
+}
+
 pub(crate) fn commit_that_misses_a_requirement_keeps_no_block(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let new = blocks("new", 3);

@@ -19,6 +19,7 @@ saboteurs! {
     commit_forgets_requirements_at_random: IgnoresRequirements => random_commits_agree_with_a_model "Err(MissingBlock)";
     commit_drops_the_head_when_blocks_are_present: DropsHead => commit_lands_the_head_when_blocks_are_present "Ok([])";
     commit_ignores_requirements: IgnoresRequirements => commit_refuses_a_missing_requirement "Ok: the call was accepted";
+    commit_compares_before_it_requires: ComparesFirst => commit_decides_requirements_before_its_swap "Err(HeadsMoved";
     commit_requires_before_it_puts: RequiresTooEarly => commit_takes_a_requirement_that_is_met "Err(MissingBlock";
     commit_claims_to_be_atomic: NotAtomic => commit_with_a_failed_swap_keeps_no_block "never put";
     commit_updates_where_it_should_swap: SwapsBlindly => commit_with_a_failed_swap_moves_no_head "Ok: the call was accepted";
@@ -107,6 +108,15 @@ defect! {
             batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
             put_blocks(inner, batch)?;
             change_heads(inner, batch)
+        }
+    }
+
+    ComparesFirst {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            if let Some(change) = batch.head() {
+                change.apply(&inner.heads()?.into_iter().collect())?;
+            }
+            inner.commit(batch)
         }
     }
 
