@@ -59,7 +59,7 @@ fn fill(store: &RedbStore, seed: u64) {
             last = Some(cid);
         }
         let head = last.expect("at least one block");
-        let heads = if next(&mut state) % 4 == 0 { store.heads().expect("heads") } else { Vec::new() };
+        let heads = if next(&mut state).is_multiple_of(4) { store.heads().expect("heads") } else { Vec::new() };
         store.commit(batch.update(head, heads)).expect("commit");
         let row = (Bytes::copy_from_slice(&head.to_bytes()), Bytes::from(vec![7; (next(&mut state) % 3000) as usize]));
         store.side_table("notes").expect("a side table").write(&[row], &[]).expect("write");
