@@ -21,7 +21,7 @@ use mnem_store_traits::{
 /// All input and output of a [`LogStore`]: a file in production, something that fails in tests.
 pub trait Medium: fmt::Debug + Send + Sync + 'static {
     /// The length of the log, in bytes.
-    fn len(&self) -> io::Result<usize>;
+    fn log_len(&self) -> io::Result<usize>;
     /// So many bytes from there on.
     fn read(&self, offset: usize, len: usize) -> io::Result<Vec<u8>>;
     /// Writes there, and lengthens the log as needed.
@@ -128,7 +128,7 @@ impl<M: Medium> LogStore<M> {
         let not_opened = |what: &'static str| move |error| failed(what, Outcome::NotApplied, error);
         let lock = medium.try_lock().map_err(not_opened("lock the log"))?;
         let lock = lock.ok_or_else(|| StoreError::Locked { location: "log".into() })?;
-        let len = medium.len().map_err(not_opened("read the log"))?;
+        let len = medium.log_len().map_err(not_opened("read the log"))?;
         let log = medium.read(0, len).map_err(not_opened("read the log"))?;
         let (mut index, mut end) = (Index::default(), 0);
         while let Some(record) = log.get(end + 4..).zip(number(&log[end..])).and_then(|(rest, len)| rest.get(..len)) {

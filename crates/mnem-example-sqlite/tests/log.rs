@@ -10,7 +10,7 @@ use mnem_store_traits::conformance::{Fixture, FixtureError, Handles, MemoryDisk,
 struct OnMount(Mount);
 
 impl Medium for OnMount {
-    fn len(&self) -> io::Result<usize> {
+    fn log_len(&self) -> io::Result<usize> {
         self.0.len("log")
     }
     fn read(&self, offset: usize, len: usize) -> io::Result<Vec<u8>> {
