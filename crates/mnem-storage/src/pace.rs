@@ -1,48 +1,45 @@
-//! How much is stored in one commit, so that none takes long.
+//! How much one durable call does, so that none takes long.
 
 use std::{
+    ops::RangeInclusive,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// How long a commit should take. A process that is asked to end waits for at most two of them, and no signal ends a sync.
-const COMMIT_TIME: Duration = Duration::from_millis(400);
+/// How long a call should take. A process that is asked to end waits for at most two of them, and no signal ends a sync.
+const CALL_TIME: Duration = Duration::from_millis(400);
 
-/// The first commit, before anything was measured.
-const FIRST_BYTES: u64 = 4 * 1024 * 1024;
-
-/// The smallest limit: a store so slow is not helped by smaller commits.
-const BYTES_MIN: u64 = 256 * 1024;
-
-/// How much larger a commit may be than the limit before it, at most: one measurement may be wrong.
+/// How much larger a call may be than the limit before it, at most: one measurement may be wrong.
 const GROWTH_MAX: u64 = 4;
 
-/// The size of the next commit: bounded by memory, and by how long the commits before it took.
-pub(super) struct Pace {
-    bytes: AtomicU64,
-    bytes_max: u64,
+/// The size of the next call, in bytes or in blocks: bounded by memory, and by how long the calls before it took.
+pub(crate) struct Pace {
+    limit: AtomicU64,
+    /// A store that is too slow for the smallest call is not helped by smaller ones.
+    bounds: RangeInclusive<u64>,
 }
 
 impl Pace {
-    /// `bytes_max`: what memory allows.
-    pub(super) fn new(bytes_max: u64) -> Self {
-        Self { bytes: AtomicU64::new(FIRST_BYTES.min(bytes_max)), bytes_max }
+    /// `first`: the size of the first call, before anything was measured.
+    pub(crate) fn new(first: u64, min: u64, max: u64) -> Self {
+        let min = min.min(max);
+        Self { limit: AtomicU64::new(first.clamp(min, max)), bounds: min..=max }
     }
 
-    /// How many bytes the next commit may have.
-    pub(super) fn limit(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+    /// How large the next call may be.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
     }
 
-    /// A commit of so many bytes took so long.
-    pub(super) fn learn(&self, bytes: u64, took: Duration) {
+    /// A call of this size took so long.
+    pub(crate) fn learn(&self, size: u64, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
-        let fitting = u128::from(bytes) * COMMIT_TIME.as_micros() / u128::from(micros);
-        let most = self.limit().saturating_mul(GROWTH_MAX).min(self.bytes_max);
+        let fitting = u128::from(size) * CALL_TIME.as_micros() / u128::from(micros);
+        let most = self.limit().saturating_mul(GROWTH_MAX);
         let fitting = u64::try_from(fitting).unwrap_or(u64::MAX).min(most);
-        // A small commit says nothing about larger ones.
-        let next = if took < COMMIT_TIME { fitting.max(self.limit()) } else { fitting };
-        self.bytes.store(next.max(BYTES_MIN.min(self.bytes_max)), Ordering::Relaxed);
+        // A small call says nothing about larger ones.
+        let next = if took < CALL_TIME { fitting.max(self.limit()) } else { fitting };
+        self.limit.store(next.clamp(*self.bounds.start(), *self.bounds.end()), Ordering::Relaxed);
     }
 }
 
@@ -53,8 +50,8 @@ mod tests {
     const MIB: u64 = 1024 * 1024;
 
     #[test]
-    fn commits_grow_while_they_are_fast() {
-        let pace = Pace::new(192 * MIB);
+    fn calls_grow_while_they_are_fast() {
+        let pace = Pace::new(4 * MIB, MIB / 4, 192 * MIB);
         assert_eq!(pace.limit(), 4 * MIB);
         pace.learn(4 * MIB, Duration::from_millis(10));
         assert_eq!(pace.limit(), 16 * MIB, "not by more than the growth of one step");
@@ -70,12 +67,12 @@ mod tests {
     }
 
     #[test]
-    fn commits_shrink_when_they_are_slow() {
-        let pace = Pace::new(192 * MIB);
+    fn calls_shrink_when_they_are_slow() {
+        let pace = Pace::new(4 * MIB, MIB / 4, 192 * MIB);
         pace.learn(4 * MIB, Duration::from_millis(1600));
         assert_eq!(pace.limit(), MIB);
         pace.learn(MIB, Duration::from_secs(3600));
         assert_eq!(pace.limit(), 256 * 1024);
-        assert_eq!(Pace::new(1000).limit(), 1000);
+        assert_eq!(Pace::new(4 * MIB, MIB, 1000).limit(), 1000);
     }
 }
