@@ -93,6 +93,12 @@ const KINDS: &[Kind] = &[
         run: |sh| tests(sh, "mnem-storage", &["kills::soak"]),
     },
     Kind {
+        name: "copies",
+        does: "copies of stores that are written to and collected meanwhile, so many of each kind of source and driver",
+        options: &[number("--rounds", ROUNDS, Some(100))],
+        run: copies,
+    },
+    Kind {
         name: "power-cuts",
         does: "power cuts under file systems on loop devices, so many for each and each backend; needs Linux, root, strace and XFS's programs",
         options: &[number("--rounds", ROUNDS, Some(500)), ONLY, ON],
@@ -176,6 +182,12 @@ fn tests_by(sh: &Shell, cargo: &[&str], package: &str, names: &[&str]) -> Result
     let how = ["--exact", "--ignored", "--nocapture", "--test-threads", "1"];
     let (program, first) = cargo.split_first().context("a program")?;
     Ok(cmd!(sh, "{program} {first...} test --release --locked --quiet {target...} -- {names...} {how...}").run()?)
+}
+
+/// Tests of every run, at another size.
+fn copies(sh: &Shell) -> Result<()> {
+    let target = ["--all-features", "-p", "mnem-storage", "--test", "main"];
+    Ok(cmd!(sh, "cargo test --release --locked --quiet {target...} -- copy_live").run()?)
 }
 
 fn power_cuts(sh: &Shell) -> Result<()> {

@@ -16,7 +16,7 @@ pub(crate) const CID_LINE_BYTES_MAX: u64 = 4096;
 pub(crate) const REMOVED_TOGETHER_MAX: usize = 65_536;
 
 /// Blocks that `rm` removes in one durable call where the store is slow, and in the first.
-pub(crate) const REMOVED_TOGETHER_MIN: usize = 256;
+pub(crate) const REMOVED_TOGETHER_MIN: usize = 64;
 
 /// How often `heads rm` reads the heads again when others change them meanwhile.
 pub(crate) const HEADS_TRIES_MAX: u32 = 100;

@@ -71,7 +71,7 @@ impl Deref for Target {
 }
 
 /// How many blocks a store holds, for somebody who does not want to wait: what could be counted in a moment.
-pub(crate) fn in_all(store: &Target) -> String {
+pub(crate) fn in_all(store: &dyn Store) -> String {
     let (end, mut blocks) = (Instant::now() + COUNTING_TIME, 0);
     for cid in store.cids().into_iter().flatten() {
         if cid.is_err() || Instant::now() > end {

@@ -219,15 +219,23 @@ fn a_copy_goes_on_when_run_again() {
     let kept = place.run(&["ls", "--store", "copy.redb"]).ok().lines().count();
     let new = thousands(kept);
     let blocks = if kept == 1 { "block" } else { "blocks" };
-    let told = format!(
-        "error: interrupted: copied to copy.redb or found there: {new} {blocks}, {new} of them new; it is no whole copy"
-    );
+    let told =
+        format!("error: interrupted: copied to copy.redb or found there: {new} {blocks}, {new} of them new; it holds ");
     assert!(said.contains(&told), "{said}");
+    assert!(said.contains(" in all, and is no whole copy yet\n"), "{said}");
     assert!(said.contains("hint: `mnem-store copy large.redb copy.redb` goes on where this one stopped\n"), "{said}");
     assert_eq!(place.run(&["heads", "--store", "copy.redb", "-q"]).ok(), "", "heads come last");
     let again = place.run(&args).ok();
     assert!(again.contains(&format!("present  {new}\n")), "{again}");
     assert_eq!(place.run(&["heads", "--store", "copy.redb"]).ok(), place.run(&["heads", "--store", "large.redb"]).ok());
+}
+
+#[test]
+fn a_collection_says_what_is_left() {
+    let place = Place::new();
+    let said = interrupted(&place, &["gc", "--store", "large.redb"], "gc: counting: ");
+    assert!(said.contains("error: interrupted: removed 0 blocks; "), "{said}");
+    assert!(said.contains(" in all, and every block that is reached is there\nhint: run the same command"), "{said}");
 }
 
 #[test]

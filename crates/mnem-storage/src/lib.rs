@@ -47,6 +47,7 @@ mod info;
 mod limits;
 mod listed;
 mod options;
+mod pace;
 mod place;
 mod progress;
 mod reach;

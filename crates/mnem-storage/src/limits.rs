@@ -3,11 +3,27 @@
 // The codec knows no store: what it calls the largest block is what every store takes.
 const _: () = assert!(mnem_car::BLOCK_BYTES_MAX == mnem_store_traits::limits::BLOCK_BYTES_EVERY_BACKEND);
 
-/// Memory for the blocks of one commit of an import unless told otherwise, in bytes: 192 MiB. Two of them are held at once. Large commits
-/// pay: rows that are sorted together lie together.
+/// Memory for the blocks of an import that are sorted together unless told otherwise, in bytes: 192 MiB. Twice as much is held. Large
+/// runs pay: rows that are sorted together lie together.
 pub(crate) const IMPORT_BATCH_BYTES_DEFAULT: u64 = 192 * 1024 * 1024;
 
-/// Bytes that a copy holds in memory and writes in one durable call.
+/// What a block of a batch takes up in memory besides its bytes, roughly: its CID in the batch, in the set of those seen, and in the store's
+/// own list.
+pub(crate) const BLOCK_BYTES_EXTRA: u64 = 384;
+
+/// What a block takes up in memory besides its bytes while it waits to be stored, roughly.
+pub(crate) const RUN_BLOCK_BYTES_EXTRA: u64 = 160;
+
+/// Bytes that an import writes in one durable call, at most.
+pub(crate) const IMPORT_COMMIT_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Bytes that an import or a copy writes in its first durable call, before anything was measured.
+pub(crate) const PACE_BYTES_FIRST: u64 = 4 * 1024 * 1024;
+
+/// Bytes that they write in one where the store is slow.
+pub(crate) const PACE_BYTES_MIN: u64 = 256 * 1024;
+
+/// Bytes that a copy holds in memory and writes in one durable call, at most.
 pub(crate) const COPY_BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Blocks or rows that a copy writes in one durable call, at most.
@@ -27,6 +43,9 @@ pub(crate) const UNCHECKED_LISTED_MAX: usize = 10_000;
 
 /// Absent blocks that a report or an error names, at most.
 pub(crate) const MISSING_LISTED_MAX: usize = 10_000;
+
+/// Blocks that a collection removes in its first durable call, and in those after it where the store is slow.
+pub(crate) const COLLECT_BATCH_BLOCKS_MIN: usize = 64;
 
 /// Blocks that a collection removes in one durable call, at most.
 pub(crate) const COLLECT_BATCH_BLOCKS_MAX: usize = 8192;

@@ -17,7 +17,8 @@ use mnem_storage::{
 
 use crate::fixtures::{Block, json_node, raw};
 
-/// Copies of each kind of source in memory. Stores on disk sync much, and take fewer unless `MNEM_SOAK_ROUNDS` is set.
+/// Copies of each kind of source in memory. Stores on disk sync much, and take fewer unless `MNEM_SOAK_ROUNDS` is set, as by
+/// `cargo xtask soak copies`.
 const ROUNDS: u64 = 100;
 
 /// Copies of each kind of source on disk.

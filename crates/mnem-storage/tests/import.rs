@@ -98,6 +98,23 @@ fn a_batch_has_a_bound_also_for_the_smallest_blocks() {
     assert!(commits.iter().all(|blocks| (1..=1_100).contains(blocks)) && commits.len() >= 9, "{commits:?}");
 }
 
+/// In a store that sorts, pages are filled one after the other then.
+#[test]
+fn what_fits_a_batch_is_stored_in_the_order_of_its_names() {
+    let store = Watched::default();
+    let blocks: Vec<_> = (0..12_000).map(|n| raw(n.to_string())).collect();
+    // If a slow machine hands over a first batch early, all the rest is the second one.
+    store.until_read.store(blocks.len() as u64, Ordering::SeqCst);
+    car::import(&store, &car(&[], &blocks)[..], &heads(), &mut |progress| {
+        store.read.store(progress.blocks, Ordering::SeqCst);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let (commits, came) = (store.commits.into_inner().unwrap(), store.came.into_inner().unwrap());
+    assert!(commits.len() > 1 && came.len() == blocks.len(), "{commits:?}");
+    assert!(came.windows(2).filter(|pair| pair[0] > pair[1]).count() <= 1);
+}
+
 #[test]
 fn the_archive_is_read_on_while_a_batch_is_being_stored() {
     let store = Watched::default();
@@ -154,6 +171,8 @@ macro_rules! as_its_store {
 struct Watched {
     store: MemoryStore,
     commits: Mutex<Vec<usize>>,
+    /// The blocks, in the order in which they came.
+    came: Mutex<Vec<Cid>>,
     read: AtomicU64,
     until_read: AtomicU64,
 }
@@ -168,6 +187,7 @@ impl Store for Watched {
             thread::yield_now();
         }
         self.commits.lock().unwrap().push(batch.puts().len());
+        self.came.lock().unwrap().extend(batch.puts().iter().map(|put| put.cid));
         self.store.commit(batch)
     }
 }

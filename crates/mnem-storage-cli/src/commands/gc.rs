@@ -10,7 +10,7 @@ use crate::{
     left_out::tell_missing,
     output::{Count, Size, counted, counted_as},
     stop::Stop,
-    target::Target,
+    target::{Target, in_all},
 };
 
 const EXAMPLES: &str = "\
@@ -101,7 +101,11 @@ fn watched(context: &Context, store: &dyn Store, options: CollectOptions, keep: 
     drop(bar);
     collected.map_err(|error| match error {
         CollectError::Stopped(report) => stop.interrupted(
-            format_args!("removed {}; every block that is reached is there", counted(report.removed, "block")),
+            format_args!(
+                "removed {}; {}, and every block that is reached is there",
+                counted(report.removed, "block"),
+                in_all(store)
+            ),
             "run the same command again: it removes the rest".into(),
         ),
         error => Failure::Collect(error),

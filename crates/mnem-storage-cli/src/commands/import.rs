@@ -210,7 +210,7 @@ fn of_store(store: &Target, failure: Failure) -> Failure {
 
 /// Closes the store, and says what it holds.
 fn interrupted(stop: &Stop, store: &Target, path: &Path, kept: Kept) -> Result<Failure> {
-    let in_all = in_all(store);
+    let in_all = in_all(&**store);
     store.close(&stored(kept.blocks))?;
     let verified = if kept.unchecked == 0 { "verified block" } else { "block" };
     let not_verified = match kept.unchecked {

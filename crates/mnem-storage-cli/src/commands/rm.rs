@@ -109,7 +109,7 @@ impl Removal<'_> {
                 return Ok(());
             }
             if stop.flow().is_break() {
-                let kept = format_args!("{} removed; {} left", counted(self.removed, "block"), in_all(self.store));
+                let kept = format_args!("{} removed; {} left", counted(self.removed, "block"), in_all(&**self.store));
                 return Err(
                     stop.interrupted(kept, "run the same command again: blocks that are gone are passed over".into())
                 );

@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::{
     complete,
     error::{ImportError, Kept},
+    handover::Handover,
     landing::Landing,
-    pace::Pace,
 };
 use crate::{
     Progress, Stage, StoreCause,
@@ -93,7 +93,7 @@ impl Default for ImportOptions {
 }
 
 impl ImportOptions {
-    /// Memory of a batch unless set: 192 MiB. Large commits pay: rows that are sorted together lie together.
+    /// Memory of a batch unless set: 192 MiB. Large batches pay: rows that are sorted together lie together.
     pub const BATCH_BYTES: u64 = IMPORT_BATCH_BYTES_DEFAULT;
 
     /// The defaults.
@@ -120,8 +120,8 @@ impl ImportOptions {
         self
     }
 
-    /// Memory for the blocks of one durable commit, in bytes, with what their names take up. Two such batches are held at
-    /// once: one is read and checked while the other is stored. Default: [`BATCH_BYTES`](Self::BATCH_BYTES).
+    /// Memory for the blocks that are sorted together, in bytes, with what their names take up. Two such batches are held at once: one is read
+    /// and checked while the other is stored, in durable commits that take a moment each. Default: [`BATCH_BYTES`](Self::BATCH_BYTES).
     pub fn batch_bytes(mut self, bytes: u64) -> Self {
         self.batch_bytes = bytes;
         self
@@ -149,10 +149,13 @@ impl ImportOptions {
 
 /// Reads a CARv1 or CARv2 from `input` and stores its blocks.
 ///
-/// Every block is hashed before it is stored, also when the store holds it already. Blocks land in durable commits of
-/// about `batch_bytes`, in a thread of their own; memory is bounded by two of them and one block more. A block that the
-/// store holds is not written again, so an interrupted import goes on where it stopped when it is run again. The blocks
-/// of CIDv0 and identity CIDs are stored like any other.
+/// Every block is hashed before it is stored, also when the store holds it already. Blocks are gathered in batches of `batch_bytes`,
+/// sorted, and stored by a thread of its own in durable commits of about 0.4 seconds; memory is bounded by two batches, one commit and one
+/// block more. An archive that fits one batch fills a new store as compactly as a copy does. A block that the store holds is not written
+/// again, so an interrupted import goes on where it stopped when it is run again. The blocks of CIDv0 and identity CIDs are stored like any
+/// other.
+///
+/// Where `progress` asks for the end, what was gathered is stored for 0.3 seconds more, and at least one commit of it.
 ///
 /// The input is read to its end. An archive that is followed by sections that its header does not cover, another
 /// archive or anything else is faulty; the table at [`Reader`] says what is an error and what a warning
@@ -240,11 +243,13 @@ impl Import<'_> {
         let mut reader = reader.allow_padding(options.allow_padding);
         self.report.version = reader.version();
         self.report.roots = reader.roots().to_vec();
-        let pace = Pace::new(options.batch_bytes);
+        let runs = Handover::new();
         let (ended, landed) = thread::scope(|scope| {
-            let mut landing = Landing::begin(scope, store, &pace).map_err(|source| ImportError::Thread { source })?;
-            let ended = self.sections(&mut reader, &mut landing, options, progress);
-            Ok((ended, landing.finish()))
+            let landing = Landing::begin(scope, store, &runs, options.batch_bytes);
+            let mut landing = landing.map_err(|source| ImportError::Thread { source })?;
+            let mut done = Progress { total_bytes: options.total_bytes, ..Progress::of(Stage::Blocks) };
+            let ended = self.sections(&mut reader, &mut landing, options, &mut done, progress);
+            Ok((ended, landing.finish(&mut || progress(done))))
         })?;
         self.kept = landed.kept;
         self.report.new = landed.kept.new;
@@ -258,8 +263,10 @@ impl Import<'_> {
             Err(Ended::Block(Refused { section_offset, offset, source })) => {
                 return Err(ImportError::Block { section_offset, offset, kept: self.kept, source });
             }
-            Err(Ended::Cancelled) => return Err(ImportError::Stopped { offset: reader.offset(), kept: self.kept }),
-            Ok(()) => {}
+            Ok(()) if !landed.left_off => {}
+            Ok(()) | Err(Ended::Cancelled) => {
+                return Err(ImportError::Stopped { offset: reader.offset(), kept: self.kept });
+            }
         }
         self.report.padding_bytes = reader.padding_bytes();
         self.report.warnings = reader.warnings().to_vec();
@@ -272,12 +279,12 @@ impl Import<'_> {
         reader: &mut Reader<impl Read>,
         landing: &mut Landing<'_>,
         options: &ImportOptions,
+        done: &mut Progress,
         progress: OnProgress<'_>,
     ) -> Result<(), Ended> {
         let mut missing: BTreeSet<Cid> = reader.roots().iter().copied().collect();
-        let total_bytes = options.total_bytes;
-        let mut done = Progress { total_bytes, bytes: reader.offset(), ..Progress::of(Stage::Blocks) };
-        Cancelled::check(progress(done))?;
+        done.bytes = reader.offset();
+        Cancelled::check(progress(*done))?;
         while let Some(section) = reader.next_section()? {
             match check(&section) {
                 Err(Refused { source, .. }) if options.keep_unknown_hashes && is_of_hash(&source) => {
@@ -290,10 +297,11 @@ impl Import<'_> {
             self.report.blocks += 1;
             self.report.bytes += block_bytes;
             self.report.largest_block_bytes = self.report.largest_block_bytes.max(block_bytes);
-            landing.take(section.cid, section.data, reader.offset())?;
+            let so_far = *done;
+            landing.take(section.cid, section.data, reader.offset(), &mut || progress(so_far))?;
             done.blocks += 1;
             done.bytes = reader.offset();
-            Cancelled::check(progress(done))?;
+            Cancelled::check(progress(*done))?;
         }
         self.report.archive_bytes = done.bytes;
         self.report.missing_roots = missing.into_iter().collect();

@@ -1,27 +1,36 @@
 //! Storing the blocks of an archive, in another thread than the one that reads and checks them.
+//!
+//! Blocks are gathered in runs that are as long as memory allows, sorted, and stored in the order of their names by commits that take a moment
+//! each. In a store that sorts, the first run of a new store then fills page after page: only where runs meet are pages split.
 
 use std::{
-    io, mem,
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    io, iter,
+    ops::ControlFlow,
     thread::{self, Scope, ScopedJoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use mnem_store_traits::{Bytes, Cid, Store, StoreError, WriteBatch, is_checkable};
 
-use super::{error::Kept, pace::Pace};
-use crate::progress::Cancelled;
+use super::{error::Kept, handover::Handover};
+use crate::{
+    limits::{BLOCK_BYTES_EXTRA, IMPORT_COMMIT_BYTES_MAX, PACE_BYTES_FIRST, PACE_BYTES_MIN, RUN_BLOCK_BYTES_EXTRA},
+    pace::Pace,
+    progress::Cancelled,
+};
 
-/// What a block takes up in memory besides its bytes, roughly: its CID in the batch, in the set of those seen, and in the store's own list.
-const BLOCK_BYTES_EXTRA: u64 = 384;
+/// How long blocks are gathered before they are handed over to a thread that has nothing to do: not much is lost when a slow import is killed.
+const GATHERING_TIME: Duration = Duration::from_secs(1);
 
-/// Blocks of a batch after which it is handed over as soon as the other thread has nothing to do, so that not much is lost when a slow import is
-/// interrupted; and between two looks whether it has.
-const EARLY_BLOCKS: usize = 4096;
+/// Between two looks whether it has.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Blocks that were checked, for one commit.
+/// How long an import that is asked to end goes on with storing what it has gathered, but for the commit under way and one more.
+const ENDING_TIME: Duration = Duration::from_millis(300);
+
+/// Blocks that were checked.
 #[derive(Default)]
-struct Batch {
+pub(super) struct Run {
     blocks: Vec<(Cid, Bytes)>,
     /// What they take up in memory.
     bytes: u64,
@@ -29,20 +38,24 @@ struct Batch {
     end: u64,
 }
 
-/// Where the checked blocks of an archive go: gathered here, committed by a thread of its own, one batch while the next one is gathered.
+/// Where the checked blocks of an archive go: gathered here, stored by a thread of its own, one run while the next one is gathered.
 pub(super) struct Landing<'scope> {
-    batch: Batch,
-    pace: &'scope Pace,
-    batches: SyncSender<Batch>,
+    run: Run,
+    run_bytes_max: u64,
+    /// When the run is offered next.
+    offered_at: Instant,
+    runs: &'scope Handover<Run>,
     thread: ScopedJoinHandle<'scope, Landed>,
 }
 
-/// What became of all batches.
+/// What became of all runs.
 #[derive(Default)]
 pub(super) struct Landed {
     pub(super) kept: Kept,
-    /// Why not all of them are in the store, and how far the archive was read for the one that failed.
+    /// Why not all of them are in the store, and how far the archive was read for the run that failed.
     pub(super) failed: Option<(StoreError, u64)>,
+    /// Not all of them are in the store, as the caller wished.
+    pub(super) left_off: bool,
 }
 
 impl<'scope> Landing<'scope> {
@@ -51,91 +64,122 @@ impl<'scope> Landing<'scope> {
     pub(super) fn begin<'env>(
         scope: &'scope Scope<'scope, 'env>,
         store: &'env dyn Store,
-        pace: &'env Pace,
+        runs: &'env Handover<Run>,
+        run_bytes_max: u64,
     ) -> io::Result<Self> {
-        // Nothing waits in between: one batch is gathered while one is committed.
-        let (batches, receiver) = sync_channel(0);
+        let pace = Pace::new(PACE_BYTES_FIRST, PACE_BYTES_MIN, IMPORT_COMMIT_BYTES_MAX.min(run_bytes_max));
         let thread = thread::Builder::new()
             .name("import".into())
-            .spawn_scoped(scope, move || land_all(store, receiver, pace))?;
-        Ok(Self { batch: Batch::default(), pace, batches, thread })
+            .spawn_scoped(scope, move || Lander { store, pace, landed: Landed::default() }.all(runs))?;
+        Ok(Self { run: Run::default(), run_bytes_max, offered_at: Instant::now(), runs, thread })
     }
 
-    /// Takes a block that was checked; `end` is where the archive goes on. Cancelled: the store has failed, and [`finish`](Self::finish) says at what.
-    pub(super) fn take(&mut self, cid: Cid, data: Bytes, end: u64) -> Result<(), Cancelled> {
-        let bytes = data.len() as u64 + BLOCK_BYTES_EXTRA;
-        if self.batch.bytes.saturating_add(bytes) > self.pace.limit() && !self.batch.blocks.is_empty() {
-            self.batches.send(mem::take(&mut self.batch)).map_err(|_| Cancelled)?;
+    /// Takes a block that was checked; `end` is where the archive goes on. Cancelled: as the caller wished, or the store has failed, and
+    /// [`finish`](Self::finish) says at what.
+    pub(super) fn take(
+        &mut self,
+        cid: Cid,
+        data: Bytes,
+        end: u64,
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<(), Cancelled> {
+        let bytes = data.len() as u64 + RUN_BLOCK_BYTES_EXTRA;
+        if self.run.bytes.saturating_add(bytes) > self.run_bytes_max && !self.run.blocks.is_empty() {
+            self.runs.send(&mut self.run, go_on)?;
         }
-        self.batch.blocks.push((cid, data));
-        self.batch.bytes += bytes;
-        self.batch.end = end;
-        if self.batch.blocks.len().is_multiple_of(EARLY_BLOCKS) { self.offer() } else { Ok(()) }
+        if self.run.blocks.is_empty() {
+            self.offered_at = Instant::now() + GATHERING_TIME;
+        }
+        self.run.blocks.push((cid, data));
+        self.run.bytes += bytes;
+        self.run.end = end;
+        if Instant::now() >= self.offered_at {
+            self.runs.offer(&mut self.run)?;
+            self.offered_at = Instant::now() + PAUSE;
+        }
+        Ok(())
     }
 
-    /// Hands the batch over if it would be stored at once.
-    fn offer(&mut self) -> Result<(), Cancelled> {
-        match self.batches.try_send(mem::take(&mut self.batch)) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(batch)) => {
-                self.batch = batch;
-                Ok(())
-            }
-            Err(TrySendError::Disconnected(_)) => Err(Cancelled),
-        }
-    }
-
-    /// Waits until everything that was taken has landed, or the store has failed.
-    pub(super) fn finish(self) -> Landed {
-        if !self.batch.blocks.is_empty() {
-            // If nobody takes it any more, what was landed says why.
-            let _ = self.batches.send(self.batch);
-        }
-        drop(self.batches);
+    /// Waits until everything that was taken has landed, or the store has failed. Leaves off soon where the caller does not want to go on.
+    pub(super) fn finish(self, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Landed {
+        self.runs.finish(self.run, ENDING_TIME, go_on);
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
-fn land_all(store: &dyn Store, batches: Receiver<Batch>, pace: &Pace) -> Landed {
-    let mut landed = Landed::default();
-    for batch in batches {
-        let (end, bytes, began) = (batch.end, batch.bytes, Instant::now());
-        if let Err(error) = land(store, batch, &mut landed.kept) {
-            landed.failed = Some((error, end));
-            break;
-        }
-        pace.learn(bytes, began.elapsed());
-    }
-    landed
+/// Stores runs.
+struct Lander<'a> {
+    store: &'a dyn Store,
+    pace: Pace,
+    landed: Landed,
 }
 
-/// Makes a batch durable. What the store holds is not written again, and required, since it may go before the commit.
-fn land(store: &dyn Store, batch: Batch, kept: &mut Kept) -> Result<(), StoreError> {
-    let Batch { mut blocks, .. } = batch;
-    let taken = blocks.len() as u64;
-    let unchecked = blocks.iter().filter(|(cid, _)| !is_checkable(cid)).count() as u64;
-    // Neighbours in a store that sorts are then looked up together: three times faster than as they came, once its cache is too small.
-    blocks.sort_by_key(|(cid, _)| *cid);
-    blocks.dedup();
-    let same_cid = |pair: &[(Cid, Bytes)]| matches!(pair, [(one, _), (other, _)] if one == other);
-    if let Some([(cid, _), ..]) = blocks.windows(2).find(|pair| same_cid(pair)) {
-        return Err(other_bytes(cid, "the archive"));
+impl Lander<'_> {
+    fn all(mut self, runs: &Handover<Run>) -> Landed {
+        let _taking = runs.taking();
+        while let Some(run) = runs.take() {
+            let end = run.end;
+            if let Err(error) = self.run(run, runs) {
+                self.landed.failed = Some((error, end));
+                break;
+            }
+        }
+        self.landed
     }
-    let mut writes = WriteBatch::new();
-    for (cid, data) in blocks {
-        // Checked when they came in, as far as they can be, so the store need not hash them again.
-        if is_present(store, &cid, &data)? {
-            writes.require(cid)
-        } else {
-            writes.put_trusted(cid, data)
-        };
+
+    /// Makes a run durable. Leaves off after a commit where it is late.
+    fn run(&mut self, run: Run, runs: &Handover<Run>) -> Result<(), StoreError> {
+        let mut blocks = run.blocks;
+        blocks.sort_by_key(|(cid, _)| *cid);
+        let other_bytes_follow =
+            |pair: &&[(Cid, Bytes)]| matches!(pair, [one, other] if one.0 == other.0 && one.1 != other.1);
+        if let Some([(cid, _), ..]) = blocks.windows(2).find(other_bytes_follow) {
+            return Err(other_bytes(cid, "the archive"));
+        }
+        let mut blocks = blocks.into_iter().peekable();
+        while blocks.peek().is_some() {
+            self.commit(&mut blocks)?;
+            if blocks.peek().is_some() && runs.is_late() {
+                self.landed.left_off = true;
+                break;
+            }
+        }
+        Ok(())
     }
-    let new = writes.puts().len() as u64;
-    store.commit(&writes)?;
-    kept.blocks += taken;
-    kept.new += new;
-    kept.unchecked += unchecked;
-    Ok(())
+
+    /// Makes the next blocks durable. What the store holds is not written again, and required, since it may go before the commit.
+    fn commit(&mut self, blocks: &mut iter::Peekable<impl Iterator<Item = (Cid, Bytes)>>) -> Result<(), StoreError> {
+        let (began, limit) = (Instant::now(), self.pace.limit());
+        let (mut writes, mut bytes, mut taken, mut unchecked) = (WriteBatch::new(), 0, 0, 0);
+        let mut last = None;
+        while let Some((cid, data)) =
+            blocks.next_if(|(_, data)| bytes == 0 || bytes + data.len() as u64 + BLOCK_BYTES_EXTRA <= limit)
+        {
+            bytes += data.len() as u64 + BLOCK_BYTES_EXTRA;
+            taken += 1;
+            unchecked += u64::from(!is_checkable(&cid));
+            if last.replace(cid) == Some(cid) {
+                continue;
+            }
+            // Checked when they came in, as far as they can be, so the store need not hash them again.
+            if is_present(self.store, &cid, &data)? {
+                writes.require(cid)
+            } else {
+                writes.put_trusted(cid, data)
+            };
+        }
+        let new = writes.puts().len() as u64;
+        self.store.commit(&writes)?;
+        let kept = &mut self.landed.kept;
+        kept.blocks += taken;
+        kept.new += new;
+        kept.unchecked += unchecked;
+        // Finding blocks that are there says nothing about writing others.
+        if new > 0 {
+            self.pace.learn(bytes, began.elapsed());
+        }
+        Ok(())
+    }
 }
 
 /// Whether the store holds the block. Where only the bytes can tell that it is the same one, they are compared.

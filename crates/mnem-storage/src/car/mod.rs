@@ -29,9 +29,9 @@
 mod complete;
 mod error;
 mod export;
+mod handover;
 mod import;
 mod landing;
-mod pace;
 
 pub use error::{ExportError, ExportErrorKind, ImportError, ImportErrorKind, Kept};
 pub use export::{ExportOptions, ExportReport, export};

@@ -195,7 +195,7 @@ impl CollectOptions {
 ///
 /// # How
 /// All blocks are listed; what heads and kept blocks reach is marked; all blocks are listed again, and those without a mark removed
-/// with [`delete_many`](crate::Blockstore::delete_many), 8,192 at a time. Nothing is removed before all of it is marked.
+/// with [`delete_many`](crate::Blockstore::delete_many), up to 8,192 at a time: as many as take about 0.4 seconds. Nothing is removed before all of it is marked.
 /// Interrupted or killed anywhere, it has removed some of the dead blocks and nothing else, and the next run goes on.
 ///
 /// Blocks of followed codecs (DAG-CBOR, DAG-PB, DAG-JSON) are read where the store keeps them, without a copy, and checked.

@@ -1,16 +1,18 @@
 //! Removing what is not marked.
 
-use std::mem;
+use std::{mem, time::Instant};
 
 use mnem_store_traits::{Cid, ErrorKind, Store, StoreError};
 
 use super::{CollectReport, Ended, marks::Marks};
 use crate::{
     Progress, Stage,
+    limits::COLLECT_BATCH_BLOCKS_MIN,
+    pace::Pace,
     progress::{Cancelled, OnProgress},
 };
 
-/// Counts the dead blocks, and removes them, so many at a time; none for 0.
+/// Counts the dead blocks, and removes them, at most so many at a time; none for 0.
 ///
 /// Blocks that were not there when marking began are left alone. So is everything once the heads have moved: then somebody
 /// writes who should have been kept away.
@@ -24,6 +26,8 @@ pub(super) fn sweep(
     let mut done = Progress { total_blocks: Some(report.blocks), ..Progress::of(Stage::Sweep) };
     Cancelled::check(progress(done))?;
     let mut batch = Vec::new();
+    let first = COLLECT_BATCH_BLOCKS_MIN as u64;
+    let pace = Pace::new(first, first, batch_blocks_max as u64);
     for cid in store.cids()? {
         let cid = cid?;
         if marks.is_dead(&cid) {
@@ -35,14 +39,14 @@ pub(super) fn sweep(
                 batch.push(cid);
             }
         }
-        if batch.len() >= batch_blocks_max.max(1) {
-            remove(store, &mut batch, report)?;
+        if !batch.is_empty() && batch.len() as u64 >= pace.limit() {
+            remove(store, &mut batch, &pace, report)?;
         }
         done.blocks += 1;
         Cancelled::check(progress(done))?;
     }
     if !batch.is_empty() {
-        remove(store, &mut batch, report)?;
+        remove(store, &mut batch, &pace, report)?;
     }
     Ok(())
 }
@@ -61,10 +65,12 @@ pub(super) fn check_heads(store: &dyn Store, report: &CollectReport) -> Result<(
     if actual == report.heads { Ok(()) } else { Err(StoreError::HeadsMoved { actual }) }
 }
 
-fn remove(store: &dyn Store, batch: &mut Vec<Cid>, report: &mut CollectReport) -> Result<(), StoreError> {
+fn remove(store: &dyn Store, batch: &mut Vec<Cid>, pace: &Pace, report: &mut CollectReport) -> Result<(), StoreError> {
+    let began = Instant::now();
     check_heads(store, report)?;
     let blocks = batch.len() as u64;
     store.delete_many(&mut mem::take(batch).into_iter().map(Ok))?;
     report.removed += blocks;
+    pace.learn(blocks, began.elapsed());
     Ok(())
 }

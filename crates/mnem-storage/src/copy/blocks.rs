@@ -1,6 +1,6 @@
 //! The blocks, in batches.
 
-use std::{mem, ops::ControlFlow};
+use std::{mem, ops::ControlFlow, time::Instant};
 
 use mnem_store_traits::{Bytes, Cid, Store, WriteBatch, is_checkable};
 
@@ -8,8 +8,10 @@ use super::{CopyError, CopyReport, Ended, OfAStore as _, error::differs};
 use crate::{
     Progress, Stage,
     limits::{
-        COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX, COPY_LOOKUP_BLOCKS_MAX, COPY_LOOKUP_BYTES_MAX, UNCHECKED_LISTED_MAX,
+        BLOCK_BYTES_EXTRA, COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX, COPY_LOOKUP_BLOCKS_MAX, COPY_LOOKUP_BYTES_MAX,
+        PACE_BYTES_FIRST, PACE_BYTES_MIN, UNCHECKED_LISTED_MAX,
     },
+    pace::Pace,
     progress::{Cancelled, OnProgress},
 };
 
@@ -23,6 +25,7 @@ pub(super) struct Writer<'a> {
     batch: WriteBatch,
     items: usize,
     bytes: u64,
+    pace: Pace,
     /// The new blocks of the batch.
     written: Vec<Cid>,
     done: Progress,
@@ -31,7 +34,8 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     pub(super) fn new(to: &'a dyn Store, compare: bool, report: &'a mut CopyReport) -> Self {
         let (batch, written, done) = (WriteBatch::new(), Vec::new(), Progress::of(Stage::Blocks));
-        Self { to, compare, report, batch, items: 0, bytes: 0, written, done }
+        let pace = Pace::new(PACE_BYTES_FIRST, PACE_BYTES_MIN, COPY_BATCH_BYTES_MAX);
+        Self { to, compare, report, batch, items: 0, bytes: 0, pace, written, done }
     }
 
     /// Takes a block by its name, and says whether the target holds it. A block whose bytes are to be compared counts as one that it does not.
@@ -87,6 +91,7 @@ impl<'a> Writer<'a> {
 
     fn count(&mut self, cid: &Cid, block_bytes: u64) {
         self.items += 1;
+        self.bytes += BLOCK_BYTES_EXTRA;
         self.report.blocks += 1;
         self.report.bytes += block_bytes;
         self.done.add(block_bytes);
@@ -99,19 +104,25 @@ impl<'a> Writer<'a> {
     }
 
     fn make_room(&mut self, block_bytes: u64) -> Result<(), CopyError> {
-        let full = self.bytes + block_bytes > COPY_BATCH_BYTES_MAX && self.bytes > 0;
+        let full = self.bytes + block_bytes > self.pace.limit() && self.items > 0;
         if full || self.items >= COPY_BATCH_ITEMS_MAX { self.finish() } else { Ok(()) }
     }
 
     /// Writes what was taken, and looks whether the target holds it.
     pub(super) fn finish(&mut self) -> Result<(), CopyError> {
-        (self.items, self.bytes) = (0, 0);
+        self.items = 0;
+        let (bytes, began) = (mem::take(&mut self.bytes), Instant::now());
         let (batch, written) = (mem::take(&mut self.batch), mem::take(&mut self.written));
+        let wrote = !written.is_empty();
         self.to.commit(&batch).of_target()?;
         for cid in written {
             if !self.to.has(&cid).of_target()? {
                 return Err(differs(format!("the target lacks block {cid}, which was written to it")));
             }
+        }
+        // Finding blocks that are there says nothing about writing others.
+        if wrote {
+            self.pace.learn(bytes, began.elapsed());
         }
         Ok(())
     }

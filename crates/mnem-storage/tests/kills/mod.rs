@@ -5,6 +5,7 @@
 
 use crate::random::Random;
 
+mod collection;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]
@@ -41,20 +42,24 @@ enum Work {
     Create,
     Import,
     Copy,
+    /// Removing what no head reaches.
+    Collect,
     Knn,
     /// As `Stream`, with a compaction every few operations.
     Compact,
     /// As `Stream`, with each acknowledgement before the operation: what these tests must find.
     Lie,
+    /// As `Collect`, with each removal before it is known what is reached: what these tests must find.
+    CollectEarly,
 }
 
 impl Work {
-    /// Six kills in sixteen hit a stream of commits.
-    const ROTA: [Self; 16] = {
-        use Work::{Compact, Copy, Create, Import, Knn, Stream};
+    /// Six kills in eighteen hit a stream of commits.
+    const ROTA: [Self; 18] = {
+        use Work::{Collect, Compact, Copy, Create, Import, Knn, Stream};
         [
-            Stream, Create, Import, Stream, Copy, Create, Knn, Stream, Compact, Create, Stream, Import, Copy, Stream,
-            Knn, Stream,
+            Stream, Create, Import, Collect, Stream, Copy, Create, Knn, Stream, Compact, Create, Stream, Import,
+            Collect, Copy, Stream, Knn, Stream,
         ]
     };
 
@@ -64,9 +69,11 @@ impl Work {
             Self::Create => "create",
             Self::Import => "import",
             Self::Copy => "copy",
+            Self::Collect => "collect",
             Self::Knn => "knn",
             Self::Compact => "compact",
             Self::Lie => "lie",
+            Self::CollectEarly => "collect_early",
         }
     }
 
@@ -123,6 +130,7 @@ fn kill(backend: &'static str, kills: u32, seed: u64, ground: &dyn Fn() -> Box<d
             Work::Create => jobs::create(&scene, backend, &mut random, tally),
             Work::Import => jobs::import(&scene, backend, &mut random, tally),
             Work::Copy => jobs::copy_over(&scene, backend, &mut random, tally),
+            Work::Collect | Work::CollectEarly => collection::live(&scene, backend, work, &mut random, tally),
             Work::Knn => jobs::knn(&scene, backend, &mut random, tally),
         }
         done += tally.kills - before;
@@ -168,19 +176,32 @@ fn a_killed_writer_of_a_simple_store_loses_nothing_acknowledged() {
     kill_and_tell("", "simple", KILLS, &folder);
 }
 
-#[test]
-fn an_acknowledgement_that_comes_too_early_is_found() {
+/// How a store fares whose writers do this work, for [`is_found`].
+type Live = fn(&Scene, &'static str, Work, &mut Random, &mut Tally);
+
+/// A planted break shows in one of 20 stores, on every backend.
+fn is_found(planted: Work, live: Live) {
     for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let mut random = Random(seed());
         let found = (0..20).any(|_| {
-            let mut scene = Scene::new(folder(), "a writer that lies".to_owned());
+            let mut scene = Scene::new(folder(), planted.name().to_owned());
             scene.kept = false;
             let mut tally = Tally::default();
-            let live = || stream::live(&scene, backend, Work::Lie, &mut random, &mut tally);
+            let live = || live(&scene, backend, planted, &mut random, &mut tally);
             panic::catch_unwind(panic::AssertUnwindSafe(live)).is_err()
         });
-        assert!(found, "{backend}: 20 stores whose writers acknowledged too early were all taken for whole");
+        assert!(found, "{backend}: 20 stores of writers that {} were all taken for whole", planted.name());
     }
+}
+
+#[test]
+fn an_acknowledgement_that_comes_too_early_is_found() {
+    is_found(Work::Lie, stream::live);
+}
+
+#[test]
+fn a_removal_that_comes_too_early_is_found() {
+    is_found(Work::CollectEarly, collection::live);
 }
 
 /// The long run.

@@ -96,9 +96,16 @@ impl Scene {
 
     /// How long work on another store takes here, in microseconds.
     pub(super) fn duration_of(&self, work: impl FnOnce(&Path)) -> u64 {
+        self.duration_after(|_| (), work)
+    }
+
+    /// As [`duration_of`](Self::duration_of), of work on what `prepare` has made.
+    pub(super) fn duration_after(&self, prepare: impl FnOnce(&Path), work: impl FnOnce(&Path)) -> u64 {
         let folder = tempfile::tempdir_in(self.ground.folder()).expect("a temporary folder");
+        let path = folder.path().join("store");
+        prepare(&path);
         let start = Instant::now();
-        work(&folder.path().join("store"));
+        work(&path);
         start.elapsed().as_micros() as u64
     }
 }

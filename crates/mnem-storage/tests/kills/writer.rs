@@ -9,7 +9,7 @@ use mnem_storage::{
 };
 
 use super::{
-    jobs, operations,
+    collection, jobs, operations,
     process::{BACKEND, FIRST, SOURCE, STORE, WORK, say},
 };
 
@@ -33,6 +33,8 @@ fn child() {
         "create" => say_done(&*open(&store, backend)),
         "import" => import(&store, backend, &source),
         "copy" => copy_from(&store, backend, &source),
+        "collect" => collect(&store, collection::collect_all),
+        "collect_early" => collect(&store, collection::collect_early),
         "knn" => knn(&store, backend, first),
         #[cfg(feature = "redb")]
         "compact" => compact(&store, first),
@@ -95,6 +97,12 @@ fn copy_from(path: &Path, backend: &'static str, source: &Path) {
     let source = OpenOptions::new().read_only(true).open(source).expect("the source");
     let store = open(path, backend);
     copy(&*source, &*store, &mut unwatched).expect("copy");
+    say_done(&*store);
+}
+
+fn collect(path: &Path, work: fn(&dyn Store)) {
+    let store = OpenOptions::new().exclusive(true).open(path).expect("open alone");
+    work(&*store);
     say_done(&*store);
 }
 

@@ -20,7 +20,7 @@ use crate::{
     output::{Count, Size, counted, counted_as},
     progress::Bar,
     stop::Stop,
-    target::Target,
+    target::{Target, in_all},
 };
 
 const EXAMPLES: &str = "\
@@ -206,8 +206,9 @@ pub(crate) fn unless_stopped<R>(
 ) -> Result<R> {
     copied.or_else(|source| match source {
         CopyError::Stopped { blocks, new, .. } => {
+            let in_all = in_all(&**to);
             to.close(&format!("interrupted after {}", counted(blocks, "block")))?;
-            Err(interrupted(args, stop, blocks, new))
+            Err(interrupted(args, stop, blocks, new, &in_all))
         }
         // A target that has moved fails in many ways.
         CopyError::Target(_) | CopyError::Differs { .. } => Err(to.explained(failed(args, source))),
@@ -237,9 +238,9 @@ pub(crate) fn failed(args: &Args, source: CopyError) -> Failure {
     Failure::Copy { from: args.from.clone(), to: args.to.clone(), source }
 }
 
-fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64) -> Failure {
+fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64, in_all: &str) -> Failure {
     let kept = format!(
-        "copied to {} or found there: {}, {} of them new; it is no whole copy yet",
+        "copied to {} or found there: {}, {} of them new; it holds {in_all}, and is no whole copy yet",
         args.to.display(),
         counted(blocks, "block"),
         Count(new)

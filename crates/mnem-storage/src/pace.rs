@@ -1,0 +1,78 @@
+//! How much one durable call does, so that none takes long.
+
+use std::{
+    ops::RangeInclusive,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// How long a call should take. A process that is asked to end waits for at most two of them, and no signal ends a sync.
+const CALL_TIME: Duration = Duration::from_millis(400);
+
+/// How much larger a call may be than the limit before it, at most: one measurement may be wrong.
+const GROWTH_MAX: u64 = 4;
+
+/// The size of the next call, in bytes or in blocks: bounded by memory, and by how long the calls before it took.
+pub(crate) struct Pace {
+    limit: AtomicU64,
+    /// A store that is too slow for the smallest call is not helped by smaller ones.
+    bounds: RangeInclusive<u64>,
+}
+
+impl Pace {
+    /// `first`: the size of the first call, before anything was measured.
+    pub(crate) fn new(first: u64, min: u64, max: u64) -> Self {
+        let min = min.min(max);
+        Self { limit: AtomicU64::new(first.clamp(min, max)), bounds: min..=max }
+    }
+
+    /// How large the next call may be.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// A call of this size took so long.
+    pub(crate) fn learn(&self, size: u64, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+        let fitting = u128::from(size) * CALL_TIME.as_micros() / u128::from(micros);
+        let most = self.limit().saturating_mul(GROWTH_MAX);
+        let fitting = u64::try_from(fitting).unwrap_or(u64::MAX).min(most);
+        // A small call says nothing about larger ones.
+        let next = if took < CALL_TIME { fitting.max(self.limit()) } else { fitting };
+        self.limit.store(next.clamp(*self.bounds.start(), *self.bounds.end()), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    #[test]
+    fn calls_grow_while_they_are_fast() {
+        let pace = Pace::new(4 * MIB, MIB / 4, 192 * MIB);
+        assert_eq!(pace.limit(), 4 * MIB);
+        pace.learn(4 * MIB, Duration::from_millis(10));
+        assert_eq!(pace.limit(), 16 * MIB, "not by more than the growth of one step");
+        pace.learn(16 * MIB, Duration::from_millis(200));
+        assert_eq!(pace.limit(), 32 * MIB);
+        // Fast and small: nothing is known about larger ones.
+        pace.learn(1000, Duration::from_millis(300));
+        assert_eq!(pace.limit(), 32 * MIB);
+        for _ in 0..9 {
+            pace.learn(pace.limit(), Duration::ZERO);
+        }
+        assert_eq!(pace.limit(), 192 * MIB, "memory bounds it");
+    }
+
+    #[test]
+    fn calls_shrink_when_they_are_slow() {
+        let pace = Pace::new(4 * MIB, MIB / 4, 192 * MIB);
+        pace.learn(4 * MIB, Duration::from_millis(1600));
+        assert_eq!(pace.limit(), MIB);
+        pace.learn(MIB, Duration::from_secs(3600));
+        assert_eq!(pace.limit(), 256 * 1024);
+        assert_eq!(Pace::new(4 * MIB, MIB, 1000).limit(), 1000);
+    }
+}
