@@ -200,8 +200,8 @@ fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle
 /// Refuses a file that was closed and has another length than its header says, and recovers one that was not closed
 /// and is too short: a shared mode can open neither.
 ///
-/// Looks without a lock, since others may have the file open. While they have, it is not closed, and never shorter than
-/// its header says. A power cut can leave it shorter: the file system kept a new length, and not the header beside it.
+/// Looks without a lock, since others may have the file open. While they have, it is never shorter than its header says.
+/// A power cut can leave it shorter: the file system kept a new length, and not the header beside it.
 fn settle_length(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<(), StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
     let deadline = Instant::now().checked_add(options.turn_wait());
@@ -211,20 +211,38 @@ fn settle_length(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<(
         if !(length.changed() || length.is_cut()) || length != Length::of(&**medium).map_err(failed)? {
             return Ok(());
         }
+        let is_over = deadline.is_some_and(|at| Instant::now() >= at);
         if length.changed() {
-            return Err(at.damaged("a shared mode cannot open a file of the wrong length"));
-        }
-        if options.read_only {
-            return Err(StoreError::NeedsRecovery { location: at.path.into() });
-        }
-        match recover_alone(at, options, Arc::clone(medium)) {
-            // Another process may be recovering it.
-            Err(StoreError::Locked { .. }) if deadline.is_none_or(|at| Instant::now() < at) => {
-                thread::sleep(pause);
-                pause = next_pause(pause);
+            if is_over || is_changed_at_rest(medium).map_err(failed)? {
+                return Err(at.damaged("a shared mode cannot open a file of the wrong length"));
             }
-            recovered => return recovered,
+        } else if options.read_only {
+            return Err(StoreError::NeedsRecovery { location: at.path.into() });
+        } else {
+            match recover_alone(at, options, Arc::clone(medium)) {
+                // Another process may be recovering it.
+                Err(StoreError::Locked { .. }) if !is_over => {}
+                recovered => return recovered,
+            }
         }
+        thread::sleep(pause);
+        pause = next_pause(pause);
+    }
+}
+
+/// Whether the file has another length than its header says while nobody writes to it. A writer makes it longer some
+/// time before its header says so, in its turn, which excludes a lock of the whole file.
+fn is_changed_at_rest(medium: &Medium) -> io::Result<bool> {
+    let whole = (Bound::Unbounded, Bound::Unbounded);
+    match medium.try_lock_shared_range(whole.0, whole.1) {
+        Ok(false) => Ok(false),
+        Ok(true) => {
+            let changed = Length::of(&**medium).map(Length::changed);
+            medium.unlock_range(whole.0, whole.1).map_err(|error| io::Error::other(error.to_string()))?;
+            changed
+        }
+        // Without locks the length is all there is to judge by.
+        Err(_) => Ok(true),
     }
 }
 

@@ -342,7 +342,7 @@ macro_rules! __conformance_laws {
             }
             ways {
                 must every_hash every_write_checks_every_hash [Blocks]
-                    "Wrong bytes, cut digests and unknown hash functions are refused by every way to write, under every CID."
+                    "Wrong bytes, digests that are too short or too long, and unknown hash functions are refused by every way to write, under every CID."
                 must every_hash every_write_takes_every_supported_hash [Blocks]
                     "Every way to write takes a block under every supported hash function, codec and version."
                 must every_size every_write_keeps_to_the_limit [Blocks Limits]
@@ -361,18 +361,24 @@ macro_rules! __conformance_laws {
                     "`cids` lists 2,600 blocks when the one that it listed last is deleted at the end of a page of any usual size."
                 must every_page keys_goes_on_when_its_cursor_is_deleted [SideTables]
                     "`keys` lists 2,600 keys, ascending, when the one that it listed last is deleted at the end of a page of any usual size."
+                must every_page cids_lists_what_moves_while_its_consumer_puts [Blocks]
+                    "`cids` lists each block that is there throughout once while its consumer puts hundreds of others."
                 must every_page late_bad_block_keeps_nothing_of_a_large_batch [Blocks]
                     "A batch of 3,000 blocks and 3 MiB whose last block is bad keeps nothing, by every way to write a batch."
                 must every_page large_batches_are_drained_before_anything_is_done [Blocks]
                     "The iterator of a batch of 3 MiB may read and write the same store at its end, and fail there: nothing of the batch is kept or removed."
                 must every_page batches_of_many_bytes_are_taken [Blocks]
-                    "A batch of 64 MiB is taken by every way to write a batch."
+                    "A batch of 64 MiB is taken by every way to write a batch, and answered by one `get_many`."
                 must every_look every_read_follows_every_write [Blocks]
                     "What a write added or removed is there or gone to every way to read, also where the handle looked before."
                 must every_look every_read_follows_every_write_for_a_reader [Blocks SecondReader]
                     "What a write added or removed is there or gone to every way to read of a second handle that only reads, whatever it remembers."
                 must every_look every_read_follows_every_write_of_another_handle [Blocks SecondHandle]
                     "What a write added or removed through one handle is there or gone to every way to read of another, whatever both remember."
+                must every_callback every_write_within_callers_code_stands [Blocks]
+                    "The iterator of a batch, a callback, or the consumer of a listing may write in every way: the write shows at once and stands, and the outer call keeps its promises."
+                must every_callback panic_in_callers_code_harms_nothing [Blocks]
+                    "After a panic in an iterator, a callback, or the consumer of a listing every way to write works, and `close` is `Ok`."
             }
             persistence {
                 must reopen acknowledged_blocks_survive_reopen [Blocks Persistence; PutsSurvive]
@@ -383,6 +389,10 @@ macro_rules! __conformance_laws {
                     "Blocks of every size and every kind of CID are the same after reopening."
                 must reopen deletes_survive_reopen [Blocks Persistence; PutsSurvive]
                     "A deleted block is absent after reopening, and one that was put again is present."
+                must reopen what_came_back_survives_reopen [Blocks Persistence; PutsSurvive HeadsSurvive]
+                    "A block, a head and a row that went and came back are there after reopening."
+                must reopen opening_undoes_nothing [Blocks SecondHandle]
+                    "Opening the store once more undoes nothing: a block, a head and a row that went and came back are there."
                 must delete_many delete_many_survives_reopen [Blocks Persistence; PutsSurvive]
                     "Blocks removed by `delete_many` are absent after reopening, and the others are present."
                 must reopen empty_store_reopens_empty [Blocks Persistence]
@@ -431,6 +441,12 @@ macro_rules! __conformance_laws {
                     "A reader sees a block whole or not at all while it is being put."
                 must race concurrent_puts_of_one_block_all_succeed [Blocks]
                     "Puts of the same block at the same time all succeed, and the block is there once."
+                must race concurrent_batches_of_the_same_blocks_land [Blocks]
+                    "Concurrent batches of the same blocks, in whatever order, all land."
+                must race openings_disturb_no_write [Blocks SecondHandle]
+                    "The store may be opened once more while another handle writes, in any way: nothing of the write is lost."
+                must race writes_beside_close_stand_or_are_refused [Store SecondHandle]
+                    "A write beside `close` is `Closed`, or another handle sees it."
                 must race concurrent_puts_lose_no_block [Blocks]
                     "Concurrent puts and batches of different blocks lose none."
                 must race deletes_lose_no_put_of_another_thread [Blocks]
@@ -458,7 +474,7 @@ macro_rules! __conformance_laws {
                 must side_table side_table_write_is_seen_as_one_step [SideTables; AtomicSideTableWrites]
                     "Where `atomic_side_table_writes` is claimed, no reader sees half of a write."
                 must side_table concurrent_side_table_writes_lose_no_row [SideTables]
-                    "Concurrent writes to one side table lose no row."
+                    "Concurrent writes to one side table, and to several, lose no row."
             }
             faults {
                 must damage damaged_block_is_corrupt_to_every_read [Blocks Damage]
@@ -475,7 +491,7 @@ macro_rules! __conformance_laws {
                 must fault failed_read_is_an_error_and_no_absence [Blocks Faults]
                     "While the medium cannot be read, every look-up and listing is right or an error, never an absence; afterwards the handle reads on."
                 must fault failed_read_ends_a_listing [Blocks Faults]
-                    "An error ends a listing."
+                    "An error ends a listing, of blocks and of keys."
                 must fault failed_read_of_heads_is_an_error [Heads Faults]
                     "While the medium cannot be read, `heads` is right or an error, never another set."
                 must fault failed_read_of_a_side_table_is_an_error [SideTables Faults]
@@ -544,6 +560,10 @@ macro_rules! __conformance_laws {
                     "Wherever in any write the power is cut, and once more after recovery: what was acknowledged is there, before the cut and after it."
                 must every_cut every_write_makes_an_unsynced_block_durable [Blocks Faults Crash; PutsSurvivePower]
                     "Every way to write, or to require, a block that is there and was never synced makes it durable before it returns `Ok`."
+                must every_cut batch_of_many_bytes_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
+                    "Wherever in an atomic batch of 9 MiB the power is cut: all of it is there or nothing."
+                must every_cut every_write_that_finds_its_work_done_is_durable [Blocks Faults Crash; PutsSurvivePower]
+                    "A write that repeats one whose sync failed, and may find its work done, is durable once it returns `Ok`."
                 must every_cut power_cut_in_close_loses_nothing [Store Crash; PutsSurvivePower]
                     "Wherever in `close` the power is cut: what was acknowledged is there."
                 must every_cut power_cut_while_opening_loses_nothing [Blocks Crash; PutsSurvivePower]

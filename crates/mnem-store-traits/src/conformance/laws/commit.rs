@@ -154,6 +154,13 @@ pub(crate) fn commit_keeps_nothing_of_a_bad_batch(case: &mut Case) -> LawResult 
         lists(&*store, &[], &format!("after a refused {what}"))?;
         heads_are(&*store, &[head("before")], format_args!("after a refused {what}"))?;
     }
+    let mut batch = WriteBatch::new();
+    let (good, wrong) = (block("good"), Bytes::from_static(b"wrong"));
+    batch.put_trusted(good.cid, good.data).put(good.cid, wrong).update(good.cid, []);
+    let what = "commit of a trusted block and of wrong bytes under its CID";
+    saw(what, store.commit(&batch)).refused(ErrorKind::CidMismatch)?;
+    lists(&*store, &[], &format!("after a refused {what}"))?;
+    heads_are(&*store, &[head("before")], format_args!("after a refused {what}"))?;
     Ok(())
 }
 

@@ -44,8 +44,11 @@ pub(crate) fn damaged_block_is_corrupt_to_every_read(case: &mut Case) -> LawResu
     ];
     put(&*case.blocks()?, &victim)?;
     for (damage, data) in damages {
+        // A read that found the block sound says nothing of a later one.
+        holds(&*case.blocks()?, &victim, "before it was damaged")?;
         case.damage(&victim.cid, data)?;
         reads_corrupt(&*case.blocks()?, &victim.cid, damage)?;
+        case.damage(&victim.cid, &victim.data)?;
     }
     Ok(())
 }

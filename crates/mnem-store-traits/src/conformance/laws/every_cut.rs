@@ -76,6 +76,26 @@ fn is_all_there(
     ensure(extent == Extent::All, did, "all of it: it was acknowledged", format_args!("{extent:?} of it"))
 }
 
+pub(crate) fn batch_of_many_bytes_is_all_or_nothing_after_a_power_cut(case: &mut Case) -> LawResult {
+    let scene = Scene::of_many_bytes();
+    for way in writes_of("batch_of_many_bytes_is_all_or_nothing_after_a_power_cut") {
+        if !case.has(way.needs()) || !way.atomic_by().is_some_and(|claim| case.claims(claim)) {
+            continue;
+        }
+        at_few(|operations| {
+            let mut case = case.fresh()?;
+            scene.set(&case, way)?;
+            case.cut_power_after(operations.into())?;
+            let result = scene.act(way, case.handles(), 0)?;
+            case.drop_and_open()?;
+            let when = format!("of 9 MiB, after the power was cut {operations} operations into it");
+            scene.is_as_said(&case, way, 0, &result, &when)?;
+            Ok(result.is_ok())
+        })?;
+    }
+    Ok(())
+}
+
 pub(crate) fn every_write_makes_an_unsynced_block_durable(case: &mut Case) -> LawResult {
     let ways = writes_of("every_write_makes_an_unsynced_block_durable");
     let ways: Vec<Write> = ways.into_iter().filter(|way| case.has(way.needs())).collect();
@@ -95,6 +115,8 @@ pub(crate) fn every_write_makes_an_unsynced_block_durable(case: &mut Case) -> La
 /// `None`: a commit with a head that requires the block.
 fn rely_on(handles: &Handles, way: Option<Write>, block: &Block) -> Result<Result<(), StoreError>, Failure> {
     match way {
+        // A batch has a new block too: that one is written, and this one is there.
+        Some(way) if way.is_batch() => way.put(handles, &[block.clone(), self::block("new beside it")]),
         Some(way) => way.put(handles, std::slice::from_ref(block)),
         None => {
             let store = offered(handles.as_store(), Profile::Store)?;
@@ -132,6 +154,52 @@ fn unsynced(case: &Case, way: Option<Write>, through_another: bool, syncs: u32) 
     if way.is_none() {
         heads_are(&*case.heads()?, &[head("that relies on it")], &when)?;
     }
+    Ok(done)
+}
+
+pub(crate) fn every_write_that_finds_its_work_done_is_durable(case: &mut Case) -> LawResult {
+    case.must_have_syncs()?;
+    for way in writes_of("every_write_that_finds_its_work_done_is_durable") {
+        let claimed = way.durable_by().iter().all(|claim| case.claims(*claim));
+        if !case.has(way.needs()) || !claimed {
+            continue;
+        }
+        at_each(|syncs| repeated(case, way, false, syncs))?;
+        if case.has(Profile::SecondHandle) {
+            at_each(|syncs| repeated(case, way, true, syncs))?;
+        }
+    }
+    Ok(())
+}
+
+/// A write whose sync failed, then the same write by a handle that may find its work done, then a power cut.
+fn repeated(case: &Case, way: Write, through_another: bool, syncs: u32) -> Result<bool, Failure> {
+    let scene = Scene::new(3);
+    let mut case = case.fresh()?;
+    scene.set(&case, way)?;
+    // Open by then: opening might make durable what is there.
+    let second = if through_another { Some(case.second()?) } else { None };
+    case.set_fault(Some(Fault::SyncsAfter(syncs)))?;
+    let done = scene.act(way, case.handles(), 0)?.is_ok();
+    case.set_fault(None)?;
+    if second.is_none() {
+        case.drop_and_open()?;
+    }
+    let handles = second.as_ref().unwrap_or(case.handles());
+    let when = format!("whose first attempt met a failure after {syncs} syncs");
+    let again = if way == Write::Swap {
+        // Where the first attempt shows, a swap of its head for itself finds nothing to do.
+        let heads = offered(handles.as_heads(), Profile::Heads)?;
+        let seen = saw("heads()", heads.heads()).ok()?;
+        heads.swap(&seen, &scene.head(way, 0))
+    } else {
+        scene.act(way, handles, 0)?
+    };
+    saw(format_args!("{way} {when}"), again).ok()?;
+    case.cut_power_after(0)?;
+    drop(second);
+    case.drop_and_open()?;
+    scene.is_as_said(&case, way, 0, &Ok(()), &format!("{when}, was repeated, and the power cut"))?;
     Ok(done)
 }
 

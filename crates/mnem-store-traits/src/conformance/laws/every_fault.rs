@@ -162,7 +162,7 @@ pub(super) fn fail_and_judge(case: &Case, scene: &Scene, way: Write, fault: Faul
     let mut result = first;
     if let Err(error) = &result {
         ensure(says_so(error), format_args!("{way} that met {fault:?}"), "Err(Backend)", error)?;
-        kept_or_failed(&case, scene, &format!("through the handle of a {way} {when}"))?;
+        kept_or_failed(&case, scene, way, &format!("through the handle of a {way} {when}"))?;
         let again = scene.act(way, case.handles(), 0)?;
         if again.is_ok() || error.outcome() == Outcome::NotApplied {
             result = again;
@@ -174,7 +174,7 @@ pub(super) fn fail_and_judge(case: &Case, scene: &Scene, way: Write, fault: Faul
 }
 
 /// What was there is there, or the handle says that it cannot tell.
-fn kept_or_failed(case: &Case, scene: &Scene, when: &str) -> Result<(), Failure> {
+fn kept_or_failed(case: &Case, scene: &Scene, way: Write, when: &str) -> Result<(), Failure> {
     let eyes = Eyes::new(case.handles())?;
     for block in scene.kept() {
         let subject = Subject::Block(block.clone());
@@ -186,8 +186,8 @@ fn kept_or_failed(case: &Case, scene: &Scene, when: &str) -> Result<(), Failure>
     }
     if let Some(heads) = case.handles().as_heads() {
         let seen = heads.heads();
-        let fine = seen.as_ref().map_or_else(says_so, |heads| heads.len() == 1);
-        ensure(fine, format_args!("heads() {when}"), "one head, or Err(Backend)", seen.show())?;
+        let fine = seen.as_ref().map_or_else(says_so, |heads| heads.len() == scene.head_count(way));
+        ensure(fine, format_args!("heads() {when}"), "as many heads as there were, or Err(Backend)", seen.show())?;
     }
     Ok(())
 }
@@ -201,9 +201,9 @@ pub(crate) fn opening_that_fails_is_no_empty_store(case: &mut Case) -> LawResult
             let opened = case.open_under(fault(n))?;
             let when = format!("in a store opened while the medium failed: {:?}", fault(n));
             if opened {
-                kept_or_failed(&case, &scene, &when)?;
+                kept_or_failed(&case, &scene, Write::Put, &when)?;
                 case.set_fault(None)?;
-                kept_or_failed(&case, &scene, &when)?;
+                kept_or_failed(&case, &scene, Write::Put, &when)?;
                 case.drop_and_open()?;
             }
             scene.rest_is_kept(Write::Put, case.handles(), &format!("{when}, and once more"))?;
@@ -239,7 +239,12 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
                         .refused(ErrorKind::Poisoned)?;
                 }
                 // No success lifts it.
-                kept_or_failed(&case, &scene, &format!("through the handle of a {way} whose sync failed"))?;
+                kept_or_failed(
+                    &case,
+                    &scene,
+                    Write::DeleteMany,
+                    &format!("through the handle of a {way} whose sync failed"),
+                )?;
             }
             case.drop_and_open()?;
             saw("put after a failed sync and reopening", scene.act(Write::Put, case.handles(), 2)?).ok()?;
@@ -281,10 +286,18 @@ fn look_at_all(
             saw(format_args!("{read}: {subject} {when}"), read.sees(eyes, subject, &when)?).is(true)?;
         }
     }
+    // What is being written is there or not, and the answer does not wait for it either.
+    for subject in scene.subjects(way) {
+        for read in reads.iter().filter(|read| case.has(read.needs()) && read.looks_for(&subject)) {
+            begin(&format_args!("{read}: {subject}"));
+            saw(format_args!("{read}: {subject} {when}"), read.sees(eyes, &subject, &when)?).ok()?;
+        }
+    }
     if case.has(Profile::Heads) {
         begin(&"heads()");
         let heads = saw(format_args!("heads() {when}"), case.heads()?.heads()).ok()?;
-        ensure(heads.len() == 1, format_args!("heads() {when}"), "one head", heads.show())?;
+        let all = heads.len() == scene.head_count(way);
+        ensure(all, format_args!("heads() {when}"), "as many heads as there were", heads.show())?;
     }
     Ok(())
 }

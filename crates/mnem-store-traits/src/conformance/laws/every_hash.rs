@@ -25,7 +25,7 @@ pub(crate) fn every_write_checks_every_hash(case: &mut Case) -> LawResult {
         }
         for function in supported_hashes() {
             refuses_wrong_bytes(case, way, function)?;
-            refuses_cut_digests(case, way, function)?;
+            refuses_other_digests(case, way, function)?;
         }
         refused(case, way, "of an unknown hash function", unknown_hash_cid(1), WRONG, &[ErrorKind::UnsupportedHash])?;
         refuses_wrong_bytes_of_a_present_block(case, way)?;
@@ -60,7 +60,7 @@ fn refuses_wrong_bytes(case: &Case, way: Write, function: &HashFunction) -> Resu
     Ok(())
 }
 
-fn refuses_cut_digests(case: &Case, way: Write, function: &HashFunction) -> Result<(), Failure> {
+fn refuses_other_digests(case: &Case, way: Write, function: &HashFunction) -> Result<(), Failure> {
     if function.digest_bytes().is_none() {
         return Ok(());
     }
@@ -70,6 +70,13 @@ fn refuses_cut_digests(case: &Case, way: Write, function: &HashFunction) -> Resu
         let cid = cid_v1(RAW, function.code(), &hash.digest()[..digest_bytes]);
         let what = format!("the right bytes, their {} digest cut to {digest_bytes} bytes,", function.name());
         refused(case, way, &what, cid, good.data.clone(), &[ErrorKind::UnsupportedHash])?;
+    }
+    let longer = [hash.digest(), b"\0"].concat();
+    // No CID has more than 64 bytes of digest.
+    if longer.len() <= 64 {
+        let cid = cid_v1(RAW, function.code(), &longer);
+        let what = format!("the right bytes, their {} digest with a byte more,", function.name());
+        refused(case, way, &what, cid, good.data, &[ErrorKind::UnsupportedHash])?;
     }
     Ok(())
 }

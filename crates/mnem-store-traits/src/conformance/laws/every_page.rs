@@ -1,5 +1,7 @@
 //! Listings beyond their first pages, and batches beyond the first piece.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use cid::Cid;
 
@@ -147,6 +149,33 @@ pub(crate) fn batches_of_many_bytes_are_taken(case: &mut Case) -> LawResult {
         saw(format_args!("get({}) after batches of {most} MiB", block.cid), store.get(&block.cid))
             .is(Some(block.data.clone()))?;
     }
-    lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), &format!("after batches of {most} MiB"))?;
+    let cids: Vec<Cid> = all.iter().map(|block| block.cid).collect();
+    lists(&*store, &cids, &format!("after batches of {most} MiB"))?;
+    let did = format!("get_many of {most} MiB");
+    let mut whole = vec![false; most];
+    let answered = store.get_many(&cids, &mut |i, data| {
+        whole[i] = data.as_ref() == Some(&all[i].data);
+        ControlFlow::Continue(())
+    });
+    saw(&did, answered).ok()?;
+    same(&did, whole.iter().filter(|whole| **whole).count(), most)?;
+    Ok(())
+}
+
+pub(crate) fn cids_lists_what_moves_while_its_consumer_puts(case: &mut Case) -> LawResult {
+    let (store, steady) = (case.blocks()?, blocks("steady", 130));
+    // In parts, so that they lie in more than one place where a store moves what becomes much.
+    steady.chunks(7).try_for_each(|part| put_many(&*store, part))?;
+    let did = "cids() whose consumer puts hundreds of blocks";
+    let mut listed = Vec::new();
+    for (i, item) in saw("cids()", store.cids()).ok()?.enumerate().take(20 * LISTED) {
+        listed.push(saw(did, item).ok()?);
+        if [0, 30, 60, 90].contains(&i) {
+            blocks(&format!("put at item {i}:"), 300).chunks(30).try_for_each(|part| put_many(&*store, part))?;
+        }
+    }
+    let steady: Vec<Cid> = steady.iter().map(|block| block.cid).collect();
+    listed.retain(|cid| steady.contains(cid));
+    is_complete(did, listed, steady)?;
     Ok(())
 }

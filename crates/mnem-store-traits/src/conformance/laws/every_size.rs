@@ -15,6 +15,7 @@ use crate::{
         failure::LawResult,
         ways::{Write, writes_of},
     },
+    limits::TABLE_VALUE_BYTES_MAX,
 };
 
 /// Blocks of a batch. Buffers, pages and the variables of one statement end between these.
@@ -176,6 +177,12 @@ pub(crate) fn side_table_writes_may_be_large(case: &mut Case) -> LawResult {
     let table = saw("side_table", store.side_table("table")).ok()?;
     let pace = pace_of(500, || rows_come_and_go(&*store, &*table, 500))?;
     rows_come_and_go(&*store, &*table, pace.items_within(case.patience() / 3, 5000))?;
+    if case.affords(3 * TABLE_VALUE_BYTES_MAX) {
+        let value = Bytes::from(vec![b'v'; TABLE_VALUE_BYTES_MAX]);
+        let rows = ["one", "two", "three"].map(|key| (Bytes::from(key), value.clone()));
+        saw("write of three rows of 16 MiB", table.write(&rows, &[])).ok()?;
+        saw("get of the last one", table.get(b"three")).is(Some(value))?;
+    }
     Ok(())
 }
 

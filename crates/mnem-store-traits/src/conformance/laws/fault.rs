@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::{
     Blockstore, ErrorKind, OpHeadsStore, Outcome, StoreError, WriteBatch,
     conformance::{
-        Failure, Fault,
+        Failure, Fault, Profile,
         case::Case,
         data::{Block, block, blocks, head, heads},
         expect::{answered, ensure, heads_are, holds, listing, put, put_many, saw, update},
@@ -76,6 +76,23 @@ pub(crate) fn failed_read_ends_a_listing(case: &mut Case) -> LawResult {
             let did = format_args!("cids() while reads fail, after the error: {}", error_text(&error));
             ensure(after == "the end", did, "the end", after.clone())?;
         }
+    }
+    drop(store);
+    case.set_fault(None)?;
+    if case.has(Profile::SideTables) { failed_read_ends_keys(case) } else { Ok(()) }
+}
+
+fn failed_read_ends_keys(case: &mut Case) -> LawResult {
+    let row = (Bytes::from_static(b"key"), Bytes::from_static(b"value"));
+    let open = |case: &Case| saw("side_table", case.store()?.side_table("table")).ok();
+    saw("write", open(case)?.write(&[row], &[])).ok()?;
+    case.reopen()?;
+    let table = open(case)?;
+    case.set_fault(Some(Fault::Reads))?;
+    if let Ok(mut keys) = table.keys(b"") {
+        let failed = keys.by_ref().take(4).find_map(Result::err);
+        let after = failed.and_then(|_| keys.next()).map_or_else(|| "the end".into(), |item| item.show());
+        ensure(after == "the end", "keys() while reads fail, after an error", "the end", after.clone())?;
     }
     Ok(())
 }

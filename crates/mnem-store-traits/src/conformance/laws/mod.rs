@@ -8,6 +8,7 @@ pub(super) mod damage;
 pub(super) mod delete;
 pub(super) mod delete_many;
 pub(super) mod driver;
+pub(super) mod every_callback;
 pub(super) mod every_cut;
 pub(super) mod every_fault;
 pub(super) mod every_hash;

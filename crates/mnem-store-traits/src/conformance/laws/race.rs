@@ -15,8 +15,8 @@ use cid::Cid;
 use crate::{
     ErrorKind, OpHeadsStore, WriteBatch,
     conformance::{
-        Failure,
-        case::Case,
+        Failure, Profile,
+        case::{Case, offered},
         data::{Block, block, blocks, head, heads, sized},
         expect::{ensure, heads_are, holds, lacks, lists, put, put_many, same, saw, update},
         failure::LawResult,
@@ -24,6 +24,7 @@ use crate::{
         random::{Rng, Seeds},
         show::{Show, examples},
         threads::{join, together, watched},
+        ways::{Extent, Scene, Write, writes_of},
     },
 };
 
@@ -123,6 +124,96 @@ pub(crate) fn concurrent_puts_of_one_block_all_succeed(case: &mut Case) -> LawRe
         kept
     })?;
     lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), "after racing puts")?;
+    Ok(())
+}
+
+/// Half of the threads go through the blocks from the other end: locks that are taken block by block meet each other.
+pub(crate) fn concurrent_batches_of_the_same_blocks_land(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let ways: Vec<Write> = [Write::PutMany, Write::Commit].into_iter().filter(|way| case.has(way.needs())).collect();
+    let of = |round: usize| blocks(&format!("round {round}"), 20);
+    let barrier = Barrier::new(THREADS);
+    together(THREADS, |i| {
+        let mut kept = Ok(());
+        for round in 0..6 {
+            let (mut batch, way) = (of(round), ways[(i / 2 + round) % ways.len()]);
+            if i % 2 == 1 {
+                batch.reverse();
+            }
+            barrier.wait();
+            let put = way.put(case.handles(), &batch);
+            kept = kept.and(put.and_then(|put| saw(format_args!("{way} beside others of the same blocks"), put).ok()));
+        }
+        kept
+    })?;
+    let all: Vec<Cid> = (0..6).flat_map(of).map(|block| block.cid).collect();
+    lists(&*store, &all, "after batches of the same blocks in two orders")?;
+    Ok(())
+}
+
+pub(crate) fn openings_disturb_no_write(case: &mut Case) -> LawResult {
+    const ROUNDS: usize = 3;
+    for way in writes_of("openings_disturb_no_write").into_iter().filter(|way| case.has(way.needs())) {
+        let (scene, case) = (Scene::new(2), case.fresh()?);
+        scene.set(&case, way)?;
+        let writes = || {
+            (0..ROUNDS).try_for_each(|round| {
+                let did = format_args!("{way} while another thread opens the store");
+                saw(did, scene.act(way, case.handles(), round)?).ok()
+            })
+        };
+        let open = || {
+            let other = case.second()?;
+            scene.kept().iter().try_for_each(|block| {
+                let store = offered(other.as_blocks(), Profile::Blocks)?;
+                holds(&*store, block, "in a store that was opened while another handle writes")
+            })
+        };
+        watched(writes, open)?;
+        for round in 0..ROUNDS {
+            let (is_last, when) = (round + 1 == ROUNDS, "after the store was opened meanwhile");
+            if is_last || !matches!(way, Write::Update | Write::Swap) {
+                let extent = scene.extent(way, case.handles(), round, is_last, when)?;
+                ensure(extent == Extent::All, format_args!("{way} {when}"), "all of it", format_args!("{extent:?}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Another opening sees what was acknowledged, whichever of the two came first.
+pub(crate) fn writes_beside_close_stand_or_are_refused(case: &mut Case) -> LawResult {
+    for way in writes_of("writes_beside_close_stand_or_are_refused").into_iter().filter(|way| case.has(way.needs())) {
+        write_beside_close(&case.fresh()?, way)?;
+    }
+    Ok(())
+}
+
+fn write_beside_close(case: &Case, way: Write) -> Result<(), Failure> {
+    const WHEN: &str = "beside a close()";
+    let scene = Scene::new(2);
+    scene.set(case, way)?;
+    let (other, barrier) = (case.second()?, Barrier::new(2));
+    let results = thread::scope(|scope| {
+        let closer = scope.spawn(|| {
+            barrier.wait();
+            saw("close() beside a write", case.store()?.close()).ok()
+        });
+        barrier.wait();
+        let acted = (0..3).map(|round| scene.act(way, case.handles(), round)).collect::<Result<Vec<_>, Failure>>();
+        join(closer).and(acted)
+    })?;
+    let acknowledged = results.iter().filter(|done| done.is_ok()).count();
+    for refused in results.into_iter().skip(acknowledged) {
+        saw(format_args!("{way} {WHEN}"), refused).refused(ErrorKind::Closed)?;
+    }
+    for round in 0..acknowledged {
+        let is_last = round + 1 == acknowledged;
+        if is_last || !matches!(way, Write::Update | Write::Swap) {
+            let extent = scene.extent(way, &other, round, is_last, WHEN)?;
+            ensure(extent == Extent::All, format_args!("{way} {WHEN}"), "all of it", format_args!("{extent:?}"))?;
+        }
+    }
     Ok(())
 }
 

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use crate::{
     DAG_CBOR, RAW, WriteBatch,
     conformance::{
-        case::Case,
+        Failure, Handles, Profile,
+        case::{Case, offered},
         data::{Block, SIZES, blake3_cid, block, blocks, head, heads, identity_block, sized, v0_cid},
         expect::{heads_are, holds, lacks, lists, put, put_many, saw, update},
         failure::LawResult,
@@ -150,5 +151,58 @@ pub(crate) fn side_tables_survive_reopen(case: &mut Case) -> LawResult {
     for (key, value) in &rows[1..] {
         saw(format_args!("get({key:?}) after reopening"), table.get(key)).is(Some(value.clone()))?;
     }
+    Ok(())
+}
+
+/// A block, a head and a row that came, went, and came again.
+fn come_back(case: &Case) -> Result<(), Failure> {
+    let (store, back) = (case.blocks()?, block("back"));
+    put(&*store, &back)?;
+    saw("delete", store.delete(&back.cid)).ok()?;
+    put(&*store, &back)?;
+    if case.has(Profile::Heads) {
+        let heads = case.heads()?;
+        let (old, new, other) = (head("old"), head("new"), head("other"));
+        update(&*heads, &other, &[])?;
+        update(&*heads, &old, &[])?;
+        update(&*heads, &new, &[old])?;
+        update(&*heads, &old, &[new])?;
+    }
+    if case.has(Profile::SideTables) {
+        let table = saw("side_table", case.store()?.side_table("table")).ok()?;
+        let row = (Bytes::from_static(b"key"), Bytes::from_static(b"value"));
+        saw("write", table.write(std::slice::from_ref(&row), &[])).ok()?;
+        saw("write that deletes the row", table.write(&[], std::slice::from_ref(&row.0))).ok()?;
+        saw("write once more", table.write(&[row], &[])).ok()?;
+    }
+    Ok(())
+}
+
+fn is_back(handles: &Handles, when: &str) -> Result<(), Failure> {
+    holds(&*offered(handles.as_blocks(), Profile::Blocks)?, &block("back"), when)?;
+    if let Some(heads) = handles.as_heads() {
+        heads_are(&**heads, &[head("old"), head("other")], when)?;
+    }
+    if let Some(store) = handles.as_store().filter(|store| store.capabilities().side_tables) {
+        let row = store.side_table("table").and_then(|table| table.get(b"key"));
+        saw(format_args!("get of a row that came back {when}"), row).is(Some(Bytes::from_static(b"value")))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn what_came_back_survives_reopen(case: &mut Case) -> LawResult {
+    come_back(case)?;
+    case.reopen()?;
+    is_back(case.handles(), REOPENED)?;
+    case.drop_and_open()?;
+    is_back(case.handles(), "after it was dropped without close() and opened once more")?;
+    Ok(())
+}
+
+pub(crate) fn opening_undoes_nothing(case: &mut Case) -> LawResult {
+    come_back(case)?;
+    let second = case.second()?;
+    is_back(&second, "through a second handle")?;
+    is_back(case.handles(), "after another handle was opened")?;
     Ok(())
 }

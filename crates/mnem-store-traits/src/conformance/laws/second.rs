@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cid::Cid;
 
 use crate::{
-    Blockstore, ErrorKind, OpHeadsStore, Store, WriteBatch,
+    Blockstore, ErrorKind, OpHeadsStore, Store, StoreError, WriteBatch,
     conformance::{
         Failure, Profile,
         case::{Case, offered},
         data::{block, blocks, head},
-        expect::{heads_are, holds, lacks, lists, put, put_many, saw, update},
+        expect::{heads_are, holds, lacks, lists, put, put_many, same, saw, update},
         failure::LawResult,
         threads::together,
     },
@@ -80,6 +81,14 @@ pub(crate) fn heads_are_visible_through_a_second_handle(case: &mut Case) -> LawR
     Ok(())
 }
 
+/// A change that expects what another handle has replaced must be refused, and tell what is there.
+fn found(heads: &[Cid], did: &str, result: Result<(), StoreError>) -> Result<(), Failure> {
+    if let StoreError::HeadsMoved { actual } = saw(did, result).refused(ErrorKind::HeadsMoved)? {
+        same(format_args!("the heads in the error of a {did}"), actual, heads.to_vec())?;
+    }
+    Ok(())
+}
+
 pub(crate) fn head_changes_build_on_those_of_other_handles(case: &mut Case) -> LawResult {
     let (first, second) = two_heads(case)?;
     let [a, b, c, d] = ["a", "b", "c", "d"].map(head);
@@ -88,13 +97,21 @@ pub(crate) fn head_changes_build_on_those_of_other_handles(case: &mut Case) -> L
     // The first handle does not look from here on.
     update(&*second, &b, &[a])?;
     let refused = first.swap(&[a], &head("new"));
-    saw("swap that expects what another handle has replaced since", refused).refused(ErrorKind::HeadsMoved)?;
+    found(&[b], "swap that expects what another handle has replaced since", refused)?;
     update(&*second, &c, &[])?;
     update(&*first, &d, &[b])?;
     heads_are(&*second, &[c, d], "after updates through two handles in turn")?;
     saw("swap that expects what both handles added", second.swap(&[c, d], &a)).ok()?;
     saw("swap that expects what another handle has made of the heads since", first.swap(&[a], &b)).ok()?;
     heads_are(&*second, &[b], OTHER)?;
+    if let Some(store) = case.handles().as_store() {
+        update(&*second, &c, &[b])?;
+        found(
+            &[c],
+            "commit that swaps what another handle has replaced since",
+            store.commit(WriteBatch::new().swap([b], d)),
+        )?;
+    }
     Ok(())
 }
 

@@ -115,6 +115,11 @@ pub(crate) fn side_table_returns_what_was_written(case: &mut Case) -> LawResult 
             (Bytes::from(vec![b'k'; 100]), Bytes::from_static(b"longest key")),
             (Bytes::from_static(&[0]), Bytes::from_static(b"shortest key")),
             (Bytes::from_static(b"../\xff\0/"), Bytes::from_static(b"key of any bytes")),
+            (Bytes::from_static(b"near"), Bytes::from_static(b"\0")),
+            (Bytes::from_static(b"Near"), Bytes::from_static(b"ends with zeros\0\0")),
+            (Bytes::from_static(b"NEAR"), Bytes::from_static(b" ends with spaces and a line \n")),
+            (Bytes::from_static(b"near "), Bytes::from_static(b"\xff\xfe no text")),
+            (Bytes::from_static(b"near\0"), Bytes::from_static(b"\0begins with a zero")),
         ])
         .collect();
     write(&*table, &rows, &[])?;
@@ -123,6 +128,7 @@ pub(crate) fn side_table_returns_what_was_written(case: &mut Case) -> LawResult 
             saw(format_args!("get of key {key:?}"), handle.get(key)).is(Some(value.clone()))?;
         }
     }
+    value_is(&*table, "nEAR", None, "of a table with keys that differ from it by case alone")?;
     write(&*table, &[row("0 bytes", "no longer empty")], &[])?;
     value_is(&*table, "0 bytes", Some("no longer empty"), "after it was written again")?;
     Ok(())
@@ -145,6 +151,10 @@ pub(crate) fn side_table_write_applies_puts_then_deletes(case: &mut Case) -> Law
     ] {
         value_is(&*table, key, value, "after a write of puts and deletes")?;
     }
+    // In their order, also where there are so many that they might be sorted first.
+    let many: Vec<_> = (0..100).rev().map(|i| row("kept", &format!("{i:02}"))).collect();
+    write(&*table, &many, &[])?;
+    value_is(&*table, "kept", Some("00"), "after a write that puts it 100 times")?;
     write(&*table, &[], &[])?;
     write(&*table, &[], &[Bytes::from_static(b"absent")])?;
     keys_are(&*table, b"", &["kept", "new", "twice"].map(Bytes::from), "after a write of puts and deletes")?;
@@ -157,14 +167,36 @@ pub(crate) fn side_table_keys_are_sorted_and_filtered(case: &mut Case) -> LawRes
     let mut keys: Vec<Bytes> =
         (0..300_u16).map(|i| Bytes::from([b"n".as_slice(), &i.to_be_bytes()].concat())).collect();
     keys.extend(
-        [&b"m"[..], b"ma", b"mab", b"mb", b"\xff", b"\xff\xff", b"\xff\xff\x01", b"\0"].map(Bytes::from_static),
+        [&b"m"[..], b"ma", b"mab", b"mb", b"M", b"m_", b"m%", b"m*b", b"\xff", b"\xff\xff", b"\xff\xff\x01", b"\0"]
+            .map(Bytes::from_static),
     );
     let rows: Vec<(Bytes, Bytes)> = keys.iter().rev().map(|key| (key.clone(), key.clone())).collect();
     write(&*table, &rows, &[])?;
     keys.sort();
-    for prefix in [&b""[..], b"m", b"ma", b"mab", b"mabc", b"n", b"n\0", b"\xff", b"\xff\xff", b"absent", b"\0"] {
+    // Signs that stand for others in a pattern stand for themselves in a prefix.
+    for prefix in [
+        &b""[..],
+        b"_",
+        b"%",
+        b"m_",
+        b"m%",
+        b"m*",
+        b"m?",
+        b"m[a]",
+        b"M",
+        b"m",
+        b"ma",
+        b"mab",
+        b"mabc",
+        b"n",
+        b"n\0",
+        b"\xff",
+        b"\xff\xff",
+        b"absent",
+        b"\0",
+    ] {
         let expected: Vec<Bytes> = keys.iter().filter(|key| key.starts_with(prefix)).cloned().collect();
-        keys_are(&*table, prefix, &expected, "of 308 keys")?;
+        keys_are(&*table, prefix, &expected, "of 312 keys")?;
     }
     Ok(())
 }
@@ -198,6 +230,13 @@ pub(crate) fn side_table_exists_by_its_keys(case: &mut Case) -> LawResult {
     saw("side_tables() after one lost its last key", store.side_tables()).is(vec!["a_table".into()])?;
     write(&*a, &[row("key", "again")], &[])?;
     value_is(&*a, "key", Some("again"), "of a table that was empty in between")?;
+    let rows = [row("key", "value"), row("other", "")];
+    let keys = rows.each_ref().map(|(key, _)| key.clone());
+    write(&*open(&*store, "c_table")?, &rows, &keys)?;
+    const WHEN: &str = "side_tables() after a write that deletes all that it puts";
+    saw(WHEN, store.side_tables()).is(vec!["a_table".into(), "b_table".into()])?;
+    write(&*b, &rows, &keys)?;
+    saw(WHEN, store.side_tables()).is(vec!["b_table".into()])?;
     Ok(())
 }
 
@@ -237,6 +276,10 @@ pub(crate) fn side_tables_whose_names_begin_alike_are_separate(case: &mut Case) 
         write(&*short, &[row(key, "of a")], &[])?;
         value_is(&*long, "key", Some("of a_b"), "of table a_b, after a row was written to table a")?;
     }
+    let keys = saw("keys of table a", short.keys(b"").and_then(Iterator::collect::<Result<Vec<_>, _>>)).ok()?;
+    write(&*short, &[], &keys)?;
+    value_is(&*long, "key", Some("of a_b"), "of table a_b, after table a lost its last row")?;
+    saw("side_tables() after table a lost its last row", store.side_tables()).is(vec!["a_b".into()])?;
     Ok(())
 }
 
@@ -265,8 +308,9 @@ pub(crate) fn concurrent_side_table_writes_lose_no_row(case: &mut Case) -> LawRe
     let store = case.store()?;
     let key = |lane: usize, round: usize| format!("lane {lane} round {round}");
     together(THREADS, |lane| {
-        let table = open(&*store, "table")?;
+        let (table, own) = (open(&*store, "table")?, open(&*store, &format!("lane_{lane}"))?);
         for round in 0..ROUNDS {
+            write(&*own, &[row(&format!("round {round}"), "value")], &[])?;
             let before = round.checked_sub(2).map(|before| Bytes::from(key(lane, before)));
             write(&*table, &[row(&key(lane, round), "value")], before.as_slice())?;
             value_is(&*table, &key(lane, round), Some("value"), "after its write beside other threads")?;
@@ -278,6 +322,11 @@ pub(crate) fn concurrent_side_table_writes_lose_no_row(case: &mut Case) -> LawRe
         (0..THREADS).flat_map(|lane| (ROUNDS - 2..ROUNDS).map(move |round| Bytes::from(key(lane, round)))).collect();
     left.sort();
     keys_are(&*table, b"", &left, "after threads each wrote and deleted their own rows")?;
+    let rounds: Vec<Bytes> = (0..ROUNDS).map(|round| Bytes::from(format!("round {round}"))).collect();
+    for lane in 0..THREADS {
+        let own = open(&*store, &format!("lane_{lane}"))?;
+        keys_are(&*own, b"", &rounds, "of a table of its own thread, after other threads wrote to others")?;
+    }
     Ok(())
 }
 

@@ -18,7 +18,10 @@ const ONE: &str = "it writes one block";
 const NOT_BLOCKS: &[Write] = &[Write::Update, Write::Swap, Write::Delete, Write::DeleteMany, Write::Row];
 
 static WRITES: &[Row<Write>] = &[
-    Row { law: "every_write_checks_every_hash", without: &[(&[Write::PutTrusted], TRUSTED), (NOT_BLOCKS, NO_BLOCKS)] },
+    Row {
+        law: "every_write_checks_every_hash",
+        without: &[(&[Write::PutTrusted, Write::CommitTrusted], TRUSTED), (NOT_BLOCKS, NO_BLOCKS)],
+    },
     Row { law: "every_write_takes_every_supported_hash", without: &[(NOT_BLOCKS, NO_BLOCKS)] },
     Row { law: "every_write_keeps_to_the_limit", without: &[(NOT_BLOCKS, NO_BLOCKS)] },
     Row {
@@ -33,6 +36,7 @@ static WRITES: &[Row<Write>] = &[
         law: "late_bad_block_keeps_nothing_of_a_large_batch",
         without: &[
             (&[Write::Put, Write::PutTrusted], ONE),
+            (&[Write::CommitTrusted], TRUSTED),
             (&[Write::Buffered], "it stages and checks block by block"),
             (NOT_BLOCKS, NO_BLOCKS),
         ],
@@ -44,10 +48,23 @@ static WRITES: &[Row<Write>] = &[
     Row { law: "every_read_follows_every_write", without: &[] },
     Row { law: "every_read_follows_every_write_for_a_reader", without: &[] },
     Row { law: "every_read_follows_every_write_of_another_handle", without: &[] },
+    Row { law: "every_write_within_callers_code_stands", without: &[] },
+    Row { law: "panic_in_callers_code_harms_nothing", without: &[] },
+    Row { law: "openings_disturb_no_write", without: &[] },
+    Row { law: "writes_beside_close_stand_or_are_refused", without: &[] },
     Row { law: "every_write_that_fails_is_as_it_says", without: &[] },
     Row { law: "failed_sync_refuses_every_write", without: &[] },
     Row { law: "no_read_waits_for_a_sync_of_any_write", without: &[] },
     Row { law: "every_acknowledged_write_survives_a_power_cut", without: &[] },
+    Row { law: "every_write_that_finds_its_work_done_is_durable", without: &[] },
+    Row {
+        law: "batch_of_many_bytes_is_all_or_nothing_after_a_power_cut",
+        without: &[
+            (&[Write::Put, Write::PutTrusted], ONE),
+            (&[Write::Buffered], "it lands as a commit does"),
+            (NOT_BLOCKS, NO_BLOCKS),
+        ],
+    },
     Row { law: "every_write_makes_an_unsynced_block_durable", without: &[(NOT_BLOCKS, NO_BLOCKS)] },
     Row { law: "every_write_over_a_network_is_as_it_says", without: &[] },
 ];

@@ -20,6 +20,8 @@ pub(crate) enum Write {
     Commit,
     /// A commit with a head.
     CommitHead,
+    /// A commit of trusted puts, without a head.
+    CommitTrusted,
     /// Puts into `Buffered`, then `flush`.
     Buffered,
     Update,
@@ -31,12 +33,13 @@ pub(crate) enum Write {
 }
 
 impl Write {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Put,
         Self::PutTrusted,
         Self::PutMany,
         Self::Commit,
         Self::CommitHead,
+        Self::CommitTrusted,
         Self::Buffered,
         Self::Update,
         Self::Swap,
@@ -52,6 +55,7 @@ impl Write {
             Self::PutMany => "put_many",
             Self::Commit => "commit without a head",
             Self::CommitHead => "commit with a head",
+            Self::CommitTrusted => "commit of trusted puts",
             Self::Buffered => "Buffered, flushed",
             Self::Update => "update",
             Self::Swap => "swap",
@@ -66,7 +70,7 @@ impl Write {
         match self {
             Self::Put | Self::PutTrusted | Self::PutMany | Self::Delete | Self::DeleteMany => Profile::Blocks,
             Self::Update | Self::Swap => Profile::Heads,
-            Self::Commit | Self::CommitHead | Self::Buffered => Profile::Store,
+            Self::Commit | Self::CommitHead | Self::CommitTrusted | Self::Buffered => Profile::Store,
             Self::Row => Profile::SideTables,
         }
     }
@@ -84,7 +88,7 @@ impl Write {
     pub(crate) fn atomic_by(self) -> Option<Claim> {
         match self {
             Self::PutMany => Some(Claim::AtomicPutMany),
-            Self::Commit | Self::CommitHead | Self::Buffered => Some(Claim::AtomicCommit),
+            Self::Commit | Self::CommitHead | Self::CommitTrusted | Self::Buffered => Some(Claim::AtomicCommit),
             Self::Row => Some(Claim::AtomicSideTableWrites),
             _ => None,
         }
@@ -96,7 +100,16 @@ impl Write {
     }
 
     pub(crate) fn adds_blocks(self) -> bool {
-        matches!(self, Self::Put | Self::PutTrusted | Self::PutMany | Self::Commit | Self::CommitHead | Self::Buffered)
+        matches!(
+            self,
+            Self::Put
+                | Self::PutTrusted
+                | Self::PutMany
+                | Self::Commit
+                | Self::CommitHead
+                | Self::CommitTrusted
+                | Self::Buffered
+        )
     }
 
     pub(crate) fn deletes_blocks(self) -> bool {
@@ -139,6 +152,13 @@ impl Write {
                     blocks.first().map_or_else(|| crate::conformance::data::head("of no block"), |block| block.cid);
                 let store = offered(handles.as_store(), Profile::Store)?;
                 store.commit(batch_of(blocks).update(head, old.iter().copied()))
+            }
+            Self::CommitTrusted => {
+                let mut batch = WriteBatch::new();
+                for (cid, data) in each {
+                    batch.put_trusted(cid, data);
+                }
+                offered(handles.as_store(), Profile::Store)?.commit(&batch)
             }
             _ => offered(handles.as_store(), Profile::Store)?.commit(&batch_of(blocks)),
         })

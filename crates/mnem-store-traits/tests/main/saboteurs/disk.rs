@@ -70,6 +70,20 @@ pub(crate) enum Flaw {
     WritesBeforeLocking,
     SecondProcessIsBlind,
     SecondProcessKeepsItsOwnHeads,
+    /// A block that was found sound is marked so on the medium, and not checked again.
+    RemembersVerified,
+    /// A commit that cannot read the heads takes them to be none.
+    CommitOverUnreadHeads,
+    /// A batch is one journal for each 4 MiB.
+    JournalOf4MiB,
+    /// Heads are seen before they are synced, and the same heads are not written again.
+    SameHeadsSyncNothing,
+    /// A reader of a block waits for its writer.
+    WaitsForItsKey,
+    /// Recovery is not synced, and a batch syncs what it has written itself.
+    MixedBatchSyncsWhatIsNew,
+    /// A listing of keys tries again after an error.
+    KeysGoOnAfterAnError,
 }
 
 type Key = Vec<u8>;
@@ -100,6 +114,10 @@ pub(crate) struct Disk {
     updates: AtomicUsize,
     /// A sync is waiting for the fault to end.
     sync_waits: AtomicBool,
+    /// What was found sound.
+    verified: Mutex<BTreeSet<Key>>,
+    /// What is being written.
+    in_flight: Mutex<BTreeSet<Key>>,
 }
 
 #[derive(Debug, Default)]
@@ -143,6 +161,8 @@ impl Disk {
             writer: Mutex::default(),
             updates: AtomicUsize::new(0),
             sync_waits: AtomicBool::new(false),
+            verified: Mutex::default(),
+            in_flight: Mutex::default(),
         }
     }
 
@@ -174,7 +194,9 @@ impl Disk {
         }
         if let Some(Value::Journal(changes)) = medium.now.remove(JOURNAL) {
             changes.iter().for_each(|each| change(&mut medium.now, each));
-            if !self.has(Flaw::RecoversWithoutSync) && !self.has(Flaw::CommitTakesPresentForDurable) {
+            let unsynced =
+                [Flaw::RecoversWithoutSync, Flaw::CommitTakesPresentForDurable, Flaw::MixedBatchSyncsWhatIsNew];
+            if !unsynced.contains(&self.flaw) {
                 medium.synced = medium.now.clone();
             }
         }
@@ -303,6 +325,9 @@ impl Handle {
     }
 
     fn row(&self, operation: &'static str, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        while self.has(Flaw::WaitsForItsKey) && lock(&self.disk.in_flight).contains(key) {
+            std::thread::yield_now();
+        }
         self.view(operation, |rows| match rows.get(key) {
             Some(Value::Row(row)) => Some(row.clone()),
             _ => None,
@@ -331,12 +356,22 @@ impl Handle {
         if self.poisoned.load(Ordering::SeqCst) && !spared {
             return Err(StoreError::Poisoned { backend: "disk", source: Cause::new("an earlier write failed") });
         }
-        let changes = decide(&lock(&self.disk.visible))?;
-        if changes.is_empty() {
-            let syncs = self.has(Flaw::CommitTakesPresentForDurable) && kind != "commit";
+        let changes = if self.has(Flaw::CommitOverUnreadHeads) && kind == "commit" && self.medium(Op::Read).is_err() {
+            let mut rows = lock(&self.disk.visible).clone();
+            rows.remove(HEADS);
+            decide(&rows)?
+        } else {
+            decide(&lock(&self.disk.visible))?
+        };
+        if changes.is_empty() || (self.has(Flaw::SameHeadsSyncNothing) && kind == "heads" && self.is_seen(&changes)) {
+            let syncs = (self.has(Flaw::CommitTakesPresentForDurable) && kind != "commit")
+                || self.has(Flaw::MixedBatchSyncsWhatIsNew);
             return if syncs { self.sync() } else { Ok(()) };
         }
-        self.land(kind, &changes).map_err(|error| {
+        if self.has(Flaw::SameHeadsSyncNothing) && kind == "heads" {
+            self.show(&changes);
+        }
+        self.land_in_flight(kind, &changes).map_err(|error| {
             *lock(&self.poisoned_by) = kind;
             if !self.has(Flaw::ForgetsPoison) {
                 self.poisoned.store(true, Ordering::SeqCst);
@@ -354,12 +389,51 @@ impl Handle {
         })
     }
 
-    fn land(&self, kind: &'static str, changes: &[Change]) -> Result<(), StoreError> {
-        let show = || {
-            // Under one lock, so that no reader sees half of them.
-            let mut visible = lock(&self.disk.visible);
-            changes.iter().for_each(|each| change(&mut visible, each));
+    /// Whether readers see these rows already.
+    fn is_seen(&self, changes: &[Change]) -> bool {
+        let visible = lock(&self.disk.visible);
+        changes.iter().all(|(key, value)| match (visible.get(key), value) {
+            (Some(Value::Row(seen)), Some(Value::Row(new))) => seen == new,
+            (seen, new) => seen.is_none() && new.is_none(),
+        })
+    }
+
+    fn show(&self, changes: &[Change]) {
+        // Under one lock, so that no reader sees half of them.
+        let mut visible = lock(&self.disk.visible);
+        changes.iter().for_each(|each| change(&mut visible, each));
+    }
+
+    /// Lands all changes in one journal; with the flaw, in several.
+    fn land_in_flight(&self, kind: &'static str, changes: &[Change]) -> Result<(), StoreError> {
+        let keys = || changes.iter().map(|(key, _)| key.clone());
+        lock(&self.disk.in_flight).extend(keys());
+        let mut bytes = 0;
+        let ends_a_piece = |(_, value): &Change| {
+            bytes += if let Some(Value::Row(row)) = value { row.len() } else { 0 };
+            let ends = self.has(Flaw::JournalOf4MiB) && bytes > 4 * 1024 * 1024;
+            bytes = if ends { 0 } else { bytes };
+            ends
         };
+        let landed = changes.split_inclusive(ends_a_piece).try_for_each(|piece| self.land(kind, piece));
+        let mut in_flight = lock(&self.disk.in_flight);
+        for key in keys() {
+            in_flight.remove(&key);
+        }
+        landed
+    }
+
+    /// Syncs the journal and these rows alone.
+    fn sync_only(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let medium = &mut *self.changing(Op::Sync)?;
+        for key in changes.iter().map(|(key, _)| key.as_slice()).chain([JOURNAL]) {
+            change(&mut medium.synced, &(key.to_vec(), medium.now.get(key).cloned()));
+        }
+        Ok(())
+    }
+
+    fn land(&self, kind: &'static str, changes: &[Change]) -> Result<(), StoreError> {
+        let show = || self.show(changes);
         if self.has(Flaw::NoJournal) || self.has(Flaw::HeadFirst) {
             let heads_first = |(key, _): &&Change| (key == HEADS) == self.has(Flaw::HeadFirst);
             let order = changes.iter().filter(heads_first).chain(changes.iter().filter(|each| !heads_first(each)));
@@ -373,7 +447,11 @@ impl Handle {
         if let Err(error) = self.write(&(JOURNAL.to_vec(), Some(Value::Journal(changes.to_vec())))) {
             return if self.has(Flaw::FailedWriteIsAcknowledged) { Ok(()) } else { Err(error) };
         }
-        let sync = || if self.has(Flaw::NoSyncOf(kind)) { Ok(()) } else { self.sync() };
+        let sync = || match self.disk.flaw {
+            Flaw::NoSyncOf(unsynced) if unsynced == kind => Ok(()),
+            Flaw::MixedBatchSyncsWhatIsNew if kind == "put_many" => self.sync_only(changes),
+            _ => self.sync(),
+        };
         sync()?;
         show();
         changes.iter().try_for_each(|each| self.write(each))?;

@@ -38,6 +38,7 @@ saboteurs! {
     half_done: RemovedBeforeInsert => head_changes_are_seen_as_one_step "heads() while one update supersedes 500 heads";
     lost_update: LostUpdate => concurrent_updates_lose_no_head "heads() after";
     two_swaps_win: TwoSwapsWin => concurrent_swaps_let_one_win "swaps at once from the same heads";
+    tells_the_heads_that_it_read_last: TellsWhatItReadLast => head_changes_build_on_those_of_other_handles "the heads in the error of a";
     claims_change: ClaimsChange => heads_capabilities_are_constant "heads_capabilities() after an update";
 }
 
@@ -300,5 +301,28 @@ impl Defect for OneChangeLate {
     fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
         *lock(&self.0) = inner.heads()?;
         inner.update(new, supersedes)
+    }
+}
+
+/// "`HeadsMoved` with the heads it found": it tells those that this handle read or made last.
+#[derive(Debug, Default)]
+struct TellsWhatItReadLast(Mutex<Vec<Cid>>);
+
+impl Defect for TellsWhatItReadLast {
+    const PER_HANDLE: bool = true;
+
+    fn heads(&self, inner: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
+        *lock(&self.0) = inner.heads()?;
+        Ok(lock(&self.0).clone())
+    }
+    fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        inner.update(new, supersedes)?;
+        self.heads(inner).map(drop)
+    }
+    fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        match inner.swap(expected, new) {
+            Err(StoreError::HeadsMoved { .. }) => Err(StoreError::HeadsMoved { actual: lock(&self.0).clone() }),
+            swapped => swapped.and_then(|()| self.heads(inner).map(drop)),
+        }
     }
 }

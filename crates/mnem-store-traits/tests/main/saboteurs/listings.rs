@@ -1,6 +1,7 @@
 //! Defects of listings.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -8,13 +9,16 @@ use std::{
     time::Duration,
 };
 
-use mnem_store_traits::{Blockstore, Bytes, Cid, CidIter, MemoryStore, RAW, StoreError, cid_of};
+use mnem_store_traits::{
+    Blocks, Blockstore, Bytes, Cid, CidIter, MemoryStore, RAW, StoreError, backend::drain_checked, cid_of,
+};
 
 use super::{Defect, defect, lock, saboteurs};
 
 saboteurs! {
     one_cursor_for_all: OneCursorForAll => cids_may_be_left_half_way "while another listing is half way";
     lists_a_thousand: ListsAThousand => cids_lists_every_block_once "1000 items; missing";
+    lists_the_lower_level_first: ListsTheLowerLevelFirst => cids_lists_what_moves_while_its_consumer_puts "missing";
     lists_twice: ListsTwice => cids_lists_every_block_once "repeated";
     lists_without_codec: ListsWithoutCodec => cids_lists_whole_cids "repeated";
     lists_foreign_names: ListsForeignNames => cids_of_an_empty_store_is_empty "never put";
@@ -79,5 +83,29 @@ impl Defect for OneCursorForAll {
             }
             item
         })))
+    }
+}
+
+/// Keeps new blocks apart until there are many, and lists the others first: what moves between the two while it lists is missed.
+#[derive(Debug, Default)]
+struct ListsTheLowerLevelFirst(Mutex<BTreeSet<Cid>>);
+
+impl Defect for ListsTheLowerLevelFirst {
+    fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
+        let blocks = drain_checked(blocks, inner.capabilities().block_bytes_max)?;
+        let mut upper = lock(&self.0);
+        upper.extend(blocks.iter().map(|(cid, _)| *cid));
+        if upper.len() > 64 {
+            upper.clear();
+        }
+        inner.put_many(&mut blocks.into_iter().map(Ok))
+    }
+    fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
+        let is_lower = |cid: &Result<Cid, StoreError>| !matches!(cid, Ok(cid) if lock(&self.0).contains(cid));
+        let lower: Vec<_> = inner.cids()?.filter(is_lower).collect();
+        let mut upper = None;
+        let upper =
+            std::iter::from_fn(move || upper.get_or_insert_with(|| lock(&self.0).clone().into_iter()).next().map(Ok));
+        Ok(Box::new(lower.into_iter().chain(upper)))
     }
 }

@@ -30,11 +30,18 @@ saboteurs! {
     truncates_at_64_kib: TruncatesAt64KiB => blocks_of_every_size_are_returned_whole "of a block of 65536 bytes";
     lends_twice: LendsTwice => with_block_lends_what_get_returns "the bytes lent";
     has_lies: HasLies => absent_is_none "Ok(true)";
+    size_of_large_blocks_is_that_of_their_pages: SizeIsThatOfPages => block_of_16_mib_is_taken "size(";
     size_lies: SizeLies => has_and_size_agree_with_get "size(";
     remembers_absence: RemembersAbsence => has_and_size_agree_with_get "after its put";
 }
 
 defect! {
+    SizeIsThatOfPages {
+        fn size(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<u64>, StoreError> {
+            Ok(inner.size(cid)?.map(|bytes| if bytes > 1 << 20 { bytes.next_multiple_of(4096) } else { bytes }))
+        }
+    }
+
     AbsenceIsAnError {
         fn get(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
             let absent = || StoreError::Backend {

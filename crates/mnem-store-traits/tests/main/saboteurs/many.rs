@@ -1,6 +1,6 @@
 //! Defects of requests for many blocks, and of deletes of many.
 
-use std::{ops::ControlFlow, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Mutex, time::Duration};
 
 use mnem_store_traits::{Blockstore, Bytes, Cid, Cids, MemoryStore, OnBlock, StoreError};
 
@@ -10,6 +10,8 @@ saboteurs! {
     forgets_the_last_of_a_request: ForgetsTheLast => get_many_answers_each_index_once "0 calls";
     answers_a_repeated_block_once: AnswersOnce => get_many_answers_each_index_once "0 calls";
     leaves_out_what_is_absent: LeavesOutAbsent => get_many_answers_each_index_once "0 calls";
+    answers_no_more_than_16_mib: AnswersNoMoreThan16MiB => batches_of_many_bytes_are_taken "get_many of";
+    reads_each_content_of_a_request_once: ReadsEachContentOnce => get_many_answers_each_index_once "Some(";
     counts_pages_and_not_the_request: CountsPages => get_many_answers_each_index_once "2 calls";
     fails_at_what_is_absent: FailsAtAbsent => get_many_answers_each_index_once "Err(MissingBlock";
     does_not_hear_a_break: DoesNotHear => get_many_ends_when_it_is_told "50 calls";
@@ -32,6 +34,40 @@ defect! {
     ForgetsTheLast {
         fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
             inner.get_many(&cids[..cids.len().saturating_sub(1)], f)
+        }
+    }
+
+    // "answers each index of its request once … with what `get` returns": past so many bytes it says that there is nothing.
+    AnswersNoMoreThan16MiB {
+        fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+            let mut bytes = 0;
+            for (index, cid) in cids.iter().enumerate() {
+                let found = if bytes > 16 * 1024 * 1024 { None } else { inner.get(cid)? };
+                bytes += found.as_ref().map_or(0, Bytes::len);
+                if f(index, found).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    // "The key is the whole CID": another name for the bytes of a block that is there is no block.
+    ReadsEachContentOnce {
+        fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
+            let mut read: BTreeMap<Vec<u8>, Option<Bytes>> = BTreeMap::new();
+            for (index, cid) in cids.iter().enumerate() {
+                let content = cid.hash().to_bytes();
+                let found = match read.get(&content) {
+                    Some(found) => found.clone(),
+                    None => inner.get(cid)?,
+                };
+                read.insert(content, found.clone());
+                if f(index, found).is_break() {
+                    break;
+                }
+            }
+            Ok(())
         }
     }
 

@@ -63,6 +63,7 @@ flaws! {
     readers_wait_for_a_sync: ReadersWaitForSyncs => readers_do_not_wait_for_a_sync "no end: a deadlock";
 
     damaged_bytes_are_returned: DamageIsReturned => damaged_block_is_corrupt_to_every_read "Err(Corrupt)";
+    block_that_was_sound_once_is_not_checked_again: RemembersVerified => damaged_block_is_corrupt_to_every_read "Err(Corrupt)";
     damaged_block_in_a_walk_is_returned: DamageIsReturned => walk_reports_a_damaged_block "Err(Corrupt)";
     damaged_block_is_absent: DamageIsAbsence => damaged_block_is_not_taken_for_absent "Ok(false)";
     damaged_block_ends_the_listing: DamageEndsListings => damaged_block_hides_no_other "missing";
@@ -88,6 +89,12 @@ flaws! {
     unread_store_opens_as_empty: OpensUnreadAsEmpty => opening_that_fails_is_no_empty_store "Ok(false)";
     poison_of_one_kind: PoisonsItsKind => failed_sync_refuses_every_write "put_trusted after a put whose sync failed";
     reads_lift_the_poison: ReadsHeal => failed_sync_refuses_every_write "Ok: the call was accepted";
+    unread_heads_of_a_commit_are_none: CommitOverUnreadHeads => every_write_that_fails_is_as_it_says "heads() that met ReadsAfter(0)";
+    block_in_a_mixed_batch_is_taken_for_durable: MixedBatchSyncsWhatIsNew => every_write_makes_an_unsynced_block_durable "put_many was acknowledged";
+    keys_go_on_after_an_error: KeysGoOnAfterAnError => failed_read_ends_a_listing "keys() while reads fail";
+    batch_of_4_mib_is_two: JournalOf4MiB => batch_of_many_bytes_is_all_or_nothing_after_a_power_cut "Part of it";
+    heads_that_are_there_are_taken_for_durable: SameHeadsSyncNothing => every_write_that_finds_its_work_done_is_durable "Nothing of it";
+    reader_waits_for_the_writer_of_its_block: WaitsForItsKey => no_read_waits_for_a_sync_of_any_write "before the sync was let go";
     size_waits_for_a_sync: SizeWaitsForSyncs => no_read_waits_for_a_sync_of_any_write "size: ";
     trusted_puts_are_not_synced: NoSyncOf("put_trusted") => every_acknowledged_write_survives_a_power_cut "write 0 by put_trusted";
     deletes_of_many_are_not_waited_for: NoSyncOf("delete_many") => every_acknowledged_write_survives_a_power_cut "write 0 by delete_many";

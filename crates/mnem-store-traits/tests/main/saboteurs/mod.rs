@@ -5,6 +5,7 @@
 mod batches;
 mod blocks;
 mod buffered;
+mod callers;
 mod commits;
 mod disk;
 mod drivers;
@@ -23,6 +24,7 @@ mod registry;
 mod reopenings;
 mod sets;
 mod tables;
+mod tables_apart;
 mod threads;
 mod walks;
 mod ways;
@@ -47,6 +49,8 @@ use mnem_store_traits::{
 trait Defect: Debug + Default + Send + Sync + 'static {
     const PROFILES: &'static [Profile] = &[Profile::SecondHandle];
     const DEADLINE: Duration = Duration::from_secs(60);
+    /// Each handle has a defect of its own, and what it remembers is the handle's.
+    const PER_HANDLE: bool = false;
 
     fn get(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
         inner.get(cid)
@@ -299,7 +303,8 @@ impl<D: Defect> Fixture for Planted<D> {
 
     fn open(&self, place: &Place<D>) -> Result<Handles, FixtureError> {
         let inner = place.defect.opened(&place.content, place.openings.fetch_add(1, Ordering::Relaxed));
-        Ok(Handles::from(Arc::new(Sabotaged { inner, defect: Arc::clone(&place.defect) })))
+        let defect = if D::PER_HANDLE { Arc::default() } else { Arc::clone(&place.defect) };
+        Ok(Handles::from(Arc::new(Sabotaged { inner, defect })))
     }
 
     fn profiles(&self) -> &[Profile] {

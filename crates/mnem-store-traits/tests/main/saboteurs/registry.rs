@@ -3,14 +3,15 @@
 use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
-    batches, blocks, buffered, commits, drivers, heads, listings, lookups, many, media, names, network, plausible,
-    plausible_threads, prose, races, reopenings, sets, tables, threads, walks, ways,
+    batches, blocks, buffered, callers, commits, drivers, heads, listings, lookups, many, media, names, network,
+    plausible, plausible_threads, prose, races, reopenings, sets, tables, tables_apart, threads, walks, ways,
 };
 
-const KILLED: [&[&str]; 24] = [
+const KILLED: [&[&str]; 26] = [
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,
+    callers::KILLED,
     commits::KILLED,
     drivers::KILLED,
     heads::KILLED,
@@ -29,6 +30,7 @@ const KILLED: [&[&str]; 24] = [
     reopenings::KILLED,
     sets::KILLED,
     tables::KILLED,
+    tables_apart::KILLED,
     threads::KILLED,
     walks::KILLED,
     ways::KILLED,

@@ -22,6 +22,7 @@ saboteurs! { by kills:
     reopening_forgets_committed_blocks: ForgetsBlocks => commit_survives_reopen "after a commit of it and reopening";
     reopening_reads_names_as_cidv1: KeepsVersionOneOnly => every_kind_of_block_survives_reopen "get(Qm";
     reopening_lists_its_own_files: StoresItsFormat => empty_store_reopens_empty "never put";
+    reopening_forgets_what_came_back: ForgetsBlocks => what_came_back_survives_reopen "after reopening";
     reopening_keeps_one_head: KeepsOneHead => heads_survive_reopen "heads() after reopening";
     reopening_keeps_a_thousand_heads: KeepsAThousandHeads => sets_of_heads_survive_reopen "2500 heads, ascending";
     reopening_makes_a_first_head: MakesAFirstHead => no_heads_survive_reopen_as_none "of a store without heads";

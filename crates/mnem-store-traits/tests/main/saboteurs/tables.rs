@@ -26,6 +26,10 @@ saboteurs! {
     side_table_is_another_each_time: AnotherEachTime => buffered_passes_side_tables_through "get below Buffered";
     side_tables_are_claimed_and_absent: ClaimsSideTables => side_tables_are_offered_where_claimed "Err(Unsupported";
     side_tables_are_there_and_unclaimed: HidesSideTables => side_tables_are_offered_where_claimed "Err(Unsupported)";
+    side_table_sorts_long_writes: OneDefect<SortsLongWrites> => side_table_write_applies_puts_then_deletes "puts it 100 times";
+    side_table_write_takes_32_mib: OneDefect<TakesOf32MiB> => side_table_writes_may_be_large "three rows of 16 MiB";
+    side_table_prefix_is_a_pattern: OneDefect<PrefixIsAPattern> => side_table_keys_are_sorted_and_filtered "keys([5f])";
+    side_table_cuts_trailing_zeros: OneDefect<CutsTrailingZeros> => side_table_returns_what_was_written "get of key";
     side_table_deletes_first: OneDefect<DeletesFirst> => side_table_write_applies_puts_then_deletes "both";
     side_table_prefix_ignored: OneDefect<IgnoresPrefix> => side_table_keys_are_sorted_and_filtered "keys(";
     side_table_writes_row_by_row: OneDefect<RowByRow> => side_table_write_is_seen_as_one_step "at least";
@@ -205,6 +209,58 @@ impl TableDefect for TruncatesValues {
     fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         let short = |(key, value): &(Bytes, Bytes)| (key.clone(), value.slice(..value.len().min(65_535)));
         inner.write(&puts.iter().map(short).collect::<Vec<_>>(), deletes)
+    }
+}
+
+/// "`write` applies its puts in order": many are sorted first.
+#[derive(Debug, Default)]
+struct SortsLongWrites;
+
+impl TableDefect for SortsLongWrites {
+    fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+        let mut puts = puts.to_vec();
+        if puts.len() > 32 {
+            puts.sort();
+        }
+        inner.write(&puts, deletes)
+    }
+}
+
+/// "values up to 16 MiB": nothing is said of their sum.
+#[derive(Debug, Default)]
+struct TakesOf32MiB;
+
+impl TableDefect for TakesOf32MiB {
+    fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+        if puts.iter().map(|(_, value)| value.len()).sum::<usize>() > 2 * TABLE_VALUE_BYTES_MAX {
+            return Err(StoreError::InvalidArgument { operation: "write", reason: "the write is too large".into() });
+        }
+        inner.write(puts, deletes)
+    }
+}
+
+/// `LIKE prefix%`, in which `_` stands for any byte.
+#[derive(Debug, Default)]
+struct PrefixIsAPattern;
+
+impl TableDefect for PrefixIsAPattern {
+    fn keys<'a>(inner: &'a dyn SideTable, prefix: &[u8]) -> Result<KeyIter<'a>, StoreError> {
+        let prefix = prefix.to_vec();
+        let is_like = move |key: &Bytes| {
+            key.len() >= prefix.len() && prefix.iter().zip(key).all(|(sign, byte)| sign == byte || *sign == b'_')
+        };
+        Ok(Box::new(inner.keys(b"")?.filter(move |key| key.as_ref().map_or(true, &is_like))))
+    }
+}
+
+/// "bytes to bytes": a column that is filled up with zeros, which a read cuts off.
+#[derive(Debug, Default)]
+struct CutsTrailingZeros;
+
+impl TableDefect for CutsTrailingZeros {
+    fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+        let cut = |value: &Bytes| value.slice(..value.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+        inner.write(&puts.iter().map(|(key, value)| (key.clone(), cut(value))).collect::<Vec<_>>(), deletes)
     }
 }
 

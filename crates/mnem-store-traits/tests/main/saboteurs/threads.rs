@@ -7,7 +7,7 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blockstore, Bytes, Cid, CidIter, MemoryStore, StoreError,
+    Blockstore, Bytes, Cid, CidIter, MemoryStore, Store, StoreError,
     backend::{check_block, check_read, pages},
 };
 
@@ -17,6 +17,9 @@ saboteurs! {
     second_handle_sees_no_head: SecondHandleIsBlind => heads_are_visible_through_a_second_handle "through a second handle";
     second_handle_sees_no_commit: SecondHandleIsBlind => commit_is_visible_through_a_second_handle "through a second handle";
     second_handle_sees_no_row: SecondHandleIsBlind => side_tables_are_visible_through_a_second_handle "get through a second handle";
+    opening_sweeps_up: OpeningSweepsUp => openings_disturb_no_write "put after the store was opened meanwhile";
+    opening_applies_deletes_again: DeletesAreAppliedAgain => opening_undoes_nothing "through a second handle";
+    put_beside_close_is_lost: PutBesideCloseIsLost => writes_beside_close_stand_or_are_refused "put beside a close()";
     caches_per_handle: CachesPerHandle => delete_is_visible_through_a_second_handle "after a delete through one of two handles";
     shows_its_own_thread_only: ShowsItsOwnThreadOnly => put_is_visible_to_another_thread "in a thread that was told of its put";
     refuses_a_racing_put: RefusesARacingPut => concurrent_puts_of_one_block_all_succeed "Err(Locked";
@@ -151,6 +154,69 @@ impl Defect for ListsByPosition {
         inner.delete(cid)?;
         self.writes.look();
         self.pages.wait_for(1);
+        Ok(())
+    }
+}
+
+/// An opening removes unfinished files, also those of a writer at work, which then takes its file to be renamed already.
+#[derive(Debug, Default)]
+struct OpeningSweepsUp {
+    unfinished: Mutex<BTreeSet<Cid>>,
+    opened: Gap,
+}
+
+impl Defect for OpeningSweepsUp {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.opened]
+    }
+    fn opened(&self, inner: &MemoryStore, _: usize) -> MemoryStore {
+        lock(&self.unfinished).clear();
+        self.opened.look();
+        inner.open_again()
+    }
+    fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        check_block(cid, &data)?;
+        lock(&self.unfinished).insert(*cid);
+        self.opened.wait_for(1);
+        if lock(&self.unfinished).remove(cid) { inner.put(cid, data) } else { Ok(()) }
+    }
+}
+
+/// An opening carries out the deletes that it finds in the log, also those of blocks that were put again.
+#[derive(Debug, Default)]
+struct DeletesAreAppliedAgain(Mutex<BTreeSet<Cid>>);
+
+impl Defect for DeletesAreAppliedAgain {
+    fn opened(&self, inner: &MemoryStore, _: usize) -> MemoryStore {
+        let deleted = std::mem::take(&mut *lock(&self.0));
+        inner.delete_many(&mut deleted.into_iter().map(Ok)).expect("the place is open");
+        inner.open_again()
+    }
+    fn delete(&self, inner: &MemoryStore, cid: &Cid) -> Result<(), StoreError> {
+        lock(&self.0).insert(*cid);
+        inner.delete(cid)
+    }
+}
+
+/// A put that has looked whether the store is open goes into a buffer, which `close` has written by then.
+#[derive(Debug, Default)]
+struct PutBesideCloseIsLost(Gap);
+
+impl Defect for PutBesideCloseIsLost {
+    fn gaps(&self) -> Vec<&Gap> {
+        vec![&self.0]
+    }
+    fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        inner.has(cid)?;
+        self.0.wait_for(1);
+        match inner.put(cid, data) {
+            Err(StoreError::Closed { .. }) => Ok(()),
+            put => put,
+        }
+    }
+    fn close(&self, inner: &MemoryStore) -> Result<(), StoreError> {
+        inner.close()?;
+        self.0.look();
         Ok(())
     }
 }

@@ -7,9 +7,10 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Cid, CidIter, Cids, ErrorKind, HeadChange, KeyIter, MemoryStore, OnBlock, OpHeadsStore,
-    SideTable, Store, StoreError, WriteBatch,
+    BatchPut, Blocks, Blockstore, Bytes, Cid, CidIter, Cids, ErrorKind, HeadChange, KeyIter, MemoryStore, OnBlock,
+    OpHeadsStore, SideTable, Store, StoreError, WriteBatch,
     backend::{check_block, pages},
+    cid::multihash::Multihash,
     limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
@@ -26,6 +27,9 @@ saboteurs! {
     commit_trusts_identity: CommitTrustsIdentity => every_write_checks_every_hash "commit without a head of wrong bytes for identity";
     commit_takes_cut_digests: CommitTakesCutDigests => every_write_checks_every_hash "digest cut to";
     commit_trusts_what_is_there: CommitTrustsWhatIsThere => every_write_checks_every_hash "under a CID that is present";
+    put_compares_what_it_computes: ComparesWhatItComputes => every_write_checks_every_hash "with a byte more";
+    commit_trusts_the_size_of_trusted_puts: CommitTrustsTheSize => every_write_keeps_to_the_limit "commit of trusted puts";
+    commit_trusts_what_it_has_trusted: CommitTrustsWhatItTrusted => commit_keeps_nothing_of_a_bad_batch "of a trusted block and of wrong bytes";
     batch_refuses_blake3: BatchRefusesBlake3 => every_write_takes_every_supported_hash "put_many of";
     commit_refuses_the_limit: CommitRefusesTheLimit => every_write_keeps_to_the_limit "commit without a head of a block of block_bytes_max";
     commit_takes_what_is_too_large: CommitTakesTooLarge => every_write_keeps_to_the_limit "commit without a head of a block above";
@@ -106,6 +110,36 @@ defect! {
     CommitTrustsWhatIsThere {
         fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             commit_trusting(inner, batch, |cid| inner.has(cid).unwrap_or(false))
+        }
+    }
+
+    // Compares as many bytes of the digest as it has computed.
+    ComparesWhatItComputes {
+        fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+            let hash = cid.hash();
+            if hash.code() != 0x12 || hash.digest().len() <= 32 {
+                return inner.put(cid, data);
+            }
+            let compared = Multihash::wrap(hash.code(), &hash.digest()[..32]).expect("at most 64 bytes");
+            check_block(&Cid::new_v1(cid.codec(), compared), &data)?;
+            inner.put_trusted(cid, data)
+        }
+    }
+
+    // "above it: `BlockTooLarge`": what the caller has checked is not measured.
+    CommitTrustsTheSize {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            let fits = |put: &&BatchPut| !put.trusted || put.data.len() as u64 <= BLOCK_BYTES_EVERY_BACKEND;
+            let puts: Vec<BatchPut> = batch.puts().iter().filter(fits).cloned().collect();
+            inner.commit(&batch_of(puts, batch.required().to_vec(), batch.head().cloned()))
+        }
+    }
+
+    // "checks every block, also one whose CID came before"
+    CommitTrustsWhatItTrusted {
+        fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
+            let trusted: HashSet<Cid> = batch.puts().iter().filter(|put| put.trusted).map(|put| put.cid).collect();
+            commit_trusting(inner, batch, |cid| trusted.contains(cid))
         }
     }
 

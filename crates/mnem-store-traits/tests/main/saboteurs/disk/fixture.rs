@@ -43,7 +43,7 @@ impl Fixture for OnDisk {
     fn deadline(&self) -> std::time::Duration {
         std::time::Duration::from_secs(match self.0 {
             Flaw::ReadersWaitForSyncs | Flaw::HeadReadersWaitForSyncs => 1,
-            Flaw::SizeWaitsForSyncs => 8,
+            Flaw::SizeWaitsForSyncs | Flaw::WaitsForItsKey => 8,
             _ => 60,
         })
     }
