@@ -13,12 +13,12 @@ use crate::{
     },
     error::{At, contain},
     open::file_medium,
-    place::{Names, Place, folder_of, probe_folder, unfinished_in},
+    place::{Names, Place, folder_of, probe_folder, remove_abandoned, unfinished_in},
     tables::{META, META_FORMAT, META_HEADS_CHECKSUM, heads_checksum},
 };
 
 /// Makes an empty store at the path under a temporary name beside it, synced, and gives it its name if nothing has that
-/// by then. `false`: another creator was first, and its store is there.
+/// by then. `false`: another creator was first, and its store is there; or somebody removed the unfinished file.
 pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions) -> Result<bool, StoreError> {
     let at = At { path, operation: "create" };
     let failed = |error: io::Error| at.failed(Outcome::NotApplied, error);
@@ -29,11 +29,14 @@ pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions)
     if path.file_name().is_none() {
         return Err(at.not_a_store("the path does not end in a file's name"));
     }
+    remove_abandoned(&folder);
     // Whether anything may be made there at all comes first; a refusal takes it away again.
     let unfinished = unfinished_in(&folder, options.mode).map_err(failed)?;
     let names = probe_folder(place, at, options)?;
-    let medium = file_medium(at, unfinished.file.reopen().map_err(failed)?, options)?;
+    // The same opening of the file, whose lock redb then finds its own, and gives back when it closes.
+    let medium = file_medium(at, unfinished.file.as_file().try_clone().map_err(failed)?, options)?;
     initialise(at, medium, options)?;
+    unfinished.hold();
     unfinished.file.as_file().sync_all().map_err(failed)?;
     let made = publish(place, at, options, unfinished)?;
     if made && names == Names::Durable {

@@ -16,6 +16,9 @@ use crate::{
     limits::{LINKS_MAX, TEMPORARY_PREFIX},
 };
 
+use self::abandoned::RANDOM_CHARS;
+pub(crate) use self::abandoned::remove_abandoned;
+
 /// `EBADF`, on every Unix: from file systems that sync no folders.
 const EBADF: i32 = 9;
 
@@ -81,6 +84,7 @@ pub(crate) fn probe_folder(place: &dyn Place, at: At<'_>, options: &OpenOptions)
 /// Before a store is written to: makes the name of its file durable, which may be a moment old and another process's.
 pub(crate) fn sync_name(place: &dyn Place, at: At<'_>, options: &OpenOptions) -> Result<Names, StoreError> {
     let folder = folder_of(&resolve_links(at.path));
+    remove_abandoned(&folder);
     match place.sync_folder(&folder) {
         // Who may write to the file and not read its folder did not make it.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Names::Durable),
@@ -132,24 +136,33 @@ pub(crate) struct Unfinished {
     pub(crate) _folder: Option<File>,
 }
 
+impl Unfinished {
+    /// Says that the file has a maker, to those that look for files without. Where there are no locks they remove none.
+    pub(crate) fn hold(&self) {
+        let _ = self.file.as_file().try_lock();
+    }
+}
+
 /// Makes a file in a folder under a name that nobody has. The name may be longer than the store's, and so may its path.
 ///
 /// It has the mode from the start, less the umask.
 pub(crate) fn unfinished_in(folder: &Path, mode: u32) -> io::Result<Unfinished> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY_PREFIX);
+    builder.prefix(TEMPORARY_PREFIX).rand_bytes(RANDOM_CHARS);
     #[cfg(unix)]
     builder.permissions(permissions(mode));
     #[cfg(not(unix))]
     let _ = mode;
-    match builder.tempfile_in(folder) {
+    let unfinished = match builder.tempfile_in(folder) {
         Err(error) if cfg!(target_os = "linux") && error.kind() == io::ErrorKind::InvalidFilename => {
             let open = File::open(folder)?;
             let file = builder.tempfile_in(short_path(&open)).map_err(|_| error)?;
-            Ok(Unfinished { file, _folder: Some(open) })
+            Unfinished { file, _folder: Some(open) }
         }
-        file => Ok(Unfinished { file: file?, _folder: None }),
-    }
+        file => Unfinished { file: file?, _folder: None },
+    };
+    unfinished.hold();
+    Ok(unfinished)
 }
 
 #[cfg(unix)]
@@ -169,6 +182,8 @@ fn short_path(folder: &File) -> PathBuf {
 fn short_path(_: &File) -> PathBuf {
     PathBuf::from(".")
 }
+
+mod abandoned;
 
 #[cfg(all(test, unix))]
 mod tests;

@@ -21,7 +21,8 @@ use crate::{
     place::{Place, Unfinished, lacks_publishing, unfinished_in},
 };
 
-/// Gives the store its name if nothing has that. `false`: something has.
+/// Gives the store its name if nothing has that. `false`: something has, or the unfinished file is gone. That happens
+/// where another maker takes it for abandoned in the moment between two locks; the caller begins again.
 pub(crate) fn publish(
     place: &dyn Place,
     at: At<'_>,
@@ -30,14 +31,20 @@ pub(crate) fn publish(
 ) -> Result<bool, StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
     let Unfinished { file, _folder } = unfinished;
+    // By name: closing the file does not where another thread is starting a process, which has a copy for a moment.
+    let _ = file.as_file().unlock();
     match place.persist_noclobber(file, at.path) {
         Ok(()) => Ok(true),
-        Err(PersistError { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(PersistError { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists || is_gone(&error) => Ok(false),
         Err(PersistError { error, file }) if cfg!(unix) && lacks_publishing(&error) => {
             publish_by_claim(at, options, file)
         }
         Err(PersistError { error, .. }) => Err(failed(error)),
     }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
 /// Whether the folder's file system can name a file without replacing another: where it can, an empty file is nobody's
@@ -48,7 +55,9 @@ pub(crate) fn can_publish(place: &dyn Place, folder: &Path) -> io::Result<bool> 
     let Unfinished { file: name, _folder } = name;
     drop(name);
     match place.persist_noclobber(file.file, &path) {
-        Ok(()) => fs::remove_file(&path).map(|()| true),
+        Ok(()) => {
+            fs::remove_file(&path).or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) }).map(|()| true)
+        }
         Err(PersistError { error, .. }) if lacks_publishing(&error) => Ok(false),
         Err(PersistError { error, .. }) => Err(error),
     }
@@ -71,7 +80,10 @@ fn publish_by_claim(at: At<'_>, options: &OpenOptions, file: NamedTempFile) -> R
         let replaced = if ours { claim.replace_by(file.path()) } else { Ok(()) };
         // A failure to unlock what is gone from the folder harms nobody.
         let _ = medium.close();
-        replaced.map_err(failed)?;
+        match replaced {
+            Err(error) if is_gone(&error) => return Ok(false),
+            replaced => replaced.map_err(failed)?,
+        }
         if ours {
             // Its old name may be somebody else's by now.
             let _ = file.keep();

@@ -239,3 +239,46 @@ fn a_failure_to_publish_is_an_error_and_leaves_nothing() {
         assert!(names_in(&folder).is_empty(), "{errno}");
     }
 }
+
+/// A file as a maker leaves it that is killed.
+fn leave(folder: &tempfile::TempDir, name: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, "half a store").expect("write");
+    path
+}
+
+#[test]
+fn an_unfinished_file_is_removed_by_the_next_that_makes_or_writes_a_store() {
+    let (folder, path) = scene();
+    leave(&folder, ".mnem-redb-new-aB3xY9");
+    open(&WHOLE, &path, &create()).expect("create").close().expect("close");
+    assert_eq!(names_in(&folder), ["test.redb"]);
+    for options in [OpenOptions::new(), OpenOptions::new().sharing(Sharing::MultiWriter)] {
+        let left = leave(&folder, ".mnem-redb-new-aB3xY9");
+        open(&WHOLE, &path, &OpenOptions::new().read_only(true)).expect("open").close().expect("close");
+        assert!(left.exists(), "a reader changes nothing");
+        let store = open(&WHOLE, &path, &options).expect("open");
+        let data = Bytes::from(format!("{:?}", options.sharing));
+        store.put(&cid_of(RAW, &data), data).expect("put");
+        store.close().expect("close");
+        assert_eq!(names_in(&folder), ["test.redb"]);
+    }
+}
+
+#[test]
+fn an_unfinished_file_that_somebody_holds_and_other_files_stay() {
+    let (folder, path) = scene();
+    let held = unfinished_in(folder.path(), 0o600).expect("a file");
+    let other = leave(&folder, ".mnem-redb-new-aB3xY9.bak");
+    let link = folder.path().join(".mnem-redb-new-aB3xY8");
+    std::os::unix::fs::symlink(&other, &link).expect("a link");
+    let inner = folder.path().join(".mnem-redb-new-aB3xY7");
+    fs::create_dir(&inner).expect("a folder");
+    open(&WHOLE, &path, &create()).expect("create").close().expect("close");
+    assert!(held.file.path().exists() && other.exists() && link.exists() && inner.exists());
+    // Its maker is killed.
+    let left = held.file.into_temp_path().keep().expect("keep");
+    let elsewhere = folder.path().join("other.redb");
+    open(&WHOLE, &elsewhere, &create()).expect("create").close().expect("close");
+    assert!(!left.exists() && other.exists() && link.exists() && inner.exists());
+}
