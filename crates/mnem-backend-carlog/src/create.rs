@@ -26,9 +26,6 @@ pub(crate) fn find_root(options: &OpenOptions, files: &dyn Files, path: &Path) -
                 io::ErrorKind::NotFound => not_a_store(path, "its parent folder does not exist: create that first"),
                 _ => at("create folder", path)(error),
             })?;
-            if let Some(parent) = path.parent() {
-                files.sync_folder(parent).map_err(at("sync folder", parent))?;
-            }
         }
         Entry::Absent => return Err(not_a_store(path, "nothing is there")),
         Entry::File(_) => return Err(not_a_store(path, "it is a file, not a folder")),
@@ -63,18 +60,22 @@ fn check_remains(files: &dyn Files, root: &Path, path: &Path) -> Result<(), Stor
     Ok(())
 }
 
-/// Makes the files of a new store. The caller holds the lock.
+/// Makes the files of a new store. The caller holds the lock, and syncs the folder: before that, a power cut may
+/// take the name of `format`.
 pub(crate) fn create(files: &dyn Files, layout: &Layout) -> Result<Keys, StoreError> {
+    // The process that made the folder may not have synced the parent. Once `format` exists, the parent was synced.
+    let parent = layout.root().parent().unwrap_or(layout.root());
+    files.sync_folder(parent).map_err(at("sync folder", parent))?;
     let keys = Keys::new().map_err(at("make keys for", layout.root()))?;
     let segment = layout.segment(FIRST);
-    if files.open(&segment, false).map_err(at("open", &segment))?.is_none() {
-        files.create(&segment).map_err(at("create", &segment))?;
-    }
+    // An existing segment is empty: `find_root` checked, and no process writes to it without a `format`. Replace it,
+    // since an earlier sync of its name may have failed.
+    files.remove(&segment).map_err(at("remove", &segment))?;
+    files.create(&segment).map_err(at("create", &segment))?;
     let manifest = Manifest { store: keys.store, generation: 1, segments: vec![FIRST] };
     write_file(files, &layout.new_manifest(), &layout.manifest(), &manifest.encode())?;
     files.sync_folder(layout.root()).map_err(at("sync folder", layout.root()))?;
     write_file(files, &layout.new_format(), &layout.format(), &keys.encode())?;
-    files.sync_folder(layout.root()).map_err(at("sync folder", layout.root()))?;
     Ok(keys)
 }
 

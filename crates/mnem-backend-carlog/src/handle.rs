@@ -16,7 +16,7 @@ use crate::{
         keys::Keys,
         place::Place,
         replay::{Commit, Position},
-        state::{STATE_BYTES, State},
+        state::State,
         writer::{Job, Writer},
     },
     error::{BACKEND, at},
@@ -84,8 +84,11 @@ impl View {
             self.index.insert(keys.fingerprint(&section.cid), Place::new(segment, section));
         }
         let value = |offset: u32| {
-            let section = commit.sections.iter().find(|section| section.offset == u64::from(offset));
-            section.map(|section| Value { place: Place::new(segment, section), bytes: section.data_bytes })
+            let at = commit.sections.binary_search_by_key(&u64::from(offset), |section| section.offset).ok()?;
+            commit
+                .sections
+                .get(at)
+                .map(|section| Value { place: Place::new(segment, section), bytes: section.data_bytes })
         };
         for row in &commit.record.rows {
             match row.value.and_then(value) {
@@ -164,20 +167,12 @@ impl Handle {
     }
 
     fn follow(&self) -> Result<(), StoreError> {
-        let state = self.read_state()?;
+        let state = open::read_state(&*self.files, &self.layout, &self.keys)?;
         if state.is_some_and(|state| state == self.view().state) {
             return Ok(());
         }
         let mut view = self.view_mut();
         open::follow(&*self.files, &self.layout, &self.keys, &mut view, state)
-    }
-
-    fn read_state(&self) -> Result<Option<State>, StoreError> {
-        let path = self.layout.state();
-        let Some(file) = self.files.open(&path, false).map_err(at("open", &path))? else { return Ok(None) };
-        let mut bytes = [0; STATE_BYTES];
-        file.read_at(&mut bytes, 0).map_err(at("read", &path))?;
-        Ok(State::decode(&bytes, &self.keys))
     }
 
     /// The section of a block, or `None` if the store does not hold the block.

@@ -29,6 +29,9 @@ pub(crate) const WRITE_BYTES: usize = 1024 * 1024;
 /// Bytes that a walk over a segment reads at once: 1 MiB.
 pub(crate) const WINDOW_BYTES: usize = 1024 * 1024;
 
+/// The search for a later record hashes at most so many bytes for each byte of the tail.
+pub(crate) const HASHED_PER_BYTE: u64 = 4;
+
 /// Commits of other threads that are landed with one sync: as many as bring these bytes, 16 MiB.
 pub(crate) const GROUP_BYTES: u64 = 16 * 1024 * 1024;
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use mnem_store_traits::{
-    StoreError,
+    Outcome, StoreError,
     driver::{FileIdentity, PlaceLacks},
 };
 
@@ -18,11 +18,11 @@ use crate::{
         files::{File, Files, Lock},
         keys::{FORMAT_NAME, FORMAT_VERSION, Keys, NoKeys},
         manifest::Manifest,
-        replay::{Position, Tail, Unread, follows, replay},
+        replay::{Position, Tail, Unread, classify_next, follows, replay},
         state::{STATE_BYTES, State},
         writer::Writer,
     },
-    error::{already_there, at, damaged, not_a_store},
+    error::{already_there, at, damaged, failed, not_a_store},
     handle::{Handle, Segment, View},
     limits::{FORMAT_BYTES_MAX, LOCK_PAUSE, MANIFEST_BYTES_MAX},
     tables::Layout,
@@ -63,13 +63,14 @@ pub(crate) fn open(options: &OpenOptions, files: Arc<dyn Files>, path: &Path) ->
         return Err(already_there(given));
     }
     let lock = take_lock(options, &*files, &layout, &path)?;
-    let keys = match read_keys(&*files, &layout)? {
+    let (keys, created) = match read_keys(&*files, &layout)? {
         Some(_) if options.create_new => return Err(already_there(given)),
-        Some(keys) => keys,
-        None if options.create => create::create(&*files, &layout)?,
+        Some(keys) => (keys, false),
+        None if options.create => (create::create(&*files, &layout)?, true),
         None => return Err(not_a_store(&path, "it has no `format` file")),
     };
-    let (view, writer) = recover(&*files, &layout, &keys, lock)?;
+    sync_root(&*files, &layout, created)?;
+    let (view, writer) = recover(options, &*files, &layout, &keys, lock)?;
     finish(files, layout, path, keys, view, Some(writer))
 }
 
@@ -88,17 +89,31 @@ fn finish(
     Ok(CarlogStore::new(Arc::new(Handle::new(opened))))
 }
 
+/// Makes the name of `format` durable before any commit: its creator may have been killed before its own sync.
+fn sync_root(files: &dyn Files, layout: &Layout, created: bool) -> Result<(), StoreError> {
+    let root = layout.root();
+    let Err(error) = files.sync_folder(root) else { return Ok(()) };
+    if !created {
+        return Err(at("sync folder", root)(error));
+    }
+    // A second sync may succeed without writing anything. The next creation renames the file again.
+    let removed = files.remove(&layout.format());
+    let outcome = if removed.is_ok() { Outcome::NotApplied } else { Outcome::Unknown };
+    Err(failed("sync folder", root, outcome)(error))
+}
+
 fn take_lock(
     options: &OpenOptions,
     files: &dyn Files,
     layout: &Layout,
     path: &Path,
 ) -> Result<Box<dyn Lock>, StoreError> {
-    let deadline = Instant::now() + options.lock_wait;
+    // `None`: beyond what an `Instant` can hold.
+    let deadline = Instant::now().checked_add(options.lock_wait);
     loop {
         match files.lock(&layout.lock()) {
             Ok(Some(lock)) => return Ok(lock),
-            Ok(None) if Instant::now() < deadline => thread::sleep(LOCK_PAUSE),
+            Ok(None) if deadline.is_none_or(|deadline| Instant::now() < deadline) => thread::sleep(LOCK_PAUSE),
             Ok(None) => return Err(StoreError::Locked { location: path.into() }),
             Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
                 let lacks = PlaceLacks::Locks { can_do_without: false, source: Some(error) };
@@ -135,7 +150,8 @@ fn read_keys(files: &dyn Files, layout: &Layout) -> Result<Option<Keys>, StoreEr
     })
 }
 
-fn read_state(files: &dyn Files, layout: &Layout, keys: &Keys) -> Result<Option<State>, StoreError> {
+/// The file `state`. `None`: it is missing or invalid.
+pub(crate) fn read_state(files: &dyn Files, layout: &Layout, keys: &Keys) -> Result<Option<State>, StoreError> {
     let path = layout.state();
     let Some(file) = files.open(&path, false).map_err(at("open", &path))? else { return Ok(None) };
     let mut bytes = [0; STATE_BYTES];
@@ -193,7 +209,10 @@ fn read_log(
         let Some(file) = open_segment(files, layout, next, write)? else { return Ok(tail) };
         // A file without a whole beginning was made for a commit that was never finished.
         if !follows(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
-            return Ok(tail);
+            return match classify_next(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
+                Tail::Damaged(why) => Err(damaged(&layout.segment(next), format!("its beginning is not whole: {why}"))),
+                _ => Ok(tail),
+            };
         }
         if tail != Tail::Nothing {
             let why = "the next segment begins after bytes that are not a commit";
@@ -255,7 +274,13 @@ fn check_tail(layout: &Layout, view: &View, state: Option<&State>, tail: &Tail) 
 }
 
 /// Reads the log, and makes it one that can be written on: what was cut off is cut away, and the last commit is made durable.
-fn recover(files: &dyn Files, layout: &Layout, keys: &Keys, lock: Box<dyn Lock>) -> Result<(View, Writer), StoreError> {
+fn recover(
+    options: &OpenOptions,
+    files: &dyn Files,
+    layout: &Layout,
+    keys: &Keys,
+    lock: Box<dyn Lock>,
+) -> Result<(View, Writer), StoreError> {
     let mut view = View::default();
     let state = read_state(files, layout, keys)?;
     let tail = read_log(files, layout, keys, &mut view, acknowledged(state.as_ref()), true)?;
@@ -269,7 +294,7 @@ fn recover(files: &dyn Files, layout: &Layout, keys: &Keys, lock: Box<dyn Lock>)
         file.sync_data().map_err(at("sync", &path))?;
         tracing::warn!(segment = %path.display(), bytes, "cut off a commit that was never finished");
     }
-    if position.end > 0 && !position.closed {
+    if position.end > 0 {
         write_again(&*file, &path, position.last_from, position.end)?;
     }
     let state_path = layout.state();
@@ -279,11 +304,12 @@ fn recover(files: &dyn Files, layout: &Layout, keys: &Keys, lock: Box<dyn Lock>)
     };
     view.state = State { generation: 1, seq: position.seq, segment: position.segment, end: position.end as u32 };
     state_file.write_all_at(&view.state.encode(keys), 0).map_err(at("write", &state_path))?;
-    Ok((view, Writer { _lock: lock, file, position, state_file }))
+    Ok((view, Writer { _lock: lock, file, position, state_file, segment_bytes: options.segment_bytes }))
 }
 
-/// The last commit may be in the memory of the system alone: after a sync that failed it takes for written what the disk lacks. So its bytes
-/// are written once more, in place, and synced. What came before it was synced when it was written.
+/// Writes the last commit again, in place, and syncs it. It may be in the page cache alone: after a failed sync the
+/// system regards its pages as clean. Earlier commits were synced when they were written. A clean close leaves a short
+/// last commit.
 fn write_again(file: &dyn File, path: &Path, from: u64, end: u64) -> Result<(), StoreError> {
     let mut offset = from;
     let mut bytes = vec![0; crate::limits::WRITE_BYTES];

@@ -7,7 +7,7 @@ use mnem_store_traits::StoreError;
 use crate::{
     CarlogStore,
     engine::files::{Files, StdFiles},
-    limits::LOCK_WAIT,
+    limits::{LOCK_WAIT, SEGMENT_BYTES},
     open,
 };
 
@@ -29,11 +29,12 @@ pub struct OpenOptions {
     pub(crate) create_new: bool,
     pub(crate) read_only: bool,
     pub(crate) lock_wait: Duration,
+    pub(crate) segment_bytes: u32,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { create: false, create_new: false, read_only: false, lock_wait: LOCK_WAIT }
+        Self { create: false, create_new: false, read_only: false, lock_wait: LOCK_WAIT, segment_bytes: SEGMENT_BYTES }
     }
 }
 
@@ -58,6 +59,13 @@ impl OpenOptions {
     /// How long opening waits for another writer to close. Default: not at all.
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
+        self
+    }
+
+    /// From which length on a segment takes no further commit. For tests.
+    #[doc(hidden)]
+    pub fn segment_bytes(mut self, bytes: u32) -> Self {
+        self.segment_bytes = bytes;
         self
     }
 

@@ -10,7 +10,11 @@ mod damage;
 mod forged;
 #[path = "main/format.rs"]
 mod format;
+#[path = "main/opening.rs"]
+mod opening;
 #[path = "main/readers.rs"]
 mod readers;
+#[path = "main/rows.rs"]
+mod rows;
 #[path = "main/support.rs"]
 mod support;

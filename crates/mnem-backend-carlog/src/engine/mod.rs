@@ -5,6 +5,7 @@ pub(crate) mod fields;
 pub mod files;
 pub(crate) mod index;
 pub(crate) mod keys;
+pub(crate) mod later;
 pub(crate) mod manifest;
 pub(crate) mod place;
 pub(crate) mod record;

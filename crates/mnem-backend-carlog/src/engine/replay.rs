@@ -9,10 +9,11 @@ use super::{
     descriptor::{self, Descriptor, NoDescriptor},
     files::File,
     keys::{Keys, Mac},
+    later::{Found, Later},
     record::{CommitMacs, MAGIC, NoRecord, Proof, RECORD_BYTES_MIN, Record},
     walk::Window,
 };
-use crate::limits::{RECORD_BYTES_MAX, WINDOW_BYTES};
+use crate::limits::RECORD_BYTES_MAX;
 
 /// The code of SHA2-256 in multihashes.
 const SHA2_256: u64 = 0x12;
@@ -94,7 +95,7 @@ pub(crate) fn replay(
             Proof::Whole(mac) => mac,
             Proof::Names(mac)
                 if commit.record.seq <= acknowledged
-                    || has_later(keys, &mut window, len, position.segment, commit.record.seq, end)? =>
+                    || Later::of(commit.record.seq, position.segment, end).find(keys, &mut window)? == Found::Yes =>
             {
                 mac
             }
@@ -177,7 +178,7 @@ fn next(keys: &Keys, window: &mut Window<'_>, position: &Position) -> Result<Opt
     }
 }
 
-fn may_be_record(window: &mut Window<'_>, section: &SectionOffsets) -> io::Result<bool> {
+pub(crate) fn may_be_record(window: &mut Window<'_>, section: &SectionOffsets) -> io::Result<bool> {
     let cid = section.cid;
     let fits = cid.version() == Version::V1
         && cid.codec() == RAW
@@ -194,82 +195,39 @@ fn classify(keys: &Keys, window: &mut Window<'_>, len: u64, position: &Position)
     if len <= position.end {
         return Ok(if len == position.end { Tail::Nothing } else { Tail::Damaged("it is shorter than it was") });
     }
-    if has_later(keys, window, len, position.segment, position.seq, position.end + 1)? {
-        return Ok(Tail::Damaged("a later commit shows that it was whole once"));
+    match Later::of(position.seq, position.segment, position.end + 1).find(keys, window)? {
+        Found::Yes => Ok(Tail::Damaged("a later commit shows that it was whole once")),
+        Found::No => Ok(Tail::Torn),
+        // Cutting it off could remove acknowledged bytes.
+        Found::Unknown => Ok(Tail::Damaged("too many bytes resemble commit records to check them all")),
     }
-    Ok(Tail::Torn)
 }
 
-/// Whether a record after `seq` stands behind `from - 1` that was written when everything before `from` had been synced.
-fn has_later(
-    keys: &Keys,
-    window: &mut Window<'_>,
-    len: u64,
-    segment: u32,
-    seq: u64,
-    from: u64,
-) -> Result<bool, Unread> {
-    let mut offset = from.saturating_sub(1);
-    while offset < len {
-        let piece = window.read(offset, WINDOW_BYTES)?;
-        let found = piece.windows(MAGIC.len()).position(|bytes| bytes == MAGIC);
-        let Some(found) = found else {
-            // The magic may lie across two pieces.
-            let step = piece.len().saturating_sub(MAGIC.len() - 1);
-            if step == 0 {
-                break;
-            }
-            offset += step as u64;
-            continue;
-        };
-        let data_offset = offset + found as u64;
-        if let Some(record) = record_at(keys, window, segment, data_offset)?
-            && record.seq > seq
-            && u64::from(record.synced_to) >= from
-        {
-            return Ok(true);
-        }
-        offset = data_offset + 1;
-    }
-    Ok(false)
-}
-
-/// The record whose data begin here, if this store wrote one, whatever precedes it.
-fn record_at(keys: &Keys, window: &mut Window<'_>, segment: u32, data_offset: u64) -> io::Result<Option<Record>> {
-    // After the magic and the number of the commit it says where its section begins.
-    let at = window.read(data_offset + 16, 4)?;
-    let Some(at) = at.first_chunk().map(|bytes| u64::from(u32::from_le_bytes(*bytes))) else { return Ok(None) };
-    if at >= data_offset || data_offset - at > SectionOffsets::START_BYTES_MAX as u64 {
-        return Ok(None);
-    }
-    let Some(section) = window.section(at)?.filter(|section| section.data_offset == data_offset) else {
-        return Ok(None);
-    };
-    if !may_be_record(window, &section)? {
-        return Ok(None);
-    }
-    let data = window.read(data_offset, usize::try_from(section.data_bytes).unwrap_or(usize::MAX))?;
-    Ok(Record::decode(data, keys, segment, at).ok())
+/// What a file holds that has the name of the segment after `position` and does not begin as that segment.
+pub(crate) fn classify_next(keys: &Keys, file: &dyn File, position: &Position) -> Result<Tail, Unread> {
+    let len = file.file_bytes()?;
+    let next = Position { segment: position.segment + 1, seq: position.seq, ..Position::default() };
+    classify(keys, &mut Window::new(file, len), len, &next)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use mnem_store_traits::cid_of;
 
     use super::*;
 
-    /// The start of a section that claims to be a record of almost 4 GiB, in a file of that length. Nothing else is ever read of it in one piece.
+    /// A file in memory that counts the bytes that are read.
     #[derive(Debug)]
-    struct Claim(Vec<u8>);
+    struct Counted(Vec<u8>, AtomicU64);
 
-    const CLAIMED: u64 = 0xf000_0000;
-
-    impl File for Claim {
+    impl File for Counted {
         fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-            assert!(buffer.len() as u64 <= RECORD_BYTES_MAX, "{} bytes at once", buffer.len());
-            let from = self.0.get(offset as usize..).unwrap_or_default();
-            buffer.iter_mut().zip(from).for_each(|(to, byte)| *to = *byte);
-            Ok(buffer.len())
+            let mut rest = self.0.get(offset as usize..).unwrap_or_default();
+            let read = io::Read::read(&mut rest, buffer)?;
+            self.1.fetch_add(read as u64, Ordering::Relaxed);
+            Ok(read)
         }
 
         fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
@@ -281,7 +239,7 @@ mod tests {
         }
 
         fn file_bytes(&self) -> io::Result<u64> {
-            Ok(CLAIMED + 1000)
+            Ok(self.0.len() as u64)
         }
 
         fn sync_data(&self) -> io::Result<()> {
@@ -289,17 +247,37 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_block_of_any_length_that_claims_to_be_a_record_takes_no_memory() {
-        let mut start = Vec::new();
-        let section = SectionOffsets::write_start(&cid_of(RAW, b""), CLAIMED, 0, &mut start);
-        start.extend(MAGIC);
-        // Number and offset of a record that stands here.
-        start.extend([0; 12]);
-        let file = Claim(start);
-        let mut window = Window::new(&file, CLAIMED + 1000);
-        assert!(!may_be_record(&mut window, &section).unwrap());
+    /// A tail with the beginning of a record every `space` bytes. Each record claims the rest of the tail.
+    fn claims(bytes: usize, space: usize) -> Vec<u8> {
+        let mut tail = Vec::new();
+        while tail.len() + 2 * space <= bytes {
+            let at = tail.len();
+            SectionOffsets::write_start(&cid_of(RAW, b""), (bytes - at - 64) as u64, at as u64, &mut tail);
+            tail.extend(MAGIC);
+            tail.extend(1u64.to_le_bytes());
+            [at, at, 0, at].iter().for_each(|number| tail.extend((*number as u32).to_le_bytes()));
+            tail.resize(at + space, 0);
+        }
+        tail.resize(bytes, 0);
+        tail
+    }
+
+    /// The result of `classify`, and how many bytes it reads for each byte of the tail.
+    fn classified(tail: Vec<u8>) -> (Tail, u64) {
+        let file = Counted(tail, AtomicU64::new(0));
+        let len = file.0.len() as u64;
         let keys = Keys::new().unwrap();
-        assert_eq!(record_at(&keys, &mut window, 1, section.data_offset).unwrap(), None);
+        let found = classify(&keys, &mut Window::new(&file, len), len, &Position::default()).unwrap();
+        (found, file.1.load(Ordering::Relaxed) / len)
+    }
+
+    #[test]
+    fn a_tail_is_read_a_few_times_whatever_it_claims() {
+        let (found, times) = classified(claims(4 << 20, 4096));
+        assert!(matches!(found, Tail::Damaged(_)) && times <= 16, "claims: {found:?}, read {times} times");
+        let (found, times) = classified(claims(4 << 20, 2 << 20));
+        assert!(found == Tail::Torn && times <= 16, "one claim: {found:?}, read {times} times");
+        let (found, times) = classified(MAGIC.iter().copied().cycle().take(3 << 20).collect());
+        assert!(found == Tail::Torn && times <= 4, "nothing but magic: {found:?}, read {times} times");
     }
 }

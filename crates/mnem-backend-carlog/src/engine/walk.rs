@@ -23,6 +23,16 @@ impl<'a> Window<'a> {
         Self { file, end, start: 0, bytes: Vec::new() }
     }
 
+    /// Of the same file, elsewhere.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.file, self.end)
+    }
+
+    /// Nothing from here on is read.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Up to `len` bytes from `offset` on: fewer only where the file ends.
     pub(crate) fn read(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
         let wanted = len.min(usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX));

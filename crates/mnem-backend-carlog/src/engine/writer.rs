@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    path::PathBuf,
+    io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     error::{BACKEND, at, failed},
     handle::{Depth, Handle, Segment, hold},
-    limits::{COMMIT_BYTES_MAX, GROUP_BYTES, SEGMENT_BYTES, SEGMENT_NUMBER_MAX, WORK_RECORD_BYTES_MAX, WRITE_BYTES},
+    limits::{COMMIT_BYTES_MAX, GROUP_BYTES, SEGMENT_NUMBER_MAX, WORK_RECORD_BYTES_MAX, WRITE_BYTES},
 };
 
 /// Who may write: the holder of the lock.
@@ -32,6 +33,8 @@ pub(crate) struct Writer {
     /// Where the next commit begins.
     pub(crate) position: Position,
     pub(crate) state_file: Arc<dyn File>,
+    /// From which length on a segment takes no further commit.
+    pub(crate) segment_bytes: u32,
 }
 
 /// What one call wants to be done, as a whole or not at all.
@@ -186,7 +189,7 @@ fn prepare(handle: &Handle, batch: &mut Batch, work: &Work) -> Result<(), StoreE
         let reason = format!("it has {bytes} bytes, more than the {COMMIT_BYTES_MAX} of one commit");
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
     }
-    let deletes = kills(handle, &work.deletes);
+    let deletes = kills(handle, &work.deletes)?;
     batch.put_bytes = bytes;
     batch.put.extend(in_order.iter().map(|(cid, _)| *cid));
     batch.puts.extend(in_order);
@@ -196,15 +199,18 @@ fn prepare(handle: &Handle, batch: &mut Batch, work: &Work) -> Result<(), StoreE
     Ok(())
 }
 
-/// The places of the blocks that are there. Where a place is damaged so that its CID is not to be read, it goes too.
-fn kills(handle: &Handle, cids: &[Cid]) -> Vec<Kill> {
+/// The places of the blocks that are there, with those that are damaged so that no CID can be read from them.
+///
+/// # Errors
+/// A place cannot be read: it may be of another block.
+fn kills(handle: &Handle, cids: &[Cid]) -> Result<Vec<Kill>, StoreError> {
     let mut killed = HashSet::new();
     let mut kills = Vec::new();
     for cid in cids.iter().filter(|cid| killed.insert(**cid)) {
         let places: Vec<_> = handle.view().index.places(handle.keys.fingerprint(cid)).collect();
         for place in places {
             let file = handle.view().file(place.segment()).cloned();
-            let found = file.and_then(|file| handle.read_section(&*file, place, Depth::Start).ok().flatten());
+            let found = file.map(|file| handle.read_section(&*file, place, Depth::Start)).transpose()?.flatten();
             let is_another = found.is_some_and(|found| {
                 found.section.cid != *cid && handle.keys.fingerprint(&found.section.cid) == handle.keys.fingerprint(cid)
             });
@@ -213,7 +219,7 @@ fn kills(handle: &Handle, cids: &[Cid]) -> Vec<Kill> {
             }
         }
     }
-    kills
+    Ok(kills)
 }
 
 /// Bytes on their way into a segment, and the MAC over them.
@@ -252,7 +258,7 @@ impl Output<'_> {
 }
 
 fn write(handle: &Handle, writer: &mut Writer, batch: Batch) -> Result<(), StoreError> {
-    if writer.position.end > 0 && writer.position.end + batch.put_bytes > SEGMENT_BYTES.into() {
+    if writer.position.end > 0 && writer.position.end + batch.put_bytes > writer.segment_bytes.into() {
         begin_segment(handle, writer)?;
     }
     let end = writer.position.end;
@@ -328,12 +334,7 @@ fn append(handle: &Handle, writer: &Writer, batch: Batch, closed: bool) -> Resul
 fn publish(handle: &Handle, writer: &mut Writer, landed: Landed) -> Result<(), StoreError> {
     let Landed { commit, mac, end } = landed;
     let path = handle.layout.segment(writer.position.segment);
-    if let Err(error) = writer.file.sync_data() {
-        // What the system could not write it now takes for written: no second sync may say that all is well.
-        let error = failed("sync", &path, Outcome::Unknown)(error);
-        handle.gate.poison(Cause::new(error.clone()));
-        return Err(error);
-    }
+    writer.file.sync_data().map_err(|error| sync_failed(handle, &path, Outcome::Unknown, error))?;
     let first = writer.position.end == 0;
     writer.position = Position {
         segment: writer.position.segment,
@@ -368,15 +369,11 @@ fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError>
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
     }
     let path = handle.layout.segment(number);
-    let file = match handle.files.open(&path, true).map_err(at("open", &path))? {
-        // Made, and then not written to: of a commit that failed.
-        Some(file) => {
-            file.set_len(0).map_err(at("cut", &path))?;
-            file
-        }
-        None => handle.files.create(&path).map_err(at("create", &path))?,
-    };
-    handle.files.sync_folder(handle.layout.root()).map_err(at("sync", handle.layout.root()))?;
+    // An existing file is of a commit that failed. Replace it, since an earlier sync of its name may have failed.
+    handle.files.remove(&path).map_err(at("remove", &path))?;
+    let file = handle.files.create(&path).map_err(at("create", &path))?;
+    let root = handle.layout.root();
+    handle.files.sync_folder(root).map_err(|error| sync_failed(handle, root, Outcome::NotApplied, error))?;
     let Position { mac, seq, .. } = writer.position;
     writer.position = Position { segment: number, end: 0, mac, seq, last_from: 0, closed: false };
     writer.file = file.clone();
@@ -386,7 +383,15 @@ fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Says in the log that everything is synced, so that the next one to open it need not write the last commit once more.
+/// Refuses writes from now on: a second sync may succeed without writing what the first one could not.
+fn sync_failed(handle: &Handle, path: &Path, outcome: Outcome, error: io::Error) -> StoreError {
+    let error = failed("sync", path, outcome)(error);
+    handle.gate.poison(Cause::new(error.clone()));
+    error
+}
+
+/// Appends a record that says that everything before it is synced. The next writer writes this record again, and not
+/// the last commit.
 pub(crate) fn close(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError> {
     if writer.position.end == 0 || writer.position.closed || handle.gate.poisoned().is_some() {
         return Ok(());

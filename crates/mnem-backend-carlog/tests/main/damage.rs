@@ -90,3 +90,25 @@ fn a_damaged_block_is_all_that_is_lost() {
     drop(store);
     assert_eq!(place.open().get(&victim).unwrap(), Some(data));
 }
+
+/// The beginning of a segment that is not the first, where no other file tells how far the log went.
+#[test]
+fn a_segment_with_a_damaged_beginning_is_not_taken_for_an_unfinished_one() {
+    let place = Place::new();
+    let store = OpenOptions::new().create(true).segment_bytes(1_500).open(place.store()).unwrap();
+    commits(&store, 6);
+    drop(store);
+    let second = fs::read(place.file("seg-000002.car")).unwrap();
+    assert!(place.file("seg-000002.car").exists() && !place.file("seg-000003.car").exists());
+    for at in [0, 30, 60, 100, 150] {
+        let mut damaged = second.clone();
+        damaged[at] ^= 1;
+        fs::write(place.file("seg-000002.car"), &damaged).unwrap();
+        fs::remove_file(place.file("state")).unwrap_or_default();
+        for read_only in [true, false] {
+            let error = OpenOptions::new().read_only(read_only).segment_bytes(1_500).open(place.store()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Damaged, "byte {at}");
+            assert_eq!(fs::read(place.file("seg-000002.car")).unwrap(), damaged, "byte {at}");
+        }
+    }
+}

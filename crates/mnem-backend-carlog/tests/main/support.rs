@@ -7,7 +7,7 @@ use std::{
 };
 
 use mnem_backend_carlog::{CarlogStore, OpenOptions};
-use mnem_store_traits::{Blockstore, Bytes, Cid, OpHeadsStore, RAW, Store, WriteBatch, cid_of};
+use mnem_store_traits::{Blockstore, Bytes, Cid, OpHeadsStore, RAW, Store, StoreError, WriteBatch, cid_of};
 use tempfile::TempDir;
 
 pub(crate) const SEGMENT: &str = "seg-000001.car";
@@ -68,11 +68,16 @@ pub(crate) struct Content {
 impl Content {
     /// All of it, each block read.
     pub(crate) fn of(store: &CarlogStore) -> Self {
-        let blocks: BTreeSet<Cid> = store.cids().unwrap().map(Result::unwrap).collect();
+        Self::read(store).unwrap()
+    }
+
+    /// All of it, each block read.
+    pub(crate) fn read(store: &CarlogStore) -> Result<Self, StoreError> {
+        let blocks = store.cids()?.collect::<Result<BTreeSet<Cid>, _>>()?;
         for cid in &blocks {
-            assert!(store.get(cid).unwrap().is_some(), "{cid} is listed");
+            assert!(store.get(cid)?.is_some(), "{cid} is listed");
         }
-        Self { blocks, heads: store.heads().unwrap() }
+        Ok(Self { blocks, heads: store.heads()? })
     }
 }
 

@@ -1,4 +1,4 @@
-//! A folder in memory that writes down whatever is done to it.
+//! A disk in memory that records every change: to files, to names in the store's folder, and to its parent folder.
 
 use std::{
     collections::BTreeMap,
@@ -8,12 +8,15 @@ use std::{
 };
 
 use mnem_backend_carlog::files::{File, Files, Lock};
-use mnem_crash_tests::Medium;
+use mnem_crash_tests::{Act, Kill, Medium};
 use mnem_store_traits::driver::{Entry, FileIdentity};
 
 use super::survivors::{Cuts, Image};
 
-/// Something done to the folder. Files are told by numbers: a name may go from one to another.
+/// The path of the store.
+pub(crate) const ROOT: &str = "/disk/store";
+
+/// A change of the disk. Files have numbers, since a name may move from one file to another.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Made(usize),
@@ -22,7 +25,14 @@ pub(crate) enum Event {
     Sync(usize),
     /// One change of names, in one step: each name and the file that it leads to from now on.
     Names(Vec<(PathBuf, Option<usize>)>),
-    SyncFolder,
+    SyncNames,
+    /// The entry of the store's folder in its parent.
+    MadeFolder,
+    SyncParent,
+    /// A sync failed: the unsynced changes of a file never reach the disk, though every process sees them.
+    LostWrites(usize),
+    /// The same for the names in the store's folder.
+    LostNames,
 }
 
 /// Syncs that the disk says it did, and did not.
@@ -30,8 +40,10 @@ pub(crate) enum Event {
 pub(crate) enum Lie {
     /// All syncs of files.
     Files,
-    /// All syncs of the folder.
+    /// All syncs of the store's folder.
     Folder,
+    /// All syncs of the parent folder.
+    Parent,
     /// All syncs of segments but the first ones.
     LaterCommits,
 }
@@ -45,8 +57,11 @@ struct State {
     start: Image,
     files: Vec<Vec<u8>>,
     names: BTreeMap<PathBuf, usize>,
+    has_folder: bool,
     log: Vec<Event>,
     lie: Option<Lie>,
+    /// Of the syncs of a call, the one before which [`Kill::BeforeDurable`] strikes.
+    kill_at_sync: usize,
     /// The process that holds the lock.
     locked: Option<usize>,
     processes: usize,
@@ -55,8 +70,13 @@ struct State {
 
 impl Disk {
     pub(crate) fn of(image: Image, lie: Option<Lie>) -> Self {
-        let (files, names) = (image.files.clone(), image.names.clone());
-        Self(Arc::new(Mutex::new(State { start: image, files, names, lie, ..State::default() })))
+        let Image { files, names, has_folder } = image.clone();
+        Self(Arc::new(Mutex::new(State { start: image, files, names, has_folder, lie, ..State::default() })))
+    }
+
+    pub(crate) fn kill_at_sync(self, sync: usize) -> Self {
+        self.state().kill_at_sync = sync;
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -76,7 +96,7 @@ impl Medium for Disk {
     fn process(&self) -> Process {
         let mut state = self.state();
         state.processes += 1;
-        Process { disk: self.clone(), number: state.processes }
+        Process { disk: self.clone(), number: state.processes, plan: Arc::default() }
     }
 
     fn cuts(&self) -> Cuts {
@@ -90,15 +110,40 @@ impl Medium for Disk {
 pub(crate) struct Process {
     disk: Disk,
     number: usize,
+    plan: Arc<Mutex<Plan>>,
+}
+
+/// What happens to a process, and how many calls it made.
+#[derive(Debug, Default)]
+struct Plan {
+    /// Calls of any kind.
+    calls: usize,
+    /// The number of the call that fails.
+    fail_at: Option<usize>,
+    /// The failing call, once it failed.
+    failed: Option<Call>,
+    kill: Option<Kill>,
+    /// Changes and syncs since the kill was planned.
+    changes: usize,
+    syncs: usize,
+}
+
+/// The kind of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Read,
+    Change,
+    Sync,
 }
 
 impl mnem_crash_tests::Process for Process {
+    fn begin(&self, _: &Act, kill: Option<Kill>) {
+        self.kill_during(kill);
+    }
+
     fn kill(&self) {
         let mut state = self.disk.state();
-        state.dead.push(self.number);
-        if state.locked == Some(self.number) {
-            state.locked = None;
-        }
+        state.kill(self.number);
     }
 
     fn is_dead(&self) -> bool {
@@ -106,11 +151,71 @@ impl mnem_crash_tests::Process for Process {
     }
 }
 
+impl State {
+    fn kill(&mut self, process: usize) {
+        self.dead.push(process);
+        if self.locked == Some(process) {
+            self.locked = None;
+        }
+    }
+}
+
 impl Process {
-    /// The state, for a process that lives.
-    fn alive(&self) -> io::Result<MutexGuard<'_, State>> {
-        let state = self.disk.state();
-        if state.dead.contains(&self.number) { Err(io::Error::other("the process is dead")) } else { Ok(state) }
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills the process during the calls from here on.
+    pub(crate) fn kill_during(&self, kill: Option<Kill>) {
+        let mut plan = self.plan();
+        (plan.kill, plan.changes, plan.syncs) = (kill, 0, 0);
+    }
+
+    /// Makes one call fail, by its number from 0.
+    pub(crate) fn fail_at(&self, call: usize) {
+        self.plan().fail_at = Some(call);
+    }
+
+    /// How many calls it made.
+    pub(crate) fn calls(&self) -> usize {
+        self.plan().calls
+    }
+
+    /// The call that failed.
+    pub(crate) fn failed(&self) -> Option<Call> {
+        self.plan().failed
+    }
+
+    /// Counts a call. `true`: it fails.
+    fn enter(&self, call: Call) -> io::Result<(MutexGuard<'_, State>, bool)> {
+        let (mut state, mut plan) = (self.disk.state(), self.plan());
+        let is_killed = match plan.kill {
+            Some(Kill::After(changes)) => call != Call::Read && plan.changes == changes,
+            Some(Kill::BeforeDurable) => call == Call::Sync && plan.syncs == state.kill_at_sync,
+            None => false,
+        };
+        if is_killed {
+            state.kill(self.number);
+        }
+        if state.dead.contains(&self.number) {
+            return Err(io::Error::other("the process is dead"));
+        }
+        let fails = plan.fail_at == Some(plan.calls);
+        if fails {
+            plan.failed = Some(call);
+        }
+        plan.calls += 1;
+        plan.changes += usize::from(call != Call::Read);
+        plan.syncs += usize::from(call == Call::Sync);
+        Ok((state, fails))
+    }
+
+    /// The state for a call that either fails or happens.
+    fn alive(&self, call: Call) -> io::Result<MutexGuard<'_, State>> {
+        match self.enter(call)? {
+            (state, false) => Ok(state),
+            (_, true) => Err(broken()),
+        }
     }
 
     fn handle(&self, file: usize, path: &Path) -> Arc<dyn File> {
@@ -119,9 +224,19 @@ impl Process {
     }
 }
 
+/// The error of a call that fails.
+fn broken() -> io::Error {
+    io::Error::other("the disk failed")
+}
+
 impl Files for Process {
     fn look(&self, _: &Path) -> io::Result<Entry> {
-        Ok(if self.alive()?.names.is_empty() { Entry::EmptyFolder } else { Entry::Folder })
+        let state = self.alive(Call::Read)?;
+        Ok(match (state.has_folder, state.names.is_empty()) {
+            (false, _) => Entry::Absent,
+            (true, true) => Entry::EmptyFolder,
+            (true, false) => Entry::Folder,
+        })
     }
 
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
@@ -133,12 +248,12 @@ impl Files for Process {
     }
 
     fn open(&self, path: &Path, _: bool) -> io::Result<Option<Arc<dyn File>>> {
-        let file = self.alive()?.names.get(path).copied();
+        let file = self.alive(Call::Read)?.names.get(path).copied();
         Ok(file.map(|file| self.handle(file, path)))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let mut state = self.alive()?;
+        let mut state = self.alive(Call::Change)?;
         if state.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -152,11 +267,17 @@ impl Files for Process {
     }
 
     fn create_folder(&self, _: &Path) -> io::Result<bool> {
-        Ok(false)
+        let mut state = self.alive(Call::Change)?;
+        let is_new = !state.has_folder;
+        if is_new {
+            state.has_folder = true;
+            state.log.push(Event::MadeFolder);
+        }
+        Ok(is_new)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.alive()?;
+        let mut state = self.alive(Call::Change)?;
         let file = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         state.names.insert(to.to_owned(), file);
         state.log.push(Event::Names(vec![(from.to_owned(), None), (to.to_owned(), Some(file))]));
@@ -164,7 +285,7 @@ impl Files for Process {
     }
 
     fn remove(&self, path: &Path) -> io::Result<bool> {
-        let mut state = self.alive()?;
+        let mut state = self.alive(Call::Change)?;
         let was_there = state.names.remove(path).is_some();
         if was_there {
             state.log.push(Event::Names(vec![(path.to_owned(), None)]));
@@ -173,19 +294,24 @@ impl Files for Process {
     }
 
     fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(self.alive()?.names.keys().cloned().collect())
+        Ok(self.alive(Call::Read)?.names.keys().cloned().collect())
     }
 
-    fn sync_folder(&self, _: &Path) -> io::Result<()> {
-        let mut state = self.alive()?;
-        if state.lie != Some(Lie::Folder) {
-            state.log.push(Event::SyncFolder);
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        let (mut state, fails) = self.enter(Call::Sync)?;
+        if path == Path::new(ROOT) {
+            if state.lie != Some(Lie::Folder) {
+                state.log.push(if fails { Event::LostNames } else { Event::SyncNames });
+            }
+        } else if state.lie != Some(Lie::Parent) && !fails {
+            // After a failure it is open whether a later sync makes the entry durable: here it does.
+            state.log.push(Event::SyncParent);
         }
-        Ok(())
+        if fails { Err(broken()) } else { Ok(()) }
     }
 
     fn lock(&self, _: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        let mut state = self.alive()?;
+        let mut state = self.alive(Call::Read)?;
         if state.locked.is_some() {
             return Ok(None);
         }
@@ -217,7 +343,7 @@ struct Open {
 
 impl File for Open {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.process.alive()?;
+        let state = self.process.alive(Call::Read)?;
         let bytes = state.files[self.file].get(offset as usize..).unwrap_or_default();
         let len = bytes.len().min(buffer.len());
         buffer[..len].copy_from_slice(&bytes[..len]);
@@ -225,30 +351,36 @@ impl File for Open {
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut state = self.process.alive()?;
+        let (mut state, fails) = self.process.enter(Call::Change)?;
+        // A write that fails leaves a part.
+        let bytes = if fails { &bytes[..bytes.len() / 2] } else { bytes };
         write(&mut state.files[self.file], offset, bytes);
         state.log.push(Event::Write(self.file, offset, bytes.into()));
-        Ok(())
+        if fails { Err(broken()) } else { Ok(()) }
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
-        let mut state = self.process.alive()?;
+        let mut state = self.process.alive(Call::Change)?;
         state.files[self.file].resize(bytes as usize, 0);
         state.log.push(Event::SetLen(self.file, bytes));
         Ok(())
     }
 
     fn file_bytes(&self) -> io::Result<u64> {
-        Ok(self.process.alive()?.files[self.file].len() as u64)
+        Ok(self.process.alive(Call::Read)?.files[self.file].len() as u64)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.process.alive()?;
+        let (mut state, fails) = self.process.enter(Call::Sync)?;
         let is_left_out = match state.lie {
             Some(Lie::Files) => true,
             Some(Lie::LaterCommits) => self.is_segment && state.files[self.file].len() > 1000,
             _ => false,
         };
+        if fails {
+            state.log.push(Event::LostWrites(self.file));
+            return Err(broken());
+        }
         if !is_left_out {
             state.log.push(Event::Sync(self.file));
         }

@@ -1,13 +1,12 @@
-//! Power cuts after every operation of drawn workloads, in many of the states that a disk may be in then; and broken promises of the disk, all of
-//! which must show.
+//! Power cuts after every operation of drawn workloads, in many of the states that a disk may be in then. Processes
+//! are killed within calls, including creation and opening. Each planted break must be found.
 
+mod creation;
 mod disk;
+mod faults;
 mod survivors;
 
-use std::{
-    path::Path,
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 
 use mnem_backend_carlog::{CarlogStore, OpenOptions};
 use mnem_crash_tests::{
@@ -17,7 +16,7 @@ use mnem_crash_tests::{
 use mnem_store_traits::{ErrorKind, Store, StoreError};
 
 use self::{
-    disk::{Disk, Lie, Process},
+    disk::{Disk, Lie, Process, ROOT},
     survivors::Image,
 };
 
@@ -40,6 +39,9 @@ static POOL: LazyLock<Pool> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 struct Carlog {
     habits: Habits,
+    /// Short, so that a workload begins several segments.
+    segment_bytes: u32,
+    kill_at_sync: usize,
 }
 
 impl Engine for Carlog {
@@ -53,7 +55,11 @@ impl Engine for Carlog {
     fn of(seed: u64) -> Self {
         let mut chance = Chance::new(seed, u64::MAX);
         let acts = 10 + chance.below(20);
-        Self { habits: Habits { acts, leave_one_in: 6, row_keys: 6, ..Habits::default() } }
+        let kill_one_in = if chance.one_in(3) { usize::MAX } else { 2 };
+        let segment_bytes = [2_000, 20_000, u32::MAX][chance.below(3)];
+        let habits = Habits { acts, kill_one_in, leave_one_in: 6, row_keys: 6, ..Habits::default() };
+        // A creation has five syncs.
+        Self { habits, segment_bytes, kill_at_sync: chance.below(5) }
     }
 
     fn pool() -> &'static Pool {
@@ -78,7 +84,7 @@ impl Engine for Carlog {
     }
 
     fn blank(&self, planted: Option<Lie>) -> Disk {
-        Disk::of(Image::default(), planted)
+        Disk::of(Image::default(), planted).kill_at_sync(self.kill_at_sync)
     }
 
     fn restored(&self, image: Image, _: Option<Lie>) -> Disk {
@@ -88,7 +94,7 @@ impl Engine for Carlog {
     fn open(&self, process: &Process, opening: Opening) -> Result<CarlogStore, StoreError> {
         let Opening { create, read_only, .. } = opening;
         let options = OpenOptions::new().create(create && !read_only).read_only(read_only);
-        options.open_on(Arc::new(process.clone()), Path::new("/store"))
+        options.segment_bytes(self.segment_bytes).open_on(Arc::new(process.clone()), ROOT)
     }
 
     fn close(&self, store: CarlogStore) -> Result<(), StoreError> {
@@ -114,6 +120,7 @@ fn what_was_acknowledged_survives_any_crash_and_nothing_half_done_shows() {
 const BREAKS: &[Planted<Lie>] = &[
     Planted { name: "no sync of any file", seed: 0, at: Break::Medium(Lie::Files) },
     Planted { name: "no sync of the folder", seed: 0, at: Break::Medium(Lie::Folder) },
+    Planted { name: "no sync of the parent folder", seed: 0, at: Break::Medium(Lie::Parent) },
     Planted { name: "no sync of a commit but the first ones", seed: 0, at: Break::Medium(Lie::LaterCommits) },
     Planted { name: "acknowledged before it is done", seed: 0, at: Break::Caller(Caller::AcknowledgedFirst) },
     Planted { name: "the head before its blocks", seed: 0, at: Break::Caller(Caller::HeadFirst) },

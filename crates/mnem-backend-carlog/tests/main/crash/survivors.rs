@@ -6,11 +6,13 @@ use mnem_crash_tests::Chance;
 
 use super::disk::{Event, write};
 
-/// A folder as a power cut leaves it.
+/// The folder of a store as a power cut leaves it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Image {
     pub(crate) files: Vec<Vec<u8>>,
     pub(crate) names: BTreeMap<PathBuf, usize>,
+    /// Without it there are no names.
+    pub(crate) has_folder: bool,
 }
 
 /// Bytes that a disk writes in one step.
@@ -37,6 +39,8 @@ struct Durable {
     writes: Vec<Event>,
     /// Changes of names, in their order.
     names: Vec<Vec<(PathBuf, Option<usize>)>>,
+    /// The folder was made, and its parent not synced.
+    made_folder: bool,
 }
 
 /// How what was not synced turns out.
@@ -86,21 +90,29 @@ impl Durable {
             Event::Write(..) | Event::SetLen(..) => self.writes.push(event.clone()),
             Event::Names(names) => self.names.push(names.clone()),
             Event::Sync(file) => {
-                let is_of = |event: &Event| matches!(event, Event::Write(of, ..) | Event::SetLen(of, _) if of == file);
                 let image = &mut self.image;
-                self.writes.iter().filter(|event| is_of(event)).for_each(|event| change(image, event));
-                self.writes.retain(|event| !is_of(event));
+                self.writes.iter().filter(|event| is_of(event, *file)).for_each(|event| change(image, event));
+                self.writes.retain(|event| !is_of(event, *file));
             }
-            Event::SyncFolder => {
+            Event::SyncNames => {
                 let image = &mut self.image;
                 self.names.drain(..).for_each(|names| rename(image, &names));
             }
+            Event::MadeFolder => self.made_folder = true,
+            Event::SyncParent => self.image.has_folder |= std::mem::take(&mut self.made_folder),
+            Event::LostWrites(file) => self.writes.retain(|event| !is_of(event, *file)),
+            Event::LostNames => self.names.clear(),
         }
     }
 
     fn is_decided(&self) -> bool {
-        self.writes.is_empty() && self.names.is_empty()
+        self.writes.is_empty() && self.names.is_empty() && !self.made_folder
     }
+}
+
+/// Whether it changes the bytes or the length of this file.
+fn is_of(event: &Event, file: usize) -> bool {
+    matches!(event, Event::Write(of, ..) | Event::SetLen(of, _) if *of == file)
 }
 
 fn change(image: &mut Image, event: &Event) {
@@ -187,6 +199,12 @@ impl mnem_crash_tests::Cuts for Cuts {
                 torn(&mut image, event, chance);
             }
         }
+        if self.durable.made_folder {
+            image.has_folder = way.kept(1, chance)[0];
+        }
+        if !image.has_folder {
+            image.names.clear();
+        }
         let mark = hash(&image);
         (image, mark)
     }
@@ -194,7 +212,7 @@ impl mnem_crash_tests::Cuts for Cuts {
 
 fn hash(image: &Image) -> u64 {
     let mix = |sum: u64, byte: u8| sum.wrapping_mul(0x100_0000_01b3) ^ u64::from(byte);
-    image.names.iter().fold(1, |sum, (name, file)| {
+    image.names.iter().fold(u64::from(image.has_folder), |sum, (name, file)| {
         let name = name.as_os_str().as_encoded_bytes().iter();
         let sum = name.chain(&image.files[*file]).fold(sum, |sum, byte| mix(sum, *byte));
         mix(sum, 0xff)
