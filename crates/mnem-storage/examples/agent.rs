@@ -4,12 +4,10 @@
 //! ```text
 //! cargo run -p mnem-storage --example agent -- memory
 //! ```
-//!
-//! Blocks with links are written with `serde_ipld_dagcbor = "0.7"` and `ipld-core = { version = "0.4", features = ["serde"] }`, which gives CIDs their form.
 
 use std::{env, process::ExitCode, thread};
 
-use mnem_storage::{Bytes, Cid, DAG_CBOR, Store, StoreError, Walk, WriteBatch, cid_of, open_or_init};
+use mnem_storage::{Cid, Retry, Store, StoreError, Walk, WriteBatch, from_dag_cbor, open_or_init};
 use serde::{Deserialize, Serialize};
 
 /// What was learned, and when one knew what else.
@@ -20,17 +18,15 @@ struct Operation {
 }
 
 /// Makes the note the one current operation. It comes after all that were current.
-fn learn(store: &dyn Store, note: &str) -> Result<Cid, Box<dyn std::error::Error>> {
-    let mut parents = store.heads()?;
+fn learn(store: &dyn Store, note: &str) -> Result<Cid, StoreError> {
     loop {
-        let operation = Operation { note: note.to_owned(), parents: parents.clone() };
-        let data = Bytes::from(serde_ipld_dagcbor::to_vec(&operation)?);
-        let cid = cid_of(DAG_CBOR, &data);
-        match store.commit(WriteBatch::new().put(cid, data).swap(parents, cid)) {
-            Ok(()) => return Ok(cid),
+        let parents = store.heads()?;
+        let mut batch = WriteBatch::new();
+        let cid = batch.put_dag_cbor(&Operation { note: note.to_owned(), parents: parents.clone() })?;
+        match store.commit(batch.swap(parents, cid)) {
             // Another writer was faster: what it learned comes before this.
-            Err(StoreError::HeadsMoved { actual }) => parents = actual,
-            Err(error) => return Err(error.into()),
+            Err(error) if error.retry() == Some(Retry::ReadHeads) => {}
+            done => return done.map(|()| cid),
         }
     }
 }
@@ -40,7 +36,7 @@ fn recall(store: &dyn Store) -> Result<Vec<String>, Box<dyn std::error::Error>> 
     let mut notes = Vec::new();
     for block in Walk::from_roots(store, store.heads()?) {
         let (_, data) = block?;
-        notes.push(serde_ipld_dagcbor::from_slice::<Operation>(&data)?.note);
+        notes.push(from_dag_cbor::<Operation>(&data)?.note);
     }
     Ok(notes)
 }
