@@ -14,8 +14,6 @@ use crate::{
     Check, CommitDurability, FORMATS, Layout, RedbStore, Verify,
     engine::probe::REDB_MAGIC,
     error::{At, BACKEND},
-    open::is_claim,
-    place::System,
     raw,
 };
 
@@ -70,7 +68,9 @@ impl Driver for RedbDriver {
         Ok(match Entry::at(path, BACKEND)? {
             Entry::Absent => Probe::Absent,
             Entry::EmptyFolder | Entry::Folder => Probe::Foreign("it is a folder, not a file".into()),
-            Entry::File(0) if is_claim(&System, At { path, operation: "look" })? => Probe::Unfinished,
+            // Perhaps a creation that was cut off, on a file system where names are reserved so. Whether it is one can only be tried, and a look
+            // writes nothing: opening decides.
+            Entry::File(0) if self.suits(at) => Probe::Unfinished,
             Entry::File(0) => Probe::Foreign("it is an empty file".into()),
             Entry::File(file_bytes) => probe_file(path, file_bytes)?,
             Entry::Other(what) => Probe::Foreign(what.into()),

@@ -86,9 +86,13 @@ pub(crate) fn sync_name(place: &dyn Place, at: At<'_>, options: &OpenOptions) ->
     let folder = folder_of(&resolve_links(at.path));
     remove_abandoned(&folder);
     match place.sync_folder(&folder) {
-        // Who may write to the file and not read its folder did not make it.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Names::Durable),
-        synced => settle(at, options, &folder, synced, lacks_folder_sync),
+        // Who may write to the file and not read its folder did not make it: without that option nothing is made there.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !options.without_folder_sync => {
+            Ok(Names::Durable)
+        }
+        synced => settle(at, options, &folder, synced, |error| {
+            lacks_folder_sync(error) || error.kind() == io::ErrorKind::PermissionDenied
+        }),
     }
 }
 

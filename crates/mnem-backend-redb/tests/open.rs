@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use mnem_backend_redb::{Check, CommitDurability, OpenOptions, open_or_init};
-use mnem_store_traits::driver::Sharing;
+use mnem_backend_redb::{Check, CommitDurability, DRIVER, OpenOptions, open_or_init};
+use mnem_store_traits::driver::{Driver as _, Probe, Sharing};
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, StoreError, WriteBatch};
 
 use crate::support::{FakeMedium, block, create, kind_of, open, place};
@@ -56,6 +56,20 @@ fn an_empty_file_is_not_a_store_and_stays_empty() {
     let found = reason(OpenOptions::new().create(true).open(&place.path));
     assert!(found.contains("empty"), "{found}");
     assert_eq!(fs::read(&place.path).expect("read"), b"");
+}
+
+#[test]
+fn a_look_at_an_empty_file_changes_nothing_in_its_folder() {
+    let place = place();
+    fs::write(&place.path, "").expect("write");
+    let folder = place.path.parent().expect("a folder");
+    let changed = || fs::metadata(folder).and_then(|folder| folder.modified()).expect("its time");
+    let other = place.path.with_extension("other");
+    fs::write(&other, "").expect("write");
+    let before = changed();
+    assert_eq!(DRIVER.probe(&place.path.clone().into()).expect("a look"), Probe::Unfinished);
+    assert!(matches!(DRIVER.probe(&other.into()), Ok(Probe::Foreign(_))));
+    assert_eq!(changed(), before);
 }
 
 #[test]

@@ -293,8 +293,12 @@ fn kill_an_import(place: &Place, store: &str, header: &[u8], sections: &[Vec<u8>
     let mut child =
         place.command(&["import", "-", "--heads", "--store", store]).stdin(Stdio::piped()).spawn().expect("starts");
     let mut input = child.stdin.take().expect("a pipe");
+    let (first, rest) = sections.split_at(sections.len() / 2);
     input.write_all(header).expect("written");
-    input.write_all(&sections.concat()).expect("written");
+    input.write_all(&first.concat()).expect("written");
+    // Blocks are gathered for a second before they land.
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    input.write_all(&rest.concat()).expect("written");
     std::thread::sleep(std::time::Duration::from_millis(wait_millis));
     child.kill().expect("killed");
     assert_eq!(child.wait().expect("it ends").code(), None, "killed, and not ended");
