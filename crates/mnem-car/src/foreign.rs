@@ -78,9 +78,10 @@ const INDEX: ForeignFormat = format("the index of a CARv2, without its archive",
 const TAR: ForeignFormat = format("a tar archive", "unpack it first: `tar -xf`");
 const ZEROS: ForeignFormat =
     format("zeros", "get the archive again: its place was reserved, and its bytes were never written");
-const HTML: ForeignFormat = format("a web page (HTML)", "check the URL: open it in a browser to see what it says");
-const XML: ForeignFormat = format("XML", "check the URL: read the file, which may hold a server's error");
-const JSON: ForeignFormat = format("JSON", "check the URL: read the file, which may hold a server's error");
+const HTML: ForeignFormat =
+    format("a web page (HTML)", "check the URL or the path: open it in a browser to see what it says");
+const XML: ForeignFormat = format("XML", "check the URL or the path: the file may hold a server's error");
+const JSON: ForeignFormat = format("JSON", "check the URL or the path: the file may hold a server's error");
 const TEXT: ForeignFormat = format("text", CHECK_TEXT);
 const MARKED: ForeignFormat =
     format("a CAR archive after a byte order mark", "remove the mark: `tail -c +4 FILE`; a CAR archive is binary");

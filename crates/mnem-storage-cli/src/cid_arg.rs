@@ -5,6 +5,7 @@ use mnem_storage::Cid;
 use crate::{
     cid_text::{meant, plain},
     error::{Failure, Result},
+    limits::SHORT_CID_CHARS_MIN,
 };
 
 /// Reads a CID that was typed: base32 in lower case for a CIDv1, base58 for a CIDv0.
@@ -17,7 +18,9 @@ pub(crate) fn parse(text: &str) -> Result<Cid> {
     }
     let hint = match meant(text) {
         Some(cid) => format!("write it as {cid}"),
-        None => "a CID looks like bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe; `mnem-store ls` lists those of a store".into(),
+        None => format!(
+            "a CID looks like bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe, and may be cut short to {SHORT_CID_CHARS_MIN} characters or more; `mnem-store ls` lists those of a store"
+        ),
     };
     Err(Failure::Usage { message: format!("{text:?} is not a plain CID"), hint })
 }

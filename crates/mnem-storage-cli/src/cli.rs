@@ -12,7 +12,9 @@ use mnem_storage::{BACKENDS, driver::Driver, knn::Format};
 use crate::{
     args::Global,
     commands::{self, Command},
-    common_words, drivers,
+    common_words,
+    context::is_archive_name,
+    drivers,
     error::Exit,
     hints::quoted,
     output,
@@ -42,7 +44,7 @@ Environment:
   CLICOLOR_FORCE   set to anything but 0: colours also where no terminal is
 
 Exit status:
-  0 done   1 failed   2 usage   3 damage found
+  0 done   1 failed, or stores differ   2 usage   3 damage found
   4 no such block, head, index or node
   10 no store here   11 locked   12 wrong or newer format   13 needs recovery
   128 + N ended by signal N: 130 SIGINT, 143 SIGTERM";
@@ -62,6 +64,7 @@ pub(crate) struct Cli {
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
     Cli::try_parse().and_then(refuse_two_stores).map_err(|mut error| {
         suggest_store(&mut error);
+        suggest_owner(&mut error);
         suggest_command(&mut error);
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             return match terminal::print(&error) {
@@ -85,19 +88,60 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
 /// Adds how stores are named, where a word stands that no command takes.
 fn suggest_store(error: &mut clap::Error) {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return };
+    let word = word.clone();
     if error.kind() == ErrorKind::UnknownArgument
         && !word.starts_with('-')
         && error.get(ContextKind::Suggested).is_none()
     {
-        let tip = StyledStr::from(format!("stores are named with --store: `--store {}`", quoted(Path::new(word))));
+        let path = Path::new(&word);
+        let tip = if is_archive_name(path) {
+            format!("archives are imported, each by itself: `mnem-store import {} --store STORE`", quoted(path))
+        } else {
+            format!("stores are named with --store: `--store {}`", quoted(path))
+        };
+        let tip = StyledStr::from(tip);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
+}
+
+/// Names the commands that take an option, instead of how to give its name as a value.
+fn suggest_owner(error: &mut clap::Error) {
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg) else { return };
+    let Some(name) = typed.strip_prefix("--").filter(|_| error.kind() == ErrorKind::UnknownArgument) else { return };
+    let name = name.split_once('=').map_or(name, |(name, _)| name);
+    let owners = owners(&Cli::command(), "", name);
+    if owners.is_empty() || error.get(ContextKind::SuggestedArg).is_some() {
+        return;
+    }
+    let tip = format!("--{name} is an option of {}", owners.join(", "));
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+}
+
+/// The commands below this one that take the option, as they are typed.
+fn owners(command: &clap::Command, typed: &str, option: &str) -> Vec<String> {
+    let mut owners = Vec::new();
+    for command in command.get_subcommands() {
+        let typed = format!("{typed}{} ", command.get_name());
+        if command.get_arguments().any(|arg| arg.get_long() == Some(option)) {
+            owners.push(format!("`{}`", typed.trim_end()));
+        }
+        owners.extend(self::owners(command, &typed, option));
+    }
+    owners
 }
 
 /// Adds the command that a common word stands for.
 fn suggest_command(error: &mut clap::Error) {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
-    let Some(instead) = common_words::instead(&word.to_ascii_lowercase()) else { return };
+    let word = word.to_ascii_lowercase();
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let under = |command| usage.contains(&format!("mnem-store {command} "));
+    let instead = match () {
+        () if under("heads") => common_words::of_heads(&word),
+        () if under("knn") => common_words::of_knn(&word),
+        () => common_words::instead(&word),
+    };
+    let Some(instead) = instead else { return };
     // What merely looks like the word is of no use beside it.
     error.remove(ContextKind::SuggestedSubcommand);
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(instead)]));

@@ -13,13 +13,18 @@ pub(crate) fn instead(word: &str) -> Option<&'static str> {
         "vacuum" | "shrink" | "defrag" | "optimize" => "`mnem-store compact` gives free space back",
         "log" | "history" | "tree" | "refs" => "`mnem-store walk` lists the blocks that the heads reach, parents first",
         "info" | "status" | "count" | "du" | "df" | "stats" => "`mnem-store stat` counts and measures a store",
-        "head" | "branch" | "tag" | "tip" | "merge" => "`mnem-store heads` lists the heads, or changes them",
-        "backup" | "clone" | "cp" | "sync" | "mirror" | "migrate" | "convert" => {
+        "head" | "roots" | "root" | "branch" | "tag" | "tip" | "merge" => {
+            "`mnem-store heads` lists the heads, or changes them"
+        }
+        "backup" | "clone" | "cp" | "sync" | "push" | "pull" | "move" | "mv" | "mirror" | "migrate" | "convert" => {
             "`mnem-store copy FROM TO` copies a store, `mnem-store export FILE` writes an archive"
         }
         "dump" | "save" | "pack" => "`mnem-store export FILE` writes an archive",
         "load" | "restore" | "unpack" => "`mnem-store import FILE` reads an archive into a store",
         "delete" | "remove" | "del" | "unlink" | "drop" => "`mnem-store rm CID` removes blocks",
+        "commit" => {
+            "`mnem-store put FILE` stores a block, `mnem-store heads swap NEW --expected OLD` makes it the head"
+        }
         "add" | "store" | "write" => "`mnem-store put FILE` stores a block",
         "list" | "keys" | "cids" | "blocks" => "`mnem-store ls` lists all blocks",
         "create" | "new" | "make" => "`mnem-store init` makes an empty store",
@@ -30,6 +35,36 @@ pub(crate) fn instead(word: &str) -> Option<&'static str> {
         }
         "test" | "selftest" | "self-test" => "`mnem-store conformance` checks a backend on this machine",
         "version" => "`mnem-store --version` prints the version",
+        _ => return None,
+    })
+}
+
+/// As [`instead`], below `heads`.
+pub(crate) fn of_heads(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "list" | "ls" | "show" | "get" | "print" => "`mnem-store heads` lists the heads",
+        "add" | "new" | "create" | "put" => "`mnem-store heads update NEW` adds a head",
+        "merge" => "`mnem-store heads update NEW --supersedes OLD` adds a head, and drops those that it supersedes",
+        "set" | "replace" | "move" | "reset" | "commit" => {
+            "`mnem-store heads swap NEW --expected OLD` replaces all heads"
+        }
+        "delete" | "remove" | "del" | "drop" | "unlink" => "`mnem-store heads rm OLD` drops a head",
+        _ => return None,
+    })
+}
+
+/// As [`instead`], below `knn`.
+pub(crate) fn of_knn(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "ls" | "indexes" => "`mnem-store knn list` lists the indexes",
+        "get" | "cat" | "info" | "stat" | "inspect" | "view" => "`mnem-store knn show CID` describes an index",
+        "add" | "create" | "new" | "make" | "put" | "derive" | "rebuild" => {
+            "`mnem-store knn build --vectors FILE` makes an index"
+        }
+        "search" | "query" | "find" | "near" | "neighbours" | "neighbor" => {
+            "`mnem-store knn neighbors CID NODE` lists the nearest neighbours of a node"
+        }
+        "delete" | "remove" | "del" | "drop" | "unlink" => "`mnem-store knn rm CID` removes an index",
         _ => return None,
     })
 }
@@ -61,5 +96,26 @@ mod tests {
             }
         }
         assert_eq!(instead("frobnicate"), None);
+    }
+
+    #[test]
+    fn words_below_a_command_are_answered_with_what_is_below_it() {
+        let program = Cli::command();
+        let source = include_str!("common_words.rs");
+        for (parent, answer) in [("heads", of_heads as fn(&str) -> Option<&'static str>), ("knn", of_knn)] {
+            let (_, table) = source.split_once(&format!("fn of_{parent}(")).expect("the table");
+            let (table, _) = table.split_once("_ => return None").expect("its end");
+            let words = table.lines().filter_map(|line| Some(line.split_once(" => ")?.0));
+            let words: Vec<&str> = words.flat_map(|words| words.split('"').skip(1).step_by(2)).collect();
+            assert!(words.len() > 10, "{words:?}");
+            let below = program.find_subcommand(parent).expect("the command");
+            for word in words {
+                assert!(below.find_subcommand(word).is_none(), "{word} is a command");
+                let answer = answer(word).expect("an answer");
+                let (_, typed) = answer.split_once(&format!("`mnem-store {parent}")).expect("the command");
+                let command = typed.trim_start().split([' ', '`']).next().expect("a word");
+                assert!(command.is_empty() || below.find_subcommand(command).is_some(), "{word}: {answer}");
+            }
+        }
     }
 }

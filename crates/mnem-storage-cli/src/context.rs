@@ -13,13 +13,20 @@ use crate::{
     args::{Global, When},
     drivers,
     error::{Failure, Result},
-    limits::{CACHE_BYTES_USUAL, LISTING_CACHE_BYTES},
+    hints::quoted,
+    limits::{ARCHIVE_EXTENSIONS, CACHE_BYTES_USUAL, LISTING_CACHE_BYTES},
     memory,
     output::Out,
     progress::Bar,
     target::Target,
     terminal::{self, Printable},
 };
+
+/// Whether a path is named as archives and packed files are.
+pub(crate) fn is_archive_name(path: &Path) -> bool {
+    let is = |known: &&str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(known));
+    ARCHIVE_EXTENSIONS.iter().any(is)
+}
 
 /// The options for every command, at work.
 #[derive(Clone)]
@@ -81,6 +88,22 @@ impl Context {
         format.into_iter().fold(options, OpenOptions::format)
     }
 
+    /// Refuses to make a store under the name of an archive, which an option for the backend would ask for in so many words. `from`: the store that is
+    /// to go there, if any.
+    pub(crate) fn refuse_archive_name(&self, path: &Path, backend: Option<&str>, from: Option<&Path>) -> Result<()> {
+        if backend.is_some() || !is_archive_name(path) || path.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        let from = from.map_or_else(String::new, |from| format!(" --store {}", quoted(from)));
+        Err(Failure::Usage {
+            message: format!("{} has the name of an archive, and this makes a store", path.display()),
+            hint: format!(
+                "`mnem-store export {}{from}` writes an archive; --backend makes a store of that name",
+                quoted(&path.with_extension("car"))
+            ),
+        })
+    }
+
     /// The store, for reading only.
     pub(crate) fn open_read_only(&self) -> Result<Arc<dyn Store>> {
         self.open_for_reading(self.options())
@@ -120,6 +143,7 @@ impl Context {
     /// The store, for writing a lot; made if nothing is there.
     pub(crate) fn open_or_create(&self, backend: Option<&str>) -> Result<Target> {
         let path = self.path()?;
+        self.refuse_archive_name(&path, backend, None)?;
         self.note(format_args!("opening or making {}", path.display()));
         Ok(Target::open(&self.options_for_new(backend, None).create(true), path)?)
     }

@@ -91,7 +91,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// As `Store`, of a store that has its own place on the command line.
-    #[error("{}: {source}", store.display())]
+    #[error("{}", of_store(&store.display().to_string(), source.to_string()))]
     OfStore { store: PathBuf, source: Box<StoreError> },
     /// A swap expected other heads.
     #[error("{error}, expected {}", if *.expected == 0 { "none".to_owned() } else { expected.to_string() })]
@@ -103,7 +103,9 @@ pub(crate) enum Failure {
     Import { from: Box<str>, max_block: u64, typed: &'static str, source: ImportError },
     /// One store could not be copied to another.
     #[error("cannot copy {} to {}", from.display(), to.display())]
-    Copy { from: PathBuf, to: PathBuf, source: CopyError },
+    ///
+    /// `merges`: whether heads of the target that the source does not know were to be kept.
+    Copy { from: PathBuf, to: PathBuf, merges: bool, source: CopyError },
     /// An archive could not be written.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -167,6 +169,16 @@ impl Failure {
             Self::Export(error) => error.store_error(),
             Self::Collect(error) => error.store_error(),
             _ => None,
+        }
+    }
+
+    /// `text`, said of this failure, without the name of a method that refused an argument: that is for programs in Rust.
+    pub(crate) fn without_method(&self, text: String) -> String {
+        match self.store_error() {
+            Some(StoreError::InvalidArgument { operation, reason }) => {
+                text.replace(&format!("{operation}: {reason}"), reason)
+            }
+            _ => text,
         }
     }
 
@@ -236,6 +248,11 @@ impl Failure {
             Self::Io { .. } | Self::OutputClosed => "io",
         }
     }
+}
+
+/// What a store says, under its path unless that is in it.
+fn of_store(store: &str, said: String) -> String {
+    if said.contains(store) { said } else { format!("{store}: {said}") }
 }
 
 /// A count with its verb: `1 block is`, `2 blocks are`.

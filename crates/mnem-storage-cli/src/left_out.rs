@@ -14,12 +14,12 @@ pub(crate) fn tell_opaque(context: &Context, opaque: u64, done: &str) {
     }
 }
 
-/// Names the first blocks that were left out. In JSON, `missing_count` and `missing` say it.
-pub(crate) fn tell_missing(context: &Context, count: u64, missing: &[Absent]) {
+/// Names the first blocks that are missing, and what was `done` about them. In JSON, `missing_count` and `missing` say it.
+pub(crate) fn tell_missing(context: &Context, count: u64, missing: &[Absent], done: &str) {
     if count == 0 {
         return;
     }
     let named: Vec<String> = missing.iter().take(MISSING_NAMED_MAX).map(|absent| absent.cid.to_string()).collect();
     let more = if count > named.len() as u64 { ", ..." } else { "" };
-    context.remark(format_args!("left out {}: {}{more}", counted(count, "missing block"), named.join(", ")));
+    context.remark(format_args!("{done} {}: {}{more}", counted(count, "missing block"), named.join(", ")));
 }

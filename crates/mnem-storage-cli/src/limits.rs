@@ -6,6 +6,9 @@ pub(crate) const BLOCK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Largest block that `import` takes unless told otherwise, in bytes: 16 MiB.
 pub(crate) const IMPORT_BLOCK_BYTES_MAX: u64 = mnem_storage::car::BLOCK_BYTES_MAX;
 
+/// Extensions of archives and packed files, under which no store is made unless its backend is named.
+pub(crate) const ARCHIVE_EXTENSIONS: [&str; 8] = ["car", "zip", "tar", "gz", "tgz", "zst", "xz", "7z"];
+
 /// Fewest characters that a CID may be cut short to. The first seven are the same in most CIDs.
 pub(crate) const SHORT_CID_CHARS_MIN: usize = 8;
 

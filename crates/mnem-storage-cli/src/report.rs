@@ -23,7 +23,7 @@ struct Told<'a> {
 
 /// Tells on standard error what went wrong, and gives the exit status.
 pub(crate) fn report(failure: &Failure, context: &Context) -> Exit {
-    let error = failure.to_string();
+    let error = failure.without_method(failure.to_string());
     let causes = causes(failure, &error);
     let hint = hints::hint(failure, context);
     if context.json() {
@@ -67,7 +67,7 @@ fn causes(failure: &Failure, said: &str) -> Vec<String> {
     let mut causes = failure.details();
     let mut source = failure.source();
     while let Some(error) = source {
-        let text = error.to_string();
+        let text = failure.without_method(error.to_string());
         if !causes.last().map_or(said, String::as_str).contains(&text) {
             causes.push(text);
         }
@@ -86,7 +86,7 @@ mod tests {
     fn a_cause_that_was_told_is_left_out() {
         let store = StoreError::NeedsRecovery { location: "a.redb".into() };
         let source = CopyError::Source(store.clone().into());
-        let failure = Failure::Copy { from: "a.redb".into(), to: "b.redb".into(), source };
+        let failure = Failure::Copy { from: "a.redb".into(), to: "b.redb".into(), merges: false, source };
         assert_eq!(causes(&failure, &failure.to_string()), [store.to_string()]);
         assert_eq!(failure.exit(), Exit::NeedsRecovery);
         assert_eq!(causes(&failure, &format!("failed: {store}")), Vec::<String>::new());

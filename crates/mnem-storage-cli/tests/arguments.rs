@@ -181,6 +181,32 @@ fn a_path_without_its_option_leads_to_the_option() {
 }
 
 #[test]
+fn what_belongs_to_another_command_leads_there() {
+    let place = Place::new();
+    for (args, tip) in [
+        (&["ls", "--expected"][..], "--expected is an option of `heads swap`"),
+        (&["verify", "a.car"], "archives are imported, each by itself: `mnem-store import a.car --store STORE`"),
+        (&["heads", "list"], "`mnem-store heads` lists the heads"),
+        (&["knn", "delete"], "`mnem-store knn rm CID` removes an index"),
+    ] {
+        let said = place.run(args).fails(2);
+        assert!(said.contains(&format!("\n  tip: {tip}\n")) && !said.contains("as a value"), "{said}");
+    }
+}
+
+#[test]
+fn no_store_gets_the_name_of_an_archive() {
+    let place = Place::new();
+    place.run(&["init", "--store", "a.redb"]).ok();
+    let said = place.run(&["copy", "a.redb", "b.car"]).fails(2);
+    assert!(said.contains("hint: `mnem-store export b.car --store a.redb` writes an archive"), "{said}");
+    place.run(&["init", "--store", "b.zip"]).fails(2);
+    assert!(!place.path("b.car").exists() && !place.path("b.zip").exists());
+    place.run(&["init", "--store", "b.car", "--backend", "redb"]).ok();
+    place.run(&["copy", "a.redb", "b.car"]).ok();
+}
+
+#[test]
 fn common_words_are_answered_with_the_right_command() {
     let place = Place::new();
     for (word, command) in [

@@ -103,7 +103,10 @@ fn no_store_here() {
     ] {
         let said = place.run(&[args, &["--store", "no store.redb"]].concat()).fails(10);
         assert!(said.starts_with("error: no store at no store.redb: nothing is there\n"), "{said}");
-        assert!(said.contains("hint: `mnem-store init --store 'no store.redb'` makes an empty store"), "{said}");
+        assert!(
+            said.contains("hint: check the path; `mnem-store init --store 'no store.redb'` makes an empty store"),
+            "{said}"
+        );
         assert!(!place.path("no store.redb").exists(), "{args:?} made something");
     }
     place.run(&["copy", "nothing.redb", "copy.redb"]).fails(10);
@@ -133,7 +136,7 @@ fn locked() {
         assert_eq!(
             said,
             "error: store a.redb is locked by another process or handle: close it there, or wait for that\n\
-             hint: another process has it open: wait for that to end, or try again with --lock-wait 10\n"
+             hint: end the process that has it open, or wait for it with --lock-wait 10\n"
         );
     }
     // A wait that is long enough ends with the other's close.
@@ -193,7 +196,8 @@ fn a_simple_store_whose_heads_are_being_written() {
     let update = &["heads", "update", &leaf, "--store", "a.simple"][..];
     let said = place.run(&[update, &["--lock-wait", "0"]].concat()).fails(11);
     assert!(
-        said.contains("a.simple is locked by another process") && said.contains("hint: another process has it open"),
+        said.contains("a.simple is locked by another process")
+            && said.contains("hint: end the process that has it open"),
         "{said}"
     );
     place.run(&["heads", "--store", "a.simple", "--lock-wait", "0"]).ok();

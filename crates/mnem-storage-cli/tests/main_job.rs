@@ -33,10 +33,7 @@ fn import_heads_verify_copy_export() {
 
     place.write("out.car", first);
     let said = place.run(&["import", "out.car", "--heads", "--store", "animals.redb"]).ok();
-    assert!(
-        said.contains("new            0: nothing new, every block was there already\npresent        4,077\n"),
-        "{said}"
-    );
+    assert!(said.contains("new            0\npresent        4,077\n"), "{said}");
     assert!(said.ends_with(&format!("heads          1\n  {ROOT}\n")), "{said}");
 
     let said = place.run(&["import", "out.car", "--heads", "--store", "fresh.redb"]).ok();

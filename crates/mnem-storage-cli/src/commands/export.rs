@@ -171,7 +171,7 @@ fn remarks(context: &Context, report: &ExportReport) {
         context.remark(format_args!("{blocks} of unknown hash functions exported as stored: `import` refuses them"));
     }
     tell_opaque(context, report.opaque, "exported");
-    tell_missing(context, report.missing_count, &report.missing);
+    tell_missing(context, report.missing_count, &report.missing, "left out");
     let largest = Count(report.largest_block_bytes);
     if report.largest_block_bytes > IMPORT_BLOCK_BYTES_MAX {
         let largest_bytes = report.largest_block_bytes;

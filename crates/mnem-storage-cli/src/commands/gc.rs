@@ -128,7 +128,7 @@ fn remarks(context: &Context, report: &CollectReport) {
             "links were not followed in {blocks} of other codecs: what only these link to counts as dead"
         ));
     }
-    tell_missing(context, report.missing_count, &report.missing);
+    tell_missing(context, report.missing_count, &report.missing, "went on without");
     if report.unreadable_count > 0 {
         let blocks = counted(report.unreadable_count, "block");
         context.remark(format_args!("{blocks} cannot be read: what only these link to counts as dead"));

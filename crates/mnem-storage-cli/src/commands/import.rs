@@ -280,7 +280,7 @@ fn text(answer: &Answer<'_>) -> String {
     let mut lines =
         vec![format!("imported {} ({}) into {}", counted(report.blocks, "block"), Size(report.bytes), answer.store)];
     if report.new == 0 && report.blocks > 0 {
-        lines.push("new            0: nothing new, every block was there already".to_owned());
+        lines.push("new            0".to_owned());
     } else {
         lines.push(format!("new            {}", Count(report.new)));
     }

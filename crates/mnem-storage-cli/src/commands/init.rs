@@ -36,6 +36,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
+    context.refuse_archive_name(&path, args.backend.as_deref(), None)?;
     let options = context.options_for_new(args.backend.as_deref(), args.format.as_deref()).create_new(true);
     let already = |driver: &dyn Driver| Failure::Refused {
         message: format!("a {} store is already at {}", driver.name(), path.display()),
@@ -46,6 +47,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     }
     // A store that is being made is better made whole.
     let _stop = Stop::when_asked(context)?;
+    context.note(format_args!("making {}", path.display()));
     let made = Target::open(&options, &path).map_err(|error| match options.detect(&path) {
         // Another process was faster.
         Ok(Some(driver)) if error.kind() == ErrorKind::InvalidArgument => already(driver),

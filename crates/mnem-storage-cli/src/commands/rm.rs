@@ -73,10 +73,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     if let (Some(head), false) = (of_heads.first(), args.force) {
         return Err(Failure::Refused {
             message: format!("{head} is a head of {}: nothing was removed", path.display()),
-            hint: format!(
-                "`mnem-store heads rm {head} --store {}` drops the head first; --force removes the block all the same",
-                quoted(&path)
-            ),
+            hint: match heads.len() {
+                1 => "--force removes the block all the same; its CID stays the head".to_owned(),
+                _ => format!(
+                    "`mnem-store heads rm {head} --store {}` drops the head first; --force removes the block all the same",
+                    quoted(&path)
+                ),
+            },
         });
     }
     let out = context.out();

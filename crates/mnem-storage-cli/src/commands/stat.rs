@@ -62,6 +62,7 @@ struct Block {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
+    context.note(format_args!("opening {} for reading", path.display()));
     let info = info_at(&path, &context.options())?;
     let mut answer = Answer { info: &info, reachable: None, largest: None };
     if args.reachable || args.largest.is_some() {

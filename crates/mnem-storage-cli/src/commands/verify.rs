@@ -56,6 +56,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     }
     let stop = Stop::at_once(context, "nothing was changed, and not everything was looked at", "run it again")?;
     let mut bar = context.bar("verify");
+    context.note(format_args!("opening {} for reading", path.display()));
     let options = VerifyOptions::new().open(context.options()).count(bar.is_shown());
     let report = verify_at(&path, &options, &mut |progress| {
         bar.show(&progress);

@@ -7,7 +7,7 @@ use mnem_storage::{
 
 use super::{
     for_io,
-    stores::{for_store, in_doubt},
+    stores::{for_missing_root, for_store, in_doubt},
 };
 use crate::limits::BLOCK_BYTES_MAX;
 
@@ -122,6 +122,9 @@ pub(super) fn for_export(error: &ExportError, store: &str) -> String {
         }
         ExportError::Block { linked_from: Some(_), source, .. } if source.kind() == ErrorKind::MissingBlock => {
             format!("{}; --skip-missing leaves out what is missing", for_store(source, store))
+        }
+        ExportError::Block { cid, linked_from: None, source, .. } if source.kind() == ErrorKind::MissingBlock => {
+            for_missing_root(cid, store)
         }
         ExportError::TooManyRoots { roots_max, .. } => {
             format!("name up to {roots_max} blocks with --root, and export the others by themselves")

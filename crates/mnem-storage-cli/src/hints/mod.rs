@@ -11,7 +11,7 @@ use mnem_storage::{CollectError, CopyError, ErrorKind, StoreError};
 use self::{
     archives::{for_export, for_import},
     io::for_io,
-    stores::{for_store, for_target},
+    stores::{for_missing_root, for_store, for_target},
 };
 use crate::{context::Context, error::Failure};
 
@@ -42,8 +42,8 @@ fn escaped(byte: u8) -> Vec<char> {
 pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
     let store = || context.store_path().map_or_else(|| "PATH".to_owned(), |path| quoted(&path));
     if let Some(StoreError::Locked { .. }) = failure.store_error() {
-        let wait = if context.waits_for_locks() { "" } else { ", or try again with --lock-wait 10" };
-        return format!("another process has it open: wait for that to end{wait}");
+        let wait = if context.waits_for_locks() { ", or wait longer" } else { ", or wait for it with --lock-wait 10" };
+        return format!("end the process that has it open{wait}");
     }
     match failure {
         Failure::Usage { hint, .. } | Failure::Refused { hint, .. } | Failure::Interrupted { hint, .. } => hint.clone(),
@@ -70,18 +70,24 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
                 .to_owned()
         }
         Failure::Import { source, max_block, typed, .. } => for_import(source, *max_block, typed, &store()),
-        Failure::Copy { source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
-            "name the store to copy first, then where to: `mnem-store copy FROM TO`".to_owned()
+        Failure::Copy { from, source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
+            let order = "name the store to copy first, then where to: `mnem-store copy FROM TO`";
+            if from.exists() {
+                format!("{order}; a store whose first bytes are gone is not recognized: restore it from a backup")
+            } else {
+                order.to_owned()
+            }
         }
         Failure::Copy { from, source: CopyError::Source(error), .. } => match &**error {
             StoreError::MissingBlock { linked_from: Some(_), .. } => {
                 format!("{}; --skip-missing leaves out what is missing", for_store(error, &quoted(from)))
             }
+            StoreError::MissingBlock { cid, .. } => for_missing_root(cid, &quoted(from)),
             error => for_store(error, &quoted(from)),
         },
-        Failure::Copy { from, to, source: CopyError::Target(error) } => for_target(error, from, to),
+        Failure::Copy { from, to, merges, source: CopyError::Target(error) } => for_target(error, from, to, *merges),
         Failure::Copy { to, source: CopyError::Differs { .. }, .. } => stores::in_doubt(&quoted(to)),
-        Failure::Copy { from, to, source: CopyError::Opaque { .. } } => format!(
+        Failure::Copy { from, to, source: CopyError::Opaque { .. }, .. } => format!(
             "--opaque-leaves copies such blocks without what they link to; `mnem-store copy {} {}` copies every block",
             quoted(from),
             quoted(to)
@@ -118,6 +124,7 @@ fn for_collect(error: &CollectError, store: &str) -> String {
                     for_store(error, store)
                 )
             }
+            StoreError::MissingBlock { cid, linked_from: None } => for_missing_root(cid, store),
             error => for_store(error, store),
         },
         _ => "run the same command again: it removes the rest".to_owned(),

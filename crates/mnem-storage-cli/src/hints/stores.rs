@@ -7,7 +7,7 @@ use std::{
 };
 
 use mnem_storage::{
-    Component, OpenOptions, StoreError,
+    Cid, Component, OpenOptions, StoreError,
     driver::{AppendedBytes, Location, PlaceLacks},
     knn::IndexError,
 };
@@ -16,13 +16,18 @@ use super::{for_io, quoted};
 use crate::drivers;
 
 /// What failed is the store that a copy writes to.
-pub(super) fn for_target(error: &StoreError, from: &Path, to: &Path) -> String {
+///
+/// `merges`: whether heads that the source does not know were to be kept.
+pub(super) fn for_target(error: &StoreError, from: &Path, to: &Path, merges: bool) -> String {
     match error {
         StoreError::Corrupt { cid, .. } => {
             let (from, to) = (quoted(from), quoted(to));
-            format!("`mnem-store rm {cid} --store {to}`, then `mnem-store copy {from} {to}` again")
+            format!("`mnem-store rm {cid} --store {to}` (a head: --force), then `mnem-store copy {from} {to}` again")
         }
-        StoreError::InvalidArgument { .. } => {
+        StoreError::InvalidArgument { operation: "copy", .. } if merges => {
+            format!("`mnem-store copy {} OTHER` copies to another place", quoted(from))
+        }
+        StoreError::InvalidArgument { operation: "copy", .. } => {
             format!(
                 "`mnem-store copy {0} OTHER` copies to another place; --merge-heads keeps the heads of {1} that {0} does not know",
                 quoted(from),
@@ -37,6 +42,13 @@ pub(super) fn for_target(error: &StoreError, from: &Path, to: &Path) -> String {
     }
 }
 
+/// A block is missing that no block links to: a head, or a root that was typed.
+pub(super) fn for_missing_root(cid: &Cid, store: &str) -> String {
+    format!(
+        "import an archive that holds the block; if it is a head, `mnem-store heads rm {cid} --store {store}` drops it"
+    )
+}
+
 /// The folder in which something is to be made, if it is not there.
 fn missing_folder(path: &Path) -> Option<PathBuf> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
@@ -47,6 +59,9 @@ fn missing_folder(path: &Path) -> Option<PathBuf> {
 pub(super) fn for_store(error: &StoreError, store: &str) -> String {
     match error {
         StoreError::NotAStore { location: Location::Path(path), .. } => for_nothing_there(path),
+        StoreError::NotAStore { .. } => {
+            "name a path; `mnem-store --version` lists the backends of this build, and these open no URL".to_owned()
+        }
         StoreError::NeedsRecovery { .. } => {
             format!("`mnem-store verify --recover --store {store}` recovers the store, then checks it")
         }
@@ -54,7 +69,7 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
             "use the version of mnem-store that wrote it, or a newer one: the store was left untouched".to_owned()
         }
         StoreError::Corrupt { cid, .. } => format!(
-            "`mnem-store rm {cid} --store {store}`, then import an archive that holds the block; \
+            "`mnem-store rm {cid} --store {store}` (a head: --force), then import an archive that holds the block; \
              `mnem-store verify --store {store}` finds all damage"
         ),
         StoreError::MissingBlock { linked_from: None, .. } => {
@@ -99,7 +114,9 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         StoreError::ReadOnly { .. } => {
             "name a store that can be written to, or copy this one: `mnem-store copy FROM TO`".to_owned()
         }
-        StoreError::InvalidArgument { .. } => "`--help` after the command says what may be given".to_owned(),
+        StoreError::InvalidArgument { operation: "open", .. } => {
+            "name another path, or leave out the option that the store does not take".to_owned()
+        }
         _ => in_doubt(store),
     }
 }
@@ -173,8 +190,8 @@ fn for_nothing_there(store: &Path) -> String {
         quoted(store)
     );
     match missing_folder(&found) {
-        None => init,
-        Some(folder) => format!("`mkdir -p {}` makes its folder; then {init}", quoted(&folder)),
+        None => format!("check the path; {init}"),
+        Some(folder) => format!("check the path; `mkdir -p {}` makes its folder; then {init}", quoted(&folder)),
     }
 }
 
@@ -185,7 +202,7 @@ pub(super) fn in_doubt(store: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mnem_storage::{Cause, Cid, ErrorKind, Outcome};
+    use mnem_storage::{Cause, ErrorKind, Outcome};
 
     use super::*;
 

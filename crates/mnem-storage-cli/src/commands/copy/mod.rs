@@ -126,6 +126,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             hint: "name another place for the copy: `mnem-store copy FROM TO`".into(),
         });
     }
+    context.refuse_archive_name(&args.to, args.backend.as_deref(), Some(&args.from))?;
     if args.salvage {
         return salvage::run(context, args);
     }
@@ -134,10 +135,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     }
     let failed = |source| failed(args, source);
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
+    context.note(format_args!("opening {} for reading", args.from.display()));
     let from = context.options().read_only(true).open(&args.from);
     let from = from.map_err(|error| failed(CopyError::Source(error.into())))?;
     // Before a store is made, which is better made whole.
     let stop = Stop::when_asked(context)?;
+    context.note(format_args!("opening or making {}", args.to.display()));
     let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("copy");
     let total = count(&*from, &mut bar, &stop);
@@ -235,7 +238,7 @@ pub(crate) fn is_empty(to: &Target) -> bool {
 }
 
 pub(crate) fn failed(args: &Args, source: CopyError) -> Failure {
-    Failure::Copy { from: args.from.clone(), to: args.to.clone(), source }
+    Failure::Copy { from: args.from.clone(), to: args.to.clone(), merges: args.merge_heads, source }
 }
 
 fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64, in_all: &str) -> Failure {

@@ -49,7 +49,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let report = unless_stopped(args, &stop, &to, copied)?;
     let knn_rows = finish(context, args, &to, &report.copied)?;
     tell_opaque(context, report.opaque, "copied");
-    tell_missing(context, report.missing_count, &report.missing);
+    tell_missing(context, report.missing_count, &report.missing, "left out");
     let answer = Answer {
         from: args.from.display().to_string(),
         to: args.to.display().to_string(),
