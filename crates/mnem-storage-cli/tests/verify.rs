@@ -132,7 +132,9 @@ fn a_damaged_block_of_the_target_is_named_and_healed() {
     place.run(&["copy", "a.redb", "b.simple"]).ok();
     let said = place.run(&["copy", "--compare", "a.redb", "b.simple"]).fails(1);
     assert!(said.contains(&format!("caused by: block {leaf} in the simple store is damaged")), "{said}");
-    let hint = format!("hint: `mnem-store rm {leaf} --store b.simple`, then `mnem-store copy a.redb b.simple` again\n");
+    let hint = format!(
+        "hint: `mnem-store rm {leaf} --store b.simple` (a head: --force), then `mnem-store copy a.redb b.simple` again\n"
+    );
     assert!(said.ends_with(&hint), "{said}");
     place.run(&["rm", &leaf, "--store", "b.simple"]).ok();
     let said = place.run(&["copy", "a.redb", "b.simple"]).ok();
