@@ -12,6 +12,9 @@ pub const CHECKED_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Memory that redb may use as its cache unless told otherwise, in bytes: 1 GiB.
 pub const CACHE_BYTES_DEFAULT: usize = 1024 * 1024 * 1024;
 
+/// How often a maker tries to lock its own new file, which another may look at for a moment.
+pub(crate) const HOLD_TRIES: usize = 1000;
+
 /// How often the path may change between a file and nothing while it is being opened.
 pub(crate) const RACES_MAX: usize = 16;
 

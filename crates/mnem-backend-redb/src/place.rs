@@ -1,9 +1,10 @@
 //! The folder that a store lies in: what making and opening a store ask of its file system.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    thread,
 };
 
 use mnem_store_traits::driver::PlaceLacks;
@@ -13,7 +14,7 @@ use tempfile::{NamedTempFile, PersistError};
 use crate::{
     OpenOptions,
     error::At,
-    limits::{LINKS_MAX, TEMPORARY_PREFIX},
+    limits::{HOLD_TRIES, LINKS_MAX, LOCK_PAUSE, TEMPORARY_PREFIX},
 };
 
 use self::abandoned::RANDOM_CHARS;
@@ -143,7 +144,13 @@ pub(crate) struct Unfinished {
 impl Unfinished {
     /// Says that the file has a maker, to those that look for files without. Where there are no locks they remove none.
     pub(crate) fn hold(&self) {
-        let _ = self.file.as_file().try_lock();
+        // Another maker may look at the file in the moment before it has its lock, and lets go at once.
+        for _ in 0..HOLD_TRIES {
+            match self.file.as_file().try_lock() {
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE.0),
+                _ => return,
+            }
+        }
     }
 }
 

@@ -4,17 +4,16 @@ use std::fs;
 
 use crate::support::{Place, animals, snapshot};
 
+const UNKNOWN: &str = "no backend recognizes it (";
+
 /// Every command that opens a store, on a path where none can be, with and without permission to make one.
-fn refused(place: &Place, path: &str) {
+fn refused(place: &Place, path: &str, why: &str) {
     let car = animals();
     let car = car.to_str().expect("a path of text");
     let before = snapshot(&place.path("."));
     for args in [&["ls"][..], &["verify"], &["stat"], &["import", car], &["init"], &["put", car]] {
         let said = place.run(&[args, &["--store", path]].concat()).fails(10);
-        assert!(
-            said.starts_with(&format!("error: no store at {path}: no backend recognizes it (")),
-            "{args:?}: {said}"
-        );
+        assert!(said.starts_with(&format!("error: no store at {path}: {why}")), "{args:?}: {said}");
         let hint = "\nhint: name another path, or restore a copy of the store: what is there is left as it is\n";
         assert!(said.ends_with(hint), "{args:?}: {said}");
     }
@@ -25,14 +24,14 @@ fn refused(place: &Place, path: &str) {
 fn a_text_file() {
     let place = Place::new();
     place.write("notes.txt", b"not a store\n");
-    refused(&place, "notes.txt");
+    refused(&place, "notes.txt", UNKNOWN);
 }
 
 #[test]
 fn an_empty_file() {
     let place = Place::new();
     place.write("empty.redb", b"");
-    refused(&place, "empty.redb");
+    refused(&place, "empty.redb", "the file is empty; remove it to make a store there\n");
 }
 
 #[test]
@@ -40,7 +39,7 @@ fn a_folder_of_other_things() {
     let place = Place::new();
     fs::create_dir(place.path("folder")).expect("a folder");
     place.write("folder/notes.txt", b"not a store\n");
-    refused(&place, "folder");
+    refused(&place, "folder", UNKNOWN);
 }
 
 #[test]
