@@ -131,7 +131,9 @@ fn child() {
     let store = MemoryStore::new();
     let archive = (case.archive)();
     let before = peak();
-    let imported = car::import(&store, archive, &ImportOptions::new().complete(true), &mut unwatched);
+    // Of blocks that wait to be stored, two batches are held at most.
+    let options = ImportOptions::new().complete(true).batch_bytes(8 * 1024 * 1024);
+    let imported = car::import(&store, archive, &options, &mut unwatched);
     println!("\n{SAYS}{}", peak() - before);
     // What was followed was reached, or refused once its block was stored.
     assert!(
