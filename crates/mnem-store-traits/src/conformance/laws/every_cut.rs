@@ -99,26 +99,47 @@ pub(crate) fn batch_of_many_bytes_is_all_or_nothing_after_a_power_cut(case: &mut
 pub(crate) fn every_write_makes_an_unsynced_block_durable(case: &mut Case) -> LawResult {
     let ways = writes_of("every_write_makes_an_unsynced_block_durable");
     let ways: Vec<Write> = ways.into_iter().filter(|way| case.has(way.needs())).collect();
-    let requires = case.has(Profile::Store).then_some(None);
-    let relies: Vec<Option<Write>> = ways.into_iter().map(Some).chain(requires).collect();
+    // In a batch it is alone once, so that there is nothing to write, and once beside a new block, which is written.
+    let alone = ways.iter().map(|way| Relies::Puts { way: *way, beside_new: false });
+    let beside = ways.iter().filter(|way| way.is_batch()).map(|way| Relies::Puts { way: *way, beside_new: true });
+    let requires = case.has(Profile::Store).then_some(Relies::Requires);
+    let relies: Vec<Relies> = alone.chain(beside).chain(requires).collect();
     for through_another in [false, true] {
         if through_another && !case.has(Profile::SecondHandle) {
             continue;
         }
-        for way in &relies {
-            at_each(|syncs| unsynced(case, *way, through_another, syncs))?;
+        for relies in &relies {
+            at_each(|syncs| unsynced(case, *relies, through_another, syncs))?;
         }
     }
     Ok(())
 }
 
-/// `None`: a commit with a head that requires the block.
-fn rely_on(handles: &Handles, way: Option<Write>, block: &Block) -> Result<Result<(), StoreError>, Failure> {
-    match way {
-        // A batch has a new block too: that one is written, and this one is there.
-        Some(way) if way.is_batch() => way.put(handles, &[block.clone(), self::block("new beside it")]),
-        Some(way) => way.put(handles, std::slice::from_ref(block)),
-        None => {
+/// A write whose `Ok` says that a block is durable which was there.
+#[derive(Clone, Copy)]
+enum Relies {
+    Puts {
+        way: Write,
+        beside_new: bool,
+    },
+    /// A commit with a head that requires the block.
+    Requires,
+}
+
+impl Relies {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Puts { way, .. } => way.name(),
+            Self::Requires => "commit that requires it",
+        }
+    }
+}
+
+fn rely_on(handles: &Handles, relies: Relies, block: &Block) -> Result<Result<(), StoreError>, Failure> {
+    match relies {
+        Relies::Puts { way, beside_new: true } => way.put(handles, &[block.clone(), self::block("new beside it")]),
+        Relies::Puts { way, beside_new: false } => way.put(handles, std::slice::from_ref(block)),
+        Relies::Requires => {
             let store = offered(handles.as_store(), Profile::Store)?;
             Ok(store.commit(WriteBatch::new().require(block.cid).update(head("that relies on it"), [])))
         }
@@ -126,7 +147,7 @@ fn rely_on(handles: &Handles, way: Option<Write>, block: &Block) -> Result<Resul
 }
 
 /// A block whose first put met a failed sync, then was acknowledged to another handle or after reopening, then the power went.
-fn unsynced(case: &Case, way: Option<Write>, through_another: bool, syncs: u32) -> Result<bool, Failure> {
+fn unsynced(case: &Case, relies: Relies, through_another: bool, syncs: u32) -> Result<bool, Failure> {
     let block = block("put while syncs fail");
     let mut case = case.fresh()?;
     case.set_fault(Some(Fault::SyncsAfter(syncs)))?;
@@ -137,10 +158,10 @@ fn unsynced(case: &Case, way: Option<Write>, through_another: bool, syncs: u32) 
         case.drop_and_open()?;
     }
     let handles = second.as_ref().unwrap_or(case.handles());
-    let name = way.map_or("commit that requires it", Write::name);
+    let (name, requires) = (relies.name(), matches!(relies, Relies::Requires));
     let there = saw("has", offered(handles.as_blocks(), Profile::Blocks)?.has(&block.cid)).ok()?;
-    let relied = rely_on(handles, way, &block)?;
-    if way.is_none() && !there {
+    let relied = rely_on(handles, relies, &block)?;
+    if requires && !there {
         saw("commit that requires a block which is not there", relied).refused(crate::ErrorKind::MissingBlock)?;
         return Ok(done);
     }
@@ -151,7 +172,7 @@ fn unsynced(case: &Case, way: Option<Write>, through_another: bool, syncs: u32) 
     let when =
         format!("after a power cut: its first put met a failure after {syncs} syncs, then {name} was acknowledged");
     holds(&*case.blocks()?, &block, &when)?;
-    if way.is_none() {
+    if requires {
         heads_are(&*case.heads()?, &[head("that relies on it")], &when)?;
     }
     Ok(done)
