@@ -52,11 +52,11 @@
 //! links is absent is the last of it. That put returns when everything is durable. Each thread has an archive of its own.
 //!
 //! So an answer to `push-blocks`, `/v1/import` or `import` tells of durable blocks, in one transaction where the published
-//! backend makes one for each block. Three bursts have no end that can be found. An archive that lacks blocks to
-//! which it links lands 10 ms after its last put, and so does whatever the same thread puts within a second after that. Trusted puts of blocks whose links are all there, as of an archive with a
-//! single new block, and views and operations that come last, look like a commit that is under way, and land after 100 ms.
-//! A process that is killed before then loses
-//! them, although they returned `Ok`. Two routes close that window: call [`Bridge::flush`] before you answer, or set
+//! backend makes one for each block. Three kinds of bursts have no end that can be found. An archive that lacks blocks to
+//! which it links lands 10 ms after its last put, and so does whatever the same thread puts within the next second.
+//! Trusted puts of blocks whose links are all there, as of an archive with a single new block, and views and operations
+//! that come last, look like a commit that is under way, and land after 100 ms. A process that is killed before then
+//! loses them, although they returned `Ok`. Two routes close that window: call [`Bridge::flush`] before you answer, or set
 //! [`Options::staged_bytes_max`] to 0, which makes every put durable when it returns, in a transaction of its own, as in
 //! the published backend.
 //!

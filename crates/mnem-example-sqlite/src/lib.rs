@@ -1,7 +1,7 @@
 //! A store in an SQLite database, written by a third party: against the published surface of `mnem-store-traits` and nothing else.
 //!
 //! An example to read, from [`SqliteStore`] on, and not published. `docs/WRITING-A-BACKEND.md` tells how one like it is written; the
-//! README of this crate tells why it is as it is. [`log`] is a second, smaller example: a store in one log, with a seam for tests.
+//! README of this crate explains its design. [`log`] is a second, smaller example: a store in one log, with a seam for tests.
 
 mod blocks;
 mod database;

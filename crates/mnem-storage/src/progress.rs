@@ -25,7 +25,7 @@ use std::ops::ControlFlow;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// What is being done now. Stages come in the order of the variants; the counts begin again with each.
+    /// What is being done now. Stages come in the order of the variants, unless a copy or a salvage goes back to an earlier one; the counts begin again with each.
     pub stage: Stage,
     /// Blocks dealt with in this stage (rows in [`Stage::Tables`], indexes in [`Stage::Indexes`]).
     pub blocks: u64,
@@ -45,8 +45,6 @@ pub enum Stage {
     Structure,
     /// Counting the blocks, where that was asked for.
     Counting,
-    /// Looking through the target of a copy for what the source has not.
-    Target,
     /// Reading, checking or writing blocks.
     #[default]
     Blocks,
@@ -66,12 +64,11 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// A word for people: `structure`, `counting`, `target`, `blocks`, `raw`, `links`, `sweep`, `tables`, `indexes`, `proof`.
+    /// A word for people: `structure`, `counting`, `blocks`, `raw`, `links`, `sweep`, `tables`, `indexes`, `proof`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Structure => "structure",
             Self::Counting => "counting",
-            Self::Target => "target",
             Self::Blocks => "blocks",
             Self::Raw => "raw",
             Self::Links => "links",

@@ -51,7 +51,7 @@ pub enum Outcome {
     Unknown,
 }
 
-/// What a second try takes, after a call that failed. A loop of retries branches on it.
+/// How to try again after a call has failed. A retry loop branches on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Retry {
@@ -93,7 +93,7 @@ impl fmt::Display for Component {
 ///
 /// `Display` says what is the case; the cause is in [`source`](Error::source) and not repeated. Branch on [`kind`](Self::kind), not on text.
 ///
-/// [`retry`](Self::retry) says what a second try takes:
+/// [`retry`](Self::retry) says how to try again:
 ///
 /// ```
 /// use mnem_store_traits::{MemoryStore, OpHeadsStore, RAW, Retry, Store, StoreError, WriteBatch, cid_of};

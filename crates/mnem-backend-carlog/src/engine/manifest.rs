@@ -27,7 +27,7 @@ impl Manifest {
         seal(lines)
     }
 
-    /// Fails with what is wrong with the file.
+    /// The error says what is wrong with the file.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
         let mut lines = unseal(bytes)?.lines();
         if lines.next() != Some(FIRST_LINE) {

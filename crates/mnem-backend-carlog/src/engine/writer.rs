@@ -184,7 +184,7 @@ fn prepare(handle: &Handle, batch: &mut Batch, work: &Work) -> Result<(), StoreE
         let reason = "it changes more heads or rows than one commit holds; write the rows in parts".to_owned();
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
     }
-    // What is left below 4 GiB is for the record.
+    // The space that is left below 4 GiB is reserved for the record.
     if bytes > COMMIT_BYTES_MAX {
         let reason = format!("it has {bytes} bytes, more than the {COMMIT_BYTES_MAX} of one commit");
         return Err(StoreError::InvalidArgument { operation: "commit", reason });

@@ -54,7 +54,7 @@ impl Growth {
         offset == 0 && *length != Length::Durable
     }
 
-    /// Whether the sync that is asked for now can wait.
+    /// Whether the requested sync can be deferred.
     pub(crate) fn put_off(&self) -> bool {
         let mut length = self.length();
         let waits = *length == Length::JustGrown;

@@ -32,7 +32,7 @@ pub(super) enum Leaf {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) cid: Cid,
-    /// Where its value lies, counted from the beginning of the page. It may go beyond what was read.
+    /// The range of its value, relative to the start of the page. It may extend past the bytes that were read.
     pub(super) value: Range<u64>,
 }
 

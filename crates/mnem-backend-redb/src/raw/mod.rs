@@ -2,7 +2,7 @@
 //!
 //! Every multiple of 4 KiB in the file may be where a page begins, whatever the header says or whether there is one. A page of blocks names
 //! them by their CIDs, so that a block is either right by itself or not taken. Pages are never overwritten while they are in use and not
-//! cleared afterwards: some of what is found may be of an earlier commit.
+//! cleared afterwards: some rows may belong to an earlier commit.
 
 mod leaf;
 mod scan;

@@ -67,7 +67,7 @@ pub struct CopyReport {
 pub enum Promise {
     /// Both stores hold the same blocks and have the same heads.
     Equal,
-    /// The target holds everything that the source held when the copy began, and whatever it held before: the source has been written to
+    /// The target holds everything that the source held when the copy began and did not lose meanwhile, and whatever it held before: the source has been written to
     /// since, or the target has more.
     #[default]
     HoldsAll,

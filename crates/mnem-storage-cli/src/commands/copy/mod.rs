@@ -25,14 +25,14 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Copies blocks, side tables and heads. FROM may be written to meanwhile: everything that
-it held when the copy began is in TO at the end. TO may be an earlier copy: only what it
+it held when the copy began, and kept, is in TO at the end. TO may be an earlier copy: only what it
 lacks is copied, its heads are replaced by those of FROM, and blocks that FROM has no
 more stay. A head of TO whose block FROM does not hold is refused, since TO may be the
 copy of another store; --merge-heads keeps such heads. A copy that was interrupted is
 finished by running it again.
 
 The last lines say what was proved: that both stores hold the same blocks and have the
-same heads; or that TO holds everything that FROM held when the copy began, where FROM
+same heads; or that TO holds everything that FROM held when the copy began, and kept, where FROM
 has been written to since or TO holds more. Blocks that TO holds already are taken on
 their name: --compare reads them, and `verify` checks TO by itself. --store is refused:
 FROM and TO name the stores.
