@@ -134,6 +134,7 @@ fn every_command_works() {
     );
     assert!(program.ok(&["completions", "bash"]).contains("sqlite"), "a value of --backend");
     program.ok(&["man", "init"]);
+    assert!(program.ok(&["init", "--help"]).contains("sqlite  an SQLite database (.sqlite)"), "which backend");
 
     let help = program.ok(&["--help"]);
     assert!(program.ok(&["--version"]).contains("sqlite formats: mnem-example-sqlite 1"));

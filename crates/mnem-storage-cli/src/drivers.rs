@@ -30,6 +30,26 @@ pub(crate) fn formats() -> PossibleValuesParser {
     PossibleValuesParser::new(all().iter().flat_map(|driver| driver.formats().iter().copied()))
 }
 
+/// Which backend a new store gets, for `--help`: what each one is, and which places ask for it.
+pub(crate) fn choice() -> String {
+    let mut text = "Which backend: --backend, else the one that the place asks for, else the first:\n".to_owned();
+    let width = all().iter().map(|driver| driver.name().len()).max().unwrap_or(0);
+    for driver in all() {
+        let name = driver.name();
+        let [extension, url] = [format!(".{name}"), format!("{name}://")];
+        let places = [
+            (format!("store{extension}"), &*extension),
+            ("store/".into(), "a slash at the end"),
+            (url.clone() + "store", &*url),
+        ];
+        let asks: Vec<_> =
+            places.iter().filter(|(place, _)| driver.suits(&place.as_str().into())).map(|(_, words)| *words).collect();
+        let asks = if asks.is_empty() { String::new() } else { format!(" ({})", asks.join(", ")) };
+        text += &format!("  {name:width$}  {}{asks}\n", driver.about());
+    }
+    text
+}
+
 /// Each driver's name and what it says of itself, in one line.
 pub(crate) fn list(what: impl Fn(&dyn Driver) -> String) -> String {
     let each: Vec<_> = all().iter().map(|driver| format!("{} {}", driver.name(), what(*driver))).collect();

@@ -13,10 +13,6 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Which backend: --backend (redb: one file; simple: a folder with one plain file for
-each block), else the path (.redb is redb; .simple, a trailing slash or an empty
-folder is simple), else redb.
-
 Examples:
   mnem-store init --store memory.redb
   mnem-store init --store memory/ --backend simple
@@ -24,7 +20,7 @@ Examples:
                                           for the published programs too";
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{}\n{EXAMPLES}", drivers::choice()))]
 pub(crate) struct Args {
     /// The backend of the new store
     #[arg(long, value_parser = drivers::names())]

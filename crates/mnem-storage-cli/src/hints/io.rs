@@ -72,8 +72,8 @@ fn for_kind(kind: io::ErrorKind) -> &'static str {
             "`df -T` shows the file system, which takes no more folders or links there: name a path on another one"
         }
         ErrorKind::InvalidFilename => {
-            "a name has up to 255 bytes and a path 4,095, of which files in a simple store take 241: name a shorter one, \
-             or `cd` to its folder first"
+            "a name has up to 255 bytes and a path 4,095, of which a store of many files needs some: name a shorter one, or \
+             `cd` to its folder first"
         }
         ErrorKind::IsADirectory | ErrorKind::NotADirectory => "a file was meant: name another path",
         ErrorKind::Unsupported | ErrorKind::InvalidInput => ELSEWHERE,

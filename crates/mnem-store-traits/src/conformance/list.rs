@@ -587,6 +587,8 @@ macro_rules! __conformance_laws {
                     "A store of each format can be made and opened; one of another format than was asked for is an `InvalidArgument`."
                 must driver probe_leaves_foreign_things_alone [Driver]
                     "A file, a folder or a symbolic link that is no store is `Foreign`, is refused with `NotAStore`, and stays as it was."
+                must driver url_of_nobody_is_foreign [Driver]
+                    "A URL whose scheme no driver has is `Foreign`, is refused with `NotAStore`, also with `create`, and makes nothing."
                 must driver missing_store_is_not_made_unless_asked [Driver]
                     "Where nothing is, opening without `create` is `NotAStore`, options that exclude each other are an `InvalidArgument`, and nothing is made."
                 must driver create_keeps_the_store_that_is_there [Driver]

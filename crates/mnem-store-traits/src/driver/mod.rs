@@ -93,6 +93,7 @@ pub trait Driver: fmt::Debug + Send + Sync {
     ///
     /// # Contract
     /// - What is refused is left as it was. Laws: `probe_leaves_foreign_things_alone`, `missing_store_is_not_made_unless_asked`.
+    /// - A URL whose scheme is not the driver's is refused, and never read as a path. Law: `url_of_nobody_is_foreign`.
     /// - An option or a format that the driver does not know is refused. Law: `unknown_options_are_refused`.
     ///
     /// # Errors

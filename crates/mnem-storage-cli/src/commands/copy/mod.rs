@@ -46,10 +46,10 @@ lists them), and at one of a codec that may have links and is not followed
 
 With --salvage FROM may be damaged, and TO must be new: every block that can be read
 and matches its CID comes over, the heads whose blocks did, and the rows of side
-tables. Of a redb file that was cut off or lost what leads to its blocks, the raw pages
-are searched: blocks that were deleted may be among them, and heads are only listed as
-candidates. What could not be read is listed as `verify` lists it. FROM is never
-written to.
+tables. Of a store that was cut off or lost what leads to its blocks, the raw pages are
+searched where its backend can: blocks that were deleted may be among them, and heads
+are only listed as candidates. What could not be read is listed as `verify` lists it.
+FROM is never written to.
 
 Examples:
   mnem-store copy animals.redb animals.simple/        to plain files, which `ls` and `sha256sum` can read

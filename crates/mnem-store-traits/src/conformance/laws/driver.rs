@@ -18,7 +18,7 @@ use crate::{
         expect::{delete_many, ensure, heads_are, holds, lists, put_many, saw},
         failure::{LawResult, Stop},
     },
-    driver::{ManagedStore, OpenOptions, Probe},
+    driver::{Location, ManagedStore, OpenOptions, Probe},
 };
 
 /// How long handles that need each other's lock wait for it.
@@ -172,6 +172,32 @@ pub(crate) fn probe_leaves_foreign_things_alone(case: &mut Case) -> LawResult {
             equal(format_args!("{what} after it was refused"), at.snapshot()?, before)?;
         }
     }
+    Ok(())
+}
+
+pub(crate) fn url_of_nobody_is_foreign(case: &mut Case) -> LawResult {
+    let mut at = case.driver()?;
+    // A driver that cuts the scheme off, or takes the whole for a path, ends in the folder of the trial or beside it.
+    let text = at.location.to_string();
+    let place = text.split_once("://").map_or(&*text, |(_, place)| place);
+    at.location = Location::Url(format!("nobody-has-this://{place}"));
+    let before = at.snapshot()?;
+    ensure(!at.driver.suits(&at.location), "suits() of a URL with a scheme of nobody", "false", "true")?;
+    at.probes(
+        "of a URL with a scheme of nobody",
+        "Foreign",
+        |found| matches!(found, Probe::Foreign(why) if !why.is_empty()),
+    )?;
+    for (how, options) in [
+        ("to write", OpenOptions::new()),
+        ("to read", OpenOptions::new().read_only(true)),
+        ("leniently", OpenOptions::new().lenient(true)),
+        ("with create", create()),
+        ("with create_new", OpenOptions::new().create_new(true)),
+    ] {
+        at.refuses(&format!("a URL with a scheme of nobody, {how}"), &options, ErrorKind::NotAStore)?;
+    }
+    equal("what lies around the place after it", at.snapshot()?, before)?;
     Ok(())
 }
 

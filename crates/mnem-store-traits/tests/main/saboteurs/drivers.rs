@@ -46,6 +46,7 @@ enum Flaw {
     CreatorsReplaceEachOther,
     CreateNewLooksFirst,
     TruncatedIsEmpty,
+    TakesUrlsForPaths,
 }
 
 #[derive(Debug)]
@@ -67,6 +68,16 @@ impl Flawed {
     fn format_at(&self, path: &Path) -> Option<&'static str> {
         let text = fs::read_to_string(path).ok()?;
         FORMATS.into_iter().find(|format| file_of(format) == text)
+    }
+
+    fn path_of<'a>(&self, at: &'a Location) -> Option<&'a Path> {
+        match at {
+            Location::Path(path) => Some(path),
+            Location::Url(url) if self.has(Flaw::TakesUrlsForPaths) => {
+                url.split_once("://").map(|(_, rest)| Path::new(rest))
+            }
+            Location::Url(_) => None,
+        }
     }
 
     fn probe_file(&self, path: &Path) -> Probe {
@@ -125,7 +136,7 @@ impl Driver for Flawed {
     }
 
     fn probe(&self, at: &Location) -> Result<Probe, StoreError> {
-        let Location::Path(path) = at else { return Ok(Probe::Foreign("it is a URL".into())) };
+        let Some(path) = self.path_of(at) else { return Ok(Probe::Foreign("it is a URL".into())) };
         Ok(match Entry::at(path, "test")? {
             Entry::Absent if self.has(Flaw::FindsAStoreEverywhere) => Probe::Store,
             Entry::Absent if self.has(Flaw::ProbeMakesAFile) => {
@@ -143,7 +154,7 @@ impl Driver for Flawed {
         self.check(options)?;
         let requested = options.requested();
         let not_a_store = |reason: &str| Err(StoreError::NotAStore { location: at.clone(), reason: reason.to_owned() });
-        let Some(path) = at.as_path() else { return not_a_store("it is a URL") };
+        let Some(path) = self.path_of(at) else { return not_a_store("it is a URL") };
         let may_create = requested.may_create() || self.has(Flaw::CreatesUnasked);
         match self.probe(at)? {
             Probe::Store if self.has(Flaw::CreateNewOpens) => {}
@@ -256,6 +267,7 @@ flaws! {
     compact_closes_the_store: CompactCloses => compact_changes_no_content "after compact()";
     creators_replace_each_other: CreatorsReplaceEachOther => creators_at_once_make_one_store "after six creators";
     all_creators_made_it: CreateNewLooksFirst => one_creator_of_a_new_store_made_it "of four at once";
+    a_url_is_a_path: TakesUrlsForPaths => url_of_nobody_is_foreign "probe of a URL";
     a_truncated_store_is_empty: TruncatedIsEmpty => truncated_store_is_no_empty_store "was cut to";
 }
 
