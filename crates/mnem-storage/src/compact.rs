@@ -25,10 +25,9 @@ pub struct CompactReport {
 /// Makes the files of the store at `at` as small as its backend can, and closes it. Of the options those on locks, cache and backend apply;
 /// the store is checked first, since pages that are moved get new checksums: damage would become content.
 ///
-/// - redb: moves the pages of the file together and cuts off its end. Nobody else may have it open. All of it is read, and what moves is written;
-///   there is no progress to tell. The pages stay as full as they are: after many small commits a [`copy`](fn@crate::copy) is smaller.
-/// - simple: there is nothing to move, since a block that is deleted gives its space back at once. What killed writers left unfinished is
-///   removed, as it is by every handle that opens the store for writing alone.
+/// Nobody else may have the store open meanwhile, unless its backend allows it. Where pages are moved, all of the store is read and what moves is
+/// written, without progress to tell; they stay as full as they are, so that after many small commits a [`copy`](fn@crate::copy) is smaller. A
+/// backend that gives space back with each delete has nothing to do, and [`CompactReport::nothing_to_do`] says so.
 ///
 /// A process that is killed meanwhile leaves a whole store with the same content, and the next handle that writes recovers it. Doing it again goes on.
 ///

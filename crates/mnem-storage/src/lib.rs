@@ -17,8 +17,7 @@
 //! # }
 //! ```
 //!
-//! The same code runs over either backend: Cargo features `redb` (default; one file) and `simple` (one plain file for each block) say which
-//! are compiled in. An existing store is opened by what lies on disk ([`detect()`]); a new one is made by the caller's wish, the extension of
+//! The same code runs over every backend: the Cargo features of this crate say which are compiled in ([`BACKENDS`], [`DRIVERS`]). An existing store is opened by what lies on disk ([`detect()`]); a new one is made by the caller's wish, the extension of
 //! the path, or the compiled-in default, in this order ([`OpenOptions`]). A backend that is not compiled in is a run-time error that names its feature.
 //!
 //! | to | see |

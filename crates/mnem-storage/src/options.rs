@@ -25,11 +25,11 @@ pub fn open_or_init(at: impl Into<Location>) -> Result<Arc<dyn Store>, StoreErro
 /// How to open a store. What lies on disk decides the backend; only for a new store is there a choice:
 ///
 /// 1. an explicit wish, [`backend`](Self::backend);
-/// 2. the place: `.redb` is redb; `.simple`, a trailing slash or an existing empty folder is simple ([`Driver::suits`]);
+/// 2. the place, if a driver says that it suits it ([`Driver::suits`]): by an extension of its own, or as a folder;
 /// 3. the first of [`DRIVERS`].
 ///
 /// A place that asks for a backend which this build lacks is an error that names the feature, also where the build has another backend: a
-/// new `x.redb` is never a folder of plain files unless that was the explicit wish.
+/// new store is never of another kind than its extension says, unless that was the explicit wish.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -85,24 +85,23 @@ impl OpenOptions {
         read_only(yes: bool);
         /// Whether no other handle may write meanwhile: [`driver::OpenOptions::exclusive`].
         exclusive(yes: bool);
-        /// Whether to check the structure of the whole store while opening it, also where the backend would not (redb: a large file that was
-        /// closed cleanly). A simple store has no structure beyond its files and opens as always; [`verify`](crate::verify()) reads those.
+        /// Whether to check the structure of the whole store while opening it, also where the backend would not: [`driver::OpenOptions::check`].
+        /// The blocks are read by [`verify`](crate::verify()).
         check(yes: bool);
         /// Whether to open a damaged store for what can still be read of it: [`driver::OpenOptions::lenient`]. To get the content into a
         /// whole store again, call [`salvage_at`](crate::salvage_at).
         lenient(yes: bool);
-        /// How long to wait for a lock, before [`StoreError::Locked`]. The backend's default unless set: redb, which is locked as long
-        /// as it is open, does not wait; simple, which locks only to write heads, waits a little.
+        /// How long to wait for a lock, before [`StoreError::Locked`]. The backend's default unless set ([`Driver::lock_wait`]): one whose
+        /// store is locked as long as it is open does not wait, one that locks for a moment waits a little.
         lock_wait(wait: Duration);
         /// Memory for a cache, in bytes, where the backend keeps one. Its default unless set.
         cache_bytes(bytes: usize);
-        /// What must survive once a write returned `Ok`: [`driver::OpenOptions::durability`]. A simple store with less than
-        /// [`Durability::Power`] syncs no block, and is marked for it; a redb file is synced all the same, and only a folder
-        /// that cannot be synced is accepted.
+        /// What must survive once a write returned `Ok`: [`driver::OpenOptions::durability`]. Asked for less than
+        /// [`Durability::Power`], a backend may leave syncs out, and takes a folder that cannot be synced.
         durability(durability: Durability);
         /// Who else may have the store open meanwhile. See [`Sharing`].
         sharing(sharing: Sharing);
-        /// Whether to open a store also where there are no file locks: [`driver::OpenOptions::without_locks`]. Only redb can.
+        /// Whether to open a store also where there are no file locks: [`driver::OpenOptions::without_locks`]. Not every backend can.
         without_locks(yes: bool);
     }
 
@@ -118,8 +117,7 @@ impl OpenOptions {
         self
     }
 
-    /// Sets an option that one backend alone has, as `verify` to `once_per_handle` for redb. The `DRIVER` of each backend lists its own; what it
-    /// does not know is refused by name.
+    /// Sets an option that one backend alone has. The `DRIVER` of each backend lists its own; what it does not know is refused by name.
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.common = self.common.set(name, value);
         self

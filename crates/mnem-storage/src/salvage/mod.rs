@@ -95,8 +95,8 @@ pub struct SalvageReport {
 /// The source is opened with the check of its structure; if that is damaged, [leniently](OpenOptions::lenient), and the report
 /// says so. Then as [`salvage`](fn@salvage).
 ///
-/// If the structure is damaged, or the source cannot be opened, its raw files are searched as well ([`Driver::scan_raw`]; of
-/// the built-in backends redb can): for blocks that no listing had, each of which has the hash that its CID
+/// If the structure is damaged, or the source cannot be opened, its raw files are searched as well ([`Driver::scan_raw`],
+/// which not every backend has): for blocks that no listing had, each of which has the hash that its CID
 /// names, and for CIDs that were heads once. Rows of side tables come only from where the structure leads: in the raw files
 /// nothing tells their tables apart.
 ///

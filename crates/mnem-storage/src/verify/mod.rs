@@ -174,8 +174,7 @@ impl VerifyOptions {
 ///
 /// Damage is a [`Fault`] in the report, and the search goes on. Also where the structure is damaged: then the store is opened
 /// [leniently](OpenOptions::lenient), and what is found is what can still be read. That nothing else is there is not proven then, nor,
-/// where pages of a redb file lead to each other, that the search ends: a callback that looks at the clock ends it between two blocks.
-///
+/// where parts of a file lead to each other, that the search ends: a callback that looks at the clock ends it between two blocks.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
