@@ -1,7 +1,7 @@
 //! Blocks: one file each, named by its CID.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,7 @@ use crate::{
     SimpleStore,
     engine::{
         medium::{Contents, Kind, Metadata, WholeSync},
+        sought::Sought,
         unfinished::Unfinished,
     },
     error::{BACKEND, at, damaged},
@@ -81,7 +82,7 @@ impl Blockstore for SimpleStore {
             self.handle.gate.check_open("list blocks")?;
             self.handle.require_folder(&self.handle.paths.objects())?;
             // The shards are counted through rather than listed: no listing can miss one then.
-            let first = after.map_or(0, |cid| tables::shard_index(&cid) + 1);
+            let first = after.map_or(0, |cid| tables::shard_index(&tables::cid_name(&cid)) + 1);
             for shard in (first..).map_while(|index| self.handle.paths.shard(index)) {
                 let cids = shard_cids(&self.handle, &shard)?;
                 if !cids.is_empty() {
@@ -154,52 +155,20 @@ pub(crate) fn find(handle: &Handle, place: &BlockPlace) -> Result<Option<Metadat
     if !handle.is_folder_in(&handle.paths.objects(), &place.shard)? {
         return Ok(None);
     }
-    find_file(handle, place)
-}
-
-/// [`find`] for many blocks: looks at each shard once.
-pub(crate) struct Finder<'a> {
-    handle: &'a Handle,
-    shards: HashMap<PathBuf, bool>,
-}
-
-impl<'a> Finder<'a> {
-    pub(crate) fn new(handle: &'a Handle) -> Self {
-        Self { handle, shards: HashMap::new() }
-    }
-
-    pub(crate) fn find(&mut self, place: &BlockPlace) -> Result<Option<Metadata>, StoreError> {
-        let is_folder = match self.shards.get(&place.shard) {
-            Some(is_folder) => *is_folder,
-            None => {
-                let is_folder = self.handle.is_folder_in(&self.handle.paths.objects(), &place.shard)?;
-                self.shards.insert(place.shard.clone(), is_folder);
-                is_folder
-            }
-        };
-        if is_folder { find_file(self.handle, place) } else { Ok(None) }
-    }
-}
-
-fn find_file(handle: &Handle, place: &BlockPlace) -> Result<Option<Metadata>, StoreError> {
     Ok(handle.metadata(&place.file)?.filter(|found| found.kind == Kind::File))
 }
 
 /// Removes blocks: all files first, then each shard is synced once, or the whole file system where the shards are many.
 fn remove(handle: &Handle, cids: &[Cid]) -> Result<(), StoreError> {
-    let mut shards = BTreeSet::new();
-    for cid in cids {
-        let place = handle.paths.block(cid);
-        if !handle.is_folder_in(&handle.paths.objects(), &place.shard)? {
-            continue;
-        }
-        if is_present(handle, &place)?.is_some() {
-            // `false`: another process has removed it since.
-            handle.fs.remove_file(&place.file).map_err(at("remove", &place.file))?;
-        }
-        // Also when it was absent: another process may have removed it a moment ago and not have synced that yet.
-        shards.insert(place.shard);
+    let sought = Sought::new(handle, cids);
+    let looks = sought.look(handle)?;
+    for (block, _) in looks.files().enumerate().filter(|(_, found)| found.is_some()) {
+        let file = sought.place(block).file;
+        // `false`: another process has removed it since.
+        handle.fs.remove_file(&file).map_err(at("remove", &file))?;
     }
+    // Also where a block was absent: another process may have removed it a moment ago and not have synced that yet.
+    let shards = looks.shards();
     match handle.whole_sync(shards.len()) {
         Some(whole) => sync_shards_whole(handle, whole, &shards),
         None => shards.iter().try_for_each(|shard| handle.sync_folder(shard, Outcome::Unknown)),
@@ -210,17 +179,17 @@ fn remove(handle: &Handle, cids: &[Cid]) -> Result<(), StoreError> {
 /// Where many are absent and the file system can be synced whole, it is: once for the files, once for their names.
 pub(crate) fn store(handle: &Handle, blocks: &[(Cid, Bytes)]) -> Result<(), StoreError> {
     let mut seen = HashSet::new();
-    let mut shards = BTreeSet::new();
-    let mut absent = Vec::new();
-    for (cid, data) in blocks.iter().filter(|(cid, _)| seen.insert(*cid)) {
-        let place = handle.paths.block(cid);
-        if is_present(handle, &place)?.is_some() {
-            settle_present(handle, &place)?;
-        } else {
-            absent.push((place.clone(), data));
+    let blocks: Vec<_> = blocks.iter().filter(|(cid, _)| seen.insert(*cid)).collect();
+    let sought = Sought::new(handle, blocks.iter().map(|(cid, _)| cid));
+    let (mut present, mut absent) = (Vec::new(), Vec::new());
+    for (block, found) in sought.look(handle)?.files().enumerate() {
+        match found {
+            Some(_) => present.push(block),
+            None => absent.push((sought.place(block), &blocks[block].1)),
         }
-        shards.insert(place.shard);
     }
+    settle_present(handle, sought.files(&present))?;
+    let shards = sought.shards_of(0..blocks.len());
     // Made before the files are written, so that it knows of every failure to write them back.
     let mut whole = handle.whole_sync(absent.len());
     let files = absent.iter().map(|(_, data)| match &whole {
@@ -254,7 +223,7 @@ fn publish(handle: &Handle, mut file: Unfinished<'_>, place: &BlockPlace) -> Res
         return Ok(());
     }
     if is_present(handle, place)?.is_some() {
-        return settle_present(handle, place);
+        return settle_present(handle, [place.file.clone()]);
     }
     if is_synced {
         return file.publish(&place.file);
@@ -262,30 +231,28 @@ fn publish(handle: &Handle, mut file: Unfinished<'_>, place: &BlockPlace) -> Res
     Err(damaged(&place.file, "the name of a block is taken by something that is no file"))
 }
 
-/// Makes the bytes of a block that was found present durable; its name is left to the sync of its shard.
+/// Makes the bytes of blocks that were found present durable; their names are left to the sync of their shards.
 ///
 /// A file gets its name only after its bytes were synced, so there is nothing to do, unless a handle with less durability has written to this
 /// store. That handle left a mark before its first block, so the mark is there whenever such a block is.
-pub(crate) fn settle_present(handle: &Handle, place: &BlockPlace) -> Result<(), StoreError> {
-    settle_all_present(handle, &[place])
-}
-
-/// [`settle_present`] of many. The mark is looked for once, after all of them were found.
-pub(crate) fn settle_all_present(handle: &Handle, places: &[&BlockPlace]) -> Result<(), StoreError> {
-    if places.is_empty()
+///
+/// The mark is looked for once, after all of them were found.
+pub(crate) fn settle_present(handle: &Handle, files: impl IntoIterator<Item = PathBuf>) -> Result<(), StoreError> {
+    let mut files = files.into_iter().peekable();
+    if files.peek().is_none()
         || handle.durability < Durability::Power
         || handle.metadata(&handle.paths.unsynced())?.is_none()
     {
         return Ok(());
     }
-    places.iter().try_for_each(|place| handle.sync_file(&place.file))
+    files.try_for_each(|file| handle.sync_file(&file))
 }
 
 /// Makes the entries of these shards durable, and the shards themselves. Where they are many and the file system can be synced whole, it is.
 ///
 /// Every name that counts was seen before this is called, so a sync of everything that begins now covers it, whoever gave it. Nothing is remembered
 /// for other calls: between two of them another process may have removed a block and put it again, and have been killed before it synced.
-pub(crate) fn sync_shards(handle: &Handle, shards: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
+pub(crate) fn sync_shards(handle: &Handle, shards: &BTreeSet<&Path>) -> Result<(), StoreError> {
     match handle.whole_sync(shards.len()) {
         Some(whole) => sync_shards_whole(handle, whole, shards),
         None => sync_each_shard(handle, shards),
@@ -293,20 +260,20 @@ pub(crate) fn sync_shards(handle: &Handle, shards: &BTreeSet<PathBuf>) -> Result
 }
 
 /// As [`sync_shards`], folder by folder.
-pub(crate) fn sync_each_shard(handle: &Handle, shards: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
+pub(crate) fn sync_each_shard(handle: &Handle, shards: &BTreeSet<&Path>) -> Result<(), StoreError> {
     for shard in shards {
         handle.sync_folder(shard, Outcome::Unknown)?;
     }
     // A shard that was there already may be another process's, made a moment ago and not synced yet.
     let all_linked = {
         let linked = hold(&handle.linked_shards);
-        shards.iter().all(|shard| linked.contains(shard))
+        shards.iter().all(|shard| linked.contains(*shard))
     };
     if all_linked || handle.durability < Durability::Power {
         return Ok(());
     }
     handle.sync_folder(&handle.paths.objects(), Outcome::Unknown)?;
-    hold(&handle.linked_shards).extend(shards.iter().cloned());
+    hold(&handle.linked_shards).extend(shards.iter().map(|shard| shard.to_path_buf()));
     Ok(())
 }
 
@@ -314,12 +281,12 @@ pub(crate) fn sync_each_shard(handle: &Handle, shards: &BTreeSet<PathBuf>) -> Re
 fn sync_shards_whole(
     handle: &Handle,
     mut whole: Box<dyn WholeSync>,
-    shards: &BTreeSet<PathBuf>,
+    shards: &BTreeSet<&Path>,
 ) -> Result<(), StoreError> {
     handle.sync_whole(&mut *whole, Outcome::Unknown)?;
     // Nothing is left to write; it reports what the other may not: that the file system has given up meanwhile.
     handle.sync_folder(&handle.paths.objects(), Outcome::Unknown)?;
-    hold(&handle.linked_shards).extend(shards.iter().cloned());
+    hold(&handle.linked_shards).extend(shards.iter().map(|shard| shard.to_path_buf()));
     Ok(())
 }
 

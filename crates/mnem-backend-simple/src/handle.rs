@@ -175,6 +175,11 @@ impl Handle {
         self.fs.metadata(path).map_err(at("look at", path))
     }
 
+    /// As [`metadata`](Self::metadata), of many names in one folder.
+    pub(crate) fn metadata_in(&self, folder: &Path, names: &[String]) -> Result<Vec<Option<Metadata>>, StoreError> {
+        self.fs.metadata_in(folder, names).map_err(at("look into", folder))
+    }
+
     pub(crate) fn read(&self, path: &Path, bytes_max: u64) -> Result<Contents, StoreError> {
         self.fs.read(path, bytes_max).map_err(at("read", path))
     }

@@ -13,6 +13,7 @@ mod heads;
 mod io_errors;
 mod links;
 mod listings;
+mod looks;
 mod names;
 mod open;
 mod order_of_calls;

@@ -138,6 +138,17 @@ pub trait FileSystem: Debug + Send + Sync {
     /// Whatever the file system says, absence excepted.
     fn metadata(&self, path: &Path) -> io::Result<Option<Metadata>>;
 
+    /// As [`metadata`](Self::metadata), of each of these names in a folder that is there.
+    ///
+    /// # Errors
+    /// Whatever the file system says, absence excepted.
+    ///
+    /// # For implementers
+    /// The default looks at one path after another.
+    fn metadata_in(&self, folder: &Path, names: &[String]) -> io::Result<Vec<Option<Metadata>>> {
+        names.iter().map(|name| self.metadata(&folder.join(name))).collect()
+    }
+
     /// The bytes of a regular file of up to `bytes_max` bytes, read whole. Does not follow a symbolic link at its end.
     ///
     /// # Errors
@@ -306,6 +317,32 @@ fn file_id(found: &std::fs::Metadata) -> Option<FileId> {
     }
 }
 
+/// From how many names in a folder on it is opened to look at them.
+#[cfg(target_os = "linux")]
+const NAMES_IN_A_FOLDER_MIN: usize = 4;
+
+/// What an open folder has under this name.
+#[cfg(target_os = "linux")]
+fn metadata_at(folder: &rustix::fd::OwnedFd, name: &str) -> io::Result<Option<Metadata>> {
+    use rustix::fs::{AtFlags, FileType, statat};
+    let found = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(found) => found,
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let changed_nanos = i128::from(found.st_ctime) * 1_000_000_000 + i128::from(found.st_ctime_nsec);
+    Ok(Some(Metadata {
+        kind: match FileType::from_raw_mode(found.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Folder,
+            _ => Kind::Other,
+        },
+        file_bytes: u64::try_from(found.st_size).unwrap_or(0),
+        allocated_bytes: u64::try_from(found.st_blocks).unwrap_or(0) * 512,
+        file_id: Some(FileId { number: found.st_ino, changed_nanos }),
+    }))
+}
+
 /// Opens a regular file, or says why there is none to read.
 ///
 /// Looks at it before opening it: opening a pipe would wait for its other end. A file that was there and cannot be found a moment later was
@@ -350,6 +387,19 @@ impl FileSystem for StdFileSystem {
             allocated_bytes: allocated_bytes(&found),
             file_id: file_id(&found),
         }))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn metadata_in(&self, folder: &Path, names: &[String]) -> io::Result<Vec<Option<Metadata>>> {
+        use rustix::fs::{CWD, Mode, OFlags, openat};
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // For a few names it does not pay to open the folder; where it cannot be, as without a free descriptor, its files can be looked at.
+        let opened =
+            if names.len() < NAMES_IN_A_FOLDER_MIN { None } else { openat(CWD, folder, flags, Mode::empty()).ok() };
+        match opened {
+            Some(opened) => names.iter().map(|name| metadata_at(&opened, name)).collect(),
+            None => names.iter().map(|name| self.metadata(&folder.join(name))).collect(),
+        }
     }
 
     fn identity(&self, path: &Path) -> io::Result<FileIdentity> {

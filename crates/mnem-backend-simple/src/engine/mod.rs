@@ -4,5 +4,6 @@
 #[doc(hidden)]
 pub mod medium;
 pub(crate) mod required;
+pub(crate) mod sought;
 pub(crate) mod unfinished;
 pub(crate) mod whole;

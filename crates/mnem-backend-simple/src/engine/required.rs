@@ -1,17 +1,13 @@
 //! The blocks that a commit requires: durable before the lock of the heads is taken, looked for again under it.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    path::PathBuf,
-};
+use std::collections::HashSet;
 
 use mnem_store_traits::{Cid, Durability, StoreError};
 
 use crate::{
-    blockstore::{Finder, settle_all_present, sync_each_shard, sync_shards},
-    engine::medium::FileId,
+    blockstore::{settle_present, sync_each_shard, sync_shards},
+    engine::{medium::FileId, sought::Sought},
     handle::Handle,
-    tables::BlockPlace,
 };
 
 /// Blocks that must be there when the heads are written.
@@ -27,62 +23,58 @@ use crate::{
 /// this very call, which the contract forbids: a delete that comes a little later, before the heads are written, takes the block away in any case.
 pub(crate) struct Required<'a> {
     handle: &'a Handle,
-    blocks: Vec<Block<'a>>,
+    cids: &'a [Cid],
+    sought: Sought,
+    states: Vec<State>,
 }
 
-struct Block<'a> {
-    cid: &'a Cid,
-    place: BlockPlace,
+#[derive(Clone, Copy)]
+enum State {
+    /// Nothing is known of its file.
+    Unknown,
     /// The same commit has put it, and made it durable.
-    put: bool,
-    /// The file that was made durable before the lock.
-    settled: Option<FileId>,
+    Put,
+    /// This file of it was made durable before the lock.
+    Settled(FileId),
 }
 
 impl<'a> Required<'a> {
     /// Makes those that are there durable. What is absent is passed over: it may be there when it counts.
     pub(crate) fn settle(handle: &'a Handle, cids: &'a [Cid], put: &HashSet<Cid>) -> Result<Self, StoreError> {
-        let block = |cid| Block { cid, place: handle.paths.block(cid), put: put.contains(cid), settled: None };
-        let mut blocks: Vec<Block<'a>> = cids.iter().map(block).collect();
+        let sought = Sought::new(handle, cids);
+        let state = |cid| if put.contains(cid) { State::Put } else { State::Unknown };
+        let mut states: Vec<State> = cids.iter().map(state).collect();
         if handle.durability >= Durability::Power {
-            let (mut finder, mut places) = (Finder::new(handle), Vec::new());
-            for block in blocks.iter_mut().filter(|block| !block.put) {
-                // Looked at before anything is synced, so that what is synced is this file or a newer one.
-                let Some(found) = finder.find(&block.place)? else { continue };
-                block.settled = found.file_id;
-                places.push(&block.place);
+            // Looked at before anything is synced, so that what is synced is this file or a newer one.
+            let looks = sought.look(handle)?;
+            let mut present = Vec::new();
+            for ((block, state), found) in states.iter_mut().enumerate().zip(looks.files()) {
+                let (State::Unknown, Some(found)) = (*state, found) else { continue };
+                *state = found.file_id.map_or(State::Unknown, State::Settled);
+                present.push(block);
             }
-            settle_all_present(handle, &places)?;
-            sync_shards(handle, &shards_of(&places))?;
+            settle_present(handle, sought.files(&present))?;
+            sync_shards(handle, &sought.shards_of(present))?;
         }
-        Ok(Self { handle, blocks })
+        Ok(Self { handle, cids, sought, states })
     }
 
     /// Fails unless every one is there, and makes those durable that are other files than were settled.
     ///
     /// Never syncs the file system whole: the lock of the heads may be held.
     pub(crate) fn must_be_present(&self) -> Result<(), StoreError> {
-        let (mut finder, mut unsettled) = (Finder::new(self.handle), Vec::new());
-        for block in &self.blocks {
-            let Some(found) = finder.find(&block.place)? else {
-                return Err(StoreError::MissingBlock { cid: *block.cid, linked_from: None });
+        let mut unsettled = Vec::new();
+        for (block, found) in self.sought.look(self.handle)?.files().enumerate() {
+            let Some(found) = found else {
+                return Err(StoreError::MissingBlock { cid: self.cids[block], linked_from: None });
             };
-            let is_settled = found.file_id.is_some() && found.file_id == block.settled;
-            if !is_settled && !block.put {
-                unsettled.push(&block.place);
+            match self.states[block] {
+                State::Put => {}
+                State::Settled(file) if found.file_id == Some(file) => {}
+                State::Settled(_) | State::Unknown => unsettled.push(block),
             }
         }
-        settle_all_present(self.handle, &unsettled)?;
-        sync_each_shard(self.handle, &shards_of(&unsettled))
+        settle_present(self.handle, self.sought.files(&unsettled))?;
+        sync_each_shard(self.handle, &self.sought.shards_of(unsettled))
     }
-}
-
-fn shards_of(places: &[&BlockPlace]) -> BTreeSet<PathBuf> {
-    let mut shards = BTreeSet::new();
-    for place in places {
-        if !shards.contains(&place.shard) {
-            shards.insert(place.shard.clone());
-        }
-    }
-    shards
 }
