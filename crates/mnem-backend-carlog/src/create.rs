@@ -72,7 +72,7 @@ pub(crate) fn create(files: &dyn Files, layout: &Layout) -> Result<Keys, StoreEr
     // since an earlier sync of its name may have failed.
     files.remove(&segment).map_err(at("remove", &segment))?;
     files.create(&segment).map_err(at("create", &segment))?;
-    let manifest = Manifest { store: keys.store, generation: 1, segments: vec![FIRST] };
+    let manifest = Manifest { store: keys.store, generation: 1, segments: vec![FIRST], covered: None };
     write_file(files, &layout.new_manifest(), &layout.manifest(), &manifest.encode())?;
     files.sync_folder(layout.root()).map_err(at("sync folder", layout.root()))?;
     write_file(files, &layout.new_format(), &layout.format(), &keys.encode())?;

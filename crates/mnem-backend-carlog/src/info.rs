@@ -6,35 +6,31 @@ use mnem_store_traits::{
 };
 
 use crate::{
-    engine::{place::Place, walk::Window},
+    engine::sections::Sections,
     error::at,
     handle::{Handle, Segment},
 };
 
 pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     handle.begin_read("count")?;
-    let segments = handle.view().segments.clone();
+    let segments = handle.view().segments_to_end();
     let mut info = StoreInfo::default();
-    for Segment { number, file, end } in segments {
-        let path = handle.layout.segment(number);
-        info.file_bytes += file.file_bytes().map_err(at("look at", &path))?;
-        let mut window = Window::new(&*file, end);
-        let first = window.read(0, 1).map_err(at("read", &path))?.first().copied();
-        let mut offset = first.map_or(end, |bytes| u64::from(bytes) + 1);
-        while offset < end {
-            let Some(section) = window.section(offset).map_err(at("read", &path))? else { break };
-            let is_block =
-                handle.view().index.contains(handle.keys.fingerprint(&section.cid), Place::new(number, &section));
+    for Segment { number, file, .. } in &segments {
+        info.file_bytes += file.file_bytes().map_err(at("look at", &handle.layout.segment(*number)))?;
+    }
+    let mut sections = Sections::new(&handle.keys, segments);
+    while let Some((segment, sections)) = sections.next_page(&handle.keys, &handle.layout)? {
+        for (section, is_block) in sections.iter().zip(handle.are_blocks(segment, &sections)?) {
             if is_block {
                 info.blocks += 1;
                 info.block_bytes += section.data_bytes;
             } else {
                 info.free_bytes += section.end() - section.offset;
             }
-            offset = section.end();
         }
     }
     let view = handle.view();
+    info.file_bytes += view.index.runs.iter().map(|run| run.file_bytes()).sum::<u64>();
     info.heads = view.heads.len() as u64;
     let tables = view.tables.iter().map(|(name, rows)| {
         let keys = rows.keys().map(|key| key.len() as u64).sum::<u64>();

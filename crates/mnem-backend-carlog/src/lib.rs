@@ -30,6 +30,7 @@ mod listing;
 mod open;
 mod options;
 mod side_table;
+mod source;
 mod store;
 mod tables;
 

@@ -35,6 +35,26 @@ pub(crate) const HASHED_PER_BYTE: u64 = 4;
 /// Commits of other threads that are landed with one sync: as many as bring these bytes, 16 MiB.
 pub(crate) const GROUP_BYTES: u64 = 16 * 1024 * 1024;
 
+/// Entries of the newest part of the index that are kept in memory alone, 65,536, and bytes of the log that they may stand in, 16 MiB: so
+/// much is read again when a store is opened.
+pub(crate) const TABLE_ENTRIES: usize = 65_536;
+pub(crate) const TAIL_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Closing writes the newest part as a run only if it has one so many-th of those bounds.
+pub(crate) const CLOSING_SHARE: usize = 16;
+
+/// Parts of the index of about the same size that are merged into one.
+pub(crate) const FAN_IN: u64 = 4;
+
+/// Bytes of index pages that a handle keeps in memory, unless told otherwise: 64 MiB, enough for 4 million blocks.
+pub(crate) const INDEX_MEMORY: usize = 64 * 1024 * 1024;
+
+/// How often a reader reads the manifest again when the files that it names are gone.
+pub(crate) const MANIFEST_READS: usize = 16;
+
+/// Longest file of rows, in bytes: 4 GiB.
+pub(crate) const ROWS_BYTES_MAX: u64 = 1 << 32;
+
 /// Longest `format` and `manifest`, in bytes: 4 KiB and 256 MiB.
 pub(crate) const FORMAT_BYTES_MAX: u64 = 4096;
 pub(crate) const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;

@@ -2,58 +2,31 @@
 
 use mnem_store_traits::{Cid, StoreError};
 
-use crate::{
-    engine::{place::Place, walk::Window},
-    error::{at, damaged},
-    handle::{Handle, Segment},
-    limits::WINDOW_BYTES,
-};
+use crate::{engine::sections::Sections, handle::Handle};
 
 /// A walk over the segments as they were when it began: a section is listed if the index says of its block that it stands there.
 ///
 /// No lock is held between two pages. A block that is there all the while has one place, and is listed once.
 pub(crate) struct Listing<'a> {
     handle: &'a Handle,
-    segments: std::vec::IntoIter<Segment>,
-    current: Option<Segment>,
-    offset: u64,
+    /// `None` after a failure.
+    sections: Option<Sections>,
     page: std::vec::IntoIter<Cid>,
 }
 
 impl<'a> Listing<'a> {
     pub(crate) fn new(handle: &'a Handle) -> Self {
-        let mut segments = handle.view().segments.clone().into_iter();
-        let current = segments.next();
-        Self { handle, segments, current, offset: 0, page: Vec::new().into_iter() }
+        let segments = handle.view().segments_to_end();
+        Self { handle, sections: Some(Sections::new(&handle.keys, segments)), page: Vec::new().into_iter() }
     }
 
     /// The blocks of the next part of the log, which may be none; `None` at its end.
     fn next_page(&mut self) -> Result<Option<Vec<Cid>>, StoreError> {
-        let Some(Segment { number, file, end }) = self.current.clone() else { return Ok(None) };
-        let path = self.handle.layout.segment(number);
-        let mut window = Window::new(&*file, end);
-        if self.offset == 0 && end > 0 {
-            // The header of the CAR: one byte has its length.
-            let first = window.read(0, 1).map_err(at("read", &path))?;
-            self.offset = first.first().map_or(0, |bytes| u64::from(*bytes) + 1);
-        }
-        let page_end = self.offset + WINDOW_BYTES as u64;
-        let mut sections = Vec::new();
-        while self.offset < end.min(page_end) {
-            let section = window.section(self.offset).map_err(at("read", &path))?;
-            let Some(section) = section else {
-                return Err(damaged(&path, format!("no block begins at byte {}", self.offset)));
-            };
-            self.offset = section.end();
-            sections.push(section);
-        }
-        if self.offset >= end {
-            (self.current, self.offset) = (self.segments.next(), 0);
-        }
-        let view = self.handle.view();
-        let is_listed = |cid: &Cid, place| view.index.contains(self.handle.keys.fingerprint(cid), place);
-        let listed = sections.iter().filter(|section| is_listed(&section.cid, Place::new(number, section)));
-        Ok(Some(listed.map(|section| section.cid).collect()))
+        let Self { handle, sections: Some(sections), .. } = self else { return Ok(None) };
+        let Some((segment, sections)) = sections.next_page(&handle.keys, &handle.layout)? else { return Ok(None) };
+        let are_blocks = handle.are_blocks(segment, &sections)?;
+        let blocks = sections.iter().zip(are_blocks).filter(|(_, is_block)| *is_block);
+        Ok(Some(blocks.map(|(section, _)| section.cid).collect()))
     }
 }
 
@@ -68,7 +41,7 @@ impl Iterator for Listing<'_> {
             match self.next_page() {
                 Ok(page) => self.page = page?.into_iter(),
                 Err(error) => {
-                    self.current = None;
+                    self.sections = None;
                     return Some(Err(error));
                 }
             }

@@ -17,15 +17,17 @@ use crate::{
     engine::{
         files::{File, Files, Lock},
         keys::{FORMAT_NAME, FORMAT_VERSION, Keys, NoKeys},
-        manifest::Manifest,
-        replay::{Position, Tail, Unread, classify_next, follows, replay},
-        state::{STATE_BYTES, State},
+        maintenance::remove,
+        page::Budget,
+        replay::{Position, Tail},
+        state::State,
         writer::Writer,
     },
     error::{already_there, at, damaged, failed, not_a_store},
-    handle::{Handle, Segment, View},
-    limits::{FORMAT_BYTES_MAX, LOCK_PAUSE, MANIFEST_BYTES_MAX},
-    tables::Layout,
+    handle::{Bounds, Handle, View, file_of},
+    limits::{FORMAT_BYTES_MAX, LOCK_PAUSE},
+    source::{Reading, Source, read_file},
+    tables::{Layout, is_index},
 };
 
 /// All that a new handle needs.
@@ -38,6 +40,8 @@ pub(crate) struct Opened {
     pub(crate) read_only: bool,
     pub(crate) view: View,
     pub(crate) writer: Option<Writer>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) bounds: Bounds,
 }
 
 pub(crate) fn open(options: &OpenOptions, files: Arc<dyn Files>, path: &Path) -> Result<CarlogStore, StoreError> {
@@ -51,42 +55,49 @@ pub(crate) fn open(options: &OpenOptions, files: Arc<dyn Files>, path: &Path) ->
     let given = path;
     let path = std::path::absolute(given).map_err(at("find", given))?;
     let layout = Layout::new(create::find_root(options, &*files, &path)?);
-    if options.read_only {
+    let budget = Arc::new(Budget::new(options.index_memory));
+    let source = |keys| Source { files: &*files, layout: &layout, keys, budget: &budget, bounds: options.bounds };
+    let (keys, view, writer) = if options.read_only {
         let keys = read_keys(&*files, &layout)?.ok_or_else(|| not_a_store(&path, "it has no `format` file"))?;
-        let mut view = View::default();
-        let state = read_state(&*files, &layout, &keys)?;
-        follow(&*files, &layout, &keys, &mut view, state)?;
-        return finish(files, layout, path, keys, view, None);
-    }
-    // Before the lock, which the one who made it may hold, and after it, since it may have been made meanwhile.
-    if options.create_new && read_keys(&*files, &layout)?.is_some() {
-        return Err(already_there(given));
-    }
-    let lock = take_lock(options, &*files, &layout, &path)?;
-    let (keys, created) = match read_keys(&*files, &layout)? {
-        Some(_) if options.create_new => return Err(already_there(given)),
-        Some(keys) => (keys, false),
-        None if options.create => (create::create(&*files, &layout)?, true),
-        None => return Err(not_a_store(&path, "it has no `format` file")),
+        let source = source(&keys);
+        let state = source.read_state()?;
+        let mut view = source.load(false)?;
+        source.follow(&mut view, state)?;
+        (keys, view, None)
+    } else {
+        let (keys, lock) = begin_writing(options, &*files, &layout, given, &path)?;
+        let (view, writer) = recover(options, source(&keys), lock)?;
+        (keys, view, Some(writer))
     };
-    sync_root(&*files, &layout, created)?;
-    let (view, writer) = recover(options, &*files, &layout, &keys, lock)?;
-    finish(files, layout, path, keys, view, Some(writer))
+    let read_only = options.read_only;
+    let identity = files.identity(layout.root()).map_err(at("look at", layout.root()))?;
+    tracing::debug!(store = %path.display(), read_only, entries = view.index.entries(), "opened");
+    let bounds = options.bounds;
+    let opened = Opened { files, layout, path, identity, keys, read_only, view, writer, budget, bounds };
+    Ok(CarlogStore::new(Arc::new(Handle::new(opened))))
 }
 
-fn finish(
-    files: Arc<dyn Files>,
-    layout: Layout,
-    path: PathBuf,
-    keys: Keys,
-    view: View,
-    writer: Option<Writer>,
-) -> Result<CarlogStore, StoreError> {
-    let read_only = writer.is_none();
-    let identity = files.identity(layout.root()).map_err(at("look at", layout.root()))?;
-    tracing::debug!(store = %path.display(), read_only, blocks = view.index.len(), "opened");
-    let opened = Opened { files, layout, path, identity, keys, read_only, view, writer };
-    Ok(CarlogStore::new(Arc::new(Handle::new(opened))))
+/// Takes the lock, and creates the store if it is to be created.
+fn begin_writing(
+    options: &OpenOptions,
+    files: &dyn Files,
+    layout: &Layout,
+    given: &Path,
+    path: &Path,
+) -> Result<(Keys, Box<dyn Lock>), StoreError> {
+    // Before the lock, which the one who made it may hold, and after it, since it may have been made meanwhile.
+    if options.create_new && read_keys(files, layout)?.is_some() {
+        return Err(already_there(given));
+    }
+    let lock = take_lock(options, files, layout, path)?;
+    let (keys, created) = match read_keys(files, layout)? {
+        Some(_) if options.create_new => return Err(already_there(given)),
+        Some(keys) => (keys, false),
+        None if options.create => (create::create(files, layout)?, true),
+        None => return Err(not_a_store(path, "it has no `format` file")),
+    };
+    sync_root(files, layout, created)?;
+    Ok((keys, lock))
 }
 
 /// Makes the name of `format` durable before any commit: its creator may have been killed before its own sync.
@@ -124,19 +135,6 @@ fn take_lock(
     }
 }
 
-/// `None`: there is no such file.
-fn read_file(files: &dyn Files, path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, StoreError> {
-    let Some(file) = files.open(path, false).map_err(at("open", path))? else { return Ok(None) };
-    let len = file.file_bytes().map_err(at("look at", path))?;
-    if len > bytes_max {
-        return Err(damaged(path, format!("it has {len} bytes, more than the {bytes_max} it may have")));
-    }
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-    let read = file.read_at(&mut bytes, 0).map_err(at("read", path))?;
-    bytes.truncate(read);
-    Ok(Some(bytes))
-}
-
 fn read_keys(files: &dyn Files, layout: &Layout) -> Result<Option<Keys>, StoreError> {
     let path = layout.format();
     let Some(bytes) = read_file(files, &path, FORMAT_BYTES_MAX)? else { return Ok(None) };
@@ -150,161 +148,49 @@ fn read_keys(files: &dyn Files, layout: &Layout) -> Result<Option<Keys>, StoreEr
     })
 }
 
-/// The file `state`. `None`: it is missing or invalid.
-pub(crate) fn read_state(files: &dyn Files, layout: &Layout, keys: &Keys) -> Result<Option<State>, StoreError> {
-    let path = layout.state();
-    let Some(file) = files.open(&path, false).map_err(at("open", &path))? else { return Ok(None) };
-    let mut bytes = [0; STATE_BYTES];
-    file.read_at(&mut bytes, 0).map_err(at("read", &path))?;
-    Ok(State::decode(&bytes, keys))
-}
-
-/// Takes in what was committed since the view was made. What is cut off at the end is passed over: another handle may be writing it.
-pub(crate) fn follow(
-    files: &dyn Files,
-    layout: &Layout,
-    keys: &Keys,
-    view: &mut View,
-    state: Option<State>,
-) -> Result<(), StoreError> {
-    let tail = read_log(files, layout, keys, view, acknowledged(state.as_ref()), false)?;
-    check_tail(layout, view, state.as_ref(), &tail)?;
-    if let Some(state) = state {
-        view.state = state;
-    }
-    Ok(())
-}
-
-/// The last commit of which it is known that it was synced.
-fn acknowledged(state: Option<&State>) -> u64 {
-    state.map_or(0, |state| state.seq)
-}
-
-/// Reads the log on from where the view ends, segment by segment. Returns what follows in the last one.
-fn read_log(
-    files: &dyn Files,
-    layout: &Layout,
-    keys: &Keys,
-    view: &mut View,
-    acknowledged: u64,
-    write: bool,
-) -> Result<Tail, StoreError> {
-    if view.segments.is_empty() {
-        let first = read_manifest(files, layout, keys)?;
-        let file = open_segment(files, layout, first, write)?.ok_or_else(|| missing(layout, first))?;
-        view.segments.push(Segment { number: first, file, end: 0 });
-        view.position = Position { segment: first, ..Position::default() };
-    }
-    loop {
-        let mut position = view.position;
-        let Some(file) = view.file(position.segment).cloned() else { return Err(missing(layout, position.segment)) };
-        let number = position.segment;
-        let read = replay(keys, &*file, &mut position, acknowledged, &mut |commit| view.take(commit, keys, number));
-        let tail = read.map_err(|error| unread(layout, number, error))?;
-        view.position = position;
-        if let Some(segment) = view.segments.last_mut() {
-            segment.end = position.end;
-        }
-        let next = position.segment + 1;
-        let Some(file) = open_segment(files, layout, next, write)? else { return Ok(tail) };
-        // A file without a whole beginning was made for a commit that was never finished.
-        if !follows(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
-            return match classify_next(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
-                Tail::Damaged(why) => Err(damaged(&layout.segment(next), format!("its beginning is not whole: {why}"))),
-                _ => Ok(tail),
-            };
-        }
-        if tail != Tail::Nothing {
-            let why = "the next segment begins after bytes that are not a commit";
-            return Err(damaged(&layout.segment(position.segment), why));
-        }
-        view.segments.push(Segment { number: next, file, end: 0 });
-        view.position = Position { segment: next, end: 0, last_from: 0, closed: false, ..position };
-    }
-}
-
-fn unread(layout: &Layout, segment: u32, error: Unread) -> StoreError {
-    match error {
-        Unread::Io(error) => at("read", &layout.segment(segment))(error),
-        Unread::Unsupported(found) => {
-            StoreError::UnsupportedFormat { found, supported: format!("{FORMAT_NAME} {FORMAT_VERSION}") }
-        }
-    }
-}
-
-fn missing(layout: &Layout, segment: u32) -> StoreError {
-    damaged(&layout.segment(segment), "the file is missing")
-}
-
-fn open_segment(
-    files: &dyn Files,
-    layout: &Layout,
-    number: u32,
-    write: bool,
-) -> Result<Option<Arc<dyn File>>, StoreError> {
-    let path = layout.segment(number);
-    files.open(&path, write).map_err(at("open", &path))
-}
-
-/// The first segment.
-fn read_manifest(files: &dyn Files, layout: &Layout, keys: &Keys) -> Result<u32, StoreError> {
-    let path = layout.manifest();
-    let bytes = read_file(files, &path, MANIFEST_BYTES_MAX)?.ok_or_else(|| damaged(&path, "the file is missing"))?;
-    let manifest = Manifest::decode(&bytes).map_err(|why| damaged(&path, why))?;
-    if manifest.store != keys.store {
-        return Err(damaged(&path, "it is of another store"));
-    }
-    manifest.segments.first().copied().ok_or_else(|| damaged(&path, "it names no segment"))
-}
-
-/// Whether what was acknowledged is all there.
-fn check_tail(layout: &Layout, view: &View, state: Option<&State>, tail: &Tail) -> Result<(), StoreError> {
-    let position = &view.position;
-    let path = layout.segment(position.segment);
-    if let Tail::Damaged(why) = tail {
-        return Err(damaged(&path, format!("the commit after byte {} is not whole: {why}", position.end)));
-    }
-    match state {
-        Some(state) if state.seq > position.seq => {
-            let (end, seq) = (position.end, state.seq - position.seq);
-            Err(damaged(&path, format!("commits are missing after byte {end}: `state` tells of {seq} more")))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Reads the log, and makes it one that can be written on: what was cut off is cut away, and the last commit is made durable.
-fn recover(
-    options: &OpenOptions,
-    files: &dyn Files,
-    layout: &Layout,
-    keys: &Keys,
-    lock: Box<dyn Lock>,
-) -> Result<(View, Writer), StoreError> {
-    let mut view = View::default();
-    let state = read_state(files, layout, keys)?;
-    let tail = read_log(files, layout, keys, &mut view, acknowledged(state.as_ref()), true)?;
-    check_tail(layout, &view, state.as_ref(), &tail)?;
+fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Result<(View, Writer), StoreError> {
+    let Source { files, layout, keys, .. } = source;
+    let state = source.read_state()?;
+    let mut view = source.load(true)?;
+    let tail = source.read_log(&mut view, Reading::of(state.as_ref(), true))?;
+    source.check_tail(&view, state.as_ref(), &tail)?;
     let position = view.position;
     let path = layout.segment(position.segment);
-    let Some(file) = view.file(position.segment).cloned() else { return Err(missing(layout, position.segment)) };
+    let file = file_of(&view.segments, position.segment).cloned();
+    let file = file.ok_or_else(|| damaged(&path, "the file is missing"))?;
     if tail == Tail::Torn {
         let bytes = file.file_bytes().map_err(at("look at", &path))?.saturating_sub(position.end);
         file.set_len(position.end).map_err(at("cut", &path))?;
         file.sync_data().map_err(at("sync", &path))?;
         tracing::warn!(segment = %path.display(), bytes, "cut off a commit that was never finished");
     }
-    if position.end > 0 {
+    // What the manifest covers was synced before the manifest was written.
+    if position.end > 0 && position.seq > view.covered.seq {
         write_again(&*file, &path, position.last_from, position.end)?;
     }
+    clear(files, layout, &view)?;
     let state_path = layout.state();
     let state_file = match files.open(&state_path, true).map_err(at("open", &state_path))? {
         Some(file) => file,
         None => files.create(&state_path).map_err(at("create", &state_path))?,
     };
-    view.state = State { generation: 1, seq: position.seq, segment: position.segment, end: position.end as u32 };
+    let Position { segment, end, seq, .. } = position;
+    view.state = State { generation: view.generation, seq, segment, end: end as u32 };
     state_file.write_all_at(&view.state.encode(keys), 0).map_err(at("write", &state_path))?;
     Ok((view, Writer { _lock: lock, file, position, state_file, segment_bytes: options.segment_bytes }))
+}
+
+/// Removes the index files that a writer left without a manifest that names them.
+fn clear(files: &dyn Files, layout: &Layout, view: &View) -> Result<(), StoreError> {
+    let root = layout.root();
+    let is_left = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(is_index) && !view.named.contains(path)
+    };
+    let left: Vec<_> = files.list(root).map_err(at("list", root))?.into_iter().filter(is_left).collect();
+    remove(files, &left);
+    Ok(())
 }
 
 /// Writes the last commit again, in place, and syncs it. It may be in the page cache alone: after a failed sync the

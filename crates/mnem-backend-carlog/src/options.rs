@@ -7,7 +7,8 @@ use mnem_store_traits::StoreError;
 use crate::{
     CarlogStore,
     engine::files::{Files, StdFiles},
-    limits::{LOCK_WAIT, SEGMENT_BYTES},
+    handle::Bounds,
+    limits::{INDEX_MEMORY, LOCK_WAIT, SEGMENT_BYTES, TABLE_ENTRIES, TAIL_BYTES},
     open,
 };
 
@@ -30,11 +31,21 @@ pub struct OpenOptions {
     pub(crate) read_only: bool,
     pub(crate) lock_wait: Duration,
     pub(crate) segment_bytes: u32,
+    pub(crate) index_memory: usize,
+    pub(crate) bounds: Bounds,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { create: false, create_new: false, read_only: false, lock_wait: LOCK_WAIT, segment_bytes: SEGMENT_BYTES }
+        Self {
+            create: false,
+            create_new: false,
+            read_only: false,
+            lock_wait: LOCK_WAIT,
+            segment_bytes: SEGMENT_BYTES,
+            index_memory: INDEX_MEMORY,
+            bounds: Bounds { entries: TABLE_ENTRIES, tail_bytes: TAIL_BYTES },
+        }
     }
 }
 
@@ -59,6 +70,22 @@ impl OpenOptions {
     /// How long opening waits for another writer to close. Default: not at all.
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
+        self
+    }
+
+    /// How many bytes of the index on disk stay in memory once they were read. Default: 64 MiB, enough for 4 million blocks.
+    ///
+    /// Look-ups of further blocks read 4 KiB from disk. The filters are not counted: they take up to 1.3 bytes for each block, and answer
+    /// almost all look-ups of absent blocks.
+    pub fn index_memory(mut self, bytes: usize) -> Self {
+        self.index_memory = bytes;
+        self
+    }
+
+    /// How many blocks and bytes of the log the newest part of the index has before it is written. For tests.
+    #[doc(hidden)]
+    pub fn index_bounds(mut self, entries: usize, tail_bytes: u64) -> Self {
+        self.bounds = Bounds { entries, tail_bytes };
         self
     }
 

@@ -8,9 +8,10 @@ use mnem_store_traits::{
 };
 
 use crate::{
+    engine::rows::Value,
     engine::writer::{Work, submit},
     error::damaged,
-    handle::{Depth, Handle, Value},
+    handle::{Depth, Handle, file_of},
 };
 
 /// Keys that one page of a listing holds.
@@ -40,7 +41,7 @@ impl SideTable for CarlogSideTable {
             let Some(Value { place, .. }) = view.tables.get(&self.name).and_then(|rows| rows.get(key)).copied() else {
                 return Ok(None);
             };
-            (place, view.file(place.segment()).cloned())
+            (place, file_of(&view.segments, place.segment()).cloned())
         };
         let found = file.map(|file| self.handle.read_section(&*file, place, Depth::Whole)).transpose()?.flatten();
         let whole = found.map(|found| (found.section.cid, found.data()));

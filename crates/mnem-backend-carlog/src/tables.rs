@@ -48,13 +48,32 @@ impl Layout {
     pub(crate) fn segment(&self, number: u32) -> PathBuf {
         self.0.join(format!("seg-{number:06}.car"))
     }
+
+    /// An index run.
+    pub(crate) fn run(&self, number: u64) -> PathBuf {
+        self.0.join(format!("run-{number:06}"))
+    }
+
+    /// The rows of all side tables.
+    pub(crate) fn rows(&self, number: u64) -> PathBuf {
+        self.0.join(format!("rows-{number:06}"))
+    }
 }
 
 /// Whether a store has a file of this name.
 pub(crate) fn is_own(name: &str) -> bool {
+    let is_segment = || name.strip_suffix(".car").is_some_and(|name| is_numbered(name, "seg-"));
     matches!(name, "format" | "format.new" | "lock" | "manifest" | "manifest.new" | "state")
-        || name
-            .strip_prefix("seg-")
-            .and_then(|rest| rest.strip_suffix(".car"))
-            .is_some_and(|number| number.len() >= 6 && number.bytes().all(|digit| digit.is_ascii_digit()))
+        || is_segment()
+        || is_index(name)
+}
+
+/// Whether it is the name of a run or of a file of rows.
+pub(crate) fn is_index(name: &str) -> bool {
+    is_numbered(name, "run-") || is_numbered(name, "rows-")
+}
+
+fn is_numbered(name: &str, kind: &str) -> bool {
+    let number = name.strip_prefix(kind);
+    number.is_some_and(|number| number.len() >= 6 && number.bytes().all(|digit| digit.is_ascii_digit()))
 }

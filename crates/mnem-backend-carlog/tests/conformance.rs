@@ -11,8 +11,10 @@ use mnem_store_traits::{
 };
 use tempfile::TempDir;
 
+/// So that the index of each store is in several runs.
 fn open(folder: &Path) -> Result<Handles, FixtureError> {
-    Ok(Handles::from(Arc::new(OpenOptions::new().create(true).open(folder.join("store.carlog"))?)))
+    let options = OpenOptions::new().create(true).index_bounds(8, 4_000);
+    Ok(Handles::from(Arc::new(options.open(folder.join("store.carlog"))?)))
 }
 
 /// Where the bytes of a block stand in a segment.

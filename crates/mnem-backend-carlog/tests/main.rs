@@ -16,5 +16,7 @@ mod opening;
 mod readers;
 #[path = "main/rows.rs"]
 mod rows;
+#[path = "main/runs.rs"]
+mod runs;
 #[path = "main/support.rs"]
 mod support;

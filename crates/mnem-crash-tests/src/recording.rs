@@ -104,7 +104,8 @@ fn run<E: Engine>(
 
 /// The same call, or one that relies on what the killed one may have left.
 fn retry<E: Engine>(act: Act, visible: &Visible, chance: &mut Chance) -> Act {
-    let there: Vec<usize> = visible.blocks.iter().copied().collect();
+    // The killed call may have deleted its blocks.
+    let there: Vec<usize> = visible.blocks.iter().filter(|n| !act.deletes().contains(n)).copied().collect();
     let relying = commit_of_new(1, E::pool(), visible, chance).map(|commit| commit.requiring(there));
     relying.filter(|_| chance.one_in(3)).unwrap_or(act)
 }

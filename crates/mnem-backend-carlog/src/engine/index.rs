@@ -1,32 +1,129 @@
-//! Where each block stands.
+//! Where each block stands: a table in memory over runs on disk, the newest part first.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::place::Place;
+use super::{memtable::Memtable, page::NoAnswer, place::Place, run::Run};
 
-/// Places by the fingerprints of CIDs. Two CIDs may have one fingerprint: the CID at the place decides.
-#[derive(Debug, Default)]
-pub(crate) struct Index(BTreeSet<(u64, Place)>);
+/// The runs of an index, the newest first.
+pub(crate) type Runs = Arc<Vec<Arc<Run>>>;
+
+/// All parts of the index.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Index {
+    pub(crate) recent: Memtable,
+    /// What is being written as a run.
+    pub(crate) frozen: Option<Arc<Memtable>>,
+    pub(crate) runs: Runs,
+}
 
 impl Index {
-    pub(crate) fn insert(&mut self, fingerprint: u64, place: Place) {
-        self.0.insert((fingerprint, place));
+    /// Begins to look for a fingerprint. The rest of it, which may read from the disk, needs no lock.
+    pub(crate) fn search(&self, fingerprint: u64) -> Search {
+        let mut search =
+            Search { fingerprint, live: Vec::new(), marks: Vec::new(), runs: self.runs.clone(), next_run: 0 };
+        // Found places are tried from the last one on: those of the newest part come last.
+        if let Some(frozen) = &self.frozen {
+            let mut newer = Search { runs: Runs::default(), live: Vec::new(), marks: Vec::new(), ..search };
+            newer.take(self.recent.places(fingerprint));
+            search.marks = newer.marks;
+            search.take(frozen.places(fingerprint));
+            search.live.extend(newer.live);
+        } else {
+            search.take(self.recent.places(fingerprint));
+        }
+        search
     }
 
-    pub(crate) fn remove(&mut self, fingerprint: u64, place: Place) {
-        self.0.remove(&(fingerprint, place));
+    /// Begins to look which of these entries are in the index.
+    pub(crate) fn check(&self, entries: impl Iterator<Item = (u64, Place)>) -> Check {
+        let mut check = Check { runs: self.runs.clone(), live: Vec::new(), unknown: Vec::new() };
+        for (at, (fingerprint, place)) in entries.enumerate() {
+            let tables = [Some(&self.recent), self.frozen.as_deref()];
+            let in_tables = tables.into_iter().flatten().find_map(|table| verdict(table.places(fingerprint), place));
+            check.live.push(in_tables == Some(true));
+            if in_tables.is_none() {
+                check.unknown.push((fingerprint, place, at));
+            }
+        }
+        check
     }
 
-    pub(crate) fn contains(&self, fingerprint: u64, place: Place) -> bool {
-        self.0.contains(&(fingerprint, place))
+    /// Entries of all parts, with marks of deleted blocks and what they mark.
+    pub(crate) fn entries(&self) -> u64 {
+        let tables = self.recent.len() + self.frozen.as_ref().map_or(0, |table| table.len());
+        tables as u64 + self.runs.iter().map(|run| run.header.entries).sum::<u64>()
+    }
+}
+
+/// What one part of the index says of a place: it is live, or gone, or (`None`) nothing.
+fn verdict(mut places: impl Iterator<Item = Place>, place: Place) -> Option<bool> {
+    places.find(|found| found.to_mark() == place.to_mark()).map(|found| found == place)
+}
+
+/// A search for the places of one fingerprint.
+#[derive(Debug)]
+pub(crate) struct Search {
+    fingerprint: u64,
+    live: Vec<Place>,
+    marks: Vec<Place>,
+    runs: Runs,
+    next_run: usize,
+}
+
+impl Search {
+    /// The next place, the latest first. Older runs are read only if no newer part has one.
+    pub(crate) fn next(&mut self) -> Result<Option<Place>, NoAnswer> {
+        loop {
+            if let Some(place) = self.live.pop() {
+                return Ok(Some(place));
+            }
+            let Some(run) = self.runs.get(self.next_run).cloned() else { return Ok(None) };
+            self.next_run += 1;
+            let mut found = Vec::new();
+            run.places(self.fingerprint, &mut found)?;
+            self.take(found.into_iter());
+        }
     }
 
-    /// All places of a fingerprint, the latest first.
-    pub(crate) fn places(&self, fingerprint: u64) -> impl Iterator<Item = Place> {
-        self.0.range((fingerprint, Place::MIN)..=(fingerprint, Place::MAX)).rev().map(|(_, place)| *place)
+    /// Takes the places of the next older part, ascending.
+    fn take(&mut self, places: impl Iterator<Item = Place>) {
+        for place in places {
+            if place.is_mark() {
+                self.marks.push(place);
+            } else if !self.marks.contains(&place.to_mark()) {
+                self.live.push(place);
+            }
+        }
     }
+}
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+/// A check of many entries.
+#[derive(Debug)]
+pub(crate) struct Check {
+    runs: Runs,
+    live: Vec<bool>,
+    /// Those that no table has, with their number.
+    unknown: Vec<(u64, Place, usize)>,
+}
+
+impl Check {
+    /// Whether each of the entries is in the index.
+    pub(crate) fn finish(mut self) -> Result<Vec<bool>, NoAnswer> {
+        // Neighbours lie on one page.
+        self.unknown.sort_unstable();
+        let mut found = Vec::new();
+        for (fingerprint, place, at) in self.unknown {
+            for run in self.runs.iter() {
+                found.clear();
+                run.places(fingerprint, &mut found)?;
+                if let Some(is_live) = verdict(found.iter().copied(), place) {
+                    if let Some(live) = self.live.get_mut(at) {
+                        *live = is_live;
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(self.live)
     }
 }

@@ -85,6 +85,19 @@ impl Keys {
         mac.first_chunk().copied().unwrap_or_default()
     }
 
+    /// The MAC of a page of an index run: bound to the run and to the number of the page.
+    pub(crate) fn page_mac(&self, run: u64, page: u64, payload: &[u8]) -> ShortMac {
+        let mut mac = self.mac();
+        mac.update(b"page").update(&self.store).update(&run.to_le_bytes()).update(&page.to_le_bytes()).update(payload);
+        mac.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
+    }
+
+    /// The MAC of a file of rows: bound to its number.
+    pub(crate) fn rows_mac(&self, number: u64, rows: &[u8]) -> ShortMac {
+        let mac = *self.mac().update(b"rows").update(&number.to_le_bytes()).update(rows).finalize().as_bytes();
+        mac.first_chunk().copied().unwrap_or_default()
+    }
+
     /// What stands for a CID in the index: uniform, whatever CIDs are chosen.
     pub(crate) fn fingerprint(&self, cid: &Cid) -> u64 {
         let mut hasher = SipHasher13::new_with_key(&self.index);
@@ -101,8 +114,17 @@ impl std::fmt::Debug for Keys {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// The keys of the examples in `FORMAT.md`.
+    pub(crate) fn example() -> Keys {
+        Keys {
+            store: *b"\x4f\x61\x69\xf7\x11\xaf\xac\x35\x4f\x61\x69\xf7\x11\xaf\xac\x35",
+            log: std::array::from_fn(|at| at as u8),
+            index: std::array::from_fn(|at| at as u8),
+        }
+    }
 
     #[test]
     fn what_is_written_is_read() {

@@ -1,8 +1,13 @@
-//! The file `manifest`: which files make the store. Replaced by rename.
+//! The file `manifest`: which files make the store, and how far the index on disk goes. Replaced by rename.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _, str::SplitWhitespace};
 
-use super::sealed::{hex, seal, unhex, unseal};
+use mnem_store_traits::Cid;
+
+use super::{
+    replay::Position,
+    sealed::{hex, seal, unhex, unhex_vec, unseal},
+};
 
 /// The first line.
 const FIRST_LINE: &str = "mnem-backend-carlog manifest 1";
@@ -15,16 +20,45 @@ pub(crate) struct Manifest {
     pub(crate) generation: u64,
     /// Segments in the order of the log. More may follow: each one names the last commit of the one before.
     pub(crate) segments: Vec<u32>,
+    /// The index on disk. `None`: there is none.
+    pub(crate) covered: Option<Covered>,
+}
+
+/// The part of the log that need not be read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Covered {
+    /// Where it ends. Everything before was synced.
+    pub(crate) position: Position,
+    /// Where each of its segments but the last one ends.
+    pub(crate) ends: Vec<u64>,
+    /// Heads there.
+    pub(crate) heads: BTreeSet<Cid>,
+    /// The index runs of this part, the newest first.
+    pub(crate) runs: Vec<u64>,
+    /// The file with the rows of all side tables; `None`: there are no rows.
+    pub(crate) rows: Option<u64>,
 }
 
 impl Manifest {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut lines = format!("{FIRST_LINE}\nstore {}\ngeneration {}\n", hex(&self.store), self.generation);
-        for segment in &self.segments {
+        let mut text = format!("{FIRST_LINE}\nstore {}\ngeneration {}\n", hex(&self.store), self.generation);
+        let mut line = |name: &str, value: String| {
             // Writing to a string cannot fail.
-            let _ = writeln!(lines, "segment {segment}");
+            let _ = writeln!(text, "{name} {value}");
+        };
+        let ends = self.covered.as_ref().map(|covered| &covered.ends[..]).unwrap_or_default();
+        for (at, segment) in self.segments.iter().enumerate() {
+            line("segment", ends.get(at).map_or(segment.to_string(), |end| format!("{segment} {end}")));
         }
-        seal(lines)
+        if let Some(Covered { position, heads, runs, rows, .. }) = &self.covered {
+            let Position { segment, end, mac, seq, closed, .. } = position;
+            let closed = if *closed { " closed" } else { "" };
+            line("covered", format!("{segment} {end} {seq} {}{closed}", hex(mac)));
+            heads.iter().for_each(|head| line("head", hex(&head.to_bytes())));
+            runs.iter().for_each(|run| line("run", run.to_string()));
+            rows.iter().for_each(|rows| line("rows", rows.to_string()));
+        }
+        seal(text)
     }
 
     /// The error says what is wrong with the file.
@@ -37,12 +71,96 @@ impl Manifest {
         let (store, generation) = (line("store "), line("generation "));
         let store = store.and_then(unhex).ok_or("it names no store")?;
         let generation = generation.and_then(|text| text.parse().ok()).ok_or("it has no generation")?;
-        let segment = |line: &str| line.strip_prefix("segment ")?.parse().ok();
-        let segments: Option<Vec<u32>> = lines.map(segment).collect();
-        let segments = segments.ok_or("it has a line that this build does not know")?;
-        if segments.is_empty() || !segments.is_sorted_by(|a, b| a < b) {
+        let mut manifest = Self { store, generation, segments: Vec::new(), covered: None };
+        let mut ends = Vec::new();
+        for line in lines {
+            manifest.read_line(line, &mut ends).ok_or("it has a line that this build does not know")?;
+        }
+        manifest.check(ends)?;
+        Ok(manifest)
+    }
+
+    fn read_line(&mut self, line: &str, ends: &mut Vec<u64>) -> Option<()> {
+        let (name, value) = line.split_once(' ')?;
+        match (name, &mut self.covered) {
+            ("segment", None) => {
+                let mut words = value.split_whitespace();
+                self.segments.push(words.next()?.parse().ok()?);
+                if let Some(end) = words.next() {
+                    ends.push(end.parse().ok()?);
+                }
+                words.next().is_none().then_some(())?;
+            }
+            ("covered", covered @ None) => {
+                let position = read_position(value.split_whitespace())?;
+                let (heads, runs) = (BTreeSet::new(), Vec::new());
+                *covered = Some(Covered { position, ends: Vec::new(), heads, runs, rows: None });
+            }
+            ("head", Some(covered)) => {
+                covered.heads.insert(Cid::try_from(unhex_vec(value)?).ok()?);
+            }
+            ("run", Some(covered)) => covered.runs.push(value.parse().ok()?),
+            ("rows", Some(covered)) if covered.rows.is_none() => covered.rows = Some(value.parse().ok()?),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn check(&mut self, ends: Vec<u64>) -> Result<(), &'static str> {
+        if self.segments.is_empty() || !self.segments.is_sorted_by(|a, b| a < b) {
             return Err("its segments are not ascending");
         }
-        Ok(Self { store, generation, segments })
+        let sealed = if self.covered.is_some() { self.segments.len() - 1 } else { 0 };
+        if ends.len() != sealed {
+            return Err("it does not say where its segments end");
+        }
+        if let Some(covered) = &mut self.covered {
+            if self.segments.last() != Some(&covered.position.segment) || covered.runs.is_empty() {
+                return Err("what it covers is not in its segments and runs");
+            }
+            covered.ends = ends;
+        }
+        Ok(())
+    }
+}
+
+fn read_position(mut words: SplitWhitespace<'_>) -> Option<Position> {
+    let segment = words.next()?.parse().ok()?;
+    let end = words.next()?.parse().ok()?;
+    let seq = words.next()?.parse().ok()?;
+    let mac = unhex(words.next()?)?;
+    let closed = match words.next() {
+        None => false,
+        Some("closed") => true,
+        Some(_) => return None,
+    };
+    let position = Position { segment, end, mac, seq, last_from: end, closed };
+    words.next().is_none().then_some(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use mnem_store_traits::{RAW, cid_of};
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let position = Position { segment: 9, end: 700, mac: [7; 32], seq: 12, last_from: 700, closed: true };
+        let heads = [cid_of(RAW, b"a"), cid_of(RAW, b"b")].into();
+        let covered = Covered { position, ends: vec![512, 300], heads, runs: vec![12, 5], rows: Some(3) };
+        let whole = Manifest { store: [4; 16], generation: 13, segments: vec![2, 4, 9], covered: Some(covered) };
+        assert_eq!(Manifest::decode(&whole.encode()), Ok(whole.clone()));
+        let plain = Manifest { segments: vec![1], covered: None, ..whole.clone() };
+        assert_eq!(Manifest::decode(&plain.encode()), Ok(plain));
+        let without = |change: &dyn Fn(&mut Covered)| {
+            let mut changed = whole.clone();
+            changed.covered.as_mut().map(change);
+            Manifest::decode(&changed.encode())
+        };
+        assert!(without(&|covered| covered.runs.clear()).is_err());
+        assert!(without(&|covered| covered.ends.truncate(1)).is_err());
+        assert!(without(&|covered| covered.position.segment = 4).is_err());
+        assert!(without(&|covered| covered.rows = None).is_ok());
     }
 }

@@ -3,14 +3,25 @@
 pub(crate) mod descriptor;
 pub(crate) mod fields;
 pub mod files;
+pub(crate) mod filter;
 pub(crate) mod index;
 pub(crate) mod keys;
 pub(crate) mod later;
+pub(crate) mod maintenance;
 pub(crate) mod manifest;
+#[cfg(test)]
+pub(crate) mod memory;
+pub(crate) mod memtable;
+pub(crate) mod merge;
+pub(crate) mod page;
 pub(crate) mod place;
 pub(crate) mod record;
 pub(crate) mod replay;
+pub(crate) mod rows;
+pub(crate) mod run;
+pub(crate) mod run_writer;
 pub(crate) mod sealed;
+pub(crate) mod sections;
 pub(crate) mod state;
 pub(crate) mod walk;
 pub(crate) mod writer;

@@ -6,6 +6,8 @@ use mnem_car::SectionOffsets;
 ///
 /// The length is one of a few, at least that of the section and at most 16 bytes or 0.4 % more, so that one read gets all of it. Places are
 /// ascending in the order of the log.
+///
+/// A place with the length 0 is a *mark*: the block that began there was deleted. It comes before the place that it marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place(u64);
 
@@ -31,6 +33,28 @@ impl Place {
 
     pub(crate) fn offset(self) -> u64 {
         self.0 >> 12 & 0xffff_ffff
+    }
+
+    /// The mark of the section that begins there.
+    pub(crate) fn mark(segment: u32, offset: u32) -> Self {
+        Self(u64::from(segment) << 44 | u64::from(offset) << 12)
+    }
+
+    /// The mark of this place.
+    pub(crate) fn to_mark(self) -> Self {
+        Self(self.0 & !0xfff)
+    }
+
+    pub(crate) fn is_mark(self) -> bool {
+        self == self.to_mark()
+    }
+
+    pub(crate) fn bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
     }
 
     /// Bytes to read, at least the section's.

@@ -198,6 +198,13 @@ impl CommitMacs {
         self.names.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
     }
 
+    /// The MAC of the commit, if these are the names that it had. Nothing but names need have been taken in.
+    pub(crate) fn prove_names(&self, data: &[u8]) -> Option<Mac> {
+        let (rest, _) = data.split_last_chunk::<{ size_of::<ShortMac>() }>()?;
+        let (rest, mac) = rest.split_last_chunk::<{ size_of::<Mac>() }>()?;
+        rest.ends_with(&self.of_names()).then_some(*mac)
+    }
+
     /// Judges a record that [`Record::decode`] took, after everything before it.
     pub(crate) fn prove(&self, data: &[u8]) -> Proof {
         let Some((rest, _)) = data.split_last_chunk::<{ size_of::<ShortMac>() }>() else { return Proof::None };

@@ -122,7 +122,7 @@ pub(crate) fn follows(keys: &Keys, file: &dyn File, position: &Position) -> Resu
 }
 
 /// Whether the segment begins as the one at `position`.
-fn begin(keys: &Keys, window: &mut Window<'_>, position: &mut Position) -> Result<bool, Unread> {
+pub(crate) fn begin(keys: &Keys, window: &mut Window<'_>, position: &mut Position) -> Result<bool, Unread> {
     let bytes = descriptor::begin_bytes(keys);
     let begin = window.read(0, usize::try_from(bytes).unwrap_or(0))?;
     let Some(section) = descriptor::section(begin).filter(|section| section.end() == bytes) else { return Ok(false) };

@@ -14,13 +14,14 @@ use super::{
     descriptor::Descriptor,
     files::{File, Lock},
     keys::Mac,
+    maintenance,
     record::{CommitMacs, DELETE_BYTES_MAX, HEAD_BYTES_MAX, Kill, ROW_BYTES_MAX, Record, Row},
     replay::{Commit, Position},
     state::State,
 };
 use crate::{
     error::{BACKEND, at, failed},
-    handle::{Depth, Handle, Segment, hold},
+    handle::{Depth, Handle, file_of, hold},
     limits::{COMMIT_BYTES_MAX, GROUP_BYTES, SEGMENT_NUMBER_MAX, WORK_RECORD_BYTES_MAX, WRITE_BYTES},
 };
 
@@ -107,7 +108,10 @@ pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Re
             return Err(StoreError::Backend { backend: BACKEND, operation, outcome: Outcome::Unknown, source });
         }
         match writer.as_mut() {
-            Some(writer) => land(handle, writer, operation, &group),
+            Some(writer) => {
+                land(handle, writer, operation, &group);
+                maintenance::tend(handle, false);
+            }
             None => group.iter().for_each(|job| job.end(Err(handle.gate.closed(operation)))),
         }
     }
@@ -207,9 +211,8 @@ fn kills(handle: &Handle, cids: &[Cid]) -> Result<Vec<Kill>, StoreError> {
     let mut killed = HashSet::new();
     let mut kills = Vec::new();
     for cid in cids.iter().filter(|cid| killed.insert(**cid)) {
-        let places: Vec<_> = handle.view().index.places(handle.keys.fingerprint(cid)).collect();
-        for place in places {
-            let file = handle.view().file(place.segment()).cloned();
+        for place in handle.places(cid)? {
+            let file = file_of(&handle.view().segments, place.segment()).cloned();
             let found = file.map(|file| handle.read_section(&*file, place, Depth::Start)).transpose()?.flatten();
             let is_another = found.is_some_and(|found| {
                 found.section.cid != *cid && handle.keys.fingerprint(&found.section.cid) == handle.keys.fingerprint(cid)
@@ -347,9 +350,6 @@ fn publish(handle: &Handle, writer: &mut Writer, landed: Landed) -> Result<(), S
     let mut view = handle.view_mut();
     view.take(commit, &handle.keys, writer.position.segment);
     view.position = writer.position;
-    if let Some(segment) = view.segments.last_mut() {
-        segment.end = end;
-    }
     view.state = State { seq: writer.position.seq, segment: writer.position.segment, end: end as u32, ..view.state };
     let state = view.state.encode(&handle.keys);
     drop(view);
@@ -374,12 +374,10 @@ fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError>
     let file = handle.files.create(&path).map_err(at("create", &path))?;
     let root = handle.layout.root();
     handle.files.sync_folder(root).map_err(|error| sync_failed(handle, root, Outcome::NotApplied, error))?;
-    let Position { mac, seq, .. } = writer.position;
-    writer.position = Position { segment: number, end: 0, mac, seq, last_from: 0, closed: false };
     writer.file = file.clone();
     let mut view = handle.view_mut();
-    view.segments.push(Segment { number, file, end: 0 });
-    view.position = writer.position;
+    view.begin_segment(number, file);
+    writer.position = view.position;
     Ok(())
 }
 
@@ -390,9 +388,15 @@ fn sync_failed(handle: &Handle, path: &Path, outcome: Outcome, error: io::Error)
     error
 }
 
-/// Appends a record that says that everything before it is synced. The next writer writes this record again, and not
-/// the last commit.
+/// Appends a record that says that everything before it is synced, and writes the newest part of the index, so that the next opening reads
+/// little. The next writer writes this record again, and not the last commit.
 pub(crate) fn close(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError> {
+    let closed = append_close(handle, writer);
+    maintenance::tend(handle, true);
+    closed
+}
+
+fn append_close(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError> {
     if writer.position.end == 0 || writer.position.closed || handle.gate.poisoned().is_some() {
         return Ok(());
     }

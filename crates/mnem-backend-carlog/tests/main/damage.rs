@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use mnem_backend_carlog::{CarlogStore, OpenOptions};
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, StoreError};
 
-use crate::support::{Content, Place, SEGMENT, block, commits};
+use crate::support::{Content, Place, SEGMENT, block, commits, small_runs};
 
 /// What somebody who opens the store and reads all of it is told: everything as it was, or an error.
 fn read_all(opened: Result<CarlogStore, StoreError>, expected: &Content) -> Result<(), StoreError> {
@@ -28,14 +28,17 @@ fn is_told(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Damaged | ErrorKind::Corrupt | ErrorKind::NotAStore | ErrorKind::UnsupportedFormat)
 }
 
-/// Every byte of every file is flipped, for a store that was closed and for one that was killed: nobody is ever told of an absence or a
-/// wrong block, no file becomes shorter, and an error is one of damage.
+/// Bits of every file are flipped, for a store that was closed and for one that was killed, with and without an index on disk: nobody is
+/// ever told of an absence or a wrong block, no file becomes shorter, and an error is one of damage.
+///
+/// Each byte of the log and of the manifest is flipped, and some bytes of each page of a run: a unit test of runs flips each of them.
 #[test]
 fn every_flipped_byte_is_harmless_or_named() {
-    for closed in [true, false] {
+    for (closed, options) in [(true, OpenOptions::new()), (false, OpenOptions::new()), (false, small_runs())] {
         let place = Place::new();
-        let store = place.open();
+        let store = options.clone().create(true).open(place.store()).unwrap();
         let expected = commits(&store, 3);
+        store.side_table("t").unwrap().write(&[("key".into(), "value".into())], &[]).unwrap();
         if closed {
             store.close().unwrap();
         } else {
@@ -45,17 +48,19 @@ fn every_flipped_byte_is_harmless_or_named() {
         let copy = Place::new();
         let (mut harmless, mut named) = (0, 0);
         for (name, bytes) in &whole {
-            for at in 0..bytes.len() {
+            let step = if name.starts_with("run-") { 251 } else { 1 };
+            for at in (0..bytes.len()).step_by(step) {
                 let mut damaged = whole.clone();
                 // One bit of each byte, another one each time.
                 damaged.get_mut(name).unwrap()[at] ^= 1 << (at % 8);
+                copy.restore(&damaged);
                 for read_only in [true, false] {
-                    copy.restore(&damaged);
-                    match read_all(OpenOptions::new().read_only(read_only).open(copy.store()), &expected) {
+                    match read_all(options.clone().read_only(read_only).open(copy.store()), &expected) {
                         Ok(()) => harmless += 1,
                         Err(error) => {
                             named += 1;
                             assert!(is_told(error.kind()), "byte {at} of {name}: {error:?}");
+                            assert!(!is_index(name), "byte {at} of {name}: the log has all that the index has");
                         }
                     }
                     let left = fs::metadata(copy.file(name)).unwrap().len();
@@ -63,7 +68,86 @@ fn every_flipped_byte_is_harmless_or_named() {
                 }
             }
         }
-        assert!(named > harmless, "{named} named, {harmless} harmless");
+        assert!(named > 0 && harmless > 0, "{named} named, {harmless} harmless");
+    }
+}
+
+fn is_index(name: &str) -> bool {
+    name.starts_with("run-") || name.starts_with("rows-")
+}
+
+/// Damage that appears while the store is open, in pages that were not read yet.
+#[test]
+fn a_run_that_is_damaged_under_an_open_store_is_built_again() {
+    for read_only in [true, false] {
+        let place = Place::new();
+        let store = place.open_with_runs();
+        let expected = commits(&store, 9);
+        store.close().unwrap();
+        let store = small_runs().read_only(read_only).open(place.store()).unwrap();
+        for name in place.files().into_keys().filter(|name| name.starts_with("run-")) {
+            let mut bytes = fs::read(place.file(&name)).unwrap();
+            // Behind the header.
+            bytes[4096..].iter_mut().for_each(|byte| *byte ^= 0x10);
+            fs::write(place.file(&name), bytes).unwrap();
+        }
+        assert_eq!(Content::of(&store), expected);
+        if !read_only {
+            let (cid, data) = block(77);
+            store.put(&cid, data).unwrap();
+            store.close().unwrap();
+            assert_eq!(Content::of(&place.open_with_runs()).blocks.len(), expected.blocks.len() + 1);
+        }
+    }
+}
+
+/// A name that was changed in a part of the log that opening no longer reads.
+#[test]
+fn a_listing_that_would_leave_out_a_block_fails() {
+    let place = Place::new();
+    let store = place.open_with_runs();
+    commits(&store, 9);
+    store.close().unwrap();
+    let log = fs::read(place.file(SEGMENT)).unwrap();
+    let victim = block(4).0.to_bytes();
+    let at = log.windows(victim.len()).position(|bytes| bytes == victim).unwrap();
+    // The hash function, its length, and the digest.
+    for byte in [2, 3, 4, 20] {
+        let mut damaged = log.clone();
+        damaged[at + byte] ^= 1;
+        fs::write(place.file(SEGMENT), damaged).unwrap();
+        let store = place.open_with_runs();
+        let listed = store.cids().unwrap().collect::<Result<Vec<_>, _>>();
+        assert_eq!(listed.unwrap_err().kind(), ErrorKind::Damaged, "byte {byte} of a CID");
+        assert_eq!(store.has(&block(4).0).unwrap_err().kind(), ErrorKind::Corrupt, "byte {byte} of a CID");
+    }
+}
+
+/// A segment that the index covers, and that opening does not read.
+#[test]
+fn a_covered_segment_that_is_missing_or_cut_is_damage() {
+    let place = Place::new();
+    let options = || small_runs().create(true).segment_bytes(1_500);
+    let store = options().open(place.store()).unwrap();
+    commits(&store, 9);
+    store.close().unwrap();
+    let whole = place.files();
+    assert!(whole.contains_key("seg-000003.car"));
+    for name in whole.keys().filter(|name| name.ends_with(".car")) {
+        for change in 0..2 {
+            let mut files = whole.clone();
+            match change {
+                0 => drop(files.remove(name)),
+                _ => drop(files.get_mut(name).unwrap().pop()),
+            }
+            place.restore(&files);
+            for read_only in [true, false] {
+                let error = options().create(!read_only).read_only(read_only).open(place.store()).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Damaged, "{name}, change {change}: {error}");
+            }
+            let is_changed = place.files().iter().any(|(name, bytes)| name.ends_with(".car") && files[name] != *bytes);
+            assert!(!is_changed, "{name}, change {change}");
+        }
     }
 }
 

@@ -38,6 +38,11 @@ impl Place {
         OpenOptions::new().create(true).open(self.store()).unwrap()
     }
 
+    /// As [`open`](Self::open), with an index that has a run for every few blocks.
+    pub(crate) fn open_with_runs(&self) -> CarlogStore {
+        small_runs().create(true).open(self.store()).unwrap()
+    }
+
     pub(crate) fn read_only(&self) -> CarlogStore {
         OpenOptions::new().read_only(true).open(self.store()).unwrap()
     }
@@ -56,6 +61,11 @@ impl Place {
             fs::write(self.file(name), bytes).unwrap();
         }
     }
+}
+
+/// An index that has a run for every few blocks.
+pub(crate) fn small_runs() -> OpenOptions {
+    OpenOptions::new().index_bounds(4, 4_000)
 }
 
 /// What a store holds.

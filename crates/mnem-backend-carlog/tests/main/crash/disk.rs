@@ -121,7 +121,7 @@ struct Plan {
     /// The number of the call that fails.
     fail_at: Option<usize>,
     /// The failing call, once it failed.
-    failed: Option<Call>,
+    failed: Option<(Call, PathBuf)>,
     kill: Option<Kill>,
     /// Changes and syncs since the kill was planned.
     changes: usize,
@@ -181,13 +181,13 @@ impl Process {
         self.plan().calls
     }
 
-    /// The call that failed.
-    pub(crate) fn failed(&self) -> Option<Call> {
-        self.plan().failed
+    /// The call that failed, and its path.
+    pub(crate) fn failed(&self) -> Option<(Call, PathBuf)> {
+        self.plan().failed.clone()
     }
 
     /// Counts a call. `true`: it fails.
-    fn enter(&self, call: Call) -> io::Result<(MutexGuard<'_, State>, bool)> {
+    fn enter(&self, call: Call, path: &Path) -> io::Result<(MutexGuard<'_, State>, bool)> {
         let (mut state, mut plan) = (self.disk.state(), self.plan());
         let is_killed = match plan.kill {
             Some(Kill::After(changes)) => call != Call::Read && plan.changes == changes,
@@ -202,7 +202,7 @@ impl Process {
         }
         let fails = plan.fail_at == Some(plan.calls);
         if fails {
-            plan.failed = Some(call);
+            plan.failed = Some((call, path.to_owned()));
         }
         plan.calls += 1;
         plan.changes += usize::from(call != Call::Read);
@@ -211,8 +211,8 @@ impl Process {
     }
 
     /// The state for a call that either fails or happens.
-    fn alive(&self, call: Call) -> io::Result<MutexGuard<'_, State>> {
-        match self.enter(call)? {
+    fn alive(&self, call: Call, path: &Path) -> io::Result<MutexGuard<'_, State>> {
+        match self.enter(call, path)? {
             (state, false) => Ok(state),
             (_, true) => Err(broken()),
         }
@@ -220,7 +220,7 @@ impl Process {
 
     fn handle(&self, file: usize, path: &Path) -> Arc<dyn File> {
         let is_segment = path.extension().is_some_and(|extension| extension == "car");
-        Arc::new(Open { process: self.clone(), file, is_segment })
+        Arc::new(Open { process: self.clone(), file, path: path.to_owned(), is_segment })
     }
 }
 
@@ -230,8 +230,8 @@ fn broken() -> io::Error {
 }
 
 impl Files for Process {
-    fn look(&self, _: &Path) -> io::Result<Entry> {
-        let state = self.alive(Call::Read)?;
+    fn look(&self, path: &Path) -> io::Result<Entry> {
+        let state = self.alive(Call::Read, path)?;
         Ok(match (state.has_folder, state.names.is_empty()) {
             (false, _) => Entry::Absent,
             (true, true) => Entry::EmptyFolder,
@@ -248,12 +248,12 @@ impl Files for Process {
     }
 
     fn open(&self, path: &Path, _: bool) -> io::Result<Option<Arc<dyn File>>> {
-        let file = self.alive(Call::Read)?.names.get(path).copied();
+        let file = self.alive(Call::Read, path)?.names.get(path).copied();
         Ok(file.map(|file| self.handle(file, path)))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let mut state = self.alive(Call::Change)?;
+        let mut state = self.alive(Call::Change, path)?;
         if state.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -266,8 +266,8 @@ impl Files for Process {
         Ok(self.handle(file, path))
     }
 
-    fn create_folder(&self, _: &Path) -> io::Result<bool> {
-        let mut state = self.alive(Call::Change)?;
+    fn create_folder(&self, path: &Path) -> io::Result<bool> {
+        let mut state = self.alive(Call::Change, path)?;
         let is_new = !state.has_folder;
         if is_new {
             state.has_folder = true;
@@ -277,7 +277,7 @@ impl Files for Process {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.alive(Call::Change)?;
+        let mut state = self.alive(Call::Change, to)?;
         let file = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         state.names.insert(to.to_owned(), file);
         state.log.push(Event::Names(vec![(from.to_owned(), None), (to.to_owned(), Some(file))]));
@@ -285,7 +285,7 @@ impl Files for Process {
     }
 
     fn remove(&self, path: &Path) -> io::Result<bool> {
-        let mut state = self.alive(Call::Change)?;
+        let mut state = self.alive(Call::Change, path)?;
         let was_there = state.names.remove(path).is_some();
         if was_there {
             state.log.push(Event::Names(vec![(path.to_owned(), None)]));
@@ -293,12 +293,12 @@ impl Files for Process {
         Ok(was_there)
     }
 
-    fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(self.alive(Call::Read)?.names.keys().cloned().collect())
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(self.alive(Call::Read, path)?.names.keys().cloned().collect())
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        let (mut state, fails) = self.enter(Call::Sync)?;
+        let (mut state, fails) = self.enter(Call::Sync, path)?;
         if path == Path::new(ROOT) {
             if state.lie != Some(Lie::Folder) {
                 state.log.push(if fails { Event::LostNames } else { Event::SyncNames });
@@ -310,8 +310,8 @@ impl Files for Process {
         if fails { Err(broken()) } else { Ok(()) }
     }
 
-    fn lock(&self, _: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        let mut state = self.alive(Call::Read)?;
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        let mut state = self.alive(Call::Read, path)?;
         if state.locked.is_some() {
             return Ok(None);
         }
@@ -338,12 +338,13 @@ impl Drop for Held {
 struct Open {
     process: Process,
     file: usize,
+    path: PathBuf,
     is_segment: bool,
 }
 
 impl File for Open {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.process.alive(Call::Read)?;
+        let state = self.process.alive(Call::Read, &self.path)?;
         let bytes = state.files[self.file].get(offset as usize..).unwrap_or_default();
         let len = bytes.len().min(buffer.len());
         buffer[..len].copy_from_slice(&bytes[..len]);
@@ -351,7 +352,7 @@ impl File for Open {
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let (mut state, fails) = self.process.enter(Call::Change)?;
+        let (mut state, fails) = self.process.enter(Call::Change, &self.path)?;
         // A write that fails leaves a part.
         let bytes = if fails { &bytes[..bytes.len() / 2] } else { bytes };
         write(&mut state.files[self.file], offset, bytes);
@@ -360,18 +361,18 @@ impl File for Open {
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
-        let mut state = self.process.alive(Call::Change)?;
+        let mut state = self.process.alive(Call::Change, &self.path)?;
         state.files[self.file].resize(bytes as usize, 0);
         state.log.push(Event::SetLen(self.file, bytes));
         Ok(())
     }
 
     fn file_bytes(&self) -> io::Result<u64> {
-        Ok(self.process.alive(Call::Read)?.files[self.file].len() as u64)
+        Ok(self.process.alive(Call::Read, &self.path)?.files[self.file].len() as u64)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let (mut state, fails) = self.process.enter(Call::Sync)?;
+        let (mut state, fails) = self.process.enter(Call::Sync, &self.path)?;
         let is_left_out = match state.lie {
             Some(Lie::Files) => true,
             Some(Lie::LaterCommits) => self.is_segment && state.files[self.file].len() > 1000,

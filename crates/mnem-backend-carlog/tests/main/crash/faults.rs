@@ -1,7 +1,7 @@
 //! Each call to the file system fails in turn, in a fixed workload. The error states the true outcome, a failed sync
 //! poisons the handle, and acknowledged work survives reopening and a power cut.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use mnem_backend_carlog::{CarlogStore, OpenOptions};
 use mnem_crash_tests::Medium;
@@ -83,7 +83,14 @@ impl Step {
 }
 
 fn open(process: &Process) -> Result<CarlogStore, StoreError> {
-    OpenOptions::new().create(true).segment_bytes(1_000).open_on(Arc::new(process.clone()), ROOT)
+    let options = OpenOptions::new().create(true).segment_bytes(1_000).index_bounds(2, 600);
+    options.open_on(Arc::new(process.clone()), ROOT)
+}
+
+/// Whether a call is upkeep of the index, whose failure fails no step: the log has all that it has.
+fn is_of_index(path: &Path) -> bool {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    ["run-", "rows-", "manifest"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Notes what the store may hold after a step.
@@ -113,9 +120,10 @@ fn work(process: &Process, store: &CarlogStore, when: &str) -> Vec<Held> {
         }
         note(&mut possible, *step, &result);
         match process.failed() {
-            Some(call) if !had_failed => {
-                is_poisoned = call == Call::Sync;
-                assert!(result.is_err(), "{when}: {step:?} hides a failed call");
+            Some((call, path)) if !had_failed => {
+                is_poisoned = call == Call::Sync && !is_of_index(&path);
+                let may_pass = is_of_index(&path) || (call == Call::Sync && path == Path::new(ROOT));
+                assert!(result.is_err() || may_pass, "{when}: {step:?} hides a failed call");
             }
             _ => {}
         }
@@ -161,11 +169,11 @@ fn a_failing_call_loses_nothing_that_was_acknowledged() {
             Err(_) => vec![Held::default()],
         };
         drop(opened);
-        let Some(kind) = process.failed() else {
+        let Some((kind, path)) = process.failed() else {
             assert!(call > 60, "the workload has only {call} calls");
             return;
         };
-        goes_on(&disk, &possible, &format!("call {call}, a {kind:?}"));
+        goes_on(&disk, &possible, &format!("call {call}, a {kind:?} of {}", path.display()));
     }
 }
 

@@ -41,6 +41,8 @@ struct Carlog {
     habits: Habits,
     /// Short, so that a workload begins several segments.
     segment_bytes: u32,
+    /// Small, so that a workload writes and merges several runs.
+    index_bounds: (usize, u64),
     kill_at_sync: usize,
 }
 
@@ -58,8 +60,9 @@ impl Engine for Carlog {
         let kill_one_in = if chance.one_in(3) { usize::MAX } else { 2 };
         let segment_bytes = [2_000, 20_000, u32::MAX][chance.below(3)];
         let habits = Habits { acts, kill_one_in, leave_one_in: 6, row_keys: 6, ..Habits::default() };
+        let index_bounds = [(2, 2_000), (6, 1_000), (1_000, 1 << 20)][chance.below(3)];
         // A creation has five syncs.
-        Self { habits, segment_bytes, kill_at_sync: chance.below(5) }
+        Self { habits, segment_bytes, index_bounds, kill_at_sync: chance.below(5) }
     }
 
     fn pool() -> &'static Pool {
@@ -94,7 +97,11 @@ impl Engine for Carlog {
     fn open(&self, process: &Process, opening: Opening) -> Result<CarlogStore, StoreError> {
         let Opening { create, read_only, .. } = opening;
         let options = OpenOptions::new().create(create && !read_only).read_only(read_only);
-        options.segment_bytes(self.segment_bytes).open_on(Arc::new(process.clone()), ROOT)
+        let (entries, tail_bytes) = self.index_bounds;
+        options
+            .segment_bytes(self.segment_bytes)
+            .index_bounds(entries, tail_bytes)
+            .open_on(Arc::new(process.clone()), ROOT)
     }
 
     fn close(&self, store: CarlogStore) -> Result<(), StoreError> {

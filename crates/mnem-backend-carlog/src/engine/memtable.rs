@@ -1,0 +1,65 @@
+//! The newest part of the index, in memory.
+
+use std::collections::BTreeSet;
+
+use super::{place::Place, run::Entry};
+
+/// Entries that are at least one so many-th of a table are joined to it as a table of their own.
+const JOIN_FROM: usize = 8;
+
+/// Places by the fingerprints of CIDs, and marks of places that are gone. Two CIDs may have one fingerprint: the CID at the place decides.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memtable(BTreeSet<Entry>);
+
+impl Memtable {
+    pub(crate) fn insert(&mut self, fingerprint: u64, place: Place) {
+        self.0.insert((fingerprint, place));
+    }
+
+    /// Takes in many places at once.
+    pub(crate) fn extend(&mut self, entries: impl Iterator<Item = Entry>) {
+        let mut entries: Vec<Entry> = entries.collect();
+        // One tree is built from sorted entries much faster than by insertions, and two are joined in linear time.
+        if entries.len() > self.0.len() / JOIN_FROM {
+            entries.sort_unstable();
+            self.0.append(&mut entries.into_iter().collect());
+        } else {
+            self.0.extend(entries);
+        }
+    }
+
+    /// The block that begins there is gone. If its place is not in this table, an older part of the index has it.
+    pub(crate) fn kill(&mut self, fingerprint: u64, segment: u32, offset: u32) {
+        let mark = Place::mark(segment, offset);
+        let killed = self.0.range((fingerprint, mark)..).next().copied();
+        match killed.filter(|entry| entry.0 == fingerprint && entry.1.to_mark() == mark) {
+            Some(entry) => self.0.remove(&entry),
+            None => self.0.insert((fingerprint, mark)),
+        };
+    }
+
+    /// Takes in what came later.
+    pub(crate) fn absorb(&mut self, newer: Self) {
+        for (fingerprint, place) in newer.0 {
+            if place.is_mark() {
+                self.kill(fingerprint, place.segment(), place.offset() as u32);
+            } else {
+                self.insert(fingerprint, place);
+            }
+        }
+    }
+
+    /// All places and marks of a fingerprint, ascending.
+    pub(crate) fn places(&self, fingerprint: u64) -> impl Iterator<Item = Place> {
+        self.0.range((fingerprint, Place::MIN)..=(fingerprint, Place::MAX)).map(|(_, place)| *place)
+    }
+
+    /// All entries, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry> {
+        self.0.iter().copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

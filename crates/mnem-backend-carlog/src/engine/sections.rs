@@ -1,0 +1,124 @@
+//! All blocks and values of the log, in its order, with the proof that none is left out.
+
+use mnem_car::SectionOffsets;
+use mnem_store_traits::StoreError;
+
+use super::{
+    descriptor,
+    keys::{Keys, Mac},
+    record::{CommitMacs, Record},
+    replay::{Position, begin, may_be_record},
+    walk::Window,
+};
+use crate::{
+    error::{at, damaged},
+    handle::Segment,
+    limits::WINDOW_BYTES,
+    source::unread,
+    tables::Layout,
+};
+
+/// Starts of sections that are hashed at once.
+const STARTS_BYTES: usize = 64 * 1024;
+
+/// A walk over the segments as they were when it began. The names MAC of each commit proves the lengths and CIDs of its sections; the data
+/// of blocks is not read.
+#[derive(Debug)]
+pub(crate) struct Sections {
+    segments: std::vec::IntoIter<Segment>,
+    current: Option<Segment>,
+    /// The next section.
+    offset: u64,
+    /// Where its commit begins.
+    from: u64,
+    /// The commit before.
+    mac: Mac,
+    seq: u64,
+    macs: CommitMacs,
+    /// Starts of sections that `macs` has still to take.
+    starts: Vec<u8>,
+}
+
+impl Sections {
+    pub(crate) fn new(keys: &Keys, segments: Vec<Segment>) -> Self {
+        let mut segments = segments.into_iter();
+        let current = segments.next();
+        let (mac, macs) = (Mac::default(), CommitMacs::new(keys, &Mac::default(), 0));
+        Self { segments, current, offset: 0, from: 0, mac, seq: 0, macs, starts: Vec::new() }
+    }
+
+    /// The sections of the next part of the log, which may be none, and their segment; `None` at its end.
+    pub(crate) fn next_page(
+        &mut self,
+        keys: &Keys,
+        layout: &Layout,
+    ) -> Result<Option<(u32, Vec<SectionOffsets>)>, StoreError> {
+        let Some(Segment { number, file, end }) = self.current.clone() else { return Ok(None) };
+        let path = layout.segment(number);
+        let mut window = Window::new(&*file, end);
+        if self.offset == 0 && end > 0 {
+            let mut position = Position { segment: number, mac: self.mac, seq: self.seq, ..Position::default() };
+            if !begin(keys, &mut window, &mut position).map_err(|error| unread(layout, number, error))? {
+                return Err(damaged(&path, "its beginning is not whole"));
+            }
+            self.offset = descriptor::begin_bytes(keys);
+            self.begin_commit(keys, number);
+        }
+        let page_end = self.offset + WINDOW_BYTES as u64;
+        let mut sections = Vec::new();
+        while self.offset < end.min(page_end) {
+            let section = window.section(self.offset).map_err(at("read", &path))?;
+            let Some(section) = section else {
+                return Err(damaged(&path, format!("no block begins at byte {}", self.offset)));
+            };
+            self.offset = section.end();
+            if self.is_record(keys, number, &mut window, &section).map_err(at("read", &path))? {
+                self.begin_commit(keys, number);
+            } else {
+                sections.push(section);
+            }
+        }
+        if self.offset >= end {
+            if self.from != end && end > 0 {
+                return Err(damaged(&path, format!("the commit at byte {} is not whole", self.from)));
+            }
+            (self.current, self.offset) = (self.segments.next(), 0);
+        }
+        Ok(Some((number, sections)))
+    }
+
+    fn begin_commit(&mut self, keys: &Keys, segment: u32) {
+        self.from = self.offset;
+        self.macs = CommitMacs::new(keys, &self.mac, segment);
+        self.starts.clear();
+    }
+
+    /// Whether a section is the record that ends the commit. Otherwise it is a part of it.
+    fn is_record(
+        &mut self,
+        keys: &Keys,
+        segment: u32,
+        window: &mut Window<'_>,
+        section: &SectionOffsets,
+    ) -> std::io::Result<bool> {
+        if may_be_record(window, section)? {
+            let data = window.read(section.data_offset, usize::try_from(section.data_bytes).unwrap_or(usize::MAX))?;
+            if let Ok(record) = Record::decode(data, keys, segment, section.offset) {
+                self.macs.name(&self.starts);
+                self.starts.clear();
+                let mac = self.macs.prove_names(data);
+                if let Some(mac) = mac.filter(|_| u64::from(record.from) == self.from && record.seq == self.seq + 1) {
+                    (self.mac, self.seq) = (mac, record.seq);
+                    return Ok(true);
+                }
+            }
+        }
+        let start = usize::try_from(section.data_offset - section.offset).unwrap_or(usize::MAX);
+        self.starts.extend_from_slice(window.read(section.offset, start)?);
+        if self.starts.len() >= STARTS_BYTES {
+            self.macs.name(&self.starts);
+            self.starts.clear();
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,308 @@
+//! Reading the files of a store: the manifest, the index that it names, and the log from there on.
+
+use std::{path::Path, sync::Arc};
+
+use mnem_store_traits::StoreError;
+
+use crate::{
+    engine::{
+        files::{File, Files},
+        index::Index,
+        keys::{FORMAT_NAME, FORMAT_VERSION, Keys},
+        maintenance::named,
+        manifest::{Covered, Manifest},
+        page::{Budget, NoAnswer},
+        replay::{Position, Tail, Unread, classify_next, follows, replay},
+        rows::{self, Tables},
+        run::Run,
+        state::{STATE_BYTES, State},
+    },
+    error::{at, damaged},
+    handle::{Bounds, Segment, View, file_of},
+    limits::{MANIFEST_BYTES_MAX, MANIFEST_READS, ROWS_BYTES_MAX},
+    tables::Layout,
+};
+
+/// The files of a store, and what they are read with.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) files: &'a dyn Files,
+    pub(crate) layout: &'a Layout,
+    pub(crate) keys: &'a Keys,
+    pub(crate) budget: &'a Arc<Budget>,
+    pub(crate) bounds: Bounds,
+}
+
+/// How a log is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading {
+    /// The last commit of which it is known that it was synced.
+    pub(crate) acknowledged: u64,
+    /// Whether segments are opened for writing.
+    pub(crate) write: bool,
+    /// Later commits are left out of the view.
+    pub(crate) until: u64,
+}
+
+/// Why the index that a manifest names cannot be used. It can be built from the log.
+struct NoIndex(String);
+
+/// `None`: there is no such file.
+pub(crate) fn read_file(files: &dyn Files, path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(file) = files.open(path, false).map_err(at("open", path))? else { return Ok(None) };
+    let len = file.file_bytes().map_err(at("look at", path))?;
+    if len > bytes_max {
+        return Err(damaged(path, format!("it has {len} bytes, more than the {bytes_max} it may have")));
+    }
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+    let read = file.read_at(&mut bytes, 0).map_err(at("read", path))?;
+    bytes.truncate(read);
+    Ok(Some(bytes))
+}
+
+pub(crate) fn unread(layout: &Layout, segment: u32, error: Unread) -> StoreError {
+    match error {
+        Unread::Io(error) => at("read", &layout.segment(segment))(error),
+        Unread::Unsupported(found) => {
+            StoreError::UnsupportedFormat { found, supported: format!("{FORMAT_NAME} {FORMAT_VERSION}") }
+        }
+    }
+}
+
+fn missing(layout: &Layout, segment: u32) -> StoreError {
+    damaged(&layout.segment(segment), "the file is missing")
+}
+
+impl Source<'_> {
+    /// The file `state`. `None`: it is missing or invalid.
+    pub(crate) fn read_state(&self) -> Result<Option<State>, StoreError> {
+        let path = self.layout.state();
+        let Some(file) = self.files.open(&path, false).map_err(at("open", &path))? else { return Ok(None) };
+        let mut bytes = [0; STATE_BYTES];
+        file.read_at(&mut bytes, 0).map_err(at("read", &path))?;
+        Ok(State::decode(&bytes, self.keys))
+    }
+
+    fn read_manifest(&self) -> Result<Manifest, StoreError> {
+        let path = self.layout.manifest();
+        let bytes = read_file(self.files, &path, MANIFEST_BYTES_MAX)?;
+        let bytes = bytes.ok_or_else(|| damaged(&path, "the file is missing"))?;
+        let manifest = Manifest::decode(&bytes).map_err(|why| damaged(&path, why))?;
+        if manifest.store == self.keys.store { Ok(manifest) } else { Err(damaged(&path, "it is of another store")) }
+    }
+
+    /// The store as its manifest describes it; the log is still to be read on from there.
+    ///
+    /// If the index cannot be used, this is the beginning of the log.
+    pub(crate) fn load(&self, write: bool) -> Result<View, StoreError> {
+        let mut manifest = self.read_manifest()?;
+        for _ in 0..MANIFEST_READS {
+            let Some(covered) = manifest.covered.as_ref() else { return self.begin_of_log(&manifest, write) };
+            let NoIndex(why) = match self.open_index(&manifest, covered, write)? {
+                Ok(view) => return Ok(view),
+                Err(error) => error,
+            };
+            // A writer may have replaced the manifest, and removed what the old one names.
+            let again = self.read_manifest()?;
+            if again.generation == manifest.generation {
+                tracing::warn!(store = %self.layout.root().display(), why, "the index cannot be used");
+                let named = named(self.layout, covered);
+                return Ok(View { named, ..self.begin_of_log(&manifest, write)? });
+            }
+            manifest = again;
+        }
+        Err(damaged(&self.layout.manifest(), "it was replaced again and again while it was read"))
+    }
+
+    fn begin_of_log(&self, manifest: &Manifest, write: bool) -> Result<View, StoreError> {
+        let path = self.layout.manifest();
+        let number = manifest.segments.first().copied().ok_or_else(|| damaged(&path, "it names no segment"))?;
+        let file = self.open_segment(number, write)?.ok_or_else(|| missing(self.layout, number))?;
+        Ok(View::new(Segment { number, file, end: 0 }, manifest.generation, self.bounds))
+    }
+
+    fn open_index(
+        &self,
+        manifest: &Manifest,
+        covered: &Covered,
+        write: bool,
+    ) -> Result<Result<View, NoIndex>, StoreError> {
+        let runs = match self.open_runs(covered)? {
+            Ok(runs) => runs,
+            Err(error) => return Ok(Err(error)),
+        };
+        let tables = match covered.rows.map(|number| self.read_rows(number, covered.position.seq)).transpose()? {
+            None => Tables::new(),
+            Some(Some(tables)) => tables,
+            Some(None) => return Ok(Err(NoIndex("the file of rows is missing or damaged".into()))),
+        };
+        let mut segments = Vec::with_capacity(manifest.segments.len());
+        for (at, number) in manifest.segments.iter().enumerate() {
+            let end = covered.ends.get(at).copied();
+            segments.push(Segment {
+                number: *number,
+                end: end.unwrap_or(0),
+                file: self.open_covered(*number, end, write)?,
+            });
+        }
+        let first = segments.first().cloned().ok_or_else(|| missing(self.layout, 0))?;
+        Ok(Ok(View {
+            index: Index { runs: Arc::new(runs), ..Index::default() },
+            heads: covered.heads.clone(),
+            tables: Arc::new(tables),
+            segments: Arc::new(segments),
+            position: covered.position,
+            covered: covered.position,
+            named: named(self.layout, covered),
+            rows_file: covered.rows,
+            ..View::new(first, manifest.generation, self.bounds)
+        }))
+    }
+
+    /// The runs, if together they hold all commits up to the covered one.
+    fn open_runs(&self, covered: &Covered) -> Result<Result<Vec<Arc<Run>>, NoIndex>, StoreError> {
+        let mut runs = Vec::with_capacity(covered.runs.len());
+        let mut to = covered.position.seq;
+        for number in &covered.runs {
+            let path = self.layout.run(*number);
+            let Some(file) = self.files.open(&path, false).map_err(at("open", &path))? else {
+                return Ok(Err(NoIndex(format!("run {number} is missing"))));
+            };
+            match Run::open(self.keys, *number, &path, file, self.budget.clone()) {
+                Ok(run) if run.header.to == to => {
+                    to = run.header.from;
+                    runs.push(Arc::new(run));
+                }
+                Ok(_) => return Ok(Err(NoIndex(format!("run {number} does not continue the one before")))),
+                Err(NoAnswer::Damaged { why, .. }) => return Ok(Err(NoIndex(format!("run {number}: {why}")))),
+                Err(NoAnswer::Io { path, error }) => return Err(at("read", &path)(error)),
+            }
+        }
+        Ok(if to == 0 { Ok(runs) } else { Err(NoIndex("the runs do not begin with the first commit".into())) })
+    }
+
+    /// `None`: the file is missing or damaged.
+    fn read_rows(&self, number: u64, seq: u64) -> Result<Option<Tables>, StoreError> {
+        let path = self.layout.rows(number);
+        match read_file(self.files, &path, ROWS_BYTES_MAX) {
+            Ok(bytes) => Ok(bytes.and_then(|bytes| rows::decode(self.keys, number, seq, &bytes))),
+            Err(StoreError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a segment that the manifest names; `end`: where it ends, if another one follows.
+    fn open_covered(&self, number: u32, end: Option<u64>, write: bool) -> Result<Arc<dyn File>, StoreError> {
+        let path = self.layout.segment(number);
+        let file = self.open_segment(number, write)?.ok_or_else(|| missing(self.layout, number))?;
+        let Some(end) = end else { return Ok(file) };
+        let bytes = file.file_bytes().map_err(at("look at", &path))?;
+        if bytes == end { Ok(file) } else { Err(damaged(&path, format!("it has {bytes} bytes, and had {end}"))) }
+    }
+
+    fn open_segment(&self, number: u32, write: bool) -> Result<Option<Arc<dyn File>>, StoreError> {
+        let path = self.layout.segment(number);
+        self.files.open(&path, write).map_err(at("open", &path))
+    }
+
+    /// Takes in what was committed since the view was made. What is cut off at the end is passed over: another handle may be writing it.
+    pub(crate) fn follow(&self, view: &mut View, state: Option<State>) -> Result<(), StoreError> {
+        if state.is_some_and(|state| state.generation > view.generation) {
+            self.catch_up(view)?;
+        }
+        let reading = Reading::of(state.as_ref(), false);
+        let tail = self.read_log(view, reading)?;
+        self.check_tail(view, state.as_ref(), &tail)?;
+        if let Some(state) = state {
+            view.state = state;
+        }
+        Ok(())
+    }
+
+    /// Takes the newest index from disk if it goes beyond the view, or if the view has much of it in memory.
+    fn catch_up(&self, view: &mut View) -> Result<(), StoreError> {
+        let manifest = self.read_manifest()?;
+        let is_beyond = manifest.covered.is_some_and(|covered| covered.position.seq > view.position.seq);
+        if is_beyond || view.index.recent.len() > self.bounds.entries {
+            let loaded = self.load(false)?;
+            // Without an index that can be used, it is the beginning of the log.
+            if loaded.position.seq > 0 {
+                *view = loaded;
+                return Ok(());
+            }
+        }
+        view.generation = manifest.generation;
+        Ok(())
+    }
+
+    /// Reads the log on from where the view ends, segment by segment. Returns what follows in the last one.
+    pub(crate) fn read_log(&self, view: &mut View, reading: Reading) -> Result<Tail, StoreError> {
+        let Reading { acknowledged, write, until } = reading;
+        let (keys, layout) = (self.keys, self.layout);
+        loop {
+            let mut position = view.position;
+            let number = position.segment;
+            let Some(file) = file_of(&view.segments, number).cloned() else { return Err(missing(layout, number)) };
+            let read = replay(keys, &*file, &mut position, acknowledged, &mut |commit| {
+                if commit.record.seq <= until {
+                    view.take(commit, keys, number);
+                }
+            });
+            let tail = read.map_err(|error| unread(layout, number, error))?;
+            view.position = position;
+            let next = number + 1;
+            let Some(file) = self.open_segment(next, write)? else { return Ok(tail) };
+            // A file without a whole beginning was made for a commit that was never finished.
+            if !follows(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
+                return match classify_next(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
+                    Tail::Damaged(why) => {
+                        Err(damaged(&layout.segment(next), format!("its beginning is not whole: {why}")))
+                    }
+                    _ => Ok(tail),
+                };
+            }
+            if tail != Tail::Nothing {
+                let why = "the next segment begins after bytes that are not a commit";
+                return Err(damaged(&layout.segment(number), why));
+            }
+            view.begin_segment(next, file);
+        }
+    }
+
+    /// Whether what was acknowledged is all there.
+    pub(crate) fn check_tail(&self, view: &View, state: Option<&State>, tail: &Tail) -> Result<(), StoreError> {
+        let position = &view.position;
+        let path = self.layout.segment(position.segment);
+        if let Tail::Damaged(why) = tail {
+            return Err(damaged(&path, format!("the commit after byte {} is not whole: {why}", position.end)));
+        }
+        match state {
+            Some(state) if state.seq > position.seq => {
+                let (end, seq) = (position.end, state.seq - position.seq);
+                Err(damaged(&path, format!("commits are missing after byte {end}: `state` tells of {seq} more")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The index as the log has it, up to where a view ends, in memory.
+    pub(crate) fn index_of_log(&self, view: &View) -> Result<Index, StoreError> {
+        let (segment, until) = (view.position.segment, view.position.seq);
+        let Some(first) = view.segments.first() else { return Err(missing(self.layout, segment)) };
+        let mut read = View::new(Segment { end: 0, ..first.clone() }, view.generation, view.bounds);
+        self.read_log(&mut read, Reading { acknowledged: until, write: false, until })?;
+        if read.position.seq < until {
+            let Position { segment, end, .. } = read.position;
+            let why = format!("the index cannot be built: the commit after byte {end} is not whole");
+            return Err(damaged(&self.layout.segment(segment), why));
+        }
+        Ok(read.index)
+    }
+}
+
+impl Reading {
+    /// All of the log, of which `state` says what was acknowledged.
+    pub(crate) fn of(state: Option<&State>, write: bool) -> Self {
+        Self { acknowledged: state.map_or(0, |state| state.seq), write, until: u64::MAX }
+    }
+}

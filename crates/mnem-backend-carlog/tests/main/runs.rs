@@ -1,0 +1,341 @@
+//! The index on disk: opening reads the end of the log alone, and a run that is missing or wrong is built again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use mnem_backend_carlog::{
+    CarlogStore, OpenOptions,
+    files::{File, Files, Lock, StdFiles},
+};
+use mnem_store_traits::{
+    Blockstore, Bytes, Cid, OpHeadsStore, Store, WriteBatch,
+    driver::{Entry, FileIdentity},
+};
+
+use crate::support::{Content, Place, SEGMENT, block, commit, commits, len, small_runs};
+
+/// The system's files, and how many bytes were read from them.
+#[derive(Clone, Debug, Default)]
+struct Counted(Arc<AtomicU64>);
+
+#[derive(Debug)]
+struct CountedFile(Arc<dyn File>, Arc<AtomicU64>);
+
+impl Counted {
+    fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+
+    fn file(&self, file: Arc<dyn File>) -> Arc<dyn File> {
+        Arc::new(CountedFile(file, self.0.clone()))
+    }
+}
+
+impl File for CountedFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let read = self.0.read_at(buffer, offset)?;
+        self.1.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+
+    fn file_bytes(&self) -> io::Result<u64> {
+        self.0.file_bytes()
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+impl Files for Counted {
+    fn look(&self, path: &Path) -> io::Result<Entry> {
+        StdFiles.look(path)
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        StdFiles.resolve(path)
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<FileIdentity> {
+        StdFiles.identity(path)
+    }
+
+    fn open(&self, path: &Path, write: bool) -> io::Result<Option<Arc<dyn File>>> {
+        Ok(StdFiles.open(path, write)?.map(|file| self.file(file)))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(self.file(StdFiles.create(path)?))
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<bool> {
+        StdFiles.create_folder(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        StdFiles.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<bool> {
+        StdFiles.remove(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        StdFiles.list(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        StdFiles.sync_folder(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        StdFiles.lock(path)
+    }
+}
+
+/// The names of the store's runs, ascending.
+fn runs(place: &Place) -> Vec<String> {
+    place.files().into_keys().filter(|name| name.starts_with("run-")).collect()
+}
+
+/// So many blocks in one commit, from the number `first` on.
+fn put(store: &CarlogStore, first: u32, count: u32) {
+    store.put_many(&mut (first..first + count).map(|n| Ok(block(n)))).unwrap();
+}
+
+#[test]
+fn opening_reads_the_end_of_the_log_alone() {
+    let place = Place::new();
+    let options = || OpenOptions::new().create(true).index_bounds(500, 100_000);
+    let store = options().open(place.store()).unwrap();
+    (0..60).for_each(|n| put(&store, 100 * n, 100));
+    let expected = Content::of(&store);
+    std::mem::forget(store);
+    let killed = place.files();
+    let copy = Place::new();
+    copy.restore(&killed);
+    options().open(copy.store()).unwrap().close().unwrap();
+    let log = len(&place.file(SEGMENT));
+    for (place, most) in [(&place, 150_000), (&copy, 50_000)] {
+        let files = Counted::default();
+        let options = OpenOptions::new().read_only(true).index_bounds(500, 100_000);
+        let reader = options.open_on(Arc::new(files.clone()), place.store()).unwrap();
+        let read = files.take();
+        assert!(log > 400_000 && read < most, "opening read {read} bytes of {log}");
+        assert_eq!(Content::of(&reader), expected);
+        // One read of a block, and almost none of a block that is absent.
+        files.take();
+        (0..1_000).for_each(|n| assert!(!reader.has(&block(100_000 + n).0).unwrap()));
+        let read = files.take() - 1_000 * 64;
+        assert!(read < 100_000, "1,000 look-ups of absent blocks read {read} bytes");
+    }
+}
+
+/// Puts, deletes and puts again, with openings after a close and after a kill.
+#[test]
+fn a_random_history_agrees_with_a_model() {
+    for seed in 0..4 {
+        let place = Place::new();
+        let mut chance = mnem_crash_tests::Chance::new(seed, 7);
+        let mut store = place.open_with_runs();
+        let (mut model, mut rows) = (BTreeSet::new(), BTreeMap::new());
+        for step in 0..250 {
+            let n = chance.below(60) as u32;
+            let (cid, data) = block(n);
+            match chance.below(10) {
+                0..4 => {
+                    store.put(&cid, data).unwrap();
+                    model.insert(cid);
+                }
+                4..7 => {
+                    store.delete(&cid).unwrap();
+                    model.remove(&cid);
+                }
+                7 => {
+                    let key = Bytes::from(vec![n as u8 % 8]);
+                    store.side_table("t").unwrap().write(&[(key.clone(), data.clone())], &[]).unwrap();
+                    rows.insert(key, data);
+                }
+                8 => {
+                    let key = Bytes::from(vec![n as u8 % 8]);
+                    store.side_table("t").unwrap().write(&[], std::slice::from_ref(&key)).unwrap();
+                    rows.remove(&key);
+                }
+                _ => {
+                    if chance.one_in(2) {
+                        store.close().unwrap();
+                    } else {
+                        kill(store);
+                    }
+                    store = place.open_with_runs();
+                }
+            }
+            let when = format!("seed {seed}, step {step}");
+            assert_eq!(store.has(&cid).unwrap(), model.contains(&cid), "{when}");
+            if step % 10 == 0 {
+                for store in [&store, &small_runs().read_only(true).open(place.store()).unwrap()] {
+                    assert_eq!(Content::of(store).blocks, model, "{when}");
+                    (0..60).for_each(|n| assert_eq!(store.has(&block(n).0).unwrap(), model.contains(&block(n).0)));
+                    let table = store.side_table("t").unwrap();
+                    let keys: Vec<_> = table.keys(b"").unwrap().map(Result::unwrap).collect();
+                    assert!(keys.iter().eq(rows.keys()), "{when}");
+                    assert!(rows.iter().all(|(key, value)| table.get(key).unwrap().as_ref() == Some(value)), "{when}");
+                }
+            }
+        }
+        let found = runs(&place);
+        assert!((1..12).contains(&found.len()), "seed {seed}: {found:?}");
+    }
+}
+
+/// A process that dies: nothing is written any more, and its lock is free.
+fn kill(store: CarlogStore) {
+    drop(store);
+}
+
+/// Every file of the index is removed, cut, and replaced by one of another store or of another time. The blocks are all there,
+/// for a reader too; after the next close there are sound runs again.
+#[test]
+fn a_run_that_is_missing_or_wrong_is_built_again_from_the_log() {
+    let (place, other, copy) = (Place::new(), Place::new(), Place::new());
+    let stores = [&place, &other].map(|place| {
+        let store = place.open_with_runs();
+        store.side_table("t").unwrap().write(&[("k".into(), "v".into())], &[]).unwrap();
+        let early = place.files();
+        let expected = commits(&store, 9);
+        store.close().unwrap();
+        (early, place.files(), expected)
+    });
+    let [(early, whole, expected), (_, foreign, _)] = stores;
+    let index: Vec<&String> =
+        whole.keys().filter(|name| name.starts_with("run-") || name.starts_with("rows-")).collect();
+    assert!(index.len() >= 3, "{index:?}");
+    for name in &index {
+        let bytes = &whole[*name];
+        let any_run = index.iter().find(|other| other.starts_with("run-") && *other != name).unwrap();
+        let mut wrong =
+            vec![None, Some(bytes[..bytes.len() - 1].to_vec()), Some(Vec::new()), Some([&bytes[..], b"x"].concat())];
+        wrong.push(Some(whole[*any_run].clone()));
+        wrong.push(foreign.get(*name).cloned());
+        wrong.push(early.get(*name).filter(|early| *early != bytes).cloned());
+        for (at, wrong) in wrong.into_iter().enumerate() {
+            let mut files = whole.clone();
+            match wrong {
+                Some(bytes) => drop(files.insert((*name).clone(), bytes)),
+                None => drop(files.remove(*name)),
+            }
+            copy.restore(&files);
+            let check = |store: CarlogStore| {
+                assert_eq!(Content::of(&store), expected, "{name}, change {at}");
+                let table = store.side_table("t").unwrap();
+                assert_eq!(table.get(b"k").unwrap().unwrap(), "v", "{name}, change {at}");
+                store.close().unwrap();
+            };
+            check(small_runs().read_only(true).open(copy.store()).unwrap());
+            assert_eq!(copy.files(), files, "a reader changes nothing");
+            check(small_runs().open(copy.store()).unwrap());
+            let repaired = copy.files();
+            check(small_runs().read_only(true).open(copy.store()).unwrap());
+            assert!(repaired["manifest"] != whole["manifest"], "{name}, change {at}: no new index was written");
+        }
+    }
+}
+
+/// What a writer leaves that is killed between the run and the manifest, beside files that are not the store's.
+#[test]
+fn unfinished_index_files_are_removed_and_others_stay() {
+    let place = Place::new();
+    let store = place.open_with_runs();
+    let expected = commits(&store, 5);
+    store.close().unwrap();
+    let before = place.files();
+    let (left, foreign) =
+        (["run-999999", "rows-000777", "run-0000001"], ["run-1", "rows-x", "run-000001.bak", "notes"]);
+    left.iter().chain(&foreign).for_each(|name| fs::write(place.file(name), "x").unwrap());
+    small_runs().read_only(true).open(place.store()).unwrap();
+    assert_eq!(place.files().len(), before.len() + left.len() + foreign.len());
+    drop(place.open_with_runs());
+    let after: BTreeSet<_> = place.files().into_keys().collect();
+    let expected_names = before.into_keys().chain(foreign.map(str::to_owned)).collect();
+    assert_eq!(after, expected_names);
+    assert_eq!(Content::of(&place.open_with_runs()), expected);
+}
+
+/// The runs that the writer merges are removed while the reader uses them, or before it opens them.
+#[test]
+fn a_reader_follows_while_runs_are_written_and_removed() {
+    let place = Place::new();
+    let store = place.open_with_runs();
+    let open = || small_runs().read_only(true).open(place.store()).unwrap();
+    let (reader, asleep) = (open(), open());
+    let mut early = None;
+    for n in 0..200 {
+        commit(&store, n);
+        if n == 50 {
+            early = Some(open());
+        }
+        let expected = [block(2 * n).0];
+        assert_eq!(reader.heads().unwrap(), expected);
+        assert!(reader.has(&block(2 * n + 1).0).unwrap());
+        assert!(reader.has(&block(n).0).unwrap());
+        assert!(!reader.has(&block(1_000).0).unwrap());
+    }
+    let expected = Content::of(&store);
+    for reader in [reader, asleep, early.unwrap(), open()] {
+        assert_eq!(Content::of(&reader), expected);
+    }
+}
+
+/// A writer in one thread, and in others readers that open the store again and again.
+#[test]
+fn openings_beside_a_writer_find_every_acknowledged_block() {
+    let place = Place::new();
+    let store = place.open_with_runs();
+    let written = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while written.load(Ordering::Acquire) < 300 {
+                    let acknowledged = written.load(Ordering::Acquire) as u32;
+                    let reader = small_runs().read_only(true).open(place.store()).unwrap();
+                    (0..acknowledged).for_each(|n| assert!(reader.has(&block(n).0).unwrap(), "{n} of {acknowledged}"));
+                }
+            });
+        }
+        for n in 0..300 {
+            let (cid, data) = block(n);
+            store.commit(WriteBatch::new().put(cid, data)).unwrap();
+            written.store(u64::from(n) + 1, Ordering::Release);
+        }
+    });
+}
+
+/// 200 processes that commit once each and close.
+#[test]
+fn many_short_lived_writers_leave_few_files() {
+    let place = Place::new();
+    for n in 0..200 {
+        let store = small_runs().create(true).open(place.store()).unwrap();
+        commit(&store, n);
+        store.close().unwrap();
+    }
+    let files = place.files();
+    assert!(files.len() < 16, "{:?}", files.keys());
+    let cids: BTreeSet<Cid> = Content::of(&place.read_only()).blocks;
+    assert_eq!(cids.len(), 400);
+}
