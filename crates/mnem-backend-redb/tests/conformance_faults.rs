@@ -81,6 +81,11 @@ impl Fixture for Redb {
         Ok(Handles::from(Arc::new(OpenOptions::new().create(true).open_medium(Medium(disk.mount()), "disk")?)))
     }
 
+    /// Laws that try every operation of every write take twenty seconds of a core in a debug build, and tests share the cores.
+    fn deadline(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(300)
+    }
+
     fn profiles(&self) -> &[Profile] {
         &[Profile::Persistence, Profile::Faults, Profile::Crash]
     }

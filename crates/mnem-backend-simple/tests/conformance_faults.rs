@@ -215,6 +215,11 @@ impl Fixture for Simple {
         Ok(Handles::from(Arc::new(options.open_on(Arc::new(disk.mount()), "/store")?)))
     }
 
+    /// Laws that try every operation of every write take twenty seconds of a core in a debug build, and tests share the cores.
+    fn deadline(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(300)
+    }
+
     fn profiles(&self) -> &[Profile] {
         &[Profile::Persistence, Profile::SecondHandle, Profile::Faults, Profile::Crash]
     }

@@ -47,6 +47,11 @@ impl Fixture for Log {
     fn disk<'a>(&self, disk: &'a MemoryDisk) -> Option<&'a MemoryDisk> {
         Some(disk)
     }
+    /// Laws that try every operation of every write take twenty seconds of a core in a debug build, and tests share the cores.
+    fn deadline(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(300)
+    }
+
     fn profiles(&self) -> &[Profile] {
         &[Profile::Persistence, Profile::Damage, Profile::Faults, Profile::Crash, Profile::Locks]
     }
