@@ -7,6 +7,7 @@ mod conformance_report;
 mod dependencies;
 mod fuzz;
 mod interop;
+mod mutants;
 mod pages;
 mod readme;
 mod release;

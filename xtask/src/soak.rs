@@ -32,6 +32,9 @@ const SEED: Opt = number("--seed", "MNEM_CRASH_SEED", None);
 /// The one file system of a run on several.
 const ON: Opt = Opt { flag: "--on", variable: "MNEM_SOAK_ON", full: None, number: false };
 
+/// One of so many parts of a run, as 1/4.
+const SHARD: Opt = Opt { flag: "--shard", variable: crate::mutants::SHARD, full: None, number: false };
+
 /// The one image of a seed that a failure names.
 const IMAGE: Opt = number("--image", "MNEM_CRASH_IMAGE", None);
 
@@ -115,6 +118,12 @@ const KINDS: &[Kind] = &[
         does: "redb files cut, zeroed and overwritten, so many: what share of the blocks whose pages are whole is salvaged; 1,000 take a minute",
         options: &[number("--files", ROUNDS, Some(1_000)), number("--seed", "MNEM_DAMAGE_SEED", None)],
         run: salvage,
+    },
+    Kind {
+        name: "mutants",
+        does: "small changes of stores (--only memory, buffered, simple or redb), each of which a test must notice; needs cargo-mutants and days, or a --shard",
+        options: &[ONLY, SHARD],
+        run: |sh| crate::mutants::run(sh, &sh.var(ONLY.variable).unwrap_or_default()),
     },
     Kind {
         name: "fuzz",

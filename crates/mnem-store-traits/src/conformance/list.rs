@@ -609,6 +609,8 @@ macro_rules! __conformance_laws {
                     "Of several that create a store with `create_new` at the same moment, one has made it; the others are refused with `InvalidArgument`."
                 must driver truncated_store_is_no_empty_store [Driver]
                     "A store file that was cut short is refused, or still holds all; it is never taken for a store with less in it."
+                must driver raw_scan_finds_what_is_there [Driver]
+                    "A raw scan, where a driver has one, finds every block and head of a whole store, gives only bytes that have the hash of their CID, whatever happened to the files, and changes nothing."
             }
         }
     };

@@ -109,6 +109,9 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// that cannot be opened at all. Writes nothing, and keeps writers out as [`OpenOptions::lenient`] does. `None` if the
     /// driver has no such scan, or if no store of its kind can be at the place.
     ///
+    /// # Contract
+    /// - Where there is a scan, it finds what a whole store holds, and gives no wrong bytes of a damaged one. Law: `raw_scan_finds_what_is_there`.
+    ///
     /// # Errors
     /// [`StoreError::Locked`]; [`StoreError::Backend`]: the files cannot be looked at.
     ///

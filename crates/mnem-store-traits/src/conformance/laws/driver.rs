@@ -1,6 +1,7 @@
 //! Drivers: what they find, make, refuse and leave alone.
 
 use std::{
+    collections::HashSet,
     fmt::{Debug, Display},
     fs, io,
     path::{Path, PathBuf},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    ErrorKind, StoreError, WriteBatch,
+    Cid, ErrorKind, StoreError, WriteBatch, check,
     conformance::{
         Failure,
         case::{Case, DriverCase},
@@ -18,7 +19,7 @@ use crate::{
         expect::{delete_many, ensure, heads_are, holds, lists, put_many, saw},
         failure::{LawResult, Stop},
     },
-    driver::{Location, ManagedStore, OpenOptions, Probe},
+    driver::{Location, ManagedStore, OpenOptions, Probe, RawFind},
 };
 
 /// How long handles that need each other's lock wait for it.
@@ -452,4 +453,76 @@ pub(crate) fn truncated_store_is_no_empty_store(case: &mut Case) -> LawResult {
     at.write(&file, &whole)?;
     at.is_filled_with(&all, "after the file was whole again")?;
     Ok(())
+}
+
+pub(crate) fn raw_scan_finds_what_is_there(case: &mut Case) -> LawResult {
+    let at = case.driver()?;
+    let all = blocks("block", 300);
+    at.filled(&all)?;
+    let before = at.snapshot()?;
+    let Some(found) = at.scanned("a whole store")? else { return Ok(()) };
+    for block in &all {
+        let seen = found.blocks.contains(&block.cid);
+        ensure(seen, "a raw scan of a whole store", format_args!("{} with its bytes", block.cid), "no such block")?;
+    }
+    ensure(
+        found.heads.contains(&all[0].cid),
+        "a raw scan of a whole store",
+        format_args!("the head {}", all[0].cid),
+        "no such head",
+    )?;
+    equal("what lies around a store after a raw scan", at.snapshot()?, before)?;
+    let Some(file) = at.location.as_path().filter(|path| path.is_file()).map(PathBuf::from) else { return Ok(()) };
+    // Whatever happened to the file, what it gives is whole.
+    let whole = at.read(&file)?;
+    for part in 1..8 {
+        let mut damaged = whole.clone();
+        let from = whole.len() * part / 8;
+        damaged.iter_mut().skip(from).step_by(64).take(500).for_each(|byte| *byte ^= 1);
+        at.write(&file, &damaged)?;
+        at.scanned(&format!("a store that was damaged from byte {from} on"))?;
+        at.write(&file, &whole[..from])?;
+        at.scanned(&format!("a store that was cut to {from} bytes"))?;
+    }
+    at.write(&file, &whole)?;
+    at.is_filled_with(&all, "after its raw files were scanned")?;
+    Ok(())
+}
+
+/// What a raw scan found.
+struct Scanned {
+    blocks: HashSet<Cid>,
+    heads: HashSet<Cid>,
+}
+
+impl DriverCase {
+    /// Scans the raw files, and looks at every block that is found. `None`: the driver has no such scan.
+    fn scanned(&self, what: &str) -> Result<Option<Scanned>, Failure> {
+        let did = format!("a raw scan of {what}");
+        let scan = saw(&did, self.driver.scan_raw(&self.location, &OpenOptions::new())).ok()?;
+        let Some(mut scan) = scan else { return Ok(None) };
+        let (mut found, mut scanned) = (Scanned { blocks: HashSet::new(), heads: HashSet::new() }, 0);
+        let total = scan.total_bytes();
+        while let Some(step) = scan.next() {
+            match saw(&did, step).ok()? {
+                RawFind::Scanned(bytes) => scanned += bytes,
+                RawFind::Head(cid) => _ = found.heads.insert(cid),
+                RawFind::Block(cid) => {
+                    let Some(data) = saw(format_args!("read {cid}, found by {did}"), scan.read()).ok()? else {
+                        continue;
+                    };
+                    let right = check::check_read("the scan", &cid, &data).is_ok();
+                    ensure(
+                        right,
+                        format_args!("read {cid}, found by {did}"),
+                        "bytes that have its hash",
+                        "other bytes",
+                    )?;
+                    found.blocks.insert(cid);
+                }
+            }
+        }
+        equal(format_args!("the bytes that {did} went over"), scanned, total)?;
+        Ok(Some(found))
+    }
 }

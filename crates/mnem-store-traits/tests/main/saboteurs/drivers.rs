@@ -7,7 +7,7 @@ use std::{fs, path::Path, time::Duration};
 use mnem_store_traits::{
     StoreError,
     conformance::{DriverFixture, DriverPlace, Fixture, FixtureError, Handles, Profile},
-    driver::{Driver, Entry, Location, ManagedStore, OpenOptions, Probe},
+    driver::{Driver, Entry, Location, ManagedStore, OpenOptions, Probe, RawScan},
 };
 
 use self::store::{Opened, clear, content, forget};
@@ -47,6 +47,10 @@ enum Flaw {
     CreateNewLooksFirst,
     TruncatedIsEmpty,
     TakesUrlsForPaths,
+    ScanPassesABlockOver,
+    ScanGivesOtherBytes,
+    ScanMarksTheFile,
+    ScanForgetsHeads,
 }
 
 #[derive(Debug)]
@@ -193,6 +197,14 @@ impl Driver for Flawed {
         }
         Opened::open(self.0, at, state, format, requested).map(|opened| Box::new(opened) as _)
     }
+
+    fn scan_raw(&self, at: &Location, _: &OpenOptions) -> Result<Option<Box<dyn RawScan>>, StoreError> {
+        let Some(path) = at.as_path().filter(|path| self.format_at(path).is_some()) else { return Ok(None) };
+        if self.has(Flaw::ScanMarksTheFile) {
+            let _ = fs::write(path.with_extension("scanned"), "");
+        }
+        Ok(Some(Box::new(store::Scan::of(self.0, path)?)))
+    }
 }
 
 macro_rules! flaws {
@@ -268,6 +280,10 @@ flaws! {
     creators_replace_each_other: CreatorsReplaceEachOther => creators_at_once_make_one_store "after six creators";
     all_creators_made_it: CreateNewLooksFirst => one_creator_of_a_new_store_made_it "of four at once";
     a_url_is_a_path: TakesUrlsForPaths => url_of_nobody_is_foreign "probe of a URL";
+    a_scan_passes_a_block_over: ScanPassesABlockOver => raw_scan_finds_what_is_there "no such block";
+    a_scan_gives_other_bytes: ScanGivesOtherBytes => raw_scan_finds_what_is_there "other bytes";
+    a_scan_marks_the_file: ScanMarksTheFile => raw_scan_finds_what_is_there "after a raw scan";
+    a_scan_forgets_heads: ScanForgetsHeads => raw_scan_finds_what_is_there "no such head";
     a_truncated_store_is_empty: TruncatedIsEmpty => truncated_store_is_no_empty_store "was cut to";
 }
 

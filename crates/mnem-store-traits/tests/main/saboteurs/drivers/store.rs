@@ -15,7 +15,7 @@ use std::{
 use mnem_store_traits::{
     Blockstore, Bytes, Capabilities, Cid, CidIter, Durability, HeadsCapabilities, MemoryStore, OpHeadsStore, SideTable,
     Store, StoreError, WriteBatch,
-    driver::{Driver, Location, ManagedStore, Reclaimed, Requested, StoreInfo, Stray, TableInfo},
+    driver::{Driver, Location, ManagedStore, RawFind, RawScan, Reclaimed, Requested, StoreInfo, Stray, TableInfo},
 };
 
 use super::{Flaw, Flawed};
@@ -259,5 +259,51 @@ impl Store for Opened {
     fn close(&self) -> Result<(), StoreError> {
         self.leave();
         Ok(())
+    }
+}
+
+/// A scan of the content, as of raw files.
+#[derive(Debug)]
+pub(super) struct Scan {
+    flaw: Flaw,
+    store: MemoryStore,
+    steps: std::vec::IntoIter<RawFind>,
+    last: Option<Cid>,
+}
+
+impl Scan {
+    pub(super) fn of(flaw: Flaw, path: &Path) -> Result<Self, StoreError> {
+        let (state, _) = content(path, String::new);
+        let store = state.store.open_again();
+        let passed_over = usize::from(flaw == Flaw::ScanPassesABlockOver);
+        let cids = store.cids()?.skip(passed_over).collect::<Result<Vec<_>, _>>()?;
+        let heads = if flaw == Flaw::ScanForgetsHeads { Vec::new() } else { store.heads()? };
+        let blocks = cids.into_iter().map(RawFind::Block);
+        let steps: Vec<_> = blocks.chain(heads.into_iter().map(RawFind::Head)).chain([RawFind::Scanned(1)]).collect();
+        Ok(Self { flaw, store, steps: steps.into_iter(), last: None })
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<RawFind, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let step = self.steps.next()?;
+        self.last = if let RawFind::Block(cid) = step { Some(cid) } else { None };
+        Some(Ok(step))
+    }
+}
+
+impl RawScan for Scan {
+    fn read(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let Some(cid) = self.last else { return Ok(None) };
+        if self.flaw == Flaw::ScanGivesOtherBytes {
+            return Ok(Some(Bytes::from_static(b"something else")));
+        }
+        self.store.get(&cid)
+    }
+
+    fn total_bytes(&self) -> u64 {
+        1
     }
 }
