@@ -26,7 +26,7 @@ pub(crate) fn memory_row(count: usize, batch: usize) -> String {
 pub(crate) const LARGE_BATCH: usize = 500_000;
 
 /// Who imports a million in every round: by large batches; the published backend also by batches of its own client's size.
-const MILLION: [&str; 4] = [stores::LIMIT, stores::PUBLISHED, stores::REDB, stores::IMPORT_CACHE];
+const MILLION: [&str; 5] = [stores::LIMIT, stores::CARLOG, stores::PUBLISHED, stores::REDB, stores::IMPORT_CACHE];
 
 fn run(run: &mut Run) -> Result<()> {
     let (hundred_thousand, million) = (run.size(100_000), run.size(1_000_000));

@@ -24,7 +24,14 @@ pub(super) const GROUP: Group = Group {
 const COMMITS: u64 = 100;
 
 fn run(run: &mut Run) -> Result<()> {
-    let held = run.size(100_000);
+    for held in [100_000, 1_000_000] {
+        let held = run.size(held);
+        reopens(run, held)?;
+    }
+    Ok(())
+}
+
+fn reopens(run: &mut Run, held: usize) -> Result<()> {
     let subjects = run.subjects(held, &[stores::CHECKED]);
     let mut contenders = run.filled(&subjects, held)?;
     run.each(&mut contenders, "close", |contender| Ok(contender.store.close()?));

@@ -58,7 +58,8 @@ fn count(run: &mut Run, subject: &Subject) -> Result<Vec<(&'static str, f64)>> {
         (traced(subject, "commit", &commits, &[MANY, 50])? - none) / MANY as f64,
     ));
     let trace = store("trace");
-    let work = if [stores::REDB, stores::SIMPLE].contains(&subject.name) { "trace-buffered" } else { "trace" };
+    let work =
+        if [stores::CARLOG, stores::REDB, stores::SIMPLE].contains(&subject.name) { "trace-buffered" } else { "trace" };
     child::run("prepare", subject.name, &trace, &[])?;
     let none = traced(subject, "puts", &trace, &[0])?;
     rows.push(("syncs for 1 edge on 1,000 nodes + 1,000 edges", traced(subject, work, &trace, &[])? - none));

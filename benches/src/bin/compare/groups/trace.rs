@@ -23,7 +23,7 @@ pub(super) const GROUP: Group = Group {
 };
 
 /// These go through `Buffered`: what our users are told to do.
-const BUFFERED: [&str; 2] = [stores::REDB, stores::SIMPLE];
+const BUFFERED: [&str; 3] = [stores::CARLOG, stores::REDB, stores::SIMPLE];
 pub(crate) const TIME: &str = "time";
 pub(crate) const DURABLE: &str = "durable calls";
 pub(crate) const BYTES: &str = "bytes written";

@@ -48,6 +48,7 @@ pub(crate) const SMALL_CACHE: &str = "redb, 16 MiB cache";
 pub(crate) const IMPORT_CACHE: &str = "redb, 64 MiB cache";
 pub(crate) const PUBLISHED_BATCH: &str = "published, batch_put";
 pub(crate) const PUBLISHED: &str = "published";
+pub(crate) const CARLOG: &str = "carlog";
 pub(crate) const SIMPLE: &str = "simple";
 pub(crate) const EIGER: &str = "blockstore";
 
@@ -91,8 +92,14 @@ fn compact_redb(path: &Path) -> anyhow::Result<()> {
     Ok(store.close()?)
 }
 
-fn in_tree() -> [Subject; 8] {
+fn in_tree() -> [Subject; 9] {
     [
+        Subject {
+            name: CARLOG,
+            about: "mnem-backend-carlog of this workspace: a log of CAR files with an index on disk",
+            open: |path| Ok(Arc::new(mnem_backend_carlog::OpenOptions::new().create(true).open(path)?)),
+            ..BASE
+        },
         Subject {
             name: REDB,
             about: "mnem-backend-redb of this workspace as it opens by default: two-phase commits",
