@@ -110,10 +110,11 @@ impl Blockstore for Handle {
     fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
         let operation = "delete";
         let key = Key::of(cid);
-        if !self.writer.has_all(operation, iter::once(&*key))? {
-            return Ok(());
+        self.file().gate.check_writable(operation)?;
+        if self.reader().all_present(operation, iter::once(&*key))? {
+            return self.writer.write(operation, Change::Delete(vec![key]));
         }
-        self.writer.write(operation, Change::Delete(vec![key]))
+        self.writer.acknowledge(operation)
     }
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {

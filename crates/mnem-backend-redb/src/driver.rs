@@ -21,7 +21,6 @@ use crate::{
 ///
 /// | option by name | value |
 /// |---|---|
-/// | `checked_file_bytes_max` | up to which length a file is checked whenever it is opened, in bytes |
 /// | `commit` | `two_phase`, `one_phase`: see [`CommitDurability`] |
 /// | `fast_recovery` | `yes`, `no`: see [`OpenOptions::fast_recovery`](crate::OpenOptions::fast_recovery) |
 /// | `mode` | permissions of a new file on Unix, in octal: see [`OpenOptions::mode`](crate::OpenOptions::mode) |
@@ -50,7 +49,7 @@ impl Driver for RedbDriver {
     }
 
     fn option_names(&self) -> &'static [&'static str] {
-        &["checked_file_bytes_max", "commit", "fast_recovery", "mode", "verify"]
+        &["commit", "fast_recovery", "mode", "verify"]
     }
 
     fn lock_wait(&self) -> Duration {
@@ -158,7 +157,7 @@ fn set(own: crate::OpenOptions, name: &str, value: &str) -> Result<crate::OpenOp
             Ok(mode) if mode <= 0o777 => Ok(own.mode(mode)),
             _ => Err(invalid("an octal number up to 777")),
         },
-        _ => value.parse().map(|bytes| own.checked_file_bytes_max(bytes)).map_err(|_| invalid("a number of bytes")),
+        _ => Err(invalid("not one of this backend")),
     }
 }
 

@@ -67,13 +67,8 @@ impl At<'_> {
 
     /// The error of an open that found damage, with what the file's length says of it.
     pub(crate) fn with_length(&self, medium: &dyn redb::StorageBackend, error: StoreError) -> StoreError {
-        let cause = match &error {
-            StoreError::Damaged { source, .. } => Some(source.clone()),
-            // A file that was closed needs no recovery but for its length.
-            StoreError::NeedsRecovery { .. } if Length::of(medium).is_ok_and(Length::changed) => None,
-            _ => return error,
-        };
-        match Length::of(medium).ok().and_then(|length| length.explain(cause)) {
+        let StoreError::Damaged { source, .. } = &error else { return error };
+        match Length::of(medium).ok().and_then(|length| length.explain(Some(source.clone()))) {
             Some(source) => {
                 StoreError::Damaged { component: BACKEND.into(), what: self.path.display().to_string(), source }
             }

@@ -89,6 +89,7 @@ impl Handle {
             return Err(StoreError::Backend { backend: BACKEND, operation, outcome: Outcome::NotApplied, source });
         }
         let seam = session.seam.clone();
+        seam.begin_close(file.options.durability != CommitDurability::None);
         match contain(|| session.close()) {
             Ok(closed) => closed.map_err(|error| at.redb(error)),
             Err(panic) => {
@@ -107,6 +108,7 @@ impl Handle {
     ) -> Result<(), StoreError> {
         let file = self.file();
         file.gate.check_writable(operation)?;
+        file.release(operation)?;
         self.reader().invalidate(Invalidate::Generation);
         // Compaction commits in one phase. The shared modes make two of every one, and readers there follow the header as it is written.
         let header_last =

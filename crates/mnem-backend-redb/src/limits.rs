@@ -5,10 +5,6 @@ use std::time::Duration;
 /// Largest block taken, in bytes: 64 MiB. redb itself would take 3 GiB; a block is read and hashed whole.
 pub const BLOCK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// A file of up to this many bytes is checked whenever it is opened under [`Check::Auto`](crate::Check::Auto), unless told otherwise: 64 MiB,
-/// about 0.2 s.
-pub const CHECKED_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
 /// Memory that redb may use as its cache unless told otherwise, in bytes: 1 GiB.
 pub const CACHE_BYTES_DEFAULT: usize = 1024 * 1024 * 1024;
 

@@ -20,8 +20,8 @@ use crate::{
     Check, CommitDurability, OpenOptions, Verify,
     create::{create_file, initialise},
     engine::{
-        attempt::{Attempt, Attempted, open_repaired},
-        header::Length,
+        attempt::{Attempt, Attempted, Staged, open_repaired},
+        header::{Length, is_zeros},
         layout, lenient,
         locks::{WithoutLocks, file_id, insist},
         medium::{Locks, Medium, Seam},
@@ -32,7 +32,7 @@ use crate::{
     error::{At, contain},
     handle::Handle,
     limits::{LOCK_PAUSE, RACES_MAX, next_pause},
-    place::{Names, Place, System, folder_of, sync_name},
+    place::{NamedFile, Names, Place, System, folder_of, sync_name},
 };
 use mnem_store_traits::driver::Sharing;
 
@@ -52,18 +52,19 @@ pub fn open_or_init(path: impl AsRef<Path>) -> Result<Views, StoreError> {
 
 /// Opens or makes the file at `path`.
 pub(crate) fn open_path(path: &Path, options: &OpenOptions) -> Result<Handle, StoreError> {
-    open_in(&System, path, options)
+    open_in(&(Arc::new(System) as _), path, options)
 }
 
-pub(crate) fn open_in(place: &dyn Place, path: &Path, options: &OpenOptions) -> Result<Handle, StoreError> {
+pub(crate) fn open_in(place: &Arc<dyn Place>, path: &Path, options: &OpenOptions) -> Result<Handle, StoreError> {
     let at = At { path, operation: "open" };
     check_options(options)?;
+    let calls = &**place;
     let mut made = false;
     for _ in 0..RACES_MAX {
         match probe(at)? {
             PathState::Other(reason) => return Err(at.not_a_store(reason)),
-            PathState::Nothing if options.create => made = create_file(place, path, options)?,
-            PathState::Empty if options.create && is_claim(place, at)? => made = create_file(place, path, options)?,
+            PathState::Nothing if options.create => made = create_file(calls, path, options)?,
+            PathState::Empty if options.create && is_claim(calls, at)? => made = create_file(calls, path, options)?,
             PathState::Empty => return Err(at.not_a_store("the file is empty; remove it to make a store there")),
             PathState::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
             PathState::RedbFile if options.create_new && !made => return Err(at.already_there()),
@@ -87,7 +88,7 @@ pub(crate) fn is_claim(place: &dyn Place, at: At<'_>) -> Result<bool, StoreError
 
 /// The file as a medium, whether its name is durable, and which file it is; `None` if it is gone by now.
 fn open_file(
-    place: &dyn Place,
+    place: &Arc<dyn Place>,
     at: At<'_>,
     options: &OpenOptions,
 ) -> Result<Option<(Medium, Names, FileIdentity)>, StoreError> {
@@ -97,11 +98,17 @@ fn open_file(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(at.failed(Outcome::NotApplied, error)),
     };
-    // Another process may have made the file a moment ago and not synced its name yet; writes to it are acknowledged
-    // from here on.
-    let names = if options.read_only { Names::Durable } else { sync_name(place, at, options)? };
     let identity = identity(&file.metadata().map_err(failed)?);
-    Ok(Some((file_medium(at, file, options)?, names, identity)))
+    let medium = file_medium(at, file, options)?;
+    // Another process may have made the file a moment ago and not synced its name yet. What the handle claims depends
+    // on the outcome only with that option; in a shared mode redb writes at once.
+    let at_once = options.without_folder_sync || options.sharing != Sharing::ExclusiveWriter;
+    let (medium, names) = match (options.read_only, at_once) {
+        (true, _) => (medium, Names::Durable),
+        (false, true) => (medium, sync_name(&**place, at, options)?),
+        (false, false) => (Arc::new(NamedFile::new(medium, Arc::clone(place), at, options)) as Medium, Names::Durable),
+    };
+    Ok(Some((medium, names, identity)))
 }
 
 /// The medium that a file is.
@@ -197,11 +204,12 @@ fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle
     layout::recognise(at, options, session)
 }
 
-/// Refuses a file that was closed and has another length than its header says, and recovers one that was not closed
-/// and is too short: a shared mode can open neither.
+/// Refuses a file that was closed and has another length than its header says, and recovers one that a power cut left
+/// with the wrong length: a shared mode can open neither.
 ///
 /// Looks without a lock, since others may have the file open. While they have, it is never shorter than its header says.
-/// A power cut can leave it shorter: the file system kept a new length, and not the header beside it.
+/// A power cut can leave it shorter: the file system kept a new length, and not the header beside it. For the same
+/// reason zeros may follow in a file that looks closed, after the first write of a handle that had it alone.
 fn settle_length(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<(), StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
     let deadline = Instant::now().checked_add(options.turn_wait());
@@ -212,10 +220,10 @@ fn settle_length(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<(
             return Ok(());
         }
         let is_over = deadline.is_some_and(|at| Instant::now() >= at);
-        if length.changed() {
-            if is_over || is_changed_at_rest(medium).map_err(failed)? {
-                return Err(at.damaged("a shared mode cannot open a file of the wrong length"));
-            }
+        if length.changed() && !is_over && !is_changed_at_rest(medium).map_err(failed)? {
+            // A writer is making it longer.
+        } else if length.changed() && !has_zeros_at_end(medium, length).map_err(failed)? {
+            return Err(at.damaged("a shared mode cannot open a file of the wrong length"));
         } else if options.read_only {
             return Err(StoreError::NeedsRecovery { location: at.path.into() });
         } else {
@@ -246,6 +254,11 @@ fn is_changed_at_rest(medium: &Medium) -> io::Result<bool> {
     }
 }
 
+/// Whether nothing but zeros was appended.
+fn has_zeros_at_end(medium: &Medium, length: Length) -> io::Result<bool> {
+    length.appended().map_or(Ok(false), |(said, appended)| is_zeros(&**medium, said, appended))
+}
+
 /// Repairs a file under exclusive locks, checks all of it, and closes it cleanly.
 fn recover_alone(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<(), StoreError> {
     tracing::info!(path = %at.path.display(), "store was not closed and is too short: recovering it alone");
@@ -260,23 +273,21 @@ fn open_alone(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Sessi
 }
 
 fn open_staged(at: At<'_>, options: &OpenOptions, medium: Medium, locks: Locks) -> Result<Session, StoreError> {
-    let (database, seam) = open_repaired(at, options, medium, locks)?;
-    Ok(Session::new(Db::Writable(database), seam))
+    let Staged { database, seam, was_closed } = open_repaired(at, options, medium, locks)?;
+    Ok(Session { was_closed, ..Session::new(Db::Writable(database), seam) })
 }
 
 /// Opens for writing beside other processes. Nothing is staged: they have to see what this one does.
 fn open_shared(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Session, StoreError> {
-    let failed = |error| at.failed(Outcome::NotApplied, error);
     layout::peek(at, options, Arc::clone(&medium))?;
-    let file_bytes = medium.len().map_err(failed)?;
-    let mut attempt = Attempt::first(options, file_bytes);
+    let mut attempt = Attempt::first(options);
     loop {
         let seam = Seam::direct(Arc::clone(&medium), false);
         seam.set_lock_deadline(Instant::now().checked_add(options.turn_wait()));
         let attempted = attempt.run(at, options, &seam).map_err(|error| timed_out(at, error))?;
         seam.set_lock_deadline(None);
         match attempted {
-            Attempted::Opened(database) => return Ok(Session::new(Db::Writable(database), seam)),
+            Attempted::Opened(database, _) => return Ok(Session::new(Db::Writable(database), seam)),
             Attempted::Suspect(error) if attempt == Attempt::Checked => return Err(error),
             Attempted::Unclean | Attempted::Suspect(_) => attempt = Attempt::Checked,
         }
@@ -292,10 +303,8 @@ fn timed_out(at: At<'_>, error: StoreError) -> StoreError {
 
 /// Opens without ever writing to the medium: as it is if it is clean and need not be checked, else repaired in memory.
 fn open_read_only(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Session, StoreError> {
-    let failed = |error| at.failed(Outcome::NotApplied, error);
     let alone = options.sharing == Sharing::ExclusiveWriter;
-    let file_bytes = medium.len().map_err(failed)?;
-    if alone && Attempt::first(options, file_bytes) == Attempt::Checked {
+    if alone && Attempt::first(options) == Attempt::Checked {
         return open_staged(at, options, medium, Locks::AsReader);
     }
     let seam = Seam::direct(Arc::clone(&medium), false);

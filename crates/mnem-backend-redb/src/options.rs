@@ -15,7 +15,7 @@ use crate::{RedbStore, handle::Handle, limits, open};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Check {
-    /// When the last close was not clean, and when the file is small ([`OpenOptions::checked_file_bytes_max`]).
+    /// When the file was not closed cleanly. A clean close is trusted, whatever the length of the file.
     #[default]
     Auto,
     /// Always.
@@ -106,7 +106,6 @@ pub struct OpenOptions {
     pub(crate) create_new: bool,
     pub(crate) read_only: bool,
     pub(crate) check: Check,
-    pub(crate) checked_file_bytes_max: u64,
     pub(crate) cache_bytes: usize,
     pub(crate) sharing: Sharing,
     pub(crate) durability: CommitDurability,
@@ -126,7 +125,6 @@ impl Default for OpenOptions {
             create_new: false,
             read_only: false,
             check: Check::default(),
-            checked_file_bytes_max: limits::CHECKED_FILE_BYTES_MAX,
             cache_bytes: limits::CACHE_BYTES_DEFAULT,
             sharing: Sharing::default(),
             durability: CommitDurability::default(),
@@ -164,12 +162,6 @@ impl OpenOptions {
     /// When to verify the whole file. See [`Check`].
     pub fn check(mut self, check: Check) -> Self {
         self.check = check;
-        self
-    }
-
-    /// Up to which length a file is small, for [`Check::Auto`], in bytes. Default: [`limits::CHECKED_FILE_BYTES_MAX`].
-    pub fn checked_file_bytes_max(mut self, bytes: u64) -> Self {
-        self.checked_file_bytes_max = bytes;
         self
     }
 

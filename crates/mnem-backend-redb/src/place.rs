@@ -18,13 +18,13 @@ use crate::{
 };
 
 use self::abandoned::RANDOM_CHARS;
-pub(crate) use self::abandoned::remove_abandoned;
+pub(crate) use self::{abandoned::remove_abandoned, named::NamedFile};
 
 /// `EBADF`, on every Unix: from file systems that sync no folders.
 const EBADF: i32 = 9;
 
 /// The calls that not every file system has. Tests put a file system here that lacks them.
-pub(crate) trait Place {
+pub(crate) trait Place: Send + Sync {
     /// Makes the names in a folder durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
     /// Gives a file its name unless another file has it, in one step.
@@ -195,6 +195,7 @@ fn short_path(_: &File) -> PathBuf {
 }
 
 mod abandoned;
+mod named;
 
 #[cfg(all(test, unix))]
 mod tests;

@@ -96,7 +96,7 @@ fn flipped_bits_give_right_bytes_or_a_named_error() {
             }
             bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
             let context = format!("seed {SEED}, round {round}, clean {clean}, bit {bit}");
-            match probe(&sample, bytes, &OpenOptions::new(), &context) {
+            match probe(&sample, bytes, &OpenOptions::new().check(Check::Always), &context) {
                 true => opened += 1,
                 false => refused += 1,
             }
@@ -132,7 +132,9 @@ fn a_cut_off_file_is_damaged() {
         for cut in cuts {
             let context = format!("clean {clean}, cut at {cut} of {len}");
             let bytes = sample.bytes[..cut].to_vec();
-            for options in [OpenOptions::new(), OpenOptions::new().read_only(true)] {
+            for options in
+                [OpenOptions::new(), OpenOptions::new().read_only(true), OpenOptions::new().check(Check::Always)]
+            {
                 probe(&sample, bytes.clone(), &options, &context);
             }
         }

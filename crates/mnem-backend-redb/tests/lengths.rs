@@ -43,9 +43,6 @@ fn ways() -> Vec<(String, OpenOptions)> {
             }
         }
     }
-    let large = OpenOptions::new().checked_file_bytes_max(0);
-    ways.push(("a large file".into(), large.clone()));
-    ways.push(("a large file read-only".into(), large.read_only(true)));
     ways
 }
 
@@ -148,13 +145,15 @@ fn a_file_that_grew_says_by_how_much_or_holds_what_it_held() {
                         Err(error) => {
                             let told = check_text(&error, &context);
                             assert!(medium.bytes() == grown, "{context}: it was changed");
-                            let sound = clean && alone && (zeros || reads);
+                            let sound = clean && (alone && (zeros || reads) || zeros && !reads);
                             assert!(!sound, "{context}: a sound file was refused: {told}");
                             if error.kind() != ErrorKind::NeedsRecovery {
                                 let expected = format!("longer than its header says by {appended} bytes");
                                 assert!(told.contains(&expected), "{context}: {told}");
                             }
-                            assert!(!clean || error.kind() == ErrorKind::Damaged, "{context}: {told}");
+                            // A power cut leaves zeros, which a writer removes.
+                            let expected = if zeros { ErrorKind::NeedsRecovery } else { ErrorKind::Damaged };
+                            assert!(!clean || error.kind() == expected, "{context}: {told}");
                         }
                     }
                 }

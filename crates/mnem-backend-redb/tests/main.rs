@@ -1,6 +1,7 @@
 //! Behaviour of the redb backend that the conformance suite cannot see: files, layouts, locks, damage, failures of the medium.
 
 mod batches;
+mod checks;
 mod close;
 mod compact;
 mod conformance_faults;
@@ -13,12 +14,12 @@ mod freshness;
 mod groups;
 mod growth;
 mod interleavings;
-mod large;
 mod layouts;
 mod lengths;
 mod locking;
 mod no_locks;
 mod open;
+mod opening;
 mod paths;
 mod power_cut;
 mod processes;

@@ -10,7 +10,7 @@ use std::{
 use mnem_storage::{Durability, OpenOptions, Store, StoreError};
 
 use crate::{
-    args::{Global, When},
+    args::{Global, Mode, When},
     drivers,
     error::{Failure, Result},
     hints::quoted,
@@ -74,6 +74,14 @@ impl Context {
         options
     }
 
+    /// The same for a command that deletes what it does not find needed, or makes what others rely on in place of the
+    /// store: the structure is checked. In a damaged file a block or a head may be missing without a sign.
+    ///
+    /// Not in a mode in which others may write meanwhile: a reader cannot check there.
+    pub(crate) fn checked_options(&self) -> OpenOptions {
+        self.options().check(self.global.concurrency == Mode::Exclusive)
+    }
+
     /// Memory for a cache: what was typed, else this, or less where there is a limit of memory.
     fn cache_bytes(&self, usual: usize) -> usize {
         match self.global.cache {
@@ -109,6 +117,12 @@ impl Context {
         self.open_for_reading(self.options())
     }
 
+    /// As [`open_read_only`](Self::open_read_only), with the structure checked: see
+    /// [`checked_options`](Self::checked_options).
+    pub(crate) fn open_read_only_checked(&self) -> Result<Arc<dyn Store>> {
+        self.open_for_reading(self.checked_options())
+    }
+
     /// The store, for reading only what is read once: with a cache so small that memory does not grow with the store.
     pub(crate) fn open_for_listing(&self) -> Result<Arc<dyn Store>> {
         self.open_for_reading(self.options().cache_bytes(self.cache_bytes(LISTING_CACHE_BYTES)))
@@ -137,7 +151,7 @@ impl Context {
     pub(crate) fn open_exclusive(&self) -> Result<Target> {
         let path = self.path()?;
         self.note(format_args!("opening {}, for this command alone", path.display()));
-        Ok(Target::open(&self.options().exclusive(true), path)?)
+        Ok(Target::open(&self.checked_options().exclusive(true), path)?)
     }
 
     /// The store, for writing a lot; made if nothing is there.

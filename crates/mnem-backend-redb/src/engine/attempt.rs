@@ -27,7 +27,8 @@ pub(crate) enum Attempt {
 
 /// What came of an attempt.
 pub(crate) enum Attempted {
-    Opened(Database),
+    /// And whether the file had been closed, so that nothing was repaired.
+    Opened(Database, bool),
     /// The last close was not clean.
     Unclean,
     /// redb panicked or called the file corrupt before it had verified it.
@@ -35,33 +36,33 @@ pub(crate) enum Attempted {
 }
 
 impl Attempt {
-    pub(crate) fn first(options: &OpenOptions, file_bytes: u64) -> Self {
+    pub(crate) fn first(options: &OpenOptions) -> Self {
         match options.check {
             Check::Always => Self::Checked,
-            Check::Auto if file_bytes <= options.checked_file_bytes_max => Self::Checked,
             Check::Auto if !options.fast_recovery => Self::OnlyIfClean,
             Check::Auto | Check::Never | Check::AsItIs => Self::Plain,
         }
     }
 
     pub(crate) fn run(self, at: At<'_>, options: &OpenOptions, seam: &Seam) -> Result<Attempted, StoreError> {
-        let unclean = Rc::new(Cell::new(false));
-        let noted = Rc::clone(&unclean);
+        // redb calls it before it repairs a file, or verifies all of it.
+        let repairs = Rc::new(Cell::new(false));
+        let noted = Rc::clone(&repairs);
         let mut builder = Database::builder();
         builder
             .set_cache_size(options.cache_bytes)
             .set_concurrency_mode(crate::options::mode(options.sharing))
             .set_check_integrity_on_open(self == Self::Checked)
             .set_repair_callback(move |session| {
+                noted.set(true);
                 if self == Self::OnlyIfClean {
-                    noted.set(true);
                     session.abort();
                 }
             });
         let opened = contain(|| builder.create_with_backend(seam.clone()));
         match opened {
-            Ok(Ok(database)) => Ok(Attempted::Opened(database)),
-            Ok(Err(DatabaseError::RepairAborted)) if unclean.get() => Ok(Attempted::Unclean),
+            Ok(Ok(database)) => Ok(Attempted::Opened(database, !repairs.get())),
+            Ok(Err(DatabaseError::RepairAborted)) if repairs.get() => Ok(Attempted::Unclean),
             Ok(Err(error)) => match at.redb(error) {
                 error @ StoreError::Damaged { .. } if self != Self::Checked => Ok(Attempted::Suspect(error)),
                 error => Err(error),
@@ -76,26 +77,36 @@ impl Attempt {
     }
 }
 
+/// A database over a staged medium.
+pub(crate) struct Staged {
+    pub(crate) database: Database,
+    pub(crate) seam: Seam,
+    /// The file was closed, and nothing had to be repaired: all that it holds is durable.
+    pub(crate) was_closed: bool,
+}
+
 /// Opens for writing, with everything staged, and checks and repairs the file as often as it takes.
 pub(crate) fn open_repaired(
     at: At<'_>,
     options: &OpenOptions,
     medium: Medium,
     locks: Locks,
-) -> Result<(Database, Seam), StoreError> {
+) -> Result<Staged, StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
     let length = Length::of(&*medium).map_err(failed)?;
     // The file of a handle that is still open was not closed, and nobody wonders.
     let was_left = length.file > 0 && !length.clean && !matches!(locks, Locks::OwnedByOther);
-    let mut attempt = Attempt::first(options, length.file);
+    let mut attempt = Attempt::first(options);
     loop {
         let seam = Seam::staged(Arc::clone(&medium), locks).map_err(failed)?;
         match attempt.run(at, options, &seam)? {
-            Attempted::Opened(database) => {
+            Attempted::Opened(database, whole) => {
                 if was_left {
                     tracing::info!(path = %at.path.display(), "store was not closed cleanly: it was repaired");
                 }
-                return Ok((database, seam));
+                // Under the lock, and nothing is written yet: this is how the file was left.
+                let left = Length::of(&*medium).map_err(failed)?;
+                return Ok(Staged { database, seam, was_closed: whole && left.is_closed() });
             }
             Attempted::Unclean => attempt = Attempt::Checked,
             Attempted::Suspect(error) if attempt == Attempt::Checked => return Err(error),
@@ -105,11 +116,7 @@ pub(crate) fn open_repaired(
 }
 
 /// A second database over a medium whose first one refuses to go on, under the locks of the first and repaired in memory.
-pub(crate) fn reopen_repaired(
-    medium: Medium,
-    path: &Path,
-    options: &OpenOptions,
-) -> Result<(Database, Seam), StoreError> {
+pub(crate) fn reopen_repaired(medium: Medium, path: &Path, options: &OpenOptions) -> Result<Staged, StoreError> {
     let at = At { path, operation: "read on after a failure of" };
     let options = options.clone().check(Check::Always).sharing(Sharing::ExclusiveWriter);
     open_repaired(at, &options, medium, Locks::OwnedByOther)

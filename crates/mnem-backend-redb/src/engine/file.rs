@@ -1,6 +1,7 @@
 //! An open file: its session, and whether it may still be used.
 
 use std::{
+    io,
     path::PathBuf,
     sync::{
         PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -25,6 +26,8 @@ pub(crate) struct OpenFile {
     pub(crate) gate: Gate,
     /// `None` once closed. Held while a transaction begins, never while one runs.
     session: RwLock<Option<Session>>,
+    /// What the file held when it was opened is durable: see [`OpenFile::settle`].
+    settled: AtomicBool,
     /// redb panicked: its objects must not be dropped.
     panicked: AtomicBool,
     /// Maintenance found the file damaged, so reads are refused too: they might miss rows that exist.
@@ -38,6 +41,8 @@ impl OpenFile {
             layout,
             gate: Gate::new(BACKEND, options.read_only),
             options,
+            // What was not closed was synced when it was opened.
+            settled: AtomicBool::new(!session.was_closed),
             session: RwLock::new(Some(session)),
             panicked: AtomicBool::new(false),
             damaged: None,
@@ -93,14 +98,42 @@ impl OpenFile {
         self.damaged.clone().map_or(Ok(()), Err)
     }
 
-    /// Writes to the medium what was staged while opening.
+    /// Writes to the medium what was staged while opening. Not for two threads at once.
     ///
     /// # Errors
-    /// The medium's; the database must not be used then.
+    /// The medium's; the handle is poisoned then.
     pub(crate) fn release(&self, operation: &'static str) -> Result<(), StoreError> {
-        let session = self.session();
-        let session = session.as_ref().ok_or_else(|| self.gate.closed(operation))?;
-        session.seam.release().map_err(|error| self.at(operation).failed(Outcome::Unknown, error))
+        let (seam, was_closed) = {
+            let session = self.session();
+            let session = session.as_ref().ok_or_else(|| self.gate.closed(operation))?;
+            (session.seam.clone(), session.was_closed)
+        };
+        self.poison_on_error(operation, seam.release(was_closed))
+    }
+
+    /// Makes durable what the file held when it was opened, before anything of it is acknowledged: another program may
+    /// have put it there, a copy for instance, and synced neither the file nor its name.
+    ///
+    /// # Errors
+    /// The medium's; the handle is poisoned then.
+    pub(crate) fn settle(&self, operation: &'static str) -> Result<(), StoreError> {
+        if self.settled.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let seam = self.session().as_ref().ok_or_else(|| self.gate.closed(operation))?.seam.clone();
+        self.poison_on_error(operation, seam.settle())?;
+        self.set_settled();
+        Ok(())
+    }
+
+    /// What the file held when it was opened is durable.
+    pub(crate) fn set_settled(&self) {
+        self.settled.store(true, Ordering::Release);
+    }
+
+    fn poison_on_error(&self, operation: &'static str, done: io::Result<()>) -> Result<(), StoreError> {
+        let done = done.map_err(|error| self.at(operation).failed(Outcome::NotApplied, error));
+        done.inspect_err(|error| self.poison(error))
     }
 
     /// The length of the file, in bytes.

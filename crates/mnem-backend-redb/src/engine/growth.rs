@@ -1,9 +1,13 @@
-//! The sync of a longer file, put off until something depends on it.
+//! Syncs that are put off until something depends on them: of a longer file, and of the mark of an open one.
 //!
 //! redb makes the file longer in the middle of a transaction and syncs it at once, under a lock that every new reader
 //! takes. Nothing depends on that sync before the next header: the header alone says how long the file is, and pages at
 //! the new end are in use only once a header names them. So the sync is carried out just before the next header is
 //! written, where redb holds no lock of a reader. To the disk nothing changes but that pages may come before it.
+//!
+//! redb marks a file as open before it writes anything else, and syncs that. A file without the mark is whole all the
+//! same while its new pages lie where it had free ones: the header and the record of free pages are still those of the
+//! last close. Only bytes beyond its end would be taken for somebody else's, so the mark is synced before those.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -22,12 +26,28 @@ enum Length {
 pub(crate) struct Growth {
     puts_off: bool,
     length: Mutex<Length>,
+    /// The length of a file whose mark is not durable.
+    unmarked: Mutex<Option<u64>>,
 }
 
 impl Growth {
     /// Puts syncs off, or leaves them where they are.
     pub(crate) fn new(puts_off: bool) -> Self {
-        Self { puts_off, length: Mutex::new(Length::Durable) }
+        Self { puts_off, length: Mutex::new(Length::Durable), unmarked: Mutex::new(None) }
+    }
+
+    /// Whether syncs are put off.
+    pub(crate) fn puts_off(&self) -> bool {
+        self.puts_off
+    }
+
+    /// The mark of an open file of this length was written, and is not durable.
+    pub(crate) fn marked(&self, len: u64) {
+        *self.unmarked() = Some(len);
+    }
+
+    fn unmarked(&self) -> MutexGuard<'_, Option<u64>> {
+        self.unmarked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn length(&self) -> MutexGuard<'_, Length> {
@@ -45,13 +65,15 @@ impl Growth {
         }
     }
 
-    /// Whether the length has to be durable before this write: before a header, which names it.
-    pub(crate) fn needs_sync_before(&self, offset: u64) -> bool {
+    /// Whether something has to be durable before this write: the length before a header, which names it; the mark
+    /// before bytes beyond the end.
+    pub(crate) fn needs_sync_before(&self, offset: u64, bytes: usize) -> bool {
         let mut length = self.length();
         if offset > 0 && *length == Length::JustGrown {
             *length = Length::Owed;
         }
-        offset == 0 && *length != Length::Durable
+        let grows = self.unmarked().is_some_and(|len| len < offset.saturating_add(bytes as u64));
+        grows || (offset == 0 && *length != Length::Durable)
     }
 
     /// Whether the requested sync can be deferred.
@@ -67,5 +89,6 @@ impl Growth {
     /// Everything so far is durable.
     pub(crate) fn synced(&self) {
         *self.length() = Length::Durable;
+        *self.unmarked() = None;
     }
 }

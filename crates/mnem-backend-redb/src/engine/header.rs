@@ -48,6 +48,11 @@ fn said(header: &[u8]) -> Option<u64> {
     full.checked_mul(header_pages + pages)?.checked_add(1 + rest)?.checked_mul(PAGE)
 }
 
+/// Whether the header says that the file was closed, and that its last commit is durable.
+pub(crate) fn is_closed(header: &[u8]) -> bool {
+    header.get(FLAGS).is_some_and(|flags| flags & UNCLEAN == 0)
+}
+
 /// How long a file is, beside how long it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Length {
@@ -66,13 +71,17 @@ impl Length {
             return Ok(Self { file, header: None, clean: false });
         }
         medium.read(0, &mut header)?;
-        let clean = header.get(FLAGS).is_some_and(|flags| flags & UNCLEAN == 0);
-        Ok(Self { file, header: said(&header), clean })
+        Ok(Self { file, header: said(&header), clean: is_closed(&header) })
     }
 
     /// Where appended bytes begin and how many they are, in a file that was closed.
     pub(crate) fn appended(self) -> Option<(u64, u64)> {
         self.header.filter(|said| self.clean && *said < self.file).map(|said| (said, self.file - said))
+    }
+
+    /// Whether the file was closed, at the length that its header says.
+    pub(crate) fn is_closed(self) -> bool {
+        self.clean && self.header == Some(self.file)
     }
 
     /// Whether the file was closed at another length.

@@ -17,9 +17,10 @@ use crate::{
     tables::{FORMAT_NAME, FORMAT_VERSION, META, META_FORMAT},
 };
 
-/// Makes a handle of a session whose file is a store. What was staged so far reaches the medium only then, so that a file which is refused
-/// stays as it was.
+/// Makes a handle of a session whose file is a store. What was staged so far reaches the medium only then, so that a
+/// file which is refused stays as it was; in a file that was closed, only with the first write.
 pub(crate) fn recognise(at: At<'_>, options: &OpenOptions, session: Session) -> Result<Handle, StoreError> {
+    let was_closed = session.was_closed;
     // The layout is not known yet; the handle reads without it.
     let mut handle = Handle::new(OpenFile::new(at.path.to_owned(), Layout::Native, options.clone(), session));
     handle.file_mut().layout = match handle.reader().read(at.operation, |snapshot| layout_of(at, &snapshot.transaction))
@@ -32,7 +33,8 @@ pub(crate) fn recognise(at: At<'_>, options: &OpenOptions, session: Session) -> 
         }
         layout => layout?,
     };
-    if !options.read_only {
+    // What an unclean file holds may not be durable, and must be before anybody reads it.
+    if !options.read_only && !was_closed {
         handle.file().release(at.operation)?;
     }
     Ok(handle)

@@ -5,7 +5,7 @@ use std::{
     ops::Bound,
     sync::{
         Arc, Mutex, MutexGuard, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::Instant,
@@ -14,9 +14,17 @@ use std::{
 use redb::{BackendError, StorageBackend};
 
 use crate::{
-    engine::{growth::Growth, locks::insist, overlay::Overlay},
+    engine::{
+        growth::Growth,
+        header::is_closed,
+        locks::insist,
+        overlay::{Change, Overlay},
+    },
     limits::LOCK_PAUSE,
 };
+
+/// Why nothing is written after a failure.
+const EARLIER: &str = "an earlier call failed";
 
 /// What a medium is to the code above: redb's own trait, shared.
 pub(crate) type Medium = Arc<dyn StorageBackend>;
@@ -54,9 +62,17 @@ struct State {
     shut: AtomicBool,
     /// The header is written after what it points to: see [`Seam::header_last`].
     header_last: AtomicBool,
+    /// redb is closing: see [`Seam::begin_close`].
+    closing: AtomicBool,
+    /// It asked for a sync meanwhile.
+    closing_syncs: AtomicBool,
+    /// The end of all that may ever have been written.
+    written_end: AtomicU64,
     /// A header that waits for the next sync.
     header: Mutex<Option<Vec<u8>>>,
-    /// Syncs of a longer file, which wait for the next header.
+    /// The header of the closed file, which is written last of all.
+    last_header: Mutex<Option<Vec<u8>>>,
+    /// Syncs that wait until something depends on them.
     growth: Growth,
     /// Until when a blocking lock may wait. `None`: for ever.
     lock_deadline: Mutex<Option<Instant>>,
@@ -102,21 +118,97 @@ impl Seam {
             failed: AtomicBool::new(false),
             shut: AtomicBool::new(false),
             header_last: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            closing_syncs: AtomicBool::new(false),
+            written_end: AtomicU64::new(0),
             header: Mutex::new(None),
+            last_header: Mutex::new(None),
             growth: Growth::new(alone),
             lock_deadline: Mutex::new(None),
         }))
     }
 
-    /// Carries out what was staged, call by call in redb's order with its syncs, and goes direct.
-    pub(crate) fn release(&self) -> io::Result<()> {
-        let mut staged = self.0.staged.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(overlay) = staged.as_mut() {
-            self.noted(overlay.replay(&*self.0.medium))?;
+    /// Carries out what was staged, call by call in redb's order with its syncs, and goes direct. A file that was closed
+    /// needs no sync of its mark yet: see [`Growth`].
+    ///
+    /// Not for two threads at once. Reads go on meanwhile.
+    pub(crate) fn release(&self, was_closed: bool) -> io::Result<()> {
+        while let Some(mut changes) = self.take_changes()? {
+            if was_closed && matches!(changes.last(), Some(Change::Sync)) {
+                changes.pop();
+                self.0.growth.marked(self.noted(self.0.medium.len())?);
+            }
+            self.noted(changes.iter().try_for_each(|change| change.carry_out(&*self.0.medium)))?;
         }
-        *staged = None;
-        self.0.direct.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// What was staged and not carried out; without any, goes direct. `None`: it is.
+    fn take_changes(&self) -> io::Result<Option<Vec<Change>>> {
+        if self.is_direct() {
+            return Ok(None);
+        }
+        if self.failed() {
+            return Err(io::Error::other(EARLIER));
+        }
+        let mut staged = self.0.staged.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let changes = staged.as_mut().map(Overlay::take_changes).unwrap_or_default();
+        if changes.is_empty() {
+            self.0.written_end.store(self.noted(self.0.medium.len())?, Ordering::Release);
+            *staged = None;
+            self.0.direct.store(true, Ordering::Release);
+            return Ok(None);
+        }
+        Ok(Some(changes))
+    }
+
+    /// Whether nothing is staged.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.0.direct.load(Ordering::Acquire)
+    }
+
+    /// Makes durable what the medium holds, whoever wrote it.
+    pub(crate) fn settle(&self) -> io::Result<()> {
+        self.noted(self.0.medium.sync_data())
+    }
+
+    /// From now on redb does nothing but close, and no call returns before it has. So its syncs are put off until two
+    /// are left: one of all else, one of the header that still has the mark. The header without the mark follows, and
+    /// is not synced: a file that looks closed is durable, although a power cut may bring the mark back.
+    ///
+    /// These two come before the file is cut where it was ever written, and a third after that: recovery of the last
+    /// commit looks for pages that it has freed. Where commits are not durable it may look for pages that were never
+    /// written too.
+    pub(crate) fn begin_close(&self, durable_commits: bool) {
+        if !durable_commits {
+            self.0.written_end.store(u64::MAX, Ordering::Release);
+        }
+        if self.0.growth.puts_off() {
+            self.0.closing.store(true, Ordering::Release);
+        }
+    }
+
+    /// Carries out what closing put off.
+    fn finish_close(&self) -> io::Result<()> {
+        if !self.is_direct() {
+            return Ok(());
+        }
+        self.catch_up()?;
+        match guard(&self.0.last_header).take() {
+            Some(header) if !self.failed() => self.0.medium.write(0, &header),
+            _ => Ok(()),
+        }
+    }
+
+    /// Carries out the syncs that closing has put off so far, and the header between them.
+    fn catch_up(&self) -> io::Result<()> {
+        if !self.0.closing_syncs.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        if self.failed() {
+            return Err(io::Error::other(EARLIER));
+        }
+        self.sync_with_header()
     }
 
     /// Whether a call of the medium failed.
@@ -151,26 +243,31 @@ impl Seam {
         }
     }
 
-    /// Keeps the header for the next sync, if that is asked for. redb writes it whole, and nothing else at the front.
+    /// Keeps the header for the next sync, if that is enabled. redb writes it whole, and nothing else at the front.
     fn keep_header(&self, offset: u64, data: &[u8]) -> bool {
-        let keep = offset == 0 && self.0.header_last.load(Ordering::Acquire);
+        let keep = offset == 0 && (self.0.header_last.load(Ordering::Acquire) || self.is_closing());
         if keep {
-            *guard(&self.0.header) = Some(data.to_vec());
+            let is_last = self.is_closing() && is_closed(data);
+            *guard(if is_last { &self.0.last_header } else { &self.0.header }) = Some(data.to_vec());
         }
         keep
     }
 
     fn read_direct(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.0.medium.read(offset, out)?;
-        if offset == 0 && self.0.header_last.load(Ordering::Acquire) {
-            let kept = guard(&self.0.header);
-            out.iter_mut().zip(kept.iter().flatten()).for_each(|(out, byte)| *out = *byte);
+        if offset == 0 {
+            for kept in [&self.0.header, &self.0.last_header] {
+                out.iter_mut().zip(guard(kept).iter().flatten()).for_each(|(out, byte)| *out = *byte);
+            }
         }
         Ok(())
     }
 
     fn set_len_direct(&self, len: u64) -> io::Result<()> {
         let longer = len > self.0.medium.len()?;
+        if len < self.0.written_end.load(Ordering::Acquire) {
+            self.catch_up()?;
+        }
         self.0.medium.set_len(len)?;
         self.0.growth.resized(longer);
         Ok(())
@@ -180,20 +277,33 @@ impl Seam {
         if self.keep_header(offset, data) {
             return Ok(());
         }
-        if self.0.growth.needs_sync_before(offset) {
+        if self.0.growth.needs_sync_before(offset, data.len()) {
             self.sync_all()?;
         }
+        self.0.written_end.fetch_max(offset.saturating_add(data.len() as u64), Ordering::AcqRel);
         self.0.medium.write(offset, data)
     }
 
     fn sync_direct(&self) -> io::Result<()> {
+        if self.is_closing() {
+            self.0.closing_syncs.store(true, Ordering::Release);
+            return Ok(());
+        }
         if self.0.growth.put_off() {
             return Ok(());
         }
+        self.sync_with_header()
+    }
+
+    fn sync_with_header(&self) -> io::Result<()> {
         self.sync_all()?;
         let Some(header) = guard(&self.0.header).take() else { return Ok(()) };
         self.0.medium.write(0, &header)?;
         self.0.medium.sync_data()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.0.closing.load(Ordering::Acquire)
     }
 
     fn sync_all(&self) -> io::Result<()> {
@@ -216,7 +326,7 @@ impl Seam {
 
     /// Calls `f` with the overlay while staged.
     fn with_staged<T>(&self, f: impl FnOnce(&Overlay) -> io::Result<T>) -> Option<io::Result<T>> {
-        if self.0.direct.load(Ordering::Acquire) {
+        if self.is_direct() {
             return None;
         }
         self.0.staged.read().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref().map(f)
@@ -224,7 +334,7 @@ impl Seam {
 
     /// Lets `f` change the overlay while staged.
     fn change_staged(&self, f: impl FnOnce(&mut Overlay) -> io::Result<()>) -> Option<io::Result<()>> {
-        if self.0.direct.load(Ordering::Acquire) {
+        if self.is_direct() {
             return None;
         }
         self.0.staged.write().unwrap_or_else(|poisoned| poisoned.into_inner()).as_mut().map(f)
@@ -354,7 +464,8 @@ impl StorageBackend for Seam {
     }
 
     fn close(&self) -> io::Result<()> {
-        self.shut()
+        let finished = self.noted(self.finish_close());
+        self.shut().and(finished)
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {

@@ -1,6 +1,6 @@
 //! Writes kept in memory over a medium that is only read.
 
-use std::{collections::BTreeMap, io, ops::Range};
+use std::{collections::BTreeMap, io, mem, ops::Range};
 
 use redb::StorageBackend;
 
@@ -27,11 +27,23 @@ pub(crate) struct Overlay {
     log: Option<Vec<Change>>,
 }
 
+/// Something that was done to an overlay.
 #[derive(Debug)]
-enum Change {
+pub(crate) enum Change {
     Write(u64, Box<[u8]>),
     SetLen(u64),
     Sync,
+}
+
+impl Change {
+    /// Does the same to a medium.
+    pub(crate) fn carry_out(&self, medium: &dyn StorageBackend) -> io::Result<()> {
+        match self {
+            Self::Write(offset, data) => medium.write(*offset, data),
+            Self::SetLen(len) => medium.set_len(*len),
+            Self::Sync => medium.sync_data(),
+        }
+    }
 }
 
 impl Overlay {
@@ -134,19 +146,10 @@ impl Overlay {
         Ok(())
     }
 
-    /// Does to the medium what was done to the overlay, in the same order, and forgets it.
-    pub(crate) fn replay(&mut self, medium: &dyn StorageBackend) -> io::Result<()> {
-        if let Some(len) = self.cut.take() {
-            medium.set_len(len)?;
-        }
-        for change in self.log.take().into_iter().flatten() {
-            match change {
-                Change::Write(offset, data) => medium.write(offset, &data)?,
-                Change::SetLen(len) => medium.set_len(len)?,
-                Change::Sync => medium.sync_data()?,
-            }
-        }
-        Ok(())
+    /// Takes what was done since this was called last, in its order.
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        let cut = self.cut.take().map(Change::SetLen);
+        cut.into_iter().chain(self.log.as_mut().map(mem::take).unwrap_or_default()).collect()
     }
 
     fn note(&mut self, change: impl FnOnce() -> Change) {

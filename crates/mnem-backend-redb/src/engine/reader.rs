@@ -176,7 +176,8 @@ impl Reader {
         }
         let old = session.recovered.take();
         contain(|| drop(old)).map_err(|panic| self.panicked(operation, panic))?;
-        session.recovered = Some(attempt::reopen_repaired(session.seam.medium(), &self.file.path, &self.file.options)?);
+        let again = attempt::reopen_repaired(session.seam.medium(), &self.file.path, &self.file.options)?;
+        session.recovered = Some((again.database, again.seam));
         Ok(())
     }
 }

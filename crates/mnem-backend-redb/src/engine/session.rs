@@ -16,13 +16,15 @@ pub(crate) enum Db {
 pub(crate) struct Session {
     pub(crate) db: Db,
     pub(crate) seam: Seam,
+    /// The file had been closed: nothing is written before the first write, and it is left as it was without one.
+    pub(crate) was_closed: bool,
     /// A second look at the file, repaired in memory, for reading on after the medium failed and redb refused.
     pub(crate) recovered: Option<(Database, Seam)>,
 }
 
 impl Session {
     pub(crate) fn new(db: Db, seam: Seam) -> Self {
-        Self { db, seam, recovered: None }
+        Self { db, seam, was_closed: false, recovered: None }
     }
 
     pub(crate) fn begin_read(&self) -> Result<ReadTransaction, TransactionError> {

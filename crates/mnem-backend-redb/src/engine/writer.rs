@@ -60,8 +60,8 @@ impl Writer {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether every block of these keys is present and durable, so that acknowledging a write of them needs no transaction: redb shows a commit only
-    /// once it is durable, unless the store was opened with less.
+    /// Whether every block of these keys is present and durable, so that acknowledging a write of them needs no
+    /// transaction: redb shows a commit only once it is durable, unless the store was opened with less.
     pub(crate) fn has_all<'a>(
         &self,
         operation: &'static str,
@@ -69,9 +69,17 @@ impl Writer {
     ) -> Result<bool, StoreError> {
         self.file().gate.check_writable(operation)?;
         let present = self.reader.all_present(operation, keys)?;
-        // A handle that reads on after a failed sync was poisoned before it did.
-        self.file().gate.check_poison()?;
+        if present {
+            self.acknowledge(operation)?;
+        }
         Ok(present)
+    }
+
+    /// Before a write is acknowledged without a transaction, because a read found its work done.
+    pub(crate) fn acknowledge(&self, operation: &'static str) -> Result<(), StoreError> {
+        self.file().settle(operation)?;
+        // A handle that reads on after a failed sync was poisoned before it did.
+        self.file().gate.check_poison()
     }
 
     /// Makes a change durable, in one transaction with those of other callers that come at the same time. A change without effect writes nothing.
@@ -108,6 +116,9 @@ impl Writer {
             return Ok(requests.iter().map(|request| gate.check_writable(request.operation)).collect());
         }
         let all = |error: StoreError| Ok(vec![Err(error); requests.len()]);
+        if let Err(error) = self.file().release(operation) {
+            return all(error);
+        }
         // Only later reads would use it, and this transaction could not reuse the pages that it pins.
         let deletes = requests.iter().any(|request| request.change.deletes());
         let stale = if deletes { Invalidate::Generation } else { Invalidate::Snapshot };
@@ -127,8 +138,10 @@ impl Writer {
         let transaction = ManuallyDrop::into_inner(transaction);
         match applied {
             Ok((results, wrote)) => {
-                let ended =
-                    if wrote { self.commit(operation, transaction, stale) } else { self.abort(operation, transaction) };
+                let ended = match wrote {
+                    true => self.commit(operation, transaction, stale),
+                    false => self.abort(operation, transaction).and_then(|()| self.settle(operation, &results)),
+                };
                 match ended {
                     Ok(()) => Ok(results),
                     Err(error) => Ok(self.unsettled(results, operation, &error)),
@@ -213,7 +226,12 @@ impl Writer {
             .map_err(|panic| self.unknown(operation, self.reader.panicked(operation, panic)))?;
         self.reader.invalidate(if committed.is_ok() { stale } else { Invalidate::Generation });
         match committed {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                if self.file().options.durability != CommitDurability::None {
+                    self.file().set_settled();
+                }
+                Ok(())
+            }
             Err(redb::CommitError::TransactionPoisoned) => {
                 Err(self.file().at(operation).redb(redb::CommitError::TransactionPoisoned))
             }
@@ -230,6 +248,11 @@ impl Writer {
             .map_err(|panic| self.reader.panicked(operation, panic))?
             .map_err(|error| self.file().at(operation).redb(error))
             .inspect_err(|error| self.file().poison(error))
+    }
+
+    /// A change without effect is acknowledged without a commit.
+    fn settle(&self, operation: &'static str, results: &Results) -> Result<(), StoreError> {
+        if results.iter().any(Result::is_ok) { self.file().settle(operation) } else { Ok(()) }
     }
 
     /// A failed commit may be there after reopening, whatever the error was.

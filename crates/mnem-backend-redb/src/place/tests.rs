@@ -11,6 +11,7 @@ use crate::{RedbStore, handle::Handle, open::open_in};
 use mnem_store_traits::driver::Sharing;
 
 /// Fails one call with this error number, and does the other.
+#[derive(Clone)]
 struct Lacking {
     sync: Option<i32>,
     persist: Option<i32>,
@@ -67,7 +68,8 @@ fn scene() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn open(place: &Lacking, path: &Path, options: &OpenOptions) -> Result<RedbStore, StoreError> {
-    open_in(place, path, options).map(|handle| RedbStore::new(Handle::share(handle)))
+    let place: Arc<dyn Place> = Arc::new(place.clone());
+    open_in(&place, path, options).map(|handle| RedbStore::new(Handle::share(handle)))
 }
 
 fn create() -> OpenOptions {
@@ -98,12 +100,31 @@ fn an_existing_store_is_not_written_to_where_its_folder_cannot_be_synced() {
         let (_folder, path) = scene();
         open(&WHOLE, &path, &create()).expect("create").close().expect("close");
         let before = fs::read(&path).expect("read");
-        let refused = told(open(&no_sync(errno), &path, &create()));
+        let store = open(&no_sync(errno), &path, &create()).expect("it is not written to yet");
+        assert_eq!(store.heads().expect("heads"), []);
+        let data = Bytes::from_static(b"a block");
+        let refused = store.put(&cid_of(RAW, &data), data.clone()).expect_err("a refusal").in_full().to_string();
         assert!(refused.contains("cannot sync folders"), "{refused}");
+        assert_eq!(store.put(&cid_of(RAW, &data), data).expect_err("a refusal").kind(), ErrorKind::Poisoned);
+        store.close().expect("close");
         assert!(fs::read(&path).expect("read") == before, "{errno}");
         // A reader needs none.
         open(&no_sync(errno), &path, &OpenOptions::new().read_only(true)).expect("open").close().expect("close");
     }
+}
+
+#[test]
+fn a_write_that_finds_its_work_done_needs_the_sync_of_the_folder_too() {
+    let (_folder, path) = scene();
+    let data = Bytes::from_static(b"a block");
+    let cid = cid_of(RAW, &data);
+    let store = open(&WHOLE, &path, &create()).expect("create");
+    store.put(&cid, data.clone()).expect("put");
+    store.close().expect("close");
+    let store = open(&no_sync(EIO), &path, &create()).expect("open");
+    assert_eq!(store.put(&cid, data.clone()).expect_err("a failure").kind(), ErrorKind::Backend);
+    assert_eq!(store.put(&cid, data).expect_err("a failure").kind(), ErrorKind::Poisoned);
+    store.close().expect("close");
 }
 
 #[test]
@@ -257,6 +278,7 @@ fn an_unfinished_file_is_removed_by_the_next_that_makes_or_writes_a_store() {
         open(&WHOLE, &path, &OpenOptions::new().read_only(true)).expect("open").close().expect("close");
         assert!(left.exists(), "a reader changes nothing");
         let store = open(&WHOLE, &path, &options).expect("open");
+        assert!(left.exists() || options.sharing != Sharing::ExclusiveWriter, "nothing was written yet");
         let data = Bytes::from(format!("{:?}", options.sharing));
         store.put(&cid_of(RAW, &data), data).expect("put");
         store.close().expect("close");

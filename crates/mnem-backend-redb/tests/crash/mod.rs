@@ -13,7 +13,7 @@ mod survivors;
 
 use std::sync::LazyLock;
 
-use mnem_backend_redb::{CommitDurability, Layout, OpenOptions, RedbStore};
+use mnem_backend_redb::{Check, CommitDurability, Layout, OpenOptions, RedbStore};
 use mnem_crash_tests::{Chance, Engine, Habits, Look, Opening, Pool, Scope, explored, soak as run};
 use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{ErrorKind, Store, StoreError};
@@ -129,8 +129,7 @@ impl Engine for Redb {
 
     fn vary(&self, chance: &mut Chance) -> Self {
         let options = self.options.clone();
-        // What the default makes of a large file.
-        Self { options: if chance.one_in(2) { options.checked_file_bytes_max(0) } else { options }, ..self.clone() }
+        Self { options: if chance.one_in(2) { options.check(Check::Always) } else { options }, ..self.clone() }
     }
 
     fn is_no_store(&self, error: &StoreError) -> bool {

@@ -18,11 +18,12 @@ Removes every block that no head reaches. --keep names other blocks to keep, wit
 that they reach. Nobody else may write to the store meanwhile: it is opened for this
 command alone, and exit status 11 says that another process has it open.
 
-It refuses, and removes nothing, where a live block might be lost: without heads and
-without --keep; at a reached block that is missing, damaged or not valid in its codec
-(--allow-missing goes on, and keeps nothing that only such a block links to); and at one
-of a codec that may have links and is not followed (--opaque-leaves keeps such blocks,
-and nothing that only they link to). Links of DAG-CBOR, DAG-PB and DAG-JSON are followed.
+It refuses, and removes nothing, where a live block might be lost: in a store whose
+structure is damaged, which is verified first; without heads and without --keep; at a
+reached block that is missing, damaged or not valid in its codec (--allow-missing goes on,
+and keeps nothing that only such a block links to); and at one of a codec that may have
+links and is not followed (--opaque-leaves keeps such blocks, and nothing that only they
+link to). Links of DAG-CBOR, DAG-PB and DAG-JSON are followed.
 
 An index of nearest neighbours whose root nothing reaches is listed, and removed with
 --indexes. Interrupted or killed, it has removed some of the dead blocks: run it again.
@@ -70,7 +71,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         .opaque_leaves(args.opaque_leaves)
         .indexes(args.indexes);
     let report = if args.dry_run {
-        let store = context.open_read_only()?;
+        let store = context.open_read_only_checked()?;
         watched(context, &*store, options, &keep)?
     } else {
         let store = context.open_exclusive()?;

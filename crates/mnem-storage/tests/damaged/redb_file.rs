@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use mnem_backend_redb::{Layout, OpenOptions};
+use mnem_backend_redb::{Check, Layout, OpenOptions};
 use mnem_storage::{
     Blockstore as _, ErrorKind, FaultKind, MemoryStore, OpHeadsStore as _, SalvageOptions, Store, StoreError,
     VerifyOptions, VerifyReport, WriteBatch, salvage_at, unwatched, verify,
@@ -116,10 +116,10 @@ fn page_of(bytes: &mut [u8], page: usize) -> Option<&mut [u8]> {
 /// How the damaged file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Mode {
-    /// With the defaults, which check a file of this size.
+    /// Checked, whatever way it was closed.
     Checked,
     ReadOnly,
-    /// With the defaults, as a file that is too large to be checked when it was closed cleanly.
+    /// With the defaults, which trust a clean close.
     Large,
 }
 
@@ -137,9 +137,9 @@ impl Mode {
     fn options(self) -> OpenOptions {
         let options = OpenOptions::new().cache_bytes(4 << 20);
         match self {
-            Self::Checked => options,
-            Self::ReadOnly => options.read_only(true),
-            Self::Large => options.checked_file_bytes_max(0),
+            Self::Checked => options.check(Check::Always),
+            Self::ReadOnly => options.check(Check::Always).read_only(true),
+            Self::Large => options,
         }
     }
 }
@@ -153,7 +153,7 @@ fn open(bytes: &[u8], options: &OpenOptions) -> Result<mnem_backend_redb::RedbSt
 
 /// What `verify` finds, which always checks the structure: `None` if that is damaged.
 fn verify_bytes(bytes: &[u8]) -> Option<VerifyReport> {
-    let store = open(bytes, &OpenOptions::new().read_only(true).check(mnem_backend_redb::Check::Always)).ok()?;
+    let store = open(bytes, &OpenOptions::new().read_only(true).check(Check::Always)).ok()?;
     Some(verify(&store, &VerifyOptions::new(), &mut unwatched).expect("a report"))
 }
 

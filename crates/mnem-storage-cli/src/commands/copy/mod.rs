@@ -136,7 +136,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let failed = |source| failed(args, source);
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
     context.note(format_args!("opening {} for reading", args.from.display()));
-    let from = context.options().read_only(true).open(&args.from);
+    let from = context.checked_options().read_only(true).open(&args.from);
     let from = from.map_err(|error| failed(CopyError::Source(error.into())))?;
     // Before a store is made, which is better made whole.
     let stop = Stop::when_asked(context)?;

@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let failed = |source| failed(args, source);
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
     let of_source = |error: StoreError| failed(CopyError::Source(error.into()));
-    let from = context.options().read_only(true).open(&args.from).map_err(of_source)?;
+    let from = context.checked_options().read_only(true).open(&args.from).map_err(of_source)?;
     // Before a store is created, so that a signal lets its creation finish.
     let stop = Stop::when_asked(context)?;
     let existed = args.to.exists();

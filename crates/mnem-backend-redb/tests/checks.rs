@@ -1,4 +1,4 @@
-//! Files too large to be checked whenever they are opened.
+//! What is verified when a file is opened, by how it was closed and by who asks.
 
 use mnem_backend_redb::{Check, OpenOptions};
 use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, OpHeadsStore, RAW, Store, cid_of};
@@ -7,19 +7,14 @@ use crate::support::{Call, FakeMedium, block, kind_of};
 
 const BLOCK_BYTES: usize = 60_000;
 
-/// Options to which every file is large.
-fn options() -> OpenOptions {
-    OpenOptions::new().checked_file_bytes_max(0)
-}
-
-/// A store above the limit: its bytes when it was just committed, and when it was closed.
-struct Large {
+/// A store: its bytes when it was just committed, and when it was closed.
+struct Sample {
     unclean: Vec<u8>,
     clean: Vec<u8>,
     cids: Vec<Cid>,
 }
 
-fn large(options: &OpenOptions) -> Large {
+fn sample(options: &OpenOptions) -> Sample {
     let medium = FakeMedium::default();
     let store = options.open_medium(medium.clone(), "medium").expect("create");
     let mut cids = Vec::new();
@@ -33,7 +28,7 @@ fn large(options: &OpenOptions) -> Large {
     let unclean = medium.bytes();
     store.close().expect("close");
     let clean = medium.bytes();
-    Large { unclean, clean, cids }
+    Sample { unclean, clean, cids }
 }
 
 /// Flips a bit in the middle of the third block.
@@ -43,17 +38,17 @@ fn flip(bytes: &mut [u8]) {
 }
 
 #[test]
-fn a_large_file_opens_whatever_the_check() {
-    let large = large(&FakeMedium::options());
-    for bytes in [&large.clean, &large.unclean] {
+fn a_file_opens_whatever_the_check() {
+    let sample = sample(&FakeMedium::options());
+    for bytes in [&sample.clean, &sample.unclean] {
         for (check, read_only) in
             [(Check::Auto, false), (Check::Auto, true), (Check::Never, true), (Check::Always, false)]
         {
             let medium = FakeMedium::of(bytes.clone());
-            let options = options().check(check).read_only(read_only);
+            let options = OpenOptions::new().check(check).read_only(read_only);
             let store = options.open_medium(medium.clone(), "medium").expect("open");
             assert_eq!(store.heads().expect("heads"), [block(0).0]);
-            for cid in &large.cids {
+            for cid in &sample.cids {
                 assert_eq!(store.size(cid).expect("size"), Some(BLOCK_BYTES as u64));
             }
             store.close().expect("close");
@@ -63,25 +58,25 @@ fn a_large_file_opens_whatever_the_check() {
 }
 
 #[test]
-fn a_large_file_is_verified_only_when_unclean_or_asked() {
-    let mut large = large(&FakeMedium::options());
-    flip(&mut large.clean);
-    flip(&mut large.unclean);
+fn a_file_is_verified_only_when_unclean_or_asked() {
+    let mut sample = sample(&FakeMedium::options());
+    flip(&mut sample.clean);
+    flip(&mut sample.unclean);
     for (bytes, check, verified) in [
-        (&large.clean, Check::Auto, false),
-        (&large.clean, Check::Never, false),
-        (&large.clean, Check::Always, true),
-        (&large.unclean, Check::Auto, true),
-        (&large.unclean, Check::Never, true),
+        (&sample.clean, Check::Auto, false),
+        (&sample.clean, Check::Never, false),
+        (&sample.clean, Check::Always, true),
+        (&sample.unclean, Check::Auto, true),
+        (&sample.unclean, Check::Never, true),
     ] {
         for read_only in [false, true] {
-            let options = options().check(check).read_only(read_only);
+            let options = OpenOptions::new().check(check).read_only(read_only);
             let opened = options.open_medium(FakeMedium::of(bytes.clone()), "medium");
             match opened {
                 Ok(store) => {
                     assert!(!verified, "{check:?}, read-only {read_only}");
-                    assert!(store.has(&large.cids[2]).expect("has"));
-                    assert_eq!(kind_of(store.get(&large.cids[2])), ErrorKind::Corrupt);
+                    assert!(store.has(&sample.cids[2]).expect("has"));
+                    assert_eq!(kind_of(store.get(&sample.cids[2])), ErrorKind::Corrupt);
                 }
                 error => {
                     assert!(verified, "{check:?}, read-only {read_only}: {error:?}");
@@ -94,29 +89,29 @@ fn a_large_file_is_verified_only_when_unclean_or_asked() {
 
 #[test]
 fn fast_recovery_trusts_a_file_after_a_kill() {
-    let options = options().create(true).fast_recovery(true);
-    let mut large = large(&options);
-    flip(&mut large.unclean);
-    let store = options.open_medium(FakeMedium::of(large.unclean), "medium").expect("open without reading it all");
+    let options = OpenOptions::new().create(true).fast_recovery(true);
+    let mut sample = sample(&options);
+    flip(&mut sample.unclean);
+    let store = options.open_medium(FakeMedium::of(sample.unclean), "medium").expect("open without reading it all");
     assert_eq!(store.heads().expect("heads"), [block(0).0]);
     store.put(&block(1).0, block(1).1).expect("put");
 }
 
 #[test]
 fn a_check_finds_what_an_unchecked_open_let_pass() {
-    let mut large = large(&FakeMedium::options());
-    let mut store = options().open_medium(FakeMedium::of(large.clean.clone()), "medium").expect("open");
+    let mut sample = sample(&FakeMedium::options());
+    let mut store = OpenOptions::new().open_medium(FakeMedium::of(sample.clean.clone()), "medium").expect("open");
     store.check_integrity().expect("nothing is wrong");
-    assert_eq!(store.get(&large.cids[2]).expect("get").map(|data| data.len()), Some(BLOCK_BYTES));
+    assert_eq!(store.get(&sample.cids[2]).expect("get").map(|data| data.len()), Some(BLOCK_BYTES));
     drop(store);
-    flip(&mut large.clean);
-    let medium = FakeMedium::of(large.clean);
-    let mut store = options().open_medium(medium.clone(), "medium").expect("open");
-    assert!(store.has(&large.cids[2]).expect("what is not known to be damaged is read"));
+    flip(&mut sample.clean);
+    let medium = FakeMedium::of(sample.clean);
+    let mut store = OpenOptions::new().open_medium(medium.clone(), "medium").expect("open");
+    assert!(store.has(&sample.cids[2]).expect("what is not known to be damaged is read"));
     assert_eq!(kind_of(store.check_integrity()), ErrorKind::Damaged);
     // The handle is still there, and finds nothing absent: what redb makes of the file now may lack what was committed.
     let (cid, data) = block(7);
-    assert_eq!(kind_of(store.has(&large.cids[0])), ErrorKind::Damaged);
+    assert_eq!(kind_of(store.has(&sample.cids[0])), ErrorKind::Damaged);
     assert_eq!(kind_of(store.heads()), ErrorKind::Damaged);
     assert_eq!(kind_of(store.side_tables()), ErrorKind::Damaged);
     assert_eq!(kind_of(store.put(&cid, data)), ErrorKind::Poisoned);
