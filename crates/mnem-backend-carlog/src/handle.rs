@@ -88,12 +88,17 @@ pub(crate) struct Segment {
     pub(crate) file: Arc<dyn File>,
     /// Where it ends; of the last segment, see [`View::position`].
     pub(crate) end: u64,
+    /// Sections that are no blocks of the store: deleted ones, and values of rows. Records are not counted.
+    pub(crate) others: u64,
+}
+
+fn position_of(segments: &[Segment], number: u32) -> Option<usize> {
+    segments.binary_search_by_key(&number, |segment| segment.number).ok()
 }
 
 /// The file of a segment.
 pub(crate) fn file_of(segments: &[Segment], number: u32) -> Option<&Arc<dyn File>> {
-    let at = segments.binary_search_by_key(&number, |segment| segment.number).ok()?;
-    segments.get(at).map(|segment| &segment.file)
+    segments.get(position_of(segments, number)?).map(|segment| &segment.file)
 }
 
 impl View {
@@ -122,7 +127,7 @@ impl View {
         if let Some(last) = segments.last_mut() {
             last.end = end;
         }
-        segments.push(Segment { number, file, end: 0 });
+        segments.push(Segment { number, file, end: 0, others: 0 });
         self.position = Position { segment: number, end: 0, last_from: 0, closed: false, ..self.position };
     }
 
@@ -142,8 +147,18 @@ impl View {
         (sealed + self.position.end).saturating_sub(self.covered.end)
     }
 
+    fn count_others(&mut self, segment: u32, more: u64) {
+        let at = position_of(&self.segments, segment);
+        if let Some(at) = at.filter(|_| more > 0)
+            && let Some(segment) = Arc::make_mut(&mut self.segments).get_mut(at)
+        {
+            segment.others += more;
+        }
+    }
+
     /// Takes in a commit of the last segment.
     pub(crate) fn take(&mut self, commit: Commit, keys: &Keys, segment: u32) {
+        self.count_others(segment, (commit.sections.len() as u64).saturating_sub(commit.record.puts.into()));
         let entry = |section: &SectionOffsets| (keys.fingerprint(&section.cid), Place::new(segment, section));
         self.index.recent.extend(commit.puts().map(entry));
         if !commit.record.rows.is_empty() {
@@ -152,6 +167,7 @@ impl View {
         }
         for kill in &commit.record.deletes {
             self.index.recent.kill(keys.fingerprint(&kill.cid), kill.segment, kill.offset);
+            self.count_others(kill.segment, 1);
         }
         if let Some(heads) = commit.record.heads {
             self.heads = heads.into_iter().collect();
@@ -327,8 +343,15 @@ impl Handle {
         })
     }
 
-    /// Whether each of these sections of a segment is a block that is there.
+    /// Whether each of these sections of a segment, none of them a record, is a block that is there.
     pub(crate) fn are_blocks(&self, segment: u32, sections: &[SectionOffsets]) -> Result<Vec<bool>, StoreError> {
+        let others = {
+            let view = self.view();
+            position_of(&view.segments, segment).and_then(|at| view.segments.get(at)).map(|segment| segment.others)
+        };
+        if others == Some(0) {
+            return Ok(vec![true; sections.len()]);
+        }
         let entry = |section: &SectionOffsets| (self.keys.fingerprint(&section.cid), Place::new(segment, section));
         self.ask(|| {
             let check = self.view().index.check(sections.iter().map(entry));

@@ -10,7 +10,7 @@ use crate::{
         index::Index,
         keys::{FORMAT_NAME, FORMAT_VERSION, Keys},
         maintenance::named,
-        manifest::{Covered, Manifest},
+        manifest::{Covered, Extent, Manifest},
         page::{Budget, NoAnswer},
         replay::{Position, Tail, Unread, classify_next, follows, replay},
         rows::{self, Tables},
@@ -118,7 +118,7 @@ impl Source<'_> {
         let path = self.layout.manifest();
         let number = manifest.segments.first().copied().ok_or_else(|| damaged(&path, "it names no segment"))?;
         let file = self.open_segment(number, write)?.ok_or_else(|| missing(self.layout, number))?;
-        Ok(View::new(Segment { number, file, end: 0 }, manifest.generation, self.bounds))
+        Ok(View::new(Segment { number, file, end: 0, others: 0 }, manifest.generation, self.bounds))
     }
 
     fn open_index(
@@ -137,13 +137,11 @@ impl Source<'_> {
             Some(None) => return Ok(Err(NoIndex("the file of rows is missing or damaged".into()))),
         };
         let mut segments = Vec::with_capacity(manifest.segments.len());
-        for (at, number) in manifest.segments.iter().enumerate() {
-            let end = covered.ends.get(at).copied();
-            segments.push(Segment {
-                number: *number,
-                end: end.unwrap_or(0),
-                file: self.open_covered(*number, end, write)?,
-            });
+        for (number, Extent { end, others }) in manifest.segments.iter().copied().zip(covered.segments.iter().copied())
+        {
+            let is_last = number == covered.position.segment;
+            let file = self.open_covered(number, (!is_last).then_some(end), write)?;
+            segments.push(Segment { number, file, end: if is_last { 0 } else { end }, others });
         }
         let first = segments.first().cloned().ok_or_else(|| missing(self.layout, 0))?;
         Ok(Ok(View {
@@ -289,7 +287,7 @@ impl Source<'_> {
     pub(crate) fn index_of_log(&self, view: &View) -> Result<Index, StoreError> {
         let (segment, until) = (view.position.segment, view.position.seq);
         let Some(first) = view.segments.first() else { return Err(missing(self.layout, segment)) };
-        let mut read = View::new(Segment { end: 0, ..first.clone() }, view.generation, view.bounds);
+        let mut read = View::new(Segment { end: 0, others: 0, ..first.clone() }, view.generation, view.bounds);
         self.read_log(&mut read, Reading { acknowledged: until, write: false, until })?;
         if read.position.seq < until {
             let Position { segment, end, .. } = read.position;

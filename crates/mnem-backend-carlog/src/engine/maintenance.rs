@@ -10,7 +10,7 @@ use mnem_store_traits::{Cause, StoreError};
 
 use super::{
     files::Files,
-    manifest::{Covered, Manifest},
+    manifest::{Covered, Extent, Manifest},
     memtable::Memtable,
     merge::Merge,
     page::NoAnswer,
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::at,
-    handle::{Bounds, Handle, View},
+    handle::{Bounds, Handle, Segment, View},
     limits::{CLOSING_SHARE, FAN_IN},
     tables::Layout,
 };
@@ -116,11 +116,15 @@ impl Plan {
         let generation = view.generation + 1;
         let tables = (view.rows_seq > view.covered.seq && !view.tables.is_empty()).then(|| view.tables.clone());
         let rows = if tables.is_some() { Some(generation) } else { view.rows_file.filter(|_| !view.tables.is_empty()) };
-        let segments: Vec<u32> = view.segments.iter().map(|segment| segment.number).collect();
-        let ends = view.segments.iter().take(segments.len().saturating_sub(1)).map(|segment| segment.end).collect();
+        let (numbers, segments) = view
+            .segments_to_end()
+            .into_iter()
+            .map(|Segment { number, end, others, .. }| (number, Extent { end, others }))
+            .unzip();
         let runs = [generation].into_iter().chain(kept.iter().map(|run| run.header.number)).collect();
-        let covered = Covered { position: view.position, ends, heads: view.heads.clone(), runs, rows };
-        let manifest = Manifest { store: handle.keys.store, generation, segments, covered: Some(covered.clone()) };
+        let covered = Covered { position: view.position, segments, heads: view.heads.clone(), runs, rows };
+        let manifest =
+            Manifest { store: handle.keys.store, generation, segments: numbers, covered: Some(covered.clone()) };
         Self { table, merged: merged.to_vec(), kept: kept.to_vec(), tables, manifest, covered }
     }
 
@@ -138,7 +142,7 @@ impl Plan {
         let merged = || self.merged.iter().map(|run| &**run);
         let entries = self.table.len() as u64 + merged().map(|run| run.header.entries).sum::<u64>();
         let mut writer = RunWriter::new(keys, &*file, self.number(), entries);
-        let mut merge = Merge::new(&self.table, merged(), self.kept.is_empty())?;
+        let mut merge = Merge::new(&self.table, merged())?;
         while let Some(entry) = merge.next()? {
             writer.push(entry).map_err(at("write", &path))?;
         }

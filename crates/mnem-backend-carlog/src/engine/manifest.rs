@@ -29,14 +29,22 @@ pub(crate) struct Manifest {
 pub(crate) struct Covered {
     /// Where it ends. Everything before was synced.
     pub(crate) position: Position,
-    /// Where each of its segments but the last one ends.
-    pub(crate) ends: Vec<u64>,
+    /// Of each of its segments.
+    pub(crate) segments: Vec<Extent>,
     /// Heads there.
     pub(crate) heads: BTreeSet<Cid>,
     /// The index runs of this part, the newest first.
     pub(crate) runs: Vec<u64>,
     /// The file with the rows of all side tables; `None`: there are no rows.
     pub(crate) rows: Option<u64>,
+}
+
+/// The covered part of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) end: u64,
+    /// Sections that are no blocks of the store: deleted ones, and values of rows. Records are not counted.
+    pub(crate) others: u64,
 }
 
 impl Manifest {
@@ -46,9 +54,10 @@ impl Manifest {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{name} {value}");
         };
-        let ends = self.covered.as_ref().map(|covered| &covered.ends[..]).unwrap_or_default();
+        let extents = self.covered.as_ref().map(|covered| &covered.segments[..]).unwrap_or_default();
         for (at, segment) in self.segments.iter().enumerate() {
-            line("segment", ends.get(at).map_or(segment.to_string(), |end| format!("{segment} {end}")));
+            let extent = extents.get(at).map(|Extent { end, others }| format!(" {end} {others}"));
+            line("segment", format!("{segment}{}", extent.unwrap_or_default()));
         }
         if let Some(Covered { position, heads, runs, rows, .. }) = &self.covered {
             let Position { segment, end, mac, seq, closed, .. } = position;
@@ -72,29 +81,29 @@ impl Manifest {
         let store = store.and_then(unhex).ok_or("it names no store")?;
         let generation = generation.and_then(|text| text.parse().ok()).ok_or("it has no generation")?;
         let mut manifest = Self { store, generation, segments: Vec::new(), covered: None };
-        let mut ends = Vec::new();
+        let mut extents = Vec::new();
         for line in lines {
-            manifest.read_line(line, &mut ends).ok_or("it has a line that this build does not know")?;
+            manifest.read_line(line, &mut extents).ok_or("it has a line that this build does not know")?;
         }
-        manifest.check(ends)?;
+        manifest.check(extents)?;
         Ok(manifest)
     }
 
-    fn read_line(&mut self, line: &str, ends: &mut Vec<u64>) -> Option<()> {
+    fn read_line(&mut self, line: &str, extents: &mut Vec<Extent>) -> Option<()> {
         let (name, value) = line.split_once(' ')?;
         match (name, &mut self.covered) {
             ("segment", None) => {
                 let mut words = value.split_whitespace();
                 self.segments.push(words.next()?.parse().ok()?);
                 if let Some(end) = words.next() {
-                    ends.push(end.parse().ok()?);
+                    extents.push(Extent { end: end.parse().ok()?, others: words.next()?.parse().ok()? });
                 }
                 words.next().is_none().then_some(())?;
             }
             ("covered", covered @ None) => {
                 let position = read_position(value.split_whitespace())?;
                 let (heads, runs) = (BTreeSet::new(), Vec::new());
-                *covered = Some(Covered { position, ends: Vec::new(), heads, runs, rows: None });
+                *covered = Some(Covered { position, segments: Vec::new(), heads, runs, rows: None });
             }
             ("head", Some(covered)) => {
                 covered.heads.insert(Cid::try_from(unhex_vec(value)?).ok()?);
@@ -106,19 +115,21 @@ impl Manifest {
         Some(())
     }
 
-    fn check(&mut self, ends: Vec<u64>) -> Result<(), &'static str> {
+    fn check(&mut self, extents: Vec<Extent>) -> Result<(), &'static str> {
         if self.segments.is_empty() || !self.segments.is_sorted_by(|a, b| a < b) {
             return Err("its segments are not ascending");
         }
-        let sealed = if self.covered.is_some() { self.segments.len() - 1 } else { 0 };
-        if ends.len() != sealed {
+        if extents.len() != if self.covered.is_some() { self.segments.len() } else { 0 } {
             return Err("it does not say where its segments end");
         }
         if let Some(covered) = &mut self.covered {
-            if self.segments.last() != Some(&covered.position.segment) || covered.runs.is_empty() {
+            let Position { segment, end, .. } = covered.position;
+            let is_last =
+                self.segments.last() == Some(&segment) && extents.last().map(|extent| extent.end) == Some(end);
+            if !is_last || covered.runs.is_empty() {
                 return Err("what it covers is not in its segments and runs");
             }
-            covered.ends = ends;
+            covered.segments = extents;
         }
         Ok(())
     }
@@ -148,7 +159,8 @@ mod tests {
     fn what_was_written_is_read() {
         let position = Position { segment: 9, end: 700, mac: [7; 32], seq: 12, last_from: 700, closed: true };
         let heads = [cid_of(RAW, b"a"), cid_of(RAW, b"b")].into();
-        let covered = Covered { position, ends: vec![512, 300], heads, runs: vec![12, 5], rows: Some(3) };
+        let segments = [512, 300, 700].map(|end| Extent { end, others: end / 100 }).to_vec();
+        let covered = Covered { position, segments, heads, runs: vec![12, 5], rows: Some(3) };
         let whole = Manifest { store: [4; 16], generation: 13, segments: vec![2, 4, 9], covered: Some(covered) };
         assert_eq!(Manifest::decode(&whole.encode()), Ok(whole.clone()));
         let plain = Manifest { segments: vec![1], covered: None, ..whole.clone() };
@@ -159,7 +171,7 @@ mod tests {
             Manifest::decode(&changed.encode())
         };
         assert!(without(&|covered| covered.runs.clear()).is_err());
-        assert!(without(&|covered| covered.ends.truncate(1)).is_err());
+        assert!(without(&|covered| covered.segments.truncate(1)).is_err());
         assert!(without(&|covered| covered.position.segment = 4).is_err());
         assert!(without(&|covered| covered.rows = None).is_ok());
     }

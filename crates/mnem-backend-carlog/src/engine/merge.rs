@@ -34,25 +34,19 @@ impl Source<'_> {
 /// The entries of a table and of the runs just older than it, ascending. A mark and the place that it marks cancel each other out.
 pub(crate) struct Merge<'a> {
     sources: Vec<Source<'a>>,
-    /// No older run exists: no mark has anything left to mark.
-    is_oldest: bool,
     /// A mark whose place may follow.
     mark: Option<Entry>,
 }
 
 impl<'a> Merge<'a> {
-    pub(crate) fn new(
-        table: &'a Memtable,
-        runs: impl Iterator<Item = &'a Run>,
-        is_oldest: bool,
-    ) -> Result<Self, NoAnswer> {
+    pub(crate) fn new(table: &'a Memtable, runs: impl Iterator<Item = &'a Run>) -> Result<Self, NoAnswer> {
         let entries: Box<dyn Iterator<Item = Entry> + 'a> = Box::new(table.iter());
         let mut sources = vec![Source::Table(entries.peekable())];
         for run in runs {
             let mut entries = run.entries();
             sources.push(Source::Run(entries.next()?, entries));
         }
-        Ok(Self { sources, is_oldest, mark: None })
+        Ok(Self { sources, mark: None })
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<Entry>, NoAnswer> {
@@ -63,17 +57,13 @@ impl<'a> Merge<'a> {
                 match least {
                     Some(entry) if is_marked(entry) => {
                         self.pass(entry)?;
-                        // A mark that stands twice marks one place.
-                        if !entry.1.is_mark() {
-                            self.mark = None;
-                        }
+                        self.mark = None;
                         continue;
                     }
                     _ => self.mark = None,
                 }
-                if !self.is_oldest {
-                    return Ok(Some(mark));
-                }
+                // What it marks is in an older run.
+                return Ok(Some(mark));
             }
             let Some(entry) = least else { return Ok(None) };
             self.pass(entry)?;

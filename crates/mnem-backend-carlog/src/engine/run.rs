@@ -50,10 +50,12 @@ impl Header {
         bytes
     }
 
-    /// `None`: it is of another store or no header.
-    fn decode(payload: &[u8], keys: &Keys) -> Option<Self> {
+    /// `None`: it is no header.
+    fn decode(payload: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(payload);
-        if fields.array()? != MAGIC || fields.array()? != keys.store {
+        // The MAC of the page told another store's run.
+        let (magic, _store) = (fields.array()?, fields.array::<16>()?);
+        if magic != MAGIC {
             return None;
         }
         let mut number = || fields.u64();
@@ -108,7 +110,7 @@ impl Run {
     ) -> Result<Self, NoAnswer> {
         let pages = Pages { run: number, path: path.to_owned(), file, keys: keys.clone() };
         let first = pages.read(0)?;
-        let header = Header::decode(&first, keys).filter(|header| header.number == number);
+        let header = Header::decode(&first).filter(|header| header.number == number);
         let header = header.ok_or_else(|| pages.damaged("its first page is none of this run"))?;
         let bytes = pages.file.file_bytes().map_err(|error| NoAnswer::Io { path: path.to_owned(), error })?;
         if header.file_bytes() != Some(bytes) {
@@ -343,6 +345,9 @@ mod tests {
         let mut swapped = whole.clone();
         swapped.copy_within(2 * PAGE_BYTES..3 * PAGE_BYTES, PAGE_BYTES);
         assert!(matches!(read(swapped), Err(NoAnswer::Damaged { .. })));
+        let mut mixed = whole.clone();
+        mixed[PAGE_BYTES..2 * PAGE_BYTES].copy_from_slice(&written(&keys, 5, &entries)[PAGE_BYTES..2 * PAGE_BYTES]);
+        assert!(matches!(read(mixed), Err(NoAnswer::Damaged { .. })), "a page of another run");
     }
 
     /// All blocks have one of 16 fingerprints, and are put and deleted in several parts of the index.
@@ -378,7 +383,7 @@ mod tests {
                 let table = std::mem::take(&mut index.recent);
                 let runs = index.runs.clone();
                 let (new, kept) = runs.split_at(chance.below(runs.len() + 1));
-                let mut merge = Merge::new(&table, new.iter().map(|run| &**run), kept.is_empty()).unwrap();
+                let mut merge = Merge::new(&table, new.iter().map(|run| &**run)).unwrap();
                 let mut entries = Vec::new();
                 while let Some(entry) = merge.next().unwrap() {
                     entries.push(entry);

@@ -53,7 +53,7 @@ impl Sections {
         keys: &Keys,
         layout: &Layout,
     ) -> Result<Option<(u32, Vec<SectionOffsets>)>, StoreError> {
-        let Some(Segment { number, file, end }) = self.current.clone() else { return Ok(None) };
+        let Some(Segment { number, file, end, .. }) = self.current.clone() else { return Ok(None) };
         let path = layout.segment(number);
         let mut window = Window::new(&*file, end);
         if self.offset == 0 && end > 0 {

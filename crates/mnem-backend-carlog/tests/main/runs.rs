@@ -256,6 +256,45 @@ fn a_run_that_is_missing_or_wrong_is_built_again_from_the_log() {
     }
 }
 
+/// A manifest that somebody changed, with a checksum that matches.
+#[test]
+fn a_manifest_that_leaves_out_a_run_or_mixes_them_up_hides_no_block() {
+    let (place, copy) = (Place::new(), Place::new());
+    let store = place.open_with_runs();
+    let expected = commits(&store, 9);
+    store.close().unwrap();
+    let whole = place.files();
+    let manifest = str::from_utf8(&whole["manifest"]).unwrap();
+    let lines: Vec<&str> = manifest.lines().filter(|line| !line.starts_with("sha256 ")).collect();
+    let runs: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].starts_with("run ")).collect();
+    assert!(runs.len() > 1, "{manifest}");
+    let mut changed: Vec<Vec<&str>> = Vec::new();
+    for run in &runs {
+        let mut without = lines.clone();
+        without.remove(*run);
+        changed.push(without);
+        let mut twice = lines.clone();
+        twice.insert(*run, lines[*run]);
+        changed.push(twice);
+    }
+    let mut swapped = lines.clone();
+    swapped.swap(runs[0], runs[1]);
+    changed.push(swapped);
+    for lines in changed {
+        let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let digest = mnem_store_traits::cid_of(mnem_store_traits::RAW, text.as_bytes());
+        let digest: String = digest.hash().digest().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut files = whole.clone();
+        files.insert("manifest".into(), format!("{text}sha256 {digest}\n").into_bytes());
+        for read_only in [true, false] {
+            copy.restore(&files);
+            let store = small_runs().read_only(read_only).open(copy.store()).unwrap();
+            assert!(expected.blocks.iter().all(|cid| store.has(cid).unwrap()), "{text}");
+            assert_eq!(Content::of(&store), expected, "{text}");
+        }
+    }
+}
+
 /// What a writer leaves that is killed between the run and the manifest, beside files that are not the store's.
 #[test]
 fn unfinished_index_files_are_removed_and_others_stay() {
@@ -299,6 +338,21 @@ fn a_reader_follows_while_runs_are_written_and_removed() {
     for reader in [reader, asleep, early.unwrap(), open()] {
         assert_eq!(Content::of(&reader), expected);
     }
+}
+
+/// A reader that slept takes the index of the writer, and reads the end of the log alone.
+#[test]
+fn a_reader_that_slept_does_not_read_the_log() {
+    let place = Place::new();
+    let options = || OpenOptions::new().index_bounds(500, 100_000);
+    let store = options().create(true).open(place.store()).unwrap();
+    let files = Counted::default();
+    let reader = options().read_only(true).open_on(Arc::new(files.clone()), place.store()).unwrap();
+    (0..60).for_each(|n| put(&store, 100 * n, 100));
+    files.take();
+    assert!(reader.has(&block(0).0).unwrap() && reader.has(&block(5_999).0).unwrap());
+    let (read, log) = (files.take(), len(&place.file(SEGMENT)));
+    assert!(log > 400_000 && read < 150_000, "read {read} bytes of {log}");
 }
 
 /// A writer in one thread, and in others readers that open the store again and again.

@@ -4,6 +4,7 @@
 mod creation;
 mod disk;
 mod faults;
+mod index;
 mod survivors;
 
 use std::sync::{Arc, LazyLock};
