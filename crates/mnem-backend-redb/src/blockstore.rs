@@ -6,7 +6,7 @@ use mnem_store_traits::{
     Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, StoreError,
     backend::{check_block, check_size, drain_checked, pages},
 };
-use redb::{OwnedAccessGuard, ReadableTable, TableHandle};
+use redb::{ReadableTable, TableHandle};
 
 use crate::{
     Check,
@@ -14,6 +14,7 @@ use crate::{
         change::{Change, Commit},
         keys::{self, Ascending, Key},
         lenient::{Listing, read_keys},
+        nearby::Stored,
         rows::{Row, sorted_rows},
     },
     error::At,
@@ -29,12 +30,11 @@ pub struct RedbBlockstore {
 
 impl Handle {
     /// The stored bytes of a block, checked, in a guard that keeps its page.
-    fn lend(&self, operation: &'static str, cid: &Cid) -> Result<Option<OwnedAccessGuard<&'static [u8]>>, StoreError> {
+    fn lend(&self, operation: &'static str, cid: &Cid) -> Result<Option<Stored>, StoreError> {
         let at = self.file().at(operation);
         let key = Key::of(cid);
         self.reader().read(operation, |snapshot| {
-            let objects = snapshot.objects(at, self.file().layout)?;
-            let Some(guard) = objects.get_owned(&*key).map_err(|error| at.redb(error))? else { return Ok(None) };
+            let Some(guard) = self.reader().find(at, snapshot, &key)? else { return Ok(None) };
             self.reader().verify(cid, &key, guard.value(), snapshot.generation())?;
             Ok(Some(guard))
         })
@@ -92,10 +92,7 @@ impl Blockstore for Handle {
         let at = self.file().at("get");
         let key = Key::of(cid);
         self.reader().read(at.operation, |snapshot| {
-            let objects = snapshot.objects(at, self.file().layout)?;
-            let Some(guard) = ReadableTable::get(objects, &*key).map_err(|error| at.redb(error))? else {
-                return Ok(None);
-            };
+            let Some(guard) = self.reader().find(at, snapshot, &key)? else { return Ok(None) };
             self.reader().verify(cid, &key, guard.value(), snapshot.generation())?;
             Ok(Some(Bytes::copy_from_slice(guard.value())))
         })
@@ -133,9 +130,7 @@ impl Blockstore for Handle {
         let at = self.file().at("size");
         let key = Key::of(cid);
         self.reader().read(at.operation, |snapshot| {
-            let objects = snapshot.objects(at, self.file().layout)?;
-            let found = ReadableTable::get(objects, &*key).map_err(|error| at.redb(error))?;
-            Ok(found.map(|guard| guard.value().len() as u64))
+            Ok(self.reader().find(at, snapshot, &key)?.map(|guard| guard.value().len() as u64))
         })
     }
 

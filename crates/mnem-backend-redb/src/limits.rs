@@ -52,6 +52,26 @@ pub(crate) const LENIENT_BREAKS_MAX: usize = 10_000;
 /// plain insertion, one for a million rows half as long.
 pub(crate) const CURSOR_ROWS_MIN: usize = 8;
 
+/// Rows that a removal of many looks at, to learn how many of those that lie together go.
+pub(crate) const REMOVE_SCAN_ROWS: usize = 256;
+
+/// How many of them have to go for a scan to pay. Measured: to look up and remove a row takes as long as to scan 30 rows or more.
+pub(crate) const REMOVE_SCAN_KEYS_MIN: usize = 16;
+
+/// Rows that are removed one by one between two such looks, at most.
+pub(crate) const REMOVE_LOOKS_SKIPPED_MAX: usize = 64;
+
+/// Look-ups in ascending order after which rows are looked for near the last one, and how many the next attempt waits for at most, while such
+/// attempts fail.
+pub(crate) const NEARBY_LOOKUPS_MIN: usize = 16;
+pub(crate) const NEARBY_LOOKUPS_MAX: usize = 4096;
+
+/// How many rows are near. Measured: to pass that many takes about as long as a look-up.
+pub(crate) const NEARBY_ROWS: usize = 16;
+
+/// The largest row that is kept in memory between two look-ups because it is near.
+pub(crate) const NEARBY_VALUE_BYTES_MAX: usize = 64 * 1024;
+
 /// Blocks that a handle remembers to have found, at most, so that asking for them again is no look-up: in 4 MiB, taken when the first is asked for.
 pub(crate) const PRESENT_BLOCKS: usize = 1 << 16;
 

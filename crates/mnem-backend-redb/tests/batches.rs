@@ -42,3 +42,34 @@ fn batches_store_what_is_absent_and_leave_what_is_there() {
         assert_eq!(store.get(&cid).expect("get"), Some(large_block(n, 20 + n as usize % 700).1));
     }
 }
+
+#[test]
+fn a_removal_of_many_removes_exactly_these_wherever_they_lie() {
+    let store = FakeMedium::options().open_medium(FakeMedium::default(), "medium").expect("create");
+    let block = |n: u64| large_block(n, 20 + n as usize % 700);
+    store.put_many(&mut (0..BLOCKS).map(|n| Ok(block(n)))).expect("put_many");
+    let listed: Vec<Cid> = store.cids().expect("cids").map(|cid| cid.expect("a CID")).collect();
+    // Rows that lie together, rows with ever larger gaps between them, and nothing of the rest.
+    let goes = |row: usize| match row {
+        0..500 => row != 250,
+        500..900 => row.is_multiple_of(2),
+        900..1500 => row % 20 == 7,
+        1500..2500 => row.is_multiple_of(90),
+        2500..2700 => row >= 2600,
+        _ => false,
+    };
+    let gone: Vec<Cid> = (0..listed.len()).filter(|row| goes(*row)).map(|row| listed[row]).collect();
+    let absent = (BLOCKS..BLOCKS + 500).map(|n| block(n).0);
+    let named: Vec<Cid> = gone.iter().rev().copied().chain(absent).chain(gone[..40].iter().copied()).collect();
+    store.delete_many(&mut named.iter().copied().map(Ok)).expect("delete_many");
+    let left: Vec<Cid> = store.cids().expect("cids").map(|cid| cid.expect("a CID")).collect();
+    let expected: Vec<Cid> = (0..listed.len()).filter(|row| !goes(*row)).map(|row| listed[row]).collect();
+    assert!(left == expected, "{} are left, and {} should be", left.len(), expected.len());
+    for (cid, data) in (0..BLOCKS).map(block) {
+        let expected = (!gone.contains(&cid)).then_some(data);
+        assert_eq!(store.get(&cid).expect("get"), expected);
+    }
+    // Nothing of them is left to remove.
+    store.delete_many(&mut named.into_iter().map(Ok)).expect("delete_many");
+    assert_eq!(store.cids().expect("cids").count(), left.len());
+}

@@ -20,6 +20,7 @@ mod locking;
 mod no_locks;
 mod open;
 mod opening;
+mod ordered_reads;
 mod paths;
 mod power_cut;
 mod processes;

@@ -8,7 +8,7 @@ use crate::{
     engine::{
         heads::HeadsChange,
         keys::Key,
-        rows::{Row, insert_absent},
+        rows::{Row, insert_absent, remove_present},
     },
     error::At,
     tables::BytesTable,
@@ -65,11 +65,7 @@ impl Change {
             Self::Commit(commit) => commit.apply(at, layout, transaction),
             Self::Delete(keys) => {
                 let mut objects = transaction.open_table(layout.objects()).map_err(|error| at.redb(error))?;
-                let mut wrote = false;
-                for key in keys {
-                    wrote |= objects.remove(&**key).map_err(|error| at.redb(error))?.is_some();
-                }
-                Ok(wrote)
+                remove_present(at, &mut objects, keys)
             }
             Self::SideTable { table, puts, deletes } => {
                 write_side_table(at, transaction, TableDefinition::new(table), puts, deletes)

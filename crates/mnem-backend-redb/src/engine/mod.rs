@@ -13,6 +13,7 @@ pub(crate) mod layout;
 pub(crate) mod lenient;
 pub(crate) mod locks;
 pub(crate) mod medium;
+pub(crate) mod nearby;
 pub(crate) mod overlay;
 pub(crate) mod present;
 pub(crate) mod probe;

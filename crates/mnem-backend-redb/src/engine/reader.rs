@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mnem_store_traits::{Cid, StoreError, backend::check_read, driver::Sharing};
-use redb::ReadableTable;
+use redb::StorageError;
 
 use crate::{
     Check, CommitDurability, Verify,
@@ -11,6 +11,7 @@ use crate::{
         attempt,
         file::OpenFile,
         keys::Key,
+        nearby::Stored,
         present::Present,
         snapshot::{Generation, Invalidate, Snapshot, SnapshotCache, SnapshotGuard},
         verified::Verified,
@@ -81,6 +82,19 @@ impl Reader {
         begun.map(Snapshot::new).map_err(|error| self.file.at(operation).redb(error))
     }
 
+    /// The stored bytes of a block, not checked.
+    pub(crate) fn find(&self, at: At<'_>, snapshot: &Snapshot, key: &[u8]) -> Result<Option<Stored>, StoreError> {
+        let objects = snapshot.objects(at, self.file.layout)?;
+        // A snapshot for one read alone has no read before it. In a file that may be damaged nothing is read beside what was asked for.
+        if snapshot.generation().is_some() && self.file.options.check != Check::AsItIs {
+            match snapshot.nearby.find(objects, key) {
+                Ok(None) | Err(StorageError::Corrupted(_)) => {}
+                found => return found.map_err(|error| at.redb(error)),
+            }
+        }
+        objects.get_owned(key).map_err(|error| at.redb(error))
+    }
+
     /// Whether every block of these keys is present, in one snapshot.
     pub(crate) fn all_present<'a>(
         &self,
@@ -102,8 +116,7 @@ impl Reader {
         if snapshot.generation().is_some_and(|generation| self.present.contains(key, generation)) {
             return Ok(true);
         }
-        let objects = snapshot.objects(at, self.file.layout)?;
-        let found = ReadableTable::get(objects, key).map_err(|error| at.redb(error))?.is_some();
+        let found = self.find(at, snapshot, key)?.is_some();
         if let (true, Some(generation)) = (found, snapshot.generation()) {
             self.present.insert(key, generation);
         }

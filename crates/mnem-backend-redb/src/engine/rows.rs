@@ -5,7 +5,11 @@ use std::ops::Bound;
 use mnem_store_traits::{Bytes, Cid, StoreError};
 use redb::{CursorError, ReadableTable as _, Table};
 
-use crate::{engine::keys::Key, error::At, limits::CURSOR_ROWS_MIN};
+use crate::{
+    engine::keys::Key,
+    error::At,
+    limits::{CURSOR_ROWS_MIN, REMOVE_LOOKS_SKIPPED_MAX, REMOVE_SCAN_KEYS_MIN, REMOVE_SCAN_ROWS},
+};
 
 /// The table of blocks in a write transaction.
 pub(crate) type ObjectsMut<'a> = Table<'a, &'static [u8], &'static [u8]>;
@@ -68,4 +72,58 @@ fn insert_run(at: At<'_>, objects: &mut ObjectsMut<'_>, rows: &[Row]) -> Result<
         }
     }
     cursor.close().map_err(|error| at.redb(error))
+}
+
+/// Removes the rows of these keys, which ascend, and says whether there were any.
+///
+/// Where many neighbouring rows go, a scan rewrites each page once and merges those that are nearly empty. Elsewhere each row is looked up.
+pub(crate) fn remove_present(at: At<'_>, objects: &mut ObjectsMut<'_>, keys: &[Key]) -> Result<bool, StoreError> {
+    let (mut removed, mut rest, mut skipped) = (false, keys, 1);
+    while rest.len() >= REMOVE_SCAN_KEYS_MIN {
+        let near = keys_near(at, objects, rest)?;
+        let (together, after) = rest.split_at(near);
+        if near >= REMOVE_SCAN_KEYS_MIN {
+            removed |= remove_scanning(at, objects, together)?;
+            (rest, skipped) = (after, 1);
+        } else {
+            // A look that finds few keys costs as much as some removals, so each next one comes later.
+            let (alone, after) = rest.split_at(rest.len().min(skipped));
+            removed |= remove_each(at, objects, alone)?;
+            (rest, skipped) = (after, REMOVE_LOOKS_SKIPPED_MAX.min(skipped * 2));
+        }
+    }
+    Ok(remove_each(at, objects, rest)? || removed)
+}
+
+/// How many of the first keys are those of the next rows, or lie between them.
+fn keys_near(at: At<'_>, objects: &ObjectsMut<'_>, keys: &[Key]) -> Result<usize, StoreError> {
+    let Some(first) = keys.first() else { return Ok(0) };
+    let mut rows = objects.range::<&[u8]>(&**first..).map_err(|error| at.redb(error))?;
+    Ok(match rows.nth(REMOVE_SCAN_ROWS - 1).transpose().map_err(|error| at.redb(error))? {
+        Some((last, _)) => keys.partition_point(|key| &**key <= last.value()),
+        None => keys.len(),
+    })
+}
+
+fn remove_scanning(at: At<'_>, objects: &mut ObjectsMut<'_>, keys: &[Key]) -> Result<bool, StoreError> {
+    let [first, .., last] = keys else { return remove_each(at, objects, keys) };
+    let (mut removed, mut rest) = (false, keys);
+    let scanned = objects.retain_in::<&[u8], _>(&**first..=&**last, |row, _| {
+        while rest.split_first().is_some_and(|(key, _)| &**key < row) {
+            rest = rest.get(1..).unwrap_or_default();
+        }
+        let stays = rest.first().is_none_or(|key| &**key != row);
+        removed |= !stays;
+        stays
+    });
+    scanned.map_err(|error| at.redb(error))?;
+    Ok(removed)
+}
+
+fn remove_each(at: At<'_>, objects: &mut ObjectsMut<'_>, keys: &[Key]) -> Result<bool, StoreError> {
+    let mut removed = false;
+    for key in keys {
+        removed |= objects.remove(&**key).map_err(|error| at.redb(error))?.is_some();
+    }
+    Ok(removed)
 }

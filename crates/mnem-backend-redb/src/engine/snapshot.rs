@@ -10,6 +10,7 @@ use redb::{ReadOnlyTable, ReadTransaction};
 
 use crate::{
     Layout,
+    engine::nearby::Nearby,
     error::{At, contain},
 };
 
@@ -24,13 +25,15 @@ pub(crate) struct Generation(u64);
 pub(crate) struct Snapshot {
     pub(crate) transaction: ReadTransaction,
     objects: OnceLock<Objects>,
+    /// Where the last read of a block was.
+    pub(crate) nearby: Nearby,
     /// Of a cached snapshot.
     generation: Option<Generation>,
 }
 
 impl Snapshot {
     pub(crate) fn new(transaction: ReadTransaction) -> Self {
-        Self { transaction, objects: OnceLock::new(), generation: None }
+        Self { transaction, objects: OnceLock::new(), nearby: Nearby::default(), generation: None }
     }
 
     /// Its generation if it was cached; `None`: it is for one read alone, and may be from either side of a commit.
