@@ -50,6 +50,9 @@ pub(crate) const COLLECT_BATCH_BLOCKS_MIN: usize = 64;
 /// Blocks that a collection removes in one durable call, at most.
 pub(crate) const COLLECT_BATCH_BLOCKS_MAX: usize = 8192;
 
+/// Blocks that wait to be followed in a collection, as a rule: 18 MiB of their CIDs.
+pub(crate) const COLLECT_WAITING_BLOCKS_MAX: usize = 1 << 19;
+
 /// How often a copy begins again, while its source is collected.
 pub(crate) const COPY_PASSES_MAX: u32 = 10;
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Absent, Progress, Stage,
-    limits::MISSING_LISTED_MAX,
+    limits::{COLLECT_WAITING_BLOCKS_MAX, MISSING_LISTED_MAX},
     progress::{Cancelled, OnProgress},
     reach::Allowed,
 };
@@ -38,7 +38,8 @@ impl<'a> Marking<'a> {
         report: &'a mut CollectReport,
     ) -> Self {
         let ahead = store.capabilities().batched_reads.then(FetchAhead::new);
-        Self { store, allowed, roots, marks, report, pending: Pending::default(), ahead }
+        let pending = Pending::new(COLLECT_WAITING_BLOCKS_MAX);
+        Self { store, allowed, roots, marks, report, pending, ahead }
     }
 
     pub(super) fn run(mut self, progress: OnProgress<'_>) -> Result<(), Ended> {

@@ -198,11 +198,13 @@ impl CollectOptions {
 /// with [`delete_many`](crate::Blockstore::delete_many), up to 8,192 at a time: as many as take about 0.4 seconds. Nothing is removed before all of it is marked.
 /// Interrupted or killed anywhere, it has removed some of the dead blocks and nothing else, and the next run goes on.
 ///
-/// Blocks of followed codecs (DAG-CBOR, DAG-PB, DAG-JSON) are read where the store keeps them, without a copy, and checked.
-/// Blocks of codecs without links are not read: a damaged one is kept like any other.
+/// Blocks of followed codecs (DAG-CBOR, DAG-PB, DAG-JSON) are read where the store keeps them, without a copy, and checked. Many are read in the
+/// order of their CIDs, in which neighbours share a page of the store. Blocks of codecs without links are not read: a damaged one is kept like
+/// any other.
 ///
-/// Memory: about 9 bytes for each block of the store, about 37 for each that waits to be followed, and one batch of CIDs. Eight of the 9 bytes
-/// are a fingerprint under a random key. Two blocks with one fingerprint keep each other; none is ever lost by it.
+/// Memory: about 9 bytes for each block of the store; 36 for each block that waits to be followed, of which there are no more than half a million unless
+/// single blocks have very many links; and one batch of CIDs. Eight of the 9 bytes are a fingerprint, most of it under a random key. Two
+/// blocks with one fingerprint keep each other; none is ever lost by it.
 ///
 /// ```
 /// use mnem_storage::{

@@ -1,71 +1,176 @@
 //! Blocks that wait to be followed.
 
+use std::mem;
+
 use mnem_store_traits::{Cause, Cid, Outcome, StoreError};
 
-/// A stack of CIDs, in about 37 bytes each: the binary form, and its length. A [`Cid`] takes 96.
-#[derive(Default)]
+/// A window takes at least such a part of the blocks that may wait.
+const WINDOWS_MAX: usize = 2048;
+
+/// The binary form of nearly every CID: version, codec, hash code and length in one byte each, and 32 bytes of digest.
+type Short = [u8; 36];
+
+/// The CIDs of blocks that wait to be followed, in 36 bytes each. A [`Cid`] takes 96.
+///
+/// They are taken a window at a time, and those of a window in the order of their bytes: a store that keeps blocks in this order then
+/// reads each of its pages once, and not once for each of the blocks in it. The larger a window, the more blocks share a page. But all links
+/// of a window wait together, so a window takes no more blocks than leave fewer waiting than a limit, if they have as many links as those
+/// before them. Where there are many links, windows are small, and blocks are followed depth first.
 pub(super) struct Pending {
-    bytes: Vec<u8>,
+    /// Each came of a window of the layer before it.
+    layers: Vec<Layer>,
+    /// How many blocks are left of the window, at the end of the last layer, descending.
+    window: usize,
+    /// What came since the window was chosen: the next layer.
+    came: Vec<Short>,
+    /// CIDs of another length.
+    others: Vec<Cid>,
+    /// How many may wait.
+    waiting_max: usize,
+}
+
+/// The links of one window, which are likely to be alike.
+struct Layer {
+    waiting: Vec<Short>,
+    /// How many blocks a window had, and how many links they had: of the last window of this layer, or of the window that it came from.
+    seen: (usize, usize),
 }
 
 impl Pending {
+    /// `waiting_max`: how many may wait. More do where single blocks have more links.
+    pub(super) fn new(waiting_max: usize) -> Self {
+        Self { layers: Vec::new(), window: 0, came: Vec::new(), others: Vec::new(), waiting_max }
+    }
+
     pub(super) fn push(&mut self, cid: &Cid) {
-        let bytes = cid.to_bytes();
-        self.bytes.extend_from_slice(&bytes);
-        // No CID is longer than about 100 bytes. One that were would be an error when it is taken, and not be lost.
-        self.bytes.push(u8::try_from(bytes.len()).unwrap_or(u8::MAX));
+        let mut bytes = [0; size_of::<Short>()];
+        match cid.write_bytes(bytes.as_mut_slice()) {
+            Ok(len) if len == bytes.len() => self.came.push(bytes),
+            _ => self.others.push(*cid),
+        }
     }
 
     pub(super) fn pop(&mut self) -> Result<Option<Cid>, StoreError> {
-        if self.bytes.is_empty() {
-            return Ok(None);
+        if let Some(cid) = self.others.pop() {
+            return Ok(Some(cid));
         }
-        let (cid, rest) = last(&self.bytes)?;
-        let rest = rest.len();
-        self.bytes.truncate(rest);
-        Ok(Some(cid))
+        if self.window == 0 {
+            self.choose_window();
+        }
+        let Some(bytes) = self.layers.last_mut().and_then(|layer| layer.waiting.pop()) else { return Ok(None) };
+        self.window -= 1;
+        decode(&bytes).map(Some)
     }
 
-    /// The CIDs in the order in which they will be taken.
+    /// The CIDs in the order in which they will be taken, as far as that is known.
     pub(super) fn next(&self) -> impl Iterator<Item = Cid> {
-        let mut bytes = &self.bytes[..];
-        std::iter::from_fn(move || {
-            let (cid, rest) = last(bytes).ok()?;
-            bytes = rest;
-            Some(cid)
-        })
+        let waiting = self.layers.iter().rev().flat_map(|layer| layer.waiting.iter().rev());
+        self.others.iter().rev().copied().chain(waiting.map_while(|bytes| decode(bytes).ok()))
+    }
+
+    fn choose_window(&mut self) {
+        self.begin_layer();
+        let waiting: usize = self.layers.iter().map(|layer| layer.waiting.len()).sum();
+        let Some(layer) = self.layers.last_mut() else { return };
+        let (blocks, links) = layer.seen;
+        let room = self.waiting_max.saturating_sub(waiting);
+        let fitting = (room * blocks).checked_div(links).unwrap_or(waiting);
+        self.window = fitting.max(self.waiting_max / WINDOWS_MAX).clamp(1, layer.waiting.len());
+        layer.seen.0 = self.window;
+        // Without it the list would be copied as it grows, and be there twice.
+        let expected = (self.window * links).checked_div(blocks).unwrap_or(0).min(self.waiting_max);
+        self.came.reserve(expected + expected / 8);
+        let rest = layer.waiting.len() - self.window;
+        if let Some(window) = layer.waiting.get_mut(rest..) {
+            window.sort_unstable_by(|one, other| other.cmp(one));
+        }
+    }
+
+    /// Ends the window before. What came of it is the last layer.
+    fn begin_layer(&mut self) {
+        let came = mem::take(&mut self.came);
+        let seen = self.layers.last_mut().map_or((0, 0), |layer| {
+            layer.seen.1 = came.len();
+            layer.seen
+        });
+        while self.layers.pop_if(|layer| layer.waiting.is_empty()).is_some() {}
+        if !came.is_empty() {
+            self.layers.push(Layer { waiting: came, seen });
+        }
     }
 }
 
-/// The last CID, and what lies below it.
-fn last(bytes: &[u8]) -> Result<(Cid, &[u8]), StoreError> {
-    let split = bytes.split_last().and_then(|(len, bytes)| {
-        let (rest, cid) = bytes.split_at_checked(bytes.len().checked_sub(usize::from(*len))?)?;
-        Some((Cid::read_bytes(cid).ok()?, rest))
-    });
-    split.ok_or_else(|| StoreError::Backend {
+fn decode(bytes: &Short) -> Result<Cid, StoreError> {
+    Cid::read_bytes(bytes.as_slice()).map_err(|error| StoreError::Backend {
         backend: "collected",
         operation: "read the list of blocks to follow".to_owned(),
         outcome: Outcome::NotApplied,
-        source: Cause::new("it holds something else than a CID"),
+        source: Cause::new(error),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use mnem_store_traits::{DAG_CBOR, RAW, cid_of};
 
     use super::*;
 
+    fn taken(pending: &mut Pending) -> Vec<Cid> {
+        std::iter::from_fn(|| pending.pop().unwrap()).collect()
+    }
+
+    fn cids(numbers: std::ops::Range<u32>) -> Vec<Cid> {
+        numbers.map(|n| cid_of(DAG_CBOR, &n.to_be_bytes())).collect()
+    }
+
+    fn sorted(mut cids: Vec<Cid>) -> Vec<Cid> {
+        cids.sort_unstable_by_key(|cid| cid.to_bytes());
+        cids
+    }
+
     #[test]
-    fn the_last_comes_first() {
+    fn a_window_comes_in_the_order_of_its_bytes() {
         let v0: Cid = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG".parse().unwrap();
-        let cids = [cid_of(RAW, b"one"), v0, cid_of(DAG_CBOR, b"three")];
-        let mut pending = Pending::default();
-        cids.iter().for_each(|cid| pending.push(cid));
-        let expected: Vec<Cid> = cids.into_iter().rev().collect();
-        assert_eq!(pending.next().collect::<Vec<_>>(), expected);
-        let taken: Vec<Cid> = std::iter::from_fn(|| pending.pop().unwrap()).collect();
-        assert_eq!((taken, pending.bytes.len()), (expected, 0));
+        let long = Cid::new_v1(0x0300_0001, *cid_of(RAW, b"long").hash());
+        let short = [cids(0..100), vec![cid_of(RAW, b"one")]].concat();
+        let mut pending = Pending::new(1000);
+        short.iter().chain(&[v0, long]).for_each(|cid| pending.push(cid));
+        assert_eq!(pending.next().collect::<Vec<_>>(), [long, v0]);
+        assert_eq!(taken(&mut pending), [vec![long, v0], sorted(short)].concat());
+        assert!(pending.pop().unwrap().is_none());
+    }
+
+    #[test]
+    fn what_comes_meanwhile_waits_for_the_next_window() {
+        let mut pending = Pending::new(1000);
+        cids(0..50).iter().for_each(|cid| pending.push(cid));
+        let mut all = vec![pending.pop().unwrap().unwrap()];
+        cids(50..90).iter().for_each(|cid| pending.push(cid));
+        assert_eq!(pending.next().collect::<Vec<_>>(), sorted(cids(0..50))[1..]);
+        all.extend(taken(&mut pending));
+        assert_eq!(all, [sorted(cids(0..50)), sorted(cids(50..90))].concat());
+    }
+
+    #[test]
+    fn each_is_taken_once_and_few_wait_where_blocks_have_many_links() {
+        const LINKS: u32 = 20;
+        let (mut pending, mut levels, mut number) = (Pending::new(2000), HashMap::new(), 0);
+        let mut push = |pending: &mut Pending, levels: &mut HashMap<Cid, u32>, level| {
+            number += 1;
+            let cid = cid_of(DAG_CBOR, &u32::to_be_bytes(number));
+            pending.push(&cid);
+            levels.insert(cid, level);
+        };
+        push(&mut pending, &mut levels, 3);
+        let (mut taken, mut waited) = (0, 0);
+        while let Some(cid) = pending.pop().unwrap() {
+            let level = levels.remove(&cid).expect("taken once");
+            (0..LINKS).filter(|_| level > 0).for_each(|_| push(&mut pending, &mut levels, level - 1));
+            (taken, waited) = (taken + 1, waited.max(levels.len()));
+        }
+        assert_eq!((taken, levels.len()), (1 + 20 + 400 + 8000, 0));
+        assert!(waited <= 2000, "{waited} waited together");
     }
 }
