@@ -195,7 +195,7 @@ fn a_damaged_file_is_opened_as_it_is_by_name_only() {
     let (cid, data) = sample.all[7].clone();
     sample.places(&data).into_iter().for_each(|at| sample.bytes[at + 20..at + 28].fill(0xee));
     sample.save();
-    assert_eq!(OpenOptions::new().open(&sample.path).unwrap_err().kind(), ErrorKind::Damaged);
+    assert_eq!(OpenOptions::new().check(true).open(&sample.path).unwrap_err().kind(), ErrorKind::Damaged);
     let store = OpenOptions::new().lenient(true).open(&sample.path).unwrap();
     assert_eq!(store.get(&cid).unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(store.get(&sample.all[8].0).unwrap().as_ref(), Some(&sample.all[8].1));
