@@ -54,7 +54,8 @@ fn open(bytes: &[u8], options: &OpenOptions) -> Result<RedbStore, StoreError> {
 /// The first byte says which file and how it is opened, the rest are edits to it, or the file itself.
 pub fn redb_open(data: &[u8]) {
     let Some((choice, edits)) = data.split_first() else { return };
-    let options = OpenOptions::new().read_only(choice & 2 != 0);
+    // Nothing but the check tells a tree without an end.
+    let options = OpenOptions::new().read_only(choice & 2 != 0).check(Check::Always);
     if choice & 4 != 0 {
         if let Ok(store) = open(edits, &options) {
             read(&store, None, false);
@@ -71,7 +72,11 @@ pub fn redb_open(data: &[u8]) {
     // A copied page may make a tree without an end, in which redb itself, unchecked, looks for a key for ever.
     let copies = edits.chunks_exact(EDIT).any(|edit| edit.get(3).is_some_and(|what| what & 127 == 4));
     let unchecked = choice & 8 != 0 && !copies;
-    let options = if unchecked { options.check(Check::Never) } else { options };
+    let options = match (unchecked, choice & 16 != 0) {
+        (false, _) => options,
+        (true, false) => options.check(Check::Never),
+        (true, true) => options.check(Check::Auto),
+    };
     if let Ok(store) = open(&bytes, &options) {
         read(&store, Some(sample), in_header || unchecked);
     }
