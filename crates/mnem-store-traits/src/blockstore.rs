@@ -46,10 +46,11 @@ pub type OnBlock<'a> = dyn FnMut(usize, Option<Bytes>) -> ControlFlow<()> + 'a;
 /// - The key of a block is the whole CID: version, codec, hash function and digest. The same bytes under two CIDs are two blocks. CIDv0 and
 ///   identity CIDs are CIDs like any other: stored when put, absent until then, never made up from the digest.
 ///   Laws: `version_is_part_of_the_key`, `codec_is_part_of_the_key`, `hash_function_is_part_of_the_key`, `identity_is_not_synthesised`.
-/// - An I/O error is an error, never an absence. Absence is `Ok(None)` or `Ok(false)`.
-///   Laws: `absent_is_none`, `failed_read_is_an_error_and_no_absence`.
+/// - An I/O error is an error, never an absence and never an earlier answer. Absence is `Ok(None)` or `Ok(false)`.
+///   Laws: `absent_is_none`, `failed_read_is_an_error_and_no_absence`, `failed_read_is_no_old_answer`.
 /// - `Ok` means durable, unless [`capabilities`](Self::capabilities) says less, which a store may only do when it was opened with weaker
-///   durability by name. Law: `acknowledged_blocks_survive_reopen`.
+///   durability by name. A write that joins a sync under way is not durable by that sync.
+///   Laws: `acknowledged_blocks_survive_reopen`, `write_beside_a_waiting_sync_is_durable`.
 /// - No reader waits for a sync, an iterator or a callback of a writer. Laws: `readers_do_not_wait_for_a_sync`,
 ///   `reader_does_not_wait_for_a_batch`.
 /// - After a failed sync the handle refuses further writes with [`StoreError::Poisoned`] until the store is reopened; reads go on. It may do
@@ -64,7 +65,8 @@ pub trait Blockstore: Send + Sync + Debug {
     /// - The bytes are hashed on every read and match `cid`. Bytes stored under a hash function that this build cannot compute are
     ///   returned as they were stored. Laws: `put_then_get_returns_the_bytes`, `unknown_hash_is_returned_as_stored`.
     /// - A read that begins after a `put`, `put_many` or `commit` of the block returned `Ok` sees it, in every thread and through every
-    ///   handle. Laws: `put_is_visible_to_another_thread`, `put_is_visible_through_a_second_handle`.
+    ///   handle. Laws: `put_is_visible_to_another_thread`, `put_is_visible_through_a_second_handle`,
+    ///   `large_write_of_another_handle_is_seen_whole`.
     /// - Bytes that were handed out never change, whatever is written, deleted or compacted afterwards. Law: `bytes_handed_out_never_change`.
     ///
     /// # Errors

@@ -42,6 +42,8 @@ pub trait Store: Blockstore + OpHeadsStore {
     /// - All checks come before anything is written: wrong or unsupported hashes, sizes, an empty set of new heads. Laws:
     ///   `commit_keeps_nothing_of_a_bad_batch`, `commit_checks_every_supported_hash`,
     ///   `commit_refuses_an_empty_set_of_new_heads`.
+    /// - A trusted put of a batch is taken where [`put_trusted`](crate::Blockstore::put_trusted) takes it.
+    ///   Law: `commit_takes_duplicates_and_trusted_puts`.
     /// - The blocks are durable before the head is, or both become so in one step ([`Capabilities::atomic_commit`](crate::Capabilities)).
     ///   Laws: `commit_lands_blocks_and_head`, `commit_survives_reopen`.
     /// - Blocks named by [`WriteBatch::require`] are there when the head is written, and durable then. An early look-up may only save work:

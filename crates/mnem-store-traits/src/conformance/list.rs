@@ -30,7 +30,7 @@ macro_rules! __conformance_laws {
                 must get with_block_is_not_called_for_absent [Blocks]
                     "`with_block` does not call back for an absent block, and returns `false`."
                 must get with_block_callback_may_use_the_store [Blocks]
-                    "No lock is held while the callback of `with_block` runs: it may read and write the same store."
+                    "No lock is held while the callback of `with_block` runs, on a small block or a large one: it may read and write the same store."
                 must get panicking_callback_leaves_the_store_usable [Blocks]
                     "A panic in the callback of `with_block` reaches the caller and leaves the store usable."
                 must get_many get_many_answers_each_index_once [Blocks]
@@ -38,7 +38,7 @@ macro_rules! __conformance_laws {
                 must get_many get_many_ends_when_it_is_told [Blocks]
                     "After `Break` the callback of `get_many` is not called again, and the result is `Ok`."
                 must get_many get_many_callback_may_use_the_store [Blocks]
-                    "The callback of `get_many` may read and write the same store, and may panic without harm."
+                    "The callback of `get_many` may read and write the same store, also in a long request, and may panic without harm."
                 must get capabilities_are_at_least_the_weakest [Blocks]
                     "Capabilities are constant, consistent, and allow blocks of at least 16 MiB."
 
@@ -272,7 +272,7 @@ macro_rules! __conformance_laws {
                 must commit trusted_puts_of_a_commit_leave_present_blocks [Store]
                     "A trusted put of a commit leaves a block that is there as it is."
                 must commit commit_takes_duplicates_and_trusted_puts [Store]
-                    "A batch may name a block twice, and may carry trusted puts."
+                    "A batch may name a block twice, and may carry trusted puts: whatever `put_trusted` takes."
                 must commit commit_stores_the_same_bytes_under_each_cid [Store]
                     "A commit may name the same bytes under several CIDs: each is a block."
                 must commit callers_code_may_use_heads_and_commit [Store]
@@ -280,7 +280,7 @@ macro_rules! __conformance_laws {
                 must commit close_cuts_no_listing_short [Store]
                     "A listing that is under way when the store is closed goes on to its end, or fails with `Closed`."
                 must commit closed_store_refuses_calls [Store]
-                    "After `close` every call returns `Closed`, and closing again is `Ok`; where `close` has nothing to close, nothing changes."
+                    "After `close` every call returns `Closed`, also one that would have nothing to do, and closing again is `Ok`; where `close` has nothing to close, nothing changes."
 
                 must side_table side_tables_are_offered_where_claimed [Store]
                     "`side_table` works where `side_tables` is claimed and is `Unsupported` where it is not; a new store lists none."
@@ -301,7 +301,7 @@ macro_rules! __conformance_laws {
                 must side_table side_tables_are_separate [SideTables]
                     "Side tables do not see each other's keys, nor blocks and heads."
                 must side_table side_tables_whose_names_begin_alike_are_separate [SideTables]
-                    "A table whose name begins with another's shares no row with it."
+                    "A table whose name begins with another's, or has its letters, shares no row with it, nor does one of 300."
                 must side_table closed_store_refuses_side_tables [SideTables]
                     "A side table of a closed store returns `Closed`."
 
@@ -364,15 +364,17 @@ macro_rules! __conformance_laws {
                 must every_page cids_lists_what_moves_while_its_consumer_puts [Blocks]
                     "`cids` lists each block that is there throughout once while its consumer puts hundreds of others."
                 must every_page late_bad_block_keeps_nothing_of_a_large_batch [Blocks]
-                    "A batch of 3,000 blocks and 3 MiB whose last block is bad keeps nothing, by every way to write a batch."
+                    "A batch of 3,000 blocks and 3 MiB whose last block is bad in whatever way keeps nothing, by every way to write a batch."
                 must every_page large_batches_are_drained_before_anything_is_done [Blocks]
-                    "The iterator of a batch of 3 MiB may read and write the same store at its end, and fail there: nothing of the batch is kept or removed."
+                    "The iterator of a batch of 3 MiB, or of 3,000 CIDs to delete, may read and write the same store at its end, and fail there: nothing of the batch is kept or removed."
                 must every_page batches_of_many_bytes_are_taken [Blocks]
                     "A batch of 64 MiB is taken by every way to write a batch, and answered by one `get_many`."
                 must every_look every_read_follows_every_write [Blocks]
                     "What a write added or removed is there or gone to every way to read, also where the handle looked before."
                 must every_look every_read_follows_every_write_for_a_reader [Blocks SecondReader]
                     "What a write added or removed is there or gone to every way to read of a second handle that only reads, whatever it remembers."
+                must every_look large_write_of_another_handle_is_seen_whole [Blocks SecondHandle]
+                    "A write of 9 MiB, of 300 blocks or rows, or in many calls is seen whole through another handle that looked before."
                 must every_look every_read_follows_every_write_of_another_handle [Blocks SecondHandle]
                     "What a write added or removed through one handle is there or gone to every way to read of another, whatever both remember."
                 must every_callback every_write_within_callers_code_stands [Blocks]
@@ -382,7 +384,7 @@ macro_rules! __conformance_laws {
             }
             persistence {
                 must reopen acknowledged_blocks_survive_reopen [Blocks Persistence; PutsSurvive]
-                    "Acknowledged blocks are there after the store was closed and opened again, and no others."
+                    "Acknowledged blocks are there after the store was closed and opened again, and no others, also after thousands of writes."
                 must reopen blocks_survive_a_drop_without_close [Blocks Persistence; PutsSurvive]
                     "Acknowledged blocks are there also when the store was dropped without `close`."
                 must reopen every_kind_of_block_survives_reopen [Blocks Persistence; PutsSurvive]
@@ -478,7 +480,7 @@ macro_rules! __conformance_laws {
             }
             faults {
                 must damage damaged_block_is_corrupt_to_every_read [Blocks Damage]
-                    "A block whose stored bytes were changed, cut short or replaced is `Corrupt` to every read, which names it and hands out none of its bytes."
+                    "A block whose stored bytes were changed, cut short or replaced is `Corrupt` to every read, also in a long request, which names it and hands out none of its bytes."
                 must damage damaged_block_hides_no_other [Blocks Damage]
                     "A damaged block is listed, and every other block is returned."
                 must damage damaged_block_is_not_taken_for_absent [Blocks Damage]
@@ -523,6 +525,8 @@ macro_rules! __conformance_laws {
 
                 must every_fault every_read_that_fails_is_an_error [Blocks Faults]
                     "At whichever read of the medium a call fails: every way to read is right or an error, never an absence, and reads on afterwards."
+                must every_look failed_read_is_no_old_answer [Blocks Faults SecondHandle]
+                    "A read that fails after another handle's write is an error or right, and never what the handle saw before."
                 must every_fault every_write_that_fails_is_as_it_says [Blocks Faults; PutsSurvive]
                     "At whichever read, write or sync of the medium a write fails: what is there is as its outcome says, also when the handle goes on."
                 must every_fault commit_that_cannot_look_moves_no_head [Store Faults; PutsSurvive HeadsSurvive]
@@ -530,7 +534,7 @@ macro_rules! __conformance_laws {
                 must every_fault opening_that_fails_is_no_empty_store [Blocks Faults; PutsSurvive]
                     "At whichever operation of the medium an opening fails: it is an error, or nothing is missing; and nothing is lost."
                 must every_fault failed_sync_refuses_every_write [Blocks Faults; PutsSurvivePower]
-                    "After a failed sync of any write the handle refuses every write with `Poisoned` until the store is reopened."
+                    "After a failed sync of any write the handle, and each of its side tables, refuses every write with `Poisoned` until the store is reopened, also one that would have nothing to do."
                 must every_fault no_read_waits_for_a_sync_of_any_write [Blocks Faults; PutsSurvivePower]
                     "No way to read waits for the sync of any way to write."
 
@@ -561,9 +565,11 @@ macro_rules! __conformance_laws {
                 must every_cut every_write_makes_an_unsynced_block_durable [Blocks Faults Crash; PutsSurvivePower]
                     "Every way to write, or to require, a block that is there and was never synced makes it durable before it returns `Ok`."
                 must every_cut batch_of_many_bytes_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
-                    "Wherever in an atomic batch of 9 MiB the power is cut: all of it is there or nothing."
+                    "Wherever in an atomic batch or side-table write of 9 MiB the power is cut: all of it is there or nothing."
                 must every_cut every_write_that_finds_its_work_done_is_durable [Blocks Faults Crash; PutsSurvivePower]
                     "A write that repeats one whose sync failed, and may find its work done, is durable once it returns `Ok`."
+                must every_cut write_beside_a_waiting_sync_is_durable [Blocks Faults Crash; PutsSurvivePower]
+                    "A write that begins while the sync of another one is under way is durable once it returns `Ok`."
                 must every_cut power_cut_in_close_loses_nothing [Store Crash; PutsSurvivePower]
                     "Wherever in `close` the power is cut: what was acknowledged is there."
                 must every_cut power_cut_while_opening_loses_nothing [Blocks Crash; PutsSurvivePower]

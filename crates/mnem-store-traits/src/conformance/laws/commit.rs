@@ -13,6 +13,7 @@ use crate::{
         data::{Block, block, blocks, cid_v1, cids_under, head, one_text, sized, unknown_hash_cid},
         expect::{ensure, heads_are, holds, lacks, lists, put, put_many, saw, update},
         failure::LawResult,
+        ways::Write,
     },
     limits::BLOCK_BYTES_EVERY_BACKEND,
     supported_hashes,
@@ -321,6 +322,20 @@ pub(crate) fn commit_takes_duplicates_and_trusted_puts(case: &mut Case) -> LawRe
     }
     lists(&*store, &[twice.cid, trusted.cid], "after a commit of a block twice")?;
     lacks(&*store, &block("never put").cid, "after a commit of others")?;
+    let unknown = [1, 2].map(|fill| Block { cid: unknown_hash_cid(fill), data: Bytes::from_static(b"from elsewhere") });
+    let taken = store.put_trusted(&unknown[0].cid, unknown[0].data.clone()).is_ok();
+    let committed = store.commit(WriteBatch::new().put_trusted(unknown[1].cid, unknown[1].data.clone()));
+    let did = "commit of a trusted put under an unknown hash function";
+    match committed {
+        Err(error) if !taken => {
+            saw(did, Err::<(), _>(error)).refused(ErrorKind::UnsupportedHash)?;
+            lacks(&*store, &unknown[1].cid, "after its commit was refused")?;
+        }
+        committed => {
+            saw(format_args!("{did}, as put_trusted takes"), committed).ok()?;
+            holds(&*store, &unknown[1], "after a commit of it")?;
+        }
+    }
     Ok(())
 }
 
@@ -431,5 +446,25 @@ pub(crate) fn closed_store_refuses_calls(case: &mut Case) -> LawResult {
     let mut batch = batch_of(std::slice::from_ref(&new));
     batch.update(new.cid, []);
     saw("commit after close()", store.commit(&batch)).refused(closed)?;
+    closed_calls_with_nothing_to_do(case, &present, &new)
+}
+
+/// A store that is open would find that it has nothing to write.
+fn closed_calls_with_nothing_to_do(case: &Case, present: &Block, absent: &Block) -> LawResult {
+    let (store, closed) = (case.store()?, ErrorKind::Closed);
+    for way in Write::ALL.into_iter().filter(|way| way.adds_blocks() && case.has(way.needs())) {
+        let put = way.put(case.handles(), std::slice::from_ref(present))?;
+        saw(format_args!("{way} of a block that is there, after close()"), put).refused(closed)?;
+    }
+    for way in [Write::Delete, Write::DeleteMany] {
+        let removed = way.remove(case.handles(), &[absent.cid])?;
+        saw(format_args!("{way} of an absent block, after close()"), removed).refused(closed)?;
+    }
+    saw("get of an absent block after close()", store.get(&absent.cid)).refused(closed)?;
+    saw("has of an absent block after close()", store.has(&absent.cid)).refused(closed)?;
+    saw("update to the head there is, after close()", store.update(&present.cid, &[])).refused(closed)?;
+    saw("swap to the head there is, after close()", store.swap(&[present.cid], &present.cid)).refused(closed)?;
+    saw("commit of a requirement after close()", store.commit(WriteBatch::new().require(present.cid)))
+        .refused(closed)?;
     Ok(())
 }

@@ -210,7 +210,9 @@ fn side_table_at_every_point(
         },
         |case| {
             let rows = [&changed, &added].map(|key| (key.clone(), new.clone()));
-            Ok(table(case)?.write(&rows, std::slice::from_ref(&deleted)))
+            // Opening a table may look at the medium too.
+            let opened = case.store()?.side_table("table");
+            Ok(opened.and_then(|table| table.write(&rows, std::slice::from_ref(&deleted))))
         },
         |case, operations, result| {
             let table = table(case)?;

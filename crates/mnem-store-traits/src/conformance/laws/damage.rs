@@ -1,5 +1,7 @@
 //! Blocks whose stored bytes were changed behind the store's back.
 
+use std::ops::ControlFlow;
+
 use cid::Cid;
 
 use crate::{
@@ -19,6 +21,23 @@ fn is_corrupt<T>(did: &str, cid: &Cid, read: Result<T, StoreError>) -> Result<()
     let error = saw(did, read).refused(ErrorKind::Corrupt)?;
     let named = matches!(&error, StoreError::Corrupt { cid: named, .. } if named == cid);
     ensure(named, did, format_args!("an error that names {cid}"), error)
+}
+
+/// A long request may take another way than a short one.
+fn long_request_is_corrupt(store: &dyn Blockstore, others: &[Block], cid: &Cid, damage: &str) -> Result<(), Failure> {
+    for n in [16, 64, others.len()] {
+        let mut request: Vec<Cid> = others[..n].iter().map(|other| other.cid).collect();
+        request.insert(n / 2, *cid);
+        let did = format!("get_many of {n} blocks and one {damage}");
+        let mut answered = None;
+        let result = store.get_many(&request, &mut |index, data| {
+            answered = answered.take().or(data.filter(|_| request.get(index) == Some(cid)));
+            ControlFlow::Continue(())
+        });
+        is_corrupt(&did, cid, result)?;
+        ensure(answered.is_none(), &did, "no call with the bytes of the damaged block", answered.show())?;
+    }
+    Ok(())
 }
 
 fn reads_corrupt(store: &dyn Blockstore, cid: &Cid, damage: &str) -> Result<(), Failure> {
@@ -42,12 +61,15 @@ pub(crate) fn damaged_block_is_corrupt_to_every_read(case: &mut Case) -> LawResu
         ("with one byte more", &longer),
         ("replaced by another", &block("another").data),
     ];
+    let others = blocks("other", 300);
+    put_many(&*case.blocks()?, &others)?;
     put(&*case.blocks()?, &victim)?;
     for (damage, data) in damages {
         // A read that found the block sound says nothing of a later one.
         holds(&*case.blocks()?, &victim, "before it was damaged")?;
         case.damage(&victim.cid, data)?;
         reads_corrupt(&*case.blocks()?, &victim.cid, damage)?;
+        long_request_is_corrupt(&*case.blocks()?, &others, &victim.cid, damage)?;
         case.damage(&victim.cid, &victim.data)?;
     }
     Ok(())

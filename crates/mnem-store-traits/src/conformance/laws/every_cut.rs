@@ -1,5 +1,7 @@
 //! Power cuts, in every way to write and after it.
 
+use std::{sync::mpsc, thread, time::Duration};
+
 use crate::{
     StoreError, WriteBatch,
     conformance::{
@@ -9,6 +11,7 @@ use crate::{
         expect::{ensure, heads_are, holds, saw},
         failure::LawResult,
         outcomes::{LARGE, at_each, at_few},
+        threads::join,
         ways::{Extent, Scene, Write, writes_of},
     },
 };
@@ -18,6 +21,10 @@ pub(crate) fn every_acknowledged_write_survives_a_power_cut(case: &mut Case) -> 
         let claimed = way.durable_by().iter().all(|claim| case.claims(*claim));
         if case.has(way.needs()) && claimed {
             at_each(|operations| cut_within(case, way, 3, operations))?;
+            if way.is_batch() {
+                // A batch of one may take the way of a single block.
+                at_few(|operations| cut_within(case, way, 1, operations))?;
+            }
             if way.is_batch() && !case.is_slow() {
                 at_few(|operations| cut_within(case, way, case.in_short(LARGE), operations))?;
             }
@@ -222,6 +229,62 @@ fn repeated(case: &Case, way: Write, through_another: bool, syncs: u32) -> Resul
     case.drop_and_open()?;
     scene.is_as_said(&case, way, 0, &Ok(()), &format!("{when}, was repeated, and the power cut"))?;
     Ok(done)
+}
+
+/// A sync that is under way makes durable what was written before it began, and nothing that comes meanwhile.
+pub(crate) fn write_beside_a_waiting_sync_is_durable(case: &mut Case) -> LawResult {
+    case.must_have_syncs()?;
+    for way in writes_of("write_beside_a_waiting_sync_is_durable") {
+        let claimed = way.durable_by().iter().all(|claim| case.claims(*claim));
+        if case.has(way.needs()) && claimed {
+            beside_a_waiting_sync(case, way, false)?;
+            if case.has(Profile::SecondHandle) {
+                beside_a_waiting_sync(case, way, true)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A put whose sync waits, a write that begins meanwhile, both acknowledged, then a power cut.
+fn beside_a_waiting_sync(case: &Case, way: Write, through_another: bool) -> Result<(), Failure> {
+    /// Long enough for a thread to come to its first sync, most of the time.
+    const WINDOW: Duration = Duration::from_millis(20);
+    let (scene, first) = (Scene::new(3), block("whose sync waits"));
+    let mut case = case.fresh()?;
+    scene.set(&case, way)?;
+    let second = if through_another { Some(case.second()?) } else { None };
+    let handles = second.as_ref().unwrap_or(case.handles());
+    let store = case.blocks()?;
+    let (send, done) = mpsc::channel();
+    let done_too = send.clone();
+    case.set_fault(Some(Fault::SyncsWait))?;
+    let (put, written) = thread::scope(|scope| {
+        let put = scope.spawn(|| {
+            let put = saw("put whose sync waits", store.put(&first.cid, first.data.clone())).ok();
+            // Nobody listens after the window.
+            let _ = send.send(());
+            put
+        });
+        // Either it is done without a sync, or it waits for one by then.
+        let _ = done.recv_timeout(WINDOW);
+        let write = scope.spawn(|| {
+            let written = scene.act(way, handles, 0);
+            let _ = done_too.send(());
+            written
+        });
+        let _ = done.recv_timeout(WINDOW);
+        let released = case.set_fault(None);
+        (join(put).and(released), join(write))
+    });
+    put?;
+    saw(format_args!("{way} that began while a sync waited"), written?).ok()?;
+    case.cut_power_after(0)?;
+    drop((store, second));
+    case.drop_and_open()?;
+    let when = "after a power cut: it began while the sync of a put waited, and was acknowledged";
+    holds(&*case.blocks()?, &first, "after a power cut: its sync had waited")?;
+    scene.is_as_said(&case, way, 0, &Ok(()), when)
 }
 
 pub(crate) fn power_cut_in_close_loses_nothing(case: &mut Case) -> LawResult {

@@ -175,7 +175,7 @@ pub(super) fn fail_and_judge(case: &Case, scene: &Scene, way: Write, fault: Faul
 
 /// What was there is there, or the handle says that it cannot tell.
 fn kept_or_failed(case: &Case, scene: &Scene, way: Write, when: &str) -> Result<(), Failure> {
-    let eyes = Eyes::new(case.handles())?;
+    let eyes = Eyes::without_tables(case.handles());
     for block in scene.kept() {
         let subject = Subject::Block(block.clone());
         for read in [Read::Get, Read::WithBlock, Read::GetMany, Read::Has, Read::Size, Read::Cids] {
@@ -221,6 +221,9 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
         at_each(|n| {
             let mut case = case.fresh()?;
             scene.set(&case, Write::DeleteMany)?;
+            // With a side table that was open before.
+            let eyes = Eyes::new(case.handles())?;
+            let second = if case.has(Profile::SecondHandle) { Some(case.second()?) } else { None };
             case.set_fault(Some(Fault::SyncsAfter(n)))?;
             if scene.act(*way, case.handles(), 0)?.is_ok() {
                 ensure(
@@ -238,6 +241,13 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
                     saw(format_args!("{next} after a {way} whose sync failed"), refused)
                         .refused(ErrorKind::Poisoned)?;
                 }
+                refuses_what_is_done_already(&case, &scene, *way)?;
+                if case.has(Profile::SideTables) {
+                    let row = (Bytes::from_static(b"key"), Bytes::from_static(b"value"));
+                    let refused = eyes.table()?.write(&[row], &[]);
+                    let did = format_args!("write of a side table opened before a {way} whose sync failed");
+                    saw(did, refused).refused(ErrorKind::Poisoned)?;
+                }
                 // No success lifts it.
                 kept_or_failed(
                     &case,
@@ -245,11 +255,33 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
                     Write::DeleteMany,
                     &format!("through the handle of a {way} whose sync failed"),
                 )?;
+                // Nor does a write of another handle, which may go on.
+                if let Some(second) = &second {
+                    let _ = scene.act(Write::Put, second, 1)?;
+                }
             }
+            drop((eyes, second));
             case.drop_and_open()?;
             saw("put after a failed sync and reopening", scene.act(Write::Put, case.handles(), 2)?).ok()?;
             Ok(false)
         })?;
+    }
+    Ok(())
+}
+
+/// Writes that would find nothing to do are refused like others.
+fn refuses_what_is_done_already(case: &Case, scene: &Scene, failed: Write) -> Result<(), Failure> {
+    let (there, absent) = (&scene.kept()[..1], block("absent"));
+    for way in Write::ALL.into_iter().filter(|way| case.has(way.needs())) {
+        let refused = if way.adds_blocks() {
+            way.put(case.handles(), there)?
+        } else if way.deletes_blocks() {
+            way.remove(case.handles(), &[absent.cid])?
+        } else {
+            continue;
+        };
+        saw(format_args!("{way} that has nothing to do, after a {failed} whose sync failed"), refused)
+            .refused(ErrorKind::Poisoned)?;
     }
     Ok(())
 }

@@ -1,17 +1,24 @@
 //! Every way to read follows every way to write, whatever a handle remembers.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use cid::Cid;
 
+use super::every_fault::says_so;
 use crate::conformance::{
-    Failure, Profile,
+    Failure, Fault, Profile,
     case::{Case, offered},
-    data::{block, head},
-    expect::{saw, update},
+    data::{block, blocks, head},
+    expect::{ensure, lacks, saw, update},
     failure::LawResult,
-    outcomes::Done,
-    ways::{Eyes, Read, Subject, Write, reads_of, writes_of},
+    outcomes::{Done, LARGE},
+    show::Show,
+    ways::{Extent, Eyes, Read, Scene, Subject, Write, reads_of, writes_of},
 };
+
+/// A read that looks at its medium at all mostly does so within these.
+const READS_THAT_SUCCEED: u32 = 3;
 
 pub(crate) fn every_read_follows_every_write(case: &mut Case) -> LawResult {
     let writes = writes_of("every_read_follows_every_write");
@@ -59,6 +66,61 @@ fn turns(
                     take(&Turn { way: *way, read: *read, remover, subject })?;
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// A handle that remembers what it saw, while another writes and reads fail.
+pub(crate) fn failed_read_is_no_old_answer(case: &mut Case) -> LawResult {
+    let writes = writes_of("failed_read_is_no_old_answer");
+    let reads = reads_of("failed_read_is_no_old_answer");
+    let (writer, reader) = (Eyes::new(case.handles())?, Eyes::new(&case.second()?)?);
+    turns(case, &writes, &reads, |turn| turn.take_while_reads_fail(case, &writer, &reader))?;
+    Ok(())
+}
+
+/// What a handle takes in at once, and what it takes in bit by bit.
+pub(crate) fn large_write_of_another_handle_is_seen_whole(case: &mut Case) -> LawResult {
+    for way in writes_of("large_write_of_another_handle_is_seen_whole") {
+        if !case.has(way.needs()) {
+            continue;
+        }
+        for scene in [Scene::of_many_bytes(), Scene::new(case.in_short(LARGE))] {
+            let case = case.fresh()?;
+            scene.set(&case, way)?;
+            let second = case.second()?;
+            scene.rest_is_kept(way, &second, "before another handle wrote")?;
+            saw(format_args!("{way}"), scene.act(way, case.handles(), 0)?).ok()?;
+            scene.rest_is_kept(way, &second, &format!("after a large {way} of another handle"))?;
+            let seen = scene.extent(way, &second, 0, true, &format!("after a large {way} of another handle"))?;
+            let did = format_args!("looked through another handle after a large {way}");
+            ensure(seen == Extent::All, did, "all of it", format_args!("{seen:?} of it"))?;
+        }
+        if way.adds_blocks() {
+            one_by_one(case, way)?;
+        }
+    }
+    Ok(())
+}
+
+/// Many calls, between which the other handle does not look.
+fn one_by_one(case: &Case, way: Write) -> Result<(), Failure> {
+    let case = case.fresh()?;
+    let second = case.second()?;
+    let reader = offered(second.as_blocks(), Profile::Blocks)?;
+    let large = Scene::of_many_bytes().blocks(Write::PutMany, 0);
+    let small = blocks("one of many calls", LARGE);
+    for all in [large, small] {
+        lacks(&*reader, &all[0].cid, "before another handle wrote")?;
+        let (begin, mut written) = (Instant::now(), 0);
+        while written < all.len() && begin.elapsed() < case.spare() / 30 {
+            saw(format_args!("{way}"), way.put(case.handles(), std::slice::from_ref(&all[written]))?).ok()?;
+            written += 1;
+        }
+        for block in all[..written].iter().rev() {
+            let did = format_args!("get({}) after {written} calls of {way} of another handle", block.cid);
+            saw(did, reader.get(&block.cid)).is(Some(block.data.clone()))?;
         }
     }
     Ok(())
@@ -117,6 +179,32 @@ impl Turn {
             self.look(reader, true, &format!("after {way} of it {time}"))?;
             self.remove(writer)?;
             self.look(reader, false, &format!("after {remover} of it {time}"))?;
+        }
+        Ok(())
+    }
+
+    /// What the reader saw, it saw before the writer changed it.
+    fn take_while_reads_fail(&self, case: &Case, writer: &Eyes, reader: &Eyes) -> Result<(), Failure> {
+        let Self { way, read, remover, subject } = self;
+        for there in [true, false] {
+            self.look(reader, !there, "before it was changed")?;
+            if there {
+                self.write(writer)?
+            } else {
+                self.remove(writer)?
+            }
+            let change = if there { way } else { remover };
+            for n in 0..READS_THAT_SUCCEED {
+                case.set_fault(Some(Fault::ReadsAfter(n)))?;
+                let seen = read.sees(reader, subject, "while reads fail");
+                case.set_fault(None)?;
+                let seen = seen?;
+                let fine = seen.as_ref().map_or_else(says_so, |seen| *seen == there);
+                let did =
+                    format_args!("{read}: {subject} after {change} by another handle, while reads fail after {n}");
+                ensure(fine, did, format_args!("Ok({there}), or Err(Backend)"), seen.show())?;
+            }
+            self.look(reader, there, &format!("after {change} by another handle, once reads succeed again"))?;
         }
         Ok(())
     }

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Cause, ErrorKind, Outcome, StoreError,
+    Cause, ErrorKind, Outcome, RAW, StoreError,
     conformance::{
         Failure, Profile,
         case::Case,
-        data::{Block, block, blocks, sized},
+        data::{Block, block, blocks, cid_v1, identity_cid, sized, unknown_hash_cid},
         expect::{ensure, heads_are, lists, put_many, same, saw},
         failure::LawResult,
         show::Show,
@@ -83,16 +83,32 @@ pub(crate) fn late_bad_block_keeps_nothing_of_a_large_batch(case: &mut Case) -> 
         }
         for n in LARGE {
             let mut batch = kib_blocks(&format!("{way} of {n}"), n);
-            batch.push(Block { cid: block("good").cid, data: Bytes::from_static(b"other bytes") });
-            let did = format!("{way} of {n} blocks of 1 KiB and wrong bytes at the end");
-            saw(&did, way.put(case.handles(), &batch)?).refused(ErrorKind::CidMismatch)?;
-            lists(&*store, &[], &format!("after a refused {did}"))?;
-            if case.has(Profile::Heads) {
-                heads_are(&*case.heads()?, &[], format_args!("after a refused {did}"))?;
+            for (what, bad, kind) in bad_blocks() {
+                batch.push(bad);
+                let did = format!("{way} of {n} blocks of 1 KiB and {what} at the end");
+                saw(&did, way.put(case.handles(), &batch)?).refused(kind)?;
+                batch.pop();
+                lists(&*store, &[], &format!("after a refused {did}"))?;
+                if case.has(Profile::Heads) {
+                    heads_are(&*case.heads()?, &[], format_args!("after a refused {did}"))?;
+                }
             }
         }
     }
     Ok(())
+}
+
+/// What no check lets pass, and as what it is refused.
+fn bad_blocks() -> [(&'static str, Block, ErrorKind); 4] {
+    let good = block("good");
+    let cut = cid_v1(RAW, good.cid.hash().code(), &good.cid.hash().digest()[..20]);
+    let of = |cid, data: &Bytes| Block { cid, data: data.clone() };
+    [
+        ("wrong bytes", of(good.cid, &Bytes::from_static(b"other bytes")), ErrorKind::CidMismatch),
+        ("a digest that was cut short", of(cut, &good.data), ErrorKind::UnsupportedHash),
+        ("wrong bytes of an identity CID", of(identity_cid(RAW, b"identity"), &good.data), ErrorKind::CidMismatch),
+        ("an unknown hash function", of(unknown_hash_cid(1), &good.data), ErrorKind::UnsupportedHash),
+    ]
 }
 
 /// Different blocks of 1 KiB.
@@ -109,7 +125,7 @@ fn own_failure() -> StoreError {
 /// What a large batch does with the store when most of it is drained: read and write, then fail.
 pub(crate) fn large_batches_are_drained_before_anything_is_done(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
-    let present = blocks("present", LARGE[0]);
+    let present = blocks("present", LARGE[1]);
     put_many(&*store, &present)?;
     for n in LARGE {
         let (batch, written) = (kib_blocks("drained", n), block(&format!("written by an iterator of {n}")));
@@ -127,9 +143,15 @@ pub(crate) fn large_batches_are_drained_before_anything_is_done(case: &mut Case)
     }
     let expected: Vec<Cid> = present.iter().map(|block| block.cid).collect();
     lists(&*store, &expected, "after large batches whose iterators failed at the end")?;
-    let fails = std::iter::once_with(|| Err(own_failure()));
+    let (written, mut own) = (block("written by the iterator of a delete_many"), Ok(()));
+    let fails = std::iter::once_with(|| {
+        own = store.put(&written.cid, written.data.clone()).and_then(|()| store.get(&present[0].cid)).map(drop);
+        Err(own_failure())
+    });
     let failed = store.delete_many(&mut expected.iter().map(|cid| Ok(*cid)).chain(fails));
     saw("delete_many whose iterator fails at the end", failed).refused(ErrorKind::Backend)?;
+    saw("a put and a get in the iterator of a delete_many, at its end", own).ok()?;
+    saw("delete", store.delete(&written.cid)).ok()?;
     lists(&*store, &expected, "after a delete_many whose iterator failed at the end")?;
     Ok(())
 }

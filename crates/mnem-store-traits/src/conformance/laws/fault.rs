@@ -274,7 +274,7 @@ pub(crate) fn failed_side_table_write_is_as_its_outcome_says(case: &mut Case) ->
         case,
         true,
         |_| Ok(()),
-        |case| Ok(table(case)?.write(&rows, &[])),
+        |case| Ok(case.store()?.side_table("table").and_then(|table| table.write(&rows, &[]))),
         |case, fault, result| {
             let table = table(case)?;
             let did = format_args!("get of three rows {REOPENED}: their write met {fault:?}");

@@ -1,5 +1,7 @@
 //! Writing one block.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use cid::Cid;
 
@@ -269,6 +271,10 @@ pub(crate) fn get_never_returns_wrong_bytes(case: &mut Case) -> LawResult {
         saw(format_args!("with_block({cid}) of wrong bytes that were trusted"), lent).refused(ErrorKind::Corrupt)?;
         ensure(calls == 0, "with_block of wrong bytes", "no call of the callback", format_args!("{calls} calls"))?;
         saw(format_args!("get_many([{cid}]) of wrong bytes that were trusted"), answered(&*store, &cid))
+            .refused(ErrorKind::Corrupt)?;
+        let long = [cid; 64];
+        let answered = store.get_many(&long, &mut |_, _| ControlFlow::Continue(()));
+        saw(format_args!("get_many of {} times {cid}, whose wrong bytes were trusted", long.len()), answered)
             .refused(ErrorKind::Corrupt)?;
     }
     Ok(())

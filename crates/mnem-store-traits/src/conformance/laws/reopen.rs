@@ -1,5 +1,7 @@
 //! What is still there after the store was closed and opened again.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use crate::{
@@ -30,6 +32,25 @@ pub(crate) fn acknowledged_blocks_survive_reopen(case: &mut Case) -> LawResult {
             holds(&*store, block, round)?;
         }
         lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), round)?;
+    }
+    many_writes_survive_reopen(case)
+}
+
+/// As many writes, one by one, as the store takes within the time.
+fn many_writes_survive_reopen(case: &mut Case) -> LawResult {
+    const WRITES: usize = 3000;
+    let (begin, time) = (Instant::now(), case.spare() / 10);
+    let (all, store) = (blocks("one of many writes", WRITES), case.blocks()?);
+    let mut written = 0;
+    while written < WRITES && begin.elapsed() < time {
+        put(&*store, &all[written])?;
+        written += 1;
+    }
+    drop(store);
+    case.reopen()?;
+    for block in &all[..written] {
+        let did = format_args!("get({}) {REOPENED}, of {written} writes", block.cid);
+        saw(did, case.blocks()?.get(&block.cid)).is(Some(block.data.clone()))?;
     }
     Ok(())
 }

@@ -280,6 +280,22 @@ pub(crate) fn side_tables_whose_names_begin_alike_are_separate(case: &mut Case) 
     write(&*short, &[], &keys)?;
     value_is(&*long, "key", Some("of a_b"), "of table a_b, after table a lost its last row")?;
     saw("side_tables() after table a lost its last row", store.side_tables()).is(vec!["a_b".into()])?;
+    many_tables_are_separate(case)
+}
+
+/// However names become numbers: more tables than a byte counts, and for each one of the same letters.
+fn many_tables_are_separate(case: &Case) -> LawResult {
+    let store = case.store()?;
+    let names: Vec<String> = (0..case.in_short(300)).map(|i| format!("table_{i:03}x")).collect();
+    for name in &names {
+        write(&*open(&*store, name)?, &[row("key", name)], &[])?;
+    }
+    for name in &names {
+        value_is(&*open(&*store, name)?, "key", Some(name), "of one of many tables")?;
+        let turned = format!("table_x{}", &name[6..9]);
+        value_is(&*open(&*store, &turned)?, "key", None, "of a table whose name has the letters of another's")?;
+    }
+    saw("side_tables() of many", store.side_tables().map(|tables| tables.len())).is(names.len() + 1)?;
     Ok(())
 }
 

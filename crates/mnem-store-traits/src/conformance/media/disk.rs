@@ -31,13 +31,15 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// disk.cut_power_after(0);
 /// assert!(mount.read("log").is_err());
 /// let mount = disk.mount();
-/// assert!(mount.read("log")?.unwrap_or_default().starts_with(b"synced"));
+/// assert_eq!(mount.read("log")?.unwrap_or_default(), b"synced");
 /// disk.set_fault(Some(Fault::Reads));
 /// assert!(mount.read("log").is_err());
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// A power cut leaves some of the changes that were not synced and not others, and of the last one perhaps a part; the same ones in every run.
+/// A power cut right after the last operation ([`cut_power_after(0)`](Self::cut_power_after)) leaves nothing that was not synced. A later one
+/// leaves nothing of it, or the files that were created, cut and renamed and none of their bytes, or some changes and not others, and of the
+/// last one perhaps a part; the same ones in every run.
 #[derive(Clone, Default)]
 pub struct MemoryDisk(Arc<Shared>);
 
@@ -61,10 +63,22 @@ struct State {
     fault: Option<Fault>,
     /// Changes until the power goes off.
     power: Option<u64>,
+    /// How many changes there were in all, and until the power went off.
+    spent: u64,
+    cut_after: u64,
     /// Changes of the next mount until the power goes off.
     power_of_next: Option<u64>,
     /// How often the power was off: a mount of an earlier time is dead.
     outages: u64,
+}
+
+/// What a power cut takes of the changes that were not synced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    All,
+    /// What was written, and not which files there are and how long they were made.
+    Bytes,
+    Some,
 }
 
 #[derive(Clone)]
@@ -108,14 +122,22 @@ impl Change {
 impl State {
     /// What a power cut leaves.
     fn lose(&mut self) {
-        let mut luck = Rng::new(self.unsynced.len() as u64 + self.outages);
+        let mut luck = Rng::new(self.unsynced.len() as u64 + self.outages + self.spent);
+        let loss = if self.cut_after == 0 { Loss::All } else { [Loss::All, Loss::Bytes, Loss::Some][luck.below(3)] };
         let last = self.unsynced.len().checked_sub(1);
         let mut files = std::mem::take(&mut self.synced);
         for (i, change) in self.unsynced.drain(..).enumerate() {
-            match luck.below(3) {
-                0 => {}
-                1 if Some(i) == last => change.torn().apply(&mut files),
-                _ => change.apply(&mut files),
+            let chance = match loss {
+                Loss::All => continue,
+                Loss::Bytes => 0,
+                Loss::Some => luck.below(3),
+            };
+            match (chance, change) {
+                // A file may be there before its bytes are.
+                (0, Change::Write(name, ..)) => drop(files.entry(name).or_default()),
+                (0, _) if loss == Loss::Some => {}
+                (1, change) if Some(i) == last => change.torn().apply(&mut files),
+                (_, change) => change.apply(&mut files),
             }
         }
         self.now.clone_from(&files);
@@ -143,6 +165,7 @@ impl MemoryDisk {
             state.lose();
         }
         state.power = state.power_of_next.take();
+        state.cut_after = state.power.unwrap_or(state.cut_after);
         Mount { disk: self.clone(), outage: state.outages }
     }
 
@@ -154,7 +177,8 @@ impl MemoryDisk {
 
     /// The power goes off after so many more writes and syncs. The next mount finds it on again.
     pub fn cut_power_after(&self, operations: u64) {
-        self.state().power = Some(operations);
+        let mut state = self.state();
+        (state.power, state.cut_after) = (Some(operations), operations);
     }
 
     /// The power goes off after so many writes and syncs of the next mount.
@@ -363,6 +387,7 @@ impl Mount {
 impl State {
     /// One operation that changes the medium.
     fn spend(&mut self) {
+        self.spent += 1;
         if let Some(left) = &mut self.power {
             *left -= 1;
         }

@@ -60,6 +60,11 @@ impl Eyes {
         Ok(Self { handles: handles.clone(), table })
     }
 
+    /// For blocks and heads alone: a side table cannot be opened on every medium that fails.
+    pub(crate) fn without_tables(handles: &Handles) -> Self {
+        Self { handles: handles.clone(), table: None }
+    }
+
     pub(crate) fn handles(&self) -> &Handles {
         &self.handles
     }

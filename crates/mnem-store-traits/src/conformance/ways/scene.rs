@@ -25,7 +25,7 @@ const ROUNDS: usize = 3;
 pub(crate) struct Scene {
     /// Blocks of one batch.
     size: usize,
-    /// Bytes of each of them; without, they are small.
+    /// Bytes of each of them, or of the value of each row; without, they are small.
     block_bytes: Option<usize>,
     kept: Vec<Block>,
     old: Cid,
@@ -39,8 +39,8 @@ pub(crate) enum Extent {
     All,
 }
 
-fn row(key: String, value: &str) -> Row {
-    (Bytes::from(key), Bytes::from(value.to_owned()))
+fn row(key: String, value: impl Into<Bytes>) -> Row {
+    (Bytes::from(key), value.into())
 }
 
 fn kept_row() -> Row {
@@ -114,7 +114,8 @@ impl Scene {
     }
 
     fn rows(&self, round: usize) -> Vec<Row> {
-        (0..self.size).map(|i| row(format!("{i} of round {round}"), "value")).collect()
+        let value = Bytes::from(b"value".repeat(self.block_bytes.map_or(1, |bytes| bytes / 5)));
+        (0..self.size).map(|i| row(format!("{i} of round {round}"), value.clone())).collect()
     }
 
     fn gone_row(round: usize) -> Row {

@@ -48,6 +48,11 @@ static WRITES: &[Row<Write>] = &[
     Row { law: "every_read_follows_every_write", without: &[] },
     Row { law: "every_read_follows_every_write_for_a_reader", without: &[] },
     Row { law: "every_read_follows_every_write_of_another_handle", without: &[] },
+    Row {
+        law: "large_write_of_another_handle_is_seen_whole",
+        without: &[(&[Write::Update, Write::Swap], "`head_changes_may_be_large` looks at it")],
+    },
+    Row { law: "failed_read_is_no_old_answer", without: &[] },
     Row { law: "every_write_within_callers_code_stands", without: &[] },
     Row { law: "panic_in_callers_code_harms_nothing", without: &[] },
     Row { law: "openings_disturb_no_write", without: &[] },
@@ -62,10 +67,11 @@ static WRITES: &[Row<Write>] = &[
         without: &[
             (&[Write::Put, Write::PutTrusted], ONE),
             (&[Write::Buffered], "it lands as a commit does"),
-            (NOT_BLOCKS, NO_BLOCKS),
+            (&[Write::Update, Write::Swap, Write::Delete, Write::DeleteMany], NO_BLOCKS),
         ],
     },
     Row { law: "every_write_makes_an_unsynced_block_durable", without: &[(NOT_BLOCKS, NO_BLOCKS)] },
+    Row { law: "write_beside_a_waiting_sync_is_durable", without: &[] },
     Row { law: "every_write_over_a_network_is_as_it_says", without: &[] },
 ];
 
@@ -73,6 +79,7 @@ static READS: &[Row<Read>] = &[
     Row { law: "every_read_follows_every_write", without: &[] },
     Row { law: "every_read_follows_every_write_for_a_reader", without: &[(&[Read::Require], "it is a write")] },
     Row { law: "every_read_follows_every_write_of_another_handle", without: &[] },
+    Row { law: "failed_read_is_no_old_answer", without: &[(&[Read::Require], "it is a write")] },
     Row { law: "every_read_that_fails_is_an_error", without: &[] },
     Row { law: "no_read_waits_for_a_sync_of_any_write", without: &[(&[Read::Require], "it is a write")] },
     Row { law: "every_read_over_a_network_is_right_or_an_error", without: &[(&[Read::Require], "it is a write")] },

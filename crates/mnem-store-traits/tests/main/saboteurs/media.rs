@@ -82,6 +82,10 @@ flaws! {
     recovered_is_taken_for_durable: RecoversWithoutSync => second_put_makes_an_unsynced_block_durable "its second was acknowledged";
     recovered_is_taken_for_durable_by_the_next: RecoversWithoutSync => put_after_reopening_makes_an_unsynced_block_durable "after reopening and a power cut";
 
+    failed_read_is_answered_from_memory: AnswersFromMemory => failed_read_is_no_old_answer "by another handle, while reads fail after 0";
+    handle_takes_in_one_mib: TakesInOneMib => large_write_of_another_handle_is_seen_whole "another handle";
+    write_rides_on_a_sync_under_way: RidesOnASync => write_beside_a_waiting_sync_is_durable "Nothing of it";
+
     unread_keys_are_none: UnreadKeysAreNone => every_read_that_fails_is_an_error "keys: ";
     unread_block_is_absent_to_any_read: FailedReadIsAbsence => every_read_that_fails_is_an_error "Ok(true), or Err(Backend)";
     not_applied_and_there_by_any_write: SaysNotApplied => every_write_that_fails_is_as_it_says "nothing after NotApplied";
