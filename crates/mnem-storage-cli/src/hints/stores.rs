@@ -164,14 +164,15 @@ fn for_place(lacks: &PlaceLacks) -> &'static str {
     }
 }
 
-/// The system's own error at the bottom of a chain of causes.
-fn io_error<'a>(mut error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
-    loop {
-        match error.downcast_ref() {
-            Some(found) => return Some(found),
-            None => error = error.source()?,
-        }
-    }
+/// The system's own error: the lowest in a chain of causes, since those above it may have wrapped it.
+fn io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    let mut next = Some(error);
+    let causes = std::iter::from_fn(|| {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    });
+    causes.filter_map(|error| error.downcast_ref()).last()
 }
 
 fn for_nothing_there(store: &Path) -> String {
@@ -284,6 +285,15 @@ mod tests {
         let full = backend_error(io::ErrorKind::QuotaExceeded);
         let hint = for_store(&StoreError::Poisoned { backend: "redb", source: Cause::new(full) }, "a.redb");
         assert!(hint.contains("`quota -s`") && hint.contains("verify --store a.redb"), "{hint}");
+        // A failure inside of another one too, as of a folder that was to be synced before a commit.
+        let inner = backend_error(io::ErrorKind::QuotaExceeded);
+        let outer = StoreError::Backend {
+            backend: "redb",
+            operation: "commit".into(),
+            outcome: Outcome::NotApplied,
+            source: Cause::new(io::Error::other(inner)),
+        };
+        assert!(for_store(&outer, "a.redb").contains("`quota -s`"), "{}", for_store(&outer, "a.redb"));
     }
 
     fn backend_error(kind: io::ErrorKind) -> StoreError {
