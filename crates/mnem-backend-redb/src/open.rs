@@ -106,7 +106,7 @@ fn open_file(
     let (medium, names) = match (options.read_only, at_once) {
         (true, _) => (medium, Names::Durable),
         (false, true) => (medium, sync_name(&**place, at, options)?),
-        (false, false) => (Arc::new(NamedFile::new(medium, Arc::clone(place), at, options)) as Medium, Names::Durable),
+        (false, false) => (Arc::new(NamedFile::new(medium, Arc::clone(place), at)?) as Medium, Names::Durable),
     };
     Ok(Some((medium, names, identity)))
 }

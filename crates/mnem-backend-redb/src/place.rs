@@ -27,6 +27,8 @@ const EBADF: i32 = 9;
 pub(crate) trait Place: Send + Sync {
     /// Makes the names in a folder durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+    /// The same of a folder that is open.
+    fn sync_opened(&self, folder: &File) -> io::Result<()>;
     /// Gives a file its name unless another file has it, in one step.
     fn persist_noclobber(&self, file: NamedTempFile, path: &Path) -> Result<(), PersistError>;
 }
@@ -36,7 +38,11 @@ pub(crate) struct System;
 
 impl Place for System {
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+        if cfg!(unix) { self.sync_opened(&File::open(folder)?) } else { Ok(()) }
+    }
+
+    fn sync_opened(&self, folder: &File) -> io::Result<()> {
+        folder.sync_all()
     }
 
     fn persist_noclobber(&self, file: NamedTempFile, path: &Path) -> Result<(), PersistError> {
@@ -104,16 +110,27 @@ fn settle(
     synced: io::Result<()>,
     lacks: impl Fn(&io::Error) -> bool,
 ) -> Result<Names, StoreError> {
-    let at_folder = At { path: folder, operation: "sync the folder" };
     match synced {
         Ok(()) => Ok(Names::Durable),
-        Err(error) if !lacks(&error) => Err(at_folder.failed(Outcome::NotApplied, error)),
-        Err(error) if options.without_folder_sync => {
+        Err(error) if lacks(&error) && options.without_folder_sync => {
             tracing::warn!(path = %at.path.display(), %error, "the folder cannot be synced: a power cut may take the store's name away");
             Ok(Names::Volatile)
         }
-        Err(error) => Err(at_folder.failed(Outcome::NotApplied, PlaceLacks::FolderSync { source: error })),
+        Err(error) if lacks(&error) => Err(without_sync(folder, error)),
+        Err(error) => Err(folder_error(folder, error)),
     }
+}
+
+/// A folder could not be opened or synced.
+fn folder_error(folder: &Path, error: io::Error) -> StoreError {
+    if lacks_folder_sync(&error) {
+        return without_sync(folder, error);
+    }
+    At { path: folder, operation: "sync the folder" }.failed(Outcome::NotApplied, error)
+}
+
+fn without_sync(folder: &Path, source: io::Error) -> StoreError {
+    At { path: folder, operation: "sync the folder" }.failed(Outcome::NotApplied, PlaceLacks::FolderSync { source })
 }
 
 pub(crate) fn folder_of(path: &Path) -> PathBuf {

@@ -1,43 +1,62 @@
 //! A file whose name becomes durable with its first change.
 
 use std::{
-    fmt, io,
+    fmt,
+    fs::File,
+    io,
     ops::Bound,
-    path::PathBuf,
+    path::{self, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use mnem_store_traits::StoreError;
 use redb::{BackendError, StorageBackend};
 
-use crate::{OpenOptions, engine::medium::Medium, error::At};
+use crate::{engine::medium::Medium, error::At};
 
-use super::{Place, sync_name};
+use super::{Place, folder_error, folder_of, remove_abandoned, resolve_links};
 
 /// A file whose name is made durable before the file is changed or synced for the first time: its maker may have been
 /// killed before it did so.
+///
+/// The folder is opened with the file. So nothing that is done to its path meanwhile counts, and that it cannot be opened is not found out in the
+/// middle of a write.
 pub(crate) struct NamedFile {
     medium: Medium,
     place: Arc<dyn Place>,
-    path: PathBuf,
-    options: OpenOptions,
+    folder: PathBuf,
+    /// `None`: the name is durable.
+    opened: Mutex<Option<File>>,
     named: AtomicBool,
 }
 
 impl NamedFile {
-    pub(crate) fn new(medium: Medium, place: Arc<dyn Place>, at: At<'_>, options: &OpenOptions) -> Self {
-        let (path, options) = (at.path.to_owned(), options.clone());
-        Self { medium, place, path, options, named: AtomicBool::new(false) }
+    pub(crate) fn new(medium: Medium, place: Arc<dyn Place>, at: At<'_>) -> Result<Self, StoreError> {
+        let folder = folder_of(&resolve_links(at.path));
+        let opened = match File::open(&folder) {
+            Ok(opened) => Some(opened),
+            // As in `sync_name`. Only Unix opens folders.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied || cfg!(not(unix)) => None,
+            Err(error) => return Err(folder_error(&folder, error)),
+        };
+        let folder = path::absolute(&folder).unwrap_or(folder);
+        Ok(Self { medium, place, folder, named: AtomicBool::new(opened.is_none()), opened: Mutex::new(opened) })
     }
 
     fn name(&self) -> io::Result<()> {
-        if !self.named.load(Ordering::Acquire) {
-            let at = At { path: &self.path, operation: "open" };
-            sync_name(&*self.place, at, &self.options).map_err(io::Error::other)?;
-            self.named.store(true, Ordering::Release);
+        if self.named.load(Ordering::Acquire) {
+            return Ok(());
         }
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(folder) = opened.as_ref() {
+            remove_abandoned(&self.folder);
+            self.place.sync_opened(folder).map_err(|error| io::Error::other(folder_error(&self.folder, error)))?;
+        }
+        *opened = None;
+        self.named.store(true, Ordering::Release);
         Ok(())
     }
 }

@@ -34,6 +34,10 @@ impl Place for Lacking {
         self.sync.map_or_else(|| System.sync_folder(folder), |errno| Err(io::Error::from_raw_os_error(errno)))
     }
 
+    fn sync_opened(&self, folder: &File) -> io::Result<()> {
+        self.sync.map_or_else(|| System.sync_opened(folder), |errno| Err(io::Error::from_raw_os_error(errno)))
+    }
+
     fn persist_noclobber(&self, file: NamedTempFile, path: &Path) -> Result<(), PersistError> {
         if let Some(bytes) = self.rival {
             fs::write(path, bytes).expect("write");
@@ -92,6 +96,24 @@ fn a_folder_that_cannot_be_synced_is_refused_by_name_before_anything_is_written(
         assert!(refused.contains("cannot sync folders") && refused.contains("failed to sync the folder"), "{refused}");
         assert!(names_in(&folder).is_empty(), "{errno}");
     }
+}
+
+/// The folder that counts is the one that the file was found in, whatever became of its path.
+#[test]
+#[cfg(unix)]
+fn a_store_whose_folder_was_moved_is_written_to() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let (folder, moved) = (home.path().join("folder"), home.path().join("moved"));
+    fs::create_dir(&folder).expect("a folder");
+    open(&WHOLE, &folder.join("test.redb"), &create()).expect("create").close().expect("close");
+    let store = open(&WHOLE, &folder.join("test.redb"), &create()).expect("open");
+    fs::rename(&folder, &moved).expect("moved");
+    let data = Bytes::from_static(b"a block");
+    let cid = cid_of(RAW, &data);
+    store.put(&cid, data.clone()).expect("put");
+    store.close().expect("close");
+    let store = open(&WHOLE, &moved.join("test.redb"), &create()).expect("open");
+    assert_eq!(store.get(&cid).expect("get"), Some(data));
 }
 
 #[test]
