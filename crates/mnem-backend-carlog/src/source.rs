@@ -224,7 +224,8 @@ impl Source<'_> {
         if is_beyond || view.index.recent.len() > self.bounds.entries {
             let loaded = self.load(false)?;
             // Without an index that can be used, it is the beginning of the log.
-            if loaded.position.seq > 0 {
+            // A view that has read on from there stays: readers under way hold what it shows.
+            if loaded.position.seq > 0 && loaded.position.seq >= view.position.seq {
                 *view = loaded;
                 return Ok(());
             }

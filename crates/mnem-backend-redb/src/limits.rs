@@ -55,6 +55,9 @@ pub(crate) const CURSOR_ROWS_MIN: usize = 8;
 /// Rows that a removal of many looks at, to learn how many of those that lie together go.
 pub(crate) const REMOVE_SCAN_ROWS: usize = 256;
 
+/// Bytes of rows after which it ends: a row of many bytes has a page of its own, and is removed as fast without a scan.
+pub(crate) const REMOVE_SCAN_BYTES_MAX: usize = 1 << 20;
+
 /// How many of them have to go for a scan to pay. Measured: to look up and remove a row takes as long as to scan 30 rows or more.
 pub(crate) const REMOVE_SCAN_KEYS_MIN: usize = 16;
 

@@ -28,9 +28,9 @@ struct Guarded {
 }
 
 impl Guarded {
-    /// `exclusive`: no other handle and no other process writes meanwhile.
+    /// `exclusive`: no other handle and no other process writes meanwhile. `check`: no head and no block is missing unseen.
     fn open(path: &str) -> Result<Self, StoreError> {
-        let store = OpenOptions::new().create(true).exclusive(true).open(path)?;
+        let store = OpenOptions::new().create(true).exclusive(true).check(true).open(path)?;
         Ok(Self { store, writers: RwLock::new(()) })
     }
 

@@ -34,6 +34,13 @@ impl Index {
         search
     }
 
+    /// Makes one table of what was to be written as a run and what came since.
+    pub(crate) fn take_back_frozen(&mut self) {
+        let Some(frozen) = self.frozen.take() else { return };
+        let newer = std::mem::replace(&mut self.recent, Arc::unwrap_or_clone(frozen));
+        self.recent.absorb(newer);
+    }
+
     /// Begins to look which of these entries are in the index.
     pub(crate) fn check(&self, entries: impl Iterator<Item = (u64, Place)>) -> Check {
         let mut check = Check { runs: self.runs.clone(), live: Vec::new(), unknown: Vec::new() };

@@ -34,6 +34,8 @@ pub(crate) fn tend(handle: &Handle, closing: bool) {
     }
     let plan = {
         let mut view = handle.view_mut();
+        // Of a plan that ended in a panic: without it the next run would lack its entries.
+        view.index.take_back_frozen();
         if !is_due(&view, closing) {
             return;
         }
@@ -191,9 +193,7 @@ impl Plan {
     fn give_up(self, handle: &Handle, failure: Failure) {
         let mut view = handle.view_mut();
         if view.index.frozen.as_ref().is_some_and(|frozen| Arc::ptr_eq(frozen, &self.table)) {
-            view.index.frozen = None;
-            let newer = std::mem::replace(&mut view.index.recent, Memtable::clone(&self.table));
-            view.index.recent.absorb(newer);
+            view.index.take_back_frozen();
         }
         // Not at every commit again.
         let Bounds { entries, tail_bytes } = view.bounds;

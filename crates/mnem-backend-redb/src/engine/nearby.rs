@@ -97,8 +97,13 @@ impl Place {
                 self.found += 1;
                 return Ok(Some(value));
             }
+            let is_large = value.value().len() > NEARBY_VALUE_BYTES_MAX;
             if row.value() > key {
                 self.next = Some((row, value));
+                break;
+            }
+            // A row of many bytes was read to be passed over: the next one may be another.
+            if is_large {
                 break;
             }
         }

@@ -3,12 +3,14 @@
 use std::ops::Bound;
 
 use mnem_store_traits::{Bytes, Cid, StoreError};
-use redb::{CursorError, ReadableTable as _, Table};
+use redb::{CursorError, ReadableTable as _, StorageError, Table};
 
 use crate::{
     engine::keys::Key,
     error::At,
-    limits::{CURSOR_ROWS_MIN, REMOVE_LOOKS_SKIPPED_MAX, REMOVE_SCAN_KEYS_MIN, REMOVE_SCAN_ROWS},
+    limits::{
+        CURSOR_ROWS_MIN, REMOVE_LOOKS_SKIPPED_MAX, REMOVE_SCAN_BYTES_MAX, REMOVE_SCAN_KEYS_MIN, REMOVE_SCAN_ROWS,
+    },
 };
 
 /// The table of blocks in a write transaction.
@@ -96,13 +98,23 @@ pub(crate) fn remove_present(at: At<'_>, objects: &mut ObjectsMut<'_>, keys: &[K
 }
 
 /// How many of the first keys are those of the next rows, or lie between them.
+///
+/// It reads rows that nobody asked for, so not many bytes of them, and none behind a page that cannot be read.
 fn keys_near(at: At<'_>, objects: &ObjectsMut<'_>, keys: &[Key]) -> Result<usize, StoreError> {
     let Some(first) = keys.first() else { return Ok(0) };
     let mut rows = objects.range::<&[u8]>(&**first..).map_err(|error| at.redb(error))?;
-    Ok(match rows.nth(REMOVE_SCAN_ROWS - 1).transpose().map_err(|error| at.redb(error))? {
-        Some((last, _)) => keys.partition_point(|key| &**key <= last.value()),
-        None => keys.len(),
-    })
+    let (mut looked, mut bytes) = (0, 0);
+    loop {
+        let (row, value) = match rows.next() {
+            None => return Ok(keys.len()),
+            Some(Err(StorageError::Corrupted(_))) => return Ok(1),
+            Some(row) => row.map_err(|error| at.redb(error))?,
+        };
+        (looked, bytes) = (looked + 1, bytes + value.value().len());
+        if looked == REMOVE_SCAN_ROWS || bytes > REMOVE_SCAN_BYTES_MAX {
+            return Ok(keys.partition_point(|key| &**key <= row.value()));
+        }
+    }
 }
 
 fn remove_scanning(at: At<'_>, objects: &mut ObjectsMut<'_>, keys: &[Key]) -> Result<bool, StoreError> {

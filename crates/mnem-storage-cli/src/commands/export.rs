@@ -81,6 +81,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// What a damaged store lacks would be lacking in an archive of all that its heads reach, without a sign.
+fn open(context: &Context, roots: &[Typed]) -> Result<Arc<dyn Store>> {
+    if roots.is_empty() { context.open_read_only_checked() } else { context.open_read_only() }
+}
+
 fn to_standard_output(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
     if io::stdout().is_terminal() {
         return Err(Failure::Usage {
@@ -88,7 +93,7 @@ fn to_standard_output(context: &Context, args: &Args, roots: &[Typed]) -> Result
             hint: "`mnem-store export FILE`, or `mnem-store export - > FILE`".into(),
         });
     }
-    let store = context.open_read_only()?;
+    let store = open(context, roots)?;
     let mut out = context.out();
     match export(context, &store, out.writer(), args, roots, &mut || ControlFlow::Continue(())) {
         // The answer on standard output is the archive, so what was done is told beside it.
@@ -110,7 +115,7 @@ fn to_file(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
     refuse_a_store(&target, &path)?;
     let folder = folder_of(&target)?;
     let failed = |source| Failure::Io { what: format!("write {}", target.display()), source };
-    let store = context.open_read_only()?;
+    let store = open(context, roots)?;
     let stop = Stop::when_asked(context)?;
     let mut file = NewFile::beside(&target, folder).map_err(failed)?;
     stop.without(file.path());

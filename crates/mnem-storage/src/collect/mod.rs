@@ -189,7 +189,8 @@ impl CollectOptions {
 /// No writer may be at work, as for [`Blockstore::delete`](crate::Blockstore::delete): a writer may rely on a dead block that it found
 /// present. Keeping them away is the caller's duty. A store on disk that is opened
 /// [`exclusive`](crate::OpenOptions::exclusive) keeps other processes and handles away; the example `collector` shows how a
-/// program keeps its own threads away. Blocks that were put after the collection began are left alone, and it ends with
+/// program keeps its own threads away, and opens with [`check`](crate::OpenOptions::check): in a damaged store a head can be missing
+/// without a sign, and what it alone reaches would be dead. Blocks that were put after the collection began are left alone, and it ends with
 /// [`HeadsMoved`](StoreError::HeadsMoved) before the next batch once the heads have changed: that limits the harm of a mistake, and does
 /// not replace the exclusion.
 ///

@@ -74,11 +74,11 @@ impl Pending {
         let Some(layer) = self.layers.last_mut() else { return };
         let (blocks, links) = layer.seen;
         let room = self.waiting_max.saturating_sub(waiting);
-        let fitting = (room * blocks).checked_div(links).unwrap_or(waiting);
+        let fitting = room.saturating_mul(blocks).checked_div(links).unwrap_or(waiting);
         self.window = fitting.max(self.waiting_max / WINDOWS_MAX).clamp(1, layer.waiting.len());
         layer.seen.0 = self.window;
         // Without it the list would be copied as it grows, and be there twice.
-        let expected = (self.window * links).checked_div(blocks).unwrap_or(0).min(self.waiting_max);
+        let expected = self.window.saturating_mul(links).checked_div(blocks).unwrap_or(0).min(self.waiting_max);
         self.came.reserve(expected + expected / 8);
         let rest = layer.waiting.len() - self.window;
         if let Some(window) = layer.waiting.get_mut(rest..) {
