@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mnem_store_traits::{Cid, StoreError, backend::check_read, driver::Sharing};
-use redb::StorageError;
+use redb::{ReadableTable, StorageError};
 
 use crate::{
     Check, CommitDurability, Verify,
@@ -116,7 +116,9 @@ impl Reader {
         if snapshot.generation().is_some_and(|generation| self.present.contains(key, generation)) {
             return Ok(true);
         }
-        let found = self.find(at, snapshot, key)?.is_some();
+        // Without a cursor: most of these look-ups are lone ones, of a block that is to be put.
+        let objects = snapshot.objects(at, self.file.layout)?;
+        let found = ReadableTable::get(objects, key).map_err(|error| at.redb(error))?.is_some();
         if let (true, Some(generation)) = (found, snapshot.generation()) {
             self.present.insert(key, generation);
         }
