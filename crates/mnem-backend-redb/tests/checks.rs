@@ -107,7 +107,7 @@ fn a_check_finds_what_an_unchecked_open_let_pass() {
     flip(&mut sample.clean);
     let medium = FakeMedium::of(sample.clean);
     let mut store = OpenOptions::new().open_medium(medium.clone(), "medium").expect("open");
-    assert!(store.has(&sample.cids[2]).expect("what is not known to be damaged is read"));
+    assert!(store.has(&sample.cids[2]).expect("a sound block is found"));
     assert_eq!(kind_of(store.check_integrity()), ErrorKind::Damaged);
     // The handle is still there, and finds nothing absent: what redb makes of the file now may lack what was committed.
     let (cid, data) = block(7);

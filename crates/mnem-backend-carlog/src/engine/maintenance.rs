@@ -54,7 +54,7 @@ fn is_due(view: &View, closing: bool) -> bool {
         && (view.index.recent.len() > entries / share || view.tail_bytes() > tail_bytes / share as u64)
 }
 
-/// What is written: a run of a table and of the runs that are merged with it, and the manifest that names it.
+/// One step of maintenance: merges a table with some runs into a new run, and writes the manifest that names it.
 struct Plan {
     table: Arc<Memtable>,
     /// The newest runs.

@@ -70,7 +70,7 @@ impl Manifest {
         seal(text)
     }
 
-    /// The error says what is wrong with the file.
+    /// Reads a manifest. The error names the fault.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
         let mut lines = unseal(bytes)?.lines();
         if lines.next() != Some(FIRST_LINE) {

@@ -59,7 +59,7 @@ impl<'a> RunWriter<'a> {
         if self.entries.is_multiple_of(ENTRIES_A_PAGE as u64) { self.end_page() } else { Ok(()) }
     }
 
-    /// Writes what is left, with the header of a run of the commits after `from` up to `to`, and syncs the file.
+    /// Completes the file and syncs it. The run covers the commits after `from`, up to and including `to`.
     pub(crate) fn finish(mut self, from: u64, to: u64) -> io::Result<()> {
         if !self.payload.is_empty() {
             self.end_page()?;

@@ -16,7 +16,7 @@ pub(crate) fn seal(mut lines: String) -> Vec<u8> {
     lines.into_bytes()
 }
 
-/// Returns all lines but the last. The error says what is wrong with the file.
+/// Checks the seal on the last line and returns the lines above it. The error names the fault.
 pub(crate) fn unseal(bytes: &[u8]) -> Result<&str, &'static str> {
     let text = str::from_utf8(bytes).map_err(|_| "it is not text")?;
     let whole = text.strip_suffix('\n').ok_or("its last line is cut off")?;

@@ -87,7 +87,7 @@ fn a_run_that_is_damaged_under_an_open_store_is_built_again() {
         let store = small_runs().read_only(read_only).open(place.store()).unwrap();
         for name in place.files().into_keys().filter(|name| name.starts_with("run-")) {
             let mut bytes = fs::read(place.file(&name)).unwrap();
-            // Behind the header.
+            // Past the header.
             bytes[4096..].iter_mut().for_each(|byte| *byte ^= 0x10);
             fs::write(place.file(&name), bytes).unwrap();
         }

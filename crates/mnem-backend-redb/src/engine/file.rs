@@ -41,7 +41,7 @@ impl OpenFile {
             layout,
             gate: Gate::new(BACKEND, options.read_only),
             options,
-            // What was not closed was synced when it was opened.
+            // A file that was left open has been synced by now.
             settled: AtomicBool::new(!session.was_closed),
             session: RwLock::new(Some(session)),
             panicked: AtomicBool::new(false),

@@ -64,7 +64,7 @@ struct State {
     header_last: AtomicBool,
     /// redb is closing: see [`Seam::begin_close`].
     closing: AtomicBool,
-    /// It asked for a sync meanwhile.
+    /// redb asked for a sync while closing.
     closing_syncs: AtomicBool,
     /// The end of all that may ever have been written.
     written_end: AtomicU64,
@@ -167,7 +167,7 @@ impl Seam {
         self.0.direct.load(Ordering::Acquire)
     }
 
-    /// Makes durable what the medium holds, whoever wrote it.
+    /// Syncs the medium: its content may be the work of another program that did not.
     pub(crate) fn settle(&self) -> io::Result<()> {
         self.noted(self.0.medium.sync_data())
     }

@@ -31,7 +31,7 @@ struct Seen {
 
 struct Place {
     rows: OwnedRange<&'static [u8], &'static [u8]>,
-    /// The row after the last one that was asked for, where that was passed.
+    /// A row that was read and lies behind the last key asked for: the next look-up begins with it.
     next: Option<(Stored, Stored)>,
     found: usize,
 }

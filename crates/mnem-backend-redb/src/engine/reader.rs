@@ -85,7 +85,8 @@ impl Reader {
     /// The stored bytes of a block, not checked.
     pub(crate) fn find(&self, at: At<'_>, snapshot: &Snapshot, key: &[u8]) -> Result<Option<Stored>, StoreError> {
         let objects = snapshot.objects(at, self.file.layout)?;
-        // A snapshot for one read alone has no read before it. In a file that may be damaged nothing is read beside what was asked for.
+        // A snapshot without a generation serves one read, so there is no earlier look-up to go on from. A file that may be damaged gets no reads
+        // beyond the one asked for.
         if snapshot.generation().is_some() && self.file.options.check != Check::AsItIs {
             match snapshot.nearby.find(objects, key) {
                 Ok(None) | Err(StorageError::Corrupted(_)) => {}

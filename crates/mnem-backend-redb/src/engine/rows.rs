@@ -99,7 +99,7 @@ pub(crate) fn remove_present(at: At<'_>, objects: &mut ObjectsMut<'_>, keys: &[K
 
 /// How many of the first keys are those of the next rows, or lie between them.
 ///
-/// It reads rows that nobody asked for, so not many bytes of them, and none behind a page that cannot be read.
+/// The rows it reads may all be kept, so it stops after a bounded number of bytes, and at a page that cannot be read.
 fn keys_near(at: At<'_>, objects: &ObjectsMut<'_>, keys: &[Key]) -> Result<usize, StoreError> {
     let Some(first) = keys.first() else { return Ok(0) };
     let mut rows = objects.range::<&[u8]>(&**first..).map_err(|error| at.redb(error))?;
