@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mnem_store_traits::{Blockstore, Cid, Store, WriteBatch};
 
-use crate::support::{FakeMedium, large_block, next};
+use crate::support::{Call, FakeMedium, large_block, next};
 
 const BLOCKS: u64 = 3_000;
 const BATCHES: usize = 60;
@@ -72,4 +72,23 @@ fn a_removal_of_many_removes_exactly_these_wherever_they_lie() {
     // Nothing of them is left to remove.
     store.delete_many(&mut named.into_iter().map(Ok)).expect("delete_many");
     assert_eq!(store.cids().expect("cids").count(), left.len());
+}
+
+/// To learn whether neighbours go too, a removal looks at some of them: not at hundreds of large blocks that stay.
+#[test]
+fn a_removal_of_few_large_blocks_reads_few_that_stay() {
+    const LARGE: u64 = 400;
+    const BYTES: usize = 96 * 1024;
+    let medium = FakeMedium::default();
+    let options = FakeMedium::options().cache_bytes(1 << 20);
+    let store = options.open_medium(medium.clone(), "medium").expect("create");
+    let mut blocks: Vec<_> = (0..LARGE).map(|n| large_block(n, BYTES)).collect();
+    store.put_many(&mut blocks.iter().cloned().map(Ok)).expect("put_many");
+    blocks.sort_unstable_by_key(|(cid, _)| cid.to_bytes());
+    let dead: Vec<Cid> = blocks.iter().step_by(12).map(|(cid, _)| *cid).collect();
+    let before = medium.count(Call::Read);
+    store.delete_many(&mut dead.iter().map(|cid| Ok(*cid))).expect("delete_many");
+    let reads = medium.count(Call::Read) - before;
+    assert!(reads < LARGE, "{reads} reads for {} of {LARGE} blocks", dead.len());
+    assert_eq!(store.cids().expect("cids").count(), blocks.len() - dead.len());
 }
