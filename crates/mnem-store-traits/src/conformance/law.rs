@@ -392,18 +392,6 @@ impl fmt::Debug for Law {
     }
 }
 
-/// The table of all laws, in Markdown, as it stands in `CONTRACT.md`.
-pub fn law_table() -> String {
-    let mut table = String::from("| law | level | needs | promise |\n|---|---|---|---|\n");
-    for law in super::laws() {
-        let profiles = law.profiles.iter().map(Profile::to_string);
-        let claims = law.claims.iter().map(|claim| format!("`{claim}`"));
-        let needs = profiles.chain(claims).collect::<Vec<_>>().join(", ");
-        table += &format!("| `{law}` | {} | {needs} | {} |\n", law.level, law.promise);
-    }
-    table
-}
-
 /// Which law looks at which way to write and to read, in Markdown, as it stands in `CONTRACT.md`.
 pub fn ways_table() -> String {
     super::ways::table_text()
