@@ -238,3 +238,31 @@ fn appended_bytes_are_to_be_cut_off() {
     place.write("a.redb", &whole);
     place.run_with_input(&["put", "-", "--store", "a.redb"], b"more").ok();
 }
+
+/// No command but `verify` would read the damaged block. These rely on the whole structure, so they check it first.
+#[test]
+fn commands_that_rely_on_the_structure_refuse_a_damaged_page_that_they_would_not_read() {
+    let place = Place::new();
+    let (root, _) = place.small_store("a.redb");
+    let unread = b"a leaf that no head reaches";
+    place.run_with_input(&["put", "-", "--store", "a.redb"], unread).ok();
+    let mut bytes = std::fs::read(place.path("a.redb")).expect("a file");
+    let at: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(unread)).collect();
+    assert!(!at.is_empty(), "the block is not in the file as it is");
+    at.iter().for_each(|at| bytes[*at] ^= 1);
+    std::fs::write(place.path("a.redb"), &bytes).expect("written");
+    place.run(&["export", "--root", &root.to_string(), "root.car", "--store", "a.redb"]).ok();
+    for args in [
+        &["export", "all.car", "--store", "a.redb"][..],
+        &["gc", "--store", "a.redb"],
+        &["gc", "--dry-run", "--store", "a.redb"],
+        &["copy", "a.redb", "b.redb"],
+        &["copy", "--reachable", "a.redb", "b.redb"],
+        &["compact", "--store", "a.redb"],
+    ] {
+        let said = place.run(args).fails(1);
+        assert!(said.contains("damaged"), "{args:?}: {said}");
+        assert!(!place.path("all.car").exists() && !place.path("b.redb").exists(), "{args:?}");
+    }
+    assert!(std::fs::read(place.path("a.redb")).expect("a file") == bytes, "nothing was written");
+}
