@@ -10,6 +10,8 @@ mod damage;
 mod forged;
 #[path = "main/format.rs"]
 mod format;
+#[path = "main/golden.rs"]
+mod golden;
 #[path = "main/opening.rs"]
 mod opening;
 #[path = "main/readers.rs"]

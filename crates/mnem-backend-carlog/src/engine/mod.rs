@@ -1,6 +1,8 @@
 //! What only this backend has: the log, its records, and its index.
 
 pub(crate) mod descriptor;
+#[cfg(test)]
+mod examples;
 pub(crate) mod fields;
 pub mod files;
 pub(crate) mod filter;

@@ -252,13 +252,8 @@ impl Entries<'_> {
 
 #[cfg(test)]
 mod tests {
-    use mnem_car::SectionOffsets;
-    use mnem_store_traits::{RAW, cid_of};
-
     use super::*;
-    use crate::engine::{
-        index::Index, keys::tests::example, memory::MemoryFile, merge::Merge, run_writer::RunWriter, sealed,
-    };
+    use crate::engine::{index::Index, keys::tests::example, memory::MemoryFile, merge::Merge, run_writer::RunWriter};
 
     fn written(keys: &Keys, number: u64, entries: &[Entry]) -> Vec<u8> {
         let file = MemoryFile::default();
@@ -403,34 +398,5 @@ mod tests {
             assert!(live[..model.len()].iter().all(|is_live| *is_live) && !live[model.len()], "step {step}");
         }
         assert!(index.runs.len() > 1 && model.len() > 16);
-    }
-
-    /// The run in `FORMAT.md`.
-    #[test]
-    fn the_worked_example_is_what_is_written() {
-        let keys = example();
-        let cid = cid_of(RAW, b"hello");
-        let section = SectionOffsets::write_start(&cid, 5, 0xb8, &mut Vec::new());
-        let bytes = written(&keys, 2, &[(keys.fingerprint(&cid), Place::new(1, &section))]);
-        assert_eq!(bytes.len(), 4 * PAGE_BYTES);
-        let format = include_str!("../../FORMAT.md");
-        let ends: [&[usize]; 11] = [
-            &[0, 8],
-            &[8, 24],
-            &[24, 32],
-            &[32, 40, 48],
-            &[48, 56],
-            &[56, 64],
-            &[4080, 4096],
-            &[4096, 4104, 4112],
-            &[8192, 8200],
-            &[12_288, 12_320],
-            &[16_368, 16_384],
-        ];
-        for ends in ends {
-            let fields = ends.windows(2).map(|ends| sealed::hex(&bytes[ends[0]..ends[1]])).collect::<Vec<_>>();
-            let line = format!("{:04x} {} ", ends[0], fields.join(" "));
-            assert!(format.contains(&line), "{line}");
-        }
     }
 }
