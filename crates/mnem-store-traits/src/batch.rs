@@ -1,4 +1,4 @@
-//! What one commit consists of.
+//! The content of a commit.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -21,7 +21,7 @@ use crate::{StoreError, typed};
 /// # Ok::<(), mnem_store_traits::StoreError>(())
 /// ```
 ///
-/// The same batch may be committed again, after a change of the heads for example:
+/// A batch can be committed again, for instance with another head change:
 ///
 /// ```
 /// use mnem_store_traits::{MemoryStore, OpHeadsStore, Store, StoreError, WriteBatch};
@@ -58,7 +58,7 @@ pub struct BatchPut {
     pub trusted: bool,
 }
 
-/// How many blocks there are and of how many bytes, and not which.
+/// Prints the number of blocks and their bytes, not the blocks.
 impl fmt::Debug for WriteBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WriteBatch")
@@ -70,7 +70,7 @@ impl fmt::Debug for WriteBatch {
     }
 }
 
-/// The length of the block, and not its bytes.
+/// Prints the length of the block, not its bytes.
 impl fmt::Debug for BatchPut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BatchPut")
@@ -83,7 +83,7 @@ impl fmt::Debug for BatchPut {
 
 /// A change of the op heads.
 ///
-/// Every list is a set: order and repetition mean nothing. `new` has at least one head; a store refuses an empty one
+/// Every list is a set: order and repetition do not matter. `new` has at least one head; a store refuses an empty `new`
 /// with [`StoreError::InvalidArgument`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadChange {
@@ -106,7 +106,7 @@ pub enum HeadChange {
 }
 
 impl HeadChange {
-    /// The new heads, as they were given.
+    /// The new heads, in the given order.
     pub fn new_heads(&self) -> &[Cid] {
         let (Self::Update { new, .. } | Self::Swap { new, .. }) = self;
         new
@@ -126,7 +126,7 @@ impl HeadChange {
         Err(StoreError::InvalidArgument { operation, reason })
     }
 
-    /// The heads after this change, given the heads before it. The one place where the law of heads is computed.
+    /// The heads after this change, given the heads before it. No other code computes heads.
     ///
     /// With `n` heads and `k` ids in the change, the cost is O((n + k) log(n + k)).
     ///
@@ -155,25 +155,26 @@ impl HeadChange {
 }
 
 impl WriteBatch {
-    /// A batch with nothing in it. Committing it does nothing.
+    /// An empty batch. Committing it does nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a block, to be hashed before anything is written.
+    /// Adds a block. It is hashed before anything is written.
     pub fn put(&mut self, cid: Cid, data: Bytes) -> &mut Self {
         self.puts.push(BatchPut { cid, data, trusted: false });
         self
     }
 
-    /// Adds a block whose bytes the caller has checked. The promise is that of
+    /// Adds a block whose bytes the caller has checked. The caller makes the promise of
     /// [`Blockstore::put_trusted`](crate::Blockstore::put_trusted).
     pub fn put_trusted(&mut self, cid: Cid, data: Bytes) -> &mut Self {
         self.puts.push(BatchPut { cid, data, trusted: true });
         self
     }
 
-    /// Adds `value` as a DAG-CBOR block and returns its CID, for a head or for a link in another block. A field of type [`Cid`] becomes a link.
+    /// Adds `value` as a DAG-CBOR block and returns its CID, for a head or for a link in another block. A field of type
+    /// [`Cid`] becomes a link.
     ///
     /// ```
     /// use mnem_store_traits::{MemoryStore, OpHeadsStore, Store, StoreError, WriteBatch};
@@ -188,35 +189,35 @@ impl WriteBatch {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError::InvalidArgument`]: DAG-CBOR cannot hold the value. The batch is as it was.
+    /// [`StoreError::InvalidArgument`]: DAG-CBOR cannot represent the value. The batch is unchanged.
     pub fn put_dag_cbor<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<Cid, StoreError> {
         let (cid, data) = typed::encode("put_dag_cbor", value)?;
         self.puts.push(BatchPut { cid, data, trusted: false });
         Ok(cid)
     }
 
-    /// Demands that the block is in the store, or in this batch, when the batch lands; otherwise the commit fails with
-    /// [`StoreError::MissingBlock`].
+    /// Requires that the block is in the store or in this batch when the batch is applied. Otherwise the commit fails
+    /// with [`StoreError::MissingBlock`].
     pub fn require(&mut self, cid: Cid) -> &mut Self {
         self.required.push(cid);
         self
     }
 
-    /// [`require`](Self::require), for each of them.
+    /// Calls [`require`](Self::require) for each of them.
     pub fn require_all(&mut self, cids: impl IntoIterator<Item = Cid>) -> &mut Self {
         self.required.extend(cids);
         self
     }
 
-    /// Adds the head `new` and removes the heads it supersedes. Replaces a head change that was set before.
+    /// Adds the head `new` and removes the heads that it supersedes. Replaces an earlier head change of this batch.
     pub fn update(&mut self, new: Cid, supersedes: impl IntoIterator<Item = Cid>) -> &mut Self {
         self.update_all([new], supersedes)
     }
 
-    /// Adds every head in `new` and removes the heads they supersede, all in one change: no reader and no crash sees
-    /// some of the new heads without the others. Replaces a head change that was set before.
+    /// Adds every head in `new` and removes the heads that they supersede, in one change: no reader and no crash sees
+    /// some of the new heads without the others. Replaces an earlier head change of this batch.
     ///
-    /// `new` is a set, and must not be empty: [`HeadChange::check`].
+    /// `new` is a set and must not be empty: [`HeadChange::check`].
     pub fn update_all(
         &mut self,
         new: impl IntoIterator<Item = Cid>,
@@ -226,14 +227,14 @@ impl WriteBatch {
         self.change_heads(HeadChange::Update { new, supersedes })
     }
 
-    /// Replaces all heads by `new` if they equal `expected`. Replaces a head change that was set before.
+    /// Replaces all heads by `new` if they equal `expected`. Replaces an earlier head change of this batch.
     pub fn swap(&mut self, expected: impl IntoIterator<Item = Cid>, new: Cid) -> &mut Self {
         self.swap_all(expected, [new])
     }
 
-    /// Replaces all heads by the set `new` if they equal `expected`. Replaces a head change that was set before.
+    /// Replaces all heads by the set `new` if they equal `expected`. Replaces an earlier head change of this batch.
     ///
-    /// `new` is a set, and must not be empty: [`HeadChange::check`].
+    /// `new` is a set and must not be empty: [`HeadChange::check`].
     pub fn swap_all(
         &mut self,
         expected: impl IntoIterator<Item = Cid>,
@@ -243,18 +244,18 @@ impl WriteBatch {
         self.change_heads(HeadChange::Swap { expected, new })
     }
 
-    /// Makes this head change. Replaces a head change that was set before.
+    /// Sets the head change. Replaces an earlier head change of this batch.
     pub fn change_heads(&mut self, change: HeadChange) -> &mut Self {
         self.head = Some(change);
         self
     }
 
-    /// The blocks to store, in the order they were added. May name a CID twice.
+    /// The blocks to store, in the order in which they were added. May name a CID twice.
     pub fn puts(&self) -> &[BatchPut] {
         &self.puts
     }
 
-    /// The blocks that must be present, in the store or among [`puts`](Self::puts), when the batch lands.
+    /// The blocks that must be present, in the store or among [`puts`](Self::puts), when the batch is applied.
     pub fn required(&self) -> &[Cid] {
         &self.required
     }
@@ -271,14 +272,14 @@ impl WriteBatch {
 }
 
 impl Extend<(Cid, Bytes)> for WriteBatch {
-    /// Adds blocks to be hashed before anything is written, as [`put`](WriteBatch::put) does.
+    /// Adds blocks that are hashed before anything is written, as [`put`](WriteBatch::put) does.
     fn extend<T: IntoIterator<Item = (Cid, Bytes)>>(&mut self, blocks: T) {
         self.puts.extend(blocks.into_iter().map(|(cid, data)| BatchPut { cid, data, trusted: false }));
     }
 }
 
 impl Extend<BatchPut> for WriteBatch {
-    /// Adds blocks of another batch, each as it was added there.
+    /// Adds the blocks of another batch, each trusted or not as it was there.
     fn extend<T: IntoIterator<Item = BatchPut>>(&mut self, puts: T) {
         self.puts.extend(puts);
     }

@@ -1,13 +1,13 @@
-//! What a backend promises beyond the minimum, in values that callers and the suite can read.
+//! The promises of a backend beyond the minimum, as values that callers and the suite can read.
 
 use std::fmt;
 
 use crate::limits::BLOCK_BYTES_EVERY_BACKEND;
 
-/// What survives, once a call has returned `Ok`. Ordered: each level includes the ones before it.
+/// Which failures a write survives once the call has returned `Ok`. Ordered: each level includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Durability {
-    /// Nothing beyond the life of the handle.
+    /// None: a write lasts as long as the handle.
     None,
     /// The end of the process, killed or not. Not a power cut.
     Process,
@@ -15,7 +15,7 @@ pub enum Durability {
     Power,
 }
 
-/// In a word: "none", "process", "power".
+/// One word: "none", "process", "power".
 impl fmt::Display for Durability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -26,9 +26,10 @@ impl fmt::Display for Durability {
     }
 }
 
-/// What a [`Blockstore`](crate::Blockstore), and the [`Store`](crate::Store) it may be part of, promises beyond the minimum.
+/// The promises of a [`Blockstore`](crate::Blockstore), and of the [`Store`](crate::Store) that it may be part of,
+/// beyond the minimum.
 ///
-/// Start from [`WEAKEST`](Self::WEAKEST) and claim what is true. The suite tests each claim, and each absence of one.
+/// Start from [`WEAKEST`](Self::WEAKEST) and claim what is true. The suite tests each claim, and each missing claim.
 ///
 /// ```
 /// use mnem_store_traits::{Blockstore, Capabilities, Durability, MemoryStore};
@@ -41,20 +42,20 @@ impl fmt::Display for Durability {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// What survives once `put`, `put_many` or `delete` returned `Ok`.
+    /// The failures that a `put`, `put_many` or `delete` survives once it returned `Ok`.
     pub put_durability: Durability,
-    /// Largest block taken, in bytes. At least [`BLOCK_BYTES_EVERY_BACKEND`].
+    /// The largest block that is accepted, in bytes. At least [`BLOCK_BYTES_EVERY_BACKEND`].
     pub block_bytes_max: u64,
-    /// `put_many` keeps all of its blocks or none, also under a storage error and under a crash.
+    /// `put_many` stores all of its blocks or none, even after a storage error or a crash.
     pub atomic_put_many: bool,
-    /// `commit` applies its blocks and its head change in one step: all or nothing, also under a crash.
+    /// `commit` applies its blocks and its head change in one step: all or nothing, even after a crash.
     pub atomic_commit: bool,
     /// `side_table` works.
     pub side_tables: bool,
-    /// A side table's `write` is all or nothing, also under a crash.
+    /// `write` of a side table is all or nothing, even after a crash.
     pub atomic_side_table_writes: bool,
-    /// One `get_many` is much cheaper than a `get` of each block, as where every request is a round trip: [`FetchAhead`](crate::FetchAhead) asks for
-    /// blocks before they are wanted. Advice, and no promise.
+    /// One `get_many` is much cheaper than a `get` of each block, for instance if every request is a round trip.
+    /// [`FetchAhead`](crate::FetchAhead) then asks for blocks before they are needed. This is advice, not a promise.
     pub batched_reads: bool,
 }
 
@@ -70,7 +71,7 @@ impl Capabilities {
         batched_reads: false,
     };
 
-    /// Claims what survives after `put`, `put_many` and `delete`.
+    /// Sets the durability of `put`, `put_many` and `delete`.
     #[must_use]
     pub const fn with_put_durability(mut self, durability: Durability) -> Self {
         self.put_durability = durability;
@@ -84,7 +85,7 @@ impl Capabilities {
         self
     }
 
-    /// Says (or not) that `get_many` pays.
+    /// Says whether `get_many` is much cheaper than many `get`s.
     #[must_use]
     pub const fn with_batched_reads(mut self, yes: bool) -> Self {
         self.batched_reads = yes;
@@ -124,9 +125,9 @@ impl Capabilities {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeadsCapabilities {
-    /// What survives once `update`, `swap` or a `commit` with a head returned `Ok`.
+    /// The failures that an `update`, a `swap` or a `commit` with a head survives once it returned `Ok`.
     pub durability: Durability,
-    /// A head change is seen by every reader as one step: never some of the superseded heads gone and others not.
+    /// Every reader sees a head change as one step: never some of the superseded heads removed and others not.
     pub atomic_heads: bool,
 }
 
@@ -134,7 +135,7 @@ impl HeadsCapabilities {
     /// The claims that every backend can make.
     pub const WEAKEST: Self = Self { durability: Durability::None, atomic_heads: false };
 
-    /// Claims what survives after a head change.
+    /// Sets the durability of head changes.
     #[must_use]
     pub const fn with_durability(mut self, durability: Durability) -> Self {
         self.durability = durability;

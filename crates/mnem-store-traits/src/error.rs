@@ -1,4 +1,4 @@
-//! The one error type of the contract, its kinds, and what became of a failed call.
+//! The error type of the contract, its kinds, and the outcome of a failed call.
 
 use std::{error::Error, fmt, ops::Deref, sync::Arc};
 
@@ -8,7 +8,7 @@ use crate::driver::Location;
 
 use crate::hashes::Unsupported;
 
-/// The error below a [`StoreError`], shared so that one failed commit can be reported to every caller that took part.
+/// The cause of a [`StoreError`], shared so that every caller of a failed group commit gets it.
 ///
 /// Dereferences to the error itself, so `cause.downcast_ref::<std::io::Error>()` works.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ impl fmt::Debug for Cause {
     }
 }
 
-/// As the error itself prints.
+/// Prints like the error itself.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
@@ -42,34 +42,35 @@ impl Deref for Cause {
     }
 }
 
-/// What became of the call that returned an error.
+/// The effect of a call that returned an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The store's heads and tables are as they were before the call. Where a method's contract says so, blocks of the call may remain.
+    /// The store's heads and tables are as they were before the call. If the method's contract says so, blocks of the
+    /// call may remain.
     NotApplied,
-    /// The call may or may not have taken effect: look again after reopening the store.
+    /// The call may or may not have taken effect. Check after reopening the store.
     Unknown,
 }
 
-/// How to try again after a call has failed. A retry loop branches on it.
+/// How to try again after a failed call. A retry loop branches on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Retry {
-    /// The very same call, later: the store was locked, or the medium was only interrupted. Nothing was applied.
+    /// Repeat the same call later: the store was locked, or the medium was interrupted. Nothing was applied.
     SameCall,
-    /// The heads read anew, and a call built on them. Nothing was applied.
+    /// Read the heads again and build a new call on them. Nothing was applied.
     ReadHeads,
-    /// The store opened anew, and a look whether the call took effect: this handle does not know.
+    /// Reopen the store and check whether the call took effect: this handle does not know.
     Reopen,
 }
 
-/// What is damaged: the store of a backend, or what others keep in one of its side tables.
+/// The damaged part: the store of a backend, or the content of one of its side tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Component {
-    /// The store's own structure; the name of its backend.
+    /// The store's own structure, with the name of its backend.
     Store(&'static str),
-    /// The rows of a side table, which only their owner understands; the name of the table.
+    /// The rows of a side table, which only its owner understands, with the name of the table.
     SideTable(&'static str),
 }
 
@@ -89,9 +90,10 @@ impl fmt::Display for Component {
     }
 }
 
-/// Every way in which a store can refuse or fail.
+/// The ways in which a store can refuse or fail.
 ///
-/// `Display` says what is the case; the cause is in [`source`](Error::source) and not repeated. Branch on [`kind`](Self::kind), not on text.
+/// `Display` says what is the case. The cause is in [`source`](Error::source) and is not repeated. Branch on
+/// [`kind`](Self::kind), not on text.
 ///
 /// [`retry`](Self::retry) says how to try again:
 ///
@@ -121,18 +123,18 @@ impl fmt::Display for Component {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The bytes handed in do not hash to the CID they were handed in under. Nothing was stored.
+    /// The bytes do not hash to the CID under which they were handed in. Nothing was stored.
     #[error("bytes do not match the CID {cid}: they hash to {actual}")]
     CidMismatch {
         /// The CID the caller named.
         cid: Cid,
-        /// The CID that the bytes have, as [`HashCheck::Mismatch`](crate::backend::HashCheck::Mismatch) tells it. Never `cid`.
+        /// The CID that the bytes have, from [`HashCheck::Mismatch`](crate::backend::HashCheck::Mismatch). Never `cid`.
         actual: Box<Cid>,
     },
-    /// The bytes that the store holds for this block do not match its CID. Heal it with `delete`, then `put`.
+    /// The stored bytes of this block do not match its CID. Heal it with `delete`, then `put`.
     #[error("block {cid} in the {backend} store is damaged: its bytes do not match its CID")]
     Corrupt {
-        /// Which backend.
+        /// The backend.
         backend: &'static str,
         /// The damaged block.
         cid: Cid,
@@ -147,7 +149,7 @@ pub enum StoreError {
         /// Length of the digest in the CID, in bytes.
         digest_bytes: u8,
     },
-    /// The block is larger than the store takes. Nothing was stored.
+    /// The block is larger than the store accepts. Nothing was stored.
     #[error("block {cid} has {block_bytes} bytes, more than the {block_bytes_max} this store takes")]
     BlockTooLarge {
         /// The block that was refused.
@@ -157,30 +159,30 @@ pub enum StoreError {
         /// The store's limit, [`Capabilities::block_bytes_max`](crate::Capabilities::block_bytes_max).
         block_bytes_max: u64,
     },
-    /// A block that must be there is not.
+    /// A required or linked block is absent.
     #[error("block {cid} is missing{}", LinkedFrom(linked_from))]
     MissingBlock {
         /// The absent block.
         cid: Cid,
-        /// The block that links to it, where that is known.
+        /// The block that links to it, if known.
         linked_from: Option<Box<Cid>>,
     },
     /// The block's bytes match its CID, but are not valid in its codec, so its links cannot be read.
     #[error("block {cid} is not valid {}", crate::links::CodecText(cid.codec()))]
     Malformed {
-        /// The undecodable block.
+        /// The invalid block.
         cid: Cid,
-        /// What the decoder objected to.
+        /// The error of the decoder.
         source: Cause,
     },
-    /// `swap` found other heads than expected. The heads are as they were.
+    /// `swap` found other heads than expected. The heads are unchanged.
     #[error("the heads are not as expected: found {} head{}", actual.len(), if actual.len() == 1 { "" } else { "s" })]
     HeadsMoved {
-        /// The heads that were found, ascending.
+        /// The heads found, ascending.
         actual: Vec<Cid>,
     },
-    /// Another process or handle holds the store. Close it there, give the backend's options a time to wait, or have all that need it at once open it in a
-    /// mode that they can share, where the backend has one.
+    /// Another process or handle holds the store. Close it there, set a lock timeout (`lock_wait`), or open every
+    /// handle in a shared mode if the backend has one.
     #[error("store {location} is locked by another process or handle: close it there, or wait for that")]
     Locked {
         /// The store.
@@ -189,18 +191,18 @@ pub enum StoreError {
     /// There is no store at the place.
     #[error("no store at {location}: {reason}")]
     NotAStore {
-        /// Where a store was looked for.
+        /// The place that was searched.
         location: Location,
         /// What is there instead.
         reason: String,
     },
-    /// The store was left unclean and this handle may not repair it. Open it for writing once.
+    /// The store was not closed cleanly, and this handle may not repair it. Open it for writing once.
     #[error("store {location} was not closed cleanly and needs recovery")]
     NeedsRecovery {
         /// The store.
         location: Location,
     },
-    /// The store is of a format this build does not know. It was left untouched.
+    /// This build does not know the format of the store. It was left untouched.
     #[error("store format {found} is not supported (this build reads {supported})")]
     UnsupportedFormat {
         /// The format found.
@@ -211,31 +213,31 @@ pub enum StoreError {
     /// The handle was opened read-only.
     #[error("{backend} store is open read-only: cannot {operation}")]
     ReadOnly {
-        /// Which backend.
+        /// The backend.
         backend: &'static str,
-        /// What was refused.
+        /// The refused operation.
         operation: &'static str,
     },
-    /// This backend, or this build of it, does not offer the operation.
+    /// This backend, or this build of it, does not support the operation.
     #[error("{operation} is not supported: {reason}")]
     Unsupported {
-        /// What was asked for.
+        /// The requested operation.
         operation: String,
-        /// Why not; names the missing Cargo feature where that is the reason.
+        /// The reason. Names the missing Cargo feature if that is the reason.
         reason: String,
     },
-    /// An argument is outside what the contract allows. Nothing was done.
+    /// An argument is outside the contract. Nothing was done.
     #[error("{operation}: {reason}")]
     InvalidArgument {
         /// The method that refused.
         operation: &'static str,
-        /// Which argument, and what is allowed.
+        /// Which argument, and which values are allowed.
         reason: String,
     },
-    /// An earlier write failed in a way that leaves this handle unsure of what is on disk. Reopen the store.
+    /// An earlier write failed, and this handle does not know what is on the disk. Reopen the store.
     #[error("{backend} store refuses writes since an earlier one failed: close and reopen it")]
     Poisoned {
-        /// Which backend.
+        /// The backend.
         backend: &'static str,
         /// The failure that poisoned the handle.
         source: Cause,
@@ -243,43 +245,43 @@ pub enum StoreError {
     /// The handle was closed.
     #[error("{backend} store is closed: cannot {operation}")]
     Closed {
-        /// Which backend.
+        /// The backend.
         backend: &'static str,
-        /// What was refused.
+        /// The refused operation.
         operation: &'static str,
     },
-    /// The store's own structure is damaged, or what a side table holds. `mnem-store verify` says where.
+    /// The store's own structure, or the content of a side table, is damaged. `mnem-store verify` finds the place.
     #[error("{component} is damaged: {what}")]
     Damaged {
-        /// The store, or which side table.
+        /// The store, or a side table.
         component: Component,
-        /// The damaged part, with path or key.
+        /// The damaged part, with its path or key.
         what: String,
-        /// What was found wrong with it.
+        /// The problem found.
         source: Cause,
     },
     /// The medium, the file system or the database below failed.
     #[error("{backend} store failed to {operation}")]
     Backend {
-        /// Which backend.
+        /// The backend.
         backend: &'static str,
-        /// What it was doing, with path or key where known.
+        /// The operation that failed, with path or key if known.
         operation: String,
-        /// What became of the call.
+        /// The effect of the call.
         outcome: Outcome,
         /// The failure.
         source: Cause,
     },
 }
 
-/// Whether the medium failed in a way that says nothing about the next try.
+/// Whether the medium failed in a way that says nothing about a retry.
 fn is_passing(cause: &Cause) -> bool {
     use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     matches!(kind, Some(Interrupted | TimedOut | WouldBlock))
 }
 
-/// An error and everything below it, on one line.
+/// An error and all its causes, on one line.
 pub(crate) struct InFull<'a>(pub(crate) &'a dyn Error);
 
 impl fmt::Display for InFull<'_> {
@@ -305,7 +307,7 @@ impl fmt::Display for LinkedFrom<'_> {
     }
 }
 
-/// The cause class of a [`StoreError`], to branch on. One for each variant.
+/// The kind of a [`StoreError`], to branch on. One for each variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each kind is documented at the variant of StoreError with its name")]
@@ -330,7 +332,7 @@ pub enum ErrorKind {
     Backend,
 }
 
-/// In words: "heads moved". What happened to which store is for the [`StoreError`] to say.
+/// In words: "heads moved". The [`StoreError`] says what happened to which store.
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -357,7 +359,7 @@ impl fmt::Display for ErrorKind {
 }
 
 impl ErrorKind {
-    /// The name of the kind in snake case, as `heads_moved`: stable, for JSON, metrics and logs.
+    /// The name of the kind in snake case, such as `heads_moved`. Stable, for JSON, metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CidMismatch => "cid_mismatch",
@@ -383,7 +385,7 @@ impl ErrorKind {
 }
 
 impl StoreError {
-    /// What went wrong, to branch on.
+    /// The kind, to branch on.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::CidMismatch { .. } => ErrorKind::CidMismatch,
@@ -407,7 +409,7 @@ impl StoreError {
         }
     }
 
-    /// What is the case and, behind colons, every cause below it: for a log or a report of one line.
+    /// The error and, after colons, every cause below it: for a log or a one-line report.
     ///
     /// ```
     /// use mnem_store_traits::{Cause, StoreError};
@@ -420,7 +422,7 @@ impl StoreError {
         InFull(self)
     }
 
-    /// What became of the call: only a failure of the medium can leave it unknown.
+    /// The effect of the call. Only a failure of the medium can leave it unknown.
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Backend { outcome, .. } => *outcome,
@@ -428,7 +430,8 @@ impl StoreError {
         }
     }
 
-    /// How the call may succeed after all. `None`: a second try fails as the first did, until the caller or the operator changes something else.
+    /// How the call may still succeed. `None`: a retry fails in the same way, until the caller or the operator changes
+    /// something else.
     pub fn retry(&self) -> Option<Retry> {
         match self {
             Self::Locked { .. } => Some(Retry::SameCall),

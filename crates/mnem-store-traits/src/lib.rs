@@ -1,14 +1,15 @@
-//! Contracts for a content-addressed block store with op heads: the layer under a versioned knowledge graph.
+//! The traits of a content-addressed block store with op heads, the layer below a versioned knowledge graph.
 //!
-//! A *block* is bytes named by a CID. The *op heads* are a small set of CIDs that says which operations are current. This crate
-//! defines what a backend promises ([`Blockstore`], [`OpHeadsStore`], [`Store`], [`SideTable`]), a reference that keeps every promise
-//! in memory ([`MemoryStore`]), and, behind feature `conformance`, the suite that proves a backend. It knows no database and no file system.
+//! A *block* is bytes named by a CID. The *op heads* are a small set of CIDs that names the current operations. This
+//! crate has the traits ([`Blockstore`], [`OpHeadsStore`], [`Store`], [`SideTable`]), a reference implementation in
+//! memory ([`MemoryStore`]), and, behind the feature `conformance`, the suite that tests any other implementation. It
+//! depends on no database.
 //!
-//! - *For callers*: start at [`Store`] and [`WriteBatch`]; [`BlockstoreExt`] and [`Walk`] read graphs; [`Buffered`] turns many small puts
-//!   into one durable commit.
-//! - *For implementers*: write `get`, `put`, `delete` and `cids`; `heads`, `update` and `swap`; then one line of
-//!   `conformance_tests!`. The defaults are right and merely slower. `CONTRACT.md` is the contract on a page. The suite's own pages are
-//!   made by `cargo doc --features conformance`.
+//! - *Callers* start at [`Store`] and [`WriteBatch`]. [`BlockstoreExt`] and [`Walk`] read graphs; [`Buffered`] turns
+//!   many small puts into one durable commit.
+//! - *Implementers* write `get`, `put`, `delete` and `cids`; `heads`, `update` and `swap`; and one line of
+//!   `conformance_tests!`. The defaults of all other methods are correct but slower. `CONTRACT.md` in this crate states
+//!   the contract; `cargo doc --features conformance` builds the documentation of the suite.
 
 pub mod backend;
 mod batch;

@@ -1,4 +1,4 @@
-//! The contract for side tables: ordered bytes → bytes, for data that can be derived again.
+//! The contract for side tables: ordered maps from bytes to bytes, for data that can be derived again.
 
 use std::fmt::Debug;
 
@@ -9,14 +9,15 @@ use crate::{
     limits::{TABLE_KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX, TABLE_VALUE_BYTES_MAX},
 };
 
-/// What [`SideTable::keys`] returns: keys in ascending byte order, or the error that ended the listing.
+/// The result of [`SideTable::keys`]: keys in ascending byte order, or the error that ended the listing.
 pub type KeyIter<'a> = Box<dyn Iterator<Item = Result<Bytes, StoreError>> + Send + 'a>;
 
 /// An ordered map from bytes to bytes beside the blocks, for derived data such as indexes.
 ///
-/// Keys have 1 to 100 bytes; values up to 16 MiB. A reader may see a [`write`](Self::write) of several keys half done where
-/// [`Capabilities::atomic_side_table_writes`](crate::Capabilities::atomic_side_table_writes) is not claimed: what must be whole is written
-/// so that its last key makes it real (the parts, then the manifest), and deleted so that the manifest goes first.
+/// Keys have 1 to 100 bytes, values up to 16 MiB. Unless
+/// [`Capabilities::atomic_side_table_writes`](crate::Capabilities::atomic_side_table_writes) is claimed, a reader may
+/// see a [`write`](Self::write) of several keys in part. If several keys belong together, write a manifest last, and
+/// delete it first.
 ///
 /// ```
 /// use mnem_store_traits::{Bytes, MemoryStore, Store, StoreError};
@@ -33,48 +34,51 @@ pub type KeyIter<'a> = Box<dyn Iterator<Item = Result<Bytes, StoreError>> + Send
 /// ```
 ///
 /// # Contract
-/// - A table has no existence apart from its keys: opening one writes nothing, and one that lost its last key is gone from
+/// - A table exists while it has keys. Opening it writes nothing, and after its last key is deleted it is gone from
 ///   [`Store::side_tables`](crate::Store::side_tables). Law: `side_table_exists_by_its_keys`.
 /// - Tables do not see each other's keys, nor blocks and heads. Law: `side_tables_are_separate`.
-/// - `Ok` means as durable as [`Capabilities::put_durability`](crate::Capabilities::put_durability). Law: `side_tables_survive_reopen`.
+/// - `Ok` means as durable as [`Capabilities::put_durability`](crate::Capabilities::put_durability). Law:
+///   `side_tables_survive_reopen`.
 pub trait SideTable: Send + Sync + Debug {
     /// The value of a key, or `None` if the table does not hold it.
     ///
     /// # Contract
-    /// - What was written last, whole. Law: `side_table_returns_what_was_written`.
+    /// - Returns the value that was written last, whole. Law: `side_table_returns_what_was_written`.
     ///
     /// # Errors
-    /// [`StoreError::InvalidArgument`] for a key outside the limits; [`StoreError::Backend`], [`StoreError::Damaged`], [`StoreError::Closed`].
+    /// [`StoreError::InvalidArgument`] for a key outside the limits; [`StoreError::Backend`], [`StoreError::Damaged`],
+    /// [`StoreError::Closed`].
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
-    /// Applies `puts` (key, value) in the order given, then `deletes`. Each key atomically; all of them where the capability says so.
+    /// Applies `puts` (key, value) in order, then `deletes`. Each key is applied atomically, all of them if the
+    /// capability says so.
     ///
     /// # Contract
-    /// - A key in both is gone afterwards; of a key put twice the last value stays; deleting what is absent is `Ok`.
-    ///   Law: `side_table_write_applies_puts_then_deletes`.
-    /// - Writes at the same time lose no row. Law: `concurrent_side_table_writes_lose_no_row`.
+    /// - A key in both lists is absent afterwards. If a key is put twice, the last value stays. Deleting an absent key
+    ///   is `Ok`. Law: `side_table_write_applies_puts_then_deletes`.
+    /// - Concurrent writes lose no row. Law: `concurrent_side_table_writes_lose_no_row`.
     ///
     /// # Errors
-    /// - [`StoreError::InvalidArgument`]: a key or value outside the limits; nothing was written.
-    /// - [`StoreError::Backend`]: as [`StoreError::outcome`] says. Unless the store claims `atomic_side_table_writes`, some of the keys may
-    ///   have been applied, always the first ones of the order above.
+    /// - [`StoreError::InvalidArgument`]: a key or value is outside the limits; nothing was written.
+    /// - [`StoreError::Backend`]: as [`StoreError::outcome`] says. Unless the store claims `atomic_side_table_writes`,
+    ///   some keys may have been applied, always the first ones in the order above.
     fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError>;
 
-    /// The keys that begin with `prefix` (all for an empty one), ascending as bytes, streamed.
+    /// The keys that begin with `prefix` (all keys for an empty one), ascending as bytes, streamed.
     ///
     /// # Contract
-    /// - Each key that is there during the whole iteration exactly once, in order; no writer is blocked.
-    ///   Law: `side_table_keys_are_sorted_and_filtered`.
+    /// - Yields each key that is present during the whole iteration exactly once, in order. Blocks no writer. Law:
+    ///   `side_table_keys_are_sorted_and_filtered`.
     ///
     /// # Errors
-    /// An item is an error when the listing could not go on; it ends there.
+    /// An item is an error if the listing could not go on; it ends there.
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError>;
 }
 
-/// Whether `name` may name a side table: `[a-z0-9_]{1,32}`.
+/// Checks the name of a side table: `[a-z0-9_]{1,32}`.
 ///
 /// # Errors
-/// [`StoreError::InvalidArgument`] if not.
+/// [`StoreError::InvalidArgument`] if it does not match.
 pub fn check_table_name(name: &str) -> Result<(), StoreError> {
     let ok = (1..=TABLE_NAME_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
@@ -87,10 +91,10 @@ pub fn check_table_name(name: &str) -> Result<(), StoreError> {
     })
 }
 
-/// Whether `key` may be a key in a side table: 1 to 100 bytes.
+/// Checks the length of a key: 1 to 100 bytes.
 ///
 /// # Errors
-/// [`StoreError::InvalidArgument`] if not.
+/// [`StoreError::InvalidArgument`] if it is outside the limits.
 pub fn check_table_key(operation: &'static str, key: &[u8]) -> Result<(), StoreError> {
     if (1..=TABLE_KEY_BYTES_MAX).contains(&key.len()) {
         return Ok(());
@@ -101,7 +105,7 @@ pub fn check_table_key(operation: &'static str, key: &[u8]) -> Result<(), StoreE
     })
 }
 
-/// Whether a side table may take this write. For implementers of [`SideTable::write`].
+/// Checks the keys and values of a write. For implementers of [`SideTable::write`].
 ///
 /// # Errors
 /// [`StoreError::InvalidArgument`] for the first key or value outside the limits.

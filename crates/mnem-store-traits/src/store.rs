@@ -10,7 +10,7 @@ use crate::{
     check_many::{Block, check_many},
 };
 
-/// A block store and its op heads, as one.
+/// A block store together with its op heads.
 ///
 /// `Arc<dyn Store>` coerces to `Arc<dyn Blockstore>` and to `Arc<dyn OpHeadsStore>`.
 ///
@@ -36,53 +36,58 @@ use crate::{
 /// # Ok::<(), StoreError>(())
 /// ```
 pub trait Store: Blockstore + OpHeadsStore {
-    /// Stores the blocks of the batch, then makes its head change: never a head without its blocks.
+    /// Stores the blocks of the batch, then makes its head change. A head never lands without its blocks.
     ///
     /// # Contract
-    /// - All checks come before anything is written: wrong or unsupported hashes, sizes, an empty set of new heads. Laws:
-    ///   `commit_keeps_nothing_of_a_bad_batch`, `commit_checks_every_supported_hash`,
+    /// - All checks come before anything is written: wrong or unsupported hashes, sizes, an empty set of new heads.
+    ///   Laws: `commit_keeps_nothing_of_a_bad_batch`, `commit_checks_every_supported_hash`,
     ///   `commit_refuses_an_empty_set_of_new_heads`.
-    /// - A trusted put of a batch is taken where [`put_trusted`](crate::Blockstore::put_trusted) takes it.
-    ///   Law: `commit_takes_duplicates_and_trusted_puts`.
-    /// - The blocks are durable before the head is, or both become so in one step ([`Capabilities::atomic_commit`](crate::Capabilities)).
-    ///   Laws: `commit_lands_blocks_and_head`, `commit_survives_reopen`.
-    /// - Blocks named by [`WriteBatch::require`] are there when the head is written, and durable then. An early look-up may only save work:
-    ///   presence is decided in the step that writes the head. Law: `commit_refuses_a_missing_requirement`.
-    /// - Requirements are decided before the heads are compared: a commit that lacks a required block, and whose swap expects other heads,
-    ///   fails with `MissingBlock`. Law: `commit_decides_requirements_before_its_swap`.
-    /// - A head change lands also when every block of the batch is already there. Law: `commit_lands_the_head_when_blocks_are_present`.
-    /// - A change may name many new heads, as a set; each of them lands as a single one would. Laws:
+    /// - A trusted put of a batch is accepted if [`put_trusted`](crate::Blockstore::put_trusted) accepts it. Law:
+    ///   `commit_takes_duplicates_and_trusted_puts`.
+    /// - The blocks are durable before the head, or both become durable in one step
+    ///   ([`Capabilities::atomic_commit`](crate::Capabilities)). Laws: `commit_lands_blocks_and_head`,
+    ///   `commit_survives_reopen`.
+    /// - Blocks named by [`WriteBatch::require`] are present when the head is written, and durable then. An earlier
+    ///   look-up can only save work: presence is decided in the step that writes the head. Law:
+    ///   `commit_refuses_a_missing_requirement`.
+    /// - Requirements are decided before the heads are compared. If a required block is absent and the swap expects
+    ///   other heads, the error is `MissingBlock`. Law: `commit_decides_requirements_before_its_swap`.
+    /// - The head change is also made if every block of the batch is already present. Law:
+    ///   `commit_lands_the_head_when_blocks_are_present`.
+    /// - A change may name many new heads, as a set. Each of them lands as a single head would. Laws:
     ///   `commit_adds_every_new_head`, `commit_swaps_to_every_new_head`, `commit_takes_thousands_of_heads`,
     ///   `sets_of_heads_survive_reopen`.
-    /// - The new heads of one commit come in one step: after a power cut all of them are there or none, and where
-    ///   [`atomic_heads`](crate::HeadsCapabilities::atomic_heads) is claimed no reader sees some without the others.
+    /// - The new heads of one commit land in one step. After a power cut, all of them are there or none. If
+    ///   [`atomic_heads`](crate::HeadsCapabilities::atomic_heads) is claimed, no reader sees some without the others.
     ///   Laws: `heads_of_a_commit_survive_a_power_cut_together`, `failed_commit_lands_all_new_heads_or_none`,
     ///   `new_heads_of_a_commit_are_seen_as_one_step`.
-    /// - When the heads are not as a swap expects, they stay as they are; blocks of the batch may remain unless `atomic_commit` is claimed.
-    ///   Law: `commit_with_a_failed_swap_moves_no_head`.
+    /// - If the heads are not as a swap expects, they stay as they are. Blocks of the batch may remain, unless
+    ///   `atomic_commit` is claimed. Law: `commit_with_a_failed_swap_moves_no_head`.
     ///
     /// # Errors
-    /// - [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`], [`StoreError::BlockTooLarge`]: nothing was stored.
+    /// - [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`], [`StoreError::BlockTooLarge`]: nothing was
+    ///   stored.
     /// - [`StoreError::InvalidArgument`]: the head change names no new head; nothing was stored.
-    /// - [`StoreError::MissingBlock`]: a required block is absent; the heads are as they were.
+    /// - [`StoreError::MissingBlock`]: a required block is absent; the heads are unchanged.
     /// - [`StoreError::HeadsMoved`]: a swap found other heads.
     /// - [`StoreError::Backend`]: [`StoreError::outcome`] says whether the commit may be there after reopening.
     ///
     /// # For implementers
-    /// The default checks, calls `put_many`, looks for what is required, then calls `update` or `swap`: right for a backend whose calls are
-    /// durable one by one, and that shows a block only once it is. Override it where blocks and head fit into one transaction, and wherever
-    /// the look and the head change can be one step: between the two somebody may delete what is required. A change of
-    /// several new heads is one call of `update` or `swap` for each of them by default; override it where a crash may come
-    /// between two of these, or where `atomic_heads` is claimed.
+    /// The default checks, calls `put_many`, looks up the required blocks, then calls `update` or `swap`. That is right
+    /// for a backend whose calls are durable one by one, and that shows a block only once it is durable. Override it if
+    /// blocks and heads fit into one transaction, or if the look-up and the head change can be one step: between the
+    /// two, somebody may delete a required block. For several new heads, the default calls `update` or `swap` once for
+    /// each. Override it if a crash may come between two of these calls, or if you claim `atomic_heads`.
     fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         commit_in_steps(self, batch)
     }
 
-    /// The side table of this name. Opening writes nothing.
+    /// The side table with this name. Opening it writes nothing.
     ///
     /// # Errors
     /// - [`StoreError::InvalidArgument`]: the name does not match `[a-z0-9_]{1,32}`.
-    /// - [`StoreError::Unsupported`]: the backend has no side tables ([`Capabilities::side_tables`](crate::Capabilities)).
+    /// - [`StoreError::Unsupported`]: the backend has no side tables
+    ///   ([`Capabilities::side_tables`](crate::Capabilities)).
     /// - [`StoreError::Closed`].
     ///
     /// # For implementers
@@ -103,24 +108,26 @@ pub trait Store: Blockstore + OpHeadsStore {
         Ok(Vec::new())
     }
 
-    /// Closes the store and reports what dropping it would swallow. Later calls return [`StoreError::Closed`]; closing again is `Ok`.
+    /// Closes the store and reports errors that dropping it would hide. Later calls fail with [`StoreError::Closed`];
+    /// closing again is `Ok`.
     ///
     /// # Contract
     /// - It closes this opening of the store: the handle, its clones, its side tables. Other openings go on. Law:
     ///   `close_leaves_other_openings_open`.
-    /// - Waits for a write in progress and drops nothing that was acknowledged. Law: `closed_store_refuses_calls`.
+    /// - It waits for a write in progress and loses nothing that was acknowledged. Law: `closed_store_refuses_calls`.
     ///
     /// # Errors
-    /// - [`StoreError::Backend`]: the store could not be closed cleanly. It is closed all the same, and recovers when it is opened next.
+    /// - [`StoreError::Backend`]: the store could not be closed cleanly. It is closed all the same, and recovers at the
+    ///   next open.
     ///
     /// # For implementers
-    /// The default does nothing: right only where there is nothing to close and no later call can fail.
+    /// The default does nothing. That is right only if there is nothing to close and no later call can fail.
     fn close(&self) -> Result<(), StoreError> {
         Ok(())
     }
 }
 
-/// The default of [`Store::commit`]: check everything, put the blocks, look for the required ones, change the heads.
+/// The default of [`Store::commit`]: check everything, put the blocks, look up the required ones, change the heads.
 fn commit_in_steps<S: Store + ?Sized>(store: &S, batch: &WriteBatch) -> Result<(), StoreError> {
     let block_bytes_max = store.capabilities().block_bytes_max;
     batch.check(block_bytes_max)?;
@@ -140,8 +147,8 @@ fn commit_in_steps<S: Store + ?Sized>(store: &S, batch: &WriteBatch) -> Result<(
     batch.head().map_or(Ok(()), |change| change_heads_in_steps(store, change))
 }
 
-/// One call for each new head. No superseded head goes before all new ones are there, but for a swap, whose first call
-/// compares.
+/// Makes one call for each new head. No superseded head is removed before all new ones are added, except by a swap,
+/// whose first call compares.
 fn change_heads_in_steps<S: Store + ?Sized>(store: &S, change: &HeadChange) -> Result<(), StoreError> {
     change.check()?;
     match change {
@@ -162,8 +169,8 @@ fn change_heads_in_steps<S: Store + ?Sized>(store: &S, change: &HeadChange) -> R
 }
 
 impl WriteBatch {
-    /// Checks every put that is not trusted, and the size of every put, on all cores where that pays; before them, that
-    /// a head change names a new head. For implementers of [`Store::commit`].
+    /// Checks that a head change names a new head, then every untrusted put and the size of every put, on all cores for
+    /// large batches. For implementers of [`Store::commit`].
     ///
     /// # Errors
     /// [`StoreError::BlockTooLarge`], [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`],
