@@ -136,7 +136,7 @@ fn begins(path: &Path, with: &[u8]) -> bool {
 
 /// The folder of the store in which `path` lies, at any depth; `None` for the store's own folder, or if there is no such store.
 ///
-/// Whatever is put there is foreign to that store, or damages it. `path` itself need not exist; symbolic links on the way are followed.
+/// Whatever is put there is foreign to that store, or damages it. A damaged store counts too. `path` itself need not exist; symbolic links on the way are followed.
 pub fn enclosing_store(path: &Path) -> Option<PathBuf> {
     enclosing(DRIVERS, path)
 }
@@ -144,7 +144,7 @@ pub fn enclosing_store(path: &Path) -> Option<PathBuf> {
 pub(crate) fn enclosing(drivers: &[&'static dyn Driver], path: &Path) -> Option<PathBuf> {
     let is_store = |folder: &Path| {
         let at = Location::Path(folder.to_owned());
-        drivers.iter().any(|driver| matches!(driver.probe(&at), Ok(Probe::Store)))
+        drivers.iter().any(|driver| matches!(driver.probe(&at), Ok(Probe::Store | Probe::Damaged(_))))
             || lacking(drivers).any(|backend| is_store_of(backend, &at))
     };
     resolved(path)?.ancestors().skip(1).find(|folder| is_store(folder)).map(Path::to_owned)

@@ -132,6 +132,30 @@ fn no_store_is_made_inside_of_another() {
 
 #[test]
 #[cfg(feature = "simple")]
+fn no_store_is_made_inside_of_a_damaged_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("a.simple");
+    let made = OpenOptions::new().create(true).open(&store).unwrap();
+    let (cid, data) = crate::fixtures::raw("a block");
+    made.put(&cid, data).unwrap();
+    drop(made);
+    let format = store.join("format");
+    let damages: [&dyn Fn(); 2] = [&|| fs::write(&format, "").unwrap(), &|| fs::remove_file(&format).unwrap()];
+    for damage in damages {
+        damage();
+        for inside in ["inner.redb", "objects/inner.simple"] {
+            let inside = store.join(inside);
+            let error = OpenOptions::new().create(true).open(&inside).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+            let store = fs::canonicalize(&store).unwrap();
+            assert!(error.to_string().contains(&format!("lies inside the store {}", store.display())), "{error}");
+            assert!(!inside.exists());
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "simple")]
 fn a_store_whose_format_file_says_nothing_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.simple");

@@ -1,6 +1,9 @@
 //! Archives that are written: complete, in a fixed order, the same bytes from every backend.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    ops::ControlFlow,
+};
 
 use mnem_storage::{
     Blockstore as _, BlockstoreExt as _, Bytes, Cid, MemoryStore, StoreError,
@@ -97,6 +100,47 @@ fn a_damaged_block_is_named_with_its_parent() {
     let ExportError::Block { cid, linked_from, .. } = &error else { panic!("{error:?}") };
     assert_eq!((**cid, linked_from.as_deref()), (blocks[2].0, Some(&root)));
     assert!(matches!(error.store_error(), Some(StoreError::Corrupt { .. })));
+}
+
+/// Who links to a damaged block is looked for by another walk. The source has lost a block by then.
+#[test]
+fn a_damaged_block_is_named_also_if_the_source_loses_its_parent_meanwhile() {
+    let (_, blocks) = family();
+    let hurt = blocks[2].clone();
+    let parent = node(&[hurt.0]);
+    let top = node(&[parent.0]);
+    let store = filled(&car(&[top.0], &[top.clone(), parent.clone(), hurt.clone()]));
+    store.delete(&hurt.0).unwrap();
+    store.put_trusted(&hurt.0, Bytes::from_static(b"other bytes")).unwrap();
+    let error = car::export(&store, io::sink(), &ExportOptions::new(), &mut |progress| {
+        if progress.blocks == 2 {
+            store.delete(&parent.0).unwrap();
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap_err();
+    assert_eq!(error.kind(), ExportErrorKind::DamagedBlock);
+    let ExportError::Block { cid, linked_from, blocks: written, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((**cid, linked_from.as_deref(), *written), (hurt.0, None, 2));
+    assert!(error.to_string().contains(&hurt.0.to_string()), "{error}");
+}
+
+/// As a collection beside the export does: nothing that the roots reach is left out without a word.
+#[test]
+fn a_block_that_goes_before_it_is_reached_is_named() {
+    let (root, blocks) = family();
+    for lost in &blocks[1..] {
+        let store = filled(&car(&[root], &blocks));
+        let error = car::export(&store, io::sink(), &ExportOptions::new(), &mut |progress| {
+            if progress.blocks == 0 {
+                store.delete(&lost.0).unwrap();
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap_err();
+        assert_eq!(error.kind(), ExportErrorKind::MissingBlock);
+        assert!(matches!(&error, ExportError::Block { cid, .. } if **cid == lost.0), "{error:?}");
+    }
 }
 
 #[test]

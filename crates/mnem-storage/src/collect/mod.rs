@@ -204,7 +204,8 @@ impl CollectOptions {
 /// any other.
 ///
 /// Memory: about 9 bytes for each block of the store; 36 for each block that waits to be followed, of which there are no more than half a million unless
-/// single blocks have very many links; and one batch of CIDs. Eight of the 9 bytes are a fingerprint, most of it under a random key. Two
+/// single blocks have very many links; one batch of CIDs; and about 100 for each block that is linked to and absent, which is remembered whole: no
+/// fingerprint may stand for it, since it may have been put after the listing and must be followed then. Eight of the 9 bytes are a fingerprint, most of it under a random key. Two
 /// blocks with one fingerprint keep each other; none is ever lost by it.
 ///
 /// ```

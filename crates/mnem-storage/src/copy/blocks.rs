@@ -4,7 +4,7 @@ use std::{mem, ops::ControlFlow, time::Instant};
 
 use mnem_store_traits::{Bytes, Cid, Store, WriteBatch, is_checkable};
 
-use super::{CopyError, CopyReport, Ended, OfAStore as _, error::differs};
+use super::{CopyError, CopyReport, Ended, OfAStore as _, error::differs, in_step::InStep};
 use crate::{
     Progress, Stage,
     limits::{
@@ -133,23 +133,33 @@ impl<'a> Writer<'a> {
 }
 
 /// Copies every block that the source lists and the target does not hold.
-pub(super) fn copy(from: &dyn Store, writer: &mut Writer<'_>, progress: OnProgress<'_>) -> Result<(), Ended> {
+///
+/// Returns whether the target holds the blocks that the source listed and no others, where the listings tell it.
+pub(super) fn copy(
+    from: &dyn Store,
+    to: &dyn Store,
+    writer: &mut Writer<'_>,
+    progress: OnProgress<'_>,
+) -> Result<Option<bool>, Ended> {
     Cancelled::check(writer.tell(progress))?;
-    let mut listing = from.cids().of_source()?.fuse();
-    let mut absent = Vec::new();
+    let mut listings = InStep::new(from, to)?;
+    let (mut absent, mut lost) = (Vec::new(), false);
     let mut asked = ControlFlow::Continue(());
     while asked.is_continue() {
-        let listed = listing.next().transpose().of_source()?;
+        let listed = listings.next()?;
         match listed {
-            Some(cid) if writer.is_present(&cid)? => asked = writer.tell(progress),
-            Some(cid) => absent.push(cid),
+            Some((cid, _)) if writer.is_present(&cid)? => asked = writer.tell(progress),
+            Some((cid, _)) => absent.push(cid),
             None if absent.is_empty() => break,
             None => {}
         }
         if absent.len() >= COPY_LOOKUP_BLOCKS_MAX || listed.is_none() {
             for (cid, data) in read(from, &mut absent)? {
-                // One that was deleted since it was listed is not there to be copied.
-                let Some(data) = data else { continue };
+                let Some(data) = data else {
+                    // One that was deleted since it was listed is not there to be copied.
+                    lost = true;
+                    continue;
+                };
                 writer.block(cid, data)?;
                 asked = writer.tell(progress);
                 if asked.is_break() {
@@ -160,7 +170,8 @@ pub(super) fn copy(from: &dyn Store, writer: &mut Writer<'_>, progress: OnProgre
     }
     // Also if the end was asked for: what has been counted is there then.
     writer.finish()?;
-    Ok(Cancelled::check(asked)?)
+    Cancelled::check(asked)?;
+    Ok(listings.is_no_more_in_target().map(|no_more| no_more && !lost))
 }
 
 /// Reads blocks with one request, up to a number of bytes, and takes them out of `cids`.

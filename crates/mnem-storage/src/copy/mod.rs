@@ -4,6 +4,7 @@ mod blocks;
 mod digest;
 mod error;
 mod heads;
+mod in_step;
 mod options;
 mod proof;
 mod reachable;
@@ -65,10 +66,11 @@ pub struct CopyReport {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Promise {
-    /// Both stores hold the same blocks and have the same heads.
+    /// The target holds the blocks that the source listed, and no others, and both have the same heads. Each listing was read once, unless one was not
+    /// ascending: then both were read again at the end.
     Equal,
-    /// The target holds everything that the source held when the copy began and did not lose meanwhile, and whatever it held before: the source has been written to
-    /// since, or the target has more.
+    /// The target holds everything that the source held when the copy began and did not lose meanwhile, and whatever it held before: the heads of the source have
+    /// moved since, it lost a block that it had listed, or the target has more.
     #[default]
     HoldsAll,
     /// The target holds everything that the heads reach: of [`copy_reachable`].
@@ -114,7 +116,9 @@ pub fn copy(from: &dyn Store, to: &dyn Store, progress: OnProgress<'_>) -> Resul
 /// time, as when the source is collected, the copy begins again with the new heads, several times if need be: what its heads reach is whole.
 /// [`CopyReport::promise`] says what was proved.
 ///
-/// *The target may be an earlier copy.* Blocks that it holds are not read and not written again. Heads of the target whose
+/// *The target belongs to the copy.* Others may write to it meanwhile; nobody may delete from it. What it lists is there, what is written is looked up again.
+///
+/// *The target may be an earlier copy.* Both listings are followed side by side. Blocks that the target holds are not read and not written again. Heads of the target whose
 /// blocks the source holds are replaced by the heads of the source. Another head is an error, unless
 /// [`CopyOptions::merge_heads`] keeps it. Nothing else is removed from the target: blocks and rows that the source has no more stay.
 /// An interrupted copy is finished by running it again.
@@ -185,7 +189,7 @@ fn copy_all(
         let heads = Heads::read(from, to, options.merge_heads)?;
         let tables = tables::names(from, to)?;
         report.begin_pass(&heads);
-        blocks::copy(from, &mut Writer::new(to, options.compare, report), progress)?;
+        let same = blocks::copy(from, to, &mut Writer::new(to, options.compare, report), progress)?;
         tables::copy(from, to, &tables, report, progress)?;
         // What the current heads reach is there: a collection removes none of it.
         if heads.have_moved(from)?
@@ -197,7 +201,7 @@ fn copy_all(
             return Err(CopyError::Source(missing.into()).into());
         }
         heads.set(to)?;
-        proof::prove(from, to, &heads, report, progress)?;
+        proof::prove(from, to, &heads, same, report, progress)?;
         break;
     }
     Ok(())
