@@ -46,6 +46,11 @@ fn what_is_staged_counts_until_it_is_deleted_or_lands() {
     assert_eq!(buffered.staged_bytes(), 0, "after a flush");
 }
 
+#[test]
+fn the_bound_is_64_mib() {
+    assert_eq!(Buffered::<MemoryStore>::STAGED_BYTES_MAX, 67_108_864);
+}
+
 /// What just fits stays staged, and does not fit into a byte less.
 #[test]
 fn a_batch_lands_if_it_is_a_byte_too_large() {

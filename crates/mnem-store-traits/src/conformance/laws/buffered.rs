@@ -128,11 +128,16 @@ pub(crate) fn buffered_delete_removes_staged_blocks(case: &mut Case) -> LawResul
 
 pub(crate) fn buffered_flush_lands_without_a_head(case: &mut Case) -> LawResult {
     let (store, buffered) = buffered(case)?;
-    let staged = blocks("staged", 4);
+    let (below, staged) = (block("below"), blocks("staged", 4));
+    put(&*store, &below)?;
     put_many(&buffered, &staged)?;
+    put(&buffered, &below)?;
+    let bytes = buffered.staged_bytes();
+    ensure(bytes > 0, "staged_bytes() after put_many through Buffered", "more than 0", bytes)?;
     for _ in 0..2 {
         saw("flush()", buffered.flush()).ok()?;
     }
+    saw("staged_bytes() after flush()", Ok(buffered.staged_bytes())).is(0)?;
     for block in &staged {
         holds(&*store, block, "in the store below Buffered, after flush()")?;
     }
