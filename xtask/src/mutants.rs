@@ -1,78 +1,141 @@
-//! Defects made by machine: each small change of a store's code has to break a law.
+//! Defects made by machine: each small change of a store's code has to break a law, or failing that a test of its package.
 
-use anyhow::{Result, ensure};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
 use xshell::{Shell, cmd};
 
-/// What is changed, and the tests that have to notice.
+/// A store whose code is changed, and the tests that have to notice.
 struct Mutated {
     name: &'static str,
     package: &'static str,
     files: &'static [&'static str],
+    /// Which laws run over it first, as a filter of cargo-nextest.
+    laws: &'static str,
+    /// The targets of its package whose tests a change meets if it breaks no law.
     tests: &'static [&'static str],
 }
+
+/// The laws once, and not again through wrappers.
+const LAWS: &str = "binary(conformance) - test(/::(forwarded|buffered|reopened|buffered_reopened|second_handle)::/)";
+
+/// Beside the proof of the suite.
+const STORES: &[&str] = &["--test=stores"];
+
+const BACKEND: &[&str] = &["--lib", "--test=main"];
 
 const ALL: &[Mutated] = &[
     Mutated {
         name: "memory",
         package: "mnem-store-traits",
         files: &["crates/mnem-store-traits/src/memory.rs"],
-        tests: &["conformance"],
+        laws: LAWS,
+        tests: STORES,
     },
     Mutated {
         name: "buffered",
         package: "mnem-store-traits",
         files: &["crates/mnem-store-traits/src/buffered.rs"],
-        tests: &["conformance", "main"],
+        laws: "binary(conformance) & test(/buffered/)",
+        tests: STORES,
     },
     Mutated {
         name: "simple",
         package: "mnem-backend-simple",
         files: &["crates/mnem-backend-simple/src/**"],
-        tests: &["conformance", "main"],
+        laws: LAWS,
+        tests: BACKEND,
     },
     Mutated {
         name: "redb",
         package: "mnem-backend-redb",
         files: &["crates/mnem-backend-redb/src/**"],
-        tests: &["conformance", "main"],
+        laws: LAWS,
+        tests: BACKEND,
     },
 ];
 
-/// A deadlock takes each of its laws a minute.
-const SECONDS_A_MUTANT: &str = "900";
+/// All tests of a package, on a machine with other work.
+const SECONDS_A_MUTANT: &str = "3600";
 
-/// Which part of them, as 1/4.
+/// Which part of them, as 0/4.
 pub(crate) const SHARD: &str = "MNEM_SOAK_SHARD";
 
-/// Changes a copy of the workspace, one place at a time, and runs the tests. What survives and may is listed in `.cargo/mutants.toml`, with the reason.
+/// Changes a copy of the workspace, one place at a time, and runs the tests up to the first that fails. What survives and may is listed in
+/// `.cargo/mutants.toml`, with the reason.
 pub(crate) fn run(sh: &Shell, only: &str) -> Result<()> {
     let names = || ALL.iter().map(|mutated| mutated.name).collect::<Vec<_>>().join(", ");
     ensure!(only.is_empty() || ALL.iter().any(|mutated| mutated.name == only), "--only takes one of {}", names());
-    let there = cmd!(sh, "cargo mutants --version").quiet().ignore_stdout().ignore_stderr().run().is_ok();
-    ensure!(there, "needs cargo-mutants: cargo install --locked cargo-mutants");
-    let shard = sh.var(SHARD).ok();
-    let shard = shard.iter().flat_map(|shard| ["--shard", shard]);
-    let shard: Vec<&str> = shard.collect();
-    let mut survived = Vec::new();
-    for Mutated { name, package, files, tests } in ALL.iter().filter(|mutated| only.is_empty() || mutated.name == only)
-    {
-        let files = files.iter().flat_map(|file| ["--file", file]);
-        let tests = tests.iter().flat_map(|test| ["--test", test]);
-        let output = format!("target/mutants/{name}");
-        sh.create_dir(&output)?;
-        let shard = &shard;
-        let done = cmd!(
-            sh,
-            "cargo mutants --package {package} {files...} {shard...} --timeout {SECONDS_A_MUTANT} --output {output} -- {tests...}"
-        );
-        if done.run().is_err() {
-            survived.push(format!("{output}/mutants.out/missed.txt"));
+    for tool in ["mutants", "nextest"] {
+        let there = cmd!(sh, "cargo {tool} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok();
+        ensure!(there, "needs cargo-{tool}: cargo install --locked cargo-{tool}");
+    }
+    // Copies of the workspace have names of their own; what they build of other crates is shared.
+    sh.set_var("CARGO_TARGET_DIR", sh.current_dir().join("target/mutants/build"));
+    sh.set_var("CARGO_PROFILE_DEV_DEBUG", "0");
+    sh.set_var("NEXTEST_PROFILE", "mutants");
+    let mut survivors = Vec::new();
+    for mutated in ALL.iter().filter(|mutated| only.is_empty() || mutated.name == only) {
+        let broke_no_law = mutated.unnoticed_by_laws(sh)?;
+        if !broke_no_law.is_empty() {
+            survivors.extend(mutated.unnoticed_by_tests(sh, &broke_no_law)?);
         }
     }
-    ensure!(
-        survived.is_empty(),
-        "changes that no test noticed, or that never ended, are listed in {}",
-        survived.join(", ")
-    );
+    ensure!(survivors.is_empty(), "no test noticed these changes:\n{}", survivors.join("\n"));
     Ok(())
+}
+
+impl Mutated {
+    fn unnoticed_by_laws(&self, sh: &Shell) -> Result<Vec<String>> {
+        let shard = sh.var(SHARD).ok();
+        let mut which: Vec<&str> = self.files.iter().flat_map(|file| ["--file", file]).collect();
+        which.extend(shard.iter().flat_map(|shard| ["--sharding", "round-robin", "--shard", shard]));
+        self.unnoticed(sh, "laws", &which, &["--test=conformance"], self.laws)
+    }
+
+    fn unnoticed_by_tests(&self, sh: &Shell, changes: &[String]) -> Result<Vec<String>> {
+        let names: Vec<String> = changes.iter().map(|change| format!("^{}$", escaped(change))).collect();
+        let which: Vec<&str> = names.iter().flat_map(|name| ["--re", name]).collect();
+        self.unnoticed(sh, "tests", &which, self.tests, "all()")
+    }
+
+    /// Makes the changes and returns those that passed the tests.
+    fn unnoticed(&self, sh: &Shell, step: &str, which: &[&str], targets: &[&str], tests: &str) -> Result<Vec<String>> {
+        let (name, package) = (self.name, self.package);
+        let output = format!("target/mutants/{name}/{step}");
+        sh.create_dir(&output)?;
+        let targets = targets.iter().map(|target| format!("--cargo-arg={target}"));
+        let how = ["--test-tool", "nextest", "--timeout", SECONDS_A_MUTANT, "--caught", "--output", &output];
+        let mut mutants: Command =
+            cmd!(sh, "cargo mutants --package {package} {which...} {how...} {targets...} -- -E {tests}").into();
+        let status = mutants.status().context("cargo mutants")?;
+        // 2: some survived. 3: of some the tests did not end.
+        let (2 | 3) = status.code().unwrap_or(1) else {
+            if status.success() {
+                return Ok(Vec::new());
+            }
+            bail!("cargo mutants failed on {name}: see {output}/mutants.out")
+        };
+        let lists = ["missed", "timeout"].map(|list| sh.read_file(format!("{output}/mutants.out/{list}.txt")));
+        let lists = lists.into_iter().collect::<xshell::Result<Vec<_>>>()?;
+        Ok(lists.iter().flat_map(|list| list.lines()).map(str::to_owned).collect())
+    }
+}
+
+/// A regular expression that matches this text alone.
+fn escaped(text: &str) -> String {
+    let escaped = |c: char| if r"\.+*?()|[]{}^$#&-~".contains(c) { format!(r"\{c}") } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_change_is_no_pattern() {
+        let change = "src/memory.rs:200:40: replace && with || in <impl Store for MemoryStore>::commit";
+        let pattern = r"src/memory\.rs:200:40: replace \&\& with \|\| in <impl Store for MemoryStore>::commit";
+        assert_eq!(escaped(change), pattern);
+    }
 }

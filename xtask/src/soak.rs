@@ -32,7 +32,7 @@ const SEED: Opt = number("--seed", "MNEM_CRASH_SEED", None);
 /// The one file system of a run on several.
 const ON: Opt = Opt { flag: "--on", variable: "MNEM_SOAK_ON", full: None, number: false };
 
-/// One of so many parts of a run, as 1/4.
+/// One of so many parts of a run, as 0/4.
 const SHARD: Opt = Opt { flag: "--shard", variable: crate::mutants::SHARD, full: None, number: false };
 
 /// The one image of a seed that a failure names.
@@ -121,7 +121,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "mutants",
-        does: "small changes of stores (--only memory, buffered, simple or redb), each of which a test must notice; needs cargo-mutants and days, or a --shard",
+        does: "small changes of stores (--only memory, buffered, simple or redb), each of which a test must notice; needs cargo-mutants, cargo-nextest and hours, or a --shard as 0/20",
         options: &[ONLY, SHARD],
         run: |sh| crate::mutants::run(sh, &sh.var(ONLY.variable).unwrap_or_default()),
     },

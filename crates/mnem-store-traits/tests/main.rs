@@ -24,8 +24,6 @@ mod fetch_ahead;
 mod forwarders;
 #[path = "main/hashes.rs"]
 mod hashes;
-#[path = "main/landing.rs"]
-mod landing;
 #[path = "main/many_checks.rs"]
 mod many_checks;
 #[path = "main/refused.rs"]

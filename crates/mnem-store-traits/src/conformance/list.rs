@@ -318,7 +318,7 @@ macro_rules! __conformance_laws {
                 must buffered buffered_delete_removes_staged_blocks [Store]
                     "`delete` through `Buffered` removes a staged block, and the one below."
                 must buffered buffered_flush_lands_without_a_head [Store]
-                    "`flush` lands the staged puts and moves no head."
+                    "`flush` lands the staged puts, moves no head and leaves nothing staged."
                 must buffered buffered_spills_past_its_bound [Store]
                     "Past its bound `Buffered` lands what it has staged, and loses nothing."
                 must buffered buffered_claims_no_put_durability [Store]

@@ -9,7 +9,7 @@ use crate::{
     conformance::{
         Failure, Profile,
         case::Case,
-        data::{block, blocks, head, sized},
+        data::{block, blocks, head, sized, unknown_hash_cid},
         expect::{ensure, heads_are, holds, lacks, lists, put, put_many, saw, update},
         failure::LawResult,
     },
@@ -42,6 +42,20 @@ pub(crate) fn buffered_puts_are_visible_at_once(case: &mut Case) -> LawResult {
     all.push(below.cid);
     lists(&buffered, &all, WRAPPER)?;
     lacks(&buffered, &block("absent").cid, WRAPPER)?;
+    trusted_puts_are_visible_at_once(&store, &buffered)
+}
+
+/// Staged if the bytes can be checked when they are read, and in the store below at once if not.
+fn trusted_puts_are_visible_at_once(store: &Arc<dyn Store>, buffered: &Wrapped) -> LawResult {
+    let trusted = block("trusted");
+    let put = |cid| buffered.put_trusted(cid, trusted.data.clone());
+    saw("put_trusted through Buffered", put(&trusted.cid)).ok()?;
+    holds(buffered, &trusted, WRAPPER)?;
+    lacks(&**store, &trusted.cid, "in the store below Buffered, before a trusted put landed")?;
+    let unknown = unknown_hash_cid(1);
+    if put(&unknown).is_ok() {
+        saw("has below Buffered, after a trusted put that nobody can check", store.has(&unknown)).is(true)?;
+    }
     Ok(())
 }
 
@@ -128,11 +142,16 @@ pub(crate) fn buffered_delete_removes_staged_blocks(case: &mut Case) -> LawResul
 
 pub(crate) fn buffered_flush_lands_without_a_head(case: &mut Case) -> LawResult {
     let (store, buffered) = buffered(case)?;
-    let staged = blocks("staged", 4);
+    let (below, staged) = (block("below"), blocks("staged", 4));
+    put(&*store, &below)?;
     put_many(&buffered, &staged)?;
+    put(&buffered, &below)?;
+    let bytes = buffered.staged_bytes();
+    ensure(bytes > 0, "staged_bytes() after put_many through Buffered", "more than 0", bytes)?;
     for _ in 0..2 {
         saw("flush()", buffered.flush()).ok()?;
     }
+    saw("staged_bytes() after flush()", Ok(buffered.staged_bytes())).is(0)?;
     for block in &staged {
         holds(&*store, block, "in the store below Buffered, after flush()")?;
     }
