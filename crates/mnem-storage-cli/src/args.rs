@@ -1,4 +1,4 @@
-//! Options that every command takes.
+//! The options of every command.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -12,41 +12,43 @@ use crate::{
     output::Size,
 };
 
-/// Options that may stand before or after the command.
+/// The global options, accepted before and after the command.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Options for every command")]
 pub(crate) struct Global {
-    /// The store: its path [env: MNEM_STORE]
+    /// Path of the store [env: MNEM_STORE]
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) store: Option<PathBuf>,
-    /// Answer in JSON: an object, or one a line for listings; errors too
+    /// Print JSON: one object, or one object per line for listings; errors too
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Say nothing but the answer and errors
+    /// Print only requested data and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Say what is opened and made, and log recoveries and lost commits; -vv logs every step
+    /// Report each store that is opened or created, and log recoveries and lost commits; -vv logs every step
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Show progress on standard error (auto: on a terminal)
+    /// Show progress on standard error (auto: if it is a terminal)
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) progress: When,
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, help = lock_wait_help())]
     pub(crate) lock_wait: Option<Duration>,
     #[arg(long, global = true, value_name = "BYTES", value_parser = size, help = cache_help())]
     pub(crate) cache: Option<ByteSize>,
-    /// How a store is shared that cannot always be: in the mode in which others have it open
+    /// Sharing mode, if the backend has one; every process must open the store in the same mode
     #[arg(long, global = true, value_name = "MODE", default_value = "exclusive-writer")]
     pub(crate) concurrency: Mode,
-    /// Open a store also where there are no file locks: nothing else may use it meanwhile
+    /// Allow a file system without file locks; make sure that nothing else uses the store
     #[arg(long, global = true)]
     pub(crate) without_locks: bool,
-    /// Write to a store also where folders cannot be synced: a power cut may take new files away
+    /// Allow a file system that cannot sync folders; a power cut may lose new files
     #[arg(long, global = true)]
     pub(crate) without_folder_sync: bool,
 }
 
-/// Who else may have a store open: see [`Sharing`]. The values have no help of their own, which would make that of every command long.
+/// Who else may have the store open: see [`Sharing`].
+///
+/// The values have no help text of their own: it would appear in the help of every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
     #[value(name = "exclusive-writer")]
@@ -77,20 +79,20 @@ pub(crate) enum When {
 
 fn lock_wait_help() -> String {
     let defaults = drivers::list(|driver| driver.lock_wait().as_secs().to_string());
-    format!("How long to wait for a lock that another process holds [default: {defaults}]")
+    format!("Seconds to wait for a lock held by another process [default: {defaults}]")
 }
 
 fn cache_help() -> String {
     let listing = Size(LISTING_CACHE_BYTES as u64);
-    format!("Memory for the cache of a store [default: {}; {listing} for listings]", Size(CACHE_BYTES_USUAL as u64))
+    format!("Size of the store's cache [default: {}; {listing} for listings]", Size(CACHE_BYTES_USUAL as u64))
 }
 
-/// A number of bytes, maybe with a unit.
+/// Parses a number of bytes with an optional unit.
 pub(crate) fn size(text: &str) -> Result<ByteSize, String> {
-    text.parse().map_err(|_| "a size is a number of bytes, or one with a unit, as 20MB or 20MiB".to_owned())
+    text.parse().map_err(|_| "expected a number of bytes, with or without a unit: 20000000, 20MB or 20MiB".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! CIDs on the command line: the one plain text of a CID and nothing else.
+//! CIDs on the command line, in their canonical text only.
 
 use mnem_storage::Cid;
 
@@ -8,10 +8,10 @@ use crate::{
     limits::SHORT_CID_CHARS_MIN,
 };
 
-/// Reads a CID that was typed: base32 in lower case for a CIDv1, base58 for a CIDv0.
+/// Parses the canonical text of a CID: lower-case base32 for a CIDv1, base58 for a CIDv0.
 ///
-/// The same CID has many other texts (other bases, upper case, paths, URLs). They are refused, so that what scripts compare as text is equal
-/// when the CIDs are; where it is plain which one is meant, the hint says it.
+/// Other spellings of a CID (other bases, upper case, paths, URLs) are refused, so that scripts can compare CIDs as
+/// text. If the text contains a CID, the hint gives its canonical form.
 pub(crate) fn parse(text: &str) -> Result<Cid> {
     if let Some(cid) = plain(text) {
         return Ok(cid);
@@ -19,10 +19,12 @@ pub(crate) fn parse(text: &str) -> Result<Cid> {
     let hint = match meant(text) {
         Some(cid) => format!("write it as {cid}"),
         None => format!(
-            "a CID looks like bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe, and may be cut short to {SHORT_CID_CHARS_MIN} characters or more; `mnem-store ls` lists those of a store"
+            "a CID looks like bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe; \
+             a prefix of {SHORT_CID_CHARS_MIN} or more characters is enough; \
+             run `mnem-store ls` to list the CIDs of a store"
         ),
     };
-    Err(Failure::Usage { message: format!("{text:?} is not a plain CID"), hint })
+    Err(Failure::Usage { message: format!("{text:?} is not a CID in canonical form"), hint })
 }
 
 #[cfg(test)]

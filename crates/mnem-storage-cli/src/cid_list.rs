@@ -1,4 +1,4 @@
-//! Many CIDs in little memory.
+//! A compact list of CIDs.
 
 use std::{
     io::{BufRead as _, BufReader, Read},
@@ -14,19 +14,19 @@ use crate::{
     limits::CID_LINE_BYTES_MAX,
 };
 
-const LINE_HINT: &str = "write one whole CID per line, as `mnem-store ls` prints them";
+const LINE_HINT: &str = "give one full CID per line, as `mnem-store ls` prints them";
 
-/// CIDs in the order in which they came, in their binary form: 36 bytes for most.
+/// CIDs in insertion order, in binary form: 36 bytes for most.
 #[derive(Debug, Default)]
 pub(crate) struct CidList {
     bytes: Vec<u8>,
 }
 
 impl CidList {
-    /// Reads standard input to its end: one CID per line. Empty lines are skipped.
+    /// Reads one CID per line from standard input. Skips empty lines.
     pub(crate) fn from_standard_input(command: &str) -> Result<Self> {
         let file = Path::new("-");
-        Self::from_lines(file_arg::open(file, "CIDs are", command)?)
+        Self::from_lines(file_arg::open(file, "CIDs", command)?)
     }
 
     fn from_lines(input: impl Read) -> Result<Self> {
@@ -58,7 +58,7 @@ impl CidList {
     }
 
     pub(crate) fn push(&mut self, cid: &Cid) {
-        // A vector takes every byte.
+        // Writing to a vector cannot fail.
         let _ = cid.write_bytes(&mut self.bytes);
     }
 

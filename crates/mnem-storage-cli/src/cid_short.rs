@@ -1,7 +1,7 @@
-//! CIDs on the command line that may be cut short: the beginning of the plain text, where one block of the store alone begins so.
+//! CID prefixes on the command line: a prefix stands for the only CID of the store that begins with it.
 //!
-//! A store cannot look up names by their beginning, so all of them are listed: only for a CID that was cut short. Heads and indexes are looked for
-//! among the heads and indexes.
+//! A store cannot look up a CID by prefix, so resolving one scans all CIDs. Full CIDs need no scan. Prefixes of heads
+//! and indexes are resolved among the heads and indexes only.
 
 use mnem_storage::{Cid, Store};
 
@@ -12,7 +12,7 @@ use crate::{
     limits::{CANDIDATES_LISTED_MAX, SHORT_CID_CHARS_MIN},
 };
 
-/// What was typed for a CID.
+/// A CID argument.
 #[derive(Clone, Debug)]
 pub(crate) enum Typed {
     Whole(Cid),
@@ -25,17 +25,17 @@ impl Typed {
     }
 }
 
-/// Reads a CID, or what may be the beginning of one.
+/// Parses a CID or a prefix of one.
 pub(crate) fn parse(text: &str) -> Result<Typed> {
     if is_beginning(text) { Ok(Typed::Beginning(text.to_owned())) } else { cid_arg::parse(text).map(Typed::Whole) }
 }
 
-/// Reads several.
+/// Parses several arguments.
 pub(crate) fn parse_all(texts: &[String]) -> Result<Vec<Typed>> {
     texts.iter().map(|text| parse(text)).collect()
 }
 
-/// Long enough to mean something, and shorter than any CID with a digest of 32 bytes.
+/// Whether the text is a prefix: long enough to be useful, and shorter than any CID with a 32-byte digest.
 pub(crate) fn is_beginning(text: &str) -> bool {
     let base32 = |c: char| matches!(c, 'a'..='z' | '2'..='7');
     let (whole, chars) = if text.starts_with("Qm") {
@@ -46,28 +46,29 @@ pub(crate) fn is_beginning(text: &str) -> bool {
     chars && (SHORT_CID_CHARS_MIN..whole).contains(&text.len()) && cid_text::plain(text).is_none()
 }
 
-/// The CIDs that are meant, in their order. One listing serves all that were cut short.
+/// Resolves the arguments, in order. One scan serves all prefixes.
 pub(crate) fn find_all(context: &Context, store: &dyn Store, typed: &[Typed]) -> Result<Vec<Cid>> {
     let mut found: Vec<Found<'_>> = typed.iter().map(Found::of).collect();
     list(context, store, &mut found)?;
     found.into_iter().map(|one| one.only(context)).collect()
 }
 
-/// The one CID that is meant.
+/// Resolves one argument.
 pub(crate) fn find(context: &Context, store: &dyn Store, typed: &Typed) -> Result<Cid> {
     let mut found = Found::of(typed);
     list(context, store, std::slice::from_mut(&mut found))?;
     found.only(context)
 }
 
-/// The heads that are meant. A whole CID is taken as it is, head or not.
+/// Resolves the arguments among the heads. A full CID is returned unchanged, even if it is not a head.
 pub(crate) fn find_heads(context: &Context, store: &dyn Store, typed: &[Typed]) -> Result<Vec<Cid>> {
     let heads = if typed.iter().all(Typed::is_whole) { Vec::new() } else { store.heads()? };
     let no_head = |text| Ok(Failure::NoSuchHead { cid: text, store: context.path()? });
     typed.iter().map(|typed| among(context, typed, heads.iter().map(|head| Ok(*head)), no_head)).collect()
 }
 
-/// The one of these that is meant; `none` is the failure where it is none of them. A whole CID is taken as it is.
+/// Resolves the argument among these CIDs; `none` makes the error for a prefix that matches none of them. A full CID is
+/// returned unchanged.
 pub(crate) fn among(
     context: &Context,
     typed: &Typed,
@@ -101,10 +102,10 @@ fn list(context: &Context, store: &dyn Store, found: &mut [Found<'_>]) -> Result
     Ok(())
 }
 
-/// What one of them may mean.
+/// The candidates for one argument.
 struct Found<'a> {
     beginning: Option<&'a str>,
-    /// The first of them.
+    /// The first candidates.
     cids: Vec<Cid>,
     count: u64,
 }

@@ -1,13 +1,13 @@
-//! The texts of a CID: which one is plain, and which CID another one means. Needs nothing of the command line, so that it can be fuzzed.
+//! The canonical text of a CID, and other spellings of it. Independent of the command line, so that it can be fuzzed.
 
 use mnem_storage::{Cid, cid::multibase, cid_from_bytes};
 
-/// The CID whose one plain text this is.
+/// The CID with this canonical text.
 pub(crate) fn plain(text: &str) -> Option<Cid> {
     decode(text).filter(|cid| cid.to_string() == text)
 }
 
-/// The CID in any base, with nothing before or behind it.
+/// Decodes a CID in any base, without surrounding text.
 fn decode(text: &str) -> Option<Cid> {
     if text.len() == 46 && text.starts_with("Qm") {
         return Cid::try_from(text).ok();
@@ -16,7 +16,7 @@ fn decode(text: &str) -> Option<Cid> {
     cid_from_bytes(&bytes).ok()
 }
 
-/// The CID inside what was typed: without space around it, out of a path or a URL, in any base or case.
+/// The CID inside a text: surrounded by white space, in a path or a URL, in any base or case.
 pub(crate) fn meant(text: &str) -> Option<Cid> {
     let text = text.trim();
     let path = text.split_once("://").map_or(text, |(_, rest)| rest);

@@ -1,4 +1,4 @@
-//! The command line: what may be typed, and what is said of it.
+//! The command line: its grammar, and the errors and suggestions of the parser.
 
 use std::{ffi::OsString, io, path::Path, process::ExitCode, sync::LazyLock};
 
@@ -22,34 +22,34 @@ use crate::{
     terminal,
 };
 
-const ABOUT: &str = "Import, export, verify, copy and explain stores of versioned knowledge graphs";
+const ABOUT: &str = "Import, export, verify, copy and inspect stores of versioned knowledge graphs";
 
 const EXAMPLES: &str = "\
 Examples:
-  mnem-store import animals.car --heads --store animals.redb   from an archive
-  mnem-store heads --store animals.redb                        what is current
-  mnem-store verify --store animals.redb                       is it whole?
-  mnem-store copy animals.redb animals.simple/                 as plain files
-  mnem-store export - --store animals.redb > out.car           and back again
+  mnem-store import animals.car --heads --store animals.redb   create a store from an archive
+  mnem-store heads --store animals.redb                        list the current heads
+  mnem-store verify --store animals.redb                       check the store
+  mnem-store copy animals.redb animals.simple/                 copy it into plain files
+  mnem-store export - --store animals.redb > out.car           write an archive
 
-  export MNEM_STORE=animals.redb                               no more --store
+  export MNEM_STORE=animals.redb                               set the default store
   mnem-store ls | head -1
-  mnem-store show CID                                          a block as people read it
+  mnem-store show CID                                          print a block in readable form
   mnem-store get CID | sha256sum
 
 Environment:
-  MNEM_STORE       the store, where --store names none
-  RUST_LOG         which events to log, as mnem_backend_redb=debug; else -v decides
-  NO_COLOR         set to anything: no colours
-  CLICOLOR_FORCE   set to anything but 0: colours also where no terminal is
+  MNEM_STORE       the store to use without --store
+  RUST_LOG         log filter, such as mnem_backend_redb=debug; replaces that of -v
+  NO_COLOR         disables colours if set
+  CLICOLOR_FORCE   forces colours without a terminal if set to anything but 0
 
 Exit status:
-  0 done   1 failed, or stores differ   2 usage   3 damage found
+  0 success   1 failure, or stores differ   2 usage   3 damage found
   4 no such block, head, index or node
-  10 no store here   11 locked   12 wrong or newer format   13 needs recovery
-  128 + N ended by signal N: 130 SIGINT, 143 SIGTERM";
+  10 no store   11 locked   12 unsupported format   13 needs recovery
+  128 + N killed by signal N: 130 SIGINT, 143 SIGTERM";
 
-/// Everything that was typed.
+/// The parsed command line.
 #[derive(Debug, Parser)]
 #[command(name = "mnem-store", version, long_version = LONG_VERSION.as_str(), about = ABOUT, after_help = EXAMPLES)]
 #[command(propagate_version = false, max_term_width = 120)]
@@ -60,7 +60,10 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Parses the command line. `Err`: help, version or a usage error was printed, and this is the exit status.
+/// Parses the command line.
+///
+/// # Errors
+/// The exit status, after printing the help, the version or a usage error.
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
     Cli::try_parse().and_then(refuse_two_stores).map_err(|mut error| {
         suggest_store(&mut error);
@@ -68,7 +71,7 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         suggest_command(&mut error);
         if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             return match terminal::print(&error) {
-                // A reader that went away has seen enough.
+                // A reader that closes the pipe early is not an error.
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                     terminal::say(format_args!("error: cannot write to standard output\n  caused by: {error}"));
                     Exit::Failed.into()
@@ -85,7 +88,7 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
     })
 }
 
-/// Adds how stores are named, where a word stands that no command takes.
+/// Suggests `--store` or `import` for a positional argument that the command does not take.
 fn suggest_store(error: &mut clap::Error) {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return };
     let word = word.clone();
@@ -95,16 +98,16 @@ fn suggest_store(error: &mut clap::Error) {
     {
         let path = Path::new(&word);
         let tip = if is_archive_name(path) {
-            format!("archives are imported, each by itself: `mnem-store import {} --store STORE`", quoted(path))
+            format!("import archives one at a time: `mnem-store import {} --store STORE`", quoted(path))
         } else {
-            format!("stores are named with --store: `--store {}`", quoted(path))
+            format!("name the store with --store: `--store {}`", quoted(path))
         };
         let tip = StyledStr::from(tip);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
 }
 
-/// Names the commands that take an option, instead of how to give its name as a value.
+/// Names the commands that take an unknown option, in place of clap's advice on passing it as a value.
 fn suggest_owner(error: &mut clap::Error) {
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg) else { return };
     let Some(name) = typed.strip_prefix("--").filter(|_| error.kind() == ErrorKind::UnknownArgument) else { return };
@@ -117,7 +120,7 @@ fn suggest_owner(error: &mut clap::Error) {
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
 }
 
-/// The commands below this one that take the option, as they are typed.
+/// The subcommands that take the option, as the user types them.
 fn owners(command: &clap::Command, typed: &str, option: &str) -> Vec<String> {
     let mut owners = Vec::new();
     for command in command.get_subcommands() {
@@ -130,7 +133,7 @@ fn owners(command: &clap::Command, typed: &str, option: &str) -> Vec<String> {
     owners
 }
 
-/// Adds the command that a common word stands for.
+/// Suggests the command that a synonym stands for.
 fn suggest_command(error: &mut clap::Error) {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return };
     let word = word.to_ascii_lowercase();
@@ -142,32 +145,32 @@ fn suggest_command(error: &mut clap::Error) {
         () => common_words::instead(&word),
     };
     let Some(instead) = instead else { return };
-    // What merely looks like the word is of no use beside it.
+    // The synonym is right, so drop clap's guess by spelling.
     error.remove(ContextKind::SuggestedSubcommand);
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(instead)]));
 }
 
-/// The parser takes an option both before and behind the command, and keeps only the second.
+/// Refuses `--store` both before and after the command: clap would silently keep the second.
 fn refuse_two_stores(cli: Cli) -> Result<Cli, clap::Error> {
     let named = options_typed().filter(|arg| arg == "--store" || arg.as_encoded_bytes().starts_with(b"--store="));
     if named.count() < 2 {
         return Ok(cli);
     }
-    let what = "--store is given both before and behind the command: which one is meant?\n";
+    let what = "--store is given twice, before and after the command\n";
     Err(Cli::command().error(ErrorKind::ArgumentConflict, what))
 }
 
-/// Everything that was typed before a `--`.
+/// The arguments before a `--`.
 fn options_typed() -> impl Iterator<Item = OsString> {
     std::env::args_os().skip(1).take_while(|arg| arg != "--")
 }
 
-/// Whether errors are to be JSON, when the command line could not be parsed.
+/// Whether `--json` is given, for an error in a command line that could not be parsed.
 fn json_was_asked_for() -> bool {
     options_typed().any(|arg| arg == "--json")
 }
 
-/// The version, and what this build reads and writes.
+/// The version, and the backends and formats of this build.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let name = |(place, driver): (usize, &&'static dyn Driver)| {
         let mark = if place == 0 { " (default)" } else { "" };
@@ -180,11 +183,11 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
         drivers::all().iter().map(|driver| format!("{} formats: {}", driver.name(), driver.formats().join(", "))),
     );
     for backend in BACKENDS.iter().filter(|backend| drivers::all().iter().all(|driver| driver.name() != backend.name)) {
-        lines.push(format!("{0}: not in this build; Cargo feature `{0}` adds it", backend.name));
+        lines.push(format!("{0}: not in this build; enable the Cargo feature `{0}`", backend.name));
     }
-    lines.push("archives: CARv1 read and written, CARv2 read".into());
+    lines.push("archives: reads CARv1 and CARv2, writes CARv1".into());
     lines.push(format!(
-        "indexes of neighbours: formats {} (row) and {} (packed)",
+        "nearest-neighbour indexes: formats {} (row) and {} (packed)",
         commands::knn::number(Format::Row),
         commands::knn::number(Format::Packed)
     ));

@@ -1,20 +1,22 @@
-//! Words that people type for commands which have another name here.
+//! Synonyms: command names of other programs, mapped to ours.
 
-/// What to type instead of `word`, with what it does.
+/// The command to suggest for `word`.
 pub(crate) fn instead(word: &str) -> Option<&'static str> {
     Some(match word {
-        "cat" | "read" | "fetch" => "`mnem-store get CID` writes the bytes of a block, `mnem-store show CID` shows it",
-        "inspect" | "view" | "print" | "dag" | "object" => "`mnem-store show CID` shows a block",
-        "fsck" | "check" | "scrub" | "validate" | "doctor" => "`mnem-store verify` checks everything in a store",
+        "cat" | "read" | "fetch" => {
+            "`mnem-store get CID` writes the bytes of a block, `mnem-store show CID` prints it in readable form"
+        }
+        "inspect" | "view" | "print" | "dag" | "object" => "`mnem-store show CID` prints a block in readable form",
+        "fsck" | "check" | "scrub" | "validate" | "doctor" => "`mnem-store verify` checks a store for damage",
         "repair" | "recover" | "fix" | "rescue" | "salvage" => {
-            "`mnem-store verify` says what is damaged, `mnem-store copy --salvage FROM TO` saves what can be read"
+            "`mnem-store verify` lists the damage, `mnem-store copy --salvage FROM TO` copies what is still readable"
         }
         "prune" | "collect" | "clean" | "sweep" => "`mnem-store gc` removes the blocks that no head reaches",
-        "vacuum" | "shrink" | "defrag" | "optimize" => "`mnem-store compact` gives free space back",
+        "vacuum" | "shrink" | "defrag" | "optimize" => "`mnem-store compact` returns free space to the file system",
         "log" | "history" | "tree" | "refs" => "`mnem-store walk` lists the blocks that the heads reach, parents first",
-        "info" | "status" | "count" | "du" | "df" | "stats" => "`mnem-store stat` counts and measures a store",
+        "info" | "status" | "count" | "du" | "df" | "stats" => "`mnem-store stat` prints counts and sizes",
         "head" | "roots" | "root" | "branch" | "tag" | "tip" | "merge" => {
-            "`mnem-store heads` lists the heads, or changes them"
+            "`mnem-store heads` lists or changes the heads"
         }
         "backup" | "clone" | "cp" | "sync" | "push" | "pull" | "move" | "mv" | "mirror" | "migrate" | "convert" => {
             "`mnem-store copy FROM TO` copies a store, `mnem-store export FILE` writes an archive"
@@ -27,9 +29,9 @@ pub(crate) fn instead(word: &str) -> Option<&'static str> {
         }
         "add" | "store" | "write" => "`mnem-store put FILE` stores a block",
         "list" | "keys" | "cids" | "blocks" => "`mnem-store ls` lists all blocks",
-        "create" | "new" | "make" => "`mnem-store init` makes an empty store",
-        "cmp" | "compare" => "`mnem-store diff A B` lists what two stores hold differently",
-        "exists" | "contains" => "`mnem-store has CID` says whether a block is there",
+        "create" | "new" | "make" => "`mnem-store init` creates an empty store",
+        "cmp" | "compare" => "`mnem-store diff A B` lists the differences between two stores",
+        "exists" | "contains" => "`mnem-store has CID` tests whether a block is present",
         "index" | "neighbors" | "neighbours" | "similar" | "search" => {
             "`mnem-store knn` builds and reads indexes of nearest neighbours"
         }
@@ -44,7 +46,7 @@ pub(crate) fn of_heads(word: &str) -> Option<&'static str> {
     Some(match word {
         "list" | "ls" | "show" | "get" | "print" => "`mnem-store heads` lists the heads",
         "add" | "new" | "create" | "put" => "`mnem-store heads update NEW` adds a head",
-        "merge" => "`mnem-store heads update NEW --supersedes OLD` adds a head, and drops those that it supersedes",
+        "merge" => "`mnem-store heads update NEW --supersedes OLD` adds a head and drops the heads that it supersedes",
         "set" | "replace" | "move" | "reset" | "commit" => {
             "`mnem-store heads swap NEW --expected OLD` replaces all heads"
         }
@@ -59,7 +61,7 @@ pub(crate) fn of_knn(word: &str) -> Option<&'static str> {
         "ls" | "indexes" => "`mnem-store knn list` lists the indexes",
         "get" | "cat" | "info" | "stat" | "inspect" | "view" => "`mnem-store knn show CID` describes an index",
         "add" | "create" | "new" | "make" | "put" | "derive" | "rebuild" => {
-            "`mnem-store knn build --vectors FILE` makes an index"
+            "`mnem-store knn build --vectors FILE` builds an index"
         }
         "search" | "query" | "find" | "near" | "neighbours" | "neighbor" => {
             "`mnem-store knn neighbors CID NODE` lists the nearest neighbours of a node"

@@ -1,4 +1,4 @@
-//! What every command needs: the options for all of them, and the store.
+//! The global options at work: how to open the store, and how to print.
 
 use std::{
     env, fmt,
@@ -22,13 +22,13 @@ use crate::{
     terminal::{self, Printable},
 };
 
-/// Whether a path is named as archives and packed files are.
+/// Whether the extension of a path is that of an archive or a compressed file.
 pub(crate) fn is_archive_name(path: &Path) -> bool {
     let is = |known: &&str| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(known));
     ARCHIVE_EXTENSIONS.iter().any(is)
 }
 
-/// The options for every command, at work.
+/// The global options of this run.
 #[derive(Clone)]
 pub(crate) struct Context {
     global: Global,
@@ -39,26 +39,26 @@ impl Context {
         Self { global }
     }
 
-    /// Where the store is to be, if anywhere: `--store`, else the environment.
+    /// The path of the store: `--store`, else `MNEM_STORE`.
     pub(crate) fn store_path(&self) -> Option<PathBuf> {
         let from_environment = || env::var_os("MNEM_STORE").filter(|path| !path.is_empty()).map(PathBuf::from);
         self.global.store.clone().or_else(from_environment)
     }
 
-    /// What stands behind `--store`.
+    /// The value of `--store`.
     pub(crate) fn typed_store(&self) -> Option<&Path> {
         self.global.store.as_deref()
     }
 
-    /// Where the store is.
+    /// As [`store_path`](Self::store_path); fails if there is none.
     pub(crate) fn path(&self) -> Result<PathBuf> {
         self.store_path().ok_or_else(|| Failure::Usage {
-            message: "no store was named".into(),
-            hint: "give --store PATH, or set MNEM_STORE".into(),
+            message: "no store given".into(),
+            hint: "give --store PATH or set MNEM_STORE".into(),
         })
     }
 
-    /// How to open an existing store, apart from reading or writing.
+    /// The options for opening an existing store. The caller sets the access mode.
     pub(crate) fn options(&self) -> OpenOptions {
         let mut options = OpenOptions::new()
             .drivers(drivers::all().iter().copied())
@@ -74,15 +74,15 @@ impl Context {
         options
     }
 
-    /// The same for a command that deletes what it does not find needed, or makes what others rely on in place of the
-    /// store: the structure is checked. In a damaged file a block or a head may be missing without a sign.
+    /// As [`options`](Self::options), with a check of the store's structure: for commands that delete unreachable
+    /// blocks or make a replacement of the store. Structural damage can hide a block or a head without any error.
     ///
-    /// Not in a mode in which others may write meanwhile: a reader cannot check there.
+    /// A shared mode skips the check: a reader cannot check a file that other processes write to.
     pub(crate) fn checked_options(&self) -> OpenOptions {
         self.options().check(self.global.concurrency == Mode::Exclusive)
     }
 
-    /// Memory for a cache: what was typed, else this, or less where there is a limit of memory.
+    /// The size of the cache: `--cache`, else `usual`, reduced under a memory limit.
     fn cache_bytes(&self, usual: usize) -> usize {
         match self.global.cache {
             Some(typed) => usize::try_from(typed.as_u64()).unwrap_or(usize::MAX),
@@ -90,40 +90,38 @@ impl Context {
         }
     }
 
-    /// How to open a store that may be made, of this backend and format if any is named.
+    /// The options for a store that may be created, with this backend and format if given.
     pub(crate) fn options_for_new(&self, backend: Option<&str>, format: Option<&str>) -> OpenOptions {
         let options = backend.into_iter().fold(self.options(), OpenOptions::backend);
         format.into_iter().fold(options, OpenOptions::format)
     }
 
-    /// Refuses to make a store under the name of an archive, which an option for the backend would ask for in so many words. `from`: the store that is
-    /// to go there, if any.
+    /// Refuses to create a store with the name of an archive, unless `--backend` is given. `from`: the source of a copy.
     pub(crate) fn refuse_archive_name(&self, path: &Path, backend: Option<&str>, from: Option<&Path>) -> Result<()> {
         if backend.is_some() || !is_archive_name(path) || path.symlink_metadata().is_ok() {
             return Ok(());
         }
         let from = from.map_or_else(String::new, |from| format!(" --store {}", quoted(from)));
         Err(Failure::Usage {
-            message: format!("{} has the name of an archive, and this makes a store", path.display()),
+            message: format!("{} is named like an archive, but this command creates a store", path.display()),
             hint: format!(
-                "`mnem-store export {}{from}` writes an archive; --backend makes a store of that name",
+                "run `mnem-store export {}{from}` to write an archive, or give --backend to create a store of that name",
                 quoted(&path.with_extension("car"))
             ),
         })
     }
 
-    /// The store, for reading only.
+    /// Opens the store read-only.
     pub(crate) fn open_read_only(&self) -> Result<Arc<dyn Store>> {
         self.open_for_reading(self.options())
     }
 
-    /// As [`open_read_only`](Self::open_read_only), with the structure checked: see
-    /// [`checked_options`](Self::checked_options).
+    /// Opens the store read-only, and checks its structure: see [`checked_options`](Self::checked_options).
     pub(crate) fn open_read_only_checked(&self) -> Result<Arc<dyn Store>> {
         self.open_for_reading(self.checked_options())
     }
 
-    /// The store, for reading only what is read once: with a cache so small that memory does not grow with the store.
+    /// Opens the store read-only for a scan: with a small cache, so that memory does not grow with the store.
     pub(crate) fn open_for_listing(&self) -> Result<Arc<dyn Store>> {
         self.open_for_reading(self.options().cache_bytes(self.cache_bytes(LISTING_CACHE_BYTES)))
     }
@@ -140,50 +138,50 @@ impl Context {
         Ok(options.read_only(true).open(path)?)
     }
 
-    /// The store, for writing. It must be there.
+    /// Opens an existing store for writing.
     pub(crate) fn open(&self) -> Result<Target> {
         let path = self.path()?;
         self.note(format_args!("opening {}", path.display()));
         Ok(Target::open(&self.options(), path)?)
     }
 
-    /// The store, for writing, with no other writer beside this one. It must be there.
+    /// Opens an existing store for writing, exclusively.
     pub(crate) fn open_exclusive(&self) -> Result<Target> {
         let path = self.path()?;
-        self.note(format_args!("opening {}, for this command alone", path.display()));
+        self.note(format_args!("opening {} exclusively", path.display()));
         Ok(Target::open(&self.checked_options().exclusive(true), path)?)
     }
 
-    /// The store, for writing a lot; made if nothing is there.
+    /// Opens the store for writing; creates it if nothing is there.
     pub(crate) fn open_or_create(&self, backend: Option<&str>) -> Result<Target> {
         let path = self.path()?;
         self.refuse_archive_name(&path, backend, None)?;
-        self.note(format_args!("opening or making {}", path.display()));
+        self.note(format_args!("opening or creating {}", path.display()));
         Ok(Target::open(&self.options_for_new(backend, None).create(true), path)?)
     }
 
-    /// Standard output, checked and buffered.
+    /// Standard output, buffered, with every write checked.
     pub(crate) fn out(&self) -> Out {
         Out::new(self.global.json, self.global.quiet)
     }
 
-    /// Shows progress of long work, as the options say.
+    /// A progress bar, as the options configure it.
     pub(crate) fn bar(&self, what: &'static str) -> Bar {
         Bar::new(what, self.global.progress, self.global.quiet)
     }
 
-    /// Shows progress of a long listing, unless the listing itself is what one sees.
+    /// A progress bar for a listing; hidden by default if the listing itself goes to the terminal.
     pub(crate) fn bar_beside_output(&self, what: &'static str) -> Bar {
         let seen = self.global.progress == When::Auto && io::stdout().is_terminal();
         Bar::new(what, if seen { When::Never } else { self.global.progress }, self.global.quiet)
     }
 
-    /// Whether the command line says how long to wait for a lock.
+    /// Whether `--lock-wait` is given.
     pub(crate) fn waits_for_locks(&self) -> bool {
         self.global.lock_wait.is_some()
     }
 
-    /// How often `-v` was given.
+    /// How many times `-v` is given.
     pub(crate) fn verbosity(&self) -> u8 {
         self.global.verbose
     }
@@ -196,26 +194,26 @@ impl Context {
         self.global.quiet
     }
 
-    /// Says something on standard error with `-v`.
+    /// Prints a note on standard error if `-v` is given.
     pub(crate) fn note(&self, text: impl fmt::Display) {
         if self.global.verbose > 0 {
             terminal::say(format_args!("note: {}", Printable(text)));
         }
     }
 
-    /// Says something on standard error, unless told to be quiet or to speak JSON.
+    /// Prints a note on standard error, except with `--quiet` or `--json`.
     pub(crate) fn remark(&self, text: impl fmt::Display) {
         self.say("note", text);
     }
 
-    /// As [`remark`](Self::remark), also with `--quiet`: without it, somebody would take work for done that is not.
+    /// As [`remark`](Self::remark), with `--quiet` too: for work that the user may wrongly believe to be done.
     pub(crate) fn insist(&self, text: impl fmt::Display) {
         if !self.global.json {
             terminal::say(format_args!("note: {}", Printable(text)));
         }
     }
 
-    /// As [`remark`](Self::remark), of something odd.
+    /// As [`remark`](Self::remark), labelled as a warning.
     pub(crate) fn warn(&self, text: impl fmt::Display) {
         self.say("warning", text);
     }

@@ -1,4 +1,4 @@
-//! The backends that this program has.
+//! The backends of this program.
 
 use std::sync::OnceLock;
 
@@ -17,8 +17,8 @@ pub(crate) fn all() -> &'static [&'static dyn Driver] {
     OURS.get_or_init(|| DRIVERS.to_vec())
 }
 
-/// The values of `--backend`: the names of the drivers. That of a backend which this build lacks is taken too, to be refused by an error that says
-/// how to get it.
+/// The values of `--backend`: the names of the drivers. The name of a backend that is not compiled in parses too, so
+/// that opening fails with an error that names its Cargo feature.
 pub(crate) fn names() -> PossibleValuesParser {
     let ours = all().iter().map(|driver| PossibleValue::new(driver.name()));
     let lacking = BACKENDS.iter().filter(|backend| all().iter().all(|driver| driver.name() != backend.name));
@@ -30,16 +30,22 @@ pub(crate) fn formats() -> PossibleValuesParser {
     PossibleValuesParser::new(all().iter().flat_map(|driver| driver.formats().iter().copied()))
 }
 
-/// Which backend a new store gets, for `--help`: what each one is, and which places ask for it.
+/// How the backend of a new store is chosen, for `--help`: each backend, with the paths that select it.
 pub(crate) fn choice() -> String {
-    let mut text = "Which backend: --backend, else the one that the place asks for, else the first:\n".to_owned();
+    let mut text = "\
+Without --backend, the path selects the backend; if it matches none, the store gets the
+first one.
+
+Backends:
+"
+    .to_owned();
     let width = all().iter().map(|driver| driver.name().len()).max().unwrap_or(0);
     for driver in all() {
         let name = driver.name();
         let [extension, url] = [format!(".{name}"), format!("{name}://")];
         let places = [
             (format!("store{extension}"), &*extension),
-            ("store/".into(), "a slash at the end"),
+            ("store/".into(), "trailing slash"),
             (url.clone() + "store", &*url),
         ];
         let asks: Vec<_> =
@@ -50,7 +56,7 @@ pub(crate) fn choice() -> String {
     text
 }
 
-/// Each driver's name and what it says of itself, in one line.
+/// A list of each driver's name with `what`, on one line.
 pub(crate) fn list(what: impl Fn(&dyn Driver) -> String) -> String {
     let each: Vec<_> = all().iter().map(|driver| format!("{} {}", driver.name(), what(*driver))).collect();
     each.join(", ")

@@ -1,4 +1,4 @@
-//! What can go wrong, and the exit status it gives.
+//! The failures of a command, and their exit statuses.
 
 use std::{io, path::PathBuf, process::ExitCode};
 
@@ -11,7 +11,7 @@ use crate::{file_arg, limits::MISSING_LISTED_MAX, output::counted, signal::Signa
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
-/// The exit status. The numbers are a promise to scripts.
+/// The exit status. The numbers are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     Done,
@@ -20,18 +20,18 @@ pub(crate) enum Exit {
     Different,
     Usage,
     DamageFound,
-    /// Nor index, nor node.
+    /// No such block, head, index or node.
     NoSuchBlock,
     NoStore,
     Locked,
     WrongFormat,
     NeedsRecovery,
-    /// As a shell counts it: the process dies by the signal.
+    /// Killed by this signal; a shell reports 128 plus its number.
     Signal(Signal),
 }
 
 impl Exit {
-    /// The number.
+    /// The exit code.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -54,74 +54,74 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do what it was asked for.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The command line is at fault.
+    /// The command line is wrong.
     #[error("{message}")]
     Usage { message: String, hint: String },
-    /// Nothing failed, but it will not be done.
+    /// The command refuses to do this.
     #[error("{message}")]
     Refused { message: String, hint: String },
     /// The block is not in the store.
     #[error("no block {cid} in {}", store.display())]
     NoSuchBlock { cid: String, store: PathBuf },
-    /// Some of many blocks are not in the store; `cids` are the first of them.
+    /// Some blocks are not in the store; `cids` holds the first of them.
     #[error("{} not in {}; {} removed", are(*count, "block"), store.display(), are(*removed, "block"))]
     NoSuchBlocks { cids: Vec<Cid>, count: u64, removed: u64, store: PathBuf },
-    /// The CID is none of the heads.
-    #[error("{cid} is no head of {}", store.display())]
+    /// The CID is not a head.
+    #[error("{cid} is not a head of {}", store.display())]
     NoSuchHead { cid: String, store: PathBuf },
-    /// A CID that was cut short, and may be any of these.
+    /// Several CIDs begin with this prefix.
     #[error("{} in {} begin with {text}", counted(*count, "CID"), store.display())]
     Ambiguous { text: String, count: u64, cids: Vec<Cid>, store: PathBuf },
     /// The index is not in the store.
     #[error("no index {cid} in {}", store.display())]
     NoSuchIndex { cid: String, store: PathBuf },
-    /// The index, or the labels, know no such node.
+    /// The index or the file of labels has no such node.
     #[error("no {what}")]
     NoSuchNode { what: String, hint: &'static str },
-    /// A line of a file is not what it should be.
+    /// A malformed line in a file.
     #[error("{}, line {line}: {why}", file_arg::named(file))]
     Line { file: PathBuf, line: u64, why: String, hint: &'static str },
-    /// What was to become a DAG-CBOR block is none.
+    /// The input of `put --codec dag-cbor` is not DAG-CBOR.
     #[error("{from} is not valid DAG-CBOR")]
     NotDagCbor { from: String, source: Cause },
-    /// The store said no.
+    /// The store failed or refused.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// As `Store`, of a store that has its own place on the command line.
+    /// As `Store`, for a store that is an argument of the command.
     #[error("{}", of_store(&store.display().to_string(), source.to_string()))]
     OfStore { store: PathBuf, source: Box<StoreError> },
-    /// A swap expected other heads.
+    /// The heads are not those that a swap expected.
     #[error("{error}, expected {}", if *.expected == 0 { "none".to_owned() } else { expected.to_string() })]
     HeadsMoved { expected: usize, error: Box<StoreError> },
-    /// An archive could not be read in.
+    /// An import failed.
     #[error("{from}: {source}")]
     ///
     /// `typed`: the option that sets heads.
     Import { from: Box<str>, max_block: u64, typed: &'static str, source: ImportError },
-    /// One store could not be copied to another.
+    /// A copy failed.
     #[error("cannot copy {} to {}", from.display(), to.display())]
     ///
-    /// `merges`: whether heads of the target that the source does not know were to be kept.
+    /// `merges`: whether `--merge-heads` is given.
     Copy { from: PathBuf, to: PathBuf, merges: bool, source: CopyError },
-    /// An archive could not be written.
+    /// An export failed.
     #[error(transparent)]
     Export(#[from] ExportError),
-    /// Dead blocks could not be removed.
+    /// A garbage collection failed.
     #[error(transparent)]
     Collect(CollectError),
-    /// A file, or standard input or output, failed.
+    /// Reading or writing a file or a standard stream failed.
     #[error("cannot {what}")]
     Io { what: String, source: io::Error },
-    /// The store that was written to is not where it was.
+    /// The store was moved, replaced or removed while the command wrote to it.
     #[error("{source}: {done}")]
     Elsewhere { done: String, source: Elsewhere },
-    /// Somebody asked for the end before it was reached.
+    /// A signal stopped the command.
     #[error("interrupted: {kept}")]
     Interrupted { signal: Signal, kept: String, hint: String },
-    /// Whoever read standard output has gone. Not worth a word.
+    /// The reader closed standard output. Not reported.
     #[error("standard output is closed")]
     OutputClosed,
 }
@@ -135,11 +135,11 @@ impl Failure {
         Self::Io { what: "write to standard output".into(), source }
     }
 
-    /// What else is to be told beside the sources, a line each.
+    /// Details to report before the sources, one per line.
     pub(crate) fn details(&self) -> Vec<String> {
         let (mut lines, count): (Vec<String>, _) = match self {
             Self::Import { source: ImportError::Incomplete { missing, missing_count, .. }, .. } => {
-                // The message names the first.
+                // The message names the first block.
                 let others = missing.iter().take(MISSING_LISTED_MAX).skip(1);
                 let line = |Absent { cid, linked_from, .. }: &Absent| {
                     format!("block {cid} is missing; {linked_from} links to it")
@@ -158,7 +158,7 @@ impl Failure {
         lines
     }
 
-    /// The store's own error, where there is one.
+    /// The error of the store, if a store failed.
     pub(crate) fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) => Some(error),
@@ -172,7 +172,8 @@ impl Failure {
         }
     }
 
-    /// `text`, said of this failure, without the name of a method that refused an argument: that is for programs in Rust.
+    /// Removes the method's name from the text of an [`InvalidArgument`](StoreError::InvalidArgument): it means nothing
+    /// to a user of the program.
     pub(crate) fn without_method(&self, text: String) -> String {
         match self.store_error() {
             Some(StoreError::InvalidArgument { operation, reason }) => {
@@ -199,7 +200,7 @@ impl Failure {
         }
     }
 
-    /// A name for the kind of failure, for programs.
+    /// The kind of failure, for scripts: `kind` in JSON.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Usage { .. } => "usage",
@@ -250,7 +251,7 @@ impl Failure {
     }
 }
 
-/// What a store says, under its path unless that is in it.
+/// Prefixes a message with the path of the store, unless the message contains it.
 fn of_store(store: &str, said: String) -> String {
     if said.contains(store) { said } else { format!("{store}: {said}") }
 }

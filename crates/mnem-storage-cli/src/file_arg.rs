@@ -1,4 +1,4 @@
-//! An argument that names a file to read: `-` is standard input.
+//! An argument that names an input file; `-` is standard input.
 
 use std::{
     fs::File,
@@ -11,17 +11,17 @@ use crate::{
     streams,
 };
 
-/// Whether standard input is meant.
+/// Whether the argument is `-`.
 pub(crate) fn is_standard_input(file: &Path) -> bool {
     file == Path::new("-")
 }
 
-/// The file as messages name it.
+/// The name of the file in messages.
 pub(crate) fn named(file: &Path) -> String {
     if is_standard_input(file) { "standard input".to_owned() } else { file.display().to_string() }
 }
 
-/// Opens it for reading. `what` is in it, and `command` is what was typed before it: a terminal gets the usage.
+/// Opens the file for reading. `what` and `command` go into the usage error if standard input is a terminal.
 pub(crate) fn open(file: &Path, what: &str, command: &str) -> Result<Box<dyn Read>> {
     if !is_standard_input(file) {
         return match File::open(file) {
@@ -31,8 +31,8 @@ pub(crate) fn open(file: &Path, what: &str, command: &str) -> Result<Box<dyn Rea
     }
     if io::stdin().is_terminal() {
         return Err(Failure::Usage {
-            message: format!("{what} not read from a terminal"),
-            hint: format!("`{command} FILE`, or `{command} - < FILE`"),
+            message: format!("cannot read {what} from a terminal"),
+            hint: format!("run `{command} FILE` or `{command} - < FILE`"),
         });
     }
     Ok(Box::new(streams::Input))

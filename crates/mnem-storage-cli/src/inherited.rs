@@ -1,15 +1,15 @@
-//! Signals that were ignored already when the program began, as below `nohup` or in the background of a script: they stay ignored.
+//! Signals that the parent process had ignored, such as under `nohup` or in the background of a script. They stay ignored.
 
-/// Those of the signals that are to be heeded. To be asked before any of them is.
+/// The signals to handle: those that are not ignored. Call it before installing any handler.
 ///
-/// Only where the system tells it without a change of what it tells, which is Linux.
+/// Only Linux can list ignored signals without changing them; elsewhere all signals are returned.
 pub(crate) fn heeded(signals: &[i32]) -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = ignored(&status);
     signals.iter().copied().filter(|signal| ignored & bit(*signal) == 0).collect()
 }
 
-/// The set of ignored signals in the text of `/proc/self/status`; empty where it says nothing of them.
+/// The set of ignored signals in the text of `/proc/self/status`; empty if the text has none.
 fn ignored(status: &str) -> u64 {
     let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)

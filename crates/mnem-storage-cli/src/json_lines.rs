@@ -1,4 +1,4 @@
-//! Files with one JSON object a line: vectors, and labels. What a line says wrong is told with its number.
+//! Files of JSON lines: vectors and labels. An error names the line.
 
 use std::{
     collections::HashMap,
@@ -16,20 +16,20 @@ use crate::{
     output::counted,
 };
 
-const VECTORS_HINT: &str = "mend or leave out that line: one is {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}";
+const VECTORS_HINT: &str = "fix or remove the line; its form is {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}";
 
-const LABELS_HINT: &str = "mend or leave out that line: one is {\"id\": 32 hexadecimal digits, \"label\": text}";
+const LABELS_HINT: &str = "fix or remove the line; its form is {\"id\": 32 hexadecimal digits, \"label\": text}";
 
-/// Vectors, each with its id and its place in the file.
+/// Vectors, with their ids and line numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Vectors {
     pub(crate) ids: Vec<NodeId>,
     pub(crate) vectors: Vec<Vec<f32>>,
-    /// Of each vector, counted from 1.
+    /// The line of each vector, counted from 1.
     pub(crate) lines: Vec<u64>,
 }
 
-/// Other fields are for others.
+/// Other fields are ignored.
 #[derive(Deserialize)]
 struct VectorLine {
     id: String,
@@ -42,19 +42,20 @@ struct LabelLine {
     label: Option<String>,
 }
 
-/// Reads vectors, which have all the same number of finite numbers, and different ids. With `normalize`, none is zero.
+/// Reads vectors. Checks that they have distinct ids, equal lengths and finite numbers; with `normalize`, that none is
+/// zero.
 pub(crate) fn vectors(file: &Path, normalize: bool) -> Result<Vectors> {
     let mut all = Vectors::default();
     let mut seen: HashMap<NodeId, u64> = HashMap::new();
-    let input = file_arg::open(file, "vectors are", "mnem-store knn build --vectors")?;
+    let input = file_arg::open(file, "vectors", "mnem-store knn build --vectors")?;
     each_line(file, input, VECTORS_HINT, |number, line: VectorLine| {
         let id = node_id(&line.id)?;
         if let Some(earlier) = seen.insert(id, number) {
-            return Err(format!("node {id} has a vector in line {earlier} already"));
+            return Err(format!("node {id} already has a vector in line {earlier}"));
         }
         let vector = checked(line.vector, all.vectors.first())?;
         if normalize && vector.iter().all(|number| *number == 0.0) {
-            return Err("the vector has no length to divide by".into());
+            return Err("a zero vector cannot be normalized".into());
         }
         all.ids.push(id);
         all.vectors.push(vector);
@@ -70,21 +71,21 @@ fn checked(vector: Vec<f32>, first: Option<&Vec<f32>>) -> std::result::Result<Ve
     }
     if let Some(first) = first.filter(|first| first.len() != vector.len()) {
         return Err(format!(
-            "the vector has {}, the first has {}",
+            "the vector has {}, but the first vector has {}",
             counted(vector.len() as u64, "number"),
             first.len()
         ));
     }
     match vector.iter().position(|number| !number.is_finite()) {
-        Some(at) => Err(format!("number {} of the vector is too large for 32 bits", at + 1)),
+        Some(at) => Err(format!("number {} of the vector does not fit a 32-bit float", at + 1)),
         None => Ok(vector),
     }
 }
 
-/// Reads the labels of those nodes that have one; of two for one node, the later.
+/// Reads the labels of nodes. If a node has two, the later one counts.
 pub(crate) fn labels(file: &Path) -> Result<HashMap<NodeId, String>> {
     let mut labels = HashMap::new();
-    let input = file_arg::open(file, "labels are", "mnem-store knn neighbors CID NODE --labels")?;
+    let input = file_arg::open(file, "labels", "mnem-store knn neighbors CID NODE --labels")?;
     each_line(file, input, LABELS_HINT, |_, line: LabelLine| {
         let id = node_id(&line.id)?;
         if let Some(label) = line.label {
@@ -96,10 +97,10 @@ pub(crate) fn labels(file: &Path) -> Result<HashMap<NodeId, String>> {
 }
 
 fn node_id(text: &str) -> std::result::Result<NodeId, String> {
-    text.parse().map_err(|error| format!("{text:?} is no id: {error}"))
+    text.parse().map_err(|error| format!("invalid id {text:?}: {error}"))
 }
 
-/// Hands over each line with its number, from 1. Lines of white space are passed over.
+/// Calls `take` with each line and its number, counted from 1. Skips blank lines.
 fn each_line<T: DeserializeOwned>(
     file: &Path,
     input: Box<dyn Read>,
@@ -111,14 +112,14 @@ fn each_line<T: DeserializeOwned>(
     let mut bytes = Vec::new();
     for number in 1.. {
         bytes.clear();
-        // One byte more than a line may have: then it is known to be too long, and the rest is never held.
+        // One byte above the limit shows that the line is too long, without reading the rest into memory.
         let mut rest = reader.by_ref().take(JSON_LINE_BYTES_MAX + 1);
         if rest.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
             break;
         }
         let wrong = |why: String| Failure::Line { file: file.to_owned(), line: number, why, hint };
         if bytes.len() as u64 > JSON_LINE_BYTES_MAX {
-            return Err(wrong(format!("it has more than {JSON_LINE_BYTES_MAX} bytes")));
+            return Err(wrong(format!("the line has more than {JSON_LINE_BYTES_MAX} bytes")));
         }
         let line = bytes.trim_ascii_end();
         if line.is_empty() {
@@ -130,7 +131,7 @@ fn each_line<T: DeserializeOwned>(
     Ok(())
 }
 
-/// The parser sees one line only: what it says of lines would be taken for that of the file.
+/// Drops the parser's line number: it parses one line at a time, so its number is always 1.
 fn of_one_line(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.split_once(" at line ").map_or(&*text, |(what, _)| what);

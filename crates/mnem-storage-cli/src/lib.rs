@@ -1,10 +1,11 @@
-//! The program `mnem-store` as a library: import, export, verify, copy and explain stores of versioned knowledge graphs, of any backend.
+//! The program `mnem-store` as a library: import, export, verify, copy and inspect stores of any backend.
 //!
-//! [`run`] takes the drivers of the backends, so that the author of a backend ships the whole program over it:
+//! [`run`] takes the drivers of the backends. To ship the program with your own backend, add your driver:
 //!
 //! ```no_run
 //! fn main() -> std::process::ExitCode {
-//!     // Their driver behind those of this build: `DRIVERS.iter().copied().chain([&theirs::DRIVER as &dyn Driver])`.
+//!     // With your own driver after the built-in ones:
+//!     // `DRIVERS.iter().copied().chain([&yours::DRIVER as &dyn Driver])`.
 //!     mnem_storage_cli::run(mnem_storage_cli::DRIVERS.iter().copied())
 //! }
 //! ```
@@ -49,10 +50,11 @@ use crate::{
     error::{Exit, Failure},
 };
 
-/// Runs the program with the arguments of this process: what `main` does, and nothing else.
+/// Runs the program with the arguments of this process. Call it from `main` and return its exit code.
 ///
-/// `drivers`: the backends, in order of preference. Theirs are the values of `--backend`; new stores get the first one that does not object to
-/// the path, unless another suits it. The drivers of a process are those of its first call.
+/// `drivers` lists the backends in order of preference. Their names are the values of `--backend`. A new store gets the
+/// backend that suits its path, else the first that accepts the path. The first call in a process sets its drivers;
+/// later calls reuse them.
 pub fn run(drivers: impl IntoIterator<Item = &'static dyn Driver>) -> ExitCode {
     drivers::set(drivers);
     let cli = match cli::parse() {
@@ -66,9 +68,9 @@ pub fn run(drivers: impl IntoIterator<Item = &'static dyn Driver>) -> ExitCode {
     let ran = memory::is_enough(cli.command.memory_bytes_min()).and_then(|()| commands::run(&context, cli.command));
     stop::last_words();
     let exit = match ran {
-        // Work that was complete when a signal came is complete.
+        // The work finished before the signal took effect, so the signal does not change the status.
         Ok(exit) => return exit.into(),
-        // The reader of the output has seen enough.
+        // A reader that closes the pipe early is not an error.
         Err(Failure::OutputClosed) => Exit::Done,
         Err(failure) => report::report(&failure, &context),
     };

@@ -1,4 +1,4 @@
-//! Logs: the events of the libraries, on standard error.
+//! Logging of `tracing` events to standard error.
 
 use std::env;
 
@@ -6,11 +6,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{context::Context, streams::ErrorOutput};
 
-/// Writes events from here on: those that `RUST_LOG` chooses, else those of our crates at the level that `-v` sets. None without either.
+/// Starts logging: the events that `RUST_LOG` selects, else those of our crates at the level of `-v`, else none.
 pub(crate) fn begin(context: &Context) {
     let Some(filter) = chosen(context) else { return };
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(|| ErrorOutput);
-    // Whoever calls this program as a library may have its own.
+    // Fails if the caller of this library has installed a subscriber of its own; keep that one.
     let _ = logs.try_init();
 }
 
@@ -28,7 +28,7 @@ fn chosen(context: &Context) -> Option<EnvFilter> {
         (Some(typed), _) => match EnvFilter::builder().parse(typed) {
             Ok(filter) => Some(filter),
             Err(error) => {
-                context.warn(format_args!("RUST_LOG is not understood, and there are no logs: {error}"));
+                context.warn(format_args!("invalid RUST_LOG, logging is off: {error}"));
                 None
             }
         },

@@ -1,9 +1,8 @@
-//! How much memory there is for caches and batches, where somebody has set a limit.
+//! The sizes of caches and batches under a memory limit.
 //!
-//! A limit of address space (`ulimit -v`) or of data (`ulimit -d`) leaves what the process does not use yet, without what the C
-//! library reserves for its threads; a limit of a container (control groups,
-//! version 1 and 2) is taken as it is. The least of them counts. A limit is read once, when the program begins, so what a command does with it is the
-//! same every time.
+//! The limits of address space (`ulimit -v`) and of data (`ulimit -d`) count without the memory that the process uses
+//! already and the address space that the C library reserves for threads. The limit of a container (control groups,
+//! versions 1 and 2) counts in full. The lowest limit applies. Limits are read once, at the start of the program.
 
 use std::sync::LazyLock;
 #[cfg(unix)]
@@ -17,7 +16,7 @@ use crate::{
     output::Size,
 };
 
-/// The memory that may be used, in bytes, and who says so.
+/// A memory limit in bytes, and the name of what sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Limit {
     bytes: u64,
@@ -26,26 +25,26 @@ struct Limit {
 
 static LIMIT: LazyLock<Option<Limit>> = LazyLock::new(|| limits().min_by_key(|limit| limit.bytes));
 
-/// Memory for the cache of a store: `usual`, or less under a limit.
+/// The cache size of a store: `usual`, or less under a limit.
 pub(crate) fn cache_bytes(usual: usize) -> usize {
     let share = |limit: Limit| usize::try_from(limit.bytes / CACHE_SHARE).unwrap_or(usize::MAX);
     LIMIT.map_or(usual, |limit| share(limit).min(usual))
 }
 
-/// Memory for the blocks of one commit of an import: `usual`, or less under a limit.
+/// The batch size of an import: `usual`, or less under a limit.
 pub(crate) fn import_batch_bytes(usual: u64) -> u64 {
     LIMIT.map_or(usual, |limit| (limit.bytes / IMPORT_BATCH_SHARE).min(usual))
 }
 
-/// Whether there are so many bytes for a command, which would be ended in the middle otherwise.
+/// Checks that the limit leaves enough memory for a command, which would otherwise be killed midway.
 ///
 /// # Errors
-/// There are not: nothing was done.
+/// [`Failure::Refused`] if it does not.
 pub(crate) fn is_enough(needed: u64) -> Result<()> {
     match *LIMIT {
         Some(Limit { bytes, of }) if bytes < needed => Err(Failure::Refused {
-            message: format!("{of} leaves {} of memory, and this command needs {}", Size(bytes), Size(needed)),
-            hint: format!("raise the limit by {} or more; `ulimit -v` counts KiB", Size(needed - bytes)),
+            message: format!("{of} leaves {} of memory, but this command needs {}", Size(bytes), Size(needed)),
+            hint: format!("raise the limit by at least {}; `ulimit -v` takes KiB", Size(needed - bytes)),
         }),
         _ => Ok(()),
     }
@@ -55,8 +54,8 @@ pub(crate) fn is_enough(needed: u64) -> Result<()> {
 fn limits() -> impl Iterator<Item = Limit> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let of_process = [
-        (rustix::process::Resource::As, "VmSize:", THREADS_ADDRESS_BYTES, "the limit of address space"),
-        (rustix::process::Resource::Data, "VmData:", 0, "the limit of data"),
+        (rustix::process::Resource::As, "VmSize:", THREADS_ADDRESS_BYTES, "the address space limit"),
+        (rustix::process::Resource::Data, "VmData:", 0, "the data limit"),
     ];
     let of_process = of_process.into_iter().filter_map(move |(resource, used, reserved, of)| {
         let bytes = rustix::process::getrlimit(resource).current?;
@@ -64,7 +63,7 @@ fn limits() -> impl Iterator<Item = Limit> {
         Some(Limit { bytes: bytes.saturating_sub(taken), of })
     });
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    of_process.chain(of_groups(Path::new("/sys/fs/cgroup"), &groups).map(|bytes| Limit { bytes, of: "the container" }))
+    of_process.chain(of_groups(Path::new("/sys/fs/cgroup"), &groups).map(|bytes| Limit { bytes, of: "the container's memory limit" }))
 }
 
 #[cfg(not(unix))]
@@ -72,15 +71,15 @@ fn limits() -> impl Iterator<Item = Limit> {
     std::iter::empty()
 }
 
-/// A line of `/proc/self/status`; 0 where there is none.
+/// A value of `/proc/self/status`; 0 if it has no such line.
 #[cfg(unix)]
 fn kibibytes(status: &str, name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.trim().trim_end_matches("kB").trim_end().parse().ok()).unwrap_or(0)
 }
 
-/// The limits of the control groups that the text of `/proc/self/cgroup` names, and of all above them; those that say "max" are none. `root`:
-/// where they are mounted.
+/// The lowest memory limit of the control groups in the text of `/proc/self/cgroup` and of their ancestors. A group
+/// with the limit `max` has none. `root` is the mount point of the control groups.
 #[cfg(unix)]
 fn of_groups(root: &Path, groups: &str) -> Option<u64> {
     let limits = groups.lines().flat_map(|line| {
@@ -95,7 +94,7 @@ fn of_groups(root: &Path, groups: &str) -> Option<u64> {
         };
         let relative = group.trim_start_matches('/').to_owned();
         mounts.iter().flat_map(move |mount| {
-            // A container may see the path of its group from outside, and mounts the group itself as the root of all.
+            // Inside a container, the path may be the one on the host, while the group itself is mounted at the root.
             let folders = Path::new(&relative).ancestors().map(|folder| root.join(mount).join(folder));
             folders.map(|folder| folder.join(file)).collect::<Vec<_>>()
         })

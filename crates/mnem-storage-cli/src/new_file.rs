@@ -1,7 +1,7 @@
-//! A file that appears under its name only once it is whole, on every file system.
+//! A file that appears under its name only when it is complete, on every file system.
 //!
-//! It is written under a temporary name beside the one that it is to have. Where the path leaves little room, that
-//! name is as short as the final one, so that a temporary file may lie wherever the file may.
+//! The data goes into a temporary file in the same folder. If the path is near the limit for names, the temporary name
+//! is as short as the final one, so that the temporary file fits wherever the file does.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,24 +12,24 @@ use std::{
 
 use crate::limits::TEMPORARY_NAMES_MAX;
 
-/// Bytes of a temporary name where there is room: a dot, random characters, `.tmp`.
+/// The usual length of a temporary name in bytes: a dot, random characters, `.tmp`.
 const NAME_BYTES: usize = 17;
 
-/// A file that has not got its name yet. Removed when dropped.
+/// A file under its temporary name. Dropping it removes the file.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     file: File,
-    /// `None` once the name is given away.
+    /// `None` once the file has its final name.
     path: Option<PathBuf>,
 }
 
-/// The calls that give a file its name. A seam for tests: no one file system lacks all of them.
+/// The system calls that name a file. A trait, so that tests can simulate file systems without some of them.
 trait Naming {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
 
-    /// As `rename`; fails where something has that name.
+    /// As `rename`; fails if `to` exists.
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         {
@@ -48,7 +48,7 @@ trait Naming {
     }
 }
 
-/// The calls of the system.
+/// The real system calls.
 struct System;
 
 impl Naming for System {}
@@ -58,7 +58,7 @@ impl NewFile {
     pub(crate) fn beside(target: &Path, folder: &Path) -> io::Result<Self> {
         let length = target.file_name().unwrap_or_default().len();
         match Self::in_folder(folder, NAME_BYTES, target) {
-            // Here a name has to be shorter, or the path is near the longest there is.
+            // The file system limits names more strictly, or the path is near the maximum length.
             Err(error) if error.kind() == ErrorKind::InvalidFilename && length < NAME_BYTES => {
                 Self::in_folder(folder, length, target)
             }
@@ -72,14 +72,14 @@ impl NewFile {
             if path.file_name() == target.file_name() {
                 continue;
             }
-            // As any program makes a file: what the umask leaves.
+            // With default permissions, as the umask sets them.
             match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
                 Ok(file) => return Ok(Self { file, path: Some(path) }),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
-        Err(io::Error::new(ErrorKind::AlreadyExists, "all temporary names that were tried are taken"))
+        Err(io::Error::new(ErrorKind::AlreadyExists, "all temporary names are taken"))
     }
 
     /// The file, for writing.
@@ -87,7 +87,7 @@ impl NewFile {
         &mut self.file
     }
 
-    /// Where it lies until it gets its name.
+    /// The temporary path; empty once the file has its final name.
     pub(crate) fn path(&self) -> &Path {
         self.path.as_deref().unwrap_or(Path::new(""))
     }
@@ -97,15 +97,15 @@ impl NewFile {
         self.path.take().map_or(Ok(()), fs::remove_file)
     }
 
-    /// Makes the bytes durable, and gives the file its name over whatever file has it.
+    /// Syncs the file and renames it to `target`, replacing a file of that name.
     pub(crate) fn publish_over(self, target: &Path) -> io::Result<()> {
         self.publish_by(&System, target, true)
     }
 
-    /// Makes the bytes durable, and gives the file its name.
+    /// Syncs the file and renames it to `target`.
     ///
     /// # Errors
-    /// [`ErrorKind::AlreadyExists`]: something has the name, and keeps it.
+    /// [`ErrorKind::AlreadyExists`] if `target` exists; it stays unchanged.
     pub(crate) fn publish(self, target: &Path) -> io::Result<()> {
         self.publish_by(&System, target, false)
     }
@@ -126,13 +126,13 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if let Some(path) = self.path.take() {
-            // There is nobody left to tell.
+            // A destructor cannot report an error.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// Gives a file another name, which nothing has.
+/// Renames a file to a name that must not exist.
 fn name_anew(naming: &impl Naming, path: &Path, target: &Path) -> io::Result<()> {
     match naming.rename_new(path, target) {
         Err(error) if has_no_such_call(&error) => {}
@@ -140,10 +140,10 @@ fn name_anew(naming: &impl Naming, path: &Path, target: &Path) -> io::Result<()>
     }
     match naming.link(path, target) {
         Err(error) if has_no_such_call(&error) => {}
-        // A temporary name that cannot be removed is no reason to deny the one that was given.
+        // The file has its final name, so a failure to remove the temporary name is not an error.
         linked => return linked.map(|()| drop(fs::remove_file(path))),
     }
-    // An empty file of our own keeps the name until it is replaced. A process that is killed in between leaves it.
+    // Reserve the name with an empty file, then rename over it. A process killed in between leaves the empty file.
     drop(OpenOptions::new().write(true).create_new(true).open(target)?);
     naming.rename(path, target).inspect_err(|_| {
         let is_ours = fs::symlink_metadata(target).is_ok_and(|found| found.is_file() && found.len() == 0);
@@ -153,14 +153,14 @@ fn name_anew(naming: &impl Naming, path: &Path, target: &Path) -> io::Result<()>
     })
 }
 
-/// Whether a failure means that this file system, or a filter of system calls, does not offer the call. A refusal for want of permission is one too:
-/// where it is real, the next call meets it as well.
+/// Whether the error means that the file system or a system call filter does not offer the call. `PermissionDenied`
+/// counts: a filter returns it, and a real lack of permission fails the next call as well.
 fn has_no_such_call(error: &io::Error) -> bool {
     use ErrorKind::{CrossesDevices, InvalidInput, PermissionDenied, TooManyLinks, Unsupported};
     matches!(error.kind(), Unsupported | InvalidInput | PermissionDenied | TooManyLinks | CrossesDevices)
 }
 
-/// Makes the names in a folder durable. `false`: folders cannot be synced there.
+/// Syncs a folder, to make new names durable. Returns `false` if the file system cannot sync folders.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<bool> {
     if !cfg!(unix) {
         return Ok(true);
@@ -168,9 +168,9 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<bool> {
     settled(File::open(folder).and_then(|folder| folder.sync_all()))
 }
 
-/// What a sync of a folder says of the place, or of a disk that failed.
+/// Tells a file system that cannot sync folders (`Ok(false)`) from a failed disk.
 fn settled(synced: io::Result<()>) -> io::Result<bool> {
-    /// The standard library has no name for it; it has the same number on every Unix.
+    /// The standard library has no [`ErrorKind`] for it. Every Unix has the same number.
     const EBADF: i32 = 9;
     use ErrorKind::{InvalidInput, IsADirectory, PermissionDenied, Unsupported};
     match synced {
@@ -181,7 +181,7 @@ fn settled(synced: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-/// A random name of so many bytes, hidden where that leaves enough to be random.
+/// A random name of this length in bytes; hidden if that leaves enough random characters.
 fn temporary_name(length: usize) -> String {
     const DIGITS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let [before, after] = match length {
@@ -189,7 +189,7 @@ fn temporary_name(length: usize) -> String {
         4..12 => [".", ""],
         _ => [".", ".tmp"],
     };
-    // The standard library keys its hash maps from the system's random numbers; a keyed hash of nothing is one of them.
+    // A keyed hash of the standard library, seeded by the system, serves as a random number.
     let mut random = RandomState::new().build_hasher().finish();
     let mut digit = || {
         let digit = DIGITS.get((random % 36) as usize).map_or('x', |digit| char::from(*digit));
@@ -209,7 +209,7 @@ mod tests {
 
     use super::*;
 
-    /// Calls that answer with errors, and what comes between a refused one and the next.
+    /// System calls that fail with the given errors; `meanwhile` runs when `link` fails.
     struct Lacking<'a> {
         rename_new: Option<Errno>,
         link: Option<Errno>,
@@ -237,7 +237,7 @@ mod tests {
         }
     }
 
-    /// Of file systems without the call, and of filters of system calls.
+    /// The errors of file systems that lack a call, and of system call filters.
     const NONE: [Errno; 6] = [Errno::NOSYS, Errno::PERM, Errno::INVAL, Errno::OPNOTSUPP, Errno::MLINK, Errno::XDEV];
 
     fn written(target: &Path) -> NewFile {
@@ -293,7 +293,7 @@ mod tests {
         let lacking = Lacking { rename_new: Some(Errno::INVAL), link: Some(Errno::PERM), rename, meanwhile: &|| () };
         written(&target).publish_by(&lacking, &target, false).expect_err("it cannot be renamed");
         assert_eq!(names(folder.path()), Vec::<String>::new());
-        // What has nothing to do with the place is not tried in other ways.
+        // An I/O error is not a missing call, so there is no fallback.
         let lacking = Lacking { rename_new: Some(Errno::IO), link: None, rename: None, meanwhile: &|| () };
         written(&target).publish_by(&lacking, &target, false).expect_err("the disk failed");
         assert_eq!(names(folder.path()), Vec::<String>::new());

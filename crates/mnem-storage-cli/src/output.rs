@@ -1,4 +1,4 @@
-//! Standard output: buffered, and every write checked, so that a closed pipe ends quietly and a full disk does not go unseen.
+//! Standard output: buffered, with every write checked. A closed pipe ends the program quietly; a full disk is an error.
 
 use std::{
     fmt::{self, Display},
@@ -13,18 +13,18 @@ use crate::{
     streams,
 };
 
-/// The version of everything that is written as JSON.
+/// The version of the JSON output.
 pub(crate) const SCHEMA: u32 = 1;
 
-/// Standard output. What was written is lost without [`finish`](Self::finish).
-#[must_use = "what was written is lost without finish()"]
+/// Buffered standard output. Call [`finish`](Self::finish), or the buffer is lost.
+#[must_use = "buffered output is lost without finish()"]
 pub(crate) struct Out {
     to: BufWriter<streams::Output>,
     json: bool,
     quiet: bool,
 }
 
-/// Any answer, with the version of its form.
+/// A JSON answer with its schema version.
 #[derive(Serialize)]
 pub(crate) struct Versioned<T> {
     schema: u32,
@@ -43,37 +43,37 @@ impl Out {
         Self { to: BufWriter::with_capacity(64 * 1024, streams::Output), json, quiet }
     }
 
-    /// Writes an answer that is a value: as a line of text, or as a line of JSON.
+    /// Writes an answer as a line of text or JSON.
     pub(crate) fn answer(&mut self, text: impl Display, json: impl Serialize) -> Result<()> {
         if self.json { self.json_line(json) } else { self.line(text) }
     }
 
-    /// Writes one answer of a listing, made as JSON only where that is asked for.
+    /// As [`answer`](Self::answer), building the JSON only if it is enabled.
     pub(crate) fn answer_with<T: Serialize>(&mut self, text: impl Display, json: impl FnOnce() -> T) -> Result<()> {
         if self.json { self.json_line(json()) } else { self.line(text) }
     }
 
-    /// Writes an answer that tells what was done or found, which `--quiet` leaves out where it is text.
+    /// Writes a summary. `--quiet` suppresses it, except in JSON.
     pub(crate) fn summary(&mut self, text: impl Display, json: impl Serialize) -> Result<()> {
         if self.quiet && !self.json { Ok(()) } else { self.answer(text, json) }
     }
 
-    /// As [`summary`](Self::summary), of many: made as JSON only where that is wanted.
+    /// As [`summary`](Self::summary), building the JSON only if it is enabled.
     pub(crate) fn summary_with<T: Serialize>(&mut self, text: impl Display, json: impl FnOnce() -> T) -> Result<()> {
         if self.quiet && !self.json { Ok(()) } else { self.answer_with(text, json) }
     }
 
-    /// Writes bytes as they are.
+    /// Writes raw bytes.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.to.write_all(bytes).map_err(Failure::output)
     }
 
-    /// Hands over what is still buffered.
+    /// Flushes the buffer.
     pub(crate) fn finish(mut self) -> Result<()> {
         self.to.flush().map_err(Failure::output)
     }
 
-    /// Standard output for those who write to any writer. Their errors are to go through [`Failure::output`].
+    /// Standard output as a [`Write`]. Convert its errors with [`Failure::output`].
     pub(crate) fn writer(&mut self) -> &mut (dyn Write + Send) {
         &mut self.to
     }
@@ -90,7 +90,7 @@ impl Out {
     }
 }
 
-/// A reader that went away ends the output, not the verdict: for commands whose exit status says what they found.
+/// Ignores a closed standard output: for commands whose exit status reports what they found.
 pub(crate) fn unless_closed(written: Result<()>) -> Result<()> {
     match written {
         Err(Failure::OutputClosed) => Ok(()),
@@ -98,7 +98,7 @@ pub(crate) fn unless_closed(written: Result<()>) -> Result<()> {
     }
 }
 
-/// A number with its thousands set apart: `4,077`.
+/// A number with thousands separators: `4,077`.
 pub(crate) struct Count(pub(crate) u64);
 
 impl Display for Count {
@@ -115,7 +115,7 @@ impl Display for Count {
     }
 }
 
-/// A size as people read it: `1 byte`, `999 bytes`, `1.1 MiB`.
+/// A size with a unit: `1 byte`, `999 bytes`, `1.1 MiB`.
 pub(crate) struct Size(pub(crate) u64);
 
 impl Display for Size {
@@ -127,7 +127,7 @@ impl Display for Size {
     }
 }
 
-/// A size as people read it, and all its digits: `1,110,152 bytes (1.1 MiB)`.
+/// A size in bytes and with a unit: `1,110,152 bytes (1.1 MiB)`.
 pub(crate) struct ExactSize(pub(crate) u64);
 
 impl Display for ExactSize {
@@ -137,12 +137,12 @@ impl Display for ExactSize {
     }
 }
 
-/// A count and what is counted: `1 block`, `4,077 blocks`.
+/// A count with its noun: `1 block`, `4,077 blocks`.
 pub(crate) fn counted(count: u64, one: &str) -> String {
     counted_as(count, one, &format!("{one}s"))
 }
 
-/// As [`counted`], of a word whose plural has another ending.
+/// As [`counted`], with an irregular plural.
 pub(crate) fn counted_as(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", Count(count), if count == 1 { one } else { many })
 }

@@ -1,4 +1,4 @@
-//! How a failure is told.
+//! Error reports on standard error.
 
 use std::error::Error;
 
@@ -21,7 +21,7 @@ struct Told<'a> {
     exit: u8,
 }
 
-/// Tells on standard error what went wrong, and gives the exit status.
+/// Reports a failure on standard error, and returns the exit status.
 pub(crate) fn report(failure: &Failure, context: &Context) -> Exit {
     let error = failure.without_method(failure.to_string());
     let causes = causes(failure, &error);
@@ -46,13 +46,13 @@ pub(crate) fn report(failure: &Failure, context: &Context) -> Exit {
     failure.exit()
 }
 
-/// Tells of a command line that could not be parsed, in JSON.
+/// Reports a usage error of the parser as JSON.
 pub(crate) fn report_usage_as_json(error: &clap::Error) {
     let text = error.to_string();
     let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let hint = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
-    let hint = hint.unwrap_or("try `mnem-store --help`");
+    let hint = hint.unwrap_or("run `mnem-store --help`");
     tell_json(&Told { error: message, kind: "usage", causes: &[], hint, exit: Exit::Usage.code() });
 }
 
@@ -62,7 +62,7 @@ fn tell_json(told: &Told<'_>) {
     }
 }
 
-/// The chain of sources, outermost first; what the line before says already is left out.
+/// The chain of sources, outermost first, without those whose text the line before contains.
 fn causes(failure: &Failure, said: &str) -> Vec<String> {
     let mut causes = failure.details();
     let mut source = failure.source();

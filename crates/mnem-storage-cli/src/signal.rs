@@ -1,11 +1,11 @@
-//! Which signals are heeded, and how a process ends by one.
+//! The signals that the program handles, and ending the process by one.
 
 /// A signal, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signal(u8);
 
 impl Signal {
-    /// SIGINT, which has this number everywhere.
+    /// SIGINT, which has the same number on every system.
     pub(crate) const INTERRUPT: Self = Self(2);
 
     #[cfg(unix)]
@@ -13,12 +13,12 @@ impl Signal {
         u8::try_from(number).map_or(Self::INTERRUPT, Self)
     }
 
-    /// As a shell counts it.
+    /// The exit status that a shell reports: 128 plus the number.
     pub(crate) fn status(self) -> u8 {
         self.0.saturating_add(128)
     }
 
-    /// Whether a second one means that somebody is out of patience. Timers and limits send theirs again and again.
+    /// Whether a second signal comes from an impatient user. Timers and limits repeat theirs on their own.
     #[cfg(unix)]
     pub(crate) fn is_asked_by_hand(self) -> bool {
         use signal_hook::consts::{SIGALRM, SIGPROF, SIGVTALRM, SIGXCPU};
@@ -26,9 +26,11 @@ impl Signal {
     }
 }
 
-/// Every signal that ends a process which does not heed it, and may be heeded. Not those that a fault of the program itself raises (SIGILL,
-/// SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS): work that went wrong is not to go on. Nor
-/// those of a write: SIGPIPE is ignored and SIGXFSZ passed over ([`let_large_writes_fail`]), so that the write fails instead.
+/// Every signal that kills a process by default and can be handled.
+///
+/// Except signals of a fault in the program itself (SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS): faulty work must
+/// not continue. Except signals of a write too: SIGPIPE is ignored and SIGXFSZ has a handler
+/// ([`let_large_writes_fail`]), so that the write fails instead.
 #[cfg(unix)]
 pub(crate) fn all() -> Vec<i32> {
     use signal_hook::consts as named;
@@ -47,38 +49,40 @@ pub(crate) fn all() -> Vec<i32> {
     ];
     if cfg!(target_os = "linux") {
         signals.push(named::SIGIO);
-        // SIGSTKFLT and SIGPWR, where the architecture has them, and those for real time.
+        // SIGSTKFLT and SIGPWR, if the architecture has them, and the real-time signals.
         signals.extend(if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) { &[16, 30][..] } else { &[] });
         signals.extend(34..=64);
     }
     crate::inherited::heeded(&signals)
 }
 
-/// From here on a write beyond the limit of file sizes is an error, of which the program says what to do, and no end without a word.
+/// Makes a write beyond the file size limit fail with an error, instead of killing the process.
 #[cfg(unix)]
 pub(crate) fn let_large_writes_fail() {
-    // Heeded and not ignored, which the standard library has no call for. Nobody looks at the flag. Where it cannot be, the limit ends the program.
+    // A handler that does nothing: the standard library has no call to ignore a signal. If registering it fails, the
+    // limit kills the process, as it would without this call.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
 }
 
-/// Whether this is the first process of its system or container: the kernel ends it by no signal that it does not heed, not even by its own.
+/// Whether this is the first process of its system or container. The kernel does not deliver it any signal without a
+/// handler, not even its own.
 #[cfg(unix)]
 pub(crate) fn is_first_process() -> bool {
     std::process::id() == 1
 }
 
-/// Ends the process as the signal does where nobody heeds it.
+/// Ends the process as the unhandled signal does.
 pub(crate) fn end_by(signal: Signal) -> ! {
     #[cfg(unix)]
     {
         use signal_hook::{consts::SIGIO, low_level};
         let number = i32::from(signal.0);
-        // That one is for others to ignore.
+        // signal-hook would ignore SIGIO, the default action on other systems.
         if !is_first_process() && number != SIGIO {
-            // Comes back only from a signal that has no name.
+            // Returns only for a signal that the library does not know.
             let _ = low_level::emulate_default_handler(number);
         }
-        // Nothing that other threads hold is waited for.
+        // Exits without running destructors or waiting for other threads.
         low_level::exit(i32::from(signal.status()))
     }
     #[cfg(not(unix))]

@@ -1,7 +1,7 @@
-//! Standard streams, which a parent may have left non-blocking: what would fail with "try again" waits here, as it does on a stream that blocks.
+//! Standard streams that work if the parent process left them non-blocking: a call that would fail with `EAGAIN` waits.
 //!
-//! The flag belongs to everybody who shares the stream, so it stays as it is. There is no buffer in between: what was read is never waited for
-//! again, and what was written is out.
+//! All processes that share a stream share its non-blocking flag, so this module does not change it. The streams are
+//! unbuffered.
 
 use std::io::{self, Read, Write};
 #[cfg(unix)]
@@ -61,7 +61,7 @@ impl Write for ErrorOutput {
     }
 }
 
-/// Calls until the stream is ready. Between two calls the process sleeps.
+/// Repeats a call until it does not fail with `EAGAIN`. Sleeps until the stream is ready.
 #[cfg(unix)]
 fn patiently(
     stream: BorrowedFd<'_>,

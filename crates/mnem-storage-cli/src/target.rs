@@ -1,4 +1,4 @@
-//! A store that a command writes to, and that must be where it was in the end.
+//! A store that a command writes to. Closing it checks that it is still at its path.
 
 use std::{
     ops::Deref,
@@ -14,10 +14,10 @@ use crate::{
     output::counted,
 };
 
-/// How long interrupted work counts what is there.
+/// How long an interrupted command counts blocks for its report.
 const COUNTING_TIME: Duration = Duration::from_millis(300);
 
-/// An open store. A file stays open when its name goes, so whoever writes to one looks at the name once more before it is closed.
+/// A store opened for writing. An open file survives the removal of its name, so closing the store checks the path.
 pub(crate) struct Target {
     store: Arc<dyn Store>,
     driver: &'static dyn Driver,
@@ -34,27 +34,27 @@ impl Target {
         Ok(Self { store: store.into_store(), driver, knn_format, place })
     }
 
-    /// Which backend it is of.
+    /// The driver of the store.
     pub(crate) fn driver(&self) -> &'static dyn Driver {
         self.driver
     }
 
-    /// The format in which its indexes of neighbours are stored.
+    /// The format of the store's nearest-neighbour indexes.
     pub(crate) fn knn_format(&self) -> Format {
         self.knn_format
     }
 
-    /// Closes it, unless it has moved.
+    /// Closes the store.
     ///
     /// # Errors
-    /// It is not where it was opened: then `done` says what was done to it.
+    /// [`Failure::Elsewhere`] with `done` if the store was moved, replaced or removed.
     pub(crate) fn close(&self, done: &str) -> Result<()> {
         self.is_still_there(done).and(self.store.close().map_err(Failure::from))
     }
 
-    /// Whether what failed did so because the store has moved.
+    /// Replaces a failure by [`Failure::Elsewhere`] if the store was moved, replaced or removed.
     pub(crate) fn explained(&self, failure: Failure) -> Failure {
-        self.is_still_there("not everything was done").err().unwrap_or(failure)
+        self.is_still_there("the command did not finish").err().unwrap_or(failure)
     }
 
     fn is_still_there(&self, done: &str) -> Result<()> {
@@ -70,19 +70,19 @@ impl Deref for Target {
     }
 }
 
-/// How many blocks a store holds, for somebody who does not want to wait: what could be counted in a moment.
+/// The number of blocks in the store, or a lower bound if counting takes long.
 pub(crate) fn in_all(store: &dyn Store) -> String {
     let (end, mut blocks) = (Instant::now() + COUNTING_TIME, 0);
     for cid in store.cids().into_iter().flatten() {
         if cid.is_err() || Instant::now() > end {
-            return format!("at least {} in all", counted(blocks, "block"));
+            return format!("at least {} in total", counted(blocks, "block"));
         }
         blocks += 1;
     }
-    format!("{} in all", counted(blocks, "block"))
+    format!("{} in total", counted(blocks, "block"))
 }
 
-/// An error of a store, in the words of the command where the store has moved.
+/// Converts an error of a store; [`Failure::Elsewhere`] with `done` if the store was moved, replaced or removed.
 pub(crate) fn elsewhere(error: StoreError, done: &str) -> Failure {
     let cause = if let StoreError::Backend { source, .. } = &error { source.downcast_ref::<Elsewhere>() } else { None };
     match cause {

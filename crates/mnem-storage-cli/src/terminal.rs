@@ -1,4 +1,4 @@
-//! What standard error is, and how to write to it without ever failing.
+//! Standard error: whether it is a terminal, its colours, and writing to it without errors.
 
 use std::{
     env,
@@ -12,12 +12,13 @@ use mnem_storage::driver::is_contained;
 
 use crate::streams::{ErrorOutput, Output};
 
-/// Whether a person is looking at standard error.
+/// Whether standard error is a terminal.
 pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether standard error takes colours: NO_COLOR is unset or empty, and it is a terminal that can, or CLICOLOR_FORCE is set.
+/// Whether to use colours on standard error: `NO_COLOR` is unset or empty, and either the terminal supports them or
+/// `CLICOLOR_FORCE` is set.
 pub(crate) fn stderr_has_colour() -> bool {
     has_colour(stderr_is_terminal())
 }
@@ -32,7 +33,7 @@ fn takes_colour(is_terminal: bool, no_color: Option<&OsStr>, force: Option<&OsSt
     no_color.is_none_or(OsStr::is_empty) && (forced || draws(is_terminal, term))
 }
 
-/// Whether a drawing on standard error can be drawn over: it is a terminal that can move its cursor.
+/// Whether standard error is a terminal that can redraw a line.
 pub(crate) fn stderr_can_be_drawn_on() -> bool {
     draws(stderr_is_terminal(), env::var_os("TERM").as_deref())
 }
@@ -41,7 +42,7 @@ fn draws(is_terminal: bool, term: Option<&OsStr>) -> bool {
     is_terminal && term.is_none_or(|term| term != "dumb")
 }
 
-/// Whether standard error takes a few lines without being waited for.
+/// Whether a write of a few lines to standard error would not block.
 #[cfg(unix)]
 pub(crate) fn takes_a_line_now() -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -51,14 +52,14 @@ pub(crate) fn takes_a_line_now() -> bool {
     polled.is_ok() && stream[0].revents().contains(PollFlags::OUT)
 }
 
-/// Wipes what may have been drawn on the line where the cursor is, by whoever draws there.
+/// Clears the current line, on which a progress bar may be.
 pub(crate) fn wipe_line() {
     if stderr_can_be_drawn_on() {
         let _ = ErrorOutput.write_all(b"\r\x1b[2K");
     }
 }
 
-/// A text in which every control character is escaped: names of files and bytes of archives must not give orders to a terminal.
+/// A text with control characters escaped, so that file names and archive contents cannot control the terminal.
 pub(crate) struct Printable<T>(pub(crate) T);
 
 impl<T: Display> Display for Printable<T> {
@@ -70,14 +71,14 @@ impl<T: Display> Display for Printable<T> {
     }
 }
 
-/// Writes a line to standard error, in one piece. There is nowhere to report a failure of that.
+/// Writes a line to standard error in one call. Ignores errors: there is nowhere to report them.
 pub(crate) fn say(line: impl Display) {
     let _ = ErrorOutput.write_all(format!("{line}\n").as_bytes());
 }
 
-/// Prints what the parser of the command line says: help and versions to standard output, errors to standard error.
+/// Prints a message of clap: help and version to standard output, errors to standard error.
 pub(crate) fn print(said: &clap::Error) -> io::Result<()> {
-    // The parser's own way of printing knows how to colour consoles that do not do so by themselves.
+    // Clap can colour consoles without escape sequences.
     if cfg!(not(unix)) {
         return said.print();
     }
@@ -87,8 +88,8 @@ pub(crate) fn print(said: &clap::Error) -> io::Result<()> {
     if to_stderr { ErrorOutput.write_all(text.as_bytes()) } else { Output.write_all(text.as_bytes()) }
 }
 
-/// A backend may run into a panic of its engine at a damaged file, and reports it as damage. On the terminal that panic would look like a
-/// crash.
+/// Suppresses the output of panics that a backend catches: a damaged file can make a storage engine panic, and the
+/// backend reports that as damage.
 pub(crate) fn quiet_about_contained_panics() {
     let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

@@ -1,4 +1,4 @@
-//! `compact`: space that a store no longer needs.
+//! `compact`: returning free space to the file system.
 
 use mnem_storage::{CompactReport, compact_at};
 use serde::Serialize;
@@ -12,12 +12,13 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Deletes leave free space inside a store's file, which later writes use; `free` in
-`stat` is how much. This moves the rest together and cuts off the end. Nobody else
-may have the store open. If it is interrupted the store is whole: run it again.
-After many small commits a `copy` is smaller still, since it fills the pages anew.
-A store of plain files has nothing to move: only what killed writers left
-unfinished is removed.
+Deletes leave free space inside the store's file, which later writes reuse; `stat` shows
+it as `free`. compact moves the data together and truncates the file. No other process
+may have the store open. If it is interrupted, the store is intact: run it again. After
+many small commits, a `copy` is even smaller, since it refills the pages.
+
+A store of plain files has no free space: compact removes the unfinished files of killed
+writers.
 
 Examples:
   mnem-store compact --store animals.redb
@@ -36,11 +37,11 @@ struct Answer<'a> {
 
 pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
     let path = context.path()?;
-    let kept = "the store is whole and holds what it held; some of its space may be free already";
-    let _stop = Stop::at_once(context, kept, "run the same command again: it goes on where this one stopped")?;
+    let kept = "the store is intact; part of its free space may be returned already";
+    let _stop = Stop::at_once(context, kept, "run the same command again to resume")?;
     context.note(format_args!("opening {}", path.display()));
     let mut bar = context.bar("compact");
-    bar.begin("pages", "moving them together");
+    bar.begin("pages", "compacting");
     let report = compact_at(&path, &context.options()).map_err(|error| elsewhere(error, "compacted it"))?;
     drop(bar);
     let answer = Answer { store: path.display().to_string(), report: &report };

@@ -1,4 +1,4 @@
-//! `completions`: a script for a shell.
+//! `completions`: shell completion scripts.
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -18,12 +18,12 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Which shell
+    /// The shell
     shell: Shell,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    // Generated into memory: the generator panics when its output fails.
+    // Generate into memory: the generator panics if its output fails.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "mnem-store", &mut script);
     let mut out = context.out();

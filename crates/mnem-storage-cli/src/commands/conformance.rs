@@ -1,4 +1,4 @@
-//! `conformance`: does a backend keep its promises on this machine?
+//! `conformance`: the conformance suite, on this machine.
 
 use std::{panic, thread};
 
@@ -14,9 +14,9 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Runs every law of the storage contract on stores in the system's folder for
-temporary files, and says to which profiles the backend conforms. It takes a
-minute or two. Exit status 3: a law was broken.
+Runs every law of the storage contract on stores in the temporary folder, and reports
+the profiles to which the backend conforms. Takes a minute or two.
+Exit status 3: the backend broke a law.
 
 Examples:
   mnem-store conformance
@@ -27,21 +27,21 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The backend; else the one that stores are made with
+    /// The backend to test [default: that of a new store]
     #[arg(long, value_parser = drivers::names())]
     backend: Option<String>,
-    /// Only laws whose path contains this, such as blocks::put
+    /// Run only laws whose path contains this text, such as blocks::put
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// What random laws begin with
+    /// First seed of randomized laws
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// How many seeds random laws go through
+    /// Number of seeds of randomized laws
     #[arg(long, value_name = "N")]
     rounds: Option<u64>,
 }
 
-/// Some laws panic on purpose. A panic that breaks a law is told in the report.
+/// Silences panics in other threads: some laws panic on purpose, and the report has any panic that breaks a law.
 fn quiet_laws() {
     let (hook, own) = (panic::take_hook(), thread::current().id());
     panic::set_hook(Box::new(move |info| {
@@ -54,18 +54,18 @@ fn quiet_laws() {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     if context.typed_store().is_some() {
         return Err(Failure::Usage {
-            message: "conformance runs on new stores of its own, not on that of --store".into(),
-            hint: "leave out --store, and name the backend with --backend; `mnem-store verify` checks a store".into(),
+            message: "conformance creates its own stores and does not take --store".into(),
+            hint: "give the backend with --backend, or run `mnem-store verify` to check a store".into(),
         });
     }
     let stop = Stop::when_asked(context)?;
-    // The suite may leave threads behind, which the end of the program keeps from cleaning up: this removes what is theirs.
-    let root = TempDir::new().map_err(|source| Failure::Io { what: "make a temporary folder".into(), source })?;
+    // The suite may leave threads that have no time to clean up at exit. Dropping this folder removes their files.
+    let root = TempDir::new().map_err(|source| Failure::Io { what: "create a temporary folder".into(), source })?;
     stop.without(root.path());
     let name = args.backend.as_deref();
     let driver = drivers::all().iter().find(|driver| name.is_none_or(|name| driver.name() == name));
     let place = driver.map_or_else(|| root.path().join("store").into(), |driver| driver.trial_place(root.path()));
-    // A backend that this build lacks is one error here, and not one for each law.
+    // If the backend is not compiled in, fail once here instead of once per law.
     let store = context.options_for_new(args.backend.as_deref(), None).create(true).open_managed(place)?;
     let fixture = DriverFixture::new(store.driver()).in_folder(root.path());
     drop(store);
@@ -73,15 +73,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let options = args.only.iter().fold(options, |options, text| options.only(text));
     let options = args.seed.into_iter().fold(options, Options::seed);
     let options = args.rounds.into_iter().fold(options, Options::rounds);
-    let kept = "nothing was kept, and not every law was run";
-    stop.at_once_from_here(kept, "run it again, or fewer laws with --only")?;
+    let kept = "not every law ran, and the results are discarded";
+    stop.at_once_from_here(kept, "run the command again, or run fewer laws with --only")?;
     context.note(format_args!("running the laws on stores in {}", root.path().display()));
     quiet_laws();
     let report = conformance::run(fixture, &options);
     if report.entries.is_empty() {
         return Err(Failure::Usage {
-            message: format!("no law has {:?} in its path", args.only.as_deref().unwrap_or_default()),
-            hint: "the report of a whole run names them all, as blocks::put_twice_is_ok".into(),
+            message: format!("no law has a path that contains {:?}", args.only.as_deref().unwrap_or_default()),
+            hint: "run `mnem-store conformance` without --only to list all paths, such as blocks::put_twice_is_ok".into(),
         });
     }
     let mut out = context.out();

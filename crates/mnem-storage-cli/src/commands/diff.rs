@@ -1,4 +1,4 @@
-//! `diff`: what two stores hold differently.
+//! `diff`: the differences between two stores.
 
 use std::{
     cmp::Ordering,
@@ -18,12 +18,12 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Compares heads, the CIDs of all blocks, and the rows of side tables. A line for each
-difference: `<` is only in A, `>` only in B, `!` a row of another value. A CID names the
-bytes of its block, so these are not read: `verify` does that. Memory does not grow with
-the stores. Both listings are followed side by side; where their order differs, as between
-two backends, each CID is looked up in the other store.
-Exit status 0: equal; 1: different, or failed, which an error says.
+Compares the heads, the CIDs of all blocks, and the rows of side tables. Prints a line
+for each difference: `<` only in A, `>` only in B, `!` a row with different values. The
+bytes of blocks are not read: a CID identifies them, and `verify` checks them. Memory
+does not grow with the stores. If the stores list their CIDs in different orders, as two
+backends do, each CID is looked up in the other store.
+Exit status 0: equal; 1: different, or an error.
 
 Examples:
   mnem-store diff animals.redb backup.redb
@@ -33,21 +33,21 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// One store
+    /// The first store
     #[arg(value_hint = ValueHint::AnyPath)]
     a: PathBuf,
-    /// The other
+    /// The second store
     #[arg(value_hint = ValueHint::AnyPath)]
     b: PathBuf,
 }
 
-/// Which store holds what the other does not.
+/// The store that a difference is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Side {
     A,
     B,
-    /// Both, with other values.
+    /// Both, with different values.
     Both,
 }
 
@@ -59,7 +59,7 @@ enum Line<'a> {
     Row { table: &'a str, key: &'a str, r#in: Side },
 }
 
-/// How much of one kind both stores hold, and what only one does.
+/// The counts of one kind of thing: in each store, and of each kind of difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
     a: u64,
@@ -95,14 +95,14 @@ struct Opened<'a> {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     if context.typed_store().is_some() {
         return Err(Failure::Usage {
-            message: "diff takes its two stores as A B, not with --store".into(),
-            hint: "`mnem-store diff A B`".into(),
+            message: "diff does not take --store".into(),
+            hint: "run `mnem-store diff A B`".into(),
         });
     }
     if is_same_place(&args.a, &args.b) {
         return Err(Failure::Usage {
             message: format!("{} and {} are the same store", args.a.display(), args.b.display()),
-            hint: "name two stores: `mnem-store diff A B`".into(),
+            hint: "give two stores: `mnem-store diff A B`".into(),
         });
     }
     let (a, b) = (Opened::new(context, &args.a)?, Opened::new(context, &args.b)?);
@@ -154,7 +154,7 @@ impl<'a> Opened<'a> {
         Ok(names)
     }
 
-    /// The table, if the store has rows in it.
+    /// The side table, if it has rows.
     fn table(&self, names: &[String], name: &str) -> Result<Option<Arc<dyn SideTable>>> {
         if !names.iter().any(|known| known == name) {
             return Ok(None);
@@ -206,7 +206,8 @@ fn heads(a: &Opened<'_>, b: &Opened<'_>, out: &mut Out) -> Result<Counts> {
     Ok(counts)
 }
 
-/// Follows both listings side by side. No listing promises an order, so whatever seems to be in one store only is looked up in the other.
+/// Merges the two listings. A listing has no guaranteed order, so a CID that seems to be in one store only is looked up
+/// in the other.
 fn blocks(a: &Opened<'_>, b: &Opened<'_>, out: &mut Out, bar: &mut Bar) -> Result<Counts> {
     let mut counts = Counts::default();
     let [of_a, of_b] = [a, b].map(|one| one.store.cids().map_err(|error| one.failed(error)));
@@ -261,7 +262,7 @@ fn tables(a: &Opened<'_>, b: &Opened<'_>, out: &mut Out, bar: &mut Bar) -> Resul
                     others.as_ref().map(|table| table.get(&key)).transpose().map_err(|error| other.failed(error))?;
                 let differs = match there.flatten() {
                     None => Some(side),
-                    // Told once, from the side of A.
+                    // Reported once, when reading A.
                     Some(there) if side == Side::A && Some(&there) != value.as_ref() => Some(Side::Both),
                     Some(_) => None,
                 };
@@ -294,7 +295,7 @@ fn text(blocks: &Counts, heads: &Counts, rows: &Counts) -> String {
     let mut lines = Vec::new();
     for (name, counts) in [("head", heads), ("block", blocks), ("row", rows)] {
         for (count, what) in
-            [(counts.only_a, "only in A"), (counts.only_b, "only in B"), (counts.other, "of other values")]
+            [(counts.only_a, "only in A"), (counts.only_b, "only in B"), (counts.other, "with different values")]
         {
             if count > 0 {
                 lines.push(format!("{} {what}", counted(count, name)));

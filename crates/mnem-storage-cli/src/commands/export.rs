@@ -1,4 +1,4 @@
-//! `export`: a store, or a part of it, as an archive.
+//! `export`: writing an archive.
 
 use std::{
     fs,
@@ -29,18 +29,17 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Writes CARv1: the heads (or the roots given) and all blocks that they reach,
-parents first, each once. The same store gives the same bytes, whatever its
-backend. A file appears under its name only once it is whole. To find a root that was
-cut short, all CIDs are listed.
+Writes a CARv1 archive of the heads, or the --root blocks, and all blocks that they
+reach: parents first, each block once. The same blocks and roots give the same bytes with
+every backend. The file appears under its name only when it is complete. Resolving a CID
+prefix scans all CIDs.
 
-Without heads or roots there is nothing to write: that is refused unless --allow-empty is
-given.
+If the store has no heads, give --root, or --allow-empty to write an empty archive.
 
-It stops at a block that is missing (--skip-missing leaves such blocks out and lists
-them), and at one of a codec that may have links and is not followed, so that nobody
-knows what else the archive would have to hold (--opaque-leaves). Links of DAG-CBOR,
-DAG-PB and DAG-JSON are followed.
+The export stops at a missing block (--skip-missing leaves it out and lists it), and at a
+block that may contain links but whose codec is not followed, since the archive could be
+incomplete (--opaque-leaves exports it without the blocks that it links to). Links in
+DAG-CBOR, DAG-PB and DAG-JSON are followed.
 
 Examples:
   mnem-store export animals.car --store animals.redb
@@ -51,19 +50,19 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Where to write the archive; - is standard output
+    /// The archive to write; - is standard output
     #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     file: PathBuf,
-    /// A root of the archive instead of the heads; may be given several times, and cut short to 8 characters or more
+    /// Root of the archive, instead of the heads: a CID, or a prefix of 8 or more characters; repeatable
     #[arg(long, value_name = "CID")]
     root: Vec<String>,
-    /// Export blocks whose links are not followed, without what they link to
+    /// Export blocks of codecs that are not followed, without the blocks that they link to
     #[arg(long)]
     opaque_leaves: bool,
-    /// Leave out missing blocks and list them; damaged ones still end the export
+    /// Leave out missing blocks and list them; a damaged block still stops the export
     #[arg(long)]
     skip_missing: bool,
-    /// Write an archive without roots and blocks if the store has no heads
+    /// Write an archive without roots or blocks if the store has no heads
     #[arg(long)]
     allow_empty: bool,
     /// Replace FILE if it exists
@@ -81,7 +80,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What a damaged store lacks would be lacking in an archive of all that its heads reach, without a sign.
+/// Opens the store. An export of the heads checks the structure: damage can hide a head without any error.
 fn open(context: &Context, roots: &[Typed]) -> Result<Arc<dyn Store>> {
     if roots.is_empty() { context.open_read_only_checked() } else { context.open_read_only() }
 }
@@ -89,14 +88,14 @@ fn open(context: &Context, roots: &[Typed]) -> Result<Arc<dyn Store>> {
 fn to_standard_output(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
     if io::stdout().is_terminal() {
         return Err(Failure::Usage {
-            message: "an archive is not written to a terminal".into(),
-            hint: "`mnem-store export FILE`, or `mnem-store export - > FILE`".into(),
+            message: "cannot write an archive to a terminal".into(),
+            hint: "run `mnem-store export FILE` or `mnem-store export - > FILE`".into(),
         });
     }
     let store = open(context, roots)?;
     let mut out = context.out();
     match export(context, &store, out.writer(), args, roots, &mut || ControlFlow::Continue(())) {
-        // The answer on standard output is the archive, so what was done is told beside it.
+        // The archive is on standard output, so the summary goes to standard error.
         Ok(report) => {
             out.finish()?;
             remarks(context, &report);
@@ -121,10 +120,10 @@ fn to_file(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
     stop.without(file.path());
     let report = match export(context, &store, file.file(), args, roots, &mut || stop.flow()) {
         Err(Failure::Export(ExportError::Stopped { .. })) => {
-            let state = if args.force && target.exists() { "as it was" } else { "not made" };
-            let kept = format_args!("{} is {state}, and nothing is left beside it", target.display());
+            let state = if args.force && target.exists() { "unchanged" } else { "not written" };
+            let kept = format_args!("{} is {state}, and no temporary file is left", target.display());
             file.discard().map_err(failed)?;
-            return Err(stop.interrupted(kept, "run the same command again: it begins anew".into()));
+            return Err(stop.interrupted(kept, "run the same command again to start over".into()));
         }
         exported => exported.map_err(|failure| naming(failure, &target))?,
     };
@@ -138,19 +137,20 @@ fn to_file(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
     out.finish()
 }
 
-/// Makes the archive's name durable. Where that cannot be, the archive is there, and its bytes are durable: no reason to fail.
+/// Makes the archive's name durable. A file system that cannot sync folders is not an error: the file is complete, and
+/// its bytes are durable.
 fn make_durable(context: &Context, target: &Path, folder: &Path) -> Result<()> {
-    let what = || format!("sync the folder of {}, which is written", target.display());
+    let what = || format!("sync the folder of {}; the archive is written", target.display());
     if !sync_folder(folder).map_err(|source| Failure::Io { what: what(), source })? {
         let (target, folder) = (target.display(), folder.display());
         context.remark(format_args!(
-            "the folder {folder} cannot be synced: look for {target} again if the power fails within the next minute"
+            "the folder {folder} cannot be synced: a power cut within the next minute may lose {target}"
         ));
     }
     Ok(())
 }
 
-/// What was done, where standard output is taken by the archive.
+/// Prints the summary on standard error.
 fn tell_beside(context: &Context, report: &ExportReport) {
     match serde_json::to_string(&Versioned::new(report)) {
         _ if context.quiet() => {}
@@ -159,7 +159,7 @@ fn tell_beside(context: &Context, report: &ExportReport) {
     }
 }
 
-/// Names the file that could not be written.
+/// Adds the file's name to a write error.
 fn naming(failure: Failure, target: &Path) -> Failure {
     match failure {
         Failure::Export(ExportError::Write { offset, source }) => {
@@ -169,11 +169,13 @@ fn naming(failure: Failure, target: &Path) -> Failure {
     }
 }
 
-/// What the readers of archives refuse. In JSON, `unchecked` and `largest_block_bytes` say it.
+/// Notes on what readers may refuse. JSON has them in `unchecked` and `largest_block_bytes`.
 fn remarks(context: &Context, report: &ExportReport) {
     if report.unchecked > 0 {
         let blocks = counted(report.unchecked, "block");
-        context.remark(format_args!("{blocks} of unknown hash functions exported as stored: `import` refuses them"));
+        context.remark(format_args!(
+            "exported {blocks} of unknown hash functions unverified: `import` needs --keep-unknown-hashes"
+        ));
     }
     tell_opaque(context, report.opaque, "exported");
     tell_missing(context, report.missing_count, &report.missing, "left out");
@@ -181,14 +183,14 @@ fn remarks(context: &Context, report: &ExportReport) {
     if report.largest_block_bytes > IMPORT_BLOCK_BYTES_MAX {
         let largest_bytes = report.largest_block_bytes;
         context.remark(format_args!(
-            "the largest block has {largest} bytes: `import` needs --max-block {largest_bytes}, other tools may refuse it"
+            "the largest block has {largest} bytes: `import` needs --max-block {largest_bytes}, and other tools may refuse it"
         ));
     } else if report.largest_block_bytes > COMMON_BLOCK_BYTES_MAX {
         context.remark(format_args!("the largest block has {largest} bytes; some tools refuse blocks above 2 MiB"));
     }
 }
 
-/// Exports, and flushes what was written.
+/// Exports to `output`, and flushes it.
 fn export(
     context: &Context,
     store: &Arc<dyn Store>,
@@ -212,17 +214,20 @@ fn export(
     Ok(report)
 }
 
-/// A backup that lost its heads would be an empty archive, night after night.
+/// The error for a store without heads: otherwise a scheduled backup could write empty archives unnoticed.
 fn no_heads(store: &Path) -> Failure {
     Failure::Refused {
         message: format!("{} has no heads: the archive would be empty", store.display()),
-        hint: "`mnem-store heads update CID` sets a head; --root CID exports what a block reaches; --allow-empty writes the empty archive".into(),
+        hint: "run `mnem-store heads update CID` to set a head, give --root CID to export what a block reaches, or \
+               give --allow-empty to write an empty archive"
+            .into(),
     }
 }
 
-/// Where the archive is to be: the file behind a symbolic link, so that the link stays. Refuses what must not be replaced.
+/// The file to write. Resolves a symbolic link, so that the link stays. Refuses to replace a file without `--force`, and
+/// anything that is not a file.
 fn target(file: &Path, force: bool) -> Result<PathBuf> {
-    let failed = |source| Failure::Io { what: format!("look at {}", file.display()), source };
+    let failed = |source| Failure::Io { what: format!("inspect {}", file.display()), source };
     match fs::symlink_metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(file.to_owned()),
         Err(error) => return Err(failed(error)),
@@ -232,14 +237,14 @@ fn target(file: &Path, force: bool) -> Result<PathBuf> {
     let target = fs::canonicalize(file).map_err(failed)?;
     if !fs::metadata(&target).map_err(failed)?.is_file() {
         return Err(Failure::Refused {
-            message: format!("{} is not a plain file, so it is not replaced", file.display()),
-            hint: "name another file; `mnem-store export -` writes to standard output".into(),
+            message: format!("{} exists and is not a regular file", file.display()),
+            hint: "give another file, or run `mnem-store export -` to write to standard output".into(),
         });
     }
     Ok(target)
 }
 
-/// The folder of the archive, which is there.
+/// The folder of the archive. Fails if it does not exist.
 fn folder_of(target: &Path) -> Result<&Path> {
     let folder = match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -249,27 +254,27 @@ fn folder_of(target: &Path) -> Result<&Path> {
         return Ok(folder);
     }
     Err(Failure::Refused {
-        message: format!("cannot write {}: there is no folder {}", target.display(), folder.display()),
-        hint: format!("`mkdir -p {}`, then the same again", quoted(folder)),
+        message: format!("cannot write {}: folder {} does not exist", target.display(), folder.display()),
+        hint: format!("run `mkdir -p {}`, then the same command again", quoted(folder)),
     })
 }
 
-/// The archive must not replace the store that it is made from, nor lie inside of any.
+/// Refuses to replace the store itself, and to write inside any store.
 fn refuse_a_store(target: &Path, store: &Path) -> Result<()> {
     let replaces = matches!((fs::canonicalize(target), fs::canonicalize(store)), (Ok(one), Ok(other)) if one == other);
     if !replaces && enclosing_store(target).is_none() {
         return Ok(());
     }
     Err(Failure::Refused {
-        message: format!("{} is a store, or lies inside of one", target.display()),
-        hint: "name another file".into(),
+        message: format!("{} is a store or inside one", target.display()),
+        hint: "give another file".into(),
     })
 }
 
 fn exists(file: &Path) -> Failure {
     Failure::Refused {
         message: format!("{} exists", file.display()),
-        hint: "--force replaces it; or name another file".into(),
+        hint: "give --force to replace it, or give another file".into(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `gc`: removing the blocks that nothing reaches.
+//! `gc`: removing unreachable blocks.
 
 use mnem_storage::{CollectError, CollectOptions, CollectReport, Store, collect};
 use serde::Serialize;
@@ -14,47 +14,47 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Removes every block that no head reaches. --keep names other blocks to keep, with all
-that they reach. Nobody else may write to the store meanwhile: it is opened for this
-command alone, and exit status 11 says that another process has it open.
+Removes every block that no head reaches. --keep names further blocks to keep, with all
+that they reach. The store is opened exclusively; exit status 11 means that another
+process has it open.
 
-It refuses, and removes nothing, where a live block might be lost: in a store whose
-structure is damaged, which is verified first; without heads and without --keep; at a
-reached block that is missing, damaged or not valid in its codec (--allow-missing goes on,
-and keeps nothing that only such a block links to); and at one of a codec that may have
-links and is not followed (--opaque-leaves keeps such blocks, and nothing that only they
-link to). Links of DAG-CBOR, DAG-PB and DAG-JSON are followed.
+gc fails, and removes nothing, if it might lose a live block: if the structure of the
+store is damaged (it is checked first); if there are no heads and no --keep; if a reached
+block is missing, damaged or invalid in its codec (--allow-missing continues, and removes
+the blocks that only such a block links to); or if a reached block may contain links but
+its codec is not followed (--opaque-leaves keeps the block, and removes the blocks that
+only it links to). Links in DAG-CBOR, DAG-PB and DAG-JSON are followed.
 
-An index of nearest neighbours whose root nothing reaches is listed, and removed with
---indexes. Interrupted or killed, it has removed some of the dead blocks: run it again.
-The file of a store may stay as large as it was: `compact` gives the space back.
+Nearest-neighbour indexes with an unreachable root are listed; --indexes removes them. If
+gc is interrupted or killed, some dead blocks are gone: run it again. The file may keep
+its size: `compact` returns the free space. Resolving a CID prefix scans all CIDs.
 
 Examples:
-  mnem-store gc --dry-run --store animals.redb        only count
+  mnem-store gc --dry-run --store animals.redb        count only
   mnem-store gc --store animals.redb && mnem-store compact --store animals.redb
-  mnem-store gc --keep CID --keep CID                 keep these and what they reach too";
+  mnem-store gc --keep CID --keep CID                 also keep these and what they reach";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A block to keep beside the heads, with all that it reaches; may be given several times, and cut short to 8 characters or more
+    /// Block to keep with all that it reaches: a CID, or a prefix of 8 or more characters; repeatable
     #[arg(long, value_name = "CID")]
     keep: Vec<String>,
-    /// Only count: remove nothing
+    /// Count the dead blocks, and remove nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
-    /// Go on at reached blocks that are missing or damaged, and list them. What only they link to is removed
+    /// Continue at missing or damaged blocks and list them; remove the blocks that only they link to
     #[arg(long)]
     allow_missing: bool,
-    /// Keep blocks whose links are not followed, without what only they link to
+    /// Keep blocks of codecs that are not followed; remove the blocks that only they link to
     #[arg(long)]
     opaque_leaves: bool,
-    /// Remove the indexes of nearest neighbours whose root nothing reaches
+    /// Remove nearest-neighbour indexes with an unreachable root
     #[arg(long)]
     indexes: bool,
 }
 
-/// What was found and removed.
+/// The answer in JSON.
 #[derive(Serialize)]
 struct Answer<'a> {
     store: String,
@@ -103,46 +103,46 @@ fn watched(context: &Context, store: &dyn Store, options: CollectOptions, keep: 
     collected.map_err(|error| match error {
         CollectError::Stopped(report) => stop.interrupted(
             format_args!(
-                "removed {}; {}, and every block that is reached is there",
+                "removed {}; {}, and no live block is lost",
                 counted(report.removed, "block"),
                 in_all(store)
             ),
-            "run the same command again: it removes the rest".into(),
+            "run the same command again to remove the rest".into(),
         ),
         error => Failure::Collect(error),
     })
 }
 
-/// Closes the store after a failure, which comes first unless the store has moved.
+/// Closes the store after a failure, and returns that failure, unless the store was moved, replaced or removed.
 fn ended(store: &Target, failure: Failure) -> Failure {
-    match store.close("not everything was done") {
+    match store.close("the command did not finish") {
         Err(moved @ Failure::Elsewhere { .. }) => moved,
         _ => failure,
     }
 }
 
-/// In JSON, the fields of these names say it.
+/// Notes. JSON has them in fields of the same names.
 fn remarks(context: &Context, report: &CollectReport) {
     if report.opaque > 0 {
         let blocks = counted(report.opaque, "block");
         context.remark(format_args!(
-            "links were not followed in {blocks} of other codecs: what only these link to counts as dead"
+            "links were not followed in {blocks} of other codecs; blocks that only these link to count as dead"
         ));
     }
-    tell_missing(context, report.missing_count, &report.missing, "went on without");
+    tell_missing(context, report.missing_count, &report.missing, "continued without");
     if report.unreadable_count > 0 {
         let blocks = counted(report.unreadable_count, "block");
-        context.remark(format_args!("{blocks} cannot be read: what only these link to counts as dead"));
+        context.remark(format_args!("cannot read {blocks}; blocks that only these link to count as dead"));
     }
     if report.indexes_unreadable > 0 {
         let indexes = counted_as(report.indexes_unreadable, "index", "indexes");
-        context.remark(format_args!("{indexes} of neighbours cannot be read, and stay"));
+        context.remark(format_args!("kept {indexes} that cannot be read"));
     }
     let left = report.dead_indexes.len() as u64 - report.indexes_removed;
     if left > 0 {
         let indexes = counted_as(left, "index", "indexes");
         let them = if left == 1 { "it" } else { "them" };
-        context.remark(format_args!("nothing reaches the root of {indexes} of neighbours: --indexes removes {them}"));
+        context.remark(format_args!("the root of {indexes} is unreachable: give --indexes to remove {them}"));
     }
 }
 

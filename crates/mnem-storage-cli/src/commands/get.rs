@@ -1,4 +1,4 @@
-//! `get`: the bytes of one block.
+//! `get`: the bytes of a block.
 
 use std::io::{self, IsTerminal as _};
 
@@ -11,8 +11,8 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Writes the bytes and nothing else, after checking them against the CID. What is no
-text is not written to a terminal. Exit status 4: no such block. To find a CID that was cut short, all CIDs are listed.
+Checks the bytes against the CID, then writes them unchanged. Binary data is not written
+to a terminal. Resolving a CID prefix scans all CIDs. Exit status 4: no such block.
 
 Examples:
   mnem-store get CID --store memory.redb > block.bin
@@ -22,7 +22,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Which block; a CID may be cut short, to 8 characters or more
+    /// CID of the block, or a prefix of 8 or more characters
     cid: String,
 }
 
@@ -34,8 +34,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let Some(data) = data else { return Err(Failure::NoSuchBlock { cid: cid.to_string(), store: context.path()? }) };
     if io::stdout().is_terminal() && !is_text(&data) {
         return Err(Failure::Usage {
-            message: format!("block {cid} is no text, and is not written to a terminal"),
-            hint: format!("`mnem-store get {cid} | xxd`, or `mnem-store get {cid} > FILE`"),
+            message: format!("block {cid} is binary and cannot be written to a terminal"),
+            hint: format!("run `mnem-store get {cid} | xxd` or `mnem-store get {cid} > FILE`"),
         });
     }
     let mut out = context.out();
@@ -44,7 +44,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Whether a terminal shows these bytes and takes no orders from them.
+/// Whether the bytes are text without control characters, other than white space.
 fn is_text(data: &[u8]) -> bool {
     str::from_utf8(data).is_ok_and(|text| !text.chars().any(|c| c.is_control() && !"\n\r\t".contains(c)))
 }

@@ -1,4 +1,4 @@
-//! `has`: is a block there?
+//! `has`: whether a block is present.
 
 use mnem_storage::{Blockstore as _, Cid};
 use serde_json::json;
@@ -11,9 +11,9 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Prints yes or no (nothing with -q). Exit status 0: it is there; 4: it is not. The
-bytes are not checked: `get` and `verify` do that. To find a CID that was cut short,
-all CIDs are listed; where none begins so that is an error, with exit status 4.
+Prints yes or no (nothing with -q). Exit status 0: present; 4: absent. Does not check the
+bytes: `get` and `verify` do. Resolving a CID prefix scans all CIDs; a prefix without a
+match is an error, with exit status 4.
 
 Examples:
   mnem-store has CID --store memory.redb
@@ -22,7 +22,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Which block; a CID may be cut short, to 8 characters or more
+    /// CID of the block, or a prefix of 8 or more characters
     cid: String,
 }
 

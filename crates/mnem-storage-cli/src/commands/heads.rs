@@ -1,4 +1,4 @@
-//! `heads`: which operations are current, and changing that.
+//! `heads`: listing and changing the heads.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ Examples:
   mnem-store heads --store memory.redb
   mnem-store heads update NEW --supersedes OLD
   mnem-store heads swap NEW --expected OLD     fails unless OLD is the only head
-  mnem-store heads swap NEW                    the first head: fails if there is one
+  mnem-store heads swap NEW                    set the first head; fails if there is one
   mnem-store heads rm OLD                      drop a head and keep the others";
 
 #[derive(Debug, clap::Args)]
@@ -32,10 +32,10 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Change {
-    /// Add a head, and drop those that it supersedes
+    /// Add a head and drop the heads that it supersedes
     #[command(after_help = "\
-The new head's block must be in the store (exit status 4). Superseding what is no
-head is no error.
+The block of the new head must be in the store (exit status 4). Superseding a CID that
+is not a head is not an error.
 
 Examples:
   mnem-store heads update NEW --store memory.redb
@@ -43,14 +43,14 @@ Examples:
     Update {
         /// The new head
         new: String,
-        /// A head that it replaces; may be given several times
+        /// Head to drop; repeatable
         #[arg(long, value_name = "CID")]
         supersedes: Vec<String>,
     },
-    /// Replace all heads by one, if they are those expected
+    /// Replace all heads by one if they are as expected
     #[command(after_help = "\
-The new head's block must be in the store (exit status 4). If the heads are others
-than expected, nothing changes (exit status 1).
+The block of the new head must be in the store (exit status 4). If the heads are not as
+expected, nothing changes (exit status 1).
 
 Examples:
   mnem-store heads swap NEW --expected OLD --store memory.redb
@@ -58,14 +58,14 @@ Examples:
     Swap {
         /// The new head
         new: String,
-        /// A current head; give all of them, none if there is no head yet
+        /// Current head; give one for each head, or none for a store without heads
         #[arg(long, value_name = "CID")]
         expected: Vec<String>,
     },
-    /// Drop heads, and leave their blocks alone
+    /// Drop heads and keep their blocks
     #[command(after_help = "\
-Prints the heads that are left. If one of the CIDs is no head (exit status 4), nothing
-changes. A store that has had a head keeps at least one: `heads swap` replaces the last.
+Prints the remaining heads. If one of the CIDs is not a head, nothing changes (exit
+status 4). The last head cannot be dropped: replace it with `heads swap`.
 
 Examples:
   mnem-store heads rm OLD --store memory.redb
@@ -93,7 +93,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The CIDs of a change, as they were typed.
+/// The arguments of a change.
 enum Typed {
     Update { new: cid_short::Typed, supersedes: Vec<cid_short::Typed> },
     Swap { new: cid_short::Typed, expected: Vec<cid_short::Typed> },
@@ -114,7 +114,7 @@ impl Typed {
 fn make(context: &Context, store: &Target, change: &Change, typed: &Typed) -> Result<()> {
     let block = |typed: &cid_short::Typed| cid_short::find(context, &**store, typed);
     let heads = |typed: &[cid_short::Typed]| cid_short::find_heads(context, &**store, typed);
-    // Requiring the block makes sure that no head is left without it.
+    // Require the block, so that no head is without one.
     let mut batch = WriteBatch::new();
     match typed {
         Typed::Update { new, supersedes } => {
@@ -130,7 +130,7 @@ fn make(context: &Context, store: &Target, change: &Change, typed: &Typed) -> Re
     store.commit(&batch).map_err(|error| moved(change, error))
 }
 
-/// Drops heads without adding one. Heads that another process changes meanwhile are read again.
+/// Drops heads without adding one. Retries if another process changes the heads meanwhile.
 fn drop_heads(context: &Context, store: &Target, dropped: &BTreeSet<Cid>) -> Result<()> {
     for tries_left in (0..HEADS_TRIES_MAX).rev() {
         let heads = store.heads()?;
@@ -149,19 +149,19 @@ fn drop_heads(context: &Context, store: &Target, dropped: &BTreeSet<Cid>) -> Res
     Ok(())
 }
 
-/// No reader ever sees a store without heads that has had some.
+/// The error for dropping all heads: a store with heads must keep at least one.
 fn last_head(context: &Context, heads: &[Cid]) -> Result<Failure> {
     let path = context.path()?;
     let message = match heads {
-        [head] => format!("{head} is the only head of {}: a store keeps at least one", path.display()),
-        _ => format!("these are all heads of {}: a store keeps at least one", path.display()),
+        [head] => format!("{head} is the only head of {}: cannot drop the last head", path.display()),
+        _ => format!("these are all heads of {}: cannot drop the last head", path.display()),
     };
     let expected: String = heads.iter().map(|head| format!(" --expected {head}")).collect();
-    let hint = format!("`mnem-store heads swap NEW{expected} --store {}` replaces what is there", quoted(&path));
+    let hint = format!("run `mnem-store heads swap NEW{expected} --store {}` to replace the heads", quoted(&path));
     Ok(Failure::Refused { message, hint })
 }
 
-/// Of heads that moved, the store knows how many it found, and the command line how many were expected.
+/// Adds the number of expected heads to the error of a swap; the store reports only those that it found.
 fn moved(change: &Change, error: StoreError) -> Failure {
     match (change, error) {
         (Change::Swap { expected, .. }, error @ StoreError::HeadsMoved { .. }) => {

@@ -1,4 +1,4 @@
-//! `import`: an archive into a store.
+//! `import`: reading an archive into a store.
 
 use std::{
     fs::File,
@@ -32,12 +32,13 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-CARv1 and CARv2 are read. Every block is checked against its CID before it is
-stored. Blocks that the store holds are not written again, so an import that was
-interrupted is finished by running it again; their bytes are not looked at, which
-`verify` does. Without --heads or --complete no head changes. With --heads links are
-not followed: `verify` says whether the graph below the heads is complete. With
---complete the roots become heads only if no block that they reach is missing then.
+Reads CARv1 and CARv2. Checks every block against its CID before storing it. Blocks that
+are already in the store are not written again, so run an interrupted import again to
+finish it. Their stored bytes are not read; `verify` checks them.
+
+Without --heads or --complete, no head changes. --heads makes the roots heads and does
+not follow links: run `verify` to check that the graph is complete. --complete makes the
+roots heads only if the store then holds every block that they reach.
 
 Examples:
   mnem-store import animals.car --heads --store animals.redb
@@ -45,31 +46,31 @@ Examples:
   mnem-store import animals.car --complete --store animals.redb
   mnem-store import animals.car --store animals/ --backend simple";
 
-/// Read at first, to see whether it is an archive at all before a store is made for it.
+/// How much to read ahead, to recognize an archive before creating a store for it.
 const PEEK_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The archive; - is standard input
+    /// The archive to read; - is standard input
     #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     file: PathBuf,
-    /// Make the roots of the archive heads, beside those that are there
+    /// Add the roots of the archive to the heads
     #[arg(long)]
     heads: bool,
-    /// As --heads, but only if no block that they reach is missing from the store after the import
+    /// Like --heads, but fail if a block that the roots reach is missing after the import
     #[arg(long)]
     complete: bool,
-    /// The largest block to take, as 20000000 or 20MB or 20MiB
+    /// Largest block to accept, such as 20000000, 20MB or 20MiB
     #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = size)]
     max_block: ByteSize,
-    /// Store blocks of unknown hash functions as they are, unchecked, and list them
+    /// Store blocks of unknown hash functions unverified, and list them
     #[arg(long)]
     keep_unknown_hashes: bool,
-    /// Take zeros that follow the last block of the archive
+    /// Accept zeros after the last block of the archive
     #[arg(long)]
     allow_padding: bool,
-    /// The backend, if a store is made; else its path decides, as in `init`
+    /// Backend of a new store [default: by its path, as in `init`]
     #[arg(long, value_parser = drivers::names())]
     backend: Option<String>,
 }
@@ -82,14 +83,14 @@ impl Args {
 
 type Input = BufReader<Source>;
 
-/// What was done, with where it ended up.
+/// The answer in JSON.
 #[derive(Serialize)]
 struct Answer<'a> {
     store: String,
     #[serde(flatten)]
     report: &'a ImportReport,
     heads: Vec<String>,
-    /// Roots of the archive that are no heads of the store.
+    /// Roots of the archive that are not heads of the store.
     roots_not_heads: Vec<String>,
 }
 
@@ -106,7 +107,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         .keep_unknown_hashes(args.keep_unknown_hashes)
         .allow_padding(args.allow_padding)
         .total_bytes(file_bytes);
-    // Before a store is made, which is better made whole.
+    // Before creating a store, so that a signal does not interrupt its creation.
     let stop = Stop::when_asked(context)?;
     let store = context.open_or_create(args.backend.as_deref())?;
     let mut bar = context.bar("import");
@@ -125,7 +126,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     };
     let heads = store.heads()?;
     store.close(&format!("imported {}", counted(report.blocks, "block")))?;
-    // Heads are ascending, and both may be many.
+    // Heads are sorted, and both lists may be long.
     let roots_not_heads: Vec<&Cid> = report.roots.iter().filter(|root| heads.binary_search(root).is_err()).collect();
     remarks(context, &report, args.sets_heads(), !roots_not_heads.is_empty());
     let answer = Answer {
@@ -144,8 +145,8 @@ fn open(file: &Path) -> Result<(Input, Option<u64>)> {
     if file_arg::is_standard_input(file) {
         if io::stdin().is_terminal() {
             return Err(Failure::Usage {
-                message: "an archive is not read from a terminal".into(),
-                hint: "`mnem-store import FILE`, or `mnem-store import - < FILE`".into(),
+                message: "cannot read an archive from a terminal".into(),
+                hint: "run `mnem-store import FILE` or `mnem-store import - < FILE`".into(),
             });
         }
         return Ok((BufReader::with_capacity(PEEK_BYTES, Source::Standard(streams::Input)), None));
@@ -156,14 +157,15 @@ fn open(file: &Path) -> Result<(Input, Option<u64>)> {
     if metadata.is_dir() {
         return Err(Failure::Refused {
             message: format!("{} is a folder, not a CAR archive", file.display()),
-            hint: "name a file in it: an archive is what `mnem-store export FILE` writes".into(),
+            hint: "give a CAR archive, as `mnem-store export FILE` writes it".into(),
         });
     }
     let file_bytes = metadata.is_file().then_some(metadata.len());
     Ok((BufReader::with_capacity(PEEK_BYTES, Source::File(opened)), file_bytes))
 }
 
-/// Looks at the beginning without taking it, so that no store is made for something that is no archive, or for roots without a block.
+/// Checks the start of the input without consuming it, so that no store is created for an input that is not an archive,
+/// or for roots without a block.
 fn refuse_what_needs_no_store(
     input: &mut Input,
     file_bytes: Option<u64>,
@@ -182,7 +184,7 @@ fn refuse_what_needs_no_store(
     }
 }
 
-/// In a store that would be new, roots without any block cannot become heads.
+/// Fails if the archive has roots but no blocks: in a new store, such roots cannot become heads.
 fn refuse_roots_alone(mut reader: car::Reader<&[u8]>, args: &Args) -> Result<()> {
     let mut roots = reader.roots().to_vec();
     if roots.is_empty() || !matches!(reader.next_section(), Ok(None)) {
@@ -203,19 +205,19 @@ fn stored(blocks: u64) -> String {
     format!("interrupted after {}", counted(blocks, "verified block"))
 }
 
-/// A store that has moved fails in many ways.
+/// Explains a failure of a store that was moved, replaced or removed.
 fn of_store(store: &Target, failure: Failure) -> Failure {
     if failure.store_error().is_some() { store.explained(failure) } else { failure }
 }
 
-/// Closes the store, and says what it holds.
+/// Closes the store, and reports what it holds.
 fn interrupted(stop: &Stop, store: &Target, path: &Path, kept: Kept) -> Result<Failure> {
     let in_all = in_all(&**store);
     store.close(&stored(kept.blocks))?;
     let verified = if kept.unchecked == 0 { "verified block" } else { "block" };
     let not_verified = match kept.unchecked {
         0 => String::new(),
-        unchecked => format!(" and {} not verified", Count(unchecked)),
+        unchecked => format!(" and {} unverified", Count(unchecked)),
     };
     let kept = format_args!(
         "{} {} in {}, {} of them new{not_verified}; {in_all}; the heads are unchanged",
@@ -224,7 +226,7 @@ fn interrupted(stop: &Stop, store: &Target, path: &Path, kept: Kept) -> Result<F
         path.display(),
         Count(kept.new)
     );
-    let hint = "import the whole archive again: blocks that the store holds are not written twice";
+    let hint = "run the same command again to resume: it does not write stored blocks again";
     Ok(stop.interrupted(kept, hint.into()))
 }
 
@@ -233,21 +235,21 @@ fn remarks(context: &Context, report: &ImportReport, set_heads: bool, left_out: 
         context.warn(warning);
     }
     if !set_heads && left_out {
-        context.insist("no head was changed; --heads makes the roots of the archive heads");
+        context.insist("no head was changed; give --heads to make the roots of the archive heads");
     }
     match report.opaque {
         Some(1..) => {
             let blocks = counted(report.opaque.unwrap_or_default(), "block");
             context.remark(format_args!(
-                "links were not followed in {blocks} of other codecs: what these link to was not checked"
+                "links were not followed in {blocks} of other codecs; blocks that only these link to were not checked"
             ));
         }
         Some(0) => {}
         None if report.heads_set.is_empty() => {}
-        None => context.remark("links were not followed: `mnem-store verify` says whether the graph is complete"),
+        None => context.remark("links were not followed; run `mnem-store verify` to check that the graph is complete"),
     }
     if set_heads && report.roots.is_empty() {
-        context.insist("the archive names no roots, so no head was changed");
+        context.insist("the archive has no roots, so no head was changed");
     }
     if report.largest_block_bytes > COMMON_BLOCK_BYTES_MAX {
         let largest = Count(report.largest_block_bytes);
@@ -255,10 +257,10 @@ fn remarks(context: &Context, report: &ImportReport, set_heads: bool, left_out: 
     }
 }
 
-/// The blocks that were stored as they are, as far as a reader wants to see them.
+/// The unverified blocks, up to a limit.
 fn unchecked(report: &ImportReport) -> Vec<String> {
     let mut lines =
-        vec![format!("unchecked      {}: of unknown hash functions, stored as they are", Count(report.unchecked))];
+        vec![format!("unchecked      {} of unknown hash functions, stored unverified", Count(report.unchecked))];
     lines.extend(report.unchecked_cids.iter().take(UNCHECKED_SHOWN_MAX).map(|cid| format!("  {cid}")));
     let more = report.unchecked.saturating_sub(UNCHECKED_SHOWN_MAX as u64);
     if more > 0 {
@@ -267,11 +269,11 @@ fn unchecked(report: &ImportReport) -> Vec<String> {
     lines
 }
 
-/// How far "complete" goes.
+/// The limits of "complete".
 fn unfollowed(report: &ImportReport) -> String {
     match report.opaque {
         None | Some(0) => String::new(),
-        Some(opaque) => format!(", as far as links are followed: not in {} of other codecs", counted(opaque, "block")),
+        Some(opaque) => format!("; links were not followed in {} of other codecs", counted(opaque, "block")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `init`: an empty store.
+//! `init`: creating an empty store.
 
 use mnem_storage::{ErrorKind, driver::Driver};
 use serde_json::json;
@@ -17,15 +17,15 @@ Examples:
   mnem-store init --store memory.redb
   mnem-store init --store memory/ --backend simple
   mnem-store init --store memory.redb --format 'mnem-backend-redb 0.1'
-                                          for the published programs too";
+                                          readable by the published programs";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{}\n{EXAMPLES}", drivers::choice()))]
 pub(crate) struct Args {
-    /// The backend of the new store
+    /// Backend of the new store
     #[arg(long, value_parser = drivers::names())]
     backend: Option<String>,
-    /// Its format, instead of the backend's newest
+    /// Format of the new store [default: the backend's newest]
     #[arg(long, value_parser = drivers::formats())]
     format: Option<String>,
 }
@@ -35,25 +35,25 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     context.refuse_archive_name(&path, args.backend.as_deref(), None)?;
     let options = context.options_for_new(args.backend.as_deref(), args.format.as_deref()).create_new(true);
     let already = |driver: &dyn Driver| Failure::Refused {
-        message: format!("a {} store is already at {}", driver.name(), path.display()),
-        hint: format!("`mnem-store stat --store {}` says what is in it", quoted(&path)),
+        message: format!("{} is already a {} store", path.display(), driver.name()),
+        hint: format!("run `mnem-store stat --store {}` to inspect it", quoted(&path)),
     };
     if let Some(driver) = options.detect(&path)? {
         return Err(already(driver));
     }
-    // A store that is being made is better made whole.
+    // So that a signal does not interrupt the creation.
     let _stop = Stop::when_asked(context)?;
-    context.note(format_args!("making {}", path.display()));
+    context.note(format_args!("creating {}", path.display()));
     let made = Target::open(&options, &path).map_err(|error| match options.detect(&path) {
-        // Another process was faster.
+        // Another process created it first.
         Ok(Some(driver)) if error.kind() == ErrorKind::InvalidArgument => already(driver),
         _ => error.into(),
     })?;
-    made.close("made an empty store")?;
+    made.close("created an empty store")?;
     let backend = made.driver().name();
     let mut out = context.out();
     out.summary(
-        format_args!("made an empty {backend} store at {}", path.display()),
+        format_args!("created an empty {backend} store at {}", path.display()),
         json!({ "store": path.display().to_string(), "backend": backend }),
     )?;
     out.finish()?;

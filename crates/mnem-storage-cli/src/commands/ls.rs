@@ -1,4 +1,4 @@
-//! `ls`: every CID.
+//! `ls`: listing all CIDs.
 
 use mnem_storage::Blockstore as _;
 use serde_json::json;
@@ -9,8 +9,8 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-One CID a line, in no particular order, as they are found: a million blocks take
-no more memory than one.
+Prints one CID per line, in no particular order. Memory does not grow with the number of
+blocks.
 
 Examples:
   mnem-store ls --store memory.redb | wc -l

@@ -1,4 +1,4 @@
-//! `man`: manual pages, made of what `--help` says.
+//! `man`: manual pages, generated from `--help`.
 
 use std::{fs, io, path::PathBuf};
 
@@ -14,8 +14,8 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Without a COMMAND, the page of mnem-store itself. With --out, the pages of all
-commands, as files that are named after them: mnem-store-knn-build.1.
+Without COMMAND, prints the page of mnem-store itself. --out writes one file for each
+command, such as mnem-store-knn-build.1.
 
 Examples:
   mnem-store man | man -l -
@@ -25,10 +25,10 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Of which command, such as knn build
+    /// The command, such as knn build
     #[arg(value_name = "COMMAND")]
     command: Vec<String>,
-    /// Write all pages into this folder, which is made if need be
+    /// Write the pages of all commands into this folder; create it if needed
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with = "command")]
     out: Option<PathBuf>,
 }
@@ -58,20 +58,20 @@ fn named<'a>(root: &'a clap::Command, words: &[String]) -> Result<&'a clap::Comm
     for word in words {
         command = command.find_subcommand(word).ok_or_else(|| Failure::Usage {
             message: format!("{} has no command {word:?}", command.get_bin_name().unwrap_or("mnem-store")),
-            hint: "`mnem-store --help` lists the commands".into(),
+            hint: "run `mnem-store --help` to list the commands".into(),
         })?;
     }
     Ok(command)
 }
 
-/// Writes the page of a command and those of all below it, and says how many there are.
+/// Writes the pages of a command and its subcommands, and returns their number.
 fn write_all(command: &clap::Command, folder: &std::path::Path) -> io::Result<u64> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join(Man::new(command.clone()).get_filename()), page(command)?)?;
     command.get_subcommands().try_fold(1, |pages, command| Ok(pages + write_all(command, folder)?))
 }
 
-/// What each part of a page begins with, and a page needs once.
+/// The preamble that clap_mangen writes before each section. A page needs it once.
 const QUOTES: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
 fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
@@ -98,13 +98,13 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     Ok([QUOTES, &page].concat().into_bytes())
 }
 
-/// The blocks of a help text: those with a title, whose lines are to stay as they are, and the others, which are prose.
+/// Splits a help text into sections, which have a title and keep their lines, and paragraphs of prose.
 fn parts(help: &str) -> (Vec<(&str, String)>, Vec<&str>) {
     let (mut sections, mut prose): (Vec<(&str, String)>, Vec<&str>) = Default::default();
     for block in help.split("\n\n").filter(|block| !block.is_empty()) {
         match (block.split_once(":\n  "), sections.last_mut()) {
             (Some((title, body)), _) if !title.contains('\n') => sections.push((title, format!("  {body}"))),
-            // What is indented goes on with the section before it.
+            // An indented paragraph continues the section before it.
             (_, Some((_, body))) if block.starts_with("  ") => body.push_str(&format!("\n\n{block}")),
             _ => prose.push(block),
         }
@@ -112,7 +112,7 @@ fn parts(help: &str) -> (Vec<(&str, String)>, Vec<&str>) {
     (sections, prose)
 }
 
-/// Text in which roff sees no requests and no escapes of its own.
+/// Escapes a text for roff.
 fn escaped(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     let lines =

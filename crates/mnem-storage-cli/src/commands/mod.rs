@@ -1,4 +1,4 @@
-//! One command in each file: its arguments, its help, and what it does.
+//! The commands, one per file: arguments, help and implementation.
 
 pub(crate) mod compact;
 pub(crate) mod completions;
@@ -31,22 +31,22 @@ use crate::{
     limits::{COPY_MEMORY_BYTES_MIN, MEMORY_BYTES_MIN},
 };
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make an empty store
+    /// Create an empty store
     Init(init::Args),
-    /// Read a CAR archive into a store, which is created if need be
+    /// Read a CAR archive into a store; create the store if needed
     Import(import::Args),
-    /// Write a store, or what some roots reach, as a CAR archive
+    /// Write a CAR archive of the blocks that the heads or other roots reach
     Export(export::Args),
     /// Store one block and print its CID
     Put(put::Args),
     /// Write the bytes of one block to standard output
     Get(get::Args),
-    /// Show a block as people read it, or list its links
+    /// Print a block in readable form, or list its links
     Show(show::Args),
-    /// Say whether a block is there
+    /// Test whether a block is present
     Has(has::Args),
     /// Print the size of a block in bytes
     Size(size::Args),
@@ -54,34 +54,34 @@ pub(crate) enum Command {
     Rm(rm::Args),
     /// List the CIDs of all blocks
     Ls(ls::Args),
-    /// List the blocks that the heads, or other blocks, reach, parents first
+    /// List the blocks that the heads or other blocks reach, parents first
     Walk(walk::Args),
-    /// List the heads, or change them
+    /// List or change the heads
     Heads(heads::Args),
-    /// Count and measure a store
+    /// Print the counts and sizes of a store
     Stat(stat::Args),
-    /// Check everything in a store
+    /// Check a store for damage
     Verify(verify::Args),
     /// Run the conformance suite on a backend of this build
     Conformance(conformance::Args),
-    /// Copy a store to another place or backend, and prove the copy
+    /// Copy a store to another path or backend, and verify the copy
     Copy(copy::Args),
-    /// List what two stores hold differently
+    /// List the differences between two stores
     Diff(diff::Args),
     /// Remove the blocks that no head reaches
     Gc(gc::Args),
-    /// Give the space that a store no longer needs back to the file system
+    /// Return a store's free space to the file system
     Compact(compact::Args),
-    /// Build, list, read and remove indexes of nearest neighbours
+    /// Build, list, read and remove nearest-neighbour indexes
     Knn(knn::Args),
-    /// Print a completion script for a shell
+    /// Print a shell completion script
     Completions(completions::Args),
-    /// Print the manual page of a command, or write those of all
+    /// Print the manual page of a command, or write all pages
     Man(man::Args),
 }
 
 impl Command {
-    /// The memory without which it would be ended in the middle, in bytes.
+    /// The memory that the command needs, in bytes.
     pub(crate) fn memory_bytes_min(&self) -> u64 {
         match self {
             Self::Completions(_) | Self::Man(_) => 0,

@@ -1,4 +1,4 @@
-//! `put`: one block in, its CID out.
+//! `put`: storing one block.
 
 use std::{
     io::Read,
@@ -17,7 +17,8 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-The CID is a CIDv1 with sha2-256. A block that is there is not written again.
+Prints the CID: a CIDv1 with sha2-256. A block that is already in the store is not
+written again.
 
 Examples:
   mnem-store put photo.jpg --store memory.redb
@@ -30,7 +31,7 @@ pub(crate) struct Args {
     /// The bytes of the block; - is standard input
     #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     file: PathBuf,
-    /// The codec in the CID; dag-cbor is checked to be valid
+    /// Codec of the CID; dag-cbor fails if the bytes are not valid DAG-CBOR
     #[arg(long, value_enum, default_value = "raw")]
     codec: Codec,
 }
@@ -42,10 +43,10 @@ enum Codec {
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
-    // The path before the input: nothing is asked for that would be thrown away.
+    // Check the path first: do not read input in vain.
     context.path()?;
-    // The input before the store, which is locked for others from then on: input may take its time.
-    let data = read(file_arg::open(&args.file, "a block is", "mnem-store put")?, &args.file)?;
+    // Read the input before opening the store, which locks it: the input may be slow.
+    let data = read(file_arg::open(&args.file, "a block", "mnem-store put")?, &args.file)?;
     let codec = match args.codec {
         Codec::Raw => RAW,
         Codec::DagCbor => DAG_CBOR,
@@ -61,7 +62,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What is wrong is the input, and no store.
+/// Reports malformed DAG-CBOR as an error of the input.
 fn unfit(error: StoreError, file: &Path) -> Failure {
     match error {
         StoreError::Malformed { source, .. } => Failure::NotDagCbor { from: file_arg::named(file), source },
@@ -69,7 +70,7 @@ fn unfit(error: StoreError, file: &Path) -> Failure {
     }
 }
 
-/// Reads everything, and no more than one byte above the limit of all stores: then it is known to be too large.
+/// Reads the input, up to one byte above the largest limit of any store, which shows that it is too large.
 fn read(input: Box<dyn Read>, file: &Path) -> Result<Bytes> {
     let mut data = Vec::new();
     let read = input.take(BLOCK_BYTES_MAX + 1).read_to_end(&mut data);
@@ -77,10 +78,10 @@ fn read(input: Box<dyn Read>, file: &Path) -> Result<Bytes> {
     if data.len() as u64 > BLOCK_BYTES_MAX {
         return Err(Failure::Refused {
             message: format!(
-                "{} has more than {BLOCK_BYTES_MAX} bytes, the most that any store takes in a block",
+                "{} has more than {BLOCK_BYTES_MAX} bytes, the largest block of any store",
                 file_arg::named(file)
             ),
-            hint: "split it, and let one block link to the parts".into(),
+            hint: "split it into blocks, and link to the parts from another block".into(),
         });
     }
     Ok(data.into())

@@ -21,39 +21,39 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-A block of a head is refused unless --force is given; `heads rm` drops a head. Nothing
-checks whether other blocks link to a block: remove only what no head reaches, and never
-while another process writes blocks that may rely on it. From standard input all CIDs are
-read before the store is opened. Many blocks are removed in few transactions.
+rm does not check whether other blocks link to a block. Remove only blocks that no head
+reaches, and only while no other process writes blocks that may link to them; `gc` does
+both. The block of a head needs --force; `heads rm` drops a head. CIDs on standard input
+are all read before the store is opened. Resolving a CID prefix scans all CIDs.
 Exit status 4: some of the blocks are not in the store; the others are removed.
 
 Examples:
   mnem-store rm CID --store memory.redb
   mnem-store rm - --store memory.redb < dead.txt
-  mnem-store rm CID && mnem-store import backup.car     heal a damaged block";
+  mnem-store rm CID && mnem-store import backup.car     repair a damaged block";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Which blocks; a CID may be cut short, to 8 characters or more. - reads whole CIDs from standard input, one per line
+    /// CIDs of the blocks, or prefixes of 8 or more characters; - reads full CIDs from standard input, one per line
     #[arg(value_name = "CID|-", required = true)]
     cids: Vec<String>,
-    /// Remove blocks of heads too
+    /// Remove the blocks of heads too
     #[arg(long)]
     force: bool,
 }
 
-/// How long a batch should take: a signal waits for it, and no signal ends a sync.
+/// How long a batch should take: a signal takes effect only after it, since nothing interrupts a sync.
 const BATCH_TIME: Duration = Duration::from_millis(400);
 
-/// What has been removed, and what was not there.
+/// A removal in progress.
 struct Removal<'a> {
     store: &'a Target,
     heads: &'a BTreeSet<Cid>,
     out: Out,
     removed: u64,
     absent: u64,
-    /// The first of the absent ones.
+    /// The first absent blocks.
     absent_cids: Vec<Cid>,
 }
 
@@ -74,9 +74,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         return Err(Failure::Refused {
             message: format!("{head} is a head of {}: nothing was removed", path.display()),
             hint: match heads.len() {
-                1 => "--force removes the block all the same; its CID stays the head".to_owned(),
+                1 => "give --force to remove the block anyway; its CID stays a head".to_owned(),
                 _ => format!(
-                    "`mnem-store heads rm {head} --store {}` drops the head first; --force removes the block all the same",
+                    "run `mnem-store heads rm {head} --store {}` to drop the head first, or give --force to remove its block anyway",
                     quoted(&path)
                 ),
             },
@@ -88,7 +88,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let Removal { out, removed, absent, absent_cids, .. } = removal;
     store.close(&format!("removed {}", counted(removed, "block")))?;
     for head in &of_heads {
-        context.remark(format_args!("{head} is still a head, which now has no block"));
+        context.remark(format_args!("{head} is still a head, now without a block"));
     }
     let told = out.finish();
     ended?;
@@ -112,10 +112,8 @@ impl Removal<'_> {
                 return Ok(());
             }
             if stop.flow().is_break() {
-                let kept = format_args!("{} removed; {} left", counted(self.removed, "block"), in_all(&**self.store));
-                return Err(
-                    stop.interrupted(kept, "run the same command again: blocks that are gone are passed over".into())
-                );
+                let kept = format_args!("removed {}; {}", counted(self.removed, "block"), in_all(&**self.store));
+                return Err(stop.interrupted(kept, "run the same command again to remove the rest".into()));
             }
             self.batch(batch)?;
             bar.count("blocks", "block", self.removed, None);

@@ -1,4 +1,4 @@
-//! `size`: the length of a block.
+//! `size`: the size of a block.
 
 use mnem_storage::Blockstore as _;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Exit status 4: no such block. To find a CID that was cut short, all CIDs are listed.
+Resolving a CID prefix scans all CIDs. Exit status 4: no such block.
 
 Examples:
   mnem-store size CID --store memory.redb";
@@ -18,7 +18,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Which block; a CID may be cut short, to 8 characters or more
+    /// CID of the block, or a prefix of 8 or more characters
     cid: String,
 }
 

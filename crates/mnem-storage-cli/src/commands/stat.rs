@@ -1,4 +1,4 @@
-//! `stat`: counts and sizes.
+//! `stat`: the counts and sizes of a store.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -13,11 +13,11 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-`length` is that of the files, `on disk` what they take there, as `du` counts it. `free`
-is the part of the files that holds nothing, for new blocks.
+`length` is the length of the files, `on disk` the space that they take, as in `du`, and
+`free` the free space inside the files, which new blocks reuse.
 
-With --reachable the links are followed from the heads, with memory for one CID of each
-block reached. With --largest the largest blocks are listed, after one look at each.
+--reachable follows links from the heads; it needs memory for one CID per reached block.
+--largest reads the size of every block.
 
 Examples:
   mnem-store stat --store memory.redb
@@ -27,7 +27,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Count what the heads reach, and what they do not
+    /// Count the blocks that the heads reach, and the others
     #[arg(long)]
     reachable: bool,
     /// List the largest blocks
@@ -45,7 +45,7 @@ struct Answer<'a> {
     largest: Option<Vec<Block>>,
 }
 
-/// What the heads reach.
+/// The blocks that the heads reach.
 #[derive(Clone, Copy, Default, Serialize)]
 struct Reachable {
     blocks: u64,
@@ -100,14 +100,14 @@ fn reachable(context: &Context, store: &dyn Store) -> Result<Reachable> {
     Ok(found)
 }
 
-/// The largest blocks, largest first; of those of one size the lesser CIDs.
+/// The largest blocks, largest first; by ascending CID within a size.
 fn largest(context: &Context, store: &dyn Store, most: usize) -> Result<Vec<Block>> {
     let mut bar = context.bar("stat");
     let mut heap: BinaryHeap<(Reverse<u64>, Cid)> = BinaryHeap::new();
     for (number, cid) in (1..).zip(store.cids()?) {
         let cid = cid?;
         bar.count("sizes", "block", number, None);
-        // Deleted since it was listed.
+        // The block was deleted since it was listed.
         let Some(size) = store.size(&cid)? else { continue };
         heap.push((Reverse(size), cid));
         if heap.len() > most {

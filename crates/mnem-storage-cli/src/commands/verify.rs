@@ -1,4 +1,4 @@
-//! `verify`: is everything whole?
+//! `verify`: checking a store for damage.
 
 use std::path::Path;
 
@@ -16,21 +16,21 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Checks the store's own files, every block against its CID, every block of DAG-CBOR,
-DAG-PB and DAG-JSON, every link of theirs that the heads reach, the side tables, and
-every index of neighbours. Blocks of other codecs that may have links are counted: no
-link of theirs is followed. Nothing is changed. Prints one line for each fault, then
-how many there are. Exit status 3: there are some.
+Checks the store's own files, every block against its CID, the encoding of all DAG-CBOR,
+DAG-PB and DAG-JSON blocks, the links in those that the heads reach, the side tables, and
+every nearest-neighbour index. Blocks of other codecs that may contain links are counted;
+their links are not followed. Changes nothing. Prints a line for each fault, then a
+summary. Exit status 3: faults found.
 
 Examples:
   mnem-store verify --store animals.redb
-  mnem-store verify -q && echo whole
+  mnem-store verify -q && echo intact
   mnem-store verify --json | jq -r 'select(.type == \"fault\") | .cid'";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// First open the store for writing, so that one that was not closed cleanly is recovered
+    /// First recover the store, if it was not closed cleanly
     #[arg(long)]
     recover: bool,
 }
@@ -54,14 +54,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     if args.recover {
         recover(context)?;
     }
-    let stop = Stop::at_once(context, "nothing was changed, and not everything was looked at", "run it again")?;
+    let stop = Stop::at_once(context, "not everything was checked; nothing was changed", "run the command again")?;
     let mut bar = context.bar("verify");
     context.note(format_args!("opening {} for reading", path.display()));
     let options = VerifyOptions::new().open(context.options()).count(bar.is_shown());
     let report = verify_at(&path, &options, &mut |progress| {
         bar.show(&progress);
         if progress.stage > Stage::Structure {
-            // There may be faults to tell of.
+            // There may be faults to report.
             stop.finish_first();
         }
         stop.flow()
@@ -75,20 +75,20 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             return Err(interrupted(&stop, &report));
         }
         Err(VerifyError::Store(error)) => return Err(error.into_inner().into()),
-        Err(error) => return Err(Failure::Refused { message: error.to_string(), hint: "run it again".into() }),
+        Err(error) => return Err(Failure::Refused { message: error.to_string(), hint: "run the command again".into() }),
     };
     let (unfinished, foreign): (Vec<_>, Vec<_>) = report.strays.iter().partition(|stray| stray.unfinished);
     if !unfinished.is_empty() {
         let files = counted(unfinished.len() as u64, "unfinished file");
         context
-            .remark(format_args!("{files} of writers at work or killed; the next writer that is alone removes them"));
+            .remark(format_args!("{files} of running or killed writers; the next writer without others removes them"));
     }
     for stray in foreign {
         context.remark(format_args!("{:?} does not belong to the store", stray.path));
     }
     for cid in &report.knn_unfinished {
         context.remark(format_args!(
-            "index {cid} is being written, or its writer was stopped: `knn rm` removes its parts"
+            "index {cid} is incomplete: it is being written, or its writer was stopped; `knn rm` removes its parts"
         ));
     }
     unless_closed(tell(context, &report))?;
@@ -96,29 +96,30 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(if report.fault_count == 0 { Exit::Done } else { Exit::DamageFound })
 }
 
-/// What to do about what was found. In JSON, the kinds of the faults say it.
+/// Notes on how to repair the faults. In JSON, the kinds of the faults tell.
 fn advise(context: &Context, path: &Path, report: &VerifyReport) {
     let found = |kinds: &[FaultKind]| report.faults.iter().any(|fault| kinds.contains(&fault.kind));
     if found(&[FaultKind::Structure]) {
         context.remark(format_args!(
-            "its structure is damaged: `mnem-store copy --salvage {} NEW` saves what can be read, or restore the store from a copy or an archive",
+            "the structure is damaged: restore the store from a copy or an archive, \
+             or run `mnem-store copy --salvage {} NEW` to copy what is still readable",
             quoted(path)
         ));
         return;
     }
     if found(&[FaultKind::Corrupt, FaultKind::Unreadable]) {
-        context.remark("a damaged block is healed by `mnem-store rm CID`, then importing an archive that holds it");
+        context.remark("to repair a damaged block, run `mnem-store rm CID`, then import an archive that holds it");
     }
     if found(&[FaultKind::MissingHead, FaultKind::MissingLink]) {
-        context.remark("what is missing comes back by importing an archive that holds it");
+        context.remark("to restore missing blocks, import an archive that holds them");
     }
     if found(&[FaultKind::KnnIndex]) {
         context
-            .remark("a damaged index is removed by `mnem-store knn rm CID`, and made again by `mnem-store knn build`");
+            .remark("to repair a damaged index, run `mnem-store knn rm CID`, then rebuild it with `mnem-store knn build`");
     }
 }
 
-/// Opens the store for writing, which recovers it. One that is damaged is left for `verify` to describe.
+/// Opens the store for writing, which recovers it. Ignores damage: `verify` reports it.
 fn recover(context: &Context) -> Result<()> {
     let recovered = context.open().and_then(|store| store.close("recovered it"));
     match recovered {
@@ -138,7 +139,7 @@ fn tell_faults(out: &mut Out, report: &VerifyReport) -> Result<()> {
     tell_each(out, &report.faults)
 }
 
-/// A line for each fault.
+/// Prints a line for each fault.
 pub(crate) fn tell_each(out: &mut Out, faults: &[Fault]) -> Result<()> {
     for fault in faults {
         let line = format_args!("{}: {}", name(fault), fault.what);
@@ -150,12 +151,12 @@ pub(crate) fn tell_each(out: &mut Out, faults: &[Fault]) -> Result<()> {
 fn interrupted(stop: &Stop, report: &VerifyReport) -> Failure {
     let (faults, blocks) = (counted(report.fault_count, "fault"), counted(report.blocks, "block"));
     stop.interrupted(
-        format_args!("{faults} in {blocks}; the rest was not looked at, and nothing was changed"),
-        "run it again: it begins anew".into(),
+        format_args!("{faults} in {blocks}; the rest was not checked, and nothing was changed"),
+        "run the command again to start over".into(),
     )
 }
 
-/// The class of a fault, as JSON spells it.
+/// The kind of a fault, as in JSON.
 fn name(fault: &Fault) -> String {
     match serde_json::to_value(fault.kind) {
         Ok(Value::String(name)) => name,
@@ -164,7 +165,7 @@ fn name(fault: &Fault) -> String {
 }
 
 fn indexes(count: u64) -> String {
-    format!("{} of neighbours", counted_as(count, "index", "indexes"))
+    counted_as(count, "index", "indexes")
 }
 
 fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
@@ -183,17 +184,17 @@ fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
         text.push_str(&format!("; {}", indexes(report.knn_indexes)));
     }
     if report.knn_unchecked > 0 {
-        text.push_str(&format!("; {} of a later format not checked", indexes(report.knn_unchecked)));
+        text.push_str(&format!("; {} of a newer format not checked", indexes(report.knn_unchecked)));
     }
     if report.unchecked > 0 {
         text.push_str(&format!("; {} of unknown hash functions not checked", counted(report.unchecked, "block")));
     }
     if report.structure_damaged {
-        text.push_str("; the structure is damaged: this is what can be read all the same");
+        text.push_str("; the structure is damaged, and these are the readable parts");
     }
     if report.opaque > 0 {
         text.push_str(&format!(
-            "; links not followed in {} of other codecs, {} of them reached",
+            "; links not followed in {} of other codecs ({} reached)",
             counted(report.opaque, "block"),
             Count(report.opaque_reached)
         ));
@@ -204,7 +205,7 @@ fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
     }
     let mut report = serde_json::to_value(report).map_err(|error| Failure::output(error.into()))?;
     if let Some(fields) = report.as_object_mut() {
-        // Each has had its own line.
+        // Each fault has a line of its own.
         fields.remove("faults");
     }
     out.summary(text, SummaryLine { r#type: "summary", report })

@@ -1,4 +1,4 @@
-//! `walk`: the blocks that the heads, or other blocks, reach.
+//! `walk`: listing reachable blocks.
 
 use mnem_storage::{Cid, Store, StoreError, Walk, is_opaque};
 use serde_json::json;
@@ -12,14 +12,14 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Walks from all heads, or from the CIDs given. One CID a line: depth-first, parents before
-the blocks they link to, each block once. Every block is checked against its CID. Ends at
-the first block that is missing (exit status 4) or damaged; `verify` finds them all. A
-reader that goes away ends it, and no later block is read.
+Walks from the heads, or from the given CIDs. Prints one CID per line: depth-first, parents
+before the blocks that they link to, each block once. Checks every block against its CID.
+Stops at the first block that is missing (exit status 4) or damaged; `verify` finds them
+all. Stops reading when its output is closed. Resolving a CID prefix scans all CIDs.
 
-Links of DAG-CBOR, DAG-PB and DAG-JSON are followed. A block of another codec that may
-have links is listed, what it links to is not, and a note at the end counts such blocks
-(`opaque` in --json): do not remove what a walk has not listed before you have looked.
+Links in DAG-CBOR, DAG-PB and DAG-JSON are followed. A block of another codec that may
+contain links is listed, but its links are not followed, and a note counts such blocks
+(`opaque` in --json). If there are any, unlisted blocks may still be in use.
 
 Examples:
   mnem-store walk --store memory.redb | wc -l
@@ -28,7 +28,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Where to begin instead of the heads; a CID may be cut short, to 8 characters or more
+    /// Where to start, instead of the heads: CIDs, or prefixes of 8 or more characters
     #[arg(value_name = "CID")]
     cids: Vec<String>,
 }
@@ -64,13 +64,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     end
 }
 
-/// A list of nothing would be taken for all that is alive.
+/// The heads. Fails if there are none: an empty list would look as if every block were dead.
 fn heads(context: &Context, store: &dyn Store) -> Result<Vec<Cid>> {
     let heads = store.heads()?;
     if heads.is_empty() {
         return Err(Failure::Refused {
-            message: format!("{} has no heads: there is nothing to walk from", context.path()?.display()),
-            hint: "`mnem-store walk CID` walks from a block; `mnem-store heads update CID` sets a head".into(),
+            message: format!("{} has no heads to walk from", context.path()?.display()),
+            hint: "run `mnem-store walk CID` to walk from a block, or `mnem-store heads update CID` to set a head".into(),
         });
     }
     Ok(heads)

@@ -1,4 +1,4 @@
-//! Archives that could not be read or written.
+//! Hints for failed imports and exports.
 
 use mnem_storage::{
     ErrorKind,
@@ -11,43 +11,43 @@ use super::{
 };
 use crate::limits::BLOCK_BYTES_MAX;
 
-const AGAIN_FROM_SOURCE: &str = "get the archive again from its source, and run the same command again";
+const AGAIN_FROM_SOURCE: &str = "get the archive from its source again, then run the same command again";
 
-/// `typed`: the option that sets heads.
+/// The hint for a failed import. `typed`: the option that sets heads.
 pub(super) fn for_import(error: &ImportError, max_block: u64, typed: &str, store: &str) -> String {
     let hint = match error.kind() {
         ImportErrorKind::NotCar => match error {
             ImportError::Archive {
                 source: CarError::Fault { fault: CarFault::OtherFormat { format }, .. }, ..
             } => format.advice,
-            _ => "a CAR archive is what `mnem-store export FILE` writes",
+            _ => "give a CAR archive, as `mnem-store export FILE` writes it",
         },
         ImportErrorKind::UnsupportedVersion => {
-            "versions 1 and 2 are read: convert the archive to one of them with the tool that wrote it"
+            "convert the archive to CARv1 or CARv2 with the tool that wrote it"
         }
         ImportErrorKind::Malformed => match error {
             ImportError::Archive { source, .. } => return for_malformed(source),
             _ => AGAIN_FROM_SOURCE,
         },
         ImportErrorKind::UnsupportedHash => {
-            "`--keep-unknown-hashes` stores such blocks as they are, unchecked; else write the archive with another hash function"
+            "give `--keep-unknown-hashes` to store such blocks unverified, or write the archive with another hash function"
         }
-        ImportErrorKind::Read => "see to the input and run the same command again: it goes on where this one stopped",
+        ImportErrorKind::Read => "fix the input, then run the same command again to resume",
         ImportErrorKind::Thread => match error {
             ImportError::Thread { source } => return for_io(source),
             _ => AGAIN_FROM_SOURCE,
         },
         ImportErrorKind::CutOff => {
-            "get the whole archive and run the same command again: it goes on where this one stopped"
+            "get the whole archive, then run the same command again to resume"
         }
-        ImportErrorKind::WrongBytes => "the archive was changed: get it again from its source",
+        ImportErrorKind::WrongBytes => "the archive is damaged: get it from its source again",
         ImportErrorKind::BlockTooLarge => match error {
             ImportError::Archive { source, .. } => return for_large_block(source, max_block),
             _ => AGAIN_FROM_SOURCE,
         },
         ImportErrorKind::MissingRoots => {
             return format!(
-                "run it without {typed} to keep the blocks alone, or import the archive that holds the roots first"
+                "omit {typed} to import only the blocks, or first import the archive that holds the roots"
             );
         }
         ImportErrorKind::Incomplete => {
@@ -56,10 +56,10 @@ pub(super) fn for_import(error: &ImportError, max_block: u64, typed: &str, store
                 _ => "the archives that hold them",
             };
             return format!(
-                "import {holds}, then this one again; or use --heads instead of --complete for a part of a graph"
+                "import {holds}, then this one again; or give --heads instead of --complete to import a partial graph"
             );
         }
-        // Also of kinds that came later than this.
+        // The kind may be newer than this code.
         _ => return error.store_error().map_or_else(|| AGAIN_FROM_SOURCE.to_owned(), |error| for_store(error, store)),
     };
     hint.to_owned()
@@ -70,64 +70,70 @@ fn for_malformed(error: &CarError) -> String {
     let Some(fault) = error.fault() else { return AGAIN_FROM_SOURCE.to_owned() };
     match fault {
         CarFault::V2Header { .. } => {
-            "the offsets in its CARv2 header lead nowhere: finish it with the tool that wrote it, or get it again"
-                .into()
+            "finish the archive with the tool that wrote it, or get it from its source again".into()
         }
-        // No advice to cut them off: in the data of a CARv2 its header counts them.
-        CarFault::Padding { .. } => "`--allow-padding` takes them".into(),
+        // Do not advise cutting the zeros off: the header of a CARv2 may count them.
+        CarFault::Padding { .. } => "give `--allow-padding` to accept the zeros".into(),
         CarFault::Trailing { .. } => format!(
-            "if it does not belong there, `head -c {offset}` gives the archive without it; otherwise get it again from its source"
+            "if the trailing data does not belong there, cut it off with `head -c {offset}`; \
+             otherwise get the archive from its source again"
         ),
         CarFault::Uncovered { data_offset, .. } => format!(
-            "its header may be of a shorter archive: get it again from its source, or fix it with the tool that wrote it; the blocks alone: `tail -c +{}`",
+            "the header may belong to a shorter archive: get the archive from its source again, \
+             or fix it with the tool that wrote it; `tail -c +{}` extracts the blocks",
             data_offset + 1
         ),
         CarFault::IndexPastData { .. } => {
-            "a part of the archive may be missing: get it again from its source, or write it again with the tool that wrote it"
+            "part of the archive may be missing: get it from its source again, or rewrite it with the tool that wrote it"
                 .into()
         }
-        CarFault::SecondArchive => {
-            "archives are not joined by appending one to the other: import each by itself".into()
+        CarFault::SecondArchive => "import each archive by itself: concatenated archives are not valid".into(),
+        CarFault::TooManyRoots { roots_max } => {
+            format!("split it into archives of up to {roots_max} roots, and import each")
         }
-        CarFault::TooManyRoots { roots_max } => format!("write archives of up to {roots_max} roots, and import each"),
         _ => format!(
-            "the archive is faulty at byte {offset}: get it again from its source; if it comes the same, its writer is at fault"
+            "the archive is malformed at byte {offset}: get it from its source again; \
+             if that does not help, its writer is at fault"
         ),
     }
 }
 
-/// `max_block`: what was allowed by the command line, which the store may have lowered.
+/// The hint for a block above the limit. `max_block`: the value of `--max-block`; the store may have a lower limit.
 fn for_large_block(error: &CarError, max_block: u64) -> String {
     match error.fault() {
         Some(CarFault::BlockTooLarge { block_bytes_max, .. }) if *block_bytes_max < max_block => {
-            format!("this store takes blocks of up to {block_bytes_max} bytes: write the archive with smaller ones")
+            format!("write the archive with smaller blocks: this store accepts up to {block_bytes_max} bytes")
         }
         Some(CarFault::BlockTooLarge { block_bytes, .. }) if *block_bytes <= BLOCK_BYTES_MAX => {
-            format!("`--max-block {block_bytes}` allows it, if the store takes blocks of that size")
+            format!("give `--max-block {block_bytes}`, if the store accepts blocks of that size")
         }
         Some(CarFault::BlockTooLarge { .. }) => {
-            format!("no store takes blocks above {BLOCK_BYTES_MAX} bytes: if it has none, the archive is faulty there")
+            format!(
+                "no store accepts blocks above {BLOCK_BYTES_MAX} bytes: \
+                 write the archive with smaller blocks; if it has none that large, it is malformed"
+            )
         }
         _ => for_malformed(error),
     }
 }
 
-/// An archive could not be written.
+/// The hint for a failed export.
 pub(super) fn for_export(error: &ExportError, store: &str) -> String {
     match error {
         ExportError::Write { source, .. } => for_io(source),
         ExportError::Opaque { .. } => {
-            "--opaque-leaves exports such blocks without what they link to; name with --root what must not be left out"
+            "give --opaque-leaves to export such blocks without the blocks that they link to, \
+             and name those that you need with --root"
                 .to_owned()
         }
         ExportError::Block { linked_from: Some(_), source, .. } if source.kind() == ErrorKind::MissingBlock => {
-            format!("{}; --skip-missing leaves out what is missing", for_store(source, store))
+            format!("{}; or give --skip-missing to export without the missing blocks", for_store(source, store))
         }
         ExportError::Block { cid, linked_from: None, source, .. } if source.kind() == ErrorKind::MissingBlock => {
             for_missing_root(cid, store)
         }
         ExportError::TooManyRoots { roots_max, .. } => {
-            format!("name up to {roots_max} blocks with --root, and export the others by themselves")
+            format!("give up to {roots_max} roots with --root, and export the others separately")
         }
         error => match error.store_error() {
             Some(error) => for_store(error, store),

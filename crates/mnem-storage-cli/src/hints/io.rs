@@ -1,42 +1,43 @@
-//! What the system refused or failed to do: which tool shows why, and what to do. Decided by the error's number, which a library may have left in its text alone, and by its kind.
+//! Hints for errors of the operating system: the tool that shows the cause, and what to do. The error's number decides,
+//! then its kind. A library may have kept the number in the text only.
 
 use std::io;
 
 #[cfg(unix)]
 use crate::limits::OPEN_FILES_MIN;
 
-/// A file, or the system below it, failed.
+/// The hint for an I/O error.
 pub(super) fn for_io(error: &io::Error) -> String {
     for_number(error).unwrap_or_else(|| for_kind(error.kind()).to_owned())
 }
 
-/// The system's own number for an error, also where a library has wrapped it, which keeps only its text.
+/// The error's number, taken from its text if a library wrapped the error.
 #[cfg(unix)]
 fn os_error(error: &io::Error) -> Option<i32> {
     let of_text = || error.to_string().split_once("(os error ")?.1.split_once(')')?.0.parse().ok();
     error.raw_os_error().or_else(of_text)
 }
 
-/// Errors for which the standard library has no kind, or one that says too little.
+/// The hint for an error whose [`io::ErrorKind`] is missing or too coarse.
 #[cfg(unix)]
 fn for_number(error: &io::Error) -> Option<String> {
     use rustix::io::Errno;
     let hint = match Errno::from_raw_os_error(os_error(error)?) {
         Errno::PERM => {
-            "look with `ls -ld` and `lsattr -d` what may be done to that file and its folder; \
-             in a container, allow the system call in its seccomp profile"
+            "check the permissions of the file and its folder with `ls -ld` and `lsattr -d`; \
+             in a container, allow the system call in the seccomp profile"
         }
         Errno::NOLCK | Errno::BADF => ELSEWHERE,
         Errno::IO => {
-            "`dmesg` shows whether the disk fails: copy the store to another disk, then run the same command there"
+            "check the disk with `dmesg`; if it fails, copy the store to another disk and run the command there"
         }
         Errno::MFILE => {
             return Some(format!(
-                "raise the number of files that a process may have open: `ulimit -n {OPEN_FILES_MIN}` or more, \
+                "raise the limit on open files to `ulimit -n {OPEN_FILES_MIN}` or more, \
                  then run the same command again"
             ));
         }
-        Errno::NFILE => "all programs together have too many files open: end some, then run the same command again",
+        Errno::NFILE => "the system has too many files open: end some programs, then run the same command again",
         _ => return None,
     };
     Some(hint.to_owned())
@@ -47,37 +48,38 @@ fn for_number(_: &io::Error) -> Option<String> {
     None
 }
 
-/// The place lacks what a store or an archive needs of it.
-const ELSEWHERE: &str = "the file system there does not offer this: `df -T` shows its kind; name a path on a local disk, and copy the result";
+/// The hint for a file system without a required feature.
+const ELSEWHERE: &str =
+    "the file system does not support this (`df -T` shows its type): give a path on a local disk, and copy the result";
 
 fn for_kind(kind: io::ErrorKind) -> &'static str {
     use io::ErrorKind;
     match kind {
-        ErrorKind::NotFound => "look with `ls -l` at that path and at its folder: a part of it is not there",
-        ErrorKind::PermissionDenied => "look with `ls -ld` who may use that file and its folder, or name another",
-        ErrorKind::ReadOnlyFilesystem => "name a path on a file system that can be written to",
+        ErrorKind::NotFound => "check the path and its folder with `ls -l`: a part of it does not exist",
+        ErrorKind::PermissionDenied => "check the permissions of the file and its folder with `ls -ld`, or give another path",
+        ErrorKind::ReadOnlyFilesystem => "give a path on a writable file system",
         ErrorKind::StorageFull => {
-            "`df -h` shows the free space and `df -i` the free inodes: free what is used up, or name a path elsewhere, \
-             and run the same command again"
+            "check the free space with `df -h` and the free inodes with `df -i`; \
+             free some or give another path, then run the same command again"
         }
         ErrorKind::QuotaExceeded => {
-            "`quota -s` shows your limits and `df -i` the free inodes of a limited folder: free some space, or name a path \
-             elsewhere, and run the same command again"
+            "check your limits with `quota -s`, and the free inodes of a limited folder with `df -i`; \
+             free some or give another path, then run the same command again"
         }
         ErrorKind::FileTooLarge => {
-            "`ulimit -f` shows the limit of this shell and `df -T` the file system (FAT ends at 4 GiB): raise the limit, or \
-             name a path elsewhere, and run the same command again"
+            "check the limit of the shell with `ulimit -f` and the file system with `df -T` (FAT allows 4 GiB); \
+             raise the limit or give another path, then run the same command again"
         }
         ErrorKind::TooManyLinks => {
-            "`df -T` shows the file system, which takes no more folders or links there: name a path on another one"
+            "give a path on another file system: this one allows no more folders or links there (`df -T` shows its type)"
         }
         ErrorKind::InvalidFilename => {
-            "a name has up to 255 bytes and a path 4,095, of which a store of many files needs some: name a shorter one, or \
-             `cd` to its folder first"
+            "give a shorter path, or `cd` to its folder first: a name has up to 255 bytes and a path up to 4,095, \
+             of which a store of many files needs some"
         }
-        ErrorKind::IsADirectory | ErrorKind::NotADirectory => "a file was meant: name another path",
+        ErrorKind::IsADirectory | ErrorKind::NotADirectory => "give the path of a file",
         ErrorKind::Unsupported | ErrorKind::InvalidInput => ELSEWHERE,
-        _ => "see to what the system says of it, then run the same command again",
+        _ => "fix the cause, then run the same command again",
     }
 }
 
@@ -106,8 +108,8 @@ mod tests {
             (Errno::PERM, &["`ls -ld`", "seccomp"]),
             (Errno::ACCESS, &["`ls -ld`"]),
             (Errno::NOENT, &["`ls -l`"]),
-            (Errno::NAMETOOLONG, &["name a shorter one"]),
-            (Errno::ROFS, &["can be written to"]),
+            (Errno::NAMETOOLONG, &["give a shorter path"]),
+            (Errno::ROFS, &["writable file system"]),
         ] {
             let hint = for_io(&errno.into());
             assert!(tools.iter().all(|tool| hint.contains(tool)), "{errno:?}: {hint}");
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_number_is_known_where_a_library_keeps_only_its_text() {
-        for (number, hint) in [(24, "`ulimit -n 16`"), (23, "all programs together")] {
+        for (number, hint) in [(24, "`ulimit -n 16`"), (23, "the system has too many")] {
             let plain = io::Error::from_raw_os_error(number);
             assert!(for_io(&plain).contains(hint));
             let wrapped = io::Error::new(plain.kind(), format!("{plain} at path \"a\""));
@@ -133,6 +135,6 @@ mod tests {
         for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge] {
             assert_eq!(for_io(&kind.into()), for_kind(kind));
         }
-        assert!(for_io(&io::Error::other("StorageFull")).starts_with("see to what"));
+        assert!(for_io(&io::Error::other("StorageFull")).starts_with("fix the cause"));
     }
 }

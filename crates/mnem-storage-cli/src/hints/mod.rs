@@ -1,4 +1,4 @@
-//! What to type next after a failure.
+//! Hints: the next step after a failure.
 
 mod archives;
 mod io;
@@ -15,7 +15,8 @@ use self::{
 };
 use crate::{context::Context, error::Failure};
 
-/// A path as a shell takes it back; as bash, zsh and newer ones do, where it is no text or would give orders to a terminal.
+/// A path quoted for a shell. Paths with control characters or invalid UTF-8 use `$'...'`, which bash, zsh and newer
+/// shells read.
 pub(crate) fn quoted(path: &Path) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=,".contains(c);
     match path.to_str() {
@@ -29,7 +30,7 @@ pub(crate) fn quoted(path: &Path) -> String {
     }
 }
 
-/// A byte inside of `$'...'`.
+/// A byte inside `$'...'`.
 fn escaped(byte: u8) -> Vec<char> {
     match byte {
         b'\'' | b'\\' => vec!['\\', byte.into()],
@@ -38,49 +39,50 @@ fn escaped(byte: u8) -> Vec<char> {
     }
 }
 
-/// The hint for a failure: what to type or to do next.
+/// The hint for a failure: what to run or do next.
 pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
     let store = || context.store_path().map_or_else(|| "PATH".to_owned(), |path| quoted(&path));
     if let Some(StoreError::Locked { .. }) = failure.store_error() {
-        let wait = if context.waits_for_locks() { ", or wait longer" } else { ", or wait for it with --lock-wait 10" };
-        return format!("end the process that has it open{wait}");
+        let wait = if context.waits_for_locks() { "wait longer" } else { "wait for it with --lock-wait 10" };
+        return format!("end the process that has the store open, or {wait}");
     }
     match failure {
         Failure::Usage { hint, .. } | Failure::Refused { hint, .. } | Failure::Interrupted { hint, .. } => hint.clone(),
         Failure::NoSuchBlock { store, .. } | Failure::NoSuchBlocks { store, .. } => {
-            format!("`mnem-store ls --store {}` lists the blocks that are there", quoted(store))
+            format!("run `mnem-store ls --store {}` to list the blocks", quoted(store))
         }
-        Failure::NoSuchHead { store, .. } => format!("`mnem-store heads --store {}` lists the heads", quoted(store)),
+        Failure::NoSuchHead { store, .. } => {
+            format!("run `mnem-store heads --store {}` to list the heads", quoted(store))
+        }
         Failure::Ambiguous { cids, count, .. } => {
             let cids: Vec<String> = cids.iter().map(ToString::to_string).collect();
             let more = if *count > cids.len() as u64 { ", ..." } else { "" };
-            format!("write more of it: {}{more}", cids.join(", "))
+            format!("give more characters: {}{more}", cids.join(", "))
         }
         Failure::NoSuchIndex { store, .. } => {
-            format!("`mnem-store knn list --store {}` lists the indexes that are there", quoted(store))
+            format!("run `mnem-store knn list --store {}` to list the indexes", quoted(store))
         }
         Failure::NoSuchNode { hint, .. } | Failure::Line { hint, .. } => (*hint).to_owned(),
         Failure::Elsewhere { source, .. } => match &source.now {
-            Some(now) => format!("the data is in {0}: move it back, or name it with --store {0}", quoted(now)),
-            None => "what was written is gone with it: run the same command again, on the store that is to have it"
-                .to_owned(),
+            Some(now) => format!("the data is in {0}: move it back, or give --store {0}", quoted(now)),
+            None => "the written data is lost: run the same command again on the right store".to_owned(),
         },
         Failure::NotDagCbor { .. } => {
-            "encode it as DAG-CBOR, or leave out `--codec` to store the bytes as they are; nothing was stored"
+            "nothing was stored; encode it as DAG-CBOR, or omit `--codec` to store the bytes as raw"
                 .to_owned()
         }
         Failure::Import { source, max_block, typed, .. } => for_import(source, *max_block, typed, &store()),
         Failure::Copy { from, source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
-            let order = "name the store to copy first, then where to: `mnem-store copy FROM TO`";
+            let order = "give the source first, then the target: `mnem-store copy FROM TO`";
             if from.exists() {
-                format!("{order}; a store whose first bytes are gone is not recognized: restore it from a backup")
+                format!("{order}; if the start of the store is lost, restore it from a backup")
             } else {
                 order.to_owned()
             }
         }
         Failure::Copy { from, source: CopyError::Source(error), .. } => match &**error {
             StoreError::MissingBlock { linked_from: Some(_), .. } => {
-                format!("{}; --skip-missing leaves out what is missing", for_store(error, &quoted(from)))
+                format!("{}; or give --skip-missing to copy without the missing blocks", for_store(error, &quoted(from)))
             }
             StoreError::MissingBlock { cid, .. } => for_missing_root(cid, &quoted(from)),
             error => for_store(error, &quoted(from)),
@@ -88,19 +90,23 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         Failure::Copy { from, to, merges, source: CopyError::Target(error) } => for_target(error, from, to, *merges),
         Failure::Copy { to, source: CopyError::Differs { .. }, .. } => stores::in_doubt(&quoted(to)),
         Failure::Copy { from, to, source: CopyError::Opaque { .. }, .. } => format!(
-            "--opaque-leaves copies such blocks without what they link to; `mnem-store copy {} {}` copies every block",
+            "give --opaque-leaves to copy such blocks without the blocks that they link to, \
+             or run `mnem-store copy {} {}` to copy every block",
             quoted(from),
             quoted(to)
         ),
         Failure::Copy { from, to, .. } => {
-            format!("`mnem-store copy {} {}` goes on where this one stopped", quoted(from), quoted(to))
+            format!("run `mnem-store copy {} {}` to resume the copy", quoted(from), quoted(to))
         }
         Failure::Collect(error) => for_collect(error, &store()),
         Failure::Io { source, .. } => for_io(source),
         Failure::Export(error) => for_export(error, &store()),
-        Failure::OutputClosed => "read its output to the end".to_owned(),
+        Failure::OutputClosed => "read the output to its end".to_owned(),
         Failure::HeadsMoved { expected: 0, .. } => {
-            format!("`mnem-store heads --store {}` lists the current heads: name each with --expected", store())
+            format!(
+                "run `mnem-store heads --store {}` to list the current heads, and give each with --expected",
+                store()
+            )
         }
         Failure::HeadsMoved { error, .. } => for_store(error, &store()),
         Failure::Store(error) => for_store(error, &store()),
@@ -108,26 +114,28 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
     }
 }
 
-/// Nothing was removed, or not everything.
+/// The hint for a failed garbage collection.
 fn for_collect(error: &CollectError, store: &str) -> String {
     match error {
         CollectError::Opaque { .. } => {
-            "nothing was removed; --opaque-leaves keeps such blocks, and removes what only they link to".to_owned()
+            "nothing was removed; give --opaque-leaves to keep such blocks and remove blocks that only they link to"
+                .to_owned()
         }
         CollectError::Store(error) => match &**error {
             StoreError::InvalidArgument { .. } => format!(
-                "`mnem-store heads update CID --store {store}` sets a head; `mnem-store gc --keep CID` keeps a block and what it reaches"
+                "run `mnem-store heads update CID --store {store}` to set a head, \
+                 or `mnem-store gc --keep CID --store {store}` to keep a block and all that it reaches"
             ),
             StoreError::MissingBlock { linked_from: Some(_), .. } | StoreError::Malformed { .. } => {
                 format!(
-                    "{}; --allow-missing goes on without it, and removes what only it links to",
+                    "{}; or give --allow-missing to continue without it, which removes blocks that only it links to",
                     for_store(error, store)
                 )
             }
             StoreError::MissingBlock { cid, linked_from: None } => for_missing_root(cid, store),
             error => for_store(error, store),
         },
-        _ => "run the same command again: it removes the rest".to_owned(),
+        _ => "run the same command again to remove the rest".to_owned(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a store says no with.
+//! Hints for errors of a store.
 
 use std::{
     error::Error,
@@ -15,156 +15,167 @@ use mnem_storage::{
 use super::{for_io, quoted};
 use crate::drivers;
 
-/// What failed is the store that a copy writes to.
+/// The hint for an error of the target of a copy.
 ///
-/// `merges`: whether heads that the source does not know were to be kept.
+/// `merges`: whether `--merge-heads` is given.
 pub(super) fn for_target(error: &StoreError, from: &Path, to: &Path, merges: bool) -> String {
     match error {
         StoreError::Corrupt { cid, .. } => {
             let (from, to) = (quoted(from), quoted(to));
-            format!("`mnem-store rm {cid} --store {to}` (a head: --force), then `mnem-store copy {from} {to}` again")
+            format!(
+                "run `mnem-store rm {cid} --store {to}` (with --force if it is a head), \
+                 then `mnem-store copy {from} {to}` again"
+            )
         }
         StoreError::InvalidArgument { operation: "copy", .. } if merges => {
-            format!("`mnem-store copy {} OTHER` copies to another place", quoted(from))
+            format!("run `mnem-store copy {} OTHER` to copy to another place", quoted(from))
         }
         StoreError::InvalidArgument { operation: "copy", .. } => {
             format!(
-                "`mnem-store copy {0} OTHER` copies to another place; --merge-heads keeps the heads of {1} that {0} does not know",
+                "run `mnem-store copy {0} OTHER` to copy to another place, \
+                 or give --merge-heads to keep the heads of {1} that are not in {0}",
                 quoted(from),
                 quoted(to)
             )
         }
         StoreError::NotAStore { location: Location::Path(path), .. } => match missing_folder(path) {
-            Some(folder) => format!("`mkdir -p {}`, then the same again", quoted(&folder)),
+            Some(folder) => format!("run `mkdir -p {}`, then the same command again", quoted(&folder)),
             None => for_nothing_there(path),
         },
         _ => for_store(error, &quoted(to)),
     }
 }
 
-/// A block is missing that no block links to: a head, or a root that was typed.
+/// The hint for the missing block of a head or of a root argument.
 pub(super) fn for_missing_root(cid: &Cid, store: &str) -> String {
     format!(
-        "import an archive that holds the block; if it is a head, `mnem-store heads rm {cid} --store {store}` drops it"
+        "import an archive that holds the block; \
+         or, if it is a head, run `mnem-store heads rm {cid} --store {store}` to drop it"
     )
 }
 
-/// The folder in which something is to be made, if it is not there.
+/// The parent folder of a path, if it does not exist.
 fn missing_folder(path: &Path) -> Option<PathBuf> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
     (!folder.exists()).then(|| folder.to_owned())
 }
 
-/// `store`: the path of the store concerned, for the command line.
+/// The hint for an error of the store. `store`: its path, quoted for a shell.
 pub(super) fn for_store(error: &StoreError, store: &str) -> String {
     match error {
         StoreError::NotAStore { location: Location::Path(path), .. } => for_nothing_there(path),
         StoreError::NotAStore { .. } => {
-            "name a path; `mnem-store --version` lists the backends of this build, and these open no URL".to_owned()
+            "give a path: the backends of this build open no URL (`mnem-store --version` lists them)".to_owned()
         }
         StoreError::NeedsRecovery { .. } => {
-            format!("`mnem-store verify --recover --store {store}` recovers the store, then checks it")
+            format!("run `mnem-store verify --recover --store {store}` to recover and check the store")
         }
         StoreError::UnsupportedFormat { .. } => {
-            "use the version of mnem-store that wrote it, or a newer one: the store was left untouched".to_owned()
+            "use the version of mnem-store that wrote the store, or a newer one; the store is unchanged".to_owned()
         }
         StoreError::Corrupt { cid, .. } => format!(
-            "`mnem-store rm {cid} --store {store}` (a head: --force), then import an archive that holds the block; \
-             `mnem-store verify --store {store}` finds all damage"
+            "run `mnem-store rm {cid} --store {store}` (with --force if it is a head), \
+             then import an archive that holds the block; `mnem-store verify --store {store}` lists all damage"
         ),
         StoreError::MissingBlock { linked_from: None, .. } => {
             format!(
-                "import an archive that holds the block; `mnem-store ls --store {store}` lists those that are there"
+                "import an archive that holds the block; `mnem-store ls --store {store}` lists the present ones"
             )
         }
         StoreError::MissingBlock { .. } => format!(
-            "import an archive that holds the block; `mnem-store verify --store {store}` lists all that are missing"
+            "import an archive that holds the block; `mnem-store verify --store {store}` lists all missing blocks"
         ),
         StoreError::Damaged { source, .. } if source.is::<IndexError>() => {
             format!(
-                "`mnem-store knn rm INDEX --store {store}` removes it, then `mnem-store knn build` makes it anew from the vectors"
+                "run `mnem-store knn rm INDEX --store {store}`, \
+                 then `mnem-store knn build` to rebuild the index from its vectors"
             )
         }
         StoreError::Damaged { source, .. } if source.is::<AppendedBytes>() => {
             for_appended(source.downcast_ref(), store)
         }
-        // What others keep in a side table is no part of the store's own structure.
+        // A damaged row of a side table does not affect the store's own structure.
         StoreError::Damaged { component: Component::Store(_), .. } => {
             format!(
-                "`mnem-store copy --salvage {store} NEW` saves what can be read into a new store; \
-             `mnem-store verify --store {store}` lists the damage"
+                "run `mnem-store verify --store {store}` to list the damage, \
+                 or `mnem-store copy --salvage {store} NEW` to copy what is still readable into a new store"
             )
         }
         StoreError::Malformed { .. } | StoreError::Damaged { .. } => {
-            format!("`mnem-store verify --store {store}` lists all damage")
+            format!("run `mnem-store verify --store {store}` to list all damage")
         }
-        StoreError::HeadsMoved { .. } => format!("`mnem-store heads --store {store}` lists the current heads"),
-        StoreError::Unsupported { .. } => "`mnem-store --version` lists the backends of this build".to_owned(),
+        StoreError::HeadsMoved { .. } => {
+            format!("run `mnem-store heads --store {store}` to list the current heads, and try again")
+        }
+        StoreError::Unsupported { .. } => "run `mnem-store --version` to list the backends of this build".to_owned(),
         StoreError::Poisoned { source, .. } => match io_error(&**source) {
-            Some(error) => format!("{}; then `mnem-store verify --store {store}`", for_failed_write(error, store)),
+            Some(error) => {
+                format!("{}; then run `mnem-store verify --store {store}`", for_failed_write(error, store))
+            }
             None => in_doubt(store),
         },
         StoreError::Backend { source, .. } => match source.downcast_ref() {
             Some(lacks) => for_place(lacks).to_owned(),
             None => io_error(&**source).map_or_else(|| in_doubt(store), |error| for_failed_write(error, store)),
         },
-        StoreError::CidMismatch { .. } => "get the block again from its source: its bytes were changed".to_owned(),
-        StoreError::UnsupportedHash { .. } => "write the block with a hash function that is supported".to_owned(),
-        StoreError::BlockTooLarge { .. } => "split it, and let one block link to the parts".to_owned(),
+        StoreError::CidMismatch { .. } => "get the block from its source again: its bytes have changed".to_owned(),
+        StoreError::UnsupportedHash { .. } => "use a supported hash function for the block".to_owned(),
+        StoreError::BlockTooLarge { .. } => "split the block, and link to the parts from another block".to_owned(),
         StoreError::ReadOnly { .. } => {
-            "name a store that can be written to, or copy this one: `mnem-store copy FROM TO`".to_owned()
+            "give a writable store, or copy this one: `mnem-store copy FROM TO`".to_owned()
         }
         StoreError::InvalidArgument { operation: "open", .. } => {
-            "name another path, or leave out the option that the store does not take".to_owned()
+            "give another path, or omit the option that the store does not accept".to_owned()
         }
         _ => in_doubt(store),
     }
 }
 
-/// Bytes follow the store in its file.
+/// The hint for extra bytes after the end of the store in its file.
 fn for_appended(appended: Option<&AppendedBytes>, store: &str) -> String {
     appended.map_or_else(
         || in_doubt(store),
         |appended| {
             let store_bytes = appended.store_bytes;
-            let read = if appended.closed { "; `mnem-store verify` and `copy` pass over them" } else { "" };
-            format!("`truncate -s {store_bytes} {store}` cuts these bytes off{read}")
+            let read = if appended.closed { "; `mnem-store verify` and `copy` ignore them" } else { "" };
+            format!("run `truncate -s {store_bytes} {store}` to cut these bytes off{read}")
         },
     )
 }
 
-/// The system refused to read or write. A file that was made longer for a write that failed keeps its length.
+/// The hint for a failed write. A file that was extended for the write keeps its new length.
 fn for_failed_write(error: &io::Error, store: &str) -> String {
     let hint = for_io(error);
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            format!("{hint}; `mnem-store compact --store {store}` gives back the space that the failed write took")
+            format!("{hint}; `mnem-store compact --store {store}` frees the space of the failed write")
         }
         _ => hint,
     }
 }
 
-/// The place of the store lacks something that an option may do without.
+/// The hint for a file system without a required feature.
 fn for_place(lacks: &PlaceLacks) -> &'static str {
     match lacks {
         PlaceLacks::RangeLocks => {
-            "run it without --concurrency, or copy the store to another file system: `mnem-store copy FROM TO`"
+            "omit --concurrency, or copy the store to another file system: `mnem-store copy FROM TO`"
         }
         PlaceLacks::Locks { can_do_without: false, .. } => {
-            "mount it with locks, for instance `mount -o flock`, or move the store; reading works without"
+            "mount the file system with locks, such as `mount -o flock`, or move the store; \
+             reading works without locks"
         }
         PlaceLacks::Locks { .. } => {
-            "mount it with locks, for instance `mount -o flock`, or move the store; \
-             while nothing else uses the store, `--without-locks` opens it as it is"
+            "mount the file system with locks, such as `mount -o flock`, or move the store; \
+             or give `--without-locks` if nothing else uses the store"
         }
         _ => {
-            "name a path on another file system; if a power cut may cost new files, \
-             `--without-folder-sync` goes on without"
+            "give a path on another file system; \
+             or give `--without-folder-sync` if a power cut may lose new files"
         }
     }
 }
 
-/// The system's own error: the lowest in a chain of causes, since those above it may have wrapped it.
+/// The operating system's error: the lowest in the chain of causes, since those above may wrap it.
 fn io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     let mut next = Some(error);
     let causes = std::iter::from_fn(|| {
@@ -175,30 +186,32 @@ fn io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     causes.filter_map(|error| error.downcast_ref()).last()
 }
 
+/// The hint for a path without a store.
 fn for_nothing_there(store: &Path) -> String {
-    // Without the slash at its end, which would turn a file into nothing.
+    // Without a trailing slash: with one, a file is not found.
     let found: PathBuf = store.components().collect();
     let is_empty_folder = std::fs::read_dir(&found).is_ok_and(|mut entries| entries.next().is_none());
     let has_slash = store.as_os_str().as_encoded_bytes().ends_with(b"/");
     if has_slash && matches!(OpenOptions::new().drivers(drivers::all().iter().copied()).detect(&found), Ok(Some(_))) {
-        return format!("leave out the slash, which is for folders: {}", quoted(&found));
+        return format!("omit the trailing slash, the store is a file: {}", quoted(&found));
     }
     if found.symlink_metadata().is_ok() && !is_empty_folder {
-        return "name another path, or restore a copy of the store: what is there is left as it is".to_owned();
+        return "give another path, or restore the store from a backup; nothing was changed".to_owned();
     }
     let init = format!(
-        "`mnem-store init --store {0}` makes an empty store, `mnem-store import FILE --store {0}` one from an archive",
+        "run `mnem-store init --store {0}` to create an empty store, \
+         or `mnem-store import FILE --store {0}` to create one from an archive",
         quoted(store)
     );
     match missing_folder(&found) {
         None => format!("check the path; {init}"),
-        Some(folder) => format!("check the path; `mkdir -p {}` makes its folder; then {init}", quoted(&folder)),
+        Some(folder) => format!("check the path; run `mkdir -p {}` to create its folder; then {init}", quoted(&folder)),
     }
 }
 
-/// Where nothing better is known.
+/// The hint if there is no better one.
 pub(super) fn in_doubt(store: &str) -> String {
-    format!("`mnem-store verify --store {store}` says whether the store is whole")
+    format!("run `mnem-store verify --store {store}` to check the store")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How far long work has come, on standard error: on a terminal what takes longer than a moment, elsewhere what was asked for.
+//! Progress of long commands on standard error: a bar on a terminal, lines elsewhere.
 
 mod speed;
 
@@ -14,29 +14,29 @@ use crate::{
     terminal,
 };
 
-/// Time between two lines where there is no terminal to draw on.
+/// The interval between lines, without a terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(1);
 
-/// Time between two drawings on a terminal.
+/// The interval between updates on a terminal.
 const BETWEEN_DRAWINGS: Duration = Duration::from_millis(50);
 
-/// Work that is done sooner is not worth a drawing, unless it was asked for.
+/// By default, the bar appears after this delay.
 const A_MOMENT: Duration = Duration::from_millis(500);
 
-/// Shows progress: drawn on a terminal, told in lines elsewhere, or not at all. What was drawn is wiped when it is dropped.
+/// A progress display: a bar on a terminal, lines elsewhere, or nothing. Dropping it wipes the bar.
 pub(crate) struct Bar {
     what: &'static str,
     shown: Shown,
-    /// Not before this.
+    /// When to begin showing progress.
     from: Instant,
     stage: Option<Running>,
 }
 
-/// The stage that is running.
+/// The current stage.
 struct Running {
     name: &'static str,
     began: Instant,
-    /// When it was shown last.
+    /// The time of the last update.
     shown: Option<Instant>,
 }
 
@@ -46,12 +46,12 @@ enum Shown {
     Told,
 }
 
-/// What there is to show.
+/// The current state.
 struct Now<'a> {
     stage: &'static str,
     position: u64,
     total: Option<u64>,
-    /// Whether the position is one of bytes.
+    /// Whether the position counts bytes.
     in_bytes: bool,
     text: &'a dyn Fn() -> String,
 }
@@ -68,23 +68,23 @@ impl Bar {
         Self { what, shown, from, stage: None }
     }
 
-    /// Whether anybody is to see it.
+    /// Whether progress is shown at all.
     pub(crate) fn is_shown(&self) -> bool {
         !matches!(self.shown, Shown::Nothing)
     }
 
-    /// Takes note of how far the work has come.
+    /// Updates the display.
     pub(crate) fn show(&mut self, progress: &Progress) {
         if progress.stage == Stage::Structure {
-            return self.begin(progress.stage.name(), "checking the files of the store");
+            return self.begin(progress.stage.name(), "checking the store's files");
         }
-        // Bytes where their total is known, else blocks.
+        // Measure bytes if their total is known, else blocks.
         let (position, total) = match progress.total_bytes {
             Some(total) => (progress.bytes, Some(total)),
             None => (progress.blocks, progress.total_blocks),
         };
         let text = || match progress.bytes {
-            // Of names, none are counted.
+            // A stage that only lists CIDs counts no bytes.
             0 => blocks(progress),
             _ => format!("{}, {}", blocks(progress), bytes(progress)),
         };
@@ -92,13 +92,13 @@ impl Bar {
         self.tell(&Now { stage: progress.stage.name(), position, total, in_bytes, text: &text });
     }
 
-    /// Tells what begins, and tells nothing of itself until it is over, which may take long.
+    /// Announces a stage that reports no progress while it runs.
     pub(crate) fn begin(&mut self, stage: &'static str, what: &str) {
         self.from = Instant::now();
         self.tell(&Now { stage, position: 0, total: None, in_bytes: false, text: &|| what.to_owned() });
     }
 
-    /// Takes note of how many things are done, and how many there are where that is known.
+    /// Updates the display with a count, and the total if it is known.
     pub(crate) fn count(&mut self, stage: &'static str, one: &str, done: u64, total: Option<u64>) {
         let text = || match total {
             Some(total) => format!("{} of {}", Count(done), counted(total, one)),
@@ -150,7 +150,7 @@ fn begin_stage(bar: &ProgressBar, prefix: String, total: Option<u64>) {
         Some(_) => "{prefix} {percent:>3}% {msg}",
         None => "{prefix} {spinner} {msg}",
     };
-    // The templates are fixed and valid; a style that cannot be made is a bar in the default style.
+    // The templates are constant and valid. On an error the bar keeps its default style.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }

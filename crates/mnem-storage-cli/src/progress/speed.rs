@@ -1,14 +1,14 @@
-//! How fast work goes, and how long it takes from here.
+//! The speed of a stage and its remaining time.
 
 use std::time::Duration;
 
 use super::Now;
 use crate::output::{Count, Size};
 
-/// Until a stage has gone on for as long, nothing is said of its speed.
+/// How long a stage runs before its speed is shown.
 const BEFORE_SPEED: Duration = Duration::from_secs(1);
 
-/// How fast it goes, and how long it takes from here at that speed where the end is known.
+/// The speed so far, and the remaining time if the total is known.
 pub(super) fn speed(now: &Now<'_>, elapsed: Duration) -> String {
     if elapsed < BEFORE_SPEED || now.position == 0 {
         return String::new();
@@ -23,7 +23,7 @@ pub(super) fn speed(now: &Now<'_>, elapsed: Duration) -> String {
     text
 }
 
-/// A span of time in its two largest units.
+/// A duration in its two largest units.
 fn span(seconds: u64) -> String {
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     match (hours, minutes) {

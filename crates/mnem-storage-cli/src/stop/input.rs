@@ -1,4 +1,4 @@
-//! Input that may be waited for without end, and fails with [`Asked`] once somebody asked for the end.
+//! Input that a signal interrupts: a blocked read fails with [`Asked`].
 
 use std::{
     fs::File,
@@ -8,14 +8,14 @@ use std::{
 use super::{Asked, Stop};
 use crate::streams;
 
-/// Where an input comes from.
+/// The source of an input.
 #[derive(Debug)]
 pub(crate) enum Source {
     File(File),
     Standard(streams::Input),
 }
 
-/// An input that is waited for, but not longer than until somebody asks for the end.
+/// An input whose reads fail once a signal asks the command to stop.
 pub(crate) struct Input<'a> {
     pub(crate) input: BufReader<Source>,
     pub(crate) stop: &'a Stop,
@@ -50,7 +50,7 @@ impl Read for Input<'_> {
     }
 }
 
-/// Whether an input failed because somebody asked for the end.
+/// Whether a read failed because a signal asked the command to stop.
 pub(crate) fn was_asked(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|error| error.is::<Asked>())
 }

@@ -1,12 +1,20 @@
-//! Ctrl-C, the polite `kill`, a terminal that goes away, a limit of processor time: every signal that ends a process.
+//! Stopping on a signal: Ctrl-C, `kill`, a closed terminal, a limit of processor time.
 //!
-//! A store is whole whenever a process dies, so a command that leaves nothing behind needs nothing from here: the signal ends it. The others say
-//! what they have at stake. Work that can tell what it kept is asked to end ([`Stop::when_asked`]), and has a moment for it. Work that has
-//! changed nothing yet ends where it is, with a word ([`Stop::at_once`]). A second request ends either at once. What would be left behind goes
-//! in every case. Work that was not completed ends by the first signal that came, so that a script that called it stops too; its shell sees status 128
-//! and the number of the signal. Work that was complete by then exits with its own status. What was ignored when the program began stays ignored.
+//! A killed process leaves the store intact, so most commands install no handler and die by the signal. Two kinds of
+//! commands install one:
 //!
-//! The first process of a container is ended by no signal that it does not heed: there, every command heeds them, and exits with that status.
+//! - A command that can report what it kept stops at its next safe point ([`Stop::when_asked`]). If it finds none in
+//!   time, the process ends anyway.
+//! - A command that has changed nothing yet ends immediately, with a message ([`Stop::at_once`]).
+//!
+//! A second signal ends either kind immediately. Temporary files are removed in every case.
+//!
+//! An incomplete command dies by the first signal, so that a calling script stops too; a shell reports 128 plus the
+//! number of the signal. A command that completes in spite of the signal exits with its own status. Signals that were
+//! ignored at the start stay ignored.
+//!
+//! The kernel does not kill the first process of a container by a signal without a handler. There every command
+//! installs one, and exits with the same status.
 
 pub(crate) mod input;
 #[cfg(unix)]
@@ -30,51 +38,52 @@ use crate::{
     signal::Signal,
 };
 
-/// That somebody asked for the end. What an input fails with that is waited for.
+/// A signal asked the command to stop. The error of an interrupted input.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("interrupted")]
 pub(crate) struct Asked;
 
-/// Where a signal ends the work.
+/// Where a signal stops the work.
 #[derive(Debug)]
 enum At {
-    /// Wherever it is: this is what has been kept, and how to go on.
+    /// Immediately. The message says what was kept, and how to continue.
     Once { kept: &'static str, hint: &'static str },
-    /// Where the work sees that it was asked.
+    /// At the next check.
     NextLook,
 }
 
-/// What the work has at stake.
+/// What to do on a signal.
 #[derive(Debug)]
 struct Stake {
     at: At,
-    /// Files and folders that are not to outlive the process.
+    /// Files and folders to remove.
     leftovers: Vec<PathBuf>,
 }
 
-/// The first signal that asked for the end: of the process, whatever it is doing.
+/// The first signal that asked this process to stop.
 static ASKED: OnceLock<Signal> = OnceLock::new();
 
-/// Whether some thread ends the process by now, and says why.
+/// Whether a thread is reporting and ending the process.
 static LAST_WORDS: AtomicBool = AtomicBool::new(false);
 
-/// Whether the first process of a container ends at once, since no command has said what it has at stake.
+/// Whether a signal ends the first process of a container immediately: no command has created a [`Stop`].
 #[cfg(unix)]
 static NOTHING_AT_STAKE: AtomicBool = AtomicBool::new(true);
 
-/// Which signal asked for the end, if any.
+/// The signal that asked this process to stop, if any.
 pub(crate) fn asked() -> Option<Signal> {
     ASKED.get().copied()
 }
 
-/// The work is over. Comes back unless another thread ends the process by now.
+/// Marks the end of the work. Does not return if another thread is ending the process.
 pub(crate) fn last_words() {
     while LAST_WORDS.swap(true, Ordering::AcqRel) {
         std::thread::park();
     }
 }
 
-/// Lets the limit of file sizes fail writes, and sees to it that signals end the first process of a container too. For the beginning of the program.
+/// Prepares signal handling at the start of the program: the file size limit fails writes, and signals end the first
+/// process of a container too.
 pub(crate) fn prepare() {
     #[cfg(unix)]
     crate::signal::let_large_writes_fail();
@@ -82,36 +91,36 @@ pub(crate) fn prepare() {
     if crate::signal::is_first_process() {
         for number in crate::signal::all() {
             let status = i32::from(Signal::of(number).status());
-            // One that the system does not know cannot come.
+            // A signal that the system does not know cannot arrive.
             let _ = signal_hook::flag::register_conditional_shutdown(number, status, &NOTHING_AT_STAKE);
         }
     }
 }
 
-/// What the work and the thread that waits for signals know of each other.
+/// The state shared between the work and the signal thread.
 #[derive(Debug)]
 pub(crate) struct Stop {
     stake: Arc<Mutex<Stake>>,
-    /// Closed by the first signal, to wake who waits for something else.
+    /// Closed by the first signal, to wake a blocked read.
     #[cfg(unix)]
     woken: io::PipeReader,
 }
 
 impl Stop {
-    /// From here on a signal asks the work to end. It is to look at [`flow`](Self::flow) often.
+    /// From now on, a signal asks the work to stop. The work must check [`flow`](Self::flow) often.
     pub(crate) fn when_asked(context: &Context) -> Result<Self> {
         Self::new(context, At::NextLook)
     }
 
-    /// From here on a signal ends the process, which says what has been kept and how to go on.
+    /// From now on, a signal ends the process with a message: what was kept, and how to continue.
     pub(crate) fn at_once(context: &Context, kept: &'static str, hint: &'static str) -> Result<Self> {
         Self::new(context, At::Once { kept, hint })
     }
 
-    /// As [`at_once`](Self::at_once), of work that was to see by itself that it was asked.
+    /// Switches from [`when_asked`](Self::when_asked) to [`at_once`](Self::at_once).
     ///
     /// # Errors
-    /// It was asked by now.
+    /// [`Failure::Interrupted`] if a signal has arrived already.
     pub(crate) fn at_once_from_here(&self, kept: &'static str, hint: &'static str) -> Result<()> {
         let mut stake = locked(&self.stake);
         if asked().is_some() {
@@ -121,27 +130,27 @@ impl Stop {
         Ok(())
     }
 
-    /// What was to end at once is finished first from here on: it is short, and better whole.
+    /// Switches from [`at_once`](Self::at_once) to [`when_asked`](Self::when_asked): the rest is short and must complete.
     pub(crate) fn finish_first(&self) {
         locked(&self.stake).at = At::NextLook;
     }
 
-    /// This file or folder goes where the process is ended. Where it ends by itself, the work is to remove it.
+    /// Removes this file or folder if a signal ends the process. Otherwise the work must remove it.
     pub(crate) fn without(&self, leftover: impl Into<PathBuf>) {
         locked(&self.stake).leftovers.push(leftover.into());
     }
 
-    /// What the work is to do next, for its callback.
+    /// Whether to continue, for a progress callback.
     pub(crate) fn flow(&self) -> ControlFlow<()> {
         if asked().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// Fails if somebody asked for the end.
+    /// Fails if a signal has arrived.
     pub(crate) fn check(&self) -> std::result::Result<(), Asked> {
         asked().map_or(Ok(()), |_| Err(Asked))
     }
 
-    /// The failure of work that was asked to end: what it kept, and how to go on.
+    /// The failure of interrupted work: what it kept, and how to continue.
     pub(crate) fn interrupted(&self, kept: impl fmt::Display, hint: String) -> Failure {
         let signal = asked().unwrap_or(Signal::INTERRUPT);
         Failure::Interrupted { signal, kept: kept.to_string(), hint }
@@ -158,7 +167,7 @@ impl Stop {
         let none: [i32; 0] = [];
         let signals = signal_hook::iterator::Signals::new(none).map_err(failed)?;
         for number in crate::signal::all() {
-            // One that the system does not know cannot come.
+            // A signal that the system does not know cannot arrive.
             let _ = signals.handle().add_signal(number);
         }
         NOTHING_AT_STAKE.store(false, Ordering::SeqCst);
@@ -167,11 +176,11 @@ impl Stop {
         let waiter = thread::Waiter { context: context.clone(), stake: Arc::clone(&stake), wakes: Some(wakes) };
         let spawned = std::thread::Builder::new().name("signals".into()).spawn(move || waiter.run(signals));
         spawned
-            .map_err(|source| Failure::Io { what: "start a thread (clone3) that waits for signals".into(), source })?;
+            .map_err(|source| Failure::Io { what: "start a thread for signals (clone3)".into(), source })?;
         Ok(Self { stake, woken })
     }
 
-    /// Waits until there is something to read from `input`, or somebody asks for the end.
+    /// Waits until `input` is readable or a signal arrives.
     #[cfg(unix)]
     pub(crate) fn wait_for(&self, input: &impl std::os::fd::AsFd) -> io::Result<()> {
         use rustix::event::{PollFd, PollFlags, poll};
@@ -184,7 +193,7 @@ impl Stop {
         }
     }
 
-    /// Where no signal is heeded, there is nothing else to wait for than what reading waits for.
+    /// Without signal handling, the read itself waits.
     #[cfg(not(unix))]
     pub(crate) fn wait_for<T>(&self, _: &T) -> std::io::Result<()> {
         Ok(())

@@ -1,6 +1,6 @@
-//! The thread that waits for signals.
+//! The signal thread.
 //!
-//! It waits for nothing else: what it says is left out where nobody takes it at once.
+//! It never blocks on output: if standard error is not writable at once, it skips its message.
 
 use std::{
     io,
@@ -21,23 +21,23 @@ use crate::{
     terminal,
 };
 
-/// How long work may take to come to a place where it stops by itself. Then it is ended where it is.
+/// How long the work may take to reach a safe point. After that the process ends anyway.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// How long the last words may take that were begun by then.
+/// How long a report that another thread has begun may take.
 const PATIENCE_AT_THE_END: Duration = Duration::from_millis(300);
 
-/// What is said of work that did not stop by itself in time.
+/// The message for work that reached no safe point in time.
 const LATE: (&str, &str) = (
-    "it found no place to stop in time; a store is whole all the same, and holds what was committed",
+    "the command reached no safe point in time; the store is intact and holds everything committed",
     "run the same command again",
 );
 
-/// What the thread knows.
+/// The state of the thread.
 pub(super) struct Waiter {
     pub(super) context: Context,
     pub(super) stake: Arc<Mutex<Stake>>,
-    /// Closed by the first signal, to wake who waits for something else.
+    /// Closed by the first signal, to wake a blocked read.
     pub(super) wakes: Option<io::PipeWriter>,
 }
 
@@ -54,7 +54,7 @@ impl Waiter {
     }
 
     fn first(&mut self, signal: Signal) {
-        // Held to the end of the process where that ends here: the work cannot go on to what is to be finished.
+        // If the process ends here, hold the lock until then: the work must not enter a part that has to complete.
         let stake = locked(&self.stake);
         if let At::Once { kept, hint } = stake.at {
             end(&self.context, &stake, signal, Some((kept, hint)));
@@ -72,15 +72,15 @@ impl Waiter {
         drop(self.wakes.take());
         if terminal::takes_a_line_now() {
             terminal::wipe_line();
-            self.context.remark("stopping at the next place where nothing is lost; once more ends at once");
+            self.context.remark("stopping at the next safe point; signal again to stop immediately");
         }
     }
 }
 
-/// Ends the process where it is, without what it would leave behind.
+/// Ends the process, after removing its temporary files.
 fn end(context: &Context, stake: &MutexGuard<'_, Stake>, signal: Signal, said: Option<(&str, &str)>) -> ! {
     if LAST_WORDS.swap(true, Ordering::AcqRel) {
-        // The work has ended, and says how.
+        // The work has ended, and is reporting.
         thread::sleep(PATIENCE_AT_THE_END);
     } else if let Some((kept, hint)) = said.filter(|_| terminal::takes_a_line_now()) {
         terminal::wipe_line();
@@ -91,7 +91,7 @@ fn end(context: &Context, stake: &MutexGuard<'_, Stake>, signal: Signal, said: O
     end_by(signal)
 }
 
-/// Removes a file, or a folder in which the work still makes files, which may get in the way a few times.
+/// Removes a file or a folder. Retries for a folder: the work may still create files in it.
 fn remove(path: &Path) {
     if std::fs::remove_file(path).is_err() {
         let _ = (0..100).find(|_| std::fs::remove_dir_all(path).is_ok() || !path.exists());

@@ -1,4 +1,4 @@
-//! `copy`: a store to another place or backend.
+//! `copy`: copying a store to another path or backend.
 
 mod reachable;
 mod salvage;
@@ -24,41 +24,41 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Copies blocks, side tables and heads. FROM may be written to meanwhile: everything that
-it held when the copy began, and kept, is in TO at the end. TO may be an earlier copy: only what it
-lacks is copied, its heads are replaced by those of FROM, and blocks that FROM has no
-more stay. A head of TO whose block FROM does not hold is refused, since TO may be the
-copy of another store; --merge-heads keeps such heads. A copy that was interrupted is
-finished by running it again.
+Copies blocks, side tables and heads. FROM may change meanwhile: TO then holds everything
+that FROM held from the beginning to the end of the copy.
 
-The last lines say what was proved: that both stores hold the same blocks and have the
-same heads; or that TO holds everything that FROM held when the copy began, and kept, where FROM
-has been written to since or TO holds more. Blocks that TO holds already are taken on
-their name: --compare reads them, and `verify` checks TO by itself. --store is refused:
-FROM and TO name the stores.
-With --format 'mnem-backend-redb 0.1' the copy is a file for the published programs
-too, and its indexes of nearest neighbours become rows as they read them.
+TO may be an earlier copy. Only missing blocks are copied, the heads of FROM replace those
+of TO, and blocks that FROM no longer holds stay in TO. If FROM lacks the block of a head
+of TO, the copy is refused, since TO may be the copy of another store; --merge-heads keeps
+such heads. To finish an interrupted copy, run it again.
 
-With --reachable only what the heads reach is copied, then the copy is walked from its
-heads. It stops at a block that is missing (--skip-missing leaves such blocks out and
-lists them), and at one of a codec that may have links and is not followed
-(--opaque-leaves copies such blocks without what they link to).
+The last lines report what was proved: that both stores have the same blocks and heads; or,
+if FROM changed meanwhile or TO holds more, that TO holds everything that FROM held from the
+beginning to the end of the copy. Blocks that TO held before are compared by CID only:
+--compare reads their bytes, and `verify` checks TO alone.
 
-With --salvage FROM may be damaged, and TO must be new: every block that can be read
-and matches its CID comes over, the heads whose blocks did, and the rows of side
-tables. Of a store that was cut off or lost what leads to its blocks, the raw pages are
-searched where its backend can: blocks that were deleted may be among them, and heads
-are only listed as candidates. What could not be read is listed as `verify` lists it.
-FROM is never written to.
+With --format 'mnem-backend-redb 0.1' the published programs can read the copy, and its
+nearest-neighbour indexes become rows in their format.
+
+With --reachable, only blocks that the heads reach are copied, and the copy is then walked
+from its heads. It stops at a missing block (--skip-missing leaves it out and lists it),
+and at a block that may contain links but whose codec is not followed (--opaque-leaves
+copies it without the blocks that it links to).
+
+With --salvage, FROM may be damaged, and TO must be new. It copies every readable block
+that matches its CID, the heads of copied blocks, and the readable rows of side tables,
+and lists the rest as `verify` does. If FROM is truncated or has lost its tables, its raw
+pages are searched, if the backend supports that. Deleted blocks may then reappear, and
+heads are only listed as candidates. FROM is never written to.
 
 Examples:
-  mnem-store copy animals.redb animals.simple/        to plain files, which `ls` and `sha256sum` can read
-  mnem-store copy animals.simple/ animals.redb        and back
-  mnem-store copy animals.redb backup.redb            a compact copy; again, what is new
+  mnem-store copy animals.redb animals.simple/      into plain files, for `ls` and `sha256sum`
+  mnem-store copy animals.simple/ animals.redb      and back
+  mnem-store copy animals.redb backup.redb          a compact copy; run again to update it
   mnem-store copy ours.redb theirs.redb --format 'mnem-backend-redb 0.1'
-                                                      for the published programs
-  mnem-store copy --reachable old.redb new.redb       without blocks that no head reaches
-  mnem-store copy --salvage hurt.redb saved.redb      what is left of a damaged store";
+                                                    readable by the published programs
+  mnem-store copy --reachable old.redb new.redb     without unreachable blocks
+  mnem-store copy --salvage bad.redb saved.redb     the readable part of a damaged store";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -66,43 +66,43 @@ pub(crate) struct Args {
     /// The store to copy
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) from: PathBuf,
-    /// Where to copy it: a new store, or an earlier copy
+    /// The copy: a new store, or an earlier copy
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) to: PathBuf,
-    /// The backend of the copy; else its path decides, as in `init`
+    /// Backend of a new copy [default: by its path, as in `init`]
     #[arg(long, value_parser = drivers::names())]
     backend: Option<String>,
-    /// The format of the copy, instead of the backend's newest
+    /// Format of a new copy [default: the backend's newest]
     #[arg(long, value_parser = drivers::formats())]
     format: Option<String>,
-    /// Copy what can be read of a damaged store into a new one, and list what cannot. No proof. Exit status 3: something could not be read
+    /// Copy the readable part of a damaged store into a new one, without proof. Exit status 3: parts are not readable
     #[arg(long, conflicts_with_all = ["format", "reachable"])]
     salvage: bool,
-    /// Copy only the heads, what they reach, and the side tables
+    /// Copy only the heads, the blocks that they reach, and the side tables
     #[arg(long)]
     reachable: bool,
-    /// Keep heads of TO that FROM does not know, beside those of FROM
+    /// Keep heads of TO whose block is not in FROM, beside the heads of FROM
     #[arg(long, conflicts_with = "salvage")]
     pub(crate) merge_heads: bool,
-    /// Read the blocks that TO holds already, in both stores, and compare them
+    /// Compare the bytes of blocks that TO already holds
     #[arg(long, conflicts_with_all = ["salvage", "reachable"])]
     compare: bool,
-    /// Copy blocks whose links are not followed, without what they link to
+    /// Copy blocks of codecs that are not followed, without the blocks that they link to
     #[arg(long, requires = "reachable")]
     pub(crate) opaque_leaves: bool,
-    /// Leave out missing blocks and list them; damaged ones still end the copy
+    /// Leave out missing blocks and list them; a damaged block still stops the copy
     #[arg(long, requires = "reachable")]
     pub(crate) skip_missing: bool,
 }
 
-/// What was copied, and what was proved.
+/// The answer in JSON.
 #[derive(Serialize)]
 struct Answer<'a> {
     from: String,
     to: String,
     equal_cids: bool,
     equal_heads: bool,
-    /// Indexes that became rows for the published programs.
+    /// Indexes converted to rows for the published programs.
     knn_rows: u64,
     #[serde(flatten)]
     report: &'a CopyReport,
@@ -111,8 +111,8 @@ struct Answer<'a> {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     if context.typed_store().is_some() {
         return Err(Failure::Usage {
-            message: "copy takes its two stores as FROM TO, not with --store".into(),
-            hint: "`mnem-store copy FROM TO`".into(),
+            message: "copy does not take --store".into(),
+            hint: "run `mnem-store copy FROM TO`".into(),
         });
     }
     if is_same_place(&args.from, &args.to) {
@@ -121,9 +121,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             message: if args.from == args.to {
                 format!("{from} cannot be copied onto itself")
             } else {
-                format!("{to} is the same store as {from}, by another name or link: it cannot be copied onto itself")
+                format!("{to} is another name for {from}, which cannot be copied onto itself")
             },
-            hint: "name another place for the copy: `mnem-store copy FROM TO`".into(),
+            hint: "give another path for the copy: `mnem-store copy FROM TO`".into(),
         });
     }
     context.refuse_archive_name(&args.to, args.backend.as_deref(), Some(&args.from))?;
@@ -138,9 +138,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     context.note(format_args!("opening {} for reading", args.from.display()));
     let from = context.checked_options().read_only(true).open(&args.from);
     let from = from.map_err(|error| failed(CopyError::Source(error.into())))?;
-    // Before a store is made, which is better made whole.
+    // Before creating a store, so that a signal does not interrupt its creation.
     let stop = Stop::when_asked(context)?;
-    context.note(format_args!("opening or making {}", args.to.display()));
+    context.note(format_args!("opening or creating {}", args.to.display()));
     let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("copy");
     let total = count(&*from, &mut bar, &stop);
@@ -170,7 +170,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// How many blocks there are to copy, for whoever looks on. That the listing fails is for the copy to say.
+/// The number of blocks to copy, for the progress bar. Ignores errors: the copy will report them.
 fn count(from: &dyn Store, bar: &mut Bar, stop: &Stop) -> Option<u64> {
     if !bar.is_shown() {
         return None;
@@ -187,7 +187,7 @@ fn count(from: &dyn Store, bar: &mut Bar, stop: &Stop) -> Option<u64> {
     Some(blocks)
 }
 
-/// A store that the published programs read holds no index which they cannot read. Not interrupted: the copy is made, and this is what is left.
+/// Converts the indexes of the copy to rows for the published programs. Not interruptible: it is the last step.
 fn store_as_rows(to: &dyn Store) -> std::result::Result<u64, StoreError> {
     if to.side_tables()?.iter().any(|name| name == knn::TABLE) {
         knn::store_all_as_rows(&*to.side_table(knn::TABLE)?)
@@ -200,7 +200,7 @@ pub(crate) fn options_of_target(context: &Context, args: &Args) -> OpenOptions {
     context.options_for_new(args.backend.as_deref(), args.format.as_deref()).create(true)
 }
 
-/// What a copy did, or how it failed. One that was asked to end is closed first.
+/// Converts the result of a copy. Closes the target of an interrupted copy.
 pub(crate) fn unless_stopped<R>(
     args: &Args,
     stop: &Stop,
@@ -213,13 +213,13 @@ pub(crate) fn unless_stopped<R>(
             to.close(&format!("interrupted after {}", counted(blocks, "block")))?;
             Err(interrupted(args, stop, blocks, new, &in_all))
         }
-        // A target that has moved fails in many ways.
+        // The cause may be that the target was moved, replaced or removed.
         CopyError::Target(_) | CopyError::Differs { .. } => Err(to.explained(failed(args, source))),
         source => Err(failed(args, source)),
     })
 }
 
-/// Closes the copy, and returns how many of its indexes became rows for the published programs.
+/// Closes the copy, and returns the number of indexes converted to rows for the published programs.
 pub(crate) fn finish(context: &Context, args: &Args, to: &Target, copied: &CopyReport) -> Result<u64> {
     let knn_rows = match to.knn_format() {
         Format::Row => store_as_rows(&**to).map_err(|error| failed(args, CopyError::Target(error.into())))?,
@@ -227,12 +227,12 @@ pub(crate) fn finish(context: &Context, args: &Args, to: &Target, copied: &CopyR
     };
     to.close(&format!("copied {}", counted(copied.blocks, "block")))?;
     for cid in &copied.unchecked_cids {
-        context.remark(format_args!("{cid} was copied as stored: its hash function is unknown here"));
+        context.remark(format_args!("copied {cid} unverified: unknown hash function"));
     }
     Ok(knn_rows)
 }
 
-/// Whether nothing came over: no block, and so no head.
+/// Whether the target holds no block.
 pub(crate) fn is_empty(to: &Target) -> bool {
     to.cids().is_ok_and(|mut cids| cids.next().is_none())
 }
@@ -243,14 +243,14 @@ pub(crate) fn failed(args: &Args, source: CopyError) -> Failure {
 
 fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64, in_all: &str) -> Failure {
     let kept = format!(
-        "copied to {} or found there: {}, {} of them new; it holds {in_all}, and is no whole copy yet",
-        args.to.display(),
+        "{} of the source are in {}, {} of them new; it holds {in_all}, and the copy is incomplete",
         counted(blocks, "block"),
+        args.to.display(),
         Count(new)
     );
     let options = args.typed_options();
     let again = format!(
-        "`mnem-store copy {options}{} {}` goes on where this one stopped",
+        "run `mnem-store copy {options}{} {}` to resume",
         quoted(&args.from),
         quoted(&args.to)
     );
@@ -258,7 +258,7 @@ fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64, in_all: &str) ->
 }
 
 impl Args {
-    /// The options that say what is copied and how it is looked at, as they are typed.
+    /// The options to repeat in the hint for an interrupted copy.
     fn typed_options(&self) -> String {
         let options = [
             (self.reachable, "--reachable "),
@@ -271,7 +271,7 @@ impl Args {
     }
 }
 
-/// What was copied, line by line.
+/// The lines of the summary.
 pub(crate) fn lines_of_copied(report: &CopyReport, knn_rows: u64, from: &str, to: &str) -> Vec<String> {
     let mut lines =
         vec![format!("copied {} ({}) from {from} to {to}", counted(report.blocks, "block"), Size(report.bytes))];
@@ -282,7 +282,7 @@ pub(crate) fn lines_of_copied(report: &CopyReport, knn_rows: u64, from: &str, to
     }
     if knn_rows > 0 {
         lines
-            .push(format!("knn      {} as the published programs read them", counted_as(knn_rows, "index", "indexes")));
+            .push(format!("knn      {} in the published format", counted_as(knn_rows, "index", "indexes")));
     }
     lines
 }
@@ -295,14 +295,17 @@ fn text(answer: &Answer<'_>) -> String {
         lines.push(format!("proved   the CID sets are equal: {blocks} in both"));
         lines.push(format!("proved   the heads are equal: {} in both", counted(report.heads.len() as u64, "head")));
     } else {
-        lines.push(format!("proved   it holds everything present at the start: {blocks}"));
-        lines.push(format!("proved   it has the heads of the start: {}", counted(report.heads.len() as u64, "head")));
+        lines.push(format!("proved   the copy holds everything present at the start: {blocks}"));
+        lines.push(format!(
+            "proved   the copy has the heads of the start: {}",
+            counted(report.heads.len() as u64, "head")
+        ));
     }
     lines.extend(lines_of_heads(report));
     lines.join("\n")
 }
 
-/// The heads of the source, and what became of those that the copy had before.
+/// The heads of the source, and the earlier heads of the copy: replaced or kept.
 pub(crate) fn lines_of_heads(report: &CopyReport) -> impl Iterator<Item = String> {
     let heads = report.heads.iter().map(|cid| format!("  {cid}"));
     let replaced = report.heads_replaced.iter().map(|cid| format!("replaced {cid}"));

@@ -1,4 +1,4 @@
-//! `copy --reachable`: a store without the blocks that no head reaches.
+//! `copy --reachable`: copying without unreachable blocks.
 
 use mnem_storage::{CopyError, ReachableOptions, ReachableReport, StoreError, copy_reachable};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::{
     target::Target,
 };
 
-/// What was copied, and that the copy was walked.
+/// The answer in JSON.
 #[derive(Serialize)]
 struct Answer<'a> {
     from: String,
@@ -44,7 +44,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     });
     drop(bar);
     if matches!(copied, Err(CopyError::Source(_) | CopyError::Opaque { .. })) && !existed {
-        context.remark(format_args!("{} was made, and {}", args.to.display(), what_is_in(&to)));
+        context.remark(format_args!("{} was created, and {}", args.to.display(), what_is_in(&to)));
     }
     let report = unless_stopped(args, &stop, &to, copied)?;
     let knn_rows = finish(context, args, &to, &report.copied)?;
@@ -63,12 +63,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What a copy that failed has left in a store of its own making. Heads come last, so there are none.
+/// The contents of a store created by a failed copy. Heads are written last, so it has none.
 fn what_is_in(to: &Target) -> String {
     match to.cids().map(Iterator::count) {
         Ok(0) => "is empty".to_owned(),
-        Ok(blocks) => format!("holds {} and no head: it is no whole copy", counted(blocks as u64, "block")),
-        Err(_) => "is no whole copy".to_owned(),
+        Ok(blocks) => format!("holds {} and no head: the copy is incomplete", counted(blocks as u64, "block")),
+        Err(_) => "the copy is incomplete".to_owned(),
     }
 }
 
@@ -76,11 +76,11 @@ fn text(answer: &Answer<'_>) -> String {
     let report = answer.report;
     let copied = &report.copied;
     let mut lines = lines_of_copied(copied, answer.knn_rows, &answer.from, &answer.to);
-    let whole = if report.missing_count == 0 { "" } else { ", apart from the missing ones" };
-    lines.push(format!("proved   its heads reach {}{whole}", counted(copied.blocks, "block")));
+    let whole = if report.missing_count == 0 { "" } else { ", without the missing ones" };
+    lines.push(format!("proved   the heads of the copy reach {}{whole}", counted(copied.blocks, "block")));
     let heads = counted(copied.heads.len() as u64, "head");
     let others = if copied.heads_merged.is_empty() { " and no others" } else { "" };
-    lines.push(format!("proved   it has the heads of the start{others}: {heads}"));
+    lines.push(format!("proved   the copy has the heads of the start{others}: {heads}"));
     lines.extend(lines_of_heads(copied));
     lines.join("\n")
 }

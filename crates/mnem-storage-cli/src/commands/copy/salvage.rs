@@ -1,4 +1,4 @@
-//! `copy --salvage`: what can be read of a damaged store, to a new one.
+//! `copy --salvage`: copying the readable part of a damaged store.
 
 use std::error::Error as _;
 
@@ -30,9 +30,9 @@ struct SummaryLine {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let of_target = |error: StoreError| failed(args, CopyError::Target(error.into()));
-    // Looked at first, so that no new store is made for nothing.
+    // Check the source first, so that no store is created in vain.
     look(context, args).map_err(|error| failed(args, CopyError::Source(error.into())))?;
-    // Before a store is made, which is better made whole.
+    // Before creating a store, so that a signal does not interrupt its creation.
     let stop = Stop::when_asked(context)?;
     let existed = args.to.exists();
     let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
@@ -45,7 +45,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     drop(bar);
     let done = match &salvaged {
         Ok(report) => format!("salvaged {}", counted(report.blocks, "block")),
-        Err(_) => "not everything was done".to_owned(),
+        Err(_) => "the command did not finish".to_owned(),
     };
     let made_in_vain = matches!(salvaged, Err(CopyError::Source(_))) && !existed && is_empty(&to);
     let closed = to.close(&done);
@@ -53,7 +53,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         Err(CopyError::Stopped { blocks, .. }) => return Err(interrupted(args, &stop, blocks)),
         Err(error) => {
             if made_in_vain {
-                context.remark(format_args!("{} was made, and is empty", args.to.display()));
+                context.remark(format_args!("{} was created, and is empty", args.to.display()));
             }
             return Err(refused(args, error));
         }
@@ -65,23 +65,23 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let to = quoted(&args.to);
-    context.remark("this is no proven copy: what could not be read may have held more than is named here");
+    context.remark("this copy is not proved complete: the unreadable parts may have held more than is listed here");
     context.remark(format_args!(
-        "`mnem-store verify --store {to}` says what its heads lack; importing an archive adds it"
+        "run `mnem-store verify --store {to}` to list missing blocks; to restore them, import an archive that holds them"
     ));
     if report.raw > 0 {
-        context.remark("blocks that were deleted earlier may be among those of the raw pages");
+        context.remark("the blocks found in raw pages may include blocks that were deleted earlier");
     }
     if !report.head_candidates.is_empty() {
-        context.remark("candidates are or were heads, of the last commit or an earlier one; none of them is set");
+        context.remark("the candidates were heads at the last commit or an earlier one; none of them is set");
     }
     if report.heads.is_empty() {
-        context.remark(format_args!("no head came over: `mnem-store heads update CID --store {to}` sets one"));
+        context.remark(format_args!("no head was copied; run `mnem-store heads update CID --store {to}` to set one"));
     }
     Ok(Exit::DamageFound)
 }
 
-/// Whether there is something to salvage: a store, damaged or not, or a file whose pages still hold blocks.
+/// Fails unless the source is a store, damaged or not, or a file whose raw pages may hold blocks.
 fn look(context: &Context, args: &Args) -> std::result::Result<(), StoreError> {
     let from = context.options().read_only(true);
     let looked = from.detect(&args.from).and_then(|found| match found {
@@ -94,7 +94,7 @@ fn look(context: &Context, args: &Args) -> std::result::Result<(), StoreError> {
     }
 }
 
-/// Not even what is left can be opened, or something is in the target.
+/// Converts the error: nothing is readable, or the target is not empty.
 fn refused(args: &Args, error: CopyError) -> Failure {
     let with_cause = |error: &StoreError| match error.source() {
         Some(cause) => format!("{error}: {cause}"),
@@ -102,20 +102,20 @@ fn refused(args: &Args, error: CopyError) -> Failure {
     };
     match &error {
         CopyError::Source(source) if source.kind() == ErrorKind::Damaged => Failure::Refused {
-            message: format!("nothing can be read of {}: {}", args.from.display(), with_cause(source)),
+            message: format!("nothing in {} is readable: {}", args.from.display(), with_cause(source)),
             hint: "restore the store from a copy or an archive".into(),
         },
         CopyError::Target(target) if target.kind() == ErrorKind::InvalidArgument => Failure::Refused {
             message: target.to_string(),
-            hint: format!("`mnem-store copy --salvage {} NEW`: a path where nothing is", quoted(&args.from)),
+            hint: format!("run `mnem-store copy --salvage {} NEW` with a path that does not exist", quoted(&args.from)),
         },
         _ => failed(args, error),
     }
 }
 
 fn interrupted(args: &Args, stop: &Stop, blocks: u64) -> Failure {
-    let kept = format!("{} came over to {}, and no heads", counted(blocks, "block"), args.to.display());
-    stop.interrupted(kept, format!("remove {}, and run it again: it begins anew", quoted(&args.to)))
+    let kept = format!("copied {} and no heads to {}", counted(blocks, "block"), args.to.display());
+    stop.interrupted(kept, format!("remove {}, then run the command again to start over", quoted(&args.to)))
 }
 
 fn tell(context: &Context, args: &Args, report: &SalvageReport) -> Result<()> {
@@ -130,13 +130,13 @@ fn summary(out: &mut Out, args: &Args, report: &SalvageReport) -> Result<()> {
     let mut lines =
         vec![format!("salvaged {} ({}) from {from} to {to}", counted(report.blocks, "block"), Size(report.bytes))];
     if report.walked > 0 {
-        lines.push(format!("walked   {} that no listing had", counted(report.walked, "block")));
+        lines.push(format!("walked   {} found only by links", counted(report.walked, "block")));
     }
     if report.raw > 0 {
         lines.push(format!("raw      {} found in raw pages", counted(report.raw, "block")));
     }
     if report.unchecked > 0 {
-        lines.push(format!("as read  {} of unknown hash functions, right or not", counted(report.unchecked, "block")));
+        lines.push(format!("as read  {} of unknown hash functions, unverified", counted(report.unchecked, "block")));
     }
     for table in &report.tables {
         lines.push(format!("table    {}: {}, {}", table.name, counted(table.keys, "key"), Size(table.bytes)));
@@ -147,7 +147,7 @@ fn summary(out: &mut Out, args: &Args, report: &SalvageReport) -> Result<()> {
     lines.extend(report.head_candidates.iter().map(|cid| format!("candidate {cid}")));
     let mut report = serde_json::to_value(report).map_err(|error| Failure::output(error.into()))?;
     if let Some(fields) = report.as_object_mut() {
-        // Each has had its own line.
+        // Each fault has a line of its own.
         fields.remove("faults");
     }
     out.summary(lines.join("\n"), SummaryLine { r#type: "summary", from, to, report })

@@ -1,4 +1,4 @@
-//! `knn build`: from vectors to an index in the store.
+//! `knn build`: building an index from vectors.
 
 use std::{fmt::Display, ops::ControlFlow, path::PathBuf};
 
@@ -22,10 +22,10 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-A line of the file is {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}; other
-fields are passed over. Every pair of vectors is compared. The same vectors give the
-same CID on every machine, which is printed. The file is read and the neighbours are
-found before the store is opened for writing.
+Each line of the file is {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}; other fields
+are ignored. Compares every pair of vectors. Prints the CID of the index; the same vectors
+give the same CID on every machine. Opens the store for writing only after the neighbours
+are found.
 
 Examples:
   mnem-store knn build --vectors animals.jsonl --store animals.redb
@@ -33,9 +33,9 @@ Examples:
   zcat animals.jsonl.gz | mnem-store knn build --vectors -
   CID=$(mnem-store knn build -q --vectors animals.jsonl --metric l2)";
 
-const LINES_HINT: &str = "a line of it is {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}";
+const LINES_HINT: &str = "give lines of the form {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}";
 
-const NOT_UNIT_HINT: &str = "--normalize divides each vector by its length; or give --metric dot or l2";
+const NOT_UNIT_HINT: &str = "give --normalize to divide each vector by its length, or give --metric dot or l2";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -43,22 +43,22 @@ pub(super) struct Args {
     /// The vectors, as JSON lines; - is standard input
     #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     vectors: PathBuf,
-    /// Neighbours of a node
+    /// Number of neighbours of each node
     #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     k: u32,
-    /// How near two vectors are; cosine needs vectors of length one
+    /// Similarity of two vectors; cosine needs vectors of length one
     #[arg(long, value_enum, default_value = "cosine")]
     metric: Metric,
-    /// The block that the vectors came from; may be cut short, to 8 characters or more [default: the only head]
+    /// Block that the vectors belong to: a CID, or a prefix of 8 or more characters [default: the only head]
     #[arg(long, value_name = "CID")]
     root: Option<String>,
-    /// Divide each vector by its length first
+    /// Divide each vector by its length
     #[arg(long)]
     normalize: bool,
-    /// What makes a neighbour nearer: the true distance, or the weight as the published crates round it
+    /// Order of neighbours: by true distance, or by the weight as the published crates round it
     #[arg(long, value_enum, default_value = "true-distance")]
     order: OrderArg,
-    /// packed: read in parts; row: as the published crates read it [default: row in a file of theirs, else packed]
+    /// packed: readable in parts; row: readable by the published crates [default: row in a store of their format, else packed]
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
 }
@@ -87,10 +87,10 @@ impl From<OrderArg> for Order {
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     let root = root(context, args.root.as_deref())?;
-    let stop = Stop::at_once(context, "no index was made, and the store is as it was", "run the same command again")?;
+    let stop = Stop::at_once(context, "no index was built; the store is unchanged", "run the same command again")?;
     let vectors = json_lines::vectors(&args.vectors, args.normalize)?;
     if vectors.ids.is_empty() {
-        let message = format!("there are no vectors in {}", file_arg::named(&args.vectors));
+        let message = format!("no vectors in {}", file_arg::named(&args.vectors));
         return Err(Failure::Refused { message, hint: LINES_HINT.into() });
     }
     let nodes = vectors.ids.len() as u64;
@@ -136,7 +136,7 @@ fn tell(context: &Context, index: &KnnEdgeIndex, cid: &Cid, nodes: u64, format: 
     Ok(Exit::Done)
 }
 
-/// The root that was typed, or else the only head; its block is there.
+/// The root: `--root`, else the only head. Fails if its block is missing.
 fn root(context: &Context, typed: Option<&str>) -> Result<Cid> {
     let typed = typed.map(cid_short::parse).transpose()?;
     let store = context.open_read_only()?;
@@ -150,15 +150,15 @@ fn root(context: &Context, typed: Option<&str>) -> Result<Cid> {
 fn only_head(heads: &[Cid]) -> Result<Cid> {
     let message = match heads {
         [head] => return Ok(*head),
-        [] => "the store has no head that the vectors could belong to".to_owned(),
-        _ => format!("the store has {} heads, and the vectors belong to one root", heads.len()),
+        [] => "the store has no head to use as the root of the index".to_owned(),
+        _ => format!("the store has {} heads, but an index has one root", heads.len()),
     };
-    Err(Failure::Refused { message, hint: "name the block that they came from: --root CID".into() })
+    Err(Failure::Refused { message, hint: "give the block that the vectors belong to with --root CID".into() })
 }
 
-/// What the vectors and options do not allow.
+/// The failure for invalid vectors or options.
 fn refused(error: impl Display) -> Failure {
-    let hint = "`mnem-store knn build --help` says what the vectors and options are to be";
+    let hint = "run `mnem-store knn build --help` for the valid vectors and options";
     Failure::Refused { message: error.to_string(), hint: hint.into() }
 }
 
@@ -173,7 +173,7 @@ fn derive(context: &Context, args: &Args, from: Vectors) -> Result<Vec<KnnEdge>>
         DeriveError::NotUnit { position, .. } => Failure::Line {
             file: args.vectors.clone(),
             line: from.lines.get(position).copied().unwrap_or_default(),
-            why: "the vector is not of length one, which the cosine needs".into(),
+            why: "the vector does not have length one, as cosine requires".into(),
             hint: NOT_UNIT_HINT,
         },
         error => refused(error),

@@ -1,4 +1,4 @@
-//! `knn list`: every index.
+//! `knn list`: listing the indexes.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-One index a line: its CID, metric, k, number of edges, and root. Ascending by CID.
+Prints one index per line, ascending by CID: CID, metric, k, number of edges, root.
 
 Examples:
   mnem-store knn list --store animals.redb
@@ -36,13 +36,13 @@ pub(super) fn run(context: &Context, _: &Args) -> Result<Exit> {
         }
     }
     for cid in knn::unfinished(&*table)? {
-        context.remark(format_args!("{cid} is unfinished: it is being written, or its writer was stopped"));
+        context.remark(format_args!("{cid} is incomplete: it is being written, or its writer was stopped"));
     }
     out.finish()?;
     Ok(Exit::Done)
 }
 
-/// An index that cannot be read is there all the same.
+/// Prints the line of an index, readable or not.
 fn line(out: &mut Out, table: &Arc<dyn SideTable>, cid: &Cid) -> Result<()> {
     match knn::open(Arc::clone(table), cid) {
         Ok(Some(index)) => {
@@ -50,7 +50,7 @@ fn line(out: &mut Out, table: &Arc<dyn SideTable>, cid: &Cid) -> Result<()> {
             let text = format_args!("{cid}  {metric}  k={k}  edges={edges}  root={}", index.root_cid());
             out.answer_with(text, || described(&index))
         }
-        // Removed since it was listed.
+        // The index was removed since it was listed.
         Ok(None) => Ok(()),
         Err(error @ (StoreError::Damaged { .. } | StoreError::UnsupportedFormat { .. })) => {
             let text = format_args!("{cid}  unreadable: {}", Printable(&error));

@@ -1,4 +1,4 @@
-//! `knn`: indexes of nearest neighbours.
+//! `knn`: nearest-neighbour indexes.
 
 mod build;
 mod list;
@@ -22,9 +22,9 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-An index names for every node of a graph the nearest others. It lies beside the
-blocks, under a CID that depends on the root, k, metric and edges alone, and is made
-again from the vectors at any time.
+An index lists the nearest neighbours of every node of a graph. The store keeps it beside
+the blocks, under a CID that depends only on the root, k, metric and edges. You can rebuild
+it from the vectors at any time.
 
 Examples:
   mnem-store knn build --vectors animals.jsonl --store animals.redb
@@ -41,11 +41,11 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Find the nearest neighbours of every vector, and store them
+    /// Build an index from vectors
     Build(build::Args),
     /// List all indexes
     List(list::Args),
-    /// Describe an index, or write all its edges
+    /// Describe an index, or print all its edges
     Show(show::Args),
     /// List the neighbours of one node, nearest first
     Neighbors(neighbors::Args),
@@ -53,7 +53,7 @@ enum Command {
     Rm(rm::Args),
 }
 
-/// How near two vectors are: the cosine of their angle, 1 / (1 + distance), or the dot product.
+/// The similarity of two vectors: the cosine of their angle, 1 / (1 + distance), or the dot product.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Metric {
     Cosine,
@@ -81,12 +81,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     }
 }
 
-/// The table that holds the indexes.
+/// The side table of the indexes.
 fn table(store: &dyn Store) -> Result<Arc<dyn SideTable>> {
     Ok(store.side_table(knn::TABLE)?)
 }
 
-/// The index, which must be there.
+/// Opens an existing index.
 fn open(context: &Context, store: &dyn Store, typed: &Typed) -> Result<EdgeReader> {
     let table = table(store)?;
     let cid = find(context, &*table, typed)?;
@@ -96,13 +96,13 @@ fn open(context: &Context, store: &dyn Store, typed: &Typed) -> Result<EdgeReade
     }
 }
 
-/// The index that is meant, readable or not.
+/// Resolves an index argument, readable or not.
 fn find(context: &Context, table: &dyn SideTable, typed: &Typed) -> Result<Cid> {
     if let Typed::Whole(cid) = typed {
         return Ok(*cid);
     }
     let listed = knn::list(table)?.filter_map(|cid| match cid {
-        // A key that names no index is none that is meant.
+        // Skip keys that are not those of an index.
         Err(StoreError::Damaged { .. }) => None,
         cid => Some(cid.map_err(Failure::from)),
     });
@@ -114,17 +114,17 @@ fn no_such_index(context: &Context, cid: String) -> Result<Failure> {
     Ok(Failure::NoSuchIndex { cid, store: context.path()? })
 }
 
-/// The metric as it is typed.
+/// The metric's name on the command line.
 fn name(metric: DistanceMetric) -> String {
     metric.name().to_ascii_lowercase()
 }
 
-/// The number of a format of indexes.
+/// The number of an index format.
 pub(crate) fn number(format: Format) -> u8 {
     if format == Format::Row { 1 } else { 2 }
 }
 
-/// What is known of an index without reading its edges.
+/// The answer in JSON: what the header of the index holds.
 fn described(index: &EdgeReader) -> Value {
     json!({
         "cid": index.cid().to_string(),

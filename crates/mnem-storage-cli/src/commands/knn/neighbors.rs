@@ -1,4 +1,4 @@
-//! `knn neighbors`: what is near a node.
+//! `knn neighbors`: listing the neighbours of a node.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -16,27 +16,27 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-One neighbour a line, nearest first: weight, id, and its label with --labels. Only
-the part of the index that names them is read. Exit status 4: no such index, or it
-has no such node.
+Prints one neighbour per line, nearest first: weight, id, and the label with --labels.
+Reads only the part of the index that holds the node.
+Exit status 4: no such index or node.
 
 Examples:
   mnem-store knn neighbors CID cfd68099963799f2e72c95b638e29746 --store animals.redb
   mnem-store knn neighbors CID dog --labels animals.jsonl";
 
-const NODES_HINT: &str = "`mnem-store knn show CID --edges` names all nodes of an index";
+const NODES_HINT: &str = "run `mnem-store knn show CID --edges` to list the nodes of an index";
 
-const LABELS_HINT: &str = "a label is taken letter by letter: `grep -i` finds like ones in the file, with their ids";
+const LABELS_HINT: &str = "a label must match exactly: search the file with `grep -i` for similar labels and their ids";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Which index; a CID may be cut short, to 8 characters or more
+    /// CID of the index, or a prefix of 8 or more characters
     cid: String,
-    /// Which node: its id, or with --labels its label
+    /// The node: its id, or its label with --labels
     #[arg(value_name = "NODE")]
     node: String,
-    /// Labels of nodes, as JSON lines {"id", "label"}; - is standard input
+    /// Labels of the nodes, as JSON lines {"id", "label"}; - is standard input
     #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     labels: Option<PathBuf>,
 }
@@ -45,14 +45,14 @@ pub(super) struct Args {
 struct NeighborLine<'a> {
     dst: String,
     weight: f32,
-    /// Only of nodes that have one.
+    /// Absent if the node has no label.
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a String>,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let typed = cid_short::parse(&args.cid)?;
-    // The path before the labels, which may take their time.
+    // Check the path first: reading the labels may be slow.
     context.path()?;
     let labels = args.labels.as_deref().map(json_lines::labels).transpose()?;
     let node = node(&args.node, labels.as_ref())?;
@@ -77,15 +77,15 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The node that was typed.
+/// Resolves the node argument.
 fn node(text: &str, labels: Option<&HashMap<NodeId, String>>) -> Result<NodeId> {
     if let Ok(node) = text.parse() {
         return Ok(node);
     }
     let Some(labels) = labels else {
         return Err(Failure::Usage {
-            message: format!("{text:?} is no node id"),
-            hint: "a node id has 32 hexadecimal digits; with --labels FILE, a label will do".into(),
+            message: format!("{text:?} is not a node id"),
+            hint: "give an id of 32 hexadecimal digits, or give --labels FILE and a label".into(),
         });
     };
     let mut named: Vec<NodeId> = labels.iter().filter(|(_, label)| *label == text).map(|(id, _)| *id).collect();
@@ -96,7 +96,7 @@ fn node(text: &str, labels: Option<&HashMap<NodeId, String>>) -> Result<NodeId> 
         several => Err(Failure::Usage {
             message: format!("{} nodes have the label {text:?}", several.len()),
             hint: format!(
-                "name one by its id: {}",
+                "give one of their ids: {}",
                 several.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
             ),
         }),

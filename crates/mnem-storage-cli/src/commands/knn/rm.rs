@@ -11,9 +11,8 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Also one that is damaged, or of which a stopped writer left parts. The blocks are
-left alone. Never while another process writes or reads the same index.
-Exit status 4: no such index.
+Removes a damaged or incomplete index too. Does not remove blocks. Do not run it while
+another process reads or writes the same index. Exit status 4: no such index.
 
 Examples:
   mnem-store knn rm CID --store animals.redb";
@@ -21,7 +20,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Which index; a CID may be cut short, to 8 characters or more
+    /// CID of the index, or a prefix of 8 or more characters
     cid: String,
 }
 
@@ -41,7 +40,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Whether there is anything of the index, readable or not.
+/// Whether the store has the index, readable or not, or parts of it.
 fn is_there(table: &dyn SideTable, cid: &Cid) -> Result<bool> {
     if !knn::is_key(&cid.to_bytes()) {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! `knn show`: one index.
+//! `knn show`: describing an index.
 
 use mnem_storage::knn::EdgeReader;
 use serde::Serialize;
@@ -12,9 +12,8 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-With --edges, one edge a line instead: source, destination, weight; by source, then
-destination. They are read as they are written: memory for 16 bytes a node.
-Exit status 4: no such index.
+--edges prints one edge per line instead: source, destination, weight, sorted by source and
+destination. It needs memory for 16 bytes per node. Exit status 4: no such index.
 
 Examples:
   mnem-store knn show CID --store animals.redb
@@ -23,9 +22,9 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Which index; a CID may be cut short, to 8 characters or more
+    /// CID of the index, or a prefix of 8 or more characters
     cid: String,
-    /// Write all edges
+    /// Print all edges
     #[arg(long)]
     edges: bool,
 }

@@ -1,4 +1,4 @@
-//! Values of the IPLD data model as DAG-JSON.
+//! Printing IPLD values as DAG-JSON.
 
 use std::fmt::Write as _;
 
@@ -6,21 +6,21 @@ use ipld_core::ipld::Ipld;
 use mnem_storage::cid::multibase::Base;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-/// A value that is serialized as DAG-JSON: keys in the order of their bytes.
+/// A value that serializes as DAG-JSON, with keys in byte order.
 pub(super) struct DagJson(pub(super) Ipld);
 
 struct Item<'a>(&'a Ipld);
 
-/// The map that stands for bytes.
+/// The map that represents bytes.
 #[derive(Serialize)]
 struct Base64 {
     bytes: String,
 }
 
 impl DagJson {
-    /// Over several lines, safe for a terminal.
+    /// Formats the value over several lines, safe for a terminal.
     pub(super) fn pretty(&self) -> String {
-        // A value in memory can be written.
+        // Serializing into memory cannot fail.
         printable(&serde_json::to_string_pretty(self).unwrap_or_default())
     }
 }
@@ -47,14 +47,14 @@ impl Serialize for Item<'_> {
     }
 }
 
-/// The map with the reserved key.
+/// The map with the reserved key `/`.
 fn slash<S: Serializer>(serializer: S, value: &impl Serialize) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(1))?;
     map.serialize_entry("/", value)?;
     map.end()
 }
 
-/// JSON in which control characters that stand between quotes are escaped, those beyond ASCII too.
+/// Escapes control characters in JSON text, including those outside ASCII; keeps white space.
 pub(super) fn printable(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {

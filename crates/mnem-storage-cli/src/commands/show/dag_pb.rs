@@ -1,11 +1,11 @@
-//! A DAG-PB node as a value: `Data`, and `Links` with `Hash`, `Name` and `Tsize`, as its specification names them.
+//! A DAG-PB node as an IPLD value: `Data`, and `Links` with `Hash`, `Name` and `Tsize`, as in its specification.
 
 use std::collections::BTreeMap;
 
 use ipld_core::ipld::Ipld;
 use mnem_storage::cid_from_bytes;
 
-/// The value of a node that is known to be valid. `None`: it is not.
+/// Decodes a node. `None` if it is not valid DAG-PB.
 pub(super) fn decode(data: &[u8]) -> Option<Ipld> {
     let mut links = Vec::new();
     let mut node = BTreeMap::new();
@@ -36,12 +36,12 @@ fn link(data: &[u8]) -> Option<Ipld> {
     Some(Ipld::Map(link))
 }
 
-/// The name of a link is text, but any bytes are found there.
+/// The name of a link: text by specification, but any bytes in practice.
 fn text(name: &[u8]) -> Ipld {
     str::from_utf8(name).map_or_else(|_| Ipld::Bytes(name.to_vec()), |name| Ipld::String(name.to_owned()))
 }
 
-/// The fields of a protobuf message that are left.
+/// The remaining fields of a protobuf message.
 struct Fields<'a>(&'a [u8]);
 
 enum Field<'a> {

@@ -1,4 +1,4 @@
-//! `show`: a block as people read it.
+//! `show`: printing a block in readable form.
 
 mod dag_json;
 mod dag_pb;
@@ -18,10 +18,10 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-DAG-CBOR and DAG-PB are written as DAG-JSON: a link is {\"/\": CID}, bytes are
-{\"/\": {\"bytes\": base64}}. DAG-JSON is written as it is. Of any other block the first
-bytes are shown, as text if they are text, else in hexadecimal; `get` writes all of it.
-The block is checked against its CID and decoded strictly. Exit status 4: no such block.
+Prints DAG-CBOR and DAG-PB as DAG-JSON: a link is {\"/\": CID}, bytes are {\"/\": {\"bytes\":
+base64}}. Prints DAG-JSON unchanged. Prints the first bytes of other blocks, as text or in
+hexadecimal; `get` writes all bytes. Checks the block against its CID and decodes it
+strictly. Resolving a CID prefix scans all CIDs. Exit status 4: no such block.
 
 Examples:
   mnem-store show CID --store memory.redb
@@ -31,17 +31,17 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Which block; a CID may be cut short, to 8 characters or more
+    /// CID of the block, or a prefix of 8 or more characters
     cid: String,
-    /// List its links instead, one CID per line, in the order of the block
+    /// List the links instead, one CID per line, in block order
     #[arg(long)]
     links: bool,
 }
 
-/// What a block holds.
+/// The content of a block.
 enum Content {
     Value(DagJson),
-    /// DAG-JSON that is text already, and its value.
+    /// DAG-JSON: its text and its value.
     Text {
         text: String,
         value: serde_json::Value,
@@ -107,7 +107,7 @@ fn list(context: &Context, store: &dyn Store, links: &[Cid]) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Decodes a block whose [`links`] could be read: it is valid in its codec.
+/// Decodes a block that is valid in its codec: call [`links`] first.
 fn content(cid: &Cid, data: &Bytes) -> Result<Content> {
     let malformed = |source| StoreError::Malformed { cid: *cid, source };
     Ok(match cid.codec() {
@@ -118,7 +118,7 @@ fn content(cid: &Cid, data: &Bytes) -> Result<Content> {
         },
         DAG_JSON => match (str::from_utf8(data), serde_json::from_slice(data)) {
             (Ok(text), Ok(value)) => Content::Text { text: dag_json::printable(text.trim_end()), value },
-            // A number that no float can hold.
+            // The block has a number that a float cannot hold.
             _ => Content::Bytes(Preview::of(data)),
         },
         _ => Content::Bytes(Preview::of(data)),

@@ -1,4 +1,4 @@
-//! The first bytes of a block that has no structure to show.
+//! A preview of a block without structure: its first bytes.
 
 use std::fmt::{self, Write as _};
 
@@ -11,23 +11,23 @@ use crate::{
     output::{Count, counted},
 };
 
-/// The beginning of a block.
+/// The first bytes of a block.
 #[derive(Serialize)]
 pub(super) struct Preview {
-    /// As text, where it is text.
+    /// As text, if they are text.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    /// In hexadecimal, where it is not.
+    /// In hexadecimal, if they are not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     hex: Option<String>,
-    /// How much of the block is shown.
+    /// How many bytes of the block are shown.
     shown_bytes: usize,
 }
 
 impl Preview {
     pub(super) fn of(data: &[u8]) -> Self {
         let beginning = data.get(..PREVIEW_TEXT_BYTES).unwrap_or(data);
-        // The cut may go through a character, and only the cut.
+        // The cut may split a character.
         let text = match str::from_utf8(beginning) {
             Ok(text) => Some(text),
             Err(error) if error.error_len().is_none() && beginning.len() < data.len() => {
@@ -48,11 +48,11 @@ impl Preview {
         }
     }
 
-    /// Says how much was left out.
+    /// Prints a note if the preview is incomplete.
     pub(super) fn tell_rest(&self, context: &Context, cid: &Cid, size_bytes: usize) {
         if self.shown_bytes < size_bytes {
             let (shown, all) = (Count(self.shown_bytes as u64), counted(size_bytes as u64, "byte"));
-            context.remark(format_args!("the first {shown} of {all}: `mnem-store get {cid}` writes them all"));
+            context.remark(format_args!("showing {shown} of {all}; run `mnem-store get {cid}` for all"));
         }
     }
 }
@@ -94,7 +94,7 @@ mod tests {
         let data: Vec<u8> = (0..18).collect();
         let expected = "00000000  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f\n00000010  10 11";
         assert_eq!(Preview::of(&data).to_string(), expected);
-        // Text that ends in the middle of a character is none.
+        // A truncated character is not text.
         assert!(Preview::of(&"é".as_bytes()[..1]).hex.is_some());
         assert_eq!(Preview::of(&[7; 1000]).shown_bytes, PREVIEW_HEX_BYTES);
         assert_eq!(Preview::of(b"").to_string(), "");
