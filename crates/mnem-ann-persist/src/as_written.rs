@@ -1,4 +1,4 @@
-//! Rows whose edges make no index, and what can be made of them.
+//! Rows whose edges do not form a valid index, and their repair.
 
 use mnem_store_traits::{Cid, SideTable, StoreError};
 
@@ -11,10 +11,11 @@ use crate::{
     packed::MAGIC,
 };
 
-/// A row of format 1 as it was written: the edges in their order, whatever they are.
+/// A row of format 1 as it was written, with its edges unvalidated and in stored order.
 ///
-/// The published crate checks nothing when it stores: a program could hand it edges unsorted, repeated, to their own source, or more than
-/// `k` for one. Their row has the CID that names it, so nothing is damaged, but it is no [`KnnEdgeIndex`].
+/// The published crate checks nothing when it stores an index: a program could pass edges that are unsorted, repeated,
+/// from a node to itself, or more than `k` per source. The CID matches such a row, so it is not damaged, but it is not
+/// a [`KnnEdgeIndex`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AsWritten {
@@ -25,10 +26,12 @@ pub struct AsWritten {
 }
 
 impl AsWritten {
-    /// Makes an index of it: edges sorted, those to their own source left out, of repeated ones the heaviest kept. It has another CID.
+    /// Makes a valid index of the row: sorts the edges, drops those from a node to itself, and keeps the heaviest of
+    /// repeated edges. The index has another CID.
     ///
     /// # Errors
-    /// [`IndexError::TooManyNeighbours`]: a source has more than `k`. Which of them to drop is for the caller to say.
+    /// [`IndexError::TooManyNeighbours`]: a source has more than `k` edges. The caller must choose which of them to
+    /// drop.
     pub fn into_index(self) -> Result<KnnEdgeIndex, IndexError> {
         let Self { header, mut edges } = self;
         edges.retain(|edge| edge.src != edge.dst);
@@ -38,11 +41,11 @@ impl AsWritten {
     }
 }
 
-/// The row of this CID in format 1 as it was written, or `None` if the table holds no such row in that format. What is returned has exactly
-/// this CID.
+/// Loads the row of this CID in format 1, unvalidated. Returns `None` if the table holds no such row in that format.
+/// The returned row has exactly this CID.
 ///
 /// # Errors
-/// - [`StoreError::Damaged`]: the row cannot be decoded, or is another's.
+/// - [`StoreError::Damaged`]: the row cannot be decoded, or belongs to another CID.
 /// - Otherwise as [`SideTable::get`].
 pub fn load_as_written(table: &dyn SideTable, cid: &Cid) -> Result<Option<AsWritten>, StoreError> {
     if !keys::is_index(cid) {
@@ -54,7 +57,7 @@ pub fn load_as_written(table: &dyn SideTable, cid: &Cid) -> Result<Option<AsWrit
     }
 }
 
-/// Reads a row of format 1 and compares it with its CID.
+/// Decodes a row of format 1 and compares it with its CID.
 pub(crate) fn of_row(cid: &Cid, row: &[u8]) -> Result<AsWritten, StoreError> {
     let (header, edges) = decode_as_written(row).map_err(|error| no_row(cid, error))?;
     let actual = cid_of_row(&header, row);

@@ -1,4 +1,4 @@
-//! Reading a row of format 1. The mirror of `encode.rs`.
+//! Decodes a row of format 1. The mirror of `encode.rs`.
 
 use mnem_store_traits::{Cid, cid, cid_from_bytes};
 
@@ -7,49 +7,50 @@ use crate::{
     encode::{EDGE_BYTES, EDGES, LINK_PREFIX, MAP_OF_3_DST, MAP_OF_4_K, METRIC, Major, ROOT_CID_LINK, SRC, WEIGHT},
 };
 
-/// Why bytes are not a row of format 1.
+/// The reason why bytes are not a row of format 1.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The bytes depart from the canonical form, or end too early.
+    /// The bytes differ from the canonical form, or end too early.
     #[error("no canonical k-NN edge row: at byte {offset}, expected {expected}")]
     NotCanonical {
-        /// Where, counted from the row's first byte.
+        /// Offset of the difference, from the row's first byte.
         offset: usize,
-        /// What belongs there.
+        /// What was expected there.
         expected: &'static str,
     },
     /// The root is not a CID.
     #[error("no canonical k-NN edge row: at byte {offset}, the root is no CID")]
     Root {
-        /// Where its bytes begin.
+        /// Offset of the CID.
         offset: usize,
-        /// What the CID parser objected to.
+        /// The error of the CID parser.
         source: cid::Error,
     },
-    /// The edges are readable, and do not make an index.
+    /// The edges are readable, but do not form an index.
     #[error("the edges of the row do not make an index")]
     Index(#[source] IndexError),
 }
 
 impl KnnEdgeIndex {
-    /// Reads a row of format 1.
+    /// Decodes a row of format 1.
     ///
     /// Accepts exactly the bytes that [`canonical_bytes`](Self::canonical_bytes) writes for some valid index, so that
-    /// `decode(row)?.canonical_bytes() == row`. Refused are, therefore: other or further map keys, another order of keys, longer forms of
-    /// lengths, floats of 16 or 32 bits, weights that are no `f32` or not finite, edges unsorted, repeated, leading to their own source or
-    /// more than `k` for one source, and bytes behind the row. Memory is bounded by the row's own length.
+    /// `decode(row)?.canonical_bytes() == row`. Therefore it refuses: other or further map keys, another order of keys,
+    /// longer forms of lengths, floats of 16 or 32 bits, weights that are not an `f32` or not finite, edges that are
+    /// unsorted, repeated, from a node to itself or more than `k` per source, and bytes after the row. Memory use is
+    /// bounded by the length of the row.
     ///
     /// # Errors
-    /// [`DecodeError`], with the offset of the first byte that is not as it must be.
+    /// [`DecodeError`], with the offset of the first wrong byte.
     pub fn decode(row: &[u8]) -> Result<Self, DecodeError> {
         let (header, edges) = decode_as_written(row)?;
         Self::new(header.root_cid, header.k, header.metric, edges).map_err(DecodeError::Index)
     }
 }
 
-/// Reads a row of format 1 whose edges need not make an index: in any order, repeated, to their own source, more than `k`. All else is
-/// strict, so the row is the canonical form of what is returned.
+/// Decodes a row of format 1 whose edges need not form an index: they may be in any order, repeated, from a node to
+/// itself, or more than `k` per source. Everything else is strict, so the row is the canonical form of the result.
 pub(crate) fn decode_as_written(row: &[u8]) -> Result<(IndexHeader, Vec<KnnEdge>), DecodeError> {
     let mut reader = Reader { rest: row, offset: 0 };
     reader.literal(MAP_OF_4_K, "a map of 4 entries that begins with \"k\"")?;
@@ -97,7 +98,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads the number behind a major type, in its shortest form only.
+    /// Reads the number after a major type, in its shortest form only.
     fn head(&mut self, major: Major, expected: &'static str) -> Result<u64, DecodeError> {
         let start = Self { ..*self };
         let [first] = self.array(expected)?;

@@ -1,15 +1,15 @@
-//! The canonical bytes of an index and the CID they give. `decode.rs` is the mirror of this file.
+//! The canonical bytes of an index, and its CID. The mirror of `decode.rs`.
 
 use mnem_store_traits::{Cid, RAW, cid::multihash::Multihash};
 use sha2::{Digest as _, Sha256};
 
 use crate::{DistanceMetric, EdgeSource as _, IndexHeader, KnnEdge, KnnEdgeIndex, NodeId};
 
-/// What the hash of an index begins with, so that its CID is never that of a block of the same bytes.
+/// Prefix of the hashed bytes of an index, so that its CID differs from that of a block of the same bytes.
 const DOMAIN: &[u8] = b"mnem/knn-edge/v1";
 
-// Canonical DAG-CBOR sorts map keys by length, then bytes, and takes the shortest form of every length. So everything in a row but the
-// values is fixed; decoding compares it.
+// Canonical DAG-CBOR sorts map keys by length, then bytes, and uses the shortest form of every length. So everything in
+// a row except the values is fixed, and decoding compares it.
 pub(crate) const MAP_OF_4_K: &[u8] = b"\xa4\x61k";
 pub(crate) const EDGES: &[u8] = b"\x65edges";
 pub(crate) const METRIC: &[u8] = b"\x66metric";
@@ -18,13 +18,13 @@ pub(crate) const MAP_OF_3_DST: &[u8] = b"\xa3\x63dst\x50";
 pub(crate) const SRC: &[u8] = b"\x63src\x50";
 pub(crate) const WEIGHT: &[u8] = b"\x66weight\xfb";
 
-/// What a CID inside a link begins with.
+/// The byte before a CID in a link.
 pub(crate) const LINK_PREFIX: u8 = 0;
 
-/// Length of one edge in a row.
+/// Length of an edge in a row, in bytes.
 pub(crate) const EDGE_BYTES: usize = 59;
 
-// Where the parts of an edge that vary begin.
+// Offsets of the variable parts of an edge.
 const DST_AT: usize = MAP_OF_3_DST.len();
 const SRC_AT: usize = DST_AT + 16 + SRC.len();
 const WEIGHT_AT: usize = SRC_AT + 16 + WEIGHT.len();
@@ -32,7 +32,7 @@ const WEIGHT_AT: usize = SRC_AT + 16 + WEIGHT.len();
 /// Edges that are hashed with one call.
 const EDGES_AT_ONCE: usize = 256;
 
-/// The CBOR major types that a row contains beside the fixed parts.
+/// The CBOR major types in a row, besides the fixed parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Major {
@@ -43,7 +43,7 @@ pub(crate) enum Major {
 }
 
 impl KnnEdgeIndex {
-    /// The index as canonical DAG-CBOR: also its row in format 1.
+    /// Encodes the index as canonical DAG-CBOR, which is also its row in format 1.
     pub fn canonical_bytes(&self) -> Vec<u8> {
         let header = self.header();
         let mut out = Vec::with_capacity(self.row_capacity());
@@ -53,10 +53,11 @@ impl KnnEdgeIndex {
         out
     }
 
-    /// The name of the index: CIDv1, raw codec, sha2-256 over a domain, the root's CID, `k` in 4 bytes, most significant first, the
+    /// The CID of the index: CIDv1, raw codec, sha2-256 over a domain, the root's CID, `k` in 4 bytes, big-endian, the
     /// metric's [tag](DistanceMetric::tag) and the [canonical bytes](Self::canonical_bytes).
     ///
-    /// It is not the hash of the row, so the row is no block. It is computed once, without building those bytes, and kept.
+    /// It is not the hash of the row, so the row is not a block. It is computed once, without building those bytes, and
+    /// cached.
     pub fn compute_cid(&self) -> Cid {
         *self.cid.get_or_init(|| {
             let mut hasher = CidHasher::new(&self.header());
@@ -87,7 +88,7 @@ fn write_behind_edges(out: &mut Vec<u8>, header: &IndexHeader) {
     out.extend_from_slice(&root);
 }
 
-/// What the hash covers before the canonical bytes.
+/// Writes the hashed bytes before the canonical bytes.
 fn write_domain(out: &mut Vec<u8>, header: &IndexHeader) {
     out.extend_from_slice(DOMAIN);
     out.extend_from_slice(&header.root_cid.to_bytes());
@@ -95,9 +96,9 @@ fn write_domain(out: &mut Vec<u8>, header: &IndexHeader) {
     out.push(header.metric.tag());
 }
 
-/// The CID of an index, computed from edges as they come.
+/// Computes the CID of an index from a stream of edges.
 ///
-/// An edge is 59 bytes of which 40 vary: the others stand ready in a buffer that is hashed whenever it is full.
+/// Of the 59 bytes of an edge, 40 vary. The others are preset in a buffer that is hashed whenever it is full.
 pub(crate) struct CidHasher {
     hash: Sha256,
     buffer: Box<[[u8; EDGE_BYTES]]>,
@@ -145,7 +146,7 @@ impl CidHasher {
     }
 }
 
-/// The CID of the index whose row in format 1 is `row`, which is canonical.
+/// The CID of the index with this row in format 1, which must be canonical.
 pub(crate) fn cid_of_row(header: &IndexHeader, row: &[u8]) -> Cid {
     let mut before = Vec::with_capacity(128);
     write_domain(&mut before, header);
@@ -155,7 +156,7 @@ pub(crate) fn cid_of_row(header: &IndexHeader, row: &[u8]) -> Cid {
     cid_of_digest(&hash.finalize().into())
 }
 
-/// The CID of the index with this digest: what all of them have before it is fixed.
+/// The CID of the index with this digest. The bytes before the digest are the same for every index.
 pub(crate) fn cid_of_digest(digest: &[u8; 32]) -> Cid {
     const SHA2_256: u64 = 0x12;
     match Multihash::wrap(SHA2_256, digest) {
@@ -170,8 +171,8 @@ fn write_edge(out: &mut Vec<u8>, edge: &KnnEdge) {
     out.extend_from_slice(SRC);
     out.extend_from_slice(&edge.src.0);
     out.extend_from_slice(WEIGHT);
-    // DAG-CBOR knows floats of 64 bits only; every f32 is one exactly. The sign of zero is kept, as the published rows keep it; some
-    // general encoders drop it, and with them the CID would be another.
+    // DAG-CBOR has only floats of 64 bits, which represent every f32 exactly. Keep the sign of zero, as the published
+    // rows do; some general encoders drop it, which would change the CID.
     out.extend_from_slice(&f64::from(edge.weight).to_be_bytes());
 }
 

@@ -1,23 +1,23 @@
-//! How what is wrong in the edge table is told.
+//! Errors of the edge table.
 
 use mnem_store_traits::{Cause, Cid, Component, StoreError};
 
 use crate::{DecodeError, IndexError, TABLE, keys::Part, packed::ManifestError};
 
-/// How errors name this table.
+/// The name of this table in errors.
 pub(crate) const EDGES: Component = Component::SideTable(TABLE);
 
-/// What was to be stored is no index, or cannot be one.
+/// The argument is not an index, or cannot become one.
 pub(crate) fn invalid(reason: String) -> StoreError {
     StoreError::InvalidArgument { operation: "store k-NN edges", reason }
 }
 
-/// The row of an index is not what it should be.
+/// The row of an index is damaged.
 pub(crate) fn damaged_row(cid: &Cid, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::Damaged { component: EDGES, what: format!("row {cid}"), source: Cause::new(cause) }
 }
 
-/// A part of an index is not what it should be.
+/// A part of an index is damaged.
 pub(crate) fn damaged(cid: &Cid, part: Part, number: usize, why: &str) -> StoreError {
     let name = match part {
         Part::Ids => "page of ids",
@@ -47,7 +47,8 @@ pub(crate) fn no_row(cid: &Cid, error: DecodeError) -> StoreError {
     damaged_row(cid, error)
 }
 
-/// The row is as its CID says, but its edges make no index: a program of the published crate stored them so, and no version will open it.
+/// The row matches its CID, but its edges do not form an index. A program stored it with the published crate; no
+/// version can open it as an index.
 pub(crate) fn as_written_only(cid: &Cid, error: IndexError) -> StoreError {
     let what = format!("row {cid}, whose edges make no index, as another program wrote them");
     StoreError::Damaged { component: EDGES, what, source: Cause::new(error) }

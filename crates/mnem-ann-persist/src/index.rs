@@ -1,4 +1,4 @@
-//! The index and what makes one valid.
+//! The index, and the rules for a valid one.
 
 use std::{fmt, sync::OnceLock};
 
@@ -6,7 +6,7 @@ use mnem_store_traits::Cid;
 
 use crate::NodeId;
 
-/// How the distance of two vectors was turned into a weight.
+/// How a weight is computed from two vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum DistanceMetric {
@@ -19,12 +19,12 @@ pub enum DistanceMetric {
 }
 
 impl DistanceMetric {
-    /// The byte that stands for the metric in an index's CID.
+    /// The byte that represents the metric in an index's CID.
     pub const fn tag(self) -> u8 {
         self as u8
     }
 
-    /// The metric's name, as rows spell it.
+    /// The metric's name in rows.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cosine => "Cosine",
@@ -51,12 +51,12 @@ impl fmt::Display for DistanceMetric {
     }
 }
 
-/// One directed edge: `dst` is among the nearest neighbours of `src`.
+/// A directed edge: `dst` is among the nearest neighbours of `src`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KnnEdge {
-    /// The node whose neighbour it is.
+    /// The source: the node whose neighbour it is.
     pub src: NodeId,
-    /// The neighbour.
+    /// The destination: the neighbour.
     pub dst: NodeId,
     /// How close they are: higher is closer.
     pub weight: f32,
@@ -64,15 +64,15 @@ pub struct KnnEdge {
 
 /// The nearest neighbours of every node of one graph.
 ///
-/// Always valid: edges ascend by (`src`, `dst`) without repetition, none leads to its own source, every weight is finite, and no source
-/// has more than `k`.
+/// It is always valid: edges ascend by (`src`, `dst`) without repetition, no edge leads from a node to itself, every
+/// weight is finite, and no source has more than `k` edges.
 #[derive(Clone, Debug)]
 pub struct KnnEdgeIndex {
     root_cid: Cid,
     k: u32,
     metric: DistanceMetric,
     edges: Vec<KnnEdge>,
-    /// Computed once: nothing of the index ever changes.
+    /// Computed once, since an index is immutable.
     pub(crate) cid: OnceLock<Cid>,
 }
 
@@ -82,14 +82,14 @@ impl PartialEq for KnnEdgeIndex {
     }
 }
 
-/// Why edges make no [`KnnEdgeIndex`]. The first fault, in the order of the edges.
+/// The reason why edges do not form a [`KnnEdgeIndex`]: the first fault, in the order of the edges.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IndexError {
     /// An edge comes after one that it should precede.
     #[error("edge {position} ({src} to {dst}) is out of order: edges ascend by source, then destination")]
     Unsorted {
-        /// Which edge, counted from 0.
+        /// Position of the edge, counted from 0.
         position: usize,
         /// Its source.
         src: NodeId,
@@ -99,7 +99,7 @@ pub enum IndexError {
     /// Two edges have the same source and destination.
     #[error("edge {position} repeats the one before it ({src} to {dst})")]
     Duplicate {
-        /// Which edge, counted from 0.
+        /// Position of the second edge, counted from 0.
         position: usize,
         /// The source of both.
         src: NodeId,
@@ -109,7 +109,7 @@ pub enum IndexError {
     /// An edge leads from a node to itself.
     #[error("edge {position} leads from {node} to itself")]
     SelfLoop {
-        /// Which edge, counted from 0.
+        /// Position of the edge, counted from 0.
         position: usize,
         /// The node.
         node: NodeId,
@@ -117,17 +117,17 @@ pub enum IndexError {
     /// A weight is infinite or not a number.
     #[error("edge {position} ({src} to {dst}) has a weight that is not finite")]
     NotFinite {
-        /// Which edge, counted from 0.
+        /// Position of the edge, counted from 0.
         position: usize,
         /// Its source.
         src: NodeId,
         /// Its destination.
         dst: NodeId,
     },
-    /// A source has more neighbours than the index is for.
+    /// A source has more than `k` neighbours.
     #[error("node {src} has more than {k} neighbours (edge {position})")]
     TooManyNeighbours {
-        /// The first edge above the limit, counted from 0.
+        /// Position of the first edge above the limit, counted from 0.
         position: usize,
         /// The node.
         src: NodeId,
@@ -137,7 +137,7 @@ pub enum IndexError {
 }
 
 impl KnnEdgeIndex {
-    /// An index of these edges, which must be valid already: nothing is sorted or dropped.
+    /// Makes an index of these edges, which must already be valid: nothing is sorted or dropped.
     ///
     /// # Errors
     /// [`IndexError`]: the first fault found.
@@ -152,17 +152,17 @@ impl KnnEdgeIndex {
         Self::from_checked(root_cid, k, metric, Vec::new())
     }
 
-    /// An index of edges that went through a [`Checker`].
+    /// Makes an index of edges that passed a [`Checker`].
     pub(crate) fn from_checked(root_cid: Cid, k: u32, metric: DistanceMetric, edges: Vec<KnnEdge>) -> Self {
         Self { root_cid, k, metric, edges, cid: OnceLock::new() }
     }
 
-    /// The root that the vectors came from.
+    /// The root whose vectors the index was derived from.
     pub fn root_cid(&self) -> &Cid {
         &self.root_cid
     }
 
-    /// How many neighbours a node has at most.
+    /// The maximum number of neighbours per node.
     pub fn k(&self) -> u32 {
         self.k
     }
@@ -177,19 +177,19 @@ impl KnnEdgeIndex {
         &self.edges
     }
 
-    /// The edges, taken out.
+    /// Consumes the index and returns its edges.
     pub fn into_edges(self) -> Vec<KnnEdge> {
         self.edges
     }
 }
 
-/// Checks edges one after the other, as they come.
+/// Checks edges one after the other.
 #[derive(Debug)]
 pub(crate) struct Checker {
     k: u32,
     position: usize,
     previous: Option<(NodeId, NodeId)>,
-    /// Edges so far of the source of the previous one.
+    /// Number of edges so far of the current source.
     of_source: u32,
 }
 
@@ -198,7 +198,7 @@ impl Checker {
         Self { k, position: 0, previous: None, of_source: 0 }
     }
 
-    /// Whether this edge may come next.
+    /// Checks that this edge may come next.
     pub(crate) fn check(&mut self, edge: &KnnEdge) -> Result<(), IndexError> {
         let &KnnEdge { src, dst, weight } = edge;
         let (position, k) = (self.position, self.k);

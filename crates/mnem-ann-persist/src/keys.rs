@@ -1,21 +1,21 @@
 //! The keys of the edge table.
 //!
-//! An index has the key of its CID, whose first bytes are those of every index; its pages and chunks have keys that begin otherwise, so that
-//! a listing of indexes does not meet them.
+//! The key of an index is its CID, whose first bytes are common to all indexes. Pages and chunks have keys with another
+//! prefix, so a listing of indexes does not meet them.
 
 use mnem_store_traits::{Bytes, Cid};
 
 use crate::encode::cid_of_digest;
 
-/// What the CID of every index begins with: version 1, raw, sha2-256, 32 bytes.
+/// Prefix of the CID of every index: version 1, raw, sha2-256, 32 bytes.
 pub(crate) const INDEX_PREFIX: [u8; 4] = [0x01, 0x55, 0x12, 0x20];
 
-/// What the keys of pages and chunks begin with. No CID does: there is no version 2.
+/// Prefix of the keys of pages and chunks. No CID has it, because there is no version 2.
 pub(crate) const PART_PREFIX: u8 = 2;
 
 const PART_KEY_BYTES: usize = 1 + 32 + 1 + 4;
 
-/// The parts of an index in format 2, beside its manifest.
+/// The parts of an index in format 2, besides its manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Part {
@@ -29,7 +29,7 @@ pub(crate) fn is_index(cid: &Cid) -> bool {
     bytes.starts_with(&INDEX_PREFIX) && bytes.len() == INDEX_PREFIX.len() + 32
 }
 
-/// What the keys of all parts of an index begin with.
+/// Prefix of the keys of all parts of an index.
 pub(crate) fn parts_of(cid: &Cid) -> Vec<u8> {
     let mut key = Vec::with_capacity(PART_KEY_BYTES);
     key.push(PART_PREFIX);
@@ -44,7 +44,7 @@ pub(crate) fn part(cid: &Cid, part: Part, number: u32) -> Bytes {
     Bytes::from(key)
 }
 
-/// The index whose part has this key, if it is the key of a part.
+/// The index to which a part belongs, or `None` if the key is not that of a part.
 pub(crate) fn index_of_part(key: &[u8]) -> Option<Cid> {
     match key.split_first()? {
         (&PART_PREFIX, rest) if key.len() == PART_KEY_BYTES => rest.first_chunk::<32>().map(cid_of_digest),

@@ -1,8 +1,9 @@
-//! k-nearest-neighbour edges of a knowledge graph: the index, its canonical bytes, its CID, its rows in a side table, and how it
-//! is derived from vectors.
+//! k-nearest-neighbour edges of a knowledge graph: the index, its canonical bytes, its CID, its rows in a side table,
+//! and its derivation from vectors.
 //!
-//! An index belongs to a root (the graph, or the commit, whose vectors it was derived from) and can be derived from it again. So it lives
-//! in a side table beside the blocks, under a CID that names root, `k`, metric and edges, and is the same wherever it is derived.
+//! An index belongs to a root (the graph, or the commit, whose vectors it was derived from) and can be derived from it
+//! again. So it is stored in a side table beside the blocks, under a CID that covers root, `k`, metric and edges, and
+//! is identical wherever it is derived.
 //!
 //! ```
 //! use mnem_ann_persist::{DistanceMetric, KnnEdgeIndex, NodeId, TABLE, derive, load, open, store};

@@ -1,4 +1,4 @@
-//! A whole index in format 2: read by one thread, and compared with its CID by another, which takes as long.
+//! Loads a whole index in format 2: one thread reads it, another compares it with its CID, which takes as long.
 
 use std::{
     panic,
@@ -15,7 +15,7 @@ use crate::{
     reader::Judge,
 };
 
-/// All edges, which are those of the CID.
+/// All edges, verified against the CID.
 pub(crate) fn edges(parts: Parts<'_>) -> Result<Vec<KnnEdge>, StoreError> {
     let ids = parts.ids()?;
     let mut edges = Vec::with_capacity(parts.edges_max());
@@ -42,11 +42,11 @@ fn with_a_judge(parts: Parts<'_>, ids: &[NodeId], edges: &mut Vec<KnnEdge>) -> R
     let (sender, receiver) = sync_channel(CHUNKS_WAITING);
     thread::scope(|scope| {
         let judge = thread::Builder::new().spawn_scoped(scope, move || verdict(parts, ids, receiver));
-        // A system that has no thread to give.
+        // The system cannot start a thread.
         let Ok(judge) = judge else { return alone(parts, ids, edges) };
         let read = (0..parts.manifest.chunks.len()).try_for_each(|number| {
             let bytes = parts.chunk_bytes(number)?;
-            // A judge who has seen enough is no longer there, and says so at the end.
+            // If the verifier has failed, the receiver is gone, and its error is returned at the end.
             let _ = sender.send((number, bytes.clone()));
             parts.each_edge(number, &bytes, ids, |edge| {
                 edges.push(edge);
@@ -55,7 +55,7 @@ fn with_a_judge(parts: Parts<'_>, ids: &[NodeId], edges: &mut Vec<KnnEdge>) -> R
         });
         drop(sender);
         let judged = judge.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
-        // What could not be read is why the verdict is bad.
+        // A read error comes first, since it is the cause of the verifier's error.
         read.and(judged)
     })
 }

@@ -1,4 +1,4 @@
-//! The id of a node: 16 bytes, written as 32 hexadecimal digits.
+//! Node ids: 16 bytes, written as 32 hexadecimal digits.
 
 use std::{fmt, str::FromStr};
 
@@ -12,7 +12,7 @@ impl From<[u8; 16]> for NodeId {
     }
 }
 
-/// A text that is no [`NodeId`].
+/// A text that is not a [`NodeId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a node id has 32 hexadecimal digits and nothing else")]
 pub struct ParseNodeIdError;
@@ -32,7 +32,7 @@ impl fmt::Debug for NodeId {
 impl FromStr for NodeId {
     type Err = ParseNodeIdError;
 
-    /// Takes upper and lower case digits; no separators, no prefix.
+    /// Accepts digits of upper and lower case; no separators, no prefix.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(ParseNodeIdError) };
         if pairs.len() != 16 {

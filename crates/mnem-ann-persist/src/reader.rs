@@ -1,4 +1,4 @@
-//! An index in a table, read where it lies.
+//! Reads an index in a table without loading it.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -15,14 +15,15 @@ use crate::{
     table::index_of_row,
 };
 
-/// An index that is read where it lies, as far as it is asked for.
+/// An index that is read from its table on demand.
 ///
-/// In format 2, opening reads the manifest; [`neighbors`](Self::neighbors) then reads one page of ids to find the node, one chunk with its
-/// edges, and the pages that name its neighbours. Pages are kept (16 bytes a node once all were needed), and the last chunk. Every part is
-/// compared with its checksum as it is read. The checksums are made against accident; only [`check`](Self::check) and
-/// [`load`](crate::load) compare the edges with the CID, for which all must be read.
+/// In format 2, opening reads the manifest. [`neighbors`](Self::neighbors) then reads one page of ids to find the node,
+/// one chunk with its edges, and the pages with the ids of its neighbours. Pages are cached (16 bytes per node once all
+/// were needed), and so is the last chunk. Every part is compared with its checksum when it is read. The checksums
+/// protect against accidents; only [`check`](Self::check) and [`load`](crate::load) compare the edges with the CID,
+/// which requires reading all of them.
 ///
-/// An index in format 1 is one row: opening reads all of it, and compares it with the CID.
+/// An index in format 1 is one row: opening reads all of it and compares it with the CID.
 #[derive(Debug)]
 pub struct EdgeReader {
     table: Arc<dyn SideTable>,
@@ -37,11 +38,11 @@ enum Body {
     Packed { manifest: Manifest, pages: Vec<OnceLock<Bytes>>, last: Mutex<Option<(usize, Bytes)>> },
 }
 
-/// Opens the index of this CID, or `None` if the table does not hold it.
+/// Opens the index of this CID. Returns `None` if the table does not hold it.
 ///
 /// # Errors
-/// - [`StoreError::Damaged`]: manifest or row cannot be read, or are another index's.
-///   With an [`IndexError`](crate::IndexError) as its cause: a row that is as it was written, and whose edges make no index;
+/// - [`StoreError::Damaged`]: the manifest or row cannot be decoded, or belongs to another index. With an
+///   [`IndexError`](crate::IndexError) as its cause: the row matches its CID, but its edges do not form an index;
 ///   [`load_as_written`](crate::load_as_written) reads it.
 /// - [`StoreError::UnsupportedFormat`]: a later format.
 /// - Otherwise as [`SideTable::get`].
@@ -62,17 +63,17 @@ pub fn open(table: Arc<dyn SideTable>, cid: &Cid) -> Result<Option<EdgeReader>, 
 }
 
 impl EdgeReader {
-    /// The name of the index.
+    /// The CID of the index.
     pub fn cid(&self) -> &Cid {
         &self.cid
     }
 
-    /// The root that the vectors came from.
+    /// The root whose vectors the index was derived from.
     pub fn root_cid(&self) -> &Cid {
         &self.header.root_cid
     }
 
-    /// How many neighbours a node has at most.
+    /// The maximum number of neighbours per node.
     pub fn k(&self) -> u32 {
         self.header.k
     }
@@ -82,7 +83,7 @@ impl EdgeReader {
         self.header.metric
     }
 
-    /// How many edges there are.
+    /// The number of edges.
     pub fn len(&self) -> u64 {
         self.header.edge_count
     }
@@ -100,7 +101,7 @@ impl EdgeReader {
         }
     }
 
-    /// How many nodes the edges name; `None` in format 1, which does not say it.
+    /// The number of nodes in all edges; `None` in format 1, which does not store it.
     pub fn nodes(&self) -> Option<u32> {
         match &self.body {
             Body::Row(_) => None,
@@ -108,9 +109,9 @@ impl EdgeReader {
         }
     }
 
-    /// The edges of one source, ascending by destination. None if no edge begins there.
+    /// The edges of one source, ascending by destination. Empty if the node is not a source.
     ///
-    /// The nearest first: by weight, where the metric is a similarity as [`DistanceMetric::Cosine`] is.
+    /// To get the nearest first, sort by weight, if the metric is a similarity such as [`DistanceMetric::Cosine`].
     ///
     /// ```
     /// # use mnem_ann_persist::{KnnEdge, NodeId};
@@ -121,7 +122,7 @@ impl EdgeReader {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] for a part that is missing or not what was written; otherwise as [`SideTable::get`].
+    /// [`StoreError::Damaged`] for a part that is missing or damaged; otherwise as [`SideTable::get`].
     pub fn neighbors(&self, src: &NodeId) -> Result<Vec<KnnEdge>, StoreError> {
         match &self.body {
             Body::Row(index) => Ok(of_source(index.edges(), src).to_vec()),
@@ -129,10 +130,10 @@ impl EdgeReader {
         }
     }
 
-    /// All edges, ascending by source, then destination, read as they are asked for: memory for 16 bytes a node and one chunk.
+    /// Streams all edges, ascending by source, then destination. Takes memory for 16 bytes per node and one chunk.
     ///
     /// # Errors
-    /// Those of reading the ids. An item that is an error is the last one.
+    /// Those of reading the ids. After an item that is an error, the iterator ends.
     pub fn edges(&self) -> Result<impl Iterator<Item = Result<KnnEdge, StoreError>> + Send + use<'_>, StoreError> {
         type Edges<'a> = Box<dyn Iterator<Item = Result<KnnEdge, StoreError>> + Send + 'a>;
         Ok(match &self.body {
@@ -145,10 +146,10 @@ impl EdgeReader {
         })
     }
 
-    /// Reads everything and compares it with the CID, in the memory that [`edges`](Self::edges) takes.
+    /// Reads all edges and compares them with the CID, with the memory of [`edges`](Self::edges).
     ///
     /// # Errors
-    /// [`StoreError::Damaged`]: it is not the index that it should be. Otherwise as [`SideTable::get`].
+    /// [`StoreError::Damaged`]: the edges do not match the CID. Otherwise as [`SideTable::get`].
     pub fn check(&self) -> Result<(), StoreError> {
         // A row was compared when it was opened.
         if let Body::Row(_) = self.body {
@@ -196,7 +197,8 @@ impl Packed<'_> {
         let chunks = &self.manifest.chunks;
         let parts = self.reader.parts(self.manifest);
         let mut edges = Vec::new();
-        // A list that needs several chunks begins each of them; any other is in the last chunk that begins at or before it.
+        // A source that needs several chunks is the first one of each. Any other is in the last chunk that begins at or
+        // before it.
         let end = chunks.partition_point(|(first, _)| *first <= ordinal);
         let begin = chunks.partition_point(|(first, _)| *first < ordinal).min(end.saturating_sub(1));
         for number in begin..end {
@@ -221,7 +223,7 @@ impl Packed<'_> {
         Ok(bytes.as_chunks::<16>().0)
     }
 
-    /// The node's place among all ids.
+    /// The ordinal of a node.
     fn ordinal(&self, id: &NodeId) -> Result<Option<u32>, StoreError> {
         let behind = self.manifest.pages.partition_point(|(first, _)| first <= id);
         let Some(number) = behind.checked_sub(1) else { return Ok(None) };
@@ -285,7 +287,7 @@ impl Iterator for Stream<'_> {
     }
 }
 
-/// Says at the end whether the edges that came make the index of a CID.
+/// Checks whether a stream of edges forms the index of a CID.
 pub(crate) struct Judge {
     hasher: CidHasher,
     checker: Checker,

@@ -1,33 +1,33 @@
-//! What can be stored: a header, and edges that can be gone through more than once.
+//! Input for storing: a header, and edges that can be iterated more than once.
 
 use mnem_store_traits::{Cid, StoreError};
 
 use crate::{DistanceMetric, KnnEdge, KnnEdgeIndex};
 
-/// Everything of an index but its edges.
+/// All of an index except its edges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexHeader {
-    /// The root that the vectors came from.
+    /// The root whose vectors the index was derived from.
     pub root_cid: Cid,
-    /// How many neighbours a node has at most.
+    /// The maximum number of neighbours per node.
     pub k: u32,
     /// How weights were computed.
     pub metric: DistanceMetric,
-    /// How many edges there are.
+    /// The number of edges.
     pub edge_count: u64,
 }
 
-/// Edges that need not be in memory all at once: another table's, or computed on the way.
+/// Edges that need not be in memory all at once: those of another table, or computed on the fly.
 ///
-/// [`store_streamed`](crate::store_streamed) goes through them twice or more often, and each time they must be the same.
+/// [`store_streamed`](crate::store_streamed) iterates over them at least twice, and they must be the same each time.
 pub trait EdgeSource {
-    /// What is known before the first edge.
+    /// The header, known before the first edge.
     fn header(&self) -> IndexHeader;
 
-    /// The edges, ascending by source, then destination.
+    /// Streams the edges, ascending by source, then destination.
     ///
     /// # Errors
-    /// Whatever keeps them from being read; an item that is an error ends the storing.
+    /// Any error of reading the edges. An item that is an error ends the storing.
     fn stream(&self) -> Result<impl Iterator<Item = Result<KnnEdge, StoreError>> + '_, StoreError>;
 }
 

@@ -1,4 +1,4 @@
-//! Indexes in a side table: stored, loaded, listed, deleted.
+//! Stores, loads, lists and deletes indexes in a side table.
 
 use std::collections::BTreeSet;
 
@@ -20,11 +20,11 @@ use crate::{
 /// The name of the side table that holds indexes.
 pub const TABLE: &str = "knn_edges";
 
-/// How an index is stored. Both are read always.
+/// The format of a stored index. Both formats can always be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
-    /// Format 1: one row of DAG-CBOR, as the published crate writes and reads it.
+    /// Format 1: one row of DAG-CBOR, as the published crate reads and writes it.
     Row,
     /// Format 2: a manifest, pages of ids and chunks of edges, read in parts.
     #[default]
@@ -32,8 +32,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// That of new indexes in a store of this format: in the layout of the published crate, whose programs read rows only, a row; else
-    /// packed.
+    /// The format of new indexes in a store of this format: a row in the layout of the published crate, whose programs
+    /// read only rows; packed otherwise.
     ///
     /// ```
     /// use mnem_ann_persist::Format;
@@ -46,13 +46,14 @@ impl Format {
     }
 }
 
-/// Stores an index in format 2 under its [CID](KnnEdgeIndex::compute_cid), which is returned.
+/// Stores an index in format 2 and returns its [CID](KnnEdgeIndex::compute_cid).
 ///
-/// An index that is there already is compared and not written again, but for its manifest: who wrote it may not have been able to make it
-/// durable. Parts that are damaged are healed. An index that is there in format 1 becomes one in format 2.
+/// An index that is already present is compared and not written again, except its manifest, because its writer may not
+/// have made it durable. Damaged parts are repaired. An index that is present in format 1 is converted to format 2.
 ///
 /// # Errors
-/// As [`SideTable::write`]. What was written by then is not seen by any reader; storing again completes it, [`delete`] removes it.
+/// As [`SideTable::write`]. No reader sees what was written so far; storing again completes the index, and [`delete`]
+/// removes it.
 pub fn store(table: &dyn SideTable, index: &KnnEdgeIndex) -> Result<Cid, StoreError> {
     let mut sources: Vec<NodeId> = index.edges().iter().map(|edge| edge.src).collect();
     sources.dedup();
@@ -61,13 +62,14 @@ pub fn store(table: &dyn SideTable, index: &KnnEdgeIndex) -> Result<Cid, StoreEr
     Ok(cid)
 }
 
-/// Stores in format 2 edges that need not be in memory: 16 bytes a node are, a table of 8 to 16 bytes a node, and what is on its way to the
-/// table, some 16 MiB. The edges are gone through once to check them and compute the CID, then once or twice to write.
+/// Stores edges in format 2 that need not be in memory. Takes memory for 16 bytes per node, a table of 8 to 16 bytes
+/// per node, and pending rows of some 16 MiB. Iterates over the edges once to check them and compute the CID, then once
+/// or twice to write.
 ///
 /// # Errors
-/// - [`StoreError::InvalidArgument`]: the edges make no index (the first fault is named), are not as many as the header says, or others the
-///   second time.
-/// - Otherwise as [`store`], and the source's own.
+/// - [`StoreError::InvalidArgument`]: the edges do not form an index (the error names the first fault), their number
+///   differs from the header, or they changed between iterations.
+/// - Otherwise as [`store`], and those of the source.
 pub fn store_streamed<S: EdgeSource>(table: &dyn SideTable, source: &S) -> Result<Cid, StoreError> {
     let header = source.header();
     let mut checker = Checker::new(header.k);
@@ -93,10 +95,11 @@ pub fn store_streamed<S: EdgeSource>(table: &dyn SideTable, source: &S) -> Resul
 
 /// Stores an index in format 1, which the published crate reads too.
 ///
-/// The row is always written. Parts that the index may have in format 2 are removed.
+/// The row is always written. Parts of the index in format 2 are removed.
 ///
 /// # Errors
-/// - [`StoreError::InvalidArgument`]: the row would be larger than a side table's value may be (16 MiB, about 284,000 edges).
+/// - [`StoreError::InvalidArgument`]: the row would be larger than a value of a side table may be (16 MiB, about
+///   284,000 edges).
 /// - Otherwise as [`SideTable::write`].
 pub fn store_row(table: &dyn SideTable, index: &KnnEdgeIndex) -> Result<Cid, StoreError> {
     if index.edges().len() > TABLE_VALUE_BYTES_MAX / EDGE_BYTES {
@@ -112,7 +115,7 @@ pub fn store_row(table: &dyn SideTable, index: &KnnEdgeIndex) -> Result<Cid, Sto
     Ok(cid)
 }
 
-/// In which format an index is stored, if it is there. Nothing of it is checked.
+/// The format of a stored index, or `None` if it is absent. Verifies nothing.
 ///
 /// # Errors
 /// Those of the store.
@@ -121,20 +124,22 @@ pub fn format_of(table: &dyn SideTable, cid: &Cid) -> Result<Option<Format>, Sto
     Ok(row.map(|row| if row.starts_with(MAGIC) { Format::Packed } else { Format::Row }))
 }
 
-/// Turns every index that is in format 2 into one in format 1, for a store that the published crate is to read. Returns how many.
+/// Converts every index in format 2 to format 1, for a store that the published crate will read. Returns the number of
+/// converted indexes.
 ///
-/// One index at a time, each read and compared with its CID before its row replaces it. Rows that are there already stay as they are.
+/// Handles one index at a time; each is read and compared with its CID before its row replaces it. Existing rows stay
+/// unchanged.
 ///
 /// # Errors
-/// As [`load`] and [`store_row`]. What was turned by then stays so; turning again does the rest. An index that is too large for a row stays as it
-/// is, and is told when all others were turned.
+/// As [`load`] and [`store_row`]. Indexes converted so far stay converted; another call converts the rest. An index too
+/// large for a row stays unchanged, and is reported after all others were converted.
 pub fn store_all_as_rows(table: &dyn SideTable) -> Result<u64, StoreError> {
     let (mut turned, mut too_large) = (0, None);
     for cid in list(table)?.collect::<Result<Vec<_>, _>>()? {
         if !table.get(&cid.to_bytes())?.is_some_and(|row| row.starts_with(MAGIC)) {
             continue;
         }
-        // Somebody may have deleted it since.
+        // Another process may have deleted it since.
         if let Some(index) = load(table, &cid)? {
             match store_row(table, &index) {
                 Ok(_) => turned += 1,
@@ -153,15 +158,14 @@ fn row_too_large(index: &KnnEdgeIndex, bytes: usize) -> StoreError {
     ))
 }
 
-/// The index of this CID, or `None` if the table does not hold it. What is returned has exactly this CID.
+/// Loads the index of this CID. Returns `None` if the table does not hold it. The returned index has exactly this CID.
 ///
-/// A large one in format 2 is read in this thread while another compares it with the CID.
+/// For a large index in format 2, this thread reads while another compares the edges with the CID.
 ///
 /// # Errors
-/// - [`StoreError::Damaged`]: something of it cannot be read, is missing, or is another index's. It is never returned. Heal it by storing the
-///   index again.
-///   With an [`IndexError`](crate::IndexError) as its cause: a row that is as it was written, and whose edges make no index;
-///   [`load_as_written`](crate::load_as_written) reads it.
+/// - [`StoreError::Damaged`]: a part cannot be read, is missing, or belongs to another index. Store the index again to
+///   repair it. With an [`IndexError`](crate::IndexError) as its cause: the row matches its CID, but its edges do not
+///   form an index; [`load_as_written`](crate::load_as_written) reads it.
 /// - [`StoreError::UnsupportedFormat`]: a later format.
 /// - Otherwise as [`SideTable::get`].
 pub fn load(table: &dyn SideTable, cid: &Cid) -> Result<Option<KnnEdgeIndex>, StoreError> {
@@ -177,12 +181,12 @@ pub fn load(table: &dyn SideTable, cid: &Cid) -> Result<Option<KnnEdgeIndex>, St
     let parts = Parts { table, cid, manifest: &manifest };
     let edges = loading::edges(parts)?;
     let index = KnnEdgeIndex::from_checked(header.root_cid, header.k, header.metric, edges);
-    // Just computed, and equal.
+    // Its CID was just computed and equals this one.
     let _ = index.cid.set(*cid);
     Ok(Some(index))
 }
 
-/// The index in a row of format 1.
+/// Decodes the index in a row of format 1.
 pub(crate) fn index_of_row(cid: &Cid, row: &[u8]) -> Result<KnnEdgeIndex, StoreError> {
     let written = as_written::of_row(cid, row)?;
     let header = written.header;
@@ -192,11 +196,11 @@ pub(crate) fn index_of_row(cid: &Cid, row: &[u8]) -> Result<KnnEdgeIndex, StoreE
     Ok(index)
 }
 
-/// The CIDs of all indexes in the table, ascending by their bytes, streamed. Whether they can be read is for [`load`] to say.
+/// Streams the CIDs of all indexes in the table, ascending by their bytes. Does not check whether they can be read.
 ///
 /// # Errors
-/// As [`SideTable::keys`]. A key that begins like an index's CID and is none is an item [`StoreError::Damaged`]; the listing goes on behind
-/// it.
+/// As [`SideTable::keys`]. A key that begins like an index's CID but is not one gives an item [`StoreError::Damaged`],
+/// and the listing continues after it.
 pub fn list(table: &dyn SideTable) -> Result<CidIter<'_>, StoreError> {
     Ok(Box::new(table.keys(&INDEX_PREFIX)?.map(|key| {
         let key = key?;
@@ -208,8 +212,8 @@ pub fn list(table: &dyn SideTable) -> Result<CidIter<'_>, StoreError> {
     })))
 }
 
-/// Indexes of which there are parts and no manifest, ascending: a writer is at work or was stopped, or a deletion was. [`delete`] removes
-/// what is left of them.
+/// Lists the indexes that have parts but no manifest, ascending: a writer is at work, or a write or deletion was
+/// interrupted. [`delete`] removes the parts.
 ///
 /// # Errors
 /// As [`SideTable::keys`] and [`SideTable::get`].
@@ -229,21 +233,21 @@ pub fn unfinished(table: &dyn SideTable) -> Result<Vec<Cid>, StoreError> {
     Ok(unfinished.into_iter().collect())
 }
 
-/// Whether a key of the table is one that this crate writes: that of an index, or of a part of one.
+/// Whether this crate writes such a key: that of an index, or of a part of one.
 pub fn is_key(key: &[u8]) -> bool {
     index_of_key(key).is_some()
 }
 
-/// The index to which a key of the table belongs, if it is one that this crate writes.
+/// The index to which a key belongs, or `None` if this crate does not write such a key.
 pub fn index_of_key(key: &[u8]) -> Option<Cid> {
     cid_from_bytes(key).ok().filter(keys::is_index).or_else(|| keys::index_of_part(key))
 }
 
-/// Removes an index, its manifest first; or what is left of one. Removing what is absent is `Ok`.
+/// Removes an index, its manifest first, or the remains of one. Removing an absent index is `Ok`.
 ///
 /// # Deleting
-/// It must not run beside a reader or a writer of the same index: one would find parts missing, the other leave a manifest without parts
-/// (which storing again heals).
+/// Must not run concurrently with a reader or a writer of the same index. The reader would find parts missing, and the
+/// writer would leave a manifest without parts (which storing again repairs).
 ///
 /// # Errors
 /// As [`SideTable::write`].

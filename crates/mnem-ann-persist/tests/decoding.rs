@@ -1,4 +1,4 @@
-//! Only canonical rows of valid indexes are read; everything else is refused with the offset.
+//! Decoding accepts only canonical rows of valid indexes, and refuses everything else with the offset.
 
 use mnem_ann_persist::{DecodeError, DistanceMetric, KnnEdgeIndex};
 
@@ -7,7 +7,7 @@ use crate::{edge, root, small, unhex};
 /// Bytes before the first edge of [`small`].
 const HEAD: usize = 3 + 1 + 6 + 1;
 const EDGE: usize = 59;
-/// Where the weight's eight bytes begin inside an edge.
+/// Offset of the weight's eight bytes inside an edge.
 const WEIGHT: usize = EDGE - 8;
 
 fn offset(row: &[u8]) -> usize {
@@ -114,7 +114,7 @@ fn other_keys_and_metrics_are_refused() {
     let mut other = row.clone();
     other[metric + 1..metric + 4].copy_from_slice(b"dot");
     assert_eq!(offset(&other), metric);
-    // The same map, "edges" first.
+    // The same map with "edges" first.
     let reordered = unhex("a4656564676573 80 616b03").into_iter().chain(row[11..].iter().copied()).collect::<Vec<_>>();
     assert_eq!(offset(&reordered), 0);
     // One more entry.
@@ -131,7 +131,7 @@ fn a_root_that_is_no_cid_is_refused() {
         other[at] = byte;
         assert_eq!(offset(&other), expected, "byte {at}");
     }
-    // A byte behind the CID, inside the link.
+    // A byte after the CID, inside the link.
     let mut longer = row.clone();
     longer.push(0);
     longer[prefix - 1] += 1;

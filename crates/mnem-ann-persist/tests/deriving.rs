@@ -1,4 +1,4 @@
-//! Nearest neighbours: which, with what weight, and what is refused.
+//! Nearest neighbours: which nodes, with what weight, and the errors.
 
 use std::{num::NonZero, ops::ControlFlow};
 
@@ -8,7 +8,7 @@ use crate::{edge, node, root};
 
 const METRICS: [DistanceMetric; 3] = [DistanceMetric::Cosine, DistanceMetric::L2, DistanceMetric::Dot];
 
-/// Vectors of length one, the same each time.
+/// Vectors of length one, reproducible.
 fn vectors(count: usize, width: usize) -> (Vec<NodeId>, Vec<Vec<f32>>) {
     let mut state = 0x1234_5678_9abc_def1_u64;
     let mut next = move || {
@@ -22,7 +22,7 @@ fn vectors(count: usize, width: usize) -> (Vec<NodeId>, Vec<Vec<f32>>) {
     (ids, (0..count).map(vector).map(|vector| normalized(&vector).expect("not zero")).collect())
 }
 
-/// The order of summation as the documentation states it, one number after the other.
+/// The documented order of summation, one number after the other.
 fn weight(a: &[f32], b: &[f32], metric: DistanceMetric) -> f32 {
     let mut lanes = [0.0_f32; 8];
     for (at, (x, y)) in a.iter().zip(b).enumerate() {
@@ -34,7 +34,7 @@ fn weight(a: &[f32], b: &[f32], metric: DistanceMetric) -> f32 {
     if metric == DistanceMetric::L2 { 1.0 / (1.0 + sum.sqrt()) } else { sum }
 }
 
-/// Compares every pair, in the plainest way.
+/// Compares every pair, without any optimisation.
 fn plainly(ids: &[NodeId], vectors: &[Vec<f32>], k: usize, metric: DistanceMetric) -> Vec<KnnEdge> {
     let mut edges = Vec::new();
     for (src, a) in ids.iter().zip(vectors) {
@@ -86,7 +86,7 @@ fn threads_and_the_order_of_input_change_nothing() {
     assert_eq!(bits(&reversed.expect("derived")), expected);
 }
 
-/// Bytes that every machine must compute.
+/// The golden bytes, identical on every machine.
 #[test]
 fn a_derivation_has_the_cid_it_always_had() {
     let (ids, vectors) = vectors(200, 50);
@@ -109,13 +109,13 @@ fn of_equal_weights_the_lowest_ids_win() {
     let edges = derive(&ids, &[[1.0, 0.0]; 5], 2, DistanceMetric::Cosine).expect("derived");
     let expected = [(1, 2), (1, 3), (2, 1), (2, 3), (3, 1), (3, 2), (4, 1), (4, 2), (5, 1), (5, 2)];
     assert_eq!(edges, expected.map(|(src, dst)| edge(src, dst, 1.0)));
-    // Zeros are equal whatever their sign.
+    // Zeros of either sign are equal.
     let vectors = [[1.0, 0.0], [-0.0, 1.0], [0.0, 1.0]];
     let edges = derive(&[node(1), node(2), node(3)], &vectors, 1, DistanceMetric::Dot).expect("derived");
     assert_eq!(edges[0].dst, node(2));
 }
 
-/// Whichever thread comes first, and in whatever order blocks meet.
+/// The result does not depend on which thread comes first, or on the order of blocks.
 #[test]
 fn ties_over_many_blocks_go_to_the_lowest_ids() {
     let ids: Vec<NodeId> = (0..300_u128).map(|n| NodeId((n * 7919 % 300).to_be_bytes())).collect();
@@ -151,7 +151,7 @@ fn k_has_an_answer_whatever_it_is() {
     }
     assert_eq!(derive(&ids[..1], &vectors[..1], 3, DistanceMetric::Dot), Ok(vec![]));
     assert_eq!(derive::<Vec<f32>>(&[], &[], 3, DistanceMetric::Dot), Ok(vec![]));
-    // Vectors of no numbers are all alike.
+    // Vectors of no numbers are all equal.
     assert_eq!(derive(&ids, &[[0.0; 0]; 5], 1, DistanceMetric::L2).expect("derived").len(), 5);
 }
 

@@ -1,4 +1,4 @@
-//! The canonical bytes, against an encoder that knows nothing of this crate, and what the CID depends on.
+//! The canonical bytes, compared with an independent encoder, and the inputs of the CID.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ struct PlainIndex<'a> {
     edges: Vec<PlainEdge<'a>>,
 }
 
-/// What a general DAG-CBOR encoder makes of the index.
+/// The index, encoded by a general DAG-CBOR encoder.
 fn by_serde(index: &KnnEdgeIndex) -> Vec<u8> {
     let edges = index.edges().iter();
     let edges = edges.map(|e| PlainEdge { src: Bytes::new(&e.src.0), dst: Bytes::new(&e.dst.0), weight: e.weight });
@@ -43,11 +43,11 @@ fn ring(count: u32, k: u32) -> KnnEdgeIndex {
 #[test]
 fn agrees_with_a_general_encoder() {
     let mut edges = small().into_edges();
-    // That encoder drops the sign of zero; see the golden value for it.
+    // That encoder drops the sign of zero, for which there is a golden value.
     edges[4].weight = 0.0;
     let small = KnnEdgeIndex::new(root(), 2, DistanceMetric::Cosine, edges).expect("valid edges");
     assert_eq!(small.canonical_bytes(), by_serde(&small));
-    // Lengths and numbers on both sides of every change of form.
+    // Lengths and numbers on both sides of every change of encoding.
     for count in [2, 23, 24, 255, 256, 65_535, 65_536] {
         let index = ring(count, count);
         assert!(index.canonical_bytes() == by_serde(&index), "{count} edges");

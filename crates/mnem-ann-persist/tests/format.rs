@@ -1,4 +1,4 @@
-//! The worked example in `FORMAT.md` is what is written, and is read as what it says.
+//! The worked example in `FORMAT.md` matches what is written, and decodes to the index that it describes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ const PAGE: &str = include_str!("../FORMAT.md");
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// The rows of the example in format 2, and that in format 1.
+/// The rows of the example in format 2, and its row in format 1.
 fn rows_of_the_page() -> (Rows, Rows) {
     let blocks = PAGE.split("```bytes\n").skip(1).map(|block| block.split("```").next().expect("an end"));
     let mut rows: Vec<_> = blocks.map(row).collect();
@@ -20,7 +20,7 @@ fn rows_of_the_page() -> (Rows, Rows) {
     (rows.into_iter().collect(), row_of_format_1.into_iter().collect())
 }
 
-/// Lines of bytes, each up to two spaces, behind which is what they mean.
+/// Parses the hexadecimal lines of a row. Two spaces separate the bytes from their explanation.
 fn row(block: &str) -> (Vec<u8>, Vec<u8>) {
     let bytes = |lines: &str| unhex(&lines.lines().filter_map(|line| line.split("  ").next()).collect::<String>());
     let (key, value) = block.strip_prefix("key\n").expect("a key").split_once("value\n").expect("a value");

@@ -48,7 +48,7 @@ fn blake3_root_and_a_k_of_four_bytes() {
     agrees(&index, &row, "bafkreid2mjmklrjqeond3l4pbpmyet6tzhan3wh4t4cg3y5c5xuyfdicr4");
 }
 
-/// Derived there from 20 random vectors, 4 neighbours each.
+/// Derived with that crate from 20 random vectors, 4 neighbours each.
 #[test]
 fn derived_from_twenty_vectors() {
     let row = unhex(include_str!("golden/derived-20x4.hex"));

@@ -1,4 +1,4 @@
-//! Indexes of so many chunks that they are read and compared with their CIDs by two threads.
+//! Indexes with enough chunks that two threads load them and compare them with their CIDs.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use mnem_store_traits::{Bytes, Cid, ErrorKind, MemoryStore, SideTable, Store as 
 
 use crate::root;
 
-/// 75,000 edges, the last of this weight.
+/// An index of 75,000 edges, the last one with this weight.
 fn large(last: f32) -> KnnEdgeIndex {
     let id = |number: u16| NodeId([[0; 14].as_slice(), &number.to_be_bytes()].concat().try_into().expect("16 bytes"));
     let of = |src: u16| (0..300).filter(move |dst| *dst != src).take(250).map(move |dst| (id(src), id(dst)));
@@ -56,7 +56,7 @@ fn damage_of_any_chunk_is_found() {
     load(&*table, &cid).expect("read").expect("whole again");
 }
 
-/// Another index under this CID, with checksums that are right: only the CID tells.
+/// Another index under this CID, with valid checksums: only the CID detects it.
 #[test]
 fn checksums_prove_nothing() {
     let (ours, theirs) = (large(0.25), large(0.75));

@@ -28,7 +28,7 @@ fn root() -> Cid {
     cid_of(DAG_CBOR, b"golden root")
 }
 
-/// Three nodes, two neighbours each.
+/// An index of three nodes with two neighbours each.
 fn small() -> KnnEdgeIndex {
     let edges = vec![
         edge(1, 2, 0.5),

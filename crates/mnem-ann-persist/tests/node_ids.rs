@@ -1,4 +1,4 @@
-//! Node ids: their text, and what is not one.
+//! Node ids: their text, and texts that are not ids.
 
 use mnem_ann_persist::NodeId;
 

@@ -40,7 +40,7 @@ fn what_is_stored_is_loaded_listed_and_deleted() {
     assert_eq!(listed(&*table), [empty]);
 }
 
-/// For a store that the published crate is to read: it knows rows only.
+/// For a store that the published crate will read, which knows only rows.
 #[test]
 fn every_index_can_be_turned_into_a_row() {
     let table = table();
@@ -59,7 +59,7 @@ fn every_index_can_be_turned_into_a_row() {
     assert_eq!(store_all_as_rows(&*table).expect("nothing left"), 0);
     assert!(load(&*table, &row).expect("loaded").is_some());
 
-    // A damaged one is not made a row of.
+    // A damaged index is not converted to a row.
     store(&*table, &small()).expect("stored");
     let parts: Vec<Bytes> = table.keys(&[2]).expect("keys").collect::<Result<_, _>>().expect("keys");
     table.write(&[], &parts[..1]).expect("written");
@@ -67,7 +67,7 @@ fn every_index_can_be_turned_into_a_row() {
     assert!(table.get(&packed.to_bytes()).expect("a row").expect("still there").starts_with(b"mnem-knn"));
 }
 
-/// A table that takes no more writes.
+/// A table that accepts no more writes.
 #[derive(Debug)]
 struct Full(Arc<dyn SideTable>);
 
@@ -110,7 +110,7 @@ fn damage(row: Vec<u8>) -> StoreError {
 fn damaged_rows_are_never_returned() {
     let cid = small().compute_cid();
     let mut flipped = small().canonical_bytes();
-    // The last bit of the first weight that an f32 keeps: a valid row of another index.
+    // The last bit of the first weight that an f32 holds: a valid row of another index.
     flipped[11 + 51 + 4] ^= 0x20;
     let error = damage(flipped);
     assert_eq!(error.kind(), ErrorKind::Damaged);
@@ -158,9 +158,9 @@ fn a_row_above_the_limit_is_refused() {
     store(&*table, &ring(most + 1)).expect("format 2 takes it");
 }
 
-/// A row of the published crate with these edges, whatever they are, and its CID.
+/// A row of the published crate with these edges, unvalidated, and its CID.
 fn as_published(k: u8, edges: &[KnnEdge]) -> (Cid, Vec<u8>) {
-    // The row of as many other edges, with the bytes of these put in place of theirs.
+    // The row of as many other edges, with the bytes of these edges substituted.
     let id = |n: usize| NodeId((n as u128).to_be_bytes());
     let stand_ins = (0..edges.len()).map(|n| KnnEdge { src: id(n), dst: id(n + 1), weight: 1.0 }).collect();
     let index = KnnEdgeIndex::new(root(), u32::from(k), DistanceMetric::Dot, stand_ins).expect("valid edges");
@@ -200,7 +200,7 @@ fn rows_that_make_no_index_are_read_as_they_were_written() {
     table.write(&[(Bytes::from(cid.to_bytes()), Bytes::from(row.clone()))], &[]).expect("written");
     let written = load_as_written(&*table, &cid).expect("readable").expect("there");
     assert!(written.into_index().expect_err("two neighbours, k = 1").to_string().contains("more than 1"));
-    // One changed bit is damage, not another program's doing.
+    // One changed bit is damage, not the work of another program.
     row[11 + 10] ^= 1;
     table.write(&[(Bytes::from(cid.to_bytes()), Bytes::from(row))], &[]).expect("written");
     assert_eq!(load_as_written(&*table, &cid).expect_err("damage").kind(), ErrorKind::Damaged);

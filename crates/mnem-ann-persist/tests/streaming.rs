@@ -1,4 +1,4 @@
-//! Storing edges that are not in memory.
+//! Stores edges that are not in memory.
 
 use std::cell::Cell;
 
@@ -9,7 +9,7 @@ use mnem_store_traits::{ErrorKind, MemoryStore, Store, StoreError};
 
 use crate::{edge, root, small};
 
-/// Hands out these edges, and from some time on others.
+/// Returns these edges, and different ones from some time on.
 struct Changing {
     edges: Vec<KnnEdge>,
     later: Vec<KnnEdge>,
@@ -42,7 +42,7 @@ fn streamed_is_as_stored() {
     let cid = store(&*a, &small()).expect("stored");
     assert_eq!(store_streamed(&*b, &Changing::new(small().edges())).expect("streamed"), cid);
     assert_eq!(load(&*b, &cid).expect("loaded"), Some(small()));
-    // From one table into another.
+    // From one table to another.
     let c = MemoryStore::new().side_table(TABLE).expect("a table");
     let reader = open(a, &cid).expect("opened").expect("there");
     assert_eq!(store_streamed(&*c, &reader).expect("streamed"), cid);

@@ -1,4 +1,4 @@
-//! What an index must be, and the error that names what it is not.
+//! The rules for an index, and the error for each violation.
 
 use mnem_ann_persist::{DistanceMetric, IndexError, KnnEdge, KnnEdgeIndex};
 
@@ -50,7 +50,7 @@ fn a_source_has_at_most_k_neighbours() {
     assert_eq!(refused(2, fan.clone()), IndexError::TooManyNeighbours { position: 2, src: node(1), k: 2 });
     assert_eq!(refused(0, fan.clone()), IndexError::TooManyNeighbours { position: 0, src: node(1), k: 0 });
     assert!(KnnEdgeIndex::new(root(), 3, DistanceMetric::Dot, fan).is_ok());
-    // The count begins anew with each source.
+    // The count starts again with each source.
     let two_sources = vec![edge(1, 2, 0.5), edge(1, 3, 0.5), edge(2, 1, 0.5), edge(2, 3, 0.5)];
     assert!(KnnEdgeIndex::new(root(), 2, DistanceMetric::Dot, two_sources).is_ok());
 }

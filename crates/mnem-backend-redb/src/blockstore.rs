@@ -1,4 +1,4 @@
-//! Blocks: one row each, CID bytes → block bytes.
+//! Blocks: one row each, from CID bytes to block bytes.
 
 use std::{iter, ops::Bound, sync::Arc};
 
@@ -22,14 +22,14 @@ use crate::{
     limits::{BLOCK_BYTES_MAX, PAGE_NAMES},
 };
 
-/// The blocks of a store, as a view that keeps it open. See [`RedbStore::blockstore`](crate::RedbStore::blockstore).
+/// A view of a store's blocks that keeps the store open. See [`RedbStore::blockstore`](crate::RedbStore::blockstore).
 #[derive(Clone, Debug)]
 pub struct RedbBlockstore {
     pub(crate) handle: Arc<Handle>,
 }
 
 impl Handle {
-    /// The stored bytes of a block, checked, in a guard that keeps its page.
+    /// Reads and verifies a block, and returns its stored bytes in a guard that pins their page.
     fn lend(&self, operation: &'static str, cid: &Cid) -> Result<Option<Stored>, StoreError> {
         let at = self.file().at(operation);
         let key = Key::of(cid);
@@ -40,7 +40,7 @@ impl Handle {
         })
     }
 
-    /// Stores checked rows durably: nothing is written when all are there.
+    /// Stores verified rows durably. Writes nothing if all of them are present.
     fn put_rows(&self, operation: &'static str, rows: Vec<Row>) -> Result<(), StoreError> {
         if self.writer.has_all(operation, rows.iter().map(|(key, _)| &**key))? {
             return Ok(());
@@ -48,7 +48,7 @@ impl Handle {
         self.writer.write(operation, Change::Commit(Commit { rows, ..Commit::default() }))
     }
 
-    /// One page of a listing.
+    /// Reads one page of a listing: the CIDs that follow `after`.
     fn cid_page(&self, after: Option<Cid>) -> Result<Vec<Cid>, StoreError> {
         let at = self.file().at("list blocks");
         let after = after.as_ref().map(Key::of);
@@ -67,7 +67,7 @@ impl Handle {
         })
     }
 
-    /// A listing that goes on behind what it cannot read.
+    /// A listing of a damaged file that skips what it cannot read.
     fn cids_lenient(&self) -> CidIter<'_> {
         let at = self.file().at("list blocks");
         let table = self.file().layout.objects();
@@ -81,7 +81,7 @@ impl Handle {
         Box::new(keys.map(move |key| self.block_cid(at, &key?)))
     }
 
-    /// The CID that the key of a block is.
+    /// Decodes the key of a block.
     fn block_cid(&self, at: At<'_>, key: &[u8]) -> Result<Cid, StoreError> {
         keys::decode(key).map_err(|error| at.damaged_row(TableHandle::name(&self.file().layout.objects()), key, error))
     }
@@ -150,7 +150,7 @@ impl Blockstore for Handle {
         self.put_rows("put_many", sorted_rows(drained.into_iter()))
     }
 
-    /// One transaction. The keys are removed in the order in which they are stored, so that each page of the tree is visited once.
+    /// Deletes in one transaction, in key order, so that each page of the tree is visited once.
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         let operation = "delete_many";
         let mut keys: Vec<Key> = cids.map(|cid| Ok(Key::of(&cid?))).collect::<Result<_, StoreError>>()?;
@@ -172,7 +172,8 @@ impl Blockstore for Handle {
     }
 }
 
-/// [`Blockstore`] for a type with a `handle`: every method, since a default would undo an override.
+/// Implements [`Blockstore`] for a type with a `handle`. It forwards every method, because a default would undo an
+/// override.
 macro_rules! forward_blockstore {
     ($store:ty) => {
         #[deny(clippy::missing_trait_methods)]

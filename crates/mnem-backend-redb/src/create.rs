@@ -1,4 +1,4 @@
-//! Making a store: whole and on the disk before anybody can find it.
+//! Creates a store: complete and synced before its name appears.
 
 use std::{io, path::Path};
 
@@ -17,8 +17,9 @@ use crate::{
     tables::{META, META_FORMAT, META_HEADS_CHECKSUM, heads_checksum},
 };
 
-/// Makes an empty store at the path under a temporary name beside it, synced, and gives it its name if nothing has that
-/// by then. `false`: another creator was first, and its store is there; or somebody removed the unfinished file.
+/// Creates an empty store under a temporary name beside the path, syncs it, and renames it unless the name is taken.
+/// Returns `false` if another creator was first, whose store is then at the path, or if the unfinished file was
+/// removed.
 pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions) -> Result<bool, StoreError> {
     let at = At { path, operation: "create" };
     let failed = |error: io::Error| at.failed(Outcome::NotApplied, error);
@@ -30,10 +31,11 @@ pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions)
         return Err(at.not_a_store("the path does not end in a file's name"));
     }
     remove_abandoned(&folder);
-    // Whether anything may be made there at all comes first; a refusal takes it away again.
+    // Find out first whether a store may be created here. On a refusal the file is removed again.
     let unfinished = unfinished_in(&folder, options.mode).map_err(failed)?;
     let names = probe_folder(place, at, options)?;
-    // The same opening of the file, whose lock redb then finds its own, and gives back when it closes.
+    // Clone the handle instead of opening again: redb then finds the file locked by its own handle, and unlocks it on
+    // close.
     let medium = file_medium(at, unfinished.file.as_file().try_clone().map_err(failed)?, options)?;
     initialise(at, medium, options)?;
     unfinished.hold();
@@ -45,7 +47,7 @@ pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions)
     Ok(made)
 }
 
-/// Makes an empty store of an empty medium, and closes it cleanly.
+/// Initialises an empty medium as an empty store and closes it cleanly.
 pub(crate) fn initialise(at: At<'_>, medium: Medium, options: &OpenOptions) -> Result<(), StoreError> {
     let seam = Seam::direct(medium, true);
     let opened = contain(|| Database::builder().create_with_backend(seam));

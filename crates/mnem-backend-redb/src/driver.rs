@@ -1,4 +1,4 @@
-//! The driver of this backend: which places are its stores, and opening them by the options that all backends share.
+//! The driver of this backend: recognises its stores, and opens them with the options that all backends share.
 
 use std::{fs, io::Read as _, path::Path, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     raw,
 };
 
-/// The driver of [`RedbStore`]: one redb file for each store.
+/// The driver of [`RedbStore`]: one redb file per store.
 ///
 /// | option by name | value |
 /// |---|---|
@@ -32,7 +32,7 @@ pub static DRIVER: RedbDriver = RedbDriver;
 #[non_exhaustive]
 pub struct RedbDriver;
 
-/// The length of a page: damaged or not, a file of redb is a multiple of it.
+/// Page size in bytes. The length of a redb file is a multiple of it, damaged or not.
 const PAGE_BYTES: u64 = 4096;
 
 impl Driver for RedbDriver {
@@ -67,8 +67,8 @@ impl Driver for RedbDriver {
         Ok(match Entry::at(path, BACKEND)? {
             Entry::Absent => Probe::Absent,
             Entry::EmptyFolder | Entry::Folder => Probe::Foreign("it is a folder, not a file".into()),
-            // Perhaps a creation that was cut off, on a file system where names are reserved so. Whether it is one can only be tried, and a look
-            // writes nothing: opening decides.
+            // This may be an interrupted creation, on a file system where creators reserve names with an empty file.
+            // Only an attempt to create can tell, and a probe writes nothing, so leave it to the open.
             Entry::File(0) if self.suits(at) => Probe::Unfinished,
             Entry::File(0) => Probe::Foreign("it is an empty file".into()),
             Entry::File(file_bytes) => probe_file(path, file_bytes)?,
@@ -139,7 +139,7 @@ fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> 
     requested.set.iter().try_fold(own, |own, (name, value)| set(own, name, value))
 }
 
-/// An option of this driver alone, by name.
+/// Applies an option that only this driver has.
 fn set(own: crate::OpenOptions, name: &str, value: &str) -> Result<crate::OpenOptions, StoreError> {
     let invalid = |what: &str| StoreError::InvalidArgument {
         operation: "open",

@@ -1,4 +1,4 @@
-//! redb's errors in the words of the contract, and the containment of its panics.
+//! Maps redb's errors to those of the contract, and contains its panics.
 
 use std::{any::Any, io, path::Path};
 
@@ -12,7 +12,7 @@ use crate::engine::header::Length;
 /// The name of this backend in errors.
 pub(crate) const BACKEND: &str = "redb";
 
-/// Which call on which file an error belongs to.
+/// Where an error happened: the path of the file and the operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At<'a> {
     pub(crate) path: &'a Path,
@@ -20,12 +20,12 @@ pub(crate) struct At<'a> {
 }
 
 impl At<'_> {
-    /// A failure of redb while nothing has been written yet, or nothing that could be seen.
+    /// Maps an error of redb from before anything was written, or from before anything became visible.
     pub(crate) fn redb(&self, error: impl Into<redb::Error>) -> StoreError {
         self.redb_with(error, Outcome::NotApplied)
     }
 
-    /// A failure of redb with what became of the call.
+    /// Maps an error of redb, with the outcome of the call.
     pub(crate) fn redb_with(&self, error: impl Into<redb::Error>, outcome: Outcome) -> StoreError {
         match error.into() {
             redb::Error::Corrupted(message) => self.damaged(message),
@@ -36,7 +36,7 @@ impl At<'_> {
                     None => self.not_lockable(PlaceLacks::Locks { can_do_without: true, source: None }),
                 }
             }
-            // The exclusive mode locks the whole file instead.
+            // The exclusive mode does not need it: it locks the whole file.
             redb::Error::Unsupported => self.not_lockable(PlaceLacks::RangeLocks),
             redb::Error::Io(error) => self.failed(outcome, error),
             redb::Error::DatabaseClosed => StoreError::Closed { backend: BACKEND, operation: self.operation },
@@ -56,7 +56,7 @@ impl At<'_> {
         }
     }
 
-    /// The file's structure is wrong.
+    /// The structure of the file is wrong.
     pub(crate) fn damaged(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
         StoreError::Damaged {
             component: BACKEND.into(),
@@ -65,7 +65,7 @@ impl At<'_> {
         }
     }
 
-    /// The error of an open that found damage, with what the file's length says of it.
+    /// As [`damaged`](Self::damaged), for an open: adds whether the file has the wrong length.
     pub(crate) fn with_length(&self, medium: &dyn redb::StorageBackend, error: StoreError) -> StoreError {
         let StoreError::Damaged { source, .. } = &error else { return error };
         match Length::of(medium).ok().and_then(|length| length.explain(Some(source.clone()))) {
@@ -97,17 +97,17 @@ impl At<'_> {
         StoreError::Backend { backend: BACKEND, operation, outcome, source: Cause::new(source) }
     }
 
-    /// The file cannot be locked where it lies.
+    /// The file system cannot lock the file.
     pub(crate) fn not_lockable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
         At { path: self.path, operation: "lock" }.failed(Outcome::NotApplied, source)
     }
 
-    /// Something other than a store lies at the path.
+    /// The path holds something other than a store.
     pub(crate) fn not_a_store(&self, reason: impl Into<String>) -> StoreError {
         StoreError::NotAStore { location: self.path.into(), reason: reason.into() }
     }
 
-    /// A new store was asked for where one exists.
+    /// `create_new` was set, and a store exists.
     pub(crate) fn already_there(&self) -> StoreError {
         let reason = format!("a {BACKEND} store is already at {}", Location::from(self.path));
         StoreError::InvalidArgument { operation: "open", reason }
@@ -119,19 +119,20 @@ impl At<'_> {
     }
 }
 
-/// Whether redb refuses since an earlier call of the medium failed. What failed then was reported then.
+/// Whether redb refuses because an earlier call of the medium failed. That failure was reported when it happened.
 pub(crate) fn is_latched(error: &StoreError) -> bool {
     matches!(error, StoreError::Backend { source, .. }
         if matches!(source.downcast_ref::<redb::Error>(), Some(redb::Error::PreviousIo | redb::Error::LockPoisoned(_))))
 }
 
-/// A file that ends where its own header says it goes on, or that redb does not recognise, is damaged: the medium did not fail.
+/// Whether the error means damage rather than a failed medium: the file is shorter than its header says, or redb does
+/// not recognise it.
 fn is_damage(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
 }
 
-/// A panic of redb that was contained. The first line of defence are the checks on open: redb panics on files that were
-/// altered. Its text says which line of redb noticed, which is for a log.
+/// A contained panic of redb. redb panics on files that another program altered; the checks on open are the first line
+/// of defence. The text names the line of redb that panicked, for a log.
 #[derive(Debug)]
 pub(crate) struct Panic;
 
@@ -143,11 +144,11 @@ impl std::fmt::Display for Panic {
 
 impl std::error::Error for Panic {}
 
-/// What a panic of redb means.
+/// The error for a panic of redb.
 pub(crate) const BROKEN_PAGES: &str = "its pages contradict each other";
 
-/// Runs code that calls redb; a panic comes back as an error. Whoever gets one must not let the redb objects involved be dropped: they may
-/// panic again.
+/// Runs code that calls redb and returns a panic as an error. After a panic the caller must leak the redb objects
+/// involved: dropping them may panic again.
 pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     driver::contain(f).map_err(|payload| {
         tracing::debug!(message = message(&*payload), "redb panicked");

@@ -1,4 +1,4 @@
-//! An open store: its reader and its writer, exclusive maintenance, and how it closes.
+//! An open store: its reader and writer, exclusive maintenance, and closing.
 
 use std::{fmt, mem, sync::Arc};
 
@@ -21,12 +21,13 @@ use crate::{
     place::Names,
 };
 
-/// An open store, shared by the store and its views. A [`Writer`] has a [`Reader`], and that an [`OpenFile`].
+/// An open store, shared by the store and its views. It owns a [`Writer`], which owns a [`Reader`], which owns an
+/// [`OpenFile`].
 pub(crate) struct Handle {
     pub(crate) writer: Writer,
-    /// Device and number of the file, where there is one and the system tells them.
+    /// Device and inode of the file, if there is a file and the system reports them.
     pub(crate) identity: FileIdentity,
-    /// Whether the file is found after a power cut.
+    /// Whether the name of the file survives a power cut.
     names: Names,
 }
 
@@ -42,7 +43,7 @@ impl Handle {
         Self { writer: Writer::new(Reader::new(file)), identity: None, names: Names::Durable }
     }
 
-    /// Of a file that has a name.
+    /// Adds what is known of a file that has a name.
     pub(crate) fn named(mut self, names: Names, identity: FileIdentity) -> Self {
         self.names = names;
         self.identity = identity;
@@ -65,19 +66,20 @@ impl Handle {
         &mut self.writer.reader.file
     }
 
-    /// What the capabilities may claim.
+    /// The durability that the capabilities may claim.
     pub(crate) fn claim(&self) -> Durability {
         let claim = self.file().options.durability.claim();
         if self.names == Names::Durable { claim } else { claim.min(Durability::Process) }
     }
 
-    /// Waits for a write in progress and closes the file. Closing again is `Ok`.
+    /// Waits for a write in progress and closes the file. Closing again returns `Ok`.
     pub(crate) fn close(&self) -> Result<(), StoreError> {
         let _no_writes = self.writer.lock();
         let file = self.file();
         let Some(session) = file.session_mut().take() else { return Ok(()) };
         file.gate.close();
-        // A read that is beginning now caches nothing: the cache is invalidated, and without a session no other read begins.
+        // A concurrent read caches nothing from here on: the cache is invalidated, and no read begins without a
+        // session.
         self.reader().invalidate(Invalidate::Generation);
         let at = file.at("close");
         if file.has_panicked() {
@@ -99,7 +101,8 @@ impl Handle {
         }
     }
 
-    /// Calls `f` with the database for exclusive maintenance. A failure poisons the handle, unless redb refused to begin: what state redb is in, only
+    /// Calls `f` with the database for exclusive maintenance. A failure poisons the handle, unless redb refused to
+    /// begin: redb's state is then unknown until the file is reopened.
     /// opening the file again tells.
     pub(crate) fn maintain(
         &mut self,
@@ -110,7 +113,8 @@ impl Handle {
         file.gate.check_writable(operation)?;
         file.release(operation)?;
         self.reader().invalidate(Invalidate::Generation);
-        // Compaction commits in one phase. The shared modes make two of every one, and readers there follow the header as it is written.
+        // Compaction commits in one phase. In the shared modes, redb commits in two phases, and readers follow the
+        // header as it is written, so the header must not wait.
         let header_last =
             file.options.durability == CommitDurability::TwoPhase && file.options.sharing == Sharing::ExclusiveWriter;
         let result = {
@@ -139,7 +143,7 @@ impl Handle {
     }
 }
 
-/// Whether maintenance that failed had begun: redb first looks whether somebody else uses the file.
+/// Whether failed maintenance had begun: redb first checks that no one else uses the file.
 fn has_begun(error: &redb::Error) -> bool {
     !matches!(
         error,

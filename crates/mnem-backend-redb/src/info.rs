@@ -1,4 +1,4 @@
-//! What a file holds, in numbers.
+//! Counts and sizes of a file.
 
 use std::fs;
 
@@ -44,13 +44,13 @@ pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     })
 }
 
-/// What the file takes on its medium, if its path still leads to it.
+/// The space that the file takes on its medium, if its path still leads to it.
 fn allocated(handle: &Handle) -> Option<u64> {
     let found = fs::metadata(&handle.file().path).ok()?;
     (handle.identity.is_some() && identity(&found) == handle.identity).then(|| allocated_bytes(&found))
 }
 
-/// The side tables, and what all tables of the file use, in bytes.
+/// The side tables, and the bytes that all tables of the file use.
 fn side_tables(at: At<'_>, layout: Layout, transaction: &ReadTransaction) -> Result<(Vec<TableInfo>, u64), StoreError> {
     let mut tables = Vec::new();
     let mut used_bytes = 0;

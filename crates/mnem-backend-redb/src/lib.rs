@@ -1,7 +1,8 @@
 //! Block store and op heads in one redb file: the production backend.
 //!
-//! One commit is one write transaction with two syncs: durable when it returns, and after a power cut there whole or not at all. Blocks are
-//! hashed when written and when read. A file that is locked, truncated, damaged, foreign or of a later format is a named error.
+//! A commit is one write transaction with two syncs. It is durable when the call returns, and after a power cut the
+//! store holds all of it or nothing. Blocks are hashed when written and when read. A file that is locked, truncated,
+//! damaged, foreign or of a later format fails to open with an error for that case.
 //!
 //! ```
 //! use mnem_backend_redb::OpenOptions;
@@ -18,7 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `FORMAT.md` in this crate says what the file holds, byte by byte, and what a crash leaves.
+//! `FORMAT.md` in this crate documents the bytes of the file, and the state after a crash at each step.
 
 pub mod blockstore;
 mod create;

@@ -1,4 +1,4 @@
-//! Op heads: one row each, and a checksum over them all.
+//! Op heads: one row each, and a checksum over all of them.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     handle::Handle,
 };
 
-/// The heads of a store, as a view that keeps it open. See [`RedbStore::op_heads`](crate::RedbStore::op_heads).
+/// A view of a store's heads that keeps the store open. See [`RedbStore::op_heads`](crate::RedbStore::op_heads).
 #[derive(Clone, Debug)]
 pub struct RedbOpHeadsStore {
     pub(crate) handle: Arc<Handle>,
@@ -41,7 +41,8 @@ impl OpHeadsStore for Handle {
     }
 }
 
-/// [`OpHeadsStore`] for a type with a `handle`: every method, since a default would undo an override.
+/// Implements [`OpHeadsStore`] for a type with a `handle`. It forwards every method, because a default would undo an
+/// override.
 macro_rules! forward_op_heads {
     ($store:ty) => {
         #[deny(clippy::missing_trait_methods)]

@@ -1,4 +1,4 @@
-//! From a path to an open store: what lies there, making a new one, locks, checks, layout.
+//! Opens the store at a path: probes it, creates a new store, takes locks, checks the file and recognises its layout.
 
 use std::{
     fs::File,
@@ -36,12 +36,12 @@ use crate::{
 };
 use mnem_store_traits::driver::Sharing;
 
-/// The two views that [`open_or_init`] returns, and where the store lies.
+/// The two views that [`open_or_init`] returns, and the path of the store.
 type Views = (Arc<dyn Blockstore>, Arc<dyn OpHeadsStore>, PathBuf);
 
-/// Opens the store at `path`, or makes one where there is nothing: its blocks, its heads, and where it lies.
+/// Opens the store at `path`, or creates one if nothing is there. Returns its blocks, its heads and its path.
 ///
-/// Whoever wants `commit` opens a [`RedbStore`](crate::RedbStore) instead.
+/// To call `commit`, open a [`RedbStore`](crate::RedbStore) instead.
 ///
 /// # Errors
 /// As [`OpenOptions::open`].
@@ -50,7 +50,7 @@ pub fn open_or_init(path: impl AsRef<Path>) -> Result<Views, StoreError> {
     Ok((Arc::new(store.blockstore()), Arc::new(store.op_heads()), path.as_ref().to_owned()))
 }
 
-/// Opens or makes the file at `path`.
+/// Opens or creates the file at `path`.
 pub(crate) fn open_path(path: &Path, options: &OpenOptions) -> Result<Handle, StoreError> {
     open_in(&(Arc::new(System) as _), path, options)
 }
@@ -80,13 +80,14 @@ pub(crate) fn open_in(place: &Arc<dyn Place>, path: &Path, options: &OpenOptions
     Err(at.not_a_store("the file keeps appearing and disappearing"))
 }
 
-/// Whether an empty file is a store that somebody is making, or was killed at: where files are published so.
+/// Whether an empty file reserves the name of a store that is being created, or whose creator was killed. Creators
+/// reserve names this way only on file systems that cannot rename without replacing.
 pub(crate) fn is_claim(place: &dyn Place, at: At<'_>) -> Result<bool, StoreError> {
     let can = can_publish(place, &folder_of(at.path));
     can.map(|can| !can).map_err(|error| at.failed(Outcome::NotApplied, error))
 }
 
-/// The file as a medium, whether its name is durable, and which file it is; `None` if it is gone by now.
+/// Opens the file. Returns its medium, whether its name is durable, and its identity, or `None` if it is gone.
 fn open_file(
     place: &Arc<dyn Place>,
     at: At<'_>,
@@ -100,8 +101,8 @@ fn open_file(
     };
     let identity = identity(&file.metadata().map_err(failed)?);
     let medium = file_medium(at, file, options)?;
-    // Another process may have made the file a moment ago and not synced its name yet. What the handle claims depends
-    // on the outcome only with that option; in a shared mode redb writes at once.
+    // Another process may have just created the file and not synced its name yet. Sync it now if the claimed durability
+    // depends on the outcome, or in a shared mode, where redb writes at once. Otherwise the first write does.
     let at_once = options.without_folder_sync || options.sharing != Sharing::ExclusiveWriter;
     let (medium, names) = match (options.read_only, at_once) {
         (true, _) => (medium, Names::Durable),
@@ -111,14 +112,14 @@ fn open_file(
     Ok(Some((medium, names, identity)))
 }
 
-/// The medium that a file is.
+/// Wraps a file as a medium.
 pub(crate) fn file_medium(at: At<'_>, file: File, options: &OpenOptions) -> Result<Medium, StoreError> {
     let id = file_id(&file).map_err(|error| at.failed(Outcome::NotApplied, error))?;
     let medium: Medium = Arc::new(FileBackend::new(file).map_err(|error| at.redb(error))?);
     Ok(if options.without_locks { Arc::new(WithoutLocks::new(medium, id)) } else { medium })
 }
 
-/// Opens or initialises a medium.
+/// Opens a medium, or initialises an empty one.
 pub(crate) fn open_medium(medium: Medium, name: PathBuf, options: &OpenOptions) -> Result<Handle, StoreError> {
     let at = At { path: &name, operation: "open" };
     check_options(options)?;
@@ -167,7 +168,7 @@ fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Tries until the locks are free or the time is up.
+/// Retries until the locks are free or the timeout is over.
 fn open_with_retry(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<Handle, StoreError> {
     let deadline = Instant::now().checked_add(options.lock_wait);
     let mut pause = LOCK_PAUSE.0;
@@ -185,7 +186,7 @@ fn open_with_retry(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result
 fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle, StoreError> {
     if options.check == Check::AsItIs {
         return open_lenient(at, options, &medium, false).or_else(|error| match error {
-            // One that begins and is not written to has a commit before the last.
+            // The last commit may be a transaction that began and wrote nothing; before it there is a complete one.
             StoreError::Damaged { .. } => {
                 let before = open_lenient(at, options, &medium, true).map_err(|_| error);
                 before.inspect(|_| tracing::warn!(path = %at.path.display(), "the last commit cannot be found: this is the one before it"))
@@ -204,12 +205,14 @@ fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle
     layout::recognise(at, options, session)
 }
 
-/// Refuses a file that was closed and has another length than its header says, and recovers one that a power cut left
-/// with the wrong length: a shared mode can open neither.
+/// Settles the length of a file before a shared mode opens it, because that mode cannot open a file of the wrong
+/// length. Refuses a closed file whose length differs from its header, and recovers one that a power cut left with the
+/// wrong length.
 ///
-/// Looks without a lock, since others may have the file open. While they have, it is never shorter than its header says.
-/// A power cut can leave it shorter: the file system kept a new length, and not the header beside it. For the same
-/// reason zeros may follow in a file that looks closed, after the first write of a handle that had it alone.
+/// Reads without a lock, since other processes may have the file open. While they do, the file is never shorter than
+/// its header says. A power cut can leave it shorter, if the file system kept the new length and lost the header
+/// written with it. For the same reason zeros may follow a file that looks closed, after the first write of an
+/// exclusive handle.
 fn settle_length(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<(), StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
     let deadline = Instant::now().checked_add(options.turn_wait());
@@ -221,14 +224,14 @@ fn settle_length(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<(
         }
         let is_over = deadline.is_some_and(|at| Instant::now() >= at);
         if length.changed() && !is_over && !is_changed_at_rest(medium).map_err(failed)? {
-            // A writer is making it longer.
+            // A writer is extending the file.
         } else if length.changed() && !has_zeros_at_end(medium, length).map_err(failed)? {
             return Err(at.damaged("a shared mode cannot open a file of the wrong length"));
         } else if options.read_only {
             return Err(StoreError::NeedsRecovery { location: at.path.into() });
         } else {
             match recover_alone(at, options, Arc::clone(medium)) {
-                // Another process may be recovering it.
+                // Another process may be recovering the file.
                 Err(StoreError::Locked { .. }) if !is_over => {}
                 recovered => return recovered,
             }
@@ -238,8 +241,8 @@ fn settle_length(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<(
     }
 }
 
-/// Whether the file has another length than its header says while nobody writes to it. A writer makes it longer some
-/// time before its header says so, in its turn, which excludes a lock of the whole file.
+/// Whether the file has another length than its header says while no one writes to it. A writer extends the file some
+/// time before the header says so, but during its turn, which excludes a lock of the whole file.
 fn is_changed_at_rest(medium: &Medium) -> io::Result<bool> {
     let whole = (Bound::Unbounded, Bound::Unbounded);
     match medium.try_lock_shared_range(whole.0, whole.1) {
@@ -249,17 +252,17 @@ fn is_changed_at_rest(medium: &Medium) -> io::Result<bool> {
             medium.unlock_range(whole.0, whole.1).map_err(|error| io::Error::other(error.to_string()))?;
             changed
         }
-        // Without locks the length is all there is to judge by.
+        // Without locks, only the length can tell.
         Err(_) => Ok(true),
     }
 }
 
-/// Whether nothing but zeros was appended.
+/// Whether only zeros were appended.
 fn has_zeros_at_end(medium: &Medium, length: Length) -> io::Result<bool> {
     length.appended().map_or(Ok(false), |(said, appended)| is_zeros(&**medium, said, appended))
 }
 
-/// Repairs a file under exclusive locks, checks all of it, and closes it cleanly.
+/// Repairs a file under exclusive locks, verifies all of it, and closes it cleanly.
 fn recover_alone(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<(), StoreError> {
     tracing::info!(path = %at.path.display(), "store was not closed and is too short: recovering it alone");
     let options = options.clone().sharing(Sharing::ExclusiveWriter).check(Check::Always);
@@ -267,7 +270,7 @@ fn recover_alone(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<()
     layout::recognise(at, &options, session)?.close()
 }
 
-/// Opens for writing, with everything staged until the file has been recognised.
+/// Opens for writing, with every write staged until the file has been recognised.
 fn open_alone(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Session, StoreError> {
     open_staged(at, options, medium, Locks::PassThrough)
 }
@@ -277,7 +280,7 @@ fn open_staged(at: At<'_>, options: &OpenOptions, medium: Medium, locks: Locks) 
     Ok(Session { was_closed, ..Session::new(Db::Writable(database), seam) })
 }
 
-/// Opens for writing beside other processes. Nothing is staged: they have to see what this one does.
+/// Opens for writing beside other processes. Nothing is staged, because they must see the writes.
 fn open_shared(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Session, StoreError> {
     layout::peek(at, options, Arc::clone(&medium))?;
     let mut attempt = Attempt::first(options);
@@ -294,14 +297,14 @@ fn open_shared(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Sess
     }
 }
 
-/// A lock that was not to be had in time is a locked store.
+/// Turns a lock timeout into [`StoreError::Locked`].
 fn timed_out(at: At<'_>, error: StoreError) -> StoreError {
     let timed_out = matches!(&error, StoreError::Backend { source, .. }
         if source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut));
     if timed_out { StoreError::Locked { location: at.path.into() } } else { error }
 }
 
-/// Opens without ever writing to the medium: as it is if it is clean and need not be checked, else repaired in memory.
+/// Opens without writing to the medium: directly if the file is clean and needs no check, otherwise repaired in memory.
 fn open_read_only(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Session, StoreError> {
     let alone = options.sharing == Sharing::ExclusiveWriter;
     if alone && Attempt::first(options) == Attempt::Checked {
@@ -327,7 +330,7 @@ fn open_read_only(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<S
     }
 }
 
-/// Takes the lock of a reader over the whole file, for as long as the medium is open.
+/// Takes the lock of a reader over the whole file, until the medium is closed.
 pub(crate) fn lock_as_reader(at: At<'_>, medium: &dyn StorageBackend) -> Result<(), StoreError> {
     let whole = (Bound::Unbounded, Bound::Unbounded);
     match insist(medium.try_lock_shared_range(whole.0, whole.1), whole.0, whole.1) {
@@ -338,14 +341,14 @@ pub(crate) fn lock_as_reader(at: At<'_>, medium: &dyn StorageBackend) -> Result<
     }
 }
 
-/// Opens a damaged file for reading what can be read of it: the last commit, or the one `before` it.
+/// Opens a damaged file to read what is left of it: the last commit, or with `before` the one before it.
 fn open_lenient(at: At<'_>, options: &OpenOptions, medium: &Medium, before: bool) -> Result<Handle, StoreError> {
-    // One lock for all: redb would take one for each read, and keep it for one that panicked.
+    // One lock for all reads: redb would take one per read, and leak it if the read panicked.
     lock_as_reader(at, &**medium)?;
     let view = lenient::view(&**medium, before).map_err(|error| at.failed(Outcome::NotApplied, error))?;
     let seam = Seam::lenient(Arc::clone(medium), view);
     let mut builder = Database::builder();
-    // A reader in a shared mode needs neither the table of free pages nor the length of the file, and looks at neither.
+    // A reader in a shared mode needs neither the table of free pages nor the length of the file, and reads neither.
     builder.set_cache_size(options.cache_bytes).set_concurrency_mode(redb::ConcurrencyMode::SingleWriter);
     match contain(|| builder.open_read_only_with_backend(seam.clone())) {
         Ok(Ok(database)) => layout::recognise(at, options, Session::new(Db::ReadOnly(database), seam)),

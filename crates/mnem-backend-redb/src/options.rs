@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! The options for opening a store.
 
 use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
 
@@ -6,27 +6,28 @@ use mnem_store_traits::{Durability, StoreError, driver::Sharing};
 
 use crate::{RedbStore, handle::Handle, limits, open};
 
-/// When the whole file is verified on open: every page's checksum and the tables of free pages. Costs one read of the file, and some
-/// 0.5 ms for each MiB.
+/// When to verify the whole file on open: the checksum of every page, and the tables of free pages. This reads the file
+/// once and takes about 0.5 ms per MiB.
 ///
-/// A file that was altered since redb wrote it makes an unchecked open, or later reads, panic inside redb (the caller gets `Damaged`), find blocks
-/// absent, or take gigabytes of memory: open what somebody else gave you with [`Check::Always`], and mind that the check too makes room for a page before
-/// it reads it.
+/// If another program altered the file, an open or read without a check may make redb panic (the caller gets
+/// `Damaged`), report blocks as absent, or take gigabytes of memory. Open untrusted files with [`Check::Always`]. That
+/// check, too, allocates memory for a page before it reads it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Check {
-    /// When the file was not closed cleanly. A clean close is trusted, whatever the length of the file.
+    /// If the file was not closed cleanly. After a clean close the file is trusted, whatever its length.
     #[default]
     Auto,
-    /// Always.
+    /// On every open.
     Always,
-    /// Only as far as a repair after an unclean close does it.
+    /// Only as part of a repair after an unclean close.
     Never,
-    /// Not at all, also after an unclean close: what can still be read of a damaged file, read-only and alone. Nothing is repaired, not even in memory.
+    /// Never, not even after an unclean close. Reads what is left of a damaged file; requires a read-only, exclusive
+    /// handle. Nothing is repaired, not even in memory.
     ///
-    /// What is missing at the end of the file, or cannot be read by the disk, is zeros. A listing has an error for each place that it cannot read, and
-    /// goes on behind it. Blocks are hashed as ever, but that one is absent, or a row of a side table, proves nothing. If the last
-    /// commit cannot be found, the one before it is shown.
+    /// Bytes that the disk cannot read, or that are missing at the end of the file, read as zeros. A listing returns an
+    /// error for each unreadable place and continues after it. Blocks are still hashed, but an absent block or side
+    /// table row proves nothing. If the last commit cannot be read, the one before it is shown.
     AsItIs,
 }
 
@@ -34,16 +35,16 @@ pub enum Check {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verify {
-    /// Every one.
+    /// Every read.
     #[default]
     EveryRead,
-    /// The first one of each block by this handle, as long as it remembers: up to a million blocks, in 8 MiB of memory. What changes in the file
-    /// or in memory after that first read goes unnoticed, so `get` may then return other bytes than the CID names. Every delete forgets them all.
-    /// Not for shared modes.
+    /// The first read of each block through this handle. The handle remembers up to a million blocks, in 8 MiB of
+    /// memory; a delete forgets them all. Changes to the file or to memory after the first read go unnoticed, so `get`
+    /// may then return bytes that do not match the CID. Not available in the shared modes.
     OncePerHandle,
 }
 
-/// What redb calls it.
+/// The corresponding setting of redb.
 pub(crate) fn mode(sharing: Sharing) -> redb::ConcurrencyMode {
     match sharing {
         Sharing::SingleWriter => redb::ConcurrencyMode::SingleWriter,
@@ -56,19 +57,21 @@ pub(crate) fn mode(sharing: Sharing) -> redb::ConcurrencyMode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CommitDurability {
-    /// Writes the data, syncs, switches to it, syncs. Survives a power cut, also after an earlier sync failed unnoticed.
+    /// Writes the data, syncs, switches to it, and syncs again. Survives a power cut, even if an earlier sync failed
+    /// unnoticed.
     #[default]
     TwoPhase,
-    /// Writes and switches with one sync. Survives a power cut; a file that was altered while unclean may silently fall back one commit. The
-    /// shared modes of [`Sharing`] and `fast_recovery` commit in two phases all the same.
+    /// Writes and switches with one sync. Survives a power cut, but if another program alters the file while it is
+    /// unclean, the store may silently fall back by one commit. The shared modes of [`Sharing`] and `fast_recovery`
+    /// commit in two phases regardless.
     OnePhase,
-    /// Nothing: commits live in memory until the store is closed, and a killed process loses them. After the medium failed a handle refuses
-    /// reads too, since the file lacks what was committed. Not possible in the shared modes.
+    /// Keeps commits in memory until the store is closed; killing the process loses them. After a failure of the medium
+    /// the handle refuses reads too, since the file lacks the commits. Not available in the shared modes.
     None,
 }
 
 impl CommitDurability {
-    /// What the capabilities may claim.
+    /// The durability that the capabilities may claim.
     pub(crate) fn claim(self) -> Durability {
         match self {
             Self::TwoPhase | Self::OnePhase => Durability::Power,
@@ -81,14 +84,15 @@ impl CommitDurability {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Layout {
-    /// This crate's own: a format row, and a checksum over the heads.
+    /// The layout of this crate: it has a format row, and a checksum over the heads.
     #[default]
     Native,
-    /// That of the published `mnem-backend-redb` 0.1.x, without either. Found and kept, so that both programs can go on using the file.
+    /// The layout of the published `mnem-backend-redb` 0.1.x, which has neither. A file keeps it, so that both programs
+    /// can use the file.
     Mnem01,
 }
 
-/// Opens a [`RedbStore`]. Everything has a default; only [`create`](Self::create) is commonly needed.
+/// Options for opening a [`RedbStore`]. All have defaults; most callers set only [`create`](Self::create).
 ///
 /// ```
 /// use mnem_backend_redb::OpenOptions;
@@ -102,7 +106,7 @@ pub enum Layout {
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct OpenOptions {
     pub(crate) create: bool,
-    /// With `create`: refuses a store that this call did not make.
+    /// With `create`: fails if the store already exists.
     pub(crate) create_new: bool,
     pub(crate) read_only: bool,
     pub(crate) check: Check,
@@ -140,20 +144,20 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    /// The defaults: an existing store, for reading and writing, alone, durable.
+    /// The defaults: an existing store, for reading and writing, exclusive, durable.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether to make a store where there is nothing. Never overwrites. Not together with
+    /// Whether to create a store if nothing is there. Never overwrites. Cannot be combined with
     /// [`read_only`](Self::read_only).
     pub fn create(mut self, yes: bool) -> Self {
         self.create = yes;
         self
     }
 
-    /// Whether to open without ever writing to the file, which may then lack write permission. A file that was left unclean is repaired in
-    /// memory only.
+    /// Whether to open without writing to the file, which then needs no write permission. A file that was not closed
+    /// cleanly is repaired in memory only.
     pub fn read_only(mut self, yes: bool) -> Self {
         self.read_only = yes;
         self
@@ -165,16 +169,18 @@ impl OpenOptions {
         self
     }
 
-    /// Memory that redb may use as its cache, in bytes. Default: [`limits::CACHE_BYTES_DEFAULT`], an upper bound and not reserved.
+    /// Limit of redb's page cache, in bytes. The memory is not reserved. Default: [`limits::CACHE_BYTES_DEFAULT`].
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
         self
     }
 
-    /// How processes share the file. See [`Sharing`]. In the shared modes a commit of 50 blocks costs as much, and each read about 5 µs more.
+    /// How processes share the file. See [`Sharing`]. The shared modes do not make a commit of 50 blocks slower; each
+    /// read takes about 5 µs more.
     ///
-    /// In [`Sharing::MultiWriter`], and in a read-only handle of [`Sharing::SingleWriter`], reads too are refused after the medium
-    /// failed, until the store is reopened: the handle can no longer follow the others.
+    /// After a failure of the medium, a handle in [`Sharing::MultiWriter`], or a read-only handle in
+    /// [`Sharing::SingleWriter`], refuses reads too until the store is reopened, because it can no longer follow the
+    /// other processes.
     pub fn sharing(mut self, sharing: Sharing) -> Self {
         self.sharing = sharing;
         self
@@ -192,84 +198,88 @@ impl OpenOptions {
         self
     }
 
-    /// Whether every commit also records which pages are free, so that opening after a crash need not walk the whole file. Makes commits
-    /// slower, and an open after a crash trusts the file as one after a clean close.
+    /// Whether every commit also records the free pages, so that opening after a crash need not walk the whole file.
+    /// Commits are slower, and an open after a crash trusts the file as if it had been closed cleanly.
     pub fn fast_recovery(mut self, yes: bool) -> Self {
         self.fast_recovery = yes;
         self
     }
 
-    /// How a new store names its tables. An existing store keeps its own. See [`Layout`].
+    /// How a new store names its tables. An existing store keeps its layout. See [`Layout`].
     pub fn layout(mut self, layout: Layout) -> Self {
         self.layout = layout;
         self
     }
 
-    /// The permissions of a new file on Unix, less the umask. Default: 0600, since a store is for its owner. 0666 is what other
-    /// programs ask for, and leaves it to the umask. An existing file keeps its own.
+    /// Permissions of a new file on Unix, less the umask. Default: 0600, because a store belongs to its owner. Set 0666
+    /// to leave the permissions to the umask, as most programs do. An existing file keeps its permissions.
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;
         self
     }
 
-    /// How long to wait for a store that another handle has open. Default: not at all. In [`Sharing::MultiWriter`] also how long a write
-    /// waits for its turn, and there the default is [`limits::TURN_WAIT_DEFAULT`].
+    /// Timeout for a store that another handle has open. Default: none, so the open fails at once. In
+    /// [`Sharing::MultiWriter`] the timeout also applies to the turn of a write, and its default is
+    /// [`limits::TURN_WAIT_DEFAULT`].
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
         self
     }
 
-    /// Whether to open the store also where its file system has no file locks. Default: no, and such a place is
-    /// refused.
+    /// Whether to open the store even if its file system has no file locks. Default: no; the open fails there.
     ///
-    /// No other process may then have the store open meanwhile, not even for reading: two that write destroy it.
-    /// Handles of this process still exclude each other. Where there are locks they are taken all the same. Not
-    /// possible in the shared modes of [`Sharing`].
+    /// Without locks, no other process may have the store open, not even for reading: two writers destroy it. Handles
+    /// of this process still exclude each other. If the file system has locks, they are taken anyway. Not available in
+    /// the shared modes of [`Sharing`].
     pub fn without_locks(mut self, yes: bool) -> Self {
         self.without_locks = yes;
         self
     }
 
-    /// Whether to make the store, and to write to it, also where its file system cannot sync folders. Default: no, and
-    /// such a place is refused before the store is written to.
+    /// Whether to create and write the store even if its file system cannot sync folders. Default: no; the open fails
+    /// there before it writes to the store.
     ///
-    /// A power cut may then take the name of a new file away, and with it everything acknowledged: where the folder
-    /// could not be synced the capabilities claim [`Durability::Process`]. Where it can be, it is, and nothing changes.
+    /// A power cut may then remove the name of a new file, and with it everything acknowledged. If the folder cannot be
+    /// synced, the capabilities claim only [`Durability::Process`]. If it can be synced, it is, and the option has no
+    /// effect.
     pub fn without_folder_sync(mut self, yes: bool) -> Self {
         self.without_folder_sync = yes;
         self
     }
 
-    /// How long to wait for a turn where writers share the file.
+    /// Timeout for a writer's turn where writers share the file.
     pub(crate) fn turn_wait(&self) -> Duration {
         if self.lock_wait.is_zero() { limits::TURN_WAIT_DEFAULT } else { self.lock_wait }
     }
 
     /// Opens the store at `path`, a file.
     ///
-    /// A file that is refused is left as it was, to the byte, in the default [`Sharing`].
+    /// In the default [`Sharing`], a file that is refused keeps its content to the byte.
     ///
     /// # Errors
-    /// - [`StoreError::NotAStore`]: nothing there and `create` not set, a folder, an empty file, a file that redb did not write, or a redb file
-    ///   with other tables.
-    /// - [`StoreError::Locked`]: another handle, here or in another process, has it open in a mode that excludes this one.
-    /// - [`StoreError::UnsupportedFormat`]: written by a later version.
-    /// - [`StoreError::NeedsRecovery`]: left unclean, and this read-only handle in a shared mode cannot repair it.
-    /// - [`StoreError::Damaged`]: truncated or altered.
-    /// - [`StoreError::InvalidArgument`]: options that exclude each other.
-    /// - [`StoreError::Backend`]: the file system failed, or forbids it; or it has no file locks, and
-    ///   [`without_locks`](Self::without_locks) is not set; or it syncs no folders, and
-    ///   [`without_folder_sync`](Self::without_folder_sync) is not.
+    /// - [`StoreError::NotAStore`]: nothing is there and `create` is not set; or the path is a folder, an empty file, a
+    ///   file that redb did not write, or a redb file with other tables.
+    /// - [`StoreError::Locked`]: another handle, in this process or another, has it open in a mode that excludes this
+    ///   one.
+    /// - [`StoreError::UnsupportedFormat`]: a later version wrote it.
+    /// - [`StoreError::NeedsRecovery`]: it was not closed cleanly, and this read-only handle in a shared mode cannot
+    ///   repair it.
+    /// - [`StoreError::Damaged`]: it was truncated or altered.
+    /// - [`StoreError::InvalidArgument`]: options that cannot be combined.
+    /// - [`StoreError::Backend`]: the file system failed or denied access; or it has no file locks and
+    ///   [`without_locks`](Self::without_locks) is not set; or it cannot sync folders and
+    ///   [`without_folder_sync`](Self::without_folder_sync) is not set.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<RedbStore, StoreError> {
         let handle = open::open_path(path.as_ref(), self)?;
         Ok(RedbStore::new(Handle::share(handle)))
     }
 
-    /// Opens a store over any medium: the escape hatch for tests and for storage that is no file. `name` stands in for the path in errors.
+    /// Opens a store over any medium: for tests, and for storage other than files. `name` stands for the path in
+    /// errors.
     ///
-    /// An empty medium becomes a store if `create` is set. The medium may be used again after its `close` was called:
-    /// opening closes it between its steps. One that cannot be locked needs [`without_locks`](Self::without_locks);
-    /// nothing then keeps two handles apart.
+    /// An empty medium becomes a store if `create` is set. Opening closes the medium between its steps, so it must
+    /// remain usable after a call of its `close`. A medium that cannot be locked needs
+    /// [`without_locks`](Self::without_locks), and then nothing keeps two handles apart.
     ///
     /// # Errors
     /// As [`open`](Self::open).

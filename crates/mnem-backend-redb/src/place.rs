@@ -1,4 +1,4 @@
-//! The folder that a store lies in: what making and opening a store ask of its file system.
+//! The folder of a store: the file system calls that creating and opening a store need.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -20,16 +20,16 @@ use crate::{
 use self::abandoned::RANDOM_CHARS;
 pub(crate) use self::{abandoned::remove_abandoned, named::NamedFile};
 
-/// `EBADF`, on every Unix: from file systems that sync no folders.
+/// `EBADF` on every Unix: the answer of some file systems that cannot sync folders.
 const EBADF: i32 = 9;
 
-/// The calls that not every file system has. Tests put a file system here that lacks them.
+/// The calls that some file systems lack. Tests substitute a file system that lacks them.
 pub(crate) trait Place: Send + Sync {
     /// Makes the names in a folder durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
-    /// The same of a folder that is open.
+    /// As [`sync_folder`](Self::sync_folder), for an open folder.
     fn sync_opened(&self, folder: &File) -> io::Result<()>;
-    /// Gives a file its name unless another file has it, in one step.
+    /// Gives a file its name in one step, unless another file has that name.
     fn persist_noclobber(&self, file: NamedTempFile, path: &Path) -> Result<(), PersistError>;
 }
 
@@ -48,7 +48,7 @@ impl Place for System {
     fn persist_noclobber(&self, file: NamedTempFile, path: &Path) -> Result<(), PersistError> {
         match file.persist_noclobber(path) {
             Ok(_) => Ok(()),
-            // A sandbox may deny the newer call alone; a hard link does the same in two steps.
+            // A sandbox may deny only the newer call. A hard link does the same in two steps.
             Err(PersistError { error, file }) if lacks_publishing(&error) => match fs::hard_link(file.path(), path) {
                 Ok(()) => Ok(()),
                 Err(error) => Err(PersistError { error, file }),
@@ -58,13 +58,13 @@ impl Place for System {
     }
 }
 
-/// Whether a file system says that it cannot name a file without replacing another, rather than that it failed.
+/// Whether the error means that the file system cannot rename without replacing, rather than that the call failed.
 pub(crate) fn lacks_publishing(error: &io::Error) -> bool {
     use io::ErrorKind::{CrossesDevices, InvalidInput, PermissionDenied, TooManyLinks, Unsupported};
     matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported | TooManyLinks | CrossesDevices)
 }
 
-/// Whether a file system says that it syncs no folders, rather than that it failed.
+/// Whether the error means that the file system cannot sync folders, rather than that the sync failed.
 fn lacks_folder_sync(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::IsADirectory)
         || (cfg!(unix) && error.raw_os_error() == Some(EBADF))
@@ -74,26 +74,27 @@ fn lacks_folder_sync(error: &io::Error) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Names {
     Durable,
-    /// The file system cannot promise it, and the caller wants the store all the same.
+    /// The file system cannot promise it, and the caller accepts that.
     Volatile,
 }
 
-/// Before a store is made: whether its name will be durable.
+/// Before a store is created: determines whether its name will be durable.
 pub(crate) fn probe_folder(place: &dyn Place, at: At<'_>, options: &OpenOptions) -> Result<Names, StoreError> {
     let folder = folder_of(at.path);
     let synced = place.sync_folder(&folder);
-    // The maker of a name is the one who has to sync it, so a folder that may not be read will not do.
+    // The creator must sync the name, so it must be able to read the folder.
     settle(at, options, &folder, synced, |error| {
         lacks_folder_sync(error) || error.kind() == io::ErrorKind::PermissionDenied
     })
 }
 
-/// Before a store is written to: makes the name of its file durable, which may be a moment old and another process's.
+/// Before a store is written: makes the name of its file durable. Another process may have just created it.
 pub(crate) fn sync_name(place: &dyn Place, at: At<'_>, options: &OpenOptions) -> Result<Names, StoreError> {
     let folder = folder_of(&resolve_links(at.path));
     remove_abandoned(&folder);
     match place.sync_folder(&folder) {
-        // Who may write to the file and not read its folder did not make it: without that option nothing is made there.
+        // A process that may write the file but not read its folder did not create it, because creating without that
+        // option fails here.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !options.without_folder_sync => {
             Ok(Names::Durable)
         }
@@ -121,7 +122,7 @@ fn settle(
     }
 }
 
-/// A folder could not be opened or synced.
+/// The error for a folder that could not be opened or synced.
 fn folder_error(folder: &Path, error: io::Error) -> StoreError {
     if lacks_folder_sync(&error) {
         return without_sync(folder, error);
@@ -140,8 +141,8 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// The file itself, where the path is a symbolic link to it. Not by its absolute path, which may be longer than paths
-/// can be.
+/// The file that a symbolic link at the path leads to. The result stays relative, because an absolute path may exceed
+/// the maximum length.
 fn resolve_links(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
@@ -151,17 +152,17 @@ fn resolve_links(path: &Path) -> PathBuf {
     path
 }
 
-/// A file without a name of its own yet, which goes away with this unless it gets one.
+/// A file that has no name of its own yet. Dropping this removes the file, unless it was published.
 pub(crate) struct Unfinished {
     pub(crate) file: NamedTempFile,
-    /// Keeps the folder open, by which the file is found where its path would be too long.
+    /// Keeps the folder open: the file is reached through it if its path would be too long.
     pub(crate) _folder: Option<File>,
 }
 
 impl Unfinished {
-    /// Says that the file has a maker, to those that look for files without. Where there are no locks they remove none.
+    /// Locks the file, which tells other creators that it is in use. Without file locks they remove nothing.
     pub(crate) fn hold(&self) {
-        // Another maker may look at the file in the moment before it has its lock, and lets go at once.
+        // Another creator may open the file before it is locked here, and releases it at once.
         for _ in 0..HOLD_TRIES {
             match self.file.as_file().try_lock() {
                 Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE.0),
@@ -171,9 +172,9 @@ impl Unfinished {
     }
 }
 
-/// Makes a file in a folder under a name that nobody has. The name may be longer than the store's, and so may its path.
+/// Creates a file in a folder under an unused name. The name may be longer than the store's, and so may its path.
 ///
-/// It has the mode from the start, less the umask.
+/// The file has the mode from the start, less the umask.
 pub(crate) fn unfinished_in(folder: &Path, mode: u32) -> io::Result<Unfinished> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY_PREFIX).rand_bytes(RANDOM_CHARS);
@@ -199,7 +200,7 @@ fn permissions(mode: u32) -> fs::Permissions {
     fs::Permissions::from_mode(mode)
 }
 
-/// A path of a few bytes to a folder that is open.
+/// A path of a few bytes to an open folder.
 #[cfg(target_os = "linux")]
 fn short_path(folder: &File) -> PathBuf {
     use std::os::fd::AsRawFd as _;

@@ -1,4 +1,4 @@
-//! Side tables: one redb table each, there only while it has keys.
+//! Side tables: one redb table each, which exists only while it has keys.
 
 use std::{ops::Bound, sync::Arc};
 
@@ -24,16 +24,16 @@ use crate::{
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// A side table of a store. Keeps the store open.
+/// A side table of a store. It keeps the store open.
 #[derive(Debug)]
 pub(crate) struct RedbSideTable {
     handle: Arc<Handle>,
-    /// Its name in the file.
+    /// The name of the table in the file.
     table: String,
 }
 
 impl RedbSideTable {
-    /// `name` is a side table's, and was checked.
+    /// `name` must be the checked name of a side table.
     pub(crate) fn new(handle: Arc<Handle>, name: &str) -> Self {
         let table = handle.file().layout.side_table(name);
         Self { handle, table }
@@ -43,7 +43,7 @@ impl RedbSideTable {
         TableDefinition::new(&self.table)
     }
 
-    /// The table in this snapshot, unless it has no keys.
+    /// The table in this snapshot, or `None` if it has no keys.
     fn open(&self, at: At<'_>, snapshot: &Snapshot) -> Result<Option<Rows>, StoreError> {
         match snapshot.transaction.open_table(self.definition()) {
             Ok(table) => Ok(Some(table)),
@@ -71,7 +71,7 @@ impl RedbSideTable {
         })
     }
 
-    /// A listing that goes on behind what it cannot read.
+    /// A listing of a damaged file that skips what it cannot read.
     fn keys_lenient(&self) -> KeyIter<'_> {
         let at = self.handle.file().at("list a side table");
         Box::new(Listing::new(Box::new(move |start, rows, found| {

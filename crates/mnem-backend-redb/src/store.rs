@@ -1,4 +1,4 @@
-//! The store: blocks, heads and side tables of one file, and one transaction for a commit.
+//! The store: blocks, heads and side tables of one file, and one transaction per commit.
 
 use std::{path::Path, sync::Arc};
 
@@ -25,10 +25,11 @@ use crate::{
     tables::BytesTable,
 };
 
-/// A store in one redb file. Opened by [`OpenOptions`](crate::OpenOptions).
+/// A store in one redb file, opened with [`OpenOptions`](crate::OpenOptions).
 ///
-/// Views ([`blockstore`](Self::blockstore), [`op_heads`](Self::op_heads)) and side tables keep the file open; [`close`](Store::close) on the
-/// store closes it for all of them. Dropping the last one closes it too, and logs what `close` would have returned.
+/// Views ([`blockstore`](Self::blockstore), [`op_heads`](Self::op_heads)) and side tables keep the file open;
+/// [`close`](Store::close) on the store closes it for all of them. Dropping the last one closes it too, and logs an
+/// error of that close.
 #[derive(Debug)]
 pub struct RedbStore {
     pub(crate) handle: Arc<Handle>,
@@ -39,13 +40,13 @@ impl RedbStore {
         Self { handle }
     }
 
-    /// The file, as it was named when it was opened.
+    /// The path with which the file was opened.
     pub fn path(&self) -> &Path {
         &self.handle.file().path
     }
 
-    /// Device and number of the file that is open, which its path may no longer lead to. `None` where the system does not tell them, and of a
-    /// medium that is no file.
+    /// Device and inode of the open file, to which its path may no longer lead. `None` if the system does not report
+    /// them, or if the medium is not a file.
     pub fn identity(&self) -> FileIdentity {
         self.handle.identity
     }
@@ -70,8 +71,8 @@ impl RedbStore {
         self.handle.file().layout.format()
     }
 
-    /// What the file holds, in one snapshot. Reads all of it; what is deleted meanwhile takes up space until it is done. redb's own tables, a
-    /// few pages, count as free.
+    /// Counts what the file holds, in one snapshot. This reads the whole file, and space deleted meanwhile stays in use
+    /// until it returns. redb's own tables, a few pages, count as free.
     ///
     /// # Errors
     /// As [`Blockstore::get`](mnem_store_traits::Blockstore::get).
@@ -79,24 +80,24 @@ impl RedbStore {
         info::info(&self.handle)
     }
 
-    /// Moves the file's pages together and gives what is free back to the file system. Nothing may use the store meanwhile.
+    /// Moves live pages to the front of the file and truncates it. The store must not be in use meanwhile.
     ///
     /// # Errors
-    /// - [`StoreError::InvalidArgument`]: a view or side table of the store is alive. Drop it and try again.
+    /// - [`StoreError::InvalidArgument`]: a view or side table of the store is alive. Drop it and retry.
     /// - [`StoreError::ReadOnly`], [`StoreError::Poisoned`], [`StoreError::Closed`].
-    /// - [`StoreError::Backend`]: another process is reading the file; nothing was done. Or the medium failed: the content is as before, some of
-    ///   the space may be free, and writes are refused until the store is reopened.
-    /// - [`StoreError::Damaged`]: from here on reads answer this too, and writes are refused, until the store is reopened.
+    /// - [`StoreError::Backend`]: another process is reading the file, and nothing was done. Or the medium failed: the
+    ///   content is unchanged, some of the space may be free, and writes are refused until the store is reopened.
+    /// - [`StoreError::Damaged`]: reads fail with this error too, and writes are refused, until the store is reopened.
     pub fn compact(&mut self) -> Result<(), StoreError> {
         self.maintain("compact", |database| Ok(database.compact().map(|_| ())?))
     }
 
-    /// Verifies the whole file: the checksum of every page, and the tables of free pages. Hashes no blocks.
+    /// Verifies the whole file: the checksum of every page, and the tables of free pages. Does not hash blocks.
     ///
     /// # Errors
-    /// - [`StoreError::Damaged`]: something did not match. redb has repaired what it could, which may have undone commits. From here on reads
-    ///   answer this too, and writes are refused, until the store is reopened.
-    /// - Otherwise as [`compact`](Self::compact). A read-only store is verified by opening it with
+    /// - [`StoreError::Damaged`]: a check failed. redb has repaired what it could, which may have undone commits. Reads
+    ///   fail with this error too, and writes are refused, until the store is reopened.
+    /// - Otherwise as [`compact`](Self::compact). To verify a store without writing to it, open it read-only with
     ///   [`Check::Always`](crate::Check::Always).
     pub fn check_integrity(&mut self) -> Result<(), StoreError> {
         self.maintain("check_integrity", |database| {
@@ -125,7 +126,7 @@ forward_op_heads!(RedbStore);
 
 #[deny(clippy::missing_trait_methods)]
 impl Store for RedbStore {
-    /// The blocks of the batch and its head change, in one transaction.
+    /// Applies the blocks and the head change of a batch in one transaction.
     fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         let operation = "commit";
         batch.check(BLOCK_BYTES_MAX)?;

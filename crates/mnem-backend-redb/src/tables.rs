@@ -1,23 +1,23 @@
-//! Every table and key of the file, in one place. `FORMAT.md` is this file in prose.
+//! Every table and key of the file, in one place. `FORMAT.md` documents them.
 
 use mnem_store_traits::{Cid, RAW, backend::check_table_name, cid_of};
 use redb::TableDefinition;
 
 use crate::Layout;
 
-/// A table of bytes by bytes.
+/// A table from bytes to bytes.
 pub(crate) type BytesTable<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
 
-/// The table of heads: CID bytes, nothing else.
+/// The table of heads: CID bytes as keys, no values.
 pub(crate) type HeadsTable<'a> = TableDefinition<'a, &'static [u8], ()>;
 
-/// The rows that say what the file is. Only in [`Layout::Native`].
+/// The table that identifies the file. Only in [`Layout::Native`].
 pub(crate) const META: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
 
 /// Key in [`META`]: the format, as text.
 pub(crate) const META_FORMAT: &str = "format";
 
-/// Key in [`META`]: checksum over the heads, written in the transaction that writes them.
+/// Key in [`META`]: checksum over the heads, written in the same transaction as the heads.
 pub(crate) const META_HEADS_CHECKSUM: &str = "heads_checksum";
 
 /// The name before the version in the format row.
@@ -26,10 +26,11 @@ pub(crate) const FORMAT_NAME: &str = "mnem-backend-redb";
 /// The version that this build reads and writes.
 pub(crate) const FORMAT_VERSION: &str = "1";
 
-/// The formats that this build opens, as [`RedbStore::format`](crate::RedbStore::format) names them; the first is what a new file gets unless asked otherwise.
+/// The formats that this build opens, as returned by [`RedbStore::format`](crate::RedbStore::format). The first is the
+/// default of a new file.
 pub const FORMATS: [&str; 2] = ["mnem-backend-redb 1", FORMAT_MNEM01];
 
-/// The format of a file in [`Layout::Mnem01`], which has no row that says it.
+/// The format of a file in [`Layout::Mnem01`], which has no format row.
 const FORMAT_MNEM01: &str = "mnem-backend-redb 0.1";
 
 /// Name of the edge table as a side table.
@@ -62,7 +63,7 @@ impl Layout {
         }
     }
 
-    /// Before the name of every side table but the edge table, so that none can be taken for another table.
+    /// Prefix of the name of every side table except the edge table, which keeps it apart from all other tables.
     fn side_prefix(self) -> &'static str {
         match self {
             Self::Native => "side_",
@@ -70,12 +71,12 @@ impl Layout {
         }
     }
 
-    /// The name in the file of a side table.
+    /// The name of a side table in the file.
     pub(crate) fn side_table(self, name: &str) -> String {
         if name == KNN_EDGES { self.knn_edges().to_owned() } else { format!("{}{name}", self.side_prefix()) }
     }
 
-    /// The side table that a table of the file is, if it is one.
+    /// The side table stored in a table of the file, or `None` for other tables.
     pub(crate) fn side_table_name(self, table: &str) -> Option<&str> {
         if table == self.knn_edges() {
             return Some(KNN_EDGES);
@@ -83,7 +84,7 @@ impl Layout {
         table.strip_prefix(self.side_prefix()).filter(|name| *name != KNN_EDGES && check_table_name(name).is_ok())
     }
 
-    /// Whether heads have a checksum.
+    /// Whether the heads have a checksum.
     pub(crate) fn has_meta(self) -> bool {
         self == Self::Native
     }
@@ -97,13 +98,13 @@ impl Layout {
     }
 }
 
-/// sha2-256 over the heads in ascending order of their bytes, each with its length as 4 bytes, big-endian, before it.
+/// sha2-256 over the heads in ascending byte order, each preceded by its length as 4 bytes, big-endian.
 pub(crate) fn heads_checksum<'a>(heads: impl Iterator<Item = &'a Cid>) -> Vec<u8> {
     let mut encoded: Vec<Vec<u8>> = heads.map(Cid::to_bytes).collect();
     encoded.sort_unstable();
     let mut bytes = Vec::new();
     for head in encoded {
-        // A CID has at most a few dozen bytes: its length always fits.
+        // A CID has at most a few dozen bytes, so its length always fits.
         bytes.extend_from_slice(&u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes());
         bytes.extend_from_slice(&head);
     }

@@ -15,7 +15,7 @@ fn batches_store_what_is_absent_and_leave_what_is_there() {
     let mut state = 7;
     let mut there: BTreeMap<Cid, u64> = BTreeMap::new();
     for batch in 0..BATCHES {
-        // Sizes from one to a thousand; some batches name blocks twice, most name some that are there.
+        // Sizes from one to a thousand. Some batches name blocks twice, and most name some that are present.
         let size = 1 + next(&mut state) % [1, 10, 100, 1_000][batch % 4];
         let chosen: Vec<u64> = (0..size).map(|_| next(&mut state) % BLOCKS).collect();
         let blocks: Vec<_> = chosen.iter().map(|&n| (n, large_block(n, 20 + n as usize % 700))).collect();
@@ -28,7 +28,7 @@ fn batches_store_what_is_absent_and_leave_what_is_there() {
         }
         there.extend(blocks.iter().map(|(n, (cid, _))| (*cid, *n)));
         if batch % 5 == 4 {
-            // Gaps for later batches to fill.
+            // Delete some blocks, to leave gaps for later batches.
             for _ in 0..there.len() / 3 {
                 let Some(cid) = there.keys().nth(next(&mut state) as usize % there.len()).copied() else { break };
                 store.delete(&cid).expect("delete");
@@ -49,7 +49,7 @@ fn a_removal_of_many_removes_exactly_these_wherever_they_lie() {
     let block = |n: u64| large_block(n, 20 + n as usize % 700);
     store.put_many(&mut (0..BLOCKS).map(|n| Ok(block(n)))).expect("put_many");
     let listed: Vec<Cid> = store.cids().expect("cids").map(|cid| cid.expect("a CID")).collect();
-    // Rows that lie together, rows with ever larger gaps between them, and nothing of the rest.
+    // Neighbouring rows, then rows with ever larger gaps between them, then none.
     let goes = |row: usize| match row {
         0..500 => row != 250,
         500..900 => row.is_multiple_of(2),
@@ -69,12 +69,12 @@ fn a_removal_of_many_removes_exactly_these_wherever_they_lie() {
         let expected = (!gone.contains(&cid)).then_some(data);
         assert_eq!(store.get(&cid).expect("get"), expected);
     }
-    // Nothing of them is left to remove.
+    // None of them is left to remove.
     store.delete_many(&mut named.into_iter().map(Ok)).expect("delete_many");
     assert_eq!(store.cids().expect("cids").count(), left.len());
 }
 
-/// To learn whether neighbours go too, a removal looks at some of them: not at hundreds of large blocks that stay.
+/// A removal reads ahead to find out whether neighbours go too, but not over hundreds of large blocks that stay.
 #[test]
 fn a_removal_of_few_large_blocks_reads_few_that_stay() {
     const LARGE: u64 = 400;

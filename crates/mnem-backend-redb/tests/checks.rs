@@ -1,4 +1,4 @@
-//! What is verified when a file is opened, by how it was closed and by who asks.
+//! What an open verifies, depending on how the file was closed and on the options.
 
 use mnem_backend_redb::{Check, OpenOptions};
 use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, OpHeadsStore, RAW, Store, cid_of};
@@ -7,7 +7,7 @@ use crate::support::{Call, FakeMedium, block, kind_of};
 
 const BLOCK_BYTES: usize = 60_000;
 
-/// A store: its bytes when it was just committed, and when it was closed.
+/// The bytes of a store just after a commit, and after a close.
 struct Sample {
     unclean: Vec<u8>,
     clean: Vec<u8>,
@@ -109,7 +109,7 @@ fn a_check_finds_what_an_unchecked_open_let_pass() {
     let mut store = OpenOptions::new().open_medium(medium.clone(), "medium").expect("open");
     assert!(store.has(&sample.cids[2]).expect("a sound block is found"));
     assert_eq!(kind_of(store.check_integrity()), ErrorKind::Damaged);
-    // The handle is still there, and finds nothing absent: what redb makes of the file now may lack what was committed.
+    // The handle is still open and must not report the block as absent: redb's repaired file may lack the commit.
     let (cid, data) = block(7);
     assert_eq!(kind_of(store.has(&sample.cids[0])), ErrorKind::Damaged);
     assert_eq!(kind_of(store.heads()), ErrorKind::Damaged);

@@ -1,4 +1,4 @@
-//! What closing ends, and what it waits for.
+//! What a close ends, and what it waits for.
 
 use std::sync::mpsc;
 
@@ -39,7 +39,7 @@ fn every_view_is_closed_with_the_store() {
     let last = listing.last().expect("an item");
     assert!(matches!(last, Err(StoreError::Closed { .. })), "a listing that was cut off must say so: {last:?}");
     assert_eq!(before_close, data);
-    // Closed means free for others, while the views are still alive.
+    // After the close other handles can open the file, even while views are alive.
     assert_eq!(open(&place.path).get(&cid).expect("get"), Some(data));
 }
 

@@ -91,7 +91,7 @@ fn maintenance_that_another_reader_stops_leaves_the_handle_as_it_was() {
 #[test]
 fn a_medium_that_fails_during_maintenance_poisons_the_handle_and_reads_go_on() {
     let (cid, data) = block(1);
-    // Without a cache redb writes pages early, and does without if that fails; reads reach the medium.
+    // Without a cache redb writes pages early and tolerates a failure of that, and reads reach the medium.
     for (call, cache_bytes) in [(Call::Write, 1 << 20), (Call::Sync, 0)] {
         let medium = FakeMedium::default();
         let options = FakeMedium::options().cache_bytes(cache_bytes);

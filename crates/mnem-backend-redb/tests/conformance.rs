@@ -1,4 +1,4 @@
-//! The redb backend keeps every law: alone with its file, and sharing it.
+//! The redb backend keeps every law, exclusive and in the shared modes.
 
 use std::{error::Error, path::Path, sync::Arc};
 
@@ -47,7 +47,7 @@ impl Fixture for Redb {
     }
 }
 
-/// Another program that writes into the file what it likes.
+/// Overwrites a block in the file, as another program might.
 fn overwrite(file: &Path, cid: &Cid, data: &[u8]) -> Result<(), Box<dyn Error>> {
     let database = Database::open(file)?;
     let transaction = database.begin_write()?;

@@ -1,4 +1,4 @@
-//! The laws about media that fail and power cuts, and all others, on the disk of the suite.
+//! The laws about failing media and power cuts, and all others, on the disk of the suite.
 
 use std::{fmt, io, ops::Bound, sync::Arc};
 
@@ -81,7 +81,8 @@ impl Fixture for Redb {
         Ok(Handles::from(Arc::new(OpenOptions::new().create(true).open_medium(Medium(disk.mount()), "disk")?)))
     }
 
-    /// Laws that try every operation of every write take twenty seconds of a core in a debug build, and tests share the cores.
+    /// Laws that fail every operation of every write take twenty seconds of a core in a debug build, and tests share
+    /// the cores.
     fn deadline(&self) -> std::time::Duration {
         std::time::Duration::from_secs(300)
     }

@@ -1,4 +1,4 @@
-//! How a store comes to be.
+//! Creating stores.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn a_new_store_is_for_its_owner_only() {
     assert_eq!(fs::metadata(&place.path).expect("metadata").permissions().mode() & 0o777, 0o600);
 }
 
-/// As any other program's file, if that is wanted; an existing file keeps what it has.
+/// A new file gets the permissions of any other program's file, if the option says so; an existing file keeps its own.
 #[cfg(unix)]
 #[test]
 fn the_mode_of_a_new_store_is_an_option() {
@@ -53,7 +53,7 @@ fn creation_leaves_nothing_beside_the_store() {
 fn a_relative_path_of_one_name_works() {
     let place = place();
     let name = place.path.file_name().expect("a name");
-    // The folder of a bare name is the working folder, which tests share: ask only what that path means.
+    // A bare name lies in the working directory, which tests share, so test only how it is interpreted.
     let store = create(&place.folder.path().join(name));
     assert_eq!(store.path(), place.path);
 }
@@ -110,7 +110,7 @@ fn capabilities_say_what_was_asked_for() {
         store.update(&cid, &[]).expect("update");
         store.close().expect("close");
         drop(store);
-        // Closing makes durable what was not.
+        // Closing makes the commits durable.
         let store = open(&place.path);
         assert_eq!(store.get(&cid).expect("get"), Some(data));
         assert_eq!(store.heads().expect("heads"), [cid]);

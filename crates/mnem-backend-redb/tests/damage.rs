@@ -1,4 +1,4 @@
-//! Files that were altered: right bytes or a named error, and never a panic that gets out.
+//! Altered files: reads return right bytes or a named error, and no panic escapes.
 
 use std::{fs, panic};
 
@@ -9,11 +9,11 @@ use crate::support::{FakeMedium, block, create, kind_of, large_block, next, plac
 
 const SEED: u64 = 20_261_122;
 
-/// The bit of the header that says which of two whole commits is the last. While a file is unclean, nothing else in it knows: flipping this
-/// bit is the same as a crash just before or after a commit took effect.
+/// The bit of the header that says which of two complete commits is the last. In an unclean file nothing else records
+/// that, so flipping this bit equals a crash just before or after a commit took effect.
 const LAST_COMMIT_BIT: u64 = 9 * 8;
 
-/// Flips tried by a test. `MNEM_REDB_TEST_FLIPS` asks for more.
+/// Bit flips per test. `MNEM_REDB_TEST_FLIPS` sets another number.
 fn flips() -> u64 {
     std::env::var("MNEM_REDB_TEST_FLIPS").ok().and_then(|flips| flips.parse().ok()).unwrap_or(200)
 }
@@ -24,7 +24,7 @@ struct Sample {
     heads: Vec<Cid>,
 }
 
-/// A store cleanly closed, or as a kill leaves it.
+/// A store after a clean close, or after a kill.
 fn sample(clean: bool) -> Sample {
     let medium = FakeMedium::default();
     let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
@@ -47,7 +47,7 @@ fn sample(clean: bool) -> Sample {
     Sample { bytes, blocks, heads }
 }
 
-/// Opens altered bytes and reads everything. What is answered must be right; all else must be a named error.
+/// Opens altered bytes and reads everything. Every answer must be right or a named error.
 fn probe(sample: &Sample, bytes: Vec<u8>, options: &OpenOptions, context: &str) -> bool {
     let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| {
         let store = match options.open_medium(FakeMedium::of(bytes), "medium") {
@@ -88,7 +88,7 @@ fn flipped_bits_give_right_bytes_or_a_named_error() {
         let (mut opened, mut refused) = (0, 0);
         for round in 0..flips() {
             let mut bytes = sample.bytes.clone();
-            // Every fourth flip hits the header, where all the structure hangs.
+            // Every fourth flip hits the header, on which all the structure depends.
             let within = if round % 4 == 0 { 320 } else { bytes.len() as u64 };
             let bit = next(&mut state) % (within * 8);
             if !clean && bit == LAST_COMMIT_BIT {
@@ -177,7 +177,7 @@ fn an_unchecked_open_contains_what_redb_throws() {
     }
 }
 
-/// Pages that lead to each other make a tree without an end. An unchecked handle notices that its keys go backwards.
+/// Pages that point to each other form a tree without an end. An unchecked handle notices that its keys descend.
 #[test]
 fn a_listing_of_swapped_pages_ends() {
     const PAGE: usize = 4096;

@@ -1,4 +1,4 @@
-//! The edge table's laws, in both layouts; and which format a layout gets.
+//! The laws of the edge table in both layouts, and which format a layout gets.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ fn a_layout_has_its_format_and_reads_both() {
         assert_eq!(open_edges(table.clone(), &cid).expect("opened").expect("there").format(), format);
         for _ in 0..2 {
             assert_eq!(load_knn_edges(&store, &cid).expect("loaded").as_ref(), Some(&index));
-            // The other format.
+            // Store in the other format.
             match format {
                 Format::Row => mnem_ann_persist::store(&*table, &index),
                 _ => mnem_ann_persist::store_row(&*table, &index),

@@ -1,4 +1,4 @@
-//! What a medium that fails makes of a handle.
+//! How a handle behaves after its medium failed.
 
 use std::{sync::Arc, thread};
 
@@ -31,7 +31,7 @@ fn a_failed_sync_poisons_the_handle_for_writes_and_reads_go_on() {
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Backend, Outcome::Unknown), "{error:?}");
         assert!(std::error::Error::source(&error).is_some());
         let syncs = medium.count(Call::Sync);
-        // Also what is there already: whether it is durable is what nobody knows now.
+        // Even for a present block: whether it is durable is unknown now.
         assert_eq!(kind_of(store.put(&block(0).0, block(0).1)), ErrorKind::Poisoned);
         let poisoned = commit(&mut store, 101).expect_err("poisoned");
         assert_eq!((poisoned.kind(), poisoned.outcome()), (ErrorKind::Poisoned, Outcome::NotApplied));
@@ -121,7 +121,7 @@ fn a_failed_read_is_an_error_and_never_an_absence() {
 fn a_failure_while_opening_is_told_and_harms_nothing() {
     for call in [Call::Read, Call::Write, Call::Sync] {
         let (medium, store, head) = store();
-        // What was closed is opened without a write: see to it that there are some.
+        // A closed file opens without a write, so make sure that there are some.
         let medium = if call == Call::Read { medium } else { FakeMedium::of(medium.bytes()) };
         drop(store);
         let mut failures = 0;
@@ -152,7 +152,7 @@ fn a_failure_while_opening_is_told_and_harms_nothing() {
 fn nothing_is_acknowledged_on_the_strength_of_what_a_failed_sync_left() {
     let (medium, store, _) = store();
     let store = Arc::new(store);
-    // More than one page, so that looking a block up takes several reads.
+    // More than one page, so that a lookup takes several reads.
     store.put_many(&mut (10..2000).map(|n| Ok(block(n)))).expect("put_many");
     let (cid, data) = block(9999);
     medium.before_read({

@@ -1,4 +1,4 @@
-//! Reads share a snapshot, and nobody can tell.
+//! Reads share a snapshot without any visible effect.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -49,7 +49,7 @@ fn what_was_acknowledged_is_seen_and_no_head_without_its_block() {
     });
 }
 
-/// What the writer is at, as a count: the block is there, goes, is not there, comes back.
+/// The progress of the writer, as a count: the block is present, being deleted, absent, being put.
 const STEPS: u64 = 4;
 
 #[test]
@@ -74,7 +74,7 @@ fn a_block_that_goes_is_gone_for_every_question_and_in_order() {
                     if before == after && before % STEPS == 2 {
                         assert!(!read && !found, "step {before}: it is not there");
                     }
-                    // Nobody put it meanwhile.
+                    // No put ran meanwhile.
                     if before / STEPS == after / STEPS && after % STEPS <= 2 {
                         assert!(read || !found, "steps {before} to {after}: gone, and then there again");
                     }

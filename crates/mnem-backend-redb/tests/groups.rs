@@ -1,4 +1,4 @@
-//! Callers that write at the same time share transactions, and nothing else.
+//! Concurrent writers share transactions and nothing else.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use crate::support::{Call, FakeMedium, block};
 const CALLERS: u64 = 16;
 const CALLS: u64 = 20;
 
-/// A store whose syncs wait until another caller is under way, if one is still to come.
+/// A store whose syncs wait for another caller to arrive, if one is still to come.
 fn store_of_callers() -> (FakeMedium, RedbStore, Arc<Callers>) {
     let medium = FakeMedium::default();
     let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
@@ -50,7 +50,7 @@ impl Callers {
         }
     }
 
-    /// Calls `call` with numbers that are different in every call, in many threads at once.
+    /// Runs `call` in many threads at once, with a different number in every call.
     fn run(&self, call: impl Fn(u64) -> Result<(), StoreError> + Sync) -> Vec<(u64, Result<(), StoreError>)> {
         thread::scope(|scope| {
             let caller = |caller: u64| {

@@ -1,4 +1,4 @@
-//! A file that becomes longer: when its new length is synced.
+//! When the new length of a growing file is synced.
 
 use std::{
     sync::{
@@ -16,15 +16,15 @@ use crate::support::{Call, Change, FakeMedium, block, kind_of, large_block};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The beginning of a header that says which regions there are.
+/// The range of the header that describes the regions.
 const LAYOUT: std::ops::Range<usize> = 24..32;
 
 fn options(durability: CommitDurability) -> OpenOptions {
     FakeMedium::options().durability(durability)
 }
 
-/// Checks that no header is written whose length is not durable, and counts the times that the file became longer. While
-/// it is made, in the first changes, no header has its magic number.
+/// Checks that no header is written before its length is durable, and counts how often the file grew. The first
+/// `making` changes create the file, and their headers have no magic number.
 fn check_order(changes: &[Change], making: usize) -> usize {
     let (mut len, mut durable_len, mut layout, mut grown) = (0, 0, Vec::new(), 0);
     for (n, change) in changes.iter().enumerate() {
@@ -53,7 +53,7 @@ fn a_length_is_durable_before_a_header_names_it() {
         let mut store = options(durability).open_medium(medium.clone(), "medium").expect("create");
         let making = medium.changes().len();
         for n in 0..6 {
-            // The last ones make the file longer more than once in one commit.
+            // The last batches grow the file more than once in one commit.
             let blocks = (0..1 << n).map(|k| large_block(n * 100 + k, 100_000));
             store.put_many(&mut blocks.map(Ok)).expect("put_many");
         }
@@ -85,7 +85,7 @@ fn a_read_that_begins_while_the_length_is_synced_waits_for_nothing() {
         move || {
             let (answer, answered) = mpsc::channel();
             ask.lock().expect("no panic").send(answer).expect("a reader");
-            // A read that waited for this sync would never end.
+            // A read that waits for this sync would never return.
             let answer = answered.recv_timeout(PATIENCE).expect("no read waits for a sync");
             assert!(answer, "the block is there");
             reads.fetch_add(1, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! Interleavings that go wrong easily: reads beside deletes, panics of the medium beside waiting callers.
+//! Error-prone interleavings: reads beside deletes, panics of the medium beside waiting callers.
 
 use std::{
     sync::{
@@ -13,7 +13,8 @@ use mnem_store_traits::{Blockstore, Bytes, ErrorKind, OpHeadsStore, Outcome, Sto
 
 use crate::support::{FakeMedium, block, kind_of};
 
-/// A reader that still sees the block while its deletion is being synced must not make the handle remember it as verified.
+/// A reader that still sees the block while its deletion is being synced must not make the handle remember it as
+/// verified.
 #[test]
 fn a_block_that_is_read_while_it_is_being_deleted_is_not_remembered_as_verified() {
     let medium = FakeMedium::default();
@@ -40,7 +41,8 @@ fn a_block_that_is_read_while_it_is_being_deleted_is_not_remembered_as_verified(
     assert_eq!(kind_of(store.get(&cid)), ErrorKind::Corrupt, "a deleted block is not remembered");
 }
 
-/// Who was refused for what the store held before is told so, whatever becomes of the transaction of the others.
+/// A caller whose change was refused because of the store's content gets that error, whatever happens to the
+/// transaction of the others.
 #[test]
 fn a_panic_of_the_medium_reaches_everybody_and_hangs_nobody() {
     for syncs in 0..3 {

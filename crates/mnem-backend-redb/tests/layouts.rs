@@ -11,7 +11,7 @@ use crate::support::{block, create, kind_of, open, place};
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
-/// Changes a file behind the backend's back.
+/// Changes a file without the backend.
 fn with_redb(path: &Path, f: impl FnOnce(&redb::WriteTransaction)) {
     let database = Database::create(path).expect("open with redb");
     let transaction = database.begin_write().expect("begin");

@@ -1,4 +1,4 @@
-//! Files that a copy or a sync client cut or appended to: what opening them says and does.
+//! Files that a copy or a sync client truncated or extended: the result of opening them.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ struct Sample {
     blocks: Vec<(Cid, Bytes)>,
 }
 
-/// A store cleanly closed, or as a kill leaves it.
+/// A store after a clean close, or after a kill.
 fn sample(clean: bool) -> Sample {
     let medium = FakeMedium::default();
     let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
@@ -46,7 +46,7 @@ fn ways() -> Vec<(String, OpenOptions)> {
     ways
 }
 
-/// That the store holds what it held, or, where it may lack something, that nothing else is said.
+/// Checks that the store holds its content. Where some may be missing, checks that everything returned is right.
 fn check_content(sample: &Sample, store: &dyn Store, context: &str) -> Result<(), StoreError> {
     for (cid, data) in &sample.blocks {
         assert_eq!(store.get(cid)?.as_ref(), Some(data), "{context}");
@@ -63,7 +63,7 @@ fn check_text(error: &StoreError, context: &str) -> String {
     told
 }
 
-/// Runs `f` without what redb's panics print.
+/// Runs `f` without the output of redb's panics.
 fn quietly<T>(f: impl FnOnce() -> T) -> T {
     mnem_crash_tests::quietly(f).unwrap_or_else(|panic| panic!("a panic got out: {panic}"))
 }
@@ -84,7 +84,7 @@ fn a_file_that_was_cut_says_by_how_much() {
                 let medium = FakeMedium::of(sample.bytes[..left].to_vec());
                 let opened = quietly(|| options.open_medium(medium.clone(), "medium"));
                 let error = match opened {
-                    // What a kill leaves may end with pages that nothing needs.
+                    // A killed store may end with pages that nothing needs.
                     Ok(store) if !clean => match quietly(|| check_content(&sample, &store, &context)) {
                         Ok(()) => continue,
                         Err(error) => panic!("{context}: opened, and then {error}"),
@@ -162,7 +162,7 @@ fn a_file_that_grew_says_by_how_much_or_holds_what_it_held() {
     }
 }
 
-/// A file that was not closed may be longer than its header says by redb's own doing, at any moment of its life.
+/// A file that was not closed may be longer than its header says at any moment, because redb extends it first.
 #[test]
 fn a_file_that_was_not_closed_is_not_said_to_be_appended_to_and_the_advised_cut_keeps_all() {
     let medium = FakeMedium::default();
@@ -208,8 +208,8 @@ fn a_writer_cuts_off_zeros_that_were_appended() {
     assert_eq!(store.get(&cid).expect("get"), Some(data));
 }
 
-/// What a power cut may leave of a store: the file system kept a new length, and not the header beside it. The missing
-/// pages are free ones.
+/// Stores as a power cut may leave them: the file system kept a new length and lost the header written with it. The
+/// missing pages are free ones.
 fn too_short() -> (Sample, Vec<Vec<u8>>) {
     let medium = FakeMedium::default();
     let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
@@ -219,7 +219,7 @@ fn too_short() -> (Sample, Vec<Vec<u8>>) {
     let last: Vec<_> = (0..40).map(|n| large_block(n, 9_000)).collect();
     store.put_many(&mut last.iter().cloned().map(Ok)).expect("put_many");
     store.delete_many(&mut last.iter().map(|(cid, _)| Ok(*cid))).expect("delete_many");
-    // Deleted pages are free two commits later.
+    // Deleted pages become free two commits later.
     for _ in 0..4 {
         store.put(&last[0].0, last[0].1.clone()).expect("put");
         store.delete(&last[0].0).expect("delete");

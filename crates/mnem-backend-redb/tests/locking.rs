@@ -1,4 +1,4 @@
-//! Who may have the file open beside whom.
+//! Which handles can have the file open together.
 
 use std::{sync::mpsc, time::Duration};
 
@@ -42,7 +42,7 @@ fn lock_wait_waits_for_the_other_to_close() {
 
 #[test]
 fn readers_share_and_exclude_a_writer() {
-    // Checked readers see the file through an overlay, unchecked ones do not: each must get on with each.
+    // Checked readers see the file through an overlay, unchecked ones do not. Each must coexist with each.
     for (first, second) in [
         (Check::Auto, Check::Auto),
         (Check::Always, Check::Never),
@@ -127,7 +127,7 @@ fn an_open_beside_a_writer_that_never_ends_is_given_up() {
     let medium = FakeMedium::default();
     FakeMedium::options().open_medium(medium.clone(), "medium").expect("create").close().expect("close");
     medium.occupy();
-    // redb alone would wait for ever.
+    // redb alone would wait forever.
     let options = OpenOptions::new().sharing(Sharing::MultiWriter).lock_wait(Duration::from_millis(20));
     assert_eq!(kind_of(options.open_medium(medium, "medium")), ErrorKind::Locked);
 }

@@ -1,4 +1,4 @@
-//! Behaviour of the redb backend that the conformance suite cannot see: files, layouts, locks, damage, failures of the medium.
+//! Behaviour of the redb backend outside the conformance suite: files, layouts, locks, damage, failures of the medium.
 
 mod batches;
 mod checks;

@@ -1,4 +1,5 @@
-//! File systems without file locks, or with few of them: a medium that answers every lock as such a place does.
+//! File systems without file locks, or with only some: a medium that answers every lock call as such a file system
+//! does.
 
 use std::{io, ops::Bound};
 
@@ -9,7 +10,7 @@ use redb::{BackendError, StorageBackend};
 
 use crate::support::{Call, FakeMedium, block, kind_of};
 
-/// How a place answers lock calls.
+/// How the file system answers lock calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     /// As redb's own backend does after `ENOSYS`, `ENOTSUP`, `EOPNOTSUPP`.
@@ -146,7 +147,7 @@ fn the_shared_modes_are_refused_by_name_where_parts_of_a_file_cannot_be_locked()
                 let told = in_full(&error);
                 assert!(told.contains("no locks on parts of a file"), "{answer:?} {concurrency:?}: {told}");
                 assert!(medium.bytes() == before, "{answer:?} {concurrency:?}");
-                // There is no wish to have it all the same.
+                // No option overrides this refusal.
                 let refused = options.without_locks(true).open_medium(Place(medium, answer), "medium");
                 assert_eq!(kind_of(refused), ErrorKind::InvalidArgument);
             }

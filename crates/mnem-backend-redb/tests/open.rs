@@ -1,4 +1,4 @@
-//! What lies at a path, and what opening it says.
+//! Paths of every kind, and what opening them returns.
 
 use std::fs;
 
@@ -88,7 +88,7 @@ fn options_that_contradict_each_other() {
     let place = place();
     assert_eq!(kind_of(contradiction.open(&place.path)), ErrorKind::InvalidArgument);
     assert!(!place.path.exists());
-    // Also where there is nothing to create.
+    // Also if there is nothing to create.
     drop(create(&place.path));
     assert_eq!(kind_of(contradiction.open(&place.path)), ErrorKind::InvalidArgument);
     assert_eq!(kind_of(contradiction.open_medium(FakeMedium::default(), "medium")), ErrorKind::InvalidArgument);

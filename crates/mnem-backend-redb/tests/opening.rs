@@ -1,4 +1,4 @@
-//! What opening, reading, writing once and closing ask of the medium.
+//! The calls to the medium of an open, of reads, of one write and of a close.
 
 use std::{
     sync::{Arc, Mutex, mpsc},
@@ -18,7 +18,7 @@ fn open(medium: &FakeMedium) -> RedbStore {
     OpenOptions::new().open_medium(medium.clone(), "medium").expect("open")
 }
 
-/// The bytes of a store that was closed, or left. With room for small commits.
+/// The bytes of a store, closed or left open, with room for small commits.
 fn sample(closed: bool) -> FakeMedium {
     let medium = FakeMedium::default();
     let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
@@ -54,7 +54,7 @@ fn a_handle_that_only_reads_changes_nothing_of_a_file_that_was_closed() {
     assert!(medium.bytes() == before && medium.closed() >= 2);
 }
 
-/// Syncs that closing made: two, and one more where it cut off pages that had been written, which it does after a sync.
+/// Syncs of a close: two, and a third after truncating pages that had been written.
 fn closing_syncs(changes: &[Change]) -> usize {
     let first_sync = changes.iter().position(|change| matches!(change, Change::Sync)).expect("a sync");
     2 + usize::from(changes[first_sync..].iter().any(|change| matches!(change, Change::SetLen(_))))
@@ -88,7 +88,7 @@ fn a_handle_that_writes_once_makes_five_syncs_at_most() {
     assert_eq!(open(&medium).heads().expect("heads").len(), 50);
 }
 
-/// What a power cut may leave of what was not synced.
+/// What a power cut may leave of unsynced writes.
 #[derive(Clone, Copy, Debug)]
 enum Left {
     Headers,
@@ -109,7 +109,7 @@ impl Left {
         }
     }
 
-    /// The file after a power cut that followed these changes.
+    /// The file after these changes and a power cut.
     fn file(self, before: &[u8], changes: &[Change]) -> FakeMedium {
         let synced = changes.iter().rposition(|change| matches!(change, Change::Sync)).map_or(0, |n| n + 1);
         let mut bytes = before.to_vec();
@@ -125,11 +125,11 @@ impl Left {
 #[test]
 fn a_power_cut_in_the_life_of_a_handle_loses_nothing() {
     cut_everywhere(&OpenOptions::new());
-    // Pages reach the medium before the header does.
+    // Without a cache, pages reach the medium before the header does.
     cut_everywhere(&OpenOptions::new().cache_bytes(0));
 }
 
-/// Small and large writes of one handle, and how it closes.
+/// Cuts the power at every point of small and large writes of one handle and its close.
 fn cut_everywhere(options: &OpenOptions) {
     let medium = sample(true);
     let before = medium.bytes();
@@ -139,7 +139,7 @@ fn cut_everywhere(options: &OpenOptions) {
         store.put(&cid, data.clone()).expect("put");
         acknowledged.push((medium.changes().len(), (cid, data)));
     }
-    // Closing cuts off its pages, which recovery of the last commit still looks for.
+    // Closing truncates these pages, which recovery of the last commit still reads.
     store.delete(&large_block(2, 400_000).0).expect("delete");
     acknowledged.pop();
     store.close().expect("close");
@@ -155,8 +155,8 @@ fn cut_everywhere(options: &OpenOptions) {
     }
 }
 
-/// The next handle finds what the last one wrote and did not sync, believes a file that looks closed, and writes over
-/// pages that this file does not need.
+/// The next handle finds unsynced writes of the last one, trusts a file that looks closed, and writes to pages that
+/// this file has free.
 #[test]
 fn a_file_that_looks_closed_is_durable_wherever_its_last_handle_was_killed() {
     let medium = sample(true);
@@ -205,7 +205,7 @@ fn what_an_unclean_file_holds_is_durable_before_it_is_read() {
 
 #[test]
 fn what_is_acknowledged_without_a_commit_is_durable() {
-    // Another program may have written it, and synced nothing.
+    // Another program may have written the file and synced nothing.
     type Write = fn(&RedbStore) -> Result<(), StoreError>;
     let writes: [(&str, Write, u64); 4] = [
         ("a put of a block that is there", |store| store.put(&block(3).0, block(3).1), 0),
@@ -279,11 +279,11 @@ fn closing_that_fails_is_told_and_loses_nothing() {
     }
 }
 
-/// Many at once, of a handle that has not written yet, during each sync of the first write.
+/// Concurrent writes of a handle that has not written yet, during each sync of its first write.
 #[test]
 fn reads_go_on_while_a_handle_begins_to_write() {
     let medium = FakeMedium::of(sample(true).bytes());
-    // Every read reaches the medium.
+    // Without a cache, every read reaches the medium.
     let options = OpenOptions::new().cache_bytes(0);
     let store = options.open_medium(medium.clone(), "medium").expect("open");
     let blocks: Vec<_> = (0..20).map(|n| large_block(n, 20_000)).collect();

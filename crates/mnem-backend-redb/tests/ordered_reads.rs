@@ -1,4 +1,4 @@
-//! Reads in the order of the keys take a short way, and give what any other read gives.
+//! Reads in key order use a cursor and return the same as any other read.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ const BLOCKS: u64 = 2_000;
 
 type Blocks = BTreeMap<Cid, Option<Bytes>>;
 
-/// A few are large.
+/// A few blocks are large.
 fn block(n: u64) -> (Cid, Bytes) {
     large_block(n, if n % 100 == 50 { 200_000 } else { 20 + n as usize % 700 })
 }
 
-/// Every third of them is not in the store.
+/// Every third block is absent from the store.
 fn blocks() -> Blocks {
     (0..BLOCKS).map(|n| (n, block(n))).map(|(n, (cid, data))| (cid, (n % 3 != 0).then_some(data))).collect()
 }
 
-/// Asks for every block, in the order given, by one kind of read after the other.
+/// Asks for every block, in the given order, with one kind of read after the other.
 fn check<'a>(store: &dyn Blockstore, blocks: impl Iterator<Item = (&'a Cid, &'a Option<Bytes>)> + Clone) {
     for (cid, data) in blocks.clone() {
         assert_eq!(store.get(cid).expect("get"), *data);
@@ -49,9 +49,9 @@ fn blocks_are_found_in_any_order_and_with_any_gaps() {
     for gap in [2, 5, 30, 200] {
         check(&store, blocks.iter().step_by(gap));
     }
-    // Ascending, and each twice.
+    // Ascending, each block twice.
     check(&store, blocks.iter().flat_map(|block| [block, block]));
-    // Ascending runs, again and again.
+    // Ascending runs, repeatedly.
     check(&store, (0..20).flat_map(|run| blocks.iter().skip(run * 7).take(60)));
 }
 
@@ -65,7 +65,7 @@ fn a_read_in_order_sees_what_was_written_and_deleted_since_the_last() {
     let cids: Vec<Cid> = blocks.keys().copied().collect();
     for (n, cid) in cids.iter().enumerate() {
         assert_eq!(store.get(cid).expect("get"), blocks[cid]);
-        // What the next read asks for comes or goes.
+        // Put or delete the block of the next read.
         if let (0, Some(next)) = (n % 50, cids.get(n + 1)) {
             match all[next].clone() {
                 data if blocks[next].is_none() => {

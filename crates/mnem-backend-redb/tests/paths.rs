@@ -1,4 +1,4 @@
-//! Names and paths up to what the system takes: a store there works, or is refused before anything is written.
+//! Names and paths up to the limits of the system: a store works there, or is refused before anything is written.
 
 use std::{
     ffi::OsString,
@@ -11,7 +11,7 @@ use mnem_store_traits::{Blockstore, ErrorKind, Store};
 
 use crate::support::{block, place};
 
-/// The longest name, and the longest path with the zero that ends it.
+/// The longest name, and the longest path with its terminating zero.
 const NAME_MAX: usize = 255;
 const PATH_MAX: usize = 4096;
 
@@ -19,7 +19,7 @@ fn names_in(folder: &Path) -> Vec<OsString> {
     fs::read_dir(folder).expect("list").map(|entry| entry.expect("entry").file_name()).collect()
 }
 
-/// Makes a store, writes to it, makes it small, and reads it again.
+/// Creates a store, writes to it, compacts it and reads it again.
 fn use_store(path: &Path) {
     let (cid, data) = block(path.as_os_str().len() as u64);
     let mut store = OpenOptions::new().create(true).open(path).expect("create");
@@ -40,7 +40,7 @@ fn folder_of_length(root: &Path, bytes: usize) -> PathBuf {
         match left {
             0 => break,
             1 => panic!("no folder has a path of {bytes} bytes below {}", root.display()),
-            // Never one byte that is left over.
+            // Never leave a single byte: a component needs a separator and a name.
             _ => folder.push("d".repeat(if left > 202 { 200 } else { left - 1 })),
         }
     }

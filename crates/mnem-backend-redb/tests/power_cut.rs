@@ -1,4 +1,4 @@
-//! Power cuts: of what was not synced, any part may be on the disk.
+//! Power cuts: any part of the unsynced writes may be on the disk.
 
 use mnem_backend_redb::{CommitDurability, OpenOptions};
 use mnem_store_traits::{Blockstore, Cid, OpHeadsStore, Store, WriteBatch};
@@ -8,7 +8,8 @@ use crate::support::{Change, FakeMedium, block, next};
 const SEED: u64 = 4_077;
 const CUTS: usize = 60;
 
-/// A history of commits, each with a block and the head that replaces all others, and how many changes each had made when it returned `Ok`.
+/// Commits, each with a block and a head that replaces all others, and the number of changes of the disk when each
+/// returned `Ok`.
 struct History {
     changes: Vec<Change>,
     acknowledged: Vec<(usize, Cid)>,
@@ -42,7 +43,7 @@ fn history(options: &OpenOptions) -> History {
     History { changes: medium.changes(), acknowledged }
 }
 
-/// What may be on the disk when power fails after the first `cut` changes.
+/// A possible disk after the first `cut` changes and a power cut.
 fn disk(changes: &[Change], cut: usize, state: &mut u64) -> Vec<u8> {
     let synced = changes[..cut].iter().rposition(|change| matches!(change, Change::Sync)).unwrap_or(0);
     let mut bytes = Vec::new();
@@ -57,7 +58,7 @@ fn disk(changes: &[Change], cut: usize, state: &mut u64) -> Vec<u8> {
     bytes
 }
 
-/// A write of which only some sectors arrived.
+/// A write of which only some sectors survived.
 fn torn(change: &Change, state: &mut u64) -> Change {
     match change {
         Change::Write(offset, data) => {

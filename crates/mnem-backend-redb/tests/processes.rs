@@ -30,13 +30,13 @@ fn spawn(role: &str, path: &Path, number: u64) -> Child {
         .expect("start a process")
 }
 
-/// Waits until the child says `word`.
+/// Waits until the child prints `word`.
 fn wait_for(child: &mut Child, word: &str) {
     let stdout = BufReader::new(child.stdout.as_mut().expect("piped"));
     assert!(stdout.lines().any(|line| line.expect("text").contains(word)), "the child never said {word}");
 }
 
-/// What a child does. Does nothing unless this process is one.
+/// The code of a child process. Does nothing in the parent.
 #[test]
 fn child() {
     let (Ok(role), Ok(path), Ok(number)) = (env::var(ROLE), env::var(PATH), env::var(NUMBER)) else { return };
@@ -59,7 +59,7 @@ fn child() {
             let (cid, data) = block(number);
             store.commit(WriteBatch::new().put(cid, data).update(cid, [])).expect("commit");
             println!("holding");
-            // Until killed, or told to go on.
+            // Wait for a kill, or for a line.
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).expect("a line");
         }
@@ -85,7 +85,7 @@ fn child() {
             println!("following");
             let mut last = 0;
             while last < number {
-                // One head after the other, each with its block, and never an older one.
+                // Heads follow one another, each with its block, and never go back.
                 for head in store.heads().expect("heads") {
                     let data = store.get(&head).expect("get").expect("a head without its block");
                     let n = str::from_utf8(&data).ok().and_then(|text| text.strip_prefix("block ")?.parse().ok());
@@ -130,7 +130,7 @@ fn another_process_locks_and_its_death_unlocks() {
     assert_eq!(kind_of(OpenOptions::new().read_only(true).open(&place.path)), ErrorKind::Locked);
     holder.kill().expect("kill");
     holder.wait().expect("wait");
-    // Left unclean: a reader repairs it in memory, a writer for good; the commit is there.
+    // The file is unclean: a reader repairs it in memory, a writer on disk. The commit is there.
     let before = std::fs::read(&place.path).expect("read");
     let reader = OpenOptions::new().read_only(true).open(&place.path).expect("open read-only");
     assert_eq!(reader.heads().expect("heads"), [block(1).0]);
@@ -182,7 +182,7 @@ fn a_writer_that_is_killed_among_others_loses_nothing_and_stops_nobody() {
     const FIRST: u64 = 1_000;
     let place = place();
     drop(create(&place.path));
-    // One handle stays open throughout: the file is never without an owner who could repair it alone.
+    // One handle stays open throughout, so no one can repair the file alone.
     let store = OpenOptions::new().sharing(Sharing::MultiWriter).open(&place.path).expect("open");
     for round in 0..4 {
         let first = FIRST * (round + 1);

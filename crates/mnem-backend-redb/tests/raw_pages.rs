@@ -1,4 +1,4 @@
-//! The raw pages of files that redb wrote: every row of the trees is found in them, and nothing that was never there.
+//! The raw pages of files that redb wrote contain every row of the trees, and none that was never stored.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,14 +33,14 @@ fn found(path: &Path) -> (BTreeMap<Cid, Bytes>, BTreeSet<Cid>) {
     (blocks, heads)
 }
 
-/// The rows that the trees lead to.
+/// The rows that the trees contain.
 fn stored(store: &RedbStore) -> (BTreeMap<Cid, Bytes>, BTreeSet<Cid>) {
     let block = |cid: Cid| (cid, store.get(&cid).expect("get").expect("it is listed"));
     let blocks = store.cids().expect("cids").map(|cid| block(cid.expect("a CID"))).collect();
     (blocks, store.heads().expect("heads").into_iter().collect())
 }
 
-/// Commits of blocks of all sizes, from none to some pages, with a large one now and then, each with a head or two.
+/// Commits blocks of many sizes, from empty to a few pages and sometimes larger, each commit with a head or two.
 fn fill(store: &RedbStore, seed: u64) {
     let mut state = seed;
     for _ in 0..16 {
@@ -74,7 +74,7 @@ fn all_rows_of_the_trees_are_found() {
         fill(&store, seed);
         let (blocks, heads) = stored(&store);
         assert!(blocks.values().any(|data| data.len() > 100_000) && heads.len() > 1);
-        // As a kill leaves the file, and as a close does.
+        // The file after a kill, and after a close.
         let killed = place.folder.path().join("killed.redb");
         fs::copy(&place.path, &killed).expect("copy");
         store.close().expect("close");
@@ -82,10 +82,10 @@ fn all_rows_of_the_trees_are_found() {
             let found = found(path);
             let lacking: Vec<_> = blocks.keys().filter(|cid| !found.0.contains_key(cid)).collect();
             assert!(found.0 == blocks, "{} found of {}; lacking {lacking:?}", found.0.len(), blocks.len());
-            // Heads of earlier commits are there too. All of them have been blocks.
+            // Heads of earlier commits are found too. All of them were blocks.
             assert!(found.1.is_superset(&heads) && found.1.iter().all(|head| blocks.contains_key(head)));
         }
-        // Without its header, and behind something else.
+        // Without its header, and with other bytes before the file.
         let bytes = fs::read(&place.path).expect("read");
         fs::write(&killed, [&[0xff; 4096], &bytes[4096..]].concat()).expect("write");
         assert!(self::found(&killed).0 == blocks);

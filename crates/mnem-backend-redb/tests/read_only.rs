@@ -12,7 +12,7 @@ fn reader() -> OpenOptions {
     OpenOptions::new().read_only(true)
 }
 
-/// A store's bytes as a kill leaves them: its last commit is there, and it was not closed.
+/// The bytes of a store after a kill: the last commit is in the file, which was not closed.
 fn unclean() -> Vec<u8> {
     let medium = FakeMedium::default();
     let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");

@@ -14,7 +14,7 @@ use mnem_backend_redb::{OpenOptions, RedbStore};
 use mnem_store_traits::{Bytes, Cid, ErrorKind, RAW, StoreError, cid_of};
 use redb::{BackendError, StorageBackend};
 
-/// A folder that goes away, and a path in it where nothing is yet.
+/// A temporary folder, and a path in it where nothing exists yet.
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) path: PathBuf,
@@ -64,7 +64,7 @@ pub(crate) fn kind_of<T>(result: Result<T, StoreError>) -> ErrorKind {
     }
 }
 
-/// Which call of a [`FakeMedium`] is to fail.
+/// The kind of call of a [`FakeMedium`] that should fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Read,
@@ -88,7 +88,7 @@ pub(crate) enum Change {
 }
 
 impl Change {
-    /// Does the same to other bytes.
+    /// Applies the change to other bytes.
     pub(crate) fn apply(&self, bytes: &mut Vec<u8>) {
         match self {
             Self::Write(offset, data) => {
@@ -109,21 +109,21 @@ struct Fake {
     bytes: Mutex<Vec<u8>>,
     changes: Mutex<Vec<Change>>,
     counts: [AtomicU64; 4],
-    /// Calls of each sort until one fails; negative: never.
+    /// Calls of each kind until one fails; negative: never.
     fuses: [Fuse; 4],
     closed: AtomicU64,
-    /// Somebody else is writing, and never stops.
+    /// Another process holds the exclusive lock for good.
     occupied: AtomicBool,
-    /// What happens elsewhere just before the next read, or the next lock.
+    /// An event that runs elsewhere just before the next read, or the next lock.
     before_read: Mutex<Option<Event>>,
     before_lock: Mutex<Option<Event>>,
-    /// What happens elsewhere during every sync.
+    /// An event that runs elsewhere during every sync.
     at_sync: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
 }
 
 type Event = Box<dyn FnOnce() + Send>;
 
-/// Lets what was to happen happen, with no lock held.
+/// Runs a pending event, with no lock held.
 fn happen(event: &Mutex<Option<Event>>) {
     let event = event.lock().expect("no panic under the lock").take();
     if let Some(event) = event {
@@ -140,12 +140,12 @@ impl Default for Fuse {
 }
 
 impl FakeMedium {
-    /// From now on, the `n`-th call (from 0) of this sort fails, once.
+    /// Makes the `n`-th call from now on (from 0) of this kind fail, once.
     pub(crate) fn fail(&self, call: Call, n: i64) {
         self.0.fuses[call as usize].0.store(n, Ordering::SeqCst);
     }
 
-    /// Whether the failure asked for has happened.
+    /// Whether the requested failure has happened.
     pub(crate) fn has_fired(&self, call: Call) -> bool {
         self.0.fuses[call as usize].0.load(Ordering::SeqCst) < 0
     }
@@ -154,22 +154,22 @@ impl FakeMedium {
         self.0.counts[call as usize].load(Ordering::SeqCst)
     }
 
-    /// Has another process take every exclusive lock, and keep it.
+    /// Makes another process take every exclusive lock and keep it.
     pub(crate) fn occupy(&self) {
         self.0.occupied.store(true, Ordering::SeqCst);
     }
 
-    /// Has something happen elsewhere just before the next read.
+    /// Runs an event elsewhere just before the next read.
     pub(crate) fn before_read(&self, event: impl FnOnce() + Send + 'static) {
         *self.0.before_read.lock().expect("no panic under the lock") = Some(Box::new(event));
     }
 
-    /// Has something happen elsewhere just before the next lock is tried.
+    /// Runs an event elsewhere just before the next lock is tried.
     pub(crate) fn before_lock(&self, event: impl FnOnce() + Send + 'static) {
         *self.0.before_lock.lock().expect("no panic under the lock") = Some(Box::new(event));
     }
 
-    /// Has something happen elsewhere during every sync.
+    /// Runs an event elsewhere during every sync.
     pub(crate) fn at_sync(&self, event: impl Fn() + Send + Sync + 'static) {
         *self.0.at_sync.lock().expect("no panic under the lock") = Some(Arc::new(event));
     }

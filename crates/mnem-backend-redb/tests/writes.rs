@@ -1,4 +1,4 @@
-//! How many transactions a call costs, and what they leave.
+//! The number of transactions that a call needs, and the state that it leaves.
 
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, WriteBatch};
 
@@ -55,7 +55,7 @@ fn a_refused_commit_writes_nothing() {
     assert_eq!(medium.count(Call::Sync), before);
     assert!(!store.has(&cid).expect("has"));
     assert_eq!(store.heads().expect("heads"), []);
-    // The handle is as good as before.
+    // The handle still works.
     store.put(&block(3).0, block(3).1).expect("put");
 }
 

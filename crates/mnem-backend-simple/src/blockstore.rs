@@ -32,7 +32,7 @@ impl SimpleStore {
         }
         match self.handle.read(&place.file, BLOCK_BYTES_MAX)? {
             Contents::Absent | Contents::NotAFile => Ok(None),
-            // No writer makes such a file, so its bytes are not the block's, whatever its hash function.
+            // No writer creates such a file, so its bytes are not the block's, whatever the hash function.
             Contents::TooLong(_) => Err(StoreError::Corrupt { backend: BACKEND, cid: *cid }),
             Contents::Bytes(data) => {
                 check_read(BACKEND, cid, &data)?;
@@ -41,7 +41,7 @@ impl SimpleStore {
         }
     }
 
-    /// A listing that goes on behind what it cannot read.
+    /// A listing of a damaged store that skips folders it cannot read.
     fn cids_lenient(&self) -> CidIter<'_> {
         let shards = (0..).map_while(|index| self.handle.paths.shard(index));
         Box::new(shards.flat_map(|shard| match shard_cids(&self.handle, &shard) {
@@ -81,7 +81,7 @@ impl Blockstore for SimpleStore {
         Ok(pages(move |after: Option<Cid>| {
             self.handle.gate.check_open("list blocks")?;
             self.handle.require_folder(&self.handle.paths.objects())?;
-            // The shards are counted through rather than listed: no listing can miss one then.
+            // Iterate over all possible shards instead of listing them, so that no listing can miss one.
             let first = after.map_or(0, |cid| tables::shard_index(&tables::cid_name(&cid)) + 1);
             for shard in (first..).map_while(|index| self.handle.paths.shard(index)) {
                 let cids = shard_cids(&self.handle, &shard)?;
@@ -132,7 +132,7 @@ impl Blockstore for SimpleStore {
     }
 }
 
-/// The CIDs of one shard, or none where there is no such shard.
+/// The CIDs of one shard. Empty if the shard does not exist.
 pub(crate) fn shard_cids(handle: &Handle, shard: &Path) -> Result<BTreeSet<Cid>, StoreError> {
     if !handle.is_folder(shard)? {
         return Ok(BTreeSet::new());
@@ -145,12 +145,12 @@ pub(crate) fn shard_cids(handle: &Handle, shard: &Path) -> Result<BTreeSet<Cid>,
     })
 }
 
-/// The length of the block's file, or `None` where there is no regular file of its name.
+/// The length of the block's file. `None` if there is no regular file of its name.
 pub(crate) fn is_present(handle: &Handle, place: &BlockPlace) -> Result<Option<u64>, StoreError> {
     Ok(find(handle, place)?.map(|found| found.file_bytes))
 }
 
-/// The block's file, or `None` where there is no regular file of its name.
+/// The metadata of the block's file. `None` if there is no regular file of its name.
 pub(crate) fn find(handle: &Handle, place: &BlockPlace) -> Result<Option<Metadata>, StoreError> {
     if !handle.is_folder_in(&handle.paths.objects(), &place.shard)? {
         return Ok(None);
@@ -158,16 +158,16 @@ pub(crate) fn find(handle: &Handle, place: &BlockPlace) -> Result<Option<Metadat
     Ok(handle.metadata(&place.file)?.filter(|found| found.kind == Kind::File))
 }
 
-/// Removes blocks: all files first, then each shard is synced once, or the whole file system where the shards are many.
+/// Removes blocks: first all files, then one sync per shard, or one of the whole file system if there are many shards.
 fn remove(handle: &Handle, cids: &[Cid]) -> Result<(), StoreError> {
     let sought = Sought::new(handle, cids);
     let looks = sought.look(handle)?;
     for (block, _) in looks.files().enumerate().filter(|(_, found)| found.is_some()) {
         let file = sought.place(block).file;
-        // `false`: another process has removed it since.
+        // `false` means that another process has removed the file since.
         handle.fs.remove_file(&file).map_err(at("remove", &file))?;
     }
-    // Also where a block was absent: another process may have removed it a moment ago and not have synced that yet.
+    // Includes shards of absent blocks: another process may have just removed a block and not synced that yet.
     let shards = looks.shards();
     match handle.whole_sync(shards.len()) {
         Some(whole) => sync_shards_whole(handle, whole, &shards),
@@ -175,8 +175,9 @@ fn remove(handle: &Handle, cids: &[Cid]) -> Result<(), StoreError> {
     }
 }
 
-/// Stores blocks that have been checked, and makes them durable, the present ones too: all files first, then all names, then each folder once.
-/// Where many are absent and the file system can be synced whole, it is: once for the files, once for their names.
+/// Stores verified blocks and makes them durable, including those already present: first all files, then all names,
+/// then each folder once. If many blocks are absent and the file system can be synced as a whole, it is synced once for
+/// the files and once for their names.
 pub(crate) fn store(handle: &Handle, blocks: &[(Cid, Bytes)]) -> Result<(), StoreError> {
     let mut seen = HashSet::new();
     let blocks: Vec<_> = blocks.iter().filter(|(cid, _)| seen.insert(*cid)).collect();
@@ -190,7 +191,7 @@ pub(crate) fn store(handle: &Handle, blocks: &[(Cid, Bytes)]) -> Result<(), Stor
     }
     settle_present(handle, sought.files(&present))?;
     let shards = sought.shards_of(0..blocks.len());
-    // Made before the files are written, so that it knows of every failure to write them back.
+    // Open it before the files are written, so that it reports every failure to write them back.
     let mut whole = handle.whole_sync(absent.len());
     let files = absent.iter().map(|(_, data)| match &whole {
         Some(_) => Unfinished::write_unsynced(handle, data),
@@ -212,8 +213,8 @@ pub(crate) fn store(handle: &Handle, blocks: &[(Cid, Bytes)]) -> Result<(), Stor
     }
 }
 
-/// Gives a block its name. A file that was not synced never takes the place of one that may have been; and no file takes the place of another
-/// where a reader could find neither.
+/// Gives a block its name. An unsynced file never replaces one that may be synced. Where a rename takes two steps, no
+/// file replaces another, because a reader could find neither.
 fn publish(handle: &Handle, mut file: Unfinished<'_>, place: &BlockPlace) -> Result<(), StoreError> {
     let is_synced = handle.durability >= Durability::Power;
     if is_synced && handle.replaces_in_one_step() {
@@ -231,12 +232,13 @@ fn publish(handle: &Handle, mut file: Unfinished<'_>, place: &BlockPlace) -> Res
     Err(damaged(&place.file, "the name of a block is taken by something that is no file"))
 }
 
-/// Makes the bytes of blocks that were found present durable; their names are left to the sync of their shards.
+/// Makes the bytes of present blocks durable. The sync of their shards makes their names durable.
 ///
-/// A file gets its name only after its bytes were synced, so there is nothing to do, unless a handle with less durability has written to this
-/// store. That handle left a mark before its first block, so the mark is there whenever such a block is.
+/// A file gets its name only after its bytes are synced, so there is nothing to do unless a handle with weaker
+/// durability has written to this store. Such a handle leaves a mark before its first block, so the mark exists
+/// whenever such a block does.
 ///
-/// The mark is looked for once, after all of them were found.
+/// Looks for the mark once, after all the blocks were found.
 pub(crate) fn settle_present(handle: &Handle, files: impl IntoIterator<Item = PathBuf>) -> Result<(), StoreError> {
     let mut files = files.into_iter().peekable();
     if files.peek().is_none()
@@ -248,10 +250,12 @@ pub(crate) fn settle_present(handle: &Handle, files: impl IntoIterator<Item = Pa
     files.try_for_each(|file| handle.sync_file(&file))
 }
 
-/// Makes the entries of these shards durable, and the shards themselves. Where they are many and the file system can be synced whole, it is.
+/// Makes the entries of these shards durable, and the shards themselves. If there are many and the file system can be
+/// synced as a whole, it is.
 ///
-/// Every name that counts was seen before this is called, so a sync of everything that begins now covers it, whoever gave it. Nothing is remembered
-/// for other calls: between two of them another process may have removed a block and put it again, and have been killed before it synced.
+/// All relevant names were seen before this call, so any sync that begins now covers them, whoever created them.
+/// Nothing is cached for later calls: between two calls another process may have removed a block, put it again, and
+/// been killed before it synced.
 pub(crate) fn sync_shards(handle: &Handle, shards: &BTreeSet<&Path>) -> Result<(), StoreError> {
     match handle.whole_sync(shards.len()) {
         Some(whole) => sync_shards_whole(handle, whole, shards),
@@ -264,7 +268,7 @@ pub(crate) fn sync_each_shard(handle: &Handle, shards: &BTreeSet<&Path>) -> Resu
     for shard in shards {
         handle.sync_folder(shard, Outcome::Unknown)?;
     }
-    // A shard that was there already may be another process's, made a moment ago and not synced yet.
+    // An existing shard may have just been created by another process that has not synced it yet.
     let all_linked = {
         let linked = hold(&handle.linked_shards);
         shards.iter().all(|shard| linked.contains(*shard))
@@ -277,20 +281,21 @@ pub(crate) fn sync_each_shard(handle: &Handle, shards: &BTreeSet<&Path>) -> Resu
     Ok(())
 }
 
-/// As [`sync_shards`], by a sync of the whole file system.
+/// As [`sync_shards`], with a sync of the whole file system.
 fn sync_shards_whole(
     handle: &Handle,
     mut whole: Box<dyn WholeSync>,
     shards: &BTreeSet<&Path>,
 ) -> Result<(), StoreError> {
     handle.sync_whole(&mut *whole, Outcome::Unknown)?;
-    // Nothing is left to write; it reports what the other may not: that the file system has given up meanwhile.
+    // Nothing is left to write. This sync reports what the other one may not: that the file system has shut down
+    // meanwhile.
     handle.sync_folder(&handle.paths.objects(), Outcome::Unknown)?;
     hold(&handle.linked_shards).extend(shards.iter().map(|shard| shard.to_path_buf()));
     Ok(())
 }
 
-/// Makes the shards that are there durable, and notes it, so that later writes into them need not.
+/// Makes the existing shards durable and records that, so that later writes into them need not.
 pub(crate) fn link_present_shards(handle: &Handle) -> Result<(), StoreError> {
     let objects = handle.paths.objects();
     let mut present = HashSet::new();

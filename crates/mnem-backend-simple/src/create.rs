@@ -1,4 +1,4 @@
-//! Making a store: everything is durable before `format` has its name.
+//! Creates a store: everything is durable before `format` gets its name.
 
 use std::path::{Path, PathBuf};
 
@@ -18,29 +18,31 @@ use crate::{
     tables::{self, RootName},
 };
 
-/// What a folder without a `format` file holds.
+/// The content of a folder without a `format` file.
 pub(crate) enum Remains {
     Nothing,
-    /// Only what the creation of a store makes before its format.
+    /// Only what a creation makes before the format.
     HalfMade,
     /// A format after all: another process has completed the store meanwhile.
     Store,
-    /// This, which is no part of a store.
+    /// An entry that is not part of a store.
     Other(PathBuf),
 }
 
-/// Makes an empty folder, or one in which a creation was cut off, a store. `false`: another creator has done so meanwhile.
-/// The name of the format is left to the sync of the folder that comes with every opening for writing.
+/// Creates a store in an empty folder, or completes an interrupted creation. Returns `false` if another creator has
+/// done so meanwhile. The name of the format becomes durable with the sync of the folder in every open for writing.
 pub(crate) fn create(handle: &Handle) -> Result<bool, StoreError> {
-    // Before anything is written: somebody else's folder stays as it is.
+    // Check before anything is written, so that a folder of another program stays as it is.
     if let Remains::Other(name) = survey(handle)? {
-        // A process that completes the store at this moment may have put it there.
+        // A process that is just completing the store may have created it.
         return if is_store(handle)? { Ok(false) } else { Err(not_a_store(&handle.path, holds_others(&name))) };
     }
     let root = handle.paths.root();
-    // Its entry in the parent is durable before the format is, so that whoever finds the format need not care for the parent.
+    // The store's entry in the parent must be durable before the format is, so that a process that finds the format
+    // need not sync the parent.
     handle.sync_folder_always(root.parent().unwrap_or(root), Outcome::NotApplied)?;
-    // It may be on another file system than its parent: the first sync of a folder in which nothing is yet shows whether folders can be synced.
+    // The folder may be on another file system than its parent. The first sync of an empty folder shows whether folders
+    // can be synced.
     lacks::check_names_fit(&*handle.fs, root)?;
     handle.sync_folder_always(root, Outcome::NotApplied)?;
     enter_new_tmp(handle)?;
@@ -54,7 +56,7 @@ pub(crate) fn create(handle: &Handle) -> Result<bool, StoreError> {
     Unfinished::write_durably(handle, empty_heads().as_bytes())?.publish(&handle.paths.op_heads())?;
     handle.sync_folder_always(root, Outcome::NotApplied)?;
     let format = tables::format_text();
-    // Without clobbering: the lock keeps out this program, and this keeps out any other.
+    // Without replacing: the lock excludes this program, and this excludes all others.
     let made = Unfinished::write_durably(handle, format.as_bytes())?.publish_new_alone(&handle.paths.format())?;
     if !made && !is_store(handle)? {
         return Err(not_a_store(&handle.path, "its `format` file comes and goes"));
@@ -63,13 +65,13 @@ pub(crate) fn create(handle: &Handle) -> Result<bool, StoreError> {
     Ok(made)
 }
 
-/// Enters `tmp`, and leaves nothing of it where there are no locks: nothing could be written there, by anybody.
+/// Enters `tmp`. If the file system has no locks, removes `tmp` again, since no one could write there.
 fn enter_new_tmp(handle: &Handle) -> Result<(), StoreError> {
     let tmp = handle.paths.tmp();
     let is_new = handle.metadata(&tmp)?.is_none();
     enter_tmp(handle).inspect_err(|error| {
         if is_new && lacks::is_without_locks(error) {
-            // What cannot be removed is completed by a creation that finds locks.
+            // If something cannot be removed, a later creation on a file system with locks completes it.
             let _ = handle.fs.remove_file(&handle.paths.tmp_lock());
             let _ = handle.fs.remove_folder(&tmp);
         }
@@ -80,7 +82,8 @@ fn empty_heads() -> String {
     op_heads::encode(&Default::default())
 }
 
-/// Fails unless the folder holds no more than a creation leaves that was cut off. A store that lost its format is not taken for one.
+/// Fails if the folder holds more than an interrupted creation leaves: a store that lost its format must not be taken
+/// for one.
 pub(crate) fn check_half_made(handle: &Handle) -> Result<(), StoreError> {
     for folder in [handle.paths.objects(), handle.paths.tables()] {
         let mut first = None;

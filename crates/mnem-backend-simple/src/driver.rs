@@ -1,4 +1,4 @@
-//! The driver of this backend: which places are its stores, and opening them by the options that all backends share.
+//! The driver of this backend: recognises its stores, and opens them with the options that all backends share.
 
 use std::{
     fs,
@@ -20,11 +20,11 @@ use crate::{
     tables::{self, FORMAT_NAME, Paths, RootName},
 };
 
-/// The driver of [`SimpleStore`]: a folder of plain files for each store.
+/// The driver of [`SimpleStore`]: one folder of plain files per store.
 ///
 /// | option by name | value |
 /// |---|---|
-/// | `whole_sync_from` | from how many new blocks on a batch syncs the whole file system, or `never`: see [`OpenOptions::whole_sync_from`](crate::OpenOptions::whole_sync_from) |
+/// | `whole_sync_from` | number of new blocks from which a batch syncs the whole file system, or `never`: see [`OpenOptions::whole_sync_from`](crate::OpenOptions::whole_sync_from) |
 pub static DRIVER: SimpleDriver = SimpleDriver;
 
 /// The type of [`DRIVER`].
@@ -32,10 +32,11 @@ pub static DRIVER: SimpleDriver = SimpleDriver;
 #[non_exhaustive]
 pub struct SimpleDriver;
 
-/// Why there is nothing to compact.
+/// The reason why compaction does nothing.
 const NOTHING_TO_MOVE: &str = "a block that is deleted gives its space back at once";
 
-/// The longest that the file of heads is without heads: the word `sha256`, a space, a checksum, and a line end of one or two bytes.
+/// The maximum length of the heads file without heads: the word `sha256`, a space, a checksum, and a line end of one or
+/// two bytes.
 const NO_HEADS_BYTES: u64 = 73;
 
 impl Driver for SimpleDriver {
@@ -84,7 +85,7 @@ impl Driver for SimpleDriver {
         };
         match own_options(requested)?.open(path) {
             Ok(store) => Ok(Box::new(store)),
-            // No other program has these parts beside each other: this is a store, and not whole.
+            // No other program has these parts side by side, so this is an incomplete store.
             Err(StoreError::NotAStore { reason, .. }) if matches!(self.probe(at)?, Probe::Damaged(_)) => {
                 Err(damaged(&Paths::new(path.clone()).format(), reason))
             }
@@ -93,11 +94,12 @@ impl Driver for SimpleDriver {
     }
 }
 
-/// What a folder is that is not empty.
+/// Classifies a folder that is not empty.
 fn probe_folder(path: &Path) -> Result<Probe, StoreError> {
     let paths = Paths::new(path.to_owned());
     let is_there = || paths.format().try_exists().map_err(at("look at", &paths.format()));
-    // Others may publish the format at any moment, and then fill the folder: what is looked at after it may be newer than its absence.
+    // Another process may publish the format at any moment and then fill the folder, so what is found now may be newer
+    // than the absence of the format. Look for the format again.
     if is_there()? {
         return Ok(probe_format(&paths));
     }
@@ -122,7 +124,7 @@ fn probe_folder(path: &Path) -> Result<Probe, StoreError> {
     Ok(if has_content { Probe::Damaged(missing.into()) } else { Probe::Unfinished })
 }
 
-/// What a folder is that has a `format` file.
+/// Classifies a folder that has a `format` file.
 fn probe_format(paths: &Paths) -> Probe {
     let format = fs::symlink_metadata(paths.format());
     let begins_as_ours = || {
@@ -133,7 +135,7 @@ fn probe_format(paths: &Paths) -> Probe {
         Ok::<_, std::io::Error>(begin == FORMAT_NAME.as_bytes())
     };
     match format {
-        // Unreadable: opening it says why.
+        // If it is unreadable, the open reports why.
         Ok(found) if found.is_file() && begins_as_ours().unwrap_or(true) => Probe::Store,
         Err(_) => Probe::Store,
         Ok(_) if has_parts(paths) => Probe::Damaged("it does not say what it is the format of".into()),
@@ -141,7 +143,8 @@ fn probe_format(paths: &Paths) -> Probe {
     }
 }
 
-/// Whether the folder holds more of a store than a creation leaves that was cut off. A folder that cannot be looked into counts as empty.
+/// Whether the folder holds more of a store than an interrupted creation leaves. A folder that cannot be read counts as
+/// empty.
 fn has_content(paths: &Paths) -> bool {
     let holds_entries = |part: &Path| fs::read_dir(part).is_ok_and(|mut entries| entries.next().is_some());
     let has_heads =
@@ -149,7 +152,7 @@ fn has_content(paths: &Paths) -> bool {
     holds_entries(&paths.objects()) || holds_entries(&paths.tables()) || has_heads()
 }
 
-/// Whether the folder has what every store has from its creation on.
+/// Whether the folder has the parts that every store has from its creation on.
 fn has_parts(paths: &Paths) -> bool {
     [paths.objects(), paths.op_heads(), paths.tables()].iter().all(|part| part.exists())
 }

@@ -1,4 +1,4 @@
-//! From failures of the file system to the store's error.
+//! Maps failures of the file system to errors of the store.
 
 use std::{error::Error, path::Path};
 
@@ -7,7 +7,7 @@ use mnem_store_traits::{Cause, Outcome, StoreError, driver::Location};
 /// The name of this backend in errors.
 pub(crate) const BACKEND: &str = "simple";
 
-/// A failure that changed no head and no table. `verb` and `path` say what was being done.
+/// A failure that changed no head and no table. `verb` and `path` describe the failed operation.
 pub(crate) fn at<E: Into<Box<dyn Error + Send + Sync>>>(
     verb: &'static str,
     path: &Path,
@@ -15,7 +15,7 @@ pub(crate) fn at<E: Into<Box<dyn Error + Send + Sync>>>(
     failed(verb, path, Outcome::NotApplied)
 }
 
-/// A failure of the file system, and what became of the call.
+/// A failure of the file system, with the outcome of the call.
 pub(crate) fn failed<E: Into<Box<dyn Error + Send + Sync>>>(
     verb: &'static str,
     path: &Path,
@@ -29,7 +29,7 @@ pub(crate) fn failed<E: Into<Box<dyn Error + Send + Sync>>>(
     }
 }
 
-/// Something of the store's own is not as it must be.
+/// A part of the store is not as it must be.
 pub(crate) fn damaged(path: &Path, why: impl Into<String>) -> StoreError {
     StoreError::Damaged { component: BACKEND.into(), what: path.display().to_string(), source: Cause::new(why.into()) }
 }
@@ -39,13 +39,13 @@ pub(crate) fn not_a_store(path: &Path, reason: impl Into<String>) -> StoreError 
     StoreError::NotAStore { location: path.into(), reason: reason.into() }
 }
 
-/// A new store was asked for where one exists.
+/// `create_new` was set, and a store exists.
 pub(crate) fn already_there(path: &Path) -> StoreError {
     let reason = format!("a {BACKEND} store is already at {}", Location::from(path));
     StoreError::InvalidArgument { operation: "open", reason }
 }
 
-/// The same failure where the call may have taken effect all the same, or a part of it has.
+/// The same failure, where the call may have taken effect, entirely or in part.
 pub(crate) fn may_be_applied(error: StoreError) -> StoreError {
     match error {
         StoreError::Backend { backend, operation, source, .. } => {

@@ -1,4 +1,4 @@
-//! What a store and its side tables share: the file system, the options, whether it is closed or poisoned, and the steps that every write is made of.
+//! The state that a store and its side tables share, and the steps that every write consists of.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -21,7 +21,7 @@ use crate::{
     tables::Paths,
 };
 
-/// Locks that keep two threads from syncing one folder at once; see [`Handle::sync_folder`].
+/// Number of locks that keep two threads from syncing one folder at once; see [`Handle::sync_folder`].
 const FOLDER_GATES: usize = 32;
 
 /// One open handle.
@@ -29,33 +29,33 @@ const FOLDER_GATES: usize = 32;
 pub(crate) struct Handle {
     pub(crate) fs: Arc<dyn FileSystem>,
     pub(crate) paths: Paths,
-    /// The path it was opened under: `paths` has it with symbolic links resolved.
+    /// The path with which it was opened. `paths` has the path with symbolic links resolved.
     pub(crate) path: PathBuf,
-    /// Device and number of its folder, where the system tells them.
+    /// Device and inode of its folder, if the system reports them.
     pub(crate) identity: Option<(u64, u64)>,
-    /// Whether it may still be used.
+    /// Whether the handle is still usable.
     pub(crate) gate: Gate,
     pub(crate) as_it_is: bool,
-    /// Whether others are kept from writing.
+    /// Whether other handles are kept from writing.
     pub(crate) exclusive: bool,
     pub(crate) durability: Durability,
     pub(crate) lock_wait: Duration,
-    /// From how many new files, or shards, on a batch syncs the whole file system.
+    /// The number of new files, or of shards, from which a batch syncs the whole file system.
     pub(crate) whole_sync_from: usize,
     /// Serialises head changes of this handle, so that only one of its threads waits for the lock file.
     pub(crate) heads: Mutex<()>,
-    /// Shard folders whose entry in `objects` this handle knows to be durable: it synced `objects` after it had seen them. The store never
-    /// removes a shard, so this stays true.
+    /// Shards whose entry in `objects` this handle knows to be durable, because it synced `objects` after it had seen
+    /// them. The store never removes a shard, so this stays true.
     pub(crate) linked_shards: Mutex<HashSet<PathBuf>>,
-    /// Read by every write as long as it runs, so that closing waits for it.
+    /// Read-locked by every write while it runs, so that closing waits for it.
     writers: RwLock<()>,
-    /// The failed sync after which this handle writes no more.
+    /// Held while a folder is synced, by the hash of its path.
     folder_gates: [Mutex<()>; FOLDER_GATES],
-    /// Of the store's own folder, which is synced under the lock of the heads: nothing that may take long holds it.
+    /// The gate of the store's own folder, which is synced under the lock of the heads. No long operation may hold it.
     root_gate: Mutex<()>,
-    /// Held while the file system is synced whole.
+    /// Held while the whole file system is synced.
     whole_gate: Mutex<()>,
-    /// Handle, while this handle may have unfinished files.
+    /// The shared lock of `tmp`, while this handle may have unfinished files.
     tmp_lock: Mutex<Option<Box<dyn Lock>>>,
     /// Bytes of unfinished files that this handle removed when it was opened.
     pub(crate) cleared_bytes: AtomicU64,
@@ -63,15 +63,15 @@ pub(crate) struct Handle {
     left_out: OnceLock<Vec<PathBuf>>,
 }
 
-/// Taken for the length of a write. Closing waits until it is dropped.
+/// Held for the duration of a write. Closing waits until it is dropped.
 pub(crate) type Writing<'a> = RwLockReadGuard<'a, ()>;
 
-// No state behind these mutexes can be left half changed by a panic: each guards a set, or nothing at all.
+// A panic cannot leave the state behind these mutexes half changed: each guards a set, or nothing at all.
 pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Looks until what must be there is, or the pauses are used up.
+/// Retries until something that must exist is found, or the pauses are used up.
 fn retry_while_absent<T>(
     look: impl Fn() -> Result<T, StoreError>,
     is_absent: impl Fn(&T) -> bool,
@@ -142,7 +142,7 @@ impl Handle {
         hold(&self.tmp_lock).is_some()
     }
 
-    /// Takes the lock, trying again until `lock_wait` is over.
+    /// Takes the lock, retrying until `lock_wait` is over.
     pub(crate) fn lock(&self, file: &Path, mode: LockMode) -> Result<Box<dyn Lock>, StoreError> {
         let begin = Instant::now();
         loop {
@@ -163,7 +163,7 @@ impl Handle {
         }
         self.fs.lock(file, mode).map_err(|error| {
             if lacks::has_no_locks(&error) {
-                // Its writers exclude each other by nothing else.
+                // Only locks keep its writers apart.
                 at("lock", file)(PlaceLacks::Locks { can_do_without: false, source: Some(error) })
             } else {
                 at("lock", file)(error)
@@ -175,7 +175,7 @@ impl Handle {
         self.fs.metadata(path).map_err(at("look at", path))
     }
 
-    /// As [`metadata`](Self::metadata), of many names in one folder.
+    /// As [`metadata`](Self::metadata), for many names in one folder.
     pub(crate) fn metadata_in(&self, folder: &Path, names: &[String]) -> Result<Vec<Option<Metadata>>, StoreError> {
         self.fs.metadata_in(folder, names).map_err(at("look into", folder))
     }
@@ -184,13 +184,13 @@ impl Handle {
         self.fs.read(path, bytes_max).map_err(at("read", path))
     }
 
-    /// As [`read`](Self::read), of a file that must be there: one that is not is looked for again, a few times. Where a rename is more than one
-    /// step, the name is gone for a moment while another process replaces the file.
+    /// As [`read`](Self::read), for a file that must exist: if it is missing, retries a few times. Where a rename takes
+    /// several steps, the name is gone for a moment while another process replaces the file.
     pub(crate) fn read_required(&self, path: &Path, bytes_max: u64) -> Result<Contents, StoreError> {
         retry_while_absent(|| self.read(path, bytes_max), |found| *found == Contents::Absent)
     }
 
-    /// As [`read`](Self::read), of a file that may be absent, and that others replace.
+    /// As [`read`](Self::read), for a file that may be absent, and that other processes replace.
     pub(crate) fn read_replaceable(&self, path: &Path, bytes_max: u64) -> Result<Contents, StoreError> {
         match self.read(path, bytes_max)? {
             Contents::Absent if !self.replaces_in_one_step() => self.read_required(path, bytes_max),
@@ -198,17 +198,18 @@ impl Handle {
         }
     }
 
-    /// As [`metadata`](Self::metadata), of a file that must be there.
+    /// As [`metadata`](Self::metadata), for a file that must exist.
     pub(crate) fn metadata_required(&self, path: &Path) -> Result<Option<Metadata>, StoreError> {
         retry_while_absent(|| self.metadata(path), Option::is_none)
     }
 
-    /// Whether no reader misses a file while another takes its place.
+    /// Whether a file is never missing while another replaces it.
     pub(crate) fn replaces_in_one_step(&self) -> bool {
         *self.in_one_step.get_or_init(|| self.fs.replaces_in_one_step(self.paths.root()))
     }
 
-    /// Whether the folder is there. Anything else of that name, such as a symbolic link to a folder, is damage: it could lead out of the store.
+    /// Whether the folder exists. Anything else of that name, such as a symbolic link to a folder, is damage, because
+    /// it could lead out of the store.
     pub(crate) fn is_folder(&self, path: &Path) -> Result<bool, StoreError> {
         match self.metadata(path)? {
             None => Ok(false),
@@ -217,7 +218,8 @@ impl Handle {
         }
     }
 
-    /// Fails unless the folder is there, one of those that every store has, or was left out when this handle was opened.
+    /// Fails unless the folder exists, which must be one that every store has, or was left out when this handle was
+    /// opened.
     pub(crate) fn require_folder(&self, path: &Path) -> Result<(), StoreError> {
         if self.is_folder(path)? || self.is_left_out(path)? {
             Ok(())
@@ -226,19 +228,20 @@ impl Handle {
         }
     }
 
-    /// For a handle that cannot make them: these folders were absent when it was opened, and are taken for empty ones.
+    /// For a read-only handle: records the folders that were absent when it was opened, and that it treats as empty.
     pub(crate) fn may_lack(&self, folders: Vec<PathBuf>) {
-        // A handle is opened once.
+        // Set once, because a handle is opened once.
         let _ = self.left_out.set(folders);
     }
 
-    /// The store must still be there: one that vanished is no empty one.
+    /// The store itself must still exist: a store that vanished is not empty.
     fn is_left_out(&self, path: &Path) -> Result<bool, StoreError> {
         let is_left_out = self.left_out.get().is_some_and(|folders| folders.iter().any(|folder| folder == path));
         Ok(is_left_out && self.metadata_required(&self.paths.op_heads())?.is_some())
     }
 
-    /// Whether `inner`, a folder inside `outer`, is there; `outer` must be. So a store that vanished is not taken for an empty one.
+    /// Whether `inner`, a folder inside `outer`, exists. `outer` must exist, so that a store that vanished is not taken
+    /// for an empty one.
     pub(crate) fn is_folder_in(&self, outer: &Path, inner: &Path) -> Result<bool, StoreError> {
         if self.is_folder(inner)? {
             return Ok(true);
@@ -247,7 +250,7 @@ impl Handle {
         Ok(false)
     }
 
-    /// Creates the folder unless it is there.
+    /// Creates the folder unless it exists.
     pub(crate) fn make_folder(&self, path: &Path) -> Result<(), StoreError> {
         let created = self.fs.create_folder(path).map_err(at("create folder", path))?;
         if created { Ok(()) } else { self.require_folder(path) }
@@ -265,11 +268,11 @@ impl Handle {
         Ok(())
     }
 
-    /// What `pick` takes from the entries of a folder.
+    /// The entries of a folder, mapped and filtered by `pick`.
     ///
-    /// POSIX promises that one reading finds every entry that is neither added nor removed meanwhile, but file systems have been seen to
-    /// miss some while others come and go or are replaced. So the folder is read again until a reading finds nothing that the ones before it
-    /// did not, and what any of them found counts.
+    /// POSIX promises that one reading finds every entry that is neither added nor removed meanwhile, but file systems
+    /// have been seen to miss some while others come and go or are replaced. So the folder is read again until a
+    /// reading finds nothing new, and the result is the union of all readings.
     pub(crate) fn names<T: Ord>(
         &self,
         folder: &Path,
@@ -289,8 +292,8 @@ impl Handle {
         Ok(names)
     }
 
-    /// Whether a folder has such an entry. Read up to the first, and to its end twice before it is said to have none, for the reason that
-    /// [`names`](Self::names) gives.
+    /// Whether a folder has such an entry. Stops at the first match. Returns `false` only after reading to the end
+    /// twice, for the reason given at [`names`](Self::names).
     pub(crate) fn has_entry(&self, folder: &Path, is: impl Fn(&Entry) -> bool) -> Result<bool, StoreError> {
         for _ in 0..2 {
             let Some(entries) = self.fs.list(folder).map_err(at("list", folder))? else { return Ok(false) };
@@ -303,16 +306,17 @@ impl Handle {
         Ok(false)
     }
 
-    /// Makes the entries of a folder durable, unless the store was opened with less durability.
+    /// Makes the entries of a folder durable, unless the store was opened with weaker durability.
     pub(crate) fn sync_folder(&self, folder: &Path, outcome: Outcome) -> Result<(), StoreError> {
         if self.durability < Durability::Power { Ok(()) } else { self.sync_folder_always(folder, outcome) }
     }
 
-    /// Makes the entries of a folder durable. A failure poisons the handle; but one that was opened with less durability does without
-    /// where folders cannot be synced.
+    /// Makes the entries of a folder durable. A failure poisons the handle. A handle opened with weaker durability
+    /// skips the sync where folders cannot be synced.
     ///
-    /// The system reports a failed sync once: a second sync of the same folder would succeed and prove nothing. So while one thread
-    /// syncs a folder the others that want to are held back, and learn of its failure instead of trying for themselves.
+    /// The system reports a failed sync once: a second sync of the same folder would succeed and prove nothing. So
+    /// while one thread syncs a folder, other threads that need that sync wait, and then check for its failure instead
+    /// of trying themselves.
     pub(crate) fn sync_folder_always(&self, folder: &Path, outcome: Outcome) -> Result<(), StoreError> {
         let _alone = hold(self.gate(folder));
         self.check_unsynced(folder, outcome)?;
@@ -331,22 +335,22 @@ impl Handle {
         gate.filter(|_| folder != self.paths.root()).unwrap_or(&self.root_gate)
     }
 
-    /// Fails if a sync failed while this one was held back.
+    /// Fails if a sync failed while this one waited.
     fn check_unsynced(&self, path: &Path, outcome: Outcome) -> Result<(), StoreError> {
         let Some(source) = self.gate.poisoned() else { return Ok(()) };
         let operation = format!("sync {}", path.display());
         Err(StoreError::Backend { backend: BACKEND, operation, outcome, source: source.clone() })
     }
 
-    /// For a batch that would sync so many files or folders: the file system, if it can be synced whole and that pays.
+    /// For a batch that needs this many syncs: a sync of the whole file system, if that is possible and pays.
     pub(crate) fn whole_sync(&self, syncs: usize) -> Option<Box<dyn WholeSync>> {
         let pays = self.durability >= Durability::Power && syncs >= self.whole_sync_from;
         if pays { self.fs.whole(self.paths.root()) } else { None }
     }
 
-    /// Makes everything on the file system durable. A failure poisons the handle. Holds back whoever wants to sync a folder, as
-    /// [`sync_folder_always`](Self::sync_folder_always) does, and for its reason; but not who syncs the store's own folder, who asks
-    /// [`after_whole_sync`](Self::after_whole_sync) instead.
+    /// Syncs the whole file system. A failure poisons the handle. Blocks threads that want to sync a folder, as
+    /// [`sync_folder_always`](Self::sync_folder_always) does and for the same reason. Threads that sync the store's own
+    /// folder are not blocked; they call [`after_whole_sync`](Self::after_whole_sync) instead.
     pub(crate) fn sync_whole(&self, whole: &mut dyn WholeSync, outcome: Outcome) -> Result<(), StoreError> {
         let _whole = hold(&self.whole_gate);
         let _alone: Vec<_> = self.folder_gates.iter().map(hold).collect();
@@ -354,8 +358,9 @@ impl Handle {
         self.synced(whole.sync().map_err(SyncError::Failed), self.paths.root(), outcome)
     }
 
-    /// For whoever has synced the store's own folder, and given back the lock of the heads: waits for a sync of everything that another thread was at
-    /// meanwhile, and fails if that has failed. The system may have told that thread alone of a failure that was this one's too.
+    /// To be called after a sync of the store's own folder, once the lock of the heads is released. Waits for a sync of
+    /// the whole file system that another thread has begun meanwhile, and fails if that has failed. The system may have
+    /// reported a failure that also concerns this caller only to that thread.
     pub(crate) fn after_whole_sync(&self, outcome: Outcome) -> Result<(), StoreError> {
         if self.durability < Durability::Power {
             return Ok(());
@@ -369,7 +374,7 @@ impl Handle {
         self.synced(self.fs.sync_file(file), file, Outcome::NotApplied)
     }
 
-    /// What a sync returned, as an error of the store. Only a sync that was tried poisons the handle.
+    /// Turns the result of a sync into an error of the store. Only a sync that was tried poisons the handle.
     fn synced(&self, synced: Result<(), SyncError>, path: &Path, outcome: Outcome) -> Result<(), StoreError> {
         match synced {
             Ok(()) => Ok(()),
@@ -378,11 +383,11 @@ impl Handle {
         }
     }
 
-    /// After a sync: passes its result on, and poisons the handle if it failed.
+    /// Returns the result of a sync, and poisons the handle if it failed.
     pub(crate) fn poison_on_error(&self, synced: Result<(), StoreError>) -> Result<(), StoreError> {
         synced.inspect_err(|error| {
             tracing::error!(store = %self.path.display(), %error, "a sync failed: this handle refuses further writes");
-            // Of two failures the first one counts.
+            // The first of two failures wins.
             self.gate.poison(Cause::new(error.clone()));
         })
     }

@@ -1,4 +1,4 @@
-//! Counting and measuring a store, and finding what does not belong to it.
+//! Counts and measures a store, and lists the files that do not belong to it.
 
 use std::{
     ops::AddAssign,
@@ -18,7 +18,7 @@ use crate::{
     tables::{self, RootName},
 };
 
-/// Length of files, and what they take on the medium.
+/// The length of files, and the space that they take on the medium.
 #[derive(Clone, Copy, Default)]
 struct Size {
     file_bytes: u64,
@@ -32,8 +32,8 @@ impl AddAssign for Size {
     }
 }
 
-/// Counts files of all kinds: blocks, heads, rows, markers, and unfinished files. Only the last are free space. Folders have no length, and take
-/// space on the medium.
+/// Counts files of all kinds: blocks, heads, rows, markers and unfinished files. Only unfinished files count as free
+/// space. Folders have no length but take space on the medium.
 pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     handle.gate.check_open("count")?;
     let paths = &handle.paths;
@@ -76,7 +76,7 @@ fn size_of_folder(handle: &Handle, path: &Path) -> Result<Size, StoreError> {
     Ok(found.map_or_else(Size::default, |found| Size { file_bytes: 0, allocated_bytes: found.allocated_bytes }))
 }
 
-/// The side tables; adds the files of their rows to `all`.
+/// The side tables. Adds the files of their rows to `all`.
 fn tables(handle: &Handle, all: &mut Size) -> Result<Vec<TableInfo>, StoreError> {
     let mut tables = Vec::new();
     for (name, folder) in side_table::folders(handle)? {

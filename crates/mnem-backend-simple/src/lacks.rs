@@ -1,4 +1,4 @@
-//! What a file system may lack, told apart from what goes wrong on it.
+//! Distinguishes a feature that a file system lacks from a failure.
 
 use std::{
     io::{self, ErrorKind},
@@ -14,39 +14,41 @@ use crate::{
     tables::Paths,
 };
 
-/// Whether the failure of a link, or of a rename that replaces nothing, means that this file system, or a filter of system calls, does not
-/// offer it. A refusal for want of permission is one too: where it is real, the next way to give the name meets it as well.
+/// Whether a failed link, or a failed rename without replacing, means that this file system or a system call filter
+/// does not support the call. Includes missing permission: if it is really missing, the next way to give the name fails
+/// too.
 pub(crate) fn has_no_such_call(error: &io::Error) -> bool {
     use ErrorKind::{CrossesDevices, InvalidInput, PermissionDenied, TooManyLinks, Unsupported};
     matches!(error.kind(), Unsupported | InvalidInput | PermissionDenied | TooManyLinks | CrossesDevices)
 }
 
-/// Whether a folder was not synced because folders cannot be synced there. A disk that fails or is full says something else.
+/// Whether a folder was not synced because the file system cannot sync folders. A failed or full disk returns other
+/// errors.
 pub(crate) fn cannot_sync_folders(error: &SyncError) -> bool {
     let (SyncError::NotOpened(error) | SyncError::Failed(error)) = error;
     is_without_folder_sync(error)
 }
 
-/// As [`cannot_sync_folders`], of the system's own error.
+/// As [`cannot_sync_folders`], for an error of the system.
 pub(crate) fn is_without_folder_sync(error: &io::Error) -> bool {
     use ErrorKind::{InvalidInput, IsADirectory, PermissionDenied, Unsupported};
     matches!(error.kind(), Unsupported | InvalidInput | IsADirectory | PermissionDenied) || is_bad_descriptor(error)
 }
 
-/// The one error of that kind that the standard library has no name for. It has the same number on every Unix.
+/// The one such error that the standard library has no name for. It has the same number on every Unix.
 fn is_bad_descriptor(error: &io::Error) -> bool {
     const EBADF: i32 = 9;
     cfg!(unix) && error.raw_os_error() == Some(EBADF)
 }
 
-/// Whether a lock failed because there are none.
+/// Whether a lock failed because the file system has no locks.
 pub(crate) fn has_no_locks(error: &io::Error) -> bool {
-    // Of a network file system whose server has no service for locks. Without a name in the standard library.
+    // From a network file system whose server has no lock service. The standard library has no name for it.
     const ENOLCK: i32 = 37;
     error.kind() == ErrorKind::Unsupported || (cfg!(target_os = "linux") && error.raw_os_error() == Some(ENOLCK))
 }
 
-/// Whether an error of the store is that there are no locks.
+/// Whether an error of the store means that there are no locks.
 pub(crate) fn is_without_locks(error: &StoreError) -> bool {
     match error {
         StoreError::Backend { source, .. } => matches!(source.downcast_ref(), Some(PlaceLacks::Locks { .. })),
@@ -54,9 +56,10 @@ pub(crate) fn is_without_locks(error: &StoreError) -> bool {
     }
 }
 
-/// Fails unless every name of a store fits below this root. Nothing need be there yet.
+/// Fails unless every name of a store fits below this root. Nothing needs to exist yet.
 pub(crate) fn check_names_fit(fs: &dyn FileSystem, root: &Path) -> Result<(), StoreError> {
-    // The system counts the bytes of a path before it looks for any part of it; those of a name, in its folder, which must be there.
+    // The system checks the length of a path before it looks up any part of it. It checks the length of a name in its
+    // folder, which must exist.
     let path = Paths::new(root.to_owned()).longest();
     let name = root.parent().unwrap_or(root).join("b".repeat(BLOCK_NAME_CHARS_MAX));
     for path in [&path, &name] {
@@ -69,8 +72,8 @@ pub(crate) fn check_names_fit(fs: &dyn FileSystem, root: &Path) -> Result<(), St
     Ok(())
 }
 
-/// As [`FileSystem::replaces_in_one_step`], on the operating system: no for file systems in user space, of other machines and of a host below
-/// this one, whose servers do as they like.
+/// As [`FileSystem::replaces_in_one_step`], on the operating system. Returns `false` for file systems in user space, of
+/// other machines, and of the host of a virtual machine, whose servers may do as they like.
 #[cfg(target_os = "linux")]
 pub(crate) fn replaces_in_one_step(folder: &Path) -> bool {
     /// FUSE, CIFS, SMB 2, 9P, VirtualBox and VMware.
@@ -79,7 +82,7 @@ pub(crate) fn replaces_in_one_step(folder: &Path) -> bool {
     rustix::fs::statfs(folder).is_ok_and(|found| !OTHERS.contains(&(found.f_type as u32)))
 }
 
-/// As above where the system promises it.
+/// Elsewhere, only Unix promises it.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn replaces_in_one_step(_folder: &Path) -> bool {
     cfg!(unix)

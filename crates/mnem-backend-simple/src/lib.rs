@@ -1,8 +1,9 @@
-//! A block store, op heads and side tables as plain files: one for each block, readable with `ls` and `sha256sum`.
+//! Blocks, op heads and side tables as plain files: one per block, readable with `ls` and `sha256sum`.
 //!
-//! The store is a folder. Every file is written under a temporary name, synced, renamed and its folder synced, so that what was
-//! acknowledged survives a power cut and nothing half-written ever has a name; the heads are one small file that is replaced as a whole. Many
-//! processes may read and write at once. `FORMAT.md` says what lies where, and what a crash leaves.
+//! The store is a folder. Every file is written under a temporary name, synced and renamed, and then its folder is
+//! synced. So everything acknowledged survives a power cut, and no incomplete file ever has a final name. The heads are
+//! one small file that is replaced as a whole. Many processes may read and write at once. `FORMAT.md` documents the
+//! files, and the state after a crash at each step.
 //!
 //! ```
 //! # let folder = tempfile::tempdir().unwrap();

@@ -1,27 +1,27 @@
-//! Every limit of this backend, in one place.
+//! The limits of this backend, in one place.
 
 use std::time::Duration;
 
-/// Largest block: 64 MiB. A block is read and written whole.
+/// Largest block, in bytes: 64 MiB. A block is read and written whole.
 pub(crate) const BLOCK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Longest text of heads that is read: 64 MiB.
+/// Longest text of heads that is read, in bytes: 64 MiB.
 pub(crate) const HEADS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Longest `format` file that is read.
+/// Longest `format` file that is read, in bytes.
 pub(crate) const FORMAT_BYTES_MAX: u64 = 256;
 
-/// Pause between two attempts at a lock. Short, since a busy holder leaves it for moments only.
+/// Pause between two attempts to take a lock. Short, because a busy holder releases it only for moments.
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
-/// How often a folder is read at most, when each reading finds new names.
+/// Readings of a folder, at most, if each reading finds new names.
 pub(crate) const READINGS_MAX: usize = 8;
 
-/// How often a file is looked at and opened when it goes away in between.
+/// Attempts to check and open a file that disappears in between, at most.
 pub(crate) const OPENINGS_MAX: usize = 16;
 
-/// Pauses between attempts to find a file that must exist. Their sum outlasts a two-step rename by a busy process, and is short enough that a
-/// caller learns of damage at once.
+/// Pauses between attempts to find a file that must exist. Together they outlast a two-step rename of a busy process,
+/// yet report damage without a noticeable delay.
 pub(crate) const ABSENCE_PAUSES: [Duration; 6] = [
     Duration::from_millis(1),
     Duration::from_millis(2),
@@ -31,5 +31,5 @@ pub(crate) const ABSENCE_PAUSES: [Duration; 6] = [
     Duration::from_millis(32),
 ];
 
-/// The longest name of a block's file.
+/// The longest name of a block's file, in characters.
 pub(crate) const BLOCK_NAME_CHARS_MAX: usize = 138;

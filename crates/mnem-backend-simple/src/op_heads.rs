@@ -16,7 +16,7 @@ use crate::{
     tables,
 };
 
-/// What the last line begins with, before the sha2-256, in hexadecimal, of all bytes before that line.
+/// The beginning of the last line, before the sha2-256, in hexadecimal, of all bytes before that line.
 const CHECKSUM: &str = "sha256 ";
 
 impl SimpleStore {
@@ -45,10 +45,10 @@ impl OpHeadsStore for SimpleStore {
     }
 }
 
-/// The right to change the heads: no other thread, handle or process has it at the same time.
+/// The exclusive right to change the heads, across threads, handles and processes.
 pub(crate) struct HeadsLock<'a> {
     handle: &'a Handle,
-    // Released in this order: the file first, so that the next thread of this handle finds it free.
+    // Dropped in this order: the lock file first, so that the next thread of this handle finds it free.
     _file: Box<dyn Lock>,
     _thread: MutexGuard<'a, ()>,
 }
@@ -56,13 +56,14 @@ pub(crate) struct HeadsLock<'a> {
 impl<'a> HeadsLock<'a> {
     pub(crate) fn take(handle: &'a Handle) -> Result<Self, StoreError> {
         let thread = hold(&handle.heads);
-        // The thread before may have failed to sync the heads.
+        // The previous thread may have failed to sync the heads.
         handle.gate.check_poison()?;
         let file = handle.lock(&handle.paths.lock(), LockMode::Exclusive)?;
         Ok(Self { handle, _file: file, _thread: thread })
     }
 
-    /// Changes the heads, if `before_deciding` agrees before they are read, and gives the lock back before it waits for what others sync.
+    /// Changes the heads if `before_deciding` succeeds, which runs before they are read. Releases the lock before it
+    /// waits for a sync of another thread.
     pub(crate) fn change(
         self,
         change: &HeadChange,
@@ -86,20 +87,20 @@ impl<'a> HeadsLock<'a> {
             let reason = format!("{} heads are more than the file of the heads may hold", heads.len());
             return Err(StoreError::InvalidArgument { operation: "change heads", reason });
         }
-        // Durable whatever the options say: the file holds the heads of other handles too.
+        // Durable regardless of the options, because the file also holds the heads of other handles.
         let file = Unfinished::write_durably(self.handle, text.as_bytes())?;
-        // A rename that failed for want of an answer may have been done.
+        // A rename that failed may have been carried out, if only its reply was lost.
         file.publish(&self.handle.paths.op_heads()).map_err(may_be_applied)?;
         self.handle.sync_folder(self.handle.paths.root(), Outcome::Unknown)
     }
 }
 
-/// The heads on disk. Needs no lock: the file is replaced as a whole.
+/// Reads the heads from disk. Needs no lock, because the file is replaced as a whole.
 pub(crate) fn read(handle: &Handle) -> Result<BTreeSet<Cid>, StoreError> {
     let path = handle.paths.op_heads();
     let bytes = match handle.read_required(&path, HEADS_BYTES_MAX)? {
         Contents::Bytes(bytes) => bytes,
-        // Every store has the file from its creation on: without it the heads are lost, not none.
+        // Every store has the file from its creation on, so without it the heads are lost, not empty.
         Contents::Absent => return Err(damaged(&path, "the file of the heads is missing")),
         Contents::NotAFile => return Err(damaged(&path, "the file of the heads is not a regular file")),
         Contents::TooLong(bytes) => return Err(damaged(&path, format!("the file of the heads has {bytes} bytes"))),
@@ -107,8 +108,8 @@ pub(crate) fn read(handle: &Handle) -> Result<BTreeSet<Cid>, StoreError> {
     decode_any_line_ends(&bytes).map_err(|why| damaged(&path, why))
 }
 
-/// The heads of a text whose line ends are as they were written, or were all made CR LF by a tool that copied the store. The checksum, which covers
-/// them as written, tells whether nothing else was changed.
+/// Decodes the heads of a text whose line ends are unchanged, or were all changed to CR LF by a tool that copied the
+/// store. The checksum covers the original line ends, so it detects any other change.
 fn decode_any_line_ends(bytes: &[u8]) -> Result<BTreeSet<Cid>, String> {
     decode(bytes).or_else(|why| {
         let text = str::from_utf8(bytes).ok().filter(|text| text.contains("\r\n")).ok_or_else(|| why.clone())?;
@@ -116,7 +117,7 @@ fn decode_any_line_ends(bytes: &[u8]) -> Result<BTreeSet<Cid>, String> {
     })
 }
 
-/// The text of the file: one CID a line, ascending, then the checksum.
+/// The text of the file: one CID per line, ascending, then the checksum.
 pub(crate) fn encode(heads: &BTreeSet<Cid>) -> String {
     let mut text = String::new();
     for head in heads {
@@ -146,7 +147,7 @@ fn decode(bytes: &[u8]) -> Result<BTreeSet<Cid>, String> {
         }
         heads.insert(head);
     }
-    // What was read says the same as what would be written: an empty line or a missing line end is not passed over.
+    // The text must be exactly what would be written, so an empty line or a missing line end is an error.
     if encode(&heads).as_bytes() == bytes { Ok(heads) } else { Err("a line does not end as it must".to_owned()) }
 }
 

@@ -1,7 +1,8 @@
-//! Finding, creating and opening a store.
+//! Finds, creates and opens a store.
 //!
-//! A folder is a store from the moment its `format` file has its name; everything else is durable by then, the store's own entry in its parent
-//! folder included. What a creation leaves that was cut off is recognised by its names and completed by the next one.
+//! A folder is a store from the moment its `format` file has its name. By then everything else is durable, including
+//! the store's own entry in its parent folder. The remains of an interrupted creation are recognised by their names and
+//! completed by the next creation.
 
 use std::{
     io,
@@ -27,11 +28,11 @@ use crate::{
     tables::{self, FORMAT_NAME, FORMAT_VERSION, UNSYNCED_TEXT},
 };
 
-/// What the `format` file says.
+/// The content of the `format` file.
 enum Format {
     /// A version of this backend, as written.
     Version(String),
-    /// Something else; says what.
+    /// Something else, with a description.
     Foreign(&'static str),
     Absent,
 }
@@ -100,14 +101,14 @@ fn is_folder(fs: &dyn FileSystem, root: &Path) -> Result<bool, StoreError> {
     Ok(found.is_some_and(|found| found.kind == Kind::Folder))
 }
 
-/// The folder of a store, without symbolic links.
+/// The folder of a store, with symbolic links resolved.
 struct Root {
     path: PathBuf,
-    /// By this call.
+    /// Whether this call created it.
     is_made: bool,
 }
 
-/// The folder at `path`, created if that was asked for.
+/// The folder at `path`, created if the options say so.
 fn find_root(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> Result<Root, StoreError> {
     let mut is_made = false;
     let root = match resolve(fs, path)? {
@@ -139,10 +140,11 @@ fn find_root(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> Result<
     }
 }
 
-/// Fails, before anything is written, where a new folder could not be made a store. What only a file in it can show is left to [`create`].
+/// Fails, before anything is written, if a new folder cannot become a store. Properties that only a file in it can show
+/// are left to [`create`].
 fn check_new_place(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> Result<(), StoreError> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    // Without it, or where it is a file, creating the folder says so.
+    // If the parent is missing, or is a file, creating the folder fails with that error.
     let Some(parent) = resolve(fs, parent)? else { return Ok(()) };
     lacks::check_names_fit(fs, &parent.join(name))?;
     match fs.sync_folder(&parent) {
@@ -151,12 +153,13 @@ fn check_new_place(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> R
         {
             Err(at("sync folder", &parent)(PlaceLacks::FolderSync { source: error }))
         }
-        // Any other failure is met again, once there is something to sync.
+        // Any other failure will recur once there is something to sync.
         _ => Ok(()),
     }
 }
 
-/// After a creation that was refused: removes the folder that was made for it. One with anything in it stays, for the next creation to complete.
+/// After a refused creation, removes the folder that was created for it. A folder that is not empty stays, for the next
+/// creation to complete.
 fn withdraw(handle: &Handle, is_made: bool) {
     if is_made && let Err(error) = handle.fs.remove_folder(handle.paths.root()) {
         tracing::debug!(path = %handle.path.display(), %error, "a new folder stays");
@@ -175,7 +178,7 @@ fn read_format(handle: &Handle) -> Result<Format, StoreError> {
     }
     let version = str::from_utf8(&bytes).ok().and_then(|text| {
         let line = text.strip_suffix('\n').unwrap_or(text);
-        // As some tools that copy a store end lines.
+        // Some tools that copy a store end lines with CR LF.
         let line = line.strip_suffix('\r').unwrap_or(line);
         line.strip_prefix(FORMAT_NAME)?.strip_prefix(' ').filter(|version| is_version(version))
     });
@@ -203,7 +206,7 @@ pub(crate) fn is_store(handle: &Handle) -> Result<bool, StoreError> {
     }
 }
 
-/// Fails unless this may be what is left of a store that this build can read.
+/// Fails unless the folder may be the remains of a store that this build can read.
 fn check_remains(handle: &Handle) -> Result<(), StoreError> {
     match is_store(handle) {
         Ok(_) | Err(StoreError::NotAStore { .. } | StoreError::Damaged { .. }) => {}
@@ -217,7 +220,8 @@ fn check_remains(handle: &Handle) -> Result<(), StoreError> {
     Err(not_a_store(&handle.path, "it is a folder without any part of a store"))
 }
 
-/// Why this folder, which had no format, cannot be opened. `None`: it can, since another process has completed it meanwhile.
+/// The reason why this folder, which had no format, cannot be opened. `None`: it can, because another process has
+/// completed it meanwhile.
 fn why_no_store(handle: &Handle) -> Result<Option<StoreError>, StoreError> {
     let reason = match survey(handle)? {
         Remains::Store if is_store(handle)? => return Ok(None),
@@ -233,8 +237,9 @@ fn why_no_store(handle: &Handle) -> Result<Option<StoreError>, StoreError> {
     Ok(Some(not_a_store(&handle.path, reason)))
 }
 
-/// Every store has these parts from its creation on. Without its file of heads it is not empty but damaged; a folder may have been left out by a
-/// copy that keeps no empty ones, as git's do, unless the heads say that there were blocks. Returns those.
+/// Checks the parts that every store has from its creation on. A store without its heads file is damaged, not empty. A
+/// folder may have been left out by a copy that keeps no empty folders, as git does, unless the heads show that there
+/// were blocks. Returns the folders that were left out.
 fn check_structure(handle: &Handle) -> Result<Vec<PathBuf>, StoreError> {
     let (objects, tables) = (handle.paths.objects(), handle.paths.tables());
     let mut left_out = Vec::new();
@@ -260,16 +265,18 @@ fn check_heads_file(handle: &Handle) -> Result<(), StoreError> {
     }
 }
 
-/// What a handle does that is going to write. `created`: what a failure leaves of a creation. `left_out`: folders to be made again.
+/// Prepares a handle that may write. `created`: the outcome if a failure interrupts a creation. `left_out`: folders to
+/// create again.
 fn begin_writing(handle: &Handle, created: Outcome, left_out: &[PathBuf]) -> Result<(), StoreError> {
     lacks::check_names_fit(&*handle.fs, handle.paths.root())?;
     enter_tmp(handle)?;
-    // Durable by the sync below, before anything lies in them.
+    // The sync below makes them durable before anything is in them.
     left_out.iter().try_for_each(|folder| handle.make_folder(folder))?;
-    // Looked for before the sync, which makes one that is there durable.
+    // Look for it before the sync, which makes an existing one durable.
     let is_marked = handle.metadata(&handle.paths.unsynced())?.is_some();
-    // Whoever created the store, this handle or a process that was killed then, has not made the format's name durable. It must be before
-    // anything else is: a folder that holds more than a creation leaves, and no format, is no store.
+    // The creator of the store, this handle or a process that was killed, has not made the name of the format durable.
+    // That must come before anything else, because a folder without a format that holds more than a creation leaves is
+    // not a store.
     handle.sync_folder_always(handle.paths.root(), created)?;
     if handle.durability < Durability::Power {
         return if is_marked { Ok(()) } else { mark_unsynced(handle) };
@@ -277,18 +284,19 @@ fn begin_writing(handle: &Handle, created: Outcome, left_out: &[PathBuf]) -> Res
     blockstore::link_present_shards(handle)
 }
 
-/// Marks the store, durably, as one where a block that has its name may not be durable. Before the first such block is written.
+/// Marks the store, durably, as one in which a block that has its name may not be durable. Must precede the first such
+/// block.
 fn mark_unsynced(handle: &Handle) -> Result<(), StoreError> {
-    // Replaces nothing, so that nobody misses it who looks for the one of another handle.
+    // Replaces nothing, so that no one misses the mark of another handle.
     Unfinished::write_durably(handle, UNSYNCED_TEXT)?.publish_new(&handle.paths.unsynced())?;
     handle.sync_folder_always(handle.paths.root(), Outcome::NotApplied)
 }
 
-/// Takes part in writing to `tmp`: clears it if nobody else does, then keeps others from clearing it; an exclusive
-/// handle keeps them out of it, and so from writing.
+/// Joins the writers of `tmp`: clears it if there is no other writer, then keeps others from clearing it. An exclusive
+/// handle keeps them out of `tmp`, and so from writing.
 ///
-/// Between giving up the lock that clears and taking the one that keeps, another handle may clear again. Nothing of this handle is
-/// there by then.
+/// Between releasing the exclusive lock and taking the shared one, another handle may clear `tmp` again. This handle
+/// has no files there yet.
 pub(crate) fn enter_tmp(handle: &Handle) -> Result<(), StoreError> {
     if handle.has_tmp_lock() {
         return Ok(());
@@ -310,7 +318,8 @@ pub(crate) fn enter_tmp(handle: &Handle) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes what writers left that were killed. Nothing else: what does not look like an unfinished file was not made by one.
+/// Removes the files of killed writers. Leaves files that are not named like unfinished files, since no writer created
+/// them.
 fn clear_tmp(handle: &Handle) -> Result<(), StoreError> {
     let tmp = handle.paths.tmp();
     let leftovers = handle.names(&tmp, |entry| {

@@ -1,4 +1,4 @@
-//! Side tables: a folder each, and in it a file for each key.
+//! Side tables: one folder per table, one file per key.
 
 use std::{
     collections::BTreeSet,
@@ -22,10 +22,10 @@ use crate::{
     tables,
 };
 
-/// One side table of a [`SimpleStore`](crate::SimpleStore).
+/// A side table of a [`SimpleStore`](crate::SimpleStore).
 ///
-/// Tables are meant to be small: listing the keys of one holds all of its names in memory, since a folder has no order. A write syncs
-/// after each key, so that also after a power cut the keys that were applied are the first ones of the write.
+/// Tables are meant to be small: since a folder has no order, listing the keys of a table holds all of them in memory.
+/// A write syncs after each key, so that after a power cut the applied keys are the first ones of the write.
 #[derive(Debug)]
 pub(crate) struct SimpleSideTable {
     handle: Arc<Handle>,
@@ -44,7 +44,7 @@ impl SimpleSideTable {
     }
 
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        // Durable whatever the options say: it may take the place of another handle's row.
+        // Durable regardless of the options, because it may replace a row of another handle.
         let file = Unfinished::write_durably(&self.handle, value)?;
         file.publish(&self.folder.join(tables::key_name(key))).map_err(may_be_applied)?;
         self.handle.sync_folder(&self.folder, Outcome::Unknown)
@@ -52,7 +52,7 @@ impl SimpleSideTable {
 
     fn delete(&self, key: &[u8]) -> Result<(), StoreError> {
         let path = self.folder.join(tables::key_name(key));
-        // What is no regular file is not the store's, and no key.
+        // An entry that is not a regular file is not part of the store, and not a key.
         if self.handle.metadata(&path)?.is_some_and(|found| found.kind == Kind::File) {
             self.handle.fs.remove_file(&path).map_err(failed("remove", &path, Outcome::Unknown))?;
         }
@@ -82,7 +82,7 @@ impl SideTable for SimpleSideTable {
         if !puts.is_empty() {
             self.handle.require_folder(&tables)?;
             self.handle.make_folder(&self.folder)?;
-            // Also when the folder was there: another process may have made it a moment ago.
+            // Sync even if the folder existed: another process may have just created it.
             self.handle.sync_folder(&tables, Outcome::NotApplied)?;
         } else if !self.is_there()? {
             return Ok(());
@@ -113,13 +113,13 @@ pub(crate) fn keys(handle: &Handle, folder: &Path) -> Result<BTreeSet<Bytes>, St
     handle.names(folder, key)
 }
 
-/// The key that an entry of a table's folder is, if it is one.
+/// The key of an entry of a table's folder, or `None` if it is not a key.
 fn key(entry: &Entry) -> Option<Bytes> {
     let name = entry.name.to_str().filter(|_| entry.kind == Kind::File)?;
     tables::key_of_name(name)
 }
 
-/// The tables that have a folder, ascending by name; one that lost its last key keeps it.
+/// The tables that have a folder, ascending by name. A table that lost its last key keeps its folder.
 pub(crate) fn folders(handle: &Handle) -> Result<Vec<(String, PathBuf)>, StoreError> {
     let tables = handle.paths.tables();
     handle.require_folder(&tables)?;
@@ -135,7 +135,7 @@ pub(crate) fn folders(handle: &Handle) -> Result<Vec<(String, PathBuf)>, StoreEr
     Ok(folders)
 }
 
-/// The names of the tables that hold at least one key, ascending. Of each, the folder is read up to its first key.
+/// The names of the tables that hold at least one key, ascending. Reads each folder up to its first key.
 pub(crate) fn names(handle: &Handle) -> Result<Vec<String>, StoreError> {
     let mut names = Vec::new();
     for (name, folder) in folders(handle)? {

@@ -1,4 +1,4 @@
-//! A whole store: blocks, heads, side tables, and commits.
+//! The store: blocks, heads, side tables, and commits.
 
 use std::{
     collections::HashSet,
@@ -23,8 +23,8 @@ use crate::{
 
 /// An open store.
 ///
-/// Share it in an [`Arc`]. Its side tables are the same handle: they stay usable when the store itself is dropped, and not
-/// when it is [closed](Store::close).
+/// Share it in an [`Arc`]. Its side tables share the handle: they stay usable after the store is dropped, but not after
+/// it is [closed](Store::close).
 #[derive(Debug)]
 pub struct SimpleStore {
     pub(crate) handle: Arc<Handle>,
@@ -35,17 +35,18 @@ impl SimpleStore {
         Self { handle }
     }
 
-    /// The path it was opened under, made absolute.
+    /// The path with which it was opened, made absolute.
     pub fn path(&self) -> &Path {
         &self.handle.path
     }
 
-    /// Device and number of the folder that was opened, which its path may no longer lead to. `None` where the system does not tell them.
+    /// Device and inode of the opened folder, to which its path may no longer lead. `None` if the system does not
+    /// report them.
     pub fn identity(&self) -> FileIdentity {
         self.handle.identity
     }
 
-    /// Counts and sizes. Looks at every file and reads none but the heads.
+    /// Counts and sizes. Looks at every file, but reads only the heads.
     ///
     /// # Errors
     /// [`StoreError::Backend`], [`StoreError::Damaged`], [`StoreError::Closed`].
@@ -53,9 +54,10 @@ impl SimpleStore {
         info::info(&self.handle)
     }
 
-    /// Everything in the store's folders that does not belong there, ascending by path: names that no writer makes, files in the wrong
-    /// shard, symbolic links, folders where files belong, and the unfinished files of writers, killed or at work. Everything else ignores
-    /// these; what lies inside a folder that does not belong there is not listed.
+    /// Lists everything in the store's folders that does not belong there, ascending by path: names that no writer
+    /// creates, files in the wrong shard, symbolic links, folders where files belong, and the unfinished files of
+    /// writers, killed or at work. All other methods ignore these. The contents of a folder that does not belong there
+    /// are not listed.
     ///
     /// # Errors
     /// [`StoreError::Backend`], [`StoreError::Closed`].
@@ -76,7 +78,8 @@ impl Store for SimpleStore {
         let required = Required::settle(handle, batch.required(), &durable)?;
         match batch.head() {
             None => required.must_be_present(),
-            // The blocks are durable by now, and the required ones that are still the same files; the head comes last.
+            // By now the blocks are durable, and so are the required ones that are still the same files. The head comes
+            // last.
             Some(change) => HeadsLock::take(handle)?.change(change, || required.must_be_present()),
         }
     }

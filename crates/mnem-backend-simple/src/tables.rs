@@ -1,4 +1,4 @@
-//! Every name of a file or folder, and the text of the marker files. `FORMAT.md` says the same in prose.
+//! Every name of a file or folder, and the text of the marker files. `FORMAT.md` documents them.
 
 use std::{
     ffi::OsStr,
@@ -13,16 +13,16 @@ use mnem_store_traits::{
     limits::{TABLE_KEY_BYTES_MAX, TABLE_NAME_BYTES_MAX},
 };
 
-/// What the `format` file says before the version.
+/// The text of the `format` file before the version.
 pub(crate) const FORMAT_NAME: &str = "mnem-backend-simple";
 
-/// The one version this build reads and writes.
+/// The one version that this build reads and writes.
 pub(crate) const FORMAT_VERSION: &str = "1";
 
 /// The formats that this build opens, by name and version: one.
 pub const FORMATS: [&str; 1] = ["mnem-backend-simple 1"];
 
-/// What the `unsynced` file says. Only its presence counts.
+/// The text of the `unsynced` file. Only the presence of the file matters.
 pub(crate) const UNSYNCED_TEXT: &[u8] = b"written without waiting for the disk: present blocks may not be durable\n";
 
 const FORMAT: &str = "format";
@@ -43,20 +43,20 @@ pub(crate) const SHARDS: usize = 32 * 32;
 /// Hexadecimal digits in the name of an unfinished file.
 const UNFINISHED_DIGITS: usize = 32;
 
-/// Where everything lies in a store.
+/// The paths of a store.
 #[derive(Clone, Debug)]
 pub(crate) struct Paths {
     root: PathBuf,
 }
 
-/// Where a block lies.
+/// The paths of a block.
 #[derive(Clone, Debug)]
 pub(crate) struct BlockPlace {
     pub(crate) shard: PathBuf,
     pub(crate) file: PathBuf,
 }
 
-/// What a name in the root folder stands for.
+/// The meaning of a name in the root folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RootName {
     Format,
@@ -128,7 +128,7 @@ impl Paths {
         self.root.join(UNSYNCED)
     }
 
-    /// The folder of the `index`-th shard, in order of their names. `None` past the last.
+    /// The folder of the `index`-th shard, in name order. `None` after the last.
     pub(crate) fn shard(&self, index: usize) -> Option<PathBuf> {
         (index < SHARDS).then(|| self.objects().join(shard_name(index)))
     }
@@ -140,7 +140,7 @@ impl Paths {
         BlockPlace { shard, file }
     }
 
-    /// A path as long as those of a store get: that of a row.
+    /// A path as long as the longest in a store: that of a row.
     pub(crate) fn longest(&self) -> PathBuf {
         self.table(&"t".repeat(TABLE_NAME_BYTES_MAX)).join("0".repeat(2 * TABLE_KEY_BYTES_MAX))
     }
@@ -150,14 +150,15 @@ impl Paths {
     }
 }
 
-/// The name of a CID's file, and its text in `op_heads`: multibase base32, lower case, of its bytes, whatever its version.
+/// The name of a CID's file, and its text in `op_heads`: its bytes in multibase base32, lower case, whatever its
+/// version.
 pub(crate) fn cid_name(cid: &Cid) -> String {
     multibase::encode(Base::Base32Lower, cid.to_bytes())
 }
 
-/// The CID of a name. `None` unless it is exactly what [`cid_name`] makes.
+/// The CID of a name. `None` unless the name is exactly what [`cid_name`] returns.
 pub(crate) fn cid_of_name(name: &str) -> Option<Cid> {
-    // The longest name there is has 138 characters; decoding more would only cost time.
+    // The longest name has 138 characters; decoding more would only cost time.
     if name.len() > 255 {
         return None;
     }
@@ -166,13 +167,13 @@ pub(crate) fn cid_of_name(name: &str) -> Option<Cid> {
     (base == Base::Base32Lower && cid_name(&cid) == name).then_some(cid)
 }
 
-/// The shard of a block's name: the two characters before the last. (The last one carries fewer bits than a digit.)
+/// The shard of a block's name: the two characters before the last one, which carries fewer bits than a digit.
 pub(crate) fn shard_of(name: &str) -> &str {
     // The shortest name, of a CID of four bytes, has eight characters.
     name.get(name.len().saturating_sub(3)..name.len().saturating_sub(1)).unwrap_or_default()
 }
 
-/// The place of the shard of a block of this name in the order of [`Paths::shard`].
+/// The index, in the order of [`Paths::shard`], of the shard of a block of this name.
 pub(crate) fn shard_index(name: &str) -> usize {
     let digit = |c: u8| BASE32.iter().position(|d| *d == c).unwrap_or(0);
     shard_of(name).bytes().fold(0, |index, c| index * 32 + digit(c))
@@ -193,12 +194,12 @@ pub(crate) fn is_table_name(name: &str) -> bool {
     check_table_name(name).is_ok()
 }
 
-/// The name of a key's file: its bytes in hexadecimal, lower case.
+/// The name of a key's file: its bytes in lower-case hexadecimal.
 pub(crate) fn key_name(key: &[u8]) -> String {
     hex(key)
 }
 
-/// The key of a name. `None` unless it is exactly what [`key_name`] makes of a key that a side table may have.
+/// The key of a name. `None` unless the name is exactly what [`key_name`] returns for a valid key of a side table.
 pub(crate) fn key_of_name(name: &str) -> Option<Bytes> {
     let digits = name.as_bytes();
     if digits.is_empty() || digits.len() > 2 * TABLE_KEY_BYTES_MAX || !digits.len().is_multiple_of(2) {
@@ -217,7 +218,7 @@ pub(crate) fn unfinished_name(random: u128) -> String {
     format!("{random:0UNFINISHED_DIGITS$x}")
 }
 
-/// Whether this is a name that [`unfinished_name`] makes.
+/// Whether this is a name that [`unfinished_name`] returns.
 pub(crate) fn is_unfinished_name(name: &str) -> bool {
     name.len() == UNFINISHED_DIGITS && name.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -232,7 +233,7 @@ pub(crate) fn format_text() -> String {
     format!("{FORMAT_NAME} {FORMAT_VERSION}\n")
 }
 
-/// `bytes` in hexadecimal, lower case.
+/// `bytes` in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

@@ -1,4 +1,4 @@
-//! Commits: blocks, what they rely on, and the head, in that order.
+//! Commits: first the blocks, then the required blocks, then the head.
 
 use mnem_backend_simple::OpenOptions;
 use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, WriteBatch};

@@ -14,7 +14,7 @@ use mnem_store_traits::conformance::{Fault, Fixture, FixtureError, Handles, Prof
 
 use crate::support::memory_fs::MemoryFs;
 
-/// What is asked of a medium.
+/// What a test requires of a medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     Read,
@@ -22,7 +22,7 @@ enum Call {
     Sync,
 }
 
-/// A disk, and the power that it runs on. Clones share it.
+/// A disk and its power supply. Clones share it.
 #[derive(Clone, Debug)]
 struct Disk(Arc<(Mutex<State>, Condvar)>);
 
@@ -30,11 +30,11 @@ struct Disk(Arc<(Mutex<State>, Condvar)>);
 struct State {
     fs: MemoryFs,
     fault: Option<Fault>,
-    /// Changes until the power goes off.
+    /// Changes until the power fails.
     power: Option<u64>,
-    /// Changes of the next mount until the power goes off.
+    /// Changes until the power fails, for the next mount.
     power_of_next: Option<u64>,
-    /// How often the power was off: a mount of an earlier time is dead.
+    /// Number of power cuts so far: mounts of an earlier time are dead.
     outages: u64,
 }
 
@@ -189,7 +189,7 @@ impl FileSystem for Mount {
     }
 }
 
-/// Batches of how many new blocks sync the whole file system.
+/// The number of new blocks from which a batch syncs the whole file system.
 struct Simple {
     name: &'static str,
     whole_sync_from: usize,
@@ -215,7 +215,8 @@ impl Fixture for Simple {
         Ok(Handles::from(Arc::new(options.open_on(Arc::new(disk.mount()), "/store")?)))
     }
 
-    /// Laws that try every operation of every write take twenty seconds of a core in a debug build, and tests share the cores.
+    /// Laws that fail every operation of every write take twenty seconds of a core in a debug build, and tests share
+    /// the cores.
     fn deadline(&self) -> std::time::Duration {
         std::time::Duration::from_secs(300)
     }

@@ -1,5 +1,5 @@
-//! Stores that other programs copied: git keeps no empty folder and may end lines with CR LF, `zip -D` and sync clients keep no empty folder.
-//! Such a store opens, and the next writer recreates the folders.
+//! Stores that other programs copied: git keeps no empty folder and may end lines with CR LF, `zip -D` and sync clients
+//! keep no empty folder. Such a store opens, and the next writer recreates the folders.
 
 use std::{
     collections::BTreeMap,
@@ -13,18 +13,18 @@ use mnem_store_traits::{Blockstore, Bytes, Durability, ErrorKind, OpHeadsStore, 
 
 use crate::support::{Home, block, create, head, reopen, traced::Traced, whole};
 
-/// What a store holds.
+/// The content of a store.
 #[derive(Clone, Copy, Debug, Default)]
 struct Content {
     blocks: bool,
     heads: bool,
     rows: bool,
-    /// Written without waiting for the disk.
+    /// Written with weaker durability.
     unsynced: bool,
 }
 
 impl Content {
-    /// Every one, but heads without blocks: what was lost then cannot be told from what never was.
+    /// All contents except heads without blocks: there, lost blocks cannot be told from blocks that never existed.
     fn all() -> impl Iterator<Item = Self> {
         let bit = |bits: u32, bit: u32| bits & (1 << bit) != 0;
         (0..16)
@@ -37,7 +37,7 @@ impl Content {
             .filter(|content| content.blocks || !content.heads)
     }
 
-    /// Such a store, in which some folders were used and are empty again.
+    /// A store of this content, in which some folders were used and are empty again.
     fn store(self) -> Home {
         let home = Home::new();
         let durability = if self.unsynced { Durability::Process } else { Durability::Power };
@@ -79,7 +79,7 @@ impl Content {
     }
 }
 
-/// The folders below with nothing in them, or nothing but such folders; inner ones first.
+/// The folders below that are empty or contain only such folders, innermost first.
 fn empty_folders(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in folder.read_dir().unwrap() {
@@ -108,7 +108,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// Ends the lines of the files that are the store's own texts as Windows does.
+/// Ends the lines of the store's own text files as Windows does.
 fn end_lines_with_crlf(home: &Home) {
     for name in ["format", "op_heads", "unsynced"] {
         if let Ok(text) = fs::read_to_string(home.file(name)) {
@@ -117,7 +117,7 @@ fn end_lines_with_crlf(home: &Home) {
     }
 }
 
-/// Opens it in every way, and sees that reading writes nothing and writing makes what is missing.
+/// Opens it in every way, and checks that reading writes nothing and writing creates what is missing.
 fn opens(home: &Home, content: Content, what: &str) {
     let before = files(&home.path);
     let fs = Traced::new(Arc::new(StdFileSystem), &home.path);
@@ -137,7 +137,7 @@ fn opens(home: &Home, content: Content, what: &str) {
     let (cid, data) = block(9);
     writer.commit(WriteBatch::new().put(cid, data.clone()).update(head(9), [])).unwrap();
     writer.side_table("more").unwrap().write(&[(Bytes::from_static(b"k"), Bytes::new())], &[]).unwrap();
-    // Also by a reader that was there before.
+    // Also through the reader that was open before.
     assert_eq!(store.get(&cid).unwrap(), Some(data));
     assert!(store.heads().unwrap().contains(&head(9)));
     assert!(store.side_tables().unwrap().contains(&"more".to_owned()));
@@ -152,7 +152,7 @@ fn without_any_of_its_empty_folders_and_with_other_line_ends_a_store_opens() {
             for crlf in [false, true] {
                 let home = content.store();
                 for (index, folder) in empty_folders(&home.path).iter().enumerate() {
-                    // One that keeps an inner one is not removed.
+                    // A folder that keeps an inner one is not removed.
                     if subset & (1 << index) != 0 {
                         let _ = fs::remove_dir(folder);
                     }

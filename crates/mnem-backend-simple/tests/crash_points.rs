@@ -1,5 +1,5 @@
-//! Crashes at every point of drawn workloads, in many of the states that a disk may be in then; and breaks of the order of writes, all of which
-//! that must show.
+//! Crashes at every point of random workloads, in many of the states that the disk may be in; and broken orders of
+//! writes, each of which must be noticed.
 
 use mnem_crash_tests::{Counts, Planted, Scope, every_break_shows, explored, soak as run};
 
@@ -8,10 +8,10 @@ use crate::support::crash::{
     breaks::{BREAKS, Detour},
 };
 
-/// Seeds of an ordinary run.
+/// Seeds of a normal run.
 const SEEDS: u64 = 8;
 
-/// Seeds within which every break must show.
+/// Seeds within which every break must be noticed.
 const SEEDS_OF_A_BREAK: u64 = 400;
 
 #[test]
@@ -25,7 +25,7 @@ fn what_was_acknowledged_survives_any_crash_and_nothing_half_done_shows() {
     assert!(counts.images > 10 * SEEDS as usize && counts.of_recoveries > SEEDS as usize, "{counts:?}");
 }
 
-/// A break of the workload shows without further work on what it left, and mostly in the plainest states.
+/// A break is noticed without further work on the remaining store, and mostly in the simplest states.
 fn each_break_shows(from: fn(&Planted<Detour>) -> u64) {
     let scope = Scope { ways: 4, goes_on: false, ..Scope::default() };
     every_break_shows::<Simple>(BREAKS, from, SEEDS_OF_A_BREAK, &scope);
@@ -36,7 +36,7 @@ fn every_planted_break_shows() {
     each_break_shows(|planted| planted.seed);
 }
 
-/// As the ordinary run, from the first seed on for each.
+/// As in a normal run, from the first seed on for each break.
 #[test]
 #[ignore = "takes a minute"]
 fn every_planted_break_shows_from_the_first_seed_on() {

@@ -1,4 +1,4 @@
-//! Bytes on disk that are not what was written.
+//! Bytes on disk that differ from what was written.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ fn a_changed_block_is_never_returned_and_healed_by_delete_and_put() {
         assert_eq!(store.get(&cid).unwrap_err().kind(), ErrorKind::Corrupt);
         let error = store.with_block(&cid, &mut |_| panic!("damaged bytes were lent")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
-        // It is there, so it is not written again.
+        // The block is present, so it is not written again.
         store.put(&cid, data.clone()).unwrap();
         assert_eq!(store.get(&cid).unwrap_err().kind(), ErrorKind::Corrupt);
         store.delete(&cid).unwrap();
@@ -32,7 +32,7 @@ fn a_block_file_that_is_too_long_is_not_read() {
     let store = create(&home.path);
     let (cid, data) = block(1);
     store.put(&cid, data).unwrap();
-    // Sparse: it takes no room, and reading it would take this much memory.
+    // A sparse file: it takes no space, but reading it would take this much memory.
     fs::File::options().write(true).open(home.block_file(&cid)).unwrap().set_len(1 << 40).unwrap();
     assert_eq!(store.get(&cid).unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(store.size(&cid).unwrap(), Some(1 << 40));
@@ -138,7 +138,7 @@ fn parts_that_are_missing_or_links_are_damage_and_not_an_empty_store() {
         drop(store);
 
         let open = || mnem_backend_simple::OpenOptions::new().open(&home.path);
-        // No other part says whether there were rows: see `copied.rs`.
+        // No other part shows whether there were rows: see `copied.rs`.
         if part != "tables" {
             let error = open().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Damaged);

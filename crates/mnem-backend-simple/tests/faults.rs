@@ -1,4 +1,4 @@
-//! A file system that fails: an error is never an absence, and a failed sync ends writing.
+//! A failing file system: an error is never an absence, and a failed sync ends writing.
 
 use std::{io, sync::Arc};
 
@@ -48,7 +48,7 @@ fn an_error_is_never_an_absence() {
             faulty.fs.no_more_plans();
             assert!(read(&faulty.store, &cid).is_none(), "{name} fails by itself");
             let mut calls_failed = 0;
-            // Each call that the read makes, one after the other, fails once.
+            // Each call of the read fails once, one after the other.
             for call in ["metadata", "read", "list"] {
                 for pass in 0.. {
                     faulty.fs.no_more_plans();
@@ -154,7 +154,7 @@ fn what_could_not_be_opened_to_be_synced_poisons_nothing() {
 
 #[test]
 fn the_outcome_is_unknown_exactly_when_something_may_have_happened() {
-    // A file that was not synced never got its name.
+    // An unsynced file never gets its name.
     let f = faulty();
     f.fs.fail("sync tmp", 0);
     assert_eq!(WRITES[0].1(&f.store).unwrap_err().outcome(), Outcome::NotApplied);
@@ -165,7 +165,7 @@ fn the_outcome_is_unknown_exactly_when_something_may_have_happened() {
     assert_eq!(WRITES[4].1(&f.store).unwrap_err().outcome(), Outcome::NotApplied);
     assert_eq!(reopen(&f.home.path).heads().unwrap(), [head(1)]);
 
-    // A row that was written cannot be taken back when the next one fails.
+    // A row that was written cannot be undone when the next one fails.
     let f = faulty();
     f.fs.fail("write tmp", 1);
     let row = |key: &'static [u8]| (Bytes::from_static(key), Bytes::new());
@@ -204,7 +204,7 @@ fn a_failed_write_leaves_nothing_behind_and_the_handle_usable() {
 fn a_failed_commit_never_leaves_the_head_without_its_blocks() {
     for pass in 0.. {
         let f = faulty();
-        // Whatever is asked of the file system, reads included, fails once.
+        // Every call of the file system, reads included, fails once.
         f.fs.fail("", pass);
         let result = WRITES[3].1(&f.store);
         if result.is_ok() && !f.fs.all_plans_used() {
@@ -245,14 +245,15 @@ fn a_creation_that_failed_anywhere_is_completed_by_the_next() {
 #[test]
 fn who_waits_to_sync_a_folder_learns_that_its_sync_failed() {
     let f = faulty();
-    // Two blocks of one shard that is not the one of block 1.
+    // Two blocks of one shard, other than that of block 1.
     let shard = |n: u64| f.home.block_file(&block(n).0).parent().unwrap().to_owned();
     let first = (2..).find(|n| shard(*n) != shard(1)).unwrap();
     let second = (first + 1..).find(|n| shard(*n) == shard(first)).unwrap();
     let second_file = f.home.block_file(&block(second).0);
     let second_file = second_file.strip_prefix(&f.home.path).unwrap().to_str().unwrap();
     f.fs.take_writes();
-    // Whichever of the two syncs the shard first fails, and not before the second block has its name: a sync after that would succeed.
+    // Whichever thread syncs the shard first fails, but only after the second block has its name: a sync after that
+    // would succeed.
     f.fs.fail_after("sync folder objects/", &format!("rename tmp/* {second_file}"));
     let results = std::thread::scope(|scope| {
         let put = |n: u64| {
@@ -262,7 +263,7 @@ fn who_waits_to_sync_a_folder_learns_that_its_sync_failed() {
         [put(first), put(second)].map(|thread| thread.join().unwrap())
     });
     let [first, second] = results.map(Result::unwrap_err);
-    // The first one may also have come too late to write at all.
+    // The first put may also have come too late to write at all.
     assert!([ErrorKind::Backend, ErrorKind::Poisoned].contains(&first.kind()), "{first}");
     assert_eq!((second.kind(), second.outcome()), (ErrorKind::Backend, Outcome::Unknown), "{second}");
 }

@@ -1,4 +1,4 @@
-//! What does not belong into the folders is ignored, and named when asked for.
+//! Entries that do not belong in the store's folders are ignored, and listed on request.
 
 use std::{fs, path::PathBuf};
 
@@ -47,7 +47,7 @@ fn foreign_names_are_ignored_and_listed() {
     for path in &planted {
         fs::write(path, b"planted").unwrap();
     }
-    // A table's name is one of the store's, so a file of that name is in the way of a table.
+    // The name of a table is one of the store's, so a file of that name blocks the table.
     fs::remove_file(home.file("tables/stray")).unwrap();
     fs::write(home.file("tables/Stray"), b"planted").unwrap();
     planted.retain(|path| !path.ends_with("stray"));
@@ -86,7 +86,7 @@ fn names_that_are_not_canonical_are_foreign() {
     let file = home.block_file(&cid);
     let name = file.file_name().unwrap().to_str().unwrap();
     let shard = file.parent().unwrap();
-    // The last digit of this name carries three bits; the two others must be zero.
+    // The last digit of this name carries three bits; the other two must be zero.
     let mut odd = name.to_owned();
     let last = odd.pop().unwrap();
     odd.push(char::from(last as u8 + 1));

@@ -1,4 +1,4 @@
-//! One handle and several: closing, side tables, and who clears unfinished files.
+//! One handle and several: closing, side tables, and which handle clears unfinished files.
 
 use std::fs;
 
@@ -108,7 +108,7 @@ fn unfinished_files_are_cleared_only_by_who_is_alone() {
     let second = reopen(&home.path);
     assert!(home.file(UNFINISHED).exists(), "a file of a handle at work was cleared");
     assert_eq!(second.info().unwrap().free_bytes, 5);
-    // Closing gives up the right to unfinished files, dropping does too.
+    // Closing releases the right to unfinished files, and so does dropping.
     first.close().unwrap();
     drop(second);
     let third = reopen(&home.path);

@@ -1,4 +1,4 @@
-//! The file of the heads, and the lock that guards it.
+//! The heads file, and the lock that guards it.
 
 use std::{fs, time::Duration};
 

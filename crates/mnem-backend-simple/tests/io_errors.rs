@@ -1,5 +1,5 @@
-//! Every call of the file system fails, one at a time, in every way: the error says what and where, what was acknowledged stays, and the handle
-//! is poisoned exactly when a sync was tried and failed.
+//! Every call of the file system fails, one at a time, in every way: the error names the operation and the path,
+//! everything acknowledged stays, and the handle is poisoned exactly if a sync was tried and failed.
 
 use std::{collections::BTreeMap, io};
 
@@ -67,7 +67,7 @@ fn acts() -> Vec<Act> {
     ]
 }
 
-/// Runs all of it with one fault. `false`: the workload makes no such call any more.
+/// Runs the workload with one fault. Returns `false` if the workload has no such call any more.
 fn run(fault: Fault) -> bool {
     let told = |what: &str| format!("{fault:?}: {what}");
     let fs = engine().blank(None).fs;
@@ -107,7 +107,7 @@ fn run(fault: Fault) -> bool {
     }
     let process = &runner.opened[0].as_ref().unwrap().process;
     let was_met = met > 0 || process.faults_met() > 0;
-    // What a reader sees now, and after a power cut that leaves the least, is what was acknowledged, or was tried.
+    // A reader sees what was acknowledged or attempted, now and after a power cut that leaves the least.
     for fs in [runner.medium.fs.after_power_cut(), runner.medium.fs.clone()] {
         let mut after = self::runner(fs, runner.expected.clone());
         assert!(matches!(after.run(0, &open, None), Done::Ok), "{}", told("it does not open again"));
@@ -119,7 +119,7 @@ fn run(fault: Fault) -> bool {
     was_met
 }
 
-/// It names the path, and holds the system's error.
+/// Checks that the error names the path and holds the system's error.
 fn check_error(error: &StoreError, fault: Fault) {
     let text = whole(error);
     assert_eq!(error.kind(), ErrorKind::Backend, "{fault:?}: {text}");

@@ -21,7 +21,7 @@ fn commit(store: &SimpleStore, n: u64) -> Result<(), StoreError> {
     store.commit(WriteBatch::new().put(cid, data).update(cid, []))
 }
 
-/// A store with a block, a head and a row, of which this part has been moved out and linked to.
+/// A store with a block, a head and a row, of which this part was moved elsewhere and replaced by a symbolic link.
 fn linked(part: &str) -> (Home, std::path::PathBuf) {
     let home = Home::new();
     let store = create(&home.path);
@@ -35,7 +35,7 @@ fn linked(part: &str) -> (Home, std::path::PathBuf) {
     (home, outside)
 }
 
-/// Names and bytes of what lies there.
+/// Names and bytes of the files there.
 fn look(path: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     if path.is_file() {
         return vec![(path.to_owned(), fs::read(path).unwrap())];
@@ -94,7 +94,7 @@ fn a_row_takes_the_place_of_a_link_and_the_heads_do_not() {
     assert_eq!(fs::read(&outside).unwrap(), b"v");
     assert!(home.file("tables/t/6b").symlink_metadata().unwrap().is_file());
 
-    // While a handle has the store open; one that opens it then is refused.
+    // The part is replaced while a handle has the store open. A handle that opens it afterwards is refused.
     let home = Home::new();
     let store = create(&home.path);
     let outside = home.folder.path().join("outside");

@@ -1,4 +1,4 @@
-//! Listings: each steady block exactly once, whatever happens beside.
+//! Listings return each steady block exactly once, whatever happens concurrently.
 
 use std::{
     collections::BTreeSet,
@@ -49,7 +49,7 @@ fn steady_blocks_are_never_missed_while_others_come_go_and_are_replaced() {
                     } else {
                         other.delete(&cid).unwrap()
                     }
-                    // What two writers of one block do: the second renames its file over the first one's.
+                    // As two writers of one block do: the second renames its file over that of the first.
                     let (cid, data) = block(round % 300);
                     let file = home.file(&format!("tmp/replacement-{writer}"));
                     std::fs::write(&file, &data).unwrap();

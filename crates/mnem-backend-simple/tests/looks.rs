@@ -1,4 +1,4 @@
-//! Many files of a folder are seen as each of them is by itself.
+//! Looking up many files of a folder gives the same result as looking up each by itself.
 
 use std::{fs, io::ErrorKind};
 
@@ -16,7 +16,7 @@ fn names_in_a_folder_are_what_their_paths_are() {
     #[cfg(unix)]
     std::os::unix::fs::symlink("file-1", folder.join("link")).expect("a link");
     let all = [&names[..], &["inner", "link", "..", "absent"].map(String::from)].concat();
-    // Few and many take different ways.
+    // Few and many names take different code paths.
     for some in [&all[..0], &all[..1], &all[..2], &all[30..], &all] {
         let each =
             some.iter().map(|name| StdFileSystem.metadata(&folder.join(name)).expect("looked at")).collect::<Vec<_>>();
@@ -24,7 +24,7 @@ fn names_in_a_folder_are_what_their_paths_are() {
     }
     let seen = StdFileSystem.metadata_in(&folder, &names).expect("looked at");
     assert_eq!(seen.iter().flatten().count(), 26, "the files that are there");
-    // A folder that went away has nothing; what is no folder fails, as one path of it does.
+    // A missing folder has no files. Something other than a folder fails, as a path below it does.
     let gone = StdFileSystem.metadata_in(&home.path().join("gone"), &names).expect("looked at");
     assert_eq!(gone, vec![None; names.len()]);
     let failed = StdFileSystem.metadata_in(&folder.join("file-1"), &names).map_err(|error| error.kind());

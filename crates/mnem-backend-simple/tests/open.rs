@@ -1,4 +1,4 @@
-//! Opening and creating: what lies at the path decides, and the error says what it is.
+//! Opening and creating, for every kind of path, and the error for each.
 
 use std::fs;
 
@@ -181,7 +181,7 @@ fn options_that_contradict_each_other_and_an_empty_path() {
     let contradiction = OpenOptions::new().create(true).read_only(true);
     assert_eq!(contradiction.open(&home.path).unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert!(!home.path.exists());
-    // Also where there is nothing to create.
+    // Also if there is nothing to create.
     drop(create(&home.path));
     assert_eq!(contradiction.open(&home.path).unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert_eq!(OpenOptions::new().create(true).open("").unwrap_err().kind(), ErrorKind::InvalidArgument);

@@ -1,4 +1,4 @@
-//! What is asked of the file system, in which order: each sync in its place.
+//! The calls to the file system and their order: each sync in its place.
 
 use std::{path::Path, sync::Arc};
 
@@ -13,14 +13,14 @@ fn traced(home: &Home, options: OpenOptions) -> (Traced, SimpleStore) {
     (fs, store)
 }
 
-/// A store with nothing in it, and the record of what is asked from now on.
+/// An empty store, and the record of all calls from now on.
 fn fresh(home: &Home) -> (Traced, SimpleStore) {
     let (fs, store) = traced(home, OpenOptions::new().create(true));
     fs.take_writes();
     (fs, store)
 }
 
-/// Where a block lies, relative to the store: its file and its shard.
+/// The file and the shard of a block, relative to the store.
 fn place(home: &Home, cid: &Cid) -> (String, String) {
     let name = |path: &Path| path.strip_prefix(&home.path).unwrap().to_str().unwrap().to_owned();
     let file = home.block_file(cid);
@@ -115,7 +115,7 @@ fn a_shard_that_this_handle_has_linked_is_not_linked_again() {
     store.put(&cid, data.clone()).unwrap();
     assert_eq!(fs.take_writes(), [format!("create folder {shard}"), format!("sync folder {shard}")]);
 
-    // Another handle has seen it when it was opened, and synced it then.
+    // Another handle saw it while opening, and synced it then.
     let (fs, store) = traced(&home, OpenOptions::new());
     fs.take_writes();
     store.put(&cid, data).unwrap();
@@ -128,7 +128,7 @@ fn a_present_block_is_acknowledged_only_once_its_folders_are_synced() {
     let (fs, store) = fresh(&home);
     let (cid, data) = block(1);
     let (_, shard) = place(&home, &cid);
-    // Another process puts it, into a shard that this handle has never seen.
+    // Another process puts the block, into a shard that this handle has never seen.
     create(&home.path).put(&cid, data.clone()).unwrap();
     store.put(&cid, data).unwrap();
     let expected = [format!("create folder {shard}"), format!("sync folder {shard}"), "sync folder objects".into()];
@@ -168,7 +168,7 @@ fn a_batch_of_many_blocks_syncs_the_file_system_before_the_names_and_after_them(
     expected.extend(places.iter().map(|(file, _)| format!("rename tmp/* {file}")));
     expected.extend(["sync everything", "sync folder objects"].map(String::from));
     assert_eq!(fs.take_writes(), expected);
-    // Two of them are too few for that.
+    // Two are too few for a sync of the whole file system.
     store.put_many(&mut (3..5).map(block).map(Ok)).unwrap();
     assert!(fs.take_writes().iter().all(|call| !call.contains("everything")));
 }
@@ -206,7 +206,7 @@ fn a_commit_makes_its_blocks_durable_before_it_touches_the_heads() {
     assert_eq!(fs.take_writes(), expected);
 }
 
-/// A store that holds `count` blocks, opened anew over a file system that can be synced whole.
+/// A store that holds `count` blocks, reopened over a file system that can be synced as a whole.
 fn with_present_blocks(home: &Home, count: u64) -> (Traced, SimpleStore) {
     let fs = Traced::new(Arc::new(MemoryFs::with_folder(home.path.parent().unwrap())), &home.path);
     let open = || OpenOptions::new().create(true).open_on(Arc::new(fs.clone()), &home.path).unwrap();
@@ -238,7 +238,7 @@ fn many_puts_of_present_blocks_through_a_buffer_cost_as_many_syncs_as_one_commit
     }
     buffered.update(&block(900).0, &[]).unwrap();
     let syncs = fs.take_writes().into_iter().filter(|call| call.starts_with("sync")).count();
-    // The new block, its shard, at times the shard's own name; everything and its folder; the heads twice.
+    // The new block, its shard, sometimes the shard's own name; the whole file system and `objects`; the heads twice.
     assert!((6..=7).contains(&syncs), "{syncs} syncs");
 }
 
@@ -295,7 +295,8 @@ fn less_durability_syncs_what_replaces_the_work_of_others_and_no_more() {
     let home = Home::new();
     create(&home.path);
     let (fs, store) = traced(&home, OpenOptions::new().durability(Durability::Process));
-    // The format's name is durable before the mark has one: a folder that holds a mark and no format is no store.
+    // The name of the format is durable before the mark has its name: a folder with a mark and no format is not a
+    // store.
     let marking =
         [&["sync folder ."][..], &NEW_FILE, &["link tmp/* unsynced", "remove tmp/*", "sync folder ."]].concat();
     let opening = fs.take_writes();
@@ -313,7 +314,7 @@ fn less_durability_syncs_what_replaces_the_work_of_others_and_no_more() {
     store.side_table("t").unwrap().write(&[(Bytes::from_static(b"k"), Bytes::new())], &[]).unwrap();
     assert_eq!(fs.take_writes().iter().filter(|call| call.starts_with("sync")).collect::<Vec<_>>(), ["sync tmp/*"]);
 
-    // A handle that promises more takes no block of such a store for durable by its name.
+    // A handle with full durability does not trust the name of a block in such a store.
     let (fs, store) = traced(&home, OpenOptions::new());
     fs.take_writes();
     let (cid, data) = block(1);

@@ -1,4 +1,4 @@
-//! Who may read what, and what is said when the system refuses.
+//! Permissions of files, and the error when the system denies access.
 
 use std::{io, sync::Arc};
 

@@ -1,4 +1,5 @@
-//! Places that lack what others have: no links, folders that cannot be synced, no locks. Refused by name with nothing left, or used as well as can be.
+//! File systems that lack features (links, folder sync, locks): refused with a named error and nothing left behind, or
+//! used as well as possible.
 
 #![cfg(target_os = "linux")]
 
@@ -22,7 +23,8 @@ use crate::support::{
     whole,
 };
 
-/// What a link, or a rename that replaces nothing, answers where there is none; the last two from a filter of system calls, or a full folder.
+/// Errors of a link, or of a rename without replacing, where it is not supported; the last two from a system call
+/// filter, or a full folder.
 const NO_NAMING: [Errno; 6] = [Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::XDEV, Errno::PERM, Errno::MLINK];
 
 const NO_FOLDER_SYNC: [Errno; 5] = [Errno::INVAL, Errno::BADF, Errno::OPNOTSUPP, Errno::NOSYS, Errno::ISDIR];
@@ -68,7 +70,7 @@ fn without_links_everything_works() {
                 use_it(&store, 2);
                 drop(store);
                 use_it(&open(&fs, &home.path, options()).unwrap(), 3);
-                // Taken elsewhere, it is a store like any other.
+                // On another file system it is a store like any other.
                 use_it(&reopen(&home.path), 4);
             }
         }
@@ -120,7 +122,7 @@ fn without_links_no_unsynced_block_takes_the_place_of_a_synced_one() {
     let fs = Traced::new(Arc::new(lacking.clone()), &home.path);
     let options = OpenOptions::new().durability(Durability::Process);
     let weak = options.open_on(Arc::new(fs.clone()), &home.path).unwrap();
-    // It has looked for the block, and written its file.
+    // The put has looked for the block and written its file.
     let (path, other) = (home.path.clone(), data.clone());
     fs.meanwhile("link tmp/* objects", move || reopen(&path).put(&cid, other.clone()).unwrap());
     weak.put(&cid, data.clone()).unwrap();
@@ -148,18 +150,18 @@ fn where_folders_cannot_be_synced_a_store_is_refused_and_nothing_is_left() {
             assert_eq!(home.path.exists(), is_there);
             assert!(!is_there || names(&home.path).is_empty(), "{:?}", names(&home.path));
         }
-        // A weaker durability that was chosen by name is granted.
+        // An explicitly weaker durability is accepted.
         let store = open(&fs, &home.path, create().durability(Durability::Process)).unwrap();
         assert_eq!(store.capabilities().put_durability, Durability::Process);
         use_it(&store, 1);
         drop(store);
         use_it(&open(&fs, &home.path, OpenOptions::new().durability(Durability::Process)).unwrap(), 2);
-        // Without it, a store that is there is refused too, and can be read.
+        // Without it, an existing store is refused too, but can be read.
         let error = open(&fs, &home.path, OpenOptions::new()).unwrap_err();
         assert!(error.in_full().to_string().contains("cannot sync folders"), "{error}");
         let store = open(&fs, &home.path, OpenOptions::new().read_only(true)).unwrap();
         assert_eq!(store.heads().unwrap().len(), 2);
-        // The mark tells a later handle on a better place that some blocks may not be durable.
+        // The mark tells a later handle on a better file system that some blocks may not be durable.
         assert!(home.file("unsynced").exists());
         use_it(&reopen(&home.path), 3);
     }
@@ -199,7 +201,7 @@ fn without_locks_a_store_is_refused_and_nothing_is_left() {
                 assert_eq!(home.path.exists(), is_there);
                 assert!(!is_there || names(&home.path).is_empty(), "{:?}", names(&home.path));
             }
-            // One that is there can be read.
+            // An existing store can be read.
             use_it(&create(&home.path), 1);
             assert_eq!(open(&fs, &home.path, OpenOptions::new()).unwrap_err().kind(), ErrorKind::Backend);
             let store = open(&fs, &home.path, OpenOptions::new().read_only(true)).unwrap();
@@ -208,12 +210,12 @@ fn without_locks_a_store_is_refused_and_nothing_is_left() {
     }
 }
 
-/// A folder whose path has so many bytes.
+/// A folder whose path has this many bytes.
 fn folder_of_length(home: &Home, bytes: usize) -> PathBuf {
     let mut path = home.folder.path().canonicalize().unwrap();
     loop {
         let left = bytes.saturating_sub(path.as_os_str().len() + 1);
-        // So that at least one byte is left for a last name.
+        // Leave at least one byte for the last name.
         let name = if left > 255 { 200.min(left - 2) } else { left };
         path.push("d".repeat(name));
         fs::create_dir(&path).unwrap();
@@ -226,7 +228,7 @@ fn folder_of_length(home: &Home, bytes: usize) -> PathBuf {
 #[test]
 fn a_store_has_room_for_its_names_or_nothing_is_made() {
     let (mut worked, mut refused) = (0, 0);
-    // A path has up to 4,095 bytes, and what lies in a store adds up to 241.
+    // A path has up to 4,095 bytes, and the paths inside a store add up to 241.
     for bytes in [3_000, 3_700, 3_853, 3_854, 3_855, 3_856, 3_900, 3_957, 4_000, 4_050, 4_080, 4_093, 4_094, 4_095] {
         let home = Home::new();
         let parent = folder_of_length(&home, bytes - 2);

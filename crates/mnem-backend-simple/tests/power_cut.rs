@@ -1,4 +1,5 @@
-//! A power cut that leaves exactly what was synced: what was acknowledged is there, and each sync is needed for that.
+//! A power cut that leaves exactly the synced state: everything acknowledged is there, and each sync is necessary for
+//! that.
 
 use std::{path::Path, sync::Arc};
 
@@ -11,11 +12,11 @@ const ROOT: &str = "/store";
 
 struct Scenario {
     name: &'static str,
-    /// What is there before, made and synced without faults.
+    /// Prepares the store, without faults and synced.
     before: fn(&SimpleStore),
-    /// What is done. Its syncs are the ones forgotten, one at a time.
+    /// The operation. Its syncs are skipped, one at a time.
     act: fn(&SimpleStore) -> Result<(), StoreError>,
-    /// Whether all that was acknowledged is there.
+    /// Whether everything acknowledged is there.
     holds: fn(&SimpleStore) -> bool,
 }
 
@@ -126,7 +127,7 @@ fn a_store_is_there_once_it_was_opened() {
         let reopened = OpenOptions::new().open_on(Arc::new(fs.after_power_cut()), ROOT);
         let shards = syncs == 7;
         let names_before_the_format = syncs == 4;
-        // Of folders in which nothing new is yet: they show whether folders can be synced.
+        // Syncs of folders with nothing new in them, which only test whether folders can be synced.
         let looks = [0, 2].contains(&syncs);
         assert_eq!(
             reopened.is_ok_and(|store| store.heads().is_ok_and(|heads| heads.is_empty())),
@@ -135,8 +136,8 @@ fn a_store_is_there_once_it_was_opened() {
         );
         syncs += 1;
     }
-    // A look at the parent; the parent; a look at the store's folder; the text of the heads; their name; the text of the format; its name, as on
-    // every opening; the shards.
+    // A test of the parent; the parent; a test of the store's folder; the text of the heads; their name; the text of
+    // the format; its name, as in every open; the shards.
     assert_eq!(syncs, 8);
 }
 
@@ -159,7 +160,7 @@ fn a_power_cut_during_creation_leaves_what_the_next_one_completes() {
 
 #[test]
 fn a_block_that_another_handle_put_and_did_not_sync_is_durable_once_acknowledged() {
-    // The writer is killed, as it were, before each of the folders' syncs in turn.
+    // The writer is killed, in effect, before each sync of a folder in turn.
     for shard_synced in [false, true] {
         let fs = MemoryFs::new();
         let (traced, writer) = open(&fs, OpenOptions::new().create(true));
@@ -180,7 +181,8 @@ fn a_batch_that_syncs_the_whole_file_system_syncs_the_files_before_anybody_can_f
         let fs = MemoryFs::new();
         let (traced, writer) = open(&fs, whole());
         let (_, second) = open(&fs, OpenOptions::new());
-        // The batch gives its files their names and is stopped; somebody else relies on one of them, and syncs only its name.
+        // The batch gives its files their names and stops; another handle relies on one of them, and syncs only its
+        // name.
         if forgotten {
             traced.forget("sync everything", 0);
             traced.fail("sync everything", 0);
@@ -237,7 +239,7 @@ fn a_block_of_a_handle_that_syncs_nothing_is_made_durable_by_one_that_does() {
 
 #[test]
 fn the_last_row_is_never_there_without_the_ones_before_it() {
-    // Whichever call is the last one before the cut.
+    // Whichever call is the last one before the power cut.
     for calls in 0.. {
         let fs = MemoryFs::new();
         let (traced, store) = open(&fs, OpenOptions::new().create(true));

@@ -1,4 +1,5 @@
-//! Several processes at one store. The children are this test binary again, told by a variable what to do.
+//! Several processes at one store. The children are this test binary, started again with a variable that says what to
+//! do.
 
 use std::{
     collections::BTreeSet,
@@ -18,10 +19,10 @@ const NUMBER: &str = "MNEM_SIMPLE_TEST_NUMBER";
 
 const BLOCKS_EACH: u64 = 15;
 
-/// What a child says comes after this; the rest of its output is the test harness's.
+/// Prefix of what a child reports; the rest of its output comes from the test harness.
 const SAYS: &str = "child says ";
 
-/// A child at work; killed and waited for when the test ends, however it ends.
+/// A running child, killed and awaited when the test ends, however it ends.
 struct Helper(Child);
 
 impl Drop for Helper {
@@ -44,13 +45,13 @@ fn spawn(task: &str, store: &Path, number: u64) -> Helper {
     Helper(child)
 }
 
-/// Not a test by itself: what the other tests of this file run in another process.
+/// Not a test of its own: the code that the other tests of this file run in another process.
 #[test]
 fn child() {
     let Ok(task) = std::env::var(TASK) else { return };
     let store = PathBuf::from(std::env::var_os(STORE).unwrap());
     let number: u64 = std::env::var(NUMBER).unwrap().parse().unwrap();
-    // Begins when the parent says so, so that all children begin together.
+    // Wait for the parent, so that all children begin together.
     std::io::stdin().read_line(&mut String::new()).unwrap();
     match task.as_str() {
         "create and commit" => create_and_commit(&store, number),
@@ -69,7 +70,7 @@ fn create_and_commit(path: &Path, number: u64) {
     let store = OpenOptions::new().create(true).open(path).unwrap();
     for n in number * BLOCKS_EACH..(number + 1) * BLOCKS_EACH {
         let (cid, data) = block(n);
-        // Blocks that every process puts, too: several write the same file.
+        // Also blocks that every process puts, so that several write the same file.
         let (shared, shared_data) = block(1_000_000 + n % BLOCKS_EACH);
         store.commit(WriteBatch::new().put(shared, shared_data).put(cid, data).update(cid, [])).unwrap();
         say(cid);
@@ -128,7 +129,7 @@ fn a_killed_process_loses_nothing_that_was_acknowledged_and_holds_no_lock() {
         let before: Vec<Cid> = lines.by_ref().take(acknowledged).collect();
         helper.0.kill().unwrap();
         helper.0.wait().unwrap();
-        // What it said between the last line read and its death counts as well.
+        // Lines between the last one read and the child's death count as well.
         let all: Vec<Cid> = before.into_iter().chain(lines).collect();
 
         let store = create(&home.path);
@@ -137,7 +138,7 @@ fn a_killed_process_loses_nothing_that_was_acknowledged_and_holds_no_lock() {
         }
         let heads = store.heads().unwrap();
         assert!(heads.len() <= 1 && heads.iter().all(|head| store.has(head).unwrap()));
-        // The last commit may have landed without being acknowledged.
+        // The last commit may have been applied without being acknowledged.
         let last = all.len() as u64;
         assert!(all.is_empty() || [block(last - 1).0, block(last).0].contains(&heads[0]));
         assert_eq!(store.foreign().unwrap(), Vec::<PathBuf>::new(), "unfinished files were not cleared");

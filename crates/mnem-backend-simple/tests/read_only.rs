@@ -1,4 +1,4 @@
-//! A read-only handle changes nothing, and needs nothing to be changeable.
+//! A read-only handle changes nothing, and needs no write access.
 
 use std::{fs, io, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What a commit requires is durable before the lock of the heads is taken, and what changed since is noticed under it.
+//! Required blocks are durable before the lock of the heads is taken, and changes since then are noticed under it.
 
 use std::{path::Path, sync::Arc, thread, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::support::{block, head, memory_fs::MemoryFs, traced::Traced};
 
 const ROOT: &str = "/store";
 
-/// A process that has the store open, and waits for no lock.
+/// A process that has the store open and waits for no lock.
 fn process(fs: &MemoryFs, options: OpenOptions) -> (Traced, SimpleStore) {
     let traced = Traced::new(Arc::new(fs.clone()), Path::new(ROOT));
     let options = options.create(true).lock_wait(Duration::ZERO);
@@ -31,7 +31,7 @@ fn put(store: &SimpleStore, n: u64) -> Result<(), StoreError> {
     store.put(&block(n).0, block(n).1)
 }
 
-/// A put by a process that does not live to sync the name.
+/// A put by a process that is killed before it syncs the name.
 fn put_and_die(fs: &MemoryFs, n: u64) {
     let (traced, store) = process(fs, OpenOptions::new());
     traced.fail("sync folder", 0);
@@ -39,7 +39,7 @@ fn put_and_die(fs: &MemoryFs, n: u64) {
     assert!(store.has(&block(n).0).unwrap());
 }
 
-/// What was made under the lock before the heads, and made durable there.
+/// Syncs and writes under the lock, before the heads.
 fn under_the_lock(traced: &Traced) -> Vec<String> {
     let calls = traced.take_writes();
     let locked = calls.iter().position(|call| call == "lock lock Exclusive").unwrap();
@@ -149,7 +149,7 @@ fn bytes_that_were_not_synced_are_made_durable_too_if_they_come_meanwhile() {
     }
 }
 
-/// A handle with blocks of three shards, so that putting them again syncs everything.
+/// A handle with blocks of three shards, so that putting them again syncs the whole file system.
 fn with_three_blocks() -> (Traced, SimpleStore) {
     let (traced, store) = process(&MemoryFs::new(), OpenOptions::new().whole_sync_from(3));
     (0..3).for_each(|n| put(&store, n).unwrap());
@@ -157,7 +157,7 @@ fn with_three_blocks() -> (Traced, SimpleStore) {
     (traced, store)
 }
 
-/// One thread of a handle syncs everything, and another one changes the heads meanwhile.
+/// One thread of a handle syncs the whole file system, while another one changes the heads.
 fn beside_a_sync_of_everything(traced: &Traced, store: &SimpleStore) -> [Result<(), StoreError>; 2] {
     let results = thread::scope(|scope| {
         let put = scope.spawn(|| store.put_many(&mut (0..3).map(block).map(Ok)));

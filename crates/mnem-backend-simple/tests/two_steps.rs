@@ -1,4 +1,4 @@
-//! A rename that is two steps, as in user space: between them the name is gone. No reader takes that for damage or for an absence.
+//! A rename in two steps, as in user space: between them the name is gone. No reader takes that for damage or absence.
 
 use std::sync::{
     Arc, Condvar, Mutex,
@@ -10,7 +10,7 @@ use mnem_store_traits::{Blockstore, Bytes, ErrorKind, OpHeadsStore, Store, Store
 
 use crate::support::{Home, block, create, head, lacking::Lacking, traced::Traced, whole};
 
-/// Holds a rename between its two steps until a reader has missed the file.
+/// Stops a rename between its two steps until a reader has missed the file.
 #[derive(Debug, Default)]
 struct Window {
     state: Mutex<(bool, bool, bool)>,
@@ -44,7 +44,7 @@ type Write = fn(&SimpleStore);
 /// Whether the reader finds the old state or the new one.
 type Read = fn(&SimpleStore) -> Result<bool, StoreError>;
 
-/// What replaces a file, the call by which a reader looks for that file, and the reader.
+/// What replaces a file, the call with which a reader looks for that file, and the reader.
 const REPLACED: [(&str, Write, &str, Read); 3] = [
     ("heads", update, "read op_heads", |store| Ok(store.heads()?.contains(&head(1)))),
     (
@@ -76,7 +76,7 @@ fn a_reader_between_the_two_steps_looks_again() {
             held.set(OPEN);
             held.wait(MISSED);
         });
-        // Of the reader, the call after the one that missed the file waits until the rename is done.
+        // In the reader, the call after the one that missed the file waits until the rename is done.
         let reader = Traced::new(Arc::new(Lacking::new(Arc::new(StdFileSystem), &[]).in_two_steps(|_| ())), &home.path);
         let open_reader = || OpenOptions::new().read_only(true).open_on(Arc::new(reader.clone()), &home.path);
         let early = (name != AT_OPENING).then(|| open_reader().unwrap());
@@ -94,7 +94,7 @@ fn a_reader_between_the_two_steps_looks_again() {
             });
             window.wait(OPEN);
             let found = early.map_or_else(open_reader, Ok).and_then(|store| read(&store));
-            // Where the reader gave up at once, the writer goes on all the same.
+            // If the reader gave up at once, let the writer continue.
             window.set(MISSED);
             found
         });
@@ -132,7 +132,8 @@ fn a_block_that_was_acknowledged_is_never_gone_for_a_moment() {
         let store = OpenOptions::new().open_on(Arc::new(lacking.clone()), path)?;
         store.put(&cid, block(1).1)
     };
-    // The second has looked for the block and not found it; the first one's is acknowledged before the second gives it a name.
+    // The second put has looked for the block and not found it; the first is acknowledged before the second gives it a
+    // name.
     let path = home.path.clone();
     fs.meanwhile("create file", move || first(&path).unwrap());
     second.put(&cid, data.clone()).unwrap();

@@ -1,4 +1,4 @@
-//! A table whose writes stop in the middle.
+//! A table that fails in the middle of a write.
 
 use std::sync::{
     Arc,
@@ -7,7 +7,8 @@ use std::sync::{
 
 use mnem_store_traits::{Bytes, Cause, KeyIter, Outcome, SideTable, StoreError};
 
-/// Applies so many keys, in the order that a table promises, then fails for good: what a process that is killed leaves.
+/// Applies this many keys, in the order that a table promises, then fails for good: the state after a process was
+/// killed.
 #[derive(Debug)]
 pub(crate) struct Cut {
     table: Arc<dyn SideTable>,

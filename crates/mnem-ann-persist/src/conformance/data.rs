@@ -1,4 +1,4 @@
-//! Indexes of every shape.
+//! Indexes of many shapes.
 
 use mnem_store_traits::{Cid, DAG_CBOR, cid_of};
 
@@ -8,13 +8,14 @@ pub(crate) fn root() -> Cid {
     cid_of(DAG_CBOR, b"root of the edge laws")
 }
 
-/// A node that is far from its neighbours in number, in the order of ids.
+/// A node whose id is far from those of its neighbours in number, in id order.
 fn node(number: u32) -> NodeId {
     let mixed = number.wrapping_mul(0x9e37_79b1);
     NodeId(std::array::from_fn(|at| if at < 12 { mixed.to_be_bytes()[at % 4] } else { number.to_be_bytes()[at - 12] }))
 }
 
-/// `nodes` nodes, each with the `each` that follow it, round about; destinations `beyond` the nodes are the source of nothing.
+/// A ring of `nodes` nodes, each linked to the `each` nodes that follow it. The `beyond` nodes after them are only
+/// destinations.
 fn ring(nodes: u32, each: u32, beyond: u32) -> KnnEdgeIndex {
     let mut edges = Vec::new();
     for source in 0..nodes {
@@ -32,17 +33,17 @@ fn ring(nodes: u32, each: u32, beyond: u32) -> KnnEdgeIndex {
     }
 }
 
-/// Two chunks and two pages.
+/// An index of two chunks and two pages.
 pub(crate) fn several_parts() -> KnnEdgeIndex {
     ring(600, 16, 0)
 }
 
-/// A handful of edges.
+/// An index of a few edges.
 pub(crate) fn small() -> KnnEdgeIndex {
     ring(4, 3, 0)
 }
 
-/// Every shape, with a word for it.
+/// Every shape, with its name.
 pub(crate) fn shapes() -> Vec<(&'static str, KnnEdgeIndex)> {
     vec![
         ("no edges", KnnEdgeIndex::empty(root(), 3, DistanceMetric::Dot)),

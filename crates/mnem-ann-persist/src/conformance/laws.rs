@@ -1,4 +1,4 @@
-//! The laws. Each takes an empty store and says what it found.
+//! The laws. Each takes an empty store and reports the first violation.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ fn same_bits(a: &[KnnEdge], b: &[KnnEdge]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b && a.weight.to_bits() == b.weight.to_bits())
 }
 
-/// What was stored is loaded, whatever its shape, under the CID that it has, and no other.
+/// An index of any shape is loaded as it was stored, under its own CID and no other.
 pub fn what_is_stored_is_loaded(store_under_test: &dyn Store) -> LawResult {
     let table = table(store_under_test)?;
     for (shape, index) in shapes() {
@@ -53,7 +53,7 @@ pub fn what_is_stored_is_loaded(store_under_test: &dyn Store) -> LawResult {
     ensure(load(&*table, &other)?.is_none() && open(table, &other)?.is_none(), || "an index nobody stored".into())
 }
 
-/// Storing again, from memory or streamed, leaves every row as it was.
+/// Storing an index again, from memory or streamed, leaves every row unchanged.
 pub fn storing_again_changes_nothing(store_under_test: &dyn Store) -> LawResult {
     let table = table(store_under_test)?;
     for (shape, index) in shapes() {
@@ -67,7 +67,7 @@ pub fn storing_again_changes_nothing(store_under_test: &dyn Store) -> LawResult 
     Ok(())
 }
 
-/// An index is the same in either format, and changing the format leaves nothing of the other.
+/// An index is the same in either format, and changing the format leaves no row of the other.
 pub fn both_formats_hold_the_same(store_under_test: &dyn Store) -> LawResult {
     let table = table(store_under_test)?;
     for (shape, index) in shapes() {
@@ -84,7 +84,7 @@ pub fn both_formats_hold_the_same(store_under_test: &dyn Store) -> LawResult {
     Ok(())
 }
 
-/// The lazy reader says what the index says: numbers, every node's edges, all edges.
+/// The lazy reader agrees with the index: counts, edges of every node, all edges.
 pub fn a_reader_agrees_with_the_index(store_under_test: &dyn Store) -> LawResult {
     let table = table(store_under_test)?;
     for (shape, index) in shapes() {
@@ -99,7 +99,7 @@ pub fn a_reader_agrees_with_the_index(store_under_test: &dyn Store) -> LawResult
             let all = reader.edges()?.collect::<Result<Vec<_>, _>>()?;
             ensure(same_bits(&all, index.edges()), || format!("{shape}: other edges in the stream"))?;
             let nodes = nodes(&index);
-            // All of a few; of many those on either side of where pages and chunks meet, and some between.
+            // All nodes of a small index; of a large one, the nodes beside page and chunk boundaries, and some between.
             let step = nodes.len() / 300 + 1;
             let some = nodes.iter().copied().enumerate().filter(|(at, _)| at % step == 0 || at % 500 < 2);
             let others = [NodeId([0; 16]), NodeId([0xff; 16]), NodeId([0x5a; 16])];
@@ -115,7 +115,7 @@ pub fn a_reader_agrees_with_the_index(store_under_test: &dyn Store) -> LawResult
     Ok(())
 }
 
-/// A listing names each index once, ascending, and no part of one.
+/// A listing returns each index once, ascending, and no parts.
 pub fn a_listing_names_each_index_once(store_under_test: &dyn Store) -> LawResult {
     let table = table(store_under_test)?;
     let mut expected = Vec::new();
@@ -128,7 +128,7 @@ pub fn a_listing_names_each_index_once(store_under_test: &dyn Store) -> LawResul
     ensure(unfinished(&*table)?.is_empty(), || "whole indexes are unfinished".into())
 }
 
-/// Deleting removes every key of an index and no key of another; deleting what is absent is fine.
+/// Deleting removes every key of an index and no key of another; deleting an absent index is `Ok`.
 pub fn deleting_leaves_no_key(store_under_test: &dyn Store) -> LawResult {
     let table = table(store_under_test)?;
     let (kept, gone) = (store(&*table, &small())?, several_parts());
@@ -147,7 +147,8 @@ pub fn deleting_leaves_no_key(store_under_test: &dyn Store) -> LawResult {
     })
 }
 
-/// Wherever storing or deleting stops, an index is there whole, or not at all; storing again completes it, deleting again clears it.
+/// Wherever storing or deleting stops, the index is complete or absent. Storing again completes it, and deleting again
+/// removes it.
 pub fn a_stop_at_any_key_leaves_no_half_index(store_under_test: &dyn Store) -> LawResult {
     let table = table(store_under_test)?;
     let index = several_parts();
@@ -177,14 +178,14 @@ pub fn a_stop_at_any_key_leaves_no_half_index(store_under_test: &dyn Store) -> L
     Ok(())
 }
 
-/// No flipped bit of any row changes an edge that is handed out, and storing again heals it.
+/// A flipped bit in any row never changes an edge that is returned, and storing again repairs the row.
 pub fn damage_is_never_a_wrong_edge(store_under_test: &dyn Store) -> LawResult {
     let table = table(store_under_test)?;
     let index = several_parts();
     let cid = store(&*table, &index)?;
     let whole = rows(&*table)?;
     for (key, value) in &whole {
-        // Here and there: in the beginning, in every column, at the end.
+        // Some places: at the start, in every column, at the end.
         let places =
             [0, 4, 9, 20].into_iter().chain((30..value.len()).step_by(value.len() / 8 + 1)).chain([value.len() - 1]);
         for at in places {
@@ -201,7 +202,7 @@ pub fn damage_is_never_a_wrong_edge(store_under_test: &dyn Store) -> LawResult {
     Ok(())
 }
 
-/// A part that is not there, while the manifest is, is damage, and storing again heals it.
+/// A missing part of an index that has a manifest is damage, and storing again repairs it.
 pub fn a_missing_part_is_damage(store_under_test: &dyn Store) -> LawResult {
     let table = table(store_under_test)?;
     let index = several_parts();
@@ -216,7 +217,7 @@ pub fn a_missing_part_is_damage(store_under_test: &dyn Store) -> LawResult {
     Ok(())
 }
 
-/// Loading and checking tell the damage; reading in parts tells it, or hands out what was stored.
+/// Loading and checking report the damage; reading in parts reports it, or returns what was stored.
 fn is_damaged(table: &Arc<dyn SideTable>, cid: &Cid, index: &KnnEdgeIndex, what: impl Fn() -> String) -> LawResult {
     let told = |result: Result<(), StoreError>| match result {
         Ok(()) => Err(format!("{}: not seen", what())),

@@ -3,7 +3,7 @@
 //! ```
 //! # use std::sync::Arc;
 //! # use mnem_store_traits::{MemoryStore, Store};
-//! // One ordinary #[test] for each law. The closure makes an empty store, and whatever keeps it alive.
+//! // One ordinary #[test] per law. The closure returns an empty store, and a guard that keeps it alive.
 //! mnem_ann_persist::edge_table_tests!(edges_in_memory, || ((), Arc::new(MemoryStore::new()) as Arc<dyn Store>));
 //! ```
 
@@ -11,11 +11,11 @@ mod cut;
 mod data;
 pub mod laws;
 
-/// What a law found.
+/// The result of a law.
 pub type LawResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// A test for each law, in a module of this name. `$make` is a closure that returns `(guard, Arc<dyn Store>)`: an empty store, and a value
-/// that is dropped after it (a temporary folder).
+/// Generates one test per law, in a module of this name. `$make` is a closure that returns `(guard, Arc<dyn Store>)`:
+/// an empty store, and a value that is dropped after it, such as a temporary folder.
 #[macro_export]
 macro_rules! edge_table_tests {
     ($module:ident, $make:expr) => {

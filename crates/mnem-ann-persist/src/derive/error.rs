@@ -1,12 +1,12 @@
-//! What is refused.
+//! Errors of a derivation.
 
 use crate::NodeId;
 
-/// Why no neighbours could be derived. Positions count from 0, as the vectors were given.
+/// The reason why no neighbours could be derived. Positions count from 0, in the order of the input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeriveError {
-    /// There are not as many ids as vectors.
+    /// The numbers of ids and vectors differ.
     #[error("{ids} ids and {vectors} vectors: each vector needs one id")]
     Lengths {
         /// Number of ids.
@@ -20,38 +20,38 @@ pub enum DeriveError {
         /// Number of vectors.
         vectors: usize,
     },
-    /// A vector is longer or shorter than the first.
+    /// A vector is longer or shorter than the first one.
     #[error("vector {position} ({id}) has {found} numbers, the first has {expected}")]
     Ragged {
-        /// Which vector.
+        /// Position of the vector.
         position: usize,
         /// Its id.
         id: NodeId,
-        /// How many numbers it has.
+        /// Length of the vector.
         found: usize,
-        /// How many the first has.
+        /// Length of the first vector.
         expected: usize,
     },
     /// A number is infinite or not a number.
     #[error("vector {position} ({id}) has a number that is not finite")]
     NotFinite {
-        /// Which vector.
+        /// Position of the vector.
         position: usize,
         /// Its id.
         id: NodeId,
     },
-    /// For the cosine, a vector whose length is not one, such as the zero vector.
+    /// For the cosine, a vector that does not have length one, such as the zero vector.
     #[error("vector {position} ({id}) is not of length one, which the cosine needs")]
     NotUnit {
-        /// Which vector.
+        /// Position of the vector.
         position: usize,
         /// Its id.
         id: NodeId,
     },
-    /// A vector that is to be divided by its length is zero.
+    /// A vector that should be divided by its length is zero.
     #[error("vector {position} ({id}) is zero, and has no length to divide by")]
     NoLength {
-        /// Which vector.
+        /// Position of the vector.
         position: usize,
         /// Its id.
         id: NodeId,
@@ -59,7 +59,7 @@ pub enum DeriveError {
     /// Two vectors have the same id.
     #[error("vector {position} has an id that an earlier one has: {id}")]
     DuplicateId {
-        /// The second of the two.
+        /// Position of the second vector.
         position: usize,
         /// The id of both.
         id: NodeId,
@@ -72,7 +72,7 @@ pub enum DeriveError {
         /// The other.
         dst: NodeId,
     },
-    /// The callback asked to stop.
+    /// The progress callback stopped the derivation.
     #[error("the derivation was stopped")]
     Stopped,
 }

@@ -1,29 +1,30 @@
-//! Sums of products of 32-bit floats, without any rounding.
+//! Exact sums of products of 32-bit floats.
 //!
-//! Such a float is an integer of 24 bits times a power of two from 2^-149 to 2^104, so a product is one of 48 bits times 2^-298 to 2^208.
+//! Such a float is an integer of 24 bits times a power of two from 2^-149 to 2^104, so a product is an integer of 48
+//! bits times a power of two from 2^-298 to 2^208.
 
 use std::cmp::Ordering;
 
-/// The power of two of a sum's lowest bit.
+/// The exponent of a sum's lowest bit.
 const LOWEST: i32 = -298;
 
 /// Limbs of 32 bits that hold a sum of 2^60 products.
 const LIMBS: usize = 20;
 
-/// A sum. A limb takes what is added to it and is reduced to 32 bits at the end: 2^31 products fit.
+/// A sum. A limb accumulates up to 2^31 products and is reduced to 32 bits at the end.
 #[derive(Clone, Debug)]
 pub(super) struct Sum([i64; LIMBS]);
 
-/// An integer times 2^-298 for a sum, and its powers for products.
+/// A magnitude: an integer times 2^-298 for a sum, and times the corresponding power for a product of sums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Magnitude {
-    /// Limbs below the first, which are zero.
+    /// Number of zero limbs below the first.
     low: usize,
-    /// Neither the first nor the last is zero.
+    /// The first and the last limb are not zero.
     limbs: Vec<u32>,
 }
 
-/// The float as an integer and how far it is shifted up from 2^-149.
+/// The float as an integer, and its shift relative to 2^-149.
 fn parts(x: f32) -> (i64, u32) {
     let bits = x.to_bits();
     let (exponent, fraction) = ((bits >> 23) & 0xff, i64::from(bits & 0x7f_ffff));
@@ -51,9 +52,9 @@ impl Sum {
         self
     }
 
-    /// How the sum compares with zero, and what it is without its sign.
+    /// The sign of the sum, and its magnitude.
     pub(super) fn finish(mut self) -> (Ordering, Magnitude) {
-        // The uppermost limb keeps its sign.
+        // The top limb keeps its sign.
         self.carry();
         let sign = match self.0.iter().rposition(|limb| *limb != 0) {
             None => Ordering::Equal,
@@ -96,11 +97,12 @@ impl Magnitude {
         Self::new(self.low + other.low, limbs)
     }
 
-    /// A sum's magnitude in 32 bits, rounded once, ties to even; infinite if it is too large.
+    /// The magnitude of a sum in 32 bits, rounded once, ties to even; infinite if it is too large.
     pub(super) fn to_f32(&self) -> f32 {
         let top = self.limbs.len().saturating_sub(3);
         let whole = self.limbs[top..].iter().rev().fold(0_u128, |whole, limb| whole << 32 | u128::from(*limb));
-        // 52 bits, the last one set if anything was cut off: so 64 bits hold it, and rounding to 32 comes to the same.
+        // Keep 52 bits, with the last one set if anything was cut off. They fit into 64 bits, and rounding to 32 gives
+        // the same result.
         let cut = (128 - whole.leading_zeros()).saturating_sub(52);
         let is_inexact = whole.trailing_zeros() < cut || top > 0;
         let kept = (whole >> cut) as u64 | u64::from(is_inexact);
@@ -112,7 +114,8 @@ impl Magnitude {
 impl Ord for Magnitude {
     fn cmp(&self, other: &Self) -> Ordering {
         let top = |of: &Self| of.low + of.limbs.len();
-        // From the highest limb down; where one ends first, the other has more, since its lowest limb is not zero.
+        // Compare from the highest limb down. If one number runs out of limbs, the other is greater, because its lowest
+        // limb is not zero.
         (top(self).cmp(&top(other))).then_with(|| self.limbs.iter().rev().cmp(other.limbs.iter().rev()))
     }
 }
@@ -123,7 +126,7 @@ impl PartialOrd for Magnitude {
     }
 }
 
-/// Of exponents from −1022 to 1023.
+/// For exponents from −1022 to 1023.
 pub(super) fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((1023 + exponent) as u64) << 52)
 }
@@ -155,7 +158,7 @@ mod tests {
         let half = f32::EPSILON / 2.0;
         assert_eq!(sum(&[(even, 1.0), (half, 1.0)]).1, even);
         assert_eq!(sum(&[(odd, 1.0), (half, 1.0)]).1, f32::from_bits(0x3f80_0002));
-        // A trace far below the half decides.
+        // A tiny amount above the half decides.
         assert_eq!(sum(&[(even, 1.0), (half, 1.0), (f32::from_bits(1), f32::from_bits(1))]).1, odd);
         assert_eq!(sum(&[(odd, 1.0), (half, 1.0), (f32::from_bits(1), -1.0)]).1, odd);
     }

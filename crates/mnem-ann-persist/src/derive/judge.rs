@@ -1,4 +1,5 @@
-//! Which of two candidates is nearer, in truth: bounds of 32 bits first, then bounds of 64, then exact sums.
+//! Decides which of two candidates is truly nearer: first by bounds in 32 bits, then by bounds in 64, then by exact
+//! sums.
 
 use std::{cell::OnceCell, cmp::Ordering, collections::HashMap};
 
@@ -9,36 +10,36 @@ use super::{
     rule::Rule,
 };
 
-/// The unit of rounding in 64 bits, and a hundredth for terms of higher order.
+/// The unit of rounding in 64 bits, plus one percent for terms of higher order.
 const UNIT: f64 = f64::EPSILON / 2.0 * 1.01;
 
-/// A true score, up to a factor or summand that all candidates of a source have in common.
+/// A true score, up to a factor or summand common to all candidates of a source.
 #[derive(Clone, Debug)]
 pub(super) struct Estimate {
     value: f64,
     error: f64,
-    /// The exact score, computed on first use: a candidate is compared many times.
+    /// The exact score, computed on first use and kept, because a candidate is compared many times.
     exact: OnceCell<Box<Exact>>,
 }
 
-/// What a score is decided by, greater for what is nearer.
+/// The exact score, greater for nearer nodes.
 #[derive(Clone, Debug)]
 struct Exact {
     sign: Ordering,
-    /// Of the score; for the cosine, of the square of the dot product.
+    /// The magnitude of the score; for the cosine, of the square of the dot product.
     magnitude: Magnitude,
-    /// For the cosine, what the square of the dot product is divided by.
+    /// For the cosine, the divisor of the square of the dot product.
     square: Option<Magnitude>,
 }
 
-/// Decides between candidates of one source.
+/// Decides between the candidates of one source.
 #[derive(Debug)]
 pub(super) struct Judge<'a> {
     matrix: &'a Matrix<'a>,
     bounds: Bounds,
-    /// The squares of the lengths, for the cosine.
+    /// The squared lengths, for the cosine.
     squares: Vec<f64>,
-    /// Of each row the first with the same numbers.
+    /// For each row, the first row with the same numbers.
     twins: Vec<u32>,
 }
 
@@ -55,13 +56,13 @@ impl<'a> Judge<'a> {
         &self.bounds
     }
 
-    /// The bounds of a true score, by the one of 32 bits.
+    /// The bounds of a true score, given the score in 32 bits.
     pub(super) fn bounds_of(&self, source: usize, row: usize, score: f32) -> (f64, f64) {
         let length = |row| f64::from(self.matrix.rows().length(row));
         self.bounds.of(score, length(source) * length(row))
     }
 
-    /// Rows with the same twin are equally near to any source.
+    /// The twin of a row. Rows with the same twin are equally near to any source.
     pub(super) fn twin(&self, row: usize) -> u32 {
         self.twins.get(row).copied().unwrap_or(row as u32)
     }
@@ -76,7 +77,7 @@ impl<'a> Judge<'a> {
             let (a, b) = (self.matrix.vector(source), self.matrix.vector(row));
             a.iter().zip(b).map(|(x, y)| (f64::from(*x), f64::from(*y)))
         };
-        // Products of 32 bits are exact in 64.
+        // Products of numbers of 32 bits are exact in 64.
         let products = || pairs().fold((0.0, 0.0), |(sum, size), (x, y)| (sum + x * y, size + (x * y).abs()));
         let terms = self.matrix.vector(row).len() as f64;
         let is_exact = self.matrix.rows().is_exact_in_64_bits();
@@ -99,7 +100,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The nearer is less; of two that are equally near, the lower row.
+    /// Orders the nearer candidate first; of two equally near ones, the lower row.
     pub(super) fn order<'e>(&self, source: usize, a: (u32, &'e Estimate), b: (u32, &'e Estimate)) -> Ordering {
         let ((a, of_a), (b, of_b)) = (a, b);
         let apart = of_a.error + of_b.error;
@@ -117,10 +118,10 @@ impl<'a> Judge<'a> {
     fn exact(&self, source: usize, row: usize) -> Box<Exact> {
         let (x, a) = (self.matrix.vector(source), self.matrix.vector(row));
         let (sum, square) = match self.matrix.rule() {
-            // Estimates have no error.
+            // Estimates are exact here.
             Rule::AsPublished(_) => (Sum::new(), None),
             Rule::Dot => (Sum::new().add(1, x, a), None),
-            // Of the square of the distance, x·x is left out.
+            // Omit x·x from the square of the distance, since it is common to all candidates.
             Rule::L2 => (Sum::new().add(2, x, a).add(-1, a, a), None),
             Rule::Cosine => (Sum::new().add(1, x, a), Some(Sum::new().add(1, a, a).finish().1)),
         };
@@ -143,7 +144,7 @@ impl Exact {
     }
 }
 
-/// Of each row the first that has the same numbers, zeros of either sign being the same.
+/// For each row, the first row that has the same numbers. Zeros of either sign are equal.
 fn twins(matrix: &Matrix<'_>) -> Vec<u32> {
     let mut first: HashMap<Vec<u32>, u32> = HashMap::with_capacity(matrix.len());
     let bits = |row: u32| matrix.vector(row as usize).iter().map(|x| (x + 0.0).to_bits()).collect();

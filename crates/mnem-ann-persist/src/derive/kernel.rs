@@ -1,17 +1,17 @@
-//! The arithmetic over whole groups of lanes. Its order is a promise: see [`derive`](super::derive).
+//! The arithmetic over groups of lanes. Its order is a promise: see [`derive`](super::derive).
 //!
-//! The loops are written so that the compiler turns them into vector instructions without reordering anything.
+//! The loops are written so that the compiler vectorises them without reordering anything.
 
-/// Lanes of a sum.
+/// Lanes per sum.
 pub(super) const LANES: usize = 8;
 
-/// Rows that one row is compared with at once, so that each of its numbers is loaded once for all.
+/// Rows that one row is compared with at once, so that each of its numbers is loaded once for all of them.
 pub(super) const AT_ONCE: usize = 4;
 
-/// Numbers of a row that are taken together, or the lanes of a sum.
+/// Consecutive numbers of a row, or the lanes of a sum.
 pub(super) type Lanes = [f32; LANES];
 
-/// Adds the lanes, in the one order.
+/// Adds the lanes in the promised order.
 fn sum(lanes: &Lanes) -> f32 {
     let halves: [f32; 4] = std::array::from_fn(|lane| lanes[lane] + lanes[lane + 4]);
     let quarters: [f32; 2] = std::array::from_fn(|lane| halves[lane] + halves[lane + 2]);
@@ -23,7 +23,7 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     one(a, b, |x, y| x * y)
 }
 
-/// The square of the distance of two vectors of equal length.
+/// The squared distance of two vectors of equal length.
 pub(super) fn square_distance(a: &[f32], b: &[f32]) -> f32 {
     one(a, b, square_of_difference)
 }
@@ -43,7 +43,7 @@ pub(super) fn square_of_difference(x: f32, y: f32) -> f32 {
     difference * difference
 }
 
-/// A sum that begins with +0 is never −0, so the zeros that fill a row up do not change its bits, and are left out here.
+/// A sum that begins with +0 is never −0, so the zeros that pad a row do not change its bits, and are left out here.
 #[inline(always)]
 fn one(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
@@ -61,7 +61,7 @@ fn one(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
 
 #[inline(always)]
 fn several(a: [&[Lanes]; AT_ONCE], b: &[Lanes], term: impl Fn(f32, f32) -> f32) -> [f32; AT_ONCE] {
-    // Cut to one length here, so that the loop needs no bounds.
+    // Cut all rows to one length here, so that the loop needs no bounds checks.
     let [a0, a1, a2, a3] = a.map(|row| &row[..b.len()]);
     let (mut s0, mut s1, mut s2, mut s3) = ([0.0; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES]);
     for (at, b) in b.iter().enumerate() {

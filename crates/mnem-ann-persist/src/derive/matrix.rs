@@ -1,4 +1,4 @@
-//! The vectors as they were given: checked, and sorted by id.
+//! The input vectors: checked, and sorted by id.
 
 use super::{Derive, DeriveError, rows::Rows, rule::Rule, unit::is_unit, weight::weight};
 use crate::{DistanceMetric, NodeId};
@@ -56,12 +56,12 @@ impl<'a> Matrix<'a> {
         self.ids[row]
     }
 
-    /// The vector as it was given.
+    /// A vector as given.
     pub(super) fn vector(&self, row: usize) -> &'a [f32] {
         self.vectors[row]
     }
 
-    /// What is compared first.
+    /// The rows for the first comparison, in 32 bits.
     pub(super) fn rows(&self) -> &Rows {
         &self.rows
     }
@@ -70,7 +70,7 @@ impl<'a> Matrix<'a> {
         self.rule
     }
 
-    /// The weight of an edge between two rows that were found to be neighbours, with this score.
+    /// The weight of an edge between two rows that are neighbours with this score.
     pub(super) fn weight(&self, a: usize, b: usize, score: f32) -> f32 {
         match self.rule {
             Rule::AsPublished(_) => score,

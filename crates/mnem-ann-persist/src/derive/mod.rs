@@ -1,4 +1,4 @@
-//! Finding the nearest neighbours: exact, and the same to the last bit wherever it runs.
+//! Finds the nearest neighbours: exact, and identical to the last bit on every machine.
 
 mod bounds;
 mod error;
@@ -25,15 +25,16 @@ use self::{matrix::Matrix, work::Work};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Order {
-    /// The true distance of the vectors as they are given, computed without any rounding.
+    /// The true distance of the given vectors, without any rounding.
     #[default]
     TrueDistance,
-    /// The weight as the published crate computes it: one sum in 32 bits, from the first number to the last. Edges, weights and CIDs are
-    /// those of that crate. Vectors that are very large, very small or very close get neighbours that are not the nearest.
+    /// The weight as the published crate computes it: one sum in 32 bits, from the first number to the last. Edges,
+    /// weights and CIDs equal those of that crate. For vectors that are very large, very small or very close, the
+    /// neighbours are not always the nearest.
     AsPublished,
 }
 
-/// How to derive. [`derive()`] is the same with the defaults.
+/// Options of a derivation. [`derive()`] is the same with the defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct Derive {
     threads: NonZero<usize>,
@@ -49,38 +50,39 @@ impl Default for Derive {
 }
 
 impl Derive {
-    /// One thread for each core.
+    /// The defaults: one thread per core.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// This many threads. The result does not depend on it.
+    /// Sets the number of threads. The result does not depend on it.
     #[must_use]
     pub fn threads(mut self, threads: NonZero<usize>) -> Self {
         self.threads = threads;
         self
     }
 
-    /// What makes a neighbour nearer than another.
+    /// Sets what makes a neighbour nearer than another.
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {
         self.order = order;
         self
     }
 
-    /// Whether each vector is divided by its length first, which may be anything but zero. Weights are those of the [`normalized`] vectors.
-    /// Their order is that of the true cosines of the vectors as they are given, which is also that of the true distances on the unit sphere;
-    /// with [`Order::AsPublished`], that of the weights.
+    /// Sets whether to divide each vector by its length first; then no vector may be zero. Weights are those of the
+    /// [`normalized`] vectors. The order of neighbours is that of the true cosines of the given vectors, which equals
+    /// that of the true distances on the unit sphere; with [`Order::AsPublished`], it is the order of the weights.
     #[must_use]
     pub fn normalize(mut self, normalize: bool) -> Self {
         self.normalize = normalize;
         self
     }
 
-    /// As [`derive()`]; `progress` is called on this thread now and then, with the number of nodes done and of all, and may stop the work.
+    /// As [`derive()`], with progress: `progress` is called on this thread from time to time with the number of nodes
+    /// done and the total, and may stop the work.
     ///
     /// # Errors
-    /// As [`derive()`]; [`DeriveError::Stopped`] after `progress` returned `Break`.
+    /// As [`derive()`]; [`DeriveError::Stopped`] if `progress` returned `Break`.
     pub fn run<V: AsRef<[f32]>>(
         &self,
         ids: &[NodeId],
@@ -90,7 +92,7 @@ impl Derive {
         progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Vec<KnnEdge>, DeriveError> {
         let matrix = Matrix::new(ids, vectors, metric, self)?;
-        // As many as there are others.
+        // At most as many as there are other nodes.
         let others = matrix.len().saturating_sub(1);
         let k = usize::try_from(k).unwrap_or(usize::MAX).min(others);
         if k == 0 {
@@ -100,11 +102,12 @@ impl Derive {
     }
 }
 
-/// The `k` nearest neighbours of every node, sorted by source, then destination, ready for [`KnnEdgeIndex::new`](crate::KnnEdgeIndex::new).
+/// Computes the `k` nearest neighbours of every node, sorted by source, then destination, ready for
+/// [`KnnEdgeIndex::new`](crate::KnnEdgeIndex::new).
 ///
-/// Exact: every pair is compared. A node's neighbours are the nearest by the true distance of the vectors as they are
-/// given, and of equally distant ones those of the lowest ids; never the node itself. With `k` = 0 there are none, with
-/// `k` beyond the number of other nodes all of these. The order of the input does not matter.
+/// The result is exact: every pair is compared. A node's neighbours are the nearest by the true distance of the given
+/// vectors, and of equally distant ones those with the lowest ids; never the node itself. With `k` = 0 there are none;
+/// with `k` greater than the number of other nodes, all of these. The order of the input does not matter.
 ///
 /// | metric | nearest | weight |
 /// |---|---|---|
@@ -112,27 +115,27 @@ impl Derive {
 /// | dot | the greatest dot product | dot product |
 /// | L2 | the least Euclidean distance | 1 / (1 + Euclidean distance) |
 ///
-/// Memory: a copy of the vectors, 40 bytes for each node, and 16 bytes for each edge beside the edges themselves.
+/// Memory: a copy of the vectors, 40 bytes per node, and 16 bytes per edge besides the edges themselves.
 ///
 /// # The order of neighbours
-/// Nothing is rounded in it. Sums in 32 bits come first, with a bound of their error. Where that leaves it open who is
-/// among the `k` nearest, sums in 64 bits decide, and where these do too, exact integers. So any finite numbers will do,
-/// from subnormal ones to the largest, and multiplying all vectors by a power of two changes no neighbour.
+/// The order involves no rounding. Sums in 32 bits come first, with a bound of their error. If they leave open which
+/// nodes are among the `k` nearest, sums in 64 bits decide, and after these exact integers. So all finite numbers are
+/// accepted, from subnormal ones to the largest, and multiplying all vectors by a power of two changes no neighbour.
 ///
 /// The published crate orders by rounded weights: see [`Order::AsPublished`]. Both agree unless two candidates are so
-/// close that rounding decides, or squares overflow or vanish in 32 bits.
+/// close that rounding decides, or squares overflow or underflow in 32 bits.
 ///
 /// # Weights
-/// A weight is rounded, so neighbours of different distance may have equal weights, or weights that differ in the last
-/// bits the wrong way round.
+/// A weight is rounded, so neighbours at different distances may have equal weights, or weights whose last bits are in
+/// the wrong order.
 ///
 /// A sum over the numbers of two vectors is kept in 8 lanes: the term of number *i* is added to lane *i* mod 8, in
-/// ascending order; the shorter last round is filled with zeros. Then the lanes are added as
-/// ((0+4)+(2+6)) + ((1+5)+(3+7)). Each multiplication, addition, subtraction, division and square root is one of
-/// IEEE 754 in 32 bits, rounded once, never fused. So the bytes are the same on every machine, with any number of threads
-/// and any instruction set. The published crate adds in one lane: its weights may differ in the last bits.
+/// ascending order; the shorter last round is filled with zeros. Then the lanes are added as ((0+4)+(2+6)) +
+/// ((1+5)+(3+7)). Each multiplication, addition, subtraction, division and square root is one of IEEE 754 in 32 bits,
+/// rounded once, never fused. So the bytes are the same on every machine, with any number of threads and any
+/// instruction set. The published crate adds in one lane: its weights may differ in the last bits.
 ///
-/// Where 32 bits do not hold the terms, wider arithmetic gives the weight:
+/// If 32 bits cannot hold the terms, wider arithmetic computes the weight:
 /// - A dot product that is not finite in lanes is the true one, rounded once, or the largest finite number of its sign.
 ///   So is one below 2^-60 of vectors whose largest numbers have a product below 2^-83.
 /// - An L2 weight whose sum of squares is infinite comes from sums in 64 bits.

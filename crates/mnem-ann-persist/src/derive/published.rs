@@ -3,7 +3,7 @@
 use super::kernel::{AT_ONCE, Lanes, square_of_difference};
 use crate::DistanceMetric;
 
-/// The weights of a row with each of several.
+/// The weights of a row with each of several others.
 pub(super) fn weights(metric: DistanceMetric, a: [&[Lanes]; AT_ONCE], b: &[Lanes]) -> [f32; AT_ONCE] {
     match metric {
         DistanceMetric::L2 => sums(a, b, square_of_difference).map(super::weight::closeness),
@@ -11,7 +11,7 @@ pub(super) fn weights(metric: DistanceMetric, a: [&[Lanes]; AT_ONCE], b: &[Lanes
     }
 }
 
-/// Each sum waits for its last addition, so several go side by side.
+/// Each addition of a sum depends on the one before, so several sums run side by side.
 #[inline(always)]
 fn sums(a: [&[Lanes]; AT_ONCE], b: &[Lanes], term: impl Fn(f32, f32) -> f32) -> [f32; AT_ONCE] {
     let [a0, a1, a2, a3] = a.map(|row| row[..b.len()].as_flattened());

@@ -1,4 +1,4 @@
-//! The rows that are compared first, in 32 bits: scaled, so that no sum of theirs is too large, and padded with zeros.
+//! The rows for the first comparison, in 32 bits: scaled so that no sum overflows, and padded with zeros.
 
 use super::{
     exact::power_of_two,
@@ -7,29 +7,29 @@ use super::{
     unit::normalized,
 };
 
-/// The largest number of rows that need not be scaled is from 2^-20 to below 2^41: a sum of a million squares fits, and so do those of
-/// differences of 2^-60.
+/// Exponents of the largest number of rows that need no scaling, from 2^-20 to below 2^41: a sum of a million squares
+/// fits, and so does one of squares of differences of 2^-60.
 const PLAIN: std::ops::Range<i32> = -20..41;
 
-/// The bits that a float of 32 bits, and one of 64, holds.
+/// The bits of precision of a float of 32 bits, and of one of 64.
 const BITS: [i32; 2] = [24, 53];
 
 /// Rows of equal length.
 #[derive(Debug)]
 pub(super) struct Rows {
     numbers: Vec<Lanes>,
-    /// Groups of numbers in a row.
+    /// Groups of lanes per row.
     width: usize,
     is_scaled_down: bool,
-    /// Whether sums in 32 bits, and those of the unscaled numbers in 64, are exact.
+    /// Whether sums in 32 bits, and sums in 64 bits of the unscaled numbers, are exact.
     exact: [bool; 2],
     /// Upper bounds of the rows' lengths, for the dot product.
     lengths: Vec<f32>,
 }
 
 impl Rows {
-    /// Rows of `vectors`, which are finite and of equal length: divided by their lengths with `unit`, or else all multiplied by one power of
-    /// two. Fails with the place of a vector that has no length.
+    /// Makes rows of `vectors`, which must be finite and of equal length. With `unit`, divides each by its length;
+    /// otherwise multiplies all by one power of two. Fails with the position of a vector that has no length.
     pub(super) fn new(vectors: &[&[f32]], rule: Rule, unit: bool) -> Result<Self, usize> {
         let dimension = vectors.first().map_or(0, |vector| vector.len());
         let width = dimension.div_ceil(LANES);
@@ -65,24 +65,24 @@ impl Rows {
         self.is_scaled_down
     }
 
-    /// Whether every dot product and square of a distance of the rows is exact in 32 bits, in any order of summation. Not for rows that were
-    /// divided by their lengths.
+    /// Whether every dot product and squared distance of the rows is exact in 32 bits, in any order of summation.
+    /// `false` for rows that were divided by their lengths.
     pub(super) fn is_exact(&self) -> bool {
         self.exact[0]
     }
 
-    /// The same of the vectors themselves, in 64 bits.
+    /// As [`is_exact`](Self::is_exact), for the unscaled vectors in 64 bits.
     pub(super) fn is_exact_in_64_bits(&self) -> bool {
         self.exact[1]
     }
 
-    /// At least the length of a row, for the dot product; otherwise 0.
+    /// An upper bound of the length of a row, for the dot product; otherwise 0.
     pub(super) fn length(&self, row: usize) -> f32 {
         self.lengths.get(row).copied().unwrap_or(0.0)
     }
 }
 
-/// The numbers in groups, the last one filled with zeros.
+/// The numbers in groups of lanes, the last one padded with zeros.
 fn lanes(vector: &[f32]) -> impl Iterator<Item = Lanes> + '_ {
     vector.chunks(LANES).map(|group| std::array::from_fn(|lane| group.get(lane).copied().unwrap_or(0.0)))
 }
@@ -92,12 +92,12 @@ fn length_above(vector: &[f32], shift: i32) -> f32 {
     ((square.sqrt() * (1.0 + 1e-6) * power_of_two(shift)) as f32).next_up()
 }
 
-/// From which power of two to which the bits of all numbers lie.
+/// The range of exponents of the bits of all numbers.
 #[derive(Clone, Copy, Debug)]
 struct Span {
-    /// The power of two of the highest bit; the least integer if all numbers are zero.
+    /// The exponent of the highest bit; the least integer if all numbers are zero.
     top: i32,
-    /// That of the lowest.
+    /// The exponent of the lowest bit.
     bottom: i32,
 }
 
@@ -115,7 +115,8 @@ impl Span {
         all
     }
 
-    /// Whether sums of this many squares of differences, and so of products, are integers below 2^`bits` of one power of two.
+    /// Whether sums of this many squares of differences, and so of products, are integers below 2^`bits` times one
+    /// power of two.
     fn sums_fit(&self, bits: i32, dimension: usize) -> bool {
         if self.top == i32::MIN {
             return true;

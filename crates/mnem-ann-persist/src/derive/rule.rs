@@ -3,7 +3,7 @@
 use super::Order;
 use crate::DistanceMetric;
 
-/// What candidates are ordered by.
+/// The criterion for ordering candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
     /// The true cosine.
@@ -17,7 +17,7 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    /// Vectors of true length one are the nearer by any metric, the greater their cosine is.
+    /// Vectors of true length one are ordered by the cosine under every metric.
     pub(super) fn new(order: Order, metric: DistanceMetric, normalize: bool) -> Self {
         match (order, metric) {
             (Order::AsPublished, metric) => Self::AsPublished(metric),

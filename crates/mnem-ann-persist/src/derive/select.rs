@@ -1,20 +1,21 @@
-//! The nearest so far.
+//! Keeps the nearest rows found so far.
 
 use std::ops::Range;
 
 use super::judge::{Estimate, Judge};
 
-/// A node by its row, and how near it seems.
+/// A node, given by its row, and its score.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     score: f32,
     row: u32,
 }
 
-/// The `k` nearest of the rows that were offered, in whatever order they were.
+/// The `k` nearest of the offered rows, in whatever order they were offered.
 ///
-/// Candidates are gathered, and from time to time those are dropped that are not among the `k` nearest. Bounds of their scores decide that
-/// for nearly all; those that they leave open are kept until there are too many, and at the end the judge decides.
+/// Candidates are collected, and from time to time those that are not among the `k` nearest are dropped. Bounds of
+/// their scores decide nearly all cases; undecided candidates are kept until there are too many, and finally the judge
+/// decides.
 #[derive(Debug)]
 struct Nearest {
     k: usize,
@@ -22,25 +23,26 @@ struct Nearest {
     kept: Vec<Candidate>,
 }
 
-/// The nearest so far of each of several rows that follow each other.
+/// The nearest rows so far, for each of several consecutive rows.
 #[derive(Debug)]
 pub(super) struct Block {
-    /// Of each row: what has a lower score is not among its nearest.
+    /// For each row, a score below which a candidate is not among its nearest.
     bars: Vec<f32>,
     nearest: Vec<Nearest>,
 }
 
-/// Scores that are compared with their bars at once: in most groups of so many, none is high enough.
+/// Scores that are compared with their bars at once. In most groups no score is high enough.
 const GROUP: usize = 16;
 
 impl Block {
-    /// `k` is at least 1.
+    /// `k` must be at least 1.
     pub(super) fn new(k: usize, rows: Range<usize>) -> Self {
         let nearest = |row| Nearest { k, source: row as u32, kept: Vec::new() };
         Self { bars: vec![f32::NEG_INFINITY; rows.len()], nearest: rows.map(nearest).collect() }
     }
 
-    /// Offers to one row, counted in the block, the rows from `first` on, each with its score: finite, and never offered before.
+    /// Offers rows from `first` on to one row of the block, given by its index there. Each has a score, which must be
+    /// finite; no row may be offered twice.
     pub(super) fn offer_several(&mut self, at: usize, first: usize, scores: &[f32], judge: &Judge<'_>) {
         let (bar, nearest) = (&mut self.bars[at], &mut self.nearest[at]);
         for (first, scores) in (first as u32..).step_by(GROUP).zip(scores.chunks(GROUP)) {
@@ -55,7 +57,7 @@ impl Block {
         }
     }
 
-    /// Offers one row to all of the block, each with its score.
+    /// Offers one row to all rows of the block, with a score for each.
     pub(super) fn offer_to_all(&mut self, row: usize, scores: &[f32], judge: &Judge<'_>) {
         let groups = self.bars.chunks_mut(GROUP).zip(self.nearest.chunks_mut(GROUP));
         for ((bars, nearest), scores) in groups.zip(scores.chunks(GROUP)) {
@@ -69,7 +71,7 @@ impl Block {
         }
     }
 
-    /// Of each row the nearest, ascending, each with its score.
+    /// The nearest rows of each row, ascending, with their scores.
     pub(super) fn finish(self, judge: &Judge<'_>) -> impl Iterator<Item = Vec<(u32, f32)>> {
         self.nearest.into_iter().map(|nearest| nearest.ascending(judge))
     }
@@ -88,11 +90,13 @@ impl Nearest {
         }
     }
 
-    /// Drops those that are not among the nearest by their bounds, and returns what a score must not be below. There are more than `k`.
+    /// Drops the candidates that are not among the nearest by their bounds. Returns the minimum score for further
+    /// candidates. There must be more than `k` candidates.
     fn drop_the_farther(&mut self, judge: &Judge<'_>) -> f32 {
         self.kept.select_nth_unstable_by(self.k - 1, |a, b| b.score.total_cmp(&a.score));
         let (best, rest) = self.kept.split_at(self.k);
-        // As near as this at least are k of them. The score bounds the true one from above, or does so by a constant.
+        // At least k candidates are as near as this. The score is an upper bound of the true one, or differs from such
+        // a bound by a constant.
         let lower = |candidate: &Candidate| self.bounds(candidate, judge).0;
         let bar = judge.bounds().bar(best.iter().map(lower).fold(f64::INFINITY, f64::min));
         let open: Vec<Candidate> = rest.iter().copied().filter(|candidate| candidate.score >= bar).collect();
@@ -105,13 +109,13 @@ impl Nearest {
         judge.bounds_of(self.source as usize, candidate.row as usize, candidate.score)
     }
 
-    /// Drops those that are not among the `k` nearest. There are more than `k`.
+    /// Drops the candidates that are not among the `k` nearest. There must be more than `k`.
     fn decide(&mut self, judge: &Judge<'_>) {
         let source = self.source as usize;
         let mut upper: Vec<f64> = self.kept.iter().map(|candidate| self.bounds(candidate, judge).1).collect();
         let (_, next, _) = upper.select_nth_unstable_by(self.k, |a, b| b.total_cmp(a));
         let next = *next;
-        // At most k can be as near as one that is nearer than the upper bound of the (k + 1)-th.
+        // At most k candidates can be as near as one that is nearer than the upper bound of the (k + 1)-th.
         let (mut nearest, open): (Vec<Candidate>, Vec<Candidate>) =
             self.kept.iter().partition(|candidate| self.bounds(candidate, judge).0 > next);
         let places = self.k - nearest.len();
@@ -139,7 +143,7 @@ impl Nearest {
     }
 }
 
-/// The candidates with estimates: of twins the first `places`, with one estimate for all.
+/// The candidates with estimates. Of twins, keeps the first `places`, with one estimate for all.
 fn estimated(source: usize, mut open: Vec<Candidate>, places: usize, judge: &Judge<'_>) -> Vec<(Candidate, Estimate)> {
     open.sort_unstable_by_key(|candidate| (judge.twin(candidate.row as usize), candidate.row));
     let twins = open.chunk_by(|a, b| judge.twin(a.row as usize) == judge.twin(b.row as usize));

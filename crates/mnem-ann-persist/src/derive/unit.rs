@@ -2,17 +2,18 @@
 
 use super::{exact::power_of_two, kernel::dot};
 
-/// How far the square of a vector's length may be from one, for the cosine.
+/// The tolerance of the square of a vector's length around one, for the cosine.
 const UNIT_TOLERANCE: f32 = 0.02;
 
-/// Whether a vector is of length one.
+/// Whether a vector has length one.
 pub(super) fn is_unit(vector: &[f32]) -> bool {
     (dot(vector, vector) - 1.0).abs() <= UNIT_TOLERANCE
 }
 
-/// The vector divided by its length, for the cosine. `None` if it has none to divide by: it is zero or not finite.
+/// Divides the vector by its length, for the cosine. Returns `None` if it is zero or not finite.
 ///
-/// A vector and its multiple by a power of two give the same numbers: the largest is brought between 1 and 2 first.
+/// A vector and its multiple by a power of two give the same numbers, because the largest number is first scaled to
+/// between 1 and 2.
 pub fn normalized(vector: &[f32]) -> Option<Vec<f32>> {
     let largest = vector.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
     if largest == 0.0 || !vector.iter().all(|x| x.is_finite()) {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::DistanceMetric;
 
-/// Dot products from here on have lost nothing that counts to numbers too small for 32 bits: 2^-60.
+/// Dot products from 2^-60 on have lost nothing significant to underflow in 32 bits.
 const PLAIN_FROM: f32 = 8.673_617_4e-19;
 
 /// The weight of two vectors of equal length, always finite.
@@ -23,25 +23,25 @@ pub(super) fn weight(metric: DistanceMetric, a: &[f32], b: &[f32]) -> f32 {
     }
 }
 
-/// The weight of an L2 edge. Of an infinite distance it is 0.
+/// The weight of an L2 edge. It is 0 for an infinite distance.
 pub(super) fn closeness(square_distance: f32) -> f32 {
     1.0 / (1.0 + square_distance.sqrt())
 }
 
-/// [`closeness`] where the square is too large for 32 bits.
+/// [`closeness`] for a squared distance that is too large for 32 bits.
 fn closeness_from_afar(a: &[f32], b: &[f32]) -> f32 {
     let differences = a.iter().zip(b).map(|(x, y)| f64::from(*x) - f64::from(*y));
     (1.0 / (1.0 + differences.map(|difference| difference * difference).sum::<f64>().sqrt())) as f32
 }
 
-/// The dot product, or the true one rounded where a product may be too large or too small for 32 bits.
+/// The dot product; or the true one, rounded, if a product may overflow or underflow in 32 bits.
 fn dot_product(a: &[f32], b: &[f32]) -> f32 {
     let plain = dot(a, b);
     if plain.abs() >= PLAIN_FROM && plain.is_finite() {
         return plain;
     }
     let largest = |vector: &[f32]| vector.iter().fold(0.0, |largest: f64, x| largest.max(f64::from(x.abs())));
-    // Far above what 32 bits can hold, 2^-149, a small sum is one of products that cancel.
+    // If the products are far above the smallest number of 32 bits, 2^-149, a small sum means that they cancel.
     if plain.is_finite() && largest(a) * largest(b) >= f64::from(PLAIN_FROM) * f64::from(f32::EPSILON) {
         return plain;
     }

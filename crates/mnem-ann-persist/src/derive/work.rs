@@ -1,7 +1,7 @@
-//! Blocks of rows against blocks of rows, on several threads.
+//! Compares blocks of rows with blocks of rows, on several threads.
 //!
-//! A pair's score is the same in both directions, to the bit, so each pair is computed once and offered to both nodes. Which thread offers
-//! first depends on chance; what is kept at the end does not, since no two candidates of a node are equal.
+//! The score of a pair is identical in both directions, so each pair is computed once and offered to both nodes. Which
+//! thread offers first depends on chance. The result does not, because no two candidates of a node are equal.
 
 use std::{
     ops::{ControlFlow, Range},
@@ -23,17 +23,17 @@ use super::{
 };
 use crate::KnnEdge;
 
-/// Rows in a block: two blocks of common vectors fit a core's second cache.
+/// Rows per block: two blocks of vectors of common length fit a core's second-level cache.
 const BLOCK: usize = 64;
 
-/// The scores of one block's rows (outer) with another's.
+/// The scores of one block's rows (outer) with those of another.
 type Tile = [[f32; BLOCK]; BLOCK];
 
 /// One derivation.
 pub(super) struct Work<'a> {
     matrix: &'a Matrix<'a>,
     judge: Judge<'a>,
-    /// The nearest so far of the rows of each block.
+    /// For each block, the nearest rows of its rows so far.
     nearest: Vec<Mutex<Block>>,
     next_block: AtomicUsize,
     tiles_done: AtomicUsize,
@@ -42,7 +42,7 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// `k` is at least 1 and less than the number of rows.
+    /// `k` must be at least 1 and less than the number of rows.
     pub(super) fn new(matrix: &'a Matrix<'a>, k: usize) -> Self {
         let rows = matrix.len();
         let block = |start| Mutex::new(Block::new(k, start..rows.min(start + BLOCK)));
@@ -57,7 +57,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// All edges. This thread works too, and reports between tiles.
+    /// Computes all edges. This thread works too, and reports progress between tiles.
     pub(super) fn run(
         self,
         threads: usize,
@@ -66,7 +66,7 @@ impl<'a> Work<'a> {
         let others = threads.min(self.nearest.len()).saturating_sub(1);
         thread::scope(|scope| {
             for _ in 0..others {
-                // A thread that cannot be had only makes it slower.
+                // If a thread cannot be started, the derivation is only slower.
                 let _ = thread::Builder::new().spawn_scoped(scope, || self.work(&mut || {}));
             }
             self.work(&mut || self.report(progress));
@@ -81,7 +81,7 @@ impl<'a> Work<'a> {
         Ok(self.into_edges())
     }
 
-    /// In nodes: of all tiles as large a part as of all nodes.
+    /// Reports progress in nodes, in proportion to the tiles done.
     fn report(&self, progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>) {
         let (blocks, nodes) = (self.nearest.len() as u128, self.matrix.len() as u128);
         let tiles = (blocks * (blocks + 1) / 2).max(1);
@@ -91,7 +91,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Takes blocks until none is left, and compares each with itself and those behind it.
+    /// Takes blocks until none is left, and compares each with itself and those after it.
     fn work(&self, after: &mut dyn FnMut()) {
         let mut tile = vec![[0.0; BLOCK]; BLOCK];
         let Some(tile) = tile.first_chunk_mut::<BLOCK>() else { return };
@@ -141,7 +141,7 @@ impl<'a> Work<'a> {
     fn fill(&self, rows: Range<usize>, others: Range<usize>, tile: &mut Tile) -> Result<(), DeriveError> {
         for first in rows.clone().step_by(AT_ONCE) {
             let count = AT_ONCE.min(rows.end - first);
-            // What is missing of the last few is filled up, and left out below.
+            // Pad the last few sources; the padding is left out below.
             let sources: [usize; AT_ONCE] = std::array::from_fn(|at| if at < count { first + at } else { first });
             let source_rows = sources.map(|source| self.matrix.rows().row(source));
             let above = sources.map(|source| self.judge.bounds().above() * self.matrix.rows().length(source));
@@ -159,7 +159,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// `above`: of each source, how far a dot product may be below the true one, for each unit of the other's length.
+    /// `above`: for each source, how far a dot product may be below the true one, per unit of the other's length.
     #[inline(always)]
     fn scores(&self, sources: [&[Lanes]; AT_ONCE], above: [f32; AT_ONCE], other: usize) -> [f32; AT_ONCE] {
         let row = self.matrix.rows().row(other);
@@ -189,7 +189,7 @@ impl<'a> Work<'a> {
     }
 }
 
-/// A panic elsewhere ends the derivation by itself.
+/// A panic of another thread ends the derivation anyway.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,13 +1,13 @@
 //! A chunk of edges: four columns.
 //!
-//! The number of sources, then for each source its ordinal, for each source where its edges end, for each edge the ordinal of its
-//! destination, for each edge its weight. All numbers have 4 bytes, little-endian.
+//! The number of sources; for each source its ordinal; for each source the end of its edges; for each edge the ordinal
+//! of its destination; for each edge its weight. All numbers have 4 bytes, little-endian.
 
 use std::ops::Range;
 
 use crate::limits::CHUNK_BYTES_MAX;
 
-/// A chunk in the making.
+/// A chunk being built.
 #[derive(Debug, Default)]
 pub(crate) struct ChunkBuilder {
     sources: Vec<u32>,
@@ -21,12 +21,12 @@ impl ChunkBuilder {
         4 + self.sources.len() * 8 + self.destinations.len() * 8
     }
 
-    /// How many edges of one more source there is room for.
+    /// The number of edges of one more source that fit.
     pub(crate) fn room(&self) -> usize {
         CHUNK_BYTES_MAX.saturating_sub(self.bytes() + 8) / 8
     }
 
-    /// How many edges of one source an empty chunk has room for.
+    /// The number of edges of one source that fit into an empty chunk.
     pub(crate) fn room_when_empty() -> usize {
         Self::default().room()
     }
@@ -35,7 +35,7 @@ impl ChunkBuilder {
         self.sources.first().copied()
     }
 
-    /// Adds edges of one source, for which there is [`room`](Self::room).
+    /// Adds edges of one source. They must fit: see [`room`](Self::room).
     pub(crate) fn push(&mut self, source: u32, destinations: &[u32], weights: &[f32]) {
         self.sources.push(source);
         self.destinations.extend_from_slice(destinations);
@@ -43,7 +43,7 @@ impl ChunkBuilder {
         self.ends.push(self.destinations.len() as u32);
     }
 
-    /// The chunk's bytes; the builder is empty again.
+    /// Returns the chunk's bytes and empties the builder.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.bytes());
         bytes.extend_from_slice(&(self.sources.len() as u32).to_le_bytes());
@@ -59,7 +59,7 @@ impl ChunkBuilder {
     }
 }
 
-/// A chunk that was read: the columns, not copied.
+/// A parsed chunk: the columns, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunk<'a> {
     sources: &'a [[u8; 4]],
@@ -69,7 +69,7 @@ pub(crate) struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// Finds the columns. `None` if their lengths do not fit together, or sources do not ascend.
+    /// Finds the columns. Returns `None` if their lengths do not match, or sources do not ascend.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (words, []) = bytes.as_chunks::<4>() else { return None };
         let (count, words) = words.split_first()?;
@@ -107,7 +107,7 @@ impl<'a> Chunk<'a> {
         self.edges(range.unwrap_or(0..0))
     }
 
-    /// The edges of a range that [`sources`](Self::sources) gave.
+    /// The edges of a range that [`sources`](Self::sources) returned.
     pub(crate) fn edges(&self, range: Range<usize>) -> impl Iterator<Item = (u32, f32)> + use<'a> {
         let destinations = self.destinations.get(range.clone()).unwrap_or_default();
         let weights = self.weights.get(range).unwrap_or_default();

@@ -1,14 +1,14 @@
-//! The manifest: what the index is, which parts it has, and what each part must hash to.
+//! The manifest: the header of the index, its parts, and their checksums.
 
 use mnem_store_traits::{Bytes, Cid, cid_from_bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::{DistanceMetric, IndexHeader, NodeId, limits::PAGE_IDS};
 
-/// What a manifest begins with. A row of format 1 begins with `a4`.
+/// The first bytes of a manifest. A row of format 1 begins with `a4`.
 pub(crate) const MAGIC: &[u8; 8] = b"mnem-knn";
 
-/// The format that this build reads and writes behind [`MAGIC`].
+/// The format number after [`MAGIC`] that this build reads and writes.
 const FORMAT: u8 = 2;
 
 /// A checksum: the first 8 bytes of blake3.
@@ -19,7 +19,7 @@ pub(crate) fn sum(bytes: &[u8]) -> Sum {
     first_eight(&blake3::hash(bytes))
 }
 
-/// The checksum of a manifest, which holds under one CID only.
+/// The checksum of a manifest, which is valid only under one CID.
 fn manifest_sum(cid: &Cid, record: &[u8]) -> Sum {
     first_eight(&blake3::Hasher::new().update(&cid.to_bytes()).update(record).finalize())
 }
@@ -28,7 +28,7 @@ fn first_eight(hash: &blake3::Hash) -> Sum {
     hash.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
-/// The manifest as it is stored. Columns are packed: an entry for each part, little-endian.
+/// The manifest as stored. Columns are packed: one entry per part, little-endian.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
@@ -51,13 +51,13 @@ struct Record {
     chunk_sums: Vec<u8>,
 }
 
-/// Only the format, of whatever comes later.
+/// The format number alone, which every later format has too.
 #[derive(Deserialize)]
 struct AnyRecord {
     format: u8,
 }
 
-/// The manifest of an index, read and checked.
+/// The decoded and verified manifest of an index.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Manifest {
     pub(crate) header: IndexHeader,
@@ -66,7 +66,7 @@ pub(crate) struct Manifest {
     pub(crate) chunks: Vec<(u32, Sum)>,
 }
 
-/// Why bytes are no manifest.
+/// The reason why bytes are not a manifest.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ManifestError {
     #[error("the manifest is that of format {0}")]
@@ -81,7 +81,7 @@ pub(crate) enum ManifestError {
     Field(&'static str),
 }
 
-/// What the decoder objects to.
+/// Keeps the message of the decoder.
 fn unreadable(error: ciborium::de::Error<std::io::Error>) -> ManifestError {
     use ciborium::de::Error;
     ManifestError::Record(match error {
@@ -118,7 +118,7 @@ impl Manifest {
         Bytes::from(row)
     }
 
-    /// Reads the manifest of the index `cid`.
+    /// Decodes the manifest of the index `cid`.
     pub(crate) fn decode(cid: &Cid, row: &[u8]) -> Result<Self, ManifestError> {
         let (sum, record) =
             row.strip_prefix(MAGIC).and_then(<[u8]>::split_first_chunk::<8>).ok_or(ManifestError::CutOff)?;
@@ -152,13 +152,13 @@ impl Manifest {
         Ok(Self { header, nodes: record.nodes, pages, chunks })
     }
 
-    /// How many ids the page has.
+    /// The number of ids in a page.
     pub(crate) fn ids_in(&self, page: usize) -> usize {
         (self.nodes as usize).saturating_sub(page.saturating_mul(PAGE_IDS)).min(PAGE_IDS)
     }
 }
 
-/// Puts two columns together, if both have as many whole entries.
+/// Combines two columns, if both have the same number of complete entries.
 fn entries<T, const N: usize>(first: &[u8], sums: &[u8], of: impl Fn([u8; N]) -> T) -> Option<Vec<(T, Sum)>> {
     let ((first, []), (sums, [])) = (first.as_chunks::<N>(), sums.as_chunks::<8>()) else { return None };
     (first.len() == sums.len()).then(|| first.iter().zip(sums).map(|(first, sum)| (of(*first), *sum)).collect())

@@ -1,4 +1,4 @@
-//! Format 2: a manifest, pages of node ids, and chunks of packed edges. `FORMAT.md` is this folder in prose.
+//! Format 2: a manifest, pages of node ids, and chunks of packed edges. `FORMAT.md` documents it.
 
 mod chunk;
 mod manifest;

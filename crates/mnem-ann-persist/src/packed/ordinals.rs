@@ -1,4 +1,4 @@
-//! From a node's id to its place among all ids.
+//! Maps a node's id to its ordinal.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -6,9 +6,9 @@ use crate::NodeId;
 
 const EMPTY: u32 = u32::MAX;
 
-/// A hash table over ids that lie sorted elsewhere: 8 to 16 bytes a node.
+/// A hash table over a sorted slice of ids: 8 to 16 bytes per node.
 ///
-/// Seeded anew each time, so that nobody can choose ids that all fall into one place.
+/// Its seed is random, so that no one can choose ids that all collide.
 pub(crate) struct Ordinals<'a> {
     ids: &'a [NodeId],
     slots: Vec<u32>,
@@ -16,7 +16,7 @@ pub(crate) struct Ordinals<'a> {
 }
 
 impl<'a> Ordinals<'a> {
-    /// `ids` are distinct, and fewer than `u32::MAX`.
+    /// `ids` must be distinct, and fewer than `u32::MAX`.
     pub(crate) fn new(ids: &'a [NodeId]) -> Self {
         let state = RandomState::new();
         let seed = [state.hash_one(0u8) | 1, state.hash_one(1u8) | 1];

@@ -1,4 +1,4 @@
-//! Reading the parts of an index, each checked against the manifest.
+//! Reads the parts of an index, each verified against the manifest.
 
 use mnem_store_traits::{Bytes, Cid, SideTable, StoreError};
 
@@ -13,7 +13,7 @@ use crate::{
     limits::CHUNK_BYTES_MAX,
 };
 
-/// An index in format 2, and where its parts are.
+/// An index in format 2, and the table that holds its parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts<'a> {
     pub(crate) table: &'a dyn SideTable,
@@ -25,7 +25,7 @@ impl Parts<'_> {
     fn part(&self, part: Part, number: usize, expected: Option<Sum>) -> Result<Bytes, StoreError> {
         let key = keys::part(self.cid, part, number as u32);
         let Some(bytes) = self.table.get(&key)? else {
-            // Deleting begins with the manifest.
+            // A deletion removes the manifest first.
             let deleted = self.table.get(&self.cid.to_bytes())?.is_none();
             return Err(if deleted { gone(self.cid) } else { damaged(self.cid, part, number, "it is missing") });
         };
@@ -35,7 +35,7 @@ impl Parts<'_> {
         Ok(bytes)
     }
 
-    /// The bytes of a page of ids: whole ids, as many as belong there.
+    /// The bytes of a page of ids: complete ids, as many as the manifest says.
     pub(crate) fn page(&self, number: usize) -> Result<Bytes, StoreError> {
         let bytes = self.part(Part::Ids, number, self.manifest.pages.get(number).map(|(_, sum)| *sum))?;
         if bytes.len() != self.manifest.ids_in(number) * 16 {
@@ -65,7 +65,7 @@ impl Parts<'_> {
         Ok(ids)
     }
 
-    /// Adds the edges of one chunk, in order.
+    /// Appends the edges of one chunk, in order.
     pub(crate) fn edges_of(&self, number: usize, ids: &[NodeId], out: &mut Vec<KnnEdge>) -> Result<(), StoreError> {
         let bytes = self.chunk_bytes(number)?;
         out.reserve(self.parse(number, &bytes)?.edges_len());
@@ -75,7 +75,7 @@ impl Parts<'_> {
         })
     }
 
-    /// Hands over the edges of a chunk that was read, in order.
+    /// Calls back with each edge of a chunk, in order.
     pub(crate) fn each_edge(
         &self,
         number: usize,
@@ -95,7 +95,7 @@ impl Parts<'_> {
         Ok(())
     }
 
-    /// A bound for the number of edges that does not believe the manifest.
+    /// An upper bound of the number of edges that does not trust the manifest.
     pub(crate) fn edges_max(&self) -> usize {
         let room = self.manifest.chunks.len().saturating_mul(CHUNK_BYTES_MAX / 8);
         usize::try_from(self.manifest.header.edge_count).unwrap_or(usize::MAX).min(room)

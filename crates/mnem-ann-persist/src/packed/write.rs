@@ -1,4 +1,4 @@
-//! Writing an index in format 2: parts first, the manifest last.
+//! Writes an index in format 2: first the parts, then the manifest.
 
 use std::mem;
 
@@ -16,10 +16,10 @@ use crate::{
     limits::{PAGE_IDS, ROW_BYTES_AT_ONCE, ROWS_AT_ONCE},
 };
 
-/// Writes the index `cid`, whose edges are valid, and whose sources are `sources`, ascending.
+/// Writes the index `cid`. Its edges must be valid, and `sources` must be its sources, ascending.
 ///
-/// The bytes depend on the index alone. A part that is there and right is not written again; the manifest always is, in a call of its own:
-/// whoever sees it knows that the calls that wrote the parts had returned.
+/// The bytes depend only on the index. A part that is present and intact is not written again. The manifest always is,
+/// in a call of its own, so a reader that sees it knows that the calls that wrote the parts had returned.
 pub(crate) fn write<S: EdgeSource>(
     table: &dyn SideTable,
     cid: &Cid,
@@ -38,7 +38,7 @@ pub(crate) fn write<S: EdgeSource>(
     table.write(&[(Bytes::from(cid.to_bytes()), manifest.encode(cid))], &[])
 }
 
-/// Adds the destinations that are the source of no edge.
+/// Adds the destinations that are not a source.
 fn add_destinations<S: EdgeSource>(source: &S, ids: &mut Vec<NodeId>) -> Result<(), StoreError> {
     let ordinals = Ordinals::new(ids);
     let mut more = Vec::new();
@@ -46,7 +46,7 @@ fn add_destinations<S: EdgeSource>(source: &S, ids: &mut Vec<NodeId>) -> Result<
         let dst = edge?.dst;
         if ordinals.of(&dst).is_none() {
             more.push(dst);
-            // Repetitions go before they can outgrow the ids.
+            // Remove duplicates before they outnumber the ids.
             if more.len() > 2 * ids.len() + 4096 {
                 more.sort_unstable();
                 more.dedup();
@@ -59,7 +59,7 @@ fn add_destinations<S: EdgeSource>(source: &S, ids: &mut Vec<NodeId>) -> Result<
     check_count(ids.len())
 }
 
-/// Writes all parts. `None` if a destination is not among the ids.
+/// Writes all parts. Returns `None` if a destination is not among the ids.
 fn attempt<S: EdgeSource>(
     table: &dyn SideTable,
     cid: &Cid,
@@ -122,7 +122,7 @@ struct Chunks {
 }
 
 impl Chunks {
-    /// Adds the edges of one source, in one chunk if one has room for them.
+    /// Adds the edges of one source, in one chunk if they fit into one.
     fn push(&mut self, rows: &mut Rows<'_>, list: &mut List) -> Result<(), StoreError> {
         let (mut destinations, mut weights) = (&list.destinations[..], &list.weights[..]);
         while !destinations.is_empty() {
@@ -151,11 +151,11 @@ impl Chunks {
     }
 }
 
-/// Rows on their way to the table, many with one call.
+/// Rows waiting for the table, written many per call.
 struct Rows<'a> {
     table: &'a dyn SideTable,
     cid: &'a Cid,
-    /// Whether the index is there already, so that most rows will be.
+    /// Whether the index is already present, so that most rows will be.
     again: bool,
     waiting: Vec<(Bytes, Bytes)>,
     waiting_bytes: usize,
@@ -165,7 +165,7 @@ impl Rows<'_> {
     fn put(&mut self, part: Part, number: usize, bytes: Vec<u8>) -> Result<(), StoreError> {
         let number = u32::try_from(number).map_err(|_| invalid("an index has fewer chunks than 2^32".to_owned()))?;
         let key = keys::part(self.cid, part, number);
-        // A part that cannot be read is written again, like one that is damaged.
+        // A part that cannot be read is written again, like a damaged one.
         if self.again && matches!(self.table.get(&key), Ok(Some(there)) if there == bytes) {
             return Ok(());
         }

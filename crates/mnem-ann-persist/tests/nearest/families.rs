@@ -1,6 +1,6 @@
-//! Vectors that are hard to tell apart, or that 32 bits cannot square.
+//! Vectors that are hard to order, or whose squares 32 bits cannot hold.
 
-/// The same numbers each time.
+/// Reproducible random numbers.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -19,12 +19,12 @@ impl Random {
         (self.next() >> 16) % limit
     }
 
-    /// From −1 to 1.
+    /// A number from −1 to 1.
     fn fraction(&mut self) -> f32 {
         (self.next() >> 40) as f32 / 8_388_608.0 - 1.0
     }
 
-    /// Any finite number, small and large ones alike.
+    /// Any finite number, small or large.
     fn any(&mut self) -> f32 {
         loop {
             let number = f32::from_bits((self.next() >> 32) as u32);
@@ -99,7 +99,8 @@ fn a_bit_more(x: f32, bits: u64) -> f32 {
     f32::from_bits(x.to_bits() + bits as u32)
 }
 
-/// The same numbers in another order and with other signs: as long, and often as far from a third.
+/// The same numbers in another order and with other signs: a vector of the same length, and often at the same distance
+/// from a third.
 fn turned(base: &[f32], random: &mut Random) -> Vec<f32> {
     let start = random.below(base.len() as u64) as usize;
     let turned = base[start..].iter().chain(&base[..start]);

@@ -1,11 +1,11 @@
-//! Who is nearest, by integers of any size: a float of 32 bits is one times 2^-149.
+//! Decides the nearest with integers of any size: a float of 32 bits is an integer times 2^-149.
 
 use std::cmp::Ordering;
 
 use mnem_ann_persist::{DistanceMetric, NodeId};
 use num_bigint::{BigInt, Sign};
 
-/// The others of each node, nearest first.
+/// For each node the others, nearest first.
 pub(crate) struct Judge(Vec<(NodeId, Vec<NodeId>)>);
 
 impl Judge {
@@ -33,7 +33,7 @@ impl Judge {
 
 enum Nearness {
     Score(BigInt),
-    /// A root of a fraction: its sign, and the fraction.
+    /// The root of a fraction, given by its sign and the fraction.
     Root(Sign, BigInt, BigInt),
 }
 
@@ -60,7 +60,7 @@ fn nearness(a: &[BigInt], b: &[BigInt], metric: DistanceMetric) -> Nearness {
         DistanceMetric::Dot => Nearness::Score(dot()),
         DistanceMetric::Cosine => {
             let dot = dot();
-            // The length of `a` is the same for all.
+            // The length of `a` is common to all.
             Nearness::Root(dot.sign(), &dot * &dot, sum(&|_, y| y * y))
         }
     }

@@ -1,4 +1,4 @@
-//! The nearest are the nearest in truth: judged by integers of any size.
+//! The neighbours are the true nearest, as decided by integers of any size.
 
 mod families;
 mod judge;
@@ -35,7 +35,7 @@ fn with_lengths_of_any_size(metric: DistanceMetric) -> Derive {
 #[test]
 fn neighbours_are_the_nearest_by_true_distances() {
     let mut random = Random::new(1);
-    // One block of rows, and two; few candidates, and so many that they are sorted out on the way.
+    // One block of rows, and two; few candidates, and so many that some are dropped on the way.
     for (count, ks) in [(24, &[1, 3, 12][..]), (66, &[2])] {
         for (name, vectors) in families::all(count, &mut random) {
             let ids = ids(vectors.len(), &mut random);
@@ -51,7 +51,7 @@ fn neighbours_are_the_nearest_by_true_distances() {
     }
 }
 
-/// Vectors divided by their lengths have the same order under every metric as under the cosine.
+/// For vectors divided by their lengths, every metric has the order of the cosine.
 #[test]
 fn divided_by_their_lengths_the_nearest_have_the_greatest_cosine() {
     let mut random = Random::new(2);
@@ -62,7 +62,7 @@ fn divided_by_their_lengths_the_nearest_have_the_greatest_cosine() {
             let edges = run(Derive::new().normalize(true), &ids, &vectors, 4, metric);
             assert_eq!(pairs(&edges), expected, "{name}: {metric:?}");
         }
-        // Rounded to 32 bits first, they are other vectors, whose true order is kept too.
+        // Rounded to 32 bits first, they are other vectors, whose true order is also kept.
         let units: Vec<Vec<f32>> = vectors.iter().map(|vector| normalized(vector).expect("a length")).collect();
         let expected = Judge::new(&ids, &units, DistanceMetric::Cosine).neighbours(4);
         let edges = run(Derive::new(), &ids, &units, 4, DistanceMetric::Cosine);
@@ -109,7 +109,7 @@ fn a_power_of_two_changes_no_neighbour() {
     }
 }
 
-/// The judge can tell: the order of rounded weights is another.
+/// The judge detects a wrong order: that of rounded weights differs.
 #[test]
 fn the_published_order_is_another_where_squares_vanish_overflow_or_round() {
     let mut random = Random::new(5);

@@ -1,4 +1,4 @@
-//! Opening a file with redb: how much of it is checked and repaired.
+//! Opens a file with redb, with as much checking and repair as it needs.
 
 use std::{cell::Cell, path::Path, rc::Rc, sync::Arc};
 
@@ -17,21 +17,21 @@ use crate::{
 /// How far an attempt to open goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attempt {
-    /// Verify everything, repair if need be.
+    /// Verify everything, repair if necessary.
     Checked,
-    /// Repair if the last close was not clean, which verifies everything too.
+    /// Repair if the last close was not clean, which also verifies everything.
     Plain,
     /// Give up if the last close was not clean.
     OnlyIfClean,
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 pub(crate) enum Attempted {
-    /// And whether the file had been closed, so that nothing was repaired.
+    /// The database, and whether the file had been closed, so that nothing was repaired.
     Opened(Database, bool),
     /// The last close was not clean.
     Unclean,
-    /// redb panicked or called the file corrupt before it had verified it.
+    /// redb panicked or reported corruption before it had verified the file.
     Suspect(StoreError),
 }
 
@@ -45,7 +45,7 @@ impl Attempt {
     }
 
     pub(crate) fn run(self, at: At<'_>, options: &OpenOptions, seam: &Seam) -> Result<Attempted, StoreError> {
-        // redb calls it before it repairs a file, or verifies all of it.
+        // redb calls this before it repairs a file or verifies all of it.
         let repairs = Rc::new(Cell::new(false));
         let noted = Rc::clone(&repairs);
         let mut builder = Database::builder();
@@ -68,7 +68,7 @@ impl Attempt {
                 error => Err(error),
             },
             Err(panic) => {
-                // What redb held was dropped by the unwinding; its locks may not have been.
+                // Unwinding dropped redb's objects, but possibly not its locks.
                 let _ = seam.shut();
                 let error = at.panicked(panic);
                 if self == Self::Checked { Err(error) } else { Ok(Attempted::Suspect(error)) }
@@ -81,11 +81,11 @@ impl Attempt {
 pub(crate) struct Staged {
     pub(crate) database: Database,
     pub(crate) seam: Seam,
-    /// The file was closed, and nothing had to be repaired: all that it holds is durable.
+    /// The file had been closed and needed no repair, so everything in it is durable.
     pub(crate) was_closed: bool,
 }
 
-/// Opens for writing, with everything staged, and checks and repairs the file as often as it takes.
+/// Opens for writing with everything staged. Verifies and repairs the file as often as necessary.
 pub(crate) fn open_repaired(
     at: At<'_>,
     options: &OpenOptions,
@@ -94,7 +94,7 @@ pub(crate) fn open_repaired(
 ) -> Result<Staged, StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
     let length = Length::of(&*medium).map_err(failed)?;
-    // The file of a handle that is still open was not closed, and nobody wonders.
+    // The file of another open handle is expected to be unclean, so do not log that.
     let was_left = length.file > 0 && !length.clean && !matches!(locks, Locks::OwnedByOther);
     let mut attempt = Attempt::first(options);
     loop {
@@ -104,7 +104,7 @@ pub(crate) fn open_repaired(
                 if was_left {
                     tracing::info!(path = %at.path.display(), "store was not closed cleanly: it was repaired");
                 }
-                // Under the lock, and nothing is written yet: this is how the file was left.
+                // The lock is held and nothing is written yet, so this is the length that the last handle left.
                 let left = Length::of(&*medium).map_err(failed)?;
                 return Ok(Staged { database, seam, was_closed: whole && left.is_closed() });
             }
@@ -115,7 +115,8 @@ pub(crate) fn open_repaired(
     }
 }
 
-/// A second database over a medium whose first one refuses to go on, under the locks of the first and repaired in memory.
+/// Opens a second database over a medium whose first database refuses to go on, under the locks of the first and
+/// repaired in memory.
 pub(crate) fn reopen_repaired(medium: Medium, path: &Path, options: &OpenOptions) -> Result<Staged, StoreError> {
     let at = At { path, operation: "read on after a failure of" };
     let options = options.clone().check(Check::Always).sharing(Sharing::ExclusiveWriter);

@@ -1,4 +1,4 @@
-//! Changes to the tables as values, so that one caller's transaction can apply another caller's change.
+//! Changes to the tables as values, so that one caller's transaction can apply the changes of other callers.
 
 use mnem_store_traits::{Bytes, Cid, HeadChange, StoreError};
 use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
@@ -14,7 +14,7 @@ use crate::{
     tables::BytesTable,
 };
 
-/// One caller's change, as it waits for its transaction.
+/// A change of one caller, as it waits for a transaction.
 pub(crate) struct Request {
     pub(crate) operation: &'static str,
     pub(crate) change: Change,
@@ -25,14 +25,14 @@ pub(crate) enum Change {
     /// Ascending.
     Delete(Vec<Key>),
     SideTable {
-        /// Its name in the file.
+        /// The name of the table in the file.
         table: String,
         puts: Vec<(Bytes, Bytes)>,
         deletes: Vec<Bytes>,
     },
 }
 
-/// Blocks and heads. The rows have passed their checks.
+/// Blocks, required blocks and a head change. The rows have passed their checks.
 #[derive(Default)]
 pub(crate) struct Commit {
     /// Ascending by key.
@@ -42,7 +42,7 @@ pub(crate) struct Commit {
 }
 
 impl Change {
-    /// Bytes that it holds in memory, roughly.
+    /// The memory that the change holds, in bytes, roughly.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Commit(commit) => commit.rows.iter().map(|(_, data)| data.len()).sum(),
@@ -51,15 +51,16 @@ impl Change {
         }
     }
 
-    /// Whether a block may go by it.
+    /// Whether the change may delete blocks.
     pub(crate) fn deletes(&self) -> bool {
         matches!(self, Self::Delete(_))
     }
 
-    /// Applies it to the tables, and returns whether that wrote anything.
+    /// Applies the change to the tables. Returns whether that wrote anything.
     ///
     /// # Errors
-    /// [`is_refusal`]: nothing was written. Any other: the transaction cannot go on.
+    /// If [`is_refusal`] holds for the error, nothing was written. After any other error the transaction must be
+    /// aborted.
     pub(crate) fn apply(&self, at: At<'_>, layout: Layout, transaction: &WriteTransaction) -> Result<bool, StoreError> {
         match self {
             Self::Commit(commit) => commit.apply(at, layout, transaction),
@@ -74,7 +75,8 @@ impl Change {
     }
 }
 
-/// Whether a change was refused for what the store holds: decided before it wrote anything, so that the transaction can go on without it.
+/// Whether a change was refused because of the content of the store. That is decided before the change writes, so the
+/// transaction can go on without it.
 pub(crate) fn is_refusal(error: &StoreError) -> bool {
     matches!(error, StoreError::MissingBlock { .. } | StoreError::HeadsMoved { .. })
 }

@@ -1,4 +1,4 @@
-//! An open file: its session, and whether it may still be used.
+//! An open file: its session, and whether it is still usable.
 
 use std::{
     io,
@@ -22,15 +22,15 @@ pub(crate) struct OpenFile {
     pub(crate) path: PathBuf,
     pub(crate) layout: Layout,
     pub(crate) options: OpenOptions,
-    /// Whether it may still be used.
+    /// Whether the file is still usable.
     pub(crate) gate: Gate,
-    /// `None` once closed. Held while a transaction begins, never while one runs.
+    /// `None` once closed. The lock is held while a transaction begins, never while one runs.
     session: RwLock<Option<Session>>,
-    /// What the file held when it was opened is durable: see [`OpenFile::settle`].
+    /// Whether the content that the file had when it was opened is durable: see [`OpenFile::settle`].
     settled: AtomicBool,
-    /// redb panicked: its objects must not be dropped.
+    /// redb panicked: its objects must be leaked, not dropped.
     panicked: AtomicBool,
-    /// Maintenance found the file damaged, so reads are refused too: they might miss rows that exist.
+    /// Maintenance found the file damaged. Reads are refused too, because they might miss rows that exist.
     damaged: Option<StoreError>,
 }
 
@@ -41,7 +41,7 @@ impl OpenFile {
             layout,
             gate: Gate::new(BACKEND, options.read_only),
             options,
-            // A file that was left open has been synced by now.
+            // A file that was not closed has been synced by now.
             settled: AtomicBool::new(!session.was_closed),
             session: RwLock::new(Some(session)),
             panicked: AtomicBool::new(false),
@@ -53,7 +53,7 @@ impl OpenFile {
         At { path: &self.path, operation }
     }
 
-    // Nothing that runs under these locks leaves the session half changed, so a poisoned lock is read through.
+    // No code under these locks leaves the session half changed, so a poisoned lock can be ignored.
     pub(crate) fn session(&self) -> RwLockReadGuard<'_, Option<Session>> {
         self.session.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,12 +62,12 @@ impl OpenFile {
         self.session.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether redb panicked since the file was opened.
+    /// Whether redb has panicked since the file was opened.
     pub(crate) fn has_panicked(&self) -> bool {
         self.panicked.load(Ordering::Acquire)
     }
 
-    /// Remembers that redb panicked.
+    /// Records that redb panicked.
     pub(crate) fn set_panicked(&self) {
         self.panicked.store(true, Ordering::Release);
     }
@@ -77,7 +77,7 @@ impl OpenFile {
         self.gate.poison(Cause::new(error.clone()));
     }
 
-    /// Refuses writes if the medium failed: redb writes nothing more then.
+    /// Refuses writes if the medium failed, since redb then writes nothing more.
     pub(crate) fn poison_if_failed(&self, error: &StoreError) {
         let failed = self.session().as_ref().is_some_and(|session| session.seam.failed());
         if failed || is_latched(error) {
@@ -90,7 +90,7 @@ impl OpenFile {
         self.damaged = Some(error);
     }
 
-    /// Whether redb may be asked to read.
+    /// Checks that redb may be asked to read.
     ///
     /// # Errors
     /// `Damaged`.
@@ -98,10 +98,10 @@ impl OpenFile {
         self.damaged.clone().map_or(Ok(()), Err)
     }
 
-    /// Writes to the medium what was staged while opening. Not for two threads at once.
+    /// Writes the changes staged during the open to the medium. Must not be called by two threads at once.
     ///
     /// # Errors
-    /// The medium's; the handle is poisoned then.
+    /// Those of the medium; the handle is then poisoned.
     pub(crate) fn release(&self, operation: &'static str) -> Result<(), StoreError> {
         let (seam, was_closed) = {
             let session = self.session();
@@ -111,11 +111,11 @@ impl OpenFile {
         self.poison_on_error(operation, seam.release(was_closed))
     }
 
-    /// Makes durable what the file held when it was opened, before anything of it is acknowledged: another program may
-    /// have put it there, a copy for instance, and synced neither the file nor its name.
+    /// Makes the content that the file had when it was opened durable, before any of it is acknowledged. Another
+    /// program may have written it, a copy for instance, and synced neither the file nor its name.
     ///
     /// # Errors
-    /// The medium's; the handle is poisoned then.
+    /// Those of the medium; the handle is then poisoned.
     pub(crate) fn settle(&self, operation: &'static str) -> Result<(), StoreError> {
         if self.settled.load(Ordering::Acquire) {
             return Ok(());
@@ -126,7 +126,7 @@ impl OpenFile {
         Ok(())
     }
 
-    /// What the file held when it was opened is durable.
+    /// Records that the content that the file had when it was opened is durable.
     pub(crate) fn set_settled(&self) {
         self.settled.store(true, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! Group commit: callers that come while one of them is committing share the next commit.
+//! Group commit: callers that arrive during a commit share the next one.
 
 use std::{
     collections::VecDeque,
@@ -6,10 +6,12 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-/// Callers with jobs. The first caller *leads*: it runs a batch that begins with its own job. Callers that come meanwhile wait, and one of them leads
-/// the next batch. There is no thread of its own, and a caller that is alone waits for nobody.
+/// A queue of callers with jobs. The first caller *leads*: it runs a batch that begins with its own job. Callers that
+/// arrive meanwhile wait, and one of them leads the next batch. There is no background thread, and a lone caller never
+/// waits.
 ///
-/// A leader runs one batch and then hands over to the caller that has waited longest, so that no caller works for the others for ever.
+/// A leader runs one batch and then hands over to the caller that has waited longest, so no caller works for the others
+/// forever.
 pub(crate) struct Group<J, R> {
     queue: Mutex<Queue<J, R>>,
 }
@@ -19,7 +21,7 @@ struct Queue<J, R> {
     has_leader: bool,
 }
 
-/// A caller that waits.
+/// A waiting caller.
 struct Waiter<J, R> {
     signal: Mutex<Signal<J, R>>,
     wake: Condvar,
@@ -27,14 +29,14 @@ struct Waiter<J, R> {
 
 enum Signal<J, R> {
     Pending,
-    /// Lead the next batch, beginning with your own job.
+    /// Lead the next batch, beginning with this job, your own.
     Lead(J),
     Done(R),
-    /// The leader was unwound before it had a result.
+    /// The leader panicked before it had a result.
     Lost,
 }
 
-// Nothing behind these mutexes is left half changed by a panic.
+// No code under these mutexes leaves their content half changed by a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -64,10 +66,11 @@ impl<J, R> Default for Group<J, R> {
 }
 
 impl<J, R> Group<J, R> {
-    /// Has `job` done, by this caller or by another one, and returns its result: `None` if the caller that ran it was unwound.
+    /// Runs `job`, in this thread or in that of another caller, and returns its result. Returns `None` if the caller
+    /// that ran it panicked.
     ///
-    /// `take` returns how many of the waiting jobs join the first one in a batch; `run` runs a batch of jobs in the order in which they came, and
-    /// returns one result for each.
+    /// `take` returns how many of the waiting jobs join the first one in a batch. `run` runs a batch of jobs in order
+    /// of arrival and returns one result per job.
     pub(crate) fn submit(
         &self,
         job: J,
@@ -85,7 +88,7 @@ impl<J, R> Group<J, R> {
         self.run_leader(job, take, run)
     }
 
-    /// The job back if this caller leads, else its waiter.
+    /// Returns the job if this caller leads, otherwise its waiter.
     fn enqueue(&self, job: J) -> Result<J, Arc<Waiter<J, R>>> {
         let mut queue = lock(&self.queue);
         if !queue.has_leader {
@@ -103,7 +106,8 @@ impl<J, R> Group<J, R> {
         take: impl FnOnce(&J, &mut dyn Iterator<Item = &J>) -> usize,
         run: impl FnOnce(&[J]) -> Vec<R>,
     ) -> Option<R> {
-        // Dropped after the batch: what belongs to a caller may do anything when it is dropped, also come here again.
+        // Declared first, so dropped after the batch: dropping a caller's value may run any code, even a call of this
+        // function.
         let mut jobs = vec![job];
         let mut batch = Batch { group: self, waiters: VecDeque::new() };
         if let [first] = jobs.as_slice() {
@@ -125,7 +129,7 @@ impl<J, R> Group<J, R> {
     }
 }
 
-/// A batch under way. However it ends, nobody is left waiting and somebody leads the next.
+/// A batch under way. Its drop handler leaves no caller waiting and appoints the next leader, even on a panic.
 struct Batch<'a, J, R> {
     group: &'a Group<J, R>,
     waiters: VecDeque<Arc<Waiter<J, R>>>,
@@ -154,7 +158,7 @@ mod tests {
     type Numbers = Group<u32, u32>;
 
     impl<J, R> Group<J, R> {
-        /// Until so many callers wait, for a batch that is under way while this is called.
+        /// Blocks until this many callers wait; for use while a batch is under way.
         fn until_waiting(&self, callers: usize) {
             while lock(&self.queue).waiting.len() != callers {
                 thread::yield_now();
@@ -170,7 +174,8 @@ mod tests {
         jobs.iter().map(|job| job * 2).collect()
     }
 
-    /// Leads a batch that ends as `end` says, while the jobs 1 to `others` queue up in this order; what they get, with the batches they ran.
+    /// Leads a batch that ends as `end` says, while the jobs 1 to `others` queue up in this order. Returns the results
+    /// of those jobs, each with the batch that ran it.
     fn batches(
         others: u32,
         take: fn(&u32, &mut dyn Iterator<Item = &u32>) -> usize,

@@ -1,4 +1,4 @@
-//! The beginning of a file as redb 4 writes it: how long the file is to be, and whether it was closed.
+//! The header of a redb 4 file: the length that the file should have, and whether it was closed.
 
 use std::{error::Error, fmt, io};
 
@@ -7,7 +7,7 @@ use redb::StorageBackend;
 
 pub(crate) const PAGE: u64 = 4096;
 
-/// Where the header of a file has which field.
+/// Offsets of the fields of the header.
 pub(crate) const FLAGS: usize = 9;
 pub(crate) const PAGE_BYTES: usize = 12;
 pub(crate) const REGION_HEADER_PAGES: usize = 16;
@@ -16,13 +16,13 @@ pub(crate) const FULL_REGIONS: usize = 24;
 pub(crate) const TRAILING_PAGES: usize = 28;
 pub(crate) const FIELDS_END: usize = 32;
 
-/// All of the header: the fields and two commits.
+/// Length of the header: its fields and two commit slots.
 const HEADER_BYTES: u64 = 320;
 
-/// Which of the two commits is the last.
+/// The bit that says which commit slot is the last.
 pub(crate) const LAST_COMMIT: u8 = 1;
-/// The file was not closed cleanly, or its last commit may not be durable. What redb would do about either is a repair,
-/// and a damaged file refuses it.
+/// The bits that say that the file was not closed cleanly, or that its last commit may not be durable. In either case
+/// redb would repair the file, and refuse a damaged one.
 pub(crate) const UNCLEAN: u8 = 2 | 8;
 
 pub(crate) fn field(header: &[u8], at: usize) -> u32 {
@@ -36,7 +36,7 @@ pub(crate) fn set(header: &mut [u8], at: usize, value: u64) {
     }
 }
 
-/// The length that the fields name, if they can be redb's.
+/// The length that the fields name, if redb can have written them.
 fn said(header: &[u8]) -> Option<u64> {
     let [page, header_pages, pages, full, trailing] =
         [PAGE_BYTES, REGION_HEADER_PAGES, REGION_PAGES, FULL_REGIONS, TRAILING_PAGES]
@@ -48,18 +48,18 @@ fn said(header: &[u8]) -> Option<u64> {
     full.checked_mul(header_pages + pages)?.checked_add(1 + rest)?.checked_mul(PAGE)
 }
 
-/// Whether the header says that the file was closed, and that its last commit is durable.
+/// Whether the header says that the file was closed and that its last commit is durable.
 pub(crate) fn is_closed(header: &[u8]) -> bool {
     header.get(FLAGS).is_some_and(|flags| flags & UNCLEAN == 0)
 }
 
-/// How long a file is, beside how long it should be.
+/// The length of a file, and the length that it should have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Length {
     pub(crate) file: u64,
-    /// What its header says, where that can be read.
+    /// The length that its header says, if the header can be read.
     pub(crate) header: Option<u64>,
-    /// Whether the file was closed. Until then its length may run ahead of its header.
+    /// Whether the file was closed. Until then it may be longer than its header says.
     pub(crate) clean: bool,
 }
 
@@ -74,30 +74,31 @@ impl Length {
         Ok(Self { file, header: said(&header), clean: is_closed(&header) })
     }
 
-    /// Where appended bytes begin and how many they are, in a file that was closed.
+    /// Offset and number of the appended bytes, in a file that was closed.
     pub(crate) fn appended(self) -> Option<(u64, u64)> {
         self.header.filter(|said| self.clean && *said < self.file).map(|said| (said, self.file - said))
     }
 
-    /// Whether the file was closed, at the length that its header says.
+    /// Whether the file was closed, with the length that its header says.
     pub(crate) fn is_closed(self) -> bool {
         self.clean && self.header == Some(self.file)
     }
 
-    /// Whether the file was closed at another length.
+    /// Whether the file was closed, with another length.
     pub(crate) fn changed(self) -> bool {
         self.clean && self.header.is_some_and(|said| said != self.file)
     }
 
-    /// Whether the end is missing: redb makes a file longer before its header says so, and shorter afterwards.
+    /// Whether the end of the file is missing. redb extends a file before the header says so, and truncates it
+    /// afterwards.
     pub(crate) fn is_cut(self) -> bool {
         self.header.is_some_and(|said| self.file < said)
     }
 
-    /// Names the difference between the two lengths as the reason of some damage.
+    /// Gives the difference between the two lengths as the cause of damage.
     pub(crate) fn explain(self, cause: Option<Cause>) -> Option<Cause> {
         match self.header {
-            // redb makes a file longer before the commit that needs it, which the header then covers.
+            // redb extends a file before the commit that needs it, which the header then covers.
             Some(store_bytes) if store_bytes < self.file => Some(Cause::new(AppendedBytes {
                 store_bytes,
                 appended_bytes: self.file - store_bytes,
@@ -137,7 +138,7 @@ impl Error for CutOff {
     }
 }
 
-/// Whether there is nothing but zeros from here on.
+/// Whether these bytes are all zeros.
 pub(crate) fn is_zeros(medium: &dyn StorageBackend, from: u64, bytes: u64) -> io::Result<bool> {
     const PART: u64 = 1 << 16;
     let mut part = vec![0; PART as usize];

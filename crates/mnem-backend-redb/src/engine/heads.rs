@@ -12,7 +12,7 @@ use crate::{
     tables::{META, META_HEADS_CHECKSUM, heads_checksum},
 };
 
-/// The heads in this snapshot, checked against their checksum.
+/// Reads the heads of this snapshot and compares them with their checksum.
 pub(crate) fn read(at: At<'_>, layout: Layout, transaction: &ReadTransaction) -> Result<BTreeSet<Cid>, StoreError> {
     let table = transaction.open_table(layout.op_heads()).map_err(|error| at.redb(error))?;
     let heads = collect(at, layout, &table)?;
@@ -33,7 +33,7 @@ impl HeadsChange {
     /// Applies a change to the heads that the transaction sees. Writes nothing.
     ///
     /// # Errors
-    /// [`StoreError::HeadsMoved`], or that the heads could not be read.
+    /// [`StoreError::HeadsMoved`], or the error of reading the heads.
     pub(crate) fn decide(
         at: At<'_>,
         layout: Layout,
@@ -50,7 +50,7 @@ impl HeadsChange {
         Ok(Self { before, after })
     }
 
-    /// Writes the heads as decided, and returns whether they differ.
+    /// Writes the decided heads. Returns whether they differ from those before.
     pub(crate) fn write(&self, at: At<'_>, layout: Layout, transaction: &WriteTransaction) -> Result<bool, StoreError> {
         let Self { before, after } = self;
         if after == before {

@@ -1,4 +1,4 @@
-//! CIDs as keys: to bytes without an allocation, and back.
+//! CIDs as keys: encoding without an allocation, and decoding.
 
 use std::{fmt, ops::Deref};
 
@@ -10,7 +10,8 @@ use mnem_store_traits::{
 
 use crate::error::At;
 
-/// More than any CID takes: version, codec, hash code and length as varints of at most ten bytes, and 64 bytes of digest.
+/// More than any CID takes: version, codec, hash code and digest length as varints of at most ten bytes, and a digest
+/// of 64 bytes.
 const KEY_BYTES_MAX: usize = 4 * 10 + 64;
 
 /// The bytes of a CID, on the stack.
@@ -31,20 +32,20 @@ impl Key {
     }
 }
 
-/// Watches the keys of a listing: each comes after the one before it. In a file that was altered and not checked the pages of a tree may lead to
-/// each other, and going on through them would never end.
+/// Checks that the keys of a listing ascend. In a file that was altered and not verified, the pages of a tree may form
+/// a cycle, and a listing would never end.
 #[derive(Default)]
 pub(crate) struct Ascending {
     last: Option<Vec<u8>>,
 }
 
 impl Ascending {
-    /// A listing whose keys come after this one.
+    /// A listing whose keys must come after this one.
     pub(crate) fn after(key: Option<&[u8]>) -> Self {
         Self { last: key.map(<[u8]>::to_vec) }
     }
 
-    /// Takes the next key of a table.
+    /// Checks the next key of a table.
     pub(crate) fn next(&mut self, at: At<'_>, table: &str, key: &[u8]) -> Result<(), StoreError> {
         match &mut self.last {
             Some(last) if key <= last.as_slice() => {
@@ -94,12 +95,12 @@ impl Ord for Key {
     }
 }
 
-/// The CID that a key is.
+/// Decodes a key as a CID.
 ///
 /// # Errors
 /// As [`cid_from_bytes`].
 pub(crate) fn decode(key: &[u8]) -> Result<Cid, cid::Error> {
-    // Nearly every key: version 1, then three numbers that take one byte each, which leaves only one way to write them.
+    // Nearly every key: version 1, then three numbers of one byte each, which have only one encoding.
     if let [1, codec @ ..=0x7f, code @ ..=0x7f, 32, digest @ ..] = key
         && digest.len() == 32
         && let Ok(hash) = Multihash::wrap(u64::from(*code), digest)
@@ -143,7 +144,7 @@ mod tests {
         assert!(decode(&key[..35]).is_err());
         assert!(decode(&[&key[..], &[0]].concat()).is_err());
         assert!(decode(&[]).is_err());
-        // The codec in two bytes where one would do.
+        // The codec is encoded in two bytes where one is enough.
         assert!(decode(&[&[1, 0xd5, 0x00], &key[2..]].concat()).is_err());
     }
 }

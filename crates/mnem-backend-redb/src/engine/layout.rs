@@ -1,4 +1,4 @@
-//! Which layout a redb file has, if it is a store at all.
+//! Recognises which layout a redb file has, if it is a store at all.
 
 use std::collections::BTreeSet;
 
@@ -17,15 +17,15 @@ use crate::{
     tables::{FORMAT_NAME, FORMAT_VERSION, META, META_FORMAT},
 };
 
-/// Makes a handle of a session whose file is a store. What was staged so far reaches the medium only then, so that a
-/// file which is refused stays as it was; in a file that was closed, only with the first write.
+/// Turns a session into a handle, if its file is a store. Only then do staged changes reach the medium, so a refused
+/// file stays unchanged. In a file that had been closed they wait for the first write.
 pub(crate) fn recognise(at: At<'_>, options: &OpenOptions, session: Session) -> Result<Handle, StoreError> {
     let was_closed = session.was_closed;
     // The layout is not known yet; the handle reads without it.
     let mut handle = Handle::new(OpenFile::new(at.path.to_owned(), Layout::Native, options.clone(), session));
     handle.file_mut().layout = match handle.reader().read(at.operation, |snapshot| layout_of(at, &snapshot.transaction))
     {
-        // A table cannot be read, or what says that this is a store; that is for those to find who read it.
+        // A table, or the row that identifies the store, cannot be read. The reads that need it will report that.
         Err(StoreError::Damaged { .. } | StoreError::NotAStore { .. } | StoreError::UnsupportedFormat { .. })
             if options.check == Check::AsItIs =>
         {
@@ -33,15 +33,15 @@ pub(crate) fn recognise(at: At<'_>, options: &OpenOptions, session: Session) -> 
         }
         layout => layout?,
     };
-    // What an unclean file holds may not be durable, and must be before anybody reads it.
+    // The content of an unclean file may not be durable, and must be before anyone reads it.
     if !options.read_only && !was_closed {
         handle.file().release(at.operation)?;
     }
     Ok(handle)
 }
 
-/// Refuses a file that is no store, or of a later format, before it is opened for writing beside other processes. Whatever else is wrong is
-/// left for the opening itself to find.
+/// Refuses a file that is not a store, or has a later format, before it is opened for writing beside other processes.
+/// All other problems are left to the open.
 pub(crate) fn peek(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<(), StoreError> {
     let mut builder = Database::builder();
     builder.set_cache_size(options.cache_bytes).set_concurrency_mode(crate::options::mode(options.sharing));
@@ -84,7 +84,7 @@ fn layout_of(at: At<'_>, transaction: &ReadTransaction) -> Result<Layout, StoreE
     Ok(layout)
 }
 
-/// The layout that has tables of these names. Says nothing of the format.
+/// The layout whose table names exist in this snapshot. Does not look at the format.
 fn layout_by_names(at: At<'_>, transaction: &ReadTransaction) -> Result<Layout, StoreError> {
     let names = transaction.list_tables().map_err(|error| at.redb(error))?;
     let names: BTreeSet<String> = names.map(|table| table.name().to_owned()).collect();
@@ -93,7 +93,7 @@ fn layout_by_names(at: At<'_>, transaction: &ReadTransaction) -> Result<Layout, 
     known.ok_or_else(|| at.damaged("no table of blocks can be found"))
 }
 
-/// Whether the format row says that this is a store. `false` if the table is somebody else's.
+/// Whether the format row identifies a store. `false` if the table belongs to another program.
 fn format_is_ours(at: At<'_>, transaction: &ReadTransaction) -> Result<bool, StoreError> {
     let meta = match transaction.open_table(META) {
         Ok(meta) => meta,

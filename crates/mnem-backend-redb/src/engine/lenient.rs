@@ -1,4 +1,4 @@
-//! Reading a damaged file as it lies there: what is shown to redb instead of the medium, and listings that go on behind a page that cannot be read.
+//! Reads a damaged file: the view of the medium that redb gets, and listings that skip unreadable pages.
 
 use std::{collections::VecDeque, io, ops::Bound};
 
@@ -18,8 +18,8 @@ use crate::{
     limits::{LENIENT_BREAKS_MAX, PAGE_NAMES},
 };
 
-/// What redb is to see of the medium: a file that was closed cleanly and has the length that it says, zeros where its end is missing. `before`: as it
-/// was one commit earlier.
+/// The view of the medium for redb: a file that was closed cleanly, with the length that its header says and zeros
+/// where its end is missing. With `before`, the state one commit earlier.
 pub(crate) fn view(medium: &dyn StorageBackend, before: bool) -> io::Result<Overlay> {
     let len = medium.len()?;
     let mut overlay = Overlay::over(len, false);
@@ -31,7 +31,7 @@ pub(crate) fn view(medium: &dyn StorageBackend, before: bool) -> io::Result<Over
         *flags ^= if before { LAST_COMMIT } else { 0 };
     }
     set(&mut header, PAGE_BYTES, PAGE);
-    // Regions have the same size in every file; what else stands there was not written by redb, and it will say so.
+    // Every file that redb wrote has regions of the same size. If another size is stored here, redb reports it.
     let region_header = u64::from(field(&header, REGION_HEADER_PAGES));
     let region = u64::from(field(&header, REGION_PAGES));
     let pages = overlay.len() / PAGE - 1;
@@ -49,13 +49,15 @@ pub(crate) fn view(medium: &dyn StorageBackend, before: bool) -> io::Result<Over
     Ok(overlay)
 }
 
-/// Reads keys that come after a bound, ascending, up to a number of them, and adds each to the list as it is read: also before it fails.
+/// Reads up to a number of keys after a bound, in ascending order. Adds each to the list as it is read, so the list is
+/// filled even if the call fails.
 pub(crate) type ReadKeys<'a> = dyn Fn(Bound<&[u8]>, usize, &mut Vec<Bytes>) -> Result<(), StoreError> + Send + 'a;
 
-/// The keys of a table, and an error for each place where they cannot be read. Behind it the listing goes on with the first key that can be found.
+/// The keys of a table, and an error for each unreadable place. After an error the listing continues with the next key
+/// that can be found.
 pub(crate) struct Listing<'a> {
     read: Box<ReadKeys<'a>>,
-    /// Everything up to here has been dealt with.
+    /// Every key up to this one has been returned or skipped.
     last: Option<Vec<u8>>,
     found: VecDeque<Result<Bytes, StoreError>>,
     breaks: usize,
@@ -78,7 +80,7 @@ impl<'a> Listing<'a> {
         self.found.extend(keys.into_iter().map(Ok));
         if let Err(error) = read {
             self.ended = true;
-            // Without one the handle was closed, and no other place will do.
+            // Any other error means a closed handle, which no other place can cure.
             if matches!(error, StoreError::Damaged { .. }) && self.breaks < LENIENT_BREAKS_MAX {
                 self.breaks += 1;
                 let next =
@@ -90,7 +92,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// Whether the next key from here on can be read, or there is none.
+    /// Whether the first key after `place` can be read, or there is none.
     fn reads_at(&self, place: u128) -> bool {
         (self.read)(Bound::Excluded(&place.to_be_bytes()), 1, &mut Vec::new()).is_ok()
     }
@@ -107,19 +109,21 @@ impl Iterator for Listing<'_> {
     }
 }
 
-/// A key's place among all keys, as a number: its first bytes. Of a block's key with 32 bytes of digest, twelve are digest.
+/// The first bytes of a key as a number, which orders the keys. Of a block's key with a digest of 32 bytes, twelve are
+/// digest.
 fn place_of(key: &[u8]) -> u128 {
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(key).for_each(|(byte, of_key)| *byte = *of_key);
     u128::from_be_bytes(bytes)
 }
 
-/// The first place behind `from` from which a table can be read, as near as it can be told: a damaged page hides a range of keys, and the tree
-/// leads past it to what comes behind.
+/// Finds the first place after `from` from which the table can be read, as closely as possible. A damaged page hides a
+/// range of keys, and the tree leads past it to the keys that follow.
 ///
-/// Looks ahead in steps that grow by an eighth, so that a page which lies between two damaged ones is rarely jumped over, then bisects.
+/// Probes ahead in steps that grow by an eighth, so that a readable page between two damaged ones is rarely skipped,
+/// then bisects.
 fn next_readable(from: u128, reads_at: impl Fn(u128) -> bool) -> Option<u128> {
-    // A table of blocks has no two pages that are nearer to each other than this.
+    // Two pages of a table of blocks are never closer than this.
     let mut step: u128 = 1 << 56;
     let mut unreadable = from;
     let mut readable = loop {
@@ -144,7 +148,7 @@ fn next_readable(from: u128, reads_at: impl Fn(u128) -> bool) -> Option<u128> {
     Some(readable)
 }
 
-/// Adds the keys of these rows, up to a number of them, each as it is read.
+/// Adds the keys of up to `rows` rows, each as it is read.
 pub(crate) fn read_keys(
     at: At<'_>,
     table: &str,
@@ -176,7 +180,7 @@ mod tests {
         assert_eq!(next_readable(from, |place| place >= end), Some(end));
         assert_eq!(next_readable(from, |_| false), None);
         assert_eq!(next_readable(from, |_| true), Some(from + 1));
-        // A second range that cannot be read, of the same size behind a readable one: the first end is found.
+        // A second unreadable range of the same size, after a readable one: the end of the first is found.
         let second = end + (1 << 88);
         assert_eq!(
             next_readable(from, |place| (end..second).contains(&place) || place >= second + (1 << 90)),

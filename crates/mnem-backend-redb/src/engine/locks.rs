@@ -1,5 +1,4 @@
-//! Locks on a file system that may have none: the refusal, and what stands in for them where the caller wants no
-//! refusal.
+//! File locks on a file system that may not have them: the refusal, and the substitute if the caller permits one.
 
 use std::{
     collections::BTreeMap,
@@ -14,11 +13,11 @@ use redb::{BackendError, StorageBackend};
 
 use crate::engine::medium::Medium;
 
-/// Error numbers with which a file system says that it has no locks, beside those that have an [`io::ErrorKind`] of
-/// their own: Linux's `ENOLCK`, of NFS without a lock manager.
+/// The error number for missing locks that has no [`io::ErrorKind`] of its own: Linux's `ENOLCK`, from NFS without a
+/// lock manager.
 const ENOLCK: i32 = 37;
 
-/// Whether a lock call failed because there are no locks, and with which error.
+/// If a lock call failed because there are no locks, returns its error.
 fn lacking(error: BackendError) -> Result<Option<io::Error>, BackendError> {
     match error {
         BackendError::Unsupported => Ok(None),
@@ -32,13 +31,13 @@ fn lacking(error: BackendError) -> Result<Option<io::Error>, BackendError> {
     }
 }
 
-/// Whether these bounds are those of the whole file. For anything less, redb itself falls back to the whole.
+/// Whether these bounds cover the whole file. For a smaller range, redb itself falls back to the whole file.
 fn is_whole(start: Bound<u64>, end: Bound<u64>) -> bool {
     matches!(start, Bound::Unbounded | Bound::Included(0)) && end == Bound::Unbounded
 }
 
-/// What redb is to hear of a lock that was tried. Of a whole file without locks it would take "unsupported" for
-/// granted, so it hears of a failure.
+/// The result of a lock call as redb must see it. For the whole file, redb treats "unsupported" as granted, so this
+/// turns it into a failure.
 pub(crate) fn insist<T>(tried: Result<T, BackendError>, start: Bound<u64>, end: Bound<u64>) -> Result<T, BackendError> {
     tried.or_else(|error| {
         let source = lacking(error)?;
@@ -49,7 +48,7 @@ pub(crate) fn insist<T>(tried: Result<T, BackendError>, start: Bound<u64>, end: 
     })
 }
 
-/// A medium that may have no locks: where it has none, handles of this process still exclude each other.
+/// A medium that may have no locks. If it has none, handles of this process still exclude each other.
 #[derive(Debug)]
 pub(crate) struct WithoutLocks {
     medium: Medium,
@@ -63,7 +62,7 @@ enum Mode {
     Exclusive,
 }
 
-/// What tells a file from all others, whatever its names.
+/// The identity of a file, whatever its names.
 pub(crate) type FileId = (u64, u64);
 
 #[cfg(unix)]
@@ -72,13 +71,13 @@ pub(crate) fn file_id(file: &File) -> io::Result<Option<FileId>> {
     file.metadata().map(|metadata| Some((metadata.dev(), metadata.ino())))
 }
 
-/// Every file system there has locks.
+/// On this system every file system has locks.
 #[cfg(not(unix))]
 pub(crate) fn file_id(_: &File) -> io::Result<Option<FileId>> {
     Ok(None)
 }
 
-/// The files that handles of this process hold without locks: by one writer, or by so many readers.
+/// The files that handles of this process hold without locks: one writer, or a number of readers.
 static HELD: Mutex<BTreeMap<FileId, (Mode, usize)>> = Mutex::new(BTreeMap::new());
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,4 +1,4 @@
-//! The seam between redb and what the bytes lie on. All input and output goes through it.
+//! The seam between redb and the medium. All input and output of an open file goes through it.
 
 use std::{
     fmt, io,
@@ -23,58 +23,58 @@ use crate::{
     limits::LOCK_PAUSE,
 };
 
-/// Why nothing is written after a failure.
+/// The reason why nothing is written after a failure.
 const EARLIER: &str = "an earlier call failed";
 
-/// What a medium is to the code above: redb's own trait, shared.
+/// A medium: redb's own trait, shared.
 pub(crate) type Medium = Arc<dyn StorageBackend>;
 
-/// What becomes of the locks that redb asks for.
+/// How the seam treats the locks that redb takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locks {
-    /// Taken as asked.
+    /// Take them as requested.
     PassThrough,
-    /// Taken as a reader that excludes writers and no other reader, although redb believes that it writes.
+    /// Take them as a reader, which excludes writers but no other reader, although redb believes that it writes.
     AsReader,
-    /// Held already, by another seam over the same medium.
+    /// Another seam over the same medium holds them.
     OwnedByOther,
-    /// Taken already, for this seam: whatever redb asks for is as if granted.
+    /// This seam holds them already; report every lock as granted.
     Preacquired,
 }
 
-/// A medium as redb sees it: direct, or *staged*, with every write kept in memory until [`release`](Self::release).
+/// A medium as redb sees it: direct, or *staged*, with every write held in memory until [`release`](Self::release).
 #[derive(Clone)]
 pub(crate) struct Seam(Arc<State>);
 
 struct State {
     medium: Medium,
     locks: Locks,
-    /// Whether an empty medium may be shown to redb, which would make a database of it.
+    /// Whether redb may see an empty medium, of which it would make a database.
     may_initialise: bool,
-    /// No read fails: what cannot be read, and what lies behind the end, is zeros.
+    /// No read fails: unreadable bytes, and those after the end, are zeros.
     lenient: bool,
     staged: RwLock<Option<Overlay>>,
-    /// `staged` is `None`: spares every read the lock.
+    /// `staged` is `None`. Saves every read the lock.
     direct: AtomicBool,
-    /// A call of the medium failed; redb then refuses whatever is not in its cache.
+    /// A call of the medium failed. redb then refuses everything that is not in its cache.
     failed: AtomicBool,
     /// Nothing reaches the medium any more.
     shut: AtomicBool,
-    /// The header is written after what it points to: see [`Seam::header_last`].
+    /// The header is written after the pages that it names: see [`Seam::header_last`].
     header_last: AtomicBool,
     /// redb is closing: see [`Seam::begin_close`].
     closing: AtomicBool,
-    /// redb asked for a sync while closing.
+    /// redb requested a sync while closing.
     closing_syncs: AtomicBool,
-    /// The end of all that may ever have been written.
+    /// The end of the bytes that may ever have been written.
     written_end: AtomicU64,
     /// A header that waits for the next sync.
     header: Mutex<Option<Vec<u8>>>,
-    /// The header of the closed file, which is written last of all.
+    /// The header of the closed file, which is written last.
     last_header: Mutex<Option<Vec<u8>>>,
     /// Syncs that wait until something depends on them.
     growth: Growth,
-    /// Until when a blocking lock may wait. `None`: for ever.
+    /// The deadline of blocking locks. `None`: no timeout.
     lock_deadline: Mutex<Option<Instant>>,
 }
 
@@ -89,18 +89,18 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Seam {
-    /// Reads and writes go to the medium.
+    /// A seam whose reads and writes go to the medium.
     pub(crate) fn direct(medium: Medium, may_initialise: bool) -> Self {
         Self::new(medium, Locks::PassThrough, may_initialise, false, None)
     }
 
-    /// Reads go to the medium, writes into memory.
+    /// A seam that reads from the medium and writes into memory.
     pub(crate) fn staged(medium: Medium, locks: Locks) -> io::Result<Self> {
         let overlay = Overlay::over(medium.len()?, locks == Locks::PassThrough);
         Ok(Self::new(medium, locks, false, false, Some(overlay)))
     }
 
-    /// Reads go to this view of the medium, whose locks are taken, and none of them fails.
+    /// A seam over this view of the medium, on which no read fails. Its locks must be held already.
     pub(crate) fn lenient(medium: Medium, view: Overlay) -> Self {
         Self::new(medium, Locks::Preacquired, false, true, Some(view))
     }
@@ -128,10 +128,10 @@ impl Seam {
         }))
     }
 
-    /// Carries out what was staged, call by call in redb's order with its syncs, and goes direct. A file that was closed
-    /// needs no sync of its mark yet: see [`Growth`].
+    /// Applies the staged changes, call by call in redb's order with its syncs, and goes direct. In a file that was
+    /// closed, the mark need not be synced yet: see [`Growth`].
     ///
-    /// Not for two threads at once. Reads go on meanwhile.
+    /// Must not be called by two threads at once. Reads may run meanwhile.
     pub(crate) fn release(&self, was_closed: bool) -> io::Result<()> {
         while let Some(mut changes) = self.take_changes()? {
             if was_closed && matches!(changes.last(), Some(Change::Sync)) {
@@ -143,7 +143,7 @@ impl Seam {
         Ok(())
     }
 
-    /// What was staged and not carried out; without any, goes direct. `None`: it is.
+    /// Takes the staged changes that are not applied yet; if there are none, goes direct. `None`: the seam is direct.
     fn take_changes(&self) -> io::Result<Option<Vec<Change>>> {
         if self.is_direct() {
             return Ok(None);
@@ -167,18 +167,19 @@ impl Seam {
         self.0.direct.load(Ordering::Acquire)
     }
 
-    /// Syncs the medium: its content may be the work of another program that did not.
+    /// Syncs the medium: another program may have written its content without a sync.
     pub(crate) fn settle(&self) -> io::Result<()> {
         self.noted(self.0.medium.sync_data())
     }
 
-    /// From now on redb does nothing but close, and no call returns before it has. So its syncs are put off until two
-    /// are left: one of all else, one of the header that still has the mark. The header without the mark follows, and
-    /// is not synced: a file that looks closed is durable, although a power cut may bring the mark back.
+    /// Tells the seam that redb does nothing but close from now on, and that no other call returns before it has. The
+    /// seam defers redb's syncs until two are left: one of everything else, and one of the header that still has the
+    /// mark. The header without the mark follows and is not synced. So a file that looks closed is durable, although a
+    /// power cut may bring the mark back.
     ///
-    /// These two come before the file is cut where it was ever written, and a third after that: recovery of the last
-    /// commit looks for pages that it has freed. Where commits are not durable it may look for pages that were never
-    /// written too.
+    /// These two syncs come before the file is truncated where it was ever written, and a third follows the truncation,
+    /// because recovery of the last commit reads pages that this commit has freed. If commits are not durable, recovery
+    /// may also read pages that were never written.
     pub(crate) fn begin_close(&self, durable_commits: bool) {
         if !durable_commits {
             self.0.written_end.store(u64::MAX, Ordering::Release);
@@ -188,7 +189,7 @@ impl Seam {
         }
     }
 
-    /// Carries out what closing put off.
+    /// Carries out the calls that closing deferred.
     fn finish_close(&self) -> io::Result<()> {
         if !self.is_direct() {
             return Ok(());
@@ -200,7 +201,7 @@ impl Seam {
         }
     }
 
-    /// Carries out the syncs that closing has put off so far, and the header between them.
+    /// Carries out the syncs that closing has deferred so far, and the header write between them.
     fn catch_up(&self) -> io::Result<()> {
         if !self.0.closing_syncs.swap(false, Ordering::AcqRel) {
             return Ok(());
@@ -216,7 +217,8 @@ impl Seam {
         self.0.failed.load(Ordering::Acquire)
     }
 
-    /// Cuts redb off and releases its locks. For a database that panicked: it is not to write, and may never close by itself.
+    /// Cuts redb off and releases its locks. For a database that panicked, which must not write and may never close
+    /// itself.
     pub(crate) fn shut(&self) -> io::Result<()> {
         if self.0.shut.swap(true, Ordering::AcqRel) || self.0.locks == Locks::OwnedByOther {
             return Ok(());
@@ -224,26 +226,28 @@ impl Seam {
         self.0.medium.close()
     }
 
-    /// Limits how long blocking locks may wait.
+    /// Sets the deadline of blocking locks.
     pub(crate) fn set_lock_deadline(&self, deadline: Option<Instant>) {
         *guard(&self.0.lock_deadline) = deadline;
     }
 
-    /// From now on, or no more, what redb writes at the front of the file waits for the next sync, which is two then: of all else, then of that.
+    /// Makes redb's writes of the header wait for the next sync, or stops doing so. That sync then becomes two: of
+    /// everything else, then of the header.
     ///
-    /// A commit of redb's in one phase is thereby written as one in two. Otherwise a sync of it that fails leaves a header that the next open
-    /// finds in the page cache and believes, and pages that are found there too, and never reach the disk.
+    /// This turns a one-phase commit of redb into a two-phase one. Otherwise a failed sync leaves a header that the
+    /// next open finds in the page cache and trusts, and pages that are in the page cache too and never reach the disk.
     pub(crate) fn header_last(&self, yes: bool) -> io::Result<()> {
         self.0.header_last.store(yes, Ordering::Release);
         let kept = guard(&self.0.header).take();
         match kept {
-            // After a failure it stays unwritten, like everything else.
+            // After a failure the header stays unwritten, like everything else.
             Some(header) if !yes && !self.failed() => self.noted(self.write_direct(0, &header)),
             _ => Ok(()),
         }
     }
 
-    /// Keeps the header for the next sync, if that is enabled. redb writes it whole, and nothing else at the front.
+    /// Keeps the header for the next sync, if that is enabled. redb writes the header whole, and nothing else at the
+    /// start of the file.
     fn keep_header(&self, offset: u64, data: &[u8]) -> bool {
         let keep = offset == 0 && (self.0.header_last.load(Ordering::Acquire) || self.is_closing());
         if keep {
@@ -332,7 +336,7 @@ impl Seam {
         self.0.staged.read().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref().map(f)
     }
 
-    /// Lets `f` change the overlay while staged.
+    /// Calls `f` to change the overlay while staged.
     fn change_staged(&self, f: impl FnOnce(&mut Overlay) -> io::Result<()>) -> Option<io::Result<()>> {
         if self.is_direct() {
             return None;
@@ -347,7 +351,7 @@ impl Seam {
         Ok(())
     }
 
-    /// A blocking lock with a time limit: redb waits without one.
+    /// A blocking lock with a timeout, which redb's own call lacks.
     fn lock_within(
         &self,
         deadline: Instant,
@@ -366,7 +370,7 @@ impl Seam {
         }
     }
 
-    /// After a lock was tried: whoever held it may have made the file longer or shorter since this seam was made.
+    /// Refreshes the length after a lock call: the previous holder may have changed it since this seam was made.
     fn refresh_len(&self, locked: bool) -> Result<bool, BackendError> {
         if locked {
             let medium = &*self.0.medium;
@@ -383,10 +387,11 @@ impl Seam {
         insist(self.0.medium.try_lock_shared_range(start, end), start, end)
     }
 
-    /// Takes shared what redb wants for itself alone as the only writer.
+    /// Takes a shared lock where redb, as the only writer, requests an exclusive one.
     ///
-    /// Of redb's three ranges, the one that begins at nothing ends with the byte that says "shared between writers". A read-only handle asks
-    /// whether anybody holds that byte, and takes any holder, also a shared one, for a writer. So it is left free, and asked after here.
+    /// redb uses three ranges. The last byte of the one that begins at offset zero means "shared between writers". A
+    /// read-only handle tests whether that byte is locked, and takes any holder, even a shared one, for a writer. So
+    /// this leaves the byte unlocked and only tests it.
     fn lock_as_reader(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         let medium = &self.0.medium;
         let (Bound::Unbounded, Bound::Included(shared_writer)) = (start, end) else {

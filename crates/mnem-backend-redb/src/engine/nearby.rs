@@ -1,4 +1,4 @@
-//! Looking up rows in the order of their keys: the next one is near the one before.
+//! Lookups in key order: the next row is close to the last one.
 
 use std::sync::Mutex;
 
@@ -6,14 +6,14 @@ use redb::{OwnedAccessGuard, OwnedRange, ReadOnlyTable, StorageError};
 
 use crate::limits::{NEARBY_LOOKUPS_MAX, NEARBY_LOOKUPS_MIN, NEARBY_ROWS, NEARBY_VALUE_BYTES_MAX};
 
-/// The stored bytes of a row or of its key, in a guard that keeps their page.
+/// The stored bytes of a row or its key, in a guard that pins their page.
 pub(crate) type Stored = OwnedAccessGuard<&'static [u8]>;
 
-/// A cursor in the table of a snapshot. A caller that asks for blocks in key order finds the next one a few rows further on, without a descent of
-/// the tree.
+/// A cursor in the table of a snapshot. A caller that reads blocks in key order finds the next one a few rows further
+/// on, without descending the tree.
 ///
-/// Some look-ups in ascending order open a cursor; the first key that is not within a few rows of it closes it. After a cursor that found little
-/// the next one opens later. In any other order a look-up costs one more comparison.
+/// A number of lookups in ascending order opens a cursor; the first key that is not within a few rows of it closes it.
+/// If a cursor found little, the next one opens later. In any other order a lookup costs one more comparison.
 ///
 /// A key that is not found here may still be in the table.
 #[derive(Default)]
@@ -22,28 +22,28 @@ pub(crate) struct Nearby(Mutex<Seen>);
 #[derive(Default)]
 struct Seen {
     last: Vec<u8>,
-    /// Look-ups in ascending order since that was broken, or since a place was given up.
+    /// Ascending lookups since the order was broken or the cursor was closed.
     ascending: usize,
-    /// How many of them the next place takes.
+    /// Ascending lookups before the next cursor opens.
     needed: usize,
     place: Option<Place>,
 }
 
 struct Place {
     rows: OwnedRange<&'static [u8], &'static [u8]>,
-    /// A row that was read and lies behind the last key asked for: the next look-up begins with it.
+    /// A row that was read and comes after the last key: the next lookup begins with it.
     next: Option<(Stored, Stored)>,
     found: usize,
 }
 
 impl Nearby {
-    /// The row of a key that is near the key before it.
+    /// Finds the row of a key that is close to the previous key.
     pub(crate) fn find(
         &self,
         objects: &ReadOnlyTable<&'static [u8], &'static [u8]>,
         key: &[u8],
     ) -> Result<Option<Stored>, StorageError> {
-        // Threads that ask at the same time have no order, and after a panic of redb there is nothing to go on with.
+        // Concurrent lookups have no order, and after a panic of redb the cursor is unusable.
         let Ok(mut seen) = self.0.try_lock() else { return Ok(None) };
         let seen = &mut *seen;
         if !seen.comes_next(key) {
@@ -54,7 +54,7 @@ impl Nearby {
             None => seen.place.insert(Place { rows: objects.range_owned(key..)?, next: None, found: 0 }),
         };
         let found = place.find(key);
-        // A large row would stay in memory as long as the place.
+        // A large row would stay in memory as long as the cursor.
         if !matches!(&found, Ok(Some(value)) if value.value().len() <= NEARBY_VALUE_BYTES_MAX) {
             seen.give_up();
         }
@@ -63,7 +63,7 @@ impl Nearby {
 }
 
 impl Seen {
-    /// Whether the key is one for which there is a place, or should be.
+    /// Whether the key continues an ascending sequence for which a cursor is open, or should be.
     fn comes_next(&mut self, key: &[u8]) -> bool {
         let is_ascending = self.last.as_slice() < key;
         self.last.clear();
@@ -102,7 +102,7 @@ impl Place {
                 self.next = Some((row, value));
                 break;
             }
-            // A row of many bytes was read to be passed over: the next one may be another.
+            // Passing over a large row reads all of it, and the next row may be large too.
             if is_large {
                 break;
             }

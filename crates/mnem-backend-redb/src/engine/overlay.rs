@@ -1,4 +1,4 @@
-//! Writes kept in memory over a medium that is only read.
+//! Writes kept in memory, over a medium that is only read.
 
 use std::{collections::BTreeMap, io, mem, ops::Range};
 
@@ -9,25 +9,26 @@ use crate::engine::header::{Length, is_zeros};
 /// Unit in which changed bytes are kept.
 const PAGE_BYTES: u64 = 4096;
 
-/// What a disk that fails may still read around the place where it does.
+/// Unit of reading around a bad place: a failing disk may still read the sectors beside it.
 const SECTOR_BYTES: usize = 512;
 
-/// A medium's content with changes that only this process sees.
+/// The content of a medium, with changes that only this process sees.
 ///
 /// Memory: the pages that were written, and as much again for the log if there is one.
 #[derive(Debug)]
 pub(crate) struct Overlay {
     len: u64,
-    /// Bytes of the medium that still show through: what was cut off once reads as zero ever after.
+    /// Bytes of the medium that are visible. Bytes beyond a truncation read as zeros, even after the file is extended
+    /// again.
     shows: u64,
     pages: BTreeMap<u64, Box<[u8]>>,
     changed: bool,
-    /// The length that redb wrote, where zeros were appended.
+    /// The length that redb wrote, if zeros were appended.
     cut: Option<u64>,
     log: Option<Vec<Change>>,
 }
 
-/// Something that was done to an overlay.
+/// A change to an overlay.
 #[derive(Debug)]
 pub(crate) enum Change {
     Write(u64, Box<[u8]>),
@@ -36,7 +37,7 @@ pub(crate) enum Change {
 }
 
 impl Change {
-    /// Does the same to a medium.
+    /// Applies the change to a medium.
     pub(crate) fn carry_out(&self, medium: &dyn StorageBackend) -> io::Result<()> {
         match self {
             Self::Write(offset, data) => medium.write(*offset, data),
@@ -47,16 +48,17 @@ impl Change {
 }
 
 impl Overlay {
-    /// No changes yet, over a medium of this many bytes. With a log they can be carried out later.
+    /// An overlay without changes, over a medium of this many bytes. With a log, its changes can be applied to the
+    /// medium later.
     pub(crate) fn over(len: u64, log: bool) -> Self {
         Self { len, shows: len, pages: BTreeMap::new(), changed: false, cut: None, log: log.then(Vec::new) }
     }
 
-    /// Looks at the medium's length again, unless there are changes: once a lock is held, it is what the last writer
-    /// left. Bytes that were appended since are not shown.
+    /// Reads the length of the medium again, unless there are changes. Once a lock is held, the length is the one that
+    /// the last writer left. Bytes appended since stay invisible.
     ///
     /// # Errors
-    /// The medium's; `InvalidData` where the changes are to be carried out, and would lose appended bytes.
+    /// Those of the medium; `InvalidData` if the changes are to be applied later and would destroy appended bytes.
     pub(crate) fn refresh(&mut self, medium: &dyn StorageBackend) -> io::Result<()> {
         if self.changed {
             return Ok(());
@@ -96,7 +98,7 @@ impl Overlay {
         Ok(())
     }
 
-    /// As [`read`](Self::read), with zeros for what cannot be read, and nothing beyond the end.
+    /// As [`read`](Self::read), but unreadable bytes are zeros, and so are bytes beyond the end.
     pub(crate) fn read_leniently(&self, medium: &dyn StorageBackend, offset: u64, out: &mut [u8]) {
         let there = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX).min(out.len());
         let Some(there) = out.get_mut(..there) else { return };
@@ -146,7 +148,7 @@ impl Overlay {
         Ok(())
     }
 
-    /// Takes what was done since this was called last, in its order.
+    /// Takes the changes since the last call, in order.
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
         let cut = self.cut.take().map(Change::SetLen);
         cut.into_iter().chain(self.log.as_mut().map(mem::take).unwrap_or_default()).collect()
@@ -159,13 +161,13 @@ impl Overlay {
         }
     }
 
-    /// The bytes `offset..offset + len`, if they are there.
+    /// The range `offset..offset + len`, if it lies within the overlay.
     fn range(&self, offset: u64, len: usize) -> io::Result<Range<u64>> {
         let end = u64::try_from(len).ok().and_then(|len| offset.checked_add(len)).filter(|end| *end <= self.len);
         end.map(|end| offset..end).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// The medium's own bytes, and zeros after the last that shows.
+    /// Reads the medium's own bytes, and zeros after the last visible one.
     fn read_shown(&self, medium: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let shown = usize::try_from(self.shows.saturating_sub(offset)).unwrap_or(usize::MAX).min(out.len());
         let (shown, zeros) = out.split_at_mut(shown);
@@ -187,7 +189,8 @@ fn page_of(offset: u64) -> u64 {
     offset / PAGE_BYTES
 }
 
-/// Copies `len` bytes. Both ranges lie inside their slices by construction; what would not is left out rather than a panic.
+/// Copies `len` bytes. The callers' ranges lie inside their slices; if one did not, nothing is copied, rather than a
+/// panic.
 fn copy(to: &mut [u8], at: u64, from: &[u8], offset: u64, len: u64) {
     let (at, offset, len) = (at as usize, offset as usize, len as usize);
     if let (Some(to), Some(from)) = (to.get_mut(at..at + len), from.get(offset..offset + len)) {

@@ -1,4 +1,4 @@
-//! Which blocks were found, for those who ask again: clients put and require the same blocks in every commit.
+//! Remembers which blocks were found: clients put and require the same blocks in every commit.
 
 use std::{
     array, iter,
@@ -10,18 +10,18 @@ use std::{
 
 use crate::{engine::snapshot::Generation, limits::PRESENT_BLOCKS};
 
-/// A bounded memory of blocks that are there. It may forget one, which is then looked up again.
+/// A bounded memory of present blocks. It may forget a block, which is then looked up again.
 ///
-/// Each block has one slot, which holds its whole key: there is no answer by chance. What was found in one [`Generation`] says nothing about another, since
-/// blocks go between them.
+/// Each block has one slot, which holds the whole key, so there are no false positives. A block found in one
+/// [`Generation`] may be absent in the next, because deletes lie between them.
 #[derive(Debug, Default)]
 pub(crate) struct Present {
     memory: OnceLock<Memory>,
 }
 
-/// As many tags as slots. They stay in the processor's cache, so that a block that is not there costs no visit to its slot, nearly always.
+/// One tag per slot. The tags fit into the processor's cache, so a lookup of an absent block almost never reads a slot.
 ///
-/// Slots come a page at a time, when the first of the page is needed: whoever opens a store for a few blocks does not pay for all.
+/// Slots are allocated in pages, on first use, so a store opened for a few blocks does not pay for all.
 #[derive(Debug)]
 struct Memory {
     tags: Box<[AtomicU8]>,
@@ -39,11 +39,12 @@ struct Slot {
     generation: Generation,
 }
 
-/// Those of nearly every CID: version, codec, hash code and length in one byte each, and 32 bytes of digest. Others are not remembered.
+/// The length of nearly every CID: version, codec, hash code and digest length in one byte each, and a digest of 32
+/// bytes. Other CIDs are not remembered.
 const KEY_BYTES: usize = 36;
 
 impl Present {
-    /// Whether the block is known to be there in this generation.
+    /// Whether the block is known to be present in this generation.
     pub(crate) fn contains(&self, key: &[u8], generation: Generation) -> bool {
         let (Some(memory), Ok(key)) = (self.memory.get(), key.try_into()) else { return false };
         let Some((tag, page, nth)) = memory.place(key) else { return false };
@@ -55,7 +56,7 @@ impl Present {
                 .is_some_and(|slot| slot.generation == generation && slot.key == *key)
     }
 
-    /// Remembers a block that a cached snapshot of this generation holds.
+    /// Remembers a block that is in a cached snapshot of this generation.
     pub(crate) fn insert(&self, key: &[u8], generation: Generation) {
         let Ok(key) = key.try_into() else { return };
         let Some((tag, page, nth)) = self.memory.get_or_init(Memory::new).place(key) else { return };
@@ -75,7 +76,8 @@ impl Memory {
         }
     }
 
-    /// By the first bytes of the digest. Whoever puts blocks whose digests share them slows down his own store, and gets no wrong answer.
+    /// The slot of a key, chosen by the first bytes of its digest. Digests that collide here make lookups slower, but
+    /// never wrong.
     fn place(&self, key: &[u8; KEY_BYTES]) -> Option<(&AtomicU8, &OnceLock<Page>, usize)> {
         let [_, _, _, _, first @ ..] = key.first_chunk::<12>()?;
         let number = usize::try_from(u64::from_le_bytes(*first) % PRESENT_BLOCKS as u64).ok()?;
@@ -84,7 +86,7 @@ impl Memory {
 }
 
 fn empty_page() -> Page {
-    // No key is all zeros: a CID begins with its version.
+    // No key is all zeros, because a CID begins with its version.
     Box::new(array::from_fn(|_| Mutex::new(Slot { key: [0; KEY_BYTES], generation: Generation::default() })))
 }
 

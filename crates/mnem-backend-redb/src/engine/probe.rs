@@ -1,4 +1,4 @@
-//! What lies at a path.
+//! Finds out what is at a path.
 
 use std::{fs::File, io::Read as _};
 
@@ -6,19 +6,19 @@ use mnem_store_traits::{Outcome, StoreError, driver::Entry};
 
 use crate::error::At;
 
-/// How every redb file begins.
+/// The first bytes of every redb file.
 pub(crate) const REDB_MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 
 /// `ERROR_LOCK_VIOLATION`.
 const WINDOWS_LOCK_VIOLATION: i32 = 33;
 
-/// What lies at a path.
+/// What is at a path.
 pub(crate) enum PathState {
     Nothing,
-    /// A file of no bytes.
+    /// An empty file.
     Empty,
     RedbFile,
-    /// Something else, and what to do about it.
+    /// Something else, and advice what to do about it.
     Other(String),
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn probe(at: At<'_>) -> Result<PathState, StoreError> {
     let mut begin = Vec::new();
     let file = File::open(at.path).map_err(failed)?;
     match file.take(REDB_MAGIC.len() as u64).read_to_end(&mut begin) {
-        // Where locks are mandatory, a locked file cannot even be looked at.
+        // Where locks are mandatory, a locked file cannot even be read.
         Err(error) if cfg!(windows) && error.raw_os_error() == Some(WINDOWS_LOCK_VIOLATION) => {
             return Err(StoreError::Locked { location: at.path.into() });
         }

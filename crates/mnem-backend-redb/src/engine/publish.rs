@@ -1,4 +1,4 @@
-//! Giving a new store its name: never in the place of another file, also where the file system has no call for that.
+//! Gives a new store its name without ever replacing another file, even on file systems that have no call for that.
 
 use std::{
     fs::{self, File},
@@ -21,8 +21,8 @@ use crate::{
     place::{Place, Unfinished, lacks_publishing, unfinished_in},
 };
 
-/// Gives the store its name if nothing has that. `false`: something has, or the unfinished file is gone. That happens
-/// where another maker takes it for abandoned in the moment between two locks; the caller begins again.
+/// Gives the store its name unless the name is taken. Returns `false` if it is taken, or if the unfinished file is
+/// gone: another creator may take it for abandoned in the moment between two locks. The caller then starts again.
 pub(crate) fn publish(
     place: &dyn Place,
     at: At<'_>,
@@ -31,7 +31,8 @@ pub(crate) fn publish(
 ) -> Result<bool, StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
     let Unfinished { file, _folder } = unfinished;
-    // By name: closing the file does not where another thread is starting a process, which has a copy for a moment.
+    // Unlock explicitly. Closing the file does not, if another thread is just starting a process, which briefly has a
+    // copy of the descriptor.
     let _ = file.as_file().unlock();
     match place.persist_noclobber(file, at.path) {
         Ok(()) => Ok(true),
@@ -47,8 +48,8 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }
 
-/// Whether the folder's file system can name a file without replacing another: where it can, an empty file is nobody's
-/// claim.
+/// Whether the folder's file system can rename without replacing. If it can, no creator reserves a name with an empty
+/// file.
 pub(crate) fn can_publish(place: &dyn Place, folder: &Path) -> io::Result<bool> {
     let (file, name) = (unfinished_in(folder, MODE_DEFAULT)?, unfinished_in(folder, MODE_DEFAULT)?);
     let path = name.file.path().to_owned();
@@ -63,10 +64,10 @@ pub(crate) fn can_publish(place: &dyn Place, folder: &Path) -> io::Result<bool> 
     }
 }
 
-/// Publishes in two steps: create an empty file of that name, which only one caller can do, then lock it and rename
+/// Publishes in two steps: create an empty file of that name, which only one creator can do, then lock it and rename
 /// the store over it.
 ///
-/// A maker that is killed leaves the empty file; the next one finds it without a lock and replaces it.
+/// If a creator is killed, the empty file stays; the next creator finds it unlocked and replaces it.
 fn publish_by_claim(at: At<'_>, options: &OpenOptions, file: NamedTempFile) -> Result<bool, StoreError> {
     let failed = |error| at.failed(Outcome::NotApplied, error);
     let deadline = Instant::now().checked_add(options.turn_wait());
@@ -78,14 +79,14 @@ fn publish_by_claim(at: At<'_>, options: &OpenOptions, file: NamedTempFile) -> R
         let locked = insist(medium.try_lock_range(start, end), start, end);
         let ours = locked.map_err(|error| at.redb(redb::Error::from(error)))? && claim.holds().map_err(failed)?;
         let replaced = if ours { claim.replace_by(file.path()) } else { Ok(()) };
-        // A failure to unlock what is gone from the folder harms nobody.
+        // The replaced file has no name any more, so failing to unlock it has no effect.
         let _ = medium.close();
         match replaced {
             Err(error) if is_gone(&error) => return Ok(false),
             replaced => replaced.map_err(failed)?,
         }
         if ours {
-            // Its old name may be somebody else's by now.
+            // Its old name may belong to another file by now.
             let _ = file.keep();
             return Ok(true);
         }
@@ -97,16 +98,16 @@ fn publish_by_claim(at: At<'_>, options: &OpenOptions, file: NamedTempFile) -> R
     }
 }
 
-/// An empty file at the path of a store that is being made.
+/// An empty file that reserves the path of a store that is being created.
 struct Claim<'a> {
     path: &'a Path,
     file: File,
-    /// By this maker.
+    /// Whether this creator made it.
     made: bool,
 }
 
 impl<'a> Claim<'a> {
-    /// Makes it, or opens the one that is there. `None`: a file that is not empty has the name.
+    /// Creates the file, or opens an existing one. `None`: the name belongs to a file that is not empty.
     fn on(path: &'a Path) -> io::Result<Option<Self>> {
         loop {
             match File::options().read(true).write(true).create_new(true).open(path) {
@@ -123,7 +124,7 @@ impl<'a> Claim<'a> {
         }
     }
 
-    /// Whether it is still empty, and the file that has the name. Stays so while its lock is held.
+    /// Whether the file is still empty and still has the name. This stays true while its lock is held.
     fn holds(&self) -> io::Result<bool> {
         let there = match File::open(self.path) {
             Ok(there) => there,
@@ -154,14 +155,14 @@ mod tests {
         assert!(ours.made && ours.holds().expect("look"));
         let same = Claim::on(&path).expect("claim").expect("an empty file");
         assert!(!same.made && same.holds().expect("look"));
-        // Another maker was faster, and its store has the name.
+        // Another creator was faster, and its store has the name.
         fs::write(&other, "a store").expect("write");
         fs::rename(&other, &path).expect("rename");
         assert!(!ours.holds().expect("look"));
         assert!(Claim::on(&path).expect("claim").is_none());
         fs::remove_file(&path).expect("remove");
         assert!(!ours.holds().expect("look"));
-        // Another program wrote into it.
+        // Another program wrote into the empty file.
         let ours = Claim::on(&path).expect("claim").expect("nothing was there");
         fs::write(&path, "a store").expect("write");
         assert!(!ours.holds().expect("look"));

@@ -1,4 +1,4 @@
-//! Reads: which snapshot they see, which blocks need no lookup or hash, and reading on after a failure.
+//! Reads: their snapshot, the blocks that need no lookup or hash, and reading on after a failure.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::{
     error::{At, BACKEND, Panic, contain, is_latched},
 };
 
-/// Reads a file, and remembers between reads what the next one can use.
+/// Reads a file, and keeps between reads what the next one can use.
 pub(crate) struct Reader {
     pub(crate) file: OpenFile,
-    /// What the next read sees, unless a commit comes first.
+    /// The snapshot of the next read, unless a commit comes first.
     snapshots: SnapshotCache,
     /// Blocks that are known to be present.
     present: Present,
@@ -36,7 +36,8 @@ impl Reader {
         Self { file, snapshots: SnapshotCache::default(), present: Present::default(), verified }
     }
 
-    /// Runs `f` on the last commit's snapshot. What `f` returns may own its place in the snapshot, but not borrow.
+    /// Runs `f` on the snapshot of the last commit. The result of `f` may own a guard into the snapshot, but not borrow
+    /// from it.
     pub(crate) fn read<R>(
         &self,
         operation: &'static str,
@@ -64,7 +65,7 @@ impl Reader {
 
     /// The snapshot of a read that begins now.
     fn snapshot(&self, operation: &'static str) -> Result<Arc<Snapshot>, StoreError> {
-        // Where other processes may write, only a new snapshot shows their commits.
+        // If other processes may write, only a new snapshot shows their commits.
         match self.file.options.sharing {
             Sharing::ExclusiveWriter => self.snapshots.get(|| self.begin_read(operation)),
             Sharing::SingleWriter | Sharing::MultiWriter => self.begin_read(operation).map(Arc::new),
@@ -82,11 +83,11 @@ impl Reader {
         begun.map(Snapshot::new).map_err(|error| self.file.at(operation).redb(error))
     }
 
-    /// The stored bytes of a block, not checked.
+    /// The stored bytes of a block, not verified.
     pub(crate) fn find(&self, at: At<'_>, snapshot: &Snapshot, key: &[u8]) -> Result<Option<Stored>, StoreError> {
         let objects = snapshot.objects(at, self.file.layout)?;
-        // A snapshot without a generation serves one read, so there is no earlier look-up to go on from. A file that may be damaged gets no reads
-        // beyond the one asked for.
+        // A snapshot without a generation serves one read, so it has no earlier lookup to continue from. In a file that
+        // may be damaged, read nothing beyond the requested row.
         if snapshot.generation().is_some() && self.file.options.check != Check::AsItIs {
             match snapshot.nearby.find(objects, key) {
                 Ok(None) | Err(StorageError::Corrupted(_)) => {}
@@ -96,7 +97,7 @@ impl Reader {
         objects.get_owned(key).map_err(|error| at.redb(error))
     }
 
-    /// Whether every block of these keys is present, in one snapshot.
+    /// Whether the blocks of all these keys are present, in one snapshot.
     pub(crate) fn all_present<'a>(
         &self,
         operation: &'static str,
@@ -117,7 +118,7 @@ impl Reader {
         if snapshot.generation().is_some_and(|generation| self.present.contains(key, generation)) {
             return Ok(true);
         }
-        // Without a cursor: most of these look-ups are lone ones, of a block that is to be put.
+        // Look up without a cursor: most of these lookups are single ones, of a block that is to be put.
         let objects = snapshot.objects(at, self.file.layout)?;
         let found = ReadableTable::get(objects, key).map_err(|error| at.redb(error))?.is_some();
         if let (true, Some(generation)) = (found, snapshot.generation()) {
@@ -126,7 +127,8 @@ impl Reader {
         Ok(found)
     }
 
-    /// Hashes the bytes of a block that a read returns, unless this handle hashes each block once and has done so.
+    /// Hashes the bytes of a block that a read returns, unless this handle hashes each block once and has already done
+    /// so.
     pub(crate) fn verify(
         &self,
         cid: &Cid,
@@ -144,7 +146,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Drops the cached snapshot; after a panic of redb it is leaked instead.
+    /// Drops the cached snapshot, or leaks it after a panic of redb.
     pub(crate) fn invalidate(&self, what: Invalidate) {
         if self.file.has_panicked() {
             self.snapshots.leak();
@@ -162,19 +164,20 @@ impl Reader {
         error
     }
 
-    /// Lets reads go on after redb latched a failure of the medium: opens the file a second time, repaired in memory. `false` if that
-    /// is not possible.
+    /// Lets reads go on after redb latched a failure of the medium, by opening the file a second time, repaired in
+    /// memory. Returns `false` if that is not possible.
     fn recover(&self, operation: &'static str, latched: &StoreError) -> Result<bool, StoreError> {
         let options = &self.file.options;
-        // Others may be writing the file; a repaired copy of what it was would not follow them.
+        // Other processes may be writing the file, and a copy repaired in memory would not follow them.
         let alone = match options.sharing {
             Sharing::ExclusiveWriter => true,
             Sharing::SingleWriter => !options.read_only,
             Sharing::MultiWriter => false,
         };
-        // The pages of a failed sync are in the file, and not durable: nothing may be acknowledged because of them.
+        // The pages of the failed sync are in the file but not durable, so nothing may be acknowledged because of them.
         self.file.poison(latched);
-        // Without syncs the file lacks commits that only redb's memory holds, and reading it would make them absent.
+        // Without syncs the file lacks commits that only redb's memory holds; reading the file would make them
+        // disappear.
         if !alone || options.durability == CommitDurability::None || options.check == Check::AsItIs {
             return Ok(false);
         }
@@ -183,7 +186,7 @@ impl Reader {
         Ok(true)
     }
 
-    /// Opens the file a second time, unless another reader did so meanwhile.
+    /// Opens the file a second time, unless another reader has done so meanwhile.
     fn reopen_repaired(&self, operation: &'static str) -> Result<(), StoreError> {
         let mut session = self.file.session_mut();
         let session = session.as_mut().ok_or_else(|| self.file.gate.closed(operation))?;

@@ -1,4 +1,4 @@
-//! Rows of the table of blocks: one batch of them, sorted, and how a write transaction inserts them.
+//! Rows of the table of blocks: how a batch is sorted, and how a write transaction inserts and removes rows.
 
 use std::ops::Bound;
 
@@ -16,11 +16,11 @@ use crate::{
 /// The table of blocks in a write transaction.
 pub(crate) type ObjectsMut<'a> = Table<'a, &'static [u8], &'static [u8]>;
 
-/// A block to be stored.
+/// A block to store.
 pub(crate) type Row = (Key, Bytes);
 
-/// Rows in the order in which they are stored, each key once. Sorted keys fill the pages of the tree better: 1.17 bytes on disk for each byte,
-/// against 1.8.
+/// Sorts rows by key and removes duplicates. Sorted keys fill the pages of the tree better: the file takes 1.17 bytes
+/// per byte stored, instead of 1.8.
 pub(crate) fn sorted_rows(blocks: impl Iterator<Item = (Cid, Bytes)>) -> Vec<Row> {
     let mut rows: Vec<Row> = blocks.map(|(cid, data)| (Key::of(&cid), data)).collect();
     rows.sort_by_key(|(key, _)| *key);
@@ -28,13 +28,13 @@ pub(crate) fn sorted_rows(blocks: impl Iterator<Item = (Cid, Bytes)>) -> Vec<Row
     rows
 }
 
-/// Stores those of the rows that are not there yet, and says whether there were any. The rows are sorted, each key once.
+/// Inserts the absent ones of these rows, which must be sorted, each key once. Returns whether any were absent.
 pub(crate) fn insert_absent(at: At<'_>, objects: &mut ObjectsMut<'_>, rows: &[Row]) -> Result<bool, StoreError> {
     let mut inserted = false;
     let mut rest = rows;
     while !rest.is_empty() {
         let run = absent_run(at, objects, rest)?;
-        // Of nothing but a present row, only that one is passed over.
+        // If the first row is present, skip that one only.
         let (absent, after) = rest.split_at(run.max(1));
         rest = after;
         if run > 0 {
@@ -45,7 +45,7 @@ pub(crate) fn insert_absent(at: At<'_>, objects: &mut ObjectsMut<'_>, rows: &[Ro
     Ok(inserted)
 }
 
-/// How many of the first rows lie, absent, in one gap of the table.
+/// How many of the first rows are absent and lie in one gap of the table.
 fn absent_run(at: At<'_>, objects: &ObjectsMut<'_>, rows: &[Row]) -> Result<usize, StoreError> {
     let Some((first, _)) = rows.first() else { return Ok(0) };
     let mut cursor = objects.lower_bound(Bound::Included(&**first)).map_err(|error| at.redb(error))?;
@@ -55,7 +55,7 @@ fn absent_run(at: At<'_>, objects: &ObjectsMut<'_>, rows: &[Row]) -> Result<usiz
     })
 }
 
-/// Stores rows that lie in one gap of the table.
+/// Inserts rows that lie in one gap of the table.
 fn insert_run(at: At<'_>, objects: &mut ObjectsMut<'_>, rows: &[Row]) -> Result<(), StoreError> {
     let [(first, _), ..] = rows else { return Ok(()) };
     if rows.len() < CURSOR_ROWS_MIN {
@@ -69,16 +69,17 @@ fn insert_run(at: At<'_>, objects: &mut ObjectsMut<'_>, rows: &[Row]) -> Result<
         match cursor.insert_before(&**key, data.as_ref()) {
             Ok(()) => {}
             Err(CursorError::Storage(error)) => return Err(at.redb(error)),
-            // The gap was found a moment ago: only a tree whose own keys are out of order can disagree.
+            // The gap was found a moment ago, so only a tree whose own keys are out of order can disagree.
             Err(error) => return Err(at.damaged(error)),
         }
     }
     cursor.close().map_err(|error| at.redb(error))
 }
 
-/// Removes the rows of these keys, which ascend, and says whether there were any.
+/// Removes the rows of these keys, which must ascend. Returns whether there were any.
 ///
-/// Where many neighbouring rows go, a scan rewrites each page once and merges those that are nearly empty. Elsewhere each row is looked up.
+/// Where many neighbouring rows go, a scan rewrites each page once and merges pages that are nearly empty. Elsewhere
+/// each row is looked up.
 pub(crate) fn remove_present(at: At<'_>, objects: &mut ObjectsMut<'_>, keys: &[Key]) -> Result<bool, StoreError> {
     let (mut removed, mut rest, mut skipped) = (false, keys, 1);
     while rest.len() >= REMOVE_SCAN_KEYS_MIN {
@@ -88,7 +89,8 @@ pub(crate) fn remove_present(at: At<'_>, objects: &mut ObjectsMut<'_>, keys: &[K
             removed |= remove_scanning(at, objects, together)?;
             (rest, skipped) = (after, 1);
         } else {
-            // A look that finds few keys costs as much as some removals, so each next one comes later.
+            // Reading ahead and finding few keys costs as much as several removals, so wait longer before the next
+            // attempt.
             let (alone, after) = rest.split_at(rest.len().min(skipped));
             removed |= remove_each(at, objects, alone)?;
             (rest, skipped) = (after, REMOVE_LOOKS_SKIPPED_MAX.min(skipped * 2));
@@ -97,9 +99,9 @@ pub(crate) fn remove_present(at: At<'_>, objects: &mut ObjectsMut<'_>, keys: &[K
     Ok(remove_each(at, objects, rest)? || removed)
 }
 
-/// How many of the first keys are those of the next rows, or lie between them.
+/// How many of the first keys belong to the next rows of the table, or lie between them.
 ///
-/// The rows it reads may all be kept, so it stops after a bounded number of bytes, and at a page that cannot be read.
+/// All the rows that it reads may stay, so it stops after a bounded number of bytes, and at a page that cannot be read.
 fn keys_near(at: At<'_>, objects: &ObjectsMut<'_>, keys: &[Key]) -> Result<usize, StoreError> {
     let Some(first) = keys.first() else { return Ok(0) };
     let mut rows = objects.range::<&[u8]>(&**first..).map_err(|error| at.redb(error))?;

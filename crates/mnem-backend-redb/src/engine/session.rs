@@ -1,14 +1,14 @@
-//! What redb has open, and how it closes.
+//! The open database, and how it closes.
 
 use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TransactionError};
 
 use crate::engine::medium::Seam;
 
-/// What redb has open.
+/// An open database of redb.
 pub(crate) enum Db {
-    /// For writing; or for reading only, repaired in memory.
+    /// Open for writing, or for reading only and repaired in memory.
     Writable(Database),
-    /// A clean file, only read.
+    /// A clean file, open for reading only.
     ReadOnly(ReadOnlyDatabase),
 }
 
@@ -16,9 +16,9 @@ pub(crate) enum Db {
 pub(crate) struct Session {
     pub(crate) db: Db,
     pub(crate) seam: Seam,
-    /// The file had been closed: nothing is written before the first write, and it is left as it was without one.
+    /// The file had been closed. Nothing is written before the first write, and without one the file stays as it was.
     pub(crate) was_closed: bool,
-    /// A second look at the file, repaired in memory, for reading on after the medium failed and redb refused.
+    /// A second database over the file, repaired in memory, for reading on after the medium failed and redb refused.
     pub(crate) recovered: Option<(Database, Seam)>,
 }
 

@@ -1,4 +1,4 @@
-//! What a read sees: one state of the file, and the cache of it for the next read.
+//! Snapshots: one state of the file, and the cache of it for the next read.
 
 use std::{
     mem::{self, ManuallyDrop},
@@ -25,9 +25,9 @@ pub(crate) struct Generation(u64);
 pub(crate) struct Snapshot {
     pub(crate) transaction: ReadTransaction,
     objects: OnceLock<Objects>,
-    /// Where the last read of a block was.
+    /// The cursor of the last block lookup.
     pub(crate) nearby: Nearby,
-    /// Of a cached snapshot.
+    /// The generation in which the snapshot was cached.
     generation: Option<Generation>,
 }
 
@@ -36,7 +36,8 @@ impl Snapshot {
         Self { transaction, objects: OnceLock::new(), nearby: Nearby::default(), generation: None }
     }
 
-    /// Its generation if it was cached; `None`: it is for one read alone, and may be from either side of a commit.
+    /// The generation in which the snapshot was cached. `None`: it serves a single read, and may be from before or
+    /// after a commit.
     pub(crate) fn generation(&self) -> Option<Generation> {
         self.generation
     }
@@ -51,16 +52,16 @@ impl Snapshot {
     }
 }
 
-/// What a commit makes stale.
+/// What a commit invalidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Invalidate {
-    /// The cached snapshot. Later ones have all of its blocks.
+    /// The cached snapshot only. Later snapshots have all of its blocks.
     Snapshot,
-    /// The snapshot, and all that is remembered of blocks: some may be deleted.
+    /// The snapshot and everything remembered of blocks, since some may be deleted.
     Generation,
 }
 
-/// A snapshot in use by a read. Unwinding does not drop it: redb could panic again, which would end the process.
+/// A snapshot in use by a read. Unwinding leaks it: redb could panic again on drop, which would abort the process.
 pub(crate) struct SnapshotGuard(ManuallyDrop<Arc<Snapshot>>);
 
 impl SnapshotGuard {
@@ -80,14 +81,15 @@ impl SnapshotGuard {
 
 /// The snapshot that reads share until the next commit.
 ///
-/// Every read of a handle that caches snapshots goes through here, and a writer [invalidates](Self::invalidate) the cache after its commit and
-/// before it acknowledges it. So
-/// - a read that begins after the commit was acknowledged sees it: the cached snapshot was begun after the last invalidation;
-/// - reads come in order: between two invalidations all see the same snapshot, and later snapshots were begun after the commit between the two.
-///   Nobody sees a head and then, in an older state, the absence of its blocks.
+/// Every read of a handle that caches snapshots goes through here. A writer [invalidates](Self::invalidate) the cache
+/// after its commit and before it acknowledges the commit. Therefore:
+/// - A read that begins after the acknowledgement sees the commit, because the cached snapshot began after the last
+///   invalidation.
+/// - Reads never go back in time. Between two invalidations all reads see the same snapshot, and later snapshots began
+///   after the commit between the two. No caller sees a head and then an older state that lacks its blocks.
 ///
-/// A delete begins a new [`Generation`] before its transaction and another one before it is acknowledged: a snapshot that was cached in between
-/// may be from before or after its commit, so it gets a generation of its own.
+/// A delete begins a new [`Generation`] before its transaction and another before it is acknowledged. A snapshot that
+/// was cached in between may be from before or after the delete, so it has a generation of its own.
 #[derive(Default)]
 pub(crate) struct SnapshotCache(RwLock<Cached>);
 
@@ -95,12 +97,12 @@ pub(crate) struct SnapshotCache(RwLock<Cached>);
 struct Cached {
     snapshot: Option<Arc<Snapshot>>,
     generation: Generation,
-    /// How often the cache was invalidated.
+    /// Number of invalidations so far.
     invalidations: u64,
 }
 
 impl SnapshotCache {
-    /// The cached snapshot, or a new one by `begin`, which runs without a lock.
+    /// Returns the cached snapshot, or a new one from `begin`, which runs without a lock.
     pub(crate) fn get<E>(&self, begin: impl FnOnce() -> Result<Snapshot, E>) -> Result<Arc<Snapshot>, E> {
         let invalidations = {
             let cached = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -112,13 +114,13 @@ impl SnapshotCache {
         let mut begun = begin()?;
         let mut cached = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if cached.invalidations != invalidations {
-            // As good as any for this read, which began before the commit was acknowledged. Not for later ones.
+            // Valid for this read, which began before the commit was acknowledged, but not for later ones.
             return Ok(Arc::new(begun));
         }
         if let Some(snapshot) = &cached.snapshot {
             let snapshot = Arc::clone(snapshot);
             drop(cached);
-            // Dropping one calls redb. What panics here is not needed any more.
+            // Dropping a snapshot calls redb. A panic here can be ignored, because the snapshot is not needed.
             let _ = contain(|| drop(begun));
             return Ok(snapshot);
         }
@@ -128,12 +130,12 @@ impl SnapshotCache {
         Ok(begun)
     }
 
-    /// Lets the next read begin a new snapshot, and unpins the pages of this one once the reads under way are done.
+    /// Makes the next read begin a new snapshot. Unpins the pages of the cached one once the reads under way are done.
     pub(crate) fn invalidate(&self, what: Invalidate) {
         drop(self.take(what));
     }
 
-    /// [`invalidate`](Self::invalidate) after a panic of redb: the snapshot is never dropped.
+    /// As [`invalidate`](Self::invalidate), after a panic of redb: leaks the snapshot.
     pub(crate) fn leak(&self) {
         mem::forget(self.take(Invalidate::Generation));
     }

@@ -1,4 +1,4 @@
-//! Which blocks were verified before, for handles that verify each block once.
+//! Remembers which blocks were verified, for handles that verify each block once.
 
 use std::{
     fmt,
@@ -11,11 +11,12 @@ use crate::{
     limits::VERIFIED_BLOCKS,
 };
 
-/// A bounded memory of blocks that were verified. It may forget one, which is then verified again.
+/// A bounded memory of verified blocks. It may forget a block, which is then verified again.
 ///
-/// Each block has one slot, which holds 64 bits of a hash of its key and the [`Generation`], keyed anew for each handle. A block that was not verified finds
-/// its own bits there by chance once in 2^44 look-ups of a full memory, and nobody can choose keys that do. Every delete begins a new generation
-/// and so forgets everything: a reader that still sees the deleted block remembers it under an old generation.
+/// Each block has one slot, which holds 64 bits of a hash over its key and the [`Generation`], with a random key per
+/// handle. A block that was not verified matches its slot by chance once in 2^44 lookups of a full memory, and no one
+/// can choose keys that do. Every delete begins a new generation and so forgets everything. A reader that still sees
+/// the deleted block remembers it under an old generation.
 pub(crate) struct Verified {
     slots: Box<[AtomicU64]>,
     hasher: RandomState,
@@ -46,7 +47,7 @@ impl Verified {
         }
     }
 
-    /// The slot of a block, and the bits that say it is this block's: never zero, which an empty slot holds.
+    /// The slot of a block, and the bits that identify the block there. They are never zero, which marks an empty slot.
     fn place(&self, key: &Key, generation: Generation) -> (Option<&AtomicU64>, u64) {
         let hash = self.hasher.hash_one((&**key, generation));
         let slot = usize::try_from(hash % self.slots.len() as u64).ok().and_then(|n| self.slots.get(n));

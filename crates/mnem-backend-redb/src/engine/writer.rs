@@ -1,7 +1,7 @@
-//! Writes: callers share a transaction, and a failure of one poisons the handle.
+//! Writes: callers share a transaction, and a failed commit poisons the handle.
 //!
-//! A write goes one way: [`Writer::write`] queues it, [`Writer::transact`] runs it with others under the lock, and [`change`](crate::engine::change)
-//! applies each to the tables.
+//! [`Writer::write`] queues a change, [`Writer::transact`] runs it together with others under the lock, and
+//! [`change`](crate::engine::change) applies each to the tables.
 
 use std::{
     mem::ManuallyDrop,
@@ -31,10 +31,10 @@ use crate::{
 /// The operation in errors of a transaction that several callers share.
 const SHARED: &str = "commit";
 
-/// One for each change, in their order.
+/// One result per change, in order.
 type Results = Vec<Result<(), StoreError>>;
 
-/// A change of several stopped for another reason than the content of the store. Nothing was committed.
+/// A change stopped the shared transaction for another reason than the content of the store. Nothing was committed.
 struct Aborted(StoreError);
 
 /// Writes to a file, one transaction at a time, and keeps its reader up to date.
@@ -42,7 +42,7 @@ pub(crate) struct Writer {
     pub(crate) reader: Reader,
     /// Callers that share a commit.
     group: Group<Request, Result<(), StoreError>>,
-    /// Held by the transaction in progress.
+    /// Held while a transaction runs.
     lock: Mutex<()>,
 }
 
@@ -60,8 +60,9 @@ impl Writer {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether every block of these keys is present and durable, so that acknowledging a write of them needs no
-    /// transaction: redb shows a commit only once it is durable, unless the store was opened with less.
+    /// Whether the blocks of all these keys are present and durable, so that a write of them can be acknowledged
+    /// without a transaction. redb shows a commit only once it is durable, unless the store was opened with a weaker
+    /// durability.
     pub(crate) fn has_all<'a>(
         &self,
         operation: &'static str,
@@ -75,18 +76,19 @@ impl Writer {
         Ok(present)
     }
 
-    /// Before a write is acknowledged without a transaction, because a read found its work done.
+    /// Must precede the acknowledgement of a write that needs no transaction because a read found its work done.
     pub(crate) fn acknowledge(&self, operation: &'static str) -> Result<(), StoreError> {
         self.file().settle(operation)?;
         // A handle that reads on after a failed sync was poisoned before it did.
         self.file().gate.check_poison()
     }
 
-    /// Makes a change durable, in one transaction with those of other callers that come at the same time. A change without effect writes nothing.
+    /// Makes a change durable, in one transaction with those of concurrent callers. A change without effect writes
+    /// nothing.
     ///
     /// # Errors
-    /// Those of [`Gate::check_writable`](mnem_store_traits::backend::Gate::check_writable); whatever refused or stopped the change, which is then not
-    /// applied; a failed commit, which poisons the handle.
+    /// Those of [`Gate::check_writable`](mnem_store_traits::backend::Gate::check_writable); an error that refused or
+    /// stopped the change, which is then not applied; an error of the commit, which poisons the handle.
     pub(crate) fn write(&self, operation: &'static str, change: Change) -> Result<(), StoreError> {
         let done = self.group.submit(Request { operation, change }, take_along, |requests| {
             let _alone = self.lock();
@@ -97,7 +99,7 @@ impl Writer {
         })
     }
 
-    /// Runs the changes in one transaction; if one of them aborts it, each in a transaction of its own.
+    /// Runs the changes in one transaction. If one of them aborts it, runs each in a transaction of its own.
     fn run(&self, requests: &[Request]) -> Results {
         match self.transact(requests) {
             Ok(results) => results,
@@ -108,7 +110,7 @@ impl Writer {
         }
     }
 
-    /// Applies the changes in one transaction, in their order. A change that is refused leaves the others as they are.
+    /// Applies the changes in one transaction, in order. A refused change leaves the others in effect.
     fn transact(&self, requests: &[Request]) -> Result<Results, Aborted> {
         let operation = if let [alone] = requests { alone.operation } else { SHARED };
         let gate = &self.file().gate;
@@ -119,7 +121,8 @@ impl Writer {
         if let Err(error) = self.file().release(operation) {
             return all(error);
         }
-        // Only later reads would use it, and this transaction could not reuse the pages that it pins.
+        // Drop the cached snapshot first: only later reads would use it, and the transaction could not reuse the pages
+        // that it pins.
         let deletes = requests.iter().any(|request| request.change.deletes());
         let stale = if deletes { Invalidate::Generation } else { Invalidate::Snapshot };
         self.reader.invalidate(stale);
@@ -148,7 +151,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                // The cause goes back to the caller; that of a failed abort is in the poison.
+                // The caller gets the cause; the error of a failed abort is in the poison.
                 let _ = self.abort(operation, transaction);
                 self.file().poison_if_failed(&error);
                 Err(Aborted(error))
@@ -171,7 +174,7 @@ impl Writer {
             };
             match begun.map_err(|panic| self.reader.panicked(operation, panic))? {
                 Ok(transaction) => return Ok(transaction),
-                // Another process writes: our own writes hold the lock.
+                // Another process writes: writers of this process hold the lock.
                 Err(redb::TransactionError::WouldBlock) if deadline.is_none_or(|at| Instant::now() < at) => {
                     thread::sleep(pause);
                     pause = next_pause(pause);
@@ -181,7 +184,7 @@ impl Writer {
         }
     }
 
-    /// The error of a write that redb refused to begin: poisoned, if an earlier failure is the reason.
+    /// The error of a write that redb refused to begin: `Poisoned` if an earlier failure is the reason.
     fn refused(&self, error: StoreError) -> StoreError {
         self.file().poison_if_failed(&error);
         self.file().gate.check_poison().err().unwrap_or(error)
@@ -215,7 +218,7 @@ impl Writer {
         Ok((results, wrote))
     }
 
-    /// Commits. The snapshot that reads share is stale from here on.
+    /// Commits the transaction and invalidates the snapshot that reads share.
     fn commit(
         &self,
         operation: &'static str,
@@ -250,12 +253,12 @@ impl Writer {
             .inspect_err(|error| self.file().poison(error))
     }
 
-    /// A change without effect is acknowledged without a commit.
+    /// Acknowledges changes without effect, which need no commit.
     fn settle(&self, operation: &'static str, results: &Results) -> Result<(), StoreError> {
         if results.iter().any(Result::is_ok) { self.file().settle(operation) } else { Ok(()) }
     }
 
-    /// A failed commit may be there after reopening, whatever the error was.
+    /// The error of a failed commit. Whatever the cause, the commit may be there after reopening.
     fn unknown(&self, operation: &'static str, error: StoreError) -> StoreError {
         match error.outcome() {
             Outcome::Unknown => error,
@@ -263,8 +266,9 @@ impl Writer {
         }
     }
 
-    /// The results after the commit of these changes failed, or its outcome is unknown: so is that of each change in it. A change that was refused was
-    /// not in it; but another change of the same transaction may have been the reason for the refusal.
+    /// The results after the commit of these changes failed or its outcome is unknown. The outcome of each change in it
+    /// is then unknown too. A refused change was not in it, but another change of the same transaction may have been
+    /// the reason for the refusal.
     fn unsettled(&self, results: Results, operation: &'static str, error: &StoreError) -> Results {
         let settle = |result: Result<(), StoreError>| match result {
             Ok(()) => Err(error.clone()),

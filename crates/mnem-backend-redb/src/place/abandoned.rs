@@ -1,4 +1,4 @@
-//! Files that makers of stores left behind when they were killed.
+//! Unfinished files that killed creators of stores left behind.
 
 use std::{
     ffi::OsStr,
@@ -12,7 +12,8 @@ use crate::{engine::locks::file_id, limits::TEMPORARY_PREFIX};
 /// Random characters after the prefix.
 pub(super) const RANDOM_CHARS: usize = 6;
 
-/// Removes the unfinished files of a folder that no maker holds. What cannot be removed, or not be listed, stays.
+/// Removes the unfinished files of a folder that no creator holds. Ignores files that cannot be removed, and a folder
+/// that cannot be listed.
 pub(crate) fn remove_abandoned(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -28,10 +29,10 @@ fn is_unfinished(name: &OsStr) -> bool {
     random.is_some_and(|random| random.len() == RANDOM_CHARS && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-/// Whether the file could be locked, which its maker and redb do too, and is gone.
+/// Removes the file if it can be locked, as its creator and redb do too. Returns whether it is gone.
 fn remove_unless_held(path: &Path) -> io::Result<bool> {
     let file = File::open(path)?;
-    // Where there are no locks nobody knows whose it is.
+    // Without locks the owner is unknown.
     if file.try_lock().is_err() || file_id(&file)? != file_id(&File::open(path)?)? {
         return Ok(false);
     }

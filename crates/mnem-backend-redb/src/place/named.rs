@@ -19,10 +19,11 @@ use crate::{engine::medium::Medium, error::At};
 
 use super::{Place, folder_error, folder_of, remove_abandoned, resolve_links};
 
-/// A file whose name is made durable before the file is changed or synced for the first time: its maker may have been
+/// A file whose name is made durable before the file is first changed or synced, because its creator may have been
 /// killed before it did so.
 ///
-/// The folder is opened with the file. So nothing that is done to its path meanwhile counts, and that it cannot be opened is not found out in the
+/// The folder is opened together with the file. So later changes to its path have no effect, and a folder that cannot
+/// be opened is reported at once, not in the middle of a write.
 /// middle of a write.
 pub(crate) struct NamedFile {
     medium: Medium,
@@ -38,7 +39,7 @@ impl NamedFile {
         let folder = folder_of(&resolve_links(at.path));
         let opened = match File::open(&folder) {
             Ok(opened) => Some(opened),
-            // As in `sync_name`. Only Unix opens folders.
+            // As in `sync_name`. Only Unix can open folders.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied || cfg!(not(unix)) => None,
             Err(error) => return Err(folder_error(&folder, error)),
         };

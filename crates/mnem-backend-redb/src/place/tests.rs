@@ -1,5 +1,4 @@
-//! File systems that lack a call: one that fails to sync folders, one that cannot name a file without replacing
-//! another.
+//! File systems that lack a call: one fails to sync folders, one cannot rename without replacing.
 
 use std::{ffi::OsString, sync::Arc};
 
@@ -10,12 +9,12 @@ use super::*;
 use crate::{RedbStore, handle::Handle, open::open_in};
 use mnem_store_traits::driver::Sharing;
 
-/// Fails one call with this error number, and does the other.
+/// Fails one call with this error number, and passes the other through.
 #[derive(Clone)]
 struct Lacking {
     sync: Option<i32>,
     persist: Option<i32>,
-    /// What somebody else puts at the path just before.
+    /// The content of a file that appears at the path just before.
     rival: Option<&'static [u8]>,
 }
 
@@ -53,13 +52,14 @@ const EIO: i32 = 5;
 const EACCES: i32 = 13;
 const ENOSPC: i32 = 28;
 
-/// What file systems answer to the sync of a folder: `EBADF`, `EISDIR`, `EINVAL`, `ENOSYS`, `EOPNOTSUPP`.
+/// Errors of a folder sync on file systems that lack it: `EBADF`, `EISDIR`, `EINVAL`, `ENOSYS`, `EOPNOTSUPP`.
 #[cfg(target_os = "linux")]
 const NO_SYNC: [i32; 5] = [9, 21, 22, 38, 95];
 #[cfg(not(target_os = "linux"))]
 const NO_SYNC: [i32; 3] = [9, 21, 22];
 
-/// What they answer to a hard link: `EPERM`, `EACCES`, `EXDEV`, `EINVAL`, `EMLINK`, `ENOSYS`, `EOPNOTSUPP`.
+/// Errors of a hard link on file systems that lack it: `EPERM`, `EACCES`, `EXDEV`, `EINVAL`, `EMLINK`, `ENOSYS`,
+/// `EOPNOTSUPP`.
 #[cfg(target_os = "linux")]
 const NO_PUBLISHING: [i32; 7] = [1, 13, 18, 22, 31, 38, 95];
 #[cfg(not(target_os = "linux"))]
@@ -98,7 +98,7 @@ fn a_folder_that_cannot_be_synced_is_refused_by_name_before_anything_is_written(
     }
 }
 
-/// The folder that counts is the one that the file was found in, whatever became of its path.
+/// The folder in which the file was found is synced, whatever happened to its path since.
 #[test]
 #[cfg(unix)]
 fn a_store_whose_folder_was_moved_is_written_to() {
@@ -130,7 +130,7 @@ fn an_existing_store_is_not_written_to_where_its_folder_cannot_be_synced() {
         assert_eq!(store.put(&cid_of(RAW, &data), data).expect_err("a refusal").kind(), ErrorKind::Poisoned);
         store.close().expect("close");
         assert!(fs::read(&path).expect("read") == before, "{errno}");
-        // A reader needs none.
+        // A reader needs no folder sync.
         open(&no_sync(errno), &path, &OpenOptions::new().read_only(true)).expect("open").close().expect("close");
     }
 }
@@ -236,7 +236,7 @@ fn a_creation_that_was_cut_off_is_named_and_finished() {
     assert!(refused.contains("the file is empty"), "{refused}");
     open(&no_publishing(1), &path, &create()).expect("create").close().expect("close");
     assert_eq!(names_in(&folder), ["test.redb"]);
-    // Where files can be published an empty file is somebody's.
+    // On a file system that can rename without replacing, an empty file belongs to another program.
     fs::write(&path, "").expect("write");
     let refused = told(open(&WHOLE, &path, &create()));
     assert!(refused.contains("the file is empty"), "{refused}");
@@ -282,7 +282,7 @@ fn a_failure_to_publish_is_an_error_and_leaves_nothing() {
     }
 }
 
-/// A file as a maker leaves it that is killed.
+/// Leaves a file as a killed creator does.
 fn leave(folder: &tempfile::TempDir, name: &str) -> PathBuf {
     let path = folder.path().join(name);
     fs::write(&path, "half a store").expect("write");
@@ -319,7 +319,7 @@ fn an_unfinished_file_that_somebody_holds_and_other_files_stay() {
     fs::create_dir(&inner).expect("a folder");
     open(&WHOLE, &path, &create()).expect("create").close().expect("close");
     assert!(held.file.path().exists() && other.exists() && link.exists() && inner.exists());
-    // Its maker is killed.
+    // The creator is killed.
     let left = held.file.into_temp_path().keep().expect("keep");
     let elsewhere = folder.path().join("other.redb");
     open(&WHOLE, &elsewhere, &create()).expect("create").close().expect("close");

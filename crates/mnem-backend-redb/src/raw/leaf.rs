@@ -1,8 +1,9 @@
-//! The rows of one leaf page, read from its bytes alone.
+//! The rows of one leaf page, decoded from its bytes alone.
 //!
-//! A leaf is the byte 1, a byte without meaning, and the number of its rows in two bytes; then where each key ends, where each value ends (not in
-//! the table of heads, whose values have no bytes), all keys, all values. Ends are four bytes each, counted from the beginning of the page, and all
-//! numbers are little-endian. A leaf with a large value goes on through the pages that follow.
+//! A leaf is the byte 1, an unused byte, and the number of rows in two bytes; then the end of each key, the end of each
+//! value (not in the table of heads, whose values are empty), all keys, all values. Ends are four bytes each, counted
+//! from the start of the page, and all numbers are little-endian. A leaf with a large value continues in the pages that
+//! follow.
 
 use std::ops::Range;
 
@@ -13,16 +14,16 @@ use crate::engine::keys::decode;
 /// The first byte of a leaf.
 const LEAF: u8 = 1;
 
-/// Where the ends of the keys begin.
+/// Offset of the ends of the keys.
 const ENDS: usize = 4;
 
-/// Bytes of one end.
+/// Bytes per end.
 const END_BYTES: usize = 4;
 
-/// What a page can be.
+/// The contents of a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Leaf {
-    /// Rows whose keys are CIDs: blocks, if their bytes are right. The other rows of the page, if any, are left out.
+    /// Rows whose keys are CIDs: blocks, if their bytes match. Other rows of the page are left out.
     Blocks(Vec<Row>),
     /// A whole page of the table of heads.
     Heads(Vec<Cid>),
@@ -32,13 +33,13 @@ pub(super) enum Leaf {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) cid: Cid,
-    /// The range of its value, relative to the start of the page. It may extend past the bytes that were read.
+    /// The range of the value, relative to the start of the page. It may extend beyond the bytes that were read.
     pub(super) value: Range<u64>,
 }
 
-/// Reads a page and what follows it. `None` if it is nothing of ours.
+/// Decodes a page and the bytes that follow it. Returns `None` if it is not a leaf of this store.
 ///
-/// Each row stands for itself: a wrong end costs the rows beside it. Nothing here says that a value is right.
+/// Each row is decoded independently: a wrong end loses only the rows beside it. Values are not verified.
 pub(super) fn parse(page: &[u8]) -> Option<Leaf> {
     let &[LEAF, _, low, high, ..] = page else { return None };
     let rows = usize::from(u16::from_le_bytes([low, high]));
@@ -49,14 +50,15 @@ pub(super) fn parse(page: &[u8]) -> Option<Leaf> {
     (!blocks.is_empty()).then_some(Leaf::Blocks(blocks))
 }
 
-/// The end that stands at a place in the list of ends.
+/// Reads an entry of the list of ends.
 fn end(page: &[u8], place: usize) -> Option<usize> {
     let at = ENDS + place * END_BYTES;
     let bytes = page.get(at..at + END_BYTES)?.try_into().ok()?;
     usize::try_from(u32::from_le_bytes(bytes)).ok()
 }
 
-/// The keys of a page without values. `None` if one of them is no CID, or comes too early: then the page is of another table.
+/// The keys of a page without values. Returns `None` if one is not a CID or does not ascend, because the page then
+/// belongs to another table.
 fn heads(page: &[u8], rows: usize) -> Option<Vec<Cid>> {
     let mut heads = Vec::new();
     let mut start = ENDS + rows * END_BYTES;

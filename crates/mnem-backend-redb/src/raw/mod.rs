@@ -1,8 +1,8 @@
-//! Blocks and heads in the raw pages of a file, found without following its trees.
+//! Finds blocks and heads in the raw pages of a file, without following its trees.
 //!
-//! Every multiple of 4 KiB in the file may be where a page begins, whatever the header says or whether there is one. A page of blocks names
-//! them by their CIDs, so that a block is either right by itself or not taken. Pages are never overwritten while they are in use and not
-//! cleared afterwards: some rows may belong to an earlier commit.
+//! A page may begin at every multiple of 4 KiB in the file, whatever the header says and even without one. A page of
+//! blocks names them by their CIDs, so each block can be verified by itself and is otherwise skipped. redb never
+//! overwrites pages in use and does not clear unused ones, so some rows may belong to an earlier commit.
 
 mod leaf;
 mod scan;
@@ -25,7 +25,7 @@ use crate::{
     open::{file_medium, lock_as_reader},
 };
 
-/// Begins a scan of the file at `path`, under the lock of a reader. `None` if no file is there.
+/// Begins a scan of the file at `path`, under the lock of a reader. Returns `None` if there is no file.
 pub(crate) fn scan(path: &Path, options: &OpenOptions) -> Result<Option<Box<dyn RawScan>>, StoreError> {
     let at = At { path, operation: "scan" };
     let failed = |error| at.failed(Outcome::NotApplied, error);

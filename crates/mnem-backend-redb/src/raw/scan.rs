@@ -1,4 +1,4 @@
-//! A scan of a file, page after page.
+//! Scans a file page by page.
 
 use std::{collections::VecDeque, ops::Range, path::PathBuf};
 
@@ -18,33 +18,33 @@ use crate::{
     limits::{BLOCK_BYTES_MAX, RAW_FAILED_FACTOR, RAW_WINDOW_BYTES},
 };
 
-/// A scan of one file, whose lock the medium holds as long as it lives.
+/// A scan of one file. The medium holds the lock of the file for as long as it lives.
 pub(super) struct Scan {
     path: PathBuf,
     medium: Medium,
     len: u64,
     window: Window,
-    /// The end of the pages that the window is for; what follows there belongs to rows of the last ones.
+    /// The end of the pages that the window serves; the bytes after it belong to rows of the last pages.
     window_end: u64,
-    /// The page that is looked at next.
+    /// The page to scan next.
     page: u64,
-    /// Where the last stretch ended that was reported.
+    /// The end of the last stretch that was reported.
     reported: u64,
     found: VecDeque<Found>,
-    /// Where the block that was found last has its bytes.
+    /// The last block that was named, and the range of its bytes.
     last: Option<(Cid, Range<u64>)>,
-    /// The end of the last block that was right. Blocks do not overlap, so that a file gives no more bytes than it has.
+    /// The end of the last verified block. Blocks do not overlap, so a scan returns no more bytes than the file has.
     taken: u64,
-    /// How many bytes have been hashed in vain.
+    /// Bytes hashed in vain.
     failed: u64,
 }
 
-/// What is to be returned yet.
+/// A result that is still to be returned.
 enum Found {
     Block(Cid, Range<u64>),
     Head(Cid),
     Scanned(u64),
-    /// So many bytes of this part.
+    /// A part of the file, and how many of its bytes are unreadable.
     Unreadable(Range<u64>, u64),
 }
 
@@ -74,7 +74,7 @@ impl Scan {
         At { path: &self.path, operation: "scan" }
     }
 
-    /// Looks at one more page, or moves the window. Returns whether there is more.
+    /// Scans one more page, or moves the window. Returns whether there is more.
     fn step(&mut self) -> bool {
         let done = self.page.min(self.len);
         if self.page < self.window_end {
@@ -107,8 +107,8 @@ impl Scan {
         }
     }
 
-    /// Whether the bytes of a block may be read and hashed: they are inside of the file and of no other block, and what was hashed in vain is
-    /// in proportion to what was scanned.
+    /// Whether the bytes of a block may be read and hashed. They must lie inside the file and outside every other
+    /// block, and the bytes hashed in vain must stay in proportion to those scanned.
     fn is_worth_reading(&self, place: &Range<u64>) -> bool {
         let bytes = place.end - place.start;
         place.end <= self.len
@@ -158,7 +158,7 @@ impl RawScan for Scan {
         let data = self.bytes_at(&place)?;
         if check_hash(&cid, &data) == HashCheck::Match {
             self.taken = place.end;
-            // No page of the file begins inside of a block.
+            // No page begins inside a block.
             self.page = self.page.max(place.end.next_multiple_of(PAGE));
             return Ok(Some(data));
         }

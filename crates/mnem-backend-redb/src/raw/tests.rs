@@ -1,4 +1,4 @@
-//! Pages that no redb has written.
+//! Pages that redb has not written.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::limits::{BLOCK_BYTES_MAX, RAW_FAILED_FACTOR};
 
 const PAGE: usize = 4096;
 
-/// A leaf whose keys and values have these ends, of a table with values or without.
+/// A leaf whose keys and values have these ends, of a table with or without values.
 fn leaf(keys: &[&[u8]], value_ends: Option<&[u32]>, values: &[u8]) -> Vec<u8> {
     let rows = u16::try_from(keys.len()).expect("few rows");
     let mut page = vec![1, 0];
@@ -39,7 +39,7 @@ fn scan(bytes: &[u8]) -> Scan {
     Scan::new(PathBuf::from("a file"), Arc::new(medium), bytes.len() as u64)
 }
 
-/// All blocks that a scan reads, and how many it names.
+/// All blocks that a scan reads, and the number of blocks that it names.
 fn blocks(scan: &mut Scan) -> (Vec<(Cid, Bytes)>, usize) {
     let (mut read, mut named) = (Vec::new(), 0);
     while let Some(found) = scan.next() {
@@ -66,7 +66,7 @@ fn a_wrong_end_costs_the_rows_beside_it() {
     };
     assert_eq!(named(&page), cids);
     assert_eq!(blocks(&mut scan(&page)).0.len(), 4);
-    // Of the second key, and of the second value.
+    // Break the end of the second key, then of the second value.
     for (end, left) in [(1, vec![cids[0], cids[3]]), (5, vec![cids[0], cids[3]])] {
         for wrong in [0, 1, 0xffff_ffff_u32] {
             let mut page = page.clone();
@@ -75,7 +75,7 @@ fn a_wrong_end_costs_the_rows_beside_it() {
             assert_eq!(read.iter().map(|(cid, _)| *cid).collect::<Vec<_>>(), left, "end {end} is {wrong}");
         }
     }
-    // All rows but those that the page has.
+    // Every number of rows except the one that the page has.
     for rows in [0_u16, 3, 5, 511, 512, u16::MAX] {
         let mut page = page.clone();
         page[2..4].copy_from_slice(&rows.to_le_bytes());
@@ -110,20 +110,20 @@ fn a_block_beyond_the_page_is_read_where_it_goes_on() {
     let file = leaf(&[&bytes[0], &bytes[1]], Some(&ends), &values.concat());
     let (read, _) = blocks(&mut scan(&[vec![0; 2 * PAGE], file.clone()].concat()));
     assert_eq!(read.len(), 2);
-    // Not at a multiple of a page, and not to its end.
+    // Shift the file by less than a page, and cut off its end.
     assert!(blocks(&mut scan(&[vec![0; 100], file.clone()].concat())).0.is_empty());
     let cut = blocks(&mut scan(&file[..2 * PAGE]));
     assert!(cut.1 == 2 && cut.0.len() < 2 && cut.0.iter().all(|(_, data)| data == &small[..]), "{cut:?}");
 }
 
-/// The value of the page before and this leaf's own pages overlap: no file gives more bytes than it has.
+/// The value of an earlier page overlaps this leaf's own pages; a scan still returns no more bytes than the file has.
 #[test]
 fn blocks_do_not_overlap() {
     const PAGES: usize = 64;
     const VALUE: usize = 16 * PAGE;
     let mut file = vec![0; (PAGES + 17) * PAGE];
     let header = 4 + 8 + 36;
-    // What a page names contains the pages after it.
+    // The value that a page names contains the pages after it.
     for page in (0..PAGES).rev() {
         let at = page * PAGE;
         file[at + header] = u8::try_from(page).expect("few pages");

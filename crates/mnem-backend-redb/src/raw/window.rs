@@ -1,4 +1,4 @@
-//! The part of a file that a scan looks at.
+//! The part of a file that a scan has in memory.
 
 use std::ops::Range;
 
@@ -6,10 +6,10 @@ use redb::StorageBackend;
 
 use crate::limits::{RAW_KEYS_BYTES_MAX, RAW_WINDOW_BYTES};
 
-/// What a disk that fails may still read around the place where it does.
+/// Unit of reading around a bad place: a failing disk may still read the sectors beside it.
 const SECTOR_BYTES: usize = 512;
 
-/// Bytes of a file from one place on, with zeros for those that cannot be read.
+/// Bytes of a file from an offset on, with zeros for the unreadable ones.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     start: u64,
@@ -17,7 +17,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Moves to another place, as far as the file goes. Returns how many bytes of its pages cannot be read.
+    /// Moves to another offset, up to the end of the file. Returns how many bytes of its pages are unreadable.
     pub(super) fn move_to(&mut self, medium: &dyn StorageBackend, start: u64, len: u64) -> u64 {
         let bytes = len.saturating_sub(start).min((RAW_WINDOW_BYTES + RAW_KEYS_BYTES_MAX) as u64);
         self.start = start;
@@ -38,7 +38,7 @@ impl Window {
         unreadable
     }
 
-    /// The bytes from a place on in which a page has its keys.
+    /// The bytes from an offset on that hold the keys of a page there.
     pub(super) fn keys_at(&self, place: u64) -> &[u8] {
         let from = place.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
         let rest = from.and_then(|from| self.bytes.get(from..)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Protocols that are not kept: the explorer notices each one, or it could not be trusted where it is silent.
+//! Deliberately broken protocols: the explorer must notice each one, or its silence elsewhere would prove nothing.
 
 use mnem_backend_redb::CommitDurability;
 use mnem_crash_tests::{
@@ -12,7 +12,7 @@ use super::{
 
 const SEED: u64 = 611;
 
-/// Images within which a break has to be seen.
+/// A break must be noticed within this many images.
 const IMAGES: usize = 2_000;
 
 const fn planted(name: &'static str, at: Break<Lie>) -> Planted<Lie> {
@@ -25,7 +25,7 @@ const ACKNOWLEDGED: Planted<Lie> = planted("acknowledged first", Break::Caller(C
 const HEAD_FIRST: Planted<Lie> = planted("the head before its blocks", Break::Caller(Caller::HeadFirst));
 const TWO_STEPS: Planted<Lie> = planted("a commit in two transactions", Break::Caller(Caller::TwoSteps));
 
-/// What is seen of a break first, in each of the eight sorts of workloads.
+/// The first violation that is noticed, for each of the eight kinds of workloads.
 fn seen(planted: &Planted<Lie>) -> Vec<Wrong> {
     let seen = (planted.seed..planted.seed + 8).map(|seed| {
         let shown = first_shown::<Redb>(planted, seed..seed + 1, &Scope::of(IMAGES));
@@ -70,14 +70,14 @@ fn a_commit_in_two_steps_is_noticed() {
 fn commits_that_are_not_durable_are_noticed_when_they_are_taken_for_durable() {
     let engine = Redb::of(SEED);
     let options = engine.options.clone().durability(CommitDurability::None);
-    // Without a kill, which would lose blocks that later commits require.
+    // Without kills, which would lose blocks that later commits require.
     let engine = Redb { options, leave_one_in: usize::MAX, ..engine };
     let (counts, violation) = explore(&record(&engine, SEED, None).expect("no failure"), SEED, &Scope::of(IMAGES));
     assert_eq!(violation.expect("something is lost").wrong, Wrong::Lost);
     println!("commits that are not durable: after {} images", counts.images);
 }
 
-/// Each sync of each call that writes, left out by itself: it is noticed, unless recovery does without it.
+/// Each sync of each writing call is left out in turn. It is noticed, unless recovery does not need that sync.
 #[test]
 fn each_sync_that_is_left_out_is_noticed_if_recovery_needs_it() {
     let (mut left_out, mut not_needed, mut wrong) = (0, 0, Vec::new());
@@ -107,7 +107,8 @@ fn each_sync_that_is_left_out_is_noticed_if_recovery_needs_it() {
     assert!(left_out > 4 * 14 && not_needed > 0, "too little was tried: {left_out}, {not_needed} not needed");
 }
 
-/// Where redb's header names the primary slot and says how that was committed; and the bit for two phases.
+/// Offset of the byte in redb's header that names the primary slot and how it was committed; and its bit for two
+/// phases.
 const GOD_BYTE: usize = 9;
 const TWO_PHASES: u8 = 4;
 
@@ -143,13 +144,13 @@ fn letter(entry: &Entry) -> char {
     }
 }
 
-/// The numbers of its syncs, from 0 at the first one of the log.
+/// The numbers of the syncs of a call, counted from the first one of the log.
 fn syncs_of(log: &[Entry], recorded: &Recorded) -> std::ops::Range<usize> {
     let before = |end: usize| log[..end].iter().filter(|entry| matches!(entry, Entry::Sync)).count();
     before(recorded.begun)..before(recorded.ended)
 }
 
-/// A workload is run again from its seed, call for call.
+/// A workload can be repeated from its seed, call for call.
 #[test]
 fn what_is_wrong_is_seen_again_by_seed_and_image_alone() {
     for seed in SEED..SEED + 4 {

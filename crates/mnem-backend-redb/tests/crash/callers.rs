@@ -1,4 +1,5 @@
-//! Callers at the same time share commits: what each one committed is whole or absent, and there once it was acknowledged to that one.
+//! Concurrent callers share commits: each commit is whole or absent after a power cut, and present if it was
+//! acknowledged to its caller.
 
 use mnem_crash_tests::{Callers, Engine, Scope, explore};
 
@@ -7,10 +8,10 @@ use super::{Redb, disk::Entry};
 const SEED: u64 = 808;
 const CALLERS: Callers = Callers { count: 4, commits: 5 };
 
-/// Images of each history.
+/// Images per history.
 const IMAGES: usize = if cfg!(debug_assertions) { 400 } else { 4_000 };
 
-/// Looks at what crashes leave of a history of several callers; how often they synced.
+/// Explores the power cuts of a history of several callers. Returns its number of syncs.
 fn explored(seed: u64) -> usize {
     let engine = Redb::of(seed);
     let disk = engine.blank(None);
@@ -26,7 +27,7 @@ fn explored(seed: u64) -> usize {
 
 #[test]
 fn what_callers_commit_together_survives_for_each_of_them() {
-    // Those with two phases: two syncs for each commit that is not shared.
+    // Seeds with two-phase commits: two syncs per commit that is not shared.
     let syncs: Vec<usize> = (SEED..).filter(|seed| seed % 2 == 0).take(4).map(explored).collect();
     let alone = CALLERS.count * CALLERS.commits * 2;
     assert!(syncs.iter().any(|syncs| *syncs < alone), "no two callers ever shared a commit: {syncs:?} syncs");

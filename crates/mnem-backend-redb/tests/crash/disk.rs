@@ -1,4 +1,4 @@
-//! A disk that writes down whatever is done to it, and fails or lies on demand.
+//! A disk that logs every call, and fails or lies on demand.
 
 use std::{
     fmt, io,
@@ -11,17 +11,18 @@ use redb::{BackendError, StorageBackend};
 
 use super::{image::Image, survivors::Cuts};
 
-/// Something done to a disk.
+/// An entry of a disk's log.
 #[derive(Clone)]
 pub(super) enum Entry {
     Write(usize, Arc<[u8]>),
     SetLen(usize),
     Sync,
-    /// A sync that failed: the pages count as clean from now on, so no later sync writes them, and reads find them in memory.
+    /// A failed sync: its pages count as clean from now on, so no later sync writes them, and reads find them in
+    /// memory.
     SyncFailed,
 }
 
-/// What can be asked of a disk.
+/// The kinds of calls to a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Len,
@@ -56,7 +57,7 @@ impl How {
     }
 }
 
-/// The `n`-th call of a sort, from 0, fails: that one, or all from that one on until the disk is plugged in again.
+/// The `n`-th call of a kind, from 0, fails: only that one, or also all later ones until the disk is plugged in again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
     pub(super) call: Call,
@@ -65,14 +66,14 @@ pub(super) struct Fault {
     pub(super) lasting: bool,
 }
 
-/// What a disk says it did, and did not.
+/// What a disk reports as done without doing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lie {
     /// Any sync.
     EverySync,
     /// One sync, from 0.
     OneSync(usize),
-    /// Every sync of all that came before it: the last write is left out.
+    /// Every sync leaves out the last write before it.
     LastWrite,
 }
 
@@ -89,11 +90,11 @@ struct State {
     fault: Option<Fault>,
     fired: bool,
     lie: Option<Lie>,
-    /// Whether it lies already.
+    /// Whether it lies by now.
     lying: bool,
-    /// What happens elsewhere during every sync.
+    /// An event that runs elsewhere during every sync.
     at_sync: Option<Arc<dyn Fn() + Send + Sync>>,
-    /// How often it was plugged in. Through an earlier plug nothing gets: whoever holds it was killed.
+    /// How often it was plugged in. Calls through an earlier plug fail: its holder was killed.
     plugged_in: usize,
 }
 
@@ -116,17 +117,17 @@ impl Disk {
         self.state().fault = Some(fault);
     }
 
-    /// Has something happen elsewhere during every sync from now on.
+    /// Runs an event elsewhere during every sync from now on.
     pub(super) fn at_sync(&self, event: impl Fn() + Send + Sync + 'static) {
         self.state().at_sync = Some(Arc::new(event));
     }
 
-    /// Whether the call that was to fail has.
+    /// Whether the call that should fail has failed.
     pub(super) fn has_failed(&self) -> bool {
         self.state().fired
     }
 
-    /// The disk as a medium. Whoever had it before is cut off, as by a kill.
+    /// The disk as a medium. The previous holder is cut off, as by a kill.
     pub(super) fn plug_in(&self) -> Plug {
         let mut state = self.state();
         state.plugged_in += 1;
@@ -165,7 +166,7 @@ impl Medium for Disk {
 }
 
 impl State {
-    /// Counts a call; whether it is to fail.
+    /// Counts a call. Returns how it fails, if it should.
     fn failing(&mut self, call: Call) -> Option<How> {
         let n = self.counts[call as usize];
         self.counts[call as usize] += 1;
@@ -195,7 +196,7 @@ impl State {
     }
 }
 
-/// A disk as somebody has it.
+/// A connection to the disk, as one holder has it.
 #[derive(Clone)]
 pub(super) struct Plug {
     disk: Disk,

@@ -1,4 +1,5 @@
-//! A workload on a disk with one failing call: the error it returns, how the handle behaves afterwards, and what the next open finds.
+//! A workload on a disk with one failing call: the error, how the handle behaves afterwards, and what the next open
+//! finds.
 
 use mnem_crash_tests::{
     Act, Chance, Checked, Done, Engine, Expected, Gone, Medium, Observed, Recording, Runner, Wrong, ensure,
@@ -11,18 +12,18 @@ use super::{
     disk::{Call, Disk, Fault},
 };
 
-/// The call that is a compaction in every workload: chance does that seldom.
+/// The call that compacts in every workload, because a random compaction is rare.
 const COMPACTED: usize = 4;
 
 const OPEN: Act = Act::Open { durable: true };
 
-/// A workload on a disk that fails, as far as it has come.
+/// A workload in progress on a failing disk.
 struct Run {
     runner: Runner<Redb>,
     fault: Fault,
 }
 
-/// Runs the workload of a seed on a disk of which a call fails. `None`: it failed before there was a store.
+/// Runs the workload of a seed on a disk with a failing call. Returns `None` if creating the store failed.
 pub(super) fn live(engine: &Redb, seed: u64, fault: Fault) -> Checked<Option<Recording<Redb>>> {
     live_on(engine, seed, fault, Disk::default())
 }
@@ -51,7 +52,7 @@ pub(super) fn live_on(engine: &Redb, seed: u64, fault: Fault, disk: Disk) -> Che
     Ok(Some(Recording { engine, medium, planted: None, acts, steps }))
 }
 
-/// An error says what was tried, and keeps its cause.
+/// Checks that an error names its operation and keeps its cause.
 fn named(error: &StoreError, operations: &[&str]) -> Checked<()> {
     let says = error.to_string();
     ensure(operations.iter().any(|operation| says.contains(operation)), Wrong::NotNamed, || {
@@ -94,14 +95,15 @@ impl Run {
         self.after_failure(chance)
     }
 
-    /// A call failed: the disk had, and the error says so; unless a failure was read over before, and the handle poisoned then.
+    /// Checks an error of a call: the disk has failed and the error names that, unless an earlier failure was tolerated
+    /// and poisoned the handle.
     fn failed(&self, error: &StoreError, act: &Act) -> Checked<()> {
         let fired = self.runner.medium.has_failed();
         ensure(fired, Wrong::NotUsable, || format!("{act:?} failed, and the disk had not: {error:?}"))?;
         if error.kind() == ErrorKind::Poisoned { Ok(()) } else { named(error, &[operation(act)]) }
     }
 
-    /// What creating left, when it failed: no store, or an empty one.
+    /// Checks the result of a failed creation: no store, or an empty one.
     fn none_or_empty(&mut self) -> Checked<()> {
         match self.runner.run(0, &OPEN, None) {
             Done::Failed(error) => {
@@ -111,7 +113,7 @@ impl Run {
         }
     }
 
-    /// Reads everything. If just that fails, it works the next time.
+    /// Reads everything. If the failing call is one of these reads, the next attempt must succeed.
     fn read(&mut self, chance: &mut Chance) -> Checked<()> {
         let before = self.runner.medium.has_failed();
         match self.runner.check(0, true) {
@@ -123,7 +125,8 @@ impl Run {
         }
     }
 
-    /// What the handle does after a failure, and what the disk holds when it is opened again. Goes on with that.
+    /// Checks how the handle behaves after a failure, and what the next open finds on the disk. Continues with that
+    /// store.
     fn after_failure(&mut self, chance: &mut Chance) -> Checked<()> {
         if self.runner.opened[0].is_some() {
             self.reads_go_on()?;
@@ -142,7 +145,7 @@ impl Run {
         let Some(opened) = &self.runner.opened[0] else { return Ok(()) };
         let expected = &self.runner.expected;
         let no_reads = self.fault.lasting && matches!(self.fault.call, Call::Read | Call::Len);
-        // Among several writers a handle does not read on: it would not see what the others do.
+        // Among several writers a handle stops reading, since it could not see the writes of others.
         let cannot_follow = self.runner.engine.concurrency == Sharing::MultiWriter;
         match Observed::of(&opened.store, Redb::pool(), expected.blocks(), expected.rows()) {
             Ok(observed) => expected.check(&observed),
@@ -151,7 +154,7 @@ impl Run {
         }
     }
 
-    /// Another write on the same handle: it is carried out, or refused because the handle is poisoned.
+    /// Writes again through the same handle: the write succeeds, or is refused because the handle is poisoned.
     fn one_more(&mut self, chance: &mut Chance) -> Checked<()> {
         let settled = self.runner.expected.is_settled();
         let Some(new) = (0..Redb::pool().count()).find(|n| !self.runner.expected.blocks().any(|block| block == *n))
@@ -177,7 +180,7 @@ impl Run {
         }
     }
 
-    /// Every sort of write says that the handle is poisoned, and does nothing.
+    /// Checks that every kind of write is refused by the poisoned handle and does nothing.
     fn all_refused(&self, chance: &mut Chance) -> Checked<()> {
         let Runner { engine, medium, visible, opened, .. } = &self.runner;
         let Some(opened) = &opened[0] else { return Ok(()) };
@@ -193,10 +196,10 @@ impl Run {
         ensure(quiet, Wrong::NotUsable, || "a poisoned handle synced".to_owned())
     }
 
-    /// Opens again, and settles what there is.
+    /// Opens again and determines which state survived.
     fn reopened(&mut self) -> Checked<()> {
         if let Done::Failed(error) = self.runner.run(0, &OPEN, None) {
-            // The failure may come only here.
+            // The failure may happen only here.
             named(&error, &["open"])?;
             ensure(self.runner.medium.has_failed(), Wrong::NotOpened, || format!("{error:?}"))?;
             if let Done::Failed(error) = self.runner.run(0, &OPEN, None) {

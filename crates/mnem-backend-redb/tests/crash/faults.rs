@@ -1,5 +1,5 @@
-//! Every call of the disk fails once, or from then on: the error says what was tried and what became of it, the handle behaves as the contract
-//! says, and after an open all that was acknowledged is there.
+//! Every call of the disk fails, once or for good. The error names the operation and its outcome, the handle behaves as
+//! the contract says, and the next open finds everything acknowledged.
 
 use std::ops::Range;
 
@@ -13,19 +13,19 @@ use super::{
 
 const SEED: u64 = 5_150;
 
-/// Calls of one sort that fail in every test run, at most: spread evenly if a life has more.
+/// Failing calls of one kind per test run, at most, spread evenly over a life.
 const FAILING_MAX: usize = if cfg!(debug_assertions) { 120 } else { 2_000 };
 
-/// Images of each life in which a sync failed, about.
+/// Images per life with a failed sync, about.
 const IMAGES: usize = if cfg!(debug_assertions) { 50 } else { 500 };
 
-/// A short one, without a cache, so that reads reach the disk.
+/// A short workload without a cache, so that reads reach the disk.
 fn engine(seed: u64) -> Redb {
     let engine = Redb::of(seed);
     Redb { options: engine.options.clone().cache_bytes(0), acts: 9, ..engine }
 }
 
-/// How often each sort of call is made in a life without failures.
+/// The number of calls of each kind in a life without failures.
 fn calls(seed: u64, call: Call) -> usize {
     let disk = Disk::default();
     let never = Fault { call, n: usize::MAX, how: How::InputOutput, lasting: false };
@@ -33,7 +33,7 @@ fn calls(seed: u64, call: Call) -> usize {
     disk.count(call)
 }
 
-/// Fails a call; what is wrong afterwards is a panic that names the fault.
+/// Fails a call. Panics with the name of the fault if anything is wrong afterwards.
 fn fails(seed: u64, fault: Fault) {
     let lived = quietly(|| live(&engine(seed), seed, fault)).unwrap_or_else(|panic| Err((Wrong::Panicked, panic)));
     if let Err((wrong, text)) = lived {
@@ -41,13 +41,13 @@ fn fails(seed: u64, fault: Fault) {
     }
 }
 
-/// Fails each call of a sort, in one way after the other.
+/// Fails each call of a kind, in alternating ways.
 fn each_fails(call: Call, seeds: Range<u64>) {
     let mut failed = 0;
     for seed in seeds {
         let count = calls(seed, call);
         for n in (0..count).step_by(count.div_ceil(FAILING_MAX)) {
-            // Counted, as the calls that fail may be every fourth.
+            // Use a counter: the failing calls may be every fourth one.
             fails(seed, Fault { call, n, how: HOW[failed % 4], lasting: failed / 4 % 2 == 1 });
             failed += 1;
         }
@@ -56,7 +56,8 @@ fn each_fails(call: Call, seeds: Range<u64>) {
     assert!(failed > 10, "{call:?} failed {failed} times");
 }
 
-/// Every call, in every way, in as many lives as `MNEM_CRASH_IMAGES` has millions; and power cuts after each sync that failed.
+/// Every call, in every way, in as many lives as `MNEM_CRASH_IMAGES` has millions; and power cuts after each failed
+/// sync.
 #[test]
 #[ignore = "long: cargo xtask soak faults-redb"]
 fn soak() {
@@ -72,7 +73,7 @@ fn soak() {
                 }
             }
         }
-        // One phase does not promise to survive these.
+        // One-phase commits do not promise to survive failed syncs.
         if seed % 4 != 1 {
             let (counts, violation) = after_failed_syncs(seed);
             assert!(violation.is_none(), "{}", violation.map(|violation| violation.to_string()).unwrap_or_default());
@@ -107,8 +108,8 @@ fn every_question_for_the_length_that_fails_is_told_and_harms_nothing() {
     each_fails(Call::Len, SEED..SEED + 2);
 }
 
-/// Each sync of a life fails once, what it was to write is in memory only from then on, and the store is opened again and written to. What a
-/// later power cut leaves.
+/// Each sync of a life fails once, after which its writes are in memory only; then the store is opened again and
+/// written. Explores what a later power cut leaves.
 fn after_failed_syncs(seed: u64) -> (Counts, Option<Violation>) {
     let mut all = Counts::default();
     for n in 0..calls(seed, Call::Sync) {
@@ -139,7 +140,7 @@ fn two_phase_commits_survive_a_power_cut_after_a_sync_that_failed() {
     }
 }
 
-/// What one phase does not promise is noticed when it is taken for promised.
+/// The explorer notices that one-phase commits do not survive failed syncs.
 #[test]
 fn one_phase_commits_do_not() {
     let seed = (SEED..).find(|seed| seed % 4 == 1).expect("one in four");

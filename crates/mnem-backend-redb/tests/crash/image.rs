@@ -1,4 +1,4 @@
-//! The bytes of a disk, in pages that copies share: a copy costs a pointer for each page.
+//! The bytes of a disk, in pages that copies share: a copy costs one pointer per page.
 
 use std::sync::{Arc, LazyLock};
 
@@ -8,7 +8,7 @@ type Page = [u8; PAGE_BYTES];
 
 static ZEROS: LazyLock<Arc<Page>> = LazyLock::new(|| Arc::new([0; PAGE_BYTES]));
 
-/// What is on a disk. What was never written, or cut off, reads as zero.
+/// The content of a disk. Bytes that were never written, or truncated, read as zeros.
 #[derive(Clone, Default)]
 pub(super) struct Image {
     pages: Vec<Arc<Page>>,
@@ -20,7 +20,7 @@ impl Image {
         self.len
     }
 
-    /// Whether all of it is there.
+    /// Reads bytes. Returns whether all of them exist.
     pub(super) fn read(&self, offset: usize, out: &mut [u8]) -> bool {
         if offset.checked_add(out.len()).is_none_or(|end| end > self.len) {
             return false;
@@ -36,7 +36,7 @@ impl Image {
         true
     }
 
-    /// Past the end it makes the disk longer.
+    /// Writes bytes. A write past the end extends the disk.
     pub(super) fn write(&mut self, offset: usize, data: &[u8]) {
         self.set_len(self.len.max(offset + data.len()));
         let mut written = 0;

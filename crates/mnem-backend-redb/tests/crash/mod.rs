@@ -1,7 +1,9 @@
-//! Power cuts at every point of a store's life: of what was not synced any part may be on the disk, and what was acknowledged is there.
+//! Power cuts at every point of a store's life: any part of the unsynced writes may survive, and everything
+//! acknowledged is there.
 //!
-//! The workload runs on a [`disk`] that writes down what is done to it. From the log, [`survivors`] makes what a power cut may leave. [`breaks`]
-//! shows that the explorer notices what it must; in [`faults`] the calls of the disk fail, each in its turn.
+//! The workload runs on a [`disk`] that logs its calls. From the log, [`survivors`] builds the images that a power cut
+//! may leave. [`breaks`] shows that the explorer notices broken protocols. In [`faults`] each call of the disk fails in
+//! turn.
 
 mod breaks;
 mod callers;
@@ -25,13 +27,13 @@ use self::{
 
 const SEED: u64 = 20_261_125;
 
-/// Images of each of the eight sorts of workloads in every test run: 200,000 in all where the code is optimised.
+/// Images per kind of workload in every test run, of which there are eight: 200,000 in all in optimised builds.
 const IMAGES: usize = if cfg!(debug_assertions) { 1_500 } else { 18_000 };
 
-/// Images of each workload of a long run.
+/// Images per workload of a long run.
 const IMAGES_OF_A_SEED: usize = 6_000;
 
-/// Most are small; some take several pages, and make the file grow.
+/// Most blocks are small; some take several pages and make the file grow.
 static POOL: LazyLock<Pool> = LazyLock::new(|| {
     let bytes_of = |n| match n % 16 {
         0 => 8_000 + n * 7_919 % 30_000,
@@ -47,7 +49,7 @@ struct Redb {
     options: OpenOptions,
     concurrency: Sharing,
     acts: usize,
-    /// Instead of one in so many calls the store is left.
+    /// One in this many calls leaves the store open instead.
     leave_one_in: usize,
 }
 
@@ -59,8 +61,8 @@ impl Engine for Redb {
     const SOAK: &'static str = "crash-redb";
     const ATOMIC: bool = true;
 
-    /// Eight seeds in a row go through all that matters to what is on the disk of one process; of four such rows, two are of the modes that let
-    /// others in.
+    /// Eight consecutive seeds cover every option that matters to the file of one process. Of four such rows, two run
+    /// in the shared modes.
     fn of(seed: u64) -> Self {
         let durability = if seed & 1 == 0 { CommitDurability::TwoPhase } else { CommitDurability::OnePhase };
         let layout = if seed & 4 == 0 { Layout::Native } else { Layout::Mnem01 };
@@ -100,7 +102,7 @@ impl Engine for Redb {
         disk
     }
 
-    /// A disk that never syncs does not do so after a crash either.
+    /// A disk that never syncs keeps that defect after a crash.
     fn restored(&self, image: Image, planted: Option<Lie>) -> Disk {
         let disk = Disk::of(image);
         disk.lie(planted.filter(|lie| *lie == Lie::EverySync), true);
@@ -110,7 +112,7 @@ impl Engine for Redb {
     fn open(&self, process: &Plug, opening: Opening) -> Result<RedbStore, StoreError> {
         let Opening { create, read_only, .. } = opening;
         let options = self.options.clone().create(create).read_only(read_only);
-        // Alone: beside others a reader may not repair, not even in memory.
+        // Exclusive: in a shared mode a reader must not repair, not even in memory.
         let options = if read_only { options.sharing(Sharing::ExclusiveWriter) } else { options };
         options.open_medium(process.clone(), "disk")
     }
@@ -137,10 +139,10 @@ impl Engine for Redb {
     }
 }
 
-/// The upkeep that is a compaction; the other one checks the integrity.
+/// The number of the maintenance that compacts; the other one checks the integrity.
 const COMPACT: usize = 0;
 
-/// Everything that four of the eight sorts of workloads may leave.
+/// Explores four of the eight kinds of workloads.
 fn survive(seeds: impl Iterator<Item = u64>) {
     for seed in seeds {
         let (counts, violation) = explored::<Redb>(seed, None, &Scope::of(IMAGES));
@@ -160,13 +162,14 @@ fn one_phase_commits_survive_whatever_a_power_cut_leaves() {
     survive((SEED..SEED + 8).filter(|seed| seed % 2 == 1));
 }
 
-/// A workload in each of the modes that let others in, and in each layout.
+/// A workload in each shared mode and each layout.
 #[test]
 fn commits_of_stores_that_others_may_open_survive_whatever_a_power_cut_leaves() {
     survive((SEED..SEED + 32).filter(|seed| [16, 30].contains(&(seed % 32))));
 }
 
-/// The workload of one seed after the other, on all cores, until `MNEM_CRASH_IMAGES` were looked at; or the one image that is named.
+/// Runs the workload of one seed after the other, on all cores, until `MNEM_CRASH_IMAGES` images are checked; or checks
+/// the one image that is named.
 #[test]
 #[ignore = "long: cargo xtask soak crash-redb"]
 fn soak() {

@@ -1,4 +1,4 @@
-//! What of a log is on the disk after a power cut: all that was synced, and of the rest any part.
+//! The parts of a log that are on the disk after a power cut: all that was synced, and any part of the rest.
 
 use std::ops::Range;
 
@@ -6,27 +6,27 @@ use mnem_crash_tests::Chance;
 
 use super::{disk::Entry, image::Image};
 
-/// Up to so many entries in doubt every subset of them is tried, before any is torn.
+/// Up to this many entries in doubt, every subset is tried before any is torn.
 const EVERY_SUBSET_MAX: usize = 6;
 
-/// What becomes of an entry in doubt.
+/// The fate of an entry in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Dropped,
     Kept,
-    /// Of each piece of so many bytes, chance decides.
+    /// Each piece of this many bytes survives at random.
     Torn {
         piece: usize,
         seed: u64,
     },
 }
 
-/// The log of a disk, with what is durable at each of its syncs.
+/// The log of a disk, with the durable image at each of its syncs.
 pub(super) struct Cuts {
     log: Vec<Entry>,
-    /// Entries up to and with a sync, and what is on the disk after it. The first one is the start.
+    /// The number of entries up to and including a sync, and the image after it. The first one is the start.
     synced: Vec<(usize, Image)>,
-    /// Entries whose pages a failed sync left in doubt for ever.
+    /// Entries whose pages a failed sync left in doubt for good.
     doomed: Option<Range<usize>>,
 }
 
@@ -49,12 +49,12 @@ impl Cuts {
         Self { log, synced, doomed }
     }
 
-    /// Entries before the cut that were not synced.
+    /// The unsynced entries before the cut.
     fn in_doubt(&self, cut: usize) -> Vec<usize> {
         let log = &self.log[..cut];
         let synced = log.iter().rposition(|entry| matches!(entry, Entry::Sync)).map_or(0, |sync| sync + 1);
         let doomed = self.doomed.clone().map_or(0..0, |doomed| doomed.start..doomed.end.min(synced));
-        // The length is not among the pages: the next sync that works makes it durable.
+        // The length is not part of the pages: the next successful sync makes it durable.
         let pages = doomed.filter(|n| matches!(log[*n], Entry::Write(..)));
         pages.chain((synced..cut).filter(|n| matches!(log[*n], Entry::Write(..) | Entry::SetLen(_)))).collect()
     }
@@ -92,7 +92,7 @@ impl mnem_crash_tests::Cuts for Cuts {
     }
 }
 
-/// Sectors that may arrive by themselves.
+/// The number of sectors that may survive independently.
 fn pieces(entry: &Entry) -> usize {
     match entry {
         Entry::Write(offset, data) => (offset + data.len()).div_ceil(512) - offset / 512,
@@ -110,7 +110,7 @@ fn apply(image: &mut Image, entry: &Entry, fate: Fate) {
             let mut chance = Chance::new(seed, 0);
             let mut from = 0;
             while from < data.len() {
-                // Pieces end where those of the disk do.
+                // Align the pieces with those of the disk.
                 let to = data.len().min((offset + from) / piece * piece + piece - offset);
                 if chance.one_in(2) {
                     image.write(offset + from, &data[from..to]);
@@ -121,7 +121,8 @@ fn apply(image: &mut Image, entry: &Entry, fate: Fate) {
     }
 }
 
-/// Nothing arrived; everything; every other subset where they are few; then subsets by chance, of several shapes, and torn.
+/// Nothing survives; everything; every other subset if there are few; then random subsets of several shapes, and torn
+/// entries.
 fn fates(count: usize, way: usize, chance: &mut Chance) -> Vec<Fate> {
     let keep = |yes: bool| if yes { Fate::Kept } else { Fate::Dropped };
     let subsets = 1_usize << count.min(EVERY_SUBSET_MAX);
@@ -137,7 +138,7 @@ fn fates(count: usize, way: usize, chance: &mut Chance) -> Vec<Fate> {
     let at = chance.below(count.max(1));
     let (shape, piece) = (chance.below(10), [512, 4096][chance.below(2)]);
     let fate = |n: usize, chance: &mut Chance| match shape {
-        // All before a place; all after it; all but one; one.
+        // All before a point; all after it; all but one; only one.
         0 => keep(n < at),
         1 => keep(n > at),
         2 => keep(n != at),
@@ -145,7 +146,7 @@ fn fates(count: usize, way: usize, chance: &mut Chance) -> Vec<Fate> {
         4 => keep(chance.one_in(2)),
         5 => keep(chance.one_in(8)),
         6 => keep(!chance.one_in(8)),
-        // One torn, the others there.
+        // One torn, the others kept.
         7 if n != at => Fate::Kept,
         7 | 8 => Fate::Torn { piece, seed: chance.number() },
         _ => match chance.below(3) {

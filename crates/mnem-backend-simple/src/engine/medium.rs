@@ -1,8 +1,8 @@
 //! The seam between the store and the file system: every file operation of this crate goes through [`FileSystem`].
 //!
-//! This is a seam for tests, which put recording, failing and simulated file systems under the store
-//! ([`OpenOptions::open_on`](crate::OpenOptions::open_on)). Paths are absolute; no method takes or returns a file of the standard library,
-//! so that a file system in memory can stand in.
+//! Tests use it to put recording, failing and simulated file systems below the store
+//! ([`OpenOptions::open_on`](crate::OpenOptions::open_on)). Paths are absolute. No method takes or returns a file of
+//! the standard library, so a file system in memory can implement the trait.
 
 use std::{
     ffi::OsString,
@@ -16,7 +16,7 @@ use mnem_store_traits::driver::{FileIdentity, allocated_bytes, identity};
 
 use crate::limits::OPENINGS_MAX;
 
-/// What lies at a path. Symbolic links are not followed.
+/// The type of a directory entry. Symbolic links are not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A regular file.
@@ -27,71 +27,71 @@ pub enum Kind {
     Other,
 }
 
-/// Kind and length of what lies at a path.
+/// Type, size and identity of the entry at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
     /// Length in bytes; meaningful for a regular file.
     pub file_bytes: u64,
-    /// What it takes on the medium, in bytes.
+    /// Space that it takes on the medium, in bytes.
     pub allocated_bytes: u64,
-    /// Which file it is, where the file system can tell.
+    /// Its identity, if the file system reports one.
     pub file_id: Option<FileId>,
 }
 
-/// Tells a file from any other that has, or had, its path.
+/// Distinguishes a file from any other file that has, or had, its path.
 ///
-/// The number alone does not: that of a removed file is soon given to a new one. Whoever gives a file a name changes it, so the time tells those two apart,
-/// as finely as the file system keeps times.
+/// The number alone does not, because the number of a removed file is soon given to a new one. Giving a file a name
+/// updates its change time, so the time distinguishes the two, at the resolution of the file system's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
-    /// The number of the file in its file system.
+    /// The number of the file in its file system (inode number).
     pub number: u64,
-    /// When its bytes, its names or its mode were last changed, in nanoseconds since 1970.
+    /// Time of the last change of its bytes, names or mode, in nanoseconds since 1970.
     pub changed_nanos: i128,
 }
 
-/// One entry of a folder.
+/// An entry of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its name in the folder.
     pub name: OsString,
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
 }
 
 /// The entries of a folder, in no particular order.
 pub type Entries = Box<dyn Iterator<Item = io::Result<Entry>> + Send>;
 
-/// What [`FileSystem::read`] found.
+/// The result of [`FileSystem::read`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contents {
     /// The bytes of a regular file.
     Bytes(Vec<u8>),
-    /// A regular file of this many bytes, more than asked for. It was not read.
+    /// A regular file of this many bytes, more than requested. It was not read.
     TooLong(u64),
-    /// A folder, symbolic link or something else that holds no bytes of the store.
+    /// A folder, a symbolic link, or something else that holds no bytes of the store.
     NotAFile,
     /// Nothing.
     Absent,
 }
 
-/// How a lock file is locked.
+/// The mode of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LockMode {
-    /// Beside other shared holders.
+    /// Excludes exclusive holders only.
     Shared,
-    /// Alone.
+    /// Excludes all other holders.
     Exclusive,
 }
 
-/// Why a file or folder was not synced.
+/// The reason why a file or folder was not synced.
 #[derive(Debug)]
 pub enum SyncError {
-    /// It could not be opened, so no sync was tried: nothing is lost, and trying again may help.
+    /// It could not be opened, so no sync was tried. Nothing is lost, and a retry may help.
     NotOpened(io::Error),
-    /// The sync failed: what was to be made durable must be taken for lost. A second one may succeed without having written it.
+    /// The sync failed. The unsynced data must be considered lost: a second sync may succeed without having written it.
     Failed(io::Error),
 }
 
@@ -101,7 +101,7 @@ impl From<io::Error> for SyncError {
     }
 }
 
-/// A lock that is held until it is dropped, or the process ends.
+/// A lock, held until it is dropped or the process ends.
 pub trait Lock: Debug + Send + Sync {}
 
 /// A file that was just created and is being written.
@@ -109,158 +109,163 @@ pub trait NewFile: Debug + Send {
     /// Appends all of `data`.
     ///
     /// # Errors
-    /// Whatever the file system says; some of the bytes may have been written.
+    /// Those of the file system; some of the bytes may have been written.
     fn write_all(&mut self, data: &[u8]) -> io::Result<()>;
 
-    /// Makes what was written durable. The file's name is not: that takes [`FileSystem::sync_folder`].
+    /// Makes the written bytes durable, but not the file's name: that needs [`FileSystem::sync_folder`].
     ///
     /// # Errors
-    /// Whatever the file system says. The bytes must then be taken for lost: a second call may succeed without having written them.
+    /// Those of the file system. The bytes must then be considered lost: a second call may succeed without having
+    /// written them.
     fn sync(&mut self) -> io::Result<()>;
 }
 
 pub use crate::engine::whole::WholeSync;
 
-/// What the store needs of a file system.
+/// The file system operations that the store needs.
 ///
-/// Only the sync methods make anything durable. Whether something is absent is decided here and nowhere else: only "there is no
-/// such entry" is an absence, any other failure is an error.
+/// Only the sync methods make anything durable. Only this trait decides whether something is absent: the error "no such
+/// entry" means absent, and any other failure is an error.
 pub trait FileSystem: Debug + Send + Sync {
-    /// The path with all symbolic links resolved, or `None` if nothing is there.
+    /// Resolves all symbolic links of the path. Returns `None` if nothing is there.
     ///
     /// # Errors
-    /// Whatever the file system says, absence excepted.
+    /// Those of the file system, except absence.
     fn resolve(&self, path: &Path) -> io::Result<Option<PathBuf>>;
 
-    /// What lies at `path`, or `None`. Does not follow a symbolic link at its end.
+    /// Describes the entry at `path`. Returns `None` if nothing is there. Does not follow a symbolic link at the end of
+    /// the path.
     ///
     /// # Errors
-    /// Whatever the file system says, absence excepted.
+    /// Those of the file system, except absence.
     fn metadata(&self, path: &Path) -> io::Result<Option<Metadata>>;
 
-    /// As [`metadata`](Self::metadata), of each of these names in a folder that is there.
+    /// As [`metadata`](Self::metadata), for each of these names in an existing folder.
     ///
     /// # Errors
-    /// Whatever the file system says, absence excepted.
+    /// Those of the file system, except absence.
     ///
     /// # For implementers
-    /// The default looks at one path after another.
+    /// The default calls `metadata` for one path after another.
     fn metadata_in(&self, folder: &Path, names: &[String]) -> io::Result<Vec<Option<Metadata>>> {
         names.iter().map(|name| self.metadata(&folder.join(name))).collect()
     }
 
-    /// The bytes of a regular file of up to `bytes_max` bytes, read whole. Does not follow a symbolic link at its end.
+    /// Reads a whole regular file of up to `bytes_max` bytes. Does not follow a symbolic link at the end of the path.
     ///
     /// # Errors
-    /// Whatever the file system says, absence excepted.
+    /// Those of the file system, except absence.
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Contents>;
 
-    /// Device and number of the file or folder that the path leads to, by which it is known wherever it is moved; `None`: the system does not
-    /// tell them.
+    /// Device and number (inode) of the file or folder that the path leads to, which stay the same if it is moved.
+    /// `None` if the system does not report them.
     ///
     /// # Errors
-    /// Whatever the file system says.
+    /// Those of the file system.
     ///
     /// # For implementers
-    /// The default is `None`.
+    /// The default returns `None`.
     fn identity(&self, _path: &Path) -> io::Result<FileIdentity> {
         Ok(None)
     }
 
-    /// The entries of a folder, streamed, or `None` if nothing is there.
+    /// Streams the entries of a folder. Returns `None` if nothing is there.
     ///
     /// # Errors
-    /// Whatever the file system says, absence excepted.
+    /// Those of the file system, except absence.
     fn list(&self, path: &Path) -> io::Result<Option<Entries>>;
 
-    /// Creates a folder that only its owner may enter. `false`: something was there already.
+    /// Creates a folder that only its owner may enter. Returns `false` if something is already there.
     ///
     /// # Errors
-    /// Whatever the file system says; `NotFound` when the parent is absent.
+    /// Those of the file system; `NotFound` if the parent is absent.
     fn create_folder(&self, path: &Path) -> io::Result<bool>;
 
-    /// Creates an empty file that only its owner may read. Never opens one that is there.
+    /// Creates an empty file that only its owner may read. Never opens an existing one.
     ///
     /// # Errors
-    /// `AlreadyExists` when something is there; otherwise whatever the file system says.
+    /// `AlreadyExists` if something is there; otherwise those of the file system.
     fn create_file(&self, path: &Path) -> io::Result<Box<dyn NewFile>>;
 
     /// Makes the bytes of an existing file durable.
     ///
     /// # Errors
-    /// Whatever the file system says; a second call may then succeed without having written them.
+    /// Those of the file system; a second call may then succeed without having written them.
     fn sync_file(&self, path: &Path) -> Result<(), SyncError>;
 
     /// Makes the entries of a folder durable.
     ///
     /// # Errors
-    /// Whatever the file system says, also that it cannot sync folders; a second call may then succeed without having written them.
+    /// Those of the file system, including that it cannot sync folders. A second call may then succeed without having
+    /// written them.
     fn sync_folder(&self, path: &Path) -> Result<(), SyncError>;
 
-    /// The file system that the folder lies on, about to be synced whole; `None`: it cannot be, or not as safely as file by file.
+    /// Prepares a sync of the whole file system that contains the folder. `None` if that is impossible, or less safe
+    /// than a sync file by file.
     ///
     /// # For implementers
-    /// The default is `None`.
+    /// The default returns `None`.
     fn whole(&self, _folder: &Path) -> Option<Box<dyn WholeSync>> {
         None
     }
 
-    /// Moves a file within the file system, in one step, over whatever file has that name.
+    /// Moves a file within the file system atomically, replacing a file of the new name.
     ///
     /// # Errors
-    /// Whatever the file system says; nothing was moved then.
+    /// Those of the file system; nothing was moved.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Gives a file a second name. `false`: something has that name already, and it stays.
+    /// Gives a file a second name. Returns `false` if the name is taken, whose file then stays.
     ///
     /// # Errors
-    /// Whatever the file system says; no name was given then.
+    /// Those of the file system; no name was given.
     fn link(&self, from: &Path, to: &Path) -> io::Result<bool>;
 
-    /// Moves a file within the file system unless something has that name already: `false`, and it stays.
+    /// Moves a file within the file system unless the new name is taken. Returns `false` if it is taken, whose file
+    /// then stays.
     ///
     /// # Errors
-    /// Whatever the file system says, also that it cannot; nothing was moved then.
+    /// Those of the file system, including that it has no such call; nothing was moved.
     ///
     /// # For implementers
-    /// The default cannot.
+    /// The default reports that there is no such call.
     fn rename_new(&self, _from: &Path, _to: &Path) -> io::Result<bool> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Whether a reader finds the old or the new file at every moment of a [`rename`](Self::rename) over a file.
+    /// Whether a reader finds either the old or the new file at every moment of a [`rename`](Self::rename) over a file.
     ///
     /// # For implementers
-    /// The default is yes.
+    /// The default returns `true`.
     fn replaces_in_one_step(&self, _folder: &Path) -> bool {
         true
     }
 
-    /// Removes a file. `false`: there was none.
+    /// Removes a file. Returns `false` if there was none.
     ///
     /// # Errors
-    /// Whatever the file system says, absence excepted; the file is still there then.
+    /// Those of the file system, except absence; the file is then still there.
     fn remove_file(&self, path: &Path) -> io::Result<bool>;
 
-    /// Removes an empty folder. `false`: there was none.
+    /// Removes an empty folder. Returns `false` if there was none.
     ///
     /// # Errors
-    /// Whatever the file system says, absence excepted; the folder is still there then.
+    /// Those of the file system, except absence; the folder is then still there.
     fn remove_folder(&self, path: &Path) -> io::Result<bool>;
 
-    /// Takes the lock of a lock file without waiting, creating the file if need be. `None`: someone else holds it.
+    /// Locks a lock file without waiting, creating it if necessary. Returns `None` if another holder has the lock.
     ///
-    /// Two locks taken by one process exclude each other like those of two processes.
+    /// Two locks taken by one process exclude each other like locks of two processes.
     ///
     /// # Errors
-    /// Whatever the file system says, also that it has no locks.
+    /// Those of the file system, including that it has no locks.
     fn lock(&self, path: &Path, mode: LockMode) -> io::Result<Option<Box<dyn Lock>>>;
 }
 
 /// The file system of the operating system.
 ///
-/// Folders are created with mode 0700 and files with 0600. On systems other than Unix the modes do not exist, and folders cannot be
-/// synced: there the names of files are only as durable as the file system makes them by itself.
+/// Folders are created with mode 0700 and files with 0600. Systems other than Unix have no modes and cannot sync
+/// folders; there the names of files are only as durable as the file system makes them by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StdFileSystem;
 
@@ -302,7 +307,7 @@ fn unless_absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Only Unix numbers files in a way that the standard library tells.
+/// The standard library exposes file numbers only on Unix.
 fn file_id(found: &std::fs::Metadata) -> Option<FileId> {
     #[cfg(unix)]
     {
@@ -317,11 +322,11 @@ fn file_id(found: &std::fs::Metadata) -> Option<FileId> {
     }
 }
 
-/// From how many names in a folder on it is opened to look at them.
+/// The number of names from which on the folder is opened to look them up.
 #[cfg(target_os = "linux")]
 const NAMES_IN_A_FOLDER_MIN: usize = 4;
 
-/// What an open folder has under this name.
+/// Looks up a name in an open folder.
 #[cfg(target_os = "linux")]
 fn metadata_at(folder: &rustix::fd::OwnedFd, name: &str) -> io::Result<Option<Metadata>> {
     use rustix::fs::{AtFlags, FileType, statat};
@@ -343,10 +348,11 @@ fn metadata_at(folder: &rustix::fd::OwnedFd, name: &str) -> io::Result<Option<Me
     }))
 }
 
-/// Opens a regular file, or says why there is none to read.
+/// Opens a regular file. If there is none, returns what was found instead.
 ///
-/// Looks at it before opening it: opening a pipe would wait for its other end. A file that was there and cannot be found a moment later was
-/// removed, or replaced on a file system that does so in two steps; a second look tells which.
+/// Checks the type before opening, because opening a pipe would wait for its other end. If a file disappears between
+/// the check and the open, it was removed, or is being replaced on a file system that does so in two steps; a second
+/// check tells which.
 fn open_to_read(
     path: &Path,
     look: impl Fn() -> io::Result<Option<Metadata>>,
@@ -393,7 +399,8 @@ impl FileSystem for StdFileSystem {
     fn metadata_in(&self, folder: &Path, names: &[String]) -> io::Result<Vec<Option<Metadata>>> {
         use rustix::fs::{CWD, Mode, OFlags, openat};
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // For a few names it does not pay to open the folder; where it cannot be, as without a free descriptor, its files can be looked at.
+        // For a few names, opening the folder does not pay. If it cannot be opened, for instance without a free
+        // descriptor, look up path by path.
         let opened =
             if names.len() < NAMES_IN_A_FOLDER_MIN { None } else { openat(CWD, folder, flags, Mode::empty()).ok() };
         match opened {
@@ -431,7 +438,8 @@ impl FileSystem for StdFileSystem {
                 Ok(entry) => entry,
                 Err(error) => return Some(Err(error)),
             };
-            // Where the listing carries no kinds, the entry may be gone when it is looked at: then it was removed meanwhile.
+            // If the listing does not include the types, the entry may be gone by the time its type is looked up; then
+            // it was removed meanwhile.
             match kind_of(&entry) {
                 Ok(kind) => kind.map(|kind| Ok(Entry { name: entry.file_name(), kind: kind.into() })),
                 Err(error) => Some(Err(error)),

@@ -1,6 +1,7 @@
-//! What only this backend has: the file system below it, files that have no name yet, and syncs of the whole file system.
+//! What only this backend has: the file system below it, files that have no name yet, and syncs of the whole file
+//! system.
 
-// For the tests of this crate, which put other file systems below a store. It may change in any version.
+// Public for the tests of this crate, which put other file systems below a store. It may change in any version.
 #[doc(hidden)]
 pub mod medium;
 pub(crate) mod required;

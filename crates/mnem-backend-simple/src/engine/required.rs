@@ -1,4 +1,4 @@
-//! The blocks that a commit requires: durable before the lock of the heads is taken, looked for again under it.
+//! The required blocks of a commit: made durable before the lock of the heads is taken, looked up again under it.
 
 use std::collections::HashSet;
 
@@ -10,17 +10,20 @@ use crate::{
     handle::Handle,
 };
 
-/// Blocks that must be there when the heads are written.
+/// Blocks that must be present when the heads are written.
 ///
-/// What is required is looked at twice. Before the lock, where a sync may take as long as the disk needs for everything that other programs have written,
-/// every required block that is there is made durable. Under the lock presence is decided, and a block is taken for durable only if its file is the one
-/// that was made durable.
+/// Required blocks are looked up twice. The first time is before the lock, where a sync may take as long as the disk
+/// needs for the data of all other programs: every required block that is present is made durable. The second time is
+/// under the lock, where presence is decided; a block counts as durable only if its file is the one that was made
+/// durable.
 ///
-/// A name that was there at both looks has been that file's all the while, or something was done to it in between. Another put of the block replaces
-/// the file, which leaves one of two whole files after a power cut; a delete may have been followed by a put that was killed before it
-/// synced, which leaves a name that is not durable. Both have made another file, so its shard is synced once more, under the lock. A [`FileId`] fails to tell
-/// a new file only if it has the number of the removed one and was named in the same tick of the file system's clock. That takes a delete beside
-/// this very call, which the contract forbids: a delete that comes a little later, before the heads are written, takes the block away in any case.
+/// If a name was there both times, either it belonged to the same file throughout, or the block was written or removed
+/// in between. Another put of the block replaces the file, and a power cut leaves one of the two complete files. A
+/// delete may be followed by a put that was killed before it synced, which leaves a name that is not durable. In both
+/// cases the file is another one, so its shard is synced again, under the lock. A [`FileId`] mistakes a new file for a
+/// removed one only if the new file got the same number, and its name in the same tick of the file system's clock. That
+/// requires a delete during this very call, which the contract forbids: a slightly later delete, before the heads are
+/// written, would remove the block in any case.
 pub(crate) struct Required<'a> {
     handle: &'a Handle,
     cids: &'a [Cid],
@@ -32,20 +35,21 @@ pub(crate) struct Required<'a> {
 enum State {
     /// Nothing is known of its file.
     Unknown,
-    /// The same commit has put it, and made it durable.
+    /// The same commit has put the block and made it durable.
     Put,
-    /// This file of it was made durable before the lock.
+    /// This file of the block was made durable before the lock.
     Settled(FileId),
 }
 
 impl<'a> Required<'a> {
-    /// Makes those that are there durable. What is absent is passed over: it may be there when it counts.
+    /// Makes the required blocks that are present durable. Skips absent ones, which may be present by the time of the
+    /// check.
     pub(crate) fn settle(handle: &'a Handle, cids: &'a [Cid], put: &HashSet<Cid>) -> Result<Self, StoreError> {
         let sought = Sought::new(handle, cids);
         let state = |cid| if put.contains(cid) { State::Put } else { State::Unknown };
         let mut states: Vec<State> = cids.iter().map(state).collect();
         if handle.durability >= Durability::Power {
-            // Looked at before anything is synced, so that what is synced is this file or a newer one.
+            // Look them up before the sync, so that the sync covers this file or a newer one.
             let looks = sought.look(handle)?;
             let mut present = Vec::new();
             for ((block, state), found) in states.iter_mut().enumerate().zip(looks.files()) {
@@ -59,9 +63,9 @@ impl<'a> Required<'a> {
         Ok(Self { handle, cids, sought, states })
     }
 
-    /// Fails unless every one is there, and makes those durable that are other files than were settled.
+    /// Fails unless every required block is present. Makes those durable whose file is not the settled one.
     ///
-    /// Never syncs the file system whole: the lock of the heads may be held.
+    /// Never syncs the whole file system, because the lock of the heads may be held.
     pub(crate) fn must_be_present(&self) -> Result<(), StoreError> {
         let mut unsettled = Vec::new();
         for (block, found) in self.sought.look(self.handle)?.files().enumerate() {

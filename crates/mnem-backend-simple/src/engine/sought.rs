@@ -1,4 +1,4 @@
-//! The files of many blocks, looked for shard by shard.
+//! Looks up the files of many blocks, shard by shard.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,10 +13,11 @@ use crate::{
     tables::{self, BlockPlace},
 };
 
-/// Blocks that are looked for together. A look costs one call for each shard and one for each block, which the file system need not find its way to.
+/// Blocks that are looked up together. This costs one call per shard and one per block, with no path to resolve for the
+/// latter.
 pub(crate) struct Sought {
     shards: Vec<Shard>,
-    /// The shard of each block, and the file's place in it.
+    /// For each block the index of its shard, and the index of its file in the shard.
     places: Vec<(usize, usize)>,
 }
 
@@ -42,7 +43,7 @@ impl Sought {
         Self { shards, places }
     }
 
-    /// Looks at the shards and the files in them.
+    /// Looks up the shards and the files in them.
     pub(crate) fn look(&self, handle: &Handle) -> Result<Looks<'_>, StoreError> {
         let objects = handle.paths.objects();
         let shards = self.shards.iter().map(|shard| match handle.is_folder_in(&objects, &shard.path)? {
@@ -52,40 +53,40 @@ impl Sought {
         Ok(Looks { sought: self, shards: shards.collect::<Result<_, _>>()? })
     }
 
-    /// Where the block of this number lies.
+    /// The place of the block with this index.
     pub(crate) fn place(&self, block: usize) -> BlockPlace {
         let (shard, file) = self.places[block];
         let shard = &self.shards[shard];
         BlockPlace { shard: shard.path.clone(), file: shard.path.join(&shard.names[file]) }
     }
 
-    /// The files of the blocks of these numbers.
+    /// The files of the blocks with these indices.
     pub(crate) fn files(&self, blocks: &[usize]) -> impl Iterator<Item = PathBuf> {
         blocks.iter().map(|block| self.place(*block).file)
     }
 
-    /// The shards of the blocks of these numbers.
+    /// The shards of the blocks with these indices.
     pub(crate) fn shards_of(&self, blocks: impl IntoIterator<Item = usize>) -> BTreeSet<&Path> {
         let shards: BTreeSet<usize> = blocks.into_iter().map(|block| self.places[block].0).collect();
         shards.into_iter().map(|shard| &*self.shards[shard].path).collect()
     }
 }
 
-/// What a look found.
+/// The result of a lookup.
 pub(crate) struct Looks<'a> {
     sought: &'a Sought,
-    /// The files of each shard; `None` where there is no such folder.
+    /// The files of each shard; `None` if there is no such folder.
     shards: Vec<Option<Vec<Option<Metadata>>>>,
 }
 
 impl Looks<'_> {
-    /// The file of each block, in the order of the blocks; `None` where there is no regular file of its name.
+    /// The file of each block, in the order of the blocks; `None` if there is no regular file of its name.
     pub(crate) fn files(&self) -> impl Iterator<Item = Option<Metadata>> {
         let file = |&(shard, file): &(usize, usize)| self.shards[shard].as_ref().and_then(|files| files[file]);
         self.sought.places.iter().map(file).map(|found| found.filter(|found| found.kind == Kind::File))
     }
 
-    /// The shards that are there.
+    /// The shards that exist.
     pub(crate) fn shards(&self) -> BTreeSet<&Path> {
         let there = self.sought.shards.iter().zip(&self.shards).filter(|(_, files)| files.is_some());
         there.map(|(shard, _)| &*shard.path).collect()

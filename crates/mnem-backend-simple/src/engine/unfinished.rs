@@ -1,4 +1,4 @@
-//! New files: written under a temporary name, and renamed once they are whole.
+//! New files: written under a temporary name, and renamed once they are complete.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -9,7 +9,7 @@ use mnem_store_traits::{Durability, StoreError};
 
 use crate::{error::at, handle::Handle, lacks, op_heads::HeadsLock, tables};
 
-/// A whole file in `tmp` that has not got its name yet. Removed when dropped before it is published.
+/// A complete file in `tmp` that has no final name yet. Dropping it before it is published removes it.
 #[derive(Debug)]
 pub(crate) struct Unfinished<'a> {
     handle: &'a Handle,
@@ -17,24 +17,24 @@ pub(crate) struct Unfinished<'a> {
 }
 
 impl<'a> Unfinished<'a> {
-    /// Writes a file, durable unless the store was opened with less durability.
+    /// Writes a file. It is durable unless the store was opened with weaker durability.
     pub(crate) fn write(handle: &'a Handle, data: &[u8]) -> Result<Self, StoreError> {
         Self::write_with(handle, data, handle.durability >= Durability::Power)
     }
 
-    /// Writes a file, durable whatever the options say.
+    /// Writes a file that is durable regardless of the options.
     pub(crate) fn write_durably(handle: &'a Handle, data: &[u8]) -> Result<Self, StoreError> {
         Self::write_with(handle, data, true)
     }
 
-    /// Writes a file, to be made durable by whoever publishes it.
+    /// Writes a file without syncing it. The caller must sync it before publishing it.
     pub(crate) fn write_unsynced(handle: &'a Handle, data: &[u8]) -> Result<Self, StoreError> {
         Self::write_with(handle, data, false)
     }
 
     fn write_with(handle: &'a Handle, data: &[u8], durable: bool) -> Result<Self, StoreError> {
         let path = handle.paths.tmp().join(tables::unfinished_name(random()));
-        // A name that is taken, one chance in 2^128, is an error like any other: repeating the call is safe.
+        // A name collision has a chance of 1 in 2^128 and is an error like any other; the call can be retried.
         let mut file = handle.fs.create_file(&path).map_err(at("create", &path))?;
         let unfinished = Self { handle, path: Some(path.clone()) };
         file.write_all(data).map_err(at("write", &path))?;
@@ -44,14 +44,14 @@ impl<'a> Unfinished<'a> {
         Ok(unfinished)
     }
 
-    /// Gives it its name, over whatever file has it.
+    /// Renames the file to its final name, replacing any file there.
     pub(crate) fn publish(mut self, target: &Path) -> Result<(), StoreError> {
         self.rename(target)
     }
 
-    /// Gives it its name unless something has it: `false`.
+    /// Gives the file its final name unless the name is taken. Returns `false` if it is.
     ///
-    /// Not to be called by who holds the lock of the store.
+    /// Must not be called while holding the lock of the store.
     pub(crate) fn publish_new(&mut self, target: &Path) -> Result<bool, StoreError> {
         match self.name_anew(target)? {
             Some(named) => Ok(named),
@@ -62,7 +62,7 @@ impl<'a> Unfinished<'a> {
         }
     }
 
-    /// As [`publish_new`](Self::publish_new), for who holds the lock of the store.
+    /// As [`publish_new`](Self::publish_new), for a caller that holds the lock of the store.
     pub(crate) fn publish_new_alone(&mut self, target: &Path) -> Result<bool, StoreError> {
         match self.name_anew(target)? {
             Some(named) => Ok(named),
@@ -70,7 +70,7 @@ impl<'a> Unfinished<'a> {
         }
     }
 
-    /// Gives it its name by a call that replaces nothing. `None`: there is no such call here.
+    /// Gives the file its name with a call that replaces nothing. `None`: the file system has no such call.
     fn name_anew(&mut self, target: &Path) -> Result<Option<bool>, StoreError> {
         let (fs, Some(path)) = (&self.handle.fs, &self.path) else { return Ok(Some(false)) };
         match fs.link(path, target) {
@@ -88,7 +88,8 @@ impl<'a> Unfinished<'a> {
         }
     }
 
-    /// Gives it its name unless something has it, where only the lock of the store, which is held, keeps others from doing so in between.
+    /// Renames the file unless its name is taken. The caller must hold the lock of the store, which alone keeps others
+    /// from taking the name in between.
     fn rename_if_absent(&mut self, target: &Path) -> Result<bool, StoreError> {
         if self.handle.metadata(target)?.is_some() {
             return Ok(false);
@@ -109,7 +110,7 @@ impl<'a> Unfinished<'a> {
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         let Some(path) = self.path.take() else { return };
-        // What stays behind is cleared by the next handle that opens the store alone.
+        // If it stays, the next handle that opens the store alone removes it.
         if let Err(error) = self.handle.fs.remove_file(&path) {
             tracing::debug!(path = %path.display(), %error, "an unfinished file stays behind");
         }
@@ -117,7 +118,8 @@ impl Drop for Unfinished<'_> {
 }
 
 fn random() -> u128 {
-    // The standard library keys its hash maps from the system's random numbers; a keyed hash of nothing is one of them.
+    // The standard library keys its hash maps with random numbers of the system; a keyed hash of nothing is such a
+    // number.
     let word = || u128::from(RandomState::new().build_hasher().finish());
     word() << 64 | word()
 }

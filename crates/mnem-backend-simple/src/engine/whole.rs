@@ -1,28 +1,31 @@
-//! Making everything on a file system durable at once, where that is as safe as syncing file by file.
+//! Syncs a whole file system, where that is as safe as syncing file by file.
 
 use std::{fmt::Debug, io, path::Path};
 
-/// A file system about to be synced whole.
+/// A prepared sync of a whole file system.
 pub trait WholeSync: Debug + Send {
-    /// Makes every file and every folder of the file system durable, as they are now.
+    /// Makes the current state of every file and folder of the file system durable.
     ///
     /// # Errors
-    /// Whatever the file system says, also of a failure since this was made that was nobody's of this store. What was to be made
-    /// durable must then be taken for lost.
+    /// Those of the file system, including any failure since this was created, even of a file of another program. The
+    /// unsynced data must then be considered lost.
     fn sync(&mut self) -> io::Result<()>;
 }
 
 /// As [`FileSystem::whole`](crate::engine::medium::FileSystem::whole), on the operating system.
 ///
-/// `syncfs` takes the place of an fsync for each file where these are known:
-/// - the kernel is Linux 5.17 or newer: before 5.8 `syncfs` did not report that writing back had failed, and before 5.17 not that the file system
-///   could not commit its journal;
-/// - the file system is served by the drivers of ext4 or XFS, whose `syncfs` writes back all data, then commits all metadata, then empties the disk's
-///   cache. Others may do nothing at all (many in user space), know only a part (network, overlay), or leave out the cache (ext2);
-/// - the descriptor was opened before the files were written, so that a failure that the kernel met by itself meanwhile is reported through it;
-/// - the store's folders lie on that one file system. (A shard that is on another one refuses every new name.)
+/// `syncfs` replaces the fsync of each file if all of the following hold:
+/// - The kernel is Linux 5.17 or newer. Before 5.8, `syncfs` did not report failed writeback, and before 5.17 not that
+///   the file system could not commit its journal.
+/// - The driver of the file system is ext4 or XFS, whose `syncfs` writes back all data, then commits all metadata, then
+///   flushes the disk's cache. Other drivers may do nothing at all (many in user space), cover only a part (network,
+///   overlay), or skip the cache (ext2).
+/// - The descriptor was opened before the files were written, so that it reports writeback failures that the kernel met
+///   in the meantime.
+/// - The store's folders are on that one file system. (A shard on another one refuses every new name.)
 ///
-/// Before 6.13, ext4 answers `Ok` once it was shut down. So whoever uses this syncs one folder at the end as well: fsync reports that.
+/// Before 6.13, `syncfs` of ext4 returns `Ok` even after the file system was shut down. Callers must therefore also
+/// sync one folder at the end, since fsync reports that.
 #[cfg(target_os = "linux")]
 pub(crate) fn of(root: &Path) -> Option<Box<dyn WholeSync>> {
     use std::os::linux::fs::MetadataExt as _;
@@ -30,7 +33,7 @@ pub(crate) fn of(root: &Path) -> Option<Box<dyn WholeSync>> {
     if !linux::kernel_reports_failures() {
         return None;
     }
-    // What cannot be found out is not safe.
+    // If something cannot be determined, assume that it is not safe.
     let folder = std::fs::File::open(root).ok()?;
     let device = folder.metadata().ok()?.st_dev();
     let on_device = |inner| root.join(inner).symlink_metadata().is_ok_and(|found| found.st_dev() == device);
@@ -52,11 +55,11 @@ mod linux {
 
     use super::WholeSync;
 
-    /// File systems whose drivers sync as safely as fsync, as the table of mounts calls them. A mount that is called ext2 may be served by a driver that
-    /// does not.
+    /// Names in the mount table of file systems whose drivers sync as safely as fsync. A mount named ext2 may be served
+    /// by a driver that does not.
     const SAFE: [&str; 3] = ["ext4", "ext3", "xfs"];
 
-    /// The kernel from which on `syncfs` reports all failures.
+    /// The first kernel whose `syncfs` reports all failures.
     const REPORTS_SINCE: (u32, u32) = (5, 17);
 
     #[derive(Debug)]
@@ -68,7 +71,7 @@ mod linux {
         }
     }
 
-    /// Whether the process may call it: a filter of system calls may forbid what it does not know. Tried once.
+    /// Whether the process may call `syncfs`: a system call filter may forbid calls that it does not know. Tried once.
     pub(super) fn is_permitted(folder: &File) -> bool {
         static ANSWER: OnceLock<bool> = OnceLock::new();
         *ANSWER.get_or_init(|| rustix::fs::syncfs(folder).is_ok())
@@ -80,7 +83,8 @@ mod linux {
         kind_of_mount(&mounts, &format!("{major}:{minor}")).is_some_and(|kind| SAFE.contains(&kind))
     }
 
-    /// What the file system on a device is called: the third field of its line names the device, the first one behind a lone dash the kind.
+    /// The type of the file system on a device: the third field of a mount line names the device, the first one after a
+    /// lone dash the type.
     fn kind_of_mount<'a>(mounts: &'a str, device: &str) -> Option<&'a str> {
         let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some(device))?;
         line.split_once(" - ")?.1.split(' ').next()

@@ -1,9 +1,10 @@
-//! What a disk holds for certain, what it may hold besides, and the states that a power cut can leave.
+//! The durable state of a disk, the changes that may survive besides, and the states that a power cut can leave.
 //!
-//! The model is the weakest that a file system may be, with what POSIX and every file system in use promise: a sync makes the bytes of a file, or the
-//! names in a folder, durable; the name itself is its folder's. A name changes in one step from one file to another. Everything else may come in any order, or not at all:
-//! a rename may have taken the old name away and not have given the new one; a file may have its length and none of its bytes. What single file
-//! systems promise beyond that are states of this model too, which the [`Habit`]s draw more often than chance would.
+//! The model is the weakest file system that POSIX and every file system in use permit: a sync makes the bytes of a
+//! file, or the names in a folder, durable; the name of a file belongs to its folder. A name changes in one step from
+//! one file to another. Everything else may happen in any order, or not at all: a rename may have removed the old name
+//! and not added the new one; a file may have its length and none of its bytes. Some file systems promise more; their
+//! states are part of this model too, and the [`Habit`]s draw them more often than chance would.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,27 +13,27 @@ use mnem_store_traits::Bytes;
 
 use super::memory_fs::{Event, Id, Name, Node, apply_name, joined};
 
-/// Bytes that a disk writes in one step, or a file system keeps in one block.
+/// Bytes that a disk writes in one step, or that a file system keeps in one block.
 const UNITS: [usize; 2] = [512, 4096];
 
-/// How a file system leaves what was not synced.
+/// Which unsynced changes a file system keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Habit {
-    /// Nothing of it is there.
+    /// None.
     Forgets,
-    /// All names are there, and no bytes: what became of unsynced files on ext4 and XFS once they were renamed.
+    /// All names and no bytes: the fate of unsynced files on ext4 and XFS once they were renamed.
     NamesOnly,
-    /// All of it is there, as after the kill of a process.
+    /// All, as after the kill of a process.
     Keeps,
-    /// The names of all folders as they were at one moment, as with a journal.
+    /// The names of all folders as of one moment, as with a journal.
     Journal,
-    /// The names of each folder as they were at some moment.
+    /// The names of each folder as of some moment.
     FolderJournals,
     /// Any of the changes of names.
     Any,
     /// All changes but one.
     AllButOne,
-    /// One change alone.
+    /// Only one change.
     OnlyOne,
 }
 
@@ -48,32 +49,32 @@ impl Habit {
         Self::OnlyOne,
     ];
 
-    /// The habit of the `index`-th state: the three that leave no choice first.
+    /// The habit of the `index`-th state; the three deterministic ones come first.
     fn of(index: usize, chance: &mut Chance) -> Self {
         let certain = 3;
         if index < certain { Self::ALL[index] } else { Self::ALL[certain + chance.below(Self::ALL.len() - certain)] }
     }
 }
 
-/// A disk under a file system that is being written to.
+/// A disk under a file system that is being written.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
-    /// What is durable, of each node.
+    /// The durable state of each node.
     synced: Vec<Node>,
-    /// Bytes behind those, not synced.
+    /// Bytes after those, not synced.
     written: BTreeMap<Id, Bytes>,
-    /// Changes of names that are not synced, each with the step that it belongs to, in the order they were made.
+    /// Unsynced changes of names in order, each with the step that it belongs to.
     named: Vec<(usize, Name)>,
     steps: usize,
 }
 
 impl Disk {
-    /// With these nodes, all durable.
+    /// A disk with these nodes, all durable.
     pub(crate) fn of(nodes: Vec<Node>) -> Self {
         Self { synced: nodes, written: BTreeMap::new(), named: Vec::new(), steps: 0 }
     }
 
-    /// The nodes as far as they are durable.
+    /// The durable state of the nodes.
     pub(crate) fn synced(&self) -> &[Node] {
         &self.synced
     }
@@ -112,7 +113,7 @@ impl Disk {
         });
     }
 
-    /// The `index`-th state that a power cut now may leave, and how to tell it from others.
+    /// The `index`-th state that a power cut now may leave, and a number that distinguishes it from others.
     pub(crate) fn after_power_cut(&self, index: usize, chance: &mut Chance) -> (Vec<Node>, u64) {
         let habit = Habit::of(index, chance);
         let mut nodes = self.synced.clone();
@@ -158,7 +159,7 @@ impl Disk {
     }
 }
 
-/// What is left of bytes that were written and not synced.
+/// What survives of unsynced bytes.
 fn left_of(bytes: &Bytes, habit: Habit, chance: &mut Chance) -> Bytes {
     let unit = UNITS[chance.below(UNITS.len())];
     match habit {
@@ -169,7 +170,7 @@ fn left_of(bytes: &Bytes, habit: Habit, chance: &mut Chance) -> Bytes {
             1 => bytes.clone(),
             2 => bytes.slice(..chance.below(bytes.len() / unit + 1) * unit),
             3 => vec![0; bytes.len()].into(),
-            // What lay on the disk before.
+            // Older content of the disk.
             4 => bytes.iter().map(|byte| byte ^ 0xa5).collect(),
             _ => {
                 let mut left = bytes.to_vec();

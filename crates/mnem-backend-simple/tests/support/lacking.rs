@@ -1,4 +1,4 @@
-//! A file system that lacks calls, as those that people have do.
+//! A file system that lacks calls, as real ones do.
 
 use std::{
     fmt, io,
@@ -10,7 +10,7 @@ use mnem_backend_simple::medium::{
     Contents, Entries, FileSystem, Lock, LockMode, Metadata, NewFile, SyncError, WholeSync,
 };
 
-/// A call that may be lacking.
+/// A call that may be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lacks {
     Link,
@@ -21,14 +21,14 @@ pub(crate) enum Lacks {
 
 type InBetween = Arc<dyn Fn(&Path) + Send + Sync>;
 
-/// Calls that answer with an error number of the system.
+/// Calls that return an error number of the system.
 #[derive(Clone)]
 pub(crate) struct Lacking {
     inner: Arc<dyn FileSystem>,
     errors: Vec<(Lacks, i32)>,
-    /// Called between the two steps of a rename over a file: the name is gone.
+    /// Called between the two steps of a rename over a file, while the name is gone.
     in_between: Option<InBetween>,
-    /// What rename has replaced.
+    /// Files that a rename has replaced.
     pub(crate) replaced: Arc<Mutex<Vec<PathBuf>>>,
 }
 
@@ -130,7 +130,7 @@ impl FileSystem for Lacking {
 
     fn lock(&self, path: &Path, mode: LockMode) -> io::Result<Option<Box<dyn Lock>>> {
         if let Err(error) = self.has(Lacks::Locks) {
-            // As a system that lacks them alone: the file is made, and then not locked.
+            // As on a system that lacks only locks: the file is created, but not locked.
             drop(self.inner.lock(path, mode));
             return Err(error);
         }

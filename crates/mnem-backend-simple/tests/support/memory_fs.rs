@@ -1,4 +1,5 @@
-//! A file system in memory that writes down what was made, named, written and synced, so that every state a power cut may leave can be made of it.
+//! A file system in memory that records nodes, names, writes and syncs, so that every state after a power cut can be
+//! derived.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,10 +16,10 @@ use mnem_store_traits::Bytes;
 
 use super::disk::Disk;
 
-/// A file or folder, whatever its name.
+/// Identifies a file or folder, whatever its name.
 pub(crate) type Id = usize;
 
-/// What lies under an [`Id`]. Cheap to clone.
+/// The content of an [`Id`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
     File(Bytes),
@@ -28,17 +29,17 @@ pub(crate) enum Node {
 /// One change, in the order of the calls.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    /// A node was made, and has the next id.
+    /// A node was created, with the next id.
     Made(Node),
-    /// Bytes were added to a file.
+    /// Bytes were appended to a file.
     Written(Id, Bytes),
-    /// Names were given or taken away, all of them in one step.
+    /// Names were added or removed, all in one step.
     Named(Vec<Name>),
     Synced(Id),
     SyncedAll,
 }
 
-/// A name in a folder, and what it stands for from now on.
+/// A name in a folder, and the node that it stands for from now on.
 #[derive(Clone, Debug)]
 pub(crate) struct Name {
     pub(crate) folder: Id,
@@ -48,9 +49,9 @@ pub(crate) struct Name {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The first one is the root. Nothing is ever freed.
+    /// The first one is the root. Nodes are never freed.
     nodes: Vec<Node>,
-    /// The nodes when recording began: all of them durable.
+    /// The nodes when recording began, all durable.
     first: Vec<Node>,
     events: Vec<Event>,
     locks: HashMap<Id, (LockMode, usize)>,
@@ -66,13 +67,13 @@ impl MemoryFs {
         Self::of(vec![Node::Folder(Arc::default())])
     }
 
-    /// With these nodes, the first of which is the root, all of them durable.
+    /// A file system with these nodes, all durable; the first one is the root.
     pub(crate) fn of(nodes: Vec<Node>) -> Self {
         let state = State { first: nodes.clone(), nodes, ..State::default() };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// With this folder, and those above it.
+    /// A file system with this folder and its ancestors.
     pub(crate) fn with_folder(path: &Path) -> Self {
         let fs = Self::new();
         for folder in path.ancestors().collect::<Vec<_>>().into_iter().rev().skip(1) {
@@ -81,12 +82,12 @@ impl MemoryFs {
         fs
     }
 
-    /// The same with all that is there durable, and nothing recorded.
+    /// A copy in which everything is durable and nothing is recorded.
     pub(crate) fn settled(&self) -> Self {
         Self::of(self.state().nodes.clone())
     }
 
-    /// What lies at a path.
+    /// The node at a path.
     pub(crate) fn id(&self, path: &Path) -> io::Result<Id> {
         self.state().must_find(path)
     }
@@ -99,19 +100,19 @@ impl MemoryFs {
         self.state().events.push(Event::SyncedAll);
     }
 
-    /// How much was recorded so far.
+    /// The number of recorded changes so far.
     pub(crate) fn recorded(&self) -> usize {
         self.state().events.len()
     }
 
-    /// The disk as it was when recording began, and what was done since.
+    /// The disk when recording began, and the changes since.
     pub(crate) fn recording(&self) -> (Disk, Vec<Event>) {
         let state = self.state();
         (Disk::of(state.first.clone()), state.events.clone())
     }
 
-    /// The file system after a power cut now that leaves exactly what was synced: the least that any file system keeps. This one goes on
-    /// as if nothing had happened.
+    /// The file system after a power cut now that leaves exactly the synced state: the least that any file system
+    /// keeps. This one continues as if nothing had happened.
     pub(crate) fn after_power_cut(&self) -> Self {
         let (mut disk, events) = self.recording();
         events.iter().for_each(|event| disk.apply(event));
@@ -126,7 +127,7 @@ impl MemoryFs {
 impl State {
     fn find(&self, path: &Path) -> io::Result<Option<Id>> {
         let mut id = 0;
-        // Faster by far than the parts of a path as the standard library finds them, and half of what a state costs.
+        // Much faster than the path components of the standard library, and half of the cost of a state.
         for name in path.to_str().unwrap().split('/').skip(1).filter(|name| !name.is_empty()) {
             match &self.nodes[id] {
                 Node::File(_) => return Err(io::ErrorKind::NotADirectory.into()),
@@ -156,7 +157,7 @@ impl State {
         self.events.push(Event::Named(names));
     }
 
-    /// `false`: the name is taken.
+    /// Returns `false` if the name is taken.
     fn add(&mut self, path: &Path, node: Node) -> io::Result<bool> {
         if self.find(path)?.is_some() {
             return Ok(false);
@@ -184,12 +185,12 @@ pub(crate) fn apply_name(nodes: &mut [Node], Name { folder, name, inner }: &Name
     };
 }
 
-/// No id is ever used again, so it tells files apart without a clock.
+/// Ids are never reused, so an id identifies a file without a clock.
 fn file_id(id: Id) -> FileId {
     FileId { number: id as u64, changed_nanos: 0 }
 }
 
-/// A file's bytes with more behind them.
+/// The bytes of a file with more appended.
 pub(crate) fn joined(bytes: &Bytes, more: &Bytes) -> Bytes {
     if bytes.is_empty() { more.clone() } else { [&bytes[..], &more[..]].concat().into() }
 }

@@ -1,4 +1,4 @@
-//! What the tests share: stores in temporary folders, blocks, and file systems to put under a store.
+//! Shared by the tests: stores in temporary folders, blocks, and file systems to put below a store.
 
 pub(crate) mod crash;
 pub(crate) mod disk;
@@ -16,7 +16,7 @@ use mnem_store_traits::{
     cid_of,
 };
 
-/// A block of its own for each `n`.
+/// A distinct block for each `n`.
 pub(crate) fn block(n: u64) -> (Cid, Bytes) {
     let data = Bytes::from(format!("block {n}"));
     (cid_of(RAW, &data), data)
@@ -39,7 +39,7 @@ pub(crate) fn reopen(path: &Path) -> SimpleStore {
     OpenOptions::new().open(path).unwrap()
 }
 
-/// A folder that goes when the test ends, and a store in it.
+/// A temporary folder with a store in it.
 pub(crate) struct Home {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) path: PathBuf,
@@ -48,7 +48,7 @@ pub(crate) struct Home {
 impl Home {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Where the temporary folder is a symbolic link, the file system sees the resolved path.
+        // If the temporary folder is a symbolic link, the file system sees the resolved path.
         let path = folder.path().canonicalize().unwrap().join("store");
         Self { folder, path }
     }

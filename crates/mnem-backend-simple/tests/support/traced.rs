@@ -1,4 +1,4 @@
-//! A file system that writes down what is asked of it, and fails or forgets calls as told.
+//! A file system that records its calls, and fails or skips them on demand.
 
 use std::{
     fmt, io,
@@ -14,17 +14,17 @@ use mnem_backend_simple::medium::{
 #[derive(Clone, Debug)]
 enum Act {
     Fail(io::ErrorKind),
-    /// Says that it worked, and does nothing. A listing finds nothing.
+    /// Reports success and does nothing. A listing is empty.
     Forget,
-    /// Fails, but not before a call that begins with this was made since.
+    /// Fails, but only after a call with this prefix was made since.
     FailAfter(String),
-    /// Is made, but not before a call that begins with this was made since.
+    /// Runs, but only after a call with this prefix was made since.
     MakeAfter(String),
-    /// Is made once this was done.
+    /// Runs after this event.
     MakeBehind(Meanwhile),
 }
 
-/// What others do before a call is made.
+/// What others do before a call runs.
 #[derive(Clone)]
 struct Meanwhile(Arc<dyn Fn() + Send + Sync>);
 
@@ -36,7 +36,7 @@ impl fmt::Debug for Meanwhile {
 
 #[derive(Debug)]
 struct Plan {
-    /// The call as it is written down begins with this.
+    /// A prefix of the recorded call.
     call: String,
     /// Matching calls to let pass first.
     pass: usize,
@@ -78,49 +78,49 @@ struct TracedLock {
     fs: Traced,
 }
 
-/// Far longer than any wait of a test that goes well.
+/// Far longer than any wait of a successful test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const READS: [&str; 4] = ["resolve", "metadata", "read", "list"];
 
 impl Traced {
-    /// Names are written down relative to `root`; an unfinished file is called `tmp/*`.
+    /// Names are recorded relative to `root`; an unfinished file is called `tmp/*`.
     pub(crate) fn new(inner: Arc<dyn FileSystem>, root: &Path) -> Self {
         let state = State { root: root.to_owned(), ..State::default() };
         Self { inner, state: Arc::new(Mutex::new(state)), called: Arc::default() }
     }
 
-    /// Fails the call that begins with `call` and comes after `pass` others that do, and no other.
+    /// Fails only the call with the prefix `call` that follows `pass` others.
     pub(crate) fn fail(&self, call: &str, pass: usize) {
         self.plan(call, pass, true, Act::Fail(io::ErrorKind::Other));
     }
 
-    /// Fails every call that begins with `call`.
+    /// Fails every call with the prefix `call`.
     pub(crate) fn fail_always(&self, call: &str, kind: io::ErrorKind) {
         self.plan(call, 0, false, Act::Fail(kind));
     }
 
-    /// Fails a call that begins with `call`, once another one that begins with `other` was made, before or after it.
+    /// Fails a call with the prefix `call`, once another one with the prefix `other` was made, before or after it.
     pub(crate) fn fail_after(&self, call: &str, other: &str) {
         self.plan(call, 0, true, Act::FailAfter(other.to_owned()));
     }
 
-    /// Holds a call that begins with `call` back until another one that begins with `other` was made, before or after it.
+    /// Delays a call with the prefix `call` until another one with the prefix `other` was made, before or after it.
     pub(crate) fn make_after(&self, call: &str, other: &str) {
         self.plan(call, 0, true, Act::MakeAfter(other.to_owned()));
     }
 
-    /// Does something before the call that begins with `call` and comes after `pass` others that do.
+    /// Runs `work` before the call with the prefix `call` that follows `pass` others.
     pub(crate) fn meanwhile_after(&self, call: &str, pass: usize, work: impl Fn() + Send + Sync + 'static) {
         self.plan(call, pass, true, Act::MakeBehind(Meanwhile(Arc::new(work))));
     }
 
-    /// Does something before the next call that begins with `call` is made.
+    /// Runs `work` before the next call with the prefix `call`.
     pub(crate) fn meanwhile(&self, call: &str, work: impl Fn() + Send + Sync + 'static) {
         self.plan(call, 0, true, Act::MakeBehind(Meanwhile(Arc::new(work))));
     }
 
-    /// Waits for a call that begins with `call`, made since the record was taken last.
+    /// Waits for a call with the prefix `call`, made since the record was last taken.
     pub(crate) fn wait_for(&self, call: &str) {
         drop(self.once_called(self.state.lock().unwrap(), call));
     }
@@ -135,7 +135,7 @@ impl Traced {
         state
     }
 
-    /// Forgets the call that begins with `call` and comes after `pass` others that do: it does nothing and says that it worked.
+    /// Skips the call with the prefix `call` that follows `pass` others: it does nothing and reports success.
     pub(crate) fn forget(&self, call: &str, pass: usize) {
         self.plan(call, pass, true, Act::Forget);
     }
@@ -148,12 +148,12 @@ impl Traced {
         self.state.lock().unwrap().plans.clear();
     }
 
-    /// Whether every plan that works once has done so.
+    /// Whether every one-time plan was used.
     pub(crate) fn all_plans_used(&self) -> bool {
         self.state.lock().unwrap().plans.iter().all(|plan| !plan.once)
     }
 
-    /// What was asked since the last time, without what only reads.
+    /// The calls since the last time, without those that only read.
     pub(crate) fn take_writes(&self) -> Vec<String> {
         let calls = std::mem::take(&mut self.state.lock().unwrap().calls);
         calls.into_iter().filter(|call| !READS.iter().any(|read| call.starts_with(read))).collect()
@@ -170,7 +170,7 @@ impl Traced {
         }
     }
 
-    /// Writes the call down. `Ok(false)`: it is to be forgotten.
+    /// Records the call. `Ok(false)`: it must be skipped.
     fn call(&self, call: String) -> io::Result<bool> {
         let mut state = self.state.lock().unwrap();
         state.calls.push(call.clone());
@@ -209,7 +209,7 @@ impl Traced {
 }
 
 impl Traced {
-    /// Permission is asked for before anything is synced.
+    /// Permission is checked before anything is synced.
     fn sync_call(&self, call: String) -> Result<bool, SyncError> {
         self.call(call).map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => SyncError::NotOpened(error),

@@ -1,13 +1,13 @@
-//! Breaks of the order of writes, each of which some state after a crash must show.
+//! Broken orders of writes. For each, some state after a crash must show a violation.
 
 use mnem_crash_tests::{Break, Planted};
 
 use super::process::{Call, Place, Task, Verb};
 
-/// What becomes of some of the calls.
+/// A change of the order of some calls.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Detour {
-    /// The calls that it takes the place of.
+    /// The calls that it delays or drops.
     pub(crate) at: fn(&Call<'_>) -> bool,
     /// When they are made instead.
     pub(crate) then: Then,
@@ -20,16 +20,17 @@ pub(crate) enum Then {
     After(fn(&Call<'_>) -> bool),
     /// When everything else of the task is done.
     Last,
-    /// When the user was told that it is done.
+    /// After the task was acknowledged to the user.
     Acknowledged,
-    /// At once, but what is in their way is removed first.
+    /// At once, but whatever has the new name is removed first.
     AfterRemoving,
 }
 
 use Place::{Block, Format, Heads, Mark, Objects, Parent, Root, Row, Shard, Table, Tables};
 use Verb::{CreateFolder, Link, Remove, Rename, SyncAll, SyncFile, SyncFolder, SyncNew, Write};
 
-/// After the two of the commit's own blocks, or without any; but not the one for own blocks that are present already.
+/// Matches the sync after the two of the commit's own blocks, or the only one if it has none; but not the sync for own
+/// blocks that are already present.
 fn syncs_required_blocks_whole(call: &Call<'_>) -> bool {
     let is_for_required = match call.times(SyncAll) {
         0 => call.after(Rename, Block) || !call.after(Write, Block) && !call.after(CreateFolder, Shard),
@@ -44,11 +45,12 @@ macro_rules! breaks {
     };
 }
 
-/// One for each sync that the write path makes, by what it is for, and one for each order that it keeps.
+/// One break for each sync of the write path, named by its purpose, and one for each order that it keeps.
 ///
-/// Two syncs are not here, since no state after a power cut can need them. The mark of a store that was written with less durability tells handles
-/// that blocks may not be durable, which after a power cut they are or are not; it is durable for the operator's sake. And the sync of `objects` that
-/// follows one of everything is there for its error alone.
+/// Two syncs are missing here, because no state after a power cut can need them. The mark of a store written with
+/// weaker durability tells handles that blocks may not be durable; after a power cut they either are or are not, so the
+/// mark is durable only for the operator's sake. And the sync of `objects` after a sync of the whole file system is
+/// there only for its error.
 pub(crate) const BREAKS: &[Planted<Detour>] = breaks! {
     "no sync of a block's file", 0, Then::Never, |call| call.is(SyncNew, Block);
     "no sync of the heads' file", 0, Then::Never, |call| call.is(SyncNew, Heads) && call.task != Task::Open;

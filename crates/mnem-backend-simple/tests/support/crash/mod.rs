@@ -1,4 +1,5 @@
-//! The simple backend under the crash explorer: processes on a recorded file system, which leaves names and bytes as its unsynced changes allow.
+//! The simple backend under the crash explorer: processes on a recorded file system, which keeps names and bytes as its
+//! unsynced changes allow.
 
 pub(crate) mod breaks;
 pub(crate) mod process;
@@ -21,13 +22,13 @@ use super::{
     memory_fs::{Event, MemoryFs, Node},
 };
 
-/// Where the store lies.
+/// The path of the store.
 pub(crate) const ROOT: &str = "/disk/store";
 
-/// Shards that the blocks lie in: few, so that a folder has many unsynced names at once.
+/// Shards of the blocks: few, so that a folder has many unsynced names at once.
 const SHARDS: usize = 6;
 
-/// Some are empty, some longer than what a disk writes in one step.
+/// Some blocks are empty, some longer than a disk writes in one step.
 static POOL: LazyLock<Pool> = LazyLock::new(|| {
     let bytes_of = |n| match n {
         0 => 0,
@@ -47,7 +48,7 @@ fn shard_of(cid: &Cid) -> usize {
 /// The options of a workload.
 #[derive(Clone, Debug)]
 pub(crate) struct Simple {
-    /// From how many new blocks on the whole file system is synced.
+    /// The number of new blocks from which the whole file system is synced.
     pub(crate) whole_sync_from: usize,
     pub(crate) habits: Habits,
 }
@@ -57,7 +58,7 @@ pub(crate) struct Simple {
 pub(crate) struct Files {
     pub(crate) fs: MemoryFs,
     planted: Option<Detour>,
-    /// Nothing is planted and nobody is killed.
+    /// Nothing is planted and no process is killed.
     plain: bool,
 }
 
@@ -89,13 +90,13 @@ impl Files {
 pub(crate) struct Cuts {
     first: Disk,
     events: Vec<Event>,
-    /// Of each cut, whether there is more than one state that it may leave.
+    /// For each cut, whether it may leave more than one state.
     undecided: Vec<bool>,
     at: usize,
     disk: Disk,
 }
 
-/// States tried at each cut where there is more than one.
+/// States tried at each cut that may leave more than one.
 const STATES: usize = 12;
 
 impl Cuts {

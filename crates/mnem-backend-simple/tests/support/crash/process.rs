@@ -1,4 +1,5 @@
-//! A process that uses the file system: it can be killed at any call, any of its calls can fail, and it can have a break planted in it.
+//! A process that uses the file system: it can be killed at any call, any of its calls can fail, and a break can be
+//! planted in it.
 
 use std::{
     collections::HashMap,
@@ -27,7 +28,7 @@ pub(crate) enum Verb {
     CreateFolder,
     CreateFile,
     Write,
-    /// Of a file that this process just created.
+    /// A sync of a file that this process just created.
     SyncNew,
     SyncFile,
     SyncFolder,
@@ -48,10 +49,10 @@ impl Verb {
     }
 }
 
-/// What a path of the store is.
+/// The role of a path in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Of the store's own entry.
+    /// The parent of the store's folder.
     Parent,
     Root,
     Format,
@@ -91,7 +92,7 @@ impl Place {
         }
     }
 
-    /// What an unfinished file is going to be.
+    /// The role that an unfinished file will have.
     fn of_content(data: &[u8]) -> Self {
         let holds = |text: &[u8]| data.windows(text.len()).any(|part| part == text);
         match data {
@@ -104,7 +105,7 @@ impl Place {
     }
 }
 
-/// What the process is doing for its user.
+/// The task that the process performs for its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Open,
@@ -120,10 +121,10 @@ pub(crate) enum Task {
 pub(crate) struct Call<'a> {
     pub(crate) task: Task,
     pub(crate) verb: Verb,
-    /// Of an unfinished file: what it is going to be.
+    /// The role of the path; of an unfinished file, the role that it will have.
     pub(crate) place: Place,
     pub(crate) path: &'a Path,
-    /// What was done for the same task before: renames and links by their targets.
+    /// Earlier calls of the same task: renames and links by their targets.
     pub(crate) before: &'a [(Verb, Place, PathBuf)],
 }
 
@@ -132,12 +133,12 @@ impl Call<'_> {
         self.verb == verb && self.place == place
     }
 
-    /// Whether the same task did this before.
+    /// Whether the same task made this call before.
     pub(crate) fn after(&self, verb: Verb, place: Place) -> bool {
         self.before.iter().any(|(v, p, _)| (*v, *p) == (verb, place))
     }
 
-    /// How often the same task did this before.
+    /// How often the same task made this call before.
     pub(crate) fn times(&self, verb: Verb) -> usize {
         self.before.iter().filter(|(before, ..)| *before == verb).count()
     }
@@ -149,7 +150,7 @@ impl Call<'_> {
     }
 }
 
-/// A call that is put off.
+/// A delayed call.
 #[derive(Debug)]
 enum Work {
     Sync(Id),
@@ -157,15 +158,15 @@ enum Work {
     Rename(PathBuf, PathBuf),
 }
 
-/// How a call fails.
+/// A failure of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// Calls of this kind that pass before.
+    /// Calls of this kind that succeed first.
     pub(crate) pass: usize,
     pub(crate) verb: Verb,
-    /// The number of the system's error.
+    /// The error number of the system.
     pub(crate) errno: i32,
-    /// A write writes the half of it first.
+    /// A write first writes half of its data.
     pub(crate) short: bool,
 }
 
@@ -185,7 +186,7 @@ struct State {
 pub(crate) struct Process {
     fs: MemoryFs,
     planted: Option<Detour>,
-    /// Nothing is planted and nobody is killed: calls go straight to the file system.
+    /// Nothing is planted and no process is killed: calls go straight to the file system.
     plain: bool,
     state: Arc<Mutex<State>>,
 }
@@ -212,12 +213,12 @@ impl Process {
         Self { fs: fs.clone(), planted, plain, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// One call is going to fail.
+    /// Makes one call fail.
     pub(crate) fn fail(&self, fault: Fault) {
         self.state().fault = Some(fault);
     }
 
-    /// How many calls failed as they were told to.
+    /// How many calls have failed as requested.
     pub(crate) fn faults_met(&self) -> usize {
         self.state().faults_met
     }
@@ -242,7 +243,7 @@ impl Process {
         self.state.lock().unwrap()
     }
 
-    /// Makes a call, unless the process is dead, the call is to fail, or a break takes its place.
+    /// Makes a call, unless the process is dead, the call must fail, or a break replaces it.
     fn call<T, E: From<io::Error>>(
         &self,
         verb: Verb,
