@@ -1,4 +1,4 @@
-//! As much of CBOR as the header of an archive needs. Nothing here recurses or allocates.
+//! The subset of CBOR that the header of an archive needs. Nothing here recurses or allocates.
 
 /// Major types: the upper three bits of the first byte of an item.
 pub(crate) const UNSIGNED: u8 = 0;
@@ -11,7 +11,7 @@ pub(crate) const TAG: u8 = 6;
 const ENDS: &str = "it ends inside an item";
 const NO_LENGTH: &str = "an item has no definite length";
 
-/// The items of an input, from the first byte that was not read yet.
+/// The unread items of an input.
 #[derive(Clone, Copy)]
 pub(crate) struct Items<'a>(&'a [u8]);
 
@@ -24,7 +24,7 @@ impl<'a> Items<'a> {
         self.0.is_empty()
     }
 
-    /// The value or length that begins an item of this type; else `wrong`.
+    /// Reads the head of an item of this type and returns its value or length; fails with `wrong` for another type.
     pub(crate) fn expect(&mut self, major: u8, wrong: &'static str) -> Result<u64, &'static str> {
         match self.head()? {
             (found, argument) if found == major => Ok(argument),
@@ -32,16 +32,16 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// A byte or text string.
+    /// Reads a byte or text string.
     pub(crate) fn string(&mut self, major: u8, wrong: &'static str) -> Result<&'a [u8], &'static str> {
         let length = self.expect(major, wrong)?;
         self.take(length)
     }
 
-    /// Passes over one item with everything inside it.
+    /// Skips one item with everything inside it.
     pub(crate) fn skip(&mut self) -> Result<(), &'static str> {
         let mut pending = 1_u64;
-        // Every turn takes a byte, so the loop ends however many items are claimed.
+        // Every iteration consumes a byte, so the loop ends however many items are claimed.
         while pending > 0 {
             pending -= 1;
             let (major, argument) = self.head()?;

@@ -1,30 +1,31 @@
-//! What can be wrong with an archive.
+//! Errors: the faults of an archive.
 
 use std::{fmt, io};
 
 use crate::foreign::ForeignFormat;
 
-/// Why an archive cannot be read further.
+/// The reason why an archive cannot be read further.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CarError {
-    /// The archive is faulty.
+    /// The archive has a fault.
     #[error("{fault}, at byte {offset}{}", InSection(*section_offset, *offset))]
     Fault {
         /// The fault.
         fault: CarFault,
-        /// Where the header or section with the fault begins: the offset of its length, in bytes from the start of the
+        /// Start of the header or section with the fault: the offset of its length, in bytes from the start of the
         /// input.
         section_offset: u64,
-        /// Where the fault itself is. For input that ends too early: where it ends.
+        /// Offset of the fault itself, in bytes from the start of the input. If the input ends too early, the offset of
+        /// its end.
         offset: u64,
     },
     /// The input could not be read.
     #[error("cannot read the archive after byte {offset}")]
     Io {
-        /// How far it was read, in bytes.
+        /// Bytes read so far.
         offset: u64,
-        /// The failure.
+        /// The error of the input.
         source: io::Error,
     },
 }
@@ -38,7 +39,7 @@ impl CarError {
         }
     }
 
-    /// Where the fault is, or how far the input was read: in bytes from its start.
+    /// The offset of the fault, or the number of bytes read: in bytes from the start of the input.
     pub fn offset(&self) -> u64 {
         match self {
             Self::Fault { offset, .. } | Self::Io { offset, .. } => *offset,
@@ -54,29 +55,29 @@ impl fmt::Display for InSection {
     }
 }
 
-/// What is wrong with an archive.
+/// A fault of an archive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CarFault {
     /// The input is empty.
     #[error("not a CAR archive: the input is empty")]
     Empty,
-    /// What stands where the header must be is no header.
+    /// The input does not begin with a header.
     #[error("not a CAR archive: {what}")]
     NotCar {
-        /// Why it cannot be the header.
+        /// The reason.
         what: String,
     },
-    /// The input is of another format, known by its first bytes.
+    /// The input has another format, recognised by its first bytes.
     #[error("not a CAR archive: {format}")]
     OtherFormat {
-        /// Which, and what to do with it.
+        /// The format, and what to do with it.
         format: ForeignFormat,
     },
     /// The header is longer than [`HEADER_BYTES_MAX`](crate::HEADER_BYTES_MAX).
     #[error("not a CAR archive: its header would have {header_bytes} bytes, more than the {header_bytes_max} allowed")]
     HeaderTooLarge {
-        /// Its length by its own account.
+        /// The length that it claims.
         header_bytes: u64,
         /// The limit.
         header_bytes_max: u64,
@@ -87,30 +88,30 @@ pub enum CarFault {
         /// The limit.
         roots_max: usize,
     },
-    /// A version other than 1 and 2, or one where it may not be.
+    /// A version other than 1 and 2, or a version in a place where it is not allowed.
     #[error("CAR version {version} is not supported {}", if *.inside { "inside of a CARv2" } else { "(1 and 2 are)" })]
     UnsupportedVersion {
         /// The version found.
         version: u64,
-        /// Whether it stands in the payload of a CARv2, where only 1 may.
+        /// Whether it is in the payload of a CARv2, where only version 1 is allowed.
         inside: bool,
     },
-    /// The fixed header of a CARv2 points to where its data cannot be.
+    /// The fixed header of a CARv2 has an invalid field.
     #[error("the CARv2 header is wrong: {what}")]
     V2Header {
-        /// Which field, its value, and why it cannot be.
+        /// The field, its value, and the reason.
         what: String,
     },
-    /// A length is not encoded as an unsigned varint must be.
+    /// A length is not a valid unsigned varint.
     #[error("a length is not a valid varint: {what}")]
     Varint {
-        /// Which rule it breaks.
+        /// The rule that it breaks.
         what: &'static str,
     },
-    /// The input, or the payload of a CARv2, ends inside of a header or section.
+    /// The input, or the payload of a CARv2, ends inside a header or section.
     #[error("cut off: bytes missing: {missing_bytes}, at least")]
     CutOff {
-        /// How many bytes are missing at least.
+        /// Number of missing bytes, at least.
         missing_bytes: u64,
     },
     /// A section of length zero.
@@ -119,46 +120,46 @@ pub enum CarFault {
     /// The header of another archive, where a section would begin or a CARv2 must end.
     #[error("another archive begins here")]
     SecondArchive,
-    /// Sections follow the data of a CARv2: its header names less than the file holds.
+    /// Sections follow the data of a CARv2: its header covers less than the file holds.
     #[error("a section follows the data of the CARv2, which ends at byte {data_end} by its header")]
     Uncovered {
-        /// Where the data begins.
+        /// Start of the data.
         data_offset: u64,
-        /// Where it ends by the header.
+        /// End of the data, according to the header.
         data_end: u64,
     },
     /// The index of a CARv2 names a section past the end of its data: a part of the archive is missing, or the index is
     /// damaged.
     #[error("the index of the CARv2 names a section past the end of its data at byte {data_end}")]
     IndexPastData {
-        /// Where the data ends by the header.
+        /// End of the data, according to the header.
         data_end: u64,
     },
-    /// Zeros up to the end, where a section would begin.
-    /// [`Reader::allow_padding`](crate::Reader::allow_padding) takes them.
+    /// Zeros up to the end of the input, where a section would begin.
+    /// [`Reader::allow_padding`](crate::Reader::allow_padding) accepts them.
     #[error("the archive is followed by zeros: {padding_bytes} bytes of padding")]
     Padding {
-        /// How many.
+        /// Number of zeros.
         padding_bytes: u64,
     },
     /// Something else follows the last section, or the data or index of a CARv2.
     #[error("the archive is followed by {format}")]
     Trailing {
-        /// What it is by its first bytes.
+        /// The format, recognised by its first bytes.
         format: ForeignFormat,
     },
-    /// A section, or the block in it, is larger than allowed.
+    /// A section, or its block, is larger than allowed.
     #[error("a block of {block_bytes} bytes is larger than the {block_bytes_max} allowed")]
     BlockTooLarge {
-        /// The size of the block's data; where its CID cannot be read, that of the section.
+        /// The size of the block's data; if its CID cannot be read, the size of the section.
         block_bytes: u64,
         /// The limit.
         block_bytes_max: u64,
     },
-    /// What a section begins with is no CID.
+    /// A section does not begin with a CID.
     #[error("no valid CID: {what}")]
     BadCid {
-        /// Which part of it, and why.
+        /// The invalid part of the CID, and the reason.
         what: String,
     },
     /// A section is shorter than the CID it begins with.

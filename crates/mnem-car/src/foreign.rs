@@ -1,24 +1,24 @@
-//! Other formats, known by their first bytes: what is taken for an archive by mistake, or stands after one.
+//! Other formats, recognised by their first bytes: files mistaken for an archive, or data after one.
 
 use std::fmt;
 
-/// Bytes looked at to name a format. A tar archive names itself at byte 257.
+/// Bytes examined to recognise a format. A tar archive has its signature at byte 257.
 pub(crate) const LOOK_BYTES: usize = 512;
 
-/// Where a tar archive names itself.
+/// Offset of the signature of a tar archive.
 const TAR_MAGIC_AT: usize = 257;
 
-/// Fewer bytes than these are not called text or zeros: an archive that is cut off within its first bytes may be all of
+/// Shorter input is not called text or zeros, because an archive that is cut off within its first bytes may consist of
 /// either.
 const SHORTEST_RUN: usize = 2;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A format that is no CAR archive, as its first bytes show it.
+/// A format other than CAR, recognised by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ForeignFormat {
-    /// Its name, with an article where it needs one.
+    /// Its name, with an article if it needs one.
     pub name: &'static str,
     /// What to do with a file of this format, in the imperative.
     pub advice: &'static str,
@@ -34,7 +34,7 @@ const fn format(name: &'static str, advice: &'static str) -> ForeignFormat {
     ForeignFormat { name, advice }
 }
 
-/// Formats with a signature that nothing else begins with.
+/// Formats with a signature that no other format begins with.
 const BINARY: [(&[u8], ForeignFormat); 30] = [
     (b"\x1f\x8b\x08", format("gzip data", "decompress it first: `gzip -d`")),
     (b"\x28\xb5\x2f\xfd", format("zstd data", "decompress it first: `zstd -d`")),
@@ -89,12 +89,12 @@ const NEWLINE: ForeignFormat = format("a newline", "remove it: a CAR archive is 
 const NEWLINES: ForeignFormat =
     format("newlines", "remove them: a CAR archive is binary and ends with its last section");
 
-/// After an archive, bytes of no known format.
+/// Bytes of no known format after an archive.
 pub(crate) const UNKNOWN: ForeignFormat = format("bytes that are no section", "get the archive again from its source");
 
 const CHECK_TEXT: &str = "check the URL or the path: a CAR archive is binary";
 
-/// The format of input that begins with these bytes, and has no CAR header.
+/// The format of input that begins with these bytes and has no CAR header.
 pub(crate) fn at_start(look: &[u8]) -> Option<ForeignFormat> {
     if look.len() >= SHORTEST_RUN && look.iter().all(|byte| *byte == 0) {
         return Some(ZEROS);
@@ -110,7 +110,7 @@ pub(crate) fn at_start(look: &[u8]) -> Option<ForeignFormat> {
     known(look)
 }
 
-/// The format of what stands after the last section: all of it, where it is shorter than [`LOOK_BYTES`].
+/// The format of the bytes after the last section. `look` is all of them if there are fewer than [`LOOK_BYTES`].
 pub(crate) fn after_sections(look: &[u8]) -> Option<ForeignFormat> {
     let newlines = look.iter().all(|byte| matches!(byte, b'\r' | b'\n')) && look.len() < LOOK_BYTES;
     match look {
@@ -126,7 +126,7 @@ fn known(look: &[u8]) -> Option<ForeignFormat> {
     binary.or_else(|| is_tar(look).then_some(TAR)).or_else(|| text(look))
 }
 
-/// Some tools write the index of a CARv2 to a file of its own: its format and a small number of tables.
+/// Some tools write the index of a CARv2 to a separate file: its format number and a small number of tables.
 fn is_index(look: &[u8]) -> bool {
     matches!(look, [0x80 | 0x81, 0x08, _, _, 0, 0, ..])
 }
@@ -149,7 +149,8 @@ fn text(look: &[u8]) -> Option<ForeignFormat> {
     })
 }
 
-/// UTF-8 without control characters but those that lay out text. The last character may be cut off.
+/// Whether this is UTF-8 without control characters other than those that lay out text. The last character may be cut
+/// off.
 fn is_text(look: &[u8]) -> bool {
     let text = match std::str::from_utf8(look) {
         Ok(text) => text,

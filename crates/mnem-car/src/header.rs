@@ -1,4 +1,5 @@
-//! The header of a CARv1, `{"roots": [CID, …], "version": 1}`, and the pragma of a CARv2, `{"version": 2}`: both canonical DAG-CBOR.
+//! The header of a CARv1, `{"roots": [CID, …], "version": 1}`, and the pragma of a CARv2, `{"version": 2}`. Both are
+//! canonical DAG-CBOR.
 
 use cid::Cid;
 
@@ -9,38 +10,38 @@ use crate::{
     section_cid,
 };
 
-/// What a CARv2 begins with, without the length before it.
+/// The first bytes of a CARv2, after their length.
 const V2_PRAGMA: [u8; 10] = *b"\xa1\x67version\x02";
 
 const ROOTS: &[u8] = b"roots";
 const VERSION: &[u8] = b"version";
 
-/// The tag of a link.
+/// The CBOR tag of a link.
 const LINK: u64 = 42;
 
-/// What stands before the CID in a link.
+/// The byte before the CID in a link.
 const LINK_PREFIX: u8 = 0;
 
-/// Bytes of the name of an unknown field that an error shows.
+/// Bytes of the name of an unknown field that an error shows, at most.
 const SHOWN_BYTES: usize = 40;
 
-/// What the header says the archive is.
+/// The kind of archive that the header announces.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Header {
     V1 { roots: Vec<Cid> },
     V2,
 }
 
-/// The fields of a header, in any order, each found but not yet checked.
+/// The fields of a header, in any order, not yet checked.
 struct Fields<'a> {
     version: u64,
     roots: Option<Items<'a>>,
     unknown: Option<&'a [u8]>,
 }
 
-/// Reads a whole header.
+/// Decodes a whole header.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Header, CarFault> {
-    // A CBOR map; says so for text files and other archives before details are complained about.
+    // The header is a CBOR map. Report text files and other archives before any detail.
     if !matches!(bytes.first(), Some(0xa0..=0xbf)) {
         return Err(not_car("its first bytes are no CAR header"));
     }
@@ -64,8 +65,8 @@ fn decode_v1(bytes: &[u8], fields: Fields<'_>) -> Result<Header, CarFault> {
         return Err(CarFault::TooManyRoots { roots_max: ROOTS_MAX });
     }
     let roots = (0..count).map(|_| link(&mut items)).collect::<Result<Vec<Cid>, CarFault>>()?;
-    // One encoding is allowed: this also refuses fields that repeat or are out of order, and lengths in longer forms, and bytes
-    // after the CID in a root.
+    // Only one encoding is allowed. This comparison also refuses fields that repeat or are out of order, lengths in
+    // longer forms, and bytes after the CID in a root.
     if encode(&roots) != bytes {
         return Err(not_valid("its encoding is not the canonical one"));
     }
@@ -114,7 +115,7 @@ pub(crate) fn not_car(what: &str) -> CarFault {
     CarFault::NotCar { what: what.to_owned() }
 }
 
-/// The canonical header of a CARv1.
+/// Encodes the canonical header of a CARv1.
 pub(crate) fn encode(roots: &[Cid]) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_head(cbor::MAP, 2, &mut bytes);

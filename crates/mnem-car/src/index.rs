@@ -1,9 +1,9 @@
-//! The index of a CARv2, read to find its end and to tell it from sections. Nothing in it is used to find blocks.
+//! The index of a CARv2. It is read only to find its end and to distinguish it from sections, not to find blocks.
 //!
-//! Both formats are sorted tables of offsets. A table is a number of buckets, and each bucket the width of its entries,
-//! its length and the entries: a digest and the offset of a section from the start of the payload. `0x0400` is one
-//! table; `0x0401` has one for each hash function. All numbers but the format's own are little-endian. The first
-//! archives of version 2 have one table and no number of a format, among them the example of the specification.
+//! Both formats are sorted tables of offsets. A table is a number of buckets; a bucket is the width of its entries, its
+//! length and the entries; an entry is a digest and the offset of a section from the start of the payload. `0x0400` has
+//! one table; `0x0401` has one per hash function. All numbers except the format's own are little-endian. The first
+//! archives of version 2 have one table and no format number, among them the example of the specification.
 
 use std::io::{self, Read};
 
@@ -19,23 +19,23 @@ const SORTED: [u8; 2] = [0x80, 0x08];
 /// `0x0401` as a varint.
 const MULTIHASH_SORTED: [u8; 2] = [0x81, 0x08];
 
-/// The offset at the end of each entry.
+/// Length of the offset at the end of each entry.
 const OFFSET_BYTES: usize = 8;
 
-/// What stands where an index may be.
+/// The result of reading where an index may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Index {
     /// An index.
     Whole,
-    /// An index that names a section past the end of the payload; or one that something was written over.
+    /// An index that names a section past the end of the payload, or that was partly overwritten.
     PastData,
-    /// The beginning of an index, and the end of the input.
+    /// The beginning of an index, followed by the end of the input.
     CutOff,
     /// Something else.
     Other,
 }
 
-/// Why an index was not read to its end.
+/// The reason why an index was not read to its end.
 enum Stop {
     Ended,
     PastData,
@@ -54,7 +54,7 @@ struct Tables<'a, R> {
     data_bytes: u64,
 }
 
-/// Reads an index of a payload of `data_bytes`.
+/// Reads an index of a payload of `data_bytes` bytes.
 pub(crate) fn read<R: Read>(source: &mut Source<R>, data_bytes: u64) -> io::Result<Index> {
     match (Tables { source, data_bytes }).index() {
         Ok(()) => Ok(Index::Whole),
@@ -74,7 +74,7 @@ impl<R: Read> Tables<'_, R> {
             }
             MULTIHASH_SORTED => {
                 for _ in 0..self.count()? {
-                    // The code of a hash function. None is that large; the bytes of a section would be.
+                    // The code of a hash function. No code is larger, but the bytes of a section would be.
                     if u64::from_le_bytes(self.number()?) > u64::from(u32::MAX) {
                         return Err(Stop::Other);
                     }
@@ -84,7 +84,7 @@ impl<R: Read> Tables<'_, R> {
                 Ok(())
             }
             [first, second] => {
-                // Too few bytes to call them an index.
+                // Too few bytes to recognise an index.
                 let [third, fourth] =
                     self.number().map_err(|stop| if let Stop::Ended = stop { Stop::Other } else { stop })?;
                 match u32::from_le_bytes([first, second, third, fourth]) {
@@ -141,7 +141,7 @@ impl<R: Read> Tables<'_, R> {
     }
 }
 
-/// Whether the last bytes of the input are whole sections: appended to an index that had been cut off.
+/// Whether the last bytes of the input are complete sections, which were appended to an index that had been cut off.
 fn ends_in_sections(rest: &[u8]) -> bool {
     let are_sections = |mut rest: &[u8]| {
         while let Some(section_bytes) = section_cid::whole_at(rest) {

@@ -1,8 +1,8 @@
 //! CAR archives: blocks and roots in one file or stream.
 //!
 //! [`Writer`] writes CARv1, so that the same blocks give the same bytes. [`Reader`] reads CARv1 and CARv2 as a stream,
-//! section by section, from any [`Read`](std::io::Read). It gives a section as a [`Section`], with the block's bytes,
-//! or as a [`SectionOffsets`]: the CID and the place of the bytes in the file, so that you can index an archive
+//! section by section, from any [`Read`](std::io::Read). It returns a section either as a [`Section`], with the block's
+//! bytes, or as [`SectionOffsets`]: the CID and the offsets of the bytes in the file, so that you can index an archive
 //! without copying it.
 //!
 //! Input may be hostile. Every length is checked against its limit before memory is allocated for it, and memory grows

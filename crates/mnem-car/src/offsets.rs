@@ -1,4 +1,4 @@
-//! A section of an archive: a block and where it stands, with its bytes or without.
+//! Sections of an archive: a block with its offsets, with or without its bytes.
 
 use bytes::Bytes;
 use cid::Cid;
@@ -9,15 +9,15 @@ use crate::{
     varint::{self, VARINT_BYTES_MAX, Varint},
 };
 
-/// One block of an archive, and where it stands there.
+/// One block of an archive, and its offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Section {
-    /// Where the section begins: the offset of its length, in bytes from the start of the input.
+    /// Start of the section: the offset of its length, in bytes from the start of the input.
     pub offset: u64,
-    /// Where the block's CID begins.
+    /// Start of the block's CID.
     pub cid_offset: u64,
-    /// Where the block's bytes begin.
+    /// Start of the block's bytes.
     pub data_offset: u64,
     /// The block's CID.
     pub cid: Cid,
@@ -25,24 +25,24 @@ pub struct Section {
     pub data: Bytes,
 }
 
-/// Where one block of an archive stands, without its bytes: all offsets are in bytes from the start of the input.
+/// The offsets of one block of an archive, without its bytes. All are in bytes from the start of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SectionOffsets {
     /// The block's CID.
     pub cid: Cid,
-    /// Where the section begins: the offset of its length.
+    /// Start of the section: the offset of its length.
     pub offset: u64,
-    /// Where the block's CID begins.
+    /// Start of the block's CID.
     pub cid_offset: u64,
-    /// Where the block's bytes begin.
+    /// Start of the block's bytes.
     pub data_offset: u64,
-    /// How many bytes the block has.
+    /// Length of the block, in bytes.
     pub data_bytes: u64,
 }
 
 impl Section {
-    /// Where it stands.
+    /// The offsets of the section.
     pub fn offsets(&self) -> SectionOffsets {
         let Self { offset, cid_offset, data_offset, cid, ref data } = *self;
         SectionOffsets { cid, offset, cid_offset, data_offset, data_bytes: data.len() as u64 }
@@ -50,14 +50,15 @@ impl Section {
 }
 
 impl SectionOffsets {
-    /// Most bytes before the data of a section: its length and the longest CID.
+    /// Maximum number of bytes before the data of a section: its length and the longest CID.
     pub const START_BYTES_MAX: usize = VARINT_BYTES_MAX + section_cid::CID_BYTES_MAX as usize;
 
-    /// Reads the start of the section at `offset`, for those who know where sections begin. `bytes` begin there, and may end before
-    /// the data does: [`START_BYTES_MAX`](Self::START_BYTES_MAX) of them are always enough.
+    /// Parses the start of the section at `offset`, for callers that know where sections begin. `bytes` begins there,
+    /// and may end before the data does: [`START_BYTES_MAX`](Self::START_BYTES_MAX) bytes are always enough.
     ///
     /// # Errors
-    /// [`CarError::Fault`]: no section begins there, or `bytes` end before its data begin ([`CarFault::CutOff`]).
+    /// [`CarError::Fault`]: no section begins there, or `bytes` ends before the section's data begins
+    /// ([`CarFault::CutOff`]).
     pub fn parse(bytes: &[u8], offset: u64) -> Result<Self, CarError> {
         let fault = |fault, at: usize| CarError::Fault { fault, section_offset: offset, offset: offset + at as u64 };
         let mut varint = Varint::default();
@@ -86,7 +87,8 @@ impl SectionOffsets {
         Err(fault(CarFault::CutOff { missing_bytes: 1 }, bytes.len()))
     }
 
-    /// Appends the start of the section of a block that has `data_bytes`, to be followed by these, and says where in the file it stands.
+    /// Appends the start of the section of a block of `data_bytes` bytes, which must follow. Returns the offsets of the
+    /// section.
     pub fn write_start(cid: &Cid, data_bytes: u64, offset: u64, to: &mut Vec<u8>) -> Self {
         let (begin, cid_encoded) = (to.len(), cid.to_bytes());
         varint::write(cid_encoded.len() as u64 + data_bytes, to);
@@ -95,7 +97,7 @@ impl SectionOffsets {
         Self { cid: *cid, offset, cid_offset, data_offset: offset + (to.len() - begin) as u64, data_bytes }
     }
 
-    /// Where the section ends, and the next one may begin.
+    /// End of the section, where the next one may begin.
     pub fn end(&self) -> u64 {
         self.data_offset + self.data_bytes
     }

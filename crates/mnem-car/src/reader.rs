@@ -1,4 +1,4 @@
-//! Reading an archive section by section.
+//! Reads an archive section by section.
 
 use std::io::Read;
 
@@ -21,10 +21,10 @@ use crate::{
 
 /// A CAR archive, read as a stream: the header on construction, then one section at a time.
 ///
-/// Framing and CIDs are checked. The bytes of the blocks are not: compare each with its CID. Memory: one section, or
-/// less than a kilobyte of it where you ask for [offsets](Self::next_offsets).
+/// The reader checks the framing and the CIDs, but not the bytes of the blocks: compare each with its CID. Memory: one
+/// section, or less than a kilobyte of it if you ask for [offsets](Self::next_offsets).
 ///
-/// The input is read to its end. What follows the sections decides whether the archive is whole:
+/// The input is read to its end. The data after the sections decides whether the archive is complete:
 ///
 /// | after the sections | CARv1 | CARv2, whose header says where its data ends |
 /// |---|---|---|
@@ -38,8 +38,8 @@ use crate::{
 /// | another format, text, newlines | [`Trailing`](CarFault::Trailing) | [`Trailing`](CarFault::Trailing) |
 /// | other bytes | the fault of a section that cannot be read | [`Trailing`](CarFault::Trailing) |
 ///
-/// Inside of the data of a CARv2 the column of CARv1 holds; input that ends before this data does is
-/// [`CutOff`](CarFault::CutOff), also within zeros. Between its header and its data all bytes must be zeros.
+/// Inside the data of a CARv2 the column of CARv1 applies. If the input ends before this data does, that is
+/// [`CutOff`](CarFault::CutOff), even within zeros. Between the header of a CARv2 and its data all bytes must be zeros.
 ///
 /// ```
 /// use mnem_car::{BLOCK_BYTES_MAX, CarFault, Reader};
@@ -58,14 +58,14 @@ pub struct Reader<R> {
     roots: Vec<Cid>,
     block_bytes_max: u64,
     allow_padding: bool,
-    /// Of a CARv2.
+    /// The payload of a CARv2.
     payload: Option<Payload>,
     padding_bytes: u64,
     warnings: Vec<CarWarning>,
     ended: bool,
 }
 
-/// The length of a section, which was read, and where it stands.
+/// The length of a section, which was read, and its offset.
 struct Frame {
     offset: u64,
     section_bytes: u64,
@@ -73,10 +73,10 @@ struct Frame {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads the header. Blocks larger than `block_bytes_max` will be refused.
+    /// Reads the header. The reader will refuse blocks larger than `block_bytes_max`.
     ///
     /// # Errors
-    /// [`CarError::Fault`] when the input does not begin as a CARv1 or CARv2 does; [`CarError::Io`].
+    /// [`CarError::Fault`] if the input does not begin like a CARv1 or CARv2; [`CarError::Io`].
     pub fn new(input: R, block_bytes_max: u64) -> Result<Self, CarError> {
         let mut reader = Self {
             source: Source::new(input),
@@ -108,7 +108,7 @@ impl<R: Read> Reader<R> {
         self.version
     }
 
-    /// The roots named in the header, in its order. Nothing says that their blocks are in the archive.
+    /// The roots in the header, in its order. Their blocks need not be in the archive.
     pub fn roots(&self) -> &[Cid] {
         &self.roots
     }
@@ -118,18 +118,18 @@ impl<R: Read> Reader<R> {
         self.source.offset()
     }
 
-    /// Zeros after the last section, where they were allowed. Known once there are no more sections.
+    /// Number of zeros after the last section, if they were allowed. Known once there are no more sections.
     pub fn padding_bytes(&self) -> u64 {
         self.padding_bytes
     }
 
-    /// What is odd about the archive. Complete once there are no more sections.
+    /// The warnings about the archive. Complete once there are no more sections.
     pub fn warnings(&self) -> &[CarWarning] {
         &self.warnings
     }
 
-    /// The next section with its block; `None` at the end, after the input was read to its end. After an error there
-    /// are no more.
+    /// Returns the next section with its block, or `None` at the end, after the input was read to its end. After an
+    /// error there are no more sections.
     ///
     /// # Errors
     /// [`CarError::Fault`], [`CarError::Io`].
@@ -137,9 +137,9 @@ impl<R: Read> Reader<R> {
         self.advance(Self::read_section)
     }
 
-    /// Where the next section stands, without its block: for an index of the archive. Checks what
-    /// [`next_section`](Self::next_section) checks, finds the same faults, and may be mixed with it; the bytes of the
-    /// block are read and not kept.
+    /// Returns the offsets of the next section, without its block, for an index of the archive. Checks the same as
+    /// [`next_section`](Self::next_section), finds the same faults, and may be mixed with it. The bytes of the block
+    /// are read and discarded.
     ///
     /// # Errors
     /// [`CarError::Fault`], [`CarError::Io`].
@@ -147,7 +147,8 @@ impl<R: Read> Reader<R> {
         self.advance(Self::pass_section)
     }
 
-    /// Takes what `read` finds, or what stands there if it is no section; at the end reads what follows.
+    /// Returns what `read` finds. If there is no section, classifies the bytes there; at the end, reads the rest of the
+    /// input.
     fn advance<T>(&mut self, read: fn(&mut Self) -> Result<Option<T>, CarError>) -> Result<Option<T>, CarError> {
         if self.ended {
             return Ok(None);
@@ -168,13 +169,13 @@ impl<R: Read> Reader<R> {
         Ok(section)
     }
 
-    /// The header that the input begins with. Where there is none, says which format the input has.
+    /// Reads the header at the start of the input. If there is none, the error names the format of the input.
     fn read_first_header(&mut self) -> Result<Header, CarError> {
         self.read_header().map_err(|error| match error {
             CarError::Fault { fault: what, section_offset, offset } if may_be_foreign(&what) => {
                 let what = match foreign::at_start(self.source.look()) {
                     Some(format) => CarFault::OtherFormat { format },
-                    // What breaks the rules of a length at the start is no archive.
+                    // An invalid length at the start means that this is not an archive.
                     None if matches!(what, CarFault::Varint { .. }) => {
                         header::not_car("its first bytes are no CAR header")
                     }
@@ -186,14 +187,14 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// What stands where a section cannot be read. Zeros may be allowed there.
+    /// Classifies the bytes where a section cannot be read. Zeros may be allowed there.
     fn no_section(&mut self, what: CarFault, section_offset: u64, offset: u64) -> Result<(), CarError> {
         let what = match what {
             CarFault::EmptySection => {
                 let padding_bytes = 1 + self.source.zeros(u64::MAX).map_err(|e| self.io(e))?;
                 let missing = self.source.remaining().unwrap_or(0);
                 match self.source.is_at_end().map_err(|e| self.io(e))? {
-                    // The header of a CARv2 says that more follows: not only zeros, perhaps.
+                    // The header of a CARv2 says that more follows, perhaps not only zeros.
                     true if missing > 0 => return Err(self.cut_off(missing, section_offset)),
                     true if self.allow_padding => {
                         self.padding_bytes = padding_bytes;
@@ -213,7 +214,8 @@ impl<R: Read> Reader<R> {
         Err(fault(what, section_offset, offset))
     }
 
-    /// What is cut off where the payload of a CARv2 ends, and the file does not, is whole: the header is wrong.
+    /// If a section is cut off where the payload of a CARv2 ends, but not the file, the file is complete and the header
+    /// is wrong.
     fn cut_off_by_header(&mut self, what: CarFault) -> Result<CarFault, CarError> {
         match (&what, self.payload) {
             (CarFault::CutOff { .. }, Some(Payload { end, .. })) if self.offset() == end => {
@@ -225,7 +227,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// What follows the payload of a CARv2.
+    /// Reads the data after the payload of a CARv2.
     fn read_tail(&mut self) -> Result<(), CarError> {
         let Some(payload) = self.payload else { return Ok(()) };
         self.source.end_at(None);
@@ -246,14 +248,14 @@ impl<R: Read> Reader<R> {
         let content = self.offset();
         let bytes = self.take(header_bytes)?;
         let missing = header_bytes - bytes.len() as u64;
-        // What begins as a header and is cut off is that; what begins as something else is something else.
+        // If the bytes begin like a header, it is cut off. If they begin like something else, they are something else.
         if missing > 0 && matches!(bytes.first(), None | Some(0xa1 | 0xa2)) {
             return Err(self.cut_off(missing, start));
         }
         header::decode(&bytes).map_err(|what| fault(what, start, content))
     }
 
-    /// Goes to the payload of a CARv2, and reads the header there.
+    /// Skips to the payload of a CARv2 and reads the header there.
     fn enter_v2(&mut self) -> Result<(), CarError> {
         let section_offset = self.offset();
         let mut fixed = [0; V2_HEADER_BYTES];
@@ -310,7 +312,7 @@ impl<R: Read> Reader<R> {
         self.offsets(&frame, &start).map(Some)
     }
 
-    /// The length of a section, if it may have that length.
+    /// Reads the length of a section, and checks that it is allowed.
     fn read_frame(&mut self) -> Result<Option<Frame>, CarError> {
         let offset = self.offset();
         let Some(section_bytes) = self.read_length(offset)? else { return Ok(None) };
@@ -318,7 +320,7 @@ impl<R: Read> Reader<R> {
             return Err(fault(CarFault::EmptySection, offset, offset));
         }
         if section_bytes > self.block_bytes_max.saturating_add(CID_BYTES_MAX) {
-            // Only to name the size of the block in a fault that was found already.
+            // Only needed to name the size of the block in a fault that was already found.
             let start = self.take(CID_BYTES_MAX).unwrap_or_default();
             let cid_bytes = section_cid::read_cid(&start).map_or(0, |(_, cid_bytes)| cid_bytes as u64);
             return Err(fault(self.too_large(section_bytes - cid_bytes), offset, offset));
@@ -333,7 +335,7 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    /// The parts of a whole section. `start`: all of it, or at least as much as the longest CID takes.
+    /// The offsets of a complete section. `start` is all of it, or at least as long as the longest CID.
     fn offsets(&self, frame: &Frame, start: &[u8]) -> Result<SectionOffsets, CarError> {
         let Frame { offset, section_bytes, cid_offset } = *frame;
         if section_cid::is_header(start) {
@@ -349,7 +351,7 @@ impl<R: Read> Reader<R> {
         Ok(SectionOffsets { cid, offset, cid_offset, data_offset, data_bytes })
     }
 
-    /// The length that begins a header or section; `None` where the input ends instead, as it may.
+    /// Reads the length of a header or section. Returns `None` if the input ends there, as it may.
     fn read_length(&mut self, section_offset: u64) -> Result<Option<u64>, CarError> {
         let mut varint = Varint::default();
         loop {
@@ -387,7 +389,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Whether this may be the fault of bytes that are no header and no section at all.
+/// Whether this may be the fault of bytes that are neither a header nor a section.
 fn may_be_foreign(fault: &CarFault) -> bool {
     matches!(
         fault,

@@ -1,4 +1,4 @@
-//! The CID at the beginning of a section. Read by hand, since every fault needs its place and its name.
+//! The CID at the beginning of a section. It is parsed by hand, because every fault needs its offset and its name.
 
 use cid::{Cid, Version, multihash::Multihash};
 
@@ -19,7 +19,8 @@ const DAG_PB: u64 = 0x70;
 const V0_PREFIX: [u8; 2] = [0x12, 0x20];
 const V0_DIGEST_BYTES: usize = 32;
 
-/// What the header of a CARv1 and the pragma of a CARv2 begin with. Read as a CID, their version would be neither 0 nor 1.
+/// The first bytes of the header of a CARv1 and of the pragma of a CARv2. Read as a CID, their version would be neither
+/// 0 nor 1.
 const HEADER_STARTS: [&[u8]; 2] = [b"\xa2\x65roots", b"\xa1\x67version"];
 
 /// A cursor over one section.
@@ -28,26 +29,26 @@ struct Parts<'a> {
     at: usize,
 }
 
-/// Whether this is no section but the header of another archive.
+/// Whether this is the header of another archive, not a section.
 pub(crate) fn is_header(section: &[u8]) -> bool {
     HEADER_STARTS.iter().any(|start| section.starts_with(start))
 }
 
-/// The CID and its length in bytes. An error comes with its place in the section.
+/// Parses the CID. Returns it and its length in bytes. An error comes with its offset in the section.
 pub(crate) fn read_cid(section: &[u8]) -> Result<(Cid, usize), (CarFault, usize)> {
     let mut parts = Parts { section, at: 0 };
     let cid = if section.starts_with(&V0_PREFIX) { parts.v0() } else { parts.v1() };
     cid.map(|cid| (cid, parts.at)).map_err(|fault| (fault, parts.at))
 }
 
-/// What has its length in front of it.
+/// Bytes with a length prefix.
 pub(crate) enum Framed {
     Header,
-    /// With the length of all of it.
+    /// With its total length.
     Section(u64),
 }
 
-/// Whether these bytes begin as an archive or a section does.
+/// Whether these bytes begin like an archive or a section.
 pub(crate) fn framed(look: &[u8]) -> Option<Framed> {
     let mut varint = Varint::default();
     for (at, byte) in look.iter().enumerate() {
@@ -59,14 +60,14 @@ pub(crate) fn framed(look: &[u8]) -> Option<Framed> {
         let (cid, cid_bytes) = read_cid(content).ok()?;
         let data_bytes = section_bytes.checked_sub(cid_bytes as u64)?;
         let digest_bytes = u64::from(cid.hash().size());
-        // An index with one table reads as an identity CID of no bytes, which only a block of no bytes has.
+        // An index with one table reads as an identity CID of zero bytes, which only an empty block has.
         let fits = if cid.hash().code() == IDENTITY { digest_bytes == data_bytes } else { digest_bytes > 0 };
         return fits.then_some(Framed::Section(section_bytes + at as u64 + 1));
     }
     None
 }
 
-/// The length of the whole section that these bytes begin with.
+/// The length of the complete section at the start of these bytes, if there is one.
 pub(crate) fn whole_at(bytes: &[u8]) -> Option<usize> {
     match framed(bytes)? {
         Framed::Section(len) => usize::try_from(len).ok().filter(|len| *len <= bytes.len()),

@@ -1,19 +1,19 @@
-//! The input of a reader: counts bytes, ends where the payload ends, and takes no more memory than what has arrived.
+//! The input of a reader: counts bytes, ends where the payload ends, and allocates only as bytes arrive.
 
 use std::io::{self, BufRead as _, BufReader, Read};
 
 use crate::foreign::LOOK_BYTES;
 
-/// Memory is taken in steps of at least this many bytes, as they arrive.
+/// Memory is allocated in steps of at least this many bytes, as they arrive.
 const STEP: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Source<R> {
     input: BufReader<R>,
     offset: u64,
-    /// Where the payload ends, if that is before the end of the input.
+    /// End of the payload, if that is before the end of the input.
     end: Option<u64>,
-    /// The bytes from the mark on, up to [`LOOK_BYTES`].
+    /// The bytes since the mark, up to [`LOOK_BYTES`].
     look: Vec<u8>,
 }
 
@@ -32,34 +32,34 @@ impl<R: Read> Source<R> {
         self.offset
     }
 
-    /// Lets the input end at this offset, or where it ends.
+    /// Makes the input end at this offset, or at its own end if `None`.
     pub(crate) fn end_at(&mut self, end: Option<u64>) {
         self.end = end;
     }
 
-    /// Begins to remember bytes for [`look`](Self::look).
+    /// Starts recording bytes for [`look`](Self::look).
     pub(crate) fn mark(&mut self) {
         self.look.clear();
     }
 
-    /// The bytes from the mark on: up to [`LOOK_BYTES`], for which more are read. Fewer where the input ends or cannot
-    /// be read.
+    /// The bytes since the mark, up to [`LOOK_BYTES`]; reads more if necessary. Fewer if the input ends or cannot be
+    /// read.
     pub(crate) fn look(&mut self) -> &[u8] {
         let mut more = [0; LOOK_BYTES];
         let missing = LOOK_BYTES - self.look.len();
         if let Some(more) = more.get_mut(..missing) {
-            // Only to name a fault that was found already.
+            // Only needed to name a fault that was already found.
             let _ = self.fill(more);
         }
         &self.look
     }
 
-    /// Bytes up to the end of the payload, where that is known.
+    /// Bytes up to the end of the payload, if that is known.
     pub(crate) fn remaining(&self) -> Option<u64> {
         self.end.map(|end| end.saturating_sub(self.offset))
     }
 
-    /// Reads into `buffer` until it is full or the input ends; says how many bytes came.
+    /// Reads into `buffer` until it is full or the input ends. Returns the number of bytes read.
     pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let allowed = self.remaining().map_or(buffer.len(), |n| usize::try_from(n).unwrap_or(usize::MAX));
         let wanted = allowed.min(buffer.len());
@@ -80,13 +80,14 @@ impl<R: Read> Source<R> {
         Ok(filled)
     }
 
-    /// The next byte, or `None` at the end.
+    /// Reads the next byte. `None` at the end.
     pub(crate) fn byte(&mut self) -> io::Result<Option<u8>> {
         let mut byte = [0];
         Ok((self.fill(&mut byte)? == 1).then_some(byte[0]))
     }
 
-    /// The next `len` bytes, or as many as there are. The memory taken never exceeds twice what has arrived, beyond one step.
+    /// Reads the next `len` bytes, or as many as there are. The allocated memory never exceeds twice the bytes that
+    /// have arrived, plus one step.
     pub(crate) fn take(&mut self, len: usize) -> io::Result<Vec<u8>> {
         let mut taken = Vec::new();
         while taken.len() < len {
@@ -103,7 +104,7 @@ impl<R: Read> Source<R> {
         Ok(taken)
     }
 
-    /// Passes over the next `len` bytes, or as many as there are; says how many.
+    /// Skips the next `len` bytes, or as many as there are. Returns their number.
     pub(crate) fn skip(&mut self, len: u64) -> io::Result<u64> {
         let mut passed = 0;
         while passed < len {
@@ -121,7 +122,7 @@ impl<R: Read> Source<R> {
         Ok(passed)
     }
 
-    /// Passes over zeros, up to `len` of them; says how many there were.
+    /// Skips up to `len` zeros. Returns their number.
     pub(crate) fn zeros(&mut self, len: u64) -> io::Result<u64> {
         let mut passed = 0;
         while passed < len {
@@ -138,7 +139,7 @@ impl<R: Read> Source<R> {
         Ok(passed)
     }
 
-    /// The next byte, which stays.
+    /// The next byte, without consuming it.
     pub(crate) fn peek(&mut self) -> io::Result<Option<u8>> {
         Ok(self.arrived()?.first().copied())
     }
@@ -148,7 +149,7 @@ impl<R: Read> Source<R> {
         Ok(self.arrived()?.is_empty())
     }
 
-    /// Bytes that can be had at once; none at the end.
+    /// The buffered bytes, read if necessary; empty at the end.
     fn arrived(&mut self) -> io::Result<&[u8]> {
         let allowed = self.remaining().map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
         if allowed == 0 {
@@ -159,7 +160,7 @@ impl<R: Read> Source<R> {
                 return Err(error);
             }
         }
-        // No read: the buffer holds bytes, or the input has ended.
+        // This does not read: the buffer holds bytes, or the input has ended.
         let arrived = self.input.buffer();
         Ok(arrived.get(..allowed).unwrap_or(arrived))
     }

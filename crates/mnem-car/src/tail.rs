@@ -1,5 +1,5 @@
-//! What follows the payload of a CARv2: an index and zeros may; sections, another archive and anything else make it
-//! faulty, since the header then covers less than the file holds.
+//! The data after the payload of a CARv2. An index and zeros are allowed. Sections, another archive and anything else
+//! are a fault, because the header then covers less than the file holds.
 
 use std::io::{self, Read};
 
@@ -13,7 +13,7 @@ use crate::{
     warning::{CarWarning, CarWarningKind},
 };
 
-/// What is wrong with the rest of the input.
+/// A problem with the rest of the input.
 pub(crate) enum TailError {
     Fault { fault: CarFault, offset: u64 },
     Io(io::Error),
@@ -43,14 +43,14 @@ struct Tail<'a, R> {
 }
 
 impl<R: Read> Tail<'_, R> {
-    /// Zeros up to the index, and the index. Gives the place where the last part of the archive ends.
+    /// Reads zeros up to the index, and the index. Returns the offset where the last part of the archive ends.
     fn named_index(&mut self, index: u64) -> Result<u64, TailError> {
         self.source.zeros(index - self.payload.end)?;
         let at = self.source.offset();
         if at < index && !self.source.is_at_end()? {
             return Err(self.stranger()?);
         }
-        // What was cut off, or never written. A faulty index begins with something else.
+        // The index was cut off, or never written. A faulty index begins with another byte.
         if self.source.is_at_end()? || self.source.peek()? == Some(0) {
             self.warn(CarWarningKind::IndexMissing, index);
             return Ok(self.payload.end);
@@ -68,7 +68,8 @@ impl<R: Read> Tail<'_, R> {
         Ok(self.source.offset())
     }
 
-    /// Zeros, and an index that the header fails to name. It is one only if all of it fits the payload.
+    /// Reads zeros, and an index that the header does not name. It counts as an index only if all of it fits the
+    /// payload.
     fn no_index(&mut self) -> Result<u64, TailError> {
         let end = self.payload.end;
         self.source.zeros(u64::MAX)?;
@@ -86,7 +87,7 @@ impl<R: Read> Tail<'_, R> {
         }
     }
 
-    /// Zeros and the end of the input.
+    /// Reads zeros and the end of the input.
     fn end(&mut self, end: u64) -> Result<(), TailError> {
         self.source.zeros(u64::MAX)?;
         if !self.source.is_at_end()? {
@@ -103,14 +104,14 @@ impl<R: Read> Tail<'_, R> {
         self.warnings.push(CarWarning { kind, offset });
     }
 
-    /// Something begins here that may not.
+    /// The error for data that is not allowed here.
     fn stranger(&mut self) -> io::Result<TailError> {
         let at = self.source.offset();
         self.source.mark();
         Ok(self.stranger_at(at))
     }
 
-    /// Something began at the mark, which is at this offset, that may not.
+    /// The error for data that is not allowed and begins at the mark, which is at this offset.
     fn stranger_at(&mut self, offset: u64) -> TailError {
         let Payload { start, end, .. } = self.payload;
         let look = self.source.look();

@@ -1,14 +1,14 @@
-//! The fixed header of a CARv2: where in the file its payload, a CARv1, and its index lie.
+//! The fixed header of a CARv2: the offsets of its payload, a CARv1, and of its index.
 
 use crate::error::CarFault;
 
 /// Length of the header that follows the pragma.
 pub(crate) const V2_HEADER_BYTES: usize = 40;
 
-/// Where the header begins: after the pragma and its length.
+/// Offset of the header: after the pragma and its length.
 const HEADER_OFFSET: u64 = 11;
 
-/// Where the payload may begin at the earliest.
+/// Lowest offset of the payload.
 const DATA_OFFSET_MIN: u64 = HEADER_OFFSET + V2_HEADER_BYTES as u64;
 
 const DATA_OFFSET_AT: usize = 16;
@@ -20,7 +20,7 @@ const INDEX_OFFSET_AT: usize = 32;
 pub(crate) struct Payload {
     pub(crate) start: u64,
     pub(crate) end: u64,
-    /// Where the index begins, if the header names one: never before `end`.
+    /// Start of the index, if the header names one: never before `end`.
     pub(crate) index: Option<u64>,
 }
 
@@ -30,7 +30,7 @@ impl Payload {
     }
 }
 
-/// Reads the header. The error comes with the offset of the field that is wrong.
+/// Decodes the header. An error comes with the offset of the invalid field.
 pub(crate) fn decode(header: &[u8; V2_HEADER_BYTES]) -> Result<Payload, (CarFault, u64)> {
     let start = field(header, DATA_OFFSET_AT);
     let size = field(header, DATA_SIZE_AT);
@@ -62,12 +62,12 @@ fn field(header: &[u8; V2_HEADER_BYTES], at: usize) -> u64 {
     bytes.copied().map_or(0, u64::from_le_bytes)
 }
 
-/// A fault of the payload's size, which becomes visible at its end.
+/// A fault of the payload's size, which shows at its end.
 pub(crate) fn ends_inside_a_section(end: u64) -> CarFault {
     CarFault::V2Header { what: format!("its data ends at byte {end}, inside of a section, and the file goes on") }
 }
 
-/// A fault of the payload's offset: something stands before it.
+/// A fault of the payload's offset: there is data before it.
 pub(crate) fn no_padding(start: u64) -> CarFault {
     CarFault::V2Header { what: format!("its data begins at byte {start}, and not all bytes before it are zeros") }
 }

@@ -1,4 +1,4 @@
-//! Unsigned varints: seven bits a byte, least significant first, shortest form, at most 63 bits.
+//! Unsigned varints: seven bits per byte, least significant first, shortest form, at most 63 bits.
 
 /// Longest varint, in bytes.
 pub(crate) const VARINT_BYTES_MAX: usize = 9;
@@ -6,7 +6,7 @@ pub(crate) const VARINT_BYTES_MAX: usize = 9;
 const OVERLONG: &str = "it is longer than its value needs";
 const TOO_LONG: &str = "it has more than 9 bytes";
 
-/// Takes a varint byte by byte.
+/// Decodes a varint byte by byte.
 #[derive(Debug, Default)]
 pub(crate) struct Varint {
     value: u64,
@@ -14,7 +14,7 @@ pub(crate) struct Varint {
 }
 
 impl Varint {
-    /// `Some` with the value once `byte` was the last one; an error names the rule that `byte` breaks.
+    /// Adds a byte. Returns the value if it was the last one. An error names the rule that `byte` breaks.
     pub(crate) fn push(&mut self, byte: u8) -> Result<Option<u64>, &'static str> {
         if self.bytes == VARINT_BYTES_MAX {
             return Err(TOO_LONG);

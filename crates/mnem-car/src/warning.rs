@@ -1,30 +1,30 @@
-//! What is odd about an archive that is whole all the same.
+//! Warnings about an archive that is complete nevertheless.
 
 use std::fmt;
 
-/// Something odd about a CARv2 that holds every section it should.
+/// An oddity of a CARv2 that holds every section it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CarWarning {
-    /// What is odd.
+    /// The kind of oddity.
     pub kind: CarWarningKind,
-    /// Where, in bytes from the start of the input.
+    /// Its offset, in bytes from the start of the input.
     pub offset: u64,
 }
 
-/// What is odd.
+/// Kinds of oddities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CarWarningKind {
-    /// The header names an index, and there is none: the archive ends before it, or has zeros in its place.
+    /// The header names an index that is missing: the archive ends before it, or has zeros in its place.
     IndexMissing,
-    /// The archive ends inside of its index.
+    /// The archive ends inside its index.
     IndexCutOff,
-    /// An index follows the data, and the header does not name it.
+    /// An index follows the data, but the header does not name it.
     IndexNotNamed,
     /// Zeros follow the last part of the archive.
     ZerosAtEnd {
-        /// How many.
+        /// Number of zeros.
         bytes: u64,
     },
 }

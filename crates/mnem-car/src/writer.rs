@@ -1,4 +1,4 @@
-//! Writing a CARv1 section by section.
+//! Writes a CARv1 section by section.
 
 use std::io::{self, Write};
 
@@ -14,11 +14,11 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes the header. Section follows section in small writes: hand in an output with a buffer.
+    /// Writes the header. Sections follow in small writes, so pass a buffered output.
     ///
     /// # Errors
-    /// The output's; [`io::ErrorKind::InvalidInput`] for more than [`ROOTS_MAX`] roots, which no [`Reader`](crate::Reader)
-    /// takes: nothing was written then.
+    /// Those of the output; [`io::ErrorKind::InvalidInput`] for more than [`ROOTS_MAX`] roots, which no
+    /// [`Reader`](crate::Reader) accepts. Then nothing was written.
     pub fn new(output: W, roots: &[Cid]) -> io::Result<Self> {
         if roots.len() > ROOTS_MAX {
             let what = format!("{} roots are more than the {ROOTS_MAX} that an archive may name", roots.len());
@@ -33,10 +33,10 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// Appends a block, and says where it stands. Whether the bytes are what the CID names is not checked.
+    /// Appends a block and returns its offsets. Does not check that the bytes match the CID.
     ///
     /// # Errors
-    /// The output's.
+    /// Those of the output.
     pub fn write(&mut self, cid: &Cid, data: &[u8]) -> io::Result<SectionOffsets> {
         let mut start = Vec::with_capacity(SectionOffsets::START_BYTES_MAX);
         let offsets = SectionOffsets::write_start(cid, data.len() as u64, self.offset, &mut start);
@@ -50,10 +50,10 @@ impl<W: Write> Writer<W> {
         self.offset
     }
 
-    /// Flushes, and gives the output back.
+    /// Flushes and returns the output.
     ///
     /// # Errors
-    /// The output's.
+    /// Those of the output.
     pub fn finish(mut self) -> io::Result<W> {
         self.output.flush()?;
         Ok(self.output)

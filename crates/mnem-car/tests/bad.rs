@@ -1,4 +1,4 @@
-//! Archives that are not legal: each a named fault at the right byte.
+//! Invalid archives: each is reported as a named fault at the right byte.
 
 use mnem_car::{BLOCK_BYTES_MAX, CarFault, CarWarningKind, HEADER_BYTES_MAX, ROOTS_MAX};
 
@@ -6,14 +6,14 @@ use crate::fixtures::{
     car, car_v2, car_v2_start, family, framed, header, index_of, link, raw, read, read_with, section, varint,
 };
 
-/// The fault, where its section begins, where it is, and how many blocks came before it.
+/// The fault, the start of its section, its offset, and the number of blocks before it.
 fn fault(archive: &[u8]) -> (CarFault, u64, u64, usize) {
     let found = read(archive);
     let (fault, section_offset, offset) = found.fault.expect("an illegal archive");
     (fault, section_offset, offset, found.blocks.len())
 }
 
-/// An archive of one good block followed by `rest`: the fault is in the section after it. Gives the fault, and its offset in `rest`.
+/// Reads an archive of one good block followed by `rest`. Returns the fault, and its offset in `rest`.
 fn fault_after_a_block(rest: &[u8]) -> (CarFault, u64) {
     let start = car(&[], &[raw("good")]);
     let (fault, section_offset, offset, blocks) = fault(&[&start[..], rest].concat());
@@ -69,7 +69,7 @@ fn headers_that_are_none_are_refused() {
         assert!(what.contains(expected), "{content:x?}: {what}");
         assert_eq!(offset, 1);
     }
-    // The same header is fine when the link holds the CID and nothing else.
+    // The same header is valid if the link holds the CID and nothing else.
     let good = framed(&[&b"\xa2\x65roots\x81"[..], &link(&raw("x").0), b"\x67version\x01"].concat());
     assert_eq!(read(&good).fault, None);
 }
@@ -81,7 +81,7 @@ fn other_versions_are_refused() {
         let expected = CarFault::UnsupportedVersion { version: version.into(), inside: false };
         assert_eq!(fault(&framed(&content)).0, expected);
     }
-    // Whatever else such a header holds.
+    // Whatever else such a header contains.
     let later = b"\xa3\x64list\x82\xa1\x61a\xf6\xfb\0\0\0\0\0\0\0\0\x67version\x18\x2a\x68checksum\x41\x07";
     assert_eq!(fault(&framed(later)).0, CarFault::UnsupportedVersion { version: 42, inside: false });
 }
@@ -93,7 +93,7 @@ fn a_header_above_the_limit_is_not_read() {
         let expected = CarFault::HeaderTooLarge { header_bytes, header_bytes_max: max };
         assert_eq!(fault(&varint(header_bytes)), (expected, 0, 0, 0));
     }
-    // At the limit it is read as far as it comes.
+    // At the limit, the header is read as far as it goes.
     let (cut, _, offset, _) = fault(&[varint(max), b"\xa2\x65roots".to_vec()].concat());
     assert_eq!((cut, offset), (CarFault::CutOff { missing_bytes: max - 7 }, 4 + 7));
 }
@@ -103,7 +103,7 @@ fn a_header_made_to_take_memory_or_stack_is_refused() {
     let mut nested = b"\xa2\x65roots".to_vec();
     nested.resize(4 << 20, 0x81);
     assert!(not_car(&framed(&nested)).0.contains("not the DAG-CBOR of one"));
-    // Links of 8 bytes each, to the identity CID of nothing.
+    // Links of 8 bytes each, to the empty identity CID.
     let count = ROOTS_MAX + 1;
     let mut many = [&b"\xa2\x65roots\x9a"[..], &u32::try_from(count).unwrap().to_be_bytes()].concat();
     (0..count).for_each(|_| many.extend(b"\xd8\x2a\x45\0\x01\x55\0\0"));
@@ -119,7 +119,7 @@ fn an_archive_cut_off_at_any_byte_says_so() {
     for end in 1..archive.len() {
         let whole = boundaries.iter().filter(|boundary| **boundary <= end).count().saturating_sub(1);
         if boundaries.contains(&end) {
-            // Between two sections nothing betrays that something is missing.
+            // Between two sections nothing shows that data is missing.
             let found = read(&archive[..end]);
             assert_eq!((found.fault, found.blocks.len()), (None, whole));
             continue;
@@ -210,7 +210,7 @@ fn the_callers_limit_counts() {
     assert_eq!(found.blocks.len(), 1);
 }
 
-/// Also of a block so large that its section is refused by its length.
+/// Even of a block so large that its section is refused by its length.
 #[test]
 fn the_size_of_a_large_block_is_that_of_its_data() {
     for block_bytes in [1001, 1086, 1087, 5000] {
@@ -257,7 +257,7 @@ fn a_section_shorter_than_its_cid_is_refused() {
                 CarFault::ShorterThanCid { section_bytes } => {
                     assert_eq!((section_bytes, at), (len as u64, 1 + len as u64))
                 }
-                // One byte of a CIDv0 is the version 18.
+                // A single byte of a CIDv0 reads as version 18.
                 CarFault::BadCid { .. } => assert_eq!((cid.len(), len), (34, 1)),
                 other => panic!("{other:?}"),
             }
@@ -302,7 +302,7 @@ fn a_section_that_leaves_the_payload_of_a_car_v2_is_cut_off() {
     let end = archive.len() as u64;
     let (cut, _, offset, _) = fault(&archive[..archive.len() - 1]);
     assert_eq!((cut, offset), (CarFault::CutOff { missing_bytes: 1 }, end - 1));
-    // Cut off by the header alone: the file is whole.
+    // Cut off only by the header: the file is complete.
     let mut archive = archive;
     archive[35] -= 1;
     let (fault, _, offset, _) = fault(&archive);

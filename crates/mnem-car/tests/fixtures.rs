@@ -1,4 +1,4 @@
-//! Archives put together by hand, apart from the code under test, and what a reader makes of them.
+//! Archives built by hand, without the code under test, and the results of reading them.
 
 use std::path::Path;
 
@@ -7,17 +7,17 @@ use mnem_store_traits::{DAG_CBOR, RAW, cid_of};
 
 pub(crate) type Block = (Cid, Bytes);
 
-/// All that a reader finds in an archive.
+/// Everything that a reader finds in an archive.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) version: u64,
     pub(crate) roots: Vec<Cid>,
     pub(crate) blocks: Vec<Block>,
-    /// Where the last section ends.
+    /// End of the last section.
     pub(crate) end: u64,
     pub(crate) padding_bytes: u64,
     pub(crate) warnings: Vec<CarWarning>,
-    /// What is wrong, where the section with it begins, and where it is.
+    /// The fault, the start of its section, and its offset.
     pub(crate) fault: Option<(CarFault, u64, u64)>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn read(archive: &[u8]) -> Found {
     read_with(archive, BLOCK_BYTES_MAX, false)
 }
 
-/// Reads twice, once with the blocks and once for their offsets: both must find the same.
+/// Reads twice, with the blocks and for their offsets only. Both must find the same.
 pub(crate) fn read_with(archive: &[u8], block_bytes_max: u64, allow_padding: bool) -> Found {
     let open = || Reader::new(archive, block_bytes_max).map(|reader| reader.allow_padding(allow_padding));
     let (mut whole, mut places) = match (open(), open()) {
@@ -102,7 +102,7 @@ pub(crate) fn varint(mut value: u64) -> Vec<u8> {
     }
 }
 
-/// A length and what has it.
+/// A length, followed by the bytes of that length.
 pub(crate) fn framed(content: &[u8]) -> Vec<u8> {
     [varint(content.len() as u64), content.to_vec()].concat()
 }
@@ -139,7 +139,7 @@ pub(crate) fn car(roots: &[Cid], blocks: &[Block]) -> Vec<u8> {
     bytes
 }
 
-/// A CARv2 around `payload`, with its data at `data_offset` and these bytes as its index.
+/// A CARv2 with this payload at `data_offset` and this index.
 pub(crate) fn car_v2(payload: &[u8], data_offset: u64, index: &[u8]) -> Vec<u8> {
     let data_size = payload.len() as u64;
     let index_offset = if index.is_empty() { 0 } else { data_offset + data_size };
@@ -150,10 +150,9 @@ pub(crate) fn car_v2(payload: &[u8], data_offset: u64, index: &[u8]) -> Vec<u8> 
     bytes
 }
 
-/// An index as go-car writes it, of the older format or of the one with hash functions: these digests, found at these
-/// offsets.
+/// An index as go-car writes it, of the older format or the one with hash functions: these digests at these offsets.
 pub(crate) fn index(format: u64, entries: &[(Vec<u8>, u64)]) -> Vec<u8> {
-    // The first index had no number.
+    // The first index had no format number.
     let mut bytes = if format == 0 { vec![] } else { varint(format) };
     if format == 0x0401 {
         bytes.extend(1_u32.to_le_bytes());
@@ -191,18 +190,18 @@ pub(crate) fn raw(data: impl Into<Bytes>) -> Block {
     (cid_of(RAW, &data), data)
 }
 
-/// A DAG-CBOR block that links to these.
+/// A DAG-CBOR block that links to these blocks.
 pub(crate) fn node(children: &[Cid]) -> Block {
     let data = Bytes::from(links(children));
     (cid_of(DAG_CBOR, &data), data)
 }
 
-/// A CID with this multihash, whatever it means.
+/// A CID with this multihash, valid or not.
 pub(crate) fn cid_with_hash(codec: u64, code: u64, digest: &[u8]) -> Cid {
     Cid::new_v1(codec, Multihash::wrap(code, digest).expect("a short digest"))
 }
 
-/// A root that links to a large leaf and a small one, parents first. The large one's length takes two bytes.
+/// A root that links to a large leaf and a small one, parents first. The length of the large one takes two bytes.
 pub(crate) fn family() -> (Cid, Vec<Block>) {
     let (large, small) = (raw(vec![7; 200]), raw("small"));
     let root = node(&[large.0, small.0]);

@@ -1,4 +1,4 @@
-//! Input that is no archive, and what follows one by mistake: named by its first bytes, with what to do.
+//! Input that is not an archive, and data that follows one by mistake: recognised by the first bytes, with advice.
 
 use mnem_car::{CarFault, ForeignFormat};
 
@@ -8,7 +8,7 @@ fn fault(archive: &[u8]) -> (CarFault, u64, u64) {
     read(archive).fault.expect("no archive")
 }
 
-/// The beginnings of real files, and the words that must name them and say what to do.
+/// The beginnings of real files, and the words that must name them and give advice.
 fn samples() -> Vec<(Vec<u8>, &'static str, &'static str)> {
     let mut tar = vec![0; 1024];
     tar[..5].copy_from_slice(b"a.car");
@@ -63,7 +63,7 @@ fn check(format: ForeignFormat, name: &str, advice: &str) {
 #[test]
 fn input_of_another_format_is_named() {
     for (bytes, name, advice) in samples() {
-        // As short as it may be, and with more after it.
+        // As short as allowed, and with more data after it.
         for bytes in [bytes.clone(), [&bytes[..], &bytes, &[b' '; 3000]].concat()] {
             let (fault, ..) = fault(&bytes);
             let CarFault::OtherFormat { format } = fault else { panic!("{name}: {fault:?}") };
@@ -113,7 +113,7 @@ fn newlines_after_an_archive_are_named() {
 
 #[test]
 fn archives_are_never_taken_for_something_else() {
-    // Cut off anywhere they are cut off, also where what is left might begin another format.
+    // An archive cut off at any byte is reported as cut off, even if the rest could begin another format.
     let (root, blocks) = family();
     let archive = car(&[root], &blocks);
     for end in 1..archive.len() {

@@ -1,4 +1,4 @@
-//! Archives that are legal, however unusual, and archives that were written here.
+//! Valid archives, however unusual, and archives that the writer wrote.
 
 use std::io::{self, Read};
 
@@ -6,7 +6,7 @@ use mnem_car::{BLOCK_BYTES_MAX, CarError, CarFault, Cid, ROOTS_MAX, Reader, Sect
 
 use crate::fixtures::{animals, car, car_v2, cid_with_hash, family, header, index, index_of, raw, read};
 
-/// Hands out one byte at a time, and is interrupted before each.
+/// Returns one byte at a time, and is interrupted before each.
 struct Slow<'a> {
     bytes: &'a [u8],
     interrupted: bool,
@@ -29,7 +29,7 @@ fn animals_are_read() {
     let found = read(&archive);
     assert_eq!((found.version, found.blocks.len(), found.fault), (1, 4077, None));
     assert_eq!((found.roots.len(), found.end), (1, archive.len() as u64));
-    // Written again they are the same bytes.
+    // Writing the content again gives the same bytes.
     let mut writer = Writer::new(Vec::new(), &found.roots).expect("a header");
     for (cid, data) in &found.blocks {
         writer.write(cid, data).expect("a section");
@@ -177,7 +177,7 @@ fn the_start_of_a_section_is_read_where_it_stands() {
     for offsets in &written {
         let bytes = &archive[offsets.offset as usize..];
         assert_eq!(SectionOffsets::parse(bytes, offsets.offset).unwrap(), *offsets);
-        // The data need not be there, and without the whole start it is said that bytes are missing.
+        // The data may be missing. If the start is incomplete, the error says that bytes are missing.
         let start = (offsets.data_offset - offsets.offset) as usize;
         assert_eq!(SectionOffsets::parse(&bytes[..start], offsets.offset).unwrap(), *offsets);
         for len in 0..start {

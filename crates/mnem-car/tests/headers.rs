@@ -1,4 +1,4 @@
-//! Headers, against another decoder of DAG-CBOR: both take the same ones.
+//! Headers, compared with another decoder of DAG-CBOR: both accept the same ones.
 
 use mnem_car::{BLOCK_BYTES_MAX, CarError, CarFault, Cid, Reader, Writer};
 use mnem_store_traits::{DAG_CBOR, cid_of, from_dag_cbor, links};
@@ -14,7 +14,7 @@ struct Header {
     version: u64,
 }
 
-/// The roots of a header of version 1, by the other decoder.
+/// The roots of a header of version 1, according to the other decoder.
 fn judged(header: &[u8]) -> Option<Vec<Cid>> {
     let fields: Header = from_dag_cbor(header).ok()?;
     links(&cid_of(DAG_CBOR, header), header).ok()?;
@@ -41,7 +41,7 @@ fn root() -> impl Strategy<Value = Cid> {
     ]
 }
 
-/// Puts bytes in the place of others.
+/// Replaces a range of bytes.
 type Edit = (Index, usize, Vec<u8>);
 
 fn edit() -> impl Strategy<Value = Edit> {
@@ -67,7 +67,7 @@ fn any_number_of_roots_is_written_as_the_other_decoder_reads_it() {
     }
 }
 
-/// A field, with values and lengths in forms that may not be the canonical ones.
+/// A field, with values and lengths in forms that may not be canonical.
 fn field() -> impl Strategy<Value = Vec<u8>> {
     let fields: [&[u8]; 8] = [
         b"\x65roots\x80",
@@ -104,7 +104,7 @@ proptest! {
     }
 }
 
-/// The same headers are taken, with the same roots.
+/// Both decoders accept the same headers, with the same roots.
 fn assert_agreed(header: &[u8]) -> Result<(), TestCaseError> {
     match (read(header), judged(header)) {
         (Ok(roots), judged) => prop_assert_eq!(Some(roots), judged, "taken here: {:x?}", header),

@@ -1,4 +1,4 @@
-//! The animals with bytes changed at random: any outcome but a panic, a hang, or two readings that differ.
+//! The example archive with bytes changed at random: any result except a panic, a hang, or two readings that differ.
 
 use mnem_car::{CarFault, Writer};
 use proptest::{collection::vec, prelude::*};
@@ -7,7 +7,7 @@ use crate::fixtures::{animals, read_with};
 
 const PREFIX_BYTES: usize = 64 * 1024;
 
-/// Smaller than the largest block of the animals.
+/// Smaller than the largest block of the example archive.
 const BLOCK_BYTES_MAX: u64 = 1024;
 
 proptest! {
@@ -15,7 +15,7 @@ proptest! {
 
     #[test]
     fn mutated_archives_are_errors_or_legal(
-        // Half of the changes near the start, where the header and the first lengths are.
+        // Half of the changes are near the start, where the header and the first lengths are.
         changes in vec((prop_oneof![0..200_usize, 0..PREFIX_BYTES], any::<u8>()), 1..6),
         keep in prop_oneof![3 => Just(PREFIX_BYTES), 1 => 1..PREFIX_BYTES],
     ) {

@@ -1,4 +1,4 @@
-//! What follows the sections of an archive: it is whole, odd, or an error; never half of it taken for the whole.
+//! Data after the sections of an archive: the archive is complete, odd, or faulty. A part is never taken for the whole.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ const DATA_OFFSET: usize = 27;
 const DATA_SIZE: usize = 35;
 const INDEX_OFFSET: usize = 43;
 
-/// The warnings about an archive of the family that holds all of it.
+/// The warnings about an archive that holds the whole family.
 fn warnings(archive: &[u8]) -> Vec<(CarWarningKind, u64)> {
     let found = read(archive);
     assert_eq!((found.fault, found.blocks), (None, family().1));
     found.warnings.iter().map(|warning| (warning.kind, warning.offset)).collect()
 }
 
-/// The fault of an archive whose first `kept` blocks are good, and where it is.
+/// The fault of an archive whose first `kept` blocks are good, and its offset.
 fn fault(archive: &[u8], kept: usize) -> (CarFault, u64) {
     let found = read(archive);
     let (fault, _, offset) = found.fault.expect("not a whole archive");
@@ -53,7 +53,7 @@ fn a_data_size_that_leaves_sections_out_is_an_error() {
             set(&mut archive, DATA_SIZE, covered);
             let expected = CarFault::Uncovered { data_offset: 51, data_end: 51 + covered };
             assert_eq!(fault(&archive, kept), (expected, 51 + covered));
-            // Neither an index of zero, nor one that stands where the data ends, hides them.
+            // Neither an index offset of zero nor one at the end of the data hides them.
             set(&mut archive, INDEX_OFFSET, 0);
             assert!(matches!(fault(&archive, kept).0, CarFault::Uncovered { .. }));
             set(&mut archive, INDEX_OFFSET, 51 + covered);
@@ -99,7 +99,7 @@ fn an_index_that_is_odd_is_a_warning() {
     assert_eq!(warnings(&gap), []);
     set(&mut gap, INDEX_OFFSET, 0);
     assert_eq!(warnings(&gap), [(CarWarningKind::IndexNotNamed, end + 33)]);
-    // One that the header names past the end of the file, or where there are only zeros.
+    // An index that the header places past the end of the file, or where there are only zeros.
     let mut lost = car_v2(&payload(), 51, b"");
     set(&mut lost, INDEX_OFFSET, end + 1000);
     assert_eq!(warnings(&lost), [(CarWarningKind::IndexMissing, end + 1000)]);
@@ -108,7 +108,7 @@ fn an_index_that_is_odd_is_a_warning() {
     assert_eq!(warnings(&lost), [(CarWarningKind::IndexMissing, end + 1000), zeros]);
     set(&mut lost, INDEX_OFFSET, end + 4);
     assert_eq!(warnings(&lost), [(CarWarningKind::IndexMissing, end + 4), zeros]);
-    // One that is cut off, and zeros after a whole one.
+    // An index that is cut off, and zeros after a complete one.
     assert_eq!(warnings(&whole[..whole.len() - 1]), [(CarWarningKind::IndexCutOff, end)]);
     let padded = [&whole[..], &[0; 5]].concat();
     assert_eq!(warnings(&padded), [(CarWarningKind::ZerosAtEnd { bytes: 5 }, whole.len() as u64)]);
@@ -154,13 +154,13 @@ fn what_is_no_index_is_an_error() {
             assert!(matches!(fault, CarFault::Trailing { .. }), "{junk:x?}: {fault:?}");
             assert_eq!(at, end);
         }
-        // Nor may it stand before the index.
+        // It is not allowed before the index either.
         let archive = [&car_v2(&payload(), 51, b"")[..], &junk, &good].concat();
         let mut archive = archive;
         set(&mut archive, INDEX_OFFSET, end + junk.len() as u64);
         assert_eq!(fault(&archive, 3).1, end);
     }
-    // An index that the header does not name has to be whole, and of this payload.
+    // An index that the header does not name must be complete, and belong to this payload.
     let past = index(0x0400, &[(vec![8; 32], end)]);
     for index in [&past[..], &good[..good.len() - 1]] {
         let mut archive = car_v2(&payload(), 51, index);
@@ -202,7 +202,7 @@ fn zeros_at_the_end_are_taken_when_they_are_allowed() {
     let v1 = payload();
     for zeros in [1, 2, 511, 512, 100_000] {
         let padding = vec![0; zeros];
-        // At the end of a CARv1, of the data of a CARv2, and of that before its index.
+        // At the end of a CARv1, at the end of the data of a CARv2, and at the end of that before its index.
         let inside = [&v1[..], &padding].concat();
         for (archive, start) in
             [(inside.clone(), 0), (car_v2(&inside, 51, b""), 51), (car_v2(&inside, 60, &family_index(0x0400)), 60)]
@@ -223,8 +223,8 @@ fn zeros_at_the_end_are_taken_when_they_are_allowed() {
     }
 }
 
-/// Every section of a file whose bytes hash to its CID, wherever it stands: found by trying each byte, apart from the
-/// code under test.
+/// Every section of a file whose bytes hash to its CID, at any offset. Found by trying each byte, without the code
+/// under test.
 fn sections_anywhere(file: &[u8]) -> BTreeSet<Cid> {
     (0..file.len()).filter_map(|at| section_at(&file[at..])).collect()
 }
@@ -253,7 +253,7 @@ fn archive() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// What may become of a header's field: another place in the file, often one where something begins.
+/// A change of a header field: another offset in the file, often one where something begins.
 fn moved() -> impl Strategy<Value = (usize, usize, i64)> {
     (prop_oneof![Just(DATA_OFFSET), Just(DATA_SIZE), Just(INDEX_OFFSET)], 0..12_usize, -2..=2_i64)
 }
@@ -270,7 +270,7 @@ fn appended() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Where parts of a file begin or end: what a field may be set to.
+/// Offsets where parts of a file begin or end: possible values of a field.
 fn places(archive: &[u8]) -> Vec<i64> {
     let mut places = vec![0, 51, archive.len() as i64];
     places.extend((0..archive.len()).filter(|at| section_at(&archive[*at..]).is_some()).map(|at| at as i64));
@@ -294,7 +294,7 @@ proptest! {
         for (field, place, off) in moves {
             let start = u64::from_le_bytes(archive[DATA_OFFSET..DATA_OFFSET + 8].try_into().unwrap()) as i64;
             let place = places[place % places.len()];
-            // A size is a place less the start.
+            // A size is an offset minus the start.
             let value = if field == DATA_SIZE { place - start } else { place };
             set(&mut archive, field, (value + off).max(0) as u64);
         }
