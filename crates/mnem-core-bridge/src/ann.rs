@@ -1,4 +1,4 @@
-//! The published crate's indexes of nearest neighbours, in the side table of any store.
+//! Stores the published crate's nearest-neighbour indexes in the side table of any store.
 
 #![expect(clippy::result_large_err, reason = "the engine's error, by value as the engine returns it")]
 
@@ -13,15 +13,16 @@ use mnem_store_traits::{Bytes, Store, StoreError};
 
 use crate::{core_cid, core_error, store_cid};
 
-/// Stores an index of the published crate under its CID, which is returned. Storing it again changes nothing.
+/// Stores an index of the published crate and returns its CID. Storing it again changes nothing.
 ///
-/// Take [`Format::of_store`] of the store's format, so that published programs can read the indexes of a file in their
-/// layout. [`Format::Row`] takes whatever the published crate takes, up to 16 MiB. [`Format::Packed`] has no such bound
-/// and is read in parts.
+/// Pass [`Format::of_store`] of the store's format, so that published programs can read the indexes of a file in their
+/// layout. [`Format::Row`] accepts every index that the published crate accepts, up to 16 MiB. [`Format::Packed`] has
+/// no such limit and is read in parts.
 ///
 /// # Errors
-/// [`Error::Codec`]: it cannot be encoded. [`Error::Store`]: its edges are unsorted, repeated, lead to their own source or
-/// are more than `k` of one source, and the format is packed; its row would be larger than 16 MiB; or the store's.
+/// - [`Error::Codec`]: the index cannot be encoded.
+/// - [`Error::Store`]: the format is packed, and the edges are unsorted, repeated, from a node to itself or more than
+///   `k` per source; or the row would be larger than 16 MiB; or the store failed.
 pub fn store_knn_edges(store: &dyn Store, format: Format, index: &KnnEdgeIndex) -> Result<CoreCid, Error> {
     let table = store.side_table(persist::TABLE).map_err(core_error)?;
     let cid = match (format, to_ours(index)?) {
@@ -37,7 +38,7 @@ pub fn store_knn_edges(store: &dyn Store, format: Format, index: &KnnEdgeIndex) 
     Ok(core_cid(&cid.map_err(core_error)?))
 }
 
-/// Loads the index `cid`, in whichever format it is stored.
+/// Loads the index `cid`, in either format.
 ///
 /// # Errors
 /// [`CoreError::NotFound`]: the store does not hold it. Otherwise as [`persist::load`].
@@ -58,7 +59,7 @@ pub fn load_knn_edges(store: &dyn Store, cid: &CoreCid) -> Result<KnnEdgeIndex, 
     Ok(to_published(&header, index.edges()))
 }
 
-/// The outer error is the engine's; the inner one says why the edges make no index here.
+/// Converts an index. The outer error is the engine's; the inner one says why the edges do not form an index here.
 fn to_ours(index: &KnnEdgeIndex) -> Result<Result<persist::KnnEdgeIndex, IndexError>, Error> {
     let root = store_cid(&index.root_cid).map_err(core_error)?;
     let metric = match index.metric {

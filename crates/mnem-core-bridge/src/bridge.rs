@@ -1,4 +1,4 @@
-//! The engine's two storage traits over one store.
+//! Implements the engine's two storage traits over one store.
 
 use std::{
     fmt,
@@ -20,24 +20,25 @@ use crate::{
     walks::{Step, Walks, absent_links, precedes_update},
 };
 
-/// A commit of the engine is given so many times the pause of an archive: it is computed meanwhile, and its update will
-/// land it.
+/// Factor of the pause within a commit of the engine over that within an archive: the engine computes meanwhile, and
+/// the commit's update will land the puts.
 const COMMIT_PAUSES: u32 = 10;
 
 type Buffer = Buffered<Arc<dyn Store>>;
 
-/// A store as the engine knows one: its blocks and its heads. Clones are the same bridge, and may be used from any thread.
+/// A store as the engine sees it: its blocks and its heads. Clones are the same bridge, and may be used from any
+/// thread.
 ///
-/// When puts are on disk is told in the [crate's documentation](crate). Two bridges over one store see of each other what has landed: a head never
-/// without its blocks.
+/// The [crate's documentation](crate) says when puts are on disk. Two bridges over one store see what the other has
+/// landed: never a head without its blocks.
 ///
-/// `iter_from_root` is the engine's own code, so archives have the same bytes, order and all.
+/// `iter_from_root` is the engine's own code, so archives have identical bytes and order.
 #[derive(Clone)]
 pub struct Bridge {
     shared: Arc<Shared>,
 }
 
-/// The fields are dropped in this order: the thread is over before the buffer lands what is left.
+/// Fields are dropped in this order: the thread must end before the buffer lands what is left.
 struct Shared {
     timer: Option<Timer>,
     pause: Duration,
@@ -58,31 +59,31 @@ impl Bridge {
             let buffer = Arc::clone(&buffer);
             Timer::new(longest, move || landed_in_time(&buffer))
         });
-        // What is longer than that ago has landed: no later put is the last block of it.
+        // A walk longer ago than that has landed, so no later put is its last block.
         let walks = Walks::new(options.staged_time_max.unwrap_or(Options::STAGED_TIME_MAX));
         Self { shared: Arc::new(Shared { timer, pause: options.pause, walks, buffer }) }
     }
 
-    /// The two halves, as the engine's constructors take them.
+    /// The two traits, as the engine's constructors take them.
     pub fn stores(&self) -> (Arc<dyn CoreBlockstore>, Arc<dyn CoreOpHeadsStore>) {
         let bridge = Arc::new(self.clone());
         (Arc::clone(&bridge) as Arc<dyn CoreBlockstore>, bridge)
     }
 
-    /// The store below, which does not see what is staged.
+    /// The store below, which does not see staged blocks.
     pub fn store(&self) -> &Arc<dyn Store> {
         self.buffer().inner()
     }
 
-    /// Bytes held in memory for what is staged, names included.
+    /// Memory held for staged blocks, in bytes, including their CIDs.
     pub fn staged_bytes(&self) -> usize {
         self.buffer().staged_bytes()
     }
 
-    /// Lands everything staged, durable when it returns `Ok`.
+    /// Lands everything staged. It is durable when the call returns `Ok`.
     ///
     /// # Errors
-    /// As [`Store::commit`]. What did not land stays staged.
+    /// As [`Store::commit`]. Whatever did not land stays staged.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.landing(Buffered::flush)
     }
@@ -90,7 +91,8 @@ impl Bridge {
     /// Lands everything staged and closes the store below. Later calls are refused.
     ///
     /// # Errors
-    /// As [`Store::commit`] and [`Store::close`]; the store is closed all the same. [`flush`](Self::flush) first to be able to try again.
+    /// As [`Store::commit`] and [`Store::close`]; the store is closed even then. To be able to retry, call
+    /// [`flush`](Self::flush) first.
     pub fn close(&self) -> Result<(), StoreError> {
         self.buffer().close()
     }
@@ -99,7 +101,7 @@ impl Bridge {
         &self.shared.buffer
     }
 
-    /// After something was staged, or failed to land.
+    /// To be called after something was staged, or failed to land.
     fn staged(&self, pause: Duration) -> Result<(), StoreError> {
         match &self.shared.timer {
             Some(timer) if self.staged_bytes() > 0 && !timer.arm(pause) => self.buffer().flush(),
@@ -107,21 +109,22 @@ impl Bridge {
         }
     }
 
-    /// Does what lands everything staged.
+    /// Runs `land`, which lands everything staged.
     fn landing(&self, land: impl FnOnce(&Buffer) -> Result<(), StoreError>) -> Result<(), StoreError> {
         if let Some(timer) = &self.shared.timer {
             timer.disarm();
         }
-        // A buffer is whole whatever panics below it: what it staged stays staged.
+        // A panic below the buffer does not break it: staged blocks stay staged.
         let landed = panic::catch_unwind(AssertUnwindSafe(|| land(self.buffer())));
-        // What is staged after a failure, or was staged meanwhile, still has to land in time. The error or panic at hand is the one to tell.
+        // Blocks that stay staged after a failure, or were staged meanwhile, must still land in time. Report the error
+        // or panic at hand.
         if !matches!(landed, Ok(Ok(()))) {
             drop(self.staged(self.shared.pause));
         }
         landed.unwrap_or_else(|cause| panic::resume_unwind(cause))
     }
 
-    /// Stages a block, and lands everything staged if no commit of the engine is going to: see [`Walks`].
+    /// Stages a block. Lands everything staged if no commit of the engine will: see [`Walks`].
     fn stage(&self, cid: &CoreCid, data: Bytes, checked: bool) -> Result<(), StoreError> {
         let (cid, buffer) = (store_cid(cid)?, self.buffer());
         let put = |data| if checked { buffer.put(&cid, data) } else { buffer.put_trusted(&cid, data) };
@@ -139,7 +142,7 @@ impl Bridge {
     }
 }
 
-/// What the timer does. An error is told to whoever lands next; here it can only be logged.
+/// The timer's work. The next caller that lands gets the error; here it can only be logged.
 fn landed_in_time(buffer: &Buffer) -> bool {
     match buffer.flush() {
         Ok(()) | Err(StoreError::Closed { .. }) => true,
@@ -176,7 +179,8 @@ impl CoreBlockstore for Bridge {
         cids.map(|cid| cid.map(|cid| core_cid(&cid))).collect::<Result<_, _>>().map(Some).map_err(core_error)
     }
 
-    /// One transaction, durable when it returns, with whatever else is staged. The iterator is drained into memory first, and may use this bridge.
+    /// One transaction with everything else staged, durable when it returns. The iterator is drained into memory first,
+    /// and may use this bridge.
     fn batch_put(&self, blocks: &mut dyn Iterator<Item = (CoreCid, Bytes)>) -> Result<(), CoreError> {
         let mut batch = WriteBatch::new();
         for (cid, data) in blocks {
@@ -192,8 +196,9 @@ impl CoreOpHeadsStore for Bridge {
         Ok(heads.iter().map(core_cid).collect())
     }
 
-    /// Lands everything staged and the head in one transaction. A head whose block is neither staged nor stored is
-    /// refused: a repository with such a head never opens again. The store decides that in the step that writes the head.
+    /// Lands everything staged and the head in one transaction. Refuses a head whose block is neither staged nor
+    /// stored, because a repository with such a head never opens again. The store decides that in the step that writes
+    /// the head.
     fn update(&self, new: CoreCid, supersedes: &[CoreCid]) -> Result<(), CoreError> {
         let new = store_cid(&new).map_err(core_error)?;
         let supersedes: Vec<_> = supersedes.iter().map(store_cid).collect::<Result<_, _>>().map_err(core_error)?;

@@ -1,8 +1,9 @@
-//! The published engine [`mnem_core`] 0.1.7, unmodified, over any store of this family.
+//! Runs the published engine [`mnem_core`] 0.1.7, unmodified, over any store of this family.
 //!
-//! A [`Bridge`] is both of the engine's storage traits ([`Blockstore`](mnem_core::store::Blockstore),
-//! [`OpHeadsStore`](mnem_core::store::OpHeadsStore)) over one [`Store`](mnem_store_traits::Store). The engine puts block by block and then
-//! moves the head; through [`Buffered`](mnem_store_traits::Buffered) that is one durable transaction.
+//! A [`Bridge`] implements both of the engine's storage traits ([`Blockstore`](mnem_core::store::Blockstore),
+//! [`OpHeadsStore`](mnem_core::store::OpHeadsStore)) over one [`Store`](mnem_store_traits::Store). The engine puts
+//! block by block and then moves the head; through [`Buffered`](mnem_store_traits::Buffered) that becomes one durable
+//! transaction.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,49 +29,56 @@
 //!
 //! # When a put is on disk
 //!
-//! A put is *staged*: in memory, visible through this bridge and its clones, and not yet on disk. Everything staged lands
-//! together, durable,
+//! A put is *staged*: in memory, visible through this bridge and its clones, and not yet on disk. All staged blocks
+//! *land* together, durably,
 //!
 //! - with the next head change, which is why a commit is one transaction;
-//! - with a `batch_put`, which is durable when it returns, as it is in the published backend;
+//! - with a `batch_put`, which is durable when it returns, as in the published backend;
 //! - with the last new block of an archive: see below;
-//! - with a `put` (not `put_trusted`) outside of an archive, unless the block is a view or an operation;
-//! - after [`Options::PAUSE`] (10 ms) without a put, or ten times as long where a commit may be under way, by a thread of
-//!   the bridge; and [`Options::STAGED_TIME_MAX`] (1 s) after the first of it was put;
-//! - when it would exceed [`Options::staged_bytes_max`] (64 MiB unless set);
+//! - with a `put` (not `put_trusted`) outside an archive, unless the block is a view or an operation;
+//! - after [`Options::PAUSE`] (10 ms) without a put, or ten times as long if a commit may be under way, by a thread of
+//!   the bridge; and at the latest [`Options::STAGED_TIME_MAX`] (1 s) after the first of them was put;
+//! - when they would exceed [`Options::staged_bytes_max`] (default: 64 MiB);
 //! - in [`Bridge::flush`] and [`Bridge::close`];
-//! - when the last clone of the bridge is dropped. Nobody can be handed an error then, so a failure is logged as a warning through `tracing`, and
-//!   what was staged is lost: call [`Bridge::close`] to see it. Neither `std::process::exit` nor a crash drops anything.
+//! - when the last clone of the bridge is dropped. An error can then only be logged, as a warning through `tracing`,
+//!   and the staged blocks are lost: call [`Bridge::close`] to get the error. Neither `std::process::exit` nor a crash
+//!   drops anything.
 //!
-//! When landing fails, what was staged stays staged, and the next of these events tries again; also when the store panicked.
+//! If landing fails, even by a panic of the store, the blocks stay staged, and the next of these events tries again.
 //!
 //! ## Imports
 //!
-//! The engine's traits do not tell where an import ends, and a server answers as soon as it has put the last block. The
+//! The engine's traits do not mark the end of an import, and a server answers as soon as it has put the last block. The
 //! bridge finds the end by the links. The engine's commits put children before parents; archives have parents before
-//! children. A block with a link to an absent block therefore begins an archive, and the put after which none of its
-//! links is absent is the last of it. That put returns when everything is durable. Each thread has an archive of its own.
+//! children. So a block with a link to an absent block begins an archive, and the put after which none of its links is
+//! absent is the last one. That put returns when everything is durable. Each thread has an archive of its own.
 //!
-//! So an answer to `push-blocks`, `/v1/import` or `import` tells of durable blocks, in one transaction where the published
-//! backend makes one for each block. Three kinds of bursts have no end that can be found. An archive that lacks blocks to
-//! which it links lands 10 ms after its last put, and so does whatever the same thread puts within the next second.
-//! Trusted puts of blocks whose links are all there, as of an archive with a single new block, and views and operations
-//! that come last, look like a commit that is under way, and land after 100 ms. A process that is killed before then
-//! loses them, although they returned `Ok`. Two routes close that window: call [`Bridge::flush`] before you answer, or set
-//! [`Options::staged_bytes_max`] to 0, which makes every put durable when it returns, in a transaction of its own, as in
-//! the published backend.
+//! So an answer to `push-blocks`, `/v1/import` or `import` means durable blocks, in one transaction, where the
+//! published backend makes one per block. Three kinds of bursts have no recognisable end:
 //!
-//! # What else differs from the published backend
+//! - An archive that lacks blocks to which it links lands 10 ms after its last put, and so does every put of the same
+//!   thread within the next second.
+//! - Trusted puts of blocks whose links are all present, such as an archive with a single new block, look like a commit
+//!   under way, and land after 100 ms.
+//! - So do views and operations that come last.
 //!
-//! - `update` keeps `new` when `supersedes` names it too, and refuses a `new` whose block is neither staged nor stored.
-//!   The published backend takes such a head, and the repository never opens again.
-//! - `put` refuses a block whose hash function cannot be computed here; there it is stored unchecked. `put_trusted` takes it. A CIDv0 can be put.
-//! - A failed write makes the store refuse further ones until it is opened again, since what reached the disk is not known.
-//! - Errors are mapped by [`core_error`]; those of opening and closing are our own.
+//! A process that is killed before then loses them, although the puts returned `Ok`. You can close that window in two
+//! ways: call [`Bridge::flush`] before you answer, or set [`Options::staged_bytes_max`] to 0, which makes every put
+//! durable when it returns, in a transaction of its own, as in the published backend.
+//!
+//! # Other differences from the published backend
+//!
+//! - `update` keeps `new` even if `supersedes` names it too, and refuses a `new` whose block is neither staged nor
+//!   stored. The published backend accepts such a head, and the repository never opens again.
+//! - `put` refuses a block whose hash function is not supported here; the published backend stores it unchecked.
+//!   `put_trusted` accepts it. A CIDv0 can be put.
+//! - After a failed write the store refuses further ones until it is reopened, because it is unknown what reached the
+//!   disk.
+//! - Errors are mapped by [`core_error`]; those of opening and closing are not mapped.
 
 //! # Feature `ann`
 //!
-//! `store_knn_edges` and `load_knn_edges` keep the published crate's `KnnEdgeIndex` in the side table of any store.
+//! `store_knn_edges` and `load_knn_edges` store the published crate's `KnnEdgeIndex` in the side table of any store.
 
 #[cfg(feature = "ann")]
 mod ann;

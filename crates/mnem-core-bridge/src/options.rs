@@ -1,10 +1,10 @@
-//! How long puts may wait.
+//! Limits on staged puts.
 
 use std::time::Duration;
 
 use mnem_store_traits::{Buffered, Store};
 
-/// How much may be staged, and for how long. The defaults are meant to be kept.
+/// How much may be staged, and for how long. The defaults suit most programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "options do nothing until a bridge is made with them"]
 pub struct Options {
@@ -24,11 +24,11 @@ impl Default for Options {
 }
 
 impl Options {
-    /// How long a put is staged at most, unless set: 1 s.
+    /// Default of [`staged_time_max`](Self::staged_time_max): 1 s.
     pub const STAGED_TIME_MAX: Duration = Duration::from_secs(1);
 
-    /// After how long without a put everything staged lands, unless set: 10 ms, and 100 ms where the last put looks like
-    /// one of a commit. A commit that pauses for longer takes one more transaction.
+    /// Default of [`pause`](Self::pause): 10 ms, and 100 ms if the last put looks like one of a commit. A commit that
+    /// pauses for longer takes one more transaction.
     pub const PAUSE: Duration = Duration::from_millis(10);
 
     /// The defaults.
@@ -36,20 +36,22 @@ impl Options {
         Self::default()
     }
 
-    /// Bytes that may be staged, names included. A put beyond them lands everything, itself too. 0: every put is durable when it returns.
+    /// Maximum size of staged blocks in bytes, including their CIDs. A put that exceeds it lands everything, itself
+    /// included. 0: every put is durable when it returns.
     pub fn staged_bytes_max(mut self, bytes: usize) -> Self {
         self.staged_bytes_max = bytes;
         self
     }
 
-    /// How long a put may be staged. `None`: until something else lands it, however long that takes; then no put lands
+    /// How long a put may be staged. `None`: until something else lands it, however long that takes. Then no put lands
     /// by itself, and the bridge has no thread.
     pub fn staged_time_max(mut self, time: Option<Duration>) -> Self {
         self.staged_time_max = time;
         self
     }
 
-    /// After how long without a put everything staged lands; ten times as long where the last put looks like one of a commit.
+    /// The time without a put after which everything staged lands; ten times as long if the last put looks like one of
+    /// a commit.
     pub fn pause(mut self, time: Duration) -> Self {
         self.pause = time;
         self

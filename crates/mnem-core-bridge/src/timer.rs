@@ -1,4 +1,4 @@
-//! A thread that calls once its callers pause.
+//! A thread that makes a call once its users pause.
 
 use std::{
     fmt,
@@ -8,16 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The pauses after failures: the first, and the longest.
+/// The first and the longest pause between retries.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(300));
 
 type Call = dyn Fn() -> bool + Send + Sync;
 
-/// Calls a function once nobody has called [`arm`](Self::arm) for the pause that it names, or `longest` after the
-/// first call, unless [`disarm`](Self::disarm) comes first. The function says whether it succeeded; if not it is called again, after delays
-/// that double.
+/// Calls a function once [`arm`](Self::arm) has not been called for the pause that it names, or `longest` after the
+/// first `arm`, unless [`disarm`](Self::disarm) comes first. The function returns whether it succeeded. If not, it is
+/// called again, with doubling delays.
 ///
-/// The thread is started by the first `arm`, and is over when `drop` returns.
+/// The first `arm` starts the thread; it has ended when `drop` returns.
 pub(crate) struct Timer {
     alarm: Arc<Alarm>,
     call: Arc<Call>,
@@ -33,9 +33,9 @@ struct Alarm {
 #[derive(Default)]
 struct State {
     due: Option<Instant>,
-    /// What `due` was set by: only as short a pause moves it later.
+    /// The pause that set `due`: only one that is at least as short moves it later.
     pause: Duration,
-    /// Where `due` may not move beyond, however often it is put off.
+    /// The latest possible `due`, however often it is deferred.
     deadline: Option<Instant>,
     thread: Option<JoinHandle<()>>,
     stopped: bool,
@@ -60,8 +60,8 @@ impl Timer {
         Self { alarm: Arc::default(), call: Arc::new(call), longest }
     }
 
-    /// Sees to it that the call comes in time; `false` if it cannot, because the system gives no thread. Whatever the call is to find
-    /// must be there before.
+    /// Schedules the call. Returns `false` if that is impossible because the system cannot start a thread. Everything
+    /// that the call needs must be in place before.
     pub(crate) fn arm(&self, pause: Duration) -> bool {
         let mut state = self.alarm.lock();
         if state.stopped {
@@ -75,7 +75,7 @@ impl Timer {
                 Err(_) => return false,
             }
         }
-        // A moment that the clock does not reach is never due.
+        // A time beyond the range of the clock is never due.
         let now = Instant::now();
         state.deadline = state.deadline.or(now.checked_add(self.longest));
         let due = now.checked_add(pause).into_iter().chain(state.deadline).min();
@@ -83,14 +83,15 @@ impl Timer {
         if sooner || pause <= state.pause {
             (state.due, state.pause) = (due, pause);
         }
-        // A due time that moves later needs no notice: the thread finds out when it wakes.
+        // A later due time needs no wake-up: the thread finds it when it wakes.
         if sooner {
             self.alarm.changed.notify_one();
         }
         true
     }
 
-    /// For who is about to do himself what the call would do, and arms again if he fails. What comes up meanwhile arms for itself.
+    /// For a caller that is about to do the work itself, and arms again if it fails. Work that arrives meanwhile arms
+    /// for itself.
     pub(crate) fn disarm(&self) {
         self.alarm.lock().clear();
     }
@@ -107,10 +108,10 @@ fn run(alarm: &Alarm, call: &Call) {
                 alarm.changed.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0
             }
             Some(_) => {
-                // Before the call: what comes up during it needs another one.
+                // Clear before the call: work that arrives during it needs another call.
                 state.clear();
                 drop(state);
-                // A call that panicked failed: the promise to call again outlives it.
+                // A panic counts as a failure, so the call is retried.
                 let succeeded = panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or(false);
                 let mut state = alarm.lock();
                 if succeeded {
@@ -134,7 +135,7 @@ impl Drop for Timer {
             state.thread.take()
         };
         if let Some(thread) = thread {
-            // It holds nothing that a panic could have left half done.
+            // A panic cannot have left anything half done.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! Which puts belong to an archive or a lone write, and which to a commit of the engine.
+//! Decides which puts belong to an archive or a lone write, and which to a commit of the engine.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,17 +13,17 @@ use mnem_core::{
 };
 use mnem_store_traits::{Cid, StoreError, links};
 
-/// Bounds on memory. Beyond them a walk is forgotten, and its puts land by the time bound.
+/// Memory limits. Beyond them a walk is forgotten, and its puts land by the time limit.
 const WALKS_MAX: usize = 1024;
 const OPEN_LINKS_MAX: usize = 1 << 20;
 
 /// The unfinished walks of all threads.
 ///
-/// A commit of the engine puts children before parents, so each link of a block that it puts leads to a block that is
-/// staged or stored. An archive has parents before children. A block with an absent link therefore begins a *walk* of
-/// the thread that puts it, and the put after which no link of the walk is open completes it: it is the last new block
-/// of the archive. A walk that is not completed, since the archive lacks blocks or goes on in another thread, is
-/// forgotten after a time without a put: puts that come later have nothing to do with it.
+/// A commit of the engine puts children before parents, so each link of its blocks leads to a block that is staged or
+/// stored. An archive has parents before children. So a block with an absent link begins a *walk* of the thread that
+/// puts it, and the put after which no link of the walk is open completes it: it is the last new block of the archive.
+/// A walk that is not completed, because the archive lacks blocks or continues in another thread, is forgotten after a
+/// time without a put; later puts do not belong to it.
 #[derive(Debug)]
 pub(crate) struct Walks {
     idle_max: Duration,
@@ -33,29 +33,29 @@ pub(crate) struct Walks {
 /// The walk of one thread.
 #[derive(Debug)]
 struct Walk {
-    /// Links to blocks that are not there yet; never empty.
+    /// Links to blocks that are not present yet; never empty.
     links: HashSet<Cid>,
     last_put: Instant,
 }
 
-/// Where a put stands.
+/// The position of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// In a walk with open links.
     Inside,
     /// The last put of a walk.
     Last,
-    /// In no walk.
+    /// Not in a walk.
     Outside,
 }
 
 impl Walks {
-    /// Walks are forgotten after `idle_max` without a put.
+    /// Creates the set. Walks are forgotten after `idle_max` without a put.
     pub(crate) fn new(idle_max: Duration) -> Self {
         Self { idle_max, open: Mutex::default() }
     }
 
-    /// Notes that this thread put `cid`, whose links `absent` lead to blocks that are neither staged nor stored.
+    /// Records that this thread put `cid`, whose links `absent` lead to blocks that are neither staged nor stored.
     pub(crate) fn put(&self, cid: &Cid, absent: Vec<Cid>) -> Step {
         let mut open = self.lock();
         let (thread, now) = (thread::current().id(), Instant::now());
@@ -81,7 +81,7 @@ impl Walks {
         Step::Last
     }
 
-    /// Notes that this thread moved a head: what it put before belongs to that.
+    /// Records that this thread moved a head, to which its earlier puts belong.
     pub(crate) fn end(&self) {
         self.lock().remove(&thread::current().id());
     }
@@ -92,7 +92,7 @@ impl Walks {
     }
 }
 
-/// The links of a block that `has` does not find. A block that cannot be decoded has none.
+/// The links of a block that `has` does not find. Empty for a block that cannot be decoded.
 pub(crate) fn absent_links(
     cid: &Cid,
     data: &[u8],
@@ -107,7 +107,7 @@ pub(crate) fn absent_links(
     Ok(absent)
 }
 
-/// Whether the engine itself puts such a block with a hash check: it does so with views and operations, and updates the
+/// Whether the engine itself puts such a block with a hash check. It does so with views and operations, and updates the
 /// heads right after.
 pub(crate) fn precedes_update(data: &[u8]) -> bool {
     from_canonical_bytes::<Operation>(data).is_ok() || from_canonical_bytes::<View>(data).is_ok()

@@ -1,4 +1,4 @@
-//! The published crate's indexes, in a store of ours.
+//! The published crate's indexes in a store of this family.
 
 use mnem_ann::{DistanceMetric, KnnEdge, KnnEdgeIndex};
 use mnem_ann_persist::{Format, TABLE};
@@ -31,7 +31,7 @@ fn an_index_comes_back_in_either_format_and_keeps_its_cid() {
     }
 }
 
-/// What the published crate takes, it reads back: the row is its own to the byte.
+/// The published crate reads back every index that it accepts: the row equals its own to the byte.
 #[test]
 fn a_row_takes_edges_that_make_no_index_here() {
     for edges in [&[(2, 1), (1, 3)][..], &[(1, 2), (1, 2)], &[(1, 1)], &[(1, 2), (1, 3), (1, 4)]] {

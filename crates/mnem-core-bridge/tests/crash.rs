@@ -1,4 +1,4 @@
-//! What a killed process leaves: this test binary, run again.
+//! The state after a process was killed. The child is this test binary, started again.
 
 use std::{
     env,
@@ -26,13 +26,13 @@ const READY: &str = "ready to be killed";
 const COMMITTED: &str = "committed ";
 const PUTS: u32 = 40;
 
-/// What a child does. Does nothing unless this process is one.
+/// The code of a child process. Does nothing in the parent.
 #[test]
 fn child() {
     let (Ok(role), Ok(path)) = (env::var(ROLE), env::var(PATH)) else { return };
     let store = open(Path::new(&path), true);
     let options = if role == "staged" { Options::new().staged_time_max(None) } else { Options::new() };
-    // Alive until the process is killed: dropping it lands what is staged.
+    // Keep it alive until the process is killed, because dropping it lands the staged blocks.
     let bridge = Bridge::with_options(store, &options);
     match role.as_str() {
         "staged" => stage(&bridge),
@@ -71,7 +71,7 @@ fn stage(bridge: &Bridge) {
     put(bridge, 5);
 }
 
-/// Puts that nobody follows up, until the store itself holds them.
+/// Puts blocks without a head change, and waits until the store itself holds them.
 fn wait_until_landed(bridge: &Bridge) {
     for n in 0..PUTS {
         bridge.put_trusted(block(n).0, block(n).1).expect("put");
@@ -83,7 +83,7 @@ fn wait_until_landed(bridge: &Bridge) {
     }
 }
 
-/// Has a repository, and tries to give it a head that has no block.
+/// Creates a repository, and tries to give it a head that has no block.
 fn be_refused(bridge: &Bridge) {
     let (blocks, heads) = bridge.stores();
     let repo = ReadonlyRepo::init(blocks, heads).expect("a repository");
@@ -91,7 +91,7 @@ fn be_refused(bridge: &Bridge) {
     assert!(error.to_string().contains("has no block"), "{error}");
 }
 
-/// Commits, and says so, until it is killed.
+/// Commits and reports each commit until it is killed.
 fn commit_for_ever(bridge: &Bridge) {
     let (blocks, heads) = bridge.stores();
     let mut repo = ReadonlyRepo::init(blocks, heads).expect("a repository");
@@ -104,7 +104,7 @@ fn commit_for_ever(bridge: &Bridge) {
     }
 }
 
-/// Runs the child until it has said so many lines that contain `text`, and kills it. Returns these lines.
+/// Runs the child until it has printed this many lines that contain `text`, and kills it. Returns these lines.
 fn kill_after(role: &str, path: &Path, text: &str, lines: usize) -> Vec<String> {
     let mut child = Command::new(env::current_exe().expect("this binary"))
         .args(["--exact", "crash::child", "--nocapture", "--test-threads=1"])
@@ -127,7 +127,7 @@ fn kill(role: &str, path: &Path) {
     kill_after(role, path, READY, 1);
 }
 
-/// A place for a store of each backend.
+/// A path for a store of each backend.
 fn paths(folder: &Path) -> [PathBuf; 2] {
     [folder.join("killed.redb"), folder.join("killed")]
 }
@@ -144,7 +144,7 @@ fn a_kill_takes_only_what_is_staged() {
     }
 }
 
-/// The server answers `push-blocks` and `/v1/import` right after the last put; the client goes on with the head.
+/// The server answers `push-blocks` and `/v1/import` right after the last put; then the client moves the head.
 #[test]
 fn a_kill_right_after_an_import_takes_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -173,7 +173,7 @@ fn a_kill_after_the_time_bound_takes_nothing() {
     }
 }
 
-/// The published backend takes the head, and then the repository never opens again.
+/// The published backend accepts the head, and then the repository never opens again.
 #[test]
 fn a_repository_that_was_refused_a_head_opens_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
@@ -207,7 +207,7 @@ fn a_kill_between_commits_leaves_every_head_with_all_its_blocks() {
     }
 }
 
-/// A bridge that is never dropped is as good as a killed process: what was staged is nowhere else.
+/// Leaking the bridge equals killing the process: staged blocks exist nowhere else.
 #[test]
 fn a_bridge_that_is_forgotten_lands_nothing() {
     let (store, _told) = crate::support::Watched::new();

@@ -1,4 +1,4 @@
-//! The engine itself over a store in memory: how many commits its work takes.
+//! The engine itself over a store in memory, and the number of commits that its work takes.
 
 use mnem_core::{
     Edge, Node, ReadonlyRepo, RepoError,
@@ -33,7 +33,7 @@ fn each_step_of_a_repository_is_one_commit() {
     transaction.tombstone_node(bob.id, "forgotten").unwrap();
     let repo = transaction.commit("test", "forget Bob").unwrap();
     commits(3);
-    // Two who began at the same place.
+    // Two writers that began from the same operation.
     for name in ["Eve", "Mallory"] {
         let mut transaction = repo.start_transaction();
         transaction.add_node(&person(name)).unwrap();
@@ -51,7 +51,7 @@ fn each_step_of_a_repository_is_one_commit() {
     assert_eq!(bridge.staged_bytes(), 0);
 }
 
-/// The engine's own check that nobody came first.
+/// The engine's own check that no other writer came first.
 #[test]
 fn a_stale_linearized_commit_is_refused_and_changes_no_head() {
     let (store, _told) = Watched::new();

@@ -1,4 +1,4 @@
-//! What becomes of errors on their way to the engine.
+//! Errors on their way to the engine.
 
 use std::io;
 
@@ -27,7 +27,7 @@ fn wrong_bytes_are_a_mismatch() {
     assert_eq!(bridge.staged_bytes(), 0);
 }
 
-/// `put_trusted` believes its caller; reading does not.
+/// `put_trusted` trusts its caller; reading does not.
 #[test]
 fn damage_is_corruption_staged_and_landed() {
     let (store, _told) = Watched::new();

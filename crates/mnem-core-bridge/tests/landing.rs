@@ -1,4 +1,4 @@
-//! When what is staged lands.
+//! When staged blocks land.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -12,14 +12,14 @@ use mnem_store_traits::{Blockstore as _, Bytes, Cid, ErrorKind, OpHeadsStore as 
 
 use crate::support::{Warnings, Watched, block, ours, patient};
 
-/// Far longer than anything here takes: a wait that gets there has failed.
+/// Far longer than anything here takes. A wait that reaches it has failed.
 const NEVER: Duration = Duration::from_secs(3600);
 
 fn with(store: &Arc<Watched>, options: &Options) -> Bridge {
     Bridge::with_options(Arc::clone(store) as Arc<dyn Store>, options)
 }
 
-/// The next commit that the store tells of.
+/// Waits for the next commit of the store. Returns whether it succeeded.
 fn next(told: &Receiver<bool>) -> bool {
     told.recv_timeout(Duration::from_secs(120)).expect("a commit")
 }
@@ -165,7 +165,7 @@ fn the_time_bound_lands_without_another_call() {
         assert!(next(&told));
         assert!(store.inner.has(&ours(&block(n).0)).unwrap());
     }
-    // A bound of zero is the same thread, at once.
+    // With a limit of zero, the same thread lands at once.
     let bridge = with(&store, &Options::new().staged_time_max(Some(Duration::ZERO)));
     bridge.put_trusted(block(9).0, block(9).1).unwrap();
     assert!(next(&told));
@@ -187,12 +187,12 @@ fn what_could_not_land_in_time_stays_and_lands_later() {
     assert!(store.inner.heads().unwrap().is_empty(), "the update failed, and is not made up for");
 }
 
-/// After an update that failed nobody may call again.
+/// After a failed update, perhaps no one calls again.
 #[test]
 fn a_failed_update_leaves_its_blocks_to_the_time_bound() {
     let (store, told) = Watched::new();
     let bridge = with(&store, &Options::new().staged_time_max(Some(Duration::from_millis(1))));
-    // Nothing was staged before, so the timer was never armed by a put.
+    // Nothing was staged before, so no put has armed the timer.
     store.fail(true);
     bridge.batch_put(&mut [block(1)].into_iter()).unwrap_err();
     assert!(!next(&told));
@@ -214,7 +214,7 @@ fn a_landing_that_panics_leaves_its_blocks_to_the_time_bound() {
     ];
     for landing in landings {
         let (store, told) = Watched::new();
-        // So long that the landing comes before it.
+        // So long that the landing comes first.
         let bridge = with(&store, &Options::new().pause(Duration::from_millis(30)));
         bridge.put_trusted(block(1).0, block(1).1).unwrap();
         store.panic(true);
@@ -246,7 +246,7 @@ fn heads_are_as_the_contract_says() {
     assert!(patient(&store).current().unwrap().is_empty());
 }
 
-/// A commit relies on blocks that were there when they were put.
+/// A commit relies on blocks that were present when they were put.
 #[test]
 fn a_block_that_went_away_is_named_and_no_head_is_left() {
     let (store, _told) = Watched::new();
@@ -280,13 +280,13 @@ fn a_head_without_a_block_is_refused_and_says_what_to_do() {
         assert_eq!(bridge.current().unwrap(), before);
     };
     refused(&absent, &[]);
-    // A block with its digest under another codec is another block.
+    // A block with the same digest under another codec is another block.
     let other = mnem_core::id::Cid::new(mnem_core::id::CODEC_DAG_CBOR, mnem_core::id::Multihash::sha2_256(&data));
     bridge.put(staged.clone(), data).unwrap();
     refused(&other, &[]);
     bridge.update(staged.clone(), &[]).unwrap();
     refused(&absent, std::slice::from_ref(&staged));
-    // It was there when it was put, and when it was asked for.
+    // The block was present when it was put, and when it was looked up.
     store.inner.put(&ours(&gone), gone_data.clone()).unwrap();
     bridge.put(gone.clone(), gone_data.clone()).unwrap();
     assert!(bridge.has(&gone).unwrap());
@@ -301,7 +301,7 @@ fn a_head_without_a_block_is_refused_and_says_what_to_do() {
     assert_eq!(bridge.current().unwrap(), [absent]);
 }
 
-/// What was staged by then stays staged, and lands in time.
+/// Blocks staged by then stay staged, and land in time.
 #[test]
 fn a_refused_head_loses_no_put() {
     let (store, told) = Watched::new();
@@ -320,7 +320,7 @@ fn the_defaults_are_a_pause_of_ten_milliseconds_and_a_second() {
     assert_eq!(Options::new(), Options::new().pause(Options::PAUSE).staged_time_max(Some(Options::STAGED_TIME_MAX)));
 }
 
-/// Puts that keep coming put the landing off, up to the time bound.
+/// Continuous puts defer the landing up to the time limit.
 #[test]
 fn puts_that_keep_coming_land_after_the_longest_time() {
     let (store, told) = Watched::new();

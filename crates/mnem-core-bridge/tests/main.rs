@@ -1,4 +1,4 @@
-//! The bridge: what is staged and when it lands, what becomes of errors, and the order of walks.
+//! The bridge: staging and landing, errors, and the order of walks.
 
 #[cfg(feature = "ann")]
 mod ann;

@@ -1,4 +1,5 @@
-//! A store that counts commits, tells when one is over, and fails or panics on demand; blocks; a log that counts warnings.
+//! A store that counts commits, reports the end of each, and fails or panics on demand; blocks; a log that counts
+//! warnings.
 
 use std::{
     io,
@@ -15,7 +16,7 @@ use mnem_store_traits::{
     Blockstore, Bytes, Cause, Cid, CidIter, MemoryStore, OpHeadsStore, Outcome, Store, StoreError, WriteBatch,
 };
 
-/// A store in memory behind a switch.
+/// A store in memory that can be made to fail.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) inner: MemoryStore,
@@ -26,7 +27,7 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// The store, and where it tells of each commit whether it succeeded.
+    /// The store, and a channel on which it reports for each commit whether it succeeded.
     pub(crate) fn new() -> (Arc<Self>, Receiver<bool>) {
         let (ended, told) = mpsc::channel();
         let watched = Self {
@@ -39,7 +40,7 @@ impl Watched {
         (Arc::new(watched), told)
     }
 
-    /// Commits asked for so far.
+    /// Number of commits requested so far.
     pub(crate) fn commits(&self) -> u64 {
         self.commits.load(Ordering::SeqCst)
     }
@@ -48,7 +49,7 @@ impl Watched {
         self.failing.store(yes, Ordering::SeqCst);
     }
 
-    /// Panics in every commit, as a store in need of mending does.
+    /// Makes every commit panic, as a store with a bug would.
     pub(crate) fn panic(&self, yes: bool) {
         self.panicking.store(yes, Ordering::SeqCst);
     }
@@ -57,7 +58,7 @@ impl Watched {
         self.commits.fetch_add(1, Ordering::SeqCst);
         assert!(!self.panicking.load(Ordering::SeqCst), "the watched store panics");
         let result = if self.failing.load(Ordering::SeqCst) { Err(full()) } else { work(&self.inner) };
-        // Nobody may be listening any more.
+        // The receiver may be gone.
         let _ = self.ended.lock().unwrap().send(result.is_ok());
         result
     }
@@ -118,18 +119,18 @@ impl Store for Watched {
     }
 }
 
-/// A bridge that lands nothing on account of time.
+/// A bridge that never lands because of time.
 pub(crate) fn patient(store: &Arc<Watched>) -> Bridge {
     Bridge::with_options(Arc::clone(store) as Arc<dyn Store>, &Options::new().staged_time_max(None))
 }
 
-/// A block as the engine knows it.
+/// A block with the engine's type of CID.
 pub(crate) fn block(n: u32) -> (CoreCid, Bytes) {
     let data = Bytes::from(format!("block {n}"));
     (CoreCid::new(CODEC_RAW, Multihash::sha2_256(&data)), data)
 }
 
-/// An archive as the engine writes them, parents first: a root, two branches that share a leaf, four leaves.
+/// An archive as the engine writes it, parents first: a root, two branches that share a leaf, four leaves.
 pub(crate) fn archive() -> Vec<(CoreCid, Bytes)> {
     let leaves: Vec<_> = (0..4).map(block).collect();
     let branches = [list(&leaves[..3]), list(&leaves[2..])];

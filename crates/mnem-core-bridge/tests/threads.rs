@@ -19,13 +19,13 @@ use crate::support::{block, ours};
 const THREADS: u32 = 8;
 const EACH: u32 = 40;
 
-/// As short as can be, so that the timer's thread takes part.
+/// A bridge with the shortest possible times, so that the timer's thread takes part.
 fn hasty(store: &MemoryStore) -> Bridge {
     let options = Options::new().staged_time_max(Some(Duration::ZERO)).staged_bytes_max(4000);
     Bridge::with_options(Arc::new(store.clone()) as Arc<dyn Store>, &options)
 }
 
-/// Each thread replaces its own head: none may be lost, and none may be seen without its block.
+/// Each thread replaces its own head: none may be lost, and none may be visible without its block.
 #[test]
 fn no_head_is_lost_and_none_comes_before_its_block() {
     let store = MemoryStore::new();
@@ -70,7 +70,7 @@ fn last() -> impl Iterator<Item = mnem_store_traits::Cid> {
     (0..THREADS).map(|thread| ours(&block(thread * 1000 + EACH - 1).0))
 }
 
-/// Committers who begin at one operation leave as many heads; whoever opens next merges them, and nothing is missing.
+/// Concurrent commits on one operation leave one head each. The next open merges them, and nothing is missing.
 #[test]
 fn concurrent_committers_through_two_bridges_are_merged() {
     let store = MemoryStore::new();

@@ -1,4 +1,5 @@
-//! Walks through the bridge are the engine's own to the block: over graphs made at random, staged and landed, in memory and in files.
+//! Walks through the bridge equal the engine's own, block by block: over random graphs, staged and landed, in memory
+//! and in files.
 
 use std::sync::Arc;
 
@@ -12,13 +13,13 @@ use mnem_core_bridge::{Bridge, Options};
 use mnem_store_traits::{Bytes, MemoryStore, Store};
 use proptest::{collection::vec, prelude::*};
 
-/// An item of DAG-CBOR. Links are to earlier blocks, by number.
+/// A DAG-CBOR item. Links are to earlier blocks, by number.
 #[derive(Clone, Debug)]
 enum Item {
     Text,
     Link(usize),
     List(Vec<Item>),
-    /// Written in this order, whichever it is.
+    /// Written in the given order, canonical or not.
     Map(Vec<(String, Item)>),
 }
 
@@ -27,7 +28,7 @@ fn item() -> impl Strategy<Value = Item> {
     leaf.prop_recursive(4, 24, 6, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..6).prop_map(Item::List),
-            // Few letters and several lengths: the order by length and the plain one differ.
+            // Few letters and several lengths, so that the order by length differs from the plain one.
             vec(("[a-c]{1,3}", inner), 0..6).prop_map(|mut entries| {
                 let mut known = Vec::new();
                 entries.retain(|(key, _)| {
@@ -53,7 +54,7 @@ fn head(out: &mut Vec<u8>, major: u8, len: usize) {
 fn encode(item: &Item, earlier: &[Cid], out: &mut Vec<u8>) {
     match item {
         Item::Link(number) if !earlier.is_empty() => {
-            // The latest ones most often, so that graphs are deep too.
+            // Prefer the latest blocks, so that some graphs are deep.
             let back = (number % earlier.len()).min(number % 7);
             let cid = earlier[earlier.len() - 1 - back].to_bytes();
             out.extend([0xd8, 42]);
@@ -77,13 +78,13 @@ fn encode(item: &Item, earlier: &[Cid], out: &mut Vec<u8>) {
     }
 }
 
-/// Blocks, the last of which is the root; every eighth is not DAG-CBOR by its CID.
+/// Blocks, the last of which is the root. Every eighth is not DAG-CBOR according to its CID.
 fn graph(items: &[Item]) -> Vec<(Cid, Bytes)> {
     let mut cids: Vec<Cid> = Vec::new();
     let mut blocks = Vec::new();
     for (number, item) in items.iter().enumerate() {
         let mut data = Vec::new();
-        // A number of its own, so that no two blocks are the same.
+        // Add the block's number, so that no two blocks are equal.
         head(&mut data, 4, 2);
         head(&mut data, 0, number);
         encode(item, &cids, &mut data);
@@ -98,11 +99,11 @@ fn graph(items: &[Item]) -> Vec<(Cid, Bytes)> {
 type Walked = Vec<Result<(Cid, Bytes), String>>;
 
 fn walk(store: &dyn Blockstore, root: &Cid) -> Walked {
-    // Nothing may come behind an error.
+    // Nothing may come after an error.
     store.iter_from_root(root).map(|block| block.map_err(|error| error.to_string())).collect()
 }
 
-/// Half of the blocks are staged when the walk begins.
+/// Fills the bridge. Half of the blocks are staged when the walk begins.
 fn fill(bridge: &Bridge, blocks: &[(Cid, Bytes)]) {
     for (number, (cid, data)) in blocks.iter().enumerate() {
         bridge.put(cid.clone(), data.clone()).unwrap();
@@ -159,7 +160,7 @@ proptest! {
     }
 }
 
-/// What the random graphs are meant to hit, one by one.
+/// The cases that the random graphs should cover, one by one.
 #[test]
 fn the_known_peculiarities() {
     let link = |back: usize| Item::Link(back);

@@ -1,4 +1,4 @@
-//! Puts that nobody follows up with a head: which of them land with their last put.
+//! Puts without a head change: which of them land with their last put.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -11,7 +11,7 @@ use mnem_store_traits::{Blockstore as _, Store};
 
 use crate::support::{Watched, archive, block, list, ours};
 
-/// A bridge that lands nothing on account of time while these tests run.
+/// A bridge that lands nothing because of time while these tests run.
 fn slow(store: &Arc<Watched>) -> Bridge {
     let never = Duration::from_secs(3600);
     Bridge::with_options(Arc::clone(store) as Arc<dyn Store>, &Options::new().staged_time_max(Some(never)).pause(never))
@@ -30,7 +30,7 @@ fn an_archive_lands_in_one_commit_with_its_last_block() {
     assert!(blocks.iter().all(|(cid, _)| store.inner.has(&ours(cid)).unwrap()));
 }
 
-/// The rest is stored: of a later archive only what is new counts.
+/// The rest is stored: in a later archive only new blocks count.
 #[test]
 fn an_archive_of_which_some_is_there_lands_with_its_last_new_block() {
     let (store, _told) = Watched::new();
@@ -76,7 +76,7 @@ fn an_error_of_the_landing_is_the_last_puts() {
     assert!(archive().iter().all(|(cid, _)| store.inner.has(&ours(cid)).unwrap()));
 }
 
-/// Each thread's archive is its own: the end of one is not put off by another that is not complete.
+/// Each thread has an archive of its own: another incomplete archive does not defer its end.
 #[test]
 fn archives_of_two_threads_do_not_wait_for_each_other() {
     let (store, _told) = Watched::new();
@@ -90,7 +90,7 @@ fn archives_of_two_threads_do_not_wait_for_each_other() {
     assert_eq!(store.commits(), 1);
 }
 
-/// Clients that import and then move the head themselves: the update takes along what is left.
+/// Clients that import and then move the head themselves: the update lands what is left.
 #[test]
 fn an_update_ends_an_archive_that_is_not_complete() {
     let (store, _told) = Watched::new();
@@ -105,7 +105,7 @@ fn an_update_ends_an_archive_that_is_not_complete() {
     assert_eq!(store.commits(), 1, "the link of an archive that is over completes nothing");
 }
 
-/// A commit on another thread does not put it off.
+/// A commit on another thread does not defer it.
 #[test]
 fn an_archive_that_is_not_complete_lands_while_commits_go_on() {
     let (store, told) = Watched::new();
@@ -114,7 +114,7 @@ fn an_archive_that_is_not_complete_lands_while_commits_go_on() {
     let (cid, data) = list(&[block(99)]);
     thread::scope(|scope| {
         scope.spawn(|| bridge.put_trusted(cid.clone(), data).unwrap()).join().unwrap();
-        // Each put is one of a commit, and would put the landing off if there were no archive.
+        // Each put is one of a commit, and would defer the landing if there were no archive.
         let mut puts = 0;
         while told.try_recv().is_err() {
             assert!(bridge.staged_bytes() < 32 << 20, "half of what lands by its size");
@@ -125,7 +125,7 @@ fn an_archive_that_is_not_complete_lands_while_commits_go_on() {
     assert!(store.inner.has(&ours(&cid)).unwrap());
 }
 
-/// Views and operations are put with a check, and an update follows.
+/// The engine puts views and operations with a check, and an update follows.
 #[test]
 fn the_engines_own_checked_puts_wait_for_their_update() {
     let (store, _told) = Watched::new();
@@ -134,7 +134,7 @@ fn the_engines_own_checked_puts_wait_for_their_update() {
     assert_eq!(store.commits(), 1);
 }
 
-/// Of an archive that lacks a block, or goes on in another thread, nothing is left after a time.
+/// An archive that lacks a block, or continues in another thread, is forgotten after a time.
 #[test]
 fn a_put_after_an_archive_that_was_not_completed_is_its_own() {
     let (store, _told) = Watched::new();
