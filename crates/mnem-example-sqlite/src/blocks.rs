@@ -20,7 +20,7 @@ pub(crate) const CAPABILITIES: Capabilities = Capabilities::WEAKEST
     .with_side_tables(true)
     .with_atomic_side_table_writes(true);
 
-/// How many names of a listing are in memory at once.
+/// Names of a listing that are in memory at once.
 pub(crate) const PAGE: i64 = 512;
 
 impl Blockstore for SqliteStore {
@@ -94,7 +94,7 @@ fn remove(work: &Work<'_>, cid: &Cid) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Adds a block unless it is there. One that another connection shows was synced before it was shown.
+/// Adds a block unless it is present. A block that another connection shows was synced before it became visible.
 pub(crate) fn insert(work: &Work<'_>, cid: &Cid, data: &[u8]) -> Result<(), StoreError> {
     work.run(|connection| {
         let mut insert =
@@ -108,7 +108,7 @@ pub(crate) fn is_there(connection: &Connection, cid: &Cid) -> rusqlite::Result<b
     connection.prepare_cached("SELECT 1 FROM blocks WHERE cid = ?1")?.exists([cid.to_bytes()])
 }
 
-/// A key that is no CID was not written by this backend, and is not passed over.
+/// Decodes a CID. This backend did not write a key that is not a CID, so that is an error and not skipped.
 pub(crate) fn read_cid(table: &str, key: Vec<u8>) -> Result<Cid, StoreError> {
     cid_from_bytes(&key).map_err(|error| damaged(format!("a key in table {table} is no CID: {key:02x?}"), error))
 }

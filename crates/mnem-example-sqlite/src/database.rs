@@ -1,4 +1,4 @@
-//! Connections and transactions: one writer, as many readers as there are reads at once.
+//! Connections and transactions: one writer, and as many readers as there are concurrent reads.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,27 +15,27 @@ use crate::{
     writers::WritersLock,
 };
 
-/// One open store. No method calls back into a caller's code, so no lock is ever held while a caller's code runs.
+/// One open store. No method calls a caller's code, so no lock is held while a caller's code runs.
 #[derive(Debug)]
 pub(crate) struct Database {
     path: PathBuf,
     gate: Gate,
-    /// `None` once closed, and in a handle that only reads. Held for the length of a write.
+    /// `None` once closed, and in a read-only handle. Locked for the duration of a write.
     writer: Mutex<Option<Writer>>,
-    /// Idle connections; `None` once closed. Held to take one out or put one back, never while it reads.
+    /// Idle connections; `None` once closed. Locked only to take one or put one back, never while it reads.
     readers: Mutex<Option<Vec<Connection>>>,
 }
 
 #[derive(Debug)]
 struct Writer {
     connection: Connection,
-    /// Given up after the connection is closed.
+    /// Released after the connection is closed.
     _lock: WritersLock,
 }
 
 impl Database {
     pub(crate) fn open(path: &Path, requested: &Requested) -> Result<Self, StoreError> {
-        // Whatever becomes of the current directory, connections opened later lead to the same file.
+        // Connections opened later must lead to the same file, even if the current directory changes.
         let path = std::path::absolute(path).map_err(|error| StoreError::Backend {
             backend: BACKEND,
             operation: format!("find {}", path.display()),
@@ -65,12 +65,12 @@ impl Database {
         &self.path
     }
 
-    /// Fails once it is closed.
+    /// Fails once the store is closed.
     pub(crate) fn check_open(&self, operation: &'static str) -> Result<(), StoreError> {
         self.gate.check_open(operation)
     }
 
-    /// Reads with a connection of one's own. `work` is one statement, and so sees one moment.
+    /// Reads with a connection of its own. `work` must be a single statement, so that it sees one snapshot.
     pub(crate) fn read<T>(
         &self,
         operation: &'static str,
@@ -89,7 +89,7 @@ impl Database {
         answer
     }
 
-    /// Does all of `work` in one durable transaction, or nothing of it where it fails.
+    /// Runs `work` in one durable transaction. If it fails, nothing is written.
     pub(crate) fn write(
         &self,
         operation: &'static str,
@@ -97,7 +97,7 @@ impl Database {
     ) -> Result<(), StoreError> {
         let mut writer = lock(&self.writer);
         let connection = &mut self.writable(&mut writer, operation)?.connection;
-        // At once for writing: what the transaction reads stays true until it ends, in every process.
+        // Begin as a write transaction, so that everything it reads stays true until it ends, in every process.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let work_in = Work {
             transaction: transaction.map_err(|error| failed(&self.path, operation, error))?,
@@ -107,13 +107,14 @@ impl Database {
         work(&work_in)?;
         work_in.transaction.commit().map_err(|error| {
             let error = commit_failed(&self.path, operation, error);
-            // The connection stays: while one is open, nobody recovers the log, and readers see no failed commit.
+            // Keep the connection: while one is open, no one recovers the log, and readers do not see the failed
+            // commit.
             self.gate.poison(Cause::new(error.clone()));
             error
         })
     }
 
-    /// Rewrites the database without what is free in it, and folds the log back.
+    /// Rewrites the database without its free pages, and checkpoints the log.
     pub(crate) fn vacuum(&self) -> Result<(), StoreError> {
         let operation = "compact";
         let mut writer = lock(&self.writer);
@@ -122,7 +123,7 @@ impl Database {
         done.map_err(|error| failed(&self.path, operation, error))
     }
 
-    /// The connection that writes, if this handle has one and may still use it.
+    /// The writing connection, if this handle has one and may still use it.
     fn writable<'a>(
         &self,
         writer: &'a mut Option<Writer>,
@@ -132,7 +133,7 @@ impl Database {
         writer.as_mut().ok_or_else(|| self.gate.closed(operation))
     }
 
-    /// Waits for a write in progress, then closes every connection that is idle; a reader at work closes its own.
+    /// Waits for a write in progress, then closes every idle connection. A reader at work closes its own.
     pub(crate) fn close(&self) -> Result<(), StoreError> {
         let writer = lock(&self.writer).take();
         self.gate.close();
@@ -142,7 +143,7 @@ impl Database {
     }
 }
 
-/// A transaction under way.
+/// A transaction in progress.
 pub(crate) struct Work<'a> {
     transaction: Transaction<'a>,
     path: &'a Path,
@@ -150,13 +151,13 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Runs statements; their errors are named after the call that the transaction serves.
+    /// Runs statements. Their errors name the operation that the transaction serves.
     pub(crate) fn run<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         work(&self.transaction).map_err(|error| failed(self.path, self.operation, error))
     }
 }
 
-/// A thread that panicked while it held the lock left nothing half done: its transaction was rolled back on the way out.
+/// Ignores poisoning: if a thread panicked while it held the lock, unwinding rolled its transaction back.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

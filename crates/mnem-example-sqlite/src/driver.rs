@@ -1,4 +1,4 @@
-//! The driver: which files are stores of this backend, and opening them by the options that all backends share.
+//! The driver: recognises stores of this backend, and opens them with the options that all backends share.
 
 use std::{fs, io::Read as _, path::Path, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     tables::{self, APPLICATION, LOCK_WAIT},
 };
 
-/// The driver of [`SqliteStore`]: one SQLite database for each store.
+/// The driver of [`SqliteStore`]: one SQLite database per store.
 pub static DRIVER: SqliteDriver = SqliteDriver;
 
 /// The type of [`DRIVER`].
@@ -25,15 +25,15 @@ pub static DRIVER: SqliteDriver = SqliteDriver;
 #[non_exhaustive]
 pub struct SqliteDriver;
 
-/// The one format there is.
+/// The only format.
 const FORMAT: &str = "mnem-example-sqlite 1";
 
-/// How every SQLite database begins, and where its header has the number of the application that it belongs to.
+/// The first bytes of every SQLite database, and the offset of the application id in its header.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const APPLICATION_AT: usize = 68;
 const HEADER_BYTES: usize = 100;
 
-/// The length of a page, as SQLite chooses it.
+/// SQLite's default page size, in bytes.
 const PAGE_BYTES: u64 = 4096;
 
 impl Driver for SqliteDriver {
@@ -61,7 +61,7 @@ impl Driver for SqliteDriver {
         let Location::Path(path) = at else { return Ok(Probe::Foreign("it is a URL, not a file".into())) };
         Ok(match Entry::at(path, BACKEND)? {
             Entry::Absent => Probe::Absent,
-            // SQLite begins with an empty file, and takes anybody else's for its own.
+            // SQLite begins with an empty file, and accepts any empty file as its own.
             Entry::File(0) => Probe::Unfinished,
             Entry::File(file_bytes) => probe_file(path, file_bytes)?,
             Entry::Other(what) => Probe::Foreign(what.into()),
@@ -98,7 +98,8 @@ fn probe_file(path: &Path, file_bytes: u64) -> Result<Probe, StoreError> {
     let application = header.get(APPLICATION_AT..APPLICATION_AT + 4).map(|bytes| bytes.try_into().unwrap_or([0; 4]));
     Ok(match application.map(u32::from_be_bytes) {
         Some(APPLICATION) => Probe::Store,
-        // Beside a log, which may hold the number, SQLite alone knows; without one, a single page is a database without a table.
+        // If there is a log, it may contain the application id, and only SQLite can tell. Without a log, a single page
+        // is a database without tables.
         Some(0) if has_log(path) => tables::look(path)?,
         Some(0) if file_bytes <= PAGE_BYTES => Probe::Unfinished,
         Some(_) => Probe::Foreign("it is a database of another application".into()),
@@ -145,13 +146,13 @@ impl ManagedStore for SqliteStore {
     }
 }
 
-/// A count: SQLite has no unsigned numbers.
+/// Reads a count. SQLite has no unsigned integers.
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }
 
 fn count(connection: &Connection) -> rusqlite::Result<StoreInfo> {
-    // One transaction, and so one moment.
+    // One transaction, so that all queries see one snapshot.
     let read = connection.unchecked_transaction()?;
     let mut info = StoreInfo::default();
     let one = |sql: &str| read.query_row(sql, (), |row| number(row, 0));

@@ -1,14 +1,14 @@
-//! What SQLite's errors are called in the contract.
+//! Maps SQLite's errors to those of the contract.
 
 use std::path::Path;
 
 use mnem_store_traits::{Cause, Outcome, StoreError};
 use rusqlite::ErrorCode;
 
-/// The name that messages give this backend.
+/// The name of this backend in messages.
 pub(crate) const BACKEND: &str = "sqlite";
 
-/// A call that failed, and changed nothing: a transaction that does not reach its end is rolled back.
+/// The error of a call that failed and changed nothing: an incomplete transaction is rolled back.
 pub(crate) fn failed(path: &Path, operation: &str, error: rusqlite::Error) -> StoreError {
     let operation = format!("{operation} in {}", path.display());
     match error.sqlite_error_code() {
@@ -20,12 +20,12 @@ pub(crate) fn failed(path: &Path, operation: &str, error: rusqlite::Error) -> St
     }
 }
 
-/// A failure of the file system, as SQLite would tell it.
+/// Wraps an error of the file system as SQLite would report it.
 pub(crate) fn io_error(error: std::io::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(error.into())
 }
 
-/// A transaction whose end failed: its log may hold all of it, and whoever opens the store next may find it there.
+/// The error of a transaction whose commit failed. The log may contain all of it, so the next open may find it applied.
 pub(crate) fn commit_failed(path: &Path, operation: &str, error: rusqlite::Error) -> StoreError {
     StoreError::Backend {
         backend: BACKEND,
@@ -35,7 +35,7 @@ pub(crate) fn commit_failed(path: &Path, operation: &str, error: rusqlite::Error
     }
 }
 
-/// Something in the database that this backend did not write.
+/// The database contains something that this backend did not write.
 pub(crate) fn damaged(what: String, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Damaged { component: BACKEND.into(), what, source: Cause::new(error) }
 }

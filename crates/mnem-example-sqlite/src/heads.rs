@@ -28,7 +28,7 @@ impl OpHeadsStore for SqliteStore {
     }
 }
 
-/// Reads the heads, computes the new ones and writes the difference, in the transaction of the caller.
+/// Reads the heads, computes the new ones and writes the difference, in the caller's transaction.
 pub(crate) fn apply(work: &Work<'_>, change: &HeadChange) -> Result<(), StoreError> {
     let before = parse(work.run(keys)?)?;
     let after = change.apply(&before)?;
@@ -49,7 +49,7 @@ fn keys(connection: &Connection) -> rusqlite::Result<Vec<Vec<u8>>> {
     connection.prepare_cached("SELECT cid FROM heads")?.query_map((), |row| row.get(0))?.collect()
 }
 
-/// In the order of `Cid`, which is not that of its bytes.
+/// Decodes heads. The set is ordered by `Cid`, which differs from byte order.
 fn parse(keys: Vec<Vec<u8>>) -> Result<BTreeSet<Cid>, StoreError> {
     keys.into_iter().map(|key| read_cid("heads", key)).collect()
 }

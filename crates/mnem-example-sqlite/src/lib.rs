@@ -1,7 +1,9 @@
-//! A store in an SQLite database, written by a third party: against the published surface of `mnem-store-traits` and nothing else.
+//! A store in an SQLite database, written as a third party would: it uses only the published API of
+//! `mnem-store-traits`.
 //!
-//! An example to read, from [`SqliteStore`] on, and not published. `docs/WRITING-A-BACKEND.md` tells how one like it is written; the
-//! README of this crate explains its design. [`log`] is a second, smaller example: a store in one log, with a seam for tests.
+//! This crate is an example to read, and not published. Begin at [`SqliteStore`]. `docs/WRITING-A-BACKEND.md` shows how
+//! to write such a backend; the README of this crate explains its design. [`log`] is a second, smaller example: a store
+//! in one log, with a seam for tests.
 
 mod blocks;
 mod database;
@@ -17,7 +19,7 @@ mod writers;
 pub use driver::{DRIVER, SqliteDriver};
 pub use store::SqliteStore;
 
-/// Compiles what the guide shows.
+/// Compiles the code in the guide.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/WRITING-A-BACKEND.md")]
 struct Guide;

@@ -1,7 +1,7 @@
-//! A second example: a store in one log, for media that the tests can make fail. Every write appends one record and syncs it; opening reads the
-//! log and cuts off a record that is not whole.
+//! A second example: a store in one log, over media that tests can make fail. Every write appends one record and syncs
+//! it; opening reads the log and truncates an incomplete record.
 //!
-//! A log for production also needs a checksum in each record, and a way to get rid of deleted blocks.
+//! A log for production also needs a checksum in each record, and a way to reclaim the space of deleted blocks.
 
 use std::{
     any::Any,
@@ -18,19 +18,19 @@ use mnem_store_traits::{
     limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
-/// All input and output of a [`LogStore`]: a file in production, something that fails in tests.
+/// The input and output of a [`LogStore`]: a file in production, a failing medium in tests.
 pub trait Medium: fmt::Debug + Send + Sync + 'static {
     /// The length of the log, in bytes.
     fn log_len(&self) -> io::Result<usize>;
-    /// So many bytes from there on.
+    /// Reads `len` bytes from `offset` on.
     fn read(&self, offset: usize, len: usize) -> io::Result<Vec<u8>>;
-    /// Writes there, and lengthens the log as needed.
+    /// Writes at `offset`, and extends the log as needed.
     fn write(&self, offset: usize, data: &[u8]) -> io::Result<()>;
-    /// Shortens the log.
+    /// Truncates the log.
     fn truncate(&self, len: usize) -> io::Result<()>;
     /// Makes everything durable.
     fn sync(&self) -> io::Result<()>;
-    /// Keeps other writers out until what it returns is dropped; `None` where another writer does.
+    /// Keeps other writers out until the returned guard is dropped. Returns `None` if another writer has the lock.
     fn try_lock(&self) -> io::Result<Option<Box<dyn Any + Send + Sync>>>;
 }
 
@@ -40,19 +40,19 @@ pub struct LogStore<M> {
     medium: M,
     gate: Gate,
     index: Mutex<Index>,
-    /// Where the next record goes. Held by the one writer; readers take `index` alone, and never wait for a sync.
+    /// Offset of the next record. Locked by the one writer; readers lock only `index`, and never wait for a sync.
     end: Mutex<usize>,
     lock: Mutex<Option<Box<dyn Any + Send + Sync>>>,
 }
 
 #[derive(Debug, Default)]
 struct Index {
-    /// Where the bytes of each block are.
+    /// Offset and length of each block's bytes.
     blocks: BTreeMap<Vec<u8>, (usize, usize)>,
     heads: BTreeSet<Cid>,
 }
 
-/// What one record changes. In the log: the kind, both lengths, key, data.
+/// A change in a record. In the log: the kind, both lengths, key, data.
 enum Change {
     Put(Cid, Bytes),
     Delete(Cid),
@@ -80,7 +80,8 @@ impl Change {
 }
 
 impl Index {
-    /// Applies the changes of a record whose first byte is at `offset` in the log. `None`: it is not what a store writes.
+    /// Applies the changes of a record whose first byte is at `offset` in the log. Returns `None` if a store cannot
+    /// have written it.
     fn apply(&mut self, record: &[u8], offset: usize) -> Option<()> {
         let mut at = 0;
         while at < record.len() {
@@ -112,17 +113,17 @@ fn failed(operation: &str, outcome: Outcome, error: impl Into<Box<dyn std::error
     StoreError::Backend { backend: "log", operation: operation.to_owned(), outcome, source }
 }
 
-/// A caller's panic must leave the store usable, and nothing here is ever half done.
+/// A caller's panic must leave the store usable, and no state here is ever half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl<M: Medium> LogStore<M> {
-    /// Opens the store on this medium, and creates it where the log is empty.
+    /// Opens the store on this medium, and creates it if the log is empty.
     ///
     /// # Errors
     /// - [`StoreError::Locked`]: another handle has it open.
-    /// - [`StoreError::Damaged`]: the log is not one of this store.
+    /// - [`StoreError::Damaged`]: the log does not belong to such a store.
     /// - [`StoreError::Backend`]: the medium failed, or has no locks.
     pub fn open(medium: M) -> Result<Self, StoreError> {
         let not_opened = |what: &'static str| move |error| failed(what, Outcome::NotApplied, error);
@@ -143,13 +144,13 @@ impl<M: Medium> LogStore<M> {
         if end < len {
             medium.truncate(end).map_err(not_opened("cut off a record that is not whole"))?;
         }
-        // A process that was killed may have left what nobody has synced.
+        // A killed process may have left unsynced records.
         medium.sync().map_err(not_opened("sync the log"))?;
         let (index, end, lock) = (Mutex::new(index), Mutex::new(end), Mutex::new(Some(lock)));
         Ok(Self { medium, gate: Gate::new("log", false), index, end, lock })
     }
 
-    /// Decides what to change, appends it as one record, syncs it, and then shows it to readers.
+    /// Decides what to change, appends it as one record, syncs it, and then makes it visible to readers.
     fn write(
         &self,
         operation: &'static str,
@@ -181,7 +182,7 @@ impl<M: Medium> LogStore<M> {
     }
 }
 
-/// The blocks that are not there, each once.
+/// The absent ones of these blocks, each once.
 fn absent(index: &Index, blocks: impl IntoIterator<Item = (Cid, Bytes)>) -> Vec<Change> {
     let mut seen = BTreeSet::new();
     let new = blocks.into_iter().filter(|(cid, _)| !index.blocks.contains_key(&cid.to_bytes()) && seen.insert(*cid));

@@ -1,4 +1,4 @@
-//! Side tables: rows of one SQL table, told apart by their name.
+//! Side tables: rows of one SQL table, distinguished by the name of the side table.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rusqlite::OptionalExtension as _;
 
 use crate::{blocks::PAGE, database::Database};
 
-/// A table that was opened by name. Shares the store, and is closed with it.
+/// An open side table. It shares the store's connection, and is closed with it.
 #[derive(Debug)]
 pub(crate) struct SqliteTable {
     pub(crate) database: Arc<Database>,
@@ -47,7 +47,7 @@ impl SideTable for SqliteTable {
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
         let prefix = prefix.to_vec();
         Ok(pages(move |last: Option<Bytes>| {
-            // The first page begins with the prefix itself, every other one behind the last key. No key is empty.
+            // The first page begins with the prefix itself, every other one after the last key. No key is empty.
             let (from, skip) = match &last {
                 Some(last) => (&last[..], &last[..]),
                 None => (&prefix[..], &[][..]),

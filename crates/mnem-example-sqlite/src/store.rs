@@ -1,4 +1,4 @@
-//! The whole store: blocks and heads in one transaction.
+//! The store: blocks and heads in one transaction.
 
 use std::{path::Path, sync::Arc};
 
@@ -20,15 +20,15 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store at `path`, or makes a new one where there is no file or an empty one.
+    /// Opens the store at `path`, or creates one if there is no file or an empty one.
     ///
-    /// The folder of a new store must exist, and its own name be durable.
+    /// The folder of a new store must exist, and its name must be durable.
     ///
     /// # Errors
-    /// - [`StoreError::NotAStore`], [`StoreError::UnsupportedFormat`]: something else is there, and was left as it is.
+    /// - [`StoreError::NotAStore`], [`StoreError::UnsupportedFormat`]: something else is there, and was not changed.
     /// - [`StoreError::Unsupported`]: SQLite cannot keep a synced write-ahead log there.
     /// - [`StoreError::Locked`]: another process held the store for half a minute.
-    /// - [`StoreError::Damaged`], [`StoreError::Backend`]: the database could not be read or made.
+    /// - [`StoreError::Damaged`], [`StoreError::Backend`]: the database could not be read or created.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with(path.as_ref(), &Requested::default())
     }

@@ -1,4 +1,4 @@
-//! The database file: its tables, its marks, and opening a connection to it.
+//! The database file: its tables, its identification, and opening a connection to it.
 
 use std::{path::Path, time::Duration};
 
@@ -10,13 +10,13 @@ use crate::error::{damaged, failed};
 /// `PRAGMA application_id` of a store: "mnem".
 pub(crate) const APPLICATION: u32 = 0x6d6e_656d;
 
-/// `PRAGMA user_version` of the only format there is.
+/// `PRAGMA user_version` of the only format.
 const FORMAT: i64 = 1;
 
-/// How long a writer waits for a writer of another handle or process.
+/// Timeout of a writer for a writer of another handle or process.
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(30);
 
-/// Keys are CIDs as bytes. `STRICT`: a column holds nothing but its type.
+/// Keys are CIDs as bytes. `STRICT` makes SQLite enforce the column types.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS blocks (cid BLOB PRIMARY KEY NOT NULL, data BLOB NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS heads (cid BLOB PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
@@ -25,7 +25,8 @@ const TABLES: &str = "
     PRAGMA user_version = 1;
 ";
 
-/// The connection that writes, and whether it made the store. Leaves what is not a store as it is.
+/// Opens the writing connection. Returns it, and whether it created the store. Does not change a file that is not a
+/// store.
 pub(crate) fn open_writer(path: &Path, wait: Duration) -> Result<(Connection, bool), StoreError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, wait)?;
     recognise(path, &connection)?;
@@ -34,8 +35,9 @@ pub(crate) fn open_writer(path: &Path, wait: Duration) -> Result<(Connection, bo
     Ok((connection, made))
 }
 
-/// Setting the version writes a page also when nothing changes, so this commit syncs the whole log: what a killed process had written and
-/// not synced, and SQLite takes for committed when it recovers the log, is durable before anybody relies on it.
+/// Setting the version writes a page even if nothing changes, so this commit syncs the whole log. It may contain
+/// unsynced writes of a killed process, which SQLite treats as committed when it recovers the log; they become durable
+/// before anyone relies on them.
 fn make_tables(connection: &mut Connection) -> rusqlite::Result<bool> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let application: u32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -44,21 +46,21 @@ fn make_tables(connection: &mut Connection) -> rusqlite::Result<bool> {
     Ok(application != APPLICATION)
 }
 
-/// A connection that reads: in a log-mode database it sees the last commit, and neither waits for a writer nor makes it wait.
+/// Opens a reading connection. In WAL mode it sees the last commit, and neither waits for a writer nor blocks one.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, LOCK_WAIT)?;
     connection.pragma_update(None, "query_only", true).map_err(|error| failed(path, "open a reader", error))?;
     Ok(connection)
 }
 
-/// As [`open_reader`], for a handle that never writes, and may not be allowed to. It fails where this is no store.
+/// As [`open_reader`], for a read-only handle, which may lack write permission. Fails if this is not a store.
 pub(crate) fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, LOCK_WAIT)?;
     recognise(path, &connection)?;
     Ok(connection)
 }
 
-/// Whether SQLite finds the database sound: its pages, its indexes, and that columns hold what they may.
+/// Checks the database with SQLite: its pages, its indexes, and the column types.
 pub(crate) fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let said: String = connection
         .query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))
@@ -66,7 +68,7 @@ pub(crate) fn check(path: &Path, connection: &Connection) -> Result<(), StoreErr
     if said == "ok" { Ok(()) } else { Err(damaged(path.display().to_string(), Unsound(said))) }
 }
 
-/// What the check of a database said.
+/// The report of a database check.
 #[derive(Debug)]
 struct Unsound(String);
 
@@ -88,7 +90,7 @@ fn connect(path: &Path, access: OpenFlags, wait: Duration) -> Result<Connection,
     open().map_err(|error| failed(path, "open a connection", error))
 }
 
-/// What a database is whose last changes may be in its log.
+/// Classifies a database whose last changes may be in its log.
 pub(crate) fn look(path: &Path) -> Result<Probe, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, LOCK_WAIT)?;
     let ids = "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id";
@@ -100,7 +102,7 @@ pub(crate) fn look(path: &Path) -> Result<Probe, StoreError> {
     })
 }
 
-/// Whether this is a store, or an empty database that may become one. Reads only.
+/// Checks that this is a store, or an empty database that may become one. Only reads.
 fn recognise(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let not_a_store = |reason: &str| StoreError::NotAStore { location: path.into(), reason: reason.to_owned() };
     let look = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
@@ -119,12 +121,13 @@ fn recognise(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
-/// A write-ahead log, synced at every commit. SQLite answers what it did, which need not be what it was asked.
+/// Enables a write-ahead log that is synced at every commit. SQLite reports the mode that it set, which may differ from
+/// the requested one.
 fn make_durable(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let ask = || -> rusqlite::Result<(String, i64)> {
         let journal = connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        // Where a plain sync leaves bytes in the drive's cache (macOS); means nothing elsewhere.
+        // For systems where a plain sync leaves bytes in the drive's cache (macOS). No effect elsewhere.
         connection.pragma_update(None, "fullfsync", true)?;
         connection.pragma_update(None, "checkpoint_fullfsync", true)?;
         Ok((journal, connection.query_row("PRAGMA synchronous", (), |row| row.get(0))?))

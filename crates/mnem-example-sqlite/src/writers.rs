@@ -1,4 +1,5 @@
-//! Who may write: SQLite lets writers take turns, and an exclusive handle wants to be the only one for as long as it is open.
+//! The lock of the writers. In SQLite, writers take turns; an exclusive handle must be the only writer for as long as
+//! it is open.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -12,17 +13,18 @@ use mnem_store_traits::StoreError;
 
 use crate::error::{failed, io_error};
 
-/// How long to wait between two tries.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The lock that every handle which writes holds while it is open, beside others or alone. A file of its own: closing any descriptor of the database would
-/// give up the locks that SQLite has on it.
+/// The lock that every writing handle holds while it is open, shared or exclusive. It is on a file of its own, because
+/// closing any descriptor of the database would release the locks that SQLite has on it.
 #[derive(Debug)]
 pub(crate) struct WritersLock(#[expect(dead_code, reason = "held: dropping it gives up the lock")] File);
 
 impl WritersLock {
     /// # Errors
-    /// [`StoreError::Locked`]: another handle excludes this one, or writes although this one wants to be alone, for longer than `wait`.
+    /// [`StoreError::Locked`]: for longer than `wait`, another handle excludes this one, or writes although this one is
+    /// exclusive.
     pub(crate) fn take(store: &Path, alone: bool, wait: Duration) -> Result<Self, StoreError> {
         let path = beside(store);
         let failed = |error: io::Error| failed(&path, "lock", io_error(error));
@@ -39,7 +41,7 @@ impl WritersLock {
     }
 }
 
-/// As SQLite names its own files beside a database.
+/// The path of the lock file, named like SQLite's own files beside a database.
 fn beside(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push("-writers");

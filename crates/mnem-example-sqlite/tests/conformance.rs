@@ -50,7 +50,7 @@ impl Fixture for Sqlite {
     }
 }
 
-/// What `in_second_process` starts: does nothing when the test harness runs it.
+/// The process that `in_second_process` starts. Does nothing when the test harness runs it.
 #[test]
 fn second_process() {
     as_second_process(|path| Ok(Handles::from(Arc::new(SqliteStore::open(path)?))));

@@ -1,4 +1,4 @@
-//! What no law can ask of a fixture without a failing medium: a failed commit, and files that are not a store.
+//! Failures that no law can cause without a failing medium: a failed commit, and files that are not a store.
 
 use mnem_example_sqlite::SqliteStore;
 use mnem_store_traits::{
@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// A trigger that makes every new head point to a row which is not there: SQLite notices at the very end, in `COMMIT`.
+/// A trigger that makes every new head refer to a missing row. SQLite notices at the very end, in `COMMIT`.
 const FAIL_AT_COMMIT: &str = "
     CREATE TABLE parent (id INTEGER PRIMARY KEY);
     CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
@@ -63,7 +63,7 @@ fn other_files_are_left_alone() -> Result {
     Ok(())
 }
 
-/// Opening syncs what a killed process may have left in the log: it writes a page, though nothing changes.
+/// Opening syncs whatever a killed process left in the log: it writes a page, though nothing changes.
 #[test]
 fn opening_writes_the_log() -> Result {
     let folder = tempfile::tempdir()?;

@@ -1,11 +1,11 @@
-//! The store in a log keeps every law, on a disk that fails, forgets and is damaged: ten lines of fixture.
+//! The log store keeps every law, on a disk that fails, loses writes and is damaged: ten lines of fixture.
 
 use std::{any::Any, io, sync::Arc};
 
 use mnem_example_sqlite::log::{LogStore, Medium};
 use mnem_store_traits::conformance::{Fixture, FixtureError, Handles, MemoryDisk, Mount, Profile};
 
-/// The disk of the suite as the medium of the store.
+/// The suite's disk as the medium of the store.
 #[derive(Debug)]
 struct OnMount(Mount);
 
@@ -47,7 +47,8 @@ impl Fixture for Log {
     fn disk<'a>(&self, disk: &'a MemoryDisk) -> Option<&'a MemoryDisk> {
         Some(disk)
     }
-    /// Laws that try every operation of every write take twenty seconds of a core in a debug build, and tests share the cores.
+    /// Laws that fail every operation of every write take twenty seconds of a core in a debug build, and tests share
+    /// the cores.
     fn deadline(&self) -> std::time::Duration {
         std::time::Duration::from_secs(300)
     }

@@ -1,4 +1,4 @@
-//! Every command of `mnem-store` works over a third party's backend.
+//! Every command of `mnem-store` works over a third-party backend.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The program of the example, and the commands that it was told to run.
+/// The example program, and the commands that were run.
 struct Program {
     binary: PathBuf,
     folder: TempDir,
@@ -35,7 +35,7 @@ impl Program {
         command.output().expect("the program starts")
     }
 
-    /// What it says on standard output when all goes well.
+    /// Runs a command that must succeed, and returns its standard output.
     #[track_caller]
     fn ok(&mut self, args: &[&str]) -> String {
         self.exits(args, 0)
@@ -102,7 +102,7 @@ fn every_command_works() {
     assert_eq!(program.ok(&with(&["knn", "list"])).lines().count(), 1);
     assert_eq!(program.json(&with(&["stat"]))["tables"][0]["name"], "knn_edges");
 
-    // From here to every backend of the build and back, proved each time.
+    // Copy to every backend of the build and back, with a check each time.
     for (from, to) in [("animals.sqlite", "a.redb"), ("a.redb", "a.simple"), ("a.simple", "back.sqlite")] {
         assert_eq!(program.json(&["copy", from, to])["equal_cids"], true, "{from} to {to}");
     }
@@ -113,7 +113,7 @@ fn every_command_works() {
         assert_eq!(program.ok(&["heads", "--store", copy]).trim(), head, "{copy}");
         assert_eq!(program.json(&["stat", "--store", copy])["backend"], "sqlite", "{copy}");
     }
-    // A block that no head reaches makes a difference until it is collected.
+    // An unreachable block makes a difference until it is collected.
     assert!(program.ok(&["show", &head, "--store", "animals.sqlite"]).starts_with('{'));
     program.ok(&["diff", "animals.sqlite", "back.sqlite"]);
     program.ok(&with(&["put", "note.txt"]));
@@ -142,7 +142,7 @@ fn every_command_works() {
     assert!(known.is_subset(&ran) && known.len() > 15, "not run: {:?}", known.difference(&ran));
 }
 
-/// A damaged database is told as any other damaged store is, and leads to the same next step.
+/// A damaged database is reported like any other damaged store, with advice for the same next step.
 #[test]
 fn what_is_damaged_or_foreign_is_named() {
     let mut program = Program::new();
