@@ -1,4 +1,4 @@
-//! The workloads on the in-tree backends, and the physical limit of a durable write beside them.
+//! The workloads on the in-tree backends, and the physical limit of a durable write.
 
 use std::{fs::File, io::Write, sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ fn subjects() -> Result<Vec<Subject>, StoreError> {
     Ok(vec![memory, on_disk("redb", "redb")?, on_disk("simple", "simple")?])
 }
 
-/// What a durable write costs without a store: append and `fdatasync`.
+/// The cost of a durable write without a store: append and `fdatasync`.
 fn raw_append(c: &mut Criterion) {
     let folder = TempDir::new().expect("a temporary folder");
     let mut file = File::create(folder.path().join("log")).expect("a file");

@@ -1,11 +1,11 @@
-//! Blocks made from numbers.
+//! Blocks generated from numbers.
 
 use mnem_store_traits::{Bytes, Cid, RAW, cid_of};
 
-/// A block: its name and its bytes.
+/// A block: its CID and its bytes.
 pub type Block = (Cid, Bytes);
 
-/// Blocks that are different for every `seed` and the same for the same one.
+/// A reproducible stream of blocks, different for each `seed`.
 #[derive(Clone, Debug)]
 pub struct Blocks {
     seed: u64,
@@ -14,12 +14,12 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// An endless supply of blocks of `block_bytes` bytes each (at least 16, so that they differ).
+    /// An endless stream of blocks of `block_bytes` bytes each (at least 16, so that they differ).
     pub fn new(seed: u64, block_bytes: usize) -> Self {
         Self { seed, next: 0, block_bytes: block_bytes.max(16) }
     }
 
-    /// The block at a position, without those before it.
+    /// The block at a position, without generating those before it.
     pub fn at(&self, position: u64) -> Block {
         let data = fill(self.seed, position, self.block_bytes);
         (cid_of(RAW, &data), data)
@@ -36,14 +36,14 @@ impl Iterator for Blocks {
     }
 }
 
-/// `bytes` bytes that depend on both numbers; different for different numbers from 16 bytes up.
+/// `bytes` bytes determined by both numbers; from 16 bytes on, different numbers give different bytes.
 pub(crate) fn fill(seed: u64, position: u64, bytes: usize) -> Bytes {
     let mut state = (seed ^ position.wrapping_mul(0x9e37_79b9_7f4a_7c15)).max(1);
     let mut data = Vec::with_capacity(bytes + 24);
     data.extend_from_slice(&position.to_le_bytes());
     data.extend_from_slice(&seed.to_le_bytes());
     while data.len() < bytes {
-        // xorshift64*: cheap, and not compressible, should a backend compress.
+        // xorshift64*: fast, and incompressible, in case a backend compresses.
         state ^= state >> 12;
         state ^= state << 25;
         state ^= state >> 27;

@@ -1,4 +1,4 @@
-//! Blocks and a head in one step.
+//! Commits of blocks and a head.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,16 @@ use crate::{
     error::{expect_heads, expect_present},
 };
 
-/// One commit of `count` new blocks and a head that replaces the current ones.
+/// Makes one commit of `count` new blocks and a head that replaces the current ones.
 ///
 /// # Errors
-/// [`WorkloadError`]: the store's, or the head or a block is not there afterwards.
+/// [`WorkloadError`]: the store failed, or the head or a block is missing afterwards.
 pub fn commit(store: &dyn Store, blocks: &mut Blocks, count: usize) -> Result<Duration, WorkloadError> {
     commit_as(store, blocks, count, &mut |batch| store.commit(batch))
 }
 
-/// As [`commit`], with another way to land the batch: to time a caller who puts block by block and then updates the heads.
+/// As [`commit`], with another way to land the batch, to time a caller that puts block by block and then updates the
+/// heads.
 ///
 /// # Errors
 /// As [`commit`].

@@ -1,4 +1,4 @@
-//! Counting what a store is asked to make durable.
+//! Counts the calls that a store must make durable.
 #![deny(clippy::missing_trait_methods)]
 
 use std::sync::{
@@ -24,7 +24,7 @@ impl<S: Store> Counting<S> {
         Self { inner: store, writes: AtomicU64::new(0) }
     }
 
-    /// How many such calls there were.
+    /// The number of such calls so far.
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
     }

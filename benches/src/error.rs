@@ -1,20 +1,20 @@
-//! Why a workload gives no time.
+//! Errors of workloads.
 
 use std::{fmt::Display, io};
 
 use mnem_store_traits::{Blockstore, Bytes, Cid, StoreError};
 
-/// Why a workload gives no time.
+/// The reason why a workload has no time.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkloadError {
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
-    /// The store answered, and the answer is wrong: its times mean nothing.
+    /// The store gave a wrong answer, so its times mean nothing.
     #[error("wrong answer: {0}")]
     Wrong(String),
-    /// What the workload reads beside the store failed.
+    /// An input of the workload, other than the store, could not be read.
     #[error("cannot read what the workload needs")]
     Io(#[from] io::Error),
     /// An archive could not be imported.

@@ -1,4 +1,4 @@
-//! Many blocks at once.
+//! Imports of many blocks.
 
 use std::{
     fs::File,
@@ -14,13 +14,14 @@ use crate::{
     error::{expect_present, wrong},
 };
 
-/// Every so manieth block of a batch is looked up after it. Prime, so that it falls in step with nothing.
+/// One in this many blocks of a batch is looked up afterwards. A prime, so that it does not coincide with other
+/// periods.
 const LOOKED_UP_EVERY: usize = 7;
 
-/// One `put_many` of `count` new blocks.
+/// Makes one `put_many` of `count` new blocks.
 ///
 /// # Errors
-/// [`WorkloadError`]: the store's, or a block is not there afterwards.
+/// [`WorkloadError`]: the store failed, or a block is missing afterwards.
 pub fn put_many(store: &dyn Store, blocks: &mut Blocks, count: usize) -> Result<Duration, WorkloadError> {
     let new: Vec<_> = blocks.take(count).collect();
     let start = Instant::now();
@@ -30,10 +31,11 @@ pub fn put_many(store: &dyn Store, blocks: &mut Blocks, count: usize) -> Result<
     Ok(time)
 }
 
-/// `count` new blocks by batches of `batch`. Only one batch is held in memory; making the blocks is not timed.
+/// Puts `count` new blocks in batches of `batch`. Only one batch is in memory at a time. Generating the blocks is not
+/// timed.
 ///
 /// # Errors
-/// [`WorkloadError`]: the store's, or a block is not there afterwards.
+/// [`WorkloadError`]: the store failed, or a block is missing afterwards.
 pub fn bulk_import(
     store: &dyn Store,
     blocks: &mut Blocks,
@@ -50,10 +52,10 @@ pub fn bulk_import(
     Ok(time)
 }
 
-/// Imports a CAR archive; its roots do not become heads.
+/// Imports a CAR archive. Its roots do not become heads.
 ///
 /// # Errors
-/// [`WorkloadError`]: the store's, the archive's, or a block of the archive is not there afterwards.
+/// [`WorkloadError`]: the store or the archive failed, or a block of the archive is missing afterwards.
 pub fn import_archive(store: &dyn Store, archive: &Path) -> Result<Duration, WorkloadError> {
     let start = Instant::now();
     let report = car::import(store, File::open(archive)?, &ImportOptions::new(), &mut mnem_storage::unwatched)

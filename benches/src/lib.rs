@@ -1,12 +1,13 @@
-//! Workloads over any store. Each is a function of a `&dyn Store` that times what a caller waits for and then, off the clock, checks its
-//! answer: a wrong backend cannot look fast.
+//! Workloads over any store. Each is a function of a `&dyn Store` that times the calls that a caller waits for and
+//! then, untimed, checks the answers: a wrong backend cannot look fast.
 //!
-//! - A backend author calls them from a program of their own: [`single_puts`], [`commit`], [`get_all`] and the rest take the store as it is.
-//! - `cargo bench --package mnem-benches` runs a few of them under criterion on the in-tree backends.
-//! - `cargo run --release --package mnem-benches --features peers --bin compare` runs all of them on our backends, on others' and on a plain
-//!   log, interleaved in one run, and writes `docs/BENCHMARKS.md`.
+//! - As a backend author, call them from your own program: [`single_puts`], [`commit`], [`get_all`] and the rest take
+//!   any store.
+//! - `cargo bench --package mnem-benches` runs some of them under criterion on the in-tree backends.
+//! - `cargo run --release --package mnem-benches --features peers --bin compare` runs all of them on our backends, on
+//!   those of others and on a plain log, interleaved in one run, and writes `docs/BENCHMARKS.md`.
 //!
-//! The trace of a real client is in `benches/traces`; [`Trace`] reads and replays it.
+//! The traces of a real client are in `benches/traces`; [`Trace`] reads and replays them.
 
 mod blocks;
 mod commits;
@@ -33,7 +34,8 @@ pub use reopening::{UNTIL_KILLED_BLOCKS, commit_until_killed, reopen, reopen_aft
 pub use times::Times;
 pub use trace::{RECORDED, Replayed, Trace, TraceError};
 
-/// The code in the workspace's documents is compiled by the tests; here, because this package is never published without the workspace.
+/// The tests compile the code in the workspace's documents here, because this package is never published without the
+/// workspace.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

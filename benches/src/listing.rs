@@ -1,4 +1,4 @@
-//! All CIDs.
+//! Listings of all CIDs.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use mnem_store_traits::Store;
 
 use crate::{WorkloadError, error::wrong};
 
-/// Lists the store, which holds `count` blocks.
+/// Lists the store, which must hold `count` blocks.
 ///
 /// # Errors
-/// [`WorkloadError`]: the store's, or there are more or fewer.
+/// [`WorkloadError`]: the store failed, or it lists more or fewer blocks.
 pub fn enumerate(store: &dyn Store, count: u64) -> Result<Duration, WorkloadError> {
     let start = Instant::now();
     let listed: u64 = store.cids()?.try_fold(0, |count, cid| cid.map(|_| count + 1))?;

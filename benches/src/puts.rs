@@ -1,4 +1,4 @@
-//! One block at a time, durable when the call returns.
+//! Puts of single blocks, each durable when the call returns.
 
 use std::{
     thread,
@@ -12,10 +12,10 @@ use crate::{
     error::{expect_present, wrong},
 };
 
-/// `count` puts of new blocks, one after the other.
+/// Puts `count` new blocks, one after the other.
 ///
 /// # Errors
-/// [`WorkloadError`]: the store's, or one of the blocks is not there afterwards.
+/// [`WorkloadError`]: the store failed, or a block is missing afterwards.
 pub fn single_puts(store: &dyn Store, blocks: &mut Blocks, count: usize) -> Result<Times, WorkloadError> {
     let mut times = Times::default();
     let new: Vec<_> = blocks.take(count).collect();
@@ -26,10 +26,10 @@ pub fn single_puts(store: &dyn Store, blocks: &mut Blocks, count: usize) -> Resu
     Ok(times)
 }
 
-/// Puts of blocks that the store holds.
+/// Puts blocks that the store already holds.
 ///
 /// # Errors
-/// [`WorkloadError`]: the store's, or one of the blocks is not there afterwards.
+/// [`WorkloadError`]: the store failed, or a block is missing afterwards.
 pub fn put_present(store: &dyn Store, known: &[Block]) -> Result<Times, WorkloadError> {
     let mut times = Times::default();
     for (cid, data) in known {
@@ -39,19 +39,19 @@ pub fn put_present(store: &dyn Store, known: &[Block]) -> Result<Times, Workload
     Ok(times)
 }
 
-/// What [`concurrent_puts`] saw.
+/// The measurements of [`concurrent_puts`].
 #[derive(Clone, Debug)]
 pub struct Concurrent {
-    /// Of each put, over all writers.
+    /// The times of all puts of all writers.
     pub times: Times,
-    /// From the first put's begin to the last one's end.
+    /// Time from the start of the first put to the end of the last.
     pub wall: Duration,
 }
 
-/// `writers` threads that put `each` new blocks of 300 bytes, one after the other.
+/// Runs `writers` threads, each of which puts `each` new blocks of 300 bytes, one after the other.
 ///
 /// # Errors
-/// [`WorkloadError`]: the store's, or one of the blocks is not there afterwards.
+/// [`WorkloadError`]: the store failed, or a block is missing afterwards.
 pub fn concurrent_puts(store: &dyn Store, seed: u64, writers: usize, each: usize) -> Result<Concurrent, WorkloadError> {
     let all: Vec<_> = Blocks::new(seed, 300).take(writers * each).collect();
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Blocks that are there, and blocks that are not.
+//! Reads of present and absent blocks.
 
 use std::{
     thread,
@@ -9,10 +9,11 @@ use mnem_store_traits::Store;
 
 use crate::{Block, WorkloadError, error::wrong};
 
-/// Reads every block of `known` and compares its length and last byte; returns the bytes read. The backend compared the hash.
+/// Reads every block of `known` and compares its length and last byte; the backend compares the hash. Returns the bytes
+/// read.
 ///
 /// # Errors
-/// [`WorkloadError`]: the store's, or a block is not there or is another.
+/// [`WorkloadError`]: the store failed, or a block is missing or different.
 pub fn get_all(store: &dyn Store, known: &[Block]) -> Result<u64, WorkloadError> {
     let mut bytes = 0;
     for (cid, data) in known {
@@ -25,10 +26,10 @@ pub fn get_all(store: &dyn Store, known: &[Block]) -> Result<u64, WorkloadError>
     Ok(bytes)
 }
 
-/// Asks for every block of `known`, which the store holds, or does not hold when `present` is false.
+/// Asks for every block of `known`. The store must hold all of them, or none if `present` is false.
 ///
 /// # Errors
-/// [`WorkloadError`]: the store's, or an answer is not `present`.
+/// [`WorkloadError`]: the store failed, or an answer is not `present`.
 pub fn has_all(store: &dyn Store, known: &[Block], present: bool) -> Result<(), WorkloadError> {
     for (cid, _) in known {
         if store.has(cid)? != present {
@@ -38,7 +39,8 @@ pub fn has_all(store: &dyn Store, known: &[Block], present: bool) -> Result<(), 
     Ok(())
 }
 
-/// As [`get_all`], each of `threads` threads reading all of them, each from another place on. The time from the first begin to the last end.
+/// As [`get_all`], on `threads` threads, each of which reads all blocks from a different start. Returns the time from
+/// the first start to the last end.
 ///
 /// # Errors
 /// As [`get_all`].
@@ -46,7 +48,7 @@ pub fn get_all_threads(store: &dyn Store, known: &[Block], threads: usize) -> Re
     on_threads(known, threads, |part| get_all(store, part).map(drop))
 }
 
-/// As [`has_all`], on so many threads. See [`get_all_threads`].
+/// As [`has_all`], on `threads` threads. See [`get_all_threads`].
 ///
 /// # Errors
 /// As [`has_all`].

@@ -1,4 +1,4 @@
-//! Opening a store again, after it was closed and after its process was killed.
+//! Opening a store after it was closed, and after its process was killed.
 
 use std::time::{Duration, Instant};
 
@@ -6,15 +6,16 @@ use mnem_store_traits::{Store, StoreError};
 
 use crate::{Block, Blocks, WorkloadError, commit, error::expect_heads, reads::get_all};
 
-/// Blocks in each commit of [`commit_until_killed`].
+/// Blocks per commit of [`commit_until_killed`].
 pub const UNTIL_KILLED_BLOCKS: usize = 5;
 
 const BLOCK_BYTES: usize = 300;
 
-/// Opens a store and reads the first block of `known` from it: the time of both. Then reads all of `known`. Gives the store back.
+/// Opens a store and reads the first block of `known`, which is timed. Then reads all of `known`. Returns the time and
+/// the store.
 ///
 /// # Errors
-/// [`WorkloadError`]: the store's, or a block is not there.
+/// [`WorkloadError`]: the store failed, or a block is missing.
 pub fn reopen<S: Store>(
     open: impl FnOnce() -> Result<S, StoreError>,
     known: &[Block],
@@ -27,10 +28,11 @@ pub fn reopen<S: Store>(
     Ok((time, store))
 }
 
-/// For a process that will be killed: commits without end, and calls `acknowledged` with the number of commits after each of them.
+/// For a process that will be killed: commits endlessly, and calls `acknowledged` with the number of commits after
+/// each.
 ///
 /// # Errors
-/// [`WorkloadError`]: never returns otherwise.
+/// [`WorkloadError`]: the only way in which it returns.
 pub fn commit_until_killed(
     store: &dyn Store,
     seed: u64,
@@ -44,11 +46,12 @@ pub fn commit_until_killed(
     Ok(())
 }
 
-/// As [`reopen`], of a store whose process was killed inside [`commit_until_killed`] with this seed, after it had acknowledged so many
-/// commits: all of their blocks are there, and the head is that of the last of them or of the one after it.
+/// As [`reopen`], for a store whose process was killed inside [`commit_until_killed`] with this seed, after it had
+/// acknowledged this many commits. All of their blocks must be there, and the head must be that of the last of them or
+/// of the one after it.
 ///
 /// # Errors
-/// As [`reopen`]; and when the head is another.
+/// As [`reopen`]; also if the head is another.
 pub fn reopen_after_kill<S: Store>(
     open: impl FnOnce() -> Result<S, StoreError>,
     seed: u64,

@@ -1,13 +1,13 @@
-//! Durations of many calls.
+//! The durations of many calls.
 
 use std::time::{Duration, Instant};
 
-/// How long each of many calls took.
+/// The duration of each of many calls.
 #[derive(Clone, Debug, Default)]
 pub struct Times(Vec<Duration>);
 
 impl Times {
-    /// Runs `call`, and keeps how long it took.
+    /// Runs `call` and records its duration.
     pub fn time<T>(&mut self, call: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let value = call();
@@ -15,27 +15,28 @@ impl Times {
         value
     }
 
-    /// Adds the times of another series, as of another thread.
+    /// Adds the times of another series, for instance of another thread.
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 
-    /// How many calls there were.
+    /// The number of calls.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there were none.
+    /// Whether there are no calls.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All of them together.
+    /// The sum of all durations.
     pub fn total(&self) -> Duration {
         self.0.iter().sum()
     }
 
-    /// The time that this part of the calls did not exceed: 0.5 is the median, 0.99 the 99th percentile. Zero when there were no calls.
+    /// The duration that this fraction of the calls did not exceed: 0.5 is the median, 0.99 the 99th percentile. Zero
+    /// if there are no calls.
     pub fn quantile(&self, part: f64) -> Duration {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();

@@ -1,15 +1,15 @@
-//! What a workload costs besides time, where the operating system tells.
+//! The costs of a workload other than time, where the operating system reports them.
 
 use std::{fs, path::Path};
 
-/// Bytes that this process has caused to be written to a medium so far; `None` where the system does not say.
+/// Bytes that this process has caused to be written to a medium so far; `None` if the system does not report it.
 ///
-/// The kernel counts a page when it becomes dirty, so a page that is written twice before a sync counts once.
+/// The kernel counts a page when it becomes dirty, so a page written twice before a sync counts once.
 pub fn written_bytes() -> Option<u64> {
     field(&fs::read_to_string("/proc/self/io").ok()?, "write_bytes:")
 }
 
-/// The most memory that this process has had resident, in bytes; `None` where the system does not say.
+/// Peak resident memory of this process, in bytes; `None` if the system does not report it.
 pub fn peak_memory_bytes() -> Option<u64> {
     Some(field(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")? * 1024)
 }
@@ -18,7 +18,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
-/// Bytes on disk of a file, or of a folder and all that is in it. What cannot be read counts as nothing.
+/// Bytes on disk of a file, or of a folder with everything in it. Unreadable entries count as zero.
 pub fn disk_bytes(path: &Path) -> u64 {
     let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
     let inside = if metadata.is_dir() {

@@ -1,4 +1,4 @@
-//! The workloads and the tool, at a tiny size: what is only run for numbers would rot otherwise.
+//! The workloads and the compare tool at a tiny size, so that code which otherwise runs only for numbers keeps working.
 
 #[cfg(feature = "compare")]
 #[path = "main/kill.rs"]

@@ -1,11 +1,11 @@
-//! The blockstore suite of the JavaScript world, on each of our backends through a pipe. Opt-in: it installs packages from npm into a
+//! Runs the JavaScript blockstore suite on each backend, through a pipe. Opt-in: it installs packages from npm into a
 //! temporary folder.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use xshell::cmd;
 
-/// How many tests that version of the suite has: fewer would prove less.
+/// Number of tests in that version of the suite. Fewer would prove less.
 const TESTS: u64 = 18;
 
 const PACKAGES: [&str; 6] = [
@@ -17,7 +17,7 @@ const PACKAGES: [&str; 6] = [
     "chai-parentheses@0.0.2",
 ];
 
-/// Runs the suite; prints what was seen.
+/// Runs the suite and prints the results.
 pub(crate) fn run() -> Result<()> {
     let sh = crate::shell()?;
     cmd!(sh, "cargo build --locked --release -p mnem-storage --features redb,simple --example json_lines").run()?;
@@ -28,7 +28,7 @@ pub(crate) fn run() -> Result<()> {
     sh.copy_file(root.join("xtask/js/blockstore.mjs"), folder.path())?;
     let _inside = sh.push_dir(folder.path());
     cmd!(sh, "npm install --silent --ignore-scripts --no-save --prefix . {PACKAGES...}").run()?;
-    // The suite takes its assertions from a build tool of hundreds of packages.
+    // The suite imports its assertions from a build tool with hundreds of packages.
     sh.create_dir("node_modules/aegir")?;
     sh.copy_file(root.join("xtask/js/chai.mjs"), "node_modules/aegir/chai.mjs")?;
     sh.write_file("node_modules/aegir/package.json", r#"{"name":"aegir","exports":{"./chai":"./chai.mjs"}}"#)?;

@@ -1,4 +1,4 @@
-//! What continuous integration runs, one line and one duration for each step.
+//! The steps of continuous integration. Prints one line with its duration for each.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use xshell::cmd;
 
 use crate::{dependencies, readme::TESTS};
 
-/// Runs every step; the first that fails ends it.
+/// Runs every step and stops at the first failure.
 pub(crate) fn run() -> Result<()> {
     let sh = crate::shell()?;
     step("format", format)?;
@@ -48,8 +48,9 @@ pub(crate) fn documentation() -> Result<()> {
     Ok(())
 }
 
-/// Each backend alone, both, none: the embedders' examples compile unchanged, and run, or name the feature they lack. The benches without the
-/// comparing tool, and with others' stores in it. The program, with each backend alone and with none.
+/// Builds each backend alone, both, and none. The embedders' examples must compile unchanged, and run or name the
+/// feature that they lack. Also builds the benches without the compare tool, and with the peers' stores in it, and the
+/// program with each backend alone and with none.
 pub(crate) fn feature_matrix() -> Result<()> {
     let sh = crate::shell()?;
     for features in ["redb", "simple", "redb,simple", "blake2b", "redb,simple,blake2b", ""] {

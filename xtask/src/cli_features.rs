@@ -1,4 +1,5 @@
-//! Builds of `mnem-store` with one backend, and with none: what they lack is an error at run time that names the feature.
+//! Builds `mnem-store` with one backend, and with none. A missing backend must be an error at run time that names the
+//! feature.
 
 use anyhow::{Result, ensure};
 use xshell::cmd;
@@ -6,7 +7,7 @@ use xshell::cmd;
 /// The features of a build, and the backends that it lacks.
 const BUILDS: [(&str, &[&str]); 3] = [("redb", &["simple"]), ("simple", &["redb"]), ("", &["redb", "simple"])];
 
-/// Makes a store of each backend with the build of each; one that lacks it has to say so.
+/// Creates a store of each backend with each build. A build that lacks the backend must say so.
 pub(crate) fn run() -> Result<()> {
     let sh = crate::shell()?;
     for (features, lacks) in BUILDS {

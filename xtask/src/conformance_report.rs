@@ -1,4 +1,4 @@
-//! What every backend of this workspace keeps of the contract, as one table.
+//! Reports which laws each backend of this workspace keeps, as one table.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use xshell::cmd;
 
-/// Runs the suite of every fixture with a report, and writes a row for each. The reports stay in `target/conformance`.
+/// Runs the suite of every fixture with a report, and writes one row per fixture. The reports stay in
+/// `target/conformance`.
 pub(crate) fn run() -> Result<()> {
     let sh = crate::shell()?;
     let folder = sh.current_dir().join("target/conformance");

@@ -1,4 +1,4 @@
-//! What the packages depend on: lock files that are not stale, and the sizes of their trees that `docs/DESIGN.md` tells.
+//! Dependencies: lock files must be current, and `docs/DESIGN.md` must give the right sizes of the dependency trees.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use xshell::{Shell, cmd};
 
 const PAGE: &str = "docs/DESIGN.md";
 
-/// Of the workspaces.
+/// The manifests of the workspaces.
 const MANIFESTS: [&str; 4] =
     ["Cargo.toml", "dropin/mnem-backend-redb/Cargo.toml", "fuzz/Cargo.toml", "interop/redb41/Cargo.toml"];
 
-/// Packages outside of the workspace have lock files of their own, which go stale when our dependencies change.
+/// Checks the lock files of packages outside the workspace, which become stale when our dependencies change.
 pub(crate) fn lock_files() -> Result<()> {
     let sh = crate::shell()?;
     for manifest in MANIFESTS {
@@ -21,7 +21,7 @@ pub(crate) fn lock_files() -> Result<()> {
     Ok(())
 }
 
-/// The page says of each published crate how many packages are in its tree.
+/// Checks the number of packages that the page gives for the dependency tree of each published crate.
 pub(crate) fn trees() -> Result<()> {
     let sh = crate::shell()?;
     let page = sh.read_file(PAGE)?;
@@ -34,14 +34,14 @@ pub(crate) fn trees() -> Result<()> {
     Ok(())
 }
 
-/// A row that holds the name of one of our crates and a number.
+/// A row with the name of one of our crates and a number.
 fn row(line: &str) -> Option<(&str, usize)> {
     let (name, number) = line.strip_prefix("| `mnem-")?.split_once("` | ")?;
     let name = line.get("| `".len()..)?.get(.."mnem-".len() + name.len())?;
     Some((name, number.strip_suffix(" |")?.parse().ok()?))
 }
 
-/// With its default features, on this platform, itself included.
+/// The size of a crate's tree, with default features, on this platform, including the crate itself.
 fn packages(sh: &Shell, name: &str) -> Result<usize> {
     let package = format!("{name}@{}", env!("CARGO_PKG_VERSION"));
     let tree = cmd!(sh, "cargo tree --locked -e normal -p {package} --prefix none").quiet().ignore_stderr().read()?;

@@ -1,17 +1,17 @@
-//! The fuzzer: builds the targets in `fuzz/` with nightly Rust, and runs one after the other.
+//! The fuzzer: builds the targets in `fuzz/` with nightly Rust and runs them one after the other.
 
 use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
 
-/// How long each target runs.
+/// Minutes per target.
 pub(crate) const MINUTES: &str = "MNEM_FUZZ_MINUTES";
 
-/// The coverage that libFuzzer follows, as `cargo fuzz` asks for it.
+/// The coverage instrumentation that libFuzzer needs, as `cargo fuzz` requests it.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Ccodegen-units=1";
 
-/// Longest input, in bytes: what is longer than the corpora teaches little and takes long.
+/// Longest input, in bytes. Inputs longer than the corpora find little and take long.
 const INPUT_BYTES_MAX: u32 = 4096;
 
 pub(crate) fn run(sh: &Shell) -> Result<()> {
@@ -33,7 +33,7 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     let seconds = minutes * 60;
     for target in asked {
         let program = root.join("fuzz/target").join(&host).join("release").join(target);
-        // What is new goes to the first folder, which is not kept; the committed corpus is only read.
+        // New inputs go to the first folder, which is not kept. The committed corpus is only read.
         let grown = root.join("fuzz/target/corpus").join(target);
         let found = root.join("fuzz/target/found");
         sh.create_dir(&grown)?;
@@ -52,7 +52,7 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// Each is a file, ascending.
+/// The targets, one file each, ascending.
 fn targets(sh: &Shell) -> Result<Vec<String>> {
     let files = sh.read_dir("fuzz/fuzz_targets")?;
     Ok(files.iter().filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())).collect())

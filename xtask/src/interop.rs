@@ -1,5 +1,5 @@
-//! Archives written here, read by other people's readers that check hashes; archives written there, read here. Opt-in: it installs
-//! packages from npm and PyPI into a temporary folder.
+//! Exchanges archives with third-party implementations that check hashes: they read archives written here, and the
+//! reverse. Opt-in: it installs packages from npm and PyPI into a temporary folder.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -8,14 +8,14 @@ use xshell::{Shell, cmd};
 
 const BLOCKS: usize = 4077;
 
-/// Counts the blocks of a CARv1 and hashes each, with a reader that is not ours.
+/// Counts the blocks of a CARv1 and hashes each, with a third-party reader.
 const CARBOX: &str = "\
 import sys, hashlib, carbox
 roots, blocks = carbox.read_car(open(sys.argv[1], 'rb').read(), validate=True)
 print(len(list(blocks)))
 ";
 
-/// Takes the Bluesky commit that carbox ships, and writes it out as an archive with carbox's own writer.
+/// Writes the Bluesky commit that carbox ships as an archive, with carbox's own writer.
 const CARBOX_FIXTURE: &str = "\
 import sys, base64, pathlib, carbox
 from carbox.car import write_car
@@ -27,7 +27,7 @@ open(sys.argv[1], 'wb').write(write_car(roots, blocks))
 print(len(blocks))
 ";
 
-/// Runs the exchange; prints what was seen.
+/// Runs the exchange and prints the results.
 pub(crate) fn run() -> Result<()> {
     let sh = crate::shell()?;
     cmd!(sh, "cargo build --locked --release --bin mnem-store").run()?;
@@ -74,8 +74,8 @@ fn ipfs_car(sh: &Shell, dir: &Path, tool: &Path, archive: &Path) -> Result<()> {
     Ok(())
 }
 
-/// We read from an archive the blocks that ipfs-car reads from it. The package's own fixtures have several roots, none, and one that is not
-/// among the blocks.
+/// Checks that we read the same blocks from an archive as ipfs-car does. The fixtures of that package have several
+/// roots, none, and one that is not among the blocks.
 fn same_blocks(sh: &Shell, tool: &Path, ipfs_car: &str, archive: &Path) -> Result<()> {
     let store = "same.redb";
     sh.remove_path(store)?;

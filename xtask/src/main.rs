@@ -1,4 +1,4 @@
-//! `cargo xtask`: the checks that decide whether this workspace is in order.
+//! `cargo xtask`: checks of the whole workspace, and the tools around them.
 
 mod blockstore_tests;
 mod ci;
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-/// A command, and what it takes behind its name.
+/// A command and the arguments that it accepts.
 enum Run {
     Alone(fn() -> Result<()>),
     With(&'static str, fn(Vec<String>) -> Result<()>),
@@ -78,7 +78,7 @@ fn usage() -> String {
 fn main() -> ExitCode {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
     let asks_for_help = |arg: &String| matches!(arg.as_str(), "--help" | "-h" | "help");
-    // What is behind `bench` is for another program, which has a page of its own.
+    // The arguments after `bench` belong to another program, which has its own help.
     if args.iter().any(asks_for_help) {
         println!("{}", usage());
         return ExitCode::SUCCESS;
@@ -108,7 +108,7 @@ fn refused(why: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// The program that compares us with others, in a release build; the arguments are its own.
+/// Runs the compare program in a release build, with the given arguments.
 fn bench(args: Vec<String>) -> Result<()> {
     let sh = shell()?;
     let compare = ["-p", "mnem-benches", "--features", "peers", "--bin", "compare"];

@@ -1,25 +1,25 @@
-//! Defects made by machine: each small change of a store's code has to break a law, or failing that a test of its package.
+//! Mutation testing: each small change to a store's code must break a law, or at least a test of its package.
 
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use xshell::{Shell, cmd};
 
-/// A store whose code is changed, and the tests that have to notice.
+/// A store to mutate, and the tests that must notice.
 struct Mutated {
     name: &'static str,
     package: &'static str,
     files: &'static [&'static str],
-    /// Which laws run over it first, as a filter of cargo-nextest.
+    /// The laws that run first, as a filter of cargo-nextest.
     laws: &'static str,
-    /// The targets of its package whose tests a change meets if it breaks no law.
+    /// The test targets of its package that run on a mutant that breaks no law.
     tests: &'static [&'static str],
 }
 
-/// The laws once, and not again through wrappers.
+/// Each law once, not again through the wrappers.
 const LAWS: &str = "binary(conformance) - test(/::(forwarded|buffered|reopened|buffered_reopened|second_handle)::/)";
 
-/// Beside the proof of the suite.
+/// Besides the suite's proof of itself.
 const STORES: &[&str] = &["--test=stores"];
 
 const BACKEND: &[&str] = &["--lib", "--test=main"];
@@ -55,14 +55,14 @@ const ALL: &[Mutated] = &[
     },
 ];
 
-/// All tests of a package, on a machine with other work.
+/// For all tests of a package, on a machine that does other work too.
 const SECONDS_A_MUTANT: &str = "3600";
 
-/// Which part of them, as 0/4.
+/// The part of the mutants to test, such as 0/4.
 pub(crate) const SHARD: &str = "MNEM_SOAK_SHARD";
 
-/// Changes a copy of the workspace, one place at a time, and runs the tests up to the first that fails. What survives and may is listed in
-/// `.cargo/mutants.toml`, with the reason.
+/// Mutates a copy of the workspace, one place at a time, and runs the tests up to the first failure.
+/// `.cargo/mutants.toml` lists the mutants that may survive, each with its reason.
 pub(crate) fn run(sh: &Shell, only: &str) -> Result<()> {
     let names = || ALL.iter().map(|mutated| mutated.name).collect::<Vec<_>>().join(", ");
     ensure!(only.is_empty() || ALL.iter().any(|mutated| mutated.name == only), "--only takes one of {}", names());
@@ -70,7 +70,7 @@ pub(crate) fn run(sh: &Shell, only: &str) -> Result<()> {
         let there = cmd!(sh, "cargo {tool} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok();
         ensure!(there, "needs cargo-{tool}: cargo install --locked cargo-{tool}");
     }
-    // Copies of the workspace have names of their own; what they build of other crates is shared.
+    // Copies of the workspace have names of their own, but share the builds of other crates.
     sh.set_var("CARGO_TARGET_DIR", sh.current_dir().join("target/mutants/build"));
     sh.set_var("CARGO_PROFILE_DEV_DEBUG", "0");
     sh.set_var("NEXTEST_PROFILE", "mutants");
@@ -99,7 +99,7 @@ impl Mutated {
         self.unnoticed(sh, "tests", &which, self.tests, "all()")
     }
 
-    /// Makes the changes and returns those that passed the tests.
+    /// Tests the mutants. Returns those that passed.
     fn unnoticed(&self, sh: &Shell, step: &str, which: &[&str], targets: &[&str], tests: &str) -> Result<Vec<String>> {
         let (name, package) = (self.name, self.package);
         let output = format!("target/mutants/{name}/{step}");
@@ -109,7 +109,7 @@ impl Mutated {
         let mut mutants: Command =
             cmd!(sh, "cargo mutants --package {package} {which...} {how...} {targets...} -- -E {tests}").into();
         let status = mutants.status().context("cargo mutants")?;
-        // 2: some survived. 3: of some the tests did not end.
+        // 2: some survived. 3: the tests of some did not end.
         let (2 | 3) = status.code().unwrap_or(1) else {
             if status.success() {
                 return Ok(Vec::new());
@@ -122,7 +122,7 @@ impl Mutated {
     }
 }
 
-/// A regular expression that matches this text alone.
+/// A regular expression that matches only this text.
 fn escaped(text: &str) -> String {
     let escaped = |c: char| if r"\.+*?()|[]{}^$#&-~".contains(c) { format!(r"\{c}") } else { c.to_string() };
     text.chars().map(escaped).collect()

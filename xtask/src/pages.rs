@@ -1,4 +1,5 @@
-//! What a package of `mnem-store` carries beside the program: manual pages and completion scripts, made by the program itself.
+//! The files that a package of `mnem-store` ships besides the program: manual pages and completion scripts, generated
+//! by the program itself.
 
 use anyhow::Result;
 use xshell::cmd;
@@ -12,7 +13,7 @@ const SCRIPTS: [(&str, &str); 5] = [
     ("powershell", "_mnem-store.ps1"),
 ];
 
-/// Writes a page for every command into `target/man`.
+/// Writes a page per command into `target/man`.
 pub(crate) fn man() -> Result<()> {
     let sh = crate::shell()?;
     sh.remove_path("target/man")?;
@@ -20,7 +21,7 @@ pub(crate) fn man() -> Result<()> {
     Ok(())
 }
 
-/// Writes a script for every shell into `target/completions`.
+/// Writes a script per shell into `target/completions`.
 pub(crate) fn completions() -> Result<()> {
     let sh = crate::shell()?;
     for (shell, name) in SCRIPTS {

@@ -1,4 +1,5 @@
-//! The README's two commands: the first does the main job, as typed; the second is what continuous integration runs.
+//! Runs the README's two commands: the first does the main job, as typed; the second is what continuous integration
+//! runs.
 
 use std::{fs, path::PathBuf};
 
@@ -11,12 +12,13 @@ pub(crate) const TESTS: &str = "cargo test --workspace";
 const STORE: &str = "animals.redb";
 const HEAD: &str = "bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe";
 
-/// Runs the command in the workspace's root, then reads the store it made.
+/// Runs the first command in the workspace's root, then reads the store that it created.
 pub(crate) fn run() -> Result<()> {
     run_in(&crate::shell()?)
 }
 
-/// Both commands as typed in a new clone of what is committed. Its build is kept in `target/clone`, so that the next time takes less long.
+/// Runs both commands as typed in a new clone of the committed state. The build is kept in `target/clone`, so that the
+/// next run is faster.
 pub(crate) fn in_a_clean_clone() -> Result<()> {
     let sh = crate::shell()?;
     let (root, folder) = (sh.current_dir(), sh.create_temp_dir()?);
@@ -51,8 +53,8 @@ fn run_in(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the place of the store free: a file that is there already, which may be somebody's own store, is moved aside, and back when this is
-/// dropped. What was made meanwhile is removed then.
+/// Keeps the path of the store free. An existing file, which may be a user's store, is moved aside and moved back on
+/// drop; a store created meanwhile is then removed.
 struct Aside {
     store: PathBuf,
     kept: Option<PathBuf>,
@@ -79,7 +81,7 @@ impl Aside {
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        // On Unix the renaming alone would do; elsewhere it does not replace.
+        // On Unix the rename alone is enough; elsewhere it does not replace.
         let _ = fs::remove_file(&self.store);
         if let Some(kept) = &self.kept
             && let Err(error) = fs::rename(kept, &self.store)

@@ -1,4 +1,5 @@
-//! Long runs: of what chance decides, and of what must never happen. Each is a test whose bounded size is part of every test run.
+//! Long runs of randomised tests, and of tests for what must never happen. Each is a test that every test run executes
+//! at a bounded size.
 
 use anyhow::{Context, Result, bail, ensure};
 use xshell::{Shell, cmd};
@@ -15,9 +16,9 @@ struct Kind {
 struct Opt {
     flag: &'static str,
     variable: &'static str,
-    /// What it is unless given: the full size of a run. `None`: not set.
+    /// The default: the full size of a run. `None`: not set.
     full: Option<u64>,
-    /// Whether it takes a number.
+    /// Whether the value is a number.
     number: bool,
 }
 
@@ -29,20 +30,20 @@ const ROUNDS: &str = "MNEM_SOAK_ROUNDS";
 const ONLY: Opt = Opt { flag: "--only", variable: "MNEM_SOAK_ONLY", full: None, number: false };
 const SEED: Opt = number("--seed", "MNEM_CRASH_SEED", None);
 
-/// The one file system of a run on several.
+/// The only file system to use, for a run on several.
 const ON: Opt = Opt { flag: "--on", variable: "MNEM_SOAK_ON", full: None, number: false };
 
-/// One of so many parts of a run, as 0/4.
+/// The part of a run to do, such as 0/4.
 const SHARD: Opt = Opt { flag: "--shard", variable: crate::mutants::SHARD, full: None, number: false };
 
-/// The one image of a seed that a failure names.
+/// The single image of a seed, as a failure names it.
 const IMAGE: Opt = number("--image", "MNEM_CRASH_IMAGE", None);
 
-// Packages of the same name, at older versions, are among the dependencies of tools.
+// Dependencies of tools include older versions of packages with the same name.
 const REDB: &str = concat!("mnem-backend-redb@", env!("CARGO_PKG_VERSION"));
 const SIMPLE: &str = "mnem-backend-simple";
 
-/// The share of it that every change has to pass, beside the bounded sizes in the tests themselves.
+/// The share that every change must pass, besides the bounded sizes in the tests themselves.
 const SHARE: &[&[&str]] =
     &[&["crash-redb", "--images", "200000"], &["crash-simple", "--states", "1000000"], &["kills", "--rounds", "100"]];
 
@@ -150,7 +151,7 @@ pub(crate) fn share() -> Result<()> {
     SHARE.iter().try_for_each(|args| run(args.iter().map(|arg| (*arg).to_owned()).collect()))
 }
 
-/// The variables that a run has.
+/// The environment variables of a run.
 fn settings(kind: &Kind, mut args: impl Iterator<Item = String>) -> Result<Vec<(&'static str, String)>> {
     let full = kind.options.iter().filter_map(|option| Some((option.variable, option.full?.to_string())));
     let mut settings: Vec<_> = full.collect();
@@ -180,7 +181,7 @@ impl Opt {
     }
 }
 
-/// Runs tests that are ignored otherwise, each in its turn, in a release build.
+/// Runs tests that are otherwise ignored, one by one, in a release build.
 fn tests(sh: &Shell, package: &str, names: &[&str]) -> Result<()> {
     tests_by(sh, &["cargo"], package, names)
 }
@@ -193,7 +194,7 @@ fn tests_by(sh: &Shell, cargo: &[&str], package: &str, names: &[&str]) -> Result
     Ok(cmd!(sh, "{program} {first...} test --release --locked --quiet {target...} -- {names...} {how...}").run()?)
 }
 
-/// Tests of every run, at another size.
+/// Runs tests of every test run at another size.
 fn copies(sh: &Shell) -> Result<()> {
     let target = ["--all-features", "-p", "mnem-storage", "--test", "main"];
     Ok(cmd!(sh, "cargo test --release --locked --quiet {target...} -- copy_live").run()?)
@@ -201,7 +202,8 @@ fn copies(sh: &Shell) -> Result<()> {
 
 fn power_cuts(sh: &Shell) -> Result<()> {
     ensure!(cfg!(target_os = "linux"), "power can be cut under a file system on Linux only");
-    // Another program's mount namespace takes what is mounted with it, and what is unmounted then lives on: not out of this one.
+    // Use a mount namespace of its own: that of another program would inherit these mounts and keep them after they are
+    // unmounted here.
     let allowed = cmd!(sh, "unshare --mount true").quiet().ignore_stderr().run().is_ok();
     ensure!(
         allowed,
@@ -213,11 +215,11 @@ fn power_cuts(sh: &Shell) -> Result<()> {
     tests_by(sh, &["unshare", "--mount", "cargo"], "mnem-storage", &[planted, "kills::power_cuts::soak"])
 }
 
-/// Stores of plain files take the file system a few milliseconds each.
+/// Stores of plain files take a few milliseconds each.
 const SIMPLE_STORES_MAX: u64 = 100_000;
 
 fn damage(sh: &Shell) -> Result<()> {
-    // redb's panics are contained, and many: no backtrace for each.
+    // redb's panics are contained and numerous, so suppress their backtraces.
     let _quiet = sh.push_env("RUST_BACKTRACE", "0");
     let only = sh.var(ONLY.variable).unwrap_or_default();
     if only != "simple" {

@@ -1,7 +1,7 @@
-//! `wordnet-car DICT CAR`: the whole of WordNet as a CAR, in the shape of `docs/data/wordnet-animals.car`.
+//! `wordnet-car DICT CAR`: writes the whole of WordNet as a CAR, in the shape of `docs/data/wordnet-animals.car`.
 //!
-//! One node block for each synset, one edge block for each synset with pointers, pages of links to both, and one root. Made by
-//! `benches/wordnet.sh`; the lines that are read are described in WordNet's own `wndb(5)`.
+//! The archive has one node block per synset, one edge block per synset with pointers, pages of links to both, and one
+//! root. `benches/wordnet.sh` runs this program. WordNet's `wndb(5)` describes the lines that are read.
 
 use std::{collections::BTreeMap, fs, io::BufWriter, path::Path, process::ExitCode};
 
@@ -13,7 +13,7 @@ use mnem_store_traits::{Blockstore, Bytes};
 const PARTS: [&str; 4] = ["noun", "verb", "adj", "adv"];
 const PAGE_LINKS: usize = 256;
 
-/// Part of speech as one letter, and place in its file: what pointers name.
+/// Part of speech as one letter, and offset in its file: the target of a pointer.
 type Id = (char, String);
 
 struct Synset {
@@ -71,7 +71,7 @@ fn put(store: &MemoryStore, block: &Ipld) -> Result<Cid> {
     Ok(cid)
 }
 
-/// The first 16 bytes of a hash of what WordNet calls the synset.
+/// The first 16 bytes of a hash of WordNet's name for the synset.
 fn id_bytes((part, offset): &Id) -> Vec<u8> {
     cid_of(DAG_CBOR, format!("{part}{offset}").as_bytes()).hash().digest().iter().copied().take(16).collect()
 }
@@ -103,7 +103,7 @@ fn read(dict: &Path) -> Result<Vec<Synset>> {
     for part in PARTS {
         let path = dict.join(format!("data.{part}"));
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        // The licence stands at the head of each file, in lines that begin with blanks.
+        // The licence is at the start of each file, in lines that begin with blanks.
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with("  ")) {
             synsets.push(parse(line).with_context(|| format!("{}, line {}", path.display(), number + 1))?);
         }
@@ -136,7 +136,7 @@ fn parse(line: &str) -> Result<Synset> {
     Ok(Synset { id: (part, offset), lemmas, gloss: gloss.trim().to_owned(), pointers })
 }
 
-/// Satellites of adjectives stand in the adjectives' file.
+/// Adjective satellites are in the adjectives' file.
 fn part_of(word: &str) -> Result<char> {
     match word {
         "n" => Ok('n'),

@@ -1,4 +1,4 @@
-//! A process that is killed in a stream of commits, and what is there afterwards.
+//! A process killed in a stream of commits, and the state afterwards.
 
 use std::{
     io::{BufRead, BufReader},
@@ -11,7 +11,7 @@ use mnem_storage::OpenOptions;
 
 const SEED: u64 = 9;
 
-/// Kills it when it has acknowledged `commits` commits; what it acknowledged in all.
+/// Kills the process after it has acknowledged `commits` commits. Returns how many it acknowledged in all.
 fn kill_after(backend: &str, path: &Path, commits: u64) -> u64 {
     let mut child = Command::new(env!("CARGO_BIN_EXE_compare"))
         .args(["child", "commits", backend])

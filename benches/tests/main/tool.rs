@@ -1,4 +1,4 @@
-//! The tool that compares, without others' stores and at a thousandth of the size.
+//! The compare tool, without the peers' stores and at a thousandth of the size.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! The recorded traces, replayed.
+//! Replays the recorded traces.
 
 use std::sync::Arc;
 

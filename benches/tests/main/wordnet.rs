@@ -1,4 +1,4 @@
-//! The maker of the large archive, on a dictionary of four synsets.
+//! The generator of the large archive, on a dictionary of four synsets.
 
 use std::{collections::BTreeMap, fs, process::Command};
 
@@ -8,7 +8,7 @@ use mnem_store_traits::{Blockstore, BlockstoreExt, MemoryStore, Walk};
 const NOUNS: &str = "  1 a licence, indented\n\
     00001740 03 n 01 entity 0 002 ~ 00001930 n 0000 + 00692718 a 0101 | that which exists  \n\
     00001930 03 n 02 physical_entity 0 thing 0 001 @ 00001740 n 0000 | an entity that is physical  \n";
-/// Two verbs, each a kind of the other, as a few are.
+/// Two verbs, each a hypernym of the other, as exists in WordNet.
 const VERBS: &str = "00002421 29 v 01 restrain 0 001 @ 00002422 v 0000 01 + 08 00 | hold back  \n\
     00002422 29 v 01 inhibit 0 001 @ 00002421 v 0000 01 + 08 00 | keep back  \n";
 const ADJECTIVES: &str = "00692718 00 s 01 real 0 001 & 00692718 a 0000 | being\n";

@@ -11,7 +11,7 @@ use mnem_store_traits::{MemoryStore, Store};
 
 type Workload = fn(&dyn Store) -> Result<(), WorkloadError>;
 
-/// Each on an empty store.
+/// The workloads, each for an empty store.
 pub(crate) const WORKLOADS: [(&str, Workload); 14] = [
     ("single_puts", |store| single_puts(store, &mut Blocks::new(1, 300), 9).map(drop)),
     ("put_present", |store| put_present(store, &filled(store)?).map(drop)),
@@ -36,7 +36,7 @@ pub(crate) const WORKLOADS: [(&str, Workload); 14] = [
         for _ in 0..3 {
             commit(store, &mut blocks, 5)?;
         }
-        // The process may have been killed before it could say that its last commit was done.
+        // The process may have been killed before it could report its last commit.
         reopen_after_kill(|| Ok(store), 7, 3)?;
         reopen_after_kill(|| Ok(store), 7, 2).map(drop)
     }),

@@ -1,4 +1,4 @@
-//! Two wrong stores, and every workload notices both.
+//! Two wrong stores: every workload notices both.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,14 +7,14 @@ use mnem_store_traits::{Blockstore, Bytes, Cid, CidIter, MemoryStore, OpHeadsSto
 
 use crate::workloads::WORKLOADS;
 
-/// Says that every put is done, and does two of three.
+/// Reports every put as done, and does two of three.
 #[derive(Debug, Default)]
 struct Forgetful {
     inner: MemoryStore,
     puts: AtomicU64,
 }
 
-/// Keeps everything, and is a little wrong whenever it is asked.
+/// Stores everything, and gives slightly wrong answers.
 #[derive(Debug, Default)]
 struct Liar {
     inner: MemoryStore,

@@ -1,4 +1,5 @@
-//! The public API of the crates that others build on, against the one that is committed: a change shows in the diff.
+//! Compares the public API of the crates that others build on with the committed snapshots, so that a diff shows every
+//! change.
 
 use std::collections::BTreeSet;
 
@@ -43,12 +44,12 @@ pub(crate) fn write() -> Result<()> {
     Ok(())
 }
 
-/// One line for each public item, as `cargo public-api` writes them.
+/// One line per public item, as `cargo public-api` prints them.
 fn snapshot(name: &str) -> String {
     format!("crates/{name}/public-api.txt")
 }
 
-/// Whether the tool is installed, and the nightly toolchain that it needs.
+/// Whether the tool, and the nightly toolchain that it needs, are installed.
 fn can_list(sh: &Shell) -> bool {
     tools::installed(sh, "public-api") && tools::toolchain(sh, "nightly")
 }

@@ -1,4 +1,4 @@
-//! The changelog has something to say about this version to each of its readers.
+//! Checks that the changelog informs each group of readers about this version.
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,7 +10,8 @@ pub(super) fn check() -> Result<()> {
     complete(&sh.read_file("CHANGELOG.md")?, &version)
 }
 
-/// The newest entry is of this version, and no section of it is empty: one in which nothing changed says so.
+/// Fails unless the newest entry is for this version and none of its sections is empty. A section without changes says
+/// so.
 fn complete(changelog: &str, version: &str) -> Result<()> {
     let (_, newest) = changelog.split_once("\n## ").context("CHANGELOG.md has no entry")?;
     let newest = newest.split("\n## ").next().unwrap_or(newest);

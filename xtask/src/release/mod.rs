@@ -1,4 +1,4 @@
-//! Whether a release may go out: `cargo xtask release-check [--strict] [--only TEXT]`.
+//! Checks whether a release may be published: `cargo xtask release-check [--strict] [--only TEXT]`.
 
 mod api;
 mod changelog;
@@ -12,16 +12,16 @@ use anyhow::{Result, bail};
 
 pub(crate) use api::write as write_public_api;
 
-/// What came of a check that did not fail.
+/// The result of a check that did not fail.
 pub(crate) enum Outcome {
     Passed,
-    /// What is not installed.
+    /// The tool that is not installed.
     Skipped(String),
 }
 
 type Check = (&'static str, fn() -> Result<Outcome>);
 
-/// In this order: what fails fast comes first.
+/// In order: checks that fail fast come first.
 const CHECKS: &[Check] = &[
     ("format", || passed(crate::ci::format)),
     ("tidy", || passed(crate::tidy::run)),
@@ -53,12 +53,12 @@ struct Line {
     took: Duration,
 }
 
-/// What the arguments ask for.
+/// The arguments.
 #[derive(Debug, Default, PartialEq)]
 struct Asked {
-    /// A check that was skipped counts as failed.
+    /// A skipped check counts as failed.
     strict: bool,
-    /// Only checks whose names contain this: a release takes them all.
+    /// Run only checks whose names contain this text. A release needs all of them.
     only: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl Asked {
     }
 }
 
-/// Runs the checks, whatever the others said, and ends in a table.
+/// Runs every check, even after failures, and prints a table.
 pub(crate) fn run(args: Vec<String>) -> Result<()> {
     let asked = Asked::of(&args)?;
     let lines: Vec<Line> = asked.checks()?.into_iter().map(look).collect();

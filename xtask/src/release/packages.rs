@@ -1,4 +1,4 @@
-//! The crates that are published: their versions, and that what is packed builds.
+//! The published crates: their versions agree, and their packages build.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use xshell::cmd;
 
-/// A crate that goes to the registry.
+/// A crate that is published to the registry.
 struct Published {
     name: String,
     version: String,
-    /// The oldest Rust that it says it builds with.
+    /// Its `rust-version`.
     rust: String,
-    /// What it asks of other crates of this workspace.
+    /// The versions that it requires of other crates of this workspace.
     asks: Vec<(String, String)>,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn workspace_version() -> Result<String> {
     Ok(traits.context("there is no mnem-store-traits")?.version.clone())
 }
 
-/// Every published crate has the one version, and asks for it of the others.
+/// Checks that every published crate has that version, and requires it of the others.
 pub(super) fn versions() -> Result<()> {
     let version = workspace_version()?;
     agree(&published(&metadata()?)?, &version)
@@ -60,24 +60,25 @@ fn agree(crates: &[Published], version: &str) -> Result<()> {
     Ok(())
 }
 
-/// Each version of Rust that published crates name, with the crates that name it.
+/// Each `rust-version` of the published crates, with the crates that declare it.
 pub(super) fn by_rust() -> Result<BTreeMap<String, Vec<String>>> {
     let mut crates: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for package in published(&metadata()?)? {
-        // Crates of the same names, at older versions, are among the dependencies of tools.
+        // Dependencies of tools include older versions of crates with the same names.
         crates.entry(package.rust).or_default().push(format!("{}@{}", package.name, package.version));
     }
     Ok(crates)
 }
 
-/// Packs every published crate, with its licence and its page, and builds each from its package, those it needs first. Nothing is uploaded.
+/// Packages every published crate, with its licence and README, and builds each from its package, dependencies first.
+/// Nothing is uploaded.
 pub(super) fn build() -> Result<()> {
     let sh = crate::shell()?;
     let changed = cmd!(sh, "git status --porcelain").quiet().read()?;
     ensure!(changed.is_empty(), "what is packed has to be committed:\n{changed}");
     let names: &Vec<String> =
         &by_rust()?.into_values().flatten().flat_map(|package| ["-p".to_owned(), package]).collect();
-    // From nothing: cargo would take what it unpacked of the same version before for what it is to unpack now.
+    // Start with an empty folder: otherwise cargo would reuse what it unpacked of the same version before.
     let folder = sh.create_temp_dir()?;
     let target = folder.path();
     cmd!(sh, "cargo package --locked {names...} --target-dir {target}").run()?;

@@ -1,5 +1,5 @@
-//! The rule for raising redb: its crash and damage suites are run again at full size first, and `docs/DURABILITY.md` says of which version its
-//! numbers are.
+//! The rule for upgrading redb: first its crash and damage suites run at full size, and `docs/DURABILITY.md` names the
+//! version to which its numbers apply.
 
 use anyhow::{Context, Result, ensure};
 use xshell::cmd;

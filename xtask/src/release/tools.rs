@@ -1,11 +1,11 @@
-//! Checks that other programs make.
+//! Checks by other programs.
 
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
 use super::{Outcome, packages};
 
-/// Whether `cargo NAME` is there.
+/// Whether `cargo NAME` is installed.
 pub(super) fn installed(sh: &Shell, name: &str) -> bool {
     cmd!(sh, "cargo {name} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok()
 }
@@ -22,7 +22,7 @@ pub(super) fn toolchain(sh: &Shell, name: &str) -> bool {
         .is_ok()
 }
 
-/// `deny.toml` says what is allowed.
+/// `deny.toml` defines what is allowed.
 pub(super) fn deny() -> Result<Outcome> {
     let sh = crate::shell()?;
     if !installed(&sh, "deny") {
@@ -32,7 +32,8 @@ pub(super) fn deny() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// The oldest Rust that each published crate names builds it. The lint `incompatible_msrv` looks for newer parts of std in every build.
+/// Builds each published crate with its `rust-version`. The lint `incompatible_msrv` looks for newer parts of std in
+/// every build.
 pub(super) fn msrv() -> Result<Outcome> {
     let sh = crate::shell()?;
     let mut missing = Vec::new();
@@ -48,7 +49,7 @@ pub(super) fn msrv() -> Result<Outcome> {
     Ok(if missing.is_empty() { Outcome::Passed } else { Outcome::Skipped(missing.join(", ")) })
 }
 
-/// Against the version on the registry.
+/// Compares with the version on the registry.
 pub(super) fn semver() -> Result<Outcome> {
     let sh = crate::shell()?;
     if !installed(&sh, "semver-checks") {
@@ -58,13 +59,13 @@ pub(super) fn semver() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// The backend that was written by the guide compiles, and keeps the contract.
+/// The backend written by following the guide compiles and keeps the contract.
 pub(super) fn third_party() -> Result<()> {
     let sh = crate::shell()?;
     Ok(cmd!(sh, "cargo test --locked --quiet -p mnem-example-sqlite").run()?)
 }
 
-/// Stores of every format that was ever released open, and are whole.
+/// Stores of every released format open and are intact.
 pub(super) fn golden() -> Result<()> {
     let sh = crate::shell()?;
     Ok(cmd!(sh, "cargo test --locked --quiet -p mnem-storage --test main golden").run()?)

@@ -1,4 +1,5 @@
-//! The page for operators runs every command, and says what to do about every kind of error; the page for scripts says what each answers in JSON.
+//! Operations runs every command and has advice for every kind of error; `JSON.md` documents the JSON output of each
+//! command.
 
 use std::path::Path;
 
@@ -30,7 +31,8 @@ pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
     }
 }
 
-/// The name of the file. A folder is a command too; the files in it are commands below it if it has any, else its parts.
+/// The name of the file. A folder is a command too: the files in it are its subcommands if it has any, otherwise its
+/// parts.
 fn commands(workspace: &Workspace) -> impl Iterator<Item = String> {
     let files =
         workspace.with_extension("rs").filter_map(|(file, text)| Some((file.strip_prefix(COMMANDS).ok()?, text)));
@@ -50,7 +52,7 @@ fn commands(workspace: &Workspace) -> impl Iterator<Item = String> {
     })
 }
 
-/// The variants of the enum, one a line.
+/// The variants of the enum, one per line.
 fn kinds(source: &str) -> impl Iterator<Item = &str> {
     let inside = source.split("pub enum ErrorKind {").nth(1).and_then(|rest| rest.split('}').next());
     let lines = inside.unwrap_or_default().lines().map(str::trim);

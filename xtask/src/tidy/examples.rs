@@ -1,4 +1,5 @@
-//! Examples in documents are run: commands by the test that has the list of documents, Rust code as doctests of the crate that includes it.
+//! Examples in documents run: commands in the test that lists the documents, Rust code as doctests of the crate that
+//! includes it.
 
 use std::{
     collections::BTreeSet,
@@ -13,13 +14,13 @@ use super::{
 /// The test that runs commands. Its calls `run("…")` are the list.
 const DOCUMENTS: &str = "crates/mnem-storage-cli/tests/documents.rs";
 
-/// Documents that a test of their own goes through, commands and code: they need more than a folder.
+/// Documents whose commands and code a test of their own runs, because they need more than a folder.
 const OF_THEIR_OWN: [(&str, &str); 1] = [("docs/MIGRATING.md", "interop/tests/migrating.rs")];
 
-/// The program whose commands are never left out.
+/// Commands of this program must never be skipped.
 const PROGRAM: &str = "$ mnem-store ";
 
-/// Documents whose Rust code is not compiled, and why.
+/// Documents whose Rust code is not compiled, with the reason.
 const NOT_COMPILED: [(&str, &str); 1] = [(
     "crates/mnem-store-traits/README.md",
     "one line for the tests of another crate; WRITING-A-BACKEND.md has it in full",
@@ -86,7 +87,7 @@ fn documents_compiled(workspace: &Workspace) -> BTreeSet<PathBuf> {
     included.chain(documents_of_their_own(workspace)).collect()
 }
 
-/// What stands in quotes behind each `call`, in lines that are no comments.
+/// The quoted texts after each `call`, in lines that are not comments.
 fn named<'a>(text: &'a str, call: &'a str) -> impl Iterator<Item = &'a str> {
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     code.flat_map(move |line| line.split(call).skip(1)).filter_map(|rest| rest.split('"').next())

@@ -1,4 +1,4 @@
-//! Every relative Markdown link leads to a file, and to a heading where it names one.
+//! Every relative Markdown link leads to an existing file, and to an existing heading if it names one.
 
 use std::path::Path;
 

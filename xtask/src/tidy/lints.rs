@@ -1,5 +1,5 @@
-//! Every lint that is silenced says why, and every package has the lints of the workspace, of which one asks the same of code that is compiled. What
-//! wraps a store has the lint that makes it forward every method.
+//! Every silenced lint has a reason. Every package has the workspace's lints, one of which requires the same of
+//! compiled code. Wrappers around stores have the lint that makes them forward every method.
 
 use std::path::Path;
 
@@ -30,12 +30,12 @@ pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
     }
 }
 
-/// Whether this is code that is shipped or measured: a test may wrap what it likes.
+/// Whether this code is shipped or measured. Tests may wrap stores as they like.
 fn is_source(file: &Path) -> bool {
     file.components().any(|part| part.as_os_str() == "src")
 }
 
-/// The lines at which a type that holds any store, as its bounds say, begins to be one itself without the lint.
+/// The lines at which a type that holds a generic store implements a store trait without the lint.
 fn wrappers_without_the_lint(text: &str) -> Vec<usize> {
     const TRAITS: [&str; 4] = ["Blockstore", "OpHeadsStore", "Store", "SideTable"];
     const LINT: &str = "deny(clippy::missing_trait_methods";
@@ -62,7 +62,8 @@ fn wrappers_without_the_lint(text: &str) -> Vec<usize> {
     found
 }
 
-/// Whether this is the manifest of a package of this workspace: one that is left out, or has a workspace of its own, cannot inherit.
+/// Whether this is the manifest of a package of this workspace. A package that is excluded, or has a workspace of its
+/// own, cannot inherit.
 fn is_member(workspace: &Workspace, file: &Path, text: &str) -> bool {
     let root = workspace.text(Path::new("Cargo.toml")).unwrap_or_default();
     let left_out = root.lines().find(|line| line.starts_with("exclude = ")).unwrap_or_default();
@@ -71,7 +72,7 @@ fn is_member(workspace: &Workspace, file: &Path, text: &str) -> bool {
     is_package && !text.lines().any(|line| line == "[workspace]") && !left_out.contains(&format!("\"{folder}\""))
 }
 
-/// Attributes with the number of their first line; they may go over several.
+/// Attributes with the number of their first line. They may span several lines.
 fn attributes(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut lines = text.lines().enumerate();

@@ -1,4 +1,5 @@
-//! What has to be listed by hand is listed: every document in the index of documents, every dependency of a published crate among the reasons.
+//! Lists kept by hand are complete: the index of documents has every document, and the reasons for dependencies cover
+//! every dependency of a published crate.
 
 use std::path::Path;
 
@@ -35,7 +36,7 @@ fn dependencies(workspace: &Workspace, wrong: &mut Vec<String>) {
     }
 }
 
-/// The names below `[dependencies]`, also of one platform.
+/// The names below `[dependencies]`, including those of one platform.
 fn direct(manifest: &str) -> impl Iterator<Item = &str> {
     let mut within = false;
     let names = manifest.lines().filter_map(move |line| {

@@ -1,4 +1,4 @@
-//! No path of one machine in any text.
+//! No text contains a path of one machine.
 
 use super::workspace::Workspace;
 
@@ -14,7 +14,7 @@ pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
     }
 }
 
-/// The pieces are joined here so that this file does not contain them.
+/// The pieces are joined here, so that this file does not contain the paths.
 fn private() -> [String; 3] {
     [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"]].map(|parts| parts.concat())
 }

@@ -1,20 +1,20 @@
-//! As much of Markdown as the guards need: fenced blocks, prose, headings.
+//! The parts of Markdown that the guards need: fenced blocks, prose, headings.
 
 /// A fenced block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Block<'a> {
-    /// The line of its fence, from 1.
+    /// The line number of its fence, from 1.
     pub(super) line: usize,
-    /// What stands behind the fence.
+    /// The text after the fence.
     pub(super) info: &'a str,
     pub(super) lines: Vec<&'a str>,
 }
 
-/// A document taken apart.
+/// A parsed document.
 #[derive(Debug, Default)]
 pub(super) struct Markdown<'a> {
     pub(super) blocks: Vec<Block<'a>>,
-    /// Lines outside of blocks, with their numbers.
+    /// Lines outside blocks, with their numbers.
     pub(super) prose: Vec<(usize, &'a str)>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Markdown<'a> {
         found
     }
 
-    /// The anchors of its headings, as they are made of their words.
+    /// The anchors of its headings, derived from their words.
     pub(super) fn anchors(&self) -> Vec<String> {
         let headings = self.prose.iter().filter_map(|(_, line)| line.strip_prefix('#'));
         headings.map(|heading| anchor(heading.trim_start_matches('#'))).collect()

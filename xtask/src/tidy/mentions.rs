@@ -1,13 +1,14 @@
-//! A file that a text mentions is there: in Markdown what stands in backticks and looks like a path, in comments of Rust the same.
+//! Every file that a text mentions exists: in Markdown and in comments of Rust, words in backticks that look like a
+//! path.
 
 use std::path::Path;
 
 use super::{markdown::Markdown, workspace::Workspace};
 
-/// Endings that make a word with a slash in it the path of a file of ours.
+/// Extensions that make a word with a slash the path of a file of this workspace.
 const ENDINGS: [&str; 7] = [".rs", ".md", ".toml", ".sh", ".svg", ".car", ".jsonl"];
 
-/// Beginnings that make it one whatever its ending.
+/// Prefixes that make a word such a path, whatever its extension.
 const BEGINNINGS: [&str; 5] = ["benches/", "crates/", "docs/", "interop/", "xtask/"];
 
 pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
@@ -39,7 +40,8 @@ fn is_path(word: &str) -> bool {
     plain && looks && !word.starts_with('/')
 }
 
-/// From the file's folder, its crate, or the root; in a document of no crate, from any crate: the text around it says which.
+/// Looks in the file's folder, its crate, and the root. For a document outside the crates, looks in every crate,
+/// because its text says which one.
 fn is_there(workspace: &Workspace, file: &Path, path: &str) -> bool {
     let mut folders = vec![file.parent().unwrap_or(Path::new("")).to_owned(), workspace.crate_of(file), "".into()];
     if workspace.crate_of(file).as_os_str().is_empty() {

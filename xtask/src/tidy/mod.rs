@@ -1,4 +1,5 @@
-//! What a compiler cannot check. One guard a file; each says what is wrong, where, and what would be right.
+//! Checks that a compiler cannot make. There is one guard per file; each reports what is wrong, where, and what would
+//! be right.
 
 mod cookbook;
 mod examples;
@@ -15,7 +16,7 @@ use anyhow::{Result, bail};
 
 use self::workspace::Workspace;
 
-/// Looks at the whole workspace and adds what it finds wrong.
+/// Checks the whole workspace and adds its findings.
 type Guard = fn(&Workspace, &mut Vec<String>);
 
 const GUARDS: [Guard; 8] = [
@@ -29,7 +30,7 @@ const GUARDS: [Guard; 8] = [
     modules::check,
 ];
 
-/// Runs every guard and reports all that is wrong at once.
+/// Runs every guard and reports all findings at once.
 pub(crate) fn run() -> Result<()> {
     let workspace = Workspace::tracked(&crate::shell()?)?;
     let mut wrong = Vec::new();
@@ -45,7 +46,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// What a guard says of a workspace that consists of these files.
+/// The findings of a guard in a workspace of these files.
 #[cfg(test)]
 fn said(guard: Guard, files: &[(&str, &str)]) -> Vec<String> {
     let mut wrong = Vec::new();

@@ -1,4 +1,4 @@
-//! Every module says what it is.
+//! Every module begins with a sentence that says what it is.
 
 use super::workspace::Workspace;
 

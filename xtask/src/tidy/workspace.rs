@@ -1,4 +1,4 @@
-//! The files that the guards look at.
+//! The files that the guards check.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-/// Every file that is tracked, or would be, by its path from the root. `None`: not text.
+/// Every file that is tracked or would be, by its path from the root. `None`: not text.
 pub(super) struct Workspace {
     files: BTreeMap<PathBuf, Option<String>>,
 }
@@ -26,12 +26,12 @@ impl Workspace {
         Self { files: files.collect() }
     }
 
-    /// Every file of text.
+    /// Every text file.
     pub(super) fn texts(&self) -> impl Iterator<Item = (&Path, &str)> {
         self.files.iter().filter_map(|(path, text)| Some((path.as_path(), text.as_deref()?)))
     }
 
-    /// Every file of text with this extension.
+    /// Every text file with this extension.
     pub(super) fn with_extension<'a>(&'a self, extension: &'a str) -> impl Iterator<Item = (&'a Path, &'a str)> {
         self.texts().filter(move |(path, _)| path.extension().is_some_and(|found| found == extension))
     }
@@ -46,7 +46,7 @@ impl Workspace {
         self.files.get(path)?.as_deref()
     }
 
-    /// Whether there is such a file, or a folder with files in it.
+    /// Whether there is such a file, or a folder that contains files.
     pub(super) fn has(&self, path: &Path) -> bool {
         path.as_os_str().is_empty()
             || self.files.range(path.to_owned()..).next().is_some_and(|(found, _)| found.starts_with(path))
@@ -62,7 +62,7 @@ impl Workspace {
             .unwrap_or_default()
     }
 
-    /// Where a relative path leads from a folder; `None` out of the workspace.
+    /// Resolves a relative path from a folder. `None` if it leads out of the workspace.
     pub(super) fn resolve(folder: &Path, relative: &str) -> Option<PathBuf> {
         let mut path = folder.to_owned();
         for part in Path::new(relative).components() {

@@ -1,4 +1,4 @@
-//! Commits that are killed, at moments spread over the time that one takes: nothing acknowledged is lost.
+//! Kills commits at moments spread over the duration of one: nothing acknowledged may be lost.
 
 use std::{
     path::Path,
@@ -28,12 +28,12 @@ pub(super) fn run(sh: &Shell, programs: &Programs) -> Result<Vec<Row>> {
         step: format!("{KILLS} killed commits"),
         published: shown(published),
         ours: shown(ours),
-        // A commit that is not put in one go may leave some, when the machine is busy.
+        // On a busy machine a commit that takes several puts may leave some.
         difference: (ours > published).then(|| format!("killed commits left {ours} blocks behind")),
     }])
 }
 
-/// Kills commits, and returns how many unreachable blocks are left in the end.
+/// Kills commits. Returns the number of unreachable blocks at the end.
 fn kill(program: &Path, folder: &Path) -> Result<u64> {
     answer(program, folder, &["init"])?;
     let start = Instant::now();
@@ -60,11 +60,11 @@ fn add(name: &str) -> Vec<String> {
     ["add", "node", "--label", "N", "--no-embed", "--summary", name, "--prop", &prop].map(str::to_owned).to_vec()
 }
 
-/// Whether the commit was acknowledged before the kill.
+/// Runs a commit and kills it after a delay. Returns whether the commit was acknowledged first.
 fn killed_after(program: &Path, folder: &Path, name: &str, delay: Duration) -> Result<bool> {
     let mut child = command(program, folder, &add(name)).spawn()?;
     thread::sleep(delay);
-    // It may be over by now.
+    // The commit may already be over.
     let _ = child.kill();
     Ok(child.wait()?.success())
 }
@@ -85,7 +85,7 @@ fn command(program: &Path, folder: &Path, args: &[impl AsRef<str>]) -> Command {
     command
 }
 
-/// From `gc: 48 reachable blocks, 50 total blocks`.
+/// Parses `gc: 48 reachable blocks, 50 total blocks`.
 fn unreachable(text: &str) -> Result<u64> {
     let line = text.lines().find(|line| line.contains("reachable blocks,")).context("gc counts no blocks")?;
     let counts: Vec<u64> = line.split(' ').filter_map(|word| word.parse().ok()).collect();

@@ -1,5 +1,5 @@
-//! The published programs on our storage: the same session on the published backend and on the drop-in, compared. Opt-in: it
-//! takes packages from crates.io and builds some 400 of them, twice in part.
+//! Runs the published programs on our storage: the same session on the published backend and on the drop-in, compared.
+//! Opt-in: it downloads packages from crates.io and builds some 400 of them, some of them twice.
 
 mod kills;
 mod normal;
@@ -10,13 +10,13 @@ use anyhow::{Result, bail, ensure};
 
 use self::programs::Programs;
 
-/// A difference that is meant, and why.
+/// An intended difference, with its reason.
 struct Expected {
     step: &'static str,
     reason: &'static str,
 }
 
-/// Nothing else may differ, and each of these has to.
+/// Nothing else may differ, and each of these must.
 const EXPECTED: &[Expected] = &[
     Expected { step: "truncated file", reason: "published: a panic; ours: an error that names the file" },
     Expected { step: "text file", reason: "the error is ours, and names the file" },
@@ -28,11 +28,11 @@ struct Row {
     step: String,
     published: String,
     ours: String,
-    /// How the two differ.
+    /// The difference between the two.
     difference: Option<String>,
 }
 
-/// Builds both programs, runs everything, prints a table; fails at a difference that is not on the list.
+/// Builds both programs, runs everything and prints a table. Fails at a difference that is not on the list.
 pub(crate) fn run(args: Vec<String>) -> Result<()> {
     let tests = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => false,

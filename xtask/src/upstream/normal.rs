@@ -1,9 +1,9 @@
-//! Answers without what differs from run to run: times, and the names that follow from them.
+//! Normalises answers: replaces times, and the names derived from them, which differ from run to run.
 
 use std::collections::HashMap;
 
-/// Each CID, UUID and time becomes a word with a number, the same for the same text, in the order in which they come.
-/// Nothing else is changed.
+/// Replaces each CID, UUID and time by a word with a number: the same for the same text, numbered in order of
+/// appearance. Changes nothing else.
 pub(super) fn normalise(text: &str) -> String {
     let mut known: HashMap<(&'static str, String), usize> = HashMap::new();
     let mut result = String::new();
@@ -30,7 +30,7 @@ pub(super) fn normalise(text: &str) -> String {
 
 fn kind(word: &str) -> Option<&'static str> {
     let base32 = |text: &str| text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
-    // A short name is the 8 characters after those that all CIDs begin with.
+    // A short name consists of the 8 characters after the common prefix of all CIDs.
     if (word.starts_with("bafy") && word.len() > 50 || word.starts_with("fyrei") && word.len() == 8) && base32(word) {
         return Some("CID");
     }
@@ -38,7 +38,7 @@ fn kind(word: &str) -> Option<&'static str> {
     if groups == [8, 4, 4, 4, 12] && word.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()) {
         return Some("UUID");
     }
-    // Microseconds since 1970, or how long something took.
+    // Microseconds since 1970, or a duration.
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
     let micros = word.strip_suffix("us").unwrap_or(word);
     let took = word.strip_suffix("ms").is_some_and(digits);

@@ -1,4 +1,4 @@
-//! The published packages, built with and without the drop-in.
+//! Builds the published packages with and without the drop-in.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 const PACKAGES: [&str; 3] = ["mnem-cli", "mnem-http", "mnem-mcp"];
 const VERSION: &str = "0.1.7";
 
-/// The program `mnem` on either backend, and the folder where everything happens.
+/// The program `mnem` on either backend, and the folder for everything.
 pub(super) struct Programs {
     pub(super) published: PathBuf,
     pub(super) ours: PathBuf,
@@ -34,7 +34,7 @@ impl Programs {
         [("published", &self.published), ("ours", &self.ours)]
     }
 
-    /// The tests that the packages ship, on either backend. Those that fail on both are not ours to judge.
+    /// Runs the tests that the packages ship, on either backend. Ignores those that fail on both.
     pub(super) fn run_tests(&self, sh: &Shell) -> Result<()> {
         let mut failed = Vec::new();
         for (name, _) in self.both() {
@@ -56,7 +56,7 @@ impl Programs {
     }
 }
 
-/// Where cargo keeps the sources of the packages, which it fetches if need be.
+/// The folders where cargo keeps the sources of the packages; fetches them if necessary.
 fn fetch(sh: &Shell, folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     let package = folder.join("fetch");
     let needs: String = PACKAGES.map(|name| format!("{name} = \"={VERSION}\"\n")).concat();
@@ -64,7 +64,7 @@ fn fetch(sh: &Shell, folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
     sh.write_file(package.join("Cargo.toml"), manifest)?;
     sh.write_file(package.join("src/lib.rs"), "")?;
     let _in = sh.push_dir(&package);
-    // Packages without a library are no dependencies to `cargo metadata`, but they are fetched.
+    // `cargo metadata` does not list packages without a library, but cargo fetches them.
     cmd!(sh, "cargo fetch").quiet().run()?;
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).context("find cargo's folder")?;
@@ -79,7 +79,7 @@ fn fetch(sh: &Shell, folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
         .collect()
 }
 
-/// A workspace of the packages as shipped, and the program that it makes.
+/// Builds a workspace of the packages as shipped. Returns the program.
 fn build(sh: &Shell, folder: &Path, name: &str, sources: &[(&'static str, PathBuf)], patch: &str) -> Result<PathBuf> {
     let workspace = folder.join(name);
     sh.remove_path(&workspace)?;
@@ -98,7 +98,7 @@ fn build(sh: &Shell, folder: &Path, name: &str, sources: &[(&'static str, PathBu
     sh.copy_file(folder.join("fetch/Cargo.lock"), workspace.join("Cargo.lock"))?;
     let target = folder.join("target");
     let _in = sh.push_dir(&workspace);
-    // The embedder that is bundled by default downloads a model.
+    // The default embedder, which is bundled, downloads a model.
     cmd!(sh, "cargo build -p mnem-cli --no-default-features --target-dir {target}").run()?;
     let locked = sh.read_file("Cargo.lock")?;
     let patched = locked.contains("name = \"mnem-core-bridge\"");

@@ -1,5 +1,5 @@
-//! One session, step by step: both programs take each step from the same files at the same path, and the next step goes on
-//! from what one of them left, in turn.
+//! One session, step by step. Both programs begin each step with the same files at the same path; the next step
+//! continues with the result of one of them, in turn.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use xshell::{Shell, cmd};
 
 use super::{Row, normal::normalise, programs::Programs};
 
-/// What is done, by the words that follow `mnem`.
+/// One step: the arguments of `mnem`.
 struct Step {
     name: &'static str,
     args: &'static str,
@@ -17,15 +17,15 @@ struct Step {
 
 #[derive(Clone, Copy)]
 enum Does {
-    /// The answers are the same to the byte, and so is the archive `out.car`.
+    /// Answers are equal to the byte, and so is the archive `out.car`.
     Read,
-    /// The answers are the same but for names that follow from the time; the content has the same CID.
+    /// Answers are equal except for names derived from the time; the content has the same CID.
     Write,
-    /// As `Write`, with ids of the program's own, and so another content.
+    /// As `Write`, with random ids of the program, so the content differs.
     Make,
-    /// As `Make`, and the next step begins where this one did.
+    /// As `Make`, but the next step begins with the same files as this one.
     Try,
-    /// The repository is spoilt by this before, and put back after.
+    /// This damages the repository before the step; it is restored afterwards.
     Spoil(fn(Vec<u8>) -> Vec<u8>),
 }
 
@@ -99,7 +99,7 @@ const STEPS: &[Step] = &[
     step("the file that was spoilt", "status", Read),
 ];
 
-/// What a program said and left.
+/// The output of a program and the files that it left.
 #[derive(PartialEq, Eq)]
 struct Answer {
     code: Option<i32>,
@@ -109,9 +109,9 @@ struct Answer {
 
 struct Session<'a> {
     sh: &'a Shell,
-    /// Where the programs run, always at the same path.
+    /// The working folder of the programs, always at the same path.
     work: std::path::PathBuf,
-    /// What the step begins with.
+    /// The files with which the step begins.
     state: std::path::PathBuf,
 }
 
@@ -124,7 +124,7 @@ pub(super) fn run(sh: &Shell, programs: &Programs) -> Result<Vec<Row>> {
     sh.write_file(session.state.join("notes.md"), "# Notes\n\nAda wrote the first program.\n")?;
     let mut rows = Vec::new();
     for (number, step) in STEPS.iter().enumerate() {
-        // Whose result the next step goes on from; that of the last one run is in place.
+        // The next step continues with the result of the last program, which is in place.
         let mut order = programs.both();
         order.rotate_left(number % 2);
         let args = session.args(step, &programs.published)?;
@@ -144,7 +144,7 @@ pub(super) fn run(sh: &Shell, programs: &Programs) -> Result<Vec<Row>> {
 }
 
 impl Session<'_> {
-    /// The words of the step, with the names filled in.
+    /// The arguments of the step, with the names substituted.
     fn args(&self, step: &Step, program: &Path) -> Result<Vec<String>> {
         let mut args = step.args.replace("ADA", ADA).replace("BOB", BOB).replace("EVE", EVE);
         for (word, field) in [("OP", "op_id"), ("COMMIT", "commit")] {
@@ -185,7 +185,7 @@ impl Session<'_> {
         Ok(answer)
     }
 
-    /// What the last program left is what the next step begins with.
+    /// Keeps the files of the last program as the start of the next step.
     fn keep(&self, step: &Step) -> Result<()> {
         if !matches!(step.does, Write | Make) {
             return Ok(());
@@ -208,7 +208,7 @@ impl Session<'_> {
     }
 }
 
-/// Without the settings of who runs this.
+/// Removes the user's own settings from the environment.
 pub(super) fn isolated<'a>(command: xshell::Cmd<'a>, home: &Path) -> xshell::Cmd<'a> {
     command.env("HOME", home).env("MNEM_GLOBAL_DIR", home.join("global")).env("MNEM_NO_WIZARD", "1")
 }

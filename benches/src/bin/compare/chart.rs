@@ -1,4 +1,4 @@
-//! The summary as a picture: plain SVG.
+//! Draws the summary as plain SVG.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,8 @@ const OURS: &str = "#1f6feb";
 const LIMIT: &str = "#c9d1d9";
 const AIM: &str = "#d1242f";
 
-/// Bars on a logarithmic scale: how many times as good as the published backend ours and the plain log are.
+/// Draws bars on a logarithmic scale: how many times better our stores and the plain log are than the published
+/// backend.
 pub(crate) fn draw(lines: &[Line]) -> String {
     let lines: Vec<(&Line, f64)> = lines.iter().filter_map(|line| Some((line, line.gain?))).collect();
     let all = lines.iter().flat_map(|(line, gain)| [Some(*gain), line.limit_gain]).flatten().filter(|v| *v > 0.0);

@@ -1,4 +1,4 @@
-//! Work in a process of its own: for its peak of memory, for a kill, for its system calls.
+//! Runs work in a child process, to measure its peak memory, kill it, or trace its system calls.
 
 use std::{
     ffi::OsString,
@@ -17,18 +17,18 @@ use crate::{
     stores,
 };
 
-/// The first argument of a process that is such a child.
+/// The first argument of such a child process.
 pub(crate) const ARGUMENT: &str = "child";
 
-/// What an import or a listing in a child took.
+/// Measurements of an import or a listing in a child.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
     pub(crate) seconds: f64,
-    /// The most memory that the process ever had.
+    /// Peak memory of the process, in bytes.
     pub(crate) peak_bytes: f64,
-    /// How much of that came while it worked.
+    /// The part of the peak that was allocated during the work.
     pub(crate) growth_bytes: f64,
-    /// Written to the medium.
+    /// Bytes written to the medium.
     pub(crate) written_bytes: f64,
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn arguments(work: &str, subject: &str, path: &Path, numbers: &[usize
     arguments
 }
 
-/// Runs a child to its end and returns what it measured.
+/// Runs a child to its end and returns its measurements.
 pub(crate) fn run(work: &str, subject: &str, path: &Path, numbers: &[usize]) -> Result<Measured> {
     let output = Command::new(std::env::current_exe()?)
         .args(arguments(work, subject, path, numbers))
@@ -56,7 +56,8 @@ pub(crate) fn run(work: &str, subject: &str, path: &Path, numbers: &[usize]) -> 
     }
 }
 
-/// Lets a child commit until it has acknowledged `commits` commits, kills it, and returns how many it acknowledged in all.
+/// Runs a child that commits, kills it after it has acknowledged `commits` commits, and returns how many it
+/// acknowledged in all.
 pub(crate) fn kill_after(subject: &str, path: &Path, seed: u64, commits: u64) -> Result<u64> {
     let mut child = Command::new(std::env::current_exe()?)
         .args(arguments("commits", subject, path, &[seed as usize]))
@@ -80,7 +81,7 @@ fn edge() -> Result<Trace> {
     Ok(text.parse()?)
 }
 
-/// What a child does: `work subject path numbers…`.
+/// The code of a child: `work subject path numbers…`.
 pub(crate) fn main(arguments: &[OsString]) -> Result<()> {
     let [work, subject, path, numbers @ ..] = arguments else { bail!("a child needs work, a store and a path") };
     let subject = subject.to_str().and_then(stores::named).context("no store of this name")?;
@@ -99,7 +100,7 @@ pub(crate) fn main(arguments: &[OsString]) -> Result<()> {
         ("commits", &[seed]) => {
             commit_until_killed(&*store, seed as u64, &mut |number| {
                 println!("{number}");
-                // Who does not read this any more has gone away.
+                // If the parent is gone, no one reads this any more.
                 let _ = std::io::stdout().flush();
             })?;
             return Ok(());

@@ -1,17 +1,17 @@
-//! All stores in one run: `compare [OPTION…] [WORKLOAD…]`.
+//! Compares all stores in one run: `compare [OPTION…] [WORKLOAD…]`.
 //!
-//! Without a workload all run that are not opt-in. A store that fails, or gives a wrong answer, is left out of that workload, and the exit
-//! code is 1.
+//! Without a workload, all except the opt-in ones run. A store that fails or gives a wrong answer is left out of that
+//! workload, and the exit code is 1.
 //!
-//! | option | |
+//! | option | meaning |
 //! |---|---|
-//! | `--write` | puts the samples into `docs/benchmarks.tsv`, and from them the tables into `docs/BENCHMARKS.md` and the chart into `docs/benchmarks.svg`; workloads that were not run stay there as they were |
-//! | `--rounds N` | rounds in which each store takes its turn; 5 |
-//! | `--scale N`, `--quick` | sizes divided by N; by 10 |
-//! | `--stores NAME,…` | only these |
-//! | `--folder PATH` | where the stores lie meanwhile; the system's folder for temporary files |
-//! | `--archive CAR` | for the workload `wordnet`; what `benches/wordnet.sh` makes |
-//! | `--docs PATH` | for `--write`; the workspace's `docs` |
+//! | `--write` | write the samples to `docs/benchmarks.tsv`, and from them the tables in `docs/BENCHMARKS.md` and the chart `docs/benchmarks.svg`; workloads that did not run keep their old samples |
+//! | `--rounds N` | rounds in which each store takes its turn; default 5 |
+//! | `--scale N`, `--quick` | divide the sizes by N; by 10 |
+//! | `--stores NAME,…` | measure only these stores |
+//! | `--folder PATH` | folder for the stores; default: the system's folder for temporary files |
+//! | `--archive CAR` | archive for the workload `wordnet`, made by `benches/wordnet.sh` |
+//! | `--docs PATH` | folder for `--write`; default: the workspace's `docs` |
 
 mod chart;
 mod child;
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The workspace that this was built in.
+/// The workspace in which this program was built.
 fn workspace() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap_or(package).to_owned()
@@ -98,7 +98,8 @@ fn compare(arguments: &[OsString]) -> Result<bool> {
     let (options, groups) = parse(arguments)?;
     let note = note(&options, arguments);
     let mut run = Run::new(options)?;
-    // In the order of the page, whatever the order of the arguments: some workloads read what others have filled.
+    // In the order of the document, whatever the order of the arguments, because some workloads read stores that others
+    // have filled.
     for group in GROUPS.into_iter().filter(|group| groups.iter().any(|named| named.name == group.name)) {
         let start = Instant::now();
         eprintln!("{}…", group.name);
@@ -118,7 +119,7 @@ fn compare(arguments: &[OsString]) -> Result<bool> {
     Ok(run.failures.is_empty())
 }
 
-/// Writes the documents; after each workload, so that an interrupted run is not lost.
+/// Writes the documents. Called after each workload, so that an interrupted run is not lost.
 fn publish(run: &Run) -> Result<()> {
     let docs = &run.options.docs;
     let samples = docs.join("benchmarks.tsv");

@@ -1,4 +1,4 @@
-//! The tables, as Markdown, into `docs/BENCHMARKS.md` between its markers.
+//! Writes the tables as Markdown into `docs/BENCHMARKS.md`, between its markers.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -14,7 +14,7 @@ use crate::{
 const BEGIN: &str = "<!-- tables: written by `compare` -->";
 const END: &str = "<!-- end of tables -->";
 
-/// Three digits and a unit that fits.
+/// Three digits and a suitable unit.
 pub(crate) fn show(unit: Unit, value: f64) -> String {
     let scaled = |steps: &[(f64, &str)]| {
         let (factor, name) =
@@ -29,7 +29,7 @@ pub(crate) fn show(unit: Unit, value: f64) -> String {
     }
 }
 
-/// Three significant digits, or all of those before the point.
+/// Three significant digits, or all digits before the decimal point.
 pub(crate) fn digits(value: f64) -> String {
     let before_the_point = if value.abs() >= 1.0 { value.abs().log10().floor() as usize + 1 } else { 1 };
     format!("{value:.*}", 3_usize.saturating_sub(before_the_point))
@@ -67,7 +67,7 @@ pub(crate) fn summary(lines: &[Line]) -> String {
     text
 }
 
-/// The columns that a group has samples for, in the order of the stores; then those that no store is called by.
+/// The columns for which a group has samples, in the order of the stores; then samples under names that are not stores.
 fn columns(results: &Results, group: &str) -> Vec<String> {
     let in_group = || results.series.iter().filter(|series| series.group == group);
     let mut columns: Vec<String> = stores::all().iter().map(|subject| subject.name.to_owned()).collect();
@@ -131,7 +131,7 @@ fn ratios(results: &Results, row: &str, unit: Unit, name: &str) -> String {
     format!("{} · {}", against(PUBLISHED), against(LIMIT))
 }
 
-/// What the columns are.
+/// Explains the columns.
 pub(crate) fn legend() -> String {
     let mut text = String::from("\n## The stores\n\n| column | what it is |\n|---|---|\n");
     for subject in stores::all() {
@@ -140,7 +140,7 @@ pub(crate) fn legend() -> String {
     text
 }
 
-/// Puts `tables` between the markers of the page.
+/// Writes `tables` between the markers of the document.
 pub(crate) fn write(path: &Path, tables: &str) -> Result<()> {
     let page = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let (before, rest) = page.split_once(BEGIN).context("the page has no marker where the tables begin")?;

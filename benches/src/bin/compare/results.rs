@@ -1,15 +1,15 @@
-//! Samples, and the file that keeps them: `docs/benchmarks.tsv`.
+//! The samples, and the file that stores them: `docs/benchmarks.tsv`.
 
 use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context, Result};
 
-/// What a number means.
+/// The unit of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Seconds for one; less is better.
+    /// Seconds per operation; less is better.
     Seconds,
-    /// So many in a second; more is better.
+    /// Operations per second; more is better.
     PerSecond,
     /// Less is better.
     Bytes,
@@ -53,7 +53,7 @@ impl Series {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Results {
     pub(crate) series: Vec<Series>,
-    /// For each group: when and how it was run.
+    /// For each group, when and how it was run.
     pub(crate) notes: Vec<(String, String)>,
 }
 
@@ -76,7 +76,7 @@ impl Results {
         self.series.iter().find(|series| series.row == row && series.subject == subject)
     }
 
-    /// Takes over the groups of an earlier run that this one has not run.
+    /// Adds the groups of an earlier run that are not in this one.
     pub(crate) fn fill_from(&mut self, earlier: Self) {
         let run: Vec<String> = self.notes.iter().map(|(group, _)| group.clone()).collect();
         self.series.extend(earlier.series.into_iter().filter(|series| !run.contains(&series.group)));
@@ -95,7 +95,7 @@ impl Results {
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// What an earlier run wrote; nothing if there was none. Lines that say nothing are passed over.
+    /// Reads the results of an earlier run; empty if there was none. Skips lines that it cannot parse.
     pub(crate) fn read(path: &Path) -> Self {
         let mut results = Self::default();
         for line in fs::read_to_string(path).unwrap_or_default().lines() {

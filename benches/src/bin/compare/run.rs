@@ -1,4 +1,4 @@
-//! One run: rounds in which every store takes its turn, so that a slow minute of the machine hits all of them.
+//! One run: rounds in which every store takes its turn, so that a slow minute of the machine affects all of them.
 
 use std::{
     collections::BTreeSet,
@@ -18,23 +18,23 @@ use crate::{
     stores::{self, Subject},
 };
 
-/// Blocks in filled stores have this seed.
+/// Seed of the blocks in filled stores.
 pub(crate) const FILLED_SEED: u64 = 1;
-/// Bytes in most blocks.
+/// Size of most blocks, in bytes.
 pub(crate) const SMALL: usize = 300;
 
-/// What the command line asked for.
+/// The options of the command line.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// Sizes are divided by this.
+    /// Divisor of the sizes.
     pub(crate) scale: usize,
     pub(crate) rounds: usize,
-    /// Stores by name; empty: all.
+    /// Names of the stores to measure; empty: all.
     pub(crate) only: Vec<String>,
-    /// Where the stores lie while they are measured.
+    /// Folder for the stores.
     pub(crate) folder: Option<PathBuf>,
     pub(crate) archive: PathBuf,
-    /// Whether the documents there are to be written.
+    /// Whether to write the documents there.
     pub(crate) write: bool,
     pub(crate) docs: PathBuf,
 }
@@ -44,20 +44,20 @@ pub(crate) struct Options {
 pub(crate) struct Run {
     pub(crate) options: Options,
     pub(crate) results: Results,
-    /// What went wrong, for the end.
+    /// The failures, reported at the end.
     pub(crate) failures: Vec<String>,
     scratch: TempDir,
     filled: BTreeSet<PathBuf>,
     folders: usize,
 }
 
-/// A store that is being measured.
+/// A store being measured.
 #[derive(Debug)]
 pub(crate) struct Contender {
     pub(crate) subject: Subject,
     pub(crate) path: PathBuf,
     pub(crate) store: Arc<dyn Store>,
-    /// Has failed, or lacks what the workload needs.
+    /// It has failed, or lacks what the workload needs.
     pub(crate) out: bool,
 }
 
@@ -71,22 +71,22 @@ impl Run {
         Ok(Self { options, results, failures, scratch, filled, folders: 0 })
     }
 
-    /// `full` by the scale, and not so few that a workload has nothing to do.
+    /// `full` divided by the scale, but large enough for a workload to have something to do.
     pub(crate) fn size(&self, full: usize) -> usize {
         (full / self.options.scale).max(full.min(20))
     }
 
-    /// The stores asked for that hold `blocks` blocks in reasonable time, with these variants.
+    /// The selected stores that hold `blocks` blocks in reasonable time, with these variants.
     pub(crate) fn subjects(&self, blocks: usize, variants: &[&str]) -> Vec<Subject> {
         let only = &self.options.only;
-        // A variant is asked for with the store that it is a variant of.
+        // Selecting a store selects its variants.
         let base = |name: &'static str| name.split(", ").next().unwrap_or(name);
         let asked = |name| only.is_empty() || only.iter().any(|asked| asked == base(name));
         let all = stores::all().into_iter().filter(|subject| asked(subject.name) && subject.blocks_max >= blocks);
         all.filter(|subject| !subject.variant || variants.contains(&subject.name)).collect()
     }
 
-    /// A folder that nothing is in.
+    /// A new, empty folder.
     pub(crate) fn folder(&mut self) -> Result<PathBuf> {
         self.folders += 1;
         let folder = self.scratch.path().join(format!("{}", self.folders));
@@ -112,7 +112,8 @@ impl Run {
         opened
     }
 
-    /// Stores that hold `count` blocks of 300 bytes: those of [`Blocks::new`] with [`FILLED_SEED`]. Filled on first use.
+    /// Stores that hold `count` blocks of 300 bytes: those of [`Blocks::new`] with [`FILLED_SEED`]. They are filled on
+    /// first use.
     pub(crate) fn filled(&mut self, subjects: &[Subject], count: usize) -> Result<Vec<Contender>> {
         let mut opened = Vec::new();
         for subject in subjects {
@@ -125,7 +126,7 @@ impl Run {
                     bulk_import(&*contender.store, &mut blocks, count, 10_000).map(drop)
                 });
                 one.retain(|contender| !contender.out);
-                // What could not be filled is no filled store.
+                // A store that could not be filled must not be used as a filled one.
                 if !one.is_empty() {
                     self.filled.insert(path);
                 }
@@ -136,26 +137,26 @@ impl Run {
         Ok(opened)
     }
 
-    /// Where a filled store lies. Variants share the file of the store that they are a variant of.
+    /// The path of a filled store. Variants share the file of their store.
     pub(crate) fn filled_path(&self, subject: &Subject, count: usize) -> Result<PathBuf> {
         let folder = self.scratch.path().join(format!("filled-{count}"));
         fs::create_dir_all(&folder)?;
         Ok(folder.join(subject.name))
     }
 
-    /// Says that somebody else has filled this path.
+    /// Records that another workload has filled this path.
     pub(crate) fn is_filled(&mut self, path: &Path) {
         self.filled.insert(path.to_owned());
     }
 
-    /// Removes what is at a path, which is then no filled store any more.
+    /// Removes the store at a path, which is then not filled any more.
     pub(crate) fn unfill(&mut self, path: &Path) {
         self.filled.remove(path);
-        // Absent, a file or a folder; what cannot be removed is in the way of whoever comes next, who says so.
+        // It may be absent, a file or a folder. If it cannot be removed, the next user of the path reports that.
         let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     }
 
-    /// Removes stores that nobody needs any more.
+    /// Removes stores that are not needed any more.
     pub(crate) fn discard(&mut self, contenders: Vec<Contender>) {
         for Contender { store, path, .. } in contenders {
             drop(store);
@@ -163,7 +164,7 @@ impl Run {
         }
     }
 
-    /// Every store takes its turn, once.
+    /// Runs `turn` once for every store.
     pub(crate) fn each(
         &mut self,
         contenders: &mut [Contender],
@@ -182,7 +183,8 @@ impl Run {
         }
     }
 
-    /// As many rounds as asked for, each store taking its turn in each; what `turn` measures is one sample of each named row.
+    /// Runs the requested number of rounds, in each of which every store takes its turn. The result of `turn` is one
+    /// sample for each named row.
     pub(crate) fn rounds(
         &mut self,
         group: &str,
@@ -203,7 +205,7 @@ impl Run {
         }
     }
 
-    /// Notes a failure; the run goes on without this store.
+    /// Records a failure. The run continues without this store.
     pub(crate) fn failed(&mut self, what: &str, subject: &str, error: &dyn std::error::Error) {
         let mut text = format!("{what}, {subject}: {error}");
         let mut cause = error.source();

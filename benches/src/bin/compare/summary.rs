@@ -1,4 +1,4 @@
-//! Ours against the published backend: one line for each promise.
+//! Compares our stores with the published backend: one line per promise.
 
 use crate::{
     groups::{
@@ -10,14 +10,14 @@ use crate::{
     stores::{IMPORT_CACHE, LIMIT, ONE_PHASE, PUBLISHED, REDB, SMALL_CACHE},
 };
 
-/// What a line aims at.
+/// The aim of a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Aim {
-    /// So many times as good as the published backend.
+    /// This many times better than the published backend.
     Times(f64),
-    /// No more than this, whatever the other does.
+    /// At most this, whatever the published backend does.
     AtMost(f64),
-    /// Nothing promised.
+    /// No promise; the value is only shown.
     Shown,
 }
 
@@ -28,15 +28,15 @@ pub(crate) struct Line {
     pub(crate) unit: Unit,
     pub(crate) ours: f64,
     pub(crate) theirs: Option<f64>,
-    /// How many times as good as theirs.
+    /// How many times better than the published backend.
     pub(crate) gain: Option<f64>,
-    /// How many times as good as theirs the plain log is.
+    /// How many times better the plain log is than the published backend.
     pub(crate) limit_gain: Option<f64>,
     pub(crate) aim: Aim,
 }
 
 impl Line {
-    /// Whether the aim is reached; `None` where there is none, or nothing to compare with.
+    /// Whether the aim is reached; `None` if there is no aim, or nothing to compare with.
     pub(crate) fn reached(&self) -> Option<bool> {
         match self.aim {
             Aim::Times(times) => self.gain.map(|gain| gain >= times),
@@ -46,7 +46,7 @@ impl Line {
     }
 }
 
-/// How many times as good `ours` is as `theirs`.
+/// How many times better `ours` is than `theirs`.
 pub(crate) fn gain(unit: Unit, ours: f64, theirs: f64) -> f64 {
     if unit == Unit::PerSecond { ours / theirs } else { theirs / ours }
 }
@@ -107,10 +107,10 @@ fn claims(size: &dyn Fn(usize) -> usize) -> Vec<Claim> {
     claims
 }
 
-/// The cache of 16 MiB, and what a process takes to begin with anything.
+/// The cache of 16 MiB, and the memory that a process needs to start.
 const LISTING_BYTES: f64 = 24.0 * 1024.0 * 1024.0;
 
-/// The lines that the results give; those of workloads that were not run are left out.
+/// The lines for which there are results. Lines of workloads that did not run are left out.
 pub(crate) fn lines(results: &Results, size: &dyn Fn(usize) -> usize) -> Vec<Line> {
     let line = |Claim { what, ours: (row, subject), theirs, aim }| {
         let ours = results.find(&row, subject)?;

@@ -20,7 +20,7 @@ pub(super) const GROUP: Group = Group {
     opt_in: false,
 };
 
-/// Blocks in a commit, and commits in a round.
+/// Blocks per commit, and commits per round.
 const SIZES: [(usize, usize); 4] = [(5, 20), (50, 8), (500, 3), (5_000, 1)];
 
 pub(crate) fn row(blocks: usize) -> String {

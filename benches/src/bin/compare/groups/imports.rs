@@ -22,10 +22,11 @@ pub(crate) fn memory_row(count: usize, batch: usize) -> String {
     format!("{}: peak memory", row(count, batch))
 }
 
-/// Blocks of a batch that leaves the whole process below 512 MiB of memory.
+/// Blocks per batch for which the whole process stays below 512 MiB of memory.
 pub(crate) const LARGE_BATCH: usize = 500_000;
 
-/// Who imports a million in every round: by large batches; the published backend also by batches of its own client's size.
+/// The stores that import a million blocks in every round: in large batches; the published backend also in batches of
+/// its own client's size.
 const MILLION: [&str; 5] = [stores::LIMIT, stores::CARLOG, stores::PUBLISHED, stores::REDB, stores::IMPORT_CACHE];
 
 fn run(run: &mut Run) -> Result<()> {
@@ -40,7 +41,7 @@ fn import(run: &mut Run, count: usize, batch: usize, who: &dyn Fn(&str) -> bool)
     subjects.retain(|subject| who(subject.name));
     for round in 0..run.options.rounds {
         for subject in subjects.clone() {
-            // The last round's stores are what others read from.
+            // Later groups read from the stores of the last round.
             let last = round + 1 == run.options.rounds;
             let path = if last { run.filled_path(&subject, count)? } else { run.folder()?.join(subject.name) };
             run.unfill(&path);

@@ -1,4 +1,4 @@
-//! What the machine itself can do, for scale.
+//! The performance of the machine itself, for scale.
 
 use std::{fs::File, hint::black_box, io::Write, time::Instant};
 

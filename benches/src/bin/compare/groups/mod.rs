@@ -21,16 +21,16 @@ use crate::run::Run;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
     pub(crate) name: &'static str,
-    /// Its heading on the page.
+    /// Its heading in the document.
     pub(crate) title: &'static str,
-    /// What is measured and how, for the page.
+    /// What it measures and how, for the document.
     pub(crate) about: &'static str,
     pub(crate) run: fn(&mut Run) -> Result<()>,
-    /// Runs only when it is named.
+    /// Whether it runs only if it is named.
     pub(crate) opt_in: bool,
 }
 
-/// All of them, in the order of the page.
+/// All groups, in the order of the document.
 pub(crate) const GROUPS: [Group; 12] = [
     trace::GROUP,
     commits::GROUP,
@@ -46,7 +46,7 @@ pub(crate) const GROUPS: [Group; 12] = [
     machine::GROUP,
 ];
 
-/// A number as people write it.
+/// A number with separators of thousands.
 pub(crate) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Single puts: alone, beside other writers, and of blocks that are there.
+//! Single puts: alone, beside other writers, and of present blocks.
 
 use anyhow::Result;
 use mnem_benches::{Blocks, concurrent_puts, put_present, single_puts};

@@ -20,7 +20,7 @@ pub(super) const GROUP: Group = Group {
     opt_in: false,
 };
 
-/// Blocks read in a round by each thread.
+/// Blocks that each thread reads per round.
 const READ: usize = 20_000;
 
 pub(crate) fn row(what: &str, held: usize, threads: usize) -> String {
@@ -49,7 +49,7 @@ fn run(run: &mut Run) -> Result<()> {
 fn reads(run: &mut Run, subjects: &[Subject], held: usize) -> Result<()> {
     let supply = Blocks::new(FILLED_SEED, SMALL);
     let read = READ.min(held);
-    // Spread over the store, in an order that is not that of its keys.
+    // Spread over the store, and not in key order.
     let known: Vec<Block> = (0..read).map(|place| supply.at((place * (held / read)) as u64)).collect();
     let absent: Vec<Block> = Blocks::new(40, SMALL).take(read).collect();
     let mut contenders = run.filled(subjects, held)?;
@@ -75,14 +75,14 @@ fn reads(run: &mut Run, subjects: &[Subject], held: usize) -> Result<()> {
     Ok(())
 }
 
-/// The stores are closed by now; variants read the files that the default has filled.
+/// The stores are closed by now. Variants read the files that the default has filled.
 fn list_memory(run: &mut Run, subjects: &[Subject], held: usize) -> Result<()> {
     for _ in 0..run.options.rounds.min(3) {
         for subject in subjects {
             let file = if subject.name == stores::SMALL_CACHE { stores::REDB } else { subject.name };
             let Some(owner) = stores::named(file) else { continue };
             let path = run.filled_path(&owner, held)?;
-            // A store that has no listing has been left out above.
+            // A store without a listing was skipped above.
             if !path.exists() || (file == subject.name && run.results.find(&list_row(held), file).is_none()) {
                 continue;
             }

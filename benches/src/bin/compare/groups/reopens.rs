@@ -1,4 +1,4 @@
-//! Opening again.
+//! Opening a store again.
 
 use anyhow::Result;
 use mnem_benches::{Blocks, reopen, reopen_after_kill};
@@ -47,7 +47,7 @@ fn reopens(run: &mut Run, held: usize) -> Result<()> {
                 }
                 Err(error) => run.failed("reopen", subject.name, &error),
             }
-            // The stream goes on in the filled store, with other blocks every time.
+            // The stream continues in the filled store, with different blocks every time.
             if subject.name == "blockstore" {
                 continue;
             }
@@ -64,7 +64,7 @@ fn reopens(run: &mut Run, held: usize) -> Result<()> {
             }
         }
     }
-    // They hold more than others expect of a filled store.
+    // They hold more blocks than other groups expect of a filled store.
     for (_, path) in &paths {
         run.unfill(path);
     }

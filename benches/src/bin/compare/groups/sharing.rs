@@ -1,4 +1,4 @@
-//! What it costs to let other processes open the same store.
+//! The cost of letting other processes open the same store.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -48,7 +48,7 @@ fn run(run: &mut Run) -> Result<()> {
             (reads::list_row(held), Unit::Seconds, list.as_secs_f64()),
         ])
     });
-    // After the reads, whose number of blocks they would change. Not the row of commits into an empty store.
+    // After the reads, because these commits change the number of blocks. Not in the row of commits to an empty store.
     let mut supplies: HashMap<&str, Blocks> = HashMap::new();
     run.rounds("sharing", &mut contenders, |contender, _| {
         let supply = supplies.entry(contender.subject.name).or_insert_with(|| Blocks::new(11, SMALL));

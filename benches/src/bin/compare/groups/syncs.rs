@@ -1,4 +1,4 @@
-//! How often a store asks the system to sync, as `strace` sees it.
+//! How often a store makes the system sync, counted by `strace`.
 
 use std::{ffi::OsString, fs, path::Path, process::Command};
 
@@ -43,7 +43,7 @@ fn count(run: &mut Run, subject: &Subject) -> Result<Vec<(&'static str, f64)>> {
     let store = |name: &str| folder.join(format!("{name}-{}", subject.name));
     let mut rows = Vec::new();
     let puts = store("puts");
-    // Made first: creating a store syncs more than opening it.
+    // Create the stores first, because that syncs more than opening them.
     child::run("puts", subject.name, &puts, &[0])?;
     let none = traced(subject, "puts", &puts, &[0])?;
     rows.push(("syncs for a put", (traced(subject, "puts", &puts, &[MANY])? - none) / MANY as f64));
@@ -79,7 +79,7 @@ fn traced(subject: &Subject, work: &str, path: &Path, numbers: &[usize]) -> Resu
         .status()
         .context("strace cannot be run")?;
     ensure!(status.success(), "the child failed under strace");
-    // A call that another thread interrupts takes two lines, of which the second says "resumed".
+    // An interrupted call takes two lines, of which the second says "resumed".
     let calls = fs::read_to_string(&log)?;
     Ok(calls.lines().filter(|line| line.contains('(') && !line.contains("resumed")).count() as f64)
 }

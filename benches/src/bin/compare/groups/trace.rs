@@ -1,4 +1,4 @@
-//! The recorded calls of a real client, plainly and through `Buffered`.
+//! The recorded calls of a real client, directly and through `Buffered`.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) const GROUP: Group = Group {
     opt_in: false,
 };
 
-/// These go through `Buffered`: what our users are told to do.
+/// These stores are used through `Buffered`, as we advise our users.
 const BUFFERED: [&str; 3] = [stores::CARLOG, stores::REDB, stores::SIMPLE];
 pub(crate) const TIME: &str = "time";
 pub(crate) const DURABLE: &str = "durable calls";
@@ -57,7 +57,7 @@ fn run(run: &mut Run) -> Result<()> {
     Ok(())
 }
 
-/// Seconds, calls that must be durable, bytes written.
+/// Returns seconds, calls that must be durable, and bytes written.
 fn replay(contender: &Contender, trace: &Trace) -> Result<(f64, f64, f64), WorkloadError> {
     trace.prepare(&*contender.store)?;
     let counting = Arc::new(Counting::new(Arc::clone(&contender.store)));
@@ -65,7 +65,7 @@ fn replay(contender: &Contender, trace: &Trace) -> Result<(f64, f64, f64), Workl
     let replayed = if BUFFERED.contains(&contender.subject.name) {
         let buffered = Buffered::new(Arc::clone(&counting));
         let replayed = trace.replay(&buffered)?;
-        // Nothing may be left that has not landed.
+        // Make sure that nothing stays staged.
         let landed = counting.writes();
         buffered.flush()?;
         if counting.writes() != landed {

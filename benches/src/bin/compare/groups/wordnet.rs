@@ -16,7 +16,7 @@ pub(super) const GROUP: Group = Group {
 
 pub(crate) const ROW: &str = "import of the WordNet archive";
 
-/// What is measured in the first round alone.
+/// Stores that are measured only in the first round.
 const ONCE: [&str; 3] = [stores::SIMPLE, stores::PUBLISHED, stores::EIGER];
 
 fn run(run: &mut Run) -> Result<()> {
@@ -28,7 +28,7 @@ fn run(run: &mut Run) -> Result<()> {
     let subjects = run.subjects(200_000, &[]);
     for round in 0..run.options.rounds {
         let mut subjects = subjects.clone();
-        // A file, or a sync, for each of two hundred thousand blocks takes a minute or more: once is enough.
+        // A file, or a sync, per block takes a minute or more for two hundred thousand blocks, so measure it once.
         subjects.retain(|subject| round == 0 || !ONCE.contains(&subject.name));
         let mut contenders = run.fresh(&subjects)?;
         let mut samples = Vec::new();

@@ -1,4 +1,5 @@
-//! Eiger's `blockstore` over its redb: asynchronous, each call handed to another thread; no heads, no listing, no batches.
+//! Eiger's `blockstore` over its redb: asynchronous, with each call handed to another thread; no heads, no listing, no
+//! batches.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A store over anything that maps keys to values: the same checks and the same heads over each of the others' databases.
+//! A store over any key-value database: the same checks and the same heads over each of the peers' databases.
 
 use std::{collections::BTreeSet, fmt::Debug, sync::Mutex};
 
@@ -11,7 +11,7 @@ use mnem_store_traits::{
 
 const PAGE: usize = 1000;
 
-/// Keys and values, and one value for the heads, of a database.
+/// The keys and values of a database, and one value for the heads.
 pub(crate) trait Kv: Debug + Send + Sync {
     const NAME: &'static str;
 
@@ -19,19 +19,19 @@ pub(crate) trait Kv: Debug + Send + Sync {
 
     fn has(&self, key: &[u8]) -> Result<bool, StoreError>;
 
-    /// Stores all of it, durable when it returns, in one step where the database has such a step.
+    /// Stores everything durably before it returns, atomically if the database can.
     fn write(&self, puts: &[(Vec<u8>, Bytes)], heads: Option<&[u8]>) -> Result<(), StoreError>;
 
     fn delete(&self, key: &[u8]) -> Result<(), StoreError>;
 
-    /// The heads' value; empty before the first.
+    /// The value of the heads; empty before the first write.
     fn heads(&self) -> Result<Vec<u8>, StoreError>;
 
     /// Up to `count` keys after `after`, ascending.
     fn keys(&self, after: Option<&[u8]>, count: usize) -> Result<Vec<Vec<u8>>, StoreError>;
 }
 
-/// The database's own failure, as an error of the contract.
+/// Turns an error of the database into one of the contract.
 pub(crate) fn failed<E: std::error::Error + Send + Sync + 'static>(
     backend: &'static str,
     operation: &'static str,
@@ -44,7 +44,7 @@ pub(crate) fn failed<E: std::error::Error + Send + Sync + 'static>(
     }
 }
 
-/// A [`Kv`] under the contract: blocks are hashed on the way in and on the way out, present ones are not written again.
+/// Adapts a [`Kv`] to the contract: blocks are hashed on put and on get, and present ones are not written again.
 #[derive(Debug)]
 pub(crate) struct KvStore<K> {
     kv: K,

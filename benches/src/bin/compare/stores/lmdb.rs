@@ -7,7 +7,7 @@ use mnem_store_traits::{Bytes, StoreError};
 
 use super::kv::{Kv, failed};
 
-/// Address space, not disk: 64 GiB.
+/// Address space, not disk space: 64 GiB.
 const MAP_BYTES: usize = 64 << 30;
 const READERS: u32 = 256;
 

@@ -1,6 +1,8 @@
-//! The physical limit of a durable store: a file that is only appended to, with an index in memory, and one `fdatasync` for whoever waits.
+//! The physical limit of a durable store: an append-only file with an index in memory, and one `fdatasync` for all
+//! waiting callers.
 //!
-//! It gives up what a database is for: opening reads the whole file, the index must fit into memory, and space is never taken back.
+//! It lacks what a database is for: opening reads the whole file, the index must fit into memory, and space is never
+//! reclaimed.
 
 use std::{
     collections::BTreeMap,
@@ -20,13 +22,13 @@ use super::kv::{Kv, failed};
 pub(crate) struct Log {
     file: File,
     content: RwLock<Content>,
-    /// How far the file is known to be on the medium. Who holds it syncs for all who wrote before.
+    /// The length up to which the file is durable. The holder syncs for all who wrote before.
     synced: Mutex<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Content {
-    /// Key → offset and length of the value.
+    /// Maps a key to the offset and length of its value.
     index: BTreeMap<Vec<u8>, (u64, usize)>,
     heads: Vec<u8>,
     end: u64,
@@ -44,7 +46,7 @@ impl Content {
     }
 }
 
-/// Lengths of key and value, 4 bytes each. An empty key is that of the heads.
+/// The lengths of key and value, 4 bytes each. The empty key is that of the heads.
 const HEADER: usize = 8;
 
 fn record(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
@@ -117,7 +119,7 @@ impl Kv for Log {
     }
 
     fn delete(&self, key: &[u8]) -> Result<(), StoreError> {
-        // Until it is opened again.
+        // Until it is reopened.
         self.content.write().unwrap_or_else(|e| e.into_inner()).index.remove(key);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The stores that are compared. Each is opened so that what it acknowledges survives a power cut.
+//! The compared stores. Each is opened so that everything it acknowledges survives a power cut.
 
 mod kv;
 mod log;
@@ -26,15 +26,15 @@ type Opened = Result<Arc<dyn Store>, StoreError>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
-    /// What it is, for the page.
+    /// A description, for the document.
     pub(crate) about: &'static str,
-    /// Opens or creates it.
+    /// Opens or creates the store.
     pub(crate) open: fn(&Path) -> Opened,
-    /// Gives space back, of a closed store.
+    /// Reclaims the space of a closed store.
     pub(crate) compact: Option<fn(&Path) -> anyhow::Result<()>>,
-    /// Filling it with more blocks would take minutes.
+    /// Largest number of blocks with which filling it does not take minutes.
     pub(crate) blocks_max: usize,
-    /// Only where a workload asks for it by name.
+    /// Whether it is used only where a workload names it.
     pub(crate) variant: bool,
 }
 
@@ -61,7 +61,7 @@ const BASE: Subject = Subject {
     variant: false,
 };
 
-/// All of them, the limit first.
+/// All stores, the physical limit first.
 pub(crate) fn all() -> Vec<Subject> {
     let mut all = vec![Subject {
         name: LIMIT,

@@ -11,7 +11,8 @@ use super::kv::failed;
 
 const NAME: &str = "published";
 
-/// Their two stores. A commit is what their client does: put by put, then the heads; or, where asked, one `batch_put`, then the heads.
+/// The two published stores. A commit does what their client does: put by put, then the heads; or on request one
+/// `batch_put`, then the heads.
 #[derive(Debug)]
 pub(crate) struct Published {
     blocks: Arc<dyn store::Blockstore>,
@@ -26,7 +27,7 @@ impl Published {
     }
 }
 
-/// The same type inside: costs a copy.
+/// Converts a CID. It is the same type inside, but this costs a copy.
 fn theirs(cid: &Cid) -> TheirCid {
     TheirCid::from(*cid)
 }
@@ -60,7 +61,8 @@ impl Blockstore for Published {
         self.blocks.has(&theirs(cid)).map_err(error("has"))
     }
 
-    /// They return all CIDs at once. They stay theirs until they are asked for, so that converting adds no memory.
+    /// The published store returns all CIDs at once. They are converted one by one as they are read, so that this adds
+    /// no memory.
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
         let all = self.blocks.all_cids().map_err(error("all_cids"))?.unwrap_or_default();
         Ok(Box::new(all.into_iter().map(|cid| ours(&cid))))

@@ -1,4 +1,4 @@
-//! SQLite: write-ahead log, synced at every commit; one writing connection, and as many reading ones as there are readers.
+//! SQLite: write-ahead log, synced at every commit; one writing connection, and one reading connection per reader.
 
 use std::{
     path::{Path, PathBuf},
