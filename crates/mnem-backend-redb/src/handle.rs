@@ -101,9 +101,8 @@ impl Handle {
         }
     }
 
-    /// Calls `f` with the database for exclusive maintenance. A failure poisons the handle, unless redb refused to
-    /// begin: redb's state is then unknown until the file is reopened.
-    /// opening the file again tells.
+    /// Calls `f` with the database for exclusive maintenance. A failure poisons the handle, because redb's state is then
+    /// unknown until the file is reopened. If redb refused to begin, the handle stays usable.
     pub(crate) fn maintain(
         &mut self,
         operation: &'static str,

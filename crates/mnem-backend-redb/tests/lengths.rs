@@ -46,7 +46,7 @@ fn ways() -> Vec<(String, OpenOptions)> {
     ways
 }
 
-/// Checks that the store holds its content. Where some may be missing, checks that everything returned is right.
+/// Checks that every read returns the content of the sample, or fails.
 fn check_content(sample: &Sample, store: &dyn Store, context: &str) -> Result<(), StoreError> {
     for (cid, data) in &sample.blocks {
         assert_eq!(store.get(cid)?.as_ref(), Some(data), "{context}");

@@ -312,7 +312,7 @@ impl Handle {
     }
 
     /// Makes the entries of a folder durable. A failure poisons the handle. A handle opened with weaker durability
-    /// skips the sync where folders cannot be synced.
+    /// tolerates a file system that cannot sync folders.
     ///
     /// The system reports a failed sync once: a second sync of the same folder would succeed and prove nothing. So
     /// while one thread syncs a folder, other threads that need that sync wait, and then check for its failure instead

@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// Whether a failed link, or a failed rename without replacing, means that this file system or a system call filter
-/// does not support the call. Includes missing permission: if it is really missing, the next way to give the name fails
-/// too.
+/// does not support the call. "Permission denied" counts too: if the permission is really missing, the next way to give
+/// the name fails as well.
 pub(crate) fn has_no_such_call(error: &io::Error) -> bool {
     use ErrorKind::{CrossesDevices, InvalidInput, PermissionDenied, TooManyLinks, Unsupported};
     matches!(error.kind(), Unsupported | InvalidInput | PermissionDenied | TooManyLinks | CrossesDevices)

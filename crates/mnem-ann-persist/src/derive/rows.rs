@@ -66,7 +66,7 @@ impl Rows {
     }
 
     /// Whether every dot product and squared distance of the rows is exact in 32 bits, in any order of summation.
-    /// `false` for rows that were divided by their lengths.
+    /// Meaningless for rows that were divided by their lengths.
     pub(super) fn is_exact(&self) -> bool {
         self.exact[0]
     }

@@ -24,7 +24,6 @@ use super::{Place, folder_error, folder_of, remove_abandoned, resolve_links};
 ///
 /// The folder is opened together with the file. So later changes to its path have no effect, and a folder that cannot
 /// be opened is reported at once, not in the middle of a write.
-/// middle of a write.
 pub(crate) struct NamedFile {
     medium: Medium,
     place: Arc<dyn Place>,
