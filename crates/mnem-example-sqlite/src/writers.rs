@@ -22,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) struct WritersLock(#[expect(dead_code, reason = "held: dropping it gives up the lock")] File);
 
 impl WritersLock {
+    /// Takes the lock, retrying until `wait` is over.
+    ///
     /// # Errors
     /// [`StoreError::Locked`]: for longer than `wait`, another handle excludes this one, or writes although this one is
     /// exclusive.
