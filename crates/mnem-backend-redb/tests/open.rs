@@ -140,7 +140,7 @@ fn a_forbidden_file_is_an_error_of_the_file_system() {
     fs::set_permissions(&place.path, fs::Permissions::from_mode(0o400)).expect("chmod");
     let opened = OpenOptions::new().open(&place.path);
     if fs::File::options().write(true).open(&place.path).is_ok() {
-        return; // root may write everything
+        return; // root ignores permissions
     }
     let Err(StoreError::Backend { source, .. }) = opened else { panic!("expected Backend, got {opened:?}") };
     let source = source.downcast_ref::<std::io::Error>().expect("an io::Error");

@@ -160,7 +160,7 @@ impl<M: Medium> LogStore<M> {
         self.gate.check_writable(operation)?;
         let changes = decide(&lock(&self.index))?;
         if changes.is_empty() {
-            return Ok(()); // what is there was synced before anybody could see it
+            return Ok(()); // present blocks were synced before they became visible
         }
         let mut record = vec![0; 4];
         changes.iter().for_each(|change| change.write_to(&mut record));
