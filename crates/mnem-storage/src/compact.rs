@@ -1,4 +1,4 @@
-//! Giving back what a store's files no longer need.
+//! Freeing unused space of a store's files.
 
 use std::fs;
 
@@ -7,29 +7,32 @@ use serde::Serialize;
 
 use crate::{OpenOptions, Place};
 
-/// What compacting a store came to.
+/// The result of compacting a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CompactReport {
-    /// Which backend keeps it.
+    /// The name of its backend.
     pub backend: &'static str,
     /// Size of the store's files before, in bytes.
     pub before_bytes: u64,
     /// Their size now, in bytes.
     pub after_bytes: u64,
-    /// Why there was nothing to do, if so.
+    /// The reason, if there was nothing to do.
     #[serde(skip)]
     pub nothing_to_do: Option<&'static str>,
 }
 
-/// Makes the files of the store at `at` as small as its backend can, and closes it. Of the options those on locks, cache and backend apply;
-/// the store is checked first, since pages that are moved get new checksums: damage would become content.
+/// Makes the files of the store at `at` as small as its backend can, and closes it. Of the options, those for locks,
+/// cache and backend apply. The store is checked first, because moved pages get new checksums, which would turn damage
+/// into content.
 ///
-/// Nobody else may have the store open meanwhile, unless its backend allows it. Where pages are moved, all of the store is read and what moves is
-/// written, without progress to tell; they stay as full as they are, so that after many small commits a [`copy`](fn@crate::copy) is smaller. A
-/// backend that gives space back with each delete has nothing to do, and [`CompactReport::nothing_to_do`] says so.
+/// Nobody else may have the store open meanwhile, unless its backend allows it. A backend that moves pages reads the
+/// whole store and writes the moved pages, without reporting progress. It does not fill the pages, so after many small
+/// commits a [`copy`](fn@crate::copy) is smaller. A backend that frees space with each delete has nothing to do;
+/// [`CompactReport::nothing_to_do`] says so.
 ///
-/// A process that is killed meanwhile leaves a whole store with the same content, and the next handle that writes recovers it. Doing it again goes on.
+/// A process that is killed meanwhile leaves an intact store with the same content; the next handle that writes
+/// recovers it. To continue, call it again.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,8 +50,8 @@ pub struct CompactReport {
 /// ```
 ///
 /// # Errors
-/// As [`OpenOptions::open`]; then [`StoreError::Backend`], [`StoreError::Damaged`]: the content is as it was. Also if the path leads elsewhere by
-/// the end, as [`Place::check`](crate::Place::check) says.
+/// As [`OpenOptions::open`]; then [`StoreError::Backend`], [`StoreError::Damaged`]: the content is unchanged. Also if
+/// the path leads elsewhere at the end, as for [`Place::check`](crate::Place::check).
 pub fn compact_at(at: impl Into<Location>, options: &OpenOptions) -> Result<CompactReport, StoreError> {
     let at = at.into();
     let before = file_bytes(&at);

@@ -1,4 +1,4 @@
-//! What lies at a place, and which driver a new store there gets.
+//! Detecting the store at a place, and choosing the driver of a new one.
 
 use std::{
     fs,
@@ -16,22 +16,23 @@ use crate::{
     drivers::{BACKENDS, Backend, Sign},
 };
 
-/// What lies at a place.
+/// The state of a place.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// A store, or what is left of one.
+    /// A store, or the remains of one.
     Store(&'static dyn Driver),
     /// A store that only its driver can finish creating.
     Unfinished(&'static dyn Driver),
     /// A store of a backend that this build lacks.
     Lacking(&'static Backend),
-    /// No store, and what each driver has against making one there: nothing, or a reason.
+    /// No store. For each driver, its objection to creating one there, if any.
     Nothing(Vec<(&'static dyn Driver, Option<String>)>),
 }
 
-/// The driver whose store lies at `at`; `None` if nothing is there yet (an empty folder is nothing).
+/// The driver of the store at `at`; `None` if there is none yet (an empty folder counts as nothing).
 ///
-/// Each driver looks whether the store is one of its own. Whether it is whole, and of a version that the driver knows, is not looked at.
+/// Each driver checks whether the store is one of its own. It does not check for damage, nor whether it knows the
+/// version.
 ///
 /// ```
 /// use mnem_storage::{ErrorKind, detect};
@@ -47,9 +48,9 @@ pub(crate) enum Found {
 /// ```
 ///
 /// # Errors
-/// - [`StoreError::NotAStore`]: something else is there; the reason says what.
+/// - [`StoreError::NotAStore`]: something else is there; the reason describes it.
 /// - [`StoreError::Unsupported`]: a store of a backend that this build lacks.
-/// - [`StoreError::Backend`]: it could not be looked at.
+/// - [`StoreError::Backend`]: the place could not be inspected.
 pub fn detect(at: impl Into<Location>) -> Result<Option<&'static dyn Driver>, StoreError> {
     let at = at.into();
     match look(DRIVERS, &at)? {
@@ -82,12 +83,12 @@ pub(crate) fn look(drivers: &[&'static dyn Driver], at: &Location) -> Result<Fou
     Ok(Found::Nothing(nothing))
 }
 
-/// A folder without any entry is nothing, also where no driver of this build has stores that are folders.
+/// An empty folder counts as nothing, even if no driver of this build has stores that are folders.
 fn is_empty_folder(at: &Location) -> bool {
     at.as_path().is_some_and(|path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()))
 }
 
-/// Why no driver can have a store there.
+/// The reason why no driver can have a store there.
 fn reason(at: &Location, nothing: &[(&'static dyn Driver, Option<String>)]) -> String {
     if let Some(scheme) = at.scheme() {
         return format!("no backend of this build has stores at URLs of the scheme `{scheme}`");
@@ -107,7 +108,7 @@ pub(crate) fn lacking(drivers: &[&'static dyn Driver]) -> impl Iterator<Item = &
     BACKENDS.iter().filter(|backend| drivers.iter().all(|driver| driver.name() != backend.name))
 }
 
-/// The error for work that needs a backend which this build lacks.
+/// The error for an operation that needs a backend which this build lacks.
 pub(crate) fn lacks(backend: &Backend, operation: &str) -> StoreError {
     StoreError::Unsupported {
         operation: operation.to_owned(),
@@ -115,7 +116,7 @@ pub(crate) fn lacks(backend: &Backend, operation: &str) -> StoreError {
     }
 }
 
-/// Whether the sign of the backend is there. What cannot be read has none.
+/// Whether the place has the signature of the backend. A file that cannot be read has none.
 fn is_store_of(backend: &Backend, at: &Location) -> bool {
     let Some(path) = at.as_path() else { return false };
     match backend.sign {
@@ -134,9 +135,11 @@ fn begins(path: &Path, with: &[u8]) -> bool {
     file.take(with.len() as u64).read_to_end(&mut begin).is_ok() && begin == with
 }
 
-/// The folder of the store in which `path` lies, at any depth; `None` for the store's own folder, or if there is no such store.
+/// The folder of the store that contains `path`, at any depth. `None` for the store's own folder, or if there is no
+/// such store.
 ///
-/// Whatever is put there is foreign to that store, or damages it. A damaged store counts too. `path` itself need not exist; symbolic links on the way are followed.
+/// Anything put there does not belong to the store, or damages it. A damaged store counts too. `path` itself need not
+/// exist; symbolic links on the way are followed.
 pub fn enclosing_store(path: &Path) -> Option<PathBuf> {
     enclosing(DRIVERS, path)
 }
@@ -150,7 +153,8 @@ pub(crate) fn enclosing(drivers: &[&'static dyn Driver], path: &Path) -> Option<
     resolved(path)?.ancestors().skip(1).find(|folder| is_store(folder)).map(Path::to_owned)
 }
 
-/// `path` without symbolic links, or, where nothing is there yet, what it would be. `None` if its folder does not exist either.
+/// `path` without symbolic links. If nothing is there yet, the path that it would have. `None` if its folder does not
+/// exist either.
 fn resolved(path: &Path) -> Option<PathBuf> {
     if let Ok(path) = fs::canonicalize(path) {
         return Some(path);

@@ -1,11 +1,11 @@
-//! Which backends there are: the only module that names them.
+//! The list of backends. No other module names one.
 
 use std::path::Path;
 
 use mnem_store_traits::driver::{Driver, Location};
 
-/// The drivers of the backends that this build has, in order of preference: the first one makes new stores whose place and creator do not
-/// say otherwise.
+/// The drivers of the compiled-in backends, in order of preference. The first one creates new stores, unless the place
+/// or the caller asks for another.
 pub static DRIVERS: &[&dyn Driver] = &[
     #[cfg(feature = "redb")]
     &mnem_backend_redb::DRIVER,
@@ -13,35 +13,36 @@ pub static DRIVERS: &[&dyn Driver] = &[
     &mnem_backend_simple::DRIVER,
 ];
 
-/// What is known of a backend's stores in builds without it.
+/// Facts about a backend's stores, for builds without it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Backend {
-    /// Its name, which is also that of the Cargo feature of this crate that adds it.
+    /// Its name, which is also the name of its Cargo feature in this crate.
     pub name: &'static str,
-    /// The extension that asks for a new store of it.
+    /// The extension that asks for a new store of this backend.
     pub extension: &'static str,
-    /// What tells its stores from anything else.
+    /// The signature of its stores.
     pub(crate) sign: Sign,
 }
 
-/// What tells a backend's stores from anything else.
+/// The signature of a backend's stores.
 #[derive(Debug)]
 pub(crate) enum Sign {
-    /// A file that begins so.
+    /// A file that begins with these bytes.
     FileBegins(&'static [u8]),
-    /// A folder with a file of this name, which begins so.
+    /// A folder with a file of this name that begins with these bytes.
     FolderWith(&'static str, &'static [u8]),
 }
 
-/// Every backend of this crate, whether this build has it or not, so that a build without one says what is missing.
+/// Every backend of this crate, compiled in or not, so that a build without one can name what is missing.
 pub static BACKENDS: &[Backend] = &[
     Backend { name: "redb", extension: "redb", sign: Sign::FileBegins(b"redb\x1a\x0a\xa9\x0d\x0a") },
     Backend { name: "simple", extension: "simple", sign: Sign::FolderWith("format", b"mnem-backend-simple ") },
 ];
 
 impl Backend {
-    /// Whether a new store at the place is to be one of its: by extension, or by a folder that is meant or there.
+    /// Whether the place asks for a new store of this backend: by its extension, by a trailing separator, or because it
+    /// is a folder.
     pub(crate) fn suits(&self, at: &Location) -> bool {
         let is_folder = || at.ends_with_separator() || at.as_path().is_some_and(Path::is_dir);
         at.as_path().is_some()

@@ -9,22 +9,22 @@ use serde::{Serialize, Serializer};
 
 use crate::OpenOptions;
 
-/// What a store holds and what it takes.
+/// The contents and sizes of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Info {
-    /// Which backend keeps it.
+    /// The name of its backend.
     pub backend: &'static str,
-    /// Its format on disk, in the backend's words.
+    /// The name of its format on disk.
     pub format: &'static str,
-    /// Indexes of k-NN edges.
+    /// Number of indexes of k-NN edges.
     pub knn_indexes: u64,
     /// Counts and sizes.
     #[serde(flatten, serialize_with = "counts")]
     pub counts: StoreInfo,
 }
 
-/// In JSON the counts stand beside the rest.
+/// In JSON, the counts are beside the other fields.
 fn counts<S: Serializer>(info: &StoreInfo, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Counts {
@@ -55,7 +55,8 @@ fn counts<S: Serializer>(info: &StoreInfo, serializer: S) -> Result<S::Ok, S::Er
     .serialize(serializer)
 }
 
-/// Counts and measures the store at `at`, opened read-only. Of the options those on locks, cache, check and backend apply.
+/// Counts and measures the store at `at`, opened read-only. Of the options, those for locks, cache, check and backend
+/// apply.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,5 +1,5 @@
-//! One storage layer over the backends that are compiled in: open a store with one line, move it in and out of CAR archives, copy it to
-//! another backend, verify it.
+//! An embedded storage engine for versioned knowledge graphs: immutable blocks named by CIDs, and a set of heads that
+//! names the current versions.
 //!
 //! ```
 //! # fn main() -> Result<(), mnem_storage::StoreError> {
@@ -17,22 +17,24 @@
 //! # }
 //! ```
 //!
-//! The same code runs over every backend: the Cargo features of this crate say which are compiled in ([`BACKENDS`], [`DRIVERS`]). An existing store is opened by what lies on disk ([`detect()`]); a new one is made by the caller's wish, the extension of
-//! the path, or the compiled-in default, in this order ([`OpenOptions`]). A backend that is not compiled in is a run-time error that names its feature.
+//! The same code runs over every backend. The Cargo features of this crate select the backends ([`BACKENDS`],
+//! [`DRIVERS`]). An existing store is opened by the backend that wrote it ([`detect()`]). A new store gets the backend
+//! that the caller names, else the one that its path asks for, else the first one compiled in ([`OpenOptions`]). If a
+//! backend is not compiled in, the error names its feature.
 //!
 //! | to | see |
 //! |---|---|
 //! | open or create a store | [`open_or_init`], [`OpenOptions`] |
 //! | read and write it | [`Store`], [`WriteBatch`], [`BlockstoreExt`], [`Walk`] |
-//! | read an archive into it, write one from it | [`car::import`], [`car::export`] |
+//! | import or export an archive | [`car::import`], [`car::export`] |
 //! | copy it to another backend, back it up | [`copy`](fn@copy), [`copy_with`] |
-//! | remove what its heads do not reach | [`collect`](fn@collect) |
-//! | copy only what its heads reach | [`copy_reachable`] |
+//! | remove unreachable blocks | [`collect`](fn@collect) |
+//! | copy only the reachable blocks | [`copy_reachable`] |
 //! | find damage | [`verify`](fn@verify), [`verify_at`] |
-//! | get out of a damaged store what can be read | [`salvage_at`], [`OpenOptions::lenient`] |
+//! | rescue the content of a damaged store | [`salvage_at`], [`OpenOptions::lenient`] |
 //! | count and measure it | [`info_at`] |
-//! | give back the space that it no longer needs | [`compact_at`] |
-//! | keep k-nearest-neighbour edges beside the blocks | [`knn`]: in the [side table](Store::side_table) [`knn::TABLE`] |
+//! | free unused space of its files | [`compact_at`] |
+//! | keep nearest neighbours beside the blocks | [`knn`], in the [side table](Store::side_table) [`knn::TABLE`] |
 
 pub mod car;
 mod collect;
@@ -57,7 +59,7 @@ mod scan;
 mod store_cause;
 mod verify;
 
-/// The code in the README is compiled and run by the tests.
+/// The tests compile the code in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! Opening and creating a store, whichever backend it is of.
+//! Opening and creating a store of any backend.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     drivers::BACKENDS,
 };
 
-/// Opens the store at `at`, or creates it there: [`OpenOptions::open`] with `create(true)`.
+/// Opens the store at `at`, or creates it: [`OpenOptions::open`] with `create(true)`.
 ///
 /// # Errors
 /// As [`OpenOptions::open`].
@@ -22,14 +22,16 @@ pub fn open_or_init(at: impl Into<Location>) -> Result<Arc<dyn Store>, StoreErro
     OpenOptions::new().create(true).open(at)
 }
 
-/// How to open a store. What lies on disk decides the backend; only for a new store is there a choice:
+/// Options for opening a store. An existing store is opened by the backend that wrote it. A new store gets the first of
+/// these that applies:
 ///
-/// 1. an explicit wish, [`backend`](Self::backend);
-/// 2. the place, if a driver says that it suits it ([`Driver::suits`]): by an extension of its own, or as a folder;
+/// 1. the backend that you name with [`backend`](Self::backend);
+/// 2. a backend whose driver says that the place suits it ([`Driver::suits`]), by extension or because it is a folder;
 /// 3. the first of [`DRIVERS`].
 ///
-/// A place that asks for a backend which this build lacks is an error that names the feature, also where the build has another backend: a
-/// new store is never of another kind than its extension says, unless that was the explicit wish.
+/// If a place asks for a backend that this build lacks, opening fails with an error that names the feature, even if the
+/// build has another backend. So a new store is never of another kind than its extension says, unless you name a
+/// backend.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -62,7 +64,7 @@ impl Default for OpenOptions {
     }
 }
 
-/// The options that all drivers share, set here.
+/// Setters for the options that all drivers share.
 macro_rules! common {
     ($($(#[$doc:meta])* $name:ident($argument:ident: $type:ty);)*) => {
         $(
@@ -77,31 +79,33 @@ macro_rules! common {
 
 impl OpenOptions {
     common! {
-        /// Whether to create the store if nothing is at the place.
+        /// Creates the store if there is none.
         create(yes: bool);
-        /// Whether to create the store, and to refuse if there is one: [`driver::OpenOptions::create_new`].
+        /// Creates the store, and fails if there is one: [`driver::OpenOptions::create_new`].
         create_new(yes: bool);
-        /// Whether to open for reading only: nothing on disk changes, and writes are refused with [`StoreError::ReadOnly`].
+        /// Opens for reading only. Nothing on disk changes, and writes fail with [`StoreError::ReadOnly`].
         read_only(yes: bool);
-        /// Whether no other handle may write meanwhile: [`driver::OpenOptions::exclusive`].
+        /// Keeps every other handle from writing meanwhile: [`driver::OpenOptions::exclusive`].
         exclusive(yes: bool);
-        /// Whether to check the structure of the whole store while opening it, also where the backend would not: [`driver::OpenOptions::check`].
-        /// The blocks are read by [`verify`](crate::verify()).
+        /// Checks the structure of the whole store while opening it, even if the backend would not:
+        /// [`driver::OpenOptions::check`]. To check the blocks too, call [`verify`](crate::verify()).
         check(yes: bool);
-        /// Whether to open a damaged store for what can still be read of it: [`driver::OpenOptions::lenient`]. To get the content into a
-        /// whole store again, call [`salvage_at`](crate::salvage_at).
+        /// Opens a damaged store to read what is left of it: [`driver::OpenOptions::lenient`]. To copy its content into
+        /// a new store, call [`salvage_at`](crate::salvage_at).
         lenient(yes: bool);
-        /// How long to wait for a lock, before [`StoreError::Locked`]. The backend's default unless set ([`Driver::lock_wait`]): one whose
-        /// store is locked as long as it is open does not wait, one that locks for a moment waits a little.
+        /// The time to wait for a lock, before [`StoreError::Locked`]. The default is the backend's
+        /// ([`Driver::lock_wait`]): no wait if a store is locked while it is open, a short wait if it is locked only
+        /// for a moment.
         lock_wait(wait: Duration);
-        /// Memory for a cache, in bytes, where the backend keeps one. Its default unless set.
+        /// The memory for a cache in bytes, if the backend has one. The backend's default unless set.
         cache_bytes(bytes: usize);
-        /// What must survive once a write returned `Ok`: [`driver::OpenOptions::durability`]. Asked for less than
-        /// [`Durability::Power`], a backend may leave syncs out, and takes a folder that cannot be synced.
+        /// The failures that a write must survive once it returned `Ok`: [`driver::OpenOptions::durability`]. Below
+        /// [`Durability::Power`], a backend may omit syncs, and accepts a folder that cannot be synced.
         durability(durability: Durability);
         /// Who else may have the store open meanwhile. See [`Sharing`].
         sharing(sharing: Sharing);
-        /// Whether to open a store also where there are no file locks: [`driver::OpenOptions::without_locks`]. Not every backend can.
+        /// Opens a store even if there are no file locks: [`driver::OpenOptions::without_locks`]. Not every backend
+        /// can.
         without_locks(yes: bool);
     }
 
@@ -110,26 +114,28 @@ impl OpenOptions {
         Self::default()
     }
 
-    /// The format of a new store, one of its driver's [`formats`](Driver::formats): for instance `mnem-backend-redb 0.1`, the layout of the
-    /// published crate, whose programs can then use the file. An existing store of another format is refused.
+    /// The format of a new store, one of its driver's [`formats`](Driver::formats). For instance,
+    /// `mnem-backend-redb 0.1` is the layout of the published crate, whose programs can then use the file. An existing
+    /// store of another format is refused.
     pub fn format(mut self, format: impl Into<String>) -> Self {
         self.common = self.common.format(format);
         self
     }
 
-    /// Sets an option that one backend alone has. The `DRIVER` of each backend lists its own; what it does not know is refused by name.
+    /// Sets an option of a single backend. The `DRIVER` of each backend lists its options; an unknown one is refused by
+    /// name.
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.common = self.common.set(name, value);
         self
     }
 
-    /// The backend of a new store, by the name of its driver. For an existing store of another backend it is an error.
+    /// The backend of a new store, by the name of its driver. An existing store of another backend is an error.
     pub fn backend(mut self, name: impl Into<String>) -> Self {
         self.backend = Some(name.into());
         self
     }
 
-    /// The drivers to choose from, in order of preference; [`DRIVERS`] unless set. A third party's driver is added so:
+    /// The drivers to choose from, in order of preference; [`DRIVERS`] unless set. To add a third party's driver:
     ///
     /// ```
     /// # fn with(theirs: &'static dyn mnem_storage::driver::Driver) -> mnem_storage::OpenOptions {
@@ -143,22 +149,23 @@ impl OpenOptions {
         self
     }
 
-    /// Opens, or creates, the store at `at`.
+    /// Opens or creates the store at `at`.
     ///
-    /// A store is not created inside of another store's folder.
+    /// A store is never created inside the folder of another store.
     ///
     /// # Errors
-    /// - [`StoreError::NotAStore`]: nothing is there and it is not to be created, there is no folder to create it in, or something else is there.
-    /// - [`StoreError::UnsupportedFormat`]: it is of a later version; it was left untouched.
+    /// - [`StoreError::NotAStore`]: nothing is there and `create` is not set, the folder for it does not exist, or
+    ///   something else is there.
+    /// - [`StoreError::UnsupportedFormat`]: a later version wrote it; it was left untouched.
     /// - [`StoreError::Unsupported`]: its backend is not compiled in.
-    /// - [`StoreError::InvalidArgument`]: the options contradict each other or what is there, name what the backend does not have, or the path lies inside
-    ///   of a store.
+    /// - [`StoreError::InvalidArgument`]: the options contradict each other or the store, the backend does not have one
+    ///   of them, or the path is inside a store.
     /// - [`StoreError::Locked`], [`StoreError::NeedsRecovery`], [`StoreError::Damaged`], [`StoreError::Backend`].
     pub fn open(&self, at: impl Into<Location>) -> Result<Arc<dyn Store>, StoreError> {
         self.open_managed(at).map(|store| store.into_store())
     }
 
-    /// As [`open`](Self::open), and what the driver can do with the store beyond the contract.
+    /// As [`open`](Self::open), and returns what the driver offers beyond the contract.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -186,7 +193,7 @@ impl OpenOptions {
         driver.open(at, &self.common)
     }
 
-    /// Which driver's store lies at `at`, as [`detect`](fn@crate::detect), among the drivers of these options.
+    /// The driver of the store at `at`, among the drivers of these options; see [`detect`](fn@crate::detect).
     ///
     /// # Errors
     /// As [`detect`](fn@crate::detect).
@@ -199,8 +206,8 @@ impl OpenOptions {
         }
     }
 
-    /// Opens to look at everything, without changing anything: checked, or, where the structure is damaged or cannot be read, leniently.
-    /// First what the check found, then the store.
+    /// Opens a store for inspection, without changing anything: with a check, or leniently if the structure is damaged
+    /// or cannot be read. Returns the damage found by the check, and the store.
     pub(crate) fn open_for_inspection(
         &self,
         at: &Location,
@@ -220,12 +227,12 @@ impl OpenOptions {
         }
     }
 
-    /// The same wishes for what is left of a damaged store.
+    /// The same options, for the remains of a damaged store.
     pub(crate) fn for_what_is_left(&self) -> Self {
         self.clone().existing().check(false).lenient(true).sharing(Sharing::ExclusiveWriter)
     }
 
-    /// The same wishes for a store that must be there.
+    /// The same options, for a store that must exist.
     pub(crate) fn existing(self) -> Self {
         self.create(false).create_new(false).exclusive(false)
     }
@@ -235,7 +242,7 @@ impl OpenOptions {
         &self.common
     }
 
-    /// The drivers that may have a store at a place: all, or the one that was named.
+    /// The drivers that may have a store at a place: all, or the named one.
     pub(crate) fn drivers_to_ask(&self) -> impl Iterator<Item = &'static dyn Driver> {
         let named = |driver: &&'static dyn Driver| self.backend.as_ref().is_none_or(|name| name == driver.name());
         self.drivers.iter().copied().filter(named)
@@ -251,7 +258,7 @@ impl OpenOptions {
         }
     }
 
-    /// The driver that was named.
+    /// The named driver.
     fn wish(&self) -> Result<Option<&'static dyn Driver>, StoreError> {
         let Some(name) = &self.backend else { return Ok(None) };
         if let Some(driver) = self.drivers.iter().find(|driver| driver.name() == name) {
@@ -265,7 +272,7 @@ impl OpenOptions {
         Err(invalid(format!("this build has no backend `{name}`: it has {has}")))
     }
 
-    /// The driver of a new store. `drivers`: what each has against it.
+    /// The driver of a new store. `drivers` holds the objection of each driver to the place, if any.
     fn for_new(
         &self,
         at: &Location,
@@ -320,7 +327,7 @@ impl OpenOptions {
     }
 }
 
-/// So that every backend says the same of it.
+/// Checked here, so that every backend reports it in the same words.
 fn refuse_without_folder(at: &Location, path: &Path) -> Result<(), StoreError> {
     match path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(|folder| (folder, folder.try_exists())) {
         Some((folder, Ok(false))) => {

@@ -10,10 +10,10 @@ use mnem_store_traits::{
     driver::{FileIdentity, Location, ManagedStore, identity},
 };
 
-/// Where a store was opened.
+/// The place where a store was opened.
 ///
-/// An open file stays open when its name goes: whoever writes to it then is told that all is well, and nobody finds it again. So look before you
-/// close a store that you wrote to.
+/// An open file stays open when its name is removed. A program that writes to it then gets no error, and nobody can
+/// find the data again. So check the place before you close a store that you wrote to.
 #[derive(Clone, Debug)]
 pub struct Place {
     backend: &'static str,
@@ -21,15 +21,16 @@ pub struct Place {
     identity: FileIdentity,
 }
 
-/// The path of a store leads to it no more.
+/// The path of a store no longer leads to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Elsewhere {
     /// The path under which it was opened.
     pub path: PathBuf,
-    /// Whether something else is there by now.
+    /// Whether something else is there now.
     pub replaced: bool,
-    /// Where the store is now, if it still has a name and the system tells it. Only while the store is open.
+    /// The present path of the store, if it still has a name and the system reports it. Known only while the store is
+    /// open.
     pub now: Option<PathBuf>,
 }
 
@@ -50,17 +51,18 @@ impl std::fmt::Display for Elsewhere {
 impl std::error::Error for Elsewhere {}
 
 impl Place {
-    /// That of a store which was opened at `at`.
+    /// The place of a store that was opened at `at`.
     pub fn new(store: &dyn ManagedStore, at: impl Into<Location>) -> Self {
         Self { backend: store.driver().name(), at: at.into(), identity: store.identity() }
     }
 
-    /// Looks whether the path leads to the store that was opened there. `None`: it does, or the system does not tell.
+    /// Checks whether the path still leads to the store that was opened there. `None`: it does, or the system does not
+    /// report it.
     ///
-    /// Call it before the store is closed: only then can its present name be found.
+    /// Call it before you close the store: only then can its present name be found.
     ///
     /// # Errors
-    /// Whatever the file system says when the path is looked at, absence excepted.
+    /// An error of the file system at the path, except absence.
     pub fn elsewhere(&self) -> io::Result<Option<Elsewhere>> {
         let (Some(opened), Location::Path(path)) = (self.identity, &self.at) else { return Ok(None) };
         let found = match fs::metadata(path) {
@@ -75,10 +77,10 @@ impl Place {
         Ok(Some(Elsewhere { path: path.clone(), replaced: found.is_some(), now: present_name(opened) }))
     }
 
-    /// As [`elsewhere`](Self::elsewhere), for who has no other answer to it than an error.
+    /// As [`elsewhere`](Self::elsewhere), as an error.
     ///
     /// # Errors
-    /// [`StoreError::Backend`] with [`Elsewhere`] as its cause, or with what the file system said.
+    /// [`StoreError::Backend`] with [`Elsewhere`] or the file system's error as its cause.
     pub fn check(&self) -> Result<(), StoreError> {
         let source = match self.elsewhere() {
             Ok(None) => return Ok(()),
@@ -94,7 +96,7 @@ impl Place {
     }
 }
 
-/// The name of something that this process has open, or of a folder in which it has a file open. Linux tells.
+/// The name of a file that this process has open, or of a folder in which it has a file open. Linux reports it.
 fn present_name(opened: (u64, u64)) -> Option<PathBuf> {
     let is_it = |path: &Path| fs::metadata(path).is_ok_and(|found| identity(&found) == Some(opened));
     // The files of a store lie no deeper in its folder.

@@ -1,11 +1,12 @@
-//! How far a long call has come, and whether it is to go on.
+//! Progress of a long call, and stopping it.
 
 use std::ops::ControlFlow;
 
-/// What a long call has done so far. Handed to its callback after each block or row, in the calling thread: do little there.
+/// The progress of a long call. Passed to its callback after each block or row, in the calling thread: do little there.
 ///
-/// [`ControlFlow::Break`] from the callback ends the call between two blocks, with an error that is called `Stopped` and says what was kept. A single long
-/// step, as a commit or the check of a file's structure, is not interrupted. Whoever does not want to know hands over [`unwatched`].
+/// If the callback returns [`ControlFlow::Break`], the call ends between two blocks, with an error `Stopped` that says
+/// what was kept. A single long step, such as a commit or the check of a file's structure, is not interrupted. Pass
+/// [`unwatched`] if you need no callback.
 ///
 /// ```
 /// use std::{ops::ControlFlow, time::{Duration, Instant}};
@@ -25,35 +26,36 @@ use std::ops::ControlFlow;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// What is being done now. Stages come in the order of the variants, unless a copy or a salvage goes back to an earlier one; the counts begin again with each.
+    /// The current stage. Stages come in the order of the variants, unless a copy or a salvage returns to an earlier
+    /// one. The counts start again with each stage.
     pub stage: Stage,
-    /// Blocks dealt with in this stage (rows in [`Stage::Tables`], indexes in [`Stage::Indexes`]).
+    /// Blocks processed in this stage (rows in [`Stage::Tables`], indexes in [`Stage::Indexes`]).
     pub blocks: u64,
-    /// How many there will be, where that is known.
+    /// The total number, if known.
     pub total_blocks: Option<u64>,
-    /// Bytes dealt with in this stage: of the archive for import and export, else of blocks or rows.
+    /// Bytes processed in this stage: of the archive for import and export, otherwise of blocks or rows.
     pub bytes: u64,
-    /// How many there will be, where that is known.
+    /// The total number, if known.
     pub total_bytes: Option<u64>,
 }
 
-/// The part of a long call that is running.
+/// The current stage of a long call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Stage {
-    /// Checking the structure of the store's own files. Reported once, when it begins.
+    /// Checking the structure of the store's own files. Reported once, at its beginning.
     Structure,
-    /// Counting the blocks, where that was asked for.
+    /// Counting the blocks, if requested.
     Counting,
     /// Reading, checking or writing blocks.
     #[default]
     Blocks,
-    /// Looking through the raw files of a damaged store. The bytes are those of the files.
+    /// Scanning the raw files of a damaged store. The bytes are those of the files.
     Raw,
-    /// Following the links from the roots of an import, where that was asked for, from those of a collection, or of a
-    /// damaged store whose raw files were looked through.
+    /// Following links: from the roots of an import if requested, from those of a collection, or from those of a
+    /// damaged store whose raw files were scanned.
     Links,
-    /// Looking for blocks that nothing reaches, and removing them.
+    /// Finding unreachable blocks and removing them.
     Sweep,
     /// Reading or writing rows of side tables.
     Tables,
@@ -64,7 +66,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// A word for people: `structure`, `counting`, `blocks`, `raw`, `links`, `sweep`, `tables`, `indexes`, `proof`.
+    /// The name of the stage: `structure`, `counting`, `blocks`, `raw`, `links`, `sweep`, `tables`, `indexes`, `proof`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Structure => "structure",
@@ -80,27 +82,27 @@ impl Stage {
     }
 }
 
-/// A callback that looks at nothing and stops nothing: `&mut unwatched`.
+/// A callback that does nothing and stops nothing: `&mut unwatched`.
 pub fn unwatched(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// The callback of a long call: what it has done so far, and whether it is to go on. [`unwatched`] is the one that does
+/// The callback of a long call: receives the progress and decides whether the call continues. [`unwatched`] does
 /// nothing.
 pub type OnProgress<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
-/// Nothing more is to be done: the callback returned [`ControlFlow::Break`], or whoever takes the results has failed.
+/// The call ends: the callback returned [`ControlFlow::Break`], or the receiver of the results has failed.
 #[derive(Debug)]
 pub(crate) struct Cancelled;
 
 impl Cancelled {
-    /// What the callback returned, for `?`.
+    /// Converts the result of the callback, for `?`.
     pub(crate) fn check(flow: ControlFlow<()>) -> Result<(), Self> {
         if flow.is_break() { Err(Self) } else { Ok(()) }
     }
 }
 
-/// Why a long call ended early.
+/// The reason why a long call ended early.
 #[derive(Debug)]
 pub(crate) enum Ended<E> {
     Failed(E),

@@ -1,4 +1,4 @@
-//! How reports are written as JSON: CIDs and paths as text.
+//! Serializing reports as JSON: CIDs and paths as text.
 
 use mnem_car::CarWarning;
 use mnem_store_traits::{Cid, driver::Stray};
@@ -17,12 +17,12 @@ pub(crate) fn maybe_cid<S: Serializer>(cid: &Option<Cid>, serializer: S) -> Resu
     cid.as_ref().map(Cid::to_string).serialize(serializer)
 }
 
-/// Also those that are not UTF-8, as text that shows where: a report is told whole, or nothing in it is of use.
+/// Writes all paths, even those that are not UTF-8, with replacement characters: a report must be complete.
 pub(crate) fn strays<S: Serializer>(strays: &[Stray], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(strays.iter().map(|stray| stray.path.to_string_lossy()))
 }
 
-/// The name of each, where it is, and a sentence.
+/// Writes the name, the place and a sentence for each warning.
 pub(crate) fn warnings<S: Serializer>(warnings: &[CarWarning], serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Warning {

@@ -2,8 +2,8 @@
 
 use std::{fs, io, path::Path};
 
-/// Whether both paths lead to the same file or folder: in another spelling, by a symbolic link, a hard link or a second
-/// mount. `false` if one of them leads nowhere.
+/// Whether both paths lead to the same file or folder, for instance in another spelling, or through a symbolic link, a
+/// hard link or a second mount. `false` if one of them leads nowhere.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -20,14 +20,14 @@ pub fn is_same_place(one: &Path, other: &Path) -> bool {
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// What a file or folder has under all its names, and no other has.
+/// The identity of a file or folder, equal for all its names and for no other file.
 #[cfg(unix)]
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// Its one path. Hard links go unnoticed.
+/// Its canonical path. Hard links are not detected.
 #[cfg(not(unix))]
 fn identity(path: &Path) -> io::Result<std::path::PathBuf> {
     fs::canonicalize(path)

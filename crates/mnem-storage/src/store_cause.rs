@@ -1,14 +1,15 @@
-//! The store's error below an error of this crate.
+//! The store's error inside an error of this crate.
 
 use std::{fmt, ops::Deref};
 
 use mnem_store_traits::StoreError;
 
-/// The store's error below an error of this crate: [`VerifyError`](crate::VerifyError), [`CopyError`](crate::CopyError),
-/// [`CollectError`](crate::CollectError), [`ImportError`](crate::car::ImportError) and [`ExportError`](crate::car::ExportError).
+/// The store's error inside an error of this crate: [`VerifyError`](crate::VerifyError),
+/// [`CopyError`](crate::CopyError), [`CollectError`](crate::CollectError), [`ImportError`](crate::car::ImportError) and
+/// [`ExportError`](crate::car::ExportError).
 ///
-/// Dereferences to it, prints as it does, and is it when asked for as a [`source`](std::error::Error::source): a chain of causes holds no link of
-/// this type. Boxed, so that the errors stay small.
+/// Dereferences to the error and prints like it. As a [`source`](std::error::Error::source) it is the error itself, so
+/// a chain of causes contains no link of this type. Boxed to keep the errors small.
 #[derive(Clone, Debug)]
 pub struct StoreCause(Box<StoreError>);
 

@@ -17,22 +17,22 @@ use crate::{
 
 const BACKEND: &str = "buffered";
 
-/// What one staged name costs besides the block's bytes, roughly: its CID and its place in a map.
+/// The cost of a staged name besides the block's bytes, roughly: its CID and its slot in a map.
 const ENTRY_BYTES: usize = 160;
 
-/// A wrapper that gives a caller of the plain traits one durable transaction for each head change.
+/// A wrapper that gives a caller of the plain traits one durable transaction per head change.
 ///
-/// Puts are checked, then *staged* in memory and visible through this wrapper only. [`update`](OpHeadsStore::update) and
-/// [`swap`](OpHeadsStore::swap) land everything that is staged together with the head in one [`Store::commit`]. A put of a block that
-/// the store holds already is not staged; the commit [requires](WriteBatch::require) the block instead.
+/// Puts are checked and then *staged* in memory, visible only through this wrapper. [`update`](OpHeadsStore::update)
+/// and [`swap`](OpHeadsStore::swap) write everything staged together with the head in one [`Store::commit`]. If the
+/// store already holds a block, its put is not staged; the commit [requires](WriteBatch::require) the block instead.
 ///
-/// - [`flush`](Self::flush) lands without a head. A put that would take the staged bytes past the bound lands them, itself included, in one
-///   batch. [`Store::commit`] takes the staged blocks along.
-/// - When landing fails, staged blocks stay staged, so a failed `swap` loses nothing and the call can be repeated.
-/// - Dropping tries to land what is left; only `flush` and [`close`](Store::close) report an error.
-/// - Until they have landed, puts do not survive the wrapper: [`Capabilities::put_durability`] is [`Durability::None`].
-/// - `delete` removes staged blocks too. Side tables, and trusted puts under hash functions that cannot be computed, pass through and are
-///   not staged.
+/// - [`flush`](Self::flush) writes the staged blocks without a head. A put that would exceed the bound on staged bytes
+///   writes them too, in one batch with itself. [`Store::commit`] includes the staged blocks.
+/// - If a write fails, staged blocks stay staged. So a failed `swap` loses nothing, and the call can be repeated.
+/// - Dropping the wrapper tries to write what is left; only `flush` and [`close`](Store::close) report an error.
+/// - Staged puts are lost with the wrapper: [`Capabilities::put_durability`] is [`Durability::None`].
+/// - `delete` also removes staged blocks. Side tables, and trusted puts under hash functions that cannot be computed,
+///   go to the store directly.
 ///
 /// ```
 /// use mnem_store_traits::{Blockstore, BlockstoreExt, Buffered, Bytes, MemoryStore, OpHeadsStore, RAW};
@@ -51,22 +51,23 @@ pub struct Buffered<S: Store> {
     staged_bytes_max: usize,
     block_bytes_max: u64,
     staged: RwLock<Staged>,
-    /// Held while staged blocks land, or are deleted: one landing at a time, and none that brings a deleted block back.
+    /// Held while staged blocks are written or deleted. Allows one landing at a time, and none that restores a deleted
+    /// block.
     landing: Mutex<()>,
 }
 
 #[derive(Default)]
 struct Staged {
     blocks: HashMap<Cid, StagedBlock>,
-    /// Blocks whose put was skipped because the store held them, or because they were landing.
+    /// Blocks whose put was skipped because the store held them or they were being written.
     required: HashSet<Cid>,
     bytes: usize,
-    /// What is staged now is being committed: a put of one of these blocks is for the next commit to require.
+    /// The staged blocks are being committed. A put of one of these blocks becomes a requirement of the next commit.
     landing: bool,
     closed: bool,
 }
 
-/// How much is staged, and not what.
+/// Prints how much is staged, not the blocks.
 impl fmt::Debug for Staged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Staged")
@@ -82,7 +83,7 @@ impl fmt::Debug for Staged {
 #[derive(Clone)]
 struct StagedBlock {
     data: Bytes,
-    /// The caller's word stands for the check.
+    /// The caller has checked the bytes.
     trusted: bool,
 }
 
@@ -118,7 +119,7 @@ impl Staged {
         }
     }
 
-    /// Takes the requirements along, and leaves the blocks visible where they are.
+    /// Takes the requirements along, and leaves the staged blocks visible.
     fn begin_landing(&mut self) -> Landing {
         self.landing = true;
         self.bytes -= self.required.len() * ENTRY_BYTES;
@@ -138,14 +139,15 @@ impl Staged {
     }
 }
 
-/// What is being committed.
+/// The content of the commit in progress.
 #[derive(Default)]
 struct Landing {
     blocks: Vec<(Cid, Bytes)>,
     required: HashSet<Cid>,
 }
 
-/// A landing under way: whichever way it ends, a panic of the store below among them, what did not land is staged and required as before.
+/// A landing in progress. However it ends, even with a panic of the store below, whatever was not written is staged and
+/// required as before.
 struct UnderWay<'a> {
     staged: &'a RwLock<Staged>,
     landing: Landing,
@@ -168,31 +170,31 @@ impl<S: Store> Buffered<S> {
         Self::with_bound(store, Self::STAGED_BYTES_MAX)
     }
 
-    /// Wraps `store`, staging up to `staged_bytes_max` bytes. 0 lands every put by itself.
+    /// Wraps `store`, staging up to `staged_bytes_max` bytes. With 0, every put is written by itself.
     pub fn with_bound(store: S, staged_bytes_max: usize) -> Self {
         let block_bytes_max = store.capabilities().block_bytes_max;
         Self { inner: store, staged_bytes_max, block_bytes_max, staged: RwLock::default(), landing: Mutex::new(()) }
     }
 
-    /// The store below, which does not see what is staged.
+    /// The wrapped store, which does not see staged blocks.
     pub fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// Bytes held in memory for staged puts, with an estimate of what their names cost.
+    /// Memory for staged puts in bytes, including an estimate for their names.
     pub fn staged_bytes(&self) -> usize {
         self.staged.read().unwrap_or_else(|e| e.into_inner()).bytes
     }
 
-    /// Lands every staged block, durable when it returns `Ok`, without a head.
+    /// Writes every staged block, durable when it returns `Ok`, without a head.
     ///
     /// # Errors
-    /// As [`Store::commit`] of the store below. What did not land stays staged.
+    /// As [`Store::commit`] of the wrapped store. Blocks that were not written stay staged.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.land(&WriteBatch::new(), "flush")
     }
 
-    /// Forgets what is staged, so that dropping lands nothing.
+    /// Drops the staged blocks, so that dropping the wrapper writes nothing.
     #[cfg(feature = "conformance")]
     pub(crate) fn discard_staged(&self) {
         *self.staged.write().unwrap_or_else(|e| e.into_inner()) = Staged::default();
@@ -217,7 +219,8 @@ impl<S: Store> Buffered<S> {
         Ok(self.read(operation)?.blocks.get(cid).cloned())
     }
 
-    /// The verified bytes of a staged block. Those that were checked when they came in cannot have changed in memory.
+    /// The verified bytes of a staged block. Bytes that were checked when they were staged cannot have changed in
+    /// memory.
     fn staged_data(&self, cid: &Cid, operation: &'static str) -> Result<Option<Bytes>, StoreError> {
         let Some(block) = self.staged_block(cid, operation)? else { return Ok(None) };
         if block.trusted {
@@ -226,7 +229,7 @@ impl<S: Store> Buffered<S> {
         Ok(Some(block.data))
     }
 
-    /// Stages blocks that passed their checks, all of them or, if they do not fit, none: then they land with the others.
+    /// Stages checked blocks if all of them fit. Otherwise it writes them together with the staged ones.
     fn stage(&self, blocks: Vec<(Cid, StagedBlock)>, operation: &'static str) -> Result<(), StoreError> {
         let mut absent = Vec::with_capacity(blocks.len());
         let mut present = Vec::new();
@@ -251,7 +254,8 @@ impl<S: Store> Buffered<S> {
         self.land(batch.require_all(present), operation)
     }
 
-    /// Commits everything staged together with `batch`. What is staged stays visible throughout, and stays staged on failure.
+    /// Commits everything staged together with `batch`. Staged blocks stay visible throughout, and stay staged on
+    /// failure.
     fn land(&self, batch: &WriteBatch, operation: &'static str) -> Result<(), StoreError> {
         let one_at_a_time = self.lock_landing();
         let landing = self.write(operation)?.begin_landing();
@@ -311,7 +315,8 @@ impl<S: Store> Blockstore for Buffered<S> {
         Ok(())
     }
 
-    /// Staged blocks first, then those of the store below. The names of the staged blocks are held for the length of the listing.
+    /// Staged blocks first, then those of the wrapped store. Holds the names of the staged blocks for the length of the
+    /// listing.
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
         let staged: HashSet<Cid> = self.read("list blocks")?.blocks.keys().copied().collect();
         let first: Vec<Cid> = staged.iter().copied().collect();
@@ -342,7 +347,8 @@ impl<S: Store> Blockstore for Buffered<S> {
         }
     }
 
-    /// A block that nobody can check goes to the store below at once: one that refuses it does so here, and not in the commit of all the others.
+    /// A block that nobody can check goes to the wrapped store at once, so that a refusal comes here and not in the
+    /// commit of all others.
     fn put_trusted(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
         check::check_size(cid, &data, self.block_bytes_max)?;
         if !check::is_checkable(cid) {
@@ -434,8 +440,8 @@ impl<S: Store> Store for Buffered<S> {
         self.inner.side_tables()
     }
 
-    /// Lands what is staged, then closes the store below, which happens also when landing fails: call [`Buffered::flush`] first to be
-    /// able to try again.
+    /// Writes the staged blocks, then closes the wrapped store, even if the write fails. To be able to retry, call
+    /// [`Buffered::flush`] first.
     fn close(&self) -> Result<(), StoreError> {
         let one_at_a_time = self.lock_landing();
         let landing = {

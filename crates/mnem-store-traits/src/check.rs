@@ -1,4 +1,4 @@
-//! Does this block have this CID?
+//! Comparing a block with its CID.
 
 use cid::Cid;
 
@@ -7,25 +7,26 @@ use crate::{
     hashes::{function_of, sha2_256},
 };
 
-/// The answer of [`check_hash`].
+/// The result of [`check_hash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HashCheck {
-    /// The bytes are the block's.
+    /// The bytes match the CID.
     Match,
-    /// The bytes are not the block's. Carries the CID that they have: of the same version and codec, and of the same hash function, unless that is
-    /// identity and there are more than 64 bytes. No identity CID names so many; it is their sha2-256 then. Never the CID that was asked about.
+    /// The bytes do not match. Holds the CID that they have, with the same version, codec and hash function. If the
+    /// function is identity and there are more than 64 bytes, no identity CID can name them, and the CID uses sha2-256.
+    /// Never the CID that was checked.
     Mismatch(Cid),
     /// This build cannot compute the hash function, or the digest was truncated.
     Unsupported,
 }
 
 /// Whether this build can check bytes against `cid`: its hash function is one of
-/// [`supported_hashes`](crate::supported_hashes), and its digest is whole.
+/// [`supported_hashes`](crate::supported_hashes), and its digest is not truncated.
 pub fn is_checkable(cid: &Cid) -> bool {
     function_of(cid).is_some()
 }
 
-/// Hashes `data` with the hash function that `cid` names, and compares.
+/// Hashes `data` with the hash function of `cid`, and compares.
 pub fn check_hash(cid: &Cid, data: &[u8]) -> HashCheck {
     let Some(function) = function_of(cid) else { return HashCheck::Unsupported };
     let actual = function.multihash(data).unwrap_or_else(|| sha2_256(data));
@@ -38,11 +39,11 @@ pub fn check_hash(cid: &Cid, data: &[u8]) -> HashCheck {
     )
 }
 
-/// Decides whether a writer may store `data` under `cid`.
+/// Checks whether a writer may store `data` under `cid`.
 ///
 /// # Errors
-/// - [`StoreError::CidMismatch`]: the bytes are not this block's.
-/// - [`StoreError::UnsupportedHash`]: this build cannot tell.
+/// - [`StoreError::CidMismatch`]: the bytes do not match.
+/// - [`StoreError::UnsupportedHash`]: this build cannot check them.
 pub fn check_block(cid: &Cid, data: &[u8]) -> Result<(), StoreError> {
     match check_hash(cid, data) {
         HashCheck::Match => Ok(()),
@@ -53,10 +54,11 @@ pub fn check_block(cid: &Cid, data: &[u8]) -> Result<(), StoreError> {
     }
 }
 
-/// Decides whether a reader may hand out `data`, which `backend` holds under `cid`. What cannot be checked is handed out as stored.
+/// Checks whether a reader may return `data`, which `backend` holds under `cid`. Bytes that cannot be checked are
+/// accepted.
 ///
 /// # Errors
-/// - [`StoreError::Corrupt`]: the bytes are not this block's.
+/// - [`StoreError::Corrupt`]: the bytes do not match.
 pub fn check_read(backend: &'static str, cid: &Cid, data: &[u8]) -> Result<(), StoreError> {
     match check_hash(cid, data) {
         HashCheck::Mismatch(_) => Err(StoreError::Corrupt { backend, cid: *cid }),
@@ -64,10 +66,10 @@ pub fn check_read(backend: &'static str, cid: &Cid, data: &[u8]) -> Result<(), S
     }
 }
 
-/// Decides whether a block of this size may be stored.
+/// Checks whether a block of this size may be stored.
 ///
 /// # Errors
-/// - [`StoreError::BlockTooLarge`]: it may not.
+/// - [`StoreError::BlockTooLarge`]: it is too large.
 pub fn check_size(cid: &Cid, data: &[u8], block_bytes_max: u64) -> Result<(), StoreError> {
     let block_bytes = data.len() as u64;
     if block_bytes > block_bytes_max {
@@ -81,10 +83,10 @@ pub fn cid_of(codec: u64, data: &[u8]) -> Cid {
     Cid::new_v1(codec, sha2_256(data))
 }
 
-/// Reads a CID from exactly these bytes. Unlike `Cid::try_from`, refuses trailing bytes and any encoding but the canonical one.
+/// Reads a CID from exactly these bytes. Unlike `Cid::try_from`, refuses trailing bytes and non-canonical encodings.
 ///
 /// # Errors
-/// The parser's, or [`cid::Error::ParsingError`] when bytes are left over or the encoding is not canonical.
+/// The parser's, or [`cid::Error::ParsingError`] for trailing bytes or a non-canonical encoding.
 pub fn cid_from_bytes(bytes: &[u8]) -> Result<Cid, cid::Error> {
     let cid = Cid::read_bytes(bytes)?;
     if cid.to_bytes() == bytes { Ok(cid) } else { Err(cid::Error::ParsingError) }

@@ -1,4 +1,4 @@
-//! What callers can do with any block store, built on the contract alone.
+//! Helpers for callers of any block store, built on the contract alone.
 
 use bytes::Bytes;
 use cid::Cid;
@@ -12,11 +12,11 @@ use crate::{Blockstore, StoreError, Walk, cid_of, typed};
 pub struct MissingLink {
     /// The absent block.
     pub cid: Cid,
-    /// The block that links to it; `None` when it is the root itself.
+    /// The block that links to it; `None` if it is the root itself.
     pub linked_from: Option<Cid>,
 }
 
-/// Conveniences for callers, available on every [`Blockstore`], `dyn` included.
+/// Helpers for callers, available on every [`Blockstore`], including `dyn Blockstore`.
 ///
 /// ```
 /// use mnem_store_traits::{BlockstoreExt, Bytes, MemoryStore, RAW, StoreError, cid_of};
@@ -30,10 +30,10 @@ pub struct MissingLink {
 /// # Ok::<(), StoreError>(())
 /// ```
 pub trait BlockstoreExt: Blockstore {
-    /// The bytes of a block that must be there.
+    /// The bytes of a block that must be present.
     ///
     /// # Errors
-    /// [`StoreError::MissingBlock`] if it is not; otherwise as [`Blockstore::get`].
+    /// [`StoreError::MissingBlock`] if it is absent; otherwise as [`Blockstore::get`].
     fn get_required(&self, cid: &Cid) -> Result<Bytes, StoreError> {
         self.get(cid)?.ok_or(StoreError::MissingBlock { cid: *cid, linked_from: None })
     }
@@ -51,7 +51,8 @@ pub trait BlockstoreExt: Blockstore {
     /// Stores `value` as a DAG-CBOR block and returns its CID. A field of type [`Cid`] becomes a link.
     ///
     /// # Errors
-    /// - [`StoreError::InvalidArgument`]: DAG-CBOR cannot hold the value, for example NaN or a map with a key that is no text.
+    /// - [`StoreError::InvalidArgument`]: DAG-CBOR cannot represent the value, for example NaN or a map key that is not
+    ///   text.
     /// - Otherwise as [`Blockstore::put`].
     fn put_dag_cbor<T: Serialize + ?Sized>(&self, value: &T) -> Result<Cid, StoreError> {
         let (cid, data) = typed::encode("put_dag_cbor", value)?;
@@ -81,7 +82,8 @@ pub trait BlockstoreExt: Blockstore {
     /// ```
     ///
     /// # Errors
-    /// - [`StoreError::InvalidArgument`]: the CID is of another codec, or the block is DAG-CBOR and not a `T`. The block is sound.
+    /// - [`StoreError::InvalidArgument`]: the CID has another codec, or the block is DAG-CBOR but not a `T`. The block
+    ///   is valid.
     /// - [`StoreError::Malformed`]: the block is not DAG-CBOR.
     /// - Otherwise as [`Blockstore::get`].
     fn get_dag_cbor<T: DeserializeOwned>(&self, cid: &Cid) -> Result<Option<T>, StoreError> {
@@ -95,11 +97,11 @@ pub trait BlockstoreExt: Blockstore {
 
     /// Every block that `root` reaches and the store does not hold, each once, in the order of [`Walk`].
     ///
-    /// If there are none, the graph is complete as far as links are followed: blocks for which
-    /// [`is_opaque`](crate::is_opaque) is true count as leaves. [`Walk::opaque`] counts them.
+    /// If there are none, the graph is complete as far as links are followed. Blocks for which
+    /// [`is_opaque`](crate::is_opaque) is true count as leaves; [`Walk::opaque`] counts them.
     ///
     /// # Errors
-    /// The first error other than an absence: a block that is there and cannot be read may hide links.
+    /// The first error other than an absence: a block that cannot be read may hide links.
     fn missing_links(&self, root: &Cid) -> Result<Vec<MissingLink>, StoreError> {
         let mut missing = Vec::new();
         for item in self.walk(root) {

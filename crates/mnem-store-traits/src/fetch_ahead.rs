@@ -1,4 +1,4 @@
-//! Reading blocks together with those that are wanted next.
+//! Reading blocks together with those that are needed next.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -15,15 +15,15 @@ use crate::{
     limits::{FETCH_AHEAD_BLOCKS_MAX, FETCH_AHEAD_BYTES_MAX},
 };
 
-/// Reads blocks one after the other, and asks the store for several at once where that pays: a store over a network then
-/// needs far fewer round trips. One that does not claim [`batched_reads`](crate::Capabilities::batched_reads) is asked for each block
-/// alone, when it is wanted.
+/// Reads blocks one after the other, and asks the store for several at once if that pays. A store over a network then
+/// needs far fewer round trips. A store that does not claim [`batched_reads`](crate::Capabilities::batched_reads) is
+/// asked for each block alone, when it is needed.
 ///
-/// Whoever reads many blocks in an order of their own says with each one which are likely to follow it. The answers
-/// that come with it are kept until they are asked for. [`Walk`](crate::Walk) reads this way.
+/// With each block, the caller names the blocks that are likely to follow. The answers for those are kept until they
+/// are requested. [`Walk`](crate::Walk) reads this way.
 ///
-/// Memory: up to 128 blocks, and up to 4 MiB of them and one block more. A request fills half of the room that is left,
-/// so that blocks which are wanted late never take all of it.
+/// Holds in memory up to 128 blocks and 4 MiB, and one block more. A request fills half of the free room, so that
+/// blocks that are needed late never take all of it.
 ///
 /// ```
 /// use mnem_store_traits::{Bytes, BlockstoreExt, FetchAhead, MemoryStore, RAW};
@@ -39,33 +39,34 @@ use crate::{
 /// ```
 #[derive(Default)]
 pub struct FetchAhead {
-    /// What was read and not yet asked for, absent blocks included. A key is a part of a CID, so it may be another's.
+    /// Blocks that were read and not yet requested, including absent ones. A key is a part of a CID, so it may collide
+    /// with that of another CID.
     fetched: HashMap<u64, (Cid, Option<Bytes>), BuildHasherDefault<AsIs>>,
     /// Bytes of these blocks.
     bytes: u64,
-    /// The request, kept for its memory.
+    /// The request, kept to reuse its memory.
     request: Vec<Cid>,
-    /// Blocks to read one by one, since a request for them failed.
+    /// The number of blocks to read one by one, because a request for them failed.
     alone: usize,
-    /// Whether the store says that asking for several pays; `None` until it was asked.
+    /// Whether the store says that batched reads pay; `None` before it was asked.
     pays: Option<bool>,
 }
 
 impl FetchAhead {
-    /// With nothing read.
+    /// Nothing is read yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The block, as [`Blockstore::get`] returns it: read now, or together with one that was asked for before it.
+    /// The block, as [`Blockstore::get`] returns it. It is read now, or was read together with an earlier one.
     ///
-    /// `next`: the CIDs that will be asked for after this one, the next first. It is looked at only if the store has to
-    /// be asked, and only as far as a request goes. A CID that was named is to be asked for later: until then its
+    /// `next` yields the CIDs that will be requested after this one, in their order. It is used only if the store must
+    /// be asked, and only as far as a request goes. A CID that was named here must be requested later: until then its
     /// block is kept.
     ///
     /// # Errors
-    /// As [`Blockstore::get`] for this block. That a block could not be read ahead is no error: it is read again when it
-    /// is asked for.
+    /// As [`Blockstore::get`] for this block. A failure to read ahead is not an error: the block is read again when it
+    /// is requested.
     pub fn get<S: Blockstore + ?Sized>(
         &mut self,
         store: &S,
@@ -142,13 +143,13 @@ fn bytes_of(data: &Option<Bytes>) -> u64 {
     data.as_ref().map_or(0, |data| data.len() as u64)
 }
 
-/// Eight bytes of the digest, and the codec: cheaper to look up than all of a CID.
+/// Eight bytes of the digest, and the codec: cheaper to look up than a whole CID.
 fn key(cid: &Cid) -> u64 {
     let digest = cid.hash().digest().last_chunk().copied();
     digest.map_or(0, u64::from_le_bytes) ^ cid.codec()
 }
 
-/// The hash of a key that is a hash already. Keys that were made to collide cost a look at no more than 128 entries.
+/// The hash of a key that is already a hash. Keys that were made to collide cost a comparison with at most 128 entries.
 #[derive(Default)]
 struct AsIs(u64);
 

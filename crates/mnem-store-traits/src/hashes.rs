@@ -60,10 +60,10 @@ const SUPPORTED: &[HashFunction] = &[
     },
 ];
 
-/// The hash functions that this build computes: those that every build has first, then more.
+/// The hash functions that this build computes, those of every build first.
 ///
-/// Every build has sha2-256 and blake3 with 32 bytes, and identity. This one may have more: sha2-512, and with feature
-/// `blake2b` blake2b-256. Later versions may add to them.
+/// Every build has sha2-256 and blake3 with 32 bytes, and identity. This one may have more: sha2-512 and, with the
+/// feature `blake2b`, blake2b-256. Later versions may add further functions.
 pub fn supported_hashes() -> &'static [HashFunction] {
     SUPPORTED
 }
@@ -74,22 +74,22 @@ impl HashFunction {
         self.code
     }
 
-    /// Its name in the table of multicodecs.
+    /// Its name in the multicodec table.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Length of its digest, in bytes; a CID with a shorter or longer one is not checked. `None`: any length.
+    /// The length of its digest in bytes. A CID with a shorter or longer digest is not checked. `None`: any length.
     pub fn digest_bytes(&self) -> Option<u8> {
         self.digest_bytes
     }
 
-    /// Whether every build of this crate has it, and every store takes blocks under it.
+    /// Whether every build of this crate has it, and every store accepts blocks under it.
     pub fn is_in_every_build(&self) -> bool {
         self.always
     }
 
-    /// The multihash of `data`. `None` for more than 64 bytes under identity: no CID holds them.
+    /// The multihash of `data`. `None` for more than 64 bytes under identity: no CID can hold them.
     pub fn multihash(&self, data: &[u8]) -> Option<Multihash<64>> {
         (self.multihash)(data)
     }
@@ -101,7 +101,7 @@ impl fmt::Debug for HashFunction {
     }
 }
 
-/// The function that `cid` names, if this build computes its whole digest.
+/// The function that `cid` names, if this build computes it and the digest is whole.
 pub(crate) fn function_of(cid: &Cid) -> Option<&'static HashFunction> {
     let hash = cid.hash();
     let is_whole = |function: &HashFunction| function.digest_bytes.is_none_or(|bytes| bytes == hash.size());
@@ -119,7 +119,7 @@ fn wrap(code: u64, digest: &[u8]) -> Option<Multihash<64>> {
     Multihash::wrap(code, digest).ok()
 }
 
-/// Says what of a multihash is not supported, and what is.
+/// Prints which part of a multihash is not supported, and what is.
 pub(crate) struct Unsupported {
     pub(crate) code: u64,
     pub(crate) digest_bytes: u8,

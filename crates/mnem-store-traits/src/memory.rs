@@ -1,4 +1,4 @@
-//! The reference: every promise of the contract, kept in memory.
+//! The reference implementation: every promise of the contract except durability, in memory.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +29,7 @@ const PAGE: usize = 256;
 
 /// A store in memory, as strict as the durable ones: the reference implementation, and a stand-in for tests.
 ///
-/// Clones share the same content. Nothing survives the last clone.
+/// Clones share the same content, which is lost with the last clone.
 ///
 /// ```
 /// use mnem_store_traits::{Blockstore, BlockstoreExt, Bytes, MemoryStore, RAW};
@@ -54,7 +54,7 @@ struct Content {
     tables: BTreeMap<String, BTreeMap<Bytes, Bytes>>,
 }
 
-/// How much there is, and not what: traces and failed assertions print whole stores.
+/// Prints the number of blocks and heads, not the blocks: traces and failed assertions print whole stores.
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Content")
@@ -72,7 +72,7 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Opens the same content once more. Clones are closed together; another opening stays open.
+    /// Opens the same content again. Clones are closed together; another opening stays open.
     pub fn open_again(&self) -> Self {
         Self { content: Arc::clone(&self.content), closed: Arc::default() }
     }

@@ -2,10 +2,10 @@
 
 use crate::StoreError;
 
-/// A listing made of pages, for implementers of `cids` and `keys`: nothing is held between two pages but one page of names.
+/// A listing made of pages, for implementers of `cids` and `keys`. Between two pages, it holds only one page of names.
 ///
-/// `page(after)` returns the names that follow `after` (the first ones for `None`), at most a page of them; an empty page is the end. An
-/// error is yielded once and ends the listing.
+/// `page(after)` returns the names that follow `after` (the first ones for `None`), at most one page of them. An empty
+/// page is the end. An error is yielded once and ends the listing.
 pub fn pages<'a, T: Clone + Send + 'a>(
     page: impl FnMut(Option<T>) -> Result<Vec<T>, StoreError> + Send + 'a,
 ) -> Box<dyn Iterator<Item = Result<T, StoreError>> + Send + 'a> {

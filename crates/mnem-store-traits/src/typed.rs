@@ -9,10 +9,10 @@ use serde_ipld_dagcbor::EncodeError;
 
 use crate::{DAG_CBOR, DagCborError, StoreError, cid_of, links};
 
-/// The block that `value` is, with its CID: CIDv1, DAG-CBOR, sha2-256.
+/// Encodes `value` as a block, with its CID: CIDv1, DAG-CBOR, sha2-256.
 ///
 /// # Errors
-/// [`StoreError::InvalidArgument`]: DAG-CBOR cannot hold the value.
+/// [`StoreError::InvalidArgument`]: DAG-CBOR cannot represent the value.
 pub(crate) fn encode<T: Serialize + ?Sized>(operation: &'static str, value: &T) -> Result<(Cid, Bytes), StoreError> {
     let data = serde_ipld_dagcbor::to_vec(value).map_err(|error| {
         let why = match error {
@@ -24,10 +24,10 @@ pub(crate) fn encode<T: Serialize + ?Sized>(operation: &'static str, value: &T) 
     Ok((cid_of(DAG_CBOR, &data), data.into()))
 }
 
-/// The value that a block holds.
+/// Decodes the value of a block.
 ///
 /// # Errors
-/// [`StoreError::InvalidArgument`]: the block is of another codec, or is DAG-CBOR and holds another value.
+/// [`StoreError::InvalidArgument`]: the block has another codec, or is DAG-CBOR and holds another value.
 /// [`StoreError::Malformed`]: it is not DAG-CBOR.
 pub(crate) fn decode<T: DeserializeOwned>(cid: &Cid, data: &[u8]) -> Result<T, StoreError> {
     let invalid = |reason| StoreError::InvalidArgument { operation: "get_dag_cbor", reason };
@@ -41,9 +41,9 @@ pub(crate) fn decode<T: DeserializeOwned>(cid: &Cid, data: &[u8]) -> Result<T, S
     })
 }
 
-/// The value that DAG-CBOR bytes hold.
+/// Decodes a value from DAG-CBOR bytes.
 ///
-/// Bytes that `T` passes over are not checked as strictly as [`links`](crate::links()) checks a block.
+/// Bytes that `T` skips are not checked as strictly as [`links`](crate::links()) checks a block.
 ///
 /// # Errors
 /// [`DagCborError`]: the bytes are not DAG-CBOR, or hold another value.

@@ -11,21 +11,23 @@ use cid::Cid;
 
 use crate::{Blockstore, FetchAhead, StoreError, is_opaque, links};
 
-/// The blocks reachable from a root, streamed: depth-first, a block before the blocks it links to, links in encoded order, each block once.
+/// The blocks reachable from a root, streamed: depth-first, a block before the blocks that it links to, links in
+/// encoded order, each block once.
 ///
-/// Each CID that is reached gives exactly one item. A block that is absent ([`StoreError::MissingBlock`], with the
-/// block that links to it), damaged, or not valid in its codec gives an error; the walk then goes on with the others
-/// when `next` is called again. A caller who must not miss anything stops at the first error, and one who looks for
-/// faults collects them.
+/// Each CID that is reached gives exactly one item. The item is an error if the block is absent
+/// ([`StoreError::MissingBlock`], with the block that links to it), damaged, or not valid in its codec. The walk then
+/// continues with the other blocks when `next` is called again. Stop at the first error if the result must be complete;
+/// collect the errors if you look for faults.
 ///
-/// Links are followed as [`links`](links()) finds them: those of DAG-CBOR, DAG-PB and DAG-JSON. Blocks of other codecs are
-/// yielded as leaves. Some of these codecs have links all the same, and [`opaque`](Self::opaque) counts their blocks:
-/// unless it is 0 at the end, the walk may have missed a part of the graph.
+/// Links are followed as [`links`](links()) finds them: those of DAG-CBOR, DAG-PB and DAG-JSON. Blocks of other codecs
+/// are yielded as leaves. Some of these codecs do have links, and [`opaque`](Self::opaque) counts their blocks: unless
+/// it is 0 at the end, the walk may have missed a part of the graph.
 ///
-/// Memory: one CID (a few hundred bytes with its bookkeeping) for each block reached so far, which is every block linked from one that was
-/// visited; the links of one block; and the blocks that are read ahead, see [`FetchAhead`]. No recursion: depth is bounded
-/// by memory only. Blocks are read as the walk gets to them or shortly before, several with one
-/// [`get_many`](Blockstore::get_many), so a store that changes meanwhile is seen as it is then.
+/// The walk holds in memory one CID (a few hundred bytes with its bookkeeping) for each block reached so far, which is
+/// every block linked from a visited one; the links of one block; and the blocks that are read ahead, see
+/// [`FetchAhead`]. It does not recurse: only memory limits the depth. Blocks are read when the walk gets to them or
+/// shortly before, several with one [`get_many`](Blockstore::get_many), so a store that changes meanwhile is seen as it
+/// is then.
 ///
 /// ```
 /// use mnem_store_traits::{Blockstore, Bytes, MemoryStore, RAW, Walk, cid_of};
@@ -40,11 +42,11 @@ use crate::{Blockstore, FetchAhead, StoreError, is_opaque, links};
 /// ```
 pub struct Walk<S: Blockstore> {
     store: S,
-    /// Blocks to visit, next one last. An entry whose turn is no longer the one in `reached` is out of date.
+    /// Blocks to visit, next one last. An entry is stale if its turn is not the one in `reached`.
     pending: Vec<Pending>,
     /// Every CID reached: yielded, or pending at a turn.
     reached: HashMap<Cid, Turn>,
-    /// Out-of-date entries in `pending`.
+    /// Stale entries in `pending`.
     stale: usize,
     turns: u64,
     opaque: u64,
@@ -64,19 +66,20 @@ enum Turn {
 }
 
 impl Pending {
-    /// Whether its turn is still the one at which its block is to be visited.
+    /// Whether the entry is not stale.
     fn is_live(&self, reached: &HashMap<Cid, Turn>) -> bool {
         reached.get(&self.cid) == Some(&Turn::At(self.turn))
     }
 }
 
 impl<S: Blockstore> Walk<S> {
-    /// Begins at `root`. `store` may be a store, a reference to one, a `&dyn` or an `Arc<dyn …>`.
+    /// Starts at `root`. `store` may be a store, a reference to one, a `&dyn` or an `Arc<dyn …>`.
     pub fn new(store: S, root: Cid) -> Self {
         Self::from_roots(store, [root])
     }
 
-    /// Begins at several roots, in the order given: what an earlier root reaches is not yielded again for a later one.
+    /// Starts at several roots, in the given order. Blocks that an earlier root reaches are not yielded again for a
+    /// later one.
     pub fn from_roots(store: S, roots: impl IntoIterator<Item = Cid>) -> Self {
         let (pending, reached, ahead) = (Vec::new(), HashMap::new(), FetchAhead::new());
         let mut walk = Self { store, pending, reached, stale: 0, turns: 0, opaque: 0, ahead };
@@ -85,14 +88,14 @@ impl<S: Blockstore> Walk<S> {
         walk
     }
 
-    /// Blocks yielded so far that may link to others and were not searched for links: see
+    /// The number of blocks yielded so far that may link to others and were not searched for links: see
     /// [`LinkSupport`](crate::LinkSupport).
     pub fn opaque(&self) -> u64 {
         self.opaque
     }
 
-    /// Puts `cids` in front of everything pending, keeping their order. One that was pending further back moves to the front, as a
-    /// depth-first order demands; one that was yielded stays so.
+    /// Puts `cids` in front of everything pending, in their order. A CID that was pending further back moves to the
+    /// front, as a depth-first order requires. A CID that was yielded is not yielded again.
     fn schedule(&mut self, cids: &[Cid], linked_from: Option<&Arc<Cid>>) {
         for cid in cids.iter().rev() {
             self.turns += 1;

@@ -1,4 +1,4 @@
-//! What became of an import or export that failed.
+//! The errors of imports and exports.
 
 use std::{fmt, io};
 
@@ -11,15 +11,15 @@ use crate::{
     reach::{Absent, CodecOf},
 };
 
-/// The blocks of an archive that a failed import left in the store: skipped when it is run again.
+/// The blocks of an archive that a failed import left in the store. They are skipped when it is run again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Kept {
-    /// Sections read and in the store.
+    /// Sections that were read and are in the store.
     pub blocks: u64,
-    /// How many of them the store did not hold before.
+    /// The number of them that the store did not hold before.
     pub new: u64,
-    /// How many of them could not be verified:
+    /// The number of them that could not be verified:
     /// [`ImportOptions::keep_unknown_hashes`](super::ImportOptions::keep_unknown_hashes).
     pub unchecked: u64,
 }
@@ -36,28 +36,28 @@ impl fmt::Display for Kept {
     }
 }
 
-/// Why an import ended before the end. Unless the variant says otherwise the heads are as they were.
+/// The reason why an import ended early. Unless the variant says otherwise, the heads are unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
     /// The archive is faulty.
     #[error("import stopped at byte {} ({kept}; the heads are unchanged)", source.offset())]
     Archive {
-        /// What is wrong, and where: a [`CarError::Fault`].
+        /// The fault and its place: a [`CarError::Fault`].
         source: CarError,
-        /// What is in the store all the same.
+        /// The blocks that are in the store.
         kept: Kept,
     },
-    /// A block is not what its CID names, or this build cannot check it.
+    /// A block does not match its CID, or this build cannot check it.
     #[error(
         "import stopped at byte {offset}, in the section at byte {section_offset} ({kept}; the heads are unchanged)"
     )]
     Block {
-        /// Where the section of the block begins.
+        /// The offset of the section of the block.
         section_offset: u64,
-        /// Where the bytes of the block begin; where they cannot be checked, its CID.
+        /// The offset of the bytes of the block; if they cannot be checked, that of its CID.
         offset: u64,
-        /// What is in the store all the same.
+        /// The blocks that are in the store.
         kept: Kept,
         /// [`StoreError::CidMismatch`] or [`StoreError::UnsupportedHash`].
         source: StoreCause,
@@ -65,9 +65,9 @@ pub enum ImportError {
     /// The input could not be read.
     #[error("cannot read the archive after byte {offset} ({kept}; the heads are unchanged)")]
     Read {
-        /// How far it was read, in bytes.
+        /// The number of bytes read.
         offset: u64,
-        /// What is in the store all the same.
+        /// The blocks that are in the store.
         kept: Kept,
         /// The failure.
         source: io::Error,
@@ -75,28 +75,28 @@ pub enum ImportError {
     /// The store failed or refused.
     #[error("cannot store the blocks before byte {offset} ({kept}; the heads are unchanged)")]
     Store {
-        /// How far the archive was read, in bytes.
+        /// The number of bytes of the archive read.
         offset: u64,
-        /// What is in the store all the same, as far as is known.
+        /// The blocks that are in the store, as far as is known.
         kept: Kept,
         /// The failure.
         source: StoreCause,
     },
-    /// The system started no thread for the commits. Nothing was stored.
+    /// The system could not start the thread for the commits. Nothing was stored.
     #[error("cannot start a thread (clone3) that stores the blocks")]
     Thread {
         /// The failure.
         source: io::Error,
     },
-    /// The callback for progress asked for the end.
+    /// The callback stopped the import.
     #[error("the import was stopped after byte {offset} ({kept}; the heads are unchanged)")]
     Stopped {
-        /// How far the archive was read, in bytes.
+        /// The number of bytes of the archive read.
         offset: u64,
-        /// What is in the store: every block that was read.
+        /// The blocks that are in the store: every block that was read.
         kept: Kept,
     },
-    /// The roots were to become heads, and some have no block: neither in the archive nor in the store.
+    /// Some roots that should become heads have no block, neither in the archive nor in the store.
     #[error(
         "{} has no block in the archive or the store, so it cannot become a head ({kept}; the heads are unchanged)",
         Roots(roots)
@@ -104,37 +104,37 @@ pub enum ImportError {
     MissingRoots {
         /// The roots without a block; never empty.
         roots: Vec<Cid>,
-        /// What is in the store all the same: every block of the archive.
+        /// The blocks that are in the store: every block of the archive.
         kept: Kept,
     },
-    /// Every block was stored, and blocks that the roots reach are neither in the archive nor in the store.
+    /// Every block was stored, but some blocks that the roots reach are neither in the archive nor in the store.
     #[error("{} ({kept}; the heads are unchanged)", Incomplete(missing, *missing_count))]
     Incomplete {
         /// The first 10,000 absent blocks, in the order of a walk from the roots; never empty.
         missing: Vec<Absent>,
-        /// How many there are.
+        /// The number of absent blocks.
         missing_count: u64,
-        /// What is in the store: every block of the archive.
+        /// The blocks that are in the store: every block of the archive.
         kept: Kept,
     },
-    /// Every block was stored, and then the links from the roots could not be followed to their ends: a block is
-    /// damaged, or not valid in its codec, or the store failed.
+    /// Every block was stored, but the links from the roots could not all be followed: a block is damaged, or not valid
+    /// in its codec, or the store failed.
     #[error("cannot tell whether the graph below the roots is complete ({kept}; the heads are unchanged)")]
     Unfollowed {
-        /// What is in the store: every block of the archive.
+        /// The blocks that are in the store: every block of the archive.
         kept: Kept,
         /// The failure.
         source: StoreCause,
     },
-    /// Every block was stored, and then the commit that makes the roots heads failed. It makes all of them heads or
-    /// none: the outcome of `source` says whether it may have landed.
+    /// Every block was stored, but the commit that makes the roots heads failed. It makes all of them heads or none:
+    /// the outcome of `source` says whether it may have been applied.
     #[error("cannot make {} ({kept})", Heads(root, *roots))]
     Heads {
-        /// The first root that was no head before.
+        /// The first root that was not a head before.
         root: Box<Cid>,
-        /// How many roots were no heads before.
+        /// The number of roots that were not heads before.
         roots: u64,
-        /// What is in the store: every block of the archive.
+        /// The blocks that are in the store: every block of the archive.
         kept: Kept,
         /// The failure.
         source: StoreCause,
@@ -178,40 +178,40 @@ impl fmt::Display for Roots<'_> {
     }
 }
 
-/// The cause class of an [`ImportError`], to branch on.
+/// The kind of an [`ImportError`], to branch on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ImportErrorKind {
-    /// The input is no CAR archive at all.
+    /// The input is not a CAR archive.
     NotCar,
-    /// A CAR version that is not read here.
+    /// A CAR version that this build does not read.
     UnsupportedVersion,
-    /// The archive breaks the format.
+    /// The archive violates the format.
     Malformed,
-    /// The archive ends too early: fetch the rest and run the import again.
+    /// The archive is truncated: fetch the rest and run the import again.
     CutOff,
-    /// A block is larger than allowed: a larger limit may help.
+    /// A block is larger than allowed. A larger limit may help.
     BlockTooLarge,
-    /// A block's bytes are not what its CID names.
+    /// A block does not match its CID.
     WrongBytes,
-    /// A block's hash cannot be computed by this build.
+    /// This build cannot compute the hash of a block.
     UnsupportedHash,
     /// The input could not be read.
     Read,
-    /// The system started no thread.
+    /// The system could not start a thread.
     Thread,
-    /// A root that was to become a head has no block.
+    /// A root that should become a head has no block.
     MissingRoots,
     /// Blocks that the roots reach are absent.
     Incomplete,
-    /// The caller stopped it.
+    /// The callback stopped it.
     Stopped,
-    /// The store failed or refused: look at the kind of the [`StoreError`].
+    /// The store failed or refused, with the kind of the [`StoreError`].
     Store(ErrorKind),
 }
 
 impl ImportError {
-    /// What went wrong, to branch on.
+    /// The kind, to branch on.
     pub fn kind(&self) -> ImportErrorKind {
         match self {
             Self::Archive { source, .. } => source.fault().map_or(ImportErrorKind::Read, kind_of_fault),
@@ -228,7 +228,7 @@ impl ImportError {
         }
     }
 
-    /// What is in the store all the same.
+    /// The blocks that are in the store.
     pub fn kept(&self) -> Kept {
         match self {
             Self::Archive { kept, .. }
@@ -244,7 +244,7 @@ impl ImportError {
         }
     }
 
-    /// Where in the archive the import stopped, in bytes; `None` when all of it had been read.
+    /// The place in the archive where the import stopped, in bytes; `None` if all of it had been read.
     pub fn offset(&self) -> Option<u64> {
         match self {
             Self::Archive { source, .. } => Some(source.offset()),
@@ -260,7 +260,7 @@ impl ImportError {
         }
     }
 
-    /// The store's error, where it was the store that failed.
+    /// The store's error, if the store failed.
     pub fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store { source, .. } | Self::Heads { source, .. } | Self::Unfollowed { source, .. } => Some(source),
@@ -281,7 +281,7 @@ fn kind_of_fault(fault: &CarFault) -> ImportErrorKind {
     }
 }
 
-/// Why an export ended before the end. What was written by then is an incomplete archive: throw it away.
+/// The reason why an export ended early. The output is an incomplete archive: discard it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
@@ -294,12 +294,11 @@ pub enum ExportError {
         linked_from: Option<Box<Cid>>,
         /// Blocks written before it.
         blocks: u64,
-        /// What is the matter with it.
+        /// The problem with it.
         source: StoreCause,
     },
-    /// A block may link to others, and links of its codec are not followed: the archive might lack blocks, and nobody
-    /// could tell. [`ExportOptions::opaque_leaves`](super::ExportOptions::opaque_leaves) exports such blocks all the
-    /// same.
+    /// A block may link to others, and links of its codec are not followed, so the archive might lack blocks without a
+    /// sign. [`ExportOptions::opaque_leaves`](super::ExportOptions::opaque_leaves) exports such blocks.
     #[error(
         "cannot export block {cid}: it may link to other blocks, and links of its codec, {}, are not followed ({} blocks written)",
         CodecOf(cid),
@@ -322,18 +321,18 @@ pub enum ExportError {
     /// The archive could not be written.
     #[error("cannot write the archive after byte {offset}")]
     Write {
-        /// Bytes handed to the output before the failure; some of them may not have arrived.
+        /// The number of bytes passed to the output before the failure; some may not have arrived.
         offset: u64,
-        /// The failure. A pipe that was closed at the other end is [`io::ErrorKind::BrokenPipe`].
+        /// The failure. [`io::ErrorKind::BrokenPipe`] if the reader closed the pipe.
         source: io::Error,
     },
-    /// The callback for progress asked for the end.
+    /// The callback stopped the export.
     #[error("the export was stopped ({} blocks written)", Grouped(*blocks))]
     Stopped {
         /// Blocks written before.
         blocks: u64,
     },
-    /// More roots than are read again. Nothing was written.
+    /// There are more roots than an import reads. Nothing was written.
     #[error("{roots} roots are more than the {roots_max} that an archive may name")]
     TooManyRoots {
         /// How many roots there are.
@@ -354,7 +353,7 @@ impl fmt::Display for Block<'_> {
     }
 }
 
-/// The cause class of an [`ExportError`], to branch on.
+/// The kind of an [`ExportError`], to branch on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExportErrorKind {
@@ -364,20 +363,20 @@ pub enum ExportErrorKind {
     DamagedBlock,
     /// A reachable block may link to others, and links of its codec are not followed.
     OpaqueBlock,
-    /// The store failed: look at the kind of the [`StoreError`].
+    /// The store failed, with the kind of the [`StoreError`].
     Store(ErrorKind),
     /// The output failed.
     Write,
-    /// The reader at the other end of the output went away: no failure of ours.
+    /// The reader of the output closed the pipe. This is not a failure of the export.
     BrokenPipe,
     /// Too many roots.
     TooManyRoots,
-    /// The caller stopped it.
+    /// The callback stopped it.
     Stopped,
 }
 
 impl ExportError {
-    /// What went wrong, to branch on.
+    /// The kind, to branch on.
     pub fn kind(&self) -> ExportErrorKind {
         match self {
             Self::Block { source, .. } if source.kind() == ErrorKind::MissingBlock => ExportErrorKind::MissingBlock,
@@ -391,7 +390,7 @@ impl ExportError {
         }
     }
 
-    /// The store's error, where there is one.
+    /// The store's error, if any.
     pub fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Block { source, .. } | Self::Store { source, .. } => Some(source),

@@ -1,4 +1,4 @@
-//! Writing an archive from a store.
+//! Exporting an archive from a store.
 
 use std::io::{BufWriter, Write};
 
@@ -16,7 +16,7 @@ use crate::{
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// What to export.
+/// Options for an export.
 #[derive(Clone, Debug, Default)]
 #[must_use = "options do nothing until a call is made with them"]
 pub struct ExportOptions {
@@ -25,7 +25,7 @@ pub struct ExportOptions {
     skip_missing: bool,
 }
 
-/// What an export wrote.
+/// The result of an export.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ExportReport {
@@ -46,7 +46,7 @@ pub struct ExportReport {
     pub missing_count: u64,
     /// The first 10,000 of them, in the order of the walk.
     pub missing: Vec<Absent>,
-    /// The largest block. Above 2 MiB other tools may refuse it.
+    /// The size of the largest block. Other tools may refuse one above 2 MiB.
     pub largest_block_bytes: u64,
     /// Size of the archive, in bytes.
     pub archive_bytes: u64,
@@ -58,43 +58,43 @@ impl ExportOptions {
         Self::default()
     }
 
-    /// The roots, in the order in which the archive names and reaches them; repetitions are left out. Default: the heads,
-    /// ascending.
+    /// The roots, in the order in which the archive names and reaches them; repetitions are left out. Default: the
+    /// heads, ascending.
     pub fn roots(mut self, roots: impl IntoIterator<Item = Cid>) -> Self {
         self.roots = Some(roots.into_iter().collect());
         self
     }
 
-    /// Whether to export blocks that may link to others and are not searched for links
-    /// ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without what they link to. Default: no, such a block ends the
-    /// export with [`ExportError::Opaque`].
+    /// Exports blocks that may link to others and are not searched for links
+    /// ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without what they link to. Default: no, such a block ends
+    /// the export with [`ExportError::Opaque`].
     pub fn opaque_leaves(mut self, yes: bool) -> Self {
         self.opaque_leaves = yes;
         self
     }
 
-    /// Whether to leave out blocks that are linked to and absent, and list them in the report. Default: no, such a block
-    /// ends the export. A root must be there in any case, and a damaged block is never left out.
+    /// Leaves out blocks that are linked to and absent, and lists them in the report. Default: no, such a block ends
+    /// the export. A root must be present in any case, and a damaged block is never left out.
     pub fn skip_missing(mut self, yes: bool) -> Self {
         self.skip_missing = yes;
         self
     }
 }
 
-/// Writes everything that the roots reach as a CARv1: depth-first, parents before children, links in encoded order, each block once.
+/// Writes everything that the roots reach as a CARv1: depth-first, parents before children, links in encoded order,
+/// each block once.
 ///
-/// The same roots over the same blocks give the same bytes, from every backend. Every block is hashed as it is read. Without roots and heads
-/// the archive has an empty list of roots and no blocks. Memory: one CID for each block reached,
-/// and up to 4 MiB and one block that are read ahead.
+/// The same roots over the same blocks give the same bytes, from every backend. Every block is hashed when it is read.
+/// Without roots and heads, the archive has an empty list of roots and no blocks. The export holds in memory one CID
+/// for each block reached, and up to 4 MiB and one block of read-ahead.
 ///
-/// The archive is complete unless the options say otherwise. An absent or damaged block ends the export, and so does
-/// a block of a codec that may have links and is not followed: nobody knows what else the archive would have to hold.
-/// A link to an identity CID is a link like any other: its block is exported if it was stored, and missing if it was
-/// not.
+/// The archive is complete unless the options say otherwise. An absent or damaged block ends the export. So does a
+/// block of a codec that may have links and is not followed, because the archive might lack what it links to. A link to
+/// an identity CID is a link like any other: its block is exported if it was stored, and missing otherwise.
 ///
 /// # Errors
-/// [`ExportError`]. The output then holds an incomplete archive, which nothing in it betrays: write to a temporary file and rename it once
-/// this returned `Ok`.
+/// [`ExportError`]. The output then holds an incomplete archive, without any sign of it. So write to a temporary file
+/// and rename it after `Ok`.
 pub fn export(
     store: &dyn Store,
     output: impl Write,
@@ -160,7 +160,7 @@ fn refused(store: &dyn Store, written: &ExportReport, barrier: Barrier) -> Expor
     ExportError::Block { cid: Box::new(cid), linked_from: linked_from.map(Box::new), blocks, source: source.into() }
 }
 
-/// Finds a block that links to `cid`, by walking again up to it: only the way to an error pays for it.
+/// Finds a block that links to `cid` by walking again up to it. Only errors pay for this walk.
 fn parent(store: &dyn Store, written: &ExportReport, cid: &Cid) -> Option<Cid> {
     if written.roots.contains(cid) {
         return None;

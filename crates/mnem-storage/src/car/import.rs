@@ -1,4 +1,4 @@
-//! Reading an archive into a store.
+//! Importing an archive into a store.
 
 use std::{collections::BTreeSet, io::Read, thread};
 
@@ -19,7 +19,7 @@ use crate::{
     report,
 };
 
-/// How to import.
+/// Options for an import.
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until a call is made with them"]
 pub struct ImportOptions {
@@ -32,7 +32,7 @@ pub struct ImportOptions {
     total_bytes: Option<u64>,
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ImportReport {
@@ -41,39 +41,37 @@ pub struct ImportReport {
     /// The roots named in its header, in its order.
     #[serde(serialize_with = "report::cids")]
     pub roots: Vec<Cid>,
-    /// Blocks in the archive, repetitions counted.
+    /// Blocks in the archive, including repetitions.
     pub blocks: u64,
     /// Bytes of those blocks.
     #[serde(rename = "block_bytes")]
     pub bytes: u64,
     /// Blocks that the store did not hold before.
     pub new: u64,
-    /// Blocks that it did hold, and repetitions inside of the archive: always `blocks` − `new`.
+    /// Blocks that it already held, and repetitions within the archive: always `blocks` − `new`.
     pub present: u64,
-    /// Roots whose block is not in the archive, ascending. The store may hold it all the same.
+    /// Roots whose block is not in the archive, ascending. The store may still hold it.
     #[serde(serialize_with = "report::cids")]
     pub missing_roots: Vec<Cid>,
-    /// Roots that became heads, in the order of the header. Those that were heads already are not named.
+    /// Roots that became heads, in the order of the header, without those that already were heads.
     #[serde(serialize_with = "report::cids")]
     pub heads_set: Vec<Cid>,
-    /// Blocks that the roots reach, all of them in the store. `None` unless [`ImportOptions::complete`] had the links
-    /// followed.
+    /// Blocks that the roots reach, all of them in the store. `None` unless [`ImportOptions::complete`] was set.
     pub reached: Option<u64>,
-    /// How many of those may link to others and were not searched for links: whether what they link to is there is
-    /// unknown.
+    /// The number of those that may link to others and were not searched for links. What they link to may be absent.
     pub opaque: Option<u64>,
-    /// The largest block. Above 2 MiB other tools may refuse it.
+    /// The size of the largest block. Other tools may refuse one above 2 MiB.
     pub largest_block_bytes: u64,
     /// Bytes of the archive up to the end of its last section: without the index of a CARv2 and padding.
     pub archive_bytes: u64,
-    /// Blocks whose hash function this build cannot compute, stored as they are, repetitions counted.
+    /// Blocks whose hash function this build cannot compute, stored as they are, including repetitions.
     pub unchecked: u64,
     /// Those blocks, in the order of the archive: the first 10,000 of them.
     #[serde(serialize_with = "report::cids")]
     pub unchecked_cids: Vec<Cid>,
-    /// Zeros after the last section, where they were allowed.
+    /// Zeros after the last section, if they were allowed.
     pub padding_bytes: u64,
-    /// What is odd about the archive. It holds every section that it should all the same.
+    /// Oddities of an archive that still holds every section that it should.
     #[serde(serialize_with = "report::warnings")]
     pub warnings: Vec<CarWarning>,
 }
@@ -93,7 +91,8 @@ impl Default for ImportOptions {
 }
 
 impl ImportOptions {
-    /// Memory of a batch unless set: 192 MiB. Large batches pay: rows that are sorted together lie together.
+    /// The default memory of a batch: 192 MiB. Large batches pay, because rows that are sorted together are stored
+    /// together.
     pub const BATCH_BYTES: u64 = IMPORT_BATCH_BYTES_DEFAULT;
 
     /// The defaults.
@@ -101,46 +100,47 @@ impl ImportOptions {
         Self::default()
     }
 
-    /// Whether to make the roots of the archive heads, in addition to those that the store has. Default: no.
+    /// Makes the roots of the archive heads, in addition to those of the store. Default: no.
     pub fn heads(mut self, yes: bool) -> Self {
         self.heads = yes;
         self
     }
 
-    /// Whether to make them heads only if no block that they reach is missing from the store after the import. Implies
+    /// Makes them heads only if no block that they reach is missing from the store after the import. Implies
     /// [`heads`](Self::heads). Default: no.
     pub fn complete(mut self, yes: bool) -> Self {
         self.complete = yes;
         self
     }
 
-    /// Largest block that is taken, in bytes; never more than the store takes. Default: [`BLOCK_BYTES_MAX`].
+    /// The largest accepted block, in bytes, but never more than the store accepts. Default: [`BLOCK_BYTES_MAX`].
     pub fn block_bytes_max(mut self, bytes: u64) -> Self {
         self.block_bytes_max = bytes;
         self
     }
 
-    /// Memory for the blocks that are sorted together, in bytes, with what their names take up. Two such batches are held at once: one is read
-    /// and checked while the other is stored, in durable commits that take a moment each. Default: [`BATCH_BYTES`](Self::BATCH_BYTES).
+    /// Memory for the blocks that are sorted together, in bytes, including their names. Two such batches are held at
+    /// once: one is read and checked while the other is stored in short durable commits. Default:
+    /// [`BATCH_BYTES`](Self::BATCH_BYTES).
     pub fn batch_bytes(mut self, bytes: u64) -> Self {
         self.batch_bytes = bytes;
         self
     }
 
-    /// Whether to store blocks whose hash function this build cannot compute as they are, unchecked. Default: no; they are
-    /// a fault of the archive.
+    /// Stores blocks whose hash function this build cannot compute, unchecked. Default: no; they are a fault of the
+    /// archive.
     pub fn keep_unknown_hashes(mut self, yes: bool) -> Self {
         self.keep_unknown_hashes = yes;
         self
     }
 
-    /// Whether to take zeros that follow the last section. Default: no.
+    /// Accepts zeros after the last section. Default: no.
     pub fn allow_padding(mut self, yes: bool) -> Self {
         self.allow_padding = yes;
         self
     }
 
-    /// Size of the archive where the caller knows it: handed on in [`Progress::total_bytes`].
+    /// The size of the archive if the caller knows it, for [`Progress::total_bytes`].
     pub fn total_bytes(mut self, bytes: Option<u64>) -> Self {
         self.total_bytes = bytes;
         self
@@ -149,35 +149,35 @@ impl ImportOptions {
 
 /// Reads a CARv1 or CARv2 from `input` and stores its blocks.
 ///
-/// Every block is hashed before it is stored, also when the store holds it already. Blocks are gathered in batches of `batch_bytes`,
-/// sorted, and stored by a thread of its own in durable commits of about 0.4 seconds; memory is bounded by two batches, one commit and one
-/// block more. An archive that fits one batch fills a new store as compactly as a copy does. A block that the store holds is not written
-/// again, so an interrupted import goes on where it stopped when it is run again. The blocks of CIDv0 and identity CIDs are stored like any
-/// other.
+/// Every block is hashed before it is stored, even if the store already holds it. Blocks are gathered in batches of
+/// `batch_bytes`, sorted, and stored by a second thread in durable commits of about 0.4 seconds. Memory is bounded by
+/// two batches, one commit and one block. An archive that fits into one batch fills a new store as compactly as a copy
+/// does. A block that the store holds is not written again, so an interrupted import continues where it stopped when it
+/// is run again. The blocks of CIDv0 and identity CIDs are stored like any other.
 ///
-/// Where `progress` asks for the end, what was gathered is stored for 0.3 seconds more, and at least one commit of it.
+/// If `progress` stops the import, gathered blocks are stored for 0.3 seconds more, and at least one commit of them.
 ///
-/// The input is read to its end. An archive that is followed by sections that its header does not cover, another
-/// archive or anything else is faulty; the table at [`Reader`] says what is an error and what a warning
+/// The input is read to its end. An archive that is followed by sections that its header does not cover, by another
+/// archive or by anything else is faulty. The table at [`Reader`] lists errors and warnings
 /// ([`ImportReport::warnings`]).
 ///
-/// A block whose hash function this build cannot compute is a fault too, unless [`ImportOptions::keep_unknown_hashes`]
-/// is set: it is then stored as it is and listed in the report. If the store, or the archive, has other bytes under the
-/// same CID, the import fails.
+/// A block whose hash function this build cannot compute is a fault too. With [`ImportOptions::keep_unknown_hashes`] it
+/// is stored as it is and listed in the report; if the store or the archive has other bytes under the same CID, the
+/// import fails.
 ///
-/// With [`ImportOptions::heads`] the roots become heads once all blocks are durable: all in one commit, which requires
-/// their blocks, in addition to the heads that are there. A root that is a head already is left as it is. If the block
-/// of any root is neither in the archive nor in the store, no head changes ([`ImportError::MissingRoots`]). Links are
-/// not followed: an archive may hold a part of a graph on purpose. [`verify`](crate::verify()) follows them,
-/// and so does [`ImportOptions::complete`] before any head changes ([`ImportError::Incomplete`]).
+/// With [`ImportOptions::heads`], the roots become heads once all blocks are durable: in one commit that requires their
+/// blocks, in addition to the existing heads. A root that is already a head stays one. If the block of any root is
+/// neither in the archive nor in the store, no head changes ([`ImportError::MissingRoots`]). Links are not followed,
+/// because an archive may hold a part of a graph on purpose. [`verify`](crate::verify()) follows them, and so does
+/// [`ImportOptions::complete`], before any head changes ([`ImportError::Incomplete`]).
 ///
-/// What was new is counted by a look-up before each commit; where others write to the same store meanwhile, a block may be counted as
-/// new by both.
+/// A look-up before each commit counts the new blocks. If others write to the same store meanwhile, both may count a
+/// block as new.
 ///
 /// # Errors
-/// [`ImportError`]. Verified blocks before the fault are in the store, counted in [`ImportError::kept`]. Heads change only after the last
-/// block. After [`ImportError::Heads`] the roots are heads, all or none: [`StoreError::outcome`] of its cause says
-/// whether they may be.
+/// [`ImportError`]. Verified blocks before the fault are in the store, counted in [`ImportError::kept`]. Heads change
+/// only after the last block. After [`ImportError::Heads`], all roots are heads or none: [`StoreError::outcome`] of its
+/// cause says whether they may be.
 pub fn import(
     store: &dyn Store,
     input: impl Read,
@@ -203,14 +203,14 @@ struct Import<'a> {
     report: ImportReport,
 }
 
-/// A block that is not what its CID names, or that this build cannot check.
+/// A block that does not match its CID, or that this build cannot check.
 struct Refused {
     section_offset: u64,
     offset: u64,
     source: StoreCause,
 }
 
-/// Why no more blocks are taken.
+/// The reason why no more blocks are accepted.
 enum Ended {
     Archive(CarError),
     Block(Refused),
@@ -273,7 +273,7 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// Reads and checks every block, and hands it over.
+    /// Reads and checks every block, and passes it on.
     fn sections(
         &mut self,
         reader: &mut Reader<impl Read>,

@@ -1,8 +1,8 @@
-//! CAR archives: blocks and roots in one file or stream, into a store and out of one.
+//! CAR archives: importing them into a store and exporting them.
 //!
-//! Written: CARv1, so that the same store gives the same bytes. Read: CARv1 and CARv2, as a stream, with bounded memory;
-//! each block is hashed. The codec is the crate `mnem-car`, which can be used without a store; its public names are here
-//! too.
+//! Exports are CARv1, and the same store gives the same bytes. Imports read CARv1 and CARv2 as a stream, with bounded
+//! memory, and hash each block. The codec is the crate `mnem-car`, which can be used without a store; its public names
+//! are re-exported here.
 //!
 //! ```
 //! use mnem_storage::{

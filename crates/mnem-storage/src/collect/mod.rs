@@ -1,4 +1,4 @@
-//! Garbage collection: removing the blocks that nothing reaches.
+//! Garbage collection: removing unreachable blocks.
 
 mod indexes;
 mod marking;
@@ -23,7 +23,7 @@ use crate::{
     report,
 };
 
-/// What to collect. Nothing but the heads, and what they reach, is kept unless the options say so.
+/// Options for a collection. Unless they say otherwise, only the heads and what they reach are kept.
 #[derive(Clone, Debug, Default)]
 pub struct CollectOptions {
     keep: Vec<Cid>,
@@ -33,20 +33,20 @@ pub struct CollectOptions {
     indexes: bool,
 }
 
-/// What a collection found and removed.
+/// The result of a collection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CollectReport {
-    /// The heads, ascending. They and what they reach were kept.
+    /// The heads, ascending. They and the blocks that they reach were kept.
     #[serde(serialize_with = "report::cids")]
     pub heads: Vec<Cid>,
     /// Blocks in the store before.
     pub blocks: u64,
-    /// Blocks that nothing reaches.
+    /// Unreachable blocks.
     pub dead: u64,
     /// Bytes of those blocks.
     pub dead_bytes: u64,
-    /// How many of them were removed. Without an error all of them, or none in a dry run.
+    /// The number of blocks removed: without an error all unreachable ones, or none in a dry run.
     pub removed: u64,
     /// Reached blocks that may link to others and were not searched for links. Always 0 without
     /// [`CollectOptions::opaque_leaves`].
@@ -55,41 +55,41 @@ pub struct CollectReport {
     pub missing_count: u64,
     /// The first 10,000 of them.
     pub missing: Vec<Absent>,
-    /// Reached blocks that are damaged, or not valid in their codec. They were kept; what only they link to was not. Always 0
-    /// without [`CollectOptions::allow_missing`].
+    /// Reached blocks that are damaged, or not valid in their codec. They were kept, but not what only they link to.
+    /// Always 0 without [`CollectOptions::allow_missing`].
     pub unreadable_count: u64,
     /// The first 10,000 of them.
     #[serde(serialize_with = "report::cids")]
     pub unreadable: Vec<Cid>,
-    /// Indexes of k-NN edges that were made of a block which nothing reaches, ascending.
+    /// Indexes of k-NN edges whose root is unreachable, ascending.
     pub dead_indexes: Vec<DeadIndex>,
-    /// How many of them were removed.
+    /// The number of them that were removed.
     pub indexes_removed: u64,
-    /// Indexes that cannot be read: nobody knows what they were made of, and they were kept.
+    /// Indexes that cannot be read. Their roots are unknown, so they were kept.
     pub indexes_unreadable: u64,
 }
 
-/// An index of k-NN edges that was made of a block which nothing reaches.
+/// An index of k-NN edges whose root is unreachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DeadIndex {
     /// The index.
     #[serde(serialize_with = "report::cid")]
     pub cid: Cid,
-    /// The block that it was made of.
+    /// The root for which it was built.
     #[serde(serialize_with = "report::cid")]
     pub root_cid: Cid,
 }
 
-/// Why a collection ended early.
+/// The reason why a collection ended early.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CollectError {
-    /// The store refused or failed. Says what the store's error says.
+    /// The store refused or failed. Prints like the store's error.
     #[error(transparent)]
     Store(StoreCause),
-    /// A reached block may link to others, and links of its codec are not followed: what only it links to would be removed.
-    /// Nothing was.
+    /// A reached block may link to others, and links of its codec are not followed, so what only it links to would be
+    /// removed. Nothing was removed.
     #[error(
         "block {cid} is reached and may link to other blocks: links of its codec, {}, are not followed",
         CodecOf(cid)
@@ -98,13 +98,13 @@ pub enum CollectError {
         /// The block.
         cid: Box<Cid>,
     },
-    /// The callback for progress asked for the end. What had been done by then.
+    /// The callback stopped the collection. Holds the result up to then.
     #[error("the collection was stopped: {} blocks were removed", .0.removed)]
     Stopped(Box<CollectReport>),
 }
 
 impl CollectError {
-    /// The store's error, where there is one.
+    /// The store's error, if any.
     pub fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) => Some(error),
@@ -112,7 +112,7 @@ impl CollectError {
         }
     }
 
-    /// The kind of the store's error, to branch on; `None` where the store is not at fault.
+    /// The kind of the store's error, to branch on; `None` if the store is not the cause.
     pub fn kind(&self) -> Option<ErrorKind> {
         self.store_error().map(StoreError::kind)
     }
@@ -139,43 +139,43 @@ impl From<StoreError> for Ended {
 }
 
 impl CollectOptions {
-    /// Keeps what the heads reach, removes all else, and refuses wherever a live block might be lost.
+    /// Keeps what the heads reach, removes the rest, and refuses wherever a live block might be lost.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Blocks to keep beside the heads, with all that they reach. Default: none.
+    /// Blocks to keep besides the heads, with all that they reach. Default: none.
     #[must_use]
     pub fn keep(mut self, cids: impl IntoIterator<Item = Cid>) -> Self {
         self.keep.extend(cids);
         self
     }
 
-    /// Whether to count only, and remove nothing. Default: no.
+    /// Only counts, and removes nothing. Default: no.
     #[must_use]
     pub fn dry_run(mut self, yes: bool) -> Self {
         self.dry_run = yes;
         self
     }
 
-    /// Whether to go on where a reached block is missing, damaged, or not valid in its codec. What only such a block links to is
-    /// removed. A head, and a block of [`keep`](Self::keep), must be there and whole in any case. Default: no.
+    /// Continues if a reached block is missing, damaged, or not valid in its codec. What only such a block links to is
+    /// removed. A head, and a block of [`keep`](Self::keep), must be present and intact in any case. Default: no.
     #[must_use]
     pub fn allow_missing(mut self, yes: bool) -> Self {
         self.allow_missing = yes;
         self
     }
 
-    /// Whether to keep blocks that may link to others and are not searched for links
-    /// ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)) without what only they link to. Default: no, such a block ends the
-    /// collection with [`CollectError::Opaque`].
+    /// Keeps blocks that may link to others and are not searched for links
+    /// ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without what only they link to. Default: no, such a block
+    /// ends the collection with [`CollectError::Opaque`].
     #[must_use]
     pub fn opaque_leaves(mut self, yes: bool) -> Self {
         self.opaque_leaves = yes;
         self
     }
 
-    /// Whether to remove the indexes of k-NN edges whose root nothing reaches. Default: no, they are listed.
+    /// Removes the indexes of k-NN edges whose root is unreachable. Default: no, they are listed.
     #[must_use]
     pub fn indexes(mut self, yes: bool) -> Self {
         self.indexes = yes;
@@ -186,27 +186,31 @@ impl CollectOptions {
 /// Removes every block that neither the heads nor [`CollectOptions::keep`] reach.
 ///
 /// # Deleting
-/// No writer may be at work, as for [`Blockstore::delete`](crate::Blockstore::delete): a writer may rely on a dead block that it found
-/// present. Keeping them away is the caller's duty. A store on disk that is opened
-/// [`exclusive`](crate::OpenOptions::exclusive) keeps other processes and handles away; the example `collector` shows how a
-/// program keeps its own threads away, and opens with [`check`](crate::OpenOptions::check): in a damaged store a head can be missing
-/// without a sign, and what it alone reaches would be dead. Blocks that were put after the collection began are left alone, and it ends with
-/// [`HeadsMoved`](StoreError::HeadsMoved) before the next batch once the heads have changed: that limits the harm of a mistake, and does
-/// not replace the exclusion.
+/// No writer may be active, as for [`Blockstore::delete`](crate::Blockstore::delete): a writer may rely on a dead block
+/// that it found present. Keeping writers away is the caller's duty. A store on disk that is opened
+/// [`exclusive`](crate::OpenOptions::exclusive) keeps other processes and handles away. The example `collector` shows
+/// how a program keeps its own threads away. It also opens the store with [`check`](crate::OpenOptions::check): in a
+/// damaged store a head can be missing without a sign, and the blocks that only it reaches would look dead.
 ///
-/// # How
-/// All blocks are listed; what heads and kept blocks reach is marked; all blocks are listed again, and those without a mark removed
-/// with [`delete_many`](crate::Blockstore::delete_many), up to 8,192 at a time: as many as take about 0.4 seconds. Nothing is removed before all of it is marked.
-/// Interrupted or killed anywhere, it has removed some of the dead blocks and nothing else, and the next run goes on.
+/// Blocks that are put after the collection began are not removed. If the heads change, the collection ends with
+/// [`HeadsMoved`](StoreError::HeadsMoved) before the next batch. This limits the harm of a mistake and does not replace
+/// the exclusion.
 ///
-/// Blocks of followed codecs (DAG-CBOR, DAG-PB, DAG-JSON) are read where the store keeps them, without a copy, and checked. Many are read in the
-/// order of their CIDs, in which neighbours share a page of the store. Blocks of codecs without links are not read: a damaged one is kept like
-/// any other.
+/// # How it works
+/// All blocks are listed. The blocks that the heads and kept blocks reach are marked. All blocks are listed again, and
+/// those without a mark are removed with [`delete_many`](crate::Blockstore::delete_many), in batches that take about
+/// 0.4 seconds and have at most 8,192 blocks. Nothing is removed before the marking is complete. If the collection is
+/// interrupted or killed, some of the dead blocks are gone and nothing else; the next run continues.
 ///
-/// Memory: about 9 bytes for each block of the store; 36 for each block that waits to be followed, of which there are no more than half a million unless
-/// single blocks have very many links; one batch of CIDs; and about 100 for each block that is linked to and absent, which is remembered whole: no
-/// fingerprint may stand for it, since it may have been put after the listing and must be followed then. Eight of the 9 bytes are a fingerprint, most of it under a random key. Two
-/// blocks with one fingerprint keep each other; none is ever lost by it.
+/// Blocks of followed codecs (DAG-CBOR, DAG-PB, DAG-JSON) are read in place, without a copy, and checked. Many are read
+/// in the order of their CIDs, in which neighbours share a page of the store. Blocks of codecs without links are not
+/// read: a damaged one is kept like any other.
+///
+/// The collection holds in memory about 9 bytes for each block of the store; 36 for each block that waits to be
+/// followed, of which there are at most half a million unless single blocks have very many links; about 100 for each
+/// absent block that is linked to; and one batch of CIDs. Eight of the 9 bytes are a fingerprint, most of it under a
+/// random key. Two blocks with the same fingerprint keep each other, so a collision never loses a block. An absent block
+/// is remembered whole, because it may be put after the listing and must then be followed.
 ///
 /// ```
 /// use mnem_storage::{
@@ -227,13 +231,16 @@ impl CollectOptions {
 /// # Errors
 /// Nothing was removed after:
 /// - [`CollectError::Store`] with [`StoreError::InvalidArgument`]: there are no heads and nothing is to be kept.
-/// - with [`StoreError::MissingBlock`], [`StoreError::Corrupt`], [`StoreError::Malformed`]: a reached block is missing, damaged, or not valid in
-///   its codec, and [`allow_missing`](CollectOptions::allow_missing) is not set; or it is a head or to be kept.
-/// - [`CollectError::Opaque`]: links of a reached block are not followed, and [`opaque_leaves`](CollectOptions::opaque_leaves) is not set.
+/// - with [`StoreError::MissingBlock`], [`StoreError::Corrupt`], [`StoreError::Malformed`]: a reached block is missing,
+///   damaged, or not valid in its codec, and [`allow_missing`](CollectOptions::allow_missing) is not set; or it is a
+///   head or a block to keep.
+/// - [`CollectError::Opaque`]: links of a reached block are not followed, and
+///   [`opaque_leaves`](CollectOptions::opaque_leaves) is not set.
 ///
 /// Some dead blocks may be gone after:
-/// - [`CollectError::Stopped`], as the callback wished.
-/// - [`CollectError::Store`] with [`StoreError::HeadsMoved`]: the heads changed meanwhile; or with any other error of the store.
+/// - [`CollectError::Stopped`]: the callback stopped it.
+/// - [`CollectError::Store`] with [`StoreError::HeadsMoved`]: the heads changed meanwhile; or with any other error of
+///   the store.
 pub fn collect(
     store: &dyn Store,
     options: &CollectOptions,
@@ -243,7 +250,7 @@ pub fn collect(
     collect_tuned(tuning, store, options, progress)
 }
 
-/// What only tests choose.
+/// Settings for tests.
 struct Tuning {
     fingerprints: Fingerprints,
     batch_blocks_max: usize,

@@ -1,10 +1,10 @@
-//! Why a copy ends before the end.
+//! The errors of a copy.
 
 use mnem_store_traits::{Cid, ErrorKind, StoreError};
 
 use crate::{StoreCause, grouped::Grouped, progress, reach::CodecOf};
 
-/// Why a copy ended before the end, and which of the two stores was at fault. Of a fault it says what the store's error says.
+/// The reason why a copy ended early, with the store at fault. Prints like the store's error.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
@@ -14,14 +14,14 @@ pub enum CopyError {
     /// The target refused or failed, or is damaged.
     #[error(transparent)]
     Target(StoreCause),
-    /// The target does not hold what was written to it, perhaps because somebody else writes to it.
+    /// The target does not hold what was written to it, perhaps because another program writes to it.
     #[error("the target does not hold what was copied: {what}")]
     Differs {
         /// The first difference.
         what: String,
     },
-    /// A block of the source may link to others, and links of its codec are not followed: the copy might lack blocks,
-    /// and nobody could tell. Only [`copy_reachable`](crate::copy_reachable) follows links.
+    /// A block of the source may link to others, and links of its codec are not followed, so the copy might lack blocks
+    /// without a sign. Only [`copy_reachable`](crate::copy_reachable) follows links.
     #[error(
         "the heads reach block {cid}: it may link to other blocks, and links of its codec, {}, are not followed",
         CodecOf(cid)
@@ -30,22 +30,22 @@ pub enum CopyError {
         /// The block.
         cid: Box<Cid>,
     },
-    /// The callback for progress asked for the end. The heads of the target are as they were, unless the copy was being proved by then.
+    /// The callback stopped the copy. The heads of the target are unchanged, unless the proof had already begun.
     #[error(
         "the copy was stopped: {} blocks were copied or found in the target, {} of them new",
         Grouped(*blocks),
         Grouped(*new)
     )]
     Stopped {
-        /// Blocks of the source that were written, or found in the target.
+        /// Blocks of the source that were written or already present in the target.
         blocks: u64,
-        /// How many of them were written.
+        /// The number of them that were written.
         new: u64,
     },
 }
 
 impl CopyError {
-    /// The error of the store at fault, where one is.
+    /// The error of the store at fault, if any.
     pub fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Source(error) | Self::Target(error) => Some(error),
@@ -53,13 +53,13 @@ impl CopyError {
         }
     }
 
-    /// The kind of the store's error, to branch on; `None` where no store is at fault.
+    /// The kind of the store's error, to branch on; `None` if no store is at fault.
     pub fn kind(&self) -> Option<ErrorKind> {
         self.store_error().map(StoreError::kind)
     }
 }
 
-/// Says whose error it is.
+/// Assigns an error to the source or the target.
 pub(crate) trait OfAStore<T> {
     fn of_source(self) -> Result<T, CopyError>;
     fn of_target(self) -> Result<T, CopyError>;
@@ -75,7 +75,7 @@ impl<T> OfAStore<T> for Result<T, StoreError> {
     }
 }
 
-/// Why a copy ended early.
+/// The reason why a copy ended early.
 pub(crate) type Ended = progress::Ended<CopyError>;
 
 impl From<CopyError> for Ended {

@@ -1,4 +1,4 @@
-//! Copying a store into another one.
+//! Copying a store to another one.
 
 mod blocks;
 mod digest;
@@ -28,24 +28,24 @@ pub(crate) use self::{
     rows::Rows,
 };
 
-/// What a copy did.
+/// The result of a copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CopyReport {
-    /// What was proved of the target.
+    /// What was proved about the target.
     pub promise: Promise,
-    /// Blocks in the source, and now in the target.
+    /// Blocks in the source, all of which the target now holds.
     pub blocks: u64,
     /// Bytes of those blocks.
     #[serde(rename = "block_bytes")]
     pub bytes: u64,
     /// Blocks that the target did not hold before.
     pub new: u64,
-    /// Blocks that it did hold: `blocks` − `new`.
+    /// Blocks that it already held: `blocks` − `new`.
     pub present: u64,
     /// Blocks whose hash this build cannot compute: copied as stored.
     pub unchecked: u64,
-    /// The first of them, as many as are listed.
+    /// The first of them, up to the limit of the list.
     #[serde(serialize_with = "report::cids")]
     pub unchecked_cids: Vec<Cid>,
     /// Side tables, ascending by name.
@@ -53,32 +53,33 @@ pub struct CopyReport {
     /// The heads of the source when the copy began, ascending. The target has them now.
     #[serde(serialize_with = "report::cids")]
     pub heads: Vec<Cid>,
-    /// Heads that the target had before and has no more, ascending.
+    /// Heads that the target had before and no longer has, ascending.
     #[serde(serialize_with = "report::cids")]
     pub heads_replaced: Vec<Cid>,
-    /// Heads of the target that the source does not know, ascending: kept as [`CopyOptions::merge_heads`] demands.
+    /// Heads of the target that the source does not know, ascending, kept because of [`CopyOptions::merge_heads`].
     #[serde(serialize_with = "report::cids")]
     pub heads_merged: Vec<Cid>,
 }
 
-/// What a copy proved of its target.
+/// What a copy proved about its target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Promise {
-    /// The target holds the blocks that the source listed, and no others, and both have the same heads. Each listing was read once, unless one was not
-    /// ascending: then both were read again at the end.
+    /// The target holds the blocks that the source listed and no others, and both have the same heads. Each listing was
+    /// read once. If one was not ascending, both were read again at the end.
     Equal,
-    /// The target holds everything that the source held when the copy began and did not lose meanwhile, and whatever it held before: the heads of the source have
-    /// moved since, it lost a block that it had listed, or the target has more.
+    /// The target holds everything that the source held when the copy began and did not lose meanwhile, and everything
+    /// that it held before. The heads of the source have moved since, it lost a block that it had listed, or the target
+    /// holds more.
     #[default]
     HoldsAll,
-    /// The target holds everything that the heads reach: of [`copy_reachable`].
+    /// The target holds everything that the heads reach. From [`copy_reachable`].
     HoldsReached,
 }
 
 impl Promise {
-    /// A word for it: `equal`, `holds_all`, `holds_reached`.
+    /// The name of the promise: `equal`, `holds_all`, `holds_reached`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Equal => "equal",
@@ -101,7 +102,7 @@ pub struct TableCopied {
     pub bytes: u64,
 }
 
-/// [`copy_with`] the default options.
+/// [`copy_with`] with the default options.
 ///
 /// # Errors
 /// As [`copy_with`].
@@ -109,29 +110,32 @@ pub fn copy(from: &dyn Store, to: &dyn Store, progress: OnProgress<'_>) -> Resul
     copy_with(from, to, &CopyOptions::new(), progress)
 }
 
-/// Copies every block, side table and head of `from` into `to`, and proves what the target then holds.
+/// Copies every block, side table and head of `from` to `to`, and proves what the target then holds.
 ///
-/// *The source may be written to meanwhile.* Everything that it held when the copy began, and that nobody deleted meanwhile, is in the
-/// target at the end, with the heads of that time: heads are read first, then blocks are listed. If heads move and blocks go at the same
-/// time, as when the source is collected, the copy begins again with the new heads, several times if need be: what its heads reach is whole.
-/// [`CopyReport::promise`] says what was proved.
+/// *The source may be written to meanwhile.* The copy reads the heads first and then lists the blocks. In the end, the
+/// target holds everything that the source held when the copy began and that nobody deleted meanwhile, with the heads
+/// of that time. If heads move and blocks are removed at the same time, as by a collection of the source, the copy
+/// begins again with the new heads, several times if needed. What its heads reach is complete. [`CopyReport::promise`]
+/// says what was proved.
 ///
-/// *The target belongs to the copy.* Others may write to it meanwhile; nobody may delete from it. What it lists is there, what is written is looked up again.
+/// *The target belongs to the copy.* Others may write to it meanwhile, but nobody may delete from it. The copy relies on
+/// what the target lists, and looks up again what it writes.
 ///
-/// *The target may be an earlier copy.* Both listings are followed side by side. Blocks that the target holds are not read and not written again. Heads of the target whose
-/// blocks the source holds are replaced by the heads of the source. Another head is an error, unless
-/// [`CopyOptions::merge_heads`] keeps it. Nothing else is removed from the target: blocks and rows that the source has no more stay.
-/// An interrupted copy is finished by running it again.
+/// *The target may be an earlier copy.* Both listings are read side by side. Blocks that the target holds are neither
+/// read nor written again. Heads of the target whose blocks the source holds are replaced by the heads of the source. Any
+/// other head is an error, unless [`CopyOptions::merge_heads`] keeps it. Nothing else is removed from the target: blocks
+/// and rows that the source no longer has stay. To finish an interrupted copy, run it again.
 ///
-/// In this order: blocks, side tables and heads (in one commit) are written; the proof. Until the heads are there the copy is
-/// incomplete. Blocks are hashed as they are read and again as they are written. Those whose hash this build cannot
-/// compute are copied as stored, and listed in the report. Rows of side tables are copied as they are, but for indexes of nearest neighbours
-/// in rows of more than 16 MiB, which only files of the published program have: those become parts ([`knn::store`](crate::knn::store)).
+/// The copy writes the blocks, then the side tables, then the heads in one commit, and then proves the result. Until
+/// the heads are written, the copy is incomplete. Blocks are hashed when they are read and again when they are written.
+/// Blocks whose hash this build cannot compute are copied as stored, and listed in the report. Rows of side tables are
+/// copied as they are. An exception is an index of nearest neighbours in a row of more than 16 MiB, which only files of
+/// the published program have: it becomes parts ([`knn::store`](crate::knn::store)). If heads move meanwhile, the copy
+/// follows the links from its heads in the target before it sets them, which reads each of its blocks with links.
 ///
-/// If heads move meanwhile, the copy is followed from its heads before it is given them: a read of each of its blocks with links.
-///
-/// Memory: one batch of about 16 MiB; about 4 MiB of blocks that are read together; one page of names of each store; 8 to 16 bytes for each
-/// block with links, if heads move meanwhile; an index that becomes parts, whole.
+/// The copy holds in memory one batch of about 16 MiB; about 4 MiB of blocks that are read together; one page of names
+/// of each store; 8 to 16 bytes for each block with links, if heads move meanwhile; and an index that becomes parts,
+/// whole.
 ///
 /// ```
 /// use mnem_storage::{BlockstoreExt, Bytes, MemoryStore, OpHeadsStore, Promise, RAW, copy, unwatched};
@@ -150,15 +154,17 @@ pub fn copy(from: &dyn Store, to: &dyn Store, progress: OnProgress<'_>) -> Resul
 /// ```
 ///
 /// # Errors
-/// [`CopyError::Stopped`], as the callback wished; [`CopyError::Differs`]: what was written to the target is not there, or it has other heads than
-/// those it was given; else [`CopyError`] says which store is at fault, and in it:
-/// - [`StoreError::InvalidArgument`](crate::StoreError::InvalidArgument): the target has a head that the source does not know, or has heads where the source has none.
-///   Nothing was written.
-/// - [`StoreError::Unsupported`](crate::StoreError::Unsupported): the source has side tables, and the target cannot. Nothing was written.
-/// - [`StoreError::Corrupt`](crate::StoreError::Corrupt): a block of that store is damaged; [`verify`](crate::verify()) lists all of them. Those that the target held
-///   before are only read with [`CopyOptions::compare`].
-/// - [`StoreError::MissingBlock`](crate::StoreError::MissingBlock), of the source: its heads moved, and something that they had reached went, in each of 10 passes.
-/// - Otherwise those of the two stores. Whatever was copied remains, and the heads of the target are complete or
+/// [`CopyError::Stopped`]: the callback stopped it. [`CopyError::Differs`]: the target lacks something that was written
+/// to it, or has other heads than those that were set. Otherwise [`CopyError`] names the store at fault, with:
+/// - [`StoreError::InvalidArgument`](crate::StoreError::InvalidArgument): the target has a head that the source does
+///   not know, or has heads while the source has none. Nothing was written.
+/// - [`StoreError::Unsupported`](crate::StoreError::Unsupported): the source has side tables, and the target does not
+///   support them. Nothing was written.
+/// - [`StoreError::Corrupt`](crate::StoreError::Corrupt): a block of that store is damaged; [`verify`](crate::verify())
+///   lists all of them. Blocks that the target held before are read only with [`CopyOptions::compare`].
+/// - [`StoreError::MissingBlock`](crate::StoreError::MissingBlock), of the source: its heads moved and blocks that they
+///   had reached were removed, in each of 10 passes.
+/// - Otherwise those of the two stores. The blocks copied so far remain, and the heads of the target are complete or
 ///   untouched.
 pub fn copy_with(
     from: &dyn Store,

@@ -1,4 +1,4 @@
-//! Copying only what the heads reach.
+//! Copying only the reachable blocks.
 
 use mnem_store_traits::{ErrorKind, Store, StoreError};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::{
     reach::{Absent, Allowed, Barrier, Missing, Reach},
 };
 
-/// What a copy of the reachable blocks may pass over.
+/// Options for a copy of the reachable blocks.
 #[derive(Clone, Debug, Default)]
 #[must_use = "options do nothing until a call is made with them"]
 pub struct ReachableOptions {
@@ -20,11 +20,11 @@ pub struct ReachableOptions {
     merge_heads: bool,
 }
 
-/// What a copy of the reachable blocks did.
+/// The result of a copy of the reachable blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReachableReport {
-    /// As of any copy; the blocks are those that the heads reach.
+    /// As for any copy; the blocks are those that the heads reach.
     #[serde(flatten)]
     pub copied: CopyReport,
     /// Blocks that may link to others and were not searched for links. Always 0 without
@@ -42,22 +42,22 @@ impl ReachableOptions {
         Self::default()
     }
 
-    /// Whether to copy blocks that may link to others and are not searched for links
-    /// ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without what they link to. Default: no, such a block ends the
-    /// copy with [`CopyError::Opaque`].
+    /// Copies blocks that may link to others and are not searched for links
+    /// ([`LinkSupport::Opaque`](crate::LinkSupport::Opaque)), without what they link to. Default: no, such a block ends
+    /// the copy with [`CopyError::Opaque`].
     pub fn opaque_leaves(mut self, yes: bool) -> Self {
         self.opaque_leaves = yes;
         self
     }
 
-    /// Whether to leave out blocks that are linked to and absent, and list them in the report. Default: no, such a block
-    /// ends the copy. A head must have its block in any case, and a damaged block is never left out.
+    /// Leaves out blocks that are linked to and absent, and lists them in the report. Default: no, such a block ends
+    /// the copy. A head must have its block in any case, and a damaged block is never left out.
     pub fn skip_missing(mut self, yes: bool) -> Self {
         self.skip_missing = yes;
         self
     }
 
-    /// Whether to keep heads of the target that the source does not know, as
+    /// Keeps heads of the target that the source does not know, as
     /// [`CopyOptions::merge_heads`](super::CopyOptions::merge_heads). Default: no.
     pub fn merge_heads(mut self, yes: bool) -> Self {
         self.merge_heads = yes;
@@ -65,21 +65,20 @@ impl ReachableOptions {
     }
 }
 
-/// Copies the heads of `from`, every block that they reach, and all side tables into `to`; then walks the copy from
+/// Copies the heads of `from`, every block that they reach, and all side tables to `to`, and then walks the copy from
 /// its heads.
 ///
-/// The copy of a store without its unreachable blocks: the safe way to give up the space that they take. Blocks that
-/// nobody can prove to be unreachable are not lost by it, since an opaque, absent or damaged block ends the copy
-/// unless the options allow it.
+/// Use it to make a copy without unreachable blocks, which is the safe way to free their space. It loses no block that
+/// might be reachable: an opaque, absent or damaged block ends the copy unless the options allow it.
 ///
-/// The target may be an earlier copy, as for [`copy`](fn@super::copy): its heads are replaced, and blocks that it
-/// holds beyond those which the heads reach stay there. The heads are written last. An interrupted copy is finished by
-/// running it again.
+/// The target may be an earlier copy, as for [`copy`](fn@super::copy): its heads are replaced, and other blocks in it
+/// stay. The heads are written last. To finish an interrupted copy, run it again.
 ///
-/// The source may be written to meanwhile: the heads are read first, and everything that they reach is copied. If it is
-/// collected meanwhile, so that its heads have moved and what they reached is gone, the copy begins again with the new ones.
+/// The source may be written to meanwhile: the heads are read first, and everything that they reach is copied. If a
+/// collection removes blocks that the old heads reached, the copy begins again with the new heads.
 ///
-/// Memory: one CID for each block reached, twice; one batch of about 16 MiB; about 8 MiB of blocks that are read ahead.
+/// The copy holds in memory one CID for each block reached, twice; one batch of about 16 MiB; and about 8 MiB of blocks
+/// that are read ahead.
 ///
 /// ```
 /// use mnem_storage::{
@@ -104,8 +103,8 @@ impl ReachableOptions {
 /// - [`CopyError::Source`] with [`StoreError::InvalidArgument`]: the source has no heads, so nothing is reachable.
 ///   Nothing was written.
 ///
-/// After an error the heads of the target are as they were, or, after a failure between two heads or in the proof,
-/// some or all of them are set.
+/// After an error, the heads of the target are unchanged. After a failure between two heads or in the proof, some or
+/// all of them are set.
 pub fn copy_reachable(
     from: &dyn Store,
     to: &dyn Store,
@@ -177,7 +176,7 @@ fn copy_reached(
     prove(to, heads, allowed, report, progress)
 }
 
-/// Writes the blocks that are reached. What has been counted is there when it ends, whatever ends it.
+/// Writes the reached blocks. Counted blocks are present at the end, however it ends.
 fn write(reach: &mut Reach<'_>, mut writer: Writer<'_>, progress: OnProgress<'_>) -> Result<(), Ended> {
     let mut ended = Cancelled::check(writer.tell(progress)).map_err(Ended::from);
     while ended.is_ok() {
@@ -198,7 +197,7 @@ fn of_source(barrier: Barrier) -> CopyError {
     }
 }
 
-/// The heads of the target reach as much as those of the source.
+/// Checks that the heads of the target reach as much as those of the source.
 fn prove(
     to: &dyn Store,
     heads: &Heads,

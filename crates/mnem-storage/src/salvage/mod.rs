@@ -1,4 +1,4 @@
-//! Getting out of a damaged store what can be read.
+//! Copying everything readable from a damaged store.
 
 mod blocks;
 mod raw;
@@ -23,7 +23,7 @@ use crate::{
     verify::Findings,
 };
 
-/// How to salvage.
+/// Options for a salvage.
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until a call is made with them"]
 pub struct SalvageOptions {
@@ -43,7 +43,7 @@ impl SalvageOptions {
         Self::default()
     }
 
-    /// How many faults the report keeps; it only counts the others. Default: 10,000.
+    /// The number of faults that the report lists; it only counts the others. Default: 10,000.
     pub fn faults_max(mut self, faults: usize) -> Self {
         self.faults_max = faults;
         self
@@ -57,48 +57,48 @@ impl SalvageOptions {
     }
 }
 
-/// What came over, and what did not.
+/// The result of a salvage: what was copied, and what was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SalvageReport {
-    /// The structure of the source's own files is damaged: what no fault names may be lost too.
+    /// Whether the structure of the source's own files is damaged. Then more may be lost than the faults name.
     pub structure_damaged: bool,
-    /// Blocks that came over.
+    /// Blocks that were copied.
     pub blocks: u64,
     /// Bytes of those blocks.
     #[serde(rename = "block_bytes")]
     pub bytes: u64,
-    /// How many of them neither a listing nor the raw files had, and only links led to.
+    /// The number of them that were found only by following links.
     pub walked: u64,
-    /// How many of them no listing had, and were found in the raw files, by
-    /// [`Driver::scan_raw`]. Some may have been deleted from the store before it was damaged.
+    /// The number of them that no listing had and that were found in the raw files, by [`Driver::scan_raw`]. Some may
+    /// have been deleted from the store before it was damaged.
     pub raw: u64,
-    /// Blocks whose hash this build cannot compute: copied as they were read, right or not.
+    /// Blocks whose hash this build cannot compute: copied as they were read, right or wrong.
     pub unchecked: u64,
-    /// Side tables of which a row came over, ascending by name. Nothing tells whether their values are right.
+    /// Side tables of which a row was copied, ascending by name. Their values cannot be checked.
     pub tables: Vec<TableCopied>,
-    /// Heads that came over, ascending: those whose blocks did.
+    /// Heads that were copied, ascending: those whose blocks were.
     #[serde(serialize_with = "report::cids")]
     pub heads: Vec<Cid>,
-    /// Where no head came over: CIDs that the raw files name as heads, and whose blocks came over, ascending. Each is or
+    /// If no head was copied: CIDs that the raw files name as heads and whose blocks were copied, ascending. Each is or
     /// was a head, of the last commit or an earlier one. None is set in the target.
     #[serde(serialize_with = "report::cids")]
     pub head_candidates: Vec<Cid>,
-    /// Everything that could not be read, whether or not it is in `faults`.
+    /// The number of all things that could not be read, including those not in `faults`.
     pub fault_count: u64,
-    /// What could not be read, up to [`SalvageOptions::faults_max`].
+    /// The things that could not be read, up to [`SalvageOptions::faults_max`].
     pub faults: Vec<Fault>,
 }
 
-/// Copies what can be read of the damaged store at `from` into `to`, a new and empty store. Never writes to `from`.
+/// Copies everything readable of the damaged store at `from` to `to`, a new and empty store. Never writes to `from`.
 ///
-/// The source is opened with the check of its structure; if that is damaged, [leniently](OpenOptions::lenient), and the report
-/// says so. Then as [`salvage`](fn@salvage).
+/// The source is opened with a check of its structure. If the structure is damaged, the source is opened
+/// [leniently](OpenOptions::lenient), and the report says so. Then it continues as [`salvage`](fn@salvage).
 ///
-/// If the structure is damaged, or the source cannot be opened, its raw files are searched as well ([`Driver::scan_raw`],
-/// which not every backend has): for blocks that no listing had, each of which has the hash that its CID
-/// names, and for CIDs that were heads once. Rows of side tables come only from where the structure leads: in the raw files
-/// nothing tells their tables apart.
+/// If the structure is damaged, or the source cannot be opened, its raw files are scanned as well
+/// ([`Driver::scan_raw`], which not every backend has): for blocks that no listing had, each of which matches the hash
+/// in its CID, and for CIDs that were heads once. Rows of side tables come only from where the structure leads, because
+/// the raw files do not tell their tables apart.
 ///
 /// ```
 /// # #[cfg(feature = "simple")]
@@ -124,7 +124,8 @@ pub struct SalvageReport {
 /// ```
 ///
 /// # Errors
-/// As [`salvage`](fn@salvage), and [`CopyError::Source`] with what keeps the source from being opened even so.
+/// As [`salvage`](fn@salvage), and [`CopyError::Source`] with the reason why the source cannot be opened even
+/// leniently.
 pub fn salvage_at(
     from: impl Into<Location>,
     to: &dyn Store,
@@ -150,12 +151,12 @@ pub fn salvage_at(
     }
 }
 
-/// Where blocks are to come from.
+/// The source of the blocks.
 struct Source {
     store: Option<Arc<dyn Store>>,
-    /// Why there is no store.
+    /// The reason why there is no store.
     refused: Option<StoreError>,
-    /// What searches its raw files.
+    /// The scans of its raw files.
     scans: Vec<Box<dyn RawScan>>,
 }
 
@@ -191,7 +192,7 @@ impl Source {
     }
 }
 
-/// The scans that these drivers have of the raw files at a place.
+/// The scans of these drivers over the raw files at a place.
 fn scans(
     at: &Location,
     options: &OpenOptions,
@@ -208,24 +209,26 @@ fn scans(
     Ok(scans)
 }
 
-/// Copies what can be read of an open store into an empty one.
+/// Copies everything readable of an open store to an empty one.
 ///
-/// - Every block that is listed, can be read and has the hash that its CID names. Then, following the links from the heads (from all blocks, if
-///   the heads cannot be read), every block that no listing had and that can be found by its CID.
-/// - The heads whose blocks came over.
-/// - Every row of a side table that can be read and that the target takes; of indexes of k-NN edges only whole ones.
+/// - Every listed block that can be read and matches the hash in its CID. Then, by following links from the heads (from
+///   all blocks if the heads cannot be read), every unlisted block that can be found by its CID.
+/// - The heads whose blocks were copied.
+/// - Every row of a side table that can be read and that the target accepts; of indexes of k-NN edges, only complete
+///   ones.
 ///
-/// What cannot be read is a [`Fault`] in the report, and the copy goes on. It is no proven copy: nothing is compared afterwards, since a
-/// damaged store does not say what it should hold. [`verify`](crate::verify()) of the target says what its heads lack.
+/// A thing that cannot be read is a [`Fault`] in the report, and the copy continues. It is not a proven copy: nothing
+/// is compared afterwards, because a damaged store does not say what it should hold. [`verify`](crate::verify()) of the
+/// target says what its heads lack.
 ///
-/// Memory: one CID for each block that was followed or lost, one batch of about 16 MiB, and up to 4 MiB and one block that
-/// are read ahead.
+/// It holds in memory one CID for each block that was followed or lost, one batch of about 16 MiB, and up to 4 MiB and
+/// one block of read-ahead.
 ///
 /// # Errors
 /// - [`CopyError::Target`] with [`StoreError::InvalidArgument`]: the target is not empty. Nothing was written.
-/// - [`CopyError::Target`]: it failed. What came over remains, and may lack its heads.
-/// - [`CopyError::Source`] with [`StoreError::Closed`]: all else that the source reports is a fault.
-/// - [`CopyError::Stopped`], as the callback wished. The target has no heads yet, or all.
+/// - [`CopyError::Target`]: the target failed. The copied blocks remain, perhaps without their heads.
+/// - [`CopyError::Source`] with [`StoreError::Closed`]; every other error of the source is a fault.
+/// - [`CopyError::Stopped`]: the callback stopped it. The target has no heads yet, or all.
 pub fn salvage(
     from: &dyn Store,
     to: &dyn Store,
@@ -239,7 +242,7 @@ pub fn salvage(
 }
 
 impl Salvage<'_> {
-    /// What the store lists, what its raw files hold besides, what links lead to, and then the heads.
+    /// The listed blocks, then those in the raw files, then those that links lead to, then the heads.
     fn everything(&mut self, store: Option<&dyn Store>, scans: &mut [Box<dyn RawScan>]) -> Result<(), Ended> {
         if let Some(store) = store {
             self.listed(store)?;
@@ -273,7 +276,7 @@ fn finish(salvage: Salvage<'_>, ended: Result<(), Ended>) -> Result<SalvageRepor
     Ok(report)
 }
 
-/// What came over can be told from nothing else later, so nothing else may be there.
+/// Later, salvaged blocks cannot be told from others, so the target must be empty.
 fn check_empty(to: &dyn Store) -> Result<(), CopyError> {
     let holds = if to.cids().of_target()?.next().transpose().of_target()?.is_some() {
         "blocks"

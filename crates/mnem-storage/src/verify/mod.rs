@@ -1,4 +1,4 @@
-//! Looking for damage.
+//! Checking a store for damage.
 
 pub(crate) mod indexes;
 mod search;
@@ -13,7 +13,7 @@ pub(crate) use self::search::Findings;
 use self::search::search;
 use crate::{OpenOptions, Progress, Stage, StoreCause, progress::OnProgress, report};
 
-/// How to verify.
+/// Options for a verification.
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until a call is made with them"]
 pub struct VerifyOptions {
@@ -22,11 +22,12 @@ pub struct VerifyOptions {
     open: OpenOptions,
 }
 
-/// What was looked at, and what was found.
+/// The result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// The structure of the store's own files is damaged: the numbers are of what can be read all the same, and more may be there.
+    /// Whether the structure of the store's own files is damaged. Then the numbers cover only what can still be read,
+    /// and there may be more.
     pub structure_damaged: bool,
     /// Blocks in the store.
     pub blocks: u64,
@@ -35,12 +36,12 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Blocks that the heads reach.
     pub reached: u64,
-    /// Blocks whose hash this build cannot compute: not checked, and no fault.
+    /// Blocks whose hash this build cannot compute: not checked, and not a fault.
     pub unchecked: u64,
-    /// Blocks that may link to others and were not searched for links: of a [codec that is not
-    /// followed](crate::LinkSupport). No fault.
+    /// Blocks that may link to others and were not searched for links, because of a
+    /// [codec that is not followed](crate::LinkSupport). Not a fault.
     pub opaque: u64,
-    /// How many of them the heads reach. Unless this is 0, the heads may reach more than `reached` says.
+    /// The number of them that the heads reach. Unless this is 0, the heads may reach more than `reached` says.
     pub opaque_reached: u64,
     /// Links in all valid blocks of followed codecs.
     pub links: u64,
@@ -50,34 +51,35 @@ pub struct VerifyReport {
     pub rows: u64,
     /// Indexes of k-NN edges that were checked.
     pub knn_indexes: u64,
-    /// Indexes of a later format: not checked, and no fault.
+    /// Indexes of a later format: not checked, and not a fault.
     pub knn_unchecked: u64,
-    /// Indexes of which there are parts only, ascending: their writers are at work or were stopped. No fault.
+    /// Indexes of which there are only parts, ascending: their writers are active or were stopped. Not a fault.
     #[serde(serialize_with = "report::cids")]
     pub knn_unfinished: Vec<Cid>,
-    /// Entries among the store's files that are not its own: no fault. In JSON, paths in which what is not UTF-8 is replaced.
+    /// Entries among the store's files that do not belong to it: not a fault. In JSON, bytes of paths that are not
+    /// UTF-8 are replaced.
     #[serde(rename = "foreign", serialize_with = "report::strays")]
     pub strays: Vec<Stray>,
-    /// Every fault, whether or not it is in `faults`.
+    /// The number of all faults, including those not in `faults`.
     pub fault_count: u64,
     /// The faults, up to [`VerifyOptions::faults_max`].
     pub faults: Vec<Fault>,
 }
 
-/// Why a store was not verified to the end.
+/// The reason why a verification ended early.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// It could not be looked at. Says what the store's error says.
+    /// The store could not be read. Prints like the store's error.
     #[error(transparent)]
     Store(StoreCause),
-    /// The callback for progress asked for the end. What had been looked at by then: it says nothing of the rest.
+    /// The callback stopped the verification. Holds the result up to then, which says nothing about the rest.
     #[error("the verification was stopped after {} blocks, with {} faults found", .0.blocks, .0.fault_count)]
     Stopped(Box<VerifyReport>),
 }
 
 impl VerifyError {
-    /// The store's error, where there is one.
+    /// The store's error, if any.
     pub fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) => Some(error),
@@ -85,7 +87,7 @@ impl VerifyError {
         }
     }
 
-    /// What went wrong, to branch on; `None` if nothing did, and the caller stopped it.
+    /// The kind of the store's error, to branch on; `None` if the callback stopped the verification.
     pub fn kind(&self) -> Option<ErrorKind> {
         self.store_error().map(StoreError::kind)
     }
@@ -97,16 +99,16 @@ impl From<StoreError> for VerifyError {
     }
 }
 
-/// One thing that is wrong.
+/// One problem found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Fault {
     /// Its class.
     pub kind: FaultKind,
-    /// The block or index concerned, where there is one.
+    /// The block or index concerned, if any.
     #[serde(serialize_with = "report::maybe_cid")]
     pub cid: Option<Cid>,
-    /// What is wrong, in words that name the thing.
+    /// The problem, in words that name the thing.
     pub what: String,
 }
 
@@ -125,15 +127,15 @@ pub enum FaultKind {
     MissingLink,
     /// A block's bytes do not match its CID.
     Corrupt,
-    /// A block is DAG-CBOR, DAG-PB or DAG-JSON by its CID and not by its bytes.
+    /// The CID says DAG-CBOR, DAG-PB or DAG-JSON, and the bytes are not valid in that codec.
     Malformed,
-    /// A block is there by its name and cannot be read.
+    /// A block is listed and cannot be read.
     Unreadable,
-    /// The list of blocks could not be read to its end.
+    /// The listing of blocks could not be read to its end.
     Listing,
-    /// A side table, or a row of it, could not be read.
+    /// A side table, or one of its rows, could not be read.
     SideTable,
-    /// An index of k-NN edges cannot be read, or is not the one that its CID names.
+    /// An index of k-NN edges cannot be read, or does not match its CID.
     KnnIndex,
 }
 
@@ -149,13 +151,13 @@ impl VerifyOptions {
         Self::default()
     }
 
-    /// How many faults the report keeps; it only counts the others. Default: 10,000.
+    /// The number of faults that the report lists; it only counts the others. Default: 10,000.
     pub fn faults_max(mut self, faults: usize) -> Self {
         self.faults_max = faults;
         self
     }
 
-    /// Whether to count the blocks first, so that [`Progress::total_blocks`] is known while they are read: one more
+    /// Counts the blocks first, so that [`Progress::total_blocks`] is known while they are read. Costs one more
     /// listing. Default: no.
     pub fn count(mut self, yes: bool) -> Self {
         self.count = yes;
@@ -163,18 +165,20 @@ impl VerifyOptions {
     }
 
     /// How [`verify_at`] opens the store: with these locks, this cache and these drivers, but always read-only and with
-    /// the check of its structure.
+    /// a check of its structure.
     pub fn open(mut self, options: OpenOptions) -> Self {
         self.open = options;
         self
     }
 }
 
-/// Verifies the store at `at`: the structure of its files, then all that [`verify`](fn@verify) looks at. Changes nothing on disk.
+/// Verifies the store at `at`: first the structure of its files, then everything that [`verify`](fn@verify) checks.
+/// Changes nothing on disk.
 ///
-/// Damage is a [`Fault`] in the report, and the search goes on. Also where the structure is damaged: then the store is opened
-/// [leniently](OpenOptions::lenient), and what is found is what can still be read. That nothing else is there is not proven then, nor,
-/// where parts of a file lead to each other, that the search ends: a callback that looks at the clock ends it between two blocks.
+/// Damage is a [`Fault`] in the report, and the verification continues. If the structure is damaged, the store is
+/// opened [leniently](OpenOptions::lenient), and the report covers what can still be read. Then nothing proves that
+/// there is no more. If parts of a file refer to each other in a circle, nothing proves that the verification ends; use
+/// a callback with a time limit, which ends it between two blocks.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -191,9 +195,9 @@ impl VerifyOptions {
 /// ```
 ///
 /// # Errors
-/// - [`VerifyError::Store`]: what keeps the store from being looked at, as [`OpenOptions::open`]: it is locked, no store, of an unknown format, in
-///   need of recovery, the process may not read one of its files or folders, or the medium failed.
-/// - [`VerifyError::Stopped`]: the callback wished it.
+/// - [`VerifyError::Store`]: the store cannot be read, as for [`OpenOptions::open`]. It is locked, not a store, of an
+///   unknown format or in need of recovery; the process may not read one of its files or folders; or the medium failed.
+/// - [`VerifyError::Stopped`]: the callback stopped it.
 pub fn verify_at(
     at: impl Into<Location>,
     options: &VerifyOptions,
@@ -224,19 +228,20 @@ pub fn verify_at(
 
 /// Verifies an open store through its contract.
 ///
-/// - Every block is read and hashed, once; one whose hash this build cannot compute is counted as unchecked.
+/// - Every block is read and hashed once. A block whose hash this build cannot compute is counted as unchecked.
 /// - Every block of a followed codec (DAG-CBOR, DAG-PB, DAG-JSON) is decoded strictly.
-/// - What the heads reach is complete: each head has its block, each link leads to a block. Blocks that no head
-///   reaches may have links to nowhere. A link to an identity CID is a link like any other: its block is there if it
-///   was stored. What blocks of other codecs link to is not known, and
-///   [`opaque_reached`](VerifyReport::opaque_reached) counts those that may link to something.
+/// - What the heads reach is complete: each head has its block, and each link leads to a block. Blocks that no head
+///   reaches may have broken links. A link to an identity CID is a link like any other: its block is present if it was
+///   stored. Links in blocks of other codecs are not known; [`opaque_reached`](VerifyReport::opaque_reached) counts the
+///   blocks that may have some.
 /// - Every row of every side table can be read.
-/// - Every index of k-NN edges can be read, and its edges have the CID that is its key. Edges that make no index, as another program may have
-///   stored them, are no fault if they are those of the CID.
+/// - Every index of k-NN edges can be read, and its edges have the CID that is its key. Edges that do not form a valid
+///   index, as another program may have stored them, are not a fault if they match the CID.
 ///
-/// It does not stop at a fault. Memory: one CID for each block that the heads reach, and up to 4 MiB and one block that are
-/// read ahead; then 16 bytes for each node of an index. A store that is written to
-/// meanwhile is seen in part as it was and in part as it is: its own writers never make that a fault, garbage collection may.
+/// It does not stop at a fault. It holds in memory one CID for each block that the heads reach, up to 4 MiB and one
+/// block of read-ahead, and then 16 bytes for each node of an index. If the store is written to meanwhile, the
+/// verification sees a part of it as it was and a part as it is. Its writers never make that a fault; garbage
+/// collection may.
 ///
 /// ```
 /// use mnem_storage::{FaultKind, MemoryStore, OpHeadsStore, RAW, VerifyOptions, cid_of, unwatched, verify};
@@ -250,8 +255,8 @@ pub fn verify_at(
 /// ```
 ///
 /// # Errors
-/// [`VerifyError::Store`] with [`StoreError::Closed`], or with the error of a file or folder that the process may not read: all else that the store
-/// reports is a fault. [`VerifyError::Stopped`], as the callback wished.
+/// [`VerifyError::Store`] with [`StoreError::Closed`], or with the error of a file or folder that the process may not
+/// read; every other error of the store is a fault. [`VerifyError::Stopped`]: the callback stopped it.
 pub fn verify(
     store: &dyn Store,
     options: &VerifyOptions,

@@ -1,4 +1,4 @@
-//! Whether a handle may still be used.
+//! The state of a handle: closed, read-only, poisoned.
 
 use std::sync::{
     OnceLock,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use crate::{Cause, StoreError};
 
-/// What every backend's handle says of itself in the same way: closed, read-only, poisoned.
+/// The state of a handle, with the errors that every backend returns for it: closed, read-only, poisoned.
 ///
 /// ```
 /// use mnem_store_traits::{Cause, ErrorKind, backend::Gate};
@@ -29,7 +29,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// The gate of a handle that was just opened. `backend`: what its errors call it.
+    /// The gate of a newly opened handle. `backend` is its name in errors.
     pub fn new(backend: &'static str, read_only: bool) -> Self {
         Self { backend, read_only, closed: AtomicBool::new(false), poison: OnceLock::new() }
     }
@@ -39,7 +39,7 @@ impl Gate {
         self.read_only
     }
 
-    /// Every read begins here.
+    /// Call this at the start of every read.
     ///
     /// # Errors
     /// [`StoreError::Closed`].
@@ -47,7 +47,7 @@ impl Gate {
         if self.closed.load(Ordering::Acquire) { Err(self.closed(operation)) } else { Ok(()) }
     }
 
-    /// Every write begins here, after [`check_open`](Self::check_open), which it includes.
+    /// Call this at the start of every write. It includes [`check_open`](Self::check_open).
     ///
     /// # Errors
     /// In this order: [`StoreError::Closed`], [`StoreError::ReadOnly`], [`StoreError::Poisoned`].
@@ -59,7 +59,7 @@ impl Gate {
         self.check_poison()
     }
 
-    /// Whether a write that has begun may go on.
+    /// Checks whether a write in progress may continue.
     ///
     /// # Errors
     /// [`StoreError::Poisoned`].
@@ -70,7 +70,7 @@ impl Gate {
         }
     }
 
-    /// Refuses writes from now on. The first cause stays.
+    /// Refuses writes from now on. The first cause is kept.
     pub fn poison(&self, cause: Cause) {
         let _ = self.poison.set(cause);
     }
@@ -80,7 +80,8 @@ impl Gate {
         self.poison.get()
     }
 
-    /// Refuses every call from now on. `false`: it was closed already. The backend waits for writes in progress first.
+    /// Refuses every call from now on. Returns `false` if it was already closed. The backend waits for writes in
+    /// progress first.
     pub fn close(&self) -> bool {
         !self.closed.swap(true, Ordering::AcqRel)
     }

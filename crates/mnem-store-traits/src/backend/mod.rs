@@ -1,4 +1,4 @@
-//! For implementers: the checks and helpers that every backend uses.
+//! Checks and helpers for implementers of a backend.
 
 mod gate;
 

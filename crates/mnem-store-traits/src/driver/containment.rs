@@ -7,11 +7,11 @@ use std::{
 };
 
 thread_local! {
-    /// How many calls of [`contain`] this thread is in.
+    /// The depth of calls of [`contain`] in this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// One level less when it is dropped, also by unwinding.
+/// Decrements the depth when it is dropped, also by unwinding.
 struct Level;
 
 impl Drop for Level {
@@ -20,9 +20,11 @@ impl Drop for Level {
     }
 }
 
-/// Runs code of an engine that may panic, as redb does at pages that contradict each other. `Err` is what it panicked with.
+/// Runs code of an engine that may panic, as redb does on pages that contradict each other. `Err` holds the panic's
+/// payload.
 ///
-/// No code of a caller belongs inside: its panics are its own. What the engine holds may be in no state to be used or dropped again.
+/// Do not run a caller's code inside: its panics are its own. The engine's objects may be unfit to be used or dropped
+/// afterwards.
 ///
 /// # Errors
 /// The payload of the panic.
@@ -32,7 +34,7 @@ pub fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(f))
 }
 
-/// Whether this thread is inside of [`contain`]: for a panic hook, which need not print what comes back as an error.
+/// Whether this thread is inside [`contain`]. For a panic hook, which need not print a panic that becomes an error.
 pub fn is_contained() -> bool {
     DEPTH.with(|depth| depth.get() > 0)
 }

@@ -1,27 +1,27 @@
-//! One look at a path, for drivers whose stores are files or folders.
+//! Inspecting a path, for drivers whose stores are files or folders.
 
 use std::{fs, io, path::Path};
 
 use crate::{Cause, Outcome, StoreError};
 
-/// What lies at a path.
+/// The kind of entry at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Entry {
     /// Nothing.
     Absent,
-    /// A folder without any entry.
+    /// An empty folder.
     EmptyFolder,
-    /// A folder that holds something, or that may not be listed.
+    /// A folder that is not empty, or that may not be listed.
     Folder,
-    /// A regular file of so many bytes.
+    /// A regular file, with its length in bytes.
     File(u64),
-    /// Something in which there is never a store; says what.
+    /// Something else, which never holds a store, with a description.
     Other(&'static str),
 }
 
 impl Entry {
-    /// Looks at `path`, following symbolic links. `driver`: what the error calls the one that looks.
+    /// Inspects `path`, following symbolic links. `driver` is the name for the error.
     ///
     /// # Errors
     /// [`StoreError::Backend`]: the file system failed.
@@ -29,7 +29,7 @@ impl Entry {
         Self::look(path).map_err(|error| unreadable(driver, path, error))
     }
 
-    /// As [`at`](Self::at), for a driver with an error of its own.
+    /// As [`at`](Self::at), for a driver with its own error type.
     ///
     /// # Errors
     /// The file system failed.
@@ -68,7 +68,7 @@ impl Entry {
     }
 }
 
-/// The error of a look at a path that failed.
+/// The error of a failed inspection.
 pub(crate) fn unreadable(driver: &'static str, path: &Path, error: io::Error) -> StoreError {
     StoreError::Backend {
         backend: driver,

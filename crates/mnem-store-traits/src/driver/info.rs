@@ -1,28 +1,29 @@
-//! What a store says of itself beyond its content.
+//! Counts and sizes of a store.
 
 use std::{fs, path::PathBuf};
 
-/// What a store holds and what it takes on disk.
+/// The contents of a store and its size on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreInfo {
-    /// Blocks.
+    /// Number of blocks.
     pub blocks: u64,
-    /// Bytes of all blocks, without keys and without what the backend adds.
+    /// Bytes of all blocks, without keys and the overhead of the backend.
     pub block_bytes: u64,
-    /// Op heads.
+    /// Number of op heads.
     pub heads: u64,
     /// Side tables that hold at least one key, ascending by name.
     pub tables: Vec<TableInfo>,
     /// Length of the store's files, in bytes.
     pub file_bytes: u64,
-    /// What the files take on the medium, in bytes, as `du` counts it; equal to `file_bytes` where the system does not tell.
+    /// Space of the files on the medium in bytes, as `du` counts it. Equal to `file_bytes` if the system does not
+    /// report it.
     pub allocated_bytes: u64,
-    /// Bytes of the files that are free for new blocks, as far as the backend can tell.
+    /// Bytes of the files that are free for new blocks, as far as the backend knows.
     pub free_bytes: u64,
 }
 
-/// What a side table holds.
+/// The contents of a side table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableInfo {
     /// Its name.
@@ -33,7 +34,7 @@ pub struct TableInfo {
     pub bytes: u64,
 }
 
-/// What compacting a store came to.
+/// The result of compacting a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reclaimed {
@@ -41,32 +42,32 @@ pub struct Reclaimed {
     pub before_bytes: u64,
     /// Their length now, in bytes.
     pub after_bytes: u64,
-    /// Why there was nothing to do, if so.
+    /// The reason, if there was nothing to do.
     pub nothing_to_do: Option<&'static str>,
 }
 
 impl Reclaimed {
-    /// The files had this length before, and have that now.
+    /// The lengths of the files before and after.
     pub fn new(before_bytes: u64, after_bytes: u64) -> Self {
         Self { before_bytes, after_bytes, nothing_to_do: None }
     }
 
-    /// Nothing is to be gained, and why.
+    /// There was nothing to do, for this reason.
     pub fn nothing(file_bytes: u64, why: &'static str) -> Self {
         Self { before_bytes: file_bytes, after_bytes: file_bytes, nothing_to_do: Some(why) }
     }
 }
 
-/// An entry among a store's files that is not the store's.
+/// An entry among a store's files that does not belong to the store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stray {
     /// Its path.
     pub path: PathBuf,
-    /// Whether a writer that was killed left it: the next handle that opens the store for writing removes it.
+    /// Whether a killed writer left it. The next handle that opens the store for writing removes it.
     pub unfinished: bool,
 }
 
-/// What a file takes on its medium, in bytes.
+/// The space of a file on its medium, in bytes.
 pub fn allocated_bytes(metadata: &fs::Metadata) -> u64 {
     #[cfg(unix)]
     {
@@ -77,10 +78,11 @@ pub fn allocated_bytes(metadata: &fs::Metadata) -> u64 {
     metadata.len()
 }
 
-/// Device and number of a file or folder, which all its names lead to and no other has; `None` where the system does not tell.
+/// Device and inode number of a file or folder, equal for all its names and for no other file; `None` if the system
+/// does not report them.
 pub type FileIdentity = Option<(u64, u64)>;
 
-/// The identity of what the metadata was read of.
+/// The identity of the file or folder with this metadata.
 pub fn identity(metadata: &fs::Metadata) -> FileIdentity {
     #[cfg(unix)]
     {

@@ -1,21 +1,22 @@
-//! What the place of a store cannot give.
+//! Features that the place of a store lacks.
 
 use std::io;
 
-/// What the place of a store lacks: the cause of the [`StoreError::Backend`](crate::StoreError::Backend) with which a driver refuses it, so that a program can
-/// offer the option that does without.
+/// A feature that the place of a store lacks. This is the cause of the
+/// [`StoreError::Backend`](crate::StoreError::Backend) with which a driver refuses the place, so that a program can
+/// offer the option that does without it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceLacks {
-    /// File locks. [`without_locks`](super::OpenOptions::without_locks) helps where the driver `can_do_without`.
+    /// File locks. [`without_locks`](super::OpenOptions::without_locks) helps if the driver `can_do_without`.
     #[error(
         "its file system has no locks (fcntl, flock), so two processes could write at once and destroy the store: \
          mount it with locks, for instance `-o flock`, or put the store elsewhere"
     )]
     Locks {
-        /// Whether the driver opens the store without locks if asked to.
+        /// Whether the driver can open the store without locks if asked to.
         can_do_without: bool,
-        /// What the file system said, if anything.
+        /// The error of the file system, if any.
         source: Option<io::Error>,
     },
     /// Locks on parts of a file, which a shared mode needs.
@@ -24,13 +25,13 @@ pub enum PlaceLacks {
          open the store in the exclusive mode, or put it elsewhere"
     )]
     RangeLocks,
-    /// The sync of a folder. [`durability`](super::OpenOptions::durability) below `Power` does without.
+    /// Syncing a folder. [`durability`](super::OpenOptions::durability) below `Power` does without it.
     #[error(
         "its file system cannot sync folders (fsync), so a power cut could take new names away: \
          put the store elsewhere, or open it with less durability"
     )]
     FolderSync {
-        /// What the file system said.
+        /// The error of the file system.
         source: io::Error,
     },
 }

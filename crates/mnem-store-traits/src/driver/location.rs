@@ -1,4 +1,4 @@
-//! Where a store lies.
+//! The place of a store.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where a store lies: a path of the file system, or a URL.
+/// The place of a store: a path of the file system, or a URL.
 ///
-/// A text of the form `scheme://…`, with a scheme of two or more letters, is a URL; anything else is a path. `Display` prints what was given.
+/// A text of the form `scheme://…`, with a scheme of two or more letters, is a URL; anything else is a path. `Display`
+/// prints the text as given.
 ///
 /// ```
 /// use mnem_store_traits::driver::Location;
@@ -51,7 +52,7 @@ impl Location {
         }
     }
 
-    /// Whether the last character is a separator, which says that a folder is meant.
+    /// Whether the last character is a separator, which means a folder.
     pub fn ends_with_separator(&self) -> bool {
         let last = |bytes: &[u8]| bytes.last().is_some_and(|byte| std::path::is_separator(char::from(*byte)));
         match self {
@@ -61,7 +62,7 @@ impl Location {
     }
 }
 
-/// The scheme of a text that is a URL, by the grammar of RFC 3986, but of two letters or more: one letter is a drive.
+/// The scheme of a URL, by the grammar of RFC 3986, but with at least two letters: one letter is a drive.
 fn scheme_of(text: &str) -> Option<&str> {
     let (scheme, _) = text.split_once("://")?;
     let begins_with_a_letter = scheme.starts_with(|c: char| c.is_ascii_alphabetic());

@@ -1,7 +1,8 @@
-//! Drivers: what a program needs of a backend beyond the contract, so that it can open any backend's stores.
+//! Drivers: what a program needs beyond the contract to open the stores of any backend.
 //!
-//! A [`Driver`] recognises its stores, creates them and opens them; what it opens is a [`ManagedStore`], which can also count and compact
-//! itself. One `static` per backend implements [`Driver`]; programs take a slice of `&'static dyn Driver`, and name no backend.
+//! A [`Driver`] detects, creates and opens stores. An open store is a [`ManagedStore`], which can also count and
+//! compact itself. Each backend has one `static` that implements [`Driver`]. Programs take a slice of
+//! `&'static dyn Driver` and name no backend.
 
 mod appended;
 mod containment;
@@ -28,36 +29,36 @@ use crate::{Store, StoreError};
 /// What a driver finds at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// No store, and nothing in the way of one.
+    /// No store, and no obstacle to creating one.
     Absent,
-    /// A creation that was cut off, which [`OpenOptions::create`] completes.
+    /// A creation that was cut short. [`OpenOptions::create`] completes it.
     Unfinished,
-    /// A store of this driver, of a version that it may or may not know. Whether it is whole is not looked at.
+    /// A store of this driver, in a version that it may or may not know. It is not checked for damage.
     Store,
-    /// What is left of a store of this driver, and what is wrong with it. [`OpenOptions::lenient`] may open it.
+    /// The remains of a store of this driver, with the damage. [`OpenOptions::lenient`] may open it.
     Damaged(String),
-    /// Something else, and what.
+    /// Something else, with a description.
     Foreign(String),
 }
 
-/// A kind of stores: recognises, creates and opens them.
+/// Detects, creates and opens the stores of one backend.
 pub trait Driver: fmt::Debug + Send + Sync {
-    /// Its name, as `redb`: in options, errors and JSON. Matches `[a-z][a-z0-9_-]*`.
+    /// Its name, such as `redb`, for options, errors and JSON. Matches `[a-z][a-z0-9_-]*`.
     ///
     /// # Contract
     /// - Law: `driver_has_a_name_and_formats`.
     fn name(&self) -> &'static str;
 
-    /// What a store of it is, as "one redb file": after its name in a list for users.
+    /// A description of its stores, such as "one redb file", for a list of backends.
     fn about(&self) -> &'static str;
 
-    /// The formats that it opens, as [`ManagedStore::format`] names them. The first one is that of new stores.
+    /// The formats that it opens, as [`ManagedStore::format`] names them. New stores get the first one.
     ///
     /// # Contract
-    /// - At least one, none twice. Law: `driver_has_a_name_and_formats`.
+    /// - At least one, and none twice. Law: `driver_has_a_name_and_formats`.
     fn formats(&self) -> &'static [&'static str];
 
-    /// The names of the options that [`OpenOptions::set`] takes for it.
+    /// The names of the options that [`OpenOptions::set`] accepts for it.
     ///
     /// # For implementers
     /// The default is none.
@@ -65,55 +66,59 @@ pub trait Driver: fmt::Debug + Send + Sync {
         &[]
     }
 
-    /// How long it waits for a lock unless [`OpenOptions::lock_wait`] is set.
+    /// The lock timeout unless [`OpenOptions::lock_wait`] is set.
     fn lock_wait(&self) -> std::time::Duration;
 
-    /// Whether the place asks for a *new* store of this driver: by extension, scheme, or a separator at its end.
+    /// Whether the place asks for a *new* store of this driver: by its extension, its scheme, or a trailing separator.
     fn suits(&self, at: &Location) -> bool;
 
-    /// A place for one store, given a new folder that is there for it alone: for trials, as the conformance suite makes them.
+    /// A place for one store, given a new folder for it alone. The conformance suite uses it.
     ///
     /// # For implementers
-    /// The default is a path in the folder: right where stores are files or folders.
+    /// The default is a path in the folder, which is right if stores are files or folders.
     fn trial_place(&self, folder: &Path) -> Location {
         folder.join("store").into()
     }
 
-    /// What lies at the place.
+    /// Detects what is at the place.
     ///
     /// # Contract
-    /// - Writes nothing and waits for no lock. Laws: `probe_of_an_empty_place_is_absent`, `probe_leaves_foreign_things_alone`.
-    /// - What this driver has made is a [`Probe::Store`]. Law: `new_store_is_recognised`.
+    /// - Writes nothing and waits for no lock. Laws: `probe_of_an_empty_place_is_absent`,
+    ///   `probe_leaves_foreign_things_alone`.
+    /// - A store that this driver made is a [`Probe::Store`]. Law: `new_store_is_recognised`.
     ///
     /// # Errors
-    /// [`StoreError::Backend`]: the place could not be looked at.
+    /// [`StoreError::Backend`]: the place could not be inspected.
     fn probe(&self, at: &Location) -> Result<Probe, StoreError>;
 
-    /// Opens the store at the place, or makes one there.
+    /// Opens the store at the place, or creates one there.
     ///
     /// # Contract
-    /// - What is refused is left as it was. Laws: `probe_leaves_foreign_things_alone`, `missing_store_is_not_made_unless_asked`.
-    /// - A URL whose scheme is not the driver's is refused, and never read as a path. Law: `url_of_nobody_is_foreign`.
+    /// - A place that is refused stays as it was. Laws: `probe_leaves_foreign_things_alone`,
+    ///   `missing_store_is_not_made_unless_asked`.
+    /// - A URL with another scheme than the driver's is refused, and never read as a path. Law:
+    ///   `url_of_nobody_is_foreign`.
     /// - An option or a format that the driver does not know is refused. Law: `unknown_options_are_refused`.
     ///
     /// # Errors
-    /// - [`StoreError::NotAStore`]: nothing is there, and it may not be created; or something else is there.
-    /// - [`StoreError::Damaged`]: what is left of a store.
+    /// - [`StoreError::NotAStore`]: nothing is there and it may not be created, or something else is there.
+    /// - [`StoreError::Damaged`]: the remains of a store are there.
     /// - [`StoreError::Locked`], [`StoreError::NeedsRecovery`], [`StoreError::UnsupportedFormat`].
     /// - [`StoreError::InvalidArgument`]: options that exclude each other, or that the driver does not have.
-    /// - [`StoreError::Unsupported`]: the place cannot give what was requested.
-    /// - [`StoreError::Backend`]: the medium failed, or forbids it.
+    /// - [`StoreError::Unsupported`]: the place lacks something that was requested.
+    /// - [`StoreError::Backend`]: the medium failed or denied access.
     fn open(&self, at: &Location, options: &OpenOptions) -> Result<Box<dyn ManagedStore>, StoreError>;
 
-    /// Scans the raw files at the place for blocks and heads, for a store whose structure leads to only a part of them or
-    /// that cannot be opened at all. Writes nothing, and keeps writers out as [`OpenOptions::lenient`] does. `None` if the
-    /// driver has no such scan, or if no store of its kind can be at the place.
+    /// Scans the raw files at the place for blocks and heads. For a store whose structure leads to only a part of them,
+    /// or that cannot be opened at all. Writes nothing, and keeps writers out as [`OpenOptions::lenient`] does. `None`
+    /// if the driver has no such scan, or if the place cannot hold one of its stores.
     ///
     /// # Contract
-    /// - Where there is a scan, it finds what a whole store holds, and gives no wrong bytes of a damaged one. Law: `raw_scan_finds_what_is_there`.
+    /// - A scan finds the content of an intact store, and returns no wrong bytes from a damaged one. Law:
+    ///   `raw_scan_finds_what_is_there`.
     ///
     /// # Errors
-    /// [`StoreError::Locked`]; [`StoreError::Backend`]: the files cannot be looked at.
+    /// [`StoreError::Locked`]; [`StoreError::Backend`]: the files cannot be read.
     ///
     /// # For implementers
     /// The default is `None`.
@@ -122,7 +127,7 @@ pub trait Driver: fmt::Debug + Send + Sync {
     }
 }
 
-/// An open store, with what its driver can do beyond the contract.
+/// An open store, with what its driver offers beyond the contract.
 pub trait ManagedStore: Store {
     /// The driver that opened it.
     fn driver(&self) -> &'static dyn Driver;
@@ -130,46 +135,46 @@ pub trait ManagedStore: Store {
     /// The format on disk, one of [`Driver::formats`].
     fn format(&self) -> &'static str;
 
-    /// Counts and measures it. May read all of it.
+    /// Counts and measures the store. May read all of it.
     ///
     /// # Contract
-    /// - Counts what is there. Law: `info_counts_what_is_there`.
+    /// - The counts match the content. Law: `info_counts_what_is_there`.
     ///
     /// # Errors
     /// As [`Blockstore::get`](crate::Blockstore::get).
     fn info(&self) -> Result<StoreInfo, StoreError>;
 
-    /// Gives back what the files no longer need. The store stays open.
+    /// Gives unused space of the files back. The store stays open.
     ///
     /// # Contract
     /// - Changes no content. Law: `compact_changes_no_content`.
     ///
     /// # Errors
-    /// [`StoreError::ReadOnly`], [`StoreError::Backend`], [`StoreError::Damaged`]: the content is as it was.
+    /// [`StoreError::ReadOnly`], [`StoreError::Backend`], [`StoreError::Damaged`]: the content is unchanged.
     ///
     /// # For implementers
-    /// The default says that there is nothing to do, and measures with [`info`](Self::info).
+    /// The default reports that there is nothing to do, and measures with [`info`](Self::info).
     fn compact(&mut self) -> Result<Reclaimed, StoreError> {
         let file_bytes = self.info()?.file_bytes;
         Ok(Reclaimed::nothing(file_bytes, "this backend leaves nothing to give back"))
     }
 
-    /// Entries among the store's files that are not its own.
+    /// Entries among the store's files that do not belong to it.
     ///
     /// # Contract
-    /// - None in a new store. Law: `new_store_is_recognised`.
+    /// - A new store has none. Law: `new_store_is_recognised`.
     ///
     /// # Errors
     /// As [`Blockstore::get`](crate::Blockstore::get).
     ///
     /// # For implementers
-    /// The default is none: right where a store is a single file.
+    /// The default is none, which is right if a store is a single file.
     fn strays(&self) -> Result<Vec<Stray>, StoreError> {
         Ok(Vec::new())
     }
 
-    /// Device and number of the file or folder that is open, to see later whether its path still leads there. `None`
-    /// where there is no such thing.
+    /// Device and inode number of the open file or folder, to check later whether its path still leads there. `None` if
+    /// there is no such thing.
     ///
     /// # For implementers
     /// The default is `None`.
@@ -177,6 +182,6 @@ pub trait ManagedStore: Store {
         None
     }
 
-    /// The store alone.
+    /// The store, without the rest.
     fn into_store(self: Box<Self>) -> Arc<dyn Store>;
 }

@@ -1,17 +1,17 @@
-//! How a store is opened.
+//! Options for opening a store.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Driver, Location};
 use crate::{Durability, StoreError};
 
-/// Who else may have a store open. All that have it open must have chosen values that go together.
+/// Who else may have the store open. All handles of a store must use values that are compatible.
 ///
-/// A driver whose stores may always be shared, as a folder of files, lets others in whatever is chosen here;
-/// [`OpenOptions::exclusive`] keeps other writers out everywhere.
+/// A driver whose stores can always be shared, such as one of plain files, ignores this value.
+/// [`OpenOptions::exclusive`] keeps other writers out with every driver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Sharing {
-    /// One writing handle and nobody else, or any number of read-only handles.
+    /// One writing handle and no other, or any number of read-only handles.
     #[default]
     ExclusiveWriter,
     /// One writing handle, and any number of read-only handles that follow it.
@@ -20,7 +20,7 @@ pub enum Sharing {
     MultiWriter,
 }
 
-/// How to open a store, for every driver. What only one of them knows is [set by name](Self::set).
+/// Options for opening a store, common to all drivers. Options of a single driver are [set by name](Self::set).
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,7 +34,7 @@ pub enum Sharing {
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct OpenOptions(Requested);
 
-/// What was asked for, as a [`Driver`] reads it.
+/// The requested options, for a [`Driver`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Requested {
@@ -67,18 +67,18 @@ pub struct Requested {
 }
 
 impl OpenOptions {
-    /// The defaults: an existing store, for reading and writing, as durable as its driver can.
+    /// The defaults: an existing store, for reading and writing, with the highest durability of its driver.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether to make a store where there is none. Never overwrites.
+    /// Creates a store if there is none. Never overwrites.
     pub fn create(mut self, yes: bool) -> Self {
         self.0.create = yes;
         self
     }
 
-    /// Whether to make a store, and to refuse with [`StoreError::InvalidArgument`] if there is one already.
+    /// Creates a store, and fails with [`StoreError::InvalidArgument`] if there is one already.
     ///
     /// Of several callers that create the same store at the same moment, only the one that made it gets `Ok`. Law:
     /// `one_creator_of_a_new_store_made_it`.
@@ -87,51 +87,53 @@ impl OpenOptions {
         self
     }
 
-    /// Whether to open without ever writing to the store: writes are refused with [`StoreError::ReadOnly`].
+    /// Opens the store without ever writing to it. Writes fail with [`StoreError::ReadOnly`].
     pub fn read_only(mut self, yes: bool) -> Self {
         self.0.read_only = yes;
         self
     }
 
-    /// Whether no other handle, of this process or another, may write while this one is open: if one has the store open for writing,
-    /// opening fails with [`StoreError::Locked`], and so does whoever comes later. Not for read-only handles.
+    /// Keeps every other handle, of this process or another, from writing while this one is open. If one already has
+    /// the store open for writing, opening fails with [`StoreError::Locked`]; so does a later open for writing. Not for
+    /// read-only handles.
     pub fn exclusive(mut self, yes: bool) -> Self {
         self.0.exclusive = yes;
         self
     }
 
-    /// Whether to check the structure of the whole store while opening it, also where the driver would not.
+    /// Checks the structure of the whole store while opening it, even if the driver would not.
     pub fn check(mut self, yes: bool) -> Self {
         self.0.check = yes;
         self
     }
 
-    /// Whether to open a damaged store, read-only, for what can still be read of it.
+    /// Opens a damaged store, read-only, to read what is left of it.
     ///
-    /// Nothing is checked, repaired or recovered, and parts may be missing. Blocks are hashed as ever, so bytes are
-    /// right or there are none. But the absence of a block, a head or a row proves nothing, and rows of side tables may
-    /// have other values: no hash protects them. A listing returns an error for each place that it cannot read, and
-    /// goes on after it. Implies [`read_only`](Self::read_only).
+    /// Nothing is checked, repaired or recovered, and parts may be missing. Blocks are still hashed, so returned bytes
+    /// are right. But the absence of a block, a head or a row proves nothing, and rows of side tables may have wrong
+    /// values, because no hash protects them. A listing returns an error for each place that it cannot read, and
+    /// continues after it. Implies [`read_only`](Self::read_only).
     pub fn lenient(mut self, yes: bool) -> Self {
         self.0.lenient = yes;
         self
     }
 
-    /// How long to wait for a lock that another handle holds, before [`StoreError::Locked`]. The driver's default unless set.
+    /// The time to wait for a lock that another handle holds, before [`StoreError::Locked`]. The driver's default
+    /// unless set.
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.0.lock_wait = Some(wait);
         self
     }
 
-    /// Memory for a cache, in bytes, where the driver keeps one. The driver's default unless set.
+    /// The memory for a cache in bytes, if the driver has one. The driver's default unless set.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.0.cache_bytes = Some(bytes);
         self
     }
 
-    /// What must survive once a write returned `Ok`. Unless set, the most that the driver offers, and a place that
-    /// cannot give it is refused. [`Durability::Process`] also accepts a place that cannot sync folders; where more
-    /// can be had, the driver may give more. The store's capabilities say what it gives.
+    /// The failures that a write must survive once it returned `Ok`. The default is the highest level of the driver; a
+    /// place that cannot provide it is refused. [`Durability::Process`] also accepts a place that cannot sync folders;
+    /// the driver may provide more than requested. The store's capabilities report its level.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.0.durability = Some(durability);
         self
@@ -143,37 +145,37 @@ impl OpenOptions {
         self
     }
 
-    /// Whether to open a store also where its file system has no file locks, if the driver can do without: refused otherwise.
+    /// Opens a store even if its file system has no file locks, if the driver can do without; otherwise it refuses.
     ///
-    /// No other process may have the store open meanwhile, not even for reading: two that write destroy it. Where there
-    /// are locks they are taken all the same. Not together with a shared mode of [`Sharing`].
+    /// No other process may have the store open meanwhile, not even for reading: two writers destroy it. If there are
+    /// locks, they are still taken. Cannot be combined with a shared mode of [`Sharing`].
     pub fn without_locks(mut self, yes: bool) -> Self {
         self.0.without_locks = yes;
         self
     }
 
-    /// The format of a new store, one of [`Driver::formats`]. An existing store of another format is refused with
+    /// The format of a new store, one of [`Driver::formats`]. An existing store of another format fails with
     /// [`StoreError::InvalidArgument`].
     pub fn format(mut self, format: impl Into<String>) -> Self {
         self.0.format = Some(format.into());
         self
     }
 
-    /// Sets an option that only some driver has; its documentation lists them. Refused with
-    /// [`StoreError::InvalidArgument`] by drivers that do not know the name or the value.
+    /// Sets an option of a single driver; its documentation lists them. Drivers that do not know the name or the value
+    /// fail with [`StoreError::InvalidArgument`].
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.set.insert(name.into(), value.into());
         self
     }
 
-    /// What was asked for. For drivers.
+    /// The requested options. For drivers.
     pub fn requested(&self) -> &Requested {
         &self.0
     }
 }
 
 impl Requested {
-    /// Whether a store may be made.
+    /// Whether a store may be created.
     pub fn may_create(&self) -> bool {
         self.create || self.create_new
     }
@@ -183,10 +185,11 @@ impl Requested {
         self.read_only || self.lenient
     }
 
-    /// Refuses what no driver can do, and a format that `driver` does not have. Every [`Driver::open`] begins with it.
+    /// Refuses options that no driver supports, and a format that `driver` does not have. Call it at the start of
+    /// [`Driver::open`].
     ///
     /// # Errors
-    /// [`StoreError::InvalidArgument`] says which options exclude each other, or lists the formats.
+    /// [`StoreError::InvalidArgument`] names the options that exclude each other, or lists the formats.
     pub fn check(&self, driver: &dyn Driver) -> Result<(), StoreError> {
         self.check_combination()?;
         match &self.format {
@@ -198,7 +201,7 @@ impl Requested {
         }
     }
 
-    /// Refuses options that exclude each other, whatever the driver.
+    /// Refuses options that exclude each other for every driver.
     ///
     /// # Errors
     /// [`StoreError::InvalidArgument`].
@@ -218,25 +221,25 @@ impl Requested {
         Ok(())
     }
 
-    /// Refuses options set by name that are not among `known`.
+    /// Refuses options set by name that are not in `known`.
     ///
     /// # Errors
-    /// [`StoreError::InvalidArgument`] lists the names that there are.
+    /// [`StoreError::InvalidArgument`] lists the known names.
     pub fn check_names(&self, driver: &dyn Driver, known: &[&str]) -> Result<(), StoreError> {
         let Some(unknown) = self.set.keys().find(|name| !known.contains(&&***name)) else { return Ok(()) };
         let has = if known.is_empty() { "it has none".to_owned() } else { format!("it has `{}`", known.join("`, `")) };
         invalid(format!("the {} backend has no option `{unknown}`: {has}", driver.name()))
     }
 
-    /// Fails if a store of `found`, which is at `at`, is not the one that was asked for.
+    /// Fails if a store exists at `at` and a new one was requested.
     ///
     /// # Errors
-    /// [`StoreError::InvalidArgument`]: a new store was asked for, or another format.
+    /// [`StoreError::InvalidArgument`].
     pub fn check_existing(&self, driver: &dyn Driver, at: &Location) -> Result<(), StoreError> {
         if self.create_new { invalid(format!("a {} store is already at {at}", driver.name())) } else { Ok(()) }
     }
 
-    /// Fails if the store that was opened at `at` has another format than was asked for.
+    /// Fails if the store that was opened at `at` has another format than requested.
     ///
     /// # Errors
     /// [`StoreError::InvalidArgument`].
@@ -254,7 +257,7 @@ fn invalid<T>(reason: impl Into<String>) -> Result<T, StoreError> {
     Err(StoreError::InvalidArgument { operation: "open", reason: reason.into() })
 }
 
-/// A value of an option that is on or off: `yes`, `no`, `true`, `false`.
+/// Parses the value of a boolean option: `yes`, `no`, `true`, `false`.
 ///
 /// # Errors
 /// [`StoreError::InvalidArgument`] for any other text.

@@ -1,15 +1,15 @@
-//! What is left in the raw files of a damaged store.
+//! Scanning the raw files of a damaged store.
 
 use crate::{Bytes, Cid, StoreError};
 
-/// A scan of a store's raw files, from their beginning to their end, that follows no structure of theirs:
+/// A scan of a store's raw files from beginning to end, which follows none of their structure:
 /// [`Driver::scan_raw`](super::Driver::scan_raw).
 ///
-/// Each step is an item. An error names a stretch that cannot be read, and the scan goes on after it. Memory is bounded,
-/// whatever the files hold: one window of the files, and one block.
+/// Each step is an item. An error names a stretch that cannot be read, and the scan continues after it. It holds one
+/// window of the files and one block in memory, whatever the files contain.
 pub trait RawScan: Iterator<Item = Result<RawFind, StoreError>> {
-    /// The bytes of the [`RawFind::Block`] that came last, if they have the hash that its CID names: never other bytes.
-    /// `None` if they are damaged or cut off, if this build cannot compute that hash, or if the last step found no block.
+    /// The bytes of the last [`RawFind::Block`], if they match the hash in its CID; never other bytes. `None` if they
+    /// are damaged or truncated, if this build cannot compute that hash, or if the last step found no block.
     ///
     /// # Errors
     /// [`StoreError::Backend`]: they cannot be read.
@@ -23,11 +23,11 @@ pub trait RawScan: Iterator<Item = Result<RawFind, StoreError>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RawFind {
-    /// A place that names a block. [`RawScan::read`] returns its bytes, if they are there. The store may have deleted it,
-    /// and one block may be found several times.
+    /// A place that names a block. [`RawScan::read`] returns its bytes if they are intact. The store may have deleted
+    /// the block, and a block may be found several times.
     Block(Cid),
     /// A CID that is, or was, a head: of the last commit or an earlier one.
     Head(Cid),
-    /// The end of a stretch of so many bytes: for a caller that reports progress, or wants to stop.
+    /// The end of a stretch of this many bytes, for a caller that reports progress or wants to stop.
     Scanned(u64),
 }

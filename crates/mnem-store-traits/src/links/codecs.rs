@@ -1,4 +1,4 @@
-//! Which codecs have links, and which of them are read.
+//! Codecs with links, and those that are read.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use cid::Cid;
 /// The multicodec of DAG-CBOR. Its links are followed.
 pub const DAG_CBOR: u64 = 0x71;
 
-/// The multicodec of DAG-PB, which all blocks of CIDv0 have. Its links are followed.
+/// The multicodec of DAG-PB, the codec of every CIDv0. Its links are followed.
 pub const DAG_PB: u64 = 0x70;
 
 /// The multicodec of DAG-JSON. Its links are followed.
@@ -16,7 +16,7 @@ pub const DAG_JSON: u64 = 0x0129;
 /// The multicodec of plain bytes, which have no links.
 pub const RAW: u64 = 0x55;
 
-/// What this build knows of the links in blocks of a codec.
+/// What this build knows about the links in blocks of a codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LinkSupport {
@@ -24,14 +24,13 @@ pub enum LinkSupport {
     Followed,
     /// Blocks of this codec have no links.
     None,
-    /// Blocks of this codec may have links, and this build does not look for them. So it treats every codec that it
-    /// does not know.
+    /// Blocks of this codec may have links, and this build does not read them. Every unknown codec is treated this way.
     Opaque,
 }
 
 use LinkSupport::{Followed, None as Never, Opaque};
 
-/// Every codec of which something is known. What is missing here is opaque.
+/// The known codecs. A codec that is not listed is opaque.
 const CODECS: [(u64, &str, LinkSupport); 25] = [
     (0x00, "identity", Never),
     (0x51, "cbor", Never),
@@ -64,7 +63,7 @@ fn row(codec: u64) -> Option<&'static (u64, &'static str, LinkSupport)> {
     CODECS.iter().find(|(known, ..)| *known == codec)
 }
 
-/// What this build knows of the links in blocks of `codec`.
+/// What this build knows about the links in blocks of `codec`.
 ///
 /// ```
 /// use mnem_store_traits::{DAG_CBOR, LinkSupport, RAW, link_support};
@@ -77,19 +76,19 @@ pub fn link_support(codec: u64) -> LinkSupport {
     row(codec).map_or(Opaque, |(.., support)| *support)
 }
 
-/// The name of a codec in the multicodec table; `None` for those that this build does not know.
+/// The name of a codec in the multicodec table; `None` if this build does not know it.
 pub fn codec_name(codec: u64) -> Option<&'static str> {
     row(codec).map(|(_, name, _)| *name)
 }
 
-/// Whether the block may link to others and [`links`](crate::links()) does not look for them. What such a block reaches
-/// is unknown.
+/// Whether the block may link to others and [`links`](crate::links()) does not read its links. What such a block
+/// reaches is unknown.
 pub fn is_opaque(cid: &Cid) -> bool {
     link_support(cid.codec()) == Opaque
 }
 
-/// The codec that a block is not valid in, as its specification spells the name. Nothing but DAG-CBOR is read under
-/// another codec than its own.
+/// The codec in which a block is not valid, spelled as in its specification. Only DAG-CBOR is read under a codec other
+/// than its own.
 pub(crate) struct CodecText(pub(crate) u64);
 
 impl fmt::Display for CodecText {
