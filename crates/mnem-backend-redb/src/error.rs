@@ -7,10 +7,18 @@ use mnem_store_traits::{
     driver::{self, Location, PlaceLacks},
 };
 
-use crate::engine::header::Length;
+use crate::engine::header::{FORMAT, Length, later_format};
 
 /// The name of this backend in errors.
 pub(crate) const BACKEND: &str = "redb";
+
+/// A file in a format of redb that this build does not read.
+fn unsupported(version: u8) -> StoreError {
+    StoreError::UnsupportedFormat {
+        found: format!("redb file format {version}"),
+        supported: format!("redb file format {FORMAT}"),
+    }
+}
 
 /// Which call on which file an error belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +52,7 @@ impl At<'_> {
                 StoreError::Locked { location: self.path.into() }
             }
             redb::Error::RepairAborted => StoreError::NeedsRecovery { location: self.path.into() },
-            redb::Error::UpgradeRequired(version) => StoreError::UnsupportedFormat {
-                found: format!("redb file format {version}"),
-                supported: "redb file format 3".into(),
-            },
+            redb::Error::UpgradeRequired(version) => unsupported(version),
             error @ (redb::Error::TableTypeMismatch { .. }
             | redb::Error::TableIsMultimap(_)
             | redb::Error::TypeDefinitionChanged { .. }
@@ -65,9 +70,12 @@ impl At<'_> {
         }
     }
 
-    /// The error of an open that found damage, with what the file's length says of it.
-    pub(crate) fn with_length(&self, medium: &dyn redb::StorageBackend, error: StoreError) -> StoreError {
+    /// The error of an open that found damage, with what the file's header and length say of it.
+    pub(crate) fn with_header(&self, medium: &dyn redb::StorageBackend, error: StoreError) -> StoreError {
         let StoreError::Damaged { source, .. } = &error else { return error };
+        if let Some(version) = later_format(medium) {
+            return unsupported(version);
+        }
         match Length::of(medium).ok().and_then(|length| length.explain(Some(source.clone()))) {
             Some(source) => {
                 StoreError::Damaged { component: BACKEND.into(), what: self.path.display().to_string(), source }

@@ -19,6 +19,12 @@ pub(crate) const FIELDS_END: usize = 32;
 /// All of the header: the fields and two commits.
 const HEADER_BYTES: u64 = 320;
 
+/// Where the two commits begin, each with the version of the format.
+const COMMITS: [u64; 2] = [64, 192];
+
+/// The version of redb's format that this build reads.
+pub(crate) const FORMAT: u8 = 3;
+
 /// Which of the two commits is the last.
 pub(crate) const LAST_COMMIT: u8 = 1;
 /// The file was not closed cleanly, or its last commit may not be durable. What redb would do about either is a repair,
@@ -51,6 +57,17 @@ fn said(header: &[u8]) -> Option<u64> {
 /// Whether the header says that the file was closed, and that its last commit is durable.
 pub(crate) fn is_closed(header: &[u8]) -> bool {
     header.get(FLAGS).is_some_and(|flags| flags & UNCLEAN == 0)
+}
+
+/// The version of redb's format, if it is a later one. Both commits name it: one of them alone is damaged.
+pub(crate) fn later_format(medium: &dyn StorageBackend) -> Option<u8> {
+    let mut versions = [0; COMMITS.len()];
+    for (version, at) in versions.iter_mut().zip(COMMITS) {
+        medium.read(at, std::slice::from_mut(version)).ok()?;
+    }
+    let [first, second] = versions;
+    let readable = Length::of(medium).is_ok_and(|length| length.header.is_some());
+    (readable && first == second && first > FORMAT).then_some(first)
 }
 
 /// How long a file is, beside how long it should be.
