@@ -7,10 +7,18 @@ use mnem_store_traits::{
     driver::{self, Location, PlaceLacks},
 };
 
-use crate::engine::header::Length;
+use crate::engine::header::{FORMAT, Length, later_format};
 
 /// The name of this backend in errors.
 pub(crate) const BACKEND: &str = "redb";
+
+/// A file in a format of redb that this build does not read.
+fn unsupported(version: u8) -> StoreError {
+    StoreError::UnsupportedFormat {
+        found: format!("redb file format {version}"),
+        supported: format!("redb file format {FORMAT}"),
+    }
+}
 
 /// Where an error happened: the path of the file and the operation.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +52,7 @@ impl At<'_> {
                 StoreError::Locked { location: self.path.into() }
             }
             redb::Error::RepairAborted => StoreError::NeedsRecovery { location: self.path.into() },
-            redb::Error::UpgradeRequired(version) => StoreError::UnsupportedFormat {
-                found: format!("redb file format {version}"),
-                supported: "redb file format 3".into(),
-            },
+            redb::Error::UpgradeRequired(version) => unsupported(version),
             error @ (redb::Error::TableTypeMismatch { .. }
             | redb::Error::TableIsMultimap(_)
             | redb::Error::TypeDefinitionChanged { .. }
@@ -65,9 +70,12 @@ impl At<'_> {
         }
     }
 
-    /// As [`damaged`](Self::damaged), for an open: adds whether the file has the wrong length.
-    pub(crate) fn with_length(&self, medium: &dyn redb::StorageBackend, error: StoreError) -> StoreError {
+    /// The error of an open that found damage, with what the header and the length of the file say about it.
+    pub(crate) fn with_header(&self, medium: &dyn redb::StorageBackend, error: StoreError) -> StoreError {
         let StoreError::Damaged { source, .. } = &error else { return error };
+        if let Some(version) = later_format(medium) {
+            return unsupported(version);
+        }
         match Length::of(medium).ok().and_then(|length| length.explain(Some(source.clone()))) {
             Some(source) => {
                 StoreError::Damaged { component: BACKEND.into(), what: self.path.display().to_string(), source }

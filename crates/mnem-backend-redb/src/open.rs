@@ -178,7 +178,7 @@ fn open_with_retry(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result
                 thread::sleep(pause);
                 pause = next_pause(pause);
             }
-            result => return result.map_err(|error| at.with_length(&**medium, error)),
+            result => return result.map_err(|error| at.with_header(&**medium, error)),
         }
     }
 }

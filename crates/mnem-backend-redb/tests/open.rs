@@ -58,6 +58,31 @@ fn an_empty_file_is_not_a_store_and_stays_empty() {
     assert_eq!(fs::read(&place.path).expect("read"), b"");
 }
 
+/// The version stands in both commits of the header; in one alone it is damage, and redb takes the other.
+#[test]
+fn a_file_in_a_later_format_of_redb_is_named_and_stays_as_it_was() {
+    let place = place();
+    create(&place.path).close().expect("close");
+    let mut bytes = fs::read(&place.path).expect("read");
+    bytes[64] = 99;
+    bytes[192] = 99;
+    fs::write(&place.path, &bytes).expect("write");
+    let ways = [
+        OpenOptions::new(),
+        OpenOptions::new().check(Check::Always),
+        OpenOptions::new().read_only(true),
+        OpenOptions::new().sharing(Sharing::SingleWriter),
+        OpenOptions::new().sharing(Sharing::MultiWriter),
+    ];
+    for options in ways {
+        match options.open(&place.path) {
+            Err(StoreError::UnsupportedFormat { found, .. }) => assert!(found.contains("99"), "{found}"),
+            other => panic!("{options:?}: expected UnsupportedFormat, got {other:?}"),
+        }
+        assert!(fs::read(&place.path).expect("read") == bytes, "{options:?} changed the file");
+    }
+}
+
 #[test]
 fn a_look_at_an_empty_file_changes_nothing_in_its_folder() {
     let place = place();

@@ -19,6 +19,12 @@ pub(crate) const FIELDS_END: usize = 32;
 /// Length of the header: its fields and two commit slots.
 const HEADER_BYTES: u64 = 320;
 
+/// Offsets of the two commit slots. Each begins with the version of the format.
+const COMMITS: [u64; 2] = [64, 192];
+
+/// The version of redb's format that this build reads.
+pub(crate) const FORMAT: u8 = 3;
+
 /// The bit that says which commit slot is the last.
 pub(crate) const LAST_COMMIT: u8 = 1;
 /// The bits that say that the file was not closed cleanly, or that its last commit may not be durable. In either case
@@ -51,6 +57,18 @@ fn said(header: &[u8]) -> Option<u64> {
 /// Whether the header says that the file was closed and that its last commit is durable.
 pub(crate) fn is_closed(header: &[u8]) -> bool {
     header.get(FLAGS).is_some_and(|flags| flags & UNCLEAN == 0)
+}
+
+/// The version of redb's format, if it is a later one. Both commit slots name it; a version in one of them alone is
+/// damage.
+pub(crate) fn later_format(medium: &dyn StorageBackend) -> Option<u8> {
+    let mut versions = [0; COMMITS.len()];
+    for (version, at) in versions.iter_mut().zip(COMMITS) {
+        medium.read(at, std::slice::from_mut(version)).ok()?;
+    }
+    let [first, second] = versions;
+    let readable = Length::of(medium).is_ok_and(|length| length.header.is_some());
+    (readable && first == second && first > FORMAT).then_some(first)
 }
 
 /// The length of a file, and the length that it should have.
