@@ -462,7 +462,7 @@ impl<S: Store> Store for Buffered<S> {
 impl<S: Store> Drop for Buffered<S> {
     fn drop(&mut self) {
         let staged = self.staged.get_mut().unwrap_or_else(|e| e.into_inner());
-        if staged.closed || staged.blocks.is_empty() {
+        if staged.blocks.is_empty() {
             return;
         }
         if let Err(error) = self.flush() {
