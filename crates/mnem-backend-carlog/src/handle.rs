@@ -1,7 +1,7 @@
 //! What all views of one handle share: its files, what is in them, and the one that writes.
 
 use std::{
-    collections::BTreeSet,
+    ops::Deref,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -12,24 +12,32 @@ use mnem_store_traits::{Bytes, Cid, StoreError, backend::Gate, backend::check_re
 use crate::{
     engine::{
         files::{File, Files},
-        index::Index,
         keys::Keys,
         page::{Budget, NoAnswer},
         place::Place,
-        replay::{Commit, Position},
-        rows::{Tables, Value},
-        state::State,
+        tending::Tending,
         writer::{Job, Writer},
     },
     error::{BACKEND, at},
     open,
     source::Source,
     tables::Layout,
+    view::{Bounds, View, file_of, position_of},
 };
 
 /// One open handle.
 #[derive(Debug)]
 pub(crate) struct Handle {
+    shared: Arc<Shared>,
+    /// The one that writes; `None` in a handle that only reads, and after it was closed.
+    pub(crate) writer: Mutex<Option<Writer>>,
+    /// Work that waits for the writer.
+    pub(crate) queue: Mutex<Vec<Arc<Job>>>,
+}
+
+/// What a handle shares with the thread that tends its index.
+#[derive(Debug)]
+pub(crate) struct Shared {
     pub(crate) files: Arc<dyn Files>,
     pub(crate) layout: Layout,
     /// The path it was opened under: `layout` has it with symbolic links resolved.
@@ -39,161 +47,10 @@ pub(crate) struct Handle {
     /// Whether it may still be used.
     pub(crate) gate: Gate,
     view: RwLock<View>,
-    /// The one that writes; `None` in a handle that only reads, and after it was closed.
-    pub(crate) writer: Mutex<Option<Writer>>,
-    /// Work that waits for the writer.
-    pub(crate) queue: Mutex<Vec<Arc<Job>>>,
     /// Memory for the pages of all runs.
     pub(crate) budget: Arc<Budget>,
     pub(crate) bounds: Bounds,
-}
-
-/// How much of the index may be in memory alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bounds {
-    pub(crate) entries: usize,
-    /// Bytes of the log.
-    pub(crate) tail_bytes: u64,
-}
-
-/// What the log holds, up to a commit.
-#[derive(Debug)]
-pub(crate) struct View {
-    pub(crate) index: Index,
-    pub(crate) heads: BTreeSet<Cid>,
-    pub(crate) tables: Arc<Tables>,
-    /// All segments, in the order of the log.
-    pub(crate) segments: Arc<Vec<Segment>>,
-    pub(crate) position: Position,
-    /// What readers compare with, so that they look at the log only if it moved.
-    pub(crate) state: State,
-    /// Up to where the runs go; without a commit while there are none.
-    pub(crate) covered: Position,
-    /// Of the manifest.
-    pub(crate) generation: u64,
-    /// The index files that the manifest names.
-    pub(crate) named: BTreeSet<PathBuf>,
-    /// The file with the rows as they were at `covered`.
-    pub(crate) rows_file: Option<u64>,
-    /// The last commit that was seen to change rows.
-    pub(crate) rows_seq: u64,
-    /// When the newest part of the index is written.
-    pub(crate) bounds: Bounds,
-}
-
-/// One file of the log.
-#[derive(Clone, Debug)]
-pub(crate) struct Segment {
-    pub(crate) number: u32,
-    pub(crate) file: Arc<dyn File>,
-    /// Where it ends; of the last segment, see [`View::position`].
-    pub(crate) end: u64,
-    /// Sections that are no blocks of the store: deleted ones, and values of rows. Records are not counted.
-    pub(crate) others: u64,
-}
-
-fn position_of(segments: &[Segment], number: u32) -> Option<usize> {
-    segments.binary_search_by_key(&number, |segment| segment.number).ok()
-}
-
-/// The file of a segment.
-pub(crate) fn file_of(segments: &[Segment], number: u32) -> Option<&Arc<dyn File>> {
-    segments.get(position_of(segments, number)?).map(|segment| &segment.file)
-}
-
-impl View {
-    /// Before the first commit of a log that begins with this segment.
-    pub(crate) fn new(first: Segment, generation: u64, bounds: Bounds) -> Self {
-        Self {
-            index: Index::default(),
-            heads: BTreeSet::new(),
-            tables: Arc::default(),
-            position: Position { segment: first.number, ..Position::default() },
-            segments: Arc::new(vec![first]),
-            state: State::default(),
-            covered: Position::default(),
-            generation,
-            named: BTreeSet::new(),
-            rows_file: None,
-            rows_seq: 0,
-            bounds,
-        }
-    }
-
-    /// Goes on in another segment.
-    pub(crate) fn begin_segment(&mut self, number: u32, file: Arc<dyn File>) {
-        let end = self.position.end;
-        let segments = Arc::make_mut(&mut self.segments);
-        if let Some(last) = segments.last_mut() {
-            last.end = end;
-        }
-        segments.push(Segment { number, file, end: 0, others: 0 });
-        self.position = Position { segment: number, end: 0, last_from: 0, closed: false, ..self.position };
-    }
-
-    /// All segments, and where each of them ends.
-    pub(crate) fn segments_to_end(&self) -> Vec<Segment> {
-        let mut segments = self.segments.to_vec();
-        if let Some(last) = segments.last_mut() {
-            last.end = self.position.end;
-        }
-        segments
-    }
-
-    /// Bytes of the log that the runs do not cover.
-    pub(crate) fn tail_bytes(&self) -> u64 {
-        let after = self.segments.iter().filter(|segment| segment.number >= self.covered.segment);
-        let sealed: u64 = after.map(|segment| segment.end).sum();
-        (sealed + self.position.end).saturating_sub(self.covered.end)
-    }
-
-    fn count_others(&mut self, segment: u32, more: u64) {
-        let at = position_of(&self.segments, segment);
-        if let Some(at) = at.filter(|_| more > 0)
-            && let Some(segment) = Arc::make_mut(&mut self.segments).get_mut(at)
-        {
-            segment.others += more;
-        }
-    }
-
-    /// Takes in a commit of the last segment.
-    pub(crate) fn take(&mut self, commit: Commit, keys: &Keys, segment: u32) {
-        self.count_others(segment, (commit.sections.len() as u64).saturating_sub(commit.record.puts.into()));
-        let entry = |section: &SectionOffsets| (keys.fingerprint(&section.cid), Place::new(segment, section));
-        self.index.recent.extend(commit.puts().map(entry));
-        if !commit.record.rows.is_empty() {
-            self.rows_seq = commit.record.seq;
-            take_rows(Arc::make_mut(&mut self.tables), &commit, segment);
-        }
-        for kill in &commit.record.deletes {
-            self.index.recent.kill(keys.fingerprint(&kill.cid), kill.segment, kill.offset);
-            self.count_others(kill.segment, 1);
-        }
-        if let Some(heads) = commit.record.heads {
-            self.heads = heads.into_iter().collect();
-        }
-    }
-}
-
-fn take_rows(tables: &mut Tables, commit: &Commit, segment: u32) {
-    let value = |offset: u32| {
-        let at = commit.sections.binary_search_by_key(&u64::from(offset), |section| section.offset).ok()?;
-        let section = commit.sections.get(at)?;
-        Some(Value { place: Place::new(segment, section), bytes: section.data_bytes })
-    };
-    for row in &commit.record.rows {
-        match row.value.and_then(value) {
-            Some(value) => {
-                tables.entry(row.table.clone()).or_default().insert(row.key.clone().into(), value);
-            }
-            None => {
-                if let Some(rows) = tables.get_mut(&row.table) {
-                    rows.remove(&row.key[..]);
-                }
-            }
-        }
-    }
-    tables.retain(|_, rows| !rows.is_empty());
+    pub(crate) tending: Tending,
 }
 
 /// A section that was read.
@@ -244,11 +101,32 @@ pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Handle {
     pub(crate) fn new(opened: open::Opened) -> Self {
         let open::Opened { files, layout, path, identity, keys, read_only, view, writer, budget, bounds } = opened;
-        let gate = Gate::new(BACKEND, read_only);
-        let (writer, queue) = (Mutex::new(writer), Mutex::default());
-        Self { files, layout, path, identity, keys, gate, view: RwLock::new(view), writer, queue, budget, bounds }
+        let (gate, view, tending) = (Gate::new(BACKEND, read_only), RwLock::new(view), Tending::default());
+        let shared = Shared { files, layout, path, identity, keys, gate, view, budget, bounds, tending };
+        Self { shared: Arc::new(shared), writer: Mutex::new(writer), queue: Mutex::default() }
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Deref for Handle {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl Drop for Handle {
+    /// The lock stays until the thread has ended: nothing may be written without it.
+    fn drop(&mut self) {
+        self.shared.tending.stop();
+    }
+}
+
+impl Shared {
     pub(crate) fn view(&self) -> RwLockReadGuard<'_, View> {
         self.view.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -298,7 +176,7 @@ impl Handle {
         let mut view = self.view_mut();
         if view.index.runs.iter().any(|run| run.header.number == damaged) {
             view.index = self.source().index_of_log(&view)?;
-            view.covered = Position::default();
+            view.covered = None;
         }
         Ok(())
     }

@@ -5,11 +5,7 @@ use mnem_store_traits::{
     driver::{StoreInfo, TableInfo},
 };
 
-use crate::{
-    engine::sections::Sections,
-    error::at,
-    handle::{Handle, Segment},
-};
+use crate::{engine::sections::Sections, error::at, handle::Handle, view::Segment};
 
 pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     handle.begin_read("count")?;

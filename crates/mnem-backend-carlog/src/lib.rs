@@ -33,6 +33,7 @@ mod side_table;
 mod source;
 mod store;
 mod tables;
+mod view;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

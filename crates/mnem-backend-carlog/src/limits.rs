@@ -40,6 +40,15 @@ pub(crate) const GROUP_BYTES: u64 = 16 * 1024 * 1024;
 pub(crate) const TABLE_ENTRIES: usize = 65_536;
 pub(crate) const TAIL_BYTES: u64 = 16 * 1024 * 1024;
 
+/// Commits wait for the thread that writes runs when the table that is to follow the one being written has so many times those bounds.
+pub(crate) const BEHIND: usize = 4;
+
+/// Entries of a merge between two looks at what else there is to do.
+pub(crate) const ENTRIES_BETWEEN: u64 = 4096;
+
+/// Bytes of a run that are written before they are synced, so that the sync of a commit never waits for many: 4 MiB.
+pub(crate) const UNSYNCED_BYTES: u64 = 4 * 1024 * 1024;
+
 /// Closing writes the newest part as a run only if it has one so many-th of those bounds.
 pub(crate) const CLOSING_SHARE: usize = 16;
 

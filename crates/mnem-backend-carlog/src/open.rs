@@ -17,17 +17,18 @@ use crate::{
     engine::{
         files::{File, Files, Lock},
         keys::{FORMAT_NAME, FORMAT_VERSION, Keys, NoKeys},
-        maintenance::remove,
+        maintenance::{remove, tend_at_open},
         page::Budget,
         replay::{Position, Tail},
         state::State,
         writer::Writer,
     },
     error::{already_there, at, damaged, failed, not_a_store},
-    handle::{Bounds, Handle, View, file_of},
+    handle::Handle,
     limits::{FORMAT_BYTES_MAX, LOCK_PAUSE},
     source::{Reading, Source, read_file},
     tables::{Layout, is_index},
+    view::{Bounds, View, file_of},
 };
 
 /// All that a new handle needs.
@@ -74,7 +75,11 @@ pub(crate) fn open(options: &OpenOptions, files: Arc<dyn Files>, path: &Path) ->
     tracing::debug!(store = %path.display(), read_only, entries = view.index.entries(), "opened");
     let bounds = options.bounds;
     let opened = Opened { files, layout, path, identity, keys, read_only, view, writer, budget, bounds };
-    Ok(CarlogStore::new(Arc::new(Handle::new(opened))))
+    let handle = Handle::new(opened);
+    if !read_only {
+        tend_at_open(&handle, options.index_thread);
+    }
+    Ok(CarlogStore::new(Arc::new(handle)))
 }
 
 /// Takes the lock, and creates the store if it is to be created.
@@ -153,8 +158,14 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
     let Source { files, layout, keys, .. } = source;
     let state = source.read_state()?;
     let mut view = source.load(true)?;
-    let tail = source.read_log(&mut view, Reading::of(state.as_ref(), true))?;
-    source.check_tail(&view, state.as_ref(), &tail)?;
+    let named = view.named.clone();
+    let tail = source.read_log(&mut view, Reading::of(state.as_ref(), true));
+    let tail = tail.and_then(|tail| source.check_tail(&view, state.as_ref(), &tail).map(|()| tail));
+    if tail.is_err() {
+        // Nothing is changed.
+        remove(files, &view.named.difference(&named).cloned().collect::<Vec<_>>());
+    }
+    let tail = tail?;
     let position = view.position;
     let path = layout.segment(position.segment);
     let file = file_of(&view.segments, position.segment).cloned();
@@ -166,7 +177,7 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
         tracing::warn!(segment = %path.display(), bytes, "cut off a commit that was never finished");
     }
     // What the manifest covers was synced before the manifest was written.
-    if position.end > 0 && position.seq > view.covered.seq {
+    if position.end > 0 && position.seq > view.covered_to().seq {
         write_again(&*file, &path, position.last_from, position.end)?;
     }
     clear(files, layout, &view)?;
@@ -178,7 +189,8 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
     let Position { segment, end, seq, .. } = position;
     view.state = State { generation: view.generation, seq, segment, end: end as u32 };
     state_file.write_all_at(&view.state.encode(keys), 0).map_err(at("write", &state_path))?;
-    Ok((view, Writer { _lock: lock, file, position, state_file, segment_bytes: options.segment_bytes }))
+    let OpenOptions { segment_bytes, index_thread, .. } = *options;
+    Ok((view, Writer { _lock: lock, file, position, state_file, segment_bytes, index_thread }))
 }
 
 /// Removes the index files that a writer left without a manifest that names them.

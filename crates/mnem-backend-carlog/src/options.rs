@@ -7,9 +7,9 @@ use mnem_store_traits::StoreError;
 use crate::{
     CarlogStore,
     engine::files::{Files, StdFiles},
-    handle::Bounds,
     limits::{INDEX_MEMORY, LOCK_WAIT, SEGMENT_BYTES, TABLE_ENTRIES, TAIL_BYTES},
     open,
+    view::Bounds,
 };
 
 /// How a store is opened.
@@ -33,6 +33,7 @@ pub struct OpenOptions {
     pub(crate) segment_bytes: u32,
     pub(crate) index_memory: usize,
     pub(crate) bounds: Bounds,
+    pub(crate) index_thread: bool,
 }
 
 impl Default for OpenOptions {
@@ -45,6 +46,7 @@ impl Default for OpenOptions {
             segment_bytes: SEGMENT_BYTES,
             index_memory: INDEX_MEMORY,
             bounds: Bounds { entries: TABLE_ENTRIES, tail_bytes: TAIL_BYTES },
+            index_thread: true,
         }
     }
 }
@@ -86,6 +88,13 @@ impl OpenOptions {
     #[doc(hidden)]
     pub fn index_bounds(mut self, entries: usize, tail_bytes: u64) -> Self {
         self.bounds = Bounds { entries, tail_bytes };
+        self
+    }
+
+    /// Whether a thread writes and merges index runs, and not the calls that make them due. For tests.
+    #[doc(hidden)]
+    pub fn index_thread(mut self, yes: bool) -> Self {
+        self.index_thread = yes;
         self
     }
 

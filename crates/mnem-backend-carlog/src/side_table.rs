@@ -11,7 +11,8 @@ use crate::{
     engine::rows::Value,
     engine::writer::{Work, submit},
     error::damaged,
-    handle::{Depth, Handle, file_of},
+    handle::{Depth, Handle},
+    view::file_of,
 };
 
 /// Keys that one page of a listing holds.

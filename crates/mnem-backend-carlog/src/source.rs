@@ -9,8 +9,9 @@ use crate::{
         files::{File, Files},
         index::Index,
         keys::{FORMAT_NAME, FORMAT_VERSION, Keys},
-        maintenance::named,
+        maintenance::{named, write_run},
         manifest::{Covered, Extent, Manifest},
+        memtable::Memtable,
         page::{Budget, NoAnswer},
         replay::{Position, Tail, Unread, classify_next, follows, replay},
         rows::{self, Tables},
@@ -18,9 +19,9 @@ use crate::{
         state::{STATE_BYTES, State},
     },
     error::{at, damaged},
-    handle::{Bounds, Segment, View, file_of},
     limits::{MANIFEST_BYTES_MAX, MANIFEST_READS, ROWS_BYTES_MAX},
     tables::Layout,
+    view::{Bounds, Segment, View, file_of},
 };
 
 /// The files of a store, and what they are read with.
@@ -67,6 +68,12 @@ pub(crate) fn unread(layout: &Layout, segment: u32, error: Unread) -> StoreError
             StoreError::UnsupportedFormat { found, supported: format!("{FORMAT_NAME} {FORMAT_VERSION}") }
         }
     }
+}
+
+/// Above all that a manifest names.
+fn next_number(manifest: &Manifest) -> u64 {
+    let files = manifest.covered.iter().flat_map(|covered| covered.runs.iter().chain(&covered.rows).copied());
+    files.fold(manifest.generation, u64::max).saturating_add(1)
 }
 
 fn missing(layout: &Layout, segment: u32) -> StoreError {
@@ -118,7 +125,8 @@ impl Source<'_> {
         let path = self.layout.manifest();
         let number = manifest.segments.first().copied().ok_or_else(|| damaged(&path, "it names no segment"))?;
         let file = self.open_segment(number, write)?.ok_or_else(|| missing(self.layout, number))?;
-        Ok(View::new(Segment { number, file, end: 0, others: 0 }, manifest.generation, self.bounds))
+        let view = View::new(Segment { number, file, end: 0, others: 0 }, manifest.generation, self.bounds);
+        Ok(View { next_number: next_number(manifest), ..view })
     }
 
     fn open_index(
@@ -150,9 +158,9 @@ impl Source<'_> {
             tables: Arc::new(tables),
             segments: Arc::new(segments),
             position: covered.position,
-            covered: covered.position,
+            covered: Some(Arc::new(covered.clone())),
             named: named(self.layout, covered),
-            rows_file: covered.rows,
+            next_number: next_number(manifest),
             ..View::new(first, manifest.generation, self.bounds)
         }))
     }
@@ -237,13 +245,16 @@ impl Source<'_> {
     /// Reads the log on from where the view ends, segment by segment. Returns what follows in the last one.
     pub(crate) fn read_log(&self, view: &mut View, reading: Reading) -> Result<Tail, StoreError> {
         let Reading { acknowledged, write, until } = reading;
-        let (keys, layout) = (self.keys, self.layout);
+        let (keys, layout, mut spills) = (self.keys, self.layout, write);
         loop {
             let mut position = view.position;
             let number = position.segment;
             let Some(file) = file_of(&view.segments, number).cloned() else { return Err(missing(layout, number)) };
             let read = replay(keys, &*file, &mut position, acknowledged, &mut |commit| {
                 if commit.record.seq <= until {
+                    if spills && view.index.recent.len() > self.bounds.entries {
+                        spills = self.spill(view, commit.record.seq - 1);
+                    }
                     view.take(commit, keys, number);
                 }
             });
@@ -265,6 +276,26 @@ impl Source<'_> {
                 return Err(damaged(&layout.segment(number), why));
             }
             view.begin_segment(next, file);
+        }
+    }
+
+    /// Writes the newest part of the index as a run, up to and with the commit `to`, so that memory stays bounded however long the log is. No
+    /// manifest names the run yet. Returns whether that was done.
+    fn spill(&self, view: &mut View, to: u64) -> bool {
+        let from = view.index.runs.first().map_or(0, |run| run.header.to);
+        let number = view.take_number();
+        view.named.insert(self.layout.run(number));
+        match write_run(self, number, from..to, &view.index.recent) {
+            Ok(run) => {
+                view.index.recent = Memtable::default();
+                let runs = [Arc::new(run)].into_iter().chain(view.index.runs.iter().cloned());
+                view.index.runs = Arc::new(runs.collect());
+                true
+            }
+            Err(error) => {
+                tracing::warn!(store = %self.layout.root().display(), %error, "the index could not be written");
+                false
+            }
         }
     }
 

@@ -12,6 +12,8 @@ mod forged;
 mod format;
 #[path = "main/golden.rs"]
 mod golden;
+#[path = "main/hooked.rs"]
+mod hooked;
 #[path = "main/opening.rs"]
 mod opening;
 #[path = "main/readers.rs"]
@@ -22,3 +24,5 @@ mod rows;
 mod runs;
 #[path = "main/support.rs"]
 mod support;
+#[path = "main/tending.rs"]
+mod tending;

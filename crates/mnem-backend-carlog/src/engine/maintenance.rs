@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,8 +10,8 @@ use std::{
 use mnem_store_traits::{Cause, StoreError};
 
 use super::{
-    files::Files,
-    manifest::{Covered, Extent, Manifest},
+    files::{File, Files},
+    manifest::{Covered, Manifest},
     memtable::Memtable,
     merge::Merge,
     page::NoAnswer,
@@ -20,54 +21,82 @@ use super::{
     state::State,
 };
 use crate::{
-    error::at,
-    handle::{Bounds, Handle, Segment, View},
-    limits::{CLOSING_SHARE, FAN_IN},
+    error::{at, damaged},
+    handle::{Handle, Shared},
+    limits::{BEHIND, CLOSING_SHARE, ENTRIES_BETWEEN, FAN_IN},
+    source::Source,
     tables::Layout,
+    view::{Bounds, View},
 };
 
-/// Writes the newest part of the index as a run if there is much of it; `closing`: if there is some. All commits are durable as they are, so
-/// a failure fails no call.
-pub(crate) fn tend(handle: &Handle, closing: bool) {
-    if handle.gate.poisoned().is_some() {
+/// After a commit: has the newest part of the index written as a run if there is much of it, and runs merged. All commits are durable as they
+/// are, so a failure fails no call.
+///
+/// Waits only if commits come much faster than runs are written, so that what an opening after a kill reads stays bounded.
+pub(crate) fn tend(handle: &Handle, by_thread: bool) {
+    if handle.gate.poisoned().is_some() || !is_due(&handle.view()) {
         return;
     }
-    let plan = {
-        let mut view = handle.view_mut();
-        // Of a plan that ended in a panic: without it the next run would lack its entries.
-        view.index.take_back_frozen();
-        if !is_due(&view, closing) {
-            return;
+    if !by_thread {
+        return tend_now(handle);
+    }
+    match handle.tending.start(handle.shared(), tend_now) {
+        Ok(()) => handle.tending.wait_while(|| is_far_behind(&handle.view())),
+        Err(error) => {
+            tracing::warn!(%error, "there is no thread for the index");
+            tend_now(handle);
         }
-        Plan::new(handle, &mut view)
-    };
-    match plan.write(handle) {
-        Ok(run) => plan.install(handle, run),
-        Err(failure) => plan.give_up(handle, failure),
     }
 }
 
-fn is_due(view: &View, closing: bool) -> bool {
-    let share = if closing { CLOSING_SHARE } else { 1 };
+/// After the log was read: if that made runs, a manifest names them before anything else, so that the log is not read once more.
+pub(crate) fn tend_at_open(handle: &Handle, by_thread: bool) {
+    let covered = handle.view().covered_to().seq;
+    let is_unnamed = handle.view().index.runs.first().is_some_and(|run| run.header.to > covered);
+    if !is_unnamed || flush(handle) {
+        tend(handle, by_thread);
+    }
+}
+
+/// Before the handle ends: so that the next opening reads little.
+pub(crate) fn tend_at_close(handle: &Handle) {
+    handle.tending.finish();
+    let is_worth_it = is_due_by(&handle.view(), CLOSING_SHARE);
+    if handle.gate.poisoned().is_none() && is_worth_it && flush(handle) {
+        tend_now(handle);
+    }
+}
+
+/// Does all there is to do.
+pub(crate) fn tend_now(shared: &Shared) {
+    while !shared.tending.is_stopping() && shared.gate.poisoned().is_none() {
+        let is_going_on = if is_due(&shared.view()) { flush(shared) } else { merge(shared) };
+        shared.tending.moved();
+        if !is_going_on {
+            break;
+        }
+    }
+}
+
+fn is_due(view: &View) -> bool {
+    is_due_by(view, 1)
+}
+
+/// Whether there is one so many-th of what makes a run due.
+fn is_due_by(view: &View, share: usize) -> bool {
     let Bounds { entries, tail_bytes } = view.bounds;
-    view.position.seq > view.covered.seq
-        && (view.index.recent.len() > entries / share || view.tail_bytes() > tail_bytes / share as u64)
+    let from = view.recent_from();
+    view.position.seq > from.seq
+        && (view.index.recent.len() > entries / share || view.bytes_after(from) > tail_bytes / share as u64)
 }
 
-/// One step of maintenance: merges a table with some runs into a new run, and writes the manifest that names it.
-struct Plan {
-    table: Arc<Memtable>,
-    /// The newest runs.
-    merged: Vec<Arc<Run>>,
-    /// All older ones.
-    kept: Vec<Arc<Run>>,
-    /// The rows, if they are not in a file yet.
-    tables: Option<Arc<Tables>>,
-    manifest: Manifest,
-    covered: Covered,
+fn is_far_behind(view: &View) -> bool {
+    let Bounds { entries, tail_bytes } = view.bounds;
+    view.index.frozen.is_some()
+        && (view.index.recent.len() / BEHIND > entries || view.bytes_after(view.frozen_to) / BEHIND as u64 > tail_bytes)
 }
 
-/// Why nothing came of a plan.
+/// Why nothing came of a run.
 enum Failure {
     /// The files that were written are no use.
     Undone(StoreError),
@@ -75,6 +104,8 @@ enum Failure {
     Unknown(StoreError),
     /// A run that was to be merged is damaged.
     Damaged(u64),
+    /// The handle is closing.
+    Stopped,
 }
 
 impl From<StoreError> for Failure {
@@ -92,127 +123,262 @@ impl From<NoAnswer> for Failure {
     }
 }
 
-/// How many of the newest runs are merged with a table, by their entries: while a level and those below it have [`FAN_IN`] parts or more,
-/// these become one. A part of level k has up to `base` times [`FAN_IN`]^k entries.
-fn runs_to_merge(base: u64, table: u64, runs: &[u64]) -> usize {
+/// The newest part of the index on its way into a run.
+struct Flush {
+    table: Arc<Memtable>,
+    /// The commit before its first one.
+    from: u64,
+    /// The rows, if they are not in a file yet.
+    tables: Option<Arc<Tables>>,
+    number: u64,
+    covered: Covered,
+}
+
+/// Writes the newest part of the index as a run. Returns whether that was done.
+fn flush(shared: &Shared) -> bool {
+    let flush = Flush::new(shared);
+    match flush.write(shared) {
+        Ok(run) => flush.install(shared, run),
+        Err(failure) => {
+            flush.give_up(shared);
+            failed(shared, &[shared.layout.run(flush.number), shared.layout.rows(flush.number)], failure);
+            false
+        }
+    }
+}
+
+impl Flush {
+    fn new(shared: &Shared) -> Self {
+        let mut view = shared.view_mut();
+        // Of a flush that ended in a panic: without it the run would lack its entries.
+        view.index.take_back_frozen();
+        let table = Arc::new(std::mem::take(&mut view.index.recent));
+        view.index.frozen = Some(table.clone());
+        view.frozen_to = view.position;
+        let number = view.take_number();
+        let tables = (view.rows_seq > view.covered_to().seq && !view.tables.is_empty()).then(|| view.tables.clone());
+        let rows_file = view.covered.as_ref().and_then(|covered| covered.rows);
+        let rows = if tables.is_some() { Some(number) } else { rows_file.filter(|_| !view.tables.is_empty()) };
+        let runs = [number].into_iter().chain(view.index.runs.iter().map(|run| run.header.number)).collect();
+        let segments = view.extents().1;
+        let covered = Covered { position: view.position, segments, heads: view.heads.clone(), runs, rows };
+        let from = view.index.runs.first().map_or(0, |run| run.header.to);
+        Self { table, from, tables, number, covered }
+    }
+
+    /// Writes the files, and gives the manifest its name. Returns the new run.
+    fn write(&self, shared: &Shared) -> Result<Run, Failure> {
+        let to = self.covered.position.seq;
+        let run = write_run(&shared.source(), self.number, self.from..to, &self.table)?;
+        if let Some(tables) = &self.tables {
+            let bytes = rows::encode(&shared.keys, self.number, to, tables);
+            write_file(&*shared.files, &shared.layout.rows(self.number), &bytes)?;
+        }
+        write_manifest(shared, self.number, &self.covered)?;
+        Ok(run)
+    }
+
+    /// Shows the run to all. Returns whether it is of use.
+    fn install(self, shared: &Shared, run: Run) -> bool {
+        let mut view = shared.view_mut();
+        // Otherwise a run turned out to be damaged meanwhile, and the whole index is in memory.
+        let is_current = view.index.frozen.as_ref().is_some_and(|frozen| Arc::ptr_eq(frozen, &self.table));
+        let covered = Arc::new(self.covered);
+        if is_current {
+            view.index.frozen = None;
+            view.index.runs = Arc::new([Arc::new(run)].into_iter().chain(view.index.runs.iter().cloned()).collect());
+            view.covered = Some(covered.clone());
+            view.bounds = shared.bounds;
+        }
+        let unnamed = name(shared, &mut view, self.number, &covered);
+        drop(view);
+        remove(&*shared.files, &unnamed);
+        is_current
+    }
+
+    /// Takes the table back.
+    fn give_up(&self, shared: &Shared) {
+        let mut view = shared.view_mut();
+        if view.index.frozen.as_ref().is_some_and(|frozen| Arc::ptr_eq(frozen, &self.table)) {
+            view.index.take_back_frozen();
+        }
+        // Not at every commit again.
+        let Bounds { entries, tail_bytes } = view.bounds;
+        view.bounds = Bounds { entries: entries.saturating_mul(2), tail_bytes: tail_bytes.saturating_mul(2) };
+    }
+}
+
+/// Merges the newest runs if there are enough of about one size. Returns whether that was done.
+fn merge(shared: &Shared) -> bool {
+    let (merged, number) = {
+        let mut view = shared.view_mut();
+        let sizes: Vec<u64> = view.index.runs.iter().map(|run| run.header.entries).collect();
+        let count = runs_to_merge(2 * shared.bounds.entries.max(1) as u64, &sizes);
+        if count == 0 || sizes.len() < view.merged_from {
+            return false;
+        }
+        let merged: Vec<Arc<Run>> = view.index.runs.iter().take(count).cloned().collect();
+        (merged, view.take_number())
+    };
+    match write_merged(shared, number, &merged).and_then(|run| install_merged(shared, &merged, run)) {
+        Ok(is_current) => is_current,
+        Err(failure) => {
+            let mut view = shared.view_mut();
+            view.merged_from = 2 * view.index.runs.len();
+            drop(view);
+            failed(shared, &[shared.layout.run(number)], failure);
+            false
+        }
+    }
+}
+
+/// How many of the newest runs are merged, by their entries: while a level and those below it have [`FAN_IN`] runs or more, these become one.
+/// A run of level k has up to `base` times [`FAN_IN`]^k entries.
+fn runs_to_merge(base: u64, runs: &[u64]) -> usize {
     let level =
         |entries: u64| entries.div_ceil(base).saturating_sub(1).checked_ilog(FAN_IN).map_or(0, |level| level + 1);
-    let (mut taken, mut entries) = (0, table);
+    let (mut taken, mut entries) = (0, 0);
     loop {
         let rest = runs.get(taken..).unwrap_or_default();
         let up_to = |highest: u32| rest.iter().take_while(|entries| level(**entries) <= highest).count();
-        let more = (level(entries)..=u64::BITS).map(up_to).find(|more| *more as u64 + 1 >= FAN_IN);
+        let merged = u64::from(taken > 0);
+        let more = (level(entries)..=u64::BITS).map(up_to).find(|more| *more as u64 + merged >= FAN_IN);
         let Some(more) = more else { return taken };
         entries += rest.iter().take(more).sum::<u64>();
         taken += more;
     }
 }
 
-impl Plan {
-    fn new(handle: &Handle, view: &mut View) -> Self {
-        let table = Arc::new(std::mem::take(&mut view.index.recent));
-        view.index.frozen = Some(table.clone());
-        let sizes: Vec<u64> = view.index.runs.iter().map(|run| run.header.entries).collect();
-        let base = 2 * handle.bounds.entries.max(1) as u64;
-        let (merged, kept) = view.index.runs.split_at(runs_to_merge(base, table.len() as u64, &sizes));
-        let generation = view.generation + 1;
-        let tables = (view.rows_seq > view.covered.seq && !view.tables.is_empty()).then(|| view.tables.clone());
-        let rows = if tables.is_some() { Some(generation) } else { view.rows_file.filter(|_| !view.tables.is_empty()) };
-        let (numbers, segments) = view
-            .segments_to_end()
-            .into_iter()
-            .map(|Segment { number, end, others, .. }| (number, Extent { end, others }))
-            .unzip();
-        let runs = [generation].into_iter().chain(kept.iter().map(|run| run.header.number)).collect();
-        let covered = Covered { position: view.position, segments, heads: view.heads.clone(), runs, rows };
-        let manifest =
-            Manifest { store: handle.keys.store, generation, segments: numbers, covered: Some(covered.clone()) };
-        Self { table, merged: merged.to_vec(), kept: kept.to_vec(), tables, manifest, covered }
-    }
-
-    fn number(&self) -> u64 {
-        self.manifest.generation
-    }
-
-    /// Writes the files, and gives the manifest its name. Returns the new run.
-    fn write(&self, handle: &Handle) -> Result<Run, Failure> {
-        let Handle { files, layout, keys, .. } = handle;
-        let path = layout.run(self.number());
-        // A file of this name was left by a writer that was killed.
-        files.remove(&path).map_err(at("remove", &path))?;
-        let file = files.create(&path).map_err(at("create", &path))?;
-        let merged = || self.merged.iter().map(|run| &**run);
-        let entries = self.table.len() as u64 + merged().map(|run| run.header.entries).sum::<u64>();
-        let mut writer = RunWriter::new(keys, &*file, self.number(), entries);
-        let mut merge = Merge::new(&self.table, merged())?;
-        while let Some(entry) = merge.next()? {
-            writer.push(entry).map_err(at("write", &path))?;
+/// The run of a merge. Commits go on meanwhile, so what they bring is written in between.
+fn write_merged(shared: &Shared, number: u64, merged: &[Arc<Run>]) -> Result<Run, Failure> {
+    let source = shared.source();
+    let runs = || merged.iter().map(|run| &**run);
+    let (path, file) = new_run(&source, number)?;
+    let mut writer = RunWriter::new(&shared.keys, &*file, number, runs().map(|run| run.header.entries).sum());
+    let mut merge = Merge::new(runs())?;
+    let mut entries: u64 = 0;
+    while let Some(entry) = merge.next()? {
+        writer.push(entry).map_err(at("write", &path))?;
+        entries += 1;
+        if entries.is_multiple_of(ENTRIES_BETWEEN) {
+            if shared.tending.is_stopping() || shared.gate.poisoned().is_some() {
+                return Err(Failure::Stopped);
+            }
+            if is_due(&shared.view()) {
+                flush(shared);
+                shared.tending.moved();
+            }
         }
-        let from = self.kept.first().map_or(0, |run| run.header.to);
-        writer.finish(from, self.covered.position.seq).map_err(at("write", &path))?;
-        let run = Run::open(keys, self.number(), &path, file, handle.budget.clone())?;
-        if let Some(tables) = &self.tables {
-            let bytes = rows::encode(keys, self.number(), self.covered.position.seq, tables);
-            write_file(&**files, &layout.rows(self.number()), &bytes)?;
-        }
-        let new = layout.new_manifest();
-        write_file(&**files, &new, &self.manifest.encode())?;
-        let sync_root = || {
-            let root = layout.root();
-            files.sync_folder(root).map_err(|error| Failure::Unknown(at("sync folder", root)(error)))
+    }
+    let from = merged.last().map_or(0, |run| run.header.from);
+    let to = merged.first().map_or(0, |run| run.header.to);
+    writer.finish(from, to).map_err(at("write", &path))?;
+    Ok(open_new(&source, number, &path, file.clone())?)
+}
+
+/// Puts a merged run in the place of those that it was made of. Returns whether they were still there.
+fn install_merged(shared: &Shared, merged: &[Arc<Run>], run: Run) -> Result<bool, Failure> {
+    let run = Arc::new(run);
+    let replaced = |view: &View| {
+        let at = merged.first().and_then(|first| view.index.runs.iter().position(|run| Arc::ptr_eq(run, first)))?;
+        let (newer, rest) = view.index.runs.split_at(at);
+        Some(newer.iter().chain([&run]).chain(rest.iter().skip(merged.len())).cloned().collect::<Vec<_>>())
+    };
+    let (generation, covered) = {
+        let mut view = shared.view_mut();
+        let (Some(runs), Some(covered)) = (replaced(&view), view.covered.clone()) else {
+            drop(view);
+            remove(&*shared.files, &[shared.layout.run(run.header.number)]);
+            return Ok(false);
         };
-        // The manifest names no file that a power cut can take away.
-        sync_root()?;
-        files.rename(&new, &layout.manifest()).map_err(at("rename", &new))?;
-        sync_root()?;
-        Ok(run)
+        let runs = runs.iter().map(|run| run.header.number).collect();
+        (view.take_number(), Arc::new(Covered { runs, ..(*covered).clone() }))
+    };
+    write_manifest(shared, generation, &covered)?;
+    let mut view = shared.view_mut();
+    // `None`: a run turned out to be damaged meanwhile, and the whole index is in memory.
+    let runs = replaced(&view);
+    let is_current = runs.is_some();
+    if let Some(runs) = runs {
+        (view.index.runs, view.covered, view.merged_from) = (Arc::new(runs), Some(covered.clone()), 0);
     }
+    let unnamed = name(shared, &mut view, generation, &covered);
+    drop(view);
+    remove(&*shared.files, &unnamed);
+    Ok(is_current)
+}
 
-    /// Shows the run to all.
-    fn install(self, handle: &Handle, run: Run) {
-        let named = named(&handle.layout, &self.covered);
-        let mut view = handle.view_mut();
-        view.generation = self.number();
-        view.state = State { generation: self.number(), ..view.state };
-        let before = std::mem::replace(&mut view.named, named);
-        // Otherwise a run turned out to be damaged meanwhile, and the whole index is in memory.
-        let is_current = view.index.frozen.as_ref().is_some_and(|frozen| Arc::ptr_eq(frozen, &self.table));
-        if is_current {
-            view.index.frozen = None;
-            view.index.runs = Arc::new([Arc::new(run)].into_iter().chain(self.kept).collect());
-            view.covered = self.covered.position;
-            view.rows_file = self.covered.rows;
-            view.bounds = handle.bounds;
-        }
-        let unnamed: Vec<PathBuf> = before.difference(&view.named).cloned().collect();
-        drop(view);
-        remove(&*handle.files, &unnamed);
-    }
+/// After a manifest was written: returns the files that it does not name any more.
+fn name(shared: &Shared, view: &mut View, generation: u64, covered: &Covered) -> Vec<PathBuf> {
+    view.generation = generation;
+    view.state = State { generation, ..view.state };
+    let before = std::mem::replace(&mut view.named, named(&shared.layout, covered));
+    before.difference(&view.named).cloned().collect()
+}
 
-    /// Takes the table back.
-    fn give_up(self, handle: &Handle, failure: Failure) {
-        let mut view = handle.view_mut();
-        if view.index.frozen.as_ref().is_some_and(|frozen| Arc::ptr_eq(frozen, &self.table)) {
-            view.index.take_back_frozen();
+fn failed(shared: &Shared, written: &[PathBuf], failure: Failure) {
+    match failure {
+        // One of two manifests names them.
+        Failure::Unknown(error) => return shared.gate.poison(Cause::new(error)),
+        Failure::Undone(error) => {
+            tracing::warn!(store = %shared.path.display(), %error, "the index could not be written");
         }
-        // Not at every commit again.
-        let Bounds { entries, tail_bytes } = view.bounds;
-        view.bounds = Bounds { entries: entries * 2, tail_bytes: tail_bytes * 2 };
-        drop(view);
-        match failure {
-            Failure::Unknown(error) => handle.gate.poison(Cause::new(error)),
-            Failure::Undone(error) => {
-                tracing::warn!(store = %handle.path.display(), %error, "the index could not be written");
-                remove(&*handle.files, &[handle.layout.run(self.number()), handle.layout.rows(self.number())]);
-            }
-            Failure::Damaged(run) => {
-                remove(&*handle.files, &[handle.layout.run(self.number())]);
-                if let Err(error) = handle.rebuild(run) {
-                    tracing::warn!(store = %handle.path.display(), %error, "the index could not be rebuilt");
-                }
+        Failure::Damaged(run) => {
+            if let Err(error) = shared.rebuild(run) {
+                tracing::warn!(store = %shared.path.display(), %error, "the index could not be rebuilt");
             }
         }
+        Failure::Stopped => {}
     }
+    remove(&*shared.files, written);
+}
+
+/// Writes a table as a run that no manifest names yet.
+pub(crate) fn write_run(
+    source: &Source<'_>,
+    number: u64,
+    commits: Range<u64>,
+    table: &Memtable,
+) -> Result<Run, StoreError> {
+    let (path, file) = new_run(source, number)?;
+    let mut writer = RunWriter::new(source.keys, &*file, number, table.len() as u64);
+    table.iter().try_for_each(|entry| writer.push(entry)).map_err(at("write", &path))?;
+    writer.finish(commits.start, commits.end).map_err(at("write", &path))?;
+    open_new(source, number, &path, file)
+}
+
+fn new_run(source: &Source<'_>, number: u64) -> Result<(PathBuf, Arc<dyn File>), StoreError> {
+    let path = source.layout.run(number);
+    // A file of this name was left by a writer that was killed.
+    source.files.remove(&path).map_err(at("remove", &path))?;
+    let file = source.files.create(&path).map_err(at("create", &path))?;
+    Ok((path, file))
+}
+
+fn open_new(source: &Source<'_>, number: u64, path: &Path, file: Arc<dyn File>) -> Result<Run, StoreError> {
+    Run::open(source.keys, number, path, file, source.budget.clone()).map_err(|error| match error {
+        NoAnswer::Io { path, error } => at("read", &path)(error),
+        NoAnswer::Damaged { why, .. } => damaged(path, why),
+    })
+}
+
+/// Replaces the manifest, durably. All files that it names are synced.
+fn write_manifest(shared: &Shared, generation: u64, covered: &Covered) -> Result<(), Failure> {
+    let Shared { files, layout, keys, .. } = shared;
+    let last = covered.position.segment;
+    let all = shared.view().segments.clone();
+    let segments = all.iter().map(|segment| segment.number).filter(|number| *number <= last).collect();
+    let manifest = Manifest { store: keys.store, generation, segments, covered: Some(covered.clone()) };
+    let new = layout.new_manifest();
+    write_file(&**files, &new, &manifest.encode())?;
+    let sync_root = || {
+        let root = layout.root();
+        files.sync_folder(root).map_err(|error| Failure::Unknown(at("sync folder", root)(error)))
+    };
+    // The manifest names no file that a power cut can take away.
+    sync_root()?;
+    files.rename(&new, &layout.manifest()).map_err(at("rename", &new))?;
+    sync_root()
 }
 
 /// The files that a manifest with this index names.

@@ -1,37 +1,17 @@
 //! Several parts of the index become one.
 
-use std::iter::Peekable;
-
 use super::{
-    memtable::Memtable,
     page::NoAnswer,
     run::{Entries, Entry, Run},
 };
 
-/// A part of the index, from its first entry on.
-enum Source<'a> {
-    Table(Peekable<Box<dyn Iterator<Item = Entry> + 'a>>),
-    Run(Option<Entry>, Entries<'a>),
+/// A run, from its first entry on that was not taken yet.
+struct Source<'a> {
+    next: Option<Entry>,
+    rest: Entries<'a>,
 }
 
-impl Source<'_> {
-    fn peek(&mut self) -> Option<Entry> {
-        match self {
-            Self::Table(entries) => entries.peek().copied(),
-            Self::Run(next, _) => *next,
-        }
-    }
-
-    fn advance(&mut self) -> Result<(), NoAnswer> {
-        match self {
-            Self::Table(entries) => drop(entries.next()),
-            Self::Run(next, entries) => *next = entries.next()?,
-        }
-        Ok(())
-    }
-}
-
-/// The entries of a table and of the runs just older than it, ascending. A mark and the place that it marks cancel each other out.
+/// The entries of consecutive runs, ascending. A mark and the place that it marks cancel each other out.
 pub(crate) struct Merge<'a> {
     sources: Vec<Source<'a>>,
     /// A mark whose place may follow.
@@ -39,19 +19,17 @@ pub(crate) struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
-    pub(crate) fn new(table: &'a Memtable, runs: impl Iterator<Item = &'a Run>) -> Result<Self, NoAnswer> {
-        let entries: Box<dyn Iterator<Item = Entry> + 'a> = Box::new(table.iter());
-        let mut sources = vec![Source::Table(entries.peekable())];
-        for run in runs {
-            let mut entries = run.entries();
-            sources.push(Source::Run(entries.next()?, entries));
-        }
-        Ok(Self { sources, mark: None })
+    pub(crate) fn new(runs: impl Iterator<Item = &'a Run>) -> Result<Self, NoAnswer> {
+        let sources = runs.map(|run| {
+            let mut rest = run.entries();
+            Ok(Source { next: rest.next()?, rest })
+        });
+        Ok(Self { sources: sources.collect::<Result<_, _>>()?, mark: None })
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<Entry>, NoAnswer> {
         loop {
-            let least = self.sources.iter_mut().filter_map(Source::peek).min();
+            let least = self.sources.iter().filter_map(|source| source.next).min();
             if let Some(mark) = self.mark {
                 let is_marked = |(fingerprint, place): Entry| fingerprint == mark.0 && place.to_mark() == mark.1;
                 match least {
@@ -77,8 +55,8 @@ impl<'a> Merge<'a> {
     /// Goes past an entry wherever it stands next.
     fn pass(&mut self, entry: Entry) -> Result<(), NoAnswer> {
         for source in &mut self.sources {
-            if source.peek() == Some(entry) {
-                source.advance()?;
+            if source.next == Some(entry) {
+                source.next = source.rest.next()?;
             }
         }
         Ok(())

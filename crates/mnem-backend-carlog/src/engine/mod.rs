@@ -25,5 +25,6 @@ pub(crate) mod run_writer;
 pub(crate) mod sealed;
 pub(crate) mod sections;
 pub(crate) mod state;
+pub(crate) mod tending;
 pub(crate) mod walk;
 pub(crate) mod writer;

@@ -10,7 +10,9 @@ use super::{
     files::File,
     keys::{Keys, Mac},
     later::{Found, Later},
+    place::Place,
     record::{CommitMacs, MAGIC, NoRecord, Proof, RECORD_BYTES_MIN, Record},
+    run::Entry,
     walk::Window,
 };
 use crate::limits::RECORD_BYTES_MAX;
@@ -39,14 +41,33 @@ pub(crate) struct Position {
 pub(crate) struct Commit {
     pub(crate) record: Record,
     /// The sections before the record, in the order of the log.
-    pub(crate) sections: Vec<SectionOffsets>,
+    pub(crate) sections: Vec<Stored>,
+}
+
+/// A section of a commit, without its CID: a commit may have tens of millions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stored {
+    pub(crate) entry: Entry,
+    pub(crate) data_bytes: u32,
+}
+
+impl Stored {
+    pub(crate) fn new(keys: &Keys, segment: u32, section: &SectionOffsets) -> Self {
+        // A section ends within the 32 bits of an offset.
+        let data_bytes = section.data_bytes as u32;
+        Self { entry: (keys.fingerprint(&section.cid), Place::new(segment, section)), data_bytes }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.entry.1
+    }
 }
 
 impl Commit {
     /// The blocks it put: its sections without the values of rows.
-    pub(crate) fn puts(&self) -> impl Iterator<Item = &SectionOffsets> {
+    pub(crate) fn puts(&self) -> impl Iterator<Item = &Stored> {
         let values: BTreeSet<u64> = self.record.rows.iter().filter_map(|row| row.value.map(u64::from)).collect();
-        self.sections.iter().filter(move |section| !values.contains(&section.offset))
+        self.sections.iter().filter(move |section| !values.contains(&section.place().offset()))
     }
 }
 
@@ -174,7 +195,7 @@ fn next(keys: &Keys, window: &mut Window<'_>, position: &Position) -> Result<Opt
             macs.bytes.update(piece);
         })?;
         offset = section.end();
-        sections.push(section);
+        sections.push(Stored::new(keys, position.segment, &section));
     }
 }
 

@@ -375,17 +375,21 @@ mod tests {
                 }
             }
             if index.frozen.is_none() && chance.one_in(25) {
-                let table = std::mem::take(&mut index.recent);
-                let runs = index.runs.clone();
-                let (new, kept) = runs.split_at(chance.below(runs.len() + 1));
-                let mut merge = Merge::new(&table, new.iter().map(|run| &**run)).unwrap();
+                let table: Vec<Entry> = std::mem::take(&mut index.recent).iter().collect();
+                let flushed = Arc::new(opened(&keys, step, written(&keys, step, &table)).unwrap());
+                let mut runs: Vec<Arc<Run>> = [flushed].into_iter().chain(index.runs.iter().cloned()).collect();
+                let first = chance.below(runs.len());
+                let end = first + chance.below(runs.len() - first + 1);
+                let mut merge = Merge::new(runs[first..end].iter().map(|run| &**run)).unwrap();
                 let mut entries = Vec::new();
                 while let Some(entry) = merge.next().unwrap() {
                     entries.push(entry);
                 }
-                assert!(!kept.is_empty() || entries.iter().all(|entry| !entry.1.is_mark()), "nothing is left to mark");
-                let run = opened(&keys, step, written(&keys, step, &entries)).unwrap();
-                index.runs = Arc::new([Arc::new(run)].into_iter().chain(kept.iter().cloned()).collect());
+                let marks = entries.iter().filter(|entry| entry.1.is_mark()).count();
+                assert!(end < runs.len() || marks == 0, "nothing is left to mark");
+                let merged = opened(&keys, step + 3_000, written(&keys, step + 3_000, &entries)).unwrap();
+                runs.splice(first..end, [Arc::new(merged)]);
+                index.runs = Arc::new(runs);
             }
             let mut search = index.search(fingerprint);
             let mut found = std::collections::BTreeSet::new();

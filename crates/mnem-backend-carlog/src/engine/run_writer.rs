@@ -10,7 +10,7 @@ use super::{
     page::PAYLOAD_BYTES,
     run::{ENTRIES_A_PAGE, Entry, FENCES_A_PAGE, Header},
 };
-use crate::limits::WRITE_BYTES;
+use crate::limits::{UNSYNCED_BYTES, WRITE_BYTES};
 
 /// A run in the making. Its first page comes last.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub(crate) struct RunWriter<'a> {
     /// Whole pages that are not written yet, and the number of the first of them.
     pages: Vec<u8>,
     first: u64,
+    unsynced_bytes: u64,
 }
 
 impl<'a> RunWriter<'a> {
@@ -44,6 +45,7 @@ impl<'a> RunWriter<'a> {
             payload: Vec::with_capacity(PAYLOAD_BYTES),
             pages: Vec::with_capacity(WRITE_BYTES + PAGE_BYTES),
             first: 1,
+            unsynced_bytes: 0,
         }
     }
 
@@ -93,7 +95,12 @@ impl<'a> RunWriter<'a> {
     fn flush(&mut self) -> io::Result<()> {
         self.file.write_all_at(&self.pages, self.first * PAGE_BYTES as u64)?;
         self.first += (self.pages.len() / PAGE_BYTES) as u64;
+        self.unsynced_bytes += self.pages.len() as u64;
         self.pages.clear();
+        if self.unsynced_bytes >= UNSYNCED_BYTES {
+            self.unsynced_bytes = 0;
+            self.file.sync_data()?;
+        }
         Ok(())
     }
 }

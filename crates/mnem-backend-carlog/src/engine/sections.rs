@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     error::{at, damaged},
-    handle::Segment,
     limits::WINDOW_BYTES,
     source::unread,
     tables::Layout,
+    view::Segment,
 };
 
 /// Starts of sections that are hashed at once.

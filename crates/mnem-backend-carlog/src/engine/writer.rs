@@ -1,7 +1,7 @@
 //! Landing work in the log: one write and one sync for all that wait.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -13,16 +13,17 @@ use mnem_store_traits::{Bytes, Cause, Cid, HeadChange, Outcome, RAW, StoreError,
 use super::{
     descriptor::Descriptor,
     files::{File, Lock},
-    keys::Mac,
+    keys::{Keys, Mac},
     maintenance,
     record::{CommitMacs, DELETE_BYTES_MAX, HEAD_BYTES_MAX, Kill, ROW_BYTES_MAX, Record, Row},
-    replay::{Commit, Position},
+    replay::{Commit, Position, Stored},
     state::State,
 };
 use crate::{
     error::{BACKEND, at, failed},
-    handle::{Depth, Handle, file_of, hold},
+    handle::{Depth, Handle, hold},
     limits::{COMMIT_BYTES_MAX, GROUP_BYTES, SEGMENT_NUMBER_MAX, WORK_RECORD_BYTES_MAX, WRITE_BYTES},
+    view::file_of,
 };
 
 /// Who may write: the holder of the lock.
@@ -36,6 +37,8 @@ pub(crate) struct Writer {
     pub(crate) state_file: Arc<dyn File>,
     /// From which length on a segment takes no further commit.
     pub(crate) segment_bytes: u32,
+    /// Whether a thread writes and merges index runs.
+    pub(crate) index_thread: bool,
 }
 
 /// What one call wants to be done, as a whole or not at all.
@@ -58,13 +61,13 @@ pub(crate) struct Job {
 
 /// What one commit will do, for one or several jobs.
 #[derive(Default)]
-struct Batch {
-    puts: Vec<(Cid, Bytes)>,
-    put: HashSet<Cid>,
+struct Batch<'a> {
+    puts: Vec<&'a (Cid, Bytes)>,
+    put: HashSet<&'a Cid>,
     put_bytes: u64,
     heads: Option<BTreeSet<Cid>>,
     deletes: Vec<Kill>,
-    rows: Vec<(String, Bytes, Option<Bytes>)>,
+    rows: Vec<&'a (String, Bytes, Option<Bytes>)>,
 }
 
 impl Work {
@@ -83,7 +86,7 @@ impl Work {
     }
 }
 
-impl Batch {
+impl Batch<'_> {
     fn is_empty(&self) -> bool {
         self.puts.is_empty() && self.heads.is_none() && self.deletes.is_empty() && self.rows.is_empty()
     }
@@ -110,7 +113,7 @@ pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Re
         match writer.as_mut() {
             Some(writer) => {
                 land(handle, writer, operation, &group);
-                maintenance::tend(handle, false);
+                maintenance::tend(handle, writer.index_thread);
             }
             None => group.iter().for_each(|job| job.end(Err(handle.gate.closed(operation)))),
         }
@@ -160,17 +163,18 @@ fn land(handle: &Handle, writer: &mut Writer, operation: &'static str, jobs: &[A
 }
 
 /// Takes the job's work into the batch, or leaves the batch as it is.
-fn prepare(handle: &Handle, batch: &mut Batch, work: &Work) -> Result<(), StoreError> {
-    let mut new: HashMap<&Cid, &Bytes> = HashMap::new();
+fn prepare<'a>(handle: &Handle, batch: &mut Batch<'a>, work: &'a Work) -> Result<(), StoreError> {
+    let mut new = HashSet::new();
     let mut in_order = Vec::new();
-    for (cid, data) in &work.puts {
-        if !batch.put.contains(cid) && !new.contains_key(cid) && handle.find(cid, Depth::Start)?.is_none() {
-            new.insert(cid, data);
-            in_order.push((*cid, data.clone()));
+    for put in &work.puts {
+        let cid = &put.0;
+        if !batch.put.contains(cid) && !new.contains(cid) && handle.find(cid, Depth::Start)?.is_none() {
+            new.insert(cid);
+            in_order.push(put);
         }
     }
     for cid in &work.required {
-        let is_there = batch.put.contains(cid) || new.contains_key(cid) || handle.find(cid, Depth::Start)?.is_some();
+        let is_there = batch.put.contains(cid) || new.contains(cid) || handle.find(cid, Depth::Start)?.is_some();
         if !is_there {
             return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
         }
@@ -195,11 +199,15 @@ fn prepare(handle: &Handle, batch: &mut Batch, work: &Work) -> Result<(), StoreE
     }
     let deletes = kills(handle, &work.deletes)?;
     batch.put_bytes = bytes;
-    batch.put.extend(in_order.iter().map(|(cid, _)| *cid));
+    if batch.put.is_empty() {
+        batch.put = new;
+    } else {
+        batch.put.extend(new);
+    }
     batch.puts.extend(in_order);
     batch.heads = heads.or(batch.heads.take());
     batch.deletes.extend(deletes);
-    batch.rows.extend(work.rows.iter().cloned());
+    batch.rows.extend(&work.rows);
     Ok(())
 }
 
@@ -227,6 +235,8 @@ fn kills(handle: &Handle, cids: &[Cid]) -> Result<Vec<Kill>, StoreError> {
 
 /// Bytes on their way into a segment, and the MAC over them.
 struct Output<'a> {
+    keys: &'a Keys,
+    segment: u32,
     file: &'a dyn File,
     path: PathBuf,
     buffer: Vec<u8>,
@@ -240,7 +250,7 @@ impl Output<'_> {
         self.offset + self.buffer.len() as u64
     }
 
-    fn section(&mut self, cid: &Cid, data: &[u8]) -> Result<SectionOffsets, StoreError> {
+    fn section(&mut self, cid: &Cid, data: &[u8]) -> Result<Stored, StoreError> {
         let start = self.buffer.len();
         let section = SectionOffsets::write_start(cid, data.len() as u64, self.at(), &mut self.buffer);
         self.macs.name(self.buffer.get(start..).unwrap_or_default());
@@ -249,7 +259,7 @@ impl Output<'_> {
         if self.buffer.len() >= WRITE_BYTES {
             self.flush()?;
         }
-        Ok(section)
+        Ok(Stored::new(self.keys, self.segment, &section))
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
@@ -260,7 +270,7 @@ impl Output<'_> {
     }
 }
 
-fn write(handle: &Handle, writer: &mut Writer, batch: Batch) -> Result<(), StoreError> {
+fn write(handle: &Handle, writer: &mut Writer, batch: Batch<'_>) -> Result<(), StoreError> {
     if writer.position.end > 0 && writer.position.end + batch.put_bytes > writer.segment_bytes.into() {
         begin_segment(handle, writer)?;
     }
@@ -285,7 +295,7 @@ struct Landed {
     end: u64,
 }
 
-fn append(handle: &Handle, writer: &Writer, batch: Batch, closed: bool) -> Result<Landed, StoreError> {
+fn append(handle: &Handle, writer: &Writer, batch: Batch<'_>, closed: bool) -> Result<Landed, StoreError> {
     let Position { segment, end, mac, seq, .. } = writer.position;
     let path = handle.layout.segment(segment);
     let mut buffer = Vec::new();
@@ -293,7 +303,8 @@ fn append(handle: &Handle, writer: &Writer, batch: Batch, closed: bool) -> Resul
         buffer = Descriptor { segment, previous: mac }.begin_segment(&handle.keys);
     }
     let macs = CommitMacs::new(&handle.keys, &mac, segment);
-    let mut output = Output { file: &*writer.file, path, buffer, offset: end, macs };
+    let keys = &handle.keys;
+    let mut output = Output { keys, segment, file: &*writer.file, path, buffer, offset: end, macs };
     let from = output.at() as u32;
     let mut sections = Vec::with_capacity(batch.puts.len());
     for (cid, data) in &batch.puts {
@@ -305,12 +316,12 @@ fn append(handle: &Handle, writer: &Writer, batch: Batch, closed: bool) -> Resul
         let value = match value {
             None => None,
             Some(value) => {
-                let section = output.section(&cid_of(RAW, &value), &value)?;
+                let section = output.section(&cid_of(RAW, value), value)?;
                 sections.push(section);
-                Some(section.offset as u32)
+                Some(section.place().offset() as u32)
             }
         };
-        rows.push(Row { table, key: key.to_vec(), value });
+        rows.push(Row { table: table.clone(), key: key.to_vec(), value });
     }
     let record = Record {
         seq: seq + 1,
@@ -348,6 +359,9 @@ fn publish(handle: &Handle, writer: &mut Writer, landed: Landed) -> Result<(), S
         closed: commit.record.closed,
     };
     let mut view = handle.view_mut();
+    if view.position.segment < writer.position.segment {
+        view.begin_segment(writer.position.segment, writer.file.clone());
+    }
     view.take(commit, &handle.keys, writer.position.segment);
     view.position = writer.position;
     view.state = State { seq: writer.position.seq, segment: writer.position.segment, end: end as u32, ..view.state };
@@ -374,10 +388,8 @@ fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError>
     let file = handle.files.create(&path).map_err(at("create", &path))?;
     let root = handle.layout.root();
     handle.files.sync_folder(root).map_err(|error| sync_failed(handle, root, Outcome::NotApplied, error))?;
-    writer.file = file.clone();
-    let mut view = handle.view_mut();
-    view.begin_segment(number, file);
-    writer.position = view.position;
+    writer.file = file;
+    writer.position = Position { segment: number, end: 0, last_from: 0, closed: false, ..writer.position };
     Ok(())
 }
 
@@ -392,7 +404,7 @@ fn sync_failed(handle: &Handle, path: &Path, outcome: Outcome, error: io::Error)
 /// little. The next writer writes this record again, and not the last commit.
 pub(crate) fn close(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError> {
     let closed = append_close(handle, writer);
-    maintenance::tend(handle, true);
+    maintenance::tend_at_close(handle);
     closed
 }
 

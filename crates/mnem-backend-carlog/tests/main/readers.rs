@@ -1,9 +1,20 @@
 //! Handles that read beside one that writes.
 
-use mnem_backend_carlog::OpenOptions;
-use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store};
+use std::{
+    fs, io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use crate::support::{Content, Place, block, commits};
+use mnem_backend_carlog::OpenOptions;
+use mnem_store_traits::{Blockstore, Bytes, ErrorKind, OpHeadsStore, Store};
+
+use crate::{
+    hooked::{Call, Hooked, is_run},
+    support::{Content, Place, block, commits, small_runs},
+};
 
 #[test]
 fn a_reader_sees_every_acknowledged_commit_at_its_next_call() {
@@ -47,4 +58,37 @@ fn a_reader_writes_nothing_and_one_handle_writes() {
     assert_eq!(error.kind(), ErrorKind::Locked);
     store.close().unwrap();
     OpenOptions::new().open(place.store()).unwrap();
+}
+
+/// A reader finds a new manifest whose index cannot be used, and then cannot read the log. What it had shown stays: a listing under way
+/// goes on.
+#[test]
+fn a_view_never_goes_back_after_a_failed_read() {
+    let place = Place::new();
+    let store = place.open_with_runs();
+    let key = |n: u32| Bytes::copy_from_slice(&n.to_be_bytes());
+    let rows: Vec<_> = (0..3_000).map(|n| (key(n), Bytes::from_static(b"v"))).collect();
+    let table = store.side_table("t").unwrap();
+    table.write(&rows, &[]).unwrap();
+    let fails = Arc::new(AtomicBool::new(false));
+    let failing = fails.clone();
+    let files = Hooked::new(move |call, path| {
+        let is_log = path.extension().is_some_and(|extension| extension == "car");
+        let is_hit = matches!(call, Call::Read(_)) && is_log && failing.load(Ordering::SeqCst);
+        if is_hit { Err(io::Error::other("planted")) } else { Ok(()) }
+    });
+    let reader = small_runs().read_only(true).open_on(files, place.store()).unwrap();
+    let listed = reader.side_table("t").unwrap();
+    let mut keys = listed.keys(b"").unwrap();
+    assert_eq!(keys.next().unwrap().unwrap(), key(0));
+    commits(&store, 6);
+    store.close().unwrap();
+    for path in fs::read_dir(place.store()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| is_run(path)) {
+        fs::remove_file(path).unwrap();
+    }
+    fails.store(true, Ordering::SeqCst);
+    assert_eq!(reader.has(&block(0).0).unwrap_err().kind(), ErrorKind::Backend);
+    assert!(keys.map(Result::unwrap).eq((1..3_000).map(key)));
+    fails.store(false, Ordering::SeqCst);
+    assert!(reader.has(&block(0).0).unwrap());
 }

@@ -2,110 +2,32 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::{Path, PathBuf},
+    fs,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use mnem_backend_carlog::{
-    CarlogStore, OpenOptions,
-    files::{File, Files, Lock, StdFiles},
+use mnem_backend_carlog::{CarlogStore, OpenOptions};
+use mnem_store_traits::{Blockstore, Bytes, Cid, OpHeadsStore, Store, WriteBatch};
+
+use crate::{
+    hooked::{Call, Hooked},
+    support::{Content, Place, SEGMENT, block, commit, commits, len, small_runs},
 };
-use mnem_store_traits::{
-    Blockstore, Bytes, Cid, OpHeadsStore, Store, WriteBatch,
-    driver::{Entry, FileIdentity},
-};
 
-use crate::support::{Content, Place, SEGMENT, block, commit, commits, len, small_runs};
-
-/// The system's files, and how many bytes were read from them.
-#[derive(Clone, Debug, Default)]
-struct Counted(Arc<AtomicU64>);
-
-#[derive(Debug)]
-struct CountedFile(Arc<dyn File>, Arc<AtomicU64>);
-
-impl Counted {
-    fn take(&self) -> u64 {
-        self.0.swap(0, Ordering::Relaxed)
-    }
-
-    fn file(&self, file: Arc<dyn File>) -> Arc<dyn File> {
-        Arc::new(CountedFile(file, self.0.clone()))
-    }
-}
-
-impl File for CountedFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let read = self.0.read_at(buffer, offset)?;
-        self.1.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
-    }
-
-    fn set_len(&self, bytes: u64) -> io::Result<()> {
-        self.0.set_len(bytes)
-    }
-
-    fn file_bytes(&self) -> io::Result<u64> {
-        self.0.file_bytes()
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-}
-
-impl Files for Counted {
-    fn look(&self, path: &Path) -> io::Result<Entry> {
-        StdFiles.look(path)
-    }
-
-    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        StdFiles.resolve(path)
-    }
-
-    fn identity(&self, path: &Path) -> io::Result<FileIdentity> {
-        StdFiles.identity(path)
-    }
-
-    fn open(&self, path: &Path, write: bool) -> io::Result<Option<Arc<dyn File>>> {
-        Ok(StdFiles.open(path, write)?.map(|file| self.file(file)))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(self.file(StdFiles.create(path)?))
-    }
-
-    fn create_folder(&self, path: &Path) -> io::Result<bool> {
-        StdFiles.create_folder(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        StdFiles.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<bool> {
-        StdFiles.remove(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        StdFiles.list(path)
-    }
-
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        StdFiles.sync_folder(path)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        StdFiles.lock(path)
-    }
+/// Files that count the bytes that are read from them.
+fn counted() -> (Arc<Hooked>, Arc<AtomicU64>) {
+    let count = Arc::new(AtomicU64::new(0));
+    let counts = count.clone();
+    let files = Hooked::new(move |call, _| {
+        if let Call::Read(bytes) = call {
+            counts.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    });
+    (files, count)
 }
 
 /// The names of the store's runs, ascending.
@@ -132,17 +54,17 @@ fn opening_reads_the_end_of_the_log_alone() {
     options().open(copy.store()).unwrap().close().unwrap();
     let log = len(&place.file(SEGMENT));
     for (place, most) in [(&place, 150_000), (&copy, 50_000)] {
-        let files = Counted::default();
+        let (files, read) = counted();
         let options = OpenOptions::new().read_only(true).index_bounds(500, 100_000);
-        let reader = options.open_on(Arc::new(files.clone()), place.store()).unwrap();
-        let read = files.take();
-        assert!(log > 400_000 && read < most, "opening read {read} bytes of {log}");
+        let reader = options.open_on(files, place.store()).unwrap();
+        let bytes = read.swap(0, Ordering::Relaxed);
+        assert!(log > 400_000 && bytes < most, "opening read {bytes} bytes of {log}");
         assert_eq!(Content::of(&reader), expected);
         // One read of a block, and almost none of a block that is absent.
-        files.take();
+        read.swap(0, Ordering::Relaxed);
         (0..1_000).for_each(|n| assert!(!reader.has(&block(100_000 + n).0).unwrap()));
-        let read = files.take() - 1_000 * 64;
-        assert!(read < 100_000, "1,000 look-ups of absent blocks read {read} bytes");
+        let bytes = read.swap(0, Ordering::Relaxed) - 1_000 * 64;
+        assert!(bytes < 100_000, "1,000 look-ups of absent blocks read {bytes} bytes");
     }
 }
 
@@ -346,13 +268,13 @@ fn a_reader_that_slept_does_not_read_the_log() {
     let place = Place::new();
     let options = || OpenOptions::new().index_bounds(500, 100_000);
     let store = options().create(true).open(place.store()).unwrap();
-    let files = Counted::default();
-    let reader = options().read_only(true).open_on(Arc::new(files.clone()), place.store()).unwrap();
+    let (files, read) = counted();
+    let reader = options().read_only(true).open_on(files, place.store()).unwrap();
     (0..60).for_each(|n| put(&store, 100 * n, 100));
-    files.take();
+    read.swap(0, Ordering::Relaxed);
     assert!(reader.has(&block(0).0).unwrap() && reader.has(&block(5_999).0).unwrap());
-    let (read, log) = (files.take(), len(&place.file(SEGMENT)));
-    assert!(log > 400_000 && read < 150_000, "read {read} bytes of {log}");
+    let (bytes, log) = (read.swap(0, Ordering::Relaxed), len(&place.file(SEGMENT)));
+    assert!(log > 400_000 && bytes < 150_000, "read {bytes} bytes of {log}");
 }
 
 /// A writer in one thread, and in others readers that open the store again and again.

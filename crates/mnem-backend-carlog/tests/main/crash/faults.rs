@@ -83,7 +83,7 @@ impl Step {
 }
 
 fn open(process: &Process) -> Result<CarlogStore, StoreError> {
-    let options = OpenOptions::new().create(true).segment_bytes(1_000).index_bounds(2, 600);
+    let options = OpenOptions::new().create(true).segment_bytes(1_000).index_bounds(2, 600).index_thread(false);
     options.open_on(Arc::new(process.clone()), ROOT)
 }
 

@@ -37,7 +37,7 @@ fn check(image: &Image, when: &str) -> usize {
 fn every_power_cut_leaves_the_files_that_its_manifest_names() {
     let disk = Disk::of(Image::default(), None);
     let open = || {
-        let options = OpenOptions::new().create(true).index_bounds(4, 1_500);
+        let options = OpenOptions::new().create(true).index_bounds(4, 1_500).index_thread(false);
         options.open_on(Arc::new(disk.process()), ROOT).unwrap()
     };
     for n in 0..3 {

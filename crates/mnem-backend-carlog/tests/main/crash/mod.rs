@@ -102,6 +102,7 @@ impl Engine for Carlog {
         options
             .segment_bytes(self.segment_bytes)
             .index_bounds(entries, tail_bytes)
+            .index_thread(false)
             .open_on(Arc::new(process.clone()), ROOT)
     }
 

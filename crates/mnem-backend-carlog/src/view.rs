@@ -1,0 +1,190 @@
+//! What the log holds, up to a commit.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use mnem_store_traits::Cid;
+
+use crate::engine::{
+    files::File,
+    index::Index,
+    keys::Keys,
+    manifest::{Covered, Extent},
+    replay::{Commit, Position},
+    rows::{Tables, Value},
+    state::State,
+};
+
+/// How much of the index may be in memory alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) entries: usize,
+    /// Bytes of the log.
+    pub(crate) tail_bytes: u64,
+}
+
+/// What the log holds, up to a commit.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) index: Index,
+    pub(crate) heads: BTreeSet<Cid>,
+    pub(crate) tables: Arc<Tables>,
+    /// All segments, in the order of the log.
+    pub(crate) segments: Arc<Vec<Segment>>,
+    pub(crate) position: Position,
+    /// What readers compare with, so that they look at the log only if it moved.
+    pub(crate) state: State,
+    /// What the manifest says of the runs. `None`: nothing that is of use.
+    pub(crate) covered: Option<Arc<Covered>>,
+    /// Up to where the part of the index goes that is being written as a run.
+    pub(crate) frozen_to: Position,
+    /// Of the manifest.
+    pub(crate) generation: u64,
+    /// The number of the next index file or manifest.
+    pub(crate) next_number: u64,
+    /// The index files that the manifest names, and those that a manifest is still to name.
+    pub(crate) named: BTreeSet<PathBuf>,
+    /// The last commit that was seen to change rows.
+    pub(crate) rows_seq: u64,
+    /// When the newest part of the index is written.
+    pub(crate) bounds: Bounds,
+    /// Runs are merged only if there are so many: more than usual after a merge that failed.
+    pub(crate) merged_from: usize,
+}
+
+/// One file of the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub(crate) number: u32,
+    pub(crate) file: Arc<dyn File>,
+    /// Where it ends; of the last segment, see [`View::position`].
+    pub(crate) end: u64,
+    /// Sections that are no blocks of the store: deleted ones, and values of rows. Records are not counted.
+    pub(crate) others: u64,
+}
+
+pub(crate) fn position_of(segments: &[Segment], number: u32) -> Option<usize> {
+    segments.binary_search_by_key(&number, |segment| segment.number).ok()
+}
+
+/// The file of a segment.
+pub(crate) fn file_of(segments: &[Segment], number: u32) -> Option<&Arc<dyn File>> {
+    segments.get(position_of(segments, number)?).map(|segment| &segment.file)
+}
+
+impl View {
+    /// Before the first commit of a log that begins with this segment.
+    pub(crate) fn new(first: Segment, generation: u64, bounds: Bounds) -> Self {
+        Self {
+            index: Index::default(),
+            heads: BTreeSet::new(),
+            tables: Arc::default(),
+            position: Position { segment: first.number, ..Position::default() },
+            segments: Arc::new(vec![first]),
+            state: State::default(),
+            covered: None,
+            frozen_to: Position::default(),
+            generation,
+            next_number: generation + 1,
+            named: BTreeSet::new(),
+            rows_seq: 0,
+            bounds,
+            merged_from: 0,
+        }
+    }
+
+    /// Goes on in another segment.
+    pub(crate) fn begin_segment(&mut self, number: u32, file: Arc<dyn File>) {
+        let end = self.position.end;
+        let segments = Arc::make_mut(&mut self.segments);
+        if let Some(last) = segments.last_mut() {
+            last.end = end;
+        }
+        segments.push(Segment { number, file, end: 0, others: 0 });
+        self.position = Position { segment: number, end: 0, last_from: 0, closed: false, ..self.position };
+    }
+
+    /// All segments, and where each of them ends.
+    pub(crate) fn segments_to_end(&self) -> Vec<Segment> {
+        let mut segments = self.segments.to_vec();
+        if let Some(last) = segments.last_mut() {
+            last.end = self.position.end;
+        }
+        segments
+    }
+
+    /// Up to where the manifest's runs go; without a commit while there are none.
+    pub(crate) fn covered_to(&self) -> Position {
+        self.covered.as_ref().map_or_else(Position::default, |covered| covered.position)
+    }
+
+    /// The newest part of the index is from there on.
+    pub(crate) fn recent_from(&self) -> Position {
+        if self.index.frozen.is_some() { self.frozen_to } else { self.covered_to() }
+    }
+
+    /// Bytes of the log after a position.
+    pub(crate) fn bytes_after(&self, position: Position) -> u64 {
+        let after = self.segments.iter().filter(|segment| segment.number >= position.segment);
+        let sealed: u64 = after.map(|segment| segment.end).sum();
+        (sealed + self.position.end).saturating_sub(position.end)
+    }
+
+    /// All segments as a manifest describes them.
+    pub(crate) fn extents(&self) -> (Vec<u32>, Vec<Extent>) {
+        let segments = self.segments_to_end().into_iter();
+        segments.map(|Segment { number, end, others, .. }| (number, Extent { end, others })).unzip()
+    }
+
+    /// A number for an index file or a manifest: higher than any that was there.
+    pub(crate) fn take_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number - 1
+    }
+
+    fn count_others(&mut self, segment: u32, more: u64) {
+        let at = position_of(&self.segments, segment);
+        if let Some(at) = at.filter(|_| more > 0)
+            && let Some(segment) = Arc::make_mut(&mut self.segments).get_mut(at)
+        {
+            segment.others += more;
+        }
+    }
+
+    /// Takes in a commit of the last segment.
+    pub(crate) fn take(&mut self, commit: Commit, keys: &Keys, segment: u32) {
+        self.count_others(segment, (commit.sections.len() as u64).saturating_sub(commit.record.puts.into()));
+        self.index.recent.extend(commit.puts().map(|section| section.entry));
+        if !commit.record.rows.is_empty() {
+            self.rows_seq = commit.record.seq;
+            take_rows(Arc::make_mut(&mut self.tables), &commit);
+        }
+        for kill in &commit.record.deletes {
+            self.index.recent.kill(keys.fingerprint(&kill.cid), kill.segment, kill.offset);
+            self.count_others(kill.segment, 1);
+        }
+        if let Some(heads) = commit.record.heads {
+            self.heads = heads.into_iter().collect();
+        }
+    }
+}
+
+fn take_rows(tables: &mut Tables, commit: &Commit) {
+    let value = |offset: u32| {
+        let at = commit.sections.binary_search_by_key(&u64::from(offset), |section| section.place().offset()).ok()?;
+        let section = commit.sections.get(at)?;
+        Some(Value { place: section.place(), bytes: section.data_bytes.into() })
+    };
+    for row in &commit.record.rows {
+        match row.value.and_then(value) {
+            Some(value) => {
+                tables.entry(row.table.clone()).or_default().insert(row.key.clone().into(), value);
+            }
+            None => {
+                if let Some(rows) = tables.get_mut(&row.table) {
+                    rows.remove(&row.key[..]);
+                }
+            }
+        }
+    }
+    tables.retain(|_, rows| !rows.is_empty());
+}
