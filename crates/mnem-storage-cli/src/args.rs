@@ -1,6 +1,6 @@
 //! The options of every command.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 use clap::{ArgAction, ValueEnum, ValueHint};
@@ -9,7 +9,7 @@ use mnem_storage::driver::Sharing;
 use crate::{
     drivers,
     limits::{CACHE_BYTES_USUAL, LISTING_CACHE_BYTES},
-    output::Size,
+    output::{Count, Size},
 };
 
 /// The global options, accepted before and after the command.
@@ -90,6 +90,14 @@ fn cache_help() -> String {
 /// Parses a number of bytes with an optional unit.
 pub(crate) fn size(text: &str) -> Result<ByteSize, String> {
     text.parse().map_err(|_| "expected a number of bytes, with or without a unit: 20000000, 20MB or 20MiB".to_owned())
+}
+
+/// A whole number in `range`.
+pub(crate) fn whole_number(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| is_number && range.contains(number)).ok_or_else(|| {
+        format!("expected a whole number from {} to {}", Count((*range.start()).into()), Count((*range.end()).into()))
+    })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

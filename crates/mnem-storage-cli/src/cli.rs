@@ -11,6 +11,7 @@ use mnem_storage::{BACKENDS, driver::Driver, knn::Format};
 
 use crate::{
     args::Global,
+    cid_short,
     commands::{self, Command},
     common_words,
     context::is_archive_name,
@@ -88,7 +89,7 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
     })
 }
 
-/// Suggests `--store` or `import` for a positional argument that the command does not take.
+/// Suggests `--store`, `import` or what takes a CID for a positional argument that the command does not take.
 fn suggest_store(error: &mut clap::Error) {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return };
     let word = word.clone();
@@ -99,6 +100,9 @@ fn suggest_store(error: &mut clap::Error) {
         let path = Path::new(&word);
         let tip = if is_archive_name(path) {
             format!("import archives one at a time: `mnem-store import {} --store STORE`", quoted(path))
+        } else if cid_short::parse(&word).is_ok() {
+            "this command takes no CID: `mnem-store get CID` checks one block, `export` takes --root CID, `gc` takes --keep CID"
+                .to_owned()
         } else {
             format!("name the store with --store: `--store {}`", quoted(path))
         };

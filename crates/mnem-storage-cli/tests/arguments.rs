@@ -181,6 +181,26 @@ fn a_path_without_its_option_leads_to_the_option() {
 }
 
 #[test]
+fn a_cid_where_none_belongs_leads_to_what_takes_one() {
+    let place = Place::new();
+    for cid in [ABSENT, &ABSENT[..12]] {
+        let said = place.run(&["verify", cid]).fails(2);
+        assert!(said.contains("tip: this command takes no CID") && !said.contains("--store"), "{said}");
+    }
+}
+
+#[test]
+fn a_bad_number_is_answered_with_the_range() {
+    let place = Place::new();
+    for wrong in ["x", "", "-1", "+1", "1.5", "0", "100001", "1,000", "99999999999999999999"] {
+        let said = place.run(&["stat", &format!("--largest={wrong}")]).fails(2);
+        assert!(said.contains("expected a whole number from 1 to 100,000"), "{wrong}: {said}");
+    }
+    let said = place.run(&["knn", "build", "--vectors", "-", "--k", "many"]).fails(2);
+    assert!(said.contains("expected a whole number from 1 to 4,294,967,295"), "{said}");
+}
+
+#[test]
 fn what_belongs_to_another_command_leads_there() {
     let place = Place::new();
     for (args, tip) in [

@@ -6,6 +6,7 @@ use mnem_storage::{Cid, Info, Store, StoreError, Walk, info_at};
 use serde::Serialize;
 
 use crate::{
+    args::whole_number,
     context::Context,
     error::{Exit, Result},
     left_out::tell_opaque,
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long)]
     reachable: bool,
     /// List the largest blocks
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = |text: &str| whole_number(text, 1..=100_000))]
     largest: Option<u32>,
 }
 

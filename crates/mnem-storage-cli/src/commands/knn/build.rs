@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{Metric, name, number, table};
 use crate::{
+    args::whole_number,
     cid_short,
     context::Context,
     error::{Exit, Failure, Result},
@@ -44,7 +45,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     vectors: PathBuf,
     /// Number of neighbours of each node
-    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = |text: &str| whole_number(text, 1..=u32::MAX))]
     k: u32,
     /// Similarity of two vectors; cosine needs vectors of length one
     #[arg(long, value_enum, default_value = "cosine")]
