@@ -88,8 +88,8 @@ pub(crate) fn run(sh: &Shell, only: &str) -> Result<()> {
 impl Mutated {
     fn unnoticed_by_laws(&self, sh: &Shell) -> Result<Vec<String>> {
         let shard = sh.var(SHARD).ok();
-        let mut which: Vec<&str> = self.files.iter().flat_map(|file| ["--file", file]).collect();
-        which.extend(shard.iter().flat_map(|shard| ["--sharding", "round-robin", "--shard", shard]));
+        let shard = shard.iter().flat_map(|shard| ["--sharding", "round-robin", "--shard", shard]);
+        let which: Vec<&str> = shard.collect();
         self.unnoticed(sh, "laws", &which, &["--test=conformance"], self.laws)
     }
 
@@ -104,10 +104,12 @@ impl Mutated {
         let (name, package) = (self.name, self.package);
         let output = format!("target/mutants/{name}/{step}");
         sh.create_dir(&output)?;
+        let files = self.files.iter().flat_map(|file| ["--file", file]);
         let targets = targets.iter().map(|target| format!("--cargo-arg={target}"));
         let how = ["--test-tool", "nextest", "--timeout", SECONDS_A_MUTANT, "--caught", "--output", &output];
         let mut mutants: Command =
-            cmd!(sh, "cargo mutants --package {package} {which...} {how...} {targets...} -- -E {tests}").into();
+            cmd!(sh, "cargo mutants --package {package} {files...} {which...} {how...} {targets...} -- -E {tests}")
+                .into();
         let status = mutants.status().context("cargo mutants")?;
         // 2: some survived. 3: the tests of some did not end.
         let (2 | 3) = status.code().unwrap_or(1) else {

@@ -63,7 +63,10 @@ fn limits() -> impl Iterator<Item = Limit> {
         Some(Limit { bytes: bytes.saturating_sub(taken), of })
     });
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    of_process.chain(of_groups(Path::new("/sys/fs/cgroup"), &groups).map(|bytes| Limit { bytes, of: "the container's memory limit" }))
+    of_process.chain(
+        of_groups(Path::new("/sys/fs/cgroup"), &groups)
+            .map(|bytes| Limit { bytes, of: "the container's memory limit" }),
+    )
 }
 
 #[cfg(not(unix))]

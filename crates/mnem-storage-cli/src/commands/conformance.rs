@@ -81,7 +81,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     if report.entries.is_empty() {
         return Err(Failure::Usage {
             message: format!("no law has a path that contains {:?}", args.only.as_deref().unwrap_or_default()),
-            hint: "run `mnem-store conformance` without --only to list all paths, such as blocks::put_twice_is_ok".into(),
+            hint: "run `mnem-store conformance` without --only to list all paths, such as blocks::put_twice_is_ok"
+                .into(),
         });
     }
     let mut out = context.out();

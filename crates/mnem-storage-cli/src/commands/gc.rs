@@ -102,11 +102,7 @@ fn watched(context: &Context, store: &dyn Store, options: CollectOptions, keep: 
     drop(bar);
     collected.map_err(|error| match error {
         CollectError::Stopped(report) => stop.interrupted(
-            format_args!(
-                "removed {}; {}, and no live block is lost",
-                counted(report.removed, "block"),
-                in_all(store)
-            ),
+            format_args!("removed {}; {}, and no live block is lost", counted(report.removed, "block"), in_all(store)),
             "run the same command again to remove the rest".into(),
         ),
         error => Failure::Collect(error),

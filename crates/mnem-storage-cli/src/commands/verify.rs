@@ -75,7 +75,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             return Err(interrupted(&stop, &report));
         }
         Err(VerifyError::Store(error)) => return Err(error.into_inner().into()),
-        Err(error) => return Err(Failure::Refused { message: error.to_string(), hint: "run the command again".into() }),
+        Err(error) => {
+            return Err(Failure::Refused { message: error.to_string(), hint: "run the command again".into() });
+        }
     };
     let (unfinished, foreign): (Vec<_>, Vec<_>) = report.strays.iter().partition(|stray| stray.unfinished);
     if !unfinished.is_empty() {
@@ -114,8 +116,9 @@ fn advise(context: &Context, path: &Path, report: &VerifyReport) {
         context.remark("to restore missing blocks, import an archive that holds them");
     }
     if found(&[FaultKind::KnnIndex]) {
-        context
-            .remark("to repair a damaged index, run `mnem-store knn rm CID`, then rebuild it with `mnem-store knn build`");
+        context.remark(
+            "to repair a damaged index, run `mnem-store knn rm CID`, then rebuild it with `mnem-store knn build`",
+        );
     }
 }
 

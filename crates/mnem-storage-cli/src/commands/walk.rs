@@ -70,7 +70,8 @@ fn heads(context: &Context, store: &dyn Store) -> Result<Vec<Cid>> {
     if heads.is_empty() {
         return Err(Failure::Refused {
             message: format!("{} has no heads to walk from", context.path()?.display()),
-            hint: "run `mnem-store walk CID` to walk from a block, or `mnem-store heads update CID` to set a head".into(),
+            hint: "run `mnem-store walk CID` to walk from a block, or `mnem-store heads update CID` to set a head"
+                .into(),
         });
     }
     Ok(heads)

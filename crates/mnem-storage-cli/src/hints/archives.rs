@@ -22,9 +22,7 @@ pub(super) fn for_import(error: &ImportError, max_block: u64, typed: &str, store
             } => format.advice,
             _ => "give a CAR archive, as `mnem-store export FILE` writes it",
         },
-        ImportErrorKind::UnsupportedVersion => {
-            "convert the archive to CARv1 or CARv2 with the tool that wrote it"
-        }
+        ImportErrorKind::UnsupportedVersion => "convert the archive to CARv1 or CARv2 with the tool that wrote it",
         ImportErrorKind::Malformed => match error {
             ImportError::Archive { source, .. } => return for_malformed(source),
             _ => AGAIN_FROM_SOURCE,
@@ -37,18 +35,14 @@ pub(super) fn for_import(error: &ImportError, max_block: u64, typed: &str, store
             ImportError::Thread { source } => return for_io(source),
             _ => AGAIN_FROM_SOURCE,
         },
-        ImportErrorKind::CutOff => {
-            "get the whole archive, then run the same command again to resume"
-        }
+        ImportErrorKind::CutOff => "get the whole archive, then run the same command again to resume",
         ImportErrorKind::WrongBytes => "the archive is damaged: get it from its source again",
         ImportErrorKind::BlockTooLarge => match error {
             ImportError::Archive { source, .. } => return for_large_block(source, max_block),
             _ => AGAIN_FROM_SOURCE,
         },
         ImportErrorKind::MissingRoots => {
-            return format!(
-                "omit {typed} to import only the blocks, or first import the archive that holds the roots"
-            );
+            return format!("omit {typed} to import only the blocks, or first import the archive that holds the roots");
         }
         ImportErrorKind::Incomplete => {
             let holds = match error {

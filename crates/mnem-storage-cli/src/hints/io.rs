@@ -56,7 +56,9 @@ fn for_kind(kind: io::ErrorKind) -> &'static str {
     use io::ErrorKind;
     match kind {
         ErrorKind::NotFound => "check the path and its folder with `ls -l`: a part of it does not exist",
-        ErrorKind::PermissionDenied => "check the permissions of the file and its folder with `ls -ld`, or give another path",
+        ErrorKind::PermissionDenied => {
+            "check the permissions of the file and its folder with `ls -ld`, or give another path"
+        }
         ErrorKind::ReadOnlyFilesystem => "give a path on a writable file system",
         ErrorKind::StorageFull => {
             "check the free space with `df -h` and the free inodes with `df -i`; \

@@ -68,8 +68,7 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
             None => "the written data is lost: run the same command again on the right store".to_owned(),
         },
         Failure::NotDagCbor { .. } => {
-            "nothing was stored; encode it as DAG-CBOR, or omit `--codec` to store the bytes as raw"
-                .to_owned()
+            "nothing was stored; encode it as DAG-CBOR, or omit `--codec` to store the bytes as raw".to_owned()
         }
         Failure::Import { source, max_block, typed, .. } => for_import(source, *max_block, typed, &store()),
         Failure::Copy { from, source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
@@ -82,7 +81,10 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         }
         Failure::Copy { from, source: CopyError::Source(error), .. } => match &**error {
             StoreError::MissingBlock { linked_from: Some(_), .. } => {
-                format!("{}; or give --skip-missing to copy without the missing blocks", for_store(error, &quoted(from)))
+                format!(
+                    "{}; or give --skip-missing to copy without the missing blocks",
+                    for_store(error, &quoted(from))
+                )
             }
             StoreError::MissingBlock { cid, .. } => for_missing_root(cid, &quoted(from)),
             error => for_store(error, &quoted(from)),

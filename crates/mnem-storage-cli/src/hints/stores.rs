@@ -78,9 +78,7 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
              then import an archive that holds the block; `mnem-store verify --store {store}` lists all damage"
         ),
         StoreError::MissingBlock { linked_from: None, .. } => {
-            format!(
-                "import an archive that holds the block; `mnem-store ls --store {store}` lists the present ones"
-            )
+            format!("import an archive that holds the block; `mnem-store ls --store {store}` lists the present ones")
         }
         StoreError::MissingBlock { .. } => format!(
             "import an archive that holds the block; `mnem-store verify --store {store}` lists all missing blocks"
@@ -121,9 +119,7 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         StoreError::CidMismatch { .. } => "get the block from its source again: its bytes have changed".to_owned(),
         StoreError::UnsupportedHash { .. } => "use a supported hash function for the block".to_owned(),
         StoreError::BlockTooLarge { .. } => "split the block, and link to the parts from another block".to_owned(),
-        StoreError::ReadOnly { .. } => {
-            "give a writable store, or copy this one: `mnem-store copy FROM TO`".to_owned()
-        }
+        StoreError::ReadOnly { .. } => "give a writable store, or copy this one: `mnem-store copy FROM TO`".to_owned(),
         StoreError::InvalidArgument { operation: "open", .. } => {
             "give another path, or omit the option that the store does not accept".to_owned()
         }

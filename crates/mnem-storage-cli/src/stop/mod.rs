@@ -175,8 +175,7 @@ impl Stop {
         let stake = Arc::new(Mutex::new(Stake { at, leftovers: Vec::new() }));
         let waiter = thread::Waiter { context: context.clone(), stake: Arc::clone(&stake), wakes: Some(wakes) };
         let spawned = std::thread::Builder::new().name("signals".into()).spawn(move || waiter.run(signals));
-        spawned
-            .map_err(|source| Failure::Io { what: "start a thread for signals (clone3)".into(), source })?;
+        spawned.map_err(|source| Failure::Io { what: "start a thread for signals (clone3)".into(), source })?;
         Ok(Self { stake, woken })
     }
 

@@ -249,11 +249,7 @@ fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64, in_all: &str) ->
         Count(new)
     );
     let options = args.typed_options();
-    let again = format!(
-        "run `mnem-store copy {options}{} {}` to resume",
-        quoted(&args.from),
-        quoted(&args.to)
-    );
+    let again = format!("run `mnem-store copy {options}{} {}` to resume", quoted(&args.from), quoted(&args.to));
     stop.interrupted(kept, again)
 }
 
@@ -281,8 +277,7 @@ pub(crate) fn lines_of_copied(report: &CopyReport, knn_rows: u64, from: &str, to
         lines.push(format!("table    {}: {}, {}", table.name, counted(table.keys, "key"), Size(table.bytes)));
     }
     if knn_rows > 0 {
-        lines
-            .push(format!("knn      {} in the published format", counted_as(knn_rows, "index", "indexes")));
+        lines.push(format!("knn      {} in the published format", counted_as(knn_rows, "index", "indexes")));
     }
     lines
 }
