@@ -17,7 +17,7 @@ pub struct Info {
     pub backend: &'static str,
     /// The name of its format on disk.
     pub format: &'static str,
-    /// Number of indexes of k-NN edges.
+    /// Number of indexes of nearest neighbours.
     pub knn_indexes: u64,
     /// Counts and sizes.
     #[serde(flatten, serialize_with = "counts")]

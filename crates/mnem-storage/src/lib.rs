@@ -18,9 +18,8 @@
 //! ```
 //!
 //! The same code runs over every backend. The Cargo features of this crate select the backends ([`BACKENDS`],
-//! [`DRIVERS`]). An existing store is opened by the backend that wrote it ([`detect()`]). A new store gets the backend
-//! that the caller names, else the one that its path asks for, else the first one compiled in ([`OpenOptions`]). If a
-//! backend is not compiled in, the error names its feature.
+//! [`DRIVERS`]). An existing store is opened by the backend that wrote it ([`detect()`]). [`OpenOptions`]
+//! says which backend a new store gets. If a backend is not compiled in, the error names its feature.
 //!
 //! | to | see |
 //! |---|---|

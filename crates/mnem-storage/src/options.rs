@@ -26,12 +26,12 @@ pub fn open_or_init(at: impl Into<Location>) -> Result<Arc<dyn Store>, StoreErro
 /// these that applies:
 ///
 /// 1. the backend that you name with [`backend`](Self::backend);
-/// 2. a backend whose driver says that the place suits it ([`Driver::suits`]), by extension or because it is a folder;
+/// 2. a backend whose driver says that the place suits it ([`Driver::suits`]), by its extension, a trailing
+///    separator, or because it is an empty folder;
 /// 3. the first of [`DRIVERS`].
 ///
-/// If a place asks for a backend that this build lacks, opening fails with an error that names the feature, even if the
-/// build has another backend. So a new store is never of another kind than its extension says, unless you name a
-/// backend.
+/// If the extension asks for a backend that this build lacks, opening fails, and the error names the feature. No other
+/// backend takes its place unless you name one.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -100,7 +100,8 @@ impl OpenOptions {
         /// The memory for a cache in bytes, if the backend has one. The backend's default unless set.
         cache_bytes(bytes: usize);
         /// The failures that a write must survive once it returned `Ok`: [`driver::OpenOptions::durability`]. Below
-        /// [`Durability::Power`], a backend may omit syncs, and accepts a folder that cannot be synced.
+        /// [`Durability::Power`], a backend may omit syncs (redb with `None`, simple with
+        /// anything less), and accepts a folder that cannot be synced.
         durability(durability: Durability);
         /// Who else may have the store open meanwhile. See [`Sharing`].
         sharing(sharing: Sharing);

@@ -59,7 +59,7 @@ pub enum Stage {
     Sweep,
     /// Reading or writing rows of side tables.
     Tables,
-    /// Checking indexes of k-NN edges.
+    /// Checking indexes of nearest neighbours.
     Indexes,
     /// Comparing the copy with its source.
     Proof,

@@ -29,7 +29,8 @@ impl fmt::Display for Durability {
 /// The promises of a [`Blockstore`](crate::Blockstore), and of the [`Store`](crate::Store) that it may be part of,
 /// beyond the minimum.
 ///
-/// Start from [`WEAKEST`](Self::WEAKEST) and claim what is true. The suite tests each claim, and each missing claim.
+/// Start from [`WEAKEST`](Self::WEAKEST) and claim what is true. The suite tests each claim, and a missing one if it
+/// can be observed.
 ///
 /// ```
 /// use mnem_store_traits::{Blockstore, Capabilities, Durability, MemoryStore};

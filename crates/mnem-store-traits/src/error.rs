@@ -45,8 +45,7 @@ impl Deref for Cause {
 /// The effect of a call that returned an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The store's heads and tables are as they were before the call. If the method's contract says so, blocks of the
-    /// call may remain.
+    /// Heads and side tables are as they were before the call. Blocks of the call may remain if the method says so.
     NotApplied,
     /// The call may or may not have taken effect. Check after reopening the store.
     Unknown,
@@ -100,7 +99,8 @@ impl fmt::Display for Component {
 /// ```
 /// use mnem_store_traits::{MemoryStore, OpHeadsStore, RAW, Retry, Store, StoreError, WriteBatch, cid_of};
 ///
-/// /// Puts a block and makes it the only head, whatever the heads are by then. A program that keeps history merges them here.
+/// /// Puts a block and makes it the only head, whatever the heads are by then. A program that keeps history merges
+/// /// them here.
 /// fn publish(store: &dyn Store, data: &'static [u8]) -> Result<(), StoreError> {
 ///     let new = cid_of(RAW, data);
 ///     loop {

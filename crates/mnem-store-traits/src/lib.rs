@@ -8,8 +8,9 @@
 //! - *Callers* start at [`Store`] and [`WriteBatch`]. [`BlockstoreExt`] and [`Walk`] read graphs; [`Buffered`] turns
 //!   many small puts into one durable commit.
 //! - *Implementers* write `get`, `put`, `delete` and `cids`; `heads`, `update` and `swap`; and one line of
-//!   `conformance_tests!`. The defaults of all other methods are correct but slower. `CONTRACT.md` in this crate states
-//!   the contract; `cargo doc --features conformance` builds the documentation of the suite.
+//!   `conformance_tests!`. The defaults of all other methods are slower or `Unsupported`; a store on disk must override
+//!   [`Store::commit`]. `CONTRACT.md` in this crate states the contract; `cargo doc --features conformance` builds the
+//!   documentation of the suite.
 
 pub mod backend;
 mod batch;

@@ -1,4 +1,4 @@
-//! Indexes of k-NN edges whose root is dead.
+//! Indexes of nearest neighbours whose root is dead.
 
 use std::sync::Arc;
 

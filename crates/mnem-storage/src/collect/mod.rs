@@ -61,7 +61,7 @@ pub struct CollectReport {
     /// The first 10,000 of them.
     #[serde(serialize_with = "report::cids")]
     pub unreadable: Vec<Cid>,
-    /// Indexes of k-NN edges whose root is unreachable, ascending.
+    /// Indexes of nearest neighbours whose root is unreachable, ascending.
     pub dead_indexes: Vec<DeadIndex>,
     /// The number of them that were removed.
     pub indexes_removed: u64,
@@ -69,7 +69,7 @@ pub struct CollectReport {
     pub indexes_unreadable: u64,
 }
 
-/// An index of k-NN edges whose root is unreachable.
+/// An index of nearest neighbours whose root is unreachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DeadIndex {
@@ -175,7 +175,7 @@ impl CollectOptions {
         self
     }
 
-    /// Removes the indexes of k-NN edges whose root is unreachable. Default: no, they are listed.
+    /// Removes the indexes of nearest neighbours whose root is unreachable. Default: no, they are listed.
     #[must_use]
     pub fn indexes(mut self, yes: bool) -> Self {
         self.indexes = yes;
@@ -188,7 +188,7 @@ impl CollectOptions {
 /// # Deleting
 /// No writer may be active, as for [`Blockstore::delete`](crate::Blockstore::delete): a writer may rely on a dead block
 /// that it found present. Keeping writers away is the caller's duty. A store on disk that is opened
-/// [`exclusive`](crate::OpenOptions::exclusive) keeps other processes and handles away. The example `collector` shows
+/// [`exclusive`](crate::OpenOptions::exclusive) keeps other processes and handles from writing. The example `collector` shows
 /// how a program keeps its own threads away. It also opens the store with [`check`](crate::OpenOptions::check): in a
 /// damaged store a head can be missing without a sign, and the blocks that only it reaches would look dead.
 ///
@@ -206,11 +206,15 @@ impl CollectOptions {
 /// in the order of their CIDs, in which neighbours share a page of the store. Blocks of codecs without links are not
 /// read: a damaged one is kept like any other.
 ///
-/// The collection holds in memory about 9 bytes for each block of the store; 36 for each block that waits to be
-/// followed, of which there are at most half a million unless single blocks have very many links; about 100 for each
-/// absent block that is linked to; and one batch of CIDs. Eight of the 9 bytes are a fingerprint, most of it under a
-/// random key. Two blocks with the same fingerprint keep each other, so a collision never loses a block. An absent block
-/// is remembered whole, because it may be put after the listing and must then be followed.
+/// # Memory
+/// - About 9 bytes for each block of the store.
+/// - 36 bytes for each block that waits to be followed: at most half a million of them, unless single blocks have very
+///   many links.
+/// - About 100 bytes for each absent block that is linked to. It may be put after the listing and must then be followed.
+/// - One batch of CIDs.
+///
+/// Marks are fingerprints, most of whose bits depend on a random key. If two blocks share one, both are kept, so a
+/// collision never loses a block.
 ///
 /// ```
 /// use mnem_storage::{

@@ -1,4 +1,4 @@
-//! The rows of side tables; an index of k-NN edges becomes real by the last of its rows.
+//! The rows of side tables; an index of nearest neighbours becomes real by the last of its rows.
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -1,4 +1,4 @@
-//! Indexes of k-NN edges: whether each is the one that its CID names.
+//! Indexes of nearest neighbours: whether each is the one that its CID names.
 
 use std::sync::Arc;
 

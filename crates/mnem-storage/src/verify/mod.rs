@@ -49,7 +49,7 @@ pub struct VerifyReport {
     pub heads: u64,
     /// Rows of side tables.
     pub rows: u64,
-    /// Indexes of k-NN edges that were checked.
+    /// Indexes of nearest neighbours that were checked.
     pub knn_indexes: u64,
     /// Indexes of a later format: not checked, and not a fault.
     pub knn_unchecked: u64,
@@ -135,7 +135,7 @@ pub enum FaultKind {
     Listing,
     /// A side table, or one of its rows, could not be read.
     SideTable,
-    /// An index of k-NN edges cannot be read, or does not match its CID.
+    /// An index of nearest neighbours cannot be read, or does not match its CID.
     KnnIndex,
 }
 
@@ -235,7 +235,7 @@ pub fn verify_at(
 ///   stored. Links in blocks of other codecs are not known; [`opaque_reached`](VerifyReport::opaque_reached) counts the
 ///   blocks that may have some.
 /// - Every row of every side table can be read.
-/// - Every index of k-NN edges can be read, and its edges have the CID that is its key. Edges that do not form a valid
+/// - Every index of nearest neighbours can be read, and its edges have the CID that is its key. Edges that do not form a valid
 ///   index, as another program may have stored them, are not a fault if they match the CID.
 ///
 /// It does not stop at a fault. It holds in memory one CID for each block that the heads reach, up to 4 MiB and one
