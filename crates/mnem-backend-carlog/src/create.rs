@@ -33,12 +33,17 @@ pub(crate) fn find_root(options: &OpenOptions, files: &dyn Files, path: &Path) -
         _ => return Err(not_a_store(path, "it is not a folder")),
     }
     let root = files.resolve(path).map_err(at("find", path))?;
-    let has_format = files.open(&root.join("format"), false).map_err(at("open", &root.join("format")))?.is_some();
-    if !has_format {
+    let format = root.join("format");
+    let has_format = || files.open(&format, false).map(|file| file.is_some()).map_err(at("open", &format));
+    if !has_format()? {
         if !options.create {
             return Err(not_a_store(path, "it has no `format` file"));
         }
-        check_remains(files, &root, path)?;
+        let remains = check_remains(files, &root, path);
+        // Another process may have finished the store since, and committed to it.
+        if remains.is_err() && !has_format()? {
+            remains?;
+        }
     }
     Ok(root)
 }

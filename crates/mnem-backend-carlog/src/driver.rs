@@ -4,7 +4,7 @@ use std::{fs, io::Read as _, path::Path, sync::Arc, time::Duration};
 
 use mnem_store_traits::{
     Store, StoreError,
-    driver::{Driver, Entry, FileIdentity, Location, ManagedStore, OpenOptions, Probe, StoreInfo},
+    driver::{Driver, Entry, FileIdentity, Location, ManagedStore, OpenOptions, Probe, Reclaimed, StoreInfo},
 };
 
 use crate::{
@@ -54,7 +54,7 @@ impl Driver for CarlogDriver {
             Entry::Absent => Probe::Absent,
             // Another backend's stores may begin with an empty folder too.
             Entry::EmptyFolder if self.suits(at) => Probe::Unfinished,
-            Entry::EmptyFolder => Probe::Foreign("the folder is empty, and its name does not end in `.carlog`".into()),
+            Entry::EmptyFolder => Probe::Absent,
             Entry::Folder => probe_folder(path)?,
             Entry::File(_) => Probe::Foreign("it is a file, not a folder".into()),
             Entry::Other(what) => Probe::Foreign(what.into()),
@@ -75,6 +75,9 @@ impl Driver for CarlogDriver {
             .read_only(requested.never_writes())
             .lock_wait(requested.lock_wait.unwrap_or(LOCK_WAIT));
         own.create_new = requested.create_new;
+        if let Some(bytes) = requested.cache_bytes {
+            own = own.index_memory(bytes);
+        }
         Ok(Box::new(own.open(path)?))
     }
 }
@@ -137,6 +140,17 @@ impl ManagedStore for CarlogStore {
 
     fn info(&self) -> Result<StoreInfo, StoreError> {
         self.info()
+    }
+
+    fn compact(&mut self) -> Result<Reclaimed, StoreError> {
+        self.handle.gate.check_writable("compact")?;
+        let info = self.info()?;
+        let why = if info.free_bytes == 0 {
+            "nothing in it was deleted"
+        } else {
+            "this version cannot give back what deleted blocks take: copy the store to leave them out"
+        };
+        Ok(Reclaimed::nothing(info.file_bytes, why))
     }
 
     fn identity(&self) -> FileIdentity {

@@ -1,11 +1,18 @@
 //! Counts and sizes.
 
+use std::collections::{BTreeMap, HashSet};
+
 use mnem_store_traits::{
     StoreError,
     driver::{StoreInfo, TableInfo},
 };
 
-use crate::{engine::sections::Sections, error::at, handle::Handle, view::Segment};
+use crate::{
+    engine::{place::Place, sections::Sections},
+    error::at,
+    handle::Handle,
+    view::Segment,
+};
 
 pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     handle.begin_read("count")?;
@@ -14,13 +21,17 @@ pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     for Segment { number, file, .. } in &segments {
         info.file_bytes += file.file_bytes().map_err(at("look at", &handle.layout.segment(*number)))?;
     }
+    let values: HashSet<Place> = {
+        let view = handle.view();
+        view.tables.values().flat_map(BTreeMap::values).map(|value| value.place.to_mark()).collect()
+    };
     let mut sections = Sections::new(&handle.keys, segments);
     while let Some((segment, sections)) = sections.next_page(&handle.keys, &handle.layout)? {
         for (section, is_block) in sections.iter().zip(handle.are_blocks(segment, &sections)?) {
             if is_block {
                 info.blocks += 1;
                 info.block_bytes += section.data_bytes;
-            } else {
+            } else if !values.contains(&Place::new(segment, section).to_mark()) {
                 info.free_bytes += section.end() - section.offset;
             }
         }

@@ -13,6 +13,8 @@ use mnem_store_traits::driver::{Entry, FileIdentity};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Create,
+    /// Of a folder.
+    List,
     /// Of so many bytes.
     Read(usize),
     Write,
@@ -107,6 +109,7 @@ impl Files for Hooked {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        (self.0)(Call::List, path)?;
         StdFiles.list(path)
     }
 

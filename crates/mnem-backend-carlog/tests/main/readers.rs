@@ -4,7 +4,7 @@ use std::{
     fs, io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -91,4 +91,40 @@ fn a_view_never_goes_back_after_a_failed_read() {
     assert!(keys.map(Result::unwrap).eq((1..3_000).map(key)));
     fails.store(false, Ordering::SeqCst);
     assert!(reader.has(&block(0).0).unwrap());
+}
+
+/// The order in which `docs/OPERATIONS.md` says to copy the folder of an open store: nothing that was acknowledged by then is missing.
+#[test]
+fn a_copy_made_beside_a_writer_holds_what_was_acknowledged() {
+    let (place, copy) = (Place::new(), Place::new());
+    let store = small_runs().create(true).segment_bytes(3_000).open(place.store()).unwrap();
+    let (acknowledged, is_done) = (AtomicU32::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0.. {
+                if is_done.load(Ordering::SeqCst) {
+                    break;
+                }
+                store.put(&block(n).0, block(n).1).unwrap();
+                acknowledged.store(n + 1, Ordering::SeqCst);
+            }
+        });
+        for _ in 0..20 {
+            let expected = acknowledged.load(Ordering::SeqCst);
+            let _ = fs::remove_dir_all(copy.store());
+            fs::create_dir(copy.store()).unwrap();
+            let take = |name: &str| fs::copy(place.file(name), copy.file(name)).is_ok();
+            assert!(take("format") && take("manifest"));
+            let names = || fs::read_dir(place.store()).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<String> = names().map(|name| name.into_string().unwrap()).collect();
+            names.sort();
+            names.iter().filter(|name| name.starts_with("run-") || name.starts_with("rows-")).for_each(|name| {
+                take(name);
+            });
+            assert!(names.iter().rev().filter(|name| name.ends_with(".car")).all(|name| take(name)));
+            let copied = small_runs().read_only(true).open(copy.store()).unwrap();
+            (0..expected).for_each(|n| assert!(copied.has(&block(n).0).unwrap(), "{n} of {expected}"));
+        }
+        is_done.store(true, Ordering::SeqCst);
+    });
 }
