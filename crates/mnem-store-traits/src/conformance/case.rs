@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cid::Cid;
@@ -243,6 +243,28 @@ impl Case {
     /// How long a law may wait for another thread before it says that this thread is stuck: well inside the deadline.
     pub(crate) fn patience(&self) -> Duration {
         self.fixture.deadline() / 2
+    }
+}
+
+/// Blocks of a batch. Buffers, pages and the variables of one statement end between these.
+pub(crate) const BATCHES: [usize; 5] = [1, 31, 32, 255, 256];
+
+/// How long a store takes for one thing of many. A slow one is asked for fewer.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Pace(Duration);
+
+impl Pace {
+    /// The pace of `work`, which does `n` things.
+    pub(crate) fn of(n: usize, work: impl FnOnce() -> Result<(), Failure>) -> Result<Self, Failure> {
+        let begin = Instant::now();
+        work()?;
+        Ok(Self(begin.elapsed() / n as u32))
+    }
+
+    /// As many as it is good for in that time, up to `wanted` and no fewer than the largest batch that was timed.
+    pub(crate) fn items_within(self, time: Duration, wanted: usize) -> usize {
+        let items = time.as_nanos() / self.0.as_nanos().max(1);
+        usize::try_from(items).unwrap_or(wanted).clamp(BATCHES[BATCHES.len() - 1], wanted)
     }
 }
 

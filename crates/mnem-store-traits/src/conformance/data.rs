@@ -111,6 +111,11 @@ pub(crate) fn cids_under(function: &HashFunction, data: &[u8]) -> Vec<Cid> {
     cids
 }
 
+/// CIDs of these bytes under codecs that are equal in their low 8, 16, 24 or 32 bits.
+pub(crate) fn near_codecs(data: &[u8]) -> Vec<Cid> {
+    [0, 1 << 8, 1 << 16, 1 << 24, 1 << 32].map(|high| cid_of(RAW | high, data)).to_vec()
+}
+
 /// The same bytes under CIDs that differ in version, codec and hash function.
 pub(crate) fn one_text() -> Vec<Block> {
     let data = Bytes::from_static(b"one text");

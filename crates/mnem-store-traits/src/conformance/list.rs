@@ -35,6 +35,8 @@ macro_rules! __conformance_laws {
                     "A panic in the callback of `with_block` reaches the caller and leaves the store usable."
                 must get_many get_many_answers_each_index_once [Blocks]
                     "`get_many` answers each index once with what `get` returns: present, absent and repeated blocks."
+                must get_many get_many_answers_a_long_request [Blocks]
+                    "`get_many` answers each index of a request for 70,000 blocks; a slow store is asked for fewer."
                 must get_many get_many_ends_when_it_is_told [Blocks]
                     "After `Break` the callback of `get_many` is not called again, and the result is `Ok`."
                 must get_many get_many_callback_may_use_the_store [Blocks]
@@ -90,7 +92,7 @@ macro_rules! __conformance_laws {
                 must identity identity_cids_of_every_length_are_kept [Blocks]
                     "Identity CIDs of 0 to 64 bytes are kept apart, also where one is a prefix of another."
                 must identity near_cids_are_apart [Blocks]
-                    "CIDs that differ in one byte, or in the case of one letter, name different blocks."
+                    "CIDs that differ in one byte or bit, wherever it is, or in the case of one letter, name different blocks."
                 must identity digests_that_are_not_text_are_kept [Blocks]
                     "Digests of any bytes are kept apart: zeros, path separators, bytes that are not text."
 
@@ -123,6 +125,8 @@ macro_rules! __conformance_laws {
                     "Deleting what is absent is `Ok`."
                 must delete deleted_block_can_be_put_again [Blocks]
                     "A deleted block can be put again."
+                must delete block_may_come_back_with_other_bytes [Blocks]
+                    "A block that nobody can check, deleted and put again with other bytes, has these to every read."
                 must delete delete_takes_the_whole_cid [Blocks]
                     "`delete` compares whole CIDs: one with the same digest removes nothing."
 
@@ -342,7 +346,7 @@ macro_rules! __conformance_laws {
             }
             ways {
                 must every_hash every_write_checks_every_hash [Blocks]
-                    "Wrong bytes, digests that are too short or too long, and unknown hash functions are refused by every way to write, under every CID."
+                    "Wrong bytes, few or 16 MiB, digests that are too short or too long, and unknown hash functions are refused by every way to write, under every CID."
                 must every_hash every_write_takes_every_supported_hash [Blocks]
                     "Every way to write takes a block under every supported hash function, codec and version."
                 must every_size every_write_keeps_to_the_limit [Blocks Limits]
@@ -356,11 +360,13 @@ macro_rules! __conformance_laws {
                 must every_size side_table_takes_keys_of_the_limit [SideTables]
                     "A key of 100 bytes, in a table whose name has 32, can be written, read, listed and deleted."
                 must every_size side_table_writes_may_be_large [SideTables]
-                    "A side table's write takes 5,000 rows; a slow store is asked for as many as it takes in a sixth of the deadline."
+                    "A side table's write takes 5,000 rows, and deletes as many of those that it puts; a slow store is asked for as many as it takes in a sixth of the deadline."
                 must every_page cids_goes_on_when_its_cursor_is_deleted [Blocks]
                     "`cids` lists 2,600 blocks when the one that it listed last is deleted at the end of a page of any usual size."
                 must every_page keys_goes_on_when_its_cursor_is_deleted [SideTables]
                     "`keys` lists 2,600 keys, ascending, when the one that it listed last is deleted at the end of a page of any usual size."
+                must every_page listings_at_the_same_time_are_apart [Blocks]
+                    "Two listings of one handle, of blocks or of keys, that are read in turns each yield every item once."
                 must every_page cids_lists_what_moves_while_its_consumer_puts [Blocks]
                     "`cids` lists each block that is there throughout once while its consumer puts hundreds of others."
                 must every_page late_bad_block_keeps_nothing_of_a_large_batch [Blocks]
@@ -375,6 +381,8 @@ macro_rules! __conformance_laws {
                     "What a write added or removed is there or gone to every way to read of a second handle that only reads, whatever it remembers."
                 must every_look large_write_of_another_handle_is_seen_whole [Blocks SecondHandle]
                     "A write of 9 MiB, of 300 blocks or rows, or in many calls is seen whole through another handle that looked before."
+                must every_look a_round_number_of_changes_is_no_standstill [Blocks SecondHandle]
+                    "After exactly 256 changes by one handle every way to read of another sees the last of them."
                 must every_look every_read_follows_every_write_of_another_handle [Blocks SecondHandle]
                     "What a write added or removed through one handle is there or gone to every way to read of another, whatever both remember."
                 must every_callback every_write_within_callers_code_stands [Blocks]
@@ -486,7 +494,7 @@ macro_rules! __conformance_laws {
                 must damage damaged_block_is_not_taken_for_absent [Blocks Damage]
                     "`has` and `size` of a damaged block say that it is there, or `Corrupt`."
                 must damage damage_on_the_medium_is_healed_by_delete_and_put [Blocks Damage]
-                    "A block that was damaged on the medium is healed by `delete`, then `put`."
+                    "A block that was damaged on the medium is healed by `delete` or `delete_many`, then `put`."
                 must damage walk_reports_a_damaged_block [Blocks Damage]
                     "A walk reports a damaged block as `Corrupt`, and goes on."
 
@@ -527,6 +535,8 @@ macro_rules! __conformance_laws {
                     "At whichever read of the medium a call fails: every way to read is right or an error, never an absence, and reads on afterwards."
                 must every_look failed_read_is_no_old_answer [Blocks Faults SecondHandle]
                     "A read that fails after another handle's write is an error or right, and never what the handle saw before."
+                must every_fault failed_read_ends_a_listing_on_any_page [Blocks Faults]
+                    "At whichever read of the medium a listing of blocks or keys fails: the error is its last item, also when reads succeed again."
                 must every_fault every_write_that_fails_is_as_it_says [Blocks Faults; PutsSurvive]
                     "At whichever read, write or sync of the medium a write fails: what is there is as its outcome says, also when the handle goes on."
                 must every_fault commit_that_cannot_look_moves_no_head [Store Faults; PutsSurvive HeadsSurvive]
@@ -534,7 +544,7 @@ macro_rules! __conformance_laws {
                 must every_fault opening_that_fails_is_no_empty_store [Blocks Faults; PutsSurvive]
                     "At whichever operation of the medium an opening fails: it is an error, or nothing is missing; and nothing is lost."
                 must every_fault failed_sync_refuses_every_write [Blocks Faults; PutsSurvivePower]
-                    "After a failed sync of any write the handle, and each of its side tables, refuses every write with `Poisoned` until the store is reopened, also one that would have nothing to do."
+                    "After a failed sync of any write the handle, and each of its side tables, refuses every write with `Poisoned` until the store is reopened, also one that would have nothing to do; once closed, it says `Closed`."
                 must every_fault no_read_waits_for_a_sync_of_any_write [Blocks Faults; PutsSurvivePower]
                     "No way to read waits for the sync of any way to write."
 
@@ -562,6 +572,8 @@ macro_rules! __conformance_laws {
                     "A put of a block that the handle before could not sync makes it durable before it returns `Ok`."
                 must every_cut every_acknowledged_write_survives_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "Wherever in any write the power is cut, and once more after recovery: what was acknowledged is there, before the cut and after it."
+                must every_cut later_writes_of_a_handle_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
+                    "The 130th write of a handle is as durable as its first, in every way to write blocks."
                 must every_cut every_write_makes_an_unsynced_block_durable [Blocks Faults Crash; PutsSurvivePower]
                     "Every way to write, or to require, a block that is there and was never synced makes it durable before it returns `Ok`."
                 must every_cut batch_of_many_bytes_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]

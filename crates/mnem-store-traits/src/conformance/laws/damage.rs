@@ -10,7 +10,7 @@ use crate::{
         Failure,
         case::Case,
         data::{Block, block, blocks, node, sized},
-        expect::{answered, ensure, holds, lists, put, put_many, saw},
+        expect::{answered, delete_many, ensure, holds, lists, put, put_many, saw},
         failure::LawResult,
         show::Show,
     },
@@ -95,6 +95,14 @@ pub(crate) fn damage_on_the_medium_is_healed_by_delete_and_put(case: &mut Case) 
     saw("delete of a damaged block", store.delete(&victim.cid)).ok()?;
     put(&*store, &victim)?;
     holds(&*store, &victim, "after delete and put of a damaged block")?;
+    drop(store);
+    case.damage(&victim.cid, b"damaged")?;
+    let (store, sound) = (case.blocks()?, block("sound"));
+    put(&*store, &sound)?;
+    delete_many(&*store, &[sound.cid, victim.cid])?;
+    lists(&*store, &[], "after a delete_many of a damaged block and a sound one")?;
+    put_many(&*store, std::slice::from_ref(&victim))?;
+    holds(&*store, &victim, "after delete_many and put_many of a damaged block")?;
     Ok(())
 }
 

@@ -1,10 +1,10 @@
 //! Removing blocks.
 
 use crate::{
-    DAG_CBOR, RAW,
+    DAG_CBOR, ErrorKind, RAW,
     conformance::{
         case::Case,
-        data::{Block, block, blocks, cid_v1, v0_cid},
+        data::{Block, block, blocks, cid_v1, unknown_hash_cid, v0_cid},
         expect::{holds, lacks, lists, put, put_many, saw},
         failure::LawResult,
     },
@@ -49,6 +49,24 @@ pub(crate) fn deleted_block_can_be_put_again(case: &mut Case) -> LawResult {
     }
     put_many(&*store, std::slice::from_ref(&block))?;
     holds(&*store, &block, "after a put_many of a deleted block")?;
+    Ok(())
+}
+
+/// What nobody can check may come back with other bytes: a handle must not remember those that went.
+pub(crate) fn block_may_come_back_with_other_bytes(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let cid = unknown_hash_cid(3);
+    for (round, text) in ["first", "second, and longer", "", "4th"].into_iter().enumerate() {
+        let block = Block { cid, data: text.into() };
+        let put = store.put_trusted(&cid, block.data.clone());
+        if put.as_ref().is_err_and(|error| error.kind() == ErrorKind::UnsupportedHash) {
+            return Ok(());
+        }
+        saw(format_args!("put_trusted number {round} of a block that nobody can check"), put).ok()?;
+        holds(&*store, &block, &format!("after put_trusted number {round}, of other bytes"))?;
+        saw("delete", store.delete(&cid)).ok()?;
+        lacks(&*store, &cid, &format!("after delete number {round}"))?;
+    }
     Ok(())
 }
 

@@ -11,11 +11,11 @@ use std::{
 };
 
 use crate::{
-    Cid, ErrorKind, StoreError, WriteBatch, check,
+    Bytes, Cid, ErrorKind, StoreError, WriteBatch, check,
     conformance::{
         Failure,
         case::{Case, DriverCase},
-        data::{Block, block, blocks, head},
+        data::{Block, block, blocks, head, identity_block, one_text},
         expect::{delete_many, ensure, heads_are, holds, lists, put_many, saw},
         failure::{LawResult, Stop},
     },
@@ -264,6 +264,7 @@ pub(crate) fn read_only_store_refuses_writes(case: &mut Case) -> LawResult {
         refused("delete", store.delete(&all[0].cid))?;
         refused("update", store.update(&head("new"), &[]))?;
         refused("commit", store.commit(WriteBatch::new().put(new.cid, new.data.clone())))?;
+        refuses_what_is_done_already(&*store, &all[0], how)?;
         all.iter().try_for_each(|block| holds(&*store, block, how))?;
         drop(store);
         // What the driver needs beside it for readers, as the index of a log, may come.
@@ -275,6 +276,30 @@ pub(crate) fn read_only_store_refuses_writes(case: &mut Case) -> LawResult {
             "its files as they were",
             format_args!("{changed:?}"),
         )?;
+    }
+    Ok(())
+}
+
+/// Writes that would find nothing to do are writes.
+fn refuses_what_is_done_already(store: &dyn ManagedStore, there: &Block, how: &str) -> Result<(), Failure> {
+    let (cid, data, absent) = (there.cid, there.data.clone(), block("absent").cid);
+    let refused = |what: &str, result: Result<(), StoreError>| {
+        saw(format_args!("{what} in a store that was opened {how}"), result).refused(ErrorKind::ReadOnly).map(drop)
+    };
+    refused("put of a block that is there", store.put(&cid, data.clone()))?;
+    refused("put_trusted of a block that is there", store.put_trusted(&cid, data.clone()))?;
+    refused("put_many of a block that is there", store.put_many(&mut std::iter::once(Ok((cid, data.clone())))))?;
+    refused("commit of a block that is there", store.commit(WriteBatch::new().put(cid, data)))?;
+    refused("commit of a requirement that is met", store.commit(WriteBatch::new().require(cid)))?;
+    refused("delete of an absent block", store.delete(&absent))?;
+    refused("delete_many of an absent block", store.delete_many(&mut std::iter::once(Ok(absent))))?;
+    refused("update to the head that is there", store.update(&cid, &[]))?;
+    refused("swap to the head that is there", store.swap(&[cid], &cid))?;
+    if store.capabilities().side_tables {
+        let table = saw("side_table", store.side_table("table")).ok()?;
+        let key = Bytes::from_static(b"key");
+        refused("write of a row", table.write(&[(key.clone(), Bytes::new())], &[]))?;
+        refused("delete of an absent row", table.write(&[], &[key]))?;
     }
     Ok(())
 }
@@ -352,16 +377,19 @@ pub(crate) fn info_counts_what_is_there(case: &mut Case) -> LawResult {
 
 pub(crate) fn compact_changes_no_content(case: &mut Case) -> LawResult {
     let at = case.driver()?;
-    let all = blocks("block", 300);
+    let mut all = blocks("block", 300);
+    all.splice(50..50, one_text().into_iter().chain([block("").clone(), identity_block("")]));
     at.filled(&all)?;
     let mut store = at.open("a store that is there", &OpenOptions::new())?;
     delete_many(&*store, &all[100..].iter().map(|block| block.cid).collect::<Vec<_>>())?;
+    write_rows(&*store)?;
     let reclaimed = saw("compact()", store.compact()).ok()?;
     let says_why =
         reclaimed.before_bytes > reclaimed.after_bytes || reclaimed.nothing_to_do.is_none_or(|why| !why.is_empty());
     ensure(says_why, "compact()", "less, or why not", format_args!("{reclaimed:?}"))?;
     let cids: Vec<_> = all[..100].iter().map(|block| block.cid).collect();
     lists(&*store, &cids, "after compact()")?;
+    has_rows(&*store, "after compact()")?;
     heads_are(&*store, &cids[..1], "after compact()")?;
     let late = block("late");
     saw("put after compact()", store.put(&late.cid, late.data.clone())).ok()?;
@@ -369,6 +397,47 @@ pub(crate) fn compact_changes_no_content(case: &mut Case) -> LawResult {
     saw("close() after compact()", store.close()).ok()?;
     drop(store);
     at.is_filled_with(&all[..100], "after compact() and reopening")?;
+    let mut store = at.open("a store that was compacted", &OpenOptions::new())?;
+    saw("compact() once more", store.compact()).ok()?;
+    has_rows(&*store, "after a second compact()")?;
+    lists(&*store, &cids, "after a second compact()")?;
+    Ok(())
+}
+
+/// Rows of every kind, for a store that has side tables: two tables, an empty value, keys that are no text.
+const ROWS: [(&str, &[u8], &[u8]); 4] =
+    [("a", b"key", b"value"), ("a", b"empty", b""), ("a", b"\xff\0", b"bytes"), ("b", b"key", b"another value")];
+
+fn write_rows(store: &dyn ManagedStore) -> Result<(), Failure> {
+    if !store.capabilities().side_tables {
+        return Ok(());
+    }
+    ROWS.iter().try_for_each(|(name, key, value)| {
+        let table = saw("side_table", store.side_table(name)).ok()?;
+        let gone = Bytes::from_static(b"gone");
+        saw(
+            "write of a row",
+            table.write(&[(Bytes::from_static(key), Bytes::from_static(value)), (gone, Bytes::new())], &[]),
+        )
+        .ok()?;
+        saw("delete of a row", table.write(&[], &[Bytes::from_static(b"gone")])).ok()
+    })
+}
+
+fn has_rows(store: &dyn ManagedStore, when: &str) -> Result<(), Failure> {
+    if !store.capabilities().side_tables {
+        return Ok(());
+    }
+    saw(format_args!("side_tables() {when}"), store.side_tables()).is(vec!["a".into(), "b".into()])?;
+    for (name, key, value) in ROWS {
+        let table = saw("side_table", store.side_table(name)).ok()?;
+        saw(format_args!("get of a row {when}"), table.get(key)).is(Some(Bytes::from_static(value)))?;
+        let keys = table.keys(b"").and_then(|keys| keys.collect::<Result<Vec<_>, _>>());
+        let mut expected: Vec<Bytes> =
+            ROWS.iter().filter(|row| row.0 == name).map(|row| Bytes::from_static(row.1)).collect();
+        expected.sort();
+        saw(format_args!("keys() {when}"), keys).is(expected)?;
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use crate::{
     conformance::{
         Failure, Fault, Handles, Profile,
         case::{Case, offered},
-        data::{Block, block, head},
+        data::{Block, block, blocks, head, sized},
         expect::{ensure, heads_are, holds, saw},
         failure::LawResult,
         outcomes::{LARGE, at_each, at_few},
@@ -67,6 +67,37 @@ fn cut_within(case: &Case, way: Write, size: usize, operations: u32) -> Result<b
     Ok(done)
 }
 
+/// So many writes of one kind by one handle: past a buffer or a count that somebody may have chosen.
+const LATER: usize = 130;
+
+pub(crate) fn later_writes_of_a_handle_survive_a_power_cut(case: &mut Case) -> LawResult {
+    for way in writes_of("later_writes_of_a_handle_survive_a_power_cut") {
+        let claimed = way.durable_by().iter().all(|claim| case.claims(*claim));
+        if case.has(way.needs()) && claimed {
+            many_then_cut(case, way)?;
+        }
+    }
+    Ok(())
+}
+
+/// One write after the other, then a power cut, which takes none of them.
+fn many_then_cut(case: &Case, way: Write) -> Result<(), Failure> {
+    let mut case = case.fresh()?;
+    let all = blocks(&format!("{way}, number"), case.in_short(LATER));
+    for block in &all {
+        let written = way.put(case.handles(), std::slice::from_ref(block))?;
+        saw(format_args!("{way} of {block}"), written).ok()?;
+    }
+    case.cut_power_after(0)?;
+    case.drop_and_open()?;
+    let when = format!("after {} calls of {way} and a power cut", all.len());
+    all.iter().try_for_each(|block| holds(&*case.blocks()?, block, &when))?;
+    if way.changes_heads() {
+        heads_are(&*case.heads()?, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), &when)?;
+    }
+    Ok(())
+}
+
 fn is_all_there(
     case: &Case,
     scene: &Scene,
@@ -111,15 +142,37 @@ pub(crate) fn every_write_makes_an_unsynced_block_durable(case: &mut Case) -> La
     let beside = ways.iter().filter(|way| way.is_batch()).map(|way| Relies::Puts { way: *way, beside_new: true });
     let requires = case.has(Profile::Store).then_some(Relies::Requires);
     let relies: Vec<Relies> = alone.chain(beside).chain(requires).collect();
-    for through_another in [false, true] {
-        if through_another && !case.has(Profile::SecondHandle) {
+    for through in [Through::Reopened, Through::Another, Through::AnotherThatFailed] {
+        if through != Through::Reopened && !case.has(Profile::SecondHandle) {
             continue;
         }
         for relies in &relies {
-            at_each(|syncs| unsynced(case, *relies, through_another, syncs))?;
+            at_each(|syncs| unsynced(case, *relies, through, syncs))?;
         }
     }
     Ok(())
+}
+
+/// Which handle relies on the block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Through {
+    /// The next one in this place.
+    Reopened,
+    /// One that is opened beside the first.
+    Another,
+    /// One that was open before the first put, and had a large write of its own fail. It may refuse all others since.
+    AnotherThatFailed,
+}
+
+/// A handle beside the first, on which a large write failed.
+fn second_that_failed(case: &Case) -> Result<Handles, Failure> {
+    let second = case.second()?;
+    let large = sized(64 * 1024);
+    case.set_fault(Some(Fault::WritesAfter(0)))?;
+    let failed = offered(second.as_blocks(), Profile::Blocks)?.put(&large.cid, large.data);
+    case.set_fault(None)?;
+    ensure(failed.is_err(), "put while every write of the medium fails", "an error", "Ok")?;
+    Ok(second)
 }
 
 /// A write whose `Ok` says that a block is durable which was there.
@@ -154,13 +207,14 @@ fn rely_on(handles: &Handles, relies: Relies, block: &Block) -> Result<Result<()
 }
 
 /// A block whose first put met a failed sync, then was acknowledged to another handle or after reopening, then the power went.
-fn unsynced(case: &Case, relies: Relies, through_another: bool, syncs: u32) -> Result<bool, Failure> {
+fn unsynced(case: &Case, relies: Relies, through: Through, syncs: u32) -> Result<bool, Failure> {
     let block = block("put while syncs fail");
     let mut case = case.fresh()?;
+    let failed = (through == Through::AnotherThatFailed).then(|| second_that_failed(&case)).transpose()?;
     case.set_fault(Some(Fault::SyncsAfter(syncs)))?;
     let done = case.blocks()?.put(&block.cid, block.data.clone()).is_ok();
     case.set_fault(None)?;
-    let second = if through_another { Some(case.second()?) } else { None };
+    let second = if through == Through::Another { Some(case.second()?) } else { failed };
     if second.is_none() {
         case.drop_and_open()?;
     }
@@ -168,6 +222,10 @@ fn unsynced(case: &Case, relies: Relies, through_another: bool, syncs: u32) -> R
     let (name, requires) = (relies.name(), matches!(relies, Relies::Requires));
     let there = saw("has", offered(handles.as_blocks(), Profile::Blocks)?.has(&block.cid)).ok()?;
     let relied = rely_on(handles, relies, &block)?;
+    let is_poisoned = |error: &StoreError| error.kind() == crate::ErrorKind::Poisoned;
+    if through == Through::AnotherThatFailed && relied.as_ref().is_err_and(is_poisoned) {
+        return Ok(done);
+    }
     if requires && !there {
         saw("commit that requires a block which is not there", relied).refused(crate::ErrorKind::MissingBlock)?;
         return Ok(done);

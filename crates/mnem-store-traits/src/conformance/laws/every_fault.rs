@@ -65,6 +65,56 @@ pub(crate) fn every_read_that_fails_is_an_error(case: &mut Case) -> LawResult {
     Ok(())
 }
 
+/// The error may come on any page, and its cause may pass.
+pub(crate) fn failed_read_ends_a_listing_on_any_page(case: &mut Case) -> LawResult {
+    let n = case.in_time(LISTED);
+    put_many(&*case.blocks()?, &blocks("present", n))?;
+    let has_tables = case.has(Profile::SideTables);
+    if has_tables {
+        let rows: Vec<_> = (0..n).map(|i| (Bytes::from(format!("key {i:04}")), Bytes::from_static(b"value"))).collect();
+        let table = saw("side_table", case.store()?.side_table("table")).ok()?;
+        saw("write", table.write(&rows, &[])).ok()?;
+    }
+    at_growing(|n| {
+        case.drop_and_open()?;
+        let store = case.blocks()?;
+        case.set_fault(Some(Fault::ReadsAfter(n)))?;
+        let ended = store.cids().map(|listing| ends_at_its_error(case, "cids()", n, listing)).unwrap_or(Ok(false));
+        case.set_fault(None)?;
+        ended
+    })?;
+    if !has_tables {
+        return Ok(());
+    }
+    at_growing(|n| {
+        case.drop_and_open()?;
+        let table = saw("side_table", case.store()?.side_table("table")).ok()?;
+        case.set_fault(Some(Fault::ReadsAfter(n)))?;
+        let ended = table.keys(b"").map(|listing| ends_at_its_error(case, "keys()", n, listing)).unwrap_or(Ok(false));
+        case.set_fault(None)?;
+        ended
+    })?;
+    Ok(())
+}
+
+/// Whether a listing came to its end without an error; after one, nothing more may come.
+fn ends_at_its_error<T: Show>(
+    case: &Case,
+    did: &str,
+    reads: u32,
+    mut listing: impl Iterator<Item = Result<T, StoreError>>,
+) -> Result<bool, Failure> {
+    let failed = listing.by_ref().take(2 * LISTED).find_map(Result::err);
+    let Some(error) = failed else { return Ok(true) };
+    for when in ["while reads fail", "once reads succeed again"] {
+        let after = listing.next().map_or_else(|| "the end".into(), |item| item.show());
+        let did = format_args!("{did} whose reads failed after {reads}, after the error {error:?}, {when}");
+        ensure(after == "the end", did, "the end", after.clone())?;
+        case.set_fault(None)?;
+    }
+    Ok(false)
+}
+
 fn read_while_reads_fail(case: &mut Case, read: Read, subject: &Subject, there: bool) -> Result<(), Failure> {
     at_growing(|n| {
         case.drop_and_open()?;
@@ -261,10 +311,28 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
                 }
             }
             drop((eyes, second));
+            if case.has(Profile::Store) {
+                closes_for_good(&case, &scene, *way)?;
+            }
             case.drop_and_open()?;
             saw("put after a failed sync and reopening", scene.act(Write::Put, case.handles(), 2)?).ok()?;
             Ok(false)
         })?;
+    }
+    Ok(())
+}
+
+/// A handle that refuses writes is closed like any other: to reads and writes alike.
+fn closes_for_good(case: &Case, scene: &Scene, failed: Write) -> Result<(), Failure> {
+    // It may report what it could not make durable, and closes all the same.
+    let _ = case.store()?.close();
+    let when = format!("after close() of a handle on which the sync of a {failed} failed");
+    let kept = &scene.kept()[0];
+    saw(format_args!("get {when}"), case.blocks()?.get(&kept.cid)).refused(ErrorKind::Closed)?;
+    for way in [Write::Put, Write::Commit, Write::Update, Write::Row] {
+        if case.has(way.needs()) {
+            saw(format_args!("{way} {when}"), scene.act(way, case.handles(), 1)?).refused(ErrorKind::Closed)?;
+        }
     }
     Ok(())
 }

@@ -8,21 +8,27 @@ use crate::{
     conformance::{
         Failure,
         case::Case,
-        data::{Block, block, cid_v1, cids_under, unknown_hash_cid},
+        data::{Block, block, cid_v1, cids_under, sized, unknown_hash_cid},
         expect::{heads_are, holds, lacks, lists, put, saw},
         failure::LawResult,
         ways::{Write, writes_of},
     },
+    limits::BLOCK_BYTES_EVERY_BACKEND,
     supported_hashes,
 };
 
 const WRONG: Bytes = Bytes::from_static(b"other bytes");
 
 pub(crate) fn every_write_checks_every_hash(case: &mut Case) -> LawResult {
+    let large = case.affords(BLOCK_BYTES_EVERY_BACKEND as usize).then(|| sized(BLOCK_BYTES_EVERY_BACKEND as usize));
     for way in writes_of("every_write_checks_every_hash") {
         if !case.has(way.needs()) {
             continue;
         }
+        if let Some(large) = &large {
+            refuses_one_wrong_byte(case, way, large)?;
+        }
+        refuses_a_buffer_under_another_cid(case, way)?;
         for function in supported_hashes() {
             refuses_wrong_bytes(case, way, function)?;
             refuses_other_digests(case, way, function)?;
@@ -79,6 +85,28 @@ fn refuses_other_digests(case: &Case, way: Write, function: &HashFunction) -> Re
         refused(case, way, &what, cid, good.data, &[ErrorKind::UnsupportedHash])?;
     }
     Ok(())
+}
+
+/// Hashing a large block takes long, and is no less needed.
+fn refuses_one_wrong_byte(case: &Case, way: Write, good: &Block) -> Result<(), Failure> {
+    let mut wrong = good.data.to_vec();
+    if let Some(last) = wrong.last_mut() {
+        *last ^= 1;
+    }
+    let what = format!("{} bytes of which the last is wrong,", wrong.len());
+    refused(case, way, &what, good.cid, wrong.into(), &[ErrorKind::CidMismatch])
+}
+
+/// The same buffer once under its own CID and then under that of another block: a check belongs to a pair, not to bytes.
+fn refuses_a_buffer_under_another_cid(case: &Case, way: Write) -> Result<(), Failure> {
+    let (store, good) = (case.blocks()?, block("under its own CID"));
+    let wrong = Block { cid: block("whose CID it takes").cid, data: good.data.clone() };
+    let written = way.put(case.handles(), &[good.clone(), wrong.clone()])?;
+    let did = format_args!("{way} of a block and of its bytes under another CID");
+    saw(did, written).refused(ErrorKind::CidMismatch)?;
+    lacks(&*store, &wrong.cid, &format!("after a refused {did}"))?;
+    // Where each block is a call, the first one stands.
+    saw("delete", store.delete(&good.cid)).ok()
 }
 
 /// That it is there is no reason not to look at what comes.

@@ -104,6 +104,31 @@ pub(crate) fn large_write_of_another_handle_is_seen_whole(case: &mut Case) -> La
     Ok(())
 }
 
+/// Changes that a counter of one byte takes for none.
+const CHANGES: usize = 256;
+
+/// A handle that remembers what it saw looks again after exactly so many changes.
+pub(crate) fn a_round_number_of_changes_is_no_standstill(case: &mut Case) -> LawResult {
+    if case.is_slow() {
+        return Ok(());
+    }
+    let (writer, reader) = (Eyes::new(case.handles())?, Eyes::new(&case.second()?)?);
+    for way in [Write::Update, Write::Put, Write::Row].into_iter().filter(|way| case.has(way.needs())) {
+        let subject_of = |i: usize| subjects(way, &format!("{way}, change {i}")).remove(0);
+        let reads = Read::ALL.into_iter().filter(|read| case.has(read.needs()) && read.looks_for(&subject_of(0)));
+        for (round, read) in reads.enumerate() {
+            let (first, last) = (round * CHANGES, (round + 1) * CHANGES - 1);
+            // To `side_tables` any row shows.
+            let there = read == Read::SideTables && round > 0;
+            let turn = |i| Turn { way, read, remover: Write::Delete, subject: subject_of(i) };
+            turn(last).look(&reader, there, "before another handle changed anything")?;
+            (first..=last).try_for_each(|i| turn(i).write(&writer))?;
+            turn(last).look(&reader, true, &format!("after {CHANGES} changes of another handle"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Many calls, between which the other handle does not look.
 fn one_by_one(case: &Case, way: Write) -> Result<(), Failure> {
     let case = case.fresh()?;

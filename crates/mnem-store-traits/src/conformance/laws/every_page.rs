@@ -184,6 +184,54 @@ pub(crate) fn batches_of_many_bytes_are_taken(case: &mut Case) -> LawResult {
     Ok(())
 }
 
+/// Items that the first listing yields before the second one begins: more than a page.
+const AHEAD: usize = 300;
+
+/// Takes from two listings in turns, once the first one is past its first page.
+fn in_turns<T>(
+    did: &str,
+    mut first: impl Iterator<Item = Result<T, StoreError>>,
+    second: impl Iterator<Item = Result<T, StoreError>>,
+) -> Result<[Vec<T>; 2], Failure> {
+    let ahead: Vec<T> =
+        first.by_ref().take(AHEAD).collect::<Result<_, _>>().map_or_else(|e| saw(did, Err(e)).ok(), Ok)?;
+    let (mut by_first, mut by_second, mut second) = (ahead, Vec::new(), second);
+    loop {
+        let next = [first.next(), second.next()];
+        if next.iter().all(Option::is_none) || by_first.len() + by_second.len() > 4 * LISTED {
+            return Ok([by_first, by_second]);
+        }
+        let [one, two] = next;
+        by_first.extend(one.map(|item| saw(did, item).ok()).transpose()?);
+        by_second.extend(two.map(|item| saw(did, item).ok()).transpose()?);
+    }
+}
+
+pub(crate) fn listings_at_the_same_time_are_apart(case: &mut Case) -> LawResult {
+    let (store, all) = (case.blocks()?, blocks("listed", case.in_time(LISTED)));
+    put_many(&*store, &all)?;
+    let did = "one of two cids() of a handle that are read in turns";
+    let (first, second) = (saw("cids()", store.cids()).ok()?, saw("a second cids()", store.cids()).ok()?);
+    for listed in in_turns(did, first, second)? {
+        is_complete(did, listed, all.iter().map(|block| block.cid).collect())?;
+    }
+    if !case.has(Profile::SideTables) {
+        return Ok(());
+    }
+    let table = saw("side_table", case.store()?.side_table("table")).ok()?;
+    let keys: Vec<Bytes> = (0..case.in_time(LISTED)).map(|i| Bytes::from(format!("key {i:05}"))).collect();
+    let rows: Vec<_> = keys.iter().map(|key| (key.clone(), Bytes::from_static(b"value"))).collect();
+    rows.chunks(500).try_for_each(|rows| saw("write of 500 rows", table.write(rows, &[])).ok())?;
+    let did = "one of two keys() of a side table that are read in turns";
+    let (first, second) = (saw("keys()", table.keys(b"")).ok()?, saw("a second keys()", table.keys(b"key 0")).ok()?);
+    for listed in in_turns(did, first, second)? {
+        let sorted = listed.is_sorted();
+        ensure(sorted, did, "keys in ascending order", "another order")?;
+        is_complete(did, listed, keys.clone())?;
+    }
+    Ok(())
+}
+
 pub(crate) fn cids_lists_what_moves_while_its_consumer_puts(case: &mut Case) -> LawResult {
     let (store, steady) = (case.blocks()?, blocks("steady", 130));
     // In parts, so that they lie in more than one place where a store moves what becomes much.

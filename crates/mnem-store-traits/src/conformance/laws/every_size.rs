@@ -1,7 +1,5 @@
 //! Sizes, through every way to write.
 
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 use cid::Cid;
 
@@ -9,7 +7,7 @@ use crate::{
     ErrorKind, SideTable, Store, WriteBatch,
     conformance::{
         Failure,
-        case::Case,
+        case::{BATCHES, Case, Pace},
         data::{Block, block, blocks, head, heads, raw, sized},
         expect::{ensure, heads_are, lists, put_many, saw, update},
         failure::LawResult,
@@ -18,8 +16,6 @@ use crate::{
     limits::TABLE_VALUE_BYTES_MAX,
 };
 
-/// Blocks of a batch. Buffers, pages and the variables of one statement end between these.
-const BATCHES: [usize; 5] = [1, 31, 32, 255, 256];
 const LARGE_BATCH: usize = 4096;
 const LARGEST_BATCH: usize = 20_000;
 const REQUIRED: usize = 1500;
@@ -60,7 +56,7 @@ pub(crate) fn every_batch_may_be_large(case: &mut Case) -> LawResult {
     let mut pace = Pace::default();
     for way in adds.clone() {
         for n in BATCHES {
-            pace = pace_of(n, || comes_and_goes(case, way, n))?;
+            pace = Pace::of(n, || comes_and_goes(case, way, n))?;
         }
         comes_and_goes(case, way, pace.items_within(case.spare() / 10, LARGE_BATCH))?;
     }
@@ -78,24 +74,6 @@ pub(crate) fn every_batch_may_be_large(case: &mut Case) -> LawResult {
         lists(&*store, &[], &format!("after a delete_many of {n} blocks"))?;
     }
     Ok(())
-}
-
-/// How long a store takes for one thing of many. A slow one is asked for fewer.
-#[derive(Clone, Copy, Default)]
-struct Pace(Duration);
-
-impl Pace {
-    /// As many as it is good for in that time, up to `wanted` and no fewer than the largest batch that was timed.
-    fn items_within(self, time: Duration, wanted: usize) -> usize {
-        let items = time.as_nanos() / self.0.as_nanos().max(1);
-        usize::try_from(items).unwrap_or(wanted).clamp(BATCHES[BATCHES.len() - 1], wanted)
-    }
-}
-
-fn pace_of(n: usize, work: impl FnOnce() -> Result<(), Failure>) -> Result<Pace, Failure> {
-    let begin = Instant::now();
-    work()?;
-    Ok(Pace(begin.elapsed() / n as u32))
 }
 
 fn comes_and_goes(case: &Case, way: Write, n: usize) -> Result<(), Failure> {
@@ -175,7 +153,7 @@ pub(crate) fn side_table_takes_keys_of_the_limit(case: &mut Case) -> LawResult {
 pub(crate) fn side_table_writes_may_be_large(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let table = saw("side_table", store.side_table("table")).ok()?;
-    let pace = pace_of(500, || rows_come_and_go(&*store, &*table, 500))?;
+    let pace = Pace::of(500, || rows_come_and_go(&*store, &*table, 500))?;
     rows_come_and_go(&*store, &*table, pace.items_within(case.patience() / 3, 5000))?;
     if case.affords(3 * TABLE_VALUE_BYTES_MAX) {
         let value = Bytes::from(vec![b'v'; TABLE_VALUE_BYTES_MAX]);
@@ -197,5 +175,7 @@ fn rows_come_and_go(store: &dyn Store, table: &dyn SideTable, n: usize) -> Resul
         saw(format_args!("get of one of {n} rows"), table.get(key)).is(Some(value.clone()))?;
     }
     saw(format_args!("write that deletes {n} rows"), table.write(&[], &keys)).ok()?;
-    saw("side_tables() after that", store.side_tables()).is(Vec::new())
+    saw("side_tables() after that", store.side_tables()).is(Vec::new())?;
+    saw(format_args!("write that puts {n} rows and deletes them"), table.write(&rows, &keys)).ok()?;
+    saw("side_tables() after a write that puts rows and deletes them", store.side_tables()).is(Vec::new())
 }

@@ -12,7 +12,7 @@ use crate::{
     Blockstore, DAG_JSON, cid_of,
     conformance::{
         Failure,
-        case::Case,
+        case::{Case, Pace},
         data::{Block, block, blocks, one_text},
         expect::{ensure, holds, put, put_many, same, saw},
         failure::LawResult,
@@ -63,6 +63,25 @@ pub(crate) fn get_many_answers_each_index_once(case: &mut Case) -> LawResult {
         let (cids, expected): (Vec<_>, Vec<_>) = request.iter().take(size).cloned().unzip();
         answers(&*store, &cids, &expected, "with present, absent and repeated blocks")?;
     }
+    let (cids, expected): (Vec<_>, Vec<_>) = request.iter().take(5).cycle().take(50).cloned().unzip();
+    answers(&*store, &cids, &expected, "that names each of its blocks ten times")?;
+    Ok(())
+}
+
+/// More indexes than 16 bits count.
+const LONG_REQUEST: usize = 70_000;
+
+pub(crate) fn get_many_answers_a_long_request(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let (present, absent) = (blocks("present", 90), blocks("absent", 10));
+    put_many(&*store, &present)?;
+    let held = present.iter().map(|block| (block.cid, Some(block.data.clone())));
+    let all: Vec<(Cid, Option<Bytes>)> = held.chain(absent.iter().map(|block| (block.cid, None))).collect();
+    let request = |n: usize| -> (Vec<Cid>, Vec<Option<Bytes>>) { all.iter().cycle().take(n).cloned().unzip() };
+    let (cids, expected) = request(256);
+    let pace = Pace::of(cids.len(), || answers(&*store, &cids, &expected, "before a longer one"))?;
+    let (cids, expected) = request(pace.items_within(case.spare() / 6, LONG_REQUEST));
+    answers(&*store, &cids, &expected, "with present and absent blocks")?;
     Ok(())
 }
 

@@ -9,8 +9,8 @@ use crate::{
         Failure,
         case::Case,
         data::{
-            BLAKE3, Block, IDENTITY, SHA2_256, blake3_cid, cid_v1, identity_block, identity_cid, unknown_hash_code,
-            v0_cid,
+            BLAKE3, Block, IDENTITY, SHA2_256, blake3_cid, cid_v1, identity_block, identity_cid, near_codecs,
+            unknown_hash_code, v0_cid,
         },
         expect::{holds, lacks, lists, put, saw},
         failure::LawResult,
@@ -37,6 +37,16 @@ fn apart(store: &dyn Blockstore, blocks: &[Block], how: &str) -> Result<(), Fail
         }
     }
     Ok(())
+}
+
+/// Identity blocks of 64 bytes, each different from the last one in a single byte.
+fn longest_near_blocks() -> Vec<Block> {
+    let changed = |at: usize| {
+        let mut digest = vec![b'a'; 64];
+        digest[at] = b'b';
+        identity_block(digest)
+    };
+    [0, 31, 32, 40, 47, 48, 63].map(changed).into_iter().chain([identity_block(vec![b'a'; 64])]).collect()
 }
 
 fn same_bytes(cids: impl IntoIterator<Item = Cid>, data: &'static [u8]) -> Vec<Block> {
@@ -115,6 +125,9 @@ pub(crate) fn near_cids_are_apart(case: &mut Case) -> LawResult {
     texts[5][16] = 0;
     let all: Vec<Block> = texts.into_iter().map(|text| identity_block(text.to_vec())).collect();
     apart(&*case.blocks()?, &all, "different in one byte at the beginning, in the middle or at the end")?;
+    apart(&*case.blocks()?, &longest_near_blocks(), "of the longest digests, different in one byte")?;
+    let data = b"one text, near codecs";
+    apart(&*case.blocks()?, &same_bytes(near_codecs(data), data), "whose codecs differ in one bit of a high byte")?;
     Ok(())
 }
 

@@ -159,15 +159,20 @@ pub(crate) fn put_many_iterator_may_use_the_store(case: &mut Case) -> LawResult 
 }
 
 pub(crate) fn panicking_iterator_leaves_the_store_usable(case: &mut Case) -> LawResult {
+    /// More than a pool has of whatever it is that a panic might not give back.
+    const TIMES: usize = 20;
     let store = case.blocks()?;
     let batch = blocks("batch", 2);
-    let panicked = catch_unwind(AssertUnwindSafe(|| {
-        let items = batch.iter().map(|block| Ok((block.cid, block.data.clone())));
-        let panics = std::iter::once_with(|| std::panic::panic_any("the law's own iterator panics"));
-        store.put_many(&mut items.chain(panics))
-    }));
-    ensure(panicked.is_err(), "put_many with an iterator that panics", "the panic to reach the caller", "no panic")?;
-    lists(&*store, &[], "after the iterator of a put_many panicked")?;
+    for time in 1..=TIMES {
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let items = batch.iter().map(|block| Ok((block.cid, block.data.clone())));
+            let panics = std::iter::once_with(|| std::panic::panic_any("the law's own iterator panics"));
+            store.put_many(&mut items.chain(panics))
+        }));
+        let did = format_args!("put_many number {time} with an iterator that panics");
+        ensure(panicked.is_err(), did, "the panic to reach the caller", "no panic")?;
+        lists(&*store, &[], "after the iterator of a put_many panicked")?;
+    }
     let after = block("after");
     put(&*store, &after)?;
     put_many(&*store, &batch)?;

@@ -14,7 +14,7 @@ use crate::{
         failure::LawResult,
         threads::{together, watched},
     },
-    limits::TABLE_VALUE_BYTES_MAX,
+    limits::{TABLE_NAME_BYTES_MAX, TABLE_VALUE_BYTES_MAX},
 };
 
 fn open(store: &dyn Store, name: &str) -> Result<Arc<dyn SideTable>, Failure> {
@@ -280,7 +280,19 @@ pub(crate) fn side_tables_whose_names_begin_alike_are_separate(case: &mut Case) 
     write(&*short, &[], &keys)?;
     value_is(&*long, "key", Some("of a_b"), "of table a_b, after table a lost its last row")?;
     saw("side_tables() after table a lost its last row", store.side_tables()).is(vec!["a_b".into()])?;
+    long_names_are_separate(case)?;
     many_tables_are_separate(case)
+}
+
+/// Names of the longest length that differ in their last letter.
+fn long_names_are_separate(case: &Case) -> LawResult {
+    let store = case.store()?;
+    let stem = "t".repeat(TABLE_NAME_BYTES_MAX - 1);
+    let (first, second) = (open(&*store, &format!("{stem}a"))?, open(&*store, &format!("{stem}b"))?);
+    write(&*first, &[row("key", "of the first")], &[])?;
+    value_is(&*second, "key", None, "of a table whose name differs in its last letter from one that has the row")?;
+    write(&*first, &[], &[Bytes::from_static(b"key")])?;
+    Ok(())
 }
 
 /// However names become numbers: more tables than a byte counts, and for each one of the same letters.

@@ -34,6 +34,7 @@ enum Flaw {
     CreateNewOpens,
     ReadOnlyWrites,
     ReadOnlyMarksTheFile,
+    ReadOnlyTakesWhatIsThere,
     ExclusiveLetsWritersIn,
     ExclusiveBesideWriters,
     TakesUnknownOptions,
@@ -43,6 +44,7 @@ enum Flaw {
     CountsWhatWasDeleted,
     CompactLosesHeads,
     CompactCloses,
+    CompactLosesEmptyRows,
     CreatorsReplaceEachOther,
     CreateNewLooksFirst,
     TruncatedIsEmpty,
@@ -267,6 +269,7 @@ flaws! {
     create_empties_a_store: CreateEmpties => create_keeps_the_store_that_is_there "after it was opened with create";
     create_new_opens_a_store: CreateNewOpens => create_keeps_the_store_that_is_there "create_new";
     a_read_only_store_is_written_to: ReadOnlyWrites => read_only_store_refuses_writes "ReadOnly";
+    a_read_only_store_takes_what_is_there: ReadOnlyTakesWhatIsThere => read_only_store_refuses_writes "put of a block that is there";
     a_read_only_store_is_marked: ReadOnlyMarksTheFile => read_only_store_refuses_writes "its files as they were";
     an_exclusive_store_has_writers: ExclusiveLetsWritersIn => exclusive_store_has_no_other_writer "for writing beside";
     a_writer_has_an_exclusive_handle_beside: ExclusiveBesideWriters => exclusive_store_has_no_other_writer "beside a writer";
@@ -276,6 +279,7 @@ flaws! {
     keys_are_counted_as_bytes: CountsKeys => info_counts_what_is_there "40 blocks";
     deleted_blocks_are_counted: CountsWhatWasDeleted => info_counts_what_is_there "were deleted";
     compact_loses_heads: CompactLosesHeads => compact_changes_no_content "heads() after compact()";
+    compact_loses_empty_rows: CompactLosesEmptyRows => compact_changes_no_content "keys() after compact()";
     compact_closes_the_store: CompactCloses => compact_changes_no_content "after compact()";
     creators_replace_each_other: CreatorsReplaceEachOther => creators_at_once_make_one_store "after six creators";
     all_creators_made_it: CreateNewLooksFirst => one_creator_of_a_new_store_made_it "of four at once";

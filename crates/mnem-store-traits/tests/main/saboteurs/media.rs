@@ -96,6 +96,11 @@ flaws! {
     unread_heads_of_a_commit_are_none: CommitOverUnreadHeads => every_write_that_fails_is_as_it_says "heads() that met ReadsAfter(0)";
     block_in_a_mixed_batch_is_taken_for_durable: MixedBatchSyncsWhatIsNew => every_write_makes_an_unsynced_block_durable "put_many was acknowledged";
     keys_go_on_after_an_error: KeysGoOnAfterAnError => failed_read_ends_a_listing "keys() while reads fail";
+    keys_go_on_on_any_page: KeysGoOnAfterAnError => failed_read_ends_a_listing_on_any_page "keys() whose reads failed";
+    poisoned_handle_stays_open: PoisonedStaysOpen => failed_sync_refuses_every_write "after close() of a handle";
+    later_writes_are_not_synced: SyncsFortyWrites => later_writes_of_a_handle_survive_a_power_cut "calls of put and a power cut";
+    failed_write_moves_the_mark: FailedWriteMovesItsMark => every_write_makes_an_unsynced_block_durable "was acknowledged";
+    damage_cannot_be_deleted_in_a_batch: DamageCannotBeDeletedInABatch => damage_on_the_medium_is_healed_by_delete_and_put "delete_many of 2 CIDs";
     batch_of_4_mib_is_two: JournalOf4MiB => batch_of_many_bytes_is_all_or_nothing_after_a_power_cut "Part of it";
     heads_that_are_there_are_taken_for_durable: SameHeadsSyncNothing => every_write_that_finds_its_work_done_is_durable "Nothing of it";
     reader_waits_for_the_writer_of_its_block: WaitsForItsKey => no_read_waits_for_a_sync_of_any_write "before the sync was let go";

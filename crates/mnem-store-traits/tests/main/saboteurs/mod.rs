@@ -26,6 +26,7 @@ mod sets;
 mod tables;
 mod tables_apart;
 mod threads;
+mod unseen;
 mod walks;
 mod ways;
 

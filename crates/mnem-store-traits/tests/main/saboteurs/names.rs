@@ -12,6 +12,8 @@ saboteurs! {
     ignores_hash_function: Renamed<ByDigest> => equal_digests_of_other_hash_functions_are_others "under two hash functions";
     folds_case: Renamed<FoldsCase> => near_cids_are_apart "different in one byte";
     keys_by_prefix: Renamed<ByPrefix> => near_cids_are_apart "different in one byte";
+    cuts_digests_at_40: Renamed<CutsAt40> => near_cids_are_apart "of the longest digests";
+    cuts_codecs_at_16_bits: Renamed<CodecsOf16Bits> => near_cids_are_apart "in one bit of a high byte";
     lossy_text: Renamed<LossyText> => digests_that_are_not_text_are_kept "digests that are not text";
     cuts_digests_at_32: Renamed<CutsAt32> => identity_cids_of_every_length_are_kept "prefixes of each other";
     synthesises_identity: SynthesisesIdentity => identity_is_not_synthesised "before the put of an identity block";
@@ -56,6 +58,8 @@ key! {
     ByDigest |cid| unchecked(cid.hash().digest());
     ByPrefix |cid| unchecked(&cid.hash().digest()[..cid.hash().digest().len().min(16)]);
     CutsAt32 |cid| unchecked(&cid.hash().digest()[..cid.hash().digest().len().min(32)]);
+    CutsAt40 |cid| if cid.hash().size() > 40 { unchecked(&cid.hash().digest()[..40]) } else { *cid };
+    CodecsOf16Bits |cid| if cid.codec() > 0xffff { Cid::new_v1(cid.codec() & 0xffff, *cid.hash()) } else { *cid };
     FoldsCase |cid| unchecked(&cid.hash().digest().to_ascii_lowercase());
     LossyText |cid| unchecked(String::from_utf8_lossy(cid.hash().digest()).as_bytes());
 }

@@ -4,10 +4,10 @@ use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
     batches, blocks, buffered, callers, commits, drivers, heads, listings, lookups, many, media, names, network,
-    plausible, plausible_threads, prose, races, reopenings, sets, tables, tables_apart, threads, walks, ways,
+    plausible, plausible_threads, prose, races, reopenings, sets, tables, tables_apart, threads, unseen, walks, ways,
 };
 
-const KILLED: [&[&str]; 26] = [
+const KILLED: [&[&str]; 27] = [
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,
@@ -32,6 +32,7 @@ const KILLED: [&[&str]; 26] = [
     tables::KILLED,
     tables_apart::KILLED,
     threads::KILLED,
+    unseen::KILLED,
     walks::KILLED,
     ways::KILLED,
 ];

@@ -41,6 +41,7 @@ saboteurs! {
     superseded_ids_have_a_limit: SupersededHaveALimit => head_changes_may_be_large "update(new";
     longest_key_stays: OneDefect<LongestKeyStays> => side_table_takes_keys_of_the_limit "after its delete";
     rows_have_a_limit: OneDefect<RowsHaveALimit> => side_table_writes_may_be_large "after a write of 5000 rows";
+    large_writes_delete_first: OneDefect<LargeWritesDeleteFirst> => side_table_writes_may_be_large "puts rows and deletes them";
     cids_are_paged_by_offset: CidsByOffset => cids_goes_on_when_its_cursor_is_deleted "missing";
     listing_ends_without_its_cursor: EndsWithoutItsCursor => cids_goes_on_when_its_cursor_is_deleted "missing";
     keys_are_paged_by_offset: OneDefect<KeysByOffset> => keys_goes_on_when_its_cursor_is_deleted "missing";
@@ -342,6 +343,19 @@ impl TableDefect for LongestKeyStays {
     fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         let shorter: Vec<Bytes> = deletes.iter().filter(|key| key.len() < 100).cloned().collect();
         inner.write(puts, &shorter)
+    }
+}
+
+#[derive(Debug, Default)]
+struct LargeWritesDeleteFirst;
+
+impl TableDefect for LargeWritesDeleteFirst {
+    fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
+        if puts.len() < 1000 {
+            return inner.write(puts, deletes);
+        }
+        inner.write(&[], deletes)?;
+        inner.write(puts, &[])
     }
 }
 

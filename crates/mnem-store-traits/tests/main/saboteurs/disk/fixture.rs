@@ -16,8 +16,8 @@ pub(crate) struct OnDisk(pub(crate) Flaw);
 impl OnDisk {
     pub(crate) fn handle(disk: &Arc<Disk>) -> Result<DiskStore, StoreError> {
         let (outage, (closed, poisoned, poisoned_by)) = (disk.recover()?, Default::default());
-        let seen = Default::default();
-        Ok(DiskStore(Arc::new(Handle { disk: Arc::clone(disk), outage, closed, poisoned, poisoned_by, seen })))
+        let (seen, writes) = Default::default();
+        Ok(DiskStore(Arc::new(Handle { disk: Arc::clone(disk), outage, closed, poisoned, poisoned_by, seen, writes })))
     }
 }
 

@@ -62,6 +62,11 @@ impl Blockstore for DiskStore {
     }
 
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        if self.0.has(Flaw::DamageCannotBeDeletedInABatch) {
+            let cids = cids.collect::<Result<Vec<Cid>, _>>()?;
+            cids.iter().try_for_each(|cid| self.get(cid).map(drop))?;
+            return cids.iter().try_for_each(|cid| self.delete(cid));
+        }
         let keys: Vec<Key> = cids.map(|cid| Ok(block_key(&cid?))).collect::<Result<_, StoreError>>()?;
         if self.0.has(Flaw::DeletesManyInMemoryOnly) {
             lock(&self.0.disk.visible).retain(|key, _| !keys.contains(key));
@@ -176,6 +181,9 @@ impl Store for DiskStore {
     fn close(&self) -> Result<(), StoreError> {
         if self.0.closed.load(Ordering::SeqCst) {
             return Ok(());
+        }
+        if self.0.has(Flaw::PoisonedStaysOpen) && self.0.poisoned.load(Ordering::SeqCst) {
+            return self.0.sync();
         }
         let synced = if self.0.has(Flaw::CloseRewrites) { self.0.rewrite() } else { self.0.sync() };
         let stays_open = self.0.has(Flaw::CloseStaysOpen) || self.0.has(Flaw::CloseSwallows);

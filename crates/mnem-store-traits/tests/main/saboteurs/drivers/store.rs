@@ -13,8 +13,8 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blockstore, Bytes, Capabilities, Cid, CidIter, Durability, HeadsCapabilities, MemoryStore, OpHeadsStore, SideTable,
-    Store, StoreError, WriteBatch,
+    Blockstore, Bytes, Capabilities, Cid, CidIter, Durability, HeadsCapabilities, KeyIter, MemoryStore, OpHeadsStore,
+    SideTable, Store, StoreError, WriteBatch,
     driver::{Driver, Location, ManagedStore, RawFind, RawScan, Reclaimed, Requested, StoreInfo, Stray, TableInfo},
 };
 
@@ -191,6 +191,17 @@ impl ManagedStore for Opened {
                 self.state.store.update(&heads[heads.len() - 1], &heads[..heads.len() - 1])?;
             }
             Flaw::CompactCloses => self.leave(),
+            Flaw::CompactLosesEmptyRows => {
+                for name in self.state.store.side_tables()? {
+                    let table = self.state.store.side_table(&name)?;
+                    let keys = table.keys(b"")?.collect::<Result<Vec<Bytes>, _>>()?;
+                    for key in keys {
+                        if table.get(&key)?.is_some_and(|value| value.is_empty()) {
+                            table.write(&[], &[key])?;
+                        }
+                    }
+                }
+            }
             _ => {}
         }
         Ok(Reclaimed::nothing(file_bytes, "it is in memory"))
@@ -211,6 +222,9 @@ impl Blockstore for Opened {
         self.open_for("get")?.get(cid)
     }
     fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        if self.flaw == Flaw::ReadOnlyTakesWhatIsThere && self.read_only && self.state.store.has(cid)? {
+            return Ok(());
+        }
         self.writable("put")?.put(cid, data)
     }
     fn put_many(&self, blocks: &mut mnem_store_traits::Blocks<'_>) -> Result<(), StoreError> {
@@ -251,7 +265,8 @@ impl Store for Opened {
         self.writable("commit")?.commit(batch)
     }
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
-        self.open_for("side_table")?.side_table(name)
+        let table = self.open_for("side_table")?.side_table(name)?;
+        if self.read_only && self.flaw != Flaw::ReadOnlyWrites { Ok(Arc::new(ReadOnlyTable(table))) } else { Ok(table) }
     }
     fn side_tables(&self) -> Result<Vec<String>, StoreError> {
         self.open_for("side_tables")?.side_tables()
@@ -305,5 +320,20 @@ impl RawScan for Scan {
 
     fn total_bytes(&self) -> u64 {
         1
+    }
+}
+
+#[derive(Debug)]
+struct ReadOnlyTable(Arc<dyn SideTable>);
+
+impl SideTable for ReadOnlyTable {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.0.get(key)
+    }
+    fn write(&self, _: &[(Bytes, Bytes)], _: &[Bytes]) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly { backend: "test", operation: "write" })
+    }
+    fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
+        self.0.keys(prefix)
     }
 }
