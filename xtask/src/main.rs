@@ -58,7 +58,7 @@ const COMMANDS: &[(&str, Run, &str)] = &[
     ("interop", Alone(interop::run), "exchange archives with ipfs-car (npm) and carbox (PyPI); needs npm and python3"),
     (
         "upstream",
-        With("[--tests]", upstream::run),
+        With("[--release | --tests | --bench]", upstream::run),
         "the published mnem-cli on the published backend and on the drop-in, compared; builds packages from crates.io",
     ),
 ];

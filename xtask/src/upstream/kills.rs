@@ -2,15 +2,19 @@
 
 use std::{
     path::Path,
-    process::{Command, Stdio},
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use xshell::Shell;
 
-use super::{Row, programs::Programs};
+use super::{
+    Row,
+    programs::{Programs, answer, command},
+    repositories::all_there,
+};
 
 const KILLS: u32 = 30;
 
@@ -47,10 +51,7 @@ fn kill(program: &Path, folder: &Path) -> Result<u64> {
         }
         answer(program, folder, &["status"])?;
     }
-    for name in &acknowledged {
-        let found = answer(program, folder, &["query", "--where", &format!("name={name}")])?;
-        ensure!(found.contains("1 hit"), "{}: the acknowledged node {name} is lost", program.display());
-    }
+    all_there(program, folder, &acknowledged)?;
     answer(program, folder, &["fsck"])?;
     unreachable(&answer(program, folder, &["gc"])?)
 }
@@ -62,27 +63,11 @@ fn add(name: &str) -> Vec<String> {
 
 /// Runs a commit and kills it after a delay. Returns whether the commit was acknowledged first.
 fn killed_after(program: &Path, folder: &Path, name: &str, delay: Duration) -> Result<bool> {
-    let mut child = command(program, folder, &add(name)).spawn()?;
+    let mut child = command(program, folder, &add(name)).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     thread::sleep(delay);
     // The commit may already be over.
     let _ = child.kill();
     Ok(child.wait()?.success())
-}
-
-fn answer(program: &Path, folder: &Path, args: &[impl AsRef<str>]) -> Result<String> {
-    let output = command(program, folder, args).stdout(Stdio::piped()).stderr(Stdio::piped()).output()?;
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
-    ensure!(output.status.success(), "{} {args:?} after a kill: {text}", program.display());
-    Ok(text)
-}
-
-fn command(program: &Path, folder: &Path, args: &[impl AsRef<str>]) -> Command {
-    let mut command = Command::new(program);
-    command.args(args.iter().map(AsRef::as_ref)).current_dir(folder);
-    command.env("HOME", folder).env("MNEM_GLOBAL_DIR", folder.join("global")).env("MNEM_NO_WIZARD", "1");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command
 }
 
 /// Parses `gc: 48 reachable blocks, 50 total blocks`.

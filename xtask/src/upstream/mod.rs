@@ -1,14 +1,26 @@
 //! Runs the published programs on our storage: the same session on the published backend and on the drop-in, compared.
 //! Opt-in: it downloads packages from crates.io and builds some 400 of them, some of them twice.
 
+mod acknowledged;
+mod bench;
+mod front_ends;
 mod kills;
 mod normal;
 mod programs;
+mod read_only;
+mod repositories;
+mod requests;
+mod server;
 mod session;
+mod tools;
 
 use anyhow::{Result, bail, ensure};
+use xshell::Shell;
 
-use self::programs::Programs;
+use self::{
+    programs::{Profile, Programs},
+    repositories::Repositories,
+};
 
 /// An intended difference, with its reason.
 struct Expected {
@@ -18,9 +30,16 @@ struct Expected {
 
 /// Nothing else may differ, and each of these must.
 const EXPECTED: &[Expected] = &[
-    Expected { step: "truncated file", reason: "published: a panic; ours: an error that names the file" },
-    Expected { step: "text file", reason: "the error is ours, and names the file" },
+    Expected { step: "truncated file", reason: "published: a panic; ours: an error with a next step" },
+    Expected { step: "text file", reason: "ours names the file and a next step" },
     Expected { step: "empty file", reason: "published makes a database of it; ours refuses what may be a lost file" },
+    Expected { step: "later format", reason: "ours names the file and a next step" },
+    Expected { step: read_only::STEP, reason: "published opens every file for writing" },
+    Expected { step: acknowledged::HEAD, reason: "ours refuses a head without its block" },
+    Expected { step: front_ends::WAITING, reason: "published fails at once where ours waits" },
+    Expected { step: front_ends::SHARED, reason: "published does not share" },
+    Expected { step: front_ends::HTTP, reason: "published does not share" },
+    Expected { step: front_ends::MCP, reason: "published does not share" },
 ];
 
 /// One row of the table.
@@ -32,35 +51,51 @@ struct Row {
     difference: Option<String>,
 }
 
-/// Builds both programs, runs everything and prints a table. Fails at a difference that is not on the list.
-pub(crate) fn run(args: Vec<String>) -> Result<()> {
-    let tests = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => false,
-        ["--tests"] => true,
-        _ => bail!("upstream takes --tests, which also runs the tests that the packages ship, and nothing else"),
-    };
-    let sh = crate::shell()?;
-    let programs = Programs::build(&sh)?;
-    let mut rows = session::run(&sh, &programs)?;
-    rows.extend(kills::run(&sh, &programs)?);
-    print(&rows);
-    judge(&rows)?;
-    if tests {
-        programs.run_tests(&sh)?;
-    }
-    Ok(())
+/// A row, and how the two answers differ.
+fn row(step: impl Into<String>, published: (String, &str), ours: (String, &str)) -> Row {
+    let difference = (published.1 != ours.1).then(|| format!("--- published\n{}\n--- ours\n{}", published.1, ours.1));
+    Row { step: step.into(), published: published.0, ours: ours.0, difference }
 }
 
-fn print(rows: &[Row]) {
-    println!("| step | published | ours | |\n|---|---|---|---|");
-    for row in rows {
-        let verdict = match (&row.difference, expected(row)) {
-            (None, _) => "same",
-            (Some(_), Some(expected)) => expected.reason,
-            (Some(_), None) => "DIFFERENT",
-        };
-        println!("| {} | {} | {} | {verdict} |", row.step, row.published, row.ours);
+/// Builds both programs, runs everything and prints a table. Fails at a difference that is not on the list.
+pub(crate) fn run(args: Vec<String>) -> Result<()> {
+    let sh = crate::shell()?;
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => compare(&sh, &Programs::build(&sh, Profile::Dev)?),
+        ["--release"] => compare(&sh, &Programs::build(&sh, Profile::Release)?),
+        ["--tests"] => programs::run_tests(&sh),
+        ["--bench"] => bench::run(&sh, &Programs::build(&sh, Profile::Release)?),
+        _ => bail!(
+            "upstream takes --release, to compare release builds; --tests, to run the tests of the packages; or --bench"
+        ),
     }
+}
+
+fn compare(sh: &Shell, programs: &Programs) -> Result<()> {
+    println!("| step | published | ours | |\n|---|---|---|---|");
+    let mut rows = Vec::new();
+    let mut add = |new: Vec<Row>| {
+        new.iter().for_each(print);
+        rows.extend(new);
+    };
+    add(session::run(sh, programs)?);
+    let repositories = Repositories::make(sh, programs)?;
+    add(requests::run(sh, programs, &repositories)?);
+    add(tools::run(sh, programs, &repositories)?);
+    add(read_only::run(sh, programs, &repositories)?);
+    add(kills::run(sh, programs)?);
+    add(acknowledged::run(sh, programs, &repositories)?);
+    add(front_ends::run(sh, programs, &repositories)?);
+    judge(&rows)
+}
+
+fn print(row: &Row) {
+    let verdict = match (&row.difference, expected(row)) {
+        (None, _) => "same",
+        (Some(_), Some(expected)) => expected.reason,
+        (Some(_), None) => "DIFFERENT",
+    };
+    println!("| {} | {} | {} | {verdict} |", row.step, row.published, row.ours);
 }
 
 fn expected(row: &Row) -> Option<&'static Expected> {

@@ -8,12 +8,14 @@ pub(super) fn normalise(text: &str) -> String {
     let mut known: HashMap<(&'static str, String), usize> = HashMap::new();
     let mut result = String::new();
     let mut word = String::new();
+    let mut last = String::new();
     for character in text.chars().chain(['\n']) {
-        if character.is_ascii_alphanumeric() || character == '-' {
+        let in_time = matches!(character, ':' | '.') && is_hour(&word);
+        if character.is_ascii_alphanumeric() || matches!(character, '-' | '_') || in_time {
             word.push(character);
             continue;
         }
-        match kind(&word) {
+        match kind(&word).or_else(|| (last == "elapsed_ms" && is_number(&word)).then_some("time")) {
             Some(kind) => {
                 let next = known.len();
                 let number = *known.entry((kind, word.clone())).or_insert(next);
@@ -21,7 +23,9 @@ pub(super) fn normalise(text: &str) -> String {
             }
             None => result.push_str(&word),
         }
-        word.clear();
+        if !word.is_empty() {
+            last = std::mem::take(&mut word);
+        }
         result.push(character);
     }
     result.pop();
@@ -39,10 +43,22 @@ fn kind(word: &str) -> Option<&'static str> {
         return Some("UUID");
     }
     // Microseconds since 1970, or a duration.
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
     let micros = word.strip_suffix("us").unwrap_or(word);
-    let took = word.strip_suffix("ms").is_some_and(digits);
-    (took || micros.len() >= 16 && digits(micros)).then_some("time")
+    let took = word.strip_suffix("ms").is_some_and(is_number);
+    (took || micros.len() >= 16 && is_number(micros) || is_hour(word)).then_some("time")
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a time in words begins so, such as `2026-11-29T01:03:33.249738Z`.
+fn is_hour(word: &str) -> bool {
+    let shape = |(byte, expected)| match expected {
+        b'0' => u8::is_ascii_digit(&byte),
+        _ => byte == expected,
+    };
+    word.len() >= 13 && word.bytes().zip(*b"0000-00-00T00").all(shape)
 }
 
 #[cfg(test)]
@@ -57,6 +73,8 @@ mod tests {
         );
         assert_eq!(normalise(&text), "op <CID 0>\n time <time 1>\n <CID 2> <CID 0> <UUID 3>, 26 blocks");
         assert_eq!(normalise("side-branch 12 fyrein"), "side-branch 12 fyrein");
+        assert_eq!(normalise("elapsed_ms: 36, count: 36"), "elapsed_ms: <time 0>, count: 36");
+        assert_eq!(normalise("at 2026-11-29T01:03:33.249738Z, then"), "at <time 0>, then");
     }
 
     #[test]

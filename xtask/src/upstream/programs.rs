@@ -1,6 +1,9 @@
-//! Builds the published packages with and without the drop-in.
+//! The published packages, built with and without the drop-in, and their program run.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, ensure};
 use xshell::{Shell, cmd};
@@ -15,43 +18,121 @@ pub(super) struct Programs {
     pub(super) folder: PathBuf,
 }
 
+/// A profile of cargo.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Profile {
+    Dev,
+    Release,
+}
+
 impl Programs {
-    pub(super) fn build(sh: &Shell) -> Result<Self> {
-        let root = sh.current_dir();
-        let target = std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root.join("target"), |path| root.join(path));
-        let folder = target.join("upstream");
-        sh.create_dir(&folder)?;
-        let sources = fetch(sh, &folder)?;
-        let dropin = root.join("dropin/mnem-backend-redb");
-        let patch = format!("[patch.crates-io]\nmnem-backend-redb = {{ path = {:?} }}\n", dropin.display().to_string());
-        let published = build(sh, &folder, "published", &sources, "")?;
-        let ours = build(sh, &folder, "ours", &sources, &patch)?;
-        Ok(Self { published, ours, folder })
+    pub(super) fn build(sh: &Shell, profile: Profile) -> Result<Self> {
+        let workspaces = Workspaces::make(sh)?;
+        let [published, ours] = workspaces.both().map(|workspace| workspaces.program(sh, workspace, profile));
+        Ok(Self { published: published?, ours: ours?, folder: workspaces.folder })
     }
 
     /// Both, with their names.
     pub(super) fn both(&self) -> [(&'static str, &Path); 2] {
         [("published", &self.published), ("ours", &self.ours)]
     }
+}
 
-    /// Runs the tests that the packages ship, on either backend. Ignores those that fail on both.
-    pub(super) fn run_tests(&self, sh: &Shell) -> Result<()> {
-        let mut failed = Vec::new();
-        for (name, _) in self.both() {
-            let _in = sh.push_dir(self.folder.join(name));
-            let _target = sh.push_env("CARGO_TARGET_DIR", self.folder.join("target"));
-            let tests = cmd!(sh, "cargo test --workspace --no-default-features --no-fail-fast").ignore_status();
-            let output = String::from_utf8_lossy(&tests.output()?.stdout).into_owned();
-            let ends = |line: &&str, end| line.starts_with("test ") && line.ends_with(end);
-            let passed = output.lines().filter(|line| ends(line, "... ok")).count();
-            let mut names: Vec<String> =
-                output.lines().filter(|line| ends(line, "... FAILED")).map(str::to_owned).collect();
-            names.sort();
-            println!("upstream's own tests, {name}: {passed} passed, {} failed", names.len());
-            failed.push(names);
+/// Runs the tests that the packages ship, on either backend. Those that fail on both are not ours to judge.
+pub(super) fn run_tests(sh: &Shell) -> Result<()> {
+    let workspaces = Workspaces::make(sh)?;
+    let mut failed = Vec::new();
+    for name in workspaces.both() {
+        let mut names = Vec::new();
+        for package in PACKAGES {
+            let output = workspaces.tests(sh, name, package)?;
+            let ending = |end| output.lines().filter(move |line| line.starts_with("test ") && line.ends_with(end));
+            let wrong: Vec<_> = ending("... FAILED").map(|line| format!("{package}: {line}")).collect();
+            println!("{package}, {name}: {} passed, {} failed", ending("... ok").count(), wrong.len());
+            names.extend(wrong);
         }
-        let only_ours: Vec<_> = failed[1].iter().filter(|test| !failed[0].contains(test)).collect();
-        ensure!(only_ours.is_empty(), "these fail on the drop-in only: {only_ours:#?}");
+        failed.push(names);
+    }
+    println!("failed on the published backend: {:#?}", failed[0]);
+    let only_ours: Vec<_> = failed[1].iter().filter(|test| !failed[0].contains(test)).collect();
+    ensure!(only_ours.is_empty(), "these fail on the drop-in only: {only_ours:#?}");
+    Ok(())
+}
+
+/// Two workspaces of the packages as shipped, one of which takes the drop-in.
+struct Workspaces {
+    folder: PathBuf,
+}
+
+impl Workspaces {
+    fn make(sh: &Shell) -> Result<Self> {
+        let root = sh.current_dir();
+        let target = std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root.join("target"), |path| root.join(path));
+        let folder = target.join("upstream");
+        sh.create_dir(&folder)?;
+        let sources = fetch(sh, &folder)?;
+        let dropin = root.join("dropin/mnem-backend-redb").display().to_string();
+        let patch = format!("[patch.crates-io]\nmnem-backend-redb = {{ path = {dropin:?} }}\n");
+        let workspaces = Self { folder };
+        for (name, patch) in workspaces.both().into_iter().zip(["", &patch]) {
+            workspaces.fill(sh, name, &sources, patch)?;
+        }
+        Ok(workspaces)
+    }
+
+    const fn both(&self) -> [&'static str; 2] {
+        ["published", "ours"]
+    }
+
+    fn fill(&self, sh: &Shell, name: &str, sources: &[(&'static str, PathBuf)], patch: &str) -> Result<()> {
+        let workspace = self.folder.join(name);
+        sh.remove_path(&workspace)?;
+        sh.create_dir(&workspace)?;
+        for (package, source) in sources {
+            let copy = workspace.join(package);
+            cmd!(sh, "cp -rp {source} {copy}").quiet().run()?;
+            sh.remove_path(copy.join("Cargo.lock"))?;
+        }
+        let members = PACKAGES.map(|name| format!("{name:?}")).join(", ");
+        let profile = "[profile.dev]\ndebug = 0\nincremental = false\n";
+        sh.write_file(
+            workspace.join("Cargo.toml"),
+            format!("[workspace]\nresolver = \"3\"\nmembers = [{members}]\n{profile}{patch}"),
+        )?;
+        Ok(sh.copy_file(self.folder.join("fetch/Cargo.lock"), workspace.join("Cargo.lock"))?)
+    }
+
+    /// The program `mnem` of a workspace.
+    fn program(&self, sh: &Shell, name: &str, profile: Profile) -> Result<PathBuf> {
+        let (profile, built) = match profile {
+            Profile::Dev => ("dev", "debug/mnem"),
+            Profile::Release => ("release", "release/mnem"),
+        };
+        let target = self.folder.join("target");
+        let _in = sh.push_dir(self.folder.join(name));
+        // The default embedder, which is bundled, downloads a model.
+        cmd!(sh, "cargo build --profile {profile} -p mnem-cli --no-default-features --target-dir {target}").run()?;
+        Self::check_backend(sh, name)?;
+        let program = self.folder.join(format!("mnem-{name}"));
+        sh.copy_file(target.join(built), &program)?;
+        Ok(program)
+    }
+
+    /// What `cargo test` says of a package.
+    fn tests(&self, sh: &Shell, name: &str, package: &str) -> Result<String> {
+        let target = self.folder.join("target");
+        let _in = sh.push_dir(self.folder.join(name));
+        let tests = ["--no-default-features", "--no-fail-fast"];
+        let tests = cmd!(sh, "cargo test -p {package} {tests...} --target-dir {target}").ignore_status();
+        let output = tests.output()?;
+        Self::check_backend(sh, name)?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Cargo leaves out a patch that a lock file speaks against, and says no more than a warning.
+    fn check_backend(sh: &Shell, name: &str) -> Result<()> {
+        let patched = sh.read_file("Cargo.lock")?.contains("name = \"mnem-core-bridge\"");
+        ensure!(patched == (name == "ours"), "{name}: cargo took the other backend");
         Ok(())
     }
 }
@@ -79,31 +160,34 @@ fn fetch(sh: &Shell, folder: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
         .collect()
 }
 
-/// Builds a workspace of the packages as shipped. Returns the program.
-fn build(sh: &Shell, folder: &Path, name: &str, sources: &[(&'static str, PathBuf)], patch: &str) -> Result<PathBuf> {
-    let workspace = folder.join(name);
-    sh.remove_path(&workspace)?;
-    sh.create_dir(&workspace)?;
-    for (package, source) in sources {
-        let copy = workspace.join(package);
-        cmd!(sh, "cp -r {source} {copy}").quiet().run()?;
-        sh.remove_path(copy.join("Cargo.lock"))?;
+/// `mnem` with `args` in `folder`, without the settings and the input of whoever runs this.
+pub(super) fn command(program: &Path, folder: &Path, args: &[impl AsRef<str>]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args.iter().map(AsRef::as_ref)).current_dir(folder);
+    command.env("HOME", folder).env("MNEM_GLOBAL_DIR", folder.join("global")).env("MNEM_NO_WIZARD", "1");
+    for variable in ["MNEM_REDB_SHARING", "MNEM_REDB_LOCK_WAIT_MS", "RUST_BACKTRACE", "RUST_LOG"] {
+        command.env_remove(variable);
     }
-    let members = PACKAGES.map(|name| format!("{name:?}")).join(", ");
-    let profile = "[profile.dev]\ndebug = 0\nincremental = false\n";
-    sh.write_file(
-        workspace.join("Cargo.toml"),
-        format!("[workspace]\nresolver = \"3\"\nmembers = [{members}]\n{profile}{patch}"),
-    )?;
-    sh.copy_file(folder.join("fetch/Cargo.lock"), workspace.join("Cargo.lock"))?;
-    let target = folder.join("target");
-    let _in = sh.push_dir(&workspace);
-    // The default embedder, which is bundled, downloads a model.
-    cmd!(sh, "cargo build -p mnem-cli --no-default-features --target-dir {target}").run()?;
-    let locked = sh.read_file("Cargo.lock")?;
-    let patched = locked.contains("name = \"mnem-core-bridge\"");
-    ensure!(patched != patch.is_empty(), "{name}: cargo took the other backend");
-    let program = folder.join(format!("mnem-{name}"));
-    sh.copy_file(target.join("debug/mnem"), &program)?;
-    Ok(program)
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// The exit status of a command, and what it wrote to both outputs.
+pub(super) fn run(mut command: Command) -> Result<(Option<i32>, String)> {
+    let output = command.output().with_context(|| format!("run {command:?}"))?;
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    Ok((output.status.code(), text.concat()))
+}
+
+/// What a command wrote, if it succeeded.
+pub(super) fn answer(program: &Path, folder: &Path, args: &[impl AsRef<str>]) -> Result<String> {
+    let (code, text) = run(command(program, folder, args))?;
+    let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
+    ensure!(code == Some(0), "{} {args:?}: {text}", program.display());
+    Ok(text)
+}
+
+/// The words of a command.
+pub(super) fn words(args: &str) -> Vec<&str> {
+    args.split(' ').collect()
 }

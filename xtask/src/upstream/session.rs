@@ -4,9 +4,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use xshell::{Shell, cmd};
+use xshell::Shell;
 
-use super::{Row, normal::normalise, programs::Programs};
+use super::{
+    Row,
+    normal::normalise,
+    programs::{Programs, command, run as run_command},
+    repositories::{ADA, BOB, EVE, copy, status},
+};
 
 /// One step: the arguments of `mnem`.
 struct Step {
@@ -25,8 +30,8 @@ enum Does {
     Make,
     /// As `Make`, but the next step begins with the same files as this one.
     Try,
-    /// This damages the repository before the step; it is restored afterwards.
-    Spoil(fn(Vec<u8>) -> Vec<u8>),
+    /// The file of the repository is replaced by this before, or removed, and put back after.
+    Spoil(fn(Vec<u8>) -> Option<Vec<u8>>),
 }
 
 use Does::{Make, Read, Spoil, Try, Write};
@@ -34,10 +39,6 @@ use Does::{Make, Read, Spoil, Try, Write};
 const fn step(name: &'static str, args: &'static str, does: Does) -> Step {
     Step { name, args, does }
 }
-
-const ADA: &str = "00000000-0000-7000-8000-000000000001";
-const BOB: &str = "00000000-0000-7000-8000-000000000002";
-const EVE: &str = "00000000-0000-7000-8000-000000000003";
 
 /// `ADA`, `BOB` and `EVE` stand for their ids, `OP` for the current operation, `COMMIT` for the head commit.
 const STEPS: &[Step] = &[
@@ -91,11 +92,23 @@ const STEPS: &[Step] = &[
         "status",
         Spoil(|mut bytes| {
             bytes.pop();
-            bytes
+            Some(bytes)
         }),
     ),
-    step("text file", "status", Spoil(|_| b"this is no database".to_vec())),
-    step("empty file", "log", Spoil(|_| Vec::new())),
+    step("text file", "status", Spoil(|_| Some(b"this is no database".to_vec()))),
+    step("empty file", "log", Spoil(|_| Some(Vec::new()))),
+    step(
+        "later format",
+        "status",
+        Spoil(|mut bytes| {
+            // The version of redb's file format, in both commit slots.
+            for slot in [64, 192] {
+                bytes[slot] = 99;
+            }
+            Some(bytes)
+        }),
+    ),
+    step("no file", "status", Spoil(|_| None)),
     step("the file that was spoilt", "status", Read),
 ];
 
@@ -150,27 +163,24 @@ impl Session<'_> {
         for (word, field) in [("OP", "op_id"), ("COMMIT", "commit")] {
             if args.split(' ').any(|arg| arg == word) {
                 self.reset()?;
-                let status = self.mnem(program, &["status".into()])?.text;
-                let mut fields = status.lines().filter_map(|line| line.split_once(' '));
-                let value = fields.find(|(name, _)| *name == field).context("status names no operation")?.1;
-                args = args.replace(word, value.trim());
+                args = args.replace(word, &status(program, &self.work, field)?);
             }
         }
         Ok(args.split(' ').map(str::to_owned).collect())
     }
 
     fn reset(&self) -> Result<()> {
-        let (work, state) = (&self.work, &self.state);
-        self.sh.remove_path(work)?;
-        Ok(cmd!(self.sh, "cp -r {state} {work}").quiet().run()?)
+        copy(self.sh, &self.state, &self.work)
     }
 
     fn take(&self, step: &Step, args: &[String], program: &Path) -> Result<Answer> {
         self.reset()?;
         let file = self.work.join(".mnem/repo.redb");
         if let Spoil(spoil) = step.does {
-            let bytes = self.sh.read_binary_file(&file)?;
-            self.sh.write_file(&file, spoil(bytes))?;
+            match spoil(self.sh.read_binary_file(&file)?) {
+                Some(bytes) => self.sh.write_file(&file, bytes)?,
+                None => self.sh.remove_path(&file)?,
+            }
         }
         let mut answer = self.mnem(program, args)?;
         if matches!(step.does, Make | Try) {
@@ -190,27 +200,14 @@ impl Session<'_> {
         if !matches!(step.does, Write | Make) {
             return Ok(());
         }
-        let (work, state) = (&self.work, &self.state);
-        self.sh.remove_path(state)?;
-        Ok(cmd!(self.sh, "cp -r {work} {state}").quiet().run()?)
+        copy(self.sh, &self.work, &self.state)
     }
 
     fn mnem(&self, program: &Path, args: &[String]) -> Result<Answer> {
-        let _in = self.sh.push_dir(&self.work);
-        let output = isolated(cmd!(self.sh, "{program} {args...}"), &self.work)
-            .quiet()
-            .ignore_status()
-            .output()
-            .with_context(|| format!("run {}", program.display()))?;
-        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        ensure!(output.status.code().is_some(), "a signal ended {} {args:?}: {text:?}", program.display());
-        Ok(Answer { code: output.status.code(), text: text.concat(), archive: None })
+        let (code, text) = run_command(command(program, &self.work, args))?;
+        ensure!(code.is_some(), "a signal ended {} {args:?}: {text:?}", program.display());
+        Ok(Answer { code, text, archive: None })
     }
-}
-
-/// Removes the user's own settings from the environment.
-pub(super) fn isolated<'a>(command: xshell::Cmd<'a>, home: &Path) -> xshell::Cmd<'a> {
-    command.env("HOME", home).env("MNEM_GLOBAL_DIR", home.join("global")).env("MNEM_NO_WIZARD", "1")
 }
 
 fn compare(step: &Step, published: &Answer, ours: &Answer) -> Row {
