@@ -196,8 +196,12 @@ fn tests_by(sh: &Shell, cargo: &[&str], package: &str, names: &[&str]) -> Result
 
 /// Runs tests of every test run at another size.
 fn copies(sh: &Shell) -> Result<()> {
-    let target = ["--all-features", "-p", "mnem-storage", "--test", "main"];
-    Ok(cmd!(sh, "cargo test --release --locked --quiet {target...} -- copy_live").run()?)
+    let of_facade = &["-p", "mnem-storage", "--all-features", "--test", "main"][..];
+    let of_example = &["-p", "mnem-example-sqlite", "--test", "copies"];
+    for target in [of_facade, of_example] {
+        cmd!(sh, "cargo test --release --locked --quiet {target...} -- copy_live").run()?;
+    }
+    Ok(())
 }
 
 fn power_cuts(sh: &Shell) -> Result<()> {

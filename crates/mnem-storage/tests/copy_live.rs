@@ -11,18 +11,22 @@ use std::{
 };
 
 use mnem_storage::{
-    Cid, CollectOptions, CopyOptions, DRIVERS, Durability, ErrorKind, MemoryStore, OpHeadsStore as _, OpenOptions,
-    ReachableOptions, Stage, Store, StoreError, Walk, WriteBatch, collect, copy, copy_reachable, copy_with, unwatched,
+    Cid, CollectOptions, CopyOptions, Durability, ErrorKind, MemoryStore, OpHeadsStore as _, OpenOptions,
+    ReachableOptions, Stage, Store, StoreError, Walk, WriteBatch, collect, copy, copy_reachable, copy_with,
+    driver::Sharing, unwatched,
 };
 
-use crate::fixtures::{Block, json_node, raw};
+use crate::{
+    COPIED_DRIVERS,
+    fixtures::{Block, json_node, raw},
+};
 
 /// Copies of each kind of source in memory. Stores on disk sync much, and take fewer unless `MNEM_SOAK_ROUNDS` is set, as by
 /// `cargo xtask soak copies`.
 const ROUNDS: u64 = 100;
 
 /// Copies of each kind of source on disk.
-const ROUNDS_ON_DISK: u64 = 12;
+const ROUNDS_ON_DISK: u64 = 6;
 
 /// Copies into the same target, before a new one is taken.
 const ROUNDS_OF_A_TARGET: u64 = 8;
@@ -30,15 +34,32 @@ const ROUNDS_OF_A_TARGET: u64 = 8;
 /// Turns of the writer beside one copy, at most: stores stay small.
 const TURNS_OF_A_ROUND: u64 = 4;
 
-type Open<'a> = &'a dyn Fn(&Path) -> Arc<dyn Store>;
+/// How stores of one kind are opened.
+#[derive(Clone, Copy)]
+struct Open<'a> {
+    at: &'a dyn Fn(&Path) -> Arc<dyn Store>,
+    /// Whether several handles may write to one store.
+    is_shared: bool,
+}
 
-/// Runs with every backend of this build, and the reference in memory.
+impl Open<'_> {
+    fn at(&self, path: impl AsRef<Path>) -> Arc<dyn Store> {
+        (self.at)(path.as_ref())
+    }
+}
+
+/// Runs with every driver under test, in the mode that it has by default and with several writers, and the reference in memory.
 fn on_every_driver(run: impl Fn(&str, Open<'_>)) {
-    run("memory", &|_| Arc::new(MemoryStore::new()));
-    for driver in DRIVERS {
-        // Nothing here cuts the power.
-        let options = OpenOptions::new().create(true).backend(driver.name()).durability(Durability::Process);
-        run(driver.name(), &|path| options.open(path).expect("a new store"));
+    run("memory", Open { at: &|_| Arc::new(MemoryStore::new()), is_shared: false });
+    for driver in COPIED_DRIVERS {
+        let options = OpenOptions::new().drivers(COPIED_DRIVERS.iter().copied()).backend(driver.name()).create(true);
+        for (mode, sharing) in [("", Sharing::ExclusiveWriter), (", several writers", Sharing::MultiWriter)] {
+            // Nothing here cuts the power.
+            let options = options.clone().sharing(sharing).durability(Durability::Process);
+            let who = format!("{}{mode}", driver.name());
+            let at = |path: &Path| options.open(path).unwrap_or_else(|error| panic!("{who}: {error}"));
+            run(&who, Open { at: &at, is_shared: sharing == Sharing::MultiWriter });
+        }
     }
 }
 
@@ -101,7 +122,7 @@ fn rounds(who: &str) -> u64 {
     set.unwrap_or(if who == "memory" { ROUNDS } else { ROUNDS_ON_DISK })
 }
 
-/// Copies while a writer takes turns. `check` sees what was there before a copy, the source and the target.
+/// Copies while a writer takes turns, on a handle of its own where there may be several. `check` sees what was there before a copy, the source and the target.
 fn race(
     who: &str,
     open: Open<'_>,
@@ -110,22 +131,23 @@ fn race(
     check: &dyn Fn(&BTreeSet<Cid>, &dyn Store),
 ) {
     let folder = tempfile::tempdir().unwrap();
-    let from = open(&folder.path().join("from"));
+    let from = open.at(folder.path().join("from"));
     commit(&*from, 0, &[], &[]).unwrap();
+    let of_writer = if open.is_shared { open.at(folder.path().join("from")) } else { Arc::clone(&from) };
     thread::scope(|scope| {
         let (turns, may_go_on) = mpsc::channel();
         let (done, is_done) = mpsc::channel();
-        let from = &*from;
+        let (from, of_writer) = (&*from, &*of_writer);
         scope.spawn(move || {
             for (number, ()) in (1..).zip(may_go_on) {
-                turn(from, number).expect("a turn");
+                turn(of_writer, number).expect("a turn");
                 done.send(()).expect("somebody copies");
             }
         });
-        let mut to = open(&folder.path().join("to"));
+        let mut to = open.at(folder.path().join("to"));
         for round in 0..rounds(who) {
             if round % ROUNDS_OF_A_TARGET == 0 {
-                to = open(&folder.path().join(format!("to {round}")));
+                to = open.at(folder.path().join(format!("to {round}")));
             }
             let before = cids(from);
             (0..TURNS_OF_A_ROUND).for_each(|_| turns.send(()).expect("a writer waits"));
@@ -188,7 +210,7 @@ fn what_the_heads_reach_is_copied_beside_all_of_them() {
 fn a_head_that_is_collected_before_it_is_copied_is_not_set() {
     on_every_driver(|who, open| {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (open(&folder.path().join("from")), open(&folder.path().join("to")));
+        let (from, to) = (open.at(folder.path().join("from")), open.at(folder.path().join("to")));
         let old = commit(&*from, 0, &[], &[]).unwrap();
         let mut collected = false;
         let report = copy(&*from, &*to, &mut |_| {
@@ -210,7 +232,7 @@ fn a_head_that_is_collected_before_it_is_copied_is_not_set() {
 fn a_head_that_is_collected_in_part_is_not_set() {
     on_every_driver(|who, open| {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (open(&folder.path().join("from")), open(&folder.path().join("to")));
+        let (from, to) = (open.at(folder.path().join("from")), open.at(folder.path().join("to")));
         let old = commit(&*from, 0, &[], &[]).unwrap();
         let mut moved = false;
         copy(&*from, &*to, &mut |_| {
@@ -233,7 +255,7 @@ fn a_head_that_is_collected_in_part_is_not_set() {
 fn a_head_of_an_interrupted_copy_is_followed_too() {
     on_every_driver(|who, open| {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (open(&folder.path().join("from")), open(&folder.path().join("to")));
+        let (from, to) = (open.at(folder.path().join("from")), open.at(folder.path().join("to")));
         let old = commit(&*from, 0, &[], &[]).unwrap();
         to.put(&old, from.get(&old).unwrap().expect("the head")).unwrap();
         let mut collected = false;
@@ -255,7 +277,7 @@ fn a_head_of_an_interrupted_copy_is_followed_too() {
 fn nothing_is_left_out_that_only_a_head_of_before_lacks() {
     on_every_driver(|who, open| {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (open(&folder.path().join("from")), open(&folder.path().join("to")));
+        let (from, to) = (open.at(folder.path().join("from")), open.at(folder.path().join("to")));
         let old = commit(&*from, 0, &[], &[]).unwrap();
         let mut moved = false;
         let report = copy_reachable(&*from, &*to, &ReachableOptions::new().skip_missing(true), &mut |_| {

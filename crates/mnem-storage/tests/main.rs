@@ -32,3 +32,6 @@ mod random;
 mod salvage;
 mod stopped;
 mod verify;
+
+/// Whose stores `copy_live` copies while they are written to: other crates run it with their own.
+static COPIED_DRIVERS: &[&dyn mnem_storage::driver::Driver] = mnem_storage::DRIVERS;
