@@ -70,8 +70,6 @@ pub(crate) fn run(sh: &Shell, only: &str) -> Result<()> {
         let there = cmd!(sh, "cargo {tool} --version").quiet().ignore_stdout().ignore_stderr().run().is_ok();
         ensure!(there, "needs cargo-{tool}: cargo install --locked cargo-{tool}");
     }
-    // Copies of the workspace have names of their own, but share the builds of other crates.
-    sh.set_var("CARGO_TARGET_DIR", sh.current_dir().join("target/mutants/build"));
     sh.set_var("CARGO_PROFILE_DEV_DEBUG", "0");
     sh.set_var("NEXTEST_PROFILE", "mutants");
     let mut survivors = Vec::new();

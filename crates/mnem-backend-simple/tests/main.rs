@@ -20,6 +20,7 @@ mod order_of_calls;
 mod permissions;
 mod places;
 mod power_cut;
+mod probes;
 mod processes;
 mod read_only;
 mod required;
