@@ -228,7 +228,7 @@ fn an_index_in_our_format_becomes_a_row_on_the_way_back() {
     for round in 0..2 {
         let told = ok(copy);
         // The second time it is there, whole, and stays.
-        let turned = told.contains("knn      1 index as the published programs read them");
+        let turned = told.contains("knn      1 index in the published format");
         assert_eq!(turned, round == 0, "round {round}: {told}");
         assert_eq!(tables(&theirs, THEIRS).1, [(cid.to_bytes(), index(3).canonical_bytes())]);
     }

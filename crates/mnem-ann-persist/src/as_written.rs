@@ -62,7 +62,7 @@ pub(crate) fn of_row(cid: &Cid, row: &[u8]) -> Result<AsWritten, StoreError> {
     let (header, edges) = decode_as_written(row).map_err(|error| no_row(cid, error))?;
     let actual = cid_of_row(&header, row);
     if actual != *cid {
-        return Err(damaged_row(cid, format!("the row is that of {actual}")));
+        return Err(damaged_row(cid, format!("the row belongs to index {actual}")));
     }
     Ok(AsWritten { header, edges })
 }

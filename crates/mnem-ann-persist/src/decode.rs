@@ -12,7 +12,7 @@ use crate::{
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes differ from the canonical form, or end too early.
-    #[error("no canonical k-NN edge row: at byte {offset}, expected {expected}")]
+    #[error("not a canonical k-NN edge row: at byte {offset}, expected {expected}")]
     NotCanonical {
         /// Offset of the difference, from the row's first byte.
         offset: usize,
@@ -20,7 +20,7 @@ pub enum DecodeError {
         expected: &'static str,
     },
     /// The root is not a CID.
-    #[error("no canonical k-NN edge row: at byte {offset}, the root is no CID")]
+    #[error("not a canonical k-NN edge row: at byte {offset}, the root is not a CID")]
     Root {
         /// Offset of the CID.
         offset: usize,
@@ -28,7 +28,7 @@ pub enum DecodeError {
         source: cid::Error,
     },
     /// The edges are readable, but do not form an index.
-    #[error("the edges of the row do not make an index")]
+    #[error("the edges of the row are not a valid index")]
     Index(#[source] IndexError),
 }
 
@@ -117,14 +117,14 @@ impl<'a> Reader<'a> {
     }
 
     fn k(&mut self) -> Result<u32, DecodeError> {
-        let expected = "an unsigned number of 32 bits in its shortest form";
+        let expected = "an unsigned 32-bit number in its shortest form";
         let start = self.offset;
         let k = self.head(Major::Unsigned, expected)?;
         u32::try_from(k).map_err(|_| DecodeError::NotCanonical { offset: start, expected })
     }
 
     fn edges(&mut self) -> Result<Vec<KnnEdge>, DecodeError> {
-        let expected = "an array of no more edges than the row has room for";
+        let expected = "an array of at most as many edges as the row has room for";
         let start = self.offset;
         let count = self.head(Major::Array, expected)?;
         let room = self.rest.len() / EDGE_BYTES;
@@ -142,7 +142,7 @@ impl<'a> Reader<'a> {
         let dst = NodeId(self.array("16 bytes of node id")?);
         self.literal(SRC, "the key \"src\" and 16 bytes")?;
         let src = NodeId(self.array("16 bytes of node id")?);
-        self.literal(WEIGHT, "the key \"weight\" and a float of 64 bits")?;
+        self.literal(WEIGHT, "the key \"weight\" and a 64-bit float")?;
         let expected = "a finite weight that an f32 can hold";
         let start = self.offset;
         let wide = f64::from_be_bytes(self.array(expected)?);

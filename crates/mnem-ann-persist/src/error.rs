@@ -50,6 +50,6 @@ pub(crate) fn no_row(cid: &Cid, error: DecodeError) -> StoreError {
 /// The row matches its CID, but its edges do not form an index. A program stored it with the published crate; no
 /// version can open it as an index.
 pub(crate) fn as_written_only(cid: &Cid, error: IndexError) -> StoreError {
-    let what = format!("row {cid}, whose edges make no index, as another program wrote them");
+    let what = format!("row {cid}: its edges, written by another program, are not a valid index");
     StoreError::Damaged { component: EDGES, what, source: Cause::new(error) }
 }

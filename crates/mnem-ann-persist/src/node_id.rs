@@ -14,7 +14,7 @@ impl From<[u8; 16]> for NodeId {
 
 /// A text that is not a [`NodeId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a node id has 32 hexadecimal digits and nothing else")]
+#[error("a node id must have exactly 32 hexadecimal digits")]
 pub struct ParseNodeIdError;
 
 impl fmt::Display for NodeId {

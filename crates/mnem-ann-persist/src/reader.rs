@@ -211,7 +211,7 @@ impl Packed<'_> {
     }
 
     fn page(&self, number: usize) -> Result<&[[u8; 16]], StoreError> {
-        let unknown = || damaged(&self.reader.cid, Part::Ids, number, "the manifest does not name it");
+        let unknown = || damaged(&self.reader.cid, Part::Ids, number, "the manifest does not list it");
         let place = self.pages.get(number).ok_or_else(unknown)?;
         let bytes = match place.get() {
             Some(bytes) => bytes,
@@ -233,7 +233,7 @@ impl Packed<'_> {
 
     fn id(&self, chunk: usize, ordinal: u32) -> Result<NodeId, StoreError> {
         let ordinal = ordinal as usize;
-        let unknown = || damaged(&self.reader.cid, Part::Edges, chunk, "it names a node that there is not");
+        let unknown = || damaged(&self.reader.cid, Part::Edges, chunk, "it refers to a node that does not exist");
         if ordinal / PAGE_IDS >= self.pages.len() {
             return Err(unknown());
         }
@@ -308,10 +308,10 @@ impl Judge {
 
     pub(crate) fn end(self, cid: &Cid, header: &IndexHeader) -> Result<(), StoreError> {
         if self.count != header.edge_count {
-            let why = format!("it has {} edges, and says {}", self.count, header.edge_count);
+            let why = format!("it has {} edges, but its header says {}", self.count, header.edge_count);
             return Err(damaged_row(cid, why));
         }
         let actual = self.hasher.finish();
-        if actual == *cid { Ok(()) } else { Err(damaged_row(cid, format!("the row is that of {actual}"))) }
+        if actual == *cid { Ok(()) } else { Err(damaged_row(cid, format!("the row belongs to index {actual}"))) }
     }
 }

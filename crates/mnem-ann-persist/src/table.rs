@@ -86,7 +86,7 @@ pub fn store_streamed<S: EdgeSource>(table: &dyn SideTable, source: &S) -> Resul
         count += 1;
     }
     if count != header.edge_count {
-        return Err(invalid(format!("there are {count} edges, and the header says {}", header.edge_count)));
+        return Err(invalid(format!("there are {count} edges, but the header says {}", header.edge_count)));
     }
     let cid = hasher.finish();
     packed::write(table, &cid, source, sources)?;

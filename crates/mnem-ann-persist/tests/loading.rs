@@ -77,6 +77,6 @@ fn checksums_prove_nothing() {
     for error in [load(&*table, &cid).map(drop), reader.check()].map(|result| result.expect_err("another's")) {
         assert_eq!(error.kind(), ErrorKind::Damaged);
         let cause = std::error::Error::source(&error).expect("a cause").to_string();
-        assert_eq!(cause, format!("the row is that of {other}"));
+        assert_eq!(cause, format!("the row belongs to index {other}"));
     }
 }

@@ -115,7 +115,10 @@ fn damaged_rows_are_never_returned() {
     let error = damage(flipped);
     assert_eq!(error.kind(), ErrorKind::Damaged);
     assert_eq!(error.to_string(), format!("side table knn_edges is damaged: row {cid}"));
-    assert!(error.source().is_some_and(|source| source.to_string().starts_with("the row is that of baf")), "{error:?}");
+    assert!(
+        error.source().is_some_and(|source| source.to_string().starts_with("the row belongs to index baf")),
+        "{error:?}"
+    );
 
     let error = damage(small().canonical_bytes()[..20].to_vec());
     assert_eq!(error.kind(), ErrorKind::Damaged);

@@ -61,7 +61,7 @@ fn a_stream_that_makes_no_index_is_refused_and_nothing_seen() {
         (Changing::new(&[edge(1, 2, f32::NAN)]), "not finite"),
         (Changing::new(&[edge(1, 1, 0.5)]), "to itself"),
         (miscounted, "6 edges, and the header says 7"),
-        (changed, "others when they were gone through again"),
+        (changed, "the edges changed between"),
     ] {
         let error = store_streamed(&*table, &source).expect_err(expected);
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);

@@ -25,10 +25,10 @@ pub(crate) fn create_file(place: &dyn Place, path: &Path, options: &OpenOptions)
     let failed = |error: io::Error| at.failed(Outcome::NotApplied, error);
     let folder = folder_of(path);
     if !folder.is_dir() {
-        return Err(at.not_a_store(format!("there is no folder {}; make it first", folder.display())));
+        return Err(at.not_a_store(format!("folder {} does not exist; create it first", folder.display())));
     }
     if path.file_name().is_none() {
-        return Err(at.not_a_store("the path does not end in a file's name"));
+        return Err(at.not_a_store("the path does not end in a file name"));
     }
     remove_abandoned(&folder);
     // Find out first whether a store may be created here. On a refusal the file is removed again.
@@ -70,6 +70,6 @@ fn make_tables(transaction: &WriteTransaction, options: &OpenOptions) -> Result<
         meta.insert(META_FORMAT, options.layout.format().as_bytes())?;
         meta.insert(META_HEADS_CHECKSUM, heads_checksum(std::iter::empty()).as_slice())?;
     }
-    tracing::debug!(objects = options.layout.objects().name(), "made an empty store");
+    tracing::debug!(objects = options.layout.objects().name(), "created an empty store");
     Ok(())
 }

@@ -98,7 +98,7 @@ impl Driver for RedbDriver {
 }
 
 fn probe_file(path: &Path, file_bytes: u64) -> Result<Probe, StoreError> {
-    let at = At { path, operation: "look at" };
+    let at = At { path, operation: "inspect" };
     let mut begin = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(REDB_MAGIC.len() as u64).read_to_end(&mut begin));
     read.map_err(|error| at.failed(mnem_store_traits::Outcome::NotApplied, error))?;
@@ -107,8 +107,8 @@ fn probe_file(path: &Path, file_bytes: u64) -> Result<Probe, StoreError> {
     }
     let may_be_damaged = path.extension().is_some_and(|extension| extension == "redb")
         || (file_bytes >= 2 * PAGE_BYTES && file_bytes.is_multiple_of(PAGE_BYTES));
-    let or_damaged = if may_be_damaged { ", or its beginning is damaged" } else { "" };
-    Ok(Probe::Foreign(format!("the file does not begin as a redb file does{or_damaged}")))
+    let or_damaged = if may_be_damaged { ", or its start is damaged" } else { "" };
+    Ok(Probe::Foreign(format!("the file does not start with a redb header{or_damaged}")))
 }
 
 fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> {
@@ -143,7 +143,7 @@ fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> 
 fn set(own: crate::OpenOptions, name: &str, value: &str) -> Result<crate::OpenOptions, StoreError> {
     let invalid = |what: &str| StoreError::InvalidArgument {
         operation: "open",
-        reason: format!("the option `{name}` is {what}, not `{value}`"),
+        reason: format!("the option `{name}` must be {what}, not `{value}`"),
     };
     match (name, value) {
         ("verify", "every_read") => Ok(own.verify(Verify::EveryRead)),
@@ -157,7 +157,7 @@ fn set(own: crate::OpenOptions, name: &str, value: &str) -> Result<crate::OpenOp
             Ok(mode) if mode <= 0o777 => Ok(own.mode(mode)),
             _ => Err(invalid("an octal number up to 777")),
         },
-        _ => Err(invalid("not one of this backend")),
+        _ => Err(invalid("an option of this backend")),
     }
 }
 

@@ -117,7 +117,7 @@ impl At<'_> {
 
     /// `create_new` was set, and a store exists.
     pub(crate) fn already_there(&self) -> StoreError {
-        let reason = format!("a {BACKEND} store is already at {}", Location::from(self.path));
+        let reason = format!("{} is already a {BACKEND} store", Location::from(self.path));
         StoreError::InvalidArgument { operation: "open", reason }
     }
 
@@ -153,7 +153,7 @@ impl std::fmt::Display for Panic {
 impl std::error::Error for Panic {}
 
 /// The error for a panic of redb.
-pub(crate) const BROKEN_PAGES: &str = "its pages contradict each other";
+pub(crate) const BROKEN_PAGES: &str = "its pages are inconsistent";
 
 /// Runs code that calls redb and returns a panic as an error. After a panic the caller must leak the redb objects
 /// involved: dropping them may panic again.

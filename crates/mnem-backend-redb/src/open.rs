@@ -65,8 +65,8 @@ pub(crate) fn open_in(place: &Arc<dyn Place>, path: &Path, options: &OpenOptions
             PathState::Other(reason) => return Err(at.not_a_store(reason)),
             PathState::Nothing if options.create => made = create_file(calls, path, options)?,
             PathState::Empty if options.create && is_claim(calls, at)? => made = create_file(calls, path, options)?,
-            PathState::Empty => return Err(at.not_a_store("the file is empty; remove it to make a store there")),
-            PathState::Nothing => return Err(at.not_a_store("nothing is there; make one with create")),
+            PathState::Empty => return Err(at.not_a_store("the file is empty; remove it to create a store there")),
+            PathState::Nothing => return Err(at.not_a_store("it does not exist; open it with `create` to create it")),
             PathState::RedbFile if options.create_new && !made => return Err(at.already_there()),
             PathState::RedbFile => {
                 let Some((medium, names, identity)) = open_file(place, at, options)? else {
@@ -127,7 +127,7 @@ pub(crate) fn open_medium(medium: Medium, name: PathBuf, options: &OpenOptions) 
     let medium = if options.without_locks { Arc::new(WithoutLocks::new(medium, None)) } else { medium };
     if medium.len().map_err(failed)? == 0 {
         if !options.create {
-            return Err(at.not_a_store("it is empty; make a store with create"));
+            return Err(at.not_a_store("it is empty; open it with `create` to create a store"));
         }
         initialise(at, Arc::clone(&medium), options)?;
     }
@@ -149,21 +149,19 @@ fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
     }
     let shared = options.sharing != Sharing::ExclusiveWriter;
     if options.check == Check::AsItIs && (shared || !options.read_only) {
-        return invalid("a file is opened as it is for reading only, and in no shared mode");
+        return invalid("`Check::AsItIs` requires a read-only handle and the exclusive mode");
     }
     if shared && options.without_locks {
-        return invalid("a shared mode is not possible without locks: processes take turns by them");
+        return invalid("a shared mode cannot work without locks");
     }
     if shared && options.durability == CommitDurability::None {
-        return invalid("a shared mode has no commits that are not durable: other processes would not see them");
+        return invalid("a shared mode requires durable commits: other processes do not see others");
     }
     if shared && options.verify == Verify::OncePerHandle {
-        return invalid(
-            "a shared mode verifies every read: other processes may delete a block and put another one in its place",
-        );
+        return invalid("a shared mode must verify every read: other processes may replace a block");
     }
     if shared && options.read_only && options.check == Check::Always {
-        return invalid("a read-only handle in a shared mode cannot check the file: it may change meanwhile");
+        return invalid("a read-only handle in a shared mode cannot check the file: other processes may write to it");
     }
     Ok(())
 }
@@ -189,7 +187,9 @@ fn open_once(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Handle
             // The last commit may be a transaction that began and wrote nothing; before it there is a complete one.
             StoreError::Damaged { .. } => {
                 let before = open_lenient(at, options, &medium, true).map_err(|_| error);
-                before.inspect(|_| tracing::warn!(path = %at.path.display(), "the last commit cannot be found: this is the one before it"))
+                before.inspect(
+                    |_| tracing::warn!(path = %at.path.display(), "the last commit is lost: this is the previous one"),
+                )
             }
             error => Err(error),
         });
@@ -264,7 +264,7 @@ fn has_zeros_at_end(medium: &Medium, length: Length) -> io::Result<bool> {
 
 /// Repairs a file under exclusive locks, verifies all of it, and closes it cleanly.
 fn recover_alone(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<(), StoreError> {
-    tracing::info!(path = %at.path.display(), "store was not closed and is too short: recovering it alone");
+    tracing::info!(path = %at.path.display(), "store was not closed and is truncated: recovering it exclusively");
     let options = options.clone().sharing(Sharing::ExclusiveWriter).check(Check::Always);
     let session = open_alone(at, &options, medium)?;
     layout::recognise(at, &options, session)?.close()
@@ -353,7 +353,7 @@ fn open_lenient(at: At<'_>, options: &OpenOptions, medium: &Medium, before: bool
     match contain(|| builder.open_read_only_with_backend(seam.clone())) {
         Ok(Ok(database)) => layout::recognise(at, options, Session::new(Db::ReadOnly(database), seam)),
         Ok(Err(error)) => match at.redb(error) {
-            StoreError::NeedsRecovery { .. } => Err(at.damaged("its header makes no sense")),
+            StoreError::NeedsRecovery { .. } => Err(at.damaged("its header is invalid")),
             error => Err(error),
         },
         Err(panic) => {

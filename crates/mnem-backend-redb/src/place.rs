@@ -114,7 +114,7 @@ fn settle(
     match synced {
         Ok(()) => Ok(Names::Durable),
         Err(error) if lacks(&error) && options.without_folder_sync => {
-            tracing::warn!(path = %at.path.display(), %error, "the folder cannot be synced: a power cut may take the store's name away");
+            tracing::warn!(path = %at.path.display(), %error, "the folder cannot be synced: a power cut may lose the store's name");
             Ok(Names::Volatile)
         }
         Err(error) if lacks(&error) => Err(without_sync(folder, error)),

@@ -104,7 +104,7 @@ impl RedbStore {
             if database.check_integrity()? {
                 return Ok(());
             }
-            Err(redb::Error::Corrupted("the integrity check failed, and what could be repaired was".into()))
+            Err(redb::Error::Corrupted("the integrity check failed; the repairable parts were repaired".into()))
         })
     }
 

@@ -118,7 +118,7 @@ fn a_beginning_of_a_few_bytes_is_called_one() {
         let path = folder.path().join("test.redb");
         std::fs::write(&path, sample).expect("write");
         let error = OpenOptions::new().open(&path).expect_err("a refusal");
-        assert!(error.to_string().contains(&format!("its first {left} bytes are all that is left")), "{error}");
+        assert!(error.to_string().contains(&format!("it is truncated to {left} bytes")), "{error}");
     }
 }
 

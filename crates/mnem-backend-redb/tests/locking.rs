@@ -20,7 +20,7 @@ fn a_second_writer_is_locked_out_at_once_and_named() {
     let Err(error @ StoreError::Locked { .. }) = opened else { panic!("expected Locked, got {opened:?}") };
     assert_eq!(error.retry(), Some(Retry::SameCall));
     let told = error.to_string();
-    assert!(told.contains("test.redb") && told.contains("close it there, or wait"), "{told}");
+    assert!(told.contains("test.redb") && told.contains("locked by another process or handle"), "{told}");
 }
 
 #[test]

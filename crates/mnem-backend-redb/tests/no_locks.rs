@@ -145,7 +145,7 @@ fn the_shared_modes_are_refused_by_name_where_parts_of_a_file_cannot_be_locked()
                 let options = OpenOptions::new().sharing(concurrency).read_only(read_only);
                 let error = options.open_medium(Place(medium.clone(), answer), "medium").expect_err("a refusal");
                 let told = in_full(&error);
-                assert!(told.contains("no locks on parts of a file"), "{answer:?} {concurrency:?}: {told}");
+                assert!(told.contains("no byte-range locks"), "{answer:?} {concurrency:?}: {told}");
                 assert!(medium.bytes() == before, "{answer:?} {concurrency:?}");
                 // No option overrides this refusal.
                 let refused = options.without_locks(true).open_medium(Place(medium, answer), "medium");

@@ -229,7 +229,7 @@ fn publish(handle: &Handle, mut file: Unfinished<'_>, place: &BlockPlace) -> Res
     if is_synced {
         return file.publish(&place.file);
     }
-    Err(damaged(&place.file, "the name of a block is taken by something that is no file"))
+    Err(damaged(&place.file, "something other than a file has the name of a block"))
 }
 
 /// Makes the bytes of present blocks durable. The sync of their shards makes their names durable.

@@ -59,7 +59,7 @@ pub(crate) fn create(handle: &Handle) -> Result<bool, StoreError> {
     // Without replacing: the lock excludes this program, and this excludes all others.
     let made = Unfinished::write_durably(handle, format.as_bytes())?.publish_new_alone(&handle.paths.format())?;
     if !made && !is_store(handle)? {
-        return Err(not_a_store(&handle.path, "its `format` file comes and goes"));
+        return Err(not_a_store(&handle.path, "its `format` file keeps appearing and disappearing"));
     }
     tracing::debug!(store = %handle.path.display(), made, "created");
     Ok(made)
@@ -92,15 +92,20 @@ pub(crate) fn check_half_made(handle: &Handle) -> Result<(), StoreError> {
             Ok(())
         })?;
         if first.is_some() {
-            let reason =
-                format!("its `format` file is missing, yet {} is not empty: was the file deleted?", folder.display());
+            let reason = format!(
+                "its `format` file is missing, but {} is not empty; the file may have been deleted",
+                folder.display()
+            );
             return Err(not_a_store(&handle.path, reason));
         }
     }
     match handle.read(&handle.paths.op_heads(), HEADS_BYTES_MAX)? {
         Contents::Absent => Ok(()),
         Contents::Bytes(bytes) if bytes == empty_heads().as_bytes() => Ok(()),
-        _ => Err(not_a_store(&handle.path, "its `format` file is missing, yet it has heads: was the file deleted?")),
+        _ => Err(not_a_store(
+            &handle.path,
+            "its `format` file is missing, but the store has heads; the file may have been deleted",
+        )),
     }
 }
 

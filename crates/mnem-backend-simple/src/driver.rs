@@ -33,7 +33,7 @@ pub static DRIVER: SimpleDriver = SimpleDriver;
 pub struct SimpleDriver;
 
 /// The reason why compaction does nothing.
-const NOTHING_TO_MOVE: &str = "a block that is deleted gives its space back at once";
+const NOTHING_TO_MOVE: &str = "deleting a block frees its space at once";
 
 /// The maximum length of the heads file without heads: the word `sha256`, a space, a checksum, and a line end of one or
 /// two bytes.
@@ -45,7 +45,7 @@ impl Driver for SimpleDriver {
     }
 
     fn about(&self) -> &'static str {
-        "a folder with one plain file for each block"
+        "a folder with one plain file per block"
     }
 
     fn formats(&self) -> &'static [&'static str] {
@@ -103,7 +103,7 @@ fn probe_folder(path: &Path) -> Result<Probe, StoreError> {
     if is_there()? {
         return Ok(probe_format(&paths));
     }
-    let missing = "the file is missing, yet the store holds something";
+    let missing = "the file is missing, but the store is not empty";
     let has_content = has_content(&paths);
     for entry in fs::read_dir(path).map_err(at("list", path))? {
         let name = entry.map_err(at("list", path))?.file_name();
@@ -138,7 +138,7 @@ fn probe_format(paths: &Paths) -> Probe {
         // If it is unreadable, the open reports why.
         Ok(found) if found.is_file() && begins_as_ours().unwrap_or(true) => Probe::Store,
         Err(_) => Probe::Store,
-        Ok(_) if has_parts(paths) => Probe::Damaged("it does not say what it is the format of".into()),
+        Ok(_) if has_parts(paths) => Probe::Damaged("it does not name a format".into()),
         Ok(_) => Probe::Foreign("the folder has a `format` file of another program".into()),
     }
 }
@@ -174,7 +174,7 @@ fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> 
         let blocks = if value == "never" { Ok(usize::MAX) } else { value.parse() };
         own = own.whole_sync_from(blocks.map_err(|_| StoreError::InvalidArgument {
             operation: "open",
-            reason: format!("the option `whole_sync_from` is a number of blocks or `never`, not `{value}`"),
+            reason: format!("the option `whole_sync_from` must be a number of blocks or `never`, not `{value}`"),
         })?);
     }
     Ok(own)

@@ -41,7 +41,7 @@ pub(crate) fn not_a_store(path: &Path, reason: impl Into<String>) -> StoreError 
 
 /// `create_new` was set, and a store exists.
 pub(crate) fn already_there(path: &Path) -> StoreError {
-    let reason = format!("a {BACKEND} store is already at {}", Location::from(path));
+    let reason = format!("{} is already a {BACKEND} store", Location::from(path));
     StoreError::InvalidArgument { operation: "open", reason }
 }
 

@@ -378,7 +378,7 @@ impl Handle {
     fn synced(&self, synced: Result<(), SyncError>, path: &Path, outcome: Outcome) -> Result<(), StoreError> {
         match synced {
             Ok(()) => Ok(()),
-            Err(SyncError::NotOpened(error)) => Err(failed("open, in order to sync it,", path, outcome)(error)),
+            Err(SyncError::NotOpened(error)) => Err(failed("open for a sync", path, outcome)(error)),
             Err(SyncError::Failed(error)) => self.poison_on_error(Err(failed("sync", path, outcome)(error))),
         }
     }

@@ -66,7 +66,7 @@ pub(crate) fn check_names_fit(fs: &dyn FileSystem, root: &Path) -> Result<(), St
         if let Err(error) = fs.metadata(path)
             && error.kind() == ErrorKind::InvalidFilename
         {
-            return Err(at("find room for the names of a store in a path as long as", root)(error));
+            return Err(at("fit the names of a store into the path length below", root)(error));
         }
     }
     Ok(())

@@ -101,9 +101,9 @@ pub(crate) fn read(handle: &Handle) -> Result<BTreeSet<Cid>, StoreError> {
     let bytes = match handle.read_required(&path, HEADS_BYTES_MAX)? {
         Contents::Bytes(bytes) => bytes,
         // Every store has the file from its creation on, so without it the heads are lost, not empty.
-        Contents::Absent => return Err(damaged(&path, "the file of the heads is missing")),
-        Contents::NotAFile => return Err(damaged(&path, "the file of the heads is not a regular file")),
-        Contents::TooLong(bytes) => return Err(damaged(&path, format!("the file of the heads has {bytes} bytes"))),
+        Contents::Absent => return Err(damaged(&path, "the heads file is missing")),
+        Contents::NotAFile => return Err(damaged(&path, "the heads file is not a regular file")),
+        Contents::TooLong(bytes) => return Err(damaged(&path, format!("the heads file has {bytes} bytes"))),
     };
     decode_any_line_ends(&bytes).map_err(|why| damaged(&path, why))
 }
@@ -131,7 +131,7 @@ pub(crate) fn encode(heads: &BTreeSet<Cid>) -> String {
 }
 
 fn decode(bytes: &[u8]) -> Result<BTreeSet<Cid>, String> {
-    let text = str::from_utf8(bytes).map_err(|error| format!("not a text: {error}"))?;
+    let text = str::from_utf8(bytes).map_err(|error| format!("not text: {error}"))?;
     let (lines, checksum_line) = match text.rfind(CHECKSUM) {
         Some(start) => text.split_at(start),
         None => return Err("the checksum line is missing".to_owned()),
@@ -148,7 +148,7 @@ fn decode(bytes: &[u8]) -> Result<BTreeSet<Cid>, String> {
         heads.insert(head);
     }
     // The text must be exactly what would be written, so an empty line or a missing line end is an error.
-    if encode(&heads).as_bytes() == bytes { Ok(heads) } else { Err("a line does not end as it must".to_owned()) }
+    if encode(&heads).as_bytes() == bytes { Ok(heads) } else { Err("a line has an invalid end".to_owned()) }
 }
 
 fn checksum(text: &str) -> String {

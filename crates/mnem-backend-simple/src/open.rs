@@ -113,11 +113,11 @@ fn find_root(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> Result<
     let mut is_made = false;
     let root = match resolve(fs, path)? {
         Some(root) => root,
-        None if !options.create => return Err(not_a_store(path, "nothing is there")),
+        None if !options.create => return Err(not_a_store(path, "it does not exist")),
         None => {
             check_new_place(options, fs, path)?;
             is_made = fs.create_folder(path).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => not_a_store(path, "its parent folder does not exist: create that first"),
+                io::ErrorKind::NotFound => not_a_store(path, "its parent folder does not exist; create it first"),
                 _ => at("create folder", path)(error),
             })?;
             match resolve(fs, path)? {
@@ -127,9 +127,9 @@ fn find_root(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> Result<
                     .map_err(at("look at", path))?
                     .is_some_and(|found| found.kind == Kind::Other) =>
                 {
-                    return Err(not_a_store(path, "it is a symbolic link to nothing"));
+                    return Err(not_a_store(path, "it is a dangling symbolic link"));
                 }
-                None => return Err(not_a_store(path, "the folder was taken away while the store was being made")),
+                None => return Err(not_a_store(path, "the folder was removed while the store was being created")),
             }
         }
     };
@@ -217,7 +217,7 @@ fn check_remains(handle: &Handle) -> Result<(), StoreError> {
             return Ok(());
         }
     }
-    Err(not_a_store(&handle.path, "it is a folder without any part of a store"))
+    Err(not_a_store(&handle.path, "it is a folder without parts of a store"))
 }
 
 /// The reason why this folder, which had no format, cannot be opened. `None`: it can, because another process has
@@ -250,7 +250,7 @@ fn check_structure(handle: &Handle) -> Result<Vec<PathBuf>, StoreError> {
     }
     check_heads_file(handle)?;
     if left_out.contains(&objects) && !op_heads::read(handle)?.is_empty() {
-        return Err(damaged(&objects, "the folder of the blocks is missing, and the store has heads"));
+        return Err(damaged(&objects, "the folder of blocks is missing, but the store has heads"));
     }
     handle.is_folder(&handle.paths.tmp())?;
     Ok(left_out)
@@ -260,8 +260,8 @@ fn check_heads_file(handle: &Handle) -> Result<(), StoreError> {
     let op_heads = handle.paths.op_heads();
     match handle.metadata_required(&op_heads)? {
         Some(found) if found.kind == Kind::File => Ok(()),
-        Some(_) => Err(damaged(&op_heads, "the file of the heads is not a regular file")),
-        None => Err(damaged(&op_heads, "the file of the heads is missing")),
+        Some(_) => Err(damaged(&op_heads, "the heads file is not a regular file")),
+        None => Err(damaged(&op_heads, "the heads file is missing")),
     }
 }
 

@@ -94,7 +94,7 @@ fn heads_that_no_writer_makes_are_refused_though_the_checksum_fits() {
         (format!("{}\n\n{}\n", lines[0], lines[1]), "line 2 is not a CID"),
         (format!("{}\n", lines[0].to_uppercase()), "line 1 is not a CID"),
         (format!("{}\r\n", lines[0]), "line 1 is not a CID"),
-        (lines[0].to_owned(), "a line does not end"),
+        (lines[0].to_owned(), "a line has an invalid end"),
     ] {
         fs::write(&file, with_checksum(&text)).unwrap();
         let error = store.heads().unwrap_err();

@@ -52,7 +52,7 @@ fn an_empty_folder_becomes_a_store_only_when_asked() {
 #[test]
 fn nothing_there() {
     let home = Home::new();
-    assert!(reason(OpenOptions::new().open(&home.path).unwrap_err()).contains("nothing is there"));
+    assert!(reason(OpenOptions::new().open(&home.path).unwrap_err()).contains("it does not exist"));
     assert!(!home.path.exists());
     let deep = home.path.join("deeper");
     assert!(reason(OpenOptions::new().create(true).open(&deep).unwrap_err()).contains("parent folder"));
@@ -129,7 +129,7 @@ fn a_store_that_lost_its_format_is_not_taken_for_a_new_one() {
         drop(store);
         fs::remove_file(home.file("format")).unwrap();
         let error = OpenOptions::new().create(true).open(&home.path).unwrap_err();
-        assert!(reason(error).contains("`format` file is missing, yet"));
+        assert!(reason(error).contains("`format` file is missing, but"));
         fs::write(home.file("format"), "mnem-backend-simple 1\n").unwrap();
         let store = create(&home.path);
         assert_eq!(store.has(&cid).unwrap(), with_block);

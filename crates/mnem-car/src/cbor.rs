@@ -9,7 +9,7 @@ pub(crate) const MAP: u8 = 5;
 pub(crate) const TAG: u8 = 6;
 
 const ENDS: &str = "it ends inside an item";
-const NO_LENGTH: &str = "an item has no definite length";
+const NO_LENGTH: &str = "an item has an indefinite length";
 
 /// The unread items of an input.
 #[derive(Clone, Copy)]

@@ -75,7 +75,7 @@ pub enum CarFault {
         format: ForeignFormat,
     },
     /// The header is longer than [`HEADER_BYTES_MAX`](crate::HEADER_BYTES_MAX).
-    #[error("not a CAR archive: its header would have {header_bytes} bytes, more than the {header_bytes_max} allowed")]
+    #[error("not a CAR archive: its header would have {header_bytes} bytes, above the limit of {header_bytes_max}")]
     HeaderTooLarge {
         /// The length that it claims.
         header_bytes: u64,
@@ -83,13 +83,13 @@ pub enum CarFault {
         header_bytes_max: u64,
     },
     /// The header names more roots than [`ROOTS_MAX`](crate::ROOTS_MAX).
-    #[error("the header names more than {roots_max} roots")]
+    #[error("the header has more than {roots_max} roots")]
     TooManyRoots {
         /// The limit.
         roots_max: usize,
     },
     /// A version other than 1 and 2, or a version in a place where it is not allowed.
-    #[error("CAR version {version} is not supported {}", if *.inside { "inside of a CARv2" } else { "(1 and 2 are)" })]
+    #[error("CAR version {version} is not supported {}", if *.inside { "inside a CARv2" } else { "(1 and 2 are)" })]
     UnsupportedVersion {
         /// The version found.
         version: u64,
@@ -97,7 +97,7 @@ pub enum CarFault {
         inside: bool,
     },
     /// The fixed header of a CARv2 has an invalid field.
-    #[error("the CARv2 header is wrong: {what}")]
+    #[error("invalid CARv2 header: {what}")]
     V2Header {
         /// The field, its value, and the reason.
         what: String,
@@ -109,7 +109,7 @@ pub enum CarFault {
         what: &'static str,
     },
     /// The input, or the payload of a CARv2, ends inside a header or section.
-    #[error("cut off: bytes missing: {missing_bytes}, at least")]
+    #[error("truncated: bytes missing: {missing_bytes} or more")]
     CutOff {
         /// Number of missing bytes, at least.
         missing_bytes: u64,
@@ -121,7 +121,7 @@ pub enum CarFault {
     #[error("another archive begins here")]
     SecondArchive,
     /// Sections follow the data of a CARv2: its header covers less than the file holds.
-    #[error("a section follows the data of the CARv2, which ends at byte {data_end} by its header")]
+    #[error("a section follows the data of the CARv2, which ends at byte {data_end} according to its header")]
     Uncovered {
         /// Start of the data.
         data_offset: u64,
@@ -130,14 +130,14 @@ pub enum CarFault {
     },
     /// The index of a CARv2 names a section past the end of its data: a part of the archive is missing, or the index is
     /// damaged.
-    #[error("the index of the CARv2 names a section past the end of its data at byte {data_end}")]
+    #[error("the index of the CARv2 points to a section past the end of the data at byte {data_end}")]
     IndexPastData {
         /// End of the data, according to the header.
         data_end: u64,
     },
     /// Zeros up to the end of the input, where a section would begin.
     /// [`Reader::allow_padding`](crate::Reader::allow_padding) accepts them.
-    #[error("the archive is followed by zeros: {padding_bytes} bytes of padding")]
+    #[error("zeros follow the archive: {padding_bytes} bytes of padding")]
     Padding {
         /// Number of zeros.
         padding_bytes: u64,
@@ -149,7 +149,7 @@ pub enum CarFault {
         format: ForeignFormat,
     },
     /// A section, or its block, is larger than allowed.
-    #[error("a block of {block_bytes} bytes is larger than the {block_bytes_max} allowed")]
+    #[error("a block of {block_bytes} bytes exceeds the limit of {block_bytes_max}")]
     BlockTooLarge {
         /// The size of the block's data; if its CID cannot be read, the size of the section.
         block_bytes: u64,
@@ -157,13 +157,13 @@ pub enum CarFault {
         block_bytes_max: u64,
     },
     /// A section does not begin with a CID.
-    #[error("no valid CID: {what}")]
+    #[error("invalid CID: {what}")]
     BadCid {
         /// The invalid part of the CID, and the reason.
         what: String,
     },
     /// A section is shorter than the CID it begins with.
-    #[error("a section of {section_bytes} bytes ends inside of its CID")]
+    #[error("a section of {section_bytes} bytes ends inside its CID")]
     ShorterThanCid {
         /// The length of the section.
         section_bytes: u64,

@@ -46,22 +46,16 @@ const BINARY: [(&[u8], ForeignFormat); 30] = [
     (b"\x1f\x9d", format("compress data", "decompress it first: `uncompress`")),
     (b"\xff\x06\0\0sNaPpY", format("snappy data", "decompress it first: `snzip -d`")),
     (b"PK\x03\x04", format("a zip file", "unpack it first: `unzip`")),
-    (b"PK\x05\x06", format("an empty zip file", "get the archive again from its source")),
+    (b"PK\x05\x06", format("an empty zip file", "get the archive from its source again")),
     (b"7z\xbc\xaf\x27\x1c", format("a 7-Zip file", "unpack it first: `7z x`")),
     (b"Rar!\x1a\x07", format("a RAR file", "unpack it first: `unrar x`")),
     (b"!<arch>\n", format("an ar archive", "unpack it first: `ar x`")),
     (b"%PDF-", format("a PDF document", "check the URL or the path of the archive")),
-    (b"PACK\0\0\0", format("a git pack", "this is for git: check the path of the archive")),
-    (b"# v2 git bundle\n", format("a git bundle", "this is for git: check the path of the archive")),
-    (b"# v3 git bundle\n", format("a git bundle", "this is for git: check the path of the archive")),
-    (
-        b"version https://git-lfs.github.com/spec/",
-        format("a Git LFS pointer", "fetch the file that it stands for: `git lfs pull`"),
-    ),
-    (
-        b"redb\x1a\x0a\xa9\x0d\x0a",
-        format("a redb file", "check the path: it may be a store, which is opened and not imported"),
-    ),
+    (b"PACK\0\0\0", format("a git pack", "check the path of the archive: this is a git file")),
+    (b"# v2 git bundle\n", format("a git bundle", "check the path of the archive: this is a git file")),
+    (b"# v3 git bundle\n", format("a git bundle", "check the path of the archive: this is a git file")),
+    (b"version https://git-lfs.github.com/spec/", format("a Git LFS pointer", "fetch the real file: `git lfs pull`")),
+    (b"redb\x1a\x0a\xa9\x0d\x0a", format("a redb file", "check the path: this may be a store, not an archive")),
     (b"SQLite format 3\0", format("a SQLite database", "check the path of the archive")),
     (b"\x7fELF", format("a program (ELF)", "check the URL or the path of the archive")),
     (b"\x89PNG\r\n\x1a\n", format("a PNG picture", "check the URL or the path of the archive")),
@@ -74,12 +68,12 @@ const BINARY: [(&[u8], ForeignFormat); 30] = [
     (b"\xfe\xff", format("UTF-16 text", CHECK_TEXT)),
 ];
 
-const INDEX: ForeignFormat = format("the index of a CARv2, without its archive", "take the archive that it belongs to");
+const INDEX: ForeignFormat =
+    format("the index of a CARv2, without its archive", "use the archive that the index belongs to");
 const TAR: ForeignFormat = format("a tar archive", "unpack it first: `tar -xf`");
-const ZEROS: ForeignFormat =
-    format("zeros", "get the archive again: its place was reserved, and its bytes were never written");
+const ZEROS: ForeignFormat = format("zeros", "get the archive again: the file was allocated but never written");
 const HTML: ForeignFormat =
-    format("a web page (HTML)", "check the URL or the path: open it in a browser to see what it says");
+    format("a web page (HTML)", "check the URL or the path: open it in a browser to read the page");
 const XML: ForeignFormat = format("XML", "check the URL or the path: the file may hold a server's error");
 const JSON: ForeignFormat = format("JSON", "check the URL or the path: the file may hold a server's error");
 const TEXT: ForeignFormat = format("text", CHECK_TEXT);
@@ -90,7 +84,8 @@ const NEWLINES: ForeignFormat =
     format("newlines", "remove them: a CAR archive is binary and ends with its last section");
 
 /// Bytes of no known format after an archive.
-pub(crate) const UNKNOWN: ForeignFormat = format("bytes that are no section", "get the archive again from its source");
+pub(crate) const UNKNOWN: ForeignFormat =
+    format("bytes that are not a section", "get the archive from its source again");
 
 const CHECK_TEXT: &str = "check the URL or the path: a CAR archive is binary";
 

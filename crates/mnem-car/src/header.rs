@@ -43,13 +43,13 @@ struct Fields<'a> {
 pub(crate) fn decode(bytes: &[u8]) -> Result<Header, CarFault> {
     // The header is a CBOR map. Report text files and other archives before any detail.
     if !matches!(bytes.first(), Some(0xa0..=0xbf)) {
-        return Err(not_car("its first bytes are no CAR header"));
+        return Err(not_car("the input does not start with a CAR header"));
     }
     let fields = Fields::read(bytes).map_err(not_valid)?;
     match fields.version {
         1 => decode_v1(bytes, fields),
         2 if bytes == V2_PRAGMA => Ok(Header::V2),
-        2 => Err(not_car("its header has version 2 and is not the pragma of a CARv2")),
+        2 => Err(not_car("its header has version 2 but is not the CARv2 pragma")),
         version => Err(CarFault::UnsupportedVersion { version, inside: false }),
     }
 }
@@ -68,7 +68,7 @@ fn decode_v1(bytes: &[u8], fields: Fields<'_>) -> Result<Header, CarFault> {
     // Only one encoding is allowed. This comparison also refuses fields that repeat or are out of order, lengths in
     // longer forms, and bytes after the CID in a root.
     if encode(&roots) != bytes {
-        return Err(not_valid("its encoding is not the canonical one"));
+        return Err(not_valid("its encoding is not canonical"));
     }
     Ok(Header::V1 { roots })
 }
@@ -108,7 +108,7 @@ fn link(items: &mut Items<'_>) -> Result<Cid, CarFault> {
 }
 
 fn not_valid(what: &str) -> CarFault {
-    not_car(&format!("its header is not the DAG-CBOR of one: {what}"))
+    not_car(&format!("its header is malformed: {what}"))
 }
 
 pub(crate) fn not_car(what: &str) -> CarFault {

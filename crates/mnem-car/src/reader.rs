@@ -177,7 +177,7 @@ impl<R: Read> Reader<R> {
                     Some(format) => CarFault::OtherFormat { format },
                     // An invalid length at the start means that this is not an archive.
                     None if matches!(what, CarFault::Varint { .. }) => {
-                        header::not_car("its first bytes are no CAR header")
+                        header::not_car("the input does not start with a CAR header")
                     }
                     None => what,
                 };

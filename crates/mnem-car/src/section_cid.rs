@@ -88,7 +88,7 @@ impl<'a> Parts<'a> {
         let version = self.varint("its version")?;
         if version != 1 {
             self.at = start;
-            return Err(bad(format!("its version is {version}; there are 0 (as a bare sha2-256 multihash) and 1")));
+            return Err(bad(format!("its version is {version}, not 0 (a bare sha2-256 multihash) or 1")));
         }
         let codec = self.varint("its codec")?;
         let code = self.varint("its hash function")?;

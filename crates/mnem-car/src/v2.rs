@@ -37,19 +37,19 @@ pub(crate) fn decode(header: &[u8; V2_HEADER_BYTES]) -> Result<Payload, (CarFaul
     let index = field(header, INDEX_OFFSET_AT);
     if start < DATA_OFFSET_MIN {
         let what = format!(
-            "its data begins at byte {start}, inside of the first {DATA_OFFSET_MIN} bytes (it may be unfinished)"
+            "the data begins at byte {start}, inside the first {DATA_OFFSET_MIN} bytes (the archive may be unfinished)"
         );
         return Err(wrong(what, DATA_OFFSET_AT));
     }
     if size == 0 {
-        return Err(wrong("its data has size zero (it may be unfinished)".to_owned(), DATA_SIZE_AT));
+        return Err(wrong("the data has size zero (the archive may be unfinished)".to_owned(), DATA_SIZE_AT));
     }
     let Some(end) = start.checked_add(size) else {
-        return Err(wrong(format!("its data of {size} bytes from byte {start} has no end"), DATA_SIZE_AT));
+        return Err(wrong(format!("the size of the data, {size} bytes from byte {start}, overflows"), DATA_SIZE_AT));
     };
     if index != 0 && index < end {
         return Err(wrong(
-            format!("its index begins at byte {index}, before the end of its data at {end}"),
+            format!("the index begins at byte {index}, before the end of the data at {end}"),
             INDEX_OFFSET_AT,
         ));
     }
@@ -64,12 +64,12 @@ fn field(header: &[u8; V2_HEADER_BYTES], at: usize) -> u64 {
 
 /// A fault of the payload's size, which shows at its end.
 pub(crate) fn ends_inside_a_section(end: u64) -> CarFault {
-    CarFault::V2Header { what: format!("its data ends at byte {end}, inside of a section, and the file goes on") }
+    CarFault::V2Header { what: format!("the data ends at byte {end}, inside a section, but the file continues") }
 }
 
 /// A fault of the payload's offset: there is data before it.
 pub(crate) fn no_padding(start: u64) -> CarFault {
-    CarFault::V2Header { what: format!("its data begins at byte {start}, and not all bytes before it are zeros") }
+    CarFault::V2Header { what: format!("the data begins at byte {start}, but not all bytes before it are zero") }
 }
 
 fn wrong(what: String, at: usize) -> (CarFault, u64) {

@@ -3,7 +3,7 @@
 /// Longest varint, in bytes.
 pub(crate) const VARINT_BYTES_MAX: usize = 9;
 
-const OVERLONG: &str = "it is longer than its value needs";
+const OVERLONG: &str = "its encoding is not minimal";
 const TOO_LONG: &str = "it has more than 9 bytes";
 
 /// Decodes a varint byte by byte.

@@ -46,16 +46,16 @@ impl fmt::Display for CarWarning {
         let offset = self.offset;
         match self.kind {
             CarWarningKind::IndexMissing => {
-                write!(f, "the CARv2 has no index at byte {offset}, where its header names one")
+                write!(f, "the CARv2 header points to an index at byte {offset}, but there is none")
             }
             CarWarningKind::IndexCutOff => {
-                write!(f, "the CARv2 ends inside of its index, which begins at byte {offset}")
+                write!(f, "the CARv2 ends inside its index, which begins at byte {offset}")
             }
             CarWarningKind::IndexNotNamed => {
-                write!(f, "the CARv2 has an index at byte {offset}, which its header does not name")
+                write!(f, "the CARv2 has an index at byte {offset}, but its header does not point to it")
             }
             CarWarningKind::ZerosAtEnd { bytes } => {
-                write!(f, "the CARv2 is followed by zeros from byte {offset} on ({bytes} bytes)")
+                write!(f, "zeros follow the CARv2 from byte {offset} on ({bytes} bytes)")
             }
         }
     }

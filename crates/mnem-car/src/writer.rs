@@ -21,7 +21,7 @@ impl<W: Write> Writer<W> {
     /// [`Reader`](crate::Reader) accepts. Then nothing was written.
     pub fn new(output: W, roots: &[Cid]) -> io::Result<Self> {
         if roots.len() > ROOTS_MAX {
-            let what = format!("{} roots are more than the {ROOTS_MAX} that an archive may name", roots.len());
+            let what = format!("{} roots exceed the limit of {ROOTS_MAX} per archive", roots.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         let mut writer = Self { output, offset: 0 };

@@ -33,7 +33,7 @@ fn what_is_no_archive_is_named_so() {
     assert_eq!(fault(b"").0, CarFault::Empty);
     // Bytes of no known format, some of which cannot be a length.
     for (bytes, at) in [(&b"\0"[..], 1), (b"\x05\x01\x02", 1), (b"\x80\0", 1), (&[0xff; 20], 9)] {
-        assert_eq!(not_car(bytes), ("its first bytes are no CAR header".into(), at), "{bytes:x?}");
+        assert_eq!(not_car(bytes), ("the input does not start with a CAR header".into(), at), "{bytes:x?}");
     }
 }
 
@@ -51,18 +51,18 @@ fn headers_that_are_none_are_refused() {
     let with = |after: &[u8]| [&[0xd8, 0x2a, 0x58, 0x25 + after.len() as u8, 0][..], &cid, after].concat();
     let cases: Vec<(Vec<u8>, &str)> = vec![
         (b"\xa1\x67version\x01".to_vec(), "no field `roots`"),
-        (b"\xa2\x65roots\x80\x67version\x01\x00".to_vec(), "not the DAG-CBOR of one"),
-        (b"\xa2\x67version\x01\x65roots\x80".to_vec(), "not the DAG-CBOR of one"),
-        (b"\xa2\x65roots\x9f\xff\x67version\x01".to_vec(), "not the DAG-CBOR of one"),
-        (b"\xa1\x65roots\x80".to_vec(), "not the DAG-CBOR of one"),
-        (b"\xa2\x65roots\x81\x01\x67version\x01".to_vec(), "not the DAG-CBOR of one"),
-        (b"\xa2\x65roots\x01\x67version\x01".to_vec(), "not the DAG-CBOR of one"),
-        (b"\xa2\x65roots\x80\x67version\x61a".to_vec(), "not the DAG-CBOR of one"),
-        (b"\xa2\x65roots\x80\x67version\x20".to_vec(), "not the DAG-CBOR of one"),
-        ([&b"\xa2\x65roots\x81"[..], &with(b"\0"), b"\x67version\x01"].concat(), "not the DAG-CBOR of one"),
+        (b"\xa2\x65roots\x80\x67version\x01\x00".to_vec(), "its header is malformed"),
+        (b"\xa2\x67version\x01\x65roots\x80".to_vec(), "its header is malformed"),
+        (b"\xa2\x65roots\x9f\xff\x67version\x01".to_vec(), "its header is malformed"),
+        (b"\xa1\x65roots\x80".to_vec(), "its header is malformed"),
+        (b"\xa2\x65roots\x81\x01\x67version\x01".to_vec(), "its header is malformed"),
+        (b"\xa2\x65roots\x01\x67version\x01".to_vec(), "its header is malformed"),
+        (b"\xa2\x65roots\x80\x67version\x61a".to_vec(), "its header is malformed"),
+        (b"\xa2\x65roots\x80\x67version\x20".to_vec(), "its header is malformed"),
+        ([&b"\xa2\x65roots\x81"[..], &with(b"\0"), b"\x67version\x01"].concat(), "its header is malformed"),
         (b"\xa2\x65roots\x80\x67version\x02".to_vec(), "pragma"),
         (b"\xa3\x64more\x82\x01\x02\x65roots\x80\x67version\x01".to_vec(), "unknown field `more`"),
-        (b"\xa0".to_vec(), "not the DAG-CBOR of one"),
+        (b"\xa0".to_vec(), "its header is malformed"),
     ];
     for (content, expected) in cases {
         let (what, offset) = not_car(&framed(&content));
@@ -102,7 +102,7 @@ fn a_header_above_the_limit_is_not_read() {
 fn a_header_made_to_take_memory_or_stack_is_refused() {
     let mut nested = b"\xa2\x65roots".to_vec();
     nested.resize(4 << 20, 0x81);
-    assert!(not_car(&framed(&nested)).0.contains("not the DAG-CBOR of one"));
+    assert!(not_car(&framed(&nested)).0.contains("its header is malformed"));
     // Links of 8 bytes each, to the empty identity CID.
     let count = ROOTS_MAX + 1;
     let mut many = [&b"\xa2\x65roots\x9a"[..], &u32::try_from(count).unwrap().to_be_bytes()].concat();
@@ -162,7 +162,7 @@ fn a_car_v2_cut_off_at_any_byte_says_so() {
 
 #[test]
 fn varints_that_are_not_the_shortest_are_refused() {
-    let overlong = CarFault::Varint { what: "it is longer than its value needs" };
+    let overlong = CarFault::Varint { what: "its encoding is not minimal" };
     assert_eq!(fault_after_a_block(b"\x80\x00"), (overlong.clone(), 1));
     assert_eq!(fault_after_a_block(b"\xa9\x80\x00 rest"), (overlong.clone(), 2));
     let too_long = CarFault::Varint { what: "it has more than 9 bytes" };
@@ -268,13 +268,13 @@ fn a_section_shorter_than_its_cid_is_refused() {
 #[test]
 fn bad_offsets_of_a_car_v2_are_named() {
     let cases = [
-        (0, 100, 0, "inside of the first 51 bytes", 27),
-        (50, 100, 0, "inside of the first 51 bytes", 27),
+        (0, 100, 0, "inside the first 51 bytes", 27),
+        (50, 100, 0, "inside the first 51 bytes", 27),
         (51, 0, 0, "size zero", 35),
-        (u64::MAX - 5, 100, 0, "no end", 35),
-        (51, u64::MAX, 0, "no end", 35),
-        (51, 100, 60, "its index begins at byte 60", 43),
-        (51, 100, 150, "its index begins at byte 150", 43),
+        (u64::MAX - 5, 100, 0, "overflows", 35),
+        (51, u64::MAX, 0, "overflows", 35),
+        (51, 100, 60, "the index begins at byte 60", 43),
+        (51, 100, 150, "the index begins at byte 150", 43),
     ];
     for (data_offset, data_size, index_offset, expected, at) in cases {
         let archive = [car_v2_start(data_offset, data_size, index_offset), vec![0; 200]].concat();
@@ -307,7 +307,7 @@ fn a_section_that_leaves_the_payload_of_a_car_v2_is_cut_off() {
     archive[35] -= 1;
     let (fault, _, offset, _) = fault(&archive);
     let CarFault::V2Header { what } = fault else { panic!("{fault:?}") };
-    assert!(what.contains(&format!("its data ends at byte {}, inside of a section", end - 1)), "{what}");
+    assert!(what.contains(&format!("the data ends at byte {}, inside a section", end - 1)), "{what}");
     assert_eq!(offset, end - 1);
 }
 

@@ -187,7 +187,7 @@ fn the_start_of_a_section_is_read_where_it_stands() {
     }
     for (bytes, expected) in [
         (&[0_u8][..], "a section has length zero"),
-        (&[1, 1], "ends inside of its CID"),
+        (&[1, 1], "ends inside its CID"),
         (&[0x80, 0], "not a valid varint"),
         (&[4, 9, 9, 9, 9], "its version is 9"),
     ] {

@@ -176,7 +176,7 @@ fn what_stands_before_the_data_is_an_error() {
     set(&mut archive, DATA_OFFSET, 51 + first.len() as u64);
     let (fault, at) = fault(&archive, 0);
     let CarFault::V2Header { what } = fault else { panic!("{fault:?}") };
-    assert!(what.contains("not all bytes before it are zeros"), "{what}");
+    assert!(what.contains("not all bytes before it are zero"), "{what}");
     assert_eq!(at, 51);
 }
 

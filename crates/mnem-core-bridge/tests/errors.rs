@@ -67,10 +67,7 @@ fn the_text_of_every_cause_is_kept() {
         CoreError::Io(text) => text,
         other => panic!("{other:?}"),
     };
-    assert_eq!(
-        told(poisoned),
-        "redb store refuses writes since an earlier one failed: close and reopen it: the disk said no"
-    );
+    assert_eq!(told(poisoned), "redb store refuses writes after a failed write: close and reopen it: the disk said no");
     assert!(told(nested).ends_with(": watched store failed to commit: the disk is full"));
     let missing = told(missing);
     assert!(missing.contains(&block(1).0.to_string()) && missing.contains(&block(2).0.to_string()), "{missing}");

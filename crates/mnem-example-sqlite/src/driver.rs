@@ -81,7 +81,7 @@ impl Driver for SqliteDriver {
         if found == Probe::Store {
             requested.check_existing(self, at)?;
         } else if !requested.may_create() {
-            let reason = if found == Probe::Absent { "nothing is there" } else { "it is an empty database" };
+            let reason = if found == Probe::Absent { "it does not exist" } else { "it is an empty database" };
             return Err(StoreError::NotAStore { location: at.clone(), reason: reason.into() });
         }
         Ok(Box::new(SqliteStore::open_with(path, requested)?))

@@ -76,8 +76,8 @@ fn every_command_works() {
     let store = &["--store", "animals.sqlite"];
     let with = |args: &[&'static str]| [args, store].concat();
 
-    assert!(program.ok(&with(&["init"])).contains("made an empty sqlite store at animals.sqlite"));
-    assert!(program.exits(&with(&["init"]), 1).contains("a sqlite store is already at animals.sqlite"));
+    assert!(program.ok(&with(&["init"])).contains("created an empty sqlite store at animals.sqlite"));
+    assert!(program.exits(&with(&["init"]), 1).contains("animals.sqlite is already a sqlite store"));
     program.ok(&["import", archive, "--heads", "--store", "animals.sqlite"]);
     let head = program.ok(&with(&["heads"])).trim().to_owned();
     let listed = program.ok(&with(&["ls"]));

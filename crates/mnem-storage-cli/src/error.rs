@@ -67,7 +67,7 @@ pub(crate) enum Failure {
     #[error("no block {cid} in {}", store.display())]
     NoSuchBlock { cid: String, store: PathBuf },
     /// Some blocks are not in the store; `cids` holds the first of them.
-    #[error("{} not in {}; {} removed", are(*count, "block"), store.display(), are(*removed, "block"))]
+    #[error("{} not in {}; removed {}", are(*count, "block"), store.display(), counted(*removed, "block"))]
     NoSuchBlocks { cids: Vec<Cid>, count: u64, removed: u64, store: PathBuf },
     /// The CID is not a head.
     #[error("{cid} is not a head of {}", store.display())]

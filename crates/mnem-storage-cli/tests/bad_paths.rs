@@ -14,7 +14,7 @@ fn refused(place: &Place, path: &str, why: &str) {
     for args in [&["ls"][..], &["verify"], &["stat"], &["import", car], &["init"], &["put", car]] {
         let said = place.run(&[args, &["--store", path]].concat()).fails(10);
         assert!(said.starts_with(&format!("error: no store at {path}: {why}")), "{args:?}: {said}");
-        let hint = "\nhint: name another path, or restore a copy of the store: what is there is left as it is\n";
+        let hint = "\nhint: give another path, or restore the store from a backup; nothing was changed\n";
         assert!(said.ends_with(hint), "{args:?}: {said}");
     }
     assert!(snapshot(&place.path(".")) == before, "nothing is touched");
@@ -31,7 +31,7 @@ fn a_text_file() {
 fn an_empty_file() {
     let place = Place::new();
     place.write("empty.redb", b"");
-    refused(&place, "empty.redb", "the file is empty; remove it to make a store there\n");
+    refused(&place, "empty.redb", "the file is empty; remove it to create a store there\n");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_folder_that_is_not_there() {
     for store in ["no/such folder/a.redb", "no/such folder/a.simple"] {
         let said = place.run(&["init", "--store", store]).fails(10);
         assert!(said.starts_with("error: no store at ") && said.contains(store), "{said}");
-        assert!(said.contains(": there is no folder no/such folder; make it first\n"), "{said}");
+        assert!(said.contains(": folder no/such folder does not exist; create it first\n"), "{said}");
         assert!(hint(&said).contains("`mkdir -p "), "{said}");
     }
     assert!(!place.path("no").exists());
@@ -91,7 +91,7 @@ fn init_does_not_touch_a_store() {
         assert_eq!(
             said,
             format!(
-                "error: a {backend} store is already at {store}\nhint: `mnem-store stat --store {store}` says what is in it\n"
+                "error: {store} is already a {backend} store\nhint: run `mnem-store stat --store {store}` to inspect it\n"
             )
         );
         assert!(snapshot(&place.path(store)) == before);
@@ -111,7 +111,7 @@ fn the_path_or_the_wish_decides_the_backend() {
     ] {
         let mut args = vec!["init", "--store", path];
         args.extend(wish.into_iter().flat_map(|wish| ["--backend", wish]));
-        assert_eq!(place.run(&args).ok(), format!("made an empty {backend} store at {path}\n"));
+        assert_eq!(place.run(&args).ok(), format!("created an empty {backend} store at {path}\n"));
         assert_eq!(place.path(path).is_dir(), backend == "simple");
     }
     let said = place.run(&["import", "-", "--store", "a.redb", "--backend", "simple"]);
@@ -128,14 +128,14 @@ fn a_folder_that_may_not_be_written() {
     let car = car.to_str().expect("a path of text");
     // A simple store first asks whether its folder can be synced, which this one cannot.
     for (store, refusal, hint) in [
-        ("/sys/x.redb", " store failed to create /sys/x.redb", "hint: look with `ls -ld` who may use"),
-        ("/sys/x.simple", "its file system cannot sync folders", "hint: name a path on another file system"),
+        ("/sys/x.redb", " store failed to create /sys/x.redb", "hint: check the permissions of the file"),
+        ("/sys/x.simple", "its file system cannot sync folders", "hint: give a path on another file system"),
     ] {
         for args in [&["init", "--store", store][..], &["import", car, "--store", store], &["copy", "a.redb", store]] {
             let said = place.run(args).fails(1);
             assert!(said.contains(refusal) && said.contains("/sys"), "{args:?}: {said}");
             assert!(!said.contains("unknown store"), "{said}");
-            let read_only = "hint: name a path on a file system that can be written";
+            let read_only = "hint: give a path on a writable file system";
             assert!(said.contains(hint) || said.contains(read_only), "{said}");
         }
     }
@@ -154,13 +154,13 @@ fn the_hint_for_nothing_is_a_command_that_works_there() {
     fs::create_dir(place.path("empty")).expect("a folder");
     place.write("notes.txt", b"not a store\n");
     let said = place.run(&["heads", "--store", "empty"]).fails(10);
-    assert!(hint(&said).starts_with("check the path; `mnem-store init --store empty` makes"), "{said}");
+    assert!(hint(&said).starts_with("check the path; run `mnem-store init --store empty` to create"), "{said}");
     place.run(&["init", "--store", "empty"]).ok();
     let said = place.run(&["heads", "--store", "notes.txt/"]).fails(10);
-    assert!(hint(&said).starts_with("name another path, or restore a copy"), "{said}");
+    assert!(hint(&said).starts_with("give another path, or restore"), "{said}");
     for command in ["heads", "init"] {
         let said = place.run(&[command, "--store", "far/away/a.redb"]).fails(10);
-        let steps = "check the path; `mkdir -p far/away` makes its folder; then `mnem-store init --store far/away/a.redb` makes";
+        let steps = "check the path; run `mkdir -p far/away` to create its folder; then run `mnem-store init --store far/away/a.redb` to";
         assert!(hint(&said).starts_with(steps), "{said}");
     }
 }
@@ -172,5 +172,5 @@ fn the_hint_for_a_lock_does_not_repeat_what_was_typed() {
     let said = place.run(&["heads", "--store", "a.redb"]).fails(11);
     assert!(hint(&said).ends_with(", or wait for it with --lock-wait 10"), "{said}");
     let said = place.run(&["heads", "--store", "a.redb", "--lock-wait", "0.01"]).fails(11);
-    assert_eq!(hint(&said), "end the process that has it open, or wait longer");
+    assert_eq!(hint(&said), "end the process that has the store open, or wait longer");
 }

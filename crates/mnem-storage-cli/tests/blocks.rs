@@ -67,7 +67,7 @@ fn nothing_is_read_from_a_terminal() {
         let terminal = File::options().read(true).write(true).custom_flags(O_NONBLOCK).open("/dev/ptmx");
         let terminal = terminal.expect("a terminal");
         let said = ran(place.command(&[command, &["-", "--store", "a.redb"][..]].concat()).stdin(terminal)).fails(2);
-        assert!(said.contains("not read from a terminal\nhint: `mnem-store ") && said.contains(" - < FILE`"), "{said}");
+        assert!(said.contains(" from a terminal\nhint: run `mnem-store ") && said.contains(" - < FILE`"), "{said}");
     }
 }
 
@@ -83,7 +83,7 @@ fn dag_cbor_is_checked() {
         (b"text", "ends inside an item"),
         (b"\x18\x01", "written in more bytes than it needs"),
         (b"\xa2\x61b\x01\x61a\x02", "out of order"),
-        (b"\x9f\xff", "indefinite lengths are not allowed"),
+        (b"\x9f\xff", "an indefinite length"),
         (b"\xa1\x01\x02", "the key of a map is not text"),
         (b"\x61\xff", "a text is not UTF-8"),
         (b"\xd8\x2a\x41\x00", "does not hold exactly one CID"),
@@ -128,12 +128,12 @@ fn a_damaged_block_is_never_written_out() {
     place.write(&file, b"\x61z");
     let said = place.run(&["get", &leaf, "--store", "a.simple"]).fails(1);
     assert!(said.starts_with(&format!("error: block {leaf} in the ")), "{said}");
-    assert!(said.contains(&format!("hint: `mnem-store rm {leaf} --store a.simple`")), "{said}");
+    assert!(said.contains(&format!("hint: run `mnem-store rm {leaf} --store a.simple`")), "{said}");
     let ran = place.run(&["verify", "--store", "a.simple"]).exits(3);
     assert!(ran.out().starts_with("corrupt: "), "{}", ran.out());
     let said = place.run(&["copy", "a.simple", "b.redb"]).fails(1);
     assert!(said.contains(&format!("caused by: block {leaf} ")), "{said}");
-    assert!(said.contains(&format!("hint: `mnem-store rm {leaf} --store a.simple`")), "{said}");
+    assert!(said.contains(&format!("hint: run `mnem-store rm {leaf} --store a.simple`")), "{said}");
     // The way that the hint shows.
     place.run(&["rm", &leaf, "--store", "a.simple"]).ok();
     place.run_with_input(&["put", "-", "--codec", "dag-cbor", "--store", "a.simple"], b"\x61a").ok();
@@ -182,7 +182,7 @@ fn a_store_without_heads_has_nothing_to_walk_from() {
     let place = Place::new();
     place.run(&["init", "--store", "a.redb"]).ok();
     let said = place.run(&["walk", "--store", "a.redb"]).fails(1);
-    assert!(said.starts_with("error: a.redb has no heads: there is nothing to walk from\nhint: "), "{said}");
+    assert!(said.starts_with("error: a.redb has no heads to walk from\nhint: "), "{said}");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn what_is_no_text_is_not_written_to_a_terminal() {
     let (exit, _, said) = get(&root.to_string());
     assert_eq!(exit, Some(2));
     assert!(
-        said.starts_with(&format!("error: block {root} is no text, and is not written to a terminal\nhint: ")),
+        said.starts_with(&format!("error: block {root} is binary and cannot be written to a terminal\nhint: ")),
         "{said}"
     );
 }

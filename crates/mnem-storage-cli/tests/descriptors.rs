@@ -89,7 +89,7 @@ fn does_it_or_says_why(template: &Template, command: &[&str], files: u32) -> boo
     if !done {
         assert_eq!(ran.exit, Some(1), "{case}");
         assert!(ran.err.starts_with("error: ") && ran.err.contains("Too many open files"), "{case}");
-        assert!(ran.err.contains("\nhint: raise the number of files"), "{case}");
+        assert!(ran.err.contains("\nhint: raise the limit on open files"), "{case}");
     }
     // Whatever was made is whole, or is finished by the same command.
     let verified = place.run(&["verify", "--store", &store]).exits(0);

@@ -49,7 +49,7 @@ fn each_difference_has_a_line() {
         assert_eq!(ran.err, "");
         let mut lines: Vec<&str> = ran.out().lines().collect();
         let summary = "different: 1 head only in A, 1 head only in B, 1 block only in A, 1 block only in B, \
-                       1 row only in A, 1 row only in B, 1 row of other values";
+                       1 row only in A, 1 row only in B, 1 row with different values";
         assert_eq!(lines.pop(), Some(summary));
         let note = note.trim_end();
         let mut expected = [
@@ -84,7 +84,7 @@ fn an_error_names_the_store() {
     let place = Place::new();
     place.small_store("a.redb");
     let said = place.run(&["diff", "a.redb", "nothing.redb"]).fails(10);
-    assert!(said.starts_with("error: no store at nothing.redb: nothing is there\n"), "{said}");
+    assert!(said.starts_with("error: no store at nothing.redb: it does not exist\n"), "{said}");
     let said = place.run(&["diff", "a.redb", "./a.redb"]).fails(2);
     assert!(said.starts_with("error: a.redb and ./a.redb are the same store\n"), "{said}");
     place.run(&["diff", "a.redb", "b.redb", "--store", "a.redb"]).fails(2);

@@ -83,7 +83,7 @@ fn one_that_is_moved_is_named() {
         let now = now(&place, &moved);
         let error = format!("error: {store} was moved to {now} while it was open: ");
         assert!(said.starts_with(&error), "{said}");
-        assert!(said.contains(&format!("\nhint: the data is in {now}: move it back, or name it with --store {now}\n")));
+        assert!(said.contains(&format!("\nhint: the data is in {now}: move it back, or give --store {now}\n")));
         assert!(!place.path(&store).exists(), "nothing is made in its place");
         if backend == "redb" {
             assert!(said.contains("while it was open: imported 4,077 blocks\n"), "{said}");
@@ -114,7 +114,7 @@ fn one_that_is_replaced_is_not_taken_for_the_new_one() {
             assert_eq!((exit, &*out), (Some(1), ""), "{said}");
             let error = match kept {
                 true => {
-                    format!("moved to {} while it was open, and something else has its name", now(&place, &moved))
+                    format!("moved to {} and replaced while it was open", now(&place, &moved))
                 }
                 false => "replaced while it was open".to_owned(),
             };
@@ -133,7 +133,7 @@ fn one_that_is_removed_is_no_success() {
         let (exit, out, said) = import_meanwhile(&place, &store, || remove(&place.path(&store)));
         assert_eq!((exit, &*out), (Some(1), ""), "{said}");
         assert!(said.starts_with(&format!("error: {store} was removed while it was open: ")), "{said}");
-        assert!(said.contains("\nhint: what was written is gone with it: run the same command again"), "{said}");
+        assert!(said.contains("\nhint: the written data is lost: run the same command again"), "{said}");
     }
 }
 

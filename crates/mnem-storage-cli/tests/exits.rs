@@ -13,7 +13,7 @@ fn failed() {
 #[test]
 fn usage() {
     let place = Place::new();
-    assert_eq!(place.run(&["ls"]).fails(2), "error: no store was named\nhint: give --store PATH, or set MNEM_STORE\n");
+    assert_eq!(place.run(&["ls"]).fails(2), "error: no store given\nhint: give --store PATH or set MNEM_STORE\n");
     for args in [
         &["frobnicate"][..],
         &["ls", "--store"],
@@ -36,7 +36,7 @@ fn usage() {
     }
     assert!(place.run(&[]).exits(2).err.contains("Usage: mnem-store"));
     let said = place.run(&["--store", "a.redb", "ls", "--store", "b.redb"]).fails(2);
-    assert!(said.starts_with("error: --store is given both before and behind the command"), "{said}");
+    assert!(said.starts_with("error: --store is given twice, before and after the command"), "{said}");
     let said = place.run(&["copy", "a.redb", "b.redb", "--store", "c.redb"]).fails(2);
     assert!(said.contains("FROM TO"), "{said}");
     // Behind `--` nothing is an option, and the environment is no second wish.
@@ -66,7 +66,7 @@ fn no_such_block() {
             assert_eq!(
                 said,
                 format!(
-                    "error: no block {ABSENT} in {store}\nhint: `mnem-store ls --store {store}` lists the blocks that are there\n"
+                    "error: no block {ABSENT} in {store}\nhint: run `mnem-store ls --store {store}` to list the blocks\n"
                 )
             );
         }
@@ -102,9 +102,11 @@ fn no_store_here() {
         &["export", "-"],
     ] {
         let said = place.run(&[args, &["--store", "no store.redb"]].concat()).fails(10);
-        assert!(said.starts_with("error: no store at no store.redb: nothing is there\n"), "{said}");
+        assert!(said.starts_with("error: no store at no store.redb: it does not exist\n"), "{said}");
         assert!(
-            said.contains("hint: check the path; `mnem-store init --store 'no store.redb'` makes an empty store"),
+            said.contains(
+                "hint: check the path; run `mnem-store init --store 'no store.redb'` to create an empty store"
+            ),
             "{said}"
         );
         assert!(!place.path("no store.redb").exists(), "{args:?} made something");
@@ -135,8 +137,8 @@ fn locked() {
         let said = place.run(&[args, &["--store", "a.redb"]].concat()).fails(11);
         assert_eq!(
             said,
-            "error: store a.redb is locked by another process or handle: close it there, or wait for that\n\
-             hint: end the process that has it open, or wait for it with --lock-wait 10\n"
+            "error: store a.redb is locked by another process or handle\n\
+             hint: end the process that has the store open, or wait for it with --lock-wait 10\n"
         );
     }
     // A wait that is long enough ends with the other's close.
@@ -159,7 +161,7 @@ fn wrong_or_newer_format() {
     for args in [&["ls"][..], &["verify"], &["import", "-"]] {
         let said = place.run_with_input(&[args, &["--store", "a.simple"]].concat(), EMPTY_CAR).fails(12);
         assert!(said.starts_with("error: store format "), "{said}");
-        assert!(said.contains("hint: use the version of mnem-store that wrote it, or a newer one"), "{said}");
+        assert!(said.contains("hint: use the version of mnem-store that wrote the store, or a newer one"), "{said}");
     }
     assert_eq!(place.read("a.simple/format"), newer.as_bytes());
 }
@@ -180,7 +182,10 @@ fn a_newer_or_older_redb_file() {
         for args in [&["ls"][..], &["verify"], &["verify", "--recover"], &["import", "-"], &["stat"]] {
             let said = place.run_with_input(&[args, &["--store", &name]].concat(), EMPTY_CAR).fails(12);
             assert!(said.starts_with(&format!("error: store format {format} is not supported")), "{args:?}: {said}");
-            assert!(said.contains("hint: use the version of mnem-store that wrote it, or a newer one"), "{said}");
+            assert!(
+                said.contains("hint: use the version of mnem-store that wrote the store, or a newer one"),
+                "{said}"
+            );
         }
         assert!(place.read(&name) == before, "left as it was");
     }
@@ -197,7 +202,7 @@ fn a_simple_store_whose_heads_are_being_written() {
     let said = place.run(&[update, &["--lock-wait", "0"]].concat()).fails(11);
     assert!(
         said.contains("a.simple is locked by another process")
-            && said.contains("hint: end the process that has it open"),
+            && said.contains("hint: end the process that has the store open"),
         "{said}"
     );
     place.run(&["heads", "--store", "a.simple", "--lock-wait", "0"]).ok();

@@ -20,7 +20,7 @@ fn a_file_that_exists_is_replaced_only_by_force() {
     place.small_store("a.redb");
     place.write("out.car", b"precious");
     let said = place.run(&["export", "out.car", "--store", "a.redb"]).fails(1);
-    assert_eq!(said, "error: out.car exists\nhint: --force replaces it; or name another file\n");
+    assert_eq!(said, "error: out.car exists\nhint: give --force to replace it, or give another file\n");
     assert_eq!(place.read("out.car"), b"precious");
 
     let said = place.run(&["export", "out.car", "--force", "--store", "a.redb"]).ok();
@@ -51,7 +51,7 @@ fn only_files_are_replaced() {
     for target in ["folder", "/dev/null"] {
         place.run(&["export", target, "--store", "a.redb"]).fails(1);
         let said = place.run(&["export", target, "--force", "--store", "a.redb"]).fails(1);
-        assert!(said.starts_with(&format!("error: {target} is not a plain file")), "{said}");
+        assert!(said.starts_with(&format!("error: {target} exists and is not a regular file")), "{said}");
     }
     place.run(&["export", "no/folder/out.car", "--store", "a.redb"]).fails(1);
 }
@@ -63,7 +63,7 @@ fn the_store_itself_is_not_replaced() {
         place.small_store(store);
         let before = snapshot(&place.path(store));
         let said = place.run(&["export", target, "--force", "--store", store]).fails(1);
-        assert!(said.contains(" is a store, or lies inside of one"), "{said}");
+        assert!(said.contains(" is a store or inside one"), "{said}");
         assert!(snapshot(&place.path(store)) == before);
     }
 }
@@ -78,7 +78,7 @@ fn no_archive_goes_into_a_store() {
     for store in ["a.simple", "b.redb"] {
         for target in ["a.simple/tables/xx", "a.simple/xx.car", "./a.simple/mine/../xx", "a.simple/mine/xx"] {
             let said = place.run(&["export", target, "--store", store]).fails(1);
-            assert!(said.contains("lies inside of one\nhint: name another file\n"), "{target}: {said}");
+            assert!(said.contains("is a store or inside one\nhint: give another file\n"), "{target}: {said}");
         }
     }
     assert!(snapshot(&place.path("a.simple")) == before);
@@ -127,11 +127,11 @@ fn what_readers_refuse_is_remarked() {
     let said = export(&larger, &[]).err;
     assert!(said.contains("has 17,825,792 bytes: `import` needs --max-block 17825792"), "{said}");
     let said = place.run(&["import", "out.car", "--store", "b.redb"]).fails(1);
-    assert!(said.contains("hint: `--max-block 17825"), "{said}");
+    assert!(said.contains("hint: give `--max-block 17825"), "{said}");
     place.run(&["import", "out.car", "--max-block", "17825792", "--store", "b.redb"]).ok();
     let unknown = unknown.to_string();
     let said = export(&unknown, &[]).err;
-    assert!(said.starts_with("note: 1 block of unknown hash functions exported as stored: `import` refuses"), "{said}");
+    assert!(said.starts_with("note: exported 1 block of unknown hash functions unverified: `import` needs"), "{said}");
     assert_eq!(export(&unknown, &["-q"]).err, "");
     let told = export(&unknown, &["--json"]);
     assert_eq!(told.err, "");
@@ -198,12 +198,12 @@ fn a_hint_leads_to_nothing_that_is_refused() {
     place.small_store("a.redb");
     std::fs::create_dir(place.path("folder")).expect("a folder");
     for (file, error, hint) in [
-        ("a.redb", "a.redb is a store, or lies inside of one", "name another file"),
-        ("folder", "folder is not a plain file, so it is not replaced", "name another file"),
+        ("a.redb", "a.redb is a store or inside one", "give another file"),
+        ("folder", "folder exists and is not a regular file", "give another file"),
         (
             "no where/x.car",
-            "cannot write no where/x.car: there is no folder no where",
-            "`mkdir -p 'no where'`, then the same",
+            "cannot write no where/x.car: folder no where does not exist",
+            "run `mkdir -p 'no where'`, then the same",
         ),
     ] {
         let said = place.run(&["export", file, "--store", "a.redb"]).fails(1);
@@ -247,7 +247,7 @@ fn an_archive_may_lie_wherever_a_file_may() {
                     assert_eq!(fs::read(file).expect("there"), archive);
                 } else {
                     let said = ran.fails(1);
-                    assert!(said.contains("name too long") && said.contains("name a shorter one"), "{said}");
+                    assert!(said.contains("name too long") && said.contains("give a shorter path"), "{said}");
                     assert_eq!(names().count(), 0, "{length}");
                 }
             }

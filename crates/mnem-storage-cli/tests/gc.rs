@@ -64,7 +64,7 @@ fn what_might_lose_a_live_block_is_refused_with_the_option_that_allows_it() {
     assert!(said.contains(&leaf.to_string()) && said.contains("--allow-missing"), "{said}");
     assert_eq!(run(&["ls"]).ok().lines().count(), 4);
     let ran = run(&["gc", "--allow-missing"]).exits(0);
-    assert!(ran.err.contains(&format!("went on without 1 missing block: {leaf}")), "{}", ran.err);
+    assert!(ran.err.contains(&format!("continued without 1 missing block: {leaf}")), "{}", ran.err);
     assert_eq!(run(&["ls"]).ok().lines().count(), 2);
 
     let store = place.store("a.redb");
@@ -80,7 +80,7 @@ fn what_might_lose_a_live_block_is_refused_with_the_option_that_allows_it() {
     assert!(said.contains("--allow-missing"), "{said}");
     let ran = run(&["gc", "--allow-missing", "--opaque-leaves"]).exits(0);
     assert!(ran.err.contains("links were not followed in 1 block"), "{}", ran.err);
-    assert!(ran.err.contains("1 block cannot be read"), "{}", ran.err);
+    assert!(ran.err.contains("cannot read 1 block"), "{}", ran.err);
     assert!(ran.out().ends_with("\nremoved  0 blocks (0 bytes)\n"), "{}", ran.out());
 }
 
@@ -97,7 +97,7 @@ fn an_index_whose_root_is_dead_is_named_and_removed_with_an_option() {
     drop(store);
     let ran = place.run(&["gc", "--store", "a.redb"]).exits(0);
     assert!(ran.out().ends_with(&format!("\ndead     index {index}, root {dead}\n")), "{}", ran.out());
-    assert!(ran.err.contains("--indexes removes it"), "{}", ran.err);
+    assert!(ran.err.contains("give --indexes to remove it"), "{}", ran.err);
     let ran = place.run(&["gc", "--indexes", "--store", "a.redb"]).exits(0);
     assert!(ran.out().ends_with(&format!("\nremoved  index {index}, root {dead}\n")), "{}", ran.out());
     assert_eq!((&*ran.err, &*place.run(&["knn", "list", "--store", "a.redb"]).ok()), ("", ""));

@@ -240,7 +240,7 @@ fn every_kind_of_error_is_documented() {
     let named = |text: &'static str, before: &str, after: char| -> BTreeSet<&str> {
         text.split(before).skip(1).filter_map(|rest| rest.split(after).next()).collect()
     };
-    let (_, kinds) = DOCUMENT.split_once("| kind | means |").expect("the table of kinds");
+    let (_, kinds) = DOCUMENT.split_once("| kind | meaning |").expect("the table of kinds");
     let source = include_str!("../src/error.rs");
     let (_, source) = source.split_once("fn kind(&self)").expect("the kinds of failures");
     let (source, _) = source.split_once("fn exit_of").expect("the end of the kinds");

@@ -53,14 +53,16 @@ fn an_index_is_built_read_and_removed() {
         let labelled = run(&["neighbors", cid, "first", "--labels", "v.jsonl"]).ok();
         assert_eq!(labelled, format!("0.500000  {B}  same\n"));
         assert!(place.run(&["stat", "--store", store]).ok().contains("\nknn         1 index\n"));
-        assert!(place.run(&["verify", "--store", store]).ok().contains("; 1 index of neighbours"));
+        assert!(place.run(&["verify", "--store", store]).ok().contains("; 1 index"));
         let said = run(&["rm", "bafkreiaaaaaaa"]).fails(4);
         assert!(said.starts_with(&format!("error: no index bafkreiaaaaaaa... in {store}\n")), "{said}");
         assert_eq!(run(&["rm", &cid[..20]]).ok(), format!("removed {cid}\n"));
         assert_eq!(run(&["list"]).ok(), "");
         for args in [&["rm", cid][..], &["show", cid], &["neighbors", cid, A], &["rm", ABSENT], &["show", root]] {
             let said = run(args).fails(4);
-            assert!(said.starts_with(&format!("error: no index {} in {store}\nhint: `mnem-store knn list", args[1])));
+            assert!(
+                said.starts_with(&format!("error: no index {} in {store}\nhint: run `mnem-store knn list", args[1]))
+            );
         }
         cids.push(cid.to_owned());
     }
@@ -87,7 +89,7 @@ fn a_file_of_the_published_layout_takes_rows_of_its_own_format() {
     // The blocks of that file hold random bytes, which no followed codec takes, and one has a digest of other bytes: its
     // faults are theirs alone.
     let verified = run(&["verify"]).exits(3);
-    assert!(verified.out().contains("\n8 faults in 17 blocks") && verified.out().contains("; 2 indexes of neighbours"));
+    assert!(verified.out().contains("\n8 faults in 17 blocks") && verified.out().contains("; 2 indexes"));
     assert_eq!(verified.out().matches("malformed: block ").count(), 7, "{}", verified.out());
     assert_eq!(run(&["knn", "rm", cid]).ok(), format!("removed {cid}\n"));
     assert_eq!(run(&["knn", "list"]).ok(), before);
@@ -136,9 +138,9 @@ fn nodes_are_named_by_id_or_by_a_label_of_their_own() {
     };
     let labels = &["--labels", "v.jsonl"];
     let said = run("same", labels).fails(2);
-    assert_eq!(said, format!("error: 2 nodes have the label \"same\"\nhint: name one by its id: {B}, {C}\n"));
+    assert_eq!(said, format!("error: 2 nodes have the label \"same\"\nhint: give one of their ids: {B}, {C}\n"));
     assert!(run("absent", labels).fails(4).starts_with("error: no node with the label \"absent\"\nhint: "));
-    assert!(run("first", &[]).fails(2).contains("hint: a node id has 32 hexadecimal digits; with --labels FILE"));
+    assert!(run("first", &[]).fails(2).contains("hint: give an id of 32 hexadecimal digits, or give --labels FILE"));
     assert!(run(&A[1..], &[]).fails(2).starts_with("error: \"0"));
     assert!(run(&"0".repeat(32), &[]).fails(4).starts_with("error: no node 0000"));
     assert_eq!(run(&A.to_uppercase(), &[]).ok(), format!("0.500000  {B}\n"));
@@ -162,14 +164,14 @@ fn a_wrong_line_is_named() {
         (format!("{{\"id\":\"{B}\"}}").into_bytes(), "missing field `vector`"),
         (format!("{{\"id\":\"{B}\",\"id\":\"{B}\",\"vector\":[1,0]}}").into_bytes(), "duplicate field `id`"),
         ([&with(B, "[1,0]")[..], b" {}"].concat(), "trailing characters"),
-        (with(&B[1..], "[1,0]"), "is no id: a node id has 32 hexadecimal digits and nothing else"),
-        (with(A, "[1,0]"), "node 000000000000000000000000000000aa has a vector in line 1 already"),
+        (with(&B[1..], "[1,0]"), "a node id must have exactly 32 hexadecimal digits"),
+        (with(A, "[1,0]"), "node 000000000000000000000000000000aa already has a vector in line 1"),
         (with(B, "[]"), "the vector is empty"),
-        (with(B, "[1]"), "the vector has 1 number, the first has 2"),
+        (with(B, "[1]"), "the vector has 1 number, but the first vector has 2"),
         // Said by us or by the JSON reader, as the features go with which the whole workspace builds it.
         (with(B, "[1,1e39]"), "number "),
         (with(B, "[1,NaN]"), "expected value"),
-        (with(B, "[0,0]"), "the vector is not of length one, which the cosine needs"),
+        (with(B, "[0,0]"), "the vector does not have length one, as cosine requires"),
         (with(B, &"[".repeat(100_000)), "invalid type: sequence"),
     ];
     for (line, why) in cases {
@@ -183,7 +185,7 @@ fn a_wrong_line_is_named() {
     let said = place.run(&["knn", "build", "--vectors", "v.jsonl", "--store", "a.redb"]).fails(1);
     assert_eq!(
         said,
-        "error: v.jsonl, line 2: it has more than 16777216 bytes\nhint: mend or leave out that line: one is {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}\n"
+        "error: v.jsonl, line 2: the line has more than 16777216 bytes\nhint: fix or remove the line; its form is {\"id\": 32 hexadecimal digits, \"vector\": [numbers]}\n"
     );
     assert_eq!(place.run(&["knn", "list", "--store", "a.redb"]).ok(), "", "nothing was stored");
 }
@@ -223,7 +225,10 @@ fn vectors_of_any_length_can_be_normalized() {
     };
     let long = line(A, "[3,4]") + &line(B, "[0,7]");
     let said = build(&long, &[]).fails(1);
-    assert!(said.contains("line 1: the vector is not of length one") && said.contains("hint: --normalize"), "{said}");
+    assert!(
+        said.contains("line 1: the vector does not have length one") && said.contains("hint: give --normalize"),
+        "{said}"
+    );
     let unit = line(A, "[0.6,0.8]") + &line(B, "[0,1]");
     assert_eq!(build(&long, &["--normalize"]).ok(), build(&unit, &[]).ok());
     let extreme = line(A, "[3e-30,4e-30]") + &line(B, "[0,3e38]") + &line(C, "[1e20,1e-20]");
@@ -231,8 +236,8 @@ fn vectors_of_any_length_can_be_normalized() {
     let nearest = place.run(&["knn", "neighbors", cid.trim_end(), A, "--store", "a.redb"]).ok();
     assert_eq!(nearest, format!("0.800000  {B}\n0.600000  {C}\n"));
     let said = build(&(unit + &line(C, "[0,0]")), &["--normalize"]).fails(1);
-    assert!(said.contains("line 3: the vector has no length to divide by"), "{said}");
-    assert!(build("\n", &[]).fails(1).starts_with("error: there are no vectors in v.jsonl"));
+    assert!(said.contains("line 3: a zero vector cannot be normalized"), "{said}");
+    assert!(build("\n", &[]).fails(1).starts_with("error: no vectors in v.jsonl"));
     build(&long, &["--k", "0"]).fails(2);
 }
 
@@ -252,7 +257,7 @@ fn the_root_is_the_only_head_or_is_named() {
     place.run(&["heads", "update", &leaf.to_string(), "--store", "a.redb"]).ok();
     let said = build("a.redb", &[]).fails(1);
     assert!(
-        said.starts_with("error: the store has 2 heads, and ") && said.contains("hint: ") && said.contains("--root")
+        said.starts_with("error: the store has 2 heads, but ") && said.contains("hint: ") && said.contains("--root")
     );
     place.run_with_input(&["import", "-", "--store", "empty.simple"], EMPTY_CAR).ok();
     assert!(build("empty.simple", &[]).fails(1).starts_with("error: the store has no head "));
@@ -280,7 +285,7 @@ fn damaged_and_unfinished_indexes_are_listed_and_can_be_removed() {
         let run = |args: &[&str]| place.run(&[args, &["--store", store]].concat());
         change(Some(b"mnem-knn and no manifest"));
         assert!(run(&["knn", "list"]).ok().starts_with(&format!("{cid}  unreadable: ")));
-        assert!(run(&["knn", "show", cid]).fails(1).contains("hint: `mnem-store verify"));
+        assert!(run(&["knn", "show", cid]).fails(1).contains("hint: run `mnem-store verify"));
         let faults = run(&["verify"]).exits(3);
         assert!(faults.out().starts_with("knn_index: ") && faults.out().contains(cid), "{}", faults.out());
         run(&["knn", "rm", cid]).ok();
@@ -289,8 +294,8 @@ fn damaged_and_unfinished_indexes_are_listed_and_can_be_removed() {
         change(None);
         let listed = run(&["knn", "list"]).exits(0);
         assert_eq!(listed.out(), "");
-        assert!(listed.err.starts_with(&format!("note: {cid} is unfinished")), "{}", listed.err);
-        assert!(run(&["verify"]).exits(0).err.contains(&format!("note: index {cid} is being written")));
+        assert!(listed.err.starts_with(&format!("note: {cid} is incomplete")), "{}", listed.err);
+        assert!(run(&["verify"]).exits(0).err.contains(&format!("note: index {cid} is incomplete")));
         run(&["knn", "rm", cid]).ok();
         assert_eq!(run(&["knn", "list"]).exits(0).err, "");
     }

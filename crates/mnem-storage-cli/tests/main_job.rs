@@ -61,7 +61,7 @@ fn long_work_tells_its_progress_only_where_asked() {
     let car = animals();
     let car = car.to_str().expect("a path of text");
     let silent = place.run(&["import", car, "--heads", "--store", "a.redb"]).exits(0);
-    let note = "note: links were not followed: `mnem-store verify` says whether the graph is complete\n";
+    let note = "note: links were not followed; run `mnem-store verify` to check that the graph is complete\n";
     assert_eq!(silent.err, note, "standard error is no terminal");
     let told = place.run(&["import", car, "--heads", "--store", "b.redb", "--progress", "always"]).exits(0);
     assert!(told.err.starts_with("import: blocks: "), "{}", told.err);

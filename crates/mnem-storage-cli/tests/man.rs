@@ -26,7 +26,7 @@ fn every_command_has_a_page_with_its_examples() {
     let said = place.run(&["man", "knn", "frobnicate"]).fails(2);
     assert_eq!(
         said,
-        "error: mnem-store knn has no command \"frobnicate\"\nhint: `mnem-store --help` lists the commands\n"
+        "error: mnem-store knn has no command \"frobnicate\"\nhint: run `mnem-store --help` to list the commands\n"
     );
 }
 

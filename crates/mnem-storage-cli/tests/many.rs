@@ -52,7 +52,7 @@ fn the_one_that_comes_too_late_says_that_a_store_is_there() {
         let (made, late): (Vec<_>, Vec<_>) = all.into_iter().partition(|ran| ran.exit == Some(0));
         assert_eq!(made.len(), 1, "one made it: {late:?}");
         let expected = format!(
-            "error: a {backend} store is already at {store}\nhint: `mnem-store stat --store {store}` says what is in it\n"
+            "error: {store} is already a {backend} store\nhint: run `mnem-store stat --store {store}` to inspect it\n"
         );
         assert!(late.iter().all(|ran| ran.err == expected), "{late:?}");
     }

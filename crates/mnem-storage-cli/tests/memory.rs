@@ -78,7 +78,7 @@ fn every_command_keeps_to_what_it_is_said_to_need() {
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
             let needed = NEEDED[usize::from(command[0] == "copy")];
             let refused = limited(&place, needed + THREADS, &args).fails(1);
-            assert!(refused.starts_with("error: the limit of address space leaves "), "{args:?}: {refused}");
+            assert!(refused.starts_with("error: the address space limit leaves "), "{args:?}: {refused}");
             assert!(refused.contains("\nhint: raise the limit by "), "{args:?}: {refused}");
             assert!(!place.path(new).exists(), "{args:?}: nothing is begun");
             limited(&place, needed + THREADS + PROGRAM, &args).exits(0);

@@ -64,7 +64,7 @@ fn a_graph_of_another_codec_goes_round_whole() {
         let verified = place.run(&["verify", "--store", &other]).exits(3);
         assert!(verified.out().starts_with(&format!("missing_link: block {leaf} is missing; ")), "{}", verified.out());
         let failed = place.run(&["export", "part.car", "--store", &other]).fails(4);
-        assert!(failed.contains(&leaf.to_string()) && failed.contains("--skip-missing leaves out"), "{failed}");
+        assert!(failed.contains(&leaf.to_string()) && failed.contains("give --skip-missing to"), "{failed}");
         assert!(!place.path("part.car").exists());
     }
 }
@@ -80,15 +80,15 @@ fn what_is_left_out_is_listed() {
     assert!(exported.out().starts_with("exported 4 blocks "), "{}", exported.out());
     let failed = place.run(&["copy", "--reachable", "a.redb", "b.redb"]).exits(4).err;
     assert!(
-        failed.starts_with("note: b.redb was made, and holds 4 blocks and no head: it is no whole copy\nerror: "),
+        failed.starts_with("note: b.redb was created, and holds 4 blocks and no head: the copy is incomplete\nerror: "),
         "{failed}"
     );
-    assert!(failed.contains("--skip-missing leaves out"), "{failed}");
+    assert!(failed.contains("give --skip-missing to"), "{failed}");
     assert_eq!(place.run(&["heads", "--store", "b.redb"]).exits(0).out(), "");
     let copied = place.run(&["copy", "--reachable", "--skip-missing", "a.redb", "b.redb"]).exits(0);
     assert_eq!(copied.err, note);
     assert!(
-        copied.out().contains("proved   its heads reach 4 blocks, apart from the missing ones\n"),
+        copied.out().contains("proved   the heads of the copy reach 4 blocks, without the missing ones\n"),
         "{}",
         copied.out()
     );
@@ -103,8 +103,8 @@ fn what_is_left_out_is_listed() {
     }
     // As an archive it is a part, and says so where it must be whole.
     let failed = place.run(&["import", "part.car", "--complete", "--store", "d.redb"]).fails(4);
-    assert!(failed.contains(&format!("a block that the roots reach is missing: {leaf}, which ")), "{failed}");
-    assert!(failed.contains("4 verified blocks are in the store") && failed.contains("--heads instead"), "{failed}");
+    assert!(failed.contains(&format!("a block that the roots reach is missing: {leaf} (linked from ")), "{failed}");
+    assert!(failed.contains("4 verified blocks in the store") && failed.contains("--heads instead"), "{failed}");
     assert!(failed.contains("hint: import the archive that holds it, "), "{failed}");
     assert_eq!(place.run(&["heads", "--store", "d.redb"]).exits(0).out(), "");
     let json = place.run(&["import", "part.car", "--complete", "--json", "--store", "d.redb"]).exits(4).err;
@@ -127,20 +127,20 @@ fn a_block_that_may_have_links_is_no_leaf_unless_it_is_called_one() {
     let (opaque, hidden) = with_opaque(&place, "a.simple");
     let before = snapshot(&place.path("a.simple"));
     let verified = place.run(&["verify", "--store", "a.simple"]).ok();
-    assert!(verified.ends_with("; links not followed in 1 block of other codecs, 1 of them reached\n"), "{verified}");
+    assert!(verified.ends_with("; links not followed in 1 block of other codecs (1 reached)\n"), "{verified}");
     let failed = place.run(&["export", "a.car", "--store", "a.simple"]).fails(1);
     assert!(
         failed.contains(&format!("cannot export block {opaque}: ")) && failed.contains("dag-jose (0x85)"),
         "{failed}"
     );
-    assert!(failed.contains("hint: --opaque-leaves exports"), "{failed}");
+    assert!(failed.contains("hint: give --opaque-leaves to export"), "{failed}");
     assert!(!place.path("a.car").exists());
     let json = place.run(&["export", "a.car", "--json", "--store", "a.simple"]).exits(1).err;
     assert!(json.contains(r#""kind":"opaque_block""#), "{json}");
     let exported = place.run(&["export", "a.car", "--opaque-leaves", "--store", "a.simple"]).exits(0);
     assert!(
         exported.err.starts_with(
-            "note: links were not followed in 1 block of other codecs: what only these link to is not exported"
+            "note: links were not followed in 1 block of other codecs; blocks that only these link to are not exported"
         ),
         "{}",
         exported.err
@@ -149,9 +149,9 @@ fn a_block_that_may_have_links_is_no_leaf_unless_it_is_called_one() {
     let ran = place.run(&["copy", "--reachable", "a.simple", "b.redb"]).exits(1);
     let failed = ran
         .err
-        .strip_prefix("note: b.redb was made, and holds 1 block and no head: it is no whole copy\n")
+        .strip_prefix("note: b.redb was created, and holds 1 block and no head: the copy is incomplete\n")
         .expect("what is left of it");
-    assert!(failed.contains(&opaque.to_string()) && failed.contains("hint: --opaque-leaves copies"), "{failed}");
+    assert!(failed.contains(&opaque.to_string()) && failed.contains("hint: give --opaque-leaves to copy"), "{failed}");
     assert!(
         place
             .run(&["copy", "--reachable", "a.simple", "b.redb", "--json"])
@@ -162,8 +162,8 @@ fn a_block_that_may_have_links_is_no_leaf_unless_it_is_called_one() {
     place.run(&["copy", "--reachable", "--opaque-leaves", "a.simple", "b.redb"]).ok();
     place.run(&["has", &hidden.to_string(), "--store", "b.redb"]).exits(4);
     let imported = place.run(&["import", "a.car", "--complete", "--store", "c.redb"]).exits(0);
-    assert!(imported.err.contains("what these link to was not checked"), "{}", imported.err);
-    let how_far = "and none is missing, as far as links are followed: not in 1 block of other codecs\n";
+    assert!(imported.err.contains("that only these link to were not checked"), "{}", imported.err);
+    let how_far = "and none is missing; links were not followed in 1 block of other codecs\n";
     assert!(imported.out().contains(how_far), "{}", imported.out());
     assert!(snapshot(&place.path("a.simple")) == before, "nothing of this writes to the store");
 }
@@ -177,7 +177,7 @@ fn up_to_ten_missing_blocks_are_named() {
         fill(&place, store, root.0, std::slice::from_ref(&root));
         place.run(&["export", "part.car", "--skip-missing", "--store", store]).ok();
         let failed = place.run(&["import", "part.car", "--complete", "--store", &format!("new-{store}")]).fails(4);
-        assert!(failed.contains("1 verified block is in the store"), "{failed}");
+        assert!(failed.contains("1 verified block in the store"), "{failed}");
         assert!(failed.contains("hint: import the archives that hold them, "), "{failed}");
         let named = cids.iter().filter(|cid| failed.contains(&cid.to_string())).count();
         assert_eq!(named, leaves.min(10), "{failed}");
@@ -195,7 +195,7 @@ fn a_walk_says_what_it_did_not_look_into() {
     assert_eq!(walked.out(), format!("{head}{opaque}\n"));
     assert!(
         walked.err.starts_with(
-            "note: links were not followed in 1 block of other codecs: what only these link to is not listed"
+            "note: links were not followed in 1 block of other codecs; blocks that only these link to are not listed"
         ),
         "{}",
         walked.err

@@ -67,7 +67,7 @@ fn other_codecs_are_shown_as_far_as_they_can_be() {
     let ran = place.run(&["show", &cid, "--store", "a.redb"]).exits(0);
     assert!(ran.out().starts_with("00000000  00 00 "), "{}", ran.out());
     assert_eq!(ran.out().lines().count(), 16);
-    assert_eq!(ran.err, format!("note: the first 256 of 1,000 bytes: `mnem-store get {cid}` writes them all\n"));
+    assert_eq!(ran.err, format!("note: showing 256 of 1,000 bytes; run `mnem-store get {cid}` for all\n"));
 }
 
 #[test]

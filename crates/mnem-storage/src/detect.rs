@@ -91,10 +91,10 @@ fn is_empty_folder(at: &Location) -> bool {
 /// The reason why no driver can have a store there.
 fn reason(at: &Location, nothing: &[(&'static dyn Driver, Option<String>)]) -> String {
     if let Some(scheme) = at.scheme() {
-        return format!("no backend of this build has stores at URLs of the scheme `{scheme}`");
+        return format!("no backend of this build supports URLs with the scheme `{scheme}`");
     }
     let mut reasons = nothing.iter().filter_map(|(driver, why)| Some((driver.name(), why.as_deref()?)));
-    let Some((name, first)) = reasons.next() else { return "nothing is there".to_owned() };
+    let Some((name, first)) = reasons.next() else { return "it does not exist".to_owned() };
     let others: Vec<_> = reasons.collect();
     if others.iter().all(|(_, why)| *why == first) {
         return first.to_owned();

@@ -186,7 +186,7 @@ impl OpenOptions {
             }
             Found::Nothing(_) if !may_create => {
                 let is_there = at.as_path().is_some_and(Path::exists);
-                return Err(not_a_store(at, if is_there { "it is an empty folder" } else { "nothing is there" }));
+                return Err(not_a_store(at, if is_there { "it is an empty folder" } else { "it does not exist" }));
             }
             Found::Nothing(drivers) => self.for_new(at, &drivers)?,
         };
@@ -282,9 +282,7 @@ impl OpenOptions {
         if let Some(wish) = self.wish()? {
             let objection = drivers.iter().find(|(driver, _)| driver.name() == wish.name());
             return match objection {
-                Some((_, Some(why))) => {
-                    Err(invalid(format!("a {} store cannot be created at {at}: {why}", wish.name())))
-                }
+                Some((_, Some(why))) => Err(invalid(format!("cannot create a {} store at {at}: {why}", wish.name()))),
                 _ => Ok(wish),
             };
         }
@@ -294,7 +292,7 @@ impl OpenOptions {
         }
         if let Some(asked) = lacking(&self.drivers).find(|asked| asked.suits(at)) {
             let what = format!(
-                "creating a {} store at {at}, which the path asks for (another name or OpenOptions::backend asks for another)",
+                "creating a {} store at {at} (selected by the path; another path or OpenOptions::backend selects another)",
                 asked.name
             );
             return Err(lacks(asked, &what));
@@ -303,13 +301,13 @@ impl OpenOptions {
             return Ok(first);
         }
         Err(match drivers.first() {
-            Some((driver, Some(why))) => invalid(format!("a {} store cannot be created at {at}: {why}", driver.name())),
+            Some((driver, Some(why))) => invalid(format!("cannot create a {} store at {at}: {why}", driver.name())),
             _ => {
                 let features: Vec<_> = BACKENDS.iter().map(|backend| format!("`{}`", backend.name)).collect();
                 let features = features.join(", ");
                 StoreError::Unsupported {
                     operation: format!("creating a store at {at}"),
-                    reason: format!("mnem-storage was compiled with none of its features {features}"),
+                    reason: format!("mnem-storage was compiled without any of its features {features}"),
                 }
             }
         })
@@ -320,9 +318,7 @@ impl OpenOptions {
             None => Ok(()),
             Some(store) => {
                 let (path, store) = (path.display(), store.display());
-                Err(invalid(format!(
-                    "{path} lies inside the store {store}: a store cannot be created in another one's folder"
-                )))
+                Err(invalid(format!("{path} is inside the store {store}: cannot create a store inside another")))
             }
         }
     }
@@ -332,7 +328,7 @@ impl OpenOptions {
 fn refuse_without_folder(at: &Location, path: &Path) -> Result<(), StoreError> {
     match path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(|folder| (folder, folder.try_exists())) {
         Some((folder, Ok(false))) => {
-            Err(not_a_store(at, format!("there is no folder {}; make it first", folder.display())))
+            Err(not_a_store(at, format!("folder {} does not exist; create it first", folder.display())))
         }
         _ => Ok(()),
     }

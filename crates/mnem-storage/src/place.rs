@@ -40,7 +40,7 @@ impl std::fmt::Display for Elsewhere {
         match (&self.now, self.replaced) {
             (Some(now), false) => write!(f, "{path} was moved to {} while it was open", now.display()),
             (Some(now), true) => {
-                write!(f, "{path} was moved to {} while it was open, and something else has its name", now.display())
+                write!(f, "{path} was moved to {} and replaced while it was open", now.display())
             }
             (None, true) => write!(f, "{path} was replaced while it was open"),
             (None, false) => write!(f, "{path} was removed while it was open"),
@@ -89,7 +89,7 @@ impl Place {
         };
         Err(StoreError::Backend {
             backend: self.backend,
-            operation: format!("find itself again at {}", self.at),
+            operation: format!("check its path {}", self.at),
             outcome: Outcome::Unknown,
             source,
         })

@@ -76,7 +76,7 @@ pub(crate) fn listed<S: Sink>(store: &dyn Store, seen: HashSet<Cid>, sink: &mut 
             Ok((cid, _)) if sink.told(&cid) => {}
             Ok((cid, Ok(Some(data)))) => drop(sink.block(cid, data, Way::Listed)?),
             Ok((cid, Ok(None))) => {
-                let what = format!("block {cid} is listed and cannot be found by its CID");
+                let what = format!("block {cid} is listed but cannot be found by its CID");
                 sink.absent(FaultKind::Unreadable, cid, what);
             }
             Ok((cid, Err(error))) => unreadable(cid, error, Way::Listed, sink)?,

@@ -66,9 +66,7 @@ fn a_cut_off_archive_says_where_and_how_much_is_missing() {
     assert_eq!(*fault, CarFault::CutOff { missing_bytes: 3 });
     assert_eq!(
         error.to_string(),
-        format!(
-            "import stopped at byte {cut} (2 verified blocks are in the store, 2 of them new; the heads are unchanged)"
-        )
+        format!("import stopped at byte {cut} (2 verified blocks in the store, 2 new; the heads are unchanged)")
     );
 }
 
@@ -78,7 +76,7 @@ fn the_callers_limit_counts() {
     let (error, _) = failure(&archive[..], &ImportOptions::new().block_bytes_max(1000));
     assert_eq!(error.kind(), ImportErrorKind::BlockTooLarge);
     assert_eq!(error.kept().blocks, 1);
-    assert!(error.source_text().contains("1001 bytes is larger than the 1000 allowed"), "{}", error.source_text());
+    assert!(error.source_text().contains("1001 bytes exceeds the limit of 1000"), "{}", error.source_text());
 }
 
 /// Imports a block after a good one: what is said of it, how far its section is from its start, and whether the offset

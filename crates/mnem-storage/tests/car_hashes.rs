@@ -97,7 +97,7 @@ fn a_root_of_an_unknown_hash_function_needs_its_block_all_the_same() {
     let error = car::import(&store, &archive[..], &keep(), &mut unwatched).expect_err("a root without a block");
     assert!(matches!(&error, ImportError::MissingRoots { roots, .. } if *roots == [unknown_hash(7)]), "{error:?}");
     assert_eq!((error.kept().blocks, error.kept().unchecked, store.heads().unwrap()), (1, 1, vec![]));
-    assert!(error.to_string().contains("1 block is in the store, 1 of them new and 1 not verified"), "{error}");
+    assert!(error.to_string().contains("1 block in the store, 1 new, 1 unverified"), "{error}");
 }
 
 #[test]

@@ -72,8 +72,8 @@ fn what_is_no_store_is_described() {
     fs::write(path("folder").join("notes.txt"), b"mine").unwrap();
     for (name, redb, simple) in [
         ("empty", "it is an empty file", "it is a file, not a folder"),
-        ("text", "the file does not begin as a redb file does", "it is a file, not a folder"),
-        ("short", "the file does not begin as a redb file does", "it is a file, not a folder"),
+        ("text", "the file does not start with a redb header", "it is a file, not a folder"),
+        ("short", "the file does not start with a redb header", "it is a file, not a folder"),
         ("folder", "it is a folder, not a file", "the folder holds `notes.txt` and no `format` file"),
     ] {
         let said = reason(&path(name));
@@ -83,7 +83,7 @@ fn what_is_no_store_is_described() {
     }
     assert_eq!(reason(&path("text/below")), "a part of the path is a file, not a folder", "all say the same, once");
     let url = std::path::Path::new("nowhere://x/y");
-    assert_eq!(reason(url), "no backend of this build has stores at URLs of the scheme `nowhere`");
+    assert_eq!(reason(url), "no backend of this build supports URLs with the scheme `nowhere`");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn links_are_followed_and_special_files_are_not_opened() {
     if cfg!(feature = "redb") {
         assert_eq!(detect(path("link")).unwrap().map(|driver| driver.name()), Some("redb"));
     }
-    assert_eq!(reason(&path("dangling")), "it is a symbolic link to nothing");
+    assert_eq!(reason(&path("dangling")), "it is a dangling symbolic link");
     assert_eq!(reason(&path("socket")), "it is neither a file nor a folder");
     for special in ["dangling", "socket", "file/below"] {
         let error = mnem_storage::open_or_init(path(special)).unwrap_err();
@@ -121,7 +121,7 @@ fn no_store_is_made_inside_of_another() {
         for options in [OpenOptions::new().create(true), OpenOptions::new().create_new(true)] {
             let error = options.open(&inside).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{inside:?}");
-            assert!(error.to_string().contains("lies inside the store"), "{error}");
+            assert!(error.to_string().contains("is inside the store"), "{error}");
         }
         assert_eq!(inside.exists(), existed);
     }
@@ -148,7 +148,7 @@ fn no_store_is_made_inside_of_a_damaged_one() {
             let error = OpenOptions::new().create(true).open(&inside).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
             let store = fs::canonicalize(&store).unwrap();
-            assert!(error.to_string().contains(&format!("lies inside the store {}", store.display())), "{error}");
+            assert!(error.to_string().contains(&format!("is inside the store {}", store.display())), "{error}");
             assert!(!inside.exists());
         }
     }
@@ -183,5 +183,5 @@ fn what_cannot_be_looked_at_is_named() {
     let path = folder.path().join("x".repeat(300));
     let error = detect(&path).unwrap_err();
     let first = DRIVERS[0].name();
-    assert_eq!(error.to_string(), format!("{first} store failed to look at {}", path.display()));
+    assert_eq!(error.to_string(), format!("{first} store failed to inspect {}", path.display()));
 }

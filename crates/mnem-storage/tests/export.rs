@@ -77,7 +77,7 @@ fn a_missing_block_is_named_with_its_parent() {
     let ExportError::Block { cid, linked_from, blocks: written, .. } = &error else { panic!("{error:?}") };
     assert_eq!((**cid, linked_from.as_deref(), *written), (blocks[2].0, Some(&root), 2));
     assert!(matches!(error.store_error(), Some(StoreError::MissingBlock { .. })));
-    assert!(error.to_string().contains(&format!("block {}, which {root} links to", blocks[2].0)), "{error}");
+    assert!(error.to_string().contains(&format!("block {} (linked from {root})", blocks[2].0)), "{error}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub enum DagCborError {
     #[error("the block ends inside an item")]
     CutOff,
     /// There are more bytes than the item has.
-    #[error("bytes follow the item, and a block is one item")]
+    #[error("bytes follow the item, but a block is a single item")]
     TrailingBytes,
     /// Lists, maps and links are nested too deeply.
     #[error("nesting is deeper than 128 levels")]
@@ -26,10 +26,10 @@ pub enum DagCborError {
     #[error("a number or length is too large")]
     TooLarge,
     /// An item gives no length and ends with a mark.
-    #[error("an item has no length in front, and indefinite lengths are not allowed")]
+    #[error("an item has an indefinite length")]
     IndefiniteLength,
     /// The keys of a map are not ascending, shorter ones first.
-    #[error("the keys of a map are out of order (shorter ones come first), or one is repeated")]
+    #[error("the keys of a map are out of order (shorter keys come first) or repeated")]
     KeyOrder,
     /// A map has a key that is no text.
     #[error("the key of a map is not text")]
@@ -41,7 +41,7 @@ pub enum DagCborError {
     #[error("a link (tag 42) does not hold exactly one CID")]
     Link,
     /// A tag other than that of links.
-    #[error("a tag is not 42, the only one allowed, in its shortest form")]
+    #[error("a tag is not 42 in its shortest form, the only tag allowed")]
     Tag,
     /// A float is not finite, is −0, or is shorter than 64 bits.
     #[error("a float is not finite, is -0, or has fewer than 64 bits")]
@@ -50,7 +50,7 @@ pub enum DagCborError {
     #[error("byte 0x{0:02x} does not begin an item that is allowed there")]
     Item(u8),
     /// The item is DAG-CBOR, and not the value that was expected.
-    #[error("it holds another value than expected: {0}")]
+    #[error("unexpected value: {0}")]
     Value(String),
 }
 

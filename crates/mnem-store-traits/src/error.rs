@@ -150,7 +150,7 @@ pub enum StoreError {
         digest_bytes: u8,
     },
     /// The block is larger than the store accepts. Nothing was stored.
-    #[error("block {cid} has {block_bytes} bytes, more than the {block_bytes_max} this store takes")]
+    #[error("block {cid} has {block_bytes} bytes, above the limit of {block_bytes_max} bytes of this store")]
     BlockTooLarge {
         /// The block that was refused.
         cid: Cid,
@@ -176,14 +176,14 @@ pub enum StoreError {
         source: Cause,
     },
     /// `swap` found other heads than expected. The heads are unchanged.
-    #[error("the heads are not as expected: found {} head{}", actual.len(), if actual.len() == 1 { "" } else { "s" })]
+    #[error("heads changed: found {} head{}", actual.len(), if actual.len() == 1 { "" } else { "s" })]
     HeadsMoved {
         /// The heads found, ascending.
         actual: Vec<Cid>,
     },
     /// Another process or handle holds the store. Close it there, set a lock timeout (`lock_wait`), or open every
     /// handle in a shared mode if the backend has one.
-    #[error("store {location} is locked by another process or handle: close it there, or wait for that")]
+    #[error("store {location} is locked by another process or handle")]
     Locked {
         /// The store.
         location: Location,
@@ -235,7 +235,7 @@ pub enum StoreError {
         reason: String,
     },
     /// An earlier write failed, and this handle does not know what is on the disk. Reopen the store.
-    #[error("{backend} store refuses writes since an earlier one failed: close and reopen it")]
+    #[error("{backend} store refuses writes after a failed write: close and reopen it")]
     Poisoned {
         /// The backend.
         backend: &'static str,

@@ -87,7 +87,9 @@ pub fn check_table_name(name: &str) -> Result<(), StoreError> {
     }
     Err(StoreError::InvalidArgument {
         operation: "side_table",
-        reason: format!("a table's name has 1 to {TABLE_NAME_BYTES_MAX} of a-z, 0-9 and _, not {name:?}"),
+        reason: format!(
+            "a table name must have 1 to {TABLE_NAME_BYTES_MAX} characters of a-z, 0-9 and _, not {name:?}"
+        ),
     })
 }
 
@@ -101,7 +103,7 @@ pub fn check_table_key(operation: &'static str, key: &[u8]) -> Result<(), StoreE
     }
     Err(StoreError::InvalidArgument {
         operation,
-        reason: format!("a side table's key has 1 to {TABLE_KEY_BYTES_MAX} bytes, not {}", key.len()),
+        reason: format!("a key of a side table must have 1 to {TABLE_KEY_BYTES_MAX} bytes, not {}", key.len()),
     })
 }
 
@@ -115,7 +117,10 @@ pub fn check_table_write(puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(
         if value.len() > TABLE_VALUE_BYTES_MAX {
             return Err(StoreError::InvalidArgument {
                 operation: "write",
-                reason: format!("a side table's value has up to {TABLE_VALUE_BYTES_MAX} bytes, not {}", value.len()),
+                reason: format!(
+                    "a value of a side table may have up to {TABLE_VALUE_BYTES_MAX} bytes, not {}",
+                    value.len()
+                ),
             });
         }
     }

@@ -15,13 +15,13 @@ pub enum DeriveError {
         vectors: usize,
     },
     /// More than 2^32 − 2 vectors.
-    #[error("{vectors} vectors are too many")]
+    #[error("too many vectors: {vectors}")]
     TooMany {
         /// Number of vectors.
         vectors: usize,
     },
     /// A vector is longer or shorter than the first one.
-    #[error("vector {position} ({id}) has {found} numbers, the first has {expected}")]
+    #[error("vector {position} ({id}) has {found} numbers, but the first has {expected}")]
     Ragged {
         /// Position of the vector.
         position: usize,
@@ -41,7 +41,7 @@ pub enum DeriveError {
         id: NodeId,
     },
     /// For the cosine, a vector that does not have length one, such as the zero vector.
-    #[error("vector {position} ({id}) is not of length one, which the cosine needs")]
+    #[error("vector {position} ({id}) does not have length one, as cosine requires")]
     NotUnit {
         /// Position of the vector.
         position: usize,
@@ -49,7 +49,7 @@ pub enum DeriveError {
         id: NodeId,
     },
     /// A vector that should be divided by its length is zero.
-    #[error("vector {position} ({id}) is zero, and has no length to divide by")]
+    #[error("vector {position} ({id}) is zero and cannot be normalized")]
     NoLength {
         /// Position of the vector.
         position: usize,
@@ -57,7 +57,7 @@ pub enum DeriveError {
         id: NodeId,
     },
     /// Two vectors have the same id.
-    #[error("vector {position} has an id that an earlier one has: {id}")]
+    #[error("vector {position} has the id of an earlier vector: {id}")]
     DuplicateId {
         /// Position of the second vector.
         position: usize,
@@ -65,7 +65,7 @@ pub enum DeriveError {
         id: NodeId,
     },
     /// With [`Order::AsPublished`](super::Order::AsPublished): the numbers are so large that a dot product is infinite.
-    #[error("the dot product of {src} and {dst} is too large for a number of 32 bits")]
+    #[error("the dot product of {src} and {dst} does not fit a 32-bit float")]
     Overflow {
         /// One node.
         src: NodeId,
@@ -73,6 +73,6 @@ pub enum DeriveError {
         dst: NodeId,
     },
     /// The progress callback stopped the derivation.
-    #[error("the derivation was stopped")]
+    #[error("the derivation stopped")]
     Stopped,
 }

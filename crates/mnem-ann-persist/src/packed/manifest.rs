@@ -69,15 +69,15 @@ pub(crate) struct Manifest {
 /// The reason why bytes are not a manifest.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ManifestError {
-    #[error("the manifest is that of format {0}")]
+    #[error("the manifest has format {0}")]
     Format(u8),
     #[error("the manifest's checksum does not match")]
     Sum,
-    #[error("the manifest is cut off")]
+    #[error("the manifest is truncated")]
     CutOff,
     #[error("the manifest cannot be read: {0}")]
     Record(String),
-    #[error("the manifest says of its {0} what cannot be")]
+    #[error("the manifest has an invalid field: {0}")]
     Field(&'static str),
 }
 
@@ -109,7 +109,7 @@ impl Manifest {
         };
         let mut encoded = Vec::with_capacity(256 + self.pages.len() * 24 + self.chunks.len() * 12);
         if let Err(error) = ciborium::into_writer(&record, &mut encoded) {
-            unreachable!("numbers and bytes go into memory: {error}");
+            unreachable!("writing to memory failed: {error}");
         }
         let mut row = Vec::with_capacity(MAGIC.len() + 8 + encoded.len());
         row.extend_from_slice(MAGIC);

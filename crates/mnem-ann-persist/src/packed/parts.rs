@@ -39,7 +39,7 @@ impl Parts<'_> {
     pub(crate) fn page(&self, number: usize) -> Result<Bytes, StoreError> {
         let bytes = self.part(Part::Ids, number, self.manifest.pages.get(number).map(|(_, sum)| *sum))?;
         if bytes.len() != self.manifest.ids_in(number) * 16 {
-            return Err(damaged(self.cid, Part::Ids, number, "it has not as many ids as the manifest says"));
+            return Err(damaged(self.cid, Part::Ids, number, "its number of ids differs from the manifest"));
         }
         Ok(bytes)
     }
@@ -50,7 +50,7 @@ impl Parts<'_> {
     }
 
     pub(crate) fn parse<'b>(&self, number: usize, bytes: &'b [u8]) -> Result<Chunk<'b>, StoreError> {
-        Chunk::parse(bytes).ok_or_else(|| damaged(self.cid, Part::Edges, number, "its columns do not fit together"))
+        Chunk::parse(bytes).ok_or_else(|| damaged(self.cid, Part::Edges, number, "its columns are inconsistent"))
     }
 
     /// All ids, ascending.
@@ -60,7 +60,7 @@ impl Parts<'_> {
             ids.extend(self.page(number)?.as_chunks::<16>().0.iter().map(|id| NodeId(*id)));
         }
         if !ids.is_sorted_by(|a, b| a < b) {
-            return Err(damaged(self.cid, Part::Ids, 0, "the ids do not ascend"));
+            return Err(damaged(self.cid, Part::Ids, 0, "the ids are not ascending"));
         }
         Ok(ids)
     }
@@ -84,7 +84,7 @@ impl Parts<'_> {
         mut take: impl FnMut(KnnEdge) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let chunk = self.parse(number, bytes)?;
-        let unknown = || damaged(self.cid, Part::Edges, number, "it names a node that there is not");
+        let unknown = || damaged(self.cid, Part::Edges, number, "it refers to a node that does not exist");
         for (source, range) in chunk.sources() {
             let src = *ids.get(source as usize).ok_or_else(unknown)?;
             for (destination, weight) in chunk.edges(range) {

@@ -100,11 +100,11 @@ fn check_count(nodes: usize) -> Result<(), StoreError> {
     if u32::try_from(nodes).is_ok_and(|nodes| nodes < u32::MAX) {
         return Ok(());
     }
-    Err(invalid(format!("{nodes} nodes are more than an index may have: {}", u32::MAX - 1)))
+    Err(invalid(format!("{nodes} nodes exceed the limit of {} per index", u32::MAX - 1)))
 }
 
 fn changed() -> StoreError {
-    invalid("the edges were others when they were gone through again".to_owned())
+    invalid("the edges changed between the two passes".to_owned())
 }
 
 /// The edges of the source that is being read.

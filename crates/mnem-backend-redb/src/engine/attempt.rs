@@ -118,7 +118,7 @@ pub(crate) fn open_repaired(
 /// Opens a second database over a medium whose first database refuses to go on, under the locks of the first and
 /// repaired in memory.
 pub(crate) fn reopen_repaired(medium: Medium, path: &Path, options: &OpenOptions) -> Result<Staged, StoreError> {
-    let at = At { path, operation: "read on after a failure of" };
+    let at = At { path, operation: "continue reading after a failure of" };
     let options = options.clone().check(Check::Always).sharing(Sharing::ExclusiveWriter);
     open_repaired(at, &options, medium, Locks::OwnedByOther)
 }

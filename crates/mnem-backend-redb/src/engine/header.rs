@@ -141,10 +141,10 @@ impl fmt::Display for CutOff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.length.file;
         match self.length.header {
-            None => write!(f, "the file is cut short: it has {file} bytes, and its header alone {HEADER_BYTES}"),
+            None => write!(f, "the file is truncated: it has {file} bytes, less than its header of {HEADER_BYTES}"),
             Some(said) => {
                 let missing = said.saturating_sub(file);
-                write!(f, "the file is shorter than its header says by {missing} bytes: its end was cut off")
+                write!(f, "the file is shorter than its header says by {missing} bytes: it was truncated")
             }
         }
     }

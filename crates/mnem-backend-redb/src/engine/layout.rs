@@ -90,7 +90,7 @@ fn layout_by_names(at: At<'_>, transaction: &ReadTransaction) -> Result<Layout, 
     let names: BTreeSet<String> = names.map(|table| table.name().to_owned()).collect();
     let layouts = [Layout::Native, Layout::Mnem01];
     let known = layouts.into_iter().find(|layout| names.contains(layout.objects().name()));
-    known.ok_or_else(|| at.damaged("no table of blocks can be found"))
+    known.ok_or_else(|| at.damaged("the table of blocks is missing"))
 }
 
 /// Whether the format row identifies a store. `false` if the table belongs to another program.
@@ -121,8 +121,8 @@ fn wrong_types(at: At<'_>, error: TableError) -> StoreError {
 
 fn foreign(names: &BTreeSet<String>) -> String {
     if names.is_empty() {
-        return "it is a redb file without tables; name another path".into();
+        return "it is a redb file without tables; give another path".into();
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    format!("it is a redb file of another program, with the tables {}; name another path", names.join(", "))
+    format!("it is a redb file of another program, with the tables {}; give another path", names.join(", "))
 }

@@ -346,7 +346,7 @@ impl Seam {
 
     fn open(&self) -> io::Result<()> {
         if self.0.shut.load(Ordering::Acquire) {
-            return self.noted(Err(io::Error::other("the store was shut after a panic")));
+            return self.noted(Err(io::Error::other("the store was closed after a panic")));
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ impl Overlay {
             if self.log.is_some() && !is_zeros(medium, said, appended)? {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
-                    "they are not zeros, so the store is not opened for writing",
+                    "the bytes are not zero, so the store is not opened for writing",
                 ));
             }
             self.cut = Some(said);

@@ -27,11 +27,13 @@ pub(crate) fn probe(at: At<'_>) -> Result<PathState, StoreError> {
     match Entry::look(at.path).map_err(failed)? {
         Entry::Absent => return Ok(PathState::Nothing),
         Entry::EmptyFolder | Entry::Folder => {
-            return Ok(PathState::Other("it is a folder, and a redb store is a single file; name a file in it".into()));
+            return Ok(PathState::Other(
+                "it is a folder, but a redb store is a single file; give the path of a file".into(),
+            ));
         }
         Entry::File(_) => {}
-        Entry::Other(what) => return Ok(PathState::Other(format!("{what}; name another path"))),
-        _ => return Ok(PathState::Other("it is not a file; name another path".into())),
+        Entry::Other(what) => return Ok(PathState::Other(format!("{what}; give another path"))),
+        _ => return Ok(PathState::Other("it is not a file; give another path".into())),
     }
     let mut begin = Vec::new();
     let file = File::open(at.path).map_err(failed)?;
@@ -49,9 +51,9 @@ pub(crate) fn probe(at: At<'_>) -> Result<PathState, StoreError> {
     } else if REDB_MAGIC.starts_with(&begin) {
         let bytes = begin.len();
         PathState::Other(format!(
-            "the file was not written by redb, or its first {bytes} bytes are all that is left of it; name another path"
+            "the file was not written by redb, or it is truncated to {bytes} bytes; give another path"
         ))
     } else {
-        PathState::Other("the file was not written by redb; name another path".into())
+        PathState::Other("the file was not written by redb; give another path".into())
     })
 }

@@ -95,7 +95,7 @@ impl Writer {
             self.run(requests)
         });
         done.unwrap_or_else(|| {
-            Err(self.file().at(operation).failed(Outcome::Unknown, "the caller that led this commit panicked"))
+            Err(self.file().at(operation).failed(Outcome::Unknown, "the thread that ran this commit panicked"))
         })
     }
 

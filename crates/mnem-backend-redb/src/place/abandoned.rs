@@ -19,7 +19,7 @@ pub(crate) fn remove_abandoned(folder: &Path) {
     for entry in entries.flatten() {
         let is_file = entry.file_type().is_ok_and(|file_type| file_type.is_file());
         if is_file && is_unfinished(&entry.file_name()) && remove_unless_held(&entry.path()).is_ok_and(|gone| gone) {
-            tracing::info!(path = %entry.path().display(), "removed an unfinished store, whose maker was killed");
+            tracing::info!(path = %entry.path().display(), "removed the unfinished store of a killed process");
         }
     }
 }

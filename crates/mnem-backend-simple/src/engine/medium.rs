@@ -371,7 +371,7 @@ fn open_to_read(
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::other("the file is seen and cannot be opened: it is replaced again and again"))
+    Err(io::Error::other("the file exists but cannot be opened: another process keeps replacing it"))
 }
 
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {

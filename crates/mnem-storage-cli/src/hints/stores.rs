@@ -270,7 +270,7 @@ mod tests {
         for (lacks, option) in [
             (PlaceLacks::Locks { can_do_without: true, source: None }, "`--without-locks`"),
             (PlaceLacks::Locks { can_do_without: false, source: Some(source()) }, "reading works without"),
-            (PlaceLacks::RangeLocks, "without --concurrency"),
+            (PlaceLacks::RangeLocks, "omit --concurrency"),
             (PlaceLacks::FolderSync { source: source() }, "`--without-folder-sync`"),
         ] {
             let what = lacks.to_string();

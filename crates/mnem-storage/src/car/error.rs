@@ -27,11 +27,11 @@ pub struct Kept {
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { blocks, new, unchecked } = *self;
-        let are = if blocks == 1 { "block is" } else { "blocks are" };
+        let noun = if blocks == 1 { "block" } else { "blocks" };
         let (blocks, new) = (Grouped(blocks), Grouped(new));
         match unchecked {
-            0 => write!(f, "{blocks} verified {are} in the store, {new} of them new"),
-            _ => write!(f, "{blocks} {are} in the store, {new} of them new and {} not verified", Grouped(unchecked)),
+            0 => write!(f, "{blocks} verified {noun} in the store, {new} new"),
+            _ => write!(f, "{blocks} {noun} in the store, {new} new, {} unverified", Grouped(unchecked)),
         }
     }
 }
@@ -83,13 +83,13 @@ pub enum ImportError {
         source: StoreCause,
     },
     /// The system could not start the thread for the commits. Nothing was stored.
-    #[error("cannot start a thread (clone3) that stores the blocks")]
+    #[error("cannot start a thread for the commits (clone3)")]
     Thread {
         /// The failure.
         source: io::Error,
     },
     /// The callback stopped the import.
-    #[error("the import was stopped after byte {offset} ({kept}; the heads are unchanged)")]
+    #[error("the import stopped after byte {offset} ({kept}; the heads are unchanged)")]
     Stopped {
         /// The number of bytes of the archive read.
         offset: u64,
@@ -147,9 +147,12 @@ impl fmt::Display for Incomplete<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(Absent { cid, linked_from }) = self.0.first() else { return f.write_str("blocks are missing") };
         match self.1 {
-            1 => write!(f, "a block that the roots reach is missing: {cid}, which {linked_from} links to"),
+            1 => write!(f, "a block that the roots reach is missing: {cid} (linked from {linked_from})"),
             count => {
-                write!(f, "{count} blocks that the roots reach are missing, first {cid}, which {linked_from} links to")
+                write!(
+                    f,
+                    "{count} blocks that the roots reach are missing; the first is {cid} (linked from {linked_from})"
+                )
             }
         }
     }
@@ -300,7 +303,7 @@ pub enum ExportError {
     /// A block may link to others, and links of its codec are not followed, so the archive might lack blocks without a
     /// sign. [`ExportOptions::opaque_leaves`](super::ExportOptions::opaque_leaves) exports such blocks.
     #[error(
-        "cannot export block {cid}: it may link to other blocks, and links of its codec, {}, are not followed ({} blocks written)",
+        "cannot export block {cid}: it may link to other blocks, but its codec {} is not followed ({} blocks written)",
         CodecOf(cid),
         Grouped(*blocks)
     )]
@@ -327,13 +330,13 @@ pub enum ExportError {
         source: io::Error,
     },
     /// The callback stopped the export.
-    #[error("the export was stopped ({} blocks written)", Grouped(*blocks))]
+    #[error("the export stopped ({} blocks written)", Grouped(*blocks))]
     Stopped {
         /// Blocks written before.
         blocks: u64,
     },
     /// There are more roots than an import reads. Nothing was written.
-    #[error("{roots} roots are more than the {roots_max} that an archive may name")]
+    #[error("{roots} roots exceed the limit of {roots_max} per archive")]
     TooManyRoots {
         /// How many roots there are.
         roots: usize,
@@ -347,7 +350,7 @@ struct Block<'a>(&'a Cid, &'a Option<Box<Cid>>);
 impl fmt::Display for Block<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.1 {
-            Some(parent) => write!(f, " block {}, which {parent} links to", self.0),
+            Some(parent) => write!(f, " block {} (linked from {parent})", self.0),
             None => write!(f, " root {}", self.0),
         }
     }

@@ -90,16 +90,13 @@ pub enum CollectError {
     Store(StoreCause),
     /// A reached block may link to others, and links of its codec are not followed, so what only it links to would be
     /// removed. Nothing was removed.
-    #[error(
-        "block {cid} is reached and may link to other blocks: links of its codec, {}, are not followed",
-        CodecOf(cid)
-    )]
+    #[error("block {cid} is reached and may link to other blocks, but its codec {} is not followed", CodecOf(cid))]
     Opaque {
         /// The block.
         cid: Box<Cid>,
     },
     /// The callback stopped the collection. Holds the result up to then.
-    #[error("the collection was stopped: {} blocks were removed", .0.removed)]
+    #[error("the collection stopped: {} blocks were removed", .0.removed)]
     Stopped(Box<CollectReport>),
 }
 

@@ -58,7 +58,9 @@ impl<'a> Writer<'a> {
         {
             if there != data {
                 // Only where no hash can be computed: else the store has found it.
-                let what = format!("block {cid}, whose hash function is unknown here, has other bytes there");
+                let what = format!(
+                    "block {cid} has other bytes in the target, and this build does not have its hash function"
+                );
                 return Err(differs(what));
             }
             return self.present(&cid, data.len() as u64);

@@ -23,7 +23,7 @@ pub enum CopyError {
     /// A block of the source may link to others, and links of its codec are not followed, so the copy might lack blocks
     /// without a sign. Only [`copy_reachable`](crate::copy_reachable) follows links.
     #[error(
-        "the heads reach block {cid}: it may link to other blocks, and links of its codec, {}, are not followed",
+        "the heads reach block {cid}, which may link to other blocks, but its codec {} is not followed",
         CodecOf(cid)
     )]
     Opaque {
@@ -32,7 +32,7 @@ pub enum CopyError {
     },
     /// The callback stopped the copy. The heads of the target are unchanged, unless the proof had already begun.
     #[error(
-        "the copy was stopped: {} blocks were copied or found in the target, {} of them new",
+        "the copy stopped: {} blocks of the source are in the target, {} of them new",
         Grouped(*blocks),
         Grouped(*new)
     )]

@@ -28,14 +28,14 @@ impl Heads {
                 merged.push(head);
             } else {
                 let reason = format!(
-                    "the target has head {head}, and the source does not hold its block: it may be a copy of another store"
+                    "the target has head {head}, whose block is not in the source: it may be a copy of another store"
                 );
                 return Err(refused(reason));
             }
         }
         match replaced.first() {
             Some(head) if of_source.is_empty() => {
-                Err(refused(format!("the source has no heads, and the target has head {head}")))
+                Err(refused(format!("the source has no heads, but the target has head {head}")))
             }
             _ => Ok(Self { of_source, replaced, merged }),
         }

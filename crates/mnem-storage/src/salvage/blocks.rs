@@ -110,7 +110,7 @@ impl<'a> Salvage<'a> {
             self.absent(
                 FaultKind::Unreadable,
                 cid,
-                format!("block {cid} has {block_bytes} bytes, more than the target takes"),
+                format!("block {cid} has {block_bytes} bytes, more than the target accepts"),
             );
             return Ok(());
         }

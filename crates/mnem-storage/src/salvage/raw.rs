@@ -98,13 +98,13 @@ impl Salvage<'_> {
         self.found.retract(&named.recovered);
         for cid in named.lost {
             if !self.to.has(&cid).of_target()? && self.lost.insert(cid) {
-                let what = format!("block {cid} is named in the raw files, and its bytes there do not match its CID");
+                let what = format!("block {cid} is in the raw files, but its bytes there do not match its CID");
                 self.found.fault(FaultKind::Corrupt, Some(cid), what);
             }
         }
         if named.unchecked > 0 {
             let what = format!(
-                "{} places in the raw files name blocks of hash functions that this build cannot compute: left out",
+                "left out {} entries of the raw files: this build does not have their hash functions",
                 named.unchecked
             );
             self.found.fault(FaultKind::Unreadable, None, what);

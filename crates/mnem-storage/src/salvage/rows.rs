@@ -66,7 +66,7 @@ impl Salvage<'_> {
                 Ok(None) => self.found.fault(
                     FaultKind::SideTable,
                     None,
-                    format!("a row of side table {} is listed and cannot be found by its key", copied.name),
+                    format!("a row of side table {} is listed but cannot be found by its key", copied.name),
                 ),
                 Err(error) => self.fault(FaultKind::SideTable, None, error)?,
             }
@@ -79,7 +79,7 @@ impl Salvage<'_> {
     fn row(&mut self, key: Bytes, value: Bytes, rows: &mut Rows<'_>, table: &str) -> Result<bool, Ended> {
         if table != knn::TABLE && value.len() > TABLE_VALUE_BYTES_MAX {
             let (key, value_bytes) = (hex(&key), value.len());
-            let what = format!("key {key} of side table {table} has {value_bytes} bytes, more than the target takes");
+            let what = format!("key {key} of side table {table} has {value_bytes} bytes, more than the target accepts");
             self.found.fault(FaultKind::SideTable, None, what);
             return Ok(false);
         }

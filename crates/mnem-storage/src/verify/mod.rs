@@ -74,7 +74,7 @@ pub enum VerifyError {
     #[error(transparent)]
     Store(StoreCause),
     /// The callback stopped the verification. Holds the result up to then, which says nothing about the rest.
-    #[error("the verification was stopped after {} blocks, with {} faults found", .0.blocks, .0.fault_count)]
+    #[error("the verification stopped after {} blocks, with {} faults found", .0.blocks, .0.fault_count)]
     Stopped(Box<VerifyReport>),
 }
 

@@ -155,7 +155,7 @@ fn a_store_without_its_format_is_damaged_and_no_empty_folder() {
         let error = options.open(&path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
         let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert!(cause.contains("its `format` file is missing, yet"), "{cause}");
+        assert!(cause.contains("its `format` file is missing, but"), "{cause}");
     }
     let report = verify_at(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
     assert!(report.structure_damaged);

@@ -7,9 +7,9 @@ use crate::Cause;
 /// can say where to truncate. The store itself may be intact.
 #[derive(Debug, thiserror::Error)]
 #[error("the file is longer than its header says by {appended_bytes} bytes, {}: `truncate -s {store_bytes}` removes them", if *.closed {
-    "which were appended"
+    "appended from outside"
 } else {
-    "which no commit uses, and was not closed"
+    "and was not closed; no commit uses them"
 })]
 pub struct AppendedBytes {
     /// The end of the store in the file, in bytes.

@@ -49,7 +49,7 @@ impl Entry {
         if found.is_symlink() {
             found = match fs::metadata(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Ok(Self::Other("it is a symbolic link to nothing"));
+                    return Ok(Self::Other("it is a dangling symbolic link"));
                 }
                 found => found?,
             };
@@ -72,7 +72,7 @@ impl Entry {
 pub(crate) fn unreadable(driver: &'static str, path: &Path, error: io::Error) -> StoreError {
     StoreError::Backend {
         backend: driver,
-        operation: format!("look at {}", path.display()),
+        operation: format!("inspect {}", path.display()),
         outcome: Outcome::NotApplied,
         source: Cause::new(error),
     }

@@ -10,8 +10,8 @@ use std::io;
 pub enum PlaceLacks {
     /// File locks. [`without_locks`](super::OpenOptions::without_locks) helps if the driver `can_do_without`.
     #[error(
-        "its file system has no locks (fcntl, flock), so two processes could write at once and destroy the store: \
-         mount it with locks, for instance `-o flock`, or put the store elsewhere"
+        "its file system has no locks (fcntl, flock), so two processes could write at the same time and destroy the store: \
+         mount it with locks, such as `-o flock`, or move the store"
     )]
     Locks {
         /// Whether the driver can open the store without locks if asked to.
@@ -21,14 +21,14 @@ pub enum PlaceLacks {
     },
     /// Locks on parts of a file, which a shared mode needs.
     #[error(
-        "its file system has no locks on parts of a file (fcntl), which the shared modes need: \
-         open the store in the exclusive mode, or put it elsewhere"
+        "its file system has no byte-range locks (fcntl), which the shared modes need: \
+         open the store in the exclusive mode, or move it"
     )]
     RangeLocks,
     /// Syncing a folder. [`durability`](super::OpenOptions::durability) below `Power` does without it.
     #[error(
-        "its file system cannot sync folders (fsync), so a power cut could take new names away: \
-         put the store elsewhere, or open it with less durability"
+        "its file system cannot sync folders (fsync), so a power cut could lose new files: \
+         move the store, or open it with less durability"
     )]
     FolderSync {
         /// The error of the file system.

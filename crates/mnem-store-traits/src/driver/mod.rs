@@ -156,7 +156,7 @@ pub trait ManagedStore: Store {
     /// The default reports that there is nothing to do, and measures with [`info`](Self::info).
     fn compact(&mut self) -> Result<Reclaimed, StoreError> {
         let file_bytes = self.info()?.file_bytes;
-        Ok(Reclaimed::nothing(file_bytes, "this backend leaves nothing to give back"))
+        Ok(Reclaimed::nothing(file_bytes, "this backend has no free space to return"))
     }
 
     /// Entries among the store's files that do not belong to it.

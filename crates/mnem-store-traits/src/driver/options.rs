@@ -236,7 +236,7 @@ impl Requested {
     /// # Errors
     /// [`StoreError::InvalidArgument`].
     pub fn check_existing(&self, driver: &dyn Driver, at: &Location) -> Result<(), StoreError> {
-        if self.create_new { invalid(format!("a {} store is already at {at}", driver.name())) } else { Ok(()) }
+        if self.create_new { invalid(format!("{at} is already a {} store", driver.name())) } else { Ok(()) }
     }
 
     /// Fails if the store that was opened at `at` has another format than requested.
@@ -246,7 +246,7 @@ impl Requested {
     pub fn check_format(&self, found: &str, at: &Location) -> Result<(), StoreError> {
         match &self.format {
             Some(format) if format != found => {
-                invalid(format!("the store at {at} has the format `{found}`, and keeps it; `{format}` was requested"))
+                invalid(format!("the store at {at} has the format `{found}`, not `{format}`; a store keeps its format"))
             }
             _ => Ok(()),
         }
@@ -265,6 +265,6 @@ pub fn flag(name: &str, value: &str) -> Result<bool, StoreError> {
     match value {
         "yes" | "true" => Ok(true),
         "no" | "false" => Ok(false),
-        _ => invalid(format!("the option `{name}` is `yes` or `no`, not `{value}`")),
+        _ => invalid(format!("the option `{name}` must be `yes` or `no`, not `{value}`")),
     }
 }

@@ -67,7 +67,7 @@ impl<'a> Reading<'a> {
     /// Steps into a list or map. Returns whether it is empty, and so complete.
     fn begin(&mut self, open: Open) -> Result<bool, Fault> {
         if self.open.len() == NESTING_MAX {
-            return Err(self.scanner.fault("list or map inside of too many others"));
+            return Err(self.scanner.fault("too deeply nested list or map"));
         }
         self.scanner.at += 1;
         match open {
@@ -173,7 +173,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-const REPEATED_KEY: &str = "key that its map has twice";
+const REPEATED_KEY: &str = "duplicate key";
 
 fn key_at(text: &str, start: usize) -> Result<Text<'_>, Fault> {
     let mut scanner = Scanner::new(text);

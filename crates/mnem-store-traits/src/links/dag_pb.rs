@@ -31,7 +31,7 @@ pub(super) fn collect(data: &[u8], found: &mut Vec<Cid>) -> Result<(), Fault> {
                 has_data = true;
                 links_are_over = has_links;
             }
-            tag::NODE_LINK if links_are_over => return Err(Fault::new("link on the other side of the data", offset)),
+            tag::NODE_LINK if links_are_over => return Err(Fault::new("link both before and after the data", offset)),
             tag::NODE_LINK => {
                 found.push(link(node.bytes()?)?);
                 has_links = true;
@@ -58,7 +58,7 @@ fn link(mut link: Fields<'_>) -> Result<Cid, Fault> {
     }
     match link.tag() {
         None => Ok(cid),
-        Some(_) => Err(Fault::new("field that a link does not have at this place", link.at - 1)),
+        Some(_) => Err(Fault::new("unexpected field in a link", link.at - 1)),
     }
 }
 
@@ -87,7 +87,7 @@ impl Fields<'_> {
         let start = self.at;
         let mut value = 0;
         for shift in (0..64).step_by(7) {
-            let Some(byte) = self.tag() else { return Err(Fault::new("number that is cut short", start)) };
+            let Some(byte) = self.tag() else { return Err(Fault::new("truncated number", start)) };
             let bits = u64::from(byte & 0x7f);
             if (bits << shift) >> shift != bits {
                 break;
@@ -105,7 +105,7 @@ impl Fields<'_> {
     fn bytes(&mut self) -> Result<Self, Fault> {
         let start = self.at;
         let length = usize::try_from(self.varint()?).ok().filter(|length| *length <= self.end - self.at);
-        let Some(length) = length else { return Err(Fault::new("length of more bytes than there are", start)) };
+        let Some(length) = length else { return Err(Fault::new("length beyond the end", start)) };
         let inner = Self { data: self.data, at: self.at, end: self.at + length };
         self.at += length;
         Ok(inner)

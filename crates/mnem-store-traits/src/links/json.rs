@@ -67,7 +67,7 @@ impl<'a> Scanner<'a> {
                     has_escapes = true;
                     self.escape()?;
                 }
-                0..0x20 if self.is_at_end() => return Err(self.fault("string without its end")),
+                0..0x20 if self.is_at_end() => return Err(self.fault("unterminated string")),
                 0..0x20 => return Err(self.fault("control character in a string")),
                 _ => self.at += 1,
             }
@@ -80,7 +80,7 @@ impl<'a> Scanner<'a> {
     fn escape(&mut self) -> Result<(), Fault> {
         let start = self.at;
         let text = self.text.as_bytes();
-        let wrong = Fault::new("escape that JSON does not have", start);
+        let wrong = Fault::new("invalid escape", start);
         self.at += 2;
         match text.get(start + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => return Ok(()),
@@ -117,7 +117,7 @@ impl<'a> Scanner<'a> {
         self.at += usize::from(self.byte() == b'-');
         match self.byte() {
             b'0' => self.at += 1,
-            _ => self.digits("no value where one must be")?,
+            _ => self.digits("missing value")?,
         }
         if self.byte() == b'.' {
             self.at += 1;

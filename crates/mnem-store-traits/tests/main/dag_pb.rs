@@ -84,11 +84,11 @@ fn links_may_be_any_cid_and_stay_in_order() {
 fn order_and_number_of_fields_are_strict() {
     let (hash, data) = (hash(&leaf()), field(0x0a, b"data"));
     let plain = link(&[&hash]);
-    refuses("data between links", &[&plain[..], &data, &plain].concat(), "other side of the data at byte");
+    refuses("data between links", &[&plain[..], &data, &plain].concat(), "both before and after the data at byte");
     refuses("data twice", &[&data[..], &data].concat(), "second data field");
     refuses("data around links", &[&data[..], &plain, &data].concat(), "second data field");
     refuses("empty data twice", &[0x0a, 0, 0x0a, 0], "second data field at byte 2");
-    let at_this_place = "does not have at this place";
+    let at_this_place = "unexpected field in a link";
     refuses("two hashes", &link(&[&hash, &hash]), at_this_place);
     refuses("two names", &link(&[&hash, &[0x12, 0], &[0x12, 0]]), at_this_place);
     refuses("two sizes", &link(&[&hash, &[0x18, 1], &[0x18, 1]]), at_this_place);
@@ -107,7 +107,7 @@ fn other_fields_and_wire_types_are_refused() {
         refuses("a field of a node", &[tag, 0], "neither a link nor the data at byte 0");
     }
     for tag in (0..=0xff).filter(|tag| ![0x12, 0x18].contains(tag)) {
-        refuses("a field of a link", &link(&[&hash, &[tag, 0]]), "does not have at this place");
+        refuses("a field of a link", &link(&[&hash, &[tag, 0]]), "unexpected field in a link");
     }
     refuses("a tag in two bytes", &[0x8a, 0x00, 0x00], "neither a link nor the data");
 }
@@ -130,7 +130,7 @@ fn numbers_are_short_and_bounded() {
     }
     // A field inside of a link does not reach beyond it.
     let too_long = [field(0x12, &[0x0a, 36]), hash[2..].to_vec()].concat();
-    refuses("a CID beyond its link", &too_long, "more bytes than there are");
+    refuses("a CID beyond its link", &too_long, "length beyond the end");
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn each_kind_of_thing_is_told() {
     }
     #[cfg(unix)]
     for (target, expected) in [
-        ("absent", Entry::Other("it is a symbolic link to nothing")),
+        ("absent", Entry::Other("it is a dangling symbolic link")),
         ("file", Entry::File(4)),
         ("full", Entry::Folder),
         ("full/inner", Entry::EmptyFolder),

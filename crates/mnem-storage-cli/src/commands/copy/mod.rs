@@ -243,10 +243,10 @@ pub(crate) fn failed(args: &Args, source: CopyError) -> Failure {
 
 fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64, in_all: &str) -> Failure {
     let kept = format!(
-        "{} of the source are in {}, {} of them new; it holds {in_all}, and the copy is incomplete",
+        "copied {} ({} new) to {}; it holds {in_all}, and the copy is incomplete",
         counted(blocks, "block"),
-        args.to.display(),
-        Count(new)
+        Count(new),
+        args.to.display()
     );
     let options = args.typed_options();
     let again = format!("run `mnem-store copy {options}{} {}` to resume", quoted(&args.from), quoted(&args.to));
