@@ -12,6 +12,7 @@
 //! | `MNEM_REDB_SHARING` | `exclusive` (default): one process at a time; `multi-writer`: any number, which take turns at each write |
 //! | `MNEM_REDB_LOCK_WAIT_MS` | how long to wait for other processes, in milliseconds; 5000 unless set |
 
+mod advice;
 pub mod blockstore;
 mod database;
 pub mod knn_edges_store;

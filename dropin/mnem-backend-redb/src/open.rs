@@ -11,9 +11,11 @@ use mnem_core::{
     error::{Error, StoreError as CoreError},
     store::{Blockstore, OpHeadsStore},
 };
-use mnem_core_bridge::{Bridge, core_error};
+use mnem_core_bridge::Bridge;
 use mnem_store_traits::{StoreError, driver::Sharing};
 use storage_redb::{Layout, OpenOptions, RedbStore};
+
+use crate::advice::does_not_open;
 
 /// How long [`open_or_init`] waits for another process unless `MNEM_REDB_LOCK_WAIT_MS` is set.
 pub const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -46,7 +48,7 @@ fn open(path: &Path, sharing: Sharing) -> Result<Halves, Error> {
     make_folders(path)?;
     let options =
         OpenOptions::new().layout(Layout::Mnem01).mode(MODE).lock_wait(lock_wait_from_env()?).sharing(sharing);
-    let store = open_store(path, &options).map_err(core_error)?;
+    let store = open_store(path, &options).map_err(|error| does_not_open(error, path))?;
     let (blocks, heads) = Bridge::new(Arc::new(store)).stores();
     Ok((blocks, heads, path.to_owned()))
 }

@@ -1,6 +1,6 @@
 //! Files: made where the published crate makes them, used by both in turn, and refused by name.
 
-use std::{fs, sync::mpsc, thread};
+use std::{fs, path::Path, sync::mpsc, thread};
 
 use mnem_backend_redb::open_or_init;
 use mnem_core::{
@@ -8,7 +8,9 @@ use mnem_core::{
     id::NodeId,
     store::{Blockstore, OpHeadsStore},
 };
+use redb::TableDefinition;
 use std::sync::Arc;
+use storage_redb::OpenOptions;
 
 use crate::support::block;
 
@@ -90,19 +92,37 @@ fn shared_handles_write_in_turn() {
     }
 }
 
+/// A copy of a file in our own layout, and of a later format of it.
+fn of_a_later_format(path: &Path) -> Vec<u8> {
+    drop(OpenOptions::new().create(true).open(path).unwrap());
+    let database = redb::Database::create(path).unwrap();
+    let write = database.begin_write().unwrap();
+    let meta = TableDefinition::<&str, &[u8]>::new("meta");
+    write.open_table(meta).unwrap().insert("format", &b"mnem-backend-redb 99"[..]).unwrap();
+    write.commit().unwrap();
+    drop(database);
+    fs::read(path).unwrap()
+}
+
 /// Of the published crate, the truncated file makes a panic.
 #[test]
-fn what_is_no_database_is_an_error_and_stays_as_it_is() {
+fn a_file_that_is_no_database_is_an_error_with_a_next_step_and_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("repo.redb");
     drop(open_or_init(&path).unwrap());
     let mut truncated = fs::read(&path).unwrap();
     truncated.pop();
-    for (what, bytes) in [("truncated", truncated), ("text", b"not a database".to_vec()), ("empty", Vec::new())] {
+    let later = of_a_later_format(&folder.path().join("ours.redb"));
+    for (what, bytes, step) in [
+        ("truncated", truncated, "mnem-store copy --salvage"),
+        ("text", b"not a database".to_vec(), "restore it from a backup"),
+        ("empty", Vec::new(), "restore it from a backup"),
+        ("later", later, "use a version that knows its format"),
+    ] {
         let path = folder.path().join(what);
         fs::write(&path, &bytes).unwrap();
         let error = open_or_init(&path).map(drop).unwrap_err().to_string();
-        assert!(error.contains(path.to_str().unwrap()), "{error}");
+        assert!(error.contains(path.to_str().unwrap()) && error.contains(step), "{what}: {error}");
         assert_eq!(fs::read(&path).unwrap(), bytes, "{what}");
     }
 }

@@ -10,6 +10,8 @@ use xshell::{Shell, cmd};
 
 const PACKAGES: [&str; 3] = ["mnem-cli", "mnem-http", "mnem-mcp"];
 const VERSION: &str = "0.1.7";
+/// A test that moves the head to a block that nobody has put, and expects success: the drop-in refuses that.
+const MEANT: &str = "remote_advance_head_success_counter_increments";
 
 /// The program `mnem` on either backend, and the folder for everything.
 pub(super) struct Programs {
@@ -54,7 +56,8 @@ pub(super) fn run_tests(sh: &Shell) -> Result<()> {
         failed.push(names);
     }
     println!("failed on the published backend: {:#?}", failed[0]);
-    let only_ours: Vec<_> = failed[1].iter().filter(|test| !failed[0].contains(test)).collect();
+    let mut only_ours: Vec<_> = failed[1].iter().filter(|test| !failed[0].contains(test)).collect();
+    only_ours.retain(|test| !test.contains(MEANT));
     ensure!(only_ours.is_empty(), "these fail on the drop-in only: {only_ours:#?}");
     Ok(())
 }
