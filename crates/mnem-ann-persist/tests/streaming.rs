@@ -60,7 +60,7 @@ fn a_stream_that_makes_no_index_is_refused_and_nothing_seen() {
         (Changing::new(&[edge(2, 1, 0.5), edge(1, 2, 0.5)]), "out of order"),
         (Changing::new(&[edge(1, 2, f32::NAN)]), "not finite"),
         (Changing::new(&[edge(1, 1, 0.5)]), "to itself"),
-        (miscounted, "6 edges, and the header says 7"),
+        (miscounted, "6 edges, but the header says 7"),
         (changed, "the edges changed between"),
     ] {
         let error = store_streamed(&*table, &source).expect_err(expected);

@@ -194,7 +194,7 @@ fn the_path_may_be_a_link() {
     let link = home.folder.path().join("link");
     std::os::unix::fs::symlink(&home.path, &link).unwrap();
     let error = OpenOptions::new().create(true).open(&link).unwrap_err();
-    assert!(reason(error).contains("symbolic link to nothing"));
+    assert!(reason(error).contains("dangling symbolic link"));
     fs::create_dir(&home.path).unwrap();
     let (cid, data) = block(1);
     create(&link).put(&cid, data).unwrap();

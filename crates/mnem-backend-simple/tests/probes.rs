@@ -49,13 +49,13 @@ fn is_told(probe: &str, changes: &[Change]) {
 #[test]
 fn a_format_that_was_overwritten_is_damage_beside_the_parts_of_a_store() {
     is_told("Store", &[]);
-    is_told("damaged: it does not say what it is the format of", &[overwrite_format]);
+    is_told("damaged: it does not name a format", &[overwrite_format]);
     is_told("foreign: the folder has a `format` file of another program", &[overwrite_format, remove_tables]);
 }
 
 #[test]
 fn a_missing_format_is_damage_if_the_store_holds_something() {
-    const MISSING: &str = "damaged: the file is missing, yet the store holds something";
+    const MISSING: &str = "damaged: the file is missing, but the store is not empty";
     is_told("Unfinished", &[remove_format]);
     is_told(MISSING, &[put_a_block, remove_format]);
     is_told(MISSING, &[put_a_block, remove_format, add_stranger]);
