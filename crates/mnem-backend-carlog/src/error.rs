@@ -41,6 +41,6 @@ pub(crate) fn not_a_store(path: &Path, reason: impl Into<String>) -> StoreError 
 
 /// A store is where a new one was to be made.
 pub(crate) fn already_there(path: &Path) -> StoreError {
-    let reason = format!("a {BACKEND} store is already at {}", path.display());
+    let reason = format!("{} is already a {BACKEND} store", path.display());
     StoreError::InvalidArgument { operation: "open", reason }
 }

@@ -145,7 +145,7 @@ fn what_lies_on_disk_decides_about_an_existing_store() {
         }
         let error = OpenOptions::new().create_new(true).open(&path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-        assert!(error.to_string().contains("already at"), "{error}");
+        assert!(error.to_string().contains("is already a"), "{error}");
     }
 }
 

@@ -25,6 +25,9 @@ const COMMITS: [u64; 2] = [64, 192];
 /// The version of redb's format that this build reads.
 pub(crate) const FORMAT: u8 = 3;
 
+/// The latest version that is believed. redb raises the version by one; anything higher is overwritten bytes.
+const LATER_FORMAT_MAX: u8 = 16;
+
 /// The bit that says which commit slot is the last.
 pub(crate) const LAST_COMMIT: u8 = 1;
 /// The bits that say that the file was not closed cleanly, or that its last commit may not be durable. In either case
@@ -68,7 +71,7 @@ pub(crate) fn later_format(medium: &dyn StorageBackend) -> Option<u8> {
     }
     let [first, second] = versions;
     let readable = Length::of(medium).is_ok_and(|length| length.header.is_some());
-    (readable && first == second && first > FORMAT).then_some(first)
+    (readable && first == second && (FORMAT + 1..=LATER_FORMAT_MAX).contains(&first)).then_some(first)
 }
 
 /// The length of a file, and the length that it should have.
