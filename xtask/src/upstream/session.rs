@@ -103,7 +103,7 @@ const STEPS: &[Step] = &[
         Spoil(|mut bytes| {
             // The version of redb's file format, in both commit slots.
             for slot in [64, 192] {
-                bytes[slot] = 99;
+                bytes[slot] = 9;
             }
             Some(bytes)
         }),

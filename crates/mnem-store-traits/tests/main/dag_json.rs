@@ -135,7 +135,7 @@ fn a_block_is_exactly_one_value() {
     refuses("1 2", "more than one value");
     refuses("[] ,", "more than one value");
     refuses("1\0", "more than one value");
-    refuses("\u{feff}1", "no value");
+    refuses("\u{feff}1", "missing value");
     for text in [
         "[1",
         "[1,",

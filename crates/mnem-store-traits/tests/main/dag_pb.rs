@@ -120,9 +120,9 @@ fn numbers_are_short_and_bounded() {
     refuses("a size in two bytes", &link(&[&hash, &[0x18, 0x85, 0x00]]), "more bytes than it needs");
     refuses("a size above 64 bits", &link(&[&hash, &[0x18], &[0xff; 9], &[2]]), "more than 64 bits");
     refuses("a size of eleven bytes", &link(&[&hash, &[0x18], &[0x80; 10], &[0]]), "more than 64 bits");
-    refuses("a size without its end", &link(&[&hash, &[0x18, 0x80]]), "cut short");
-    refuses("no length", &[0x0a], "cut short");
-    refuses("a length that ends too early", &[0x12, 0x80], "cut short");
+    refuses("a size without its end", &link(&[&hash, &[0x18, 0x80]]), "truncated");
+    refuses("no length", &[0x0a], "truncated");
+    refuses("a length that ends too early", &[0x12, 0x80], "truncated");
     for length in [&[1][..], &[0x7f], &[0xff; 9], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]] {
         let data = [&[0x0a], length].concat();
         let read = read(&data);

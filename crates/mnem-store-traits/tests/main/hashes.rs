@@ -127,7 +127,7 @@ fn size_limit_is_the_last_size_taken() {
     check_size(&cid, DATA, 5).expect("as large as the limit");
     let error = check_size(&cid, DATA, 4).expect_err("above the limit");
     assert_eq!(error.kind(), ErrorKind::BlockTooLarge);
-    assert!(error.to_string().contains("has 5 bytes, more than the 4"), "{error}");
+    assert!(error.to_string().contains("has 5 bytes, above the limit of 4 bytes"), "{error}");
 }
 
 #[test]

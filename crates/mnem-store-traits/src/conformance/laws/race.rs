@@ -8,6 +8,7 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use cid::Cid;
@@ -184,12 +185,15 @@ pub(crate) fn openings_disturb_no_write(case: &mut Case) -> LawResult {
 /// Another opening sees what was acknowledged, whichever of the two came first.
 pub(crate) fn writes_beside_close_stand_or_are_refused(case: &mut Case) -> LawResult {
     for way in writes_of("writes_beside_close_stand_or_are_refused").into_iter().filter(|way| case.has(way.needs())) {
-        write_beside_close(&case.fresh()?, way)?;
+        // The barrier wakes the writer after the closer, which would then always come first.
+        for closer_waits in [Duration::ZERO, Duration::from_micros(200)] {
+            write_beside_close(&case.fresh()?, way, closer_waits)?;
+        }
     }
     Ok(())
 }
 
-fn write_beside_close(case: &Case, way: Write) -> Result<(), Failure> {
+fn write_beside_close(case: &Case, way: Write, closer_waits: Duration) -> Result<(), Failure> {
     const WHEN: &str = "beside a close()";
     let scene = Scene::new(2);
     scene.set(case, way)?;
@@ -197,6 +201,7 @@ fn write_beside_close(case: &Case, way: Write) -> Result<(), Failure> {
     let results = thread::scope(|scope| {
         let closer = scope.spawn(|| {
             barrier.wait();
+            thread::sleep(closer_waits);
             saw("close() beside a write", case.store()?.close()).ok()
         });
         barrier.wait();

@@ -201,7 +201,7 @@ macro_rules! flaws {
 }
 
 flaws! {
-    meets_its_own_heads: RetriesBlindly => every_write_over_a_network_is_as_it_says "saw       the heads are not";
+    meets_its_own_heads: RetriesBlindly => every_write_over_a_network_is_as_it_says "saw       heads changed";
     says_not_applied_and_it_was: LostIsNotApplied => every_write_over_a_network_is_as_it_says "after Err(HeadsMoved";
     passes_on_a_false_conflict: ConflictIsAnothersDoing => every_write_over_a_network_is_as_it_says "FalseConflict";
     takes_what_was_refused_for_absent: RefusedIsAbsence => every_read_over_a_network_is_right_or_an_error "Ok(false)";
