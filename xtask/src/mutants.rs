@@ -112,6 +112,12 @@ impl Mutated {
         // 2: some survived. 3: the tests of some did not end.
         let (2 | 3) = status.code().unwrap_or(1) else {
             if status.success() {
+                let caught = sh.read_file(format!("{output}/mutants.out/caught.txt"))?;
+                let unviable = sh.read_file(format!("{output}/mutants.out/unviable.txt"))?;
+                ensure!(
+                    !(caught.is_empty() && unviable.is_empty()),
+                    "{name}, {step}: cargo mutants found nothing to change"
+                );
                 return Ok(Vec::new());
             }
             bail!("cargo mutants failed on {name}: see {output}/mutants.out")

@@ -177,6 +177,8 @@ impl Shared {
         if view.index.runs.iter().any(|run| run.header.number == damaged) {
             view.index = self.source().index_of_log(&view)?;
             view.covered = None;
+            // The next manifest names no rows file but its own, so it must write one.
+            view.rows_seq = view.position.seq;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ pub(crate) fn does_not_open(error: StoreError, path: &Path) -> CoreError {
 }
 
 fn next_step(kind: ErrorKind, path: &Path) -> Option<String> {
-    let path = path.display();
+    let (path, word) = (path.display(), quoted(path));
     match kind {
         ErrorKind::Locked => Some(
             "wait for that process, or set MNEM_REDB_LOCK_WAIT_MS to wait longer; to work beside a server, set \
@@ -23,7 +23,7 @@ fn next_step(kind: ErrorKind, path: &Path) -> Option<String> {
                 .to_owned(),
         ),
         ErrorKind::Damaged => Some(format!(
-            "to rescue its blocks, run `mnem-store copy --salvage {path} NEW --format 'mnem-backend-redb 0.1'`"
+            "to rescue its blocks, run `mnem-store copy --salvage {word} NEW --format 'mnem-backend-redb 0.1'`"
         )),
         ErrorKind::UnsupportedFormat => Some(format!("{path} was left as it is: use a version that knows its format")),
         ErrorKind::NotAStore => {
@@ -31,6 +31,13 @@ fn next_step(kind: ErrorKind, path: &Path) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// The path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]
@@ -51,6 +58,9 @@ mod tests {
             let text = does_not_open(error, path).to_string();
             assert!(text.contains("/a/repo.redb") && text.contains(step), "{text}");
         }
+        let damaged = |path| next_step(ErrorKind::Damaged, Path::new(path)).unwrap();
+        assert!(damaged("/a/repo.redb").contains("--salvage /a/repo.redb NEW"));
+        assert!(damaged("/a b/it's").contains(r"--salvage '/a b/it'\''s' NEW"));
         let closed = StoreError::Closed { backend: "redb", operation: "open" };
         assert!(!does_not_open(closed, path).to_string().contains("; "));
     }

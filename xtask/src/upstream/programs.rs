@@ -50,7 +50,9 @@ pub(super) fn run_tests(sh: &Shell) -> Result<()> {
             let output = workspaces.tests(sh, name, package)?;
             let ending = |end| output.lines().filter(move |line| line.starts_with("test ") && line.ends_with(end));
             let wrong: Vec<_> = ending("... FAILED").map(|line| format!("{package}: {line}")).collect();
-            println!("{package}, {name}: {} passed, {} failed", ending("... ok").count(), wrong.len());
+            let passed = ending("... ok").count();
+            println!("{package}, {name}: {passed} passed, {} failed", wrong.len());
+            ensure!(passed > 0, "{package}, {name}: no test ran");
             names.extend(wrong);
         }
         failed.push(names);

@@ -12,6 +12,9 @@ use super::{
 /// The first line.
 const FIRST_LINE: &str = "mnem-backend-carlog manifest 1";
 
+/// Numbers are counted up from 1. Beyond this one they were not, and counting on would overflow.
+const NUMBER_MAX: u64 = u64::MAX / 2;
+
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
@@ -116,6 +119,10 @@ impl Manifest {
     }
 
     fn check(&mut self, extents: Vec<Extent>) -> Result<(), &'static str> {
+        let covered = self.covered.iter().flat_map(|covered| covered.runs.iter().chain(&covered.rows));
+        if covered.chain([&self.generation]).any(|number| *number > NUMBER_MAX) {
+            return Err("it has a number that no manifest reaches");
+        }
         if self.segments.is_empty() || !self.segments.is_sorted_by(|a, b| a < b) {
             return Err("its segments are not ascending");
         }
@@ -174,5 +181,9 @@ mod tests {
         assert!(without(&|covered| covered.segments.truncate(1)).is_err());
         assert!(without(&|covered| covered.position.segment = 4).is_err());
         assert!(without(&|covered| covered.rows = None).is_ok());
+        assert!(without(&|covered| covered.runs[0] = u64::MAX).is_err());
+        assert!(without(&|covered| covered.rows = Some(u64::MAX)).is_err());
+        let last = Manifest { generation: u64::MAX, ..whole.clone() };
+        assert!(Manifest::decode(&last.encode()).is_err());
     }
 }

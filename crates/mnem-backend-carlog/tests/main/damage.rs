@@ -83,6 +83,7 @@ fn a_run_that_is_damaged_under_an_open_store_is_built_again() {
         let place = Place::new();
         let store = place.open_with_runs();
         let expected = commits(&store, 9);
+        store.side_table("t").unwrap().write(&[("key".into(), "value".into())], &[]).unwrap();
         store.close().unwrap();
         let store = small_runs().read_only(read_only).open(place.store()).unwrap();
         for name in place.files().into_keys().filter(|name| name.starts_with("run-")) {
@@ -96,7 +97,9 @@ fn a_run_that_is_damaged_under_an_open_store_is_built_again() {
             let (cid, data) = block(77);
             store.put(&cid, data).unwrap();
             store.close().unwrap();
-            assert_eq!(Content::of(&place.open_with_runs()).blocks.len(), expected.blocks.len() + 1);
+            let store = place.open_with_runs();
+            assert_eq!(Content::of(&store).blocks.len(), expected.blocks.len() + 1);
+            assert_eq!(store.side_table("t").unwrap().get(b"key").unwrap().unwrap(), "value");
         }
     }
 }

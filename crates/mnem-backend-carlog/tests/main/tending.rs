@@ -8,7 +8,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use mnem_backend_carlog::{CarlogStore, OpenOptions};
@@ -37,7 +37,7 @@ fn commits_go_on_while_a_run_is_written() {
                 noted.store(false, Ordering::Relaxed);
             } else {
                 // After the first run the sender is gone.
-                let _ = wait.lock().unwrap().recv();
+                let _ = wait.lock().unwrap().recv_timeout(Duration::from_secs(60));
             }
         }
         Ok(())
@@ -67,6 +67,13 @@ fn commits_wait_for_the_thread_when_it_is_far_behind() {
     let files = Hooked::new(move |call, path| {
         if call == Call::Create && is_run(path) {
             let before = seen.load(Ordering::SeqCst);
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while noted.load(Ordering::SeqCst) == 0
+                && seen.load(Ordering::SeqCst) < before + 10
+                && Instant::now() < deadline
+            {
+                thread::sleep(Duration::from_millis(1));
+            }
             // Enough for hundreds of commits; a commit that waits waits for ever.
             thread::sleep(Duration::from_millis(300));
             noted.fetch_max(seen.load(Ordering::SeqCst) - before, Ordering::SeqCst);

@@ -1,5 +1,7 @@
 //! Following the listings of source and target side by side.
 
+use std::iter::Fuse;
+
 use mnem_store_traits::{Cid, CidIter, Store};
 
 use super::{CopyError, OfAStore as _};
@@ -20,7 +22,7 @@ pub(super) struct InStep<'a> {
 
 /// A listing that notices whether it is ascending.
 struct Ascending<'a> {
-    cids: CidIter<'a>,
+    cids: Fuse<CidIter<'a>>,
     last: Option<Cid>,
     is_ascending: bool,
 }
@@ -58,7 +60,7 @@ impl<'a> InStep<'a> {
 
 impl<'a> Ascending<'a> {
     fn new(cids: CidIter<'a>) -> Self {
-        Self { cids, last: None, is_ascending: true }
+        Self { cids: cids.fuse(), last: None, is_ascending: true }
     }
 
     fn next(&mut self) -> Result<Option<Cid>, mnem_store_traits::StoreError> {
