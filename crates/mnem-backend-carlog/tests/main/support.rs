@@ -38,9 +38,9 @@ impl Place {
         OpenOptions::new().create(true).open(self.store()).unwrap()
     }
 
-    /// As [`open`](Self::open), with an index that has a run for every few blocks.
+    /// As [`open`](Self::open), with an index that has a run for every few blocks, the same runs every time.
     pub(crate) fn open_with_runs(&self) -> CarlogStore {
-        small_runs().create(true).open(self.store()).unwrap()
+        small_runs().create(true).index_thread(false).open(self.store()).unwrap()
     }
 
     pub(crate) fn read_only(&self) -> CarlogStore {
