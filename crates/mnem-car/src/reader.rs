@@ -48,7 +48,7 @@ use crate::{
 /// let mut reader = Reader::new(&archive[..archive.len() - 1], BLOCK_BYTES_MAX)?;
 /// let error = reader.next_section().expect_err("a section that is cut off");
 /// assert_eq!(error.fault(), Some(&CarFault::CutOff { missing_bytes: 1 }));
-/// assert_eq!(error.to_string(), "cut off: bytes missing: 1, at least, at byte 32 in the section at byte 18");
+/// assert_eq!(error.to_string(), "truncated: bytes missing: 1 or more, at byte 32 in the section at byte 18");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
