@@ -23,3 +23,8 @@ pub use store::SqliteStore;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/WRITING-A-BACKEND.md")]
 struct Guide;
+
+/// Compiles the code on the first page of the repository.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct FirstPage;

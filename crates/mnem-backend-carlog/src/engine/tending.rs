@@ -61,7 +61,7 @@ impl Tending {
 
     /// Wakes those who wait.
     pub(crate) fn moved(&self) {
-        // Whoever saw the condition holds the lock until it waits.
+        // A thread that saw the condition holds the lock until it waits.
         drop(hold(&self.state));
         self.moved.notify_all();
     }

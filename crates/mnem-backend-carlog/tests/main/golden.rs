@@ -77,7 +77,7 @@ fn the_golden_store_is_read_and_written_on() {
     check(&options().open(place.store()).unwrap());
 }
 
-/// Opening takes the index of the golden store as it is: with the end of a covered segment damaged, the log alone would not do.
+/// The golden store opens from its index: with the end of a covered segment damaged, the log alone would not be enough.
 #[test]
 fn the_golden_store_is_read_with_its_index() {
     let (place, mut files) = (Place::new(), golden());
