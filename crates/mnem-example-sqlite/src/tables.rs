@@ -1,6 +1,10 @@
 //! The database file: its tables, its identification, and opening a connection to it.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use mnem_store_traits::{StoreError, driver::Probe};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -16,6 +20,9 @@ const FORMAT: i64 = 1;
 /// Timeout of a writer for a writer of another handle or process.
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(30);
 
+/// Pause between two attempts to take a lock.
+pub(crate) const PAUSE: Duration = Duration::from_millis(10);
+
 /// Keys are CIDs as bytes. `STRICT` makes SQLite enforce the column types.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS blocks (cid BLOB PRIMARY KEY NOT NULL, data BLOB NOT NULL) STRICT;
@@ -30,7 +37,7 @@ const TABLES: &str = "
 pub(crate) fn open_writer(path: &Path, wait: Duration) -> Result<(Connection, bool), StoreError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, wait)?;
     recognise(path, &connection)?;
-    make_durable(path, &connection)?;
+    make_durable(path, &connection, wait)?;
     let made = make_tables(&mut connection).map_err(|error| failed(path, "make tables", error))?;
     Ok((connection, made))
 }
@@ -123,7 +130,7 @@ fn recognise(path: &Path, connection: &Connection) -> Result<(), StoreError> {
 
 /// Enables a write-ahead log that is synced at every commit. SQLite reports the mode that it set, which may differ from
 /// the requested one.
-fn make_durable(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+fn make_durable(path: &Path, connection: &Connection, wait: Duration) -> Result<(), StoreError> {
     let ask = || -> rusqlite::Result<(String, i64)> {
         let journal = connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -132,11 +139,26 @@ fn make_durable(path: &Path, connection: &Connection) -> Result<(), StoreError> 
         connection.pragma_update(None, "checkpoint_fullfsync", true)?;
         Ok((journal, connection.query_row("PRAGMA synchronous", (), |row| row.get(0))?))
     };
-    match ask().map_err(|error| failed(path, "set durability", error))? {
+    match until_free(wait, ask).map_err(|error| failed(path, "set durability", error))? {
         (journal, 2) if journal == "wal" => Ok(()),
         (journal, synchronous) => Err(StoreError::Unsupported {
             operation: format!("a synced write-ahead log at {}", path.display()),
             reason: format!("SQLite answers journal {journal}, synchronous {synchronous}"),
         }),
+    }
+}
+
+/// Repeats `work` while another connection is in its way, until `wait` is over. SQLite's own timeout does not cover a
+/// reader that becomes a writer, as two could wait for each other, and the journal mode is changed in that way. So of
+/// two that create a store at once, one is told at once that the database is busy.
+fn until_free<T>(wait: Duration, work: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let begin = Instant::now();
+    loop {
+        match work() {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begin.elapsed() < wait => {
+                thread::sleep(PAUSE);
+            }
+            answer => return answer,
+        }
     }
 }

@@ -11,10 +11,10 @@ use std::{
 
 use mnem_store_traits::StoreError;
 
-use crate::error::{failed, io_error};
-
-/// Pause between two attempts.
-const PAUSE: Duration = Duration::from_millis(10);
+use crate::{
+    error::{failed, io_error},
+    tables::PAUSE,
+};
 
 /// The lock that every writing handle holds while it is open, shared or exclusive. It is on a file of its own, because
 /// closing any descriptor of the database would release the locks that SQLite has on it.
