@@ -48,12 +48,12 @@ pub(crate) fn documentation() -> Result<()> {
     Ok(())
 }
 
-/// Builds each backend alone, both, and none. The embedders' examples must compile unchanged, and run or name the
+/// Builds each backend alone, several, and none. The embedders' examples must compile unchanged, and run or name the
 /// feature that they lack. Also builds the benches without the compare tool, and with the peers' stores in it, and the
 /// program with each backend alone and with none.
 pub(crate) fn feature_matrix() -> Result<()> {
     let sh = crate::shell()?;
-    for features in ["redb", "simple", "redb,simple", "blake2b", "redb,simple,blake2b", ""] {
+    for features in ["redb", "simple", "carlog", "redb,simple", "blake2b", "redb,simple,carlog,blake2b", ""] {
         let check = ["-p", "mnem-storage", "--no-default-features", "--features", features];
         cmd!(sh, "cargo clippy --locked {check...} --all-targets -- -D warnings").run()?;
         for example in ["embed", "agent", "collector"] {

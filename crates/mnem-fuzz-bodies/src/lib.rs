@@ -3,6 +3,7 @@
 //! Each checks more than that it comes to an end: what is accepted is canonical, what is stored is what its CID says, what fails changes nothing.
 
 mod archive;
+mod carlog;
 mod cids;
 mod dag_json;
 mod dag_pb;
@@ -14,6 +15,7 @@ mod redb_file;
 mod redb_pages;
 
 pub use archive::car_read;
+pub use carlog::{carlog_manifest, carlog_run, carlog_segment};
 pub use cids::cli_cid;
 pub use dag_json::dag_json_links;
 pub use dag_pb::dag_pb_links;
@@ -34,7 +36,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "car_read", run: car_read },
     Target { name: "car_import", run: car_import },
     Target { name: "knn_row", run: knn_row },
@@ -44,5 +46,8 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "op_heads_file", run: op_heads_file },
     Target { name: "redb_open", run: redb_open },
     Target { name: "redb_pages", run: redb_pages },
+    Target { name: "carlog_segment", run: carlog_segment },
+    Target { name: "carlog_run", run: carlog_run },
+    Target { name: "carlog_manifest", run: carlog_manifest },
     Target { name: "cli_cid", run: cli_cid },
 ];

@@ -120,6 +120,15 @@ fn write_corpora() {
     let texts: Vec<String> = texts.step_by(3).collect();
     let paths = ["/ipfs/", "https://ipfs.io/ipfs/", "ipfs://"].map(|before| format!("{before}{}", texts[1]));
     write("cli_cid", texts.iter().chain(&paths).map(|text| text.clone().into_bytes()));
+    let log = folder("crates/mnem-backend-carlog/tests/golden/1.carlog");
+    for (target, name) in
+        [("carlog_segment", "seg-000002.car"), ("carlog_run", "run-000004"), ("carlog_manifest", "manifest")]
+    {
+        let whole = fs::read(log.join(name)).expect("a kept store");
+        let edits = [0, 2, 8, 10].map(|choice| [&[choice][..], &[0, 16, 40, 0, 3], &[0, 1, 9, 2, 0]].concat());
+        let files = [4, 6, 12, 14].map(|choice| [&[choice][..], &whole].concat());
+        write(target, edits.into_iter().chain(files).chain([vec![0, 0, 4, 0, 5, 0], vec![2, 0, 0, 0, 6, 9]]));
+    }
     // Which file and how; then edits of five bytes: a place, what to do there, with what.
     let edits = [0, 1, 2, 8, 9].map(|choice| [&[choice][..], &[0, 16, 40, 0, 3], &[0, 0, 9, 128, 0]].concat());
     let pages = [0, 1].map(|choice| [&[choice][..], &[0, 48, 0, 4, 7], &[0, 80, 0, 3, 0]].concat());

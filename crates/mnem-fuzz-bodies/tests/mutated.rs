@@ -140,6 +140,21 @@ fn op_heads_file() {
 }
 
 #[test]
+fn carlog_segment() {
+    fuzz("carlog_segment", 300);
+}
+
+#[test]
+fn carlog_run() {
+    fuzz("carlog_run", 300);
+}
+
+#[test]
+fn carlog_manifest() {
+    fuzz("carlog_manifest", 300);
+}
+
+#[test]
 fn redb_open() {
     fuzz("redb_open", 1_500);
 }

@@ -7,7 +7,12 @@ fn one_line_and_many() {
     let place = Place::new();
     assert_eq!(place.run(&["-V"]).ok(), format!("mnem-store {}\n", env!("CARGO_PKG_VERSION")));
     let long = place.run(&["--version"]).ok();
-    assert!(long.starts_with(&format!("mnem-store {}\nbackends: redb (default), simple\n", env!("CARGO_PKG_VERSION"))));
+    assert!(
+        long.starts_with(&format!(
+            "mnem-store {}\nbackends: redb (default), carlog, simple\n",
+            env!("CARGO_PKG_VERSION")
+        ))
+    );
     for line in ["archives: reads CARv1 and CARv2, writes CARv1", "contract: version 2", "JSON: schema 1"] {
         assert!(long.lines().any(|said| said == line), "{line}: {long}");
     }

@@ -84,7 +84,7 @@ pub(crate) fn look(drivers: &[&'static dyn Driver], at: &Location) -> Result<Fou
 }
 
 /// An empty folder counts as nothing, even if no driver of this build has stores that are folders.
-fn is_empty_folder(at: &Location) -> bool {
+pub(crate) fn is_empty_folder(at: &Location) -> bool {
     at.as_path().is_some_and(|path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()))
 }
 

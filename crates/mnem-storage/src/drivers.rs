@@ -9,6 +9,9 @@ use mnem_store_traits::driver::{Driver, Location};
 pub static DRIVERS: &[&dyn Driver] = &[
     #[cfg(feature = "redb")]
     &mnem_backend_redb::DRIVER,
+    // Before simple, which suits every folder: `x.carlog/` is a carlog store.
+    #[cfg(feature = "carlog")]
+    &mnem_backend_carlog::DRIVER,
     #[cfg(feature = "simple")]
     &mnem_backend_simple::DRIVER,
 ];
@@ -38,6 +41,7 @@ pub(crate) enum Sign {
 pub static BACKENDS: &[Backend] = &[
     Backend { name: "redb", extension: "redb", sign: Sign::FileBegins(b"redb\x1a\x0a\xa9\x0d\x0a") },
     Backend { name: "simple", extension: "simple", sign: Sign::FolderWith("format", b"mnem-backend-simple ") },
+    Backend { name: "carlog", extension: "carlog", sign: Sign::FolderWith("format", b"mnem-backend-carlog ") },
 ];
 
 impl Backend {

@@ -10,7 +10,7 @@ use mnem_store_traits::{
 use crate::{
     DRIVERS,
     denied::is_denied,
-    detect::{Found, enclosing, lacking, lacks, look, not_a_store},
+    detect::{Found, enclosing, is_empty_folder, lacking, lacks, look, not_a_store},
     drivers::BACKENDS,
 };
 
@@ -297,7 +297,10 @@ impl OpenOptions {
             );
             return Err(lacks(asked, &what));
         }
-        if let Some(first) = able().next() {
+        // An empty folder selects the same backend as a trailing slash.
+        let folder = at.as_path().filter(|_| is_empty_folder(at)).map(|path| Location::from(path.join("")));
+        let suited = folder.and_then(|folder| able().find(|driver| driver.suits(&folder)));
+        if let Some(first) = suited.or_else(|| able().next()) {
             return Ok(first);
         }
         Err(match drivers.first() {

@@ -54,6 +54,10 @@ fn on_every_driver(run: impl Fn(&str, Open<'_>)) {
     for driver in COPIED_DRIVERS {
         let options = OpenOptions::new().drivers(COPIED_DRIVERS.iter().copied()).backend(driver.name()).create(true);
         for (mode, sharing) in [("", Sharing::ExclusiveWriter), (", several writers", Sharing::MultiWriter)] {
+            // A carlog store has one writing handle in every mode.
+            if driver.name() == "carlog" && sharing == Sharing::MultiWriter {
+                continue;
+            }
             // Nothing here cuts the power.
             let options = options.clone().sharing(sharing).durability(Durability::Process);
             let who = format!("{}{mode}", driver.name());

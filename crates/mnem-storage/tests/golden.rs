@@ -21,10 +21,11 @@ struct Golden {
     backend: &'static str,
 }
 
-const GOLDEN: [Golden; 3] = [
+const GOLDEN: [Golden; 4] = [
     Golden { name: "redb-native-1.redb", backend: "redb" },
     Golden { name: "redb-mnem01.redb", backend: "redb" },
     Golden { name: "simple-1", backend: "simple" },
+    Golden { name: "carlog-1", backend: "carlog" },
 ];
 
 impl Golden {
@@ -224,7 +225,7 @@ fn a_store_that_is_filled_now_holds_the_same() {
 }
 
 #[test]
-#[cfg(all(feature = "redb", feature = "simple"))]
+#[cfg(all(feature = "redb", feature = "simple", feature = "carlog"))]
 #[ignore = "writes the stores that are kept, where there are none: for a new format, once"]
 fn write() {
     for golden in GOLDEN {

@@ -130,8 +130,8 @@ fn a_redb_store_is_never_a_folder() {
 
 #[test]
 fn what_lies_on_disk_decides_about_an_existing_store() {
-    let folder = tempfile::tempdir().unwrap();
     for backend in DRIVERS.iter().map(|driver| driver.name()) {
+        let folder = tempfile::tempdir().unwrap();
         // The name says the opposite.
         let path = folder.path().join(if backend == "redb" { "x.simple" } else { "x.redb" });
         let create = OpenOptions::new().create(true);

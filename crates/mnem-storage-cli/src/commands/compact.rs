@@ -18,7 +18,7 @@ may have the store open. If it is interrupted, the store is intact: run it again
 many small commits, a `copy` is even smaller, since it refills the pages.
 
 A store of plain files has no free space: compact removes the unfinished files of killed
-writers.
+writers. A log of CAR files keeps the space of deleted blocks: `copy` it instead.
 
 Examples:
   mnem-store compact --store animals.redb
