@@ -3,12 +3,12 @@
 // The codec knows no store: what it calls the largest block is what every store takes.
 const _: () = assert!(mnem_car::BLOCK_BYTES_MAX == mnem_store_traits::limits::BLOCK_BYTES_EVERY_BACKEND);
 
-/// Memory for the blocks of an import that are sorted together unless told otherwise, in bytes: 192 MiB. Twice as much is held. Large
-/// runs pay: rows that are sorted together lie together.
+/// Memory for the blocks of an import that are sorted together unless told otherwise, in bytes: 192 MiB. Twice as much
+/// is held. Large runs pay: rows that are sorted together lie together.
 pub(crate) const IMPORT_BATCH_BYTES_DEFAULT: u64 = 192 * 1024 * 1024;
 
-/// What a block of a batch takes up in memory besides its bytes, roughly: its CID in the batch, in the set of those seen, and in the store's
-/// own list.
+/// What a block of a batch takes up in memory besides its bytes, roughly: its CID in the batch, in the set of those
+/// seen, and in the store's own list.
 pub(crate) const BLOCK_BYTES_EXTRA: u64 = 384;
 
 /// What a block takes up in memory besides its bytes while it waits to be stored, roughly.
