@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-/// How long a call should take. A process that is asked to end waits for at most two of them, and no signal ends a sync.
+/// How long a call should take. A process that is asked to end waits for at most two of them, and no signal ends a
+/// sync.
 const CALL_TIME: Duration = Duration::from_millis(400);
 
 /// How much larger a call may be than the limit before it, at most: one measurement may be wrong.

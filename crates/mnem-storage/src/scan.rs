@@ -17,7 +17,8 @@ pub(crate) enum Way {
 pub(crate) trait Sink {
     type Ended: From<Cancelled>;
 
-    /// Whether every block that links lead to is read, so that reading several at once pays: no block is [`known`](Self::known).
+    /// Whether every block that links lead to is read, so that reading several at once pays: no block is
+    /// [`known`](Self::known).
     const READS_ALL: bool;
 
     /// The links of a block that was dealt with already and is not to be read again.

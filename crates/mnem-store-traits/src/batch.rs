@@ -214,9 +214,9 @@ impl WriteBatch {
         self.update_all([new], supersedes)
     }
 
-    /// Adds every head in `new` and removes the heads that they supersede, in one change: after a crash, all of them are
-    /// there or none. With [`atomic_heads`](crate::HeadsCapabilities::atomic_heads), no reader sees some of them without
-    /// the others either. Replaces an earlier head change of this batch.
+    /// Adds every head in `new` and removes the heads that they supersede, in one change: after a crash, all of them
+    /// are there or none. With [`atomic_heads`](crate::HeadsCapabilities::atomic_heads), no reader sees some of them
+    /// without the others either. Replaces an earlier head change of this batch.
     ///
     /// `new` is a set and must not be empty: [`HeadChange::check`].
     pub fn update_all(

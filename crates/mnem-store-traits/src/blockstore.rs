@@ -51,9 +51,9 @@ pub type OnBlock<'a> = dyn FnMut(usize, Option<Bytes>) -> ControlFlow<()> + 'a;
 ///   `identity_is_not_synthesised`.
 /// - An I/O error is an error, never an absence and never an earlier answer. Absence is `Ok(None)` or `Ok(false)`.
 ///   Laws: `absent_is_none`, `failed_read_is_an_error_and_no_absence`, `failed_read_is_no_old_answer`.
-/// - `Ok` means durable, unless [`capabilities`](Self::capabilities) says less: because the store was opened that way by
-///   name, or cannot do better by its nature. A write that joins a sync in progress is not durable by that sync. Laws:
-///   `acknowledged_blocks_survive_reopen`, `write_beside_a_waiting_sync_is_durable`.
+/// - `Ok` means durable, unless [`capabilities`](Self::capabilities) says less: because the store was opened that way
+///   by name, or cannot do better by its nature. A write that joins a sync in progress is not durable by that sync.
+///   Laws: `acknowledged_blocks_survive_reopen`, `write_beside_a_waiting_sync_is_durable`.
 /// - No reader waits for a sync, an iterator or a callback of a writer. Laws: `readers_do_not_wait_for_a_sync`,
 ///   `reader_does_not_wait_for_a_batch`.
 /// - After a failed sync, the handle refuses writes with [`StoreError::Poisoned`] until the store is reopened; reads go

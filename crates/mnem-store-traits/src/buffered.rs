@@ -270,7 +270,8 @@ impl<S: Store> Buffered<S> {
     ) -> Result<(), StoreError> {
         let mut under_way = UnderWay { staged: &self.staged, landing, landed: false };
         let landing = &under_way.landing;
-        // To the caller what is staged is there already, and a put of what is there writes nothing: least of all one that nobody checks.
+        // To the caller what is staged is there already, and a put of what is there writes nothing: least of all one
+        // that nobody checks.
         let trusted: HashSet<Cid> = batch.puts().iter().filter(|put| put.trusted).map(|put| put.cid).collect();
         let staged: HashSet<Cid> =
             landing.blocks.iter().map(|(cid, _)| *cid).filter(|cid| trusted.contains(cid)).collect();

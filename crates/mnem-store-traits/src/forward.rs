@@ -1,4 +1,5 @@
-//! The traits for `&S`, `Box<S>` and `Arc<S>`. Every method is forwarded: a default here would silently undo an override.
+//! The traits for `&S`, `Box<S>` and `Arc<S>`. Every method is forwarded: a default here would silently undo an
+//! override.
 #![deny(clippy::missing_trait_methods)]
 
 use std::sync::Arc;

@@ -77,8 +77,8 @@ impl MemoryStore {
         Self { content: Arc::clone(&self.content), closed: Arc::default() }
     }
 
-    // A panic while the lock is held cannot leave the content half changed (each change is a single map operation after all checks), so
-    // a poisoned lock is read through.
+    // A panic while the lock is held cannot leave the content half changed (each change is a single map operation after
+    // all checks), so a poisoned lock is read through.
     fn read(&self, operation: &'static str) -> Result<RwLockReadGuard<'_, Content>, StoreError> {
         let content = self.content.read().unwrap_or_else(|e| e.into_inner());
         self.check_open(operation).map(|()| content)

@@ -131,7 +131,8 @@ pub trait Store: Blockstore + OpHeadsStore {
 fn commit_in_steps<S: Store + ?Sized>(store: &S, batch: &WriteBatch) -> Result<(), StoreError> {
     let block_bytes_max = store.capabilities().block_bytes_max;
     batch.check(block_bytes_max)?;
-    // Whatever can be checked goes through the one batched call there is; only what nobody can check must go one by one.
+    // Whatever can be checked goes through the one batched call there is; only what nobody can check must go one by
+    // one.
     let (checkable, uncheckable): (Vec<_>, Vec<_>) = batch.puts().iter().partition(|put| check::is_checkable(&put.cid));
     if !checkable.is_empty() {
         store.put_many(&mut checkable.into_iter().map(|put| Ok((put.cid, put.data.clone()))))?;

@@ -45,7 +45,8 @@ impl<T: Default> Handover<T> {
         self.changed.wait_timeout(state, WAIT).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Hands it over, and leaves an empty one in its place, if the taker has nothing to do; says whether it had. Cancelled: the taker has gone.
+    /// Hands it over, and leaves an empty one in its place, if the taker has nothing to do; says whether it had.
+    /// Cancelled: the taker has gone.
     pub(super) fn offer(&self, thing: &mut T) -> Result<bool, Cancelled> {
         let mut state = self.state();
         if state.has_left {
@@ -59,8 +60,8 @@ impl<T: Default> Handover<T> {
         Ok(is_idle)
     }
 
-    /// Hands it over, and leaves an empty one in its place, as soon as the taker has nothing to do. Cancelled: as the caller wished, or the taker
-    /// has gone.
+    /// Hands it over, and leaves an empty one in its place, as soon as the taker has nothing to do. Cancelled: as the
+    /// caller wished, or the taker has gone.
     pub(super) fn send(&self, thing: &mut T, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Result<(), Cancelled> {
         while !self.offer(thing)? {
             Cancelled::check(go_on())?;
@@ -69,8 +70,8 @@ impl<T: Default> Handover<T> {
         Ok(())
     }
 
-    /// Hands over the last thing, and waits until the taker has gone. From the time on at which the caller does not want to go on, the taker is
-    /// [late](Self::is_late) after a `moment`.
+    /// Hands over the last thing, and waits until the taker has gone. From the time on at which the caller does not
+    /// want to go on, the taker is [late](Self::is_late) after a `moment`.
     pub(super) fn finish(&self, last: T, moment: Duration, go_on: &mut dyn FnMut() -> ControlFlow<()>) {
         let (mut last, mut state) = (Some(last), self.state());
         while !state.has_left {

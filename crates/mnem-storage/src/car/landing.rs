@@ -1,7 +1,8 @@
 //! Storing the blocks of an archive, in another thread than the one that reads and checks them.
 //!
-//! Blocks are gathered in runs that are as long as memory allows, sorted, and stored in the order of their names by commits that take a moment
-//! each. In a store that sorts, the first run of a new store then fills page after page: only where runs meet are pages split.
+//! Blocks are gathered in runs that are as long as memory allows, sorted, and stored in the order of their names by
+//! commits that take a moment each. In a store that sorts, the first run of a new store then fills page after page:
+//! only where runs meet are pages split.
 
 use std::{
     io, iter,
@@ -19,13 +20,15 @@ use crate::{
     progress::Cancelled,
 };
 
-/// How long blocks are gathered before they are handed over to a thread that has nothing to do: not much is lost when a slow import is killed.
+/// How long blocks are gathered before they are handed over to a thread that has nothing to do: not much is lost when a
+/// slow import is killed.
 const GATHERING_TIME: Duration = Duration::from_secs(1);
 
 /// Between two looks whether it has.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long an import that is asked to end goes on with storing what it has gathered, but for the commit under way and one more.
+/// How long an import that is asked to end goes on with storing what it has gathered, but for the commit under way and
+/// one more.
 const ENDING_TIME: Duration = Duration::from_millis(300);
 
 /// Blocks that were checked.
@@ -38,7 +41,8 @@ pub(super) struct Run {
     end: u64,
 }
 
-/// Where the checked blocks of an archive go: gathered here, stored by a thread of its own, one run while the next one is gathered.
+/// Where the checked blocks of an archive go: gathered here, stored by a thread of its own, one run while the next one
+/// is gathered.
 pub(super) struct Landing<'scope> {
     run: Run,
     run_bytes_max: u64,
@@ -74,8 +78,8 @@ impl<'scope> Landing<'scope> {
         Ok(Self { run: Run::default(), run_bytes_max, offered_at: Instant::now(), runs, thread })
     }
 
-    /// Takes a block that was checked; `end` is where the archive goes on. Cancelled: as the caller wished, or the store has failed, and
-    /// [`finish`](Self::finish) says at what.
+    /// Takes a block that was checked; `end` is where the archive goes on. Cancelled: as the caller wished, or the
+    /// store has failed, and [`finish`](Self::finish) says at what.
     pub(super) fn take(
         &mut self,
         cid: Cid,
@@ -100,7 +104,8 @@ impl<'scope> Landing<'scope> {
         Ok(())
     }
 
-    /// Waits until everything that was taken has landed, or the store has failed. Leaves off soon where the caller does not want to go on.
+    /// Waits until everything that was taken has landed, or the store has failed. Leaves off soon where the caller does
+    /// not want to go on.
     pub(super) fn finish(self, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Landed {
         self.runs.finish(self.run, ENDING_TIME, go_on);
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -147,7 +152,8 @@ impl Lander<'_> {
         Ok(())
     }
 
-    /// Makes the next blocks durable. What the store holds is not written again, and required, since it may go before the commit.
+    /// Makes the next blocks durable. What the store holds is not written again, and required, since it may go before
+    /// the commit.
     fn commit(&mut self, blocks: &mut iter::Peekable<impl Iterator<Item = (Cid, Bytes)>>) -> Result<(), StoreError> {
         let (began, limit) = (Instant::now(), self.pace.limit());
         let (mut writes, mut bytes, mut taken, mut unchecked) = (WriteBatch::new(), 0, 0, 0);

@@ -13,7 +13,8 @@ const LISTED_OF_A_PART: usize = 8;
 /// Bits of a digest in a fingerprint. An attacker who chooses them has 38 bits left to guess.
 const DIGEST_BITS: u32 = 24;
 
-/// Turns CIDs into fingerprints under a key that nobody knows before the run, so that nobody can make two blocks collide.
+/// Turns CIDs into fingerprints under a key that nobody knows before the run, so that nobody can make two blocks
+/// collide.
 pub(super) struct Fingerprints {
     key: RandomState,
     /// The bits of both that count. Only tests, which want collisions, clear any.
@@ -29,8 +30,8 @@ pub(super) struct Marks {
     fingerprints: Fingerprints,
     /// Ascending, each once.
     listed: Vec<u64>,
-    /// Where in `listed` each of as many equal parts of all fingerprints begins, and the end: a look-up touches one or two lines of
-    /// memory.
+    /// Where in `listed` each of as many equal parts of all fingerprints begins, and the end: a look-up touches one or
+    /// two lines of memory.
     parts: Vec<usize>,
     /// One bit for each of them.
     reached: Vec<u64>,
@@ -63,11 +64,12 @@ impl Fingerprints {
         Self { mask, ..Self::new() }
     }
 
-    /// The first bits are those of the digest: a store that lists blocks in the order of their digests lists them in that of their fingerprints,
-    /// and looking one up touches the memory that the look-up before it touched.
+    /// The first bits are those of the digest: a store that lists blocks in the order of their digests lists them in
+    /// that of their fingerprints, and looking one up touches the memory that the look-up before it touched.
     ///
-    /// The two lowest bits say what becomes of the links of the block. So a block that is followed never shares a fingerprint with one that is
-    /// marked without being read, nor one that nobody can follow with one that has no links.
+    /// The two lowest bits say what becomes of the links of the block. So a block that is followed never shares a
+    /// fingerprint with one that is marked without being read, nor one that nobody can follow with one that has no
+    /// links.
     fn of(&self, cid: &Cid) -> u64 {
         let links = match link_support(cid.codec()) {
             LinkSupport::Followed => 1,

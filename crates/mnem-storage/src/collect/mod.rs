@@ -185,9 +185,9 @@ impl CollectOptions {
 /// # Deleting
 /// No writer may be active, as for [`Blockstore::delete`](crate::Blockstore::delete): a writer may rely on a dead block
 /// that it found present. Keeping writers away is the caller's duty. A store on disk that is opened
-/// [`exclusive`](crate::OpenOptions::exclusive) keeps other processes and handles from writing. The example `collector` shows
-/// how a program keeps its own threads away. It also opens the store with [`check`](crate::OpenOptions::check): in a
-/// damaged store a head can be missing without a sign, and the blocks that only it reaches would look dead.
+/// [`exclusive`](crate::OpenOptions::exclusive) keeps other processes and handles from writing. The example `collector`
+/// shows how a program keeps its own threads away. It also opens the store with [`check`](crate::OpenOptions::check):
+/// in a damaged store a head can be missing without a sign, and the blocks that only it reaches would look dead.
 ///
 /// Blocks that are put after the collection began are not removed. If the heads change, the collection ends with
 /// [`HeadsMoved`](StoreError::HeadsMoved) before the next batch. This limits the harm of a mistake and does not replace
@@ -207,7 +207,8 @@ impl CollectOptions {
 /// - About 9 bytes for each block of the store.
 /// - 36 bytes for each block that waits to be followed: at most half a million of them, unless single blocks have very
 ///   many links.
-/// - About 100 bytes for each absent block that is linked to. It may be put after the listing and must then be followed.
+/// - About 100 bytes for each absent block that is linked to. It may be put after the listing and must then be
+///   followed.
 /// - One batch of CIDs.
 ///
 /// Marks are fingerprints, most of whose bits depend on a random key. If two blocks share one, both are kept, so a

@@ -12,10 +12,11 @@ type Short = [u8; 36];
 
 /// The CIDs of blocks that wait to be followed, in 36 bytes each. A [`Cid`] takes 96.
 ///
-/// They are taken a window at a time, and those of a window in the order of their bytes: a store that keeps blocks in this order then
-/// reads each of its pages once, and not once for each of the blocks in it. The larger a window, the more blocks share a page. But all links
-/// of a window wait together, so a window takes no more blocks than leave fewer waiting than a limit, if they have as many links as those
-/// before them. Where there are many links, windows are small, and blocks are followed depth first.
+/// They are taken a window at a time, and those of a window in the order of their bytes: a store that keeps blocks in
+/// this order then reads each of its pages once, and not once for each of the blocks in it. The larger a window, the
+/// more blocks share a page. But all links of a window wait together, so a window takes no more blocks than leave fewer
+/// waiting than a limit, if they have as many links as those before them. Where there are many links, windows are
+/// small, and blocks are followed depth first.
 pub(super) struct Pending {
     /// Each came of a window of the layer before it.
     layers: Vec<Layer>,
@@ -32,7 +33,8 @@ pub(super) struct Pending {
 /// The links of one window, which are likely to be alike.
 struct Layer {
     waiting: Vec<Short>,
-    /// How many blocks a window had, and how many links they had: of the last window of this layer, or of the window that it came from.
+    /// How many blocks a window had, and how many links they had: of the last window of this layer, or of the window
+    /// that it came from.
     seen: (usize, usize),
 }
 

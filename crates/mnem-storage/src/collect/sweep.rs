@@ -14,8 +14,8 @@ use crate::{
 
 /// Counts the dead blocks, and removes them, at most so many at a time; none for 0.
 ///
-/// Blocks that were not there when marking began are left alone. So is everything once the heads have moved: then somebody
-/// writes who should have been kept away.
+/// Blocks that were not there when marking began are left alone. So is everything once the heads have moved: then
+/// somebody writes who should have been kept away.
 pub(super) fn sweep(
     store: &dyn Store,
     marks: &Marks,

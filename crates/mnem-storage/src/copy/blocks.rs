@@ -38,7 +38,8 @@ impl<'a> Writer<'a> {
         Self { to, compare, report, batch, items: 0, bytes: 0, pace, written, done }
     }
 
-    /// Takes a block by its name, and says whether the target holds it. A block whose bytes are to be compared counts as one that it does not.
+    /// Takes a block by its name, and says whether the target holds it. A block whose bytes are to be compared counts
+    /// as one that it does not.
     fn is_present(&mut self, cid: &Cid) -> Result<bool, CopyError> {
         if self.compare {
             return Ok(false);

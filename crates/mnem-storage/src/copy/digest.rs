@@ -4,8 +4,8 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use mnem_store_traits::Cid;
 
-/// The number of CIDs in a set, and the sum of their hashes under two random keys. Two sets with the same digest under the
-/// same keys are the same, but for a chance of 2⁻¹²⁸.
+/// The number of CIDs in a set, and the sum of their hashes under two random keys. Two sets with the same digest under
+/// the same keys are the same, but for a chance of 2⁻¹²⁸.
 #[derive(Clone)]
 pub(super) struct SetDigest {
     keys: [RandomState; 2],

@@ -8,9 +8,9 @@ use super::{CopyError, OfAStore as _};
 
 /// The blocks that the source lists, in its order, each compared with the listing of the target.
 ///
-/// No listing promises an order. Where both are ascending, which is seen on the way, each block is met in both at once, and
-/// what only one of them has is known. Blocks that are written meanwhile lie before the place that the target's listing
-/// has reached.
+/// No listing promises an order. Where both are ascending, which is seen on the way, each block is met in both at once,
+/// and what only one of them has is known. Blocks that are written meanwhile lie before the place that the target's
+/// listing has reached.
 pub(super) struct InStep<'a> {
     source: Ascending<'a>,
     target: Ascending<'a>,
@@ -35,7 +35,8 @@ impl<'a> InStep<'a> {
         Ok(Self { source, target, next, more_in_target: false })
     }
 
-    /// The next block of the source, and whether the target listed it. One that it did not list may be there all the same.
+    /// The next block of the source, and whether the target listed it. One that it did not list may be there all the
+    /// same.
     pub(super) fn next(&mut self) -> Result<Option<(Cid, bool)>, CopyError> {
         let cid = self.source.next().of_source()?;
         while let Some(there) = self.next {

@@ -118,13 +118,13 @@ pub fn copy(from: &dyn Store, to: &dyn Store, progress: OnProgress<'_>) -> Resul
 /// begins again with the new heads, up to ten passes in all. What its heads reach is complete. [`CopyReport::promise`]
 /// says what was proved.
 ///
-/// *The target belongs to the copy.* Others may write to it meanwhile, but nobody may delete from it. The copy relies on
-/// what the target lists, and looks up again what it writes.
+/// *The target belongs to the copy.* Others may write to it meanwhile, but nobody may delete from it. The copy relies
+/// on what the target lists, and looks up again what it writes.
 ///
 /// *The target may be an earlier copy.* Both listings are read side by side. Blocks that the target holds are neither
-/// read nor written again. Heads of the target whose blocks the source holds are replaced by the heads of the source. Any
-/// other head is an error, unless [`CopyOptions::merge_heads`] keeps it. Nothing else is removed from the target: blocks
-/// and rows that the source no longer has stay. To finish an interrupted copy, run it again.
+/// read nor written again. Heads of the target whose blocks the source holds are replaced by the heads of the source.
+/// Any other head is an error, unless [`CopyOptions::merge_heads`] keeps it. Nothing else is removed from the target:
+/// blocks and rows that the source no longer has stay. To finish an interrupted copy, run it again.
 ///
 /// The copy writes the blocks, then the side tables, then the heads in one commit, and then proves the result. Until
 /// the heads are written, the copy is incomplete. Blocks are hashed when they are read and again when they are written.

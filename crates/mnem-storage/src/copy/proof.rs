@@ -8,9 +8,11 @@ use crate::{
     progress::{Cancelled, OnProgress},
 };
 
-/// Whether both stores hold the same, once the target has its heads. That it holds what was copied was seen block by block.
+/// Whether both stores hold the same, once the target has its heads. That it holds what was copied was seen block by
+/// block.
 ///
-/// `same`: whether the listings that the copy followed were the same. Where these did not tell, both stores are listed again.
+/// `same`: whether the listings that the copy followed were the same. Where these did not tell, both stores are listed
+/// again.
 pub(super) fn prove(
     from: &dyn Store,
     to: &dyn Store,

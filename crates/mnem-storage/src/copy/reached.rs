@@ -15,8 +15,8 @@ use crate::{
 
 /// Follows the links from heads on, and returns the first that leads to a block which the target lacks.
 ///
-/// Blocks that the target held before are followed too: a copy that wrote them may have been interrupted, so that what they link to never came.
-/// Memory: 8 to 16 bytes for each block with links.
+/// Blocks that the target held before are followed too: a copy that wrote them may have been interrupted, so that what
+/// they link to never came. Memory: 8 to 16 bytes for each block with links.
 pub(super) fn missing(to: &dyn Store, heads: &[Cid], progress: OnProgress<'_>) -> Result<Option<StoreError>, Ended> {
     let absent =
         |cid, linked_from: Option<Cid>| StoreError::MissingBlock { cid, linked_from: linked_from.map(Box::new) };

@@ -73,7 +73,8 @@ fn is_part(key: &[u8]) -> bool {
     knn::index_of_key(key).is_some_and(|cid| cid.to_bytes() != key)
 }
 
-/// Which indexes the target holds already, whole, in the other format: that stays, and nothing of the source's is put beside it.
+/// Which indexes the target holds already, whole, in the other format: that stays, and nothing of the source's is put
+/// beside it.
 #[derive(Default)]
 struct Kept(BTreeMap<Cid, bool>);
 

@@ -29,7 +29,8 @@ pub(super) struct Salvage<'a> {
     pub(super) lost: HashSet<Cid>,
     /// The heads of the source, as far as they could be read.
     heads: Vec<Cid>,
-    /// How often a listing may still break off. Where the structure is damaged it takes long to find out where one goes on.
+    /// How often a listing may still break off. Where the structure is damaged it takes long to find out where one goes
+    /// on.
     pub(super) listing_breaks_left: usize,
     /// Whether all blocks of the source came over whose hash can be checked.
     pub(super) has_searched_raw: bool,
@@ -70,7 +71,8 @@ impl<'a> Salvage<'a> {
         followed
     }
 
-    /// Follows the links of what came over, from the heads or else from all blocks, and copies what is found on the way.
+    /// Follows the links of what came over, from the heads or else from all blocks, and copies what is found on the
+    /// way.
     fn follow(&mut self, from: &dyn Store, heads: Option<&[Cid]>) -> Result<(), Ended> {
         let to = self.to;
         let mut seen = HashSet::new();

@@ -214,8 +214,8 @@ fn scans(
 /// - Every listed block that can be read and matches the hash in its CID. Then, by following links from the heads (from
 ///   all blocks if the heads cannot be read), every unlisted block that can be found by its CID.
 /// - The heads whose blocks were copied.
-/// - Every row of a side table that can be read and that the target accepts; of indexes of nearest neighbours, only complete
-///   ones.
+/// - Every row of a side table that can be read and that the target accepts; of indexes of nearest neighbours, only
+///   complete ones.
 ///
 /// A thing that cannot be read is a [`Fault`] in the report, and the copy continues. It is not a proven copy: nothing
 /// is compared afterwards, because a damaged store does not say what it should hold. [`verify`](crate::verify()) of the

@@ -75,7 +75,8 @@ impl Salvage<'_> {
         Ok(())
     }
 
-    /// Copies a row of `table`. Returns whether it came over: a row too large for the target does not, unless it is an index.
+    /// Copies a row of `table`. Returns whether it came over: a row too large for the target does not, unless it is an
+    /// index.
     fn row(&mut self, key: Bytes, value: Bytes, rows: &mut Rows<'_>, table: &str) -> Result<bool, Ended> {
         if table != knn::TABLE && value.len() > TABLE_VALUE_BYTES_MAX {
             let (key, value_bytes) = (hex(&key), value.len());
@@ -90,7 +91,8 @@ impl Salvage<'_> {
         }
     }
 
-    /// Removes the indexes that lack a row or have a wrong one: they are of no use, and can be built again. Returns whether there were any.
+    /// Removes the indexes that lack a row or have a wrong one: they are of no use, and can be built again. Returns
+    /// whether there were any.
     fn remove_broken_indexes(&mut self, to: &Arc<dyn SideTable>) -> Result<bool, Ended> {
         self.done = Progress::of(Stage::Indexes);
         let mut broken = Vec::new();

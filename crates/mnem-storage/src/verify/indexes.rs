@@ -10,7 +10,8 @@ use super::{
     search::{Ended, Findings},
 };
 
-/// Checks every index of the store, and asks before each whether to go on. The error is one that makes all further calls vain.
+/// Checks every index of the store, and asks before each whether to go on. The error is one that makes all further
+/// calls vain.
 pub(super) fn check(
     store: &dyn Store,
     found: &mut Findings,
@@ -60,7 +61,8 @@ fn check_index(table: &Arc<dyn SideTable>, cid: &Cid, found: &mut Findings) -> R
     Ok(())
 }
 
-/// Reads an index, or what another program wrote in the place of one, and compares it with its CID. `false`: it is not there.
+/// Reads an index, or what another program wrote in the place of one, and compares it with its CID. `false`: it is not
+/// there.
 pub(crate) fn read(table: &Arc<dyn SideTable>, cid: &Cid) -> Result<bool, StoreError> {
     match knn::open(Arc::clone(table), cid) {
         Ok(Some(reader)) => reader.check().map(|()| true),

@@ -235,8 +235,8 @@ pub fn verify_at(
 ///   stored. Links in blocks of other codecs are not known; [`opaque_reached`](VerifyReport::opaque_reached) counts the
 ///   blocks that may have some.
 /// - Every row of every side table can be read.
-/// - Every index of nearest neighbours can be read, and its edges have the CID that is its key. Edges that do not form a valid
-///   index, as another program may have stored them, are not a fault if they match the CID.
+/// - Every index of nearest neighbours can be read, and its edges have the CID that is its key. Edges that do not form
+///   a valid index, as another program may have stored them, are not a fault if they match the CID.
 ///
 /// It does not stop at a fault. It holds in memory one CID for each block that the heads reach, up to 4 MiB and one
 /// block of read-ahead, and then 16 bytes for each node of an index. If the store is written to meanwhile, the

@@ -70,8 +70,8 @@ impl Findings {
         self.report.faults.retain(|fault| !fault.cid.is_some_and(|cid| blocks.contains(&cid)));
     }
 
-    /// Takes an error of the store as a fault of `kind`, unless the store is closed and all further calls are in vain, or the process was not
-    /// permitted to look.
+    /// Takes an error of the store as a fault of `kind`, unless the store is closed and all further calls are in vain,
+    /// or the process was not permitted to look.
     pub(crate) fn error(&mut self, kind: FaultKind, cid: Option<Cid>, error: StoreError) -> Result<(), StoreError> {
         if error.kind() == ErrorKind::Closed || (self.denied_ends && is_denied(&error)) {
             return Err(error);

@@ -37,7 +37,8 @@ impl Case {
         Ok(Self { handles, place, fixture, seeds })
     }
 
-    /// Asks a fresh store, like a law: in a thread with a deadline, so that neither a panic nor a deadlock gets out. `None`: no answer.
+    /// Asks a fresh store, like a law: in a thread with a deadline, so that neither a panic nor a deadlock gets out.
+    /// `None`: no answer.
     pub(crate) fn ask<T: Send + 'static>(
         fixture: Arc<dyn AnyFixture>,
         seeds: Seeds,
@@ -120,7 +121,8 @@ impl Case {
         Ok(())
     }
 
-    /// Drops the store and opens it again while the medium fails like this. `false`: that was refused, and the store is open on a sound medium.
+    /// Drops the store and opens it again while the medium fails like this. `false`: that was refused, and the store is
+    /// open on a sound medium.
     pub(crate) fn open_under(&mut self, fault: Fault) -> Result<bool, Failure> {
         self.handles = None;
         self.set_fault(Some(fault))?;
@@ -133,7 +135,8 @@ impl Case {
         Ok(false)
     }
 
-    /// Drops the store and opens it again, with the power cut after so many operations of the opening. `false`: it could not be opened, and is not.
+    /// Drops the store and opens it again, with the power cut after so many operations of the opening. `false`: it
+    /// could not be opened, and is not.
     pub(crate) fn open_with_a_cut(&mut self, operations: u64) -> Result<bool, Failure> {
         self.handles = None;
         set_up("Fixture::cut_power_while_opening()", self.place.cut_power_while_opening(operations))?;
@@ -141,7 +144,8 @@ impl Case {
         Ok(self.handles.is_some())
     }
 
-    /// Drops the store and opens it on a medium without locks, which fails like this; then opens it on a sound one. What came of the first.
+    /// Drops the store and opens it on a medium without locks, which fails like this; then opens it on a sound one.
+    /// What came of the first.
     pub(crate) fn open_without_locks(&mut self, fault: Option<Fault>) -> Result<Result<(), FixtureError>, Failure> {
         self.handles = None;
         set_up("Fixture::set_locks()", self.place.set_locks(false))?;
@@ -185,7 +189,8 @@ impl Case {
         set_up("Fixture::obey_in_second_process()", self.place.obey_in_second_process(script))
     }
 
-    /// Closes the store, makes `data` the bytes it holds for `cid`, and opens it again. The law must have dropped every handle of its own.
+    /// Closes the store, makes `data` the bytes it holds for `cid`, and opens it again. The law must have dropped every
+    /// handle of its own.
     pub(crate) fn damage(&mut self, cid: &Cid, data: &[u8]) -> Result<(), Failure> {
         self.close()?;
         self.handles = None;
@@ -220,12 +225,14 @@ impl Case {
         if self.is_slow() { self.seeds.fewest() } else { self.seeds }
     }
 
-    /// Of so many blocks, rows or heads as many as a slow store takes within ten seconds, and 300 at least: more than a page.
+    /// Of so many blocks, rows or heads as many as a slow store takes within ten seconds, and 300 at least: more than a
+    /// page.
     pub(crate) fn in_time(&self, n: usize) -> usize {
         within(Duration::from_secs(10), self.fixture.latency_hint(), 300, n)
     }
 
-    /// Of so many blocks, which are written again and again, as many as a store takes within a twentieth of a second, and 40 at least.
+    /// Of so many blocks, which are written again and again, as many as a store takes within a twentieth of a second,
+    /// and 40 at least.
     pub(crate) fn in_short(&self, n: usize) -> usize {
         within(Duration::from_millis(50), self.fixture.latency_hint(), 40, n)
     }
@@ -235,7 +242,8 @@ impl Case {
         self.fixture.latency_hint() >= SLOW
     }
 
-    /// How long a law may take for what it need not do: well inside the deadline, and no longer where the store is slow.
+    /// How long a law may take for what it need not do: well inside the deadline, and no longer where the store is
+    /// slow.
     pub(crate) fn spare(&self) -> Duration {
         self.patience().min(Duration::from_secs(30))
     }

@@ -13,8 +13,10 @@ const SCRIPT: &str = "MNEM_CONFORMANCE_SCRIPT";
 /// What the child answers stands after this; the rest of its output is the harness's.
 const ANSWER: &str = "second process: ";
 
-/// Runs the test of this name (`second_process`, `module::second_process`) of the running test binary once more, in a process of its own, and
-/// returns what [`as_second_process`] answered there. `place` is handed to the function given to [`as_second_process`], as it is. All that [`Fixture::obey_in_second_process`](super::Fixture::obey_in_second_process) has to do.
+/// Runs the test of this name (`second_process`, `module::second_process`) of the running test binary once more, in a
+/// process of its own, and returns what [`as_second_process`] answered there. `place` is handed to the function given
+/// to [`as_second_process`], as it is. All that
+/// [`Fixture::obey_in_second_process`](super::Fixture::obey_in_second_process) has to do.
 ///
 /// # Errors
 /// The process could not be started, or failed; what it printed is in the error.

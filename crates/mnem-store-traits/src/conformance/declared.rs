@@ -13,8 +13,8 @@ use super::{
 /// Compares what the line of [`conformance_tests!`](crate::conformance_tests) says with the fixture and its store.
 ///
 /// # Panics
-/// When the line names something that is not there, or leaves something out; when a law that it calls inapplicable does apply; and when there is
-/// no store to ask.
+/// When the line names something that is not there, or leaves something out; when a law that it calls inapplicable does
+/// apply; and when there is no store to ask.
 #[track_caller]
 pub fn assert_declared(fixture: impl Fixture, has: &[&str], inapplicable: &[&str]) {
     let fixture: Arc<dyn AnyFixture> = Arc::new(Erased(Arc::new(fixture)));

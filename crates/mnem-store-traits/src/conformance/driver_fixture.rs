@@ -1,4 +1,5 @@
-//! A fixture for any driver: places in the folder for temporary files, reopening, and a second handle where the driver allows one.
+//! A fixture for any driver: places in the folder for temporary files, reopening, and a second handle where the driver
+//! allows one.
 
 use std::{
     collections::BTreeMap,
@@ -48,7 +49,8 @@ impl Drop for DriverPlace {
 }
 
 impl DriverFixture {
-    /// Stores of `driver`, each in a folder of its own in the folder for temporary files, at its [`trial_place`](Driver::trial_place).
+    /// Stores of `driver`, each in a folder of its own in the folder for temporary files, at its
+    /// [`trial_place`](Driver::trial_place).
     pub fn new(driver: &'static dyn Driver) -> Self {
         Self { driver, folder: std::env::temp_dir(), options: OpenOptions::new() }
     }

@@ -21,7 +21,8 @@ pub type BlockIter<'a> = Box<dyn Iterator<Item = Result<(Cid, Bytes), StoreError
 ///
 /// Every law runs in a place of its own, empty and apart from all others, because laws run side by side.
 pub trait Fixture: Send + Sync + 'static {
-    /// Where one store lies: a temporary folder, the name of a database, or the store itself when it lives in memory. Dropping it cleans up.
+    /// Where one store lies: a temporary folder, the name of a database, or the store itself when it lives in memory.
+    /// Dropping it cleans up.
     type Place: Send + Sync + 'static;
 
     /// What to call the backend in messages.
@@ -33,15 +34,15 @@ pub trait Fixture: Send + Sync + 'static {
     /// Whatever prevents it. The law then fails: a backend that cannot be set up has proved nothing.
     fn create(&self) -> Result<Self::Place, FixtureError>;
 
-    /// Opens the store in this place. Called once for every law; again, after the handles of the first call are closed and dropped, with
-    /// [`Profile::Persistence`]; and again while they are in use, with [`Profile::SecondHandle`].
+    /// Opens the store in this place. Called once for every law; again, after the handles of the first call are closed
+    /// and dropped, with [`Profile::Persistence`]; and again while they are in use, with [`Profile::SecondHandle`].
     ///
     /// # Errors
     /// Whatever prevents it. The law then fails.
     fn open(&self, place: &Self::Place) -> Result<Handles, FixtureError>;
 
-    /// Hook of [`Profile::SecondReader`]: opens the store once more, beside the handles that are open, to be read alone. As
-    /// [`open`](Self::open), unless a store has one writer at a time.
+    /// Hook of [`Profile::SecondReader`]: opens the store once more, beside the handles that are open, to be read
+    /// alone. As [`open`](Self::open), unless a store has one writer at a time.
     ///
     /// # Errors
     /// Whatever prevents it. The law then fails.
@@ -49,40 +50,40 @@ pub trait Fixture: Send + Sync + 'static {
         self.open(place)
     }
 
-    /// Whether the medium has syncs, which may fail by themselves. A store over a network may have none: what was answered is durable. Laws
-    /// about failed syncs are then declined.
+    /// Whether the medium has syncs, which may fail by themselves. A store over a network may have none: what was
+    /// answered is durable. Laws about failed syncs are then declined.
     fn has_syncs(&self) -> bool {
         true
     }
 
-    /// Whether calls may be refused with [`Locked`](StoreError::Locked) while another handle or thread writes. They are then repeated, until half
-    /// of the deadline is over.
+    /// Whether calls may be refused with [`Locked`](StoreError::Locked) while another handle or thread writes. They are
+    /// then repeated, until half of the deadline is over.
     fn may_be_locked(&self) -> bool {
         false
     }
 
-    /// The disk that the store of this place stands on, where it is one of the suite's. It answers for all hooks of the profiles damage, faults,
-    /// crash and locks that are not written otherwise.
+    /// The disk that the store of this place stands on, where it is one of the suite's. It answers for all hooks of the
+    /// profiles damage, faults, crash and locks that are not written otherwise.
     fn disk<'a>(&self, place: &'a Self::Place) -> Option<&'a MemoryDisk> {
         let _ = place;
         None
     }
 
-    /// The network that the store of this place lies behind, where it is one of the suite's. It answers for the hook of the profiles faults and
-    /// network.
+    /// The network that the store of this place lies behind, where it is one of the suite's. It answers for the hook of
+    /// the profiles faults and network.
     fn network<'a>(&self, place: &'a Self::Place) -> Option<&'a MemoryNetwork> {
         let _ = place;
         None
     }
 
-    /// What can be done beyond opening once: [`Profile::Persistence`], [`Profile::SecondHandle`], and each of the profiles that has a hook
-    /// below. The other profiles are seen from the handles that [`open`](Self::open) returns.
+    /// What can be done beyond opening once: [`Profile::Persistence`], [`Profile::SecondHandle`], and each of the
+    /// profiles that has a hook below. The other profiles are seen from the handles that [`open`](Self::open) returns.
     fn profiles(&self) -> &[Profile] {
         &[]
     }
 
-    /// Hook of [`Profile::SecondProcess`]: opens the store in another process, beside the handles that are open in this one, hands
-    /// `script` to [`obey`](super::obey) there, and returns what that returned.
+    /// Hook of [`Profile::SecondProcess`]: opens the store in another process, beside the handles that are open in this
+    /// one, hands `script` to [`obey`](super::obey) there, and returns what that returned.
     ///
     /// # Errors
     /// Whatever prevents it. The law then fails.
@@ -91,10 +92,11 @@ pub trait Fixture: Send + Sync + 'static {
         Err(no_hook("obey_in_second_process"))
     }
 
-    /// Hook of [`Profile::Damage`]: makes `data` the bytes that the store holds for `cid`, behind its back, as a stray program would. The
-    /// block is there, and no handle is open.
+    /// Hook of [`Profile::Damage`]: makes `data` the bytes that the store holds for `cid`, behind its back, as a stray
+    /// program would. The block is there, and no handle is open.
     ///
-    /// Unless written otherwise, it looks for the bytes of the block on the [`disk`](Self::disk), and writes others over them.
+    /// Unless written otherwise, it looks for the bytes of the block on the [`disk`](Self::disk), and writes others
+    /// over them.
     ///
     /// # Errors
     /// Whatever prevents it. The law then fails.
@@ -116,8 +118,8 @@ pub trait Fixture: Send + Sync + 'static {
             .ok_or_else(|| "the disk does not hold the bytes of the block as they are: write damage()".into())
     }
 
-    /// Hook of [`Profile::Faults`] and [`Profile::Network`]: from now on the medium below the open handles, and below those that are opened later, fails like this;
-    /// with `None` it is sound again.
+    /// Hook of [`Profile::Faults`] and [`Profile::Network`]: from now on the medium below the open handles, and below
+    /// those that are opened later, fails like this; with `None` it is sound again.
     ///
     /// # Errors
     /// Whatever prevents it. The law then fails.
@@ -130,9 +132,10 @@ pub trait Fixture: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Hook of [`Profile::Crash`]: the power goes off after `operations` more operations of the open handles that change the medium
-    /// (writes, syncs, renames, …). Everything they do after that fails. The next [`open`](Self::open) finds the power on again, and on the
-    /// medium what was synced, and of the rest what the fixture chooses.
+    /// Hook of [`Profile::Crash`]: the power goes off after `operations` more operations of the open handles that
+    /// change the medium (writes, syncs, renames, …). Everything they do after that fails. The next
+    /// [`open`](Self::open) finds the power on again, and on the medium what was synced, and of the rest what the
+    /// fixture chooses.
     ///
     /// # Errors
     /// Whatever prevents it. The law then fails.
@@ -142,8 +145,8 @@ pub trait Fixture: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Hook of [`Profile::Crash`]: the power goes off after `operations` operations of the next [`open`](Self::open) that change the medium, or
-    /// of the handles that it returns. The one after that finds the power on again.
+    /// Hook of [`Profile::Crash`]: the power goes off after `operations` operations of the next [`open`](Self::open)
+    /// that change the medium, or of the handles that it returns. The one after that finds the power on again.
     ///
     /// # Errors
     /// Whatever prevents it. The law then fails.
@@ -153,7 +156,8 @@ pub trait Fixture: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Hook of [`Profile::Locks`]: whether the medium has locks from now on. Without, every attempt to lock is an error, such as `ENOSYS`.
+    /// Hook of [`Profile::Locks`]: whether the medium has locks from now on. Without, every attempt to lock is an
+    /// error, such as `ENOSYS`.
     ///
     /// # Errors
     /// Whatever prevents it. The law then fails.
@@ -163,8 +167,8 @@ pub trait Fixture: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Hook of [`Profile::Driver`]: the driver of the stores, and where that of this place lies. Laws open and probe stores with the driver itself,
-    /// in places of their own.
+    /// Hook of [`Profile::Driver`]: the driver of the stores, and where that of this place lies. Laws open and probe
+    /// stores with the driver itself, in places of their own.
     ///
     /// # Errors
     /// Whatever prevents it. The law then fails.
@@ -173,25 +177,27 @@ pub trait Fixture: Send + Sync + 'static {
         Err(no_hook("driver"))
     }
 
-    /// The largest block that this platform affords to make, in bytes. The laws of [`Profile::Limits`] make one of `block_bytes_max` bytes and one
-    /// larger, each a few times over in memory; a store whose limit is above this does not have that profile.
+    /// The largest block that this platform affords to make, in bytes. The laws of [`Profile::Limits`] make one of
+    /// `block_bytes_max` bytes and one larger, each a few times over in memory; a store whose limit is above this does
+    /// not have that profile.
     fn block_bytes_tried(&self) -> u64 {
         256 * 1024 * 1024
     }
 
-    /// How long a call of the store takes that reaches its medium, roughly: 20 ms for one that is far away. The deadline grows with it, and laws
-    /// about many blocks make fewer of them.
+    /// How long a call of the store takes that reaches its medium, roughly: 20 ms for one that is far away. The
+    /// deadline grows with it, and laws about many blocks make fewer of them.
     fn latency_hint(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// How many laws [`run`](super::run) has at work at once. More than one pays for a store that mostly waits, such as one over a network. Laws
-    /// about races still run alone, unless the store is slow.
+    /// How many laws [`run`](super::run) has at work at once. More than one pays for a store that mostly waits, such as
+    /// one over a network. Laws about races still run alone, unless the store is slow.
     fn parallel(&self) -> usize {
         1
     }
 
-    /// How long one law may take, beside the time that [`latency_hint`](Self::latency_hint) allows. A law that takes longer has failed: its thread is left behind, since a deadlock cannot be interrupted.
+    /// How long one law may take, beside the time that [`latency_hint`](Self::latency_hint) allows. A law that takes
+    /// longer has failed: its thread is left behind, since a deadlock cannot be interrupted.
     fn deadline(&self) -> Duration {
         Duration::from_secs(60)
     }
@@ -210,19 +216,22 @@ pub enum Fault {
     Reads,
     /// So many reads of the medium succeed, and every later one is an I/O error; writes and syncs succeed.
     ReadsAfter(u32),
-    /// So many writes succeed, and every later one is an I/O error; syncs and reads succeed. Whatever adds, changes, renames or removes
-    /// something is a write.
+    /// So many writes succeed, and every later one is an I/O error; syncs and reads succeed. Whatever adds, changes,
+    /// renames or removes something is a write.
     WritesAfter(u32),
-    /// So many syncs succeed, and every later one is an I/O error; what was to be synced may be lost. Writes and reads succeed.
+    /// So many syncs succeed, and every later one is an I/O error; what was to be synced may be lost. Writes and reads
+    /// succeed.
     SyncsAfter(u32),
     /// Syncs wait until the fault is changed, then succeed; writes and reads succeed at once.
     SyncsWait,
-    /// So many requests over a network are answered; the next is carried out and its answer is lost; later ones are answered.
-    AnswerLost(u32),
-    /// So many requests over a network are answered; the next is refused, as by a service that is busy; later ones are answered.
-    RequestRefused(u32),
-    /// So many writes over a network are answered; the next is refused as if another writer had come first, though none did; later ones are
+    /// So many requests over a network are answered; the next is carried out and its answer is lost; later ones are
     /// answered.
+    AnswerLost(u32),
+    /// So many requests over a network are answered; the next is refused, as by a service that is busy; later ones are
+    /// answered.
+    RequestRefused(u32),
+    /// So many writes over a network are answered; the next is refused as if another writer had come first, though none
+    /// did; later ones are answered.
     FalseConflict(u32),
 }
 

@@ -52,8 +52,8 @@ enum Answer {
     Moved(Vec<Cid>),
 }
 
-/// Lets threads call at random, and fails unless the calls could have happened one after the other, each at some moment between its begin
-/// and its end.
+/// Lets threads call at random, and fails unless the calls could have happened one after the other, each at some moment
+/// between its begin and its end.
 ///
 /// Where there is a whole store, changes may name several new heads, and come by its `commit`.
 pub(crate) fn check_one(heads: &dyn OpHeadsStore, store: Option<&dyn Store>, rng: &mut Rng) -> Result<(), Failure> {

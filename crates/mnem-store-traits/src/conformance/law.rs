@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{Capabilities, Durability, HeadsCapabilities};
 
-/// A race is lost by chance: laws about races are tried again, each time in a new place, until they have taken so long. A store in memory goes
-/// through them a hundred times, one that syncs a few times.
+/// A race is lost by chance: laws about races are tried again, each time in a new place, until they have taken so long.
+/// A store in memory goes through them a hundred times, one that syncs a few times.
 const RACES_TAKE: Duration = Duration::from_millis(250);
 
 /// One promise of the contract, and the function that looks whether a backend keeps it.
@@ -88,8 +88,8 @@ pub enum Profile {
     Heads,
     /// It commits blocks and heads together: seen from the handles.
     Store,
-    /// Its largest block can be made here: seen from [`Capabilities::block_bytes_max`](crate::Capabilities::block_bytes_max) and
-    /// [`Fixture::block_bytes_tried`].
+    /// Its largest block can be made here: seen from
+    /// [`Capabilities::block_bytes_max`](crate::Capabilities::block_bytes_max) and [`Fixture::block_bytes_tried`].
     Limits,
     /// It has side tables: seen from [`Capabilities::side_tables`](crate::Capabilities::side_tables).
     SideTables,
@@ -97,7 +97,8 @@ pub enum Profile {
     Persistence,
     /// It can be opened a second time while it is open: declared by [`Fixture::profiles`].
     SecondHandle,
-    /// It can be opened a second time to read, while it is open: declared, with [`Fixture::open_reader`], or with [`SecondHandle`](Self::SecondHandle).
+    /// It can be opened a second time to read, while it is open: declared, with [`Fixture::open_reader`], or with
+    /// [`SecondHandle`](Self::SecondHandle).
     SecondReader,
     /// It can be opened by a second process while it is open: declared, with [`Fixture::obey_in_second_process`].
     SecondProcess,
@@ -107,9 +108,11 @@ pub enum Profile {
     Faults,
     /// The power can be cut: declared, with [`Fixture::cut_power_after`] and [`Fixture::cut_power_while_opening`].
     Crash,
-    /// It keeps other writers out by locks of its medium, which can be taken away: declared, with [`Fixture::set_locks`].
+    /// It keeps other writers out by locks of its medium, which can be taken away: declared, with
+    /// [`Fixture::set_locks`].
     Locks,
-    /// Its medium is a network that can lose answers: declared, with [`Fixture::set_fault`], which knows the faults of a network too.
+    /// Its medium is a network that can lose answers: declared, with [`Fixture::set_fault`], which knows the faults of
+    /// a network too.
     Network,
     /// It has a driver: declared, with [`Fixture::driver`].
     Driver,

@@ -2,8 +2,8 @@
 
 use super::{Claim, Group, Law, Level, Profile};
 
-/// The list. `__conformance_laws!(mode …)` hands it to the arm of `__conformance_expand!` for that mode: in one macro, because a macro that
-/// takes the name of another does not find it from a foreign crate.
+/// The list. `__conformance_laws!(mode …)` hands it to the arm of `__conformance_expand!` for that mode: in one macro,
+/// because a macro that takes the name of another does not find it from a foreign crate.
 ///
 /// `level topic law [profiles; claims] "promise"`: the function is `laws::topic::law`.
 #[doc(hidden)]

@@ -9,8 +9,8 @@ use super::{Failure, Fixture, Law, Level, Mode, Options, Verdict, law, run};
 /// The first argument names the module that holds the tests, the second is an expression for a value that implements
 /// [`Fixture`]; it is evaluated once for each law.
 ///
-/// A store with more than blocks, heads and commits says so in the same line, by the names of [`Profile`](crate::conformance::Profile) and
-/// [`Claim`](crate::conformance::Claim):
+/// A store with more than blocks, heads and commits says so in the same line, by the names of
+/// [`Profile`](crate::conformance::Profile) and [`Claim`](crate::conformance::Claim):
 ///
 /// ```
 /// # use mnem_store_traits::conformance::DriverFixture;
@@ -22,12 +22,13 @@ use super::{Failure, Fixture, Law, Level, Mode, Options, Verdict, law, run};
 /// );
 /// ```
 ///
-/// The tests of all laws that need something else are ignored, with the reason. The test `my_backend::declares_what_the_macro_says` compares the
-/// line with the fixture and its store, and fails with the right line. `inapplicable: [law, …]` ignores laws that the store has no occasion to
-/// break, such as that of a truncated file where a store is not one file; the same test sees that they are declined.
+/// The tests of all laws that need something else are ignored, with the reason. The test
+/// `my_backend::declares_what_the_macro_says` compares the line with the fixture and its store, and fails with the
+/// right line. `inapplicable: [law, …]` ignores laws that the store has no occasion to break, such as that of a
+/// truncated file where a store is not one file; the same test sees that they are declined.
 ///
-/// One more test, `my_backend::report`, is left out unless asked for: it runs them all and prints [`Report`](crate::conformance::Report), as
-/// `cargo test my_backend::report -- --ignored --nocapture`.
+/// One more test, `my_backend::report`, is left out unless asked for: it runs them all and prints
+/// [`Report`](crate::conformance::Report), as `cargo test my_backend::report -- --ignored --nocapture`.
 #[macro_export]
 macro_rules! conformance_tests {
     ($backend:ident, $fixture:expr $(,)?) => {
@@ -136,8 +137,9 @@ macro_rules! __conformance_expand {
     ([level should]) => { Level::Should };
 }
 
-/// Defines the macro that makes the test of one law, `name! { [needs] [needs of the mode] [mode law] }`: an ordinary one if all needs are named
-/// in the line of `conformance_tests!`. `[names done] [names to do] [inapplicable laws]`, behind a `$`.
+/// Defines the macro that makes the test of one law, `name! { [needs] [needs of the mode] [mode law] }`: an ordinary
+/// one if all needs are named in the line of `conformance_tests!`. `[names done] [names to do] [inapplicable laws]`,
+/// behind a `$`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_test_of {
@@ -268,8 +270,8 @@ macro_rules! __conformance_test {
 /// Runs one law as a test: what [`conformance_tests!`](crate::conformance_tests) calls.
 ///
 /// # Panics
-/// When a must-law is broken, with what was promised, done, expected and seen; and when a law is declined, since its test should be ignored. A
-/// should-law that is broken prints so and returns.
+/// When a must-law is broken, with what was promised, done, expected and seen; and when a law is declined, since its
+/// test should be ignored. A should-law that is broken prints so and returns.
 #[track_caller]
 pub fn assert_law(fixture: impl Fixture, mode: Mode, id: &str) {
     let Some(law) = law(id) else { panic!("there is no law {id}") };
@@ -299,8 +301,9 @@ fn told(law: &Law, mode: Mode, backend: &str, verdict: Verdict) -> Result<Option
     }
 }
 
-/// Runs every law and prints the report: what [`conformance_tests!`](crate::conformance_tests) calls. Where the environment names a folder as
-/// `MNEM_CONFORMANCE_REPORT`, the report in JSON goes there, into a file with the name of the backend.
+/// Runs every law and prints the report: what [`conformance_tests!`](crate::conformance_tests) calls. Where the
+/// environment names a folder as `MNEM_CONFORMANCE_REPORT`, the report in JSON goes there, into a file with the name of
+/// the backend.
 ///
 /// # Panics
 /// When a law is broken, and when the file cannot be written.

@@ -31,13 +31,14 @@
 //! # fn main() {}
 //! ```
 //!
-//! Each law becomes an ordinary `#[test]`, `my_backend::blocks::put_rejects_wrong_bytes` and so on. The line says what the backend has beyond
-//! blocks, heads and commits ([`conformance_tests!`](crate::conformance_tests)). The test of a law that needs a [`Profile`] or a [`Claim`] which
-//! the line does not name is ignored, with the reason. A harness of your own calls [`run`], or [`Law::run`] for one law: neither panics, and each
-//! law has a deadline, so that a deadlock is a failure and not a hang.
+//! Each law becomes an ordinary `#[test]`, `my_backend::blocks::put_rejects_wrong_bytes` and so on. The line says what
+//! the backend has beyond blocks, heads and commits ([`conformance_tests!`](crate::conformance_tests)). The test of a
+//! law that needs a [`Profile`] or a [`Claim`] which the line does not name is ignored, with the reason. A harness of
+//! your own calls [`run`], or [`Law::run`] for one law: neither panics, and each law has a deadline, so that a deadlock
+//! is a failure and not a hang.
 //!
-//! Laws about one caller and one store are run in several [`Mode`]s, below modules of their names. Random laws name the seed that repeats
-//! them. The laws, profiles and modes are listed in `CONTRACT.md` of this crate.
+//! Laws about one caller and one store are run in several [`Mode`]s, below modules of their names. Random laws name the
+//! seed that repeats them. The laws, profiles and modes are listed in `CONTRACT.md` of this crate.
 
 mod case;
 mod child;
@@ -82,6 +83,6 @@ pub use script::obey;
 
 pub use macros::{assert_law, report_on};
 
-/// The version of the contract that the laws check. A law that is added, or a promise that grows, raises it; a backend names the version that
-/// it passed.
+/// The version of the contract that the laws check. A law that is added, or a promise that grows, raises it; a backend
+/// names the version that it passed.
 pub const CONTRACT_VERSION: u32 = 2;

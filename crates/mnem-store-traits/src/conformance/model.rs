@@ -27,7 +27,8 @@ pub(crate) enum Part {
     Reopening,
 }
 
-/// One step. Numbers stand for blocks, heads, keys and values of a fixed supply, so that any selection of steps makes sense.
+/// One step. Numbers stand for blocks, heads, keys and values of a fixed supply, so that any selection of steps makes
+/// sense.
 #[derive(Clone, Debug)]
 enum Step {
     Put(usize),

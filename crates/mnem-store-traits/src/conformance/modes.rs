@@ -22,8 +22,8 @@ use crate::{
 
 /// What stands between a law and the store that it judges.
 ///
-/// A law of the groups blocks, heads and store holds in every mode; the others look at threads, reopening and media themselves and are run
-/// directly.
+/// A law of the groups blocks, heads and store holds in every mode; the others look at threads, reopening and media
+/// themselves and are run directly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Mode {
@@ -242,7 +242,8 @@ impl Between {
         let result = f(open.first.as_ref().ok_or_else(|| lost("it could not be opened"))?);
         if open.second.is_none() && !open.closed {
             if let Some(buffered) = &open.buffered {
-                // A block that the store below refuses was refused by this call: it is not to be seen, and in nobody's way.
+                // A block that the store below refuses was refused by this call: it is not to be seen, and in nobody's
+                // way.
                 buffered.flush().inspect_err(|_| buffered.discard_staged())?;
             }
             if let Some(store) = open.first.as_ref().and_then(Handles::as_store) {

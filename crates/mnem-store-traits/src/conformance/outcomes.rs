@@ -70,7 +70,8 @@ pub(crate) fn whole_or_absent(store: &dyn Blockstore, block: &Block, when: &str)
     Ok(there)
 }
 
-/// The blocks that were there are there; of a batch that was to be added each is whole or absent, and there if the call was acknowledged.
+/// The blocks that were there are there; of a batch that was to be added each is whole or absent, and there if the call
+/// was acknowledged.
 pub(crate) fn nothing_acknowledged_is_lost(
     case: &Case,
     kept: &[Block],

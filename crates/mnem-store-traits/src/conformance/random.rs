@@ -65,7 +65,8 @@ impl Rng {
     }
 }
 
-/// Runs `attempt` on sequences of `length` random steps, one for each seed, and reports the shortest sequence found that fails.
+/// Runs `attempt` on sequences of `length` random steps, one for each seed, and reports the shortest sequence found
+/// that fails.
 ///
 /// Steps must make sense in any order and selection, so that leaving some out gives another sequence.
 pub(crate) fn random<Op: Clone + Display>(

@@ -43,7 +43,8 @@ pub struct Report {
     pub capabilities: Option<Capabilities>,
     /// What it claims of its heads; `None` without heads, or when it could not be opened.
     pub heads_capabilities: Option<HeadsCapabilities>,
-    /// One for each law and each of its modes, in the order of the list. Laws that the options left out are missing here, and cost their profiles.
+    /// One for each law and each of its modes, in the order of the list. Laws that the options left out are missing
+    /// here, and cost their profiles.
     pub entries: Vec<Entry>,
 }
 
@@ -62,7 +63,8 @@ pub struct Entry {
 }
 
 impl Options {
-    /// Runs only the laws whose path (`blocks::put_twice_is_ok`, `buffered::blocks::put_twice_is_ok`) contains this text.
+    /// Runs only the laws whose path (`blocks::put_twice_is_ok`, `buffered::blocks::put_twice_is_ok`) contains this
+    /// text.
     #[must_use]
     pub fn only(mut self, text: impl Into<String>) -> Self {
         self.only = Some(text.into());
@@ -84,8 +86,8 @@ impl Options {
     }
 }
 
-/// Runs every chosen law, one after the other or as many at once as [`Fixture::parallel`] says. Does not panic, and ends: each law has the fixture's deadline. A law that does not end by itself
-/// keeps the fixture.
+/// Runs every chosen law, one after the other or as many at once as [`Fixture::parallel`] says. Does not panic, and
+/// ends: each law has the fixture's deadline. A law that does not end by itself keeps the fixture.
 pub fn run(fixture: impl Fixture, options: &Options) -> Report {
     let fixture: Arc<dyn AnyFixture> = Arc::new(Erased(Arc::new(fixture)));
     let environment = Seeds::from_environment();
@@ -107,7 +109,8 @@ pub fn run(fixture: impl Fixture, options: &Options) -> Report {
     }
 }
 
-/// Races at last and one after the other, unless the store is slow: they want the machine to themselves, and a slow store leaves it to others.
+/// Races at last and one after the other, unless the store is slow: they want the machine to themselves, and a slow
+/// store leaves it to others.
 fn run_all(chosen: &[(&'static Law, Mode)], fixture: &Arc<dyn AnyFixture>, seeds: Seeds) -> Vec<Entry> {
     let run_one = |(law, mode): &(&'static Law, Mode)| {
         let begin = Instant::now();
@@ -156,11 +159,11 @@ impl Report {
         self.counts().passed > 0 && !self.entries.iter().any(broken)
     }
 
-    /// The profiles to which the backend conforms: every must-law that asks for the profile was run and held, or was declined because it
-    /// also asks for something the backend does not claim; and at least one held.
+    /// The profiles to which the backend conforms: every must-law that asks for the profile was run and held, or was
+    /// declined because it also asks for something the backend does not claim; and at least one held.
     ///
-    /// Where most laws of a profile ask for a capability, as in [`Profile::Persistence`], one of these must have held: a backend that claims
-    /// none of them has every such law declined, and nothing is known of it.
+    /// Where most laws of a profile ask for a capability, as in [`Profile::Persistence`], one of these must have held:
+    /// a backend that claims none of them has every such law declined, and nothing is known of it.
     pub fn conforms_to(&self) -> Vec<Profile> {
         Profile::ALL.into_iter().filter(|profile| self.conforms(*profile)).collect()
     }
@@ -173,7 +176,8 @@ impl Report {
         Profile::ALL.into_iter().filter(is_broken).collect()
     }
 
-    /// The profiles of which too little was looked at: no must-law failed, and the backend does not [conform](Self::conforms_to) either.
+    /// The profiles of which too little was looked at: no must-law failed, and the backend does not
+    /// [conform](Self::conforms_to) either.
     pub fn not_looked_at(&self) -> Vec<Profile> {
         let broken = self.broken();
         Profile::ALL.into_iter().filter(|profile| !broken.contains(profile) && !self.conforms(*profile)).collect()

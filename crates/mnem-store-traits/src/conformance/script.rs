@@ -10,7 +10,8 @@ use super::{
     show::Show,
 };
 
-/// Does what a law asks of a second process, and returns what there is to say: for [`Fixture::obey_in_second_process`](super::Fixture::obey_in_second_process).
+/// Does what a law asks of a second process, and returns what there is to say: for
+/// [`Fixture::obey_in_second_process`](super::Fixture::obey_in_second_process).
 ///
 /// The script has one request a line, the answer one line for each. Closes the store at the end. Does not panic.
 pub fn obey(handles: &Handles, script: &str) -> String {

@@ -30,7 +30,8 @@ pub(crate) fn together<T: Send>(
     })
 }
 
-/// Runs `work` while another thread, which is running by then, repeats `watch`: at least once before it, and once after it.
+/// Runs `work` while another thread, which is running by then, repeats `watch`: at least once before it, and once after
+/// it.
 pub(crate) fn watched(
     work: impl FnOnce() -> Result<(), Failure>,
     watch: impl Fn() -> Result<(), Failure> + Sync,

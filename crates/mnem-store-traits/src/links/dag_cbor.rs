@@ -48,7 +48,8 @@ impl<'de> DeserializeSeed<'de> for Collect<'_> {
     }
 }
 
-/// Takes the key of a map. The decoder takes one of unknown length too, in pieces, and puts them together: only a whole one can be lent.
+/// Takes the key of a map. The decoder takes one of unknown length too, in pieces, and puts them together: only a whole
+/// one can be lent.
 struct Key<'a>(&'a mut Option<DagCborError>);
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {

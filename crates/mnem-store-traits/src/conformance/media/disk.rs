@@ -15,10 +15,12 @@ use super::super::{Fault, random::Rng};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// A disk in memory that fails, forgets what was not synced, and can be damaged: all hooks of the profiles faults, crash, damage and locks.
+/// A disk in memory that fails, forgets what was not synced, and can be damaged: all hooks of the profiles faults,
+/// crash, damage and locks.
 ///
-/// Clones share it. A backend does all of its input and output through a [`Mount`], one for each opening. A [`Fixture`](crate::conformance::Fixture)
-/// whose place is the disk returns it from [`disk`](crate::conformance::Fixture::disk), and has these profiles without a further line:
+/// Clones share it. A backend does all of its input and output through a [`Mount`], one for each opening. A
+/// [`Fixture`](crate::conformance::Fixture) whose place is the disk returns it from
+/// [`disk`](crate::conformance::Fixture::disk), and has these profiles without a further line:
 ///
 /// ```
 /// use mnem_store_traits::conformance::{Fault, MemoryDisk};
@@ -37,9 +39,9 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// A power cut right after the last operation ([`cut_power_after(0)`](Self::cut_power_after)) leaves nothing that was not synced. A later one
-/// leaves nothing of it, or the files that were created, cut and renamed and none of their bytes, or some changes and not others, and of the
-/// last one perhaps a part; the same ones in every run.
+/// A power cut right after the last operation ([`cut_power_after(0)`](Self::cut_power_after)) leaves nothing that was
+/// not synced. A later one leaves nothing of it, or the files that were created, cut and renamed and none of their
+/// bytes, or some changes and not others, and of the last one perhaps a part; the same ones in every run.
 #[derive(Clone, Default)]
 pub struct MemoryDisk(Arc<Shared>);
 
@@ -186,13 +188,14 @@ impl MemoryDisk {
         self.state().power_of_next = Some(operations);
     }
 
-    /// Whether the disk has locks. Without, [`Mount::try_lock`] fails with [`Unsupported`](io::ErrorKind::Unsupported), as a file system's `ENOSYS`.
+    /// Whether the disk has locks. Without, [`Mount::try_lock`] fails with [`Unsupported`](io::ErrorKind::Unsupported),
+    /// as a file system's `ENOSYS`.
     pub fn set_locks(&self, has_locks: bool) {
         self.state().has_no_locks = !has_locks;
     }
 
-    /// Writes `new` over the bytes of a block, as a stray program would: as much of it as fits, and zeros for the rest. `old`: the bytes, unless
-    /// they were overwritten before. Returns whether they were found.
+    /// Writes `new` over the bytes of a block, as a stray program would: as much of it as fits, and zeros for the rest.
+    /// `old`: the bytes, unless they were overwritten before. Returns whether they were found.
     pub(crate) fn damage(&self, cid: &Cid, old: Option<&[u8]>, new: &[u8]) -> bool {
         let mut state = self.state();
         if let Some(old) = old.filter(|old| !old.is_empty()) {
@@ -234,7 +237,8 @@ impl fmt::Debug for MemoryDisk {
     }
 }
 
-/// A [`MemoryDisk`] as one opening sees it. Its calls are those of a file system, with names of files in place of handles.
+/// A [`MemoryDisk`] as one opening sees it. Its calls are those of a file system, with names of files in place of
+/// handles.
 #[derive(Clone, Debug)]
 pub struct Mount {
     disk: MemoryDisk,

@@ -13,10 +13,12 @@ use std::{
 
 use super::super::Fault;
 
-/// An object store in memory behind a network, for backends over a network: all hooks of the profiles faults and network.
+/// An object store in memory behind a network, for backends over a network: all hooks of the profiles faults and
+/// network.
 ///
 /// Clones are the same object store. A backend reaches it through a [`Connection`], one for each opening. A
-/// [`Fixture`](crate::conformance::Fixture) whose place is the network returns it from [`network`](crate::conformance::Fixture::network):
+/// [`Fixture`](crate::conformance::Fixture) whose place is the network returns it from
+/// [`network`](crate::conformance::Fixture::network):
 ///
 /// ```
 /// use mnem_store_traits::conformance::{Fault, MemoryNetwork, Precondition};
@@ -200,7 +202,8 @@ impl Connection {
     /// Writes an object, and returns its version.
     ///
     /// # Errors
-    /// - [`AlreadyExists`](io::ErrorKind::AlreadyExists): the precondition does not hold, or the service says so. Nothing was written.
+    /// - [`AlreadyExists`](io::ErrorKind::AlreadyExists): the precondition does not hold, or the service says so.
+    ///   Nothing was written.
     /// - [`ConnectionReset`](io::ErrorKind::ConnectionReset): the answer was lost. The object may have been written.
     /// - Others: nothing was written.
     pub fn put(&self, name: &str, data: &[u8], precondition: Precondition) -> io::Result<u64> {

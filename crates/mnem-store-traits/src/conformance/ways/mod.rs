@@ -1,4 +1,5 @@
-//! The ways to write to a store and the ways to read from it. Laws iterate over them, so that no way breaks what another keeps.
+//! The ways to write to a store and the ways to read from it. Laws iterate over them, so that no way breaks what
+//! another keeps.
 
 mod read;
 mod scene;

@@ -1,4 +1,5 @@
-//! The same small store for every way to write: what was there, what one write adds and takes away, and how much of it landed.
+//! The same small store for every way to write: what was there, what one write adds and takes away, and how much of it
+//! landed.
 
 use std::fmt::Display;
 
@@ -156,7 +157,8 @@ impl Scene {
         })
     }
 
-    /// How much of a round is there; every block and row whole, and no head without its blocks. Asks for heads only where it is the last round.
+    /// How much of a round is there; every block and row whole, and no head without its blocks. Asks for heads only
+    /// where it is the last round.
     pub(crate) fn extent(
         &self,
         way: Write,
