@@ -46,7 +46,9 @@ pub(super) fn content(path: &Path, file: impl FnOnce() -> String) -> (Arc<State>
     states(|states| {
         let made = !path.exists();
         if made {
-            fs::write(path, file()).expect("written");
+            // Others look while it is made, and must find nothing or all of it.
+            let unfinished = path.with_extension("unfinished");
+            fs::write(&unfinished, file()).and_then(|()| fs::rename(unfinished, path)).expect("written");
         }
         (Arc::clone(states.entry(path.to_owned()).or_default()), made)
     })
