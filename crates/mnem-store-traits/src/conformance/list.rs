@@ -38,7 +38,7 @@ macro_rules! __conformance_laws {
                 must get_many get_many_answers_a_long_request [Blocks]
                     "`get_many` answers each index of a request for 70,000 blocks; a slow store is asked for fewer."
                 must get_many get_many_ends_when_it_is_told [Blocks]
-                    "After `Break` the callback of `get_many` is not called again, and the result is `Ok`."
+                    "After `Break`, early or late in a long request, the callback of `get_many` is not called again, and the result is `Ok`."
                 must get_many get_many_callback_may_use_the_store [Blocks]
                     "The callback of `get_many` may read and write the same store, also in a long request, and may panic without harm."
                 must get capabilities_are_at_least_the_weakest [Blocks]
@@ -128,7 +128,7 @@ macro_rules! __conformance_laws {
                 must delete block_may_come_back_with_other_bytes [Blocks]
                     "A block that nobody can check, deleted and put again with other bytes, has these to every read."
                 must delete delete_takes_the_whole_cid [Blocks]
-                    "`delete` compares whole CIDs: one with the same digest removes nothing."
+                    "`delete` and `delete_many` compare whole CIDs: other blocks with the same digest stay."
 
                 must delete_many delete_many_removes_only_its_blocks [Blocks]
                     "`delete_many` removes every block of its batch, from none to 1,500, and no other block."
@@ -148,7 +148,7 @@ macro_rules! __conformance_laws {
                 must cids cids_may_be_left_half_way [Blocks]
                     "A listing may be left half way, and several may be under way at once."
                 must cids cids_does_not_block_writers [Blocks]
-                    "The consumer of a listing may write to the same store between two items."
+                    "The consumer of a listing may write to the same store between two items; a present block that it puts again, in whatever way, is listed once."
                 must cids cids_keeps_steady_blocks_while_listed_ones_are_deleted [Blocks]
                     "A consumer that deletes what it was handed misses no other block."
 
@@ -219,7 +219,7 @@ macro_rules! __conformance_laws {
                 must swap swap_replaces_expected_heads [Heads]
                     "`swap` replaces all heads by the new one if they are as expected."
                 must swap swap_from_other_heads_is_refused [Heads]
-                    "`swap` from any other set is refused with `HeadsMoved`, which carries the heads, and changes nothing."
+                    "`swap`, alone or in a commit, from any other set is refused with `HeadsMoved`, which carries the heads, and changes nothing."
                 must swap swap_of_empty_sets_the_first_head [Heads]
                     "`swap` that expects no heads sets the first one, and only the first one."
                 must swap swap_takes_expected_as_a_set [Heads]
@@ -295,13 +295,13 @@ macro_rules! __conformance_laws {
                 must side_table side_table_returns_what_was_written [SideTables]
                     "A side table returns the value that was written last, whole."
                 must side_table side_table_write_applies_puts_then_deletes [SideTables]
-                    "A write applies its puts in order, then its deletes; deleting an absent key is `Ok`."
+                    "A write applies its puts in order, however many, then its deletes; deleting an absent key is `Ok`."
                 must side_table side_table_keys_are_sorted_and_filtered [SideTables]
                     "`keys` lists the keys with the prefix, each once, ascending as bytes."
                 must side_table side_table_keys_blocks_no_writer [SideTables]
                     "The consumer of `keys` may write to the same table between two items."
                 must side_table side_table_exists_by_its_keys [SideTables]
-                    "`side_tables` names exactly the tables that hold a key, ascending; opening one writes nothing."
+                    "`side_tables` names exactly the tables that hold a key, ascending; neither opening one nor deleting an absent key makes one."
                 must side_table side_tables_are_separate [SideTables]
                     "Side tables do not see each other's keys, nor blocks and heads."
                 must side_table side_tables_whose_names_begin_alike_are_separate [SideTables]
@@ -346,7 +346,7 @@ macro_rules! __conformance_laws {
             }
             ways {
                 must every_hash every_write_checks_every_hash [Blocks]
-                    "Wrong bytes, few or 16 MiB, digests that are too short or too long, and unknown hash functions are refused by every way to write, under every CID."
+                    "Wrong bytes, few or 16 MiB, digests that are too short or too long, and unknown hash functions are refused by every way to write, under every CID; the error for wrong bytes names the CID that they have."
                 must every_hash every_write_takes_every_supported_hash [Blocks]
                     "Every way to write takes a block under every supported hash function, codec and version."
                 must every_size every_write_keeps_to_the_limit [Blocks Limits]
@@ -422,7 +422,7 @@ macro_rules! __conformance_laws {
                 must second put_is_visible_through_a_second_handle [Blocks SecondHandle]
                     "A block is visible through every handle once its put returned `Ok`."
                 must second delete_is_visible_through_a_second_handle [Blocks SecondHandle]
-                    "A block is absent through every handle once its delete returned `Ok`."
+                    "A block is absent through every handle once its delete returned `Ok`, also for a commit that requires many blocks."
                 must second heads_are_visible_through_a_second_handle [Heads SecondHandle]
                     "A head change is visible through every handle once it returned `Ok`."
                 must second head_changes_build_on_those_of_other_handles [Heads SecondHandle]

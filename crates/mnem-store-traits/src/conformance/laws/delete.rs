@@ -1,12 +1,15 @@
 //! Removing blocks.
 
+use cid::Cid;
+
 use crate::{
-    DAG_CBOR, ErrorKind, RAW,
+    DAG_CBOR, DAG_PB, ErrorKind, RAW,
     conformance::{
         case::Case,
-        data::{Block, block, blocks, cid_v1, unknown_hash_cid, v0_cid},
+        data::{Block, block, blocks, cid_v1, near_codecs, one_text, unknown_hash_cid, v0_cid},
         expect::{holds, lacks, lists, put, put_many, saw},
         failure::LawResult,
+        ways::Write,
     },
 };
 
@@ -79,6 +82,28 @@ pub(crate) fn delete_takes_the_whole_cid(case: &mut Case) -> LawResult {
         saw(format_args!("delete of an absent CID with the digest of a present one, {other}"), store.delete(&other))
             .ok()?;
         holds(&*store, &block, "after the delete of another CID with the same digest")?;
+    }
+    saw("delete", store.delete(&block.cid)).ok()?;
+    siblings_stay(case)
+}
+
+/// The same bytes under many CIDs, which go one by one.
+fn siblings_stay(case: &Case) -> LawResult {
+    let store = case.blocks()?;
+    let mut all = one_text();
+    let data = all[0].data.clone();
+    let others = [Cid::new_v1(DAG_PB, *v0_cid(&data).hash())].into_iter().chain(near_codecs(&data).into_iter().skip(1));
+    all.extend(others.map(|cid| Block { cid, data: data.clone() }));
+    for way in [Write::Delete, Write::DeleteMany] {
+        for order in ["in one order", "in the other order"] {
+            put_many(&*store, &all)?;
+            for (i, gone) in all.iter().enumerate() {
+                saw(format_args!("{way} of {gone}"), way.remove(case.handles(), &[gone.cid])?).ok()?;
+                let left: Vec<Cid> = all[i + 1..].iter().map(|block| block.cid).collect();
+                lists(&*store, &left, &format!("after {way} of {i} siblings and of {}, {order}", gone.cid))?;
+            }
+            all.reverse();
+        }
     }
     Ok(())
 }

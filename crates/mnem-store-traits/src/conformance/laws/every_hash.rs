@@ -4,12 +4,13 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    ErrorKind, HashFunction, RAW,
+    ErrorKind, HashFunction, RAW, StoreError,
+    backend::{HashCheck, check_hash},
     conformance::{
         Failure,
         case::Case,
         data::{Block, block, cid_v1, cids_under, sized, unknown_hash_cid},
-        expect::{heads_are, holds, lacks, lists, put, saw},
+        expect::{ensure, heads_are, holds, lacks, lists, put, saw},
         failure::LawResult,
         ways::{Write, writes_of},
     },
@@ -40,9 +41,15 @@ pub(crate) fn every_write_checks_every_hash(case: &mut Case) -> LawResult {
 }
 
 fn refused(case: &Case, way: Write, what: &str, cid: Cid, data: Bytes, kinds: &[ErrorKind]) -> Result<(), Failure> {
-    let written = way.put(case.handles(), &[Block { cid, data }])?;
-    let kind = written.as_ref().err().map(crate::StoreError::kind).filter(|kind| kinds.contains(kind));
-    saw(format_args!("{way} of {what} under {cid}"), written).refused(kind.unwrap_or(kinds[0]))?;
+    let written = way.put(case.handles(), &[Block { cid, data: data.clone() }])?;
+    let kind = written.as_ref().err().map(StoreError::kind).filter(|kind| kinds.contains(kind));
+    let did = format_args!("{way} of {what} under {cid}");
+    let error = saw(did, written).refused(kind.unwrap_or(kinds[0]))?;
+    if let (StoreError::CidMismatch { cid: named, actual }, HashCheck::Mismatch(has)) = (error, check_hash(&cid, &data))
+    {
+        let both = |named: &Cid, has: &Cid| format!("an error that names {named}, and {has} as the CID of the bytes");
+        ensure(named == cid && *actual == has, did, both(&cid, &has), both(&named, &actual))?;
+    }
     lacks(&*case.blocks()?, &cid, &format!("after a refused {way} of {what}"))?;
     if way.changes_heads() {
         heads_are(&*case.heads()?, &[], format_args!("after a refused {way} of {what}"))?;

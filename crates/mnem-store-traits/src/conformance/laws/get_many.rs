@@ -87,16 +87,18 @@ pub(crate) fn get_many_answers_a_long_request(case: &mut Case) -> LawResult {
 
 pub(crate) fn get_many_ends_when_it_is_told(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
-    let all = blocks("block", 50);
+    let all = blocks("block", 250);
     put_many(&*store, &all)?;
-    let cids: Vec<Cid> = all.iter().map(|block| block.cid).collect();
-    for last in [1, 2, 49, 50] {
+    let cids: Vec<Cid> = all.iter().map(|block| block.cid).cycle().take(1000).collect();
+    let short = [1, 2, 49, 50].map(|last| (50, last));
+    let long = [1, 99, 100, 101, 255, 256, 300, 999].map(|last| (cids.len(), last));
+    for (size, last) in short.into_iter().chain(long) {
         let mut calls = 0;
-        let result = store.get_many(&cids, &mut |_, _| {
+        let result = store.get_many(&cids[..size], &mut |_, _| {
             calls += 1;
             if calls >= last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        let did = format!("get_many of 50 CIDs whose callback breaks at call {last}");
+        let did = format!("get_many of {size} CIDs whose callback breaks at call {last}");
         saw(&did, result).ok()?;
         ensure(calls == last, &did, format_args!("{last} calls"), format_args!("{calls} calls"))?;
     }

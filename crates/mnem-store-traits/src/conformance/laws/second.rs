@@ -11,7 +11,7 @@ use crate::{
         Failure, Profile,
         case::{Case, offered},
         data::{block, blocks, head},
-        expect::{heads_are, holds, lacks, lists, put, put_many, same, saw, update},
+        expect::{ensure, heads_are, holds, lacks, lists, put, put_many, same, saw, update},
         failure::LawResult,
         threads::together,
     },
@@ -63,6 +63,29 @@ pub(crate) fn delete_is_visible_through_a_second_handle(case: &mut Case) -> LawR
         saw("delete", deleter.delete(&block.cid)).ok()?;
         lacks(&*first, &block.cid, "after a delete through one of two handles")?;
         lacks(&*second, &block.cid, "after a delete through one of two handles")?;
+    }
+    if case.has(Profile::Store) { requirements_are_looked_up(case) } else { Ok(()) }
+}
+
+/// A commit decides by what is there, and not by what its handle has put and seen.
+fn requirements_are_looked_up(case: &Case) -> LawResult {
+    let (first, second) = two_stores(case)?;
+    let all = blocks("required", 40);
+    put_many(&*first, &all)?;
+    for block in &all {
+        holds(&*first, block, "through the handle that put it")?;
+    }
+    for (n, gone) in [(40, 30), (20, 0), (1, 0)] {
+        let (required, gone) = (&all[..n], &all[gone]);
+        put(&*first, gone)?;
+        let mut batch = WriteBatch::new();
+        batch.require_all(required.iter().map(|block| block.cid)).update(head("that requires them"), []);
+        saw("delete through a second handle", second.delete(&gone.cid)).ok()?;
+        let did = format!("commit that requires {n} blocks, of which a second handle has deleted one");
+        let error = saw(&did, first.commit(&batch)).refused(ErrorKind::MissingBlock)?;
+        let named = matches!(&error, StoreError::MissingBlock { cid, .. } if *cid == gone.cid);
+        ensure(named, &did, format_args!("an error that names {}", gone.cid), error)?;
+        heads_are(&*first, &[], format_args!("after a {did}"))?;
     }
     Ok(())
 }

@@ -152,9 +152,11 @@ pub(crate) fn side_table_write_applies_puts_then_deletes(case: &mut Case) -> Law
         value_is(&*table, key, value, "after a write of puts and deletes")?;
     }
     // In their order, also where there are so many that they might be sorted first.
-    let many: Vec<_> = (0..100).rev().map(|i| row("kept", &format!("{i:02}"))).collect();
-    write(&*table, &many, &[])?;
-    value_is(&*table, "kept", Some("00"), "after a write that puts it 100 times")?;
+    for n in [100, 101, 1000] {
+        let many: Vec<_> = (0..n).rev().map(|i| row("kept", &format!("{i} of {n}"))).collect();
+        write(&*table, &many, &[])?;
+        value_is(&*table, "kept", Some(&format!("0 of {n}")), &format!("after a write that puts it {n} times"))?;
+    }
     write(&*table, &[], &[])?;
     write(&*table, &[], &[Bytes::from_static(b"absent")])?;
     keys_are(&*table, b"", &["kept", "new", "twice"].map(Bytes::from), "after a write of puts and deletes")?;
@@ -222,12 +224,16 @@ pub(crate) fn side_table_exists_by_its_keys(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let (a, b) = (open(&*store, "b_table")?, open(&*store, "a_table")?);
     saw("side_tables() after two were opened", store.side_tables()).is(Vec::new())?;
+    write(&*a, &[], &[Bytes::from_static(b"absent")])?;
+    saw("side_tables() after the delete of an absent key", store.side_tables()).is(Vec::new())?;
     write(&*a, &[row("key", "value")], &[])?;
     write(&*b, &[row("key", "value"), row("other", "value")], &[])?;
     saw("side_tables() after two were written", store.side_tables()).is(vec!["a_table".into(), "b_table".into()])?;
     write(&*a, &[], &[Bytes::from_static(b"key")])?;
     write(&*b, &[], &[Bytes::from_static(b"key")])?;
     saw("side_tables() after one lost its last key", store.side_tables()).is(vec!["a_table".into()])?;
+    write(&*a, &[], &[Bytes::from_static(b"key")])?;
+    saw("side_tables() after that key was deleted again", store.side_tables()).is(vec!["a_table".into()])?;
     write(&*a, &[row("key", "again")], &[])?;
     value_is(&*a, "key", Some("again"), "of a table that was empty in between")?;
     let rows = [row("key", "value"), row("other", "")];

@@ -3,7 +3,7 @@
 use cid::Cid;
 
 use crate::{
-    ErrorKind, OpHeadsStore, StoreError,
+    ErrorKind, OpHeadsStore, StoreError, WriteBatch,
     conformance::{
         Failure,
         case::Case,
@@ -21,13 +21,28 @@ fn swap(store: &dyn OpHeadsStore, expected: &[Cid], new: &Cid) -> Result<(), Fai
 
 /// A swap that must be refused, say what it found, and change nothing.
 fn refused(store: &dyn OpHeadsStore, expected: &[Cid], actual: &[Cid], what: &str) -> Result<(), Failure> {
-    let error = saw(format_args!("swap {what}"), store.swap(expected, &head("new"))).refused(ErrorKind::HeadsMoved)?;
+    found(store, actual, &format!("swap {what}"), store.swap(expected, &head("new")))
+}
+
+fn found(store: &dyn OpHeadsStore, actual: &[Cid], did: &str, swapped: Result<(), StoreError>) -> Result<(), Failure> {
+    let error = saw(did, swapped).refused(ErrorKind::HeadsMoved)?;
     let mut sorted = actual.to_vec();
     sorted.sort();
     if let StoreError::HeadsMoved { actual } = error {
-        same(format_args!("the heads in the error of a swap {what}"), actual, sorted)?;
+        same(format_args!("the heads in the error of a {did}"), actual, sorted)?;
     }
-    heads_are(store, actual, format_args!("after a refused swap {what}"))
+    heads_are(store, actual, format_args!("after a refused {did}"))
+}
+
+/// As [`refused`], alone and in a commit.
+fn refused_both_ways(case: &Case, expected: &[Cid], new: &Cid, actual: &[Cid], what: &str) -> Result<(), Failure> {
+    let heads = case.heads()?;
+    found(&*heads, actual, &format!("swap {what}"), heads.swap(expected, new))?;
+    if let Some(store) = case.handles().as_store() {
+        let committed = store.commit(WriteBatch::new().swap(expected.iter().copied(), *new));
+        found(&*heads, actual, &format!("commit of a swap {what}"), committed)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn swap_replaces_expected_heads(case: &mut Case) -> LawResult {
@@ -62,6 +77,28 @@ pub(crate) fn swap_from_other_heads_is_refused(case: &mut Case) -> LawResult {
     }
     swap(&*store, &[a, b], &c)?;
     heads_are(&*store, &[c], "after a swap that follows refused ones")?;
+    for expected in [vec![], vec![a], vec![a, c]] {
+        refused_both_ways(case, &expected, &c, &[c], "to the only head there is, expecting others")?;
+    }
+    every_head_is_compared(case)
+}
+
+/// Sets of equal size that differ in one head, at the ends or between them.
+fn every_head_is_compared(case: &Case) -> LawResult {
+    let store = case.heads()?;
+    let mut all = heads("many", 12);
+    all.sort();
+    let other = all.remove(5);
+    swap(&*store, &saw("heads()", store.heads()).ok()?, &all[0])?;
+    for cid in &all[1..] {
+        update(&*store, cid, &[])?;
+    }
+    for place in 0..all.len() {
+        let mut expected = all.clone();
+        expected[place] = other;
+        let what = format!("expecting another one of {} heads, number {place}", all.len());
+        refused_both_ways(case, &expected, &head("new"), &all, &what)?;
+    }
     Ok(())
 }
 

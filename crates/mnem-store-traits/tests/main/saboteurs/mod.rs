@@ -10,6 +10,7 @@ mod commits;
 mod disk;
 mod drivers;
 mod heads;
+mod late;
 mod listings;
 mod lookups;
 mod many;

@@ -3,11 +3,11 @@
 use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
-    batches, blocks, buffered, callers, commits, drivers, heads, listings, lookups, many, media, names, network,
+    batches, blocks, buffered, callers, commits, drivers, heads, late, listings, lookups, many, media, names, network,
     plausible, plausible_threads, prose, races, reopenings, sets, tables, tables_apart, threads, unseen, walks, ways,
 };
 
-const KILLED: [&[&str]; 27] = [
+const KILLED: [&[&str]; 28] = [
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,
@@ -15,6 +15,7 @@ const KILLED: [&[&str]; 27] = [
     commits::KILLED,
     drivers::KILLED,
     heads::KILLED,
+    late::KILLED,
     listings::KILLED,
     lookups::KILLED,
     many::KILLED,
