@@ -34,7 +34,7 @@ fn is_told(kind: ErrorKind) -> bool {
 /// Each byte of the log and of the manifest is flipped, and some bytes of each page of a run: a unit test of runs flips each of them.
 #[test]
 fn every_flipped_byte_is_harmless_or_named() {
-    // Without the thread, which would replace runs while they are compared.
+    // Without the thread, so that what is copied of the store that was killed does not change meanwhile.
     let with_runs = || small_runs().index_thread(false);
     for (closed, options) in [(true, OpenOptions::new()), (false, OpenOptions::new()), (false, with_runs())] {
         let place = Place::new();
@@ -65,8 +65,13 @@ fn every_flipped_byte_is_harmless_or_named() {
                             assert!(!is_index(name), "byte {at} of {name}: the log has all that the index has");
                         }
                     }
-                    let left = fs::metadata(copy.file(name)).unwrap().len();
-                    assert!(left >= bytes.len() as u64, "byte {at} of {name}: cut to {left}");
+                    match fs::metadata(copy.file(name)) {
+                        Ok(left) => {
+                            assert!(left.len() >= bytes.len() as u64, "byte {at} of {name}: cut to {}", left.len())
+                        }
+                        // A writer may have replaced a run that it found damaged.
+                        Err(error) => assert!(is_index(name), "byte {at} of {name}: {error}"),
+                    }
                 }
             }
         }
