@@ -148,9 +148,9 @@ fn make_durable(path: &Path, connection: &Connection, wait: Duration) -> Result<
     }
 }
 
-/// Repeats `work` while another connection is in its way, until `wait` is over. SQLite's own timeout does not cover a
-/// reader that becomes a writer, as two could wait for each other, and the journal mode is changed in that way. So of
-/// two that create a store at once, one is told at once that the database is busy.
+/// Repeats `work` while another connection is in its way, for at most `wait`. SQLite's own timeout does not cover a
+/// reader that becomes a writer, because two of them could wait for each other. Changing the journal mode does just
+/// that, so when two handles create a store together, SQLite refuses one of them without waiting.
 fn until_free<T>(wait: Duration, work: impl Fn() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     let begin = Instant::now();
     loop {
