@@ -1,11 +1,12 @@
-//! The list of laws: the tests, the registry and the table in `CONTRACT.md` all come from here.
+//! The list of laws. The tests, the registry and the table in `CONTRACT.md` are all generated from it.
 
 use super::{Claim, Group, Law, Level, Profile};
 
-/// The list. `__conformance_laws!(mode …)` hands it to the arm of `__conformance_expand!` for that mode: in one macro,
-/// because a macro that takes the name of another does not find it from a foreign crate.
+/// The list. `__conformance_laws!(mode …)` hands it to the arm of `__conformance_expand!` for that mode. It does not
+/// take the name of a macro to call, because a name given by a foreign crate would not resolve to a macro of this
+/// crate.
 ///
-/// `level topic law [profiles; claims] "promise"`: the function is `laws::topic::law`.
+/// Each line is `level topic law [profiles; claims] "promise"`; the function of the law is `laws::topic::law`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_laws {
@@ -641,7 +642,7 @@ pub fn laws() -> &'static [Law] {
     LAWS
 }
 
-/// The law of this name.
+/// The law with this name.
 pub fn law(id: &str) -> Option<&'static Law> {
     LAWS.iter().find(|law| law.id == id)
 }

@@ -1,4 +1,4 @@
-//! The functions behind the laws: one module for each topic, one function for each law, named like it.
+//! The functions that check the laws: one module for each topic, and one function for each law, with the same name.
 
 pub(super) mod buffered;
 pub(super) mod cids;

@@ -1,5 +1,7 @@
-//! The ways to write to a store and the ways to read from it. Laws iterate over them, so that no way breaks what
-//! another keeps.
+//! Every way to write to a store, and every way to read from it.
+//!
+//! Laws iterate over these lists, so that a promise that holds for `put` is also tested for `put_many`, `commit` and
+//! all the others.
 
 mod read;
 mod scene;

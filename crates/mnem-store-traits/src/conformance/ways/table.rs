@@ -1,13 +1,13 @@
-//! Which law looks at which way to write and to read, and why one does not look at some.
+//! Which laws iterate over which ways to write and read, and why some ways are left out.
 
 use std::fmt::{Display, Write as _};
 
 use super::{Read, Write};
 
-/// One law: the ways that it iterates over are all but these.
+/// One law. It iterates over all ways except those in `without`.
 struct Row<W: 'static> {
     law: &'static str,
-    /// The ways that the law leaves out, and the reason.
+    /// Ways that the law leaves out, each group with the reason.
     without: &'static [(&'static [W], &'static str)],
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn reads_of(law: &str) -> Vec<Read> {
     ways(READS, &Read::ALL, law)
 }
 
-/// The table in Markdown, as it stands in `CONTRACT.md`.
+/// The table in Markdown, as in `CONTRACT.md`.
 pub(crate) fn table_text() -> String {
     let mut text = String::from("| law | iterates over | but not over |\n|---|---|---|\n");
     rows(&mut text, WRITES, "every way to write");
@@ -140,7 +140,7 @@ mod tests {
         fs::read_to_string(file).expect("the source of a law")
     }
 
-    /// A row whose law does not ask the table would say what nobody does.
+    /// A row is true only if its law asks this table for its ways.
     #[test]
     fn every_row_has_a_law_that_iterates_over_it() {
         for row in WRITES {
