@@ -1,4 +1,4 @@
-//! Reading the files of a store: the manifest, the index that it names, and the log from there on.
+//! Reads the files of a store: the manifest, the index that it names, and the rest of the log.
 
 use std::{path::Path, sync::Arc};
 
@@ -24,7 +24,7 @@ use crate::{
     view::{Bounds, Segment, View, file_of},
 };
 
-/// The files of a store, and what they are read with.
+/// The files of a store, and the means to read them.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub(crate) files: &'a dyn Files,
@@ -34,21 +34,21 @@ pub(crate) struct Source<'a> {
     pub(crate) bounds: Bounds,
 }
 
-/// How a log is read.
+/// How to read a log.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading {
-    /// The last commit of which it is known that it was synced.
+    /// The last commit that is known to be synced.
     pub(crate) acknowledged: u64,
-    /// Whether segments are opened for writing.
+    /// Whether to open segments for writing.
     pub(crate) write: bool,
-    /// Later commits are left out of the view.
+    /// The last commit to include in the view.
     pub(crate) until: u64,
 }
 
-/// Why the index that a manifest names cannot be used. It can be built from the log.
+/// Why the index of a manifest cannot be used. The index can be built from the log instead.
 struct NoIndex(String);
 
-/// `None`: there is no such file.
+/// Returns `None` if the file does not exist.
 pub(crate) fn read_file(files: &dyn Files, path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let Some(file) = files.open(path, false).map_err(at("open", path))? else { return Ok(None) };
     let len = file.file_bytes().map_err(at("look at", path))?;
@@ -70,7 +70,7 @@ pub(crate) fn unread(layout: &Layout, segment: u32, error: Unread) -> StoreError
     }
 }
 
-/// Above all that a manifest names.
+/// A number above all numbers in the manifest.
 fn next_number(manifest: &Manifest) -> u64 {
     let files = manifest.covered.iter().flat_map(|covered| covered.runs.iter().chain(&covered.rows).copied());
     files.fold(manifest.generation, u64::max).saturating_add(1)
@@ -98,9 +98,9 @@ impl Source<'_> {
         if manifest.store == self.keys.store { Ok(manifest) } else { Err(damaged(&path, "it is of another store")) }
     }
 
-    /// The store as its manifest describes it; the log is still to be read on from there.
+    /// Loads the store as its manifest describes it. The rest of the log must still be read.
     ///
-    /// If the index cannot be used, this is the beginning of the log.
+    /// If the index cannot be used, the view is the beginning of the log.
     pub(crate) fn load(&self, write: bool) -> Result<View, StoreError> {
         let mut manifest = self.read_manifest()?;
         for _ in 0..MANIFEST_READS {
@@ -109,7 +109,7 @@ impl Source<'_> {
                 Ok(view) => return Ok(view),
                 Err(error) => error,
             };
-            // A writer may have replaced the manifest, and removed what the old one names.
+            // A writer may have replaced the manifest, and removed files that the old one names.
             let again = self.read_manifest()?;
             if again.generation == manifest.generation {
                 tracing::warn!(store = %self.layout.root().display(), why, "the index cannot be used");
@@ -165,7 +165,7 @@ impl Source<'_> {
         }))
     }
 
-    /// The runs, if together they hold all commits up to the covered one.
+    /// Opens the runs, if together they hold all commits up to the covered one.
     fn open_runs(&self, covered: &Covered) -> Result<Result<Vec<Arc<Run>>, NoIndex>, StoreError> {
         let mut runs = Vec::with_capacity(covered.runs.len());
         let mut to = covered.position.seq;
@@ -187,7 +187,7 @@ impl Source<'_> {
         Ok(if to == 0 { Ok(runs) } else { Err(NoIndex("the runs do not begin with the first commit".into())) })
     }
 
-    /// `None`: the file is missing or damaged.
+    /// Returns `None` if the file is missing or damaged.
     fn read_rows(&self, number: u64, seq: u64) -> Result<Option<Tables>, StoreError> {
         let path = self.layout.rows(number);
         match read_file(self.files, &path, ROWS_BYTES_MAX) {
@@ -197,7 +197,7 @@ impl Source<'_> {
         }
     }
 
-    /// Opens a segment that the manifest names; `end`: where it ends, if another one follows.
+    /// Opens a segment that the manifest names. `end` is where it ends, if another one follows.
     fn open_covered(&self, number: u32, end: Option<u64>, write: bool) -> Result<Arc<dyn File>, StoreError> {
         let path = self.layout.segment(number);
         let file = self.open_segment(number, write)?.ok_or_else(|| missing(self.layout, number))?;
@@ -211,7 +211,8 @@ impl Source<'_> {
         self.files.open(&path, write).map_err(at("open", &path))
     }
 
-    /// Takes in what was committed since the view was made. What is cut off at the end is passed over: another handle may be writing it.
+    /// Takes in the commits made since the view was created. Ignores an incomplete commit at the end, which another
+    /// handle may be writing.
     pub(crate) fn follow(&self, view: &mut View, state: Option<State>) -> Result<(), StoreError> {
         if state.is_some_and(|state| state.generation > view.generation) {
             self.catch_up(view)?;
@@ -225,14 +226,14 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// Takes the newest index from disk if it goes beyond the view, or if the view has much of it in memory.
+    /// Loads the newest index from disk if it goes beyond the view, or if the view has much of the index in memory.
     fn catch_up(&self, view: &mut View) -> Result<(), StoreError> {
         let manifest = self.read_manifest()?;
         let is_beyond = manifest.covered.is_some_and(|covered| covered.position.seq > view.position.seq);
         if is_beyond || view.index.recent.len() > self.bounds.entries {
             let loaded = self.load(false)?;
-            // Without an index that can be used, it is the beginning of the log.
-            // A view that has read on from there stays: readers under way hold what it shows.
+            // If the index cannot be used, the loaded view is the beginning of the log. If the current view has read
+            // further, it stays: running readers rely on it.
             if loaded.position.seq > 0 && loaded.position.seq >= view.position.seq {
                 *view = loaded;
                 return Ok(());
@@ -242,7 +243,7 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// Reads the log on from where the view ends, segment by segment. Returns what follows in the last one.
+    /// Reads the log from the end of the view on, segment by segment. Returns what follows in the last one.
     pub(crate) fn read_log(&self, view: &mut View, reading: Reading) -> Result<Tail, StoreError> {
         let Reading { acknowledged, write, until } = reading;
         let (keys, layout, mut spills) = (self.keys, self.layout, write);
@@ -262,7 +263,7 @@ impl Source<'_> {
             view.position = position;
             let next = number + 1;
             let Some(file) = self.open_segment(next, write)? else { return Ok(tail) };
-            // A file without a whole beginning was made for a commit that was never finished.
+            // A file without a complete beginning was created for a commit that never completed.
             if !follows(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
                 return match classify_next(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
                     Tail::Damaged(why) => {
@@ -279,8 +280,8 @@ impl Source<'_> {
         }
     }
 
-    /// Writes the newest part of the index as a run, up to and with the commit `to`, so that memory stays bounded however long the log is. No
-    /// manifest names the run yet. Returns whether that was done.
+    /// Writes the newest part of the index as a run, up to and including the commit `to`, so that memory stays bounded
+    /// however long the log is. No manifest names the run yet. Returns whether this succeeded.
     fn spill(&self, view: &mut View, to: u64) -> bool {
         let from = view.index.runs.first().map_or(0, |run| run.header.to);
         let number = view.take_number();
@@ -299,7 +300,7 @@ impl Source<'_> {
         }
     }
 
-    /// Whether what was acknowledged is all there.
+    /// Checks that no acknowledged commit is missing.
     pub(crate) fn check_tail(&self, view: &View, state: Option<&State>, tail: &Tail) -> Result<(), StoreError> {
         let position = &view.position;
         let path = self.layout.segment(position.segment);
@@ -315,7 +316,7 @@ impl Source<'_> {
         }
     }
 
-    /// The index as the log has it, up to where a view ends, in memory.
+    /// Builds the index in memory from the log, up to the end of the view.
     pub(crate) fn index_of_log(&self, view: &View) -> Result<Index, StoreError> {
         let (segment, until) = (view.position.segment, view.position.seq);
         let Some(first) = view.segments.first() else { return Err(missing(self.layout, segment)) };
@@ -331,7 +332,7 @@ impl Source<'_> {
 }
 
 impl Reading {
-    /// All of the log, of which `state` says what was acknowledged.
+    /// Reads the whole log; `state` says how far it is acknowledged.
     pub(crate) fn of(state: Option<&State>, write: bool) -> Self {
         Self { acknowledged: state.map_or(0, |state| state.seq), write, until: u64::MAX }
     }
