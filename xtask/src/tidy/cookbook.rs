@@ -33,7 +33,7 @@ pub(super) fn check(workspace: &Workspace, wrong: &mut Vec<String>) {
 
 /// The name of the file. A folder is a command too: the files in it are its subcommands if it has any, otherwise its
 /// parts.
-fn commands(workspace: &Workspace) -> impl Iterator<Item = String> {
+pub(super) fn commands(workspace: &Workspace) -> impl Iterator<Item = String> {
     let files =
         workspace.with_extension("rs").filter_map(|(file, text)| Some((file.strip_prefix(COMMANDS).ok()?, text)));
     files.filter_map(|(file, text)| {

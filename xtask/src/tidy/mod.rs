@@ -1,6 +1,7 @@
 //! Checks that a compiler cannot make. There is one guard per file; each reports what is wrong, where, and what would
 //! be right.
 
+mod announced;
 mod cookbook;
 mod examples;
 mod links;
@@ -19,7 +20,8 @@ use self::workspace::Workspace;
 /// Checks the whole workspace and adds its findings.
 type Guard = fn(&Workspace, &mut Vec<String>);
 
-const GUARDS: [Guard; 8] = [
+const GUARDS: [Guard; 9] = [
+    announced::check,
     cookbook::check,
     examples::check,
     links::check,
@@ -32,8 +34,9 @@ const GUARDS: [Guard; 8] = [
 
 /// Runs every guard and reports all findings at once.
 pub(crate) fn run() -> Result<()> {
-    let workspace = Workspace::tracked(&crate::shell()?)?;
-    let mut wrong = Vec::new();
+    let sh = crate::shell()?;
+    let workspace = Workspace::tracked(&sh)?;
+    let mut wrong = announced::is_newest(&sh)?;
     for guard in GUARDS {
         guard(&workspace, &mut wrong);
     }
