@@ -16,7 +16,7 @@ pub(super) const GROUP: Group = Group {
     name: "sharing",
     title: "Sharing between processes",
     about: "One process alone, in modes that would let others in: redb with `Sharing::SingleWriter` (others read) and `MultiWriter` (others write), \
-            and plain files, which anybody may open. Blocks of 300 bytes.",
+            and simple, which is always shared. Blocks of 300 bytes.",
     run,
     opt_in: false,
 };
