@@ -12,6 +12,7 @@
 mod blocks;
 mod commits;
 mod counting;
+mod deletes;
 mod error;
 mod imports;
 mod listing;
@@ -25,6 +26,7 @@ pub mod usage;
 pub use blocks::{Block, Blocks};
 pub use commits::{commit, commit_as};
 pub use counting::Counting;
+pub use deletes::delete_every_second;
 pub use error::WorkloadError;
 pub use imports::{bulk_import, import_archive, put_many};
 pub use listing::enumerate;

@@ -49,11 +49,35 @@ fn every_workload_makes_its_table() {
         "| import of the WordNet archive | ",
         "| open 100 blocks, killed | ",
         "| 64 KiB: on disk per byte, compacted | ",
+        "| 300 B, half deleted: on disk per byte | ",
+        "| get beside a writer in another process, 20 blocks | ",
         "| append 300 B + fdatasync | ",
     ] {
         assert!(written.contains(row), "no {row:?} in:\n{written}");
     }
     assert!(fs::read_to_string(docs.path().join("benchmarks.svg")).unwrap().ends_with("</svg>\n"));
+}
+
+#[test]
+fn filled_stores_are_measured_when_they_are_named() {
+    let docs = tempfile::tempdir().unwrap();
+    let page = docs.path().join("BENCHMARKS.md");
+    fs::write(&page, PAGE).unwrap();
+    let output = compare(docs.path(), &["--stores", "log,carlog,redb", "filled"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let written = fs::read_to_string(&page).unwrap();
+    for row in [
+        "| get, of 500 blocks | ",
+        "| has, absent, of 500 blocks | ",
+        "| list 500 CIDs | ",
+        "| commit of 50 + head, into 500 blocks | ",
+        "| single put into 500 blocks, median | ",
+        "| 64 writers, puts into 500 blocks | ",
+    ] {
+        let line = written.lines().find(|line| line.starts_with(row));
+        let cells = line.map_or(0, |line| line.matches('|').count());
+        assert!(cells == 5 && !line.unwrap_or_default().contains('—'), "{row:?} in:\n{written}");
+    }
 }
 
 #[test]

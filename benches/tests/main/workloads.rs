@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use mnem_benches::{
-    Block, Blocks, RECORDED, Trace, WorkloadError, bulk_import, commit, commit_as, concurrent_puts, enumerate,
-    get_all_threads, has_all_threads, import_archive, put_many, put_present, reopen, reopen_after_kill, single_puts,
+    Block, Blocks, RECORDED, Trace, WorkloadError, bulk_import, commit, commit_as, concurrent_puts,
+    delete_every_second, enumerate, get_all_threads, has_all_threads, import_archive, put_many, put_present, reopen,
+    reopen_after_kill, single_puts,
 };
 use mnem_storage::OpenOptions;
 use mnem_store_traits::{MemoryStore, Store};
@@ -12,7 +13,7 @@ use mnem_store_traits::{MemoryStore, Store};
 type Workload = fn(&dyn Store) -> Result<(), WorkloadError>;
 
 /// The workloads, each for an empty store.
-pub(crate) const WORKLOADS: [(&str, Workload); 14] = [
+pub(crate) const WORKLOADS: [(&str, Workload); 15] = [
     ("single_puts", |store| single_puts(store, &mut Blocks::new(1, 300), 9).map(drop)),
     ("put_present", |store| put_present(store, &filled(store)?).map(drop)),
     ("concurrent_puts", |store| concurrent_puts(store, 2, 3, 4).map(drop)),
@@ -27,6 +28,7 @@ pub(crate) const WORKLOADS: [(&str, Workload); 14] = [
     ("get_all", |store| get_all_threads(store, &filled(store)?, 2).map(drop)),
     ("has_all, present", |store| has_all_threads(store, &filled(store)?, true, 2).map(drop)),
     ("enumerate", |store| enumerate(store, filled(store)?.len() as u64).map(drop)),
+    ("delete_every_second", |store| delete_every_second(store, &filled(store)?, 7).map(drop)),
     ("reopen", |store| {
         let known = filled(store)?;
         reopen(|| Ok(store), &known).map(drop)

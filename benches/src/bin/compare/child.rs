@@ -2,9 +2,9 @@
 
 use std::{
     ffi::OsString,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Lines, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
@@ -56,22 +56,54 @@ pub(crate) fn run(work: &str, subject: &str, path: &Path, numbers: &[usize]) -> 
     }
 }
 
+/// A child that commits without an end, until it is killed.
+#[derive(Debug)]
+pub(crate) struct Committing {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Committing {
+    pub(crate) fn start(subject: &str, path: &Path, seed: u64) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(arguments("commits", subject, path, &[seed as usize]))
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = child.stdout.take().context("the child has no output")?;
+        Ok(Self { child, lines: BufReader::new(output).lines() })
+    }
+
+    /// Waits for the next commits, up to this number in all, and returns how many were acknowledged. Fewer: the child
+    /// has ended.
+    pub(crate) fn wait_for(&mut self, commits: u64) -> Result<u64> {
+        let mut acknowledged = 0;
+        for line in self.lines.by_ref() {
+            acknowledged = line?.parse()?;
+            if acknowledged == commits {
+                break;
+            }
+        }
+        Ok(acknowledged)
+    }
+
+    /// Kills it and returns how many commits it acknowledged in all; `None` if none since the last wait.
+    pub(crate) fn kill(mut self) -> Result<Option<u64>> {
+        self.child.kill()?;
+        let mut last = None;
+        for line in self.lines.by_ref() {
+            last = Some(line?.parse()?);
+        }
+        self.child.wait()?;
+        Ok(last)
+    }
+}
+
 /// Runs a child that commits, kills it after it has acknowledged `commits` commits, and returns how many it
 /// acknowledged in all.
 pub(crate) fn kill_after(subject: &str, path: &Path, seed: u64, commits: u64) -> Result<u64> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(arguments("commits", subject, path, &[seed as usize]))
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let output = child.stdout.take().context("the child has no output")?;
-    let mut acknowledged = 0;
-    for line in BufReader::new(output).lines() {
-        acknowledged = line?.parse()?;
-        if acknowledged == commits {
-            child.kill()?;
-        }
-    }
-    child.wait()?;
+    let mut child = Committing::start(subject, path, seed)?;
+    let acknowledged = child.wait_for(commits)?;
+    let acknowledged = child.kill()?.unwrap_or(acknowledged);
     ensure!(acknowledged >= commits, "the child ended after {acknowledged} commits");
     Ok(acknowledged)
 }

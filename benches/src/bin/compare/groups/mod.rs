@@ -2,6 +2,7 @@
 
 mod batches;
 pub(crate) mod commits;
+mod filled;
 pub(crate) mod imports;
 mod machine;
 pub(crate) mod puts;
@@ -31,13 +32,15 @@ pub(crate) struct Group {
 }
 
 /// All groups, in the order of the document.
-pub(crate) const GROUPS: [Group; 12] = [
+pub(crate) const GROUPS: [Group; 14] = [
     trace::GROUP,
     commits::GROUP,
     puts::GROUP,
     batches::GROUP,
     imports::GROUP,
     reads::GROUP,
+    filled::GROUP,
+    filled::LARGE,
     wordnet::GROUP,
     reopens::GROUP,
     sharing::GROUP,

@@ -1,22 +1,30 @@
 //! The cost of letting other processes open the same store.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
-use anyhow::Result;
-use mnem_benches::{Blocks, bulk_import, commit, enumerate, get_all_threads, has_all_threads};
+use anyhow::{Result, ensure};
+use mnem_benches::{
+    Block, Blocks, UNTIL_KILLED_BLOCKS, bulk_import, commit, enumerate, get_all, get_all_threads, has_all_threads,
+};
 
-use super::{Group, commits, reads};
+use super::{Group, commits, reads, thousands};
 use crate::{
+    child::Committing,
     results::Unit,
     run::{FILLED_SEED, Run, SMALL},
-    stores,
+    stores::{self, Opened, Subject},
 };
 
 pub(super) const GROUP: Group = Group {
     name: "sharing",
     title: "Sharing between processes",
     about: "One process alone, in modes that would let others in: redb with `Sharing::SingleWriter` (others read) and `MultiWriter` (others write), \
-            and simple, which is always shared. Blocks of 300 bytes.",
+            simple, which is always shared, and carlog, which others may read. Then reads while another process makes commits of 5 blocks \
+            without a pause. Blocks of 300 bytes.",
     run,
     opt_in: false,
 };
@@ -24,10 +32,12 @@ pub(super) const GROUP: Group = Group {
 const HELD: usize = 20_000;
 const COMMITTED: usize = 50;
 const COMMITS: usize = 8;
+/// Commits that a writer acknowledges before another process reads beside it.
+const WARM: u64 = 5;
 
 fn run(run: &mut Run) -> Result<()> {
     let mut subjects = run.subjects(HELD, &[stores::SINGLE_WRITER, stores::MULTI_WRITER]);
-    let shared = [stores::REDB, stores::SINGLE_WRITER, stores::MULTI_WRITER, stores::SIMPLE];
+    let shared = [stores::REDB, stores::SINGLE_WRITER, stores::MULTI_WRITER, stores::SIMPLE, stores::CARLOG];
     subjects.retain(|subject| shared.contains(&subject.name));
     let held = run.size(HELD);
     let known: Vec<_> = Blocks::new(FILLED_SEED, SMALL).take(held).collect();
@@ -63,6 +73,51 @@ fn run(run: &mut Run) -> Result<()> {
         }
         Ok(times)
     });
-    run.discard(contenders);
+    run.each(&mut contenders, "close", |contender| Ok(contender.store.close()?));
+    contenders.retain(|contender| !contender.out);
+    let closed: Vec<_> = contenders.into_iter().map(|contender| (contender.subject, contender.path)).collect();
+    beside_a_writer(run, &closed, &known);
+    for (_, path) in &closed {
+        run.unfill(path);
+    }
     Ok(())
+}
+
+/// Reads in this process while a child writes, in the stores that allow it.
+fn beside_a_writer(run: &mut Run, closed: &[(Subject, PathBuf)], known: &[Block]) {
+    for round in 0..run.options.rounds {
+        for (subject, path) in closed {
+            let Some(open) = subject.open_reader else { continue };
+            match read_beside(subject, path, open, known, 7_000 + round as u64) {
+                Ok(time) => {
+                    let row = format!("get beside a writer in another process, {} blocks", thousands(known.len()));
+                    let each = time.as_secs_f64() / known.len() as f64;
+                    run.results.record("sharing", &row, Unit::Seconds, subject.name, each);
+                }
+                Err(error) => run.failed("sharing", subject.name, &*error),
+            }
+        }
+    }
+}
+
+fn read_beside(
+    subject: &Subject,
+    path: &Path,
+    open: fn(&Path) -> Opened,
+    known: &[Block],
+    seed: u64,
+) -> Result<Duration> {
+    let mut writer = Committing::start(subject.name, path, seed)?;
+    ensure!(writer.wait_for(WARM)? == WARM, "the writer has ended");
+    let reader = open(path)?;
+    let start = Instant::now();
+    get_all(&*reader, known)?;
+    let time = start.elapsed();
+    // It is still writing, and what it acknowledged before the reader came is there.
+    ensure!(writer.wait_for(WARM + 1)? == WARM + 1, "the writer ended while it was read");
+    writer.kill()?;
+    let committed: Vec<_> = Blocks::new(seed, SMALL).take(WARM as usize * UNTIL_KILLED_BLOCKS).collect();
+    get_all(&*reader, &committed)?;
+    reader.close()?;
+    Ok(time)
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use anyhow::{Context, Result};
-use mnem_benches::{Block, Blocks, usage};
+use mnem_benches::{Block, Blocks, delete_every_second, usage};
 use mnem_storage::car::{BLOCK_BYTES_MAX, Reader};
 use mnem_store_traits::WriteBatch;
 
@@ -17,19 +17,23 @@ pub(super) const GROUP: Group = Group {
     name: "space",
     title: "Space",
     about: "Bytes on disk for each byte of payload, written by commits of 100 blocks and closed; then compacted, where the store has a way. \
-            The last blocks are those of `docs/data/wordnet-animals.car`. One round.",
+            The last but one are the blocks of `docs/data/wordnet-animals.car`. Then for each byte that is left after every second block of 300 bytes was \
+            deleted. One round.",
     run,
     opt_in: false,
 };
 
 const COMMIT: usize = 100;
+/// CIDs of one `delete_many`.
+const DELETED: usize = 10_000;
 
 fn run(run: &mut Run) -> Result<()> {
     let small: Vec<_> = Blocks::new(50, SMALL).take(run.size(100_000)).collect();
-    space(run, "300 B", &small)?;
+    space(run, "300 B", &small, false)?;
     let large: Vec<_> = Blocks::new(51, 64 << 10).take(run.size(2_000)).collect();
-    space(run, "64 KiB", &large)?;
-    space(run, "WordNet animals", &animals()?)
+    space(run, "64 KiB", &large, false)?;
+    space(run, "WordNet animals", &animals()?, false)?;
+    space(run, "300 B, half deleted", &small, true)
 }
 
 fn animals() -> Result<Vec<Block>> {
@@ -43,8 +47,9 @@ fn animals() -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-fn space(run: &mut Run, name: &str, blocks: &[Block]) -> Result<()> {
-    let payload: usize = blocks.iter().map(|(_, data)| data.len()).sum();
+fn space(run: &mut Run, name: &str, blocks: &[Block], delete: bool) -> Result<()> {
+    let left = blocks.iter().skip(usize::from(delete)).step_by(1 + usize::from(delete));
+    let payload: usize = left.map(|(_, data)| data.len()).sum();
     let subjects = run.subjects(blocks.len(), &[]);
     let mut contenders = run.fresh(&subjects)?;
     run.each(&mut contenders, "space", |contender| {
@@ -52,6 +57,9 @@ fn space(run: &mut Run, name: &str, blocks: &[Block]) -> Result<()> {
             let mut batch = WriteBatch::new();
             batch.extend(part.iter().cloned());
             contender.store.commit(&batch)?;
+        }
+        if delete {
+            delete_every_second(&*contender.store, blocks, DELETED)?;
         }
         Ok(contender.store.close()?)
     });

@@ -20,7 +20,8 @@ use mnem_backend_redb::{Check, CommitDurability};
 use mnem_store_traits::driver::Sharing;
 use mnem_store_traits::{Store, StoreError};
 
-type Opened = Result<Arc<dyn Store>, StoreError>;
+/// A store that was opened, or why not.
+pub(crate) type Opened = Result<Arc<dyn Store>, StoreError>;
 
 /// A column of the tables.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Subject {
     pub(crate) about: &'static str,
     /// Opens or creates the store.
     pub(crate) open: fn(&Path) -> Opened,
+    /// Opens an existing store for reading, beside a writer in another process.
+    pub(crate) open_reader: Option<fn(&Path) -> Opened>,
     /// Reclaims the space of a closed store.
     pub(crate) compact: Option<fn(&Path) -> anyhow::Result<()>>,
     /// Largest number of blocks with which filling it does not take minutes.
@@ -56,6 +59,7 @@ const BASE: Subject = Subject {
     name: "",
     about: "",
     open: |_| Err(StoreError::Unsupported { operation: "open".into(), reason: "there is no backend".into() }),
+    open_reader: None,
     compact: None,
     blocks_max: usize::MAX,
     variant: false,
@@ -98,6 +102,7 @@ fn in_tree() -> [Subject; 9] {
             name: CARLOG,
             about: "mnem-backend-carlog of this workspace: a log of CAR files with an index on disk",
             open: |path| Ok(Arc::new(mnem_backend_carlog::OpenOptions::new().create(true).open(path)?)),
+            open_reader: Some(|path| Ok(Arc::new(mnem_backend_carlog::OpenOptions::new().read_only(true).open(path)?))),
             ..BASE
         },
         Subject {
@@ -118,6 +123,10 @@ fn in_tree() -> [Subject; 9] {
             name: SINGLE_WRITER,
             about: "the same with `Sharing::SingleWriter`: other processes may read",
             open: |path| redb(path, mnem_backend_redb::OpenOptions::new().sharing(Sharing::SingleWriter)),
+            open_reader: Some(|path| {
+                let options = mnem_backend_redb::OpenOptions::new().sharing(Sharing::SingleWriter);
+                Ok(Arc::new(options.read_only(true).open(path)?))
+            }),
             variant: true,
             ..BASE
         },
@@ -153,6 +162,7 @@ fn in_tree() -> [Subject; 9] {
             name: SIMPLE,
             about: "mnem-backend-simple of this workspace: one file for each block",
             open: |path| Ok(Arc::new(mnem_backend_simple::OpenOptions::new().create(true).open(path)?)),
+            open_reader: Some(|path| Ok(Arc::new(mnem_backend_simple::OpenOptions::new().read_only(true).open(path)?))),
             blocks_max: 250_000,
             ..BASE
         },
