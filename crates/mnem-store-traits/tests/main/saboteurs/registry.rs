@@ -38,7 +38,8 @@ const KILLED: [&[&str]; 28] = [
     ways::KILLED,
 ];
 
-/// Laws that no saboteur can break, and why: what could is no backend written in safe Rust, or is in this crate.
+/// Laws that no saboteur can break, with the reason: no backend in safe Rust can break them, or the code that could is
+/// in this crate.
 const ONLY_OURS: &[(&str, &str)] = &[
     ("buffered_checks_what_it_stages", "`Buffered` checks and refuses by itself, before it asks the store below."),
     (
