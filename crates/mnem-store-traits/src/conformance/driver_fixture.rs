@@ -16,7 +16,7 @@ use std::{
 use super::{Fixture, FixtureError, Handles, Profile};
 use crate::driver::{Driver, Location, OpenOptions};
 
-/// A [`Fixture`](super::Fixture) for the stores of a driver. It has no hooks for faults, crashes or damage; the laws
+/// A [`Fixture`] for the stores of a driver. It has no hooks for faults, crashes or damage; the laws
 /// that need none, and the laws of [`Profile::Driver`], run with it.
 ///
 /// ```
