@@ -18,7 +18,8 @@ may have the store open. If it is interrupted, the store is intact: run it again
 many small commits, a `copy` is even smaller, since it refills the pages.
 
 A store of plain files has no free space: compact removes the unfinished files of killed
-writers. A log of CAR files keeps the space of deleted blocks: `copy` it instead.
+writers. A log of CAR files is written once more without deleted blocks: that needs free
+space for the others. Other processes may read it meanwhile.
 
 Examples:
   mnem-store compact --store animals.redb
