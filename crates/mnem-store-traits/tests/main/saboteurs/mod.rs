@@ -2,6 +2,7 @@
 //!
 //! A saboteur is a [`Defect`]: it overrides one method of a store that is otherwise the reference. [`kills`] runs one law against it.
 
+mod at_once;
 mod batches;
 mod blocks;
 mod buffered;
