@@ -18,11 +18,11 @@ use crate::{
         tending::Tending,
         writer::{Job, Writer},
     },
-    error::{BACKEND, at},
+    error::{BACKEND, at, damaged},
     open,
     source::Source,
     tables::Layout,
-    view::{Bounds, View, file_of, position_of},
+    view::{Bounds, Epoch, Segment, View, file_of, position_of},
 };
 
 /// One open handle.
@@ -225,19 +225,38 @@ impl Shared {
         })
     }
 
-    /// For each of these sections, none of which is a record, whether it is a live block.
-    pub(crate) fn are_blocks(&self, segment: u32, sections: &[SectionOffsets]) -> Result<Vec<bool>, StoreError> {
-        let others = {
-            let view = self.view();
-            position_of(&view.segments, segment).and_then(|at| view.segments.get(at)).map(|segment| segment.others)
-        };
-        if others == Some(0) {
-            return Ok(vec![true; sections.len()]);
-        }
+    /// Whether each of these sections of a segment, none of them a record, is a block that is there: now, or when another log took the place of
+    /// the one that is read.
+    pub(crate) fn are_blocks(
+        &self,
+        epoch: &Arc<Epoch>,
+        segment: u32,
+        sections: &[SectionOffsets],
+    ) -> Result<Vec<bool>, StoreError> {
         let entry = |section: &SectionOffsets| (self.keys.fingerprint(&section.cid), Place::new(segment, section));
+        let has_others = |segments: &[Segment]| {
+            let found = position_of(segments, segment).and_then(|at| segments.get(at));
+            found.is_none_or(|segment| segment.others > 0)
+        };
         self.ask(|| {
-            let check = self.view().index.check(sections.iter().map(entry));
-            Ok(check.finish()?)
+            let view = self.view();
+            // Under the lock of the view, which is held when a log is replaced.
+            let (index, segments) = match epoch.retired() {
+                None => (&view.index, &view.segments),
+                Some(retired) => (&retired.index, &retired.segments),
+            };
+            if !has_others(segments) {
+                return Ok(vec![true; sections.len()]);
+            }
+            let check = index.check(sections.iter().map(entry));
+            drop(view);
+            check.finish().map_err(|error| match error {
+                NoAnswer::Damaged { run, .. } if epoch.retired().is_some() => {
+                    let why = "the run is damaged, and its log was replaced by a compaction: begin again";
+                    Unanswered::Store(damaged(&self.layout.run(run), why))
+                }
+                error => Unanswered::Index(error),
+            })
         })
     }
 

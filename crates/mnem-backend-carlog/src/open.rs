@@ -15,19 +15,23 @@ use mnem_store_traits::{
 use crate::{
     CarlogStore, OpenOptions, create,
     engine::{
+        descriptor,
         files::{File, Files, Lock},
         keys::{FORMAT_NAME, FORMAT_VERSION, Keys, NoKeys},
-        maintenance::{remove, tend_at_open},
+        maintenance::tend_at_open,
+        manifest::Manifest,
         page::Budget,
-        replay::{Position, Tail},
+        replay::{Position, Tail, beginning},
         state::State,
+        switch::{NotReplaced, remove, write_manifest},
+        walk::Window,
         writer::Writer,
     },
     error::{already_there, at, damaged, failed, not_a_store},
     handle::Handle,
     limits::{FORMAT_BYTES_MAX, LOCK_PAUSE},
-    source::{Reading, Source, read_file},
-    tables::{Layout, is_index},
+    source::{Reading, Source, read_file, unread},
+    tables::{Layout, is_index, segment_number},
     view::{Bounds, View, file_of},
 };
 
@@ -180,7 +184,7 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
     if position.end > 0 && position.seq > view.covered_to().seq {
         write_again(&*file, &path, position.last_from, position.end)?;
     }
-    clear(files, layout, &view)?;
+    clear(&source, &mut view)?;
     let state_path = layout.state();
     let state_file = match files.open(&state_path, true).map_err(at("open", &state_path))? {
         Some(file) => file,
@@ -193,21 +197,64 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
     Ok((view, Writer { _lock: lock, file, position, state_file, segment_bytes, index_thread }))
 }
 
-/// Removes index files that no manifest names.
-fn clear(files: &dyn Files, layout: &Layout, view: &View) -> Result<(), StoreError> {
+/// Removes the files that a writer left without a manifest that names them: of an index, and of a log that a compaction did not end or replaced.
+fn clear(source: &Source<'_>, view: &mut View) -> Result<(), StoreError> {
+    let Source { files, layout, .. } = *source;
     let root = layout.root();
-    let is_left = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(is_index) && !view.named.contains(path)
-    };
-    let left: Vec<_> = files.list(root).map_err(at("list", root))?.into_iter().filter(is_left).collect();
+    let (first, last) = (view.first_segment().unwrap_or(0), view.position.segment);
+    let (mut left, mut replaced) = (Vec::new(), Vec::new());
+    for path in files.list(root).map_err(at("list", root))? {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let segment = segment_number(name);
+        if is_index(name) && !view.named.contains(&path) {
+            left.push(path);
+        } else if segment.is_some_and(|number| number < first) {
+            replaced.push((segment, path));
+        } else if let Some(number) = segment.filter(|number| *number > last)
+            && is_unfinished(source, number, view.named_to)?
+        {
+            left.push(path);
+        }
+    }
     remove(files, &left);
+    if !replaced.is_empty() && name_again(source, view)? {
+        replaced.sort();
+        remove(files, &replaced.into_iter().map(|(_, path)| path).collect::<Vec<_>>());
+    }
     Ok(())
 }
 
-/// Writes the bytes of the last commit again, in place, and syncs them. They may be only in the page cache: after a
-/// failed sync, the system considers its pages clean. Earlier commits are synced. After a clean close, the last commit
-/// is short.
+/// Whether a segment after the last one is what a compaction left that did not end, or has no commit at all.
+fn is_unfinished(source: &Source<'_>, number: u32, named_to: u32) -> Result<bool, StoreError> {
+    let path = source.layout.segment(number);
+    let Some(file) = source.files.open(&path, false).map_err(at("open", &path))? else { return Ok(false) };
+    let begin_bytes = descriptor::begin_bytes(source.keys);
+    if file.file_bytes().map_err(at("look at", &path))? <= begin_bytes {
+        return Ok(true);
+    }
+    let found = beginning(source.keys, &mut Window::new(&*file, begin_bytes));
+    let found = found.map_err(|error| unread(source.layout, number, error))?;
+    Ok(found.is_some_and(|found| found.compacted && number > named_to))
+}
+
+/// Writes the manifest again, before the segments are removed that it replaced: the sync of its name may have failed, and a second sync of the
+/// same name may succeed without writing anything. Returns whether that was done.
+fn name_again(source: &Source<'_>, view: &mut View) -> Result<bool, StoreError> {
+    let manifest = Manifest { generation: view.take_number(), ..source.read_manifest()? };
+    match write_manifest(source.files, source.layout, &manifest) {
+        Ok(()) => view.generation = manifest.generation,
+        Err(NotReplaced::Unsynced(error)) => return Err(error),
+        Err(NotReplaced::Undone(error)) => {
+            tracing::warn!(store = %source.layout.root().display(), %error, "the files of an earlier log stay");
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Writes the last commit again, in place, and syncs it. It may be in the page cache alone: after a failed sync the
+/// system regards its pages as clean. Earlier commits were synced when they were written. A clean close leaves a short
+/// last commit.
 fn write_again(file: &dyn File, path: &Path, from: u64, end: u64) -> Result<(), StoreError> {
     let mut offset = from;
     let mut bytes = vec![0; crate::limits::WRITE_BYTES];

@@ -9,14 +9,15 @@ use crate::{
         files::{File, Files},
         index::Index,
         keys::{FORMAT_NAME, FORMAT_VERSION, Keys},
-        maintenance::{named, write_run},
+        maintenance::write_run,
         manifest::{Covered, Extent, Manifest},
         memtable::Memtable,
         page::{Budget, NoAnswer},
-        replay::{Position, Tail, Unread, classify_next, follows, replay},
+        replay::{Next, Position, Tail, Unread, classify_next, next_segment, replay},
         rows::{self, Tables},
         run::Run,
         state::{STATE_BYTES, State},
+        switch::named,
     },
     error::{at, damaged},
     limits::{MANIFEST_BYTES_MAX, MANIFEST_READS, ROWS_BYTES_MAX},
@@ -36,13 +37,15 @@ pub(crate) struct Source<'a> {
 
 /// How to read a log.
 #[derive(Clone, Copy)]
-pub(crate) struct Reading {
-    /// The last commit that is known to be synced.
+pub(crate) struct Reading<'a> {
+    /// The last commit of which it is known that it was synced.
     pub(crate) acknowledged: u64,
     /// Whether to open segments for writing.
     pub(crate) write: bool,
     /// The last commit to include in the view.
     pub(crate) until: u64,
+    /// Segments that are open already: a compaction may have removed their names.
+    pub(crate) open: &'a [Segment],
 }
 
 /// Why the index of a manifest cannot be used. The index can be built from the log instead.
@@ -90,7 +93,7 @@ impl Source<'_> {
         Ok(State::decode(&bytes, self.keys))
     }
 
-    fn read_manifest(&self) -> Result<Manifest, StoreError> {
+    pub(crate) fn read_manifest(&self) -> Result<Manifest, StoreError> {
         let path = self.layout.manifest();
         let bytes = read_file(self.files, &path, MANIFEST_BYTES_MAX)?;
         let bytes = bytes.ok_or_else(|| damaged(&path, "the file is missing"))?;
@@ -104,29 +107,47 @@ impl Source<'_> {
     pub(crate) fn load(&self, write: bool) -> Result<View, StoreError> {
         let mut manifest = self.read_manifest()?;
         for _ in 0..MANIFEST_READS {
-            let Some(covered) = manifest.covered.as_ref() else { return self.begin_of_log(&manifest, write) };
-            let NoIndex(why) = match self.open_index(&manifest, covered, write)? {
-                Ok(view) => return Ok(view),
-                Err(error) => error,
+            let loaded = match manifest.covered.as_ref() {
+                None => self.begin_of_log(&manifest, write).map(Ok),
+                Some(covered) => self.open_index(&manifest, covered, write),
             };
-            // A writer may have replaced the manifest, and removed files that the old one names.
+            if let Ok(Ok(view)) = loaded {
+                return Ok(view);
+            }
+            // A writer may have replaced the manifest, and removed what the old one names.
             let again = self.read_manifest()?;
             if again.generation == manifest.generation {
-                tracing::warn!(store = %self.layout.root().display(), why, "the index cannot be used");
-                let named = named(self.layout, covered);
-                return Ok(View { named, ..self.begin_of_log(&manifest, write)? });
+                if let Err(NoIndex(why)) = loaded? {
+                    tracing::warn!(store = %self.layout.root().display(), why, "the index cannot be used");
+                }
+                return self.begin_of_log(&manifest, write);
             }
             manifest = again;
         }
-        Err(damaged(&self.layout.manifest(), "it was replaced again and again while it was read"))
+        Err(self.replaced_again())
+    }
+
+    fn replaced_again(&self) -> StoreError {
+        damaged(&self.layout.manifest(), "it was replaced again and again while it was read")
     }
 
     fn begin_of_log(&self, manifest: &Manifest, write: bool) -> Result<View, StoreError> {
         let path = self.layout.manifest();
         let number = manifest.segments.first().copied().ok_or_else(|| damaged(&path, "it names no segment"))?;
         let file = self.open_segment(number, write)?.ok_or_else(|| missing(self.layout, number))?;
-        let view = View::new(Segment { number, file, end: 0, others: 0 }, manifest.generation, self.bounds);
-        Ok(View { next_number: next_number(manifest), ..view })
+        Ok(self.blank(manifest, Segment { number, file, end: 0, others: 0 }))
+    }
+
+    /// Before the first commit of the log of a manifest.
+    fn blank(&self, manifest: &Manifest, first: Segment) -> View {
+        let covered = manifest.covered.as_ref();
+        View {
+            named_to: manifest.segments.last().copied().unwrap_or(first.number),
+            covered_seq: covered.map_or(0, |covered| covered.position.seq),
+            named: covered.map(|covered| named(self.layout, covered)).unwrap_or_default(),
+            next_number: next_number(manifest),
+            ..View::new(first, manifest.generation, self.bounds)
+        }
     }
 
     fn open_index(
@@ -159,9 +180,7 @@ impl Source<'_> {
             segments: Arc::new(segments),
             position: covered.position,
             covered: Some(Arc::new(covered.clone())),
-            named: named(self.layout, covered),
-            next_number: next_number(manifest),
-            ..View::new(first, manifest.generation, self.bounds)
+            ..self.blank(manifest, first)
         }))
     }
 
@@ -211,42 +230,70 @@ impl Source<'_> {
         self.files.open(&path, write).map_err(at("open", &path))
     }
 
-    /// Takes in the commits made since the view was created. Ignores an incomplete commit at the end, which another
-    /// handle may be writing.
+    /// Takes in what was committed since the view was made. What is cut off at the end is passed over: another handle may be writing it.
+    ///
+    /// A compaction may replace the log meanwhile, and remove its segments. So an end of the log is believed only if `state` tells of no commit
+    /// beyond it, or if the manifest was not replaced, and damage only if the manifest was not replaced.
     pub(crate) fn follow(&self, view: &mut View, state: Option<State>) -> Result<(), StoreError> {
+        let mut other = None;
         if state.is_some_and(|state| state.generation > view.generation) {
-            self.catch_up(view)?;
+            other = self.catch_up(view, self.read_manifest()?)?;
         }
-        let reading = Reading::of(state.as_ref(), false);
-        let tail = self.read_log(view, reading)?;
-        self.check_tail(view, state.as_ref(), &tail)?;
-        if let Some(state) = state {
-            view.state = state;
+        for _ in 0..MANIFEST_READS {
+            let newest = other.as_mut().unwrap_or(view);
+            let read = self.read_on(newest, state.as_ref());
+            if state.is_none() || read.is_err() {
+                let manifest = match self.read_manifest() {
+                    Ok(manifest) => manifest,
+                    Err(error) => return read.and(Err(error)),
+                };
+                if manifest.generation > newest.generation {
+                    other = self.catch_up(view, manifest)?;
+                    continue;
+                }
+            }
+            read?;
+            if let Some(other) = other {
+                view.show(other);
+            }
+            view.state = state.unwrap_or(view.state);
+            return Ok(());
         }
-        Ok(())
+        Err(self.replaced_again())
     }
 
-    /// Loads the newest index from disk if it goes beyond the view, or if the view has much of the index in memory.
-    fn catch_up(&self, view: &mut View) -> Result<(), StoreError> {
-        let manifest = self.read_manifest()?;
+    /// Reads the log on, to its end.
+    fn read_on(&self, view: &mut View, state: Option<&State>) -> Result<(), StoreError> {
+        let tail = self.read_log(view, Reading::of(state, false))?;
+        self.check_tail(view, state, &tail)
+    }
+
+    /// Takes the newest index from disk if it goes beyond the view, or if the view has much of it in memory. Returns another log that a compaction
+    /// put in the place of the view's; it is still to be read on.
+    fn catch_up(&self, view: &mut View, manifest: Manifest) -> Result<Option<View>, StoreError> {
+        let is_another_log = manifest.segments.first().copied() != view.first_segment();
         let is_beyond = manifest.covered.is_some_and(|covered| covered.position.seq > view.position.seq);
-        if is_beyond || view.index.recent.len() > self.bounds.entries {
+        if is_another_log || is_beyond || view.index.recent.len() > self.bounds.entries {
             let loaded = self.load(false)?;
-            // If the index cannot be used, the loaded view is the beginning of the log. If the current view has read
-            // further, it stays: running readers rely on it.
+            if loaded.first_segment() != view.first_segment() {
+                return Ok(Some(loaded));
+            }
+            // Without an index that can be used, it is the beginning of the log.
+            // A view that has read on from there stays: readers under way hold what it shows.
             if loaded.position.seq > 0 && loaded.position.seq >= view.position.seq {
-                *view = loaded;
-                return Ok(());
+                view.show(loaded);
+                return Ok(None);
             }
         }
         view.generation = manifest.generation;
-        Ok(())
+        Ok(None)
     }
 
-    /// Reads the log from the end of the view on, segment by segment. Returns what follows in the last one.
-    pub(crate) fn read_log(&self, view: &mut View, reading: Reading) -> Result<Tail, StoreError> {
-        let Reading { acknowledged, write, until } = reading;
+    /// Reads the log on from where the view ends, segment by segment. Returns what follows in the last one.
+    pub(crate) fn read_log(&self, view: &mut View, reading: Reading<'_>) -> Result<Tail, StoreError> {
+        let Reading { acknowledged, write, until, open } = reading;
         let (keys, layout, mut spills) = (self.keys, self.layout, write);
+        let acknowledged = acknowledged.max(view.covered_seq);
         loop {
             let mut position = view.position;
             let number = position.segment;
@@ -262,15 +309,23 @@ impl Source<'_> {
             let tail = read.map_err(|error| unread(layout, number, error))?;
             view.position = position;
             let next = number + 1;
-            let Some(file) = self.open_segment(next, write)? else { return Ok(tail) };
-            // A file without a complete beginning was created for a commit that never completed.
-            if !follows(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
-                return match classify_next(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
-                    Tail::Damaged(why) => {
-                        Err(damaged(&layout.segment(next), format!("its beginning is not whole: {why}")))
-                    }
-                    _ => Ok(tail),
-                };
+            let found = match file_of(open, next) {
+                Some(file) => Some(file.clone()),
+                None => self.open_segment(next, write)?,
+            };
+            let Some(file) = found else { return Ok(tail) };
+            match next_segment(keys, &*file, &position, view.named_to).map_err(|error| unread(layout, next, error))? {
+                Next::Follows => {}
+                Next::OtherLog => return Ok(tail),
+                // Made for a commit that was never finished.
+                Next::Unfinished => {
+                    return match classify_next(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
+                        Tail::Damaged(why) => {
+                            Err(damaged(&layout.segment(next), format!("its beginning is not whole: {why}")))
+                        }
+                        _ => Ok(tail),
+                    };
+                }
             }
             if tail != Tail::Nothing {
                 let why = "the next segment begins after bytes that are not a commit";
@@ -307,11 +362,13 @@ impl Source<'_> {
         if let Tail::Damaged(why) = tail {
             return Err(damaged(&path, format!("the commit after byte {} is not whole: {why}", position.end)));
         }
+        let told = |by: &str, seq: u64| {
+            let (end, more) = (position.end, seq - position.seq);
+            Err(damaged(&path, format!("commits are missing after byte {end}: `{by}` tells of {more} more")))
+        };
         match state {
-            Some(state) if state.seq > position.seq => {
-                let (end, seq) = (position.end, state.seq - position.seq);
-                Err(damaged(&path, format!("commits are missing after byte {end}: `state` tells of {seq} more")))
-            }
+            Some(state) if state.seq > position.seq => told("state", state.seq),
+            _ if view.covered_seq > position.seq => told("manifest", view.covered_seq),
             _ => Ok(()),
         }
     }
@@ -320,8 +377,9 @@ impl Source<'_> {
     pub(crate) fn index_of_log(&self, view: &View) -> Result<Index, StoreError> {
         let (segment, until) = (view.position.segment, view.position.seq);
         let Some(first) = view.segments.first() else { return Err(missing(self.layout, segment)) };
-        let mut read = View::new(Segment { end: 0, others: 0, ..first.clone() }, view.generation, view.bounds);
-        self.read_log(&mut read, Reading { acknowledged: until, write: false, until })?;
+        let read = View::new(Segment { end: 0, others: 0, ..first.clone() }, view.generation, view.bounds);
+        let mut read = View { named_to: view.named_to, ..read };
+        self.read_log(&mut read, Reading { acknowledged: until, write: false, until, open: &view.segments })?;
         if read.position.seq < until {
             let Position { segment, end, .. } = read.position;
             let why = format!("the index cannot be built: the commit after byte {end} is not whole");
@@ -331,9 +389,9 @@ impl Source<'_> {
     }
 }
 
-impl Reading {
-    /// Reads the whole log; `state` says how far it is acknowledged.
+impl Reading<'_> {
+    /// All of the log, of which `state` says what was acknowledged.
     pub(crate) fn of(state: Option<&State>, write: bool) -> Self {
-        Self { acknowledged: state.map_or(0, |state| state.seq), write, until: u64::MAX }
+        Self { acknowledged: state.map_or(0, |state| state.seq), write, until: u64::MAX, open: &[] }
     }
 }

@@ -6,11 +6,14 @@ use mnem_store_traits::{
     Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, OnBlock,
     OpHeadsStore, SideTable, Store, StoreError, WriteBatch,
     backend::{check_block, check_read, check_size, drain_checked},
-    driver::{FileIdentity, StoreInfo},
+    driver::{FileIdentity, Reclaimed, StoreInfo},
 };
 
 use crate::{
-    engine::writer::{self, Work, submit},
+    engine::{
+        compaction,
+        writer::{self, Work, submit},
+    },
     error::BACKEND,
     handle::{Depth, Handle, hold},
     info,
@@ -41,6 +44,21 @@ impl CarlogStore {
     /// The device and inode number of the folder. `None` if the system does not provide them.
     pub fn identity(&self) -> FileIdentity {
         self.handle.identity
+    }
+
+    /// Writes the log once more, without deleted blocks and replaced rows, and puts it in the place of the old one.
+    ///
+    /// Needs as much free space as the blocks and rows that are there take up. Commits wait until it is done; reads and listings go on, in other
+    /// processes too. A crash leaves the old log or the new one.
+    ///
+    /// # Errors
+    /// - [`StoreError::Corrupt`], [`StoreError::Damaged`]: a block or a part of the log is damaged, and nothing was changed.
+    /// - [`StoreError::Backend`]: the file system failed. Nothing was changed unless the [outcome](StoreError::outcome) is unknown, which poisons
+    ///   the handle; also then all blocks are there.
+    /// - [`StoreError::InvalidArgument`]: the store has had as many segments as it can have.
+    /// - [`StoreError::ReadOnly`], [`StoreError::Poisoned`], [`StoreError::Closed`].
+    pub fn compact(&self) -> Result<Reclaimed, StoreError> {
+        compaction::compact(&self.handle)
     }
 
     /// Counts and sizes.

@@ -46,7 +46,7 @@ impl Layout {
     }
 
     pub(crate) fn segment(&self, number: u32) -> PathBuf {
-        self.0.join(format!("seg-{number:06}.car"))
+        self.0.join(segment_name(number))
     }
 
     /// An index run.
@@ -66,6 +66,17 @@ pub(crate) fn is_own(name: &str) -> bool {
     matches!(name, "format" | "format.new" | "lock" | "manifest" | "manifest.new" | "state")
         || is_segment()
         || is_index(name)
+}
+
+/// The number of the segment that has this name.
+pub(crate) fn segment_number(name: &str) -> Option<u32> {
+    let number = name.strip_prefix("seg-")?.strip_suffix(".car")?.parse().ok()?;
+    // With as many zeros as this crate writes, and no sign.
+    (segment_name(number) == name).then_some(number)
+}
+
+fn segment_name(number: u32) -> String {
+    format!("seg-{number:06}.car")
 }
 
 /// Whether it is the name of a run or of a file of rows.

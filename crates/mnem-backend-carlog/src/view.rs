@@ -1,6 +1,10 @@
 //! The content of the log up to a commit.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use mnem_store_traits::Cid;
 
@@ -30,6 +34,11 @@ pub(crate) struct View {
     pub(crate) tables: Arc<Tables>,
     /// All segments, in the order of the log.
     pub(crate) segments: Arc<Vec<Segment>>,
+    pub(crate) epoch: Arc<Epoch>,
+    /// The last segment that the manifest names. A compaction's later ones are none of this log.
+    pub(crate) named_to: u32,
+    /// The last commit that the manifest covers, by its number, also if the index that it names cannot be used.
+    pub(crate) covered_seq: u64,
     pub(crate) position: Position,
     /// Readers compare this with the file `state`, and read the log only if it moved.
     pub(crate) state: State,
@@ -49,6 +58,25 @@ pub(crate) struct View {
     pub(crate) bounds: Bounds,
     /// Runs are merged only if there are at least this many. Higher than usual after a failed merge.
     pub(crate) merged_from: usize,
+}
+
+/// The time of one log: until a compaction puts another one in its place. Who reads the log from one end to the other holds it, and asks the
+/// index of that log however long it takes.
+#[derive(Debug, Default)]
+pub(crate) struct Epoch(OnceLock<Retired>);
+
+/// What was left of a log when another one took its place. Its files stay open.
+#[derive(Debug)]
+pub(crate) struct Retired {
+    pub(crate) index: Index,
+    pub(crate) segments: Arc<Vec<Segment>>,
+}
+
+impl Epoch {
+    /// `None`: it is the time of the log that is in use.
+    pub(crate) fn retired(&self) -> Option<&Retired> {
+        self.0.get()
+    }
 }
 
 /// One file of the log.
@@ -80,6 +108,9 @@ impl View {
             heads: BTreeSet::new(),
             tables: Arc::default(),
             position: Position { segment: first.number, ..Position::default() },
+            epoch: Arc::default(),
+            named_to: first.number,
+            covered_seq: 0,
             segments: Arc::new(vec![first]),
             state: State::default(),
             covered: None,
@@ -93,7 +124,24 @@ impl View {
         }
     }
 
-    /// Continues in another segment.
+    /// The number of the first segment: no two logs of a store have the same.
+    pub(crate) fn first_segment(&self) -> Option<u32> {
+        self.segments.first().map(|segment| segment.number)
+    }
+
+    /// Shows another state of the store, which may be another log.
+    pub(crate) fn show(&mut self, mut other: Self) {
+        if other.first_segment() == self.first_segment() {
+            other.epoch = self.epoch.clone();
+            *self = other;
+        } else {
+            let before = std::mem::replace(self, other);
+            // Nobody else sets it: there is one such moment for each log.
+            let _ = before.epoch.0.set(Retired { index: before.index, segments: before.segments });
+        }
+    }
+
+    /// Goes on in another segment.
     pub(crate) fn begin_segment(&mut self, number: u32, file: Arc<dyn File>) {
         let end = self.position.end;
         let segments = Arc::make_mut(&mut self.segments);

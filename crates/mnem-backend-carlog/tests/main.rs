@@ -10,7 +10,7 @@
 //! | a failed call, a failed sync, a full disk | `crash::faults`, `tending::a_failure_of_the_thread_fails_no_commit`, `tending::a_failed_sync_of_the_folder_by_the_thread_poisons_the_handle` |
 //! | a crash while the store or a segment is made | `crash::creation`, `crashes::a_creation_that_was_cut_off_is_finished_by_the_next`, `damage::a_segment_with_a_damaged_beginning_is_not_taken_for_an_unfinished_one` |
 //! | a crash while a run is written or the manifest replaced | `crash::index`, `runs::unfinished_index_files_are_removed_and_others_stay` |
-//! | a delete comes back when the index is rebuilt | `runs::a_random_history_agrees_with_a_model` |
+//! | a delete comes back when the index is rebuilt | `runs::a_random_history_agrees_with_a_model`, `compaction::a_random_history_with_compactions_agrees_with_a_model` |
 //! | a run or its page missing, changed, of another store or time | `runs::a_run_that_is_missing_or_wrong_is_built_again_from_the_log`, unit tests of `run` |
 //! | equal fingerprints; chosen CIDs | unit tests of `run`, `golden`, the conformance suite |
 //! | blocks that look like commit records | `forged` |
@@ -20,10 +20,17 @@
 //! | many short-lived processes | `runs::many_short_lived_writers_leave_few_files` |
 //! | a copy of the folder of an open store | `readers::a_copy_made_beside_a_writer_holds_what_was_acknowledged` |
 //! | a commit that no segment can hold | `opening::a_commit_that_no_segment_can_hold_is_refused` |
+//! | a crash, a failed call or a full disk in a compaction; a deleted block comes back through one | `crash::compaction`, `crash::faults`, `compaction` |
+//! | a rotten block in a compaction | `compaction::a_damaged_block_or_row_stops_a_compaction_and_nothing_changes` |
+//! | readers, listings and copies beside a compaction | `compaction`, `compaction_readers` |
 //! | other users of the machine | `opening::only_its_owner_may_read_a_store` |
 //!
-//! Not tested yet: a failed sync and a power cut on real file systems, and what belongs to compaction and adoption, which do not exist yet.
+//! Not tested yet: a failed sync and a power cut on real file systems, and what belongs to adoption, which does not exist yet.
 
+#[path = "main/compaction.rs"]
+mod compaction;
+#[path = "main/compaction_readers.rs"]
+mod compaction_readers;
 #[path = "main/crash/mod.rs"]
 mod crash;
 #[path = "main/crashes.rs"]

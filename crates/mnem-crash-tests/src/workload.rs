@@ -34,7 +34,11 @@ pub struct Habits {
     pub leave_one_in: usize,
     /// The number of kinds of maintenance that only this engine has: [`Act::Tend`].
     pub upkeep: usize,
-    /// The number of keys in each side table.
+    /// Of the calls, one in so many is upkeep, beside those that are anyway; [`usize::MAX`]: none.
+    pub upkeep_one_in: usize,
+    /// A process that is killed during upkeep is killed before so many changes of its storage.
+    pub upkeep_changes: usize,
+    /// Keys of each side table.
     pub row_keys: usize,
 }
 
@@ -49,6 +53,8 @@ impl Default for Habits {
             weak_one_in: usize::MAX,
             leave_one_in: 12,
             upkeep: 0,
+            upkeep_one_in: usize::MAX,
+            upkeep_changes: 8,
             row_keys: 8,
         }
     }
@@ -65,6 +71,7 @@ impl Habits {
             Act::Open { .. } => 22,
             Act::PutMany(blocks) => 4 + 5 * blocks.len(),
             Act::Commit { puts, .. } => 12 + 5 * puts.len(),
+            Act::Tend(_) => self.upkeep_changes,
             _ => 8,
         };
         let at = [Kill::BeforeDurable, Kill::After(chance.below(changes))][chance.below(2)];
@@ -75,6 +82,10 @@ impl Habits {
     pub fn act(&self, pool: &Pool, visible: &Visible, chance: &mut Chance) -> Act {
         if chance.one_in(self.leave_one_in) {
             return if chance.one_in(3) { Act::Close } else { Act::Kill };
+        }
+        // Nothing is drawn for an engine without it, so that its seeds mean what they meant.
+        if self.upkeep_one_in < usize::MAX && chance.one_in(self.upkeep_one_in) {
+            return Act::Tend(chance.below(self.upkeep));
         }
         let any = |chance: &mut Chance| any_block(pool, visible, chance);
         match chance.below(25) {

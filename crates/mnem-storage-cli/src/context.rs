@@ -82,6 +82,11 @@ impl Context {
         self.options().check(self.global.sharing == Mode::Exclusive)
     }
 
+    /// As [`checked_options`](Self::checked_options), for a store that is scanned: with a small cache.
+    pub(crate) fn checked_options_for_listing(&self) -> OpenOptions {
+        self.checked_options().cache_bytes(self.cache_bytes(LISTING_CACHE_BYTES))
+    }
+
     /// The size of the cache: `--cache`, else `usual`, reduced under a memory limit.
     fn cache_bytes(&self, usual: usize) -> usize {
         match self.global.cache {

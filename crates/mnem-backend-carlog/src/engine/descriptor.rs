@@ -11,12 +11,19 @@ use super::{
 /// The first bytes of a descriptor.
 pub(crate) const MAGIC: [u8; 8] = *b"mnemL\0\0\x01";
 
-/// The content of a descriptor. It never changes, so its CID can be the root in the header of the segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A compaction wrote the segment.
+const COMPACTED: u32 = 1;
+
+/// What a segment says of itself. No field of it ever changes, so that its CID can stand in the header of the segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Descriptor {
     pub(crate) segment: u32,
     /// The MAC of the last commit in the previous segment, or zeros if there is none.
     pub(crate) previous: Mac,
+    /// A compaction wrote the segment, so it counts only if the manifest names it.
+    pub(crate) compacted: bool,
+    /// In the first segment of a log that a compaction wrote: the last commit of the log that it replaces, by its number. Else 0.
+    pub(crate) replaces: u64,
 }
 
 /// Why a block is not a descriptor of this store.
@@ -47,8 +54,9 @@ impl Descriptor {
         let mut data = MAGIC.to_vec();
         data.extend(keys.store);
         data.extend(self.segment.to_le_bytes());
-        // No flags are defined yet; the reserved bytes are zeros.
-        data.extend([0; 12]);
+        let flags = if self.compacted { COMPACTED } else { 0 };
+        data.extend(flags.to_le_bytes());
+        data.extend(self.replaces.to_le_bytes());
         data.extend(self.previous);
         let mac = keys.record_mac(self.segment, &data);
         data.extend(mac);
@@ -61,26 +69,32 @@ impl Descriptor {
         let mut read = || {
             let magic = fields.array()?;
             let (store, segment, flags) = (fields.array::<16>()?, fields.u32()?, fields.u32()?);
-            let (_reserved, previous) = (fields.array::<8>()?, fields.array()?);
-            Some((magic, store, segment, flags, previous))
+            let (replaces, previous) = (fields.u64()?, fields.array()?);
+            Some((magic, store, segment, flags, replaces, previous))
         };
-        let Some((MAGIC, store, segment, flags, previous)) = read() else { return Err(NoDescriptor::Invalid) };
+        let Some((MAGIC, store, segment, flags, replaces, previous)) = read() else {
+            return Err(NoDescriptor::Invalid);
+        };
         if store != keys.store {
             return Err(NoDescriptor::OtherStore);
         }
         if keys.record_mac(segment, body) != *mac {
             return Err(NoDescriptor::Invalid);
         }
-        if flags != 0 || !fields.is_empty() {
+        let compacted = flags & COMPACTED != 0;
+        if flags & !COMPACTED != 0 || !fields.is_empty() {
             return Err(NoDescriptor::Flags(flags));
         }
-        Ok(Self { segment, previous })
+        if replaces != 0 && !compacted {
+            return Err(NoDescriptor::Invalid);
+        }
+        Ok(Self { segment, previous, compacted, replaces })
     }
 }
 
 /// The length, in bytes, of the header and descriptor of every segment.
 pub(crate) fn begin_bytes(keys: &Keys) -> u64 {
-    Descriptor { segment: 0, previous: [0; 32] }.begin_segment(keys).len() as u64
+    Descriptor::default().begin_segment(keys).len() as u64
 }
 
 /// The section of the descriptor, directly after the header, in a segment that begins with `bytes`.

@@ -45,7 +45,7 @@ fn hello() -> (Cid, &'static [u8]) {
 /// The segment of the example and the MAC of its commit.
 fn segment(keys: &Keys) -> (Vec<u8>, [u8; 32]) {
     let (cid, data) = hello();
-    let mut bytes = Descriptor { segment: 1, previous: [0; 32] }.begin_segment(keys);
+    let mut bytes = Descriptor { segment: 1, ..Descriptor::default() }.begin_segment(keys);
     let from = bytes.len();
     let mut macs = CommitMacs::new(keys, &[0; 32], 1);
     mnem_car::SectionOffsets::write_start(&cid, data.len() as u64, from as u64, &mut bytes);
@@ -122,4 +122,14 @@ fn the_text_files_are_what_is_written_and_read() {
     let manifest = Manifest { store: keys.store, generation: 2, segments: vec![1], covered: Some(covered) };
     assert_eq!(String::from_utf8(manifest.encode()).unwrap(), block("mnem-backend-carlog manifest 1\n"));
     assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));
+}
+
+#[test]
+fn the_descriptor_of_a_compacted_log_is_what_is_written_and_read() {
+    let keys = example();
+    let descriptor = Descriptor { segment: 2, compacted: true, replaces: 1, ..Descriptor::default() };
+    let written = descriptor.begin_segment(&keys);
+    let data = &written[0x60..];
+    assert_eq!(bytes_of(block("060 6d6e656d4c"), written.len())[0x60..], *data);
+    assert_eq!(Descriptor::decode(data, &keys), Ok(descriptor));
 }

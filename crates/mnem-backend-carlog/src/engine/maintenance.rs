@@ -1,7 +1,6 @@
 //! Writes the table in memory as a run on disk, and merges runs.
 
 use std::{
-    collections::BTreeSet,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,7 +9,7 @@ use std::{
 use mnem_store_traits::{Cause, StoreError};
 
 use super::{
-    files::{File, Files},
+    files::File,
     manifest::{Covered, Manifest},
     memtable::Memtable,
     merge::Merge,
@@ -19,13 +18,13 @@ use super::{
     run::Run,
     run_writer::RunWriter,
     state::State,
+    switch::{self, NotReplaced, named, remove, write_file},
 };
 use crate::{
     error::{at, damaged},
     handle::{Handle, Shared},
     limits::{BEHIND, CLOSING_SHARE, ENTRIES_BETWEEN, FAN_IN},
     source::Source,
-    tables::Layout,
     view::{Bounds, View},
 };
 
@@ -113,6 +112,15 @@ enum Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Undone(error)
+    }
+}
+
+impl From<NotReplaced> for Failure {
+    fn from(error: NotReplaced) -> Self {
+        match error {
+            NotReplaced::Undone(error) => Self::Undone(error),
+            NotReplaced::Unsynced(error) => Self::Unknown(error),
+        }
     }
 }
 
@@ -364,44 +372,12 @@ fn open_new(source: &Source<'_>, number: u64, path: &Path, file: Arc<dyn File>) 
     })
 }
 
-/// Replaces the manifest durably. All files that it names must be synced.
-fn write_manifest(shared: &Shared, generation: u64, covered: &Covered) -> Result<(), Failure> {
+/// Replaces the manifest by one with this index of the same log.
+fn write_manifest(shared: &Shared, generation: u64, covered: &Covered) -> Result<(), NotReplaced> {
     let Shared { files, layout, keys, .. } = shared;
     let last = covered.position.segment;
     let all = shared.view().segments.clone();
     let segments = all.iter().map(|segment| segment.number).filter(|number| *number <= last).collect();
     let manifest = Manifest { store: keys.store, generation, segments, covered: Some(covered.clone()) };
-    let new = layout.new_manifest();
-    write_file(&**files, &new, &manifest.encode())?;
-    let sync_root = || {
-        let root = layout.root();
-        files.sync_folder(root).map_err(|error| Failure::Unknown(at("sync folder", root)(error)))
-    };
-    // The manifest must not name a file that a power cut can still remove.
-    sync_root()?;
-    files.rename(&new, &layout.manifest()).map_err(at("rename", &new))?;
-    sync_root()
-}
-
-/// The files that a manifest with this index names.
-pub(crate) fn named(layout: &Layout, covered: &Covered) -> BTreeSet<PathBuf> {
-    let runs = covered.runs.iter().map(|run| layout.run(*run));
-    runs.chain(covered.rows.map(|rows| layout.rows(rows))).collect()
-}
-
-/// Removes files that are no longer needed. If one cannot be removed, the next writer removes it.
-pub(crate) fn remove(files: &dyn Files, paths: &[PathBuf]) {
-    for path in paths {
-        if let Err(error) = files.remove(path) {
-            tracing::debug!(file = %path.display(), %error, "an unused index file stays");
-        }
-    }
-}
-
-/// Writes and syncs a file that no manifest names yet.
-fn write_file(files: &dyn Files, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    files.remove(path).map_err(at("remove", path))?;
-    let file = files.create(path).map_err(at("create", path))?;
-    file.write_all_at(bytes, 0).map_err(at("write", path))?;
-    file.sync_data().map_err(at("sync", path))
+    switch::write_manifest(&**files, layout, &manifest)
 }

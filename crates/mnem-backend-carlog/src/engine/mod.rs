@@ -1,5 +1,6 @@
 //! The parts that only this backend has: the log, its records and its index.
 
+pub(crate) mod compaction;
 pub(crate) mod descriptor;
 #[cfg(test)]
 mod examples;
@@ -15,6 +16,7 @@ pub(crate) mod manifest;
 pub(crate) mod memory;
 pub(crate) mod memtable;
 pub(crate) mod merge;
+pub(crate) mod output;
 pub(crate) mod page;
 pub(crate) mod place;
 pub(crate) mod record;
@@ -25,6 +27,7 @@ pub(crate) mod run_writer;
 pub(crate) mod sealed;
 pub(crate) mod sections;
 pub(crate) mod state;
+pub(crate) mod switch;
 pub(crate) mod tending;
 pub(crate) mod walk;
 pub(crate) mod writer;

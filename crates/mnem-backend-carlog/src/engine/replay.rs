@@ -138,30 +138,51 @@ pub(crate) fn replay(
     classify(keys, &mut window, len, position)
 }
 
-/// Whether this segment follows `position`, the end of the previous one.
-pub(crate) fn follows(keys: &Keys, file: &dyn File, position: &Position) -> Result<bool, Unread> {
-    let mut after = Position { segment: position.segment + 1, ..*position };
-    let bytes = descriptor::begin_bytes(keys).min(file.file_bytes()?);
-    begin(keys, &mut Window::new(file, bytes), &mut after)
+/// What a file is that has the name of the segment after the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// That segment.
+    Follows,
+    /// Of another log: a compaction wrote it, and did not end, or ended since the manifest was read.
+    OtherLog,
+    /// It has no whole beginning.
+    Unfinished,
 }
 
-/// Whether the segment begins like the one at `position`.
-pub(crate) fn begin(keys: &Keys, window: &mut Window<'_>, position: &mut Position) -> Result<bool, Unread> {
+/// Judges the file after `position`, the end of a segment. The manifest names the segments up to `named_to`.
+pub(crate) fn next_segment(keys: &Keys, file: &dyn File, position: &Position, named_to: u32) -> Result<Next, Unread> {
+    let mut after = Position { segment: position.segment + 1, ..*position };
+    let bytes = descriptor::begin_bytes(keys).min(file.file_bytes()?);
+    let mut window = Window::new(file, bytes);
+    Ok(match beginning(keys, &mut window)? {
+        Some(found) if found.compacted && found.segment > named_to => Next::OtherLog,
+        _ if begin(keys, &mut window, &mut after)? => Next::Follows,
+        _ => Next::Unfinished,
+    })
+}
+
+/// The descriptor of a segment of this store. `None`: it has no whole beginning.
+pub(crate) fn beginning(keys: &Keys, window: &mut Window<'_>) -> Result<Option<Descriptor>, Unread> {
     let bytes = descriptor::begin_bytes(keys);
     let begin = window.read(0, usize::try_from(bytes).unwrap_or(0))?;
-    let Some(section) = descriptor::section(begin).filter(|section| section.end() == bytes) else { return Ok(false) };
+    let Some(section) = descriptor::section(begin).filter(|section| section.end() == bytes) else { return Ok(None) };
     let data = begin.get(section.data_offset as usize..).unwrap_or_default();
     match Descriptor::decode(data, keys) {
-        Ok(found) if found.segment == position.segment && found.previous == position.mac => {}
-        Err(NoDescriptor::Flags(flags)) => {
-            return Err(Unread::Unsupported(format!("a segment with flags {flags:#x}")));
-        }
-        Ok(_) | Err(NoDescriptor::Invalid | NoDescriptor::OtherStore) => return Ok(false),
+        Ok(found) => Ok(descriptor::has_root(begin, section.cid).then_some(found)),
+        Err(NoDescriptor::Flags(flags)) => Err(Unread::Unsupported(format!("a segment with flags {flags:#x}"))),
+        Err(NoDescriptor::Invalid | NoDescriptor::OtherStore) => Ok(None),
     }
-    if !descriptor::has_root(begin, section.cid) {
+}
+
+/// Whether the segment begins as the one at `position`. The first one of a log says which commit comes before its own.
+pub(crate) fn begin(keys: &Keys, window: &mut Window<'_>, position: &mut Position) -> Result<bool, Unread> {
+    let Some(found) = beginning(keys, window)? else { return Ok(false) };
+    let is_first = position.seq == 0 && position.mac == Mac::default();
+    if found.segment != position.segment || found.previous != position.mac || (found.replaces > 0 && !is_first) {
         return Ok(false);
     }
-    (position.end, position.last_from) = (bytes, bytes);
+    let bytes = descriptor::begin_bytes(keys);
+    (position.end, position.last_from, position.seq) = (bytes, bytes, position.seq.max(found.replaces));
     Ok(true)
 }
 

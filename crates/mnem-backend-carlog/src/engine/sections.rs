@@ -34,6 +34,8 @@ pub(crate) struct Sections {
     /// The MAC of the previous commit.
     mac: Mac,
     seq: u64,
+    /// How many commits were walked over.
+    commits: u64,
     macs: CommitMacs,
     /// Starts of sections that are not in `macs` yet.
     starts: Vec<u8>,
@@ -44,7 +46,12 @@ impl Sections {
         let mut segments = segments.into_iter();
         let current = segments.next();
         let (mac, macs) = (Mac::default(), CommitMacs::new(keys, &Mac::default(), 0));
-        Self { segments, current, offset: 0, from: 0, mac, seq: 0, macs, starts: Vec::new() }
+        Self { segments, current, offset: 0, from: 0, mac, seq: 0, commits: 0, macs, starts: Vec::new() }
+    }
+
+    /// How many commits were walked over.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits
     }
 
     /// The sections of the next part of the log, and their segment; `None` at the end. A part may have no sections.
@@ -61,7 +68,7 @@ impl Sections {
             if !begin(keys, &mut window, &mut position).map_err(|error| unread(layout, number, error))? {
                 return Err(damaged(&path, "its beginning is not whole"));
             }
-            self.offset = descriptor::begin_bytes(keys);
+            (self.offset, self.seq) = (descriptor::begin_bytes(keys), position.seq);
             self.begin_commit(keys, number);
         }
         let page_end = self.offset + WINDOW_BYTES as u64;
@@ -109,6 +116,7 @@ impl Sections {
                 let mac = self.macs.prove_names(data);
                 if let Some(mac) = mac.filter(|_| u64::from(record.from) == self.from && record.seq == self.seq + 1) {
                     (self.mac, self.seq) = (mac, record.seq);
+                    self.commits += 1;
                     return Ok(true);
                 }
             }

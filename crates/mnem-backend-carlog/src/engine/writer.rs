@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeSet, HashSet},
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -13,16 +13,17 @@ use mnem_store_traits::{Bytes, Cause, Cid, HeadChange, Outcome, RAW, StoreError,
 use super::{
     descriptor::Descriptor,
     files::{File, Lock},
-    keys::{Keys, Mac},
+    keys::Mac,
     maintenance,
-    record::{CommitMacs, DELETE_BYTES_MAX, HEAD_BYTES_MAX, Kill, ROW_BYTES_MAX, Record, Row},
-    replay::{Commit, Position, Stored},
+    output::Output,
+    record::{DELETE_BYTES_MAX, HEAD_BYTES_MAX, Kill, ROW_BYTES_MAX, Record, Row},
+    replay::{Commit, Position},
     state::State,
 };
 use crate::{
     error::{BACKEND, at, failed},
     handle::{Depth, Handle, hold},
-    limits::{COMMIT_BYTES_MAX, GROUP_BYTES, SEGMENT_NUMBER_MAX, WORK_RECORD_BYTES_MAX, WRITE_BYTES},
+    limits::{COMMIT_BYTES_MAX, GROUP_BYTES, SEGMENT_NUMBER_MAX, WORK_RECORD_BYTES_MAX},
     view::file_of,
 };
 
@@ -234,43 +235,6 @@ fn kills(handle: &Handle, cids: &[Cid]) -> Result<Vec<Kill>, StoreError> {
     Ok(kills)
 }
 
-/// Bytes to be written to a segment, and the MACs over them.
-struct Output<'a> {
-    keys: &'a Keys,
-    segment: u32,
-    file: &'a dyn File,
-    path: PathBuf,
-    buffer: Vec<u8>,
-    /// The offset of the buffer in the file.
-    offset: u64,
-    macs: CommitMacs,
-}
-
-impl Output<'_> {
-    fn at(&self) -> u64 {
-        self.offset + self.buffer.len() as u64
-    }
-
-    fn section(&mut self, cid: &Cid, data: &[u8]) -> Result<Stored, StoreError> {
-        let start = self.buffer.len();
-        let section = SectionOffsets::write_start(cid, data.len() as u64, self.at(), &mut self.buffer);
-        self.macs.name(self.buffer.get(start..).unwrap_or_default());
-        self.buffer.extend_from_slice(data);
-        self.macs.bytes.update(self.buffer.get(start..).unwrap_or_default());
-        if self.buffer.len() >= WRITE_BYTES {
-            self.flush()?;
-        }
-        Ok(Stored::new(self.keys, self.segment, &section))
-    }
-
-    fn flush(&mut self) -> Result<(), StoreError> {
-        self.file.write_all_at(&self.buffer, self.offset).map_err(at("write", &self.path))?;
-        self.offset = self.at();
-        self.buffer.clear();
-        Ok(())
-    }
-}
-
 fn write(handle: &Handle, writer: &mut Writer, batch: Batch<'_>) -> Result<(), StoreError> {
     if writer.position.end > 0 && writer.position.end + batch.put_bytes > writer.segment_bytes.into() {
         begin_segment(handle, writer)?;
@@ -299,14 +263,12 @@ struct Landed {
 
 fn append(handle: &Handle, writer: &Writer, batch: Batch<'_>, closed: bool) -> Result<Landed, StoreError> {
     let Position { segment, end, mac, seq, .. } = writer.position;
-    let path = handle.layout.segment(segment);
-    let mut buffer = Vec::new();
-    if end == 0 {
-        buffer = Descriptor { segment, previous: mac }.begin_segment(&handle.keys);
-    }
-    let macs = CommitMacs::new(&handle.keys, &mac, segment);
-    let keys = &handle.keys;
-    let mut output = Output { keys, segment, file: &*writer.file, path, buffer, offset: end, macs };
+    let begin = match end {
+        0 => Descriptor { segment, previous: mac, ..Descriptor::default() }.begin_segment(&handle.keys),
+        _ => Vec::new(),
+    };
+    let file = (handle.layout.segment(segment), writer.file.clone());
+    let mut output = Output::new(&handle.keys, segment, file, (end, begin), &mac);
     let from = output.at() as u32;
     let mut sections = Vec::with_capacity(batch.puts.len());
     for (cid, data) in &batch.puts {
@@ -336,7 +298,7 @@ fn append(handle: &Handle, writer: &Writer, batch: Batch<'_>, closed: bool) -> R
         rows,
         closed,
     };
-    let mac = record.write(&handle.keys, segment, output.macs.clone(), &mut output.buffer);
+    let mac = output.record(&record);
     let end = output.at();
     if end > u32::MAX.into() {
         let reason = "its blocks and what it says of heads and deletes are more than one commit holds".to_owned();
@@ -367,10 +329,14 @@ fn publish(handle: &Handle, writer: &mut Writer, landed: Landed) -> Result<(), S
     view.take(commit, &handle.keys, writer.position.segment);
     view.position = writer.position;
     view.state = State { seq: writer.position.seq, segment: writer.position.segment, end: end as u32, ..view.state };
-    let state = view.state.encode(&handle.keys);
+    let state = view.state;
     drop(view);
-    writer.state_file.write_all_at(&state, 0).map_err(|error| {
-        // The commit is durable, but readers in other processes may not see it.
+    write_state(handle, &*writer.state_file, &state)
+}
+
+/// Tells readers in other processes of what is durable. If that fails, they may not see it.
+pub(crate) fn write_state(handle: &Handle, file: &dyn File, state: &State) -> Result<(), StoreError> {
+    file.write_all_at(&state.encode(&handle.keys), 0).map_err(|error| {
         let error = failed("write", &handle.layout.state(), Outcome::Unknown)(error);
         handle.gate.poison(Cause::new(error.clone()));
         error

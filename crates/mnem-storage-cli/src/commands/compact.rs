@@ -17,8 +17,9 @@ Deletes leave free space inside a redb file, which later writes reuse; `stat` sh
 the store open. If it is interrupted, the store is intact: run it again. After many small
 commits, a `copy` is even smaller, because it refills the pages.
 
-A simple store has no free space: compact removes the unfinished files of killed writers.
-A log of CAR files keeps the space of deleted blocks: `copy` it instead.
+A store of plain files has no free space: compact removes the unfinished files of killed
+writers. A log of CAR files is written once more without deleted blocks: that needs free
+space for the others. Other processes may read it meanwhile.
 
 Examples:
   mnem-store compact --store animals.redb

@@ -8,8 +8,8 @@ use crate::{
     progress::{Cancelled, OnProgress},
 };
 
-/// Whether both stores hold the same, after the heads of the target were set. It was already checked for each block
-/// that the target holds it.
+/// Finds out whether both stores hold the same, after the heads of the target were set, and records it in the report.
+/// For each copied block, it was already checked that the target holds it.
 ///
 /// `same` says whether the listings that the copy followed were the same. If this is unknown, lists both stores again.
 pub(super) fn prove(

@@ -368,6 +368,8 @@ macro_rules! __conformance_laws {
                     "`keys` lists 2,600 keys, ascending, when the one that it listed last is deleted at the end of a page of any usual size."
                 must every_page listings_at_the_same_time_are_apart [Blocks]
                     "Two listings of one handle, of blocks or of keys, that are read in turns each yield every item once."
+                must every_page long_listings_are_complete [Blocks]
+                    "`cids` lists 70,000 blocks, and `keys` as many keys, each once; a slow store is asked for as many as it takes in a sixth of the deadline."
                 must every_page cids_lists_what_moves_while_its_consumer_puts [Blocks]
                     "`cids` lists each block that is there throughout once while its consumer puts hundreds of others."
                 must every_page late_bad_block_keeps_nothing_of_a_large_batch [Blocks]
@@ -460,8 +462,10 @@ macro_rules! __conformance_laws {
                     "A write beside `close` is `Closed`, or another handle sees it."
                 must race concurrent_puts_lose_no_block [Blocks]
                     "Concurrent puts and batches of different blocks lose none."
-                must race deletes_lose_no_put_of_another_thread [Blocks]
-                    "A delete loses no other block that another thread puts meanwhile."
+                must every_race deletes_lose_no_put_of_another_thread [Blocks]
+                    "A delete, in both ways, loses no other block that another thread writes meanwhile, in whatever way, and is not undone by it."
+                must every_race writes_of_every_kind_at_once_lose_nothing [Blocks]
+                    "Blocks, deletes, heads and rows that threads write at once, in every way and through one handle or two, are all there or gone afterwards."
                 must cids cids_keeps_steady_blocks_under_writes [Blocks]
                     "`cids` lists each block that is there throughout exactly once, while other threads write and delete."
                 must race concurrent_updates_lose_no_head [Heads]

@@ -46,6 +46,12 @@ pub(crate) enum Lie {
     Parent,
     /// All syncs of segments except the first of each.
     LaterCommits,
+    /// The syncs of segments, during a compaction.
+    NewLog,
+    /// The sync of the new manifest, during a compaction.
+    NewManifest,
+    /// The syncs of the store's folder, during a compaction.
+    Switch,
 }
 
 /// The disk; clones share it.
@@ -60,7 +66,9 @@ struct State {
     has_folder: bool,
     log: Vec<Event>,
     lie: Option<Lie>,
-    /// Which sync of a call [`Kill::BeforeDurable`] precedes.
+    /// Whether a compaction is under way.
+    compacts: bool,
+    /// Of the syncs of a call, the one before which [`Kill::BeforeDurable`] strikes.
     kill_at_sync: usize,
     /// The process that holds the lock, if any.
     locked: Option<usize>,
@@ -137,7 +145,8 @@ pub(crate) enum Call {
 }
 
 impl mnem_crash_tests::Process for Process {
-    fn begin(&self, _: &Act, kill: Option<Kill>) {
+    fn begin(&self, act: &Act, kill: Option<Kill>) {
+        self.disk.state().compacts = matches!(act, Act::Tend(_));
         self.kill_during(kill);
     }
 
@@ -300,7 +309,8 @@ impl Files for Process {
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         let (mut state, fails) = self.enter(Call::Sync, path)?;
         if path == Path::new(ROOT) {
-            if state.lie != Some(Lie::Folder) {
+            let is_left_out = state.lie == Some(Lie::Folder) || (state.compacts && state.lie == Some(Lie::Switch));
+            if !is_left_out {
                 state.log.push(if fails { Event::LostNames } else { Event::SyncNames });
             }
         } else if state.lie != Some(Lie::Parent) && !fails {
@@ -375,6 +385,8 @@ impl File for Open {
         let (mut state, fails) = self.process.enter(Call::Sync, &self.path)?;
         let is_left_out = match state.lie {
             Some(Lie::Files) => true,
+            Some(Lie::NewLog) => self.is_segment && state.compacts,
+            Some(Lie::NewManifest) => self.path.ends_with("manifest.new") && state.compacts,
             Some(Lie::LaterCommits) => self.is_segment && state.files[self.file].len() > 1000,
             _ => false,
         };

@@ -1,6 +1,7 @@
 //! Cuts the power after every operation of random workloads, and tries many of the possible states of the disk.
 //! Processes are also killed during calls, including creation and opening. Each planted break must be caught.
 
+mod compaction;
 mod creation;
 mod disk;
 mod faults;
@@ -60,7 +61,16 @@ impl Engine for Carlog {
         let acts = 10 + chance.below(20);
         let kill_one_in = if chance.one_in(3) { usize::MAX } else { 2 };
         let segment_bytes = [2_000, 20_000, u32::MAX][chance.below(3)];
-        let habits = Habits { acts, kill_one_in, leave_one_in: 6, row_keys: 6, ..Habits::default() };
+        let habits = Habits {
+            acts,
+            kill_one_in,
+            leave_one_in: 6,
+            row_keys: 6,
+            upkeep: 1,
+            upkeep_one_in: 7,
+            upkeep_changes: 30,
+            ..Habits::default()
+        };
         let index_bounds = [(2, 2_000), (6, 1_000), (1_000, 1 << 20)][chance.below(3)];
         // A creation makes five syncs.
         Self { habits, segment_bytes, index_bounds, kill_at_sync: chance.below(5) }
@@ -110,6 +120,11 @@ impl Engine for Carlog {
         store.close()
     }
 
+    /// The only upkeep is to compact.
+    fn tend(&self, _: usize, store: &mut CarlogStore) -> Result<(), StoreError> {
+        store.compact().map(drop)
+    }
+
     fn is_no_store(&self, error: &StoreError) -> bool {
         error.kind() == ErrorKind::NotAStore
     }
@@ -131,6 +146,9 @@ const BREAKS: &[Planted<Lie>] = &[
     Planted { name: "no sync of the folder", seed: 0, at: Break::Medium(Lie::Folder) },
     Planted { name: "no sync of the parent folder", seed: 0, at: Break::Medium(Lie::Parent) },
     Planted { name: "no sync of a commit but the first ones", seed: 0, at: Break::Medium(Lie::LaterCommits) },
+    Planted { name: "no sync of the segments of a compaction", seed: 0, at: Break::Medium(Lie::NewLog) },
+    Planted { name: "no sync of the manifest of a compaction", seed: 0, at: Break::Medium(Lie::NewManifest) },
+    Planted { name: "no sync of the folder in a compaction", seed: 0, at: Break::Medium(Lie::Switch) },
     Planted { name: "acknowledged before it is done", seed: 0, at: Break::Caller(Caller::AcknowledgedFirst) },
     Planted { name: "the head before its blocks", seed: 0, at: Break::Caller(Caller::HeadFirst) },
     Planted { name: "a commit in two steps", seed: 0, at: Break::Caller(Caller::TwoSteps) },

@@ -9,9 +9,9 @@ use crate::{
     Cause, ErrorKind, Outcome, RAW, StoreError,
     conformance::{
         Failure, Profile,
-        case::Case,
+        case::{Case, Pace},
         data::{Block, block, blocks, cid_v1, identity_cid, sized, unknown_hash_cid},
-        expect::{ensure, heads_are, lists, put_many, same, saw},
+        expect::{ensure, heads_are, listing, lists, put_many, same, saw},
         failure::LawResult,
         show::Show,
         ways::{Write, writes_of},
@@ -229,6 +229,46 @@ pub(crate) fn listings_at_the_same_time_are_apart(case: &mut Case) -> LawResult 
         ensure(sorted, did, "keys in ascending order", "another order")?;
         is_complete(did, listed, keys.clone())?;
     }
+    Ok(())
+}
+
+/// More than 16 bits count.
+const LONG: usize = 70_000;
+/// Blocks of a batch, and rows of a write, of which a long listing is made.
+const PART: usize = 5000;
+
+pub(crate) fn long_listings_are_complete(case: &mut Case) -> LawResult {
+    let (store, spare) = (case.blocks()?, case.spare() / 6);
+    let (all, did) = (blocks("listed", LONG), "a long cids()");
+    let cids = |n: usize| -> Vec<Cid> { all.iter().take(n).map(|block| block.cid).collect() };
+    let first = case.in_time(1100);
+    let pace = Pace::of(first, || {
+        put_many(&*store, &all[..first])?;
+        is_complete(did, listing(&*store, "before a longer one", 2 * first)?, cids(first))
+    })?;
+    let n = pace.items_within(spare, LONG).max(first);
+    all[first..n].chunks(PART).try_for_each(|part| put_many(&*store, part))?;
+    is_complete(did, listing(&*store, &format!("with {n} blocks"), 2 * n)?, cids(n))?;
+    if !case.has(Profile::SideTables) {
+        return Ok(());
+    }
+    let table = saw("side_table", case.store()?.side_table("table")).ok()?;
+    let keys: Vec<Bytes> = (0..LONG).map(|i| Bytes::from(format!("key {i:05}"))).collect();
+    let write = |keys: &[Bytes]| {
+        let rows: Vec<_> = keys.iter().map(|key| (key.clone(), Bytes::new())).collect();
+        saw(format_args!("write of {} rows", rows.len()), table.write(&rows, &[])).ok()
+    };
+    let lists = |n: usize| {
+        let listed = table.keys(b"").and_then(|keys| keys.take(2 * n).collect::<Result<Vec<_>, _>>());
+        let did = format!("keys() of {n} rows");
+        let listed = saw(&did, listed).ok()?;
+        ensure(listed.is_sorted(), &did, "keys in ascending order", "another order")?;
+        is_complete(&did, listed, keys[..n].to_vec())
+    };
+    let pace = Pace::of(first, || write(&keys[..first]).and_then(|()| lists(first)))?;
+    let n = pace.items_within(spare, LONG).max(first);
+    keys[first..n].chunks(PART).try_for_each(write)?;
+    lists(n)?;
     Ok(())
 }
 

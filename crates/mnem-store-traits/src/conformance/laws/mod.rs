@@ -14,6 +14,7 @@ pub(super) mod every_fault;
 pub(super) mod every_hash;
 pub(super) mod every_look;
 pub(super) mod every_page;
+pub(super) mod every_race;
 pub(super) mod every_size;
 pub(super) mod fault;
 pub(super) mod get;

@@ -241,47 +241,6 @@ pub(crate) fn concurrent_puts_lose_no_block(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// Two blocks that a backend is likely to keep in one folder or page, because their digests begin or end with the same
-/// byte.
-fn neighbours(round: usize) -> [Block; 2] {
-    let edge = |block: &Block| {
-        let digest = block.cid.hash().digest();
-        if round.is_multiple_of(2) { digest.first().copied() } else { digest.last().copied() }
-    };
-    let first = block(&format!("kept {round}"));
-    let second = (0..).map(|i| block(&format!("passing {round} {i}"))).find(|other| edge(other) == edge(&first));
-    [first.clone(), second.unwrap_or(first)]
-}
-
-pub(crate) fn deletes_lose_no_put_of_another_thread(case: &mut Case) -> LawResult {
-    let store = case.blocks()?;
-    let pairs: Vec<[Block; 2]> = (0..24).map(neighbours).collect();
-    let barrier = Barrier::new(2);
-    let races = together(2, |lane| {
-        let mut kept = Ok(());
-        // Both threads must reach both barriers in every round, even after a failure; otherwise the other would wait
-        // forever.
-        for [stays, passes] in &pairs {
-            let before = if lane == 1 { put(&*store, passes) } else { Ok(()) };
-            barrier.wait();
-            let raced = match lane {
-                0 => put(&*store, stays),
-                _ => saw("delete of a block that only this thread uses", store.delete(&passes.cid)).ok(),
-            };
-            barrier.wait();
-            kept = kept.and(before).and(raced);
-        }
-        kept
-    });
-    races?;
-    let stay: Vec<Cid> = pairs.iter().map(|[stays, _]| stays.cid).collect();
-    for [stays, _] in &pairs {
-        holds(&*store, stays, "put while another thread deleted another block")?;
-    }
-    lists(&*store, &stay, "after puts beside deletes of others")?;
-    Ok(())
-}
-
 pub(crate) fn concurrent_updates_lose_no_head(case: &mut Case) -> LawResult {
     const ROUNDS: usize = 12;
     let store = case.heads()?;

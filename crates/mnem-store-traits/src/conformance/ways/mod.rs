@@ -8,7 +8,7 @@ mod scene;
 mod table;
 mod write;
 
-pub(crate) use read::{Eyes, Read, Subject};
+pub(crate) use read::{Eyes, Read, Subject, TABLE};
 pub(crate) use scene::{Extent, Scene};
 pub(crate) use table::{reads_of, table_text, writes_of};
 pub(crate) use write::Write;

@@ -56,6 +56,14 @@ static WRITES: &[Row<Write>] = &[
     Row { law: "every_write_within_callers_code_stands", without: &[] },
     Row { law: "panic_in_callers_code_harms_nothing", without: &[] },
     Row { law: "openings_disturb_no_write", without: &[] },
+    Row {
+        law: "writes_of_every_kind_at_once_lose_nothing",
+        without: &[(&[Write::Swap], "it replaces the heads of all others")],
+    },
+    Row {
+        law: "deletes_lose_no_put_of_another_thread",
+        without: &[(&[Write::Update, Write::Swap, Write::Row], NO_BLOCKS)],
+    },
     Row { law: "writes_beside_close_stand_or_are_refused", without: &[] },
     Row { law: "every_write_that_fails_is_as_it_says", without: &[] },
     Row { law: "failed_sync_refuses_every_write", without: &[] },

@@ -3,6 +3,7 @@
 //! A saboteur is a [`Defect`]: it overrides one method of a store that otherwise behaves like the reference. [`kills`]
 //! runs one law against it.
 
+mod at_once;
 mod batches;
 mod blocks;
 mod buffered;

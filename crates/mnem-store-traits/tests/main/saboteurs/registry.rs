@@ -3,11 +3,13 @@
 use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
-    batches, blocks, buffered, callers, commits, drivers, heads, late, listings, lookups, many, media, names, network,
-    plausible, plausible_threads, prose, races, reopenings, sets, tables, tables_apart, threads, unseen, walks, ways,
+    at_once, batches, blocks, buffered, callers, commits, drivers, heads, late, listings, lookups, many, media, names,
+    network, plausible, plausible_threads, prose, races, reopenings, sets, tables, tables_apart, threads, unseen,
+    walks, ways,
 };
 
-const KILLED: [&[&str]; 28] = [
+const KILLED: [&[&str]; 29] = [
+    at_once::KILLED,
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,

@@ -1,0 +1,355 @@
+//! Giving space back: the log is written once more, without what was deleted, and the new manifest puts it in the place of the old one.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use mnem_car::SectionOffsets;
+use mnem_store_traits::{
+    Bytes, Cause, Outcome, StoreError,
+    backend::{HashCheck, check_hash, check_read},
+    driver::Reclaimed,
+};
+
+use super::{
+    descriptor::Descriptor,
+    files::File,
+    keys::Mac,
+    maintenance::{tend_now, write_run},
+    manifest::{Covered, Manifest},
+    output::Output,
+    place::Place,
+    record::{ROW_BYTES_MAX, Record, Row},
+    replay::{Commit, Position},
+    rows,
+    sections::Sections,
+    state::State,
+    switch::{self, NotReplaced, named, remove, write_file},
+    writer::{Writer, write_state},
+};
+use crate::{
+    error::{BACKEND, at, damaged},
+    handle::{Depth, Handle, hold},
+    info::{self, Survey},
+    limits::{
+        COMMITS_LEFT, COPIED_BYTES, COPIED_RUNS, RECORD_BYTES_MAX, RECORDS_SHARE, SEGMENT_NUMBER_MAX,
+        WORK_RECORD_BYTES_MAX,
+    },
+    source::Source,
+    view::{Segment, View, file_of},
+};
+
+/// Writes the log once more without what was deleted. Commits wait meanwhile; reads and listings go on.
+///
+/// # Errors
+/// Nothing was changed, unless the outcome is unknown: then the handle is poisoned, and either log may be there after a power cut. Both hold
+/// the same.
+pub(crate) fn compact(handle: &Handle) -> Result<Reclaimed, StoreError> {
+    handle.gate.check_writable("compact")?;
+    let mut writer = hold(&handle.writer);
+    let Some(writer) = writer.as_mut() else { return Err(handle.gate.closed("compact")) };
+    // The thread of the index replaces the manifest too. Without commits it does not start again.
+    handle.tending.finish();
+    handle.gate.check_writable("compact")?;
+    let survey = info::survey(handle)?;
+    let before = survey.info.file_bytes;
+    if !is_worth_it(&survey) {
+        return Ok(Reclaimed::nothing(before, "nothing in it was deleted"));
+    }
+    let log = write_log(handle, writer)?;
+    switch(handle, writer, log)?;
+    tend_now(handle);
+    let after = info::file_bytes(handle)?;
+    tracing::debug!(store = %handle.path.display(), before, after, "compacted");
+    Ok(Reclaimed::new(before, after))
+}
+
+/// Whether there is something that the new log would not have: deleted blocks and rows, or the records of many small commits.
+fn is_worth_it(survey: &Survey) -> bool {
+    let commits = COMMITS_LEFT + 2 * (survey.log_bytes / COPIED_BYTES);
+    survey.info.free_bytes > 0 || (survey.commits > commits && survey.record_bytes * RECORDS_SHARE > survey.log_bytes)
+}
+
+/// A new log on its way, beside the one that is in use.
+struct NewLog<'a> {
+    handle: &'a Handle,
+    source: Source<'a>,
+    /// All files that were made for it.
+    files: Vec<PathBuf>,
+    view: View,
+    file: Arc<dyn File>,
+    output: Output<'a>,
+    /// Of the commit that is being written.
+    commit: Commit,
+    record_bytes: u64,
+    /// Whether the segment has a commit.
+    has_commit: bool,
+    /// From which length on a segment takes no further section.
+    segment_bytes: u64,
+    /// From how many entries on the index in memory is written as a run.
+    table_entries: u64,
+}
+
+/// A whole log that no manifest names yet.
+struct Written {
+    files: Vec<PathBuf>,
+    view: View,
+    file: Arc<dyn File>,
+}
+
+/// Writes and syncs the new log and its index.
+fn write_log(handle: &Handle, writer: &Writer) -> Result<Written, StoreError> {
+    let mut files = Vec::new();
+    let written = NewLog::begin(handle, writer, &mut files).and_then(|mut log| {
+        let written = log.copy().and_then(|()| log.end());
+        files.append(&mut log.files);
+        written.map(|()| (log.view, log.file))
+    });
+    match written {
+        Ok((view, file)) => Ok(Written { files, view, file }),
+        Err(error) => {
+            remove(&*handle.files, &files);
+            Err(error)
+        }
+    }
+}
+
+/// Makes a file for a segment. Its beginning is synced before anything else is written to it, so that whatever a crash leaves of it is known
+/// to be no part of the log before.
+fn begin_segment(
+    handle: &Handle,
+    descriptor: &Descriptor,
+    files: &mut Vec<PathBuf>,
+) -> Result<(Arc<dyn File>, u64), StoreError> {
+    let number = descriptor.segment;
+    if number > SEGMENT_NUMBER_MAX {
+        let reason = format!("the segments of a store are counted to {SEGMENT_NUMBER_MAX}: copy the store instead");
+        return Err(StoreError::InvalidArgument { operation: "compact", reason });
+    }
+    let path = handle.layout.segment(number);
+    handle.files.remove(&path).map_err(at("remove", &path))?;
+    files.push(path.clone());
+    let file = handle.files.create(&path).map_err(at("create", &path))?;
+    let begin = descriptor.begin_segment(&handle.keys);
+    file.write_all_at(&begin, 0).map_err(at("write", &path))?;
+    file.sync_data().map_err(at("sync", &path))?;
+    Ok((file, begin.len() as u64))
+}
+
+impl<'a> NewLog<'a> {
+    fn begin(handle: &'a Handle, writer: &Writer, files: &mut Vec<PathBuf>) -> Result<Self, StoreError> {
+        let (segment, replaces) = (writer.position.segment + 1, writer.position.seq);
+        let descriptor = Descriptor { segment, compacted: true, replaces, ..Descriptor::default() };
+        let (file, end) = begin_segment(handle, &descriptor, files)?;
+        let mut old = handle.view_mut();
+        let first = Segment { number: segment, file: file.clone(), end: 0, others: 0 };
+        let mut view = View::new(first, old.take_number(), handle.bounds);
+        let entries = old.index.entries();
+        drop(old);
+        view.position = Position { segment, end, seq: replaces, last_from: end, ..Position::default() };
+        let path = handle.layout.segment(segment);
+        let output = Output::new(&handle.keys, segment, (path, file.clone()), (end, Vec::new()), &Mac::default());
+        Ok(Self {
+            handle,
+            source: handle.source(),
+            files: Vec::new(),
+            view,
+            file,
+            output,
+            commit: Commit { record: Record::default(), sections: Vec::new() },
+            record_bytes: 0,
+            has_commit: false,
+            // Room for the record below the 4 GiB that offsets reach.
+            segment_bytes: u64::from(writer.segment_bytes).min(u64::from(u32::MAX) - RECORD_BYTES_MAX),
+            table_entries: (handle.bounds.entries as u64).max(entries / COPIED_RUNS),
+        })
+    }
+
+    /// Copies what is there: of blocks, what the index has at this very place, and the values of rows.
+    fn copy(&mut self) -> Result<(), StoreError> {
+        let handle = self.handle;
+        let (segments, epoch, rows) = {
+            let view = handle.view();
+            let rows = view.tables.iter().flat_map(|(table, rows)| rows.iter().map(move |row| (table, row)));
+            let rows = rows.map(|(table, (key, value))| (value.place.to_mark(), (table.clone(), key.clone())));
+            (view.segments_to_end(), view.epoch.clone(), rows.collect::<HashMap<_, _>>())
+        };
+        let mut sections = Sections::new(&handle.keys, segments.clone());
+        while let Some((segment, sections)) = sections.next_page(&handle.keys, &handle.layout)? {
+            let are_blocks = handle.are_blocks(&epoch, segment, &sections)?;
+            for (section, is_block) in sections.iter().zip(are_blocks) {
+                let place = Place::new(segment, section);
+                let row = rows.get(&place.to_mark());
+                if row.is_some() || is_block {
+                    let file = file_of(&segments, segment).ok_or_else(|| self.unreadable(segment, section))?;
+                    let found = handle.read_section(&**file, place, Depth::Whole)?;
+                    let data = found.ok_or_else(|| self.unreadable(segment, section))?.data();
+                    self.check(segment, section, &data, row.is_none())?;
+                    self.put(section, &data, row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, segment: u32, section: &SectionOffsets) -> StoreError {
+        damaged(&self.handle.layout.segment(segment), format!("no block begins at byte {}", section.offset))
+    }
+
+    /// A damaged block is not copied: it would seem whole to all who check the MACs of the new log alone.
+    fn check(&self, segment: u32, section: &SectionOffsets, data: &Bytes, is_block: bool) -> Result<(), StoreError> {
+        if is_block {
+            return check_read(BACKEND, &section.cid, data);
+        }
+        match check_hash(&section.cid, data) {
+            HashCheck::Match => Ok(()),
+            _ => {
+                let path = self.handle.layout.segment(segment);
+                Err(damaged(&path, format!("a row of a side table at byte {}", section.offset)))
+            }
+        }
+    }
+
+    fn put(&mut self, section: &SectionOffsets, data: &Bytes, row: Option<&(String, Bytes)>) -> Result<(), StoreError> {
+        let bytes = section.end() - section.offset;
+        let commit_bytes = self.output.at() - self.view.position.end;
+        let is_full = self.output.at() + bytes > self.segment_bytes;
+        if !self.commit.sections.is_empty()
+            && (is_full || commit_bytes >= COPIED_BYTES || self.record_bytes > WORK_RECORD_BYTES_MAX)
+        {
+            self.end_commit(false)?;
+        }
+        if is_full && self.has_commit {
+            self.next_segment()?;
+        }
+        let stored = self.output.section(&section.cid, data)?;
+        if let Some((table, key)) = row {
+            let value = Some(stored.place().offset() as u32);
+            self.commit.record.rows.push(Row { table: table.clone(), key: key.to_vec(), value });
+            self.record_bytes += ROW_BYTES_MAX;
+        }
+        self.commit.sections.push(stored);
+        Ok(())
+    }
+
+    /// Ends a commit. The last one has the heads, and says that everything before it is synced, which is so once a manifest names it.
+    fn end_commit(&mut self, is_last: bool) -> Result<(), StoreError> {
+        let Commit { mut record, sections } =
+            std::mem::replace(&mut self.commit, Commit { record: Record::default(), sections: Vec::new() });
+        let Position { segment, end, seq, .. } = self.view.position;
+        record.seq = seq + 1;
+        (record.from, record.at) = (end as u32, self.output.at() as u32);
+        record.puts = (sections.len() - record.rows.len()) as u32;
+        // Nothing of this log is synced yet, so no remains of it can pass for acknowledged bytes of another one.
+        record.synced_to = 0;
+        record.heads = is_last.then(|| self.handle.view().heads.iter().copied().collect());
+        record.closed = is_last;
+        let mac = self.output.record(&record);
+        self.output.flush()?;
+        (self.record_bytes, self.has_commit) = (0, true);
+        let closed = record.closed;
+        self.view.take(Commit { record, sections }, &self.handle.keys, segment);
+        let end = self.output.at();
+        self.view.position = Position { segment, end, mac, seq: seq + 1, last_from: end, closed };
+        if self.view.index.recent.len() as u64 > self.table_entries || is_last {
+            self.write_run()?;
+        }
+        Ok(())
+    }
+
+    fn next_segment(&mut self) -> Result<(), StoreError> {
+        self.sync()?;
+        let Position { segment, mac, .. } = self.view.position;
+        let descriptor = Descriptor { segment: segment + 1, previous: mac, compacted: true, replaces: 0 };
+        let (file, end) = begin_segment(self.handle, &descriptor, &mut self.files)?;
+        let path = self.handle.layout.segment(segment + 1);
+        self.view.begin_segment(segment + 1, file.clone());
+        (self.view.position.end, self.has_commit) = (end, false);
+        self.output = Output::new(&self.handle.keys, segment + 1, (path, file.clone()), (end, Vec::new()), &mac);
+        self.file = file;
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        let path = self.handle.layout.segment(self.view.position.segment);
+        self.file.sync_data().map_err(at("sync", &path))
+    }
+
+    /// Writes the index in memory as a run.
+    fn write_run(&mut self) -> Result<(), StoreError> {
+        // The first run holds all that came before its last commit.
+        let from = self.view.index.runs.first().map_or(0, |run| run.header.to);
+        let number = self.handle.view_mut().take_number();
+        self.files.push(self.handle.layout.run(number));
+        let table = std::mem::take(&mut self.view.index.recent);
+        let run = write_run(&self.source, number, from..self.view.position.seq, &table)?;
+        let runs = [Arc::new(run)].into_iter().chain(self.view.index.runs.iter().cloned());
+        self.view.index.runs = Arc::new(runs.collect());
+        Ok(())
+    }
+
+    /// Ends the log, and writes what a manifest names beside it.
+    fn end(&mut self) -> Result<(), StoreError> {
+        self.end_commit(true)?;
+        self.sync()?;
+        let rows = if self.view.tables.is_empty() { None } else { Some(self.handle.view_mut().take_number()) };
+        if let Some(number) = rows {
+            let bytes = rows::encode(&self.handle.keys, number, self.view.position.seq, &self.view.tables);
+            let path = self.handle.layout.rows(number);
+            self.files.push(path.clone());
+            write_file(&*self.handle.files, &path, &bytes)?;
+        }
+        let view = &mut self.view;
+        let covered = Covered {
+            position: view.position,
+            segments: view.extents().1,
+            heads: view.heads.clone(),
+            runs: view.index.runs.iter().map(|run| run.header.number).collect(),
+            rows,
+        };
+        view.named = named(&self.handle.layout, &covered);
+        (view.covered_seq, view.named_to) = (view.position.seq, view.position.segment);
+        view.covered = Some(Arc::new(covered));
+        Ok(())
+    }
+}
+
+/// Puts the new log in the place of the old one, shows it to all, and removes the old one.
+fn switch(handle: &Handle, writer: &mut Writer, log: Written) -> Result<(), StoreError> {
+    let Written { files: mut made, mut view, file } = log;
+    let (files, layout) = (&*handle.files, &handle.layout);
+    made.push(layout.new_manifest());
+    let generation = handle.view_mut().take_number();
+    let covered = view.covered.as_deref().cloned();
+    let manifest = Manifest { store: handle.keys.store, generation, segments: view.extents().0, covered };
+    let replaced = switch::prepare(files, layout, &manifest).and_then(|()| switch::install(files, layout));
+    replaced.map_err(|error| not_replaced(handle, &made, error))?;
+    let Position { segment, end, seq, .. } = view.position;
+    let state = State { generation, seq, segment, end: end as u32 };
+    (writer.position, writer.file, view.generation, view.state) = (view.position, file, generation, state);
+    let removed: Vec<PathBuf> = {
+        let mut shown = handle.view_mut();
+        view.next_number = shown.next_number;
+        // The first segment goes first: without it, the rest is not taken for a log.
+        let segments = shown.segments.iter().map(|segment| layout.segment(segment.number));
+        let removed = segments.chain(shown.named.difference(&view.named).cloned()).collect();
+        shown.show(view);
+        removed
+    };
+    write_state(handle, &*writer.state_file, &state)?;
+    remove(files, &removed);
+    Ok(())
+}
+
+/// The old log is still the store, unless the last sync failed: then either log may be after a power cut, so both stay.
+fn not_replaced(handle: &Handle, made: &[PathBuf], error: NotReplaced) -> StoreError {
+    let error = match error {
+        NotReplaced::Undone(error) => error,
+        NotReplaced::Unsynced(error) => {
+            handle.gate.poison(Cause::new(error.clone()));
+            error
+        }
+    };
+    if error.outcome() == Outcome::NotApplied {
+        remove(&*handle.files, made);
+    }
+    error
+}

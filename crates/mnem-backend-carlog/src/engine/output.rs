@@ -1,0 +1,72 @@
+//! Sections on their way into a segment.
+
+use std::{path::PathBuf, sync::Arc};
+
+use mnem_car::SectionOffsets;
+use mnem_store_traits::{Cid, StoreError};
+
+use super::{
+    files::File,
+    keys::{Keys, Mac},
+    record::{CommitMacs, Record},
+    replay::Stored,
+};
+use crate::{error::at, limits::WRITE_BYTES};
+
+/// Bytes on their way into a segment, and the MAC over them.
+pub(crate) struct Output<'a> {
+    keys: &'a Keys,
+    segment: u32,
+    file: Arc<dyn File>,
+    path: PathBuf,
+    buffer: Vec<u8>,
+    /// Where the buffer begins in the file.
+    offset: u64,
+    macs: CommitMacs,
+}
+
+impl<'a> Output<'a> {
+    /// For a commit after the one with the MAC `previous`; the file ends at `offset`, and `begin` comes before the commit.
+    pub(crate) fn new(
+        keys: &'a Keys,
+        segment: u32,
+        (path, file): (PathBuf, Arc<dyn File>),
+        (offset, begin): (u64, Vec<u8>),
+        previous: &Mac,
+    ) -> Self {
+        let macs = CommitMacs::new(keys, previous, segment);
+        Self { keys, segment, file, path, buffer: begin, offset, macs }
+    }
+
+    /// Where the next section begins.
+    pub(crate) fn at(&self) -> u64 {
+        self.offset + self.buffer.len() as u64
+    }
+
+    pub(crate) fn section(&mut self, cid: &Cid, data: &[u8]) -> Result<Stored, StoreError> {
+        let start = self.buffer.len();
+        let section = SectionOffsets::write_start(cid, data.len() as u64, self.at(), &mut self.buffer);
+        self.macs.name(self.buffer.get(start..).unwrap_or_default());
+        self.buffer.extend_from_slice(data);
+        self.macs.bytes.update(self.buffer.get(start..).unwrap_or_default());
+        if self.buffer.len() >= WRITE_BYTES {
+            self.flush()?;
+        }
+        Ok(Stored::new(self.keys, self.segment, &section))
+    }
+
+    /// Appends the record that ends the commit. Returns its MAC. Another commit may follow.
+    pub(crate) fn record(&mut self, record: &Record) -> Mac {
+        let mac = record.write(self.keys, self.segment, self.macs.clone(), &mut self.buffer);
+        self.macs = CommitMacs::new(self.keys, &mac, self.segment);
+        mac
+    }
+
+    /// Writes what is not written yet.
+    pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
+        self.file.write_all_at(&self.buffer, self.offset).map_err(at("write", &self.path))?;
+        self.offset = self.at();
+        self.buffer.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! Replacing the manifest: the one step in which other files become the store.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use mnem_store_traits::{Outcome, StoreError};
+
+use super::{
+    files::Files,
+    manifest::{Covered, Manifest},
+};
+use crate::{
+    error::{at, failed},
+    tables::Layout,
+};
+
+/// Why the manifest was not replaced.
+#[derive(Debug)]
+pub(crate) enum NotReplaced {
+    /// The old one is there.
+    Undone(StoreError),
+    /// A sync of the folder failed. The system reports that once, so no later sync of the folder proves anything.
+    Unsynced(StoreError),
+}
+
+/// Replaces the manifest, durably. All files that it names are synced.
+pub(crate) fn write_manifest(files: &dyn Files, layout: &Layout, manifest: &Manifest) -> Result<(), NotReplaced> {
+    prepare(files, layout, manifest)?;
+    install(files, layout)
+}
+
+/// Writes the new manifest, and makes the names of all that it names durable: it names no file that a power cut can take away.
+pub(crate) fn prepare(files: &dyn Files, layout: &Layout, manifest: &Manifest) -> Result<(), NotReplaced> {
+    write_file(files, &layout.new_manifest(), &manifest.encode()).map_err(NotReplaced::Undone)?;
+    sync_root(files, layout, Outcome::NotApplied)
+}
+
+/// Gives a prepared manifest its name. After a failed sync, either manifest may be there after a power cut.
+pub(crate) fn install(files: &dyn Files, layout: &Layout) -> Result<(), NotReplaced> {
+    let new = layout.new_manifest();
+    files.rename(&new, &layout.manifest()).map_err(at("rename", &new)).map_err(NotReplaced::Undone)?;
+    sync_root(files, layout, Outcome::Unknown)
+}
+
+fn sync_root(files: &dyn Files, layout: &Layout, outcome: Outcome) -> Result<(), NotReplaced> {
+    let root = layout.root();
+    files.sync_folder(root).map_err(failed("sync folder", root, outcome)).map_err(NotReplaced::Unsynced)
+}
+
+/// The index files that a manifest with this index names.
+pub(crate) fn named(layout: &Layout, covered: &Covered) -> BTreeSet<PathBuf> {
+    let runs = covered.runs.iter().map(|run| layout.run(*run));
+    runs.chain(covered.rows.map(|rows| layout.rows(rows))).collect()
+}
+
+/// Removes files that nothing needs, in this order. One that stays is removed by the next writer.
+pub(crate) fn remove(files: &dyn Files, paths: &[PathBuf]) {
+    for path in paths {
+        if let Err(error) = files.remove(path) {
+            tracing::debug!(file = %path.display(), %error, "an unused file stays");
+        }
+    }
+}
+
+/// Writes and syncs a file that no name leads to yet.
+pub(crate) fn write_file(files: &dyn Files, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    files.remove(path).map_err(at("remove", path))?;
+    let file = files.create(path).map_err(at("create", path))?;
+    file.write_all_at(bytes, 0).map_err(at("write", path))?;
+    file.sync_data().map_err(at("sync", path))
+}

@@ -1,0 +1,338 @@
+//! Compaction gives the space of deleted blocks back, and changes nothing else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use mnem_backend_carlog::{CarlogStore, OpenOptions};
+use mnem_car::SectionOffsets;
+use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, Outcome, RAW, Store, cid_of};
+
+use crate::{
+    hooked::Hooked,
+    support::{Content, Place, SEGMENT, block, commit, commits, small_runs},
+};
+
+/// A block of 300 bytes.
+fn large(n: u32) -> (Cid, Bytes) {
+    let data = Bytes::from(format!("{n:0300}"));
+    (cid_of(RAW, &data), data)
+}
+
+/// Several small segments and runs.
+fn options() -> OpenOptions {
+    small_runs().create(true).segment_bytes(3_000).index_thread(false)
+}
+
+/// A store in several segments with a side table, where half of the blocks were deleted and a row replaced.
+fn filled(place: &Place) -> (CarlogStore, Content) {
+    let store = options().open(place.store()).unwrap();
+    commits(&store, 60);
+    let table = store.side_table("t").unwrap();
+    table.write(&[("a".into(), "old".into()), ("b".into(), "gone".into())], &[]).unwrap();
+    table.write(&[("a".into(), "new".into())], &["b".into()]).unwrap();
+    (0..38).step_by(2).for_each(|n| store.delete(&block(n).0).unwrap());
+    let content = Content::of(&store);
+    (store, content)
+}
+
+fn check(store: &CarlogStore, expected: &Content) {
+    assert_eq!(Content::of(store), *expected);
+    (0..120).for_each(|n| assert_eq!(store.has(&block(n).0).unwrap(), expected.blocks.contains(&block(n).0), "{n}"));
+    let table = store.side_table("t").unwrap();
+    assert_eq!(table.get(b"a").unwrap().unwrap(), "new");
+    assert_eq!(table.keys(b"").unwrap().count(), 1);
+}
+
+/// Bytes of all files of the store.
+fn bytes(place: &Place) -> u64 {
+    place.files().values().map(|bytes| bytes.len() as u64).sum()
+}
+
+#[test]
+fn deleted_blocks_give_their_space_back() {
+    let place = Place::new();
+    let store = place.open();
+    for n in 0..80 {
+        store.put_many(&mut (100 * n..100 * n + 100).map(|n| Ok(large(n)))).unwrap();
+    }
+    store.delete_many(&mut (0..8_000).filter(|n| n % 2 > 0).map(|n| Ok(large(n).0))).unwrap();
+    let before = store.info().unwrap();
+    assert_eq!(before.free_bytes, 4_000 * 338);
+    let reclaimed = store.compact().unwrap();
+    assert_eq!((reclaimed.before_bytes, reclaimed.nothing_to_do), (before.file_bytes, None));
+    let after = store.info().unwrap();
+    assert_eq!((after.blocks, after.free_bytes, after.file_bytes), (4_000, 0, reclaimed.after_bytes));
+    store.close().unwrap();
+    let (live, on_disk) = (4_000 * 300, bytes(&place));
+    assert!(on_disk * 100 <= live * 120, "{on_disk} bytes on disk for {live}");
+    // Neither closing nor opening makes it longer, and there is nothing left to do.
+    let store = place.open();
+    let again = store.compact().unwrap();
+    assert!(again.nothing_to_do.is_some(), "{again:?}");
+    assert_eq!(again.after_bytes, reclaimed.after_bytes);
+    (0..8_000).for_each(|n| assert_eq!(store.has(&large(n).0).unwrap(), n % 2 == 0, "{n}"));
+}
+
+/// Of a store of many small commits, most is records.
+#[test]
+fn many_small_commits_become_few() {
+    let place = Place::new();
+    let store = place.open();
+    let expected = commits(&store, 200);
+    assert_eq!(store.info().unwrap().free_bytes, 0);
+    let reclaimed = store.compact().unwrap();
+    assert!(reclaimed.after_bytes * 5 < reclaimed.before_bytes * 4, "{reclaimed:?}");
+    assert!(store.compact().unwrap().nothing_to_do.is_some());
+    assert_eq!(Content::of(&store), expected);
+    assert_eq!(Content::of(&place.read_only()), expected);
+}
+
+#[test]
+fn a_store_without_blocks_is_compacted_to_one_segment() {
+    let place = Place::new();
+    let store = options().open(place.store()).unwrap();
+    let heads = commits(&store, 20).heads;
+    (0..40).for_each(|n| store.delete(&block(n).0).unwrap());
+    store.compact().unwrap();
+    assert_eq!(place.files().keys().filter(|name| name.ends_with(".car")).count(), 1);
+    let expected = Content { blocks: BTreeSet::new(), heads };
+    assert_eq!(Content::of(&store), expected);
+    store.close().unwrap();
+    let store = options().open(place.store()).unwrap();
+    assert_eq!(Content::of(&store), expected);
+    store.put(&block(3).0, block(3).1).unwrap();
+    assert_eq!(store.get(&block(3).0).unwrap(), Some(block(3).1));
+}
+
+/// Where the bytes of each copy of a block stand.
+fn places_of(log: &[u8], cid: &Cid) -> Vec<Range<usize>> {
+    let (mut offset, mut found) = (u64::from(log[0]) + 1, Vec::new());
+    while let Ok(section) = SectionOffsets::parse(log.get(offset as usize..).unwrap_or_default(), offset) {
+        if section.cid == *cid {
+            found.push(section.data_offset as usize..section.end() as usize);
+        }
+        offset = section.end();
+    }
+    found
+}
+
+/// Changes a byte of each copy of a block in the log.
+fn rot(place: &Place, cid: &Cid) {
+    for (name, mut log) in place.files().into_iter().filter(|(name, _)| name.ends_with(".car")) {
+        places_of(&log, cid).into_iter().for_each(|range| log[range.start] ^= 1);
+        fs::write(place.file(&name), log).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_block_or_row_stops_a_compaction_and_nothing_changes() {
+    let place = Place::new();
+    let (store, expected) = filled(&place);
+    // Nobody needs what was deleted.
+    rot(&place, &block(2).0);
+    rot(&place, &cid_of(RAW, b"old"));
+    let whole = place.files();
+    for (cid, kind) in [(block(21).0, ErrorKind::Corrupt), (cid_of(RAW, b"new"), ErrorKind::Damaged)] {
+        rot(&place, &cid);
+        let before = place.files();
+        let error = store.compact().unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (kind, Outcome::NotApplied));
+        assert!(kind == ErrorKind::Damaged || error.to_string().contains(&cid.to_string()), "{error}");
+        assert_eq!(place.files(), before);
+        rot(&place, &cid);
+        assert_eq!(place.files(), whole);
+    }
+    store.compact().unwrap();
+    check(&store, &expected);
+}
+
+/// Each change of the disk fails in turn, as on a full one, up to the switch. The store is as it was, and so are its files.
+#[test]
+fn a_full_disk_stops_a_compaction_and_its_space_is_given_back() {
+    for calls in 0.. {
+        let place = Place::new();
+        let (store, expected) = filled(&place);
+        store.close().unwrap();
+        let left = Arc::new(AtomicUsize::new(usize::MAX));
+        let counted = left.clone();
+        let files = Hooked::new(move |call, path| {
+            use crate::hooked::Call::{Create, Write};
+            let may_be_full = matches!(call, Create | Write) && !path.ends_with("state");
+            match may_be_full.then(|| counted.load(Ordering::SeqCst)) {
+                Some(0) => Err(io::ErrorKind::StorageFull.into()),
+                Some(left) => {
+                    counted.store(left - 1, Ordering::SeqCst);
+                    Ok(())
+                }
+                None => Ok(()),
+            }
+        });
+        let store = options().open_on(files, place.store()).unwrap();
+        let before = place.files();
+        left.store(calls, Ordering::SeqCst);
+        let compacted = store.compact();
+        left.store(usize::MAX, Ordering::SeqCst);
+        check(&store, &expected);
+        if compacted.is_ok() {
+            assert!(calls > 20, "a compaction makes {calls} changes");
+            return;
+        }
+        let error = compacted.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Backend, Outcome::NotApplied), "change {calls}");
+        assert_eq!(place.files().keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "change {calls}");
+        assert_eq!(place.files(), before, "change {calls}");
+        // The handle works on, and compacts when there is room.
+        commit(&store, 70);
+        store.compact().unwrap();
+        assert!(store.has(&block(140).0).unwrap());
+    }
+}
+
+/// Files of an earlier log that a crash left, or that somebody put there, and files that are not the store's.
+#[test]
+fn the_next_writer_removes_an_earlier_log_and_nothing_else() {
+    let (place, other) = (Place::new(), Place::new());
+    let (store, expected) = filled(&place);
+    let old = place.files();
+    store.compact().unwrap();
+    store.close().unwrap();
+    let (foreign_store, _) = filled(&other);
+    foreign_store.close().unwrap();
+    let before = place.files();
+    for (name, bytes) in old.iter().filter(|(name, _)| name.ends_with(".car")) {
+        fs::write(place.file(name), bytes).unwrap();
+    }
+    let foreign = ["seg-1.car", "seg-0000001.car", "seg-000001.car.bak", "seg-000099.car", "notes"];
+    foreign.iter().for_each(|name| fs::write(place.file(name), &other.files()[SEGMENT]).unwrap());
+    let with_all = place.files();
+    check(&options().create(false).read_only(true).open(place.store()).unwrap(), &expected);
+    assert_eq!(place.files(), with_all, "a reader changes nothing");
+    check(&options().open(place.store()).unwrap(), &expected);
+    let names: BTreeSet<_> = place.files().into_keys().collect();
+    assert_eq!(names, before.into_keys().chain(foreign.map(str::to_owned)).collect());
+}
+
+/// A manifest of before a compaction, or none, is no way back: what was deleted would be there again, and what was put since would not.
+#[test]
+fn a_manifest_of_an_earlier_log_is_damage() {
+    let place = Place::new();
+    let (store, _) = filled(&place);
+    let old = place.files();
+    store.compact().unwrap();
+    store.close().unwrap();
+    for manifest in [Some(&old["manifest"]), None] {
+        let mut files = place.files();
+        files.remove("manifest");
+        files.extend(manifest.map(|manifest| ("manifest".to_owned(), manifest.clone())));
+        let copy = Place::new();
+        copy.restore(&files);
+        for read_only in [true, false] {
+            let error = options().create(false).read_only(read_only).open(copy.store()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+            assert_eq!(copy.files(), files);
+        }
+    }
+}
+
+/// Bits of a compacted log are flipped, with its index and `state` lost: nothing but the manifest says that it was synced. Nobody is told of an
+/// absence, and nothing is cut off.
+#[test]
+fn damage_in_a_compacted_log_is_never_taken_for_a_crash() {
+    let place = Place::new();
+    let (store, expected) = filled(&place);
+    store.compact().unwrap();
+    drop(store);
+    let mut whole = place.files();
+    whole.retain(|name, _| !name.starts_with("run-") && !name.starts_with("rows-") && name != "state");
+    let (copy, mut named) = (Place::new(), 0);
+    for name in whole.keys().filter(|name| name.ends_with(".car")) {
+        let last = whole[name].len() - 1;
+        for at in (0..last).step_by(13).chain([last]) {
+            let mut damaged = whole.clone();
+            damaged.get_mut(name).unwrap()[at] ^= 1 << (at % 8);
+            copy.restore(&damaged);
+            for read_only in [true, false] {
+                let opened = options().create(!read_only).read_only(read_only).open(copy.store());
+                let read = opened.and_then(|store| {
+                    let listed = store.cids()?.collect::<Result<BTreeSet<_>, _>>()?;
+                    assert_eq!(listed, expected.blocks, "byte {at} of {name}");
+                    expected.blocks.iter().try_for_each(|cid| {
+                        assert!(store.get(cid)?.is_some(), "byte {at} of {name}: {cid} is said to be absent");
+                        Ok(())
+                    })
+                });
+                named += u32::from(read.is_err());
+                assert!(copy.files()[name].len() > last, "byte {at} of {name}: cut off");
+            }
+        }
+    }
+    assert!(named > 100, "{named}");
+}
+
+/// Puts, deletes, rows, compactions and openings, after a close and after a kill, with the index and without.
+#[test]
+fn a_random_history_with_compactions_agrees_with_a_model() {
+    for seed in 0..6 {
+        let place = Place::new();
+        let mut chance = mnem_crash_tests::Chance::new(seed, 19);
+        let mut store = options().open(place.store()).unwrap();
+        let reader = options().create(false).read_only(true).open(place.store()).unwrap();
+        let (mut model, mut rows, mut compacted) = (BTreeSet::new(), BTreeMap::new(), 0);
+        for step in 0..200 {
+            let n = chance.below(60) as u32;
+            let (cid, data) = block(n);
+            let key = Bytes::from(vec![n as u8 % 8]);
+            match chance.below(14) {
+                0..5 => {
+                    store.put(&cid, data).unwrap();
+                    model.insert(cid);
+                }
+                5..9 => {
+                    store.delete(&cid).unwrap();
+                    model.remove(&cid);
+                }
+                9 => {
+                    store.side_table("t").unwrap().write(&[(key.clone(), data.clone())], &[]).unwrap();
+                    rows.insert(key, data);
+                }
+                10 => {
+                    store.side_table("t").unwrap().write(&[], std::slice::from_ref(&key)).unwrap();
+                    rows.remove(&key);
+                }
+                11 => compacted += u32::from(store.compact().unwrap().nothing_to_do.is_none()),
+                kind => {
+                    if chance.one_in(2) {
+                        store.close().unwrap();
+                    }
+                    drop(store);
+                    let is_index = |name: &String| name.starts_with("run-") || name.starts_with("rows-");
+                    if kind == 12 {
+                        let lost = place.files().into_keys().filter(is_index);
+                        lost.for_each(|name| fs::remove_file(place.file(&name)).unwrap());
+                    }
+                    store = options().open(place.store()).unwrap();
+                }
+            }
+            let when = format!("seed {seed}, step {step}");
+            assert_eq!(store.has(&cid).unwrap(), model.contains(&cid), "{when}");
+            assert_eq!(reader.has(&cid).unwrap(), model.contains(&cid), "{when}: a reader");
+            if step % 10 == 0 {
+                for store in [&store, &reader, &options().create(false).read_only(true).open(place.store()).unwrap()] {
+                    assert_eq!(Content::of(store).blocks, model, "{when}");
+                    let table = store.side_table("t").unwrap();
+                    let keys: Vec<_> = table.keys(b"").unwrap().map(Result::unwrap).collect();
+                    assert!(keys.iter().eq(rows.keys()), "{when}");
+                    assert!(rows.iter().all(|(key, value)| table.get(key).unwrap().as_ref() == Some(value)), "{when}");
+                }
+            }
+        }
+        assert!(compacted > 3, "seed {seed}: compacted {compacted} times");
+    }
+}
