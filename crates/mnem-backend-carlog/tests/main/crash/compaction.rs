@@ -9,7 +9,7 @@ use std::{
 
 use mnem_backend_carlog::{CarlogStore, OpenOptions};
 use mnem_crash_tests::{Chance, Cuts as _, Kill, Medium};
-use mnem_store_traits::{Blockstore, Store};
+use mnem_store_traits::{Blockstore, ErrorKind, Store};
 
 use super::{
     creation::images,
@@ -142,4 +142,49 @@ fn a_power_cut_at_any_change_leaves_the_old_log_or_the_new_one() {
         }
     }
     assert!(seen.len() > 60, "{}", seen.len());
+}
+
+/// A copy that took the manifest before a compaction, and the segments at any moment of it: it is whole, or damaged. Here the manifest names
+/// the first segment alone, and there is no `state` in a copy.
+#[test]
+fn a_copy_with_an_earlier_manifest_is_whole_or_damaged() {
+    let (mut whole, mut damaged) = (0, 0);
+    let open = |process: &Process| {
+        let options = OpenOptions::new().create(true).segment_bytes(2_000).index_thread(false);
+        options.open_on(Arc::new(process.clone()), ROOT)
+    };
+    let (manifest, state) = (Path::new(ROOT).join("manifest"), Path::new(ROOT).join("state"));
+    for changes in 0.. {
+        let disk = Disk::of(Image::default(), None);
+        let process = disk.process();
+        let store = open(&process).unwrap();
+        let held = fill(&store);
+        let before = images(&disk)[1].clone();
+        process.kill_during(Some(Kill::After(changes)));
+        let _ = store.compact();
+        let is_done = !mnem_crash_tests::Process::is_dead(&process);
+        drop(store);
+        let mut copy = images(&disk)[1].clone();
+        copy.names.insert(manifest.clone(), copy.files.len());
+        copy.files.push(before.files[before.names[&manifest]].clone());
+        copy.names.remove(&state);
+        for read_only in [true, false] {
+            let copied = Disk::of(copy.clone(), None);
+            let options = OpenOptions::new().read_only(read_only);
+            match options.open_on(Arc::new(copied.process()), ROOT) {
+                Ok(store) => {
+                    assert_eq!(Held::read(&store).unwrap(), held, "after {changes} changes");
+                    whole += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Damaged, "after {changes} changes: {error}");
+                    damaged += 1;
+                }
+            }
+        }
+        if is_done {
+            assert!(whole > 20 && damaged > 5, "{whole} whole, {damaged} damaged");
+            return;
+        }
+    }
 }
