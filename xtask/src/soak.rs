@@ -74,7 +74,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "crash-simple",
-        does: "what crashes leave of stores of plain files, in so many states",
+        does: "what crashes leave of simple stores, in so many states",
         options: &[number("--states", "MNEM_CRASH_IMAGES", Some(60_000_000)), SEED, IMAGE],
         run: |sh| tests(sh, SIMPLE, &["crash_points::soak"]),
     },
@@ -86,7 +86,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "breaks-simple",
-        does: "every planted break of the order in which plain files are written, from the first seed on; takes a minute",
+        does: "every planted break of the order in which a simple store is written, from the first seed on; takes a minute",
         options: &[],
         run: |sh| tests(sh, SIMPLE, &["crash_points::every_planted_break_shows_from_the_first_seed_on"]),
     },
@@ -219,7 +219,7 @@ fn power_cuts(sh: &Shell) -> Result<()> {
     tests_by(sh, &["unshare", "--mount", "cargo"], "mnem-storage", &[planted, "kills::power_cuts::soak"])
 }
 
-/// Stores of plain files take a few milliseconds each.
+/// Simple stores take a few milliseconds each.
 const SIMPLE_STORES_MAX: u64 = 100_000;
 
 fn damage(sh: &Shell) -> Result<()> {

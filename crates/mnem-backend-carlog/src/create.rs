@@ -1,4 +1,4 @@
-//! Making a store. Its `format` file comes last: without it the folder is no store yet.
+//! Creating a store. The file `format` is written last: without it, the folder is not a store yet.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use crate::{
 /// The number of the first segment.
 const FIRST: u32 = 1;
 
-/// The folder at `path`, with symbolic links resolved; created if the options say so.
+/// The folder at `path`, with symbolic links resolved. Created if the options allow it.
 pub(crate) fn find_root(options: &OpenOptions, files: &dyn Files, path: &Path) -> Result<PathBuf, StoreError> {
     match files.look(path).map_err(at("look at", path))? {
         Entry::EmptyFolder | Entry::Folder => {}
@@ -48,7 +48,7 @@ pub(crate) fn find_root(options: &OpenOptions, files: &dyn Files, path: &Path) -
     Ok(root)
 }
 
-/// Fails unless the folder holds nothing but what a creation leaves that was cut off.
+/// Fails if the folder holds anything but the remains of an interrupted creation.
 fn check_remains(files: &dyn Files, root: &Path, path: &Path) -> Result<(), StoreError> {
     for entry in files.list(root).map_err(at("list", root))? {
         let name = entry.file_name().unwrap_or_default();
@@ -65,16 +65,16 @@ fn check_remains(files: &dyn Files, root: &Path, path: &Path) -> Result<(), Stor
     Ok(())
 }
 
-/// Makes the files of a new store. The caller holds the lock, and syncs the folder: before that, a power cut may
-/// take the name of `format`.
+/// Creates the files of a new store. The caller holds the lock, and syncs the folder afterwards: until then, a power
+/// cut may remove the name of `format`.
 pub(crate) fn create(files: &dyn Files, layout: &Layout) -> Result<Keys, StoreError> {
-    // The process that made the folder may not have synced the parent. Once `format` exists, the parent was synced.
+    // The process that created the folder may not have synced the parent. Once `format` exists, the parent is synced.
     let parent = layout.root().parent().unwrap_or(layout.root());
     files.sync_folder(parent).map_err(at("sync folder", parent))?;
     let keys = Keys::new().map_err(at("make keys for", layout.root()))?;
     let segment = layout.segment(FIRST);
-    // An existing segment is empty: `find_root` checked, and no process writes to it without a `format`. Replace it,
-    // since an earlier sync of its name may have failed.
+    // An existing segment is empty: `find_root` checked this, and no process writes to a segment without `format`.
+    // Replace it, because an earlier sync of its name may have failed.
     files.remove(&segment).map_err(at("remove", &segment))?;
     files.create(&segment).map_err(at("create", &segment))?;
     let manifest = Manifest { store: keys.store, generation: 1, segments: vec![FIRST], covered: None };
@@ -84,7 +84,7 @@ pub(crate) fn create(files: &dyn Files, layout: &Layout) -> Result<Keys, StoreEr
     Ok(keys)
 }
 
-/// Writes a file under another name, and then gives it its own.
+/// Writes a file under a temporary name and then renames it.
 fn write_file(files: &dyn Files, new: &Path, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     files.remove(new).map_err(at("remove", new))?;
     let file = files.create(new).map_err(at("create", new))?;

@@ -1,4 +1,4 @@
-//! The driver: which folders are stores of this backend, and opening them by the options that all backends share.
+//! The driver: recognizes the stores of this backend, and opens them with the options that all backends share.
 
 use std::{fs, io::Read as _, path::Path, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     tables::{FORMATS, Layout, is_own},
 };
 
-/// The driver of [`CarlogStore`]: a folder of CAR files for each store.
+/// The driver of [`CarlogStore`], whose stores are folders of CAR files.
 pub static DRIVER: CarlogDriver = CarlogDriver;
 
 /// The type of [`DRIVER`].
@@ -52,7 +52,7 @@ impl Driver for CarlogDriver {
         let Location::Path(path) = at else { return Ok(Probe::Foreign("it is a URL, not a folder".into())) };
         Ok(match Entry::at(path, BACKEND)? {
             Entry::Absent => Probe::Absent,
-            // Another backend's stores may begin with an empty folder too.
+            // A store of another backend may begin as an empty folder too.
             Entry::EmptyFolder if self.suits(at) => Probe::Unfinished,
             Entry::EmptyFolder => Probe::Absent,
             Entry::Folder => probe_folder(path)?,
@@ -82,7 +82,7 @@ impl Driver for CarlogDriver {
     }
 }
 
-/// What a folder is that is not empty.
+/// Probes a folder that is not empty.
 fn probe_folder(path: &Path) -> Result<Probe, StoreError> {
     let layout = Layout::new(path.to_owned());
     if let Some(begin) = begin_of(&layout.format(), FORMAT_NAME.len() + 1)? {
@@ -103,7 +103,7 @@ fn probe_folder(path: &Path) -> Result<Probe, StoreError> {
         let is_segment = Path::new(&name).extension().is_some_and(|extension| extension == "car");
         has_commits |= is_segment && entry.metadata().is_ok_and(|found| found.len() > 0);
     }
-    // Another process may have finished it since.
+    // Another process may have finished the creation meanwhile.
     if begin_of(&layout.format(), 1)?.is_some() {
         return Ok(Probe::Store);
     }
@@ -114,7 +114,7 @@ fn probe_folder(path: &Path) -> Result<Probe, StoreError> {
     })
 }
 
-/// The first bytes of a regular file. `None`: nothing is there.
+/// The first bytes of a regular file, or `None` if nothing is there.
 fn begin_of(path: &Path, bytes: usize) -> Result<Option<Vec<u8>>, StoreError> {
     match Entry::at(path, BACKEND)? {
         Entry::Absent => return Ok(None),

@@ -1,4 +1,4 @@
-//! From failures of the file system to the store's error.
+//! Converts failures of the file system into store errors.
 
 use std::{error::Error, path::Path};
 
@@ -7,7 +7,7 @@ use mnem_store_traits::{Cause, Outcome, StoreError};
 /// The name of this backend in errors.
 pub(crate) const BACKEND: &str = "carlog";
 
-/// A failure that changed nothing. `verb` and `path` say what was being done.
+/// A failure that changed nothing. `verb` and `path` describe the attempted operation.
 pub(crate) fn at<E: Into<Box<dyn Error + Send + Sync>>>(
     verb: &'static str,
     path: &Path,
@@ -15,7 +15,7 @@ pub(crate) fn at<E: Into<Box<dyn Error + Send + Sync>>>(
     failed(verb, path, Outcome::NotApplied)
 }
 
-/// A failure of the file system, and what became of the call.
+/// A failure of the file system, with the outcome of the call.
 pub(crate) fn failed<E: Into<Box<dyn Error + Send + Sync>>>(
     verb: &'static str,
     path: &Path,
@@ -29,7 +29,7 @@ pub(crate) fn failed<E: Into<Box<dyn Error + Send + Sync>>>(
     }
 }
 
-/// Something of the store's own is not as it must be.
+/// A file of the store is not as the store wrote it.
 pub(crate) fn damaged(path: &Path, why: impl Into<String>) -> StoreError {
     StoreError::Damaged { component: BACKEND.into(), what: path.display().to_string(), source: Cause::new(why.into()) }
 }
@@ -39,7 +39,7 @@ pub(crate) fn not_a_store(path: &Path, reason: impl Into<String>) -> StoreError 
     StoreError::NotAStore { location: path.into(), reason: reason.into() }
 }
 
-/// A store is where a new one was to be made.
+/// There is already a store where a new one should be created.
 pub(crate) fn already_there(path: &Path) -> StoreError {
     let reason = format!("{} is already a {BACKEND} store", path.display());
     StoreError::InvalidArgument { operation: "open", reason }

@@ -1,4 +1,4 @@
-//! What all views of one handle share: its files, what is in them, and the one that writes.
+//! The state that all views of one handle share: files, index, gate and writer.
 
 use std::{
     ops::Deref,
@@ -29,25 +29,25 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Handle {
     shared: Arc<Shared>,
-    /// The one that writes; `None` in a handle that only reads, and after it was closed.
+    /// The writer. `None` in a read-only handle, and after a close.
     pub(crate) writer: Mutex<Option<Writer>>,
     /// Work that waits for the writer.
     pub(crate) queue: Mutex<Vec<Arc<Job>>>,
 }
 
-/// What a handle shares with the thread that tends its index.
+/// The part of a handle that the index thread shares.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) files: Arc<dyn Files>,
     pub(crate) layout: Layout,
-    /// The path it was opened under: `layout` has it with symbolic links resolved.
+    /// The path that the store was opened under. `layout` has it with symbolic links resolved.
     pub(crate) path: PathBuf,
     pub(crate) identity: FileIdentity,
     pub(crate) keys: Keys,
-    /// Whether it may still be used.
+    /// Whether the handle may still be used.
     pub(crate) gate: Gate,
     view: RwLock<View>,
-    /// Memory for the pages of all runs.
+    /// The memory limit for cached pages of all runs.
     pub(crate) budget: Arc<Budget>,
     pub(crate) bounds: Bounds,
     pub(crate) tending: Tending,
@@ -56,7 +56,7 @@ pub(crate) struct Shared {
 /// A section that was read.
 pub(crate) struct Found {
     pub(crate) section: SectionOffsets,
-    /// From the beginning of the section on, at least to where its data begin.
+    /// The bytes of the section, at least up to the start of its data.
     pub(crate) bytes: Bytes,
 }
 
@@ -67,7 +67,7 @@ impl Found {
     }
 }
 
-/// Why a question to the index was not answered.
+/// Why the index did not answer a question.
 pub(crate) enum Unanswered {
     Index(NoAnswer),
     Store(StoreError),
@@ -93,7 +93,8 @@ pub(crate) enum Depth {
     Whole,
 }
 
-// No state behind these locks can be left half changed by a panic: a view is changed in memory, after all that can fail.
+// A panic cannot leave the state behind these locks half changed: a view changes in memory, after every step that can
+// fail.
 pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -120,7 +121,7 @@ impl Deref for Handle {
 }
 
 impl Drop for Handle {
-    /// The lock stays until the thread has ended: nothing may be written without it.
+    /// Keep the lock until the thread has ended: nothing may be written without it.
     fn drop(&mut self) {
         self.shared.tending.stop();
     }
@@ -135,13 +136,13 @@ impl Shared {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What reading the store's files takes.
+    /// Everything needed to read the files of the store.
     pub(crate) fn source(&self) -> Source<'_> {
         let Self { files, layout, keys, budget, bounds, .. } = self;
         Source { files: &**files, layout, keys, budget, bounds: *bounds }
     }
 
-    /// Every read begins here: a handle that only reads takes in what another one has committed.
+    /// Begins a read. A read-only handle first takes in the commits of the writer.
     pub(crate) fn begin_read(&self, operation: &'static str) -> Result<(), StoreError> {
         self.gate.check_open(operation)?;
         if self.gate.is_read_only() { self.follow() } else { Ok(()) }
@@ -156,7 +157,7 @@ impl Shared {
         self.source().follow(&mut view, state)
     }
 
-    /// Asks the index, and once more if a run turns out to be damaged: then the index is built from the log.
+    /// Asks the index. If a run turns out to be damaged, builds the index from the log and asks again.
     pub(crate) fn ask<T>(&self, question: impl Fn() -> Result<T, Unanswered>) -> Result<T, StoreError> {
         loop {
             match question() {
@@ -171,22 +172,23 @@ impl Shared {
         }
     }
 
-    /// Builds the index from the log, without any run. Another thread may have done so since the run was found to be damaged.
+    /// Builds the index from the log, without any run. Another thread may have done this since the run was found
+    /// damaged.
     pub(crate) fn rebuild(&self, damaged: u64) -> Result<(), StoreError> {
         let mut view = self.view_mut();
         if view.index.runs.iter().any(|run| run.header.number == damaged) {
             view.index = self.source().index_of_log(&view)?;
             view.covered = None;
-            // The next manifest names no rows file but its own, so it must write one.
+            // The next manifest may name only a new file of rows, so it must write one.
             view.rows_seq = view.position.seq;
         }
         Ok(())
     }
 
-    /// The section of a block, or `None` if the store does not hold the block.
+    /// The section of a block, or `None` if the store does not have the block.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`]: the place that the index has for it holds something else.
+    /// [`StoreError::Corrupt`]: the index has a place for it, but another section is there.
     pub(crate) fn find(&self, cid: &Cid, depth: Depth) -> Result<Option<Found>, StoreError> {
         self.ask(|| self.find_once(cid, depth))
     }
@@ -211,7 +213,7 @@ impl Shared {
         if is_damaged { Err(Unanswered::Store(corrupt)) } else { Ok(None) }
     }
 
-    /// All places of the fingerprint of a CID, the latest first.
+    /// All places of the fingerprint of a CID, latest first.
     pub(crate) fn places(&self, cid: &Cid) -> Result<Vec<Place>, StoreError> {
         self.ask(|| {
             let mut search = self.view().index.search(self.keys.fingerprint(cid));
@@ -258,7 +260,7 @@ impl Shared {
         })
     }
 
-    /// `None`: there is no whole section.
+    /// Returns `None` if there is no complete section.
     pub(crate) fn read_section(
         &self,
         file: &dyn File,
@@ -284,7 +286,7 @@ impl Shared {
         Ok(Some(Found { section, bytes: bytes.into() }))
     }
 
-    /// The bytes of a block, checked.
+    /// The bytes of a block, checked against its CID.
     pub(crate) fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
         let Some(found) = self.find(cid, Depth::Whole)? else { return Ok(None) };
         let data = found.data();

@@ -1,8 +1,9 @@
-//! A block store, op heads and side tables as a log of CAR files: one sync a commit, and every file readable by any CAR tool.
+//! A block store with op heads and side tables, as a log of CAR files: one sync per commit, and any CAR tool can read
+//! every file.
 //!
-//! The store is a folder. Blocks are appended to *segments*, which are CARv1 files; a commit ends with a record that is a raw block too, and
-//! is durable with one `fdatasync`. One process writes; any number read beside it, and write nothing. `FORMAT.md` says what lies where,
-//! byte for byte, and what a crash leaves.
+//! A store is a folder. Blocks are appended to *segments*, which are CARv1 files. A commit ends with a record, which is
+//! a raw block too, and one `fdatasync` makes it durable. One process writes; any number of others read at the same
+//! time, and write nothing. `FORMAT.md` describes every byte, and what a crash leaves.
 //!
 //! ```
 //! # let folder = tempfile::tempdir().unwrap();

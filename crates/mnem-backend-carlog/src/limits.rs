@@ -5,66 +5,70 @@ use std::time::Duration;
 /// Largest block, in bytes: 64 MiB.
 pub(crate) const BLOCK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// From this length on a segment takes no further commit, in bytes: 256 MiB.
+/// Length from which a segment takes no further commit, in bytes: 256 MiB.
 pub(crate) const SEGMENT_BYTES: u32 = 256 * 1024 * 1024;
 
-/// Most bytes of one commit, so that it lies in one segment, whose offsets have 32 bits: 4 GiB less 16 MiB.
+/// Maximum length of a commit in bytes: 4 GiB less 16 MiB. A commit must lie in one segment, whose offsets have 32
+/// bits.
 pub(crate) const COMMIT_BYTES_MAX: u64 = (1 << 32) - (1 << 24);
 
-/// Longest commit record, in bytes: 64 MiB. What claims to be a longer one is a block, so that no file makes its reader hold more.
+/// Maximum length of a commit record in bytes: 64 MiB. A longer block is never a record, so no file can make a reader
+/// buffer more.
 pub(crate) const RECORD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Most bytes that one call may bring into a record, so that those of a group fit: 32 MiB, or 390,000 heads.
+/// Maximum number of bytes that one call may add to a record, so that the record of a group fits: 32 MiB, or 390,000
+/// heads.
 pub(crate) const WORK_RECORD_BYTES_MAX: u64 = RECORD_BYTES_MAX / 2;
 
-/// Blocks that one commit deletes, at most: a call that deletes more makes several.
+/// Maximum number of blocks that one commit deletes. A call that deletes more makes several commits.
 pub(crate) const DELETES_MAX: usize = 10_000;
 
-/// Highest number of a segment: a place has 20 bits for it.
+/// Highest number of a segment, because a place has 20 bits for it.
 pub(crate) const SEGMENT_NUMBER_MAX: u32 = (1 << 20) - 1;
 
-/// Bytes that are handed to one write, at least, unless a commit has fewer: 1 MiB.
+/// Minimum length of one write in bytes, unless a commit is shorter: 1 MiB.
 pub(crate) const WRITE_BYTES: usize = 1024 * 1024;
 
-/// Bytes that a walk over a segment reads at once: 1 MiB.
+/// Number of bytes of a segment that are read at once: 1 MiB.
 pub(crate) const WINDOW_BYTES: usize = 1024 * 1024;
 
-/// The search for a later record hashes at most so many bytes for each byte of the tail.
+/// The search for a later record hashes at most this many bytes for each byte of the tail.
 pub(crate) const HASHED_PER_BYTE: u64 = 4;
 
-/// Commits of other threads that are landed with one sync: as many as bring these bytes, 16 MiB.
+/// Number of bytes from which a group commit takes no further calls: 16 MiB.
 pub(crate) const GROUP_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Entries of the newest part of the index that are kept in memory alone, 65,536, and bytes of the log that they may stand in, 16 MiB: so
-/// much is read again when a store is opened.
+/// The newest part of the index is written as a run when it has more than 65,536 entries, or when the log has grown by
+/// more than 16 MiB. An opening after a kill reads at most about this much again.
 pub(crate) const TABLE_ENTRIES: usize = 65_536;
 pub(crate) const TAIL_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Commits wait for the thread that writes runs when the table that is to follow the one being written has so many times those bounds.
+/// Commits wait for the index thread when the table that follows the one being written exceeds those bounds by this
+/// factor.
 pub(crate) const BEHIND: usize = 4;
 
-/// Entries of a merge between two looks at what else there is to do.
+/// Number of entries of a merge after which other pending work is checked.
 pub(crate) const ENTRIES_BETWEEN: u64 = 4096;
 
-/// Bytes of a run that are written before they are synced, so that the sync of a commit never waits for many: 4 MiB.
+/// Number of bytes of a run after which they are synced, so that the sync of a commit never waits for many: 4 MiB.
 pub(crate) const UNSYNCED_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Closing writes the newest part as a run only if it has one so many-th of those bounds.
+/// A close writes the newest part as a run only if it has at least this fraction of those bounds: one sixteenth.
 pub(crate) const CLOSING_SHARE: usize = 16;
 
-/// Parts of the index of about the same size that are merged into one.
+/// Number of runs of about the same size that are merged into one.
 pub(crate) const FAN_IN: u64 = 4;
 
-/// Bytes of index pages that a handle keeps in memory, unless told otherwise: 64 MiB, enough for 4 million blocks.
+/// Bytes of index pages that a handle keeps in memory by default: 64 MiB, enough for 4 million blocks.
 pub(crate) const INDEX_MEMORY: usize = 64 * 1024 * 1024;
 
-/// How often a reader reads the manifest again when the files that it names are gone.
+/// How often a reader reads the manifest again if the files that it names are gone.
 pub(crate) const MANIFEST_READS: usize = 16;
 
 /// Longest file of rows, in bytes: 4 GiB.
 pub(crate) const ROWS_BYTES_MAX: u64 = 1 << 32;
 
-/// Longest `format` and `manifest`, in bytes: 4 KiB and 256 MiB.
+/// Maximum length of `format` and of `manifest` in bytes: 4 KiB and 256 MiB.
 pub(crate) const FORMAT_BYTES_MAX: u64 = 4096;
 pub(crate) const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 

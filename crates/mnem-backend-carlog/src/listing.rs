@@ -1,4 +1,4 @@
-//! Every block, in the order of the log.
+//! Lists every block, in the order of the log.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use mnem_store_traits::{Cid, StoreError};
 
 use crate::{engine::sections::Sections, handle::Handle, view::Epoch};
 
-/// A walk over the segments as they were when it began: a section is listed if the index says of its block that it stands there.
+/// Iterates over the segments as they were when the iteration began. A section is listed if the index says that its
+/// block is at this place.
 ///
 /// No lock is held between two pages. A block that is there all the while has one place, and is listed once. If a compaction replaces the log
 /// meanwhile, the walk goes on over the old files, which it holds open, and asks the index that they had then.
@@ -27,7 +28,7 @@ impl<'a> Listing<'a> {
         Self { handle, epoch, sections: Some(Sections::new(&handle.keys, segments)), page: Vec::new().into_iter() }
     }
 
-    /// The blocks of the next part of the log, which may be none; `None` at its end.
+    /// The blocks of the next part of the log, or `None` at the end. A part may have no blocks.
     fn next_page(&mut self) -> Result<Option<Vec<Cid>>, StoreError> {
         let Self { handle, epoch, sections: Some(sections), .. } = self else { return Ok(None) };
         let Some((segment, sections)) = sections.next_page(&handle.keys, &handle.layout)? else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Opening a store: the files are found, the log is read, and what was cut off is cleared away by the one that may write.
+//! Opening a store: finds the files, reads the log, and, with permission to write, removes what a crash left.
 
 use std::{
     path::{Path, PathBuf},
@@ -35,7 +35,7 @@ use crate::{
     view::{Bounds, View, file_of},
 };
 
-/// All that a new handle needs.
+/// The parts of a new handle.
 pub(crate) struct Opened {
     pub(crate) files: Arc<dyn Files>,
     pub(crate) layout: Layout,
@@ -86,7 +86,7 @@ pub(crate) fn open(options: &OpenOptions, files: Arc<dyn Files>, path: &Path) ->
     Ok(CarlogStore::new(Arc::new(handle)))
 }
 
-/// Takes the lock, and creates the store if it is to be created.
+/// Takes the lock, and creates the store if necessary and allowed.
 fn begin_writing(
     options: &OpenOptions,
     files: &dyn Files,
@@ -94,7 +94,7 @@ fn begin_writing(
     given: &Path,
     path: &Path,
 ) -> Result<(Keys, Box<dyn Lock>), StoreError> {
-    // Before the lock, which the one who made it may hold, and after it, since it may have been made meanwhile.
+    // Checked before taking the lock, which the creator may hold, and again after it.
     if options.create_new && read_keys(files, layout)?.is_some() {
         return Err(already_there(given));
     }
@@ -109,7 +109,7 @@ fn begin_writing(
     Ok((keys, lock))
 }
 
-/// Makes the name of `format` durable before any commit: its creator may have been killed before its own sync.
+/// Makes the name of `format` durable before any commit. Its creator may have been killed before it synced the folder.
 fn sync_root(files: &dyn Files, layout: &Layout, created: bool) -> Result<(), StoreError> {
     let root = layout.root();
     let Err(error) = files.sync_folder(root) else { return Ok(()) };
@@ -128,7 +128,7 @@ fn take_lock(
     layout: &Layout,
     path: &Path,
 ) -> Result<Box<dyn Lock>, StoreError> {
-    // `None`: beyond what an `Instant` can hold.
+    // `None`: the deadline is beyond the range of `Instant`.
     let deadline = Instant::now().checked_add(options.lock_wait);
     loop {
         match files.lock(&layout.lock()) {
@@ -157,7 +157,7 @@ fn read_keys(files: &dyn Files, layout: &Layout) -> Result<Option<Keys>, StoreEr
     })
 }
 
-/// Reads the log, and makes it one that can be written on: what was cut off is cut away, and the last commit is made durable.
+/// Reads the log and prepares it for writing: truncates an interrupted commit, and makes the last commit durable.
 fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Result<(View, Writer), StoreError> {
     let Source { files, layout, keys, .. } = source;
     let state = source.read_state()?;
@@ -166,7 +166,7 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
     let tail = source.read_log(&mut view, Reading::of(state.as_ref(), true));
     let tail = tail.and_then(|tail| source.check_tail(&view, state.as_ref(), &tail).map(|()| tail));
     if tail.is_err() {
-        // Nothing is changed.
+        // The store stays as it was.
         remove(files, &view.named.difference(&named).cloned().collect::<Vec<_>>());
     }
     let tail = tail?;
@@ -180,7 +180,7 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
         file.sync_data().map_err(at("sync", &path))?;
         tracing::warn!(segment = %path.display(), bytes, "cut off a commit that was never finished");
     }
-    // What the manifest covers was synced before the manifest was written.
+    // A commit that the manifest covers was synced before the manifest was written.
     if position.end > 0 && position.seq > view.covered_to().seq {
         write_again(&*file, &path, position.last_from, position.end)?;
     }

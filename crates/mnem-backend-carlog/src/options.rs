@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Options for opening a store.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     view::Bounds,
 };
 
-/// How a store is opened.
+/// Options for opening a store.
 ///
 /// ```
 /// # let folder = tempfile::tempdir().unwrap();
@@ -26,7 +26,7 @@ use crate::{
 #[must_use = "options do nothing until a store is opened with them"]
 pub struct OpenOptions {
     pub(crate) create: bool,
-    /// Only a store that this call makes is opened.
+    /// Fail if the store exists already.
     pub(crate) create_new: bool,
     pub(crate) read_only: bool,
     pub(crate) lock_wait: Duration,
@@ -52,53 +52,54 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    /// Opens an existing store, for writing, and does not wait for another writer.
+    /// The defaults: opens an existing store for writing, and does not wait for another writer.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether a store is made where nothing is, or where an empty folder is. Default: no.
+    /// Whether to create the store if the path is absent or an empty folder. Default: no.
     pub fn create(mut self, yes: bool) -> Self {
         self.create = yes;
         self
     }
 
-    /// Whether the handle never writes. It takes no lock, and sees at each call what a writer has committed. Default: no.
+    /// Whether the handle only reads. It takes no lock, and each call sees the commits of a writer so far. Default: no.
     pub fn read_only(mut self, yes: bool) -> Self {
         self.read_only = yes;
         self
     }
 
-    /// How long opening waits for another writer to close. Default: not at all.
+    /// How long to wait for another writer to close. Default: no wait.
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
         self
     }
 
-    /// How many bytes of the index on disk stay in memory once they were read. Default: 64 MiB, enough for 4 million blocks.
+    /// How many bytes of the index on disk may stay in memory after they were read. Default: 64 MiB, enough for 4
+    /// million blocks.
     ///
-    /// Look-ups of further blocks read 4 KiB from disk. The filters are not counted: they take up to 1.3 bytes for each block, and answer
-    /// almost all look-ups of absent blocks.
+    /// Looking up a block whose index page is not in memory reads 4 KiB from disk. The limit does not include the
+    /// filters, which take up to 1.3 bytes per block and answer almost all lookups of absent blocks.
     pub fn index_memory(mut self, bytes: usize) -> Self {
         self.index_memory = bytes;
         self
     }
 
-    /// How many blocks and bytes of the log the newest part of the index has before it is written. For tests.
+    /// The number of blocks and bytes of the log at which the newest part of the index is written. For tests.
     #[doc(hidden)]
     pub fn index_bounds(mut self, entries: usize, tail_bytes: u64) -> Self {
         self.bounds = Bounds { entries, tail_bytes };
         self
     }
 
-    /// Whether a thread writes and merges index runs, and not the calls that make them due. For tests.
+    /// Whether a thread writes and merges index runs, instead of the calls that make them due. For tests.
     #[doc(hidden)]
     pub fn index_thread(mut self, yes: bool) -> Self {
         self.index_thread = yes;
         self
     }
 
-    /// From which length on a segment takes no further commit. For tests.
+    /// The length from which a segment takes no further commit. For tests.
     #[doc(hidden)]
     pub fn segment_bytes(mut self, bytes: u32) -> Self {
         self.segment_bytes = bytes;
@@ -108,17 +109,18 @@ impl OpenOptions {
     /// Opens the store in the folder at `path`.
     ///
     /// # Errors
-    /// - [`StoreError::NotAStore`]: nothing is there (and [`create`](Self::create) was not given), or something else.
-    /// - [`StoreError::Locked`]: another handle may write.
-    /// - [`StoreError::Damaged`]: what is there is not as it was written. Nothing was changed.
-    /// - [`StoreError::UnsupportedFormat`]: it is of a later version.
+    /// - [`StoreError::NotAStore`]: nothing is at the path and [`create`](Self::create) is off, or something else is
+    ///   there.
+    /// - [`StoreError::Locked`]: another handle is open for writing.
+    /// - [`StoreError::Damaged`]: a file is not as the store wrote it. Nothing was changed.
+    /// - [`StoreError::UnsupportedFormat`]: the store has a later format version.
     /// - [`StoreError::InvalidArgument`]: [`create`](Self::create) together with [`read_only`](Self::read_only).
     /// - [`StoreError::Backend`]: the file system failed.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<CarlogStore, StoreError> {
         self.open_on(Arc::new(StdFiles), path)
     }
 
-    /// As [`open`](Self::open), on another file system. For tests.
+    /// Like [`open`](Self::open), on another file system. For tests.
     #[doc(hidden)]
     pub fn open_on(&self, files: Arc<dyn Files>, path: impl AsRef<Path>) -> Result<CarlogStore, StoreError> {
         open::open(self, files, path.as_ref())

@@ -1,4 +1,4 @@
-//! Side tables: rows whose values stand in the log, and whose keys are in memory.
+//! Side tables: the values of rows are in the log, and all keys are in memory.
 
 use std::{ops::Bound, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
     view::file_of,
 };
 
-/// Keys that one page of a listing holds.
+/// Number of keys in one page of a listing.
 const PAGE_KEYS: usize = 1024;
 
 /// One side table of a [`CarlogStore`](crate::CarlogStore).

@@ -1,4 +1,4 @@
-//! Reading the files of a store: the manifest, the index that it names, and the log from there on.
+//! Reads the files of a store: the manifest, the index that it names, and the rest of the log.
 
 use std::{path::Path, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::{
     view::{Bounds, Segment, View, file_of},
 };
 
-/// The files of a store, and what they are read with.
+/// The files of a store, and the means to read them.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub(crate) files: &'a dyn Files,
@@ -35,23 +35,23 @@ pub(crate) struct Source<'a> {
     pub(crate) bounds: Bounds,
 }
 
-/// How a log is read.
+/// How to read a log.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading<'a> {
     /// The last commit of which it is known that it was synced.
     pub(crate) acknowledged: u64,
-    /// Whether segments are opened for writing.
+    /// Whether to open segments for writing.
     pub(crate) write: bool,
-    /// Later commits are left out of the view.
+    /// The last commit to include in the view.
     pub(crate) until: u64,
     /// Segments that are open already: a compaction may have removed their names.
     pub(crate) open: &'a [Segment],
 }
 
-/// Why the index that a manifest names cannot be used. It can be built from the log.
+/// Why the index of a manifest cannot be used. The index can be built from the log instead.
 struct NoIndex(String);
 
-/// `None`: there is no such file.
+/// Returns `None` if the file does not exist.
 pub(crate) fn read_file(files: &dyn Files, path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let Some(file) = files.open(path, false).map_err(at("open", path))? else { return Ok(None) };
     let len = file.file_bytes().map_err(at("look at", path))?;
@@ -73,7 +73,7 @@ pub(crate) fn unread(layout: &Layout, segment: u32, error: Unread) -> StoreError
     }
 }
 
-/// Above all that a manifest names.
+/// A number above all numbers in the manifest.
 fn next_number(manifest: &Manifest) -> u64 {
     let files = manifest.covered.iter().flat_map(|covered| covered.runs.iter().chain(&covered.rows).copied());
     files.fold(manifest.generation, u64::max).saturating_add(1)
@@ -101,9 +101,9 @@ impl Source<'_> {
         if manifest.store == self.keys.store { Ok(manifest) } else { Err(damaged(&path, "it is of another store")) }
     }
 
-    /// The store as its manifest describes it; the log is still to be read on from there.
+    /// Loads the store as its manifest describes it. The rest of the log must still be read.
     ///
-    /// If the index cannot be used, this is the beginning of the log.
+    /// If the index cannot be used, the view is the beginning of the log.
     pub(crate) fn load(&self, write: bool) -> Result<View, StoreError> {
         let mut manifest = self.read_manifest()?;
         for _ in 0..MANIFEST_READS {
@@ -184,7 +184,7 @@ impl Source<'_> {
         }))
     }
 
-    /// The runs, if together they hold all commits up to the covered one.
+    /// Opens the runs, if together they hold all commits up to the covered one.
     fn open_runs(&self, covered: &Covered) -> Result<Result<Vec<Arc<Run>>, NoIndex>, StoreError> {
         let mut runs = Vec::with_capacity(covered.runs.len());
         let mut to = covered.position.seq;
@@ -206,7 +206,7 @@ impl Source<'_> {
         Ok(if to == 0 { Ok(runs) } else { Err(NoIndex("the runs do not begin with the first commit".into())) })
     }
 
-    /// `None`: the file is missing or damaged.
+    /// Returns `None` if the file is missing or damaged.
     fn read_rows(&self, number: u64, seq: u64) -> Result<Option<Tables>, StoreError> {
         let path = self.layout.rows(number);
         match read_file(self.files, &path, ROWS_BYTES_MAX) {
@@ -216,7 +216,7 @@ impl Source<'_> {
         }
     }
 
-    /// Opens a segment that the manifest names; `end`: where it ends, if another one follows.
+    /// Opens a segment that the manifest names. `end` is where it ends, if another one follows.
     fn open_covered(&self, number: u32, end: Option<u64>, write: bool) -> Result<Arc<dyn File>, StoreError> {
         let path = self.layout.segment(number);
         let file = self.open_segment(number, write)?.ok_or_else(|| missing(self.layout, number))?;
@@ -335,8 +335,8 @@ impl Source<'_> {
         }
     }
 
-    /// Writes the newest part of the index as a run, up to and with the commit `to`, so that memory stays bounded however long the log is. No
-    /// manifest names the run yet. Returns whether that was done.
+    /// Writes the newest part of the index as a run, up to and including the commit `to`, so that memory stays bounded
+    /// however long the log is. No manifest names the run yet. Returns whether this succeeded.
     fn spill(&self, view: &mut View, to: u64) -> bool {
         let from = view.index.runs.first().map_or(0, |run| run.header.to);
         let number = view.take_number();
@@ -355,7 +355,7 @@ impl Source<'_> {
         }
     }
 
-    /// Whether what was acknowledged is all there.
+    /// Checks that no acknowledged commit is missing.
     pub(crate) fn check_tail(&self, view: &View, state: Option<&State>, tail: &Tail) -> Result<(), StoreError> {
         let position = &view.position;
         let path = self.layout.segment(position.segment);
@@ -373,7 +373,7 @@ impl Source<'_> {
         }
     }
 
-    /// The index as the log has it, up to where a view ends, in memory.
+    /// Builds the index in memory from the log, up to the end of the view.
     pub(crate) fn index_of_log(&self, view: &View) -> Result<Index, StoreError> {
         let (segment, until) = (view.position.segment, view.position.seq);
         let Some(first) = view.segments.first() else { return Err(missing(self.layout, segment)) };

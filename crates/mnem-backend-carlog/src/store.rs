@@ -1,4 +1,4 @@
-//! A whole store: blocks, heads, side tables, and commits.
+//! The store type: blocks, heads, side tables and commits.
 
 use std::{path::Path, sync::Arc};
 
@@ -24,8 +24,8 @@ use crate::{
 
 /// An open store.
 ///
-/// Share it in an [`Arc`]. Side tables are the same handle: they stay usable when the store itself is dropped, and not when it is
-/// [closed](Store::close).
+/// Share it in an [`Arc`]. A side table uses the same handle: it stays usable after the store is dropped, but not after
+/// it is [closed](Store::close).
 #[derive(Debug)]
 pub struct CarlogStore {
     pub(crate) handle: Arc<Handle>,
@@ -36,12 +36,12 @@ impl CarlogStore {
         Self { handle }
     }
 
-    /// The path it was opened under, made absolute.
+    /// The absolute path that the store was opened under.
     pub fn path(&self) -> &Path {
         &self.handle.path
     }
 
-    /// Device and number of the folder that was opened. `None` where the system does not tell them.
+    /// The device and inode number of the folder. `None` if the system does not provide them.
     pub fn identity(&self) -> FileIdentity {
         self.handle.identity
     }
@@ -90,7 +90,7 @@ impl Store for CarlogStore {
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        // Whoever is writing is waited for.
+        // This waits for a running commit.
         let mut writer = hold(&self.handle.writer);
         if !self.handle.gate.close() {
             return Ok(());

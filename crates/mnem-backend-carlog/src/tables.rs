@@ -1,8 +1,8 @@
-//! What lies where in the folder of a store.
+//! The names of the files in a store's folder.
 
 use std::path::{Path, PathBuf};
 
-/// The formats that this build reads; the first is what a new store gets.
+/// The formats that this build reads. A new store gets the first one.
 pub const FORMATS: &[&str] = &["mnem-backend-carlog 1"];
 
 /// The paths of a store.
@@ -18,17 +18,17 @@ impl Layout {
         &self.0
     }
 
-    /// Which format this is, and the store's secrets. The last file of a creation.
+    /// Holds the format version and the secrets of the store. The last file of a creation.
     pub(crate) fn format(&self) -> PathBuf {
         self.0.join("format")
     }
 
-    /// Where `format` is written before it gets its name.
+    /// The temporary name of `format`.
     pub(crate) fn new_format(&self) -> PathBuf {
         self.0.join("format.new")
     }
 
-    /// Whoever holds its lock may write.
+    /// The holder of this file's lock may write.
     pub(crate) fn lock(&self) -> PathBuf {
         self.0.join("lock")
     }

@@ -1,4 +1,4 @@
-//! What the log holds, up to a commit.
+//! The content of the log up to a commit.
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +18,7 @@ use crate::engine::{
     state::State,
 };
 
-/// How much of the index may be in memory alone.
+/// How much of the index may be in memory only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(crate) entries: usize,
@@ -26,7 +26,7 @@ pub(crate) struct Bounds {
     pub(crate) tail_bytes: u64,
 }
 
-/// What the log holds, up to a commit.
+/// The content of the log up to a commit.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) index: Index,
@@ -40,23 +40,23 @@ pub(crate) struct View {
     /// The last commit that the manifest covers, by its number, also if the index that it names cannot be used.
     pub(crate) covered_seq: u64,
     pub(crate) position: Position,
-    /// What readers compare with, so that they look at the log only if it moved.
+    /// Readers compare this with the file `state`, and read the log only if it moved.
     pub(crate) state: State,
-    /// What the manifest says of the runs. `None`: nothing that is of use.
+    /// What the manifest says about the runs. `None` if they cannot be used.
     pub(crate) covered: Option<Arc<Covered>>,
-    /// Up to where the part of the index goes that is being written as a run.
+    /// The end of the part of the index that is being written as a run.
     pub(crate) frozen_to: Position,
-    /// Of the manifest.
+    /// The generation of the manifest.
     pub(crate) generation: u64,
     /// The number of the next index file or manifest.
     pub(crate) next_number: u64,
-    /// The index files that the manifest names, and those that a manifest is still to name.
+    /// The index files that the manifest names, and those that the next one will name.
     pub(crate) named: BTreeSet<PathBuf>,
-    /// The last commit that was seen to change rows.
+    /// The last commit known to have changed rows.
     pub(crate) rows_seq: u64,
-    /// When the newest part of the index is written.
+    /// When to write the newest part of the index.
     pub(crate) bounds: Bounds,
-    /// Runs are merged only if there are so many: more than usual after a merge that failed.
+    /// Runs are merged only if there are at least this many. Higher than usual after a failed merge.
     pub(crate) merged_from: usize,
 }
 
@@ -84,9 +84,10 @@ impl Epoch {
 pub(crate) struct Segment {
     pub(crate) number: u32,
     pub(crate) file: Arc<dyn File>,
-    /// Where it ends; of the last segment, see [`View::position`].
+    /// Its end. For the last segment, see [`View::position`].
     pub(crate) end: u64,
-    /// Sections that are no blocks of the store: deleted ones, and values of rows. Records are not counted.
+    /// The number of sections that are not blocks of the store: deleted blocks and values of rows. Records are not
+    /// counted.
     pub(crate) others: u64,
 }
 
@@ -100,7 +101,7 @@ pub(crate) fn file_of(segments: &[Segment], number: u32) -> Option<&Arc<dyn File
 }
 
 impl View {
-    /// Before the first commit of a log that begins with this segment.
+    /// A view before the first commit of a log that begins with this segment.
     pub(crate) fn new(first: Segment, generation: u64, bounds: Bounds) -> Self {
         Self {
             index: Index::default(),
@@ -151,7 +152,7 @@ impl View {
         self.position = Position { segment: number, end: 0, last_from: 0, closed: false, ..self.position };
     }
 
-    /// All segments, and where each of them ends.
+    /// All segments with their ends.
     pub(crate) fn segments_to_end(&self) -> Vec<Segment> {
         let mut segments = self.segments.to_vec();
         if let Some(last) = segments.last_mut() {
@@ -160,30 +161,30 @@ impl View {
         segments
     }
 
-    /// Up to where the manifest's runs go; without a commit while there are none.
+    /// The end of the manifest's runs. Before the first commit if there are none.
     pub(crate) fn covered_to(&self) -> Position {
         self.covered.as_ref().map_or_else(Position::default, |covered| covered.position)
     }
 
-    /// The newest part of the index is from there on.
+    /// The start of the newest part of the index.
     pub(crate) fn recent_from(&self) -> Position {
         if self.index.frozen.is_some() { self.frozen_to } else { self.covered_to() }
     }
 
-    /// Bytes of the log after a position.
+    /// The number of bytes of the log after a position.
     pub(crate) fn bytes_after(&self, position: Position) -> u64 {
         let after = self.segments.iter().filter(|segment| segment.number >= position.segment);
         let sealed: u64 = after.map(|segment| segment.end).sum();
         (sealed + self.position.end).saturating_sub(position.end)
     }
 
-    /// All segments as a manifest describes them.
+    /// All segments in the form that a manifest uses.
     pub(crate) fn extents(&self) -> (Vec<u32>, Vec<Extent>) {
         let segments = self.segments_to_end().into_iter();
         segments.map(|Segment { number, end, others, .. }| (number, Extent { end, others })).unzip()
     }
 
-    /// A number for an index file or a manifest: higher than any that was there.
+    /// A new number for an index file or a manifest, higher than all before.
     pub(crate) fn take_number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number - 1
@@ -198,7 +199,7 @@ impl View {
         }
     }
 
-    /// Takes in a commit of the last segment.
+    /// Adds a commit of the last segment.
     pub(crate) fn take(&mut self, commit: Commit, keys: &Keys, segment: u32) {
         self.count_others(segment, (commit.sections.len() as u64).saturating_sub(commit.record.puts.into()));
         self.index.recent.extend(commit.puts().map(|section| section.entry));

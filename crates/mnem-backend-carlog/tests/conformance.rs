@@ -11,15 +11,15 @@ use mnem_store_traits::{
 };
 use tempfile::TempDir;
 
-/// So that the index of each store is in several runs.
+/// Small bounds, so that the index of each store is in several runs.
 fn open(folder: &Path) -> Result<Handles, FixtureError> {
     let options = OpenOptions::new().create(true).index_bounds(8, 4_000);
     Ok(Handles::from(Arc::new(options.open(folder.join("store.carlog"))?)))
 }
 
-/// Where the bytes of a block stand in a segment.
+/// The range of a block's bytes in a segment.
 fn block_in(log: &[u8], cid: &Cid) -> Option<Range<usize>> {
-    // The header of a segment is short: one byte has its length.
+    // The length of a segment's header fits in one byte.
     let mut offset = u64::from(*log.first()?) + 1;
     loop {
         let section = SectionOffsets::parse(log.get(offset as usize..)?, offset).ok()?;
@@ -61,8 +61,8 @@ impl Fixture for Carlog {
         let mut log = fs::read(&path)?;
         let range = block_in(&log, cid).ok_or("the block is not in the log")?;
         let block = log.get_mut(range).ok_or("the log ends in the block")?;
-        // A block keeps its length in the log: what is missing becomes zeros, what is too much is left out, and another length is told by
-        // another first byte.
+        // The block keeps its length in the log: shorter data is padded with zeros, longer data is cut. If the length
+        // differs, change the first byte too, so that the bytes are wrong in any case.
         let is_resized = data.len() != block.len();
         for (at, byte) in block.iter_mut().enumerate() {
             *byte = data.get(at).copied().unwrap_or(0) ^ u8::from(is_resized && at == 0);

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use mnem_store_traits::{Blockstore, Bytes, Cid};
+use mnem_store_traits::{Blockstore, Bytes, Cid, Store, StoreError, WriteBatch};
 
-use crate::support::{FakeMedium, large_block};
+use crate::support::{Call, FakeMedium, large_block};
 
 const BLOCKS: u64 = 2_000;
 
@@ -78,5 +78,63 @@ fn a_read_in_order_sees_what_was_written_and_deleted_since_the_last() {
                 }
             }
         }
+    }
+}
+
+/// The first of these blocks that a commit misses: of the required ones alone, or beside a new block.
+fn first_missing<'a>(store: &dyn Store, required: impl Iterator<Item = &'a Cid>, new: Option<u64>) -> Option<Cid> {
+    let mut batch = WriteBatch::new();
+    batch.require_all(required.copied());
+    if let Some((cid, data)) = new.map(block) {
+        batch.put(cid, data);
+    }
+    match store.commit(&batch) {
+        Ok(()) => None,
+        Err(StoreError::MissingBlock { cid, linked_from: None }) => Some(cid),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn required_blocks_are_found_in_any_order_and_the_first_absent_one_is_named() {
+    let store = FakeMedium::options().open_medium(FakeMedium::default(), "medium").expect("create");
+    let blocks = blocks();
+    let present: Vec<Cid> = blocks.iter().filter(|(_, data)| data.is_some()).map(|(cid, _)| *cid).collect();
+    let absent: Vec<Cid> = blocks.iter().filter(|(_, data)| data.is_none()).map(|(cid, _)| *cid).collect();
+    let stored = blocks.iter().filter_map(|(cid, data)| Some((*cid, data.clone()?)));
+    store.put_many(&mut stored.map(Ok)).expect("put_many");
+    let mut fresh = BLOCKS..;
+    for is_new in [false, true] {
+        let mut new = || is_new.then(|| fresh.next()).flatten();
+        assert_eq!(first_missing(&store, present.iter(), new()), None);
+        assert_eq!(first_missing(&store, present.iter().rev(), new()), None);
+        for gap in [2, 5, 30, 200] {
+            assert_eq!(first_missing(&store, present.iter().step_by(gap), new()), None);
+        }
+        for one in absent.iter().step_by(61) {
+            let mut with_one = present.clone();
+            with_one.push(*one);
+            assert_eq!(first_missing(&store, with_one.iter(), new()), Some(*one), "after a long order");
+            with_one.sort_unstable();
+            assert_eq!(first_missing(&store, with_one.iter(), new()), Some(*one), "within it");
+            assert_eq!(first_missing(&store, with_one.iter().rev(), new()), Some(*one));
+        }
+        assert_eq!(first_missing(&store, blocks.keys(), new()), Some(absent[0]));
+    }
+}
+
+#[test]
+fn blocks_that_are_required_in_order_are_found_without_a_descent_for_each() {
+    let medium = FakeMedium::default();
+    let options = FakeMedium::options().cache_bytes(0);
+    let store = options.open_medium(medium.clone(), "medium").expect("create");
+    let blocks: BTreeMap<Cid, Bytes> = (0..BLOCKS).map(|n| large_block(n, 100)).collect();
+    let stored = blocks.iter().map(|(cid, data)| Ok((*cid, data.clone())));
+    store.put_many(&mut { stored }).expect("put_many");
+    for new in [None, Some(BLOCKS)] {
+        let before = medium.count(Call::Read);
+        assert_eq!(first_missing(&store, blocks.keys(), new), None);
+        let reads = medium.count(Call::Read) - before;
+        assert!(reads < BLOCKS / 4, "{reads} reads for {BLOCKS} blocks, new: {new:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Calls that a workload makes, by the numbers of their blocks, and how they are made on a store.
+//! The calls of a workload, which name blocks by number, and how to make them on a store.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ pub const TABLES: [&str; 2] = ["knn_edges", "notes"];
 /// One call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// A process opens the store, and creates it if it is not there.
+    /// A process opens the store, and creates it if it does not exist.
     Open {
         /// Whether its writes promise to survive a power cut.
         durable: bool,
@@ -21,7 +21,7 @@ pub enum Act {
     Close,
     /// The process dies between two calls.
     Kill,
-    /// Upkeep that only this engine has, by its number.
+    /// Maintenance that only this engine has, by number.
     Tend(usize),
     /// `put`.
     Put(usize),
@@ -33,10 +33,10 @@ pub enum Act {
         puts: Vec<usize>,
         /// Blocks that must be present.
         required: Vec<usize>,
-        /// The change of heads.
+        /// The change of the heads.
         heads: Heads,
     },
-    /// `update` or `swap`; with several new heads a commit without blocks.
+    /// `update` or `swap`; with several new heads, a commit without blocks.
     ChangeHeads(Heads),
     /// `delete`.
     Delete(usize),
@@ -48,7 +48,7 @@ pub enum Act {
         table: usize,
         /// Keys and the numbers of their values.
         puts: Vec<(u8, u8)>,
-        /// Keys.
+        /// Keys to delete.
         deletes: Vec<u8>,
     },
 }
@@ -58,33 +58,33 @@ pub enum Act {
 pub struct Heads {
     /// The new heads, at least one.
     pub new: Vec<Cid>,
-    /// Which of the heads go.
+    /// The heads that are removed.
     pub gone: Gone,
 }
 
-/// Which of the heads go, and by which call.
+/// Which heads are removed, and by which call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gone {
-    /// An update that supersedes none.
+    /// An update that supersedes no head.
     None,
-    /// An update that supersedes the first.
+    /// An update that supersedes the first head.
     First,
-    /// An update that supersedes all but the first.
+    /// An update that supersedes all heads but the first.
     AllButFirst,
-    /// An update that supersedes all.
+    /// An update that supersedes all heads.
     All,
     /// An update that supersedes these.
     Exactly(Vec<Cid>),
-    /// A swap of all.
+    /// A swap that expects the current heads.
     Swapped,
-    /// A swap of heads that are not there, which is refused.
+    /// A swap that expects other heads than the current ones, and is refused.
     Stale,
 }
 
-/// When a process is killed during a call.
+/// The moment during a call at which its process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kill {
-    /// After so many changes of its storage.
+    /// After this many changes of its storage.
     After(usize),
     /// When other processes can see a change that is not durable yet.
     BeforeDurable,
@@ -96,7 +96,7 @@ pub fn head(n: u64) -> Cid {
 }
 
 impl Heads {
-    /// The change for a store with these heads.
+    /// The change, for a store with these heads.
     pub fn change(&self, heads: &BTreeSet<Cid>) -> HeadChange {
         let new = self.new.clone();
         let some = |skip, take| heads.iter().skip(skip).take(take).copied().collect();
@@ -112,7 +112,7 @@ impl Heads {
         HeadChange::Update { new, supersedes }
     }
 
-    /// The heads after it. A stale swap changes nothing.
+    /// The heads after the change. A stale swap changes nothing.
     pub fn after(&self, heads: &BTreeSet<Cid>) -> BTreeSet<Cid> {
         if self.gone == Gone::Stale { heads.clone() } else { self.change(heads).apply(heads).expect("a valid change") }
     }
@@ -172,7 +172,7 @@ impl Act {
         }
     }
 
-    /// A commit that requires these blocks instead.
+    /// The same commit, requiring these blocks instead.
     #[must_use]
     pub fn requiring(self, required: Vec<usize>) -> Self {
         match self {
@@ -181,7 +181,7 @@ impl Act {
         }
     }
 
-    /// The same call with an update's superseded heads by name, for a store that has these heads.
+    /// The same call, with the heads that an update supersedes given explicitly, for a store with these heads.
     pub(crate) fn resolved(&self, heads: &BTreeSet<Cid>) -> Self {
         let mut act = self.clone();
         if let Self::Commit { heads: change, .. } | Self::ChangeHeads(change) = &mut act
@@ -197,15 +197,15 @@ impl Act {
         matches!(self, Self::Open { .. })
     }
 
-    /// Whether it is a call of a store that writes, and nothing that opens, closes or tidies.
+    /// Whether it is a writing call of a store: not opening, closing or maintenance.
     pub fn writes(&self) -> bool {
         !matches!(self, Self::Open { .. } | Self::Close | Self::Kill | Self::Tend(_))
     }
 
-    /// Makes the call on a store that has these heads. Calls that need more than a store do nothing.
+    /// Makes the call on a store with these heads. Calls that need more than a store do nothing.
     ///
     /// # Errors
-    /// What the store fails with, unless the call is to be refused.
+    /// Those of the store, except an expected refusal.
     pub fn perform(&self, store: &impl Store, pool: &Pool, heads: &BTreeSet<Cid>) -> Result<(), StoreError> {
         let cid = |n: &usize| pool.block(*n).0;
         match self {

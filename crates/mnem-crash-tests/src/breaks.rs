@@ -1,42 +1,43 @@
-//! Protocols that are broken on purpose: the explorer must notice each, or its silence proves nothing.
+//! Deliberate breaks of the protocol. The explorer must notice each of them; otherwise finding nothing would prove
+//! nothing.
 
 use std::ops::Range;
 
 use crate::{Act, Counts, Engine, Scope, Violation, explored};
 
-/// A break, and where it shows.
+/// A break, with a seed that reveals it.
 #[derive(Clone, Copy, Debug)]
 pub struct Planted<B> {
-    /// What is broken.
+    /// A description of the break.
     pub name: &'static str,
-    /// A seed that shows it. Earlier seeds show it later, or not.
+    /// The first seed from which the search reveals it quickly.
     pub seed: u64,
-    /// Where it is.
+    /// The place of the break.
     pub at: Break<B>,
 }
 
-/// Where a break is.
+/// The place of a break.
 #[derive(Clone, Copy, Debug)]
 pub enum Break<B> {
-    /// In how the store is called. Every engine can have these.
+    /// In the calls to the store. Every engine can have these.
     Caller(Caller),
-    /// In the engine's storage, or in the calls that reach it.
+    /// In the engine's storage, or in its calls to the storage.
     Medium(B),
 }
 
-/// A break in how the store is called.
+/// A break in the calls to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Every call that writes is acknowledged before it is made.
+    /// Every writing call is acknowledged before it is made.
     AcknowledgedFirst,
-    /// A commit changes the heads, then puts its blocks.
+    /// A commit changes the heads first, and then puts its blocks.
     HeadFirst,
-    /// A commit puts its blocks, then changes the heads.
+    /// A commit puts its blocks first, and then changes the heads in a separate step.
     TwoSteps,
 }
 
 impl Caller {
-    /// The calls that are made instead of one.
+    /// The calls that replace one call.
     pub(crate) fn steps(broken: Option<Self>, act: &Act) -> Vec<Act> {
         let Act::Commit { puts, heads, .. } = act else { return vec![act.clone()] };
         let (puts, heads) = (Act::PutMany(puts.clone()), Act::ChangeHeads(heads.clone()));
@@ -48,16 +49,16 @@ impl Caller {
     }
 }
 
-/// The first image that shows a break.
+/// The first image that reveals a break.
 #[derive(Debug)]
 pub struct Shown {
     /// The violation that revealed it.
     pub violation: Violation,
-    /// What was looked at until then.
+    /// The work done until then.
     pub counts: Counts,
 }
 
-/// Looks for a break in the workloads of these seeds. `None`: nothing shows it.
+/// Searches the workloads of these seeds for a break. Returns `None` if nothing reveals it.
 pub fn first_shown<E: Engine>(planted: &Planted<E::Break>, seeds: Range<u64>, scope: &Scope) -> Option<Shown> {
     let mut counts = Counts::default();
     for seed in seeds {
@@ -70,10 +71,10 @@ pub fn first_shown<E: Engine>(planted: &Planted<E::Break>, seeds: Range<u64>, sc
     None
 }
 
-/// Looks for each of the breaks in so many seeds, and prints what shows it.
+/// Searches for each break in so many seeds, and prints what reveals it.
 ///
 /// # Panics
-/// Nothing shows one of them.
+/// Nothing reveals one of the breaks.
 pub fn every_break_shows<E: Engine>(
     breaks: &[Planted<E::Break>],
     from: fn(&Planted<E::Break>) -> u64,

@@ -1,4 +1,5 @@
-//! Callers at the same time may share commits: what each one committed is whole or absent, and there once it was acknowledged to that one.
+//! Concurrent callers, which may share commits. Each caller's commit must be whole or absent, and present once it was
+//! acknowledged to this caller.
 
 use std::{
     sync::{
@@ -12,16 +13,16 @@ use mnem_store_traits::Cid;
 
 use crate::{Act, Engine, Expected, Gone, Heads, Medium, Opening, Recorded, Recording, Visible, engine::ProcessOf};
 
-/// Several callers of one store, each in a thread of its own.
+/// Several callers of one store, each in its own thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Callers {
-    /// How many there are.
+    /// The number of callers.
     pub count: usize,
-    /// Commits of each.
+    /// The number of commits of each caller.
     pub commits: usize,
 }
 
-/// Holds a sync back until all callers have come.
+/// Delays a sync until all callers have arrived.
 #[derive(Clone, Debug)]
 pub struct Gathering {
     came: Arc<AtomicU64>,
@@ -29,19 +30,20 @@ pub struct Gathering {
 }
 
 impl Gathering {
-    /// For storage that calls it during every sync.
+    /// The storage calls this during every sync.
     pub fn wait(&self) {
         while !self.came.load(Ordering::SeqCst).is_multiple_of(self.callers) {
             thread::yield_now();
         }
-        // Many turns to queue up.
+        // Many chances for the other threads to queue up.
         (0..200).for_each(|_| thread::yield_now());
     }
 }
 
 impl Callers {
-    /// Runs the callers on blank storage: each commits with a head in place of its last one. The threads make another log each time, so a seed
-    /// does not repeat one. `at_sync` makes storage wait for the [`Gathering`] during every sync from then on, so that callers share commits.
+    /// Runs the callers on blank storage. Each caller commits repeatedly, and each of its heads replaces its previous
+    /// one. The threads produce another log in each run, so a seed does not reproduce a run. `at_sync` makes the
+    /// storage wait for the [`Gathering`] during every later sync, so that callers share commits.
     ///
     /// # Panics
     /// A call fails.
@@ -71,7 +73,7 @@ impl Callers {
         Recording { engine: engine.clone(), medium: medium.clone(), planted: None, acts, steps }
     }
 
-    /// All that one caller commits.
+    /// Makes all commits of one caller.
     fn call<E: Engine>(
         &self,
         who: usize,
@@ -97,7 +99,7 @@ impl Callers {
     }
 }
 
-/// Of each caller, what was acknowledged to it, with or without what was in progress.
+/// For each caller, what was acknowledged to it, with and without the commit in progress.
 fn steps(mut expected: Expected, created: usize, acts: &[Recorded]) -> Vec<(usize, Expected)> {
     let begun = acts.iter().map(|act| (act.begun + 1, false, &act.act));
     let ended = acts.iter().map(|act| (act.ended, true, &act.act));

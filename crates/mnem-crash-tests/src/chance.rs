@@ -1,11 +1,11 @@
-//! Numbers that look random and come from a seed.
+//! Pseudo-random numbers from a seed.
 
-/// The generator called SplitMix64: one addition and three mixing steps a number.
+/// The SplitMix64 generator: one addition and three mixing steps per number.
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// Each `part` of a seed is a stream of its own.
+    /// Each `part` of a seed is a separate stream.
     pub fn new(seed: u64, part: u64) -> Self {
         Self(Self(seed ^ part.wrapping_mul(0xd134_2543_de82_ef95)).number())
     }
@@ -18,17 +18,17 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// Below `end`, which is not 0.
+    /// A number below `end`, which must not be 0.
     pub fn below(&mut self, end: usize) -> usize {
         ((u128::from(self.number()) * end as u128) >> 64) as usize
     }
 
-    /// Whether the one case of `n` is drawn.
+    /// `true` in one of `n` cases.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    /// One of the items. `None`: there are none.
+    /// One of the items, or `None` if there are none.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         if from.is_empty() { None } else { from.get(self.below(from.len())) }
     }

@@ -1,4 +1,4 @@
-//! What an engine brings: storage that records operations, and how to open a store on it.
+//! What an engine must provide: storage that records operations, and a way to open a store on it.
 
 use std::fmt::Debug;
 
@@ -6,123 +6,125 @@ use mnem_store_traits::{Store, StoreError};
 
 use crate::{Act, Chance, Habits, Kill, Pool};
 
-/// Storage that writes down what is done to it. Clones share everything.
+/// Storage that records all operations. Clones share everything.
 pub trait Medium: Clone {
-    /// What a power cut leaves.
+    /// The state that a power cut leaves.
     type Image: Clone;
-    /// The storage as one process has it.
+    /// The storage as seen by one process.
     type Process: Process + Clone;
-    /// The recorded operations, ready to be cut anywhere.
+    /// The recorded operations, which a power cut can interrupt anywhere.
     type Cuts: Cuts<Image = Self::Image>;
 
-    /// How many operations were recorded.
+    /// The number of recorded operations.
     fn entries(&self) -> usize;
 
-    /// The storage for a process of its own.
+    /// A new process on the storage.
     fn process(&self) -> Self::Process;
 
-    /// What was recorded so far.
+    /// The operations recorded so far.
     fn cuts(&self) -> Self::Cuts;
 }
 
-/// The operations of a recording, each of which a power cut may follow.
+/// The operations of a recording. A power cut may follow each of them.
 pub trait Cuts {
-    /// What a power cut leaves.
+    /// The state that a power cut leaves.
     type Image;
 
-    /// How many operations there are.
+    /// The number of operations.
     fn entries(&self) -> usize;
 
-    /// In how many ways it is worth trying a cut after so many operations: at least one, and not more than its unsynced writes can turn out.
+    /// The number of different outcomes worth trying for a power cut after `cut` operations. At least one, and at most
+    /// the number of ways in which the unsynced writes can turn out.
     fn ways(&self, cut: usize) -> usize;
 
-    /// What a cut leaves in one of its ways: the plainest ones first. Images of one cut that have the same mark are opened once.
+    /// The image for one of these outcomes, simplest first, and its mark. Images of one cut with the same mark are
+    /// opened only once.
     fn image(&mut self, cut: usize, way: usize, chance: &mut Chance) -> (Self::Image, u64);
 }
 
-/// A process that uses the storage. What it cannot do needs no method.
+/// A process that uses the storage. Methods with a default are optional.
 pub trait Process {
-    /// The next call begins, during which the process may be killed.
+    /// The next call begins. The process may be killed during it.
     fn begin(&self, _act: &Act, _kill: Option<Kill>) {}
 
-    /// The process dies: nothing it does reaches the storage any more.
+    /// Kills the process: from now on, nothing it does reaches the storage.
     fn kill(&self);
 
-    /// Whether it died.
+    /// Whether the process is dead.
     fn is_dead(&self) -> bool {
         false
     }
 
-    /// The call is done, and its caller about to be told. A planted break may delay work until here.
+    /// The call is done and will be acknowledged next. A planted break may delay its work until here.
     fn before_acknowledging(&self) {}
 
-    /// The caller was told.
+    /// The call was acknowledged.
     fn acknowledged(&self) {}
 }
 
 /// How a store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opening {
-    /// Create it if it is not there.
+    /// Create the store if it does not exist.
     pub create: bool,
-    /// Its writes promise to survive a power cut.
+    /// Writes promise to survive a power cut.
     pub durable: bool,
-    /// Nothing is written.
+    /// The handle must write nothing.
     pub read_only: bool,
 }
 
-/// How closely each image is looked at.
+/// How thoroughly images are checked.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// Of the images, one in so many is opened read-only first.
+    /// One in so many images is opened read-only first.
     pub read_only_one_in: usize,
-    /// In one in so many, listings and sizes are compared with the look-ups.
+    /// In one of so many images, listings and sizes are compared with lookups.
     pub listings_one_in: usize,
-    /// One in so many is inspected as only this engine can: [`Engine::inspect`].
+    /// One in so many images is also checked with [`Engine::inspect`].
     pub inspect_one_in: usize,
-    /// One in so many takes new work, is closed, and opened again.
+    /// One in so many images takes further calls, and is then closed and reopened.
     pub goes_on_one_in: usize,
-    /// Drawn calls of the new work, before a commit.
+    /// The number of these further calls, before a commit.
     pub acts: usize,
-    /// Of those that take new work, one in so many has the power cut again.
+    /// In one of so many images that take further calls, the power is cut again.
     pub cut_again_one_in: usize,
-    /// Cuts of each such recovery.
+    /// The number of cuts in each such recovery.
     pub cuts: usize,
-    /// Recoveries within recoveries.
+    /// The depth to which recoveries of recoveries are cut.
     pub depth: usize,
 }
 
-/// A storage engine under test, with the options of one workload.
+/// A storage engine under test, with the options for one workload.
 pub trait Engine: Clone + Debug {
-    /// Its storage.
+    /// The recorded storage.
     type Medium: Medium;
-    /// Its store.
+    /// The store.
     type Store: Store;
-    /// A break that its storage can have.
+    /// A break that can be planted in the storage.
     type Break: Copy + Debug;
 
-    /// The kind of `cargo xtask soak` that runs it.
+    /// The name of its run in `cargo xtask soak`.
     const SOAK: &'static str;
-    /// Whether each call is all or nothing, but for `delete_many`. Else a call may be cut off between its blocks and rows, and only its heads
-    /// are all or nothing, and come last.
+    /// Whether each call except `delete_many` is all or nothing. If not, a call may be interrupted between its blocks
+    /// and rows; only its heads are all or nothing, and they come last.
     const ATOMIC: bool;
 
-    /// The engine with the options of a seed.
+    /// The engine, with options drawn from a seed.
     fn of(seed: u64) -> Self;
 
-    /// The blocks that workloads draw from.
+    /// The blocks that workloads use.
     fn pool() -> &'static Pool;
 
     /// How the processes behave.
     fn habits(&self) -> Habits;
 
-    /// How closely images are looked at.
+    /// How thoroughly images are checked.
     fn look(&self) -> Look;
 
-    /// Storage with nothing on it, with a break planted.
+    /// Empty storage, with a planted break if any.
     fn blank(&self, planted: Option<Self::Break>) -> Self::Medium;
 
-    /// Storage with what a power cut left. A break that is one of the storage itself is still there.
+    /// Storage with the state that a power cut left. A break of the storage itself is still planted.
     fn restored(&self, image: Image<Self>, planted: Option<Self::Break>) -> Self::Medium;
 
     /// Opens the store.
@@ -140,7 +142,7 @@ pub trait Engine: Clone + Debug {
         Ok(())
     }
 
-    /// Upkeep that only this engine has, by its number below [`Habits::upkeep`].
+    /// Maintenance that only this engine has. `number` is below [`Habits::upkeep`].
     ///
     /// # Errors
     /// What the engine fails with.
@@ -148,7 +150,7 @@ pub trait Engine: Clone + Debug {
         Ok(())
     }
 
-    /// Checks what only this engine can say of a store that was recovered.
+    /// Checks of a recovered store that only this engine can make.
     ///
     /// # Errors
     /// A description of the fault.
@@ -156,13 +158,13 @@ pub trait Engine: Clone + Debug {
         Ok(())
     }
 
-    /// The engine as a user may open what a crash left: with other options that must do.
+    /// The engine with other options with which a user may open what a crash left.
     #[must_use]
     fn vary(&self, _chance: &mut Chance) -> Self {
         self.clone()
     }
 
-    /// Whether an error may be the answer of a place where creation was cut off.
+    /// Whether this error is permitted at a place where a creation was interrupted.
     fn is_no_store(&self, _error: &StoreError) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! The model: of everything that was touched, what was acknowledged, what may be there, and what must not.
+//! The model: for everything that was written, what must be there, what may be there, and what must not.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use crate::{
     observed::{Found, Observed, RowKey},
 };
 
-/// All that a store holds.
+/// The whole content of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct State {
     /// The blocks that are there.
@@ -31,16 +31,16 @@ pub struct Expected {
     blocks: BTreeMap<usize, BTreeSet<Found>>,
     heads: BTreeSet<BTreeSet<Cid>>,
     rows: BTreeMap<RowKey, BTreeSet<Option<u8>>>,
-    /// What each head that was committed relies on.
+    /// For each committed head, the blocks that it relies on.
     closures: Arc<BTreeMap<Cid, Vec<usize>>>,
-    /// Rows of a write in progress, in its order: what each was and is going to be.
+    /// The rows of a write in progress, in order, each with its old and new value.
     row_order: Vec<(RowKey, Option<u8>, Option<u8>)>,
-    /// Of an engine whose calls are all or nothing: the states that it may be in. Else `None`.
+    /// If each call is all or nothing, the states in which the store may be.
     states: Option<BTreeSet<Arc<State>>>,
 }
 
 impl State {
-    /// Makes a call.
+    /// Applies a call.
     fn apply(&mut self, act: &Act) {
         self.blocks.extend(act.puts());
         self.blocks.retain(|n| !act.deletes().contains(n));
@@ -64,7 +64,7 @@ impl State {
 }
 
 impl Expected {
-    /// Of a place without a store. `atomic`: each call is all or nothing, but for `delete_many`.
+    /// The model of a place without a store. `atomic`: each call except `delete_many` is all or nothing.
     pub fn nothing(atomic: bool) -> Self {
         Self {
             created: false,
@@ -77,17 +77,17 @@ impl Expected {
         }
     }
 
-    /// The blocks that were touched.
+    /// The blocks that were written or deleted.
     pub fn blocks(&self) -> impl Iterator<Item = usize> {
         self.blocks.keys().copied()
     }
 
-    /// The rows that were touched.
+    /// The rows that were written or deleted.
     pub fn rows(&self) -> impl Iterator<Item = RowKey> {
         self.rows.keys().copied()
     }
 
-    /// What was observed, and nothing else: a crash left it, so it is durable.
+    /// From now on, the store must show exactly what was observed: a crash left it, so it is durable.
     pub fn settle(&mut self, observed: Observed) {
         if let Some(states) = &mut self.states {
             *states = [Arc::new(State::of(&observed))].into();
@@ -138,13 +138,13 @@ impl Expected {
                 if durable && is_new {
                     Arc::make_mut(&mut self.closures).insert(*head, act.relied_on());
                 } else if !durable {
-                    // Also if a call before this one promised more.
+                    // This applies even if an earlier call promised more.
                     Arc::make_mut(&mut self.closures).remove(head);
                 }
             }
         }
         self.heads.insert(change.after(&visible.heads));
-        // Callers at the same time change each other's heads.
+        // Concurrent callers change each other's heads.
         if let Some(states) = &self.states {
             self.heads.extend(states.iter().map(|state| change.after(&state.heads)));
         }
@@ -153,7 +153,7 @@ impl Expected {
     fn states_may_be(&mut self, act: &Act) {
         let Some(states) = &mut self.states else { return };
         match act {
-            // A deletion of many may end half way.
+            // A deletion of many blocks may end halfway.
             Act::DeleteMany(blocks) => {
                 blocks.iter().for_each(|n| states.extend(applied(states, &Act::Delete(*n))));
             }
@@ -162,12 +162,12 @@ impl Expected {
         }
     }
 
-    /// The call returned `Ok`, and with it the promise to survive a power cut.
+    /// The call returned `Ok`, and so promised to survive a power cut.
     pub fn is(&mut self, act: &Act, visible: &Visible) {
         self.row_order.clear();
         for n in act.puts().iter().copied().chain(act.relied_on()) {
             let fates = self.block(n);
-            // A block that is there is not written again, also when it is damaged.
+            // A present block is not written again, even if it is damaged.
             if fates.iter().any(|found| *found != Found::Damaged) {
                 *fates = [Found::Whole].into();
             }
@@ -188,7 +188,7 @@ impl Expected {
         if let Some(states) = &mut self.states {
             *states = applied(states, act);
         }
-        // A swap that was refused wrote nothing: the heads that it reported need not be durable.
+        // A refused swap wrote nothing, and the heads that it reported need not be durable.
         if let Some(change) = act.heads().filter(|heads| heads.gone != Gone::Stale) {
             self.heads = match &self.states {
                 Some(states) => states.iter().map(|state| state.heads.clone()).collect(),
@@ -197,7 +197,7 @@ impl Expected {
         }
     }
 
-    /// Whether a store can show one state only.
+    /// Whether only one state is allowed.
     pub fn is_settled(&self) -> bool {
         self.states.as_ref().is_none_or(|states| states.len() == 1)
             && self.heads.len() == 1
@@ -210,16 +210,16 @@ impl Expected {
         self.row_order.clear();
     }
 
-    /// The blocks that a head relies on, of all the heads that there may be.
+    /// The blocks that any possible head relies on.
     pub(crate) fn kept(&self) -> BTreeSet<usize> {
         let heads = self.heads.iter().flatten();
         heads.filter_map(|head| self.closures.get(head)).flatten().copied().collect()
     }
 
-    /// Checks that a store shows one of the states that are allowed.
+    /// Checks that a store shows one of the allowed states.
     ///
     /// # Errors
-    /// It does not: the worst of what is wrong.
+    /// It does not: the most serious fault.
     pub fn check(&self, observed: &Observed) -> Checked<()> {
         let blocks = observed.blocks.iter().filter_map(|(n, found)| self.check_block(*n, *found));
         let rows = observed.rows.iter().filter_map(|(key, value)| self.check_row(*key, *value));
@@ -257,7 +257,7 @@ impl Expected {
         if values.is_some_and(|values| values.contains(&value)) {
             return None;
         }
-        // An old value is a new one that is lost.
+        // An old value means that the new one was lost.
         let wrong = if values.is_none_or(|values| values.contains(&None)) { Wrong::Phantom } else { Wrong::Lost };
         Some((wrong, format!("row {key:?} is {value:?}, of {values:?}")))
     }
@@ -280,7 +280,7 @@ impl Expected {
         Some((wrong, format!("the heads are {heads:?}, of {:?}", self.heads)))
     }
 
-    /// A write of rows that is not atomic goes on in the order of the rows.
+    /// A non-atomic write of rows must proceed in the order of the rows.
     fn check_row_order(&self, observed: &Observed) -> Checked<()> {
         let mut cut_off = false;
         for (key, old, new) in self.row_order.iter().filter(|(_, old, new)| old != new) {

@@ -1,4 +1,4 @@
-//! Opens what crashes leave, as a user would, and looks at everything.
+//! Opens what crashes leave, as a user would, and checks everything.
 
 use std::{collections::HashSet, fmt, ops::Range};
 
@@ -7,19 +7,19 @@ use crate::{
     quietly, record, recording::expected, whole, workload::commit_of_new,
 };
 
-/// What was looked at.
+/// The amount of work done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Images opened.
     pub images: usize,
-    /// Images that a power cut left during a recovery or after it.
+    /// Images left by a power cut during or after a recovery.
     pub of_recoveries: usize,
     /// Points at which the power was cut.
     pub cuts: usize,
 }
 
 impl Counts {
-    /// Adds what else was looked at.
+    /// Adds further counts.
     pub fn add(&mut self, other: &Self) {
         self.images += other.images;
         self.of_recoveries += other.of_recoveries;
@@ -42,7 +42,7 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// What is wrong, without the calls that led to it.
+    /// The fault, without the calls that led to it.
     pub fn headline(&self) -> String {
         let Self { wrong, seed, image, text, .. } = self;
         format!("seed {seed}, image {image}: {wrong:?}: {text}")
@@ -58,37 +58,37 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Which images of a recording are looked at.
+/// Which images of a recording are checked.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// About so many.
+    /// The approximate number of images.
     pub images: usize,
-    /// At most so many of each cut.
+    /// The maximum number of images for each cut.
     pub ways: usize,
-    /// At these cuts.
+    /// The range of cuts.
     pub cuts: Range<usize>,
-    /// One in so many of those.
+    /// Only every so many-th of these cuts.
     pub every: usize,
-    /// Only this one of them.
+    /// Only this one of these images.
     pub only: Option<usize>,
-    /// Whether some of them take new work and are cut again.
+    /// Whether some images take further calls and are cut again.
     pub goes_on: bool,
 }
 
 impl Default for Scope {
-    /// All of them.
+    /// All images.
     fn default() -> Self {
         Self { images: usize::MAX, ways: usize::MAX, cuts: 0..usize::MAX, every: 1, only: None, goes_on: true }
     }
 }
 
 impl Scope {
-    /// About so many images.
+    /// About this many images.
     pub fn of(images: usize) -> Self {
         Self { images, ..Self::default() }
     }
 
-    /// The cuts, each once for every way in which it is tried: the first way of all of them, then the second one, and so on.
+    /// The cuts with the outcomes to try: the first outcome of every cut, then the second of every cut, and so on.
     fn plan(&self, cuts: &impl Cuts) -> Vec<(usize, usize)> {
         let ways = |cut| if self.cuts.contains(&cut) { cuts.ways(cut).min(self.ways) } else { 0 };
         let ways: Vec<usize> = (0..=cuts.entries()).map(ways).collect();
@@ -107,7 +107,7 @@ impl Scope {
 /// Explores the workload of a seed.
 ///
 /// # Panics
-/// A call of the workload fails, where no break is planted.
+/// A call of the workload fails although no break is planted.
 pub fn explored<E: Engine>(
     seed: u64,
     planted: Option<&Planted<E::Break>>,
@@ -124,7 +124,7 @@ pub fn explored<E: Engine>(
     }
 }
 
-/// Looks at images of a recording, until one is not as it has to be.
+/// Checks images of a recording until one shows a fault.
 pub fn explore<E: Engine>(recording: &Recording<E>, seed: u64, scope: &Scope) -> (Counts, Option<Violation>) {
     let mut explorer = Explorer { engine: &recording.engine, recording, scope, counts: Counts::default() };
     let violation = explorer.all(seed);
@@ -187,7 +187,7 @@ impl<E: Engine> Explorer<'_, E> {
         if !self.scope.goes_on || !chance.one_in(look.goes_on_one_in) {
             return Ok(());
         }
-        // What was seen is what the crash left, also if the recovery is cut off.
+        // What was observed was left by the crash, even if the recovery is interrupted.
         let mut left = runner.expected.clone();
         left.created = expected.created;
         runner.steps = vec![(0, left), (runner.medium.entries(), runner.expected.clone())];
@@ -198,7 +198,7 @@ impl<E: Engine> Explorer<'_, E> {
         Ok(())
     }
 
-    /// Cuts the power during a recovery and what came after it.
+    /// Cuts the power during a recovery and the calls after it.
     fn cut_again(&mut self, runner: &Runner<E>, chance: &mut Chance, depth: usize) -> Checked<()> {
         let mut cuts = runner.medium.cuts();
         for _ in 0..self.engine.look().cuts {
@@ -229,13 +229,14 @@ fn look_read_only<E: Engine>(runner: &mut Runner<E>, listings: bool) -> Checked<
     Ok(())
 }
 
-/// Checks what only this engine can say.
+/// Makes the checks that only this engine can make.
 fn inspect<E: Engine>(runner: &mut Runner<E>) -> Checked<()> {
     let Some(opened) = &mut runner.opened[0] else { return Err(not_usable("no store is open".to_owned())) };
     runner.engine.inspect(&mut opened.store).map_err(not_usable)
 }
 
-/// Works on with a store that was just checked: it keeps what it shows and takes new work, also after a clean close.
+/// Continues to use a store that was just checked. It must keep its content and take further calls, also after a clean
+/// close.
 fn go_on<E: Engine>(runner: &mut Runner<E>, chance: &mut Chance) -> Checked<()> {
     let habits = runner.engine.habits();
     let run = |runner: &mut Runner<E>, act| {
@@ -252,7 +253,7 @@ fn go_on<E: Engine>(runner: &mut Runner<E>, chance: &mut Chance) -> Checked<()> 
         run(runner, commit)?;
     }
     run(runner, Act::Close)?;
-    // Opens it.
+    // This call opens the store.
     run(runner, Act::PutMany(Vec::new()))?;
     runner.check(0, true)?;
     inspect(runner)

@@ -1,8 +1,9 @@
-//! The crash explorer: it runs seeded workloads on storage that records every operation, cuts the power after each of them, opens what is left
-//! and compares it with what was promised.
+//! The crash explorer. It runs seeded workloads on storage that records every operation, cuts the power after each
+//! operation, opens what is left, and compares it with what was promised.
 //!
-//! An engine brings a [`Medium`] (how its storage records operations, and what a power cut leaves of them), an [`Engine`] (how to open a store on
-//! it), and a list of [`Planted`] breaks that the explorer must notice. The workload, the model, the search, the reports and the long runs are here.
+//! An engine provides a [`Medium`] (how its storage records operations, and what a power cut leaves of them), an
+//! [`Engine`] (how to open a store on it), and a list of [`Planted`] breaks that the explorer must notice. This crate
+//! provides the workload, the model, the search, the reports and the long runs.
 
 mod act;
 mod breaks;

@@ -1,4 +1,4 @@
-//! What a store shows.
+//! The observed content of a store.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,21 +9,21 @@ use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError};
 
 use crate::{Checked, Pool, TABLES, Wrong, ensure, wrong::answered};
 
-/// A block, as a reader finds it.
+/// The state of a block, as a reader finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Found {
-    /// Not there.
+    /// The block is absent.
     Absent,
-    /// With the right bytes.
+    /// The block has the right bytes.
     Whole,
-    /// Present, and reported as damaged.
+    /// The block is present, and reported as damaged.
     Damaged,
 }
 
 /// The number of a table, and a key in it.
 pub type RowKey = (usize, u8);
 
-/// What a store shows of the blocks and rows that were asked for, and its heads.
+/// The observed blocks, rows and heads of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Blocks by their numbers.
@@ -73,10 +73,10 @@ impl Observed {
         Ok(Self { blocks, heads, rows })
     }
 
-    /// Checks that the listings and sizes of the same store show the same, and nothing else.
+    /// Checks that the listings and sizes of the same store agree with this and contain nothing else.
     ///
     /// # Errors
-    /// They do not.
+    /// They do not agree.
     pub fn check_listings(&self, store: &impl Store, pool: &Pool) -> Checked<()> {
         self.check_blocks(store, pool)?;
         let mut tables = BTreeSet::new();

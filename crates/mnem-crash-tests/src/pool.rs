@@ -1,4 +1,5 @@
-//! The blocks of the workloads: few and known by number, so that a workload meets the same ones again.
+//! The blocks of the workloads. There are only a few, known by number, so that a workload uses the same ones
+//! repeatedly.
 
 use std::{collections::HashMap, fmt};
 
@@ -13,8 +14,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// So many blocks. Block `n` has `bytes_of(n)` bytes and a CID that `fits`; every size below 8 stands for the empty block, which may occur
-    /// once and must fit.
+    /// A pool of `count` blocks. Block `n` has `bytes_of(n)` bytes and a CID that `fits`. Every size below 8 means the
+    /// empty block, which may occur once and must fit.
     pub fn new(count: usize, bytes_of: fn(usize) -> usize, fits: fn(&Cid) -> bool) -> Self {
         let block =
             |n| (0..).map(|salt| block_of(n, salt, bytes_of(n))).find(|(cid, data)| data.is_empty() || fits(cid));
@@ -24,7 +25,7 @@ impl Pool {
         Self { blocks, numbers }
     }
 
-    /// How many there are.
+    /// The number of blocks.
     pub fn count(&self) -> usize {
         self.blocks.len()
     }

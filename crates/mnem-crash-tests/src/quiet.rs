@@ -1,4 +1,4 @@
-//! Panics that are expected: caught, and not printed.
+//! Catches expected panics without printing them.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,7 +13,8 @@ thread_local! {
 
 static INSTALLED: Once = Once::new();
 
-/// Runs `f` and returns a panic as text. Panics that are contained inside `f` are not printed either. Other threads are not affected.
+/// Runs `f`, and returns a panic as text. Panics that are caught inside `f` are not printed either. Other threads are
+/// not affected.
 ///
 /// # Errors
 /// The text of the panic.

@@ -1,4 +1,4 @@
-//! A workload that was run: what was done, and what the store may hold at each point of the storage's log.
+//! The record of a workload: its calls, and what the store may contain at each point of the storage's log.
 
 use crate::{
     Act, Caller, Chance, Done, Engine, Expected, Kill, Planted, Runner, Visible, breaks::Break, workload::commit_of_new,
@@ -11,15 +11,15 @@ pub struct Recorded {
     pub who: usize,
     /// The call.
     pub act: Act,
-    /// Whether its process was killed meanwhile.
+    /// The kill of its process during the call, if any.
     pub kill: Option<Kill>,
-    /// Entries of the log before it began.
+    /// The number of log entries before it began.
     pub begun: usize,
-    /// Entries when it ended.
+    /// The number of log entries when it ended.
     pub ended: usize,
 }
 
-/// What was recorded of a workload.
+/// The record of a workload.
 pub struct Recording<E: Engine> {
     /// The engine that ran it.
     pub engine: E,
@@ -29,17 +29,17 @@ pub struct Recording<E: Engine> {
     pub planted: Option<E::Break>,
     /// The calls.
     pub acts: Vec<Recorded>,
-    /// From each number of entries on, what may be there.
+    /// The model that applies from each number of log entries on.
     pub steps: Vec<(usize, Expected)>,
 }
 
 impl<E: Engine> Recording<E> {
-    /// What a crash after so many entries may leave.
+    /// The model for a crash after so many entries.
     pub(crate) fn expected(&self, cut: usize) -> &Expected {
         expected(&self.steps, cut)
     }
 
-    /// The calls, with their places in the log.
+    /// The calls, with their positions in the log.
     pub(crate) fn log(&self) -> Vec<String> {
         let line = |Recorded { who, act, kill, begun, ended }: &Recorded| {
             let killed = kill.map_or(String::new(), |kill| format!(", killed {kill:?}"));
@@ -87,7 +87,7 @@ fn run<E: Engine>(
             runner.must_run(who, &open, kill)?;
             continue;
         }
-        // Another process is likely to try again what a killed one began.
+        // Another process often repeats a call during which a process was killed.
         let act = again.take().unwrap_or_else(|| habits.act(E::pool(), &runner.visible, chance));
         let kill = habits.kill(&act, chance);
         if matches!(runner.must_run(who, &act, kill)?, Done::Killed) {

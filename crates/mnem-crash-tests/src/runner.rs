@@ -1,4 +1,4 @@
-//! Runs calls on recorded storage, and knows at each moment what may be there after a crash.
+//! Runs calls on recorded storage, and keeps the model of what may be there after a crash.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use crate::{
 
 /// A process that has the store open.
 pub struct Opened<E: Engine> {
-    /// Its way to the storage.
+    /// The process on the storage.
     pub process: ProcessOf<E>,
     /// The store.
     pub store: E::Store,
     durable: bool,
 }
 
-/// Something to do with the process that is about to open the store.
+/// An action on the process that is about to open the store.
 type Prepare<E> = Box<dyn FnOnce(&ProcessOf<E>)>;
 
 /// Runs calls, one after the other.
@@ -27,29 +27,29 @@ pub struct Runner<E: Engine> {
     pub engine: E,
     /// The storage.
     pub medium: E::Medium,
-    /// What each process has open.
+    /// The open store of each process, if any.
     pub opened: Vec<Option<Opened<E>>>,
-    /// What may be there after a crash now.
+    /// The model for a crash at this moment.
     pub expected: Expected,
-    /// What may be there, from each number of entries on.
+    /// The model that applies from each number of log entries on.
     pub steps: Vec<(usize, Expected)>,
     /// What readers see.
     pub visible: Visible,
     /// The calls made.
     pub acts: Vec<Recorded>,
-    /// Done to the next process that opens the store: a fault is planted.
+    /// Applied to the next process that opens the store, to plant a fault.
     pub prepare: Option<Prepare<E>>,
     pub(crate) caller: Option<Caller>,
-    /// What readers see is to be looked at when the store is open again.
+    /// What readers see must be determined again when the store is open.
     unsure: bool,
 }
 
-/// What became of a call.
+/// The result of a call.
 #[derive(Debug)]
 pub enum Done {
     /// It succeeded.
     Ok,
-    /// The process that made it is dead.
+    /// The process that made it was killed.
     Killed,
     /// It failed.
     Failed(StoreError),
@@ -62,7 +62,7 @@ impl<E: Engine> fmt::Debug for Runner<E> {
 }
 
 impl<E: Engine> Runner<E> {
-    /// With nothing open.
+    /// A runner without an open store.
     pub fn new(engine: E, medium: E::Medium, expected: Expected) -> Self {
         let visible = Visible { kept: expected.kept(), ..Visible::default() };
         let opened = (0..engine.habits().processes).map(|_| None).collect();
@@ -80,7 +80,7 @@ impl<E: Engine> Runner<E> {
         }
     }
 
-    /// From this number of entries on, what is expected now may be there, and nothing that was expected from a later one on.
+    /// Makes the current model apply from this number of entries on, and discards all models for later numbers.
     pub fn step(&mut self, from: usize) {
         while self.steps.last().is_some_and(|(later, _)| *later > from) {
             self.steps.pop();
@@ -88,7 +88,7 @@ impl<E: Engine> Runner<E> {
         self.steps.push((from, self.expected.clone()));
     }
 
-    /// Makes a call in a process, which may be killed meanwhile.
+    /// Makes a call in a process, which may be killed during it.
     pub fn run(&mut self, who: usize, act: &Act, kill: Option<Kill>) -> Done {
         let durable = match (act, &self.opened[who]) {
             (Act::Open { durable }, _) => *durable,
@@ -121,7 +121,7 @@ impl<E: Engine> Runner<E> {
         done
     }
 
-    /// Opens what a crash left in the first process. What may be there stays as it is: the crash was before.
+    /// Opens what a crash left, in the first process. The model does not change, because the crash came before.
     pub(crate) fn recover(&mut self) -> Result<(), StoreError> {
         let open = Act::Open { durable: true };
         self.open(0, &open, true, None).1?;
@@ -182,7 +182,7 @@ impl<E: Engine> Runner<E> {
         (process, result)
     }
 
-    /// Keeps account of what readers see.
+    /// Updates what readers see.
     fn see(&mut self, act: &Act, done: &Done) {
         if matches!(done, Done::Ok) || matches!(act, Act::Kill) {
             self.visible.blocks.extend(act.puts());
@@ -197,7 +197,8 @@ impl<E: Engine> Runner<E> {
         self.visible.kept = self.expected.kept();
     }
 
-    /// Looks at what is there after a call that failed: beside the other processes, or once the only one has the store open again.
+    /// After a failed call, reads what is there: through another process, or once the only process has reopened the
+    /// store.
     fn look(&mut self) {
         if !self.unsure {
             return;
@@ -219,7 +220,7 @@ impl<E: Engine> Runner<E> {
         self.engine.open(&self.medium.process(), opening)
     }
 
-    /// Compares what the store of a process shows with what may be there. That is settled then.
+    /// Compares what a process sees with the model, and settles the model on it.
     ///
     /// # Errors
     /// The kind of fault, and a description.
@@ -232,7 +233,7 @@ impl<E: Engine> Runner<E> {
         checked
     }
 
-    /// [`check`](Self::check) of another handle.
+    /// Like [`check`](Self::check), for another handle.
     ///
     /// # Errors
     /// What is wrong.

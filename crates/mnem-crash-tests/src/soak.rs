@@ -1,4 +1,4 @@
-//! Long runs: the workload of one seed after the other, on all cores.
+//! Long runs: explores the workloads of many seeds on all cores.
 
 use std::{
     sync::{
@@ -19,11 +19,11 @@ pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} takes a number, not {text:?}")))
 }
 
-/// Explores the workloads from the seed `MNEM_CRASH_SEED` on, until `MNEM_CRASH_IMAGES` images were opened; or the image `MNEM_CRASH_IMAGE` of that
-/// seed alone.
+/// Explores workloads from the seed `MNEM_CRASH_SEED` on, until `MNEM_CRASH_IMAGES` images were opened. If
+/// `MNEM_CRASH_IMAGE` is set, opens only this image of that seed.
 ///
 /// # Panics
-/// An image is not as it has to be.
+/// An image shows a fault.
 pub fn soak<E: Engine>(first: u64, scope: &Scope) {
     let seed = number("MNEM_CRASH_SEED").unwrap_or(first);
     if let Some(only) = number("MNEM_CRASH_IMAGE") {

@@ -1,4 +1,4 @@
-//! What is done with a store, drawn from a seed.
+//! Draws the calls of a workload from a seed.
 
 use std::collections::BTreeSet;
 
@@ -9,30 +9,30 @@ use crate::{Act, Chance, Gone, Heads, Kill, Pool, TABLES, head};
 /// What readers see before the next call.
 #[derive(Clone, Debug, Default)]
 pub struct Visible {
-    /// The blocks that are there.
+    /// The present blocks.
     pub blocks: BTreeSet<usize>,
     /// The heads.
     pub heads: BTreeSet<Cid>,
-    /// Blocks that a head relies on, of all the heads that there may be after a crash. They are not deleted.
+    /// Blocks that any head relies on that may be there after a crash. They are not deleted.
     pub kept: BTreeSet<usize>,
 }
 
 /// How the processes of a workload behave.
 #[derive(Clone, Debug)]
 pub struct Habits {
-    /// Calls of a workload.
+    /// The number of calls in a workload.
     pub acts: usize,
-    /// Processes that have the store open at once, at least one.
+    /// The number of processes that have the store open at once: at least one.
     pub processes: usize,
-    /// Blocks of a large batch.
+    /// The number of blocks in a large batch.
     pub large: usize,
-    /// Of the calls, one in so many is killed.
+    /// During one in so many calls, the process is killed.
     pub kill_one_in: usize,
-    /// Of the processes, one in so many promises less than to survive a power cut.
+    /// One in so many processes does not promise to survive a power cut.
     pub weak_one_in: usize,
-    /// Instead of one in so many calls the process closes the store or dies.
+    /// Instead of one in so many calls, the process closes the store or dies.
     pub leave_one_in: usize,
-    /// Kinds of upkeep that only this engine has: [`Act::Tend`].
+    /// The number of kinds of maintenance that only this engine has: [`Act::Tend`].
     pub upkeep: usize,
     /// Of the calls, one in so many is upkeep, beside those that are anyway; [`usize::MAX`]: none.
     pub upkeep_one_in: usize,
@@ -65,7 +65,7 @@ impl Habits {
         Act::Open { durable: !chance.one_in(self.weak_one_in) }
     }
 
-    /// When the process is killed that makes the next call.
+    /// Decides whether and when the process is killed during the next call.
     pub(crate) fn kill(&self, act: &Act, chance: &mut Chance) -> Option<Kill> {
         let changes = match act {
             Act::Open { .. } => 22,
@@ -121,7 +121,7 @@ impl Habits {
             1..=3 => chance.pick(&there).into_iter().copied().collect(),
             _ => Vec::new(),
         };
-        // Heads of its own, so that they are there only once this commit is.
+        // The heads are the commit's own, so they are there only if the commit is.
         let own = puts.iter().chain(&required).filter(|n| !visible.kept.contains(n)).copied();
         let new: Vec<Cid> = own.take(heads_at_once(chance)).map(|n| pool.block(n).0).collect();
         if new.is_empty() {
@@ -131,7 +131,7 @@ impl Habits {
     }
 }
 
-/// A commit of so many new blocks. `None`: there are no blocks left to put.
+/// A commit of this many new blocks, or `None` if no blocks are left to put.
 pub(crate) fn commit_of_new(count: usize, pool: &Pool, visible: &Visible, chance: &mut Chance) -> Option<Act> {
     let puts = new_blocks(count, pool, visible, chance);
     let new = puts.iter().take(heads_at_once(chance)).map(|n| pool.block(*n).0).collect();
@@ -155,7 +155,7 @@ impl Gone {
     }
 }
 
-/// Mostly one head, else a set of up to three.
+/// Usually one head, otherwise a set of up to three.
 fn heads_at_once(chance: &mut Chance) -> usize {
     if chance.one_in(2) { 1 } else { 1 + chance.below(3) }
 }
@@ -172,14 +172,14 @@ fn deletable(visible: &Visible, chance: &mut Chance) -> Option<usize> {
     chance.pick(&free).copied()
 }
 
-/// Blocks that are not there, and that no head relies on.
+/// Absent blocks that no head relies on.
 fn new_blocks(count: usize, pool: &Pool, visible: &Visible, chance: &mut Chance) -> Vec<usize> {
     let first = chance.below(pool.count());
     let all = (0..pool.count()).map(|n| (first + n) % pool.count());
     all.filter(|n| !visible.blocks.contains(n) && !visible.kept.contains(n)).take(count).collect()
 }
 
-/// A block that is there, or one that is not.
+/// A block that may be present or absent.
 fn any_block(pool: &Pool, visible: &Visible, chance: &mut Chance) -> usize {
     let there: Vec<usize> = visible.blocks.iter().copied().collect();
     match chance.pick(&there) {

@@ -1,35 +1,35 @@
-//! What can be wrong with a store after a crash.
+//! The faults that a store can show after a crash.
 
 use std::error::Error;
 
 use mnem_store_traits::StoreError;
 
-/// What is wrong with a store.
+/// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wrong {
-    /// It does not open.
+    /// The store does not open.
     NotOpened,
     /// A read fails.
     Failed,
     /// Two answers contradict each other.
     Contradiction,
-    /// A head is there and a block of its commit is not.
+    /// A head is present without a block of its commit.
     HeadWithoutBlock,
-    /// Something acknowledged is not there.
+    /// Something acknowledged is missing.
     Lost,
-    /// Something is there that nobody wrote, or that was deleted.
+    /// Something is present that was never written, or that was deleted.
     Phantom,
-    /// Part of an operation that is all or nothing, or rows out of their order.
+    /// Part of an all-or-nothing operation is present, or rows out of order.
     Half,
-    /// The store does not take or keep new work.
+    /// The store does not take or keep further writes.
     NotUsable,
-    /// An error does not name what was tried, or has no cause.
+    /// An error does not name the attempted operation, or has no cause.
     NotNamed,
     /// A panic.
     Panicked,
 }
 
-/// A result whose error says what is wrong, and the details.
+/// A result whose error contains the kind of fault and a description.
 pub type Checked<T> = Result<T, (Wrong, String)>;
 
 /// Fails with `wrong` and `what` unless the condition holds.

@@ -2,14 +2,14 @@
 
 use mnem_car::{CarError, CarFault, Reader, Section, SectionOffsets, Writer};
 
-/// Small, so that inputs of a fuzzer's size get to this limit too.
+/// Small, so that a fuzzer's inputs reach this limit.
 const BLOCK_BYTES_MAX: u64 = 64 * 1024;
 
-/// What was read, and what is wrong and where.
+/// The items read, and the fault with its offset.
 type Read<T> = (Vec<T>, Option<(CarFault, u64)>);
 
-/// Blocks and offsets are the same sections, at their places, with the same fault; and a CARv1 is the one encoding of
-/// what was read.
+/// Reading blocks and reading offsets finds the same sections at the same places, with the same fault. A CARv1 that is
+/// accepted is the only encoding of its content.
 pub fn car_read(data: &[u8]) {
     for allow_padding in [false, true] {
         let (blocks, fault): Read<Section> = read(data, allow_padding, Reader::next_section);

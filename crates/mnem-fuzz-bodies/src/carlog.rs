@@ -75,8 +75,8 @@ fn kept(name: &str) -> &'static [u8] {
     FILES.iter().find(|(kept, _)| *kept == name).map_or(&[], |(_, bytes)| bytes)
 }
 
-/// Whether the handle only reads, the bytes of the file, and whether they get matching checksums. The input holds edits
-/// of the golden file, or a whole file.
+/// Whether the handle only reads, the bytes of the file, and whether they get matching checksums. The input is a list
+/// of edits to the golden file, or a whole file.
 fn altered(name: &str, data: &[u8]) -> Option<(bool, Vec<u8>, bool)> {
     let (choice, rest) = data.split_first()?;
     if choice & 4 != 0 {
@@ -89,7 +89,7 @@ fn altered(name: &str, data: &[u8]) -> Option<(bool, Vec<u8>, bool)> {
     Some((choice & 2 != 0, bytes, choice & 8 != 0))
 }
 
-/// Opens, reads everything and writes. Bytes must match their CID. No block may be absent, unless `may_lack`.
+/// Opens the store, reads everything and writes. Bytes must match their CID. No block may be absent, unless `may_lack`.
 fn check(read_only: bool, name: &str, bytes: &[u8], may_lack: bool) {
     PLACE.with(|place| {
         place.restore(name, bytes);

@@ -1,11 +1,11 @@
-//! CIDs as they are typed at the command line.
+//! CIDs typed on the command line.
 
 #[path = "../../mnem-storage-cli/src/cid_text.rs"]
 mod cid_text;
 
 use cid_text::{meant, plain};
 
-/// What is taken is the one text of its CID; what is proposed instead would be taken.
+/// An accepted text is the only spelling of its CID. A suggested text would be accepted.
 pub fn cli_cid(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     if let Some(cid) = plain(text) {

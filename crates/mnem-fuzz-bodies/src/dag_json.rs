@@ -3,13 +3,13 @@
 use mnem_storage::{Cid, DAG_JSON, cid_of, links};
 use serde_json::Value;
 
-/// What is accepted is JSON to another parser too, and its links are those of the tree.
+/// An accepted block is JSON to another parser too, and its links are those of that parser's tree.
 pub fn dag_json_links(data: &[u8]) {
     let cid = cid_of(DAG_JSON, data);
     let Ok(mut found) = links(&cid, data) else { return };
     let tree: Value = match serde_json::from_slice(data) {
         Ok(tree) => tree,
-        // Two limits that this parser has and the format has not.
+        // Two limits of this parser that the format does not have.
         Err(error)
             if ["number out of range", "recursion limit"].iter().any(|what| error.to_string().contains(what)) =>
         {

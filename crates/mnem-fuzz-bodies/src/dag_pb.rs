@@ -2,7 +2,7 @@
 
 use mnem_storage::{Cid, DAG_PB, cid_of, links};
 
-/// Everything that a node can hold, and how it can be arranged.
+/// The content of a node, and the order of its parts.
 #[derive(Default)]
 struct Node<'a> {
     links: Vec<Link<'a>>,
@@ -17,7 +17,7 @@ struct Link<'a> {
     size: Option<u64>,
 }
 
-/// What is accepted is a node in its only encoding, and its links are those of the node.
+/// An accepted block is the only encoding of a node, and its links are those of the node.
 pub fn dag_pb_links(data: &[u8]) {
     let cid = cid_of(DAG_PB, data);
     let Ok(found) = links(&cid, data) else { return };
@@ -27,7 +27,7 @@ pub fn dag_pb_links(data: &[u8]) {
     assert_eq!(found, expected, "other links than those of the node");
 }
 
-/// Takes what any reader of protobuf would take.
+/// Accepts everything that a general protobuf reader accepts.
 fn decode(data: &[u8]) -> Option<Node<'_>> {
     let mut node = Node::default();
     for (number, field) in fields(data)? {

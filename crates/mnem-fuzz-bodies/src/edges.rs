@@ -8,8 +8,8 @@ use mnem_ann_persist::{
 };
 use mnem_storage::{Bytes, MemoryStore, RAW, Store as _, VerifyOptions, cid_of, unwatched, verify};
 
-/// The input is taken as a whole row of format 1, and, behind its first byte, as another value for one of the rows of an index that was stored
-/// in either format. Nobody gets other edges than those of the index.
+/// Uses the input in two ways: as a whole row of format 1, and, after its first byte, as the new value of one row of an
+/// index stored in either format. A reader never gets edges that the index does not have.
 pub fn knn_row(data: &[u8]) {
     if let Ok(index) = KnnEdgeIndex::decode(data) {
         assert_eq!(index.canonical_bytes(), data, "a row that is not canonical was taken");
@@ -38,7 +38,8 @@ pub fn knn_row(data: &[u8]) {
     assert!(changed || report.fault_count == 0, "{:?}", report.faults);
 }
 
-/// Inputs that leave the stored index as it is, one for each of its rows in either format, and the row of format 1 alone.
+/// Inputs that do not change the stored index, one for each of its rows in either format; and the row of format 1
+/// alone.
 pub fn whole_knn_rows() -> Vec<Vec<u8>> {
     let mut inputs = vec![index().canonical_bytes()];
     for packed in [true, false] {
@@ -53,7 +54,7 @@ pub fn whole_knn_rows() -> Vec<Vec<u8>> {
     inputs
 }
 
-/// A reader of single nodes does not hash the whole, but what it returns are edges of the node that was asked for.
+/// A reader of single nodes does not hash the whole index, but returns only edges of the requested node.
 fn read_parts(table: &MemoryStore, index: &KnnEdgeIndex) {
     let rows = table.side_table(TABLE).expect("the table");
     let Ok(Some(reader)) = open(rows, &index.compute_cid()) else { return };

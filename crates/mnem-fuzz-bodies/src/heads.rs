@@ -1,4 +1,4 @@
-//! The file of the heads of a simple store.
+//! The heads file of a simple store.
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use mnem_storage::{
     cid_of,
 };
 
-/// A store whose file of heads is overwritten again and again.
+/// A store whose heads file is overwritten repeatedly.
 struct Place {
     store: SimpleStore,
     file: PathBuf,
@@ -34,13 +34,14 @@ thread_local! {
     };
 }
 
-/// The last line of a file with these lines before it.
+/// The last line of a file that begins with these lines.
 fn checksum_line(lines: &[u8]) -> String {
     let hex: String = cid_of(RAW, lines).hash().digest().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256 {hex}\n")
 }
 
-/// An input that begins with a `+` gets the checksum that fits what follows. What is taken is what a writer would have written.
+/// If the input begins with a `+`, the rest gets a matching checksum. An accepted file is one that a writer would have
+/// written.
 pub fn op_heads_file(data: &[u8]) {
     let text = match data.split_first() {
         Some((b'+', lines)) => [lines, checksum_line(lines).as_bytes()].concat(),
@@ -59,14 +60,14 @@ pub fn op_heads_file(data: &[u8]) {
     });
 }
 
-/// Writes without emptying the file first: some file systems then wait for the medium.
+/// Writes without truncating the file first, because some file systems then wait for the medium.
 fn overwrite(path: &Path, bytes: &[u8]) {
     let mut file = File::options().write(true).open(path).expect("open the file of the heads");
     file.write_all(bytes).expect("write");
     file.set_len(bytes.len() as u64).expect("cut off");
 }
 
-/// A head as it stands in the file: the name of its block's file.
+/// A head as the file spells it: like the name of a block's file.
 fn text_of(cid: &Cid) -> String {
     encode(Base::Base32Lower, cid.to_bytes())
 }

@@ -1,4 +1,4 @@
-//! Archives into a store.
+//! Imports of archives into a store.
 
 use mnem_storage::{
     Blockstore as _, MemoryStore, OpHeadsStore as _,
@@ -6,10 +6,10 @@ use mnem_storage::{
     unwatched,
 };
 
-/// Smaller than what a store takes, so that inputs of a fuzzer's size get to this limit too.
+/// Smaller than the limit of a store, so that a fuzzer's inputs reach it.
 const BLOCK_BYTES_MAX: u64 = 64 * 1024;
 
-/// A good archive is imported and is there; a bad one leaves verified blocks at most, and no heads.
+/// A valid archive is imported completely. An invalid one leaves at most verified blocks, and no heads.
 pub fn car_import(data: &[u8]) {
     let store = MemoryStore::new();
     let options = ImportOptions::new().heads(true).batch_bytes(4_096).block_bytes_max(BLOCK_BYTES_MAX);
@@ -29,7 +29,7 @@ pub fn car_import(data: &[u8]) {
         }
     }
     for cid in store.cids().expect("cids") {
-        // A read hashes.
+        // Reading checks the hash.
         assert!(store.get(&cid.expect("a CID")).expect("a whole block").is_some());
     }
 }

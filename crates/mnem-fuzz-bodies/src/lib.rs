@@ -1,6 +1,8 @@
-//! What each fuzz target does with its input. The fuzzer in `fuzz/` and the ordinary tests call the same functions: no input may make one panic.
+//! The body of each fuzz target. The fuzzer in `fuzz/` and the ordinary tests call these functions. No input may make
+//! them panic.
 //!
-//! Each checks more than that it comes to an end: what is accepted is canonical, what is stored is what its CID says, what fails changes nothing.
+//! Each target also checks the result: what is accepted is canonical, what is stored matches its CID, and what fails
+//! changes nothing.
 
 mod archive;
 mod carlog;
@@ -26,16 +28,16 @@ pub use links::dag_cbor_links;
 pub use redb_file::redb_open;
 pub use redb_pages::redb_pages;
 
-/// A fuzz target: its name, which is also that of its corpus, and what it does.
+/// A fuzz target: its name, which is also the name of its corpus, and its body.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// As in `fuzz/fuzz_targets` and `fuzz/corpus`.
+    /// The name in `fuzz/fuzz_targets` and `fuzz/corpus`.
     pub name: &'static str,
     /// Panics if the input shows a defect.
     pub run: fn(&[u8]),
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: [Target; 13] = [
     Target { name: "car_read", run: car_read },
     Target { name: "car_import", run: car_import },

@@ -3,7 +3,7 @@
 use ipld_core::ipld::Ipld;
 use mnem_storage::{DAG_CBOR, cid_of, links};
 
-/// What is accepted is one item in its only encoding, and its links are those of the tree.
+/// An accepted block is one item in its only encoding, and its links are those of the decoded tree.
 pub fn dag_cbor_links(data: &[u8]) {
     let cid = cid_of(DAG_CBOR, data);
     let Ok(found) = links(&cid, data) else { return };

@@ -1,4 +1,4 @@
-//! redb files that were altered, through our own way of opening them.
+//! Altered redb files, opened with our backend.
 
 use std::sync::OnceLock;
 
@@ -8,13 +8,13 @@ use redb::{StorageBackend as _, backends::InMemoryBackend};
 
 const PAGE: usize = 4096;
 
-/// Bytes at the start of a file that say which commit is the last: a change there may take the file back to an earlier one.
+/// The bytes at the start of a file that name the last commit. A change there may take the file back to an earlier one.
 const HEADER: usize = 320;
 
-/// Bytes of one edit: a place (3), what to do (1), with what (1).
+/// The bytes of one edit: a position (3), an operation (1), and its operand (1).
 pub(crate) const EDIT: usize = 5;
 
-/// A file of a store and what was in it.
+/// A store's file and its content.
 pub(crate) struct Sample {
     pub(crate) bytes: &'static [u8],
     pub(crate) blocks: Vec<(Cid, Bytes)>,
@@ -34,7 +34,7 @@ pub(crate) fn samples() -> &'static [Sample; 2] {
 fn sample(bytes: &'static [u8]) -> Sample {
     let store = open(bytes, &OpenOptions::new()).expect("a kept store opens");
     let cids: Vec<Cid> = store.cids().expect("cids").map(|cid| cid.expect("a CID")).collect();
-    // One block has a digest of other bytes, under a hash function that not every build can compute.
+    // One block has the digest of other bytes, under a hash function that is not in every build.
     let get = |cid: Cid| match store.get(&cid) {
         Err(StoreError::Corrupt { .. }) => None,
         found => Some((cid, found.expect("get").expect("a listed block"))),
@@ -51,10 +51,10 @@ fn open(bytes: &[u8], options: &OpenOptions) -> Result<RedbStore, StoreError> {
     options.clone().without_locks(true).cache_bytes(1 << 20).open_medium(medium, "fuzzed.redb")
 }
 
-/// The first byte says which file and how it is opened, the rest are edits to it, or the file itself.
+/// The first byte selects the file and how to open it. The rest is a list of edits to that file, or a whole file.
 pub fn redb_open(data: &[u8]) {
     let Some((choice, edits)) = data.split_first() else { return };
-    // Nothing but the check tells a tree without an end.
+    // Only the check detects a tree without an end.
     let options = OpenOptions::new().read_only(choice & 2 != 0).check(Check::Always);
     if choice & 4 != 0 {
         if let Ok(store) = open(edits, &options) {
@@ -68,8 +68,8 @@ pub fn redb_open(data: &[u8]) {
     for edit in edits.chunks_exact(EDIT) {
         in_header |= apply(edit, &mut bytes);
     }
-    // Without a check redb may panic, which has to be contained; it may find blocks absent, and it may not return other bytes.
-    // A copied page may make a tree without an end, in which redb itself, unchecked, looks for a key for ever.
+    // Without a check, redb may panic, which must be contained. It may find blocks absent, but must not return other
+    // bytes. A copied page may make a tree without an end, in which redb without a check would search forever.
     let copies = edits.chunks_exact(EDIT).any(|edit| edit.get(3).is_some_and(|what| what & 127 == 4));
     let unchecked = choice & 8 != 0 && !copies;
     let options = match (unchecked, choice & 16 != 0) {
@@ -82,11 +82,11 @@ pub fn redb_open(data: &[u8]) {
     }
 }
 
-/// Carries an edit out; `true` if it reached into the header.
+/// Applies an edit. Returns `true` if it changed the header.
 pub(crate) fn apply(edit: &[u8], bytes: &mut Vec<u8>) -> bool {
     let &[a, b, c, what, with] = edit else { return false };
     let place = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-    // Half of the places lie in the header.
+    // Half of the positions are in the header.
     let at = if what & 128 != 0 { place % HEADER } else { place % bytes.len().max(1) };
     let page = at / PAGE * PAGE;
     match what & 127 {
@@ -111,12 +111,12 @@ pub(crate) fn apply(edit: &[u8], bytes: &mut Vec<u8>) -> bool {
     at < HEADER || page == 0 && matches!(what & 127, 3 | 4)
 }
 
-/// Reads all, and writes. Blocks have the bytes that they had, and, unless they may be gone, are there.
+/// Reads everything, and writes. Blocks have their original bytes and, unless `may_lack`, are present.
 fn read(store: &RedbStore, sample: Option<&Sample>, may_lack: bool) {
     for (cid, data) in sample.iter().flat_map(|sample| &sample.blocks) {
         match store.get(cid) {
             Ok(Some(found)) => {
-                // What no hash protects is protected by the check only.
+                // Only the check protects bytes that no hash protects.
                 assert!(found == *data || may_lack && !mnem_storage::is_checkable(cid), "other bytes for {cid}");
             }
             Ok(None) => assert!(may_lack, "{cid} is absent"),

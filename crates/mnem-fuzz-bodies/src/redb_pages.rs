@@ -1,4 +1,4 @@
-//! Files whose raw pages are scanned: altered redb files, and bytes that redb never wrote.
+//! Files whose raw pages are scanned: altered redb files, and arbitrary bytes.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use mnem_storage::driver::{Driver as _, OpenOptions, RawFind};
 
 use crate::redb_file::{EDIT, apply, samples};
 
-/// The first byte says which kept file the rest are edits to; or that the rest is a file.
+/// The first byte selects a golden file, and the rest is a list of edits to it; or the rest is the file.
 pub fn redb_pages(data: &[u8]) {
     let Some((choice, edits)) = data.split_first() else { return };
     if choice & 4 != 0 {
@@ -26,7 +26,8 @@ pub fn redb_pages(data: &[u8]) {
     }
 }
 
-/// Scans a file. Returns the CIDs of the blocks that could be read, which are right and together no larger than the file.
+/// Scans a file. Returns the CIDs of the blocks that could be read. They must be right, and together no larger than the
+/// file.
 fn scan(bytes: &[u8]) -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("fuzzed.redb");
@@ -51,7 +52,7 @@ fn scan(bytes: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     assert!(block_bytes <= bytes.len(), "{block_bytes} bytes of blocks in a file of {}", bytes.len());
-    // A key is no shorter than four bytes, and each page names what is in it and in the next.
+    // A key has at least four bytes, and each page names only what is in it and in the next one.
     assert!(named <= bytes.len(), "{named} names in a file of {} bytes", bytes.len());
     assert_eq!((scanned, scan.total_bytes()), (bytes.len() as u64, bytes.len() as u64));
     found

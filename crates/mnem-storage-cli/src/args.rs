@@ -37,7 +37,7 @@ pub(crate) struct Global {
     pub(crate) cache: Option<ByteSize>,
     /// Sharing mode, if the backend has one; every process must open the store in the same mode
     #[arg(long, global = true, value_name = "MODE", default_value = "exclusive-writer")]
-    pub(crate) concurrency: Mode,
+    pub(crate) sharing: Mode,
     /// Allow a file system without file locks; make sure that nothing else uses the store
     #[arg(long, global = true)]
     pub(crate) without_locks: bool,

@@ -62,7 +62,7 @@ impl Context {
     pub(crate) fn options(&self) -> OpenOptions {
         let mut options = OpenOptions::new()
             .drivers(drivers::all().iter().copied())
-            .sharing(self.global.concurrency.into())
+            .sharing(self.global.sharing.into())
             .cache_bytes(self.cache_bytes(CACHE_BYTES_USUAL))
             .without_locks(self.global.without_locks);
         if self.global.without_folder_sync {
@@ -79,7 +79,12 @@ impl Context {
     ///
     /// A shared mode skips the check: a reader cannot check a file that other processes write to.
     pub(crate) fn checked_options(&self) -> OpenOptions {
-        self.options().check(self.global.concurrency == Mode::Exclusive)
+        self.options().check(self.global.sharing == Mode::Exclusive)
+    }
+
+    /// As [`checked_options`](Self::checked_options), for a store that is scanned: with a small cache.
+    pub(crate) fn checked_options_for_listing(&self) -> OpenOptions {
+        self.checked_options().cache_bytes(self.cache_bytes(LISTING_CACHE_BYTES))
     }
 
     /// The size of the cache: `--cache`, else `usual`, reduced under a memory limit.

@@ -34,7 +34,7 @@ pub(crate) fn formats() -> PossibleValuesParser {
 pub(crate) fn choice() -> String {
     let mut text = "\
 Without --backend, the path selects the backend; if it matches none, the store gets the
-first one.
+first one of this list.
 
 Backends:
 "

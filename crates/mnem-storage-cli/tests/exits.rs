@@ -122,8 +122,8 @@ fn a_redb_file_is_shared_by_those_who_say_so() {
     let store = options.open(place.path("a.redb")).expect("a new store");
     place.run(&["heads", "--store", "a.redb"]).fails(11);
     place.write("note", b"from another process");
-    place.run(&["put", "note", "--store", "a.redb", "--concurrency", "single-writer"]).fails(11);
-    let shared = ["--store", "a.redb", "--concurrency", "multi-writer"];
+    place.run(&["put", "note", "--store", "a.redb", "--sharing", "single-writer"]).fails(11);
+    let shared = ["--store", "a.redb", "--sharing", "multi-writer"];
     let said = place.run(&[&["put", "note", "--codec", "raw"][..], &shared].concat()).ok();
     assert!(store.has(&said.trim().parse().expect("a CID")).expect("has"));
     place.run(&[&["ls"][..], &shared].concat()).ok();

@@ -51,7 +51,7 @@ fn a_file_of_another_length_says_by_how_much_it_is_and_never_what_panicked() {
         place.write("cut.redb", &whole[..whole.len() - cut]);
         for mode in ["exclusive-writer", "single-writer", "multi-writer"] {
             for args in [&["ls"][..], &["stat"], &["put", "a.redb"]] {
-                let args = [args, &["--store", "cut.redb", "--concurrency", mode]].concat();
+                let args = [args, &["--store", "cut.redb", "--sharing", mode]].concat();
                 let said = place.run(&args).fails(1);
                 assert!(said.contains(&format!("shorter than its header says by {cut} bytes")), "{args:?}: {said}");
                 assert!(!said.contains("panicked") && !said.contains("unreachable"), "{args:?}: {said}");

@@ -271,6 +271,32 @@ fn what_compacts_ends_where_it_is() {
     assert!(place.run(&["verify", "--store", "a.redb"]).ok().starts_with("0 faults"));
 }
 
+/// What is said of a store whose opening takes long: here the program waits for its lock, as it would check its file.
+#[test]
+fn what_opens_a_store_says_that_nothing_was_done() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    let held = place.store("a.redb");
+    for (args, kept) in [
+        (&["copy", "a.redb", "b.redb"][..], "nothing was copied"),
+        (&["copy", "--reachable", "a.redb", "b.redb"], "nothing was copied"),
+        (&["export", "a.car", "--store", "a.redb"], "no archive was written"),
+        (&["gc", "--store", "a.redb"], "no block was removed"),
+        (&["gc", "--dry-run", "--store", "a.redb"], "no block was removed"),
+    ] {
+        let mut running = Running::start(&place, &[args, &["--lock-wait", "600", "-v"]].concat());
+        running.says("note: opening a.redb");
+        running.signal(Signal::TERM);
+        let (status, out, said) = running.ended();
+        assert_eq!((status.signal(), &*out), (Some(15), ""), "{args:?}: {said}");
+        assert!(said.contains(&format!("error: interrupted: {kept}: ")), "{args:?}: {said}");
+        assert!(said.contains("\nhint: run the same command again"), "{args:?}: {said}");
+        assert!(!place.path("b.redb").exists() && !place.path("a.car").exists(), "{args:?}");
+    }
+    drop(held);
+    assert!(place.run(&["verify", "--store", "a.redb"]).ok().starts_with("0 faults"));
+}
+
 #[test]
 fn a_verification_says_what_it_has_found_by_then() {
     let place = Place::new();

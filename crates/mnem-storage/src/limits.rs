@@ -44,6 +44,9 @@ pub(crate) const UNCHECKED_LISTED_MAX: usize = 10_000;
 /// The most absent blocks that a report or an error names.
 pub(crate) const MISSING_LISTED_MAX: usize = 10_000;
 
+/// The most indexes with an unreachable root that the report of a collection names.
+pub(crate) const DEAD_INDEXES_LISTED_MAX: usize = 10_000;
+
 /// The blocks that a collection removes in its first durable call, and in later ones if the store is slow.
 pub(crate) const COLLECT_BATCH_BLOCKS_MIN: usize = 64;
 

@@ -234,7 +234,8 @@ fn an_index_whose_root_is_dead_is_listed_and_goes_if_so_wished() {
         for options in [CollectOptions::new().dry_run(true).indexes(true), CollectOptions::new()] {
             let report = run(store, &options).expect(name);
             assert_eq!(listed(&report), BTreeSet::from([packed, row]), "{name}");
-            assert_eq!((report.indexes_removed, report.indexes_unreadable), (0, 1), "{name}");
+            let counts = (report.dead_index_count, report.indexes_removed, report.indexes_unreadable);
+            assert_eq!(counts, (2, 0, 1), "{name}");
         }
         assert_eq!(knn::list(&*table).unwrap().count(), 4, "{name}");
         let report = run(store, &CollectOptions::new().indexes(true)).expect(name);
@@ -243,6 +244,21 @@ fn an_index_whose_root_is_dead_is_listed_and_goes_if_so_wished() {
         assert_eq!(left, BTreeSet::from([kept, unreadable]), "{name}");
         assert_eq!(knn::unfinished(&*table).unwrap(), [], "{name}");
     }
+}
+
+#[test]
+fn of_very_many_dead_indexes_only_the_first_are_listed_and_all_go() {
+    const DEAD: u64 = 10_003;
+    let store = mnem_storage::MemoryStore::new();
+    fill(&store);
+    let table = store.side_table(knn::TABLE).unwrap();
+    for number in 0..DEAD {
+        knn::store_row(&*table, &index(cid_of(RAW, &number.to_be_bytes()))).unwrap();
+    }
+    let report = run(&store, &CollectOptions::new().indexes(true)).unwrap();
+    assert_eq!((report.dead_index_count, report.indexes_removed), (DEAD, DEAD));
+    assert!(report.dead_indexes.len() == 10_000 && report.dead_indexes.is_sorted_by_key(|index| index.cid));
+    assert_eq!(knn::list(&*table).unwrap().count(), 0);
 }
 
 /// Somebody writes who should have been kept away.

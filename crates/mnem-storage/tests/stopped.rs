@@ -101,6 +101,21 @@ fn a_copy_ends_in_any_stage_and_is_finished_by_another() {
 }
 
 #[test]
+fn a_copy_ends_while_it_passes_over_what_only_the_target_holds() {
+    let from = MemoryStore::new();
+    for subject in stores() {
+        let (to, name) = (&*subject.store, subject.name);
+        car::import(to, &animals()[..], &ImportOptions::new(), &mut unwatched).unwrap();
+        let mut asked = 0;
+        let copied = copy(&from, to, &mut |_| {
+            asked += 1;
+            if asked < 50 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        assert!(matches!(copied, Err(CopyError::Stopped { blocks: 0, new: 0 })), "{name}: {copied:?}");
+    }
+}
+
+#[test]
 fn a_verification_says_what_it_has_found_by_then() {
     let store = source();
     let absent = crate::fixtures::raw("absent").0;

@@ -1,4 +1,4 @@
-//! Behaviour of the crate through its public API, and the proof that the suite sees what it says it sees.
+//! Tests of the crate through its public API, and the proof that the suite catches what it claims to catch.
 
 #[path = "main/batches.rs"]
 mod batches;

@@ -1,4 +1,4 @@
-//! A backend that writes only the methods it must keeps every law: the defaults are right.
+//! A backend that implements only the required methods keeps every law: the defaults are right.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -90,7 +90,7 @@ impl Fixture for MinimalFixture {
 
 mnem_store_traits::conformance_tests!(minimal, MinimalFixture);
 
-/// The same backend, showing only its blocks, or only its heads: each conforms to its profile.
+/// The same backend, offering only its blocks or only its heads. Each conforms to its profile.
 struct Blocks;
 
 impl Fixture for Blocks {
@@ -130,7 +130,7 @@ impl Fixture for Heads {
 mnem_store_traits::conformance_tests!(blocks_only, Blocks, has: [Blocks, Limits]);
 mnem_store_traits::conformance_tests!(heads_only, Heads, has: [Heads]);
 
-/// What the tests leave out is what the report calls declined: no more, and no less.
+/// The tests ignore exactly the laws that the report declines.
 #[test]
 fn the_tests_of_declined_laws_are_ignored() {
     // Some laws of every group, in all of their modes.
@@ -162,7 +162,7 @@ fn the_tests_of_declined_laws_are_ignored() {
     assert!(wrong.is_empty() && ignored.len() > 300, "of {} ignored tests, these differ: {wrong:#?}", ignored.len());
 }
 
-/// What it does not claim is either seen to be refused, or said not to be seen.
+/// For each capability that it does not claim, the report says that it was refused, or that it cannot be observed.
 #[test]
 fn a_report_says_what_is_not_claimed() {
     let report = run(MinimalFixture, &Options::default().only("store::")).to_string();

@@ -1,5 +1,5 @@
-//! What the stores of this crate promise beyond the laws. Apart from the proof of the suite, which takes a minute to build: each change that
-//! `cargo xtask soak mutants` makes is built with these.
+//! Promises of this crate's stores beyond the laws. Separate from the tests of the suite, which take a minute to build,
+//! because `cargo xtask soak mutants` rebuilds these for each change.
 
 #[path = "stores/landing.rs"]
 mod landing;

@@ -1,4 +1,4 @@
-//! The first block of a segment: whose it is, which one, and what came before it.
+//! The descriptor, which is the first block of a segment: its store, its number and the commit before it.
 
 use mnem_car::{Cid, SectionOffsets, Writer};
 use mnem_store_traits::{RAW, cid_of};
@@ -8,7 +8,7 @@ use super::{
     keys::{Keys, Mac, ShortMac},
 };
 
-/// How a descriptor begins.
+/// The first bytes of a descriptor.
 pub(crate) const MAGIC: [u8; 8] = *b"mnemL\0\0\x01";
 
 /// A compaction wrote the segment.
@@ -18,7 +18,7 @@ const COMPACTED: u32 = 1;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Descriptor {
     pub(crate) segment: u32,
-    /// The MAC of the last commit of the segment before; zeros if there is none.
+    /// The MAC of the last commit in the previous segment, or zeros if there is none.
     pub(crate) previous: Mac,
     /// A compaction wrote the segment, so it counts only if the manifest names it.
     pub(crate) compacted: bool,
@@ -26,19 +26,19 @@ pub(crate) struct Descriptor {
     pub(crate) replaces: u64,
 }
 
-/// Why a block is no descriptor of this store.
+/// Why a block is not a descriptor of this store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoDescriptor {
-    /// It does not begin as one, or is not whole, or was changed.
+    /// It has no magic number, or is incomplete or changed.
     Invalid,
-    /// It is of another store.
+    /// It belongs to another store.
     OtherStore,
-    /// It has flags that this build does not know.
+    /// It has flags that this build does not support.
     Flags(u32),
 }
 
 impl Descriptor {
-    /// The beginning of a segment: the header of the CAR, whose root is the descriptor, and the descriptor.
+    /// The first bytes of a segment: the CAR header, whose root is the descriptor, and the descriptor.
     pub(crate) fn begin_segment(&self, keys: &Keys) -> Vec<u8> {
         let data = self.encode(keys);
         let cid = cid_of(RAW, &data);
@@ -46,7 +46,7 @@ impl Descriptor {
             writer.write(&cid, &data)?;
             writer.finish()
         });
-        // A vector takes all that is written to it, and one root is not too many.
+        // Writing to a vector cannot fail, and one root is not too many.
         written.unwrap_or_default()
     }
 
@@ -92,19 +92,19 @@ impl Descriptor {
     }
 }
 
-/// The length of the beginning of every segment, in bytes.
+/// The length, in bytes, of the header and descriptor of every segment.
 pub(crate) fn begin_bytes(keys: &Keys) -> u64 {
     Descriptor::default().begin_segment(keys).len() as u64
 }
 
-/// The section of the descriptor in a segment that begins with `bytes`, if it has one: it stands after the header.
+/// The section of the descriptor, directly after the header, in a segment that begins with `bytes`.
 pub(crate) fn section(bytes: &[u8]) -> Option<SectionOffsets> {
-    // One byte has the length of a header with one root.
+    // The length of a header with one root fits in one byte.
     let header_end = usize::from(*bytes.first()?) + 1;
     SectionOffsets::parse(bytes.get(header_end..)?, header_end as u64).ok()
 }
 
-/// Whether the header of the segment names this root and nothing else.
+/// Whether the header of the segment names this root and no other.
 pub(crate) fn has_root(bytes: &[u8], root: Cid) -> bool {
     Writer::new(Vec::new(), &[root]).and_then(Writer::finish).is_ok_and(|header| bytes.starts_with(&header))
 }

@@ -1,4 +1,4 @@
-//! The examples of `FORMAT.md`: every byte of them is what this build writes, and what it reads.
+//! Tests of the examples in `FORMAT.md`: this build writes exactly these bytes, and reads them.
 
 use mnem_store_traits::{Bytes, Cid, RAW, cid_of};
 
@@ -17,15 +17,15 @@ use super::{
 
 const FORMAT: &str = include_str!("../../FORMAT.md");
 
-/// The code block of `FORMAT.md` that begins so.
+/// The code block of `FORMAT.md` that begins with `start`.
 fn block(start: &str) -> &'static str {
     let blocks = FORMAT.split("```text\n").skip(1);
     let mut blocks = blocks.filter_map(|rest| rest.split("```").next());
     blocks.find(|block| block.starts_with(start)).unwrap_or_else(|| panic!("no example begins with {start}"))
 }
 
-/// The bytes that a code block shows: each line has an offset, hexadecimal digits, and two spaces before any words. Bytes of no line are
-/// zeros.
+/// The bytes that a code block shows. Each line has an offset, hexadecimal digits, and a comment after two spaces.
+/// Bytes that no line shows are zeros.
 fn bytes_of(block: &str, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     for line in block.lines() {
@@ -42,7 +42,7 @@ fn hello() -> (Cid, &'static [u8]) {
     (cid_of(RAW, b"hello"), b"hello")
 }
 
-/// The segment of the example, and the MAC of its commit.
+/// The segment of the example and the MAC of its commit.
 fn segment(keys: &Keys) -> (Vec<u8>, [u8; 32]) {
     let (cid, data) = hello();
     let mut bytes = Descriptor { segment: 1, ..Descriptor::default() }.begin_segment(keys);
@@ -58,7 +58,7 @@ fn segment(keys: &Keys) -> (Vec<u8>, [u8; 32]) {
     (bytes, mac)
 }
 
-/// Where `hello` stands.
+/// The place of the block `hello`.
 fn place() -> Place {
     Place::new(1, &mnem_car::SectionOffsets::write_start(&hello().0, 5, 0xb8, &mut Vec::new()))
 }

@@ -1,6 +1,6 @@
-//! Fields of fixed and given lengths, little-endian, one after the other.
+//! Consecutive little-endian fields of fixed or given length.
 
-/// Reads fields, and checks each read against the bytes that are left.
+/// Reads fields one after the other, and checks that enough bytes are left.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields<'a>(&'a [u8]);
 

@@ -1,4 +1,4 @@
-//! The file system as this backend needs it, so that tests can put another one under it.
+//! The file system as this backend uses it. Tests replace it.
 
 use std::{
     fmt::Debug,
@@ -12,7 +12,7 @@ use mnem_store_traits::driver::{Entry, FileIdentity, identity};
 
 /// One open file.
 pub trait File: Debug + Send + Sync {
-    /// Reads up to `buffer.len()` bytes at `offset`: fewer only where the file ends.
+    /// Reads up to `buffer.len()` bytes at `offset`. Returns fewer only at the end of the file.
     ///
     /// # Errors
     /// The system's.
@@ -24,19 +24,19 @@ pub trait File: Debug + Send + Sync {
     /// The system's; any part of the bytes may have been written.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Cuts the file, or makes it longer by zeros.
+    /// Truncates the file, or extends it with zeros.
     ///
     /// # Errors
     /// The system's.
     fn set_len(&self, bytes: u64) -> io::Result<()>;
 
-    /// Its length in bytes.
+    /// The length in bytes.
     ///
     /// # Errors
     /// The system's.
     fn file_bytes(&self) -> io::Result<u64>;
 
-    /// Makes its bytes and its length durable.
+    /// Makes the content and the length durable.
     ///
     /// # Errors
     /// The system's. After a failed sync, unwritten data may be lost, and later syncs do not report it.
@@ -48,49 +48,49 @@ pub trait Lock: Debug + Send + Sync {}
 
 /// A file system.
 pub trait Files: Debug + Send + Sync {
-    /// What lies at a path.
+    /// The kind of entry at a path.
     ///
     /// # Errors
     /// The system's.
     fn look(&self, path: &Path) -> io::Result<Entry>;
 
-    /// The path without symbolic links.
+    /// The path with symbolic links resolved.
     ///
     /// # Errors
     /// The system's.
     fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
 
-    /// What tells a file or folder from all others.
+    /// A value that identifies this file or folder among all others.
     ///
     /// # Errors
     /// The system's.
     fn identity(&self, path: &Path) -> io::Result<FileIdentity>;
 
-    /// Opens a file that is there; `write`: to write to it too. `None`: nothing is there.
+    /// Opens an existing file, with `write` for writing too. Returns `None` if nothing is there.
     ///
     /// # Errors
     /// The system's.
     fn open(&self, path: &Path, write: bool) -> io::Result<Option<Arc<dyn File>>>;
 
-    /// Makes an empty file where nothing is, for its owner alone.
+    /// Creates an empty file that only its owner can access.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`], and the system's.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
 
-    /// Makes a folder, for its owner alone. `false`: it is there already.
+    /// Creates a folder that only its owner can access. Returns `false` if it exists already.
     ///
     /// # Errors
     /// The system's.
     fn create_folder(&self, path: &Path) -> io::Result<bool>;
 
-    /// Renames a file, replacing what has the name.
+    /// Renames a file, replacing any file of the new name.
     ///
     /// # Errors
     /// The system's.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file. `false`: it was not there.
+    /// Removes a file. Returns `false` if it does not exist.
     ///
     /// # Errors
     /// The system's.
@@ -108,14 +108,15 @@ pub trait Files: Debug + Send + Sync {
     /// The system's.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 
-    /// Locks a file that is made if need be. `None`: another handle, of any process, holds it.
+    /// Locks a file, which is created if it does not exist. Returns `None` if another handle, in any process, holds the
+    /// lock.
     ///
     /// # Errors
-    /// The system's; [`io::ErrorKind::Unsupported`] where the place has no locks.
+    /// The system's; [`io::ErrorKind::Unsupported`] if the file system has no locks.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
 }
 
-/// The file system of the machine.
+/// The file system of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StdFiles;
 
@@ -253,7 +254,7 @@ impl Files for StdFiles {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        // Only there can a folder be opened and synced.
+        // Only Unix can open and sync a folder.
         if cfg!(unix) { fs::File::open(path)?.sync_all() } else { Ok(()) }
     }
 

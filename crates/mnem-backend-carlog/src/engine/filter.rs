@@ -1,43 +1,43 @@
-//! The filter of an index run: says of most fingerprints that the run does not have them.
+//! The filter of an index run: it rules out most fingerprints that the run does not have.
 //!
-//! A split block Bloom filter: a fingerprint sets one bit in each of the eight words of one block.
+//! It is a split block Bloom filter: each fingerprint sets one bit in each of the eight words of one block.
 
 use super::page::PAYLOAD_BYTES;
 
 const WORDS: usize = 8;
 pub(crate) const BLOCK_BYTES: usize = WORDS * size_of::<u32>();
 
-/// Blocks of one page; the rest of the page is zeros.
+/// The number of blocks in a page. The rest of the page is zeros.
 pub(crate) const BLOCKS_A_PAGE: usize = PAYLOAD_BYTES / BLOCK_BYTES;
 
 const BITS_A_KEY: u64 = 10;
 
-/// Odd numbers that spread a fingerprint over the words of a block: those of the Parquet format.
+/// Odd numbers that spread a fingerprint over the words of a block. They are those of the Parquet format.
 const SALTS: [u32; WORDS] =
     [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
-/// How many blocks a filter of so many fingerprints has.
+/// The number of blocks in a filter for `keys` fingerprints.
 pub(crate) fn blocks_for(keys: u64) -> u64 {
     (keys * BITS_A_KEY).div_ceil(BLOCK_BYTES as u64 * 8).max(1)
 }
 
-/// The block of a fingerprint, of so many.
+/// The block of a fingerprint, in a filter of so many blocks.
 pub(crate) fn block_of(fingerprint: u64, blocks: u64) -> u64 {
     ((u128::from(fingerprint) * u128::from(blocks)) >> 64) as u64
 }
 
 fn bits(fingerprint: u64) -> [u32; WORDS] {
-    // The upper half chose the block.
+    // The upper half has selected the block.
     SALTS.map(|salt| 1 << ((fingerprint as u32).wrapping_mul(salt) >> 27))
 }
 
-/// Whether a block may have the fingerprint.
+/// Whether the block may contain the fingerprint.
 pub(crate) fn may_have(block: &[u8], fingerprint: u64) -> bool {
     let (words, _) = block.as_chunks::<4>();
     words.iter().zip(bits(fingerprint)).all(|(word, bit)| u32::from_le_bytes(*word) & bit != 0)
 }
 
-/// A filter in the making.
+/// A filter that is being built.
 #[derive(Debug)]
 pub(crate) struct Filter(Vec<[u32; WORDS]>);
 

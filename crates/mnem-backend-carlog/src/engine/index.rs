@@ -1,4 +1,4 @@
-//! Where each block stands: a table in memory over runs on disk, the newest part first.
+//! The index: finds the place of each block in a table in memory and in runs on disk. The newest part comes first.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ pub(crate) type Runs = Arc<Vec<Arc<Run>>>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     pub(crate) recent: Memtable,
-    /// What is being written as a run.
+    /// The table that is being written as a run.
     pub(crate) frozen: Option<Arc<Memtable>>,
     pub(crate) runs: Runs,
 }
 
 impl Index {
-    /// Begins to look for a fingerprint. The rest of it, which may read from the disk, needs no lock.
+    /// Begins the search for a fingerprint. [`Search::next`] may read from disk and needs no lock.
     pub(crate) fn search(&self, fingerprint: u64) -> Search {
         let mut search =
             Search { fingerprint, live: Vec::new(), marks: Vec::new(), runs: self.runs.clone(), next_run: 0 };
-        // Found places are tried from the last one on: those of the newest part come last.
+        // The places found are tried from the end, so those of the newest part are pushed last.
         if let Some(frozen) = &self.frozen {
             let mut newer = Search { runs: Runs::default(), live: Vec::new(), marks: Vec::new(), ..search };
             newer.take(self.recent.places(fingerprint));
@@ -34,14 +34,14 @@ impl Index {
         search
     }
 
-    /// Makes one table of what was to be written as a run and what came since.
+    /// Joins the table that was to be written as a run with the entries added since.
     pub(crate) fn take_back_frozen(&mut self) {
         let Some(frozen) = self.frozen.take() else { return };
         let newer = std::mem::replace(&mut self.recent, Arc::unwrap_or_clone(frozen));
         self.recent.absorb(newer);
     }
 
-    /// Begins to look which of these entries are in the index.
+    /// Begins to check which of these entries are in the index.
     pub(crate) fn check(&self, entries: impl Iterator<Item = (u64, Place)>) -> Check {
         let mut check = Check { runs: self.runs.clone(), live: Vec::new(), unknown: Vec::new() };
         for (at, (fingerprint, place)) in entries.enumerate() {
@@ -55,14 +55,14 @@ impl Index {
         check
     }
 
-    /// Entries of all parts, with marks of deleted blocks and what they mark.
+    /// The number of entries in all parts, including marks of deleted blocks and the places that they mark.
     pub(crate) fn entries(&self) -> u64 {
         let tables = self.recent.len() + self.frozen.as_ref().map_or(0, |table| table.len());
         tables as u64 + self.runs.iter().map(|run| run.header.entries).sum::<u64>()
     }
 }
 
-/// What one part of the index says of a place: it is live, or gone, or (`None`) nothing.
+/// Whether this part of the index has the place as live or as deleted. `None` if it does not mention the place.
 fn verdict(mut places: impl Iterator<Item = Place>, place: Place) -> Option<bool> {
     places.find(|found| found.to_mark() == place.to_mark()).map(|found| found == place)
 }
@@ -78,7 +78,7 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// The next place, the latest first. Older runs are read only if no newer part has one.
+    /// The next place, latest first. Reads an older run only if no newer part has another place.
     pub(crate) fn next(&mut self) -> Result<Option<Place>, NoAnswer> {
         loop {
             if let Some(place) = self.live.pop() {
@@ -92,7 +92,7 @@ impl Search {
         }
     }
 
-    /// Takes the places of the next older part, ascending.
+    /// Takes the places of the next older part, in ascending order.
     fn take(&mut self, places: impl Iterator<Item = Place>) {
         for place in places {
             if place.is_mark() {
@@ -109,7 +109,7 @@ impl Search {
 pub(crate) struct Check {
     runs: Runs,
     live: Vec<bool>,
-    /// Those that no table has, with their number.
+    /// The entries that no table has, with their positions in the request.
     unknown: Vec<(u64, Place, usize)>,
 }
 

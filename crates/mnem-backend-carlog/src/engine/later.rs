@@ -1,4 +1,4 @@
-//! The search for a later record in a tail that is no commit.
+//! The search for a later record in a tail that is not a commit.
 
 use std::io;
 
@@ -26,7 +26,7 @@ pub(crate) struct Later {
 pub(crate) enum Found {
     Yes,
     No,
-    /// The tail has more claims of records than may be hashed.
+    /// The tail has too many possible records to hash them all.
     Unknown,
 }
 
@@ -35,14 +35,14 @@ impl Later {
         Self { seq, segment, from }
     }
 
-    /// Checks every place from the byte before `from` on where a record may begin.
+    /// Checks every offset at which a record may begin, starting one byte before `from`.
     ///
-    /// A block may consist of the beginnings of records that each claim the rest of the file. Real records do not
-    /// overlap, so a bound of several times the tail hides none of them unless such a block is there.
+    /// A block may consist of many beginnings of records that each claim the rest of the file. Real records do not
+    /// overlap, so a bound of several times the length of the tail hides a real record only if there is such a block.
     pub(crate) fn find(self, keys: &Keys, window: &mut Window<'_>) -> io::Result<Found> {
         let mut offset = self.from.saturating_sub(1);
         let mut left = window.end().saturating_sub(offset).saturating_mul(HASHED_PER_BYTE);
-        // A claim is read from before and after the current piece, which stays in `window`.
+        // A possible record is read from before and after the current piece, which stays in `window`.
         let mut probe = window.another();
         loop {
             let piece = window.read(offset, WINDOW_BYTES)?;
@@ -55,7 +55,7 @@ impl Later {
                     return Ok(Found::Yes);
                 }
             }
-            // The magic may lie across two pieces.
+            // The magic number may lie across two pieces.
             let step = piece.len().saturating_sub(MAGIC.len() - 1);
             if step == 0 {
                 return Ok(Found::No);
@@ -64,7 +64,7 @@ impl Later {
         }
     }
 
-    /// The claim whose data begin at `data_offset`.
+    /// The possible record whose data begin at `data_offset`.
     fn claim(self, window: &mut Window<'_>, data_offset: u64) -> io::Result<Option<Claim>> {
         let Some(fields) = Begin::of(window.read(data_offset, Begin::BYTES)?) else { return Ok(None) };
         let at = u64::from(fields.at);
@@ -104,7 +104,7 @@ struct Claim {
 }
 
 impl Claim {
-    /// Whether this store wrote it, whatever precedes it.
+    /// Whether this store wrote the section as a record, regardless of the bytes before it.
     fn is_record(&self, keys: &Keys, segment: u32, window: &mut Window<'_>) -> io::Result<bool> {
         let SectionOffsets { offset, data_offset, data_bytes, .. } = self.section;
         let data = window.read(data_offset, usize::try_from(data_bytes).unwrap_or(usize::MAX))?;
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::{engine::files::File, limits::RECORD_BYTES_MAX};
 
-    /// The start of a section that claims to be a record of almost 4 GiB, in a file of that length.
+    /// The start of a section that looks like a record of almost 4 GiB, in a file of that length.
     #[derive(Debug)]
     struct Huge(Vec<u8>);
 
@@ -155,7 +155,7 @@ mod tests {
         let mut start = Vec::new();
         let section = SectionOffsets::write_start(&cid_of(RAW, b""), CLAIMED, 0, &mut start);
         start.extend(MAGIC);
-        // A later record that stands here.
+        // A later record at this place.
         start.extend(1u64.to_le_bytes());
         start.extend([0, 0, 0, 1].map(u32::to_le_bytes).concat());
         let file = Huge(start);

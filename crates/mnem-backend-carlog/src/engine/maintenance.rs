@@ -1,4 +1,4 @@
-//! The table in memory becomes a run on disk, and runs become fewer.
+//! Writes the table in memory as a run on disk, and merges runs.
 
 use std::{
     ops::Range,
@@ -28,10 +28,11 @@ use crate::{
     view::{Bounds, View},
 };
 
-/// After a commit: has the newest part of the index written as a run if there is much of it, and runs merged. All commits are durable as they
-/// are, so a failure fails no call.
+/// Called after a commit: starts writing the newest part of the index as a run if it has grown enough, and merging
+/// runs. All commits are durable already, so a failure here fails no call.
 ///
-/// Waits only if commits come much faster than runs are written, so that what an opening after a kill reads stays bounded.
+/// Waits only if commits arrive much faster than runs are written. This bounds what must be read at an open after a
+/// kill.
 pub(crate) fn tend(handle: &Handle, by_thread: bool) {
     if handle.gate.poisoned().is_some() || !is_due(&handle.view()) {
         return;
@@ -48,7 +49,8 @@ pub(crate) fn tend(handle: &Handle, by_thread: bool) {
     }
 }
 
-/// After the log was read: if that made runs, a manifest names them before anything else, so that the log is not read once more.
+/// Called after the log was read. If that made runs, a manifest must name them before anything else happens, or the log
+/// would be read again.
 pub(crate) fn tend_at_open(handle: &Handle, by_thread: bool) {
     let covered = handle.view().covered_to().seq;
     let is_unnamed = handle.view().index.runs.first().is_some_and(|run| run.header.to > covered);
@@ -57,7 +59,7 @@ pub(crate) fn tend_at_open(handle: &Handle, by_thread: bool) {
     }
 }
 
-/// Before the handle ends: so that the next opening reads little.
+/// Called before the handle ends, so that the next opening reads little.
 pub(crate) fn tend_at_close(handle: &Handle) {
     handle.tending.finish();
     let is_worth_it = is_due_by(&handle.view(), CLOSING_SHARE);
@@ -66,7 +68,7 @@ pub(crate) fn tend_at_close(handle: &Handle) {
     }
 }
 
-/// Does all there is to do.
+/// Does all pending work.
 pub(crate) fn tend_now(shared: &Shared) {
     while !shared.tending.is_stopping() && shared.gate.poisoned().is_none() {
         let is_going_on = if is_due(&shared.view()) { flush(shared) } else { merge(shared) };
@@ -81,7 +83,7 @@ fn is_due(view: &View) -> bool {
     is_due_by(view, 1)
 }
 
-/// Whether there is one so many-th of what makes a run due.
+/// Whether the newest part of the index has reached `1 / share` of the size at which a run is written.
 fn is_due_by(view: &View, share: usize) -> bool {
     let Bounds { entries, tail_bytes } = view.bounds;
     let from = view.recent_from();
@@ -95,13 +97,13 @@ fn is_far_behind(view: &View) -> bool {
         && (view.index.recent.len() / BEHIND > entries || view.bytes_after(view.frozen_to) / BEHIND as u64 > tail_bytes)
 }
 
-/// Why nothing came of a run.
+/// Why no run was written.
 enum Failure {
-    /// The files that were written are no use.
+    /// The files written so far are useless.
     Undone(StoreError),
-    /// A sync of the folder failed: which manifest is there after a power cut is open.
+    /// A sync of the folder failed. After a power cut, either manifest may be there.
     Unknown(StoreError),
-    /// A run that was to be merged is damaged.
+    /// A run to be merged is damaged.
     Damaged(u64),
     /// The handle is closing.
     Stopped,
@@ -131,18 +133,18 @@ impl From<NoAnswer> for Failure {
     }
 }
 
-/// The newest part of the index on its way into a run.
+/// The newest part of the index while it is written as a run.
 struct Flush {
     table: Arc<Memtable>,
     /// The commit before its first one.
     from: u64,
-    /// The rows, if they are not in a file yet.
+    /// The rows, if no file has them yet.
     tables: Option<Arc<Tables>>,
     number: u64,
     covered: Covered,
 }
 
-/// Writes the newest part of the index as a run. Returns whether that was done.
+/// Writes the newest part of the index as a run. Returns whether this succeeded.
 fn flush(shared: &Shared) -> bool {
     let flush = Flush::new(shared);
     match flush.write(shared) {
@@ -158,7 +160,7 @@ fn flush(shared: &Shared) -> bool {
 impl Flush {
     fn new(shared: &Shared) -> Self {
         let mut view = shared.view_mut();
-        // Of a flush that ended in a panic: without it the run would lack its entries.
+        // Left by a flush that panicked. Without it, the run would lack these entries.
         view.index.take_back_frozen();
         let table = Arc::new(std::mem::take(&mut view.index.recent));
         view.index.frozen = Some(table.clone());
@@ -174,7 +176,7 @@ impl Flush {
         Self { table, from, tables, number, covered }
     }
 
-    /// Writes the files, and gives the manifest its name. Returns the new run.
+    /// Writes the files and replaces the manifest. Returns the new run.
     fn write(&self, shared: &Shared) -> Result<Run, Failure> {
         let to = self.covered.position.seq;
         let run = write_run(&shared.source(), self.number, self.from..to, &self.table)?;
@@ -186,10 +188,10 @@ impl Flush {
         Ok(run)
     }
 
-    /// Shows the run to all. Returns whether it is of use.
+    /// Publishes the run. Returns whether it is used.
     fn install(self, shared: &Shared, run: Run) -> bool {
         let mut view = shared.view_mut();
-        // Otherwise a run turned out to be damaged meanwhile, and the whole index is in memory.
+        // If not, a run was found damaged meanwhile, and the whole index is in memory.
         let is_current = view.index.frozen.as_ref().is_some_and(|frozen| Arc::ptr_eq(frozen, &self.table));
         let covered = Arc::new(self.covered);
         if is_current {
@@ -210,13 +212,13 @@ impl Flush {
         if view.index.frozen.as_ref().is_some_and(|frozen| Arc::ptr_eq(frozen, &self.table)) {
             view.index.take_back_frozen();
         }
-        // Not at every commit again.
+        // Do not try again at every commit.
         let Bounds { entries, tail_bytes } = view.bounds;
         view.bounds = Bounds { entries: entries.saturating_mul(2), tail_bytes: tail_bytes.saturating_mul(2) };
     }
 }
 
-/// Merges the newest runs if there are enough of about one size. Returns whether that was done.
+/// Merges the newest runs if there are enough of about the same size. Returns whether this was done.
 fn merge(shared: &Shared) -> bool {
     let (merged, number) = {
         let mut view = shared.view_mut();
@@ -240,8 +242,8 @@ fn merge(shared: &Shared) -> bool {
     }
 }
 
-/// How many of the newest runs are merged, by their entries: while a level and those below it have [`FAN_IN`] runs or more, these become one.
-/// A run of level k has up to `base` times [`FAN_IN`]^k entries.
+/// How many of the newest runs to merge, given their numbers of entries. When a level and all levels below it have
+/// [`FAN_IN`] runs or more, these runs become one. A run of level k has up to `base` times [`FAN_IN`]^k entries.
 fn runs_to_merge(base: u64, runs: &[u64]) -> usize {
     let level =
         |entries: u64| entries.div_ceil(base).saturating_sub(1).checked_ilog(FAN_IN).map_or(0, |level| level + 1);
@@ -257,7 +259,7 @@ fn runs_to_merge(base: u64, runs: &[u64]) -> usize {
     }
 }
 
-/// The run of a merge. Commits go on meanwhile, so what they bring is written in between.
+/// Writes the run of a merge. Commits continue meanwhile; their entries are written as runs in between.
 fn write_merged(shared: &Shared, number: u64, merged: &[Arc<Run>]) -> Result<Run, Failure> {
     let source = shared.source();
     let runs = || merged.iter().map(|run| &**run);
@@ -284,7 +286,7 @@ fn write_merged(shared: &Shared, number: u64, merged: &[Arc<Run>]) -> Result<Run
     Ok(open_new(&source, number, &path, file.clone())?)
 }
 
-/// Puts a merged run in the place of those that it was made of. Returns whether they were still there.
+/// Replaces the merged runs by the new one. Returns whether they were still in use.
 fn install_merged(shared: &Shared, merged: &[Arc<Run>], run: Run) -> Result<bool, Failure> {
     let run = Arc::new(run);
     let replaced = |view: &View| {
@@ -304,7 +306,7 @@ fn install_merged(shared: &Shared, merged: &[Arc<Run>], run: Run) -> Result<bool
     };
     write_manifest(shared, generation, &covered)?;
     let mut view = shared.view_mut();
-    // `None`: a run turned out to be damaged meanwhile, and the whole index is in memory.
+    // `None` means that a run was found damaged meanwhile, and the whole index is in memory.
     let runs = replaced(&view);
     let is_current = runs.is_some();
     if let Some(runs) = runs {
@@ -316,7 +318,7 @@ fn install_merged(shared: &Shared, merged: &[Arc<Run>], run: Run) -> Result<bool
     Ok(is_current)
 }
 
-/// After a manifest was written: returns the files that it does not name any more.
+/// Records that a manifest was written. Returns the files that it no longer names.
 fn name(shared: &Shared, view: &mut View, generation: u64, covered: &Covered) -> Vec<PathBuf> {
     view.generation = generation;
     view.state = State { generation, ..view.state };
@@ -326,7 +328,7 @@ fn name(shared: &Shared, view: &mut View, generation: u64, covered: &Covered) ->
 
 fn failed(shared: &Shared, written: &[PathBuf], failure: Failure) {
     match failure {
-        // One of two manifests names them.
+        // Either of two manifests may name them.
         Failure::Unknown(error) => return shared.gate.poison(Cause::new(error)),
         Failure::Undone(error) => {
             tracing::warn!(store = %shared.path.display(), %error, "the index could not be written");
@@ -357,7 +359,7 @@ pub(crate) fn write_run(
 
 fn new_run(source: &Source<'_>, number: u64) -> Result<(PathBuf, Arc<dyn File>), StoreError> {
     let path = source.layout.run(number);
-    // A file of this name was left by a writer that was killed.
+    // A killed writer may have left a file of this name.
     source.files.remove(&path).map_err(at("remove", &path))?;
     let file = source.files.create(&path).map_err(at("create", &path))?;
     Ok((path, file))

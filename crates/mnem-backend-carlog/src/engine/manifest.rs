@@ -1,4 +1,4 @@
-//! The file `manifest`: which files make the store, and how far the index on disk goes. Replaced by rename.
+//! The file `manifest`: the files of the store, and how far the index on disk goes. Replaced by rename.
 
 use std::{collections::BTreeSet, fmt::Write as _, str::SplitWhitespace};
 
@@ -12,33 +12,33 @@ use super::{
 /// The first line.
 const FIRST_LINE: &str = "mnem-backend-carlog manifest 1";
 
-/// Numbers are counted up from 1. Beyond this one they were not, and counting on would overflow.
+/// Numbers count up from 1. A number beyond this one is invalid, and incrementing it might overflow.
 const NUMBER_MAX: u64 = u64::MAX / 2;
 
-/// What the file says.
+/// The content of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) store: [u8; 16],
     /// Grows with each replacement.
     pub(crate) generation: u64,
-    /// Segments in the order of the log. More may follow: each one names the last commit of the one before.
+    /// The segments, in the order of the log. More may follow; each one names the last commit of the previous one.
     pub(crate) segments: Vec<u32>,
-    /// The index on disk. `None`: there is none.
+    /// The index on disk, or `None` if there is none.
     pub(crate) covered: Option<Covered>,
 }
 
-/// The part of the log that need not be read again.
+/// The part of the log that an opening need not read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Covered {
-    /// Where it ends. Everything before was synced.
+    /// The end of this part. Everything before it is synced.
     pub(crate) position: Position,
-    /// Of each of its segments.
+    /// The extents of its segments.
     pub(crate) segments: Vec<Extent>,
-    /// Heads there.
+    /// The heads at that position.
     pub(crate) heads: BTreeSet<Cid>,
     /// The index runs of this part, the newest first.
     pub(crate) runs: Vec<u64>,
-    /// The file with the rows of all side tables; `None`: there are no rows.
+    /// The file with the rows of all side tables, or `None` if there are no rows.
     pub(crate) rows: Option<u64>,
 }
 
@@ -46,7 +46,8 @@ pub(crate) struct Covered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub(crate) end: u64,
-    /// Sections that are no blocks of the store: deleted ones, and values of rows. Records are not counted.
+    /// The number of sections that are not blocks of the store: deleted blocks and values of rows. Records are not
+    /// counted.
     pub(crate) others: u64,
 }
 

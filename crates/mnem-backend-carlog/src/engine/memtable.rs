@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::{place::Place, run::Entry};
 
-/// Entries that are at least one so many-th of a table are joined to it as a table of their own.
+/// Additions become a table of their own, which is then joined, if they have more than 1/8 of the entries of the table.
 const JOIN_FROM: usize = 8;
 
-/// Places by the fingerprints of CIDs, and marks of places that are gone. Two CIDs may have one fingerprint: the CID at the place decides.
+/// Places by the fingerprint of the CID, and marks of deleted places. If two CIDs share a fingerprint, the CID stored
+/// at the place decides.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memtable(BTreeSet<Entry>);
 
@@ -16,10 +17,11 @@ impl Memtable {
         self.0.insert((fingerprint, place));
     }
 
-    /// Takes in many places at once.
+    /// Adds many places at once.
     pub(crate) fn extend(&mut self, entries: impl Iterator<Item = Entry>) {
         let mut entries: Vec<Entry> = entries.collect();
-        // One tree is built from sorted entries much faster than by insertions, and two are joined in linear time.
+        // Building a tree from sorted entries is much faster than inserting them, and joining two trees takes linear
+        // time.
         if entries.len() > self.0.len() / JOIN_FROM {
             entries.sort_unstable();
             self.0.append(&mut entries.into_iter().collect());
@@ -28,7 +30,8 @@ impl Memtable {
         }
     }
 
-    /// The block that begins there is gone. If its place is not in this table, an older part of the index has it.
+    /// Deletes the block that begins at this offset. If its place is not in this table, an older part of the index has
+    /// it, and a mark is added.
     pub(crate) fn kill(&mut self, fingerprint: u64, segment: u32, offset: u32) {
         let mark = Place::mark(segment, offset);
         let killed = self.0.range((fingerprint, mark)..).next().copied();
@@ -38,7 +41,7 @@ impl Memtable {
         };
     }
 
-    /// Takes in what came later.
+    /// Adds the entries of a newer table.
     pub(crate) fn absorb(&mut self, newer: Self) {
         for (fingerprint, place) in newer.0 {
             if place.is_mark() {
@@ -49,12 +52,12 @@ impl Memtable {
         }
     }
 
-    /// All places and marks of a fingerprint, ascending.
+    /// All places and marks of a fingerprint, in ascending order.
     pub(crate) fn places(&self, fingerprint: u64) -> impl Iterator<Item = Place> {
         self.0.range((fingerprint, Place::MIN)..=(fingerprint, Place::MAX)).map(|(_, place)| *place)
     }
 
-    /// All entries, ascending.
+    /// All entries, in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Entry> {
         self.0.iter().copied()
     }

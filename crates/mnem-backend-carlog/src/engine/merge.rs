@@ -1,17 +1,17 @@
-//! Several parts of the index become one.
+//! Merges several parts of the index into one.
 
 use super::{
     page::NoAnswer,
     run::{Entries, Entry, Run},
 };
 
-/// A run, from its first entry on that was not taken yet.
+/// A run, from its first entry not taken yet.
 struct Source<'a> {
     next: Option<Entry>,
     rest: Entries<'a>,
 }
 
-/// The entries of consecutive runs, ascending. A mark and the place that it marks cancel each other out.
+/// The entries of consecutive runs, in ascending order. A mark and the place that it marks cancel each other.
 pub(crate) struct Merge<'a> {
     sources: Vec<Source<'a>>,
     /// A mark whose place may follow.
@@ -40,7 +40,7 @@ impl<'a> Merge<'a> {
                     }
                     _ => self.mark = None,
                 }
-                // What it marks is in an older run.
+                // The marked place is in an older run.
                 return Ok(Some(mark));
             }
             let Some(entry) = least else { return Ok(None) };
@@ -52,7 +52,7 @@ impl<'a> Merge<'a> {
         }
     }
 
-    /// Goes past an entry wherever it stands next.
+    /// Skips this entry in every run that has it next.
     fn pass(&mut self, entry: Entry) -> Result<(), NoAnswer> {
         for source in &mut self.sources {
             if source.next == Some(entry) {

@@ -1,4 +1,4 @@
-//! What only this backend has: the log, its records, and its index.
+//! The parts that only this backend has: the log, its records and its index.
 
 pub(crate) mod compaction;
 pub(crate) mod descriptor;

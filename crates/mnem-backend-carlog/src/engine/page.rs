@@ -1,4 +1,4 @@
-//! Pages of an index run: 4 KiB each, under a MAC of its own, and kept in memory within a budget.
+//! Pages of an index run: 4 KiB each, with a MAC, and cached in memory within a budget.
 
 use std::{
     io,
@@ -14,21 +14,21 @@ use super::{
     keys::{Keys, ShortMac},
 };
 
-/// Bytes of a page.
+/// The size of a page in bytes.
 pub(crate) const PAGE_BYTES: usize = 4096;
 
-/// Bytes of a page without its MAC.
+/// The size of a page without its MAC, in bytes.
 pub(crate) const PAYLOAD_BYTES: usize = PAGE_BYTES - size_of::<ShortMac>();
 
-/// A page whose MAC was checked, without the MAC.
+/// The content of a page without the MAC, which was checked.
 pub(crate) type Payload = Box<[u8]>;
 
 /// Why a run gives no answer.
 #[derive(Debug)]
 pub(crate) enum NoAnswer {
-    /// The system failed.
+    /// A system call failed.
     Io { path: PathBuf, error: io::Error },
-    /// The bytes of a run, by its number, are not what this store wrote.
+    /// The bytes of the run with this number are not what this store wrote.
     Damaged { run: u64, why: &'static str },
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Reads a page, and checks it.
+    /// Reads a page and checks it.
     pub(crate) fn read(&self, page: u64) -> Result<Payload, NoAnswer> {
         let mut bytes = vec![0; PAGE_BYTES];
         self.read_into(page, &mut bytes)?;
@@ -51,14 +51,14 @@ impl Pages {
         Ok(bytes.into())
     }
 
-    /// Reads whole pages from `page` on, unchecked.
+    /// Reads whole pages, starting at `page`, without checking them.
     pub(crate) fn read_into(&self, page: u64, bytes: &mut [u8]) -> Result<(), NoAnswer> {
         let read = self.file.read_at(bytes, page * PAGE_BYTES as u64);
         let read = read.map_err(|error| NoAnswer::Io { path: self.path.clone(), error })?;
         if read < bytes.len() { Err(self.damaged("it is cut off")) } else { Ok(()) }
     }
 
-    /// Returns the payload of a page that was read.
+    /// Checks a page that was read, and returns its payload.
     pub(crate) fn check<'a>(&self, page: u64, bytes: &'a [u8]) -> Result<&'a [u8], NoAnswer> {
         match bytes.split_at_checked(PAYLOAD_BYTES) {
             Some((payload, mac)) if self.keys.page_mac(self.run, page, payload) == *mac => Ok(payload),
@@ -71,7 +71,7 @@ impl Pages {
     }
 }
 
-/// Memory for pages that all runs of a handle share, in bytes.
+/// A memory limit for cached pages, in bytes, shared by all runs of a handle.
 #[derive(Debug)]
 pub(crate) struct Budget(AtomicUsize);
 
@@ -89,12 +89,12 @@ impl Budget {
     }
 }
 
-/// Some consecutive pages. Each one that is read stays in memory as long as the budget lasts.
+/// A range of consecutive pages. Each page that was read stays in memory as long as the budget allows.
 #[derive(Debug)]
 pub(crate) struct Resident {
     first: u64,
     pages: Box<[OnceLock<Payload>]>,
-    /// `None`: without bound.
+    /// `None` means no limit.
     budget: Option<Arc<Budget>>,
 }
 
@@ -108,7 +108,7 @@ impl Resident {
         self.pages.len()
     }
 
-    /// Hands out the page `at`, counted from the first of these.
+    /// Passes the page `at`, counted from the first of this range, to `f`.
     pub(crate) fn with<R>(&self, file: &Pages, at: usize, f: impl FnOnce(&[u8]) -> R) -> Result<R, NoAnswer> {
         let slot = self.pages.get(at).ok_or_else(|| file.damaged("it has fewer pages than its header says"))?;
         if let Some(payload) = slot.get() {
@@ -117,7 +117,7 @@ impl Resident {
         let payload = file.read(self.first + at as u64)?;
         let result = f(&payload);
         let may_stay = self.budget.as_ref().is_none_or(|budget| budget.take(PAGE_BYTES));
-        // Another thread may have been faster.
+        // Another thread may have stored it first.
         if may_stay && slot.set(payload).is_err() {
             self.give_back(1);
         }

@@ -1,27 +1,28 @@
-//! Where a section stands, in 64 bits.
+//! The place of a section, in 64 bits.
 
 use mnem_car::SectionOffsets;
 
 /// Segment (20 bits), offset (32), length (12).
 ///
-/// The length is one of a few, at least that of the section and at most 16 bytes or 0.4 % more, so that one read gets all of it. Places are
-/// ascending in the order of the log.
+/// The length is rounded up by at most 16 bytes or 0.4 %, so that it fits in 12 bits and one read gets the whole
+/// section. Places ascend in the order of the log.
 ///
-/// A place with the length 0 is a *mark*: the block that began there was deleted. It comes before the place that it marks.
+/// A place with length 0 is a *mark*: the block that began there was deleted. It sorts before the place that it marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place(u64);
 
-/// Lengths are counted in units of so many bytes.
+/// The unit of lengths, in bytes.
 const UNIT: u64 = 16;
 
-/// Units are a number of 8 bits, or one of 9 bits with its highest bit left out, times a power of two.
+/// The length code has a mantissa of 8 bits. Above the smallest exponent, the mantissa has a ninth, highest bit that is
+/// always set and not stored.
 const MANTISSA_BITS: u32 = 8;
 
 impl Place {
     pub(crate) const MIN: Self = Self(0);
     pub(crate) const MAX: Self = Self(u64::MAX);
 
-    /// `segment` has at most 20 bits and the section ends within 32.
+    /// `segment` must fit in 20 bits, and the section must end within 32 bits.
     pub(crate) fn new(segment: u32, section: &SectionOffsets) -> Self {
         let length = section.end() - section.offset;
         Self(u64::from(segment) << 44 | section.offset << 12 | code_of(length))
@@ -35,7 +36,7 @@ impl Place {
         self.0 >> 12 & 0xffff_ffff
     }
 
-    /// The mark of the section that begins there.
+    /// The mark of the section that begins at this offset.
     pub(crate) fn mark(segment: u32, offset: u32) -> Self {
         Self(u64::from(segment) << 44 | u64::from(offset) << 12)
     }
@@ -57,13 +58,13 @@ impl Place {
         Self(bits)
     }
 
-    /// Bytes to read, at least the section's.
+    /// The number of bytes to read: at least the length of the section.
     pub(crate) fn bytes(self) -> usize {
         bytes_of(self.0 & 0xfff) as usize
     }
 }
 
-/// The code of the least length that is not below `length`.
+/// The smallest code whose length is at least `length`.
 fn code_of(length: u64) -> u64 {
     let units = length.div_ceil(UNIT);
     let shift = u64::BITS.saturating_sub(units.leading_zeros()).saturating_sub(MANTISSA_BITS + 1);
@@ -72,7 +73,7 @@ fn code_of(length: u64) -> u64 {
     if mantissa >> (MANTISSA_BITS + 1) > 0 {
         (mantissa, exponent) = (mantissa >> 1, exponent + 1);
     }
-    // Below 2^8 as they are; above, the highest bit of the mantissa is left out.
+    // A mantissa below 2^8 is stored as it is; above, its highest bit is not stored.
     (exponent << MANTISSA_BITS) + mantissa
 }
 

@@ -1,4 +1,4 @@
-//! The record that ends a commit: a raw block, so that any CAR tool reads past it.
+//! The record that ends a commit. It is a raw block, so any CAR tool can skip it.
 
 use mnem_car::{Cid, SectionOffsets};
 use mnem_store_traits::{RAW, cid_of};
@@ -8,49 +8,50 @@ use super::{
     keys::{Keys, Mac, ShortMac},
 };
 
-/// How a record begins.
+/// The first bytes of a record.
 pub(crate) const MAGIC: [u8; 8] = *b"mnemC\0\0\x01";
 
-/// The commit changes the heads, and the record names them all.
+/// Flag: the commit changes the heads, and the record lists them all.
 const HEADS: u32 = 1;
-/// The handle was closed after this: everything up to here is synced.
+/// Flag: the handle was closed after this record, and everything up to it is synced.
 const CLOSED: u32 = 2;
 
-/// Bytes of the fields that every record has.
+/// The length in bytes of the fields that every record has.
 const FIXED_BYTES: usize = 8 + 8 + 8 * 4;
 
-/// Bytes of the three MACs at the end: of the names, of the commit, of the record.
+/// The length in bytes of the three MACs at the end: names, commit, record.
 const MACS_BYTES: usize = size_of::<ShortMac>() + size_of::<Mac>() + size_of::<ShortMac>();
 
-/// Bytes of a record without heads, deletes and rows.
+/// The length in bytes of a record without heads, deletes and rows.
 pub(crate) const RECORD_BYTES_MIN: usize = FIXED_BYTES + MACS_BYTES;
 
-/// Most bytes that a head, a delete and a row take: a length and a CID; a place more; names, key and place.
+/// The maximum lengths in bytes of a head (length and CID), a delete (place, length and CID) and a row (names, key and
+/// place).
 pub(crate) const HEAD_BYTES_MAX: u64 = 1 + 84;
 pub(crate) const DELETE_BYTES_MAX: u64 = 8 + HEAD_BYTES_MAX;
 pub(crate) const ROW_BYTES_MAX: u64 = 1 + 32 + 2 + 100 + 4;
 
-/// What one commit did, apart from the blocks that stand before its record.
+/// What a commit did, apart from the blocks before its record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// Of the commit, counted through all segments.
+    /// The number of the commit, counted through all segments.
     pub(crate) seq: u64,
-    /// Where the section of this record begins.
+    /// The offset of this record's section.
     pub(crate) at: u32,
-    /// Where the first section of the commit begins.
+    /// The offset of the first section of the commit.
     pub(crate) from: u32,
-    /// Blocks between both.
+    /// The number of blocks in between.
     pub(crate) puts: u32,
-    /// Up to where this segment was known to be synced when the record was written.
+    /// The offset up to which this segment was known to be synced when the record was written.
     pub(crate) synced_to: u32,
-    /// All heads after the commit, ascending, if it changes them.
+    /// All heads after the commit, in ascending order, if it changes them.
     pub(crate) heads: Option<Vec<Cid>>,
     pub(crate) deletes: Vec<Kill>,
     pub(crate) rows: Vec<Row>,
     pub(crate) closed: bool,
 }
 
-/// A block that a commit deletes: the place, not the name, so that a later put of the block stays.
+/// A block that a commit deletes. It names the place too, so that a later put of the same block stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kill {
     pub(crate) segment: u32,
@@ -63,21 +64,22 @@ pub(crate) struct Kill {
 pub(crate) struct Row {
     pub(crate) table: String,
     pub(crate) key: Vec<u8>,
-    /// Where the section of the value begins, in the same commit; `None`: the row is deleted.
+    /// The offset of the value's section in the same commit; `None` deletes the row.
     pub(crate) value: Option<u32>,
 }
 
-/// Why a block is no record.
+/// Why a block is not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoRecord {
-    /// It is a block like any other.
+    /// It is an ordinary block.
     Invalid,
-    /// It is this store's, and has flags that this build does not know.
+    /// It is a record of this store, but has flags that this build does not support.
     Flags(u32),
 }
 
 impl Record {
-    /// Appends the section of the record to `to`; `at` of the record is where the section will stand. Returns the MAC of the commit.
+    /// Appends the section of the record to `to`. The field `at` must be the offset that the section will have. Returns
+    /// the MAC of the commit.
     pub(crate) fn write(&self, keys: &Keys, segment: u32, mut macs: CommitMacs, to: &mut Vec<u8>) -> Mac {
         let mut data = self.fields();
         data.extend(macs.of_names());
@@ -108,19 +110,19 @@ impl Record {
             write_cid(&kill.cid, &mut data);
         }
         for row in &self.rows {
-            // The contract's limits: a name has at most 32 bytes, a key at most 100.
+            // The contract limits names to 32 bytes and keys to 100.
             data.push(row.table.len() as u8);
             data.extend(row.table.as_bytes());
             data.extend((row.key.len() as u16).to_le_bytes());
             data.extend(&row.key);
-            // No section of a commit begins at 0: that is the header's.
+            // No section of a commit begins at 0, because the header is there.
             data.extend(row.value.unwrap_or(0).to_le_bytes());
         }
         data
     }
 
-    /// Reads a record whose section begins at `at`, if these are the bytes of one that this store wrote there. Whether the bytes before it
-    /// are those of its commit is left to [`CommitMacs`].
+    /// Reads a record whose section begins at `at`, if this store wrote these bytes there. [`CommitMacs`] checks
+    /// whether the bytes before it belong to its commit.
     pub(crate) fn decode(data: &[u8], keys: &Keys, segment: u32, at: u64) -> Result<Self, NoRecord> {
         if data.len() < RECORD_BYTES_MIN || !data.starts_with(&MAGIC) {
             return Err(NoRecord::Invalid);
@@ -131,7 +133,7 @@ impl Record {
         if keys.record_mac(segment, body) != *mac {
             return Err(NoRecord::Invalid);
         }
-        // From here on they are this store's own bytes.
+        // From here on, these are bytes that this store wrote.
         let mut fields = Fields::new(body.get(MAGIC.len()..data.len() - MACS_BYTES).unwrap_or_default());
         let record = Self::read(&mut fields).ok_or(NoRecord::Invalid)?;
         let (record, flags) = record;
@@ -161,27 +163,28 @@ impl Record {
     }
 }
 
-/// What a commit's MACs are computed over, as far as it was written or read.
+/// The input of a commit's MACs, as far as it was written or read.
 #[derive(Clone, Debug)]
 pub(crate) struct CommitMacs {
     /// All bytes.
     pub(crate) bytes: blake3::Hasher,
-    /// The lengths and CIDs of its sections alone.
+    /// Only the lengths and CIDs of its sections.
     names: blake3::Hasher,
 }
 
-/// What the bytes before a record are, by its MACs.
+/// What the MACs of a record prove about the bytes before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// Those of its commit. With the MAC of the commit.
+    /// They are those of its commit. Contains the MAC of the commit.
     Whole(Mac),
-    /// Blocks of its commit were changed, and their lengths and CIDs were not. With the MAC that the commit had.
+    /// The bytes of blocks in the commit were changed, but not their lengths and CIDs. Contains the MAC that the commit
+    /// had.
     Names(Mac),
     None,
 }
 
 impl CommitMacs {
-    /// Of a commit that follows the one with the MAC `previous`.
+    /// Begins a commit that follows the one with the MAC `previous`.
     pub(crate) fn new(keys: &Keys, previous: &Mac, segment: u32) -> Self {
         let (mut bytes, mut names) = (keys.mac(), keys.mac());
         bytes.update(previous).update(&segment.to_le_bytes());
@@ -189,7 +192,7 @@ impl CommitMacs {
         Self { bytes, names }
     }
 
-    /// The next section begins so.
+    /// Adds the start (length and CID) of the next section.
     pub(crate) fn name(&mut self, start: &[u8]) {
         self.names.update(start);
     }
@@ -198,14 +201,14 @@ impl CommitMacs {
         self.names.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
     }
 
-    /// The MAC of the commit, if these are the names that it had. Nothing but names need have been taken in.
+    /// The MAC of the commit, if the record confirms these names. Needs only the names, not the other bytes.
     pub(crate) fn prove_names(&self, data: &[u8]) -> Option<Mac> {
         let (rest, _) = data.split_last_chunk::<{ size_of::<ShortMac>() }>()?;
         let (rest, mac) = rest.split_last_chunk::<{ size_of::<Mac>() }>()?;
         rest.ends_with(&self.of_names()).then_some(*mac)
     }
 
-    /// Judges a record that [`Record::decode`] took, after everything before it.
+    /// Judges a record that [`Record::decode`] accepted, after everything before it was added.
     pub(crate) fn prove(&self, data: &[u8]) -> Proof {
         let Some((rest, _)) = data.split_last_chunk::<{ size_of::<ShortMac>() }>() else { return Proof::None };
         let Some((rest, mac)) = rest.split_last_chunk::<{ size_of::<Mac>() }>() else { return Proof::None };

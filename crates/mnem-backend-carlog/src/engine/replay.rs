@@ -1,4 +1,4 @@
-//! What a segment proves: the commits whose every byte is under a MAC, and what to make of the bytes after the last of them.
+//! Reading a segment: proves the commits in it, and classifies the bytes after the last one.
 
 use std::{collections::BTreeSet, io};
 
@@ -20,23 +20,24 @@ use crate::limits::RECORD_BYTES_MAX;
 /// The code of SHA2-256 in multihashes.
 const SHA2_256: u64 = 0x12;
 
-/// The end of the proved part of the log.
+/// The end of the proven part of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) segment: u32,
-    /// In the segment; 0 while it has no descriptor.
+    /// The offset in the segment, or 0 if it has no descriptor yet.
     pub(crate) end: u64,
-    /// Of the last commit; zeros before the first one.
+    /// The MAC of the last commit, or zeros before the first one.
     pub(crate) mac: Mac,
-    /// Of the last commit; 0 before the first one.
+    /// The number of the last commit, or 0 before the first one.
     pub(crate) seq: u64,
-    /// Where the last commit of the segment begins, or its header if it is the first; equal to `end` while there is none.
+    /// The offset of the last commit of the segment, or of its header if that commit is the first. Equals `end` while
+    /// there is no commit.
     pub(crate) last_from: u64,
-    /// Whether the last commit says that the handle was closed after it.
+    /// Whether the last commit records that the handle was closed after it.
     pub(crate) closed: bool,
 }
 
-/// A commit that was proved.
+/// A proven commit.
 #[derive(Debug)]
 pub(crate) struct Commit {
     pub(crate) record: Record,
@@ -44,7 +45,7 @@ pub(crate) struct Commit {
     pub(crate) sections: Vec<Stored>,
 }
 
-/// A section of a commit, without its CID: a commit may have tens of millions.
+/// A section of a commit. It does not contain the CID, because a commit may have tens of millions of sections.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stored {
     pub(crate) entry: Entry,
@@ -64,20 +65,20 @@ impl Stored {
 }
 
 impl Commit {
-    /// The blocks it put: its sections without the values of rows.
+    /// The blocks that it put: its sections without the values of rows.
     pub(crate) fn puts(&self) -> impl Iterator<Item = &Stored> {
         let values: BTreeSet<u64> = self.record.rows.iter().filter_map(|row| row.value.map(u64::from)).collect();
         self.sections.iter().filter(move |section| !values.contains(&section.place().offset()))
     }
 }
 
-/// What follows the last commit that was proved.
+/// What follows the last proven commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Tail {
     Nothing,
-    /// Bytes of a commit that never was acknowledged.
+    /// Bytes of a commit that was never acknowledged.
     Torn,
-    /// Bytes that had been synced are not what they were; says how that is known.
+    /// Bytes that were synced have changed. Contains the evidence.
     Damaged(&'static str),
 }
 
@@ -85,7 +86,7 @@ pub(crate) enum Tail {
 #[derive(Debug)]
 pub(crate) enum Unread {
     Io(io::Error),
-    /// Something of a later version.
+    /// It uses a later version of the format.
     Unsupported(String),
 }
 
@@ -95,10 +96,12 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// Reads on from `position`, and moves it past each proved commit. Commits up to the number `acknowledged` are known to be synced.
+/// Reads on from `position`, and moves it past each proven commit. Commits up to the number `acknowledged` are known to
+/// be synced.
 ///
-/// A commit counts if all its bytes are under its MAC. One that was synced counts too if only the data of its blocks were changed: its
-/// record and the names of its blocks are proved by MACs of their own, and each block is checked against its CID whenever it is read.
+/// A commit counts if its MAC covers all its bytes. A synced commit also counts if only the data of its blocks were
+/// changed: other MACs prove its record and the names of its blocks, and each block is checked against its CID when it
+/// is read.
 pub(crate) fn replay(
     keys: &Keys,
     file: &dyn File,
@@ -128,7 +131,7 @@ pub(crate) fn replay(
         (position.end, position.mac, position.seq) = (end, mac, commit.record.seq);
         commits(commit);
     }
-    // A segment gets its first bytes with its first commit: without that it has none.
+    // A segment gets its first bytes together with its first commit, so without that commit it has none.
     if position.end == descriptor::begin_bytes(keys) {
         position.end = 0;
     }
@@ -183,7 +186,7 @@ pub(crate) fn begin(keys: &Keys, window: &mut Window<'_>, position: &mut Positio
     Ok(true)
 }
 
-/// The next commit, where it ends, and how it is proved; `None`: none follows.
+/// The next commit, its end and its proof, or `None` if none follows.
 fn next(keys: &Keys, window: &mut Window<'_>, position: &Position) -> Result<Option<(Commit, u64, Proof)>, Unread> {
     let (mut sections, mut offset) = (Vec::new(), position.end);
     let mut macs = CommitMacs::new(keys, &position.mac, position.segment);
@@ -206,7 +209,7 @@ fn next(keys: &Keys, window: &mut Window<'_>, position: &Position) -> Result<Opt
                 Err(NoRecord::Flags(flags)) if matches!(proof, Proof::Whole(_)) => {
                     return Err(Unread::Unsupported(format!("a commit with flags {flags:#x}")));
                 }
-                // A block that somebody made to look like one.
+                // A block that was made to look like a record.
                 _ => {}
             }
         }
@@ -229,10 +232,11 @@ pub(crate) fn may_be_record(window: &mut Window<'_>, section: &SectionOffsets) -
     Ok(fits && window.read(section.data_offset, MAGIC.len())? == MAGIC)
 }
 
-/// What stands between `position` and the end of the file.
+/// Classifies the bytes between `position` and the end of the file.
 ///
-/// A commit is written as a whole before it is synced, and the next one is begun only after that: so a record of this store that is later than
-/// `position`, and was written when something after `position` had been synced, shows that acknowledged bytes were changed.
+/// A commit is written completely before it is synced, and the next one begins only after that. Suppose a record of
+/// this store is later than `position`, and was written when something after `position` had been synced. Then
+/// acknowledged bytes were changed.
 fn classify(keys: &Keys, window: &mut Window<'_>, len: u64, position: &Position) -> Result<Tail, Unread> {
     if len <= position.end {
         return Ok(if len == position.end { Tail::Nothing } else { Tail::Damaged("it is shorter than it was") });
@@ -240,12 +244,12 @@ fn classify(keys: &Keys, window: &mut Window<'_>, len: u64, position: &Position)
     match Later::of(position.seq, position.segment, position.end + 1).find(keys, window)? {
         Found::Yes => Ok(Tail::Damaged("a later commit shows that it was whole once")),
         Found::No => Ok(Tail::Torn),
-        // Cutting it off could remove acknowledged bytes.
+        // Truncating here could remove acknowledged bytes.
         Found::Unknown => Ok(Tail::Damaged("too many bytes resemble commit records to check them all")),
     }
 }
 
-/// What a file holds that has the name of the segment after `position` and does not begin as that segment.
+/// Classifies a file that has the name of the segment after `position` but does not begin like that segment.
 pub(crate) fn classify_next(keys: &Keys, file: &dyn File, position: &Position) -> Result<Tail, Unread> {
     let len = file.file_bytes()?;
     let next = Position { segment: position.segment + 1, seq: position.seq, ..Position::default() };
@@ -260,7 +264,7 @@ mod tests {
 
     use super::*;
 
-    /// A file in memory that counts the bytes that are read.
+    /// A file in memory that counts the bytes read from it.
     #[derive(Debug)]
     struct Counted(Vec<u8>, AtomicU64);
 
@@ -289,7 +293,7 @@ mod tests {
         }
     }
 
-    /// A tail with the beginning of a record every `space` bytes. Each record claims the rest of the tail.
+    /// A tail with the beginning of a record every `space` bytes. Each one claims the rest of the tail.
     fn claims(bytes: usize, space: usize) -> Vec<u8> {
         let mut tail = Vec::new();
         while tail.len() + 2 * space <= bytes {
@@ -304,7 +308,7 @@ mod tests {
         tail
     }
 
-    /// The result of `classify`, and how many bytes it reads for each byte of the tail.
+    /// The result of `classify`, and the number of bytes read for each byte of the tail.
     fn classified(tail: Vec<u8>) -> (Tail, u64) {
         let file = Counted(tail, AtomicU64::new(0));
         let len = file.0.len() as u64;

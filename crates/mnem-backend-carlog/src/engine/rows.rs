@@ -1,4 +1,4 @@
-//! A file of rows: of each key of each side table, where its value stands. Written whole, immutable.
+//! A file of rows: for each key of each side table, the place of its value. Written as a whole, then immutable.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::{fields::Fields, keys::Keys, keys::ShortMac, place::Place};
 /// How the file begins.
 const MAGIC: [u8; 8] = *b"mnemT\0\0\x01";
 
-/// Of each side table with at least one row: where the value of each key stands.
+/// For each side table with at least one row, the place of the value of each key.
 pub(crate) type Tables = BTreeMap<String, BTreeMap<Bytes, Value>>;
 
-/// Where the value of a row stands.
+/// The place of the value of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
     pub(crate) place: Place,
@@ -27,7 +27,7 @@ pub(crate) fn encode(keys: &Keys, number: u64, seq: u64, tables: &Tables) -> Vec
     bytes.extend((tables.values().map(BTreeMap::len).sum::<usize>() as u64).to_le_bytes());
     for (table, rows) in tables {
         for (key, value) in rows {
-            // The contract's limits: a name has at most 32 bytes, a key at most 100.
+            // The contract limits names to 32 bytes and keys to 100.
             bytes.push(table.len() as u8);
             bytes.extend(table.as_bytes());
             bytes.extend((key.len() as u16).to_le_bytes());
@@ -41,14 +41,15 @@ pub(crate) fn encode(keys: &Keys, number: u64, seq: u64, tables: &Tables) -> Vec
     bytes
 }
 
-/// `None`: these are not the rows of this number as this store wrote them after a commit that is not later than `seq`.
+/// Returns `None` unless these are the rows with this number that this store wrote, as of a commit not later than
+/// `seq`.
 pub(crate) fn decode(keys: &Keys, number: u64, seq: u64, bytes: &[u8]) -> Option<Tables> {
     let (body, mac) = bytes.split_last_chunk::<{ size_of::<ShortMac>() }>()?;
     if keys.rows_mac(number, body) != *mac {
         return None;
     }
     let mut fields = Fields::new(body);
-    // The MAC told another store's rows.
+    // The MAC has already ruled out rows of another store.
     let (magic, _store, found, after) = (fields.array()?, fields.array::<16>()?, fields.u64()?, fields.u64()?);
     if magic != MAGIC || found != number || after > seq {
         return None;

@@ -1,4 +1,4 @@
-//! An index run: fingerprints and places of a part of the log, ascending, in an immutable file.
+//! An index run: fingerprints and places for a part of the log, in ascending order, in an immutable file.
 
 use std::{
     path::Path,
@@ -17,23 +17,23 @@ use super::{
 /// How a run begins.
 const MAGIC: [u8; 8] = *b"mnemR\0\0\x01";
 
-/// Bytes of an entry: fingerprint and place.
+/// The size of an entry in bytes: fingerprint and place.
 pub(crate) const ENTRY_BYTES: usize = 16;
 
-/// Entries of one page.
+/// The number of entries in one page.
 pub(crate) const ENTRIES_A_PAGE: usize = PAYLOAD_BYTES / ENTRY_BYTES;
 
-/// Fences of one page: each is the first fingerprint of a page of entries.
+/// The number of fences in one page. A fence is the first fingerprint of a page of entries.
 pub(crate) const FENCES_A_PAGE: usize = PAYLOAD_BYTES / size_of::<u64>();
 
 /// A fingerprint and a place.
 pub(crate) type Entry = (u64, Place);
 
-/// What a run says of itself, on its first page.
+/// The header of a run, on its first page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) number: u64,
-    /// It holds what the commits after this one did, up to and with the commit `to`.
+    /// The run holds the effects of the commits after this one, up to and including the commit `to`.
     pub(crate) from: u64,
     pub(crate) to: u64,
     pub(crate) entries: u64,
@@ -50,10 +50,10 @@ impl Header {
         bytes
     }
 
-    /// `None`: it is no header.
+    /// Returns `None` if this is not a header.
     fn decode(payload: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(payload);
-        // The MAC of the page told another store's run.
+        // The MAC of the page has already ruled out a run of another store.
         let (magic, _store) = (fields.array()?, fields.array::<16>()?);
         if magic != MAGIC {
             return None;
@@ -75,14 +75,14 @@ impl Header {
         self.filter_blocks.div_ceil(filter::BLOCKS_A_PAGE as u64)
     }
 
-    /// The length of the file. `None`: it is longer than any file.
+    /// The length of the file, or `None` if no file can be that long.
     fn file_bytes(&self) -> Option<u64> {
         let pages = [self.fence_pages(), self.filter_pages(), 1];
         pages.into_iter().try_fold(self.entry_pages(), u64::checked_add)?.checked_mul(PAGE_BYTES as u64)
     }
 }
 
-/// An open run. Pages are read when they are first needed.
+/// An open run. It reads its pages on first use.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) header: Header,
@@ -91,7 +91,7 @@ pub(crate) struct Run {
     parts: OnceLock<Parts>,
 }
 
-/// What a run holds in memory.
+/// The parts of a run that are held in memory.
 #[derive(Debug)]
 struct Parts {
     fences: Vec<u64>,
@@ -100,7 +100,7 @@ struct Parts {
 }
 
 impl Run {
-    /// Reads the header of a run, and compares its length.
+    /// Reads the header of a run, and checks the length of the file.
     pub(crate) fn open(
         keys: &Keys,
         number: u64,
@@ -140,7 +140,7 @@ impl Run {
         Ok(self.parts.get_or_init(|| Parts { fences, filter, entries }))
     }
 
-    /// Appends the places of a fingerprint, ascending.
+    /// Appends the places of a fingerprint, in ascending order.
     pub(crate) fn places(&self, fingerprint: u64, to: &mut Vec<Place>) -> Result<(), NoAnswer> {
         let parts = self.parts()?;
         if !self.may_have(parts, fingerprint)? {
@@ -174,7 +174,7 @@ impl Run {
         })
     }
 
-    /// The entries of a page of entries, without the zeros after the last one.
+    /// The entries in a page, without the zeros after the last one.
     fn entries_of<'a>(&self, page: usize, payload: &'a [u8]) -> &'a [[u8; ENTRY_BYTES]] {
         let (entries, _) = payload.as_chunks::<ENTRY_BYTES>();
         let before = page as u64 * ENTRIES_A_PAGE as u64;
@@ -182,7 +182,7 @@ impl Run {
         entries.get(..left.min(entries.len())).unwrap_or_default()
     }
 
-    /// All entries, ascending.
+    /// All entries, in ascending order.
     pub(crate) fn entries(&self) -> Entries<'_> {
         Entries { run: self, next_page: 0, bytes: Vec::new(), decoded: Vec::new().into_iter() }
     }
@@ -196,7 +196,7 @@ fn place_of(entry: &[u8; ENTRY_BYTES]) -> Place {
     Place::from_bits(entry.last_chunk().copied().map_or(0, u64::from_le_bytes))
 }
 
-/// How many of the ascending numbers are below `number`. They are uniform, so that a guess by its size is near.
+/// How many of the ascending numbers are below `number`. The numbers are uniform, so a guess by size is close.
 fn below(numbers: &[u64], number: u64) -> usize {
     let is_below = |at: usize| numbers.get(at).is_some_and(|at| *at < number);
     let guess = ((u128::from(number) * numbers.len() as u128) >> 64) as usize;
@@ -213,7 +213,7 @@ fn below(numbers: &[u64], number: u64) -> usize {
     low + numbers.get(low..high).unwrap_or_default().partition_point(|at| *at < number)
 }
 
-/// A walk over all entries of a run, some pages at a time. None of them stays in memory.
+/// Iterates over all entries of a run, some pages at a time, without caching them.
 #[derive(Debug)]
 pub(crate) struct Entries<'a> {
     run: &'a Run,
@@ -222,7 +222,7 @@ pub(crate) struct Entries<'a> {
     decoded: std::vec::IntoIter<Entry>,
 }
 
-/// Pages that a walk reads at once: 128 KiB.
+/// The number of pages that this iterator reads at once: 128 KiB.
 const PAGES_AT_ONCE: u64 = 32;
 
 impl Entries<'_> {
@@ -272,7 +272,7 @@ mod tests {
         Place::from_bits(1 << 44 | n << 12 | 3)
     }
 
-    /// Uniform, as fingerprints are, but for some that stand for many blocks each.
+    /// Uniform like real fingerprints, except for some that belong to many blocks each.
     fn entries(count: u64) -> Vec<Entry> {
         let fingerprint = |n: u64| match n % 10 {
             0 => 1 << 60,
@@ -308,7 +308,7 @@ mod tests {
         }
     }
 
-    /// A changed, missing or foreign byte is never an absence: the run says that it is damaged.
+    /// A changed, missing or foreign byte never looks like an absent block: the run reports that it is damaged.
     #[test]
     fn every_changed_byte_and_every_cut_is_noticed() {
         let keys = example();
@@ -336,7 +336,7 @@ mod tests {
         assert!(read(longer).is_err());
         assert!(opened(&keys, 5, whole.clone()).is_err(), "another number");
         assert!(opened(&Keys::new().unwrap(), 4, whole.clone()).is_err(), "another store");
-        // A sound page in the place of another one.
+        // A valid page in the place of another one.
         let mut swapped = whole.clone();
         swapped.copy_within(2 * PAGE_BYTES..3 * PAGE_BYTES, PAGE_BYTES);
         assert!(matches!(read(swapped), Err(NoAnswer::Damaged { .. })));
@@ -345,7 +345,7 @@ mod tests {
         assert!(matches!(read(mixed), Err(NoAnswer::Damaged { .. })), "a page of another run");
     }
 
-    /// All blocks have one of 16 fingerprints, and are put and deleted in several parts of the index.
+    /// All blocks share 16 fingerprints, and are put and deleted in several parts of the index.
     #[test]
     fn parts_of_the_index_agree_with_a_model_when_fingerprints_collide() {
         let keys = example();

@@ -1,4 +1,4 @@
-//! Writing an index run, entry by entry.
+//! Writes an index run, entry by entry.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::limits::{UNSYNCED_BYTES, WRITE_BYTES};
 
-/// A run in the making. Its first page comes last.
+/// A run that is being written. Its first page is written last.
 #[derive(Debug)]
 pub(crate) struct RunWriter<'a> {
     keys: &'a Keys,
@@ -24,14 +24,14 @@ pub(crate) struct RunWriter<'a> {
     filter_blocks: u64,
     /// The page of entries that is being filled.
     payload: Vec<u8>,
-    /// Whole pages that are not written yet, and the number of the first of them.
+    /// Complete pages that are not written yet, and the number of the first of them.
     pages: Vec<u8>,
     first: u64,
     unsynced_bytes: u64,
 }
 
 impl<'a> RunWriter<'a> {
-    /// A run of at most so many entries, in an empty file.
+    /// Begins a run of at most `entries_max` entries in an empty file.
     pub(crate) fn new(keys: &'a Keys, file: &'a dyn File, number: u64, entries_max: u64) -> Self {
         let filter_blocks = filter::blocks_for(entries_max);
         Self {
@@ -49,7 +49,7 @@ impl<'a> RunWriter<'a> {
         }
     }
 
-    /// Entries come ascending.
+    /// Adds an entry. Entries must come in ascending order.
     pub(crate) fn push(&mut self, (fingerprint, place): Entry) -> io::Result<()> {
         if self.payload.is_empty() {
             self.fences.push(fingerprint);

@@ -7,7 +7,7 @@ use mnem_store_traits::{RAW, cid_of};
 /// The name of the last line.
 const SEAL: &str = "sha256 ";
 
-/// The whole file.
+/// The whole file: the lines and their seal.
 pub(crate) fn seal(mut lines: String) -> Vec<u8> {
     let digest = hex(cid_of(RAW, lines.as_bytes()).hash().digest());
     lines.push_str(SEAL);

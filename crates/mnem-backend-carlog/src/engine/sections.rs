@@ -1,4 +1,4 @@
-//! All blocks and values of the log, in its order, with the proof that none is left out.
+//! Iterates over all blocks and values of the log, in order, and proves that none is left out.
 
 use mnem_car::SectionOffsets;
 use mnem_store_traits::StoreError;
@@ -18,26 +18,26 @@ use crate::{
     view::Segment,
 };
 
-/// Starts of sections that are hashed at once.
+/// How many bytes of section starts are hashed at once.
 const STARTS_BYTES: usize = 64 * 1024;
 
-/// A walk over the segments as they were when it began. The names MAC of each commit proves the lengths and CIDs of its sections; the data
-/// of blocks is not read.
+/// Iterates over the segments as they were when the iteration began. The names MAC of each commit proves the lengths
+/// and CIDs of its sections. The data of the blocks are not read.
 #[derive(Debug)]
 pub(crate) struct Sections {
     segments: std::vec::IntoIter<Segment>,
     current: Option<Segment>,
-    /// The next section.
+    /// The offset of the next section.
     offset: u64,
-    /// Where its commit begins.
+    /// The offset of its commit.
     from: u64,
-    /// The commit before.
+    /// The MAC of the previous commit.
     mac: Mac,
     seq: u64,
     /// How many commits were walked over.
     commits: u64,
     macs: CommitMacs,
-    /// Starts of sections that `macs` has still to take.
+    /// Starts of sections that are not in `macs` yet.
     starts: Vec<u8>,
 }
 
@@ -54,7 +54,7 @@ impl Sections {
         self.commits
     }
 
-    /// The sections of the next part of the log, which may be none, and their segment; `None` at its end.
+    /// The sections of the next part of the log, and their segment; `None` at the end. A part may have no sections.
     pub(crate) fn next_page(
         &mut self,
         keys: &Keys,
@@ -100,7 +100,7 @@ impl Sections {
         self.starts.clear();
     }
 
-    /// Whether a section is the record that ends the commit. Otherwise it is a part of it.
+    /// Whether a section is the record that ends the commit. If not, it belongs to the commit.
     fn is_record(
         &mut self,
         keys: &Keys,

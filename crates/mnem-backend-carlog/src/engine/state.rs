@@ -1,20 +1,20 @@
-//! The file `state`: how far the log goes, for readers in other processes. Overwritten in place, never synced, never believed beyond what
-//! the log itself proves.
+//! The file `state`: how far the log goes, for readers in other processes. It is overwritten in place and never synced,
+//! and readers trust it only as far as the log confirms it.
 
 use super::{fields::Fields, keys::Keys};
 
 /// How the file begins.
 const MAGIC: [u8; 8] = *b"mnemS\0\0\x01";
 
-/// Its length, in bytes.
+/// The length of the file in bytes.
 pub(crate) const STATE_BYTES: usize = 64;
 
-/// Where the last commit ends that was acknowledged.
+/// The end of the last acknowledged commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
-    /// Of the manifest.
+    /// The generation of the manifest.
     pub(crate) generation: u64,
-    /// Of the commit.
+    /// The number of the commit.
     pub(crate) seq: u64,
     pub(crate) segment: u32,
     pub(crate) end: u32,
@@ -38,7 +38,7 @@ impl State {
         bytes
     }
 
-    /// `None`: torn, of another store, or not of this format.
+    /// Returns `None` if the bytes are torn, or are not of this store or this format.
     pub(crate) fn decode(bytes: &[u8], keys: &Keys) -> Option<Self> {
         let (body, mac) = bytes.get(..STATE_BYTES)?.split_last_chunk()?;
         if keys.record_mac(u32::MAX, body) != *mac {

@@ -8,23 +8,23 @@ use std::{
 
 use crate::handle::{Shared, hold};
 
-/// The thread of one handle. There is one only while there is something to do.
+/// The thread of one handle. It exists only while there is work to do.
 #[derive(Debug, Default)]
 pub(crate) struct Tending {
     state: Mutex<State>,
-    /// A part of the work is done, or the thread ends.
+    /// Signals that a part of the work is done, or that the thread ends.
     moved: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     is_running: bool,
-    /// Nothing new is begun, and merges are given up.
+    /// No new work is started, and merges are abandoned.
     is_stopping: bool,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Says that the thread has ended, however it ends.
+/// Records that the thread has ended, even if it panicked.
 struct Ended<'a>(&'a Tending);
 
 impl Drop for Ended<'_> {
@@ -59,14 +59,14 @@ impl Tending {
         }
     }
 
-    /// Wakes those who wait.
+    /// Wakes the waiting threads.
     pub(crate) fn moved(&self) {
-        // A thread that saw the condition holds the lock until it waits.
+        // A thread that has checked the condition holds this lock until it waits.
         drop(hold(&self.state));
         self.moved.notify_all();
     }
 
-    /// Whether merges are to be given up.
+    /// Whether merges must be abandoned.
     pub(crate) fn is_stopping(&self) -> bool {
         hold(&self.state).is_stopping
     }
@@ -77,7 +77,7 @@ impl Tending {
         self.join(&mut hold(&self.state));
     }
 
-    /// Waits until the thread has ended what cannot be given up. It does not start again.
+    /// Waits until the thread has finished the work that cannot be abandoned. It does not start again.
     pub(crate) fn stop(&self) {
         hold(&self.state).is_stopping = true;
         self.finish();
@@ -85,7 +85,7 @@ impl Tending {
 
     fn join(&self, state: &mut State) {
         if state.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            // The next one takes back what it was writing.
+            // The next thread takes back the table that this one was writing.
             tracing::warn!("the thread that writes the index panicked");
         }
     }

@@ -1,4 +1,4 @@
-//! Reading a segment from one end to the other.
+//! Reads a segment from one end to the other.
 
 use std::io;
 
@@ -7,33 +7,33 @@ use mnem_car::SectionOffsets;
 use super::files::File;
 use crate::limits::WINDOW_BYTES;
 
-/// A part of a file in memory; it moves forward with the reads.
+/// A part of a file in memory, which moves forward with the reads.
 #[derive(Debug)]
 pub(crate) struct Window<'a> {
     file: &'a dyn File,
-    /// Nothing from here on is read.
+    /// No read goes past this offset.
     end: u64,
     start: u64,
     bytes: Vec<u8>,
 }
 
 impl<'a> Window<'a> {
-    /// Of the file up to `end`.
+    /// A window on the file, up to `end`.
     pub(crate) fn new(file: &'a dyn File, end: u64) -> Self {
         Self { file, end, start: 0, bytes: Vec::new() }
     }
 
-    /// Of the same file, elsewhere.
+    /// Another window on the same file.
     pub(crate) fn another(&self) -> Self {
         Self::new(self.file, self.end)
     }
 
-    /// Nothing from here on is read.
+    /// The offset past which no read goes.
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
-    /// Up to `len` bytes from `offset` on: fewer only where the file ends.
+    /// Reads up to `len` bytes at `offset`. Returns fewer only at the end.
     pub(crate) fn read(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
         let wanted = len.min(usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX));
         let has = |window: &Self| {
@@ -55,7 +55,7 @@ impl<'a> Window<'a> {
         let left = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
         let len = wanted.max(WINDOW_BYTES).min(left);
         self.start = offset;
-        // What a failed read leaves must not pass for bytes of the file.
+        // After a failed read, old bytes must not pass for bytes of the file.
         self.bytes.clear();
         let mut bytes = vec![0; len];
         let read = self.file.read_at(&mut bytes, offset)?;
@@ -64,14 +64,14 @@ impl<'a> Window<'a> {
         Ok(())
     }
 
-    /// The section that begins at `offset` and ends within the file.
+    /// The section that begins at `offset`, if it ends within the file.
     pub(crate) fn section(&mut self, offset: u64) -> io::Result<Option<SectionOffsets>> {
         let end = self.end;
         let start = self.read(offset, SectionOffsets::START_BYTES_MAX)?;
         Ok(SectionOffsets::parse(start, offset).ok().filter(|section| section.end() <= end))
     }
 
-    /// All bytes of a section, piece by piece.
+    /// Passes all bytes of a section to `f`, piece by piece.
     pub(crate) fn pieces(&mut self, section: &SectionOffsets, mut f: impl FnMut(&[u8])) -> io::Result<()> {
         let mut offset = section.offset;
         while offset < section.end() {

@@ -1,4 +1,4 @@
-//! Landing work in the log: one write and one sync for all that wait.
+//! Commits: one write and one sync for all waiting callers.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -27,7 +27,7 @@ use crate::{
     view::file_of,
 };
 
-/// Who may write: the holder of the lock.
+/// The state of the writer, which holds the lock.
 #[derive(Debug)]
 pub(crate) struct Writer {
     /// Held as long as the handle is open.
@@ -36,31 +36,31 @@ pub(crate) struct Writer {
     /// Where the next commit begins.
     pub(crate) position: Position,
     pub(crate) state_file: Arc<dyn File>,
-    /// From which length on a segment takes no further commit.
+    /// A segment of at least this length takes no further commit.
     pub(crate) segment_bytes: u32,
     /// Whether a thread writes and merges index runs.
     pub(crate) index_thread: bool,
 }
 
-/// What one call wants to be done, as a whole or not at all.
+/// The work of one call, to be done completely or not at all.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     pub(crate) puts: Vec<(Cid, Bytes)>,
     pub(crate) required: Vec<Cid>,
     pub(crate) head: Option<HeadChange>,
     pub(crate) deletes: Vec<Cid>,
-    /// Table, key and value; `None`: the row goes.
+    /// Table, key and value; `None` deletes the row.
     pub(crate) rows: Vec<(String, Bytes, Option<Bytes>)>,
 }
 
-/// Work on its way, and what became of it.
+/// Submitted work and its result.
 #[derive(Debug)]
 pub(crate) struct Job {
     work: Work,
     result: Mutex<Option<Result<(), StoreError>>>,
 }
 
-/// What one commit will do, for one or several jobs.
+/// The content of one commit, for one or several jobs.
 #[derive(Default)]
 struct Batch<'a> {
     puts: Vec<&'a (Cid, Bytes)>,
@@ -72,7 +72,7 @@ struct Batch<'a> {
 }
 
 impl Work {
-    /// Bytes that it brings.
+    /// The number of bytes that it adds to the segment.
     fn bytes(&self) -> u64 {
         let puts = self.puts.iter().map(|(_, data)| data.len());
         let values = self.rows.iter().map(|(_, _, value)| value.as_ref().map_or(0, Bytes::len));
@@ -80,7 +80,7 @@ impl Work {
         sections.sum::<u64>() + self.record_bytes(0)
     }
 
-    /// At most so many of them in the record, with so many heads.
+    /// The maximum length of the record in bytes, with this many heads.
     fn record_bytes(&self, heads: usize) -> u64 {
         let (heads, deletes, rows) = (heads as u64, self.deletes.len() as u64, self.rows.len() as u64);
         heads * HEAD_BYTES_MAX + deletes * DELETE_BYTES_MAX + rows * ROW_BYTES_MAX
@@ -93,7 +93,8 @@ impl Batch<'_> {
     }
 }
 
-/// Does the work durably. The thread that gets the writer commits the work of all waiting threads with one sync.
+/// Does the work durably. One of the waiting threads becomes the writer, and commits the work of all of them with one
+/// sync.
 pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Result<(), StoreError> {
     handle.gate.check_writable(operation)?;
     let job = Arc::new(Job { work, result: Mutex::default() });
@@ -105,7 +106,7 @@ pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Re
         }
         let group = next_group(handle);
         if group.is_empty() {
-            // Another thread took the work, and panicked with it.
+            // Another thread took this work, and panicked.
             let source = Cause::new("a thread panicked while it landed this");
             handle.gate.poison(source.clone());
             let operation = operation.to_owned();
@@ -127,7 +128,7 @@ impl Job {
     }
 }
 
-/// The work that is landed next: as much as one commit should have. Deletes go alone, since they look for what is there.
+/// The jobs of the next commit, up to a limit in bytes. Deletes go alone, because they must look up which blocks exist.
 fn next_group(handle: &Handle) -> Vec<Arc<Job>> {
     let mut queue = hold(&handle.queue);
     let mut bytes = 0;
@@ -150,7 +151,7 @@ fn land(handle: &Handle, writer: &mut Writer, operation: &'static str, jobs: &[A
     let mut batch = Batch::default();
     let mut accepted = Vec::new();
     for job in jobs {
-        // It may have been poisoned while this job waited.
+        // The handle may have been poisoned while this job waited.
         let prepared = handle.gate.check_writable(operation).and_then(|()| prepare(handle, &mut batch, &job.work));
         match prepared {
             Ok(()) => accepted.push(job),
@@ -163,7 +164,7 @@ fn land(handle: &Handle, writer: &mut Writer, operation: &'static str, jobs: &[A
     }
 }
 
-/// Takes the job's work into the batch, or leaves the batch as it is.
+/// Adds the job's work to the batch. On an error, the batch is unchanged.
 fn prepare<'a>(handle: &Handle, batch: &mut Batch<'a>, work: &'a Work) -> Result<(), StoreError> {
     let mut new = HashSet::new();
     let mut in_order = Vec::new();
@@ -193,7 +194,7 @@ fn prepare<'a>(handle: &Handle, batch: &mut Batch<'a>, work: &'a Work) -> Result
         let reason = "it changes more heads or rows than one commit holds; write the rows in parts".to_owned();
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
     }
-    // The space that is left below 4 GiB is reserved for the record.
+    // The rest, up to 4 GiB, is reserved for the record.
     if bytes > COMMIT_BYTES_MAX {
         let reason = format!("it has {bytes} bytes, more than the {COMMIT_BYTES_MAX} of one commit");
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
@@ -212,10 +213,10 @@ fn prepare<'a>(handle: &Handle, batch: &mut Batch<'a>, work: &'a Work) -> Result
     Ok(())
 }
 
-/// The places of the blocks that are there, with those that are damaged so that no CID can be read from them.
+/// The places of those blocks that are in the store, including damaged ones whose CID cannot be read.
 ///
 /// # Errors
-/// A place cannot be read: it may be of another block.
+/// A place cannot be read, so it may belong to another block.
 fn kills(handle: &Handle, cids: &[Cid]) -> Result<Vec<Kill>, StoreError> {
     let mut killed = HashSet::new();
     let mut kills = Vec::new();
@@ -242,7 +243,8 @@ fn write(handle: &Handle, writer: &mut Writer, batch: Batch<'_>) -> Result<(), S
     let landed = match append(handle, writer, batch, false) {
         Ok(landed) => landed,
         Err(error) => {
-            // Without its record nothing of it can become valid. What stands in the way of the next commit is cut off.
+            // Without its record, no part of the commit can become valid. Truncate, so that the next commit begins
+            // here.
             if let Err(error) = writer.file.set_len(end) {
                 handle.gate.poison(Cause::new(error));
             }
@@ -252,7 +254,7 @@ fn write(handle: &Handle, writer: &mut Writer, batch: Batch<'_>) -> Result<(), S
     publish(handle, writer, landed)
 }
 
-/// A commit whose bytes were written, and not yet synced.
+/// A commit that is written but not synced yet.
 struct Landed {
     commit: Commit,
     mac: Mac,
@@ -306,7 +308,7 @@ fn append(handle: &Handle, writer: &Writer, batch: Batch<'_>, closed: bool) -> R
     Ok(Landed { commit: Commit { record, sections }, mac, end })
 }
 
-/// Syncs what was written: from then on it is committed, and is shown to all.
+/// Syncs the written commit and makes it visible. From the sync on, it is committed.
 fn publish(handle: &Handle, writer: &mut Writer, landed: Landed) -> Result<(), StoreError> {
     let Landed { commit, mac, end } = landed;
     let path = handle.layout.segment(writer.position.segment);
@@ -341,7 +343,7 @@ pub(crate) fn write_state(handle: &Handle, file: &dyn File, state: &State) -> Re
     })
 }
 
-/// Goes on in a new segment. Its first bytes come with its first commit.
+/// Continues in a new segment. Its first bytes are written with its first commit.
 fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError> {
     let number = writer.position.segment + 1;
     if number > SEGMENT_NUMBER_MAX {
@@ -349,7 +351,7 @@ fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError>
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
     }
     let path = handle.layout.segment(number);
-    // An existing file is of a commit that failed. Replace it, since an earlier sync of its name may have failed.
+    // An existing file belongs to a failed commit. Replace it, because an earlier sync of its name may have failed.
     handle.files.remove(&path).map_err(at("remove", &path))?;
     let file = handle.files.create(&path).map_err(at("create", &path))?;
     let root = handle.layout.root();
@@ -359,15 +361,15 @@ fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Refuses writes from now on: a second sync may succeed without writing what the first one could not.
+/// Poisons the handle: a second sync may succeed without writing the data that the first one could not write.
 fn sync_failed(handle: &Handle, path: &Path, outcome: Outcome, error: io::Error) -> StoreError {
     let error = failed("sync", path, outcome)(error);
     handle.gate.poison(Cause::new(error.clone()));
     error
 }
 
-/// Appends a record that says that everything before it is synced, and writes the newest part of the index, so that the next opening reads
-/// little. The next writer writes this record again, and not the last commit.
+/// Appends a record that says that everything before it is synced, and writes the newest part of the index. The next
+/// opening then reads little, and the next writer repeats only this short record instead of the last commit.
 pub(crate) fn close(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError> {
     let closed = append_close(handle, writer);
     maintenance::tend_at_close(handle);
@@ -382,7 +384,7 @@ fn append_close(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError> 
     match append(handle, writer, Batch::default(), true) {
         Ok(landed) => publish(handle, writer, landed),
         Err(error) => {
-            // All commits are durable as they are.
+            // All commits are durable already.
             let _ = writer.file.set_len(end);
             Err(error)
         }

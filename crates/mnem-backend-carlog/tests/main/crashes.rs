@@ -1,4 +1,4 @@
-//! A log that was cut off anywhere, as a crash leaves it.
+//! A log that is cut off at any byte, as after a crash.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use mnem_store_traits::{ErrorKind, OpHeadsStore, Store};
 
 use crate::support::{Content, Place, SEGMENT, block, commit, commits, len};
 
-/// The `state` file of the time when the log ended there: a power cut takes what was not synced.
+/// Restores a `state` file that fits the truncated log: a power cut also loses the unsynced later one.
 fn forget_state(place: &Place) {
     fs::write(place.file("state"), []).unwrap();
 }
@@ -43,7 +43,7 @@ fn cut_at_any_byte_it_holds_every_whole_commit() {
     }
 }
 
-/// The same bytes missing, where it is known that they had been synced.
+/// The same bytes are missing, but it is known that they had been synced.
 #[test]
 fn acknowledged_commits_that_are_gone_are_damage() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! Bytes that were changed behind the store's back.
+//! Bytes that were changed from outside.
 
 use std::{collections::BTreeSet, fs};
 
@@ -7,14 +7,14 @@ use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, StoreError};
 
 use crate::support::{Content, Place, SEGMENT, block, commits, small_runs};
 
-/// What somebody who opens the store and reads all of it is told: everything as it was, or an error.
+/// Opens the store and reads everything. The result must be the expected content, or an error.
 fn read_all(opened: Result<CarlogStore, StoreError>, expected: &Content) -> Result<(), StoreError> {
     let store = opened?;
     let listed = store.cids()?.collect::<Result<BTreeSet<_>, _>>()?;
     let mut result = Ok(());
     for cid in &expected.blocks {
         match store.get(cid) {
-            // An absence would be a lie.
+            // Reporting the block as absent would be wrong.
             Ok(data) => assert!(data.is_some(), "{cid} is said to be absent"),
             Err(error) => result = Err(error),
         }
@@ -28,13 +28,14 @@ fn is_told(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Damaged | ErrorKind::Corrupt | ErrorKind::NotAStore | ErrorKind::UnsupportedFormat)
 }
 
-/// Bits of every file are flipped, for a store that was closed and for one that was killed, with and without an index on disk: nobody is
-/// ever told of an absence or a wrong block, no file becomes shorter, and an error is one of damage.
+/// Flips bits in every file of a store that was closed and of one that was killed, with and without an index on disk.
+/// No reader ever sees an absent or wrong block, no file becomes shorter, and every error reports damage.
 ///
-/// Each byte of the log and of the manifest is flipped, and some bytes of each page of a run: a unit test of runs flips each of them.
+/// Flips each byte of the log and the manifest, and some bytes of each page of a run. A unit test of runs flips all of
+/// their bytes.
 #[test]
 fn every_flipped_byte_is_harmless_or_named() {
-    // Without the thread, so that what is copied of the store that was killed does not change meanwhile.
+    // Without the background thread, so that the files of the killed store do not change while they are copied.
     let with_runs = || small_runs().index_thread(false);
     for (closed, options) in [(true, OpenOptions::new()), (false, OpenOptions::new()), (false, with_runs())] {
         let place = Place::new();
@@ -53,7 +54,7 @@ fn every_flipped_byte_is_harmless_or_named() {
             let step = if name.starts_with("run-") { 251 } else { 1 };
             for at in (0..bytes.len()).step_by(step) {
                 let mut damaged = whole.clone();
-                // One bit of each byte, another one each time.
+                // One bit of each byte, a different one each time.
                 damaged.get_mut(name).unwrap()[at] ^= 1 << (at % 8);
                 copy.restore(&damaged);
                 for read_only in [true, false] {
@@ -69,7 +70,7 @@ fn every_flipped_byte_is_harmless_or_named() {
                         Ok(left) => {
                             assert!(left.len() >= bytes.len() as u64, "byte {at} of {name}: cut to {}", left.len())
                         }
-                        // A writer may have replaced a run that it found damaged.
+                        // A writer may replace a damaged run.
                         Err(error) => assert!(is_index(name), "byte {at} of {name}: {error}"),
                     }
                 }
@@ -83,7 +84,7 @@ fn is_index(name: &str) -> bool {
     name.starts_with("run-") || name.starts_with("rows-")
 }
 
-/// Damage that appears while the store is open, in pages that were not read yet.
+/// The damage appears while the store is open, in pages that it has not read yet.
 #[test]
 fn a_run_that_is_damaged_under_an_open_store_is_built_again() {
     for read_only in [true, false] {
@@ -95,7 +96,7 @@ fn a_run_that_is_damaged_under_an_open_store_is_built_again() {
         let store = small_runs().read_only(read_only).open(place.store()).unwrap();
         for name in place.files().into_keys().filter(|name| name.starts_with("run-")) {
             let mut bytes = fs::read(place.file(&name)).unwrap();
-            // Past the header.
+            // Everything after the header.
             bytes[4096..].iter_mut().for_each(|byte| *byte ^= 0x10);
             fs::write(place.file(&name), bytes).unwrap();
         }
@@ -111,7 +112,7 @@ fn a_run_that_is_damaged_under_an_open_store_is_built_again() {
     }
 }
 
-/// A name that was changed in a part of the log that opening no longer reads.
+/// A name is changed in a part of the log that opening no longer reads.
 #[test]
 fn a_listing_that_would_leave_out_a_block_fails() {
     let place = Place::new();
@@ -133,7 +134,7 @@ fn a_listing_that_would_leave_out_a_block_fails() {
     }
 }
 
-/// A segment that the index covers, and that opening does not read.
+/// A segment that the index covers, so that opening does not read it.
 #[test]
 fn a_covered_segment_that_is_missing_or_cut_is_damage() {
     let place = Place::new();
@@ -161,7 +162,7 @@ fn a_covered_segment_that_is_missing_or_cut_is_damage() {
     }
 }
 
-/// The data of one block: the others stay readable, and the store can be written to.
+/// Only the data of one block is damaged: the other blocks stay readable, and the store stays writable.
 #[test]
 fn a_damaged_block_is_all_that_is_lost() {
     let place = Place::new();
@@ -185,7 +186,7 @@ fn a_damaged_block_is_all_that_is_lost() {
     assert_eq!(place.open().get(&victim).unwrap(), Some(data));
 }
 
-/// The beginning of a segment that is not the first, where no other file tells how far the log went.
+/// The start of a later segment is damaged, and no other file says how far the log went.
 #[test]
 fn a_segment_with_a_damaged_beginning_is_not_taken_for_an_unfinished_one() {
     let place = Place::new();

@@ -8,13 +8,13 @@ use mnem_store_traits::{Blockstore, Bytes, ErrorKind, OpHeadsStore, RAW, Store, 
 
 use crate::support::{Content, Place, SEGMENT, block, commits, len};
 
-/// Every part of a log that begins as a record does, up to any later byte that could end it.
+/// Every part of a log that begins like a record, up to each later byte where it could end.
 fn records(log: &[u8]) -> Vec<Bytes> {
     let starts = (0..log.len()).filter(|at| log[*at..].starts_with(b"mnemC") || log[*at..].starts_with(b"mnemL"));
     starts.flat_map(|at| (100..=230).filter_map(move |len| log.get(at..at + len).map(Bytes::copy_from_slice))).collect()
 }
 
-/// Put back as blocks, records of the store itself and of another one are blocks: the heads do not move.
+/// Records of this store and of another one are put as blocks. They must stay blocks, and the heads must not move.
 #[test]
 fn a_record_that_is_put_is_a_block() {
     let (place, other) = (Place::new(), Place::new());
@@ -25,7 +25,7 @@ fn a_record_that_is_put_is_a_block() {
     let logs = [place.file(SEGMENT), other.file(SEGMENT)].map(|path| fs::read(path).unwrap());
     let forged: Vec<Bytes> = logs.iter().flat_map(|log| records(log)).collect();
     assert!(forged.len() > 500);
-    // Alone, as the first, as the last, and many at once.
+    // Each alone, as the first block, as the last block, and many at once.
     for data in &forged {
         let (cid, (beside, more)) = (cid_of(RAW, data), block(500));
         store.commit(WriteBatch::new().put(cid, data.clone()).put(beside, more)).unwrap();
@@ -40,7 +40,8 @@ fn a_record_that_is_put_is_a_block() {
     assert_eq!(Content::of(&place.read_only()), expected);
 }
 
-/// A torn block after a log of `end` bytes. It consists of beginnings of records that each claim the rest of the file.
+/// A torn block after a log of `end` bytes. It consists of many beginnings of records that each claim the rest of the
+/// file.
 fn claims(end: u64, count: usize) -> Vec<u8> {
     const SPACE: usize = 1024;
     let cid = cid_of(RAW, b"");
@@ -53,14 +54,14 @@ fn claims(end: u64, count: usize) -> Vec<u8> {
         SectionOffsets::write_start(&cid, rest, at, &mut bytes);
         bytes.extend(b"mnemC\0\0\x01");
         bytes.extend(3u64.to_le_bytes());
-        // Where it begins, where its commit begins, blocks, and what was synced.
+        // The offsets of the record and of its commit, the number of blocks, and the synced offset.
         [at as u32, at as u32, 0, at as u32].iter().for_each(|number| bytes.extend(number.to_le_bytes()));
         bytes.resize(len + SPACE, 0);
     }
     bytes
 }
 
-/// Hashing decides whether a claim is a record. Beyond the bound nothing is hashed, and nothing is cut off.
+/// Only a hash decides whether these bytes are a record. At the bound, the search stops, and nothing is truncated.
 #[test]
 fn few_claims_of_records_are_cut_off_and_too_many_are_damage() {
     for (count, is_cut) in [(3, true), (3_000, false)] {

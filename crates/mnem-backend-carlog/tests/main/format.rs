@@ -7,7 +7,7 @@ use mnem_store_traits::{Cid, RAW, Store, cid_of};
 
 use crate::support::{Place, SEGMENT, commits};
 
-/// While the store is open, after it was closed, and after it was opened again.
+/// They are CARs while the store is open, after it was closed, and after it was reopened.
 #[test]
 fn a_segment_is_a_car_whose_blocks_match_their_cids() {
     let place = Place::new();

@@ -1,6 +1,8 @@
-//! A store that was written when the bytes of the format became final, and is never written again: every later version reads it whole.
+//! The golden store was written when the format became final, and is never rewritten. Every later version must read it
+//! completely.
 //!
-//! The test that compares it with a store written now makes a new one where `MNEM_GOLDEN` says, for a new version of the format.
+//! The test that compares it with a new store also writes a new golden store, for a new version of the format, to the
+//! folder that `MNEM_GOLDEN` names.
 
 use std::{collections::BTreeMap, env, fs, path::Path};
 
@@ -9,12 +11,12 @@ use mnem_store_traits::{Blockstore, Bytes, Cid, DAG_CBOR, RAW, Store, cid::multi
 
 use crate::support::{Content, Place, block, commit};
 
-/// Several segments and runs, as far as its few bytes allow.
+/// Small bounds, so that a small store has several segments and runs.
 fn options() -> OpenOptions {
     OpenOptions::new().segment_bytes(4_000).index_bounds(12, 3_000)
 }
 
-/// Blocks with CIDs of several kinds, and of lengths that take one byte and two.
+/// Blocks with different kinds of CIDs, and with lengths that take one byte and two.
 fn odd_blocks() -> Vec<(Cid, Bytes)> {
     let text = Bytes::from_static(b"\xa1\x64note\x65hello");
     let sha = *cid_of(RAW, &text).hash();
@@ -29,7 +31,7 @@ fn odd_blocks() -> Vec<(Cid, Bytes)> {
     ]
 }
 
-/// Writes what the golden store holds, and dies without closing it.
+/// Writes the content of the golden store, and ends without closing it.
 fn write(path: &Path) {
     let store = options().create(true).open(path).unwrap();
     (0..12).for_each(|n| commit(&store, n));
@@ -77,7 +79,8 @@ fn the_golden_store_is_read_and_written_on() {
     check(&options().open(place.store()).unwrap());
 }
 
-/// The golden store opens from its index: with the end of a covered segment damaged, the log alone would not be enough.
+/// The golden store is opened from its index. The end of a covered segment is damaged, so the log alone would not
+/// suffice.
 #[test]
 fn the_golden_store_is_read_with_its_index() {
     let (place, mut files) = (Place::new(), golden());
@@ -90,7 +93,7 @@ fn the_golden_store_is_read_with_its_index() {
     assert!(options().read_only(true).open(place.store()).is_err());
 }
 
-/// The index of the golden store is what its log gives, and its log is what its index says.
+/// Rebuilding the index of the golden store from its log gives the same index.
 #[test]
 fn the_golden_store_is_read_without_its_index() {
     let is_index = |name: &str| name.starts_with("run-") || name.starts_with("rows-");

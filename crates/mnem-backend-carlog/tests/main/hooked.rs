@@ -1,4 +1,4 @@
-//! The system's files, and a hook that sees calls before they are made.
+//! The operating system's files, with a hook that is called before each call.
 
 use std::{
     fmt, io,
@@ -13,9 +13,9 @@ use mnem_store_traits::driver::{Entry, FileIdentity};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Create,
-    /// Of a folder.
+    /// Listing a folder.
     List,
-    /// Of so many bytes.
+    /// Reading so many bytes.
     Read(usize),
     Write,
     Sync,

@@ -1,4 +1,4 @@
-//! Options of opening, and limits.
+//! Options for opening, and limits.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ fn any_duration_is_a_valid_lock_wait() {
     }
 }
 
-/// Between two looks of a creator another one finishes the store and commits to it: nothing is damaged.
+/// Between two checks of a creator, another process finishes the store and commits to it. This is not damage.
 #[test]
 fn a_store_that_is_finished_meanwhile_is_opened() {
     let place = Arc::new(Place::new());
@@ -45,7 +45,7 @@ fn a_store_that_is_finished_meanwhile_is_opened() {
     assert_eq!(Content::of(&store).blocks.len(), 2);
 }
 
-/// Values of rows take space of the log, and only those that were replaced are free.
+/// Values of rows take space in the log, and only replaced values count as free.
 #[test]
 fn values_of_rows_are_not_free() {
     let place = Place::new();
@@ -60,7 +60,7 @@ fn values_of_rows_are_not_free() {
     assert!(store.info().unwrap().free_bytes > 40);
 }
 
-/// Nothing of it is written: 64 blocks of 64 MiB do not fit between the offsets of one segment.
+/// Nothing is written: 64 blocks of 64 MiB do not fit into the offsets of one segment.
 #[test]
 fn a_commit_that_no_segment_can_hold_is_refused() {
     let place = Place::new();

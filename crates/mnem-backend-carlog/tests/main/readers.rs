@@ -1,4 +1,4 @@
-//! Handles that read beside one that writes.
+//! Handles that read while another one writes.
 
 use std::{
     fs, io,
@@ -60,8 +60,8 @@ fn a_reader_writes_nothing_and_one_handle_writes() {
     OpenOptions::new().open(place.store()).unwrap();
 }
 
-/// A reader finds a new manifest whose index cannot be used, and then cannot read the log. What it had shown stays: a listing under way
-/// goes on.
+/// A reader finds a new manifest whose index cannot be used, and then cannot read the log. Its old view stays valid,
+/// and a running listing continues.
 #[test]
 fn a_view_never_goes_back_after_a_failed_read() {
     let place = Place::new();
@@ -93,7 +93,8 @@ fn a_view_never_goes_back_after_a_failed_read() {
     assert!(reader.has(&block(0).0).unwrap());
 }
 
-/// The order in which `docs/OPERATIONS.md` says to copy the folder of an open store: nothing that was acknowledged by then is missing.
+/// Copies the folder of an open store in the order that `docs/OPERATIONS.md` describes. The copy must contain
+/// everything that was acknowledged before.
 #[test]
 fn a_copy_made_beside_a_writer_holds_what_was_acknowledged() {
     let (place, copy) = (Place::new(), Place::new());

@@ -4,7 +4,7 @@ use mnem_store_traits::{Bytes, Store};
 
 use crate::support::Place;
 
-/// Takes minutes if each row searches through the values of all others.
+/// Takes minutes if each row searches the values of all others.
 #[test]
 fn a_commit_of_200_000_rows_is_written_and_read() {
     let place = Place::new();

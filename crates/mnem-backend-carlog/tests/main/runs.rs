@@ -1,4 +1,4 @@
-//! The index on disk: opening reads the end of the log alone, and a run that is missing or wrong is built again.
+//! The index on disk: an opening reads only the end of the log, and a missing or wrong run is rebuilt.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use crate::{
     support::{Content, Place, SEGMENT, block, commit, commits, len, small_runs},
 };
 
-/// Files that count the bytes that are read from them.
+/// Files that count the bytes read from them.
 fn counted() -> (Arc<Hooked>, Arc<AtomicU64>) {
     let count = Arc::new(AtomicU64::new(0));
     let counts = count.clone();
@@ -30,12 +30,12 @@ fn counted() -> (Arc<Hooked>, Arc<AtomicU64>) {
     (files, count)
 }
 
-/// The names of the store's runs, ascending.
+/// The names of the store's runs, in ascending order.
 fn runs(place: &Place) -> Vec<String> {
     place.files().into_keys().filter(|name| name.starts_with("run-")).collect()
 }
 
-/// So many blocks in one commit, from the number `first` on.
+/// Puts `count` blocks in one commit, beginning with the number `first`.
 fn put(store: &CarlogStore, first: u32, count: u32) {
     store.put_many(&mut (first..first + count).map(|n| Ok(block(n)))).unwrap();
 }
@@ -60,7 +60,7 @@ fn opening_reads_the_end_of_the_log_alone() {
         let bytes = read.swap(0, Ordering::Relaxed);
         assert!(log > 400_000 && bytes < most, "opening read {bytes} bytes of {log}");
         assert_eq!(Content::of(&reader), expected);
-        // One read of a block, and almost none of a block that is absent.
+        // Finding a block takes one read of it, and looking for an absent one almost none.
         read.swap(0, Ordering::Relaxed);
         (0..1_000).for_each(|n| assert!(!reader.has(&block(100_000 + n).0).unwrap()));
         let bytes = read.swap(0, Ordering::Relaxed) - 1_000 * 64;
@@ -125,13 +125,13 @@ fn a_random_history_agrees_with_a_model() {
     }
 }
 
-/// A process that dies: nothing is written any more, and its lock is free.
+/// Imitates a process that dies: nothing more is written, and its lock is released.
 fn kill(store: CarlogStore) {
     drop(store);
 }
 
-/// Every file of the index is removed, cut, and replaced by one of another store or of another time. The blocks are all there,
-/// for a reader too; after the next close there are sound runs again.
+/// Each index file is removed, truncated, and replaced by one of another store or an earlier time. All blocks are
+/// found, also by a reader, and after the next close there are valid runs again.
 #[test]
 fn a_run_that_is_missing_or_wrong_is_built_again_from_the_log() {
     let (place, other, copy) = (Place::new(), Place::new(), Place::new());
@@ -178,7 +178,7 @@ fn a_run_that_is_missing_or_wrong_is_built_again_from_the_log() {
     }
 }
 
-/// A manifest that somebody changed, with a checksum that matches.
+/// A manifest was changed, and its checksum was updated to match.
 #[test]
 fn a_manifest_that_leaves_out_a_run_or_mixes_them_up_hides_no_block() {
     let (place, copy) = (Place::new(), Place::new());
@@ -217,7 +217,8 @@ fn a_manifest_that_leaves_out_a_run_or_mixes_them_up_hides_no_block() {
     }
 }
 
-/// What a writer leaves that is killed between the run and the manifest, beside files that are not the store's.
+/// The remains of a writer that was killed between the run and the manifest, beside files that do not belong to the
+/// store.
 #[test]
 fn unfinished_index_files_are_removed_and_others_stay() {
     let place = Place::new();
@@ -237,7 +238,7 @@ fn unfinished_index_files_are_removed_and_others_stay() {
     assert_eq!(Content::of(&place.open_with_runs()), expected);
 }
 
-/// The runs that the writer merges are removed while the reader uses them, or before it opens them.
+/// The writer removes merged runs while the reader uses them, or before the reader opens them.
 #[test]
 fn a_reader_follows_while_runs_are_written_and_removed() {
     let place = Place::new();
@@ -262,7 +263,7 @@ fn a_reader_follows_while_runs_are_written_and_removed() {
     }
 }
 
-/// A reader that slept takes the index of the writer, and reads the end of the log alone.
+/// A reader that has not read for long takes over the writer's index, and reads only the end of the log.
 #[test]
 fn a_reader_that_slept_does_not_read_the_log() {
     let place = Place::new();
@@ -277,7 +278,7 @@ fn a_reader_that_slept_does_not_read_the_log() {
     assert!(log > 400_000 && bytes < 150_000, "read {bytes} bytes of {log}");
 }
 
-/// A writer in one thread, and in others readers that open the store again and again.
+/// One thread writes while readers in other threads reopen the store again and again.
 #[test]
 fn openings_beside_a_writer_find_every_acknowledged_block() {
     let place = Place::new();
@@ -301,7 +302,7 @@ fn openings_beside_a_writer_find_every_acknowledged_block() {
     });
 }
 
-/// 200 processes that commit once each and close.
+/// 200 processes that each make one commit and close.
 #[test]
 fn many_short_lived_writers_leave_few_files() {
     let place = Place::new();

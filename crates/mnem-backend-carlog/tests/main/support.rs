@@ -1,4 +1,4 @@
-//! Stores in folders of their own, and files that forget what was not synced.
+//! Stores in folders of their own, and test blocks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 pub(crate) const SEGMENT: &str = "seg-000001.car";
 
-/// A block whose bytes are known by its number.
+/// A block whose content is determined by its number.
 pub(crate) fn block(n: u32) -> (Cid, Bytes) {
     let data = Bytes::from(format!("block {n}, {}", "x".repeat(n as usize % 50)));
     (cid_of(RAW, &data), data)
@@ -38,7 +38,7 @@ impl Place {
         OpenOptions::new().create(true).open(self.store()).unwrap()
     }
 
-    /// As [`open`](Self::open), with an index that has a run for every few blocks, the same runs every time.
+    /// Like [`open`](Self::open), with an index that has a run for every few blocks, always the same runs.
     pub(crate) fn open_with_runs(&self) -> CarlogStore {
         small_runs().create(true).index_thread(false).open(self.store()).unwrap()
     }
@@ -47,13 +47,13 @@ impl Place {
         OpenOptions::new().read_only(true).open(self.store()).unwrap()
     }
 
-    /// Every file of the store, by its name.
+    /// The bytes of every file of the store, by name.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let entries = fs::read_dir(self.store()).unwrap().map(|entry| entry.unwrap());
         entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
     }
 
-    /// Makes the store consist of these files.
+    /// Replaces the files of the store with these.
     pub(crate) fn restore(&self, files: &BTreeMap<String, Vec<u8>>) {
         let _ = fs::remove_dir_all(self.store());
         fs::create_dir(self.store()).unwrap();
@@ -63,12 +63,12 @@ impl Place {
     }
 }
 
-/// An index that has a run for every few blocks.
+/// Options for an index that has a run for every few blocks.
 pub(crate) fn small_runs() -> OpenOptions {
     OpenOptions::new().index_bounds(4, 4_000)
 }
 
-/// What a store holds.
+/// The content of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) blocks: BTreeSet<Cid>,
@@ -76,12 +76,12 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// All of it, each block read.
+    /// Reads the whole store; panics on an error.
     pub(crate) fn of(store: &CarlogStore) -> Self {
         Self::read(store).unwrap()
     }
 
-    /// All of it, each block read.
+    /// Reads the whole store.
     pub(crate) fn read(store: &CarlogStore) -> Result<Self, StoreError> {
         let blocks = store.cids()?.collect::<Result<BTreeSet<Cid>, _>>()?;
         for cid in &blocks {
@@ -98,7 +98,7 @@ pub(crate) fn commit(store: &CarlogStore, n: u32) {
     store.commit(WriteBatch::new().put(cid, data).put(other, more).update(cid, before)).unwrap();
 }
 
-/// Commits so many times; returns what the store holds then.
+/// Makes `count` commits. Returns the content of the store afterwards.
 pub(crate) fn commits(store: &CarlogStore, count: u32) -> Content {
     (0..count).for_each(|n| commit(store, n));
     Content::of(store)

@@ -1,4 +1,5 @@
-//! The thread that writes the index: commits go on beside it, its failures fail none of them, and it ends with the handle.
+//! The thread that writes the index: commits continue meanwhile, its failures fail no commit, and it ends with the
+//! handle.
 
 use std::{
     io,
@@ -23,7 +24,7 @@ fn put(store: &CarlogStore, n: u32) {
     store.put(&block(n).0, block(n).1).unwrap();
 }
 
-/// A run is not written on before all those commits are made; meanwhile their blocks are found, by readers too.
+/// A run is held back until all these commits are made. Meanwhile their blocks are found, also by readers.
 #[test]
 fn commits_go_on_while_a_run_is_written() {
     let place = Place::new();
@@ -57,7 +58,7 @@ fn commits_go_on_while_a_run_is_written() {
     check(&place.open_with_runs());
 }
 
-/// While a run is not done, at most so many commits are made as the table that follows may have. What comes later waits.
+/// While a run is being written, commits continue only until the next table has reached its limit; later ones wait.
 #[test]
 fn commits_wait_for_the_thread_when_it_is_far_behind() {
     let place = Place::new();
@@ -74,7 +75,7 @@ fn commits_wait_for_the_thread_when_it_is_far_behind() {
             {
                 thread::sleep(Duration::from_millis(1));
             }
-            // Enough for hundreds of commits; a commit that waits waits for ever.
+            // Enough time for hundreds of commits. A waiting commit would wait forever.
             thread::sleep(Duration::from_millis(300));
             noted.fetch_max(seen.load(Ordering::SeqCst) - before, Ordering::SeqCst);
         }
@@ -91,7 +92,8 @@ fn commits_wait_for_the_thread_when_it_is_far_behind() {
     assert!((10..=26).contains(&most), "{most} commits beside one run");
 }
 
-/// The thread is still at work when the handle is dropped: that waits for it, so nothing is written when the lock is free.
+/// The thread is still working when the handle is dropped. The drop waits for it, so nothing is written after the lock
+/// is released.
 #[test]
 fn dropping_a_handle_waits_for_its_thread() {
     let place = Place::new();
@@ -115,7 +117,7 @@ fn dropping_a_handle_waits_for_its_thread() {
     assert_eq!(Content::of(&place.open_with_runs()).blocks.len(), 6);
 }
 
-/// What was being written when the thread panicked is in the next run.
+/// If the thread panics, the next run contains what it was writing.
 #[test]
 fn a_table_frozen_by_a_panic_is_taken_back() {
     for by_thread in [true, false] {
@@ -138,7 +140,7 @@ fn a_table_frozen_by_a_panic_is_taken_back() {
     }
 }
 
-/// Runs that cannot be written cost memory, and no commit. Each attempt comes when the table has doubled.
+/// If runs cannot be written, this costs memory but no commit. The next attempt comes when the table has doubled.
 #[test]
 fn a_failure_of_the_thread_fails_no_commit() {
     for by_thread in [true, false] {
@@ -162,7 +164,7 @@ fn a_failure_of_the_thread_fails_no_commit() {
     }
 }
 
-/// After a sync of the folder that failed, which manifest a power cut leaves is open: nothing more is written.
+/// After a failed sync of the folder, a power cut may leave either manifest, so nothing more is written.
 #[test]
 fn a_failed_sync_of_the_folder_by_the_thread_poisons_the_handle() {
     let place = Place::new();
@@ -179,7 +181,7 @@ fn a_failed_sync_of_the_folder_by_the_thread_poisons_the_handle() {
     assert!(store.has(&block(0).0).unwrap());
 }
 
-/// A log without an index is read into runs as it comes, and not into memory: after the opening every run is as large as a run may be.
+/// A log without an index is read into runs, not into memory. After the opening, each run has the maximum size.
 #[test]
 fn an_opening_writes_the_index_it_has_read() {
     let place = Place::new();
@@ -198,7 +200,7 @@ fn an_opening_writes_the_index_it_has_read() {
     let opened = options().index_bounds(32, 1 << 30).open_on(files, place.store()).unwrap();
     assert!((9..20).contains(&writes.load(Ordering::SeqCst)), "{writes:?} runs");
     drop(opened);
-    // A manifest names them: the next opening does not read the log, whose first segment is damaged now.
+    // The manifest names these runs, so the next opening does not read the log, whose first segment is now damaged.
     let mut files = place.files();
     *files.get_mut("seg-000001.car").and_then(|log| log.last_mut()).unwrap() ^= 1;
     place.restore(&files);

@@ -1,14 +1,15 @@
 //! Changes to the tables as values, so that one caller's transaction can apply the changes of other callers.
 
 use mnem_store_traits::{Bytes, Cid, HeadChange, StoreError};
-use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use redb::{ReadableTableMetadata, TableDefinition, WriteTransaction};
 
 use crate::{
     Layout,
     engine::{
         heads::HeadsChange,
         keys::Key,
-        rows::{Row, insert_absent, remove_present},
+        nearby::Presence,
+        rows::{ObjectsMut, Row, insert_absent, remove_present},
     },
     error::At,
     tables::BytesTable,
@@ -85,12 +86,8 @@ impl Commit {
     /// Decides everything that can be refused, then writes.
     fn apply(&self, at: At<'_>, layout: Layout, transaction: &WriteTransaction) -> Result<bool, StoreError> {
         let mut objects = transaction.open_table(layout.objects()).map_err(|error| at.redb(error))?;
-        for cid in &self.required {
-            let key = Key::of(cid);
-            let comes_along = self.rows.binary_search_by(|(row, _)| (**row).cmp(&*key)).is_ok();
-            if !comes_along && objects.get(&*key).map_err(|error| at.redb(error))?.is_none() {
-                return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
-            }
+        if let Some(cid) = self.first_missing(at, &objects)? {
+            return Err(StoreError::MissingBlock { cid, linked_from: None });
         }
         let heads = match &self.head {
             Some(change) => Some(HeadsChange::decide(at, layout, transaction, change)?),
@@ -102,6 +99,22 @@ impl Commit {
             None => false,
         };
         Ok(inserted || moved)
+    }
+
+    /// The first required block that is neither in the table nor in this commit.
+    fn first_missing(&self, at: At<'_>, objects: &ObjectsMut<'_>) -> Result<Option<Cid>, StoreError> {
+        let mut presence = Presence::new(objects);
+        for cid in &self.required {
+            let key = Key::of(cid);
+            let comes_along = self.rows.binary_search_by(|(row, _)| (**row).cmp(&*key)).is_ok();
+            let is_there = comes_along
+                || presence.is_near(&key).map_err(|error| at.redb(error))?
+                || presence.contains(&key).map_err(|error| at.redb(error))?;
+            if !is_there {
+                return Ok(Some(*cid));
+            }
+        }
+        Ok(None)
     }
 }
 

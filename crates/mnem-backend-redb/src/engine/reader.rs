@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mnem_store_traits::{Cid, StoreError, backend::check_read, driver::Sharing};
-use redb::{ReadableTable, StorageError};
+use redb::StorageError;
 
 use crate::{
     Check, CommitDurability, Verify,
@@ -11,12 +11,13 @@ use crate::{
         attempt,
         file::OpenFile,
         keys::Key,
-        nearby::Stored,
+        nearby::{Presence, Stored},
         present::Present,
         snapshot::{Generation, Invalidate, Snapshot, SnapshotCache, SnapshotGuard},
         verified::Verified,
     },
     error::{At, BACKEND, Panic, contain, is_latched},
+    limits::NEARBY_LOOKUPS_MIN,
 };
 
 /// Reads a file, and keeps between reads what the next one can use.
@@ -97,34 +98,34 @@ impl Reader {
         objects.get_owned(key).map_err(|error| at.redb(error))
     }
 
-    /// Whether the blocks of all these keys are present, in one snapshot.
+    /// Whether the blocks of all these keys are present, in one snapshot. The fastest order of many keys is ascending.
     pub(crate) fn all_present<'a>(
         &self,
         operation: &'static str,
         keys: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Result<bool, StoreError> {
         let at = self.file.at(operation);
+        // Most calls look for a single block that is to be put, and it is absent.
+        let are_many = keys.clone().nth(NEARBY_LOOKUPS_MIN).is_some();
         self.read(operation, |snapshot| {
+            let mut presence = Presence::new(snapshot.objects(at, self.file.layout)?);
             for key in keys.clone() {
-                if !self.is_present(at, snapshot, key)? {
+                if snapshot.generation().is_some_and(|generation| self.present.contains(key, generation)) {
+                    continue;
+                }
+                // Do not remember it: whoever looks for many blocks in order looks for others next.
+                if are_many && presence.is_near(key).map_err(|error| at.redb(error))? {
+                    continue;
+                }
+                if !presence.contains(key).map_err(|error| at.redb(error))? {
                     return Ok(false);
+                }
+                if let Some(generation) = snapshot.generation() {
+                    self.present.insert(key, generation);
                 }
             }
             Ok(true)
         })
-    }
-
-    fn is_present(&self, at: At<'_>, snapshot: &Snapshot, key: &[u8]) -> Result<bool, StoreError> {
-        if snapshot.generation().is_some_and(|generation| self.present.contains(key, generation)) {
-            return Ok(true);
-        }
-        // Look up without a cursor: most of these lookups are single ones, of a block that is to be put.
-        let objects = snapshot.objects(at, self.file.layout)?;
-        let found = ReadableTable::get(objects, key).map_err(|error| at.redb(error))?.is_some();
-        if let (true, Some(generation)) = (found, snapshot.generation()) {
-            self.present.insert(key, generation);
-        }
-        Ok(found)
     }
 
     /// Hashes the bytes of a block that a read returns, unless this handle hashes each block once and has already done

@@ -12,10 +12,10 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-Deletes leave free space inside the store's file, which later writes reuse; `stat` shows
-it as `free`. compact moves the data together and truncates the file. No other process
-may have the store open. If it is interrupted, the store is intact: run it again. After
-many small commits, a `copy` is even smaller, since it refills the pages.
+Deletes leave free space inside a redb file, which later writes reuse; `stat` shows it as
+`free`. compact moves the data together and truncates the file. No other process may have
+the store open. If it is interrupted, the store is intact: run it again. After many small
+commits, a `copy` is even smaller, because it refills the pages.
 
 A store of plain files has no free space: compact removes the unfinished files of killed
 writers. A log of CAR files is written once more without deleted blocks: that needs free

@@ -114,8 +114,14 @@ fn to_file(context: &Context, args: &Args, roots: &[Typed]) -> Result<()> {
     refuse_a_store(&target, &path)?;
     let folder = folder_of(&target)?;
     let failed = |source| Failure::Io { what: format!("write {}", target.display()), source };
+    // The check of the structure reports no progress, and nothing is written until it is over.
+    let stop = Stop::at_once(
+        context,
+        "no archive was written: the store was being opened and checked",
+        "run the same command again to start over",
+    )?;
     let store = open(context, roots)?;
-    let stop = Stop::when_asked(context)?;
+    stop.finish_first();
     let mut file = NewFile::beside(&target, folder).map_err(failed)?;
     stop.without(file.path());
     let report = match export(context, &store, file.file(), args, roots, &mut || stop.flow()) {

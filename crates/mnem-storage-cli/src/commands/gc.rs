@@ -70,12 +70,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         .allow_missing(args.allow_missing)
         .opaque_leaves(args.opaque_leaves)
         .indexes(args.indexes);
+    // The check of the structure reports no progress.
+    let stop = Stop::at_once(
+        context,
+        "no block was removed: the store was being opened and checked",
+        "run the same command again to start over",
+    )?;
     let report = if args.dry_run {
         let store = context.open_read_only_checked()?;
-        watched(context, &*store, options, &keep)?
+        watched(context, &*store, options, &keep, &stop)?
     } else {
         let store = context.open_exclusive()?;
-        match watched(context, &*store, options, &keep) {
+        match watched(context, &*store, options, &keep, &stop) {
             Ok(report) => {
                 store.close(&format!("removed {}", counted(report.removed, "block")))?;
                 report
@@ -91,9 +97,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn watched(context: &Context, store: &dyn Store, options: CollectOptions, keep: &[Typed]) -> Result<CollectReport> {
+fn watched(
+    context: &Context,
+    store: &dyn Store,
+    options: CollectOptions,
+    keep: &[Typed],
+    stop: &Stop,
+) -> Result<CollectReport> {
     let options = options.keep(cid_short::find_all(context, store, keep)?);
-    let stop = Stop::when_asked(context)?;
+    stop.finish_first();
     let mut bar = context.bar("gc");
     let collected = collect(store, &options, &mut |progress| {
         bar.show(&progress);
@@ -134,7 +146,7 @@ fn remarks(context: &Context, report: &CollectReport) {
         let indexes = counted_as(report.indexes_unreadable, "index", "indexes");
         context.remark(format_args!("kept {indexes} that cannot be read"));
     }
-    let left = report.dead_indexes.len() as u64 - report.indexes_removed;
+    let left = report.dead_index_count - report.indexes_removed;
     if left > 0 {
         let indexes = counted_as(left, "index", "indexes");
         let them = if left == 1 { "it" } else { "them" };
@@ -143,12 +155,17 @@ fn remarks(context: &Context, report: &CollectReport) {
 }
 
 fn text(answer: &Answer<'_>) -> String {
-    let CollectReport { blocks, dead, dead_bytes, ref dead_indexes, indexes_removed, .. } = *answer.report;
+    let CollectReport { blocks, dead, dead_bytes, ref dead_indexes, dead_index_count, indexes_removed, .. } =
+        *answer.report;
     let mut lines =
         vec![format!("reached  {} of {} in {}", Count(blocks - dead), counted(blocks, "block"), answer.store)];
     let done = if answer.dry_run { "dead    " } else { "removed " };
     lines.push(format!("{done} {} ({})", counted(dead, "block"), Size(dead_bytes)));
     let done = if indexes_removed > 0 { "removed " } else { "dead    " };
     lines.extend(dead_indexes.iter().map(|index| format!("{done} index {}, root {}", index.cid, index.root_cid)));
+    let unlisted = dead_index_count - dead_indexes.len() as u64;
+    if unlisted > 0 {
+        lines.push(format!("{done} {} that are not listed", counted_as(unlisted, "index", "indexes")));
+    }
     lines.join("\n")
 }

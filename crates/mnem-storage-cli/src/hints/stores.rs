@@ -153,9 +153,7 @@ fn for_failed_write(error: &io::Error, store: &str) -> String {
 /// The hint for a file system without a required feature.
 fn for_place(lacks: &PlaceLacks) -> &'static str {
     match lacks {
-        PlaceLacks::RangeLocks => {
-            "omit --concurrency, or copy the store to another file system: `mnem-store copy FROM TO`"
-        }
+        PlaceLacks::RangeLocks => "omit --sharing, or copy the store to another file system: `mnem-store copy FROM TO`",
         PlaceLacks::Locks { can_do_without: false, .. } => {
             "mount the file system with locks, such as `mount -o flock`, or move the store; \
              reading works without locks"
@@ -270,7 +268,7 @@ mod tests {
         for (lacks, option) in [
             (PlaceLacks::Locks { can_do_without: true, source: None }, "`--without-locks`"),
             (PlaceLacks::Locks { can_do_without: false, source: Some(source()) }, "reading works without"),
-            (PlaceLacks::RangeLocks, "omit --concurrency"),
+            (PlaceLacks::RangeLocks, "omit --sharing"),
             (PlaceLacks::FolderSync { source: source() }, "`--without-folder-sync`"),
         ] {
             let what = lacks.to_string();

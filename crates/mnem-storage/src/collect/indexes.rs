@@ -8,6 +8,7 @@ use mnem_store_traits::{Cid, ErrorKind, SideTable, Store, StoreError};
 use super::{CollectReport, DeadIndex, Ended, marks::Marks, sweep};
 use crate::{
     Progress, Stage,
+    limits::DEAD_INDEXES_LISTED_MAX,
     progress::{Cancelled, OnProgress},
 };
 
@@ -41,7 +42,10 @@ pub(super) fn check(
         if marks.is_live(&root) || (!marks.is_dead(&root) && store.has(&root)?) {
             continue;
         }
-        report.dead_indexes.push(DeadIndex { cid, root_cid: root });
+        report.dead_index_count += 1;
+        if report.dead_indexes.len() < DEAD_INDEXES_LISTED_MAX {
+            report.dead_indexes.push(DeadIndex { cid, root_cid: root });
+        }
         if remove {
             sweep::check_heads(store, report)?;
             knn::delete(&*table, &cid)?;

@@ -61,9 +61,11 @@ pub struct CollectReport {
     /// The first 10,000 of them.
     #[serde(serialize_with = "report::cids")]
     pub unreadable: Vec<Cid>,
-    /// Indexes of nearest neighbours whose root is unreachable, ascending.
+    /// Indexes of nearest neighbours whose root is unreachable.
+    pub dead_index_count: u64,
+    /// The first 10,000 of them, ascending.
     pub dead_indexes: Vec<DeadIndex>,
-    /// The number of them that were removed.
+    /// The number of indexes removed.
     pub indexes_removed: u64,
     /// Indexes that cannot be read. Their roots are unknown, so they were kept.
     pub indexes_unreadable: u64,
@@ -210,6 +212,7 @@ impl CollectOptions {
 /// - About 100 bytes for each absent block that is linked to. It may be put after the listing and must then be
 ///   followed.
 /// - One batch of CIDs.
+/// - The first 10,000 of each list in the report, at most 2 MiB for each list.
 ///
 /// Marks are fingerprints, most of whose bits depend on a random key. If two blocks share one, both are kept, so a
 /// collision never loses a block.

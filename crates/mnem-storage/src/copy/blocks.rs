@@ -149,7 +149,10 @@ pub(super) fn copy(
     let (mut absent, mut lost) = (Vec::new(), false);
     let mut asked = ControlFlow::Continue(());
     while asked.is_continue() {
-        let listed = listings.next()?;
+        let ControlFlow::Continue(listed) = listings.next(&mut || writer.tell(progress))? else {
+            asked = ControlFlow::Break(());
+            break;
+        };
         match listed {
             Some((cid, _)) if writer.is_present(&cid)? => asked = writer.tell(progress),
             Some((cid, _)) => absent.push(cid),

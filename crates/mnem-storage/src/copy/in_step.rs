@@ -1,6 +1,6 @@
 //! Following the listings of source and target side by side.
 
-use std::iter::Fuse;
+use std::{iter::Fuse, ops::ControlFlow};
 
 use mnem_store_traits::{Cid, CidIter, Store};
 
@@ -36,8 +36,11 @@ impl<'a> InStep<'a> {
     }
 
     /// The next block of the source, and whether the target listed it. One that it did not list may be there all the
-    /// same.
-    pub(super) fn next(&mut self) -> Result<Option<(Cid, bool)>, CopyError> {
+    /// same. Asks whether to go on at each block that only the target listed: there may be many.
+    pub(super) fn next(
+        &mut self,
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<ControlFlow<(), Option<(Cid, bool)>>, CopyError> {
         let cid = self.source.next().of_source()?;
         while let Some(there) = self.next {
             if cid.is_some_and(|cid| cid < there) {
@@ -45,11 +48,14 @@ impl<'a> InStep<'a> {
             }
             self.next = self.target.next().of_target()?;
             if cid == Some(there) {
-                return Ok(Some((there, true)));
+                return Ok(ControlFlow::Continue(Some((there, true))));
             }
             self.more_in_target = true;
+            if go_on().is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
-        Ok(cid.map(|cid| (cid, false)))
+        Ok(ControlFlow::Continue(cid.map(|cid| (cid, false))))
     }
 
     /// Whether the target listed no block but those of the source, once both are at their end. `None` if that cannot be

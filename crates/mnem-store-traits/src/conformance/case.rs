@@ -37,8 +37,8 @@ impl Case {
         Ok(Self { handles, place, fixture, seeds })
     }
 
-    /// Asks a fresh store, like a law: in a thread with a deadline, so that neither a panic nor a deadlock gets out.
-    /// `None`: no answer.
+    /// Asks a question of a fresh store. Like a law, it runs in a thread with a deadline, so that neither a panic nor a
+    /// deadlock reaches the caller. Returns `None` if there is no answer.
     pub(crate) fn ask<T: Send + 'static>(
         fixture: Arc<dyn AnyFixture>,
         seeds: Seeds,
@@ -48,13 +48,13 @@ impl Case {
         let (send, answer) = mpsc::channel();
         let asking = thread::Builder::new().spawn(move || {
             if let Ok(case) = Self::new(fixture, seeds) {
-                // Nobody listens any more when the deadline has passed.
+                // After the deadline nobody listens any more.
                 let _ = send.send(question(&case));
             }
         });
         let asking = asking.ok()?;
         let answer = answer.recv_timeout(deadline).ok()?;
-        // The place is cleaned up by the time the answer is there.
+        // Wait for the thread, so that the place is cleaned up before the answer is returned.
         let _ = asking.join();
         Some(answer)
     }
@@ -73,7 +73,7 @@ impl Case {
         }
     }
 
-    /// Whether so many bytes can be made here in one piece.
+    /// Whether this platform can allocate so many bytes in one piece.
     pub(crate) fn affords(&self, bytes: usize) -> bool {
         self.fixture.block_bytes_tried() >= bytes as u64
     }
@@ -101,7 +101,7 @@ impl Case {
         offered(self.handles().as_store(), Profile::Store)
     }
 
-    /// Closes the store, drops it, and opens it again. The law must have dropped every handle of its own.
+    /// Closes the store, drops it, and opens it again. The law must have dropped all its own handles.
     pub(crate) fn reopen(&mut self) -> Result<(), Failure> {
         self.close()?;
         self.drop_and_open()
@@ -121,8 +121,8 @@ impl Case {
         Ok(())
     }
 
-    /// Drops the store and opens it again while the medium fails like this. `false`: that was refused, and the store is
-    /// open on a sound medium.
+    /// Drops the store and opens it again while the medium has this fault. Returns `false` if the opening failed; the
+    /// store is then open on a sound medium.
     pub(crate) fn open_under(&mut self, fault: Fault) -> Result<bool, Failure> {
         self.handles = None;
         self.set_fault(Some(fault))?;
@@ -135,8 +135,8 @@ impl Case {
         Ok(false)
     }
 
-    /// Drops the store and opens it again, with the power cut after so many operations of the opening. `false`: it
-    /// could not be opened, and is not.
+    /// Drops the store and opens it again, cutting the power after so many operations of the opening. Returns `false`
+    /// if the opening failed; the store is then not open.
     pub(crate) fn open_with_a_cut(&mut self, operations: u64) -> Result<bool, Failure> {
         self.handles = None;
         set_up("Fixture::cut_power_while_opening()", self.place.cut_power_while_opening(operations))?;
@@ -144,8 +144,8 @@ impl Case {
         Ok(self.handles.is_some())
     }
 
-    /// Drops the store and opens it on a medium without locks, which fails like this; then opens it on a sound one.
-    /// What came of the first.
+    /// Drops the store and opens it on a medium without locks and with this fault; then opens it on a sound medium.
+    /// Returns the result of the first opening.
     pub(crate) fn open_without_locks(&mut self, fault: Option<Fault>) -> Result<Result<(), FixtureError>, Failure> {
         self.handles = None;
         set_up("Fixture::set_locks()", self.place.set_locks(false))?;
@@ -157,40 +157,40 @@ impl Case {
         Ok(opened)
     }
 
-    /// Another place, in which no store was opened yet.
+    /// A new place, in which no store has been opened yet.
     pub(crate) fn unopened(&self) -> Result<Self, Failure> {
         let place = set_up("Fixture::create()", self.fixture.create())?;
         Ok(Self { handles: None, place, fixture: Arc::clone(&self.fixture), seeds: self.seeds })
     }
 
-    /// Opens the store a second time beside the handles that are open.
+    /// Opens the store a second time, while the first handles are open.
     pub(crate) fn second(&self) -> Result<Handles, Failure> {
         set_up("Fixture::open() while the store is open", self.place.open())
     }
 
-    /// Opens the store a second time, to read.
+    /// Opens the store a second time for reading.
     pub(crate) fn reader(&self) -> Result<Handles, Failure> {
         set_up("Fixture::open_reader() while the store is open", self.place.open_reader())
     }
 
-    /// Declines a law about syncs where the medium has none.
+    /// Declines a law about syncs if the medium has none.
     pub(crate) fn must_have_syncs(&self) -> LawResult {
         let none = || Stop::Declined("the fixture says that its medium has no syncs that could fail".into());
         self.fixture.has_syncs().then_some(()).ok_or_else(none)
     }
 
-    /// Another place, with a store of its own.
+    /// A new place with a store of its own.
     pub(crate) fn fresh(&self) -> Result<Self, Failure> {
         Self::new(Arc::clone(&self.fixture), self.seeds)
     }
 
-    /// What another process says to the script.
+    /// The answer of a second process to the script.
     pub(crate) fn obey_in_second_process(&self, script: &str) -> Result<String, Failure> {
         set_up("Fixture::obey_in_second_process()", self.place.obey_in_second_process(script))
     }
 
-    /// Closes the store, makes `data` the bytes it holds for `cid`, and opens it again. The law must have dropped every
-    /// handle of its own.
+    /// Closes the store, replaces the stored bytes of `cid` by `data`, and opens it again. The law must have dropped
+    /// all its own handles.
     pub(crate) fn damage(&mut self, cid: &Cid, data: &[u8]) -> Result<(), Failure> {
         self.close()?;
         self.handles = None;
@@ -199,17 +199,17 @@ impl Case {
         Ok(())
     }
 
-    /// Makes the medium fail, or sound again.
+    /// Makes the medium fail in this way, or repairs it (`None`).
     pub(crate) fn set_fault(&self, fault: Option<Fault>) -> Result<(), Failure> {
         set_up("Fixture::set_fault()", self.place.set_fault(fault))
     }
 
-    /// Cuts the power after so many changes of the medium; [`drop_and_open`](Self::drop_and_open) puts it on again.
+    /// Cuts the power after so many changes of the medium. [`drop_and_open`](Self::drop_and_open) restores the power.
     pub(crate) fn cut_power_after(&self, operations: u64) -> Result<(), Failure> {
         set_up("Fixture::cut_power_after()", self.place.cut_power_after(operations))
     }
 
-    /// A new place for the driver, with nothing in it.
+    /// A new, empty place for the driver.
     pub(crate) fn driver(&self) -> Result<DriverCase, Failure> {
         let place = set_up("Fixture::create()", self.fixture.create())?;
         let (driver, location) = set_up("Fixture::driver()", place.driver())?;
@@ -220,63 +220,62 @@ impl Case {
         self.fixture.walk(store, root)
     }
 
-    /// What random laws begin with; where the store is slow, one seed unless more are asked for.
+    /// The seeds of randomized laws. A slow store gets only one unless the environment asks for more.
     pub(crate) fn seeds(&self) -> Seeds {
         if self.is_slow() { self.seeds.fewest() } else { self.seeds }
     }
 
-    /// Of so many blocks, rows or heads as many as a slow store takes within ten seconds, and 300 at least: more than a
-    /// page.
+    /// Scales down a number of blocks, rows or heads to what a slow store can take within ten seconds. Never below 300,
+    /// which is more than a page.
     pub(crate) fn in_time(&self, n: usize) -> usize {
         within(Duration::from_secs(10), self.fixture.latency_hint(), 300, n)
     }
 
-    /// Of so many blocks, which are written again and again, as many as a store takes within a twentieth of a second,
-    /// and 40 at least.
+    /// Scales down a number of blocks that are rewritten again and again to what the store can take within a twentieth
+    /// of a second. Never below 40.
     pub(crate) fn in_short(&self, n: usize) -> usize {
         within(Duration::from_millis(50), self.fixture.latency_hint(), 40, n)
     }
 
-    /// Whether repetition is to be spared.
+    /// Whether the store is too slow for repetitions.
     pub(crate) fn is_slow(&self) -> bool {
         self.fixture.latency_hint() >= SLOW
     }
 
-    /// How long a law may take for what it need not do: well inside the deadline, and no longer where the store is
-    /// slow.
+    /// How long a law may spend on optional work: well within the deadline, and no longer for a slow store.
     pub(crate) fn spare(&self) -> Duration {
         self.patience().min(Duration::from_secs(30))
     }
 
-    /// How long a law may wait for another thread before it says that this thread is stuck: well inside the deadline.
+    /// How long a law waits for another thread before it reports that the thread is stuck: well within the deadline.
     pub(crate) fn patience(&self) -> Duration {
         self.fixture.deadline() / 2
     }
 }
 
-/// Blocks of a batch. Buffers, pages and the variables of one statement end between these.
+/// Batch sizes, in blocks, on both sides of common limits: buffers, pages, and the variables of one SQL statement.
 pub(crate) const BATCHES: [usize; 5] = [1, 31, 32, 255, 256];
 
-/// How long a store takes for one thing of many. A slow one is asked for fewer.
+/// How long a store takes for one item of many. Slow stores get fewer items.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Pace(Duration);
 
 impl Pace {
-    /// The pace of `work`, which does `n` things.
+    /// Measures the pace of `work`, which handles `n` items.
     pub(crate) fn of(n: usize, work: impl FnOnce() -> Result<(), Failure>) -> Result<Self, Failure> {
         let begin = Instant::now();
         work()?;
         Ok(Self(begin.elapsed() / n as u32))
     }
 
-    /// As many as it is good for in that time, up to `wanted` and no fewer than the largest batch that was timed.
+    /// The number of items that fit into `time`: at most `wanted`, and at least the largest batch that was timed.
     pub(crate) fn items_within(self, time: Duration, wanted: usize) -> usize {
         let items = time.as_nanos() / self.0.as_nanos().max(1);
         usize::try_from(items).unwrap_or(wanted).clamp(BATCHES[BATCHES.len() - 1], wanted)
     }
 }
 
-/// Stores whose calls take so long are spared repetition.
+/// A store whose calls take this long is slow: it is spared repetitions.
 pub(crate) const SLOW: Duration = Duration::from_millis(2);
 
 fn within(time: Duration, latency: Duration, least: usize, n: usize) -> usize {
@@ -284,19 +283,20 @@ fn within(time: Duration, latency: Duration, least: usize, n: usize) -> usize {
     usize::try_from(calls).unwrap_or(n).max(least).min(n)
 }
 
-/// A place of a driver, with nothing in it.
+/// An empty place for a driver.
 pub(crate) struct DriverCase {
     pub(crate) driver: &'static dyn Driver,
     pub(crate) location: Location,
     _place: Box<dyn AnyPlace>,
 }
 
-/// The files and folders around a store: of a folder nothing, of a file its bytes, of a symbolic link where it leads.
+/// The files and folders around a store. Holds the bytes of each file and the target of each symbolic link; folders
+/// have no content.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Snapshot(BTreeMap<PathBuf, Option<Vec<u8>>>);
 
 impl Snapshot {
-    /// The first entry that is another in `after`, or is not there.
+    /// The first entry that is missing from `after` or differs there.
     pub(crate) fn changed_in(&self, after: &Self) -> Option<PathBuf> {
         self.0.iter().find(|(path, was)| after.0.get(*path) != Some(*was)).map(|(path, _)| path.clone())
     }
@@ -310,7 +310,7 @@ impl fmt::Debug for Snapshot {
 }
 
 impl DriverCase {
-    /// What lies in the folder of the store's path; nothing if it has none.
+    /// The content of the folder that holds the store; empty if the store has no path.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, Failure> {
         let mut found = BTreeMap::new();
         let folder = self.location.as_path().and_then(Path::parent);

@@ -1,4 +1,4 @@
-//! A second process, for fixtures whose tests run under Rust's own test harness.
+//! Starts a second process, for fixtures whose tests run under Rust's own test harness.
 
 use std::{
     env,
@@ -10,16 +10,18 @@ use super::{FixtureError, Handles, obey, show::error_text};
 
 const PLACE: &str = "MNEM_CONFORMANCE_PLACE";
 const SCRIPT: &str = "MNEM_CONFORMANCE_SCRIPT";
-/// What the child answers stands after this; the rest of its output is the harness's.
+/// Marks the start of the child's answer in its output; the rest of the output comes from the test harness.
 const ANSWER: &str = "second process: ";
 
-/// Runs the test of this name (`second_process`, `module::second_process`) of the running test binary once more, in a
-/// process of its own, and returns what [`as_second_process`] answered there. `place` is handed to the function given
-/// to [`as_second_process`], as it is. All that
-/// [`Fixture::obey_in_second_process`](super::Fixture::obey_in_second_process) has to do.
+/// Runs the test `test` of the current test binary again, in a new process, and returns the answer of
+/// [`as_second_process`] from there.
+///
+/// `test` is the full name of a test that calls [`as_second_process`]: `second_process`, or `module::second_process`.
+/// The child process passes `place` on unchanged. Most fixtures implement
+/// [`Fixture::obey_in_second_process`](super::Fixture::obey_in_second_process) with this one call.
 ///
 /// # Errors
-/// The process could not be started, or failed; what it printed is in the error.
+/// The process could not be started, or it failed. The error contains its output.
 pub fn in_second_process(test: &str, place: impl AsRef<OsStr>, script: &str) -> Result<String, FixtureError> {
     let output = Command::new(env::current_exe()?)
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
@@ -42,7 +44,10 @@ pub fn in_second_process(test: &str, place: impl AsRef<OsStr>, script: &str) -> 
     Ok(answer)
 }
 
-/// The body of the test that [`in_second_process`] names: opens the store and obeys. Does nothing in any other process.
+/// The body of the test that [`in_second_process`] names.
+///
+/// In a process that [`in_second_process`] started, calls `open` with the `place` given there and executes the script
+/// on the handles. In any other process, does nothing.
 pub fn as_second_process(open: impl FnOnce(OsString) -> Result<Handles, FixtureError>) {
     let (Some(place), Ok(script)) = (env::var_os(PLACE), env::var(SCRIPT)) else { return };
     let answer = match open(place) {

@@ -1,4 +1,4 @@
-//! What a report says of each capability, claimed or not.
+//! What a report says about each capability, claimed or not.
 
 use std::fmt;
 
@@ -6,24 +6,26 @@ use serde_json::{Value, json};
 
 use super::{Claim, Law, Mode, Profile, Report, Verdict};
 
-/// One capability: whether it is claimed, and what the laws have seen of it. Its `Display` says so in words.
+/// One capability: whether it is claimed, and what the laws found out about it. `Display` puts this into words.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Claimed {
-    /// The capability, with the value that is meant: `put_durability = Power`.
+    /// The capability and the value in question: `put_durability = Power`.
     pub capability: String,
     /// Whether the store claims it.
     pub claimed: bool,
-    /// Laws that held: of those that ask for the claim, or, where there is none, of those that see it refused.
+    /// The laws that held. If the capability is claimed, these are laws that need the claim; otherwise, laws that check
+    /// that the store refuses it.
     pub kept: Vec<&'static Law>,
-    /// Laws of these that failed.
+    /// The laws among these that failed.
     pub broken: Vec<&'static Law>,
-    /// Laws of these that were declined or not chosen. A claim without any other law is taken at its word.
+    /// The laws among these that were declined or not selected. If no law checked a claim, the report takes it on
+    /// trust.
     pub not_run: Vec<&'static Law>,
 }
 
 impl Claimed {
-    /// Sorts the laws by what came of them when they were run directly.
+    /// Sorts the laws by their verdict in [`Mode::Direct`].
     fn new(report: &Report, capability: String, claimed: bool, asks: impl Fn(&Law) -> bool) -> Self {
         let mut told = Self { capability, claimed, kept: Vec::new(), broken: Vec::new(), not_run: Vec::new() };
         for law in super::laws().iter().filter(|law| asks(law)) {
@@ -49,7 +51,7 @@ impl Claimed {
         })
     }
 
-    /// What this comes to, in words.
+    /// The conclusion, in words.
     fn standing(&self) -> String {
         let Self { claimed, kept, broken, not_run, .. } = self;
         let first = |laws: &[&Law]| laws.first().map(|law| law.path()).unwrap_or_default();
@@ -82,7 +84,7 @@ impl fmt::Display for Claimed {
 }
 
 impl Report {
-    /// Every capability, claimed or not, and what came of it. Empty when the store could not be opened.
+    /// Every capability, claimed or not, and what the laws found out about it. Empty if the store could not be opened.
     pub fn claims(&self) -> Vec<Claimed> {
         let (blocks, heads) = (self.capabilities.as_ref(), self.heads_capabilities.as_ref());
         let mut claims = Vec::new();
@@ -103,5 +105,5 @@ impl Report {
     }
 }
 
-/// The law that sees side tables refused where they are not claimed.
+/// The law that checks that side tables are refused if they are not claimed.
 const REFUSES_TABLES: &str = "side_tables_are_offered_where_claimed";

@@ -9,14 +9,14 @@ use crate::{DAG_CBOR, HashFunction, RAW, cid_of, is_checkable};
 
 pub(crate) const IDENTITY: u64 = 0x00;
 pub(crate) const SHA2_256: u64 = 0x12;
-/// Where multicodecs for private use begin: no function there is known to anybody else.
+/// The first multicodec for private use. No public hash function has a code from here on.
 const PRIVATE_USE: u64 = 0x30_0000;
 pub(crate) const BLAKE3: u64 = 0x1e;
 
-/// Sizes at which formats, pages and buffers change their mind.
+/// Sizes on both sides of the limits that formats, pages and buffers commonly have.
 pub(crate) const SIZES: [usize; 13] = [0, 1, 63, 64, 127, 128, 255, 256, 4095, 4096, 65_535, 65_536, 1024 * 1024];
 
-/// A block, not stored yet.
+/// A block that is not stored yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
     pub(crate) cid: Cid,
@@ -35,7 +35,7 @@ pub(crate) fn raw(data: impl Into<Bytes>) -> Block {
     Block { cid: cid_of(RAW, &data), data }
 }
 
-/// A raw block with this text.
+/// A raw block with this text as its bytes.
 pub(crate) fn block(text: &str) -> Block {
     raw(text.to_owned())
 }
@@ -45,9 +45,9 @@ pub(crate) fn blocks(prefix: &str, n: usize) -> Vec<Block> {
     (0..n).map(|i| block(&format!("{prefix} {i}"))).collect()
 }
 
-/// A raw block of this size. Its bytes differ from one page to the next, whatever the pages' size.
+/// A raw block of this size. Its bytes differ from page to page, whatever the page size.
 pub(crate) fn sized(len: usize) -> Block {
-    /// A prime: no multiple of a page's size is a multiple of it.
+    /// A prime, so that the pattern does not repeat from page to page.
     const TILE: usize = 8191;
     let mut state = len as u64;
     let mut data = Vec::with_capacity(len);
@@ -76,12 +76,12 @@ pub(crate) fn blake3_cid(codec: u64, data: &[u8]) -> Cid {
     cid_v1(codec, BLAKE3, blake3::hash(data).as_bytes())
 }
 
-/// A CIDv1 whose digest is the bytes themselves: at most 64.
+/// A CIDv1 with the identity hash: its digest is the data itself, at most 64 bytes.
 pub(crate) fn identity_cid(codec: u64, data: &[u8]) -> Cid {
     cid_v1(codec, IDENTITY, data)
 }
 
-/// A block named by its own bytes: at most 64.
+/// A block with an identity CID: at most 64 bytes.
 pub(crate) fn identity_block(data: impl Into<Bytes>) -> Block {
     let data = data.into();
     Block { cid: identity_cid(RAW, &data), data }
@@ -92,18 +92,18 @@ pub(crate) fn v0_cid(data: &[u8]) -> Cid {
     Cid::new_v0(*cid_of(RAW, data).hash()).expect("a sha2-256 digest of 32 bytes makes a CIDv0")
 }
 
-/// The code of a hash function that no store computes.
+/// The code of a hash function that no store supports.
 pub(crate) fn unknown_hash_code() -> u64 {
     let is_unknown = |code: &u64| !is_checkable(&cid_v1(RAW, *code, &[0; 64]));
     (PRIVATE_USE..).find(is_unknown).expect("more codes than functions")
 }
 
-/// A CID with a hash function that no store computes; `fill` repeated is the digest.
+/// A CID with a hash function that no store supports. The digest is `fill`, repeated.
 pub(crate) fn unknown_hash_cid(fill: u8) -> Cid {
     cid_v1(RAW, unknown_hash_code(), &[fill; 64])
 }
 
-/// CIDs of these bytes, at most 64, under every codec and version with this function.
+/// CIDs of this data, at most 64 bytes, under every codec and version with this hash function.
 pub(crate) fn cids_under(function: &HashFunction, data: &[u8]) -> Vec<Cid> {
     let hash = function.multihash(data).expect("at most 64 bytes");
     let mut cids: Vec<Cid> = [RAW, DAG_CBOR, 0x70, 0x0129].map(|codec| Cid::new_v1(codec, hash)).to_vec();
@@ -111,7 +111,7 @@ pub(crate) fn cids_under(function: &HashFunction, data: &[u8]) -> Vec<Cid> {
     cids
 }
 
-/// CIDs of these bytes under codecs that are equal in their low 8, 16, 24 or 32 bits.
+/// CIDs of this data under codecs that are equal in their low 8, 16, 24 or 32 bits.
 pub(crate) fn near_codecs(data: &[u8]) -> Vec<Cid> {
     [0, 1 << 8, 1 << 16, 1 << 24, 1 << 32].map(|high| cid_of(RAW | high, data)).to_vec()
 }
@@ -130,7 +130,7 @@ pub(crate) fn one_text() -> Vec<Block> {
     cids.map(|cid| Block { cid, data: data.clone() }).to_vec()
 }
 
-/// A CID of a head: heads need no block.
+/// A CID to use as a head; heads need no block.
 pub(crate) fn head(name: &str) -> Cid {
     cid_of(DAG_CBOR, name.as_bytes())
 }
@@ -149,7 +149,7 @@ pub(crate) fn node(label: &str, links: &[Cid]) -> Block {
     dag_cbor(data)
 }
 
-/// These bytes as a block that says it is DAG-CBOR.
+/// A block with these bytes and the DAG-CBOR codec.
 pub(crate) fn dag_cbor(data: Vec<u8>) -> Block {
     Block { cid: cid_of(DAG_CBOR, &data), data: data.into() }
 }
@@ -171,7 +171,7 @@ pub(crate) fn cbor_head(out: &mut Vec<u8>, major: u8, value: usize) {
     }
 }
 
-/// A CBOR text.
+/// A CBOR text string.
 pub(crate) fn cbor_text(out: &mut Vec<u8>, text: &str) {
     cbor_head(out, 3, text.len());
     out.extend(text.as_bytes());
@@ -186,7 +186,7 @@ pub(crate) fn cbor_link(out: &mut Vec<u8>, cid: &Cid) {
     out.extend(bytes);
 }
 
-/// A DAG-PB node: its links, with a name and a size each, and before or after them its data.
+/// A DAG-PB node with links, each with a name and a size, and with data before or after the links.
 pub(crate) fn dag_pb_bytes(links: &[Cid], data: &[u8], data_first: bool) -> Vec<u8> {
     let field = |tag: u8, bytes: &[u8]| {
         let len = u8::try_from(bytes.len()).ok().filter(|len| *len < 128).expect("laws use fields of one length byte");

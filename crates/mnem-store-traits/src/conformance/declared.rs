@@ -1,4 +1,4 @@
-//! Whether the line of `conformance_tests!` and the fixture say the same.
+//! Checks that the line of `conformance_tests!` agrees with the fixture.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! A fixture for any driver: places in the folder for temporary files, reopening, and a second handle where the driver
-//! allows one.
+//! A fixture for any driver. Its places are folders for temporary files; it reopens stores, and opens a second handle
+//! if the driver allows one.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,8 @@ use std::{
 use super::{Fixture, FixtureError, Handles, Profile};
 use crate::driver::{Driver, Location, OpenOptions};
 
-/// The stores of a driver, for all laws that need no hook of their own, and for the laws of [`Profile::Driver`].
+/// A [`Fixture`] for the stores of a driver. It has no hooks for faults, crashes or damage; the laws
+/// that need none, and the laws of [`Profile::Driver`], run with it.
 ///
 /// ```
 /// # use mnem_store_traits::{conformance::DriverFixture, driver::Driver};
@@ -41,7 +42,7 @@ pub struct DriverPlace {
 
 impl Drop for DriverPlace {
     fn drop(&mut self) {
-        // What cannot be removed is in the folder for temporary files.
+        // If this fails, the leftovers are in the folder for temporary files.
         if let Some(folder) = &self.folder {
             let _ = fs::remove_dir_all(folder);
         }
@@ -49,20 +50,20 @@ impl Drop for DriverPlace {
 }
 
 impl DriverFixture {
-    /// Stores of `driver`, each in a folder of its own in the folder for temporary files, at its
+    /// Makes each store in a new folder below the system's folder for temporary files, at the driver's
     /// [`trial_place`](Driver::trial_place).
     pub fn new(driver: &'static dyn Driver) -> Self {
         Self { driver, folder: std::env::temp_dir(), options: OpenOptions::new() }
     }
 
-    /// Puts the folders in this one instead.
+    /// Makes the folders below this one instead.
     #[must_use]
     pub fn in_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = folder.into();
         self
     }
 
-    /// Opens stores with these options, and `create`.
+    /// Opens stores with these options; `create` is always set.
     #[must_use]
     pub fn options(mut self, options: OpenOptions) -> Self {
         self.options = options;
@@ -112,7 +113,7 @@ impl Fixture for DriverFixture {
     }
 }
 
-/// A new folder of a name that nothing else has.
+/// A new folder with a unique name.
 fn new_folder(parent: &Path) -> io::Result<PathBuf> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     loop {

@@ -1,4 +1,4 @@
-//! Comparing what was seen with what was promised.
+//! Compares what a law saw with what the contract promises.
 
 use std::{fmt::Display, ops::ControlFlow};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{Blockstore, ErrorKind, OpHeadsStore, StoreError};
 
-/// A step of a law and what came of it.
+/// A step of a law and its result.
 pub(crate) struct Seen<D, T> {
     did: D,
     saw: Result<T, StoreError>,
@@ -29,7 +29,7 @@ impl<D: Display, T> Seen<D, T> {
         self.saw.map_err(|error| Failure::new(self.did, "Ok", Err::<(), _>(error).show()))
     }
 
-    /// The error, if the call failed with one of this kind.
+    /// The error, if the call failed with this kind.
     pub(crate) fn refused(self, kind: ErrorKind) -> Result<StoreError, Failure> {
         let expected = format_args!("Err({kind:?})");
         match self.saw {
@@ -41,7 +41,7 @@ impl<D: Display, T> Seen<D, T> {
 }
 
 impl<D: Display, T: Show + PartialEq> Seen<D, T> {
-    /// Success with exactly this value.
+    /// Checks for success with exactly this value.
     pub(crate) fn is(self, expected: T) -> Result<(), Failure> {
         match self.saw {
             Ok(value) if value == expected => Ok(()),
@@ -50,34 +50,34 @@ impl<D: Display, T: Show + PartialEq> Seen<D, T> {
     }
 }
 
-/// A value that is not the result of a call.
+/// Checks a value that is not the result of a store call.
 pub(crate) fn same<T: Show + PartialEq>(did: impl Display, saw: T, expected: T) -> Result<(), Failure> {
     if saw == expected { Ok(()) } else { Err(Failure::new(did, expected.show(), saw.show())) }
 }
 
-/// A fact that is neither.
+/// Checks any other fact.
 pub(crate) fn ensure(fact: bool, did: impl Display, expected: impl Display, saw: impl Display) -> Result<(), Failure> {
     if fact { Ok(()) } else { Err(Failure::new(did, expected, saw)) }
 }
 
-/// Puts a block that must be taken.
+/// Puts a block; the store must accept it.
 pub(crate) fn put(store: &dyn Blockstore, block: &Block) -> Result<(), Failure> {
     saw(format_args!("put of {block}"), store.put(&block.cid, block.data.clone())).ok()
 }
 
-/// Puts blocks that must be taken, in one batch.
+/// Puts blocks in one batch; the store must accept it.
 pub(crate) fn put_many(store: &dyn Blockstore, blocks: &[Block]) -> Result<(), Failure> {
     let mut batch = blocks.iter().map(|block| Ok((block.cid, block.data.clone())));
     saw(format_args!("put_many of {} blocks", blocks.len()), store.put_many(&mut batch)).ok()
 }
 
-/// Deletes blocks in one batch, which must be taken.
+/// Deletes blocks in one batch; the store must accept it.
 pub(crate) fn delete_many(store: &dyn Blockstore, cids: &[Cid]) -> Result<(), Failure> {
     let mut batch = cids.iter().map(|cid| Ok(*cid));
     saw(format_args!("delete_many of {} CIDs", cids.len()), store.delete_many(&mut batch)).ok()
 }
 
-/// Whether every look-up finds the block and its bytes.
+/// Checks that every lookup finds the block and its bytes.
 pub(crate) fn holds(store: &dyn Blockstore, block: &Block, when: &str) -> Result<(), Failure> {
     let Block { cid, data } = block;
     saw(format_args!("get({cid}) {when}"), store.get(cid)).is(Some(data.clone()))?;
@@ -87,7 +87,7 @@ pub(crate) fn holds(store: &dyn Blockstore, block: &Block, when: &str) -> Result
     saw(format_args!("get_many([{cid}]) {when}"), answered(store, cid)).is(Some(data.clone()))
 }
 
-/// Whether no look-up finds the block.
+/// Checks that no lookup finds the block.
 pub(crate) fn lacks(store: &dyn Blockstore, cid: &Cid, when: &str) -> Result<(), Failure> {
     saw(format_args!("get({cid}) {when}"), store.get(cid)).is(None)?;
     saw(format_args!("has({cid}) {when}"), store.has(cid)).is(false)?;
@@ -96,7 +96,7 @@ pub(crate) fn lacks(store: &dyn Blockstore, cid: &Cid, when: &str) -> Result<(),
     saw(format_args!("get_many([{cid}]) {when}"), answered(store, cid)).is(None)
 }
 
-/// The one answer of a `get_many` of one CID.
+/// The answer of `get_many` for a request of one CID.
 pub(crate) fn answered(store: &dyn Blockstore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
     let mut calls = Vec::new();
     store.get_many(std::slice::from_ref(cid), &mut |index, data| {
@@ -105,7 +105,7 @@ pub(crate) fn answered(store: &dyn Blockstore, cid: &Cid) -> Result<Option<Bytes
     })?;
     match (calls.pop(), calls.len()) {
         (Some((0, data)), 0) => Ok(data),
-        // Other calls than one for index 0 show as bytes that cannot be right.
+        // Any sequence of callbacks other than one call for index 0 is returned as bytes that cannot match.
         (last, before) => Ok(Some(Bytes::from(format!("{before} calls, then {last:?}")))),
     }
 }
@@ -113,7 +113,7 @@ pub(crate) fn answered(store: &dyn Blockstore, cid: &Cid) -> Result<Option<Bytes
 fn lent(store: &dyn Blockstore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
     let mut calls = Vec::new();
     let found = store.with_block(cid, &mut |data| calls.push(Bytes::copy_from_slice(data)))?;
-    // A callback that ran although nothing was found, or not exactly once, shows as bytes that cannot be right.
+    // A callback that ran for an absent block, or not exactly once, is returned as bytes that cannot match.
     Ok(match (found, calls.len()) {
         (false, 0) => None,
         (true, 1) => calls.pop(),
@@ -121,7 +121,7 @@ fn lent(store: &dyn Blockstore, cid: &Cid) -> Result<Option<Bytes>, StoreError> 
     })
 }
 
-/// Whether the store lists exactly these blocks, each once.
+/// Checks that the store lists exactly these blocks, each once.
 pub(crate) fn lists(store: &dyn Blockstore, expected: &[Cid], when: &str) -> Result<(), Failure> {
     let mut listed = listing(store, when, expected.len() * 2 + 16)?;
     let mut expected = expected.to_vec();
@@ -142,7 +142,7 @@ pub(crate) fn lists(store: &dyn Blockstore, expected: &[Cid], when: &str) -> Res
     Err(Failure::new(format_args!("cids() {when}"), format_args!("{} blocks, each once", expected.len()), differences))
 }
 
-/// The listing, which must end without an error before it has this many items.
+/// Collects the listing, which must end without an error and with at most this many items.
 pub(crate) fn listing(store: &dyn Blockstore, when: &str, at_most: usize) -> Result<Vec<Cid>, Failure> {
     let mut listed = Vec::new();
     for item in saw(format_args!("cids() {when}"), store.cids()).ok()? {
@@ -158,7 +158,7 @@ pub(crate) fn listing(store: &dyn Blockstore, when: &str, at_most: usize) -> Res
     Ok(listed)
 }
 
-/// Whether these are the heads, in any order given.
+/// Checks that these are the heads, in any order.
 pub(crate) fn heads_are(store: &dyn OpHeadsStore, expected: &[Cid], when: impl Display) -> Result<(), Failure> {
     let mut expected = expected.to_vec();
     expected.sort();
@@ -173,7 +173,7 @@ pub(crate) fn heads_are(store: &dyn OpHeadsStore, expected: &[Cid], when: impl D
     saw(did, Ok(seen)).is(expected)
 }
 
-/// Changes the heads, which must succeed.
+/// Changes the heads; the store must accept it.
 pub(crate) fn update(store: &dyn OpHeadsStore, new: &Cid, supersedes: &[Cid]) -> Result<(), Failure> {
     let did = format_args!("update(new {new}, superseding {})", examples(supersedes));
     saw(did, store.update(new, supersedes)).ok()

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What was done, what the contract says should have come of it, and what was seen instead.
+/// The step that broke a law: what was done, what the contract promises for it, and what was seen instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     did: String,
@@ -10,7 +10,7 @@ pub struct Failure {
     saw: String,
 }
 
-/// Why a law ended before its last line.
+/// Why a law ended early.
 #[derive(Debug)]
 pub(crate) enum Stop {
     Failed(Failure),
@@ -25,7 +25,7 @@ impl Failure {
         Self { did: did.to_string(), expected: expected.to_string(), saw: saw.to_string() }
     }
 
-    /// The step that showed it.
+    /// The step that showed the failure.
     pub fn did(&self) -> &str {
         &self.did
     }
@@ -35,7 +35,7 @@ impl Failure {
         &self.expected
     }
 
-    /// What came instead.
+    /// What was seen instead.
     pub fn saw(&self) -> &str {
         &self.saw
     }

@@ -1,4 +1,4 @@
-//! What a backend's author writes: how to get a store, and what else can be done with it.
+//! The fixture that a backend's author writes: how to open a store, and what else the suite can do with it.
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -11,95 +11,97 @@ use crate::{
     driver::{Driver, Location},
 };
 
-/// Whatever went wrong in a fixture: any error converts with `?`.
+/// Any error of a fixture; every error type converts with `?`.
 pub type FixtureError = Box<dyn Error + Send + Sync>;
 
 /// What [`Fixture::walk`] returns.
 pub type BlockIter<'a> = Box<dyn Iterator<Item = Result<(Cid, Bytes), StoreError>> + 'a>;
 
-/// How the suite gets hold of a backend.
+/// Tells the suite how to open stores of a backend.
 ///
-/// Every law runs in a place of its own, empty and apart from all others, because laws run side by side.
+/// Laws run in parallel, so each one gets a place of its own, which is empty and shares nothing with other places.
 pub trait Fixture: Send + Sync + 'static {
-    /// Where one store lies: a temporary folder, the name of a database, or the store itself when it lives in memory.
-    /// Dropping it cleans up.
+    /// The place of one store: a temporary folder, the name of a database, or the store itself if it lives in memory.
+    /// Dropping the place cleans up.
     type Place: Send + Sync + 'static;
 
-    /// What to call the backend in messages.
+    /// The name of the backend, for messages.
     fn name(&self) -> &str;
 
-    /// A new place with no store, or an empty one, in it.
+    /// Makes a new place, with no store or an empty one in it.
     ///
     /// # Errors
-    /// Whatever prevents it. The law then fails: a backend that cannot be set up has proved nothing.
+    /// Any error makes the law fail: a backend that cannot be set up has proved nothing.
     fn create(&self) -> Result<Self::Place, FixtureError>;
 
-    /// Opens the store in this place. Called once for every law; again, after the handles of the first call are closed
-    /// and dropped, with [`Profile::Persistence`]; and again while they are in use, with [`Profile::SecondHandle`].
+    /// Opens the store in this place. The suite calls this
+    ///
+    /// - once for every law;
+    /// - again after the first handles were closed and dropped, if the fixture lists [`Profile::Persistence`];
+    /// - again while the first handles are in use, if the fixture lists [`Profile::SecondHandle`].
     ///
     /// # Errors
-    /// Whatever prevents it. The law then fails.
+    /// Any error makes the law fail.
     fn open(&self, place: &Self::Place) -> Result<Handles, FixtureError>;
 
-    /// Hook of [`Profile::SecondReader`]: opens the store once more, beside the handles that are open, to be read
-    /// alone. As [`open`](Self::open), unless a store has one writer at a time.
+    /// Hook of [`Profile::SecondReader`]: opens the store again for reading, while other handles are open. The default
+    /// calls [`open`](Self::open). Override it if a store allows only one writer at a time.
     ///
     /// # Errors
-    /// Whatever prevents it. The law then fails.
+    /// Any error makes the law fail.
     fn open_reader(&self, place: &Self::Place) -> Result<Handles, FixtureError> {
         self.open(place)
     }
 
-    /// Whether the medium has syncs, which may fail by themselves. A store over a network may have none: what was
-    /// answered is durable. Laws about failed syncs are then declined.
+    /// Whether the medium has a sync operation that can fail on its own. A store on a network may have none: every
+    /// acknowledged request is durable. Laws about failed syncs are then declined.
     fn has_syncs(&self) -> bool {
         true
     }
 
-    /// Whether calls may be refused with [`Locked`](StoreError::Locked) while another handle or thread writes. They are
-    /// then repeated, until half of the deadline is over.
+    /// Whether a call may fail with [`Locked`](StoreError::Locked) while another handle or thread writes. The suite
+    /// then repeats such calls for up to half of the deadline.
     fn may_be_locked(&self) -> bool {
         false
     }
 
-    /// The disk that the store of this place stands on, where it is one of the suite's. It answers for all hooks of the
-    /// profiles damage, faults, crash and locks that are not written otherwise.
+    /// The in-memory disk below the store of this place, if the backend runs on one. The default hooks of the profiles
+    /// damage, faults, crash and locks use it.
     fn disk<'a>(&self, place: &'a Self::Place) -> Option<&'a MemoryDisk> {
         let _ = place;
         None
     }
 
-    /// The network that the store of this place lies behind, where it is one of the suite's. It answers for the hook of
-    /// the profiles faults and network.
+    /// The in-memory network below the store of this place, if the backend runs on one. The default hook of the
+    /// profiles faults and network uses it.
     fn network<'a>(&self, place: &'a Self::Place) -> Option<&'a MemoryNetwork> {
         let _ = place;
         None
     }
 
-    /// What can be done beyond opening once: [`Profile::Persistence`], [`Profile::SecondHandle`], and each of the
-    /// profiles that has a hook below. The other profiles are seen from the handles that [`open`](Self::open) returns.
+    /// The profiles that the suite cannot detect from the handles: [`Profile::Persistence`], [`Profile::SecondHandle`],
+    /// and each profile with a hook below.
     fn profiles(&self) -> &[Profile] {
         &[]
     }
 
-    /// Hook of [`Profile::SecondProcess`]: opens the store in another process, beside the handles that are open in this
-    /// one, hands `script` to [`obey`](super::obey) there, and returns what that returned.
+    /// Hook of [`Profile::SecondProcess`]: opens the store in another process while the handles in this process are
+    /// open, passes `script` to [`obey`](super::obey) there, and returns the result of that call.
     ///
     /// # Errors
-    /// Whatever prevents it. The law then fails.
+    /// Any error makes the law fail.
     fn obey_in_second_process(&self, place: &Self::Place, script: &str) -> Result<String, FixtureError> {
         let _ = (place, script);
         Err(no_hook("obey_in_second_process"))
     }
 
-    /// Hook of [`Profile::Damage`]: makes `data` the bytes that the store holds for `cid`, behind its back, as a stray
-    /// program would. The block is there, and no handle is open.
+    /// Hook of [`Profile::Damage`]: replaces the stored bytes of `cid` by `data` without using the store, as a faulty
+    /// disk or a stray program would. The store contains the block, and no handle is open.
     ///
-    /// Unless written otherwise, it looks for the bytes of the block on the [`disk`](Self::disk), and writes others
-    /// over them.
+    /// The default searches the [`disk`](Self::disk) for the bytes of the block and overwrites them.
     ///
     /// # Errors
-    /// Whatever prevents it. The law then fails.
+    /// Any error makes the law fail.
     fn damage(&self, place: &Self::Place, cid: &Cid, data: &[u8]) -> Result<(), FixtureError> {
         let disk = self.disk(place).ok_or_else(|| no_hook("damage"))?;
         let handles = self.open(place)?;
@@ -118,11 +120,11 @@ pub trait Fixture: Send + Sync + 'static {
             .ok_or_else(|| "the disk does not hold the bytes of the block as they are: write damage()".into())
     }
 
-    /// Hook of [`Profile::Faults`] and [`Profile::Network`]: from now on the medium below the open handles, and below
-    /// those that are opened later, fails like this; with `None` it is sound again.
+    /// Hook of [`Profile::Faults`] and [`Profile::Network`]: from now on the medium fails in this way, for open handles
+    /// and for those opened later. `None` repairs the medium.
     ///
     /// # Errors
-    /// Whatever prevents it. The law then fails.
+    /// Any error makes the law fail.
     fn set_fault(&self, place: &Self::Place, fault: Option<Fault>) -> Result<(), FixtureError> {
         match (self.disk(place), self.network(place)) {
             (Some(disk), _) => disk.set_fault(fault),
@@ -132,106 +134,108 @@ pub trait Fixture: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Hook of [`Profile::Crash`]: the power goes off after `operations` more operations of the open handles that
-    /// change the medium (writes, syncs, renames, …). Everything they do after that fails. The next
-    /// [`open`](Self::open) finds the power on again, and on the medium what was synced, and of the rest what the
-    /// fixture chooses.
+    /// Hook of [`Profile::Crash`]: cuts the power after `operations` more operations of the open handles that change
+    /// the medium (writes, syncs, renames, …). Every later operation fails.
+    ///
+    /// The next [`open`](Self::open) restores the power. The medium then holds everything that was synced, and of the
+    /// unsynced changes any part that the fixture chooses.
     ///
     /// # Errors
-    /// Whatever prevents it. The law then fails.
+    /// Any error makes the law fail.
     fn cut_power_after(&self, place: &Self::Place, operations: u64) -> Result<(), FixtureError> {
         let disk = self.disk(place).ok_or_else(|| no_hook("cut_power_after"))?;
         disk.cut_power_after(operations);
         Ok(())
     }
 
-    /// Hook of [`Profile::Crash`]: the power goes off after `operations` operations of the next [`open`](Self::open)
-    /// that change the medium, or of the handles that it returns. The one after that finds the power on again.
+    /// Hook of [`Profile::Crash`]: cuts the power after `operations` operations that change the medium, counted from
+    /// the start of the next [`open`](Self::open) and continued by the handles that it returns. The `open` after that
+    /// restores the power.
     ///
     /// # Errors
-    /// Whatever prevents it. The law then fails.
+    /// Any error makes the law fail.
     fn cut_power_while_opening(&self, place: &Self::Place, operations: u64) -> Result<(), FixtureError> {
         let disk = self.disk(place).ok_or_else(|| no_hook("cut_power_while_opening"))?;
         disk.cut_power_while_opening(operations);
         Ok(())
     }
 
-    /// Hook of [`Profile::Locks`]: whether the medium has locks from now on. Without, every attempt to lock is an
-    /// error, such as `ENOSYS`.
+    /// Hook of [`Profile::Locks`]: enables or disables the locks of the medium. While they are disabled, every attempt
+    /// to lock fails, for example with `ENOSYS`.
     ///
     /// # Errors
-    /// Whatever prevents it. The law then fails.
+    /// Any error makes the law fail.
     fn set_locks(&self, place: &Self::Place, has_locks: bool) -> Result<(), FixtureError> {
         let disk = self.disk(place).ok_or_else(|| no_hook("set_locks"))?;
         disk.set_locks(has_locks);
         Ok(())
     }
 
-    /// Hook of [`Profile::Driver`]: the driver of the stores, and where that of this place lies. Laws open and probe
-    /// stores with the driver itself, in places of their own.
+    /// Hook of [`Profile::Driver`]: the driver of these stores, and the location of the store in this place. The laws
+    /// open and probe stores through the driver, in places of their own.
     ///
     /// # Errors
-    /// Whatever prevents it. The law then fails.
+    /// Any error makes the law fail.
     fn driver(&self, place: &Self::Place) -> Result<(&'static dyn Driver, Location), FixtureError> {
         let _ = place;
         Err(no_hook("driver"))
     }
 
-    /// The largest block that this platform affords to make, in bytes. The laws of [`Profile::Limits`] make one of
-    /// `block_bytes_max` bytes and one larger, each a few times over in memory; a store whose limit is above this does
-    /// not have that profile.
+    /// The largest block, in bytes, that this platform can allocate. The laws of [`Profile::Limits`] make a block of
+    /// `block_bytes_max` bytes and a larger one, with a few copies of each in memory. If the limit of the store is
+    /// higher than this value, the store does not have that profile.
     fn block_bytes_tried(&self) -> u64 {
         256 * 1024 * 1024
     }
 
-    /// How long a call of the store takes that reaches its medium, roughly: 20 ms for one that is far away. The
-    /// deadline grows with it, and laws about many blocks make fewer of them.
+    /// Roughly how long a call takes that reaches the medium of the store: for example 20 ms for a remote one. A higher
+    /// value extends the deadline, and laws about many blocks use fewer of them.
     fn latency_hint(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// How many laws [`run`](super::run) has at work at once. More than one pays for a store that mostly waits, such as
-    /// one over a network. Laws about races still run alone, unless the store is slow.
+    /// How many laws [`run`](super::run) executes at once. More than one helps a store that mostly waits, such as one
+    /// on a network. Laws about races still run alone, unless the store is slow.
     fn parallel(&self) -> usize {
         1
     }
 
-    /// How long one law may take, beside the time that [`latency_hint`](Self::latency_hint) allows. A law that takes
-    /// longer has failed: its thread is left behind, since a deadlock cannot be interrupted.
+    /// How long one law may take, in addition to the time that [`latency_hint`](Self::latency_hint) allows. A law that
+    /// takes longer fails; its thread keeps running, because a deadlock cannot be interrupted.
     fn deadline(&self) -> Duration {
         Duration::from_secs(60)
     }
 
-    /// The blocks reachable from `root`. Override it to have a graph walk of your own judged by the laws of [`Walk`].
+    /// Iterates over the blocks reachable from `root`. Override it to test your own graph walk with the laws of
+    /// [`Walk`].
     fn walk<'a>(&self, store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
         Box::new(Walk::new(store, root))
     }
 }
 
-/// How a medium fails, for [`Fixture::set_fault`].
+/// A way in which a medium fails, for [`Fixture::set_fault`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
     /// Every read of the medium is an I/O error.
     Reads,
-    /// So many reads of the medium succeed, and every later one is an I/O error; writes and syncs succeed.
+    /// This many reads succeed; every later one is an I/O error. Writes and syncs succeed.
     ReadsAfter(u32),
-    /// So many writes succeed, and every later one is an I/O error; syncs and reads succeed. Whatever adds, changes,
-    /// renames or removes something is a write.
+    /// This many writes succeed; every later one is an I/O error. Syncs and reads succeed. Every operation that adds,
+    /// changes, renames or removes something is a write.
     WritesAfter(u32),
-    /// So many syncs succeed, and every later one is an I/O error; what was to be synced may be lost. Writes and reads
-    /// succeed.
+    /// This many syncs succeed; every later one is an I/O error, and the data to be synced may be lost. Writes and
+    /// reads succeed.
     SyncsAfter(u32),
-    /// Syncs wait until the fault is changed, then succeed; writes and reads succeed at once.
+    /// Syncs wait until the fault changes and then succeed. Writes and reads succeed at once.
     SyncsWait,
-    /// So many requests over a network are answered; the next is carried out and its answer is lost; later ones are
+    /// This many network requests are answered; the next one is carried out but its answer is lost. Later ones are
     /// answered.
     AnswerLost(u32),
-    /// So many requests over a network are answered; the next is refused, as by a service that is busy; later ones are
-    /// answered.
+    /// This many network requests are answered; the next one is refused, as by a busy service. Later ones are answered.
     RequestRefused(u32),
-    /// So many writes over a network are answered; the next is refused as if another writer had come first, though none
-    /// did; later ones are answered.
+    /// This many network writes are answered; the next one is refused as if another writer had come first, although
+    /// none did. Later ones are answered.
     FalseConflict(u32),
 }
 
@@ -239,7 +243,7 @@ fn no_hook(hook: &str) -> FixtureError {
     format!("the fixture declares a profile and does not implement its hook {hook}()").into()
 }
 
-/// The traits that one open store offers. What it does not offer is not tested.
+/// The traits that one open store offers. The suite tests only these.
 #[derive(Clone)]
 pub struct Handles {
     blocks: Option<Arc<dyn Blockstore>>,
@@ -248,27 +252,27 @@ pub struct Handles {
 }
 
 impl Handles {
-    /// A whole store. `Handles::from(Arc::new(store))` says the same.
+    /// A whole store. `Handles::from(Arc::new(store))` is equivalent.
     pub fn store(store: Arc<dyn Store>) -> Self {
         Self { blocks: Some(Arc::clone(&store) as _), heads: Some(Arc::clone(&store) as _), store: Some(store) }
     }
 
-    /// Blocks and no heads.
+    /// Blocks without heads.
     pub fn blocks(blocks: Arc<dyn Blockstore>) -> Self {
         Self { blocks: Some(blocks), heads: None, store: None }
     }
 
-    /// Heads and no blocks.
+    /// Heads without blocks.
     pub fn heads(heads: Arc<dyn OpHeadsStore>) -> Self {
         Self { blocks: None, heads: Some(heads), store: None }
     }
 
-    /// Blocks and heads apart, with no commit over both.
+    /// Blocks and heads as two separate objects, without a commit across both.
     pub fn blocks_and_heads(blocks: Arc<dyn Blockstore>, heads: Arc<dyn OpHeadsStore>) -> Self {
         Self { blocks: Some(blocks), heads: Some(heads), store: None }
     }
 
-    /// The same parts, each changed. For handles that are no whole store.
+    /// Replaces each part, for handles without a whole store.
     pub(crate) fn map(
         self,
         blocks: impl FnOnce(Arc<dyn Blockstore>) -> Arc<dyn Blockstore>,
@@ -340,7 +344,7 @@ pub(crate) trait AnyPlace: Send + Sync {
 
 pub(crate) struct Erased<F>(pub(crate) Arc<F>);
 
-/// So many calls a law may make, each as slow as the fixture says.
+/// The number of calls that a law may make, each as slow as the fixture's `latency_hint`.
 const CALLS_OF_A_LAW: u32 = 20_000;
 
 struct PlaceOf<F: Fixture> {

@@ -1,4 +1,4 @@
-//! Concurrent histories of heads, and whether some order of their calls explains them.
+//! Concurrent histories of heads: is there an order of the calls that explains their results?
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -21,10 +21,10 @@ use super::{
 };
 use crate::{HeadChange, OpHeadsStore, Store, StoreError, WriteBatch};
 
-/// Threads of one history, and calls of each. Checking is exponential in their number at worst.
+/// Threads of one history, and calls of each thread. In the worst case, checking is exponential in these numbers.
 const THREADS: usize = 3;
 const CALLS: usize = 4;
-/// Names of heads in use: few, so that calls meet.
+/// The number of different heads: few, so that calls conflict.
 const NAMES: usize = 5;
 
 /// What a thread asked for.
@@ -34,11 +34,11 @@ enum Asked {
     Change(HeadChange),
 }
 
-/// What a call was, when, and what it returned.
+/// One call, its begin and end, and its result.
 struct Call {
     thread: usize,
     asked: Asked,
-    /// Moments of one clock that all threads share.
+    /// Ticks of a clock that all threads share.
     began: u64,
     ended: u64,
     answer: Answer,
@@ -48,14 +48,14 @@ struct Call {
 enum Answer {
     Done,
     Heads(Vec<Cid>),
-    /// Refused, with the heads that were found.
+    /// Refused, with the heads that the store reported.
     Moved(Vec<Cid>),
 }
 
-/// Lets threads call at random, and fails unless the calls could have happened one after the other, each at some moment
-/// between its begin and its end.
+/// Lets threads call at random. Fails unless there is an order of the calls that explains all results, with each call
+/// taking effect at some moment between its begin and its end.
 ///
-/// Where there is a whole store, changes may name several new heads, and come by its `commit`.
+/// If there is a whole store, a change may also name several new heads and go through `commit`.
 pub(crate) fn check_one(heads: &dyn OpHeadsStore, store: Option<&dyn Store>, rng: &mut Rng) -> Result<(), Failure> {
     let before = reset(heads)?;
     let most_new = if store.is_some() { 3 } else { 1 };
@@ -82,7 +82,7 @@ pub(crate) fn check_one(heads: &dyn OpHeadsStore, store: Option<&dyn Store>, rng
     ))
 }
 
-/// One known head to begin with.
+/// Resets the heads to a single known one.
 fn reset(store: &dyn OpHeadsStore) -> Result<BTreeSet<Cid>, Failure> {
     let heads = saw("heads()", store.heads()).ok()?;
     update(store, &name(0), &heads)?;
@@ -133,7 +133,7 @@ fn call(
     Ok(Call { thread, asked: asked.clone(), began, ended, answer })
 }
 
-/// What the call must have returned had it happened alone, and the heads after it.
+/// The result that the call would have had alone, and the heads after it.
 fn alone(asked: &Asked, heads: &BTreeSet<Cid>) -> (Answer, BTreeSet<Cid>) {
     let list = || heads.iter().copied().collect::<Vec<_>>();
     match asked {
@@ -145,7 +145,8 @@ fn alone(asked: &Asked, heads: &BTreeSet<Cid>) -> (Answer, BTreeSet<Cid>) {
     }
 }
 
-/// Looks for an order, call by call. What led nowhere once is not tried again from the same heads.
+/// Searches for an order, call by call. A set of remaining calls that failed with the same heads before is not tried
+/// again.
 fn explained(calls: &[Call], before: &BTreeSet<Cid>) -> bool {
     let mut dead_ends = HashSet::new();
     let mut open = vec![(0_u32, before.clone())];
@@ -158,7 +159,7 @@ fn explained(calls: &[Call], before: &BTreeSet<Cid>) -> bool {
             continue;
         }
         let waiting = || calls.iter().enumerate().filter(|(i, _)| done & (1 << i) == 0);
-        // A call that began after another had ended cannot have happened before it.
+        // A call that began after another had ended cannot have taken effect before it.
         let first_end = waiting().map(|(_, call)| call.ended).min().unwrap_or(u64::MAX);
         for (i, call) in waiting().filter(|(_, call)| call.began < first_end) {
             let (answer, after) = alone(&call.asked, &heads);
@@ -196,7 +197,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// The number of a name, or the CID of what is none.
+/// The number of a known head, or the whole CID of any other.
 fn short(cid: &Cid) -> String {
     (0..NAMES).find(|n| name(*n) == *cid).map_or_else(|| cid.to_string(), |n| n.to_string())
 }

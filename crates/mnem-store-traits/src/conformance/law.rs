@@ -1,4 +1,4 @@
-//! One law: its name, its promise, what it asks for, and how it is run.
+//! A law: its name, its promise, what it needs, and how it is run.
 
 use std::{
     fmt,
@@ -19,29 +19,29 @@ use super::{
 };
 use crate::{Capabilities, Durability, HeadsCapabilities};
 
-/// A race is lost by chance: laws about races are tried again, each time in a new place, until they have taken so long.
-/// A store in memory goes through them a hundred times, one that syncs a few times.
+/// Races are lost by chance. A law about races is repeated, each time in a new place, until it has taken this long: a
+/// hundred times for a store in memory, a few times for one that syncs.
 const RACES_TAKE: Duration = Duration::from_millis(250);
 
-/// One promise of the contract, and the function that looks whether a backend keeps it.
+/// One promise of the contract, and the function that checks whether a backend keeps it.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Law {
-    /// Its name, unique among all laws: the name of the `#[test]`.
+    /// The name, unique among all laws. It is also the name of the `#[test]`.
     pub id: &'static str,
-    /// The module of the `#[test]`.
+    /// The group, which is also the module of the `#[test]`.
     pub group: Group,
-    /// What it is about, within the group.
+    /// The subject within the group.
     pub topic: &'static str,
     /// Whether a backend may break it.
     pub level: Level,
-    /// The profiles it asks for, all of them.
+    /// The profiles that the law needs, all of them.
     pub profiles: &'static [Profile],
-    /// The claims it asks for, all of them.
+    /// The claims that the law needs, all of them.
     pub claims: &'static [Claim],
     /// The promise, as one sentence.
     pub promise: &'static str,
-    /// The text of the file that its function is in.
+    /// The text of the source file that contains the function.
     pub(crate) source: &'static str,
     pub(crate) check: fn(&mut Case) -> LawResult,
 }
@@ -50,21 +50,22 @@ pub struct Law {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Group {
-    /// One store of blocks, one caller.
+    /// One store of blocks and one caller.
     Blocks,
-    /// One set of heads, one caller.
+    /// One set of heads and one caller.
     Heads,
-    /// Commits, side tables, the batch mode.
+    /// Commits, side tables, and [`Buffered`](crate::Buffered).
     Store,
-    /// One promise through every way to write or to read.
+    /// Promises that hold however data is written and however it is read. Each law of this group runs through the list
+    /// of writing calls (`put`, `put_many`, `commit`, …) or of reading calls (`get`, `has`, `get_many`, …).
     Ways,
     /// What is still there after reopening, and what another handle sees.
     Persistence,
     /// What several threads may observe of each other.
     Concurrency,
-    /// Damaged blocks, media that fail, power cuts.
+    /// Damaged blocks, failing media and power cuts.
     Faults,
-    /// Finding, creating and opening stores, and their upkeep.
+    /// Finding, creating, opening and maintaining stores.
     Driver,
 }
 
@@ -74,61 +75,65 @@ pub enum Group {
 pub enum Level {
     /// A backend that breaks it does not conform.
     Must,
-    /// A backend that breaks it conforms, and has a reason.
+    /// A backend that breaks it conforms, but should have a reason.
     Should,
 }
 
-/// Something that can be done with a backend. A law that asks for more than a fixture has is declined.
+/// Something that the suite can do with a backend. A law is declined if it needs a profile that the fixture lacks.
+///
+/// The suite detects some profiles from the handles or the capabilities; all others must be listed in
+/// [`Fixture::profiles`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Profile {
-    /// It stores blocks: seen from the handles.
+    /// Stores blocks. Detected from the handles.
     Blocks,
-    /// It stores heads: seen from the handles.
+    /// Stores heads. Detected from the handles.
     Heads,
-    /// It commits blocks and heads together: seen from the handles.
+    /// Commits blocks and heads together. Detected from the handles.
     Store,
-    /// Its largest block can be made here: seen from
-    /// [`Capabilities::block_bytes_max`](crate::Capabilities::block_bytes_max) and [`Fixture::block_bytes_tried`].
+    /// This platform can allocate a block of the largest size. Detected by comparing
+    /// [`Capabilities::block_bytes_max`](crate::Capabilities::block_bytes_max) with [`Fixture::block_bytes_tried`].
     Limits,
-    /// It has side tables: seen from [`Capabilities::side_tables`](crate::Capabilities::side_tables).
+    /// Has side tables. Detected from [`Capabilities::side_tables`](crate::Capabilities::side_tables).
     SideTables,
-    /// It can be opened again after it was closed and dropped: declared by [`Fixture::profiles`].
+    /// Can be opened again after it was closed and dropped. Listed.
     Persistence,
-    /// It can be opened a second time while it is open: declared by [`Fixture::profiles`].
+    /// Can be opened a second time while it is open. Listed.
     SecondHandle,
-    /// It can be opened a second time to read, while it is open: declared, with [`Fixture::open_reader`], or with
-    /// [`SecondHandle`](Self::SecondHandle).
+    /// Can be opened a second time for reading while it is open. Listed, with the hook [`Fixture::open_reader`];
+    /// included in [`SecondHandle`](Self::SecondHandle).
     SecondReader,
-    /// It can be opened by a second process while it is open: declared, with [`Fixture::obey_in_second_process`].
+    /// Can be opened by a second process while it is open. Listed, with the hook [`Fixture::obey_in_second_process`].
     SecondProcess,
-    /// A block can be damaged behind the store's back: declared, with [`Fixture::damage`].
+    /// The suite can damage a stored block from outside. Listed, with the hook [`Fixture::damage`].
     Damage,
-    /// The medium can be made to fail: declared, with [`Fixture::set_fault`].
+    /// The suite can make the medium fail. Listed, with the hook [`Fixture::set_fault`].
     Faults,
-    /// The power can be cut: declared, with [`Fixture::cut_power_after`] and [`Fixture::cut_power_while_opening`].
+    /// The suite can cut the power. Listed, with the hooks [`Fixture::cut_power_after`] and
+    /// [`Fixture::cut_power_while_opening`].
     Crash,
-    /// It keeps other writers out by locks of its medium, which can be taken away: declared, with
+    /// Excludes other writers with locks of its medium, and the suite can disable these locks. Listed, with the hook
     /// [`Fixture::set_locks`].
     Locks,
-    /// Its medium is a network that can lose answers: declared, with [`Fixture::set_fault`], which knows the faults of
-    /// a network too.
+    /// Lies on a network that can lose answers. Listed, with the hook [`Fixture::set_fault`], which must then support
+    /// the network faults too.
     Network,
-    /// It has a driver: declared, with [`Fixture::driver`].
+    /// Has a driver. Listed, with the hook [`Fixture::driver`].
     Driver,
 }
 
-/// A capability that a law asks for. A law about a claim which the store does not make is declined.
+/// A capability that a law needs. A law about a capability that the store does not claim is declined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Claim {
     /// `put_durability` is at least [`Durability::Process`].
     PutsSurvive,
-    /// `durability` of heads is at least [`Durability::Process`].
+    /// `durability` of the heads is at least [`Durability::Process`].
     HeadsSurvive,
     /// `put_durability` is [`Durability::Power`].
     PutsSurvivePower,
-    /// `durability` of heads is [`Durability::Power`].
+    /// `durability` of the heads is [`Durability::Power`].
     HeadsSurvivePower,
     /// `atomic_put_many`.
     AtomicPutMany,
@@ -140,42 +145,44 @@ pub enum Claim {
     AtomicSideTableWrites,
 }
 
-/// What came of running one law.
+/// The result of running one law.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The promise was kept, as far as it was looked at.
+    /// The law found no broken promise.
     Passed,
-    /// It was not looked at, and why: a profile or a claim that is not there.
+    /// The law did not run, because a profile or a claim is missing. Contains the reason.
     Declined(String),
     /// The promise was broken.
     Failed(Failure),
 }
 
 impl Law {
-    /// The name of the `#[test]` below the module that the macro was given: `blocks::put_rejects_wrong_bytes`.
+    /// The path of the `#[test]` within the module that the macro was given: `blocks::put_rejects_wrong_bytes`.
     pub fn path(&self) -> String {
         format!("{}::{}", self.group, self.id)
     }
 
-    /// The file and line of its function, below `src/conformance` of this crate: `laws/put.rs:12`.
+    /// The file and line of the function, relative to `src/conformance` in this crate: `laws/put.rs:12`.
     pub fn place(&self) -> String {
         let function = format!("fn {}(", self.id);
         let before = self.source.lines().take_while(|line| !line.contains(&function)).count();
         format!("laws/{}.rs:{}", self.topic, before + 1)
     }
 
-    /// Runs this law alone, in a thread and a place of its own. Does not panic; a panic of the backend is a failure.
+    /// Runs this law alone, in a new thread and a new place. Does not panic; a panic of the backend counts as a
+    /// failure.
     pub fn run(&'static self, fixture: impl Fixture) -> Verdict {
         self.run_in(Mode::Direct, fixture)
     }
 
-    /// [`run`](Self::run), with the mode between the law and the store.
+    /// Like [`run`](Self::run), in the given mode.
     pub fn run_in(&'static self, mode: Mode, fixture: impl Fixture) -> Verdict {
         self.run_erased(mode, Arc::new(Erased(Arc::new(fixture))), Seeds::from_environment())
     }
 
-    /// The modes in which this law is run: all of them if it looks at one caller and one store, else [`Mode::Direct`].
+    /// The modes in which this law runs: all of them if it has one caller and one store, otherwise only
+    /// [`Mode::Direct`].
     pub fn modes(&self) -> &'static [Mode] {
         match self.group {
             Group::Blocks | Group::Heads | Group::Store => &Mode::ALL,
@@ -192,7 +199,7 @@ impl Law {
         let (send, verdict) = mpsc::channel();
         let body = move || {
             let verdict = catch_unwind(AssertUnwindSafe(|| self.judge(mode, fixture, seeds)));
-            // Nobody listens any more when the deadline has passed.
+            // After the deadline nobody listens any more.
             let _ = send.send(verdict.unwrap_or_else(|panic| {
                 Verdict::Failed(Failure::new("ran the law", "no panic", threads::panic_text(&*panic)))
             }));
@@ -264,12 +271,12 @@ impl Profile {
         Self::Driver,
     ];
 
-    /// Whether these profiles have it, by its name or within another.
+    /// Whether `profiles` contains this profile or one that includes it.
     pub(crate) fn is_among(self, profiles: &[Self]) -> bool {
         profiles.contains(&self) || (self == Self::SecondReader && profiles.contains(&Self::SecondHandle))
     }
 
-    /// Whether the fixture says that it is there; the others are seen from the handles.
+    /// Whether the fixture must list this profile; the suite detects the others.
     fn is_declared(self) -> bool {
         !matches!(self, Self::Blocks | Self::Heads | Self::Store | Self::Limits | Self::SideTables)
     }
@@ -296,7 +303,7 @@ impl Claim {
         Self::AtomicHeads,
     ];
 
-    /// Whether it is one of [`HeadsCapabilities`].
+    /// Whether this is a claim of [`HeadsCapabilities`].
     pub(crate) fn is_of_heads(self) -> bool {
         matches!(self, Self::HeadsSurvive | Self::HeadsSurvivePower | Self::AtomicHeads)
     }
@@ -395,7 +402,7 @@ impl fmt::Debug for Law {
     }
 }
 
-/// Which law looks at which way to write and to read, in Markdown, as it stands in `CONTRACT.md`.
+/// The table of the laws that iterate over writing and reading calls, in Markdown, as in `CONTRACT.md`.
 pub fn ways_table() -> String {
     super::ways::table_text()
 }

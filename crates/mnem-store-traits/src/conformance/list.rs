@@ -1,11 +1,12 @@
-//! The list of laws: the tests, the registry and the table in `CONTRACT.md` all come from here.
+//! The list of laws. The tests, the registry and the table in `CONTRACT.md` are all generated from it.
 
 use super::{Claim, Group, Law, Level, Profile};
 
-/// The list. `__conformance_laws!(mode …)` hands it to the arm of `__conformance_expand!` for that mode: in one macro,
-/// because a macro that takes the name of another does not find it from a foreign crate.
+/// The list. `__conformance_laws!(mode …)` hands it to the arm of `__conformance_expand!` for that mode. It does not
+/// take the name of a macro to call, because a name given by a foreign crate would not resolve to a macro of this
+/// crate.
 ///
-/// `level topic law [profiles; claims] "promise"`: the function is `laws::topic::law`.
+/// Each line is `level topic law [profiles; claims] "promise"`; the function of the law is `laws::topic::law`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_laws {
@@ -126,7 +127,7 @@ macro_rules! __conformance_laws {
                 must delete deleted_block_can_be_put_again [Blocks]
                     "A deleted block can be put again."
                 must delete block_may_come_back_with_other_bytes [Blocks]
-                    "A block that nobody can check, deleted and put again with other bytes, has these to every read."
+                    "If a block that nobody can check is deleted and put again with other bytes, every read returns the new bytes."
                 must delete delete_takes_the_whole_cid [Blocks]
                     "`delete` and `delete_many` compare whole CIDs: other blocks with the same digest stay."
 
@@ -367,6 +368,8 @@ macro_rules! __conformance_laws {
                     "`keys` lists 2,600 keys, ascending, when the one that it listed last is deleted at the end of a page of any usual size."
                 must every_page listings_at_the_same_time_are_apart [Blocks]
                     "Two listings of one handle, of blocks or of keys, that are read in turns each yield every item once."
+                must every_page long_listings_are_complete [Blocks]
+                    "`cids` lists 70,000 blocks, and `keys` as many keys, each once; a slow store is asked for as many as it takes in a sixth of the deadline."
                 must every_page cids_lists_what_moves_while_its_consumer_puts [Blocks]
                     "`cids` lists each block that is there throughout once while its consumer puts hundreds of others."
                 must every_page late_bad_block_keeps_nothing_of_a_large_batch [Blocks]
@@ -376,15 +379,15 @@ macro_rules! __conformance_laws {
                 must every_page batches_of_many_bytes_are_taken [Blocks]
                     "A batch of 64 MiB is taken by every way to write a batch, and answered by one `get_many`."
                 must every_look every_read_follows_every_write [Blocks]
-                    "What a write added or removed is there or gone to every way to read, also where the handle looked before."
+                    "Every way to read finds what a write added, and does not find what it removed, also where the handle looked before."
                 must every_look every_read_follows_every_write_for_a_reader [Blocks SecondReader]
-                    "What a write added or removed is there or gone to every way to read of a second handle that only reads, whatever it remembers."
+                    "Every way to read of a second handle that only reads finds what a write added, and does not find what it removed, whatever it remembers."
                 must every_look large_write_of_another_handle_is_seen_whole [Blocks SecondHandle]
                     "A write of 9 MiB, of 300 blocks or rows, or in many calls is seen whole through another handle that looked before."
                 must every_look a_round_number_of_changes_is_no_standstill [Blocks SecondHandle]
                     "After exactly 256 changes by one handle every way to read of another sees the last of them."
                 must every_look every_read_follows_every_write_of_another_handle [Blocks SecondHandle]
-                    "What a write added or removed through one handle is there or gone to every way to read of another, whatever both remember."
+                    "Every way to read of one handle finds what a write through another added, and does not find what it removed, whatever both remember."
                 must every_callback every_write_within_callers_code_stands [Blocks]
                     "The iterator of a batch, a callback, or the consumer of a listing may write in every way: the write shows at once and stands, and the outer call keeps its promises."
                 must every_callback panic_in_callers_code_harms_nothing [Blocks]
@@ -459,8 +462,10 @@ macro_rules! __conformance_laws {
                     "A write beside `close` is `Closed`, or another handle sees it."
                 must race concurrent_puts_lose_no_block [Blocks]
                     "Concurrent puts and batches of different blocks lose none."
-                must race deletes_lose_no_put_of_another_thread [Blocks]
-                    "A delete loses no other block that another thread puts meanwhile."
+                must every_race deletes_lose_no_put_of_another_thread [Blocks]
+                    "A delete, in both ways, loses no other block that another thread writes meanwhile, in whatever way, and is not undone by it."
+                must every_race writes_of_every_kind_at_once_lose_nothing [Blocks]
+                    "Blocks, deletes, heads and rows that threads write at once, in every way and through one handle or two, are all there or gone afterwards."
                 must cids cids_keeps_steady_blocks_under_writes [Blocks]
                     "`cids` lists each block that is there throughout exactly once, while other threads write and delete."
                 must race concurrent_updates_lose_no_head [Heads]
@@ -532,7 +537,7 @@ macro_rules! __conformance_laws {
                     "No reader of heads waits for the sync of a head change."
 
                 must every_fault every_read_that_fails_is_an_error [Blocks Faults]
-                    "At whichever read of the medium a call fails: every way to read is right or an error, never an absence, and reads on afterwards."
+                    "At whichever read of the medium a call fails: every way to read is right or an error, never an absence, and works again afterwards."
                 must every_look failed_read_is_no_old_answer [Blocks Faults SecondHandle]
                     "A read that fails after another handle's write is an error or right, and never what the handle saw before."
                 must every_fault failed_read_ends_a_listing_on_any_page [Blocks Faults]
@@ -590,7 +595,7 @@ macro_rules! __conformance_laws {
                 must locks opening_without_locks_is_refused [Blocks Faults Locks]
                     "Where the medium has no locks, an opening for writing is refused with an error that names them, and writes nothing."
                 must network every_write_over_a_network_is_as_it_says [Blocks Faults Network; PutsSurvive]
-                    "At whichever request of a write an answer is lost, a request refused, or a conflict reported that is none: what is there is as the outcome says, and no conflict is passed on."
+                    "At whichever request of a write an answer is lost, a request refused, or a false conflict reported: what is there is as the outcome says, and no false conflict is passed on."
                 must network every_read_over_a_network_is_right_or_an_error [Blocks Faults Network]
                     "At whichever request of a read an answer is lost or a request refused: it is right or an error, never an absence."
             }
@@ -598,9 +603,9 @@ macro_rules! __conformance_laws {
                 must driver driver_has_a_name_and_formats [Driver]
                     "A driver has a name that matches `[a-z][a-z0-9_-]*`, and one format or more, none of them twice."
                 must driver probe_of_an_empty_place_is_absent [Driver]
-                    "`probe` finds `Absent` where nothing is, and makes nothing."
+                    "`probe` answers `Absent` where nothing is, and creates nothing."
                 must driver new_store_is_recognised [Driver]
-                    "A store that was made is found to be a `Store`, open or closed, of the driver that made it and of its first format, without strays."
+                    "`probe` finds a store that was made to be a `Store`, open or closed; it has the driver that made it, that driver's first format, and no strays."
                 must driver every_format_can_be_made [Driver]
                     "A store of each format can be made and opened; one of another format than was asked for is an `InvalidArgument`."
                 must driver probe_leaves_foreign_things_alone [Driver]
@@ -610,7 +615,7 @@ macro_rules! __conformance_laws {
                 must driver missing_store_is_not_made_unless_asked [Driver]
                     "Where nothing is, opening without `create` is `NotAStore`, options that exclude each other are an `InvalidArgument`, and nothing is made."
                 must driver create_keeps_the_store_that_is_there [Driver]
-                    "`create` opens a store that is there as it is; `create_new` refuses it with `InvalidArgument`."
+                    "`create` opens an existing store and leaves it as it is; `create_new` refuses it with `InvalidArgument`."
                 must driver read_only_store_refuses_writes [Driver]
                     "A store that was opened read-only or leniently refuses every write with `ReadOnly`, can be read, and its files stay as they were."
                 must driver exclusive_store_has_no_other_writer [Driver]
@@ -620,11 +625,11 @@ macro_rules! __conformance_laws {
                 must driver info_counts_what_is_there [Driver]
                     "`info` counts blocks, their bytes, heads and side tables exactly."
                 must driver compact_changes_no_content [Driver]
-                    "`compact` changes no content, and the store can be used on."
+                    "`compact` changes no content, and the store stays usable."
                 must driver creators_at_once_make_one_store [Driver]
-                    "Several that create a store at the same moment, and wait for each other, have made one store."
+                    "Several callers that create a store at the same moment, and wait for each other, make one store."
                 must driver one_creator_of_a_new_store_made_it [Driver]
-                    "Of several that create a store with `create_new` at the same moment, one has made it; the others are refused with `InvalidArgument`."
+                    "Of several callers that create a store with `create_new` at the same moment, one makes it; the others are refused with `InvalidArgument`."
                 must driver truncated_store_is_no_empty_store [Driver]
                     "A store file that was cut short is refused, or still holds all; it is never taken for a store with less in it."
                 must driver raw_scan_finds_what_is_there [Driver]
@@ -641,7 +646,7 @@ pub fn laws() -> &'static [Law] {
     LAWS
 }
 
-/// The law of this name.
+/// The law with this name.
 pub fn law(id: &str) -> Option<&'static Law> {
     LAWS.iter().find(|law| law.id == id)
 }

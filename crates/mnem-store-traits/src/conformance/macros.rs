@@ -1,4 +1,4 @@
-//! The line a backend's author writes, and what its tests call.
+//! The macro that a backend's author calls, and the functions that its tests run.
 
 use std::{env, fs, path::Path};
 
@@ -6,11 +6,11 @@ use super::{Failure, Fixture, Law, Level, Mode, Options, Verdict, law, run};
 
 /// Makes one ordinary `#[test]` for each law: `conformance_tests!(my_backend, MyFixture::default());`.
 ///
-/// The first argument names the module that holds the tests, the second is an expression for a value that implements
-/// [`Fixture`]; it is evaluated once for each law.
+/// The first argument names the module that holds the tests. The second is an expression that returns a [`Fixture`]; it
+/// is evaluated once for each law.
 ///
-/// A store with more than blocks, heads and commits says so in the same line, by the names of
-/// [`Profile`](crate::conformance::Profile) and [`Claim`](crate::conformance::Claim):
+/// If the store offers more than blocks, heads and commits, list its [`Profile`](crate::conformance::Profile)s and
+/// [`Claim`](crate::conformance::Claim)s in the same line:
 ///
 /// ```
 /// # use mnem_store_traits::conformance::DriverFixture;
@@ -22,13 +22,15 @@ use super::{Failure, Fixture, Law, Level, Mode, Options, Verdict, law, run};
 /// );
 /// ```
 ///
-/// The tests of all laws that need something else are ignored, with the reason. The test
-/// `my_backend::declares_what_the_macro_says` compares the line with the fixture and its store, and fails with the
-/// right line. `inapplicable: [law, …]` ignores laws that the store has no occasion to break, such as that of a
-/// truncated file where a store is not one file; the same test sees that they are declined.
+/// A law that needs anything else becomes an ignored test, with the reason. The test
+/// `my_backend::declares_what_the_macro_says` compares the list with the fixture and its store. If they differ, it
+/// fails and prints the list to write.
 ///
-/// One more test, `my_backend::report`, is left out unless asked for: it runs them all and prints
-/// [`Report`](crate::conformance::Report), as `cargo test my_backend::report -- --ignored --nocapture`.
+/// `inapplicable: [law, …]` ignores laws that the store has no way to break, such as the law about a truncated file if
+/// a store is not a single file. The same test checks that the suite really declines these laws.
+///
+/// One more test, `my_backend::report`, is ignored by default. It runs all laws and prints a
+/// [`Report`](crate::conformance::Report): `cargo test my_backend::report -- --ignored --nocapture`.
 #[macro_export]
 macro_rules! conformance_tests {
     ($backend:ident, $fixture:expr $(,)?) => {
@@ -42,7 +44,8 @@ macro_rules! conformance_tests {
     };
 }
 
-/// Gives the list of laws, which `__conformance_laws!` puts behind a mode, the shape that the mode asks for.
+/// Formats the list of laws for one use. `__conformance_laws!` passes the list here, after a first argument that names
+/// the use.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_expand {
@@ -87,7 +90,7 @@ macro_rules! __conformance_expand {
             }
         }
     };
-    // Each mode with what it needs for the laws of each group.
+    // Each mode, with what it needs for the laws of each group.
     ([modes $backend:ident $laws:tt] $($module:ident $mode:ident $blocks:tt $heads:tt $store:tt)*) => {
         $(mod $module {
             use super::fixture;
@@ -137,9 +140,9 @@ macro_rules! __conformance_expand {
     ([level should]) => { Level::Should };
 }
 
-/// Defines the macro that makes the test of one law, `name! { [needs] [needs of the mode] [mode law] }`: an ordinary
-/// one if all needs are named in the line of `conformance_tests!`. `[names done] [names to do] [inapplicable laws]`,
-/// behind a `$`.
+/// Defines the macro `name!`, which makes the test of one law: `name! { [needs] [needs of the mode] [mode law] }`. The
+/// test is ignored unless the line of `conformance_tests!` names all needs. The arguments, after a `$`, are `[names
+/// done] [names to do] [inapplicable laws]`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_test_of {
@@ -179,7 +182,7 @@ macro_rules! __conformance_test_of {
     };
 }
 
-/// One test, `[mode law]`: ignored behind the name of what it lacks, or behind a reason.
+/// Makes one test for `[mode law]`. A preceding name of a missing need, or a reason, makes it an ignored test.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_test {
@@ -267,11 +270,13 @@ macro_rules! __conformance_test {
     };
 }
 
-/// Runs one law as a test: what [`conformance_tests!`](crate::conformance_tests) calls.
+/// Runs one law as a test. [`conformance_tests!`](crate::conformance_tests) calls this.
+///
+/// A broken should-law is printed and does not fail the test.
 ///
 /// # Panics
-/// When a must-law is broken, with what was promised, done, expected and seen; and when a law is declined, since its
-/// test should be ignored. A should-law that is broken prints so and returns.
+/// - A must-law is broken. The message says what was promised, done, expected and seen.
+/// - The law is declined: its test should have been ignored.
 #[track_caller]
 pub fn assert_law(fixture: impl Fixture, mode: Mode, id: &str) {
     let Some(law) = law(id) else { panic!("there is no law {id}") };
@@ -283,7 +288,7 @@ pub fn assert_law(fixture: impl Fixture, mode: Mode, id: &str) {
     }
 }
 
-/// What a test prints, or what it fails with.
+/// The text that a test prints (`Ok`) or fails with (`Err`).
 fn told(law: &Law, mode: Mode, backend: &str, verdict: Verdict) -> Result<Option<String>, String> {
     match verdict {
         Verdict::Passed => Ok(None),
@@ -301,12 +306,13 @@ fn told(law: &Law, mode: Mode, backend: &str, verdict: Verdict) -> Result<Option
     }
 }
 
-/// Runs every law and prints the report: what [`conformance_tests!`](crate::conformance_tests) calls. Where the
-/// environment names a folder as `MNEM_CONFORMANCE_REPORT`, the report in JSON goes there, into a file with the name of
-/// the backend.
+/// Runs every law and prints the report. [`conformance_tests!`](crate::conformance_tests) calls this.
+///
+/// If the environment variable `MNEM_CONFORMANCE_REPORT` names a folder, the report is also written there as JSON, in a
+/// file named after the backend.
 ///
 /// # Panics
-/// When a law is broken, and when the file cannot be written.
+/// When a law is broken, or when the file cannot be written.
 pub fn report_on(fixture: impl Fixture) {
     let report = run(fixture, &Options::default());
     println!("{report}");
@@ -322,7 +328,7 @@ pub fn report_on(fixture: impl Fixture) {
 }
 
 impl Law {
-    /// [`path`](Self::path), below the module of the mode unless that is [`Mode::Direct`].
+    /// [`path`](Self::path), prefixed with the module of the mode unless that is [`Mode::Direct`].
     pub fn path_in(&self, mode: Mode) -> String {
         if mode == Mode::Direct { self.path() } else { format!("{mode}::{self}") }
     }
@@ -350,7 +356,7 @@ mod tests {
         assert_eq!(told(&laws()[0], Mode::Direct, "a backend", Verdict::Passed), Ok(None));
     }
 
-    /// What was not looked at never counts as kept.
+    /// A law that did not run never counts as kept.
     #[test]
     fn a_declined_law_fails_its_test() {
         let declined = Verdict::Declined("profile damage is not declared by the fixture".into());

@@ -1,6 +1,7 @@
-//! The conformance suite: one list of laws that proves a backend.
+//! The conformance suite: a list of laws that a backend must pass.
 //!
-//! A *law* is one promise of the contract that can be observed from outside. Implement [`Fixture`] and write one line:
+//! A *law* is one promise of the contract that can be observed from outside. To test a backend, implement [`Fixture`],
+//! which tells the suite how to open a store, and write one line:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -31,14 +32,17 @@
 //! # fn main() {}
 //! ```
 //!
-//! Each law becomes an ordinary `#[test]`, `my_backend::blocks::put_rejects_wrong_bytes` and so on. The line says what
-//! the backend has beyond blocks, heads and commits ([`conformance_tests!`](crate::conformance_tests)). The test of a
-//! law that needs a [`Profile`] or a [`Claim`] which the line does not name is ignored, with the reason. A harness of
-//! your own calls [`run`], or [`Law::run`] for one law: neither panics, and each law has a deadline, so that a deadlock
-//! is a failure and not a hang.
+//! Each law becomes an ordinary `#[test]`, such as `my_backend::blocks::put_rejects_wrong_bytes`. If the backend offers
+//! more than blocks, heads and commits, add its [`Profile`]s and [`Claim`]s to that line
+//! ([`conformance_tests!`](crate::conformance_tests)). A law that needs a profile or claim missing from the line
+//! becomes an ignored test, and the reason is printed.
 //!
-//! Laws about one caller and one store are run in several [`Mode`]s, below modules of their names. Random laws name the
-//! seed that repeats them. The laws, profiles and modes are listed in `CONTRACT.md` of this crate.
+//! To use the suite without Rust's test harness, call [`run`], or [`Law::run`] for a single law. Neither panics, and
+//! each law has a deadline, so a deadlock is reported as a failure instead of hanging the run.
+//!
+//! Laws about one caller and one store are repeated in several [`Mode`]s; each mode has a test module of its own. When
+//! a randomized law fails, it prints the seed that reproduces the failure. `CONTRACT.md` in this crate lists the laws,
+//! the profiles and the modes.
 
 mod case;
 mod child;

@@ -1,4 +1,5 @@
-//! A store as the contract describes it, small enough to be obviously right, and random operations on both.
+//! A model of a store that is small enough to be obviously right, and random operations on both the model and the
+//! store.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{DAG_CBOR, ErrorKind, HeadChange, RAW, StoreError, WriteBatch, cid_of};
 
-/// What a sequence of steps is made of.
+/// A kind of step in a random sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Blocks,
@@ -27,8 +28,8 @@ pub(crate) enum Part {
     Reopening,
 }
 
-/// One step. Numbers stand for blocks, heads, keys and values of a fixed supply, so that any selection of steps makes
-/// sense.
+/// One step. Numbers stand for blocks, heads, keys and values from a fixed supply, so every subsequence of a sequence
+/// is valid too.
 #[derive(Clone, Debug)]
 enum Step {
     Put(usize),
@@ -46,14 +47,14 @@ enum Step {
     Reopen,
 }
 
-/// A head change of a commit. The new heads may be none.
+/// A head change in a commit. It may name no new head, which the store must refuse.
 #[derive(Clone, Debug)]
 enum Change {
     Update { new: Vec<usize>, supersedes: Vec<usize> },
     Swap { new: Vec<usize>, expected: Expected },
 }
 
-/// Heads that a swap expects.
+/// The heads that a swap expects.
 #[derive(Clone, Debug)]
 enum Expected {
     Current,
@@ -63,7 +64,7 @@ enum Expected {
 const HEADS: usize = 7;
 const KEYS: usize = 9;
 
-/// Compares a store with the model, on random sequences of these parts.
+/// Compares a store with the model, on random sequences of these kinds of steps.
 pub(crate) fn agrees_with_the_model(case: &Case, parts: &[Part], length: usize) -> Result<(), Failure> {
     let supply = supply();
     random(
@@ -82,7 +83,7 @@ pub(crate) fn agrees_with_the_model(case: &Case, parts: &[Part], length: usize) 
     )
 }
 
-/// Blocks of every size, and CIDs that are equal to a lazy look.
+/// Blocks of every size, and CIDs that differ only in parts a careless comparison would skip.
 fn supply() -> Vec<Block> {
     let data = Bytes::from_static(b"the same bytes under many names");
     let names = [
@@ -116,7 +117,7 @@ fn step(rng: &mut Rng, part: Part, blocks: usize) -> Step {
             Step::Swap { new: rng.below(HEADS), expected }
         }
         Part::Heads => Step::Update { new: rng.below(HEADS), supersedes: rng.some(4, HEADS) },
-        // Without a head, and mostly refused.
+        // A commit that changes no head and requires one block; most of these are refused.
         Part::Commits if rng.one_in(6) => {
             Step::Commit { puts: rng.some(2, blocks), requires: vec![rng.below(blocks)], head: None }
         }
@@ -138,7 +139,7 @@ fn expected(rng: &mut Rng) -> Expected {
 }
 
 fn change(rng: &mut Rng) -> Change {
-    // Often one, sometimes several, and now and then none, which must be refused.
+    // Usually one new head, sometimes several, and rarely none, which must be refused.
     let new = if rng.one_in(2) { vec![rng.below(HEADS)] } else { rng.some(4, HEADS) };
     match rng.below(3) {
         0 => Change::Swap { new, expected: expected(rng) },
@@ -154,7 +155,7 @@ fn all_named(numbers: &[usize]) -> Vec<Cid> {
     numbers.iter().copied().map(named).collect()
 }
 
-/// Keys that are prefixes of each other, and bytes that are not text.
+/// Keys that are prefixes of each other, and keys that are not text.
 fn key(n: usize) -> Bytes {
     Bytes::from([&b"k\0k\xffkk"[..n % 4 + 1], &b"\xff"[..n % 2]].concat())
 }
@@ -312,7 +313,7 @@ impl Model<'_> {
         let moved = change.as_ref().is_some_and(|change| change.apply(&self.heads).is_err());
         let missing = !requires.iter().all(is_met);
         if moved || missing {
-            // Where both are the case, either may be found first.
+            // If both errors apply, the store may report either.
             let found_moved = matches!(committed, Err(StoreError::HeadsMoved { .. }));
             let kind = if moved && (found_moved || !missing) { ErrorKind::HeadsMoved } else { ErrorKind::MissingBlock };
             saw(step, committed).refused(kind)?;
@@ -325,7 +326,7 @@ impl Model<'_> {
         }
     }
 
-    /// Of a refused commit blocks may remain, unless it is atomic: takes over what is there.
+    /// After a refused commit that is not atomic some of its blocks may remain: copies them into the model.
     fn keep_what_remains(&mut self, case: &Case, puts: &[usize]) -> Result<(), Failure> {
         let store = case.blocks()?;
         for block in puts.iter().map(|n| &self.supply[*n]) {
@@ -336,7 +337,7 @@ impl Model<'_> {
         Ok(())
     }
 
-    /// Whether the store is what the model is.
+    /// Checks that the store equals the model.
     fn compare(&self, case: &Case, parts: &[Part]) -> Result<(), Failure> {
         const WHEN: &str = "after random steps";
         if parts.contains(&Part::Blocks) || parts.contains(&Part::Commits) {

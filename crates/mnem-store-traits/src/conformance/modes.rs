@@ -1,4 +1,4 @@
-//! The sequential laws once more, with something between the law and the store.
+//! Modes: the sequential laws repeated with a layer between the law and the store.
 
 use std::{
     fmt,
@@ -20,33 +20,33 @@ use crate::{
     driver::{Driver, Location},
 };
 
-/// What stands between a law and the store that it judges.
+/// The layer between a law and the store under test.
 ///
-/// A law of the groups blocks, heads and store holds in every mode; the others look at threads, reopening and media
-/// themselves and are run directly.
+/// The laws of the groups blocks, heads and store hold in every mode. All other laws control threads, reopening and
+/// media themselves, and run only in [`Direct`](Self::Direct).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Mode {
-    /// Nothing.
+    /// No layer.
     Direct,
-    /// The forwarders for `Box`, `Arc` and `dyn`, one over the other.
+    /// The forwarding implementations for `Box`, `Arc` and `dyn`, stacked on each other.
     Forwarded,
-    /// [`Buffered`], with its weaker claims.
+    /// [`Buffered`], which makes weaker claims.
     Buffered,
-    /// The store is closed, dropped and opened again after every write.
+    /// Closes, drops and reopens the store after every write.
     Reopened,
-    /// [`Buffered`] again, which is flushed, closed, dropped and opened again after every write.
+    /// [`Buffered`] again; it is flushed, closed, dropped and reopened after every write.
     BufferedReopened,
-    /// Everything is written through one handle and read through another.
+    /// Writes through one handle and reads through another.
     SecondHandle,
 }
 
 impl Mode {
-    /// All of them.
+    /// All modes.
     pub const ALL: [Self; 6] =
         [Self::Direct, Self::Forwarded, Self::Buffered, Self::Reopened, Self::BufferedReopened, Self::SecondHandle];
 
-    /// What a fixture must offer for this mode.
+    /// The profiles that this mode needs.
     pub(crate) fn needs(self) -> &'static [Profile] {
         match self {
             Self::Direct | Self::Forwarded => &[],
@@ -57,7 +57,8 @@ impl Mode {
         }
     }
 
-    /// What a store must claim for laws of this group: what is written must be there after reopening.
+    /// The claims that this mode needs for laws of this group: a mode that reopens the store needs writes that survive
+    /// it.
     pub(crate) fn claims(self, group: Group) -> &'static [Claim] {
         match (self, group) {
             (Self::Direct | Self::Forwarded | Self::Buffered | Self::SecondHandle, _) => &[],
@@ -82,7 +83,7 @@ impl fmt::Display for Mode {
     }
 }
 
-/// A fixture whose stores are seen through a mode.
+/// A fixture that opens its stores in a mode.
 pub(crate) struct InMode {
     pub(crate) fixture: Arc<dyn AnyFixture>,
     pub(crate) mode: Mode,
@@ -189,7 +190,7 @@ impl AnyPlace for PlaceInMode {
     }
 }
 
-/// A store that reads and writes through handles which it changes. Clones share them.
+/// A store that reads and writes through handles which it may replace. Clones share the handles.
 #[derive(Clone)]
 struct Between(Arc<Inner>);
 
@@ -200,9 +201,9 @@ struct Inner {
 }
 
 struct Open {
-    /// Absent only when reopening failed.
+    /// `None` only after a failed reopening.
     first: Option<Handles>,
-    /// What `first` is, where it is buffered.
+    /// The `Buffered` layer of `first`, if there is one.
     buffered: Option<BufferedStore>,
     second: Option<Handles>,
     closed: bool,
@@ -231,7 +232,7 @@ fn lost(error: impl fmt::Display) -> StoreError {
 }
 
 impl Between {
-    // A law that panicked has failed; what it left behind is read as it is.
+    // If a law panicked it has failed; the state it left behind is used unchanged.
     fn read<R>(&self, f: impl FnOnce(&Handles) -> Result<R, StoreError>) -> Result<R, StoreError> {
         let open: RwLockReadGuard<'_, Open> = self.0.open.read().unwrap_or_else(|e| e.into_inner());
         f(open.second.as_ref().or(open.first.as_ref()).ok_or_else(|| lost("it could not be opened"))?)
@@ -242,8 +243,8 @@ impl Between {
         let result = f(open.first.as_ref().ok_or_else(|| lost("it could not be opened"))?);
         if open.second.is_none() && !open.closed {
             if let Some(buffered) = &open.buffered {
-                // A block that the store below refuses was refused by this call: it is not to be seen, and in nobody's
-                // way.
+                // If the store below refuses a block, this call reports it. Discard the block: it must not become
+                // visible, nor make later flushes fail.
                 buffered.flush().inspect_err(|_| buffered.discard_staged())?;
             }
             if let Some(store) = open.first.as_ref().and_then(Handles::as_store) {
@@ -263,7 +264,7 @@ impl fmt::Debug for Between {
     }
 }
 
-// A part is asked for only where the handles have it: laws need the profile.
+// A law asks only for parts that the handles have, because it needs the profile.
 fn blocks(handles: &Handles) -> Result<&dyn Blockstore, StoreError> {
     handles.as_blocks().map(|blocks| &**blocks).ok_or_else(|| lost("it has no blocks any more"))
 }
@@ -290,7 +291,7 @@ impl Blockstore for Between {
         self.write(|handles| blocks(handles)?.delete(cid))
     }
 
-    /// Collected, since the handle that lists may be gone before the listing is.
+    /// Collected first, because the listing may outlive its handle.
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
         let listed = self.read(|handles| Ok(blocks(handles)?.cids()?.collect::<Vec<_>>()))?;
         Ok(Box::new(listed.into_iter()))
@@ -304,7 +305,7 @@ impl Blockstore for Between {
         self.read(|handles| blocks(handles)?.size(cid))
     }
 
-    /// With the bytes copied, since the callback may write.
+    /// Copies the bytes first, because the callback may write.
     fn with_block(&self, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
         let mut lent = None;
         let found = self.read(|handles| blocks(handles)?.with_block(cid, &mut |data| lent = Some(data.to_vec())))?;
@@ -316,13 +317,13 @@ impl Blockstore for Between {
         self.write(|handles| blocks(handles)?.put_trusted(cid, data))
     }
 
-    /// With the iterator drained first, since it may read and write.
+    /// Drains the iterator first, because it may read and write.
     fn put_many(&self, batch: &mut Blocks<'_>) -> Result<(), StoreError> {
         let batch: Vec<_> = batch.collect::<Result<_, _>>()?;
         self.write(|handles| blocks(handles)?.put_many(&mut batch.into_iter().map(Ok)))
     }
 
-    /// Collected, since the callback may write.
+    /// Collects the blocks first, because the callback may write.
     fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
         let mut answers = Vec::new();
         let read = self.read(|handles| {
@@ -339,13 +340,14 @@ impl Blockstore for Between {
         read
     }
 
-    /// With the iterator drained first, since it may read and write.
+    /// Drains the iterator first, because it may read and write.
     fn delete_many(&self, batch: &mut Cids<'_>) -> Result<(), StoreError> {
         let batch: Vec<_> = batch.collect::<Result<_, _>>()?;
         self.write(|handles| blocks(handles)?.delete_many(&mut batch.into_iter().map(Ok)))
     }
 
-    /// Those of the handles; where they are buffered, puts are flushed before they return, and so as durable as below.
+    /// The capabilities of the handles. In a buffered mode every put is flushed before it returns, so it is as durable
+    /// as in the store below.
     fn capabilities(&self) -> Capabilities {
         let open = self.0.open.read().unwrap_or_else(|e| e.into_inner());
         let below = open.buffered.as_ref().map(|buffered| buffered.inner().capabilities().put_durability);

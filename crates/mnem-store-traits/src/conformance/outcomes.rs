@@ -1,4 +1,5 @@
-//! What a write that may fail or be cut off leaves: laws of failing media and of power cuts ask the same.
+//! What may be left by a write that failed or was cut off. Laws about failing media and about power cuts share these
+//! checks.
 
 use std::{collections::BTreeSet, fmt::Display};
 
@@ -15,13 +16,13 @@ use crate::{
     },
 };
 
-/// What a write returned.
+/// The result of a write.
 pub(crate) type Done = Result<(), StoreError>;
 
-/// More operations than one small write may take: a write that is never done is a failure too.
+/// More operations than one small write may take. A write that never completes is a failure too.
 const OPERATIONS_MAX: u32 = 5000;
 
-/// Tries 0, 1, 2, … until one says that it is done.
+/// Calls `attempt` with 0, 1, 2, … until it returns `true`, which means that the write completed.
 pub(crate) fn at_each(mut attempt: impl FnMut(u32) -> Result<bool, Failure>) -> Result<(), Failure> {
     for n in 0..OPERATIONS_MAX {
         if attempt(n)? {
@@ -31,15 +32,16 @@ pub(crate) fn at_each(mut attempt: impl FnMut(u32) -> Result<bool, Failure>) -> 
     Err(Failure::new(format_args!("let {OPERATIONS_MAX} operations succeed"), "a write that is done by then", "none"))
 }
 
-/// Blocks or rows of a batch that is too large to fail at each of its operations.
+/// The number of blocks or rows in a batch that is too large to try a failure at each of its operations.
 pub(crate) const LARGE: usize = 300;
 
-/// Tries 0, 1, 2, … and, further on, every eighth part more, until the attempt got through twice.
+/// Calls `attempt` with 0, 1, 2, …, later in steps of one eighth, until it returns `true` twice in a row.
 pub(crate) fn at_growing(attempt: impl FnMut(u32) -> Result<bool, Failure>) -> Result<(), Failure> {
     at_some(8, attempt)
 }
 
-/// Tries 0, 1, 2, 4, 7, … until the attempt got through twice: for batches that are [`LARGE`].
+/// Calls `attempt` with 0, 1, 2, 4, 7, …, in steps of one half, until it returns `true` twice in a row. For batches of
+/// size [`LARGE`].
 pub(crate) fn at_few(attempt: impl FnMut(u32) -> Result<bool, Failure>) -> Result<(), Failure> {
     at_some(2, attempt)
 }
@@ -59,7 +61,7 @@ pub(crate) fn put_many_of(case: &Case, blocks: &[Block]) -> Result<Done, Failure
     Ok(case.blocks()?.put_many(&mut blocks.iter().map(|block| Ok((block.cid, block.data.clone())))))
 }
 
-/// The whole block or none of it, as every look-up says. Returns which.
+/// Checks that every lookup finds the whole block, or none does. Returns whether the block is there.
 pub(crate) fn whole_or_absent(store: &dyn Blockstore, block: &Block, when: &str) -> Result<bool, Failure> {
     let there = saw(format_args!("get({}) {when}", block.cid), store.get(&block.cid)).ok()?.is_some();
     if there {
@@ -70,8 +72,8 @@ pub(crate) fn whole_or_absent(store: &dyn Blockstore, block: &Block, when: &str)
     Ok(there)
 }
 
-/// The blocks that were there are there; of a batch that was to be added each is whole or absent, and there if the call
-/// was acknowledged.
+/// Checks that the blocks in `kept` are still there, and that each block of the batch `new` is whole or absent. If the
+/// call was acknowledged, all of `new` must be there.
 pub(crate) fn nothing_acknowledged_is_lost(
     case: &Case,
     kept: &[Block],
@@ -87,7 +89,7 @@ pub(crate) fn nothing_acknowledged_is_lost(
     })
 }
 
-/// All blocks or none; all if the call was acknowledged, none if it was not applied.
+/// Checks that all blocks are there or none: all if the call was acknowledged, none if its outcome is `NotApplied`.
 pub(crate) fn all_or_nothing(case: &Case, new: &[Block], did: impl Display, result: Done) -> Result<(), Failure> {
     let store = case.blocks()?;
     let mut there = 0;
@@ -103,7 +105,7 @@ pub(crate) fn all_or_nothing(case: &Case, new: &[Block], did: impl Display, resu
     ensure(expected, did, promise, format_args!("{there} of {} blocks, after {}", new.len(), result.show()))
 }
 
-/// The old heads or the new ones, as the outcome says. Returns whether they are the new ones.
+/// Checks that the heads are the old ones or the new ones, as the result says. Returns whether they are the new ones.
 pub(crate) fn old_or_new(
     store: &dyn OpHeadsStore,
     old: &[Cid],

@@ -1,4 +1,4 @@
-//! A store that may answer `Locked`, made patient: a call that was refused so is made again.
+//! A wrapper that repeats calls which the store refused with `Locked`.
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use crate::{
     SideTable, Store, StoreError, WriteBatch,
 };
 
-/// The same handles; each call is repeated for so long.
+/// The same handles; each call that fails with `Locked` is repeated for up to `patience`.
 pub(crate) fn patient(handles: Handles, patience: Duration) -> Handles {
     match handles.as_store().cloned() {
         Some(inner) => Handles::store(Arc::new(Patient { inner, patience })),
@@ -51,7 +51,7 @@ impl<S: ?Sized> Patient<S> {
     }
 }
 
-/// Repeats a call that takes an iterator: what it took before it was refused comes first.
+/// Repeats a call that takes an iterator. Items that the refused call consumed are passed first.
 fn again<T: Clone>(
     items: &mut dyn Iterator<Item = Result<T, StoreError>>,
     taken: &mut Vec<T>,

@@ -1,10 +1,10 @@
-//! Random tests that can be repeated: seeds, choices, and shrinking what failed.
+//! Randomized tests that can be reproduced: seeds, choices, and shrinking of failing sequences.
 
 use std::fmt::Display;
 
 use super::{Failure, case::Case};
 
-/// Where random laws begin, and how far they go.
+/// The first seed of the randomized laws, and the number of rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seeds {
     pub(crate) first: u64,
@@ -14,10 +14,10 @@ pub(crate) struct Seeds {
 impl Seeds {
     const SEED: &str = "MNEM_CONFORMANCE_SEED";
     const ROUNDS: &str = "MNEM_CONFORMANCE_ROUNDS";
-    /// Few, since every law has them in every run. The environment asks for more.
+    /// Few, because every test run includes the randomized laws. The environment can ask for more.
     const ROUNDS_DEFAULT: u64 = 5;
 
-    /// What the environment asks for; the same seeds in every run unless it does.
+    /// Reads the seed and the rounds from the environment. Without these variables, every run uses the same seeds.
     pub(crate) fn from_environment() -> Self {
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
         let seed = number(Self::SEED);
@@ -27,13 +27,13 @@ impl Seeds {
 }
 
 impl Seeds {
-    /// As few rounds as there may be, unless somebody asked for a number.
+    /// Reduces the rounds to one, unless the environment asked for a number.
     pub(crate) fn fewest(self) -> Self {
         if self.rounds == Self::ROUNDS_DEFAULT { Self { rounds: 1, ..self } } else { self }
     }
 }
 
-/// splitmix64.
+/// The splitmix64 generator.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 
@@ -50,7 +50,7 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// 0 to `n` − 1; 0 if `n` is 0.
+    /// A number from 0 to `n` − 1, or 0 if `n` is 0.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.next() % (n as u64).max(1)) as usize
     }
@@ -65,10 +65,10 @@ impl Rng {
     }
 }
 
-/// Runs `attempt` on sequences of `length` random steps, one for each seed, and reports the shortest sequence found
-/// that fails.
+/// Runs `attempt` on a sequence of `length` random steps for each seed. Reports the shortest failing sequence that it
+/// finds.
 ///
-/// Steps must make sense in any order and selection, so that leaving some out gives another sequence.
+/// Steps must be valid in any order and selection, because shrinking leaves some of them out.
 pub(crate) fn random<Op: Clone + Display>(
     case: &Case,
     length: usize,
@@ -95,10 +95,10 @@ pub(crate) fn random<Op: Clone + Display>(
     Ok(())
 }
 
-/// Attempts at a shorter sequence: enough for the lengths in use, and an end for a failure that comes and goes.
+/// The most attempts at a shorter sequence. Enough for the lengths in use, and a bound for failures that come and go.
 const ATTEMPTS_MAX: usize = 400;
 
-/// Leaves out halves, quarters, … single steps, as long as what is left fails.
+/// Leaves out halves, quarters, … and finally single steps, as long as the rest still fails.
 fn shrink<Op: Clone>(
     mut steps: Vec<Op>,
     mut failure: Failure,

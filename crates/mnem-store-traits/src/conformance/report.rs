@@ -1,4 +1,4 @@
-//! Running all laws without a test harness.
+//! Runs all laws without a test harness.
 
 use std::{
     fmt,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{Capabilities, Durability, HeadsCapabilities};
 
-/// What to run. `Options::default()` is every law.
+/// Which laws to run and with which seed. `Options::default()` runs every law.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Options {
@@ -29,56 +29,57 @@ pub struct Options {
     rounds: Option<u64>,
 }
 
-/// What came of every law that was chosen.
+/// The verdict of every law that was selected.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
     /// [`Fixture::name`].
     pub backend: String,
-    /// [`CONTRACT_VERSION`] of the laws.
+    /// The [`CONTRACT_VERSION`] of the laws.
     pub contract_version: u32,
-    /// What the random laws began with: [`Options::seed`] repeats them.
+    /// The first seed of the randomized laws. Pass it to [`Options::seed`] to repeat the run.
     pub seed: u64,
-    /// What the store claims of its blocks; `None` without blocks, or when it could not be opened.
+    /// The capabilities of the store. `None` if it has no blocks or could not be opened.
     pub capabilities: Option<Capabilities>,
-    /// What it claims of its heads; `None` without heads, or when it could not be opened.
+    /// The capabilities of its heads. `None` if it has no heads or could not be opened.
     pub heads_capabilities: Option<HeadsCapabilities>,
-    /// One for each law and each of its modes, in the order of the list. Laws that the options left out are missing
-    /// here, and cost their profiles.
+    /// One entry for each law and each of its modes, in the order of the list. Laws that the options left out are
+    /// missing, and the backend then does not conform to their profiles.
     pub entries: Vec<Entry>,
 }
 
-/// What came of one law.
+/// The verdict of one law in one mode.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Entry {
     /// The law.
     pub law: &'static Law,
-    /// What stood between the law and the store.
+    /// The layer between the law and the store.
     pub mode: Mode,
-    /// What came of it.
+    /// The verdict.
     pub verdict: Verdict,
-    /// How long it took, setting up and cleaning up included.
+    /// How long it took, including setup and cleanup.
     pub duration: Duration,
 }
 
 impl Options {
-    /// Runs only the laws whose path (`blocks::put_twice_is_ok`, `buffered::blocks::put_twice_is_ok`) contains this
-    /// text.
+    /// Runs only laws whose path (`blocks::put_twice_is_ok`, `buffered::blocks::put_twice_is_ok`) contains this text.
     #[must_use]
     pub fn only(mut self, text: impl Into<String>) -> Self {
         self.only = Some(text.into());
         self
     }
 
-    /// The seed of the random laws' first round. Unless given: `MNEM_CONFORMANCE_SEED`, or the same in every run.
+    /// Sets the seed for the first round of the randomized laws. The default is the environment variable
+    /// `MNEM_CONFORMANCE_SEED`, or else a fixed seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// How many rounds random laws have, each with the next seed. Unless given: `MNEM_CONFORMANCE_ROUNDS`, or a few.
+    /// Sets the number of rounds of each randomized law; each round uses the next seed. The default is the environment
+    /// variable `MNEM_CONFORMANCE_ROUNDS`, or else a small number.
     #[must_use]
     pub fn rounds(mut self, rounds: u64) -> Self {
         self.rounds = Some(rounds);
@@ -86,8 +87,10 @@ impl Options {
     }
 }
 
-/// Runs every chosen law, one after the other or as many at once as [`Fixture::parallel`] says. Does not panic, and
-/// ends: each law has the fixture's deadline. A law that does not end by itself keeps the fixture.
+/// Runs every selected law, one after the other or as many at once as [`Fixture::parallel`] says.
+///
+/// Does not panic, and always ends: each law has the fixture's deadline. A law that is still running at its deadline
+/// keeps the fixture alive.
 pub fn run(fixture: impl Fixture, options: &Options) -> Report {
     let fixture: Arc<dyn AnyFixture> = Arc::new(Erased(Arc::new(fixture)));
     let environment = Seeds::from_environment();
@@ -109,8 +112,8 @@ pub fn run(fixture: impl Fixture, options: &Options) -> Report {
     }
 }
 
-/// Races at last and one after the other, unless the store is slow: they want the machine to themselves, and a slow
-/// store leaves it to others.
+/// Runs laws about races last and one at a time, because they need the whole machine. If the store is slow it mostly
+/// waits, and they run beside the others.
 fn run_all(chosen: &[(&'static Law, Mode)], fixture: &Arc<dyn AnyFixture>, seeds: Seeds) -> Vec<Entry> {
     let run_one = |(law, mode): &(&'static Law, Mode)| {
         let begin = Instant::now();
@@ -123,7 +126,7 @@ fn run_all(chosen: &[(&'static Law, Mode)], fixture: &Arc<dyn AnyFixture>, seeds
     }
     let numbered = chosen.iter().enumerate();
     let is_alone = |law: &Law| law.group == Group::Concurrency && fixture.latency_hint() < SLOW;
-    // The long laws are at the end of the list.
+    // The long laws are at the end of the list, so start there.
     let (alone, beside): (Vec<_>, Vec<_>) = numbered.rev().partition(|(_, (law, _))| is_alone(law));
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
@@ -142,7 +145,7 @@ fn run_all(chosen: &[(&'static Law, Mode)], fixture: &Arc<dyn AnyFixture>, seeds
     done.into_iter().map(|(_, entry)| entry).collect()
 }
 
-/// What the store claims.
+/// The capabilities of the store.
 fn claims(fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> (Option<Capabilities>, Option<HeadsCapabilities>) {
     let claims = Case::ask(fixture, seeds, |case| {
         let blocks = case.handles().as_blocks().map(|blocks| blocks.capabilities());
@@ -153,22 +156,24 @@ fn claims(fixture: Arc<dyn AnyFixture>, seeds: Seeds) -> (Option<Capabilities>, 
 }
 
 impl Report {
-    /// Whether no must-law failed, and at least one law held: a report of nothing but declined laws proves nothing.
+    /// Whether no must-law failed and at least one law held. A report in which every law was declined proves nothing.
     pub fn is_ok(&self) -> bool {
         let broken = |entry: &Entry| entry.law.level == Level::Must && matches!(entry.verdict, Verdict::Failed(_));
         self.counts().passed > 0 && !self.entries.iter().any(broken)
     }
 
-    /// The profiles to which the backend conforms: every must-law that asks for the profile was run and held, or was
-    /// declined because it also asks for something the backend does not claim; and at least one held.
+    /// The profiles to which the backend conforms.
     ///
-    /// Where most laws of a profile ask for a capability, as in [`Profile::Persistence`], one of these must have held:
-    /// a backend that claims none of them has every such law declined, and nothing is known of it.
+    /// For each of these profiles, every must-law that needs it was run and held, or was declined because it also needs
+    /// something the backend does not claim. At least one of them held.
+    ///
+    /// If most laws of a profile need a capability, as in [`Profile::Persistence`], the law that held must be one of
+    /// those. Otherwise a backend without these capabilities would conform although nearly all laws were declined.
     pub fn conforms_to(&self) -> Vec<Profile> {
         Profile::ALL.into_iter().filter(|profile| self.conforms(*profile)).collect()
     }
 
-    /// The profiles of which a must-law failed.
+    /// The profiles with a must-law that failed.
     fn broken(&self) -> Vec<Profile> {
         let failed = |entry: &&Entry| entry.law.level == Level::Must && matches!(entry.verdict, Verdict::Failed(_));
         let failed: Vec<&Entry> = self.entries.iter().filter(failed).collect();
@@ -176,14 +181,14 @@ impl Report {
         Profile::ALL.into_iter().filter(is_broken).collect()
     }
 
-    /// The profiles of which too little was looked at: no must-law failed, and the backend does not
+    /// The profiles that were not tested enough: no must-law failed, but the backend does not
     /// [conform](Self::conforms_to) either.
     pub fn not_looked_at(&self) -> Vec<Profile> {
         let broken = self.broken();
         Profile::ALL.into_iter().filter(|profile| !broken.contains(profile) && !self.conforms(*profile)).collect()
     }
 
-    /// What the report comes to, in one line.
+    /// The conclusion of the report, in one line.
     fn conclusion(&self) -> String {
         let names = |profiles: Vec<Profile>| profiles.iter().map(Profile::to_string).collect::<Vec<_>>().join(", ");
         let (kept, broken, unseen) = (self.conforms_to(), self.broken(), self.not_looked_at());
@@ -214,14 +219,14 @@ impl Report {
             && deciding.iter().flat_map(came_of).any(|verdict| matches!(verdict, Some(Verdict::Passed)))
     }
 
-    /// `None`: it was not run.
+    /// The verdict, or `None` if the law was not run.
     fn verdict(&self, law: &Law, mode: Mode) -> Option<&Verdict> {
         let entry = self.entries.iter().find(|entry| entry.law.id == law.id && entry.mode == mode);
         entry.map(|entry| &entry.verdict)
     }
 }
 
-/// How many laws were passed, declined, failed, and not run, each counted once for each mode.
+/// The number of laws that passed, were declined, failed, or were not run. A law counts once for each of its modes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "said above, for all of them")]
@@ -233,7 +238,7 @@ pub struct Counts {
 }
 
 impl Report {
-    /// What came of the laws, in numbers.
+    /// Counts the verdicts.
     pub fn counts(&self) -> Counts {
         let all: usize = super::laws().iter().map(|law| law.modes().len()).sum();
         let mut counts = Counts { not_run: all.saturating_sub(self.entries.len()), ..Counts::default() };
@@ -247,7 +252,7 @@ impl Report {
         counts
     }
 
-    /// The whole report as one JSON object, `"schema": 1`.
+    /// The whole report as one JSON object with `"schema": 1`.
     pub fn to_json(&self) -> String {
         let Counts { passed, declined, failed, not_run } = self.counts();
         let conforms_to: Vec<_> = self.conforms_to().iter().map(Profile::to_string).collect();

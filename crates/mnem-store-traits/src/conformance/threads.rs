@@ -1,4 +1,4 @@
-//! Threads of a law: their failures, and their panics, are failures of the law.
+//! Threads started by a law. Their failures and panics become failures of the law.
 
 use std::{
     any::Any,
@@ -11,13 +11,13 @@ use std::{
 
 use super::Failure;
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     format!("a panic: {}", text.unwrap_or("without a message"))
 }
 
-/// Runs `task(0)` to `task(n - 1)` at once, and returns what each returned; the first failure, if there was one.
+/// Runs `task(0)` to `task(n - 1)` in parallel. Returns their results, or the first failure.
 pub(crate) fn together<T: Send>(
     n: usize,
     task: impl Fn(usize) -> Result<T, Failure> + Sync,
@@ -30,8 +30,8 @@ pub(crate) fn together<T: Send>(
     })
 }
 
-/// Runs `work` while another thread, which is running by then, repeats `watch`: at least once before it, and once after
-/// it.
+/// Runs `work` while another thread repeats `watch`. The watcher is running before `work` begins; `watch` also runs
+/// once before and once after.
 pub(crate) fn watched(
     work: impl FnOnce() -> Result<(), Failure>,
     watch: impl Fn() -> Result<(), Failure> + Sync,
@@ -46,7 +46,7 @@ pub(crate) fn watched(
             }
             Ok(())
         });
-        // Set also when `work` panics, or the scope would wait for the watcher for ever.
+        // Also stops the watcher if `work` panics; otherwise the scope would wait for it forever.
         let stop_at_end = StopAtEnd(&stop);
         begin.wait();
         let work_result = work();

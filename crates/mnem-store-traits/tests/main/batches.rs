@@ -80,7 +80,7 @@ fn new_heads_are_a_set() {
     }
 }
 
-/// `update` and `swap` of one are those of a set of one.
+/// `update` and `swap` with one head equal the same changes with a set of one.
 #[test]
 fn a_change_of_one_head_is_a_set_of_one() {
     let mut of_one = WriteBatch::new();

@@ -1,4 +1,4 @@
-//! `links` is strict: it accepts canonical DAG-CBOR and nothing else.
+//! `links` is strict: it accepts only canonical DAG-CBOR.
 
 use mnem_store_traits::{Cid, DAG_CBOR, ErrorKind, RAW, StoreError, cid_of, links};
 

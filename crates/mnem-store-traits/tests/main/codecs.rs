@@ -1,4 +1,4 @@
-//! What is known of codecs, and what walks say of those that are not followed.
+//! What is known about codecs, and what walks report about those they do not follow.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ fn a_codec_is_opaque_unless_something_is_known_of_it() {
         };
         assert_eq!(link_support(codec), expected, "{codec:#x}");
         assert_eq!(is_opaque(&cid_of(codec, b"")), expected == LinkSupport::Opaque, "{codec:#x}");
-        // What is not followed is not decoded either.
+        // A codec that is not followed is not decoded either.
         if expected != LinkSupport::Followed {
             assert_eq!(links(&cid_of(codec, b"\xff"), b"\xff").expect("a leaf"), [], "{codec:#x}");
         }
@@ -59,7 +59,7 @@ fn a_walk_counts_the_blocks_that_it_did_not_look_into() {
     })
     .collect();
     assert_eq!(walked, [(root, 0), (unknown, 1), (inner, 1), (jose, 2), (plain, 2)]);
-    // An absent block is no block that was not looked into.
+    // An absent block does not count as one whose links were not followed.
     store.delete(&jose).expect("deleted");
     let mut walk = Walk::new(&store, root);
     assert_eq!(walk.by_ref().filter(Result::is_err).count(), 1);

@@ -1,4 +1,4 @@
-//! `CONTRACT.md`, the trait documentation and the list of laws say the same.
+//! `CONTRACT.md`, the documentation of the traits and the list of laws agree.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -12,14 +12,14 @@ fn file(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// `contract` with this table between its marks.
+/// `contract` with this table between its markers.
 fn with_table(contract: &str, [begin, end]: [&str; 2], table: &str) -> String {
     let (before, rest) = contract.split_once(begin).expect("the mark before a table");
     let (_, after) = rest.split_once(end).expect("the mark after a table");
     [before, begin, table, end, after].concat()
 }
 
-/// With `UPDATE_CONTRACT=1` the tables are written instead.
+/// With `UPDATE_CONTRACT=1`, writes the tables instead.
 #[test]
 fn the_tables_in_the_contract_are_those_of_the_laws() {
     let contract = file("CONTRACT.md");

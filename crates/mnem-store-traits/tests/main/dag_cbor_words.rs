@@ -1,4 +1,4 @@
-//! What is wrong with DAG-CBOR is said in words, never in the form of a decoder's types.
+//! Errors about DAG-CBOR are plain sentences, and never show a decoder's types.
 
 use mnem_store_traits::{Cid, DAG_CBOR, DagCborError, RAW, StoreError, cid_of, from_dag_cbor, links};
 
@@ -88,7 +88,7 @@ fn another_value_than_expected_is_named() {
     }
 }
 
-/// Whether a text has what `Debug` makes of a type: a name with a capital letter and a brace, a parenthesis or a field.
+/// Whether a text looks like `Debug` output: a capitalized name with a brace, a parenthesis or a field.
 fn is_debug(text: &str) -> bool {
     let opens = |at: usize| {
         let name = text[..at].trim_end_matches(' ');
@@ -112,7 +112,8 @@ fn debug_forms_are_recognised() {
     }
 }
 
-/// Every byte of blocks of every kind, cut off there and changed to every other value, read as links and as values of some types.
+/// Takes blocks of every kind, cuts them at every byte, and changes each byte to every other value. Reads the results
+/// as links and as values of some types.
 #[test]
 fn no_change_of_a_byte_brings_out_a_decoder_s_types() {
     type Nested = std::collections::BTreeMap<String, Vec<(u8, f32, Option<char>)>>;

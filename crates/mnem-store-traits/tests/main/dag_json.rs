@@ -1,4 +1,4 @@
-//! `links` of DAG-JSON: any JSON, and the reserved namespace to the letter.
+//! `links` of DAG-JSON: accepts any JSON, and follows the rules of the reserved namespace exactly.
 
 use mnem_store_traits::{Cid, DAG_JSON, ErrorKind, RAW, StoreError, cid_of, links};
 
@@ -87,7 +87,7 @@ fn links_are_found_in_encoded_order_with_repetitions() {
     // Escapes do not hide a link.
     accepts(&format!(r#"{{"\u002f":"{}"}}"#, leaf()), &[leaf()]);
     accepts(&format!(r#"{{"\/":"\u0062{}"}}"#, &leaf().to_string()[1..]), &[leaf()]);
-    // Inside of a map whose key `/` stands for nothing.
+    // A link inside a map whose key `/` has no special meaning.
     accepts(&format!(r#"{{"/":{{"/":{a}}}}}"#), &[leaf()]);
     accepts(&format!(r#"{{"/":[{a}],"b":{b}}}"#), &[leaf(), v0()]);
     accepts(&format!(r#"{{"/":{{"bytes":{a}}}}}"#), &[leaf()]);
@@ -106,7 +106,7 @@ fn texts_and_bytes_are_no_links() {
         accepts(&format!(r#"{{"/":{text}}}"#), &[]);
         accepts(&format!(r#"{{"/":{text},"bar":"baz"}}"#), &[]);
     }
-    // A key before it takes the map out of the reserved namespace.
+    // A preceding key takes the map out of the reserved namespace.
     accepts(&format!(r#"{{"0bar":"baz","/":"{cid}"}}"#), &[]);
     accepts(r#"{"0bar":"baz","/":{"bytes":"foo!"}}"#, &[]);
 }

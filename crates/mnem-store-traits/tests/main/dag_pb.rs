@@ -1,4 +1,4 @@
-//! `links` of DAG-PB: every node that the specification has, and nothing else.
+//! `links` of DAG-PB: accepts every node of the specification, and nothing else.
 
 use mnem_store_traits::{Cid, DAG_PB, ErrorKind, RAW, StoreError, cid_of, links};
 
@@ -34,7 +34,7 @@ fn hash(cid: &Cid) -> Vec<u8> {
     field(0x0a, &cid.to_bytes())
 }
 
-/// A link with these fields, encoded already.
+/// A link with these encoded fields.
 fn link(fields: &[&[u8]]) -> Vec<u8> {
     field(0x12, &fields.concat())
 }
@@ -75,7 +75,7 @@ fn links_may_be_any_cid_and_stay_in_order() {
     let all = [v0, leaf(), identity, v0];
     let data: Vec<u8> = all.iter().flat_map(|cid| link(&[&hash(cid)])).collect();
     accepts("four links", &data, &all);
-    // A CIDv0 says that its block is DAG-PB.
+    // A CIDv0 implies that its block is DAG-PB.
     let of_v0 = Cid::new_v0(*cid_of(RAW, &data).hash()).expect("a CIDv0");
     assert_eq!(links(&of_v0, &data).expect("valid"), all);
 }
@@ -102,7 +102,7 @@ fn order_and_number_of_fields_are_strict() {
 #[test]
 fn other_fields_and_wire_types_are_refused() {
     let hash = hash(&leaf());
-    // The fields of a node and of a link with every other wire type, and fields that neither has.
+    // The fields of a node and of a link with every wrong wire type, and fields that neither of them has.
     for tag in (0..=0xff).filter(|tag| ![0x0a, 0x12].contains(tag)) {
         refuses("a field of a node", &[tag, 0], "neither a link nor the data at byte 0");
     }
@@ -128,7 +128,7 @@ fn numbers_are_short_and_bounded() {
         let read = read(&data);
         assert_eq!(read.map_err(|error| error.kind()), Err(ErrorKind::Malformed), "{data:02x?}");
     }
-    // A field inside of a link does not reach beyond it.
+    // A field inside a link must end within the link.
     let too_long = [field(0x12, &[0x0a, 36]), hash[2..].to_vec()].concat();
     refuses("a CID beyond its link", &too_long, "length beyond the end");
 }

@@ -1,4 +1,4 @@
-//! What stores and batches print of themselves: traces and failed assertions hold them whole.
+//! The `Debug` output of stores and batches is short, because traces and failed assertions contain all of it.
 
 use mnem_store_traits::{Blockstore, Buffered, Bytes, MemoryStore, OpHeadsStore, RAW, WriteBatch, cid_of};
 

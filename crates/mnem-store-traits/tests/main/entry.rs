@@ -1,4 +1,4 @@
-//! What a look at a path says, also while others make and remove what is there.
+//! What `Entry::at` reports about a path, also while others create and remove files there.
 
 use std::{
     env, fs,
@@ -25,7 +25,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // A folder that stays spoils no test.
+        // A folder that cannot be removed does no harm to the test.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

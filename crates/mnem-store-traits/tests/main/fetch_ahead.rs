@@ -1,4 +1,4 @@
-//! Blocks that are read ahead: in bounded requests, and with the same results as block by block.
+//! Reading ahead: in bounded requests, and with the same results as block by block.
 
 use std::sync::{
     Mutex,
@@ -10,21 +10,21 @@ use mnem_store_traits::{
     OnBlock, RAW, StoreError, Walk, cid_of,
 };
 
-/// Half of the blocks that are read ahead at most.
+/// Half of the maximum number of blocks that are read ahead.
 const REQUEST_BLOCKS_MAX: usize = 64;
 const KEPT_BLOCKS_MAX: usize = 128;
 const KEPT_BYTES_MAX: u64 = 4 << 20;
 
-/// How a store answers.
+/// How a store answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answers {
     InOrder,
     Reversed,
-    /// The first block alone: nothing is ever read ahead.
+    /// Only the first block: nothing is ever read ahead.
     First,
 }
 
-/// A store that watches how it is asked. Its `get` is for blocks that a request failed at.
+/// A store that records its requests. Its `get` serves blocks at which a request failed.
 #[derive(Debug)]
 struct Watched {
     store: MemoryStore,
@@ -114,7 +114,7 @@ fn leaf(store: &dyn Blockstore, text: String) -> Cid {
     store.put_as(RAW, Bytes::from(text)).unwrap()
 }
 
-/// Branches of leaves, some of which several branches share, and a chain through all branches.
+/// Branches with leaves, some of them shared by several branches, and a chain through all branches.
 fn graph(store: &dyn Blockstore) -> (Cid, Vec<Cid>) {
     let shared: Vec<Cid> = (0..40).map(|n| leaf(store, format!("shared {n}"))).collect();
     let mut all = shared.clone();
@@ -133,7 +133,7 @@ fn graph(store: &dyn Blockstore) -> (Cid, Vec<Cid>) {
     (node(store, &branches), all)
 }
 
-/// What a walk gives, with errors as text.
+/// The items of a walk, with errors as text.
 fn walked(store: &Watched, root: Cid) -> Vec<Result<(Cid, Bytes), String>> {
     Walk::new(store, root).map(|item| item.map_err(|error| format!("{error:?}"))).collect()
 }
@@ -162,7 +162,7 @@ fn what_is_read_ahead_is_bounded_in_blocks_and_bytes() {
     for (blocks, block_bytes) in [(1000, 10), (60, 300_000), (12, 3 << 20)] {
         for answers in [Answers::InOrder, Answers::Reversed] {
             let store = Watched::new(answers);
-            // An answer that did not come in time is read by itself.
+            // A block that was not answered in time is read individually.
             store.get_is_fine.store(true, Ordering::Relaxed);
             let put = |n: usize| store.put_as(RAW, Bytes::from(vec![n as u8 ^ (n >> 8) as u8; block_bytes + n]));
             let cids: Vec<Cid> = (0..blocks).map(|n| put(n).unwrap()).collect();
@@ -241,7 +241,7 @@ fn a_closed_store_is_an_error_of_the_block_that_was_asked_for() {
 #[test]
 fn cids_that_look_alike_are_told_apart() {
     let store = Watched::new(Answers::InOrder);
-    // The same end of the digest, and the same codec: identity CIDs of the same end.
+    // Identity CIDs with the same codec and the same last bytes of the digest.
     let alike: Vec<Cid> = ["a: the same end", "b: the same end"]
         .iter()
         .map(|text| {
@@ -259,7 +259,7 @@ fn cids_that_look_alike_are_told_apart() {
     assert_eq!(get(&alike[0], &[]), "a: the same end");
 }
 
-/// Where a request is no dearer than a call, blocks are read when they are wanted.
+/// If a request costs as little as a call, blocks are read only when they are needed.
 #[test]
 fn a_store_that_claims_no_batched_reads_is_asked_for_each_block_alone() {
     #[derive(Debug)]

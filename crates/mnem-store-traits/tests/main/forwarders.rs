@@ -1,4 +1,4 @@
-//! `&S`, `Box<S>` and `Arc<S>` call what they point to, and no default in between.
+//! `&S`, `Box<S>` and `Arc<S>` forward each call to the store, and never use a default method instead.
 
 use std::{
     ops::ControlFlow,
@@ -10,7 +10,7 @@ use mnem_store_traits::{
     RAW, SideTable, Store, StoreError, WriteBatch, cid_of,
 };
 
-/// Overrides everything, and writes down which method was called.
+/// Overrides every method, and records which one was called.
 #[derive(Debug, Default)]
 struct Spy(Mutex<Vec<&'static str>>);
 

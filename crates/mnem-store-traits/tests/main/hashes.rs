@@ -19,7 +19,7 @@ fn blake3() -> Cid {
 
 #[test]
 fn known_cids_are_computed() {
-    // From the outside: `printf hello | sha256sum`.
+    // Computed independently with `printf hello | sha256sum`.
     let known = "bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq";
     assert_eq!(cid_of(RAW, DATA).to_string(), known);
     assert_eq!(check_hash(&known.parse().expect("a CID"), DATA), HashCheck::Match);
@@ -29,7 +29,7 @@ fn hex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex")).collect()
 }
 
-/// From the outside: `printf hello | sha256sum`, `sha512sum`, `b2sum -l 256`, `b3sum`.
+/// Computed independently with `printf hello |` and `sha256sum`, `sha512sum`, `b2sum -l 256`, `b3sum`.
 #[test]
 fn known_digests_are_computed() {
     let known = [
@@ -139,7 +139,7 @@ fn cids_are_read_from_exactly_their_bytes() {
         let bytes = cid.to_bytes();
         assert_eq!(cid_from_bytes(&bytes).expect("its own bytes"), cid);
         for cut in 0..bytes.len() {
-            // Cutting a CIDv1 cannot leave another CID: the length of the digest is written in front of it.
+            // A prefix of a CIDv1 is never another CID, because the length of the digest precedes it.
             assert!(cid_from_bytes(&bytes[..cut]).is_err(), "{cid} cut to {cut} bytes");
         }
         assert!(cid_from_bytes(&[bytes, vec![0]].concat()).is_err(), "{cid} and a byte");

@@ -1,4 +1,4 @@
-//! Batches that are large enough to be checked by several threads.
+//! Batches large enough that several threads check them.
 
 use mnem_store_traits::{Bytes, Cid, RAW, StoreError, WriteBatch, backend::drain_checked, cid_of};
 
@@ -6,7 +6,7 @@ const BLOCK_BYTES: usize = 64 * 1024;
 const BLOCKS: usize = 320;
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// 20 MiB of blocks, with other bytes than the CID names where `bad` says so.
+/// 20 MiB of blocks. At the indices in `bad`, the bytes do not match the CID.
 fn blocks(bad: &[usize]) -> Vec<(Cid, Bytes)> {
     let block = |n: usize| {
         let mut data = vec![n as u8; BLOCK_BYTES];

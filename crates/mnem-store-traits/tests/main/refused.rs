@@ -1,4 +1,4 @@
-//! Correct stores that a suite may wrongly refuse: without syncs, with locks that are refused now and then.
+//! Correct stores that a suite might wrongly reject: one without syncs, and one whose locks are refused now and then.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,7 @@ use mnem_store_traits::{
     conformance::{Fault, Fixture, FixtureError, Handles, Options, Profile, run},
 };
 
-/// Refuses every third call that writes: somebody else holds the lock.
+/// Refuses every third writing call, as if somebody else held the lock.
 #[derive(Debug, Default)]
 struct Busy {
     store: MemoryStore,
@@ -60,7 +60,7 @@ impl OpHeadsStore for Busy {
 
 impl Store for Busy {}
 
-/// Whether the fixture says so.
+/// Contains whether the fixture declares this.
 struct BusyFixture(bool);
 
 impl Fixture for BusyFixture {
@@ -89,7 +89,7 @@ fn calls_that_may_be_refused_as_locked_are_made_again_where_the_fixture_says_so(
     assert!(!run(BusyFixture(false), &Options::default().only("heads::update_")).is_ok());
 }
 
-/// A store over a network: what was answered is durable, and no sync can fail.
+/// A store on a network: every answered request is durable, and no sync can fail.
 struct NoSyncs;
 
 impl Fixture for NoSyncs {

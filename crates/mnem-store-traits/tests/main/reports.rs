@@ -19,7 +19,7 @@ enum Shape {
     CannotOpen,
     Panics,
     Hangs,
-    /// Affords no block of 16 MiB.
+    /// Cannot allocate a block of 16 MiB.
     Small,
 }
 
@@ -89,7 +89,7 @@ fn the_reference_conforms_to_what_it_has() {
     );
 }
 
-/// Whoever reads the last line alone is not misled.
+/// The last line alone does not mislead a reader.
 #[test]
 fn the_last_line_says_what_is_broken_and_what_was_not_looked_at() {
     let report = run(Memory(Shape::CannotOpen), &Options::default().only("heads::update_adds_a_head"));
@@ -100,7 +100,7 @@ fn the_last_line_says_what_is_broken_and_what_was_not_looked_at() {
     assert!(report.to_string().ends_with("network, driver (durability is taken at its word)\n"), "{report}");
 }
 
-/// Claims what it does not do.
+/// Claims promises that it does not keep.
 struct Forgetful;
 
 impl Fixture for Forgetful {
@@ -135,7 +135,7 @@ impl OpHeadsStore for Boastful {
     }
 }
 
-/// What the line of the tests says is compared with the store.
+/// The line of `conformance_tests!` is compared with the store.
 #[test]
 fn a_line_of_tests_that_says_too_much_or_too_little_is_found() {
     let compared = |has: &[&str], inapplicable: &[&str]| {
@@ -165,14 +165,14 @@ fn laws_that_were_not_run_cost_their_profile() {
     assert!(not_run > 500 && report.to_string().contains(&format!("0 failed, {not_run} not run (seed ")), "{report}");
 }
 
-/// A name that is spelt wrongly must not look like a success.
+/// A misspelt name must not look like a success.
 #[test]
 fn nothing_run_is_nothing_proved() {
     let report = run(Memory(Shape::Whole), &Options::default().only("no such law"));
     assert!(report.entries.is_empty() && !report.is_ok());
 }
 
-/// A platform that cannot make the largest block does not have the profile, and says so.
+/// On a platform that cannot allocate the largest block, the store lacks the profile, and the report says so.
 #[test]
 fn a_limit_that_cannot_be_tried_is_declined() {
     let report = run(Memory(Shape::Small), &Options::default().only("blocks::"));
@@ -212,7 +212,7 @@ fn a_profile_that_is_declared_is_tried_also_without_its_hook() {
     assert!(report.to_string().contains("does not implement its hook damage()"), "{report}");
 }
 
-/// A store that forgets everything claims nothing, and has nearly every law of these profiles declined.
+/// A store that forgets everything claims nothing, so nearly every law of these profiles is declined.
 #[test]
 fn a_profile_whose_claims_are_all_absent_is_not_conformed_to() {
     struct Forgets;

@@ -1,4 +1,4 @@
-//! A slow store gets through the whole suite, and keeps everything.
+//! A slow store completes the whole suite, and keeps every law.
 
 use std::{
     env,
@@ -9,7 +9,8 @@ use mnem_store_traits::conformance::{Options, Profile, Report, run};
 
 use crate::saboteurs::network::{Flaw, OverNetwork};
 
-/// In part, as a debug build takes minutes for the whole: what asks a store most often, and what has found most.
+/// Runs only a part, because a debug build takes minutes for everything: the laws that make the most calls, and those
+/// that have caught the most defects.
 #[test]
 fn a_store_of_a_millisecond_a_request_keeps_what_it_promises() {
     let latency = Duration::from_millis(1);
@@ -28,7 +29,7 @@ fn whole_run(latency: Duration) -> Report {
     report
 }
 
-/// Ten minutes are the aim for 20 ms a request, which is the full size.
+/// The full size: at 20 ms per request, the suite should take ten minutes at most.
 #[test]
 #[ignore = "takes up to ten minutes: cargo xtask soak slow"]
 fn soak() {

@@ -23,7 +23,7 @@ fn a_value_comes_back_and_its_cids_are_links() {
     assert_eq!(store.get_dag_cbor(&cid).expect("read"), Some(value));
     let data = store.get_required(&cid).expect("there");
     assert_eq!(cid, cid_of(DAG_CBOR, &data));
-    // DAG-CBOR orders keys by length first: note, tree, parents.
+    // DAG-CBOR sorts keys by length first: note, tree, parents.
     assert_eq!(links(&cid, &data).expect("valid DAG-CBOR"), [a, b, a]);
     assert_eq!(store.get_dag_cbor::<Operation>(&a).expect("absent"), None);
 }
@@ -70,7 +70,7 @@ fn blocks_of_another_codec_type_or_encoding_are_refused() {
     assert_eq!(store.get_dag_cbor::<u64>(&trailing).expect_err("two items").kind(), ErrorKind::Malformed);
 }
 
-/// Every short block, as each of some types: it is malformed for one of them only if it is for all.
+/// Reads every short block as each of several types. If it is malformed for one of them, it is malformed for all.
 #[test]
 fn a_value_of_another_type_is_no_fault_of_the_block() {
     fn kind<T: DeserializeOwned>(store: &MemoryStore, cid: &Cid) -> Option<ErrorKind> {
@@ -100,7 +100,7 @@ fn a_value_of_another_type_is_no_fault_of_the_block() {
             assert!(kinds.iter().flatten().all(|kind| *kind == ErrorKind::InvalidArgument), "{data:02x?}: {kinds:?}");
             assert!(kinds.iter().flatten().next().is_some(), "{data:02x?}");
         } else {
-            // Some types are read more leniently.
+            // Some types are decoded more leniently.
             assert!(kinds.iter().flatten().all(|kind| *kind == ErrorKind::Malformed), "{data:02x?}: {kinds:?}");
             assert!(kinds.iter().flatten().count() >= 5, "{data:02x?}: {kinds:?}");
         }

@@ -1,4 +1,4 @@
-//! `Buffered` while a commit is under way: what other threads do meanwhile is neither lost nor forgotten.
+//! `Buffered` while a commit is in progress: calls of other threads are neither lost nor forgotten.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -14,7 +14,7 @@ use mnem_store_traits::{
     StoreError, WriteBatch, cid_of,
 };
 
-/// A store whose commits stop twice: before they begin, and before they return.
+/// A store whose commits stop twice: before they begin and before they return.
 #[derive(Clone, Debug)]
 struct Gated {
     inner: MemoryStore,

@@ -1,4 +1,4 @@
-//! What the reference store promises beyond the contract, which allows a `close` that does nothing.
+//! Promises of the reference store beyond the contract, which allows a `close` that does nothing.
 
 use mnem_store_traits::{Blockstore, BlockstoreExt, Bytes, ErrorKind, MemoryStore, OpHeadsStore, RAW, Store};
 

@@ -1,4 +1,4 @@
-//! What `Buffered` counts as staged, and the bound that it keeps by it.
+//! What `Buffered` counts as staged, and how it keeps its limit.
 
 use mnem_store_traits::{Blockstore, Buffered, Bytes, Cid, ErrorKind, MemoryStore, OpHeadsStore, RAW, cid_of};
 
@@ -11,7 +11,7 @@ fn put(store: &impl Blockstore, (cid, data): &(Cid, Bytes)) {
     store.put(cid, data.clone()).expect("a put");
 }
 
-/// A store that holds a block of one byte, and what stages it in vain with two others.
+/// A store with a block of one byte, and a batch with that block and two others.
 fn three() -> (MemoryStore, [(Cid, Bytes); 3]) {
     let store = MemoryStore::new();
     let blocks = [sized(1), sized(1_000), sized(3_000)];
@@ -51,7 +51,7 @@ fn the_bound_is_64_mib() {
     assert_eq!(Buffered::<MemoryStore>::STAGED_BYTES_MAX, 67_108_864);
 }
 
-/// What just fits stays staged, and does not fit into a byte less.
+/// A batch that just fits stays staged; with a limit one byte lower, it does not fit.
 #[test]
 fn a_batch_lands_if_it_is_a_byte_too_large() {
     let (store, blocks) = three();
@@ -62,7 +62,7 @@ fn a_batch_lands_if_it_is_a_byte_too_large() {
         let (store, [below, small, large]) = three();
         let buffered = Buffered::with_bound(store.clone(), bound);
         put(&buffered, &small);
-        // `small` once more costs nothing.
+        // Staging `small` again costs nothing.
         let mut batch = [&below, &small, &large].into_iter().map(|(cid, data)| Ok((*cid, data.clone())));
         buffered.put_many(&mut batch).expect("put_many");
         assert_eq!(buffered.staged_bytes(), if stays { all } else { 0 }, "with a bound of {bound}");
@@ -72,7 +72,7 @@ fn a_batch_lands_if_it_is_a_byte_too_large() {
     }
 }
 
-/// A requirement of a block that is put after all is met by the put.
+/// If a required block is put later, the put meets the requirement.
 #[test]
 fn a_block_that_is_gone_below_is_staged_in_place_of_its_requirement() {
     let (store, [below, ..]) = three();

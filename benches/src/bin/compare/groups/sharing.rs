@@ -23,7 +23,7 @@ pub(super) const GROUP: Group = Group {
     name: "sharing",
     title: "Sharing between processes",
     about: "One process alone, in modes that would let others in: redb with `Sharing::SingleWriter` (others read) and `MultiWriter` (others write), \
-            plain files, which anybody may open, and the log, which others may read. Then reads while another process makes commits of 5 blocks \
+            simple, which is always shared, and carlog, which others may read. Then reads while another process makes commits of 5 blocks \
             without a pause. Blocks of 300 bytes.",
     run,
     opt_in: false,

@@ -1,4 +1,4 @@
-//! A creator is killed at any call, another process finishes the creation and commits, and then the power is cut.
+//! A creator is killed at any call. Another process finishes the creation and commits. Then the power is cut.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(crate) fn images(disk: &Disk) -> Vec<Image> {
     (0..cuts.ways(last)).map(|way| cuts.image(last, way, &mut Chance::new(0, way as u64)).0).collect()
 }
 
-/// Checks that the store holds this in each of those images.
+/// Checks that in each of those images the store holds this content.
 fn survives(disk: &Disk, expected: &Content, when: &str) {
     for image in images(disk) {
         let files = Arc::new(Disk::of(image, None).process());
@@ -47,7 +47,7 @@ fn a_power_cut_after_a_killed_creation_takes_nothing_that_the_next_handle_acknow
     }
 }
 
-/// The second creator finds the folder that the first one made, and is faster.
+/// The second creator finds the folder that the first one created, and overtakes it.
 #[test]
 fn a_creator_relies_on_no_other_one_for_the_entry_in_the_parent_folder() {
     let disk = Disk::of(Image::default(), None);

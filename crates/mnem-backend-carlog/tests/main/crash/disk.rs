@@ -1,4 +1,4 @@
-//! A disk in memory that records every change: to files, to names in the store's folder, and to its parent folder.
+//! An in-memory disk that records every change of files, of names in the store's folder, and of its parent folder.
 
 use std::{
     collections::BTreeMap,
@@ -16,26 +16,26 @@ use super::survivors::{Cuts, Image};
 /// The path of the store.
 pub(crate) const ROOT: &str = "/disk/store";
 
-/// A change of the disk. Files have numbers, since a name may move from one file to another.
+/// A change of the disk. Files are identified by numbers, because a name may move from one file to another.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Made(usize),
     Write(usize, u64, Arc<[u8]>),
     SetLen(usize, u64),
     Sync(usize),
-    /// One change of names, in one step: each name and the file that it leads to from now on.
+    /// One atomic change of names: each name and the file that it refers to from now on.
     Names(Vec<(PathBuf, Option<usize>)>),
     SyncNames,
-    /// The entry of the store's folder in its parent.
+    /// The entry of the store's folder in its parent was created.
     MadeFolder,
     SyncParent,
-    /// A sync failed: the unsynced changes of a file never reach the disk, though every process sees them.
+    /// A sync failed. Every process sees the unsynced changes of this file, but they never reach the disk.
     LostWrites(usize),
-    /// The same for the names in the store's folder.
+    /// The same, for the names in the store's folder.
     LostNames,
 }
 
-/// Syncs that the disk says it did, and did not.
+/// Syncs that the disk reports as done without doing them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lie {
     /// All syncs of files.
@@ -44,7 +44,7 @@ pub(crate) enum Lie {
     Folder,
     /// All syncs of the parent folder.
     Parent,
-    /// All syncs of segments but the first ones.
+    /// All syncs of segments except the first of each.
     LaterCommits,
     /// The syncs of segments, during a compaction.
     NewLog,
@@ -54,7 +54,7 @@ pub(crate) enum Lie {
     Switch,
 }
 
-/// Clones share everything.
+/// The disk; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk(Arc<Mutex<State>>);
 
@@ -70,7 +70,7 @@ struct State {
     compacts: bool,
     /// Of the syncs of a call, the one before which [`Kill::BeforeDurable`] strikes.
     kill_at_sync: usize,
-    /// The process that holds the lock.
+    /// The process that holds the lock, if any.
     locked: Option<usize>,
     processes: usize,
     dead: Vec<usize>,
@@ -113,7 +113,7 @@ impl Medium for Disk {
     }
 }
 
-/// The disk as one process has it.
+/// The disk as seen by one process.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     disk: Disk,
@@ -121,14 +121,14 @@ pub(crate) struct Process {
     plan: Arc<Mutex<Plan>>,
 }
 
-/// What happens to a process, and how many calls it made.
+/// The planned failures of a process, and the number of its calls.
 #[derive(Debug, Default)]
 struct Plan {
-    /// Calls of any kind.
+    /// Calls of any kind, so far.
     calls: usize,
-    /// The number of the call that fails.
+    /// The number of the call that must fail.
     fail_at: Option<usize>,
-    /// The failing call, once it failed.
+    /// The call that has failed.
     failed: Option<(Call, PathBuf)>,
     kill: Option<Kill>,
     /// Changes and syncs since the kill was planned.
@@ -174,18 +174,18 @@ impl Process {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Kills the process during the calls from here on.
+    /// Kills the process during one of its next calls.
     pub(crate) fn kill_during(&self, kill: Option<Kill>) {
         let mut plan = self.plan();
         (plan.kill, plan.changes, plan.syncs) = (kill, 0, 0);
     }
 
-    /// Makes one call fail, by its number from 0.
+    /// Makes the call with this number (from 0) fail.
     pub(crate) fn fail_at(&self, call: usize) {
         self.plan().fail_at = Some(call);
     }
 
-    /// How many calls it made.
+    /// The number of calls so far.
     pub(crate) fn calls(&self) -> usize {
         self.plan().calls
     }
@@ -195,7 +195,7 @@ impl Process {
         self.plan().failed.clone()
     }
 
-    /// Counts a call. `true`: it fails.
+    /// Counts a call. Returns `true` if it must fail.
     fn enter(&self, call: Call, path: &Path) -> io::Result<(MutexGuard<'_, State>, bool)> {
         let (mut state, mut plan) = (self.disk.state(), self.plan());
         let is_killed = match plan.kill {
@@ -219,7 +219,7 @@ impl Process {
         Ok((state, fails))
     }
 
-    /// The state for a call that either fails or happens.
+    /// The state, for a call that either fails as a whole or takes effect.
     fn alive(&self, call: Call, path: &Path) -> io::Result<MutexGuard<'_, State>> {
         match self.enter(call, path)? {
             (state, false) => Ok(state),
@@ -233,7 +233,7 @@ impl Process {
     }
 }
 
-/// The error of a call that fails.
+/// The error of a failing call.
 fn broken() -> io::Error {
     io::Error::other("the disk failed")
 }
@@ -314,7 +314,7 @@ impl Files for Process {
                 state.log.push(if fails { Event::LostNames } else { Event::SyncNames });
             }
         } else if state.lie != Some(Lie::Parent) && !fails {
-            // After a failure it is open whether a later sync makes the entry durable: here it does.
+            // After a failed sync, a later one may or may not make the entry durable. Here it does.
             state.log.push(Event::SyncParent);
         }
         if fails { Err(broken()) } else { Ok(()) }
@@ -363,7 +363,7 @@ impl File for Open {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let (mut state, fails) = self.process.enter(Call::Change, &self.path)?;
-        // A write that fails leaves a part.
+        // A failed write leaves its first half.
         let bytes = if fails { &bytes[..bytes.len() / 2] } else { bytes };
         write(&mut state.files[self.file], offset, bytes);
         state.log.push(Event::Write(self.file, offset, bytes.into()));
@@ -401,7 +401,7 @@ impl File for Open {
     }
 }
 
-/// Writes into a file, which grows by zeros up to there.
+/// Writes into a file, which is extended with zeros if necessary.
 pub(crate) fn write(file: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
     let (start, end) = (offset as usize, offset as usize + bytes.len());
     file.resize(file.len().max(end), 0);

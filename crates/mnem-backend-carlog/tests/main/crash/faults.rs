@@ -14,7 +14,7 @@ use super::{
 };
 use crate::support::{Content, block};
 
-/// What the store holds, with the rows of its side table.
+/// The content of a store, including the rows of its side table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Held {
     content: Content,
@@ -31,7 +31,7 @@ impl Held {
     }
 }
 
-/// One call that writes.
+/// One writing call.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Commit(u32),
@@ -41,7 +41,7 @@ enum Step {
     Compact,
 }
 
-/// Several segments of 1,000 bytes.
+/// These fill several segments of 1,000 bytes.
 const STEPS: &[Step] = &[
     Step::Commit(0),
     Step::Put(20),
@@ -94,13 +94,14 @@ fn open(process: &Process) -> Result<CarlogStore, StoreError> {
     options.open_on(Arc::new(process.clone()), ROOT)
 }
 
-/// Whether a call is upkeep of the index, whose failure fails no step: the log has all that it has.
+/// Whether a call maintains the index. Its failure must fail no step, because the log holds everything that the index
+/// does.
 fn is_of_index(path: &Path) -> bool {
     let name = path.file_name().unwrap().to_str().unwrap();
     ["run-", "rows-", "manifest"].iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Notes what the store may hold after a step.
+/// Adds the contents that the store may have after a step.
 fn note(possible: &mut Vec<Held>, step: Step, result: &Result<(), StoreError>) {
     let mut after = possible.clone();
     after.iter_mut().for_each(|held| step.apply(held));
@@ -111,7 +112,7 @@ fn note(possible: &mut Vec<Held>, step: Step, result: &Result<(), StoreError>) {
     }
 }
 
-/// Performs the steps, and closes the store. Returns what it may hold then.
+/// Performs the steps and closes the store. Returns the contents that it may have then.
 fn work(process: &Process, store: &CarlogStore, when: &str) -> Vec<Held> {
     let mut possible = vec![Held::default()];
     let mut is_poisoned = false;
@@ -151,7 +152,7 @@ fn is_told(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Backend | ErrorKind::Poisoned)
 }
 
-/// Opens the store in a new process, and works on.
+/// Opens the store in a new process and continues to work.
 fn goes_on(disk: &Disk, possible: &[Held], when: &str) {
     let store = open(&disk.process()).unwrap_or_else(|error| panic!("{when}: opened again: {error}"));
     let mut held = Held::read(&store).unwrap();
@@ -197,7 +198,7 @@ fn a_failing_call_loses_nothing_that_was_acknowledged() {
     }
 }
 
-/// A reader beside a writer: a failing call is an error, never an absence.
+/// For a reader beside a writer, a failing call is an error and never an absence.
 #[test]
 fn a_reader_whose_call_fails_says_so() {
     for call in 0.. {

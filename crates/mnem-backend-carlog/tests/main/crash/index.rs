@@ -1,4 +1,4 @@
-//! What a power cut leaves of the index: files that are as the manifest says, so that no opening reads the whole log.
+//! After a power cut, the index files match the manifest, so that no opening reads the whole log.
 
 use std::{path::Path, sync::Arc};
 
@@ -17,7 +17,7 @@ fn file<'a>(image: &'a Image, name: &str) -> Option<&'a [u8]> {
     image.names.get(&Path::new(ROOT).join(name)).map(|file| &image.files[*file][..])
 }
 
-/// How many index files the manifest names; each of them is whole.
+/// Checks that each index file in the manifest is complete. Returns their number.
 fn check(image: &Image, when: &str) -> usize {
     let Some(manifest) = file(image, "manifest") else { return 0 };
     let names = str::from_utf8(manifest).unwrap().lines().filter_map(|line| {

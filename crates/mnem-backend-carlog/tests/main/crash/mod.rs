@@ -1,5 +1,5 @@
-//! Power cuts after every operation of drawn workloads, in many of the states that a disk may be in then. Processes
-//! are killed within calls, including creation and opening. Each planted break must be found.
+//! Cuts the power after every operation of random workloads, and tries many of the possible states of the disk.
+//! Processes are also killed during calls, including creation and opening. Each planted break must be caught.
 
 mod compaction;
 mod creation;
@@ -22,11 +22,11 @@ use self::{
     survivors::Image,
 };
 
-/// Seeds of an ordinary run, and those within which every break must show.
+/// The seeds of an ordinary run. Every planted break must be caught within them.
 const SEEDS: u64 = 12;
 const SEEDS_OF_A_BREAK: u64 = 100;
 
-/// Some are empty, some longer than several sectors.
+/// Some blocks are empty, and some are longer than several sectors.
 static POOL: LazyLock<Pool> = LazyLock::new(|| {
     let bytes_of = |n| match n {
         0 => 0,
@@ -41,7 +41,7 @@ static POOL: LazyLock<Pool> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 struct Carlog {
     habits: Habits,
-    /// Short, so that a workload begins several segments.
+    /// Short, so that a workload fills several segments.
     segment_bytes: u32,
     /// Small, so that a workload writes and merges several runs.
     index_bounds: (usize, u64),
@@ -72,7 +72,7 @@ impl Engine for Carlog {
             ..Habits::default()
         };
         let index_bounds = [(2, 2_000), (6, 1_000), (1_000, 1 << 20)][chance.below(3)];
-        // A creation has five syncs.
+        // A creation makes five syncs.
         Self { habits, segment_bytes, index_bounds, kill_at_sync: chance.below(5) }
     }
 
@@ -159,7 +159,7 @@ fn every_planted_break_shows() {
     every_break_shows::<Carlog>(BREAKS, |planted| planted.seed, SEEDS_OF_A_BREAK, &Scope::of(400));
 }
 
-/// As many states as `MNEM_CRASH_IMAGES` says, from the seed `MNEM_CRASH_SEED` on, on all cores.
+/// Tries `MNEM_CRASH_IMAGES` images, from the seed `MNEM_CRASH_SEED` on, on all cores.
 #[test]
 #[ignore = "long: cargo xtask soak crash-carlog"]
 fn soak() {

@@ -1,4 +1,4 @@
-//! What a power cut leaves: what was synced, and of the rest any part, in sectors.
+//! What a power cut leaves: everything synced, and any part of the rest, in whole sectors.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -6,49 +6,49 @@ use mnem_crash_tests::Chance;
 
 use super::disk::{Event, write};
 
-/// The folder of a store as a power cut leaves it.
+/// A store's folder as a power cut leaves it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Image {
     pub(crate) files: Vec<Vec<u8>>,
     pub(crate) names: BTreeMap<PathBuf, usize>,
-    /// Without it there are no names.
+    /// If `false`, the names are lost too.
     pub(crate) has_folder: bool,
 }
 
-/// Bytes that a disk writes in one step.
+/// The number of bytes that a disk writes atomically.
 const SECTOR: usize = 512;
 
-/// Ways that are worth trying at each cut where something is not synced.
+/// The number of outcomes that are tried at each cut with unsynced changes.
 const WAYS: usize = 10;
 
-/// A recording, and what of it is synced at one cut.
+/// A recording, and what is synced at each cut.
 pub(crate) struct Cuts {
     start: Image,
     log: Vec<Event>,
-    /// Of each cut, whether something is not synced then.
+    /// For each cut, whether there are unsynced changes.
     undecided: Vec<bool>,
     at: usize,
     durable: Durable,
 }
 
-/// What is durable, and what is not yet.
+/// What is durable, and what is still unsynced.
 #[derive(Clone, Default)]
 struct Durable {
     image: Image,
-    /// Writes and changes of length, in their order.
+    /// Unsynced writes and changes of length, in order.
     writes: Vec<Event>,
-    /// Changes of names, in their order.
+    /// Unsynced changes of names, in order.
     names: Vec<Vec<(PathBuf, Option<usize>)>>,
-    /// The folder was made, and its parent not synced.
+    /// The folder was created, and its parent is not synced yet.
     made_folder: bool,
 }
 
-/// How what was not synced turns out.
+/// The outcome for unsynced changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Nothing,
     Everything,
-    /// The first changes alone.
+    /// Only the first changes are kept.
     Prefix,
     AllButOne,
     OnlyOne,
@@ -64,7 +64,7 @@ impl Way {
         }
     }
 
-    /// Which of so many changes are there.
+    /// For each of `count` changes, whether it is kept.
     fn kept(self, count: usize, chance: &mut Chance) -> Vec<bool> {
         let one = chance.below(count.max(1));
         let is_kept = |at: usize, chance: &mut Chance| match self {
@@ -110,7 +110,7 @@ impl Durable {
     }
 }
 
-/// Whether it changes the bytes or the length of this file.
+/// Whether the event changes the bytes or the length of this file.
 fn is_of(event: &Event, file: usize) -> bool {
     matches!(event, Event::Write(of, ..) | Event::SetLen(of, _) if *of == file)
 }
@@ -132,8 +132,8 @@ fn rename(image: &mut Image, names: &[(PathBuf, Option<usize>)]) {
     }
 }
 
-/// A write of which some sectors did not get there. One that had been written before holds its old bytes: disks write a sector or leave it.
-/// A new one holds zeros, or whatever lay on the disk.
+/// Applies a write of which some sectors are lost. A lost sector that had been written before keeps its old bytes,
+/// because a disk writes a sector completely or not at all. A lost new sector holds zeros or arbitrary old data.
 fn torn(image: &mut Image, event: &Event, chance: &mut Chance) {
     let Event::Write(file, offset, bytes) = event else { return change(image, event) };
     let before = image.files[*file].clone();
@@ -149,7 +149,7 @@ fn torn(image: &mut Image, event: &Event, chance: &mut Chance) {
             }
         }
     }
-    // The file may not have grown as far either.
+    // The file may not have grown to its full length either.
     if chance.one_in(4) && before.len() < now.len() {
         let len = before.len() + chance.below(now.len() - before.len());
         now.truncate(len);

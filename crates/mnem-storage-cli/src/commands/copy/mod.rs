@@ -3,7 +3,7 @@
 mod reachable;
 mod salvage;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::ValueHint;
 use mnem_storage::{
@@ -135,11 +135,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     }
     let failed = |source| failed(args, source);
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
-    context.note(format_args!("opening {} for reading", args.from.display()));
-    let from = context.checked_options().read_only(true).open(&args.from);
-    let from = from.map_err(|error| failed(CopyError::Source(error.into())))?;
+    let stop = stop_while_opening(context)?;
+    let from = open_source(context, args, context.checked_options_for_listing())?;
     // Before creating a store, so that a signal does not interrupt its creation.
-    let stop = Stop::when_asked(context)?;
+    stop.finish_first();
     context.note(format_args!("opening or creating {}", args.to.display()));
     let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("copy");
@@ -168,6 +167,20 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     out.summary(text(&answer), &answer)?;
     out.finish()?;
     Ok(Exit::Done)
+}
+
+/// A signal ends the process while the source is opened: its check takes long, and reports no progress.
+pub(crate) fn stop_while_opening(context: &Context) -> Result<Stop> {
+    Stop::at_once(
+        context,
+        "nothing was copied: the source was being opened and checked",
+        "run the same command again to start over",
+    )
+}
+
+pub(crate) fn open_source(context: &Context, args: &Args, options: OpenOptions) -> Result<Arc<dyn Store>> {
+    context.note(format_args!("opening {} for reading", args.from.display()));
+    options.read_only(true).open(&args.from).map_err(|error| failed(args, CopyError::Source(error.into())))
 }
 
 /// The number of blocks to copy, for the progress bar. Ignores errors: the copy will report them.

@@ -4,12 +4,14 @@ use mnem_storage::{CopyError, ReachableOptions, ReachableReport, StoreError, cop
 use serde::Serialize;
 
 use crate::{
-    commands::copy::{Args, failed, finish, lines_of_copied, lines_of_heads, options_of_target, unless_stopped},
+    commands::copy::{
+        Args, failed, finish, lines_of_copied, lines_of_heads, open_source, options_of_target, stop_while_opening,
+        unless_stopped,
+    },
     context::Context,
     error::{Exit, Result},
     left_out::{tell_missing, tell_opaque},
     output::counted,
-    stop::Stop,
     target::Target,
 };
 
@@ -27,10 +29,10 @@ struct Answer<'a> {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let failed = |source| failed(args, source);
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
-    let of_source = |error: StoreError| failed(CopyError::Source(error.into()));
-    let from = context.checked_options().read_only(true).open(&args.from).map_err(of_source)?;
+    let stop = stop_while_opening(context)?;
+    let from = open_source(context, args, context.checked_options())?;
     // Before a store is created, so that a signal lets its creation finish.
-    let stop = Stop::when_asked(context)?;
+    stop.finish_first();
     let existed = args.to.exists();
     let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("copy");

@@ -1,4 +1,4 @@
-//! The batch mode over the store under test.
+//! `Buffered` on top of the store under test.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
 
 type Wrapped = Buffered<Arc<dyn Store>>;
 
-/// The store, and `Buffered` over it.
+/// The store, and a `Buffered` on top of it.
 fn buffered(case: &Case) -> Result<(Arc<dyn Store>, Wrapped), Failure> {
     let store = case.store()?;
     Ok((Arc::clone(&store), Buffered::new(store)))
@@ -45,7 +45,7 @@ pub(crate) fn buffered_puts_are_visible_at_once(case: &mut Case) -> LawResult {
     trusted_puts_are_visible_at_once(&store, &buffered)
 }
 
-/// Staged if the bytes can be checked when they are read, and in the store below at once if not.
+/// Trusted bytes are staged if they can be checked when they are read; otherwise they go to the store below at once.
 fn trusted_puts_are_visible_at_once(store: &Arc<dyn Store>, buffered: &Wrapped) -> LawResult {
     let trusted = block("trusted");
     let put = |cid| buffered.put_trusted(cid, trusted.data.clone());

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// More than any page or shard that a backend may hold at once is likely to have.
+/// More blocks than a backend is likely to hold in one page or shard.
 const MANY: usize = 1100;
 
 fn cids_of(blocks: &[Block]) -> Vec<Cid> {
@@ -86,7 +86,7 @@ pub(crate) fn cids_does_not_block_writers(case: &mut Case) -> LawResult {
             saw("delete between two items", store.delete(&block(&format!("written between two items {i}")).cid))
                 .ok()?;
         }
-        // One that was listed and one that was not, put again, are still one block each.
+        // Putting a block again, listed or not yet listed, must not list it twice.
         if i < 2 * ways.len() {
             let (way, present) = (ways[i % ways.len()], [steady[i].clone()]);
             saw(format_args!("{way} of a present block between two items"), way.put(case.handles(), &present)?).ok()?;
@@ -124,7 +124,7 @@ pub(crate) fn cids_keeps_steady_blocks_while_listed_ones_are_deleted(case: &mut 
     for (i, item) in saw("cids()", store.cids()).ok()?.enumerate().take(2 * MANY) {
         let cid = saw(format_args!("item {i} of cids() while its consumer deletes"), item).ok()?;
         listed.push(cid);
-        // Few, since each may cost a sync; spread over all pages.
+        // Only some, because each may cost a sync; spread over all pages.
         if i % 10 == 0 {
             saw("delete of a listed block", store.delete(&cid)).ok()?;
             gone.insert(cid);
@@ -135,7 +135,7 @@ pub(crate) fn cids_keeps_steady_blocks_while_listed_ones_are_deleted(case: &mut 
     Ok(())
 }
 
-/// Whether the listing has each of these blocks, and nothing twice.
+/// Checks that the listing has each of these blocks, and nothing twice.
 fn each_once(steady: &[Block], listed: &[Cid], when: &str) -> Result<(), Failure> {
     let distinct: BTreeSet<Cid> = listed.iter().copied().collect();
     let missing: Vec<Cid> = cids_of(steady).into_iter().filter(|cid| !distinct.contains(cid)).collect();

@@ -1,4 +1,4 @@
-//! Blocks and heads in one durable step.
+//! Commits: blocks and heads in one durable step.
 
 use std::ops::ControlFlow;
 
@@ -98,7 +98,7 @@ pub(crate) fn commit_checks_every_supported_hash(case: &mut Case) -> LawResult {
         for cid in cids_under(function, &good) {
             let result = store.commit(WriteBatch::new().put(cid, bad.clone()).update(head("never"), []));
             let kind = match &result {
-                // A store that does not know the function refuses it as such, the right bytes too.
+                // A store that does not support the hash function must refuse it, even with the right bytes.
                 Err(error) if error.kind() == ErrorKind::UnsupportedHash && !function.is_in_every_build() => {
                     error.kind()
                 }
@@ -147,7 +147,7 @@ pub(crate) fn commit_keeps_nothing_of_a_bad_batch(case: &mut Case) -> LawResult 
             heads_are(&*store, &[head("before")], format_args!("after a refused {what}"))?;
         }
     }
-    // Each one is checked, also where the batch has named its CID before.
+    // Every block is checked, even if the batch has already named its CID.
     let (good, wrong) = (block("good"), Block { cid: block("good").cid, data: Bytes::from_static(b"wrong") });
     for all in [[good.clone(), wrong.clone()], [wrong, good]] {
         let what = "commit of a block and of wrong bytes under its CID";
@@ -170,7 +170,7 @@ pub(crate) fn commit_refuses_a_missing_requirement(case: &mut Case) -> LawResult
     update(&*store, &head("before"), &[])?;
     let (new, present, absent) = (block("new"), block("present"), block("absent"));
     put(&*store, &present)?;
-    // Others with the digest of a block of the batch, and of one that is there, are not those blocks.
+    // Blocks with the digest of a block in the batch, or of one in the store, but with another CID, are other blocks.
     let others = "commit that requires an absent block, whose digest under another codec is that of a block";
     for (did, required) in [
         ("commit that requires an absent block".to_owned(), absent.cid),
@@ -294,7 +294,7 @@ pub(crate) fn trusted_puts_of_a_commit_leave_present_blocks(case: &mut Case) -> 
     let mut wrong = WriteBatch::new();
     wrong.put_trusted(good.cid, Bytes::from_static(b"other bytes"));
     if let Err(error) = store.commit(&wrong) {
-        // A backend may check all the same.
+        // A backend may check trusted bytes nevertheless.
         saw("commit of a trusted put of wrong bytes", Err::<(), _>(error)).refused(ErrorKind::CidMismatch)?;
     }
     holds(&*store, &good, "after a commit with a trusted put of other bytes under its CID")?;
@@ -396,7 +396,7 @@ pub(crate) fn close_cuts_no_listing_short(case: &mut Case) -> LawResult {
         listed += 1;
     }
     saw("close() while a listing is under way", store.close()).ok()?;
-    // It may go on, or say that it cannot.
+    // The listing may go on, or report that it cannot.
     for item in listing.take(2 * all.len()) {
         match item {
             Ok(_) => listed += 1,
@@ -418,7 +418,7 @@ pub(crate) fn closed_store_refuses_calls(case: &mut Case) -> LawResult {
     saw("close() of a closed store", store.close()).ok()?;
     let get = store.get(&present.cid);
     if get.is_ok() {
-        // The default of `close` does nothing: right where there is nothing to close. Then nothing may change.
+        // The default `close` does nothing, which is right if there is nothing to close. Then nothing may change.
         saw("get after a close() that closed nothing", get).is(Some(present.data.clone()))?;
         put(&*store, &new)?;
         holds(&*store, &new, "put after a close() that closed nothing")?;
@@ -449,7 +449,7 @@ pub(crate) fn closed_store_refuses_calls(case: &mut Case) -> LawResult {
     closed_calls_with_nothing_to_do(case, &present, &new)
 }
 
-/// A store that is open would find that it has nothing to write.
+/// Calls that would have nothing to write if the store were open.
 fn closed_calls_with_nothing_to_do(case: &Case, present: &Block, absent: &Block) -> LawResult {
     let (store, closed) = (case.store()?, ErrorKind::Closed);
     for way in Write::ALL.into_iter().filter(|way| way.adds_blocks() && case.has(way.needs())) {

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Cuts the power after every number of operations, each in a place of its own, until `act` gets through.
+/// Cuts the power after 0, 1, 2, … operations, each time in a new place, until `act` completes.
 pub(super) fn at_every_point(
     case: &Case,
     set_up: impl Fn(&Case) -> Result<(), Failure>,
@@ -33,7 +33,7 @@ pub(super) fn at_every_point(
         let done = result.is_ok();
         case.drop_and_open()?;
         judge(&case, operations, result)?;
-        // A hook that reaches nothing would let every law pass.
+        // Without this check, a hook that has no effect would let every law pass.
         let met = !done || operations > 0 || !power_counts;
         ensure(met, "wrote after Fixture::cut_power_after(0)", "an error: the power is off", "Ok")?;
         Ok(done)
@@ -191,7 +191,7 @@ pub(crate) fn side_table_write_is_all_or_nothing_after_a_power_cut(case: &mut Ca
     Ok(())
 }
 
-/// One write that changes, adds and deletes a row.
+/// A side table write that changes, adds and deletes a row.
 fn side_table_at_every_point(
     case: &Case,
     judge: impl Fn(&[Option<Bytes>], bool) -> Result<(), Failure>,
@@ -210,7 +210,7 @@ fn side_table_at_every_point(
         },
         |case| {
             let rows = [&changed, &added].map(|key| (key.clone(), new.clone()));
-            // Opening a table may look at the medium too.
+            // Opening a table may access the medium too.
             let opened = case.store()?.side_table("table");
             Ok(opened.and_then(|table| table.write(&rows, std::slice::from_ref(&deleted))))
         },

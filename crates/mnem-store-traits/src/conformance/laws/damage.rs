@@ -1,4 +1,4 @@
-//! Blocks whose stored bytes were changed behind the store's back.
+//! Blocks whose stored bytes were changed from outside.
 
 use std::ops::ControlFlow;
 
@@ -16,14 +16,14 @@ use crate::{
     },
 };
 
-/// A read must say `Corrupt` and name the block.
+/// A read must fail with `Corrupt` and name the block.
 fn is_corrupt<T>(did: &str, cid: &Cid, read: Result<T, StoreError>) -> Result<(), Failure> {
     let error = saw(did, read).refused(ErrorKind::Corrupt)?;
     let named = matches!(&error, StoreError::Corrupt { cid: named, .. } if named == cid);
     ensure(named, did, format_args!("an error that names {cid}"), error)
 }
 
-/// A long request may take another way than a short one.
+/// A long request may take another code path than a short one.
 fn long_request_is_corrupt(store: &dyn Blockstore, others: &[Block], cid: &Cid, damage: &str) -> Result<(), Failure> {
     for n in [16, 64, others.len()] {
         let mut request: Vec<Cid> = others[..n].iter().map(|other| other.cid).collect();
@@ -65,7 +65,7 @@ pub(crate) fn damaged_block_is_corrupt_to_every_read(case: &mut Case) -> LawResu
     put_many(&*case.blocks()?, &others)?;
     put(&*case.blocks()?, &victim)?;
     for (damage, data) in damages {
-        // A read that found the block sound says nothing of a later one.
+        // An earlier successful read says nothing about a later one.
         holds(&*case.blocks()?, &victim, "before it was damaged")?;
         case.damage(&victim.cid, data)?;
         reads_corrupt(&*case.blocks()?, &victim.cid, damage)?;

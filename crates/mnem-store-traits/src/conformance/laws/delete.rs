@@ -55,7 +55,8 @@ pub(crate) fn deleted_block_can_be_put_again(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// What nobody can check may come back with other bytes: a handle must not remember those that went.
+/// Bytes under an unknown hash function cannot be checked, so other bytes may be put after a delete. A handle must not
+/// return the deleted ones from a cache.
 pub(crate) fn block_may_come_back_with_other_bytes(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let cid = unknown_hash_cid(3);
@@ -87,7 +88,7 @@ pub(crate) fn delete_takes_the_whole_cid(case: &mut Case) -> LawResult {
     siblings_stay(case)
 }
 
-/// The same bytes under many CIDs, which go one by one.
+/// The same bytes under many CIDs, deleted one by one.
 fn siblings_stay(case: &Case) -> LawResult {
     let store = case.blocks()?;
     let mut all = one_text();

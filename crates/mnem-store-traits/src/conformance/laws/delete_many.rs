@@ -20,7 +20,7 @@ fn cids<'a>(blocks: impl IntoIterator<Item = &'a Block>) -> Vec<Cid> {
     blocks.into_iter().map(|block| block.cid).collect()
 }
 
-/// Sizes of a batch that lie on both sides of usual boundaries.
+/// Batch sizes on both sides of common limits.
 const BATCHES: [usize; 5] = [0, 1, 2, 100, 1500];
 
 pub(crate) fn delete_many_removes_only_its_blocks(case: &mut Case) -> LawResult {

@@ -1,4 +1,4 @@
-//! Drivers: what they find, make, refuse and leave alone.
+//! Drivers: which stores they find, create and refuse, and what they leave alone.
 
 use std::{
     collections::HashSet,
@@ -22,7 +22,7 @@ use crate::{
     driver::{Location, ManagedStore, OpenOptions, Probe, RawFind},
 };
 
-/// How long handles that need each other's lock wait for it.
+/// How long handles that need the same lock wait for each other.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn equal<T: Debug + PartialEq>(did: impl Display, saw: T, expected: T) -> Result<(), Failure> {
@@ -48,7 +48,7 @@ impl DriverCase {
         ensure(is(&found), format_args!("probe {when}"), expected, format_args!("{found:?}"))
     }
 
-    /// A new store with these blocks, and a head that is the first of them.
+    /// Creates a store with these blocks, and with the first of them as its head.
     fn filled(&self, blocks: &[Block]) -> Result<(), Failure> {
         let store = self.open("a place where nothing is, with create", &create())?;
         let mut batch: WriteBatch = blocks.iter().map(|block| (block.cid, block.data.clone())).collect();
@@ -56,7 +56,7 @@ impl DriverCase {
         saw("close()", store.close()).ok()
     }
 
-    /// Whether the store that is there has these blocks, and the first as its head.
+    /// Checks that the store has exactly these blocks, and the first of them as its head.
     fn is_filled_with(&self, blocks: &[Block], when: &str) -> Result<(), Failure> {
         let store = self.open(&format!("read-only {when}"), &OpenOptions::new().read_only(true))?;
         let cids: Vec<_> = blocks.iter().map(|block| block.cid).collect();
@@ -123,7 +123,8 @@ pub(crate) fn every_format_can_be_made(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// What people put where a store is looked for, by name. `Err`: this system, or a place that is no path, has no such thing.
+/// Something that a user may have put at the path of a store, with its name. `Err` means that this system, or a
+/// location that is not a path, cannot have it.
 type Thing = (&'static str, fn(&Path) -> io::Result<()>);
 
 const FOREIGN: [Thing; 5] = [
@@ -152,7 +153,7 @@ pub(crate) fn probe_leaves_foreign_things_alone(case: &mut Case) -> LawResult {
             continue;
         }
         let before = at.snapshot()?;
-        // Some drivers take an empty file for a creation that was cut off: whether it is one they alone know.
+        // Some drivers recognize an empty file as their own interrupted creation.
         let may_be_ours = what == "an empty file";
         at.probes(&format!("of {what}"), "Foreign", |found| match found {
             Probe::Foreign(why) => !why.is_empty(),
@@ -178,7 +179,8 @@ pub(crate) fn probe_leaves_foreign_things_alone(case: &mut Case) -> LawResult {
 
 pub(crate) fn url_of_nobody_is_foreign(case: &mut Case) -> LawResult {
     let mut at = case.driver()?;
-    // A driver that cuts the scheme off, or takes the whole for a path, ends in the folder of the trial or beside it.
+    // A driver that strips the scheme, or that uses the whole text as a path, would create a file in or beside the
+    // trial folder.
     let text = at.location.to_string();
     let place = text.split_once("://").map_or(&*text, |(_, place)| place);
     at.location = Location::Url(format!("nobody-has-this://{place}"));
@@ -267,7 +269,7 @@ pub(crate) fn read_only_store_refuses_writes(case: &mut Case) -> LawResult {
         refuses_what_is_done_already(&*store, &all[0], how)?;
         all.iter().try_for_each(|block| holds(&*store, block, how))?;
         drop(store);
-        // What the driver needs beside it for readers, as the index of a log, may come.
+        // A driver may add auxiliary files that readers need, such as the index of a log.
         let after = at.snapshot()?;
         let changed = before.changed_in(&after);
         ensure(
@@ -280,7 +282,7 @@ pub(crate) fn read_only_store_refuses_writes(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// Writes that would find nothing to do are writes.
+/// A write with nothing to do is still a write, and must be refused.
 fn refuses_what_is_done_already(store: &dyn ManagedStore, there: &Block, how: &str) -> Result<(), Failure> {
     let (cid, data, absent) = (there.cid, there.data.clone(), block("absent").cid);
     let refused = |what: &str, result: Result<(), StoreError>| {
@@ -404,7 +406,7 @@ pub(crate) fn compact_changes_no_content(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// Rows of every kind, for a store that has side tables: two tables, an empty value, keys that are no text.
+/// Rows of every kind, for stores with side tables: two tables, an empty value, and keys that are not text.
 const ROWS: [(&str, &[u8], &[u8]); 4] =
     [("a", b"key", b"value"), ("a", b"empty", b""), ("a", b"\xff\0", b"bytes"), ("b", b"key", b"another value")];
 
@@ -506,7 +508,8 @@ pub(crate) fn truncated_store_is_no_empty_store(case: &mut Case) -> LawResult {
     for part in [whole.len() / 2, whole.len() - 1, 1] {
         at.write(&file, &whole[..part])?;
         let did = format!("open a store that was cut to {part} of {} bytes", whole.len());
-        // It may be opened if nothing is missing of it then, or be refused, at once or by the listing; never with less in it and no word.
+        // The driver may open it if nothing is missing, or may refuse at once or while listing. It must never list
+        // fewer blocks without an error.
         let opened = at.driver.open(&at.location, &OpenOptions::new().read_only(true));
         let listed = opened.and_then(|store| store.cids()?.collect::<Result<Vec<_>, _>>());
         match listed {
@@ -542,7 +545,7 @@ pub(crate) fn raw_scan_finds_what_is_there(case: &mut Case) -> LawResult {
     )?;
     equal("what lies around a store after a raw scan", at.snapshot()?, before)?;
     let Some(file) = at.location.as_path().filter(|path| path.is_file()).map(PathBuf::from) else { return Ok(()) };
-    // Whatever happened to the file, what it gives is whole.
+    // Whatever happened to the file, every block that the scan returns must be whole.
     let whole = at.read(&file)?;
     for part in 1..8 {
         let mut damaged = whole.clone();
@@ -558,14 +561,14 @@ pub(crate) fn raw_scan_finds_what_is_there(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// What a raw scan found.
+/// The result of a raw scan.
 struct Scanned {
     blocks: HashSet<Cid>,
     heads: HashSet<Cid>,
 }
 
 impl DriverCase {
-    /// Scans the raw files, and looks at every block that is found. `None`: the driver has no such scan.
+    /// Scans the raw files and checks every block found. Returns `None` if the driver has no raw scan.
     fn scanned(&self, what: &str) -> Result<Option<Scanned>, Failure> {
         let did = format!("a raw scan of {what}");
         let scan = saw(&did, self.driver.scan_raw(&self.location, &OpenOptions::new())).ok()?;

@@ -1,4 +1,4 @@
-//! Callers' code that runs within a call: iterators, callbacks, consumers of listings.
+//! Caller's code that runs inside a call: iterators, callbacks, consumers of listings.
 
 use std::{
     fmt,
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     PutMany,
-    /// A `put_many` whose iterator fails after the caller's code.
+    /// A `put_many` whose iterator fails after the caller's code ran.
     FailedPutMany,
     DeleteMany,
     FailedDeleteMany,
@@ -56,17 +56,17 @@ impl Place {
         matches!(self, Self::FailedPutMany | Self::FailedDeleteMany)
     }
 
-    /// Whether the blocks of the call are there before it.
+    /// Whether the blocks of the call are in the store before it.
     fn finds_its_blocks(self) -> bool {
         !matches!(self, Self::PutMany | Self::FailedPutMany)
     }
 
-    /// Whether they are there after it.
+    /// Whether the blocks of the call are in the store after it.
     fn leaves_its_blocks(self) -> bool {
         !matches!(self, Self::FailedPutMany | Self::DeleteMany)
     }
 
-    /// Makes the call, which runs `code` once, after the first of `outer` and before the second.
+    /// Makes the call, which runs `code` once, after the first block of `outer` and before the second.
     fn call(self, handles: &Handles, outer: &[Block], code: &mut dyn FnMut()) -> Result<Done, Failure> {
         let store = offered(handles.as_blocks(), Profile::Blocks)?;
         let fails = self.fails();
@@ -140,7 +140,7 @@ fn own_failure() -> StoreError {
     StoreError::Backend { backend: "law", operation: "go on".into(), outcome: Outcome::NotApplied, source }
 }
 
-/// What the calls of this law find: two blocks where they look for them, and rows for `keys`.
+/// Sets up what the calls of this law need: two blocks if the call finds its blocks, and rows for `keys`.
 fn set(case: &Case, place: Place) -> Result<Vec<Block>, Failure> {
     let outer = blocks("of the outer call", 2);
     if place.finds_its_blocks() {

@@ -1,4 +1,4 @@
-//! Power cuts, in every way to write and after it.
+//! Power cuts during and after every way to write.
 
 use std::{sync::mpsc, thread, time::Duration};
 
@@ -22,7 +22,7 @@ pub(crate) fn every_acknowledged_write_survives_a_power_cut(case: &mut Case) -> 
         if case.has(way.needs()) && claimed {
             at_each(|operations| cut_within(case, way, 3, operations))?;
             if way.is_batch() {
-                // A batch of one may take the way of a single block.
+                // A batch of one may take the code path of a single block.
                 at_few(|operations| cut_within(case, way, 1, operations))?;
             }
             if way.is_batch() && !case.is_slow() {
@@ -33,7 +33,8 @@ pub(crate) fn every_acknowledged_write_survives_a_power_cut(case: &mut Case) -> 
     Ok(())
 }
 
-/// One write that is done; a second one, cut after so many operations; the second once more and a third, after which the power goes again.
+/// A first write completes; the power is cut `operations` into a second one. Then the second write is repeated, a third
+/// follows, and the power is cut again.
 fn cut_within(case: &Case, way: Write, size: usize, operations: u32) -> Result<bool, Failure> {
     let scene = Scene::new(size);
     let mut case = case.fresh()?;
@@ -52,7 +53,7 @@ fn cut_within(case: &Case, way: Write, size: usize, operations: u32) -> Result<b
         "an error: the power is off",
         "Ok",
     )?;
-    // A swap that is there already would find other heads.
+    // If the second swap took effect, a repetition would find other heads than it expects.
     if way != Write::Swap || scene.extent(way, case.handles(), 1, true, &when)? == Extent::Nothing {
         saw(format_args!("{way} once more, {when}"), scene.act(way, case.handles(), 1)?).ok()?;
     }
@@ -67,7 +68,7 @@ fn cut_within(case: &Case, way: Write, size: usize, operations: u32) -> Result<b
     Ok(done)
 }
 
-/// So many writes of one kind by one handle: past a buffer or a count that somebody may have chosen.
+/// The number of writes of one kind by one handle: more than buffers or counters commonly hold.
 const LATER: usize = 130;
 
 pub(crate) fn later_writes_of_a_handle_survive_a_power_cut(case: &mut Case) -> LawResult {
@@ -80,7 +81,7 @@ pub(crate) fn later_writes_of_a_handle_survive_a_power_cut(case: &mut Case) -> L
     Ok(())
 }
 
-/// One write after the other, then a power cut, which takes none of them.
+/// Many writes one after the other, then a power cut, which must lose none of them.
 fn many_then_cut(case: &Case, way: Write) -> Result<(), Failure> {
     let mut case = case.fresh()?;
     let all = blocks(&format!("{way}, number"), case.in_short(LATER));
@@ -137,7 +138,8 @@ pub(crate) fn batch_of_many_bytes_is_all_or_nothing_after_a_power_cut(case: &mut
 pub(crate) fn every_write_makes_an_unsynced_block_durable(case: &mut Case) -> LawResult {
     let ways = writes_of("every_write_makes_an_unsynced_block_durable");
     let ways: Vec<Write> = ways.into_iter().filter(|way| case.has(way.needs())).collect();
-    // In a batch it is alone once, so that there is nothing to write, and once beside a new block, which is written.
+    // A batch contains the block once alone, so that there is nothing to write, and once beside a new block that must
+    // be written.
     let alone = ways.iter().map(|way| Relies::Puts { way: *way, beside_new: false });
     let beside = ways.iter().filter(|way| way.is_batch()).map(|way| Relies::Puts { way: *way, beside_new: true });
     let requires = case.has(Profile::Store).then_some(Relies::Requires);
@@ -153,18 +155,18 @@ pub(crate) fn every_write_makes_an_unsynced_block_durable(case: &mut Case) -> La
     Ok(())
 }
 
-/// Which handle relies on the block.
+/// The handle that relies on the block.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Through {
-    /// The next one in this place.
+    /// The next handle opened in this place.
     Reopened,
-    /// One that is opened beside the first.
+    /// A second handle, opened beside the first.
     Another,
-    /// One that was open before the first put, and had a large write of its own fail. It may refuse all others since.
+    /// A handle that was open before the first put, and had a large write fail. It may have refused all writes since.
     AnotherThatFailed,
 }
 
-/// A handle beside the first, on which a large write failed.
+/// A second handle, on which a large write failed.
 fn second_that_failed(case: &Case) -> Result<Handles, Failure> {
     let second = case.second()?;
     let large = sized(64 * 1024);
@@ -175,7 +177,7 @@ fn second_that_failed(case: &Case) -> Result<Handles, Failure> {
     Ok(second)
 }
 
-/// A write whose `Ok` says that a block is durable which was there.
+/// A write whose `Ok` promises that a block already in the store is durable.
 #[derive(Clone, Copy)]
 enum Relies {
     Puts {
@@ -206,7 +208,8 @@ fn rely_on(handles: &Handles, relies: Relies, block: &Block) -> Result<Result<()
     }
 }
 
-/// A block whose first put met a failed sync, then was acknowledged to another handle or after reopening, then the power went.
+/// The first put of a block meets a failed sync. Then a write that relies on the block is acknowledged, and the power
+/// is cut: the block must survive.
 fn unsynced(case: &Case, relies: Relies, through: Through, syncs: u32) -> Result<bool, Failure> {
     let block = block("put while syncs fail");
     let mut case = case.fresh()?;
@@ -258,12 +261,13 @@ pub(crate) fn every_write_that_finds_its_work_done_is_durable(case: &mut Case) -
     Ok(())
 }
 
-/// A write whose sync failed, then the same write by a handle that may find its work done, then a power cut.
+/// The sync of a write fails. Then a handle that may find nothing to do repeats the write, and the power is cut: the
+/// write must survive.
 fn repeated(case: &Case, way: Write, through_another: bool, syncs: u32) -> Result<bool, Failure> {
     let scene = Scene::new(3);
     let mut case = case.fresh()?;
     scene.set(&case, way)?;
-    // Open by then: opening might make durable what is there.
+    // Opened now, because an opening after the failure might make the data durable.
     let second = if through_another { Some(case.second()?) } else { None };
     case.set_fault(Some(Fault::SyncsAfter(syncs)))?;
     let done = scene.act(way, case.handles(), 0)?.is_ok();
@@ -274,7 +278,7 @@ fn repeated(case: &Case, way: Write, through_another: bool, syncs: u32) -> Resul
     let handles = second.as_ref().unwrap_or(case.handles());
     let when = format!("whose first attempt met a failure after {syncs} syncs");
     let again = if way == Write::Swap {
-        // Where the first attempt shows, a swap of its head for itself finds nothing to do.
+        // If the first attempt took effect, this swap replaces a head by itself and finds nothing to do.
         let heads = offered(handles.as_heads(), Profile::Heads)?;
         let seen = saw("heads()", heads.heads()).ok()?;
         heads.swap(&seen, &scene.head(way, 0))
@@ -289,7 +293,7 @@ fn repeated(case: &Case, way: Write, through_another: bool, syncs: u32) -> Resul
     Ok(done)
 }
 
-/// A sync that is under way makes durable what was written before it began, and nothing that comes meanwhile.
+/// A sync covers what was written before it began, and nothing written while it is in progress.
 pub(crate) fn write_beside_a_waiting_sync_is_durable(case: &mut Case) -> LawResult {
     case.must_have_syncs()?;
     for way in writes_of("write_beside_a_waiting_sync_is_durable") {
@@ -304,9 +308,9 @@ pub(crate) fn write_beside_a_waiting_sync_is_durable(case: &mut Case) -> LawResu
     Ok(())
 }
 
-/// A put whose sync waits, a write that begins meanwhile, both acknowledged, then a power cut.
+/// The sync of a put waits while a second write begins. Both are acknowledged, then the power is cut.
 fn beside_a_waiting_sync(case: &Case, way: Write, through_another: bool) -> Result<(), Failure> {
-    /// Long enough for a thread to come to its first sync, most of the time.
+    /// Usually long enough for a thread to reach its first sync.
     const WINDOW: Duration = Duration::from_millis(20);
     let (scene, first) = (Scene::new(3), block("whose sync waits"));
     let mut case = case.fresh()?;
@@ -320,11 +324,11 @@ fn beside_a_waiting_sync(case: &Case, way: Write, through_another: bool) -> Resu
     let (put, written) = thread::scope(|scope| {
         let put = scope.spawn(|| {
             let put = saw("put whose sync waits", store.put(&first.cid, first.data.clone())).ok();
-            // Nobody listens after the window.
+            // After the window nobody listens any more.
             let _ = send.send(());
             put
         });
-        // Either it is done without a sync, or it waits for one by then.
+        // By now the write is either done without a sync, or it waits for one.
         let _ = done.recv_timeout(WINDOW);
         let write = scope.spawn(|| {
             let written = scene.act(way, handles, 0);
@@ -365,14 +369,14 @@ pub(crate) fn power_cut_in_close_loses_nothing(case: &mut Case) -> LawResult {
 pub(crate) fn power_cut_while_opening_loses_nothing(case: &mut Case) -> LawResult {
     let way = if case.has(Profile::Store) { Write::CommitHead } else { Write::PutMany };
     let way = if way.durable_by().iter().all(|claim| case.claims(*claim)) { way } else { Write::PutMany };
-    // What the opening finds: a store at rest, and what a write left that was cut off.
+    // The states that the opening finds: a clean store, and one left by an interrupted write.
     for interrupted in [None, Some(1), Some(2), Some(3), Some(4), Some(6)] {
         at_each(|operations| cut_while_opening(case, way, interrupted, operations))?;
     }
     Ok(())
 }
 
-/// Returns whether the power lasted until the store was open, and for one more write.
+/// Returns whether the power lasted until the store was open and one more write was done.
 fn cut_while_opening(case: &Case, way: Write, interrupted: Option<u64>, operations: u32) -> Result<bool, Failure> {
     let scene = Scene::new(3);
     let mut case = case.fresh()?;

@@ -1,4 +1,4 @@
-//! Media that fail, below every way to read and to write.
+//! Failing media, below every way to read and write.
 
 use std::{
     sync::{Mutex, MutexGuard, mpsc},
@@ -23,13 +23,13 @@ use crate::{
     },
 };
 
-/// Enough for several pages of a listing.
+/// Enough items for several pages of a listing.
 const LISTED: usize = 600;
 const HEADS: usize = 5;
 
 const FAULTS: [fn(u32) -> Fault; 3] = [Fault::ReadsAfter, Fault::WritesAfter, Fault::SyncsAfter];
 
-/// The kinds of error by which a store may say that its medium failed.
+/// The kinds of error that report a failed medium.
 pub(super) fn says_so(error: &StoreError) -> bool {
     matches!(error.kind(), ErrorKind::Backend | ErrorKind::Poisoned)
 }
@@ -56,7 +56,7 @@ pub(crate) fn every_read_that_fails_is_an_error(case: &mut Case) -> LawResult {
             continue;
         }
         for (subject, there) in present.iter().map(|one| (one, true)).chain(absent.iter().map(|one| (one, false))) {
-            // Any row shows that the table is there.
+            // Any row shows that the table exists.
             if read.looks_for(subject) && (there || read != Read::SideTables) {
                 read_while_reads_fail(case, read, subject, there)?;
             }
@@ -65,7 +65,7 @@ pub(crate) fn every_read_that_fails_is_an_error(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// The error may come on any page, and its cause may pass.
+/// The error may come on any page, and may be temporary.
 pub(crate) fn failed_read_ends_a_listing_on_any_page(case: &mut Case) -> LawResult {
     let n = case.in_time(LISTED);
     put_many(&*case.blocks()?, &blocks("present", n))?;
@@ -97,7 +97,7 @@ pub(crate) fn failed_read_ends_a_listing_on_any_page(case: &mut Case) -> LawResu
     Ok(())
 }
 
-/// Whether a listing came to its end without an error; after one, nothing more may come.
+/// Returns whether a listing ended without an error. After an error, it must yield nothing more.
 fn ends_at_its_error<T: Show>(
     case: &Case,
     did: &str,
@@ -140,7 +140,7 @@ fn read_while_reads_fail(case: &mut Case, read: Read, subject: &Subject, there: 
         }
         let done = seen.is_ok();
         let after = read.sees(&eyes, subject, "once reads succeed again")?;
-        // A commit is a write, and may have poisoned the handle.
+        // A commit is a write, and its failure may have poisoned the handle.
         if read != Read::Require || !after.as_ref().is_err_and(says_so) {
             saw(format_args!("{read}: {subject} once reads succeed again"), after).is(there)?;
         }
@@ -148,10 +148,10 @@ fn read_while_reads_fail(case: &mut Case, read: Read, subject: &Subject, there: 
     })
 }
 
-/// How many things a listing yields, and how many there are.
+/// The number of items that a listing yielded, and the number of items in the store.
 type Counted = (Result<usize, StoreError>, usize);
 
-/// `None`: it is no listing.
+/// Lists items one way; `None` if this way to read is not a listing.
 fn listed(eyes: &Eyes, read: Read, n: usize) -> Result<Option<Counted>, Failure> {
     let handles = eyes.handles();
     Ok(match read {
@@ -172,13 +172,13 @@ fn listed(eyes: &Eyes, read: Read, n: usize) -> Result<Option<Counted>, Failure>
     })
 }
 
-/// The ways whose effect is claimed to be there after reopening.
+/// The ways whose effect the store claims to survive a reopening.
 pub(super) fn surviving<'a>(case: &'a Case, ways: Vec<Write>) -> impl Iterator<Item = Write> + 'a {
     let survives = |way: &Write| !way.changes_heads() || case.claims(Claim::HeadsSurvive);
     ways.into_iter().filter(move |way| case.has(way.needs()) && survives(way))
 }
 
-/// The ways whose effect is claimed to be there after a power cut.
+/// The ways whose effect the store claims to survive a power cut.
 fn durable<'a>(case: &'a Case, ways: Vec<Write>) -> impl Iterator<Item = Write> + 'a {
     let claimed = |way: &Write| way.durable_by().iter().all(|claim| case.claims(*claim));
     ways.into_iter().filter(move |way| case.has(way.needs()) && claimed(way))
@@ -199,7 +199,8 @@ pub(crate) fn every_write_that_fails_is_as_it_says(case: &mut Case) -> LawResult
     Ok(())
 }
 
-/// Writes while the medium fails, goes on through the same handle, and looks after reopening. Returns whether the first write got through.
+/// Writes while the medium fails, continues on the same handle, and checks the store after reopening. Returns whether
+/// the first write completed.
 pub(super) fn fail_and_judge(case: &Case, scene: &Scene, way: Write, fault: Fault) -> Result<bool, Failure> {
     let mut case = case.fresh()?;
     scene.set(&case, way)?;
@@ -223,7 +224,7 @@ pub(super) fn fail_and_judge(case: &Case, scene: &Scene, way: Write, fault: Faul
     Ok(done)
 }
 
-/// What was there is there, or the handle says that it cannot tell.
+/// Checks that the old content is still there, unless the handle reports that it cannot read.
 fn kept_or_failed(case: &Case, scene: &Scene, way: Write, when: &str) -> Result<(), Failure> {
     let eyes = Eyes::without_tables(case.handles());
     for block in scene.kept() {
@@ -271,7 +272,7 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
         at_each(|n| {
             let mut case = case.fresh()?;
             scene.set(&case, Write::DeleteMany)?;
-            // With a side table that was open before.
+            // A side table that was opened before the failure.
             let eyes = Eyes::new(case.handles())?;
             let second = if case.has(Profile::SecondHandle) { Some(case.second()?) } else { None };
             case.set_fault(Some(Fault::SyncsAfter(n)))?;
@@ -298,14 +299,14 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
                     let did = format_args!("write of a side table opened before a {way} whose sync failed");
                     saw(did, refused).refused(ErrorKind::Poisoned)?;
                 }
-                // No success lifts it.
+                // No successful operation may lift the refusal.
                 kept_or_failed(
                     &case,
                     &scene,
                     Write::DeleteMany,
                     &format!("through the handle of a {way} whose sync failed"),
                 )?;
-                // Nor does a write of another handle, which may go on.
+                // Nor may a write by another handle, which is allowed to continue.
                 if let Some(second) = &second {
                     let _ = scene.act(Write::Put, second, 1)?;
                 }
@@ -322,16 +323,16 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// A handle that refuses writes is closed like any other: to reads and writes alike.
+/// A handle that refuses writes can be closed like any other; then it refuses reads and writes.
 fn closes_for_good(case: &Case, scene: &Scene, failed: Write) -> Result<(), Failure> {
     let kept = &scene.kept()[0];
     let healthy = case.fresh()?;
     let _ = healthy.store()?.close();
     if healthy.blocks()?.get(&kept.cid).is_ok() {
-        // There is nothing to close.
+        // The store has nothing to close.
         return Ok(());
     }
-    // It may report what it could not make durable, and closes all the same.
+    // It may report data that it could not make durable, but closes nevertheless.
     let _ = case.store()?.close();
     let when = format!("after close() of a handle on which the sync of a {failed} failed");
     saw(format_args!("get {when}"), case.blocks()?.get(&kept.cid)).refused(ErrorKind::Closed)?;
@@ -343,7 +344,7 @@ fn closes_for_good(case: &Case, scene: &Scene, failed: Write) -> Result<(), Fail
     Ok(())
 }
 
-/// Writes that would find nothing to do are refused like others.
+/// Writes with nothing to do are refused like all others.
 fn refuses_what_is_done_already(case: &Case, scene: &Scene, failed: Write) -> Result<(), Failure> {
     let (there, absent) = (&scene.kept()[..1], block("absent"));
     for way in Write::ALL.into_iter().filter(|way| case.has(way.needs())) {
@@ -374,7 +375,7 @@ pub(crate) fn no_read_waits_for_a_sync_of_any_write(case: &mut Case) -> LawResul
     Ok(())
 }
 
-/// Every way to read, once. Says before each which one it is.
+/// Tries every way to read once, and records each one before it begins.
 fn look_at_all(
     case: &Case,
     scene: &Scene,
@@ -392,7 +393,7 @@ fn look_at_all(
             saw(format_args!("{read}: {subject} {when}"), read.sees(eyes, subject, &when)?).is(true)?;
         }
     }
-    // What is being written is there or not, and the answer does not wait for it either.
+    // Whether the data being written is visible yet is open, but the answer must not wait.
     for subject in scene.subjects(way) {
         for read in reads.iter().filter(|read| case.has(read.needs()) && read.looks_for(&subject)) {
             begin(&format_args!("{read}: {subject}"));
@@ -412,13 +413,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// Repeats `look` in a thread while `write` waits for its sync in another, and lets the sync go when enough was seen, or when a look takes too long.
+/// Repeats `look` in one thread while `write` waits for its sync in another. Releases the sync after enough looks, or
+/// when a look takes too long.
 fn beside_a_waiting_write(
     case: &Case,
     write: impl FnOnce() -> Result<(), Failure> + Send,
     look: impl Fn(&Mutex<String>) -> Result<(), Failure> + Sync,
 ) -> Result<(), Failure> {
-    /// Long enough for a thread to come to its first sync, most of the time.
+    /// Usually long enough for a thread to reach its first sync.
     const WINDOW: Duration = Duration::from_millis(100);
     let (now, (send, looked)) = (Mutex::new(String::new()), mpsc::channel());
     case.set_fault(Some(Fault::SyncsWait))?;
@@ -430,7 +432,7 @@ fn beside_a_waiting_write(
             while looks.is_ok() && begin.elapsed() < WINDOW {
                 looks = look(&now);
             }
-            // The other end waits no longer than its patience.
+            // After its patience the other end no longer listens.
             let _ = send.send(());
             looks
         });
@@ -443,7 +445,7 @@ fn beside_a_waiting_write(
     })
 }
 
-/// A commit of nothing but a requirement and a head, which a store may find before it has looked.
+/// A commit of only a requirement and a head, which a store may acknowledge before it has looked for the block.
 pub(crate) fn commit_that_cannot_look_moves_no_head(case: &mut Case) -> LawResult {
     let (kept, old, new) = (block("kept"), head("old"), head("new"));
     at_growing(|n| {

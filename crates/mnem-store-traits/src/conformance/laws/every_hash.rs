@@ -1,4 +1,4 @@
-//! Hashes, through every way to write.
+//! Hash functions, through every way to write.
 
 use bytes::Bytes;
 use cid::Cid;
@@ -58,7 +58,7 @@ fn refused(case: &Case, way: Write, what: &str, cid: Cid, data: Bytes, kinds: &[
 }
 
 fn refuses_wrong_bytes(case: &Case, way: Write, function: &HashFunction) -> Result<(), Failure> {
-    // A store need not know a function that not every build has.
+    // A store may lack a hash function that is not in every build.
     let kinds: &[ErrorKind] = if function.is_in_every_build() {
         &[ErrorKind::CidMismatch]
     } else {
@@ -85,7 +85,7 @@ fn refuses_other_digests(case: &Case, way: Write, function: &HashFunction) -> Re
         refused(case, way, &what, cid, good.data.clone(), &[ErrorKind::UnsupportedHash])?;
     }
     let longer = [hash.digest(), b"\0"].concat();
-    // No CID has more than 64 bytes of digest.
+    // No CID has a digest of more than 64 bytes.
     if longer.len() <= 64 {
         let cid = cid_v1(RAW, function.code(), &longer);
         let what = format!("the right bytes, their {} digest with a byte more,", function.name());
@@ -94,7 +94,7 @@ fn refuses_other_digests(case: &Case, way: Write, function: &HashFunction) -> Re
     Ok(())
 }
 
-/// Hashing a large block takes long, and is no less needed.
+/// Hashing a large block is slow, but must not be skipped.
 fn refuses_one_wrong_byte(case: &Case, way: Write, good: &Block) -> Result<(), Failure> {
     let mut wrong = good.data.to_vec();
     if let Some(last) = wrong.last_mut() {
@@ -104,7 +104,8 @@ fn refuses_one_wrong_byte(case: &Case, way: Write, good: &Block) -> Result<(), F
     refused(case, way, &what, good.cid, wrong.into(), &[ErrorKind::CidMismatch])
 }
 
-/// The same buffer once under its own CID and then under that of another block: a check belongs to a pair, not to bytes.
+/// Puts one buffer under its own CID, then under that of another block. A check must cover the pair of CID and bytes,
+/// not the bytes alone.
 fn refuses_a_buffer_under_another_cid(case: &Case, way: Write) -> Result<(), Failure> {
     let (store, good) = (case.blocks()?, block("under its own CID"));
     let wrong = Block { cid: block("whose CID it takes").cid, data: good.data.clone() };
@@ -112,11 +113,11 @@ fn refuses_a_buffer_under_another_cid(case: &Case, way: Write) -> Result<(), Fai
     let did = format_args!("{way} of a block and of its bytes under another CID");
     saw(did, written).refused(ErrorKind::CidMismatch)?;
     lacks(&*store, &wrong.cid, &format!("after a refused {did}"))?;
-    // Where each block is a call, the first one stands.
+    // If each block is a call of its own, the first one stays.
     saw("delete", store.delete(&good.cid)).ok()
 }
 
-/// That it is there is no reason not to look at what comes.
+/// Bytes must be checked even if the block is already in the store.
 fn refuses_wrong_bytes_of_a_present_block(case: &Case, way: Write) -> Result<(), Failure> {
     let (store, present) = (case.blocks()?, block("present"));
     put(&*store, &present)?;

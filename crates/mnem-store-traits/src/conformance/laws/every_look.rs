@@ -1,4 +1,4 @@
-//! Every way to read follows every way to write, whatever a handle remembers.
+//! Every way to read sees the effect of every way to write, despite caches.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::conformance::{
     ways::{Extent, Eyes, Read, Scene, Subject, Write, reads_of, writes_of},
 };
 
-/// A read that looks at its medium at all mostly does so within these.
+/// A read that accesses its medium usually needs no more accesses than this.
 const READS_THAT_SUCCEED: u32 = 3;
 
 pub(crate) fn every_read_follows_every_write(case: &mut Case) -> LawResult {
@@ -71,7 +71,7 @@ fn turns(
     Ok(())
 }
 
-/// A handle that remembers what it saw, while another writes and reads fail.
+/// A handle may cache what it read. While another handle writes and reads fail, the cache must not answer.
 pub(crate) fn failed_read_is_no_old_answer(case: &mut Case) -> LawResult {
     let writes = writes_of("failed_read_is_no_old_answer");
     let reads = reads_of("failed_read_is_no_old_answer");
@@ -80,7 +80,7 @@ pub(crate) fn failed_read_is_no_old_answer(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// What a handle takes in at once, and what it takes in bit by bit.
+/// A handle may learn of another handle's changes in one step or bit by bit.
 pub(crate) fn large_write_of_another_handle_is_seen_whole(case: &mut Case) -> LawResult {
     for way in writes_of("large_write_of_another_handle_is_seen_whole") {
         if !case.has(way.needs()) {
@@ -104,13 +104,13 @@ pub(crate) fn large_write_of_another_handle_is_seen_whole(case: &mut Case) -> La
     Ok(())
 }
 
-/// Changes that a counter of one byte takes for none.
+/// A number of changes after which a one-byte counter has its old value again.
 const CHANGES: usize = 256;
 
-/// Ways to read that are tried after them: 2,048 durable writes in all.
+/// The number of ways to read that are tried, each after [`CHANGES`] durable writes.
 const READS_MAX: usize = 4;
 
-/// A handle that remembers what it saw looks again after exactly so many changes.
+/// A handle must notice that something changed even after exactly [`CHANGES`] changes.
 pub(crate) fn a_round_number_of_changes_is_no_standstill(case: &mut Case) -> LawResult {
     if case.is_slow() {
         return Ok(());
@@ -119,10 +119,10 @@ pub(crate) fn a_round_number_of_changes_is_no_standstill(case: &mut Case) -> Law
     for way in [Write::Update, Write::Put, Write::Row].into_iter().filter(|way| case.has(way.needs())) {
         let subject_of = |i: usize| subjects(way, &format!("{way}, change {i}")).remove(0);
         let reads = Read::ALL.into_iter().filter(|read| case.has(read.needs()) && read.looks_for(&subject_of(0)));
-        // Each takes so many durable writes.
+        // Each round takes [`CHANGES`] durable writes.
         for (round, read) in reads.take(READS_MAX).enumerate() {
             let (first, last) = (round * CHANGES, (round + 1) * CHANGES - 1);
-            // To `side_tables` any row shows.
+            // Any row makes the table show up in `side_tables`.
             let there = read == Read::SideTables && round > 0;
             let turn = |i| Turn { way, read, remover: Write::Delete, subject: subject_of(i) };
             turn(last).look(&reader, there, "before another handle changed anything")?;
@@ -133,7 +133,7 @@ pub(crate) fn a_round_number_of_changes_is_no_standstill(case: &mut Case) -> Law
     Ok(())
 }
 
-/// Many calls, between which the other handle does not look.
+/// Many calls, with no read by the other handle in between.
 fn one_by_one(case: &Case, way: Write) -> Result<(), Failure> {
     let case = case.fresh()?;
     let second = case.second()?;
@@ -155,7 +155,7 @@ fn one_by_one(case: &Case, way: Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a write by this way makes, apart from that of any other label.
+/// The subjects that this way writes, different for each label.
 fn subjects(way: Write, label: &str) -> Vec<Subject> {
     let mut subjects = Vec::new();
     if way.adds_blocks() {
@@ -170,7 +170,7 @@ fn subjects(way: Write, label: &str) -> Vec<Subject> {
     subjects
 }
 
-/// One thing that comes and goes, through one handle and the other.
+/// A subject that appears and disappears, as seen by the writing handle and another.
 struct Turn {
     way: Write,
     read: Read,
@@ -199,7 +199,7 @@ impl Turn {
         both(false, "at the end")
     }
 
-    /// [`take`](Self::take), where only the first handle writes.
+    /// [`take`](Self::take) with only the first handle writing.
     fn take_beside(&self, writer: &Eyes, reader: &Eyes) -> Result<(), Failure> {
         let Self { way, remover, .. } = self;
         for time in ["once", "twice"] {
@@ -212,7 +212,7 @@ impl Turn {
         Ok(())
     }
 
-    /// What the reader saw, it saw before the writer changed it.
+    /// The reader has seen the subject before the writer changes it and reads begin to fail.
     fn take_while_reads_fail(&self, case: &Case, writer: &Eyes, reader: &Eyes) -> Result<(), Failure> {
         let Self { way, read, remover, subject } = self;
         for there in [true, false] {

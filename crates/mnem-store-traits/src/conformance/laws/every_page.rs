@@ -1,4 +1,4 @@
-//! Listings beyond their first pages, and batches beyond the first piece.
+//! Listings of several pages, and batches of several pieces.
 
 use std::ops::ControlFlow;
 
@@ -9,26 +9,26 @@ use crate::{
     Cause, ErrorKind, Outcome, RAW, StoreError,
     conformance::{
         Failure, Profile,
-        case::Case,
+        case::{Case, Pace},
         data::{Block, block, blocks, cid_v1, identity_cid, sized, unknown_hash_cid},
-        expect::{ensure, heads_are, lists, put_many, same, saw},
+        expect::{ensure, heads_are, listing, lists, put_many, same, saw},
         failure::LawResult,
         show::Show,
         ways::{Write, writes_of},
     },
 };
 
-/// Five pages of 500, ten of 256.
+/// Five pages of 500, or ten of 256.
 const LISTED: usize = 2600;
 const LARGE: [usize; 2] = [300, 3000];
 const KIB: usize = 1024;
 
-/// Whether this item ends a page of a size that somebody may have chosen.
+/// Whether this item ends a page of some common size.
 fn may_end_a_page(i: usize) -> bool {
     [64, 100, 250].iter().any(|size| (i + 1).is_multiple_of(*size))
 }
 
-/// What was yielded, without what was deleted on the way: everything that stayed, each once.
+/// Checks that everything that stayed was listed exactly once; `all` does not contain items deleted in the meantime.
 fn is_complete<T: Ord + Clone + Show>(did: &str, mut listed: Vec<T>, mut all: Vec<T>) -> Result<(), Failure> {
     listed.sort();
     all.sort();
@@ -74,7 +74,7 @@ pub(crate) fn keys_goes_on_when_its_cursor_is_deleted(case: &mut Case) -> LawRes
     Ok(())
 }
 
-/// A batch whose last block is bad, and which a store might have begun to write by then.
+/// The last block of the batch is bad. By then a store may have begun to write the others.
 pub(crate) fn late_bad_block_keeps_nothing_of_a_large_batch(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     for way in writes_of("late_bad_block_keeps_nothing_of_a_large_batch") {
@@ -98,7 +98,7 @@ pub(crate) fn late_bad_block_keeps_nothing_of_a_large_batch(case: &mut Case) -> 
     Ok(())
 }
 
-/// What no check lets pass, and as what it is refused.
+/// Blocks that every check must refuse, each with the kind of the error.
 fn bad_blocks() -> [(&'static str, Block, ErrorKind); 4] {
     let good = block("good");
     let cut = cid_v1(RAW, good.cid.hash().code(), &good.cid.hash().digest()[..20]);
@@ -111,7 +111,7 @@ fn bad_blocks() -> [(&'static str, Block, ErrorKind); 4] {
     ]
 }
 
-/// Different blocks of 1 KiB.
+/// Different blocks of 1 KiB each.
 fn kib_blocks(label: &str, n: usize) -> Vec<Block> {
     let bytes = |i: usize| format!("{label} {i} ").bytes().cycle().take(KIB).collect::<Vec<u8>>();
     (0..n).map(|i| crate::conformance::data::raw(bytes(i))).collect()
@@ -122,7 +122,7 @@ fn own_failure() -> StoreError {
     StoreError::Backend { backend: "law", operation: "go on".into(), outcome: Outcome::NotApplied, source }
 }
 
-/// What a large batch does with the store when most of it is drained: read and write, then fail.
+/// When most of a large batch is drained, its iterator reads and writes the store, and then fails.
 pub(crate) fn large_batches_are_drained_before_anything_is_done(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let present = blocks("present", LARGE[1]);
@@ -184,10 +184,10 @@ pub(crate) fn batches_of_many_bytes_are_taken(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// Items that the first listing yields before the second one begins: more than a page.
+/// The number of items that the first listing yields before the second one begins: more than a page.
 const AHEAD: usize = 300;
 
-/// Takes from two listings in turns, once the first one is past its first page.
+/// Takes items from two listings in turns, once the first is past its first page.
 fn in_turns<T>(
     did: &str,
     mut first: impl Iterator<Item = Result<T, StoreError>>,
@@ -232,9 +232,49 @@ pub(crate) fn listings_at_the_same_time_are_apart(case: &mut Case) -> LawResult 
     Ok(())
 }
 
+/// More than 16 bits count.
+const LONG: usize = 70_000;
+/// Blocks of a batch, and rows of a write, of which a long listing is made.
+const PART: usize = 5000;
+
+pub(crate) fn long_listings_are_complete(case: &mut Case) -> LawResult {
+    let (store, spare) = (case.blocks()?, case.spare() / 6);
+    let (all, did) = (blocks("listed", LONG), "a long cids()");
+    let cids = |n: usize| -> Vec<Cid> { all.iter().take(n).map(|block| block.cid).collect() };
+    let first = case.in_time(1100);
+    let pace = Pace::of(first, || {
+        put_many(&*store, &all[..first])?;
+        is_complete(did, listing(&*store, "before a longer one", 2 * first)?, cids(first))
+    })?;
+    let n = pace.items_within(spare, LONG).max(first);
+    all[first..n].chunks(PART).try_for_each(|part| put_many(&*store, part))?;
+    is_complete(did, listing(&*store, &format!("with {n} blocks"), 2 * n)?, cids(n))?;
+    if !case.has(Profile::SideTables) {
+        return Ok(());
+    }
+    let table = saw("side_table", case.store()?.side_table("table")).ok()?;
+    let keys: Vec<Bytes> = (0..LONG).map(|i| Bytes::from(format!("key {i:05}"))).collect();
+    let write = |keys: &[Bytes]| {
+        let rows: Vec<_> = keys.iter().map(|key| (key.clone(), Bytes::new())).collect();
+        saw(format_args!("write of {} rows", rows.len()), table.write(&rows, &[])).ok()
+    };
+    let lists = |n: usize| {
+        let listed = table.keys(b"").and_then(|keys| keys.take(2 * n).collect::<Result<Vec<_>, _>>());
+        let did = format!("keys() of {n} rows");
+        let listed = saw(&did, listed).ok()?;
+        ensure(listed.is_sorted(), &did, "keys in ascending order", "another order")?;
+        is_complete(&did, listed, keys[..n].to_vec())
+    };
+    let pace = Pace::of(first, || write(&keys[..first]).and_then(|()| lists(first)))?;
+    let n = pace.items_within(spare, LONG).max(first);
+    keys[first..n].chunks(PART).try_for_each(write)?;
+    lists(n)?;
+    Ok(())
+}
+
 pub(crate) fn cids_lists_what_moves_while_its_consumer_puts(case: &mut Case) -> LawResult {
     let (store, steady) = (case.blocks()?, blocks("steady", 130));
-    // In parts, so that they lie in more than one place where a store moves what becomes much.
+    // Written in parts, so that a store which reorganizes large amounts of data keeps them in more than one place.
     steady.chunks(7).try_for_each(|part| put_many(&*store, part))?;
     let did = "cids() whose consumer puts hundreds of blocks";
     let mut listed = Vec::new();

@@ -1,4 +1,4 @@
-//! Sizes, through every way to write.
+//! Sizes of blocks and batches, through every way to write.
 
 use bytes::Bytes;
 use cid::Cid;
@@ -63,7 +63,7 @@ pub(crate) fn every_batch_may_be_large(case: &mut Case) -> LawResult {
     let n = pace.items_within(case.spare() / 3, LARGEST_BATCH);
     let largest = blocks("in a large batch", n);
     for way in adds {
-        // From the second way on they are there: a batch may be as large all the same.
+        // After the first way the blocks are already in the store; the batch may be just as large.
         saw(format_args!("{way} of {n} blocks"), way.put(case.handles(), &largest)?).ok()?;
     }
     let store = case.blocks()?;
@@ -82,7 +82,7 @@ fn comes_and_goes(case: &Case, way: Write, n: usize) -> Result<(), Failure> {
     is_whole(case, &all, &format!("after {way} of {n} blocks"))
 }
 
-/// Whether exactly these are there, each with its bytes; then removes them.
+/// Checks that exactly these blocks are there, with their bytes; then removes them.
 fn is_whole(case: &Case, all: &[Block], when: &str) -> Result<(), Failure> {
     let store = case.blocks()?;
     lists(&*store, &cids(all), when)?;
@@ -119,7 +119,7 @@ pub(crate) fn commit_takes_thousands_of_requirements(case: &mut Case) -> LawResu
 
 pub(crate) fn head_changes_may_be_large(case: &mut Case) -> LawResult {
     let store = case.heads()?;
-    // One by one they would take thousands of syncs; ids that are no heads are as many.
+    // Superseding them one by one would take thousands of syncs. This uses as many CIDs that are not heads.
     let unknown = heads("unknown", SUPERSEDED);
     update(&*store, &head("old"), &unknown)?;
     let superseded: Vec<Cid> = unknown.iter().copied().chain([head("old")]).collect();

@@ -1,4 +1,4 @@
-//! Media that fail: what the caller is told, and what is there afterwards.
+//! Failing media: what the caller is told, and what the store contains afterwards.
 
 use std::{
     fmt::Display,
@@ -26,7 +26,7 @@ use crate::{
 
 const REOPENED: &str = "after the fault was over and the store reopened";
 
-/// What a read may say while the medium cannot be read: what is true, or that it failed.
+/// While the medium cannot be read, a read must return the true answer or fail.
 fn true_or_failed<T: Show + PartialEq>(
     did: impl Display,
     answer: Result<T, StoreError>,
@@ -129,8 +129,9 @@ pub(crate) fn failed_read_of_a_side_table_is_an_error(case: &mut Case) -> LawRes
     Ok(())
 }
 
-/// Lets the medium fail at each write, then at each sync of `act`, every time with a store of its own; then lets it recover, reopens the store
-/// and has it judged. Ends when `act` got through. `writes` says that `act` cannot succeed without a write.
+/// Makes the medium fail at each write, then at each sync of `act`, every time with a new store. Then repairs the
+/// medium, reopens the store and calls the judge. Ends when `act` completes. `writes` means that `act` cannot succeed
+/// without a write.
 pub(super) fn at_every_failure(
     case: &Case,
     writes: bool,
@@ -148,7 +149,7 @@ pub(super) fn at_every_failure(
             let done = result.is_ok();
             case.drop_and_open()?;
             judge(&case, fault(n), result)?;
-            // A hook that reaches nothing would let every law pass.
+            // Without this check, a hook that has no effect would let every law pass.
             let met = !done || fault(n) != Fault::WritesAfter(0) || !writes;
             ensure(met, "wrote while Fixture::set_fault() lets every write fail", "an error", "Ok")?;
             Ok(done)
@@ -356,7 +357,7 @@ pub(crate) fn failed_sync_refuses_head_changes_until_reopened(case: &mut Case) -
 
 pub(crate) fn close_reports_and_closes_under_faults(case: &mut Case) -> LawResult {
     let kept = block("kept");
-    // Where `close` has nothing to close, the store stays open.
+    // If `close` has nothing to close, the store stays open.
     let closes = {
         let store = case.store()?;
         saw("close()", store.close()).ok()?;
@@ -368,7 +369,7 @@ pub(crate) fn close_reports_and_closes_under_faults(case: &mut Case) -> LawResul
         |case| put(&*case.blocks()?, &kept),
         |case| {
             let store = case.store()?;
-            // An error is allowed, not demanded: there may be nothing to write.
+            // An error is allowed but not required: there may be nothing to write.
             let closed = store.close();
             if let Err(error) = &closed {
                 let fine = error.kind() == ErrorKind::Backend;
@@ -386,13 +387,13 @@ pub(crate) fn close_reports_and_closes_under_faults(case: &mut Case) -> LawResul
     Ok(())
 }
 
-/// Reads while a writer of another thread waits for its sync, then lets the sync go.
+/// Reads while a writer in another thread waits for its sync; then releases the sync.
 fn beside_a_waiting_sync(
     case: &Case,
     write: impl FnOnce() -> Result<(), Failure> + Send,
     mut read: impl FnMut() -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    /// Long enough for a thread to come from its start to its first sync.
+    /// Usually long enough for a thread to start and reach its first sync.
     const WINDOW: Duration = Duration::from_millis(300);
     case.set_fault(Some(Fault::SyncsWait))?;
     let started = Barrier::new(2);
@@ -402,7 +403,7 @@ fn beside_a_waiting_sync(
             write()
         });
         started.wait();
-        // The writer comes to its sync while these go on: a reader that waits for it then waits for ever.
+        // The writer reaches its sync during these reads. A reader that waited for it would wait forever.
         let begin = Instant::now();
         let mut reads = Ok(());
         while reads.is_ok() && !writer.is_finished() && begin.elapsed() < WINDOW {

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Whether a request gets exactly these answers, one for each index.
+/// Checks that a request gets exactly these answers, one for each index.
 fn answers(store: &dyn Blockstore, cids: &[Cid], expected: &[Option<Bytes>], when: &str) -> Result<(), Failure> {
     let mut seen: Vec<Vec<Option<Bytes>>> = vec![Vec::new(); cids.len()];
     let mut beyond = Vec::new();
@@ -50,7 +50,7 @@ pub(crate) fn get_many_answers_each_index_once(case: &mut Case) -> LawResult {
     let twins = one_text();
     put_many(&*store, &twins)?;
     let held = |block: &Block| (block.cid, Some(block.data.clone()));
-    // Other names for the bytes of blocks that are there, which are no blocks.
+    // Other CIDs of bytes that are in the store; these blocks are not.
     let names = [present[0].clone(), twins[0].clone()].map(|block| cid_of(DAG_JSON, &block.data));
     let mixed = present.iter().map(held).zip(absent.iter().map(|block| (block.cid, None)));
     let request: Vec<(Cid, Option<Bytes>)> = mixed
@@ -68,7 +68,7 @@ pub(crate) fn get_many_answers_each_index_once(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// More indexes than 16 bits count.
+/// More indexes than fit into 16 bits.
 const LONG_REQUEST: usize = 70_000;
 
 pub(crate) fn get_many_answers_a_long_request(case: &mut Case) -> LawResult {
@@ -110,7 +110,7 @@ pub(crate) fn get_many_callback_may_use_the_store(case: &mut Case) -> LawResult 
     let read = blocks("read", 300);
     put_many(&*store, &read)?;
     let cids: Vec<Cid> = read.iter().map(|block| block.cid).collect();
-    // A long request may take another way than a short one.
+    // A long request may take another code path than a short one.
     for n in [3, cids.len()] {
         let written = blocks(&format!("put by the callback of {n}:"), 3);
         let mut inside: Result<(), Failure> = Ok(());

@@ -1,4 +1,4 @@
-//! What names a block: the whole CID and nothing less.
+//! The identity of a block: the whole CID, and nothing less.
 
 use bytes::Bytes;
 use cid::Cid;
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Puts the blocks one by one; after each, exactly those put so far are found.
+/// Puts the blocks one by one. After each step, exactly the blocks put so far must be found.
 fn apart(store: &dyn Blockstore, blocks: &[Block], how: &str) -> Result<(), Failure> {
     for (i, block) in blocks.iter().enumerate() {
         for absent in &blocks[i..] {
@@ -39,7 +39,7 @@ fn apart(store: &dyn Blockstore, blocks: &[Block], how: &str) -> Result<(), Fail
     Ok(())
 }
 
-/// Identity blocks of 64 bytes, each different from the last one in a single byte.
+/// Identity blocks of 64 bytes, each different from the previous one in a single byte.
 fn longest_near_blocks() -> Vec<Block> {
     let changed = |at: usize| {
         let mut digest = vec![b'a'; 64];

@@ -12,7 +12,7 @@ use crate::conformance::{
 pub(crate) fn opening_without_locks_is_refused(case: &mut Case) -> LawResult {
     let kept = block("kept");
     put(&*case.blocks()?, &kept)?;
-    // Whether syncs would be made cannot be told from failing writes, and need not be: there is nothing to sync.
+    // Failing writes cannot show whether the store would sync, and need not: there is nothing to sync.
     for fault in [Some(Fault::WritesAfter(0)), None] {
         refused("of a store that is there", case.open_without_locks(fault)?)?;
         holds(&*case.blocks()?, &kept, "once there are locks")?;
@@ -21,7 +21,7 @@ pub(crate) fn opening_without_locks_is_refused(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// Writes fail in one of two attempts: an opening that writes before it has its lock then says something else.
+/// Writes fail in one of the two attempts. An opening that writes before it holds its lock then reports another error.
 fn refused(what: &str, opened: Result<(), crate::conformance::FixtureError>) -> Result<(), Failure> {
     let did = format_args!("Fixture::open() {what} on a medium without locks");
     let said = opened.as_ref().map_or_else(|error| error_text(&**error), |()| "Ok".to_owned());

@@ -1,4 +1,4 @@
-//! The functions behind the laws: one module for each topic, one function for each law, named like it.
+//! The functions that check the laws: one module for each topic, and one function for each law, with the same name.
 
 pub(super) mod buffered;
 pub(super) mod cids;
@@ -14,6 +14,7 @@ pub(super) mod every_fault;
 pub(super) mod every_hash;
 pub(super) mod every_look;
 pub(super) mod every_page;
+pub(super) mod every_race;
 pub(super) mod every_size;
 pub(super) mod fault;
 pub(super) mod get;

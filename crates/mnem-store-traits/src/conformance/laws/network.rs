@@ -1,4 +1,4 @@
-//! Networks that lose answers, refuse requests, and report conflicts that are none.
+//! Networks that lose answers, refuse requests and report false conflicts.
 
 use bytes::Bytes;
 
@@ -15,7 +15,8 @@ use crate::conformance::{
 
 const FAULTS: [fn(u32) -> Fault; 3] = [Fault::AnswerLost, Fault::RequestRefused, Fault::FalseConflict];
 
-/// A store may repeat a request by itself, so that no call shows where the fault was: it is tried at each of so many.
+/// A store may retry a request itself, so a call does not show which request met the fault. The law therefore tries the
+/// fault at each of this many requests.
 fn requests(case: &Case) -> std::ops::Range<u32> {
     0..if case.is_slow() { 5 } else { 12 }
 }

@@ -1,4 +1,4 @@
-//! What a second process sees, and what it may lose.
+//! What a second process sees, and what it must not lose.
 
 use crate::conformance::{
     Failure,
@@ -10,7 +10,7 @@ use crate::conformance::{
     threads::together,
 };
 
-/// The second process must say this.
+/// Checks the answer of the second process.
 fn says(case: &Case, script: &str, expected: &str) -> Result<(), Failure> {
     let did = format_args!("in a second process: {}", script.replace('\n', "; "));
     same(did, case.obey_in_second_process(script)?.trim_end().to_owned(), expected.to_owned())

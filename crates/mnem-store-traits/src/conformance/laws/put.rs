@@ -20,7 +20,7 @@ use crate::{
 
 const WRONG: Bytes = Bytes::from_static(b"other bytes");
 
-/// `put` of bytes that must be refused, and must leave nothing behind.
+/// Checks that `put` refuses these bytes and leaves nothing behind.
 fn refused(store: &dyn Blockstore, what: &str, cid: &Cid, data: Bytes, kind: ErrorKind) -> Result<(), Failure> {
     saw(format_args!("put of {what} under {cid}"), store.put(cid, data)).refused(kind)?;
     lacks(store, cid, &format!("after a refused put of {what}"))?;
@@ -39,8 +39,8 @@ pub(crate) fn put_rejects_wrong_bytes(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// Whether the store knows the hash function: it takes the right bytes under it. Only a function that not every build
-/// has may be unknown, and is then refused.
+/// Whether the store supports the hash function, shown by putting the right bytes. Only a function that is not in every
+/// build may be unsupported; the store must then refuse it.
 fn knows(store: &dyn Blockstore, function: &HashFunction, block: &Block) -> Result<bool, Failure> {
     match store.put(&block.cid, block.data.clone()) {
         Err(error) if error.kind() == ErrorKind::UnsupportedHash && !function.is_in_every_build() => {
@@ -57,7 +57,7 @@ pub(crate) fn put_checks_every_supported_hash(case: &mut Case) -> LawResult {
         let mut cids = cids_under(function, b"good");
         cids.extend(cids_under(function, b""));
         for cid in cids {
-            // A store that does not know the function refuses it as such.
+            // A store that does not support the hash function must refuse it as unsupported.
             let refused_by = |error: &StoreError| match error.kind() {
                 ErrorKind::UnsupportedHash if !function.is_in_every_build() => ErrorKind::UnsupportedHash,
                 _ => ErrorKind::CidMismatch,
@@ -91,7 +91,7 @@ pub(crate) fn trusted_put_leaves_the_present_block(case: &mut Case) -> LawResult
     let good = block("good");
     put(&*store, &good)?;
     if let Err(error) = store.put_trusted(&good.cid, WRONG) {
-        // A backend may check all the same.
+        // A backend may check trusted bytes nevertheless.
         saw("put_trusted of wrong bytes", Err::<(), _>(error)).refused(ErrorKind::CidMismatch)?;
     }
     holds(&*store, &good, "after a trusted put of other bytes under its CID")?;
@@ -239,7 +239,7 @@ pub(crate) fn put_trusted_stores_the_block(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// Puts wrong bytes past the check. `false`: the backend checks what it is told to trust, and refused.
+/// Stores wrong bytes past the check. Returns `false` if the backend checks trusted bytes too, and refused them.
 fn plant_wrong_bytes(store: &dyn Blockstore, cid: &Cid) -> Result<bool, Failure> {
     match store.put_trusted(cid, WRONG) {
         Ok(()) => Ok(true),
@@ -256,7 +256,7 @@ pub(crate) fn get_never_returns_wrong_bytes(case: &mut Case) -> LawResult {
     let good = Bytes::from_static(b"good");
     let cids = supported_hashes().iter().flat_map(|f| cids_under(f, &good).into_iter().map(move |cid| (f, cid)));
     for (function, cid) in cids {
-        // What it does not know it cannot check.
+        // A store cannot check a hash function that it does not support.
         if !knows(&*store, function, &Block { cid, data: good.clone() })? {
             continue;
         }
@@ -283,7 +283,7 @@ pub(crate) fn get_never_returns_wrong_bytes(case: &mut Case) -> LawResult {
 pub(crate) fn damaged_block_is_healed_by_delete_and_put(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let good = block("good");
-    // Where put_trusted refuses wrong bytes, there is nothing to heal, and nothing in the way either.
+    // If `put_trusted` refuses wrong bytes, there is nothing to repair.
     if plant_wrong_bytes(&*store, &good.cid)? {
         saw(format_args!("get({}) of wrong bytes", good.cid), store.get(&good.cid)).refused(ErrorKind::Corrupt)?;
     }

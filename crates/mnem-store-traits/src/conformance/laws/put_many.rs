@@ -92,7 +92,7 @@ pub(crate) fn put_many_keeps_nothing_of_a_bad_batch(case: &mut Case) -> LawResul
             lists(&*store, &[], &format!("after a refused {what}"))?;
         }
     }
-    // Each one is checked, also where the batch has named its CID before.
+    // Every block is checked, even if the batch has already named its CID.
     for batch in [[block("good"), wrong.clone()], [wrong, block("good")]] {
         let what = "put_many of a block and of wrong bytes under its CID";
         let result = store.put_many(&mut batch.into_iter().map(|block| Ok((block.cid, block.data))));
@@ -159,7 +159,7 @@ pub(crate) fn put_many_iterator_may_use_the_store(case: &mut Case) -> LawResult 
 }
 
 pub(crate) fn panicking_iterator_leaves_the_store_usable(case: &mut Case) -> LawResult {
-    /// More than a pool has of whatever it is that a panic might not give back.
+    /// More repetitions than any pool has resources that a panic might leak.
     const TIMES: usize = 20;
     let store = case.blocks()?;
     let batch = blocks("batch", 2);
@@ -190,11 +190,11 @@ pub(crate) fn reader_does_not_wait_for_a_batch(case: &mut Case) -> LawResult {
     let (reader_done, done) = mpsc::channel();
     let mut read = None;
     let mut items = blocks("batch", 2).into_iter().enumerate().map(|(i, block)| {
-        // The store has taken one block by then, which nobody may see yet.
+        // The store has taken one block by now, which nobody may see yet.
         if i == 1 && read.is_none() {
             let (store, present, absent) = (store.clone(), present.clone(), absent.clone());
             let reader_done = reader_done.clone();
-            // Not scoped: a reader that is stuck is left behind, as the law's own thread would be.
+            // Not a scoped thread: if the reader is stuck it is left behind, like the thread of a law at its deadline.
             thread::spawn(move || {
                 let while_draining = "in another thread, while a put_many drains its iterator";
                 let result = holds(&*store, &present, while_draining)

@@ -34,7 +34,7 @@ const THREADS: usize = 4;
 pub(crate) fn put_is_visible_to_another_thread(case: &mut Case) -> LawResult {
     let (store, all, next) = (case.blocks()?, blocks("block", 60), AtomicUsize::new(0));
     let (store, all, next) = (&*store, &all, &next);
-    // One thread asks for each block before, while and after it is put, so that an absence it saw may be kept somewhere.
+    // One thread asks for each block before, during and after its put, so that a cache may store its absence.
     let ask = || {
         let asked = &all[next.load(Ordering::Acquire).min(all.len() - 1)];
         saw("get of a block that may be put meanwhile", store.get(&asked.cid)).ok().map(drop)
@@ -68,7 +68,7 @@ pub(crate) fn delete_is_visible_to_another_thread(case: &mut Case) -> LawResult 
     let all = blocks("block", 60);
     put_many(&*store, &all)?;
     let next = AtomicUsize::new(0);
-    // One thread reads each block before, while and after it is deleted, so that what it read may be kept somewhere.
+    // One thread reads each block before, during and after its deletion, so that a cache may store its bytes.
     let read = || {
         let asked = &all[next.load(Ordering::Acquire).min(all.len() - 1)];
         let did = "get of a block that may be deleted meanwhile";
@@ -114,9 +114,11 @@ pub(crate) fn concurrent_puts_of_one_block_all_succeed(case: &mut Case) -> LawRe
     together(THREADS, |i| {
         let mut kept = Ok(());
         for (round, block) in all.iter().enumerate() {
-            // Every thread comes here in every round, also after a failure, or the others would wait for ever.
+            // Every thread must reach this barrier in every round, even after a failure; otherwise the others would
+            // wait forever.
             barrier.wait();
-            // Rounds of one way to write and of both: one may wait for what the other does not.
+            // Some rounds use one way to write and some use both, because one may wait for something that the other
+            // does not.
             let alone = [true, false, i % 2 == 0][round % 3];
             let put = if alone { put(&*store, block) } else { put_many(&*store, std::slice::from_ref(block)) };
             let held = put.and_then(|()| holds(&*store, block, "after a put that raced with others of the same block"));
@@ -128,7 +130,7 @@ pub(crate) fn concurrent_puts_of_one_block_all_succeed(case: &mut Case) -> LawRe
     Ok(())
 }
 
-/// Half of the threads go through the blocks from the other end: locks that are taken block by block meet each other.
+/// Half of the threads take the blocks in reverse order, so that locks taken block by block could deadlock.
 pub(crate) fn concurrent_batches_of_the_same_blocks_land(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let ways: Vec<Write> = [Write::PutMany, Write::Commit].into_iter().filter(|way| case.has(way.needs())).collect();
@@ -182,10 +184,10 @@ pub(crate) fn openings_disturb_no_write(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// Another opening sees what was acknowledged, whichever of the two came first.
+/// Another opening must see the acknowledged write, whether the write or the close came first.
 pub(crate) fn writes_beside_close_stand_or_are_refused(case: &mut Case) -> LawResult {
     for way in writes_of("writes_beside_close_stand_or_are_refused").into_iter().filter(|way| case.has(way.needs())) {
-        // The barrier wakes the writer after the closer, which would then always come first.
+        // The barrier wakes the writer after the closer, so without a delay the closer would always come first.
         for closer_waits in [Duration::ZERO, Duration::from_micros(200)] {
             write_beside_close(&case.fresh()?, way, closer_waits)?;
         }
@@ -236,45 +238,6 @@ pub(crate) fn concurrent_puts_lose_no_block(case: &mut Case) -> LawResult {
         holds(&*store, block, "after threads each put their own blocks")?;
     }
     lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), "after threads each put their own blocks")?;
-    Ok(())
-}
-
-/// Two blocks that a backend with folders or pages by digest is likely to keep in one: their digests begin or end with the same byte.
-fn neighbours(round: usize) -> [Block; 2] {
-    let edge = |block: &Block| {
-        let digest = block.cid.hash().digest();
-        if round.is_multiple_of(2) { digest.first().copied() } else { digest.last().copied() }
-    };
-    let first = block(&format!("kept {round}"));
-    let second = (0..).map(|i| block(&format!("passing {round} {i}"))).find(|other| edge(other) == edge(&first));
-    [first.clone(), second.unwrap_or(first)]
-}
-
-pub(crate) fn deletes_lose_no_put_of_another_thread(case: &mut Case) -> LawResult {
-    let store = case.blocks()?;
-    let pairs: Vec<[Block; 2]> = (0..24).map(neighbours).collect();
-    let barrier = Barrier::new(2);
-    let races = together(2, |lane| {
-        let mut kept = Ok(());
-        // Both threads come to both barriers in every round, also after a failure, or the other would wait for ever.
-        for [stays, passes] in &pairs {
-            let before = if lane == 1 { put(&*store, passes) } else { Ok(()) };
-            barrier.wait();
-            let raced = match lane {
-                0 => put(&*store, stays),
-                _ => saw("delete of a block that only this thread uses", store.delete(&passes.cid)).ok(),
-            };
-            barrier.wait();
-            kept = kept.and(before).and(raced);
-        }
-        kept
-    });
-    races?;
-    let stay: Vec<Cid> = pairs.iter().map(|[stays, _]| stays.cid).collect();
-    for [stays, _] in &pairs {
-        holds(&*store, stays, "put while another thread deleted another block")?;
-    }
-    lists(&*store, &stay, "after puts beside deletes of others")?;
     Ok(())
 }
 
@@ -371,7 +334,8 @@ pub(crate) fn heads_are_never_empty_again(case: &mut Case) -> LawResult {
 pub(crate) fn head_changes_are_seen_as_one_step(case: &mut Case) -> LawResult {
     let store = case.heads()?;
     update(&*store, &head("base"), &[])?;
-    // Many once, so that the change takes long; few more often, so that it begins at other moments of the watcher.
+    // Many heads once, so that the change takes long; then few heads more often, so that changes begin at different
+    // moments of the watcher.
     let old: Vec<Vec<Cid>> = [500, 25, 25].into_iter().map(|n| heads(&format!("round of {n}"), n)).collect();
     for (round, old) in old.iter().enumerate() {
         for cid in old {
@@ -422,7 +386,7 @@ pub(crate) fn concurrent_commits_all_land(case: &mut Case) -> LawResult {
             let all = op(lane, round);
             let before = round.checked_sub(1).map(|before| op(lane, before)[0].cid);
             if (lane + round).is_multiple_of(3) {
-                // The same in two steps, so that whatever the parts lock, and in which order, they meet.
+                // The same in two steps, so that the locks of both parts are taken in different orders.
                 put_many(&*store, &all)?;
                 update(&*store, &all[0].cid, before.as_slice())?;
             } else {
@@ -442,7 +406,7 @@ pub(crate) fn concurrent_commits_all_land(case: &mut Case) -> LawResult {
 }
 
 pub(crate) fn head_histories_are_linearizable(case: &mut Case) -> LawResult {
-    /// Histories for each seed.
+    /// The number of histories for each seed.
     const HISTORIES: usize = 6;
     let heads = case.heads()?;
     let store = case.handles().as_store().cloned();

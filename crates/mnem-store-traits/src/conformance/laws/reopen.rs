@@ -1,4 +1,4 @@
-//! What is still there after the store was closed and opened again.
+//! What a store contains after it was closed and reopened.
 
 use std::time::Instant;
 
@@ -36,7 +36,7 @@ pub(crate) fn acknowledged_blocks_survive_reopen(case: &mut Case) -> LawResult {
     many_writes_survive_reopen(case)
 }
 
-/// As many writes, one by one, as the store takes within the time.
+/// Single writes, one after the other, as many as the store takes within the time.
 fn many_writes_survive_reopen(case: &mut Case) -> LawResult {
     const WRITES: usize = 3000;
     let (begin, time) = (Instant::now(), case.spare() / 10);
@@ -175,7 +175,7 @@ pub(crate) fn side_tables_survive_reopen(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// A block, a head and a row that came, went, and came again.
+/// A block, a head and a row that are added, removed and added again.
 fn come_back(case: &Case) -> Result<(), Failure> {
     let (store, back) = (case.blocks()?, block("back"));
     put(&*store, &back)?;

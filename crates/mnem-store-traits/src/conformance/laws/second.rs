@@ -55,7 +55,8 @@ pub(crate) fn put_is_visible_through_a_second_handle(case: &mut Case) -> LawResu
 pub(crate) fn delete_is_visible_through_a_second_handle(case: &mut Case) -> LawResult {
     let (first, second) = two_blocks(case)?;
     let block = block("block");
-    // Each pair twice, so that a handle that knows what it has put meets what the other has made of it.
+    // Each pair is tried twice, so that a handle's memory of its own puts is compared with the changes of the other
+    // handle.
     let pairs = [(&first, &second), (&second, &first), (&first, &first)];
     for (writer, deleter) in pairs.into_iter().flat_map(|pair| [pair, pair]) {
         put(&**writer, &block)?;
@@ -67,7 +68,8 @@ pub(crate) fn delete_is_visible_through_a_second_handle(case: &mut Case) -> LawR
     if case.has(Profile::Store) { requirements_are_looked_up(case) } else { Ok(()) }
 }
 
-/// A commit decides by what is there, and not by what its handle has put and seen.
+/// A commit must look up what it requires in the store. What the handle itself has put or seen is not enough, because
+/// another handle may have deleted it.
 fn requirements_are_looked_up(case: &Case) -> LawResult {
     let (first, second) = two_stores(case)?;
     let all = blocks("required", 40);
@@ -104,7 +106,7 @@ pub(crate) fn heads_are_visible_through_a_second_handle(case: &mut Case) -> LawR
     Ok(())
 }
 
-/// A change that expects what another handle has replaced must be refused, and tell what is there.
+/// A change that expects heads replaced by another handle must be refused, and must report the current heads.
 fn found(heads: &[Cid], did: &str, result: Result<(), StoreError>) -> Result<(), Failure> {
     if let StoreError::HeadsMoved { actual } = saw(did, result).refused(ErrorKind::HeadsMoved)? {
         same(format_args!("the heads in the error of a {did}"), actual, heads.to_vec())?;
@@ -117,7 +119,7 @@ pub(crate) fn head_changes_build_on_those_of_other_handles(case: &mut Case) -> L
     let [a, b, c, d] = ["a", "b", "c", "d"].map(head);
     update(&*first, &a, &[])?;
     heads_are(&*first, &[a], "through the first handle")?;
-    // The first handle does not look from here on.
+    // From here on, the first handle does not read the heads.
     update(&*second, &b, &[a])?;
     let refused = first.swap(&[a], &head("new"));
     found(&[b], "swap that expects what another handle has replaced since", refused)?;

@@ -1,4 +1,4 @@
-//! Many heads in one commit.
+//! Commits with many heads.
 
 use cid::Cid;
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Above every count at which a backend may think of paging, batching or capping.
+/// Above every count at which a backend is likely to page, batch or limit.
 const THOUSANDS: usize = 4_000;
 
 fn commit(store: &dyn Store, what: &str, batch: &WriteBatch) -> Result<(), Failure> {
@@ -52,13 +52,13 @@ pub(crate) fn commit_adds_every_new_head(case: &mut Case) -> LawResult {
     heads_are(&*store, &old[..2], "after an update to two first heads")?;
     commit(&*store, "an update that adds three", WriteBatch::new().update_all(old[2..].to_vec(), []))?;
     heads_are(&*store, &old, "after an update that adds three heads to two")?;
-    // Unsorted and repeated, beside ids that are no heads.
+    // Unsorted and repeated, mixed with CIDs that are not heads.
     let mut batch = WriteBatch::new();
     batch.update_all([new[2], new[0], new[2], new[1], new[0]], [old[3], head("never a head"), old[0], old[3]]);
     commit(&*store, "an update to three heads that supersedes two of five", &batch)?;
     let expected = [&[old[1], old[2], old[4]], &new[..3]].concat();
     heads_are(&*store, &expected, "after an update to three heads that supersedes two of five")?;
-    // New heads that are superseded too stay, wherever they are named, and whether they were heads before or not.
+    // A new head that the same change supersedes stays, wherever it is named, and whether or not it was a head before.
     let own = "an update that supersedes new heads of its own";
     commit(&*store, own, WriteBatch::new().update_all([new[3], new[0], new[4]], [new[3], new[0], old[1]]))?;
     heads_are(&*store, &[&[old[2], old[4]], &new[..5]].concat(), format_args!("after {own}"))?;
@@ -170,7 +170,8 @@ pub(crate) fn sets_of_heads_survive_reopen(case: &mut Case) -> LawResult {
 pub(crate) fn new_heads_of_a_commit_are_seen_as_one_step(case: &mut Case) -> LawResult {
     let store = case.store()?;
     update(&*store, &head("base"), &[])?;
-    // Many once, so that the change takes long; few more often, so that it begins at other moments of the watcher.
+    // Many heads once, so that the change takes long; then few heads more often, so that changes begin at different
+    // moments of the watcher.
     for (round, n) in [500, 25, 25, 25].into_iter().enumerate() {
         let before = saw("heads()", store.heads()).ok()?;
         let new = heads(&format!("new of round {round}"), n);
@@ -196,7 +197,7 @@ pub(crate) fn new_heads_of_a_commit_are_seen_as_one_step(case: &mut Case) -> Law
     Ok(())
 }
 
-/// The old heads, and the batches that replace them by the new.
+/// The old heads, and the batches that replace them with the new ones.
 fn replacements(old: &[Cid], new: &[Cid]) -> [WriteBatch; 2] {
     let (old, new) = (old.iter().copied(), new.iter().copied());
     [WriteBatch::new().update_all(new.clone(), old.clone()).clone(), WriteBatch::new().swap_all(old, new).clone()]

@@ -59,7 +59,7 @@ pub(crate) fn side_table_names_are_checked(case: &mut Case) -> LawResult {
     {
         saw(format_args!("side_table({name:?})"), store.side_table(name)).refused(ErrorKind::InvalidArgument)?;
     }
-    // The names that a backend may have for its own tables are their callers' too.
+    // Names that a backend may use for its own tables are available to callers too.
     for name in ["a", "0", "_", &longest, "knn_edges", "objects", "op_heads", "meta", "blocks", "heads", "side_tables"]
     {
         let table = open(&*store, name)?;
@@ -151,7 +151,7 @@ pub(crate) fn side_table_write_applies_puts_then_deletes(case: &mut Case) -> Law
     ] {
         value_is(&*table, key, value, "after a write of puts and deletes")?;
     }
-    // In their order, also where there are so many that they might be sorted first.
+    // Written in the given order, even if there are so many that a store might sort them first.
     for n in [100, 101, 1000] {
         let many: Vec<_> = (0..n).rev().map(|i| row("kept", &format!("{i} of {n}"))).collect();
         write(&*table, &many, &[])?;
@@ -175,7 +175,7 @@ pub(crate) fn side_table_keys_are_sorted_and_filtered(case: &mut Case) -> LawRes
     let rows: Vec<(Bytes, Bytes)> = keys.iter().rev().map(|key| (key.clone(), key.clone())).collect();
     write(&*table, &rows, &[])?;
     keys.sort();
-    // Signs that stand for others in a pattern stand for themselves in a prefix.
+    // Wildcard characters of patterns stand for themselves in a prefix.
     for prefix in [
         &b""[..],
         b"_",
@@ -276,7 +276,8 @@ pub(crate) fn side_tables_whose_names_begin_alike_are_separate(case: &mut Case) 
     let (short, long) = (open(&*store, "a")?, open(&*store, "a_b")?);
     write(&*long, &[row("key", "of a_b")], &[])?;
     keys_are(&*short, b"", &[], "of table a, when only table a_b has a row")?;
-    // However names and keys are joined: what is the end of one and the beginning of the other is not the same row.
+    // However a store joins names and keys, two rows must not collide because the end of a name looks like the start of
+    // a key.
     for key in ["b_key", "_b_key", "b\0key", "b/key", "b key", "b.key", "b:key", "bkey"] {
         value_is(&*short, key, None, "of table a, when only table a_b has a row")?;
         write(&*short, &[row(key, "of a")], &[])?;
@@ -290,7 +291,7 @@ pub(crate) fn side_tables_whose_names_begin_alike_are_separate(case: &mut Case) 
     many_tables_are_separate(case)
 }
 
-/// Names of the longest length that differ in their last letter.
+/// Names of the maximum length that differ only in the last letter.
 fn long_names_are_separate(case: &Case) -> LawResult {
     let store = case.store()?;
     let stem = "t".repeat(TABLE_NAME_BYTES_MAX - 1);
@@ -301,7 +302,7 @@ fn long_names_are_separate(case: &Case) -> LawResult {
     Ok(())
 }
 
-/// However names become numbers: more tables than a byte counts, and for each one of the same letters.
+/// However a store numbers its tables: more tables than a byte can count, all with names from the same letters.
 fn many_tables_are_separate(case: &Case) -> LawResult {
     let store = case.store()?;
     let names: Vec<String> = (0..case.in_short(300)).map(|i| format!("table_{i:03}x")).collect();
@@ -377,7 +378,8 @@ pub(crate) fn side_table_write_is_seen_as_one_step(case: &mut Case) -> LawResult
     };
     let writes = || (1..60).try_for_each(|n| write(&*table, &rows(n), &[]));
     let watch = || {
-        // The first key is applied first, so a reader that sees it new, and the second one old, has seen half of a write.
+        // The first key is written first. A reader that then sees its new value and the old value of the second key has
+        // seen half of a write.
         let first = number("first")?;
         let second = number("second")?;
         let did = "get of the first key, then of the second, while another thread writes both to the same number";

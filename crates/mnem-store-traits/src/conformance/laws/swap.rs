@@ -19,7 +19,7 @@ fn swap(store: &dyn OpHeadsStore, expected: &[Cid], new: &Cid) -> Result<(), Fai
     saw(did, store.swap(expected, new)).ok()
 }
 
-/// A swap that must be refused, say what it found, and change nothing.
+/// A swap that must be refused, report the current heads, and change nothing.
 fn refused(store: &dyn OpHeadsStore, expected: &[Cid], actual: &[Cid], what: &str) -> Result<(), Failure> {
     found(store, actual, &format!("swap {what}"), store.swap(expected, &head("new")))
 }
@@ -34,7 +34,7 @@ fn found(store: &dyn OpHeadsStore, actual: &[Cid], did: &str, swapped: Result<()
     heads_are(store, actual, format_args!("after a refused {did}"))
 }
 
-/// As [`refused`], alone and in a commit.
+/// The same as [`refused`], through `swap` and through a commit.
 fn refused_both_ways(case: &Case, expected: &[Cid], new: &Cid, actual: &[Cid], what: &str) -> Result<(), Failure> {
     let heads = case.heads()?;
     found(&*heads, actual, &format!("swap {what}"), heads.swap(expected, new))?;
@@ -83,7 +83,7 @@ pub(crate) fn swap_from_other_heads_is_refused(case: &mut Case) -> LawResult {
     every_head_is_compared(case)
 }
 
-/// Sets of equal size that differ in one head, at the ends or between them.
+/// Sets of equal size that differ in one head, at either end or in the middle.
 fn every_head_is_compared(case: &Case) -> LawResult {
     let store = case.heads()?;
     let mut all = heads("many", 12);

@@ -57,10 +57,11 @@ pub(crate) fn update_takes_hundreds_of_superseded_heads(case: &mut Case) -> LawR
 
 pub(crate) fn heads_are_sorted_and_unique(case: &mut Case) -> LawResult {
     let store = case.heads()?;
-    // These differ in version, codec, hash function and length of the digest, so that another order than `Cid`'s shows.
+    // These CIDs differ in version, codec, hash function and digest length, so that any order other than that of `Cid`
+    // shows.
     let mut all = heads("head", 12);
     all.extend([v0_cid(b"v0"), v0_cid(b"another"), crate::cid_of(RAW, b"raw"), blake3_cid(DAG_CBOR, b"blake3")]);
-    // Numbers of several bytes, whose order is not that of their encodings.
+    // Codecs of several bytes, which sort differently from their encodings.
     all.extend([0x0200, 0x0129, 0x0401, 0x0301_0080].map(|codec| crate::cid_of(codec, b"codec")));
     all.extend([identity_cid(RAW, b""), identity_cid(RAW, b"longer"), identity_cid(RAW, b"z"), unknown_hash_cid(1)]);
     for (i, cid) in all.iter().enumerate() {

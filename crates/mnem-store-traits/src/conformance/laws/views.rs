@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Uses blocks through a pointer, and looks at the store itself.
+/// Writes blocks through a pointer, and checks the store itself.
 fn blocks_through<S: Blockstore>(how: &str, pointer: S, store: &dyn Blockstore) -> Result<(), Failure> {
     saw(format_args!("capabilities() through {how}"), Ok(pointer.capabilities())).is(store.capabilities())?;
     let (one, many, trusted) = (block(&format!("put {how}")), block(&format!("put_many {how}")), block(how));

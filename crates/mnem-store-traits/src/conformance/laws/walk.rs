@@ -1,4 +1,4 @@
-//! Reading graphs.
+//! Walks through graphs.
 
 use std::collections::HashMap;
 
@@ -20,11 +20,11 @@ use crate::{
     },
 };
 
-/// Blocks of the long chain, and how many of them the store under test holds: the others would only cost time.
+/// The length of the long chain, and how many of its blocks the store under test holds. The rest would only cost time.
 const CHAIN: usize = 100_000;
 const CHAIN_IN_STORE: usize = 200;
 
-/// A graph whose blocks have names, so that an order can be written down.
+/// A graph whose blocks have names, so that an expected order can be written down.
 #[derive(Default)]
 struct Graph {
     blocks: HashMap<&'static str, Block>,
@@ -43,7 +43,7 @@ impl Graph {
         self.add(name, block(name))
     }
 
-    /// A block that links to these, in this order.
+    /// A block with links to these, in this order.
     fn node(&mut self, name: &'static str, links: &[&str]) -> Cid {
         let links: Vec<Cid> = links.iter().map(|link| self.cid(link)).collect();
         self.add(name, node(name, &links))
@@ -126,7 +126,8 @@ pub(crate) fn walk_moves_pending_links_to_the_front(case: &mut Case) -> LawResul
 }
 
 pub(crate) fn walk_of_many_shared_links_is_in_order(case: &mut Case) -> LawResult {
-    // Each level links to all the levels below it, the farthest first: nearly every pending link is moved again and again.
+    // Each level links to all levels below it, the farthest first, so that nearly every pending link is moved
+    // repeatedly.
     const LEVELS: [&str; 24] = [
         "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19",
         "20", "21", "22", "23",
@@ -134,7 +135,7 @@ pub(crate) fn walk_of_many_shared_links_is_in_order(case: &mut Case) -> LawResul
     let mut graph = Graph::default();
     for (depth, level) in LEVELS.iter().enumerate().rev() {
         let mut below: Vec<&'static str> = LEVELS[depth + 1..].to_vec();
-        // The next level first at even depths, last at odd ones.
+        // The next level comes first at even depths and last at odd ones.
         if depth % 2 == 1 {
             below.reverse();
         }
@@ -147,7 +148,7 @@ pub(crate) fn walk_of_many_shared_links_is_in_order(case: &mut Case) -> LawResul
     Ok(())
 }
 
-/// The order by its definition: a block, then each of its links that was not visited.
+/// The order by definition: a block, then each of its links not visited yet.
 fn visit(graph: &Graph, name: &'static str, visited: &mut Vec<&'static str>) {
     if visited.contains(&name) {
         return;
@@ -183,7 +184,8 @@ pub(crate) fn walk_reports_a_missing_root(case: &mut Case) -> LawResult {
 pub(crate) fn walk_reports_malformed_dag_cbor(case: &mut Case) -> LawResult {
     let mut graph = Graph::default();
     graph.leaf("last");
-    // A list of two that holds one item; two items; an integer that is longer than it need be.
+    // Three malformed blocks: a list of two with only one item; two items instead of one; an integer in a longer
+    // encoding than needed.
     graph.add("cut off", dag_cbor(vec![0x82, 0x01]));
     graph.add("trailing", dag_cbor(vec![0x01, 0x02]));
     graph.add("not canonical", dag_cbor(vec![0x18, 0x01]));
@@ -314,7 +316,7 @@ pub(crate) fn walk_finds_links_in_lists_and_maps(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// A store that holds the blocks under test, and further ones at no cost.
+/// A store that holds the blocks under test, and supplies further ones at no cost.
 #[derive(Debug)]
 struct Extended<'a> {
     store: &'a dyn Blockstore,
@@ -343,15 +345,15 @@ impl Blockstore for Extended<'_> {
     }
 }
 
-/// A store that fails once the stack has grown by more than a walk of any shape needs: a walk that calls itself would abort the process, and no
-/// law could say so.
+/// A store that fails once the stack has grown more than any correct walk needs. A recursive walk would overflow the
+/// stack and abort the process before a law could report it.
 #[derive(Debug)]
 struct Shallow<'a> {
     store: &'a dyn Blockstore,
     outermost: usize,
 }
 
-/// Bytes of the stack, far below what a thread has.
+/// A small part of a thread's stack, in bytes.
 const STACK_BYTES: usize = 512 * 1024;
 
 #[inline(never)]

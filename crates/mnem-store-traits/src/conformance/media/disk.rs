@@ -1,4 +1,4 @@
-//! A disk in memory, for backends that can be put on anything that has files.
+//! An in-memory disk, for backends that can run on anything that has files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,12 +15,12 @@ use super::super::{Fault, random::Rng};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// A disk in memory that fails, forgets what was not synced, and can be damaged: all hooks of the profiles faults,
-/// crash, damage and locks.
+/// An in-memory disk that can fail, lose unsynced changes, and be damaged. It implements all hooks of the profiles
+/// faults, crash, damage and locks.
 ///
-/// Clones share it. A backend does all of its input and output through a [`Mount`], one for each opening. A
-/// [`Fixture`](crate::conformance::Fixture) whose place is the disk returns it from
-/// [`disk`](crate::conformance::Fixture::disk), and has these profiles without a further line:
+/// To use it, let the backend do all its input and output through a [`Mount`], one for each opening. In the
+/// [`Fixture`](crate::conformance::Fixture), use the disk as the place and return it from
+/// [`disk`](crate::conformance::Fixture::disk); the default hooks do the rest. Clones share the same disk.
 ///
 /// ```
 /// use mnem_store_traits::conformance::{Fault, MemoryDisk};
@@ -39,9 +39,14 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// A power cut right after the last operation ([`cut_power_after(0)`](Self::cut_power_after)) leaves nothing that was
-/// not synced. A later one leaves nothing of it, or the files that were created, cut and renamed and none of their
-/// bytes, or some changes and not others, and of the last one perhaps a part; the same ones in every run.
+/// # What a power cut leaves
+///
+/// [`cut_power_after(0)`](Self::cut_power_after) loses every unsynced change. A cut after more operations does one of
+/// the following, and chooses the same one in every run:
+///
+/// - It loses every unsynced change.
+/// - It keeps the creation, length and renaming of files, but loses the bytes written.
+/// - It keeps some changes and loses others; the last one may be kept in part.
 #[derive(Clone, Default)]
 pub struct MemoryDisk(Arc<Shared>);
 
@@ -56,29 +61,29 @@ struct Shared {
 struct State {
     now: Files,
     synced: Files,
-    /// What was done since the last sync.
+    /// The changes since the last sync.
     unsynced: Vec<Change>,
     locked: BTreeSet<String>,
-    /// Where the bytes of damaged blocks are.
+    /// The location of the bytes of damaged blocks.
     damaged: BTreeMap<Cid, Vec<(String, Range<usize>)>>,
     has_no_locks: bool,
     fault: Option<Fault>,
-    /// Changes until the power goes off.
+    /// The number of changes until the power goes off.
     power: Option<u64>,
-    /// How many changes there were in all, and until the power went off.
+    /// The number of changes so far, and the number of changes after which the power was cut.
     spent: u64,
     cut_after: u64,
-    /// Changes of the next mount until the power goes off.
+    /// The number of changes of the next mount until the power goes off.
     power_of_next: Option<u64>,
-    /// How often the power was off: a mount of an earlier time is dead.
+    /// How often the power went off. A mount from before the last outage is dead.
     outages: u64,
 }
 
-/// What a power cut takes of the changes that were not synced.
+/// Which unsynced changes a power cut loses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Loss {
     All,
-    /// What was written, and not which files there are and how long they were made.
+    /// Written bytes, but not the creation and length of files.
     Bytes,
     Some,
 }
@@ -109,7 +114,7 @@ impl Change {
         }
     }
 
-    /// The first half of a write that was under way.
+    /// The first half of a write that was in progress.
     fn torn(self) -> Self {
         match self {
             Self::Write(name, offset, mut data) => {
@@ -122,7 +127,7 @@ impl Change {
 }
 
 impl State {
-    /// What a power cut leaves.
+    /// Applies a power cut.
     fn lose(&mut self) {
         let mut luck = Rng::new(self.unsynced.len() as u64 + self.outages + self.spent);
         let loss = if self.cut_after == 0 { Loss::All } else { [Loss::All, Loss::Bytes, Loss::Some][luck.below(3)] };
@@ -135,7 +140,7 @@ impl State {
                 Loss::Some => luck.below(3),
             };
             match (chance, change) {
-                // A file may be there before its bytes are.
+                // A file may exist before its bytes do.
                 (0, Change::Write(name, ..)) => drop(files.entry(name).or_default()),
                 (0, _) if loss == Loss::Some => {}
                 (1, change) if Some(i) == last => change.torn().apply(&mut files),
@@ -155,12 +160,12 @@ impl MemoryDisk {
         Self::default()
     }
 
-    /// An empty disk each of whose calls takes so long.
+    /// An empty disk with this latency for each call.
     pub fn with_latency(latency: Duration) -> Self {
         Self(Arc::new(Shared { latency, ..Shared::default() }))
     }
 
-    /// The disk for one opening, with the power on.
+    /// Opens the disk, and restores the power.
     pub fn mount(&self) -> Mount {
         let mut state = self.state();
         if state.power.take().is_some() {
@@ -171,31 +176,31 @@ impl MemoryDisk {
         Mount { disk: self.clone(), outage: state.outages }
     }
 
-    /// Fails like this from now on; `None`: no more.
+    /// Makes the disk fail in this way from now on; `None` repairs it.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.state().fault = fault;
         self.0.changed.notify_all();
     }
 
-    /// The power goes off after so many more writes and syncs. The next mount finds it on again.
+    /// Cuts the power after this many more writes and syncs. The next mount restores it.
     pub fn cut_power_after(&self, operations: u64) {
         let mut state = self.state();
         (state.power, state.cut_after) = (Some(operations), operations);
     }
 
-    /// The power goes off after so many writes and syncs of the next mount.
+    /// Cuts the power after this many writes and syncs of the next mount.
     pub fn cut_power_while_opening(&self, operations: u64) {
         self.state().power_of_next = Some(operations);
     }
 
-    /// Whether the disk has locks. Without, [`Mount::try_lock`] fails with [`Unsupported`](io::ErrorKind::Unsupported),
-    /// as a file system's `ENOSYS`.
+    /// Enables or disables locks. While they are disabled, [`Mount::try_lock`] fails with
+    /// [`Unsupported`](io::ErrorKind::Unsupported), like `ENOSYS` from a file system.
     pub fn set_locks(&self, has_locks: bool) {
         self.state().has_no_locks = !has_locks;
     }
 
-    /// Writes `new` over the bytes of a block, as a stray program would: as much of it as fits, and zeros for the rest.
-    /// `old`: the bytes, unless they were overwritten before. Returns whether they were found.
+    /// Overwrites the bytes of a block, as a stray program would: with as much of `new` as fits, then zeros. `old` is
+    /// the current bytes, or `None` if the block was damaged before. Returns whether the bytes were found.
     pub(crate) fn damage(&self, cid: &Cid, old: Option<&[u8]>, new: &[u8]) -> bool {
         let mut state = self.state();
         if let Some(old) = old.filter(|old| !old.is_empty()) {
@@ -211,7 +216,7 @@ impl MemoryDisk {
         for (name, place) in places {
             for block in [now.get_mut(name), synced.get_mut(name)].into_iter().flatten() {
                 let block = block.get_mut(place.clone()).unwrap_or_default();
-                // A file keeps its length: bytes of another length must differ all the same.
+                // The file keeps its length. Bytes of another length must differ from the old ones nevertheless.
                 let is_resized = block.len() != new.len();
                 for (i, byte) in block.iter_mut().enumerate() {
                     *byte = new.get(i).copied().unwrap_or(0) ^ u8::from(is_resized && i == 0);
@@ -237,15 +242,15 @@ impl fmt::Debug for MemoryDisk {
     }
 }
 
-/// A [`MemoryDisk`] as one opening sees it. Its calls are those of a file system, with names of files in place of
-/// handles.
+/// A [`MemoryDisk`] as one opening sees it. Its calls are like those of a file system, but take file names instead of
+/// file handles.
 #[derive(Clone, Debug)]
 pub struct Mount {
     disk: MemoryDisk,
     outage: u64,
 }
 
-/// A lock of a file, until it is dropped.
+/// A lock on a file; dropping it unlocks the file.
 #[derive(Debug)]
 pub struct DiskLock {
     mount: Mount,
@@ -268,7 +273,7 @@ impl Mount {
         Ok(self.state(Call::Read)?.now.get(name).cloned())
     }
 
-    /// The length of a file, in bytes; 0 if there is no such file.
+    /// The length of a file in bytes, or 0 if there is no such file.
     ///
     /// # Errors
     /// The power is off, or reads fail.
@@ -276,7 +281,8 @@ impl Mount {
         Ok(self.state(Call::Read)?.now.get(name).map_or(0, Vec::len))
     }
 
-    /// Up to `len` bytes of a file, from `offset` on; fewer where it ends, or is not there.
+    /// Up to `len` bytes of a file, starting at `offset`. Shorter at the end of the file, and empty if there is no such
+    /// file.
     ///
     /// # Errors
     /// The power is off, or reads fail.
@@ -287,7 +293,7 @@ impl Mount {
         Ok(file.get(offset..end).unwrap_or_default().to_vec())
     }
 
-    /// The names of all files, ascending.
+    /// The names of all files, in ascending order.
     ///
     /// # Errors
     /// The power is off, or reads fail.
@@ -295,7 +301,7 @@ impl Mount {
         Ok(self.state(Call::Read)?.now.keys().cloned().collect())
     }
 
-    /// Writes into a file, which is created and grows as needed.
+    /// Writes into a file, which is created and extended as needed.
     ///
     /// # Errors
     /// The power is off, or writes fail. Nothing was written.
@@ -303,7 +309,7 @@ impl Mount {
         self.change(Change::Write(name.to_owned(), offset, data.to_vec()))
     }
 
-    /// Cuts a file, or lengthens it with zeros.
+    /// Truncates a file, or extends it with zeros.
     ///
     /// # Errors
     /// The power is off, or writes fail. Nothing was changed.
@@ -311,7 +317,7 @@ impl Mount {
         self.change(Change::SetLen(name.to_owned(), len))
     }
 
-    /// Renames a file, over another if there is one.
+    /// Renames a file, replacing any file with the new name.
     ///
     /// # Errors
     /// The power is off, or writes fail. Nothing was changed.
@@ -319,7 +325,7 @@ impl Mount {
         self.change(Change::Rename(from.to_owned(), to.to_owned()))
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file if it exists.
     ///
     /// # Errors
     /// The power is off, or writes fail. Nothing was changed.
@@ -327,14 +333,14 @@ impl Mount {
         self.change(Change::Remove(name.to_owned()))
     }
 
-    /// Makes all changes so far durable, of every file.
+    /// Makes all changes so far durable, in all files.
     ///
     /// # Errors
     /// The power is off, or syncs fail. Nothing was made durable.
     pub fn sync(&self) -> io::Result<()> {
         let mut state = self.state(Call::Sync)?;
         state.spend();
-        // Changes that come while a sync waits are not its own.
+        // A waiting sync does not cover changes that arrive while it waits.
         let mine = state.unsynced.len();
         while state.fault == Some(Fault::SyncsWait) {
             state = self.disk.0.changed.wait(state).unwrap_or_else(|e| e.into_inner());
@@ -344,7 +350,7 @@ impl Mount {
         Ok(())
     }
 
-    /// Locks a file, which need not be there; `None` if it is locked by another.
+    /// Locks a file, which need not exist. Returns `None` if the file is already locked.
     ///
     /// # Errors
     /// The power is off, reads fail, or the disk has no locks.
@@ -389,7 +395,7 @@ impl Mount {
 }
 
 impl State {
-    /// One operation that changes the medium.
+    /// Counts one operation that changes the medium.
     fn spend(&mut self) {
         self.spent += 1;
         if let Some(left) = &mut self.power {
@@ -401,7 +407,7 @@ impl State {
 impl Drop for DiskLock {
     fn drop(&mut self) {
         let mut state = self.mount.disk.state();
-        // A lock of the time before a power cut is gone already.
+        // A power cut has already released locks from before it.
         if state.outages == self.mount.outage {
             state.locked.remove(&self.name);
         }

@@ -1,4 +1,4 @@
-//! Media in memory for a backend to stand on in its tests: they fail, forget and wait as they are told.
+//! In-memory media for the tests of a backend. They can fail, lose unsynced data and wait on request.
 
 mod disk;
 mod network;

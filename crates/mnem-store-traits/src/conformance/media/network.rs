@@ -1,4 +1,4 @@
-//! An object store in memory, behind a network that loses answers.
+//! An in-memory object store behind a network that can lose answers.
 
 use std::{
     collections::BTreeMap,
@@ -13,12 +13,12 @@ use std::{
 
 use super::super::Fault;
 
-/// An object store in memory behind a network, for backends over a network: all hooks of the profiles faults and
-/// network.
+/// An in-memory object store behind a network, for backends on a network. It implements all hooks of the profiles
+/// faults and network.
 ///
-/// Clones are the same object store. A backend reaches it through a [`Connection`], one for each opening. A
-/// [`Fixture`](crate::conformance::Fixture) whose place is the network returns it from
-/// [`network`](crate::conformance::Fixture::network):
+/// To use it, let the backend make all its requests through a [`Connection`], one for each opening. In the
+/// [`Fixture`](crate::conformance::Fixture), use the network as the place and return it from
+/// [`network`](crate::conformance::Fixture::network). Clones are the same object store.
 ///
 /// ```
 /// use mnem_store_traits::conformance::{Fault, MemoryNetwork, Precondition};
@@ -29,11 +29,11 @@ use super::super::Fault;
 /// network.set_fault(Some(Fault::AnswerLost(0)));
 /// assert!(connection.put("heads", b"two", Precondition::Version(version)).is_err());
 /// let (data, _) = connection.get("heads")?.unwrap_or_default();
-/// assert_eq!(data, b"two"); // it was applied all the same
+/// assert_eq!(data, b"two"); // the write was applied although its answer was lost
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// What was answered is durable: there is nothing to sync.
+/// Every answered write is durable; there is no sync.
 #[derive(Clone, Default)]
 pub struct MemoryNetwork(Arc<Shared>);
 
@@ -51,13 +51,13 @@ struct State {
     fault: Option<Fault>,
 }
 
-/// What must hold for an object to be written.
+/// The condition for writing an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precondition {
-    /// Nothing.
+    /// No condition.
     None,
-    /// There is no object of this name.
+    /// The object does not exist yet.
     Absent,
     /// The object has this version.
     Version(u64),
@@ -67,7 +67,7 @@ pub enum Precondition {
 #[derive(Clone, Debug)]
 pub struct Connection(MemoryNetwork);
 
-/// What becomes of a request.
+/// The fate of a request that arrives.
 enum Fate {
     Answered,
     AnswerLost,
@@ -80,22 +80,22 @@ impl MemoryNetwork {
         Self::default()
     }
 
-    /// An empty object store each of whose requests takes so long.
+    /// An empty object store with this latency for each request.
     pub fn with_latency(latency: Duration) -> Self {
         Self(Arc::new(Shared { latency, ..Shared::default() }))
     }
 
-    /// The object store for one opening.
+    /// Opens the object store.
     pub fn connect(&self) -> Connection {
         Connection(self.clone())
     }
 
-    /// Fails like this from now on; `None`: no more.
+    /// Makes the network fail in this way from now on; `None` repairs it.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.state().fault = fault;
     }
 
-    /// How many requests there were.
+    /// The number of requests so far.
     pub fn requests(&self) -> u64 {
         self.0.requests.load(Ordering::Relaxed)
     }
@@ -117,7 +117,7 @@ impl fmt::Debug for MemoryNetwork {
 }
 
 impl State {
-    /// What becomes of the next request. An error: it does not arrive.
+    /// The fate of the next request. An error means that the request does not arrive.
     fn fate(&mut self, writes: bool) -> io::Result<Fate> {
         let (left, once) = match &mut self.fault {
             Some(Fault::Reads) if !writes => return Err(io::Error::other("planted: no answer to reads")),
@@ -171,14 +171,14 @@ impl Connection {
             Fate::Answered => act(&mut state),
             Fate::FalseConflict => Err(conflict()),
             Fate::AnswerLost => {
-                // It arrived; whatever came of it, nobody hears of it.
+                // The request arrived and was carried out, but its result is lost.
                 let _ = act(&mut state);
                 Err(io::Error::new(io::ErrorKind::ConnectionReset, "planted: the answer was lost"))
             }
         }
     }
 
-    /// The bytes of an object, and its version; `None` if it is not there.
+    /// The bytes of an object and its version, or `None` if it does not exist.
     ///
     /// # Errors
     /// There was no answer.
@@ -186,7 +186,7 @@ impl Connection {
         self.request(false, |state| Ok(state.objects.get(name).cloned()))
     }
 
-    /// The names of objects that begin with `prefix` and come after `after`: up to `most` of them, ascending.
+    /// The names of up to `most` objects that begin with `prefix` and sort after `after`, in ascending order.
     ///
     /// # Errors
     /// There was no answer.
@@ -199,21 +199,21 @@ impl Connection {
         })
     }
 
-    /// Writes an object, and returns its version.
+    /// Writes an object, and returns its new version.
     ///
     /// # Errors
-    /// - [`AlreadyExists`](io::ErrorKind::AlreadyExists): the precondition does not hold, or the service says so.
+    /// - [`AlreadyExists`](io::ErrorKind::AlreadyExists): the precondition does not hold, or the service claims so.
     ///   Nothing was written.
     /// - [`ConnectionReset`](io::ErrorKind::ConnectionReset): the answer was lost. The object may have been written.
-    /// - Others: nothing was written.
+    /// - Any other error: nothing was written.
     pub fn put(&self, name: &str, data: &[u8], precondition: Precondition) -> io::Result<u64> {
         self.request(true, |state| state.put(name, data, precondition))
     }
 
-    /// Removes an object, if it is there.
+    /// Removes an object if it exists.
     ///
     /// # Errors
-    /// As [`put`](Self::put).
+    /// The same as for [`put`](Self::put).
     pub fn delete(&self, name: &str) -> io::Result<()> {
         self.request(true, |state| {
             state.objects.remove(name);

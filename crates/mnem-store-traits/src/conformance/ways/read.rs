@@ -1,4 +1,4 @@
-//! The ways to read.
+//! Every way to read.
 
 use std::{fmt, ops::ControlFlow, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// One way to look at a store.
+/// One way to read from a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Read {
     Get,
@@ -27,7 +27,7 @@ pub(crate) enum Read {
     Size,
     Cids,
     Walk,
-    /// A commit of nothing but a requirement.
+    /// A commit that only requires a block.
     Require,
     Heads,
     /// `get` of a side table.
@@ -36,7 +36,7 @@ pub(crate) enum Read {
     SideTables,
 }
 
-/// What is looked for.
+/// The thing to look for.
 #[derive(Clone, Debug)]
 pub(crate) enum Subject {
     Block(Block),
@@ -44,10 +44,10 @@ pub(crate) enum Subject {
     Row(Row),
 }
 
-/// The table whose rows are looked for.
+/// The side table of the rows to look for.
 pub(crate) const TABLE: &str = "table";
 
-/// One handle to look through. Its side table stays open, as its owner's would.
+/// One handle to read through. Its side table stays open, as it does in an application.
 pub(crate) struct Eyes {
     handles: Handles,
     table: Option<Arc<dyn SideTable>>,
@@ -60,7 +60,7 @@ impl Eyes {
         Ok(Self { handles: handles.clone(), table })
     }
 
-    /// For blocks and heads alone: a side table cannot be opened on every medium that fails.
+    /// Eyes without side tables, because a failing medium may not be able to open one.
     pub(crate) fn without_tables(handles: &Handles) -> Self {
         Self { handles: handles.clone(), table: None }
     }
@@ -108,7 +108,7 @@ impl Read {
         }
     }
 
-    /// What the handles must offer.
+    /// The profile that the handles must offer.
     pub(crate) fn needs(self) -> Profile {
         match self {
             Self::Heads => Profile::Heads,
@@ -118,7 +118,7 @@ impl Read {
         }
     }
 
-    /// Whether this way can see such a thing.
+    /// Whether this way can find such a subject.
     pub(crate) fn looks_for(self, subject: &Subject) -> bool {
         match subject {
             Subject::Block(_) => matches!(self.needs(), Profile::Blocks | Profile::Store),
@@ -127,7 +127,7 @@ impl Read {
         }
     }
 
-    /// Whether it is there, whole.
+    /// Whether the subject is there, complete and with the right bytes.
     pub(crate) fn sees(self, eyes: &Eyes, subject: &Subject, when: &str) -> Result<Result<bool, StoreError>, Failure> {
         match subject {
             Subject::Block(block) => self.sees_block(eyes, block, when),

@@ -1,5 +1,5 @@
-//! The same small store for every way to write: what was there, what one write adds and takes away, and how much of it
-//! landed.
+//! One small store that every way to write is tried on: the initial content, what each write adds and removes, and how
+//! much of a write has taken effect.
 
 use std::fmt::Display;
 
@@ -19,20 +19,20 @@ use crate::{
     },
 };
 
-/// Rounds of writes that a scene has blocks and rows for.
+/// The number of consecutive writes that a scene has data for.
 const ROUNDS: usize = 3;
 
 /// A store with a few blocks, a head and rows.
 pub(crate) struct Scene {
-    /// Blocks of one batch.
+    /// The number of blocks in one batch.
     size: usize,
-    /// Bytes of each of them, or of the value of each row; without, they are small.
+    /// The size of each block, or of the value of each row. `None` means small.
     block_bytes: Option<usize>,
     kept: Vec<Block>,
     old: Cid,
 }
 
-/// How much of a write is there.
+/// How much of a write has taken effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
     Nothing,
@@ -53,7 +53,7 @@ impl Scene {
         Self { size, block_bytes: None, kept: blocks("kept", 3), old: head("old") }
     }
 
-    /// Batches of 9 MiB, which a store may want to write in pieces.
+    /// Batches of 9 MiB, which a store may split.
     pub(crate) fn of_many_bytes() -> Self {
         Self { block_bytes: Some(768 * 1024), ..Self::new(12) }
     }
@@ -62,12 +62,12 @@ impl Scene {
         &self.kept
     }
 
-    /// A row that no write touches.
+    /// A row that no write changes.
     pub(crate) fn row_that_stays(&self) -> Subject {
         Subject::Row(kept_row())
     }
 
-    /// The blocks of a round, to be added or to be removed.
+    /// The blocks that this round adds or removes.
     pub(crate) fn blocks(&self, way: Write, round: usize) -> Vec<Block> {
         let one = matches!(way, Write::Put | Write::PutTrusted | Write::Delete);
         let what = if way.deletes_blocks() { "gone" } else { "new" };
@@ -78,7 +78,7 @@ impl Scene {
         (0..count).map(|i| raw(data(i))).collect()
     }
 
-    /// A block or a row of the first round.
+    /// A block or row of the first round; none if the way writes neither.
     pub(crate) fn subjects(&self, way: Write) -> Vec<Subject> {
         if way.adds_blocks() || way.deletes_blocks() {
             self.blocks(way, 0).into_iter().take(1).map(Subject::Block).collect()
@@ -89,7 +89,7 @@ impl Scene {
         }
     }
 
-    /// The head after a round of a way that changes heads.
+    /// The head after this round, for a way that changes heads.
     pub(crate) fn head(&self, way: Write, round: usize) -> Cid {
         match way {
             Write::CommitHead => self.blocks(way, round)[0].cid,
@@ -97,7 +97,7 @@ impl Scene {
         }
     }
 
-    /// The heads where this one is current: an update leaves another as it is.
+    /// All heads while `current` is the current one. An update leaves a second head in place.
     pub(crate) fn heads_with(&self, way: Write, current: Cid) -> Vec<Cid> {
         let others = if matches!(way, Write::Update | Write::CommitHead) { Some(head("that stays")) } else { None };
         let mut heads: Vec<Cid> = others.into_iter().chain([current]).collect();
@@ -105,7 +105,7 @@ impl Scene {
         heads
     }
 
-    /// How many heads there are, before and after.
+    /// The number of heads; no round changes it.
     pub(crate) fn head_count(&self, way: Write) -> usize {
         self.heads_with(way, self.old).len()
     }
@@ -123,7 +123,7 @@ impl Scene {
         row(format!("gone in round {round}"), "value")
     }
 
-    /// What is there before the first round of this way.
+    /// Writes the content that this way needs before its first round.
     pub(crate) fn set(&self, case: &Case, way: Write) -> Result<(), Failure> {
         let rounds = if way.deletes_blocks() { ROUNDS } else { 0 };
         let gone = (0..rounds).flat_map(|round| self.blocks(way, round));
@@ -139,7 +139,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Writes.
+    /// Performs the write of this round.
     pub(crate) fn act(&self, way: Write, handles: &Handles, round: usize) -> Result<Done, Failure> {
         let (old, new) = (self.head_before(way, round), || self.head(way, round));
         Ok(match way {
@@ -157,8 +157,8 @@ impl Scene {
         })
     }
 
-    /// How much of a round is there; every block and row whole, and no head without its blocks. Asks for heads only
-    /// where it is the last round.
+    /// How much of a round has taken effect. Checks that every block and row is whole, and that no head is there
+    /// without its blocks. Looks at heads only in the last round.
     pub(crate) fn extent(
         &self,
         way: Write,
@@ -171,7 +171,7 @@ impl Scene {
         if way.adds_blocks() || way.deletes_blocks() {
             let store = offered(handles.as_blocks(), Profile::Blocks)?;
             for block in self.blocks(way, round) {
-                // Every look-up of many blocks would take longer than it is worth.
+                // With many blocks, trying every lookup would take too long.
                 let there = if self.size < 10 {
                     whole_or_absent(&*store, &block, when)?
                 } else {
@@ -221,7 +221,7 @@ impl Scene {
         Ok(())
     }
 
-    /// What no write of this way may touch is as it was.
+    /// Checks that the content which this way must not touch is unchanged.
     pub(crate) fn rest_is_kept(&self, way: Write, handles: &Handles, when: &str) -> Result<(), Failure> {
         let store = offered(handles.as_blocks(), Profile::Blocks)?;
         self.kept.iter().try_for_each(|block| holds(&*store, block, when))?;
@@ -236,7 +236,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Whether the round is there as far as its result says.
+    /// Checks that the round took effect as far as its result says.
     pub(crate) fn is_as_said(
         &self,
         case: &Case,
@@ -248,7 +248,7 @@ impl Scene {
         self.rest_is_kept(way, case.handles(), when)?;
         let extent = self.extent(way, case.handles(), round, true, when)?;
         let atomic = way.atomic_by().is_some_and(|claim| case.claims(claim));
-        // One block, one head and one deletion have no parts.
+        // A single block, a single head and a single deletion cannot be partial.
         let whole =
             atomic || matches!(way, Write::Put | Write::PutTrusted | Write::Update | Write::Swap | Write::Delete);
         let undone = atomic || matches!(way, Write::Update | Write::Swap | Write::Row);

@@ -1,4 +1,4 @@
-//! The ways to write.
+//! Every way to write.
 
 use std::{fmt, sync::Arc};
 
@@ -22,7 +22,7 @@ pub(crate) enum Write {
     CommitHead,
     /// A commit of trusted puts, without a head.
     CommitTrusted,
-    /// Puts into `Buffered`, then `flush`.
+    /// Puts into `Buffered`, followed by `flush`.
     Buffered,
     Update,
     Swap,
@@ -65,7 +65,7 @@ impl Write {
         }
     }
 
-    /// What the handles must offer.
+    /// The profile that the handles must offer.
     pub(crate) fn needs(self) -> Profile {
         match self {
             Self::Put | Self::PutTrusted | Self::PutMany | Self::Delete | Self::DeleteMany => Profile::Blocks,
@@ -75,7 +75,7 @@ impl Write {
         }
     }
 
-    /// The claims by which `Ok` means that a power cut undoes nothing of it.
+    /// The claims that make `Ok` mean that the write survives a power cut.
     pub(crate) fn durable_by(self) -> &'static [Claim] {
         match self {
             Self::Update | Self::Swap => &[Claim::HeadsSurvivePower],
@@ -84,7 +84,7 @@ impl Write {
         }
     }
 
-    /// The claim by which it is all or nothing.
+    /// The claim that makes the write all-or-nothing.
     pub(crate) fn atomic_by(self) -> Option<Claim> {
         match self {
             Self::PutMany => Some(Claim::AtomicPutMany),
@@ -94,7 +94,7 @@ impl Write {
         }
     }
 
-    /// Whether one call takes many blocks or rows.
+    /// Whether one call takes several blocks or rows.
     pub(crate) fn is_batch(self) -> bool {
         !matches!(self, Self::Put | Self::PutTrusted | Self::Update | Self::Swap | Self::Delete)
     }
@@ -120,12 +120,12 @@ impl Write {
         matches!(self, Self::CommitHead | Self::Update | Self::Swap)
     }
 
-    /// Writes these blocks. A commit with a head adds the first block's CID to the heads.
+    /// Writes these blocks. A commit with a head also adds the CID of the first block to the heads.
     pub(crate) fn put(self, handles: &Handles, blocks: &[Block]) -> Result<Result<(), StoreError>, Failure> {
         self.put_superseding(handles, blocks, &[])
     }
 
-    /// [`put`](Self::put), with heads that a commit supersedes.
+    /// Like [`put`](Self::put); a commit with a head supersedes the heads in `old`.
     pub(crate) fn put_superseding(
         self,
         handles: &Handles,
@@ -143,7 +143,7 @@ impl Write {
                 let flushed = each
                     .try_for_each(|(cid, data)| crate::Blockstore::put(&buffered, &cid, data))
                     .and_then(|()| buffered.flush());
-                // Or it would try again when it is dropped.
+                // Otherwise dropping it would flush again.
                 buffered.discard_staged();
                 flushed
             }
@@ -164,7 +164,8 @@ impl Write {
         })
     }
 
-    /// Removes these blocks: [`Delete`](Self::Delete) one after the other, or [`DeleteMany`](Self::DeleteMany).
+    /// Removes these blocks: one by one with [`Delete`](Self::Delete), in one call with
+    /// [`DeleteMany`](Self::DeleteMany).
     pub(crate) fn remove(self, handles: &Handles, cids: &[Cid]) -> Result<Result<(), StoreError>, Failure> {
         let store = offered(handles.as_blocks(), Profile::Blocks)?;
         Ok(match self {

@@ -136,7 +136,7 @@ impl Defect for LocksWhileDraining {
     }
 }
 
-/// Caches blocks and forgets to drop deleted ones.
+/// Caches blocks and does not remove deleted ones from the cache.
 #[derive(Debug, Default)]
 struct StaleAfterDelete(Mutex<BTreeMap<Cid, Bytes>>);
 

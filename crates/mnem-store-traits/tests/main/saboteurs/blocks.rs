@@ -37,7 +37,7 @@ saboteurs! {
 
 const SHA2_512: u64 = 0x13;
 
-/// Refuses the functions that not every build has.
+/// Refuses hash functions that are not in every build.
 fn known_to_all(cid: &Cid) -> Result<(), StoreError> {
     let (code, digest_bytes) = (cid.hash().code(), cid.hash().size());
     match supported_hashes().iter().find(|function| function.code() == code) {
@@ -48,7 +48,7 @@ fn known_to_all(cid: &Cid) -> Result<(), StoreError> {
     }
 }
 
-/// A store need not know the functions that this build has beyond those of every build.
+/// A store need not support functions of this build that are not in every build.
 #[test]
 fn a_store_that_knows_the_three_functions_alone_breaks_no_law() {
     for id in [
@@ -247,7 +247,7 @@ defect! {
     }
 }
 
-/// Keeps a list of what was deleted, and stores none of it again.
+/// Records what was deleted, and never stores it again.
 #[derive(Debug, Default)]
 struct BuriesWhatItDeletes(Mutex<BTreeSet<Cid>>);
 
@@ -261,7 +261,7 @@ impl Defect for BuriesWhatItDeletes {
     }
 }
 
-/// Right for laws that put little.
+/// Correct for laws that put little data.
 #[derive(Debug, Default)]
 struct LosesEveryNinth(Mutex<usize>);
 

@@ -1,4 +1,4 @@
-//! Defects that show when callers' code runs within a call: an iterator, a callback, the consumer of a listing.
+//! Defects that show when a caller's code runs inside a call: an iterator, a callback, the consumer of a listing.
 
 use std::sync::{
     Mutex,
@@ -18,8 +18,9 @@ saboteurs! {
     panicked_batch_stays_open: PanickedBatchStaysOpen => panic_in_callers_code_harms_nothing "a batch is open";
 }
 
-/// Stages the batches of all callers in one list. "an error found by then … keeps nothing of the call. The iterator may read and write the
-/// same store": a batch within the iterator of another lands what that one has staged.
+/// Stages the batches of all callers in one list. A batch made by the iterator of another batch then lands the staged
+/// blocks of the outer one. This breaks "an error found by then … keeps nothing of the call. The iterator may read and
+/// write the same store".
 #[derive(Debug, Default)]
 struct BatchesShareAList(Mutex<Vec<(Cid, Bytes)>>);
 
@@ -46,7 +47,8 @@ impl Defect for BatchesShareAList {
     }
 }
 
-/// Deletes when nobody lists any more. "After `Ok` no read finds the block", and "[`cids`] blocks no writer".
+/// Deletes only when no listing is running. This breaks "After `Ok` no read finds the block", and "[`cids`] blocks no
+/// writer".
 #[derive(Debug, Default)]
 struct DeletesWaitForListings {
     listings: AtomicUsize,
@@ -71,7 +73,7 @@ impl Drop for Listing<'_> {
     fn drop(&mut self) {
         if self.defect.listings.fetch_sub(1, Ordering::SeqCst) == 1 {
             for cid in lock(&self.defect.pending).drain(..) {
-                // A store that was closed meanwhile has nothing to delete any more.
+                // After a close there is nothing to delete.
                 let _ = self.inner.delete(&cid);
             }
         }
@@ -93,7 +95,7 @@ impl Defect for DeletesWaitForListings {
     }
 }
 
-/// Counts the batches that are open, and cannot be closed before they are done. "The iterator … may panic without harm."
+/// Counts the open batches, and closes only after they are done. This breaks "The iterator … may panic without harm."
 #[derive(Debug, Default)]
 struct PanickedBatchStaysOpen(AtomicUsize);
 

@@ -31,7 +31,7 @@ saboteurs! {
     close_is_refused_twice: ClosesOnce => closed_store_refuses_calls "close() of a closed store";
 }
 
-/// The blocks of a batch, one by one.
+/// Puts the blocks of a batch, one by one.
 fn put_blocks(inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
     batch.puts().iter().try_for_each(|put| inner.put_trusted(&put.cid, put.data.clone()))
 }

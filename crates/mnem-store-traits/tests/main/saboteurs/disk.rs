@@ -1,6 +1,7 @@
-//! A store over a disk in memory that can fail, be damaged, and lose its power: sound, or with one flaw.
+//! A store on an in-memory disk that can fail, be damaged and lose its power. The store is sound, or has one flaw.
 //!
-//! Everything is written as one journal row, synced, then row by row, synced; opening carries out a journal that is still there.
+//! Every transaction is first written and synced as one journal row, then row by row, and synced again. An opening
+//! applies a journal that is still there.
 
 mod fixture;
 mod store;
@@ -18,7 +19,7 @@ use mnem_store_traits::{Bytes, Cause, Cid, HeadChange, Outcome, StoreError, conf
 use super::lock;
 pub(crate) use fixture::OnDisk;
 
-/// What is wrong with a store, if anything.
+/// The flaw of a store, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     None,
@@ -45,58 +46,58 @@ pub(crate) enum Flaw {
     RecoversWithoutSync,
     DeletesInMemoryOnly,
     DeletesManyInMemoryOnly,
-    /// Writes of this kind are not synced.
+    /// Does not sync writes of this kind.
     NoSyncOf(&'static str),
-    /// A failed write is followed by `Poisoned` from writes of its kind alone.
+    /// After a failed write, returns `Poisoned` only for writes of the same kind.
     PoisonsItsKind,
-    /// A read that succeeds lifts the poison.
+    /// A successful read removes the poison.
     ReadsHeal,
-    /// Recovery is not synced, and a commit of blocks that are there syncs nothing.
+    /// Does not sync after recovery, and a commit of present blocks syncs nothing.
     CommitTakesPresentForDurable,
-    /// What an opening cannot read is an empty store.
+    /// If an opening cannot read something, it takes it to be empty.
     OpensUnreadAsEmpty,
-    /// A requirement that cannot be looked up is taken to be met.
+    /// Takes a required block that cannot be looked up to be present.
     UnreadIsMet,
-    /// Keys that cannot be read are none.
+    /// If keys cannot be read, lists none.
     UnreadKeysAreNone,
     SizeWaitsForSyncs,
-    /// `close` empties the medium before it writes everything anew.
+    /// `close` empties the medium and then rewrites everything.
     CloseRewrites,
-    /// An opening empties the medium before it writes everything anew.
+    /// An opening empties the medium and then rewrites everything.
     OpeningRewrites,
-    /// Goes on where there are no locks.
+    /// Continues although the medium has no locks.
     OpensWithoutLocks,
-    /// Writes before it asks for its lock.
+    /// Writes before it takes its lock.
     WritesBeforeLocking,
     SecondProcessIsBlind,
     SecondProcessKeepsItsOwnHeads,
-    /// A block that was found sound is marked so on the medium, and not checked again.
+    /// Records on the medium that a block was found sound, and does not check it again.
     RemembersVerified,
-    /// A commit that cannot read the heads takes them to be none.
+    /// A commit that cannot read the heads takes them to be empty.
     CommitOverUnreadHeads,
-    /// A batch is one journal for each 4 MiB.
+    /// Splits a batch into journals of 4 MiB.
     JournalOf4MiB,
-    /// Heads are seen before they are synced, and the same heads are not written again.
+    /// Shows heads before they are synced, and does not write unchanged heads again.
     SameHeadsSyncNothing,
-    /// A reader of a block waits for its writer.
+    /// A reader of a block waits for the writer of that block.
     WaitsForItsKey,
-    /// Recovery is not synced, and a batch syncs what it has written itself.
+    /// Does not sync after recovery, and a batch syncs only what it has written itself.
     MixedBatchSyncsWhatIsNew,
-    /// A listing of keys tries again after an error.
+    /// A listing of keys continues after an error.
     KeysGoOnAfterAnError,
-    /// A read that fails is answered with what the handle saw before.
+    /// Answers a failed read with what the handle saw before.
     AnswersFromMemory,
-    /// A handle takes in 1 MiB of what others wrote at each look.
+    /// A handle takes in only 1 MiB of other handles' writes at each read.
     TakesInOneMib,
-    /// A write that comes while a sync is under way takes itself to be synced with it.
+    /// A write that arrives while a sync is in progress relies on that sync.
     RidesOnASync,
-    /// A poisoned handle stays open.
+    /// A poisoned handle cannot be closed.
     PoisonedStaysOpen,
-    /// A handle syncs its first forty writes.
+    /// A handle syncs only its first forty writes.
     SyncsFortyWrites,
-    /// Once a write of a handle has failed, it takes what is there for durable.
+    /// After a failed write, a handle takes everything present to be durable.
     FailedWriteMovesItsMark,
-    /// Blocks are deleted by `delete_many` where they are sound.
+    /// `delete_many` deletes only blocks that are sound.
     DamageCannotBeDeletedInABatch,
 }
 
@@ -109,28 +110,28 @@ enum Value {
     Journal(Vec<Change>),
 }
 
-/// The rows that are there.
+/// The rows of the store.
 type Rows = BTreeMap<Key, Value>;
 
 const JOURNAL: &[u8] = b"journal";
 const HEADS: &[u8] = b"heads";
 
-/// The disk, and what all handles share of what is on it.
+/// The disk, and the state that all handles on it share.
 #[derive(Debug)]
 pub(crate) struct Disk {
     flaw: Flaw,
     medium: Mutex<Medium>,
     released: Condvar,
-    /// What readers see: changed in one step by each transaction.
+    /// What readers see. Each transaction changes it in one step.
     visible: Mutex<Rows>,
-    /// One transaction at a time.
+    /// Held by the one running transaction.
     writer: Mutex<()>,
     updates: AtomicUsize,
-    /// A sync is waiting for the fault to end.
+    /// Whether a sync is waiting for the fault to end.
     sync_waits: AtomicBool,
-    /// What was found sound.
+    /// Rows that were found sound.
     verified: Mutex<BTreeSet<Key>>,
-    /// What is being written.
+    /// Rows that are being written.
     in_flight: Mutex<BTreeSet<Key>>,
 }
 
@@ -146,7 +147,7 @@ struct Medium {
 }
 
 impl Medium {
-    /// One operation that changes the medium, if the power is on.
+    /// Counts one operation that changes the medium. Fails if the power is off.
     fn spend(&mut self) -> Result<(), StoreError> {
         let Some(left) = &mut self.power else { return Ok(()) };
         *left = left.checked_sub(1).ok_or_else(|| failed(Outcome::Unknown, "the power is off"))?;
@@ -184,7 +185,7 @@ impl Disk {
         self.flaw == flaw
     }
 
-    /// Puts the power on again, and carries out a journal that is still there.
+    /// Restores the power, and applies a journal that is still there.
     fn recover(&self) -> Result<u64, StoreError> {
         let mut medium = lock(&self.medium);
         if medium.power.take().is_some() {
@@ -233,7 +234,7 @@ struct Handle {
     poisoned: AtomicBool,
     /// The kind of the write that failed.
     poisoned_by: Mutex<&'static str>,
-    /// What this handle saw last, where it remembers that.
+    /// What this handle saw last, if it caches that.
     seen: Mutex<Rows>,
     writes: AtomicUsize,
 }
@@ -310,14 +311,14 @@ impl Handle {
         if closed { Err(StoreError::Closed { backend: "disk", operation }) } else { Ok(()) }
     }
 
-    /// Looks at what readers see, if the disk can be read.
+    /// Reads what readers see, if the disk can be read.
     fn view<T>(&self, operation: &'static str, look: impl FnOnce(&Rows) -> T) -> Result<T, StoreError> {
         self.check_open(operation)?;
         let waits = self.has(Flaw::ReadersWaitForSyncs)
             || (self.has(Flaw::HeadReadersWaitForSyncs) && operation == "heads")
             || (self.has(Flaw::SizeWaitsForSyncs) && operation == "size");
         let _waits = waits.then(|| {
-            // Not before the writer has come to its sync.
+            // Not before the writer has reached its sync.
             while lock(&self.disk.medium).fault == Some(Fault::SyncsWait)
                 && !self.disk.sync_waits.load(Ordering::SeqCst)
             {
@@ -346,7 +347,7 @@ impl Handle {
         Ok(look(&lock(&self.disk.visible)))
     }
 
-    /// What the handle knows once it has taken in what is new.
+    /// Takes in new rows, and returns what the handle knows then.
     fn take_in(&self) -> MutexGuard<'_, Rows> {
         let (visible, mut seen) = (lock(&self.disk.visible), lock(&self.seen));
         seen.retain(|key, _| visible.contains_key(key));
@@ -383,7 +384,7 @@ impl Handle {
         (HEADS.to_vec(), Some(Value::Row(Bytes::from(text.join(" ")))))
     }
 
-    /// Decides what to change, and changes it in one step.
+    /// Decides what to change, and applies the changes in one step.
     fn transact(
         &self,
         kind: &'static str,
@@ -445,12 +446,12 @@ impl Handle {
     }
 
     fn show(&self, changes: &[Change]) {
-        // Under one lock, so that no reader sees half of them.
+        // Under one lock, so that no reader sees half of the changes.
         let mut visible = lock(&self.disk.visible);
         changes.iter().for_each(|each| change(&mut visible, each));
     }
 
-    /// Lands all changes in one journal; with the flaw, in several.
+    /// Writes all changes in one journal or, with the flaw, in several.
     fn land_in_flight(&self, kind: &'static str, changes: &[Change]) -> Result<(), StoreError> {
         let keys = || changes.iter().map(|(key, _)| key.clone());
         lock(&self.disk.in_flight).extend(keys());
@@ -469,7 +470,7 @@ impl Handle {
         landed
     }
 
-    /// Syncs the journal and these rows alone.
+    /// Syncs only the journal and these rows.
     fn sync_only(&self, changes: &[Change]) -> Result<(), StoreError> {
         let medium = &mut *self.changing(Op::Sync)?;
         for key in changes.iter().map(|(key, _)| key.as_slice()).chain([JOURNAL]) {
@@ -511,9 +512,10 @@ impl Handle {
         self.transact(kind, |rows| Ok(self.absent(rows, blocks)))
     }
 
-    /// The changes that add what is not there.
+    /// The changes that add absent blocks.
     fn absent(&self, rows: &Rows, blocks: &[(Cid, Bytes)]) -> Vec<Change> {
-        // One that undoes by deleting does not look first: that is how it comes to delete the block of another.
+        // A store that undoes by deleting does not look first. This is how it comes to delete a block of another
+        // writer.
         let is_new = |cid: &Cid| self.has(Flaw::UndoesByDeleting) || !rows.contains_key(&block_key(cid));
         let new = blocks.iter().filter(|(cid, _)| is_new(cid));
         new.map(|(cid, data)| (block_key(cid), Some(Value::Row(data.clone())))).collect()

@@ -1,4 +1,4 @@
-//! Drivers with one flaw each, of stores whose content lives in memory and whose place is a file that says what it is.
+//! Drivers with one flaw each. The content of their stores is in memory; the file at the path contains the format.
 
 mod store;
 
@@ -12,7 +12,7 @@ use mnem_store_traits::{
 
 use self::store::{Opened, clear, content, forget};
 
-/// What is wrong with a driver.
+/// The flaw of a driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
     None,
@@ -60,7 +60,7 @@ struct Flawed(Flaw);
 
 const FORMATS: [&str; 2] = ["test 2", "test 1"];
 
-/// The whole file of a store.
+/// The whole content of a store's file.
 fn file_of(format: &str) -> String {
     format!("a store of format {format}\n{}end\n", "whose content is in memory\n".repeat(10))
 }
@@ -70,7 +70,7 @@ impl Flawed {
         self.0 == flaw
     }
 
-    /// The format of the store there. `None`: nothing is there, or something else.
+    /// The format of the store at the path, or `None` if there is nothing or something else.
     fn format_at(&self, path: &Path) -> Option<&'static str> {
         let text = fs::read_to_string(path).ok()?;
         FORMATS.into_iter().find(|format| file_of(format) == text)
@@ -180,7 +180,7 @@ impl Driver for Flawed {
         }
         let wished = requested.format.as_deref().and_then(|wish| FORMATS.into_iter().find(|format| *format == wish));
         if self.has(Flaw::CreateNewLooksFirst) && requested.create_new {
-            // Others look in this pause, and find nothing either.
+            // During this pause others look too, and find nothing.
             std::thread::sleep(Duration::from_millis(20));
         }
         let (state, made) = content(path, || {
@@ -222,7 +222,8 @@ macro_rules! flaws {
     };
 }
 
-/// Laws open a store of the fixture before they look at the driver, which not every flaw allows: it is a sound one.
+/// Each law first opens a store of the fixture before it tests the driver. Not every flaw allows that, so this fixture
+/// uses a sound driver for it.
 struct Opens(&'static Flawed);
 
 impl Fixture for Opens {

@@ -161,7 +161,7 @@ defect! {
     }
 }
 
-/// Its own set of heads, for defects that the reference cannot be made to have.
+/// Has its own set of heads, for defects that the reference store cannot imitate.
 #[derive(Debug, Default)]
 struct DropsNewInSupersedes(Mutex<BTreeSet<Cid>>);
 
@@ -177,7 +177,7 @@ impl Defect for DropsNewInSupersedes {
     }
 }
 
-/// Compares, and replaces later.
+/// Compares first, and replaces in a later step.
 #[derive(Debug, Default)]
 pub(super) struct TwoSwapsWin(Gap);
 
@@ -193,7 +193,7 @@ impl Defect for TwoSwapsWin {
     }
 }
 
-/// Keeps a list of what was superseded, and never adds one of these again.
+/// Records what was superseded, and never adds one of these again.
 #[derive(Debug, Default)]
 struct NeverAgain(Mutex<BTreeSet<Cid>>);
 
@@ -209,7 +209,7 @@ impl Defect for NeverAgain {
     }
 }
 
-/// One file for each head: the old ones are removed one by one, then the new one is added.
+/// Uses one file for each head: removes the old ones one by one, then adds the new one.
 #[derive(Debug, Default)]
 pub(super) struct RemovedBeforeInsert {
     heads: Mutex<BTreeSet<Cid>>,
@@ -237,7 +237,7 @@ impl Defect for RemovedBeforeInsert {
     }
 }
 
-/// Reads the set, and writes it back later.
+/// Reads the set, and writes it back in a later step.
 #[derive(Debug, Default)]
 pub(super) struct LostUpdate {
     heads: Mutex<BTreeSet<Cid>>,
@@ -278,7 +278,7 @@ impl Defect for ClaimsChange {
     }
 }
 
-/// Right for laws that change little.
+/// Correct for laws that change little.
 #[derive(Debug, Default)]
 struct LosesEveryNinth(Mutex<usize>);
 
@@ -304,7 +304,7 @@ impl Defect for OneChangeLate {
     }
 }
 
-/// "`HeadsMoved` with the heads it found": it tells those that this handle read or made last.
+/// Reports the heads that this handle read or wrote last. This breaks "`HeadsMoved` with the heads it found".
 #[derive(Debug, Default)]
 struct TellsWhatItReadLast(Mutex<Vec<Cid>>);
 

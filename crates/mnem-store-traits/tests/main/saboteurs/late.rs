@@ -1,4 +1,5 @@
-//! Defects that no law saw at first: of siblings and repetitions, late in a long call, or in what an error holds.
+//! Defects that no law caught at first. They concern siblings, repetitions, late moments of long calls, and the content
+//! of errors.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -30,7 +31,7 @@ saboteurs! {
 }
 
 defect! {
-    // Takes the bytes of a name that the caller vouched for to be checked.
+    // After a trusted put under a CID, takes all bytes under that CID to be checked.
     TrustsANameOnce {
         fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let trusted: HashSet<Cid> = batch.puts().iter().filter(|put| put.trusted).map(|put| put.cid).collect();
@@ -94,7 +95,7 @@ defect! {
         }
     }
 
-    // Takes a swap whose result is there for one that is repeated.
+    // If the heads already equal the result of a swap, takes the swap for a repetition.
     SwapMayBeDone {
         fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
             if inner.heads()? == [*new] { Ok(()) } else { inner.swap(expected, new) }
@@ -102,7 +103,7 @@ defect! {
     }
 }
 
-/// Each piece is a request, which a `Break` ends.
+/// Makes one request for each piece. A `Break` ends only the current one.
 fn in_pieces(inner: &MemoryStore, cids: &[Cid], size: usize, f: &mut OnBlock<'_>) -> Result<(), StoreError> {
     let pieces = cids.chunks(size).enumerate();
     pieces.into_iter().try_for_each(|(n, piece)| inner.get_many(piece, &mut |index, data| f(n * size + index, data)))
@@ -121,7 +122,7 @@ impl TableDefect for FirstOfManyStays {
     }
 }
 
-/// A table is there once it was written to, whatever was written. It has a row that no listing shows.
+/// Creates a table at the first write, even an empty one, by a row that no listing shows.
 #[derive(Debug, Default)]
 struct DeleteMakesATable;
 
@@ -139,7 +140,7 @@ impl TableDefect for DeleteMakesATable {
     }
 }
 
-/// Adds what was put during a listing to its end.
+/// Appends blocks put during a listing to its end.
 #[derive(Debug, Default)]
 struct ListsWhatIsPutAgain(Mutex<Vec<Cid>>);
 
@@ -156,7 +157,7 @@ impl Defect for ListsWhatIsPutAgain {
     }
 }
 
-/// Looks up the requirements of a commit, unless they are many and the handle has seen them all.
+/// Looks up the requirements of a commit, unless there are many and the handle has seen them all.
 #[derive(Debug, Default)]
 struct RemembersRequirements(Mutex<HashSet<Cid>>);
 

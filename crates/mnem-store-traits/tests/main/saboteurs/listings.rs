@@ -51,7 +51,7 @@ defect! {
     }
 }
 
-/// Holds its only lock for the length of a listing.
+/// Holds its only lock for as long as a listing runs.
 #[derive(Debug, Default)]
 struct ListingLocksWritersOut(Mutex<()>);
 
@@ -63,13 +63,14 @@ impl Defect for ListingLocksWritersOut {
         inner.put(cid, data)
     }
     fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
-        // Never released, since the guard may not travel with the iterator: the law writes before the listing ends anyway.
+        // Never released, because the guard cannot travel with the iterator. The law writes before the listing ends in
+        // any case.
         std::mem::forget(lock(&self.0));
         inner.cids()
     }
 }
 
-/// The store remembers where the listing is.
+/// Keeps the position of a listing in the store.
 #[derive(Debug, Default)]
 struct OneCursorForAll(AtomicUsize);
 
@@ -86,7 +87,8 @@ impl Defect for OneCursorForAll {
     }
 }
 
-/// Keeps new blocks apart until there are many, and lists the others first: what moves between the two while it lists is missed.
+/// Keeps new blocks apart until there are many, and lists the others first. A listing misses blocks that move between
+/// the two parts meanwhile.
 #[derive(Debug, Default)]
 struct ListsTheLowerLevelFirst(Mutex<BTreeSet<Cid>>);
 

@@ -1,4 +1,4 @@
-//! Defects of look-ups and capabilities.
+//! Defects of lookups and capabilities.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -117,7 +117,7 @@ defect! {
     }
 }
 
-/// Does not hash what it reads.
+/// Does not hash the bytes that it reads.
 #[derive(Debug, Default)]
 struct ReturnsCorruptBytes(Mutex<BTreeMap<Cid, Bytes>>);
 
@@ -131,7 +131,7 @@ impl Defect for ReturnsCorruptBytes {
     }
 }
 
-/// Caches absences and forgets to drop them when the block is put.
+/// Caches absences and does not remove them when the block is put.
 #[derive(Debug, Default)]
 struct RemembersAbsence(Mutex<BTreeSet<Cid>>);
 
@@ -148,7 +148,7 @@ impl Defect for RemembersAbsence {
     }
 }
 
-/// Holds the last ten blocks only, as a cache does.
+/// Holds only the last ten blocks, like a cache.
 #[derive(Debug, Default)]
 struct ForgetsOldBlocks(Mutex<Vec<Cid>>);
 
@@ -180,7 +180,7 @@ impl Defect for LocksWhileLending {
     }
 }
 
-/// Takes a panic of a callback for one of its own.
+/// Takes a panic of a callback for its own.
 #[derive(Debug, Default)]
 struct PoisonedByAPanic(Mutex<()>);
 
@@ -201,7 +201,7 @@ impl Defect for PoisonedByAPanic {
     }
 }
 
-/// Says something else every time.
+/// Returns a different value every time.
 #[derive(Debug, Default)]
 struct ClaimsAsItLikes(Mutex<bool>);
 

@@ -1,4 +1,4 @@
-//! Defects of requests for many blocks, and of deletes of many.
+//! Defects of requests for many blocks, and of deletes of many blocks.
 
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Mutex, time::Duration};
 
@@ -37,7 +37,8 @@ defect! {
         }
     }
 
-    // "answers each index of its request once … with what `get` returns": past so many bytes it says that there is nothing.
+    // After 16 MiB, reports all further blocks as absent. This breaks "answers each index of its request once … with
+    // what `get` returns".
     AnswersNoMoreThan16MiB {
         fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
             let mut bytes = 0;
@@ -52,7 +53,7 @@ defect! {
         }
     }
 
-    // "The key is the whole CID": another name for the bytes of a block that is there is no block.
+    // Finds bytes under another CID. This breaks "The key is the whole CID".
     ReadsEachContentOnce {
         fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
             let mut read: BTreeMap<Vec<u8>, Option<Bytes>> = BTreeMap::new();
@@ -94,7 +95,7 @@ defect! {
         fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
             for (index, cid) in cids.iter().enumerate() {
                 let data = inner.get(cid)?;
-                // As a lookup by itself it is right.
+                // Correct for a single lookup.
                 if data.is_none() && cids.len() > 1 {
                     return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
                 }
@@ -190,7 +191,7 @@ impl Defect for LocksWhileItAnswers {
     }
 
     fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
-        // A look-up of one block has come from `holds`, which is not at issue here.
+        // A lookup of one block comes from `holds`, which is not under test here.
         let _locked = (cids.len() > 1).then(|| lock(&self.0));
         inner.get_many(cids, f)
     }

@@ -1,4 +1,4 @@
-//! Flaws that show when the medium fails, is damaged, or loses its power, and in a second process.
+//! Flaws that show when the medium fails, is damaged or loses its power, and flaws that show in a second process.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use mnem_store_traits::{
 
 use super::disk::{Disk, Flaw, OnDisk};
 
-/// Without a flaw it keeps every law, so what a law says about the flawed ones proves something.
+/// Without a flaw, the store keeps every law. Only therefore does a failure with a flaw prove anything.
 mod sound {
     use super::{Flaw, OnDisk};
 
@@ -123,7 +123,7 @@ flaws! {
     second_process_overwrites_heads: SecondProcessKeepsItsOwnHeads => two_processes_lose_no_head "after two processes";
 }
 
-/// A fixture that declares everything, and whose hooks do nothing.
+/// A fixture that declares everything, with hooks that do nothing.
 #[derive(Clone)]
 struct DeadHooks;
 
@@ -169,7 +169,7 @@ impl Fixture for DeadHooks {
     }
 }
 
-/// No profile is won by a hook that reaches nothing.
+/// A hook without effect never earns a profile.
 #[test]
 fn dead_hooks_win_no_profile() {
     let report = run(DeadHooks, &Options::default());

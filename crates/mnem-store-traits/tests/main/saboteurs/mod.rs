@@ -1,7 +1,9 @@
-//! Backends with one planted defect each. The law made for a defect fails, and says what it saw.
+//! Backends with one planted defect each. The law for that defect must fail, and report what it saw.
 //!
-//! A saboteur is a [`Defect`]: it overrides one method of a store that is otherwise the reference. [`kills`] runs one law against it.
+//! A saboteur is a [`Defect`]: it overrides one method of a store that otherwise behaves like the reference. [`kills`]
+//! runs one law against it.
 
+mod at_once;
 mod batches;
 mod blocks;
 mod buffered;
@@ -47,11 +49,11 @@ use mnem_store_traits::{
     conformance::{BlockIter, Fixture, FixtureError, Handles, Profile, Verdict, law},
 };
 
-/// One defect: every method does what the reference does, but for the one that is overridden.
+/// One defect. Every method behaves like the reference, except the overridden one.
 trait Defect: Debug + Default + Send + Sync + 'static {
     const PROFILES: &'static [Profile] = &[Profile::SecondHandle];
     const DEADLINE: Duration = Duration::from_secs(60);
-    /// Each handle has a defect of its own, and what it remembers is the handle's.
+    /// If `true`, each handle has its own instance of the defect, with its own memory.
     const PER_HANDLE: bool = false;
 
     fn get(&self, inner: &MemoryStore, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
@@ -81,7 +83,7 @@ trait Defect: Debug + Default + Send + Sync + 'static {
     fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
         inner.put_many(blocks)
     }
-    /// As the default of the trait: over the defect's own `get`.
+    /// Like the default of the trait: calls the defect's own `get`.
     fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
         for (index, cid) in cids.iter().enumerate() {
             if f(index, self.get(inner, cid)?).is_break() {
@@ -120,31 +122,33 @@ trait Defect: Debug + Default + Send + Sync + 'static {
     fn close(&self, inner: &MemoryStore) -> Result<(), StoreError> {
         inner.close()
     }
-    /// The store that an opening finds, the first one being number 0.
+    /// The store that an opening returns. The first opening has the number 0.
     fn opened(&self, inner: &MemoryStore, _number: usize) -> MemoryStore {
         inner.open_again()
     }
     fn walk<'a>(store: &'a dyn Blockstore, root: Cid) -> BlockIter<'a> {
         Box::new(Walk::new(store, root))
     }
-    /// Where a race is widened.
+    /// The gaps that widen races.
     fn gaps(&self) -> Vec<&Gap> {
         Vec::new()
     }
 }
 
-/// Where a defect opens a race on purpose: it waits there until other threads have looked, so that the race is lost in every run.
+/// A place where a defect widens a race: it waits there until other threads have looked, so that the race is lost in
+/// every run.
 #[derive(Debug, Default)]
 struct Gap {
     looks: AtomicUsize,
     deserted: AtomicBool,
     alone: AtomicBool,
-    /// Nobody waits here: the race is as narrow as the code is.
+    /// If `true`, nobody waits here, and the race is as narrow as the code.
     natural: AtomicBool,
 }
 
 impl Gap {
-    /// A long time for a thread that is ready to run. Past it nobody looks: not yet, or no more since the law has seen enough.
+    /// Ample time for a thread that is ready to run. If nobody looks by then, nobody will: the law has not begun to
+    /// look, or has seen enough.
     const PATIENCE: Duration = Duration::from_secs(1);
 
     fn close(&self) {
@@ -163,7 +167,8 @@ impl Gap {
         self.deserted.store(false, Ordering::SeqCst);
     }
 
-    /// Waits for another thread to come to the same place, unless one has waited in vain: then the others are through.
+    /// Waits for another thread to reach the same place, unless a thread has waited in vain before: then the others are
+    /// done.
     fn meet(&self) {
         self.look();
         if !self.alone.load(Ordering::SeqCst) {
@@ -175,12 +180,13 @@ impl Gap {
         self.looks.load(Ordering::SeqCst)
     }
 
-    /// Whether they came.
+    /// Waits for so many further looks. Returns whether they came.
     fn wait_for(&self, looks: usize) -> bool {
         self.wait_until(self.count() + looks)
     }
 
-    /// Whether there were so many looks in all. A count that was taken before others were told of it misses none of theirs.
+    /// Waits until there were so many looks in all. Take the count before you signal other threads, so that none of
+    /// their looks is missed.
     fn wait_until(&self, looks: usize) -> bool {
         if self.is_closed() {
             return false;
@@ -272,7 +278,7 @@ impl<D: Defect> Store for Sabotaged<D> {
 /// The fixture of a saboteur.
 struct Planted<D> {
     defect: PhantomData<D>,
-    /// Without the gaps that widen its races.
+    /// If `true`, the gaps that widen its races are closed.
     natural: bool,
 }
 
@@ -281,7 +287,7 @@ impl<D: Defect> Planted<D> {
     const NATURAL: Self = Self { defect: PhantomData, natural: true };
 }
 
-/// Where a sabotaged store lies: the defect's state outlives the handles.
+/// The place of a sabotaged store. The state of the defect outlives the handles.
 struct Place<D> {
     content: MemoryStore,
     defect: Arc<D>,
@@ -322,12 +328,13 @@ impl<D: Defect> Fixture for Planted<D> {
     }
 }
 
-/// The law must fail against this defect, and its failure must contain `text`.
+/// Checks that the law fails with this defect, and that its failure contains `text`.
 fn kills<D: Defect>(id: &str, text: &str) {
     kills_with(id, text, Planted::<NoDefect>::WIDENED, Planted::<D>::WIDENED);
 }
 
-/// The law must pass on the sound fixture, and fail on the sabotaged one with a message that contains `text`.
+/// Checks that the law passes with the sound fixture, and that it fails with the sabotaged one with a message that
+/// contains `text`.
 fn kills_with(id: &str, text: &str, sound: impl Fixture, sabotaged: impl Fixture) {
     let law = law(id).unwrap_or_else(|| panic!("there is no law {id}"));
     let sound = law.run(sound);
@@ -343,7 +350,8 @@ fn kills_with(id: &str, text: &str, sound: impl Fixture, sabotaged: impl Fixture
     }
 }
 
-/// One `#[test]` for each saboteur: `name: Defect => law_that_it_breaks "what the law says"`. `KILLED` holds the laws.
+/// Makes one `#[test]` for each saboteur, `name: Defect => law_that_it_breaks "part of the message"`, and the list
+/// `KILLED` of these laws.
 macro_rules! saboteurs {
     ($($name:ident: $defect:ty => $law:ident $text:literal;)*) => {
         crate::saboteurs::saboteurs! { by crate::saboteurs::kills: $($name: $defect => $law $text;)* }
@@ -378,7 +386,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// A defect that is none: what a law says about the others proves something only if it passes here.
+/// No defect. Every law must pass with it; otherwise its failure with a defect would prove nothing.
 #[derive(Debug, Default)]
 struct NoDefect;
 

@@ -30,7 +30,7 @@ defect! {
     }
 }
 
-/// How a store that does not use whole CIDs names its blocks.
+/// The key under which a store keeps a block, if it does not use the whole CID.
 trait Key: std::fmt::Debug + Default + Send + Sync + 'static {
     fn of(cid: &Cid) -> Cid;
 }
@@ -64,7 +64,7 @@ key! {
     LossyText |cid| unchecked(String::from_utf8_lossy(cid.hash().digest()).as_bytes());
 }
 
-/// Keeps blocks under a name that several CIDs share.
+/// Keeps blocks under a key that several CIDs share.
 #[derive(Debug, Default)]
 struct Renamed<K>(K);
 

@@ -1,4 +1,4 @@
-//! A store over a network, sound or with one flaw: what an answer that was lost makes of it.
+//! A store on a network, sound or with one flaw in how it handles lost answers.
 
 use std::{collections::BTreeSet, io, time::Duration};
 
@@ -10,17 +10,17 @@ use mnem_store_traits::{
     limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
-/// What is wrong with a store, if anything.
+/// The flaw of a store, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     None,
-    /// Writes heads once more when the answer was lost, and meets its own.
+    /// After a lost answer, writes the heads again, and takes its own first write for another writer's.
     RetriesBlindly,
-    /// Takes a lost answer for a write that was not applied.
+    /// Takes a lost answer to mean that the write was not applied.
     LostIsNotApplied,
-    /// Takes a conflict for another writer's doing, without a look.
+    /// Takes every conflict for the work of another writer, without looking.
     ConflictIsAnothersDoing,
-    /// What cannot be asked for is not there.
+    /// Reports an object as absent if the request fails.
     RefusedIsAbsence,
 }
 
@@ -48,7 +48,7 @@ impl Objects {
         }
     }
 
-    /// The heads, and what must still hold when they are written.
+    /// The heads, and the precondition for writing them.
     fn read_heads(&self) -> Result<(BTreeSet<Cid>, Precondition), StoreError> {
         let Some((text, version)) = self.object("heads")? else { return Ok((BTreeSet::new(), Precondition::Absent)) };
         let text = String::from_utf8(text).expect("text");
@@ -56,7 +56,7 @@ impl Objects {
         Ok((heads, Precondition::Version(version)))
     }
 
-    /// Reads, computes, and writes if nobody came first; else once more.
+    /// Reads the heads, computes the new ones, and writes them if no other writer came first; otherwise tries again.
     fn change(&self, change: &HeadChange) -> Result<(), StoreError> {
         loop {
             let (found, precondition) = self.read_heads()?;
@@ -127,7 +127,7 @@ impl OpHeadsStore for Objects {
     }
 }
 
-/// Blocks first, then all heads in one step.
+/// Writes the blocks first, then all heads in one step.
 impl Store for Objects {
     fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         batch.check(BLOCK_BYTES_EVERY_BACKEND)?;
@@ -141,7 +141,7 @@ impl Store for Objects {
     }
 }
 
-/// Stores with this flaw, each in an object store of its own whose requests take so long.
+/// Stores with this flaw, each in an object store of its own with this latency.
 pub(crate) struct OverNetwork {
     pub(crate) flaw: Flaw,
     pub(crate) latency: Duration,

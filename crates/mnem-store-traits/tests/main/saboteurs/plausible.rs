@@ -1,4 +1,5 @@
-//! Defects of one caller, invented from the prose of the contract: what a plausible backend gets wrong in batches, heads and side tables.
+//! Defects with one caller, derived from the prose of the contract: plausible mistakes with batches, heads and side
+//! tables.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -17,7 +18,7 @@ use super::{
     saboteurs,
 };
 
-// These survived at first, or were seen by a random law only; each made a law, or mended the one that it names.
+// At first, no law or only a random one caught these. Each led to a new or a stricter law.
 saboteurs! {
     batch_checks_each_cid_once: BatchChecksEachCidOnce => put_many_keeps_nothing_of_a_bad_batch "put_many of a block and of wrong bytes under its CID";
     commit_checks_each_cid_once: CommitChecksEachCidOnce => commit_keeps_nothing_of_a_bad_batch "commit of a block and of wrong bytes under its CID";
@@ -31,7 +32,7 @@ saboteurs! {
     swap_compares_what_the_handle_saw: SwapComparesWhatTheHandleSaw => head_changes_build_on_those_of_other_handles "Ok: the call was accepted";
 }
 
-/// These a law saw as it was.
+/// Existing laws caught these.
 pub(super) mod seen {
     use super::*;
 
@@ -46,7 +47,7 @@ pub(super) mod seen {
 }
 
 defect! {
-    // Leaves out repeated CIDs first, and checks what is left: other bytes under a CID that came before go unseen.
+    // Removes repeated CIDs first and checks the rest, so different bytes under a repeated CID go unchecked.
     BatchChecksEachCidOnce {
         fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
             let mut seen = HashSet::new();
@@ -63,7 +64,7 @@ defect! {
         }
     }
 
-    // Writes the same bytes once in a batch, whatever their names.
+    // Writes equal bytes only once per batch, whatever their CIDs.
     BatchKeepsOneOfEachDigest {
         fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
             let mut seen = HashSet::new();
@@ -80,7 +81,7 @@ defect! {
         }
     }
 
-    // Takes a swap whose caller knows of every head, and of some more.
+    // Accepts a swap if the expected heads include all heads and some more.
     SwapTakesASuperset {
         fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
             let actual = inner.heads()?;
@@ -89,21 +90,21 @@ defect! {
         }
     }
 
-    // Takes a swap from no heads for one from any.
+    // Accepts a swap that expects no heads, whatever the heads are.
     SwapFromNothingTakesAll {
         fn swap(&self, inner: &MemoryStore, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
             if expected.is_empty() { inner.update(new, &inner.heads()?) } else { inner.swap(expected, new) }
         }
     }
 
-    // Has nothing to do when the new head is one already, and forgets the others.
+    // If the new head is a head already, does nothing, and does not remove the superseded ones.
     UpdateToAHeadDoesNothing {
         fn update(&self, inner: &MemoryStore, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
             if inner.heads()?.contains(new) { Ok(()) } else { inner.update(new, supersedes) }
         }
     }
 
-    // Finds a required block by its digest.
+    // Looks up a required block by its digest only.
     RequiresByDigest {
         fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let there: Vec<Cid> = inner.cids()?.collect::<Result<_, _>>()?;
@@ -112,7 +113,7 @@ defect! {
         }
     }
 
-    // Moves the head, then looks whether what it needs is there.
+    // Moves the head, and only then checks the required blocks.
     HeadBeforeItsRequirements {
         fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             batch.check(inner.capabilities().block_bytes_max)?;
@@ -121,7 +122,7 @@ defect! {
         }
     }
 
-    // Removes what is expected after it has added the new head.
+    // Adds the new head, and then removes the expected ones.
     CommitDropsAnExpectedNewHead {
         fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let head = batch.head().cloned();
@@ -136,7 +137,7 @@ defect! {
         }
     }
 
-    // Keeps its own tables beside those of its callers, and refuses their names.
+    // Keeps its own tables beside those of its callers, and reserves their names.
     ReservesTableNames {
         fn side_table(&self, inner: &MemoryStore, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
             if ["objects", "op_heads", "meta", "blocks", "heads"].contains(&name) {
@@ -147,14 +148,14 @@ defect! {
         }
     }
 
-    // Keeps rows as columns that may be null: a value of no bytes is none.
+    // Stores values in a nullable column, where a value of zero bytes becomes null.
     EmptyValueIsNone {
         fn side_table(&self, inner: &MemoryStore, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
             Ok(Arc::new(NoEmptyValues(inner.side_table(name)?)))
         }
     }
 
-    // Lists page by page, and takes a store that was closed meanwhile for the end.
+    // Lists page by page, and takes a closed store for the end of the listing.
     CloseEndsAListing {
         fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
             let all: Vec<Cid> = inner.cids()?.collect::<Result<_, _>>()?;
@@ -167,13 +168,14 @@ defect! {
     }
 }
 
-/// The same batch, but for requirements that are met.
+/// The same batch without the requirements that are met.
 fn without_requirements(batch: &WriteBatch, is_met: impl Fn(&Cid) -> bool) -> WriteBatch {
     let others = batch.required().iter().copied().filter(|cid| !is_met(cid));
     batch_of(batch.puts().to_vec(), others, batch.head().cloned())
 }
 
-/// Knows which blocks it has seen, so that a commit need not look for what it requires: `delete` does not strike them out.
+/// Remembers the blocks that it has seen, so that a commit need not look them up. `delete` does not remove them from
+/// that memory.
 #[derive(Debug, Default)]
 pub(super) struct RequiresWhatItRemembers(Mutex<HashSet<Cid>>);
 
@@ -204,9 +206,10 @@ impl SideTable for NoEmptyValues {
     }
 }
 
-/// Each handle knows which blocks it has put, and does not put them again: another handle's `delete` does not strike them out.
+/// Each handle remembers the blocks that it has put, and does not put them again. A `delete` by another handle does not
+/// remove them from that memory.
 ///
-/// What a handle knows is in a store of its own, and what is there in this one.
+/// The memory of a handle is a store of its own; this type holds the real one.
 #[derive(Debug, Default)]
 pub(super) struct HandleRemembersItsPuts(MemoryStore);
 
@@ -249,12 +252,12 @@ impl Defect for HandleRemembersItsPuts {
     }
 }
 
-/// Each handle keeps the heads it saw last, and a swap is compared with those.
+/// Each handle remembers the heads that it saw last, and compares a swap with those.
 #[derive(Debug, Default)]
 pub(super) struct SwapComparesWhatTheHandleSaw(MemoryStore);
 
 impl SwapComparesWhatTheHandleSaw {
-    /// Makes the heads that the handle has seen those that are there.
+    /// Replaces the real heads with those that the handle has seen.
     fn look(&self, handle: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
         let (heads, before) = (self.0.heads()?, handle.heads()?);
         if let Some(first) = heads.first() {

@@ -1,4 +1,5 @@
-//! Defects of several callers, invented from the prose of the contract: locks held too long, and files read, changed and written back.
+//! Defects with several callers, derived from the prose of the contract: locks held too long, and unprotected
+//! read-modify-write cycles.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +16,7 @@ use mnem_store_traits::{
 
 use super::{Defect, Gap, lock, saboteurs};
 
-// No law saw these at first.
+// At first, no law caught these.
 saboteurs! {
     batch_locks_the_heads: BatchLocksTheHeads => callers_code_may_use_heads_and_commit "no end: a deadlock";
     lends_under_the_heads_lock: LendsUnderTheHeadsLock => callers_code_may_use_heads_and_commit "no end: a deadlock";
@@ -24,7 +25,7 @@ saboteurs! {
     removes_the_folder: RemovesTheFolder => deletes_lose_no_put_of_another_thread "Ok(None)";
 }
 
-/// One lock for heads and for batches: held while the iterator of a batch is drained.
+/// Uses one lock for heads and batches, and holds it while it drains the iterator of a batch.
 #[derive(Debug, Default)]
 pub(super) struct BatchLocksTheHeads(Mutex<()>);
 
@@ -45,7 +46,7 @@ impl Defect for BatchLocksTheHeads {
     }
 }
 
-/// Lends a block under the lock that head changes take.
+/// Lends a block under the lock that head changes need.
 #[derive(Debug, Default)]
 pub(super) struct LendsUnderTheHeadsLock(Mutex<()>);
 
@@ -62,7 +63,7 @@ impl Defect for LendsUnderTheHeadsLock {
     }
 }
 
-/// Keeps a side table as one file: reads it, changes it, writes it back.
+/// Keeps a side table as one file, which it reads, changes and writes back.
 #[derive(Debug, Default)]
 pub(super) struct TableIsOneFile(Arc<Gap>);
 
@@ -99,7 +100,7 @@ impl SideTable for OneFile {
     }
 }
 
-/// Keeps the names of all blocks in one file: reads it, adds one, writes it back.
+/// Keeps the names of all blocks in one file, which it reads, extends and writes back.
 #[derive(Debug, Default)]
 pub(super) struct NamesAreOneFile {
     names: Mutex<BTreeSet<Cid>>,
@@ -142,17 +143,17 @@ impl Defect for NamesAreOneFile {
     }
 }
 
-/// Removes a folder of blocks with what is in it, having seen a moment ago that nothing was.
+/// Removes a folder of blocks because it was empty a moment ago, together with a block added since.
 #[derive(Debug, Default)]
 pub(super) struct RemovesTheFolder {
     seen_empty: Gap,
     puts: Gap,
-    /// Once is enough: nothing is waited for after that.
+    /// Once is enough: after that, nothing waits.
     lost_one: AtomicBool,
 }
 
 impl RemovesTheFolder {
-    /// What lies in the folder of this block.
+    /// The blocks in the same folder as this one.
     fn folder(inner: &MemoryStore, cid: &Cid) -> Result<Vec<Cid>, StoreError> {
         let name = |cid: &Cid| cid.hash().digest().first().copied();
         let cids = inner.cids()?.collect::<Result<Vec<_>, _>>()?;

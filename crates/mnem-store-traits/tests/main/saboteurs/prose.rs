@@ -1,5 +1,5 @@
-//! Defects invented from the prose of the contract alone, before the laws were read: what a plausible backend gets wrong, as subtly as may
-//! be. A law sees each of them: of the fourteen invented then eight had no such law, and two were seen by a random law only.
+//! Subtle but plausible defects that were derived only from the prose of the contract, before reading the laws. Of the
+//! first fourteen, eight had no law, and a random law alone caught two. Now a specific law catches each of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -15,7 +15,7 @@ use super::{
     *,
 };
 
-/// The same batch, but for the puts that are not kept.
+/// The same batch without the puts that `keep` rejects.
 pub(super) fn rebuild(batch: &WriteBatch, mut keep: impl FnMut(&Cid) -> bool) -> WriteBatch {
     let kept = batch.puts().iter().filter(|put| keep(&put.cid)).cloned();
     batch_of(kept, batch.required().to_vec(), batch.head().cloned())
@@ -36,7 +36,8 @@ pub(super) fn batch_of(
     batch
 }
 
-/// Keeps the names of the blocks that its commits wrote, to skip them next time: `delete` does not strike them out.
+/// Remembers the CIDs of blocks that its commits wrote, to skip them next time. `delete` does not remove them from that
+/// memory.
 #[derive(Debug, Default)]
 struct CommitRemembersDeleted {
     written: Mutex<HashSet<Cid>>,
@@ -53,7 +54,8 @@ impl Defect for CommitRemembersDeleted {
     }
 }
 
-/// Keeps blocks under keys of one width, digests padded with zeros: identity digests that differ in zeros at the end are one key.
+/// Keeps blocks under keys of a fixed width, with digests padded with zeros. Identity digests that differ only in
+/// trailing zeros share a key.
 #[derive(Debug, Default)]
 struct DigestsArePadded;
 
@@ -123,7 +125,7 @@ impl Defect for DigestsArePadded {
     }
 }
 
-/// Ends a prefix's range at the prefix and one byte 0xff: keys that go on with 0xff are past it.
+/// Ends the range of a prefix at the prefix followed by one byte 0xff, and so misses keys that continue with 0xff.
 #[derive(Debug, Default)]
 struct PrefixEndsAtFf;
 
@@ -150,7 +152,7 @@ impl SideTable for TableOfPrefixes {
     }
 }
 
-/// Lists by offset: what is deleted meanwhile shifts the next page, which then begins too late.
+/// Lists by offset. A delete shifts the next page, which then skips a key.
 #[derive(Debug, Default)]
 struct PagesByOffset;
 
@@ -173,7 +175,7 @@ impl Defect for PagesByOffset {
     }
 }
 
-/// Takes from one call what it refuses from another: a batch has a limit of its own for blocks.
+/// Has a smaller limit on the size of blocks in batches than in single puts.
 #[derive(Debug, Default)]
 struct BatchesTakeLess;
 
@@ -198,7 +200,7 @@ impl Defect for BatchesTakeLess {
     }
 }
 
-/// A put of a block that another thread is putting has nothing to do, and says so before the other is done.
+/// A put of a block that another thread is putting returns at once, before the other put is done.
 #[derive(Debug, Default)]
 pub(super) struct InFlightIsThere {
     in_flight: Mutex<HashSet<Cid>>,
@@ -215,7 +217,7 @@ impl Defect for InFlightIsThere {
         if inner.has(cid)? || !lock(&self.in_flight).insert(*cid) {
             return Ok(());
         }
-        // Until somebody whose put was done at once has looked for the block.
+        // Waits until a caller whose put returned at once has looked for the block.
         self.gap.wait_for(1);
         let put = inner.put(cid, data);
         lock(&self.in_flight).remove(cid);
@@ -228,7 +230,7 @@ impl Defect for InFlightIsThere {
     }
 }
 
-/// A commit that leaves the heads as they are has nothing to do: its blocks are not kept.
+/// A commit that leaves the heads unchanged does nothing, not even store its blocks.
 #[derive(Debug, Default)]
 struct SameHeadsAreNoCommit;
 
@@ -250,7 +252,7 @@ impl Defect for SameHeadsAreNoCommit {
     }
 }
 
-/// Trusted puts of a commit replace what is there: bytes that are not the block's take the place of those that are.
+/// Trusted puts in a commit replace present blocks, so wrong bytes may replace right ones.
 #[derive(Debug, Default)]
 struct TrustedPutsReplace;
 
@@ -268,7 +270,7 @@ impl Defect for TrustedPutsReplace {
     }
 }
 
-/// Keeps the blocks it read under the multihash alone: a block that is there under one codec is found under every codec.
+/// Caches blocks under the multihash alone, so a block under one codec is found under every codec.
 #[derive(Debug, Default)]
 struct CacheByDigest {
     read: Mutex<HashMap<Vec<u8>, Bytes>>,
@@ -293,7 +295,7 @@ impl Defect for CacheByDigest {
     }
 }
 
-/// Keeps all tables in one map under `name_key`, and names may have underscores.
+/// Keeps all tables in one map under the key `name_key`, although names may contain underscores.
 #[derive(Debug, Default)]
 struct UnderscoreEndsNames {
     rows: Arc<Mutex<TableRows>>,
@@ -304,7 +306,7 @@ type TableRows = BTreeMap<Vec<u8>, (String, Bytes)>;
 
 #[derive(Debug)]
 struct JoinedTable {
-    /// Knows whether the store is closed.
+    /// Used to find out whether the store is closed.
     inner: Arc<dyn SideTable>,
     name: String,
     rows: Arc<Mutex<TableRows>>,
@@ -344,7 +346,7 @@ impl SideTable for JoinedTable {
         Ok(())
     }
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
-        // It has no key to yield, only an error.
+        // Has no key to yield, only an error.
         self.inner.keys(prefix)?.try_for_each(|item| item.map(drop))?;
         let (begin, table) = (self.key(prefix), self.key(b""));
         let rows = lock(&self.rows);
@@ -354,7 +356,7 @@ impl SideTable for JoinedTable {
     }
 }
 
-/// When a commit's swap is refused, the error has the heads that were expected for those that were found.
+/// If a commit's swap is refused, reports the expected heads as the found ones.
 #[derive(Debug, Default)]
 struct RefusedCommitEchoes;
 
@@ -371,7 +373,7 @@ impl Defect for RefusedCommitEchoes {
     }
 }
 
-/// Sorts heads as their bytes are, in which CIDv0 come last.
+/// Sorts heads by their bytes, so that CIDv0s come last.
 #[derive(Debug, Default)]
 struct HeadsSortedAsBytes;
 
@@ -393,9 +395,9 @@ struct Tables {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TableDefect {
-    /// Tables have a connection of their own, which `close` does not close.
+    /// Tables have their own connection, which `close` does not close.
     OutliveClose,
-    /// A write that failed midway says that it was not applied, and is there when the store is opened again.
+    /// Reports `NotApplied` for a write that failed midway, although the write is there after reopening.
     SayNotApplied,
 }
 
@@ -501,7 +503,7 @@ impl Fixture for TableDefect {
     }
 }
 
-/// No law may pass over this.
+/// Checks that the law is not declined and catches the defect.
 fn sees(defect: TableDefect, id: &str, text: &str) {
     match law(id).unwrap_or_else(|| panic!("there is no law {id}")).run(defect) {
         Verdict::Failed(failure) => {
@@ -516,13 +518,13 @@ fn tables_outlive_close() {
     sees(TableDefect::OutliveClose, "closed_store_refuses_side_tables", "Err(Closed)");
 }
 
-/// Survived at first.
+/// At first, no law caught this.
 #[test]
 fn tables_say_not_applied() {
     sees(TableDefect::SayNotApplied, "failed_side_table_write_is_as_its_outcome_says", "none after NotApplied");
 }
 
-// These survived at first; each made a law, or mended the one that it names.
+// At first, no law caught these. Each led to a new or a stricter law.
 saboteurs! {
     digests_are_padded: DigestsArePadded => identity_cids_of_every_length_are_kept "that differ in zeros at their end";
     pages_by_offset: PagesByOffset => cids_keeps_steady_blocks_while_listed_ones_are_deleted "while its consumer deletes";

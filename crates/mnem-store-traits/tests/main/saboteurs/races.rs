@@ -1,6 +1,7 @@
-//! Races: each in its natural form, the plain racy code, and in its widened form, which loses in every run.
+//! Races, each in two forms: the natural one, which is plain racy code, and a widened one, which loses in every run.
 //!
-//! The widened form proves that a law sees the race; how often it sees the natural one is measured by `cargo xtask soak races`.
+//! The widened form proves that a law can catch the race. `cargo xtask soak races` measures how often it catches the
+//! natural form.
 
 mod caches;
 mod locks;

@@ -1,4 +1,4 @@
-//! Defects that show after reopening: a sound store on a disk, and something that goes wrong while it is opened again.
+//! Defects that show after reopening: a sound store on a disk, and a fault while it is reopened.
 
 use std::{
     fmt::Debug,
@@ -30,7 +30,7 @@ saboteurs! { by kills:
     reopening_forgets_at_random: ForgetsBlocks => random_operations_survive_reopening "reopen";
 }
 
-/// What goes wrong, by way of a handle of its own, before a store is opened again.
+/// The fault, applied through a separate handle before a store is reopened.
 trait Reopening: Debug + Default + Send + Sync + 'static {
     fn reopen(&self, store: &dyn Store, was_closed: bool) -> Result<(), StoreError>;
 }

@@ -28,7 +28,7 @@ saboteurs! {
     random_sets_lose_a_head: LandsAllButTheLast => random_commits_agree_with_a_model "heads() after commit";
 }
 
-/// The same batch with its head change made another.
+/// The same batch with a modified head change.
 fn changed(batch: &WriteBatch, change: impl FnOnce(HeadChange) -> HeadChange) -> WriteBatch {
     batch_of(batch.puts().to_vec(), batch.required().to_vec(), batch.head().cloned().map(change))
 }
@@ -70,7 +70,7 @@ defect! {
         }
     }
 
-    // Adds the heads after the first, as an update does.
+    // Adds all new heads after the first, like an update.
     SwapOfManyAdds {
         fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let head = batch.head().cloned();
@@ -94,7 +94,7 @@ defect! {
         }
     }
 
-    // Keeps the last new head when it is superseded, as an update of one does, and not the others.
+    // If superseded, only the last new head stays, as in an update of one head.
     DropsSupersededNew {
         fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             inner.commit(&changed(batch, |head| match head {
@@ -108,7 +108,7 @@ defect! {
         }
     }
 
-    // Takes a swap that was made already for one that is as expected.
+    // Accepts a swap whose new heads are already the heads.
     ExpectsItsOwn {
         fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let heads: BTreeSet<Cid> = inner.heads()?.into_iter().collect();
@@ -139,7 +139,7 @@ defect! {
         }
     }
 
-    // An empty set of new heads looks like a set of expected heads that is not there.
+    // Reports an empty set of new heads as `HeadsMoved`.
     EmptySetIsMoved {
         fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             if has_no_new(batch) {
@@ -178,7 +178,7 @@ defect! {
     }
 }
 
-/// Its own set of heads, which may become empty.
+/// Has its own set of heads, which may become empty.
 #[derive(Debug, Default)]
 struct TakesAnEmptySet(Mutex<BTreeSet<Cid>>);
 
@@ -205,7 +205,7 @@ impl Defect for TakesAnEmptySet {
     }
 }
 
-/// One call of `update` for each new head.
+/// Calls `update` once for each new head.
 #[derive(Debug, Default)]
 struct LandsInSteps(Gap);
 

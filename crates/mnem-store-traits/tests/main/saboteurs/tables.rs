@@ -77,7 +77,7 @@ defect! {
     }
 }
 
-/// A side table with one method that is not the reference's.
+/// A side table with one method that differs from the reference.
 pub(super) trait TableDefect: std::fmt::Debug + Default + Send + Sync + 'static {
     fn write(inner: &dyn SideTable, _: &Gap, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {
         inner.write(puts, deletes)
@@ -212,7 +212,7 @@ impl TableDefect for TruncatesValues {
     }
 }
 
-/// "`write` applies its puts in order": many are sorted first.
+/// Sorts many puts first. This breaks "`write` applies its puts in order".
 #[derive(Debug, Default)]
 struct SortsLongWrites;
 
@@ -226,7 +226,7 @@ impl TableDefect for SortsLongWrites {
     }
 }
 
-/// "values up to 16 MiB": nothing is said of their sum.
+/// Limits the sum of all values. The contract limits only each value: "values up to 16 MiB".
 #[derive(Debug, Default)]
 struct TakesOf32MiB;
 
@@ -239,7 +239,7 @@ impl TableDefect for TakesOf32MiB {
     }
 }
 
-/// `LIKE prefix%`, in which `_` stands for any byte.
+/// Uses `LIKE prefix%`, in which `_` matches any byte.
 #[derive(Debug, Default)]
 struct PrefixIsAPattern;
 
@@ -253,7 +253,7 @@ impl TableDefect for PrefixIsAPattern {
     }
 }
 
-/// "bytes to bytes": a column that is filled up with zeros, which a read cuts off.
+/// Pads values with zeros in a fixed column, and strips zeros on reading. This breaks "bytes to bytes".
 #[derive(Debug, Default)]
 struct CutsTrailingZeros;
 
@@ -264,7 +264,7 @@ impl TableDefect for CutsTrailingZeros {
     }
 }
 
-/// Lets nobody write once it has listed: the law writes before the listing ends.
+/// Blocks all writes once a listing has begun. The law writes before the listing ends.
 #[derive(Debug, Default)]
 struct ListsUnderALock;
 
@@ -291,7 +291,7 @@ impl SideTable for LockedTable {
         self.inner.write(puts, deletes)
     }
     fn keys(&self, prefix: &[u8]) -> Result<KeyIter<'_>, StoreError> {
-        // Never released, since the guard may not travel with the iterator.
+        // Never released, because the guard cannot travel with the iterator.
         std::mem::forget(lock(&self.lock));
         self.inner.keys(prefix)
     }

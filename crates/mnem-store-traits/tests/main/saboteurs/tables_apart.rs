@@ -1,4 +1,4 @@
-//! Defects of several side tables: what happens to one shows in another, or in the list of all.
+//! Defects with several side tables: a change of one table shows in another, or in the list of tables.
 
 use std::{
     collections::BTreeSet,
@@ -16,13 +16,13 @@ saboteurs! {
     tables_are_one_file: Beside<TablesAreOneFile> => concurrent_side_table_writes_lose_no_row "of a table of its own thread";
 }
 
-/// A write that is not the reference's.
+/// A write that differs from the reference.
 trait WriteDefect: fmt::Debug + Default + Send + Sync + 'static {
     fn write(&self, table: &Table<Self>, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError>
     where
         Self: Sized;
 
-    /// Tables that are listed and hold nothing.
+    /// Tables that are listed although they are empty.
     fn ghosts(&self) -> BTreeSet<String> {
         BTreeSet::new()
     }
@@ -69,7 +69,8 @@ impl<T: WriteDefect> Defect for Beside<T> {
     }
 }
 
-/// "A table exists by its keys." The first put makes the table, and only a delete of what was there before removes it.
+/// The first put creates the table, and only a delete of an existing row removes it. This breaks "A table exists by its
+/// keys."
 #[derive(Debug, Default)]
 struct LeavesAnEmptyTable(Mutex<BTreeSet<String>>);
 
@@ -88,7 +89,8 @@ impl WriteDefect for LeavesAnEmptyTable {
     }
 }
 
-/// "Tables do not see each other's keys". When the last row goes, everything goes whose table's name begins alike.
+/// When the last row of a table goes, so do all tables whose names begin with its name. This breaks "Tables do not see
+/// each other's keys".
 #[derive(Debug, Default)]
 struct DropsByPrefix;
 
@@ -108,11 +110,12 @@ impl WriteDefect for DropsByPrefix {
     }
 }
 
-/// "concurrent writes lose no row". All tables are one file, which a write of one reads, changes and writes back.
+/// Keeps all tables in one file; a write to one table reads, changes and writes back the whole file. This breaks
+/// "concurrent writes lose no row".
 #[derive(Debug, Default)]
 struct TablesAreOneFile(Gap);
 
-/// The rows of all tables but this one.
+/// The rows of all other tables.
 fn others<T>(table: &Table<T>) -> Result<BTreeSet<(String, Bytes)>, StoreError> {
     let mut rows = BTreeSet::new();
     for name in table.store.side_tables()?.into_iter().filter(|name| *name != table.name) {
@@ -130,7 +133,7 @@ impl WriteDefect for TablesAreOneFile {
         let since = others(table)?;
         table.inner.write(puts, deletes)?;
         since.difference(&before).try_for_each(|(name, key)| {
-            // Rows that several threads write to one table are the concern of another saboteur.
+            // Another saboteur covers concurrent writes to one table.
             if name == "table" {
                 return Ok(());
             }

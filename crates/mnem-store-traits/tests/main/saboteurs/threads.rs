@@ -1,4 +1,4 @@
-//! Defects that show to another thread or through another handle.
+//! Defects that only another thread or another handle can see.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ saboteurs! {
     seen_in_part: SeenInPart => block_is_never_seen_in_part "while another thread puts it";
 }
 
-/// A second handle sees what was there when it was opened.
+/// A second handle sees the state at its opening.
 #[derive(Debug, Default)]
 struct SecondHandleIsBlind;
 
@@ -37,7 +37,7 @@ impl Defect for SecondHandleIsBlind {
         if number == 0 { inner.clone() } else { MemoryStore::new() }
     }
 }
-/// Makes a block visible before all of it is written.
+/// Makes a block visible before it is completely written.
 #[derive(Debug, Default)]
 pub(super) struct SeenInPart {
     parts: Mutex<BTreeMap<Cid, Bytes>>,
@@ -66,7 +66,7 @@ impl Defect for SeenInPart {
     }
 }
 
-/// Each handle keeps what it has read or written, and does not look again.
+/// Each handle caches what it has read or written, and never looks again.
 #[derive(Debug, Default)]
 struct CachesPerHandle(MemoryStore);
 
@@ -90,7 +90,7 @@ impl Defect for CachesPerHandle {
     }
 }
 
-/// Shows a block to the thread that put it.
+/// Shows a block only to the thread that put it.
 #[derive(Debug, Default)]
 struct ShowsItsOwnThreadOnly(Mutex<BTreeMap<Cid, ThreadId>>);
 
@@ -128,7 +128,7 @@ impl Defect for RefusesARacingPut {
     }
 }
 
-/// Remembers where it is in a listing as a number.
+/// Keeps the position of a listing as a number.
 #[derive(Debug, Default)]
 pub(super) struct ListsByPosition {
     pages: Gap,
@@ -158,7 +158,8 @@ impl Defect for ListsByPosition {
     }
 }
 
-/// An opening removes unfinished files, also those of a writer at work, which then takes its file to be renamed already.
+/// An opening removes all unfinished files, even one of a running writer, which then takes the file to be renamed
+/// already.
 #[derive(Debug, Default)]
 struct OpeningSweepsUp {
     unfinished: Mutex<BTreeSet<Cid>>,
@@ -182,7 +183,7 @@ impl Defect for OpeningSweepsUp {
     }
 }
 
-/// An opening carries out the deletes that it finds in the log, also those of blocks that were put again.
+/// An opening repeats the deletes in its log, even of blocks that were put again later.
 #[derive(Debug, Default)]
 struct DeletesAreAppliedAgain(Mutex<BTreeSet<Cid>>);
 
@@ -198,7 +199,7 @@ impl Defect for DeletesAreAppliedAgain {
     }
 }
 
-/// A put that has looked whether the store is open goes into a buffer, which `close` has written by then.
+/// A put checks that the store is open, and then adds to a buffer that `close` may already have written.
 #[derive(Debug, Default)]
 struct PutBesideCloseIsLost(Gap);
 

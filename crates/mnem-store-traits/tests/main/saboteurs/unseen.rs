@@ -1,4 +1,4 @@
-//! Defects that no law saw at first: of large blocks, long requests, long names, and of what is done for the second time.
+//! Defects that no law caught at first. They concern large blocks, long requests, long names, and repetitions.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -29,7 +29,7 @@ saboteurs! {
 }
 
 defect! {
-    // Leaves the hash of a large block to somebody who never comes.
+    // Leaves the hash check of a large block to a later step that never comes.
     TrustsLargeBlocks {
         fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
             if data.len() > 4 << 20 { inner.put_trusted(cid, data) } else { inner.put(cid, data) }
@@ -49,7 +49,7 @@ defect! {
         }
     }
 
-    // Finds the places of a block in the request from its beginning and from its end.
+    // Fills only the first and the last position of a block in a request.
     AnswersFirstAndLast {
         fn get_many(&self, inner: &MemoryStore, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
             let last: BTreeMap<&Cid, usize> = cids.iter().enumerate().map(|(index, cid)| (cid, index)).collect();
@@ -69,7 +69,7 @@ defect! {
         }
     }
 
-    // In the order of a file that holds them, but for the version.
+    // Sorts heads by their bytes, with CIDv0s first.
     SortsHeadsByBytes {
         fn heads(&self, inner: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
             let mut heads = inner.heads()?;
@@ -86,7 +86,7 @@ defect! {
     }
 }
 
-/// A handle that has one place for the end of the last page.
+/// A handle with a single slot for the end of the last page.
 #[derive(Debug, Default)]
 struct OneCursor(Mutex<Option<Cid>>);
 
@@ -103,7 +103,7 @@ impl Defect for OneCursor {
     }
 }
 
-/// Takes its copy of the heads for current while a counter of one byte stands where it stood.
+/// Takes its copy of the heads to be current if a one-byte counter has the same value as before.
 #[derive(Debug, Default)]
 struct CountsInAByte {
     changes: AtomicUsize,
@@ -125,7 +125,7 @@ impl Defect for CountsInAByte {
     }
 }
 
-/// Blocks never change, so neither does the length of one.
+/// Caches the length of a block forever, because blocks never change.
 #[derive(Debug, Default)]
 struct SizeOutlivesItsBlock(Mutex<BTreeMap<Cid, u64>>);
 
@@ -136,7 +136,7 @@ impl Defect for SizeOutlivesItsBlock {
     }
 }
 
-/// Has two buffers for batches. The iterator of a batch that panics keeps its one.
+/// Has two buffers for batches. If the iterator of a batch panics, its buffer is never returned.
 #[derive(Debug, Default)]
 struct CountsPanics(AtomicUsize);
 

@@ -91,7 +91,7 @@ defect! {
     }
 }
 
-/// A walk that takes every block for DAG-CBOR where it can, and follows those links that `wanted` lets through.
+/// A walk that decodes every block as DAG-CBOR if possible, and follows the links that `wanted` accepts.
 fn naive_walk(
     store: &dyn Blockstore,
     root: Cid,

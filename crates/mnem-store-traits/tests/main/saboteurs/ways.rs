@@ -1,4 +1,4 @@
-//! Defects of one way to write or to read, while all the others are right.
+//! Defects of one way to write or read, while all other ways are correct.
 
 use std::{
     collections::HashSet,
@@ -61,7 +61,7 @@ fn is_blake3(cid: &Cid) -> bool {
     cid.hash().code() == 0x1e
 }
 
-/// Puts some of a batch as if the caller had checked them.
+/// Puts some blocks of a batch unchecked.
 fn put_many_trusting(
     inner: &MemoryStore,
     blocks: &mut Blocks<'_>,
@@ -114,7 +114,7 @@ defect! {
         }
     }
 
-    // Compares as many bytes of the digest as it has computed.
+    // Compares only as many bytes of the digest as it has computed.
     ComparesWhatItComputes {
         fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
             let hash = cid.hash();
@@ -127,7 +127,7 @@ defect! {
         }
     }
 
-    // "above it: `BlockTooLarge`": what the caller has checked is not measured.
+    // Does not check the size of trusted blocks. This breaks "above it: `BlockTooLarge`".
     CommitTrustsTheSize {
         fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let fits = |put: &&BatchPut| !put.trusted || put.data.len() as u64 <= BLOCK_BYTES_EVERY_BACKEND;
@@ -136,7 +136,7 @@ defect! {
         }
     }
 
-    // "checks every block, also one whose CID came before"
+    // Breaks "checks every block, also one whose CID came before".
     CommitTrustsWhatItTrusted {
         fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
             let trusted: HashSet<Cid> = batch.puts().iter().filter(|put| put.trusted).map(|put| put.cid).collect();
@@ -274,7 +274,7 @@ defect! {
     }
 }
 
-/// Compares the heads, and changes them in a step of its own.
+/// Compares the heads, and changes them in a separate step.
 #[derive(Debug, Default)]
 struct SwapsInTwoSteps(Gap);
 
@@ -294,7 +294,7 @@ impl Defect for SwapsInTwoSteps {
     }
 }
 
-/// Beyond 1 MiB the batch streams into the store, which is locked for that.
+/// Above 1 MiB, streams the batch into the store, which stays locked meanwhile.
 #[derive(Debug, Default)]
 struct DrainsUnderTheLock(Mutex<()>);
 
@@ -368,7 +368,7 @@ impl TableDefect for RowsHaveALimit {
     }
 }
 
-/// Remembers what it found to be there, and strikes it out in `delete` alone.
+/// Caches that a block is present, and removes it from the cache only in `delete`.
 #[derive(Debug, Default)]
 struct PresenceOutlivesDeleteMany(Mutex<HashSet<Cid>>);
 
@@ -389,7 +389,7 @@ impl Defect for PresenceOutlivesDeleteMany {
     }
 }
 
-/// Remembers what a `get_many` did not find; puts strike it out, commits do not.
+/// Caches what a `get_many` did not find. Puts remove it from the cache, but commits do not.
 #[derive(Debug, Default)]
 struct AbsenceOutlivesCommits(Mutex<HashSet<Cid>>);
 
@@ -420,7 +420,7 @@ impl Defect for AbsenceOutlivesCommits {
     }
 }
 
-/// Each handle keeps the names of the blocks that it committed, in a store of its own. What is there is in this one.
+/// Each handle remembers the CIDs of blocks that it committed, in a store of its own. This type holds the real one.
 #[derive(Debug, Default)]
 struct CommitSkipsWhatTheHandlePut(MemoryStore);
 

@@ -1,4 +1,4 @@
-//! How the suite gets hold of it, and of what can be done to it.
+//! The fixture for stores on this disk, with all hooks.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -9,7 +9,7 @@ use mnem_store_traits::{
 
 use super::{Disk, DiskStore, Flaw, Handle, Value, block_key, change, lock};
 
-/// Stores on disks with this flaw.
+/// Stores with this flaw, each on a disk of its own.
 #[derive(Clone)]
 pub(crate) struct OnDisk(pub(crate) Flaw);
 
@@ -57,7 +57,7 @@ impl Fixture for OnDisk {
         let before = Handle::heads_of(&lock(&disk.visible));
         let answer = obey(&self.open(&other)?, script);
         if self.0 == Flaw::SecondProcessKeepsItsOwnHeads {
-            // Once the first process has made its changes too, writes what it took the heads to be.
+            // Waits for the changes of the first process, and then writes the heads that it read before.
             let begin = std::time::Instant::now();
             while disk.updates.load(Ordering::SeqCst) < 24 && begin.elapsed().as_secs() < 1 {
                 std::thread::yield_now();

@@ -82,7 +82,7 @@ impl Blockstore for DiskStore {
         let cid = |key: &Key| Some(cid_from_bytes(key.strip_prefix(b"block ")?).expect("a CID"));
         if self.0.has(Flaw::ListingFailsForEver) && self.0.check_open("list").is_ok() {
             let mut cids = None;
-            // Tries again each time it is asked.
+            // Tries again at each call.
             return Ok(Box::new(std::iter::from_fn(move || {
                 if cids.is_none() {
                     match self.0.view("list", |rows| rows.keys().filter_map(cid).collect::<Vec<Cid>>()) {

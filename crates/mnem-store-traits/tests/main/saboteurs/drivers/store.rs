@@ -20,12 +20,12 @@ use mnem_store_traits::{
 
 use super::{Flaw, Flawed};
 
-/// What a place holds, and who writes to it.
+/// The content of a place, and its writers.
 #[derive(Debug, Default)]
 pub(super) struct State {
     store: MemoryStore,
     writers: Mutex<Writers>,
-    /// The largest count that was told.
+    /// The largest count reported so far.
     counted: AtomicU64,
 }
 
@@ -41,12 +41,12 @@ fn states<R>(f: impl FnOnce(&mut HashMap<PathBuf, Arc<State>>) -> R) -> R {
     f(STATES.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
 }
 
-/// The content at the path, and whether this call made its file.
+/// The content at the path, and whether this call created its file.
 pub(super) fn content(path: &Path, file: impl FnOnce() -> String) -> (Arc<State>, bool) {
     states(|states| {
         let made = !path.exists();
         if made {
-            // Others look while it is made, and must find nothing or all of it.
+            // Others may look during the creation, and must find either nothing or the whole file.
             let unfinished = path.with_extension("unfinished");
             fs::write(&unfinished, file()).and_then(|()| fs::rename(unfinished, path)).expect("written");
         }
@@ -59,7 +59,7 @@ pub(super) fn clear(path: &Path) {
     states(|states| states.remove(path));
 }
 
-/// As if nothing had been there.
+/// Removes the content, as if nothing had been there.
 pub(super) fn forget(path: &Path) {
     clear(path);
     let _ = fs::remove_file(path);
@@ -89,7 +89,7 @@ impl Opened {
         let begin = Instant::now();
         while !read_only && !opened.enter() {
             if begin.elapsed() >= requested.lock_wait.unwrap_or_default() {
-                // Dropping it is to take nobody else's part.
+                // Dropping it must not affect the other handles.
                 opened.closed.store(true, Ordering::Relaxed);
                 return Err(StoreError::Locked { location: at.clone() });
             }
@@ -99,7 +99,7 @@ impl Opened {
         Ok(opened)
     }
 
-    /// Whether this handle may write from here on.
+    /// Whether this handle may write from now on.
     fn enter(&self) -> bool {
         let mut writers = self.state.writers.lock().unwrap_or_else(PoisonError::into_inner);
         let beside_alone = writers.alone && (self.flaw != Flaw::ExclusiveLetsWritersIn || self.alone);
@@ -242,7 +242,7 @@ impl Blockstore for Opened {
         self.open_for("cids")?.cids()
     }
     fn capabilities(&self) -> Capabilities {
-        // The content outlives the handles, not the process.
+        // The content survives the handles, but not the process.
         self.state.store.capabilities().with_put_durability(Durability::Process)
     }
 }
@@ -279,7 +279,7 @@ impl Store for Opened {
     }
 }
 
-/// A scan of the content, as of raw files.
+/// A scan of the content that imitates a scan of raw files.
 #[derive(Debug)]
 pub(super) struct Scan {
     flaw: Flaw,

@@ -1,4 +1,4 @@
-//! Caches that are filled by a reader while a writer changes what they hold.
+//! Caches that a reader fills while a writer changes the cached data.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,11 +18,11 @@ saboteurs! {
     stale_read_after_delete: KeepsBlocks => delete_is_visible_to_another_thread "after its delete, while another thread reads it";
 }
 
-/// A reader looks, a writer changes what it has seen, and the reader keeps what it saw: in this order.
+/// Forces this order: a reader reads, a writer changes what was read, and the reader caches the old value.
 #[derive(Debug, Default)]
 struct Gaps {
     begun: AtomicBool,
-    /// What readers have seen and not kept yet.
+    /// What readers have read and not cached yet.
     seen: Mutex<HashSet<Cid>>,
     changed: Gap,
     kept: Gap,
@@ -33,12 +33,12 @@ impl Gaps {
         vec![&self.changed, &self.kept]
     }
 
-    /// Keeps what was seen: where the race is widened, only what has changed since.
+    /// Caches what was read. If the race is widened, caches only values that have changed since.
     fn keep(&self, cid: &Cid, keep: impl FnOnce()) {
         if self.changed.is_closed() {
             return keep();
         }
-        // Before anybody writes there is nobody to wait for.
+        // Before the first write there is no writer to wait for.
         if !self.begun.load(Ordering::SeqCst) {
             return;
         }
@@ -65,7 +65,8 @@ impl Gaps {
     }
 }
 
-/// Keeps what it has not found; a put strikes it out, perhaps before a reader that looked earlier has written it down.
+/// Caches absences. A put removes an absence from the cache, perhaps before a reader that looked earlier stores it
+/// there.
 #[derive(Debug, Default)]
 pub(super) struct KeepsAbsences {
     absent: Mutex<HashSet<Cid>>,
@@ -101,7 +102,8 @@ impl Defect for KeepsAbsences {
     }
 }
 
-/// Keeps what it has read; a delete strikes it out, perhaps before a reader that found it earlier has written it down.
+/// Caches blocks. A delete removes the block from the cache, perhaps before a reader that read it earlier stores it
+/// there.
 #[derive(Debug, Default)]
 pub(super) struct KeepsBlocks {
     read: Mutex<HashMap<Cid, Bytes>>,

@@ -1,4 +1,4 @@
-//! Locks taken in two orders.
+//! Locks taken in two different orders.
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +17,7 @@ saboteurs! {
     locks_in_two_orders: LocksInTwoOrders => concurrent_commits_all_land "no end: a deadlock";
 }
 
-/// A commit locks blocks, then heads; a head change locks heads, then blocks, to look whether the new head is there.
+/// A commit locks blocks, then heads. A head change locks heads, then blocks, to check whether the new head is present.
 #[derive(Debug, Default)]
 pub(super) struct LocksInTwoOrders {
     blocks: Mutex<()>,
@@ -35,7 +35,7 @@ impl Defect for LocksInTwoOrders {
         let _heads = lock(&self.heads);
         self.gap.meet();
         let _blocks = lock(&self.blocks);
-        // Looked up for its own sake: a head needs no block.
+        // The result is not used: a head needs no block.
         inner.has(new)?;
         inner.update(new, supersedes)
     }
@@ -47,7 +47,7 @@ impl Defect for LocksInTwoOrders {
     }
 }
 
-/// A batch locks its blocks one after the other, in the order in which they come.
+/// A batch locks its blocks one by one, in the order of the batch.
 #[derive(Debug, Default)]
 pub(super) struct LocksBlockByBlock {
     locked: Mutex<BTreeSet<Cid>>,

@@ -1,4 +1,4 @@
-//! Naive stress: threads that each make one change, and one look at what came of it.
+//! Naive stress tests: each thread makes one change, and the result is checked once.
 
 use std::{
     collections::BTreeSet,
@@ -54,7 +54,7 @@ impl Stress {
         }
     }
 
-    /// Whether everything that was acknowledged is there.
+    /// Whether everything acknowledged is there.
     fn is_whole(self, store: &dyn Store, done: &[bool]) -> Result<bool, StoreError> {
         let acknowledged = || (0..THREADS).filter(|i| done[*i]);
         let heads: BTreeSet<Cid> = store.heads()?.into_iter().collect();
@@ -73,10 +73,10 @@ impl Stress {
         })
     }
 
-    /// One round. Whether it found anything wrong; a round that does not end has.
+    /// Runs one round. Returns whether it found a mistake; a round that does not end counts as one.
     pub(super) fn finds(self, store: Arc<dyn Store>) -> bool {
         let (send, found) = mpsc::channel();
-        // Not scoped: threads that are stuck are left behind.
+        // Not scoped: stuck threads are left behind.
         thread::spawn(move || {
             let done: Vec<bool> = thread::scope(|scope| {
                 let store = &*store;
@@ -84,7 +84,7 @@ impl Stress {
                     (0..THREADS).map(|i| scope.spawn(move || self.change(store, i).is_ok())).collect();
                 threads.into_iter().map(|thread| thread.join().unwrap_or(false)).collect()
             });
-            // Nobody listens any more when the round has taken too long.
+            // If the round took too long, nobody listens any more.
             let _ = send.send(!self.is_whole(&*store, &done).unwrap_or(false));
         });
         found.recv_timeout(Duration::from_secs(2)).unwrap_or(true)

@@ -1,4 +1,4 @@
-//! How often the natural form of each race is seen: by the law made for it, and by naive stress.
+//! Measures how often the natural form of each race is caught: by its law, and by naive stress tests.
 
 use std::{
     fmt,
@@ -23,10 +23,10 @@ use super::{
     naive::Stress,
 };
 
-/// How often is asked whether a method sees the race within a second.
+/// The number of one-second trials of each method.
 const SECONDS: usize = 10;
 
-/// What a method came to.
+/// The results of one method.
 #[derive(Default)]
 struct Rate {
     rounds: usize,
@@ -37,7 +37,7 @@ struct Rate {
 }
 
 impl Rate {
-    /// Plays rounds one by one, then for a second each, or until the race is seen.
+    /// Runs single rounds, then trials of one second each, which end early if the race is caught.
     fn of(rounds: usize, seconds: usize, mut sees: impl FnMut() -> bool) -> Self {
         let mut rate = Self { rounds, seconds, ..Self::default() };
         let begin = Instant::now();
@@ -73,7 +73,7 @@ fn by_stress<D: Defect>(stress: Stress) -> bool {
     stress.finds(Arc::new(Sabotaged { inner: place.content, defect: place.defect }))
 }
 
-/// One race, measured.
+/// Measures one race.
 fn measure<D: Defect>(name: &str, id: &str, stress: Stress, rounds: usize, seconds: usize) {
     let ours = Rate::of(rounds, seconds, || is_killed(id, Planted::<D>::NATURAL));
     let naive = Rate::of(rounds, seconds, || by_stress::<D>(stress));
@@ -86,7 +86,7 @@ macro_rules! races {
             $(measure::<$defect>($name, stringify!($law), Stress::$stress, rounds, seconds);)*
         }
 
-        /// Neither method finds what is not there.
+        /// Neither method finds anything in the reference store.
         fn nothing_is_seen_in_the_reference() {
             $(
                 assert!(!is_killed(stringify!($law), Planted::<NoDefect>::WIDENED), "{} fails without a defect", stringify!($law));
@@ -94,7 +94,7 @@ macro_rules! races {
             )*
         }
 
-        /// The gaps are where the harness finds them: closed, they no longer hold anybody up.
+        /// The harness finds the gaps, and closed gaps delay nobody.
         fn every_race_has_a_gap() {
             $(assert!(!<$defect>::default().gaps().is_empty(), "{} has no gap to close", $name);)*
         }
@@ -128,7 +128,7 @@ fn soak() {
     measure_all(rounds, SECONDS);
 }
 
-/// What the soak run stands on. Whether a natural race is lost is chance, so nothing is said of that here.
+/// Tests the tools of the soak run. It asserts nothing about natural races, because losing one is a matter of chance.
 #[test]
 fn soak_measures_races_and_cries_no_wolf() {
     every_race_has_a_gap();

@@ -1,0 +1,169 @@
+//! Writes of different kinds at the same time.
+
+use std::sync::Barrier;
+
+use bytes::Bytes;
+use cid::Cid;
+
+use crate::{
+    StoreError,
+    conformance::{
+        Failure, Handles, Profile,
+        case::{Case, offered},
+        data::{Block, block, identity_block},
+        expect::{ensure, heads_are, holds, lists, put_many, saw},
+        failure::LawResult,
+        show::Show,
+        threads::together,
+        ways::{TABLE, Write, writes_of},
+    },
+};
+
+const ROUNDS: usize = 6;
+
+/// What one thread writes: in one way, and nothing that another thread writes.
+#[derive(Clone, Copy)]
+struct Lane(Write);
+
+impl Lane {
+    /// Two blocks. The digest of the first one begins and ends as in every lane of this round: a backend that keeps
+    /// blocks by parts of their digests keeps them together.
+    fn blocks(self, round: usize) -> [Block; 2] {
+        let Self(way) = self;
+        [identity_block(format!("{round} {} {round}", way.name())), block(&format!("{way}, round {round}"))]
+    }
+
+    fn head(self, round: usize) -> Cid {
+        self.blocks(round)[0].cid
+    }
+
+    fn row(self, round: usize) -> (Bytes, Bytes) {
+        let Self(way) = self;
+        (Bytes::from(format!("{way} {round}")), Bytes::from_static(b"value"))
+    }
+
+    fn write(self, handles: &Handles, round: usize) -> Result<Result<(), StoreError>, Failure> {
+        let Self(way) = self;
+        let before = round.checked_sub(1);
+        let old = before.map(|before| self.head(before));
+        Ok(match way {
+            Write::Delete | Write::DeleteMany => way.remove(handles, &self.blocks(round).map(|block| block.cid))?,
+            Write::Update => offered(handles.as_heads(), Profile::Heads)?.update(&self.head(round), old.as_slice()),
+            Write::Row => {
+                let table = offered(handles.as_store(), Profile::Store)?.side_table(TABLE);
+                let gone = before.map(|before| self.row(before).0);
+                table.and_then(|table| table.write(&[self.row(round)], gone.as_slice()))
+            }
+            _ => way.put_superseding(handles, &self.blocks(round), old.as_slice())?,
+        })
+    }
+}
+
+pub(crate) fn writes_of_every_kind_at_once_lose_nothing(case: &mut Case) -> LawResult {
+    let ways = writes_of("writes_of_every_kind_at_once_lose_nothing").into_iter().filter(|way| case.has(way.needs()));
+    let lanes: Vec<Lane> = ways.map(Lane).collect();
+    write_at_once(case, &[case.handles()], &lanes)?;
+    if case.has(Profile::SecondHandle) {
+        let case = case.fresh()?;
+        write_at_once(&case, &[case.handles(), &case.second()?], &lanes)?;
+    }
+    Ok(())
+}
+
+/// The lanes take turns with the handles.
+fn write_at_once(case: &Case, handles: &[&Handles], lanes: &[Lane]) -> Result<(), Failure> {
+    let all = |lanes: &[Lane]| -> Vec<Block> {
+        lanes.iter().flat_map(|lane| (0..ROUNDS).flat_map(|round| lane.blocks(round))).collect()
+    };
+    let of = |is: fn(Write) -> bool| -> Vec<Lane> { lanes.iter().filter(|Lane(way)| is(*way)).copied().collect() };
+    put_many(&*case.blocks()?, &all(&of(Write::deletes_blocks)))?;
+    let barrier = Barrier::new(lanes.len());
+    together(lanes.len(), |i| {
+        let (lane, mut kept) = (lanes[i], Ok(()));
+        // Every thread comes here in every round, also after a failure, or the others would wait for ever.
+        for round in 0..ROUNDS {
+            barrier.wait();
+            let written = lane.write(handles[i % handles.len()], round);
+            let did = format_args!("{} beside writes of every other kind", lane.0);
+            kept = kept.and(written.and_then(|written| saw(did, written).ok()));
+        }
+        kept
+    })?;
+    let when = match handles.len() {
+        1 => "after writes of every kind at once",
+        _ => "after writes of every kind at once, through two handles",
+    };
+    let there = all(&of(Write::adds_blocks));
+    let cids: Vec<Cid> = there.iter().map(|block| block.cid).collect();
+    let heads: Vec<Cid> = of(Write::changes_heads).into_iter().map(|lane| lane.head(ROUNDS - 1)).collect();
+    for handles in handles {
+        let store = offered(handles.as_blocks(), Profile::Blocks)?;
+        there.iter().try_for_each(|block| holds(&*store, block, when))?;
+        lists(&*store, &cids, when)?;
+        if let Some(store) = handles.as_heads() {
+            heads_are(&**store, &heads, when)?;
+        }
+        if lanes.iter().any(|Lane(way)| *way == Write::Row) {
+            let table = offered(handles.as_store(), Profile::Store)?.side_table(TABLE);
+            let keys = table.and_then(|table| table.keys(b"")?.collect::<Result<Vec<_>, _>>());
+            let last = Lane(Write::Row).row(ROUNDS - 1).0;
+            let keys = saw(format_args!("keys() {when}"), keys).ok()?;
+            ensure(keys == [last], format_args!("keys() {when}"), "the last row and no other", keys.show())?;
+        }
+    }
+    Ok(())
+}
+
+/// Two blocks that a backend with folders or pages by digest is likely to keep in one: their digests begin or end with
+/// the same byte.
+fn neighbours(name: &str, by_the_first_byte: bool) -> [Block; 2] {
+    let edge = |block: &Block| {
+        let digest = block.cid.hash().digest();
+        if by_the_first_byte { digest.first().copied() } else { digest.last().copied() }
+    };
+    let first = block(&format!("{name}: kept"));
+    let second = (0..).map(|i| block(&format!("{name}: passing {i}"))).find(|other| edge(other) == edge(&first));
+    [first.clone(), second.unwrap_or(first)]
+}
+
+pub(crate) fn deletes_lose_no_put_of_another_thread(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let ways = writes_of("deletes_lose_no_put_of_another_thread").into_iter().filter(|way| case.has(way.needs()));
+    let (removes, adds): (Vec<Write>, Vec<Write>) = ways.partition(|way| way.deletes_blocks());
+    let mut races: Vec<(Write, Write, [Block; 2])> = Vec::new();
+    for by_the_first_byte in [true, false] {
+        for remove in removes.iter().rev() {
+            races.extend(adds.iter().map(|add| {
+                let name = format!("{add} beside {remove} {by_the_first_byte}");
+                (*add, *remove, neighbours(&name, by_the_first_byte))
+            }));
+        }
+    }
+    let barrier = Barrier::new(2);
+    let raced = together(2, |lane| {
+        let mut kept = Ok(());
+        // Both threads come to both barriers in every round, also after a failure, or the other would wait for ever.
+        for (add, remove, [stays, passes]) in &races {
+            let before = if lane == 1 { put_many(&*store, std::slice::from_ref(passes)) } else { Ok(()) };
+            barrier.wait();
+            let (did, done) = match lane {
+                0 => (format!("{add} beside {remove}"), add.put(case.handles(), std::slice::from_ref(stays))),
+                _ => (
+                    format!("{remove} of a block that only this thread uses"),
+                    remove.remove(case.handles(), &[passes.cid]),
+                ),
+            };
+            let done = done.and_then(|done| saw(did, done).ok());
+            barrier.wait();
+            kept = kept.and(before).and(done);
+        }
+        kept
+    });
+    raced?;
+    for (add, remove, [stays, _]) in &races {
+        holds(&*store, stays, &format!("after its {add} beside a {remove} of another block"))?;
+    }
+    let stay: Vec<Cid> = races.iter().map(|(_, _, [stays, _])| stays.cid).collect();
+    lists(&*store, &stay, "after writes beside deletes of others")?;
+    Ok(())
+}
