@@ -24,6 +24,8 @@
 //!
 //! Not tested yet: a failed sync and a power cut on real file systems, and what belongs to compaction and adoption, which do not exist yet.
 
+#[path = "main/conformance_faults.rs"]
+mod conformance_faults;
 #[path = "main/crash/mod.rs"]
 mod crash;
 #[path = "main/crashes.rs"]
