@@ -157,6 +157,14 @@ fn goes_on(disk: &Disk, possible: &[Held], when: &str) {
     let store = open(&disk.process()).unwrap_or_else(|error| panic!("{when}: opened again: {error}"));
     let mut held = Held::read(&store).unwrap();
     assert!(possible.contains(&held), "{when}: opened again: {held:?}");
+    // Before anything is written: what the opening removed was not needed.
+    for image in images(disk) {
+        let survivor = Disk::of(image, None);
+        let store = open(&survivor.process());
+        let store = store.unwrap_or_else(|error| panic!("{when}: a power cut after opening again: {error}"));
+        let held = Held::read(&store).unwrap();
+        assert!(possible.contains(&held), "{when}: a power cut after opening again: {held:?}");
+    }
     let steps = [Step::Commit(30), Step::Row(3), Step::Put(47), Step::Row(3), Step::Compact, Step::Commit(49)];
     for step in steps {
         step.perform(&store).unwrap();
