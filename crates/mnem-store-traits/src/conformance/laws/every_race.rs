@@ -1,4 +1,4 @@
-//! Writes of different kinds at the same time.
+//! Concurrent writes of different kinds.
 
 use std::sync::Barrier;
 
@@ -20,13 +20,13 @@ use crate::{
 
 const ROUNDS: usize = 6;
 
-/// What one thread writes: in one way, and nothing that another thread writes.
+/// The writes of one thread: all made in one way, and none that another thread makes too.
 #[derive(Clone, Copy)]
 struct Lane(Write);
 
 impl Lane {
-    /// Two blocks. The digest of the first one begins and ends as in every lane of this round: a backend that keeps
-    /// blocks by parts of their digests keeps them together.
+    /// Two blocks. The digest of the first one begins and ends like those of all other lanes in this round, so a
+    /// backend that keeps blocks by parts of their digests keeps them together.
     fn blocks(self, round: usize) -> [Block; 2] {
         let Self(way) = self;
         [identity_block(format!("{round} {} {round}", way.name())), block(&format!("{way}, round {round}"))]
@@ -45,7 +45,7 @@ impl Lane {
         (Bytes::from(format!("{what} in round {round}")), Bytes::from_static(b"value"))
     }
 
-    /// What its rounds supersede or delete. No round undoes what one before it did: that would hide a loss.
+    /// Sets up what the rounds supersede or delete. No round undoes an earlier one, because that would hide a loss.
     fn set(self, case: &Case) -> Result<(), Failure> {
         let Self(way) = self;
         (0..ROUNDS).try_for_each(|round| {
@@ -91,13 +91,14 @@ pub(crate) fn writes_of_every_kind_at_once_lose_nothing(case: &mut Case) -> LawR
     Ok(())
 }
 
-/// The lanes take turns with the handles.
+/// Lets the lanes write concurrently. They take turns with the handles.
 fn write_at_once(case: &Case, handles: &[&Handles], lanes: &[Lane]) -> Result<(), Failure> {
     lanes.iter().try_for_each(|lane| lane.set(case))?;
     let barrier = Barrier::new(lanes.len());
     together(lanes.len(), |i| {
         let (lane, mut kept) = (lanes[i], Ok(()));
-        // Every thread comes here in every round, also after a failure, or the others would wait for ever.
+        // Every thread must reach this barrier in every round, even after a failure; otherwise the others would wait
+        // forever.
         for round in 0..ROUNDS {
             barrier.wait();
             let written = lane.write(handles[i % handles.len()], round);
@@ -133,8 +134,8 @@ fn everything_stands(handles: &Handles, lanes: &[Lane], when: &str) -> Result<()
     Ok(())
 }
 
-/// Two blocks that a backend with folders or pages by digest is likely to keep in one: their digests begin or end with
-/// the same byte.
+/// Two blocks that a backend is likely to keep in one folder or page, because their digests begin or end with the same
+/// byte.
 fn neighbours(name: &str, by_the_first_byte: bool) -> [Block; 2] {
     let edge = |block: &Block| {
         let digest = block.cid.hash().digest();
@@ -161,7 +162,8 @@ pub(crate) fn deletes_lose_no_put_of_another_thread(case: &mut Case) -> LawResul
     let barrier = Barrier::new(2);
     let raced = together(2, |lane| {
         let mut kept = Ok(());
-        // Both threads come to both barriers in every round, also after a failure, or the other would wait for ever.
+        // Both threads must reach both barriers in every round, even after a failure; otherwise the other would wait
+        // forever.
         for (add, remove, [stays, passes]) in &races {
             let before = if lane == 1 { put_many(&*store, std::slice::from_ref(passes)) } else { Ok(()) };
             barrier.wait();

@@ -17,7 +17,7 @@ pub(crate) fn opening_without_locks_is_refused(case: &mut Case) -> LawResult {
         refused("of a store that is there", case.open_without_locks(fault)?)?;
         holds(&*case.blocks()?, &kept, "once there are locks")?;
     }
-    // With failing writes it could say that it cannot make the folder that its lock is to be in.
+    // If writes failed, it could report that it cannot create the folder for its lock.
     refused("of a new place", case.unopened()?.open_without_locks(None)?)?;
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! Defects of writes of different kinds at the same time, of a `close` within a call, and of listings longer than a
-//! number counts.
+//! Defects of concurrent writes of different kinds, of a `close` inside a call, and of listings longer than a counter.
 
 use std::{
     sync::{
@@ -35,7 +34,7 @@ defect! {
         }
     }
 
-    // Looks whether the store is open before it drains the iterator, and no more.
+    // Checks that the store is open before it drains the iterator, and not again afterwards.
     AsksOnceWhetherItMay {
         fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
             inner.side_tables()?;
@@ -53,17 +52,16 @@ impl TableDefect for KeysIn16Bits {
     }
 }
 
-/// One that reads all, changes it and writes it back, beside others that write in the meantime: what they wrote is
-/// lost.
+/// A read-modify-write of everything, without excluding other writers: their writes in between are lost.
 #[derive(Debug, Default)]
 struct WritesBack {
-    /// How many have read and not yet written back.
+    /// The number of callers that have read and not yet written back.
     reading: AtomicUsize,
     others: AtomicUsize,
 }
 
 impl WritesBack {
-    /// Either side waits so long for the other, which a law lets run at the same moment: the race is lost in every run.
+    /// How long each side waits for the other. A law runs both at the same time, so the race is lost in every run.
     const PATIENCE: Duration = Duration::from_millis(300);
 
     fn wait(until: impl Fn() -> bool) {
@@ -73,7 +71,7 @@ impl WritesBack {
         }
     }
 
-    /// What `list` finds after `write` and another write, and did not find before.
+    /// The items that `list` finds after `write` and another write, but did not find before.
     fn lost<T: PartialEq>(
         &self,
         list: impl Fn() -> Result<Vec<T>, StoreError>,
@@ -136,7 +134,7 @@ fn listed(inner: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
     inner.cids()?.collect()
 }
 
-/// A delete writes the names of all blocks back, beside commits.
+/// A delete writes the names of all blocks back, concurrently with commits.
 #[derive(Debug, Default)]
 pub(super) struct DeleteLosesCommits(WritesBack);
 
@@ -150,7 +148,7 @@ impl Defect for DeleteLosesCommits {
     }
 }
 
-/// A batch of deletes writes the names of all blocks back, beside single puts.
+/// A batch of deletes writes the names of all blocks back, concurrently with single puts.
 #[derive(Debug, Default)]
 pub(super) struct BatchOfDeletesLosesPuts(WritesBack);
 
@@ -164,7 +162,7 @@ impl Defect for BatchOfDeletesLosesPuts {
     }
 }
 
-/// Waits in `close` for every call under way, as before it frees what they use.
+/// `close` waits for all running calls, as if it then freed what they use.
 #[derive(Debug, Default)]
 pub(super) struct CloseWaitsForReaders(RwLock<()>);
 
