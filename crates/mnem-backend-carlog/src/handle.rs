@@ -225,8 +225,8 @@ impl Shared {
         })
     }
 
-    /// Whether each of these sections of a segment, none of them a record, is a block that is there: now, or when another log took the place of
-    /// the one that is read.
+    /// For each of these sections, none of which is a record, whether it is a live block: now, or at the time when
+    /// another log replaced the one being read.
     pub(crate) fn are_blocks(
         &self,
         epoch: &Arc<Epoch>,
@@ -240,7 +240,7 @@ impl Shared {
         };
         self.ask(|| {
             let view = self.view();
-            // Under the lock of the view, which is held when a log is replaced.
+            // The lock of the view is held here, and also when a log is replaced.
             let (index, segments) = match epoch.retired() {
                 None => (&view.index, &view.segments),
                 Some(retired) => (&retired.index, &retired.segments),

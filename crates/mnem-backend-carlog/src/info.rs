@@ -14,11 +14,11 @@ use crate::{
     view::Segment,
 };
 
-/// What a walk over the log counts.
+/// Counts from a pass over the log.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     pub(crate) info: StoreInfo,
-    /// Commits of the log, and bytes of their records.
+    /// The number of commits, and the bytes of their records.
     pub(crate) commits: u64,
     pub(crate) record_bytes: u64,
     pub(crate) log_bytes: u64,

@@ -72,17 +72,17 @@ pub(crate) const ROWS_BYTES_MAX: u64 = 1 << 32;
 pub(crate) const FORMAT_BYTES_MAX: u64 = 4096;
 pub(crate) const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Bytes of blocks and values of one commit of a compaction, at least, unless the segment ends: 16 MiB.
+/// Minimum length of a commit of a compaction, in bytes of blocks and values, unless the segment ends: 16 MiB.
 pub(crate) const COPIED_BYTES: u64 = 16 * 1024 * 1024;
 
-/// A compaction writes its index in at most about so many runs, each of which is an open file.
+/// Approximate maximum number of runs that a compaction writes, because each one is an open file.
 pub(crate) const COPIED_RUNS: u64 = 64;
 
-/// Commits that a compaction leaves alone if they are all that it could make fewer of, and the share of the log that their records take up
-/// to there: one so many-th.
+/// If a compaction could only reduce the number of commits, it does nothing up to this number of commits, and up to
+/// this share of the log in their records: one in so many bytes.
 pub(crate) const COMMITS_LEFT: u64 = 64;
 pub(crate) const RECORDS_SHARE: u64 = 16;
 
-/// How long opening waits for the lock of a writer, unless told otherwise, and how often it looks.
+/// How long an opening waits for a writer's lock by default, and how often it tries.
 pub(crate) const LOCK_WAIT: Duration = Duration::ZERO;
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(5);

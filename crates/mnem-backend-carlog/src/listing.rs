@@ -9,8 +9,9 @@ use crate::{engine::sections::Sections, handle::Handle, view::Epoch};
 /// Iterates over the segments as they were when the iteration began. A section is listed if the index says that its
 /// block is at this place.
 ///
-/// No lock is held between two pages. A block that is there all the while has one place, and is listed once. If a compaction replaces the log
-/// meanwhile, the walk goes on over the old files, which it holds open, and asks the index that they had then.
+/// No lock is held between two pages. A block that stays in the store has one place, so it is listed once. If a
+/// compaction replaces the log meanwhile, the listing continues on the old files, which it holds open, and uses their
+/// last index.
 pub(crate) struct Listing<'a> {
     handle: &'a Handle,
     epoch: Arc<Epoch>,

@@ -197,7 +197,8 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
     Ok((view, Writer { _lock: lock, file, position, state_file, segment_bytes, index_thread }))
 }
 
-/// Removes the files that a writer left without a manifest that names them: of an index, and of a log that a compaction did not end or replaced.
+/// Removes files that no manifest names: index files, and segments of a compaction that was interrupted or of a log
+/// that was replaced.
 fn clear(source: &Source<'_>, view: &mut View) -> Result<(), StoreError> {
     let Source { files, layout, .. } = *source;
     let root = layout.root();
@@ -224,7 +225,7 @@ fn clear(source: &Source<'_>, view: &mut View) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a segment after the last one is what a compaction left that did not end, or has no commit at all.
+/// Whether a segment after the last one comes from an interrupted compaction, or has no commit at all.
 fn is_unfinished(source: &Source<'_>, number: u32, named_to: u32) -> Result<bool, StoreError> {
     let path = source.layout.segment(number);
     let Some(file) = source.files.open(&path, false).map_err(at("open", &path))? else { return Ok(false) };
@@ -237,8 +238,8 @@ fn is_unfinished(source: &Source<'_>, number: u32, named_to: u32) -> Result<bool
     Ok(found.is_some_and(|found| found.compacted && number > named_to))
 }
 
-/// Writes the manifest again, before the segments are removed that it replaced: the sync of its name may have failed, and a second sync of the
-/// same name may succeed without writing anything. Returns whether that was done.
+/// Writes the manifest again before the segments that it replaced are removed. The sync of its name may have failed,
+/// and a second sync of the same name may succeed without writing anything. Returns whether this was necessary.
 fn name_again(source: &Source<'_>, view: &mut View) -> Result<bool, StoreError> {
     let manifest = Manifest { generation: view.take_number(), ..source.read_manifest()? };
     match write_manifest(source.files, source.layout, &manifest) {
@@ -252,9 +253,9 @@ fn name_again(source: &Source<'_>, view: &mut View) -> Result<bool, StoreError> 
     Ok(true)
 }
 
-/// Writes the last commit again, in place, and syncs it. It may be in the page cache alone: after a failed sync the
-/// system regards its pages as clean. Earlier commits were synced when they were written. A clean close leaves a short
-/// last commit.
+/// Writes the bytes of the last commit again, in place, and syncs them. They may be only in the page cache: after a
+/// failed sync, the system considers its pages clean. Earlier commits are synced. After a clean close, the last commit
+/// is short.
 fn write_again(file: &dyn File, path: &Path, from: u64, end: u64) -> Result<(), StoreError> {
     let mut offset = from;
     let mut bytes = vec![0; crate::limits::WRITE_BYTES];

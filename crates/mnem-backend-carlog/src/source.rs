@@ -38,13 +38,13 @@ pub(crate) struct Source<'a> {
 /// How to read a log.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading<'a> {
-    /// The last commit of which it is known that it was synced.
+    /// The last commit that is known to be synced.
     pub(crate) acknowledged: u64,
     /// Whether to open segments for writing.
     pub(crate) write: bool,
     /// The last commit to include in the view.
     pub(crate) until: u64,
-    /// Segments that are open already: a compaction may have removed their names.
+    /// Segments that are already open, whose names a compaction may have removed.
     pub(crate) open: &'a [Segment],
 }
 
@@ -114,7 +114,7 @@ impl Source<'_> {
             if let Ok(Ok(view)) = loaded {
                 return Ok(view);
             }
-            // A writer may have replaced the manifest, and removed what the old one names.
+            // A writer may have replaced the manifest, and removed files that the old one names.
             let again = self.read_manifest()?;
             if again.generation == manifest.generation {
                 if let Err(NoIndex(why)) = loaded? {
@@ -138,7 +138,7 @@ impl Source<'_> {
         Ok(self.blank(manifest, Segment { number, file, end: 0, others: 0 }))
     }
 
-    /// Before the first commit of the log of a manifest.
+    /// A view before the first commit of the log that a manifest names.
     fn blank(&self, manifest: &Manifest, first: Segment) -> View {
         let covered = manifest.covered.as_ref();
         View {
@@ -230,10 +230,11 @@ impl Source<'_> {
         self.files.open(&path, write).map_err(at("open", &path))
     }
 
-    /// Takes in what was committed since the view was made. What is cut off at the end is passed over: another handle may be writing it.
+    /// Takes in the commits made since the view was created. Ignores an incomplete commit at the end, which another
+    /// handle may be writing.
     ///
-    /// A compaction may replace the log meanwhile, and remove its segments. So an end of the log is believed only if `state` tells of no commit
-    /// beyond it, or if the manifest was not replaced, and damage only if the manifest was not replaced.
+    /// A compaction may replace the log meanwhile and remove its segments. So the end of the log counts only if `state`
+    /// names no later commit, or if the manifest was not replaced. Damage counts only if the manifest was not replaced.
     pub(crate) fn follow(&self, view: &mut View, state: Option<State>) -> Result<(), StoreError> {
         let mut other = None;
         if state.is_some_and(|state| state.generation > view.generation) {
@@ -262,14 +263,14 @@ impl Source<'_> {
         Err(self.replaced_again())
     }
 
-    /// Reads the log on, to its end.
+    /// Reads the rest of the log.
     fn read_on(&self, view: &mut View, state: Option<&State>) -> Result<(), StoreError> {
         let tail = self.read_log(view, Reading::of(state, false))?;
         self.check_tail(view, state, &tail)
     }
 
-    /// Takes the newest index from disk if it goes beyond the view, or if the view has much of it in memory. Returns another log that a compaction
-    /// put in the place of the view's; it is still to be read on.
+    /// Loads the newest index from disk if it goes beyond the view, or if the view has much of the index in memory. If
+    /// a compaction has replaced the view's log, returns the new log, whose rest must still be read.
     fn catch_up(&self, view: &mut View, manifest: Manifest) -> Result<Option<View>, StoreError> {
         let is_another_log = manifest.segments.first().copied() != view.first_segment();
         let is_beyond = manifest.covered.is_some_and(|covered| covered.position.seq > view.position.seq);
@@ -278,8 +279,8 @@ impl Source<'_> {
             if loaded.first_segment() != view.first_segment() {
                 return Ok(Some(loaded));
             }
-            // Without an index that can be used, it is the beginning of the log.
-            // A view that has read on from there stays: readers under way hold what it shows.
+            // If the index cannot be used, the loaded view is the beginning of the log. If the current view has read
+            // further, it stays: running readers rely on it.
             if loaded.position.seq > 0 && loaded.position.seq >= view.position.seq {
                 view.show(loaded);
                 return Ok(None);
@@ -289,7 +290,7 @@ impl Source<'_> {
         Ok(None)
     }
 
-    /// Reads the log on from where the view ends, segment by segment. Returns what follows in the last one.
+    /// Reads the log from the end of the view on, segment by segment. Returns what follows in the last one.
     pub(crate) fn read_log(&self, view: &mut View, reading: Reading<'_>) -> Result<Tail, StoreError> {
         let Reading { acknowledged, write, until, open } = reading;
         let (keys, layout, mut spills) = (self.keys, self.layout, write);
@@ -317,7 +318,7 @@ impl Source<'_> {
             match next_segment(keys, &*file, &position, view.named_to).map_err(|error| unread(layout, next, error))? {
                 Next::Follows => {}
                 Next::OtherLog => return Ok(tail),
-                // Made for a commit that was never finished.
+                // Created for a commit that never completed.
                 Next::Unfinished => {
                     return match classify_next(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
                         Tail::Damaged(why) => {
@@ -390,7 +391,7 @@ impl Source<'_> {
 }
 
 impl Reading<'_> {
-    /// All of the log, of which `state` says what was acknowledged.
+    /// Reads the whole log; `state` says how far it is acknowledged.
     pub(crate) fn of(state: Option<&State>, write: bool) -> Self {
         Self { acknowledged: state.map_or(0, |state| state.seq), write, until: u64::MAX, open: &[] }
     }

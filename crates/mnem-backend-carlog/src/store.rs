@@ -46,16 +46,17 @@ impl CarlogStore {
         self.handle.identity
     }
 
-    /// Writes the log once more, without deleted blocks and replaced rows, and puts it in the place of the old one.
+    /// Writes the log again without deleted blocks and replaced rows, and replaces the old one.
     ///
-    /// Needs as much free space as the blocks and rows that are there take up. Commits wait until it is done; reads and listings go on, in other
-    /// processes too. A crash leaves the old log or the new one.
+    /// Needs free disk space for all remaining blocks and rows. Commits wait until it is done; reads and listings
+    /// continue, also in other processes. A crash leaves the old log or the new one.
     ///
     /// # Errors
-    /// - [`StoreError::Corrupt`], [`StoreError::Damaged`]: a block or a part of the log is damaged, and nothing was changed.
-    /// - [`StoreError::Backend`]: the file system failed. Nothing was changed unless the [outcome](StoreError::outcome) is unknown, which poisons
-    ///   the handle; also then all blocks are there.
-    /// - [`StoreError::InvalidArgument`]: the store has had as many segments as it can have.
+    /// - [`StoreError::Corrupt`], [`StoreError::Damaged`]: a block or a part of the log is damaged. Nothing was
+    ///   changed.
+    /// - [`StoreError::Backend`]: the file system failed. If the [outcome](StoreError::outcome) is `NotApplied`,
+    ///   nothing was changed. If it is `Unknown`, the handle is poisoned. All blocks are there in any case.
+    /// - [`StoreError::InvalidArgument`]: the store has used up all segment numbers.
     /// - [`StoreError::ReadOnly`], [`StoreError::Poisoned`], [`StoreError::Closed`].
     pub fn compact(&self) -> Result<Reclaimed, StoreError> {
         compaction::compact(&self.handle)

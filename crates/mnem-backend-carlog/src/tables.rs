@@ -68,10 +68,10 @@ pub(crate) fn is_own(name: &str) -> bool {
         || is_index(name)
 }
 
-/// The number of the segment that has this name.
+/// The number of the segment with this name.
 pub(crate) fn segment_number(name: &str) -> Option<u32> {
     let number = name.strip_prefix("seg-")?.strip_suffix(".car")?.parse().ok()?;
-    // With as many zeros as this crate writes, and no sign.
+    // The name must have the same number of zeros that this crate writes, and no sign.
     (segment_name(number) == name).then_some(number)
 }
 

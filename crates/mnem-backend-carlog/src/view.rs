@@ -35,9 +35,9 @@ pub(crate) struct View {
     /// All segments, in the order of the log.
     pub(crate) segments: Arc<Vec<Segment>>,
     pub(crate) epoch: Arc<Epoch>,
-    /// The last segment that the manifest names. A compaction's later ones are none of this log.
+    /// The last segment that the manifest names. Later segments of a compaction do not belong to this log.
     pub(crate) named_to: u32,
-    /// The last commit that the manifest covers, by its number, also if the index that it names cannot be used.
+    /// The number of the last commit that the manifest covers, even if the index that it names cannot be used.
     pub(crate) covered_seq: u64,
     pub(crate) position: Position,
     /// Readers compare this with the file `state`, and read the log only if it moved.
@@ -60,12 +60,12 @@ pub(crate) struct View {
     pub(crate) merged_from: usize,
 }
 
-/// The time of one log: until a compaction puts another one in its place. Who reads the log from one end to the other holds it, and asks the
-/// index of that log however long it takes.
+/// The lifetime of one log, until a compaction replaces it. A reader that iterates over the log holds it, and uses the
+/// index of that log however long this takes.
 #[derive(Debug, Default)]
 pub(crate) struct Epoch(OnceLock<Retired>);
 
-/// What was left of a log when another one took its place. Its files stay open.
+/// The state of a log at the time when it was replaced. Its files stay open.
 #[derive(Debug)]
 pub(crate) struct Retired {
     pub(crate) index: Index,
@@ -73,7 +73,7 @@ pub(crate) struct Retired {
 }
 
 impl Epoch {
-    /// `None`: it is the time of the log that is in use.
+    /// Returns `None` while the log is in use.
     pub(crate) fn retired(&self) -> Option<&Retired> {
         self.0.get()
     }
@@ -124,24 +124,24 @@ impl View {
         }
     }
 
-    /// The number of the first segment: no two logs of a store have the same.
+    /// The number of the first segment, which is different for each log of a store.
     pub(crate) fn first_segment(&self) -> Option<u32> {
         self.segments.first().map(|segment| segment.number)
     }
 
-    /// Shows another state of the store, which may be another log.
+    /// Publishes another state of the store, which may be another log.
     pub(crate) fn show(&mut self, mut other: Self) {
         if other.first_segment() == self.first_segment() {
             other.epoch = self.epoch.clone();
             *self = other;
         } else {
             let before = std::mem::replace(self, other);
-            // Nobody else sets it: there is one such moment for each log.
+            // Nothing else sets it, because each log is replaced only once.
             let _ = before.epoch.0.set(Retired { index: before.index, segments: before.segments });
         }
     }
 
-    /// Goes on in another segment.
+    /// Continues in another segment.
     pub(crate) fn begin_segment(&mut self, number: u32, file: Arc<dyn File>) {
         let end = self.position.end;
         let segments = Arc::make_mut(&mut self.segments);

@@ -31,6 +31,8 @@
 mod compaction;
 #[path = "main/compaction_readers.rs"]
 mod compaction_readers;
+#[path = "main/conformance_faults.rs"]
+mod conformance_faults;
 #[path = "main/crash/mod.rs"]
 mod crash;
 #[path = "main/crashes.rs"]

@@ -16,6 +16,16 @@ impl fmt::Debug for Medium {
     }
 }
 
+impl Medium {
+    /// Whether there are locks. Each handle excludes only others of the same time, and a law has one at a time.
+    fn lock(&self) -> Result<(), BackendError> {
+        match self.0.try_lock(FILE) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Err(BackendError::Unsupported),
+            tried => Ok(tried.map(drop)?),
+        }
+    }
+}
+
 fn small(number: u64) -> usize {
     usize::try_from(number).expect("small")
 }
@@ -48,11 +58,11 @@ impl StorageBackend for Medium {
     }
 
     fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
-        Ok(true)
+        self.lock().map(|()| true)
     }
 
     fn try_lock_shared_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
-        Ok(true)
+        self.lock().map(|()| true)
     }
 
     fn unlock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<(), BackendError> {
@@ -88,7 +98,7 @@ impl Fixture for Redb {
     }
 
     fn profiles(&self) -> &[Profile] {
-        &[Profile::Persistence, Profile::Faults, Profile::Crash]
+        &[Profile::Persistence, Profile::Faults, Profile::Crash, Profile::Locks]
     }
 
     fn disk<'a>(&self, place: &'a MemoryDisk) -> Option<&'a MemoryDisk> {
@@ -100,7 +110,7 @@ mnem_store_traits::conformance_tests!(
     redb,
     Redb,
     has: [
-        Blocks, Heads, Store, Limits, SideTables, Persistence, Faults, Crash,
+        Blocks, Heads, Store, Limits, SideTables, Persistence, Faults, Crash, Locks,
         PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
     ],
 );

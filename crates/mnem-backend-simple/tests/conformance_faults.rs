@@ -30,6 +30,7 @@ struct Disk(Arc<(Mutex<State>, Condvar)>);
 struct State {
     fs: MemoryFs,
     fault: Option<Fault>,
+    has_no_locks: bool,
     /// Changes until the power fails.
     power: Option<u64>,
     /// Changes until the power fails, for the next mount.
@@ -146,7 +147,11 @@ impl FileSystem for Mount {
         self.read()?.list(path)
     }
 
+    /// To make a folder that is there changes nothing, so it fails only as a read does.
     fn create_folder(&self, path: &Path) -> io::Result<bool> {
+        if self.read()?.metadata(path)?.is_some() {
+            return self.fs.create_folder(path);
+        }
         self.change(Call::Write)?.create_folder(path)
     }
 
@@ -185,7 +190,10 @@ impl FileSystem for Mount {
     }
 
     fn lock(&self, path: &Path, mode: LockMode) -> io::Result<Option<Box<dyn Lock>>> {
-        self.read()?.lock(path, mode)
+        if self.state(Call::Read)?.has_no_locks {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        self.fs.lock(path, mode)
     }
 }
 
@@ -206,7 +214,14 @@ impl Fixture for Simple {
     }
 
     fn create(&self) -> Result<Disk, FixtureError> {
-        let state = State { fs: MemoryFs::new(), fault: None, power: None, power_of_next: None, outages: 0 };
+        let state = State {
+            fs: MemoryFs::new(),
+            fault: None,
+            has_no_locks: false,
+            power: None,
+            power_of_next: None,
+            outages: 0,
+        };
         Ok(Disk(Arc::new((Mutex::new(state), Condvar::new()))))
     }
 
@@ -222,7 +237,7 @@ impl Fixture for Simple {
     }
 
     fn profiles(&self) -> &[Profile] {
-        &[Profile::Persistence, Profile::SecondHandle, Profile::Faults, Profile::Crash]
+        &[Profile::Persistence, Profile::SecondHandle, Profile::Faults, Profile::Crash, Profile::Locks]
     }
 
     fn set_fault(&self, disk: &Disk, fault: Option<Fault>) -> Result<(), FixtureError> {
@@ -236,6 +251,11 @@ impl Fixture for Simple {
         Ok(())
     }
 
+    fn set_locks(&self, disk: &Disk, has_locks: bool) -> Result<(), FixtureError> {
+        disk.state().has_no_locks = !has_locks;
+        Ok(())
+    }
+
     fn cut_power_while_opening(&self, disk: &Disk, operations: u64) -> Result<(), FixtureError> {
         disk.state().power_of_next = Some(operations);
         Ok(())
@@ -246,7 +266,7 @@ mnem_store_traits::conformance_tests!(
     simple,
     BY_FILE,
     has: [
-        Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, Faults, Crash,
+        Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, Faults, Crash, Locks,
         PutsSurvivePower, HeadsSurvivePower, AtomicHeads,
     ],
 );
@@ -254,7 +274,7 @@ mnem_store_traits::conformance_tests!(
     whole_syncs,
     WHOLE,
     has: [
-        Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, Faults, Crash,
+        Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, Faults, Crash, Locks,
         PutsSurvivePower, HeadsSurvivePower, AtomicHeads,
     ],
 );

@@ -8,7 +8,7 @@ use mnem_storage::driver::Sharing;
 
 use crate::{
     drivers,
-    limits::{CACHE_BYTES_USUAL, LISTING_CACHE_BYTES},
+    limits::{CACHE_BYTES_USUAL, READING_CACHE_BYTES},
     output::{Count, Size},
 };
 
@@ -83,8 +83,8 @@ fn lock_wait_help() -> String {
 }
 
 fn cache_help() -> String {
-    let listing = Size(LISTING_CACHE_BYTES as u64);
-    format!("Size of the store's cache [default: {}; {listing} for listings]", Size(CACHE_BYTES_USUAL as u64))
+    let [writing, reading] = [CACHE_BYTES_USUAL, READING_CACHE_BYTES].map(|bytes| Size(bytes as u64));
+    format!("Size of the store's cache [default: {writing} to write, {reading} to read]")
 }
 
 /// Parses a number of bytes with an optional unit.

@@ -14,7 +14,7 @@ use crate::{
     drivers,
     error::{Failure, Result},
     hints::quoted,
-    limits::{ARCHIVE_EXTENSIONS, CACHE_BYTES_USUAL, LISTING_CACHE_BYTES},
+    limits::{ARCHIVE_EXTENSIONS, CACHE_BYTES_USUAL, READING_CACHE_BYTES},
     memory,
     output::Out,
     progress::Bar,
@@ -74,17 +74,17 @@ impl Context {
         options
     }
 
-    /// As [`options`](Self::options), with a check of the store's structure: for commands that delete unreachable
+    /// As [`options`](Self::options), for commands that read: with a small cache.
+    pub(crate) fn reading_options(&self) -> OpenOptions {
+        self.options().cache_bytes(self.cache_bytes(READING_CACHE_BYTES))
+    }
+
+    /// As [`reading_options`](Self::reading_options), with a check of the store's structure: for commands that delete unreachable
     /// blocks or make a replacement of the store. Structural damage can hide a block or a head without any error.
     ///
     /// A shared mode skips the check: a reader cannot check a file that other processes write to.
     pub(crate) fn checked_options(&self) -> OpenOptions {
-        self.options().check(self.global.sharing == Mode::Exclusive)
-    }
-
-    /// As [`checked_options`](Self::checked_options), for a store that is scanned: with a small cache.
-    pub(crate) fn checked_options_for_listing(&self) -> OpenOptions {
-        self.checked_options().cache_bytes(self.cache_bytes(LISTING_CACHE_BYTES))
+        self.reading_options().check(self.global.sharing == Mode::Exclusive)
     }
 
     /// The size of the cache: `--cache`, else `usual`, reduced under a memory limit.
@@ -118,7 +118,7 @@ impl Context {
 
     /// Opens the store read-only.
     pub(crate) fn open_read_only(&self) -> Result<Arc<dyn Store>> {
-        self.open_for_reading(self.options())
+        self.open_for_reading(self.reading_options())
     }
 
     /// Opens the store read-only, and checks its structure: see [`checked_options`](Self::checked_options).
@@ -126,15 +126,10 @@ impl Context {
         self.open_for_reading(self.checked_options())
     }
 
-    /// Opens the store read-only for a scan: with a small cache, so that memory does not grow with the store.
-    pub(crate) fn open_for_listing(&self) -> Result<Arc<dyn Store>> {
-        self.open_for_reading(self.options().cache_bytes(self.cache_bytes(LISTING_CACHE_BYTES)))
-    }
-
-    /// As [`open_for_listing`](Self::open_for_listing), of the store at this path.
-    pub(crate) fn open_for_listing_at(&self, path: &Path) -> std::result::Result<Arc<dyn Store>, StoreError> {
+    /// As [`open_read_only`](Self::open_read_only), of the store at this path.
+    pub(crate) fn open_read_only_at(&self, path: &Path) -> std::result::Result<Arc<dyn Store>, StoreError> {
         self.note(format_args!("opening {} for reading", path.display()));
-        self.options().cache_bytes(self.cache_bytes(LISTING_CACHE_BYTES)).read_only(true).open(path)
+        self.reading_options().read_only(true).open(path)
     }
 
     fn open_for_reading(&self, options: OpenOptions) -> Result<Arc<dyn Store>> {
@@ -150,7 +145,7 @@ impl Context {
         Ok(Target::open(&self.options(), path)?)
     }
 
-    /// Opens an existing store for writing, exclusively.
+    /// Opens an existing store for writing, exclusively, and checks its structure. Its caller reads all of the store.
     pub(crate) fn open_exclusive(&self) -> Result<Target> {
         let path = self.path()?;
         self.note(format_args!("opening {} exclusively", path.display()));

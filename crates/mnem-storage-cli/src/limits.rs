@@ -70,8 +70,9 @@ pub(crate) const IMPORT_BATCH_SHARE: u64 = 16;
 /// twice.
 pub(crate) const CACHE_BYTES_USUAL: usize = 64 * 1024 * 1024;
 
-/// The cache for a scan, which reads each page once, in bytes: 8 MiB.
-pub(crate) const LISTING_CACHE_BYTES: usize = 8 * 1024 * 1024;
+/// The default cache of a store that is read, in bytes: 8 MiB. A scan reads each page once, and a walk in an order that
+/// a larger cache hardly helps. Measured with 1,000,000 blocks: with 64 MiB, no command that reads is faster.
+pub(crate) const READING_CACHE_BYTES: usize = 8 * 1024 * 1024;
 
 /// How many unverified blocks the text of `import` lists.
 pub(crate) const UNCHECKED_SHOWN_MAX: usize = 10;

@@ -1,4 +1,4 @@
-//! Archives that are faulty, as the program tells of them.
+//! Errors about faulty archives.
 
 use std::{fs, io::Write as _, process::Stdio};
 
@@ -68,7 +68,7 @@ fn changed_bytes_are_refused_with_their_place() {
 #[test]
 fn roots_without_a_block_are_named() {
     let place = Place::new();
-    // The header and the first block's section left out: the header alone.
+    // Only the header: without the header and the section of the first block.
     let whole = fs::read(animals()).expect("an archive");
     let header = 1 + usize::from(whole[0]);
     place.write("header.car", &whole[..header]);
@@ -106,7 +106,7 @@ fn a_block_above_the_limit_is_refused_and_the_hint_allows_it() {
     assert!(said.contains("5000") && said.contains("hint: give `--max-block 5"), "{said}");
     place.run(&["import", "a.car", "--max-block", "5000", "--store", "b.redb"]).ok();
 
-    // The largest that a store takes, and one byte more. Nothing of the data follows.
+    // The largest block that a store accepts, and one byte more. No data follows.
     for (block_bytes, hint) in [
         (64_u32 << 20, "hint: give `--max-block 67108864`"),
         ((64 << 20) + 1, "hint: no store accepts blocks above 67108864 bytes"),
@@ -163,7 +163,7 @@ fn every_fault_has_a_hint() {
     }
 }
 
-/// A CARv2 around this payload, and these bytes after it, where its header names an index unless there are none.
+/// A CARv2 with this payload, followed by `index`; its header names an index unless that is empty.
 fn car_v2(payload: &[u8], index: &[u8]) -> Vec<u8> {
     let end = 51 + payload.len() as u64;
     let fields = [51, payload.len() as u64, if index.is_empty() { 0 } else { end }];
@@ -171,7 +171,7 @@ fn car_v2(payload: &[u8], index: &[u8]) -> Vec<u8> {
     [b"\x0a\xa1gversion\x02", &[0; 16][..], &fields, payload, index].concat()
 }
 
-/// A CID of a hash function for private use, which nothing can compute.
+/// A CID with a hash function for private use, which no build supports.
 fn unknown_hash(fill: u8) -> Cid {
     Cid::new_v1(RAW, Multihash::wrap(0x3f_0001, &[fill; 32]).expect("a short digest"))
 }
@@ -180,7 +180,7 @@ fn unknown_hash(fill: u8) -> Cid {
 fn what_is_odd_about_an_archive_is_a_warning() {
     let place = Place::new();
     let payload = [EMPTY_CAR, &section(&cid_of(RAW, b"data"), b"data")].concat();
-    // An index that is cut off after its format and one byte more.
+    // An index that is truncated one byte after its format code.
     let archive = car_v2(&payload, b"\x81\x08\0");
     let ran = place.run_with_input(&["import", "-", "--store", "a.redb"], &archive).exits(0);
     let end = 51 + payload.len();
@@ -230,7 +230,7 @@ fn blocks_of_unknown_hash_functions_are_kept_with_a_flag_and_listed() {
             said.contains(r#""unchecked":12,"unchecked_cids":[""#) && said.contains(&cids[11].to_string()),
             "{said}"
         );
-        // Other bytes under the same CID: nobody can tell which are right.
+        // Other bytes under the same CID: nothing shows which are right.
         let other = [EMPTY_CAR, &section(&cids[0], b"other bytes")].concat();
         let said = place.run_with_input(&args, &other).fails(1);
         assert!(said.contains("the store has other bytes under"), "{said}");
@@ -272,7 +272,7 @@ fn an_import_that_was_killed_is_finished_by_running_it_again() {
     let header = [&b"\x3a\xa2eroots\x81\xd8\x2a\x58\x25\0"[..], &root.to_bytes(), b"gversion\x01"].concat();
     let place = Place::new();
     for backend in BACKENDS {
-        // How much has landed by the time of the kill is up to the machine; it is tried until that is some of it.
+        // How much is stored at the time of the kill depends on the machine, so repeat until it is a part.
         let (store, kept) = (0..20)
             .find_map(|attempt| {
                 let store = format!("{attempt}.{backend}");
@@ -289,7 +289,7 @@ fn an_import_that_was_killed_is_finished_by_running_it_again() {
     }
 }
 
-/// Kills an import that waits for more of its archive, and returns how many blocks it has left in the store.
+/// Kills an import that waits for more of its archive. Returns how many blocks it left in the store.
 fn kill_an_import(place: &Place, store: &str, header: &[u8], sections: &[Vec<u8>], wait_millis: u64) -> usize {
     let mut child =
         place.command(&["import", "-", "--heads", "--store", store]).stdin(Stdio::piped()).spawn().expect("starts");
@@ -297,7 +297,7 @@ fn kill_an_import(place: &Place, store: &str, header: &[u8], sections: &[Vec<u8>
     let (first, rest) = sections.split_at(sections.len() / 2);
     input.write_all(header).expect("written");
     input.write_all(&first.concat()).expect("written");
-    // Blocks are gathered for a second before they land.
+    // Blocks are gathered for a second before they are stored.
     std::thread::sleep(std::time::Duration::from_millis(1200));
     input.write_all(&rest.concat()).expect("written");
     std::thread::sleep(std::time::Duration::from_millis(wait_millis));

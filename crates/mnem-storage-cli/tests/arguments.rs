@@ -1,4 +1,4 @@
-//! Arguments that nobody would type: the program refuses or heeds them, and never panics.
+//! Unlikely arguments: the program rejects or accepts them, and never panics.
 
 use std::{ffi::OsString, io::Write as _, process::Stdio};
 
@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 use crate::support::{ABSENT, BACKENDS, Place, ROOT, ran};
 
-/// What an exit status can be, without that of a panic.
+/// All exit statuses, except that of a panic.
 const STATUSES: [i32; 9] = [0, 1, 2, 3, 4, 10, 11, 12, 13];
 
-/// Words that lead somewhere. `conformance` is left out: it takes its time.
+/// Commands, options and values. Without `conformance`, which takes a minute.
 const WORDS: [&str; 61] = [
     "init",
     "import",
@@ -74,7 +74,7 @@ const WORDS: [&str; 61] = [
     "--out",
 ];
 
-/// A word of the program's, or any bytes; no path leads out of the folder.
+/// A word from the list, or any bytes that do not lead out of the folder.
 fn argument() -> impl Strategy<Value = OsString> {
     let word = (0..WORDS.len()).prop_map(|at| OsString::from(WORDS[at]));
     prop_oneof![8 => word, 1 => any_bytes()]

@@ -1,4 +1,4 @@
-//! What is at the path is no store, or the path cannot be.
+//! Paths at which there is no store, and paths at which none can be.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::support::{Place, animals, snapshot};
 
 const UNKNOWN: &str = "no backend recognizes it (";
 
-/// Every command that opens a store, on a path where none can be, with and without permission to make one.
+/// Runs every command that opens a store, on a path where no store can be, with and without `create`.
 fn refused(place: &Place, path: &str, why: &str) {
     let car = animals();
     let car = car.to_str().expect("a path of text");
@@ -118,7 +118,7 @@ fn the_path_or_the_wish_decides_the_backend() {
     assert_ne!(said.exit, Some(0), "another backend is at the path");
 }
 
-/// `/sys` takes no new files from anybody, the superuser included.
+/// Nobody can create files in `/sys`, not even the superuser.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_folder_that_may_not_be_written() {
@@ -126,7 +126,7 @@ fn a_folder_that_may_not_be_written() {
     place.small_store("a.redb");
     let car = animals();
     let car = car.to_str().expect("a path of text");
-    // A simple store first asks whether its folder can be synced, which this one cannot.
+    // A simple store first checks that its folder can be synced, which this one cannot.
     for (store, refusal, hint) in [
         ("/sys/x.redb", " store failed to create /sys/x.redb", "hint: check the permissions of the file"),
         ("/sys/x.simple", "its file system cannot sync folders", "hint: give a path on another file system"),
@@ -143,7 +143,7 @@ fn a_folder_that_may_not_be_written() {
     assert!(said.starts_with("error: cannot write /sys/x.car\n") && said.contains("hint: "), "{said}");
 }
 
-/// The hint of a failure, without the word before it.
+/// The text of a hint, without the word before it.
 fn hint(said: &str) -> &str {
     said.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap_or_else(|| panic!("no hint: {said}"))
 }

@@ -9,7 +9,7 @@ use crate::support::{ABSENT, BACKENDS, Place, ran};
 #[test]
 fn a_block_goes_in_and_comes_out() {
     let place = Place::new();
-    // All bytes, none of them text, and an end that is no newline.
+    // All byte values. The data is not text, and does not end with a newline.
     let data: Vec<u8> = (0..=255).rev().collect();
     let cid = cid_of(RAW, &data).to_string();
     place.write("data", &data);
@@ -57,7 +57,7 @@ fn the_input_is_read_before_the_store_is_locked() {
 #[test]
 fn nothing_is_read_from_a_terminal() {
     use std::os::unix::fs::OpenOptionsExt as _;
-    /// So that a program which reads is an error, and does not wait.
+    /// Makes a program that reads get an error instead of waiting.
     const O_NONBLOCK: i32 = 0o4000;
     let place = Place::new();
     place.small_store("a.redb");
@@ -134,7 +134,7 @@ fn a_damaged_block_is_never_written_out() {
     let said = place.run(&["copy", "a.simple", "b.redb"]).fails(1);
     assert!(said.contains(&format!("caused by: block {leaf} ")), "{said}");
     assert!(said.contains(&format!("hint: run `mnem-store rm {leaf} --store a.simple`")), "{said}");
-    // The way that the hint shows.
+    // As the hint advises.
     place.run(&["rm", &leaf, "--store", "a.simple"]).ok();
     place.run_with_input(&["put", "-", "--codec", "dag-cbor", "--store", "a.simple"], b"\x61a").ok();
     place.run(&["verify", "--store", "a.simple"]).ok();
@@ -170,7 +170,7 @@ fn a_walk_has_parents_first() {
     let both = place.run(&["walk", &a.to_string(), &root.to_string(), "--store", "a.redb"]).ok();
     assert_eq!(both, format!("{a}\n{root}\n{b}\n"), "each block once");
     place.run(&["heads", "update", &root.to_string(), "--supersedes", &b.to_string(), "--store", "a.redb"]).ok();
-    // What was found before a missing block is told, and the walk fails.
+    // The blocks before the missing one are listed, and then the walk fails.
     place.run(&["rm", &b.to_string(), "--store", "a.redb"]).ok();
     let ran = place.run(&["walk", &root.to_string(), "--store", "a.redb"]).exits(4);
     assert_eq!(ran.out(), format!("{root}\n{a}\n"));
@@ -202,7 +202,7 @@ fn what_is_no_text_is_not_written_to_a_terminal() {
         let side = File::options().read(true).write(true).open(name.to_str().expect("text")).expect("opened");
         let mut command = place.command(&["get", cid, "--store", "a.redb"]);
         let child = command.stdout(side.try_clone().expect("the same")).stderr(std::process::Stdio::piped()).spawn();
-        // What was written stays to be read as long as one end is open here.
+        // The data stays readable as long as one end is open here.
         let output = child.expect("the program starts").wait_with_output().expect("it ends");
         let mut shown = [0; 100];
         let shown_bytes =

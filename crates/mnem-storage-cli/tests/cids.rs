@@ -1,4 +1,4 @@
-//! One text for each CID.
+//! One accepted spelling for each CID.
 
 use crate::support::{BACKENDS, Place, ROOT, animals};
 
@@ -83,7 +83,7 @@ fn the_beginning_of_a_cid_is_enough_where_one_alone_begins_so() {
             let said = run(&[command, "bafyreiaaaaaaa"]).fails(4);
             assert!(said.starts_with(&format!("error: no block bafyreiaaaaaaa... in {store}\n")), "{said}");
         }
-        // What changes the store takes it too, and says which one was meant.
+        // Commands that change the store accept a prefix too, and print the CID that it stands for.
         let leaf = run(&["walk"]).ok().lines().nth(1).map(str::to_owned).expect("a second block");
         run(&["heads", "update", &leaf[..20]]).ok();
         assert_eq!(run(&["heads", "rm", &ROOT[..14]]).ok(), format!("{leaf}\n"));

@@ -1,4 +1,4 @@
-//! `compact`: what a store no longer needs, and stores that have no such thing.
+//! `compact`: stores with unused space, and stores without.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ fn a_file_gets_smaller_and_plain_files_are_told_of() {
     place.run(&["import", archive.to_str().expect("text"), "--heads", "--store", "a.redb"]).ok();
     place.run(&["copy", "-q", "a.redb", "a.simple"]).ok();
     let root = place.run(&["heads", "--store", "a.redb"]).ok();
-    // What leaves room in the midst of the file.
+    // Deletes that leave free space in the middle of the file.
     let cids = place.run(&["ls", "--store", "a.redb"]).ok();
     let store = place.store("a.redb");
     for cid in cids.lines().step_by(2).filter(|cid| *cid != root.trim()) {

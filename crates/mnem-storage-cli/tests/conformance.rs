@@ -1,4 +1,4 @@
-//! `conformance`: laws of the contract, on a store of this machine.
+//! `conformance`: the laws of the contract, on a store of this machine.
 
 use crate::support::{BACKENDS, Place, ran};
 
@@ -37,7 +37,7 @@ fn laws_that_panic_on_purpose_do_not_look_like_failures() {
     assert_eq!(ran.err, "");
 }
 
-/// The suite may leave threads behind, so this is tried a few times.
+/// Repeated, because the suite may leave threads behind.
 #[test]
 fn nothing_is_left_in_the_temporary_folder() {
     let place = Place::new();

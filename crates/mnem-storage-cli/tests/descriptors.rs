@@ -1,13 +1,13 @@
-//! Few file descriptors: every command does its work or says what it lacks, and loses nothing.
+//! Few file descriptors: every command does its work or names what it lacks, and loses nothing.
 
 use std::{fs, process::Command, thread};
 
 use crate::support::{BACKENDS, Place, Ran, animals, ran};
 
-/// Enough for every command, as the documents say.
+/// Enough for every command, according to the documents.
 const ENOUGH: u32 = 16;
 
-/// `STORE` is a store of the backend, `NEW` a path for one, and the others are files and CIDs.
+/// `STORE` is a store of the backend, `NEW` the path of a new one; the others are files and CIDs.
 const COMMANDS: [&[&str]; 20] = [
     &["init", "--store", "NEW"],
     &["import", "small.car", "--heads", "--store", "STORE"],
@@ -31,7 +31,7 @@ const COMMANDS: [&[&str]; 20] = [
     &["man", "--out", "pages"],
 ];
 
-/// Runs it where so many files may be open. `None`: then not even the program's libraries can be.
+/// Runs the program with a limit on open files. Returns `None` if not even its libraries can be loaded.
 fn limited(place: &Place, files: u32, args: &[&str]) -> Option<Ran> {
     let program = place.command(args);
     let mut shell = Command::new("sh");
@@ -40,7 +40,7 @@ fn limited(place: &Place, files: u32, args: &[&str]) -> Option<Ran> {
     Some(ran(&mut shell)).filter(|ran| ran.exit != Some(127))
 }
 
-/// A folder with a store of a backend and all that commands need.
+/// A folder with a store of a backend and everything that the commands need.
 struct Template {
     backend: &'static str,
     place: Place,
@@ -61,7 +61,7 @@ impl Template {
         Self { backend, place, root: root.to_string(), alone: alone.trim().to_owned() }
     }
 
-    /// The same once more.
+    /// A copy of this folder.
     fn copied(&self) -> Place {
         let place = Place::new();
         let copied = Command::new("cp").arg("-R").arg(self.place.path(".")).arg(place.path(".")).status();
@@ -70,7 +70,7 @@ impl Template {
     }
 }
 
-/// Whether the command did its work. If not, it says why, and everything is as whole as before.
+/// Returns whether the command did its work. If not, it must give the reason and leave everything intact.
 fn does_it_or_says_why(template: &Template, command: &[&str], files: u32) -> bool {
     let (Template { backend, root, alone, .. }, place) = (template, template.copied());
     let (store, new) = (format!("s.{backend}"), format!("new.{backend}"));
@@ -91,7 +91,7 @@ fn does_it_or_says_why(template: &Template, command: &[&str], files: u32) -> boo
         assert!(ran.err.starts_with("error: ") && ran.err.contains("Too many open files"), "{case}");
         assert!(ran.err.contains("\nhint: raise the limit on open files"), "{case}");
     }
-    // Whatever was made is whole, or is finished by the same command.
+    // Whatever was created is complete, or the same command completes it.
     let verified = place.run(&["verify", "--store", &store]).exits(0);
     assert_eq!(verified.err, "", "{case}");
     assert!(place.run(&["ls", "--store", &store]).ok().lines().count() >= 3, "{case}");
@@ -113,7 +113,7 @@ fn few_descriptors_lose_nothing() {
             scope.spawn(move || {
                 let (template, mut refused) = (Template::new(backend), 0);
                 for command in COMMANDS {
-                    // What was done twice running is done with more of them too.
+                    // What succeeds with two successive limits succeeds with all higher ones.
                     let mut done = 0;
                     for files in 3..ENOUGH {
                         if done == 2 {

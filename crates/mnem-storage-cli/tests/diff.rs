@@ -1,4 +1,4 @@
-//! `diff`: what two stores hold differently.
+//! `diff`: the differences between two stores.
 
 use std::process::Stdio;
 

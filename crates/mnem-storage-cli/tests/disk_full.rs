@@ -1,10 +1,10 @@
-//! Disks that are full for real: a limit on the size of files, and a small file system of its own where that may be mounted.
+//! Full disks: a limit on the size of files, and a small file system if one can be mounted.
 
 use std::process::Command;
 
 use crate::support::{BACKENDS, Place, Ran, animals, ran};
 
-/// Bytes that no file system makes smaller.
+/// Bytes that no file system can compress.
 fn noise(bytes: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut next = || {
@@ -14,7 +14,8 @@ fn noise(bytes: usize, seed: u64) -> Vec<u8> {
     (0..bytes).map(|_| next()).collect()
 }
 
-/// Runs the program where no file may be longer than so many units of 512 bytes. What would be, is cut off: the rest is an error.
+/// Runs the program with a limit on the size of files, in units of 512 bytes. A longer write is cut short and then
+/// fails.
 fn limited(place: &Place, units: u64, args: &[&str]) -> Ran {
     let program = place.command(args);
     let mut shell = Command::new("sh");
@@ -23,7 +24,7 @@ fn limited(place: &Place, units: u64, args: &[&str]) -> Ran {
     ran(&mut shell)
 }
 
-/// What was there before is there, whole, and there is room for more again.
+/// Checks that the earlier content is intact, and that the store can be written to when there is room again.
 fn is_whole(place: &Place, store: &str, kept: &[(String, Vec<u8>)]) {
     place.run(&["--store", store, "verify"]).exits(0);
     for (cid, bytes) in kept {
@@ -41,7 +42,7 @@ fn a_block_that_finds_no_room_is_an_error_and_nothing_else_is_lost() {
         place.small_store(&store);
         let heads = place.run(&["--store", &store, "heads"]).ok();
         let mut kept = Vec::new();
-        // The file of a simple store may not be as long as the block; the one file of redb may not grow.
+        // In a simple store, the block's file may not reach its full length. In redb, the single file may not grow.
         let units = match backend {
             "redb" => place.path(&store).metadata().unwrap().len() / 512 + 64,
             _ => 200,
@@ -95,7 +96,7 @@ fn a_store_that_finds_no_room_to_be_made_is_made_later() {
     }
 }
 
-/// In a file system of its own, gone with the shell. 77: it may not be mounted here.
+/// Mounts a file system that goes away with the shell. Exits with 77 if mounting is not permitted.
 const ON_A_SMALL_DISK: &str = r#"
 program="$1" store="$2"
 mount -t tmpfs -o size=4m,mode=0700 none disk 2>/dev/null || exit 77

@@ -1,5 +1,5 @@
-//! The commands in the documents, run as typed: every `console` block, in a folder that looks like the root of a clone. With TRYCMD=overwrite the
-//! documents say afterwards what the program says now.
+//! Runs the commands in the documents as typed: every `console` block, in a folder that looks like the root of a clone.
+//! With TRYCMD=overwrite, updates the documents to the current output.
 
 use std::{
     env, fs, io,
@@ -20,7 +20,7 @@ fn operations() {
     run("docs/OPERATIONS.md", |place| {
         place.small_store("newer.simple");
         place.write("newer.simple/format", b"mnem-backend-simple 2\n");
-        // Open for as long as the commands run, as another process would have it. A copy of the file is what a kill leaves.
+        // Kept open while the commands run, as if by another process. A copy of the open file is what a kill leaves.
         let busy = place.store("busy.redb");
         let (blocks, root, _) = small_graph();
         let mut batch = WriteBatch::new();
@@ -49,14 +49,15 @@ fn page_of_the_command_line() {
     });
 }
 
-/// What the first command of the first page makes.
+/// The result of the first command on the first page.
 fn with_animals(place: &Place) -> Option<Arc<dyn Store>> {
     place.run(&["import", "docs/data/wordnet-animals.car", "--heads", "--store", "animals.redb"]).ok();
     assert_eq!(place.run(&["heads", "--store", "animals.redb"]).ok(), format!("{ROOT}\n"));
     None
 }
 
-/// Runs the blocks of one document one after the other, in one folder. `prepare`: what is there already, and a store that stays open.
+/// Runs the blocks of one document in order, in one folder. `prepare` sets up the folder, and may return a store that
+/// stays open.
 fn run(document: &str, prepare: impl FnOnce(&Place) -> Option<Arc<dyn Store>>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let place = Place::new();

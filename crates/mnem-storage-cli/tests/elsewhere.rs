@@ -1,4 +1,4 @@
-//! A store that is moved, removed or replaced while a command has it open: the command says so, and where the data went.
+//! A store is moved, removed or replaced while a command has it open: the command reports it, and where the data are.
 
 use std::{
     fs,
@@ -12,20 +12,20 @@ use crate::{
     support::{BACKENDS, Place, animals},
 };
 
-/// A command that has the store open, and waits.
+/// A command that has the store open and waits for input.
 struct Waiting {
     child: Child,
     err: BufReader<ChildStderr>,
 }
 
 impl Waiting {
-    /// Starts an import from standard input, and feeds it with this.
+    /// Starts an import from standard input, and writes `beginning` to it.
     fn start(place: &Place, store: &str, beginning: &[u8]) -> Self {
         let args = ["import", "-", "--heads", "--store", store, "--progress", "always"];
         let mut command = place.command(&args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
-        // More than a pipe holds: when it is written, the import has begun, and its store is open.
+        // More than a pipe holds: once it is written, the import has begun, and its store is open.
         child.stdin.as_mut().expect("a pipe").write_all(beginning).expect("written");
         let err = BufReader::new(child.stderr.take().expect("a pipe"));
         let mut waiting = Self { child, err };
@@ -43,7 +43,7 @@ impl Waiting {
         }
     }
 
-    /// Exit status, standard output, and what is no progress on standard error.
+    /// Exit status, standard output, and standard error without progress.
     fn ended(mut self) -> (Option<i32>, String, String) {
         let (mut out, mut said) = (String::new(), String::new());
         self.err.read_to_string(&mut said).expect("text");
@@ -53,7 +53,7 @@ impl Waiting {
     }
 }
 
-/// Imports from standard input, and does this to the store in the middle.
+/// Imports from standard input, and calls `meanwhile` in the middle.
 fn import_meanwhile(place: &Place, store: &str, meanwhile: impl FnOnce()) -> (Option<i32>, String, String) {
     let archive = fs::read(animals()).expect("the archive");
     let mut waiting = Waiting::start(place, store, &archive[..archive.len() / 2]);
@@ -89,7 +89,7 @@ fn one_that_is_moved_is_named() {
             assert!(said.contains("while it was open: imported 4,077 blocks\n"), "{said}");
             assert!(place.run(&["verify", "--store", &moved]).ok().starts_with("0 faults in 4,077 blocks"));
         }
-        // Whatever came that far: nothing is broken, and the same again does it.
+        // However far the import came, nothing is broken, and repeating it succeeds.
         let archive = fs::read(animals()).expect("the archive");
         place.run_with_input(&["import", "-", "--heads", "--store", &moved], &archive).exits(0);
         assert!(place.run(&["verify", "--store", &moved]).ok().starts_with("0 faults in 4,077 blocks"));
@@ -144,7 +144,7 @@ fn paths_that_lead_there_count_and_not_their_spelling() {
         place.below("folder");
         let store = format!("folder/s.{backend}");
         place.run(&["init", "--store", &store]).ok();
-        // Through a link, which is turned to another link to the same store meanwhile.
+        // Through a link, which is changed meanwhile to another link to the same store.
         let link = format!("link.{backend}");
         std::os::unix::fs::symlink(&store, place.path(&link)).expect("linked");
         let (exit, _, said) = import_meanwhile(&place, &link, || {
@@ -152,7 +152,7 @@ fn paths_that_lead_there_count_and_not_their_spelling() {
             std::os::unix::fs::symlink(now(&place, &store), place.path(&link)).expect("linked");
         });
         assert_eq!(exit, Some(0), "{said}");
-        // The folder around it gets another name.
+        // The folder that contains the store is renamed.
         let (exit, _, said) = import_meanwhile(&place, &store, || {
             fs::rename(place.path("folder"), place.path("renamed")).expect("moved");
         });

@@ -1,4 +1,4 @@
-//! Every exit status, on either backend where both can give it.
+//! Every exit status, with each backend that can cause it.
 
 use crate::support::{ABSENT, BACKENDS, EMPTY_CAR, Place, animals, ran};
 
@@ -39,7 +39,7 @@ fn usage() {
     assert!(said.starts_with("error: --store is given twice, before and after the command"), "{said}");
     let said = place.run(&["copy", "a.redb", "b.redb", "--store", "c.redb"]).fails(2);
     assert!(said.contains("FROM TO"), "{said}");
-    // Behind `--` nothing is an option, and the environment is no second wish.
+    // After `--` nothing is an option, and the environment variable is not a second store.
     place.run(&["has", "--store", "a.redb", "--", "--store"]).fails(2);
     ran(place.command(&["--store", "a.redb", "has", ABSENT]).env("MNEM_STORE", "b.redb")).fails(10);
     assert!(!place.path("a.redb").exists());
@@ -141,7 +141,7 @@ fn locked() {
              hint: end the process that has the store open, or wait for it with --lock-wait 10\n"
         );
     }
-    // A wait that is long enough ends with the other's close.
+    // A sufficiently long wait ends when the other process closes the store.
     let waiting =
         place.command(&["ls", "--store", "a.redb", "--lock-wait", "600"]).spawn().expect("the program starts");
     store.close().expect("closed");
@@ -218,7 +218,7 @@ fn an_unclean_store_is_read_without_touching_it_and_recovered_on_demand() {
     let mut batch = mnem_storage::WriteBatch::new();
     batch.extend(blocks);
     store.commit(batch.update(root, [])).expect("committed");
-    // What a kill leaves: the file while it is open.
+    // The file of an open store is what a kill leaves.
     let unclean = place.read("live.redb");
     place.write("unclean.redb", &unclean);
     for args in [&["heads"][..], &["ls"], &["stat"], &["export", "-"]] {

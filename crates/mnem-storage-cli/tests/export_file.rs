@@ -1,4 +1,4 @@
-//! `export FILE`: whole or not at all, and never over something by accident.
+//! `export FILE`: writes a complete archive or none, and never replaces a file by accident.
 
 use std::fs;
 
@@ -110,7 +110,7 @@ fn what_readers_refuse_is_remarked() {
         cid.to_string()
     };
     let (small, large, larger) = (put(vec![1; 10]), put(vec![2; 3 << 20]), put(vec![3; 17 << 20]));
-    // sha2-512, which is not computed here.
+    // A hash function that this build cannot compute.
     let unknown = Cid::new_v1(RAW, Multihash::wrap(0x3f_0001, &[9; 64]).expect("a digest"));
     store.put_trusted(&unknown, b"who knows".to_vec().into()).expect("stored");
     store.close().expect("closed");
@@ -211,12 +211,12 @@ fn a_hint_leads_to_nothing_that_is_refused() {
     }
 }
 
-/// A folder below the place whose path has so many bytes.
+/// A folder below the place with a path of this many bytes.
 fn folder_of_length(place: &Place, bytes: usize) -> std::path::PathBuf {
     let mut path = fs::canonicalize(place.path(".")).expect("a folder");
     loop {
         let left = bytes - path.as_os_str().len() - 1;
-        // So that at least one byte is left for a last name.
+        // Leaves at least one byte for the last name.
         let name = if left > 255 { 200.min(left - 2) } else { left };
         path.push("d".repeat(name));
         fs::create_dir_all(&path).expect("a folder");
@@ -233,7 +233,7 @@ fn an_archive_may_lie_wherever_a_file_may() {
     place.small_store("a.redb");
     let archive = place.run(&["export", "-", "--store", "a.redb"]).exits(0).out;
     for length in (1..20).chain([100, 238, 239, 240, 253, 254, 255]) {
-        // The longest path there is, and one byte more.
+        // The longest possible path, and one byte more.
         for (bytes, fits) in [(4_095, true), (4_096, false)] {
             let folder = folder_of_length(&place, bytes - length - 1);
             let file = folder.join("o".repeat(length));

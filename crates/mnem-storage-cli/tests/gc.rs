@@ -1,4 +1,4 @@
-//! `gc`: what goes, what stays, and what is refused.
+//! `gc`: which blocks it removes, which it keeps, and when it refuses.
 
 use mnem_storage::{
     Bytes, RAW, WriteBatch, cid_of,

@@ -24,7 +24,7 @@ fn heads_are_added_superseded_and_swapped() {
             lines(run(&["heads", "update", b, "--supersedes", root, "--supersedes", ABSENT]).ok()),
             sorted(vec![a, b])
         );
-        // A head named in what it supersedes stays.
+        // A new head that the same change supersedes stays.
         assert_eq!(lines(run(&["heads", "update", b, "--supersedes", b]).ok()), sorted(vec![a, b]));
 
         let said = run(&["heads", "swap", root, "--expected", a]).fails(1);
@@ -83,7 +83,7 @@ fn no_head_without_its_block() {
     for args in [&["update", ABSENT][..], &["swap", ABSENT, "--expected", &root]] {
         let said = place.run(&[&["heads"], args, &["--store", "a.redb"]].concat()).fails(4);
         assert!(said.starts_with(&format!("error: block {ABSENT} is missing\n")), "{said}");
-        // No head reaches it, so `verify` would not name it.
+        // No head reaches it, so `verify` would not report it.
         assert!(said.contains("hint: import ") && !said.contains("verify"), "{said}");
     }
     assert_eq!(place.run(&["heads", "--store", "a.redb"]).ok(), format!("{root}\n"));

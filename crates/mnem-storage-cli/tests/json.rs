@@ -1,10 +1,10 @@
-//! The form of everything said in JSON.
+//! The form of all JSON output.
 
 use serde_json::{Value, json};
 
 use crate::support::{ABSENT, Place, ROOT, animals};
 
-/// Each line as an object with `"schema": 1`.
+/// Parses each line as an object with `"schema": 1`.
 #[track_caller]
 fn objects(text: &str) -> Vec<Value> {
     let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

@@ -1,4 +1,4 @@
-//! `JSON.md` says what the program writes, and the program writes what it says.
+//! `JSON.md` describes exactly what the program prints.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::support::{ABSENT, EMPTY_CAR, Place};
 
 const DOCUMENT: &str = include_str!("../JSON.md");
 
-/// What only a backend that breaks its promises shows.
+/// Fields that only a backend which breaks a law would show.
 const NEVER_SEEN: [&str; 3] = ["laws[].did", "laws[].expected", "laws[].saw"];
 
 const VECTORS: &str = r#"{"id":"00000000000000000000000000000001","label":"one","vector":[1,0]}
@@ -20,7 +20,7 @@ const VECTORS: &str = r#"{"id":"00000000000000000000000000000001","label":"one",
 /// The type of each field, by its path.
 type Fields = BTreeMap<&'static str, &'static str>;
 
-/// The document, and what of it has been seen.
+/// The document, and which of its fields have been seen.
 struct Document {
     sections: BTreeMap<&'static str, Fields>,
     seen: BTreeSet<(&'static str, &'static str)>,
@@ -37,7 +37,7 @@ impl Document {
         Self { sections: parts.map(|(heading, body)| (heading, fields(body))).collect(), seen: BTreeSet::new() }
     }
 
-    /// Checks every line against a section.
+    /// Compares every line with a section.
     #[track_caller]
     fn check(&mut self, section: &str, lines: &str) {
         let (&section, fields) = self.sections.get_key_value(section).unwrap_or_else(|| panic!("no section {section}"));
@@ -111,7 +111,7 @@ fn is(value: &Value, of_type: &str) -> bool {
     }
 }
 
-/// A store with an index of neighbours, and beside it one whose index cannot be read. Returns the index.
+/// A store with an index of neighbours, and another one with an unreadable index. Returns the CID of the index.
 fn indexes(place: &Place, document: &mut Document) -> String {
     place.write("v.jsonl", VECTORS.as_bytes());
     let built = place.run(&["knn", "build", "--vectors", "v.jsonl", "--k", "2", "--json", "--store", "a.redb"]).ok();
@@ -124,7 +124,7 @@ fn indexes(place: &Place, document: &mut Document) -> String {
     index.to_string()
 }
 
-/// Removes what is dead in a store that lacks a block and has an index of a dead root.
+/// Collects a store that lacks a block and has an index with a dead root.
 fn collected(place: &Place, document: &mut Document) {
     let (_, [missing, dead]) = place.small_store("gc.simple");
     let store = place.store("gc.simple");

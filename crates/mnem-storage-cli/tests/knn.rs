@@ -11,7 +11,7 @@ const A: &str = "000000000000000000000000000000aa";
 const B: &str = "000000000000000000000000000000bb";
 const C: &str = "000000000000000000000000000000cc";
 
-/// Three nodes on a line, at 0, 1 and 3; two have the same label.
+/// Three nodes on a line, at 0, 1 and 3. Two have the same label.
 fn lines() -> String {
     [
         json!({ "id": A, "label": "first", "vector": [0.0] }),
@@ -22,7 +22,7 @@ fn lines() -> String {
     .concat()
 }
 
-/// A store with one head, and the lines beside it. Builds the index of the lines and returns its CID.
+/// A store with one head, and the vectors beside it. Builds their index and returns its CID.
 fn built(place: &Place, store: &str) -> String {
     place.small_store(store);
     place.write("v.jsonl", lines().as_bytes());
@@ -69,7 +69,7 @@ fn an_index_is_built_read_and_removed() {
     assert_eq!(cids[0], cids[1], "the same on every backend");
 }
 
-/// A file in the layout of the published crate keeps it, and the format of its indexes.
+/// A file in the layout of the published crate keeps its layout and the format of its indexes.
 #[test]
 fn a_file_of_the_published_layout_takes_rows_of_its_own_format() {
     let place = Place::new();
@@ -86,8 +86,8 @@ fn a_file_of_the_published_layout_takes_rows_of_its_own_format() {
     assert_eq!(run(&["knn", "neighbors", cid, C]).ok(), format!("0.333333  {B}\n"));
     assert_eq!(run(&["knn", "list"]).ok().lines().count(), 2);
     assert!(run(&["stat"]).ok().contains("\nknn         2 indexes\n"));
-    // The blocks of that file hold random bytes, which no followed codec takes, and one has a digest of other bytes: its
-    // faults are theirs alone.
+    // The blocks of that file contain random bytes, which are invalid in every followed codec, and one has the digest
+    // of other bytes. There are no other faults.
     let verified = run(&["verify"]).exits(3);
     assert!(verified.out().contains("\n8 faults in 17 blocks") && verified.out().contains("; 2 indexes"));
     assert_eq!(verified.out().matches("malformed: block ").count(), 7, "{}", verified.out());
@@ -144,7 +144,7 @@ fn nodes_are_named_by_id_or_by_a_label_of_their_own() {
     assert!(run(&A[1..], &[]).fails(2).starts_with("error: \"0"));
     assert!(run(&"0".repeat(32), &[]).fails(4).starts_with("error: no node 0000"));
     assert_eq!(run(&A.to_uppercase(), &[]).ok(), format!("0.500000  {B}\n"));
-    // Labels are others' text: it gives no orders to a terminal.
+    // Labels come from others, so they must not control the terminal.
     place.write("l.jsonl", format!("{{\"id\":\"{B}\",\"label\":\"\\u001b[2J\"}}\n").as_bytes());
     assert_eq!(run(A, &["--labels", "l.jsonl"]).ok(), format!("0.500000  {B}  \\u{{1b}}[2J\n"));
 }
@@ -168,14 +168,14 @@ fn a_wrong_line_is_named() {
         (with(A, "[1,0]"), "node 000000000000000000000000000000aa already has a vector in line 1"),
         (with(B, "[]"), "the vector is empty"),
         (with(B, "[1]"), "the vector has 1 number, but the first vector has 2"),
-        // Said by us or by the JSON reader, as the features go with which the whole workspace builds it.
+        // The message comes from us or from the JSON parser, depending on the features of the workspace build.
         (with(B, "[1,1e39]"), "number "),
         (with(B, "[1,NaN]"), "expected value"),
         (with(B, "[0,0]"), "the vector does not have length one, as cosine requires"),
         (with(B, &"[".repeat(100_000)), "invalid type: sequence"),
     ];
     for (line, why) in cases {
-        // A line of white space is none; it counts all the same.
+        // A line of white space is skipped, but counts as a line.
         place.write("v.jsonl", &[first.as_bytes(), b"\n \r\n", &line, b"\n"].concat());
         let said = place.run(&["knn", "build", "--vectors", "v.jsonl", "--store", "a.redb"]).fails(1);
         assert!(said.starts_with("error: v.jsonl, line 3: ") && said.contains(why), "{said}");
@@ -190,7 +190,8 @@ fn a_wrong_line_is_named() {
     assert_eq!(place.run(&["knn", "list", "--store", "a.redb"]).ok(), "", "nothing was stored");
 }
 
-/// Points of a line, each with those beside it as its nearest, whatever the step; rounded to 32 bits, their squares vanish or overflow.
+/// Points on a line: each has its direct neighbours as the nearest, for every step. Rounded to 32 bits, the squares of
+/// the smallest and largest steps vanish or overflow.
 #[test]
 fn neighbours_are_the_nearest_at_any_scale_and_the_published_ones_on_request() {
     let place = Place::new();
@@ -324,7 +325,7 @@ fn progress_is_told_in_nodes() {
     assert!(said.contains("knn build: neighbours: 3 of 3 nodes\n"), "{said}");
 }
 
-/// Every machine finds the same, to the byte.
+/// Every machine gets the same bytes.
 #[test]
 fn the_animals_have_the_neighbours_that_the_readme_shows() {
     let place = Place::new();

@@ -8,7 +8,7 @@ use std::{
 
 use crate::support::{Place, ran};
 
-/// A redb file as a kill leaves it.
+/// Makes a redb file as a kill leaves it.
 fn killed(place: &Place) {
     let store = place.store("busy.redb");
     store.put(&mnem_storage::cid_of(mnem_storage::RAW, b"a"), "a".into()).expect("stored");

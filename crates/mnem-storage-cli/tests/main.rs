@@ -1,4 +1,4 @@
-//! The real program, run as a user runs it.
+//! Tests of the real program, run like a user runs it.
 
 mod archives;
 mod arguments;

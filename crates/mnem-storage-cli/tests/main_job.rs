@@ -1,4 +1,4 @@
-//! From an archive to a verified store, to the other backend, and back.
+//! From an archive to a verified store, to another backend, and back.
 
 use crate::support::{Place, ROOT, animals, ran};
 
@@ -50,7 +50,7 @@ fn the_store_may_come_from_the_environment_and_options_from_before_the_command()
     assert_eq!(in_a.lines().count(), 3);
     let out = place.command(&["ls", "--json"]).env("MNEM_STORE", "a.redb").output().expect("runs").stdout;
     assert_eq!(String::from_utf8_lossy(&out), in_a);
-    // What is typed wins, and an empty variable is none.
+    // The option takes precedence over the variable, and an empty variable counts as unset.
     ran(place.command(&["ls", "--store", "b.redb"]).env("MNEM_STORE", "nowhere")).ok();
     ran(place.command(&["ls"]).env("MNEM_STORE", "")).fails(2);
 }

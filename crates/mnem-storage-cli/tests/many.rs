@@ -38,7 +38,7 @@ fn processes_that_make_the_same_store_at_once_share_one() {
     }
 }
 
-/// Whether the other store is seen before or while this one is made, the words are the same.
+/// The message is the same whether the other store is seen before this one is created or during its creation.
 #[test]
 fn the_one_that_comes_too_late_says_that_a_store_is_there() {
     let place = Place::new();

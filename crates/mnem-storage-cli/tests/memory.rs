@@ -1,4 +1,4 @@
-//! Limits of memory: every command keeps to what the documents say it needs, and below that it says so.
+//! Memory limits: every command needs no more than the documents state, and fails with a message below that.
 
 use std::process::Command;
 
@@ -6,17 +6,17 @@ use mnem_storage::{Bytes, RAW, WriteBatch, car, cid_of};
 
 use crate::support::{Place, ROOT, Ran, animals, ran};
 
-/// What every command needs beyond the program itself, in KiB, and what `copy` needs, as the documents say.
+/// The documented memory of every command, in KiB, beyond the program itself; and that of `copy`.
 const NEEDED: [u64; 2] = [128 * 1024, 192 * 1024];
 
-/// More than the program itself takes up, and what is reserved for its threads.
+/// More than the program itself needs, including the reservation for its threads.
 const PROGRAM: u64 = 32 * 1024;
 const THREADS: u64 = 128 * 1024;
 
-/// The largest block that `import` takes unless told otherwise.
+/// The default limit of `import` for a block.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// `NEW` is a path for a store.
+/// `NEW` is the path of a new store.
 const COMMANDS: [&[&str]; 18] = [
     &["init", "--store", "NEW"],
     &["import", "animals.car", "--heads", "--store", "NEW"],
@@ -38,7 +38,7 @@ const COMMANDS: [&[&str]; 18] = [
     &["knn", "list", "--store", "s.redb"],
 ];
 
-/// Runs it where no more address space is to be had, in KiB.
+/// Runs the program with a limit on its address space, in KiB.
 fn limited(place: &Place, kibibytes: u64, args: &[&str]) -> Ran {
     let program = place.command(args);
     let mut shell = Command::new("sh");
@@ -46,7 +46,7 @@ fn limited(place: &Place, kibibytes: u64, args: &[&str]) -> Ran {
     ran(shell.arg(program.get_program()).args(args).current_dir(place.path("")))
 }
 
-/// Stores with the real data and the largest block, and what the commands read.
+/// Stores with the real data and the largest block, and the input of the commands.
 fn prepared() -> (Place, String) {
     let place = Place::new();
     let large = Bytes::from((0..LARGEST).map(|n| (n * n / 7) as u8).collect::<Vec<_>>());
@@ -91,7 +91,7 @@ fn every_command_keeps_to_what_it_is_said_to_need() {
     assert_eq!(place.run(&["verify", "--store", "s.redb"]).exits(0).err, "");
 }
 
-/// More blocks than the memory holds, so that only smaller batches and caches get them through.
+/// More blocks than fit into memory: only smaller batches and caches make the commands succeed.
 #[test]
 fn what_is_larger_than_the_memory_is_taken_in_parts() {
     const BLOCKS: u64 = 192;

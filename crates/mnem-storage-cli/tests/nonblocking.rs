@@ -1,4 +1,4 @@
-//! Standard streams that a parent left non-blocking, as node and ssh do: every command waits for them.
+//! Standard streams that the parent left non-blocking, as node and ssh do: every command waits for them.
 
 use std::{
     fs,
@@ -12,20 +12,21 @@ use crate::{
     support::{ABSENT, Place, ROOT, animals},
 };
 
-/// Bytes that no pipe holds.
+/// More bytes than any pipe holds.
 const MORE_THAN_A_PIPE: usize = 300_000;
 
-/// How a command ended, and all that it wrote.
+/// Exit status and all output.
 type Ended = (Option<i32>, Vec<u8>, Vec<u8>);
 
-/// Waits until the program has to wait for somebody, or is at its end.
+/// Waits until the program is blocked or has ended.
 fn until_it_waits(child: &mut Child) {
     while !is_stuck(child.id()) && child.try_wait().expect("known").is_none() {
         thread::yield_now();
     }
 }
 
-/// Runs it where all three streams fail with "try again" at the first touch. Readers and writer come only then, and the writer goes slowly.
+/// Runs the program with three streams that fail with "try again" at first. Only then do the readers and the writer
+/// start, and the writer is slow.
 fn not_blocking(mut command: Command, input: &[u8]) -> Ended {
     let (stdin, mut feed) = pipe().expect("a pipe");
     rustix::io::ioctl_fionbio(&stdin, true).expect("set");
@@ -34,7 +35,7 @@ fn not_blocking(mut command: Command, input: &[u8]) -> Ended {
     rustix::io::ioctl_fionbio(&stdout, true).expect("set");
     rustix::io::ioctl_fionbio(&stderr, true).expect("set");
     let mut child = command.stdin(stdin).stdout(stdout).stderr(stderr).spawn().expect("the program starts");
-    // Its own copies of the pipes' ends would keep them open.
+    // Its own copies of the pipes would keep them open.
     drop(command);
     until_it_waits(&mut child);
     thread::scope(|scope| {
@@ -46,7 +47,7 @@ fn not_blocking(mut command: Command, input: &[u8]) -> Ended {
             all.split_off(before)
         };
         scope.spawn(move || {
-            // A program that ends before it has read everything is none of our business.
+            // The program may end before it has read everything.
             let _ = input.chunks(1000).try_for_each(|piece| feed.write_all(piece));
         });
         let err = scope.spawn(move || drained(&mut err, before_err));
@@ -56,7 +57,7 @@ fn not_blocking(mut command: Command, input: &[u8]) -> Ended {
     })
 }
 
-/// Runs it with streams that block.
+/// Runs the program with blocking streams.
 fn blocking(mut command: Command, input: &[u8]) -> Ended {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
@@ -107,7 +108,7 @@ fn what_is_written_is_written_whole() {
     let index = place.run(&["knn", "list", "--store", "a.redb"]).ok();
     let index = index.split(' ').next().expect("a CID");
     let node = format!("{:032x}", 7);
-    // What is said on standard error too: progress in lines is not the same twice, and not among them.
+    // Standard error is compared too. Progress lines differ between runs, so they are not shown.
     for (args, exit, more_than_a_pipe) in [
         (&["ls"][..], 0, true),
         (&["ls", "--json"], 0, true),
@@ -158,7 +159,7 @@ fn what_is_read_is_read_whole() {
     let archive = fs::read(animals()).expect("the archive");
     let noise: Vec<u8> = (0..MORE_THAN_A_PIPE).map(|n| (n * n / 11) as u8).collect();
     for backend in ["redb", "simple"] {
-        // Of the same length, and so is what is said of them.
+        // Names of equal length give output of equal length.
         let [one, other] = ["a", "b"].map(|name| format!("{name}.{backend}"));
         for (args, input) in [(&["import", "-", "--heads"][..], &archive), (&["put", "-"], &noise)] {
             let patient = not_blocking(place.command(&[args, &["--store", &one]].concat()), input);

@@ -1,4 +1,4 @@
-//! Graphs of which a part is absent, or cannot be followed: said, refused, and taken only by wish.
+//! Graphs with absent or unfollowed parts: reported and refused, and accepted only on request.
 
 use mnem_storage::{Bytes, Cid, DAG_JSON, DAG_PB, RAW, Store as _, WriteBatch, cid_of};
 use serde_json::Value;
@@ -10,7 +10,7 @@ fn block(codec: u64, data: impl Into<Bytes>) -> (Cid, Bytes) {
     (cid_of(codec, &data), data)
 }
 
-/// A DAG-PB block that links to these.
+/// A DAG-PB block with these links.
 fn pb(children: &[Cid]) -> (Cid, Bytes) {
     let links = children.iter().flat_map(|cid| {
         let cid = cid.to_bytes();
@@ -38,7 +38,7 @@ fn five_blocks(place: &Place, store: &str) -> (Cid, Cid) {
     (head, leaf)
 }
 
-/// A store whose head links to a block that may link to another one. Returns that block and the other one.
+/// A store whose head links to a block that may link to another one. Returns these two blocks.
 fn with_opaque(place: &Place, store: &str) -> (Cid, Cid) {
     let hidden = block(RAW, "nobody sees that this is linked to");
     let opaque = block(0x85, hidden.0.to_bytes());
@@ -101,7 +101,7 @@ fn what_is_left_out_is_listed() {
         let answer: Value = serde_json::from_str(answer).expect("JSON");
         assert_eq!((&answer["missing_count"], &answer["missing"][0]["cid"]), (&1.into(), &leaf.to_string().into()));
     }
-    // As an archive it is a part, and says so where it must be whole.
+    // The archive holds only a part of the graph, and `--complete` reports that.
     let failed = place.run(&["import", "part.car", "--complete", "--store", "d.redb"]).fails(4);
     assert!(failed.contains(&format!("a block that the roots reach is missing: {leaf} (linked from ")), "{failed}");
     assert!(failed.contains("4 verified blocks in the store") && failed.contains("--heads instead"), "{failed}");

@@ -1,4 +1,4 @@
-//! Media that cannot be written to, folders of somebody else, and masks.
+//! Read-only media, folders of other users, and umasks.
 
 #![cfg(unix)]
 
@@ -15,7 +15,7 @@ fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
-/// On a file system that is mounted read-only. 77: none may be here.
+/// Runs on a file system that is mounted read-only. Exits with 77 if mounting is not permitted.
 const ON_A_READ_ONLY_MEDIUM: &str = r#"
 program="$1" store="$2"
 mount -t tmpfs -o mode=0700 none disk 2>/dev/null || exit 77
@@ -59,7 +59,7 @@ fn a_store_of_somebody_else_is_refused_with_its_path_and_the_reason() {
         let store = format!("s.{backend}");
         let (root, _) = place.small_store(&store);
         fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-        // The program itself may lie where nobody else may look.
+        // The program itself may be in a folder that other users cannot enter.
         let program = place.path("program");
         fs::copy(place.command(&[]).get_program(), &program).unwrap();
         for args in [vec!["get", &root.to_string()], vec!["heads"], vec!["ls"], vec!["put", "file"], vec!["verify"]] {
@@ -87,7 +87,7 @@ fn a_store_is_its_owners_alone_and_the_mask_may_only_take_away() {
         shell.args(["-c", "umask \"$1\" && shift && exec \"$@\"", "sh", mask]).arg(program.get_program());
         shell.args(["--store", "s.simple", "init"]).current_dir(place.path(""));
         let made = ran(&mut shell);
-        // Who may write to no folder cannot make a store in one, except the one whom nothing is refused.
+        // Without write permission nobody can create a store there, except the superuser.
         if made.exit == Some(0) {
             assert_eq!(mode(&place.path("s.simple")), folders, "{mask}");
             assert_eq!(mode(&place.path("s.simple/objects")), folders, "{mask}");
@@ -104,7 +104,7 @@ fn what_may_not_be_read_is_no_damage() {
     const NOBODY: u32 = 65_534;
     let place = Place::new();
     fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-    // The program itself may lie where nobody else may look.
+    // The program itself may be in a folder that other users cannot enter.
     let program = place.path("program");
     fs::copy(place.command(&[]).get_program(), &program).unwrap();
     let verify = |store: &str| {

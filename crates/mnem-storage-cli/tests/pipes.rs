@@ -1,4 +1,4 @@
-//! Standard output that goes away, or fails.
+//! Standard output that is closed early, or fails.
 
 use std::{
     fs::File,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::support::{ABSENT, Place, ROOT, animals};
 
-/// Takes the first line (or byte) of what the program writes, goes away, and returns what the program said and its exit status.
+/// Reads the first line (or byte) of the output and closes the pipe. Returns the messages and the exit status.
 fn closed_early(place: &Place, args: &[&str]) -> (String, Option<i32>) {
     let mut child =
         place.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
@@ -62,7 +62,7 @@ fn a_closed_pipe_ends_the_output_and_not_the_verdict() {
         drop(read);
         let output = place.command(&[args, &["--store", "a.redb"]].concat()).stdout(write).output().expect("runs");
         assert_eq!(output.status.code(), Some(exit), "{args:?}");
-        // What failed is told, the closed pipe is not.
+        // The failure is reported, and the closed pipe is not.
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(said.starts_with("error: block "), args[0] == "walk", "{args:?}: {said}");
         assert!(!said.contains("standard output"), "{said}");

@@ -1,4 +1,4 @@
-//! Where stores lie: links from one to itself, files of a wrong length, folders that lie deep.
+//! Unusual places: links to a store, files of a wrong length, deep folders.
 
 use std::{fs, path::Path};
 
@@ -76,7 +76,7 @@ fn a_file_of_another_length_says_by_how_much_it_is_and_never_what_panicked() {
     }
 }
 
-/// A new folder whose path is so long that no path to a file in it is one that the system takes, but a relative one.
+/// A new folder with a path so long that the system accepts only relative paths for files in it.
 #[cfg(target_os = "linux")]
 fn deep(place: &Place) -> Place {
     let mut name = String::new();

@@ -43,7 +43,7 @@ fn many_blocks_are_removed_from_standard_input() {
     let place = Place::new();
     for backend in BACKENDS {
         let store = &*format!("a.{backend}");
-        // More than one transaction takes.
+        // More than one transaction holds.
         let cids = filled(&place, store, 5000);
         let (kept, gone) = cids.split_at(10);
         let input = format!("\n{}\r\n", gone.join("\n"));
@@ -55,7 +55,7 @@ fn many_blocks_are_removed_from_standard_input() {
         left.sort_unstable();
         kept.sort_unstable();
         assert_eq!(left, kept);
-        // Again: every one of them is passed over, and the first ten are named.
+        // The second time, all blocks are absent, and the first ten are named.
         let said = place.run_with_input(&["rm", "-", "--store", store], input.as_bytes()).fails(4);
         assert!(said.starts_with(&format!("error: 4,990 blocks are not in {store}; removed 0 blocks\n")), "{said}");
         assert_eq!(said.matches(" is missing\n").count(), 10);
@@ -88,7 +88,8 @@ fn a_wrong_line_removes_nothing() {
     assert_eq!(place.run(&["ls", "--store", "a.redb"]).ok().lines().count(), 2);
 }
 
-/// Who reads the list of what is removed may go away; the work is done all the same, and the status is that of the work.
+/// If the reader of the list closes the pipe, the work is finished nevertheless, and the exit status is that of the
+/// work.
 #[test]
 fn a_reader_that_goes_away_does_not_end_a_removal() {
     let place = Place::new();

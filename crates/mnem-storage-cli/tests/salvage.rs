@@ -1,10 +1,10 @@
-//! `copy --salvage`: out of a damaged store into a new one.
+//! `copy --salvage`: from a damaged store into a new one.
 
 use std::fs;
 
 use crate::support::{ABSENT, Place, ROOT, animals, snapshot};
 
-/// A redb file of the animals, of which one block, this, has eight other bytes.
+/// Makes a redb file of the animals in which eight bytes of a block were changed. Returns the CID of the block.
 fn hurt(place: &Place) -> String {
     place.run(&["import", animals().to_str().expect("text"), "--heads", "--store", "a.redb"]).ok();
     let cid = "bafyreiduyorrqn5z7eqn2wqywhfhjpbu5yw65gqn7433suvhribxvkubaq";
@@ -21,7 +21,8 @@ fn hurt(place: &Place) -> String {
 fn what_acts_on_a_damaged_store_leads_to_what_saves_all_but_one_block() {
     let place = Place::new();
     let cid = hurt(&place);
-    // Reading trusts the clean close of the file. What acts on what is missing in it does not.
+    // Commands that only read trust the clean close of the file. Commands for which a hidden block would do harm do
+    // not.
     place.run(&["heads", "--store", "a.redb"]).ok();
     let before = place.read("a.redb");
     for args in [
@@ -114,7 +115,7 @@ fn without_what_leads_to_the_blocks_they_come_from_the_raw_pages_and_heads_are_c
     let place = Place::new();
     let (root, [leaf, _]) = place.small_store("a.redb");
     let whole = place.read("a.redb");
-    // The commits in the header, and all of the header.
+    // Only the commits in the header, and the whole header.
     for damaged in [64..4096, 0..4096] {
         let mut bytes = whole.clone();
         bytes[damaged].fill(0xff);

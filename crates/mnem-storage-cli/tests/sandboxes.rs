@@ -1,10 +1,11 @@
-//! Filters of system calls, as container runtimes have them: calls that they do not know do not exist there, or are not permitted.
+//! System call filters, as in container runtimes. For a filter, calls that it does not know do not exist or are not
+//! permitted.
 
 use std::process::Command;
 
 use crate::support::{BACKENDS, Place, Ran, ran};
 
-/// Calls younger than some filters in use, which the program, the standard library or the C library may make.
+/// Calls newer than some filters in use, which the program, the standard library or the C library may make.
 const YOUNG: [&str; 5] = [
     "statx",
     "renameat2",
@@ -15,7 +16,7 @@ const YOUNG: [&str; 5] = [
 
 const ANSWERS: [&str; 2] = ["EPERM", "ENOSYS"];
 
-/// Everything that writes, and its answers. What makes a redb file is that crate's to test.
+/// Every writing command, with its output. The redb crate tests the creation of redb files itself.
 const COOKBOOK: &str = r#"set -e
 p="$1" s="$2"
 case "$s" in *.simple) "$p" init --store "new.$s"; "$p" copy "$s" "copy.$s"; "$p" verify --store "copy.$s";; esac
@@ -34,7 +35,7 @@ grep -q 'other.car exists' said
 "$p" heads --store "$s"
 "#;
 
-/// The script under a filter. `None`: nothing can be filtered here.
+/// Runs the script under a filter. Returns `None` if filters are not available here.
 fn filtered(place: &Place, calls: &str, answer: &str, script: &str, store: &str) -> Option<Ran> {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-q", "-o", "trace", "-e", &format!("trace={calls}")]);
@@ -76,7 +77,7 @@ fn where_no_thread_can_be_started_the_error_names_the_call() {
     for backend in BACKENDS {
         let store = format!("s.{backend}");
         let place = prepared(&store);
-        // The C library takes an older call where the new one does not exist.
+        // If the new call does not exist, the C library uses an older one.
         let Some(ran) = filtered(&place, "clone3", "ENOSYS", COOKBOOK, &store) else {
             return println!("skipped: there is no strace here, or it may not trace");
         };

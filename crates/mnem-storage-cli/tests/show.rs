@@ -1,4 +1,4 @@
-//! `show`: blocks as people read them.
+//! `show`: blocks in readable form.
 
 use mnem_storage::{Cid, DAG_CBOR, DAG_JSON, DAG_PB, RAW, cid_of};
 use serde_json::Value;
@@ -24,7 +24,7 @@ fn dag_cbor_is_shown_as_dag_json() {
         assert_eq!(place.run(&["show", &root.to_string(), "--store", store]).ok(), expected);
         assert_eq!(place.run(&["show", "--links", &root.to_string(), "--store", store]).ok(), format!("{a}\n{b}\n"));
         assert_eq!(place.run(&["show", "--links", &a.to_string(), "--store", store]).ok(), "");
-        // The beginning of a CID is enough.
+        // A prefix of the CID is enough.
         assert_eq!(place.run(&["show", &a.to_string()[..20], "--store", store]).ok(), "\"a\"\n");
     }
     // {"b": bytes, "n": -2^64, "x": 1.0}

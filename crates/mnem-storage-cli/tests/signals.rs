@@ -1,4 +1,4 @@
-//! Ctrl-C: the store stays whole, and the program says what was kept.
+//! Ctrl-C: the store stays intact, and the program reports what it kept.
 
 use std::{
     fs::File,
@@ -12,14 +12,15 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Place, is_ignored};
 
-/// The program at work, and what it says meanwhile.
+/// The running program, and its messages so far.
 struct Running {
     child: Child,
     err: BufReader<ChildStderr>,
 }
 
 impl Running {
-    /// Starts it with progress told in lines: the first tells that the work has begun, and that signals are heeded.
+    /// Starts the program with progress lines. The first line shows that the work has begun, and that signals are
+    /// handled.
     fn start(place: &Place, args: &[&str]) -> Self {
         let args = [args, &["--progress", "always"]].concat();
         let mut command = place.command(&args);
@@ -29,7 +30,7 @@ impl Running {
         Self { child, err }
     }
 
-    /// Reads what it says up to a line that begins so, and returns the rest of that.
+    /// Reads messages up to a line with this beginning, and returns the rest of that line.
     #[track_caller]
     fn says(&mut self, beginning: &str) -> String {
         let mut said = String::new();
@@ -49,7 +50,7 @@ impl Running {
         kill_process(pid, signal).expect("sent");
     }
 
-    /// How it ended, and what it said in the end: all but progress.
+    /// Waits for the end. Returns the exit status, the output, and the messages except progress.
     fn ended(mut self) -> (ExitStatus, String, String) {
         let (mut said, mut out) = (String::new(), String::new());
         self.err.read_to_string(&mut said).expect("text");
@@ -60,7 +61,7 @@ impl Running {
     }
 }
 
-/// An archive of 301 blocks that no pipe holds, and its root.
+/// An archive of 301 blocks that is larger than any pipe, and its root.
 fn archive(place: &Place) -> (Vec<u8>, Cid) {
     let root = large_store(place, "archived.redb", 300, 2048);
     let exported = place.run(&["export", "-", "--store", "archived.redb"]).exits(0);
@@ -89,13 +90,13 @@ fn large_store(place: &Place, name: &str, blocks: u32, block_bytes: usize) -> Ci
     root
 }
 
-/// SIGINT, as Ctrl-C sends it; or SIGTERM, if SIGINT is ignored here.
+/// SIGINT, as sent by Ctrl-C; or SIGTERM if this process ignores SIGINT.
 fn interrupt() -> Signal {
     if is_ignored(Signal::INT.as_raw()) { Signal::TERM } else { Signal::INT }
 }
 
-/// Interrupts work on a store so large that it is at work for long; if it was done before the signal came, on a larger one. Where the machine
-/// is so busy that the program ended before the work saw the signal, again.
+/// Interrupts work on a store so large that the work takes long. If the work was done before the signal came, repeats
+/// this on a larger store. If the machine is so busy that the program ended before it saw the signal, repeats too.
 fn interrupted(place: &Place, args: &[&str], begun: &str) -> String {
     let mut doublings = 0;
     let mut ends = Vec::new();
@@ -105,7 +106,7 @@ fn interrupted(place: &Place, args: &[&str], begun: &str) -> String {
         running.says(begun);
         running.signal(interrupt());
         let (status, out, said) = running.ended();
-        // Work that was complete by then is complete.
+        // Work that was complete stays complete.
         let complete = status.success();
         assert_eq!(status.signal(), (!complete).then(|| interrupt().as_raw()), "{said}");
         assert_eq!(complete, !out.is_empty(), "{said}");
@@ -131,7 +132,7 @@ fn an_import_keeps_what_was_verified_and_goes_on_when_run_again() {
     {
         let args = ["import", "-", "--heads", "--store", store, if json { "--json" } else { "--verbose" }];
         let mut running = Running::start(&place, &args);
-        // The writer stalls in the middle: the program waits for more when the signal comes.
+        // The writer stops in the middle, so the program is waiting for input when the signal comes.
         let mut input = running.child.stdin.take().expect("a pipe");
         input.write_all(&archive[..archive.len() / 2]).expect("written");
         running.says("import: blocks: ");
@@ -159,7 +160,7 @@ fn an_import_keeps_what_was_verified_and_goes_on_when_run_again() {
     }
 }
 
-/// As in a script that runs it in the background, or below `nohup`: another signal is heeded all the same.
+/// As in the background of a script, or under `nohup`. Other signals are still handled.
 #[test]
 #[cfg(target_os = "linux")]
 fn what_was_ignored_from_the_beginning_stays_ignored() {
@@ -181,7 +182,7 @@ fn what_was_ignored_from_the_beginning_stays_ignored() {
         input.write_all(&archive[..archive.len() / 2]).expect("written");
         running.says("import: blocks: ");
         running.signal(sent);
-        // Who heeds the signal reads no more.
+        // After the signal, the program no longer reads.
         let _ = input.write_all(&archive[archive.len() / 2..]);
         drop(input);
         let (status, _, said) = running.ended();
@@ -243,7 +244,7 @@ fn an_index_that_is_being_made_leaves_the_store_as_it_was() {
     place.small_store("a.redb");
     rustix::fs::mkfifoat(rustix::fs::CWD, place.path("vectors"), rustix::fs::Mode::RWXU).expect("a pipe");
     let running = Running::start(&place, &["knn", "build", "--vectors", "vectors", "--store", "a.redb"]);
-    // Opening waits until the program has opened it, and by then signals are heeded.
+    // Opening this blocks until the program has opened the file; by then signals are handled.
     let vectors = File::options().write(true).open(place.path("vectors")).expect("opened");
     running.signal(interrupt());
     let (status, out, said) = running.ended();
@@ -271,7 +272,7 @@ fn what_compacts_ends_where_it_is() {
     assert!(place.run(&["verify", "--store", "a.redb"]).ok().starts_with("0 faults"));
 }
 
-/// What is said of a store whose opening takes long: here the program waits for its lock, as it would check its file.
+/// The message for a store that takes long to open. Here the program waits for the lock, as it would during a check.
 #[test]
 fn what_opens_a_store_says_that_nothing_was_done() {
     let place = Place::new();
@@ -311,7 +312,7 @@ fn a_verification_says_what_it_has_found_by_then() {
 fn asked_twice_it_ends_at_once() {
     let place = Place::new();
     place.run(&["init", "--store", "a.simple"]).ok();
-    // The heads are locked: the import waits for them, where nothing asks whether to go on.
+    // The heads are locked. The import waits for the lock at a point where it cannot be stopped.
     let lock = File::options().write(true).open(place.path("a.simple/lock")).expect("the lock");
     lock.lock().expect("locked");
     let (archive, root) = archive(&place);

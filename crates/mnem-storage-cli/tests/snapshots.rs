@@ -1,4 +1,4 @@
-//! What the program says, word for word: `tests/cmd`. With TRYCMD=overwrite they become what it says now.
+//! Compares the output of the program with `tests/cmd`, word for word. TRYCMD=overwrite updates these files.
 
 #[test]
 fn help_and_short_flows() {

@@ -1,4 +1,4 @@
-//! `-` is standard input wherever a command reads a file, and nowhere a file of that name.
+//! `-` is standard input wherever a command reads a file. It never means a file named `-`.
 
 use crate::support::{EMPTY_CAR, Place};
 
@@ -11,7 +11,7 @@ fn lines() -> String {
     )
 }
 
-/// All commands, with those below them.
+/// All commands and subcommands.
 fn commands(place: &Place) -> Vec<Vec<String>> {
     let mut found = vec![vec![]];
     let mut at = 0;
@@ -31,7 +31,7 @@ fn help(place: &Place, words: &[String]) -> String {
     place.run(&words).ok()
 }
 
-/// What the help of a command calls a file may be standard input, or standard output.
+/// Every argument that the help calls a file may be standard input or standard output.
 #[test]
 fn every_argument_that_is_a_file_can_be_a_dash() {
     let place = Place::new();
@@ -53,7 +53,7 @@ fn what_is_read_from_a_file_is_read_from_standard_input() {
     let place = Place::new();
     place.small_store("a.redb");
     place.run(&["init", "--store", "b.redb"]).ok();
-    // Never read: it is not what is meant.
+    // This file must never be read.
     place.write("-", b"a file of that name");
     place.write("v.jsonl", lines().as_bytes());
     place.write("empty.car", EMPTY_CAR);

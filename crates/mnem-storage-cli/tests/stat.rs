@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{BACKENDS, Place};
 
-/// What a file or folder takes on the medium, with all that is in it, as `du` counts it.
+/// The disk usage of a file or folder, as `du` counts it.
 fn disk_usage(path: &Path) -> u64 {
     let found = fs::symlink_metadata(path).expect("metadata");
     let inside = if found.is_dir() {

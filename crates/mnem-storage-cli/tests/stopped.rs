@@ -1,4 +1,4 @@
-//! Every signal that ends a process ends every command, also as the first process of a container, and nothing is left over.
+//! Every fatal signal ends every command, even as the first process of a container, and leaves nothing over.
 
 use std::{
     fs,
@@ -15,16 +15,17 @@ use crate::{
     support::{ABSENT, Place, is_ignored},
 };
 
-/// Nothing here takes so long: after this, a program hangs.
+/// Nothing here takes this long, so a program that does hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
 
-/// Every signal that ends a process, is not raised by a fault or a write of its own, and can be heeded; and some of those for real time.
+/// Every signal that ends a process, can be handled, and is not raised by a fault or a write of the process itself; and
+/// some real-time signals.
 const SIGNALS: [i32; 17] = [1, 2, 3, 6, 10, 12, 14, 15, 16, 24, 26, 27, 29, 30, 34, 50, 64];
 
-/// Those that a program which heeds them exits with the status of.
+/// For these signals, a program that handles them exits with a status.
 const WITHOUT_A_NAME: [i32; 6] = [16, 29, 30, 34, 50, 64];
 
-/// A command, and where it gets stuck so that the signal finds it at work.
+/// A command, and the point where it is stuck when the signal comes.
 struct Stuck {
     args: &'static [&'static str],
     at: At,
@@ -32,11 +33,11 @@ struct Stuck {
 
 #[derive(Clone, Copy, PartialEq)]
 enum At {
-    /// Reading standard input, which never comes.
+    /// Reading standard input that never comes.
     Input,
-    /// Writing to standard output, which nobody reads.
+    /// Writing to standard output that nobody reads.
     Output,
-    /// Saying how far it has come, which nobody reads.
+    /// Printing progress that nobody reads.
     Progress,
 }
 
@@ -60,7 +61,7 @@ const COMMANDS: [Stuck; 17] = [
     Stuck { args: &["has", ABSENT, "--store", "a.redb"], at: At::Output },
 ];
 
-/// What a folder may hold in the end.
+/// What the folder may contain at the end.
 const KEPT: [&str; 6] = ["a.redb", "new.redb", "new.simple", "small.car", "vectors", "tmp"];
 
 fn prepared() -> Place {
@@ -71,7 +72,7 @@ fn prepared() -> Place {
     place
 }
 
-/// A program at work, and the other ends of its streams.
+/// A running program, and the other ends of its streams.
 struct AtWork {
     child: Child,
     _input: PipeWriter,
@@ -102,7 +103,7 @@ impl AtWork {
         Self { child, _input: input, _output: output, err }
     }
 
-    /// The process id of the program itself.
+    /// The process id of the program.
     fn program(&self, as_first_process: bool) -> Option<u32> {
         let own = self.child.id();
         if !as_first_process {
@@ -112,7 +113,7 @@ impl AtWork {
         children.split_whitespace().next()?.parse().ok()
     }
 
-    /// Waits until the program is stuck. `None`: it has ended before.
+    /// Waits until the program is stuck. Returns `None` if it has ended before.
     fn until_it_is_stuck(&mut self, as_first_process: bool) -> Option<u32> {
         loop {
             if self.child.try_wait().expect("known").is_some() {
@@ -128,7 +129,7 @@ impl AtWork {
     }
 }
 
-/// Ends it by the signal, and checks how it ended and what it left.
+/// Ends the program with the signal, and checks its exit status and what it left.
 fn ends_by(stuck: &Stuck, number: i32, as_first_process: bool) {
     let place = prepared();
     fs::create_dir(place.path("tmp")).expect("a folder");
@@ -145,7 +146,7 @@ fn ends_by(stuck: &Stuck, number: i32, as_first_process: bool) {
     let (died, exited) = ((Some(number), None), (None, Some(128 + number)));
     match as_first_process {
         true => assert_eq!(status, exited, "{case}"),
-        // By its own hand it cannot die of one without a name.
+        // The program cannot raise a signal without a name itself.
         false if WITHOUT_A_NAME.contains(&number) => assert!(status == died || status == exited, "{case}: {status:?}"),
         false => assert_eq!(status, died, "{case}"),
     }
@@ -158,7 +159,7 @@ fn send(number: i32, program: u32) {
     assert!(sent.status().expect("a shell").success(), "signal {number}");
 }
 
-/// Waits for its end; one that hangs is killed.
+/// Waits for the end, and kills a program that hangs.
 fn ended(child: &mut Child, program: u32, case: &str) -> ExitStatus {
     let (done, watched) = channel::<()>();
     thread::scope(|scope| {
@@ -185,14 +186,14 @@ fn nothing_is_left(place: &Place, case: &str) {
     assert_eq!(left, [""; 0], "{case}");
     assert_eq!(names("tmp"), [""; 0], "{case}: in the folder for temporary files");
     for store in ["a.redb", "new.redb", "new.simple"].into_iter().filter(|store| place.path(store).exists()) {
-        // The next writer clears up, if there is anything.
+        // The next writer removes leftovers, if there are any.
         place.run_with_input(&["put", "-", "--store", store], b"more").exits(0);
         let verified = place.run(&["verify", "--store", store]).exits(0);
         assert_eq!(verified.err, "", "{case}: {store}");
     }
 }
 
-/// All of them, some at a time.
+/// Runs all cases, several at a time.
 fn all(cases: impl Iterator<Item = (&'static Stuck, i32)>, as_first_process: bool) {
     let cases: Vec<_> = cases.collect();
     for some in cases.chunks(12) {
@@ -205,7 +206,7 @@ fn all(cases: impl Iterator<Item = (&'static Stuck, i32)>, as_first_process: boo
 }
 
 fn every_command_and_signal() -> impl Iterator<Item = (&'static Stuck, i32)> {
-    // Each signal to one command of each kind, and some signals to each command.
+    // Each signal for one command of each kind, and some signals for each command.
     let kinds = [&["import", "-"][..], &["export", "out.car"], &["compact"], &["ls"]];
     COMMANDS.iter().flat_map(move |stuck| {
         let every = kinds.iter().any(|kind| stuck.args.starts_with(kind));

@@ -1,4 +1,4 @@
-//! Running the program, and stores to run it on.
+//! Runs the program, and makes stores for it.
 
 use std::{
     fs,
@@ -20,11 +20,11 @@ pub(crate) const ABSENT: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck
 /// A CARv1 without roots and blocks.
 pub(crate) const EMPTY_CAR: &[u8] = b"\x11\xa2eroots\x80gversion\x01";
 
-/// The two backends, as the extensions of paths.
+/// The two backends, by the extensions of their paths.
 pub(crate) const BACKENDS: [&str; 2] = ["redb", "simple"];
 
-/// Whether these tests were started with the signal ignored, as a shell starts background jobs with SIGINT and SIGQUIT: what they run inherits that, and
-/// rightly goes on ignoring it.
+/// Whether this process was started with the signal ignored, as a shell starts background jobs with SIGINT and SIGQUIT
+/// ignored. Child processes inherit this, and rightly keep ignoring the signal.
 #[cfg(unix)]
 pub(crate) fn is_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -32,7 +32,7 @@ pub(crate) fn is_ignored(signal: i32) -> bool {
     u64::from_str_radix(ignored, 16).expect("a mask") & (1 << (signal - 1)) != 0
 }
 
-/// What the program said and how it ended.
+/// The output and exit status of the program.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) exit: Option<i32>,
@@ -45,7 +45,7 @@ impl Ran {
         std::str::from_utf8(&self.out).expect("text")
     }
 
-    /// The output, if it succeeded.
+    /// The output of a successful run.
     #[track_caller]
     pub(crate) fn ok(self) -> String {
         self.exits(0).out().to_owned()
@@ -57,12 +57,12 @@ impl Ran {
         self
     }
 
-    /// What it said on standard error, if it failed so: with an `error:` line, and nothing on standard output.
+    /// The messages of a run that failed with this status: an `error:` line, and nothing on standard output.
     #[track_caller]
     pub(crate) fn fails(self, exit: i32) -> String {
         let ran = self.exits(exit);
         assert!(ran.err.starts_with("error: "), "{}", ran.err);
-        // What to do next: in our words, or in those of the parser of the command line.
+        // The next step: a hint of ours, or one of the command line parser.
         assert!(
             ran.err.contains("\nhint: ") || ran.err.contains("\nFor more information, try '--help'"),
             "{}",
@@ -73,10 +73,10 @@ impl Ran {
     }
 }
 
-/// A folder of its own, in which the program runs.
+/// A folder in which the program runs.
 pub(crate) struct Place {
     folder: PathBuf,
-    /// Removes it in the end, unless it lies in another place.
+    /// Removes the folder at the end, unless it is inside another place.
     _own: Option<TempDir>,
 }
 
@@ -105,7 +105,7 @@ impl Place {
         fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The program with these arguments, in this folder, with nothing of our environment that it heeds.
+    /// The program with these arguments, in this folder, without environment variables that affect it.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mnem-store"));
         command.args(args).current_dir(&self.folder).stdin(Stdio::null());
@@ -123,18 +123,18 @@ impl Place {
         let mut command = self.command(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
-        // A program that ends before it has read everything is none of our business.
+        // The program may end before it has read everything.
         let _ = child.stdin.take().expect("a pipe").write_all(input);
         let output = child.wait_with_output().expect("it ends");
         Ran { exit: output.status.code(), out: output.stdout, err: text(output.stderr) }
     }
 
-    /// The store of this name, made if need be.
+    /// The store with this name, created if necessary.
     pub(crate) fn store(&self, name: &str) -> Arc<dyn Store> {
         OpenOptions::new().create(true).open(self.path(name)).expect("a store")
     }
 
-    /// Makes a store with [`small_graph`] in it, and a head, and closes it. Returns root and leaves.
+    /// Makes a store with [`small_graph`] and a head, and closes it. Returns the root and the leaves.
     pub(crate) fn small_store(&self, name: &str) -> (Cid, [Cid; 2]) {
         let store = self.store(name);
         let (blocks, root, leaves) = small_graph();

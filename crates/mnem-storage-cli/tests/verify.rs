@@ -1,4 +1,4 @@
-//! `verify` and `copy` where something is wrong.
+//! `verify` and `copy` with damaged or incomplete stores.
 
 use mnem_storage::{OpHeadsStore as _, Store as _};
 
@@ -31,7 +31,7 @@ fn every_fault_has_a_line() {
         expected.sort_unstable();
         assert_eq!(lines, expected, "{backend}");
         assert!(snapshot(&place.path(name)) == before, "verify changes nothing");
-        // Quiet leaves out the summary, not the faults.
+        // With -q, the summary is omitted, but not the faults.
         assert_eq!(place.run(&["verify", "-q", "--store", name]).exits(3).out().lines().count(), 3);
     }
 }
@@ -220,7 +220,7 @@ fn a_broken_structure_comes_with_what_to_do() {
     );
 }
 
-/// The message, the hint and `verify` say the same of bytes that follow a store.
+/// The message, the hint and `verify` agree about extra bytes after the end of a store.
 #[test]
 fn appended_bytes_are_to_be_cut_off() {
     let place = Place::new();
@@ -242,7 +242,7 @@ fn appended_bytes_are_to_be_cut_off() {
     place.run_with_input(&["put", "-", "--store", "a.redb"], b"more").ok();
 }
 
-/// No command but `verify` would read the damaged block. These rely on the whole structure, so they check it first.
+/// Only `verify` would read the damaged block. These commands rely on the whole structure, so they check it first.
 #[test]
 fn commands_that_rely_on_the_structure_refuse_a_damaged_page_that_they_would_not_read() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! `--version`: what this build reads and writes.
+//! `--version`: the backends and formats of this build.
 
 use crate::support::{BACKENDS, Place};
 

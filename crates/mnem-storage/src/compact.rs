@@ -60,7 +60,7 @@ pub fn compact_at(at: impl Into<Location>, options: &OpenOptions) -> Result<Comp
     let reclaimed = store.compact()?;
     let backend = store.driver().name();
     place.check().and(store.close())?;
-    // Opening and closing change the length of a file too.
+    // Opening and closing may also change the length of a file.
     let before_bytes = before.unwrap_or(reclaimed.before_bytes);
     let after_bytes = file_bytes(&at).unwrap_or(reclaimed.after_bytes);
     tracing::debug!(backend, before_bytes, after_bytes, "compacted a store");

@@ -1,10 +1,10 @@
-//! Errors that say nothing about a store, but about who looks at it.
+//! Errors that concern the permissions of this process, not the state of a store.
 
 use std::{error::Error, io};
 
 use mnem_store_traits::StoreError;
 
-/// Whether the system does not permit this process to look.
+/// Whether the system denied this process access.
 pub(crate) fn is_denied(error: &StoreError) -> bool {
     let (StoreError::Backend { source, .. } | StoreError::Damaged { source, .. }) = error else { return false };
     let mut cause: Option<&(dyn Error + 'static)> = Some(&**source);

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-/// A count with its thousands set apart: `4,077`.
+/// A count with thousands separators: `4,077`.
 pub(crate) struct Grouped(pub(crate) u64);
 
 impl Display for Grouped {

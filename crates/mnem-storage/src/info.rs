@@ -24,7 +24,7 @@ pub struct Info {
     pub counts: StoreInfo,
 }
 
-/// In JSON, the counts are beside the other fields.
+/// In JSON, the counts are fields of the outer object.
 fn counts<S: Serializer>(info: &StoreInfo, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Counts {
@@ -89,7 +89,7 @@ fn count_indexes(store: &dyn Store) -> Result<u64, StoreError> {
     for cid in knn::list(&*table)? {
         match cid {
             Ok(_) => indexes += 1,
-            // No index; finding damage is for `verify`.
+            // Then there is no index. `verify` reports the damage.
             Err(StoreError::Damaged { .. }) => {}
             Err(error) => return Err(error),
         }

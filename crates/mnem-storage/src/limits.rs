@@ -1,6 +1,6 @@
 //! Every limit of this crate, in one place.
 
-// The codec knows no store: what it calls the largest block is what every store takes.
+// The codec does not depend on the store, so its limit must equal that of every store.
 const _: () = assert!(mnem_car::BLOCK_BYTES_MAX == mnem_store_traits::limits::BLOCK_BYTES_EVERY_BACKEND);
 
 /// Default size of the batch in which an import sorts blocks before it writes them, in bytes: 192 MiB. Two batches are
@@ -65,5 +65,5 @@ pub(crate) const RAW_LOST_MAX: usize = 10_000;
 /// The most CIDs of heads from raw pages that a salvage remembers: about 10 MiB.
 pub(crate) const RAW_HEADS_MAX: usize = 100_000;
 
-/// How often a listing may break off before the raw files give the rest, where they are searched.
+/// How often a listing may break off before the rest comes from a scan of the raw files, if there is one.
 pub(crate) const RAW_LISTING_BREAKS_MAX: usize = 16;

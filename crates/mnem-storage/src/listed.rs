@@ -1,4 +1,4 @@
-//! Reading the blocks that a store lists, several with one request.
+//! Reads the blocks that a store lists, several per request.
 
 use std::collections::VecDeque;
 
@@ -10,18 +10,18 @@ use crate::limits::LISTED_AHEAD_MAX;
 pub(crate) struct ListedBlocks<'a> {
     store: &'a dyn Store,
     listing: CidIter<'a>,
-    /// What was listed, and not yet read.
+    /// Listed, and not read yet.
     listed: VecDeque<Result<Cid, StoreError>>,
     /// How many items to list before the first of them is read.
     listed_max: usize,
     ahead: FetchAhead,
 }
 
-/// What came of an item of a listing: an error of the listing itself, or a CID and what reading its block gave.
+/// The result for one item of a listing: an error of the listing itself, or a CID and the result of reading its block.
 pub(crate) type Listed = Result<(Cid, Result<Option<Bytes>, StoreError>), StoreError>;
 
 impl<'a> ListedBlocks<'a> {
-    /// `listing`: of this store, or a part of that.
+    /// `listing` is the listing of this store or a part of it.
     pub(crate) fn new(store: &'a dyn Store, listing: CidIter<'a>) -> Self {
         let listed_max = if store.capabilities().batched_reads { LISTED_AHEAD_MAX } else { 1 };
         Self { store, listing, listed: VecDeque::new(), listed_max, ahead: FetchAhead::new() }

@@ -222,7 +222,7 @@ impl OpenOptions {
             return (None, Err(error));
         }
         match self.for_what_is_left().open_managed(at) {
-            // Not even the file can be read.
+            // Even the file cannot be read.
             Err(_) if error.kind() == ErrorKind::Backend => (None, Err(error)),
             opened => (Some(error), opened),
         }

@@ -1,4 +1,4 @@
-//! How much one durable call does, so that none takes long.
+//! Limits the size of a durable call, so that no call takes long.
 
 use std::{
     ops::RangeInclusive,
@@ -6,39 +6,39 @@ use std::{
     time::Duration,
 };
 
-/// How long a call should take. A process that is asked to end waits for at most two of them, and no signal ends a
-/// sync.
+/// The target time of a call. A process that is asked to end waits for at most two calls, because no signal interrupts
+/// a sync.
 const CALL_TIME: Duration = Duration::from_millis(400);
 
-/// How much larger a call may be than the limit before it, at most: one measurement may be wrong.
+/// The maximum growth of the limit from one call to the next, because one measurement may be wrong.
 const GROWTH_MAX: u64 = 4;
 
-/// The size of the next call, in bytes or in blocks: bounded by memory, and by how long the calls before it took.
+/// The maximum size of the next call, in bytes or blocks. Bounded by memory, and by the times of the previous calls.
 pub(crate) struct Pace {
     limit: AtomicU64,
-    /// A store that is too slow for the smallest call is not helped by smaller ones.
+    /// If a store is too slow for the smallest call, even smaller ones would not help.
     bounds: RangeInclusive<u64>,
 }
 
 impl Pace {
-    /// `first`: the size of the first call, before anything was measured.
+    /// `first` is the limit for the first call, before anything was measured.
     pub(crate) fn new(first: u64, min: u64, max: u64) -> Self {
         let min = min.min(max);
         Self { limit: AtomicU64::new(first.clamp(min, max)), bounds: min..=max }
     }
 
-    /// How large the next call may be.
+    /// The maximum size of the next call.
     pub(crate) fn limit(&self) -> u64 {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// A call of this size took so long.
+    /// Records that a call of this size took this time.
     pub(crate) fn learn(&self, size: u64, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
         let fitting = u128::from(size) * CALL_TIME.as_micros() / u128::from(micros);
         let most = self.limit().saturating_mul(GROWTH_MAX);
         let fitting = u64::try_from(fitting).unwrap_or(u64::MAX).min(most);
-        // A small call says nothing about larger ones.
+        // A small call says little about larger ones.
         let next = if took < CALL_TIME { fitting.max(self.limit()) } else { fitting };
         self.limit.store(next.clamp(*self.bounds.start(), *self.bounds.end()), Ordering::Relaxed);
     }
@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(pace.limit(), 16 * MIB, "not by more than the growth of one step");
         pace.learn(16 * MIB, Duration::from_millis(200));
         assert_eq!(pace.limit(), 32 * MIB);
-        // Fast and small: nothing is known about larger ones.
+        // Fast and small: nothing is known about larger calls.
         pace.learn(1000, Duration::from_millis(300));
         assert_eq!(pace.limit(), 32 * MIB);
         for _ in 0..9 {

@@ -1,4 +1,4 @@
-//! Whether the path of an open store still leads to it.
+//! Checks that the path of an open store still leads to it.
 
 use std::{
     fs, io,
@@ -99,7 +99,7 @@ impl Place {
 /// The name of a file that this process has open, or of a folder in which it has a file open. Linux reports it.
 fn present_name(opened: (u64, u64)) -> Option<PathBuf> {
     let is_it = |path: &Path| fs::metadata(path).is_ok_and(|found| identity(&found) == Some(opened));
-    // The files of a store lie no deeper in its folder.
+    // The files of a store are at most this deep in its folder.
     const LEVELS: usize = 3;
     let names = fs::read_dir("/proc/self/fd").ok()?.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
     names

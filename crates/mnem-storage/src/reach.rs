@@ -1,4 +1,4 @@
-//! Walking from roots for a result that must be complete, or say what it lacks.
+//! Walks from roots, for a result that must be complete or list what it lacks.
 
 use std::{collections::HashSet, fmt};
 
@@ -19,7 +19,7 @@ pub struct Absent {
     pub linked_from: Cid,
 }
 
-/// What a walk may pass over because its caller asked for it.
+/// What a walk may skip because its caller allowed it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Allowed {
     /// Blocks that may link to others and are not searched for links.
@@ -36,7 +36,7 @@ pub(crate) struct Reach<'a> {
     pub(crate) missing: Missing,
 }
 
-/// The blocks that a walk passed over because they are absent.
+/// The blocks that a walk skipped because they are absent.
 #[derive(Debug, Default)]
 pub(crate) struct Missing {
     pub(crate) count: u64,
@@ -44,9 +44,9 @@ pub(crate) struct Missing {
     pub(crate) listed: Vec<Absent>,
 }
 
-/// Why a walk does not go on.
+/// Why a walk cannot continue.
 pub(crate) enum Barrier {
-    /// A block that may link to others: nobody looks for them.
+    /// A block that may have links, but whose codec is not followed.
     Opaque(Cid),
     Store(StoreError),
 }
@@ -71,7 +71,7 @@ impl Iterator for Reach<'_> {
             match self.walk.next()? {
                 Ok((cid, _)) if !self.allowed.opaque && is_opaque(&cid) => return Some(Err(Barrier::Opaque(cid))),
                 Ok(block) => return Some(Ok(block)),
-                // A root is never passed over: the result would name it and not hold it.
+                // A root is never skipped, because the result would name a root that it does not hold.
                 Err(StoreError::MissingBlock { cid, linked_from: Some(parent) })
                     if self.allowed.missing && !self.roots.contains(&cid) =>
                 {

@@ -1,4 +1,4 @@
-//! Whether two paths lead to one store.
+//! Checks whether two paths lead to the same store.
 
 use std::{fs, io, path::Path};
 

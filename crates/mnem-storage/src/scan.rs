@@ -1,4 +1,4 @@
-//! Reading all blocks of a store that may be damaged: those that it lists, and those that links lead to.
+//! Reads all blocks of a store that may be damaged: those that it lists, and those that links lead to.
 
 use std::{collections::HashSet, rc::Rc};
 
@@ -6,32 +6,32 @@ use mnem_store_traits::{Bytes, Cid, ErrorKind, FetchAhead, Store, StoreError};
 
 use crate::{FaultKind, listed::ListedBlocks, progress::Cancelled};
 
-/// How a scan came upon a block.
+/// How a scan found a block.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Listed,
     Linked,
 }
 
-/// Takes what a scan reads.
+/// Receives what a scan reads.
 pub(crate) trait Sink {
     type Ended: From<Cancelled>;
 
-    /// Whether every block that links lead to is read, so that reading several at once pays: no block is
+    /// Whether every block that links lead to is read, so that reading several at once is faster. If so, no block is
     /// [`known`](Self::known).
     const READS_ALL: bool;
 
-    /// The links of a block that was dealt with already and is not to be read again.
+    /// The links of a block that was processed already and need not be read again.
     fn known(&mut self, _cid: &Cid) -> Result<Option<Vec<Cid>>, Self::Ended> {
         Ok(None)
     }
 
-    /// Whether a listed block was dealt with already, and its fault told.
+    /// Whether a listed block was processed already, and its fault reported.
     fn told(&mut self, _cid: &Cid) -> bool {
         false
     }
 
-    /// Whether a block that links lead to may be in the store. One that is not worth reading is absent.
+    /// Whether a block that links lead to may be in the store. If not, it counts as absent.
     fn is_worth_reading(&self, _cid: &Cid) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! Export, copy, salvage and verify ask a store for many blocks at once, and give what they give block by block.
+//! Export, copy, salvage and verify request many blocks at once, with the same results as block by block.
 
 use std::{
     ops::ControlFlow,
@@ -14,13 +14,13 @@ use mnem_storage::{
 
 use crate::fixtures::{node, raw};
 
-/// A store that answers several blocks at once, or one at a time, and never a `get` unless it must.
+/// A store that answers several blocks per request, or only one, and expects `get` only when that is necessary.
 #[derive(Debug, Default)]
 struct Watched {
     store: MemoryStore,
-    /// Answers the first block of a request alone.
+    /// Answers only the first block of a request.
     alone: bool,
-    /// Blocks are damaged, so that a request fails and blocks are read by themselves.
+    /// Some blocks are damaged, so requests fail and blocks are read one by one.
     get_is_fine: bool,
     requests: AtomicUsize,
     largest: AtomicUsize,
@@ -90,13 +90,13 @@ impl Store for Watched {
 const BRANCHES: usize = 20;
 const LEAVES: usize = 30;
 
-/// Blocks that the head reaches.
+/// The number of blocks that the head reaches.
 const REACHED: usize = BRANCHES * (LEAVES + 1) + 1;
 
-/// Blocks that nothing reaches.
+/// The number of blocks that nothing reaches.
 const LOOSE: usize = 200;
 
-/// A head that reaches branches of leaves, and loose blocks. The leaves come first.
+/// A head that reaches branches with leaves, and unreachable blocks. Returns the leaves first.
 fn filled(alone: bool) -> (Watched, Vec<Cid>) {
     let store = Watched { alone, ..Watched::default() };
     let leaf = |n: usize| raw(format!("leaf {n}"));
@@ -114,7 +114,7 @@ fn filled(alone: bool) -> (Watched, Vec<Cid>) {
     (store, cids)
 }
 
-/// With damage and gaps among the leaves.
+/// With damaged and missing leaves.
 fn damaged(alone: bool) -> Watched {
     let (mut store, leaves) = filled(alone);
     for (n, cid) in leaves.iter().enumerate() {
@@ -135,7 +135,7 @@ fn assert_many_at_once(store: &Watched, blocks: usize) {
     assert!((2..=64).contains(&largest), "a request of {largest} blocks");
 }
 
-/// Breaks once so many blocks are done.
+/// Breaks after this many blocks.
 fn stop_at(blocks: u64) -> impl FnMut(mnem_storage::Progress) -> ControlFlow<()> {
     move |progress| if progress.blocks == blocks { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
@@ -179,7 +179,7 @@ fn verify() {
 #[test]
 fn copies() {
     let ((from, _), (to, leaves)) = (filled(false), filled(false));
-    // A part of the blocks is in the target, and is read nowhere.
+    // Some blocks are in the target already, so they are not read.
     leaves.iter().step_by(3).for_each(|cid| to.delete(cid).unwrap());
     let absent = leaves.iter().step_by(3).count() as u64;
     let report = copy(&from, &to, &mut unwatched).unwrap();

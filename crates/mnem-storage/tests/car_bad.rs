@@ -1,4 +1,4 @@
-//! Archives that are faulty: the import says what and where, and leaves the heads, and the blocks that were there.
+//! Faulty archives: the import names the fault and its place, and changes neither heads nor present blocks.
 
 use std::io::{self, Read};
 
@@ -11,7 +11,7 @@ use mnem_storage::{
 
 use crate::fixtures::{Block, car, car_v2, cid_with_hash, family, framed, raw, unknown_hash};
 
-/// Imports into a store that holds something already, and checks that this is untouched by the failure.
+/// Imports into a store with content, and checks that the failure does not change it.
 fn failure(archive: impl Read, options: &ImportOptions) -> (ImportError, MemoryStore) {
     let store = MemoryStore::new();
     let before = raw("there before");
@@ -79,8 +79,8 @@ fn the_callers_limit_counts() {
     assert!(error.source_text().contains("1001 bytes exceeds the limit of 1000"), "{}", error.source_text());
 }
 
-/// Imports a block after a good one: what is said of it, how far its section is from its start, and whether the offset
-/// is that of its data.
+/// Imports this block after a valid one. Returns the error, the distance of its section from the start, and whether the
+/// offset is that of its data.
 fn refused(block: Block) -> (ImportErrorKind, StoreError) {
     let good = raw("good");
     let before = car(&[], std::slice::from_ref(&good)).len() as u64;
@@ -105,7 +105,7 @@ fn changed_bytes_are_found() {
     assert!(
         matches!(source, StoreError::CidMismatch { cid: named, actual: found } if (named, *found) == (cid, actual))
     );
-    // Also when the store holds the right bytes already.
+    // Even if the store already holds the right bytes.
     let store = MemoryStore::new();
     store.put_as(RAW, data).unwrap();
     let archive = car(&[], &[(cid, "the bytez".into())]);
@@ -142,7 +142,7 @@ fn a_root_without_a_block_becomes_no_head() {
     assert!(matches!(&error, ImportError::MissingRoots { roots, .. } if *roots == [absent]), "{error:?}");
     assert!(error.to_string().contains(&absent.to_string()));
     assert!(store.has(&there.0).unwrap(), "the blocks stay");
-    // Without the wish for heads it is only reported.
+    // Without `heads`, it is only reported.
     let report = car::import(&store, &archive[..], &ImportOptions::new(), &mut unwatched).unwrap();
     assert_eq!((report.missing_roots, report.heads_set), (vec![absent], vec![]));
 }

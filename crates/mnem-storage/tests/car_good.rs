@@ -1,4 +1,4 @@
-//! Archives that are legal, however unusual.
+//! Valid but unusual archives.
 
 use std::ops::ControlFlow;
 

@@ -1,5 +1,4 @@
-//! Archives whose blocks have other hash functions than most: checked where this build can, and kept unchecked only by
-//! name.
+//! Archives with unusual hash functions: checked if this build can, and kept unchecked only on request.
 
 use mnem_storage::{
     Blockstore as _, Bytes, Cid, ErrorKind, HashFunction, MemoryStore, OpHeadsStore as _, RAW, StoreError,
@@ -84,7 +83,7 @@ fn unknown_hash_functions_are_kept_by_name_and_listed() {
             assert_eq!(store.get(cid).unwrap().as_ref(), Some(data), "{name}");
         }
         assert_eq!(store.heads().unwrap(), [blocks[0].0], "{name}");
-        // Again: nothing is written twice.
+        // The second time, nothing is written.
         let report = car::import(store, &archive[..], &keep(), &mut unwatched).expect("kept");
         assert_eq!((report.new, report.unchecked), (0, 3), "{name}");
     }
@@ -103,7 +102,7 @@ fn a_root_of_an_unknown_hash_function_needs_its_block_all_the_same() {
 #[test]
 fn other_bytes_under_one_unknown_hash_are_an_error() {
     let other = (unknown_hash(1), Bytes::from_static(b"other bytes"));
-    // In the archive, next to each other or in different batches, and in the store.
+    // Conflicting bytes in the archive, adjacent or in different batches, and in the store.
     for (first, second) in [(vec![], vec![as_it_is(1), other.clone()]), (vec![as_it_is(1)], vec![other.clone()])] {
         for batch_bytes in [1, u64::MAX] {
             let store = MemoryStore::new();

@@ -1,4 +1,4 @@
-//! The animals with bytes changed at random: any outcome but a panic, a hang or a store that lies.
+//! The animals with randomly changed bytes: any result except a panic, a hang or a wrong block.
 
 use mnem_storage::{
     Blockstore as _, MemoryStore, OpHeadsStore as _,
@@ -16,7 +16,7 @@ proptest! {
 
     #[test]
     fn mutated_archives_are_errors_or_legal(
-        // Half of the changes near the start, where the header and the first lengths are.
+        // Half of the changes are near the start, which has the header and the first lengths.
         changes in vec((prop_oneof![0..200_usize, 0..PREFIX_BYTES], any::<u8>()), 1..6),
         keep in prop_oneof![3 => Just(PREFIX_BYTES), 1 => 0..PREFIX_BYTES],
     ) {
@@ -38,7 +38,7 @@ proptest! {
             }
         }
         for cid in store.cids().unwrap() {
-            // A read hashes: nothing damaged was stored.
+            // Reading checks the hash, so no damaged block was stored.
             prop_assert!(store.get(&cid.unwrap()).unwrap().is_some());
         }
     }

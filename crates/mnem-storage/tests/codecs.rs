@@ -1,5 +1,5 @@
-//! Graphs of every followed codec are whole graphs, and blocks of other codecs are counted and never passed over in
-//! silence.
+//! Graphs of every followed codec are handled completely. Blocks of other codecs are counted, and never skipped
+//! silently.
 
 use std::io;
 
@@ -99,7 +99,7 @@ fn a_malformed_block_of_a_followed_codec_is_a_fault_and_ends_an_export() {
 
 #[test]
 fn blocks_that_may_have_links_are_refused_unless_allowed() {
-    // dag-jose, git-raw, car, and one that nobody knows.
+    // dag-jose, git-raw, car, and an unknown codec.
     for codec in [0x85, 0x78, 0x0202, 0x3f_ffff] {
         let store = MemoryStore::new();
         let jose = store.put_as(codec, Bytes::from_static(b"signed")).expect("put");
@@ -153,7 +153,7 @@ fn an_import_that_must_be_complete_counts_what_it_could_not_follow() {
     assert_eq!((report.reached, report.opaque, report.heads_set.len()), (Some(3), Some(1), 1));
     let report = car::import(&MemoryStore::new(), &archive[..], &ImportOptions::new(), &mut unwatched).expect("read");
     assert_eq!((report.reached, report.opaque), (None, None));
-    // It is absent, not opaque, where it is not there.
+    // An absent block counts as absent, not as opaque.
     let store = MemoryStore::new();
     car::import(&store, &archive[..], &ImportOptions::new(), &mut unwatched).expect("read");
     store.delete(&jose.0).expect("deleted");

@@ -1,4 +1,5 @@
-//! Collections on every backend: what goes, what stays, and what is refused. Random graphs are in the crate's own tests.
+//! Collections with every backend: which blocks are removed, which stay, and which stores are refused. Tests inside the
+//! crate cover random graphs.
 
 use std::{collections::BTreeSet, ops::ControlFlow};
 
@@ -19,7 +20,8 @@ fn run(store: &dyn Store, options: &CollectOptions) -> Result<CollectReport, Col
     collect(store, options, &mut unwatched)
 }
 
-/// Two heads over a common leaf, and an old operation with a leaf of its own. Returns those of the heads, and those of the old.
+/// Two heads with a common leaf, and an old operation with its own leaf. Returns the blocks of the heads, and those of
+/// the old operation.
 fn fill(store: &dyn Store) -> ([Block; 3], [Block; 2]) {
     let (shared, lost) = (raw("shared"), raw("lost"));
     let (one, other) = (node(&[shared.0]), node(&[shared.0, shared.0]));
@@ -87,7 +89,7 @@ fn a_store_without_heads_is_refused_unless_something_is_to_be_kept() {
     }
 }
 
-/// Does something to a store in which all is well, and says which error it must give, and with what it goes on.
+/// Damages an intact store. Returns the expected error, and the options with which the collection continues.
 type Trouble =
     (&'static str, fn(&dyn Store, &[Block; 3]), fn(&CollectError) -> bool, fn(CollectOptions) -> CollectOptions);
 
@@ -261,7 +263,7 @@ fn of_very_many_dead_indexes_only_the_first_are_listed_and_all_go() {
     assert_eq!(knn::list(&*table).unwrap().count(), 0);
 }
 
-/// Somebody writes who should have been kept away.
+/// A writer is active that should have been kept away.
 #[test]
 fn an_index_whose_root_came_later_stays_and_none_goes_once_the_heads_have_moved() {
     for subject in stores() {

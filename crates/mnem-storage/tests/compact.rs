@@ -1,4 +1,4 @@
-//! Space that a store no longer needs.
+//! Unused space of stores.
 
 use mnem_storage::{
     Blockstore as _, DRIVERS, ErrorKind, OpHeadsStore as _, OpenOptions, compact_at, info_at, unwatched, verify_at,
@@ -18,7 +18,7 @@ fn the_store_is_smaller_and_holds_what_it_held() {
         let store = create(&path, backend);
         let blocks: Vec<_> = (0..200).map(|n| raw(format!("{n} ").repeat(5_000))).collect();
         store.put_many(&mut blocks.iter().cloned().map(Ok)).unwrap();
-        // Every second block, so that what is free lies between what is not.
+        // Every second block, so that free space is scattered.
         for (cid, _) in blocks.iter().step_by(2) {
             store.delete(cid).unwrap();
         }

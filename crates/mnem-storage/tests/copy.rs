@@ -20,7 +20,7 @@ fn cids(store: &dyn Store) -> Vec<Cid> {
     cids
 }
 
-/// Two heads, a block nobody reaches, a block of an unknown hash, and two side tables.
+/// Two heads, an unreachable block, a block with an unknown hash function, and two side tables.
 fn fill(store: &dyn Store) -> Cid {
     let (root, blocks) = family();
     let unreached = raw("unreached");
@@ -197,7 +197,8 @@ fn a_block_of_an_unknown_hash_with_other_bytes_is_found_by_comparing() {
     assert!(cause.contains(&format!("block {unknown} has other bytes in the target")), "{cause}");
 }
 
-/// The target has it from an earlier copy, the source lost it since, and gets it again behind the listing.
+/// The target has the block from an earlier copy. The source has lost it since, and gets it again after the listing has
+/// passed.
 #[test]
 fn a_block_that_comes_again_makes_no_copy_fail() {
     let (from, to) = (MemoryStore::new(), MemoryStore::new());
@@ -214,7 +215,7 @@ fn a_block_that_comes_again_makes_no_copy_fail() {
     assert_eq!(report.unwrap().promise, Promise::HoldsAll, "the source did not list it");
 }
 
-/// What a store listed, in another order, and how often it was asked for a listing.
+/// A store that lists in another order, and counts its listings.
 #[derive(Debug, Default)]
 struct Lists {
     store: MemoryStore,
@@ -265,7 +266,8 @@ impl OpHeadsStore for Lists {
 
 impl Store for Lists {}
 
-/// Blocks of both, of the source alone, and, if so, of the target alone: at the beginning, the middle and the end.
+/// Blocks in both stores, blocks only in the source, and on request a block only in the target: at the beginning, the
+/// middle or the end.
 fn overlapping(descending: [bool; 2], more_in_target: Option<usize>) -> [Lists; 2] {
     let [from, to] = descending.map(|descending| Lists { descending, ..Lists::default() });
     let mut blocks: Vec<_> = (0..40).map(|n| raw(format!("block {n}"))).collect();
@@ -294,7 +296,7 @@ fn both_listings_are_followed_once_and_tell_whether_the_stores_are_equal() {
             let blocks = cids(&from);
             assert_eq!((report.blocks, report.present), (blocks.len() as u64, blocks.len() as u64 * 2 / 3));
             assert!(blocks.iter().all(|cid| to.has(cid).unwrap()));
-            // In CID order neither is read a second time; the test itself has listed the source.
+            // In CID order, neither store is listed a second time. The test itself has listed the source.
             let again = usize::from(descending != [false, false]);
             let listings = [&from, &to].map(|store| store.listings.load(Ordering::Relaxed));
             assert_eq!(listings, [2 + again, 1 + again], "{descending:?}");
@@ -302,7 +304,7 @@ fn both_listings_are_followed_once_and_tell_whether_the_stores_are_equal() {
     }
 }
 
-/// A block that was listed and is gone when it is to be read.
+/// A block is deleted after it was listed and before it is read.
 #[test]
 fn a_copy_of_a_source_that_lost_a_listed_block_is_not_equal() {
     let [from, to] = overlapping([false, false], None);
@@ -317,7 +319,7 @@ fn a_copy_of_a_source_that_lost_a_listed_block_is_not_equal() {
     assert_eq!((report.promise, report.blocks, to.has(&first).unwrap()), (Promise::HoldsAll, 39, false));
 }
 
-/// A store without side tables that also loses a block whenever it is told to.
+/// A store without side tables that also loses a block on request.
 #[derive(Debug, Default)]
 struct Poor {
     store: MemoryStore,

@@ -1,5 +1,5 @@
-//! Copies of stores that are written to meanwhile: what was there at the start, and was not deleted, is in the copy; and
-//! what the heads of the copy reach is whole.
+//! Copies of stores that change meanwhile. The copy has everything that was present at the start and not deleted, and
+//! everything that its heads reach.
 
 use std::{
     collections::BTreeSet,
@@ -21,20 +21,20 @@ use crate::{
     fixtures::{Block, json_node, raw},
 };
 
-/// Copies of each kind of source in memory. Stores on disk sync much, and take fewer unless `MNEM_SOAK_ROUNDS` is set, as by
-/// `cargo xtask soak copies`.
+/// The number of copies of each kind of source in memory. Stores on disk make many syncs, and take fewer copies unless
+/// `MNEM_SOAK_ROUNDS` is set, as by `cargo xtask soak copies`.
 const ROUNDS: u64 = 100;
 
-/// Copies of each kind of source on disk.
+/// The number of copies of each kind of source on disk.
 const ROUNDS_ON_DISK: u64 = 6;
 
-/// Copies into the same target, before a new one is taken.
+/// The number of copies into one target, before a new target is used.
 const ROUNDS_OF_A_TARGET: u64 = 8;
 
-/// Turns of the writer beside one copy, at most: stores stay small.
+/// The maximum number of writer turns during one copy, which keeps stores small.
 const TURNS_OF_A_ROUND: u64 = 4;
 
-/// How stores of one kind are opened.
+/// How to open stores of one kind.
 #[derive(Clone, Copy)]
 struct Open<'a> {
     at: &'a dyn Fn(&Path) -> Arc<dyn Store>,
@@ -48,13 +48,13 @@ impl Open<'_> {
     }
 }
 
-/// Runs with every driver under test, in the mode that it has by default and with several writers, and the reference in memory.
+/// Runs with every driver, in its default mode and with several writers, and with the reference store in memory.
 fn on_every_driver(run: impl Fn(&str, Open<'_>)) {
     run("memory", Open { at: &|_| Arc::new(MemoryStore::new()), is_shared: false });
     for driver in COPIED_DRIVERS {
         let options = OpenOptions::new().drivers(COPIED_DRIVERS.iter().copied()).backend(driver.name()).create(true);
         for (mode, sharing) in [("", Sharing::ExclusiveWriter), (", several writers", Sharing::MultiWriter)] {
-            // A carlog store has one writing handle in every mode.
+            // A carlog store allows only one writing handle.
             if driver.name() == "carlog" && sharing == Sharing::MultiWriter {
                 continue;
             }
@@ -67,7 +67,7 @@ fn on_every_driver(run: impl Fn(&str, Open<'_>)) {
     }
 }
 
-/// An operation with leaves of its own, and links to these. The head comes last.
+/// An operation with its own leaves and these links. The head comes last.
 fn operation(number: u64, parents: &[Cid]) -> Vec<Block> {
     let mut blocks: Vec<Block> = (0..4).map(|n| raw(format!("leaf {n} of {number}"))).collect();
     let inner = json_node(&blocks.iter().map(|block| block.0).collect::<Vec<_>>(), &format!("inner {number}"));
@@ -89,17 +89,17 @@ fn cids(store: &dyn Store) -> BTreeSet<Cid> {
     store.cids().unwrap().map(Result::unwrap).collect()
 }
 
-/// Everything that the heads reach is there.
+/// Checks that everything is there that the heads reach.
 fn assert_whole(store: &dyn Store, who: &str) {
     for block in Walk::from_roots(store, store.heads().unwrap()) {
         block.unwrap_or_else(|error| panic!("{who}: {error}"));
     }
 }
 
-/// What a writer does with the source, in the turn of this number.
+/// One turn of the writer on the source, with its number.
 type Turn = fn(&dyn Store, u64) -> Result<(), StoreError>;
 
-/// Each operation links to the one before, and is put together with blocks that nothing reaches.
+/// Each operation links to the previous one, and is put together with unreachable blocks.
 fn goes_on(store: &dyn Store, number: u64) -> Result<(), StoreError> {
     let loose = raw(format!("loose {number}"));
     store.put(&loose.0, loose.1)?;
@@ -107,13 +107,13 @@ fn goes_on(store: &dyn Store, number: u64) -> Result<(), StoreError> {
     commit(store, number, &heads, &heads).map(drop)
 }
 
-/// As `goes_on`, and the loose blocks of earlier turns are deleted again.
+/// Like `goes_on`, but deletes the unreachable blocks of earlier turns.
 fn deletes(store: &dyn Store, number: u64) -> Result<(), StoreError> {
     goes_on(store, number)?;
     store.delete(&raw(format!("loose {}", number / 2)).0)
 }
 
-/// Each operation takes the place of all before it, which are collected at once.
+/// Each operation replaces all earlier ones, which are collected at once.
 fn collects(store: &dyn Store, number: u64) -> Result<(), StoreError> {
     let heads = store.heads()?;
     commit(store, number, &[], &heads)?;
@@ -126,7 +126,8 @@ fn rounds(who: &str) -> u64 {
     set.unwrap_or(if who == "memory" { ROUNDS } else { ROUNDS_ON_DISK })
 }
 
-/// Copies while a writer takes turns, on a handle of its own where there may be several. `check` sees what was there before a copy, the source and the target.
+/// Copies while a writer takes turns, on its own handle if there may be several. `check` gets the state before the
+/// copy, the source and the target.
 fn race(
     who: &str,
     open: Open<'_>,
@@ -163,7 +164,7 @@ fn race(
     });
 }
 
-/// Heads of earlier copies that were collected stay.
+/// Copies, and keeps heads of earlier copies that were collected in the source.
 fn take(from: &dyn Store, to: &dyn Store) {
     let report = copy_with(from, to, &CopyOptions::new().merge_heads(true), &mut unwatched).unwrap();
     let heads: BTreeSet<Cid> = report.heads.into_iter().chain(report.heads_merged).collect();
@@ -209,7 +210,7 @@ fn what_the_heads_reach_is_copied_beside_all_of_them() {
     }
 }
 
-/// The collection comes when nothing but the heads has been read.
+/// The collection runs when only the heads have been read.
 #[test]
 fn a_head_that_is_collected_before_it_is_copied_is_not_set() {
     on_every_driver(|who, open| {
@@ -231,7 +232,7 @@ fn a_head_that_is_collected_before_it_is_copied_is_not_set() {
     });
 }
 
-/// A collection that has removed only a leaf of the old head by the time when the copy lists.
+/// When the copy lists the blocks, the collection has removed only a leaf of the old head.
 #[test]
 fn a_head_that_is_collected_in_part_is_not_set() {
     on_every_driver(|who, open| {
@@ -253,8 +254,8 @@ fn a_head_that_is_collected_in_part_is_not_set() {
     });
 }
 
-/// A copy that was killed has left the head in the target and not what it links to. The next one finds the head there; then the source is
-/// collected, and whatever the old head reached is gone before it is listed.
+/// A killed copy has left the head in the target without the blocks that it links to. The next copy finds the head
+/// there. Then the source is collected, so the blocks of the old head are gone before they are listed.
 #[test]
 fn a_head_of_an_interrupted_copy_is_followed_too() {
     on_every_driver(|who, open| {
@@ -276,7 +277,7 @@ fn a_head_of_an_interrupted_copy_is_followed_too() {
     });
 }
 
-/// What the old head reached goes with a collection while the copy runs: the heads of now lack nothing.
+/// A collection removes the blocks of the old head during the copy. The current heads lack nothing.
 #[test]
 fn nothing_is_left_out_that_only_a_head_of_before_lacks() {
     on_every_driver(|who, open| {
@@ -297,7 +298,7 @@ fn nothing_is_left_out_that_only_a_head_of_before_lacks() {
     });
 }
 
-/// Of a source that only ever loses what its heads reach, no copy is made.
+/// If the source keeps losing blocks that its heads reach, the copy fails.
 #[test]
 fn a_source_that_never_rests_is_given_up() {
     let (from, to) = (MemoryStore::new(), MemoryStore::new());

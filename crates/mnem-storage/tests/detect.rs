@@ -1,4 +1,4 @@
-//! What lies at a path.
+//! Detecting what is at a path.
 
 use std::fs;
 
@@ -125,7 +125,7 @@ fn no_store_is_made_inside_of_another() {
         }
         assert_eq!(inside.exists(), existed);
     }
-    // A `format` file of somebody else makes no store.
+    // A `format` file of another program does not make a store.
     fs::write(folder.path().join("format"), b"A4, landscape\n").unwrap();
     assert_eq!(enclosing_store(&folder.path().join("new.redb")), None);
 }
@@ -171,7 +171,7 @@ fn a_store_whose_format_file_says_nothing_is_damaged() {
             mnem_storage::verify_at(&path, &mnem_storage::VerifyOptions::new(), &mut mnem_storage::unwatched).unwrap();
         assert_eq!(report.fault_count, 1);
     }
-    // Without a store's other parts it is somebody else's folder.
+    // Without the other parts of a store, the folder belongs to another program.
     fs::remove_dir(path.join("tables")).unwrap();
     assert_eq!(OpenOptions::new().open(&path).unwrap_err().kind(), ErrorKind::NotAStore);
 }

@@ -1,4 +1,4 @@
-//! Archives that are written: complete, in a fixed order, the same bytes from every backend.
+//! Exported archives: complete, in a fixed order, with the same bytes from every backend.
 
 use std::{
     io::{self, Write},
@@ -102,7 +102,7 @@ fn a_damaged_block_is_named_with_its_parent() {
     assert!(matches!(error.store_error(), Some(StoreError::Corrupt { .. })));
 }
 
-/// Who links to a damaged block is looked for by another walk. The source has lost a block by then.
+/// A second walk looks for the block that links to the damaged one. By then the source has lost a block.
 #[test]
 fn a_damaged_block_is_named_also_if_the_source_loses_its_parent_meanwhile() {
     let (_, blocks) = family();
@@ -125,7 +125,7 @@ fn a_damaged_block_is_named_also_if_the_source_loses_its_parent_meanwhile() {
     assert!(error.to_string().contains(&hurt.0.to_string()), "{error}");
 }
 
-/// As a collection beside the export does: nothing that the roots reach is left out without a word.
+/// Imitates a collection during the export. Nothing that the roots reach is left out silently.
 #[test]
 fn a_block_that_goes_before_it_is_reached_is_named() {
     let (root, blocks) = family();
@@ -184,11 +184,11 @@ fn more_roots_than_are_read_are_refused() {
     assert_eq!(error.kind(), ExportErrorKind::TooManyRoots);
 }
 
-/// Whatever an export writes, an import reads: the longest header that the limit of roots allows is within that of bytes.
+/// An import accepts every exported archive. With the maximum number of roots, the longest header is within its limit.
 #[test]
 fn as_many_roots_as_an_export_writes_are_read() {
     let store = MemoryStore::new();
-    // The longest digest, and the longest code of a hash function.
+    // The longest digest, with the longest hash code.
     let longest = |n: usize| {
         let mut digest = [7; 64];
         digest[..8].copy_from_slice(&n.to_be_bytes());
@@ -204,7 +204,7 @@ fn as_many_roots_as_an_export_writes_are_read() {
     assert!(reader.next_section().is_ok());
 }
 
-/// Takes so many bytes and then fails.
+/// Accepts this many bytes and then fails.
 struct Full(usize, io::ErrorKind);
 
 impl Write for Full {

@@ -1,4 +1,4 @@
-//! Archives, blocks and stores to read them into.
+//! Archives, blocks, and stores to import them into.
 
 use std::{path::Path, sync::Arc};
 
@@ -13,7 +13,7 @@ pub(crate) const ANIMALS_BLOCKS: u64 = 4077;
 
 pub(crate) type Block = (Cid, Bytes);
 
-/// A store under test, with its name for messages and the folder it lives in.
+/// A store under test, with its name for messages and its folder.
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
     pub(crate) store: Arc<dyn Store>,
@@ -55,7 +55,7 @@ pub(crate) fn varint(mut value: u64) -> Vec<u8> {
     }
 }
 
-/// A length and what has it.
+/// The content, preceded by its length.
 pub(crate) fn framed(content: &[u8]) -> Vec<u8> {
     [varint(content.len() as u64), content.to_vec()].concat()
 }
@@ -107,30 +107,30 @@ pub(crate) fn raw(data: impl Into<Bytes>) -> Block {
     (cid_of(RAW, &data), data)
 }
 
-/// A DAG-CBOR block that links to these.
+/// A DAG-CBOR block with these links.
 pub(crate) fn node(children: &[Cid]) -> Block {
     let data = Bytes::from(links(children));
     (cid_of(DAG_CBOR, &data), data)
 }
 
-/// A CID with this multihash, whatever it means.
+/// A CID with this multihash, valid or not.
 pub(crate) fn cid_with_hash(codec: u64, code: u64, digest: &[u8]) -> Cid {
     Cid::new_v1(codec, Multihash::wrap(code, digest).expect("a short digest"))
 }
 
-/// A raw CID of a hash function for private use, which no build computes; `fill` repeated is the digest.
+/// A raw CID with a hash function for private use, which no build supports. The digest is `fill`, repeated.
 pub(crate) fn unknown_hash(fill: u8) -> Cid {
     cid_with_hash(RAW, 0x3f_0001, &[fill; 32])
 }
 
-/// A root that links to a large leaf and a small one, parents first. The large one's length takes two bytes.
+/// A root that links to a large leaf and a small one, parents first. The length of the large one takes two bytes.
 pub(crate) fn family() -> (Cid, Vec<Block>) {
     let (large, small) = (raw(vec![7; 200]), raw("small"));
     let root = node(&[large.0, small.0]);
     (root.0, vec![root, large, small])
 }
 
-/// A DAG-PB block that links to these, with a name and a size each, and then holds data.
+/// A DAG-PB block with these links, each with a name and a size, followed by data.
 pub(crate) fn pb_node(children: &[Cid], data: &str) -> Block {
     let field = |tag: u8, bytes: &[u8]| [vec![tag], framed(bytes)].concat();
     let link = |cid: &Cid| field(0x12, &[field(0x0a, &cid.to_bytes()), field(0x12, b"name"), vec![0x18, 9]].concat());
@@ -138,14 +138,14 @@ pub(crate) fn pb_node(children: &[Cid], data: &str) -> Block {
     (cid_of(DAG_PB, &bytes), bytes.into())
 }
 
-/// A DAG-JSON block that links to these.
+/// A DAG-JSON block with these links.
 pub(crate) fn json_node(children: &[Cid], label: &str) -> Block {
     let links: Vec<String> = children.iter().map(|cid| format!(r#",{{"/":"{cid}"}}"#)).collect();
     let text = format!(r#"["{label}"{}]"#, links.concat());
     (cid_of(DAG_JSON, text.as_bytes()), text.into())
 }
 
-/// A block of a codec that may have links and is not followed: dag-jose.
+/// A block whose codec may have links but is not followed: dag-jose.
 pub(crate) fn opaque(data: &str) -> Block {
     (cid_of(0x85, data.as_bytes()), data.to_owned().into())
 }

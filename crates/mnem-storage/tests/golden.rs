@@ -1,7 +1,8 @@
-//! Stores that were written when their formats became final, and are never written again: every later version reads them whole.
+//! Golden stores: written when their formats became final, and never rewritten. Every later version must read them
+//! completely.
 //!
-//! What is in them is computed here, apart from any store. A new format gets stores of its own beside these, made by
-//! `cargo test -p mnem-storage --all-features golden::write -- --ignored` with nothing in its place.
+//! Their content is computed here, without a store. For a new format, add further stores with `cargo test -p
+//! mnem-storage --all-features golden::write -- --ignored`, while nothing has their names.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +16,7 @@ use mnem_storage::{
     cid::multihash::Multihash, cid_of, is_checkable, unwatched,
 };
 
-/// A store that is kept, and with which backend it opens.
+/// A golden store, and the backend that opens it.
 struct Golden {
     name: &'static str,
     backend: &'static str,
@@ -43,7 +44,7 @@ fn bytes(seed: u8, len: usize) -> Bytes {
     (0..len).map(next).collect::<Vec<u8>>().into()
 }
 
-/// Blocks of every kind of CID and of lengths on both sides of what matters to a page.
+/// Blocks with every kind of CID, and with lengths on both sides of the limits of a page.
 fn blocks() -> Vec<(Cid, Bytes)> {
     let wrap = |code, digest: &[u8]| Multihash::wrap(code, digest).expect("a digest that fits");
     let mut blocks: Vec<(Cid, Bytes)> = [0, 1, 36, 183, 300, 1024, 4000, 4096, 5000, 20_000]
@@ -63,14 +64,14 @@ fn blocks() -> Vec<(Cid, Bytes)> {
     blocks
 }
 
-/// From the outside: the digest that `b3sum` gives.
+/// Computed independently, with `b3sum`.
 const BLAKE3_OF_TEXT: [u8; 32] = [
     0x81, 0xb2, 0x79, 0x45, 0x47, 0xb3, 0x93, 0x29, 0x3d, 0x25, 0x0a, 0x1a, 0x84, 0xef, 0x81, 0xe9, 0x8b, 0x03, 0xab,
     0x89, 0x2a, 0x24, 0x6d, 0x52, 0x01, 0xc5, 0x0c, 0x73, 0x9d, 0x90, 0x63, 0xae,
 ];
 
-/// A block that nobody could check when the stores were made: its hash function is blake2b-256, and its digest is made
-/// up. A build that knows the function finds it damaged.
+/// A block that no build could check when the stores were made: its hash function is blake2b-256, and its digest is
+/// made up. A build with that function reports it as damaged.
 fn unchecked() -> (Cid, Bytes) {
     let hash = Multihash::wrap(0xb220, &[7; 32]).expect("a digest that fits");
     (Cid::new_v1(RAW, hash), Bytes::from_static(b"as stored"))
@@ -117,7 +118,7 @@ fn fill(store: &dyn Store) {
     mnem_ann_persist::store(&*store.side_table(mnem_ann_persist::TABLE).expect("edges"), &edges()).expect("edges");
 }
 
-/// Everything that was put in is there, and nothing else.
+/// Checks that the store has exactly the original content.
 fn check(name: &str, store: &dyn Store) {
     let mut expected: BTreeMap<Cid, Bytes> = blocks().into_iter().collect();
     let (unchecked, as_stored) = unchecked();
@@ -185,7 +186,8 @@ fn kept_stores_are_read_whole_and_found_without_a_fault() {
         );
         check(golden.name, &*OpenOptions::new().read_only(true).open(&path).expect("open"));
         let report = mnem_storage::verify_at(&path, &VerifyOptions::new(), &mut unwatched).expect("verify");
-        // The blocks hold random bytes, which no followed codec takes. One of them has a digest of other bytes.
+        // The blocks contain random bytes, which are invalid in every followed codec. One of them has the digest of
+        // other bytes.
         let random = blocks().into_iter().map(|(cid, _)| cid).filter(|cid| [DAG_JSON, DAG_PB].contains(&cid.codec()));
         let malformed = random.map(|cid| (FaultKind::Malformed, Some(cid)));
         let damaged = is_checkable(&unchecked().0).then(|| (FaultKind::Corrupt, Some(unchecked().0)));

@@ -1,4 +1,4 @@
-//! What an import does to a store that holds something already.
+//! Imports into a store with content.
 
 use std::{
     ops::ControlFlow,
@@ -94,16 +94,16 @@ fn a_batch_has_a_bound_also_for_the_smallest_blocks() {
     car::import(&store, &car(&[], &blocks)[..], &heads().batch_bytes(400_000), &mut unwatched).unwrap();
     let commits = store.commits.into_inner().unwrap();
     assert_eq!(commits.iter().sum::<usize>(), blocks.len());
-    // Of about 400 bytes each, names included.
+    // About 400 bytes each, including their CIDs.
     assert!(commits.iter().all(|blocks| (1..=1_100).contains(blocks)) && commits.len() >= 9, "{commits:?}");
 }
 
-/// In a store that sorts, pages are filled one after the other then.
+/// In a store that keeps blocks sorted, this fills one page after the other.
 #[test]
 fn what_fits_a_batch_is_stored_in_the_order_of_its_names() {
     let store = Watched::default();
     let blocks: Vec<_> = (0..12_000).map(|n| raw(n.to_string())).collect();
-    // If a slow machine hands over a first batch early, all the rest is the second one.
+    // If a slow machine hands over the first batch early, the second one contains all the rest.
     store.until_read.store(blocks.len() as u64, Ordering::SeqCst);
     car::import(&store, &car(&[], &blocks)[..], &heads(), &mut |progress| {
         store.read.store(progress.blocks, Ordering::SeqCst);
@@ -119,7 +119,7 @@ fn what_fits_a_batch_is_stored_in_the_order_of_its_names() {
 fn the_archive_is_read_on_while_a_batch_is_being_stored() {
     let store = Watched::default();
     let blocks: Vec<_> = (0..100).map(|n| raw(n.to_string())).collect();
-    // One block a batch: the first one is not stored before the second one was read.
+    // One block per batch: the first one is not stored until the second one was read.
     store.until_read.store(2, Ordering::SeqCst);
     car::import(&store, &car(&[], &blocks)[..], &heads().batch_bytes(1), &mut |progress| {
         store.read.store(progress.blocks, Ordering::SeqCst);
@@ -129,7 +129,7 @@ fn the_archive_is_read_on_while_a_batch_is_being_stored() {
     assert_eq!(store.commits.into_inner().unwrap().len(), 100);
 }
 
-/// Blocks and heads as those of the field `store`.
+/// Forwards blocks and heads to the field `store`.
 macro_rules! as_its_store {
     ($store:ty) => {
         impl Blockstore for $store {
@@ -166,12 +166,12 @@ macro_rules! as_its_store {
     };
 }
 
-/// Notes how many blocks each commit has, and makes the first one wait until so many blocks were read.
+/// Records the number of blocks of each commit, and delays the first one until this many blocks were read.
 #[derive(Debug, Default)]
 struct Watched {
     store: MemoryStore,
     commits: Mutex<Vec<usize>>,
-    /// The blocks, in the order in which they came.
+    /// The blocks, in order of arrival.
     came: Mutex<Vec<Cid>>,
     read: AtomicU64,
     until_read: AtomicU64,
@@ -196,7 +196,7 @@ impl Store for Watched {
 fn the_stores_own_limit_counts_where_it_is_less() {
     let store = Stubborn { store: MemoryStore::new(), refuses: raw("").0 };
     let block_bytes_max = store.capabilities().block_bytes_max;
-    // Nothing follows: the length alone is to be refused.
+    // No data follows: the length alone must be refused.
     let archive = [header(&[]), varint(block_bytes_max + 1000)].concat();
     let options = heads().block_bytes_max(2 * block_bytes_max);
     let error = car::import(&store, &archive[..], &options, &mut unwatched).unwrap_err();
@@ -266,7 +266,7 @@ fn roots_that_cannot_become_heads_are_named() {
     assert_eq!(error.to_string().split(" (").next(), Some(&*format!("cannot make root {} and 2 more heads", one.0)));
 }
 
-/// Counts the commits that change heads, and what they require.
+/// Counts the commits that change heads, and the blocks that they require.
 #[derive(Debug, Default)]
 struct Counting {
     store: MemoryStore,
@@ -284,7 +284,7 @@ impl Store for Counting {
     }
 }
 
-/// A crash between two commits would leave a part of the roots.
+/// A crash between two commits would leave only some of the roots.
 #[test]
 fn all_roots_become_heads_in_one_commit_that_requires_their_blocks() {
     let store = Counting::default();
@@ -304,7 +304,7 @@ fn all_roots_become_heads_in_one_commit_that_requires_their_blocks() {
     assert_eq!(*salvaged.changes.lock().unwrap(), [(2000, 2000)]);
 }
 
-/// Has room for nothing.
+/// A store without free space.
 #[derive(Debug, Default)]
 struct Full {
     store: MemoryStore,
@@ -323,14 +323,14 @@ impl Store for Full {
     }
 }
 
-/// The first batch was refused by the store before the byte at which the archive is faulty.
+/// The store refused the first batch before the faulty byte of the archive.
 #[test]
 fn a_store_that_failed_before_the_archive_did_is_what_is_reported() {
     let store = Full::default();
     let (one, two) = (raw("one"), raw("two"));
     let bad = (raw("three").0, raw("other").1);
     let archive = car(&[], &[one, two, bad]);
-    // One block a batch: the first is handed over when the second was read, and refused before the third is.
+    // One block per batch: the first is handed over when the second was read, and refused before the third is read.
     let error = car::import(&store, &archive[..], &heads().batch_bytes(1), &mut unwatched).unwrap_err();
     assert_eq!(error.kept().blocks, 0);
     assert_eq!(error.kind(), ImportErrorKind::Store(ErrorKind::Backend), "{error}");

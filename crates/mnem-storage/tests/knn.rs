@@ -8,7 +8,7 @@ use mnem_storage::{
 
 use crate::fixtures::stores;
 
-/// Every node with its neighbours on both sides; the larger ones have several chunks and pages.
+/// Each node has its neighbours on both sides. Larger indexes have several chunks and pages.
 fn index(nodes: u16) -> KnnEdgeIndex {
     let ids: Vec<NodeId> = (0..nodes)
         .map(|n| NodeId([[n.to_be_bytes()[0]; 8], [n.to_be_bytes()[1]; 8]].concat().try_into().unwrap()))
@@ -24,7 +24,7 @@ fn fill(store: &dyn Store) -> [Cid; 2] {
     [knn::store(&*table, &index(2000)).unwrap(), knn::store_row(&*table, &index(9)).unwrap()]
 }
 
-/// The store, and the format that its indexes get.
+/// The store, and the format of its indexes.
 #[cfg(any(feature = "redb", feature = "simple"))]
 fn open(options: &mnem_storage::OpenOptions, path: &std::path::Path) -> (std::sync::Arc<dyn Store>, knn::Format) {
     let store = options.open_managed(path).unwrap();
@@ -44,7 +44,7 @@ fn write(store: &dyn Store, key: Vec<u8>, value: impl Into<Bytes>) {
     store.side_table(knn::TABLE).unwrap().write(&[(key.into(), value.into())], &[]).unwrap();
 }
 
-/// The keys of the parts of an index in format 2.
+/// The keys of an index's parts in format 2.
 fn parts(store: &dyn Store) -> Vec<Bytes> {
     store.side_table(knn::TABLE).unwrap().keys(&[2]).unwrap().map(Result::unwrap).collect()
 }
@@ -102,7 +102,7 @@ fn what_is_unfinished_is_told_and_no_fault() {
     assert_eq!((faults(&report), report.knn_indexes, report.knn_unfinished), (vec![], 1, vec![packed]));
 }
 
-/// A program of the published crate may store more than `k` edges of a node: the row is as its CID says.
+/// A program with the published crate may store more than `k` edges of a node. The row matches its CID.
 #[test]
 fn edges_that_make_no_index_are_no_damage() {
     let store = MemoryStore::new();
@@ -122,7 +122,7 @@ fn edges_that_make_no_index_are_no_damage() {
     assert_eq!(faults(&look(&store)), [(FaultKind::KnnIndex, Some(cid))]);
 }
 
-/// A program of a later version stored an index here: it is counted, and neither a fault nor called whole.
+/// A program of a later version stored an index. It is counted, and it is neither a fault nor checked.
 #[test]
 fn an_index_of_a_later_format_is_not_checked_and_no_damage() {
     const MAGIC_AND_SUM: usize = 16;
@@ -167,7 +167,7 @@ fn copies_carry_indexes_of_both_formats() {
     }
 }
 
-/// An index has one CID in both formats: whole, it stays as it is there, and nothing of the other format is put beside it.
+/// An index has the same CID in both formats. A complete one stays unchanged, and is not copied in the other format.
 #[test]
 fn a_copy_leaves_an_index_that_is_there_in_the_other_format() {
     for (here, there) in [(knn::Format::Row, knn::Format::Packed), (knn::Format::Packed, knn::Format::Row)] {
@@ -185,7 +185,7 @@ fn a_copy_leaves_an_index_that_is_there_in_the_other_format() {
         let report = look(&to);
         assert_eq!((faults(&report), report.knn_indexes, report.knn_unfinished), (vec![], 1, vec![]));
 
-        // What is not whole is copied.
+        // An incomplete index is copied.
         write(&to, cid.to_bytes(), "no index");
         copy(&from, &to, &mut unwatched).unwrap();
         assert_eq!(knn::load(&*table, &cid).unwrap(), Some(index(600)));
@@ -203,7 +203,7 @@ mod layouts {
         mnem_backend_redb::OpenOptions::new().create(true).layout(layout).open(path).unwrap().close().unwrap();
     }
 
-    /// The row of the published crate stays one, whatever lies between.
+    /// The row of the published crate keeps its format, whatever store is in between.
     #[test]
     fn a_row_goes_from_their_layout_to_ours_and_back() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Behaviour of the facade through its public API. Runs over every backend that is compiled in, and over the reference in memory.
+//! Tests of the facade through its public API. They run with every compiled-in backend, and with the reference store.
 
 mod ahead;
 mod car_bad;
@@ -33,5 +33,5 @@ mod salvage;
 mod stopped;
 mod verify;
 
-/// Whose stores `copy_live` copies while they are written to: other crates run it with their own.
+/// The drivers whose stores `copy_live` copies. Other crates run it with their own.
 static COPIED_DRIVERS: &[&dyn mnem_storage::driver::Driver] = mnem_storage::DRIVERS;

@@ -1,4 +1,4 @@
-//! The animals through every backend: imported, verified, copied, exported, and imported again.
+//! The animals through every backend: imported, verified, copied, exported and imported again.
 
 use mnem_storage::{
     BlockstoreExt as _, MemoryStore, OpHeadsStore as _, Store, VerifyOptions,

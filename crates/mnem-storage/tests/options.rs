@@ -1,4 +1,4 @@
-//! Which backend opens, in builds with and without it.
+//! Which backend opens a store, in builds with and without it.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -11,7 +11,7 @@ use mnem_storage::driver::TableInfo;
 
 use crate::fixtures::raw;
 
-/// What a build says to a store whose backend it lacks.
+/// Whether this is the error for a store whose backend is not compiled in.
 fn is_missing_feature(error: &StoreError, backend: &'static str) -> bool {
     let text = error.to_string();
     error.kind() == ErrorKind::Unsupported && text.contains(&format!("feature `{}`", backend))
@@ -28,7 +28,7 @@ fn creates(path: &Path, options: &OpenOptions, expected: &'static str) {
     }
 }
 
-/// What is on disk says in which format its program stores edges.
+/// The store on disk determines the format in which edges are stored.
 #[test]
 #[cfg(all(feature = "redb", feature = "simple"))]
 fn the_published_layout_is_for_new_redb_files() {
@@ -132,7 +132,7 @@ fn a_redb_store_is_never_a_folder() {
 fn what_lies_on_disk_decides_about_an_existing_store() {
     for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let folder = tempfile::tempdir().unwrap();
-        // The name says the opposite.
+        // The name suggests the other backend.
         let path = folder.path().join(if backend == "redb" { "x.simple" } else { "x.redb" });
         let create = OpenOptions::new().create(true);
         drop(create.clone().backend(backend).open(&path).unwrap());
@@ -251,7 +251,7 @@ fn many_creators_of_one_path_share_one_store() {
     for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
-        // Redb lets one in at a time: the others wait for it.
+        // redb allows one handle at a time; the others wait for it.
         let options = OpenOptions::new().create(true).backend(backend).lock_wait(Duration::from_secs(60));
         std::thread::scope(|scope| {
             for n in 0..8_u8 {

@@ -1,4 +1,4 @@
-//! Graphs of which a part is absent: exported, copied and imported so only by wish, and never in silence.
+//! Incomplete graphs: exported, copied and imported only on request, and never silently.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ fn import(store: &dyn Store, archive: &[u8], options: &ImportOptions) -> Result<
     car::import(store, archive, options, &mut unwatched)
 }
 
-/// A random graph: each block links to some of those before it.
+/// A random graph in which each block links to some earlier ones.
 fn graph() -> impl Strategy<Value = Vec<Block>> {
     let parents = prop::collection::vec((0..4_u8, prop::collection::vec(any::<prop::sample::Index>(), 0..5)), 1..24);
     parents.prop_map(|shapes| {
@@ -48,7 +48,7 @@ fn graph() -> impl Strategy<Value = Vec<Block>> {
     })
 }
 
-/// What a walk of the last block finds: the blocks there are, in order, and those that are absent.
+/// Walks from the last block. Returns the present blocks, in order, and the absent ones.
 fn reach(blocks: &BTreeMap<Cid, Bytes>, cid: Cid, there: &mut Vec<Cid>, absent: &mut Vec<Cid>) {
     if there.contains(&cid) || absent.contains(&cid) {
         return;
@@ -120,7 +120,7 @@ fn a_root_is_never_left_out() {
     let store = MemoryStore::new();
     import(&store, &car(&[root], &blocks), &ImportOptions::new().heads(true)).unwrap();
     store.delete(&blocks[2].0).unwrap();
-    // Also where another root links to it.
+    // Even if another root links to it.
     let options = skipping().roots([root, blocks[2].0]);
     let error = car::export(&store, io::sink(), &options, &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), ExportErrorKind::MissingBlock);
@@ -143,7 +143,7 @@ fn a_damaged_block_is_never_left_out() {
     let options = ReachableOptions::new().skip_missing(true);
     let error = copy_reachable(&store, &MemoryStore::new(), &options, &mut unwatched).unwrap_err();
     assert_eq!(error.kind(), Some(ErrorKind::Corrupt));
-    // It is there for the import, which does not read it; only following the links does.
+    // The import finds the block present and does not read it; only following links does.
     let heads = store.heads().unwrap();
     let error = import(&store, &archive, &complete()).unwrap_err();
     assert!(matches!(&error, ImportError::Unfollowed { kept, .. } if kept.blocks == 3), "{error:?}");
@@ -163,7 +163,7 @@ fn an_incomplete_graph_becomes_complete_with_what_the_store_holds() {
         let told = error.to_string();
         assert!(told.contains(&blocks[2].0.to_string()) && told.contains("the heads are unchanged"), "{told}");
         assert_eq!(store.heads().unwrap(), [], "{name}");
-        // The rest may come by itself, and a root without its block is still refused by its own name.
+        // The rest may come in another archive, but a root without its block is still refused.
         import(store, &car(&[], &blocks[2..]), &complete()).unwrap();
         let report = import(store, &car(&[root], &[]), &complete()).unwrap();
         assert_eq!((report.reached, report.heads_set), (Some(3), vec![root]), "{name}");
@@ -210,7 +210,7 @@ fn a_reachable_copy_has_the_heads_tables_and_nothing_unreached() {
         assert_eq!(to.side_table("one").unwrap().get(b"key").unwrap(), Some("value".into()), "{name}");
         let again = copy_reachable(from, to, &ReachableOptions::new(), &mut unwatched).unwrap();
         assert_eq!((again.copied.new, again.copied.present), (0, 3), "{name}");
-        // A whole copy made before is no obstacle; it keeps what it holds.
+        // An earlier complete copy is no obstacle; it keeps its blocks.
         copy(from, to, &mut unwatched).unwrap();
         copy_reachable(from, to, &ReachableOptions::new(), &mut unwatched).unwrap();
         assert!(to.has(&raw("loose").0).unwrap(), "{name}");

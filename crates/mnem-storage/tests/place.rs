@@ -1,4 +1,4 @@
-//! Where a store is that was moved, replaced or removed while it was open.
+//! A store that is moved, replaced or removed while it is open.
 
 use std::{fs, path::Path};
 
@@ -21,7 +21,7 @@ fn remove(path: &Path) {
     if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
 }
 
-/// What it says by itself, and as the cause of an error.
+/// The answer of `elsewhere`, which is also the cause of the error of `check`.
 fn elsewhere(of: &Located) -> Option<Elsewhere> {
     let found = of.place.elsewhere().unwrap();
     let cause = match of.place.check() {
@@ -46,7 +46,7 @@ fn a_store_is_where_it_was_opened() {
         let (cid, data) = raw("a block");
         located.store.put(&cid, data).unwrap();
         assert_eq!(elsewhere(&located), None);
-        // What a store does to its own files is no move.
+        // A change of the store's own files is not a move.
         located.store.update(&cid, &[]).unwrap();
         located.store.delete(&raw("another").0).unwrap();
         assert_eq!(elsewhere(&located), None);
@@ -66,7 +66,7 @@ fn what_was_moved_is_found_and_what_was_removed_is_not() {
         fs::rename(&path, &moved).unwrap();
         let found = elsewhere(&located).unwrap();
         assert_eq!((found.path.as_path(), found.replaced, found.now.as_deref()), (&*path, false, Some(&*moved)));
-        // Anything may come in its place: another store, a file, a folder, a link to somewhere else.
+        // Anything may take its place: another store, a file, a folder, a link.
         open(&other, backend).store.close().unwrap();
         fs::rename(&other, &path).unwrap();
         let found = elsewhere(&located).unwrap();
@@ -75,7 +75,7 @@ fn what_was_moved_is_found_and_what_was_removed_is_not() {
         fs::create_dir(&path).unwrap();
         assert!(elsewhere(&located).unwrap().replaced);
         remove(&path);
-        // A link to where it is leads to it.
+        // A link to the new path leads to the store.
         std::os::unix::fs::symlink(&moved, &path).unwrap();
         assert_eq!(elsewhere(&located), None);
         remove(&moved);

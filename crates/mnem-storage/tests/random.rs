@@ -1,6 +1,6 @@
-//! Numbers drawn from a seed.
+//! Pseudo-random numbers from a seed.
 
-/// splitmix64.
+/// The splitmix64 generator.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

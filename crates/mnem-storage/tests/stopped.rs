@@ -1,4 +1,4 @@
-//! Long calls that their callback stops: between two blocks, with a word of what was kept, and to be done again.
+//! Long calls that their callback stops: they end between two blocks, report what was kept, and can be repeated.
 
 use std::ops::ControlFlow;
 
@@ -12,7 +12,7 @@ use mnem_storage::{
 
 use crate::fixtures::{ANIMALS_BLOCKS, animals, animals_root, stores};
 
-/// Goes on as long as this is so.
+/// A callback that continues while the condition holds.
 fn while_so(so: impl Fn(Progress) -> bool) -> impl FnMut(Progress) -> ControlFlow<()> {
     move |progress| if so(progress) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
@@ -25,7 +25,7 @@ fn blocks(store: &dyn Store) -> u64 {
     store.cids().unwrap().map(Result::unwrap).count() as u64
 }
 
-/// Animals, rows of a side table, and an index of neighbours.
+/// The animals, rows of a side table, and an index of neighbours.
 fn source() -> MemoryStore {
     let store = MemoryStore::new();
     car::import(&store, &animals()[..], &heads(), &mut unwatched).unwrap();
@@ -45,7 +45,7 @@ fn an_import_keeps_what_it_says_and_goes_on_from_there() {
             let mut watch = while_so(|progress| progress.blocks < stop_at);
             let error = car::import(store, &archive[..], &heads(), &mut watch).unwrap_err();
             let ImportError::Stopped { offset, kept } = error else { panic!("{}: {error}", subject.name) };
-            // Storing what was read takes a moment, and no longer than that.
+            // After the stop, blocks that were read are stored for a moment longer.
             assert!(kept.blocks <= stop_at && (kept.blocks > 0) == (stop_at > 0), "{}: {kept:?}", subject.name);
             before += kept.new;
             assert_eq!(blocks(store), before, "{}", subject.name);

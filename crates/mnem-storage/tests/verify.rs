@@ -1,4 +1,4 @@
-//! Damage that is found, and what is none.
+//! What counts as damage, and what does not.
 
 use std::ops::ControlFlow;
 
@@ -200,7 +200,7 @@ fn changed_files_of_a_simple_store_are_found_and_foreign_ones_noted() {
     assert!(report.strays[0].path.ends_with("notes.txt"));
 }
 
-/// A store of which one block cannot be read.
+/// A store with one unreadable block.
 #[derive(Debug)]
 struct BadSector {
     store: MemoryStore,
@@ -245,7 +245,7 @@ impl OpHeadsStore for BadSector {
 
 impl Store for BadSector {}
 
-/// It is there, as the listing says, whether or not a head reaches it.
+/// It is listed, so it counts whether or not a head reaches it.
 #[test]
 fn a_block_that_cannot_be_read_is_counted_where_it_is_listed() {
     let store = MemoryStore::new();
@@ -257,7 +257,7 @@ fn a_block_that_cannot_be_read_is_counted_where_it_is_listed() {
     }
 }
 
-/// A head whose block fails to read may or may not be there: only the listing says so.
+/// If the block of a head cannot be read, only the listing shows whether it is present.
 #[test]
 #[cfg(feature = "simple")]
 fn blocks_that_nothing_lists_are_not_counted() {

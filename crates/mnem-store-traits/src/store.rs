@@ -115,6 +115,8 @@ pub trait Store: Blockstore + OpHeadsStore {
     /// - It closes this opening of the store: the handle, its clones, its side tables. Other openings go on. Law:
     ///   `close_leaves_other_openings_open`.
     /// - It waits for a write in progress and loses nothing that was acknowledged. Law: `closed_store_refuses_calls`.
+    /// - The iterator or callback of another call may call it. A batch whose iterator closes the store changes nothing.
+    ///   Law: `close_within_callers_code_is_a_close`.
     ///
     /// # Errors
     /// - [`StoreError::Backend`]: the store could not be closed cleanly. It is closed all the same, and recovers at the

@@ -1,4 +1,5 @@
-//! Giving space back: the log is written once more, without what was deleted, and the new manifest puts it in the place of the old one.
+//! Compaction: writes the log again without deleted blocks and replaced rows, and replaces the old log through the
+//! manifest.
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
@@ -37,16 +38,16 @@ use crate::{
     view::{Segment, View, file_of},
 };
 
-/// Writes the log once more without what was deleted. Commits wait meanwhile; reads and listings go on.
+/// Writes the log again without deleted blocks and replaced rows. Commits wait meanwhile; reads and listings continue.
 ///
 /// # Errors
-/// Nothing was changed, unless the outcome is unknown: then the handle is poisoned, and either log may be there after a power cut. Both hold
-/// the same.
+/// Nothing was changed, unless the outcome is unknown. In that case the handle is poisoned, and a power cut may leave
+/// either log; both have the same content.
 pub(crate) fn compact(handle: &Handle) -> Result<Reclaimed, StoreError> {
     handle.gate.check_writable("compact")?;
     let mut writer = hold(&handle.writer);
     let Some(writer) = writer.as_mut() else { return Err(handle.gate.closed("compact")) };
-    // The thread of the index replaces the manifest too. Without commits it does not start again.
+    // The index thread replaces the manifest too. While commits wait, it does not start again.
     handle.tending.finish();
     handle.gate.check_writable("compact")?;
     let survey = info::survey(handle)?;
@@ -62,33 +63,33 @@ pub(crate) fn compact(handle: &Handle) -> Result<Reclaimed, StoreError> {
     Ok(Reclaimed::new(before, after))
 }
 
-/// Whether there is something that the new log would not have: deleted blocks and rows, or the records of many small commits.
+/// Whether the new log would be smaller: without deleted blocks and rows, or with fewer commit records.
 fn is_worth_it(survey: &Survey) -> bool {
     let commits = COMMITS_LEFT + 2 * (survey.log_bytes / COPIED_BYTES);
     survey.info.free_bytes > 0 || (survey.commits > commits && survey.record_bytes * RECORDS_SHARE > survey.log_bytes)
 }
 
-/// A new log on its way, beside the one that is in use.
+/// A new log in progress, beside the current one.
 struct NewLog<'a> {
     handle: &'a Handle,
     source: Source<'a>,
-    /// All files that were made for it.
+    /// All files created for it.
     files: Vec<PathBuf>,
     view: View,
     file: Arc<dyn File>,
     output: Output<'a>,
-    /// Of the commit that is being written.
+    /// The commit in progress.
     commit: Commit,
     record_bytes: u64,
-    /// Whether the segment has a commit.
+    /// Whether the segment has a commit yet.
     has_commit: bool,
-    /// From which length on a segment takes no further section.
+    /// Length from which a segment takes no further section.
     segment_bytes: u64,
-    /// From how many entries on the index in memory is written as a run.
+    /// Number of entries from which the index in memory is written as a run.
     table_entries: u64,
 }
 
-/// A whole log that no manifest names yet.
+/// A complete log that no manifest names yet.
 struct Written {
     files: Vec<PathBuf>,
     view: View,
@@ -112,8 +113,8 @@ fn write_log(handle: &Handle, writer: &Writer) -> Result<Written, StoreError> {
     }
 }
 
-/// Makes a file for a segment. Its beginning is synced before anything else is written to it, so that whatever a crash leaves of it is known
-/// to be no part of the log before.
+/// Creates the file of a segment. Its beginning is synced before anything else is written. So whatever a crash leaves
+/// of it is known not to belong to the old log.
 fn begin_segment(
     handle: &Handle,
     descriptor: &Descriptor,
@@ -157,13 +158,13 @@ impl<'a> NewLog<'a> {
             commit: Commit { record: Record::default(), sections: Vec::new() },
             record_bytes: 0,
             has_commit: false,
-            // Room for the record below the 4 GiB that offsets reach.
+            // Leaves room for the record below 4 GiB, the limit of offsets.
             segment_bytes: u64::from(writer.segment_bytes).min(u64::from(u32::MAX) - RECORD_BYTES_MAX),
             table_entries: (handle.bounds.entries as u64).max(entries / COPIED_RUNS),
         })
     }
 
-    /// Copies what is there: of blocks, what the index has at this very place, and the values of rows.
+    /// Copies the live sections: blocks that the index has at exactly this place, and values of rows.
     fn copy(&mut self) -> Result<(), StoreError> {
         let handle = self.handle;
         let (segments, epoch, rows) = {
@@ -194,7 +195,7 @@ impl<'a> NewLog<'a> {
         damaged(&self.handle.layout.segment(segment), format!("no block begins at byte {}", section.offset))
     }
 
-    /// A damaged block is not copied: it would seem whole to all who check the MACs of the new log alone.
+    /// A damaged block is not copied, because the MACs of the new log would make it look intact.
     fn check(&self, segment: u32, section: &SectionOffsets, data: &Bytes, is_block: bool) -> Result<(), StoreError> {
         if is_block {
             return check_read(BACKEND, &section.cid, data);
@@ -230,7 +231,8 @@ impl<'a> NewLog<'a> {
         Ok(())
     }
 
-    /// Ends a commit. The last one has the heads, and says that everything before it is synced, which is so once a manifest names it.
+    /// Ends a commit. The last one contains the heads, and records that everything before it is synced; this is true
+    /// once a manifest names it.
     fn end_commit(&mut self, is_last: bool) -> Result<(), StoreError> {
         let Commit { mut record, sections } =
             std::mem::replace(&mut self.commit, Commit { record: Record::default(), sections: Vec::new() });
@@ -238,7 +240,7 @@ impl<'a> NewLog<'a> {
         record.seq = seq + 1;
         (record.from, record.at) = (end as u32, self.output.at() as u32);
         record.puts = (sections.len() - record.rows.len()) as u32;
-        // Nothing of this log is synced yet, so no remains of it can pass for acknowledged bytes of another one.
+        // Nothing of this log is synced yet, so remains of it must not look like acknowledged bytes.
         record.synced_to = 0;
         record.heads = is_last.then(|| self.handle.view().heads.iter().copied().collect());
         record.closed = is_last;
@@ -275,7 +277,7 @@ impl<'a> NewLog<'a> {
 
     /// Writes the index in memory as a run.
     fn write_run(&mut self) -> Result<(), StoreError> {
-        // The first run holds all that came before its last commit.
+        // The first run covers everything up to its last commit.
         let from = self.view.index.runs.first().map_or(0, |run| run.header.to);
         let number = self.handle.view_mut().take_number();
         self.files.push(self.handle.layout.run(number));
@@ -286,7 +288,7 @@ impl<'a> NewLog<'a> {
         Ok(())
     }
 
-    /// Ends the log, and writes what a manifest names beside it.
+    /// Ends the log, and writes the other files that a manifest names.
     fn end(&mut self) -> Result<(), StoreError> {
         self.end_commit(true)?;
         self.sync()?;
@@ -312,7 +314,7 @@ impl<'a> NewLog<'a> {
     }
 }
 
-/// Puts the new log in the place of the old one, shows it to all, and removes the old one.
+/// Replaces the old log by the new one, makes it visible, and removes the old one.
 fn switch(handle: &Handle, writer: &mut Writer, log: Written) -> Result<(), StoreError> {
     let Written { files: mut made, mut view, file } = log;
     let (files, layout) = (&*handle.files, &handle.layout);
@@ -328,7 +330,7 @@ fn switch(handle: &Handle, writer: &mut Writer, log: Written) -> Result<(), Stor
     let removed: Vec<PathBuf> = {
         let mut shown = handle.view_mut();
         view.next_number = shown.next_number;
-        // The first segment goes first: without it, the rest is not taken for a log.
+        // The first segment is removed first, because the rest without it is not taken for a log.
         let segments = shown.segments.iter().map(|segment| layout.segment(segment.number));
         let removed = segments.chain(shown.named.difference(&view.named).cloned()).collect();
         shown.show(view);
@@ -339,7 +341,7 @@ fn switch(handle: &Handle, writer: &mut Writer, log: Written) -> Result<(), Stor
     Ok(())
 }
 
-/// The old log is still the store, unless the last sync failed: then either log may be after a power cut, so both stay.
+/// The old log is still in use, unless the last sync failed. Then a power cut may leave either log, so both stay.
 fn not_replaced(handle: &Handle, made: &[PathBuf], error: NotReplaced) -> StoreError {
     let error = match error {
         NotReplaced::Undone(error) => error,

@@ -11,18 +11,18 @@ use super::{
 /// The first bytes of a descriptor.
 pub(crate) const MAGIC: [u8; 8] = *b"mnemL\0\0\x01";
 
-/// A compaction wrote the segment.
+/// Flag: a compaction wrote the segment.
 const COMPACTED: u32 = 1;
 
-/// What a segment says of itself. No field of it ever changes, so that its CID can stand in the header of the segment.
+/// The content of a descriptor. It never changes, so its CID can be the root in the header of the segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Descriptor {
     pub(crate) segment: u32,
     /// The MAC of the last commit in the previous segment, or zeros if there is none.
     pub(crate) previous: Mac,
-    /// A compaction wrote the segment, so it counts only if the manifest names it.
+    /// Whether a compaction wrote the segment. Such a segment counts only if the manifest names it.
     pub(crate) compacted: bool,
-    /// In the first segment of a log that a compaction wrote: the last commit of the log that it replaces, by its number. Else 0.
+    /// In the first segment of a compacted log, the number of the last commit of the log that it replaces; otherwise 0.
     pub(crate) replaces: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Sections on their way into a segment.
+//! Writes sections into a segment.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -13,20 +13,21 @@ use super::{
 };
 use crate::{error::at, limits::WRITE_BYTES};
 
-/// Bytes on their way into a segment, and the MAC over them.
+/// Bytes to be written to a segment, and the MACs over them.
 pub(crate) struct Output<'a> {
     keys: &'a Keys,
     segment: u32,
     file: Arc<dyn File>,
     path: PathBuf,
     buffer: Vec<u8>,
-    /// Where the buffer begins in the file.
+    /// The offset of the buffer in the file.
     offset: u64,
     macs: CommitMacs,
 }
 
 impl<'a> Output<'a> {
-    /// For a commit after the one with the MAC `previous`; the file ends at `offset`, and `begin` comes before the commit.
+    /// Begins a commit after the one with the MAC `previous`. The file ends at `offset`; `begin` is written before the
+    /// commit.
     pub(crate) fn new(
         keys: &'a Keys,
         segment: u32,
@@ -38,7 +39,7 @@ impl<'a> Output<'a> {
         Self { keys, segment, file, path, buffer: begin, offset, macs }
     }
 
-    /// Where the next section begins.
+    /// The offset of the next section.
     pub(crate) fn at(&self) -> u64 {
         self.offset + self.buffer.len() as u64
     }
@@ -62,7 +63,7 @@ impl<'a> Output<'a> {
         mac
     }
 
-    /// Writes what is not written yet.
+    /// Writes the buffered bytes.
     pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
         self.file.write_all_at(&self.buffer, self.offset).map_err(at("write", &self.path))?;
         self.offset = self.at();

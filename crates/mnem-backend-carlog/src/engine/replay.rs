@@ -138,18 +138,18 @@ pub(crate) fn replay(
     classify(keys, &mut window, len, position)
 }
 
-/// What a file is that has the name of the segment after the last one.
+/// What the file with the next segment's name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// That segment.
+    /// The next segment of this log.
     Follows,
-    /// Of another log: a compaction wrote it, and did not end, or ended since the manifest was read.
+    /// A segment of another log, from a compaction that was interrupted, or that ended after the manifest was read.
     OtherLog,
-    /// It has no whole beginning.
+    /// A segment without a complete beginning.
     Unfinished,
 }
 
-/// Judges the file after `position`, the end of a segment. The manifest names the segments up to `named_to`.
+/// Classifies the file after `position`, the end of a segment. `named_to` is the last segment that the manifest names.
 pub(crate) fn next_segment(keys: &Keys, file: &dyn File, position: &Position, named_to: u32) -> Result<Next, Unread> {
     let mut after = Position { segment: position.segment + 1, ..*position };
     let bytes = descriptor::begin_bytes(keys).min(file.file_bytes()?);
@@ -161,7 +161,7 @@ pub(crate) fn next_segment(keys: &Keys, file: &dyn File, position: &Position, na
     })
 }
 
-/// The descriptor of a segment of this store. `None`: it has no whole beginning.
+/// The descriptor of a segment of this store, or `None` if the beginning is incomplete.
 pub(crate) fn beginning(keys: &Keys, window: &mut Window<'_>) -> Result<Option<Descriptor>, Unread> {
     let bytes = descriptor::begin_bytes(keys);
     let begin = window.read(0, usize::try_from(bytes).unwrap_or(0))?;
@@ -174,7 +174,7 @@ pub(crate) fn beginning(keys: &Keys, window: &mut Window<'_>) -> Result<Option<D
     }
 }
 
-/// Whether the segment begins as the one at `position`. The first one of a log says which commit comes before its own.
+/// Whether the segment begins like the one at `position`. The first segment of a log names the commit before its own.
 pub(crate) fn begin(keys: &Keys, window: &mut Window<'_>, position: &mut Position) -> Result<bool, Unread> {
     let Some(found) = beginning(keys, window)? else { return Ok(false) };
     let is_first = position.seq == 0 && position.mac == Mac::default();

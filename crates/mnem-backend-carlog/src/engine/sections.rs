@@ -34,7 +34,7 @@ pub(crate) struct Sections {
     /// The MAC of the previous commit.
     mac: Mac,
     seq: u64,
-    /// How many commits were walked over.
+    /// The number of commits passed so far.
     commits: u64,
     macs: CommitMacs,
     /// Starts of sections that are not in `macs` yet.
@@ -49,7 +49,7 @@ impl Sections {
         Self { segments, current, offset: 0, from: 0, mac, seq: 0, commits: 0, macs, starts: Vec::new() }
     }
 
-    /// How many commits were walked over.
+    /// The number of commits passed so far.
     pub(crate) fn commits(&self) -> u64 {
         self.commits
     }

@@ -334,7 +334,7 @@ fn publish(handle: &Handle, writer: &mut Writer, landed: Landed) -> Result<(), S
     write_state(handle, &*writer.state_file, &state)
 }
 
-/// Tells readers in other processes of what is durable. If that fails, they may not see it.
+/// Writes `state`, so that readers in other processes see what is durable. If this fails, they may not see it.
 pub(crate) fn write_state(handle: &Handle, file: &dyn File, state: &State) -> Result<(), StoreError> {
     file.write_all_at(&state.encode(&handle.keys), 0).map_err(|error| {
         let error = failed("write", &handle.layout.state(), Outcome::Unknown)(error);

@@ -1,4 +1,4 @@
-//! Compaction gives the space of deleted blocks back, and changes nothing else.
+//! Compaction frees the space of deleted blocks, and changes nothing else.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,12 +25,12 @@ fn large(n: u32) -> (Cid, Bytes) {
     (cid_of(RAW, &data), data)
 }
 
-/// Several small segments and runs.
+/// Small bounds, so that there are several segments and runs.
 fn options() -> OpenOptions {
     small_runs().create(true).segment_bytes(3_000).index_thread(false)
 }
 
-/// A store in several segments with a side table, where half of the blocks were deleted and a row replaced.
+/// A store with several segments and a side table, in which half of the blocks were deleted and a row was replaced.
 fn filled(place: &Place) -> (CarlogStore, Content) {
     let store = options().open(place.store()).unwrap();
     commits(&store, 60);
@@ -50,7 +50,7 @@ fn check(store: &CarlogStore, expected: &Content) {
     assert_eq!(table.keys(b"").unwrap().count(), 1);
 }
 
-/// Bytes of all files of the store.
+/// The total length of the store's files.
 fn bytes(place: &Place) -> u64 {
     place.files().values().map(|bytes| bytes.len() as u64).sum()
 }
@@ -72,7 +72,7 @@ fn deleted_blocks_give_their_space_back() {
     store.close().unwrap();
     let (live, on_disk) = (4_000 * 300, bytes(&place));
     assert!(on_disk * 100 <= live * 120, "{on_disk} bytes on disk for {live}");
-    // Neither closing nor opening makes it longer, and there is nothing left to do.
+    // Neither a close nor an opening makes it longer, and another compaction does nothing.
     let store = place.open();
     let again = store.compact().unwrap();
     assert!(again.nothing_to_do.is_some(), "{again:?}");
@@ -80,7 +80,7 @@ fn deleted_blocks_give_their_space_back() {
     (0..8_000).for_each(|n| assert_eq!(store.has(&large(n).0).unwrap(), n % 2 == 0, "{n}"));
 }
 
-/// Of a store of many small commits, most is records.
+/// A store of many small commits consists mostly of records.
 #[test]
 fn many_small_commits_become_few() {
     let place = Place::new();
@@ -111,7 +111,7 @@ fn a_store_without_blocks_is_compacted_to_one_segment() {
     assert_eq!(store.get(&block(3).0).unwrap(), Some(block(3).1));
 }
 
-/// Where the bytes of each copy of a block stand.
+/// The ranges of all copies of a block in the log.
 fn places_of(log: &[u8], cid: &Cid) -> Vec<Range<usize>> {
     let (mut offset, mut found) = (u64::from(log[0]) + 1, Vec::new());
     while let Ok(section) = SectionOffsets::parse(log.get(offset as usize..).unwrap_or_default(), offset) {
@@ -123,7 +123,7 @@ fn places_of(log: &[u8], cid: &Cid) -> Vec<Range<usize>> {
     found
 }
 
-/// Changes a byte of each copy of a block in the log.
+/// Changes a byte in each copy of a block in the log.
 fn rot(place: &Place, cid: &Cid) {
     for (name, mut log) in place.files().into_iter().filter(|(name, _)| name.ends_with(".car")) {
         places_of(&log, cid).into_iter().for_each(|range| log[range.start] ^= 1);
@@ -135,7 +135,7 @@ fn rot(place: &Place, cid: &Cid) {
 fn a_damaged_block_or_row_stops_a_compaction_and_nothing_changes() {
     let place = Place::new();
     let (store, expected) = filled(&place);
-    // Nobody needs what was deleted.
+    // Damage in a deleted block does not matter.
     rot(&place, &block(2).0);
     rot(&place, &cid_of(RAW, b"old"));
     let whole = place.files();
@@ -153,7 +153,7 @@ fn a_damaged_block_or_row_stops_a_compaction_and_nothing_changes() {
     check(&store, &expected);
 }
 
-/// Each change of the disk fails in turn, as on a full one, up to the switch. The store is as it was, and so are its files.
+/// Each change of the disk up to the switch fails in turn, as on a full disk. The store and its files stay unchanged.
 #[test]
 fn a_full_disk_stops_a_compaction_and_its_space_is_given_back() {
     for calls in 0.. {
@@ -188,14 +188,14 @@ fn a_full_disk_stops_a_compaction_and_its_space_is_given_back() {
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Backend, Outcome::NotApplied), "change {calls}");
         assert_eq!(place.files().keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "change {calls}");
         assert_eq!(place.files(), before, "change {calls}");
-        // The handle works on, and compacts when there is room.
+        // The handle continues to work, and compacts when there is room.
         commit(&store, 70);
         store.compact().unwrap();
         assert!(store.has(&block(140).0).unwrap());
     }
 }
 
-/// Files of an earlier log that a crash left, or that somebody put there, and files that are not the store's.
+/// Files of an earlier log, left by a crash or put there by somebody, and files that do not belong to the store.
 #[test]
 fn the_next_writer_removes_an_earlier_log_and_nothing_else() {
     let (place, other) = (Place::new(), Place::new());
@@ -219,7 +219,8 @@ fn the_next_writer_removes_an_earlier_log_and_nothing_else() {
     assert_eq!(names, before.into_keys().chain(foreign.map(str::to_owned)).collect());
 }
 
-/// A manifest of before a compaction, or none, is no way back: what was deleted would be there again, and what was put since would not.
+/// An old or missing manifest must not restore the old log: deleted blocks would come back, and later ones would be
+/// lost.
 #[test]
 fn a_manifest_of_an_earlier_log_is_damage() {
     let place = Place::new();
@@ -241,8 +242,8 @@ fn a_manifest_of_an_earlier_log_is_damage() {
     }
 }
 
-/// Bits of a compacted log are flipped, with its index and `state` lost: nothing but the manifest says that it was synced. Nobody is told of an
-/// absence, and nothing is cut off.
+/// Flips bits of a compacted log whose index and `state` are lost, so that only the manifest shows that it was synced.
+/// No block is reported as absent, and nothing is truncated.
 #[test]
 fn damage_in_a_compacted_log_is_never_taken_for_a_crash() {
     let place = Place::new();
@@ -276,7 +277,7 @@ fn damage_in_a_compacted_log_is_never_taken_for_a_crash() {
     assert!(named > 100, "{named}");
 }
 
-/// Puts, deletes, rows, compactions and openings, after a close and after a kill, with the index and without.
+/// Puts, deletes, rows, compactions and openings, after closes and kills, with the index and without it.
 #[test]
 fn a_random_history_with_compactions_agrees_with_a_model() {
     for seed in 0..6 {

@@ -1,4 +1,4 @@
-//! Readers, listings and copies beside a compaction.
+//! Readers, listings and copies during a compaction.
 
 use std::{
     collections::BTreeSet,
@@ -28,10 +28,10 @@ fn reader(path: &Path) -> CarlogStore {
     options().create(false).read_only(true).open(path).unwrap()
 }
 
-/// Blocks that stay, of which every listing has each once.
+/// Blocks that stay, so every listing has each of them once.
 const STEADY: u32 = 60;
 
-/// Puts other blocks, deletes those of the time before, and compacts.
+/// Puts new blocks, deletes those of the previous turn, and compacts.
 fn turn(store: &CarlogStore, n: u32) {
     let passing = |n: u32| (0..8).map(move |at| block(1_000 + 8 * n + at));
     store.put_many(&mut passing(n).map(Ok)).unwrap();
@@ -52,7 +52,7 @@ fn begin(store: &CarlogStore) {
     turn(store, 0);
 }
 
-/// What a reader must see whatever happens beside it.
+/// Checks what a reader must see whatever happens meanwhile.
 fn look(store: &CarlogStore) {
     (0..STEADY).for_each(|n| assert_eq!(store.get(&block(n).0).unwrap(), Some(block(n).1), "block {n}"));
     let heads = store.heads().unwrap();
@@ -66,7 +66,7 @@ fn look(store: &CarlogStore) {
     assert!(listed.is_superset(&steady()), "{} of {STEADY}", listed.intersection(&steady()).count());
 }
 
-/// The view of the lister is taken to the new log while the listing is under way: in the handle that compacts, and in a reader.
+/// During the listing, the view changes to the new log, in the compacting handle and in a reader.
 #[test]
 fn a_listing_that_a_compaction_overtakes_ends_with_every_steady_block_once() {
     for by_reader in [false, true] {
@@ -105,14 +105,14 @@ fn a_reader_that_slept_over_many_compactions_sees_the_last_one() {
     }
     let expected = Content::of(&store);
     readers.iter().for_each(|reader| assert_eq!(Content::of(reader), expected));
-    // Without a `state` it finds out from the manifest.
+    // Without `state`, it learns this from the manifest.
     turn(&store, 30);
     fs::remove_file(place.file("state")).unwrap();
     readers.iter().for_each(|reader| assert_eq!(Content::of(reader), Content::of(&store)));
     store.close().unwrap();
 }
 
-/// Readers in threads with handles of their own, one of which is opened again and again, and one without any `state`.
+/// Readers in threads with handles of their own. One is reopened again and again, and one has no `state`.
 #[test]
 fn readers_beside_compactions_never_miss_a_block() {
     let place = Place::new();
@@ -143,7 +143,7 @@ fn readers_beside_compactions_never_miss_a_block() {
     look(&store);
 }
 
-/// Lets the readers end, also when the writer panics.
+/// Ends the readers, even if the writer panics.
 struct Done<'a>(&'a AtomicBool);
 
 impl Drop for Done<'_> {
@@ -152,10 +152,10 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Names the store that a process of this binary reads until the file `end` is beside it.
+/// The store that a child process of this binary reads until the file `end` exists beside it.
 const READ: &str = "MNEM_CARLOG_READ";
 
-/// Not a test by itself: the body of the processes of the next one.
+/// Not a test: the body of the child processes of the next test.
 #[test]
 fn read_in_another_process() {
     let Some(path) = env::var_os(READ) else { return };
@@ -187,8 +187,8 @@ fn readers_in_other_processes_never_miss_a_block() {
     readers.into_iter().for_each(|mut reader| assert!(reader.wait().unwrap().success(), "see its message above"));
 }
 
-/// Between the answer of the index that a run is damaged and the reading of the log, a compaction removes the log's names. The log is read
-/// through the files that are open.
+/// After the index has reported a damaged run, and before the log is read, a compaction removes the names of the log.
+/// The log is read through the open files.
 #[test]
 fn an_index_is_rebuilt_from_a_log_whose_names_are_gone() {
     let place = Place::new();
@@ -248,8 +248,8 @@ fn a_reader_whose_next_segment_is_removed_reads_the_new_log() {
     (0..STEADY).for_each(|n| assert_eq!(reader.has(&block(n).0).unwrap(), n != 1, "{n}"));
 }
 
-/// The order in which `docs/OPERATIONS.md` says to copy the folder of an open store. A copy that a compaction made useless is damaged, and all
-/// others hold what was acknowledged by then.
+/// Copies the folder of an open store in the order that `docs/OPERATIONS.md` describes. If a compaction made the copy
+/// useless, it is damaged; otherwise it contains everything acknowledged before.
 #[test]
 fn a_copy_made_beside_compactions_is_whole_or_damaged() {
     let (place, copy) = (Place::new(), Place::new());
@@ -281,7 +281,7 @@ fn a_copy_made_beside_compactions_is_whole_or_damaged() {
                 take(name);
             });
             names.iter().rev().filter(|name| name.ends_with(".car")).for_each(|name| {
-                // A slow copy now and then.
+                // Some copies are slow.
                 if at % 3 == 0 {
                     thread::sleep(std::time::Duration::from_millis(2));
                 }

@@ -17,9 +17,9 @@ Deletes leave free space inside a redb file, which later writes reuse; `stat` sh
 the store open. If it is interrupted, the store is intact: run it again. After many small
 commits, a `copy` is even smaller, because it refills the pages.
 
-A store of plain files has no free space: compact removes the unfinished files of killed
-writers. A log of CAR files is written once more without deleted blocks: that needs free
-space for the others. Other processes may read it meanwhile.
+A simple store has no free space: compact removes the unfinished files of killed writers.
+A carlog store is written again without its deleted blocks. This needs disk space for the
+new copy. Other processes may read the store meanwhile.
 
 Examples:
   mnem-store compact --store animals.redb

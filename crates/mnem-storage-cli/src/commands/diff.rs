@@ -134,7 +134,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
 
 impl<'a> Opened<'a> {
     fn new(context: &Context, path: &'a Path) -> Result<Self> {
-        match context.open_for_listing_at(path) {
+        match context.open_read_only_at(path) {
             Ok(store) => Ok(Self { path, store }),
             Err(source) => Err(of(path, source)),
         }

@@ -21,7 +21,7 @@ Examples:
 pub(crate) struct Args {}
 
 pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
-    let store = context.open_for_listing()?;
+    let store = context.open_read_only()?;
     let mut out = context.out();
     let mut bar = context.bar_beside_output("ls");
     for (number, cid) in (1..).zip(store.cids()?) {

@@ -64,10 +64,10 @@ struct Block {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     context.note(format_args!("opening {} for reading", path.display()));
-    let info = info_at(&path, &context.options())?;
+    let info = info_at(&path, &context.reading_options())?;
     let mut answer = Answer { info: &info, reachable: None, largest: None };
     if args.reachable || args.largest.is_some() {
-        let store = context.open_for_listing()?;
+        let store = context.open_read_only()?;
         if args.reachable {
             answer.reachable = Some(reachable(context, &*store)?);
         }

@@ -57,7 +57,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let stop = Stop::at_once(context, "not everything was checked; nothing was changed", "run the command again")?;
     let mut bar = context.bar("verify");
     context.note(format_args!("opening {} for reading", path.display()));
-    let options = VerifyOptions::new().open(context.options()).count(bar.is_shown());
+    let options = VerifyOptions::new().open(context.reading_options()).count(bar.is_shown());
     let report = verify_at(&path, &options, &mut |progress| {
         bar.show(&progress);
         if progress.stage > Stage::Structure {

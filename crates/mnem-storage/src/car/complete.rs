@@ -1,4 +1,4 @@
-//! Whether everything that the roots of an archive reach is in the store.
+//! Checks that the store contains everything that the roots of an archive reach.
 
 use mnem_store_traits::{Store, StoreError};
 
@@ -15,7 +15,7 @@ use crate::{
 /// Follows the links from the roots. Returns how many blocks they reach, and how many of those were not searched for
 /// links.
 ///
-/// Roots without a block are passed over: they are refused when they are to become heads.
+/// Skips roots without a block; the import refuses them when it makes the roots heads.
 pub(super) fn check(
     store: &dyn Store,
     report: &ImportReport,

@@ -1,4 +1,4 @@
-//! Handing one thing at a time to another thread, without waiting longer than the caller wants to go on.
+//! Hands over one item at a time to another thread, and stops waiting when the caller no longer wants to continue.
 
 use std::{
     mem,
@@ -9,10 +9,10 @@ use std::{
 
 use crate::progress::Cancelled;
 
-/// Between two questions whether to go on waiting.
+/// How often a waiting thread asks whether to continue.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// Between a thread that makes things and one that takes them.
+/// The connection between a producer thread and a consumer thread.
 pub(super) struct Handover<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
@@ -20,13 +20,13 @@ pub(super) struct Handover<T> {
 
 struct State<T> {
     handed: Option<T>,
-    /// Whether the taker is at work.
+    /// Whether the consumer is working.
     is_busy: bool,
     /// Whether nothing more will be handed over.
     is_over: bool,
-    /// Whether the taker has gone.
+    /// Whether the consumer has ended.
     has_left: bool,
-    /// When the taker is to leave off, whatever it is at.
+    /// The time at which the consumer should stop, whatever it is doing.
     leave_off: Option<Instant>,
 }
 
@@ -37,7 +37,7 @@ impl<T: Default> Handover<T> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        // Each change of it is one assignment.
+        // Each change of the state is a single assignment.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -45,8 +45,8 @@ impl<T: Default> Handover<T> {
         self.changed.wait_timeout(state, WAIT).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Hands it over, and leaves an empty one in its place, if the taker has nothing to do; says whether it had.
-    /// Cancelled: the taker has gone.
+    /// If the consumer is idle, hands over `thing`, leaves an empty one in its place and returns `true`. Fails with
+    /// `Cancelled` if the consumer has ended.
     pub(super) fn offer(&self, thing: &mut T) -> Result<bool, Cancelled> {
         let mut state = self.state();
         if state.has_left {
@@ -60,8 +60,8 @@ impl<T: Default> Handover<T> {
         Ok(is_idle)
     }
 
-    /// Hands it over, and leaves an empty one in its place, as soon as the taker has nothing to do. Cancelled: as the
-    /// caller wished, or the taker has gone.
+    /// Waits until the consumer is idle, hands over `thing` and leaves an empty one in its place. Fails with
+    /// `Cancelled` if `go_on` says so, or if the consumer has ended.
     pub(super) fn send(&self, thing: &mut T, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Result<(), Cancelled> {
         while !self.offer(thing)? {
             Cancelled::check(go_on())?;
@@ -70,8 +70,8 @@ impl<T: Default> Handover<T> {
         Ok(())
     }
 
-    /// Hands over the last thing, and waits until the taker has gone. From the time on at which the caller does not
-    /// want to go on, the taker is [late](Self::is_late) after a `moment`.
+    /// Hands over the last item, and waits until the consumer has ended. Once `go_on` asks to stop, the consumer
+    /// becomes [late](Self::is_late) after `moment`.
     pub(super) fn finish(&self, last: T, moment: Duration, go_on: &mut dyn FnMut() -> ControlFlow<()>) {
         let (mut last, mut state) = (Some(last), self.state());
         while !state.has_left {
@@ -92,7 +92,7 @@ impl<T: Default> Handover<T> {
         }
     }
 
-    /// The taker's next thing; `None` if there will be none.
+    /// The next item for the consumer, or `None` if there will be no more.
     pub(super) fn take(&self) -> Option<T> {
         let mut state = self.state();
         state.is_busy = false;
@@ -105,18 +105,18 @@ impl<T: Default> Handover<T> {
         thing
     }
 
-    /// Whether the taker is to leave off.
+    /// Whether the consumer should stop.
     pub(super) fn is_late(&self) -> bool {
         self.state().leave_off.is_some_and(|end| Instant::now() >= end)
     }
 
-    /// For the taker: has gone when this is dropped.
+    /// The consumer keeps this value; dropping it records that the consumer has ended.
     pub(super) fn taking(&self) -> Taking<'_, T> {
         Taking(self)
     }
 }
 
-/// That somebody takes, however it ends.
+/// Records the end of the consumer, even if it panics.
 pub(super) struct Taking<'a, T: Default>(&'a Handover<T>);
 
 impl<T: Default> Drop for Taking<'_, T> {

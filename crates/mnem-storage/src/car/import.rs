@@ -254,7 +254,7 @@ impl Import<'_> {
         self.kept = landed.kept;
         self.report.new = landed.kept.new;
         self.report.present = landed.kept.blocks - landed.kept.new;
-        // What the store failed at lies before what the archive was found faulty at.
+        // The store failed at an earlier place in the archive than the fault.
         if let Some((error, end)) = landed.failed {
             return Err(self.failed(error, end));
         }

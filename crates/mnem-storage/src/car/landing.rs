@@ -1,8 +1,8 @@
-//! Storing the blocks of an archive, in another thread than the one that reads and checks them.
+//! Stores the blocks of an archive in a second thread, while the first one reads and checks them.
 //!
-//! Blocks are gathered in runs that are as long as memory allows, sorted, and stored in the order of their names by
-//! commits that take a moment each. In a store that sorts, the first run of a new store then fills page after page:
-//! only where runs meet are pages split.
+//! Blocks are gathered in runs that are as long as memory allows. A run is sorted and stored in the order of the CIDs,
+//! by commits that take a moment each. In a store that keeps blocks sorted, the first run of a new store then fills
+//! page after page; pages are split only where runs meet.
 
 use std::{
     io, iter,
@@ -20,51 +20,51 @@ use crate::{
     progress::Cancelled,
 };
 
-/// How long blocks are gathered before they are handed over to a thread that has nothing to do: not much is lost when a
-/// slow import is killed.
+/// How long blocks are gathered before they are handed over to an idle thread. So a slow import loses little when it is
+/// killed.
 const GATHERING_TIME: Duration = Duration::from_secs(1);
 
-/// Between two looks whether it has.
+/// How often to check whether the thread is idle.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long an import that is asked to end goes on with storing what it has gathered, but for the commit under way and
-/// one more.
+/// How long an import continues to store gathered blocks after it was asked to stop. The current commit and one more
+/// may exceed this.
 const ENDING_TIME: Duration = Duration::from_millis(300);
 
-/// Blocks that were checked.
+/// A run of checked blocks.
 #[derive(Default)]
 pub(super) struct Run {
     blocks: Vec<(Cid, Bytes)>,
-    /// What they take up in memory.
+    /// The memory that they take, in bytes.
     bytes: u64,
-    /// How far the archive was read for them.
+    /// The position in the archive up to which it was read for them.
     end: u64,
 }
 
-/// Where the checked blocks of an archive go: gathered here, stored by a thread of its own, one run while the next one
-/// is gathered.
+/// Gathers the checked blocks of an archive in runs. A second thread stores one run while the next one is gathered.
 pub(super) struct Landing<'scope> {
     run: Run,
     run_bytes_max: u64,
-    /// When the run is offered next.
+    /// When to offer the run next.
     offered_at: Instant,
     runs: &'scope Handover<Run>,
     thread: ScopedJoinHandle<'scope, Landed>,
 }
 
-/// What became of all runs.
+/// The result of all runs.
 #[derive(Default)]
 pub(super) struct Landed {
     pub(super) kept: Kept,
-    /// Why not all of them are in the store, and how far the archive was read for the run that failed.
+    /// The error because of which some of them are not in the store, and the position in the archive of the run that
+    /// failed.
     pub(super) failed: Option<(StoreError, u64)>,
-    /// Not all of them are in the store, as the caller wished.
+    /// Whether some of them are not in the store because the caller stopped the import.
     pub(super) left_off: bool,
 }
 
 impl<'scope> Landing<'scope> {
     /// # Errors
-    /// The system has no thread to spare.
+    /// The system could not start a thread.
     pub(super) fn begin<'env>(
         scope: &'scope Scope<'scope, 'env>,
         store: &'env dyn Store,
@@ -78,8 +78,8 @@ impl<'scope> Landing<'scope> {
         Ok(Self { run: Run::default(), run_bytes_max, offered_at: Instant::now(), runs, thread })
     }
 
-    /// Takes a block that was checked; `end` is where the archive goes on. Cancelled: as the caller wished, or the
-    /// store has failed, and [`finish`](Self::finish) says at what.
+    /// Takes a checked block; `end` is the position in the archive after it. Fails with `Cancelled` if the caller
+    /// stopped the import or the store failed; [`finish`](Self::finish) then returns the error.
     pub(super) fn take(
         &mut self,
         cid: Cid,
@@ -104,8 +104,7 @@ impl<'scope> Landing<'scope> {
         Ok(())
     }
 
-    /// Waits until everything that was taken has landed, or the store has failed. Leaves off soon where the caller does
-    /// not want to go on.
+    /// Waits until everything taken is stored, or the store has failed. Ends early if the caller stops the import.
     pub(super) fn finish(self, go_on: &mut dyn FnMut() -> ControlFlow<()>) -> Landed {
         self.runs.finish(self.run, ENDING_TIME, go_on);
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -132,7 +131,7 @@ impl Lander<'_> {
         self.landed
     }
 
-    /// Makes a run durable. Leaves off after a commit where it is late.
+    /// Makes a run durable. Stops after a commit if it is late.
     fn run(&mut self, run: Run, runs: &Handover<Run>) -> Result<(), StoreError> {
         let mut blocks = run.blocks;
         blocks.sort_by_key(|(cid, _)| *cid);
@@ -152,8 +151,8 @@ impl Lander<'_> {
         Ok(())
     }
 
-    /// Makes the next blocks durable. What the store holds is not written again, and required, since it may go before
-    /// the commit.
+    /// Makes the next blocks durable. Blocks that the store already holds are not written again but required, because
+    /// they may be deleted before the commit.
     fn commit(&mut self, blocks: &mut iter::Peekable<impl Iterator<Item = (Cid, Bytes)>>) -> Result<(), StoreError> {
         let (began, limit) = (Instant::now(), self.pace.limit());
         let (mut writes, mut bytes, mut taken, mut unchecked) = (WriteBatch::new(), 0, 0, 0);
@@ -167,7 +166,7 @@ impl Lander<'_> {
             if last.replace(cid) == Some(cid) {
                 continue;
             }
-            // Checked when they came in, as far as they can be, so the store need not hash them again.
+            // The blocks were checked when they were read, as far as possible, so the store need not hash them again.
             if is_present(self.store, &cid, &data)? {
                 writes.require(cid)
             } else {
@@ -180,7 +179,7 @@ impl Lander<'_> {
         kept.blocks += taken;
         kept.new += new;
         kept.unchecked += unchecked;
-        // Finding blocks that are there says nothing about writing others.
+        // The time for finding present blocks says nothing about the time for writing others.
         if new > 0 {
             self.pace.learn(bytes, began.elapsed());
         }
@@ -188,7 +187,7 @@ impl Lander<'_> {
     }
 }
 
-/// Whether the store holds the block. Where only the bytes can tell that it is the same one, they are compared.
+/// Whether the store holds the block. If the hash function cannot be computed, compares the bytes too.
 fn is_present(store: &dyn Store, cid: &Cid, data: &Bytes) -> Result<bool, StoreError> {
     if is_checkable(cid) {
         return store.has(cid);

@@ -12,7 +12,7 @@ use crate::{
     progress::{Cancelled, OnProgress},
 };
 
-/// Lists them in the report, and removes them if so wished.
+/// Lists them in the report, and removes them if the options say so.
 pub(super) fn check(
     store: &dyn Store,
     marks: &Marks,
@@ -31,14 +31,14 @@ pub(super) fn check(
         let (cid, root) = match cid.and_then(|cid| Ok((cid, root_of(&table, &cid)?))) {
             Ok((cid, Some(root))) => (cid, root),
             Ok((_, None)) => continue,
-            // Nobody knows its root, so it stays.
+            // Its root is unknown, so it stays.
             Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::UnsupportedFormat) => {
                 report.indexes_unreadable += 1;
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
-        // A block that came after the listing is left alone, and so is its index.
+        // A root that was put after the listing is kept, and so is its index.
         if marks.is_live(&root) || (!marks.is_dead(&root) && store.has(&root)?) {
             continue;
         }
@@ -55,7 +55,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The block that an index was made of; `None` if the index is gone.
+/// The root of an index, or `None` if the index was deleted.
 fn root_of(table: &Arc<dyn SideTable>, cid: &Cid) -> Result<Option<Cid>, StoreError> {
     match knn::open(Arc::clone(table), cid) {
         Ok(reader) => Ok(reader.map(|reader| *reader.root_cid())),

@@ -1,4 +1,4 @@
-//! Marking what the roots reach.
+//! Marks what the roots reach.
 
 use std::ops::ControlFlow;
 
@@ -20,12 +20,12 @@ use crate::{
 pub(super) struct Marking<'a> {
     store: &'a dyn Store,
     allowed: Allowed,
-    /// Ascending.
+    /// In ascending order.
     roots: &'a [Cid],
     marks: &'a mut Marks,
     report: &'a mut CollectReport,
     pending: Pending,
-    /// Where asking for several blocks at once pays.
+    /// Reads ahead, if requesting several blocks at once is faster.
     ahead: Option<FetchAhead>,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Marking<'a> {
         let mut done = Progress { total_blocks: Some(self.report.blocks), ..Progress::of(Stage::Links) };
         Cancelled::check(progress(done))?;
         for root in self.roots {
-            // Its block must be there, or what it reaches would be taken for dead.
+            // The block must be present; otherwise everything that it reaches would look dead.
             if !self.store.has(root)? {
                 return Err(StoreError::MissingBlock { cid: *root, linked_from: None }.into());
             }
@@ -61,13 +61,13 @@ impl<'a> Marking<'a> {
         Ok(())
     }
 
-    /// Marks a block, and says whether that is new. `linked_from`: `None` for a root.
+    /// Marks a block. Returns whether it was not marked before. `linked_from` is `None` for a root.
     fn reach(&mut self, cid: &Cid, linked_from: Option<&Cid>) -> Result<bool, CollectError> {
         let reached = self.marks.reach(cid);
         if reached == Reached::Before {
             return Ok(false);
         }
-        // It may have been put since the listing.
+        // It may have been put after the listing.
         if reached == Reached::Unlisted && !self.store.has(cid)? {
             return self.missing(cid, linked_from).map(|()| false);
         }
@@ -95,7 +95,7 @@ impl<'a> Marking<'a> {
         }
     }
 
-    /// The links of a block; none where it cannot be read and that is allowed.
+    /// The links of a block; none if it cannot be read and the options allow that.
     fn links_of(&mut self, cid: &Cid) -> Result<Vec<Cid>, CollectError> {
         let read = match &mut self.ahead {
             Some(ahead) => ahead
@@ -105,7 +105,7 @@ impl<'a> Marking<'a> {
         };
         match read {
             Ok(Some(links)) => Ok(links),
-            // Only for one whose fingerprint is that of another block. The next run has another key.
+            // Only if its fingerprint equals that of another block. The next run has another key.
             Ok(None) => Err(StoreError::MissingBlock { cid: *cid, linked_from: None }.into()),
             Err(StoreError::Corrupt { .. } | StoreError::Malformed { .. })
                 if self.allowed.missing && self.roots.binary_search(cid).is_err() =>
@@ -121,7 +121,7 @@ impl<'a> Marking<'a> {
     }
 }
 
-/// The links of a block, read where the store keeps it.
+/// The links of a block, which is read in place.
 fn lend_links(store: &dyn Store, cid: &Cid) -> Result<Option<Vec<Cid>>, StoreError> {
     let mut found = None;
     store.with_block(cid, &mut |data| found = Some(links(cid, data)))?;

@@ -1,4 +1,4 @@
-//! Which of the listed blocks are reached: 9 bytes and a bit of memory for each.
+//! Records which of the listed blocks are reached, in 9 bytes and one bit per block.
 
 use std::{
     collections::HashSet,
@@ -7,69 +7,70 @@ use std::{
 
 use mnem_store_traits::{Cid, LinkSupport, link_support};
 
-/// Fingerprints in one part of [`Marks::parts`], on average: 64 bytes of them for 8 of its beginning.
+/// The average number of fingerprints in one part of [`Marks::parts`]: 64 bytes of fingerprints for 8 bytes of its
+/// start.
 const LISTED_OF_A_PART: usize = 8;
 
-/// Bits of a digest in a fingerprint. An attacker who chooses them has 38 bits left to guess.
+/// The bits of a digest in a fingerprint. If an attacker chooses them, 38 unknown bits are left.
 const DIGEST_BITS: u32 = 24;
 
-/// Turns CIDs into fingerprints under a key that nobody knows before the run, so that nobody can make two blocks
+/// Turns CIDs into fingerprints under a random key. Nobody knows the key before the run, so nobody can make two blocks
 /// collide.
 pub(super) struct Fingerprints {
     key: RandomState,
-    /// The bits of both that count. Only tests, which want collisions, clear any.
+    /// The bits of both that are used. Only tests clear some of them, to provoke collisions.
     mask: u64,
 }
 
 /// The blocks that a store lists, and which of them are reached.
 ///
-/// A fingerprint that two listed blocks share is known as soon as all of them are listed. The CIDs of these blocks are
-/// remembered whole when they are reached, so that a block is followed although another one with its fingerprint was
-/// followed before. Their mark they share: it keeps both.
+/// After the listing, it is known which fingerprints several listed blocks share. When such a block is reached, its
+/// whole CID is recorded, so that it is followed even if another block with its fingerprint was followed before. They
+/// share a mark, which keeps both.
 pub(super) struct Marks {
     fingerprints: Fingerprints,
-    /// Ascending, each once.
+    /// In ascending order, without duplicates.
     listed: Vec<u64>,
-    /// Where in `listed` each of as many equal parts of all fingerprints begins, and the end: a look-up touches one or
-    /// two lines of memory.
+    /// The start of each of equally large parts of all fingerprints in `listed`, and the end. A lookup touches one or
+    /// two cache lines.
     parts: Vec<usize>,
-    /// One bit for each of them.
+    /// One bit for each fingerprint in `listed`.
     reached: Vec<u64>,
-    /// Those of several listed blocks.
+    /// The fingerprints of several listed blocks.
     shared: HashSet<u64>,
-    /// The followed blocks of these fingerprints that are reached, and all reached blocks that are not listed.
+    /// The followed and reached blocks with these fingerprints, and all reached blocks that are not listed.
     exact: HashSet<Cid>,
 }
 
-/// What was known of a block that is reached.
+/// What was known about a block that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
-    /// It is reached for the first time.
+    /// It was not reached before.
     Now,
-    /// Nothing is left to do with it.
+    /// It was reached before, so nothing is left to do.
     Before,
-    /// It is reached for the first time, and the store does not list it.
+    /// It was not reached before, and the store does not list it.
     Unlisted,
 }
 
 impl Fingerprints {
-    /// Under a key of their own.
+    /// Fingerprints under a new key.
     pub(super) fn new() -> Self {
         Self { key: RandomState::new(), mask: u64::MAX }
     }
 
-    /// With these bits of the hash alone.
+    /// Uses only these bits of the hash.
     #[cfg(test)]
     pub(super) fn colliding(mask: u64) -> Self {
         Self { mask, ..Self::new() }
     }
 
-    /// The first bits are those of the digest: a store that lists blocks in the order of their digests lists them in
-    /// that of their fingerprints, and looking one up touches the memory that the look-up before it touched.
+    /// The first bits come from the digest. If a store lists blocks in the order of their digests, their fingerprints
+    /// are nearly in order too, so consecutive lookups touch the same memory.
     ///
-    /// The two lowest bits say what becomes of the links of the block. So a block that is followed never shares a
-    /// fingerprint with one that is marked without being read, nor one that nobody can follow with one that has no
-    /// links.
+    /// The two lowest bits say how the links of the block are treated. So a block that is followed never shares a
+    /// fingerprint with one that is marked without being read, nor does a block of an unknown codec share one with a
+    /// block that has no links.
     fn of(&self, cid: &Cid) -> u64 {
         let links = match link_support(cid.codec()) {
             LinkSupport::Followed => 1,
@@ -82,12 +83,12 @@ impl Fingerprints {
     }
 }
 
-/// Whether links of the block are followed.
+/// Whether the links of the block are followed.
 pub(super) fn is_followed(cid: &Cid) -> bool {
     link_support(cid.codec()) == LinkSupport::Followed
 }
 
-/// In which of so many equal parts of all numbers this one lies.
+/// The number of the part in which this fingerprint lies, of `parts` equally large parts.
 fn part_of(fingerprint: u64, parts: usize) -> usize {
     let part = (u128::from(fingerprint) * parts as u128) >> 64;
     // Less than `parts`.
@@ -100,12 +101,12 @@ impl Marks {
         Self { fingerprints, listed, parts, reached, shared: HashSet::new(), exact: HashSet::new() }
     }
 
-    /// Takes a block of the listing.
+    /// Adds a block of the listing.
     pub(super) fn list(&mut self, cid: &Cid) {
         self.listed.push(self.fingerprints.of(cid));
     }
 
-    /// All blocks are listed.
+    /// Ends the listing.
     pub(super) fn listed(&mut self) {
         self.listed.sort_unstable();
         let twice = self.listed.windows(2).filter(|pair| pair.first() == pair.last());
@@ -126,7 +127,7 @@ impl Marks {
         }
     }
 
-    /// The place of a fingerprint in `listed`.
+    /// The index of a fingerprint in `listed`.
     fn find(&self, fingerprint: u64) -> Option<usize> {
         let part = part_of(fingerprint, self.parts.len().checked_sub(1)?);
         let [begin, end] = [*self.parts.get(part)?, *self.parts.get(part + 1)?];
@@ -134,7 +135,7 @@ impl Marks {
         Some(begin + at)
     }
 
-    /// Marks a block that is reached.
+    /// Marks a block.
     pub(super) fn reach(&mut self, cid: &Cid) -> Reached {
         let fingerprint = self.fingerprints.of(cid);
         let new = |inserted: bool, new| if inserted { new } else { Reached::Before };
@@ -151,7 +152,7 @@ impl Marks {
         }
     }
 
-    /// Whether the block was listed, and nothing reaches it.
+    /// Whether the block was listed and is not reached.
     pub(super) fn is_dead(&self, cid: &Cid) -> bool {
         self.find(self.fingerprints.of(cid)).is_some_and(|at| !self.is_reached(at))
     }

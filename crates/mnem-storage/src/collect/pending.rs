@@ -4,7 +4,7 @@ use std::mem;
 
 use mnem_store_traits::{Cause, Cid, Outcome, StoreError};
 
-/// A window takes at least such a part of the blocks that may wait.
+/// A window takes at least this fraction of the blocks that may wait.
 const WINDOWS_MAX: usize = 2048;
 
 /// The binary form of nearly every CID: version, codec, hash code and length in one byte each, and 32 bytes of digest.
@@ -12,34 +12,34 @@ type Short = [u8; 36];
 
 /// The CIDs of blocks that wait to be followed, in 36 bytes each. A [`Cid`] takes 96.
 ///
-/// They are taken a window at a time, and those of a window in the order of their bytes: a store that keeps blocks in
-/// this order then reads each of its pages once, and not once for each of the blocks in it. The larger a window, the
-/// more blocks share a page. But all links of a window wait together, so a window takes no more blocks than leave fewer
-/// waiting than a limit, if they have as many links as those before them. Where there are many links, windows are
-/// small, and blocks are followed depth first.
+/// They are taken a window at a time, in the order of their bytes within the window. A store that keeps blocks in this
+/// order then reads each of its pages once instead of once per block. The larger a window, the more blocks share a
+/// page. But all links of a window wait together. So a window is only as large as the limit on waiting blocks allows,
+/// assuming that its blocks have as many links as those before. If there are many links, windows are small, and blocks
+/// are followed depth first.
 pub(super) struct Pending {
-    /// Each came of a window of the layer before it.
+    /// Each layer comes from a window of the layer before it.
     layers: Vec<Layer>,
-    /// How many blocks are left of the window, at the end of the last layer, descending.
+    /// The number of blocks left in the window. They are at the end of the last layer, in descending order.
     window: usize,
-    /// What came since the window was chosen: the next layer.
+    /// The links found since the window was chosen: the next layer.
     came: Vec<Short>,
-    /// CIDs of another length.
+    /// CIDs of other lengths.
     others: Vec<Cid>,
-    /// How many may wait.
+    /// The number of blocks that may wait.
     waiting_max: usize,
 }
 
-/// The links of one window, which are likely to be alike.
+/// The links from one window, which probably resemble each other.
 struct Layer {
     waiting: Vec<Short>,
-    /// How many blocks a window had, and how many links they had: of the last window of this layer, or of the window
-    /// that it came from.
+    /// The number of blocks in a window and the number of their links: for the last window of this layer, or for the
+    /// window from which the layer comes.
     seen: (usize, usize),
 }
 
 impl Pending {
-    /// `waiting_max`: how many may wait. More do where single blocks have more links.
+    /// `waiting_max`: the number of blocks that may wait. If single blocks have more links, more wait.
     pub(super) fn new(waiting_max: usize) -> Self {
         Self { layers: Vec::new(), window: 0, came: Vec::new(), others: Vec::new(), waiting_max }
     }
@@ -64,7 +64,7 @@ impl Pending {
         decode(&bytes).map(Some)
     }
 
-    /// The CIDs in the order in which they will be taken, as far as that is known.
+    /// The CIDs in the order in which they will be taken, as far as it is known.
     pub(super) fn next(&self) -> impl Iterator<Item = Cid> {
         let waiting = self.layers.iter().rev().flat_map(|layer| layer.waiting.iter().rev());
         self.others.iter().rev().copied().chain(waiting.map_while(|bytes| decode(bytes).ok()))
@@ -79,7 +79,7 @@ impl Pending {
         let fitting = room.saturating_mul(blocks).checked_div(links).unwrap_or(waiting);
         self.window = fitting.max(self.waiting_max / WINDOWS_MAX).clamp(1, layer.waiting.len());
         layer.seen.0 = self.window;
-        // Without it the list would be copied as it grows, and be there twice.
+        // Without reserving space, the list would be copied as it grows, and be in memory twice.
         let expected = self.window.saturating_mul(links).checked_div(blocks).unwrap_or(0).min(self.waiting_max);
         self.came.reserve(expected + expected / 8);
         let rest = layer.waiting.len() - self.window;
@@ -88,7 +88,7 @@ impl Pending {
         }
     }
 
-    /// Ends the window before. What came of it is the last layer.
+    /// Ends the previous window. The links found in it become the last layer.
     fn begin_layer(&mut self) {
         let came = mem::take(&mut self.came);
         let seen = self.layers.last_mut().map_or((0, 0), |layer| {

@@ -1,4 +1,4 @@
-//! Removing what is not marked.
+//! Removes the blocks that are not marked.
 
 use std::{mem, time::Instant};
 
@@ -12,10 +12,10 @@ use crate::{
     progress::{Cancelled, OnProgress},
 };
 
-/// Counts the dead blocks, and removes them, at most so many at a time; none for 0.
+/// Counts the dead blocks, and removes them in batches of at most this size; removes none if it is 0.
 ///
-/// Blocks that were not there when marking began are left alone. So is everything once the heads have moved: then
-/// somebody writes who should have been kept away.
+/// Leaves alone blocks that were put after marking began. Stops if the heads have moved, because then a writer is
+/// active that should have been kept away.
 pub(super) fn sweep(
     store: &dyn Store,
     marks: &Marks,
@@ -51,7 +51,7 @@ pub(super) fn sweep(
     Ok(())
 }
 
-/// The size of a dead block; a damaged one goes like any other.
+/// The size of a dead block. A damaged one is removed too.
 fn size(store: &dyn Store, cid: &Cid) -> Result<u64, StoreError> {
     match store.size(cid) {
         Err(error) if error.kind() == ErrorKind::Corrupt => Ok(0),
@@ -59,7 +59,7 @@ fn size(store: &dyn Store, cid: &Cid) -> Result<u64, StoreError> {
     }
 }
 
-/// Fails if the heads are not those that were read at the beginning.
+/// Fails if the heads are not those read at the beginning.
 pub(super) fn check_heads(store: &dyn Store, report: &CollectReport) -> Result<(), StoreError> {
     let actual = store.heads()?;
     if actual == report.heads { Ok(()) } else { Err(StoreError::HeadsMoved { actual }) }

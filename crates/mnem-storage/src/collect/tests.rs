@@ -1,4 +1,4 @@
-//! Random graphs: what is reached stays, whatever collides and whenever the work ends.
+//! Random graphs: reached blocks stay, whatever fingerprints collide and whenever the collection is interrupted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::unwatched;
 
-/// Blocks, each with its links to blocks before it, and what is a head or to be kept.
+/// A graph of blocks with links to earlier blocks, and the blocks that are heads or to be kept.
 #[derive(Clone, Debug)]
 struct Graph {
     blocks: Vec<(Cid, Bytes, Vec<usize>)>,
@@ -20,7 +20,8 @@ struct Graph {
 }
 
 impl Graph {
-    /// `links`: of each block, to those before it; one without any is a leaf of a codec without links.
+    /// `links` has, for each block, its links to earlier blocks. A block without links is a leaf, and its codec has no
+    /// links.
     fn new(links: &[Vec<prop::sample::Index>], heads: &[prop::sample::Index], keep: &[prop::sample::Index]) -> Self {
         let mut blocks: Vec<(Cid, Bytes, Vec<usize>)> = Vec::new();
         for (number, links) in links.iter().enumerate() {
@@ -129,7 +130,7 @@ proptest! {
     }
 }
 
-/// The one way in which a collision could lose a block: a leaf that is missing has the fingerprint of a block that is
+/// The only way in which a collision could lose a block: a missing leaf has the fingerprint of a block that is
 /// followed.
 #[test]
 fn a_missing_leaf_that_collides_keeps_nobody_from_being_followed() {
@@ -144,7 +145,7 @@ fn a_missing_leaf_that_collides_keeps_nobody_from_being_followed() {
     let head = node(&[missing, inner.0]);
     let all = BTreeMap::from([leaf, inner, head.clone()]);
     let options = CollectOptions::new().allow_missing(true);
-    // About every tenth key makes the two collide, and nothing else.
+    // About every tenth key makes only these two collide.
     for _ in 0..200 {
         let store = MemoryStore::new();
         all.iter().for_each(|(cid, data)| store.put(cid, data.clone()).unwrap());

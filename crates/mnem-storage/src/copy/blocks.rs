@@ -1,4 +1,4 @@
-//! The blocks, in batches.
+//! Copies the blocks, in batches.
 
 use std::{mem, ops::ControlFlow, time::Instant};
 
@@ -18,10 +18,10 @@ use crate::{
 /// Writes blocks to the target, and counts them.
 pub(super) struct Writer<'a> {
     to: &'a dyn Store,
-    /// Whether to read what the target holds already.
+    /// Whether to compare the bytes of blocks that the target already holds.
     compare: bool,
     pub(super) report: &'a mut CopyReport,
-    /// What the target did not hold before.
+    /// Blocks that the target does not hold yet.
     batch: WriteBatch,
     items: usize,
     bytes: u64,
@@ -38,8 +38,8 @@ impl<'a> Writer<'a> {
         Self { to, compare, report, batch, items: 0, bytes: 0, pace, written, done }
     }
 
-    /// Takes a block by its name, and says whether the target holds it. A block whose bytes are to be compared counts
-    /// as one that it does not.
+    /// Counts a block by its CID, and returns whether the target holds it. If its bytes must be compared, returns
+    /// `false`.
     fn is_present(&mut self, cid: &Cid) -> Result<bool, CopyError> {
         if self.compare {
             return Ok(false);
@@ -49,7 +49,7 @@ impl<'a> Writer<'a> {
         Ok(true)
     }
 
-    /// Takes a block. The target may hold it.
+    /// Takes a block, which the target may already hold.
     pub(super) fn block(&mut self, cid: Cid, data: Bytes) -> Result<(), CopyError> {
         if self.is_present(&cid)? {
             return Ok(());
@@ -58,7 +58,7 @@ impl<'a> Writer<'a> {
             && let Some(there) = self.to.get(&cid).of_target()?
         {
             if there != data {
-                // Only where no hash can be computed: else the store has found it.
+                // Only possible if the hash function cannot be computed; otherwise the store has detected it.
                 let what = format!(
                     "block {cid} has other bytes in the target, and this build does not have its hash function"
                 );
@@ -71,7 +71,7 @@ impl<'a> Writer<'a> {
 
     fn present(&mut self, cid: &Cid, block_bytes: u64) -> Result<(), CopyError> {
         self.make_room(0)?;
-        // An earlier copy may have been killed before that block was durable.
+        // An earlier copy may have been killed before this block was durable.
         self.batch.require(*cid);
         self.count(cid, block_bytes);
         Ok(())
@@ -111,7 +111,7 @@ impl<'a> Writer<'a> {
         if full || self.items >= COPY_BATCH_ITEMS_MAX { self.finish() } else { Ok(()) }
     }
 
-    /// Writes what was taken, and looks whether the target holds it.
+    /// Writes the gathered blocks, and checks that the target holds them.
     pub(super) fn finish(&mut self) -> Result<(), CopyError> {
         self.items = 0;
         let (bytes, began) = (mem::take(&mut self.bytes), Instant::now());
@@ -123,7 +123,7 @@ impl<'a> Writer<'a> {
                 return Err(differs(format!("the target lacks block {cid}, which was written to it")));
             }
         }
-        // Finding blocks that are there says nothing about writing others.
+        // The time for finding present blocks says nothing about the time for writing others.
         if wrote {
             self.pace.learn(bytes, began.elapsed());
         }
@@ -137,7 +137,8 @@ impl<'a> Writer<'a> {
 
 /// Copies every block that the source lists and the target does not hold.
 ///
-/// Returns whether the target holds the blocks that the source listed and no others, where the listings tell it.
+/// Returns whether the target holds exactly the blocks that the source listed, or `None` if the listings do not show
+/// it.
 pub(super) fn copy(
     from: &dyn Store,
     to: &dyn Store,
@@ -162,7 +163,7 @@ pub(super) fn copy(
         if absent.len() >= COPY_LOOKUP_BLOCKS_MAX || listed.is_none() {
             for (cid, data) in read(from, &mut absent)? {
                 let Some(data) = data else {
-                    // One that was deleted since it was listed is not there to be copied.
+                    // A block that was deleted after it was listed cannot be copied.
                     lost = true;
                     continue;
                 };
@@ -174,13 +175,13 @@ pub(super) fn copy(
             }
         }
     }
-    // Also if the end was asked for: what has been counted is there then.
+    // Even if the copy was stopped, so that everything counted is in the target.
     writer.finish()?;
     Cancelled::check(asked)?;
     Ok(listings.is_no_more_in_target().map(|no_more| no_more && !lost))
 }
 
-/// Reads blocks with one request, up to a number of bytes, and takes them out of `cids`.
+/// Reads blocks with one request, up to a number of bytes, and removes them from `cids`.
 fn read(from: &dyn Store, cids: &mut Vec<Cid>) -> Result<Vec<(Cid, Option<Bytes>)>, CopyError> {
     let (mut blocks, mut bytes) = (Vec::new(), 0);
     let mut waiting: Vec<Option<Cid>> = cids.iter().copied().map(Some).collect();

@@ -1,11 +1,11 @@
-//! Comparing two sets of CIDs without holding either.
+//! Compares two sets of CIDs without holding either in memory.
 
 use std::hash::{BuildHasher as _, RandomState};
 
 use mnem_store_traits::Cid;
 
-/// The number of CIDs in a set, and the sum of their hashes under two random keys. Two sets with the same digest under
-/// the same keys are the same, but for a chance of 2⁻¹²⁸.
+/// The number of CIDs in a set, and the sum of their hashes under two random keys. Two different sets have the same
+/// digest under the same keys only with a probability of 2⁻¹²⁸.
 #[derive(Clone)]
 pub(super) struct SetDigest {
     keys: [RandomState; 2],
@@ -14,12 +14,12 @@ pub(super) struct SetDigest {
 }
 
 impl SetDigest {
-    /// Of the empty set, under new keys.
+    /// The digest of the empty set, under new keys.
     pub(super) fn new() -> Self {
         Self { keys: [RandomState::new(), RandomState::new()], count: 0, sums: [0; 2] }
     }
 
-    /// Of the empty set, under the same keys.
+    /// The digest of the empty set, under the same keys.
     pub(super) fn empty(&self) -> Self {
         Self { keys: self.keys.clone(), count: 0, sums: [0; 2] }
     }
@@ -33,7 +33,7 @@ impl SetDigest {
     }
 }
 
-/// Under the same keys.
+/// Only meaningful under the same keys.
 impl PartialEq for SetDigest {
     fn eq(&self, other: &Self) -> bool {
         (self.count, self.sums) == (other.count, other.sums)

@@ -1,4 +1,4 @@
-//! The heads of a copy.
+//! Copies the heads.
 
 use mnem_store_traits::{Cid, Store, StoreError, WriteBatch};
 
@@ -7,14 +7,14 @@ use super::{CopyError, OfAStore as _};
 /// The heads of both stores, each list ascending.
 pub(super) struct Heads {
     pub(super) of_source: Vec<Cid>,
-    /// Of the target, and not of the source, which holds their blocks.
+    /// Heads of the target, not of the source, whose blocks the source holds. They are replaced.
     pub(super) replaced: Vec<Cid>,
-    /// Of the target alone; they stay.
+    /// Heads of the target whose blocks the source does not hold. They stay.
     pub(super) merged: Vec<Cid>,
 }
 
 impl Heads {
-    /// Reads the heads of both stores, and decides what becomes of those of the target.
+    /// Reads the heads of both stores, and decides which heads of the target are replaced.
     pub(super) fn read(from: &dyn Store, to: &dyn Store, merge: bool) -> Result<Self, CopyError> {
         let of_source = from.heads().of_source()?;
         let (mut replaced, mut merged) = (Vec::new(), Vec::new());
@@ -41,7 +41,7 @@ impl Heads {
         }
     }
 
-    /// Whether the source has other heads by now.
+    /// Whether the heads of the source have changed.
     pub(super) fn have_moved(&self, from: &dyn Store) -> Result<bool, CopyError> {
         Ok(from.heads().of_source()? != self.of_source)
     }
@@ -55,7 +55,7 @@ impl Heads {
         let mut batch = WriteBatch::new();
         batch.update_all(self.of_source.iter().copied(), self.replaced.iter().copied());
         for head in &self.of_source {
-            // A head whose block the source does not hold is copied as such a head: a copy judges nothing.
+            // A head without a block in the source stays a head without a block in the copy.
             if to.has(head).of_target()? {
                 batch.require(*head);
             }
@@ -63,7 +63,7 @@ impl Heads {
         to.commit(&batch).of_target()
     }
 
-    /// Those that the target has in the end.
+    /// The final heads of the target.
     pub(super) fn of_target(&self) -> Vec<Cid> {
         let mut heads = [&self.of_source[..], &self.merged].concat();
         heads.sort_unstable();

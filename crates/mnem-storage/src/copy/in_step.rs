@@ -1,4 +1,4 @@
-//! Following the listings of source and target side by side.
+//! Reads the listings of source and target side by side.
 
 use std::{iter::Fuse, ops::ControlFlow};
 
@@ -6,21 +6,21 @@ use mnem_store_traits::{Cid, CidIter, Store};
 
 use super::{CopyError, OfAStore as _};
 
-/// The blocks that the source lists, in its order, each compared with the listing of the target.
+/// The blocks that the source lists, each with whether the target lists it too.
 ///
-/// No listing promises an order. Where both are ascending, which is seen on the way, each block is met in both at once,
-/// and what only one of them has is known. Blocks that are written meanwhile lie before the place that the target's
-/// listing has reached.
+/// Listings have no guaranteed order. If both turn out to be ascending, each block is met in both at the same time, so
+/// it is known which blocks only one of them has. Blocks that are written meanwhile lie before the current place of the
+/// target's listing.
 pub(super) struct InStep<'a> {
     source: Ascending<'a>,
     target: Ascending<'a>,
-    /// The block of the target that was not met yet.
+    /// The target's next block.
     next: Option<Cid>,
     /// Whether the target listed a block that the source did not.
     more_in_target: bool,
 }
 
-/// A listing that notices whether it is ascending.
+/// A listing that detects whether it is ascending.
 struct Ascending<'a> {
     cids: Fuse<CidIter<'a>>,
     last: Option<Cid>,
@@ -35,8 +35,8 @@ impl<'a> InStep<'a> {
         Ok(Self { source, target, next, more_in_target: false })
     }
 
-    /// The next block of the source, and whether the target listed it. One that it did not list may be there all the
-    /// same. Asks whether to go on at each block that only the target listed: there may be many.
+    /// The next block of the source, and whether the target listed it. The target may hold it even if it did not list
+    /// it. Calls `go_on` at each block that only the target listed, because there may be many.
     pub(super) fn next(
         &mut self,
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
@@ -58,8 +58,8 @@ impl<'a> InStep<'a> {
         Ok(ControlFlow::Continue(cid.map(|cid| (cid, false))))
     }
 
-    /// Whether the target listed no block but those of the source, once both are at their end. `None` if that cannot be
-    /// told, because a listing was not ascending.
+    /// At the end: whether the target listed only blocks of the source. `None` if this is unknown, because a listing
+    /// was not ascending.
     pub(super) fn is_no_more_in_target(&self) -> Option<bool> {
         (self.source.is_ascending && self.target.is_ascending).then_some(!self.more_in_target)
     }

@@ -197,7 +197,7 @@ fn copy_all(
         report.begin_pass(&heads);
         let same = blocks::copy(from, to, &mut Writer::new(to, options.compare, report), progress)?;
         tables::copy(from, to, &tables, report, progress)?;
-        // What the current heads reach is there: a collection removes none of it.
+        // The blocks that the current heads reach are present, because a collection does not remove them.
         if heads.have_moved(from)?
             && let Some(missing) = reached::missing(to, &heads.of_source, progress)?
         {
@@ -225,7 +225,7 @@ impl CopyReport {
     }
 
     fn count_present(&mut self) {
-        // A block of an earlier pass may have gone.
+        // A block of an earlier pass may have been deleted.
         self.new = self.new.min(self.blocks);
         self.present = self.blocks - self.new;
     }

@@ -1,4 +1,4 @@
-//! What the target holds in the end.
+//! Proves what the target holds at the end.
 
 use mnem_store_traits::{Cid, Store, StoreError};
 
@@ -8,11 +8,10 @@ use crate::{
     progress::{Cancelled, OnProgress},
 };
 
-/// Whether both stores hold the same, once the target has its heads. That it holds what was copied was seen block by
-/// block.
+/// Finds out whether both stores hold the same, after the heads of the target were set, and records it in the report.
+/// For each copied block, it was already checked that the target holds it.
 ///
-/// `same`: whether the listings that the copy followed were the same. Where these did not tell, both stores are listed
-/// again.
+/// `same` says whether the listings that the copy followed were the same. If this is unknown, lists both stores again.
 pub(super) fn prove(
     from: &dyn Store,
     to: &dyn Store,

@@ -168,7 +168,7 @@ fn copy_reached(
         && may_begin_again
         && heads.have_moved(from)?
     {
-        // It may have gone with a collection: then the heads of now reach none such.
+        // A collection may have removed it. In that case the current heads do not reach it.
         let missing = StoreError::MissingBlock { cid: *cid, linked_from: Some(Box::new(*linked_from)) };
         return Err(CopyError::Source(missing.into()).into());
     }
@@ -176,7 +176,7 @@ fn copy_reached(
     prove(to, heads, allowed, report, progress)
 }
 
-/// Writes the reached blocks. Counted blocks are present at the end, however it ends.
+/// Writes the reached blocks. Even if it ends early, all counted blocks are in the target.
 fn write(reach: &mut Reach<'_>, mut writer: Writer<'_>, progress: OnProgress<'_>) -> Result<(), Ended> {
     let mut ended = Cancelled::check(writer.tell(progress)).map_err(Ended::from);
     while ended.is_ok() {
@@ -197,7 +197,7 @@ fn of_source(barrier: Barrier) -> CopyError {
     }
 }
 
-/// Checks that the heads of the target reach as much as those of the source.
+/// Checks that the heads of the target reach as many blocks as those of the source.
 fn prove(
     to: &dyn Store,
     heads: &Heads,

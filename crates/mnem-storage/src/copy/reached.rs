@@ -1,4 +1,4 @@
-//! Whether the target holds what heads reach, although the source may have been collected meanwhile.
+//! Checks that the target holds what heads reach, although the source may have been collected meanwhile.
 
 use std::{
     collections::HashSet,
@@ -13,10 +13,10 @@ use crate::{
     progress::{Cancelled, OnProgress},
 };
 
-/// Follows the links from heads on, and returns the first that leads to a block which the target lacks.
+/// Follows the links from the heads, and returns the first link to a block that the target lacks.
 ///
-/// Blocks that the target held before are followed too: a copy that wrote them may have been interrupted, so that what
-/// they link to never came. Memory: 8 to 16 bytes for each block with links.
+/// Also follows blocks that the target held before: the copy that wrote them may have been interrupted before it wrote
+/// the blocks that they link to. Takes 8 to 16 bytes of memory for each block with links.
 pub(super) fn missing(to: &dyn Store, heads: &[Cid], progress: OnProgress<'_>) -> Result<Option<StoreError>, Ended> {
     let absent =
         |cid, linked_from: Option<Cid>| StoreError::MissingBlock { cid, linked_from: linked_from.map(Box::new) };
@@ -33,7 +33,7 @@ pub(super) fn missing(to: &dyn Store, heads: &[Cid], progress: OnProgress<'_>) -
         }
         let mut found = Ok(Vec::new());
         to.with_block(&cid, &mut |data| found = links(&cid, data)).of_target()?;
-        // A block that is not valid in its codec is copied as it is.
+        // A block that is not valid in its codec is copied unchanged.
         for link in found.unwrap_or_default() {
             if !to.has(&link).of_target()? {
                 return Ok(Some(absent(link, Some(cid))));

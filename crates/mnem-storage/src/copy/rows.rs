@@ -1,4 +1,4 @@
-//! Rows on their way from one side table to another, in batches.
+//! Copies rows from one side table to another, in batches.
 
 use std::mem;
 
@@ -10,7 +10,7 @@ use mnem_store_traits::{
 use super::{CopyError, OfAStore as _, hex};
 use crate::limits::{COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX};
 
-/// Rows that are written together.
+/// A batch of rows.
 pub(crate) struct Rows<'a> {
     source: &'a dyn SideTable,
     target: &'a dyn SideTable,
@@ -20,12 +20,12 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// `name`: of both tables.
+    /// `name` is the name of both tables.
     pub(crate) fn new(name: &str, source: &'a dyn SideTable, target: &'a dyn SideTable) -> Self {
         Self { source, target, is_knn: name == knn::TABLE, rows: Vec::new(), bytes: 0 }
     }
 
-    /// Takes a row of the source. An index in one row that is larger than a value may be becomes parts at once.
+    /// Takes a row of the source. If it holds an index larger than a value may be, writes the index in parts at once.
     pub(crate) fn copy(&mut self, key: Bytes, value: Bytes) -> Result<(), CopyError> {
         if self.is_knn && value.len() > TABLE_VALUE_BYTES_MAX {
             drop(value);
@@ -40,21 +40,21 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Writes what was taken and not yet written.
+    /// Writes the rows taken and not written yet.
     pub(crate) fn finish(&mut self) -> Result<(), CopyError> {
         self.bytes = 0;
         let rows = mem::take(&mut self.rows);
         if rows.is_empty() { Ok(()) } else { self.target.write(&rows, &[]).of_target() }
     }
 
-    /// The published program stores large indexes in one row. In parts they fit, under the same CID.
+    /// The published program stores large indexes in one row. Divided into parts, they fit, and keep their CID.
     fn copy_in_parts(&self, key: &Bytes) -> Result<(), CopyError> {
         let cid = cid_from_bytes(key).map_err(|error| StoreError::Damaged {
             component: Component::SideTable(knn::TABLE),
             what: format!("key {}", hex(key)),
             source: Cause::new(error),
         });
-        // Gone since its row was read: as if it had never been listed.
+        // Deleted after its row was read, so it counts as not listed.
         let Some(index) = knn::load(self.source, &cid.of_source()?).of_source()? else { return Ok(()) };
         knn::store(self.target, &index).map(drop).of_target()
     }

@@ -1,4 +1,4 @@
-//! The rows of side tables; an index of nearest neighbours becomes real by the last of its rows.
+//! Copies the rows of side tables. An index of nearest neighbours is complete only with its last row.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -15,7 +15,7 @@ use crate::{
     progress::{Cancelled, OnProgress},
 };
 
-/// The tables of the source. The target can hold them.
+/// The tables of the source. Fails if the target does not support them.
 pub(super) fn names(from: &dyn Store, to: &dyn Store) -> Result<Vec<String>, CopyError> {
     let names = from.side_tables().of_source()?;
     if let Some(name) = names.first() {
@@ -57,9 +57,9 @@ fn copy_rows(
         return copy_rows_where(name, source, &**target, row, &mut |_| Ok(true));
     }
     let mut kept = Kept::default();
-    // An index that is stored meanwhile has parts that were not there to be listed.
+    // An index that is being stored has parts that were not there when the table was listed.
     let begun: HashSet<Cid> = knn::list(source).of_source()?.filter_map(Result::ok).collect();
-    // What makes an index real is its manifest, which is behind its parts then, whatever interrupts the copy.
+    // The manifest makes an index complete. It is copied after the parts, so an interruption leaves no broken index.
     let (here, there) = (source, &**target);
     copy_rows_where(name, here, there, row, &mut |key| Ok(is_part(key) && !kept.holds(source, target, key)?))?;
     copy_rows_where(name, here, there, row, &mut |key| {
@@ -73,8 +73,8 @@ fn is_part(key: &[u8]) -> bool {
     knn::index_of_key(key).is_some_and(|cid| cid.to_bytes() != key)
 }
 
-/// Which indexes the target holds already, whole, in the other format: that stays, and nothing of the source's is put
-/// beside it.
+/// The indexes that the target already holds completely in the other format. They stay, and are not copied a second
+/// time.
 #[derive(Default)]
 struct Kept(BTreeMap<Cid, bool>);
 
@@ -85,7 +85,7 @@ impl Kept {
             return Ok(*kept);
         }
         let (here, there) = (knn::format_of(source, &cid).of_source()?, knn::format_of(&**target, &cid).of_target()?);
-        // What is not whole there is copied again.
+        // If the target's index is incomplete, it is copied again.
         let kept = here != there && is_whole(target, &cid)?;
         self.0.insert(cid, kept);
         Ok(kept)
@@ -105,7 +105,7 @@ fn is_whole(target: &Arc<dyn SideTable>, cid: &Cid) -> Result<bool, CopyError> {
     }
 }
 
-/// Copies the rows whose keys are wanted.
+/// Copies the rows whose keys `wanted` accepts.
 fn copy_rows_where(
     name: &str,
     source: &dyn SideTable,
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// A table that remembers the keys in the order in which they came, and may be unable to read the parts of indexes.
+    /// A table that records the order in which keys were written, and can fail to read the parts of indexes.
     #[derive(Debug)]
     struct Watched {
         table: Arc<dyn SideTable>,
@@ -203,7 +203,7 @@ mod tests {
         let Ended::Failed(CopyError::Target(error)) = error else { panic!("another error: {error:?}") };
         assert_eq!(error.kind(), ErrorKind::Backend);
         assert!(target.came.lock().unwrap().is_empty());
-        // One that lacks a part is copied again.
+        // An index that lacks a part is copied again.
         let part = there.keys(&[]).unwrap().map(Result::unwrap).find(|key| is_part(key)).unwrap();
         there.write(&[], &[part]).unwrap();
         copy_rows(knn::TABLE, &*source, &there, &mut |_| ControlFlow::Continue(())).unwrap();

@@ -1,4 +1,4 @@
-//! Blocks and heads: those that are listed, then those that links lead to.
+//! Copies blocks and heads: first the listed blocks, then those that links lead to.
 
 use std::{collections::HashSet, mem};
 
@@ -14,7 +14,7 @@ use crate::{
     verify::Findings,
 };
 
-/// A salvage under way.
+/// A salvage in progress.
 pub(super) struct Salvage<'a> {
     pub(super) to: &'a dyn Store,
     pub(super) found: Findings,
@@ -25,14 +25,13 @@ pub(super) struct Salvage<'a> {
     /// The blocks of the batch.
     batched: HashSet<Cid>,
     batch_bytes: u64,
-    /// Blocks that are known to be lost, each told once.
+    /// Blocks that are known to be lost. Each was reported once.
     pub(super) lost: HashSet<Cid>,
-    /// The heads of the source, as far as they could be read.
+    /// The heads of the source that could be read.
     heads: Vec<Cid>,
-    /// How often a listing may still break off. Where the structure is damaged it takes long to find out where one goes
-    /// on.
+    /// How often a listing may still break off. In a damaged structure, finding the place to continue takes long.
     pub(super) listing_breaks_left: usize,
-    /// Whether all blocks of the source came over whose hash can be checked.
+    /// Whether every block of the source whose hash can be checked was copied.
     pub(super) has_searched_raw: bool,
 }
 
@@ -54,7 +53,7 @@ impl<'a> Salvage<'a> {
         }
     }
 
-    /// Copies the blocks that the source lists.
+    /// Copies the listed blocks of the source.
     pub(super) fn listed(&mut self, from: &dyn Store) -> Result<(), Ended> {
         self.tell()?;
         let copied = scan::listed(from, HashSet::new(), self);
@@ -62,7 +61,7 @@ impl<'a> Salvage<'a> {
         copied
     }
 
-    /// Learns the heads of the source, and copies the blocks that only links lead to.
+    /// Reads the heads of the source, and copies blocks that only links lead to.
     pub(super) fn linked(&mut self, from: &dyn Store) -> Result<(), Ended> {
         let heads = scan::heads(from, self)?;
         let followed = self.follow(from, heads.as_deref());
@@ -71,8 +70,7 @@ impl<'a> Salvage<'a> {
         followed
     }
 
-    /// Follows the links of what came over, from the heads or else from all blocks, and copies what is found on the
-    /// way.
+    /// Follows links from the heads or, without heads, from all copied blocks, and copies the blocks that it finds.
     fn follow(&mut self, from: &dyn Store, heads: Option<&[Cid]>) -> Result<(), Ended> {
         let to = self.to;
         let mut seen = HashSet::new();
@@ -83,7 +81,7 @@ impl<'a> Salvage<'a> {
         }
     }
 
-    /// Sets the heads whose blocks came over.
+    /// Sets the heads whose blocks were copied.
     pub(super) fn heads(&mut self) -> Result<(), Ended> {
         let mut there = Vec::new();
         for head in &self.heads {
@@ -101,7 +99,7 @@ impl<'a> Salvage<'a> {
         Ok(())
     }
 
-    /// Whether the block came over, or will with the batch.
+    /// Whether the block was copied or is in the current batch.
     pub(super) fn has(&self, cid: &Cid) -> Result<bool, Ended> {
         Ok(self.batched.contains(cid) || self.to.has(cid).of_target()?)
     }
@@ -142,18 +140,18 @@ impl<'a> Salvage<'a> {
         self.to.commit(&mem::take(&mut self.batch)).of_target()
     }
 
-    /// Takes an error of the source as a fault, unless the source was closed.
+    /// Records an error of the source as a fault, unless the source was closed.
     pub(super) fn fault(&mut self, kind: FaultKind, cid: Option<Cid>, error: StoreError) -> Result<(), Ended> {
         Ok(self.found.error(kind, cid, error).of_source()?)
     }
 }
 
-/// Copies.
+/// Copies the blocks that it receives.
 impl Sink for Salvage<'_> {
     type Ended = Ended;
     const READS_ALL: bool = false;
 
-    /// A block that came over, or is lost.
+    /// A block that was copied or is lost.
     fn known(&mut self, cid: &Cid) -> Result<Option<Vec<Cid>>, Ended> {
         if let Some(data) = self.to.get(cid).of_target()? {
             return Ok(Some(links(cid, &data).unwrap_or_default()));

@@ -183,7 +183,7 @@ impl Source {
             Err(error) => return Err(CopyError::Source(error.into())),
         };
         if at.as_path().is_some_and(Path::is_dir) && !is_damaged {
-            // One folder that cannot be read does not end the listing then.
+            // With this option, one unreadable folder does not end the listing.
             let store = options.for_what_is_left().open(at).of_source()?;
             return Ok(Self { store: Some(store), refused: None, scans: Vec::new() });
         }

@@ -1,4 +1,4 @@
-//! Blocks and heads in the raw files of the source, which no listing has.
+//! Copies unlisted blocks and heads from the raw files of the source.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -16,20 +16,20 @@ use crate::{
     scan::Sink as _,
 };
 
-/// What the raw files name beside the blocks that came over.
+/// What the raw files name apart from the copied blocks.
 #[derive(Default)]
 struct Named {
-    /// Blocks whose bytes are not right where they are named. They may be right elsewhere.
+    /// Blocks whose bytes are wrong where they are named. Right bytes may be found elsewhere.
     lost: BTreeSet<Cid>,
     /// Blocks of hash functions that this build cannot compute.
     unchecked: u64,
     heads: BTreeSet<Cid>,
-    /// Blocks that were told as lost before they were found.
+    /// Blocks that were reported as lost before they were found.
     recovered: HashSet<Cid>,
 }
 
 impl Salvage<'_> {
-    /// Takes over what a scan of the raw files finds, of all that has not come over yet.
+    /// Copies what a scan of the raw files finds and was not copied yet.
     pub(super) fn raw(&mut self, scan: &mut dyn RawScan) -> Result<(), Ended> {
         self.done = Progress { total_bytes: Some(scan.total_bytes()), ..Progress::of(Stage::Raw) };
         let mut named = Named::default();
@@ -41,7 +41,7 @@ impl Salvage<'_> {
         Ok(())
     }
 
-    /// Returns whether all of it could be read.
+    /// Returns whether everything could be read.
     fn steps(&mut self, scan: &mut dyn RawScan, named: &mut Named) -> Result<bool, Ended> {
         let mut whole = true;
         while let Some(found) = scan.next() {
@@ -62,7 +62,7 @@ impl Salvage<'_> {
         Ok(whole)
     }
 
-    /// Takes over a block that the raw files name, unless it came over before.
+    /// Copies a block that the raw files name, unless it was copied before.
     fn named(&mut self, cid: Cid, scan: &mut dyn RawScan, named: &mut Named) -> Result<(), Ended> {
         if self.has(&cid)? {
             return Ok(());
@@ -76,7 +76,7 @@ impl Salvage<'_> {
                 let before = self.report.blocks;
                 let bytes = self.done.bytes;
                 self.take(cid, data)?;
-                // The bytes of this stage are those of the files.
+                // In this stage, the bytes are those of the files.
                 self.done.bytes = bytes;
                 if self.report.blocks > before {
                     self.report.raw += 1;
@@ -93,7 +93,7 @@ impl Salvage<'_> {
         Ok(())
     }
 
-    /// Says what the raw files name and do not hold, and no longer what they held.
+    /// Reports the blocks that the raw files name but do not hold, and withdraws faults for blocks that were found.
     fn conclude(&mut self, named: Named) -> Result<(), Ended> {
         self.found.retract(&named.recovered);
         for cid in named.lost {

@@ -1,4 +1,4 @@
-//! Side tables: every row that can be read, and of indexes only whole ones.
+//! Copies side tables: every readable row, and only complete indexes.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ impl Salvage<'_> {
                         self.done.add(value_bytes);
                     }
                 }
-                // Its key was listed a moment ago, and leads nowhere.
+                // Its key was listed, but leads nowhere.
                 Ok(None) => self.found.fault(
                     FaultKind::SideTable,
                     None,
@@ -75,8 +75,8 @@ impl Salvage<'_> {
         Ok(())
     }
 
-    /// Copies a row of `table`. Returns whether it came over: a row too large for the target does not, unless it is an
-    /// index.
+    /// Copies a row of `table`. Returns whether it was copied: a row that is too large for the target is not, unless it
+    /// is an index.
     fn row(&mut self, key: Bytes, value: Bytes, rows: &mut Rows<'_>, table: &str) -> Result<bool, Ended> {
         if table != knn::TABLE && value.len() > TABLE_VALUE_BYTES_MAX {
             let (key, value_bytes) = (hex(&key), value.len());
@@ -91,8 +91,8 @@ impl Salvage<'_> {
         }
     }
 
-    /// Removes the indexes that lack a row or have a wrong one: they are of no use, and can be built again. Returns
-    /// whether there were any.
+    /// Removes indexes with a missing or wrong row: they are useless and can be built again. Returns whether there were
+    /// any.
     fn remove_broken_indexes(&mut self, to: &Arc<dyn SideTable>) -> Result<bool, Ended> {
         self.done = Progress::of(Stage::Indexes);
         let mut broken = Vec::new();

@@ -1,4 +1,4 @@
-//! Indexes of nearest neighbours: whether each is the one that its CID names.
+//! Checks that each index of nearest neighbours matches its CID.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use super::{
     search::{Ended, Findings},
 };
 
-/// Checks every index of the store, and asks before each whether to go on. The error is one that makes all further
-/// calls vain.
+/// Checks every index of the store, and asks before each whether to continue. Returns an error only if all further
+/// calls would fail.
 pub(super) fn check(
     store: &dyn Store,
     found: &mut Findings,
     go_on: &mut dyn FnMut() -> Result<(), Ended>,
 ) -> Result<(), Ended> {
-    // A store that cannot list its tables has been told of.
+    // If a store cannot list its tables, this was reported already.
     if !store.side_tables().is_ok_and(|names| names.iter().any(|name| name == TABLE)) {
         return Ok(());
     }
@@ -27,7 +27,7 @@ pub(super) fn check(
     }
 }
 
-/// The error is one that ends the listing.
+/// Returns an error only if it ends the listing.
 fn check_table(
     store: &dyn Store,
     found: &mut Findings,
@@ -38,7 +38,7 @@ fn check_table(
         go_on()?;
         match cid {
             Ok(cid) => check_index(&table, &cid, found)?,
-            // Of a key that names no index; the listing goes on behind it.
+            // The key does not name an index; the listing continues after it.
             Err(error @ StoreError::Damaged { .. }) => found.error(FaultKind::KnnIndex, None, error)?,
             Err(error) => return Err(error.into()),
         }
@@ -49,7 +49,7 @@ fn check_table(
 
 fn check_index(table: &Arc<dyn SideTable>, cid: &Cid, found: &mut Findings) -> Result<(), StoreError> {
     match read(table, cid) {
-        // Deleted since it was listed.
+        // Deleted after it was listed.
         Ok(false) => {}
         Ok(true) => found.report.knn_indexes += 1,
         Err(error) if error.kind() == ErrorKind::UnsupportedFormat => found.report.knn_unchecked += 1,
@@ -61,8 +61,8 @@ fn check_index(table: &Arc<dyn SideTable>, cid: &Cid, found: &mut Findings) -> R
     Ok(())
 }
 
-/// Reads an index, or what another program wrote in the place of one, and compares it with its CID. `false`: it is not
-/// there.
+/// Reads an index, or what another program stored in its place, and compares it with its CID. Returns `false` if it is
+/// absent.
 pub(crate) fn read(table: &Arc<dyn SideTable>, cid: &Cid) -> Result<bool, StoreError> {
     match knn::open(Arc::clone(table), cid) {
         Ok(Some(reader)) => reader.check().map(|()| true),

@@ -1,4 +1,4 @@
-//! The search itself: every block once, from the heads first; then side tables and indexes.
+//! Reads every block once, first those that the heads reach; then side tables and indexes.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use crate::{
     scan::{self, Sink, Way},
 };
 
-/// Looks at everything that the contract shows of `store`, and adds it to what was found before.
+/// Checks everything that the contract shows of `store`, and adds it to earlier findings.
 pub(super) fn search(
     store: &dyn Store,
     found: Findings,
@@ -39,11 +39,11 @@ impl From<StoreError> for Ended {
     }
 }
 
-/// A report in the making.
+/// A report in progress.
 pub(crate) struct Findings {
     pub(crate) report: VerifyReport,
     faults_max: usize,
-    /// Whether what the process may not look at ends the search: nothing is known about it.
+    /// Whether the search ends if access is denied, because then nothing is known about the thing.
     denied_ends: bool,
 }
 
@@ -52,7 +52,7 @@ impl Findings {
         Self { report: VerifyReport::default(), faults_max, denied_ends: false }
     }
 
-    /// As [`new`](Self::new), for a search that tells nothing about what it was not permitted to look at.
+    /// As [`new`](Self::new), for a search that reports nothing about things to which access was denied.
     pub(super) fn for_verify(faults_max: usize) -> Self {
         Self { denied_ends: true, ..Self::new(faults_max) }
     }
@@ -64,14 +64,14 @@ impl Findings {
         }
     }
 
-    /// Takes back the one fault of each of these blocks, since they were found elsewhere.
+    /// Withdraws the one fault of each of these blocks, because they were found elsewhere.
     pub(crate) fn retract(&mut self, blocks: &HashSet<Cid>) {
         self.report.fault_count -= blocks.len() as u64;
         self.report.faults.retain(|fault| !fault.cid.is_some_and(|cid| blocks.contains(&cid)));
     }
 
-    /// Takes an error of the store as a fault of `kind`, unless the store is closed and all further calls are in vain,
-    /// or the process was not permitted to look.
+    /// Records an error of the store as a fault of `kind`, unless the store is closed and all further calls would fail,
+    /// or access was denied.
     pub(crate) fn error(&mut self, kind: FaultKind, cid: Option<Cid>, error: StoreError) -> Result<(), StoreError> {
         if error.kind() == ErrorKind::Closed || (self.denied_ends && is_denied(&error)) {
             return Err(error);
@@ -86,7 +86,8 @@ struct Search<'a> {
     found: Findings,
     done: Progress,
     progress: OnProgress<'a>,
-    /// Blocks that the heads reach, failed to read and may not be there: counted if they are listed.
+    /// Blocks that the heads reach and that could not be read. They may be absent, so they are counted only if they are
+    /// listed.
     uncounted: HashSet<Cid>,
 }
 
@@ -109,7 +110,7 @@ impl Search<'_> {
         })
     }
 
-    /// How many blocks are listed; `None` where that cannot be told, which is a fault once they are read.
+    /// The number of listed blocks. `None` if the listing fails, which becomes a fault when the blocks are read.
     fn count(&mut self) -> Result<Option<u64>, Ended> {
         self.done = Progress::of(Stage::Counting);
         let Ok(listing) = self.store.cids() else { return Ok(None) };
@@ -123,7 +124,7 @@ impl Search<'_> {
         Ok(Some(self.done.blocks))
     }
 
-    /// Reads what the heads reach, then the other blocks.
+    /// Reads the blocks that the heads reach, then all others.
     fn blocks(&mut self) -> Result<(), Ended> {
         let mut reached = HashSet::new();
         if let Some(heads) = scan::heads(self.store, self)? {
@@ -149,13 +150,13 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Reads every row. The error is that the table cannot be listed.
+    /// Reads every row. Returns an error if the table cannot be listed.
     fn read_side_table(&mut self, name: &str) -> Result<(), Ended> {
         let table = self.store.side_table(name)?;
         for key in table.keys(&[])? {
             let key = match key {
                 Ok(key) => key,
-                // The listing may go on behind it.
+                // The listing may continue after it.
                 Err(error) => {
                     self.found.error(FaultKind::SideTable, None, error)?;
                     continue;
@@ -174,7 +175,7 @@ impl Search<'_> {
     }
 }
 
-/// Counts.
+/// Counts the blocks that it receives.
 impl Sink for Search<'_> {
     type Ended = Ended;
     const READS_ALL: bool = true;

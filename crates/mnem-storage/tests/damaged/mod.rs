@@ -1,4 +1,5 @@
-//! Stores whose files were altered behind their back: right bytes or a named error, found and named by `verify`, and never a panic.
+//! Stores with altered files: reads give right bytes or a named error, `verify` finds and names the damage, and nothing
+//! panics.
 
 #[cfg(feature = "redb")]
 mod redb_file;
@@ -19,7 +20,7 @@ use mnem_storage::{
 use crate::fixtures::{Block, cid_with_hash, node, raw};
 use crate::random::Random;
 
-/// Damaged files of a store that an ordinary test run tries. `MNEM_SOAK_ROUNDS` is asked for by the long run.
+/// The number of damaged files to try: `ordinary`, or `MNEM_SOAK_ROUNDS` in the long run.
 fn rounds(ordinary: usize) -> usize {
     env::var("MNEM_SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ordinary)
 }
@@ -28,7 +29,7 @@ fn seed() -> u64 {
     env::var("MNEM_DAMAGE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_125)
 }
 
-/// What lies in every store that is damaged here. The heads reach every block.
+/// The content of every store that is damaged here. The heads reach every block.
 struct Content {
     blocks: Vec<Block>,
     heads: Vec<Cid>,
@@ -73,19 +74,19 @@ fn edges(root: Cid) -> KnnEdgeIndex {
     KnnEdgeIndex::new(root, 1, DistanceMetric::Dot, (0..60).map(edge).collect()).expect("a valid index")
 }
 
-/// What became of damaged files.
+/// The results for damaged files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Outcomes {
     files: u64,
-    /// The store did not open, or a read failed, with a named error, or `verify` found a fault.
+    /// The store did not open, a read failed with a named error, or `verify` found a fault.
     detected: u64,
-    /// Everything was as before.
+    /// Everything was unchanged.
     harmless: u64,
-    /// Something was said to be absent that had been there, or a row of a side table had another value, and no read noticed.
+    /// Something was reported as absent, or a row of a side table had another value, and no read noticed.
     unnoticed: u64,
-    /// A panic got out.
+    /// A panic escaped.
     panicked: u64,
-    /// Other bytes, or other heads, than were stored.
+    /// Wrong bytes, or wrong heads.
     wrong: u64,
 }
 
@@ -107,7 +108,7 @@ impl fmt::Display for Outcomes {
     }
 }
 
-/// The table of a run, one line for each kind.
+/// The results of a run as a table, one line for each kind.
 fn table<'a>(rows: impl IntoIterator<Item = (&'a str, Outcomes)>) -> String {
     let mut text = format!("{:<38} |    files | detected | harmless | unnoticed | panicked | wrong\n", "damaged");
     let mut sum = Outcomes::default();
@@ -119,17 +120,17 @@ fn table<'a>(rows: impl IntoIterator<Item = (&'a str, Outcomes)>) -> String {
     text
 }
 
-/// What the reads of a damaged store came to.
+/// The results of reading a damaged store.
 #[derive(Debug, Default)]
 struct Seen {
     errors: Vec<String>,
-    /// Blocks that a read called damaged.
+    /// Blocks that a read reported as damaged.
     damaged: Vec<Cid>,
     absent: Vec<Cid>,
     other_absent: Vec<String>,
-    /// Rows with another value: their owners check them, not the store.
+    /// Rows with another value. Their owners check them, not the store.
     rows: Vec<String>,
-    /// Other bytes for a block, or other heads.
+    /// Wrong bytes of a block, or wrong heads.
     wrong: Vec<String>,
 }
 
@@ -147,7 +148,7 @@ impl Seen {
     }
 }
 
-/// Reads everything that was stored.
+/// Reads all content.
 fn read_all(store: &dyn Store, content: &Content) -> Seen {
     let mut seen = Seen::default();
     for (cid, data) in &content.blocks {
@@ -196,7 +197,8 @@ fn read_rows(store: &dyn Store, content: &Content, seen: &mut Seen) {
     }
 }
 
-/// `verify` names each block that a read called damaged, and each absent one that heads reach, unless it found that it could not look.
+/// Checks that `verify` names each block that a read reported as damaged, and each absent block that heads reach,
+/// unless it reported that it could not look.
 fn assert_named(report: &VerifyReport, seen: &Seen, context: &str) {
     let blind = [FaultKind::Structure, FaultKind::Heads, FaultKind::Listing];
     if report.faults.iter().any(|fault| blind.contains(&fault.kind)) {
@@ -204,7 +206,7 @@ fn assert_named(report: &VerifyReport, seen: &Seen, context: &str) {
     }
     for cid in seen.damaged.iter().chain(&seen.absent) {
         let named = report.faults.iter().any(|fault| fault.cid == Some(*cid));
-        // What only a damaged block leads to is named through that block.
+        // Blocks behind a damaged block are reported through that block.
         let hidden = report.faults.iter().any(|fault| fault.cid.is_some()) && seen.absent.contains(cid);
         assert!(named || hidden, "{context}: verify does not name {cid}: {:?}", report.faults);
     }

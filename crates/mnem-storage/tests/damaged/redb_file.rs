@@ -1,4 +1,4 @@
-//! One redb file, altered in memory: bits flipped, pages zeroed, filled and swapped, cut off and made longer.
+//! One redb file, altered in memory: flipped bits; zeroed, filled and swapped pages; truncated and extended.
 
 use std::{
     collections::BTreeMap,
@@ -19,17 +19,17 @@ use crate::fixtures::raw;
 
 const PAGE: usize = 4096;
 
-/// Damaged files in an ordinary test run.
+/// The number of damaged files in an ordinary run.
 const FILES: usize = 4_000;
 
-/// Damaged files that are salvaged.
+/// The number of damaged files that are salvaged.
 const SALVAGES: usize = 150;
 
-/// The bit of the header that says which of two whole commits is the last. While a file is unclean, nothing else in it knows: flipping this
-/// bit is the same as a crash just before or after a commit took effect.
+/// The bit of the header that selects the last of two complete commits. Nothing else in an unclean file shows which one
+/// it is, so flipping this bit looks like a crash just before or after a commit.
 const LAST_COMMIT_BIT: usize = 9 * 8;
 
-/// A file that is going to be damaged.
+/// A file to be damaged.
 struct Sample {
     name: &'static str,
     clean: bool,
@@ -44,7 +44,7 @@ impl Sample {
         let path = folder.path().join("store.redb");
         let store = OpenOptions::new().create(true).layout(layout).open(&path).expect("create");
         content.fill(&store);
-        // As a kill leaves it: nothing of a store that is open is anywhere but in its file.
+        // The file of an open store is what a kill leaves, because nothing of the store is elsewhere.
         let unclean = fs::read(&path).expect("read");
         store.close().expect("close");
         let bytes = if clean { fs::read(&path).expect("read") } else { unclean };
@@ -74,7 +74,7 @@ enum Damage {
 }
 
 impl Damage {
-    /// Of eight, five flip a bit: one anywhere, one in the header, three in pages that hold something.
+    /// In five of eight cases flips a bit: one anywhere, one in the header, three in used pages.
     fn any(random: &mut Random, sample: &Sample) -> Self {
         let used = |random: &mut Random| sample.used[random.index(sample.used.len())];
         match random.index(16) {
@@ -89,7 +89,7 @@ impl Damage {
         }
     }
 
-    /// `None` if nothing is different afterwards, or if a crash could have left the same.
+    /// Returns `None` if this changes nothing, or if a crash could have left the same.
     fn apply(self, sample: &Sample) -> Option<Vec<u8>> {
         let mut bytes = sample.bytes.clone();
         match self {
@@ -113,10 +113,10 @@ fn page_of(bytes: &mut [u8], page: usize) -> Option<&mut [u8]> {
     bytes.get_mut(page * PAGE..(page + 1) * PAGE)
 }
 
-/// How the damaged file is opened.
+/// How to open the damaged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Mode {
-    /// Checked, whatever way it was closed.
+    /// With a check, however it was closed.
     Checked,
     ReadOnly,
     /// With the defaults, which trust a clean close.
@@ -151,13 +151,13 @@ fn open(bytes: &[u8], options: &OpenOptions) -> Result<mnem_backend_redb::RedbSt
     options.clone().without_locks(true).open_medium(medium, "damaged.redb")
 }
 
-/// What `verify` finds, which always checks the structure: `None` if that is damaged.
+/// The report of `verify`, which always checks the structure; `None` if the structure is damaged.
 fn verify_bytes(bytes: &[u8]) -> Option<VerifyReport> {
     let store = open(bytes, &OpenOptions::new().read_only(true).check(Check::Always)).ok()?;
     Some(verify(&store, &VerifyOptions::new(), &mut unwatched).expect("a report"))
 }
 
-/// One damaged file, opened, read, verified, written to, closed.
+/// Opens one damaged file, reads it, verifies it, writes to it and closes it.
 fn probe(content: &Content, bytes: &[u8], mode: Mode, context: &str) -> Outcomes {
     let one = Outcomes { files: 1, ..Outcomes::default() };
     let store = match open(bytes, &mode.options()) {
@@ -244,7 +244,7 @@ fn damage_and_tell(files: usize, workers: u64) {
         if mode != Mode::Large {
             assert_eq!((outcomes.wrong, outcomes.unnoticed), (0, 0), "{name}, {mode:?}: wrong answers");
         }
-        // The layout of others has no checksum over its heads; nothing but the check on open protects them.
+        // The other layout has no checksum over its heads, so only the check at open protects them.
         if !name.starts_with("mnem") {
             assert_eq!(outcomes.wrong, 0, "{name}, {mode:?}: wrong bytes or heads");
         }
@@ -265,7 +265,7 @@ fn soak() {
     damage_and_tell(rounds(100_000), workers);
 }
 
-/// Salvages what is left of damaged files: no panic gets out, nothing is written that was not there, and the file stays as it is.
+/// Salvages damaged files: no panic escapes, only original blocks are written, and the file does not change.
 #[test]
 fn what_is_salvaged_of_a_damaged_file_was_in_it() {
     let content = Content::new();
@@ -291,7 +291,7 @@ fn what_is_salvaged_of_a_damaged_file_was_in_it() {
                 assert_eq!(came, report.blocks, "{context}");
                 let whole = came == content.blocks.len() as u64 && report.heads == content.heads;
                 partly += u32::from(!whole);
-                // A file that says nothing of what it lacks looks like a file without it.
+                // If a file does not mention the missing data, it looks like a file without them.
                 assert!(whole || report.fault_count > 0, "{context}: something is missing, and no fault");
             }
             Err(error) => {
@@ -309,7 +309,7 @@ fn what_is_salvaged_of_a_damaged_file_was_in_it() {
     );
 }
 
-/// How many blocks the store has, each of which is one of the content, byte for byte, as its heads are.
+/// Checks that each block and head of the store is one of the content. Returns the number of blocks.
 fn assert_was_there(content: &Content, store: &MemoryStore, context: &str) -> u64 {
     let mut count = 0;
     for cid in store.cids().expect("a listing") {
@@ -322,7 +322,7 @@ fn assert_was_there(content: &Content, store: &MemoryStore, context: &str) -> u6
     count
 }
 
-/// Where nothing is damaged, nothing is found.
+/// An undamaged file has no faults.
 #[test]
 fn the_samples_are_whole() {
     let content = Content::new();
@@ -337,7 +337,7 @@ fn the_samples_are_whole() {
             );
         }
     }
-    // And a block that is not what its CID says is found and named.
+    // A block that does not match its CID is found and named.
     let sample = &Sample::all(&content)[0];
     let store = open(&sample.bytes, &OpenOptions::new()).expect("open");
     let (cid, _) = content.blocks[7];

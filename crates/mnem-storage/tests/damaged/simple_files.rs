@@ -1,4 +1,4 @@
-//! The files of a simple store: changed, cut off, emptied, made longer, swapped, deleted, renamed, replaced by folders.
+//! The files of a simple store: changed, truncated, emptied, extended, swapped, deleted, renamed, replaced by folders.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use mnem_storage::{Cid, ErrorKind, OpenOptions, VerifyOptions, VerifyReport, unw
 
 use super::{Content, NOTES, Outcomes, Random, assert_named, read_all, rounds, seed, table};
 
-/// Damaged stores in an ordinary test run.
+/// The number of damaged stores in an ordinary run.
 const STORES: usize = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +31,7 @@ impl Damage {
     const ALL: [Self; 8] =
         [Self::Flip, Self::Cut, Self::Empty, Self::Grow, Self::Swap, Self::Delete, Self::Rename, Self::Folder];
 
-    /// Damages a file, and returns what undoes it. `None` if nothing is different afterwards.
+    /// Damages a file. Returns a way to undo it, or `None` if nothing changed.
     fn apply(self, file: &Path, other: &Path, random: &mut Random) -> Option<Undo> {
         let bytes = fs::read(file).expect("read");
         let aside =
@@ -79,7 +79,7 @@ impl Damage {
     }
 }
 
-/// Writes without emptying the file first: some file systems then wait for the medium.
+/// Writes without truncating the file first, because some file systems then wait for the medium.
 fn overwrite(path: &Path, bytes: &[u8]) {
     let mut file =
         fs::File::options().write(true).create(true).truncate(false).open(path).expect("open a file of the store");
@@ -87,7 +87,7 @@ fn overwrite(path: &Path, bytes: &[u8]) {
     file.set_len(bytes.len() as u64).expect("cut off");
 }
 
-/// What makes a store whole again.
+/// Restores a store.
 struct Undo {
     restore: Vec<(PathBuf, Vec<u8>)>,
     remove: Option<PathBuf>,
@@ -106,17 +106,17 @@ impl Undo {
     }
 }
 
-/// What a file of a store is for.
+/// The purpose of a file in a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Block,
     Heads,
     Format,
-    /// Of the edge table, whose rows are known by a CID.
+    /// A row of the edge table, which a CID protects.
     Edges,
     /// Locks.
     Empty,
-    /// Of a side table whose owner has to know what its rows should be.
+    /// A row of another side table, whose owner must check it.
     Row,
 }
 
@@ -160,7 +160,7 @@ fn report_of(path: &Path) -> Result<VerifyReport, ErrorKind> {
     verify_at(path, &VerifyOptions::new(), &mut unwatched).map_err(|error| error.kind().expect("nobody stopped it"))
 }
 
-/// A damaged store, opened, read and verified.
+/// Opens, reads and verifies a damaged store.
 fn probe(path: &Path, content: &Content, blocks: &[Cid], part: Part, context: &str) -> Outcomes {
     let one = Outcomes { files: 1, ..Outcomes::default() };
     let named = [ErrorKind::Damaged, ErrorKind::NotAStore, ErrorKind::UnsupportedFormat];
@@ -185,7 +185,7 @@ fn probe(path: &Path, content: &Content, blocks: &[Cid], part: Part, context: &s
     }
     match (seen.is_clean(), report.fault_count) {
         (true, 0) => Outcomes { harmless: 1, ..one },
-        // Without its manifest an index is not there, and what is left of it is told as unfinished.
+        // Without its manifest an index is absent, and its remains are reported as unfinished.
         (_, 0) if report.knn_unfinished == [content.edges.compute_cid()] => Outcomes { detected: 1, ..one },
         (_, 0) => {
             assert!(part == Part::Row, "{context}: nobody noticed: {seen:?}");

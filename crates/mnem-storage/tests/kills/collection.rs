@@ -1,4 +1,4 @@
-//! Collections that are killed on the way: nothing that a head reaches is ever gone, and the next one ends the job.
+//! Killed collections: nothing that a head reaches is ever lost, and the next collection finishes the work.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use mnem_storage::{Bytes, Cid, CollectOptions, Store, Walk, WriteBatch, collect,
 use super::{Random, Scene, Tally, Work, stream::assert_whole, writer::open};
 use crate::fixtures::{Block, node, raw};
 
-/// Kills on the way to one finished collection.
+/// The number of kills before a collection is allowed to finish.
 const KILLS: u32 = 3;
 
-/// Operations of the store, each with leaves of its own. Every third one is reached.
+/// The number of operations in the store, each with its own leaves. Every third one is reachable.
 const OPERATIONS: usize = 45;
 
-/// Leaves that an operation has for itself.
+/// The number of leaves of each operation.
 const LEAVES: usize = 8;
 
-/// What the store holds before, by what a head reaches and what none does.
+/// The initial content of the store: what heads reach, and what they do not.
 struct Graph {
     live: BTreeMap<Cid, Bytes>,
     dead: BTreeMap<Cid, Bytes>,
@@ -24,7 +24,7 @@ struct Graph {
 }
 
 impl Graph {
-    /// Operations share leaves with one another, dead ones with live ones too, and each links to an earlier one of its kind.
+    /// Operations share leaves, even dead ones with live ones. Each links to an earlier one of its kind.
     fn new(random: &mut Random) -> Self {
         let mut graph = Self { live: BTreeMap::new(), dead: BTreeMap::new(), heads: Vec::new() };
         let shared: Vec<Block> = (0..LEAVES).map(|n| raw(format!("shared {n}"))).collect();
@@ -59,7 +59,8 @@ impl Graph {
         store.close().expect("close");
     }
 
-    /// Everything that a head reaches is there with its bytes, and nothing that was not there before. How many dead blocks are left.
+    /// Checks that everything reachable is there with its bytes, and that nothing is new. Returns the number of dead
+    /// blocks left.
     fn check(&self, store: &dyn Store) -> usize {
         assert_eq!(store.heads().expect("heads"), self.heads);
         for (cid, data) in &self.live {
@@ -110,7 +111,7 @@ pub(super) fn collect_all(store: &dyn Store) {
     collect(store, &CollectOptions::new(), &mut unwatched).expect("collect");
 }
 
-/// Removes everything, and only then puts back what the heads reach.
+/// Removes everything first, and then puts back what the heads reach.
 pub(super) fn collect_early(store: &dyn Store) {
     let all: Vec<Cid> = store.cids().expect("cids").map(|cid| cid.expect("a CID")).collect();
     let walk = Walk::from_roots(store, store.heads().expect("heads"));

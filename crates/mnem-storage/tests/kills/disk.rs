@@ -1,4 +1,4 @@
-//! A file system of its own, on an image file, whose power can be cut.
+//! A file system on an image file, whose power can be cut.
 
 use std::{
     env, fs,
@@ -19,10 +19,10 @@ use super::{
     write_back,
 };
 
-/// The smallest that each of the file systems can be made on. The image is sparse.
+/// The smallest size on which each of the file systems can be made. The image is sparse.
 const IMAGE_BYTES: u64 = 320 << 20;
 
-/// The call that both ext4 and XFS know as their shutdown, told not to write their journal first: nothing that is not on the device gets there.
+/// The ioctl with which ext4 and XFS shut down, without writing their journal first: nothing more reaches the device.
 const CUT: &str = r#"
     open(my $folder, "<", $ARGV[0]) or die $!;
     my $no_log_flush = pack("L", 2);
@@ -43,19 +43,19 @@ impl FileSystem {
     pub(super) const ALL: [Self; 5] = [
         Self { name: "ext4", make: EXT4, mount: "loop" },
         Self { name: "ext4-writeback", make: EXT4, mount: "loop,data=writeback,noauto_da_alloc" },
-        // Blocks are allocated before their bytes are written: what a cut leaves of them is whatever the device held.
+        // Blocks are allocated before their bytes are written, so a cut may leave old data of the device in them.
         Self { name: "ext4-nodelalloc", make: EXT4, mount: "loop,data=writeback,nodelalloc,noauto_da_alloc" },
         Self { name: "ext4-journal", make: EXT4, mount: "loop,data=journal" },
         Self { name: "xfs", make: &["mkfs.xfs", "-q", "-f"], mount: "loop" },
     ];
 }
 
-/// An image that is unmounted and removed when this goes.
+/// An image, which is unmounted and removed when this is dropped.
 pub(super) struct Disk {
     folder: TempDir,
     mount_point: PathBuf,
     system: FileSystem,
-    /// What writers are run by, if by anything: a program with its arguments.
+    /// The program with its arguments that runs the writers, if any.
     through: Vec<String>,
 }
 
@@ -78,12 +78,13 @@ impl Disk {
 
     fn mount(&self) {
         run(Command::new("mount").args(["-o", self.system.mount]).arg(self.image()).arg(self.folder()));
-        // One that is shut down is mounted again as it is when a mount namespace that somebody made meanwhile holds on to it.
+        // If a mount namespace that was created meanwhile keeps it busy, a file system that was shut down is mounted
+        // again in that state.
         let alive = fs::File::open(self.folder()).and_then(|folder| folder.sync_all());
         assert!(alive.is_ok(), "the file system that was shut down is in use elsewhere: {alive:?}");
     }
 
-    /// Has the file system forget what is not on the device, and mounts what is.
+    /// Makes the file system forget what is not on the device, and mounts the rest.
     fn cut(&self, writer: Writer) -> Heard {
         run(Command::new("perl").args(["-e", CUT]).arg(self.folder()));
         let heard = writer.kill();
@@ -93,7 +94,7 @@ impl Disk {
     }
 }
 
-/// Writers are stopped, and the power is cut under them.
+/// Stops writers, and cuts the power under them.
 impl Ground for Disk {
     fn folder(&self) -> &Path {
         &self.mount_point
@@ -111,10 +112,11 @@ impl Ground for Disk {
         }
     }
 
-    /// The writer is held first: an acknowledgement that a sync earned after the cut would be a lie of the kernel's, not of the store's.
+    /// The writer is stopped first. Otherwise a sync after the cut could return `Ok` for data that are not on the
+    /// device.
     fn end(&self, writer: Writer, microseconds: u64, random: &mut Random, tally: &mut Tally) -> Heard {
         let moment = Instant::now() + Duration::from_micros(random.below(microseconds));
-        // Half of them leave on the disk what was synced and nothing else.
+        // Half of the cuts leave only synced data on the disk.
         if random.below(2) == 0 {
             tally.written_back += write_back::until(moment, self.folder(), random);
         }
@@ -133,12 +135,12 @@ impl Ground for Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // The mount point and the image go with the folder. Where mounting is what failed, there is nothing to unmount.
+        // The mount point and the image are removed with the folder. If mounting failed, there is nothing to unmount.
         let _ = attempt(Command::new("umount").arg("--lazy").arg(self.folder()));
     }
 }
 
-/// Runs a program that has to succeed.
+/// Runs a program that must succeed.
 fn run(command: &mut Command) {
     if let Err(reason) = attempt(command) {
         panic!("{reason}");
@@ -151,7 +153,7 @@ fn attempt(command: &mut Command) -> Result<(), String> {
     output.status.success().then_some(()).ok_or_else(|| format!("{command:?}: {}: {}", output.status, said.trim()))
 }
 
-/// What power cuts need and this machine or this user has not.
+/// The requirements of power cuts that this machine or user lacks.
 pub(super) fn missing(systems: &[FileSystem], programs: &[&str]) -> Vec<String> {
     let mut missing = Vec::new();
     if !geteuid().is_root() {

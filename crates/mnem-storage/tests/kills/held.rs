@@ -1,21 +1,21 @@
-//! A writer that is stopped for good: whatever it has not said by now it never says.
+//! Stops a writer for good: what it has not reported by then, it never reports.
 
 use std::{fs, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Where a stopped writer is.
+/// The point at which a writer was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
     Stopped,
-    /// In a call of the operating system that is not done, such as a sync.
+    /// Inside a system call, such as a sync.
     InACall,
 }
 
-/// Stops a process. Once this has returned, it carries out no instruction of its own any more.
+/// Stops a process. After this returns, it executes no further instruction.
 ///
-/// A thread inside a call meets the signal before it leaves the kernel. So whoever lets it be `in_a_call` does not wait for the end of the call, and
-/// its result, whatever it is, is never seen.
+/// A thread inside a system call sees the signal before it leaves the kernel. With `in_a_call`, this does not wait for
+/// the end of the call, whose result is then never seen.
 pub(super) fn hold(process: u32, in_a_call: bool) -> Held {
     let pid = i32::try_from(process).ok().and_then(Pid::from_raw).expect("the number of a process");
     kill_process(pid, Signal::STOP).expect("stop the writer");
@@ -25,7 +25,7 @@ pub(super) fn hold(process: u32, in_a_call: bool) -> Held {
         if stopped == states.len() {
             return Held::Stopped;
         }
-        // Of several threads one that is stopped has passed the signal on to all the others.
+        // If one of several threads is stopped, it has passed the signal on to all others.
         let passed_on = stopped > 0 || states.len() == 1;
         let waiting = states.iter().filter(|state| **state == b'D').count();
         if in_a_call && passed_on && stopped + waiting == states.len() {
@@ -35,10 +35,10 @@ pub(super) fn hold(process: u32, in_a_call: bool) -> Held {
     }
 }
 
-/// The state of each thread, as the kernel abbreviates it. Of a process that has ended: none.
+/// The state of each thread, as one letter of the kernel. Empty if the process has ended.
 fn states(process: u32) -> Vec<u8> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let stats = threads.filter_map(|thread| fs::read(thread.path().join("stat")).ok());
-    // The name stands in parentheses before it, and may hold any character.
+    // The name precedes it in parentheses, and may contain any character.
     stats.filter_map(|stat| stat.get(stat.iter().rposition(|byte| *byte == b')')? + 2).copied()).collect()
 }

@@ -1,4 +1,4 @@
-//! Work with an end, killed on the way: it leaves a whole store, and is finished by being done again.
+//! Killed jobs: imports and copies leave an intact store, and repeating them finishes the work.
 
 use std::{
     fs,
@@ -18,13 +18,13 @@ use tempfile::TempDir;
 use super::{Random, Scene, Tally, Work, stream::assert_whole, writer::open};
 use crate::fixtures::{car as archive_of, node, raw};
 
-/// Small, so that an import takes many commits.
+/// Small, so that an import makes many commits.
 pub(super) const BATCH_BYTES: u64 = 4_096;
 
-/// Leaves of the archive.
+/// The number of leaves in the archive.
 const LEAVES: u32 = 300;
 
-/// Kills on the way to one finished job.
+/// The number of kills before a job is allowed to finish.
 const KILLS: u32 = 3;
 
 /// What is imported and copied: an archive, and a store of each backend with the same blocks.
@@ -70,7 +70,7 @@ impl Source {
         source
     }
 
-    /// Any backend but this one, if there is another.
+    /// Another backend, if there is one.
     fn other(backend: &'static str) -> &'static str {
         mnem_storage::DRIVERS.iter().map(|driver| driver.name()).find(|other| *other != backend).unwrap_or(backend)
     }
@@ -87,7 +87,7 @@ pub(super) fn create(scene: &Scene, backend: &'static str, random: &mut Random, 
                 store.close().expect("close");
                 true
             }
-            // Nothing yet, or a folder with nothing in it that counts.
+            // Nothing yet, or a folder without relevant content.
             Err(StoreError::NotAStore { .. }) => false,
             Err(error) => panic!("what a killed creation left is neither a store nor nothing: {error:?}"),
         };
@@ -128,13 +128,13 @@ pub(super) fn copy_over(scene: &Scene, backend: &'static str, random: &mut Rando
     let typical = scene.duration_of(|path| copy_into(&*open(path, backend), backend));
     resume(scene, backend, Work::Copy, &source, typical, random, tally);
     let store = open(&scene.path(), backend);
-    // Proves by itself that both hold the same.
+    // The copy itself proves that both stores hold the same.
     copy_into(&*store, backend);
     assert_eq!(store.side_table("notes").expect("the side table").keys(&[]).expect("keys").count(), 60);
     assert_finished(&*store);
 }
 
-/// Kills the work again and again. What each leaves is whole, and the head is there with everything or not at all.
+/// Kills the job repeatedly. The remains must be intact, and the head must be there with everything or not at all.
 fn resume(
     scene: &Scene,
     backend: &'static str,
@@ -173,7 +173,7 @@ fn assert_finished(store: &dyn Store) {
     store.close().expect("close");
 }
 
-/// An index of a size of its own for each number; some take several chunks.
+/// An index of a different size for each number. Some have several chunks.
 fn index(number: u64) -> KnnEdgeIndex {
     let nodes = 5 + (number * 37 % 900) as u16;
     let id = |n: u16| {
@@ -188,7 +188,7 @@ fn index(number: u64) -> KnnEdgeIndex {
     KnnEdgeIndex::new(root, 3, DistanceMetric::Cosine, edges).expect("a valid index")
 }
 
-/// Even operations store an index, odd ones delete the one before the last.
+/// Even operations store an index; odd ones delete the last but one.
 pub(super) fn perform_knn(store: &dyn Store, operation: u64) -> Result<(), StoreError> {
     let table = store.side_table(knn::TABLE)?;
     let number = operation / 2;

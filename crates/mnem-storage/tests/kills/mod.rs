@@ -1,7 +1,8 @@
-//! Processes that are killed while they write: whatever they acknowledged is there, and all else is absent or whole.
+//! Processes that are killed while they write: everything acknowledged is there, and all else is absent or whole.
 //!
-//! The writer is this test binary again. It says each operation's number on its output once the call returned `Ok`; the parent reads, kills it at
-//! a random moment, reads what it still said, and opens the store as any user would.
+//! The writer is another process of this test binary. It prints the number of each operation after the call has
+//! returned `Ok`. The parent reads this, kills the writer at a random moment, reads the rest, and opens the store like
+//! any user.
 
 use crate::random::Random;
 
@@ -31,10 +32,10 @@ use mnem_storage::DRIVERS;
 
 use scene::{Ground, Scene};
 
-/// Kills of each backend in an ordinary test run. `MNEM_SOAK_ROUNDS` is asked for by the long run.
+/// The number of kills of each backend in an ordinary run; `MNEM_SOAK_ROUNDS` in the long run.
 const KILLS: u32 = 56;
 
-/// What the writer is busy with when it is killed.
+/// What the writer does when it is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Work {
     /// Puts, commits of blocks and a head, rows of a side table, deletes, closing and opening.
@@ -42,19 +43,19 @@ enum Work {
     Create,
     Import,
     Copy,
-    /// Removing what no head reaches.
+    /// Removes what no head reaches.
     Collect,
     Knn,
-    /// As `Stream`, with a compaction every few operations.
+    /// Like `Stream`, with a compaction every few operations.
     Compact,
-    /// As `Stream`, with each acknowledgement before the operation: what these tests must find.
+    /// Like `Stream`, but acknowledges each operation before it is done. The tests must find this.
     Lie,
-    /// As `Collect`, with each removal before it is known what is reached: what these tests must find.
+    /// Like `Collect`, but removes blocks before it knows what is reached. The tests must find this.
     CollectEarly,
 }
 
 impl Work {
-    /// Six kills in eighteen hit a stream of commits.
+    /// Six of eighteen kills hit a stream of commits.
     const ROTA: [Self; 18] = {
         use Work::{Collect, Compact, Copy, Create, Import, Knn, Stream};
         [
@@ -77,26 +78,26 @@ impl Work {
         }
     }
 
-    /// The simple backend has nothing to compact.
+    /// The simple backend cannot compact.
     fn on(self, backend: &'static str) -> Self {
         if self == Self::Compact && backend != "redb" { Self::Stream } else { self }
     }
 }
 
-/// What happened, by kind of work.
+/// The events, by kind of work.
 #[derive(Debug, Default)]
 struct Tally {
     kills: u32,
     acknowledged: u64,
-    /// Operations that had landed when the kill came before their acknowledgement.
+    /// Operations that took effect although the kill came before their acknowledgement.
     landed_unsaid: u32,
-    /// Kills that found the work done.
+    /// Kills that came after the work was done.
     too_late: u32,
-    /// Kills after which the next process had to do without anybody opening the store in between.
+    /// Kills after which the next writer opened the store first.
     in_a_row: u32,
-    /// Power cuts in the middle of a call of the operating system.
+    /// Power cuts inside a system call.
     in_a_call: u32,
-    /// Files and folders that were synced by chance before a power cut.
+    /// Files and folders that were synced at random before a power cut.
     written_back: u32,
 }
 
@@ -112,7 +113,7 @@ impl Tally {
     }
 }
 
-/// `ground` makes where each store lies, and says how its writers end.
+/// `ground` makes the folder of each store, and determines how its writers end.
 fn kill(backend: &'static str, kills: u32, seed: u64, ground: &dyn Fn() -> Box<dyn Ground>) -> BTreeMap<Work, Tally> {
     let mut random = Random(seed);
     let mut tallies = BTreeMap::<Work, Tally>::new();
@@ -138,7 +139,7 @@ fn kill(backend: &'static str, kills: u32, seed: u64, ground: &dyn Fn() -> Box<d
     tallies
 }
 
-/// A folder on whatever this machine has. Killing a writer changes nothing on it.
+/// A folder on this machine. Killing a writer does not affect it.
 fn folder() -> Box<dyn Ground> {
     Box::new(tempfile::tempdir().expect("a temporary folder"))
 }
@@ -176,10 +177,10 @@ fn a_killed_writer_of_a_simple_store_loses_nothing_acknowledged() {
     kill_and_tell("", "simple", KILLS, &folder);
 }
 
-/// How a store fares whose writers do this work, for [`is_found`].
+/// The test of one store whose writers do this work, for [`is_found`].
 type Live = fn(&Scene, &'static str, Work, &mut Random, &mut Tally);
 
-/// A planted break shows in one of 20 stores, on every backend.
+/// Checks that a planted break is found in one of 20 stores, with every backend.
 fn is_found(planted: Work, live: Live) {
     for backend in DRIVERS.iter().map(|driver| driver.name()) {
         let mut random = Random(seed());
@@ -213,7 +214,7 @@ fn soak() {
     }
 }
 
-/// The backends of a long run.
+/// The backends selected for a long run.
 fn asked_for() -> impl Iterator<Item = &'static str> {
     let only = env::var("MNEM_SOAK_ONLY").ok();
     DRIVERS

@@ -9,10 +9,10 @@ use crate::fixtures::node;
 
 const TABLE: &str = "notes";
 
-/// Operations of one step: a put, a commit, rows, a delete.
+/// The operations of one step: a put, a commit, rows, a delete.
 const PARTS: u64 = 4;
 
-/// A delete removes what was put this many steps before.
+/// A delete removes what was put this many steps earlier.
 const DELETED_AFTER: u64 = 2;
 
 /// Rows are deleted this many steps after they were written.
@@ -52,13 +52,13 @@ fn blocks(step: u64) -> Vec<(Cid, Bytes)> {
     blocks
 }
 
-/// The head that a step sets: it links to the step's blocks and is never the same as another's.
+/// The head of a step. It links to the step's blocks, and each step has a different one.
 fn head(step: u64) -> Cid {
     let data = blocks(step).pop().map(|(_, data)| data).unwrap_or_default();
     cid_of(DAG_CBOR, &data)
 }
 
-/// What a step supersedes: nothing, all heads, or the one before.
+/// The heads that a step supersedes: none, all, or the previous one.
 fn superseded(step: u64, heads: &BTreeSet<Cid>) -> Vec<Cid> {
     match (step % 4, step.checked_sub(1)) {
         (0, _) | (_, None) => Vec::new(),
@@ -69,7 +69,7 @@ fn superseded(step: u64, heads: &BTreeSet<Cid>) -> Vec<Cid> {
 
 fn heads_after(commits: u64) -> BTreeSet<Cid> {
     let mut heads = BTreeSet::new();
-    // Every fourth step but one leaves its own head alone.
+    // Three of four steps leave the head of every fourth step alone.
     for step in (commits / 4 * 4).saturating_sub(4)..commits {
         for old in superseded(step, &heads) {
             heads.remove(&old);
@@ -84,7 +84,7 @@ fn rows(step: u64) -> Vec<(Bytes, Bytes)> {
     (0..3).map(row).collect()
 }
 
-/// Does an operation. Doing it again, as after a kill that came before its acknowledgement, changes nothing.
+/// Performs an operation. Repeating it, as after a kill before its acknowledgement, changes nothing.
 pub(super) fn perform(store: &dyn Store, operation: u64) -> Result<(), mnem_storage::StoreError> {
     let step = operation / PARTS;
     match operation % PARTS {
@@ -111,7 +111,8 @@ fn count(done: u64, part: u64) -> u64 {
     done / PARTS + u64::from(done % PARTS > part)
 }
 
-/// Whether something that operation `from` makes and operation `to` unmakes has to be there: `None` while one of them is in flight.
+/// Whether something must be there that operation `from` creates and operation `to` removes. `None` while one of them
+/// is in progress.
 fn is_due(done: u64, from: u64, to: u64) -> Option<bool> {
     match done {
         _ if done == from || done == to => None,
@@ -119,8 +120,8 @@ fn is_due(done: u64, from: u64, to: u64) -> Option<bool> {
     }
 }
 
-/// Compares a store with what `done` operations leave, while the next one may have been carried out too, or in part where its contract lets it.
-/// `true` if the next one was a commit that has landed.
+/// Compares a store with the state after `done` operations. The next operation may have taken effect too, or partly if
+/// its contract allows that. Returns `true` if the next one was a commit that took effect.
 pub(super) fn check(store: &dyn Store, done: u64) -> bool {
     let commits = count(done, 1);
     let (now, next) = (heads_after(commits), heads_after(commits + 1));

@@ -1,7 +1,7 @@
-//! Power cuts under writers on real file systems: what they acknowledged is on the disk.
+//! Power cuts under writers on real file systems: everything acknowledged is on the disk.
 //!
-//! The writers and the checks are those of the kills. A kill leaves everything in the hands of the kernel; here the kernel forgets what is not on the
-//! device. What is not synced gets there by chance only: with drawn syncs of single files, or not at all.
+//! The writers and the checks are those of the kills. A kill leaves all data in the kernel; here the kernel forgets
+//! what is not on the device. Unsynced data get there only by chance: through random syncs of single files.
 
 use std::{env, panic};
 
@@ -13,20 +13,21 @@ use super::{
     seed, stream,
 };
 
-/// A tracer that stays out of the way: the writer is still the child of this process.
+/// A tracer in the background, so that the writer is still a child of this process.
 const TRACER: [&str; 7] = ["strace", "-D", "-f", "-qqq", "-o", "/dev/null", "-e"];
 
-/// Has syncs return at once, and do nothing.
+/// Makes syncs return at once without doing anything.
 const NO_SYNC: &str = "inject=fsync,fdatasync,syncfs,sync,sync_file_range,msync:retval=0";
 
 /// Which syncs of a writer do nothing.
 const BREAKS: [(&str, &str); 3] =
     [("no sync", ""), ("every other sync left out", ":when=2+2"), ("every tenth sync left out", ":when=10+10")];
 
-/// Stores in which a break has to show. Where data is journalled any later sync makes up for one that was left out: there it takes longest.
+/// The number of stores in which a break must show. It takes longest with journalled data, where any later sync makes
+/// up for a missing one.
 const LIVES: u32 = 300;
 
-/// The file systems that the run is about. Fails, and says so, where it cannot run.
+/// The file systems of the run. Fails with the reason if the run is not possible.
 fn systems(programs: &[&str]) -> Vec<FileSystem> {
     let only = env::var("MNEM_SOAK_ON").ok().filter(|name| !name.is_empty());
     let named = |system: &FileSystem| only.as_deref().is_none_or(|name| name == system.name);
@@ -65,7 +66,7 @@ fn a_sync_that_does_nothing_is_found() {
     }
 }
 
-/// How many cuts it took until something was wrong with what writers left that are traced in this way.
+/// The number of cuts until a fault was found, with writers that are traced in this way.
 fn cuts_until_found(system: FileSystem, backend: &'static str, trace: &str, lives: u32) -> Option<u32> {
     let mut random = Random(seed());
     let mut tally = Tally::default();

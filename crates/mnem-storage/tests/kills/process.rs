@@ -1,4 +1,4 @@
-//! The writer as a process: started, heard, killed.
+//! The writer as a process: starting it, reading its output, killing it.
 
 use std::{
     io::{BufRead as _, BufReader, Lines, Write as _},
@@ -14,28 +14,28 @@ pub(super) const BACKEND: &str = "MNEM_KILLS_BACKEND";
 pub(super) const SOURCE: &str = "MNEM_KILLS_SOURCE";
 pub(super) const FIRST: &str = "MNEM_KILLS_FIRST";
 
-/// What the writer says comes after this; the rest of its output is the test harness's.
+/// Marks the lines of the writer. The rest of its output comes from the test harness.
 const SAYS: &str = "writer says ";
 
-/// Says one line, in one write.
+/// Prints one line, in one write.
 pub(super) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     out.write_all(format!("\n{SAYS}{text}\n").as_bytes()).expect("the parent listens");
     out.flush().expect("the parent listens");
 }
 
-/// A writer at work. Killed at the latest when this goes.
+/// A running writer. Dropping this kills it.
 pub(super) struct Writer {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     heard: Heard,
 }
 
-/// What a writer had said by its end.
+/// What a writer had reported by its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Heard {
     pub(super) began: bool,
-    /// Operations acknowledged by this writer.
+    /// The number of operations that this writer acknowledged.
     pub(super) acknowledged: u64,
     /// The number after the last of them.
     pub(super) next: Option<u64>,
@@ -43,8 +43,8 @@ pub(super) struct Heard {
 }
 
 impl Writer {
-    /// A process of this binary that works on the store at `path`. `source` is an archive or another store, `first` the number of its first
-    /// operation.
+    /// Starts a process of this binary that works on the store at `path`. `source` is an archive or another store,
+    /// `first` the number of its first operation.
     pub(super) fn start(
         mut binary: Command,
         work: Work,
@@ -65,12 +65,12 @@ impl Writer {
         Self { child, lines, heard: Heard::default() }
     }
 
-    /// Listens until the writer has begun and acknowledged this many operations, or has ended.
+    /// Reads until the writer has begun and acknowledged this many operations, or has ended.
     pub(super) fn listen(&mut self, acknowledged: u64) {
         while !(self.heard.began && self.heard.acknowledged >= acknowledged) && self.hear() {}
     }
 
-    /// One line. `false` at the end.
+    /// Reads one line. Returns `false` at the end.
     fn hear(&mut self) -> bool {
         let Some(Ok(line)) = self.lines.next() else { return false };
         match line.strip_prefix(SAYS) {
@@ -90,7 +90,7 @@ impl Writer {
         self.child.id()
     }
 
-    /// Kills the writer, and hears what it had said by then.
+    /// Kills the writer, and reads what it had reported by then.
     pub(super) fn kill(mut self) -> Heard {
         self.child.kill().expect("kill");
         while self.hear() {}
@@ -112,7 +112,7 @@ fn is_killed(status: ExitStatus) -> bool {
     std::os::unix::process::ExitStatusExt::signal(&status) == Some(9)
 }
 
-/// Where there are no signals, a killed process has the code that it was killed with.
+/// Without signals, a killed process has the exit code that it was killed with.
 #[cfg(not(unix))]
 fn is_killed(status: ExitStatus) -> bool {
     status.code() == Some(1)

@@ -1,4 +1,4 @@
-//! Where a store lies, and how its writers end.
+//! The folder of a store, and how its writers end.
 
 use std::{
     env,
@@ -15,30 +15,30 @@ use super::{
     process::{Heard, Writer},
 };
 
-/// A folder for a store, and the end that comes over whoever writes there.
+/// A folder for a store, and the way in which its writers end.
 pub(super) trait Ground {
     fn folder(&self) -> &Path;
 
-    /// The binary that writers are processes of.
+    /// The binary to start writers with.
     fn binary(&self) -> Command {
         Command::new(env::current_exe().expect("this binary"))
     }
 
-    /// Ends the writer at a random moment within so many microseconds, and hears what it had said by then.
+    /// Ends the writer at a random moment within so many microseconds, and reads what it had reported by then.
     fn end(&self, writer: Writer, microseconds: u64, random: &mut Random, tally: &mut Tally) -> Heard;
 
-    /// Keeps what is there, and says where. It may be asked in the middle of a failure, and does not fail itself.
+    /// Keeps the content, and returns its path. May be called during a failure, so it must not fail itself.
     fn keep(&mut self) -> Option<PathBuf>;
 }
 
-/// Writers are killed.
+/// Kills writers.
 impl Ground for TempDir {
     fn folder(&self) -> &Path {
         self.path()
     }
 
     fn end(&self, writer: Writer, microseconds: u64, random: &mut Random, _: &mut Tally) -> Heard {
-        // The moment is random and waits for nothing.
+        // A random moment; this waits for nothing.
         thread::sleep(Duration::from_micros(random.below(microseconds)));
         writer.kill()
     }
@@ -49,7 +49,7 @@ impl Ground for TempDir {
     }
 }
 
-/// A place for one store, which is kept and named when the test fails in it.
+/// The place of one store. It is kept, and its path printed, if the test fails.
 pub(super) struct Scene {
     ground: Box<dyn Ground>,
     story: String,
@@ -65,7 +65,8 @@ impl Scene {
         self.ground.folder().join("store")
     }
 
-    /// A process that works on the store. `source` is an archive or another store, `first` the number of its first operation.
+    /// Starts a process that works on the store. `source` is an archive or another store, `first` the number of its
+    /// first operation.
     pub(super) fn start(&self, work: Work, backend: &'static str, source: &Path, first: u64) -> Writer {
         Writer::start(self.ground.binary(), work, backend, &self.path(), source, first)
     }
@@ -79,7 +80,7 @@ impl Scene {
         heard
     }
 
-    /// Ends work between its beginning and a little after the time that it takes.
+    /// Ends work at a moment between its beginning and a little after its usual duration.
     pub(super) fn end_within(
         &self,
         work: Work,
@@ -94,12 +95,12 @@ impl Scene {
         self.end(writer, microseconds + microseconds / 8, random, tally)
     }
 
-    /// How long work on another store takes here, in microseconds.
+    /// The duration of work on another store here, in microseconds.
     pub(super) fn duration_of(&self, work: impl FnOnce(&Path)) -> u64 {
         self.duration_after(|_| (), work)
     }
 
-    /// As [`duration_of`](Self::duration_of), of work on what `prepare` has made.
+    /// Like [`duration_of`](Self::duration_of), for work on what `prepare` has made.
     pub(super) fn duration_after(&self, prepare: impl FnOnce(&Path), work: impl FnOnce(&Path)) -> u64 {
         let folder = tempfile::tempdir_in(self.ground.folder()).expect("a temporary folder");
         let path = folder.path().join("store");

@@ -1,4 +1,4 @@
-//! The life of a store whose writers are killed one after the other.
+//! One store whose writers are killed one after the other.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use mnem_storage::{Store, VerifyOptions, unwatched, verify_at};
 
 use super::{Random, Scene, Tally, Work, operations, writer::open};
 
-/// Writers of one store that are killed.
+/// The number of killed writers of one store.
 const KILLS: u64 = 6;
 
 pub(super) fn live(scene: &Scene, backend: &'static str, work: Work, random: &mut Random, tally: &mut Tally) {
@@ -14,7 +14,7 @@ pub(super) fn live(scene: &Scene, backend: &'static str, work: Work, random: &mu
     let mut done = 0;
     for _ in 0..KILLS {
         let mut writer = scene.start(work, backend, &path, done);
-        // Some are killed while they open, some after a while.
+        // Some are killed during the opening, some later.
         writer.listen(random.below(60).saturating_sub(10));
         let heard = scene.end(writer, 3_000, random, tally);
         done = heard.next.unwrap_or(done);
@@ -23,9 +23,9 @@ pub(super) fn live(scene: &Scene, backend: &'static str, work: Work, random: &mu
             continue;
         }
         match random.below(4) {
-            // Nobody opens the store: the next writer is killed on top of this kill.
+            // Nobody opens the store in between, so the next writer starts from the remains of this kill.
             0 => tally.in_a_row += 1,
-            // A creation that was cut off is no store yet.
+            // An interrupted creation is not a store yet.
             1 if done > 0 => {
                 assert_whole(&path);
                 done = look(&path, backend, done, tally);
@@ -38,7 +38,7 @@ pub(super) fn live(scene: &Scene, backend: &'static str, work: Work, random: &mu
     }
 }
 
-/// Opens the store, compares it, and goes on with it.
+/// Opens the store, compares it, and writes to it.
 fn look(path: &Path, backend: &'static str, done: u64, tally: &mut Tally) -> u64 {
     let store = open(path, backend);
     tally.landed_unsaid += u32::from(operations::check(&*store, done));
@@ -53,7 +53,7 @@ fn close(store: std::sync::Arc<dyn Store>) {
     store.close().expect("close");
 }
 
-/// No head without its blocks, no block that is not what it says, nothing that cannot be read.
+/// Checks that no head lacks its block, that every block matches its CID, and that everything can be read.
 pub(super) fn assert_whole(path: &Path) {
     let report = verify_at(path, &VerifyOptions::new(), &mut unwatched).expect("verify");
     assert_eq!(report.fault_count, 0, "{:?}", report.faults);

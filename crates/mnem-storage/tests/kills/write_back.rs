@@ -1,4 +1,4 @@
-//! Parts of what a writer has not synced get to the disk all the same, in an order that nobody chose.
+//! Random parts of a writer's unsynced data get to the disk, in random order.
 
 use std::{
     fs::{self, File},
@@ -9,12 +9,12 @@ use std::{
 
 use super::Random;
 
-/// The longest time between two syncs. Syncs without a break would leave little unsynced.
+/// The longest time between two syncs. Without pauses, little would remain unsynced.
 const PAUSE_MICROSECONDS: u64 = 800;
 
-/// Syncs files and folders in `folder` that are drawn, one after the other, until the moment has come. How many times it did.
+/// Syncs random files and folders in `folder` until `moment`. Returns how many.
 ///
-/// What the writer removes or renames meanwhile is passed over.
+/// Skips what the writer removes or renames meanwhile.
 pub(super) fn until(moment: Instant, folder: &Path, random: &mut Random) -> u32 {
     let mut synced = 0;
     loop {

@@ -1,4 +1,4 @@
-//! What the process does that is going to be killed.
+//! The code of the process that is killed.
 
 use std::{env, fs::File, io::BufReader, path::Path, path::PathBuf, sync::Arc};
 
@@ -13,10 +13,10 @@ use super::{
     process::{BACKEND, FIRST, SOURCE, STORE, WORK, say},
 };
 
-/// Operations between two times that the writer closes the store and opens it again.
+/// The number of operations after which the writer closes and reopens the store.
 const OPEN_FOR: u64 = 40;
 
-/// Not a test by itself: what the tests of this module run in another process.
+/// Not a test: the other tests of this module run it in another process.
 #[test]
 fn child() {
     let Ok(work) = env::var(WORK) else { return };

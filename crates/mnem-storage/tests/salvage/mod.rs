@@ -1,4 +1,4 @@
-//! What is got out of damaged stores: all that can be read, and nothing else.
+//! Salvages of damaged stores: everything readable, and nothing else.
 
 #[cfg(feature = "redb")]
 mod raw_pages;
@@ -35,7 +35,7 @@ fn snapshot(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-/// Salvages a store on disk, which stays as it is to the byte.
+/// Salvages a store on disk, and checks that its files do not change.
 fn rescue(path: &Path) -> (MemoryStore, SalvageReport) {
     let before = snapshot(path);
     let rescued = MemoryStore::new();
@@ -48,7 +48,7 @@ fn rescue(path: &Path) -> (MemoryStore, SalvageReport) {
     (rescued, report)
 }
 
-/// The side tables with their rows and the bytes of these.
+/// The side tables, with the number of their rows and the bytes of their values.
 fn tables_of(store: &dyn Store) -> Vec<(String, u64, u64)> {
     let counted = |name: String| {
         let table = store.side_table(&name).unwrap();
@@ -64,7 +64,7 @@ fn blocks_of(store: &dyn Store) -> BTreeSet<Block> {
     store.cids().unwrap().map(|cid| block(cid.unwrap())).collect()
 }
 
-/// Everything of `all` but those: byte for byte.
+/// Checks that the store has exactly the blocks of `all` except `lost`.
 fn assert_all_but(rescued: &dyn Store, all: &[Block], lost: &[Cid]) {
     let expected: BTreeSet<Block> = all.iter().filter(|(cid, _)| !lost.contains(cid)).cloned().collect();
     let found = blocks_of(rescued);
@@ -76,7 +76,7 @@ fn faults(report: &SalvageReport) -> Vec<(FaultKind, Option<Cid>)> {
     report.faults.iter().map(|fault| (fault.kind, fault.cid)).collect()
 }
 
-/// The faults of a store that holds what was saved: the links to what was not.
+/// The faults of a salvaged store: links to blocks that were not salvaged.
 fn verified(store: &dyn Store) -> Vec<(FaultKind, Option<Cid>)> {
     let report = verify(store, &VerifyOptions::new(), &mut unwatched).unwrap();
     report.faults.iter().map(|fault| (fault.kind, fault.cid)).collect()

@@ -1,4 +1,4 @@
-//! redb files that were cut, zeroed and overwritten: how many of the blocks whose pages are whole come over.
+//! Truncated, zeroed and overwritten redb files: how many of the blocks with intact pages are salvaged.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -21,25 +21,25 @@ use crate::random::Random;
 
 const PAGE: usize = 4096;
 
-/// Damaged files in an ordinary test run. `MNEM_SOAK_ROUNDS` is set by the long run.
+/// The number of damaged files in an ordinary run; `MNEM_SOAK_ROUNDS` in the long run.
 const FILES: usize = 60;
 
-/// The share of the blocks whose pages are whole that a file has to give, in percent.
+/// The percentage of blocks with intact pages that must be salvaged from each file.
 const SHARE: usize = 95;
 
-/// A file, what it holds, and where.
+/// A file, its content, and where the content is.
 struct Sample {
     bytes: Vec<u8>,
-    /// Each block, deleted ones included.
+    /// All blocks, including deleted ones.
     blocks: BTreeMap<Cid, Bytes>,
-    /// Heads of all commits.
+    /// The heads of all commits.
     heads: BTreeSet<Cid>,
     /// The copies of each stored block: from the beginning of its page to the end of its bytes.
     places: BTreeMap<Cid, Vec<Range<usize>>>,
 }
 
 impl Sample {
-    /// Blocks of a few hundred bytes up to this size, in some commits with one head each; some are deleted again.
+    /// Blocks from a few hundred bytes up to this size, in several commits with one head each. Some are deleted again.
     fn new(layout: Layout, largest: u64, deletes: bool, random: &mut Random) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.redb");
@@ -78,7 +78,8 @@ impl Sample {
     }
 }
 
-/// Where blocks have their bytes: after their keys, in a leaf whose first page has the key. Found by looking for the bytes.
+/// Where the bytes of blocks are: after their keys, in a leaf whose first page has the key. Found by searching for the
+/// bytes.
 fn places<'a>(file: &[u8], blocks: impl Iterator<Item = (&'a Cid, &'a Bytes)>) -> BTreeMap<Cid, Vec<Range<usize>>> {
     let mut places = BTreeMap::new();
     let mut begins = HashMap::new();
@@ -102,14 +103,14 @@ fn places<'a>(file: &[u8], blocks: impl Iterator<Item = (&'a Cid, &'a Bytes)>) -
     places
 }
 
-/// Where the leaf begins that has this key, and its value here: in this page or the one before.
+/// The beginning of the leaf that has this key and this value: in this page or the previous one.
 fn leaf_of(file: &[u8], value: usize, key: &[u8]) -> Option<usize> {
     let pages = (value / PAGE).saturating_sub(1)..=value / PAGE;
     let has_key = |page: &usize| file[*page..value].windows(key.len()).any(|window| window == key);
     pages.rev().map(|page| page * PAGE).find(|page| file[*page] == 1 && has_key(page))
 }
 
-/// A file after some damage, and which of its bytes are not those that they were.
+/// A damaged file, and which of its bytes changed.
 struct Damaged {
     bytes: Vec<u8>,
     wrong: Vec<Range<usize>>,
@@ -117,7 +118,8 @@ struct Damaged {
 }
 
 impl Damaged {
-    /// One to four changes: cut off, zeroed, filled, overwritten by chance or by other pages of the file, made longer.
+    /// Makes one to four changes: truncates, zeroes, fills, overwrites with random bytes or other pages, or extends the
+    /// file.
     fn new(sample: &Sample, random: &mut Random) -> Self {
         let mut damaged = Self { bytes: sample.bytes.clone(), wrong: Vec::new(), what: String::new() };
         for _ in 0..1 + random.index(4) {
@@ -136,7 +138,7 @@ impl Damaged {
         self.what += &format!("{kind}: {start}..{end} of {len}; ");
         match kind {
             0 | 1 => {
-                // Not less than an eighth is left.
+                // At least an eighth is left.
                 let left = len / 8 + random.index(len - len / 8);
                 self.bytes.truncate(left);
                 self.wrong.push(left..usize::MAX);
@@ -155,10 +157,10 @@ impl Damaged {
         self.wrong.push(start..end);
     }
 
-    /// The blocks of which at least one copy has all its pages whole.
+    /// The blocks with at least one copy whose pages are all intact.
     fn whole<'a>(&self, sample: &'a Sample) -> BTreeSet<&'a Cid> {
         let is_whole = |place: &Range<usize>| {
-            // The page to its end: there may be rows in it behind this one.
+            // Up to the end of the page, because other rows may follow in it.
             let pages = place.start..place.end.next_multiple_of(PAGE).min(sample.bytes.len());
             self.wrong.iter().all(|wrong| wrong.end <= pages.start || pages.end <= wrong.start)
         };
@@ -166,22 +168,22 @@ impl Damaged {
     }
 }
 
-/// What became of the files of a run.
+/// The results of a run.
 #[derive(Debug, Default)]
 struct Outcomes {
     files: usize,
-    /// At least [`SHARE`] percent of the blocks whose pages are whole came over.
+    /// Files that gave at least [`SHARE`] percent of the blocks with intact pages.
     good: usize,
-    /// All of them did.
+    /// Files that gave all of them.
     full: usize,
-    /// Blocks whose pages are whole, and how many of those came over.
+    /// The number of blocks with intact pages, and of those that were salvaged.
     whole: usize,
     came: usize,
-    /// Blocks that came out of raw pages alone.
+    /// The number of blocks that came only from raw pages.
     raw: u64,
     bytes: usize,
     took: Duration,
-    /// Of the file that took longest for its size: for each MiB, and what was done to it.
+    /// The file that took longest for its size: the time per MiB, and how it was damaged.
     slowest: (Duration, String),
 }
 
@@ -234,7 +236,7 @@ fn seed() -> u64 {
     env::var("MNEM_DAMAGE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_128)
 }
 
-/// No word of the panics of redb that are contained, which are many.
+/// Silences the many contained panics of redb.
 fn hush() {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

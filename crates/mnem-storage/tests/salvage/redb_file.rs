@@ -13,11 +13,11 @@ use crate::fixtures::{Block, animals_root};
 
 const PAGE: usize = 4096;
 
-/// What the first byte of a page says of it, as redb writes it.
+/// The first byte of a page, which is its kind.
 const LEAF: u8 = 1;
 const BRANCH: u8 = 2;
 
-/// A file that is damaged byte by byte, and what was in it.
+/// A file to be damaged byte by byte, and its content.
 struct Sample {
     _folder: TempDir,
     path: PathBuf,
@@ -39,12 +39,12 @@ impl Sample {
         Self { _folder: folder, path, bytes, all }
     }
 
-    /// Where these bytes lie. The last place: pages of earlier commits may still be there.
+    /// The offsets of these bytes. The last one counts, because pages of earlier commits may still be there.
     fn places(&self, data: &[u8]) -> Vec<usize> {
         self.bytes.windows(data.len()).enumerate().filter(|(_, window)| *window == data).map(|(at, _)| at).collect()
     }
 
-    /// Pages of blocks of this kind, from the middle of the file on.
+    /// Pages of this kind with blocks, from the middle of the file on.
     fn pages(&self, kind: u8) -> impl Iterator<Item = usize> {
         let pages = self.bytes.chunks(PAGE).enumerate();
         let of_kind = pages.filter(move |(_, page)| page[0] == kind).map(|(at, _)| at);
@@ -55,7 +55,7 @@ impl Sample {
         fs::write(&self.path, &self.bytes).unwrap();
     }
 
-    /// The blocks whose bytes lie in this page, and in no other.
+    /// The blocks whose bytes are only in this page.
     fn blocks_in(&self, page: usize) -> Vec<Cid> {
         let page = &self.bytes[page * PAGE..(page + 1) * PAGE];
         let keys: HashSet<&[u8]> = page.windows(36).collect();
@@ -102,7 +102,7 @@ fn a_page_costs_the_blocks_in_it_and_the_listing_goes_on_behind() {
             sample.save();
             let (rescued, report) = rescue(&sample.path);
             if report.faults.is_empty() {
-                // A page of an earlier commit, which nothing leads to.
+                // A page of an earlier commit, to which nothing leads.
                 continue;
             }
             tried += 1;
@@ -127,7 +127,7 @@ fn a_page_costs_the_blocks_in_it_and_the_listing_goes_on_behind() {
 fn pages_beside_each_other_and_a_branch_cost_what_they_lead_to() {
     for kind in [LEAF, BRANCH] {
         let mut sample = Sample::new();
-        // Those of the tree that is used hold what a head reaches; the others do no harm.
+        // The current tree's pages contain reachable blocks; damage in others does no harm.
         let pages: Vec<usize> = match kind {
             LEAF => sample.pages(LEAF).filter(|page| sample.blocks_in(*page).len() > 2).skip(50).take(12).collect(),
             _ => sample.pages(BRANCH).collect(),
@@ -168,17 +168,17 @@ fn a_file_that_lost_its_end_or_was_not_closed_gives_what_is_left() {
         let (rescued, report) = rescue(&sample.path);
         assert!(report.structure_damaged);
         assert!(blocks_of(&rescued).iter().all(|block| sample.all.contains(block)));
-        // The file lies half empty: it was made longer while it was written.
+        // The file is half empty, because it grew while it was written.
         let share = report.blocks as usize * 16 / sample.all.len();
         assert!(share + 1 >= sixteenths, "{sixteenths} sixteenths of the file, {share} of the blocks");
         from_raw_pages += report.raw;
-        // Each head that is named was one, and is there to be set.
+        // Each reported head was a head, and its block can be found.
         let heads = [report.heads, report.head_candidates].concat();
         assert!(heads.iter().all(|head| *head == animals_root() && rescued.has(head).unwrap()), "{heads:?}");
     }
     assert!(from_raw_pages > 4_077, "{from_raw_pages}");
 
-    // As a kill leaves it, and then eight bytes.
+    // The file as a kill leaves it, and eight more bytes.
     let mut unclean = sample.bytes.clone();
     unclean[9] |= 2;
     let (cid, data) = &sample.all[100];

@@ -1,4 +1,4 @@
-//! A simple store with files damaged, missing, or no files at all.
+//! A simple store with damaged or missing files, or without any.
 
 use std::{fs, path::Path, path::PathBuf};
 
@@ -131,7 +131,8 @@ fn rows_of_an_index_that_is_left_behind_are_not_counted() {
     });
     store.close().unwrap();
     assert_eq!(rescue(&path).1.fault_count, 0);
-    // Each row is a file named by its key: the manifest's ends with the digest, and those of the parts contain it.
+    // Each row is a file named by its key. The key of the manifest ends with the digest; the keys of the parts contain
+    // it.
     let rows = snapshot(&path.join("tables").join(knn::TABLE));
     let digest: String = hurt.hash().digest().iter().map(|byte| format!("{byte:02x}")).collect();
     let parts: Vec<_> = rows.iter().filter(|(path, _)| path.to_str().unwrap().contains(&digest)).collect();
@@ -160,10 +161,10 @@ fn a_store_without_its_format_is_damaged_and_no_empty_folder() {
     let report = verify_at(&path, &VerifyOptions::new(), &mut unwatched).unwrap();
     assert!(report.structure_damaged);
     assert_eq!((report.blocks, report.fault_count), (4_077, 1));
-    // Written back by hand, everything is as it was.
+    // After restoring the file by hand, everything is as before.
     fs::write(path.join("format"), "mnem-backend-simple 1\n").unwrap();
     assert_eq!(verify_at(&path, &VerifyOptions::new(), &mut unwatched).unwrap().fault_count, 0);
-    // A later format is not taken for damage.
+    // A later format is not mistaken for damage.
     fs::write(path.join("format"), "mnem-backend-simple 2\n").unwrap();
     let error = OpenOptions::new().lenient(true).open(&path).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnsupportedFormat);

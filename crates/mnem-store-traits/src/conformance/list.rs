@@ -390,6 +390,8 @@ macro_rules! __conformance_laws {
                     "Every way to read of one handle finds what a write through another added, and does not find what it removed, whatever both remember."
                 must every_callback every_write_within_callers_code_stands [Blocks]
                     "The iterator of a batch, a callback, or the consumer of a listing may write in every way: the write shows at once and stands, and the outer call keeps its promises."
+                must every_callback close_within_callers_code_is_a_close [Store]
+                    "`close` within the iterator of a batch, a callback, or the consumer of a listing returns and closes the store; a batch that it closes changes nothing."
                 must every_callback panic_in_callers_code_harms_nothing [Blocks]
                     "After a panic in an iterator, a callback, or the consumer of a listing every way to write works, and `close` is `Ok`."
             }
@@ -593,7 +595,7 @@ macro_rules! __conformance_laws {
                     "Wherever in an opening the power is cut, also in one that recovers: what was acknowledged is there."
 
                 must locks opening_without_locks_is_refused [Blocks Faults Locks]
-                    "Where the medium has no locks, an opening for writing is refused with an error that names them, and writes nothing."
+                    "Where the medium has no locks, an opening for writing is refused with an error that names them, and writes nothing to a store that is there."
                 must network every_write_over_a_network_is_as_it_says [Blocks Faults Network; PutsSurvive]
                     "At whichever request of a write an answer is lost, a request refused, or a false conflict reported: what is there is as the outcome says, and no false conflict is passed on."
                 must network every_read_over_a_network_is_right_or_an_error [Blocks Faults Network]

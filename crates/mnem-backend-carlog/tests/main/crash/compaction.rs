@@ -1,5 +1,5 @@
-//! A compaction that ends early: its process is killed before any of its changes, or the power is cut after any of them. What the store held,
-//! it holds, also once its index is lost; nothing that was deleted comes back, and no file of it stays.
+//! Interrupted compactions: the process is killed before any change, or the power is cut after any change. The store
+//! keeps its content, even if its index is lost; no deleted block comes back, and no leftover file stays.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -24,7 +24,7 @@ fn open(process: Process) -> CarlogStore {
     options.open_on(Arc::new(process), ROOT).unwrap()
 }
 
-/// Several segments, of whose blocks and rows every third one is there.
+/// Several segments, in which every third block and row is live.
 fn fill(store: &CarlogStore) -> Held {
     (0..12).for_each(|n| commit(store, n));
     let table = store.side_table("t").unwrap();
@@ -37,7 +37,7 @@ fn fill(store: &CarlogStore) -> Held {
             store.delete(&cid).unwrap();
         },
     );
-    // Deleted, put again, and deleted again: in the log it stands twice.
+    // Deleted, put again, and deleted again, so it is in the log twice.
     for _ in 0..2 {
         store.put(&block(2).0, block(2).1).unwrap();
         store.delete(&block(2).0).unwrap();
@@ -68,7 +68,8 @@ fn without_index(image: &Image) -> Image {
     image
 }
 
-/// Checks that a store that was left so holds this, for a reader and a writer, with its index and without; returns the segments after it.
+/// Checks that the store in this image has the expected content, for a reader and a writer, with its index and without.
+/// Returns its segments afterwards.
 fn check(image: &Image, held: &Held, when: &str) -> BTreeSet<PathBuf> {
     let mut after = BTreeSet::new();
     for image in [image.clone(), without_index(image)] {

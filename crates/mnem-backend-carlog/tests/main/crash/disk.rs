@@ -46,11 +46,11 @@ pub(crate) enum Lie {
     Parent,
     /// All syncs of segments except the first of each.
     LaterCommits,
-    /// The syncs of segments, during a compaction.
+    /// The syncs of segments during a compaction.
     NewLog,
-    /// The sync of the new manifest, during a compaction.
+    /// The sync of the new manifest during a compaction.
     NewManifest,
-    /// The syncs of the store's folder, during a compaction.
+    /// The syncs of the store's folder during a compaction.
     Switch,
 }
 
@@ -66,9 +66,9 @@ struct State {
     has_folder: bool,
     log: Vec<Event>,
     lie: Option<Lie>,
-    /// Whether a compaction is under way.
+    /// Whether a compaction is in progress.
     compacts: bool,
-    /// Of the syncs of a call, the one before which [`Kill::BeforeDurable`] strikes.
+    /// Which sync of a call [`Kill::BeforeDurable`] precedes.
     kill_at_sync: usize,
     /// The process that holds the lock, if any.
     locked: Option<usize>,

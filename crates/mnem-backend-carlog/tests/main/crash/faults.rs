@@ -129,10 +129,10 @@ fn work(process: &Process, store: &CarlogStore, when: &str) -> Vec<Held> {
         note(&mut possible, *step, &result);
         match process.failed() {
             Some((call, path)) if !had_failed => {
-                // The segments of a compaction that failed are removed.
+                // The segments of a failed compaction are removed.
                 let is_given_up = matches!(step, Step::Compact) && path != Path::new(ROOT);
                 is_poisoned = call == Call::Sync && !is_of_index(&path) && !is_given_up;
-                // A segment that cannot be removed is removed by the next writer.
+                // If a segment cannot be removed, the next writer removes it.
                 let may_stay = is_given_up && call == Call::Change;
                 let may_pass = is_of_index(&path) || may_stay || (call == Call::Sync && path == Path::new(ROOT));
                 assert!(result.is_err() || may_pass, "{when}: {step:?} hides a failed call");

@@ -120,7 +120,7 @@ impl Engine for Carlog {
         store.close()
     }
 
-    /// The only upkeep is to compact.
+    /// The only maintenance is compaction.
     fn tend(&self, _: usize, store: &mut CarlogStore) -> Result<(), StoreError> {
         store.compact().map(drop)
     }

@@ -136,7 +136,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let failed = |source| failed(args, source);
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
     let stop = stop_while_opening(context)?;
-    let from = open_source(context, args, context.checked_options_for_listing())?;
+    let from = open_source(context, args)?;
     // Before creating a store, so that a signal does not interrupt its creation.
     stop.finish_first();
     context.note(format_args!("opening or creating {}", args.to.display()));
@@ -178,9 +178,10 @@ pub(crate) fn stop_while_opening(context: &Context) -> Result<Stop> {
     )
 }
 
-pub(crate) fn open_source(context: &Context, args: &Args, options: OpenOptions) -> Result<Arc<dyn Store>> {
+pub(crate) fn open_source(context: &Context, args: &Args) -> Result<Arc<dyn Store>> {
     context.note(format_args!("opening {} for reading", args.from.display()));
-    options.read_only(true).open(&args.from).map_err(|error| failed(args, CopyError::Source(error.into())))
+    let opened = context.checked_options().read_only(true).open(&args.from);
+    opened.map_err(|error| failed(args, CopyError::Source(error.into())))
 }
 
 /// The number of blocks to copy, for the progress bar. Ignores errors: the copy will report them.

@@ -30,7 +30,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let failed = |source| failed(args, source);
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
     let stop = stop_while_opening(context)?;
-    let from = open_source(context, args, context.checked_options())?;
+    let from = open_source(context, args)?;
     // Before a store is created, so that a signal lets its creation finish.
     stop.finish_first();
     let existed = args.to.exists();

@@ -37,7 +37,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let existed = args.to.exists();
     let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("salvage");
-    let options = SalvageOptions::new().open(context.options());
+    let options = SalvageOptions::new().open(context.reading_options());
     let salvaged = salvage_at(&args.from, &*to, &options, &mut |progress| {
         bar.show(&progress);
         stop.flow()
@@ -83,7 +83,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
 
 /// Fails unless the source is a store, damaged or not, or a file whose raw pages may hold blocks.
 fn look(context: &Context, args: &Args) -> std::result::Result<(), StoreError> {
-    let from = context.options().read_only(true);
+    let from = context.reading_options().read_only(true);
     let looked = from.detect(&args.from).and_then(|found| match found {
         Some(_) => Ok(()),
         None => from.open(&args.from).map(drop),

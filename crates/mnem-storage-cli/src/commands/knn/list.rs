@@ -25,7 +25,7 @@ Examples:
 pub(super) struct Args {}
 
 pub(super) fn run(context: &Context, _: &Args) -> Result<Exit> {
-    let store = context.open_for_listing()?;
+    let store = context.open_read_only()?;
     let table = table(&*store)?;
     let mut out = context.out();
     for cid in knn::list(&*table)? {

@@ -38,7 +38,7 @@ struct EdgeLine {
 
 pub(super) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let typed = cid_short::parse(&args.cid)?;
-    let store = context.open_for_listing()?;
+    let store = context.open_read_only()?;
     let index = open(context, &*store, &typed)?;
     let mut out = context.out();
     if args.edges {

@@ -154,7 +154,12 @@ fn set(case: &Case, place: Place) -> Result<Vec<Block>, Failure> {
 }
 
 fn outer_is_as_promised(case: &Case, place: Place, outer: &[Block], there: bool, when: &str) -> Result<(), Failure> {
-    let store = case.blocks()?;
+    are_there(case.handles(), place, outer, there, when)
+}
+
+/// Whether the blocks of the call are all there, or all absent.
+fn are_there(handles: &Handles, place: Place, outer: &[Block], there: bool, when: &str) -> Result<(), Failure> {
+    let store = offered(handles.as_blocks(), Profile::Blocks)?;
     outer.iter().try_for_each(|block| {
         let when = format!("{when}, of the call whose code is {place}");
         if there { holds(&*store, block, &when) } else { lacks(&*store, &block.cid, &when) }
@@ -231,4 +236,52 @@ fn write_after_a_panic(case: &Case, way: Write, place: Place) -> Result<(), Fail
     put_many(&*case.blocks()?, std::slice::from_ref(&after))?;
     holds(&*case.blocks()?, &after, &when)?;
     close(case, &when)
+}
+
+pub(crate) fn close_within_callers_code_is_a_close(case: &mut Case) -> LawResult {
+    for place in Place::ALL.into_iter().filter(|place| case.has(place.needs())) {
+        close_within(&mut case.fresh()?, place)?;
+    }
+    Ok(())
+}
+
+fn close_within(case: &mut Case, place: Place) -> Result<(), Failure> {
+    let outer = set(case, place)?;
+    let mut closed = Err(Failure::new(format_args!("close() within {place}"), "one run of the code", "none"));
+    let done = place.call(case.handles(), &outer, &mut || closed = close(case, &format!("within {place}")))?;
+    closed?;
+    let probe = case.blocks()?.get(&outer[0].cid);
+    if probe.is_ok() {
+        // Nothing was there to close: the call is as any other.
+        return outer_is_as_promised(
+            case,
+            place,
+            &outer,
+            place.leaves_its_blocks(),
+            "after a close() that closed nothing",
+        );
+    }
+    saw(format_args!("get after a close() within {place}"), probe).refused(ErrorKind::Closed)?;
+    let did = format_args!("a call with a close() within {place}");
+    match place {
+        Place::PutMany | Place::DeleteMany => saw(did, done).refused(ErrorKind::Closed).map(drop)?,
+        Place::FailedPutMany | Place::FailedDeleteMany => saw(did, done).refused(ErrorKind::Backend).map(drop)?,
+        _ if done.is_ok() => {}
+        _ => saw(did, done).refused(ErrorKind::Closed).map(drop)?,
+    }
+    if case.has(Profile::SecondHandle) {
+        are_there(
+            &case.second()?,
+            place,
+            &outer,
+            place.finds_its_blocks(),
+            "in another opening of a store that was closed",
+        )?;
+    }
+    if case.has(Profile::Persistence) {
+        case.drop_and_open()?;
+        let when = "in a store that was closed and opened again";
+        outer_is_as_promised(case, place, &outer, place.finds_its_blocks(), when)?;
+    }
+    Ok(())
 }

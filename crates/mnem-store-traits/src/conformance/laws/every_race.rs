@@ -11,9 +11,8 @@ use crate::{
         Failure, Handles, Profile,
         case::{Case, offered},
         data::{Block, block, identity_block},
-        expect::{ensure, heads_are, holds, lists, put_many, saw},
+        expect::{heads_are, holds, lists, put_many, saw, update},
         failure::LawResult,
-        show::Show,
         threads::together,
         ways::{TABLE, Write, writes_of},
     },
@@ -37,24 +36,46 @@ impl Lane {
         self.blocks(round)[0].cid
     }
 
-    fn row(self, round: usize) -> (Bytes, Bytes) {
+    /// The head that a round supersedes.
+    fn old_head(self, round: usize) -> Cid {
+        self.blocks(round)[1].cid
+    }
+
+    fn row(what: &str, round: usize) -> (Bytes, Bytes) {
+        (Bytes::from(format!("{what} in round {round}")), Bytes::from_static(b"value"))
+    }
+
+    /// What its rounds supersede or delete. No round undoes what one before it did: that would hide a loss.
+    fn set(self, case: &Case) -> Result<(), Failure> {
         let Self(way) = self;
-        (Bytes::from(format!("{way} {round}")), Bytes::from_static(b"value"))
+        (0..ROUNDS).try_for_each(|round| {
+            if way.deletes_blocks() {
+                put_many(&*case.blocks()?, &self.blocks(round))?;
+            }
+            if way.changes_heads() {
+                update(&*case.heads()?, &self.old_head(round), &[])?;
+            }
+            Ok(())
+        })?;
+        if way != Write::Row {
+            return Ok(());
+        }
+        let rows: Vec<_> = (0..ROUNDS).map(|round| Self::row("gone", round)).collect();
+        let table = case.store()?.side_table(TABLE);
+        saw("write of the first rows", table.and_then(|table| table.write(&rows, &[]))).ok()
     }
 
     fn write(self, handles: &Handles, round: usize) -> Result<Result<(), StoreError>, Failure> {
         let Self(way) = self;
-        let before = round.checked_sub(1);
-        let old = before.map(|before| self.head(before));
+        let old = self.old_head(round);
         Ok(match way {
             Write::Delete | Write::DeleteMany => way.remove(handles, &self.blocks(round).map(|block| block.cid))?,
-            Write::Update => offered(handles.as_heads(), Profile::Heads)?.update(&self.head(round), old.as_slice()),
+            Write::Update => offered(handles.as_heads(), Profile::Heads)?.update(&self.head(round), &[old]),
             Write::Row => {
                 let table = offered(handles.as_store(), Profile::Store)?.side_table(TABLE);
-                let gone = before.map(|before| self.row(before).0);
-                table.and_then(|table| table.write(&[self.row(round)], gone.as_slice()))
+                table.and_then(|table| table.write(&[Self::row("new", round)], &[Self::row("gone", round).0]))
             }
-            _ => way.put_superseding(handles, &self.blocks(round), old.as_slice())?,
+            _ => way.put_superseding(handles, &self.blocks(round), &[old])?,
         })
     }
 }
@@ -72,11 +93,7 @@ pub(crate) fn writes_of_every_kind_at_once_lose_nothing(case: &mut Case) -> LawR
 
 /// The lanes take turns with the handles.
 fn write_at_once(case: &Case, handles: &[&Handles], lanes: &[Lane]) -> Result<(), Failure> {
-    let all = |lanes: &[Lane]| -> Vec<Block> {
-        lanes.iter().flat_map(|lane| (0..ROUNDS).flat_map(|round| lane.blocks(round))).collect()
-    };
-    let of = |is: fn(Write) -> bool| -> Vec<Lane> { lanes.iter().filter(|Lane(way)| is(*way)).copied().collect() };
-    put_many(&*case.blocks()?, &all(&of(Write::deletes_blocks)))?;
+    lanes.iter().try_for_each(|lane| lane.set(case))?;
     let barrier = Barrier::new(lanes.len());
     together(lanes.len(), |i| {
         let (lane, mut kept) = (lanes[i], Ok(()));
@@ -93,23 +110,25 @@ fn write_at_once(case: &Case, handles: &[&Handles], lanes: &[Lane]) -> Result<()
         1 => "after writes of every kind at once",
         _ => "after writes of every kind at once, through two handles",
     };
-    let there = all(&of(Write::adds_blocks));
-    let cids: Vec<Cid> = there.iter().map(|block| block.cid).collect();
-    let heads: Vec<Cid> = of(Write::changes_heads).into_iter().map(|lane| lane.head(ROUNDS - 1)).collect();
-    for handles in handles {
-        let store = offered(handles.as_blocks(), Profile::Blocks)?;
-        there.iter().try_for_each(|block| holds(&*store, block, when))?;
-        lists(&*store, &cids, when)?;
-        if let Some(store) = handles.as_heads() {
-            heads_are(&**store, &heads, when)?;
-        }
-        if lanes.iter().any(|Lane(way)| *way == Write::Row) {
-            let table = offered(handles.as_store(), Profile::Store)?.side_table(TABLE);
-            let keys = table.and_then(|table| table.keys(b"")?.collect::<Result<Vec<_>, _>>());
-            let last = Lane(Write::Row).row(ROUNDS - 1).0;
-            let keys = saw(format_args!("keys() {when}"), keys).ok()?;
-            ensure(keys == [last], format_args!("keys() {when}"), "the last row and no other", keys.show())?;
-        }
+    handles.iter().try_for_each(|handles| everything_stands(handles, lanes, when))
+}
+
+fn everything_stands(handles: &Handles, lanes: &[Lane], when: &str) -> Result<(), Failure> {
+    let of = |is: fn(Write) -> bool| lanes.iter().filter(move |Lane(way)| is(*way));
+    let store = offered(handles.as_blocks(), Profile::Blocks)?;
+    let there: Vec<Block> =
+        of(Write::adds_blocks).flat_map(|lane| (0..ROUNDS).flat_map(|round| lane.blocks(round))).collect();
+    there.iter().try_for_each(|block| holds(&*store, block, when))?;
+    lists(&*store, &there.iter().map(|block| block.cid).collect::<Vec<_>>(), when)?;
+    if let Some(store) = handles.as_heads() {
+        let heads = of(Write::changes_heads).flat_map(|lane| (0..ROUNDS).map(|round| lane.head(round)));
+        heads_are(&**store, &heads.collect::<Vec<_>>(), when)?;
+    }
+    if lanes.iter().any(|Lane(way)| *way == Write::Row) {
+        let table = offered(handles.as_store(), Profile::Store)?.side_table(TABLE);
+        let keys = table.and_then(|table| table.keys(b"")?.collect::<Result<Vec<_>, _>>());
+        let rows: Vec<Bytes> = (0..ROUNDS).map(|round| Lane::row("new", round).0).collect();
+        saw(format_args!("keys() {when}"), keys).is(rows)?;
     }
     Ok(())
 }

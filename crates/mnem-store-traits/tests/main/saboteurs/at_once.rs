@@ -1,13 +1,20 @@
-//! Defects of writes of different kinds at the same time, and of listings longer than a number counts.
+//! Defects of writes of different kinds at the same time, of a `close` within a call, and of listings longer than a
+//! number counts.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use mnem_store_traits::{
-    Blockstore, Bytes, Cid, CidIter, Cids, KeyIter, MemoryStore, SideTable, Store, StoreError, WriteBatch,
+    Blocks, Blockstore, Bytes, Cid, CidIter, Cids, KeyIter, MemoryStore, SideTable, Store, StoreError, WriteBatch,
 };
 
 use super::{
-    Defect, Gap, defect, saboteurs,
+    Defect, defect, saboteurs,
     tables::{OneDefect, TableDefect},
 };
 
@@ -17,6 +24,8 @@ saboteurs! {
     commit_writes_rows_back: CommitWritesRowsBack => writes_of_every_kind_at_once_lose_nothing "keys() after writes";
     delete_writes_names_back: DeleteLosesCommits => writes_of_every_kind_at_once_lose_nothing "None";
     batch_of_deletes_writes_back: BatchOfDeletesLosesPuts => deletes_lose_no_put_of_another_thread "beside a delete_many";
+    close_waits_for_readers: CloseWaitsForReaders => close_within_callers_code_is_a_close "no end: a deadlock";
+    batch_asks_once_whether_it_may: AsksOnceWhetherItMay => close_within_callers_code_is_a_close "Closed";
 }
 
 defect! {
@@ -25,10 +34,18 @@ defect! {
             Ok(Box::new(inner.cids()?.take(1 << 16)))
         }
     }
+
+    // Looks whether the store is open before it drains the iterator, and no more.
+    AsksOnceWhetherItMay {
+        fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
+            inner.side_tables()?;
+            inner.open_again().put_many(blocks)
+        }
+    }
 }
 
 #[derive(Debug, Default)]
-struct KeysIn16Bits;
+pub(super) struct KeysIn16Bits;
 
 impl TableDefect for KeysIn16Bits {
     fn keys<'a>(inner: &'a dyn SideTable, prefix: &[u8]) -> Result<KeyIter<'a>, StoreError> {
@@ -40,13 +57,20 @@ impl TableDefect for KeysIn16Bits {
 /// lost.
 #[derive(Debug, Default)]
 struct WritesBack {
-    has_read: Gap,
-    others: Gap,
+    /// How many have read and not yet written back.
+    reading: AtomicUsize,
+    others: AtomicUsize,
 }
 
 impl WritesBack {
-    fn gaps(&self) -> Vec<&Gap> {
-        vec![&self.has_read, &self.others]
+    /// Either side waits so long for the other, which a law lets run at the same moment: the race is lost in every run.
+    const PATIENCE: Duration = Duration::from_millis(300);
+
+    fn wait(until: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !until() && begin.elapsed() < Self::PATIENCE {
+            std::thread::yield_now();
+        }
     }
 
     /// What `list` finds after `write` and another write, and did not find before.
@@ -55,20 +79,22 @@ impl WritesBack {
         list: impl Fn() -> Result<Vec<T>, StoreError>,
         write: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<Vec<T>, StoreError> {
-        let after_another = self.others.count() + 1;
+        let others = self.others.load(Ordering::SeqCst);
         let before = list()?;
-        self.has_read.look();
-        write()?;
-        self.others.wait_until(after_another);
+        self.reading.fetch_add(1, Ordering::SeqCst);
+        let written = write();
+        Self::wait(|| self.others.load(Ordering::SeqCst) > others);
+        self.reading.fetch_sub(1, Ordering::SeqCst);
+        written?;
         let mut since = list()?;
         since.retain(|item| !before.contains(item));
         Ok(since)
     }
 
     fn other(&self, write: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
-        self.has_read.wait_until(1);
+        Self::wait(|| self.reading.load(Ordering::SeqCst) > 0);
         write()?;
-        self.others.look();
+        self.others.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 }
@@ -96,9 +122,6 @@ impl SideTable for Rows {
 }
 
 impl Defect for CommitWritesRowsBack {
-    fn gaps(&self) -> Vec<&Gap> {
-        self.0.gaps()
-    }
     fn commit(&self, inner: &MemoryStore, batch: &WriteBatch) -> Result<(), StoreError> {
         let table = inner.side_table("table")?;
         let lost = self.0.lost(|| table.keys(b"")?.collect(), || inner.commit(batch))?;
@@ -118,9 +141,6 @@ fn listed(inner: &MemoryStore) -> Result<Vec<Cid>, StoreError> {
 pub(super) struct DeleteLosesCommits(WritesBack);
 
 impl Defect for DeleteLosesCommits {
-    fn gaps(&self) -> Vec<&Gap> {
-        self.0.gaps()
-    }
     fn delete(&self, inner: &MemoryStore, cid: &Cid) -> Result<(), StoreError> {
         let lost = self.0.lost(|| listed(inner), || inner.delete(cid))?;
         lost.iter().try_for_each(|cid| inner.delete(cid))
@@ -135,14 +155,28 @@ impl Defect for DeleteLosesCommits {
 pub(super) struct BatchOfDeletesLosesPuts(WritesBack);
 
 impl Defect for BatchOfDeletesLosesPuts {
-    fn gaps(&self) -> Vec<&Gap> {
-        self.0.gaps()
-    }
     fn put(&self, inner: &MemoryStore, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
         self.0.other(|| inner.put(cid, data))
     }
     fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         let lost = self.0.lost(|| listed(inner), || inner.delete_many(cids))?;
         inner.delete_many(&mut lost.into_iter().map(Ok))
+    }
+}
+
+/// Waits in `close` for every call under way, as before it frees what they use.
+#[derive(Debug, Default)]
+pub(super) struct CloseWaitsForReaders(RwLock<()>);
+
+impl Defect for CloseWaitsForReaders {
+    const DEADLINE: Duration = Duration::from_secs(2);
+
+    fn with_block(&self, inner: &MemoryStore, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        let _in_use = self.0.read().unwrap_or_else(|e| e.into_inner());
+        inner.with_block(cid, f)
+    }
+    fn close(&self, inner: &MemoryStore) -> Result<(), StoreError> {
+        let _not_in_use = self.0.write().unwrap_or_else(|e| e.into_inner());
+        inner.close()
     }
 }
