@@ -34,6 +34,35 @@ fn a_file_gets_smaller_and_plain_files_are_told_of() {
     assert!(place.run(&["verify", "--store", "a.simple"]).ok().starts_with("0 faults"));
 }
 
+/// What `gc` deletes is free, and `compact` gives it back.
+#[test]
+fn a_log_is_written_once_more_without_what_was_collected() {
+    let place = Place::new();
+    let archive = animals();
+    place.run(&["import", archive.to_str().expect("text"), "--store", "a.carlog"]).ok();
+    place.write("notes.txt", &[7; 50_000]);
+    place.run(&["put", "notes.txt", "--store", "a.carlog"]).ok();
+    let note = place.run(&["put", "-q", "notes.txt", "--store", "a.carlog"]).ok();
+    place.run(&["heads", "update", note.trim(), "--store", "a.carlog"]).ok();
+    let bytes = || {
+        let entries = fs::read_dir(place.path("a.carlog")).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").metadata().expect("metadata").len()).sum::<u64>()
+    };
+    let before = bytes();
+    place.run(&["gc", "--store", "a.carlog"]).ok();
+    let said = place.run(&["stat", "--store", "a.carlog"]).ok();
+    let free = said.lines().find_map(|line| line.strip_prefix("free ")).expect("free bytes").trim();
+    let free = free.split(' ').next().map(|digits| digits.replace(',', "")).expect("a number");
+    assert!(free.parse::<u64>().expect("a number") > 1_000_000, "{said}");
+    let said = place.run(&["compact", "--store", "a.carlog"]).ok();
+    assert!(said.starts_with("compacted a.carlog\nbefore  "), "{said}");
+    // The note, and an index of a few pages.
+    assert!(before > 1_200_000 && bytes() < 80_000, "{before}, {}: {said}", bytes());
+    assert!(place.run(&["verify", "--store", "a.carlog"]).ok().starts_with("0 faults in 1 block"));
+    let said = place.run(&["compact", "--store", "a.carlog"]).ok();
+    assert!(said.starts_with("nothing to compact in a.carlog: ") && said.lines().count() == 1, "{said}");
+}
+
 #[test]
 fn what_cannot_be_compacted_has_the_usual_exit_status() {
     let place = Place::new();

@@ -219,6 +219,35 @@ fn an_index_is_rebuilt_from_a_log_whose_names_are_gone() {
     look(&reader);
 }
 
+/// A reader knows of a commit in the next segment, and before it opens that segment, a compaction removes it.
+#[test]
+fn a_reader_whose_next_segment_is_removed_reads_the_new_log() {
+    let place = Place::new();
+    // One manifest names the first segment alone until a compaction.
+    let options = || OpenOptions::new().segment_bytes(3_000).index_thread(false);
+    let store = options().create(true).open(place.store()).unwrap();
+    store.put(&block(0).0, block(0).1).unwrap();
+    let store = Arc::new(Mutex::new(store));
+    let (writer, is_armed) = (store.clone(), Arc::new(AtomicBool::new(false)));
+    let armed = is_armed.clone();
+    let files = Hooked::new(move |call, path| {
+        let is_log = path.extension().is_some_and(|extension| extension == "car");
+        if matches!(call, Call::Read(_)) && is_log && armed.swap(false, Ordering::SeqCst) {
+            let store = writer.lock().unwrap();
+            store.delete(&block(1).0).unwrap();
+            assert!(store.compact().unwrap().nothing_to_do.is_none());
+        }
+        Ok(())
+    });
+    let reader = options().read_only(true).open_on(files, place.store()).unwrap();
+    assert!(reader.has(&block(0).0).unwrap());
+    (1..STEADY).for_each(|n| store.lock().unwrap().put(&block(n).0, block(n).1).unwrap());
+    is_armed.store(true, Ordering::SeqCst);
+    assert_eq!(reader.get(&block(STEADY - 1).0).unwrap(), Some(block(STEADY - 1).1));
+    assert!(!is_armed.load(Ordering::SeqCst), "the log was not read");
+    (0..STEADY).for_each(|n| assert_eq!(reader.has(&block(n).0).unwrap(), n != 1, "{n}"));
+}
+
 /// Copies the folder of an open store in the order that `docs/OPERATIONS.md` describes. If a compaction made the copy
 /// useless, it is damaged; otherwise it contains everything acknowledged before.
 #[test]

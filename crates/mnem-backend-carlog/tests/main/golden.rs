@@ -2,7 +2,7 @@
 //! completely.
 //!
 //! The test that compares it with a new store also writes a new golden store, for a new version of the format, to the
-//! folder that `MNEM_GOLDEN` names.
+//! folder that `MNEM_GOLDEN` names, and a compacted one beside it.
 
 use std::{collections::BTreeMap, env, fs, path::Path};
 
@@ -10,6 +10,9 @@ use mnem_backend_carlog::{CarlogStore, OpenOptions};
 use mnem_store_traits::{Blockstore, Bytes, Cid, DAG_CBOR, RAW, Store, cid::multihash::Multihash, cid_of};
 
 use crate::support::{Content, Place, block, commit};
+
+/// The folder of the golden store that was compacted.
+const COMPACTED: &str = "1-compacted.carlog";
 
 /// Small bounds, so that a small store has several segments and runs.
 fn options() -> OpenOptions {
@@ -46,6 +49,15 @@ fn write(path: &Path) {
     (12..14).for_each(|n| commit(&store, n));
 }
 
+/// The same, compacted, and with commits after that.
+fn write_compacted(path: &Path) {
+    write(path);
+    let store = options().open(path).unwrap();
+    assert!(store.compact().unwrap().nothing_to_do.is_none());
+    store.put(&block(40).0, block(40).1).unwrap();
+    store.delete(&block(40).0).unwrap();
+}
+
 fn check(store: &CarlogStore) {
     let content = Content::of(store);
     let blocks = (0..28).filter(|n| ![8, 20].contains(n)).map(block).chain(odd_blocks());
@@ -60,7 +72,11 @@ fn check(store: &CarlogStore) {
 }
 
 fn golden() -> BTreeMap<String, Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/1.carlog");
+    files_of("1.carlog")
+}
+
+fn files_of(name: &str) -> BTreeMap<String, Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     let files = fs::read_dir(folder).unwrap().map(Result::unwrap);
     files.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
@@ -105,10 +121,33 @@ fn the_golden_store_is_read_without_its_index() {
     check(&options().read_only(true).open(place.store()).unwrap());
 }
 
+/// With its index and without.
+#[test]
+fn the_golden_compacted_store_is_read_and_written_on() {
+    let (place, files) = (Place::new(), files_of(COMPACTED));
+    assert!(!files.contains_key("seg-000003.car") && files.contains_key("seg-000004.car"));
+    for without_index in [false, true] {
+        let mut files = files.clone();
+        files.retain(|name, _| !without_index || !name.starts_with("run-") && !name.starts_with("rows-"));
+        place.restore(&files);
+        check(&options().read_only(true).open(place.store()).unwrap());
+        assert_eq!(place.files(), files, "a reader writes nothing");
+        let store = options().open(place.store()).unwrap();
+        check(&store);
+        assert!(store.compact().unwrap().nothing_to_do.is_none());
+        check(&store);
+        store.close().unwrap();
+        check(&options().open(place.store()).unwrap());
+    }
+}
+
 #[test]
 fn a_store_written_now_holds_the_same() {
     let place = Place::new();
     let path = env::var_os("MNEM_GOLDEN").map_or(place.store(), Into::into);
     write(&path);
+    check(&options().read_only(true).open(&path).unwrap());
+    let path = path.with_file_name(COMPACTED);
+    write_compacted(&path);
     check(&options().read_only(true).open(&path).unwrap());
 }

@@ -96,6 +96,12 @@ fn compact_redb(path: &Path) -> anyhow::Result<()> {
     Ok(store.close()?)
 }
 
+fn compact_carlog(path: &Path) -> anyhow::Result<()> {
+    let store = mnem_backend_carlog::OpenOptions::new().open(path)?;
+    store.compact()?;
+    Ok(store.close()?)
+}
+
 fn in_tree() -> [Subject; 9] {
     [
         Subject {
@@ -103,6 +109,7 @@ fn in_tree() -> [Subject; 9] {
             about: "mnem-backend-carlog of this workspace: a log of CAR files with an index on disk",
             open: |path| Ok(Arc::new(mnem_backend_carlog::OpenOptions::new().create(true).open(path)?)),
             open_reader: Some(|path| Ok(Arc::new(mnem_backend_carlog::OpenOptions::new().read_only(true).open(path)?))),
+            compact: Some(compact_carlog),
             ..BASE
         },
         Subject {
