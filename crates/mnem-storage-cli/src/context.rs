@@ -79,8 +79,8 @@ impl Context {
         self.options().cache_bytes(self.cache_bytes(READING_CACHE_BYTES))
     }
 
-    /// As [`reading_options`](Self::reading_options), with a check of the store's structure: for commands that delete unreachable
-    /// blocks or make a replacement of the store. Structural damage can hide a block or a head without any error.
+    /// As [`reading_options`](Self::reading_options), with a check of the store's structure: for commands that delete
+    /// unreachable blocks or make a replacement of the store. Structural damage can hide a block or a head without any error.
     ///
     /// A shared mode skips the check: a reader cannot check a file that other processes write to.
     pub(crate) fn checked_options(&self) -> OpenOptions {

@@ -62,11 +62,21 @@ mod tests {
         let sh = crate::shell()?;
         let folder = sh.create_temp_dir()?;
         sh.change_dir(folder.path());
+        // Within a hook of git, variables name the repository of the hook; these name the one of this test.
+        for (variable, place) in [
+            ("GIT_DIR", ".git"),
+            ("GIT_COMMON_DIR", ".git"),
+            ("GIT_OBJECT_DIRECTORY", ".git/objects"),
+            ("GIT_INDEX_FILE", ".git/index"),
+            ("GIT_WORK_TREE", "."),
+        ] {
+            sh.set_var(variable, folder.path().join(place));
+        }
         let api = "crates/a/public-api.txt";
         let change = |file: &str, text: &str| sh.write_file(file, text);
         let commit = || -> Result<()> {
             cmd!(sh, "git add --all").quiet().run()?;
-            let who = ["-c", "user.name=a", "-c", "user.email=a@b.c"];
+            let who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "core.hooksPath=/dev/null"];
             Ok(cmd!(sh, "git {who...} commit --quiet --no-gpg-sign --message change").quiet().run()?)
         };
         cmd!(sh, "git init --quiet").quiet().run()?;

@@ -86,6 +86,11 @@ impl Committing {
         Ok(acknowledged)
     }
 
+    /// Whether it has not ended.
+    pub(crate) fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// Kills it and returns how many commits it acknowledged in all; `None` if none since the last wait.
     pub(crate) fn kill(mut self) -> Result<Option<u64>> {
         self.child.kill()?;
@@ -93,8 +98,15 @@ impl Committing {
         for line in self.lines.by_ref() {
             last = Some(line?.parse()?);
         }
-        self.child.wait()?;
         Ok(last)
+    }
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        // Both fail only if it has ended and was waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

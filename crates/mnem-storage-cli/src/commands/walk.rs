@@ -18,7 +18,7 @@ Stops at the first block that is missing (exit status 4) or damaged; `verify` fi
 all. Stops reading when its output is closed. Resolving a CID prefix scans all CIDs.
 
 Links in DAG-CBOR, DAG-PB and DAG-JSON are followed. A block of another codec that may
-contain links is listed, but its links are not followed, and a note counts such blocks.
+contain links is listed, but its links are not followed, and a note counts such blocks
 (`opaque` in --json). If there are any, unlisted blocks may still be in use.
 
 Examples:

@@ -607,7 +607,7 @@ macro_rules! __conformance_laws {
                 must driver probe_of_an_empty_place_is_absent [Driver]
                     "`probe` answers `Absent` where nothing is, and creates nothing."
                 must driver new_store_is_recognised [Driver]
-                    "`probe` finds a store that was made to be a `Store`, open or closed; it has the driver that made it, that driver's first format, and no strays."
+                    "`probe` answers `Store` for a store that was made, open or closed, with the driver that made it, that driver's first format, and no strays."
                 must driver every_format_can_be_made [Driver]
                     "A store of each format can be made and opened; one of another format than was asked for is an `InvalidArgument`."
                 must driver probe_leaves_foreign_things_alone [Driver]

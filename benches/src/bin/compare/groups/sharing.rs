@@ -74,7 +74,8 @@ fn run(run: &mut Run) -> Result<()> {
         Ok(times)
     });
     run.each(&mut contenders, "close", |contender| Ok(contender.store.close()?));
-    contenders.retain(|contender| !contender.out);
+    let (out, contenders): (Vec<_>, Vec<_>) = contenders.into_iter().partition(|contender| contender.out);
+    run.discard(out);
     let closed: Vec<_> = contenders.into_iter().map(|contender| (contender.subject, contender.path)).collect();
     beside_a_writer(run, &closed, &known);
     for (_, path) in &closed {
@@ -114,7 +115,7 @@ fn read_beside(
     get_all(&*reader, known)?;
     let time = start.elapsed();
     // It is still writing, and what it acknowledged before the reader came is there.
-    ensure!(writer.wait_for(WARM + 1)? == WARM + 1, "the writer ended while it was read");
+    ensure!(writer.is_running()?, "the writer ended while it was read");
     writer.kill()?;
     let committed: Vec<_> = Blocks::new(seed, SMALL).take(WARM as usize * UNTIL_KILLED_BLOCKS).collect();
     get_all(&*reader, &committed)?;
