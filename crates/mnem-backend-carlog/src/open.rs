@@ -23,7 +23,7 @@ use crate::{
         page::Budget,
         replay::{Position, Tail, beginning},
         state::State,
-        switch::{NotReplaced, remove, write_manifest},
+        switch::{NotReplaced, remove, remove_log, write_manifest},
         walk::Window,
         writer::Writer,
     },
@@ -212,15 +212,20 @@ fn clear(source: &Source<'_>, view: &mut View) -> Result<(), StoreError> {
         } else if segment.is_some_and(|number| number < first) {
             replaced.push((segment, path));
         } else if let Some(number) = segment.filter(|number| *number > last)
-            && is_unfinished(source, number, view.named_to)?
+            && is_unfinished(source, number, view.named_to).unwrap_or_else(|error| {
+                tracing::debug!(file = %path.display(), %error, "an unused file stays");
+                false
+            })
         {
             left.push(path);
         }
     }
+    // Frees space for the manifest. The index files among them can be built again from either log.
     remove(files, &left);
-    if !replaced.is_empty() && name_again(source, view)? {
+    if !replaced.is_empty() {
+        name_again(source, view)?;
         replaced.sort();
-        remove(files, &replaced.into_iter().map(|(_, path)| path).collect::<Vec<_>>());
+        remove_log(files, &replaced.into_iter().map(|(_, path)| path).collect::<Vec<_>>());
     }
     Ok(())
 }
@@ -238,19 +243,16 @@ fn is_unfinished(source: &Source<'_>, number: u32, named_to: u32) -> Result<bool
     Ok(found.is_some_and(|found| found.compacted && number > named_to))
 }
 
-/// Writes the manifest again before the segments that it replaced are removed. The sync of its name may have failed,
-/// and a second sync of the same name may succeed without writing anything. Returns whether this was necessary.
-fn name_again(source: &Source<'_>, view: &mut View) -> Result<bool, StoreError> {
+/// Writes the manifest again before the segments that it replaced are removed, and before a commit goes to the new log.
+/// The sync of its name may have failed, and a second sync of the same name may succeed without writing anything. Then
+/// a power cut could bring the old log back, without that commit.
+fn name_again(source: &Source<'_>, view: &mut View) -> Result<(), StoreError> {
     let manifest = Manifest { generation: view.take_number(), ..source.read_manifest()? };
     match write_manifest(source.files, source.layout, &manifest) {
         Ok(()) => view.generation = manifest.generation,
-        Err(NotReplaced::Unsynced(error)) => return Err(error),
-        Err(NotReplaced::Undone(error)) => {
-            tracing::warn!(store = %source.layout.root().display(), %error, "the files of an earlier log stay");
-            return Ok(false);
-        }
+        Err(NotReplaced::Unsynced(error) | NotReplaced::Undone(error)) => return Err(error),
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Writes the bytes of the last commit again, in place, and syncs them. They may be only in the page cache: after a

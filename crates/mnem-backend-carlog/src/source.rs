@@ -307,8 +307,11 @@ impl Source<'_> {
                     view.take(commit, keys, number);
                 }
             });
+            // What the view has taken is not read again, also if the rest cannot be read.
+            if read.is_ok() || position.seq > view.position.seq {
+                view.position = position;
+            }
             let tail = read.map_err(|error| unread(layout, number, error))?;
-            view.position = position;
             let next = number + 1;
             let found = match file_of(open, next) {
                 Some(file) => Some(file.clone()),

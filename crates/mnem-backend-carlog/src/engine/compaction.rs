@@ -23,7 +23,7 @@ use super::{
     rows,
     sections::Sections,
     state::State,
-    switch::{self, NotReplaced, named, remove, write_file},
+    switch::{self, NotReplaced, named, remove, remove_log, write_file},
     writer::{Writer, write_state},
 };
 use crate::{
@@ -55,10 +55,11 @@ pub(crate) fn compact(handle: &Handle) -> Result<Reclaimed, StoreError> {
     if !is_worth_it(&survey) {
         return Ok(Reclaimed::nothing(before, "nothing in it was deleted"));
     }
-    let log = write_log(handle, writer)?;
+    let log = write_log(handle, writer, survey.info.blocks)?;
     switch(handle, writer, log)?;
     tend_now(handle);
-    let after = info::file_bytes(handle)?;
+    // The log is compacted, whether or not its files can be looked at.
+    let after = info::file_bytes(handle).unwrap_or(before);
     tracing::debug!(store = %handle.path.display(), before, after, "compacted");
     Ok(Reclaimed::new(before, after))
 }
@@ -81,12 +82,20 @@ struct NewLog<'a> {
     /// The commit in progress.
     commit: Commit,
     record_bytes: u64,
+    copied: Copied,
     /// Whether the segment has a commit yet.
     has_commit: bool,
     /// Length from which a segment takes no further section.
     segment_bytes: u64,
     /// Number of entries from which the index in memory is written as a run.
     table_entries: u64,
+}
+
+/// What was copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Copied {
+    blocks: u64,
+    rows: u64,
 }
 
 /// A complete log that no manifest names yet.
@@ -96,11 +105,11 @@ struct Written {
     file: Arc<dyn File>,
 }
 
-/// Writes and syncs the new log and its index.
-fn write_log(handle: &Handle, writer: &Writer) -> Result<Written, StoreError> {
+/// Writes and syncs the new log and its index. It must hold as many blocks as the log in use.
+fn write_log(handle: &Handle, writer: &Writer, blocks: u64) -> Result<Written, StoreError> {
     let mut files = Vec::new();
     let written = NewLog::begin(handle, writer, &mut files).and_then(|mut log| {
-        let written = log.copy().and_then(|()| log.end());
+        let written = log.copy(blocks).and_then(|()| log.end());
         files.append(&mut log.files);
         written.map(|()| (log.view, log.file))
     });
@@ -157,6 +166,7 @@ impl<'a> NewLog<'a> {
             output,
             commit: Commit { record: Record::default(), sections: Vec::new() },
             record_bytes: 0,
+            copied: Copied::default(),
             has_commit: false,
             // Leaves room for the record below 4 GiB, the limit of offsets.
             segment_bytes: u64::from(writer.segment_bytes).min(u64::from(u32::MAX) - RECORD_BYTES_MAX),
@@ -165,7 +175,7 @@ impl<'a> NewLog<'a> {
     }
 
     /// Copies the live sections: blocks that the index has at exactly this place, and values of rows.
-    fn copy(&mut self) -> Result<(), StoreError> {
+    fn copy(&mut self, blocks: u64) -> Result<(), StoreError> {
         let handle = self.handle;
         let (segments, epoch, rows) = {
             let view = handle.view();
@@ -173,6 +183,7 @@ impl<'a> NewLog<'a> {
             let rows = rows.map(|(table, (key, value))| (value.place.to_mark(), (table.clone(), key.clone())));
             (view.segments_to_end(), view.epoch.clone(), rows.collect::<HashMap<_, _>>())
         };
+        let expected = Copied { blocks, rows: rows.len() as u64 };
         let mut sections = Sections::new(&handle.keys, segments.clone());
         while let Some((segment, sections)) = sections.next_page(&handle.keys, &handle.layout)? {
             let are_blocks = handle.are_blocks(&epoch, segment, &sections)?;
@@ -187,6 +198,11 @@ impl<'a> NewLog<'a> {
                     self.put(section, &data, row)?;
                 }
             }
+        }
+        // The old log is about to go. What the index and this log do not agree on must not go with it.
+        if self.copied != expected {
+            let why = format!("its log has {:?}, and its index {expected:?}", self.copied);
+            return Err(damaged(handle.layout.root(), why));
         }
         Ok(())
     }
@@ -214,7 +230,7 @@ impl<'a> NewLog<'a> {
         let commit_bytes = self.output.at() - self.view.position.end;
         let is_full = self.output.at() + bytes > self.segment_bytes;
         if !self.commit.sections.is_empty()
-            && (is_full || commit_bytes >= COPIED_BYTES || self.record_bytes > WORK_RECORD_BYTES_MAX)
+            && (is_full || commit_bytes >= COPIED_BYTES || self.record_bytes > WORK_RECORD_BYTES_MAX / 2)
         {
             self.end_commit(false)?;
         }
@@ -226,6 +242,9 @@ impl<'a> NewLog<'a> {
             let value = Some(stored.place().offset() as u32);
             self.commit.record.rows.push(Row { table: table.clone(), key: key.to_vec(), value });
             self.record_bytes += ROW_BYTES_MAX;
+            self.copied.rows += 1;
+        } else {
+            self.copied.blocks += 1;
         }
         self.commit.sections.push(stored);
         Ok(())
@@ -337,7 +356,7 @@ fn switch(handle: &Handle, writer: &mut Writer, log: Written) -> Result<(), Stor
         removed
     };
     write_state(handle, &*writer.state_file, &state)?;
-    remove(files, &removed);
+    remove_log(files, &removed);
     Ok(())
 }
 

@@ -14,6 +14,9 @@ pub(crate) const MAGIC: [u8; 8] = *b"mnemL\0\0\x01";
 /// Flag: a compaction wrote the segment.
 const COMPACTED: u32 = 1;
 
+/// A commit number beyond this one is invalid, and incrementing it might overflow.
+const SEQ_MAX: u64 = u64::MAX / 2;
+
 /// The content of a descriptor. It never changes, so its CID can be the root in the header of the segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Descriptor {
@@ -85,7 +88,7 @@ impl Descriptor {
         if flags & !COMPACTED != 0 || !fields.is_empty() {
             return Err(NoDescriptor::Flags(flags));
         }
-        if replaces != 0 && !compacted {
+        if (replaces != 0 && !compacted) || replaces > SEQ_MAX {
             return Err(NoDescriptor::Invalid);
         }
         Ok(Self { segment, previous, compacted, replaces })

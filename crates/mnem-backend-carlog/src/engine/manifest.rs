@@ -8,6 +8,7 @@ use super::{
     replay::Position,
     sealed::{hex, seal, unhex, unhex_vec, unseal},
 };
+use crate::limits::SEGMENT_NUMBER_MAX;
 
 /// The first line.
 const FIRST_LINE: &str = "mnem-backend-carlog manifest 1";
@@ -126,6 +127,9 @@ impl Manifest {
         }
         if self.segments.is_empty() || !self.segments.is_sorted_by(|a, b| a < b) {
             return Err("its segments are not ascending");
+        }
+        if self.segments.last().is_some_and(|last| *last > SEGMENT_NUMBER_MAX) {
+            return Err("it has a segment that no store reaches");
         }
         if extents.len() != if self.covered.is_some() { self.segments.len() } else { 0 } {
             return Err("it does not say where its segments end");

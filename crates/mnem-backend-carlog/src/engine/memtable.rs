@@ -35,8 +35,10 @@ impl Memtable {
     pub(crate) fn kill(&mut self, fingerprint: u64, segment: u32, offset: u32) {
         let mark = Place::mark(segment, offset);
         let killed = self.0.range((fingerprint, mark)..).next().copied();
-        match killed.filter(|entry| entry.0 == fingerprint && entry.1.to_mark() == mark) {
+        let is_killed = |entry: &Entry| entry.0 == fingerprint && !entry.1.is_mark() && entry.1.to_mark() == mark;
+        match killed.filter(is_killed) {
             Some(entry) => self.0.remove(&entry),
+            // A mark that is there stays: a commit may be read twice.
             None => self.0.insert((fingerprint, mark)),
         };
     }
@@ -64,5 +66,19 @@ impl Memtable {
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delete_that_is_read_twice_stays() {
+        let mut table = Memtable::default();
+        for _ in 0..2 {
+            table.kill(7, 1, 500);
+            assert_eq!(table.places(7).collect::<Vec<_>>(), [Place::mark(1, 500)]);
+        }
     }
 }

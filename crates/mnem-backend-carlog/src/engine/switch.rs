@@ -21,7 +21,8 @@ use crate::{
 pub(crate) enum NotReplaced {
     /// The old one is there.
     Undone(StoreError),
-    /// A sync of the folder failed. The system reports that once, so no later sync of the folder proves anything.
+    /// A sync of the folder failed. The system reports that once, so no later sync of the folder proves anything. Or
+    /// the rename failed, and the new manifest does not have its old name any more.
     Unsynced(StoreError),
 }
 
@@ -40,7 +41,13 @@ pub(crate) fn prepare(files: &dyn Files, layout: &Layout, manifest: &Manifest) -
 /// Gives a prepared manifest its name. After a failed sync, either manifest may be there after a power cut.
 pub(crate) fn install(files: &dyn Files, layout: &Layout) -> Result<(), NotReplaced> {
     let new = layout.new_manifest();
-    files.rename(&new, &layout.manifest()).map_err(at("rename", &new)).map_err(NotReplaced::Undone)?;
+    if let Err(error) = files.rename(&new, &layout.manifest()) {
+        // A rename may fail after it took effect, for example if a server's answer was lost.
+        return Err(match files.open(&new, false) {
+            Ok(Some(_)) => NotReplaced::Undone(at("rename", &new)(error)),
+            _ => NotReplaced::Unsynced(failed("rename", &new, Outcome::Unknown)(error)),
+        });
+    }
     sync_root(files, layout, Outcome::Unknown)
 }
 
@@ -55,13 +62,25 @@ pub(crate) fn named(layout: &Layout, covered: &Covered) -> BTreeSet<PathBuf> {
     runs.chain(covered.rows.map(|rows| layout.rows(rows))).collect()
 }
 
-/// Removes files that nothing needs, in this order. One that stays is removed by the next writer.
+/// Removes files that nothing needs. One that stays is removed by the next writer.
 pub(crate) fn remove(files: &dyn Files, paths: &[PathBuf]) {
     for path in paths {
-        if let Err(error) = files.remove(path) {
-            tracing::debug!(file = %path.display(), %error, "an unused file stays");
-        }
+        is_removed(files, path);
     }
+}
+
+/// Removes the segments of a log that was replaced, in this order. After one that stays, all stay: without its first
+/// segment, nothing takes the rest for a log.
+pub(crate) fn remove_log(files: &dyn Files, segments: &[PathBuf]) {
+    segments.iter().all(|path| is_removed(files, path));
+}
+
+fn is_removed(files: &dyn Files, path: &Path) -> bool {
+    let removed = files.remove(path);
+    if let Err(error) = &removed {
+        tracing::debug!(file = %path.display(), %error, "an unused file stays");
+    }
+    removed.is_ok()
 }
 
 /// Writes and syncs a file that no name leads to yet.

@@ -15,7 +15,7 @@ use mnem_car::SectionOffsets;
 use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, Outcome, RAW, Store, cid_of};
 
 use crate::{
-    hooked::Hooked,
+    hooked::{Call, Hooked},
     support::{Content, Place, SEGMENT, block, commit, commits, small_runs},
 };
 
@@ -221,6 +221,56 @@ fn the_next_writer_removes_an_earlier_log_and_nothing_else() {
 
 /// An old or missing manifest must not restore the old log: deleted blocks would come back, and later ones would be
 /// lost.
+#[test]
+fn a_rename_that_fails_after_it_took_effect_removes_neither_log() {
+    let place = Place::new();
+    let (store, expected) = filled(&place);
+    store.close().unwrap();
+    let files = Hooked::new(|call, _| match call {
+        Call::Renamed => Err(io::Error::other("the answer was lost")),
+        _ => Ok(()),
+    });
+    let store = options().open_on(files, place.store()).unwrap();
+    assert_eq!(store.compact().unwrap_err().outcome(), Outcome::Unknown);
+    check(&store, &expected);
+    let refused = store.put(&large(1).0, large(1).1).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Poisoned);
+    drop(store);
+    check(&options().open(place.store()).unwrap(), &expected);
+}
+
+/// The rename of a compaction may be in memory alone. A commit to the new log before the manifest is written again would
+/// be lost with it.
+#[test]
+fn no_commit_goes_to_a_log_whose_manifest_may_be_lost() {
+    let place = Place::new();
+    let (store, expected) = filled(&place);
+    store.close().unwrap();
+    let manifest_changed = Arc::new(AtomicUsize::new(0));
+    let seen = manifest_changed.clone();
+    let files = Hooked::new(move |call, path| match call {
+        Call::Renamed if path.ends_with("manifest") => {
+            seen.store(1, Ordering::Relaxed);
+            Ok(())
+        }
+        Call::Sync if path.extension().is_some_and(|end| end == "carlog") && seen.load(Ordering::Relaxed) > 0 => {
+            Err(io::Error::other("the folder was not synced"))
+        }
+        _ => Ok(()),
+    });
+    let store = options().open_on(files, place.store()).unwrap();
+    assert_eq!(store.compact().unwrap_err().outcome(), Outcome::Unknown);
+    drop(store);
+    assert_eq!(manifest_changed.load(Ordering::Relaxed), 1);
+    let full = Hooked::new(|call, path| match call {
+        Call::Write if path.ends_with("manifest.new") => Err(io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    });
+    assert!(options().open_on(full, place.store()).is_err(), "a writer that could lose its commits");
+    check(&options().read_only(true).create(false).open(place.store()).unwrap(), &expected);
+    check(&options().open(place.store()).unwrap(), &expected);
+}
+
 #[test]
 fn a_manifest_of_an_earlier_log_is_damage() {
     let place = Place::new();

@@ -19,6 +19,8 @@ pub(crate) enum Call {
     Read(usize),
     Write,
     Sync,
+    /// A rename that has taken effect already.
+    Renamed,
 }
 
 type Hook = dyn Fn(Call, &Path) -> io::Result<()> + Send + Sync;
@@ -101,7 +103,8 @@ impl Files for Hooked {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        StdFiles.rename(from, to)
+        StdFiles.rename(from, to)?;
+        (self.0)(Call::Renamed, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<bool> {
