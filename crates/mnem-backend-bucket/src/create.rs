@@ -1,6 +1,11 @@
 //! Making a store. Its object `mnem` comes last: without it there is no store yet.
 
-use std::{io, path::Path, thread, time::Instant};
+use std::{
+    io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use mnem_store_traits::{Outcome, StoreError};
 use object_store::PutPayload;
@@ -21,7 +26,7 @@ use crate::{
 pub(crate) fn create(options: &OpenOptions, objects: &Objects) -> Result<Format, StoreError> {
     check_remains(objects)?;
     probe(options, objects)?;
-    let own = Format { store: token()?, lease: std::time::Duration::from_millis(options.lease.as_millis() as u64) };
+    let own = Format { store: token()?, lease: Duration::from_millis(options.lease.as_millis() as u64) };
     let content = own.encode();
     debug_assert!(content.len() as u64 <= FORMAT_BYTES_MAX);
     create_once(options, objects, FORMAT, || PutPayload::from(content.clone()))?;
@@ -77,28 +82,31 @@ fn create_once(
     let begin = Instant::now();
     let mut attempts = 0;
     loop {
-        let (error, outcome) = match objects.create(name, payload())? {
+        let error = match objects.create(name, payload())? {
             Creation::Made => return Ok(true),
             Creation::Refused(error) if attempts == 0 => {
                 return Err(failed(objects, "create", name, Outcome::NotApplied, error));
             }
-            Creation::Exists(error) | Creation::Refused(error) | Creation::Unsure(error) => (error, Outcome::Unknown),
+            Creation::Exists(error) | Creation::Refused(error) | Creation::Unsure(error) => error,
         };
         if let Ok(Some(_)) = objects.start(name) {
             return Ok(false);
         }
         attempts += 1;
         if attempts >= WRITE_ATTEMPTS_MIN && begin.elapsed() >= options.give_up {
-            return Err(failed(objects, "create", name, outcome, error));
+            return Err(failed(objects, "create", name, Outcome::Unknown, error));
         }
         thread::sleep(objects.pause_after(attempts));
     }
 }
 
-/// Makes the name of a new folder durable, where folders can be synced.
-pub(crate) fn sync_parent(folder: &Path) -> io::Result<()> {
-    match folder.parent() {
-        Some(parent) if cfg!(unix) => std::fs::File::open(parent)?.sync_all(),
-        _ => Ok(()),
+/// Makes the names in a folder durable, where folders can be synced. One that is not there has none.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match std::fs::File::open(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        opened => opened?.sync_all(),
     }
 }

@@ -19,6 +19,12 @@ pub(crate) fn failed(
     StoreError::Backend { backend: BACKEND, operation, outcome, source: Cause::new(source) }
 }
 
+/// It is not known what became of a write of the object `name`.
+pub(crate) fn unknown(objects: &Objects, verb: &'static str, name: &str, source: Cause) -> StoreError {
+    let operation = format!("{verb} {name} in {}", objects.location());
+    StoreError::Backend { backend: BACKEND, operation, outcome: Outcome::Unknown, source }
+}
+
 /// The object `name` is not as it must be.
 pub(crate) fn damaged(objects: &Objects, name: &str, why: impl Into<String>) -> StoreError {
     StoreError::Damaged {

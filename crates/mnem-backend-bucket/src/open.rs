@@ -2,12 +2,12 @@
 
 use std::{fs, path::Path, sync::Arc, time::Instant};
 
-use mnem_store_traits::{StoreError, driver::Location};
-use object_store::{ObjectStore, local::LocalFileSystem};
+use mnem_store_traits::StoreError;
+use object_store::local::LocalFileSystem;
 
 use crate::{
     BucketStore, OpenOptions,
-    create::{create, sync_parent},
+    create::{create, sync_folder},
     engine::{format::Format, objects::Objects},
     error::{damaged, not_a_store, unavailable},
     handle::Handle,
@@ -42,16 +42,24 @@ pub(crate) fn open_folder(options: &OpenOptions, path: &Path) -> Result<BucketSt
     }
     let folder = fs::canonicalize(path).map_err(io("find"))?;
     if options.may_create() {
-        sync_parent(&folder).map_err(io("sync the folder of"))?;
+        let parent = folder.parent().unwrap_or(&folder);
+        sync_folder(parent).map_err(io("sync the folder of"))?;
     }
     let service = LocalFileSystem::new_with_prefix(&folder).map_err(|error| io("open folder")(error.into()))?;
-    open_at(options, Arc::new(service.with_fsync(true)), object_store::path::Path::default(), path.into())
+    let objects = Objects::new(
+        Arc::new(service.with_fsync(true)),
+        object_store::path::Path::default(),
+        path.into(),
+        options.pause,
+    );
+    // Another handle's file has its name before its folder is synced.
+    open_at(options, objects.settled_by(move || sync_folder(&folder.join(LOG)).and_then(|()| sync_folder(&folder))))
 }
 
 #[cfg(feature = "unstable-open-in")]
 pub(crate) fn open_in(
     options: &OpenOptions,
-    service: Arc<dyn ObjectStore>,
+    service: Arc<dyn object_store::ObjectStore>,
     prefix: &str,
 ) -> Result<BucketStore, StoreError> {
     check(options)?;
@@ -59,8 +67,8 @@ pub(crate) fn open_in(
         operation: "open",
         reason: format!("{prefix:?} is not a path of an object store: {error}"),
     })?;
-    let location = Location::Url(format!("{service} below {prefix:?}"));
-    open_at(options, service, path, location)
+    let location = mnem_store_traits::driver::Location::Url(format!("{service} below {prefix:?}"));
+    open_at(options, Objects::new(service, path, location, options.pause))
 }
 
 fn check(options: &OpenOptions) -> Result<(), StoreError> {
@@ -80,19 +88,17 @@ impl OpenOptions {
     }
 }
 
-fn open_at(
-    options: &OpenOptions,
-    service: Arc<dyn ObjectStore>,
-    prefix: object_store::path::Path,
-    location: Location,
-) -> Result<BucketStore, StoreError> {
-    let objects = Objects::new(service, prefix, location, options.pause);
+pub(crate) fn open_at(options: &OpenOptions, objects: Objects) -> Result<BucketStore, StoreError> {
     let format = match read_format(&objects)? {
         Some(_) if options.create_new => return Err(already_there(&objects)),
         Some(format) => format,
         None if options.may_create() => create(options, &objects)?,
         None => return Err(not_a_store(&objects, format!("it has no object {FORMAT}"))),
     };
+    if !options.read_only {
+        // The handle that made the store may not have synced it yet.
+        objects.settle().map_err(|error| unavailable("sync the store", error))?;
+    }
     let handle = Handle::new(options, objects, format);
     read_log(&handle)?;
     Ok(BucketStore::new(Arc::new(handle)))

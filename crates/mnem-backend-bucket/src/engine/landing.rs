@@ -15,7 +15,7 @@ use std::{
 };
 
 use mnem_store_traits::{Bytes, Cause, ErrorKind, Outcome, StoreError};
-use object_store::{Error, PutPayload};
+use object_store::PutPayload;
 
 use super::{
     draft::Draft,
@@ -26,7 +26,7 @@ use super::{
     queue::Job,
 };
 use crate::{
-    error::{failed, unavailable},
+    error::{failed, unavailable, unknown},
     handle::Handle,
     limits::{CONTENTION, JITTER_MAX, WHOLE_BYTES, WRITE_ATTEMPTS_MIN},
     tables::slot,
@@ -34,8 +34,10 @@ use crate::{
 
 /// What became of an entry.
 enum Landed {
-    /// It is in the slot. The log ended before the slot when this look began.
-    Own(Seen),
+    /// It is in the slot, and the service said so. The log ended before the slot when this look began.
+    Acknowledged(Seen),
+    /// The same, but the answer was lost: a read has shown it.
+    Found(Seen),
     /// Another one is in the slot; with its bytes, if it is short.
     Other(Box<Entry>, Option<Bytes>),
 }
@@ -68,14 +70,22 @@ fn try_land(
         let Some(encoded) = entry else {
             // Nothing that is written confirms the state, so a look must.
             if handle.has_looked(begin) {
+                handle.objects.settle().map_err(|error| unavailable("sync the log", error))?;
                 return Ok(answers);
             }
             handle.look(begin)?;
             continue;
         };
         let sent = Instant::now();
-        match write(handle, &encoded)? {
-            Landed::Own(seen) => {
+        let landed = write(handle, &encoded)?;
+        if let Landed::Found(_) = landed {
+            handle
+                .objects
+                .settle()
+                .map_err(|error| give_up(handle, &slot(encoded.entry.record.n), Cause::new(error)))?;
+        }
+        match landed {
+            Landed::Acknowledged(seen) | Landed::Found(seen) => {
                 handle.apply(&encoded.entry, joined(&encoded))?;
                 handle.note(seen);
                 return Ok(answers);
@@ -120,7 +130,7 @@ fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
     let (mut attempts, mut failing) = (0, None);
     loop {
         let error = match handle.objects.create(&name, payload.clone())? {
-            Creation::Made => return Ok(Landed::Own(seen)),
+            Creation::Made => return Ok(Landed::Acknowledged(seen)),
             // An earlier attempt may still arrive.
             Creation::Refused(error) if attempts == 0 => {
                 return Err(failed(&handle.objects, "write", &name, Outcome::NotApplied, error));
@@ -135,7 +145,7 @@ fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
             .and_then(|start| start.map(|start| handle.read_entry(own.n, start)).transpose())
         {
             // It landed after `seen`, and until then the log ended before it.
-            Ok(Some((entry, _))) if entry.record.token == own.token => return Ok(Landed::Own(seen)),
+            Ok(Some((entry, _))) if entry.record.token == own.token => return Ok(Landed::Found(seen)),
             Ok(Some((entry, whole))) => return Ok(Landed::Other(Box::new(entry), whole)),
             Err(error) if error.kind() != ErrorKind::Backend => {
                 handle.gate.poison(Cause::new(error.clone()));
@@ -145,14 +155,14 @@ fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
         }
         let since = *failing.get_or_insert_with(Instant::now);
         if attempts >= WRITE_ATTEMPTS_MIN && since.elapsed() >= handle.give_up {
-            return Err(give_up(handle, &name, error));
+            return Err(give_up(handle, &name, Cause::new(error)));
         }
         thread::sleep(handle.objects.pause_after(attempts));
     }
 }
 
-fn give_up(handle: &Handle, name: &str, error: Error) -> StoreError {
-    let error = failed(&handle.objects, "write", name, Outcome::Unknown, error);
+fn give_up(handle: &Handle, name: &str, error: Cause) -> StoreError {
+    let error = unknown(&handle.objects, "write", name, error);
     handle.gate.poison(Cause::new(error.clone()));
     error
 }

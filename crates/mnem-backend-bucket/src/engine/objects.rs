@@ -1,6 +1,6 @@
 //! Requests to the object store: creating, reading and listing objects below a prefix.
 
-use std::{future::Future, ops::Range, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io, ops::Range, sync::Arc, time::Duration};
 
 use mnem_store_traits::{Bytes, Outcome, StoreError, driver::Location};
 use object_store::{Error, GetOptions, GetRange, ObjectStore, PutMode, PutOptions, PutPayload, path::Path};
@@ -13,14 +13,24 @@ use crate::{
 
 const MIB: u64 = 1024 * 1024;
 
+/// Makes durable what others have made visible.
+type Settle = dyn Fn() -> io::Result<()> + Send + Sync;
+
 /// The objects of one store.
-#[derive(Debug)]
 pub(crate) struct Objects {
     service: Arc<dyn ObjectStore>,
     prefix: Path,
     location: Location,
     /// The first pause between two attempts.
     pause: Duration,
+    /// `None`: what is visible is durable.
+    settle: Option<Box<Settle>>,
+}
+
+impl fmt::Debug for Objects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Objects").field("service", &self.service).field("prefix", &self.prefix).finish_non_exhaustive()
+    }
 }
 
 /// The outcome of one request that creates an object if it is absent.
@@ -50,7 +60,18 @@ pub(crate) struct Listed {
 
 impl Objects {
     pub(crate) fn new(service: Arc<dyn ObjectStore>, prefix: Path, location: Location, pause: Duration) -> Self {
-        Self { service, prefix, location, pause }
+        Self { service, prefix, location, pause, settle: None }
+    }
+
+    /// For a medium that shows an object before it is durable: how to make durable what it shows.
+    pub(crate) fn settled_by(mut self, settle: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Self {
+        self.settle = Some(Box::new(settle));
+        self
+    }
+
+    /// Makes durable what the medium shows. Call it before acknowledging what no write of this handle has confirmed.
+    pub(crate) fn settle(&self) -> io::Result<()> {
+        self.settle.as_ref().map_or(Ok(()), |settle| settle())
     }
 
     pub(crate) fn location(&self) -> &Location {

@@ -132,13 +132,17 @@ fn wait_out_leases(handle: &Handle) {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{
+        io,
+        sync::atomic::{AtomicU32, Ordering},
+        thread,
+    };
 
-    use mnem_store_traits::Blockstore;
+    use mnem_store_traits::{Blockstore, driver::Location};
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::OpenOptions;
+    use crate::{OpenOptions, engine::objects::Objects, open::open_at};
 
     #[test]
     fn threads_that_wait_share_an_entry() {
@@ -155,5 +159,24 @@ mod tests {
         });
         assert_eq!(store.log_entries().unwrap(), 1);
         (0..20).for_each(|n| assert!(store.has(&value_cid(&[n])).unwrap()));
+    }
+
+    /// A medium may show what is not durable yet: then a put of a block that is there makes it so, or fails.
+    #[test]
+    fn what_no_write_has_confirmed_is_settled() {
+        let (service, settled) = (Arc::new(InMemory::new()), Arc::new(AtomicU32::new(0)));
+        let objects = Objects::new(service, Default::default(), Location::from("a"), Duration::ZERO);
+        let counter = Arc::clone(&settled);
+        let objects = objects.settled_by(move || match counter.fetch_add(1, Ordering::Relaxed) {
+            0 | 1 => Ok(()),
+            _ => Err(io::Error::other("planted")),
+        });
+        let store = open_at(&OpenOptions::new().create(true), objects).unwrap();
+        let put = || store.put(&value_cid(b"a"), Bytes::from_static(b"a"));
+        put().unwrap();
+        assert_eq!(settled.load(Ordering::Relaxed), 1);
+        put().unwrap();
+        assert_eq!(settled.load(Ordering::Relaxed), 2);
+        assert_eq!(put().unwrap_err().outcome(), Outcome::NotApplied);
     }
 }
