@@ -66,10 +66,12 @@ fn try_land(
     let begin = Instant::now();
     let mut losses = 0;
     loop {
+        // Asked first: a look of another thread that ends after the plan was made does not confirm it.
+        let is_confirmed = handle.has_looked(begin);
         let Plan { answers, entry } = plan(handle, operation, group)?;
         let Some(encoded) = entry else {
             // Nothing that is written confirms the state, so a look must.
-            if handle.has_looked(begin) {
+            if is_confirmed {
                 handle.objects.settle().map_err(|error| unavailable("sync the log", error))?;
                 return Ok(answers);
             }
