@@ -73,7 +73,7 @@ pub(crate) fn feature_matrix() -> Result<()> {
     // Without blake2b-256: the hash functions of every build, and their laws.
     cmd!(sh, "cargo clippy --locked -p mnem-store-traits --no-default-features --all-targets -- -D warnings").run()?;
     cmd!(sh, "cargo test --locked --quiet -p mnem-store-traits --no-default-features --test main hash").run()?;
-    for backend in ["mnem-backend-carlog", "mnem-backend-redb", "mnem-backend-simple"] {
+    for backend in ["mnem-backend-bucket", "mnem-backend-carlog", "mnem-backend-redb", "mnem-backend-simple"] {
         cmd!(sh, "cargo clippy --locked -p {backend} --no-default-features -- -D warnings").run()?;
     }
     cmd!(sh, "cargo clippy --locked -p mnem-benches --no-default-features --all-targets -- -D warnings").run()?;

@@ -1,0 +1,15 @@
+//! Objects, the log, and the state that it leads to.
+
+pub(crate) mod cache;
+pub(crate) mod draft;
+pub(crate) mod entry;
+#[cfg(test)]
+mod examples;
+pub(crate) mod format;
+pub(crate) mod landing;
+pub(crate) mod look;
+pub(crate) mod objects;
+pub(crate) mod queue;
+pub(crate) mod record;
+pub(crate) mod runtime;
+pub(crate) mod state;

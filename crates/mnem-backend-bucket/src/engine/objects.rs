@@ -1,0 +1,221 @@
+//! Requests to the object store: creating, reading and listing objects below a prefix.
+
+use std::{fmt, future::Future, io, ops::Range, sync::Arc, time::Duration};
+
+use mnem_store_traits::{Bytes, Outcome, StoreError, driver::Location};
+use object_store::{Error, GetOptions, GetRange, ObjectStore, PutMode, PutOptions, PutPayload, path::Path};
+
+use super::runtime::{wait_for, wait_for_all};
+use crate::{
+    error::failed,
+    limits::{PAUSE_GROWTH, READ_ATTEMPTS, REQUEST, REQUEST_PER_MIB, WHOLE_BYTES},
+};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Makes durable what others have made visible.
+type Settle = dyn Fn() -> io::Result<()> + Send + Sync;
+
+/// The objects of one store.
+pub(crate) struct Objects {
+    service: Arc<dyn ObjectStore>,
+    prefix: Path,
+    location: Location,
+    /// The first pause between two attempts.
+    pause: Duration,
+    /// `None`: what is visible is durable.
+    settle: Option<Box<Settle>>,
+}
+
+impl fmt::Debug for Objects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Objects").field("service", &self.service).field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// The outcome of one request that creates an object if it is absent.
+pub(crate) enum Creation {
+    Made,
+    /// The service says that the object exists. It may be that of an earlier attempt, or the answer may be wrong.
+    Exists(Error),
+    /// The service refused, and would refuse again. Nothing was made.
+    Refused(Error),
+    /// The object may have been made, now or later.
+    Unsure(Error),
+}
+
+/// An object, or the beginning of one that is longer than [`WHOLE_BYTES`].
+pub(crate) struct Start {
+    pub(crate) bytes: Bytes,
+    /// Length of the object.
+    pub(crate) size: u64,
+}
+
+/// What is directly below the prefix: names of objects, and of folders.
+pub(crate) struct Listed {
+    /// With their lengths.
+    pub(crate) objects: Vec<(String, u64)>,
+    pub(crate) folders: Vec<String>,
+}
+
+impl Objects {
+    pub(crate) fn new(service: Arc<dyn ObjectStore>, prefix: Path, location: Location, pause: Duration) -> Self {
+        Self { service, prefix, location, pause, settle: None }
+    }
+
+    /// For a medium that shows an object before it is durable: how to make durable what it shows.
+    pub(crate) fn settled_by(mut self, settle: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Self {
+        self.settle = Some(Box::new(settle));
+        self
+    }
+
+    /// Makes durable what the medium shows. Call it before acknowledging what no write of this handle has confirmed.
+    pub(crate) fn settle(&self) -> io::Result<()> {
+        self.settle.as_ref().map_or(Ok(()), |settle| settle())
+    }
+
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    fn path(&self, name: &str) -> Path {
+        name.split('/').fold(self.prefix.clone(), |path, part| path.join(part))
+    }
+
+    /// How long to wait before the next attempt, after so many of them.
+    pub(crate) fn pause_after(&self, attempts: u32) -> Duration {
+        pause_after(self.pause, attempts)
+    }
+
+    /// Creates an object if it is absent. One request.
+    pub(crate) fn create(&self, name: &str, payload: PutPayload) -> Result<Creation, StoreError> {
+        let (service, path) = (Arc::clone(&self.service), self.path(name));
+        let limit = limit_of(payload.content_length() as u64);
+        let options = PutOptions::from(PutMode::Create);
+        let answer = wait_for(async move {
+            let request = async { service.put_opts(&path, payload, options).await.map(drop) };
+            within(limit, request).await
+        })?;
+        Ok(match answer {
+            Ok(()) => Creation::Made,
+            Err(error @ (Error::AlreadyExists { .. } | Error::Precondition { .. })) => Creation::Exists(error),
+            Err(error) if is_final(&error) => Creation::Refused(error),
+            Err(error) => Creation::Unsure(error),
+        })
+    }
+
+    /// Reads the beginnings of several objects at once; `None` for those that do not exist.
+    pub(crate) fn starts(&self, names: &[String]) -> Result<Vec<Result<Option<Start>, StoreError>>, StoreError> {
+        let pause = self.pause;
+        let requests = names.iter().map(|name| {
+            let (service, path) = (Arc::clone(&self.service), self.path(name));
+            async move { attempts(pause, limit_of(WHOLE_BYTES), || start(&service, &path)).await }
+        });
+        let answers = wait_for_all(requests)?;
+        Ok(answers.into_iter().zip(names).map(|(answer, name)| answer.map_err(|e| self.unread(name, e))).collect())
+    }
+
+    /// Reads the beginning of an object; `None` if it does not exist.
+    pub(crate) fn start(&self, name: &str) -> Result<Option<Start>, StoreError> {
+        self.starts(&[name.to_owned()])?.pop().unwrap_or(Ok(None))
+    }
+
+    /// Reads a part of an object, which is not empty; `None` if the object does not exist.
+    pub(crate) fn range(&self, name: &str, range: Range<u64>) -> Result<Option<Bytes>, StoreError> {
+        let (service, path, pause) = (Arc::clone(&self.service), self.path(name), self.pause);
+        let limit = limit_of(range.end.saturating_sub(range.start));
+        let request = async move { attempts(pause, limit, || part(&service, &path, range.clone())).await };
+        wait_for(request)?.map_err(|error| self.unread(name, error))
+    }
+
+    /// Lists the objects in a folder below the prefix, or directly below the prefix itself.
+    pub(crate) fn list(&self, folder: &str) -> Result<Listed, StoreError> {
+        let (service, pause) = (Arc::clone(&self.service), self.pause);
+        let path = if folder.is_empty() { self.prefix.clone() } else { self.path(folder) };
+        let listing = async move {
+            attempts(pause, REQUEST * 6, || async { service.list_with_delimiter(Some(&path)).await }).await
+        };
+        let found = wait_for(listing)?.map_err(|error| {
+            let shown = if folder.is_empty() { "objects" } else { folder };
+            failed(self, "list", shown, Outcome::NotApplied, error)
+        })?;
+        let name = |path: &Path| path.filename().map(str::to_owned);
+        Ok(Listed {
+            objects: found.objects.iter().filter_map(|meta| Some((name(&meta.location)?, meta.size))).collect(),
+            folders: found.common_prefixes.iter().filter_map(name).collect(),
+        })
+    }
+
+    fn unread(&self, name: &str, error: Error) -> StoreError {
+        failed(self, "read", name, Outcome::NotApplied, error)
+    }
+}
+
+async fn start(service: &Arc<dyn ObjectStore>, path: &Path) -> object_store::Result<Option<Start>> {
+    let Some(found) = or_absent(service.get_opts(path, GetOptions::default()).await)? else { return Ok(None) };
+    let size = found.meta.size;
+    if size <= WHOLE_BYTES {
+        return Ok(Some(Start { bytes: found.bytes().await?, size }));
+    }
+    drop(found);
+    let bytes = part(service, path, 0..WHOLE_BYTES).await?;
+    Ok(bytes.map(|bytes| Start { bytes, size }))
+}
+
+async fn part(service: &Arc<dyn ObjectStore>, path: &Path, range: Range<u64>) -> object_store::Result<Option<Bytes>> {
+    let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+    let Some(found) = or_absent(service.get_opts(path, options).await)? else { return Ok(None) };
+    found.bytes().await.map(Some)
+}
+
+fn or_absent<T>(answer: object_store::Result<T>) -> object_store::Result<Option<T>> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a request that changes nothing, and makes it again when it fails in a way that may pass.
+async fn attempts<T, F: Future<Output = object_store::Result<T>>>(
+    pause: Duration,
+    limit: Duration,
+    request: impl Fn() -> F,
+) -> object_store::Result<T> {
+    let mut made = 0;
+    loop {
+        made += 1;
+        match within(limit, request()).await {
+            Err(error) if made < READ_ATTEMPTS && !is_final(&error) => {
+                tokio::time::sleep(pause_after(pause, made)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+async fn within<T>(limit: Duration, request: impl Future<Output = object_store::Result<T>>) -> object_store::Result<T> {
+    let late = |_| Error::Generic { store: "bucket", source: format!("no answer within {limit:?}").into() };
+    tokio::time::timeout(limit, request).await.map_err(late).flatten()
+}
+
+fn limit_of(bytes: u64) -> Duration {
+    REQUEST + REQUEST_PER_MIB * u32::try_from(bytes / MIB).unwrap_or(u32::MAX)
+}
+
+fn pause_after(pause: Duration, attempts: u32) -> Duration {
+    pause * 2_u32.saturating_pow(attempts.saturating_sub(1)).min(PAUSE_GROWTH)
+}
+
+/// Whether a repetition would fail too, and nothing was done.
+fn is_final(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+            | Error::NotImplemented { .. }
+            | Error::NotSupported { .. }
+            | Error::InvalidPath { .. }
+            | Error::UnknownConfigurationKey { .. }
+    )
+}

@@ -1,0 +1,182 @@
+//! Work that waits to be landed. Threads that write at the same time share an entry.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use mnem_store_traits::{Bytes, Cause, Cid, HeadChange, Outcome, RAW, StoreError, cid_of};
+
+use super::landing::land;
+use crate::{
+    error::BACKEND,
+    handle::{Handle, hold},
+    limits::{COMMIT_BYTES_MAX, COMMIT_ITEMS_MAX, GROUP_BYTES, GROUP_ITEMS},
+};
+
+/// What one call wants done. Its blocks were checked.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) puts: Vec<(Cid, Bytes)>,
+    pub(crate) required: Vec<Cid>,
+    pub(crate) head: Option<HeadChange>,
+    pub(crate) deletes: Vec<Cid>,
+    /// In order.
+    pub(crate) rows: Vec<RowWrite>,
+}
+
+/// Table, key, and the value with its CID; `None` removes the row.
+pub(crate) type RowWrite = (String, Bytes, Option<(Cid, Bytes)>);
+
+/// The name of a value in the log.
+pub(crate) fn value_cid(value: &[u8]) -> Cid {
+    cid_of(RAW, value)
+}
+
+/// Work of a thread that waits for its result.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) work: Work,
+    result: Mutex<Option<Result<(), StoreError>>>,
+}
+
+impl Work {
+    fn bytes(&self) -> u64 {
+        let puts = self.puts.iter().map(|(_, data)| data.len() as u64).sum::<u64>();
+        let values = self.rows.iter().filter_map(|(_, _, value)| value.as_ref());
+        puts + values.map(|(_, value)| value.len() as u64).sum::<u64>()
+    }
+
+    fn items(&self) -> usize {
+        let heads = self.head.as_ref().map_or(0, |head| head.new_heads().len());
+        self.puts.len() + self.required.len() + self.deletes.len() + self.rows.len() + heads
+    }
+
+    fn check(&self, operation: &'static str) -> Result<(), StoreError> {
+        let (bytes, items) = (self.bytes(), self.items());
+        let refuse = |reason| Err(StoreError::InvalidArgument { operation, reason });
+        if bytes > COMMIT_BYTES_MAX {
+            return refuse(format!("it has {bytes} bytes, above the limit of {COMMIT_BYTES_MAX} bytes for one commit"));
+        }
+        if items > COMMIT_ITEMS_MAX {
+            return refuse(format!("it names {items} things, above the limit of {COMMIT_ITEMS_MAX} for one commit"));
+        }
+        Ok(())
+    }
+}
+
+impl Job {
+    pub(crate) fn end(&self, result: Result<(), StoreError>) {
+        *hold(&self.result) = Some(result);
+    }
+}
+
+/// Lands the work, together with that of other threads, and waits for it.
+pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Result<(), StoreError> {
+    handle.gate.check_writable(operation)?;
+    work.check(operation)?;
+    let deletes = !work.deletes.is_empty();
+    let job = Arc::new(Job { work, result: Mutex::default() });
+    hold(&handle.queue).push(Arc::clone(&job));
+    land_until_done(handle, operation, &job)?;
+    if deletes {
+        wait_out_leases(handle);
+    }
+    Ok(())
+}
+
+/// Whoever holds the lock lands what waits, until its own work is done.
+fn land_until_done(handle: &Handle, operation: &'static str, job: &Job) -> Result<(), StoreError> {
+    let _turn = hold(&handle.writing);
+    loop {
+        if let Some(result) = hold(&job.result).take() {
+            return result;
+        }
+        let group = next_group(handle);
+        if group.is_empty() {
+            // Another thread took the work, and panicked with it.
+            let source = Cause::new("a thread panicked while it landed this");
+            handle.gate.poison(source.clone());
+            let operation = operation.to_owned();
+            return Err(StoreError::Backend { backend: BACKEND, operation, outcome: Outcome::Unknown, source });
+        }
+        match handle.gate.check_writable(operation) {
+            Ok(()) => land(handle, operation, &group),
+            Err(error) => group.iter().for_each(|job| job.end(Err(error.clone()))),
+        }
+    }
+}
+
+/// The work that is landed next: as much as one entry should have.
+fn next_group(handle: &Handle) -> Vec<Arc<Job>> {
+    let mut queue = hold(&handle.queue);
+    let (mut bytes, mut items, mut count) = (0, 0, 0);
+    for job in queue.iter() {
+        bytes += job.work.bytes();
+        items += job.work.items();
+        if count > 0 && (bytes > GROUP_BYTES || items > GROUP_ITEMS) {
+            break;
+        }
+        count += 1;
+    }
+    queue.drain(..count).collect()
+}
+
+/// Another handle may say that a block is present for as long as its lease lasts. So a deletion returns only when every
+/// lease that began before it has ended, also a deletion that another handle made a moment ago.
+fn wait_out_leases(handle: &Handle) {
+    let Some(deleted_at) = handle.state().deleted_at else { return };
+    let wait: Duration = handle.format.lease + handle.format.lease / 10;
+    std::thread::sleep(wait.saturating_sub(deleted_at.elapsed()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::atomic::{AtomicU32, Ordering},
+        thread,
+    };
+
+    use mnem_store_traits::{Blockstore, driver::Location};
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::{OpenOptions, engine::objects::Objects, open::open_at};
+
+    #[test]
+    fn threads_that_wait_share_an_entry() {
+        let store = OpenOptions::new().create(true).open_in(Arc::new(InMemory::new()), "").unwrap();
+        thread::scope(|scope| {
+            let turn = hold(&store.handle.writing);
+            let put = |n: u8| store.put(&value_cid(&[n]), vec![n].into());
+            let writers: Vec<_> = (0..20).map(|n| scope.spawn(move || put(n))).collect();
+            while hold(&store.handle.queue).len() < writers.len() {
+                thread::yield_now();
+            }
+            drop(turn);
+            writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
+        });
+        assert_eq!(store.log_entries().unwrap(), 1);
+        (0..20).for_each(|n| assert!(store.has(&value_cid(&[n])).unwrap()));
+    }
+
+    /// A medium may show what is not durable yet: then a put of a block that is there makes it so, or fails.
+    #[test]
+    fn what_no_write_has_confirmed_is_settled() {
+        let (service, settled) = (Arc::new(InMemory::new()), Arc::new(AtomicU32::new(0)));
+        let objects = Objects::new(service, Default::default(), Location::from("a"), Duration::ZERO);
+        let counter = Arc::clone(&settled);
+        let objects = objects.settled_by(move || match counter.fetch_add(1, Ordering::Relaxed) {
+            0 | 1 => Ok(()),
+            _ => Err(io::Error::other("planted")),
+        });
+        let store = open_at(&OpenOptions::new().create(true), objects).unwrap();
+        let put = || store.put(&value_cid(b"a"), Bytes::from_static(b"a"));
+        put().unwrap();
+        assert_eq!(settled.load(Ordering::Relaxed), 1);
+        put().unwrap();
+        assert_eq!(settled.load(Ordering::Relaxed), 2);
+        assert_eq!(put().unwrap_err().outcome(), Outcome::NotApplied);
+    }
+}

@@ -1,0 +1,88 @@
+//! The record of an entry: the first block of its archive, in DAG-CBOR.
+
+use mnem_store_traits::{
+    Cid,
+    backend::{check_table_key, check_table_name},
+};
+use serde::{Deserialize, Serialize};
+use serde_bytes::{ByteArray, ByteBuf};
+
+/// The only version of records.
+pub(crate) const VERSION: u64 = 1;
+
+/// A row: table, key, and the index of its value among those of the entry; `None` if the row is removed.
+pub(crate) type Row = (String, ByteBuf, Option<u64>);
+
+/// What an entry does. Its blocks and values follow the record in the archive, in this order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    pub(crate) v: u64,
+    /// The number of the slot.
+    pub(crate) n: u64,
+    pub(crate) store: ByteArray<16>,
+    /// Which attempt to write made the entry.
+    pub(crate) token: ByteArray<16>,
+    /// The record before this one.
+    pub(crate) prev: Option<Cid>,
+    /// Milliseconds since 1970, for people: nothing depends on it.
+    pub(crate) at: u64,
+    /// The heads afterwards, ascending.
+    pub(crate) heads: Vec<Cid>,
+    /// Blocks that are removed, before those of the entry are added.
+    pub(crate) deleted: Vec<Cid>,
+    /// Blocks that are added, with their lengths.
+    pub(crate) blocks: Vec<(Cid, u64)>,
+    /// Values of rows, with their lengths.
+    pub(crate) values: Vec<(Cid, u64)>,
+    /// Rows that are written or removed, in any order, each named once.
+    pub(crate) rows: Vec<Row>,
+}
+
+/// The version alone, which later records have too.
+#[derive(Deserialize)]
+struct Version {
+    v: u64,
+}
+
+/// Why bytes are not read as a record.
+pub(crate) enum Unread {
+    /// A later version wrote it.
+    Later(u64),
+    Wrong(String),
+}
+
+impl Record {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, String> {
+        serde_ipld_dagcbor::to_vec(self).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unread> {
+        let record: Self =
+            serde_ipld_dagcbor::from_slice(bytes).map_err(|error| {
+                match serde_ipld_dagcbor::from_slice::<Version>(bytes) {
+                    Ok(Version { v }) if v != VERSION => Unread::Later(v),
+                    _ => Unread::Wrong(format!("its record is no record: {error}")),
+                }
+            })?;
+        if record.v != VERSION {
+            return Err(Unread::Later(record.v));
+        }
+        record.check().map_err(|why| Unread::Wrong(why.to_owned()))?;
+        Ok(record)
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        if !self.heads.is_sorted_by(|a, b| a < b) {
+            return Err("the heads of its record are not in order");
+        }
+        for (table, key, value) in &self.rows {
+            let is_row = check_table_name(table).is_ok() && check_table_key("read", key).is_ok();
+            let has_value = value.is_none_or(|value| value < self.values.len() as u64);
+            if !is_row || !has_value {
+                return Err("its record names a row that cannot be");
+            }
+        }
+        Ok(())
+    }
+}

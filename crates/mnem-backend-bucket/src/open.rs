@@ -1,0 +1,134 @@
+//! Opening a store: reading what it is, and its log.
+
+use std::{fs, path::Path, sync::Arc, time::Instant};
+
+use mnem_store_traits::StoreError;
+use object_store::local::LocalFileSystem;
+
+use crate::{
+    BucketStore, OpenOptions,
+    create::{create, sync_folder},
+    engine::{format::Format, objects::Objects},
+    error::{damaged, not_a_store, unavailable},
+    handle::Handle,
+    limits::{FORMAT_BYTES_MAX, LEASE_MAX},
+    tables::{FORMAT, LOG, number_of, slot},
+};
+
+pub(crate) fn open_folder(options: &OpenOptions, path: &Path) -> Result<BucketStore, StoreError> {
+    check(options)?;
+    let none = |reason: &str| StoreError::NotAStore { location: path.into(), reason: reason.into() };
+    let io = |verb: &str| {
+        let operation = format!("{verb} {}", path.display());
+        move |error| unavailable(&operation, error)
+    };
+    match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => return Err(none("it is not a folder")),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if !options.may_create() {
+                return Err(none("it does not exist"));
+            }
+            match fs::create_dir(path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(none("its parent folder does not exist: create that first"));
+                }
+                // Another handle may make the same store.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                made => made.map_err(io("create folder"))?,
+            }
+        }
+        Err(error) => return Err(io("look at")(error)),
+    }
+    let folder = fs::canonicalize(path).map_err(io("find"))?;
+    if options.may_create() {
+        let parent = folder.parent().unwrap_or(&folder);
+        sync_folder(parent).map_err(io("sync the folder of"))?;
+    }
+    let service = LocalFileSystem::new_with_prefix(&folder).map_err(|error| io("open folder")(error.into()))?;
+    let objects = Objects::new(
+        Arc::new(service.with_fsync(true)),
+        object_store::path::Path::default(),
+        path.into(),
+        options.pause,
+    );
+    // Another handle's file has its name before its folder is synced.
+    open_at(options, objects.settled_by(move || sync_folder(&folder.join(LOG)).and_then(|()| sync_folder(&folder))))
+}
+
+#[cfg(feature = "unstable-open-in")]
+pub(crate) fn open_in(
+    options: &OpenOptions,
+    service: Arc<dyn object_store::ObjectStore>,
+    prefix: &str,
+) -> Result<BucketStore, StoreError> {
+    check(options)?;
+    let path = object_store::path::Path::parse(prefix).map_err(|error| StoreError::InvalidArgument {
+        operation: "open",
+        reason: format!("{prefix:?} is not a path of an object store: {error}"),
+    })?;
+    let location = mnem_store_traits::driver::Location::Url(format!("{service} below {prefix:?}"));
+    open_at(options, Objects::new(service, path, location, options.pause))
+}
+
+fn check(options: &OpenOptions) -> Result<(), StoreError> {
+    let refuse = |reason: String| Err(StoreError::InvalidArgument { operation: "open", reason });
+    if options.may_create() && options.read_only {
+        return refuse("`read_only` cannot be combined with `create` or `create_new`".into());
+    }
+    if options.lease > LEASE_MAX {
+        return refuse(format!("a lease of {:?} is above the limit of {LEASE_MAX:?}", options.lease));
+    }
+    Ok(())
+}
+
+impl OpenOptions {
+    fn may_create(&self) -> bool {
+        self.create || self.create_new
+    }
+}
+
+pub(crate) fn open_at(options: &OpenOptions, objects: Objects) -> Result<BucketStore, StoreError> {
+    let format = match read_format(&objects)? {
+        Some(_) if options.create_new => return Err(already_there(&objects)),
+        Some(format) => format,
+        None if options.may_create() => create(options, &objects)?,
+        None => return Err(not_a_store(&objects, format!("it has no object {FORMAT}"))),
+    };
+    if !options.read_only {
+        // The handle that made the store may not have synced it yet.
+        objects.settle().map_err(|error| unavailable("sync the store", error))?;
+    }
+    let handle = Handle::new(options, objects, format);
+    read_log(&handle)?;
+    Ok(BucketStore::new(Arc::new(handle)))
+}
+
+pub(crate) fn already_there(objects: &Objects) -> StoreError {
+    let reason = format!("{} is already a bucket store", objects.location());
+    StoreError::InvalidArgument { operation: "open", reason }
+}
+
+pub(crate) fn read_format(objects: &Objects) -> Result<Option<Format>, StoreError> {
+    let Some(start) = objects.start(FORMAT)? else { return Ok(None) };
+    if start.size > FORMAT_BYTES_MAX {
+        return Err(not_a_store(objects, format!("its object {FORMAT} has {} bytes", start.size)));
+    }
+    Format::decode(objects, &start.bytes).map(Some)
+}
+
+/// Reads the log to its end. What was listed before must come before the end: otherwise the log has a hole, and what
+/// follows the hole was acknowledged.
+fn read_log(handle: &Handle) -> Result<(), StoreError> {
+    let listed = handle.objects.list(LOG)?;
+    let last = listed.objects.iter().filter_map(|(name, _)| number_of(name)).max();
+    handle.look(Instant::now())?;
+    let next = handle.state().next;
+    match last {
+        Some(last) if last >= next => {
+            let why = format!("it is missing, yet {} exists", slot(last));
+            Err(damaged(&handle.objects, &slot(next), why))
+        }
+        _ => Ok(()),
+    }
+}

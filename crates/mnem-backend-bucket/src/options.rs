@@ -1,0 +1,170 @@
+//! How a store is opened.
+
+use std::{path::Path, time::Duration};
+
+use mnem_store_traits::{Durability, StoreError};
+
+use crate::{
+    BucketStore,
+    limits::{CACHE_BYTES, GIVE_UP, LEASE, PAUSE},
+    open,
+};
+
+/// How old an answer may be that a block is present. That it is absent, the heads and the rows are always current.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Freshness {
+    /// As old as the lease of the store, so that a walk does not ask the service for each block. No read finds a block
+    /// that was deleted before: deleting waits until the lease is over.
+    #[default]
+    Leased,
+    /// Every read asks the service for news.
+    Always,
+}
+
+/// How a store is opened.
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("notes");
+/// use mnem_backend_bucket::OpenOptions;
+///
+/// let store = OpenOptions::new().create(true).open(&path)?;
+/// # Ok::<(), mnem_store_traits::StoreError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until a store is opened with them"]
+pub struct OpenOptions {
+    pub(crate) create: bool,
+    pub(crate) create_new: bool,
+    pub(crate) read_only: bool,
+    pub(crate) lease: Duration,
+    pub(crate) freshness: Freshness,
+    pub(crate) durability: Durability,
+    pub(crate) give_up: Duration,
+    pub(crate) cache_bytes: usize,
+    pub(crate) pause: Duration,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            create: false,
+            create_new: false,
+            read_only: false,
+            lease: LEASE,
+            freshness: Freshness::Leased,
+            durability: Durability::Power,
+            give_up: GIVE_UP,
+            cache_bytes: CACHE_BYTES,
+            pause: PAUSE,
+        }
+    }
+}
+
+impl OpenOptions {
+    /// Opens an existing store, for writing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether a store is made where there is none. Default: no.
+    ///
+    /// Making a store probes whether the service creates an object only if it is absent, and refuses a service that
+    /// ignores this condition.
+    pub fn create(mut self, yes: bool) -> Self {
+        self.create = yes;
+        self
+    }
+
+    /// Whether a store is made, and an existing one refused. Default: no.
+    pub fn create_new(mut self, yes: bool) -> Self {
+        self.create_new = yes;
+        self
+    }
+
+    /// Whether the handle never writes. Default: no.
+    pub fn read_only(mut self, yes: bool) -> Self {
+        self.read_only = yes;
+        self
+    }
+
+    /// The lease of the store that this call makes, in whole milliseconds, up to an hour: how old the answer of any
+    /// handle may be that a block is present. A `delete` takes a little longer than this. Default: one second.
+    ///
+    /// An existing store has the lease with which it was made.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Whether this handle makes use of the lease. Default: [`Freshness::Leased`].
+    pub fn freshness(mut self, freshness: Freshness) -> Self {
+        self.freshness = freshness;
+        self
+    }
+
+    /// Which failures an object survives once the service has acknowledged it. The store cannot know, and claims this.
+    /// Default: [`Durability::Power`], as object stores promise. A folder is synced.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How long a write is repeated while the service does not say what became of it. After this time, the outcome is
+    /// unknown, and the handle refuses writes. Default: one minute.
+    pub fn give_up(mut self, time: Duration) -> Self {
+        self.give_up = time;
+        self
+    }
+
+    /// How many bytes of the log stay in memory once they were read or written. Default: 64 MiB.
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// The first pause between two attempts at a request. For tests.
+    #[doc(hidden)]
+    pub fn retry_pause(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
+    }
+
+    /// Opens the store in the folder at `path`, of a local or shared file system, whose files are the objects.
+    ///
+    /// The file system must have hard links, since an object is created by linking it to its name.
+    ///
+    /// # Errors
+    /// - [`StoreError::NotAStore`]: nothing is there (and [`create`](Self::create) was not given), or something else.
+    /// - [`StoreError::Damaged`]: what is there is not as it was written. Nothing was changed.
+    /// - [`StoreError::UnsupportedFormat`]: a later version made the store or wrote to it.
+    /// - [`StoreError::InvalidArgument`]: options that contradict each other; or the store exists, and a new one was
+    ///   wanted.
+    /// - [`StoreError::Backend`]: the file system failed.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<BucketStore, StoreError> {
+        open::open_folder(self, path.as_ref())
+    }
+
+    /// Opens the store below `prefix` in any object store.
+    ///
+    /// This is an escape hatch, for services and credentials that this crate does not know. Its signature has a type
+    /// of `object_store` 0.14, a crate that breaks its API about once a year. So a minor release of this crate may
+    /// change this method, and you must depend on the same version of `object_store`.
+    ///
+    /// The service must create an object only if it is absent ([`PutMode::Create`](object_store::PutMode::Create)),
+    /// atomically, and show it to every reader at once.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and:
+    /// - [`StoreError::Unsupported`]: the service ignores the condition that an object is absent.
+    /// - [`StoreError::InvalidArgument`]: `prefix` is not a path of the object store.
+    #[cfg(feature = "unstable-open-in")]
+    pub fn open_in(
+        &self,
+        service: std::sync::Arc<dyn object_store::ObjectStore>,
+        prefix: &str,
+    ) -> Result<BucketStore, StoreError> {
+        open::open_in(self, service, prefix)
+    }
+}

@@ -1,0 +1,77 @@
+//! A whole store: commits, side tables, closing.
+
+use std::sync::Arc;
+
+use mnem_store_traits::{
+    SideTable, Store, StoreError, WriteBatch,
+    driver::{Location, StoreInfo},
+};
+
+use crate::{
+    engine::queue::{Work, submit},
+    handle::{Handle, hold},
+    info,
+    limits::BLOCK_BYTES_MAX,
+    side_table::BucketTable,
+};
+
+/// An open store.
+///
+/// Share it in an [`Arc`]. Side tables are the same handle: they stay usable when the store itself is dropped, and not
+/// when it is [closed](Store::close). Any number of handles, in any number of processes, may read and write.
+#[derive(Debug)]
+pub struct BucketStore {
+    pub(crate) handle: Arc<Handle>,
+}
+
+impl BucketStore {
+    pub(crate) fn new(handle: Arc<Handle>) -> Self {
+        Self { handle }
+    }
+
+    /// Where it is: the path it was opened under, or a description of the service and the prefix.
+    pub fn location(&self) -> &Location {
+        self.handle.objects.location()
+    }
+
+    /// Number of entries of the log: how many times something was written.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`], [`StoreError::Damaged`], [`StoreError::Closed`].
+    pub fn log_entries(&self) -> Result<u64, StoreError> {
+        Ok(self.handle.current("count")?.next)
+    }
+
+    /// Counts and sizes.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`], [`StoreError::Damaged`], [`StoreError::Closed`].
+    pub fn info(&self) -> Result<StoreInfo, StoreError> {
+        info::info(&self.handle)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Store for BucketStore {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
+        batch.check(BLOCK_BYTES_MAX)?;
+        let puts = batch.puts().iter().map(|put| (put.cid, put.data.clone())).collect();
+        let (required, head) = (batch.required().to_vec(), batch.head().cloned());
+        submit(&self.handle, "commit", Work { puts, required, head, ..Work::default() })
+    }
+
+    fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
+        Ok(Arc::new(BucketTable::open(&self.handle, name)?))
+    }
+
+    fn side_tables(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.handle.current("list side tables")?.tables.keys().cloned().collect())
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        // Whoever is writing is waited for.
+        let _turn = hold(&self.handle.writing);
+        self.handle.gate.close();
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! The names of a store's objects.
+
+/// The formats that this build reads; the first is what a new store gets.
+pub const FORMATS: &[&str] = &["mnem-backend-bucket 1"];
+
+/// The object that says what the store is. The last one of a creation.
+pub(crate) const FORMAT: &str = "mnem";
+
+/// The object with which a creation probes the service.
+pub(crate) const PROBE: &str = "probe";
+
+/// The folder of the log.
+pub(crate) const LOG: &str = "log";
+
+/// Digits of the number in the name of an entry.
+const DIGITS: usize = 20;
+
+/// The name of an entry of the log.
+pub(crate) fn slot(n: u64) -> String {
+    format!("{LOG}/{n:020}.car")
+}
+
+/// The number of the entry with this name in the folder of the log, if it is one.
+pub(crate) fn number_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".car")?;
+    let is_number = digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit());
+    if is_number { digits.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_has_one_name() {
+        for n in [0, 42, u64::MAX] {
+            assert_eq!(slot(n).strip_prefix("log/").and_then(number_of), Some(n));
+        }
+        for name in ["42.car", "00000000000000000042.tmp", "+0000000000000000042.car", "99999999999999999999.car"] {
+            assert_eq!(number_of(name), None, "{name}");
+        }
+    }
+}

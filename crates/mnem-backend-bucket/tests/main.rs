@@ -1,0 +1,24 @@
+//! The laws that the bucket backend keeps, and what no law sees.
+//!
+//! | failure | tests |
+//! |---|---|
+//! | answers are lost, requests refused, conflicts reported that are none | `laws::hostile`, `laws::memory::faults`, `protocol::many_handles_on_a_hostile_medium_lose_no_head` |
+//! | an outcome stays unknown | `protocol::an_unknown_outcome_poisons_and_reads_go_on` |
+//! | an error that cannot pass | `protocol::an_error_that_cannot_pass_ends_at_once` |
+//! | several handles and processes | `laws::folder`, `protocol::a_call_that_writes_nothing_is_judged_by_the_end_of_the_log` |
+//! | a reader that relies on its lease | `protocol::a_delete_waits_for_leases_also_when_another_handle_has_just_deleted` |
+//! | a service that ignores conditions | `protocol::a_service_that_ignores_the_condition_is_refused` |
+//! | holes, changed entries, later formats, other objects | `damage` |
+//!
+//! Not tested yet: real object stores, killed processes, and clocks that stop.
+
+#[path = "main/damage.rs"]
+mod damage;
+#[path = "main/laws.rs"]
+mod laws;
+#[path = "main/medium.rs"]
+mod medium;
+#[path = "main/opening.rs"]
+mod opening;
+#[path = "main/protocol.rs"]
+mod protocol;
