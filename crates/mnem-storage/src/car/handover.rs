@@ -105,9 +105,20 @@ impl<T: Default> Handover<T> {
         thing
     }
 
+    /// Whether the taker is to leave off, now or soon.
+    pub(super) fn is_ending(&self) -> bool {
+        self.state().leave_off.is_some()
+    }
+
     /// Whether the taker is to leave off.
     pub(super) fn is_late(&self) -> bool {
         self.state().leave_off.is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// Asks the taker to leave off at once.
+    #[cfg(test)]
+    pub(super) fn be_late(&self) {
+        self.state().leave_off = Some(Instant::now());
     }
 
     /// For the taker: has gone when this is dropped.
