@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long an interrupted command counts blocks for its report.
-const COUNTING_TIME: Duration = Duration::from_millis(300);
+const COUNTING_TIME: Duration = Duration::from_millis(150);
 
 /// A store opened for writing. An open file survives the removal of its name, so closing the store checks the path.
 pub(crate) struct Target {

@@ -105,9 +105,20 @@ impl<T: Default> Handover<T> {
         thing
     }
 
-    /// Whether the consumer should stop.
+    /// Whether the consumer should stop, now or soon.
+    pub(super) fn is_ending(&self) -> bool {
+        self.state().leave_off.is_some()
+    }
+
+    /// Whether the consumer should stop now.
     pub(super) fn is_late(&self) -> bool {
         self.state().leave_off.is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// Asks the consumer to stop at once.
+    #[cfg(test)]
+    pub(super) fn be_late(&self) {
+        self.state().leave_off = Some(Instant::now());
     }
 
     /// The consumer keeps this value; dropping it records that the consumer has ended.

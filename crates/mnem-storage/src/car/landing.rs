@@ -31,6 +31,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// may exceed this.
 const ENDING_TIME: Duration = Duration::from_millis(300);
 
+/// In that time, commits are smaller by this factor, so that the last one ends soon after it.
+const ENDING_SHARE: u64 = 4;
+
 /// A run of checked blocks.
 #[derive(Default)]
 pub(super) struct Run {
@@ -127,6 +130,10 @@ impl Lander<'_> {
                 self.landed.failed = Some((error, end));
                 break;
             }
+            // Sorting the next run, and one more commit, would take too long.
+            if self.landed.left_off {
+                break;
+            }
         }
         self.landed
     }
@@ -142,7 +149,8 @@ impl Lander<'_> {
         }
         let mut blocks = blocks.into_iter().peekable();
         while blocks.peek().is_some() {
-            self.commit(&mut blocks)?;
+            let share = if runs.is_ending() { ENDING_SHARE } else { 1 };
+            self.commit(&mut blocks, self.pace.limit() / share)?;
             if blocks.peek().is_some() && runs.is_late() {
                 self.landed.left_off = true;
                 break;
@@ -151,10 +159,14 @@ impl Lander<'_> {
         Ok(())
     }
 
-    /// Makes the next blocks durable. Blocks that the store already holds are not written again but required, because
-    /// they may be deleted before the commit.
-    fn commit(&mut self, blocks: &mut iter::Peekable<impl Iterator<Item = (Cid, Bytes)>>) -> Result<(), StoreError> {
-        let (began, limit) = (Instant::now(), self.pace.limit());
+    /// Makes the next blocks durable, up to `limit` bytes. Blocks that the store already holds are not written again but
+    /// required, because they may be deleted before the commit.
+    fn commit(
+        &mut self,
+        blocks: &mut iter::Peekable<impl Iterator<Item = (Cid, Bytes)>>,
+        limit: u64,
+    ) -> Result<(), StoreError> {
+        let began = Instant::now();
         let (mut writes, mut bytes, mut taken, mut unchecked) = (WriteBatch::new(), 0, 0, 0);
         let mut last = None;
         while let Some((cid, data)) =
@@ -202,4 +214,31 @@ fn is_present(store: &dyn Store, cid: &Cid, data: &Bytes) -> Result<bool, StoreE
 fn other_bytes(cid: &Cid, place: &str) -> StoreError {
     let reason = format!("{place} has other bytes under {cid}, whose hash function this build cannot compute");
     StoreError::InvalidArgument { operation: "import", reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use mnem_store_traits::{MemoryStore, RAW, cid_of};
+
+    use super::*;
+
+    fn run(numbers: std::ops::Range<u8>) -> Run {
+        let data = numbers.map(|number| Bytes::from(vec![number]));
+        Run { blocks: data.map(|data| (cid_of(RAW, &data), data)).collect(), ..Run::default() }
+    }
+
+    #[test]
+    fn a_run_that_is_handed_over_late_is_not_begun() {
+        let (store, runs) = (MemoryStore::new(), Handover::new());
+        // One block in each commit.
+        let lander = Lander { store: &store, pace: Pace::new(1, 1, 1), landed: Landed::default() };
+        runs.offer(&mut run(0..3)).unwrap();
+        runs.be_late();
+        let landed = thread::scope(|scope| {
+            let landed = scope.spawn(|| lander.all(&runs));
+            runs.finish(run(3..6), Duration::ZERO, &mut || ControlFlow::Break(()));
+            landed.join().unwrap()
+        });
+        assert_eq!((landed.kept.blocks, landed.left_off), (1, true));
+    }
 }
