@@ -103,6 +103,12 @@ pub(crate) fn unknown_hash_cid(fill: u8) -> Cid {
     cid_v1(RAW, unknown_hash_code(), &[fill; 64])
 }
 
+/// CIDs that no store can check bytes against: an unknown hash function, and digests that were cut short.
+pub(crate) fn uncheckable_cids() -> Vec<Cid> {
+    let cut = [(SHA2_256, 20), (SHA2_256, 31), (BLAKE3, 16)].map(|(code, len)| cid_v1(RAW, code, &vec![7; len]));
+    [unknown_hash_cid(7)].into_iter().chain(cut).collect()
+}
+
 /// CIDs of this data, at most 64 bytes, under every codec and version with this hash function.
 pub(crate) fn cids_under(function: &HashFunction, data: &[u8]) -> Vec<Cid> {
     let hash = function.multihash(data).expect("at most 64 bytes");
@@ -133,6 +139,11 @@ pub(crate) fn one_text() -> Vec<Block> {
 /// A CID to use as a head; heads need no block.
 pub(crate) fn head(name: &str) -> Cid {
     cid_of(DAG_CBOR, name.as_bytes())
+}
+
+/// Another CID with the same digest.
+pub(crate) fn sibling(cid: &Cid) -> Cid {
+    Cid::new_v1(cid.codec() ^ 1, *cid.hash())
 }
 
 /// `n` heads, different from those of any other `prefix`.

@@ -21,7 +21,7 @@ macro_rules! __conformance_laws {
                 must get blocks_of_every_size_are_returned_whole [Blocks]
                     "Blocks of 0 bytes to 1 MiB, on both sides of every usual boundary, are returned whole."
                 must get unknown_hash_is_returned_as_stored [Blocks]
-                    "Bytes under a hash function that cannot be computed are returned as they were stored."
+                    "Bytes under a hash function that cannot be computed, or a digest that was cut short, are returned as they were stored."
                 must get bytes_handed_out_never_change [Blocks]
                     "Bytes that were handed out stay as they are, whatever is written or deleted afterwards."
                 must get has_and_size_agree_with_get [Blocks]
@@ -93,7 +93,7 @@ macro_rules! __conformance_laws {
                 must identity identity_cids_of_every_length_are_kept [Blocks]
                     "Identity CIDs of 0 to 64 bytes are kept apart, also where one is a prefix of another."
                 must identity near_cids_are_apart [Blocks]
-                    "CIDs that differ in one byte or bit, wherever it is, or in the case of one letter, name different blocks."
+                    "CIDs that differ in one byte or bit, wherever it is, in codec and hash function too, or in the case of one letter, name different blocks."
                 must identity digests_that_are_not_text_are_kept [Blocks]
                     "Digests of any bytes are kept apart: zeros, path separators, bytes that are not text."
 
@@ -367,13 +367,13 @@ macro_rules! __conformance_laws {
                 must every_page keys_goes_on_when_its_cursor_is_deleted [SideTables]
                     "`keys` lists 2,600 keys, ascending, when the one that it listed last is deleted at the end of a page of any usual size."
                 must every_page listings_at_the_same_time_are_apart [Blocks]
-                    "Two listings of one handle, of blocks or of keys, that are read in turns each yield every item once."
+                    "Two listings of one handle, of blocks or of keys, that are read in turns each yield every item once, and so does one after others were left half way."
                 must every_page long_listings_are_complete [Blocks]
                     "`cids` lists 70,000 blocks, and `keys` as many keys, each once; a slow store is asked for as many as it takes in a sixth of the deadline."
                 must every_page cids_lists_what_moves_while_its_consumer_puts [Blocks]
                     "`cids` lists each block that is there throughout once while its consumer puts hundreds of others."
                 must every_page late_bad_block_keeps_nothing_of_a_large_batch [Blocks]
-                    "A batch of 3,000 blocks and 3 MiB whose last block is bad in whatever way keeps nothing, by every way to write a batch."
+                    "A batch of 3,000 blocks and 3 MiB whose last block is bad in whatever way, or one of 64 MiB, keeps nothing, by every way to write a batch."
                 must every_page large_batches_are_drained_before_anything_is_done [Blocks]
                     "The iterator of a batch of 3 MiB, or of 3,000 CIDs to delete, may read and write the same store at its end, and fail there: nothing of the batch is kept or removed."
                 must every_page batches_of_many_bytes_are_taken [Blocks]
@@ -487,7 +487,7 @@ macro_rules! __conformance_laws {
                 must race head_is_never_seen_without_its_blocks [Store]
                     "Whoever sees the head of a commit can read all of its blocks."
                 must race concurrent_commits_all_land [Store]
-                    "Concurrent commits all land, with their blocks and heads."
+                    "Concurrent commits, of one head and of two, all land, with their blocks and heads."
                 must side_table side_table_write_is_seen_as_one_step [SideTables; AtomicSideTableWrites]
                     "Where `atomic_side_table_writes` is claimed, no reader sees half of a write."
                 must side_table concurrent_side_table_writes_lose_no_row [SideTables]

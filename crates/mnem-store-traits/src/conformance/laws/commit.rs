@@ -10,7 +10,10 @@ use crate::{
     conformance::{
         Failure,
         case::Case,
-        data::{Block, block, blocks, cid_v1, cids_under, head, one_text, sized, unknown_hash_cid},
+        data::{
+            Block, block, blocks, cid_v1, cids_under, head, identity_cid, one_text, sibling, sized, uncheckable_cids,
+            unknown_hash_cid,
+        },
         expect::{ensure, heads_are, holds, lacks, lists, put, put_many, saw, update},
         failure::LawResult,
         ways::Write,
@@ -51,6 +54,8 @@ pub(crate) fn commit_changes_heads_as_update_does(case: &mut Case) -> LawResult 
     heads_are(&*store, &[a, b], "after commits of two updates")?;
     commit(&*store, "update(c, superseding a and c)", WriteBatch::new().update(c, [a, c]))?;
     heads_are(&*store, &[b, c], "after a commit that supersedes a head and its own new one")?;
+    commit(&*store, "update(a, superseding siblings)", WriteBatch::new().update(a, [b, c].map(|head| sibling(&head))))?;
+    heads_are(&*store, &[a, b, c], "after a commit that supersedes other CIDs with the digests of the heads")?;
     Ok(())
 }
 
@@ -174,6 +179,7 @@ pub(crate) fn commit_refuses_a_missing_requirement(case: &mut Case) -> LawResult
     let others = "commit that requires an absent block, whose digest under another codec is that of a block";
     for (did, required) in [
         ("commit that requires an absent block".to_owned(), absent.cid),
+        ("commit that requires an absent block under an identity CID".to_owned(), identity_cid(RAW, b"absent")),
         (format!("{others} of the batch"), crate::cid_of(DAG_CBOR, &new.data)),
         (format!("{others} that is there"), crate::cid_of(DAG_CBOR, &present.data)),
     ] {
@@ -194,9 +200,11 @@ pub(crate) fn commit_decides_requirements_before_its_swap(case: &mut Case) -> La
     for (did, expected) in [
         ("commit that requires an absent block and swaps another head", vec![head("expected")]),
         ("commit that requires an absent block and swaps no head", vec![]),
+        ("commit that requires an absent block and swaps another head for two", vec![head("expected")]),
     ] {
+        let new = [absent, head("second")];
         let mut batch = WriteBatch::new();
-        batch.require(absent).swap(expected, absent);
+        batch.require(absent).swap_all(expected, new.into_iter().take(if did.ends_with("two") { 2 } else { 1 }));
         let error = saw(did, store.commit(&batch)).refused(ErrorKind::MissingBlock)?;
         let named = matches!(&error, StoreError::MissingBlock { cid, .. } if *cid == absent);
         ensure(named, did, format_args!("an error that names {absent}"), error)?;
@@ -311,6 +319,24 @@ pub(crate) fn commit_with_a_failed_swap_keeps_no_block(case: &mut Case) -> LawRe
     Ok(())
 }
 
+fn commit_takes_what_put_trusted_takes(store: &dyn Store, cid: &Cid) -> Result<(), Failure> {
+    let unknown = Block { cid: *cid, data: Bytes::from_static(b"from elsewhere") };
+    let taken = store.put_trusted(cid, unknown.data.clone()).is_ok();
+    saw("delete", store.delete(cid)).ok()?;
+    let committed = store.commit(WriteBatch::new().put_trusted(*cid, unknown.data.clone()));
+    let did = format_args!("commit of a trusted put of {cid}, which cannot be checked");
+    match committed {
+        Err(error) if !taken => {
+            saw(did, Err::<(), _>(error)).refused(ErrorKind::UnsupportedHash)?;
+            lacks(store, cid, "after its commit was refused")
+        }
+        committed => {
+            saw(format_args!("{did}, as put_trusted takes"), committed).ok()?;
+            holds(store, &unknown, "after a commit of it")
+        }
+    }
+}
+
 pub(crate) fn commit_takes_duplicates_and_trusted_puts(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let (twice, trusted) = (block("twice"), block("trusted"));
@@ -322,20 +348,7 @@ pub(crate) fn commit_takes_duplicates_and_trusted_puts(case: &mut Case) -> LawRe
     }
     lists(&*store, &[twice.cid, trusted.cid], "after a commit of a block twice")?;
     lacks(&*store, &block("never put").cid, "after a commit of others")?;
-    let unknown = [1, 2].map(|fill| Block { cid: unknown_hash_cid(fill), data: Bytes::from_static(b"from elsewhere") });
-    let taken = store.put_trusted(&unknown[0].cid, unknown[0].data.clone()).is_ok();
-    let committed = store.commit(WriteBatch::new().put_trusted(unknown[1].cid, unknown[1].data.clone()));
-    let did = "commit of a trusted put under an unknown hash function";
-    match committed {
-        Err(error) if !taken => {
-            saw(did, Err::<(), _>(error)).refused(ErrorKind::UnsupportedHash)?;
-            lacks(&*store, &unknown[1].cid, "after its commit was refused")?;
-        }
-        committed => {
-            saw(format_args!("{did}, as put_trusted takes"), committed).ok()?;
-            holds(&*store, &unknown[1], "after a commit of it")?;
-        }
-    }
+    uncheckable_cids().iter().try_for_each(|cid| commit_takes_what_put_trusted_takes(&*store, cid))?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use cid::Cid;
 use crate::{
     Cause, ErrorKind, Outcome, StoreError,
     conformance::{
-        Failure, Handles, Profile,
+        Claim, Failure, Handles, Profile,
         case::{Case, offered},
         data::{Block, block, blocks},
         expect::{ensure, holds, lacks, put_many, saw},
@@ -278,7 +278,7 @@ fn close_within(case: &mut Case, place: Place) -> Result<(), Failure> {
             "in another opening of a store that was closed",
         )?;
     }
-    if case.has(Profile::Persistence) {
+    if case.has(Profile::Persistence) && case.claims(Claim::PutsSurvive) {
         case.drop_and_open()?;
         let when = "in a store that was closed and opened again";
         outer_is_as_promised(case, place, &outer, place.finds_its_blocks(), when)?;

@@ -83,7 +83,7 @@ pub(crate) fn late_bad_block_keeps_nothing_of_a_large_batch(case: &mut Case) -> 
         }
         for n in LARGE {
             let mut batch = kib_blocks(&format!("{way} of {n}"), n);
-            for (what, bad, kind) in bad_blocks() {
+            for (what, bad, kind) in bad_blocks(&batch[0].cid) {
                 batch.push(bad);
                 let did = format!("{way} of {n} blocks of 1 KiB and {what} at the end");
                 saw(&did, way.put(case.handles(), &batch)?).refused(kind)?;
@@ -94,16 +94,29 @@ pub(crate) fn late_bad_block_keeps_nothing_of_a_large_batch(case: &mut Case) -> 
                 }
             }
         }
+        late_bad_block_of_many_bytes(case, way)?;
     }
     Ok(())
 }
 
+/// A batch of more bytes than a store is likely to hold back before it begins to write.
+fn late_bad_block_of_many_bytes(case: &Case, way: Write) -> Result<(), Failure> {
+    const MIB: usize = 1 << 20;
+    let most = if case.affords(64 * MIB) { 64 } else { 8 };
+    let mut batch: Vec<Block> = (0..most).map(|i| sized(MIB - i)).collect();
+    batch.push(Block { cid: block("good").cid, data: Bytes::from_static(b"other bytes") });
+    let did = format!("{way} of {most} MiB and wrong bytes at the end");
+    saw(&did, way.put(case.handles(), &batch)?).refused(ErrorKind::CidMismatch)?;
+    lists(&*case.blocks()?, &[], &format!("after a refused {did}"))
+}
+
 /// Blocks that every check must refuse, each with the kind of the error.
-fn bad_blocks() -> [(&'static str, Block, ErrorKind); 4] {
+fn bad_blocks(named_before: &Cid) -> [(&'static str, Block, ErrorKind); 5] {
     let good = block("good");
     let cut = cid_v1(RAW, good.cid.hash().code(), &good.cid.hash().digest()[..20]);
     let of = |cid, data: &Bytes| Block { cid, data: data.clone() };
     [
+        ("wrong bytes of its first block", of(*named_before, &good.data), ErrorKind::CidMismatch),
         ("wrong bytes", of(good.cid, &Bytes::from_static(b"other bytes")), ErrorKind::CidMismatch),
         ("a digest that was cut short", of(cut, &good.data), ErrorKind::UnsupportedHash),
         ("wrong bytes of an identity CID", of(identity_cid(RAW, b"identity"), &good.data), ErrorKind::CidMismatch),
@@ -187,6 +200,9 @@ pub(crate) fn batches_of_many_bytes_are_taken(case: &mut Case) -> LawResult {
 /// The number of items that the first listing yields before the second one begins: more than a page.
 const AHEAD: usize = 300;
 
+/// The numbers of items after which a listing is dropped: on its first page and on later ones.
+const LEFT_AFTER: [usize; 3] = [1, AHEAD, 2 * AHEAD + 1];
+
 /// Takes items from two listings in turns, once the first is past its first page.
 fn in_turns<T>(
     did: &str,
@@ -212,8 +228,13 @@ pub(crate) fn listings_at_the_same_time_are_apart(case: &mut Case) -> LawResult 
     put_many(&*store, &all)?;
     let did = "one of two cids() of a handle that are read in turns";
     let (first, second) = (saw("cids()", store.cids()).ok()?, saw("a second cids()", store.cids()).ok()?);
+    let cids: Vec<Cid> = all.iter().map(|block| block.cid).collect();
     for listed in in_turns(did, first, second)? {
-        is_complete(did, listed, all.iter().map(|block| block.cid).collect())?;
+        is_complete(did, listed, cids.clone())?;
+    }
+    for left_after in LEFT_AFTER {
+        saw("cids()", store.cids().map(|cids| cids.take(left_after).for_each(drop))).ok()?;
+        lists(&*store, &cids, &format!("after another listing was left at item {left_after}"))?;
     }
     if !case.has(Profile::SideTables) {
         return Ok(());
@@ -228,6 +249,11 @@ pub(crate) fn listings_at_the_same_time_are_apart(case: &mut Case) -> LawResult 
         let sorted = listed.is_sorted();
         ensure(sorted, did, "keys in ascending order", "another order")?;
         is_complete(did, listed, keys.clone())?;
+    }
+    for left_after in LEFT_AFTER {
+        saw("keys()", table.keys(b"").map(|keys| keys.take(left_after).for_each(drop))).ok()?;
+        let listed = table.keys(b"").and_then(|keys| keys.collect::<Result<Vec<_>, _>>());
+        saw(format_args!("keys() after another listing was left at item {left_after}"), listed).is(keys.clone())?;
     }
     Ok(())
 }
@@ -273,7 +299,14 @@ pub(crate) fn long_listings_are_complete(case: &mut Case) -> LawResult {
 }
 
 pub(crate) fn cids_lists_what_moves_while_its_consumer_puts(case: &mut Case) -> LawResult {
-    let (store, steady) = (case.blocks()?, blocks("steady", 130));
+    // What a store with levels is about to move, and more than a page.
+    lists_what_moves(case, 130)?;
+    lists_what_moves(&case.fresh()?, case.in_time(700))?;
+    Ok(())
+}
+
+fn lists_what_moves(case: &Case, steady: usize) -> Result<(), Failure> {
+    let (store, steady) = (case.blocks()?, blocks("steady", steady));
     // Written in parts, so that a store which reorganizes large amounts of data keeps them in more than one place.
     steady.chunks(7).try_for_each(|part| put_many(&*store, part))?;
     let did = "cids() whose consumer puts hundreds of blocks";
@@ -286,6 +319,5 @@ pub(crate) fn cids_lists_what_moves_while_its_consumer_puts(case: &mut Case) -> 
     }
     let steady: Vec<Cid> = steady.iter().map(|block| block.cid).collect();
     listed.retain(|cid| steady.contains(cid));
-    is_complete(did, listed, steady)?;
-    Ok(())
+    is_complete(did, listed, steady)
 }

@@ -152,7 +152,7 @@ pub(crate) fn deletes_lose_no_put_of_another_thread(case: &mut Case) -> LawResul
     let (removes, adds): (Vec<Write>, Vec<Write>) = ways.partition(|way| way.deletes_blocks());
     let mut races: Vec<(Write, Write, [Block; 2])> = Vec::new();
     for by_the_first_byte in [true, false] {
-        for remove in removes.iter().rev() {
+        for remove in &removes {
             races.extend(adds.iter().map(|add| {
                 let name = format!("{add} beside {remove} {by_the_first_byte}");
                 (*add, *remove, neighbours(&name, by_the_first_byte))

@@ -381,23 +381,34 @@ pub(crate) fn concurrent_commits_all_land(case: &mut Case) -> LawResult {
     const ROUNDS: usize = 6;
     let store = case.store()?;
     let op = |lane: usize, round: usize| blocks(&format!("lane {lane} round {round}"), 5);
+    let in_steps = |lane: usize, round: usize| (lane + round).is_multiple_of(3);
+    // A commit makes two heads, an update one.
+    let heads_of = |lane: usize, round: usize| -> Vec<Cid> {
+        op(lane, round).iter().map(|block| block.cid).take(if in_steps(lane, round) { 1 } else { 2 }).collect()
+    };
     together(THREADS, |lane| {
         for round in 0..ROUNDS {
             let all = op(lane, round);
-            let before = round.checked_sub(1).map(|before| op(lane, before)[0].cid);
-            if (lane + round).is_multiple_of(3) {
+            let before = round.checked_sub(1).map_or_else(Vec::new, |before| heads_of(lane, before));
+            // Checked each time, because the next commit would hide that one was lost.
+            let heads = saw("heads()", store.heads()).ok()?;
+            let lost: Vec<Cid> = before.iter().filter(|head| !heads.contains(head)).copied().collect();
+            let did = format_args!("heads() after {round} commits of heads that only this thread replaces");
+            ensure(lost.is_empty(), did, "the heads of the last commit", examples(&lost))?;
+            if in_steps(lane, round) {
                 // The same in two steps, so that the locks of both parts are taken in different orders.
                 put_many(&*store, &all)?;
-                update(&*store, &all[0].cid, before.as_slice())?;
+                update(&*store, &all[0].cid, &before)?;
             } else {
                 let mut batch: WriteBatch = all.iter().map(|block| (block.cid, block.data.clone())).collect();
-                saw("commit beside other threads", store.commit(batch.update(all[0].cid, before))).ok()?;
+                let batch = batch.update_all(heads_of(lane, round), before);
+                saw("commit beside other threads", store.commit(batch)).ok()?;
             }
             all.iter().try_for_each(|block| holds(&*store, block, "after a commit beside others"))?;
         }
         Ok(())
     })?;
-    let last: Vec<Cid> = (0..THREADS).map(|lane| op(lane, ROUNDS - 1)[0].cid).collect();
+    let last: Vec<Cid> = (0..THREADS).flat_map(|lane| heads_of(lane, ROUNDS - 1)).collect();
     heads_are(&*store, &last, "after threads each committed on their own head")?;
     let all: BTreeSet<Cid> =
         (0..THREADS).flat_map(|lane| (0..ROUNDS).flat_map(move |round| op(lane, round))).map(|b| b.cid).collect();

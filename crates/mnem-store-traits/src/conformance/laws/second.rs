@@ -123,6 +123,12 @@ pub(crate) fn head_changes_build_on_those_of_other_handles(case: &mut Case) -> L
     update(&*second, &b, &[a])?;
     let refused = first.swap(&[a], &head("new"));
     found(&[b], "swap that expects what another handle has replaced since", refused)?;
+    let refused = second.swap(&[head("never")], &head("new"));
+    found(&[b], "swap that expects what never was", refused)?;
+    update(&*first, &a, &[b])?;
+    let refused = second.swap(&[head("never")], &head("new"));
+    found(&[a], "swap that expects what never was, after another handle's update", refused)?;
+    update(&*second, &b, &[a])?;
     update(&*second, &c, &[])?;
     update(&*first, &d, &[b])?;
     heads_are(&*second, &[c, d], "after updates through two handles in turn")?;

@@ -243,6 +243,11 @@ pub(crate) fn side_table_exists_by_its_keys(case: &mut Case) -> LawResult {
     saw(WHEN, store.side_tables()).is(vec!["a_table".into(), "b_table".into()])?;
     write(&*b, &rows, &keys)?;
     saw(WHEN, store.side_tables()).is(vec!["b_table".into()])?;
+    let emptied = open(&*store, "c_table")?;
+    write(&*emptied, &rows, &[])?;
+    write(&*emptied, &[], &keys)?;
+    write(&*emptied, &[row("new", "value")], &[])?;
+    keys_are(&*emptied, b"", &[Bytes::from_static(b"new")], "of a table that was emptied and written again")?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use crate::{
     conformance::{
         Failure,
         case::Case,
-        data::{head, heads},
+        data::{head, heads, sibling},
         expect::{heads_are, same, saw, update},
         failure::LawResult,
         show::examples,
@@ -80,6 +80,7 @@ pub(crate) fn swap_from_other_heads_is_refused(case: &mut Case) -> LawResult {
     for expected in [vec![], vec![a], vec![a, c]] {
         refused_both_ways(case, &expected, &c, &[c], "to the only head there is, expecting others")?;
     }
+    refused_both_ways(case, &[sibling(&c)], &a, &[c], "expecting another CID with the digest of the head")?;
     every_head_is_compared(case)
 }
 

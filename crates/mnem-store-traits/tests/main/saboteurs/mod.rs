@@ -26,6 +26,7 @@ mod races;
 mod registry;
 mod reopenings;
 mod sets;
+mod subtle;
 mod tables;
 mod tables_apart;
 mod threads;

@@ -4,11 +4,11 @@ use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
     at_once, batches, blocks, buffered, callers, commits, drivers, heads, late, listings, lookups, many, media, names,
-    network, plausible, plausible_threads, prose, races, reopenings, sets, tables, tables_apart, threads, unseen,
-    walks, ways,
+    network, plausible, plausible_threads, prose, races, reopenings, sets, subtle, tables, tables_apart, threads,
+    unseen, walks, ways,
 };
 
-const KILLED: [&[&str]; 29] = [
+const KILLED: [&[&str]; 30] = [
     at_once::KILLED,
     batches::KILLED,
     blocks::KILLED,
@@ -32,6 +32,7 @@ const KILLED: [&[&str]; 29] = [
     races::LOCKS,
     reopenings::KILLED,
     sets::KILLED,
+    subtle::KILLED,
     tables::KILLED,
     tables_apart::KILLED,
     threads::KILLED,
