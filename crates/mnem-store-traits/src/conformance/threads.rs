@@ -2,6 +2,8 @@
 
 use std::{
     any::Any,
+    fmt::Display,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Barrier,
         atomic::{AtomicBool, Ordering},
@@ -15,6 +17,12 @@ use super::Failure;
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     format!("a panic: {}", text.unwrap_or("without a message"))
+}
+
+/// Makes one call of a thread that others wait for at a barrier. A panic is a failure, so the thread gets to the barrier.
+pub(crate) fn caught<T>(did: impl Display, call: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let panicked = |panic: Box<dyn Any + Send>| Err(Failure::new(did, "no panic", panic_text(&*panic)));
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(panicked)
 }
 
 /// Runs `task(0)` to `task(n - 1)` in parallel. Returns their results, or the first failure.

@@ -13,7 +13,7 @@ use crate::{
         data::{Block, block, identity_block},
         expect::{heads_are, holds, lists, put_many, saw, update},
         failure::LawResult,
-        threads::together,
+        threads::{caught, together},
         ways::{TABLE, Write, writes_of},
     },
 };
@@ -101,8 +101,8 @@ fn write_at_once(case: &Case, handles: &[&Handles], lanes: &[Lane]) -> Result<()
         // forever.
         for round in 0..ROUNDS {
             barrier.wait();
-            let written = lane.write(handles[i % handles.len()], round);
-            let did = format_args!("{} beside writes of every other kind", lane.0);
+            let did = format!("{} beside writes of every other kind", lane.0);
+            let written = caught(&did, || lane.write(handles[i % handles.len()], round));
             kept = kept.and(written.and_then(|written| saw(did, written).ok()));
         }
         kept
@@ -165,15 +165,19 @@ pub(crate) fn deletes_lose_no_put_of_another_thread(case: &mut Case) -> LawResul
         // Both threads must reach both barriers in every round, even after a failure; otherwise the other would wait
         // forever.
         for (add, remove, [stays, passes]) in &races {
-            let before = if lane == 1 { put_many(&*store, std::slice::from_ref(passes)) } else { Ok(()) };
+            let before = caught("put_many of a block", || match lane {
+                0 => Ok(()),
+                _ => put_many(&*store, std::slice::from_ref(passes)),
+            });
             barrier.wait();
-            let (did, done) = match lane {
-                0 => (format!("{add} beside {remove}"), add.put(case.handles(), std::slice::from_ref(stays))),
-                _ => (
-                    format!("{remove} of a block that only this thread uses"),
-                    remove.remove(case.handles(), &[passes.cid]),
-                ),
+            let did = match lane {
+                0 => format!("{add} beside {remove}"),
+                _ => format!("{remove} of a block that only this thread uses"),
             };
+            let done = caught(&did, || match lane {
+                0 => add.put(case.handles(), std::slice::from_ref(stays)),
+                _ => remove.remove(case.handles(), &[passes.cid]),
+            });
             let done = done.and_then(|done| saw(did, done).ok());
             barrier.wait();
             kept = kept.and(before).and(done);

@@ -23,7 +23,9 @@ saboteurs! {
     commit_writes_rows_back: CommitWritesRowsBack => writes_of_every_kind_at_once_lose_nothing "keys() after writes";
     delete_writes_names_back: DeleteLosesCommits => writes_of_every_kind_at_once_lose_nothing "None";
     batch_of_deletes_writes_back: BatchOfDeletesLosesPuts => deletes_lose_no_put_of_another_thread "beside a delete_many";
+    delete_panics: DeletePanics => deletes_lose_no_put_of_another_thread "a panic: the store's own";
     close_waits_for_readers: CloseWaitsForReaders => close_within_callers_code_is_a_close "no end: a deadlock";
+    close_is_ignored_within_a_call: CloseIsIgnored => close_within_callers_code_is_a_close "Closed";
     batch_asks_once_whether_it_may: AsksOnceWhetherItMay => close_within_callers_code_is_a_close "Closed";
 }
 
@@ -31,6 +33,12 @@ defect! {
     ListsIn16Bits {
         fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
             Ok(Box::new(inner.cids()?.take(1 << 16)))
+        }
+    }
+
+    DeletePanics {
+        fn delete(&self, _inner: &MemoryStore, _cid: &Cid) -> Result<(), StoreError> {
+            std::panic::panic_any("the store's own")
         }
     }
 
@@ -176,5 +184,19 @@ impl Defect for CloseWaitsForReaders {
     fn close(&self, inner: &MemoryStore) -> Result<(), StoreError> {
         let _not_in_use = self.0.write().unwrap_or_else(|e| e.into_inner());
         inner.close()
+    }
+}
+
+/// `close` takes a call that is running for a reason to do nothing.
+#[derive(Debug, Default)]
+pub(super) struct CloseIsIgnored(RwLock<()>);
+
+impl Defect for CloseIsIgnored {
+    fn with_block(&self, inner: &MemoryStore, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        let _in_use = self.0.read().unwrap_or_else(|e| e.into_inner());
+        inner.with_block(cid, f)
+    }
+    fn close(&self, inner: &MemoryStore) -> Result<(), StoreError> {
+        if self.0.try_write().is_ok() { inner.close() } else { Ok(()) }
     }
 }
