@@ -42,7 +42,8 @@ fn index() -> KnnEdgeIndex {
 fn the_example_is_what_is_written() {
     let (packed, row) = rows_of_the_page();
     let index = index();
-    assert!(PAGE.contains(&format!("The index `{}`: root `{}`", index.compute_cid(), index.root_cid())));
+    let prose = PAGE.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(prose.contains(&format!("The index `{}`: root `{}`", index.compute_cid(), index.root_cid())));
     let [in_2, in_1] = [MemoryStore::new(), MemoryStore::new()];
     store(&*in_2.side_table(TABLE).expect("the table"), &index).expect("stored");
     store_row(&*in_1.side_table(TABLE).expect("the table"), &index).expect("stored");
