@@ -58,8 +58,7 @@ pub(crate) fn compact(handle: &Handle) -> Result<Reclaimed, StoreError> {
     let log = write_log(handle, writer, survey.info.blocks)?;
     switch(handle, writer, log)?;
     tend_now(handle);
-    // The log is compacted, whether or not its files can be looked at.
-    let after = info::file_bytes(handle).unwrap_or(before);
+    let after = info::file_bytes(handle)?;
     tracing::debug!(store = %handle.path.display(), before, after, "compacted");
     Ok(Reclaimed::new(before, after))
 }
