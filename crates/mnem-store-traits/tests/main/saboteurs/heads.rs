@@ -19,7 +19,7 @@ saboteurs! {
     loses_every_ninth_update: LosesEveryNinth => random_head_changes_agree_with_a_model "of which these fail by themselves";
     reads_are_one_change_late: OneChangeLate => head_histories_are_linearizable "heads";
     lost_update_of_handles: LostUpdate => two_handles_lose_no_head "after two handles each replaced";
-    lost_update_of_commits: LostUpdate => concurrent_commits_all_land "after threads each committed";
+    lost_update_of_commits: LostUpdate => concurrent_commits_all_land "heads() after";
     resurrects_nothing: NeverAgain => random_head_changes_agree_with_a_model "after update to head";
     drops_new_named_in_supersedes: DropsNewInSupersedes => new_head_named_in_supersedes_stays "Ok([])";
     replaces_the_whole_set: ReplacesAll => update_adds_a_head "after an update that supersedes nothing";
