@@ -111,8 +111,8 @@ fn block_at(handle: &Handle, place: Place, cid: &Cid, fetched: &Fetched) -> Resu
     bytes.ok_or(StoreError::Corrupt { backend: BACKEND, cid: *cid })
 }
 
-/// Fetches the short entries of these places that are not in memory, several at once. What cannot be fetched is left
-/// out, and fails when it is asked for.
+/// Fetches the short entries of these places that are not in memory, several at once. An entry that cannot be
+/// fetched is left out; reading a block from it then reports the error.
 fn fetch_together<'a>(handle: &Handle, places: impl Iterator<Item = &'a Place>) -> Fetched {
     let short = places.filter(|place| place.entry_bytes <= WHOLE_BYTES).map(|place| place.entry);
     let wanted: Vec<u64> =

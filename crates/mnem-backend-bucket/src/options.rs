@@ -137,7 +137,7 @@ impl OpenOptions {
     ///
     /// # Errors
     /// - [`StoreError::NotAStore`]: nothing is there (and [`create`](Self::create) was not given), or something else.
-    /// - [`StoreError::Damaged`]: what is there is not as it was written. Nothing was changed.
+    /// - [`StoreError::Damaged`]: an object of the store was changed or is missing. This call changed nothing.
     /// - [`StoreError::UnsupportedFormat`]: a later version made the store or wrote to it.
     /// - [`StoreError::InvalidArgument`]: options that contradict each other; or the store exists, and a new one was
     ///   wanted.

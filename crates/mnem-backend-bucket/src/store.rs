@@ -69,7 +69,7 @@ impl Store for BucketStore {
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        // Whoever is writing is waited for.
+        // Waits for the current write to end.
         let _turn = hold(&self.handle.writing);
         self.handle.gate.close();
         Ok(())

@@ -20,7 +20,7 @@ const SHA2_256: u64 = 0x12;
 /// Length of the longest varint.
 const VARINT_BYTES_MAX: usize = 9;
 
-/// An entry as it is written.
+/// The bytes of an entry, ready to be uploaded.
 pub(crate) struct Encoded {
     /// One after the other, these are its bytes.
     pub(crate) parts: Vec<Bytes>,

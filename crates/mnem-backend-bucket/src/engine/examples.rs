@@ -88,8 +88,8 @@ fn the_format_object_is_what_is_written_and_read() {
     }
 }
 
-/// Whatever is changed, the entry is refused, or it says the same: then the change is between or in its blocks, which
-/// have hashes of their own.
+/// A changed entry is refused, or decodes to the same record. In the second case the change is in its blocks or between
+/// them, and the blocks have hashes of their own.
 #[test]
 fn an_entry_that_is_cut_or_changed_is_refused_or_says_the_same() {
     let (record, data) = example();

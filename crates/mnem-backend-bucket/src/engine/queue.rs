@@ -85,7 +85,7 @@ pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Re
     Ok(())
 }
 
-/// Whoever holds the lock lands what waits, until its own work is done.
+/// Waits for the lock, then lands the waiting jobs until this one is done.
 fn land_until_done(handle: &Handle, operation: &'static str, job: &Job) -> Result<(), StoreError> {
     let _turn = hold(&handle.writing);
     loop {
@@ -161,7 +161,7 @@ mod tests {
         (0..20).for_each(|n| assert!(store.has(&value_cid(&[n])).unwrap()));
     }
 
-    /// A medium may show what is not durable yet: then a put of a block that is there makes it so, or fails.
+    /// A medium may show an entry before it is durable. A put of a block in it then makes the entry durable, or fails.
     #[test]
     fn what_no_write_has_confirmed_is_settled() {
         let (service, settled) = (Arc::new(InMemory::new()), Arc::new(AtomicU32::new(0)));

@@ -1,4 +1,4 @@
-//! Writes into filled stores, and reads of blocks that nobody asked for before.
+//! Writes to filled stores, and first reads of their blocks.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
 pub(super) const GROUP: Group = Group {
     name: "filled",
     title: "Filled stores",
-    about: "Stores that already hold so many blocks of 300 bytes. Each read asks for blocks that no earlier read of the run asked for. Then commits \
+    about: "Stores that already hold so many blocks of 300 bytes. No block is read twice in a run. Then commits \
             of new blocks and a head, and durable puts.",
     run: |run| filled(run, 500_000),
     opt_in: true,
@@ -65,7 +65,7 @@ fn asked(held: usize, rounds: usize, round: usize) -> Vec<Block> {
 fn reads(run: &mut Run, group: &str, contenders: &mut [Contender], held: usize) {
     let rounds = run.options.rounds;
     let row = |what: &str| format!("{what}, of {} blocks", thousands(held));
-    // Half of a round is read, the other half is only asked for, so that neither finds what the other has cached.
+    // One half of a round's blocks is for `get`, the other for `has`, so neither finds what the other has cached.
     run.rounds(group, contenders, |contender, round| {
         let store = &*contender.store;
         let asked = asked(held, rounds, round);
