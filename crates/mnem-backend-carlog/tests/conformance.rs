@@ -76,7 +76,7 @@ mnem_store_traits::conformance_tests!(
     Carlog,
     has: [
         Blocks, Heads, Store, Limits, SideTables, Persistence, Damage, Driver,
-        PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
+        PutsSurvivePower, CumulativeDurability, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
     ],
     inapplicable: [truncated_store_is_no_empty_store],
 );

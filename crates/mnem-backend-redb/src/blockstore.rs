@@ -165,6 +165,7 @@ impl Blockstore for Handle {
         Capabilities::WEAKEST
             .with_put_durability(self.claim())
             .with_block_bytes_max(BLOCK_BYTES_MAX)
+            .with_cumulative_durability(true)
             .with_atomic_put_many(true)
             .with_atomic_commit(true)
             .with_side_tables(true)

@@ -92,7 +92,7 @@ mnem_store_traits::conformance_tests!(
     Redb,
     has: [
         Blocks, Heads, Store, Limits, SideTables, Persistence, Damage, Driver,
-        PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
+        PutsSurvivePower, CumulativeDurability, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
     ],
 );
 mnem_store_traits::conformance_tests!(
@@ -100,6 +100,6 @@ mnem_store_traits::conformance_tests!(
     SharedRedb,
     has: [
         Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, SecondProcess,
-        PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
+        PutsSurvivePower, CumulativeDurability, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
     ],
 );

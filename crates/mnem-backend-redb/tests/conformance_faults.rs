@@ -111,6 +111,6 @@ mnem_store_traits::conformance_tests!(
     Redb,
     has: [
         Blocks, Heads, Store, Limits, SideTables, Persistence, Faults, Crash, Locks,
-        PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
+        PutsSurvivePower, CumulativeDurability, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
     ],
 );

@@ -83,7 +83,7 @@ fn the_next_copy_takes_what_is_new_and_moves_the_heads() {
         place.run(&["heads", "swap", leaf, "--expected", root, "--store", from]).ok();
         let said = place.run(&["copy", from, to]).ok();
         assert!(
-            said.contains("\nnew      1\npresent  3\n") && said.ends_with(&format!("\nreplaced {root}\n")),
+            said.contains("\nnew      1, 3 bytes\npresent  3\n") && said.ends_with(&format!("\nreplaced {root}\n")),
             "{said}"
         );
         assert_eq!(place.run(&["heads", "--store", to]).ok(), format!("{leaf}\n"));
@@ -97,9 +97,9 @@ fn copying_again_finds_everything_there() {
     for (from, to) in [("a.redb", "b.simple"), ("c.simple", "d.redb"), ("e.redb", "f.redb")] {
         let (root, _) = place.small_store(from);
         let said = place.run(&["copy", from, to]).ok();
-        assert!(said.contains("new      3\npresent  0\n"), "{said}");
+        assert!(said.contains("new      3, 87 bytes\npresent  0\n"), "{said}");
         let said = place.run(&["copy", from, to]).ok();
-        assert!(said.contains("new      0\npresent  3\n"), "{said}");
+        assert!(said.contains("new      0, 0 bytes\npresent  3\n"), "{said}");
         assert_eq!(place.run(&["heads", "--store", to]).ok(), format!("{root}\n"));
     }
 }
@@ -138,7 +138,7 @@ fn a_damaged_block_of_the_target_is_named_and_healed() {
     assert!(said.ends_with(&hint), "{said}");
     place.run(&["rm", &leaf, "--store", "b.simple"]).ok();
     let said = place.run(&["copy", "a.redb", "b.simple"]).ok();
-    assert!(said.contains("new      1\npresent  2\n"), "{said}");
+    assert!(said.contains("new      1, 2 bytes\npresent  2\n"), "{said}");
     place.run(&["verify", "--store", "b.simple"]).ok();
 }
 

@@ -56,6 +56,10 @@ pub(crate) const COLLECT_BATCH_BLOCKS_MAX: usize = 8192;
 /// Blocks that wait to be followed in a collection, as a rule: 18 MiB of their CIDs.
 pub(crate) const COLLECT_WAITING_BLOCKS_MAX: usize = 1 << 19;
 
+/// The most blocks that a copy has written and knows by name, to tell them from those that the target held. Each takes
+/// about 100 bytes.
+pub(crate) const COPY_WRITTEN_KNOWN_MAX: usize = 10_000;
+
 /// The most passes of a copy whose source is collected meanwhile.
 pub(crate) const COPY_PASSES_MAX: u32 = 10;
 

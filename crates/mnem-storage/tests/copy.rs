@@ -2,7 +2,10 @@
 
 use std::{
     ops::ControlFlow,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use mnem_storage::{
@@ -59,7 +62,7 @@ fn every_backend_copies_to_every_other() {
             let row = to.store.side_table("two").unwrap().get(&[2, 0xff]).unwrap();
             assert_eq!(row, Some(Bytes::from(vec![2; 10])));
             stages.dedup();
-            assert_eq!(stages, [Stage::Blocks, Stage::Tables, Stage::Proof]);
+            assert_eq!(stages, [Stage::Blocks, Stage::Tables, Stage::Heads, Stage::Proof]);
             let again = copy(&*from.store, &*to.store, &mut unwatched).expect(&name);
             assert_eq!((again.new, again.present), (0, 6), "{name}");
         }
@@ -215,12 +218,15 @@ fn a_block_that_comes_again_makes_no_copy_fail() {
     assert_eq!(report.unwrap().promise, Promise::HoldsAll, "the source did not list it");
 }
 
-/// A store that lists in another order, and counts its listings.
+/// A store that lists in another order, counts its listings, and records how many blocks each commit required.
 #[derive(Debug, Default)]
 struct Lists {
     store: MemoryStore,
     descending: bool,
+    /// Whether it claims that one write covers everything before it.
+    covers: bool,
     listings: AtomicUsize,
+    required: Mutex<Vec<usize>>,
 }
 
 impl Blockstore for Lists {
@@ -246,7 +252,7 @@ impl Blockstore for Lists {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::WEAKEST
+        Capabilities::WEAKEST.with_cumulative_durability(self.covers)
     }
 }
 
@@ -264,7 +270,12 @@ impl OpHeadsStore for Lists {
     }
 }
 
-impl Store for Lists {}
+impl Store for Lists {
+    fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
+        self.required.lock().unwrap().push(batch.required().len());
+        self.store.commit(batch)
+    }
+}
 
 /// Blocks in both stores, blocks only in the source, and on request a block only in the target: at the beginning, the
 /// middle or the end.
@@ -296,11 +307,43 @@ fn both_listings_are_followed_once_and_tell_whether_the_stores_are_equal() {
             let blocks = cids(&from);
             assert_eq!((report.blocks, report.present), (blocks.len() as u64, blocks.len() as u64 * 2 / 3));
             assert!(blocks.iter().all(|cid| to.has(cid).unwrap()));
-            // In CID order, neither store is listed a second time. The test itself has listed the source.
+            // Neither store is listed a second time. The test itself has listed the source.
+            let listings = [&from, &to].map(|store| store.listings.load(Ordering::Relaxed));
+            assert_eq!(listings, [2, 1], "{descending:?}");
+        }
+    }
+}
+
+/// After many new blocks, only a listing in CID order tells what else the target holds.
+#[test]
+fn listings_in_another_order_are_read_again_after_many_new_blocks() {
+    for descending in [[false, false], [true, true]] {
+        for more_in_target in [false, true] {
+            let [from, to] = overlapping(descending, more_in_target.then_some(20));
+            for n in 0..11_000 {
+                let (cid, data) = raw(format!("new block {n}"));
+                from.put(&cid, data).unwrap();
+            }
+            let report = copy(&from, &to, &mut unwatched).unwrap();
+            assert_eq!(report.promise, if more_in_target { Promise::HoldsAll } else { Promise::Equal });
             let again = usize::from(descending != [false, false]);
             let listings = [&from, &to].map(|store| store.listings.load(Ordering::Relaxed));
-            assert_eq!(listings, [2 + again, 1 + again], "{descending:?}");
+            assert_eq!(listings, [1 + again, 1 + again], "{descending:?}");
         }
+    }
+}
+
+/// A block that is in the target already may never have been synced: the copy has it made durable.
+#[test]
+fn present_blocks_are_required_each_or_one_for_all_if_a_write_covers_the_others() {
+    for covers in [false, true] {
+        let [from, mut to] = overlapping([false, false], None);
+        to.covers = covers;
+        let report = copy(&from, &to, &mut unwatched).unwrap();
+        assert_eq!((report.present, report.new), (26, 14));
+        let report = copy(&from, &to, &mut unwatched).unwrap();
+        assert_eq!((report.present, report.new), (40, 0));
+        assert_eq!(*to.required.lock().unwrap(), if covers { [1, 1] } else { [26, 40] });
     }
 }
 

@@ -58,6 +58,10 @@ pub struct Capabilities {
     /// One `get_many` is much cheaper than a `get` of each block, for instance if every request is a round trip.
     /// [`FetchAhead`](crate::FetchAhead) then asks for blocks before they are needed. This is advice, not a promise.
     pub batched_reads: bool,
+    /// Once a write of a handle returned `Ok`, everything that the handle could read when the write began is as durable
+    /// as [`put_durability`](Self::put_durability) says, whoever wrote it; even if the write had nothing to do. A store
+    /// with one file or one log can claim this. Without the claim, `Ok` covers what the write itself puts or requires.
+    pub cumulative_durability: bool,
 }
 
 impl Capabilities {
@@ -70,6 +74,7 @@ impl Capabilities {
         side_tables: false,
         atomic_side_table_writes: false,
         batched_reads: false,
+        cumulative_durability: false,
     };
 
     /// Sets the durability of `put`, `put_many` and `delete`.
@@ -90,6 +95,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_batched_reads(mut self, yes: bool) -> Self {
         self.batched_reads = yes;
+        self
+    }
+
+    /// Claims (or declines) that `Ok` covers everything that the handle could read before.
+    #[must_use]
+    pub const fn with_cumulative_durability(mut self, yes: bool) -> Self {
+        self.cumulative_durability = yes;
         self
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Writer<'a> {
     to: &'a dyn Store,
     /// Whether to compare the bytes of blocks that the target already holds.
     compare: bool,
+    /// Whether one write makes durable every block that the target listed before.
+    covers: bool,
     pub(super) report: &'a mut CopyReport,
     /// Blocks that the target does not hold yet.
     batch: WriteBatch,
@@ -35,24 +37,24 @@ impl<'a> Writer<'a> {
     pub(super) fn new(to: &'a dyn Store, compare: bool, report: &'a mut CopyReport) -> Self {
         let (batch, written, done) = (WriteBatch::new(), Vec::new(), Progress::of(Stage::Blocks));
         let pace = Pace::new(PACE_BYTES_FIRST, PACE_BYTES_MIN, COPY_BATCH_BYTES_MAX);
-        Self { to, compare, report, batch, items: 0, bytes: 0, pace, written, done }
+        let covers = to.capabilities().cumulative_durability;
+        Self { to, compare, covers, report, batch, items: 0, bytes: 0, pace, written, done }
     }
 
-    /// Counts a block by its CID, and returns whether the target holds it. If its bytes must be compared, returns
-    /// `false`.
-    fn is_present(&mut self, cid: &Cid) -> Result<bool, CopyError> {
-        if self.compare {
+    /// Counts a block by its CID, and returns whether the target holds it. `listed` says that the target lists it. If
+    /// its bytes must be compared, returns `false`.
+    fn is_present(&mut self, cid: &Cid, listed: bool) -> Result<bool, CopyError> {
+        if self.compare || !(listed || self.to.has(cid).of_target()?) {
             return Ok(false);
         }
-        let Some(block_bytes) = self.to.size(cid).of_target()? else { return Ok(false) };
-        self.present(cid, block_bytes)?;
+        self.present(cid)?;
         Ok(true)
     }
 
-    /// Takes a block, which the target may already hold.
-    pub(super) fn block(&mut self, cid: Cid, data: Bytes) -> Result<(), CopyError> {
-        if self.is_present(&cid)? {
-            return Ok(());
+    /// Takes a block, which the target may already hold. Returns whether it is new.
+    pub(super) fn block(&mut self, cid: Cid, data: Bytes) -> Result<bool, CopyError> {
+        if self.is_present(&cid, false)? {
+            return Ok(false);
         }
         if self.compare
             && let Some(there) = self.to.get(&cid).of_target()?
@@ -64,16 +66,19 @@ impl<'a> Writer<'a> {
                 );
                 return Err(differs(what));
             }
-            return self.present(&cid, data.len() as u64);
+            self.done.bytes += there.len() as u64;
+            return self.present(&cid).map(|()| false);
         }
-        self.absent(cid, data)
+        self.absent(cid, data).map(|()| true)
     }
 
-    fn present(&mut self, cid: &Cid, block_bytes: u64) -> Result<(), CopyError> {
+    fn present(&mut self, cid: &Cid) -> Result<(), CopyError> {
         self.make_room(0)?;
         // An earlier copy may have been killed before this block was durable.
-        self.batch.require(*cid);
-        self.count(cid, block_bytes);
+        if !self.covers || self.items == 0 {
+            self.batch.require(*cid);
+        }
+        self.count(cid);
         Ok(())
     }
 
@@ -83,21 +88,22 @@ impl<'a> Writer<'a> {
         self.bytes += block_bytes;
         self.written.push(cid);
         self.report.new += 1;
+        self.report.new_bytes += block_bytes;
+        self.done.bytes += block_bytes;
         if is_checkable(&cid) {
             self.batch.put(cid, data);
         } else {
             self.batch.put_trusted(cid, data);
         }
-        self.count(&cid, block_bytes);
+        self.count(&cid);
         Ok(())
     }
 
-    fn count(&mut self, cid: &Cid, block_bytes: u64) {
+    fn count(&mut self, cid: &Cid) {
         self.items += 1;
         self.bytes += BLOCK_BYTES_EXTRA;
         self.report.blocks += 1;
-        self.report.bytes += block_bytes;
-        self.done.add(block_bytes);
+        self.done.blocks += 1;
         if !is_checkable(cid) {
             self.report.unchecked += 1;
             if self.report.unchecked_cids.len() < UNCHECKED_LISTED_MAX {
@@ -155,7 +161,7 @@ pub(super) fn copy(
             break;
         };
         match listed {
-            Some((cid, _)) if writer.is_present(&cid)? => asked = writer.tell(progress),
+            Some((cid, there)) if writer.is_present(&cid, there)? => asked = writer.tell(progress),
             Some((cid, _)) => absent.push(cid),
             None if absent.is_empty() => break,
             None => {}
@@ -167,7 +173,9 @@ pub(super) fn copy(
                     lost = true;
                     continue;
                 };
-                writer.block(cid, data)?;
+                if writer.block(cid, data)? {
+                    listings.wrote(&cid);
+                }
                 asked = writer.tell(progress);
                 if asked.is_break() {
                     break;
@@ -178,7 +186,7 @@ pub(super) fn copy(
     // Even if the copy was stopped, so that everything counted is in the target.
     writer.finish()?;
     Cancelled::check(asked)?;
-    Ok(listings.is_no_more_in_target().map(|no_more| no_more && !lost))
+    Ok(listings.are_the_same().map(|same| same && !lost))
 }
 
 /// Reads blocks with one request, up to a number of bytes, and removes them from `cids`.

@@ -24,6 +24,14 @@ impl SetDigest {
         Self { keys: self.keys.clone(), count: 0, sums: [0; 2] }
     }
 
+    /// Adds a set under the same keys that has no CID in common with this one.
+    pub(super) fn join(&mut self, other: &Self) {
+        self.count += other.count;
+        for (sum, more) in self.sums.iter_mut().zip(other.sums) {
+            *sum = sum.wrapping_add(more);
+        }
+    }
+
     /// Adds a CID that is not in the set.
     pub(super) fn add(&mut self, cid: &Cid) {
         self.count += 1;

@@ -1,38 +1,48 @@
 //! Reads the listings of source and target side by side.
 
-use std::{iter::Fuse, ops::ControlFlow};
+use std::{collections::HashSet, iter::Fuse, ops::ControlFlow};
 
 use mnem_store_traits::{Cid, CidIter, Store};
 
-use super::{CopyError, OfAStore as _};
+use super::{CopyError, OfAStore as _, digest::SetDigest};
+use crate::limits::COPY_WRITTEN_KNOWN_MAX;
 
 /// The blocks that the source lists, each with whether the target lists it too.
 ///
-/// Listings have no guaranteed order. If both turn out to be ascending, each block is met in both at the same time, so
-/// it is known which blocks only one of them has. Blocks that are written meanwhile lie before the current place of the
-/// target's listing.
+/// Listings have no guaranteed order. As long as both list the same blocks in the same order, each block is met in both
+/// at the same time; so it is if both are ascending.
 pub(super) struct InStep<'a> {
-    source: Ascending<'a>,
-    target: Ascending<'a>,
+    source: Listing<'a>,
+    target: Listing<'a>,
     /// The target's next block.
     next: Option<Cid>,
-    /// Whether the target listed a block that the source did not.
-    more_in_target: bool,
+    written: Written,
 }
 
-/// A listing that detects whether it is ascending.
-struct Ascending<'a> {
+/// The blocks that were written to the target while it was listed. Its listing may show them or not.
+struct Written {
+    digest: SetDigest,
+    /// `None` if there are too many.
+    known: Option<HashSet<Cid>>,
+}
+
+/// A listing, the digest of what it has shown, and whether that was ascending.
+struct Listing<'a> {
     cids: Fuse<CidIter<'a>>,
+    digest: SetDigest,
     last: Option<Cid>,
     is_ascending: bool,
 }
 
 impl<'a> InStep<'a> {
     pub(super) fn new(from: &'a dyn Store, to: &'a dyn Store) -> Result<Self, CopyError> {
-        let source = Ascending::new(from.cids().of_source()?);
-        let mut target = Ascending::new(to.cids().of_target()?);
-        let next = target.next().of_target()?;
-        Ok(Self { source, target, next, more_in_target: false })
+        let digest = SetDigest::new();
+        let written = Written { digest: digest.empty(), known: Some(HashSet::new()) };
+        let source = Listing::new(from.cids().of_source()?, digest.empty());
+        let target = Listing::new(to.cids().of_target()?, digest);
+        let mut in_step = Self { source, target, next: None, written };
+        in_step.next = in_step.next_of_target()?;
+        Ok(in_step)
     }
 
     /// The next block of the source, and whether the target listed it. The target may hold it even if it did not list
@@ -42,15 +52,17 @@ impl<'a> InStep<'a> {
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<ControlFlow<(), Option<(Cid, bool)>>, CopyError> {
         let cid = self.source.next().of_source()?;
+        if let Some(cid) = cid {
+            self.source.digest.add(&cid);
+        }
         while let Some(there) = self.next {
             if cid.is_some_and(|cid| cid < there) {
                 break;
             }
-            self.next = self.target.next().of_target()?;
+            self.next = self.next_of_target()?;
             if cid == Some(there) {
                 return Ok(ControlFlow::Continue(Some((there, true))));
             }
-            self.more_in_target = true;
             if go_on().is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -58,16 +70,38 @@ impl<'a> InStep<'a> {
         Ok(ControlFlow::Continue(cid.map(|cid| (cid, false))))
     }
 
-    /// At the end: whether the target listed only blocks of the source. `None` if this is unknown, because a listing
-    /// was not ascending.
-    pub(super) fn is_no_more_in_target(&self) -> Option<bool> {
-        (self.source.is_ascending && self.target.is_ascending).then_some(!self.more_in_target)
+    fn next_of_target(&mut self) -> Result<Option<Cid>, CopyError> {
+        let next = self.target.next().of_target()?;
+        if let Some(cid) = next
+            && self.written.known.as_ref().is_none_or(|known| !known.contains(&cid))
+        {
+            self.target.digest.add(&cid);
+        }
+        Ok(next)
+    }
+
+    /// Takes note of a block that was written to the target.
+    pub(super) fn wrote(&mut self, cid: &Cid) {
+        self.written.digest.add(cid);
+        self.written.known.as_mut().map(|known| known.insert(*cid));
+        if self.written.known.as_ref().is_some_and(|known| known.len() > COPY_WRITTEN_KNOWN_MAX) {
+            self.written.known = None;
+        }
+    }
+
+    /// At the end: whether the target holds exactly the blocks that the source listed. `None` if this is unknown,
+    /// because many blocks were written and the listings were not ascending.
+    pub(super) fn are_the_same(mut self) -> Option<bool> {
+        // If both listings are ascending, the target's has passed the place of each block that is written.
+        let is_known = self.written.known.is_some() || (self.source.is_ascending && self.target.is_ascending);
+        self.target.digest.join(&self.written.digest);
+        is_known.then_some(self.source.digest == self.target.digest)
     }
 }
 
-impl<'a> Ascending<'a> {
-    fn new(cids: CidIter<'a>) -> Self {
-        Self { cids: cids.fuse(), last: None, is_ascending: true }
+impl<'a> Listing<'a> {
+    fn new(cids: CidIter<'a>, digest: SetDigest) -> Self {
+        Self { cids: cids.fuse(), digest, last: None, is_ascending: true }
     }
 
     fn next(&mut self) -> Result<Option<Cid>, mnem_store_traits::StoreError> {

@@ -16,7 +16,12 @@ use mnem_store_traits::{Cid, Store};
 use serde::Serialize;
 
 use self::{blocks::Writer, heads::Heads};
-use crate::{limits::COPY_PASSES_MAX, progress::OnProgress, report};
+use crate::{
+    Progress, Stage,
+    limits::COPY_PASSES_MAX,
+    progress::{Cancelled, OnProgress},
+    report,
+};
 
 pub use self::{
     error::CopyError,
@@ -36,11 +41,10 @@ pub struct CopyReport {
     pub promise: Promise,
     /// Blocks in the source, all of which the target now holds.
     pub blocks: u64,
-    /// Bytes of those blocks.
-    #[serde(rename = "block_bytes")]
-    pub bytes: u64,
     /// Blocks that the target did not hold before.
     pub new: u64,
+    /// Bytes of the new blocks.
+    pub new_bytes: u64,
     /// Blocks that it already held: `blocks` − `new`.
     pub present: u64,
     /// Blocks whose hash this build cannot compute: copied as stored.
@@ -67,7 +71,7 @@ pub struct CopyReport {
 #[non_exhaustive]
 pub enum Promise {
     /// The target holds the blocks that the source listed and no others, and both have the same heads. Each listing was
-    /// read once. If one was not ascending, both were read again at the end.
+    /// read once. If one was not ascending and more than 10,000 blocks were new, both were read again at the end.
     Equal,
     /// The target holds everything that the source held when the copy began and did not lose meanwhile, and everything
     /// that it held before. The heads of the source have moved since, it lost a block that it had listed, or the target
@@ -206,6 +210,7 @@ fn copy_all(
             }
             return Err(CopyError::Source(missing.into()).into());
         }
+        Cancelled::check(progress(Progress::of(Stage::Heads)))?;
         heads.set(to)?;
         proof::prove(from, to, &heads, same, report, progress)?;
         break;
@@ -217,6 +222,7 @@ impl CopyReport {
     fn begin_pass(&mut self, heads: &Heads) {
         *self = Self {
             new: self.new,
+            new_bytes: self.new_bytes,
             heads: heads.of_source.clone(),
             heads_replaced: heads.replaced.clone(),
             heads_merged: heads.merged.clone(),

@@ -160,7 +160,7 @@ fn copy_reached(
     report.copied.promise = Promise::HoldsReached;
     let allowed = Allowed { opaque: options.opaque_leaves, missing: options.skip_missing };
     let mut reach = Reach::new(from, &heads.of_source, allowed);
-    write(&mut reach, Writer::new(to, false, &mut report.copied), progress)?;
+    let reached_bytes = write(&mut reach, Writer::new(to, false, &mut report.copied), progress)?;
     report.opaque = reach.opaque();
     Missing { count: report.missing_count, listed: report.missing } = reach.missing;
     tables::copy(from, to, &names, &mut report.copied, progress)?;
@@ -172,22 +172,25 @@ fn copy_reached(
         let missing = StoreError::MissingBlock { cid: *cid, linked_from: Some(Box::new(*linked_from)) };
         return Err(CopyError::Source(missing.into()).into());
     }
+    Cancelled::check(progress(Progress::of(Stage::Heads)))?;
     heads.set(to)?;
-    prove(to, heads, allowed, report, progress)
+    prove(to, heads, allowed, report, reached_bytes, progress)
 }
 
-/// Writes the reached blocks. Even if it ends early, all counted blocks are in the target.
-fn write(reach: &mut Reach<'_>, mut writer: Writer<'_>, progress: OnProgress<'_>) -> Result<(), Ended> {
+/// Writes the reached blocks, and returns their bytes. Even if it ends early, all counted blocks are in the target.
+fn write(reach: &mut Reach<'_>, mut writer: Writer<'_>, progress: OnProgress<'_>) -> Result<u64, Ended> {
+    let mut reached_bytes = 0;
     let mut ended = Cancelled::check(writer.tell(progress)).map_err(Ended::from);
     while ended.is_ok() {
         let Some(block) = reach.next() else { break };
         ended = block.map_err(|barrier| of_source(barrier).into()).and_then(|(cid, data)| {
-            writer.block(cid, data)?;
+            reached_bytes += data.len() as u64;
+            let _is_new = writer.block(cid, data)?;
             Ok(Cancelled::check(writer.tell(progress))?)
         });
     }
     writer.finish()?;
-    ended
+    ended.map(|()| reached_bytes)
 }
 
 fn of_source(barrier: Barrier) -> CopyError {
@@ -203,6 +206,7 @@ fn prove(
     heads: &Heads,
     allowed: Allowed,
     report: &ReachableReport,
+    reached_bytes: u64,
     progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
     let copied = &report.copied;
@@ -220,7 +224,7 @@ fn prove(
         Cancelled::check(progress(done))?;
     }
     let (source, target) =
-        ((copied.blocks, copied.bytes, report.missing_count), (done.blocks, done.bytes, reach.missing.count));
+        ((copied.blocks, reached_bytes, report.missing_count), (done.blocks, done.bytes, reach.missing.count));
     if source != target {
         let [reached, there] = [copied.blocks, done.blocks];
         return Err(differs(format!("the heads reach {reached} blocks in the source and {there} in the target")).into());

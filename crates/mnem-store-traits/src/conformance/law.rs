@@ -137,6 +137,8 @@ pub enum Claim {
     HeadsSurvivePower,
     /// `atomic_put_many`.
     AtomicPutMany,
+    /// `cumulative_durability`.
+    CumulativeDurability,
     /// `atomic_commit`.
     AtomicCommit,
     /// `atomic_heads`.
@@ -292,9 +294,10 @@ impl Profile {
 }
 
 impl Claim {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::PutsSurvive,
         Self::PutsSurvivePower,
+        Self::CumulativeDurability,
         Self::AtomicPutMany,
         Self::AtomicCommit,
         Self::AtomicSideTableWrites,
@@ -320,6 +323,7 @@ impl Claim {
             Self::HeadsSurvive => heads.is_some_and(|c| c.durability >= Durability::Process),
             Self::PutsSurvivePower => blocks.is_some_and(|c| c.put_durability >= Durability::Power),
             Self::HeadsSurvivePower => heads.is_some_and(|c| c.durability >= Durability::Power),
+            Self::CumulativeDurability => blocks.is_some_and(|c| c.cumulative_durability),
             Self::AtomicPutMany => blocks.is_some_and(|c| c.atomic_put_many),
             Self::AtomicCommit => blocks.is_some_and(|c| c.atomic_commit),
             Self::AtomicHeads => heads.is_some_and(|c| c.atomic_heads),
@@ -382,6 +386,7 @@ impl fmt::Display for Claim {
             Self::HeadsSurvive => "durability of heads >= Process",
             Self::PutsSurvivePower => "put_durability = Power",
             Self::HeadsSurvivePower => "durability of heads = Power",
+            Self::CumulativeDurability => "cumulative_durability",
             Self::AtomicPutMany => "atomic_put_many",
             Self::AtomicCommit => "atomic_commit",
             Self::AtomicHeads => "atomic_heads",

@@ -50,7 +50,7 @@ fn title(group: Group, topic: &'static str) -> &'static str {
         (_, "process") => "a second process",
         (_, "damage") => "damaged blocks",
         (Group::Faults, "fault" | "every_fault" | "every_look") => "failing media",
-        (_, "crash" | "every_cut") => "power cuts",
+        (_, "crash" | "cumulative" | "every_cut") => "power cuts",
         (_, "locks") => "media without locks",
         (_, "network") => "networks",
         (Group::Driver, _) => "drivers",

@@ -589,6 +589,8 @@ macro_rules! __conformance_laws {
                     "A write that repeats one whose sync failed, and may find its work done, is durable once it returns `Ok`."
                 must every_cut write_beside_a_waiting_sync_is_durable [Blocks Faults Crash; PutsSurvivePower]
                     "A write that begins while the sync of another one is under way is durable once it returns `Ok`."
+                must cumulative ok_covers_what_the_handle_could_read [Blocks Faults Crash; PutsSurvivePower CumulativeDurability]
+                    "Once any write returned `Ok`, also one that had nothing to do, everything that its handle could read when it began survives a power cut."
                 must every_cut power_cut_in_close_loses_nothing [Store Crash; PutsSurvivePower]
                     "Wherever in `close` the power is cut: what was acknowledged is there."
                 must every_cut power_cut_while_opening_loses_nothing [Blocks Crash; PutsSurvivePower]

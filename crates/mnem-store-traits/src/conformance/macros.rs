@@ -252,6 +252,9 @@ macro_rules! __conformance_test {
     (AtomicSideTableWrites $test:tt) => {
         $crate::__conformance_test! { "not looked at: capability atomic_side_table_writes is not claimed" $test }
     };
+    (CumulativeDurability $test:tt) => {
+        $crate::__conformance_test! { "not looked at: capability cumulative_durability is not claimed" $test }
+    };
     (HeadsSurvive $test:tt) => {
         $crate::__conformance_test! { "not looked at: capability durability of heads >= Process is not claimed" $test }
     };

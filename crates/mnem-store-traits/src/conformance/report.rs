@@ -271,6 +271,7 @@ impl Report {
             "capabilities": self.capabilities.as_ref().map(|claims| json!({
                 "put_durability": format!("{:?}", claims.put_durability),
                 "block_bytes_max": claims.block_bytes_max,
+                "cumulative_durability": claims.cumulative_durability,
                 "atomic_put_many": claims.atomic_put_many,
                 "atomic_commit": claims.atomic_commit,
                 "side_tables": claims.side_tables,

@@ -4,6 +4,7 @@ pub(super) mod buffered;
 pub(super) mod cids;
 pub(super) mod commit;
 pub(super) mod crash;
+pub(super) mod cumulative;
 pub(super) mod damage;
 pub(super) mod delete;
 pub(super) mod delete_many;

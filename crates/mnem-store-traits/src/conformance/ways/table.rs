@@ -83,6 +83,7 @@ static WRITES: &[Row<Write>] = &[
         ],
     },
     Row { law: "every_write_makes_an_unsynced_block_durable", without: &[(NOT_BLOCKS, NO_BLOCKS)] },
+    Row { law: "ok_covers_what_the_handle_could_read", without: &[] },
     Row { law: "write_beside_a_waiting_sync_is_durable", without: &[] },
     Row { law: "every_write_over_a_network_is_as_it_says", without: &[] },
 ];

@@ -19,7 +19,7 @@ mod sound {
         has: [
             Blocks, Heads, Store, Limits, SideTables, Persistence, SecondHandle, SecondProcess, Damage, Faults, Crash,
                 Locks,
-            PutsSurvivePower, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
+            PutsSurvivePower, CumulativeDurability, AtomicPutMany, AtomicCommit, AtomicSideTableWrites, HeadsSurvivePower, AtomicHeads,
         ],
     );
 }
@@ -99,6 +99,8 @@ flaws! {
     keys_go_on_on_any_page: KeysGoOnAfterAnError => failed_read_ends_a_listing_on_any_page "keys() whose reads failed";
     poisoned_handle_stays_open: PoisonedStaysOpen => failed_sync_refuses_every_write "after close() of a handle";
     later_writes_are_not_synced: SyncsFortyWrites => later_writes_of_a_handle_survive_a_power_cut "calls of put and a power cut";
+    batch_syncs_only_what_it_writes: MixedBatchSyncsWhatIsNew => ok_covers_what_the_handle_could_read "then put_many was acknowledged";
+    commit_with_nothing_to_do_syncs_nothing: CommitTakesPresentForDurable => ok_covers_what_the_handle_could_read "then commit that only requires a block was acknowledged";
     failed_write_moves_the_mark: FailedWriteMovesItsMark => every_write_makes_an_unsynced_block_durable "was acknowledged";
     damage_cannot_be_deleted_in_a_batch: DamageCannotBeDeletedInABatch => damage_on_the_medium_is_healed_by_delete_and_put "delete_many of 2 CIDs";
     batch_of_4_mib_is_two: JournalOf4MiB => batch_of_many_bytes_is_all_or_nothing_after_a_power_cut "Part of it";

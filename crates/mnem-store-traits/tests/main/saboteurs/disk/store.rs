@@ -112,6 +112,7 @@ impl Blockstore for DiskStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities::WEAKEST
             .with_put_durability(Durability::Power)
+            .with_cumulative_durability(true)
             .with_atomic_put_many(true)
             .with_atomic_commit(true)
             .with_side_tables(true)
