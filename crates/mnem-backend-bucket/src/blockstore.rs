@@ -1,6 +1,4 @@
-//! Blocks: the index in memory says in which entry each one stands.
-
-use std::{collections::BTreeSet, ops::Bound};
+//! Blocks: the index in memory says in which object each one stands.
 
 use mnem_store_traits::{
     Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, OnBlock, StoreError,
@@ -10,13 +8,13 @@ use mnem_store_traits::{
 use crate::{
     BucketStore,
     engine::{
+        blocks::Position,
         queue::{Work, submit},
-        state::Place,
+        reading::{Batch, Fetched, Read},
     },
     error::BACKEND,
-    handle::{Fetched, Handle},
-    limits::{BLOCK_BYTES_MAX, DELETES_MAX, READ_TOGETHER, WHOLE_BYTES, WINDOW},
-    tables::slot,
+    handle::Handle,
+    limits::{BLOCK_BYTES_MAX, DELETES_MAX, READ_TOGETHER},
 };
 
 /// Names that one page of a listing holds.
@@ -25,8 +23,10 @@ const PAGE: usize = 1024;
 #[deny(clippy::missing_trait_methods)]
 impl Blockstore for BucketStore {
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
-        let Some(place) = self.handle.place("get", cid)? else { return Ok(None) };
-        block_at(&self.handle, place, cid, &Fetched::new()).map(Some)
+        match self.handle.place("get", cid)? {
+            Some(_) => block(&self.handle, cid, &mut Fetched::new()),
+            None => Ok(None),
+        }
     }
 
     fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
@@ -40,11 +40,16 @@ impl Blockstore for BucketStore {
     }
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
-        drop(self.handle.current("list blocks")?);
-        Ok(pages(|after: Option<Cid>| {
-            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-            Ok(self.handle.state().blocks.range((from, Bound::Unbounded)).map(|(cid, _)| *cid).take(PAGE).collect())
-        }))
+        // What is added from now on is not listed, so that a block which is deleted and put again is not listed twice,
+        // and a caller who does that with each block comes to an end.
+        let end = self.handle.current("list blocks")?.objects();
+        let listing = pages(move |after: Option<(Position, Cid)>| {
+            let state = self.handle.state();
+            let blocks = state.blocks.after(after.map(|(position, _)| position));
+            let blocks = blocks.take_while(|(position, ..)| (position.0 as usize) < end).take(PAGE);
+            Ok(blocks.map(|(position, cid, _)| (position, cid)).collect())
+        });
+        Ok(Box::new(listing.map(|listed| listed.map(|(_, cid)| cid))))
     }
 
     fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
@@ -72,16 +77,26 @@ impl Blockstore for BucketStore {
     }
 
     fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
-        for (number, cids) in cids.chunks(READ_TOGETHER).enumerate() {
-            let places = cids.iter().map(|cid| self.handle.place("get_many", cid));
-            let places = places.collect::<Result<Vec<_>, _>>()?;
-            let fetched = fetch_together(&self.handle, places.iter().flatten());
-            for (at, (cid, place)) in cids.iter().zip(&places).enumerate() {
-                let block = place.map(|place| block_at(&self.handle, place, cid, &fetched)).transpose()?;
-                if f(number * READ_TOGETHER + at, block).is_break() {
+        let mut begin = 0;
+        while begin < cids.len() {
+            let mut batch = Batch::default();
+            let mut present = Vec::new();
+            for cid in cids.get(begin..).unwrap_or_default() {
+                let place = self.handle.place("get_many", cid)?;
+                present.push(place.is_some());
+                batch.add(place);
+                if present.len() >= READ_TOGETHER || batch.is_full() {
+                    break;
+                }
+            }
+            let mut fetched = self.handle.fetch(&batch)?;
+            for ((at, cid), is_present) in cids.iter().enumerate().skip(begin).zip(&present) {
+                let data = if *is_present { block(&self.handle, cid, &mut fetched)? } else { None };
+                if f(at, data).is_break() {
                     return Ok(());
                 }
             }
+            begin += present.len();
         }
         Ok(())
     }
@@ -106,30 +121,11 @@ impl Blockstore for BucketStore {
     }
 }
 
-fn block_at(handle: &Handle, place: Place, cid: &Cid, fetched: &Fetched) -> Result<Bytes, StoreError> {
-    let bytes = handle.bytes_at(place, cid, fetched)?;
-    bytes.ok_or(StoreError::Corrupt { backend: BACKEND, cid: *cid })
-}
-
-/// Fetches the short entries of these places that are not in memory, several at once. An entry that cannot be
-/// fetched is left out; reading a block from it then reports the error.
-fn fetch_together<'a>(handle: &Handle, places: impl Iterator<Item = &'a Place>) -> Fetched {
-    let short = places.filter(|place| place.entry_bytes <= WHOLE_BYTES).map(|place| place.entry);
-    let wanted: Vec<u64> =
-        short.collect::<BTreeSet<_>>().into_iter().filter(|entry| handle.cache.get(*entry).is_none()).collect();
-    let mut fetched = Fetched::new();
-    if wanted.len() < 2 {
-        return fetched;
+/// Reads a block that was present a moment ago.
+fn block(handle: &Handle, cid: &Cid, fetched: &mut Fetched) -> Result<Option<Bytes>, StoreError> {
+    match handle.read(|| Some((*cid, handle.state().block(cid)?)), fetched)? {
+        Read::Found(bytes) => Ok(Some(bytes)),
+        Read::Absent => Ok(None),
+        Read::Mismatch(cid, _) => Err(StoreError::Corrupt { backend: BACKEND, cid }),
     }
-    for numbers in wanted.chunks(WINDOW as usize) {
-        let names: Vec<String> = numbers.iter().copied().map(slot).collect();
-        let Ok(starts) = handle.objects.starts(&names) else { return fetched };
-        for (number, start) in numbers.iter().zip(starts) {
-            if let Ok(Some(start)) = start {
-                handle.cache.insert(*number, start.bytes.clone());
-                fetched.insert(*number, start.bytes);
-            }
-        }
-    }
-    fetched
 }

@@ -19,7 +19,7 @@ use crate::{
     error::{damaged, failed, not_a_store},
     limits::{FORMAT_BYTES_MAX, WRITE_ATTEMPTS_MIN},
     open::{already_there, read_format},
-    tables::{FORMAT, LOG, PROBE},
+    tables::{FORMAT, LOG, PACKS, PROBE},
 };
 
 /// Makes a store, or returns the one that another handle makes at the same time.
@@ -53,7 +53,9 @@ fn check_remains(objects: &Objects) -> Result<(), StoreError> {
         }
     }
     match found.folders.first() {
-        Some(folder) if folder == LOG => Err(damaged(objects, FORMAT, "it is missing, yet the log has entries")),
+        Some(folder) if folder == LOG || folder == PACKS => {
+            Err(damaged(objects, FORMAT, format!("it is missing, yet there are objects in {folder}")))
+        }
         Some(folder) => foreign(folder),
         None => Ok(()),
     }

@@ -1,15 +1,11 @@
-//! What all views of one handle share, and reading bytes from the log.
+//! What all views of one handle share.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, Instant},
 };
 
-use mnem_store_traits::{
-    Bytes, Cid, Durability, StoreError,
-    backend::{Gate, HashCheck, check_hash},
-};
+use mnem_store_traits::{Cid, Durability, StoreError, backend::Gate};
 
 use crate::{
     Freshness, OpenOptions,
@@ -19,11 +15,9 @@ use crate::{
         look::Seen,
         objects::Objects,
         queue::Job,
-        state::{Place, State},
+        state::{Located, State},
     },
-    error::{BACKEND, damaged},
-    limits::WHOLE_BYTES,
-    tables::slot,
+    error::BACKEND,
 };
 
 /// One open handle.
@@ -47,9 +41,6 @@ pub(crate) struct Handle {
     /// Work that waits for it.
     pub(crate) queue: Mutex<Vec<Arc<Job>>>,
 }
-
-/// Entries that one call has fetched, by their numbers.
-pub(crate) type Fetched = HashMap<u64, Bytes>;
 
 // No state behind these locks can be left half changed by a panic: it is changed after all that can fail.
 pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -90,56 +81,13 @@ impl Handle {
     }
 
     /// Where a block stands. That it is present may be as old as the lease; that it is absent is not.
-    pub(crate) fn place(&self, operation: &'static str, cid: &Cid) -> Result<Option<Place>, StoreError> {
+    pub(crate) fn place(&self, operation: &'static str, cid: &Cid) -> Result<Option<Located>, StoreError> {
         self.gate.check_open(operation)?;
         if self.is_fresh()
-            && let Some(place) = self.state().blocks.get(cid)
+            && let Some(place) = self.state().block(cid)
         {
-            return Ok(Some(*place));
+            return Ok(Some(place));
         }
-        Ok(self.current(operation)?.blocks.get(cid).copied())
+        Ok(self.current(operation)?.block(cid))
     }
-
-    /// The bytes at a place, whose CID they must match. Read once more if they do not, past the cache. `None`: they do
-    /// not match.
-    pub(crate) fn bytes_at(&self, place: Place, cid: &Cid, fetched: &Fetched) -> Result<Option<Bytes>, StoreError> {
-        let held = fetched.get(&place.entry).cloned().or_else(|| self.cache.get(place.entry));
-        let is_sound = |bytes: &Bytes| matches_cid(cid, bytes);
-        if let Some(bytes) = held.and_then(|entry| part_of(&entry, place)).filter(is_sound) {
-            return Ok(Some(bytes));
-        }
-        for _ in 0..2 {
-            self.cache.remove(place.entry);
-            if let Some(bytes) = self.fetch(place)?.filter(is_sound) {
-                return Ok(Some(bytes));
-            }
-        }
-        Ok(None)
-    }
-
-    fn fetch(&self, place: Place) -> Result<Option<Bytes>, StoreError> {
-        if place.bytes == 0 {
-            return Ok(Some(Bytes::new()));
-        }
-        let name = slot(place.entry);
-        let gone = || damaged(&self.objects, &name, "it is missing");
-        if place.entry_bytes > WHOLE_BYTES {
-            let bytes = self.objects.range(&name, place.offset..place.offset + place.bytes)?;
-            return bytes.ok_or_else(gone).map(Some);
-        }
-        let start = self.objects.start(&name)?.ok_or_else(gone)?;
-        let bytes = part_of(&start.bytes, place);
-        self.cache.insert(place.entry, start.bytes);
-        Ok(bytes)
-    }
-}
-
-fn matches_cid(cid: &Cid, bytes: &[u8]) -> bool {
-    !matches!(check_hash(cid, bytes), HashCheck::Mismatch(_))
-}
-
-fn part_of(entry: &Bytes, place: Place) -> Option<Bytes> {
-    let start = usize::try_from(place.offset).ok()?;
-    let end = start.checked_add(usize::try_from(place.bytes).ok()?)?;
-    (end <= entry.len()).then(|| entry.slice(start..end))
 }

@@ -12,7 +12,7 @@ pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
     let state = handle.current("count")?;
     let mut info = StoreInfo::default();
     info.blocks = state.blocks.len() as u64;
-    info.block_bytes = state.blocks.values().map(|place| place.bytes).sum();
+    info.block_bytes = state.blocks.bytes();
     info.heads = state.heads.len() as u64;
     info.tables = state
         .tables
@@ -22,7 +22,7 @@ pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
             TableInfo { name: name.clone(), keys: rows.len() as u64, bytes }
         })
         .collect();
-    info.file_bytes = state.log_bytes + format_bytes;
+    info.file_bytes = state.bytes + format_bytes;
     info.allocated_bytes = info.file_bytes;
     Ok(info)
 }

@@ -2,10 +2,19 @@
 
 use std::time::Duration;
 
-/// Largest block, in bytes: 16 MiB.
-pub(crate) const BLOCK_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Largest block, in bytes: 64 MiB.
+pub(crate) const BLOCK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Most bytes of blocks and values that one commit brings: 1 GiB. A commit is one request.
+/// Blocks and values of a commit that stand in its entry, in bytes: 256 KiB. More go into packs.
+pub(crate) const INLINE_BYTES: u64 = 256 * 1024;
+
+/// Length of a pack, in bytes: 16 MiB, or as long as a single block takes.
+pub(crate) const PACK_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Packs that are uploaded at once.
+pub(crate) const UPLOADS: usize = 8;
+
+/// Most bytes of blocks and values that one commit brings: 1 GiB.
 pub(crate) const COMMIT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Most blocks, rows, deletions, requirements and heads of one commit together.
@@ -18,8 +27,21 @@ pub(crate) const DELETES_MAX: usize = 50_000;
 pub(crate) const GROUP_BYTES: u64 = 16 * 1024 * 1024;
 pub(crate) const GROUP_ITEMS: usize = 1 << 16;
 
-/// Entries up to this size are fetched whole and cached, in bytes: 1 MiB. Of longer ones, each read fetches its part.
+/// Objects up to this size are fetched whole and cached, in bytes: 1 MiB. Of longer ones, windows are.
 pub(crate) const WHOLE_BYTES: u64 = 1024 * 1024;
+
+/// The windows of long objects, in bytes: 256 KiB, and how many of them one request fetches at most.
+pub(crate) const WINDOW_BYTES: u64 = 256 * 1024;
+pub(crate) const WINDOWS_MAX: u64 = 16;
+
+/// Windows that nobody asked for, and that are fetched all the same because they stand between two others.
+pub(crate) const WINDOWS_BETWEEN: u64 = 4;
+
+/// Blocks above this size are fetched by themselves and not cached, in bytes: 1 MiB.
+pub(crate) const CACHED_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Blocks below this size are copied out of the window they stand in, so that keeping one does not keep the window.
+pub(crate) const COPIED_BYTES: u64 = 64 * 1024;
 
 /// Longest record, with the header before it, in bytes: 256 MiB.
 pub(crate) const RECORD_END_MAX: u64 = 256 * 1024 * 1024;
@@ -33,8 +55,9 @@ pub(crate) const CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// Log entries that are requested at once, at most, when many are to be read.
 pub(crate) const WINDOW: u64 = 16;
 
-/// Blocks of `get_many` whose entries are fetched together.
-pub(crate) const READ_TOGETHER: usize = 64;
+/// Blocks of `get_many` that are fetched together, at most, and the windows that they take.
+pub(crate) const READ_TOGETHER: usize = 1024;
+pub(crate) const WINDOWS_TOGETHER: usize = 64;
 
 /// Attempts of a read before it fails. A medium that loses every third answer takes several.
 pub(crate) const READ_ATTEMPTS: u32 = 10;

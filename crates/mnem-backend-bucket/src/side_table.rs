@@ -8,10 +8,12 @@ use mnem_store_traits::{
 };
 
 use crate::{
-    engine::queue::{Work, submit, value_cid},
+    engine::{
+        queue::{Work, submit, value_cid},
+        reading::{Fetched, Read},
+    },
     error::damaged,
-    handle::{Fetched, Handle},
-    tables::slot,
+    handle::Handle,
 };
 
 /// Keys that one page of a listing holds.
@@ -35,10 +37,20 @@ impl BucketTable {
 impl SideTable for BucketTable {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         check_table_key("get", key)?;
-        let Some(value) = self.handle.current("read a side table")?.row(&self.name, key) else { return Ok(None) };
-        let bytes = self.handle.bytes_at(value.place, &value.cid, &Fetched::new())?;
-        let why = || format!("the bytes of a row of the table `{}` do not match their CID", self.name);
-        bytes.ok_or_else(|| damaged(&self.handle.objects, &slot(value.place.entry), why())).map(Some)
+        let found = || {
+            let state = self.handle.state();
+            let value = state.row(&self.name, key)?;
+            Some((value.cid, state.locate(value.place)?))
+        };
+        drop(self.handle.current("read a side table")?);
+        match self.handle.read(found, &mut Fetched::new())? {
+            Read::Found(bytes) => Ok(Some(bytes)),
+            Read::Absent => Ok(None),
+            Read::Mismatch(_, at) => {
+                let why = format!("the bytes of a row of the table `{}` do not match their CID", self.name);
+                Err(damaged(&self.handle.objects, &at.object.name.path(), why))
+            }
+        }
     }
 
     fn write(&self, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), StoreError> {

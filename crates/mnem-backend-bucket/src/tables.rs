@@ -12,6 +12,15 @@ pub(crate) const PROBE: &str = "probe";
 /// The folder of the log.
 pub(crate) const LOG: &str = "log";
 
+/// The folder of the packs.
+pub(crate) const PACKS: &str = "pack";
+
+/// The name of a pack.
+pub(crate) fn pack(digest: &[u8]) -> String {
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{PACKS}/{hex}.car")
+}
+
 /// Digits of the number in the name of an entry.
 const DIGITS: usize = 20;
 

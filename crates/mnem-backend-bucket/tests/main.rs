@@ -8,6 +8,7 @@
 //! | several handles and processes | `laws::folder`, `protocol::a_call_that_writes_nothing_is_judged_by_the_end_of_the_log` |
 //! | a reader that relies on its lease | `protocol::a_delete_waits_for_leases_also_when_another_handle_has_just_deleted` |
 //! | a service that ignores conditions | `protocol::a_service_that_ignores_the_condition_is_refused` |
+//! | a pack that is lost, changed, or not uploaded | `packs` |
 //! | holes, changed entries, later formats, other objects | `damage` |
 //!
 //! Not tested yet: real object stores, killed processes, and clocks that stop.
@@ -20,5 +21,7 @@ mod laws;
 mod medium;
 #[path = "main/opening.rs"]
 mod opening;
+#[path = "main/packs.rs"]
+mod packs;
 #[path = "main/protocol.rs"]
 mod protocol;

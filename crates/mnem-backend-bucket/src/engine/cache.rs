@@ -1,4 +1,4 @@
-//! Entries of the log that are kept in memory. They never change, so nothing needs to be invalidated.
+//! Objects, and windows of long ones, that are kept in memory. They never change, so nothing needs to be invalidated.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,9 +7,13 @@ use std::{
 
 use mnem_store_traits::Bytes;
 
+use super::state::Name;
 use crate::handle::hold;
 
-/// Entries by their numbers, up to a total of bytes; the least recently used one goes first.
+/// A window of an object: its name, and the number of the window. A short object is one window.
+pub(crate) type Window = (Name, u64);
+
+/// Windows up to a total of bytes; the least recently used one goes first.
 #[derive(Debug)]
 pub(crate) struct Cache {
     bytes_max: usize,
@@ -18,9 +22,9 @@ pub(crate) struct Cache {
 
 #[derive(Debug, Default)]
 struct Kept {
-    entries: HashMap<u64, (Bytes, u64)>,
-    /// The numbers of the entries by their last use.
-    uses: BTreeMap<u64, u64>,
+    windows: HashMap<Window, (Bytes, u64)>,
+    /// The windows by their last use.
+    uses: BTreeMap<u64, Window>,
     clock: u64,
     bytes: usize,
 }
@@ -30,20 +34,24 @@ impl Cache {
         Self { bytes_max, kept: Mutex::default() }
     }
 
-    pub(crate) fn get(&self, entry: u64) -> Option<Bytes> {
+    pub(crate) fn get(&self, window: Window) -> Option<Bytes> {
         let mut kept = hold(&self.kept);
-        let found = kept.remove(entry)?;
-        kept.insert(entry, found.clone());
+        let found = kept.remove(window)?;
+        kept.insert(window, found.clone());
         Some(found)
     }
 
-    pub(crate) fn insert(&self, entry: u64, bytes: Bytes) {
+    pub(crate) fn contains(&self, window: Window) -> bool {
+        hold(&self.kept).windows.contains_key(&window)
+    }
+
+    pub(crate) fn insert(&self, window: Window, bytes: Bytes) {
         if bytes.len() > self.bytes_max {
             return;
         }
         let mut kept = hold(&self.kept);
-        kept.remove(entry);
-        kept.insert(entry, bytes);
+        kept.remove(window);
+        kept.insert(window, bytes);
         while kept.bytes > self.bytes_max {
             let Some((_, oldest)) = kept.uses.first_key_value() else { break };
             let oldest = *oldest;
@@ -51,24 +59,24 @@ impl Cache {
         }
     }
 
-    pub(crate) fn remove(&self, entry: u64) {
-        hold(&self.kept).remove(entry);
+    pub(crate) fn remove(&self, window: Window) {
+        hold(&self.kept).remove(window);
     }
 }
 
 impl Kept {
-    fn remove(&mut self, entry: u64) -> Option<Bytes> {
-        let (bytes, used) = self.entries.remove(&entry)?;
+    fn remove(&mut self, window: Window) -> Option<Bytes> {
+        let (bytes, used) = self.windows.remove(&window)?;
         self.uses.remove(&used);
         self.bytes -= bytes.len();
         Some(bytes)
     }
 
-    fn insert(&mut self, entry: u64, bytes: Bytes) {
+    fn insert(&mut self, window: Window, bytes: Bytes) {
         self.clock += 1;
         self.bytes += bytes.len();
-        self.uses.insert(self.clock, entry);
-        self.entries.insert(entry, (bytes, self.clock));
+        self.uses.insert(self.clock, window);
+        self.windows.insert(window, (bytes, self.clock));
     }
 }
 
@@ -79,16 +87,17 @@ mod tests {
     #[test]
     fn the_least_recently_used_goes_first() {
         let cache = Cache::new(10);
+        let window = |n| (Name::Entry(n), n);
         let bytes = |len| Bytes::from(vec![0; len]);
-        cache.insert(1, bytes(4));
-        cache.insert(2, bytes(4));
-        assert!(cache.get(1).is_some());
-        cache.insert(3, bytes(4));
-        assert_eq!([1, 2, 3].map(|n| cache.get(n).is_some()), [true, false, true]);
-        cache.insert(3, bytes(1));
-        cache.insert(4, bytes(5));
-        assert_eq!([1, 3, 4].map(|n| cache.get(n).is_some()), [true, true, true]);
-        cache.insert(5, bytes(11));
-        assert!(cache.get(5).is_none());
+        cache.insert(window(1), bytes(4));
+        cache.insert(window(2), bytes(4));
+        assert!(cache.get(window(1)).is_some());
+        cache.insert(window(3), bytes(4));
+        assert_eq!([1, 2, 3].map(|n| cache.get(window(n)).is_some()), [true, false, true]);
+        cache.insert(window(3), bytes(1));
+        cache.insert(window(4), bytes(5));
+        assert_eq!([1, 3, 4].map(|n| cache.get(window(n)).is_some()), [true, true, true]);
+        cache.insert(window(5), bytes(11));
+        assert!(cache.get(window(5)).is_none());
     }
 }

@@ -9,6 +9,7 @@ use serde_bytes::{ByteArray, ByteBuf};
 use super::{
     entry::{Encoded, encode},
     format::Token,
+    pack::Packer,
     queue::Work,
     record::{Record, VERSION},
     state::State,
@@ -56,7 +57,7 @@ impl Draft {
         }
         for cid in &work.deletes {
             self.added.remove(cid);
-            if state.blocks.contains_key(cid) {
+            if state.blocks.contains(cid) {
                 self.deleted.insert(*cid);
             }
         }
@@ -72,7 +73,7 @@ impl Draft {
     }
 
     fn has(&self, state: &State, cid: &Cid) -> bool {
-        self.added.contains_key(cid) || state.blocks.contains_key(cid) && !self.deleted.contains(cid)
+        self.added.contains_key(cid) || state.blocks.contains(cid) && !self.deleted.contains(cid)
     }
 
     /// Whether an entry would change nothing.
@@ -81,37 +82,59 @@ impl Draft {
         self.added.is_empty() && self.deleted.is_empty() && self.rows.is_empty() && !moves_heads
     }
 
-    /// The entry that follows `state`.
-    pub(crate) fn encode(self, state: &State, store: Token, token: Token, at: u64) -> Result<Encoded, String> {
+    /// The entry that follows the state of `base`.
+    pub(crate) fn encode(self, base: Base, own: Own, packer: &mut Packer) -> Result<Encoded, String> {
         let Self { mut added, order, deleted, heads, rows } = self;
         let mut record = Record {
             v: VERSION,
-            n: state.next,
-            store: ByteArray::new(store),
-            token: ByteArray::new(token),
-            prev: state.last,
-            at,
-            heads: heads.as_ref().unwrap_or(&state.heads).iter().copied().collect(),
+            n: base.next,
+            store: ByteArray::new(own.store),
+            token: ByteArray::new(own.token),
+            prev: base.last,
+            at: own.at,
+            heads: heads.unwrap_or(base.heads).into_iter().collect(),
             deleted: deleted.into_iter().collect(),
             blocks: Vec::new(),
             values: Vec::new(),
+            packs: Vec::new(),
             rows: Vec::with_capacity(rows.len()),
         };
-        let mut data = Vec::with_capacity(added.len() + rows.len());
+        let mut pieces = Vec::with_capacity(added.len() + rows.len());
         for cid in order {
             if let Some(bytes) = added.remove(&cid) {
                 record.blocks.push((cid, bytes.len() as u64));
-                data.push(bytes);
+                pieces.push((cid, bytes));
             }
         }
         for ((table, key), value) in rows {
             let index = value.map(|(cid, bytes)| {
                 record.values.push((cid, bytes.len() as u64));
-                data.push(bytes);
+                pieces.push((cid, bytes));
                 record.values.len() as u64 - 1
             });
             record.rows.push((table, ByteBuf::from(key.to_vec()), index));
         }
-        encode(record, &data)
+        let packs = packer.pack(&pieces);
+        encode(record, &pieces, packs)
     }
+}
+
+/// What an entry needs to know of the state before it.
+pub(crate) struct Base {
+    next: u64,
+    last: Option<Cid>,
+    heads: BTreeSet<Cid>,
+}
+
+impl Base {
+    pub(crate) fn of(state: &State) -> Self {
+        Self { next: state.next, last: state.last, heads: state.heads.clone() }
+    }
+}
+
+/// What tells an entry from those of others.
+pub(crate) struct Own {
+    pub(crate) store: Token,
+    pub(crate) token: Token,
+    pub(crate) at: u64,
 }

@@ -1,5 +1,5 @@
 //! Entries of the log: archives (CARv1) whose roots are the heads, whose first block is the record, and whose other
-//! blocks are the blocks and values of a commit.
+//! blocks are the blocks and values of a commit that stand in no pack.
 //!
 //! The record has the CID and the length of each block that follows, so their places follow from it: a reader never
 //! relies on the bytes between two blocks.
@@ -11,7 +11,13 @@ use mnem_store_traits::{
     cid_of,
 };
 
-use super::record::{Record, Unread};
+use serde_bytes::ByteArray;
+
+use super::{
+    pack::{self, Pack, Piece},
+    record::{Record, Unread},
+    state::{Name, Object},
+};
 use crate::limits::RECORD_END_MAX;
 
 /// Code of the hash function of records: sha2-256.
@@ -25,6 +31,8 @@ pub(crate) struct Encoded {
     /// One after the other, these are its bytes.
     pub(crate) parts: Vec<Bytes>,
     pub(crate) entry: Entry,
+    /// They are uploaded before the entry.
+    pub(crate) packs: Vec<Pack>,
 }
 
 /// An entry that was read, without its blocks.
@@ -33,10 +41,20 @@ pub(crate) struct Entry {
     pub(crate) record: Record,
     /// The CID of the record.
     pub(crate) cid: Cid,
-    /// Where the data of the blocks and then of the values begin.
-    pub(crate) offsets: Vec<u64>,
+    /// Where the blocks and then the values are.
+    parts: Vec<Part>,
+    /// Lengths of its packs.
+    pack_bytes: Vec<u64>,
     /// Length of the object.
     pub(crate) size: u64,
+}
+
+/// Where a block or value is: in which of the entry's packs, or in the entry, whose number comes after theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) object: u32,
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Why bytes are not read as an entry.
@@ -53,8 +71,9 @@ fn wrong(why: impl Into<String>) -> Undecoded {
     Undecoded::Wrong(why.into())
 }
 
-/// Encodes an entry. `data` has the bytes of the blocks and then of the values.
-pub(crate) fn encode(record: Record, data: &[Bytes]) -> Result<Encoded, String> {
+/// Encodes an entry. `pieces` are its blocks and then its values; the first of them stand in the packs.
+pub(crate) fn encode(mut record: Record, pieces: &[Piece], packs: Vec<Pack>) -> Result<Encoded, String> {
+    record.packs = packs.iter().map(|pack| (ByteArray::new(pack.digest), pack.pieces as u64)).collect();
     let (body, header) = (record.encode()?, header_of(&record.heads)?);
     let cid = cid_of(DAG_CBOR, &body);
     let mut start = header;
@@ -63,17 +82,21 @@ pub(crate) fn encode(record: Record, data: &[Bytes]) -> Result<Encoded, String> 
     if section.end() > RECORD_END_MAX {
         return Err(format!("its record ends at byte {}, above the limit of {RECORD_END_MAX}", section.end()));
     }
-    let (offsets, size) = places(&record, section.end()).ok_or("it is too long")?;
-    let mut parts = Vec::with_capacity(2 * data.len() + 1);
-    for ((cid, bytes), data) in pieces(&record).zip(data) {
-        SectionOffsets::write_start(cid, *bytes, 0, &mut start);
+    let places = places(&record, section.end()).ok_or("it is too long")?;
+    let packed = packs.iter().map(|pack| pack.pieces).sum();
+    let inline = pieces.get(packed..).unwrap_or_default();
+    let mut parts = Vec::with_capacity(2 * inline.len() + 1);
+    for (cid, data) in inline {
+        SectionOffsets::write_start(cid, data.len() as u64, 0, &mut start);
         parts.push(Bytes::from(std::mem::take(&mut start)));
         parts.push(data.clone());
     }
     if !start.is_empty() {
         parts.push(start.into());
     }
-    Ok(Encoded { parts, entry: Entry { record, cid, offsets, size } })
+    let Places { parts: at, pack_bytes, end } = places;
+    let entry = Entry { record, cid, parts: at, pack_bytes, size: end };
+    Ok(Encoded { parts, entry, packs })
 }
 
 /// Reads an entry of `size` bytes from its beginning.
@@ -112,8 +135,8 @@ pub(crate) fn decode(bytes: &[u8], size: u64) -> Result<Entry, Undecoded> {
         return Err(wrong("its roots are not the heads of its record"));
     }
     match places(&record, end) {
-        Some((offsets, expected)) if expected == size => Ok(Entry { record, cid, offsets, size }),
-        Some((_, expected)) => Err(wrong(format!("it has {size} bytes, and its record describes {expected}"))),
+        Some(Places { parts, pack_bytes, end }) if end == size => Ok(Entry { record, cid, parts, pack_bytes, size }),
+        Some(Places { end, .. }) => Err(wrong(format!("it has {size} bytes, and its record describes {end}"))),
         None => Err(wrong("its record describes more bytes than there can be")),
     }
 }
@@ -132,22 +155,46 @@ fn pieces(record: &Record) -> impl Iterator<Item = &(Cid, u64)> {
     record.blocks.iter().chain(&record.values)
 }
 
-/// Where the data of each piece begin, the first of which follows byte `end`, and where the last one ends. `None`: at
-/// no number of 64 bits.
-fn places(record: &Record, end: u64) -> Option<(Vec<u64>, u64)> {
-    let mut end = end;
-    let mut start = Vec::new();
-    let mut offsets = Vec::with_capacity(record.blocks.len() + record.values.len());
-    for (cid, bytes) in pieces(record) {
+/// Where the pieces of an entry are.
+struct Places {
+    parts: Vec<Part>,
+    pack_bytes: Vec<u64>,
+    /// Where the entry ends.
+    end: u64,
+}
+
+/// Where the pieces are, if those in the entry begin at byte `end`. `None`: at no number of 64 bits.
+fn places(record: &Record, end: u64) -> Option<Places> {
+    let mut parts = Vec::with_capacity(record.blocks.len().checked_add(record.values.len())?);
+    let mut pieces = pieces(record);
+    let header = pack::header().len() as u64;
+    let mut pack_bytes = Vec::with_capacity(record.packs.len());
+    for (number, (_, count)) in record.packs.iter().enumerate() {
+        let pieces = pieces.by_ref().take(usize::try_from(*count).ok()?);
+        pack_bytes.push(place_in(u32::try_from(number).ok()?, header, pieces, &mut parts)?);
+    }
+    let end = place_in(u32::try_from(record.packs.len()).ok()?, end, pieces, &mut parts)?;
+    Some(Places { parts, pack_bytes, end })
+}
+
+/// Appends the places of pieces that follow byte `end` of an object. Returns where the last one ends.
+fn place_in<'a>(
+    object: u32,
+    end: u64,
+    pieces: impl Iterator<Item = &'a (Cid, u64)>,
+    parts: &mut Vec<Part>,
+) -> Option<u64> {
+    let (mut end, mut start) = (end, Vec::new());
+    for (cid, bytes) in pieces {
         start.clear();
         // The CID before the data takes less than this.
         bytes.checked_add(SectionOffsets::START_BYTES_MAX as u64)?;
         SectionOffsets::write_start(cid, *bytes, 0, &mut start);
         let offset = end.checked_add(start.len() as u64)?;
-        offsets.push(offset);
+        parts.push(Part { object, offset, bytes: *bytes });
         end = offset.checked_add(*bytes)?;
     }
-    Some((offsets, end))
+    Some(end)
 }
 
 /// An unsigned varint at the beginning: its length and its value.
@@ -163,15 +210,28 @@ fn varint(bytes: &[u8]) -> Option<(u64, u64)> {
 }
 
 impl Entry {
-    /// Blocks with their offsets and lengths.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = (Cid, u64, u64)> {
-        self.record.blocks.iter().zip(&self.offsets).map(|((cid, bytes), offset)| (*cid, *offset, *bytes))
+    /// The objects that hold its blocks and values: its packs, and itself if there are others.
+    pub(crate) fn objects(&self) -> impl ExactSizeIterator<Item = Object> {
+        let own = Object { name: Name::Entry(self.record.n), bytes: self.size };
+        let packs = &self.record.packs;
+        let has_own = self.parts.last().is_some_and(|last| last.object as usize == packs.len());
+        (0..packs.len() + usize::from(has_own)).map(move |number| {
+            match (packs.get(number), self.pack_bytes.get(number)) {
+                (Some((digest, _)), Some(bytes)) => Object { name: Name::Pack(digest.into_array()), bytes: *bytes },
+                _ => own,
+            }
+        })
     }
 
-    /// The CID, the offset and the length of a value.
-    pub(crate) fn value(&self, index: u64) -> Option<(Cid, u64, u64)> {
+    /// Blocks with their places.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = (Cid, Part)> {
+        self.record.blocks.iter().zip(&self.parts).map(|((cid, _), part)| (*cid, *part))
+    }
+
+    /// The CID and the place of a value.
+    pub(crate) fn value(&self, index: u64) -> Option<(Cid, Part)> {
         let index = usize::try_from(index).ok()?;
-        let (cid, bytes) = self.record.values.get(index)?;
-        Some((*cid, *self.offsets.get(self.record.blocks.len().checked_add(index)?)?, *bytes))
+        let (cid, _) = self.record.values.get(index)?;
+        Some((*cid, *self.parts.get(self.record.blocks.len().checked_add(index)?)?))
     }
 }

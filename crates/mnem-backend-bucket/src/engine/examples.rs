@@ -5,9 +5,10 @@ use object_store::memory::InMemory;
 use serde_bytes::{ByteArray, ByteBuf};
 
 use super::{
-    entry::{self, Entry, Undecoded},
+    entry::{self, Entry, Part, Undecoded},
     format::Format,
     objects::Objects,
+    pack::{Packer, Piece},
     queue::value_cid,
     record::{Record, VERSION},
 };
@@ -48,13 +49,15 @@ fn example() -> (Record, Vec<Bytes>) {
         deleted: vec![],
         blocks: vec![(head, 5)],
         values: vec![(value_cid(&value), 1)],
+        packs: vec![],
         rows: vec![("counts".into(), ByteBuf::from(*b"cat"), Some(0))],
     };
     (record, vec![block, value])
 }
 
 fn written(record: Record, data: &[Bytes]) -> (Vec<u8>, Entry) {
-    let encoded = entry::encode(record, data).unwrap();
+    let pieces: Vec<Piece> = data.iter().map(|data| (cid_of(RAW, data), data.clone())).collect();
+    let encoded = entry::encode(record, &pieces, vec![]).unwrap();
     (encoded.parts.concat(), encoded.entry)
 }
 
@@ -65,11 +68,20 @@ fn the_entry_is_what_is_written_and_read() {
     let shown: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(bytes_of(block("000 3a")), bytes, "{shown}");
     assert_eq!(entry::decode(&bytes, bytes.len() as u64).as_ref(), Ok(&entry));
-    let pieces: Vec<(Cid, u64, u64)> = entry.blocks().chain(entry.value(0)).collect();
-    for ((cid, offset, length), data) in pieces.into_iter().zip(&data) {
-        assert_eq!(bytes[offset as usize..(offset + length) as usize], data[..]);
+    let pieces: Vec<(Cid, Part)> = entry.blocks().chain(entry.value(0)).collect();
+    for ((cid, part), data) in pieces.into_iter().zip(&data) {
+        assert_eq!(bytes[part.offset as usize..(part.offset + part.bytes) as usize], data[..]);
         assert_eq!(cid, cid_of(RAW, data));
     }
+}
+
+#[test]
+fn the_pack_is_what_is_written() {
+    let shown = bytes_of(block("000 11"));
+    let data = Bytes::from(vec![0; 300 * 1024]);
+    let packs =
+        Packer::default().pack(&[(cid_of(RAW, b"hello"), Bytes::from_static(b"hello")), (cid_of(RAW, &data), data)]);
+    assert!(packs[0].parts.concat().starts_with(&shown));
 }
 
 #[test]
@@ -94,7 +106,7 @@ fn the_format_object_is_what_is_written_and_read() {
 fn an_entry_that_is_cut_or_changed_is_refused_or_says_the_same() {
     let (record, data) = example();
     let (bytes, entry) = written(record, &data);
-    let record_end = entry.offsets[0] as usize - 37;
+    let record_end = entry.blocks().next().unwrap().1.offset as usize - 37;
     for cut in 0..bytes.len() {
         assert!(matches!(entry::decode(&bytes[..cut], cut as u64), Err(Undecoded::Wrong(_))), "cut at {cut}");
     }
@@ -131,7 +143,7 @@ fn the_beginning_of_an_entry_says_how_much_of_it_is_needed() {
 #[test]
 fn a_record_that_cannot_be_is_refused() {
     type Change = fn(&mut Record);
-    let changes: [Change; 8] = [
+    let changes: [Change; 10] = [
         |record| record.v = 2,
         |record| record.blocks[0].1 = u64::MAX,
         |record| record.blocks[0].1 = u64::MAX - 200,
@@ -140,6 +152,8 @@ fn a_record_that_cannot_be_is_refused() {
         |record| record.rows[0].0 = "Counts".into(),
         |record| record.rows[0].1 = ByteBuf::new(),
         |record| record.rows[0].2 = Some(1),
+        |record| record.packs = vec![(ByteArray::new([7; 32]), 0)],
+        |record| record.packs = vec![(ByteArray::new([7; 32]), 1), (ByteArray::new([7; 32]), u64::MAX)],
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let (mut record, data) = example();

@@ -18,17 +18,19 @@ use mnem_store_traits::{Bytes, Cause, ErrorKind, Outcome, StoreError};
 use object_store::PutPayload;
 
 use super::{
-    draft::Draft,
+    draft::{Base, Draft, Own},
     entry::{Encoded, Entry},
     format::token,
     look::Seen,
     objects::Creation,
+    pack::{Pack, Packer},
     queue::Job,
+    state::Name,
 };
 use crate::{
     error::{failed, unavailable, unknown},
     handle::Handle,
-    limits::{CONTENTION, JITTER_MAX, WHOLE_BYTES, WRITE_ATTEMPTS_MIN},
+    limits::{CONTENTION, JITTER_MAX, UPLOADS, WHOLE_BYTES, WRITE_ATTEMPTS_MIN},
     tables::slot,
 };
 
@@ -64,11 +66,11 @@ fn try_land(
     group: &[Arc<Job>],
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let begin = Instant::now();
-    let mut losses = 0;
+    let (mut losses, mut packer) = (0, Packer::default());
     loop {
         // Asked first: a look of another thread that ends after the plan was made does not confirm it.
         let is_confirmed = handle.has_looked(begin);
-        let Plan { answers, entry } = plan(handle, operation, group)?;
+        let Plan { answers, entry } = plan(handle, operation, group, &mut packer)?;
         let Some(encoded) = entry else {
             // Nothing that is written confirms the state, so a look must.
             if is_confirmed {
@@ -78,6 +80,7 @@ fn try_land(
             handle.look(begin)?;
             continue;
         };
+        upload(handle, &encoded.packs, &mut packer)?;
         let sent = Instant::now();
         let landed = write(handle, &encoded)?;
         if let Landed::Found(_) = landed {
@@ -88,7 +91,8 @@ fn try_land(
         }
         match landed {
             Landed::Acknowledged(seen) | Landed::Found(seen) => {
-                handle.apply(&encoded.entry, joined(&encoded))?;
+                handle.apply(&encoded.entry, joined(&encoded.parts, encoded.entry.size))?;
+                keep(handle, &encoded.packs);
                 handle.note(seen);
                 return Ok(answers);
             }
@@ -106,17 +110,44 @@ fn try_land(
     }
 }
 
-fn plan(handle: &Handle, operation: &'static str, group: &[Arc<Job>]) -> Result<Plan, StoreError> {
-    let state = handle.state();
+fn plan(handle: &Handle, operation: &'static str, group: &[Arc<Job>], packer: &mut Packer) -> Result<Plan, StoreError> {
     let mut draft = Draft::default();
-    let answers = group.iter().map(|job| draft.take(&state, &job.work)).collect();
-    if draft.is_empty(&state) {
-        return Ok(Plan { answers, entry: None });
-    }
+    let (answers, base) = {
+        let state = handle.state();
+        let answers = group.iter().map(|job| draft.take(&state, &job.work)).collect();
+        if draft.is_empty(&state) {
+            return Ok(Plan { answers, entry: None });
+        }
+        (answers, Base::of(&state))
+    };
     let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |at| at.as_millis() as u64);
-    let encoded = draft.encode(&state, handle.format.store, token()?, at);
+    let own = Own { store: handle.format.store, token: token()?, at };
+    // Hashes all new bytes, so not under the lock of the state.
+    let encoded = draft.encode(base, own, packer);
     let encoded = encoded.map_err(|reason| StoreError::InvalidArgument { operation, reason })?;
     Ok(Plan { answers, entry: Some(encoded) })
+}
+
+/// Uploads the packs that are not there yet. Nothing names them until their entry lands.
+fn upload(handle: &Handle, packs: &[Pack], packer: &mut Packer) -> Result<(), StoreError> {
+    let is_new = |pack: &&Pack| !packer.uploaded.contains(&pack.digest);
+    let new: Vec<&Pack> = packs.iter().filter(is_new).collect();
+    for packs in new.chunks(UPLOADS) {
+        let objects = packs.iter().map(|pack| (Name::Pack(pack.digest).path(), pack.parts.iter().cloned().collect()));
+        handle.objects.put_all(objects.collect(), handle.give_up)?;
+        packer.uploaded.extend(packs.iter().map(|pack| pack.digest));
+    }
+    Ok(())
+}
+
+/// Keeps short packs in memory.
+fn keep(handle: &Handle, packs: &[Pack]) {
+    for pack in packs {
+        let bytes = pack.parts.iter().map(|part| part.len() as u64).sum();
+        if let Some(bytes) = joined(&pack.parts, bytes) {
+            handle.cache.insert((Name::Pack(pack.digest), 0), bytes);
+        }
+    }
 }
 
 /// Writes an entry into its slot, or finds another one there.
@@ -169,9 +200,9 @@ fn give_up(handle: &Handle, name: &str, error: Cause) -> StoreError {
     error
 }
 
-/// The bytes of a short entry.
-fn joined(encoded: &Encoded) -> Option<Bytes> {
-    (encoded.entry.size <= WHOLE_BYTES).then(|| Bytes::from(encoded.parts.concat()))
+/// The bytes of a short object.
+fn joined(parts: &[Bytes], bytes: u64) -> Option<Bytes> {
+    (bytes <= WHOLE_BYTES).then(|| Bytes::from(parts.concat()))
 }
 
 /// A random wait after a lost slot, so that the losers do not meet again.

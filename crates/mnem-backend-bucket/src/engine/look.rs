@@ -6,7 +6,8 @@ use mnem_store_traits::{Bytes, StoreError};
 
 use super::{
     entry::{self, Entry, Undecoded},
-    objects::Start,
+    objects::{Part, Start},
+    state::Name,
 };
 use crate::{
     Freshness,
@@ -110,7 +111,12 @@ impl Handle {
     fn fetch_longer(&self, n: u64, bytes: u64, size: u64) -> Result<Result<Entry, Undecoded>, StoreError> {
         let mut wanted = bytes;
         loop {
-            let more = self.objects.range(&slot(n), 0..wanted)?.unwrap_or_default();
+            let more = match self.objects.range(&slot(n), 0..wanted, size)? {
+                Part::Found(bytes) => bytes,
+                Part::Absent | Part::Resized(_) => {
+                    return Ok(Err(Undecoded::Wrong("it changed while it was read".into())));
+                }
+            };
             match entry::decode(&more, size) {
                 Err(Undecoded::More(longer)) if longer > wanted => wanted = longer,
                 decoded => return Ok(decoded),
@@ -138,7 +144,7 @@ impl Handle {
     pub(crate) fn apply(&self, entry: &Entry, whole: Option<Bytes>) -> Result<(), StoreError> {
         let n = entry.record.n;
         if let Some(bytes) = whole {
-            self.cache.insert(n, bytes);
+            self.cache.insert((Name::Entry(n), 0), bytes);
         }
         self.state_mut().apply(entry).map_err(|why| damaged(&self.objects, &slot(n), why))
     }

@@ -1,5 +1,6 @@
 //! Objects, the log, and the state that it leads to.
 
+pub(crate) mod blocks;
 pub(crate) mod cache;
 pub(crate) mod draft;
 pub(crate) mod entry;
@@ -9,7 +10,9 @@ pub(crate) mod format;
 pub(crate) mod landing;
 pub(crate) mod look;
 pub(crate) mod objects;
+pub(crate) mod pack;
 pub(crate) mod queue;
+pub(crate) mod reading;
 pub(crate) mod record;
 pub(crate) mod runtime;
 pub(crate) mod state;

@@ -1,6 +1,13 @@
 //! Requests to the object store: creating, reading and listing objects below a prefix.
 
-use std::{fmt, future::Future, io, ops::Range, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mnem_store_traits::{Bytes, Outcome, StoreError, driver::Location};
 use object_store::{Error, GetOptions, GetRange, ObjectStore, PutMode, PutOptions, PutPayload, path::Path};
@@ -8,7 +15,7 @@ use object_store::{Error, GetOptions, GetRange, ObjectStore, PutMode, PutOptions
 use super::runtime::{wait_for, wait_for_all};
 use crate::{
     error::failed,
-    limits::{PAUSE_GROWTH, READ_ATTEMPTS, REQUEST, REQUEST_PER_MIB, WHOLE_BYTES},
+    limits::{PAUSE_GROWTH, READ_ATTEMPTS, REQUEST, REQUEST_PER_MIB, WHOLE_BYTES, WRITE_ATTEMPTS_MIN},
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -49,6 +56,15 @@ pub(crate) struct Start {
     pub(crate) bytes: Bytes,
     /// Length of the object.
     pub(crate) size: u64,
+}
+
+/// A part of an object.
+pub(crate) enum Part {
+    Found(Bytes),
+    /// The object does not exist.
+    Absent,
+    /// The object has so many bytes, which is not what it had when it was written.
+    Resized(u64),
 }
 
 /// What is directly below the prefix: names of objects, and of folders.
@@ -120,12 +136,44 @@ impl Objects {
         self.starts(&[name.to_owned()])?.pop().unwrap_or(Ok(None))
     }
 
-    /// Reads a part of an object, which is not empty; `None` if the object does not exist.
-    pub(crate) fn range(&self, name: &str, range: Range<u64>) -> Result<Option<Bytes>, StoreError> {
-        let (service, path, pause) = (Arc::clone(&self.service), self.path(name), self.pause);
-        let limit = limit_of(range.end.saturating_sub(range.start));
-        let request = async move { attempts(pause, limit, || part(&service, &path, range.clone())).await };
-        wait_for(request)?.map_err(|error| self.unread(name, error))
+    /// Reads a part, which is not empty, of an object that should have `size` bytes.
+    pub(crate) fn range(&self, name: &str, range: Range<u64>, size: u64) -> Result<Part, StoreError> {
+        self.ranges(&[(name.to_owned(), range, size)])?.pop().unwrap_or(Ok(Part::Absent))
+    }
+
+    /// Reads parts of several objects at once.
+    pub(crate) fn ranges(
+        &self,
+        wanted: &[(String, Range<u64>, u64)],
+    ) -> Result<Vec<Result<Part, StoreError>>, StoreError> {
+        let pause = self.pause;
+        let requests = wanted.iter().map(|(name, range, size)| {
+            let (service, path) = (Arc::clone(&self.service), self.path(name));
+            let (range, size) = (range.clone(), *size);
+            let limit = limit_of(range.end.saturating_sub(range.start));
+            async move { attempts(pause, limit, || part(&service, &path, range.clone(), size)).await }
+        });
+        let answers = wait_for_all(requests)?;
+        Ok(answers
+            .into_iter()
+            .zip(wanted)
+            .map(|(answer, (name, ..))| answer.map_err(|e| self.unread(name, e)))
+            .collect())
+    }
+
+    /// Writes objects that are named by their content, all at once. Each attempt writes the same bytes, and is repeated
+    /// for as long as `give_up`.
+    pub(crate) fn put_all(&self, objects: Vec<(String, PutPayload)>, give_up: Duration) -> Result<(), StoreError> {
+        let (names, payloads): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
+        let requests = names.iter().zip(payloads).map(|(name, payload)| {
+            let (service, path, pause) = (Arc::clone(&self.service), self.path(name), self.pause);
+            async move { put(&service, &path, payload, pause, give_up).await }
+        });
+        let answers = wait_for_all(requests)?;
+        for (answer, name) in answers.into_iter().zip(&names) {
+            answer.map_err(|error| failed(self, "write", name, Outcome::NotApplied, error))?;
+        }
+        Ok(())
     }
 
     /// Lists the objects in a folder below the prefix, or directly below the prefix itself.
@@ -158,14 +206,57 @@ async fn start(service: &Arc<dyn ObjectStore>, path: &Path) -> object_store::Res
         return Ok(Some(Start { bytes: found.bytes().await?, size }));
     }
     drop(found);
-    let bytes = part(service, path, 0..WHOLE_BYTES).await?;
-    Ok(bytes.map(|bytes| Start { bytes, size }))
+    match part(service, path, 0..WHOLE_BYTES, size).await? {
+        Part::Found(bytes) => Ok(Some(Start { bytes, size })),
+        Part::Absent => Ok(None),
+        Part::Resized(_) => Err(Error::Generic { store: "bucket", source: "an object changes its length".into() }),
+    }
 }
 
-async fn part(service: &Arc<dyn ObjectStore>, path: &Path, range: Range<u64>) -> object_store::Result<Option<Bytes>> {
+/// Reads a part of an object. A service answers in many ways that the object is too short, so its length is asked for.
+async fn part(service: &Arc<dyn ObjectStore>, path: &Path, range: Range<u64>, size: u64) -> object_store::Result<Part> {
+    let wanted = range.end.saturating_sub(range.start);
     let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-    let Some(found) = or_absent(service.get_opts(path, options).await)? else { return Ok(None) };
-    found.bytes().await.map(Some)
+    let error = match service.get_opts(path, options).await {
+        Ok(found) if found.meta.size != size => return Ok(Part::Resized(found.meta.size)),
+        Ok(found) => match found.bytes().await {
+            Ok(bytes) if bytes.len() as u64 == wanted => return Ok(Part::Found(bytes)),
+            Ok(bytes) => {
+                let source = format!("{} bytes came instead of {wanted}", bytes.len()).into();
+                return Err(Error::Generic { store: "bucket", source });
+            }
+            Err(error) => error,
+        },
+        Err(Error::NotFound { .. }) => return Ok(Part::Absent),
+        Err(error) => error,
+    };
+    let head = GetOptions { head: true, ..GetOptions::default() };
+    match service.get_opts(path, head).await {
+        Ok(found) if found.meta.size != size => Ok(Part::Resized(found.meta.size)),
+        _ => Err(error),
+    }
+}
+
+async fn put(
+    service: &Arc<dyn ObjectStore>,
+    path: &Path,
+    payload: PutPayload,
+    pause: Duration,
+    give_up: Duration,
+) -> object_store::Result<()> {
+    let (begin, limit, mut made) = (Instant::now(), limit_of(payload.content_length() as u64), 0);
+    loop {
+        let request = service.put_opts(path, payload.clone(), PutOptions::from(PutMode::Overwrite));
+        let error = match within(limit, request).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        made += 1;
+        if is_final(&error) || made >= WRITE_ATTEMPTS_MIN && begin.elapsed() >= give_up {
+            return Err(error);
+        }
+        rest(pause, made).await;
+    }
 }
 
 fn or_absent<T>(answer: object_store::Result<T>) -> object_store::Result<Option<T>> {
@@ -187,10 +278,17 @@ async fn attempts<T, F: Future<Output = object_store::Result<T>>>(
         made += 1;
         match within(limit, request()).await {
             Err(error) if made < READ_ATTEMPTS && !is_final(&error) => {
-                tokio::time::sleep(pause_after(pause, made)).await;
+                rest(pause, made).await;
             }
             answer => return answer,
         }
+    }
+}
+
+async fn rest(pause: Duration, attempts: u32) {
+    // Even the shortest sleep takes a millisecond.
+    if !pause.is_zero() {
+        tokio::time::sleep(pause_after(pause, attempts)).await;
     }
 }
 

@@ -13,7 +13,11 @@ pub(crate) const VERSION: u64 = 1;
 /// A row: table, key, and the index of its value among those of the entry; `None` if the row is removed.
 pub(crate) type Row = (String, ByteBuf, Option<u64>);
 
-/// What an entry does. Its blocks and values follow the record in the archive, in this order.
+/// A pack: its SHA-256, and how many of the blocks and values it has.
+pub(crate) type PackOf = (ByteArray<32>, u64);
+
+/// What an entry does. Its blocks and then its values stand in its packs, in this order, and those that are left follow
+/// the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Record {
@@ -35,6 +39,8 @@ pub(crate) struct Record {
     pub(crate) blocks: Vec<(Cid, u64)>,
     /// Values of rows, with their lengths.
     pub(crate) values: Vec<(Cid, u64)>,
+    /// The packs of the entry, in order.
+    pub(crate) packs: Vec<PackOf>,
     /// Rows that are written or removed, in any order, each named once.
     pub(crate) rows: Vec<Row>,
 }
@@ -75,6 +81,13 @@ impl Record {
     fn check(&self) -> Result<(), &'static str> {
         if !self.heads.is_sorted_by(|a, b| a < b) {
             return Err("the heads of its record are not in order");
+        }
+        let mut left = (self.blocks.len() as u64).saturating_add(self.values.len() as u64);
+        for (_, pieces) in &self.packs {
+            left = left.checked_sub(*pieces).ok_or("its packs have more blocks and values than there are")?;
+            if *pieces == 0 {
+                return Err("one of its packs is empty");
+            }
         }
         for (table, key, value) in &self.rows {
             let is_row = check_table_name(table).is_ok() && check_table_key("read", key).is_ok();

@@ -1,20 +1,50 @@
 //! What the log comes to: where each block and row stands, and the heads.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::Instant,
 };
 
 use mnem_store_traits::{Bytes, Cid};
 
-use super::entry::Entry;
+use super::{blocks::Blocks, entry::Entry, pack::Digest};
+use crate::tables::{pack, slot};
 
-/// Where bytes stand in the log.
+/// Which object it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Name {
+    Entry(u64),
+    Pack(Digest),
+}
+
+impl Name {
+    pub(crate) fn path(&self) -> String {
+        match self {
+            Self::Entry(n) => slot(*n),
+            Self::Pack(digest) => pack(digest),
+        }
+    }
+}
+
+/// An object that holds blocks or values, and its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Object {
+    pub(crate) name: Name,
+    pub(crate) bytes: u64,
+}
+
+/// Where bytes stand: in which of the state's objects, and where there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The number of the entry, and its length.
-    pub(crate) entry: u64,
-    pub(crate) entry_bytes: u64,
+    pub(crate) object: u32,
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+}
+
+/// A place that is found without the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Located {
+    pub(crate) object: Object,
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
 }
@@ -33,10 +63,14 @@ pub(crate) struct State {
     /// The record of the last one.
     pub(crate) last: Option<Cid>,
     pub(crate) heads: BTreeSet<Cid>,
-    pub(crate) blocks: BTreeMap<Cid, Place>,
+    /// In the order of the log.
+    objects: Vec<Object>,
+    pub(crate) blocks: Blocks,
     /// Tables that have a row.
     pub(crate) tables: BTreeMap<String, BTreeMap<Bytes, Value>>,
-    pub(crate) log_bytes: u64,
+    /// Bytes of all entries and packs.
+    pub(crate) bytes: u64,
+    packs: HashSet<Digest>,
     /// When this handle applied the last entry that deletes a block.
     pub(crate) deleted_at: Option<Instant>,
 }
@@ -54,29 +88,45 @@ impl State {
         if record.n > self.next || record.prev != self.last {
             return Err("it does not follow the entry before it");
         }
-        let (number, entry_bytes) = (record.n, entry.size);
-        let place = |offset, bytes| Place { entry: number, entry_bytes, offset, bytes };
+        let first = u32::try_from(self.objects.len()).ok();
+        let first = first.filter(|first| first.checked_add(entry.objects().len() as u32).is_some());
+        let first = first.ok_or("it is one of more objects than a handle can count")?;
         for cid in &record.deleted {
             self.blocks.remove(cid);
         }
         if !record.deleted.is_empty() {
             self.deleted_at = Some(Instant::now());
         }
-        self.blocks.extend(entry.blocks().map(|(cid, offset, bytes)| (cid, place(offset, bytes))));
+        self.add_objects(entry);
+        let place =
+            |part: super::entry::Part| Place { object: first + part.object, offset: part.offset, bytes: part.bytes };
+        entry.blocks().for_each(|(cid, part)| self.blocks.insert(cid, place(part)));
         for (table, key, value) in &record.rows {
             match value.and_then(|value| entry.value(value)) {
-                Some((cid, offset, bytes)) => {
+                Some((cid, part)) => {
                     let rows = self.tables.entry(table.clone()).or_default();
-                    rows.insert(Bytes::copy_from_slice(key), Value { place: place(offset, bytes), cid });
+                    rows.insert(Bytes::copy_from_slice(key), Value { place: place(part), cid });
                 }
                 None => self.remove_row(table, key),
             }
         }
         self.heads = record.heads.iter().copied().collect();
         self.last = Some(entry.cid);
-        self.log_bytes = self.log_bytes.saturating_add(entry.size);
         self.next = record.n.saturating_add(1);
         Ok(())
+    }
+
+    /// Counts an entry and its packs; an entry without blocks and values needs no place in the list.
+    fn add_objects(&mut self, entry: &Entry) {
+        self.bytes = self.bytes.saturating_add(entry.size);
+        for object in entry.objects() {
+            if let Name::Pack(digest) = object.name
+                && self.packs.insert(digest)
+            {
+                self.bytes = self.bytes.saturating_add(object.bytes);
+            }
+            self.objects.push(object);
+        }
     }
 
     fn remove_row(&mut self, table: &str, key: &[u8]) {
@@ -89,5 +139,20 @@ impl State {
 
     pub(crate) fn row(&self, table: &str, key: &[u8]) -> Option<Value> {
         self.tables.get(table)?.get(key).copied()
+    }
+
+    /// The place, with its object.
+    pub(crate) fn locate(&self, place: Place) -> Option<Located> {
+        let object = *self.objects.get(place.object as usize)?;
+        Some(Located { object, offset: place.offset, bytes: place.bytes })
+    }
+
+    pub(crate) fn block(&self, cid: &Cid) -> Option<Located> {
+        self.locate(self.blocks.get(cid)?)
+    }
+
+    /// How many objects there are: later ones are of later entries.
+    pub(crate) fn objects(&self) -> usize {
+        self.objects.len()
     }
 }

@@ -1,6 +1,6 @@
 //! Logs with holes, changed entries, objects of others, later formats: each is a named error, or does no harm.
 
-use mnem_backend_bucket::{BucketStore, OpenOptions};
+use mnem_backend_bucket::BucketStore;
 use mnem_store_traits::{Blockstore, Bytes, ErrorKind, OpHeadsStore, Store, StoreError, WriteBatch};
 
 use crate::{
@@ -25,7 +25,7 @@ fn stored() -> Medium {
 }
 
 fn try_open(medium: &Medium) -> Result<BucketStore, StoreError> {
-    OpenOptions::new().retry_pause(std::time::Duration::from_micros(10)).open_in(medium.connect(), "")
+    quick().create(false).open_in(medium.connect(), "")
 }
 
 fn refusal(medium: &Medium) -> (ErrorKind, String) {
@@ -140,7 +140,7 @@ fn later_formats_are_refused_by_name() {
     assert!(text.contains("mnem-backend-bucket 2"), "{text}");
     medium.write("mnem", "something else\n");
     assert_eq!(refusal(&medium).0, ErrorKind::NotAStore);
-    medium.write("mnem", format.replace("lease-ms 5", "lease-ms 6"));
+    medium.write("mnem", format.replace("lease-ms 2", "lease-ms 3"));
     assert_eq!(refusal(&medium).0, ErrorKind::Damaged);
     medium.write("mnem", vec![b'a'; 5000]);
     assert_eq!(refusal(&medium).0, ErrorKind::NotAStore);

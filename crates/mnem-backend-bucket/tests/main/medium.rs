@@ -16,13 +16,13 @@ use object_store::{
     path::Path,
 };
 
-/// Options for stores on such a medium: no long waits.
+/// Options for stores on such a medium: short leases, and no pauses.
 pub(crate) fn quick() -> OpenOptions {
     OpenOptions::new()
         .create(true)
-        .lease(Duration::from_millis(5))
-        .give_up(Duration::from_millis(100))
-        .retry_pause(Duration::from_micros(100))
+        .lease(Duration::from_millis(2))
+        .give_up(Duration::from_millis(10))
+        .retry_pause(Duration::ZERO)
 }
 
 /// The objects and the faults. Clones are the same medium.

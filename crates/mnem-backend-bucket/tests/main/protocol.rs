@@ -238,9 +238,9 @@ fn a_delete_waits_for_leases_also_when_another_handle_has_just_deleted() {
 #[test]
 fn a_call_above_the_limits_is_refused() {
     let store = open(&Medium::default());
-    let data = Bytes::from(vec![0; 16 << 20]);
+    let data = Bytes::from(vec![0; 64 << 20]);
     let mut batch = WriteBatch::new();
-    (0..65).for_each(|n| {
+    (0..17).for_each(|n| {
         batch.put_trusted(block(n).0, data.clone());
     });
     assert_eq!(store.commit(&batch).unwrap_err().kind(), ErrorKind::InvalidArgument);
