@@ -30,6 +30,7 @@ mod limits;
 mod listing;
 mod open;
 mod options;
+mod raw;
 mod side_table;
 mod source;
 mod store;

@@ -86,3 +86,15 @@ pub(crate) const RECORDS_SHARE: u64 = 16;
 /// How long an opening waits for a writer's lock by default, and how often it tries.
 pub(crate) const LOCK_WAIT: Duration = Duration::ZERO;
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// A scan of damaged segments hashes at most this many bytes in vain for each byte that it scans, and one block.
+pub(crate) const RAW_FAILED_FACTOR: u64 = 4;
+
+/// Number of bytes that such a scan searches at once for the next section: 64 KiB.
+pub(crate) const RAW_SEARCH_BYTES: usize = 64 * 1024;
+
+/// Maximum number of values of side tables in a segment that such a scan tells from blocks.
+pub(crate) const RAW_VALUES_MAX: usize = 1_000_000;
+
+/// Such a scan remembers the heads of the newest commits, up to this many.
+pub(crate) const RAW_HEADS_MAX: usize = 100_000;

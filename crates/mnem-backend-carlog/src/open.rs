@@ -144,7 +144,7 @@ fn take_lock(
     }
 }
 
-fn read_keys(files: &dyn Files, layout: &Layout) -> Result<Option<Keys>, StoreError> {
+pub(crate) fn read_keys(files: &dyn Files, layout: &Layout) -> Result<Option<Keys>, StoreError> {
     let path = layout.format();
     let Some(bytes) = read_file(files, &path, FORMAT_BYTES_MAX)? else { return Ok(None) };
     Keys::decode(&bytes).map(Some).map_err(|error| match error {
