@@ -28,6 +28,7 @@ mod handle;
 mod info;
 mod limits;
 mod listing;
+mod missing;
 mod open;
 mod options;
 mod raw;

@@ -50,6 +50,9 @@ pub(crate) const BEHIND: usize = 4;
 /// Number of entries of a merge after which other pending work is checked.
 pub(crate) const ENTRIES_BETWEEN: u64 = 4096;
 
+/// Number of rows that are encoded at once, while no row can be written.
+pub(crate) const ROWS_BETWEEN: usize = 4096;
+
 /// Number of bytes of a run after which they are synced, so that the sync of a commit never waits for many: 4 MiB.
 pub(crate) const UNSYNCED_BYTES: u64 = 4 * 1024 * 1024;
 
