@@ -116,7 +116,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "salvage",
-        does: "redb files cut, zeroed and overwritten, so many: what share of the blocks whose pages are whole is salvaged; 1,000 take a minute",
+        does: "redb files and carlog stores cut, zeroed and overwritten, so many of each: what share of the whole blocks is salvaged; 1,000 take two minutes",
         options: &[number("--files", ROUNDS, Some(1_000)), number("--seed", "MNEM_DAMAGE_SEED", None)],
         run: salvage,
     },
@@ -240,7 +240,8 @@ fn damage(sh: &Shell) -> Result<()> {
 fn salvage(sh: &Shell) -> Result<()> {
     // As in `damage`.
     let _quiet = sh.push_env("RUST_BACKTRACE", "0");
-    tests(sh, "mnem-storage", &["salvage::raw_pages::soak"])
+    tests(sh, "mnem-storage", &["salvage::raw_pages::soak"])?;
+    tests(sh, "mnem-storage", &["salvage::segments::soak"])
 }
 
 #[cfg(test)]

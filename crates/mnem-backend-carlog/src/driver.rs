@@ -4,14 +4,15 @@ use std::{fs, io::Read as _, path::Path, sync::Arc, time::Duration};
 
 use mnem_store_traits::{
     Store, StoreError,
-    driver::{Driver, Entry, FileIdentity, Location, ManagedStore, OpenOptions, Probe, Reclaimed, StoreInfo},
+    driver::{Driver, Entry, FileIdentity, Location, ManagedStore, OpenOptions, Probe, RawScan, Reclaimed, StoreInfo},
 };
 
 use crate::{
     CarlogStore,
-    engine::keys::FORMAT_NAME,
+    engine::{files::StdFiles, keys::FORMAT_NAME},
     error::{BACKEND, at},
     limits::LOCK_WAIT,
+    raw,
     tables::{FORMATS, Layout, is_own},
 };
 
@@ -79,6 +80,13 @@ impl Driver for CarlogDriver {
             own = own.index_memory(bytes);
         }
         Ok(Box::new(own.open(path)?))
+    }
+
+    fn scan_raw(&self, at: &Location, _options: &OpenOptions) -> Result<Option<Box<dyn RawScan>>, StoreError> {
+        match at.as_path() {
+            Some(path) => raw::scan(Arc::new(StdFiles), path),
+            None => Ok(None),
+        }
     }
 }
 

@@ -70,6 +70,13 @@ pub(crate) fn survey(handle: &Handle) -> Result<Survey, StoreError> {
     Ok(Survey { info, commits, record_bytes, log_bytes })
 }
 
+/// The length of the log and of its index as the writer knows them, without looking at the files.
+pub(crate) fn written_bytes(handle: &Handle) -> u64 {
+    let view = handle.view();
+    let log = view.segments_to_end().iter().map(|segment| segment.end).sum::<u64>();
+    log + view.index.runs.iter().map(|run| run.file_bytes()).sum::<u64>()
+}
+
 /// The length of the log and of its index.
 pub(crate) fn file_bytes(handle: &Handle) -> Result<u64, StoreError> {
     let (segments, runs) = {

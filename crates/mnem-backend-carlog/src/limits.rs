@@ -50,6 +50,9 @@ pub(crate) const BEHIND: usize = 4;
 /// Number of entries of a merge after which other pending work is checked.
 pub(crate) const ENTRIES_BETWEEN: u64 = 4096;
 
+/// Number of rows that are encoded at once, while no row can be written.
+pub(crate) const ROWS_BETWEEN: usize = 4096;
+
 /// Number of bytes of a run after which they are synced, so that the sync of a commit never waits for many: 4 MiB.
 pub(crate) const UNSYNCED_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -86,3 +89,15 @@ pub(crate) const RECORDS_SHARE: u64 = 16;
 /// How long an opening waits for a writer's lock by default, and how often it tries.
 pub(crate) const LOCK_WAIT: Duration = Duration::ZERO;
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// A scan of damaged segments hashes at most this many bytes in vain for each byte that it scans, and one block.
+pub(crate) const RAW_FAILED_FACTOR: u64 = 4;
+
+/// Number of bytes that such a scan searches at once for the next section: 64 KiB.
+pub(crate) const RAW_SEARCH_BYTES: usize = 64 * 1024;
+
+/// Maximum number of values of side tables in a segment that such a scan tells from blocks.
+pub(crate) const RAW_VALUES_MAX: usize = 1_000_000;
+
+/// Such a scan remembers the heads of the newest commits, up to this many.
+pub(crate) const RAW_HEADS_MAX: usize = 100_000;

@@ -144,7 +144,7 @@ fn take_lock(
     }
 }
 
-fn read_keys(files: &dyn Files, layout: &Layout) -> Result<Option<Keys>, StoreError> {
+pub(crate) fn read_keys(files: &dyn Files, layout: &Layout) -> Result<Option<Keys>, StoreError> {
     let path = layout.format();
     let Some(bytes) = read_file(files, &path, FORMAT_BYTES_MAX)? else { return Ok(None) };
     Keys::decode(&bytes).map(Some).map_err(|error| match error {
@@ -165,6 +165,7 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
     let named = view.named.clone();
     let tail = source.read_log(&mut view, Reading::of(state.as_ref(), true));
     let tail = tail.and_then(|tail| source.check_tail(&view, state.as_ref(), &tail).map(|()| tail));
+    let tail = tail.and_then(|tail| source.check_no_gap(&mut view, |_| Ok(())).map(|()| tail));
     if tail.is_err() {
         // The store stays as it was.
         remove(files, &view.named.difference(&named).cloned().collect::<Vec<_>>());

@@ -235,7 +235,10 @@ impl Source<'_> {
     ///
     /// A compaction may replace the log meanwhile and remove its segments. So the end of the log counts only if `state`
     /// names no later commit, or if the manifest was not replaced. Damage counts only if the manifest was not replaced.
-    pub(crate) fn follow(&self, view: &mut View, state: Option<State>) -> Result<(), StoreError> {
+    ///
+    /// After a power cut, `state` may be older than the log, and names none of the commits that it lacks. So it is read
+    /// again after the log: a compaction writes it before it removes anything.
+    pub(crate) fn follow(&self, view: &mut View, mut state: Option<State>) -> Result<(), StoreError> {
         let mut other = None;
         if state.is_some_and(|state| state.generation > view.generation) {
             other = self.catch_up(view, self.read_manifest()?)?;
@@ -243,13 +246,16 @@ impl Source<'_> {
         for _ in 0..MANIFEST_READS {
             let newest = other.as_mut().unwrap_or(view);
             let read = self.read_on(newest, state.as_ref());
-            if state.is_none() || read.is_err() {
+            let now = if read.is_ok() { self.read_state()? } else { state };
+            let is_replaced = now.is_some_and(|now| now.generation > newest.generation);
+            if now.is_none() || is_replaced || read.is_err() {
                 let manifest = match self.read_manifest() {
                     Ok(manifest) => manifest,
                     Err(error) => return read.and(Err(error)),
                 };
                 if manifest.generation > newest.generation {
                     other = self.catch_up(view, manifest)?;
+                    state = if is_replaced { now } else { state };
                     continue;
                 }
             }
@@ -265,8 +271,13 @@ impl Source<'_> {
 
     /// Reads the rest of the log.
     fn read_on(&self, view: &mut View, state: Option<&State>) -> Result<(), StoreError> {
-        let tail = self.read_log(view, Reading::of(state, false))?;
-        self.check_tail(view, state, &tail)
+        let read_on = |view: &mut View| {
+            let tail = self.read_log(view, Reading::of(state, false))?;
+            self.check_tail(view, state, &tail)
+        };
+        read_on(view)?;
+        // Later, `state` says how far the log goes.
+        if state.is_none() || view.state == State::default() { self.check_no_gap(view, read_on) } else { Ok(()) }
     }
 
     /// Loads the newest index from disk if it goes beyond the view, or if the view has much of the index in memory. If

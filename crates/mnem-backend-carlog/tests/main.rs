@@ -23,6 +23,8 @@
 //! | a crash, a failed call or a full disk in a compaction; a deleted block comes back through one | `crash::compaction`, `crash::faults`, `compaction` |
 //! | a rotten block in a compaction | `compaction::a_damaged_block_or_row_stops_a_compaction_and_nothing_changes` |
 //! | readers, listings and copies beside a compaction | `compaction`, `compaction_readers` |
+//! | a copy of the folder lacks a segment; `state` is older than the log | `gaps` |
+//! | a damaged block whose hash cannot be computed; too many open files; a failed look after the switch | `compaction` |
 //! | other users of the machine | `opening::only_its_owner_may_read_a_store` |
 //!
 //! Not tested yet: a failed sync and a power cut on real file systems, and what belongs to adoption, which does not exist yet.
@@ -43,6 +45,8 @@ mod damage;
 mod forged;
 #[path = "main/format.rs"]
 mod format;
+#[path = "main/gaps.rs"]
+mod gaps;
 #[path = "main/golden.rs"]
 mod golden;
 #[path = "main/hooked.rs"]

@@ -138,7 +138,7 @@ fn without_what_leads_to_the_blocks_they_come_from_the_raw_pages_and_heads_are_c
         place.write("a.redb", &bytes);
         let ran = place.run(&["copy", "--salvage", "a.redb", "saved.redb"]).exits(3);
         assert!(ran.out().contains("\nsalvaged 3 blocks "), "{}", ran.out());
-        assert!(ran.out().contains("\nraw      3 blocks found in raw pages\n"), "{}", ran.out());
+        assert!(ran.out().contains("\nraw      3 blocks found in the raw files\n"), "{}", ran.out());
         assert!(ran.out().ends_with(&format!("heads    0\ncandidate {root}\n")), "{}", ran.out());
         assert!(ran.err.contains("none of them is set"), "{}", ran.err);
         assert!(
@@ -157,6 +157,23 @@ fn without_what_leads_to_the_blocks_they_come_from_the_raw_pages_and_heads_are_c
         fs::remove_file(place.path("saved.redb")).expect("remove");
         fs::remove_file(place.path("again.redb")).expect("remove");
     }
+}
+
+#[test]
+fn the_segments_of_a_log_give_their_blocks_and_the_heads_of_the_newest_record() {
+    let place = Place::new();
+    let (root, [leaf, _]) = place.small_store("a.carlog");
+    fs::remove_file(place.path("a.carlog/manifest")).expect("removed");
+    let ran = place.run(&["copy", "--salvage", "a.carlog", "b.redb"]).exits(3);
+    assert!(ran.out().contains("\nsalvaged 3 blocks ") && ran.out().contains("\nraw      3 blocks "), "{}", ran.out());
+    assert!(ran.out().ends_with(&format!("heads    1\n  {root}\n")), "{}", ran.out());
+    assert!(ran.err.contains("the heads are those of the newest commit record that was found"), "{}", ran.err);
+    place.run(&["verify", "--store", "b.redb"]).ok();
+    // Without the keys in `format`, no record is proved.
+    fs::remove_file(place.path("a.carlog/format")).expect("removed");
+    let ran = place.run(&["copy", "--salvage", "a.carlog", "c.redb"]).exits(3);
+    assert!(ran.out().ends_with(&format!("heads    0\ncandidate {root}\n")), "{}", ran.out());
+    place.run(&["has", &leaf.to_string(), "--store", "c.redb"]).ok();
 }
 
 #[test]

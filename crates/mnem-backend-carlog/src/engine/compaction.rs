@@ -8,6 +8,7 @@ use mnem_store_traits::{
     Bytes, Cause, Outcome, StoreError,
     backend::{HashCheck, check_hash, check_read},
     driver::Reclaimed,
+    is_checkable,
 };
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
     output::Output,
     place::Place,
     record::{ROW_BYTES_MAX, Record, Row},
-    replay::{Commit, Position},
+    replay::{Commit, Position, is_whole},
     rows,
     sections::Sections,
     state::State,
@@ -34,7 +35,7 @@ use crate::{
         COMMITS_LEFT, COPIED_BYTES, COPIED_RUNS, RECORD_BYTES_MAX, RECORDS_SHARE, SEGMENT_NUMBER_MAX,
         WORK_RECORD_BYTES_MAX,
     },
-    source::Source,
+    source::{Source, unread},
     view::{Segment, View, file_of},
 };
 
@@ -58,7 +59,8 @@ pub(crate) fn compact(handle: &Handle) -> Result<Reclaimed, StoreError> {
     let log = write_log(handle, writer, survey.info.blocks)?;
     switch(handle, writer, log)?;
     tend_now(handle);
-    let after = info::file_bytes(handle)?;
+    // The log is replaced, so nothing may fail any more.
+    let after = info::written_bytes(handle);
     tracing::debug!(store = %handle.path.display(), before, after, "compacted");
     Ok(Reclaimed::new(before, after))
 }
@@ -82,6 +84,8 @@ struct NewLog<'a> {
     commit: Commit,
     record_bytes: u64,
     copied: Copied,
+    /// The last commit of the old log that was proved as a whole: its segment and its offset.
+    proved: Option<(u32, u64)>,
     /// Whether the segment has a commit yet.
     has_commit: bool,
     /// Length from which a segment takes no further section.
@@ -166,6 +170,7 @@ impl<'a> NewLog<'a> {
             commit: Commit { record: Record::default(), sections: Vec::new() },
             record_bytes: 0,
             copied: Copied::default(),
+            proved: None,
             has_commit: false,
             // Leaves room for the record below 4 GiB, the limit of offsets.
             segment_bytes: u64::from(writer.segment_bytes).min(u64::from(u32::MAX) - RECORD_BYTES_MAX),
@@ -184,9 +189,9 @@ impl<'a> NewLog<'a> {
         };
         let expected = Copied { blocks, rows: rows.len() as u64 };
         let mut sections = Sections::new(&handle.keys, segments.clone());
-        while let Some((segment, sections)) = sections.next_page(&handle.keys, &handle.layout)? {
-            let are_blocks = handle.are_blocks(&epoch, segment, &sections)?;
-            for (section, is_block) in sections.iter().zip(are_blocks) {
+        while let Some((segment, page)) = sections.next_page(&handle.keys, &handle.layout)? {
+            let are_blocks = handle.are_blocks(&epoch, segment, &page)?;
+            for (section, is_block) in page.iter().zip(are_blocks) {
                 let place = Place::new(segment, section);
                 let row = rows.get(&place.to_mark());
                 if row.is_some() || is_block {
@@ -194,6 +199,9 @@ impl<'a> NewLog<'a> {
                     let found = handle.read_section(&**file, place, Depth::Whole)?;
                     let data = found.ok_or_else(|| self.unreadable(segment, section))?.data();
                     self.check(segment, section, &data, row.is_none())?;
+                    if !is_checkable(&section.cid) {
+                        self.check_commit(section, &**file, sections.commit_of(section.offset))?;
+                    }
                     self.put(section, &data, row)?;
                 }
             }
@@ -222,6 +230,24 @@ impl<'a> NewLog<'a> {
                 Err(damaged(&path, format!("a row of a side table at byte {}", section.offset)))
             }
         }
+    }
+
+    /// The hash of a block cannot be computed, but its commit can be proved as a whole.
+    fn check_commit(&mut self, section: &SectionOffsets, file: &dyn File, commit: Position) -> Result<(), StoreError> {
+        let Position { segment, end, .. } = commit;
+        if self.proved == Some((segment, end)) {
+            return Ok(());
+        }
+        let handle = self.handle;
+        if !is_whole(&handle.keys, file, &commit).map_err(|error| unread(&handle.layout, segment, error))? {
+            let why = format!(
+                "the commit at byte {end} is not whole, and this build cannot check block {} in it",
+                section.cid
+            );
+            return Err(damaged(&handle.layout.segment(segment), why));
+        }
+        self.proved = Some((segment, end));
+        Ok(())
     }
 
     fn put(&mut self, section: &SectionOffsets, data: &Bytes, row: Option<&(String, Bytes)>) -> Result<(), StoreError> {

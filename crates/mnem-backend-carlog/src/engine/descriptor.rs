@@ -11,6 +11,9 @@ use super::{
 /// The first bytes of a descriptor.
 pub(crate) const MAGIC: [u8; 8] = *b"mnemL\0\0\x01";
 
+/// The length of the CAR header of a segment, which has one root.
+pub(crate) const HEADER_BYTES: u64 = 59;
+
 /// Flag: a compaction wrote the segment.
 const COMPACTED: u32 = 1;
 

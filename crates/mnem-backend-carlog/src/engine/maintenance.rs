@@ -14,7 +14,7 @@ use super::{
     memtable::Memtable,
     merge::Merge,
     page::NoAnswer,
-    rows::{self, Tables},
+    rows,
     run::Run,
     run_writer::RunWriter,
     state::State,
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     error::{at, damaged},
     handle::{Handle, Shared},
-    limits::{BEHIND, CLOSING_SHARE, ENTRIES_BETWEEN, FAN_IN},
+    limits::{BEHIND, CLOSING_SHARE, ENTRIES_BETWEEN, FAN_IN, ROWS_BETWEEN},
     source::Source,
     view::{Bounds, View},
 };
@@ -138,8 +138,8 @@ struct Flush {
     table: Arc<Memtable>,
     /// The commit before its first one.
     from: u64,
-    /// The rows, if no file has them yet.
-    tables: Option<Arc<Tables>>,
+    /// Whether no file has the rows yet.
+    writes_rows: bool,
     number: u64,
     covered: Covered,
 }
@@ -166,22 +166,25 @@ impl Flush {
         view.index.frozen = Some(table.clone());
         view.frozen_to = view.position;
         let number = view.take_number();
-        let tables = (view.rows_seq > view.covered_to().seq && !view.tables.is_empty()).then(|| view.tables.clone());
+        let writes_rows = view.rows_seq > view.covered_to().seq && !view.tables.is_empty();
         let rows_file = view.covered.as_ref().and_then(|covered| covered.rows);
-        let rows = if tables.is_some() { Some(number) } else { rows_file.filter(|_| !view.tables.is_empty()) };
+        let rows = if writes_rows { Some(number) } else { rows_file.filter(|_| !view.tables.is_empty()) };
         let runs = [number].into_iter().chain(view.index.runs.iter().map(|run| run.header.number)).collect();
         let segments = view.extents().1;
         let covered = Covered { position: view.position, segments, heads: view.heads.clone(), runs, rows };
         let from = view.index.runs.first().map_or(0, |run| run.header.to);
-        Self { table, from, tables, number, covered }
+        Self { table, from, writes_rows, number, covered }
     }
 
     /// Writes the files and replaces the manifest. Returns the new run.
     fn write(&self, shared: &Shared) -> Result<Run, Failure> {
         let to = self.covered.position.seq;
         let run = write_run(&shared.source(), self.number, self.from..to, &self.table)?;
-        if let Some(tables) = &self.tables {
-            let bytes = rows::encode(&shared.keys, self.number, to, tables);
+        if self.writes_rows {
+            let mut encoder = rows::Encoder::new(&shared.keys, self.number, to);
+            // Commits may change the rows meanwhile. No copy is made of them, and no lock is held for long.
+            while encoder.add(&shared.view().tables, ROWS_BETWEEN) {}
+            let bytes = encoder.finish(&shared.keys);
             write_file(&*shared.files, &shared.layout.rows(self.number), &bytes)?;
         }
         write_manifest(shared, self.number, &self.covered)?;
@@ -380,4 +383,25 @@ fn write_manifest(shared: &Shared, generation: u64, covered: &Covered) -> Result
     let segments = all.iter().map(|segment| segment.number).filter(|number| *number <= last).collect();
     let manifest = Manifest { store: keys.store, generation, segments, covered: Some(covered.clone()) };
     switch::write_manifest(&**files, layout, &manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use mnem_store_traits::Store as _;
+
+    use super::*;
+    use crate::OpenOptions;
+
+    /// If it did, the next row would copy all tables.
+    #[test]
+    fn a_run_in_progress_does_not_hold_the_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = OpenOptions::new().create(true).open(folder.path().join("a.carlog")).unwrap();
+        store.side_table("t").unwrap().write(&[("key".into(), "value".into())], &[]).unwrap();
+        let flush = Flush::new(&store.handle);
+        assert!(flush.writes_rows);
+        assert_eq!(Arc::strong_count(&store.handle.view().tables), 1);
+        assert!(flush.write(&store.handle).is_ok_and(|run| flush.install(&store.handle, run)));
+        assert!(store.handle.view().covered.as_ref().is_some_and(|covered| covered.rows.is_some()));
+    }
 }

@@ -138,6 +138,12 @@ pub(crate) fn replay(
     classify(keys, &mut window, len, position)
 }
 
+/// Whether the commit that begins at `position` has all its bytes as they were written.
+pub(crate) fn is_whole(keys: &Keys, file: &dyn File, position: &Position) -> Result<bool, Unread> {
+    let mut window = Window::new(file, file.file_bytes()?);
+    Ok(next(keys, &mut window, position)?.is_some_and(|(.., proof)| matches!(proof, Proof::Whole(_))))
+}
+
 /// What the file with the next segment's name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {

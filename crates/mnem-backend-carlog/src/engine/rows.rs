@@ -1,6 +1,6 @@
 //! A file of rows: for each key of each side table, the place of its value. Written as a whole, then immutable.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use mnem_store_traits::Bytes;
 
@@ -20,25 +20,78 @@ pub(crate) struct Value {
 }
 
 pub(crate) fn encode(keys: &Keys, number: u64, seq: u64, tables: &Tables) -> Vec<u8> {
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend(keys.store);
-    bytes.extend(number.to_le_bytes());
-    bytes.extend(seq.to_le_bytes());
-    bytes.extend((tables.values().map(BTreeMap::len).sum::<usize>() as u64).to_le_bytes());
-    for (table, rows) in tables {
-        for (key, value) in rows {
-            // The contract limits names to 32 bytes and keys to 100.
-            bytes.push(table.len() as u8);
-            bytes.extend(table.as_bytes());
-            bytes.extend((key.len() as u16).to_le_bytes());
-            bytes.extend(&key[..]);
-            bytes.extend(value.place.bits().to_le_bytes());
-            bytes.extend(value.bytes.to_le_bytes());
-        }
+    let mut encoder = Encoder::new(keys, number, seq);
+    encoder.add(tables, usize::MAX);
+    encoder.finish(keys)
+}
+
+/// Encodes a file of rows part by part. The tables may change between two parts: the file then has some rows of later
+/// commits, which are read again after it.
+pub(crate) struct Encoder {
+    bytes: Vec<u8>,
+    number: u64,
+    rows: u64,
+    /// The last row, by table and key.
+    last: Option<(String, Bytes)>,
+}
+
+/// The offset of the number of rows.
+const ROWS_AT: usize = 8 + 16 + 8 + 8;
+
+impl Encoder {
+    /// Begins the file with the rows as of the commit `seq`.
+    pub(crate) fn new(keys: &Keys, number: u64, seq: u64) -> Self {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(keys.store);
+        bytes.extend(number.to_le_bytes());
+        bytes.extend(seq.to_le_bytes());
+        // The number of rows, which `finish` fills in.
+        bytes.extend([0; size_of::<u64>()]);
+        Self { bytes, number, rows: 0, last: None }
     }
-    let mac = keys.rows_mac(number, &bytes);
-    bytes.extend(mac);
-    bytes
+
+    /// Adds up to `count` rows that follow the last one. Returns whether there may be more.
+    pub(crate) fn add(&mut self, tables: &Tables, count: usize) -> bool {
+        let last = self.last.take();
+        let from = last.as_ref().map_or(Bound::Unbounded, |(table, _)| Bound::Included(table.as_str()));
+        let mut left = count;
+        for (table, rows) in tables.range::<str, _>((from, Bound::Unbounded)) {
+            let from = match &last {
+                Some((last, key)) if last == table => Bound::Excluded(key),
+                _ => Bound::Unbounded,
+            };
+            for (key, value) in rows.range::<Bytes, _>((from, Bound::Unbounded)) {
+                self.row(table, key, value);
+                left -= 1;
+                if left == 0 {
+                    self.last = Some((table.clone(), key.clone()));
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn row(&mut self, table: &str, key: &Bytes, value: &Value) {
+        let bytes = &mut self.bytes;
+        // The contract limits names to 32 bytes and keys to 100.
+        bytes.push(table.len() as u8);
+        bytes.extend(table.as_bytes());
+        bytes.extend((key.len() as u16).to_le_bytes());
+        bytes.extend(&key[..]);
+        bytes.extend(value.place.bits().to_le_bytes());
+        bytes.extend(value.bytes.to_le_bytes());
+        self.rows += 1;
+    }
+
+    pub(crate) fn finish(mut self, keys: &Keys) -> Vec<u8> {
+        if let Some(rows) = self.bytes.get_mut(ROWS_AT..).and_then(<[u8]>::first_chunk_mut) {
+            *rows = self.rows.to_le_bytes();
+        }
+        let mac = keys.rows_mac(self.number, &self.bytes);
+        self.bytes.extend(mac);
+        self.bytes
+    }
 }
 
 /// Returns `None` unless these are the rows with this number that this store wrote, as of a commit not later than
@@ -81,6 +134,11 @@ mod tests {
         let tables: Tables =
             [("a".to_owned(), (0..4).map(row).collect()), ("knn".to_owned(), (2..3).map(row).collect())].into();
         let whole = encode(&keys, 7, 40, &tables);
+        for count in 1..7 {
+            let mut encoder = Encoder::new(&keys, 7, 40);
+            while encoder.add(&tables, count) {}
+            assert_eq!(encoder.finish(&keys), whole, "{count} rows at once");
+        }
         assert_eq!(decode(&keys, 7, 40, &whole), Some(tables.clone()));
         assert_eq!(decode(&keys, 7, 41, &whole), Some(tables));
         for at in 0..whole.len() {

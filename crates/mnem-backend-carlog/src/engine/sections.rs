@@ -37,6 +37,8 @@ pub(crate) struct Sections {
     /// The number of commits passed so far.
     commits: u64,
     macs: CommitMacs,
+    /// Where the commits of the last page begin.
+    page_commits: Vec<Position>,
     /// Starts of sections that are not in `macs` yet.
     starts: Vec<u8>,
 }
@@ -46,12 +48,29 @@ impl Sections {
         let mut segments = segments.into_iter();
         let current = segments.next();
         let (mac, macs) = (Mac::default(), CommitMacs::new(keys, &Mac::default(), 0));
-        Self { segments, current, offset: 0, from: 0, mac, seq: 0, commits: 0, macs, starts: Vec::new() }
+        Self {
+            segments,
+            current,
+            offset: 0,
+            from: 0,
+            mac,
+            seq: 0,
+            commits: 0,
+            macs,
+            page_commits: Vec::new(),
+            starts: Vec::new(),
+        }
     }
 
     /// The number of commits passed so far.
     pub(crate) fn commits(&self) -> u64 {
         self.commits
+    }
+
+    /// Where the commit of a section of the last page begins.
+    pub(crate) fn commit_of(&self, offset: u64) -> Position {
+        let at = self.page_commits.partition_point(|commit| commit.end <= offset);
+        at.checked_sub(1).and_then(|at| self.page_commits.get(at)).copied().unwrap_or_default()
     }
 
     /// The sections of the next part of the log, and their segment; `None` at the end. A part may have no sections.
@@ -63,6 +82,9 @@ impl Sections {
         let Some(Segment { number, file, end, .. }) = self.current.clone() else { return Ok(None) };
         let path = layout.segment(number);
         let mut window = Window::new(&*file, end);
+        // The first section of a page may be in the middle of a commit.
+        let commit = self.page_commits.pop().filter(|commit| self.offset > 0 && commit.segment == number);
+        self.page_commits = commit.into_iter().collect();
         if self.offset == 0 && end > 0 {
             let mut position = Position { segment: number, mac: self.mac, seq: self.seq, ..Position::default() };
             if !begin(keys, &mut window, &mut position).map_err(|error| unread(layout, number, error))? {
@@ -96,6 +118,8 @@ impl Sections {
 
     fn begin_commit(&mut self, keys: &Keys, segment: u32) {
         self.from = self.offset;
+        let (mac, seq) = (self.mac, self.seq);
+        self.page_commits.push(Position { segment, end: self.from, mac, seq, ..Position::default() });
         self.macs = CommitMacs::new(keys, &self.mac, segment);
         self.starts.clear();
     }

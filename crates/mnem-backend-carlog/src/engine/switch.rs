@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -53,7 +54,17 @@ pub(crate) fn install(files: &dyn Files, layout: &Layout) -> Result<(), NotRepla
 
 fn sync_root(files: &dyn Files, layout: &Layout, outcome: Outcome) -> Result<(), NotReplaced> {
     let root = layout.root();
-    files.sync_folder(root).map_err(failed("sync folder", root, outcome)).map_err(NotReplaced::Unsynced)
+    files.sync_folder(root).map_err(|error| {
+        let is_undone = outcome == Outcome::NotApplied && is_unopened(&error);
+        let error = failed("sync folder", root, outcome)(error);
+        if is_undone { NotReplaced::Undone(error) } else { NotReplaced::Unsynced(error) }
+    })
+}
+
+/// Whether a folder was not even opened, because too many files are open: `ENFILE` or `EMFILE`. Unlike a failed sync,
+/// this loses nothing, and trying again can help.
+pub(crate) fn is_unopened(error: &io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 /// The index files that a manifest with this index names.

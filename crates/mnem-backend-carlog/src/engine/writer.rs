@@ -19,6 +19,7 @@ use super::{
     record::{DELETE_BYTES_MAX, HEAD_BYTES_MAX, Kill, ROW_BYTES_MAX, Record, Row},
     replay::{Commit, Position},
     state::State,
+    switch::is_unopened,
 };
 use crate::{
     error::{BACKEND, at, failed},
@@ -355,7 +356,10 @@ fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError>
     handle.files.remove(&path).map_err(at("remove", &path))?;
     let file = handle.files.create(&path).map_err(at("create", &path))?;
     let root = handle.layout.root();
-    handle.files.sync_folder(root).map_err(|error| sync_failed(handle, root, Outcome::NotApplied, error))?;
+    handle.files.sync_folder(root).map_err(|error| match is_unopened(&error) {
+        true => at("sync folder", root)(error),
+        false => sync_failed(handle, root, Outcome::NotApplied, error),
+    })?;
     writer.file = file;
     writer.position = Position { segment: number, end: 0, last_from: 0, closed: false, ..writer.position };
     Ok(())

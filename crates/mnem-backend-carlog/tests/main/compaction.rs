@@ -6,13 +6,13 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use mnem_backend_carlog::{CarlogStore, OpenOptions};
 use mnem_car::SectionOffsets;
-use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, Outcome, RAW, Store, cid_of};
+use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, Outcome, RAW, Store, cid::multihash::Multihash, cid_of};
 
 use crate::{
     hooked::{Call, Hooked},
@@ -193,6 +193,88 @@ fn a_full_disk_stops_a_compaction_and_its_space_is_given_back() {
         store.compact().unwrap();
         assert!(store.has(&block(140).0).unwrap());
     }
+}
+
+/// The hash of a block cannot be computed, so only the MAC of its commit shows that it is damaged.
+#[test]
+fn a_damaged_block_under_an_unknown_hash_stops_a_compaction() {
+    let place = Place::new();
+    let store = options().open(place.store()).unwrap();
+    let (known, data) = large(1);
+    let hash = Multihash::wrap(0x00ff_ff01, known.hash().digest()).unwrap();
+    let unknown = Cid::new_v1(RAW, hash);
+    store.put(&large(0).0, large(0).1).unwrap();
+    store.put_trusted(&unknown, data.clone()).unwrap();
+    commits(&store, 20);
+    store.delete(&large(0).0).unwrap();
+    rot(&place, &unknown);
+    let before = place.files();
+    let error = store.compact().unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Damaged, Outcome::NotApplied), "{error}");
+    assert_eq!(place.files(), before);
+    rot(&place, &unknown);
+    assert!(store.compact().unwrap().nothing_to_do.is_none());
+    assert_eq!(store.get(&unknown).unwrap(), Some(data));
+}
+
+/// Too many files are open, wherever that shows: nothing was lost, so the handle goes on.
+#[test]
+fn too_many_open_files_stop_a_compaction_and_nothing_else() {
+    const EMFILE: i32 = 24;
+    let is_armed = Arc::new(AtomicBool::new(false));
+    for kind in [Call::Create, Call::Sync] {
+        let place = Place::new();
+        let (store, expected) = filled(&place);
+        store.close().unwrap();
+        let armed = is_armed.clone();
+        let files = Hooked::new(move |call, path| {
+            let opens = match call {
+                Call::Create => true,
+                Call::Sync => path.is_dir(),
+                _ => false,
+            };
+            let fails = opens && call == kind && armed.load(Ordering::SeqCst);
+            if fails { Err(io::Error::from_raw_os_error(EMFILE)) } else { Ok(()) }
+        });
+        let store = options().open_on(files, place.store()).unwrap();
+        let before = place.files();
+        is_armed.store(true, Ordering::SeqCst);
+        let error = store.compact().unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Backend, Outcome::NotApplied), "{kind:?}");
+        assert_eq!(place.files(), before, "{kind:?}");
+        // Nor does a new segment do harm.
+        let refused = (0..20).map(|n| store.put(&large(n).0, large(n).1)).find_map(Result::err).expect("a new segment");
+        assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::Backend, Outcome::NotApplied), "{kind:?}");
+        is_armed.store(false, Ordering::SeqCst);
+        (0..20).for_each(|n| store.put(&large(n).0, large(n).1).unwrap());
+        (0..20).for_each(|n| store.delete(&large(n).0).unwrap());
+        store.compact().unwrap();
+        check(&store, &expected);
+    }
+}
+
+/// The log is replaced, so an error would be wrong.
+#[test]
+fn after_the_switch_a_compaction_does_not_fail() {
+    let place = Place::new();
+    let (store, expected) = filled(&place);
+    store.close().unwrap();
+    let is_switched = Arc::new(AtomicBool::new(false));
+    let switched = is_switched.clone();
+    let files = Hooked::new(move |call, path| match call {
+        Call::Renamed if path.ends_with("manifest") => {
+            switched.store(true, Ordering::SeqCst);
+            Ok(())
+        }
+        Call::Length if switched.load(Ordering::SeqCst) => Err(io::Error::other("no answer")),
+        _ => Ok(()),
+    });
+    let store = options().open_on(files, place.store()).unwrap();
+    is_switched.store(false, Ordering::SeqCst);
+    let reclaimed = store.compact().unwrap();
+    assert!(is_switched.swap(false, Ordering::SeqCst));
+    assert_eq!(reclaimed.after_bytes, store.info().unwrap().file_bytes);
+    check(&store, &expected);
 }
 
 /// Files of an earlier log, left by a crash or put there by somebody, and files that do not belong to the store.

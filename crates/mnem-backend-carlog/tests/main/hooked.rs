@@ -19,6 +19,8 @@ pub(crate) enum Call {
     Read(usize),
     Write,
     Sync,
+    /// Asking for the length of a file.
+    Length,
     /// A rename that has taken effect already.
     Renamed,
 }
@@ -67,6 +69,7 @@ impl File for HookedFile {
     }
 
     fn file_bytes(&self) -> io::Result<u64> {
+        (self.hook.0)(Call::Length, &self.path)?;
         self.file.file_bytes()
     }
 

@@ -27,8 +27,10 @@ pub(super) struct Salvage<'a> {
     batch_bytes: u64,
     /// Blocks that are known to be lost. Each was reported once.
     pub(super) lost: HashSet<Cid>,
-    /// The heads of the source that could be read.
-    heads: Vec<Cid>,
+    /// The heads of the source. `None` if they could not be read.
+    heads: Option<Vec<Cid>>,
+    /// Heads of commits in the raw files, those of the newest commit first.
+    pub(super) recorded: Vec<Vec<Cid>>,
     /// How often a listing may still break off. In a damaged structure, finding the place to continue takes long.
     pub(super) listing_breaks_left: usize,
     /// Whether every block of the source whose hash can be checked was copied.
@@ -47,7 +49,8 @@ impl<'a> Salvage<'a> {
             batched: HashSet::new(),
             batch_bytes: 0,
             lost: HashSet::new(),
-            heads: Vec::new(),
+            heads: None,
+            recorded: Vec::new(),
             listing_breaks_left: usize::MAX,
             has_searched_raw: false,
         }
@@ -66,7 +69,7 @@ impl<'a> Salvage<'a> {
         let heads = scan::heads(from, self)?;
         let followed = self.follow(from, heads.as_deref());
         self.flush()?;
-        self.heads = heads.unwrap_or_default();
+        self.heads = heads;
         followed
     }
 
@@ -83,10 +86,13 @@ impl<'a> Salvage<'a> {
 
     /// Sets the heads whose blocks were copied.
     pub(super) fn heads(&mut self) -> Result<(), Ended> {
-        let mut there = Vec::new();
-        for head in &self.heads {
-            if self.to.has(head).of_target()? {
-                there.push(*head);
+        let mut there = self.copied(self.heads.as_deref().unwrap_or_default())?;
+        let is_without_heads = self.heads.as_ref().is_some_and(Vec::is_empty);
+        // After a commit without heads, those of earlier commits are no heads either.
+        for heads in self.recorded.iter().take_while(|heads| !is_without_heads && !heads.is_empty()) {
+            if there.is_empty() {
+                there = self.copied(heads)?;
+                self.report.heads_from_raw = !there.is_empty();
             }
         }
         if there.is_empty() {
@@ -97,6 +103,17 @@ impl<'a> Salvage<'a> {
         self.to.commit(&batch).of_target()?;
         self.report.heads.extend(there);
         Ok(())
+    }
+
+    /// Those of these blocks that were copied.
+    fn copied(&self, cids: &[Cid]) -> Result<Vec<Cid>, Ended> {
+        let mut there = Vec::new();
+        for cid in cids {
+            if self.to.has(cid).of_target()? {
+                there.push(*cid);
+            }
+        }
+        Ok(there)
     }
 
     /// Whether the block was copied or is in the current batch.

@@ -80,8 +80,12 @@ pub struct SalvageReport {
     /// Heads that were copied, ascending: those whose blocks were.
     #[serde(serialize_with = "report::cids")]
     pub heads: Vec<Cid>,
-    /// If no head was copied: CIDs that the raw files name as heads and whose blocks were copied, ascending. Each is or
-    /// was a head, of the last commit or an earlier one. None is set in the target.
+    /// Whether these are the heads of the newest commit record in the raw files that has them, because the structure
+    /// leads to none ([`RawScan::recorded_heads`]). The records of later commits may be lost.
+    pub heads_from_raw: bool,
+    /// If no head was copied, or only those of a commit record: other CIDs that the raw files name as heads and whose
+    /// blocks were copied, ascending. Each is or was a head, of the last commit or an earlier one. None is set in the
+    /// target.
     #[serde(serialize_with = "report::cids")]
     pub head_candidates: Vec<Cid>,
     /// The number of all things that could not be read, including those not in `faults`.
@@ -97,7 +101,9 @@ pub struct SalvageReport {
 ///
 /// If the structure is damaged, or the source cannot be opened, its raw files are scanned as well
 /// ([`Driver::scan_raw`], which not every backend has): for blocks that no listing had, each of which matches the hash
-/// in its CID, and for CIDs that were heads once. Rows of side tables come only from where the structure leads, because
+/// in its CID, and for CIDs that were heads once. The same happens if a block in a folder of files cannot be read, or
+/// the listing of it breaks off. If the structure leads to no head, the heads of the newest commit that the raw files
+/// prove become the heads, as far as their blocks were copied. Rows of side tables come only from where the structure leads, because
 /// the raw files do not tell their tables apart.
 ///
 /// ```
@@ -184,8 +190,9 @@ impl Source {
         };
         if at.as_path().is_some_and(Path::is_dir) && !is_damaged {
             // With this option, one unreadable folder does not end the listing.
-            let store = options.for_what_is_left().open(at).of_source()?;
-            return Ok(Self { store: Some(store), refused: None, scans: Vec::new() });
+            let store = options.for_what_is_left().open_managed(at).of_source()?;
+            let scans = scans(at, options, [store.driver()].into_iter(), found)?;
+            return Ok(Self { store: Some(store.into_store()), refused: None, scans });
         }
         let scans = scans(at, options, is_damaged.then(|| store.driver()).into_iter(), found)?;
         Ok(Self { store: Some(store.into_store()), refused: None, scans })
@@ -247,17 +254,22 @@ impl Salvage<'_> {
         if let Some(store) = store {
             self.listed(store)?;
         }
-        for scan in scans {
-            self.raw(&mut **scan)?;
+        // Damage inside the files of a folder shows only when they are read.
+        if self.found.report.fault_count > 0 {
+            for scan in scans {
+                self.raw(&mut **scan)?;
+            }
         }
         if let Some(store) = store {
             self.linked(store)?;
             self.tables(store)?;
         }
         self.heads()?;
-        if !self.report.heads.is_empty() {
+        if !self.report.heads.is_empty() && !self.report.heads_from_raw {
             self.report.head_candidates.clear();
         }
+        let Self { report, .. } = self;
+        report.head_candidates.retain(|head| report.heads.binary_search(head).is_err());
         Ok(())
     }
 }

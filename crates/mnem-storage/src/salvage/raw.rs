@@ -37,6 +37,7 @@ impl Salvage<'_> {
         self.flush()?;
         self.has_searched_raw = scanned?;
         self.conclude(named)?;
+        self.recorded.extend(scan.recorded_heads());
         self.done = Progress::of(Stage::Links);
         Ok(())
     }

@@ -4,6 +4,8 @@
 mod raw_pages;
 #[cfg(feature = "redb")]
 mod redb_file;
+#[cfg(feature = "carlog")]
+mod segments;
 #[cfg(feature = "simple")]
 mod simple_files;
 

@@ -17,6 +17,15 @@ pub trait RawScan: Iterator<Item = Result<RawFind, StoreError>> {
 
     /// The length of the files, in bytes: the sum of all [`RawFind::Scanned`].
     fn total_bytes(&self) -> u64;
+
+    /// The heads after each commit whose record was found so far and is proved to be the store's own: those of the
+    /// newest commit first. Later commits may be lost. A bounded number of older commits is remembered.
+    ///
+    /// # For implementers
+    /// The default is none, which is right if the files prove no commit.
+    fn recorded_heads(&self) -> Vec<Vec<Cid>> {
+        Vec::new()
+    }
 }
 
 /// One step of a [`RawScan`].

@@ -70,10 +70,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         "run `mnem-store verify --store {to}` to list missing blocks; to restore them, import an archive that holds them"
     ));
     if report.raw > 0 {
-        context.remark("the blocks found in raw pages may include blocks that were deleted earlier");
+        context.remark("the blocks found in the raw files may include blocks that were deleted earlier");
     }
     if !report.head_candidates.is_empty() {
         context.remark("the candidates were heads at the last commit or an earlier one; none of them is set");
+    }
+    if report.heads_from_raw {
+        context.remark("the heads are those of the newest commit record that was found; later ones may be lost");
     }
     if report.heads.is_empty() {
         context.remark(format_args!("no head was copied; run `mnem-store heads update CID --store {to}` to set one"));
@@ -81,7 +84,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     Ok(Exit::DamageFound)
 }
 
-/// Fails unless the source is a store, damaged or not, or a file whose raw pages may hold blocks.
+/// Fails unless the source is a store, damaged or not, or raw files that may hold blocks.
 fn look(context: &Context, args: &Args) -> std::result::Result<(), StoreError> {
     let from = context.reading_options().read_only(true);
     let looked = from.detect(&args.from).and_then(|found| match found {
@@ -133,7 +136,7 @@ fn summary(out: &mut Out, args: &Args, report: &SalvageReport) -> Result<()> {
         lines.push(format!("walked   {} found only by links", counted(report.walked, "block")));
     }
     if report.raw > 0 {
-        lines.push(format!("raw      {} found in raw pages", counted(report.raw, "block")));
+        lines.push(format!("raw      {} found in the raw files", counted(report.raw, "block")));
     }
     if report.unchecked > 0 {
         lines.push(format!("as read  {} of unknown hash functions, unverified", counted(report.unchecked, "block")));
