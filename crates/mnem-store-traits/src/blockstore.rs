@@ -72,7 +72,7 @@ pub trait Blockstore: Send + Sync + Debug {
     ///   `unknown_hash_is_returned_as_stored`.
     /// - A read that begins after a `put`, `put_many` or `commit` of the block returned `Ok` finds it, in every thread
     ///   and through every handle. Laws: `put_is_visible_to_another_thread`, `put_is_visible_through_a_second_handle`,
-    ///   `large_write_of_another_handle_is_seen_whole`.
+    ///   `large_write_of_another_handle_is_seen_whole`, `changes_that_keep_every_number_are_seen`.
     /// - Returned bytes never change, whatever is written, deleted or compacted later. Law:
     ///   `bytes_handed_out_never_change`.
     ///
@@ -126,12 +126,14 @@ pub trait Blockstore: Send + Sync + Debug {
     /// # Contract
     /// - Each block that is present during the whole iteration is yielded exactly once. Blocks that are added or
     ///   removed meanwhile may or may not appear. Laws: `cids_lists_every_block_once`,
-    ///   `cids_keeps_steady_blocks_under_writes`.
+    ///   `cids_keeps_steady_blocks_under_writes`, `cids_that_are_alike_are_listed_on_every_page`,
+    ///   `listings_go_on_when_what_comes_next_is_deleted`.
     /// - An error ends the listing. If the store is closed meanwhile, the listing goes on to its end or fails. Laws:
     ///   `failed_read_ends_a_listing`, `close_cuts_no_listing_short`.
     /// - It blocks no writer, and the consumer may write to the same store between two items. Law:
     ///   `cids_does_not_block_writers`.
-    /// - It holds at most one page or one shard of names in memory, however many blocks there are.
+    /// - It holds at most one page or one shard of names in memory, and takes much the same time for each name, however
+    ///   many blocks there are. Law: `long_listings_are_complete`.
     ///
     /// # Errors
     /// An item is an error if the listing could not go on. The listing ends there, so that a failed listing is never

@@ -67,8 +67,9 @@ pub trait SideTable: Send + Sync + Debug {
     /// The keys that begin with `prefix` (all keys for an empty one), ascending as bytes, streamed.
     ///
     /// # Contract
-    /// - Yields each key that is present during the whole iteration exactly once, in order. Blocks no writer. Law:
-    ///   `side_table_keys_are_sorted_and_filtered`.
+    /// - Yields each key that is present during the whole iteration exactly once, in order. Blocks no writer. Laws:
+    ///   `side_table_keys_are_sorted_and_filtered`, `long_keys_are_apart_on_every_page`.
+    /// - No key begins with a prefix of more than 100 bytes.
     ///
     /// # Errors
     /// An item is an error if the listing could not go on; it ends there.

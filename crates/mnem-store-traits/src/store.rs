@@ -46,10 +46,10 @@ pub trait Store: Blockstore + OpHeadsStore {
     ///   `commit_takes_duplicates_and_trusted_puts`.
     /// - The blocks are durable before the head, or both become durable in one step
     ///   ([`Capabilities::atomic_commit`](crate::Capabilities)). Laws: `commit_lands_blocks_and_head`,
-    ///   `commit_survives_reopen`.
+    ///   `commit_survives_reopen`, `writes_of_every_shape_survive_a_power_cut`.
     /// - Blocks named by [`WriteBatch::require`] are present when the head is written, and durable then. An earlier
-    ///   look-up can only save work: presence is decided in the step that writes the head. Law:
-    ///   `commit_refuses_a_missing_requirement`.
+    ///   look-up can only save work: presence is decided in the step that writes the head. Laws:
+    ///   `commit_refuses_a_missing_requirement`, `requirements_are_whole_cids`.
     /// - Requirements are decided before the heads are compared. If a required block is absent and the swap expects
     ///   other heads, the error is `MissingBlock`. Law: `commit_decides_requirements_before_its_swap`.
     /// - The head change is also made if every block of the batch is already present. Law:

@@ -117,9 +117,11 @@ pub(crate) fn cids_under(function: &HashFunction, data: &[u8]) -> Vec<Cid> {
     cids
 }
 
-/// CIDs of this data under codecs that are equal in their low 8, 16, 24 or 32 bits.
+/// CIDs of this data under codecs that are equal in their low 8, 16, 24 or 32 bits, or in the 53 bits that a floating-point
+/// number keeps. Codecs have at most 63 bits.
 pub(crate) fn near_codecs(data: &[u8]) -> Vec<Cid> {
-    [0, 1 << 8, 1 << 16, 1 << 24, 1 << 32].map(|high| cid_of(RAW | high, data)).to_vec()
+    const TOP: u64 = 1 << 62;
+    [0, 1 << 8, 1 << 16, 1 << 24, 1 << 32, TOP, TOP | 1 << 8].map(|high| cid_of(RAW | high, data)).to_vec()
 }
 
 /// The same bytes under CIDs that differ in version, codec and hash function.

@@ -258,6 +258,8 @@ macro_rules! __conformance_laws {
                     "A commit with one bad block is refused as a whole: no block, no head."
                 must commit commit_refuses_a_missing_requirement [Store]
                     "A commit that requires an absent block is refused with `MissingBlock`, which names it, and moves no head."
+                must alike requirements_are_whole_cids [Store]
+                    "A requirement is met by the block of its whole CID, and not by the same bytes under another version, codec or hash function."
                 must commit commit_decides_requirements_before_its_swap [Store]
                     "A commit that requires an absent block and whose swap expects other heads is refused with `MissingBlock`."
                 must commit commit_that_misses_a_requirement_keeps_no_block [Store; AtomicCommit]
@@ -364,12 +366,20 @@ macro_rules! __conformance_laws {
                     "A side table's write takes 5,000 rows, and deletes as many of those that it puts; a slow store is asked for as many as it takes in a sixth of the deadline."
                 must every_page cids_goes_on_when_its_cursor_is_deleted [Blocks]
                     "`cids` lists 2,600 blocks when the one that it listed last is deleted at the end of a page of any usual size."
+                must alike cids_that_are_alike_are_listed_on_every_page [Blocks]
+                    "`cids` lists 600 identity CIDs that begin alike, 600 CIDv0s and 600 CIDs of one text, each once and as it was put."
+                must alike listings_go_on_when_what_comes_next_is_deleted [Blocks]
+                    "`cids` and `keys` list what is there throughout, also when most of what comes next is deleted meanwhile."
+                must alike large_batches_keep_cids_apart [Blocks]
+                    "A large batch, of puts or of deletes, keeps the same bytes under two CIDs apart, by every way to write a batch."
+                must alike long_keys_are_apart_on_every_page [SideTables]
+                    "Keys of 100 bytes that differ in their last bytes are listed and filtered on every page, and each has its own value."
                 must every_page keys_goes_on_when_its_cursor_is_deleted [SideTables]
                     "`keys` lists 2,600 keys, ascending, when the one that it listed last is deleted at the end of a page of any usual size."
                 must every_page listings_at_the_same_time_are_apart [Blocks]
                     "Two listings of one handle, of blocks or of keys, that are read in turns each yield every item once, and so does one after others were left half way."
                 must every_page long_listings_are_complete [Blocks]
-                    "`cids` lists 70,000 blocks, and `keys` as many keys, each once; a slow store is asked for as many as it takes in a sixth of the deadline."
+                    "`cids` lists 70,000 blocks, and `keys` as many keys, each once, without growing ever slower; a slow store is asked for as many as it takes in a sixth of the deadline."
                 must every_page cids_lists_what_moves_while_its_consumer_puts [Blocks]
                     "`cids` lists each block that is there throughout once while its consumer puts hundreds of others."
                 must every_page late_bad_block_keeps_nothing_of_a_large_batch [Blocks]
@@ -384,6 +394,8 @@ macro_rules! __conformance_laws {
                     "Every way to read of a second handle that only reads finds what a write added, and does not find what it removed, whatever it remembers."
                 must every_look large_write_of_another_handle_is_seen_whole [Blocks SecondHandle]
                     "A write of 9 MiB, of 300 blocks or rows, or in many calls is seen whole through another handle that looked before."
+                must numbers changes_that_keep_every_number_are_seen [Blocks SecondHandle]
+                    "Every way to read sees changes of another handle that leave all numbers as they were: how many there are, their sizes, the first and the last."
                 must every_look a_round_number_of_changes_is_no_standstill [Blocks SecondHandle]
                     "After exactly 256 changes by one handle every way to read of another sees the last of them."
                 must every_look every_read_follows_every_write_of_another_handle [Blocks SecondHandle]
@@ -581,6 +593,8 @@ macro_rules! __conformance_laws {
                     "Wherever in any write the power is cut, and once more after recovery: what was acknowledged is there, before the cut and after it."
                 must every_cut later_writes_of_a_handle_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "The 130th write of a handle is as durable as its first, in every way to write blocks."
+                must shapes writes_of_every_shape_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
+                    "Acknowledged writes of every shape survive a power cut: large and small blocks in one batch, rows that are only deleted, heads that are only superseded."
                 must every_cut every_write_makes_an_unsynced_block_durable [Blocks Faults Crash; PutsSurvivePower]
                     "Every way to write, or to require, a block that is there and was never synced makes it durable before it returns `Ok`."
                 must every_cut batch_of_many_bytes_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
@@ -597,7 +611,7 @@ macro_rules! __conformance_laws {
                     "Wherever in an opening the power is cut, also in one that recovers: what was acknowledged is there."
 
                 must locks opening_without_locks_is_refused [Blocks Faults Locks]
-                    "Where the medium has no locks, an opening for writing is refused with an error that names them, and writes nothing to a store that is there."
+                    "Where the medium has no locks, an opening for writing is refused with an error that names them, and writes nothing to a store that is there, and no more than the folders for its lock to a new place."
                 must network every_write_over_a_network_is_as_it_says [Blocks Faults Network; PutsSurvive]
                     "At whichever request of a write an answer is lost, a request refused, or a false conflict reported: what is there is as the outcome says, and no false conflict is passed on."
                 must network every_read_over_a_network_is_right_or_an_error [Blocks Faults Network]

@@ -8,7 +8,7 @@ use cid::Cid;
 use crate::{
     DAG_CBOR, ErrorKind, RAW, Store, StoreError, WriteBatch,
     conformance::{
-        Failure,
+        Failure, Profile,
         case::Case,
         data::{
             Block, block, blocks, cid_v1, cids_under, head, identity_cid, one_text, sibling, sized, uncheckable_cids,
@@ -185,9 +185,13 @@ pub(crate) fn commit_refuses_a_missing_requirement(case: &mut Case) -> LawResult
     ] {
         let mut batch = batch_of(std::slice::from_ref(&new));
         batch.require(required).update(new.cid, [head("before")]);
-        let error = saw(&did, store.commit(&batch)).refused(ErrorKind::MissingBlock)?;
-        let named = matches!(&error, StoreError::MissingBlock { cid, .. } if *cid == required);
-        ensure(named, &did, format_args!("an error that names {required}"), error)?;
+        let mut alone = WriteBatch::new();
+        alone.require(required);
+        for (did, batch) in [(&did, &batch), (&format!("{did} and asks for nothing else"), &alone)] {
+            let error = saw(did, store.commit(batch)).refused(ErrorKind::MissingBlock)?;
+            let named = matches!(&error, StoreError::MissingBlock { cid, .. } if *cid == required);
+            ensure(named, did, format_args!("an error that names {required}"), error)?;
+        }
         heads_are(&*store, &[head("before")], "after a commit that required an absent block")?;
     }
     Ok(())
@@ -221,6 +225,9 @@ pub(crate) fn commit_that_misses_a_requirement_keeps_no_block(case: &mut Case) -
     saw("commit that requires an absent block", store.commit(&batch)).refused(ErrorKind::MissingBlock)?;
     lists(&*store, &[], "after an atomic commit that required an absent block")?;
     heads_are(&*store, &[], "after an atomic commit that required an absent block")?;
+    let later = block("of a later commit");
+    commit(&*store, "a block, after one that was refused", &batch_of(std::slice::from_ref(&later)))?;
+    lists(&*store, &[later.cid], "after a commit that followed a refused one")?;
     Ok(())
 }
 
@@ -401,26 +408,45 @@ pub(crate) fn close_cuts_no_listing_short(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let all = blocks("block", 600);
     put_many(&*store, &all)?;
-    let mut listing = saw("cids()", store.cids()).ok()?;
+    let listing = saw("cids()", store.cids()).ok()?;
+    goes_on_or_is_closed("cids()", &*store, listing, all.len())?;
+    if !case.has(Profile::SideTables) {
+        return Ok(());
+    }
+    let other = case.fresh()?;
+    let store = other.store()?;
+    let table = saw("side_table", store.side_table("table")).ok()?;
+    let rows: Vec<_> = (0..600).map(|i| (Bytes::from(format!("key {i:03}")), Bytes::new())).collect();
+    saw("write of 600 rows", table.write(&rows, &[])).ok()?;
+    let listing = saw("keys()", table.keys(b"")).ok()?;
+    goes_on_or_is_closed("keys()", &*store, listing, rows.len())?;
+    Ok(())
+}
+
+/// Closes the store after three items of the listing.
+fn goes_on_or_is_closed<T>(
+    what: &str,
+    store: &dyn Store,
+    mut listing: impl Iterator<Item = Result<T, StoreError>>,
+    all: usize,
+) -> Result<(), Failure> {
     let mut listed = 0;
     while listed < 3 {
-        let did = format_args!("item {listed} of cids()");
+        let did = format_args!("item {listed} of {what}");
         saw(did, listing.next().transpose()).ok()?.ok_or_else(|| Failure::new(did, "an item", "the end"))?;
         listed += 1;
     }
     saw("close() while a listing is under way", store.close()).ok()?;
     // The listing may go on, or report that it cannot.
-    for item in listing.take(2 * all.len()) {
-        match item {
-            Ok(_) => listed += 1,
-            refusal => {
-                return Ok(saw("an item of cids() after close()", refusal).refused(ErrorKind::Closed).map(drop)?);
-            }
+    for item in listing.take(2 * all) {
+        if item.is_err() {
+            let did = format_args!("an item of {what} after close()");
+            return saw(did, item.map(drop)).refused(ErrorKind::Closed).map(drop);
         }
+        listed += 1;
     }
-    let promise = format_args!("all {} blocks, or Err(Closed)", all.len());
-    ensure(listed == all.len(), "cids() while the store is closed", promise, format_args!("{listed} and the end"))?;
-    Ok(())
+    let did = format_args!("{what} while the store is closed");
+    ensure(listed == all, did, format_args!("all {all} items, or Err(Closed)"), format_args!("{listed} and the end"))
 }
 
 pub(crate) fn closed_store_refuses_calls(case: &mut Case) -> LawResult {

@@ -298,6 +298,7 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
                     let refused = eyes.table()?.write(&[row], &[]);
                     let did = format_args!("write of a side table opened before a {way} whose sync failed");
                     saw(did, refused).refused(ErrorKind::Poisoned)?;
+                    tables_stay_poisoned(&case, &eyes, *way)?;
                 }
                 // No successful operation may lift the refusal.
                 kept_or_failed(
@@ -321,6 +322,20 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
         })?;
     }
     Ok(())
+}
+
+/// After a failed sync all reads of side tables go on, or none; a table that is opened by then refuses writes.
+fn tables_stay_poisoned(case: &Case, eyes: &Eyes, failed: Write) -> Result<(), Failure> {
+    let (store, when) = (case.store()?, format!("after a {failed} whose sync failed"));
+    if eyes.table()?.get(b"key").is_ok() {
+        let keys = eyes.table()?.keys(b"").and_then(|keys| keys.collect::<Result<Vec<_>, _>>());
+        saw(format_args!("keys() {when}, while rows are read"), keys.map(drop)).ok()?;
+        saw(format_args!("side_tables() {when}, while rows are read"), store.side_tables().map(drop)).ok()?;
+    }
+    let written = store
+        .side_table("opened_since")
+        .and_then(|table| table.write(&[(Bytes::from_static(b"key"), Bytes::new())], &[]));
+    saw(format_args!("write of a side table opened {when}"), written).refused(ErrorKind::Poisoned).map(drop)
 }
 
 /// A handle that refuses writes can be closed like any other; then it refuses reads and writes.

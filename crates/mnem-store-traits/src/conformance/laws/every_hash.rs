@@ -45,10 +45,20 @@ fn refused(case: &Case, way: Write, what: &str, cid: Cid, data: Bytes, kinds: &[
     let kind = written.as_ref().err().map(StoreError::kind).filter(|kind| kinds.contains(kind));
     let did = format_args!("{way} of {what} under {cid}");
     let error = saw(did, written).refused(kind.unwrap_or(kinds[0]))?;
-    if let (StoreError::CidMismatch { cid: named, actual }, HashCheck::Mismatch(has)) = (error, check_hash(&cid, &data))
-    {
-        let both = |named: &Cid, has: &Cid| format!("an error that names {named}, and {has} as the CID of the bytes");
-        ensure(named == cid && *actual == has, did, both(&cid, &has), both(&named, &actual))?;
+    match (error, check_hash(&cid, &data)) {
+        (StoreError::CidMismatch { cid: named, actual }, HashCheck::Mismatch(has)) => {
+            let both =
+                |named: &Cid, has: &Cid| format!("an error that names {named}, and {has} as the CID of the bytes");
+            ensure(named == cid && *actual == has, did, both(&cid, &has), both(&named, &actual))?;
+        }
+        (StoreError::UnsupportedHash { cid: named, code, digest_bytes }, _) => {
+            let (hash, seen) = (cid.hash(), (named, code, digest_bytes));
+            let fine = seen == (cid, hash.code(), hash.size());
+            let expected =
+                format_args!("an error that names {cid}, its code {} and its {} bytes", hash.code(), hash.size());
+            ensure(fine, did, expected, format_args!("{seen:?}"))?;
+        }
+        _ => {}
     }
     lacks(&*case.blocks()?, &cid, &format!("after a refused {way} of {what}"))?;
     if way.changes_heads() {
@@ -70,7 +80,8 @@ fn refuses_wrong_bytes(case: &Case, way: Write, function: &HashFunction) -> Resu
             refused(case, way, &what, cid, WRONG, kinds)?;
         }
     }
-    Ok(())
+    let what = format!("no bytes for {}", function.name());
+    cids_under(function, b"good").into_iter().try_for_each(|cid| refused(case, way, &what, cid, Bytes::new(), kinds))
 }
 
 fn refuses_other_digests(case: &Case, way: Write, function: &HashFunction) -> Result<(), Failure> {

@@ -1,6 +1,9 @@
 //! Listings of several pages, and batches of several pieces.
 
-use std::ops::ControlFlow;
+use std::{
+    ops::{ControlFlow, Range},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -55,6 +58,7 @@ pub(crate) fn cids_goes_on_when_its_cursor_is_deleted(case: &mut Case) -> LawRes
 
 pub(crate) fn keys_goes_on_when_its_cursor_is_deleted(case: &mut Case) -> LawResult {
     let table = saw("side_table", case.store()?.side_table("table")).ok()?;
+    let other = saw("side_table", case.store()?.side_table("another")).ok()?;
     let keys: Vec<Bytes> = (0..case.in_time(LISTED)).map(|i| Bytes::from(format!("key {i:05}"))).collect();
     for part in keys.chunks(500) {
         let rows: Vec<_> = part.iter().map(|key| (key.clone(), Bytes::from_static(b"value"))).collect();
@@ -64,6 +68,12 @@ pub(crate) fn keys_goes_on_when_its_cursor_is_deleted(case: &mut Case) -> LawRes
     let mut listed = Vec::new();
     for (i, item) in saw("keys()", table.keys(b"key")).ok()?.enumerate().take(2 * LISTED) {
         let key = saw(did, item).ok()?;
+        // Another table comes and goes meanwhile, before this one in the order of names.
+        if [10, 1000].contains(&i) {
+            let row = (Bytes::from_static(b"key"), Bytes::new());
+            let wrote = if i == 10 { other.write(&[row], &[]) } else { other.write(&[], &[row.0]) };
+            saw("write to another table", wrote).ok()?;
+        }
         if may_end_a_page(i) {
             saw("delete of the row that was listed last", table.write(&[], std::slice::from_ref(&key))).ok()?;
         }
@@ -264,17 +274,13 @@ const LONG: usize = 70_000;
 const PART: usize = 5000;
 
 pub(crate) fn long_listings_are_complete(case: &mut Case) -> LawResult {
-    let (store, spare) = (case.blocks()?, case.spare() / 6);
-    let (all, did) = (blocks("listed", LONG), "a long cids()");
-    let cids = |n: usize| -> Vec<Cid> { all.iter().take(n).map(|block| block.cid).collect() };
-    let first = case.in_time(1100);
-    let pace = Pace::of(first, || {
-        put_many(&*store, &all[..first])?;
-        is_complete(did, listing(&*store, "before a longer one", 2 * first)?, cids(first))
-    })?;
-    let n = pace.items_within(spare, LONG).max(first);
-    all[first..n].chunks(PART).try_for_each(|part| put_many(&*store, part))?;
-    is_complete(did, listing(&*store, &format!("with {n} blocks"), 2 * n)?, cids(n))?;
+    let (store, all) = (case.blocks()?, blocks("listed", LONG));
+    let add = |part: Range<usize>| all[part].chunks(PART).try_for_each(|part| put_many(&*store, part));
+    let lists = |n: usize| {
+        let cids = all[..n].iter().map(|block| block.cid).collect();
+        is_complete("a long cids()", listing(&*store, &format!("with {n} blocks"), 2 * n)?, cids)
+    };
+    grows(case, "cids() of so many blocks", &add, &lists)?;
     if !case.has(Profile::SideTables) {
         return Ok(());
     }
@@ -284,6 +290,7 @@ pub(crate) fn long_listings_are_complete(case: &mut Case) -> LawResult {
         let rows: Vec<_> = keys.iter().map(|key| (key.clone(), Bytes::new())).collect();
         saw(format_args!("write of {} rows", rows.len()), table.write(&rows, &[])).ok()
     };
+    let add = |part: Range<usize>| keys[part].chunks(PART).try_for_each(write);
     let lists = |n: usize| {
         let listed = table.keys(b"").and_then(|keys| keys.take(2 * n).collect::<Result<Vec<_>, _>>());
         let did = format!("keys() of {n} rows");
@@ -291,11 +298,50 @@ pub(crate) fn long_listings_are_complete(case: &mut Case) -> LawResult {
         ensure(listed.is_sorted(), &did, "keys in ascending order", "another order")?;
         is_complete(&did, listed, keys[..n].to_vec())
     };
-    let pace = Pace::of(first, || write(&keys[..first]).and_then(|()| lists(first)))?;
-    let n = pace.items_within(spare, LONG).max(first);
-    keys[first..n].chunks(PART).try_for_each(write)?;
-    lists(n)?;
+    grows(case, "keys() of so many rows", &add, &lists)?;
     Ok(())
+}
+
+/// Lists few items, then eight times as many, and then all of them, or as many as the store has time for. A listing
+/// whose time for each item grows so much that the last step would never end is told before it is taken.
+fn grows(
+    case: &Case,
+    did: &str,
+    add: &dyn Fn(Range<usize>) -> Result<(), Failure>,
+    lists: &dyn Fn(usize) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let (few, spare) = (case.in_time(1100), case.spare() / 6);
+    let pace = Pace::of(few, || add(0..few).and_then(|()| lists(few)))?;
+    let more = pace.items_within(spare, 8 * few).max(few);
+    let step = more / few;
+    // As much work as the longer listing, so that a busy moment of the machine shows in both alike.
+    let of_few = Pace::of(step * few, || (0..step).try_for_each(|_| lists(few)))?;
+    add(few..more)?;
+    let of_more = Pace::of(more, || lists(more))?;
+    let too_long = |of_more: Pace| {
+        let is_noticed = step >= 4 && of_more.time_of(more) > spare / 32;
+        is_noticed && time_of_all(few, of_few, more, of_more) > spare
+    };
+    if too_long(of_more) && too_long(Pace::of(more, || lists(more))?) {
+        let (few_took, more_took) = (of_few.time_of(few), of_more.time_of(more));
+        let saw = format!("{few_took:.1?} for {few}, and {more_took:.1?} for {more}");
+        return Err(Failure::new(did, "much the same time for each, however many there are", saw));
+    }
+    let most = pace.max(of_more).items_within(spare, LONG).max(more);
+    add(more..most)?;
+    lists(most)
+}
+
+/// How long the longest listing will take, if the time for each item goes on growing as it did. Zero if it did not grow
+/// much.
+fn time_of_all(few: usize, of_few: Pace, more: usize, of_more: Pace) -> Duration {
+    let (step, last_step) = (more as f64 / few as f64, LONG as f64 / more as f64);
+    let growth = of_more.time_of(1).as_secs_f64() / of_few.time_of(1).as_secs_f64().max(1e-9);
+    if growth < step.sqrt() {
+        return Duration::ZERO;
+    }
+    let grown = growth.powf(last_step.ln() / step.ln());
+    of_more.time_of(LONG).mul_f64(grown)
 }
 
 pub(crate) fn cids_lists_what_moves_while_its_consumer_puts(case: &mut Case) -> LawResult {

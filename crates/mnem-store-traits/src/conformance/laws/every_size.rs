@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    ErrorKind, SideTable, Store, WriteBatch,
+    ErrorKind, SideTable, Store, StoreError, WriteBatch,
     conformance::{
         Failure,
         case::{BATCHES, Case, Pace},
@@ -35,7 +35,13 @@ pub(crate) fn every_write_keeps_to_the_limit(case: &mut Case) -> LawResult {
         saw(format_args!("size of a block of the limit after {way}"), store.size(&largest.cid)).is(Some(limit))?;
         saw("delete", store.delete(&largest.cid)).ok()?;
         let refused = way.put(case.handles(), &[block("small"), large.clone()][usize::from(is_single(way))..])?;
-        saw(format_args!("{way} of a block above block_bytes_max"), refused).refused(ErrorKind::BlockTooLarge)?;
+        let did = format!("{way} of a block above block_bytes_max");
+        let error = saw(&did, refused).refused(ErrorKind::BlockTooLarge)?;
+        if let StoreError::BlockTooLarge { cid, block_bytes, block_bytes_max } = error {
+            let fine = cid == large.cid && block_bytes == limit + 1 && block_bytes_max == limit;
+            let expected = format_args!("an error that names {}, its {} bytes and the limit", large.cid, limit + 1);
+            ensure(fine, did, expected, format_args!("{cid}, {block_bytes} bytes and a limit of {block_bytes_max}"))?;
+        }
         lists(&*store, &[], &format!("after {way} of a block above the limit"))?;
     }
     Ok(())
@@ -110,10 +116,15 @@ pub(crate) fn commit_takes_thousands_of_requirements(case: &mut Case) -> LawResu
         store.commit(&require_all(Some(absent.cid))),
     )
     .refused(ErrorKind::MissingBlock)?;
-    let names = matches!(&refused, crate::StoreError::MissingBlock { cid, .. } if *cid == absent.cid);
+    let names = matches!(&refused, StoreError::MissingBlock { cid, .. } if *cid == absent.cid);
     ensure(names, "commit that misses one of many requirements", absent.cid, &refused)?;
     saw(format_args!("commit that requires {n} blocks"), store.commit(&require_all(None))).ok()?;
     heads_are(&*store, &[head("new")], "after a commit with many requirements")?;
+    let own = blocks("required and put", n);
+    let mut batch = WriteBatch::new();
+    batch.require_all(cids(&own).into_iter().rev());
+    batch.extend(own.iter().map(|block| (block.cid, block.data.clone())));
+    saw(format_args!("commit that requires the {n} blocks that it puts"), store.commit(&batch)).ok()?;
     Ok(())
 }
 
@@ -154,7 +165,13 @@ pub(crate) fn side_table_writes_may_be_large(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let table = saw("side_table", store.side_table("table")).ok()?;
     let pace = Pace::of(500, || rows_come_and_go(&*store, &*table, 500))?;
-    rows_come_and_go(&*store, &*table, pace.items_within(case.patience() / 3, 5000))?;
+    let most = pace.items_within(case.patience() / 3, 5000);
+    rows_come_and_go(&*store, &*table, most)?;
+    let row = |key: String| (Bytes::from(key), Bytes::from_static(b"first"));
+    let mut rows: Vec<_> = (0..most).map(|i| row(format!("key {i:05}"))).collect();
+    rows.push((rows[0].0.clone(), Bytes::from_static(b"last")));
+    saw(format_args!("write that puts its first key again after {most} rows"), table.write(&rows, &[])).ok()?;
+    saw("get of that key", table.get(&rows[0].0)).is(Some(Bytes::from_static(b"last")))?;
     if case.affords(3 * TABLE_VALUE_BYTES_MAX) {
         let value = Bytes::from(vec![b'v'; TABLE_VALUE_BYTES_MAX]);
         let rows = ["one", "two", "three"].map(|key| (Bytes::from(key), value.clone()));

@@ -13,7 +13,7 @@ use crate::{
     conformance::{
         Failure,
         case::{Case, Pace},
-        data::{Block, block, blocks, one_text},
+        data::{Block, block, blocks, identity_block, one_text, raw},
         expect::{ensure, holds, put, put_many, same, saw},
         failure::LawResult,
     },
@@ -73,7 +73,9 @@ const LONG_REQUEST: usize = 70_000;
 
 pub(crate) fn get_many_answers_a_long_request(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
-    let (present, absent) = (blocks("present", 90), blocks("absent", 10));
+    let (mut present, absent) = (blocks("present", 80), blocks("absent", 10));
+    // Empty blocks, and one text under every kind of CID.
+    present.extend([raw(&b""[..]), identity_block(&b""[..])].into_iter().chain(one_text()));
     put_many(&*store, &present)?;
     let held = present.iter().map(|block| (block.cid, Some(block.data.clone())));
     let all: Vec<(Cid, Option<Bytes>)> = held.chain(absent.iter().map(|block| (block.cid, None))).collect();
@@ -113,15 +115,19 @@ pub(crate) fn get_many_callback_may_use_the_store(case: &mut Case) -> LawResult 
     // A long request may take another code path than a short one.
     for n in [3, cids.len()] {
         let written = blocks(&format!("put by the callback of {n}:"), 3);
-        let mut inside: Result<(), Failure> = Ok(());
+        let (mut inside, mut calls): (Result<(), Failure>, usize) = (Ok(()), 0);
         let result = store.get_many(&cids[..n], &mut |index, _| {
+            calls += 1;
             if let Some(block) = written.get(index).filter(|_| inside.is_ok()) {
                 inside = holds(&*store, &read[0], "inside a callback of get_many").and_then(|()| put(&*store, block));
+                let ended = store.get_many(&cids[..2], &mut |_, _| ControlFlow::Break(()));
+                inside = inside.clone().and(saw("get_many inside a callback of get_many", ended).ok());
             }
             ControlFlow::Continue(())
         });
         saw(format_args!("get_many of {n} whose callback reads and writes the same store"), result).ok()?;
         inside?;
+        same("calls of a callback that ends another get_many inside", calls, n)?;
         for block in &written {
             holds(&*store, block, "after a callback of get_many put it")?;
         }

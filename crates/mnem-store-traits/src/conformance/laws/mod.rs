@@ -1,5 +1,6 @@
 //! The functions that check the laws: one module for each topic, and one function for each law, with the same name.
 
+pub(super) mod alike;
 pub(super) mod buffered;
 pub(super) mod cids;
 pub(super) mod commit;
@@ -24,6 +25,7 @@ pub(super) mod identity;
 pub(super) mod locks;
 pub(super) mod model;
 pub(super) mod network;
+pub(super) mod numbers;
 pub(super) mod process;
 pub(super) mod put;
 pub(super) mod put_many;
@@ -31,6 +33,7 @@ pub(super) mod race;
 pub(super) mod reopen;
 pub(super) mod second;
 pub(super) mod sets;
+pub(super) mod shapes;
 pub(super) mod side_table;
 pub(super) mod swap;
 pub(super) mod update;

@@ -317,9 +317,13 @@ pub(crate) fn heads_are_never_empty_again(case: &mut Case) -> LawResult {
     let changes = || {
         (1..60).try_for_each(|i| {
             let (before, new) = (head(&(i - 1).to_string()), head(&i.to_string()));
-            match i % 2 {
+            match i % 3 {
                 0 => update(&*store, &new, &[before]),
-                _ => saw("swap", store.swap(&[before], &new)).ok(),
+                1 => saw("swap", store.swap(&[before], &new)).ok(),
+                _ => {
+                    update(&*store, &new, &[])?;
+                    saw("swap of two heads for one of them", store.swap(&[before, new], &new)).ok()
+                }
             }
         })
     };

@@ -178,6 +178,35 @@ pub(crate) fn close_leaves_other_openings_open(case: &mut Case) -> LawResult {
         heads_are(&*store, &[head("before"), head("after")], WHEN)?;
         saw("side_tables() through another opening", store.side_tables()).ok()?;
     }
+    saw("close() of an opening that was closed", first.close()).ok()?;
+    listings_outlive_another_close(&case.fresh()?)
+}
+
+/// Closing one opening, once or twice, ends no listing of another.
+fn listings_outlive_another_close(case: &Case) -> LawResult {
+    let (first, second) = two_stores(case)?;
+    let all = blocks("listed", case.in_time(600));
+    put_many(&*first, &all)?;
+    let mut cids = saw("cids()", second.cids()).ok()?;
+    saw("the first item of cids()", cids.next().transpose()).ok()?;
+    let rows: Vec<_> = all.iter().map(|block| (block.data.clone(), Bytes::new())).collect();
+    let has_tables = case.has(Profile::SideTables);
+    let table = has_tables.then(|| saw("side_table", second.side_table("table")).ok()).transpose()?;
+    let mut keys: crate::KeyIter<'_> = Box::new(std::iter::empty());
+    if let Some(table) = &table {
+        saw("write", table.write(&rows, &[])).ok()?;
+        keys = saw("keys()", table.keys(b"")).ok()?;
+        saw("the first item of keys()", keys.next().transpose()).ok()?;
+    }
+    saw("close() of one of two openings", first.close()).ok()?;
+    saw("close() of the same opening again", first.close()).ok()?;
+    const WHEN: &str = "that was under way when another opening was closed";
+    let listed = cids.collect::<Result<Vec<_>, _>>();
+    same(format_args!("cids() {WHEN}: how many items"), 1 + saw("cids()", listed).ok()?.len(), all.len())?;
+    let listed = keys.collect::<Result<Vec<_>, _>>();
+    let expected = if has_tables { rows.len() - 1 } else { 0 };
+    same(format_args!("keys() {WHEN}: how many items"), saw("keys()", listed).ok()?.len(), expected)?;
+    holds(&*second, &all[0], "through another opening, after the first one was closed twice")?;
     Ok(())
 }
 

@@ -58,6 +58,12 @@ pub(crate) fn commit_adds_every_new_head(case: &mut Case) -> LawResult {
     commit(&*store, "an update to three heads that supersedes two of five", &batch)?;
     let expected = [&[old[1], old[2], old[4]], &new[..3]].concat();
     heads_are(&*store, &expected, "after an update to three heads that supersedes two of five")?;
+    let mut batch = WriteBatch::new();
+    batch.update_all([old[0], old[3]], [new[0], new[1], new[2]]);
+    commit(&*store, "an update to two heads that were superseded", &batch)?;
+    heads_are(&*store, &old, "after an update to two heads that were superseded")?;
+    commit(&*store, "an update back", WriteBatch::new().update_all(new[..3].to_vec(), [old[0], old[3]]))?;
+    heads_are(&*store, &expected, "after an update back")?;
     // A new head that the same change supersedes stays, wherever it is named, and whether or not it was a head before.
     let own = "an update that supersedes new heads of its own";
     commit(&*store, own, WriteBatch::new().update_all([new[3], new[0], new[4]], [new[3], new[0], old[1]]))?;

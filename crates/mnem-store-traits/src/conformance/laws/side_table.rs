@@ -137,13 +137,20 @@ pub(crate) fn side_table_returns_what_was_written(case: &mut Case) -> LawResult 
 pub(crate) fn side_table_write_applies_puts_then_deletes(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let table = open(&*store, "table")?;
-    write(&*table, &[row("old", "1"), row("kept", "1")], &[])?;
-    let deletes = ["old", "both", "absent"].map(|key| Bytes::from_static(key.as_bytes()));
-    let puts = [row("both", "put and deleted"), row("twice", "first"), row("twice", "last"), row("new", "2")];
+    write(&*table, &[row("old", "1"), row("kept", "1"), row("old and both", "1")], &[])?;
+    let deletes = ["old", "both", "old and both", "absent"].map(|key| Bytes::from_static(key.as_bytes()));
+    let puts = [
+        row("both", "put and deleted"),
+        row("old and both", "2"),
+        row("twice", "first"),
+        row("twice", "last"),
+        row("new", "2"),
+    ];
     write(&*table, &puts, &deletes)?;
     for (key, value) in [
         ("old", None),
         ("both", None),
+        ("old and both", None),
         ("absent", None),
         ("kept", Some("1")),
         ("twice", Some("last")),
@@ -152,7 +159,7 @@ pub(crate) fn side_table_write_applies_puts_then_deletes(case: &mut Case) -> Law
         value_is(&*table, key, value, "after a write of puts and deletes")?;
     }
     // Written in the given order, even if there are so many that a store might sort them first.
-    for n in [100, 101, 1000] {
+    for n in [100, 101, 1000, 1001] {
         let many: Vec<_> = (0..n).rev().map(|i| row("kept", &format!("{i} of {n}"))).collect();
         write(&*table, &many, &[])?;
         value_is(&*table, "kept", Some(&format!("0 of {n}")), &format!("after a write that puts it {n} times"))?;
@@ -292,8 +299,24 @@ pub(crate) fn side_tables_whose_names_begin_alike_are_separate(case: &mut Case) 
     write(&*short, &[], &keys)?;
     value_is(&*long, "key", Some("of a_b"), "of table a_b, after table a lost its last row")?;
     saw("side_tables() after table a lost its last row", store.side_tables()).is(vec!["a_b".into()])?;
+    wildcards_in_names_stand_for_themselves(case)?;
     long_names_are_separate(case)?;
     many_tables_are_separate(case)
+}
+
+/// In some patterns an underscore stands for any letter.
+fn wildcards_in_names_stand_for_themselves(case: &Case) -> LawResult {
+    let store = case.store()?;
+    let (name, like) = (open(&*store, "m_n")?, open(&*store, "mxn")?);
+    write(&*name, &[row("key", "of m_n")], &[])?;
+    write(&*like, &[row("key", "of mxn"), row("other", "of mxn")], &[])?;
+    saw("keys of table m_n", name.keys(b"").and_then(Iterator::collect::<Result<Vec<_>, _>>))
+        .is(vec![Bytes::from_static(b"key")])?;
+    write(&*name, &[], &[Bytes::from_static(b"key")])?;
+    saw("side_tables() after table m_n lost its last row", store.side_tables()).is(vec!["a_b".into(), "mxn".into()])?;
+    value_is(&*like, "key", Some("of mxn"), "of table mxn, after table m_n lost its last row")?;
+    write(&*like, &[], &[Bytes::from_static(b"key"), Bytes::from_static(b"other")])?;
+    Ok(())
 }
 
 /// Names of the maximum length that differ only in the last letter.
@@ -367,7 +390,22 @@ pub(crate) fn concurrent_side_table_writes_lose_no_row(case: &mut Case) -> LawRe
         let own = open(&*store, &format!("lane_{lane}"))?;
         keys_are(&*own, b"", &rounds, "of a table of its own thread, after other threads wrote to others")?;
     }
-    Ok(())
+    Ok(table_that_comes_and_goes_loses_no_row(case)?)
+}
+
+/// A table goes with its last row and comes back with its next one, beside another thread that does the same.
+fn table_that_comes_and_goes_loses_no_row(case: &Case) -> Result<(), Failure> {
+    let store = case.store()?;
+    together(2, |lane| {
+        let table = open(&*store, "comes_and_goes")?;
+        (0..case.in_short(100)).try_for_each(|round| {
+            let key = format!("lane {lane} round {round}");
+            write(&*table, &[row(&key, "value")], &[])?;
+            value_is(&*table, &key, Some("value"), "of a table that another thread empties")?;
+            write(&*table, &[], &[Bytes::from(key)])
+        })
+    })
+    .map(drop)
 }
 
 pub(crate) fn side_table_write_is_seen_as_one_step(case: &mut Case) -> LawResult {

@@ -71,6 +71,8 @@ pub(crate) fn swap_from_other_heads_is_refused(case: &mut Case) -> LawResult {
         (vec![a, c], "expecting one of two heads and another"),
         (vec![a, b, c], "expecting both heads and another"),
         (vec![c], "expecting another head"),
+        (vec![a, a], "expecting one of two heads twice"),
+        (vec![b, b, b], "expecting the other of two heads three times"),
         (vec![head("new")], "expecting its own new head"),
     ] {
         refused(&*store, &expected, &[a, b], what)?;

@@ -4,6 +4,7 @@
 //! applies a journal that is still there.
 
 mod fixture;
+mod left_out;
 mod store;
 
 use std::{
@@ -48,6 +49,12 @@ pub(crate) enum Flaw {
     DeletesManyInMemoryOnly,
     /// Does not sync writes of this kind.
     NoSyncOf(&'static str),
+    /// Does not sync some writes: see `Handle::is_left_out`.
+    NoSyncOfSome(&'static str),
+    /// A side table that is opened removes the poison.
+    OpeningATableHeals,
+    /// After a failed write, tables and their keys cannot be listed.
+    PoisonedListsFail,
     /// After a failed write, returns `Poisoned` only for writes of the same kind.
     PoisonsItsKind,
     /// A successful read removes the poison.
@@ -69,6 +76,8 @@ pub(crate) enum Flaw {
     OpensWithoutLocks,
     /// Writes before it takes its lock.
     WritesBeforeLocking,
+    /// Makes a whole new store before it takes its lock.
+    MakesAStoreBeforeLocking,
     SecondProcessIsBlind,
     SecondProcessKeepsItsOwnHeads,
     /// Records on the medium that a block was found sound, and does not check it again.
@@ -195,6 +204,10 @@ impl Disk {
         medium.power = medium.power_of_next.take();
         if self.has(Flaw::WritesBeforeLocking) && medium.fault == Some(Fault::WritesAfter(0)) {
             return Err(failed(Outcome::Unknown, "planted"));
+        }
+        let makes_a_store = self.has(Flaw::MakesAStoreBeforeLocking) && medium.now.is_empty();
+        if makes_a_store && matches!(medium.fault, Some(Fault::WritesAfter(1 | 2))) {
+            return Err(failed(Outcome::Unknown, "planted failure of a block's write"));
         }
         if medium.has_no_locks && !self.has(Flaw::OpensWithoutLocks) {
             return Err(failed(Outcome::NotApplied, "the medium has no locks"));
@@ -328,6 +341,10 @@ impl Handle {
         });
         if self.has(Flaw::PoisonedReadsFail) && self.poisoned.load(Ordering::SeqCst) {
             return Err(failed(Outcome::NotApplied, "an earlier write failed"));
+        }
+        let is_list = ["side_tables", "list a table"].contains(&operation);
+        if self.has(Flaw::PoisonedListsFail) && is_list && self.poisoned.load(Ordering::SeqCst) {
+            return Err(StoreError::Poisoned { backend: "disk", source: Cause::new("an earlier write failed") });
         }
         match self.medium(Op::Read) {
             Ok(medium) => drop(medium),
@@ -495,7 +512,9 @@ impl Handle {
             return if self.has(Flaw::FailedWriteIsAcknowledged) { Ok(()) } else { Err(error) };
         }
         self.writes.fetch_add(1, Ordering::SeqCst);
+        let left_out = matches!(self.disk.flaw, Flaw::NoSyncOfSome(what) if self.is_left_out(what, kind, changes));
         let sync = || match self.disk.flaw {
+            _ if left_out => Ok(()),
             Flaw::NoSyncOf(unsynced) if unsynced == kind => Ok(()),
             Flaw::MixedBatchSyncsWhatIsNew if kind == "put_many" => self.sync_only(changes),
             Flaw::SyncsFortyWrites if self.writes.load(Ordering::SeqCst) > 40 => Ok(()),

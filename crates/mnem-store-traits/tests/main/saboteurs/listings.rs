@@ -22,6 +22,7 @@ saboteurs! {
     lists_twice: ListsTwice => cids_lists_every_block_once "repeated";
     lists_without_codec: ListsWithoutCodec => cids_lists_whole_cids "repeated";
     lists_foreign_names: ListsForeignNames => cids_of_an_empty_store_is_empty "never put";
+    listing_is_ever_slower: EverSlower => long_listings_are_complete "the same time for each";
     listing_locks_writers_out: ListingLocksWritersOut => cids_does_not_block_writers "no end: a deadlock";
 }
 
@@ -48,6 +49,20 @@ defect! {
         fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
             Ok(Box::new(inner.cids()?.chain([Ok(cid_of(RAW, b"a temporary file"))])))
         }
+    }
+}
+
+/// Takes ever longer for each name, as where a name is compared with all pairs of those before it.
+#[derive(Debug, Default)]
+struct EverSlower;
+
+impl Defect for EverSlower {
+    fn cids<'a>(&'a self, inner: &'a MemoryStore) -> Result<CidIter<'a>, StoreError> {
+        let compared = |i: usize| (0..i * i / 10_000).map(std::hint::black_box).for_each(|_| ());
+        Ok(Box::new(inner.cids()?.enumerate().map(move |(i, cid)| {
+            compared(i);
+            cid
+        })))
     }
 }
 

@@ -115,6 +115,13 @@ flaws! {
     opening_empties_the_medium_first: OpeningRewrites => power_cut_while_opening_loses_nothing "operations into the opening";
     opens_where_there_are_no_locks: OpensWithoutLocks => opening_without_locks_is_refused "Ok";
     writes_where_there_are_no_locks: WritesBeforeLocking => opening_without_locks_is_refused "planted";
+    makes_a_store_where_there_are_no_locks: MakesAStoreBeforeLocking => opening_without_locks_is_refused "of a new place";
+    last_block_decides_what_is_synced: NoSyncOfSome("files") => writes_of_every_shape_survive_a_power_cut "put_many of blocks of";
+    superseding_is_not_synced: NoSyncOfSome("superseding") => writes_of_every_shape_survive_a_power_cut "an update to a head that is there";
+    deletes_of_rows_are_not_waited_for: NoSyncOfSome("deletes of rows") => writes_of_every_shape_survive_a_power_cut "deletes one row";
+    full_segments_are_not_synced: NoSyncOfSome("segments") => batch_of_many_bytes_is_all_or_nothing_after_a_power_cut "Nothing of it";
+    side_table_lifts_the_poison: OpeningATableHeals => failed_sync_refuses_every_write "Err(Poisoned)";
+    poisoned_tables_are_not_listed: PoisonedListsFail => failed_sync_refuses_every_write "while rows are read";
     close_empties_the_medium_first: CloseRewrites => power_cut_in_close_loses_nothing "operations into close()";
 
     deletes_of_many_are_not_written: DeletesManyInMemoryOnly => delete_many_survives_reopen "after a delete_many and reopening";

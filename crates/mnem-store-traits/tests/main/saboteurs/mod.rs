@@ -9,6 +9,7 @@ mod blocks;
 mod buffered;
 mod callers;
 mod commits;
+mod conditional;
 mod disk;
 mod drivers;
 mod heads;

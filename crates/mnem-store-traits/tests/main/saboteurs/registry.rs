@@ -3,18 +3,19 @@
 use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
-    at_once, batches, blocks, buffered, callers, commits, drivers, heads, late, listings, lookups, many, media, names,
-    network, plausible, plausible_threads, prose, races, reopenings, sets, subtle, tables, tables_apart, threads,
-    unseen, walks, ways,
+    at_once, batches, blocks, buffered, callers, commits, conditional, drivers, heads, late, listings, lookups, many,
+    media, names, network, plausible, plausible_threads, prose, races, reopenings, sets, subtle, tables, tables_apart,
+    threads, unseen, walks, ways,
 };
 
-const KILLED: [&[&str]; 30] = [
+const KILLED: [&[&str]; 31] = [
     at_once::KILLED,
     batches::KILLED,
     blocks::KILLED,
     buffered::KILLED,
     callers::KILLED,
     commits::KILLED,
+    conditional::KILLED,
     drivers::KILLED,
     heads::KILLED,
     late::KILLED,

@@ -167,6 +167,9 @@ impl Store for DiskStore {
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
         check_table_name(name)?;
         self.0.check_open("side_table")?;
+        if self.0.has(Flaw::OpeningATableHeals) {
+            self.0.poisoned.store(false, Ordering::SeqCst);
+        }
         Ok(Arc::new(DiskTable { store: self.clone(), prefix: format!("table {name} ").into_bytes() }))
     }
 
