@@ -9,11 +9,14 @@
 //! | a reader that relies on its lease | `protocol::a_delete_waits_for_leases_also_when_another_handle_has_just_deleted` |
 //! | a service that ignores conditions | `protocol::a_service_that_ignores_the_condition_is_refused` |
 //! | holes, changed entries, later formats, other objects | `damage` |
+//! | a real service, processes that write at once | `service`, which `cargo xtask bucket` runs |
 //!
-//! Not tested yet: real object stores, killed processes, and clocks that stop.
+//! Not tested yet: killed processes, and clocks that stop.
 
 #[path = "main/damage.rs"]
 mod damage;
+#[path = "main/driver.rs"]
+mod driver;
 #[path = "main/laws.rs"]
 mod laws;
 #[path = "main/medium.rs"]
@@ -22,3 +25,6 @@ mod medium;
 mod opening;
 #[path = "main/protocol.rs"]
 mod protocol;
+#[cfg(feature = "services")]
+#[path = "main/service.rs"]
+mod service;

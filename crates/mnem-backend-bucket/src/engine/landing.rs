@@ -68,6 +68,7 @@ fn try_land(
     loop {
         // Asked first: a look of another thread that ends after the plan was made does not confirm it.
         let is_confirmed = handle.has_looked(begin);
+        handle.check_alone()?;
         let Plan { answers, entry } = plan(handle, operation, group)?;
         let Some(encoded) = entry else {
             // Nothing that is written confirms the state, so a look must.
@@ -89,6 +90,7 @@ fn try_land(
         match landed {
             Landed::Acknowledged(seen) | Landed::Found(seen) => {
                 handle.apply(&encoded.entry, joined(&encoded))?;
+                handle.wrote_before(encoded.entry.record.n + 1);
                 handle.note(seen);
                 return Ok(answers);
             }
