@@ -53,7 +53,9 @@ pub(crate) fn documentation() -> Result<()> {
 /// program with each backend alone and with none.
 pub(crate) fn feature_matrix() -> Result<()> {
     let sh = crate::shell()?;
-    for features in ["redb", "simple", "carlog", "redb,simple", "blake2b", "redb,simple,carlog,blake2b", ""] {
+    for features in
+        ["redb", "simple", "carlog", "bucket", "redb,simple", "blake2b", "redb,simple,carlog,bucket,blake2b", ""]
+    {
         let check = ["-p", "mnem-storage", "--no-default-features", "--features", features];
         cmd!(sh, "cargo clippy --locked {check...} --all-targets -- -D warnings").run()?;
         for example in ["embed", "agent", "collector"] {
@@ -76,6 +78,8 @@ pub(crate) fn feature_matrix() -> Result<()> {
     for backend in ["mnem-backend-bucket", "mnem-backend-carlog", "mnem-backend-redb", "mnem-backend-simple"] {
         cmd!(sh, "cargo clippy --locked -p {backend} --no-default-features -- -D warnings").run()?;
     }
+    cmd!(sh, "cargo clippy --locked -p mnem-backend-bucket --features services --all-targets -- -D warnings").run()?;
+    cmd!(sh, "cargo test --locked --quiet -p mnem-storage-cli --features bucket --test main bucket::").run()?;
     cmd!(sh, "cargo clippy --locked -p mnem-benches --no-default-features --all-targets -- -D warnings").run()?;
     cmd!(sh, "cargo clippy --locked -p mnem-benches --features peers --all-targets -- -D warnings").run()?;
     crate::cli_features::run()

@@ -5,11 +5,12 @@ use anyhow::{Result, ensure};
 use xshell::cmd;
 
 /// The features of a build, and the backends that it lacks.
-const BUILDS: [(&str, &[&str]); 4] = [
-    ("redb", &["simple", "carlog"]),
-    ("simple", &["redb", "carlog"]),
-    ("carlog", &["redb", "simple"]),
-    ("", &["redb", "simple", "carlog"]),
+const BUILDS: [(&str, &[&str]); 5] = [
+    ("redb", &["simple", "carlog", "bucket"]),
+    ("simple", &["redb", "carlog", "bucket"]),
+    ("carlog", &["redb", "simple", "bucket"]),
+    ("bucket", &["redb", "simple", "carlog"]),
+    ("", &["redb", "simple", "carlog", "bucket"]),
 ];
 
 /// Creates a store of each backend with each build. A build that lacks the backend must say so.
@@ -18,7 +19,7 @@ pub(crate) fn run() -> Result<()> {
     for (features, lacks) in BUILDS {
         let build = ["--locked", "--quiet", "-p", "mnem-storage-cli", "--no-default-features", "--features", features];
         let folder = sh.create_temp_dir()?;
-        for backend in ["redb", "simple", "carlog"] {
+        for backend in ["redb", "simple", "carlog", "bucket"] {
             let store = folder.path().join(backend);
             let init = cmd!(sh, "cargo run {build...} -- init --backend {backend} --store {store}");
             let output = init.ignore_status().output()?;

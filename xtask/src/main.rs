@@ -1,6 +1,7 @@
 //! `cargo xtask`: checks of the whole workspace, and the tools around them.
 
 mod blockstore_tests;
+mod bucket;
 mod ci;
 mod cli_features;
 mod conformance_report;
@@ -54,6 +55,11 @@ const COMMANDS: &[(&str, Run, &str)] = &[
         "soak",
         With("KIND [OPTIONS]", soak::run),
         "long runs, listed by `cargo xtask soak`: of what chance decides, and of what must never happen",
+    ),
+    (
+        "bucket",
+        With("[--only TEXT]", bucket::run),
+        "the bucket backend over a real object store: all laws, 8 processes that write, and the program; needs python3 and PyPI",
     ),
     ("interop", Alone(interop::run), "exchange archives with ipfs-car (npm) and carbox (PyPI); needs npm and python3"),
     (

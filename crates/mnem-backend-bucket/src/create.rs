@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mnem_store_traits::{Outcome, StoreError};
+use mnem_store_traits::{Cause, Outcome, StoreError, driver::ServiceFault};
 use object_store::PutPayload;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         format::{Format, token},
         objects::{Creation, Objects},
     },
-    error::{damaged, failed, not_a_store},
+    error::{BACKEND, damaged, failed, not_a_store},
     limits::{FORMAT_BYTES_MAX, WRITE_ATTEMPTS_MIN},
     open::{already_there, read_format},
     tables::{FORMAT, LOG, PACKS, PROBE},
@@ -66,9 +66,11 @@ fn check_remains(objects: &Objects) -> Result<(), StoreError> {
 fn probe(options: &OpenOptions, objects: &Objects) -> Result<(), StoreError> {
     let made = || create_once(options, objects, PROBE, || PutPayload::from_static(b"mnem-backend-bucket\n"));
     if made()? && made()? {
-        return Err(StoreError::Unsupported {
-            operation: format!("a store at {}", objects.location()),
-            reason: "the service does not keep the condition that an object is absent (If-None-Match: *)".into(),
+        return Err(StoreError::Backend {
+            backend: BACKEND,
+            operation: format!("create a store at {}", objects.location()),
+            outcome: Outcome::NotApplied,
+            source: Cause::new(ServiceFault::NoCreateIfAbsent),
         });
     }
     Ok(())

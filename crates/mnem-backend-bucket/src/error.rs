@@ -1,22 +1,72 @@
 //! From failures of the object store to the store's error.
 
-use mnem_store_traits::{Cause, Outcome, StoreError};
+use std::{error::Error as _, time::Duration};
+
+use mnem_store_traits::{Cause, Outcome, StoreError, driver::ServiceFault};
+use object_store::Error;
 
 use crate::engine::objects::Objects;
 
 /// The name of this backend in errors.
 pub(crate) const BACKEND: &str = "bucket";
 
+/// The service did not answer in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {0:?}")]
+pub(crate) struct NoAnswer(pub(crate) Duration);
+
 /// A failure to `verb` the object `name`, and what became of the call.
-pub(crate) fn failed(
-    objects: &Objects,
-    verb: &'static str,
-    name: &str,
-    outcome: Outcome,
-    source: object_store::Error,
-) -> StoreError {
+pub(crate) fn failed(objects: &Objects, verb: &'static str, name: &str, outcome: Outcome, source: Error) -> StoreError {
     let operation = format!("{verb} {name} in {}", objects.location());
-    StoreError::Backend { backend: BACKEND, operation, outcome, source: Cause::new(source) }
+    StoreError::Backend { backend: BACKEND, operation, outcome, source: cause(objects, source) }
+}
+
+/// What a program can do about it is told by the type of the cause. An error of a file system tells that itself.
+fn cause(objects: &Objects, error: Error) -> Cause {
+    if objects.location().to_local_path().is_some() {
+        return Cause::new(error);
+    }
+    let fault = match error {
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            ServiceFault::Denied { source: Cause::new(error) }
+        }
+        Error::NotFound { .. } => ServiceFault::NoBucket { source: Cause::new(error) },
+        error if is_refusal(&error) => ServiceFault::Refused { source: Cause::new(error) },
+        error if is_unreachable(&error) => ServiceFault::Unreachable { source: Cause::new(error) },
+        error => return Cause::new(error),
+    };
+    Cause::new(fault)
+}
+
+/// Whether the answer is not that of such a service, so that it would be the same again.
+#[cfg(feature = "services")]
+pub(crate) fn is_refusal(error: &Error) -> bool {
+    http_kind(error) == Some(object_store::client::HttpErrorKind::Decode)
+}
+
+#[cfg(not(feature = "services"))]
+pub(crate) fn is_refusal(_: &Error) -> bool {
+    false
+}
+
+#[cfg(feature = "services")]
+fn http_kind(error: &Error) -> Option<object_store::client::HttpErrorKind> {
+    causes(error).find_map(|cause| cause.downcast_ref::<object_store::client::HttpError>()).map(|error| error.kind())
+}
+
+fn is_unreachable(error: &Error) -> bool {
+    #[cfg(feature = "services")]
+    {
+        use object_store::client::HttpErrorKind;
+        if matches!(http_kind(error), Some(HttpErrorKind::Connect | HttpErrorKind::Timeout)) {
+            return true;
+        }
+    }
+    causes(error).any(|cause| cause.is::<NoAnswer>())
+}
+
+fn causes<'a>(error: &'a Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |error: &&'a (dyn std::error::Error + 'static)| (*error).source())
 }
 
 /// It is not known what became of a write of the object `name`.

@@ -1,7 +1,10 @@
 //! What all views of one handle share.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -40,6 +43,8 @@ pub(crate) struct Handle {
     pub(crate) writing: Mutex<()>,
     /// Work that waits for it.
     pub(crate) queue: Mutex<Vec<Arc<Job>>>,
+    /// For an exclusive handle: the slot after the log as it opened it, or after its own last entry.
+    alone: Option<AtomicU64>,
 }
 
 // No state behind these locks can be left half changed by a panic: it is changed after all that can fail.
@@ -62,6 +67,30 @@ impl Handle {
             looking: Mutex::default(),
             writing: Mutex::default(),
             queue: Mutex::default(),
+            alone: options.exclusive.then(AtomicU64::default),
+        }
+    }
+
+    /// Others may have written up to now.
+    pub(crate) fn begin_alone(&self) {
+        self.wrote_before(self.state().next);
+    }
+
+    /// This handle has written the entry before slot `next`.
+    pub(crate) fn wrote_before(&self, next: u64) {
+        if let Some(alone) = &self.alone {
+            alone.store(next, Ordering::Relaxed);
+        }
+    }
+
+    /// Fails if another handle has written since this one was opened, and this one must write alone. An entry in the
+    /// next slot then proves that nobody else has.
+    pub(crate) fn check_alone(&self) -> Result<(), StoreError> {
+        match &self.alone {
+            Some(alone) if alone.load(Ordering::Relaxed) != self.state().next => {
+                Err(StoreError::Locked { location: self.objects.location().clone() })
+            }
+            _ => Ok(()),
         }
     }
 

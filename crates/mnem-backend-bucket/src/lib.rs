@@ -21,8 +21,11 @@
 //!
 //! The store runs its requests on threads of its own, so it can be used from inside and outside of tokio.
 
+mod address;
 mod blockstore;
+mod counted;
 mod create;
+mod driver;
 mod engine;
 mod error;
 mod handle;
@@ -31,6 +34,9 @@ mod limits;
 mod op_heads;
 mod open;
 mod options;
+mod probe;
+#[cfg(feature = "services")]
+mod services;
 mod side_table;
 mod store;
 mod tables;
@@ -39,6 +45,7 @@ mod tables;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use driver::{BucketDriver, DRIVER};
 pub use options::{Freshness, OpenOptions};
 pub use store::BucketStore;
 pub use tables::FORMATS;

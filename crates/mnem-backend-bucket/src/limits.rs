@@ -66,6 +66,21 @@ pub(crate) const READ_ATTEMPTS: u32 = 10;
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) const PAUSE_GROWTH: u32 = 40;
 
+/// The same for a first look at a place, whose failure is told within seconds.
+pub(crate) const PROBE_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long a read is repeated.
+pub(crate) const READ_GIVE_UP: Duration = Duration::from_secs(15);
+
+/// How often the HTTP client itself repeats a request, and how long it waits for a connection. Its own limit for a
+/// request is out of the way of ours.
+#[cfg(feature = "services")]
+pub(crate) const CLIENT_RETRIES: usize = 2;
+#[cfg(feature = "services")]
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+#[cfg(feature = "services")]
+pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(3600);
+
 /// How long a request may take: so long, and for each MiB that it carries so much longer.
 pub(crate) const REQUEST: Duration = Duration::from_secs(10);
 pub(crate) const REQUEST_PER_MIB: Duration = Duration::from_secs(1);

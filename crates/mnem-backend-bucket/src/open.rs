@@ -2,43 +2,51 @@
 
 use std::{fs, path::Path, sync::Arc, time::Instant};
 
-use mnem_store_traits::StoreError;
-use object_store::local::LocalFileSystem;
+use mnem_store_traits::{
+    StoreError,
+    driver::{Entry, Location, identity},
+};
+use object_store::{ObjectStore, local::LocalFileSystem};
 
 use crate::{
     BucketStore, OpenOptions,
+    address::{Address, Bucket},
+    counted::{Counted, Requests},
     create::{create, sync_folder},
     engine::{format::Format, objects::Objects},
-    error::{damaged, not_a_store, unavailable},
+    error::{BACKEND, damaged, not_a_store, unavailable},
     handle::Handle,
-    limits::{FORMAT_BYTES_MAX, LEASE_MAX},
+    limits::{FORMAT_BYTES_MAX, LEASE_MAX, PROBE_PAUSE},
     tables::{FORMAT, LOG, number_of, slot},
 };
 
-pub(crate) fn open_folder(options: &OpenOptions, path: &Path) -> Result<BucketStore, StoreError> {
+pub(crate) fn open(options: &OpenOptions, at: &Location) -> Result<BucketStore, StoreError> {
     check(options)?;
-    let none = |reason: &str| StoreError::NotAStore { location: path.into(), reason: reason.into() };
+    match Address::of(at)? {
+        Address::Folder(path) => open_folder(options, at, &path),
+        Address::Bucket(bucket) => open_service(options, at, service_of(at, &bucket)?, bucket.prefix),
+    }
+}
+
+fn open_folder(options: &OpenOptions, at: &Location, path: &Path) -> Result<BucketStore, StoreError> {
+    let none = |reason: &str| StoreError::NotAStore { location: at.clone(), reason: reason.into() };
     let io = |verb: &str| {
         let operation = format!("{verb} {}", path.display());
         move |error| unavailable(&operation, error)
     };
-    match fs::metadata(path) {
-        Ok(found) if !found.is_dir() => return Err(none("it is not a folder")),
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if !options.may_create() {
-                return Err(none("it does not exist"));
+    match Entry::at(path, BACKEND)? {
+        Entry::Folder | Entry::EmptyFolder => {}
+        Entry::Other(what) => return Err(none(what)),
+        Entry::Absent if !options.may_create() => return Err(none("it does not exist")),
+        Entry::Absent => match fs::create_dir(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(none("its parent folder does not exist: create that first"));
             }
-            match fs::create_dir(path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    return Err(none("its parent folder does not exist: create that first"));
-                }
-                // Another handle may make the same store.
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                made => made.map_err(io("create folder"))?,
-            }
-        }
-        Err(error) => return Err(io("look at")(error)),
+            // Another handle may make the same store.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(io("create folder"))?,
+        },
+        _ => return Err(none("it is not a folder")),
     }
     let folder = fs::canonicalize(path).map_err(io("find"))?;
     if options.may_create() {
@@ -46,20 +54,52 @@ pub(crate) fn open_folder(options: &OpenOptions, path: &Path) -> Result<BucketSt
         sync_folder(parent).map_err(io("sync the folder of"))?;
     }
     let service = LocalFileSystem::new_with_prefix(&folder).map_err(|error| io("open folder")(error.into()))?;
-    let objects = Objects::new(
-        Arc::new(service.with_fsync(true)),
-        object_store::path::Path::default(),
-        path.into(),
-        options.pause,
-    );
+    let found = fs::metadata(&folder).map_err(io("look at"))?;
+    let requests = Requests::default();
+    let service = Arc::new(Counted::new(Arc::new(service.with_fsync(true)), &requests));
+    let objects = Objects::new(service, object_store::path::Path::default(), at.clone(), options.pause);
     // Another handle's file has its name before its folder is synced.
-    open_at(options, objects.settled_by(move || sync_folder(&folder.join(LOG)).and_then(|()| sync_folder(&folder))))
+    let settled = move || sync_folder(&folder.join(LOG)).and_then(|()| sync_folder(&folder));
+    Ok(open_at(options, objects.settled_by(settled))?.counted_by(requests).identified_by(identity(&found)))
+}
+
+fn open_service(
+    options: &OpenOptions,
+    at: &Location,
+    service: Arc<dyn ObjectStore>,
+    prefix: object_store::path::Path,
+) -> Result<BucketStore, StoreError> {
+    let requests = Requests::default();
+    let objects = Objects::new(Arc::new(Counted::new(service, &requests)), prefix, at.clone(), options.pause);
+    Ok(open_at(options, objects)?.counted_by(requests))
+}
+
+/// The objects of a bucket, for a first look at it: a failure is told soon.
+pub(crate) fn objects_to_probe(at: &Location, bucket: &Bucket) -> Result<Objects, StoreError> {
+    Ok(Objects::new(service_of(at, bucket)?, bucket.prefix.clone(), at.clone(), PROBE_PAUSE))
+}
+
+#[cfg(feature = "services")]
+fn service_of(at: &Location, bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    let wrong = |error| StoreError::InvalidArgument { operation: "open", reason: format!("{at}: {error}") };
+    crate::services::connect(bucket).map_err(wrong)
+}
+
+#[cfg(not(feature = "services"))]
+fn service_of(at: &Location, bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    Err(StoreError::Unsupported {
+        operation: format!("opening {at}"),
+        reason: format!(
+            "mnem-backend-bucket was compiled without its feature `services`, and has no {:?}",
+            bucket.provider
+        ),
+    })
 }
 
 #[cfg(feature = "unstable-open-in")]
 pub(crate) fn open_in(
     options: &OpenOptions,
-    service: Arc<dyn object_store::ObjectStore>,
+    service: Arc<dyn ObjectStore>,
     prefix: &str,
 ) -> Result<BucketStore, StoreError> {
     check(options)?;
@@ -67,14 +107,17 @@ pub(crate) fn open_in(
         operation: "open",
         reason: format!("{prefix:?} is not a path of an object store: {error}"),
     })?;
-    let location = mnem_store_traits::driver::Location::Url(format!("{service} below {prefix:?}"));
-    open_at(options, Objects::new(service, path, location, options.pause))
+    let location = Location::Url(format!("{service} below {prefix:?}"));
+    open_service(options, &location, service, path)
 }
 
 fn check(options: &OpenOptions) -> Result<(), StoreError> {
     let refuse = |reason: String| Err(StoreError::InvalidArgument { operation: "open", reason });
     if options.may_create() && options.read_only {
         return refuse("`read_only` cannot be combined with `create` or `create_new`".into());
+    }
+    if options.exclusive && options.read_only {
+        return refuse("a read-only handle cannot be exclusive".into());
     }
     if options.lease > LEASE_MAX {
         return refuse(format!("a lease of {:?} is above the limit of {LEASE_MAX:?}", options.lease));
@@ -101,6 +144,7 @@ pub(crate) fn open_at(options: &OpenOptions, objects: Objects) -> Result<BucketS
     }
     let handle = Handle::new(options, objects, format);
     read_log(&handle)?;
+    handle.begin_alone();
     Ok(BucketStore::new(Arc::new(handle)))
 }
 

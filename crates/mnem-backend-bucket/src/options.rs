@@ -1,8 +1,8 @@
 //! How a store is opened.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use mnem_store_traits::{Durability, StoreError};
+use mnem_store_traits::{Durability, StoreError, driver::Location};
 
 use crate::{
     BucketStore,
@@ -38,6 +38,7 @@ pub struct OpenOptions {
     pub(crate) create: bool,
     pub(crate) create_new: bool,
     pub(crate) read_only: bool,
+    pub(crate) exclusive: bool,
     pub(crate) lease: Duration,
     pub(crate) freshness: Freshness,
     pub(crate) durability: Durability,
@@ -52,6 +53,7 @@ impl Default for OpenOptions {
             create: false,
             create_new: false,
             read_only: false,
+            exclusive: false,
             lease: LEASE,
             freshness: Freshness::Leased,
             durability: Durability::Power,
@@ -86,6 +88,14 @@ impl OpenOptions {
     /// Whether the handle never writes. Default: no.
     pub fn read_only(mut self, yes: bool) -> Self {
         self.read_only = yes;
+        self
+    }
+
+    /// Whether a write of this handle fails with [`StoreError::Locked`], and changes nothing, if another handle has
+    /// written since this one was opened. For work that is decided by a state that must not change meanwhile, such as
+    /// garbage collection. Nothing keeps other handles from writing. Default: no.
+    pub fn exclusive(mut self, yes: bool) -> Self {
+        self.exclusive = yes;
         self
     }
 
@@ -131,19 +141,32 @@ impl OpenOptions {
         self
     }
 
-    /// Opens the store in the folder at `path`, of a local or shared file system, whose files are the objects.
+    /// Opens the store at a path or URL.
     ///
-    /// The file system must have hard links, since an object is created by linking it to its name.
+    /// | place | objects |
+    /// |---|---|
+    /// | a path, `file:///folder` | the files of a folder of a local or shared file system. It must have hard links, since an object is created by linking it to its name |
+    /// | `s3://bucket/prefix`, `s3a://` | Amazon S3, or a service with its protocol |
+    /// | `gs://bucket/prefix` | Google Cloud Storage |
+    /// | `az://container/prefix`, `abfs://container@account.dfs.core.windows.net/prefix` | Azure Blob Storage |
+    ///
+    /// All but folders need the feature `services`. The query of a URL may set `endpoint` (the address of the server)
+    /// and `allow_http` (`true` permits an endpoint without encryption), and that of an S3 URL also `region` and
+    /// `virtual_hosted_style_request`. Credentials, and settings that the URL does not have, come from the
+    /// environment: `AWS_*`, `GOOGLE_*`, `AZURE_*`. A URL with a secret is refused.
     ///
     /// # Errors
     /// - [`StoreError::NotAStore`]: nothing is there (and [`create`](Self::create) was not given), or something else.
     /// - [`StoreError::Damaged`]: an object of the store was changed or is missing. This call changed nothing.
     /// - [`StoreError::UnsupportedFormat`]: a later version made the store or wrote to it.
-    /// - [`StoreError::InvalidArgument`]: options that contradict each other; or the store exists, and a new one was
-    ///   wanted.
-    /// - [`StoreError::Backend`]: the file system failed.
-    pub fn open(&self, path: impl AsRef<Path>) -> Result<BucketStore, StoreError> {
-        open::open_folder(self, path.as_ref())
+    /// - [`StoreError::InvalidArgument`]: options that contradict each other; a wrong URL; or the store exists, and a
+    ///   new one was wanted.
+    /// - [`StoreError::Unsupported`]: the URL needs the feature `services`.
+    /// - [`StoreError::Backend`]: the file system or the service failed. Its cause is a
+    ///   [`ServiceFault`](mnem_store_traits::driver::ServiceFault) if the service does not serve this store: it denies
+    ///   access, has no such bucket, or ignores the condition that an object is absent.
+    pub fn open(&self, at: impl Into<Location>) -> Result<BucketStore, StoreError> {
+        open::open(self, &at.into())
     }
 
     /// Opens the store below `prefix` in any object store.
@@ -157,7 +180,6 @@ impl OpenOptions {
     ///
     /// # Errors
     /// As [`open`](Self::open), and:
-    /// - [`StoreError::Unsupported`]: the service ignores the condition that an object is absent.
     /// - [`StoreError::InvalidArgument`]: `prefix` is not a path of the object store.
     #[cfg(feature = "unstable-open-in")]
     pub fn open_in(

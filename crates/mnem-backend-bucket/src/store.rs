@@ -1,13 +1,14 @@
 //! A whole store: commits, side tables, closing.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use mnem_store_traits::{
     SideTable, Store, StoreError, WriteBatch,
-    driver::{Location, StoreInfo},
+    driver::{FileIdentity, Location, StoreInfo},
 };
 
 use crate::{
+    counted::Requests,
     engine::queue::{Work, submit},
     handle::{Handle, hold},
     info,
@@ -22,11 +23,27 @@ use crate::{
 #[derive(Debug)]
 pub struct BucketStore {
     pub(crate) handle: Arc<Handle>,
+    /// Of the folder, if it is one.
+    pub(crate) identity: FileIdentity,
+    requests: Requests,
 }
 
 impl BucketStore {
     pub(crate) fn new(handle: Arc<Handle>) -> Self {
-        Self { handle }
+        Self { handle, identity: None, requests: Requests::default() }
+    }
+
+    pub(crate) fn counted_by(self, requests: Requests) -> Self {
+        Self { requests, ..self }
+    }
+
+    pub(crate) fn identified_by(self, identity: FileIdentity) -> Self {
+        Self { identity, ..self }
+    }
+
+    /// Number of requests that this handle has made, with those of opening it.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Where it is: the path it was opened under, or a description of the service and the prefix.

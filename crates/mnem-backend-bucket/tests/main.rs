@@ -10,11 +10,14 @@
 //! | a service that ignores conditions | `protocol::a_service_that_ignores_the_condition_is_refused` |
 //! | a pack that is lost, changed, or not uploaded | `packs` |
 //! | holes, changed entries, later formats, other objects | `damage` |
+//! | a real service, processes that write at once | `service`, which `cargo xtask bucket` runs |
 //!
-//! Not tested yet: real object stores, killed processes, and clocks that stop.
+//! Not tested yet: killed processes, and clocks that stop.
 
 #[path = "main/damage.rs"]
 mod damage;
+#[path = "main/driver.rs"]
+mod driver;
 #[path = "main/laws.rs"]
 mod laws;
 #[path = "main/medium.rs"]
@@ -25,3 +28,6 @@ mod opening;
 mod packs;
 #[path = "main/protocol.rs"]
 mod protocol;
+#[cfg(feature = "services")]
+#[path = "main/service.rs"]
+mod service;

@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Options for every command")]
 pub(crate) struct Global {
-    /// Path of the store [env: MNEM_STORE]
+    /// Path or URL of the store [env: MNEM_STORE]
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) store: Option<PathBuf>,
     /// Print JSON: one object, or one object per line for listings; errors too

@@ -47,7 +47,7 @@ Environment:
 Exit status:
   0 success   1 failure, or stores differ   2 usage   3 damage found
   4 no such block, head, index or node
-  10 no store   11 locked   12 unsupported format   13 needs recovery
+  10 no store   11 locked   12 unsupported format or service   13 needs recovery
   128 + N killed by signal N: 130 SIGINT, 143 SIGTERM";
 
 /// The parsed command line.

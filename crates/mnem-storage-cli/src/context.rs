@@ -7,10 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use mnem_storage::{Durability, OpenOptions, Store, StoreError};
+use mnem_storage::{Durability, OpenOptions, Store, StoreError, driver::Location};
 
 use crate::{
     args::{Global, Mode, When},
+    commands::Command,
     drivers,
     error::{Failure, Result},
     hints::quoted,
@@ -56,6 +57,23 @@ impl Context {
             message: "no store given".into(),
             hint: "give --store PATH or set MNEM_STORE".into(),
         })
+    }
+
+    /// Refuses a URL with a secret, before anything prints it: the list of processes and the shell's history have it too.
+    pub(crate) fn refuse_secrets(&self, command: &Command) -> Result<()> {
+        let named = self.store_path();
+        for path in named.as_deref().into_iter().chain(command.stores()) {
+            let at = Location::from(path);
+            if let Some(part) = at.secret_part() {
+                return Err(Failure::Usage {
+                    message: format!("{at}: the URL has a secret, {part}"),
+                    hint: "set the credentials in the environment, such as AWS_ACCESS_KEY_ID and \
+                           AWS_SECRET_ACCESS_KEY, and revoke those that were typed"
+                        .into(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The options for opening an existing store. The caller sets the access mode.

@@ -42,14 +42,13 @@ Backends:
     let width = all().iter().map(|driver| driver.name().len()).max().unwrap_or(0);
     for driver in all() {
         let name = driver.name();
-        let [extension, url] = [format!(".{name}"), format!("{name}://")];
-        let places = [
-            (format!("store{extension}"), &*extension),
-            ("store/".into(), "trailing slash"),
-            (url.clone() + "store", &*url),
-        ];
+        let places = [(format!("store.{name}"), format!(".{name}")), ("store/".into(), "trailing slash".into())];
+        let places = places.into_iter().chain(driver.schemes().iter().map(|scheme| {
+            let url = format!("{scheme}://");
+            (format!("{url}store"), url)
+        }));
         let asks: Vec<_> =
-            places.iter().filter(|(place, _)| driver.suits(&place.as_str().into())).map(|(_, words)| *words).collect();
+            places.filter(|(place, _)| driver.suits(&place.as_str().into())).map(|(_, words)| words).collect();
         let asks = if asks.is_empty() { String::new() } else { format!(" ({})", asks.join(", ")) };
         text += &format!("  {name:width$}  {}{asks}\n", driver.about());
     }

@@ -5,6 +5,7 @@ use std::{io, path::PathBuf, process::ExitCode};
 use mnem_storage::{
     Absent, Cause, Cid, CollectError, CopyError, Elsewhere, ErrorKind, StoreError,
     car::{ExportError, ExportErrorKind, ImportError, ImportErrorKind},
+    driver::ServiceFault,
 };
 
 use crate::{file_arg, limits::MISSING_LISTED_MAX, output::counted, signal::Signal};
@@ -196,7 +197,7 @@ impl Failure {
                 exit_of(ErrorKind::MissingBlock)
             }
             Self::Interrupted { signal, .. } => Exit::Signal(*signal),
-            _ => self.store_error().map_or(Exit::Failed, |error| exit_of(error.kind())),
+            _ => self.store_error().map_or(Exit::Failed, exit_of_error),
         }
     }
 
@@ -261,6 +262,15 @@ fn are(count: u64, one: &str) -> String {
     format!("{} {}", counted(count, one), if count == 1 { "is" } else { "are" })
 }
 
+fn exit_of_error(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Backend { source, .. } if matches!(source.downcast_ref(), Some(ServiceFault::NoCreateIfAbsent)) => {
+            Exit::WrongFormat
+        }
+        error => exit_of(error.kind()),
+    }
+}
+
 fn exit_of(kind: ErrorKind) -> Exit {
     match kind {
         ErrorKind::MissingBlock => Exit::NoSuchBlock,
@@ -291,6 +301,13 @@ mod tests {
         ] {
             assert_eq!(exit_of(kind).code(), status, "{kind:?}");
         }
+        let unfit = StoreError::Backend {
+            backend: "bucket",
+            operation: "create".into(),
+            outcome: mnem_storage::Outcome::NotApplied,
+            source: Cause::new(ServiceFault::NoCreateIfAbsent),
+        };
+        assert_eq!(exit_of_error(&unfit).code(), 12);
         assert_eq!(Exit::Usage.code(), 2);
         assert_eq!(Exit::DamageFound.code(), 3);
     }

@@ -65,7 +65,9 @@ pub fn run(drivers: impl IntoIterator<Item = &'static dyn Driver>) -> ExitCode {
     stop::prepare();
     let context = Context::new(cli.global);
     logs::begin(&context);
-    let ran = memory::is_enough(cli.command.memory_bytes_min()).and_then(|()| commands::run(&context, cli.command));
+    let ran = memory::is_enough(cli.command.memory_bytes_min())
+        .and_then(|()| context.refuse_secrets(&cli.command))
+        .and_then(|()| commands::run(&context, cli.command));
     stop::last_words();
     let exit = match ran {
         // The work finished before the signal took effect, so the signal does not change the status.

@@ -4,6 +4,7 @@ mod archives;
 mod arguments;
 mod bad_paths;
 mod blocks;
+mod bucket;
 mod cids;
 mod compact;
 mod completions;

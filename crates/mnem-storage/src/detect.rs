@@ -71,7 +71,7 @@ pub(crate) fn look(drivers: &[&'static dyn Driver], at: &Location) -> Result<Fou
             Probe::Foreign(why) => nothing.push((driver, Some(why))),
         }
     }
-    if let Some(backend) = lacking(drivers).find(|backend| is_store_of(backend, at)) {
+    if let Some(backend) = lacking(drivers).find(|backend| is_store_of(backend, at) || is_url_of(backend, at)) {
         return Ok(Found::Lacking(backend));
     }
     if let Some(driver) = unfinished {
@@ -90,10 +90,15 @@ pub(crate) fn is_empty_folder(at: &Location) -> bool {
 
 /// The reason why no driver can have a store there.
 fn reason(at: &Location, nothing: &[(&'static dyn Driver, Option<String>)]) -> String {
-    if let Some(scheme) = at.scheme() {
-        return format!("no backend of this build supports URLs with the scheme `{scheme}`");
+    let scheme = at.scheme();
+    let opens = |driver: &dyn Driver| scheme.as_ref().is_none_or(|scheme| driver.schemes().contains(&&**scheme));
+    if let Some(scheme) = scheme.as_ref().filter(|_| !nothing.iter().any(|(driver, _)| opens(*driver))) {
+        return unsupported(scheme, nothing);
     }
-    let mut reasons = nothing.iter().filter_map(|(driver, why)| Some((driver.name(), why.as_deref()?)));
+    let mut reasons = nothing
+        .iter()
+        .filter(|(driver, _)| opens(*driver))
+        .filter_map(|(driver, why)| Some((driver.name(), why.as_deref()?)));
     let Some((name, first)) = reasons.next() else { return "it does not exist".to_owned() };
     let others: Vec<_> = reasons.collect();
     if others.iter().all(|(_, why)| *why == first) {
@@ -101,6 +106,18 @@ fn reason(at: &Location, nothing: &[(&'static dyn Driver, Option<String>)]) -> S
     }
     let others: String = others.iter().map(|(name, why)| format!("; {name}: {why}")).collect();
     format!("no backend recognizes it ({name}: {first}{others})")
+}
+
+/// The reason why a URL is no place of a store.
+fn unsupported(scheme: &str, nothing: &[(&'static dyn Driver, Option<String>)]) -> String {
+    let known: Vec<_> =
+        nothing.iter().flat_map(|(driver, _)| driver.schemes()).map(|known| format!("{known}://")).collect();
+    let no_backend = format!("no backend of this build supports URLs with the scheme `{scheme}`");
+    match scheme {
+        _ if known.is_empty() => no_backend,
+        "http" | "https" => format!("{no_backend}; give a server as in s3://BUCKET/PREFIX?endpoint={scheme}://HOST"),
+        _ => format!("{no_backend}; it supports {}", known.join(", ")),
+    }
 }
 
 /// The backends of this crate that are not among the drivers.
@@ -114,6 +131,11 @@ pub(crate) fn lacks(backend: &Backend, operation: &str) -> StoreError {
         operation: operation.to_owned(),
         reason: format!("mnem-storage was compiled without its feature `{}`", backend.name),
     }
+}
+
+/// Whether the place is a URL that only this backend opens.
+fn is_url_of(backend: &Backend, at: &Location) -> bool {
+    at.scheme().is_some_and(|scheme| backend.schemes.contains(&&*scheme))
 }
 
 /// Whether the place has the signature of the backend. A file that cannot be read has none.

@@ -14,6 +14,9 @@ pub static DRIVERS: &[&dyn Driver] = &[
     &mnem_backend_carlog::DRIVER,
     #[cfg(feature = "simple")]
     &mnem_backend_simple::DRIVER,
+    // Last: without `--backend`, no path but `x.bucket` leads to it.
+    #[cfg(feature = "bucket")]
+    &mnem_backend_bucket::DRIVER,
 ];
 
 /// Facts about a backend's stores, for builds without it.
@@ -24,6 +27,8 @@ pub struct Backend {
     pub name: &'static str,
     /// The extension that asks for a new store of this backend.
     pub extension: &'static str,
+    /// The schemes of its URLs.
+    pub(crate) schemes: &'static [&'static str],
     /// The signature of its stores.
     pub(crate) sign: Sign,
 }
@@ -39,15 +44,34 @@ pub(crate) enum Sign {
 
 /// Every backend of this crate, compiled in or not, so that a build without one can name what is missing.
 pub static BACKENDS: &[Backend] = &[
-    Backend { name: "redb", extension: "redb", sign: Sign::FileBegins(b"redb\x1a\x0a\xa9\x0d\x0a") },
-    Backend { name: "simple", extension: "simple", sign: Sign::FolderWith("format", b"mnem-backend-simple ") },
-    Backend { name: "carlog", extension: "carlog", sign: Sign::FolderWith("format", b"mnem-backend-carlog ") },
+    Backend { name: "redb", extension: "redb", schemes: &[], sign: Sign::FileBegins(b"redb\x1a\x0a\xa9\x0d\x0a") },
+    Backend {
+        name: "simple",
+        extension: "simple",
+        schemes: &[],
+        sign: Sign::FolderWith("format", b"mnem-backend-simple "),
+    },
+    Backend {
+        name: "carlog",
+        extension: "carlog",
+        schemes: &[],
+        sign: Sign::FolderWith("format", b"mnem-backend-carlog "),
+    },
+    Backend {
+        name: "bucket",
+        extension: "bucket",
+        schemes: &["s3", "s3a", "gs", "az", "abfs", "file"],
+        sign: Sign::FolderWith("mnem", b"mnem-backend-bucket "),
+    },
 ];
 
 impl Backend {
-    /// Whether the place asks for a new store of this backend: by its extension, by a trailing separator, or because it
-    /// is a folder.
+    /// Whether the place asks for a new store of this backend: by its scheme, by its extension, by a trailing separator,
+    /// or because it is a folder.
     pub(crate) fn suits(&self, at: &Location) -> bool {
+        if let Some(scheme) = at.scheme() {
+            return self.schemes.contains(&&*scheme);
+        }
         let is_folder = || at.ends_with_separator() || at.as_path().is_some_and(Path::is_dir);
         at.as_path().is_some()
             && (at.extension().is_some_and(|extension| extension == self.extension)

@@ -3,9 +3,9 @@
 use mnem_ann_persist as knn;
 use mnem_store_traits::{
     Store, StoreError,
-    driver::{Location, StoreInfo, TableInfo},
+    driver::{Detail, Location, StoreInfo, TableInfo},
 };
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::OpenOptions;
 
@@ -27,7 +27,7 @@ pub struct Info {
 /// In JSON, the counts are fields of the outer object.
 fn counts<S: Serializer>(info: &StoreInfo, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
-    struct Counts {
+    struct Counts<'a> {
         blocks: u64,
         block_bytes: u64,
         heads: u64,
@@ -35,6 +35,8 @@ fn counts<S: Serializer>(info: &StoreInfo, serializer: S) -> Result<S::Ok, S::Er
         file_bytes: u64,
         allocated_bytes: u64,
         free_bytes: u64,
+        #[serde(skip_serializing_if = "<[Detail]>::is_empty", serialize_with = "details")]
+        details: &'a [Detail],
     }
     #[derive(Serialize)]
     struct Table {
@@ -51,8 +53,16 @@ fn counts<S: Serializer>(info: &StoreInfo, serializer: S) -> Result<S::Ok, S::Er
         file_bytes: info.file_bytes,
         allocated_bytes: info.allocated_bytes,
         free_bytes: info.free_bytes,
+        details: &info.details,
     }
     .serialize(serializer)
+}
+
+/// An object with the counts under their names.
+fn details<S: Serializer>(details: &&[Detail], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut object = serializer.serialize_map(Some(details.len()))?;
+    details.iter().try_for_each(|detail| object.serialize_entry(detail.name, &detail.count))?;
+    object.end()
 }
 
 /// Counts and measures the store at `at`, opened read-only. Of the options, those for locks, cache, check and backend

@@ -26,7 +26,7 @@ pub fn open_or_init(at: impl Into<Location>) -> Result<Arc<dyn Store>, StoreErro
 /// these that applies:
 ///
 /// 1. the backend that you name with [`backend`](Self::backend);
-/// 2. a backend whose driver says that the place suits it ([`Driver::suits`]), by its extension, a trailing
+/// 2. a backend whose driver says that the place suits it ([`Driver::suits`]), by its scheme, its extension, a trailing
 ///    separator, or because it is an empty folder;
 /// 3. the first of [`DRIVERS`].
 ///
@@ -175,9 +175,12 @@ impl OpenOptions {
         self.common.requested().check_combination()?;
         let may_create = self.common.requested().may_create();
         let found = look(&self.drivers, at)?;
-        if let (true, Found::Nothing(_) | Found::Unfinished(_), Location::Path(path)) = (may_create, &found, at) {
-            self.refuse_inside_of_a_store(path)?;
-            refuse_without_folder(at, path)?;
+        if may_create
+            && matches!(found, Found::Nothing(_) | Found::Unfinished(_))
+            && let Some(path) = at.to_local_path()
+        {
+            self.refuse_inside_of_a_store(&path)?;
+            refuse_without_folder(at, &path)?;
         }
         let driver = match found {
             Found::Store(driver) | Found::Unfinished(driver) => self.same_as(driver, at)?,
@@ -185,7 +188,7 @@ impl OpenOptions {
                 return Err(lacks(backend, &format!("opening the {} store at {at}", backend.name)));
             }
             Found::Nothing(_) if !may_create => {
-                let is_there = at.as_path().is_some_and(Path::exists);
+                let is_there = at.to_local_path().is_some_and(|path| path.exists());
                 return Err(not_a_store(at, if is_there { "it is an empty folder" } else { "it does not exist" }));
             }
             Found::Nothing(drivers) => self.for_new(at, &drivers)?,

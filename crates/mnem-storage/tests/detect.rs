@@ -83,7 +83,7 @@ fn what_is_no_store_is_described() {
     }
     assert_eq!(reason(&path("text/below")), "a part of the path is a file, not a folder", "all say the same, once");
     let url = std::path::Path::new("nowhere://x/y");
-    assert_eq!(reason(url), "no backend of this build supports URLs with the scheme `nowhere`");
+    assert!(reason(url).starts_with("no backend of this build supports URLs with the scheme `nowhere`"));
 }
 
 #[test]

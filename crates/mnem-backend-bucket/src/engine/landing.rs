@@ -70,6 +70,7 @@ fn try_land(
     loop {
         // Asked first: a look of another thread that ends after the plan was made does not confirm it.
         let is_confirmed = handle.has_looked(begin);
+        handle.check_alone()?;
         let Plan { answers, entry } = plan(handle, operation, group, &mut packer)?;
         let Some(encoded) = entry else {
             // Nothing that is written confirms the state, so a look must.
@@ -93,6 +94,7 @@ fn try_land(
             Landed::Acknowledged(seen) | Landed::Found(seen) => {
                 handle.apply(&encoded.entry, joined(&encoded.parts, encoded.entry.size))?;
                 keep(handle, &encoded.packs);
+                handle.wrote_before(encoded.entry.record.n + 1);
                 handle.note(seen);
                 return Ok(answers);
             }

@@ -14,8 +14,10 @@ use object_store::{Error, GetOptions, GetRange, ObjectStore, PutMode, PutOptions
 
 use super::runtime::{wait_for, wait_for_all};
 use crate::{
-    error::failed,
-    limits::{PAUSE_GROWTH, READ_ATTEMPTS, REQUEST, REQUEST_PER_MIB, WHOLE_BYTES, WRITE_ATTEMPTS_MIN},
+    error::{NoAnswer, failed, is_refusal},
+    limits::{
+        PAUSE_GROWTH, READ_ATTEMPTS, READ_GIVE_UP, REQUEST, REQUEST_PER_MIB, WHOLE_BYTES, WRITE_ATTEMPTS_MIN,
+    },
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -273,11 +275,11 @@ async fn attempts<T, F: Future<Output = object_store::Result<T>>>(
     limit: Duration,
     request: impl Fn() -> F,
 ) -> object_store::Result<T> {
-    let mut made = 0;
+    let (mut made, begin) = (0, Instant::now());
     loop {
         made += 1;
         match within(limit, request()).await {
-            Err(error) if made < READ_ATTEMPTS && !is_final(&error) => {
+            Err(error) if made < READ_ATTEMPTS && begin.elapsed() < READ_GIVE_UP && !is_final(&error) => {
                 rest(pause, made).await;
             }
             answer => return answer,
@@ -293,7 +295,7 @@ async fn rest(pause: Duration, attempts: u32) {
 }
 
 async fn within<T>(limit: Duration, request: impl Future<Output = object_store::Result<T>>) -> object_store::Result<T> {
-    let late = |_| Error::Generic { store: "bucket", source: format!("no answer within {limit:?}").into() };
+    let late = |_| Error::Generic { store: "bucket", source: NoAnswer(limit).into() };
     tokio::time::timeout(limit, request).await.map_err(late).flatten()
 }
 
@@ -315,5 +317,7 @@ fn is_final(error: &Error) -> bool {
             | Error::NotSupported { .. }
             | Error::InvalidPath { .. }
             | Error::UnknownConfigurationKey { .. }
-    )
+            // Of a request that names no object that must exist: there is no bucket.
+            | Error::NotFound { .. }
+    ) || is_refusal(error)
 }

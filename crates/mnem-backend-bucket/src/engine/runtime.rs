@@ -22,7 +22,7 @@ fn runtime() -> io::Result<&'static Runtime> {
     if let Some(runtime) = *runtime {
         return Ok(runtime);
     }
-    let made = Builder::new_multi_thread().worker_threads(THREADS).thread_name("mnem-bucket").enable_time().build()?;
+    let made = Builder::new_multi_thread().worker_threads(THREADS).thread_name("mnem-bucket").enable_all().build()?;
     Ok(runtime.insert(Box::leak(Box::new(made))))
 }
 

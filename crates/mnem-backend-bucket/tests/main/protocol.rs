@@ -10,7 +10,7 @@ use std::{
 use mnem_backend_bucket::{BucketStore, Freshness, OpenOptions};
 use mnem_store_traits::{
     Blockstore, Bytes, Cid, ErrorKind, OpHeadsStore, Outcome, RAW, Retry, Store, StoreError, WriteBatch, cid_of,
-    conformance::Fault,
+    conformance::Fault, driver::ServiceFault,
 };
 use object_store::{Error, memory::InMemory};
 
@@ -195,8 +195,9 @@ fn an_error_that_cannot_pass_ends_at_once() {
 fn a_service_that_ignores_the_condition_is_refused() {
     let service = Arc::new(Careless::default());
     let error = quick().open_in(service.clone(), "a").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("If-None-Match"), "{error}");
+    let StoreError::Backend { source, .. } = &error else { panic!("{error}") };
+    assert!(matches!(source.downcast_ref(), Some(ServiceFault::NoCreateIfAbsent)), "{source}");
+    assert!(source.to_string().contains("If-None-Match"), "{source}");
     assert_eq!(OpenOptions::new().open_in(service, "a").unwrap_err().kind(), ErrorKind::NotAStore);
 }
 

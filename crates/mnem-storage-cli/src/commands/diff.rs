@@ -35,10 +35,10 @@ Examples:
 pub(crate) struct Args {
     /// The first store
     #[arg(value_hint = ValueHint::AnyPath)]
-    a: PathBuf,
+    pub(crate) a: PathBuf,
     /// The second store
     #[arg(value_hint = ValueHint::AnyPath)]
-    b: PathBuf,
+    pub(crate) b: PathBuf,
 }
 
 /// The store that a difference is in.

@@ -16,7 +16,7 @@ use crate::{
 const EXAMPLES: &str = "\
 Removes every block that no head reaches. --keep names further blocks to keep, with all
 that they reach. The store is opened exclusively; exit status 11 means that another
-process has it open.
+process has it open, or has written to it, if it is in a bucket.
 
 gc fails, and removes nothing, if it might lose a live block: if the structure of the
 store is damaged (it is checked first); if there are no heads and no --keep; if a reached

@@ -16,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   mnem-store init --store memory.redb
   mnem-store init --store memory/ --backend simple
+  mnem-store init --store 's3://BUCKET/PREFIX?region=eu-north-1'
   mnem-store init --store memory.redb --format 'mnem-backend-redb 0.1'
                                           readable by the published programs";
 

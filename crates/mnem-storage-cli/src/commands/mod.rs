@@ -23,6 +23,8 @@ pub(crate) mod stat;
 pub(crate) mod verify;
 pub(crate) mod walk;
 
+use std::path::Path;
+
 use clap::Subcommand;
 
 use crate::{
@@ -81,6 +83,15 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// The stores that the command takes as arguments.
+    pub(crate) fn stores(&self) -> Vec<&Path> {
+        match self {
+            Self::Copy(args) => vec![&args.from, &args.to],
+            Self::Diff(args) => vec![&args.a, &args.b],
+            _ => Vec::new(),
+        }
+    }
+
     /// The memory that the command needs, in bytes.
     pub(crate) fn memory_bytes_min(&self) -> u64 {
         match self {

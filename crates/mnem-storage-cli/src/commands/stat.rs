@@ -145,6 +145,9 @@ fn text(answer: &Answer<'_>) -> String {
     lines.push(format!("length      {}", ExactSize(counts.file_bytes)));
     lines.push(format!("on disk     {}", ExactSize(counts.allocated_bytes)));
     lines.push(format!("free        {}", ExactSize(counts.free_bytes)));
+    for detail in &counts.details {
+        lines.push(format!("{:<12}{}", detail.name.replace('_', " "), Count(detail.count)));
+    }
     for block in answer.largest.iter().flatten() {
         lines.push(format!("largest     {}, {}", block.cid, ExactSize(block.size_bytes)));
     }

@@ -2,12 +2,14 @@
 
 mod archives;
 mod io;
+mod services;
 mod stores;
 
 use std::path::Path;
 
 use mnem_storage::{CollectError, CopyError, ErrorKind, StoreError};
 
+pub(crate) use self::services::FOR_DAMAGED_LOG;
 use self::{
     archives::{for_export, for_import},
     io::for_io,
@@ -42,7 +44,10 @@ fn escaped(byte: u8) -> Vec<char> {
 /// The hint for a failure: what to run or do next.
 pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
     let store = || context.store_path().map_or_else(|| "PATH".to_owned(), |path| quoted(&path));
-    if let Some(StoreError::Locked { .. }) = failure.store_error() {
+    if let Some(StoreError::Locked { location }) = failure.store_error() {
+        if location.scheme().is_some() {
+            return "another process has written to the store meanwhile: run the same command again".to_owned();
+        }
         let wait = if context.waits_for_locks() { "wait longer" } else { "wait for it with --lock-wait 10" };
         return format!("end the process that has the store open, or {wait}");
     }

@@ -8,11 +8,14 @@ use std::{
 
 use mnem_storage::{
     Cid, Component, OpenOptions, StoreError,
-    driver::{AppendedBytes, Location, PlaceLacks},
+    driver::{AppendedBytes, Location, PlaceLacks, ServiceFault},
     knn::IndexError,
 };
 
-use super::{for_io, quoted};
+use super::{
+    for_io, quoted,
+    services::{FOR_DAMAGED_LOG, for_service, is_url},
+};
 use crate::drivers;
 
 /// The hint for an error of the target of a copy.
@@ -38,9 +41,9 @@ pub(super) fn for_target(error: &StoreError, from: &Path, to: &Path, merges: boo
                 quoted(to)
             )
         }
-        StoreError::NotAStore { location: Location::Path(path), .. } => match missing_folder(path) {
+        StoreError::NotAStore { location, .. } => match location.to_local_path().as_deref().and_then(missing_folder) {
             Some(folder) => format!("run `mkdir -p {}`, then the same command again", quoted(&folder)),
-            None => for_nothing_there(path),
+            None => for_nothing_at(location, &quoted(to)),
         },
         _ => for_store(error, &quoted(to)),
     }
@@ -63,10 +66,7 @@ fn missing_folder(path: &Path) -> Option<PathBuf> {
 /// The hint for an error of the store. `store`: its path, quoted for a shell.
 pub(super) fn for_store(error: &StoreError, store: &str) -> String {
     match error {
-        StoreError::NotAStore { location: Location::Path(path), .. } => for_nothing_there(path),
-        StoreError::NotAStore { .. } => {
-            "give a path: the backends of this build open no URL (`mnem-store --version` lists them)".to_owned()
-        }
+        StoreError::NotAStore { location, .. } => for_nothing_at(location, store),
         StoreError::NeedsRecovery { .. } => {
             format!("run `mnem-store verify --recover --store {store}` to recover and check the store")
         }
@@ -92,6 +92,7 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         StoreError::Damaged { source, .. } if source.is::<AppendedBytes>() => {
             for_appended(source.downcast_ref(), store)
         }
+        StoreError::Damaged { component: Component::Store(_), .. } if is_url(store) => FOR_DAMAGED_LOG.to_owned(),
         // A damaged row of a side table does not affect the store's own structure.
         StoreError::Damaged { component: Component::Store(_), .. } => {
             format!(
@@ -112,6 +113,9 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
             }
             None => in_doubt(store),
         },
+        StoreError::Backend { source, .. } if source.is::<ServiceFault>() => {
+            source.downcast_ref().map_or_else(|| in_doubt(store), |fault| for_service(fault, store))
+        }
         StoreError::Backend { source, .. } => match source.downcast_ref() {
             Some(lacks) => for_place(lacks).to_owned(),
             None => io_error(&**source).map_or_else(|| in_doubt(store), |error| for_failed_write(error, store)),
@@ -120,6 +124,9 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         StoreError::UnsupportedHash { .. } => "use a supported hash function for the block".to_owned(),
         StoreError::BlockTooLarge { .. } => "split the block, and link to the parts from another block".to_owned(),
         StoreError::ReadOnly { .. } => "give a writable store, or copy this one: `mnem-store copy FROM TO`".to_owned(),
+        StoreError::InvalidArgument { operation: "open", .. } if is_url(store) => {
+            "correct the URL; `docs/OPERATIONS.md` describes the parts of one".to_owned()
+        }
         StoreError::InvalidArgument { operation: "open", .. } => {
             "give another path, or omit the option that the store does not accept".to_owned()
         }
@@ -180,8 +187,31 @@ fn io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     causes.filter_map(|error| error.downcast_ref()).last()
 }
 
-/// The hint for a path without a store.
-fn for_nothing_there(store: &Path) -> String {
+/// The hint for a place without a store. `typed`: the place, quoted for a shell.
+fn for_nothing_at(location: &Location, typed: &str) -> String {
+    if let Some(path) = location.to_local_path() {
+        return for_nothing_there(&path, typed);
+    }
+    let schemes: Vec<_> = drivers::all().iter().flat_map(|driver| driver.schemes()).collect();
+    match location.scheme() {
+        Some(scheme) if schemes.iter().any(|known| **known == scheme) => format!("check the URL; {}", init(typed)),
+        _ if schemes.is_empty() => {
+            "give a path: the backends of this build open no URL (`mnem-store --version` lists them)".to_owned()
+        }
+        _ => "give a path, or a URL that `mnem-store init --help` lists".to_owned(),
+    }
+}
+
+/// How to create a store at a place that is quoted for a shell.
+fn init(typed: &str) -> String {
+    format!(
+        "run `mnem-store init --store {typed}` to create an empty store, \
+         or `mnem-store import FILE --store {typed}` to create one from an archive"
+    )
+}
+
+/// The hint for a path without a store. `typed`: the place, quoted for a shell.
+fn for_nothing_there(store: &Path, typed: &str) -> String {
     // Without a trailing slash: with one, a file is not found.
     let found: PathBuf = store.components().collect();
     let is_empty_folder = std::fs::read_dir(&found).is_ok_and(|mut entries| entries.next().is_none());
@@ -192,11 +222,7 @@ fn for_nothing_there(store: &Path) -> String {
     if found.symlink_metadata().is_ok() && !is_empty_folder {
         return "give another path, or restore the store from a backup; nothing was changed".to_owned();
     }
-    let init = format!(
-        "run `mnem-store init --store {0}` to create an empty store, \
-         or `mnem-store import FILE --store {0}` to create one from an archive",
-        quoted(store)
-    );
+    let init = init(typed);
     match missing_folder(&found) {
         None => format!("check the path; {init}"),
         Some(folder) => format!("check the path; run `mkdir -p {}` to create its folder; then {init}", quoted(&folder)),

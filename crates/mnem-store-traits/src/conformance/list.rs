@@ -637,7 +637,7 @@ macro_rules! __conformance_laws {
                 must driver read_only_store_refuses_writes [Driver]
                     "A store that was opened read-only or leniently refuses every write with `ReadOnly`, can be read, and its files stay as they were."
                 must driver exclusive_store_has_no_other_writer [Driver]
-                    "Beside an exclusive handle nobody opens the store for writing, and beside a writer nobody opens it exclusively: `Locked`."
+                    "Beside an exclusive handle nobody opens the store for writing, and beside a writer nobody opens it exclusively: `Locked`. A driver without locks refuses the writes of an exclusive handle after another handle wrote."
                 must driver unknown_options_are_refused [Driver]
                     "An option, a value or a format that the driver does not have is an `InvalidArgument` that names it."
                 must driver info_counts_what_is_there [Driver]

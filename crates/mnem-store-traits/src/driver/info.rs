@@ -21,6 +21,17 @@ pub struct StoreInfo {
     pub allocated_bytes: u64,
     /// Bytes of the files that are free for new blocks, as far as the backend knows.
     pub free_bytes: u64,
+    /// Further counts of the backend, in the order in which a program shows them.
+    pub details: Vec<Detail>,
+}
+
+/// A count that only this backend has, such as the entries of its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// Its name in `snake_case`, unique among the details of the store.
+    pub name: &'static str,
+    /// The count.
+    pub count: u64,
 }
 
 /// The contents of a side table.

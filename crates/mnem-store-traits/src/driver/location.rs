@@ -6,10 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::url;
+
 /// The place of a store: a path of the file system, or a URL.
 ///
 /// A text of the form `scheme://…`, with a scheme of two or more letters, is a URL; anything else is a path. `Display`
-/// prints the text as given.
+/// and `Debug` print the text as given, but `***` for a [secret](Self::secret_part) in a URL.
 ///
 /// ```
 /// use mnem_store_traits::driver::Location;
@@ -19,7 +21,7 @@ use std::{
 /// assert!(matches!(Location::from(r"C:\animals.redb"), Location::Path(_)));
 /// assert_eq!(Location::from("animals.redb").to_string(), "animals.redb");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Location {
     /// A path, absolute or relative to the current directory.
     Path(PathBuf),
@@ -41,6 +43,26 @@ impl Location {
         match self {
             Self::Path(_) => None,
             Self::Url(url) => scheme_of(url).map(str::to_ascii_lowercase),
+        }
+    }
+
+    /// The place in the local file system: the path, or that of a `file:///` URL. `None` for any other URL, and for a
+    /// `file` URL that names another host or has a query.
+    pub fn to_local_path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Path(path) => Some(path.clone()),
+            Self::Url(url) => url::local_path(url),
+        }
+    }
+
+    /// The part of a URL that holds a secret, such as "a user name or password before the `@`" or "`access_key`".
+    /// `None` if there is none, or for a path.
+    ///
+    /// A URL appears in messages, in logs and in the lists of processes, so a driver should refuse one with a secret.
+    pub fn secret_part(&self) -> Option<String> {
+        match self {
+            Self::Path(_) => None,
+            Self::Url(url) => url::secret_part(url),
         }
     }
 
@@ -74,7 +96,16 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => fmt::Display::fmt(&path.display(), f),
-            Self::Url(url) => f.pad(url),
+            Self::Url(url) => f.pad(&url::without_secrets(url)),
+        }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Self::Url(url) => f.debug_tuple("Url").field(&url::without_secrets(url)).finish(),
         }
     }
 }

@@ -12,17 +12,20 @@ mod lacks;
 mod location;
 mod options;
 mod raw;
+mod service;
+mod url;
 
 use std::{fmt, path::Path, sync::Arc};
 
 pub use appended::AppendedBytes;
 pub use containment::{contain, is_contained};
 pub use entry::Entry;
-pub use info::{FileIdentity, Reclaimed, StoreInfo, Stray, TableInfo, allocated_bytes, identity};
+pub use info::{Detail, FileIdentity, Reclaimed, StoreInfo, Stray, TableInfo, allocated_bytes, identity};
 pub use lacks::PlaceLacks;
 pub use location::Location;
 pub use options::{OpenOptions, Requested, Sharing, flag};
 pub use raw::{RawFind, RawScan};
+pub use service::ServiceFault;
 
 use crate::{Store, StoreError};
 
@@ -63,6 +66,14 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// # For implementers
     /// The default is none.
     fn option_names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The schemes of the URLs that it opens, in lower case, such as `s3`.
+    ///
+    /// # For implementers
+    /// The default is none. [`suits`](Self::suits) is true for each of them.
+    fn schemes(&self) -> &'static [&'static str] {
         &[]
     }
 

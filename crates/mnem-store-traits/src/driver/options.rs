@@ -96,6 +96,9 @@ impl OpenOptions {
     /// Keeps every other handle, of this process or another, from writing while this one is open. If one already has
     /// the store open for writing, opening fails with [`StoreError::Locked`]; so does a later open for writing. Not for
     /// read-only handles.
+    ///
+    /// A store without locks, such as one in a bucket, cannot keep others out. There, a write of this handle fails with
+    /// [`StoreError::Locked`] and changes nothing if another handle has written since this one was opened.
     pub fn exclusive(mut self, yes: bool) -> Self {
         self.0.exclusive = yes;
         self

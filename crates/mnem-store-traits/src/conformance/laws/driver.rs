@@ -311,9 +311,12 @@ pub(crate) fn exclusive_store_has_no_other_writer(case: &mut Case) -> LawResult 
     drop(at.open("a place where nothing is, with create", &create())?);
     let at_once = || OpenOptions::new().lock_wait(Duration::ZERO);
     let first = at.open("exclusively", &at_once().exclusive(true))?;
+    let block = block("block");
+    if let Ok(writer) = at.driver.open(&at.location, &at_once()) {
+        return exclusive_handle_refuses_after_another_wrote(&*first, &*writer, &block);
+    }
     at.refuses("for writing beside an exclusive handle", &at_once(), ErrorKind::Locked)?;
     at.refuses("exclusively beside an exclusive handle", &at_once().exclusive(true), ErrorKind::Locked)?;
-    let block = block("block");
     saw("put by the exclusive handle", first.put(&block.cid, block.data.clone())).ok()?;
     drop(first);
     let writer = at.open("for writing after the exclusive handle", &at_once())?;
@@ -322,6 +325,25 @@ pub(crate) fn exclusive_store_has_no_other_writer(case: &mut Case) -> LawResult 
     saw("close() of the writer", writer.close()).ok()?;
     drop(writer);
     drop(at.open("exclusively after the writer", &at_once().exclusive(true))?);
+    Ok(())
+}
+
+/// For a driver that cannot keep others out.
+fn exclusive_handle_refuses_after_another_wrote(
+    exclusive: &dyn ManagedStore,
+    writer: &dyn ManagedStore,
+    first: &Block,
+) -> LawResult {
+    let [of_other, late] = [block("of the other"), block("late")];
+    saw("put by the exclusive handle", exclusive.put(&first.cid, first.data.clone())).ok()?;
+    saw("delete by the exclusive handle", exclusive.delete(&first.cid)).ok()?;
+    saw("put by another handle", writer.put(&of_other.cid, of_other.data.clone())).ok()?;
+    saw("put by the exclusive handle, after another wrote", exclusive.put(&late.cid, late.data.clone()))
+        .refused(ErrorKind::Locked)?;
+    saw("delete by the exclusive handle, after another wrote", exclusive.delete(&of_other.cid))
+        .refused(ErrorKind::Locked)?;
+    holds(writer, &of_other, "after the exclusive handle was refused")?;
+    equal("has() of a block whose put was refused", saw("has", writer.has(&late.cid)).ok()?, false)?;
     Ok(())
 }
 

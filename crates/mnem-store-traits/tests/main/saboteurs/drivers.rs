@@ -272,7 +272,7 @@ flaws! {
     a_read_only_store_is_written_to: ReadOnlyWrites => read_only_store_refuses_writes "ReadOnly";
     a_read_only_store_takes_what_is_there: ReadOnlyTakesWhatIsThere => read_only_store_refuses_writes "put of a block that is there";
     a_read_only_store_is_marked: ReadOnlyMarksTheFile => read_only_store_refuses_writes "its files as they were";
-    an_exclusive_store_has_writers: ExclusiveLetsWritersIn => exclusive_store_has_no_other_writer "for writing beside";
+    an_exclusive_store_has_writers: ExclusiveLetsWritersIn => exclusive_store_has_no_other_writer "after another wrote";
     a_writer_has_an_exclusive_handle_beside: ExclusiveBesideWriters => exclusive_store_has_no_other_writer "beside a writer";
     unknown_options_are_taken: TakesUnknownOptions => unknown_options_are_refused "no_such_option";
     unknown_options_are_not_named: RefusesWithoutAName => unknown_options_are_refused "an error that names it";

@@ -1,0 +1,290 @@
+//! The place of a store, as a path or URL names it.
+
+use std::path::PathBuf;
+
+use mnem_store_traits::{StoreError, driver::Location};
+use object_store::path::Path;
+
+/// The schemes of the URLs that this backend opens.
+pub(crate) const SCHEMES: &[&str] = &["s3", "s3a", "gs", "az", "abfs", "file"];
+
+/// Where the objects are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// The files of a folder.
+    Folder(PathBuf),
+    /// A bucket of a service.
+    Bucket(Bucket),
+}
+
+/// A place in a bucket, or in a container of Azure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    pub(crate) provider: Provider,
+    pub(crate) name: String,
+    /// The account of an Azure URL, if it names one.
+    pub(crate) account: Option<String>,
+    pub(crate) prefix: Path,
+    pub(crate) settings: Settings,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Provider {
+    S3,
+    Google,
+    Azure,
+}
+
+/// The query of a URL. What it does not set, the environment does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) region: Option<String>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) allow_http: Option<bool>,
+    pub(crate) virtual_hosted: Option<bool>,
+}
+
+impl Provider {
+    fn of_scheme(scheme: &str) -> Option<Self> {
+        match scheme {
+            "s3" | "s3a" => Some(Self::S3),
+            "gs" => Some(Self::Google),
+            "az" | "abfs" => Some(Self::Azure),
+            _ => None,
+        }
+    }
+
+    /// The keys that a query may have.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::S3 => &["region", "endpoint", "allow_http", "virtual_hosted_style_request"],
+            Self::Google | Self::Azure => &["endpoint", "allow_http"],
+        }
+    }
+
+    /// The environment variables of its credentials.
+    fn credentials(self) -> &'static str {
+        match self {
+            Self::S3 => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            Self::Google => "GOOGLE_APPLICATION_CREDENTIALS",
+            Self::Azure => "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+        }
+    }
+}
+
+impl Address {
+    /// # Errors
+    /// - [`StoreError::NotAStore`]: the scheme is that of another backend.
+    /// - [`StoreError::InvalidArgument`]: the URL is wrong. The error names the part, and no secret.
+    pub(crate) fn of(at: &Location) -> Result<Self, StoreError> {
+        let url = match at {
+            Location::Path(path) => return Ok(Self::Folder(path.clone())),
+            Location::Url(url) => url,
+        };
+        let scheme = at.scheme().unwrap_or_default();
+        let provider = Provider::of_scheme(&scheme);
+        if provider.is_none() && scheme != "file" {
+            return Err(StoreError::NotAStore { location: at.clone(), reason: wrong_scheme(&scheme) });
+        }
+        let wrong = |why: &str| invalid(format!("{at}: {why}"));
+        if let Some(part) = at.secret_part() {
+            let instead = match provider {
+                Some(provider) => format!("; set {} in the environment instead", provider.credentials()),
+                None => String::new(),
+            };
+            return Err(wrong(&format!("the URL has a secret, {part}{instead}")));
+        }
+        let Some(provider) = provider else {
+            let folder = at.to_local_path().map(Self::Folder);
+            return folder.ok_or_else(|| wrong("give the absolute path of a folder, without a query: file:///folder"));
+        };
+        Bucket::parse(provider, url).map(Self::Bucket).map_err(|why| wrong(&why))
+    }
+}
+
+fn wrong_scheme(scheme: &str) -> String {
+    match scheme {
+        "http" | "https" => {
+            format!("give the scheme of the service, as in s3://BUCKET/PREFIX?endpoint={scheme}://HOST")
+        }
+        _ => format!("no bucket has the scheme `{scheme}`: there are {}://", SCHEMES.join("://, ")),
+    }
+}
+
+impl Bucket {
+    fn parse(provider: Provider, url: &str) -> Result<Self, String> {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        if rest.contains('#') {
+            return Err("it has a `#`: write %23 for one in a name".into());
+        }
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, prefix) = place.split_once('/').unwrap_or((place, ""));
+        let (name, account) = match authority.split_once('@') {
+            Some((name, host)) => (name, Some(host.split('.').next().unwrap_or_default().to_owned())),
+            None => (authority, None),
+        };
+        if name.is_empty() {
+            return Err("it has no bucket: give one, as in s3://BUCKET/PREFIX".into());
+        }
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if let Some(other) = name.chars().find(|c| !is_plain(*c)) {
+            return Err(format!("a bucket has no `{other}` in its name; the address of a server goes into `endpoint`"));
+        }
+        if account.as_ref().is_some_and(String::is_empty) {
+            return Err("it has an `@` without an account".into());
+        }
+        let prefix = Path::from_url_path(prefix.trim_end_matches('/'))
+            .map_err(|error| format!("its prefix cannot be the name of an object: {error}"))?;
+        Ok(Self { provider, name: name.to_owned(), account, prefix, settings: Settings::parse(provider, query)? })
+    }
+}
+
+impl Settings {
+    fn parse(provider: Provider, query: &str) -> Result<Self, String> {
+        let mut settings = Self::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let known = provider.keys();
+            if !known.contains(&key) {
+                return Err(format!("it has no setting `{key}`: there are `{}`", known.join("`, `")));
+            }
+            let is_new = match key {
+                "region" => settings.region.replace(text(key, value)?).is_none(),
+                "endpoint" => settings.endpoint.replace(text(key, value)?).is_none(),
+                "allow_http" => settings.allow_http.replace(flag(key, value)?).is_none(),
+                _ => settings.virtual_hosted.replace(flag(key, value)?).is_none(),
+            };
+            if !is_new {
+                return Err(format!("it sets `{key}` twice"));
+            }
+        }
+        settings.check_endpoint()?;
+        Ok(settings)
+    }
+
+    fn check_endpoint(&self) -> Result<(), String> {
+        let Some(endpoint) = &self.endpoint else { return Ok(()) };
+        let (scheme, host) = endpoint.split_once("://").unwrap_or_default();
+        if !matches!(scheme, "http" | "https") || host.is_empty() {
+            return Err("`endpoint` must begin with https:// or http://".into());
+        }
+        if scheme == "http" && self.allow_http != Some(true) {
+            return Err("`endpoint` is not encrypted: give https://, or add `&allow_http=true`".into());
+        }
+        Ok(())
+    }
+}
+
+/// A value that is not empty, with its escaped bytes decoded.
+fn text(key: &str, value: &str) -> Result<String, String> {
+    let decoded = percent_encoding::percent_decode_str(value).decode_utf8();
+    let decoded = decoded.map_err(|_| format!("`{key}` is not UTF-8"))?;
+    if decoded.is_empty() { Err(format!("`{key}` has no value")) } else { Ok(decoded.into_owned()) }
+}
+
+fn flag(key: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("`{key}` must be `true` or `false`")),
+    }
+}
+
+fn invalid(reason: String) -> StoreError {
+    StoreError::InvalidArgument { operation: "open", reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use mnem_store_traits::ErrorKind;
+
+    use super::*;
+
+    fn bucket(url: &str) -> Bucket {
+        match Address::of(&url.into()).unwrap() {
+            Address::Bucket(bucket) => bucket,
+            folder @ Address::Folder(_) => panic!("{folder:?}"),
+        }
+    }
+
+    #[test]
+    fn a_url_is_a_bucket_a_prefix_and_settings() {
+        for (url, provider, name, prefix) in [
+            ("s3://b", Provider::S3, "b", ""),
+            ("S3A://my.bucket-1/", Provider::S3, "my.bucket-1", ""),
+            ("gs://b/team/memory/", Provider::Google, "b", "team/memory"),
+            ("az://c/a%20b/%23", Provider::Azure, "c", "a b/#"),
+            ("abfs://c@acc.dfs.core.windows.net/x", Provider::Azure, "c", "x"),
+        ] {
+            let found = bucket(url);
+            let decoded = Path::from_url_path(prefix.replace('#', "%23")).unwrap();
+            assert_eq!((found.provider, &*found.name, &found.prefix), (provider, name, &decoded), "{url}");
+            let account = url.contains('@').then(|| "acc".to_owned());
+            assert_eq!((found.account, found.settings), (account, Settings::default()), "{url}");
+        }
+        let query = "endpoint=http%3A%2F%2F127.0.0.1:1&region=eu&allow_http=true&virtual_hosted_style_request=false";
+        let settings = Settings {
+            region: Some("eu".into()),
+            endpoint: Some("http://127.0.0.1:1".into()),
+            allow_http: Some(true),
+            virtual_hosted: Some(false),
+        };
+        assert_eq!(bucket(&format!("s3://b/x?{query}")).settings, settings);
+    }
+
+    #[test]
+    fn a_wrong_url_is_refused_and_no_secret_is_told() {
+        for (url, why) in [
+            ("s3://", "no bucket"),
+            ("s3:///x", "no bucket"),
+            ("s3://?region=eu", "no bucket"),
+            ("s3://b:9000/x", "no `:`"),
+            ("s3://b\u{e9}/x", "no `\u{e9}`"),
+            ("s3://b/x//y", "prefix"),
+            ("s3://b/x/../y", "prefix"),
+            ("s3://b/%ff", "prefix"),
+            ("s3://b/x#y", "%23"),
+            ("s3://b?regoin=eu", "no setting `regoin`: there are `region`, `endpoint`, `allow_http`, `virtual"),
+            ("gs://b?region=eu", "no setting `region`: there are `endpoint`, `allow_http`"),
+            ("s3://b?region=eu&region=us", "twice"),
+            ("s3://b?region=", "no value"),
+            ("s3://b?region", "no value"),
+            ("s3://b?region=%ff", "UTF-8"),
+            ("s3://b?allow_http=yes", "`true` or `false`"),
+            ("s3://b?endpoint=host:1", "begin with https://"),
+            ("s3://b?endpoint=http://host", "&allow_http=true"),
+            ("s3://b?endpoint=http://host&allow_http=false", "&allow_http=true"),
+            ("s3://me:hush@b/x", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"),
+            ("s3://hush@b/x", "a user name or password"),
+            ("s3://b?access_key=hush", "a secret, `access_key`"),
+            ("gs://b?token=hush", "GOOGLE_APPLICATION_CREDENTIALS"),
+            ("az://c?sig=hush", "AZURE_STORAGE_ACCOUNT_KEY"),
+            ("abfs://c:hush@acc/x", "AZURE_STORAGE_ACCOUNT_KEY"),
+            ("abfs://c@/x", "without an account"),
+            ("s3://b?endpoint=https://me:hush@host", "a secret, `endpoint`"),
+            ("file://x", "file:///folder"),
+            ("file://host/x", "file:///folder"),
+            ("file:///x?region=eu", "file:///folder"),
+        ] {
+            let error = Address::of(&url.into()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{url}");
+            let said = format!("{error} {error:?}");
+            assert!(said.contains(why) && !said.contains("hush"), "{url}: {said}");
+        }
+        for (url, why) in [
+            ("https://b.s3.amazonaws.com/x", "s3://BUCKET/PREFIX?endpoint=https://HOST"),
+            ("swift://b/x", "there are s3://, s3a://, gs://, az://, abfs://, file://"),
+        ] {
+            let error = Address::of(&url.into()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotAStore, "{url}");
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_path_and_a_file_url_are_folders() {
+        for at in ["/tmp/x", "file:///tmp/x"] {
+            assert_eq!(Address::of(&at.into()).unwrap(), Address::Folder("/tmp/x".into()));
+        }
+    }
+}
