@@ -31,7 +31,7 @@ pub(crate) struct Global {
     /// Show progress on standard error (auto: if it is a terminal)
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) progress: When,
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds, help = lock_wait_help())]
+    #[arg(long, global = true, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds, help = lock_wait_help())]
     pub(crate) lock_wait: Option<Duration>,
     #[arg(long, global = true, value_name = "BYTES", value_parser = size, help = cache_help())]
     pub(crate) cache: Option<ByteSize>,

@@ -120,7 +120,10 @@ fn suggest_owner(error: &mut clap::Error) {
     if owners.is_empty() || error.get(ContextKind::SuggestedArg).is_some() {
         return;
     }
-    let tip = format!("--{name} is an option of {}", owners.join(", "));
+    let mut tip = format!("--{name} is an option of {}", owners.join(", "));
+    if name == "out" {
+        tip.push_str("; other commands write to standard output: redirect it with `> FILE`");
+    }
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
 }
 

@@ -163,6 +163,11 @@ impl Context {
         Ok(Target::open(&self.options(), path)?)
     }
 
+    /// The mode of sharing, if it is not the default.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.global.sharing != Mode::Exclusive
+    }
+
     /// Opens an existing store for writing, exclusively, and checks its structure. Its caller reads all of the store.
     pub(crate) fn open_exclusive(&self) -> Result<Target> {
         let path = self.path()?;

@@ -123,6 +123,7 @@ fn numbers_beyond_all_measure() {
             (&["ls", "--lock-wait", "18446744073709549568"][..], 0),
             (&["ls", "--lock-wait", "18446744073709551616"], 2),
             (&["ls", "--lock-wait", "1e308"], 2),
+            (&["ls", "--lock-wait", "-1"], 2),
             (&["ls", "--lock-wait", "inf"], 2),
             (&["import", "-", "--max-block", "18446744073709551615"], 1),
             (&["import", "-", "--max-block", "18446744073709551616"], 2),
@@ -205,6 +206,10 @@ fn what_belongs_to_another_command_leads_there() {
     let place = Place::new();
     for (args, tip) in [
         (&["ls", "--expected"][..], "--expected is an option of `heads swap`"),
+        (
+            &["get", "--out", "f"],
+            "--out is an option of `man`; other commands write to standard output: redirect it with `> FILE`",
+        ),
         (&["verify", "a.car"], "import archives one at a time: `mnem-store import a.car --store STORE`"),
         (&["heads", "list"], "`mnem-store heads` lists the heads"),
         (&["knn", "delete"], "`mnem-store knn rm CID` removes an index"),

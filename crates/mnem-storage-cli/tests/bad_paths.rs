@@ -14,7 +14,7 @@ fn refused(place: &Place, path: &str, why: &str) {
     for args in [&["ls"][..], &["verify"], &["stat"], &["import", car], &["init"], &["put", car]] {
         let said = place.run(&[args, &["--store", path]].concat()).fails(10);
         assert!(said.starts_with(&format!("error: no store at {path}: {why}")), "{args:?}: {said}");
-        let hint = "\nhint: give another path, or restore the store from a backup; nothing was changed\n";
+        let hint = "\nhint: give the path of a store, or a path where nothing is for a new one; if a store was here, restore it from a backup\n";
         assert!(said.ends_with(hint), "{args:?}: {said}");
     }
     assert!(snapshot(&place.path(".")) == before, "nothing is touched");

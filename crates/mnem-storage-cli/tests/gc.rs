@@ -131,3 +131,15 @@ fn progress_and_other_errors_are_as_usual() {
     place.run(&["gc", "--keep", "bafy", "--store", "a.redb"]).fails(2);
     place.run(&["gc"]).fails(2);
 }
+
+#[test]
+fn a_shared_mode_is_refused_for_a_collection_that_removes() {
+    let place = Place::new();
+    place.small_store("a.redb");
+    let said = place.run(&["gc", "--sharing", "multi-writer", "--store", "a.redb"]).fails(2);
+    assert!(
+        said.contains("error: gc needs the store for itself\n") && said.contains("hint: omit --sharing\n"),
+        "{said}"
+    );
+    place.run(&["gc", "--dry-run", "--sharing", "multi-writer", "--store", "a.redb"]).ok();
+}

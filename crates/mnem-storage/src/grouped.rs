@@ -18,6 +18,15 @@ impl Display for Grouped {
     }
 }
 
+/// A number of blocks: `1 block`, `4,077 blocks`.
+pub(crate) struct Blocks(pub(crate) u64);
+
+impl Display for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} block{}", Grouped(self.0), if self.0 == 1 { "" } else { "s" })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,5 +35,6 @@ mod tests {
     fn thousands_are_set_apart() {
         let texts = [0, 999, 1_000, 1_234_567].map(|count| Grouped(count).to_string());
         assert_eq!(texts, ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1, 2_000].map(|count| Blocks(count).to_string()), ["0 blocks", "1 block", "2,000 blocks"]);
     }
 }

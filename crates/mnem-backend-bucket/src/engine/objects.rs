@@ -15,9 +15,7 @@ use object_store::{Error, GetOptions, GetRange, ObjectStore, PutMode, PutOptions
 use super::runtime::{wait_for, wait_for_all};
 use crate::{
     error::{NoAnswer, failed, is_refusal},
-    limits::{
-        PAUSE_GROWTH, READ_ATTEMPTS, READ_GIVE_UP, REQUEST, REQUEST_PER_MIB, WHOLE_BYTES, WRITE_ATTEMPTS_MIN,
-    },
+    limits::{PAUSE_GROWTH, READ_ATTEMPTS, READ_GIVE_UP, REQUEST, REQUEST_PER_MIB, WHOLE_BYTES, WRITE_ATTEMPTS_MIN},
 };
 
 const MIB: u64 = 1024 * 1024;

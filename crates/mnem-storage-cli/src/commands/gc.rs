@@ -80,6 +80,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         let store = context.open_read_only_checked()?;
         watched(context, &*store, options, &keep, &stop)?
     } else {
+        if context.is_shared() {
+            return Err(Failure::Usage {
+                message: "gc needs the store for itself".into(),
+                hint: "omit --sharing".into(),
+            });
+        }
         let store = context.open_exclusive()?;
         match watched(context, &*store, options, &keep, &stop) {
             Ok(report) => {

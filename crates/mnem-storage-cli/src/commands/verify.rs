@@ -109,6 +109,13 @@ fn advise(context: &Context, path: &Path, report: &VerifyReport) {
         ));
         return;
     }
+    if found(&[FaultKind::Heads, FaultKind::Listing, FaultKind::SideTable]) {
+        context.remark(format_args!(
+            "a part of the store cannot be read: restore the store from a copy or an archive, \
+             or run `mnem-store copy --salvage {} NEW` to copy what is still readable",
+            quoted(path)
+        ));
+    }
     if found(&[FaultKind::Corrupt, FaultKind::Unreadable]) {
         context.remark("to repair a damaged block, run `mnem-store rm CID`, then import an archive that holds it");
     }

@@ -107,18 +107,20 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
             format!("run `mnem-store heads --store {store}` to list the current heads, and try again")
         }
         StoreError::Unsupported { .. } => "run `mnem-store --version` to list the backends of this build".to_owned(),
-        StoreError::Poisoned { source, .. } => match io_error(&**source) {
+        StoreError::Poisoned { backend, source } => match io_error(&**source) {
             Some(error) => {
-                format!("{}; then run `mnem-store verify --store {store}`", for_failed_write(error, store))
+                format!("{}; then run `mnem-store verify --store {store}`", for_failed_write(backend, error, store))
             }
             None => in_doubt(store),
         },
         StoreError::Backend { source, .. } if source.is::<ServiceFault>() => {
             source.downcast_ref().map_or_else(|| in_doubt(store), |fault| for_service(fault, store))
         }
-        StoreError::Backend { source, .. } => match source.downcast_ref() {
+        StoreError::Backend { backend, source, .. } => match source.downcast_ref() {
             Some(lacks) => for_place(lacks).to_owned(),
-            None => io_error(&**source).map_or_else(|| in_doubt(store), |error| for_failed_write(error, store)),
+            None => {
+                io_error(&**source).map_or_else(|| in_doubt(store), |error| for_failed_write(backend, error, store))
+            }
         },
         StoreError::CidMismatch { .. } => "get the block from its source again: its bytes have changed".to_owned(),
         StoreError::UnsupportedHash { .. } => "use a supported hash function for the block".to_owned(),
@@ -146,11 +148,11 @@ fn for_appended(appended: Option<&AppendedBytes>, store: &str) -> String {
     )
 }
 
-/// The hint for a failed write. A file that was extended for the write keeps its new length.
-fn for_failed_write(error: &io::Error, store: &str) -> String {
+/// The hint for a failed write. A redb file that was extended for the write keeps its new length.
+fn for_failed_write(backend: &str, error: &io::Error, store: &str) -> String {
     let hint = for_io(error);
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded if backend == "redb" => {
             format!("{hint}; `mnem-store compact --store {store}` frees the space of the failed write")
         }
         _ => hint,
@@ -220,7 +222,9 @@ fn for_nothing_there(store: &Path, typed: &str) -> String {
         return format!("omit the trailing slash, the store is a file: {}", quoted(&found));
     }
     if found.symlink_metadata().is_ok() && !is_empty_folder {
-        return "give another path, or restore the store from a backup; nothing was changed".to_owned();
+        return "give the path of a store, or a path where nothing is for a new one; \
+                if a store was here, restore it from a backup"
+            .to_owned();
     }
     let init = init(typed);
     match missing_folder(&found) {

@@ -7,7 +7,7 @@ use mnem_store_traits::{Cid, ErrorKind, StoreError};
 
 use crate::{
     StoreCause,
-    grouped::Grouped,
+    grouped::{Blocks, Grouped},
     reach::{Absent, CodecOf},
 };
 
@@ -289,7 +289,7 @@ fn kind_of_fault(fault: &CarFault) -> ImportErrorKind {
 #[non_exhaustive]
 pub enum ExportError {
     /// A block that the archive must hold is missing, damaged, or not valid in its codec.
-    #[error("cannot export{}: the archive would be incomplete ({} blocks written)", Block(cid, linked_from), Grouped(*blocks))]
+    #[error("cannot export{}: the archive would be incomplete ({} written)", Block(cid, linked_from), Blocks(*blocks))]
     Block {
         /// The block.
         cid: Box<Cid>,
@@ -303,9 +303,9 @@ pub enum ExportError {
     /// A block may link to others, and links of its codec are not followed, so the archive might lack blocks without a
     /// sign. [`ExportOptions::opaque_leaves`](super::ExportOptions::opaque_leaves) exports such blocks.
     #[error(
-        "cannot export block {cid}: it may link to other blocks, but its codec {} is not followed ({} blocks written)",
+        "cannot export block {cid}: it may link to other blocks, but its codec {} is not followed ({} written)",
         CodecOf(cid),
-        Grouped(*blocks)
+        Blocks(*blocks)
     )]
     Opaque {
         /// The block.
@@ -314,7 +314,7 @@ pub enum ExportError {
         blocks: u64,
     },
     /// The store failed.
-    #[error("cannot read the store ({} blocks written)", Grouped(*blocks))]
+    #[error("cannot read the store ({} written)", Blocks(*blocks))]
     Store {
         /// Blocks written before.
         blocks: u64,
@@ -330,7 +330,7 @@ pub enum ExportError {
         source: io::Error,
     },
     /// The callback stopped the export.
-    #[error("the export stopped ({} blocks written)", Grouped(*blocks))]
+    #[error("the export stopped ({} written)", Blocks(*blocks))]
     Stopped {
         /// Blocks written before.
         blocks: u64,
