@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cid::Cid;
 use serde::Serialize;
 
-use crate::{StoreError, typed};
+use crate::{StoreError, check::check_numbers, typed};
 
 /// Blocks and at most one head change, to be applied by [`Store::commit`](crate::Store::commit).
 ///
@@ -112,18 +112,22 @@ impl HeadChange {
         new
     }
 
-    /// Refuses a change without a new head. [`WriteBatch::check`] and [`apply`](Self::apply) do the same.
+    /// Refuses a change without a new head, and heads that are no CIDs in multiformats. [`WriteBatch::check`] and
+    /// [`apply`](Self::apply) do the same.
     ///
     /// # Errors
-    /// [`StoreError::InvalidArgument`]: the set of new heads is empty.
+    /// [`StoreError::InvalidArgument`]: the set of new heads is empty, or one has a codec or a hash function of more than
+    /// 63 bits.
     pub fn check(&self) -> Result<(), StoreError> {
         let operation = match self {
-            Self::Update { new, .. } if new.is_empty() => "update heads",
-            Self::Swap { new, .. } if new.is_empty() => "swap heads",
-            _ => return Ok(()),
+            Self::Update { .. } => "update heads",
+            Self::Swap { .. } => "swap heads",
         };
-        let reason = "the set of new heads is empty; name at least one head".to_owned();
-        Err(StoreError::InvalidArgument { operation, reason })
+        if self.new_heads().is_empty() {
+            let reason = "the set of new heads is empty; name at least one head".to_owned();
+            return Err(StoreError::InvalidArgument { operation, reason });
+        }
+        self.new_heads().iter().try_for_each(|cid| check_numbers(operation, cid))
     }
 
     /// The heads after this change, given the heads before it. No other code computes heads.
@@ -131,7 +135,7 @@ impl HeadChange {
     /// With `n` heads and `k` ids in the change, the cost is O((n + k) log(n + k)).
     ///
     /// # Errors
-    /// - [`StoreError::InvalidArgument`]: the set of new heads is empty.
+    /// - [`StoreError::InvalidArgument`]: as [`check`](Self::check).
     /// - [`StoreError::HeadsMoved`]: a swap expects other heads than `heads`.
     pub fn apply(&self, heads: &BTreeSet<Cid>) -> Result<BTreeSet<Cid>, StoreError> {
         self.check()?;

@@ -99,6 +99,8 @@ pub trait Blockstore: Send + Sync + Debug {
     /// # Errors
     /// - [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`], [`StoreError::BlockTooLarge`]: nothing was
     ///   stored; a retry cannot help.
+    /// - [`StoreError::InvalidArgument`]: the CID has a codec or a hash function of more than 63 bits, which multiformats
+    ///   do not allow; nothing was stored. Law: `every_write_refuses_what_is_no_cid`.
     /// - [`StoreError::Backend`]: [`StoreError::outcome`] says whether the block may be there. Putting it again is
     ///   always safe.
     /// - [`StoreError::Poisoned`], [`StoreError::ReadOnly`], [`StoreError::Closed`]: nothing was stored.

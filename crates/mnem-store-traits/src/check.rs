@@ -66,16 +66,29 @@ pub fn check_read(backend: &'static str, cid: &Cid, data: &[u8]) -> Result<(), S
     }
 }
 
-/// Checks whether a block of this size may be stored.
+/// Checks whether a block of this size may be stored under this CID.
 ///
 /// # Errors
+/// - [`StoreError::InvalidArgument`]: the CID has a codec or a hash function of more than 63 bits.
 /// - [`StoreError::BlockTooLarge`]: it is too large.
 pub fn check_size(cid: &Cid, data: &[u8], block_bytes_max: u64) -> Result<(), StoreError> {
+    check_numbers("put", cid)?;
     let block_bytes = data.len() as u64;
     if block_bytes > block_bytes_max {
         return Err(StoreError::BlockTooLarge { cid: *cid, block_bytes, block_bytes_max });
     }
     Ok(())
+}
+
+/// Refuses a CID that multiformats do not allow: their numbers have at most 63 bits. The encoding has room for one bit
+/// more, and some readers take it for damage.
+pub(crate) fn check_numbers(operation: &'static str, cid: &Cid) -> Result<(), StoreError> {
+    const MOST: u64 = i64::MAX as u64;
+    if cid.codec() <= MOST && cid.hash().code() <= MOST {
+        return Ok(());
+    }
+    let reason = format!("{cid} has a codec or a hash function of more than 63 bits, which multiformats do not allow");
+    Err(StoreError::InvalidArgument { operation, reason })
 }
 
 /// The CIDv1 with sha2-256 of `data` in `codec` ([`RAW`](crate::RAW), [`DAG_CBOR`](crate::DAG_CBOR), …).

@@ -58,6 +58,7 @@ pub trait OpHeadsStore: Send + Sync + Debug {
     ///   `heads_are_whole_cids`.
     ///
     /// # Errors
+    /// - [`StoreError::InvalidArgument`]: `new` has a codec or a hash function of more than 63 bits. Nothing changed.
     /// - [`StoreError::Backend`]: [`StoreError::outcome`] says whether the change may have been made. Repeating it is
     ///   safe.
     /// - [`StoreError::Locked`]: another process held the lock for too long. Nothing changed; a retry can help.

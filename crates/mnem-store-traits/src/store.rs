@@ -67,7 +67,8 @@ pub trait Store: Blockstore + OpHeadsStore {
     /// # Errors
     /// - [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`], [`StoreError::BlockTooLarge`]: nothing was
     ///   stored.
-    /// - [`StoreError::InvalidArgument`]: the head change names no new head; nothing was stored.
+    /// - [`StoreError::InvalidArgument`]: the head change names no new head, or a CID has a codec or a hash function of
+    ///   more than 63 bits; nothing was stored.
     /// - [`StoreError::MissingBlock`]: a required block is absent; the heads are unchanged.
     /// - [`StoreError::HeadsMoved`]: a swap found other heads.
     /// - [`StoreError::Backend`]: [`StoreError::outcome`] says whether the commit may be there after reopening.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,
+    ops::Bound,
     process::Command,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -44,8 +45,9 @@ impl Blockstore for Minimal {
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
         Ok(pages(|after: Option<Cid>| {
+            let start = after.map_or(Bound::Unbounded, Bound::Excluded);
             let blocks = lock(&self.blocks);
-            Ok(blocks.keys().filter(|cid| after.is_none_or(|after| **cid > after)).take(100).copied().collect())
+            Ok(blocks.range((start, Bound::Unbounded)).map(|(cid, _)| *cid).take(100).collect())
         }))
     }
 }

@@ -352,6 +352,8 @@ macro_rules! __conformance_laws {
                     "Wrong bytes, few or 16 MiB, digests that are too short or too long, and unknown hash functions are refused by every way to write, under every CID; the error for wrong bytes names the CID that they have."
                 must every_hash every_write_takes_every_supported_hash [Blocks]
                     "Every way to write takes a block under every supported hash function, codec and version."
+                must every_hash every_write_refuses_what_is_no_cid [Blocks]
+                    "A CID whose codec or hash function has more than 63 bits is refused by every way to write, as a block and as a head, with `InvalidArgument`; nothing is kept, and no look-up finds it."
                 must every_size every_write_keeps_to_the_limit [Blocks Limits]
                     "Every way to write takes a block of `block_bytes_max`, and refuses a larger one with `BlockTooLarge`."
                 must every_size every_batch_may_be_large [Blocks]

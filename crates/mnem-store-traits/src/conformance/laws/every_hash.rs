@@ -4,13 +4,13 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    ErrorKind, HashFunction, RAW, StoreError,
+    ErrorKind, HashFunction, RAW, StoreError, WriteBatch,
     backend::{HashCheck, check_hash},
     conformance::{
-        Failure,
+        Failure, Profile,
         case::Case,
         data::{Block, block, cid_v1, cids_under, sized, unknown_hash_cid},
-        expect::{ensure, heads_are, holds, lacks, lists, put, saw},
+        expect::{ensure, heads_are, holds, lacks, lists, put, saw, update},
         failure::LawResult,
         ways::{Write, writes_of},
     },
@@ -161,6 +161,45 @@ pub(crate) fn every_write_takes_every_supported_hash(case: &mut Case) -> LawResu
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Codecs and hash functions above what multiformats allow.
+const ABOVE: [u64; 2] = [1 << 63, u64::MAX];
+
+pub(crate) fn every_write_refuses_what_is_no_cid(case: &mut Case) -> LawResult {
+    let (store, good) = (case.blocks()?, block("good"));
+    put(&*store, &good)?;
+    let digest = good.cid.hash().digest();
+    let no_cids = ABOVE.iter().flat_map(|above| [Cid::new_v1(*above, *good.cid.hash()), cid_v1(RAW, *above, digest)]);
+    let no_cids: Vec<Cid> = no_cids.collect();
+    for way in writes_of("every_write_refuses_what_is_no_cid").into_iter().filter(|way| case.has(way.needs())) {
+        for cid in &no_cids {
+            let written = way.put(case.handles(), &[Block { cid: *cid, data: good.data.clone() }])?;
+            // A store may look at the hash function first.
+            let unsupported = written.as_ref().is_err_and(|error| error.kind() == ErrorKind::UnsupportedHash);
+            let kind =
+                if unsupported && cid.codec() == RAW { ErrorKind::UnsupportedHash } else { ErrorKind::InvalidArgument };
+            saw(format_args!("{way} under {cid}, of which a number has 64 bits"), written).refused(kind)?;
+            lacks(&*store, cid, &format!("after a refused {way}"))?;
+        }
+        lists(&*store, &[good.cid], &format!("after {way} under CIDs of 64 bits"))?;
+    }
+    if !case.has(Profile::Heads) {
+        return Ok(());
+    }
+    let heads = case.heads()?;
+    update(&*heads, &good.cid, &[])?;
+    for cid in no_cids {
+        let did = format!("a change to head {cid}, of which a number has 64 bits");
+        saw(format_args!("update: {did}"), heads.update(&cid, &[good.cid])).refused(ErrorKind::InvalidArgument)?;
+        saw(format_args!("swap: {did}"), heads.swap(&[good.cid], &cid)).refused(ErrorKind::InvalidArgument)?;
+        if case.has(Profile::Store) {
+            let committed = case.store()?.commit(WriteBatch::new().update_all([block("another").cid, cid], []));
+            saw(format_args!("commit: {did}"), committed).refused(ErrorKind::InvalidArgument)?;
+        }
+        heads_are(&*heads, &[good.cid], format_args!("after {did} was refused"))?;
     }
     Ok(())
 }

@@ -23,6 +23,13 @@ static WRITES: &[Row<Write>] = &[
         without: &[(&[Write::PutTrusted, Write::CommitTrusted], TRUSTED), (NOT_BLOCKS, NO_BLOCKS)],
     },
     Row { law: "every_write_takes_every_supported_hash", without: &[(NOT_BLOCKS, NO_BLOCKS)] },
+    Row {
+        law: "every_write_refuses_what_is_no_cid",
+        without: &[
+            (&[Write::Update, Write::Swap], "they are tried with heads"),
+            (&[Write::Delete, Write::DeleteMany, Write::Row], NO_BLOCKS),
+        ],
+    },
     Row { law: "every_write_keeps_to_the_limit", without: &[(NOT_BLOCKS, NO_BLOCKS)] },
     Row {
         law: "every_batch_may_be_large",

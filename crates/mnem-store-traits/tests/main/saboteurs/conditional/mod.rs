@@ -45,6 +45,8 @@ enum Flaw {
     LargeRequestMissesEmptyBlocks,
     /// Keeps codecs as floating-point numbers.
     CodecsAreRounded,
+    /// Takes CIDs with numbers of 64 bits.
+    TakesWideNumbers,
     /// A break in one request ends all requests of the handle.
     BreakEndsAllRequests,
     /// A delete of many blocks leaves out those that are absent when they are named.
@@ -223,6 +225,7 @@ flaws! {
     large_delete_by_multihash: LargeDeleteByMultihash => large_batches_keep_cids_apart "a delete_many of one CID of each";
     large_request_misses_empty_blocks: LargeRequestMissesEmptyBlocks => get_many_answers_a_long_request "index";
     codecs_are_rounded: CodecsAreRounded => near_cids_are_apart "whose codecs differ";
+    wide_numbers_are_taken: TakesWideNumbers => every_write_refuses_what_is_no_cid "of which a number has 64 bits";
     break_ends_all_requests: BreakEndsAllRequests => get_many_callback_may_use_the_store "ends another get_many inside";
     deletes_what_is_there: DeletesWhatIsThere => delete_many_iterator_may_use_the_store "put a block that it named";
     outcome_of_an_iterator_is_lost: IteratorsOutcomeIsLost => put_many_keeps_nothing_when_the_iterator_fails "Unknown";
