@@ -236,9 +236,9 @@ impl Source<'_> {
     /// A compaction may replace the log meanwhile and remove its segments. So the end of the log counts only if `state`
     /// names no later commit, or if the manifest was not replaced. Damage counts only if the manifest was not replaced.
     ///
-    /// After a power cut, `state` may be older than the log, and names none of the commits that it lacks. So it is read
-    /// again after the log: a compaction writes it before it removes anything.
-    pub(crate) fn follow(&self, view: &mut View, mut state: Option<State>) -> Result<(), StoreError> {
+    /// After a power cut, `state` may be older than the log. A compaction writes it before it removes anything, so the
+    /// next call of a reader that missed a segment sees another `state`, and follows again.
+    pub(crate) fn follow(&self, view: &mut View, state: Option<State>) -> Result<(), StoreError> {
         let mut other = None;
         if state.is_some_and(|state| state.generation > view.generation) {
             other = self.catch_up(view, self.read_manifest()?)?;
@@ -246,16 +246,13 @@ impl Source<'_> {
         for _ in 0..MANIFEST_READS {
             let newest = other.as_mut().unwrap_or(view);
             let read = self.read_on(newest, state.as_ref());
-            let now = if read.is_ok() { self.read_state()? } else { state };
-            let is_replaced = now.is_some_and(|now| now.generation > newest.generation);
-            if now.is_none() || is_replaced || read.is_err() {
+            if state.is_none() || read.is_err() {
                 let manifest = match self.read_manifest() {
                     Ok(manifest) => manifest,
                     Err(error) => return read.and(Err(error)),
                 };
                 if manifest.generation > newest.generation {
                     other = self.catch_up(view, manifest)?;
-                    state = if is_replaced { now } else { state };
                     continue;
                 }
             }

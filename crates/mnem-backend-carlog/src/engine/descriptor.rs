@@ -114,3 +114,19 @@ pub(crate) fn section(bytes: &[u8]) -> Option<SectionOffsets> {
 pub(crate) fn has_root(bytes: &[u8], root: Cid) -> bool {
     Writer::new(Vec::new(), &[root]).and_then(Writer::finish).is_ok_and(|header| bytes.starts_with(&header))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A number of a commit is counted up from here.
+    #[test]
+    fn a_commit_number_that_no_log_reaches_is_refused() {
+        let keys = Keys::new().unwrap();
+        for (replaces, is_right) in [(1, true), (SEQ_MAX, true), (SEQ_MAX + 1, false), (u64::MAX, false)] {
+            let found = Descriptor { segment: 7, compacted: true, replaces, ..Descriptor::default() };
+            let decoded = Descriptor::decode(&found.encode(&keys), &keys);
+            assert_eq!(decoded, if is_right { Ok(found) } else { Err(NoDescriptor::Invalid) }, "{replaces}");
+        }
+    }
+}

@@ -190,5 +190,9 @@ mod tests {
         assert!(without(&|covered| covered.rows = Some(u64::MAX)).is_err());
         let last = Manifest { generation: u64::MAX, ..whole.clone() };
         assert!(Manifest::decode(&last.encode()).is_err());
+        for (segment, is_right) in [(SEGMENT_NUMBER_MAX, true), (SEGMENT_NUMBER_MAX + 1, false), (u32::MAX, false)] {
+            let beyond = Manifest { segments: vec![segment], covered: None, ..whole.clone() };
+            assert_eq!(Manifest::decode(&beyond.encode()).is_ok(), is_right, "{segment}");
+        }
     }
 }
