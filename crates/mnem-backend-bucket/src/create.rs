@@ -19,7 +19,7 @@ use crate::{
     error::{damaged, failed, not_a_store},
     limits::{FORMAT_BYTES_MAX, WRITE_ATTEMPTS_MIN},
     open::{already_there, read_format},
-    tables::{FORMAT, LOG, PACKS, PROBE},
+    tables::{CHECKPOINTS, FORMAT, LOG, PACKS, PROBE},
 };
 
 /// Makes a store, or returns the one that another handle makes at the same time.
@@ -53,7 +53,7 @@ fn check_remains(objects: &Objects) -> Result<(), StoreError> {
         }
     }
     match found.folders.first() {
-        Some(folder) if folder == LOG || folder == PACKS => {
+        Some(folder) if [LOG, PACKS, CHECKPOINTS].contains(&folder.as_str()) => {
             Err(damaged(objects, FORMAT, format!("it is missing, yet there are objects in {folder}")))
         }
         Some(folder) => foreign(folder),

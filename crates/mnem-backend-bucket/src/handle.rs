@@ -36,6 +36,8 @@ pub(crate) struct Handle {
     pub(crate) cache: Cache,
     /// Held by the thread that looks for new entries. Readers that need a look wait for it and share it.
     pub(crate) looking: Mutex<()>,
+    /// Held by the thread that writes a checkpoint. Nobody waits for it.
+    pub(crate) checkpointing: Mutex<()>,
     /// Held by the thread that writes.
     pub(crate) writing: Mutex<()>,
     /// Work that waits for it.
@@ -60,6 +62,7 @@ impl Handle {
             seen: Mutex::default(),
             cache: Cache::new(options.cache_bytes),
             looking: Mutex::default(),
+            checkpointing: Mutex::default(),
             writing: Mutex::default(),
             queue: Mutex::default(),
         }

@@ -9,10 +9,13 @@
 //! | a reader that relies on its lease | `protocol::a_delete_waits_for_leases_also_when_another_handle_has_just_deleted` |
 //! | a service that ignores conditions | `protocol::a_service_that_ignores_the_condition_is_refused` |
 //! | a pack that is lost, changed, or not uploaded | `packs` |
+//! | checkpoints that are damaged, missing, ahead of the log, of another store, or of another past | `checkpoints` |
 //! | holes, changed entries, later formats, other objects | `damage` |
 //!
 //! Not tested yet: real object stores, killed processes, and clocks that stop.
 
+#[path = "main/checkpoints.rs"]
+mod checkpoints;
 #[path = "main/damage.rs"]
 mod damage;
 #[path = "main/laws.rs"]

@@ -212,12 +212,15 @@ fn varint(bytes: &[u8]) -> Option<(u64, u64)> {
 impl Entry {
     /// The objects that hold its blocks and values: its packs, and itself if there are others.
     pub(crate) fn objects(&self) -> impl ExactSizeIterator<Item = Object> {
-        let own = Object { name: Name::Entry(self.record.n), bytes: self.size };
+        let entry = self.record.n;
+        let own = Object { name: Name::Entry(entry), bytes: self.size, entry };
         let packs = &self.record.packs;
         let has_own = self.parts.last().is_some_and(|last| last.object as usize == packs.len());
         (0..packs.len() + usize::from(has_own)).map(move |number| {
             match (packs.get(number), self.pack_bytes.get(number)) {
-                (Some((digest, _)), Some(bytes)) => Object { name: Name::Pack(digest.into_array()), bytes: *bytes },
+                (Some((digest, _)), Some(bytes)) => {
+                    Object { name: Name::Pack(digest.into_array()), bytes: *bytes, entry }
+                }
                 _ => own,
             }
         })

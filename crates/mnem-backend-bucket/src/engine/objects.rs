@@ -9,8 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::TryStreamExt as _;
 use mnem_store_traits::{Bytes, Outcome, StoreError, driver::Location};
-use object_store::{Error, GetOptions, GetRange, ObjectStore, PutMode, PutOptions, PutPayload, path::Path};
+use object_store::{Error, GetOptions, GetRange, ObjectMeta, ObjectStore, PutMode, PutOptions, PutPayload, path::Path};
 
 use super::runtime::{wait_for, wait_for_all};
 use crate::{
@@ -192,6 +193,26 @@ impl Objects {
             objects: found.objects.iter().filter_map(|meta| Some((name(&meta.location)?, meta.size))).collect(),
             folders: found.common_prefixes.iter().filter_map(name).collect(),
         })
+    }
+
+    /// The names of the objects in a folder that come after `name`, which includes the folder.
+    pub(crate) fn list_from(&self, folder: &str, name: &str) -> Result<Vec<String>, StoreError> {
+        let (service, pause) = (Arc::clone(&self.service), self.pause);
+        let (path, after) = (self.path(folder), self.path(name));
+        let listing = async move {
+            attempts(pause, REQUEST * 6, || async {
+                service.list_with_offset(Some(&path), &after).try_collect::<Vec<ObjectMeta>>().await
+            })
+            .await
+        };
+        let folder_path = self.path(folder);
+        let name_of = |found: &ObjectMeta| {
+            let mut parts = found.location.prefix_match(&folder_path)?;
+            let name = parts.next()?.as_ref().to_owned();
+            parts.next().is_none().then_some(name)
+        };
+        let listed = wait_for(listing)?.map_err(|error| failed(self, "list", folder, Outcome::NotApplied, error))?;
+        Ok(listed.iter().filter_map(name_of).collect())
     }
 
     fn unread(&self, name: &str, error: Error) -> StoreError {
