@@ -30,6 +30,7 @@ pub(crate) struct Handle {
     pub(crate) durability: Durability,
     /// How long a write is repeated whose outcome is not known.
     pub(crate) give_up: Duration,
+    pub(crate) checkpoint_entries: u64,
     /// Locked for no longer than it takes to look at it or change it: never over a request or a caller's code.
     state: RwLock<State>,
     pub(crate) seen: Mutex<Option<Seen>>,
@@ -58,6 +59,7 @@ impl Handle {
             freshness: options.freshness,
             durability: options.durability,
             give_up: options.give_up,
+            checkpoint_entries: options.checkpoint_entries,
             state: RwLock::default(),
             seen: Mutex::default(),
             cache: Cache::new(options.cache_bytes),

@@ -10,6 +10,8 @@
 //! | a service that ignores conditions | `protocol::a_service_that_ignores_the_condition_is_refused` |
 //! | a pack that is lost, changed, or not uploaded | `packs` |
 //! | checkpoints that are damaged, missing, ahead of the log, of another store, or of another past | `checkpoints` |
+//! | a store of an earlier build | `golden` |
+//! | a look that ends after a plan was made | a unit test of `landing` |
 //! | holes, changed entries, later formats, other objects | `damage` |
 //!
 //! Not tested yet: real object stores, killed processes, and clocks that stop.
@@ -18,6 +20,8 @@
 mod checkpoints;
 #[path = "main/damage.rs"]
 mod damage;
+#[path = "main/golden.rs"]
+mod golden;
 #[path = "main/laws.rs"]
 mod laws;
 #[path = "main/medium.rs"]

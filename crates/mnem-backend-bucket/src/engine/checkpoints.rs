@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::damaged,
     handle::Handle,
-    limits::{CHECKPOINT_BYTES_MAX, CHECKPOINT_ENTRIES, CHECKPOINT_UNSUMMED, CHECKPOINTS_TRIED},
+    limits::{CHECKPOINT_BYTES_MAX, CHECKPOINT_UNSUMMED, CHECKPOINTS_TRIED},
     tables::{CHECKPOINTS, checkpoint, numbers_of, slot},
 };
 
@@ -119,7 +119,8 @@ impl Handle {
     pub(crate) fn checkpoint_if_due(&self) {
         let is_due = {
             let state = self.state();
-            state.next.saturating_sub(state.checkpoint) >= CHECKPOINT_ENTRIES || state.unsummed >= CHECKPOINT_UNSUMMED
+            state.next.saturating_sub(state.checkpoint) >= self.checkpoint_entries
+                || state.unsummed >= CHECKPOINT_UNSUMMED
         };
         if !is_due {
             return;
@@ -143,7 +144,7 @@ impl Handle {
         let links = Links::list(&self.objects).ok()?;
         let mut chain = links.chain(next);
         let end = chain.last().map_or(0, |link| link.to);
-        if end > self.state().checkpoint && next.saturating_sub(end) < CHECKPOINT_ENTRIES {
+        if end > self.state().checkpoint && next.saturating_sub(end) < self.checkpoint_entries {
             // Another handle was faster.
             return Some(end);
         }

@@ -71,6 +71,8 @@ fn try_land(
         // Asked first: a look of another thread that ends after the plan was made does not confirm it.
         let is_confirmed = handle.has_looked(begin);
         let Plan { answers, entry } = plan(handle, operation, group, &mut packer)?;
+        #[cfg(test)]
+        tests::after_plan();
         let Some(encoded) = entry else {
             // Nothing that is written confirms the state, so a look must.
             if is_confirmed {
@@ -210,4 +212,45 @@ fn jitter(write: Duration, losses: u32) -> Result<Duration, StoreError> {
     let [low, high, ..] = token()?;
     let share = f64::from(u16::from_le_bytes([low, high])) / f64::from(u16::MAX);
     Ok((write * losses.min(JITTER_MAX)).mul_f64(share))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, sync::Arc};
+
+    use mnem_store_traits::{Blockstore, Bytes};
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::{OpenOptions, engine::queue::value_cid};
+
+    type Event = Box<dyn FnOnce()>;
+
+    thread_local! {
+        /// What happens once between a plan and its use.
+        static AFTER_PLAN: RefCell<Option<Event>> = const { RefCell::new(None) };
+    }
+
+    pub(super) fn after_plan() {
+        if let Some(event) = AFTER_PLAN.take() {
+            event();
+        }
+    }
+
+    /// The plan is that a block is there and need not be put. It was deleted before, and a look of another thread, which
+    /// begins after the call and ends before the plan is used, shows that. It confirms a new plan, not this one.
+    #[test]
+    fn a_look_that_ends_after_a_plan_was_made_does_not_confirm_it() {
+        let service = Arc::new(InMemory::new());
+        let options = OpenOptions::new().create(true).lease(Duration::from_millis(1));
+        let [putter, deleter] = [(); 2].map(|()| options.open_in(service.clone(), "").unwrap());
+        let (cid, data) = (value_cid(b"a"), Bytes::from_static(b"a"));
+        putter.put(&cid, data.clone()).unwrap();
+        deleter.delete(&cid).unwrap();
+        let handle = Arc::clone(&putter.handle);
+        AFTER_PLAN.set(Some(Box::new(move || handle.look(Instant::now()).unwrap())));
+        putter.put(&cid, data).unwrap();
+        assert!(AFTER_PLAN.take().is_none());
+        assert!(deleter.has(&cid).unwrap());
+    }
 }

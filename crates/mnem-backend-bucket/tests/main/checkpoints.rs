@@ -77,6 +77,9 @@ fn opening_a_long_log_reads_what_came_after_the_last_checkpoint() {
     }
     // At most 63 entries, 16 names after the last one, a chain of checkpoints, and a few more.
     assert!(most <= 63 + 16 + 8 + 5, "{most}");
+    // Of the 40 entries after the last checkpoint, 1 + 2 + 4 + 8 + 16 + 16 names are asked for.
+    let last = requests_of_opening(&medium);
+    assert!(last <= 47 + 6 + 4, "{last}");
     let checkpoints = checkpoints(&medium).len();
     assert!((10..=16).contains(&checkpoints), "{checkpoints}");
     let store = try_open(&medium).unwrap();
