@@ -17,7 +17,7 @@ use crate::{
         objects::{Creation, Objects},
     },
     error::{damaged, failed, not_a_store},
-    limits::{FORMAT_BYTES_MAX, WRITE_ATTEMPTS_MIN},
+    limits::{FORMAT_BYTES_MAX, READ_ATTEMPTS, WRITE_ATTEMPTS_MIN},
     open::{already_there, read_format},
     tables::{CHECKPOINTS, FORMAT, LOG, PACKS, PROBE},
 };
@@ -39,7 +39,7 @@ pub(crate) fn create(options: &OpenOptions, objects: &Objects) -> Result<Format,
 
 /// Fails unless there is nothing but what a creation leaves that was cut off.
 fn check_remains(objects: &Objects) -> Result<(), StoreError> {
-    let found = objects.list("")?;
+    let found = objects.list("", READ_ATTEMPTS)?;
     let foreign = |name: &str| {
         let reason = format!("it has no object {FORMAT}, and it holds other objects, such as {name:?}");
         Err(not_a_store(objects, reason))

@@ -87,12 +87,23 @@ impl Handle {
 
     /// Where a block stands. That it is present may be as old as the lease; that it is absent is not.
     pub(crate) fn place(&self, operation: &'static str, cid: &Cid) -> Result<Option<Located>, StoreError> {
+        self.place_since(operation, cid, Instant::now())
+    }
+
+    /// The same, in a call that began at `since`: its blocks share a look.
+    pub(crate) fn place_since(
+        &self,
+        operation: &'static str,
+        cid: &Cid,
+        since: Instant,
+    ) -> Result<Option<Located>, StoreError> {
         self.gate.check_open(operation)?;
         if self.is_fresh()
             && let Some(place) = self.state().block(cid)
         {
             return Ok(Some(place));
         }
-        Ok(self.current(operation)?.block(cid))
+        self.look(since)?;
+        Ok(self.state().block(cid))
     }
 }

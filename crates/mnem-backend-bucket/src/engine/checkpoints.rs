@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::damaged,
     handle::Handle,
-    limits::{CHECKPOINT_BYTES_MAX, CHECKPOINT_UNSUMMED, CHECKPOINTS_TRIED},
+    limits::{CHECKPOINT_BYTES_MAX, CHECKPOINT_UNSUMMED, CHECKPOINTS_TRIED, READ_ATTEMPTS, WINDOW},
     tables::{CHECKPOINTS, checkpoint, numbers_of, slot},
 };
 
@@ -32,8 +32,8 @@ struct Link {
 struct Links(BTreeMap<(u64, u64), u64>);
 
 impl Links {
-    fn list(objects: &Objects) -> Result<Self, StoreError> {
-        let listed = objects.list(CHECKPOINTS)?.objects.into_iter();
+    fn list(objects: &Objects, attempts: u32) -> Result<Self, StoreError> {
+        let listed = objects.list(CHECKPOINTS, attempts)?.objects.into_iter();
         let links = listed.filter_map(|(name, bytes)| Some((numbers_of(&name)?, bytes)));
         Ok(Self(links.filter(|((to, from), bytes)| from < to && (1..=CHECKPOINT_BYTES_MAX).contains(bytes)).collect()))
     }
@@ -69,7 +69,7 @@ impl Handle {
     /// - [`StoreError::Backend`]: the service failed.
     /// - [`StoreError::Damaged`]: a checkpoint was made of entries that are not there any more.
     pub(crate) fn load_checkpoints(&self) -> Result<(), StoreError> {
-        let mut links = Links::list(&self.objects)?;
+        let mut links = Links::list(&self.objects, READ_ATTEMPTS)?;
         for _ in 0..CHECKPOINTS_TRIED {
             let chain = links.chain(u64::MAX);
             let Some(end) = chain.last() else { return Ok(()) };
@@ -92,12 +92,14 @@ impl Handle {
         let wanted: Vec<_> =
             chain.iter().map(|link| (checkpoint(link.to, link.from), 0..link.bytes, link.bytes)).collect();
         let mut state = State::default();
-        for (link, part) in chain.iter().zip(self.objects.ranges(&wanted)?) {
-            let Part::Found(bytes) = part? else { return Ok((None, Some(*link))) };
-            let read = Checkpoint::decode(&bytes, self.format.store);
-            let read = read.filter(|read| (read.from, read.to) == (link.from, link.to));
-            if read.and_then(|read| read.add_to(&mut state)).is_none() {
-                return Ok((None, Some(*link)));
+        for (links, wanted) in chain.chunks(WINDOW as usize).zip(wanted.chunks(WINDOW as usize)) {
+            for (link, part) in links.iter().zip(self.objects.ranges(wanted)?) {
+                let Part::Found(bytes) = part? else { return Ok((None, Some(*link))) };
+                let read = Checkpoint::decode(&bytes, self.format.store);
+                let read = read.filter(|read| (read.from, read.to) == (link.from, link.to));
+                if read.and_then(|read| read.add_to(&mut state)).is_none() {
+                    return Ok((None, Some(*link)));
+                }
             }
         }
         Ok((Some(state), None))
@@ -141,7 +143,8 @@ impl Handle {
     /// Returns which entries have a checkpoint now; `None` after a failure.
     fn write_checkpoint(&self) -> Option<u64> {
         let next = self.state().next;
-        let links = Links::list(&self.objects).ok()?;
+        // The caller's commit has landed, and waits for this: once must do.
+        let links = Links::list(&self.objects, 1).ok()?;
         let mut chain = links.chain(next);
         let end = chain.last().map_or(0, |link| link.to);
         if end > self.state().checkpoint && next.saturating_sub(end) < self.checkpoint_entries {

@@ -73,7 +73,7 @@ fn wrong(why: impl Into<String>) -> Undecoded {
 
 /// Encodes an entry. `pieces` are its blocks and then its values; the first of them stand in the packs.
 pub(crate) fn encode(mut record: Record, pieces: &[Piece], packs: Vec<Pack>) -> Result<Encoded, String> {
-    record.packs = packs.iter().map(|pack| (ByteArray::new(pack.digest), pack.pieces as u64)).collect();
+    record.packs = packs.iter().map(|pack| (ByteArray::new(pack.digest), pack.pieces.len() as u64)).collect();
     let (body, header) = (record.encode()?, header_of(&record.heads)?);
     let cid = cid_of(DAG_CBOR, &body);
     let mut start = header;
@@ -83,7 +83,7 @@ pub(crate) fn encode(mut record: Record, pieces: &[Piece], packs: Vec<Pack>) -> 
         return Err(format!("its record ends at byte {}, above the limit of {RECORD_END_MAX}", section.end()));
     }
     let places = places(&record, section.end()).ok_or("it is too long")?;
-    let packed = packs.iter().map(|pack| pack.pieces).sum();
+    let packed = packs.iter().map(|pack| pack.pieces.len()).sum();
     let inline = pieces.get(packed..).unwrap_or_default();
     let mut parts = Vec::with_capacity(2 * inline.len() + 1);
     for (cid, data) in inline {

@@ -135,9 +135,13 @@ fn upload(handle: &Handle, packs: &[Pack], packer: &mut Packer) -> Result<(), St
     let is_new = |pack: &&Pack| !packer.uploaded.contains(&pack.digest);
     let new: Vec<&Pack> = packs.iter().filter(is_new).collect();
     for packs in new.chunks(UPLOADS) {
-        let objects = packs.iter().map(|pack| (Name::Pack(pack.digest).path(), pack.parts.iter().cloned().collect()));
+        let objects = packs.iter().map(|pack| (Name::Pack(pack.digest).path(), pack.parts().into_iter().collect()));
         handle.objects.put_all(objects.collect(), handle.give_up)?;
         packer.uploaded.extend(packs.iter().map(|pack| pack.digest));
+    }
+    if !new.is_empty() {
+        // Another handle may just have made their folder, and not have synced that yet.
+        handle.objects.settle().map_err(|error| unavailable("sync the packs", error))?;
     }
     Ok(())
 }
@@ -145,8 +149,12 @@ fn upload(handle: &Handle, packs: &[Pack], packer: &mut Packer) -> Result<(), St
 /// Keeps short packs in memory.
 fn keep(handle: &Handle, packs: &[Pack]) {
     for pack in packs {
-        let bytes = pack.parts.iter().map(|part| part.len() as u64).sum();
-        if let Some(bytes) = joined(&pack.parts, bytes) {
+        let bytes = pack.pieces.iter().map(|(_, data)| data.len() as u64).sum::<u64>();
+        if bytes > WHOLE_BYTES {
+            continue;
+        }
+        let parts = pack.parts();
+        if let Some(bytes) = joined(&parts, parts.iter().map(|part| part.len() as u64).sum()) {
             handle.cache.insert((Name::Pack(pack.digest), 0), bytes);
         }
     }

@@ -178,11 +178,11 @@ impl Objects {
     }
 
     /// Lists the objects in a folder below the prefix, or directly below the prefix itself.
-    pub(crate) fn list(&self, folder: &str) -> Result<Listed, StoreError> {
+    pub(crate) fn list(&self, folder: &str, tries: u32) -> Result<Listed, StoreError> {
         let (service, pause) = (Arc::clone(&self.service), self.pause);
         let path = if folder.is_empty() { self.prefix.clone() } else { self.path(folder) };
         let listing = async move {
-            attempts(pause, REQUEST * 6, || async { service.list_with_delimiter(Some(&path)).await }).await
+            up_to(tries, pause, REQUEST * 6, || async { service.list_with_delimiter(Some(&path)).await }).await
         };
         let found = wait_for(listing)?.map_err(|error| {
             let shown = if folder.is_empty() { "objects" } else { folder };
@@ -294,11 +294,20 @@ async fn attempts<T, F: Future<Output = object_store::Result<T>>>(
     limit: Duration,
     request: impl Fn() -> F,
 ) -> object_store::Result<T> {
+    up_to(READ_ATTEMPTS, pause, limit, request).await
+}
+
+async fn up_to<T, F: Future<Output = object_store::Result<T>>>(
+    tries: u32,
+    pause: Duration,
+    limit: Duration,
+    request: impl Fn() -> F,
+) -> object_store::Result<T> {
     let mut made = 0;
     loop {
         made += 1;
         match within(limit, request()).await {
-            Err(error) if made < READ_ATTEMPTS && !is_final(&error) => {
+            Err(error) if made < tries && !is_final(&error) => {
                 rest(pause, made).await;
             }
             answer => return answer,

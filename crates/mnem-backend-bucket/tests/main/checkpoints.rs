@@ -93,11 +93,11 @@ fn a_store_answers_the_same_with_and_without_checkpoints() {
     let store = try_open(&medium).unwrap();
     assert!(answers(&store) == expected);
     // Any of them may be missing.
-    for missing in 0..names.len() {
-        let saved = medium.read(&names[missing]).unwrap();
-        medium.remove(&names[missing]);
-        assert!(answers(&try_open(&medium).unwrap()) == expected, "{}", names[missing]);
-        medium.write(&names[missing], saved);
+    for missing in &names {
+        let saved = medium.read(missing).unwrap();
+        medium.remove(missing);
+        assert!(answers(&try_open(&medium).unwrap()) == expected, "{missing}");
+        medium.write(missing, saved);
     }
     // A handle that has begun with them goes on, and so does one that begins with its own.
     commit(&store, 300..450);
