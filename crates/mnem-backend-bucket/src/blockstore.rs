@@ -1,5 +1,7 @@
 //! Blocks: the index in memory says in which object each one stands.
 
+use std::time::Instant;
+
 use mnem_store_traits::{
     Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, OnBlock, StoreError,
     backend::{check_block, check_size, drain_checked, pages},
@@ -77,12 +79,12 @@ impl Blockstore for BucketStore {
     }
 
     fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
-        let mut begin = 0;
+        let (mut begin, since) = (0, Instant::now());
         while begin < cids.len() {
             let mut batch = Batch::default();
             let mut present = Vec::new();
             for cid in cids.get(begin..).unwrap_or_default() {
-                let place = self.handle.place("get_many", cid)?;
+                let place = self.handle.place_since("get_many", cid, since)?;
                 present.push(place.is_some());
                 batch.add(place);
                 if present.len() >= READ_TOGETHER || batch.is_full() {

@@ -17,9 +17,9 @@ use crate::{
         objects::{Creation, Objects},
     },
     error::{BACKEND, damaged, failed, not_a_store},
-    limits::{FORMAT_BYTES_MAX, WRITE_ATTEMPTS_MIN},
+    limits::{FORMAT_BYTES_MAX, READ_ATTEMPTS, WRITE_ATTEMPTS_MIN},
     open::{already_there, read_format},
-    tables::{FORMAT, LOG, PACKS, PROBE},
+    tables::{CHECKPOINTS, FORMAT, LOG, PACKS, PROBE},
 };
 
 /// Makes a store, or returns the one that another handle makes at the same time.
@@ -39,7 +39,7 @@ pub(crate) fn create(options: &OpenOptions, objects: &Objects) -> Result<Format,
 
 /// Fails unless there is nothing but what a creation leaves that was cut off.
 fn check_remains(objects: &Objects) -> Result<(), StoreError> {
-    let found = objects.list("")?;
+    let found = objects.list("", READ_ATTEMPTS)?;
     let foreign = |name: &str| {
         let reason = format!("it has no object {FORMAT}, and it holds other objects, such as {name:?}");
         Err(not_a_store(objects, reason))
@@ -53,7 +53,7 @@ fn check_remains(objects: &Objects) -> Result<(), StoreError> {
         }
     }
     match found.folders.first() {
-        Some(folder) if folder == LOG || folder == PACKS => {
+        Some(folder) if [LOG, PACKS, CHECKPOINTS].contains(&folder.as_str()) => {
             Err(damaged(objects, FORMAT, format!("it is missing, yet there are objects in {folder}")))
         }
         Some(folder) => foreign(folder),

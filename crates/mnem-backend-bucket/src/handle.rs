@@ -33,12 +33,15 @@ pub(crate) struct Handle {
     pub(crate) durability: Durability,
     /// How long a write is repeated whose outcome is not known.
     pub(crate) give_up: Duration,
+    pub(crate) checkpoint_entries: u64,
     /// Locked for no longer than it takes to look at it or change it: never over a request or a caller's code.
     state: RwLock<State>,
     pub(crate) seen: Mutex<Option<Seen>>,
     pub(crate) cache: Cache,
     /// Held by the thread that looks for new entries. Readers that need a look wait for it and share it.
     pub(crate) looking: Mutex<()>,
+    /// Held by the thread that writes a checkpoint. Nobody waits for it.
+    pub(crate) checkpointing: Mutex<()>,
     /// Held by the thread that writes.
     pub(crate) writing: Mutex<()>,
     /// Work that waits for it.
@@ -61,10 +64,12 @@ impl Handle {
             freshness: options.freshness,
             durability: options.durability,
             give_up: options.give_up,
+            checkpoint_entries: options.checkpoint_entries,
             state: RwLock::default(),
             seen: Mutex::default(),
             cache: Cache::new(options.cache_bytes),
             looking: Mutex::default(),
+            checkpointing: Mutex::default(),
             writing: Mutex::default(),
             queue: Mutex::default(),
             alone: options.exclusive.then(AtomicU64::default),
@@ -111,12 +116,23 @@ impl Handle {
 
     /// Where a block stands. That it is present may be as old as the lease; that it is absent is not.
     pub(crate) fn place(&self, operation: &'static str, cid: &Cid) -> Result<Option<Located>, StoreError> {
+        self.place_since(operation, cid, Instant::now())
+    }
+
+    /// The same, in a call that began at `since`: its blocks share a look.
+    pub(crate) fn place_since(
+        &self,
+        operation: &'static str,
+        cid: &Cid,
+        since: Instant,
+    ) -> Result<Option<Located>, StoreError> {
         self.gate.check_open(operation)?;
         if self.is_fresh()
             && let Some(place) = self.state().block(cid)
         {
             return Ok(Some(place));
         }
-        Ok(self.current(operation)?.block(cid))
+        self.look(since)?;
+        Ok(self.state().block(cid))
     }
 }

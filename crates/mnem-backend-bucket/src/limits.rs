@@ -43,6 +43,16 @@ pub(crate) const CACHED_BYTES_MAX: u64 = 1024 * 1024;
 /// Blocks below this size are copied out of the window they stand in, so that keeping one does not keep the window.
 pub(crate) const COPIED_BYTES: u64 = 64 * 1024;
 
+/// A checkpoint is written after so many entries, or after as many as add 4 MiB to it.
+pub(crate) const CHECKPOINT_ENTRIES: u64 = 64;
+pub(crate) const CHECKPOINT_UNSUMMED: u64 = 4 * 1024 * 1024;
+
+/// Longest checkpoint, in bytes: 1 GiB.
+pub(crate) const CHECKPOINT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Checkpoints of no use that opening passes over before it reads the whole log.
+pub(crate) const CHECKPOINTS_TRIED: u32 = 8;
+
 /// Longest record, with the header before it, in bytes: 256 MiB.
 pub(crate) const RECORD_END_MAX: u64 = 256 * 1024 * 1024;
 

@@ -161,11 +161,13 @@ pub(crate) fn read_format(objects: &Objects) -> Result<Option<Format>, StoreErro
     Format::decode(objects, &start.bytes).map(Some)
 }
 
-/// Reads the log to its end. What was listed before must come before the end: otherwise the log has a hole, and what
+/// Reads the log to its end, from the latest checkpoint on. What was listed before must come before the end: otherwise the log has a hole, and what
 /// follows the hole was acknowledged.
 fn read_log(handle: &Handle) -> Result<(), StoreError> {
-    let listed = handle.objects.list(LOG)?;
-    let last = listed.objects.iter().filter_map(|(name, _)| number_of(name)).max();
+    handle.load_checkpoints()?;
+    let from = handle.state().next;
+    let listed = handle.objects.list_from(LOG, &slot(from))?;
+    let last = listed.iter().filter_map(|name| number_of(name)).max();
     handle.look(Instant::now())?;
     let next = handle.state().next;
     match last {

@@ -6,7 +6,7 @@ use mnem_store_traits::{Durability, StoreError, driver::Location};
 
 use crate::{
     BucketStore,
-    limits::{CACHE_BYTES, GIVE_UP, LEASE, PAUSE},
+    limits::{CACHE_BYTES, CHECKPOINT_ENTRIES, GIVE_UP, LEASE, PAUSE},
     open,
 };
 
@@ -45,6 +45,7 @@ pub struct OpenOptions {
     pub(crate) give_up: Duration,
     pub(crate) cache_bytes: usize,
     pub(crate) pause: Duration,
+    pub(crate) checkpoint_entries: u64,
 }
 
 impl Default for OpenOptions {
@@ -60,6 +61,7 @@ impl Default for OpenOptions {
             give_up: GIVE_UP,
             cache_bytes: CACHE_BYTES,
             pause: PAUSE,
+            checkpoint_entries: CHECKPOINT_ENTRIES,
         }
     }
 }
@@ -138,6 +140,13 @@ impl OpenOptions {
     #[doc(hidden)]
     pub fn retry_pause(mut self, pause: Duration) -> Self {
         self.pause = pause;
+        self
+    }
+
+    /// After how many entries a checkpoint is written. For tests.
+    #[doc(hidden)]
+    pub fn checkpoint_entries(mut self, entries: u64) -> Self {
+        self.checkpoint_entries = entries;
         self
     }
 

@@ -10,6 +10,7 @@ use mnem_store_traits::{
 use crate::{
     engine::objects::Objects,
     error::{BACKEND, unavailable},
+    limits::READ_ATTEMPTS,
     tables::{FORMAT, LOG, PROBE},
 };
 
@@ -24,7 +25,7 @@ pub(crate) fn probe_objects(objects: &Objects) -> Result<Probe, StoreError> {
     if let Some(found) = format_of(objects)? {
         return Ok(found);
     }
-    let listed = objects.list("")?;
+    let listed = objects.list("", READ_ATTEMPTS)?;
     let names = listed.objects.iter().map(|(name, _)| name).chain(&listed.folders);
     let found = names.fold(Probe::Absent, |found, name| with_name(found, name));
     // Another handle may have finished the creation meanwhile.

@@ -86,8 +86,9 @@ impl Store for BucketStore {
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        // Waits for the current write to end.
+        // Waits for the current write to end, and for a checkpoint.
         let _turn = hold(&self.handle.writing);
+        let _checkpoint = hold(&self.handle.checkpointing);
         self.handle.gate.close();
         Ok(())
     }

@@ -12,6 +12,20 @@ pub(crate) const PROBE: &str = "probe";
 /// The folder of the log.
 pub(crate) const LOG: &str = "log";
 
+/// The folder of the checkpoints.
+pub(crate) const CHECKPOINTS: &str = "ckpt";
+
+/// The name of the checkpoint of the entries from number `from` up to number `to` - 1.
+pub(crate) fn checkpoint(to: u64, from: u64) -> String {
+    format!("{CHECKPOINTS}/{to:020}-{from:020}")
+}
+
+/// `to` and `from` of the checkpoint with this name in its folder, if it is one.
+pub(crate) fn numbers_of(name: &str) -> Option<(u64, u64)> {
+    let (to, from) = name.split_once('-')?;
+    Some((number(to)?, number(from)?))
+}
+
 /// The folder of the packs.
 pub(crate) const PACKS: &str = "pack";
 
@@ -31,7 +45,10 @@ pub(crate) fn slot(n: u64) -> String {
 
 /// The number of the entry with this name in the folder of the log, if it is one.
 pub(crate) fn number_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".car")?;
+    number(name.strip_suffix(".car")?)
+}
+
+fn number(digits: &str) -> Option<u64> {
     let is_number = digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit());
     if is_number { digits.parse().ok() } else { None }
 }
@@ -45,6 +62,7 @@ mod tests {
         for n in [0, 42, u64::MAX] {
             assert_eq!(slot(n).strip_prefix("log/").and_then(number_of), Some(n));
         }
+        assert_eq!(checkpoint(7, 3).strip_prefix("ckpt/").and_then(numbers_of), Some((7, 3)));
         for name in ["42.car", "00000000000000000042.tmp", "+0000000000000000042.car", "99999999999999999999.car"] {
             assert_eq!(number_of(name), None, "{name}");
         }

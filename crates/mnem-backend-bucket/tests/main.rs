@@ -9,15 +9,22 @@
 //! | a reader that relies on its lease | `protocol::a_delete_waits_for_leases_also_when_another_handle_has_just_deleted` |
 //! | a service that ignores conditions | `protocol::a_service_that_ignores_the_condition_is_refused` |
 //! | a pack that is lost, changed, or not uploaded | `packs` |
+//! | checkpoints that are damaged, missing, ahead of the log, of another store, or of another past | `checkpoints` |
+//! | a store of an earlier build | `golden` |
+//! | a look that ends after a plan was made | a unit test of `landing` |
 //! | holes, changed entries, later formats, other objects | `damage` |
 //! | a real service, processes that write at once | `service`, which `cargo xtask bucket` runs |
 //!
 //! Not tested yet: killed processes, and clocks that stop.
 
+#[path = "main/checkpoints.rs"]
+mod checkpoints;
 #[path = "main/damage.rs"]
 mod damage;
 #[path = "main/driver.rs"]
 mod driver;
+#[path = "main/golden.rs"]
+mod golden;
 #[path = "main/laws.rs"]
 mod laws;
 #[path = "main/medium.rs"]

@@ -73,7 +73,7 @@ fn wrong(why: impl Into<String>) -> Undecoded {
 
 /// Encodes an entry. `pieces` are its blocks and then its values; the first of them stand in the packs.
 pub(crate) fn encode(mut record: Record, pieces: &[Piece], packs: Vec<Pack>) -> Result<Encoded, String> {
-    record.packs = packs.iter().map(|pack| (ByteArray::new(pack.digest), pack.pieces as u64)).collect();
+    record.packs = packs.iter().map(|pack| (ByteArray::new(pack.digest), pack.pieces.len() as u64)).collect();
     let (body, header) = (record.encode()?, header_of(&record.heads)?);
     let cid = cid_of(DAG_CBOR, &body);
     let mut start = header;
@@ -83,7 +83,7 @@ pub(crate) fn encode(mut record: Record, pieces: &[Piece], packs: Vec<Pack>) -> 
         return Err(format!("its record ends at byte {}, above the limit of {RECORD_END_MAX}", section.end()));
     }
     let places = places(&record, section.end()).ok_or("it is too long")?;
-    let packed = packs.iter().map(|pack| pack.pieces).sum();
+    let packed = packs.iter().map(|pack| pack.pieces.len()).sum();
     let inline = pieces.get(packed..).unwrap_or_default();
     let mut parts = Vec::with_capacity(2 * inline.len() + 1);
     for (cid, data) in inline {
@@ -212,12 +212,15 @@ fn varint(bytes: &[u8]) -> Option<(u64, u64)> {
 impl Entry {
     /// The objects that hold its blocks and values: its packs, and itself if there are others.
     pub(crate) fn objects(&self) -> impl ExactSizeIterator<Item = Object> {
-        let own = Object { name: Name::Entry(self.record.n), bytes: self.size };
+        let entry = self.record.n;
+        let own = Object { name: Name::Entry(entry), bytes: self.size, entry };
         let packs = &self.record.packs;
         let has_own = self.parts.last().is_some_and(|last| last.object as usize == packs.len());
         (0..packs.len() + usize::from(has_own)).map(move |number| {
             match (packs.get(number), self.pack_bytes.get(number)) {
-                (Some((digest, _)), Some(bytes)) => Object { name: Name::Pack(digest.into_array()), bytes: *bytes },
+                (Some((digest, _)), Some(bytes)) => {
+                    Object { name: Name::Pack(digest.into_array()), bytes: *bytes, entry }
+                }
                 _ => own,
             }
         })

@@ -81,7 +81,7 @@ fn the_pack_is_what_is_written() {
     let data = Bytes::from(vec![0; 300 * 1024]);
     let packs =
         Packer::default().pack(&[(cid_of(RAW, b"hello"), Bytes::from_static(b"hello")), (cid_of(RAW, &data), data)]);
-    assert!(packs[0].parts.concat().starts_with(&shown));
+    assert!(packs[0].parts().concat().starts_with(&shown));
 }
 
 #[test]

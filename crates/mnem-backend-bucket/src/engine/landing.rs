@@ -72,6 +72,8 @@ fn try_land(
         let is_confirmed = handle.has_looked(begin);
         handle.check_alone()?;
         let Plan { answers, entry } = plan(handle, operation, group, &mut packer)?;
+        #[cfg(test)]
+        tests::after_plan();
         let Some(encoded) = entry else {
             // Nothing that is written confirms the state, so a look must.
             if is_confirmed {
@@ -135,9 +137,13 @@ fn upload(handle: &Handle, packs: &[Pack], packer: &mut Packer) -> Result<(), St
     let is_new = |pack: &&Pack| !packer.uploaded.contains(&pack.digest);
     let new: Vec<&Pack> = packs.iter().filter(is_new).collect();
     for packs in new.chunks(UPLOADS) {
-        let objects = packs.iter().map(|pack| (Name::Pack(pack.digest).path(), pack.parts.iter().cloned().collect()));
+        let objects = packs.iter().map(|pack| (Name::Pack(pack.digest).path(), pack.parts().into_iter().collect()));
         handle.objects.put_all(objects.collect(), handle.give_up)?;
         packer.uploaded.extend(packs.iter().map(|pack| pack.digest));
+    }
+    if !new.is_empty() {
+        // Another handle may just have made their folder, and not have synced that yet.
+        handle.objects.settle().map_err(|error| unavailable("sync the packs", error))?;
     }
     Ok(())
 }
@@ -145,8 +151,12 @@ fn upload(handle: &Handle, packs: &[Pack], packer: &mut Packer) -> Result<(), St
 /// Keeps short packs in memory.
 fn keep(handle: &Handle, packs: &[Pack]) {
     for pack in packs {
-        let bytes = pack.parts.iter().map(|part| part.len() as u64).sum();
-        if let Some(bytes) = joined(&pack.parts, bytes) {
+        let bytes = pack.pieces.iter().map(|(_, data)| data.len() as u64).sum::<u64>();
+        if bytes > WHOLE_BYTES {
+            continue;
+        }
+        let parts = pack.parts();
+        if let Some(bytes) = joined(&parts, parts.iter().map(|part| part.len() as u64).sum()) {
             handle.cache.insert((Name::Pack(pack.digest), 0), bytes);
         }
     }
@@ -212,4 +222,45 @@ fn jitter(write: Duration, losses: u32) -> Result<Duration, StoreError> {
     let [low, high, ..] = token()?;
     let share = f64::from(u16::from_le_bytes([low, high])) / f64::from(u16::MAX);
     Ok((write * losses.min(JITTER_MAX)).mul_f64(share))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, sync::Arc};
+
+    use mnem_store_traits::{Blockstore, Bytes};
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::{OpenOptions, engine::queue::value_cid};
+
+    type Event = Box<dyn FnOnce()>;
+
+    thread_local! {
+        /// What happens once between a plan and its use.
+        static AFTER_PLAN: RefCell<Option<Event>> = const { RefCell::new(None) };
+    }
+
+    pub(super) fn after_plan() {
+        if let Some(event) = AFTER_PLAN.take() {
+            event();
+        }
+    }
+
+    /// The plan is that a block is there and need not be put. It was deleted before, and a look of another thread, which
+    /// begins after the call and ends before the plan is used, shows that. It confirms a new plan, not this one.
+    #[test]
+    fn a_look_that_ends_after_a_plan_was_made_does_not_confirm_it() {
+        let service = Arc::new(InMemory::new());
+        let options = OpenOptions::new().create(true).lease(Duration::from_millis(1));
+        let [putter, deleter] = [(); 2].map(|()| options.open_in(service.clone(), "").unwrap());
+        let (cid, data) = (value_cid(b"a"), Bytes::from_static(b"a"));
+        putter.put(&cid, data.clone()).unwrap();
+        deleter.delete(&cid).unwrap();
+        let handle = Arc::clone(&putter.handle);
+        AFTER_PLAN.set(Some(Box::new(move || handle.look(Instant::now()).unwrap())));
+        putter.put(&cid, data).unwrap();
+        assert!(AFTER_PLAN.take().is_none());
+        assert!(deleter.has(&cid).unwrap());
+    }
 }

@@ -2,6 +2,8 @@
 
 pub(crate) mod blocks;
 pub(crate) mod cache;
+pub(crate) mod checkpoint;
+pub(crate) mod checkpoints;
 pub(crate) mod draft;
 pub(crate) mod entry;
 #[cfg(test)]

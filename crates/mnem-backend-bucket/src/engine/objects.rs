@@ -9,8 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::TryStreamExt as _;
 use mnem_store_traits::{Bytes, Outcome, StoreError, driver::Location};
-use object_store::{Error, GetOptions, GetRange, ObjectStore, PutMode, PutOptions, PutPayload, path::Path};
+use object_store::{Error, GetOptions, GetRange, ObjectMeta, ObjectStore, PutMode, PutOptions, PutPayload, path::Path};
 
 use super::runtime::{wait_for, wait_for_all};
 use crate::{
@@ -177,11 +178,11 @@ impl Objects {
     }
 
     /// Lists the objects in a folder below the prefix, or directly below the prefix itself.
-    pub(crate) fn list(&self, folder: &str) -> Result<Listed, StoreError> {
+    pub(crate) fn list(&self, folder: &str, tries: u32) -> Result<Listed, StoreError> {
         let (service, pause) = (Arc::clone(&self.service), self.pause);
         let path = if folder.is_empty() { self.prefix.clone() } else { self.path(folder) };
         let listing = async move {
-            attempts(pause, REQUEST * 6, || async { service.list_with_delimiter(Some(&path)).await }).await
+            up_to(tries, pause, REQUEST * 6, || async { service.list_with_delimiter(Some(&path)).await }).await
         };
         let found = wait_for(listing)?.map_err(|error| {
             let shown = if folder.is_empty() { "objects" } else { folder };
@@ -192,6 +193,26 @@ impl Objects {
             objects: found.objects.iter().filter_map(|meta| Some((name(&meta.location)?, meta.size))).collect(),
             folders: found.common_prefixes.iter().filter_map(name).collect(),
         })
+    }
+
+    /// The names of the objects in a folder that come after `name`, which includes the folder.
+    pub(crate) fn list_from(&self, folder: &str, name: &str) -> Result<Vec<String>, StoreError> {
+        let (service, pause) = (Arc::clone(&self.service), self.pause);
+        let (path, after) = (self.path(folder), self.path(name));
+        let listing = async move {
+            attempts(pause, REQUEST * 6, || async {
+                service.list_with_offset(Some(&path), &after).try_collect::<Vec<ObjectMeta>>().await
+            })
+            .await
+        };
+        let folder_path = self.path(folder);
+        let name_of = |found: &ObjectMeta| {
+            let mut parts = found.location.prefix_match(&folder_path)?;
+            let name = parts.next()?.as_ref().to_owned();
+            parts.next().is_none().then_some(name)
+        };
+        let listed = wait_for(listing)?.map_err(|error| failed(self, "list", folder, Outcome::NotApplied, error))?;
+        Ok(listed.iter().filter_map(name_of).collect())
     }
 
     fn unread(&self, name: &str, error: Error) -> StoreError {
@@ -273,11 +294,20 @@ async fn attempts<T, F: Future<Output = object_store::Result<T>>>(
     limit: Duration,
     request: impl Fn() -> F,
 ) -> object_store::Result<T> {
+    up_to(READ_ATTEMPTS, pause, limit, request).await
+}
+
+async fn up_to<T, F: Future<Output = object_store::Result<T>>>(
+    tries: u32,
+    pause: Duration,
+    limit: Duration,
+    request: impl Fn() -> F,
+) -> object_store::Result<T> {
     let (mut made, begin) = (0, Instant::now());
     loop {
         made += 1;
         match within(limit, request()).await {
-            Err(error) if made < READ_ATTEMPTS && begin.elapsed() < READ_GIVE_UP && !is_final(&error) => {
+            Err(error) if made < tries && begin.elapsed() < READ_GIVE_UP && !is_final(&error) => {
                 rest(pause, made).await;
             }
             answer => return answer,

@@ -13,14 +13,18 @@ pub(crate) type Digest = [u8; 32];
 /// A block or value that is to be written.
 pub(crate) type Piece = (Cid, Bytes);
 
-/// A pack, ready to be uploaded.
+/// A pack that is to be uploaded. Its bytes are made when that happens, so that they are not all in memory at once.
 #[derive(Debug)]
 pub(crate) struct Pack {
     pub(crate) digest: Digest,
-    /// How many pieces it has.
-    pub(crate) pieces: usize,
+    pub(crate) pieces: Vec<Piece>,
+}
+
+impl Pack {
     /// One after the other, these are its bytes.
-    pub(crate) parts: Vec<Bytes>,
+    pub(crate) fn parts(&self) -> Vec<Bytes> {
+        encode(&self.pieces)
+    }
 }
 
 /// The packs that one call has made, with the CIDs of their pieces: after a lost slot, most of them serve again.
@@ -44,18 +48,17 @@ impl Packer {
     }
 
     fn make(&mut self, pieces: &[Piece]) -> Pack {
-        let parts = encode(pieces);
         let cids = || pieces.iter().map(|(cid, _)| cid);
         let made = self.made.iter().find(|(made, _)| made.iter().eq(cids()));
         let digest = made.map(|(_, digest)| *digest).unwrap_or_else(|| {
             let mut sum = Sha256::new();
-            parts.iter().for_each(|part| sum.update(part));
+            encode(pieces).iter().for_each(|part| sum.update(part));
             sum.finalize().into()
         });
         if made.is_none() {
             self.made.push((cids().copied().collect(), digest));
         }
-        Pack { digest, pieces: pieces.len(), parts }
+        Pack { digest, pieces: pieces.to_vec() }
     }
 }
 
@@ -127,16 +130,16 @@ mod tests {
         assert!(packer.pack(&[]).is_empty());
         let all = pieces(40, 1 << 20);
         let packs = packer.pack(&all);
-        assert_eq!(packs.iter().map(|pack| pack.pieces).collect::<Vec<_>>(), [15, 15, 10]);
+        assert_eq!(packs.iter().map(|pack| pack.pieces.len()).collect::<Vec<_>>(), [15, 15, 10]);
         for pack in &packs {
-            let bytes = pack.parts.concat();
+            let bytes = pack.parts().concat();
             assert!(bytes.len() as u64 <= PACK_BYTES);
             assert_eq!(pack.digest[..], Sha256::digest(&bytes)[..]);
         }
         // A block above the size of a pack has one of its own, and a small rest stays in the entry.
         let large = pieces(1, 20 << 20);
         let mixed: Vec<Piece> = [&pieces(1, 5)[..], &large, &pieces(1, 7)[..]].concat();
-        assert_eq!(packer.pack(&mixed).iter().map(|pack| pack.pieces).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(packer.pack(&mixed).iter().map(|pack| pack.pieces.len()).collect::<Vec<_>>(), [1, 1]);
         // The same pieces are not hashed again.
         let made = packer.made.len();
         assert_eq!(packer.pack(&all).first().map(|pack| pack.digest), packs.first().map(|pack| pack.digest));

@@ -79,6 +79,7 @@ pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Re
     let job = Arc::new(Job { work, result: Mutex::default() });
     hold(&handle.queue).push(Arc::clone(&job));
     land_until_done(handle, operation, &job)?;
+    handle.checkpoint_if_due();
     if deletes {
         wait_out_leases(handle);
     }

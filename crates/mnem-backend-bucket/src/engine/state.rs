@@ -10,6 +10,12 @@ use mnem_store_traits::{Bytes, Cid};
 use super::{blocks::Blocks, entry::Entry, pack::Digest};
 use crate::tables::{pack, slot};
 
+/// Roughly what an item takes in a checkpoint, in bytes.
+const ITEM_BYTES: u64 = 40;
+
+/// Removed blocks and rows that are remembered in any case.
+const REMOVED_MIN: usize = 10_000;
+
 /// Which object it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Name {
@@ -26,11 +32,12 @@ impl Name {
     }
 }
 
-/// An object that holds blocks or values, and its length.
+/// An object that holds blocks or values, its length, and the number of the entry that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Object {
     pub(crate) name: Name,
     pub(crate) bytes: u64,
+    pub(crate) entry: u64,
 }
 
 /// Where bytes stand: in which of the state's objects, and where there.
@@ -64,13 +71,22 @@ pub(crate) struct State {
     pub(crate) last: Option<Cid>,
     pub(crate) heads: BTreeSet<Cid>,
     /// In the order of the log.
-    objects: Vec<Object>,
+    pub(super) objects: Vec<Object>,
     pub(crate) blocks: Blocks,
     /// Tables that have a row.
     pub(crate) tables: BTreeMap<String, BTreeMap<Bytes, Value>>,
     /// Bytes of all entries and packs.
     pub(crate) bytes: u64,
     packs: HashSet<Digest>,
+    /// Blocks and rows that were removed, with the number of the entry, for the next checkpoint.
+    pub(super) removed: Vec<(u64, Cid)>,
+    pub(super) removed_rows: Vec<(u64, String, Bytes)>,
+    /// Those of entries before this one are forgotten.
+    pub(super) remembered: u64,
+    /// The number of entries that have a checkpoint, as far as this handle knows, and roughly how many bytes the others
+    /// add to the next one.
+    pub(crate) checkpoint: u64,
+    pub(crate) unsummed: u64,
     /// When this handle applied the last entry that deletes a block.
     pub(crate) deleted_at: Option<Instant>,
 }
@@ -92,7 +108,7 @@ impl State {
         let first = first.filter(|first| first.checked_add(entry.objects().len() as u32).is_some());
         let first = first.ok_or("it is one of more objects than a handle can count")?;
         for cid in &record.deleted {
-            self.blocks.remove(cid);
+            self.remove_block(cid, record.n);
         }
         if !record.deleted.is_empty() {
             self.deleted_at = Some(Instant::now());
@@ -107,29 +123,58 @@ impl State {
                     let rows = self.tables.entry(table.clone()).or_default();
                     rows.insert(Bytes::copy_from_slice(key), Value { place: place(part), cid });
                 }
-                None => self.remove_row(table, key),
+                None => self.remove_row(table, key, record.n),
             }
         }
         self.heads = record.heads.iter().copied().collect();
         self.last = Some(entry.cid);
         self.next = record.n.saturating_add(1);
+        let items = record.deleted.len() + record.blocks.len() + record.rows.len();
+        self.unsummed = self.unsummed.saturating_add(items as u64 * ITEM_BYTES);
+        self.forget();
         Ok(())
     }
 
-    /// Counts an entry and its packs; an entry without blocks and values needs no place in the list.
+    /// Counts an entry and its packs.
     fn add_objects(&mut self, entry: &Entry) {
         self.bytes = self.bytes.saturating_add(entry.size);
         for object in entry.objects() {
-            if let Name::Pack(digest) = object.name
-                && self.packs.insert(digest)
-            {
+            if self.push_object(object) && matches!(object.name, Name::Pack(_)) {
                 self.bytes = self.bytes.saturating_add(object.bytes);
             }
-            self.objects.push(object);
         }
     }
 
-    fn remove_row(&mut self, table: &str, key: &[u8]) {
+    /// Returns whether no other entry has named this object.
+    pub(super) fn push_object(&mut self, object: Object) -> bool {
+        self.objects.push(object);
+        match object.name {
+            Name::Pack(digest) => self.packs.insert(digest),
+            Name::Entry(_) => true,
+        }
+    }
+
+    pub(super) fn remove_block(&mut self, cid: &Cid, entry: u64) {
+        self.blocks.remove(cid);
+        self.removed.push((entry, *cid));
+    }
+
+    /// Whether it is known what was removed since entry `from`. Since the first one, nothing needs to be known.
+    pub(super) fn remembers(&self, from: u64) -> bool {
+        from == 0 || from >= self.remembered
+    }
+
+    /// Bounds the memory for what was removed: a checkpoint of all is then no longer than one of the removals.
+    fn forget(&mut self) {
+        let kept = self.blocks.len() + self.tables.values().map(BTreeMap::len).sum::<usize>();
+        if self.removed.len() + self.removed_rows.len() > kept + REMOVED_MIN {
+            (self.removed, self.removed_rows) = (Vec::new(), Vec::new());
+            self.remembered = self.next;
+        }
+    }
+
+    pub(super) fn remove_row(&mut self, table: &str, key: &[u8], entry: u64) {
+        self.removed_rows.push((entry, table.to_owned(), Bytes::copy_from_slice(key)));
         let Some(rows) = self.tables.get_mut(table) else { return };
         rows.remove(key);
         if rows.is_empty() {

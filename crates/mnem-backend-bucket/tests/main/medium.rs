@@ -253,7 +253,10 @@ impl ObjectStore for Connection {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.objects().list(prefix)
+        match self.fate(None).and_then(|fate| answered(fate, Ok(()))) {
+            Ok(()) => self.objects().list(prefix),
+            Err(error) => futures_util::stream::once(async { Err(error) }).boxed(),
+        }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
