@@ -1,6 +1,8 @@
 //! From failures of the object store to the store's error.
 
-use std::{error::Error as _, time::Duration};
+#[cfg(feature = "services")]
+use std::error::Error as _;
+use std::time::Duration;
 
 use mnem_store_traits::{Cause, Outcome, StoreError, driver::ServiceFault};
 use object_store::Error;
@@ -31,17 +33,38 @@ fn cause(objects: &Objects, error: Error) -> Cause {
             ServiceFault::Denied { source: Cause::new(error) }
         }
         Error::NotFound { .. } => ServiceFault::NoBucket { source: Cause::new(error) },
-        error if is_refusal(&error) => ServiceFault::Refused { source: Cause::new(error) },
-        error if is_unreachable(&error) => ServiceFault::Unreachable { source: Cause::new(error) },
-        error => return Cause::new(error),
+        error => return told(error),
     };
     Cause::new(fault)
 }
 
-/// Whether the answer is not that of such a service, so that it would be the same again.
+/// What the connection tells about a failure.
+#[cfg(feature = "services")]
+fn told(error: Error) -> Cause {
+    use crate::answers::Means;
+    let means = final_answer(&error).map(|answer| answer.means);
+    let (is_refusal, is_unreachable) = (is_refusal(&error), is_unreachable(&error));
+    let source = Cause::new(error);
+    match means {
+        Some(Means::NoBucket) => Cause::new(ServiceFault::NoBucket { source }),
+        Some(Means::Denied) => Cause::new(ServiceFault::Denied { source }),
+        _ if is_refusal => Cause::new(ServiceFault::Refused { source }),
+        _ if is_unreachable => Cause::new(ServiceFault::Unreachable { source }),
+        _ => source,
+    }
+}
+
+#[cfg(not(feature = "services"))]
+fn told(error: Error) -> Cause {
+    Cause::new(error)
+}
+
+/// Whether the service would refuse the request again.
 #[cfg(feature = "services")]
 pub(crate) fn is_refusal(error: &Error) -> bool {
-    http_kind(error) == Some(object_store::client::HttpErrorKind::Decode)
+    use object_store::client::HttpErrorKind;
+    matches!(http_kind(error), Some(HttpErrorKind::Decode))
+        || (final_answer(error).is_some() && http_kind(error) != Some(HttpErrorKind::Timeout))
 }
 
 #[cfg(not(feature = "services"))]
@@ -50,21 +73,23 @@ pub(crate) fn is_refusal(_: &Error) -> bool {
 }
 
 #[cfg(feature = "services")]
+fn is_unreachable(error: &Error) -> bool {
+    use object_store::client::HttpErrorKind;
+    matches!(http_kind(error), Some(HttpErrorKind::Connect | HttpErrorKind::Timeout))
+        || causes(error).any(|cause| cause.is::<NoAnswer>())
+}
+
+#[cfg(feature = "services")]
+fn final_answer(error: &Error) -> Option<&crate::answers::FinalAnswer> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+#[cfg(feature = "services")]
 fn http_kind(error: &Error) -> Option<object_store::client::HttpErrorKind> {
     causes(error).find_map(|cause| cause.downcast_ref::<object_store::client::HttpError>()).map(|error| error.kind())
 }
 
-fn is_unreachable(error: &Error) -> bool {
-    #[cfg(feature = "services")]
-    {
-        use object_store::client::HttpErrorKind;
-        if matches!(http_kind(error), Some(HttpErrorKind::Connect | HttpErrorKind::Timeout)) {
-            return true;
-        }
-    }
-    causes(error).any(|cause| cause.is::<NoAnswer>())
-}
-
+#[cfg(feature = "services")]
 fn causes<'a>(error: &'a Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(error.source(), |error: &&'a (dyn std::error::Error + 'static)| (*error).source())
 }

@@ -22,6 +22,8 @@
 //! The store runs its requests on threads of its own, so it can be used from inside and outside of tokio.
 
 mod address;
+#[cfg(feature = "services")]
+mod answers;
 mod blockstore;
 mod counted;
 mod create;

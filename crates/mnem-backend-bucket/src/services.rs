@@ -11,6 +11,7 @@ use object_store::{
 
 use crate::{
     address::{Bucket, Provider},
+    answers::Connector,
     limits::{CLIENT_RETRIES, CONNECT, LONGEST_REQUEST, PAUSE, REQUEST},
 };
 
@@ -58,7 +59,7 @@ fn connect_s3(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>> {
         builder = builder.with_virtual_hosted_style_request(yes);
     }
     let builder = builder.with_bucket_name(&bucket.name).with_conditional_put(S3ConditionalPut::ETagMatch);
-    Ok(Arc::new(builder.with_retry(retry()).build()?))
+    Ok(Arc::new(builder.with_retry(retry()).with_http_connector(Connector).build()?))
 }
 
 fn connect_google(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>> {
@@ -69,7 +70,7 @@ fn connect_google(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>> {
     if let Some(endpoint) = &bucket.settings.endpoint {
         builder = builder.with_base_url(endpoint);
     }
-    Ok(Arc::new(builder.with_bucket_name(&bucket.name).with_retry(retry()).build()?))
+    Ok(Arc::new(builder.with_bucket_name(&bucket.name).with_retry(retry()).with_http_connector(Connector).build()?))
 }
 
 fn connect_azure(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>> {
@@ -83,5 +84,5 @@ fn connect_azure(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>> {
     if let Some(endpoint) = &bucket.settings.endpoint {
         builder = builder.with_endpoint(endpoint.clone());
     }
-    Ok(Arc::new(builder.with_container_name(&bucket.name).with_retry(retry()).build()?))
+    Ok(Arc::new(builder.with_container_name(&bucket.name).with_retry(retry()).with_http_connector(Connector).build()?))
 }

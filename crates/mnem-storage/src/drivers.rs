@@ -75,7 +75,8 @@ impl Backend {
         let is_folder = || at.ends_with_separator() || at.as_path().is_some_and(Path::is_dir);
         at.as_path().is_some()
             && (at.extension().is_some_and(|extension| extension == self.extension)
-                || (matches!(self.sign, Sign::FolderWith(..)) && is_folder()))
+                // A folder does not ask for a backend whose places are URLs.
+                || (self.schemes.is_empty() && matches!(self.sign, Sign::FolderWith(..)) && is_folder()))
     }
 
     /// Whether this build can open its stores.
