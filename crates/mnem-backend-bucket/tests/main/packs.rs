@@ -125,6 +125,24 @@ fn a_listing_follows_the_log_and_reading_it_takes_few_requests() {
     assert_eq!((found, medium.requests().0 - requests), (220, 5), "4 MiB a request");
 }
 
+#[test]
+fn the_absent_blocks_of_a_call_share_a_look() {
+    let (medium, held) = packed();
+    let store = with_long_lease(&medium);
+    let absent = blocks(300, 11).into_iter().map(|(cid, _)| cid);
+    let cids: Vec<Cid> = absent.chain([held[3].0]).collect();
+    let (requests, mut found) = (medium.requests().0, Vec::new());
+    store
+        .get_many(&cids, &mut |at, data| {
+            found.extend(data.map(|data| (at, data)));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert!(found == [(300, held[3].1.clone())]);
+    // One more asks for the lease of the last block, and two fetch it.
+    assert!(medium.requests().0 - requests <= 4, "{}", medium.requests().0 - requests);
+}
+
 /// Neither deletes nor new blocks change what a listing has begun with, but for what is deleted.
 #[test]
 fn a_caller_that_replaces_each_listed_block_comes_to_an_end() {
