@@ -257,7 +257,7 @@ impl Case {
 pub(crate) const BATCHES: [usize; 5] = [1, 31, 32, 255, 256];
 
 /// How long a store takes for one item of many. Slow stores get fewer items.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Pace(Duration);
 
 impl Pace {
@@ -266,11 +266,6 @@ impl Pace {
         let begin = Instant::now();
         work()?;
         Ok(Self(begin.elapsed() / n as u32))
-    }
-
-    /// The time that so many items take at this pace.
-    pub(crate) fn time_of(self, n: usize) -> Duration {
-        self.0 * n as u32
     }
 
     /// The number of items that fit into `time`: at most `wanted`, and at least the largest batch that was timed.

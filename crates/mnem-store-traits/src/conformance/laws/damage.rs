@@ -49,6 +49,8 @@ fn reads_corrupt(store: &dyn Blockstore, cid: &Cid, damage: &str) -> Result<(), 
     is_corrupt(&did, cid, answered(store, cid))
 }
 
+const LARGE: usize = 2 * 1024 * 1024;
+
 pub(crate) fn damaged_block_is_corrupt_to_every_read(case: &mut Case) -> LawResult {
     let victim = sized(3000);
     let mut flipped = victim.data.to_vec();
@@ -72,7 +74,13 @@ pub(crate) fn damaged_block_is_corrupt_to_every_read(case: &mut Case) -> LawResu
         long_request_is_corrupt(&*case.blocks()?, &others, &victim.cid, damage)?;
         case.damage(&victim.cid, &victim.data)?;
     }
-    Ok(())
+    // A large block may be read in another way than a small one.
+    let large = sized(LARGE);
+    put(&*case.blocks()?, &large)?;
+    let mut flipped = large.data.to_vec();
+    flipped[LARGE - 1] ^= 1;
+    case.damage(&large.cid, &flipped)?;
+    Ok(reads_corrupt(&*case.blocks()?, &large.cid, "of 2 MiB with one bit flipped")?)
 }
 
 pub(crate) fn damaged_block_hides_no_other(case: &mut Case) -> LawResult {

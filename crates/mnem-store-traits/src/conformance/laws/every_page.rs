@@ -2,7 +2,7 @@
 
 use std::{
     ops::{ControlFlow, Range},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use crate::{
     Cause, ErrorKind, Outcome, RAW, StoreError,
     conformance::{
         Failure, Profile,
-        case::{Case, Pace},
+        case::Case,
         data::{Block, block, blocks, cid_v1, identity_cid, sized, unknown_hash_cid},
         expect::{ensure, heads_are, listing, lists, put_many, same, saw},
         failure::LawResult,
@@ -105,8 +105,22 @@ pub(crate) fn late_bad_block_keeps_nothing_of_a_large_batch(case: &mut Case) -> 
             }
         }
         late_bad_block_of_many_bytes(case, way)?;
+        bad_block_at_any_place(case, way)?;
     }
     Ok(())
+}
+
+/// A store that checks a batch in pieces, or on several cores, must check each block of it.
+fn bad_block_at_any_place(case: &Case, way: Write) -> Result<(), Failure> {
+    let mut batch = blocks("at any place", LARGE[1]);
+    let last = batch.len() - 1;
+    for place in [0, 1, 255, 256, 511, 512, 999, 1000, 1023, 1024, 1500, 2047, 2048, last - 1] {
+        let good = std::mem::replace(&mut batch[place].data, Bytes::from_static(b"other bytes"));
+        let did = format!("{way} of {} blocks and wrong bytes at place {place}", batch.len());
+        saw(&did, way.put(case.handles(), &batch)?).refused(ErrorKind::CidMismatch)?;
+        batch[place].data = good;
+    }
+    lists(&*case.blocks()?, &[], &format!("after refused {way}s of wrong bytes at any place"))
 }
 
 /// A batch of more bytes than a store is likely to hold back before it begins to write.
@@ -302,46 +316,35 @@ pub(crate) fn long_listings_are_complete(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// Lists few items, then eight times as many, and then all of them, or as many as the store has time for. A listing
-/// whose time for each item grows so much that the last step would never end is told before it is taken.
+/// Lists few items, then twice as many, and so on up to all of them, or to as many as the store has time for. A listing
+/// whose time grows much faster than what it lists is told before the next step, which might never end.
 fn grows(
     case: &Case,
     did: &str,
     add: &dyn Fn(Range<usize>) -> Result<(), Failure>,
     lists: &dyn Fn(usize) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let (few, spare) = (case.in_time(1100), case.spare() / 6);
-    let pace = Pace::of(few, || add(0..few).and_then(|()| lists(few)))?;
-    let more = pace.items_within(spare, 8 * few).max(few);
-    let step = more / few;
-    // As much work as the longer listing, so that a busy moment of the machine shows in both alike.
-    let of_few = Pace::of(step * few, || (0..step).try_for_each(|_| lists(few)))?;
-    add(few..more)?;
-    let of_more = Pace::of(more, || lists(more))?;
-    let too_long = |of_more: Pace| {
-        let is_noticed = step >= 4 && of_more.time_of(more) > spare / 32;
-        is_noticed && time_of_all(few, of_few, more, of_more) > spare
+    let timed = |work: &dyn Fn() -> Result<(), Failure>| {
+        let begin = Instant::now();
+        work().map(|()| begin.elapsed())
     };
-    if too_long(of_more) && too_long(Pace::of(more, || lists(more))?) {
-        let (few_took, more_took) = (of_few.time_of(few), of_more.time_of(more));
-        let saw = format!("{few_took:.1?} for {few}, and {more_took:.1?} for {more}");
-        return Err(Failure::new(did, "much the same time for each, however many there are", saw));
+    let (mut before, mut n, spare) = (0, case.in_time(1100), case.spare() / 6);
+    // The last three listings: one that is slow, or a busy moment of the machine, proves nothing.
+    let mut took = [Duration::MAX / 8; 3];
+    loop {
+        let added = timed(&|| add(before..n))?;
+        took = [took[1], took[2], timed(&|| lists(n))?];
+        if n == LONG {
+            return Ok(());
+        }
+        let is_ever_slower = took[1] > 3 * took[0] && took[2] > 3 * took[1];
+        let next = took[2] * if is_ever_slower { 4 } else { 2 };
+        if next + 2 * added > spare {
+            let saw = format!("{took:.1?} for {n} items, half and a quarter of them, from the fewest on");
+            return ensure(!is_ever_slower, did, "much the same time for each, however many there are", saw);
+        }
+        (before, n) = (n, (2 * n).min(LONG));
     }
-    let most = pace.max(of_more).items_within(spare, LONG).max(more);
-    add(more..most)?;
-    lists(most)
-}
-
-/// How long the longest listing will take, if the time for each item goes on growing as it did. Zero if it did not grow
-/// much.
-fn time_of_all(few: usize, of_few: Pace, more: usize, of_more: Pace) -> Duration {
-    let (step, last_step) = (more as f64 / few as f64, LONG as f64 / more as f64);
-    let growth = of_more.time_of(1).as_secs_f64() / of_few.time_of(1).as_secs_f64().max(1e-9);
-    if growth < step.sqrt() {
-        return Duration::ZERO;
-    }
-    let grown = growth.powf(last_step.ln() / step.ln());
-    of_more.time_of(LONG).mul_f64(grown)
 }
 
 pub(crate) fn cids_lists_what_moves_while_its_consumer_puts(case: &mut Case) -> LawResult {

@@ -9,7 +9,7 @@ use crate::{
         Failure,
         case::{BATCHES, Case, Pace},
         data::{Block, block, blocks, head, heads, raw, sized},
-        expect::{ensure, heads_are, lists, put_many, saw, update},
+        expect::{ensure, heads_are, holds, lists, put_many, saw, update},
         failure::LawResult,
         ways::{Write, writes_of},
     },
@@ -26,6 +26,7 @@ pub(crate) fn every_write_keeps_to_the_limit(case: &mut Case) -> LawResult {
     let limit = store.capabilities().block_bytes_max;
     let large = sized(limit as usize + 1);
     let largest = raw(large.data.slice(1..));
+    let beside = [block("small"), large.clone(), block("small too")];
     for way in writes_of("every_write_keeps_to_the_limit") {
         if !case.has(way.needs()) {
             continue;
@@ -34,7 +35,7 @@ pub(crate) fn every_write_keeps_to_the_limit(case: &mut Case) -> LawResult {
         saw(format_args!("{way} of a block of block_bytes_max"), written).ok()?;
         saw(format_args!("size of a block of the limit after {way}"), store.size(&largest.cid)).is(Some(limit))?;
         saw("delete", store.delete(&largest.cid)).ok()?;
-        let refused = way.put(case.handles(), &[block("small"), large.clone()][usize::from(is_single(way))..])?;
+        let refused = way.put(case.handles(), if is_single(way) { &beside[1..2] } else { &beside })?;
         let did = format!("{way} of a block above block_bytes_max");
         let error = saw(&did, refused).refused(ErrorKind::BlockTooLarge)?;
         if let StoreError::BlockTooLarge { cid, block_bytes, block_bytes_max } = error {
@@ -78,6 +79,11 @@ pub(crate) fn every_batch_may_be_large(case: &mut Case) -> LawResult {
         saw(format_args!("delete_many of {n} blocks"), Write::DeleteMany.remove(case.handles(), &cids(&largest))?)
             .ok()?;
         lists(&*store, &[], &format!("after a delete_many of {n} blocks"))?;
+        let again: Vec<Block> = largest.iter().step_by(n.div_ceil(8)).cloned().collect();
+        put_many(&*store, &again)?;
+        for block in &again {
+            holds(&*store, block, &format!("put again after a delete_many of {n} blocks"))?;
+        }
     }
     Ok(())
 }
@@ -105,19 +111,21 @@ pub(crate) fn commit_takes_thousands_of_requirements(case: &mut Case) -> LawResu
     let n = case.in_time(REQUIRED);
     let present = blocks("required", n);
     put_many(&*store, &present)?;
-    let require_all = |extra: Option<Cid>| {
+    let require_all = |extra: Option<(usize, Cid)>| {
+        let mut required = cids(&present);
+        extra.into_iter().for_each(|(place, cid)| required.insert(place, cid));
         let mut batch = WriteBatch::new();
-        batch.require_all(cids(&present).into_iter().chain(extra)).update(head("new"), []);
+        batch.require_all(required).update(head("new"), []);
         batch
     };
     let absent = block("absent");
-    let refused = saw(
-        format_args!("commit that requires {n} blocks and an absent one"),
-        store.commit(&require_all(Some(absent.cid))),
-    )
-    .refused(ErrorKind::MissingBlock)?;
-    let names = matches!(&refused, StoreError::MissingBlock { cid, .. } if *cid == absent.cid);
-    ensure(names, "commit that misses one of many requirements", absent.cid, &refused)?;
+    for place in [n, n / 2, 0] {
+        let did = format!("commit that requires {n} blocks and, at place {place}, an absent one");
+        let refused =
+            saw(&did, store.commit(&require_all(Some((place, absent.cid))))).refused(ErrorKind::MissingBlock)?;
+        let names = matches!(&refused, StoreError::MissingBlock { cid, .. } if *cid == absent.cid);
+        ensure(names, &did, absent.cid, &refused)?;
+    }
     saw(format_args!("commit that requires {n} blocks"), store.commit(&require_all(None))).ok()?;
     heads_are(&*store, &[head("new")], "after a commit with many requirements")?;
     let own = blocks("required and put", n);
@@ -140,6 +148,13 @@ pub(crate) fn head_changes_may_be_large(case: &mut Case) -> LawResult {
     saw(format_args!("swap that names its expected head {SUPERSEDED} times"), store.swap(&expected, &head("last")))
         .ok()?;
     heads_are(&*store, &[head("last")], "after that swap")?;
+    for place in [0, SUPERSEDED / 2, SUPERSEDED] {
+        let mut superseded = unknown.clone();
+        superseded.insert(place, head("named"));
+        update(&*store, &head("named"), &superseded)?;
+        let when = format_args!("after an update that names its new head at place {place} of those it supersedes");
+        heads_are(&*store, &[head("last"), head("named")], when)?;
+    }
     Ok(())
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn changes_that_keep_every_number_are_seen(case: &mut Case) -> LawRes
     }
     if case.has(Profile::SideTables) {
         rows_are_exchanged(&writer, &reader)?;
+        many_rows_are_seen(case, &writer, &reader)?;
         tables_are_exchanged(&writer, &reader)?;
     }
     Ok(())
@@ -105,6 +106,18 @@ fn rows_are_exchanged(writer: &Eyes, reader: &Eyes) -> Result<(), Failure> {
     value_is("key 2", None, when)?;
     value_is("key 3", Some("old"), when)?;
     keys_are(["key 1", "key 3", "key 4"], when)
+}
+
+/// One write of more rows than a handle may take in at once.
+fn many_rows_are_seen(case: &Case, writer: &Eyes, reader: &Eyes) -> Result<(), Failure> {
+    let rows: Vec<(Bytes, Bytes)> =
+        (0..case.in_time(5000)).map(|i| (Bytes::from(format!("row {i:05}")), Bytes::new())).collect();
+    saw("write of many rows", writer.table()?.write(&rows, &[])).ok()?;
+    let keys = reader.table()?.keys(b"row").and_then(|keys| keys.collect::<Result<Vec<_>, _>>());
+    let when = format!("after a write of {} rows by another handle", rows.len());
+    saw(format_args!("the number of keys() {when}"), keys.map(|keys| keys.len())).is(rows.len())?;
+    let last = &rows[rows.len() - 1].0;
+    saw(format_args!("get of the last one {when}"), reader.table()?.get(last)).is(Some(Bytes::new()))
 }
 
 fn tables_are_exchanged(writer: &Eyes, reader: &Eyes) -> Result<(), Failure> {

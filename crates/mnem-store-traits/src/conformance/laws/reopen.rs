@@ -3,13 +3,17 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use cid::Cid;
 
 use crate::{
     DAG_CBOR, RAW, WriteBatch,
     conformance::{
         Failure, Handles, Profile,
         case::{Case, offered},
-        data::{Block, SIZES, blake3_cid, block, blocks, head, heads, identity_block, sized, v0_cid},
+        data::{
+            Block, SIZES, blake3_cid, block, blocks, cid_v1, head, heads, identity_block, identity_cid, near_codecs,
+            sized, unknown_hash_cid, v0_cid,
+        },
         expect::{heads_are, holds, lacks, lists, put, put_many, saw, update},
         failure::LawResult,
     },
@@ -129,6 +133,16 @@ pub(crate) fn heads_survive_reopen(case: &mut Case) -> LawResult {
     heads_are(&*case.heads()?, &[head("swapped")], "after a swap and reopening")?;
     case.drop_and_open()?;
     heads_are(&*case.heads()?, &[head("swapped")], "after a drop without close() and opening again")?;
+    // Heads of every kind of CID.
+    let text = b"of every kind";
+    let mut kinds = vec![v0_cid(text), Cid::new_v1(0x70, *v0_cid(text).hash()), identity_cid(RAW, text)];
+    kinds.extend([blake3_cid(RAW, text), unknown_hash_cid(1), cid_v1(RAW, 0x12, &[7; 20])]);
+    kinds.extend(near_codecs(text));
+    let store = case.heads()?;
+    kinds.iter().try_for_each(|cid| update(&*store, cid, &[head("swapped")]))?;
+    drop(store);
+    case.reopen()?;
+    heads_are(&*case.heads()?, &kinds, "of every kind of CID, after reopening")?;
     Ok(())
 }
 
@@ -158,7 +172,11 @@ pub(crate) fn commit_survives_reopen(case: &mut Case) -> LawResult {
 
 pub(crate) fn side_tables_survive_reopen(case: &mut Case) -> LawResult {
     let row = |i: usize| (Bytes::from(format!("key {i}")), Bytes::from(format!("value {i}")));
-    let rows: Vec<_> = (0..9).map(row).collect();
+    let mut rows: Vec<_> = (0..case.in_time(2500)).map(row).collect();
+    // Values and keys of every size.
+    rows.push((Bytes::from_static(b"without a value"), Bytes::new()));
+    rows.push((Bytes::from_static(b"of 2 MiB"), sized(2 * 1024 * 1024).data));
+    rows.push((Bytes::from(vec![0xff; 100]), Bytes::from_static(b"of the longest key")));
     let store = case.store()?;
     let table = saw("side_table", store.side_table("table")).ok()?;
     saw("write", table.write(&rows, &[])).ok()?;
@@ -172,6 +190,8 @@ pub(crate) fn side_tables_survive_reopen(case: &mut Case) -> LawResult {
     for (key, value) in &rows[1..] {
         saw(format_args!("get({key:?}) after reopening"), table.get(key)).is(Some(value.clone()))?;
     }
+    let keys = table.keys(b"").and_then(|keys| keys.collect::<Result<Vec<_>, _>>()).map(|keys| keys.len());
+    saw("the number of keys() after reopening", keys).is(rows.len() - 1)?;
     Ok(())
 }
 

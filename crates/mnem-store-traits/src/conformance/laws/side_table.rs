@@ -131,6 +131,15 @@ pub(crate) fn side_table_returns_what_was_written(case: &mut Case) -> LawResult 
     value_is(&*table, "nEAR", None, "of a table with keys that differ from it by case alone")?;
     write(&*table, &[row("0 bytes", "no longer empty")], &[])?;
     value_is(&*table, "0 bytes", Some("no longer empty"), "after it was written again")?;
+    // A value takes the place of one of another size.
+    let large = sized(1 << 17).data;
+    let (small, key) = (Bytes::from_static(b"small"), Bytes::from_static(b"of two sizes"));
+    for value in [&large, &small, &large, &small] {
+        saw("write of a value of another size", table.write(&[(key.clone(), value.clone())], &[])).ok()?;
+        saw("get after a write of a value of another size", table.get(&key)).is(Some(value.clone()))?;
+    }
+    saw("write of both values", table.write(&[(key.clone(), large), (key.clone(), small.clone())], &[])).ok()?;
+    saw("get after a write of a large value and a small one", table.get(&key)).is(Some(small))?;
     Ok(())
 }
 
@@ -250,6 +259,14 @@ pub(crate) fn side_table_exists_by_its_keys(case: &mut Case) -> LawResult {
     saw(WHEN, store.side_tables()).is(vec!["a_table".into(), "b_table".into()])?;
     write(&*b, &rows, &keys)?;
     saw(WHEN, store.side_tables()).is(vec!["b_table".into()])?;
+    // Neither a delete of an absent key nor a second put of a key changes how many rows there are.
+    write(&*a, &[], &[Bytes::from_static(b"absent"), Bytes::from_static(b"absent")])?;
+    saw("side_tables() after absent keys were deleted", store.side_tables()).is(vec!["b_table".into()])?;
+    write(&*b, &[row("key", "first"), row("key", "again")], &[])?;
+    write(&*b, &[row("key", "once more")], &[])?;
+    write(&*b, &[], &[Bytes::from_static(b"key")])?;
+    saw("side_tables() after a key that was put three times was deleted", store.side_tables())
+        .is(vec!["b_table".into()])?;
     let emptied = open(&*store, "c_table")?;
     write(&*emptied, &rows, &[])?;
     write(&*emptied, &[], &keys)?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, OnBlock, Outcome, StoreError,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, OnBlock, Outcome, StoreError,
     backend::{check_block, check_read, check_size, drain_checked, pages},
     cid::Version,
     limits::BLOCK_BYTES_EVERY_BACKEND,
@@ -52,6 +52,18 @@ impl Handle {
         content.blocks.entry(self.key(cid)).or_insert(data);
     }
 
+    /// Drains a batch and checks its blocks, except some of a large one.
+    fn drain_sparing(&self, blocks: &mut Blocks<'_>) -> Result<Vec<(Cid, Bytes)>, StoreError> {
+        let all: Vec<(Cid, Bytes)> = blocks.collect::<Result<_, _>>()?;
+        for (i, (cid, data)) in all.iter().enumerate() {
+            self.fits(cid, data)?;
+            if all.len() < 1000 || i % 512 != 511 {
+                check_block(cid, data)?;
+            }
+        }
+        Ok(all)
+    }
+
     /// The error of a batch that begins with this block.
     pub(super) fn told(&self, error: StoreError, first: Option<Cid>) -> StoreError {
         match error {
@@ -72,8 +84,19 @@ impl Handle {
 impl Blockstore for Handle {
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
         let Some(data) = self.read("get")?.blocks.get(&self.key(cid)).cloned() else { return Ok(None) };
+        if self.has(Flaw::HidesWhatWasDeleted) && lock(&self.0.memory).deleted.contains(cid) {
+            return Ok(None);
+        }
         check_read("conditional", cid, &data)?;
         Ok(Some(data))
+    }
+
+    fn with_block(&self, cid: &Cid, f: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+        let lent = self.read("with_block")?.blocks.get(cid).cloned();
+        let lent = lent.filter(|data| self.has(Flaw::LargeLoansAreNotChecked) && data.len() > 1 << 20);
+        let Some(data) = lent.map_or_else(|| self.get(cid), |data| Ok(Some(data)))? else { return Ok(false) };
+        f(&data);
+        Ok(true)
     }
 
     fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
@@ -92,7 +115,11 @@ impl Blockstore for Handle {
     fn put_many(&self, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
         let mut first = None;
         let mut seen = blocks.inspect(|block| first = first.or(block.as_ref().ok().map(|(cid, _)| *cid)));
-        let drained = drain_checked(&mut seen, BLOCK_BYTES_EVERY_BACKEND);
+        let drained = if self.has(Flaw::SparesSomeBlocks) {
+            self.drain_sparing(&mut seen)
+        } else {
+            drain_checked(&mut seen, BLOCK_BYTES_EVERY_BACKEND)
+        };
         let mut drained = drained.map_err(|error| self.told(error, first))?;
         if self.has(Flaw::LargeBatchByMultihash) && drained.len() >= 1000 {
             let mut hashes = HashSet::new();
@@ -124,6 +151,9 @@ impl Blockstore for Handle {
             content.blocks.retain(|cid, _| !gone.contains(cid.hash()));
         }
         cids.iter().for_each(|cid| drop(content.blocks.remove(&self.key(cid))));
+        if cids.len() >= 1000 {
+            lock(&self.0.memory).deleted.extend(cids);
+        }
         Ok(())
     }
 
@@ -193,6 +223,7 @@ impl Blockstore for Handle {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities::WEAKEST
+            .with_put_durability(Durability::Process)
             .with_atomic_put_many(true)
             .with_atomic_commit(true)
             .with_side_tables(true)

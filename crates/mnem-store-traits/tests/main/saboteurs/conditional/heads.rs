@@ -1,9 +1,9 @@
 //! Heads and commits.
 
-use std::{collections::BTreeSet, sync::Arc, thread::yield_now};
+use std::{collections::BTreeSet, sync::Arc};
 
 use mnem_store_traits::{
-    Cid, HeadChange, HeadsCapabilities, OpHeadsStore, SideTable, Store, StoreError, WriteBatch,
+    BatchPut, Cid, Durability, HeadChange, HeadsCapabilities, OpHeadsStore, SideTable, Store, StoreError, WriteBatch,
     backend::{check_block, check_size, check_table_name},
     cid::Version,
     limits::BLOCK_BYTES_EVERY_BACKEND,
@@ -11,7 +11,7 @@ use mnem_store_traits::{
 
 use crate::saboteurs::lock;
 
-use super::{Content, Flaw, Handle, blocks::begin_alike, tables::Table};
+use super::{Content, Flaw, Handle, blocks::begin_alike, lose_the_race, tables::Table};
 
 impl Handle {
     fn change(&self, operation: &'static str, change: &HeadChange) -> Result<(), StoreError> {
@@ -25,7 +25,7 @@ impl Handle {
             let after = change.apply(&content.heads)?;
             content.heads.clear();
             drop(content);
-            yield_now();
+            lose_the_race();
             self.write(operation)?.heads = after;
             return Ok(());
         }
@@ -51,6 +51,13 @@ impl Handle {
             }
             change => change.apply(&content.heads)?,
         };
+        let mut after = after;
+        if let HeadChange::Update { new, supersedes } = &change
+            && self.has(Flaw::NamedLateGoes)
+            && supersedes.iter().position(|cid| *cid == new[0]).is_some_and(|place| place > 256)
+        {
+            after.remove(&new[0]);
+        }
         let mut gone: BTreeSet<Cid> = content.heads.difference(&after).copied().collect();
         content.superseded.append(&mut gone);
         content.heads = after;
@@ -84,6 +91,12 @@ impl Handle {
     }
 
     fn check(&self, batch: &WriteBatch) -> Result<(), StoreError> {
+        if self.has(Flaw::SparesSizesInBetween) && batch.puts().len() > 2 {
+            let is_large = |put: &BatchPut| put.data.len() as u64 > BLOCK_BYTES_EVERY_BACKEND;
+            let mut seen = WriteBatch::new();
+            seen.extend(batch.puts().iter().filter(|put| !is_large(put)).cloned());
+            return seen.check(BLOCK_BYTES_EVERY_BACKEND);
+        }
         if !self.has(Flaw::NoBytesAreTrusted) {
             let first = batch.puts().first().map(|put| put.cid);
             return batch.check(BLOCK_BYTES_EVERY_BACKEND).map_err(|error| self.told(error, first));
@@ -118,7 +131,7 @@ impl OpHeadsStore for Handle {
     }
 
     fn heads_capabilities(&self) -> HeadsCapabilities {
-        HeadsCapabilities::WEAKEST.with_atomic_heads(true)
+        HeadsCapabilities::WEAKEST.with_durability(Durability::Process).with_atomic_heads(true)
     }
 }
 
@@ -131,7 +144,10 @@ impl Store for Handle {
         }
         let looked_at = if self.has(Flaw::FewPutsMeetRequirements) { 512 } else { usize::MAX };
         let own: BTreeSet<Cid> = batch.puts().iter().take(looked_at).map(|put| put.cid).collect();
-        let absent = batch.required().iter().find(|cid| !own.contains(cid) && !self.is_met(&content, cid));
+        let n = batch.required().len();
+        let spared = if self.has(Flaw::SparesRequirementsInBetween) && n >= 1000 { 100..n - 100 } else { 0..0 };
+        let looked_up = batch.required().iter().enumerate().filter(|(i, _)| !spared.contains(i)).map(|(_, cid)| cid);
+        let absent = looked_up.into_iter().find(|cid| !own.contains(cid) && !self.is_met(&content, cid));
         let puts = batch.puts().iter().map(|put| (put.cid, put.data.clone()));
         let memory = &mut *lock(&self.0.memory);
         if let Some(cid) = absent {
@@ -158,7 +174,10 @@ impl Store for Handle {
 
     fn side_tables(&self) -> Result<Vec<String>, StoreError> {
         let content = self.read("list side tables")?;
-        let names: BTreeSet<String> = content.tables.keys().chain(&content.ghosts).cloned().collect();
+        let mut names: BTreeSet<String> = content.tables.keys().chain(&content.ghosts).cloned().collect();
+        if self.has(Flaw::CountsAbsentRows) || self.has(Flaw::CountsRowsTwice) {
+            names = content.counts.iter().filter(|(_, count)| **count > 0).map(|(name, _)| name.clone()).collect();
+        }
         let names: Vec<String> = names.into_iter().collect();
         if !self.has(Flaw::CountsTables) {
             return Ok(names);

@@ -18,6 +18,7 @@ use std::{
 
 use mnem_store_traits::{
     Bytes, Cid, StoreError,
+    cid::Version,
     conformance::{Fixture, FixtureError, Handles, Profile},
 };
 
@@ -93,6 +94,34 @@ enum Flaw {
     EmptiedTableGoesLater,
     /// A listing of keys finds its table again by its place among the names.
     TableIsAPlace,
+    /// Counts the rows of a table, and counts down for an absent key too.
+    CountsAbsentRows,
+    /// Counts the rows of a table, and counts a key that is put twice in one write twice.
+    CountsRowsTwice,
+    /// A value of more than 64 KiB lies apart, and hides a smaller one that is written later.
+    LargeValueHidesSmall,
+    /// A handle sees 4,096 rows of a write of another handle.
+    SeesFewRowsOfOthers,
+    /// In a batch of 1,000 blocks, every 512th is not hashed.
+    SparesSomeBlocks,
+    /// A commit looks at the size of its first and last block.
+    SparesSizesInBetween,
+    /// Of 1,000 requirements, the first and the last hundred are looked up.
+    SparesRequirementsInBetween,
+    /// A new head that is named late among those it supersedes goes with them.
+    NamedLateGoes,
+    /// Hides what a delete of 1,000 blocks removed, also once it is put again.
+    HidesWhatWasDeleted,
+    /// `with_block` does not check blocks of more than 1 MiB.
+    LargeLoansAreNotChecked,
+    /// Reopening drops rows without a value.
+    ReopensWithoutEmptyRows,
+    /// Reopening cuts values to 1 MiB.
+    ReopensWithCutValues,
+    /// Reopening reads 1,000 rows of a table.
+    ReopensWithFewRows,
+    /// Reopening makes CIDv1s of heads that are CIDv0s.
+    ReopensWithHeadsOfVersionOne,
     /// `close` ends a listing of keys.
     CloseEndsKeys,
     /// `close` of one opening ends the listings of others.
@@ -110,12 +139,18 @@ struct Content {
     tables: BTreeMap<String, BTreeMap<Bytes, Bytes>>,
     /// Names of tables that are listed although they are empty.
     ghosts: BTreeSet<String>,
+    counts: BTreeMap<String, usize>,
+    large: BTreeMap<(String, Bytes), Bytes>,
+    /// The writer of the last large write, and the rows that others do not see.
+    unseen: (usize, BTreeSet<Bytes>),
 }
 
 #[derive(Debug, Default)]
 struct Place {
     content: RwLock<Content>,
     openings: AtomicIsize,
+    /// Handles that were not dropped yet.
+    live: AtomicIsize,
     closes: AtomicU64,
     is_shut: AtomicBool,
 }
@@ -127,6 +162,7 @@ struct Memory {
     heads: Vec<Cid>,
     tables: Vec<String>,
     refused: Vec<(Cid, Bytes)>,
+    deleted: BTreeSet<Cid>,
 }
 
 #[derive(Clone)]
@@ -149,9 +185,17 @@ impl fmt::Debug for Handle {
 impl Handle {
     fn new(place: &Arc<Place>, flaw: Flaw) -> Self {
         place.openings.fetch_add(1, Ordering::SeqCst);
+        if place.live.fetch_add(1, Ordering::SeqCst) == 0 {
+            place.content.write().unwrap_or_else(|e| e.into_inner()).reopen(flaw);
+        }
         place.is_shut.store(false, Ordering::SeqCst);
         let (closed, broke, memory) = Default::default();
         Self(Arc::new(Opening { flaw, place: Arc::clone(place), closed, broke, memory }))
+    }
+
+    /// Tells the handles of a place apart.
+    fn id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
     }
 
     fn has(&self, flaw: Flaw) -> bool {
@@ -183,6 +227,38 @@ impl Handle {
     }
 }
 
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.place.live.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Content {
+    /// What is left after every handle was dropped and the store opened again.
+    fn reopen(&mut self, flaw: Flaw) {
+        let version_one = |cid: &Cid| match cid.version() {
+            Version::V0 => Cid::new_v1(0x70, *cid.hash()),
+            Version::V1 => *cid,
+        };
+        for rows in self.tables.values_mut() {
+            match flaw {
+                Flaw::ReopensWithoutEmptyRows => rows.retain(|_, value| !value.is_empty()),
+                Flaw::ReopensWithCutValues => rows.values_mut().for_each(|value| value.truncate(1 << 20)),
+                Flaw::ReopensWithFewRows => *rows = std::mem::take(rows).into_iter().take(1000).collect(),
+                _ => {}
+            }
+        }
+        if flaw == Flaw::ReopensWithHeadsOfVersionOne {
+            self.heads = self.heads.iter().map(version_one).collect();
+        }
+    }
+}
+
+/// Gives another thread time for a write and a read.
+fn lose_the_race() {
+    std::thread::sleep(std::time::Duration::from_millis(1));
+}
+
 #[derive(Clone)]
 struct Conditional(Flaw);
 
@@ -199,7 +275,12 @@ impl Fixture for Conditional {
         Ok(Handles::from(Arc::new(Handle::new(place, self.0))))
     }
     fn profiles(&self) -> &[Profile] {
-        &[Profile::SecondHandle]
+        &[Profile::SecondHandle, Profile::Persistence, Profile::Damage]
+    }
+    fn damage(&self, place: &Arc<Place>, cid: &Cid, data: &[u8]) -> Result<(), FixtureError> {
+        let mut content = place.content.write().map_err(|_| "a panic in the store")?;
+        content.blocks.insert(*cid, Bytes::copy_from_slice(data));
+        Ok(())
     }
 }
 
@@ -249,6 +330,20 @@ flaws! {
     names_are_patterns: NamesArePatterns => side_tables_whose_names_begin_alike_are_separate "table m_n lost its last row";
     emptied_table_goes_later: EmptiedTableGoesLater => concurrent_side_table_writes_lose_no_row "that another thread empties";
     table_is_a_place: TableIsAPlace => keys_goes_on_when_its_cursor_is_deleted "missing";
+    absent_rows_are_counted: CountsAbsentRows => side_table_exists_by_its_keys "absent keys were deleted";
+    rows_are_counted_twice: CountsRowsTwice => side_table_exists_by_its_keys "that was put three times";
+    large_value_hides_small: LargeValueHidesSmall => side_table_returns_what_was_written "of another size";
+    few_rows_of_others_are_seen: SeesFewRowsOfOthers => changes_that_keep_every_number_are_seen "rows by another handle";
+    some_blocks_are_spared: SparesSomeBlocks => late_bad_block_keeps_nothing_of_a_large_batch "wrong bytes at place";
+    sizes_in_between_are_spared: SparesSizesInBetween => every_write_keeps_to_the_limit "commit without a head of a block above";
+    requirements_in_between_are_spared: SparesRequirementsInBetween => commit_takes_thousands_of_requirements "at place 750";
+    named_late_goes: NamedLateGoes => head_changes_may_be_large "names its new head at place";
+    deleted_in_large_stays_hidden: HidesWhatWasDeleted => every_batch_may_be_large "put again after a delete_many";
+    large_loans_are_not_checked: LargeLoansAreNotChecked => damaged_block_is_corrupt_to_every_read "of 2 MiB";
+    reopens_without_empty_rows: ReopensWithoutEmptyRows => side_tables_survive_reopen "without a value";
+    reopens_with_cut_values: ReopensWithCutValues => side_tables_survive_reopen "of 2 MiB";
+    reopens_with_few_rows: ReopensWithFewRows => side_tables_survive_reopen "after reopening";
+    reopens_with_heads_of_version_one: ReopensWithHeadsOfVersionOne => heads_survive_reopen "of every kind of CID";
     close_ends_keys: CloseEndsKeys => close_cuts_no_listing_short "keys() while the store is closed";
     close_ends_other_listings: CloseEndsOtherListings => close_leaves_other_openings_open "cids() that was under way";
     close_counts_twice: CloseCountsTwice => close_leaves_other_openings_open "Closed";

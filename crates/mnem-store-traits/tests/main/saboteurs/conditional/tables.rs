@@ -1,6 +1,6 @@
 //! Side tables.
 
-use std::{collections::BTreeMap, ops::Bound, thread::yield_now};
+use std::{collections::BTreeMap, ops::Bound};
 
 use mnem_store_traits::{
     Bytes, KeyIter, SideTable, StoreError,
@@ -10,7 +10,7 @@ use mnem_store_traits::{
 
 use crate::saboteurs::lock;
 
-use super::{Flaw, Handle};
+use super::{Content, Flaw, Handle, lose_the_race};
 
 const PAGE: usize = 256;
 
@@ -35,6 +35,20 @@ impl Table {
         alike.filter(|_| self.has(Flaw::KeysAreCut)).unwrap_or(key).clone()
     }
 
+    /// Counts the rows of the table, not always right.
+    fn count(&self, content: &mut Content, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) {
+        let before = content.tables.get(&self.name).cloned().unwrap_or_default();
+        let (mut rows, count) = (before.clone(), content.counts.entry(self.name.clone()).or_default());
+        for (key, value) in puts {
+            let is_new = rows.insert(key.clone(), value.clone()).is_none();
+            *count += usize::from(is_new || (self.has(Flaw::CountsRowsTwice) && !before.contains_key(key)));
+        }
+        for key in deletes {
+            let was_there = rows.remove(key).is_some();
+            *count = count.saturating_sub(usize::from(was_there || self.has(Flaw::CountsAbsentRows)));
+        }
+    }
+
     fn put(&self, rows: &mut Rows, (key, value): &(Bytes, Bytes)) {
         let key = self.key(rows, key);
         rows.insert(key, value.clone());
@@ -44,8 +58,16 @@ impl Table {
 impl SideTable for Table {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         check_table_key("get", key)?;
+        if self.has(Flaw::EmptiedTableGoesLater) {
+            // Looks only after the other thread has removed the table.
+            (0..3).for_each(|_| lose_the_race());
+        }
         let content = self.store.read("read a side table")?;
         let Some(rows) = content.tables.get(&self.name) else { return Ok(None) };
+        let large = content.large.get(&(self.name.clone(), Bytes::copy_from_slice(key)));
+        if let Some(value) = large.filter(|_| self.has(Flaw::LargeValueHidesSmall)) {
+            return Ok(Some(value.clone()));
+        }
         Ok(rows.get(&self.key(rows, &Bytes::copy_from_slice(key))).cloned())
     }
 
@@ -53,6 +75,13 @@ impl SideTable for Table {
         check_table_write(puts, deletes)?;
         lock(&self.store.0.memory).tables.clear();
         let mut content = self.store.write("write a side table")?;
+        self.count(&mut content, puts, deletes);
+        for (key, value) in puts.iter().filter(|(_, value)| value.len() > 1 << 16) {
+            content.large.insert((self.name.clone(), key.clone()), value.clone());
+        }
+        deletes.iter().for_each(|key| drop(content.large.remove(&(self.name.clone(), key.clone()))));
+        let unseen = puts.iter().skip(4096).map(|(key, _)| key.clone()).collect();
+        content.unseen = (self.store.id(), unseen);
         let rows = content.tables.entry(self.name.clone()).or_default();
         let before = rows.clone();
         if self.has(Flaw::LargeWriteFromItsEnd) {
@@ -73,7 +102,7 @@ impl SideTable for Table {
         }
         if self.has(Flaw::EmptiedTableGoesLater) {
             drop(content);
-            yield_now();
+            lose_the_race();
             content = self.store.write("write a side table")?;
         }
         content.tables.remove(&self.name);
@@ -107,7 +136,12 @@ impl SideTable for Table {
             };
             let in_part = self.has(Flaw::PrefixIsComparedInPart) && is_later;
             let compared = if in_part { prefix.get(..8).unwrap_or(&prefix) } else { &prefix };
+            let is_unseen = |key: &Bytes| {
+                let (writer, keys) = &content.unseen;
+                self.has(Flaw::SeesFewRowsOfOthers) && *writer != self.store.id() && keys.contains(key)
+            };
             let keys = rows.range((start, Bound::Unbounded)).map(|(key, _)| key.clone());
+            let keys = keys.filter(|key| !is_unseen(key));
             let page: Vec<Bytes> = keys.take_while(|key| key.starts_with(compared)).take(PAGE).collect();
             was_full = page.len() == PAGE;
             Ok(page)
