@@ -157,7 +157,7 @@ fn the_hint_for_nothing_is_a_command_that_works_there() {
     assert!(hint(&said).starts_with("check the path; run `mnem-store init --store empty` to create"), "{said}");
     place.run(&["init", "--store", "empty"]).ok();
     let said = place.run(&["heads", "--store", "notes.txt/"]).fails(10);
-    assert!(hint(&said).starts_with("give another path, or restore"), "{said}");
+    assert!(hint(&said).starts_with("give the path of a store, or"), "{said}");
     for command in ["heads", "init"] {
         let said = place.run(&[command, "--store", "far/away/a.redb"]).fails(10);
         let steps = "check the path; run `mkdir -p far/away` to create its folder; then run `mnem-store init --store far/away/a.redb` to";
