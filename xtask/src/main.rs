@@ -55,7 +55,11 @@ const COMMANDS: &[(&str, Run, &str)] = &[
         With("KIND [OPTIONS]", soak::run),
         "long runs, listed by `cargo xtask soak`: of what chance decides, and of what must never happen",
     ),
-    ("interop", Alone(interop::run), "exchange archives with ipfs-car (npm) and carbox (PyPI); needs npm and python3"),
+    (
+        "interop",
+        Alone(interop::run),
+        "exchange archives and segments of logs with ipfs-car (npm) and carbox (PyPI); needs npm and python3",
+    ),
     (
         "upstream",
         With("[--release | --tests | --bench]", upstream::run),
