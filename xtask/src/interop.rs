@@ -1,12 +1,18 @@
 //! Exchanges archives with third-party implementations that check hashes: they read archives written here, and the
-//! reverse. Opt-in: it installs packages from npm and PyPI into a temporary folder.
+//! reverse. They also read the segments of a log. Opt-in: it installs packages from npm and PyPI into a temporary folder.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use xshell::{Shell, cmd};
 
 const BLOCKS: usize = 4077;
+
+/// Blocks that are removed from a log before it is compacted.
+const REMOVED: usize = 500;
 
 /// Counts the blocks of a CARv1 and hashes each, with a third-party reader.
 const CARBOX: &str = "\
@@ -40,12 +46,34 @@ pub(crate) fn run() -> Result<()> {
     let archive = dir.join("out.car");
     cmd!(sh, "{tool} import {data} --heads --store {store}").run()?;
     cmd!(sh, "{tool} export {archive} --store {store}").run()?;
-    ipfs_car(&sh, dir, &tool, &archive)?;
-    carbox(&sh, dir, &tool, &archive)?;
+    let segments = segments(&sh, dir, &tool, &data)?;
+    ipfs_car(&sh, dir, &tool, &archive, &segments)?;
+    carbox(&sh, dir, &tool, &archive, &segments)?;
     Ok(())
 }
 
-fn ipfs_car(sh: &Shell, dir: &Path, tool: &Path, archive: &Path) -> Result<()> {
+/// The segments of a log: of a new one, with deletes, and those that a compaction wrote.
+fn segments(sh: &Shell, dir: &Path, tool: &Path, data: &Path) -> Result<Vec<PathBuf>> {
+    let store = dir.join("animals.carlog");
+    cmd!(sh, "{tool} import {data} --heads --store {store}").run()?;
+    let live = store.join("seg-000001.car");
+    let [new, deleted, compacted] = ["new.car", "deleted.car", "compacted.car"].map(|name| dir.join(name));
+    sh.copy_file(&live, &new)?;
+    let heads = cmd!(sh, "{tool} heads --store {store}").quiet().read()?;
+    let listed = cmd!(sh, "{tool} ls --store {store}").quiet().read()?;
+    let removed = listed.lines().filter(|cid| !heads.contains(cid)).take(REMOVED);
+    cmd!(sh, "{tool} rm {removed...} --store {store}").quiet().ignore_stdout().run()?;
+    sh.copy_file(&live, &deleted)?;
+    cmd!(sh, "{tool} compact --store {store}").run()?;
+    let left = sh.read_dir(&store)?;
+    let left: Vec<_> = left.iter().filter(|path| path.extension().is_some_and(|end| end == "car")).collect();
+    let [segment] = left[..] else { bail!("the compacted log has {} segments, not 1", left.len()) };
+    ensure!(*segment != live, "nothing was compacted");
+    sh.copy_file(segment, &compacted)?;
+    Ok(vec![new, deleted, compacted])
+}
+
+fn ipfs_car(sh: &Shell, dir: &Path, tool: &Path, archive: &Path, segments: &[PathBuf]) -> Result<()> {
     let _inside = sh.push_dir(dir);
     cmd!(sh, "npm install --silent --ignore-scripts --no-save --prefix . ipfs-car@3.1.0").run()?;
     let ipfs_car = "node_modules/.bin/ipfs-car";
@@ -61,6 +89,10 @@ fn ipfs_car(sh: &Shell, dir: &Path, tool: &Path, archive: &Path) -> Result<()> {
     let refused = cmd!(sh, "{ipfs_car} blocks damaged.car").quiet().ignore_status().ignore_stdout().output()?;
     ensure!(!refused.status.success(), "ipfs-car accepts a damaged archive, so its reading of ours proves nothing");
     println!("ipfs-car 3.1.0 refuses a copy with one bit changed");
+
+    for segment in segments {
+        same_blocks(sh, tool, ipfs_car, segment)?;
+    }
 
     let numbers: Vec<u8> = (0u32..750_000).flat_map(u32::to_le_bytes).collect();
     sh.write_file("numbers.bin", numbers)?;
@@ -88,13 +120,22 @@ fn same_blocks(sh: &Shell, tool: &Path, ipfs_car: &str, archive: &Path) -> Resul
     println!("we read {}: the same {} blocks", archive.file_name().unwrap_or_default().display(), ours.len());
     Ok(())
 }
-fn carbox(sh: &Shell, dir: &Path, tool: &Path, archive: &Path) -> Result<()> {
+
+fn carbox(sh: &Shell, dir: &Path, tool: &Path, archive: &Path, segments: &[PathBuf]) -> Result<()> {
     let _inside = sh.push_dir(dir);
     cmd!(sh, "python3 -m pip install --quiet --disable-pip-version-check --target python carbox==0.3").run()?;
     let _path = sh.push_env("PYTHONPATH", dir.join("python"));
     let count = cmd!(sh, "python3 -c {CARBOX} {archive}").quiet().read()?;
     ensure!(count == BLOCKS.to_string(), "carbox reads {count} blocks of ours, not {BLOCKS}");
     println!("carbox 0.3 reads ours: {count} blocks, hashes checked");
+
+    for segment in segments {
+        let count: usize = cmd!(sh, "python3 -c {CARBOX} {segment}").quiet().read()?.parse()?;
+        // And the store's own records.
+        let least = if segment.ends_with("compacted.car") { BLOCKS - REMOVED } else { BLOCKS };
+        ensure!(count > least, "carbox reads {count} blocks of {}, not {least}", segment.display());
+        println!("carbox 0.3 reads {}: {count} blocks", segment.file_name().unwrap_or_default().display());
+    }
 
     let blocks = cmd!(sh, "python3 -c {CARBOX_FIXTURE} theirs.car").quiet().read()?;
     cmd!(sh, "{tool} import theirs.car --heads --store carbox.redb").run()?;

@@ -61,7 +61,11 @@ const COMMANDS: &[(&str, Run, &str)] = &[
         With("[--only TEXT]", bucket::run),
         "the bucket backend over a real object store: all laws, 8 processes that write, and the program; needs python3 and PyPI",
     ),
-    ("interop", Alone(interop::run), "exchange archives with ipfs-car (npm) and carbox (PyPI); needs npm and python3"),
+    (
+        "interop",
+        Alone(interop::run),
+        "exchange archives and segments of logs with ipfs-car (npm) and carbox (PyPI); needs npm and python3",
+    ),
     (
         "upstream",
         With("[--release | --tests | --bench]", upstream::run),

