@@ -49,8 +49,15 @@ struct Watched(HttpClient);
 impl HttpService for Watched {
     async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
         let is_list = request.uri().query().is_some_and(is_list);
-        let response = self.0.execute(request).await?;
+        let asks_machine = request.uri().host().is_some_and(is_of_machine);
+        let response = match self.0.execute(request).await {
+            Err(error) if asks_machine => return Err(no_credentials(0, format!("{NO_CREDENTIALS}: {error}"))),
+            response => response?,
+        };
         let status = response.status().as_u16();
+        if asks_machine && matches!(status, 401 | 403 | 404) {
+            return Err(no_credentials(status, NO_CREDENTIALS.to_owned()));
+        }
         if !is_final(status, is_list) {
             return Ok(response);
         }
@@ -60,6 +67,17 @@ impl HttpService for Watched {
             None => HttpError::new(HttpErrorKind::Timeout, FinalAnswer { means: Means::Refused, status, text }),
         })
     }
+}
+
+const NO_CREDENTIALS: &str = "the environment has no credentials, and neither has the metadata service of the machine";
+
+/// Whether a host gives the credentials of the machine, which are asked for if the environment has none.
+fn is_of_machine(host: &str) -> bool {
+    matches!(host, "169.254.169.254" | "169.254.170.2" | "[fd00:ec2::254]" | "metadata.google.internal" | "metadata")
+}
+
+fn no_credentials(status: u16, text: String) -> HttpError {
+    HttpError::new(HttpErrorKind::Unknown, FinalAnswer { means: Means::Denied, status, text })
 }
 
 /// Whether a query lists objects: of S3 and Google, or of Azure.
@@ -105,6 +123,7 @@ mod tests {
     fn an_answer_is_final_by_its_status_and_the_request() {
         assert!(is_list("delimiter=%2F&list-type=2&prefix=x") && is_list("restype=container&comp=list"));
         assert!(!is_list("uploads") && !is_list("x-list-type=2"));
+        assert!(is_of_machine("169.254.169.254") && !is_of_machine("127.0.0.1"));
         for (status, is_list, expected) in [
             (404, true, true),
             (404, false, false),
