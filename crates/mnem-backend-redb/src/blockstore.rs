@@ -156,7 +156,8 @@ impl Blockstore for Handle {
         let mut keys: Vec<Key> = cids.map(|cid| Ok(Key::of(&cid?))).collect::<Result<_, StoreError>>()?;
         keys.sort_unstable();
         if keys.is_empty() {
-            return self.file().gate.check_writable(operation);
+            self.file().gate.check_writable(operation)?;
+            return self.writer.acknowledge(operation);
         }
         self.writer.write(operation, Change::Delete(keys))
     }

@@ -61,15 +61,12 @@ pub enum Stage {
     Tables,
     /// Checking indexes of nearest neighbours.
     Indexes,
-    /// Setting the heads of a copy, which are its last write. Reported once, before it.
-    Heads,
     /// Comparing the copy with its source.
     Proof,
 }
 
 impl Stage {
-    /// The name of the stage: `structure`, `counting`, `blocks`, `raw`, `links`, `sweep`, `tables`, `indexes`, `heads`,
-    /// `proof`.
+    /// The name of the stage: `structure`, `counting`, `blocks`, `raw`, `links`, `sweep`, `tables`, `indexes`, `proof`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Structure => "structure",
@@ -80,7 +77,6 @@ impl Stage {
             Self::Sweep => "sweep",
             Self::Tables => "tables",
             Self::Indexes => "indexes",
-            Self::Heads => "heads",
             Self::Proof => "proof",
         }
     }

@@ -59,8 +59,8 @@ pub struct Capabilities {
     /// [`FetchAhead`](crate::FetchAhead) then asks for blocks before they are needed. This is advice, not a promise.
     pub batched_reads: bool,
     /// Once a write of a handle returned `Ok`, everything that the handle could read when the write began is as durable
-    /// as [`put_durability`](Self::put_durability) says, whoever wrote it; even if the write had nothing to do. A store
-    /// with one file or one log can claim this. Without the claim, `Ok` covers what the write itself puts or requires.
+    /// as [`put_durability`](Self::put_durability) says, whichever handle wrote it; even if the write had nothing to do. A
+    /// store with one file or one log can claim this. Without the claim, `Ok` covers what the write itself puts or requires.
     pub cumulative_durability: bool,
 }
 

@@ -128,7 +128,7 @@ impl Frames {
         let data = self.check(section);
         let is_followed = |frames: &mut Self| {
             section.end() == frames.len
-                || frames.section(section.end()).is_some_and(|next| match frames.check(&next) {
+                || frames.section_ahead(section.end()).is_some_and(|next| match frames.check(&next) {
                     Data::Right => true,
                     Data::Wrong => false,
                     Data::Unknown => data == Data::Unknown,
@@ -144,6 +144,14 @@ impl Frames {
         self.is_possible(&section).then_some(section)
     }
 
+    /// The section at an offset that may lie far ahead. Does not move the window, which the search needs where it is.
+    fn section_ahead(&self, offset: u64) -> Option<SectionOffsets> {
+        let len = (self.len.saturating_sub(offset)).min(SectionOffsets::START_BYTES_MAX as u64);
+        let start = self.window.claimed(offset, usize::try_from(len).ok()?)?;
+        let section = SectionOffsets::parse(&start, offset).ok()?;
+        self.is_possible(&section).then_some(section)
+    }
+
     fn is_possible(&self, section: &SectionOffsets) -> bool {
         section.data_bytes <= BLOCK_BYTES_MAX && section.end() <= self.len
     }
@@ -154,7 +162,9 @@ impl Frames {
         if !is_checkable(&section.cid) {
             return Data::Unknown;
         }
-        if self.failed + section.data_bytes > BLOCK_BYTES_MAX + self.offset * RAW_FAILED_FACTOR {
+        // By the end of the section, so that a large block that is damaged does not spend what the next one needs.
+        let scanned = self.offset.max(section.offset);
+        if self.failed + section.data_bytes > BLOCK_BYTES_MAX + scanned * RAW_FAILED_FACTOR {
             return Data::Wrong;
         }
         let data = self.data(section);

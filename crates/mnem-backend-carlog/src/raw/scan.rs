@@ -155,7 +155,10 @@ impl Scan {
     }
 
     fn take_record(&mut self, segment: &mut Segment, record: Record) {
-        let values = record.rows.iter().filter_map(|row| row.value.map(u64::from));
+        // A record names values of its own commit. Without the keys, a block may only look like a record.
+        let of_commit = record.from..record.at;
+        let values = record.rows.iter().filter_map(|row| row.value);
+        let values = values.filter(|value| of_commit.contains(value)).map(u64::from);
         let room = RAW_VALUES_MAX.saturating_sub(segment.named.len());
         segment.named.extend(values.take(room));
         let Some(heads) = record.heads else { return };

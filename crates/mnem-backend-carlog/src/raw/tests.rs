@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use mnem_store_traits::{Bytes, Cid, RAW, cid_of};
+use mnem_store_traits::{Bytes, Cid, RAW, cid, cid_of};
 
 use super::frames::{Frame, Frames, Step};
 use crate::{
@@ -205,6 +205,45 @@ fn bytes_that_begin_like_sections_are_read_a_few_times() {
         let read = *file.read.lock().unwrap();
         assert!(read <= 80 << 20, "{pattern:x?}: {read} bytes read");
     }
+}
+
+/// A section under an unknown hash claims to end far ahead, and a small right section follows, again and again.
+#[test]
+fn claims_far_ahead_cost_no_window_each() {
+    let unknown = Cid::new_v1(RAW, cid::multihash::Multihash::wrap(0x3b_0001, &[7; 32]).unwrap());
+    let mut bytes = begin();
+    let mut right = Vec::new();
+    while bytes.len() < 1 << 20 {
+        right.push(section(&right.len().to_le_bytes(), &mut bytes));
+        let at = bytes.len() as u64;
+        mnem_car::SectionOffsets::write_start(&unknown, 2 << 20, at, &mut bytes);
+    }
+    bytes.resize(4 << 20, 0xff);
+    let (len, file) = (bytes.len() as u64, Arc::new(of(bytes)));
+    let mut frames = Frames::new(file.clone(), len);
+    let mut whole = 0;
+    loop {
+        match frames.step() {
+            Step::Frame(Frame { section, is_whole: true }) if section.offset != HEADER_BYTES => whole += 1,
+            Step::End => break,
+            _ => {}
+        }
+    }
+    assert_eq!(whole, right.len());
+    let read = *file.read.lock().unwrap();
+    assert!(read <= 40 * len, "{read} bytes read");
+}
+
+/// The block after a large one is looked at, however many bytes the large one has hashed in vain.
+#[test]
+fn what_lies_inside_a_large_damaged_block_is_not_a_block() {
+    let (mut inner, _) = segment(&blocks(5));
+    inner.resize(40 << 20, 7);
+    let (mut bytes, places) = segment(&[inner.into(), vec![8; 30 << 20].into()]);
+    let last = places[1].1 - 1;
+    bytes[last] ^= 1;
+    let (whole, wrong, _) = scanned(of(bytes));
+    assert_eq!((whole, wrong), (vec![places[1].0], 1));
 }
 
 #[test]

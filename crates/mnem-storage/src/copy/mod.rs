@@ -16,12 +16,7 @@ use mnem_store_traits::{Cid, Store};
 use serde::Serialize;
 
 use self::{blocks::Writer, heads::Heads};
-use crate::{
-    Progress, Stage,
-    limits::COPY_PASSES_MAX,
-    progress::{Cancelled, OnProgress},
-    report,
-};
+use crate::{limits::COPY_PASSES_MAX, progress::OnProgress, report};
 
 pub use self::{
     error::CopyError,
@@ -210,7 +205,6 @@ fn copy_all(
             }
             return Err(CopyError::Source(missing.into()).into());
         }
-        Cancelled::check(progress(Progress::of(Stage::Heads)))?;
         heads.set(to)?;
         proof::prove(from, to, &heads, same, report, progress)?;
         break;

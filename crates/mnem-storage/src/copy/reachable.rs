@@ -172,7 +172,6 @@ fn copy_reached(
         let missing = StoreError::MissingBlock { cid: *cid, linked_from: Some(Box::new(*linked_from)) };
         return Err(CopyError::Source(missing.into()).into());
     }
-    Cancelled::check(progress(Progress::of(Stage::Heads)))?;
     heads.set(to)?;
     prove(to, heads, allowed, report, reached_bytes, progress)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, mem};
 
-use mnem_store_traits::{Bytes, Cid, Store, StoreError, WriteBatch, is_checkable, links};
+use mnem_store_traits::{Bytes, Cid, Store, StoreError, WriteBatch, backend::check_size, is_checkable, links};
 
 use super::SalvageReport;
 use crate::{
@@ -123,12 +123,8 @@ impl<'a> Salvage<'a> {
 
     pub(super) fn take(&mut self, cid: Cid, data: Bytes) -> Result<(), Ended> {
         let block_bytes = data.len() as u64;
-        if block_bytes > self.to.capabilities().block_bytes_max {
-            self.absent(
-                FaultKind::Unreadable,
-                cid,
-                format!("block {cid} has {block_bytes} bytes, more than the target accepts"),
-            );
+        if let Err(refused) = check_size(&cid, &data, self.to.capabilities().block_bytes_max) {
+            self.absent(FaultKind::Unreadable, cid, format!("the target does not accept block {cid}: {refused}"));
             return Ok(());
         }
         if self.batched.len() >= COPY_BATCH_ITEMS_MAX || self.batch_bytes + block_bytes > COPY_BATCH_BYTES_MAX {

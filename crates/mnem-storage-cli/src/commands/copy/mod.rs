@@ -1,10 +1,9 @@
 //! `copy`: copying a store to another path or backend.
 
-mod checking;
 mod reachable;
 mod salvage;
 
-use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use clap::ValueHint;
 use mnem_storage::{
@@ -13,7 +12,6 @@ use mnem_storage::{
 };
 use serde::Serialize;
 
-use self::checking::CheckedSource;
 use crate::{
     context::Context,
     drivers,
@@ -138,36 +136,22 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let failed = |source| failed(args, source);
     let of_target = |error: StoreError| failed(CopyError::Target(error.into()));
     let stop = stop_while_opening(context)?;
-    let mut source = CheckedSource::open(context, args)?;
+    let from = open_source(context, args)?;
     // Before creating a store, so that a signal does not interrupt its creation.
     stop.finish_first();
     context.note(format_args!("opening or creating {}", args.to.display()));
     let to = Target::open(&options_of_target(context, args), &args.to).map_err(of_target)?;
     let mut bar = context.bar("copy");
-    let from = Arc::clone(&source.store);
     let total = count(&*from, &mut bar, &stop);
-    let mut damage = None;
     let options = CopyOptions::new().merge_heads(args.merge_heads).compare(args.compare);
     let copied = copy_with(&*from, &*to, &options, &mut |mut progress| {
         if progress.stage == Stage::Blocks {
             progress.total_blocks = total;
-        } else if progress.stage == Stage::Heads
-            && let Err(error) = source.wait()
-        {
-            damage = Some(error);
-            return ControlFlow::Break(());
         }
         bar.show(&progress);
         stop.flow()
     });
     drop(bar);
-    if let Err(CopyError::Source(_)) = &copied {
-        // The check says more about a damaged source.
-        damage = source.wait().err();
-    }
-    if let Some(error) = damage {
-        return Err(failed(CopyError::Source(error.into())));
-    }
     let report = unless_stopped(args, &stop, &to, copied)?;
     let knn_rows = finish(context, args, &to, &report)?;
     let equal = report.promise == Promise::Equal;
