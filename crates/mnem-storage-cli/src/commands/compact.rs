@@ -14,12 +14,13 @@ use crate::{
 const EXAMPLES: &str = "\
 Deletes leave free space inside a redb file, which later writes reuse; `stat` shows it as
 `free`. compact moves the data together and truncates the file. No other process may have
-the store open. If it is interrupted, the store is intact: run it again. After many small
+the file open. If it is interrupted, the store is intact: run it again. After many small
 commits, a `copy` is even smaller, because it refills the pages.
 
 A simple store has no free space: compact removes the unfinished files of killed writers.
-A carlog store is written again without its deleted blocks. This needs disk space for the
-new copy. Other processes may read the store meanwhile.
+A carlog store is rewritten without its deleted blocks. This needs disk space for the new
+copy. Other processes may read the store meanwhile, but not have it open for writing. A
+store in a bucket is not compacted: copy it to another place to leave out deleted blocks.
 
 Examples:
   mnem-store compact --store animals.redb

@@ -16,7 +16,7 @@ use crate::{
 const EXAMPLES: &str = "\
 Runs every law of the storage contract on stores in the temporary folder, and reports
 the profiles to which the backend conforms. Takes a minute or two.
-Exit status 3: the backend broke a law.
+Exit status 3: the backend broke a law, or no selected law could be tested.
 
 Examples:
   mnem-store conformance

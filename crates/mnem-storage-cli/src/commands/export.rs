@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// Root of the archive, instead of the heads: a CID, or a prefix of 8 or more characters; repeatable
     #[arg(long, value_name = "CID")]
     root: Vec<String>,
-    /// Export blocks of codecs that are not followed, without the blocks that they link to
+    /// Treat blocks of unfollowed codecs as leaves: export them without the blocks that they link to
     #[arg(long)]
     opaque_leaves: bool,
     /// Leave out missing blocks and list them; a damaged block still stops the export

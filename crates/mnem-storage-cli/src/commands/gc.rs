@@ -46,7 +46,7 @@ pub(crate) struct Args {
     /// Continue at missing or damaged blocks and list them; remove the blocks that only they link to
     #[arg(long)]
     allow_missing: bool,
-    /// Keep blocks of codecs that are not followed; remove the blocks that only they link to
+    /// Treat blocks of unfollowed codecs as leaves; remove the blocks that only they link to
     #[arg(long)]
     opaque_leaves: bool,
     /// Remove nearest-neighbour indexes with an unreachable root

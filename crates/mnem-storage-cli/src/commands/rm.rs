@@ -22,9 +22,10 @@ use crate::{
 
 const EXAMPLES: &str = "\
 rm does not check whether other blocks link to a block. Remove only blocks that no head
-reaches, and only while no other process writes blocks that may link to them; `gc` does
-both. The block of a head needs --force; `heads rm` drops a head. CIDs on standard input
-are all read before the store is opened. Resolving a CID prefix scans all CIDs.
+reaches (or a damaged block that you import again), and only while no other process
+writes blocks that may link to them; `gc` does both. The block of a head needs --force;
+`heads rm` drops a head. CIDs on standard input are all read before the store is opened.
+Resolving a CID prefix scans all CIDs.
 Exit status 4: some of the blocks are not in the store; the others are removed.
 
 Examples:

@@ -19,8 +19,8 @@ const EXAMPLES: &str = "\
 Checks the store's own files, every block against its CID, the encoding of all DAG-CBOR,
 DAG-PB and DAG-JSON blocks, the links in those that the heads reach, the side tables, and
 every nearest-neighbour index. Blocks of other codecs that may contain links are counted;
-their links are not followed. Changes nothing. Prints a line for each fault, then a
-summary. Exit status 3: faults found.
+their links are not followed. Changes nothing, unless --recover is given. Prints a line
+for each fault, then a summary. Exit status 3: faults found.
 
 Examples:
   mnem-store verify --store animals.redb

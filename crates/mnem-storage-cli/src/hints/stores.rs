@@ -173,7 +173,8 @@ fn for_place(lacks: &PlaceLacks) -> &'static str {
         }
         _ => {
             "give a path on another file system; \
-             or give `--without-folder-sync` if a power cut may lose new files"
+             or give `--without-folder-sync` if a power cut may lose new files \
+             and, in a simple store, acknowledged blocks"
         }
     }
 }

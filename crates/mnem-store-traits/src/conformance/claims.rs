@@ -59,12 +59,14 @@ impl Claimed {
             (_, _, 1.., _) if *claimed => format!("claimed, and broken: {}", first(broken)),
             (_, _, 1.., _) => format!("not claimed, and not refused: {}", first(broken)),
             (true, 0, 0, n) => {
-                format!("claimed, and taken at its word: {n} laws were not run, such as {}", first(not_run))
+                format!("claimed, and taken at its word: {} {} not run, such as {}", laws(n), were(n), first(not_run))
             }
-            (true, k, 0, 0) => format!("claimed, and kept: {k} laws"),
+            (true, k, 0, 0) => format!("claimed, and kept: {}", laws(k)),
             (true, k, 0, n) => {
                 format!(
-                    "claimed, and kept as far as was looked: {k} laws; {n} were not run, such as {}",
+                    "claimed, and kept as far as was looked: {}; {n} {} not run, such as {}",
+                    laws(k),
+                    were(n),
                     first(not_run)
                 )
             }
@@ -75,6 +77,14 @@ impl Claimed {
             (false, 0, 0, _) => format!("not claimed: whether it is refused was not looked at: {}", first(not_run)),
         }
     }
+}
+
+fn laws(n: usize) -> String {
+    if n == 1 { "1 law".into() } else { format!("{n} laws") }
+}
+
+fn were(n: usize) -> &'static str {
+    if n == 1 { "was" } else { "were" }
 }
 
 impl fmt::Display for Claimed {

@@ -52,7 +52,7 @@ macro_rules! __conformance_laws {
                 must put put_of_wrong_bytes_leaves_the_present_block [Blocks]
                     "Wrong bytes are refused also under a CID that is present, and the block stays as it is."
                 must put trusted_put_leaves_the_present_block [Blocks]
-                    "A block that is there is not written again, also not by a trusted put of other bytes."
+                    "A block that is there is not written again, not even by a trusted put of other bytes."
                 must put put_rejects_unsupported_hash [Blocks]
                     "`put` refuses a hash function that it cannot compute with `UnsupportedHash`, and keeps nothing."
                 must put put_rejects_truncated_digest [Blocks]
@@ -87,7 +87,7 @@ macro_rules! __conformance_laws {
                 must identity hash_function_is_part_of_the_key [Blocks]
                     "The same bytes under two hash functions are two blocks."
                 must identity equal_digests_of_other_hash_functions_are_others [Blocks]
-                    "CIDs with the same digest and different hash functions name different blocks, and a cut digest none."
+                    "CIDs with the same digest and different hash functions name different blocks, and a CID with a truncated digest names no stored block."
                 must identity identity_is_not_synthesised [Blocks]
                     "A block under an identity CID is absent until it is put, and after it was deleted."
                 must identity identity_cids_of_every_length_are_kept [Blocks]
@@ -158,7 +158,7 @@ macro_rules! __conformance_laws {
                 must walk walk_yields_a_shared_block_once [Blocks]
                     "A walk yields a block that several others link to once."
                 must walk walk_moves_pending_links_to_the_front [Blocks]
-                    "A block that is linked from far back and from here is visited here, as depth-first order demands."
+                    "A block that is both pending and linked from the current block is visited next, as depth-first order requires."
                 must walk walk_of_many_shared_links_is_in_order [Blocks]
                     "The order holds in a graph in which every block links to all the blocks below it."
                 must walk walk_reports_a_missing_child_with_its_parent [Blocks]
@@ -216,7 +216,7 @@ macro_rules! __conformance_laws {
                 must update heads_need_no_block [Heads]
                     "A head is a CID of any kind and needs no block."
                 must update heads_capabilities_are_constant [Heads]
-                    "What is claimed of heads is constant."
+                    "The capabilities for heads are constant."
                 must swap swap_replaces_expected_heads [Heads]
                     "`swap` replaces all heads by the new one if they are as expected."
                 must swap swap_from_other_heads_is_refused [Heads]
@@ -241,7 +241,7 @@ macro_rules! __conformance_laws {
                 must commit commit_changes_heads_as_swap_does [Store]
                     "The head change of a commit follows the law of `swap`."
                 must sets commit_adds_every_new_head [Store]
-                    "A commit may update to a set of new heads: all of them are added, in any order and also where superseded by name."
+                    "A commit may update to a set of new heads: all of them are added, in any order, even those that the same change supersedes."
                 must sets commit_swaps_to_every_new_head [Store]
                     "A commit may swap to a set of new heads, which are all the heads afterwards."
                 must sets commit_refuses_an_empty_set_of_new_heads [Store]
@@ -287,7 +287,7 @@ macro_rules! __conformance_laws {
                 must commit close_cuts_no_listing_short [Store]
                     "A listing that is under way when the store is closed goes on to its end, or fails with `Closed`."
                 must commit closed_store_refuses_calls [Store]
-                    "After `close` every call returns `Closed`, also one that would have nothing to do, and closing again is `Ok`; where `close` has nothing to close, nothing changes."
+                    "After `close`, every call that asks for something returns `Closed`, even one that would have nothing to do, and closing again is `Ok`; where `close` has nothing to close, nothing changes."
 
                 must side_table side_tables_are_offered_where_claimed [Store]
                     "`side_table` works where `side_tables` is claimed and is `Unsupported` where it is not; a new store lists none."
@@ -308,7 +308,7 @@ macro_rules! __conformance_laws {
                 must side_table side_tables_are_separate [SideTables]
                     "Side tables do not see each other's keys, nor blocks and heads."
                 must side_table side_tables_whose_names_begin_alike_are_separate [SideTables]
-                    "A table whose name begins with another's, or has its letters, shares no row with it, nor does one of 300."
+                    "Tables share no rows, even if one name is a prefix of another or would match it as a pattern, and even among 300 tables."
                 must side_table closed_store_refuses_side_tables [SideTables]
                     "A side table of a closed store returns `Closed`."
 
@@ -379,7 +379,7 @@ macro_rules! __conformance_laws {
                 must every_page keys_goes_on_when_its_cursor_is_deleted [SideTables]
                     "`keys` lists 2,600 keys, ascending, when the one that it listed last is deleted at the end of a page of any usual size."
                 must every_page listings_at_the_same_time_are_apart [Blocks]
-                    "Two listings of one handle, of blocks or of keys, that are read in turns each yield every item once, and so does one after others were left half way."
+                    "Two interleaved listings of one handle, of blocks or of keys, each yield every item once. So does a listing that begins after others were abandoned."
                 must every_page long_listings_are_complete [Blocks]
                     "`cids` lists 70,000 blocks, and `keys` as many keys, each once, without growing ever slower; a slow store is asked for as many as it takes in a sixth of the deadline."
                 must every_page cids_lists_what_moves_while_its_consumer_puts [Blocks]
@@ -391,17 +391,17 @@ macro_rules! __conformance_laws {
                 must every_page batches_of_many_bytes_are_taken [Blocks]
                     "A batch of 64 MiB is taken by every way to write a batch, and answered by one `get_many`."
                 must every_look every_read_follows_every_write [Blocks]
-                    "Every way to read finds what a write added, and does not find what it removed, also where the handle looked before."
+                    "Every way to read finds what a write added and does not find what it removed, even if the handle has read it before."
                 must every_look every_read_follows_every_write_for_a_reader [Blocks SecondReader]
-                    "Every way to read of a second handle that only reads finds what a write added, and does not find what it removed, whatever it remembers."
+                    "Through a second handle that only reads, every way to read finds what a write added and does not find what it removed, whatever the handle has cached."
                 must every_look large_write_of_another_handle_is_seen_whole [Blocks SecondHandle]
                     "A write of 9 MiB, of 300 blocks or rows, or in many calls is seen whole through another handle that looked before."
                 must numbers changes_that_keep_every_number_are_seen [Blocks SecondHandle]
-                    "Every way to read sees changes of another handle that leave all numbers as they were: how many there are, their sizes, the first and the last."
+                    "Every way to read sees a change by another handle, even if it keeps the number of items, their sizes, and the first and last item."
                 must every_look a_round_number_of_changes_is_no_standstill [Blocks SecondHandle]
-                    "After exactly 256 changes by one handle every way to read of another sees the last of them."
+                    "After one handle makes exactly 256 changes, every way to read through another handle sees the last one."
                 must every_look every_read_follows_every_write_of_another_handle [Blocks SecondHandle]
-                    "Every way to read of one handle finds what a write through another added, and does not find what it removed, whatever both remember."
+                    "Through one handle, every way to read finds what a write through another added and does not find what it removed, whatever the two handles have cached."
                 must every_callback every_write_within_callers_code_stands [Blocks]
                     "The iterator of a batch, a callback, or the consumer of a listing may write in every way: the write shows at once and stands, and the outer call keeps its promises."
                 must every_callback close_within_callers_code_is_a_close [Store]
@@ -419,9 +419,9 @@ macro_rules! __conformance_laws {
                 must reopen deletes_survive_reopen [Blocks Persistence; PutsSurvive]
                     "A deleted block is absent after reopening, and one that was put again is present."
                 must reopen what_came_back_survives_reopen [Blocks Persistence; PutsSurvive HeadsSurvive]
-                    "A block, a head and a row that went and came back are there after reopening."
+                    "A block, a head and a row that were removed and added again are there after reopening."
                 must reopen opening_undoes_nothing [Blocks SecondHandle]
-                    "Opening the store once more undoes nothing: a block, a head and a row that went and came back are there."
+                    "Opening the store once more undoes nothing: a block, a head and a row that were removed and added again are there."
                 must delete_many delete_many_survives_reopen [Blocks Persistence; PutsSurvive]
                     "Blocks removed by `delete_many` are absent after reopening, and the others are present."
                 must reopen empty_store_reopens_empty [Blocks Persistence]
@@ -465,7 +465,7 @@ macro_rules! __conformance_laws {
                 must race put_is_visible_to_another_thread [Blocks]
                     "A read that begins after a put returned `Ok` sees the block, in every thread."
                 must race delete_is_visible_to_another_thread [Blocks]
-                    "A read that begins after a delete returned `Ok` finds nothing, in every thread, whoever read the block meanwhile."
+                    "A read that begins after a delete returned `Ok` finds nothing, in every thread, even if another thread read the block meanwhile."
                 must race block_is_never_seen_in_part [Blocks]
                     "A reader sees a block whole or not at all while it is being put."
                 must race concurrent_puts_of_one_block_all_succeed [Blocks]
@@ -509,7 +509,7 @@ macro_rules! __conformance_laws {
             }
             faults {
                 must damage damaged_block_is_corrupt_to_every_read [Blocks Damage]
-                    "A block whose stored bytes were changed, cut short or replaced is `Corrupt` to every read, also in a long request, which names it and hands out none of its bytes."
+                    "Every read of a block whose stored bytes were changed, truncated or replaced fails with `Corrupt`, even in a long request. The error names the block, and none of its bytes are returned."
                 must damage damaged_block_hides_no_other [Blocks Damage]
                     "A damaged block is listed, and every other block is returned."
                 must damage damaged_block_is_not_taken_for_absent [Blocks Damage]
@@ -520,7 +520,7 @@ macro_rules! __conformance_laws {
                     "A walk reports a damaged block as `Corrupt`, and goes on."
 
                 must fault failed_read_is_an_error_and_no_absence [Blocks Faults]
-                    "While the medium cannot be read, every look-up and listing is right or an error, never an absence; afterwards the handle reads on."
+                    "While the medium cannot be read, every lookup and listing returns the right answer or an error, never an absence. Afterwards the handle can read again."
                 must fault failed_read_ends_a_listing [Blocks Faults]
                     "An error ends a listing, of blocks and of keys."
                 must fault failed_read_of_heads_is_an_error [Heads Faults]
@@ -540,7 +540,7 @@ macro_rules! __conformance_laws {
                 must sets failed_commit_lands_all_new_heads_or_none [Store Faults; HeadsSurvive]
                     "A commit of several heads that met a failing medium left the old heads or all of the new ones, as its outcome says."
                 must fault failed_side_table_write_is_as_its_outcome_says [SideTables Faults; PutsSurvive]
-                    "A side table's write that met a failing medium left the first of its rows: none after `NotApplied`, all or none where that is claimed."
+                    "A side table's write that met a failing medium left a prefix of its rows: none after `NotApplied`, and all or none if `atomic_side_table_writes` is claimed."
                 must fault failed_sync_refuses_writes_until_reopened [Blocks Faults; PutsSurvivePower]
                     "After a failed sync the handle refuses puts with `Poisoned` until the store is reopened, and reads on."
                 must fault failed_sync_refuses_head_changes_until_reopened [Heads Faults; HeadsSurvivePower]
@@ -553,46 +553,46 @@ macro_rules! __conformance_laws {
                     "No reader of heads waits for the sync of a head change."
 
                 must every_fault every_read_that_fails_is_an_error [Blocks Faults]
-                    "At whichever read of the medium a call fails: every way to read is right or an error, never an absence, and works again afterwards."
+                    "If any read of the medium fails during a call, every way to read returns the right answer or an error, never an absence, and works again afterwards."
                 must every_look failed_read_is_no_old_answer [Blocks Faults SecondHandle]
-                    "A read that fails after another handle's write is an error or right, and never what the handle saw before."
+                    "If the medium fails during a read after another handle's write, the read returns an error or the current state, never an earlier one."
                 must every_fault failed_read_ends_a_listing_on_any_page [Blocks Faults]
-                    "At whichever read of the medium a listing of blocks or keys fails: the error is its last item, also when reads succeed again."
+                    "If any read of the medium fails during a listing of blocks or keys, the error is the last item of the listing, even if reads succeed again."
                 must every_fault every_write_that_fails_is_as_it_says [Blocks Faults; PutsSurvive]
-                    "At whichever read, write or sync of the medium a write fails: what is there is as its outcome says, also when the handle goes on."
+                    "If any read, write or sync of the medium fails during a write, the store holds what the outcome says, even if the handle goes on."
                 must every_fault commit_that_cannot_look_moves_no_head [Store Faults; PutsSurvive HeadsSurvive]
                     "A commit that cannot look for a required block fails and moves no head."
                 must every_fault opening_that_fails_is_no_empty_store [Blocks Faults; PutsSurvive]
-                    "At whichever operation of the medium an opening fails: it is an error, or nothing is missing; and nothing is lost."
+                    "If any operation of the medium fails during an open, the open fails or the handle misses nothing, and later opens find everything."
                 must every_fault failed_sync_refuses_every_write [Blocks Faults; PutsSurvivePower]
-                    "After a failed sync of any write the handle, and each of its side tables, refuses every write with `Poisoned` until the store is reopened, also one that would have nothing to do; once closed, it says `Closed`."
+                    "After a failed sync of any write, the handle and each of its side tables refuse with `Poisoned` every write that asks for something, even one that would have nothing to do, until the store is reopened. Once closed, they fail with `Closed`."
                 must every_fault no_read_waits_for_a_sync_of_any_write [Blocks Faults; PutsSurvivePower]
                     "No way to read waits for the sync of any way to write."
 
                 must crash acknowledged_blocks_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
-                    "Wherever in a `put_many` the power is cut: acknowledged blocks are there, and others whole or absent."
+                    "If the power is cut at any point of a `put_many`, acknowledged blocks are there, and each other block is whole or absent."
                 must crash deletes_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
-                    "Wherever in a `delete` or `delete_many` the power is cut: a block is whole or absent, and absent if that was acknowledged."
+                    "If the power is cut at any point of a `delete` or `delete_many`, a block is whole or absent, and absent if that was acknowledged."
                 must crash put_many_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
-                    "Wherever in an atomic `put_many` the power is cut: all its blocks are there or none."
+                    "If the power is cut at any point of an atomic `put_many`, all its blocks are there or none."
                 must crash acknowledged_heads_survive_a_power_cut [Heads Crash; HeadsSurvivePower]
-                    "Wherever in a head change the power is cut: the heads are the old or the new, and the new if it was acknowledged."
+                    "If the power is cut at any point of a head change, the heads are the old or the new, and the new if the change was acknowledged."
                 must crash no_head_without_its_blocks_after_a_power_cut [Store Crash; PutsSurvivePower HeadsSurvivePower]
-                    "Wherever in a commit the power is cut: no head is there without its blocks."
+                    "If the power is cut at any point of a commit, no head is there without its blocks."
                 must crash commit_is_all_or_nothing_after_a_power_cut [Store Crash; AtomicCommit PutsSurvivePower HeadsSurvivePower]
-                    "Wherever in an atomic commit the power is cut: its blocks and its head are there, or none of them."
+                    "If the power is cut at any point of an atomic commit, its blocks and its head are there, or none of them."
                 must sets heads_of_a_commit_survive_a_power_cut_together [Store Crash; HeadsSurvivePower]
-                    "Wherever in a commit of several heads the power is cut: the heads are the old ones or all of the new ones."
+                    "If the power is cut at any point of a commit of several heads, the heads are the old ones or all of the new ones."
                 must crash side_table_rows_survive_a_power_cut [SideTables Crash; PutsSurvivePower]
-                    "Wherever in a side table's write the power is cut: each row is the old or the new, and the new if it was acknowledged."
+                    "If the power is cut at any point of a side table's write, each row is the old or the new, and the new if the write was acknowledged."
                 must crash side_table_write_is_all_or_nothing_after_a_power_cut [SideTables Crash; AtomicSideTableWrites]
-                    "Wherever in an atomic side table's write the power is cut: all of it is there or nothing."
+                    "If the power is cut at any point of an atomic side table's write, all of it is there or nothing."
                 must crash second_put_makes_an_unsynced_block_durable [Blocks SecondHandle Faults Crash; PutsSurvivePower]
                     "A put of a block that another handle could not sync makes it durable before it returns `Ok`."
                 must crash put_after_reopening_makes_an_unsynced_block_durable [Blocks Faults Crash; PutsSurvivePower]
                     "A put of a block that the handle before could not sync makes it durable before it returns `Ok`."
                 must every_cut every_acknowledged_write_survives_a_power_cut [Blocks Crash; PutsSurvivePower]
-                    "Wherever in any write the power is cut, and once more after recovery: what was acknowledged is there, before the cut and after it."
+                    "If the power is cut at any point of any write, and once more after recovery, everything that was acknowledged before the cut or after it is there."
                 must every_cut later_writes_of_a_handle_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "The 130th write of a handle is as durable as its first, in every way to write blocks."
                 must shapes writes_of_every_shape_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
@@ -600,7 +600,7 @@ macro_rules! __conformance_laws {
                 must every_cut every_write_makes_an_unsynced_block_durable [Blocks Faults Crash; PutsSurvivePower]
                     "Every way to write, or to require, a block that is there and was never synced makes it durable before it returns `Ok`."
                 must every_cut batch_of_many_bytes_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
-                    "Wherever in an atomic batch or side-table write of 9 MiB the power is cut: all of it is there or nothing."
+                    "If the power is cut at any point of an atomic batch or side-table write of 9 MiB, all of it is there or nothing."
                 must every_cut every_write_that_finds_its_work_done_is_durable [Blocks Faults Crash; PutsSurvivePower]
                     "A write that repeats one whose sync failed, and may find its work done, is durable once it returns `Ok`."
                 must every_cut write_beside_a_waiting_sync_is_durable [Blocks Faults Crash; PutsSurvivePower]
@@ -608,16 +608,16 @@ macro_rules! __conformance_laws {
                 must cumulative ok_covers_what_the_handle_could_read [Blocks Faults Crash; PutsSurvivePower CumulativeDurability]
                     "Once any write returned `Ok`, also one that had nothing to do, everything that its handle could read when it began survives a power cut."
                 must every_cut power_cut_in_close_loses_nothing [Store Crash; PutsSurvivePower]
-                    "Wherever in `close` the power is cut: what was acknowledged is there."
+                    "If the power is cut at any point of `close`, everything that was acknowledged is there."
                 must every_cut power_cut_while_opening_loses_nothing [Blocks Crash; PutsSurvivePower]
-                    "Wherever in an opening the power is cut, also in one that recovers: what was acknowledged is there."
+                    "If the power is cut at any point of an open, even of one that recovers, everything that was acknowledged is there."
 
                 must locks opening_without_locks_is_refused [Blocks Faults Locks]
                     "Where the medium has no locks, an opening for writing is refused with an error that names them, and writes nothing to a store that is there, and no more than the folders for its lock to a new place."
                 must network every_write_over_a_network_is_as_it_says [Blocks Faults Network; PutsSurvive]
-                    "At whichever request of a write an answer is lost, a request refused, or a false conflict reported: what is there is as the outcome says, and no false conflict is passed on."
+                    "If any request of a write loses its answer, is refused or reports a false conflict, the store holds what the outcome says, and the false conflict is not reported to the caller."
                 must network every_read_over_a_network_is_right_or_an_error [Blocks Faults Network]
-                    "At whichever request of a read an answer is lost or a request refused: it is right or an error, never an absence."
+                    "If any request of a read loses its answer or is refused, the read returns the right answer or an error, never an absence."
             }
             driver {
                 must driver driver_has_a_name_and_formats [Driver]

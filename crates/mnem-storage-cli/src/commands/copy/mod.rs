@@ -75,7 +75,7 @@ pub(crate) struct Args {
     /// Format of a new copy [default: the backend's newest]
     #[arg(long, value_parser = drivers::formats())]
     format: Option<String>,
-    /// Copy the readable part of a damaged store into a new one, without proof. Exit status 3: parts are not readable
+    /// Copy the readable part of a damaged store into a new one, without proof. Exit status 3: some parts could not be read
     #[arg(long, conflicts_with_all = ["format", "reachable"])]
     salvage: bool,
     /// Copy only the heads, the blocks that they reach, and the side tables
@@ -87,7 +87,7 @@ pub(crate) struct Args {
     /// Compare the bytes of blocks that TO already holds
     #[arg(long, conflicts_with_all = ["salvage", "reachable"])]
     compare: bool,
-    /// Copy blocks of codecs that are not followed, without the blocks that they link to
+    /// Treat blocks of unfollowed codecs as leaves: copy them without the blocks that they link to
     #[arg(long, requires = "reachable")]
     pub(crate) opaque_leaves: bool,
     /// Leave out missing blocks and list them; a damaged block still stops the copy

@@ -11,7 +11,7 @@ struct Row<W: 'static> {
     without: &'static [(&'static [W], &'static str)],
 }
 
-const TRUSTED: &str = "the caller answers for the bytes";
+const TRUSTED: &str = "the caller vouches for the bytes";
 const NO_BLOCKS: &str = "it writes no block";
 const ONE: &str = "it writes one block";
 
@@ -35,8 +35,8 @@ static WRITES: &[Row<Write>] = &[
         law: "every_batch_may_be_large",
         without: &[
             (&[Write::Put, Write::PutTrusted, Write::Delete], ONE),
-            (&[Write::Update, Write::Swap], "`head_changes_may_be_large` looks at it"),
-            (&[Write::Row], "`side_table_writes_may_be_large` looks at it"),
+            (&[Write::Update, Write::Swap], "`head_changes_may_be_large` tests it"),
+            (&[Write::Row], "`side_table_writes_may_be_large` tests it"),
         ],
     },
     Row {
@@ -57,7 +57,7 @@ static WRITES: &[Row<Write>] = &[
     Row { law: "every_read_follows_every_write_of_another_handle", without: &[] },
     Row {
         law: "large_write_of_another_handle_is_seen_whole",
-        without: &[(&[Write::Update, Write::Swap], "`head_changes_may_be_large` looks at it")],
+        without: &[(&[Write::Update, Write::Swap], "`head_changes_may_be_large` tests it")],
     },
     Row { law: "failed_read_is_no_old_answer", without: &[] },
     Row { law: "every_write_within_callers_code_stands", without: &[] },
@@ -85,7 +85,7 @@ static WRITES: &[Row<Write>] = &[
         law: "batch_of_many_bytes_is_all_or_nothing_after_a_power_cut",
         without: &[
             (&[Write::Put, Write::PutTrusted], ONE),
-            (&[Write::Buffered], "it lands as a commit does"),
+            (&[Write::Buffered], "it is written by a commit"),
             (&[Write::Update, Write::Swap, Write::Delete, Write::DeleteMany], NO_BLOCKS),
         ],
     },
