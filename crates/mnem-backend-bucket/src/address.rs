@@ -112,7 +112,7 @@ fn wrong_scheme(scheme: &str) -> String {
 }
 
 impl Bucket {
-    fn parse(provider: Provider, url: &str) -> Result<Self, String> {
+    pub(crate) fn parse(provider: Provider, url: &str) -> Result<Self, String> {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         if rest.contains('#') {
             return Err("it has a `#`: write %23 for one in a name".into());
