@@ -54,6 +54,11 @@ impl HttpService for Watched {
             is_list: request.uri().query().is_some_and(is_list),
             is_for_machine: request.uri().host().is_some_and(is_of_machine),
         };
+        // The client panics at a URL that its own parser does not take.
+        if reqwest::Url::parse(&request.uri().to_string()).is_err() {
+            let host = request.uri().host().unwrap_or_default();
+            return Err(final_answer(Means::Refused, 0, &format!("{host:?} is no host")));
+        }
         match self.0.execute(request).await {
             Err(error) if asked.is_for_machine => Err(no_credentials(0, format!("{NO_CREDENTIALS}: {error}"))),
             Err(error) => Err(error),
@@ -235,6 +240,15 @@ mod tests {
             let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Answer>());
             cause.unwrap().means
         })
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_is_refused() {
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.uri_mut() = "http://10.0.0.256/b".parse().unwrap();
+        let client = HttpClient::new(Watched(HttpClient::new(Fixed::new(200, "", ""))));
+        let error = wait_for(async move { client.execute(request).await }).unwrap().unwrap_err();
+        assert!(error.to_string().contains("\"10.0.0.256\" is no host"), "{error}");
     }
 
     /// Any server may answer 404. Taken for absence, it would end the log there.

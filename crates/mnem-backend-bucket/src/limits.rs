@@ -47,6 +47,9 @@ pub(crate) const COPIED_BYTES: u64 = 64 * 1024;
 pub(crate) const CHECKPOINT_ENTRIES: u64 = 64;
 pub(crate) const CHECKPOINT_UNSUMMED: u64 = 4 * 1024 * 1024;
 
+/// Highest number of an entry. No log gets there, and counting on from it never overflows.
+pub(crate) const NUMBER_MAX: u64 = 1 << 63;
+
 /// Longest checkpoint, in bytes: 1 GiB.
 pub(crate) const CHECKPOINT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 

@@ -62,7 +62,7 @@ pub(crate) enum Fate {
     Fails(u16),
 }
 
-/// A service with the protocol of S3. Its lists are empty. Clones are the same service.
+/// A service with the protocol of S3. Its lists are empty, or as they are told to be. Clones are the same service.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scripted(Arc<Shared>);
 
@@ -70,6 +70,7 @@ pub(crate) struct Scripted(Arc<Shared>);
 struct Shared {
     objects: Mutex<BTreeMap<String, Bytes>>,
     fates: Mutex<VecDeque<Fate>>,
+    listed: Mutex<Vec<&'static str>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -90,6 +91,20 @@ impl Scripted {
     /// What becomes of the next entries that are put.
     pub(crate) fn then(&self, fates: impl IntoIterator<Item = Fate>) {
         hold(&self.0.fates).extend(fates);
+    }
+
+    /// What every list has from now on.
+    pub(crate) fn list(&self, names: &[&'static str]) {
+        *hold(&self.0.listed) = names.to_vec();
+    }
+
+    fn listing(&self) -> String {
+        let object = |name: &&str| {
+            format!(
+                "<Contents><Key>{name}</Key><Size>0</Size><LastModified>2030-01-01T00:00:00Z</LastModified></Contents>"
+            )
+        };
+        format!("<ListBucketResult>{}</ListBucketResult>", hold(&self.0.listed).iter().map(object).collect::<String>())
     }
 
     /// The names of all objects.
@@ -118,7 +133,7 @@ impl HttpService for Scripted {
     async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
         let name = request.uri().path().trim_start_matches("/b").trim_start_matches('/').to_owned();
         if request.uri().query().is_some_and(|query| query.contains("list-type=2")) {
-            return Ok(Fixed::new(200, "application/xml", "<ListBucketResult></ListBucketResult>").response());
+            return Ok(Fixed::new(200, "application/xml", &self.listing()).response());
         }
         if request.method().as_str() == "PUT" {
             let bytes = HttpResponseBody::new(request.into_body()).bytes().await?;

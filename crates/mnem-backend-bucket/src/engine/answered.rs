@@ -64,3 +64,15 @@ fn a_slot_that_cannot_be_decoded_leaves_the_outcome_unknown() {
     assert_eq!(put(&store, b"b").unwrap_err().kind(), ErrorKind::Poisoned);
     store.close().unwrap();
 }
+
+/// A console makes such an object when somebody makes a folder with it.
+#[test]
+fn the_object_of_a_folder_is_not_that_of_another_program() {
+    let open = |listed| {
+        let service = Scripted::default();
+        service.list(listed);
+        OpenOptions::new().create(true).open_in(service.connect(), "team/mem").map(|_| service.names())
+    };
+    assert!(open(&["team/mem/"]).unwrap().contains(&"team/mem/mnem".to_owned()));
+    assert_eq!(open(&["team/mem/", "team/mem/notes"]).unwrap_err().kind(), ErrorKind::NotAStore);
+}

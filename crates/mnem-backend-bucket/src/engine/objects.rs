@@ -204,6 +204,7 @@ impl Objects {
     pub(crate) fn list(&self, folder: &str, tries: u32) -> Result<Listed, StoreError> {
         let (service, pause) = (Arc::clone(&self.service), self.pause);
         let path = if folder.is_empty() { self.prefix.clone() } else { self.path(folder) };
+        let listed = path.clone();
         let listing = async move {
             up_to(tries, pause, REQUEST * 6, || async { service.list_with_delimiter(Some(&path)).await }).await
         };
@@ -211,7 +212,8 @@ impl Objects {
             let shown = if folder.is_empty() { "objects" } else { folder };
             failed(self, "list", shown, Outcome::NotApplied, error)
         })?;
-        let name = |path: &Path| path.filename().map(str::to_owned);
+        // The object that a console makes for a folder has the name of the folder, and is not below it.
+        let name = |found: &Path| Some(found.prefix_match(&listed)?.next()?.as_ref().to_owned());
         Ok(Listed {
             objects: found.objects.iter().filter_map(|meta| Some((name(&meta.location)?, meta.size))).collect(),
             folders: found.common_prefixes.iter().filter_map(name).collect(),

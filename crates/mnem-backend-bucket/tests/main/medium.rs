@@ -292,7 +292,7 @@ impl fmt::Display for Careless {
 impl ObjectStore for Careless {
     async fn put_opts(&self, path: &Path, payload: PutPayload, _: PutOptions) -> Result<PutResult> {
         let put = self.0.put_opts(path, payload, PutMode::Overwrite.into()).await;
-        match self.1.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) {
+        match self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) {
             Ok(_) => Err(planted("the answer was lost")),
             Err(_) => put,
         }
