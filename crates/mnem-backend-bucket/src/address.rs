@@ -1,6 +1,9 @@
 //! The place of a store, as a path or URL names it.
 
-use std::path::PathBuf;
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+};
 
 use mnem_store_traits::{StoreError, driver::Location};
 use object_store::path::Path;
@@ -112,7 +115,7 @@ fn wrong_scheme(scheme: &str) -> String {
 }
 
 impl Bucket {
-    fn parse(provider: Provider, url: &str) -> Result<Self, String> {
+    pub(crate) fn parse(provider: Provider, url: &str) -> Result<Self, String> {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         if rest.contains('#') {
             return Err("it has a `#`: write %23 for one in a name".into());
@@ -120,7 +123,7 @@ impl Bucket {
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, prefix) = place.split_once('/').unwrap_or((place, ""));
         let (name, account) = match authority.split_once('@') {
-            Some((name, host)) => (name, Some(host.split('.').next().unwrap_or_default().to_owned())),
+            Some((name, host)) => (name, Some(account_of(host)?)),
             None => (authority, None),
         };
         if name.is_empty() {
@@ -130,12 +133,23 @@ impl Bucket {
         if let Some(other) = name.chars().find(|c| !is_plain(*c)) {
             return Err(format!("a bucket has no `{other}` in its name; the address of a server goes into `endpoint`"));
         }
-        if account.as_ref().is_some_and(String::is_empty) {
-            return Err("it has an `@` without an account".into());
-        }
         let prefix = Path::from_url_path(prefix.trim_end_matches('/'))
             .map_err(|error| format!("its prefix cannot be the name of an object: {error}"))?;
         Ok(Self { provider, name: name.to_owned(), account, prefix, settings: Settings::parse(provider, query)? })
+    }
+}
+
+/// The account that a host of Azure belongs to.
+fn account_of(host: &str) -> Result<String, String> {
+    let suffixes = [".dfs.core.windows.net", ".blob.core.windows.net"];
+    match suffixes.iter().find_map(|suffix| host.strip_suffix(suffix)) {
+        _ if host.is_empty() => Err("it has an `@` without an account".into()),
+        Some(account) if !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            Ok(account.to_owned())
+        }
+        _ => Err("after the `@`, it must have ACCOUNT.dfs.core.windows.net; the address of another server goes into \
+                  `endpoint`, and its account into the environment"
+            .into()),
     }
 }
 
@@ -164,15 +178,42 @@ impl Settings {
 
     fn check_endpoint(&self) -> Result<(), String> {
         let Some(endpoint) = &self.endpoint else { return Ok(()) };
-        let (scheme, host) = endpoint.split_once("://").unwrap_or_default();
-        if !matches!(scheme, "http" | "https") || host.is_empty() {
+        let (scheme, rest) = endpoint.split_once("://").unwrap_or_default();
+        if !matches!(scheme, "http" | "https") || rest.is_empty() {
             return Err("`endpoint` must begin with https:// or http://".into());
+        }
+        let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let is_path = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
+        if !is_server(server) || !path.chars().all(is_path) {
+            return Err("`endpoint` must be the address of a server: https://HOST or https://HOST:PORT".into());
         }
         if scheme == "http" && self.allow_http != Some(true) {
             return Err("`endpoint` is not encrypted: give https://, or add `&allow_http=true`".into());
         }
         Ok(())
     }
+}
+
+/// Whether a text is a host, with a port or without.
+fn is_server(text: &str) -> bool {
+    if let Some(rest) = text.strip_prefix('[') {
+        let Some((address, port)) = rest.split_once(']') else { return false };
+        return address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    }
+    let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+    let is_label = |label: &str| {
+        let is_plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        (1..=63).contains(&label.len()) && is_plain && !label.to_ascii_lowercase().starts_with("xn--")
+    };
+    let labels: Vec<&str> = host.strip_suffix('.').unwrap_or(host).split('.').collect();
+    // A URL whose last label begins with a digit has an address there.
+    let is_number = labels.last().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+    let is_host = if is_number { host.parse::<Ipv4Addr>().is_ok() } else { labels.into_iter().all(is_label) };
+    is_host && host.len() <= 253 && port.is_none_or(is_port)
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 /// A value that is not empty, with its escaped bytes decoded.
@@ -256,6 +297,22 @@ mod tests {
             ("s3://b?endpoint=http://host&allow_http=false", "&allow_http=true"),
             ("s3://me:hush@b/x", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"),
             ("s3://hush@b/x", "a user name or password"),
+            ("s3://AKIA:hu/hush@b/x", "a user name or password"),
+            ("s3://AKIA:hush", "a user name or password"),
+            ("abfs://c@acc/x", "ACCOUNT.dfs.core.windows.net"),
+            ("abfs://c@acc.localhost/x", "`endpoint`"),
+            ("abfs://c@acc.x.dfs.core.windows.net/x", "ACCOUNT.dfs.core.windows.net"),
+            ("s3://b?endpoint=https://10.0.0.256", "the address of a server"),
+            ("s3://b?endpoint=https://1.2.3", "the address of a server"),
+            ("s3://b?endpoint=https://host:port", "the address of a server"),
+            ("s3://b?endpoint=https://host:65536", "the address of a server"),
+            ("s3://b?endpoint=https://host..net", "the address of a server"),
+            ("s3://b?endpoint=https://[::1", "the address of a server"),
+            ("s3://b?endpoint=https://[::g]", "the address of a server"),
+            ("s3://b?endpoint=https://ho%20st", "the address of a server"),
+            ("s3://b?endpoint=https://host/%3Fx", "the address of a server"),
+            ("s3://b?endpoint=https:///x", "the address of a server"),
+            ("s3://b?endpoint=https://xn--a", "the address of a server"),
             ("s3://b?access_key=hush", "a secret, `access_key`"),
             ("gs://b?token=hush", "GOOGLE_APPLICATION_CREDENTIALS"),
             ("az://c?sig=hush", "AZURE_STORAGE_ACCOUNT_KEY"),
@@ -279,6 +336,17 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::NotAStore, "{url}");
             assert!(error.to_string().contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn the_address_of_a_server_is_an_endpoint() {
+        for server in
+            ["host", "a-b.c_d.net.:443", "10.0.0.25:9000", "[::1]:9000", "[2001:db8::1]", "host:1/a/b-c_d.e~f/"]
+        {
+            let endpoint = format!("https://{server}");
+            assert_eq!(bucket(&format!("s3://b?endpoint={endpoint}")).settings.endpoint, Some(endpoint));
+        }
+        assert_eq!(bucket("abfs://c@acc.blob.core.windows.net/x").account.as_deref(), Some("acc"));
     }
 
     #[test]

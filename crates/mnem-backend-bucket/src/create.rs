@@ -61,46 +61,83 @@ fn check_remains(objects: &Objects) -> Result<(), StoreError> {
     }
 }
 
-/// Creates an object twice. A service that says "made" both times does not look whether the object exists, and every
-/// promise of the store depends on that.
+/// Creates an object, and then creates it again, with other bytes, until the service itself says that it exists. A
+/// service that says "made" instead, or replaces the bytes, does not look whether an object exists, and every promise of
+/// the store depends on that.
 fn probe(options: &OpenOptions, objects: &Objects) -> Result<(), StoreError> {
-    let made = || create_once(options, objects, PROBE, || PutPayload::from_static(b"mnem-backend-bucket\n"));
-    if made()? && made()? {
-        return Err(StoreError::Backend {
-            backend: BACKEND,
-            operation: format!("create a store at {}", objects.location()),
-            outcome: Outcome::NotApplied,
-            source: Cause::new(ServiceFault::NoCreateIfAbsent),
-        });
+    create_once(options, objects, PROBE, || PutPayload::from_static(PROBED))?;
+    let ignored = || StoreError::Backend {
+        backend: BACKEND,
+        operation: format!("create a store at {}", objects.location()),
+        outcome: Outcome::NotApplied,
+        source: Cause::new(ServiceFault::NoCreateIfAbsent),
+    };
+    let mut patience = Patience::new(options);
+    loop {
+        match objects.create(PROBE, PutPayload::from_static(PROBED_AGAIN)) {
+            Creation::Made => return Err(ignored()),
+            Creation::Exists(_) => break,
+            // It changes nothing on a service that keeps the condition.
+            Creation::Refused(error) | Creation::Failed(error) => {
+                return Err(failed(objects, "create", PROBE, Outcome::NotApplied, error));
+            }
+            Creation::Unsure(error) => patience.wait(objects, PROBE, error)?,
+        }
     }
-    Ok(())
+    match objects.start(PROBE)? {
+        Some(start) if start.bytes == PROBED_AGAIN => Err(ignored()),
+        _ => Ok(()),
+    }
 }
 
-/// Creates an object, by as many attempts as it takes, and returns whether the last one made it. The object exists.
+/// The bytes of the object that is probed. Those of the second attempt are never seen on a service that can keep a store.
+const PROBED: &[u8] = b"mnem-backend-bucket\n";
+const PROBED_AGAIN: &[u8] = b"mnem-backend-bucket: this service ignores If-None-Match\n";
+
+/// How long requests are repeated.
+struct Patience {
+    attempts: u32,
+    begin: Instant,
+    give_up: Duration,
+}
+
+impl Patience {
+    fn new(options: &OpenOptions) -> Self {
+        Self { attempts: 0, begin: Instant::now(), give_up: options.give_up }
+    }
+
+    /// Waits before the next attempt to create an object. Fails when it is time to give up.
+    fn wait(&mut self, objects: &Objects, name: &str, error: object_store::Error) -> Result<(), StoreError> {
+        self.attempts += 1;
+        if self.attempts >= WRITE_ATTEMPTS_MIN && self.begin.elapsed() >= self.give_up {
+            return Err(failed(objects, "create", name, Outcome::Unknown, error));
+        }
+        thread::sleep(objects.pause_after(self.attempts));
+        Ok(())
+    }
+}
+
+/// Creates an object, by as many attempts as it takes. The object exists then, whoever made it.
 fn create_once(
     options: &OpenOptions,
     objects: &Objects,
     name: &str,
     payload: impl Fn() -> PutPayload,
-) -> Result<bool, StoreError> {
-    let begin = Instant::now();
-    let mut attempts = 0;
+) -> Result<(), StoreError> {
+    let mut patience = Patience::new(options);
     loop {
-        let error = match objects.create(name, payload())? {
-            Creation::Made => return Ok(true),
-            Creation::Refused(error) if attempts == 0 => {
-                return Err(failed(objects, "create", name, Outcome::NotApplied, error));
-            }
-            Creation::Exists(error) | Creation::Refused(error) | Creation::Unsure(error) => error,
+        let (error, is_final) = match objects.create(name, payload()) {
+            Creation::Made => return Ok(()),
+            Creation::Refused(error) | Creation::Failed(error) => (error, patience.attempts == 0),
+            Creation::Exists(error) | Creation::Unsure(error) => (error, false),
         };
+        if is_final {
+            return Err(failed(objects, "create", name, Outcome::NotApplied, error));
+        }
         if let Ok(Some(_)) = objects.start(name) {
-            return Ok(false);
+            return Ok(());
         }
-        attempts += 1;
-        if attempts >= WRITE_ATTEMPTS_MIN && begin.elapsed() >= options.give_up {
-            return Err(failed(objects, "create", name, Outcome::Unknown, error));
-        }
-        thread::sleep(objects.pause_after(attempts));
+        patience.wait(objects, name, error)?;
     }
 }
 

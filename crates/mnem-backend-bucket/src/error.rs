@@ -1,8 +1,6 @@
 //! From failures of the object store to the store's error.
 
-#[cfg(feature = "services")]
-use std::error::Error as _;
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use mnem_store_traits::{Cause, Outcome, StoreError, driver::ServiceFault};
 use object_store::Error;
@@ -42,15 +40,16 @@ fn cause(objects: &Objects, error: Error) -> Cause {
 #[cfg(feature = "services")]
 fn told(error: Error) -> Cause {
     use crate::answers::Means;
-    let means = final_answer(&error).map(|answer| answer.means);
-    let (is_refusal, is_unreachable) = (is_refusal(&error), is_unreachable(&error));
+    let means = answer(&error).and_then(|answer| answer.means);
+    let (is_refusal, is_unreachable) = (is_undecodable(&error), is_unreachable(&error));
     let source = Cause::new(error);
     match means {
         Some(Means::NoBucket) => Cause::new(ServiceFault::NoBucket { source }),
         Some(Means::Denied) => Cause::new(ServiceFault::Denied { source }),
-        _ if is_refusal => Cause::new(ServiceFault::Refused { source }),
-        _ if is_unreachable => Cause::new(ServiceFault::Unreachable { source }),
-        _ => source,
+        Some(Means::Refused) => Cause::new(ServiceFault::Refused { source }),
+        None if is_refusal => Cause::new(ServiceFault::Refused { source }),
+        None if is_unreachable => Cause::new(ServiceFault::Unreachable { source }),
+        None => source,
     }
 }
 
@@ -62,14 +61,42 @@ fn told(error: Error) -> Cause {
 /// Whether the service would refuse the request again.
 #[cfg(feature = "services")]
 pub(crate) fn is_refusal(error: &Error) -> bool {
-    use object_store::client::HttpErrorKind;
-    matches!(http_kind(error), Some(HttpErrorKind::Decode))
-        || (final_answer(error).is_some() && http_kind(error) != Some(HttpErrorKind::Timeout))
+    answer(error).is_some_and(|answer| answer.means.is_some())
 }
 
 #[cfg(not(feature = "services"))]
 pub(crate) fn is_refusal(_: &Error) -> bool {
     false
+}
+
+/// Whether an answer cannot be decoded, as the next one could not. It does not say what became of a write.
+#[cfg(feature = "services")]
+pub(crate) fn is_undecodable(error: &Error) -> bool {
+    matches!(http_kind(error), Some(object_store::client::HttpErrorKind::Decode))
+}
+
+#[cfg(not(feature = "services"))]
+pub(crate) fn is_undecodable(_: &Error) -> bool {
+    false
+}
+
+/// Whether the file system refuses, and would refuse again: it lacks a permission, space, or hard links.
+pub(crate) fn is_refusal_of_folder(error: &Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    let Error::Generic { store: "LocalFileSystem", .. } = error else { return false };
+    let kind = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    kind.is_some_and(|kind| {
+        matches!(
+            kind,
+            Kind::PermissionDenied
+                | Kind::ReadOnlyFilesystem
+                | Kind::StorageFull
+                | Kind::QuotaExceeded
+                | Kind::FileTooLarge
+                | Kind::NotADirectory
+                | Kind::Unsupported
+        )
+    })
 }
 
 #[cfg(feature = "services")]
@@ -80,7 +107,7 @@ fn is_unreachable(error: &Error) -> bool {
 }
 
 #[cfg(feature = "services")]
-fn final_answer(error: &Error) -> Option<&crate::answers::FinalAnswer> {
+fn answer(error: &Error) -> Option<&crate::answers::Answer> {
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 
@@ -89,7 +116,6 @@ fn http_kind(error: &Error) -> Option<object_store::client::HttpErrorKind> {
     causes(error).find_map(|cause| cause.downcast_ref::<object_store::client::HttpError>()).map(|error| error.kind())
 }
 
-#[cfg(feature = "services")]
 fn causes<'a>(error: &'a Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(error.source(), |error: &&'a (dyn std::error::Error + 'static)| (*error).source())
 }

@@ -25,6 +25,8 @@ mod address;
 #[cfg(feature = "services")]
 mod answers;
 mod blockstore;
+#[cfg(feature = "services")]
+mod connection;
 mod counted;
 mod create;
 mod driver;
@@ -37,6 +39,8 @@ mod op_heads;
 mod open;
 mod options;
 mod probe;
+#[cfg(all(test, feature = "services"))]
+mod scripted;
 #[cfg(feature = "services")]
 mod services;
 mod side_table;

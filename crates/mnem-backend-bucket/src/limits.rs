@@ -47,6 +47,9 @@ pub(crate) const COPIED_BYTES: u64 = 64 * 1024;
 pub(crate) const CHECKPOINT_ENTRIES: u64 = 64;
 pub(crate) const CHECKPOINT_UNSUMMED: u64 = 4 * 1024 * 1024;
 
+/// Highest number of an entry. No log gets there, and counting on from it never overflows.
+pub(crate) const NUMBER_MAX: u64 = 1 << 63;
+
 /// Longest checkpoint, in bytes: 1 GiB.
 pub(crate) const CHECKPOINT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
@@ -82,10 +85,7 @@ pub(crate) const PROBE_PAUSE: Duration = Duration::from_millis(20);
 /// How long a read is repeated.
 pub(crate) const READ_GIVE_UP: Duration = Duration::from_secs(15);
 
-/// How often the HTTP client itself repeats a request, and how long it waits for a connection. Its own limit for a
-/// request is out of the way of ours.
-#[cfg(feature = "services")]
-pub(crate) const CLIENT_RETRIES: usize = 2;
+/// How long the HTTP client waits for a connection. Its own limit for a request is out of the way of ours.
 #[cfg(feature = "services")]
 pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 #[cfg(feature = "services")]
@@ -102,8 +102,9 @@ pub(crate) const WRITE_ATTEMPTS_MIN: u32 = 4;
 /// How long a commit competes with other writers before it fails. Each time it loses, another commit has landed.
 pub(crate) const CONTENTION: Duration = Duration::from_secs(300);
 
-/// Longest wait after a lost slot, in units of the duration of the last write.
+/// Longest wait after a lost slot, in units of the duration of the last write, and in any case.
 pub(crate) const JITTER_MAX: u32 = 8;
+pub(crate) const LOSER_WAITS_MAX: Duration = Duration::from_secs(5);
 
 /// The lease of a new store, unless told otherwise, and the longest one.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);

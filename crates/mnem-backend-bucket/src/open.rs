@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc, time::Instant};
 
 use mnem_store_traits::{
     StoreError,
-    driver::{Entry, Location, identity},
+    driver::{Entry, FileIdentity, Location, identity},
 };
 use object_store::{ObjectStore, local::LocalFileSystem};
 
@@ -59,8 +59,22 @@ fn open_folder(options: &OpenOptions, at: &Location, path: &Path) -> Result<Buck
     let service = Arc::new(Counted::new(Arc::new(service.with_fsync(true)), &requests));
     let objects = Objects::new(service, object_store::path::Path::default(), at.clone(), options.pause);
     // Another handle's file has its name before its folder is synced.
+    let opened = identity(&found);
+    let objects = objects.checked_by({
+        let folder = folder.clone();
+        move || check_folder(&folder, opened)
+    });
     let settled = move || sync_folder(&folder.join(LOG)).and_then(|()| sync_folder(&folder));
-    Ok(open_at(options, objects.settled_by(settled))?.counted_by(requests).identified_by(identity(&found)))
+    Ok(open_at(options, objects.settled_by(settled))?.counted_by(requests).identified_by(opened))
+}
+
+/// Fails if a folder was moved or removed. Its files would seem absent, and the next one would be written into a new
+/// folder.
+fn check_folder(folder: &Path, opened: FileIdentity) -> std::io::Result<()> {
+    if identity(&fs::metadata(folder)?) == opened {
+        return Ok(());
+    }
+    Err(std::io::Error::new(std::io::ErrorKind::NotFound, "another folder is there: it was moved or removed"))
 }
 
 fn open_service(

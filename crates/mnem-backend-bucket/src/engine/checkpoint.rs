@@ -15,6 +15,7 @@ use super::{
     format::Token,
     state::{Name, Object, Place, State, Value},
 };
+use crate::limits::NUMBER_MAX;
 
 /// The only version of checkpoints.
 const VERSION: u64 = 1;
@@ -102,7 +103,8 @@ impl Checkpoint {
         }
         let read: Self = serde_ipld_dagcbor::from_slice(body).ok()?;
         let is_ours = read.v == VERSION && read.store.as_slice() == store;
-        (is_ours && read.from < read.to && read.heads.is_sorted_by(|a, b| a < b)).then_some(read)
+        let is_range = read.from < read.to && read.to <= NUMBER_MAX;
+        (is_ours && is_range && read.heads.is_sorted_by(|a, b| a < b)).then_some(read)
     }
 
     /// Takes in a checkpoint that follows a state. `None`: it does not, or it is wrong; the state is then of no use.
@@ -454,9 +456,10 @@ mod tests {
         let sound = Checkpoint::of(&state, STORE, 0, None).unwrap();
         assert!(sound.add_to(&mut State::default()).is_some() && !sound.rows.is_empty());
         type Change = fn(&mut Checkpoint);
-        let changes: [Change; 13] = [
+        let changes: [Change; 14] = [
             |made| made.v = 2,
             |made| made.to = 0,
+            |made| made.to = u64::MAX,
             |made| made.from = 1,
             |made| made.base = Some(made.last),
             |made| made.objects[0].0 = u64::MAX,

@@ -164,7 +164,7 @@ impl Handle {
         }
         // What it says must be as durable as itself.
         self.objects.settle().ok()?;
-        self.objects.create(&checkpoint(made.to, made.from), encoded.into()).ok()?;
+        self.objects.create(&checkpoint(made.to, made.from), encoded.into());
         Some(made.to)
     }
 

@@ -143,8 +143,9 @@ fn the_beginning_of_an_entry_says_how_much_of_it_is_needed() {
 #[test]
 fn a_record_that_cannot_be_is_refused() {
     type Change = fn(&mut Record);
-    let changes: [Change; 10] = [
+    let changes: [Change; 11] = [
         |record| record.v = 2,
+        |record| record.n = u64::MAX,
         |record| record.blocks[0].1 = u64::MAX,
         |record| record.blocks[0].1 = u64::MAX - 200,
         |record| record.blocks[0].1 += 1,

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     error::{failed, unavailable, unknown},
     handle::Handle,
-    limits::{CONTENTION, JITTER_MAX, UPLOADS, WHOLE_BYTES, WRITE_ATTEMPTS_MIN},
+    limits::{CONTENTION, JITTER_MAX, LOSER_WAITS_MAX, UPLOADS, WHOLE_BYTES, WRITE_ATTEMPTS_MIN},
     tables::slot,
 };
 
@@ -40,8 +40,8 @@ enum Landed {
     Acknowledged(Seen),
     /// The same, but the answer was lost: a read has shown it.
     Found(Seen),
-    /// Another one is in the slot; with its bytes, if it is short.
-    Other(Box<Entry>, Option<Bytes>),
+    /// Another one is in the slot; with its bytes, if it is short, and how long the write took that lost.
+    Other(Box<Entry>, Option<Bytes>, Duration),
 }
 
 /// What a group of calls comes to in a state.
@@ -71,6 +71,7 @@ fn try_land(
         // Asked first: a look of another thread that ends after the plan was made does not confirm it.
         let is_confirmed = handle.has_looked(begin);
         handle.check_alone()?;
+        handle.objects.check_place()?;
         let Plan { answers, entry } = plan(handle, operation, group, &mut packer)?;
         #[cfg(test)]
         tests::after_plan();
@@ -84,14 +85,8 @@ fn try_land(
             continue;
         };
         upload(handle, &encoded.packs, &mut packer)?;
-        let sent = Instant::now();
         let landed = write(handle, &encoded)?;
-        if let Landed::Found(_) = landed {
-            handle
-                .objects
-                .settle()
-                .map_err(|error| give_up(handle, &slot(encoded.entry.record.n), Cause::new(error)))?;
-        }
+        confirm(handle, &landed, encoded.entry.record.n)?;
         match landed {
             Landed::Acknowledged(seen) | Landed::Found(seen) => {
                 handle.apply(&encoded.entry, joined(&encoded.parts, encoded.entry.size))?;
@@ -100,18 +95,29 @@ fn try_land(
                 handle.note(seen);
                 return Ok(answers);
             }
-            Landed::Other(entry, whole) => {
+            Landed::Other(entry, whole, took) => {
                 losses += 1;
                 handle.apply(&entry, whole)?;
+                thread::sleep(jitter(took, losses)?);
                 if begin.elapsed() > CONTENTION {
                     let late = "other writers were faster, each time";
                     return Err(unavailable(operation, io::Error::new(io::ErrorKind::TimedOut, late)));
                 }
-                thread::sleep(jitter(sent.elapsed(), losses)?);
                 handle.look(Instant::now())?;
             }
         }
     }
+}
+
+/// Fails, with an outcome that is unknown, if an entry that landed may not stay, or not in this store.
+fn confirm(handle: &Handle, landed: &Landed, n: u64) -> Result<(), StoreError> {
+    let unknown = |error| give_up(handle, &slot(n), error);
+    match landed {
+        Landed::Acknowledged(_) => {}
+        Landed::Found(_) => handle.objects.settle().map_err(|error| unknown(Cause::new(error)))?,
+        Landed::Other(..) => return Ok(()),
+    }
+    handle.objects.check_place().map_err(|error| unknown(Cause::new(error)))
 }
 
 fn plan(handle: &Handle, operation: &'static str, group: &[Arc<Job>], packer: &mut Packer) -> Result<Plan, StoreError> {
@@ -164,6 +170,9 @@ fn keep(handle: &Handle, packs: &[Pack]) {
 
 /// Writes an entry into its slot, or finds another one there.
 ///
+/// Once the first byte of a request may have gone out, an error says nothing about it: only the slot does. The one
+/// exception is the answer of the service itself to the first request that it refuses it.
+///
 /// # Errors
 /// - The service refuses, or the slot has something that is no entry: nothing was written.
 /// - The outcome is unknown, and the handle is poisoned.
@@ -172,26 +181,35 @@ fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
     let name = slot(own.n);
     let payload: PutPayload = encoded.parts.iter().cloned().collect();
     let seen = Seen::now();
-    let (mut attempts, mut failing) = (0, None);
+    let (mut attempts, mut failing, mut may_arrive) = (0, None, false);
     loop {
-        let error = match handle.objects.create(&name, payload.clone())? {
+        let sent = Instant::now();
+        let creation = handle.objects.create(&name, payload.clone());
+        let took = sent.elapsed();
+        let is_refusal = attempts == 0 && matches!(creation, Creation::Failed(_));
+        let error = match creation {
             Creation::Made => return Ok(Landed::Acknowledged(seen)),
-            // An earlier attempt may still arrive.
             Creation::Refused(error) if attempts == 0 => {
                 return Err(failed(&handle.objects, "write", &name, Outcome::NotApplied, error));
             }
-            Creation::Exists(error) | Creation::Refused(error) | Creation::Unsure(error) => error,
+            Creation::Exists(error) | Creation::Failed(error) => error,
+            // An earlier attempt may still arrive.
+            Creation::Refused(error) | Creation::Unsure(error) => {
+                may_arrive = true;
+                error
+            }
         };
         attempts += 1;
-        // What the slot holds is the answer, whatever the error was.
-        match handle
-            .objects
-            .start(&name)
-            .and_then(|start| start.map(|start| handle.read_entry(own.n, start)).transpose())
-        {
+        match slot_of(handle, own.n) {
             // It landed after `seen`, and until then the log ended before it.
             Ok(Some((entry, _))) if entry.record.token == own.token => return Ok(Landed::Found(seen)),
-            Ok(Some((entry, whole))) => return Ok(Landed::Other(Box::new(entry), whole)),
+            Ok(Some((entry, whole))) => return Ok(Landed::Other(Box::new(entry), whole, took)),
+            Ok(None) if is_refusal => {
+                return Err(failed(&handle.objects, "write", &name, Outcome::NotApplied, error));
+            }
+            Err(error) if error.kind() == ErrorKind::Damaged && may_arrive => {
+                return Err(give_up(handle, &name, Cause::new(error)));
+            }
             Err(error) if error.kind() != ErrorKind::Backend => {
                 handle.gate.poison(Cause::new(error.clone()));
                 return Err(error);
@@ -203,6 +221,18 @@ fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
             return Err(give_up(handle, &name, Cause::new(error)));
         }
         thread::sleep(handle.objects.pause_after(attempts));
+    }
+}
+
+/// The entry in a slot. What cannot be decoded is read again before it is believed.
+fn slot_of(handle: &Handle, n: u64) -> Result<Option<(Entry, Option<Bytes>)>, StoreError> {
+    let read = || handle.objects.start(&slot(n))?.map(|start| handle.read_entry(n, start)).transpose();
+    match read() {
+        Err(error) if error.kind() == ErrorKind::Damaged => {
+            thread::sleep(handle.objects.pause_after(1));
+            read()
+        }
+        found => found,
     }
 }
 
@@ -221,7 +251,7 @@ fn joined(parts: &[Bytes], bytes: u64) -> Option<Bytes> {
 fn jitter(write: Duration, losses: u32) -> Result<Duration, StoreError> {
     let [low, high, ..] = token()?;
     let share = f64::from(u16::from_le_bytes([low, high])) / f64::from(u16::MAX);
-    Ok((write * losses.min(JITTER_MAX)).mul_f64(share))
+    Ok(write.saturating_mul(losses.min(JITTER_MAX)).min(LOSER_WAITS_MAX).mul_f64(share))
 }
 
 #[cfg(test)]
@@ -262,5 +292,25 @@ mod tests {
         putter.put(&cid, data).unwrap();
         assert!(AFTER_PLAN.take().is_none());
         assert!(deleter.has(&cid).unwrap());
+    }
+    /// The folder is moved after the place was checked: the entry lands in a new folder.
+    #[test]
+    fn an_entry_that_landed_in_another_folder_is_not_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("store"), folder.path().join("moved"));
+        let store = OpenOptions::new().create(true).open(&path).unwrap();
+        AFTER_PLAN.set(Some(Box::new(move || std::fs::rename(path, moved).unwrap())));
+        let put = || store.put(&value_cid(b"a"), Bytes::from_static(b"a")).unwrap_err();
+        assert_eq!(put().outcome(), Outcome::Unknown);
+        assert_eq!(put().kind(), ErrorKind::Poisoned);
+    }
+
+    #[test]
+    fn the_wait_of_a_loser_is_bounded() {
+        for losses in [1, 100] {
+            assert!(jitter(Duration::from_secs(3600), losses).unwrap() <= LOSER_WAITS_MAX);
+            assert!(jitter(Duration::MAX, losses).unwrap() <= LOSER_WAITS_MAX);
+            assert!(jitter(Duration::from_millis(1), losses).unwrap() <= Duration::from_millis(8));
+        }
     }
 }

@@ -75,6 +75,7 @@ impl Handle {
                 match start? {
                     Some(start) => self.take_in(n, start)?,
                     None => {
+                        self.objects.check_place()?;
                         self.note(seen);
                         break;
                     }

@@ -1,5 +1,7 @@
 //! Objects, the log, and the state that it leads to.
 
+#[cfg(all(test, feature = "services"))]
+mod answered;
 pub(crate) mod blocks;
 pub(crate) mod cache;
 pub(crate) mod checkpoint;

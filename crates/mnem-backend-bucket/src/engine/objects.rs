@@ -15,7 +15,7 @@ use object_store::{Error, GetOptions, GetRange, ObjectMeta, ObjectStore, PutMode
 
 use super::runtime::{wait_for, wait_for_all};
 use crate::{
-    error::{NoAnswer, failed, is_refusal},
+    error::{NoAnswer, failed, is_refusal, is_refusal_of_folder, is_undecodable, unavailable},
     limits::{PAUSE_GROWTH, READ_ATTEMPTS, READ_GIVE_UP, REQUEST, REQUEST_PER_MIB, WHOLE_BYTES, WRITE_ATTEMPTS_MIN},
 };
 
@@ -23,6 +23,9 @@ const MIB: u64 = 1024 * 1024;
 
 /// Makes durable what others have made visible.
 type Settle = dyn Fn() -> io::Result<()> + Send + Sync;
+
+/// Fails if the place is not the one that was opened.
+type CheckPlace = dyn Fn() -> io::Result<()> + Send + Sync;
 
 /// The objects of one store.
 pub(crate) struct Objects {
@@ -33,6 +36,8 @@ pub(crate) struct Objects {
     pause: Duration,
     /// `None`: what is visible is durable.
     settle: Option<Box<Settle>>,
+    /// `None`: the place cannot move.
+    check_place: Option<Box<CheckPlace>>,
 }
 
 impl fmt::Debug for Objects {
@@ -46,8 +51,10 @@ pub(crate) enum Creation {
     Made,
     /// The service says that the object exists. It may be that of an earlier attempt, or the answer may be wrong.
     Exists(Error),
-    /// The service refused, and would refuse again. Nothing was made.
+    /// The service refused, and would refuse again. This request made nothing.
     Refused(Error),
+    /// The file system refused, and would refuse again. This request has ended, and what is there shows what it made.
+    Failed(Error),
     /// The object may have been made, now or later.
     Unsure(Error),
 }
@@ -77,7 +84,7 @@ pub(crate) struct Listed {
 
 impl Objects {
     pub(crate) fn new(service: Arc<dyn ObjectStore>, prefix: Path, location: Location, pause: Duration) -> Self {
-        Self { service, prefix, location, pause, settle: None }
+        Self { service, prefix, location, pause, settle: None, check_place: None }
     }
 
     /// For a medium that shows an object before it is durable: how to make durable what it shows.
@@ -89,6 +96,19 @@ impl Objects {
     /// Makes durable what the medium shows. Call it before acknowledging what no write of this handle has confirmed.
     pub(crate) fn settle(&self) -> io::Result<()> {
         self.settle.as_ref().map_or(Ok(()), |settle| settle())
+    }
+
+    /// For a medium whose place can be moved or removed under the handle: how to find that out.
+    pub(crate) fn checked_by(mut self, check: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Self {
+        self.check_place = Some(Box::new(check));
+        self
+    }
+
+    /// Fails if what is read and written may be at another place than the one that was opened. Call it before believing
+    /// that an object is absent, and after making one.
+    pub(crate) fn check_place(&self) -> Result<(), StoreError> {
+        let checked = self.check_place.as_ref().map_or(Ok(()), |check| check());
+        checked.map_err(|error| unavailable(&format!("find the store at {}", self.location), error))
     }
 
     pub(crate) fn location(&self) -> &Location {
@@ -105,20 +125,23 @@ impl Objects {
     }
 
     /// Creates an object if it is absent. One request.
-    pub(crate) fn create(&self, name: &str, payload: PutPayload) -> Result<Creation, StoreError> {
+    pub(crate) fn create(&self, name: &str, payload: PutPayload) -> Creation {
         let (service, path) = (Arc::clone(&self.service), self.path(name));
         let limit = limit_of(payload.content_length() as u64);
         let options = PutOptions::from(PutMode::Create);
         let answer = wait_for(async move {
             let request = async { service.put_opts(&path, payload, options).await.map(drop) };
             within(limit, request).await
-        })?;
-        Ok(match answer {
-            Ok(()) => Creation::Made,
-            Err(error @ (Error::AlreadyExists { .. } | Error::Precondition { .. })) => Creation::Exists(error),
-            Err(error) if is_final(&error) => Creation::Refused(error),
-            Err(error) => Creation::Unsure(error),
-        })
+        });
+        match answer {
+            Ok(Ok(())) => Creation::Made,
+            Ok(Err(error @ (Error::AlreadyExists { .. } | Error::Precondition { .. }))) => Creation::Exists(error),
+            Ok(Err(error)) if is_refusal_of_folder(&error) => Creation::Failed(error),
+            Ok(Err(error)) if is_final(&error) => Creation::Refused(error),
+            Ok(Err(error)) => Creation::Unsure(error),
+            // The request may have gone out before its thread failed.
+            Err(error) => Creation::Unsure(Error::Generic { store: "bucket", source: error.into() }),
+        }
     }
 
     /// Reads the beginnings of several objects at once; `None` for those that do not exist.
@@ -181,6 +204,7 @@ impl Objects {
     pub(crate) fn list(&self, folder: &str, tries: u32) -> Result<Listed, StoreError> {
         let (service, pause) = (Arc::clone(&self.service), self.pause);
         let path = if folder.is_empty() { self.prefix.clone() } else { self.path(folder) };
+        let listed = path.clone();
         let listing = async move {
             up_to(tries, pause, REQUEST * 6, || async { service.list_with_delimiter(Some(&path)).await }).await
         };
@@ -188,7 +212,8 @@ impl Objects {
             let shown = if folder.is_empty() { "objects" } else { folder };
             failed(self, "list", shown, Outcome::NotApplied, error)
         })?;
-        let name = |path: &Path| path.filename().map(str::to_owned);
+        // The object that a console makes for a folder has the name of the folder, and is not below it.
+        let name = |found: &Path| Some(found.prefix_match(&listed)?.next()?.as_ref().to_owned());
         Ok(Listed {
             objects: found.objects.iter().filter_map(|meta| Some((name(&meta.location)?, meta.size))).collect(),
             folders: found.common_prefixes.iter().filter_map(name).collect(),
@@ -273,7 +298,8 @@ async fn put(
             Err(error) => error,
         };
         made += 1;
-        if is_final(&error) || made >= WRITE_ATTEMPTS_MIN && begin.elapsed() >= give_up {
+        if is_final(&error) || is_refusal_of_folder(&error) || made >= WRITE_ATTEMPTS_MIN && begin.elapsed() >= give_up
+        {
             return Err(error);
         }
         rest(pause, made).await;
@@ -307,7 +333,7 @@ async fn up_to<T, F: Future<Output = object_store::Result<T>>>(
     loop {
         made += 1;
         match within(limit, request()).await {
-            Err(error) if made < tries && begin.elapsed() < READ_GIVE_UP && !is_final(&error) => {
+            Err(error) if made < tries && begin.elapsed() < READ_GIVE_UP && !is_final_of_read(&error) => {
                 rest(pause, made).await;
             }
             answer => return answer,
@@ -333,6 +359,10 @@ fn limit_of(bytes: u64) -> Duration {
 
 fn pause_after(pause: Duration, attempts: u32) -> Duration {
     pause * 2_u32.saturating_pow(attempts.saturating_sub(1)).min(PAUSE_GROWTH)
+}
+
+fn is_final_of_read(error: &Error) -> bool {
+    is_final(error) || is_refusal_of_folder(error) || is_undecodable(error)
 }
 
 /// Whether a repetition would fail too, and nothing was done.

@@ -7,6 +7,8 @@ use mnem_store_traits::{
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
 
+use crate::limits::NUMBER_MAX;
+
 /// The only version of records.
 pub(crate) const VERSION: u64 = 1;
 
@@ -79,6 +81,9 @@ impl Record {
     }
 
     fn check(&self) -> Result<(), &'static str> {
+        if self.n > NUMBER_MAX {
+            return Err("the number of its record is too high");
+        }
         if !self.heads.is_sorted_by(|a, b| a < b) {
             return Err("the heads of its record are not in order");
         }

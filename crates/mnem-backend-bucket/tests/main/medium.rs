@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -269,9 +272,15 @@ impl ObjectStore for Connection {
     }
 }
 
-/// A service that does not look whether an object exists.
+/// A service that does not look whether an object exists, and loses so many answers to its first writes.
 #[derive(Debug, Default)]
-pub(crate) struct Careless(InMemory);
+pub(crate) struct Careless(InMemory, AtomicU64);
+
+impl Careless {
+    pub(crate) fn losing(answers: u64) -> Self {
+        Self(InMemory::new(), AtomicU64::new(answers))
+    }
+}
 
 impl fmt::Display for Careless {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -282,7 +291,11 @@ impl fmt::Display for Careless {
 #[async_trait]
 impl ObjectStore for Careless {
     async fn put_opts(&self, path: &Path, payload: PutPayload, _: PutOptions) -> Result<PutResult> {
-        self.0.put_opts(path, payload, PutMode::Overwrite.into()).await
+        let put = self.0.put_opts(path, payload, PutMode::Overwrite.into()).await;
+        match self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) {
+            Ok(_) => Err(planted("the answer was lost")),
+            Err(_) => put,
+        }
     }
 
     async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {

@@ -3,7 +3,7 @@
 use std::{fs, thread};
 
 use mnem_backend_bucket::{FORMATS, OpenOptions};
-use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, WriteBatch, driver::Location};
+use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Outcome, Store, WriteBatch, driver::Location};
 use tempfile::TempDir;
 
 use crate::{medium::quick, protocol::block};
@@ -61,6 +61,30 @@ fn a_reader_writes_nothing_and_follows() {
     let files = |folder: &str| fs::read_dir(path.join(folder)).unwrap();
     let lengths = files("log").map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>();
     assert_eq!(info.file_bytes, lengths + path.join("mnem").metadata().unwrap().len());
+}
+
+/// A missing entry would seem to be the end of the log, and the next one would make a new folder.
+#[test]
+fn a_folder_that_is_moved_or_removed_takes_no_commit_and_answers_nothing() {
+    let folder = TempDir::new().unwrap();
+    let (path, moved) = (folder.path().join("store"), folder.path().join("moved"));
+    let store = quick().open(&path).unwrap();
+    let put = |n| store.put(&block(n).0, block(n).1);
+    put(1).unwrap();
+    fs::rename(&path, &moved).unwrap();
+    for is_replaced in [false, true] {
+        let error = put(2).unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Backend, Outcome::NotApplied), "{error}");
+        assert_eq!(store.heads().unwrap_err().kind(), ErrorKind::Backend);
+        assert_eq!(path.exists(), is_replaced, "nothing was made");
+        if !is_replaced {
+            fs::create_dir(&path).unwrap();
+        }
+    }
+    fs::remove_dir(&path).unwrap();
+    fs::rename(&moved, &path).unwrap();
+    put(2).unwrap();
+    assert!(OpenOptions::new().open(&path).unwrap().has(&block(2).0).unwrap());
 }
 
 #[test]

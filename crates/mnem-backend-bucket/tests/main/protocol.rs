@@ -172,10 +172,17 @@ fn an_unknown_outcome_poisons_and_reads_go_on() {
 /// A repetition would end with an outcome that is unknown.
 #[test]
 fn an_error_that_cannot_pass_ends_at_once() {
-    let refusals: [fn() -> Error; 3] = [
+    fn of_folder(kind: io::ErrorKind) -> Error {
+        Error::Generic { store: "LocalFileSystem", source: io::Error::from(kind).into() }
+    }
+    let refusals: [fn() -> Error; 7] = [
         || Error::PermissionDenied { path: "log".into(), source: "403".into() },
         || Error::Unauthenticated { path: "log".into(), source: "401".into() },
         || Error::NotImplemented { operation: "put".into(), implementer: "planted".into() },
+        || of_folder(io::ErrorKind::PermissionDenied),
+        || of_folder(io::ErrorKind::ReadOnlyFilesystem),
+        || of_folder(io::ErrorKind::StorageFull),
+        || of_folder(io::ErrorKind::QuotaExceeded),
     ];
     for refusal in refusals {
         let service = Arc::new(Refusing::default());
@@ -193,12 +200,26 @@ fn an_error_that_cannot_pass_ends_at_once() {
 
 #[test]
 fn a_service_that_ignores_the_condition_is_refused() {
-    let service = Arc::new(Careless::default());
-    let error = quick().open_in(service.clone(), "a").unwrap_err();
-    let StoreError::Backend { source, .. } = &error else { panic!("{error}") };
-    assert!(matches!(source.downcast_ref(), Some(ServiceFault::NoCreateIfAbsent)), "{source}");
-    assert!(source.to_string().contains("If-None-Match"), "{source}");
-    assert_eq!(OpenOptions::new().open_in(service, "a").unwrap_err().kind(), ErrorKind::NotAStore);
+    // Also if the answers to the first writes of the probe are lost.
+    for lost in 0..4 {
+        let service = Arc::new(Careless::losing(lost));
+        let error = quick().give_up(Duration::from_secs(5)).open_in(service.clone(), "a").unwrap_err();
+        let StoreError::Backend { source, .. } = &error else { panic!("{error}") };
+        assert!(matches!(source.downcast_ref(), Some(ServiceFault::NoCreateIfAbsent)), "{source}");
+        assert!(source.to_string().contains("If-None-Match"), "{source}");
+        assert_eq!(OpenOptions::new().open_in(service, "a").unwrap_err().kind(), ErrorKind::NotAStore);
+    }
+}
+
+/// The request may have gone out before.
+#[test]
+fn a_request_whose_thread_panics_has_an_unknown_outcome() {
+    let service = Arc::new(Refusing::default());
+    let store = quick().open_in(service.clone(), "").unwrap();
+    service.refuse_writes(Some(|| panic!("planted")));
+    let error = put(&store, 1).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Backend, Outcome::Unknown));
+    assert_eq!(put(&store, 1).unwrap_err().kind(), ErrorKind::Poisoned);
 }
 
 /// A handle blocks its thread only, whatever that thread runs.

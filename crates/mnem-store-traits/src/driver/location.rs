@@ -58,6 +58,9 @@ impl Location {
     /// The part of a URL that holds a secret, such as "a user name or password before the `@`" or "`access_key`".
     /// `None` if there is none, or for a path.
     ///
+    /// Outside of `file` URLs, and of `container@account` in `abfs` URLs, any `@` before the query ends a secret, and so
+    /// does the end of an authority with a `:` that begins no port.
+    ///
     /// A URL appears in messages, in logs and in the lists of processes, so a driver should refuse one with a secret.
     pub fn secret_part(&self) -> Option<String> {
         match self {

@@ -11,6 +11,8 @@ const SECRET_NAMES: [&str; 8] = ["key", "secret", "token", "passw", "pwd", "sig"
 /// The pieces of `scheme://authority/path?query#fragment`. Each text is as it was given.
 struct Pieces<'a> {
     scheme: &'a str,
+    /// The authority and the path.
+    place: &'a str,
     authority: &'a str,
     path: &'a str,
     query: Option<&'a str>,
@@ -22,20 +24,48 @@ fn pieces(url: &str) -> Option<Pieces<'_>> {
     let (rest, fragment) = rest.split_once('#').map_or((rest, None), |(rest, fragment)| (rest, Some(fragment)));
     let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    Some(Pieces { scheme, authority, path, query, fragment })
+    Some(Pieces { scheme, place: rest, authority, path, query, fragment })
 }
 
 impl<'a> Pieces<'a> {
-    /// The user name and password, and the rest of the authority. In an Azure URL, `container@account` holds no secret.
-    fn user(&self) -> Option<(&'a str, &'a str)> {
-        let (user, host) = self.authority.rsplit_once('@')?;
-        let is_container = self.scheme.to_ascii_lowercase().starts_with("abfs") && !user.contains(':');
-        (!is_container).then_some((user, host))
+    /// What follows a user name and password in the place, if there are any; nothing if no `@` ends them.
+    ///
+    /// A secret key may have a `/`, so it may end in the path. Hence any `@` ends a secret, but for those in the path of a
+    /// file, and for the one of `container@account` in an Azure URL.
+    fn after_user(&self) -> Option<&'a str> {
+        let is_file = self.scheme.eq_ignore_ascii_case("file");
+        let searched = if is_file { self.authority } else { self.place };
+        match after_last_at(searched) {
+            Some(end) if !self.is_container(end) => self.place.get(end..),
+            None if !is_file && !self.has_only_a_port() => Some(""),
+            _ => None,
+        }
+    }
+
+    /// Whether the last `@`, which ends at `end`, is the one between the container and the account of an Azure URL.
+    fn is_container(&self, end: usize) -> bool {
+        let name = self.authority.get(..end).and_then(|user| user.strip_suffix('@'));
+        self.scheme.to_ascii_lowercase().starts_with("abfs") && name.is_some_and(|name| !name.contains(['@', ':', '%']))
+    }
+
+    /// Whether a `:` of the authority, if there is one, begins a port.
+    fn has_only_a_port(&self) -> bool {
+        let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+        // An IPv6 address has others.
+        let host = self.authority.rsplit_once(']').map_or(self.authority, |(_, port)| port);
+        let has_escaped = self.authority.contains("%3a") || self.authority.contains("%3A");
+        !has_escaped && host.split_once(':').is_none_or(|(_, port)| is_port(port))
     }
 
     fn pairs(&self) -> impl Iterator<Item = &'a str> {
         self.query.into_iter().flat_map(|query| query.split('&'))
     }
+}
+
+/// The end of the last `@`, also of one that is escaped.
+fn after_last_at(text: &str) -> Option<usize> {
+    let (plain, escaped) = (text.rfind('@').map(|at| at + 1), text.rfind("%40").map(|at| at + 3));
+    plain.max(escaped)
 }
 
 /// The key of a pair of the query, if its value is a secret.
@@ -50,19 +80,22 @@ fn secret_key(pair: &str) -> Option<&str> {
 
 pub(super) fn secret_part(url: &str) -> Option<String> {
     let pieces = pieces(url)?;
-    if pieces.user().is_some() {
-        return Some("a user name or password before the `@`".into());
+    match pieces.after_user() {
+        Some("") => return Some("a user name or password".into()),
+        Some(_) => return Some("a user name or password before the `@`".into()),
+        None => {}
     }
     pieces.pairs().find_map(secret_key).map(|key| format!("`{key}`"))
 }
 
 pub(super) fn without_secrets(url: &str) -> Cow<'_, str> {
     let Some(pieces) = pieces(url).filter(|_| secret_part(url).is_some()) else { return Cow::Borrowed(url) };
-    let authority = match pieces.user() {
-        Some((_, host)) => Cow::Owned(format!("{HIDDEN}@{host}")),
-        None => Cow::Borrowed(pieces.authority),
+    let place = match pieces.after_user() {
+        Some("") => Cow::Borrowed(HIDDEN),
+        Some(rest) => Cow::Owned(format!("{HIDDEN}@{rest}")),
+        None => Cow::Borrowed(pieces.place),
     };
-    let mut shown = format!("{}://{authority}{}", pieces.scheme, pieces.path);
+    let mut shown = format!("{}://{place}", pieces.scheme);
     for (at, pair) in pieces.pairs().enumerate() {
         shown.push(if at == 0 { '?' } else { '&' });
         match secret_key(pair) {
@@ -136,6 +169,21 @@ mod tests {
                 "a user name or password",
                 "abfs://***@a.dfs.core.windows.net/x",
             ),
+            // A secret key may have a `/`, and so may end in the path.
+            ("s3://AKIA12:hu/sh@b/x", "a user name or password", "s3://***@b/x"),
+            ("s3://AKIA12:12/hush@b/x", "a user name or password", "s3://***@b/x"),
+            ("s3://hu/sh%40b/x?region=eu", "a user name or password", "s3://***@b/x?region=eu"),
+            ("s3://AKIA12:hush", "a user name or password", "s3://***"),
+            ("s3://AKIA12:hu/sh/b", "a user name or password", "s3://***"),
+            ("s3://AKIA12%3Ahu/sh/b", "a user name or password", "s3://***"),
+            ("s3://b/x@y?region=eu", "a user name or password", "s3://***@y?region=eu"),
+            (
+                "abfs://c@hu/sh@a.dfs.core.windows.net/x",
+                "a user name or password",
+                "abfs://***@a.dfs.core.windows.net/x",
+            ),
+            ("abfs://c:hu/sh@a/x", "a user name or password", "abfs://***@a/x"),
+            ("file://me:hush@host/a@b", "a user name or password", "file://***@host/a@b"),
             ("s3://b/x?region=eu&access_key=hush", "`access_key`", "s3://b/x?region=eu&access_key=***"),
             (
                 "s3://b?aws_SECRET_access=hush&region=eu#f",
@@ -155,7 +203,9 @@ mod tests {
     #[test]
     fn a_url_without_secrets_is_shown_as_it_is() {
         for url in [
-            "s3://b/x@y?region=eu&endpoint=http://127.0.0.1:1&allow_http=true",
+            "s3://b/x?region=eu&endpoint=http://127.0.0.1:1&allow_http=true",
+            "s3://b:9000/x:y",
+            "http://[::1]:9000/x",
             "abfs://container@account.dfs.core.windows.net/x",
             "file:///a@b",
             "s3://b?key=",
