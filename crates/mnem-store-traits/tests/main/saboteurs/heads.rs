@@ -28,7 +28,7 @@ saboteurs! {
     unsorted: Unsorted => heads_are_sorted_and_unique "heads() after";
     duplicated: Duplicated => update_adds_a_head "after the first update";
     never_again: NeverAgain => superseded_head_may_come_back "after a superseded b, round 1";
-    keyed_by_digest: KeyedByDigest => heads_are_whole_cids "under many CIDs";
+    keyed_by_digest: KeyedByDigest => heads_are_whole_cids "that differ in one part of their CIDs";
     capped: Capped => update_takes_hundreds_of_superseded_heads "after 40 updates";
     swap_ignores_expected: SwapIgnoresExpected => swap_from_other_heads_is_refused "Ok: the call was accepted";
     swap_compares_lists: SwapComparesLists => swap_takes_expected_as_a_set "Err(HeadsMoved";

@@ -152,6 +152,8 @@ struct Place {
     /// Handles that were not dropped yet.
     live: AtomicIsize,
     closes: AtomicU64,
+    /// A table was emptied, and is removed in a moment.
+    is_removing: AtomicBool,
     is_shut: AtomicBool,
 }
 
@@ -257,6 +259,13 @@ impl Content {
 /// Gives another thread time for a write and a read.
 fn lose_the_race() {
     std::thread::sleep(std::time::Duration::from_millis(1));
+}
+
+/// Waits until another thread has come so far, at most for a while.
+fn wait_for(is_so_far: impl Fn() -> bool) {
+    for _ in (0..100).take_while(|_| !is_so_far()) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
 }
 
 #[derive(Clone)]

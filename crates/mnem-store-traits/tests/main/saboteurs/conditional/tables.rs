@@ -1,6 +1,6 @@
 //! Side tables.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, ops::Bound, sync::atomic::Ordering};
 
 use mnem_store_traits::{
     Bytes, KeyIter, SideTable, StoreError,
@@ -10,7 +10,7 @@ use mnem_store_traits::{
 
 use crate::saboteurs::lock;
 
-use super::{Content, Flaw, Handle, lose_the_race};
+use super::{Content, Flaw, Handle, wait_for};
 
 const PAGE: usize = 256;
 
@@ -60,7 +60,7 @@ impl SideTable for Table {
         check_table_key("get", key)?;
         if self.has(Flaw::EmptiedTableGoesLater) {
             // Looks only after the other thread has removed the table.
-            (0..3).for_each(|_| lose_the_race());
+            wait_for(|| !self.store.0.place.is_removing.load(Ordering::SeqCst));
         }
         let content = self.store.read("read a side table")?;
         let Some(rows) = content.tables.get(&self.name) else { return Ok(None) };
@@ -102,10 +102,13 @@ impl SideTable for Table {
         }
         if self.has(Flaw::EmptiedTableGoesLater) {
             drop(content);
-            lose_the_race();
+            self.store.0.place.is_removing.store(true, Ordering::SeqCst);
+            let has_rows = |content: &Content| content.tables.get(&self.name).is_some_and(|rows| !rows.is_empty());
+            wait_for(|| self.store.read("look").is_ok_and(|content| has_rows(&content)));
             content = self.store.write("write a side table")?;
         }
         content.tables.remove(&self.name);
+        self.store.0.place.is_removing.store(false, Ordering::SeqCst);
         let letters = |name: &String| name.bytes().zip(self.name.bytes()).all(|(a, b)| b == b'_' || a == b);
         let is_like = |name: &String| name.len() == self.name.len() && letters(name);
         if self.has(Flaw::NamesArePatterns) && content.tables.keys().any(is_like) {
