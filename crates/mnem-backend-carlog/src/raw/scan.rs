@@ -155,12 +155,12 @@ impl Scan {
     }
 
     fn take_record(&mut self, segment: &mut Segment, record: Record) {
-        // A record names values of its own commit. Without the keys, a block may only look like a record.
-        let of_commit = record.from..record.at;
-        let values = record.rows.iter().filter_map(|row| row.value);
-        let values = values.filter(|value| of_commit.contains(value)).map(u64::from);
-        let room = RAW_VALUES_MAX.saturating_sub(segment.named.len());
-        segment.named.extend(values.take(room));
+        // Without the keys, the record may be a block that somebody made to hide the blocks that it names.
+        if self.keys.is_some() {
+            let values = record.rows.iter().filter_map(|row| row.value.map(u64::from));
+            let room = RAW_VALUES_MAX.saturating_sub(segment.named.len());
+            segment.named.extend(values.take(room));
+        }
         let Some(heads) = record.heads else { return };
         self.found.extend(heads.iter().map(|head| Found::Find(RawFind::Head(*head))));
         if self.keys.is_some() {

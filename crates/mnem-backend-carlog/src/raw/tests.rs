@@ -1,18 +1,19 @@
 //! Segments that no store wrote, or that were damaged.
 
 use std::{
-    io,
+    fs, io,
     sync::{Arc, Mutex},
 };
 
-use mnem_store_traits::{Bytes, Cid, RAW, cid, cid_of};
+use mnem_store_traits::{Bytes, Cid, RAW, cid, cid_of, driver::RawFind};
 
 use super::frames::{Frame, Frames, Step};
 use crate::{
     engine::{
         descriptor::{Descriptor, HEADER_BYTES, begin_bytes},
-        files::File,
+        files::{File, StdFiles},
         keys::Keys,
+        record::{CommitMacs, Record, Row},
     },
     limits::{BLOCK_BYTES_MAX, RAW_FAILED_FACTOR},
 };
@@ -244,6 +245,24 @@ fn what_lies_inside_a_large_damaged_block_is_not_a_block() {
     bytes[last] ^= 1;
     let (whole, wrong, _) = scanned(of(bytes));
     assert_eq!((whole, wrong), (vec![places[1].0], 1));
+}
+
+/// A block in the form of a record that names another block as the value of a row.
+#[test]
+fn a_block_that_looks_like_a_record_hides_no_other_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = begin();
+    let hidden = bytes.len() as u32;
+    let cid = section(b"a block of somebody else", &mut bytes);
+    let row = Row { table: "table".into(), key: b"key".to_vec(), value: Some(hidden) };
+    let at = bytes.len() as u32;
+    let record = Record { seq: 7, at, from: hidden, puts: 1, rows: vec![row], ..Record::default() };
+    let keys = Keys::new().unwrap();
+    record.write(&keys, 1, CommitMacs::new(&keys, &Default::default(), 1), &mut bytes);
+    fs::write(folder.path().join("seg-000001.car"), bytes).unwrap();
+    let scan = super::scan(Arc::new(StdFiles), folder.path()).unwrap().unwrap();
+    let found: Vec<RawFind> = scan.map(Result::unwrap).collect();
+    assert!(found.iter().any(|find| matches!(find, RawFind::Block(found) if *found == cid)), "{found:?}");
 }
 
 #[test]
