@@ -109,6 +109,10 @@ mod folders {
         assert_eq!(env(&["ls"]).ok(), "");
         // A plain path leads to the same store.
         place.run(&["stat", "--store", "store"]).ok();
+        for [from, to] in [[&*store, &*store], ["store", &*store]] {
+            assert!(place.run(&["copy", from, to]).fails(2).contains("cannot be copied onto itself"));
+            assert!(place.run(&["diff", from, to]).fails(2).contains("are the same store"));
+        }
         place.run(&["init", "--store", "named", "--backend", "bucket"]).ok();
         assert!(place.path("named/mnem").exists());
     }

@@ -1,9 +1,14 @@
-//! Checks whether two paths lead to the same store.
+//! Checks whether two paths or URLs lead to the same store.
 
 use std::{fs, io, path::Path};
 
+use mnem_store_traits::driver::Location;
+
 /// Whether both paths lead to the same file or folder, for instance in another spelling, or through a symbolic link, a
 /// hard link or a second mount. `false` if one of them leads nowhere.
+///
+/// A `file:///` URL is the path that it names. Other URLs are the same if their texts are, apart from slashes at the
+/// end: two names of one bucket are not recognized.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -17,7 +22,12 @@ use std::{fs, io, path::Path};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn is_same_place(one: &Path, other: &Path) -> bool {
-    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+    let [one, other] = [one, other].map(Location::from);
+    match (one.to_local_path(), other.to_local_path()) {
+        (Some(one), Some(other)) => matches!((identity(&one), identity(&other)), (Ok(one), Ok(other)) if one == other),
+        (None, None) => one.to_string().trim_end_matches('/') == other.to_string().trim_end_matches('/'),
+        _ => false,
+    }
 }
 
 /// The identity of a file or folder, equal for all its names and for no other file.
@@ -31,4 +41,21 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 #[cfg(not(unix))]
 fn identity(path: &Path) -> io::Result<std::path::PathBuf> {
     fs::canonicalize(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_compared_by_their_text_and_file_urls_as_paths() {
+        let same = |one: &str, other: &str| is_same_place(Path::new(one), Path::new(other));
+        assert!(same("s3://b/x", "s3://b/x/") && !same("s3://b/x", "s3://b/y") && !same("s3://b/x", "b/x"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        if cfg!(unix) {
+            assert!(same(path, &format!("file://{path}")) && same(path, &format!("{path}/.")));
+        }
+        assert!(!same(&format!("file://{path}/absent"), &format!("file://{path}/absent")));
+    }
 }
