@@ -1,5 +1,4 @@
-//! What the answers of a service mean, told by type: whether a repetition is pointless, and whether it is the service
-//! that says so. `object_store` keeps the status of an answer to itself.
+//! Classifies the answers of a service: whether a retry is pointless, and whether the answer is the service's own. `object_store` keeps the status of an answer to itself.
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -67,7 +66,7 @@ impl HttpService for Watched {
     }
 }
 
-/// An answer as it is, or shortened, or as an error that tells what it means.
+/// Passes an answer on, shortens it, or turns it into an error whose type says what it means.
 async fn judged(asked: Asked, response: HttpResponse) -> Result<HttpResponse, HttpError> {
     let status = response.status().as_u16();
     if asked.is_for_machine && matches!(status, 401 | 403 | 404) {
@@ -116,7 +115,7 @@ fn no_credentials(status: u16, text: String) -> HttpError {
     HttpError::new(HttpErrorKind::Unknown, Answer { means: Some(Means::Denied), status, text })
 }
 
-/// Whether a host gives the credentials of the machine, which are asked for if the environment has none.
+/// Whether the host is a metadata service, which hands out the credentials of the machine.
 fn is_of_machine(host: &str) -> bool {
     matches!(host, "169.254.169.254" | "169.254.170.2" | "[fd00:ec2::254]" | "metadata.google.internal" | "metadata")
 }

@@ -117,7 +117,7 @@ impl Patience {
     }
 }
 
-/// Creates an object, by as many attempts as it takes. The object exists then, whoever made it.
+/// Creates an object, with retries. Afterwards it exists, whoever created it.
 fn create_once(
     options: &OpenOptions,
     objects: &Objects,

@@ -34,7 +34,7 @@ pub(crate) const WHOLE_BYTES: u64 = 1024 * 1024;
 pub(crate) const WINDOW_BYTES: u64 = 256 * 1024;
 pub(crate) const WINDOWS_MAX: u64 = 16;
 
-/// Windows that nobody asked for, and that are fetched all the same because they stand between two others.
+/// The most unrequested windows between two requested ones that are fetched along with them.
 pub(crate) const WINDOWS_BETWEEN: u64 = 4;
 
 /// Blocks above this size are fetched by themselves and not cached, in bytes: 1 MiB.
@@ -79,7 +79,7 @@ pub(crate) const READ_ATTEMPTS: u32 = 10;
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) const PAUSE_GROWTH: u32 = 40;
 
-/// The same for a first look at a place, whose failure is told within seconds.
+/// The same for probing a place, which must fail within seconds.
 pub(crate) const PROBE_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a read is repeated.

@@ -88,7 +88,7 @@ fn open_service(
     Ok(open_at(options, objects)?.counted_by(requests))
 }
 
-/// The objects of a bucket, for a first look at it: a failure is told soon.
+/// The objects of a bucket, with short retries, for probing it.
 pub(crate) fn objects_to_probe(at: &Location, bucket: &Bucket) -> Result<Objects, StoreError> {
     Ok(Objects::new(service_of(at, bucket)?, bucket.prefix.clone(), at.clone(), PROBE_PAUSE))
 }

@@ -1,4 +1,4 @@
-//! Services of the unit tests: one that always says the same, and one with the protocol of S3 that fails as it is told.
+//! Services for unit tests: one that always gives the same answer, and one with the S3 protocol and scripted failures.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -80,7 +80,7 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Scripted {
-    /// The store of a client as it is outside of tests, but for the connection.
+    /// A client configured as in production, but connected to this service.
     pub(crate) fn connect(&self) -> Arc<dyn ObjectStore> {
         let bucket = Bucket::parse(crate::address::Provider::S3, "s3://b?endpoint=http://localhost&allow_http=true");
         let keys = AmazonS3Builder::new().with_access_key_id("id").with_secret_access_key("key");

@@ -51,9 +51,9 @@ pub(crate) enum Creation {
     Made,
     /// The service says that the object exists. It may be that of an earlier attempt, or the answer may be wrong.
     Exists(Error),
-    /// The service refused, and would refuse again. This request made nothing.
+    /// The service refused the request, and a retry is pointless. Nothing was created.
     Refused(Error),
-    /// The file system refused, and would refuse again. This request has ended, and what is there shows what it made.
+    /// The file system refused, and a retry is pointless. Nothing is in flight, so reading the object decides.
     Failed(Error),
     /// The object may have been made, now or later.
     Unsure(Error),
@@ -104,8 +104,8 @@ impl Objects {
         self
     }
 
-    /// Fails if what is read and written may be at another place than the one that was opened. Call it before believing
-    /// that an object is absent, and after making one.
+    /// Fails if the folder that was opened may have been moved or replaced. Call it before concluding that an object is
+    /// absent, and after creating one.
     pub(crate) fn check_place(&self) -> Result<(), StoreError> {
         let checked = self.check_place.as_ref().map_or(Ok(()), |check| check());
         checked.map_err(|error| unavailable(&format!("find the store at {}", self.location), error))
@@ -259,7 +259,7 @@ async fn start(service: &Arc<dyn ObjectStore>, path: &Path) -> object_store::Res
     }
 }
 
-/// Reads a part of an object. A service answers in many ways that the object is too short, so its length is asked for.
+/// Reads a range of an object. Services report a range past the end in different ways, so a failure asks for the length.
 async fn part(service: &Arc<dyn ObjectStore>, path: &Path, range: Range<u64>, size: u64) -> object_store::Result<Part> {
     let wanted = range.end.saturating_sub(range.start);
     let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };

@@ -1,4 +1,4 @@
-//! An object store in memory that fails as it is told: the medium of the tests.
+//! The medium of the tests: an object store in memory with scripted failures.
 
 use std::{
     fmt,

@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_scheme_of_two_letters_makes_a_url() {
-        for url in ["s3://b", "file:///tmp/x", "git+ssh://host", "S3://b", "mem://"] {
+        for url in ["s3://b", "file:///srv/x", "git+ssh://host", "S3://b", "mem://"] {
             assert!(matches!(Location::from(url), Location::Url(_)), "{url}");
         }
         for path in ["", "a", "c://x", "1s3://b", "s3:/b", "://x", "a b://x", "./s3://b", "é://x"] {
