@@ -26,6 +26,7 @@ pub(crate) fn show(unit: Unit, value: f64) -> String {
         Unit::Bytes => scaled(&[(1024.0 * 1024.0, "MiB"), (1024.0, "KiB"), (1.0, "B")]),
         Unit::PerSecond => format!("{}/s", digits(value)),
         Unit::Count => digits(value),
+        Unit::Dollars => format!("${value:.2}"),
     }
 }
 

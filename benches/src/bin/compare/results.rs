@@ -15,10 +15,17 @@ pub(crate) enum Unit {
     Bytes,
     /// A count of something that costs; less is better.
     Count,
+    /// Less is better.
+    Dollars,
 }
 
-const UNITS: [(Unit, &str); 4] =
-    [(Unit::Seconds, "s"), (Unit::PerSecond, "per s"), (Unit::Bytes, "bytes"), (Unit::Count, "count")];
+const UNITS: [(Unit, &str); 5] = [
+    (Unit::Seconds, "s"),
+    (Unit::PerSecond, "per s"),
+    (Unit::Bytes, "bytes"),
+    (Unit::Count, "count"),
+    (Unit::Dollars, "dollars"),
+];
 
 impl Unit {
     fn text(self) -> &'static str {

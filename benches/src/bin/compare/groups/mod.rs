@@ -7,6 +7,7 @@ pub(crate) mod imports;
 mod machine;
 pub(crate) mod puts;
 pub(crate) mod reads;
+mod remote;
 mod reopens;
 mod sharing;
 mod space;
@@ -32,7 +33,7 @@ pub(crate) struct Group {
 }
 
 /// All groups, in the order of the document.
-pub(crate) const GROUPS: [Group; 14] = [
+pub(crate) const GROUPS: [Group; 15] = [
     trace::GROUP,
     commits::GROUP,
     puts::GROUP,
@@ -45,6 +46,7 @@ pub(crate) const GROUPS: [Group; 14] = [
     reopens::GROUP,
     sharing::GROUP,
     space::GROUP,
+    remote::GROUP,
     syncs::GROUP,
     machine::GROUP,
 ];
