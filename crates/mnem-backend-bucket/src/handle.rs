@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ use crate::{
         format::Format,
         look::Seen,
         objects::Objects,
-        queue::Job,
+        queue::Queue,
         state::{Located, State},
     },
     error::BACKEND,
@@ -42,10 +42,10 @@ pub(crate) struct Handle {
     pub(crate) looking: Mutex<()>,
     /// Held by the thread that writes a checkpoint. Nobody waits for it.
     pub(crate) checkpointing: Mutex<()>,
-    /// Held by the thread that writes.
+    /// Held while an entry is written.
     pub(crate) writing: Mutex<()>,
-    /// Work that waits for it.
-    pub(crate) queue: Mutex<Vec<Arc<Job>>>,
+    /// Callers that share the next entry.
+    pub(crate) queue: Queue,
     /// For an exclusive handle: the slot after the log as it opened it, or after its own last entry.
     alone: Option<AtomicU64>,
 }
@@ -71,7 +71,7 @@ impl Handle {
             looking: Mutex::default(),
             checkpointing: Mutex::default(),
             writing: Mutex::default(),
-            queue: Mutex::default(),
+            queue: Queue::default(),
             alone: options.exclusive.then(AtomicU64::default),
         }
     }

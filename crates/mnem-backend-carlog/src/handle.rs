@@ -16,7 +16,7 @@ use crate::{
         page::{Budget, NoAnswer},
         place::Place,
         tending::Tending,
-        writer::{Job, Writer},
+        writer::{Queue, Writer},
     },
     error::{BACKEND, at, damaged},
     open,
@@ -31,8 +31,8 @@ pub(crate) struct Handle {
     shared: Arc<Shared>,
     /// The writer. `None` in a read-only handle, and after a close.
     pub(crate) writer: Mutex<Option<Writer>>,
-    /// Work that waits for the writer.
-    pub(crate) queue: Mutex<Vec<Arc<Job>>>,
+    /// Callers that share the next commit.
+    pub(crate) queue: Queue,
 }
 
 /// The part of a handle that the index thread shares.
@@ -104,7 +104,7 @@ impl Handle {
         let open::Opened { files, layout, path, identity, keys, read_only, view, writer, budget, bounds } = opened;
         let (gate, view, tending) = (Gate::new(BACKEND, read_only), RwLock::new(view), Tending::default());
         let shared = Shared { files, layout, path, identity, keys, gate, view, budget, bounds, tending };
-        Self { shared: Arc::new(shared), writer: Mutex::new(writer), queue: Mutex::default() }
+        Self { shared: Arc::new(shared), writer: Mutex::new(writer), queue: Queue::default() }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

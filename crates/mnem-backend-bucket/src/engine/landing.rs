@@ -8,9 +8,7 @@
 //!   decided by that state: which blocks are present, what is required, which heads there are.
 
 use std::{
-    io,
-    sync::Arc,
-    thread,
+    io, thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -34,6 +32,9 @@ use crate::{
     tables::slot,
 };
 
+/// The operation in errors of an entry that several callers share.
+const SHARED: &str = "commit";
+
 /// What became of an entry.
 enum Landed {
     /// It is in the slot, and the service said so. The log ended before the slot when this look began.
@@ -52,18 +53,16 @@ struct Plan {
     entry: Option<Encoded>,
 }
 
-/// Lands the work of a group, and ends each of its jobs.
-pub(crate) fn land(handle: &Handle, operation: &'static str, group: &[Arc<Job>]) {
-    match try_land(handle, operation, group) {
-        Ok(answers) => group.iter().zip(answers).for_each(|(job, answer)| job.end(answer)),
-        Err(error) => group.iter().for_each(|job| job.end(Err(error.clone()))),
-    }
+/// Lands the work of a group. Returns the result of each job.
+pub(crate) fn land(handle: &Handle, group: &[Job]) -> Vec<Result<(), StoreError>> {
+    let operation = if let [alone] = group { alone.operation } else { SHARED };
+    try_land(handle, operation, group).unwrap_or_else(|error| vec![Err(error); group.len()])
 }
 
 fn try_land(
     handle: &Handle,
     operation: &'static str,
-    group: &[Arc<Job>],
+    group: &[Job],
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let begin = Instant::now();
     let (mut losses, mut packer) = (0, Packer::default());
@@ -120,7 +119,7 @@ fn confirm(handle: &Handle, landed: &Landed, n: u64) -> Result<(), StoreError> {
     handle.objects.check_place().map_err(|error| unknown(Cause::new(error)))
 }
 
-fn plan(handle: &Handle, operation: &'static str, group: &[Arc<Job>], packer: &mut Packer) -> Result<Plan, StoreError> {
+fn plan(handle: &Handle, operation: &'static str, group: &[Job], packer: &mut Packer) -> Result<Plan, StoreError> {
     let mut draft = Draft::default();
     let (answers, base) = {
         let state = handle.state();

@@ -1,11 +1,8 @@
 //! Work that waits to be landed. Threads that write at the same time share an entry.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use mnem_store_traits::{Bytes, Cause, Cid, HeadChange, Outcome, RAW, StoreError, cid_of};
+use mnem_store_traits::{Bytes, Cause, Cid, HeadChange, Outcome, RAW, StoreError, backend::Group, cid_of};
 
 use super::landing::land;
 use crate::{
@@ -33,12 +30,15 @@ pub(crate) fn value_cid(value: &[u8]) -> Cid {
     cid_of(RAW, value)
 }
 
-/// Work of a thread that waits for its result.
+/// The work of one call, and the name of the call for errors.
 #[derive(Debug)]
 pub(crate) struct Job {
+    pub(crate) operation: &'static str,
     pub(crate) work: Work,
-    result: Mutex<Option<Result<(), StoreError>>>,
 }
+
+/// Callers that share an entry.
+pub(crate) type Queue = Group<Job, Result<(), StoreError>>;
 
 impl Work {
     fn bytes(&self) -> u64 {
@@ -65,20 +65,24 @@ impl Work {
     }
 }
 
-impl Job {
-    pub(crate) fn end(&self, result: Result<(), StoreError>) {
-        *hold(&self.result) = Some(result);
-    }
-}
-
 /// Lands the work, together with that of other threads, and waits for it.
 pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Result<(), StoreError> {
     handle.gate.check_writable(operation)?;
     work.check(operation)?;
     let deletes = !work.deletes.is_empty();
-    let job = Arc::new(Job { work, result: Mutex::default() });
-    hold(&handle.queue).push(Arc::clone(&job));
-    land_until_done(handle, operation, &job)?;
+    let done = handle.queue.submit(Job { operation, work }, joining, |jobs| {
+        let _alone = hold(&handle.writing);
+        match handle.gate.check_writable(operation) {
+            Ok(()) => land(handle, jobs),
+            Err(error) => vec![Err(error); jobs.len()],
+        }
+    });
+    done.unwrap_or_else(|| {
+        let source = Cause::new("the thread that landed this panicked");
+        handle.gate.poison(source.clone());
+        let operation = operation.to_owned();
+        Err(StoreError::Backend { backend: BACKEND, operation, outcome: Outcome::Unknown, source })
+    })?;
     handle.checkpoint_if_due();
     if deletes {
         wait_out_leases(handle);
@@ -86,41 +90,15 @@ pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Re
     Ok(())
 }
 
-/// Waits for the lock, then lands the waiting jobs until this one is done.
-fn land_until_done(handle: &Handle, operation: &'static str, job: &Job) -> Result<(), StoreError> {
-    let _turn = hold(&handle.writing);
-    loop {
-        if let Some(result) = hold(&job.result).take() {
-            return result;
-        }
-        let group = next_group(handle);
-        if group.is_empty() {
-            // Another thread took the work, and panicked with it.
-            let source = Cause::new("a thread panicked while it landed this");
-            handle.gate.poison(source.clone());
-            let operation = operation.to_owned();
-            return Err(StoreError::Backend { backend: BACKEND, operation, outcome: Outcome::Unknown, source });
-        }
-        match handle.gate.check_writable(operation) {
-            Ok(()) => land(handle, operation, &group),
-            Err(error) => group.iter().for_each(|job| job.end(Err(error.clone()))),
-        }
-    }
-}
-
-/// The work that is landed next: as much as one entry should have.
-fn next_group(handle: &Handle) -> Vec<Arc<Job>> {
-    let mut queue = hold(&handle.queue);
-    let (mut bytes, mut items, mut count) = (0, 0, 0);
-    for job in queue.iter() {
+/// How many of the waiting jobs join the first one: as much as one entry should have.
+fn joining(first: &Job, waiting: &mut dyn Iterator<Item = &Job>) -> usize {
+    let (mut bytes, mut items) = (first.work.bytes(), first.work.items());
+    let fits = |job: &&Job| {
         bytes += job.work.bytes();
         items += job.work.items();
-        if count > 0 && (bytes > GROUP_BYTES || items > GROUP_ITEMS) {
-            break;
-        }
-        count += 1;
-    }
-    queue.drain(..count).collect()
+        bytes <= GROUP_BYTES && items <= GROUP_ITEMS
+    };
+    waiting.take_while(fits).count()
 }
 
 /// Another handle may say that a block is present for as long as its lease lasts. So a deletion returns only when every
@@ -135,7 +113,10 @@ fn wait_out_leases(handle: &Handle) {
 mod tests {
     use std::{
         io,
-        sync::atomic::{AtomicU32, Ordering},
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering},
+        },
         thread,
     };
 
@@ -152,13 +133,14 @@ mod tests {
             let turn = hold(&store.handle.writing);
             let put = |n: u8| store.put(&value_cid(&[n]), vec![n].into());
             let writers: Vec<_> = (0..20).map(|n| scope.spawn(move || put(n))).collect();
-            while hold(&store.handle.queue).len() < writers.len() {
+            // The first one leads, and waits for its turn; the others wait for the next entry.
+            while store.handle.queue.waiting() < writers.len() - 1 {
                 thread::yield_now();
             }
             drop(turn);
             writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
         });
-        assert_eq!(store.log_entries().unwrap(), 1);
+        assert_eq!(store.log_entries().unwrap(), 2);
         (0..20).for_each(|n| assert!(store.has(&value_cid(&[n])).unwrap()));
     }
 

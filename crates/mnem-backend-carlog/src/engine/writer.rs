@@ -4,11 +4,11 @@ use std::{
     collections::{BTreeSet, HashSet},
     io,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use mnem_car::SectionOffsets;
-use mnem_store_traits::{Bytes, Cause, Cid, HeadChange, Outcome, RAW, StoreError, cid_of};
+use mnem_store_traits::{Bytes, Cause, Cid, HeadChange, Outcome, RAW, StoreError, backend::Group, cid_of};
 
 use super::{
     descriptor::Descriptor,
@@ -54,12 +54,15 @@ pub(crate) struct Work {
     pub(crate) rows: Vec<(String, Bytes, Option<Bytes>)>,
 }
 
-/// Submitted work and its result.
+/// The work of one call, and the name of the call for errors.
 #[derive(Debug)]
 pub(crate) struct Job {
+    operation: &'static str,
     work: Work,
-    result: Mutex<Option<Result<(), StoreError>>>,
 }
+
+/// Callers that share a commit.
+pub(crate) type Queue = Group<Job, Result<(), StoreError>>;
 
 /// The content of one commit, for one or several jobs.
 #[derive(Default)]
@@ -94,75 +97,50 @@ impl Batch<'_> {
     }
 }
 
-/// Does the work durably. One of the waiting threads becomes the writer, and commits the work of all of them with one
-/// sync.
+/// Does the work durably. One of the waiting threads commits the work of all of them with one sync.
 pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Result<(), StoreError> {
     handle.gate.check_writable(operation)?;
-    let job = Arc::new(Job { work, result: Mutex::default() });
-    hold(&handle.queue).push(job.clone());
-    let mut writer = hold(&handle.writer);
-    loop {
-        if let Some(result) = hold(&job.result).take() {
-            return result;
+    let done = handle.queue.submit(Job { operation, work }, joining, |jobs| match hold(&handle.writer).as_mut() {
+        Some(writer) => {
+            let results = land(handle, writer, jobs);
+            maintenance::tend(handle, writer.index_thread);
+            results
         }
-        let group = next_group(handle);
-        if group.is_empty() {
-            // Another thread took this work, and panicked.
-            let source = Cause::new("a thread panicked while it landed this");
-            handle.gate.poison(source.clone());
-            let operation = operation.to_owned();
-            return Err(StoreError::Backend { backend: BACKEND, operation, outcome: Outcome::Unknown, source });
-        }
-        match writer.as_mut() {
-            Some(writer) => {
-                land(handle, writer, operation, &group);
-                maintenance::tend(handle, writer.index_thread);
-            }
-            None => group.iter().for_each(|job| job.end(Err(handle.gate.closed(operation)))),
-        }
-    }
+        None => jobs.iter().map(|job| Err(handle.gate.closed(job.operation))).collect(),
+    });
+    done.unwrap_or_else(|| {
+        let source = Cause::new("the thread that committed this panicked");
+        handle.gate.poison(source.clone());
+        let operation = operation.to_owned();
+        Err(StoreError::Backend { backend: BACKEND, operation, outcome: Outcome::Unknown, source })
+    })
 }
 
-impl Job {
-    fn end(&self, result: Result<(), StoreError>) {
-        *hold(&self.result) = Some(result);
+/// How many of the waiting jobs join the first one, up to a limit in bytes. Deletes go alone, because they must look up
+/// which blocks exist.
+fn joining(first: &Job, waiting: &mut dyn Iterator<Item = &Job>) -> usize {
+    let is_alone = |job: &Job| !job.work.deletes.is_empty();
+    if is_alone(first) {
+        return 0;
     }
-}
-
-/// The jobs of the next commit, up to a limit in bytes. Deletes go alone, because they must look up which blocks exist.
-fn next_group(handle: &Handle) -> Vec<Arc<Job>> {
-    let mut queue = hold(&handle.queue);
-    let mut bytes = 0;
-    let mut count = 0;
-    for job in queue.iter() {
+    let mut bytes = first.work.bytes();
+    let fits = |job: &&Job| {
         bytes += job.work.bytes();
-        let is_alone = !job.work.deletes.is_empty();
-        if count > 0 && (is_alone || bytes > GROUP_BYTES) {
-            break;
-        }
-        count += 1;
-        if is_alone {
-            break;
-        }
-    }
-    queue.drain(..count).collect()
+        !is_alone(job) && bytes <= GROUP_BYTES
+    };
+    waiting.take_while(fits).count()
 }
 
-fn land(handle: &Handle, writer: &mut Writer, operation: &'static str, jobs: &[Arc<Job>]) {
+/// Commits the work of all jobs. Returns the result of each.
+fn land(handle: &Handle, writer: &mut Writer, jobs: &[Job]) -> Vec<Result<(), StoreError>> {
     let mut batch = Batch::default();
-    let mut accepted = Vec::new();
-    for job in jobs {
+    let mut prepared = Vec::with_capacity(jobs.len());
+    for Job { operation, work } in jobs {
         // The handle may have been poisoned while this job waited.
-        let prepared = handle.gate.check_writable(operation).and_then(|()| prepare(handle, &mut batch, &job.work));
-        match prepared {
-            Ok(()) => accepted.push(job),
-            Err(error) => job.end(Err(error)),
-        }
+        prepared.push(handle.gate.check_writable(operation).and_then(|()| prepare(handle, &mut batch, work)));
     }
     let landed = if batch.is_empty() { Ok(()) } else { write(handle, writer, batch) };
-    for job in accepted {
-        job.end(landed.clone());
-    }
+    prepared.into_iter().map(|prepared| prepared.and_then(|()| landed.clone())).collect()
 }
 
 /// Adds the job's work to the batch. On an error, the batch is unchanged.

@@ -4,7 +4,6 @@
 pub(crate) mod attempt;
 pub(crate) mod change;
 pub(crate) mod file;
-pub(crate) mod group;
 pub(crate) mod growth;
 pub(crate) mod header;
 pub(crate) mod heads;

@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use mnem_store_traits::{Outcome, StoreError};
+use mnem_store_traits::{Outcome, StoreError, backend::Group};
 use redb::WriteTransaction;
 
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
     engine::{
         change::{Change, Request, is_refusal},
         file::OpenFile,
-        group::Group,
         reader::Reader,
         session::Db,
         snapshot::Invalidate,

@@ -22,6 +22,10 @@ pub(super) struct Writer<'a> {
     compare: bool,
     /// Whether one write makes durable every block that the target listed before.
     covers: bool,
+    /// Whether the target listed no block when the copy began. Then it is not asked whether it holds one: over a
+    /// network, each answer that a block is absent takes a request. A block that somebody else writes meanwhile is
+    /// counted as new.
+    is_empty: bool,
     pub(super) report: &'a mut CopyReport,
     /// Blocks that the target does not hold yet.
     batch: WriteBatch,
@@ -34,29 +38,28 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(to: &'a dyn Store, compare: bool, report: &'a mut CopyReport) -> Self {
+    pub(super) fn new(to: &'a dyn Store, compare: bool, report: &'a mut CopyReport) -> Result<Self, CopyError> {
+        let is_empty = to.cids().of_target()?.next().transpose().of_target()?.is_none();
         let (batch, written, done) = (WriteBatch::new(), Vec::new(), Progress::of(Stage::Blocks));
         let pace = Pace::new(PACE_BYTES_FIRST, PACE_BYTES_MIN, COPY_BATCH_BYTES_MAX);
         let covers = to.capabilities().cumulative_durability;
-        Self { to, compare, covers, report, batch, items: 0, bytes: 0, pace, written, done }
+        Ok(Self { to, compare, covers, is_empty, report, batch, items: 0, bytes: 0, pace, written, done })
     }
 
     /// Counts a block by its CID, and returns whether the target holds it. `listed` says that the target lists it. If
     /// its bytes must be compared, returns `false`.
-    fn is_present(&mut self, cid: &Cid, listed: bool) -> Result<bool, CopyError> {
-        if self.compare || !(listed || self.to.has(cid).of_target()?) {
+    pub(super) fn is_present(&mut self, cid: &Cid, listed: bool) -> Result<bool, CopyError> {
+        if self.compare || !(listed || !self.is_empty && self.to.has(cid).of_target()?) {
             return Ok(false);
         }
         self.present(cid)?;
         Ok(true)
     }
 
-    /// Takes a block, which the target may already hold. Returns whether it is new.
+    /// Takes a block that [`is_present`](Self::is_present) has not counted. Returns whether it is new.
     pub(super) fn block(&mut self, cid: Cid, data: Bytes) -> Result<bool, CopyError> {
-        if self.is_present(&cid, false)? {
-            return Ok(false);
-        }
         if self.compare
+            && !self.is_empty
             && let Some(there) = self.to.get(&cid).of_target()?
         {
             if there != data {

@@ -160,7 +160,7 @@ fn copy_reached(
     report.copied.promise = Promise::HoldsReached;
     let allowed = Allowed { opaque: options.opaque_leaves, missing: options.skip_missing };
     let mut reach = Reach::new(from, &heads.of_source, allowed);
-    let reached_bytes = write(&mut reach, Writer::new(to, false, &mut report.copied), progress)?;
+    let reached_bytes = write(&mut reach, Writer::new(to, false, &mut report.copied)?, progress)?;
     report.opaque = reach.opaque();
     Missing { count: report.missing_count, listed: report.missing } = reach.missing;
     tables::copy(from, to, &names, &mut report.copied, progress)?;
@@ -184,7 +184,9 @@ fn write(reach: &mut Reach<'_>, mut writer: Writer<'_>, progress: OnProgress<'_>
         let Some(block) = reach.next() else { break };
         ended = block.map_err(|barrier| of_source(barrier).into()).and_then(|(cid, data)| {
             reached_bytes += data.len() as u64;
-            let _is_new = writer.block(cid, data)?;
+            if !writer.is_present(&cid, false)? {
+                writer.block(cid, data)?;
+            }
             Ok(Cancelled::check(writer.tell(progress))?)
         });
     }

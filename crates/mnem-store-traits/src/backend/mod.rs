@@ -1,8 +1,10 @@
 //! Checks and helpers for implementers of a backend.
 
 mod gate;
+mod group;
 
 pub use gate::Gate;
+pub use group::Group;
 
 pub use crate::{
     blockstore::drain_checked,

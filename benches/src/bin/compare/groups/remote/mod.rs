@@ -18,7 +18,7 @@ pub(super) const GROUP: Group = Group {
     name: "remote",
     title: "In an object storage",
     about: "The bucket backend over an object storage in memory that answers like Amazon S3 in the same region: 40 ms for a `PUT`, \
-            20 ms for a `GET`, 50 ms for a `LIST`, and 90 MB/s for each request. Beside it, two ways in which others keep such stores: \
+            20 ms for a `GET`, 50 ms for a `LIST`, each more or less by up to 40 %, and 90 MB/s for each request. Beside it, two ways in which others keep such stores: \
             *object per block* puts each block and each head into an object of its own; *one manifest* puts the blocks of a commit into \
             one object, and then replaces the list of all such objects if nobody else has replaced it (`If-Match`). Both are written \
             here, and do no more than these requests. Blocks of 300 bytes. Dollars are what S3 charges for the requests of a million \

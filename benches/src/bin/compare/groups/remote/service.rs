@@ -76,9 +76,13 @@ impl fmt::Display for Service {
     }
 }
 
+/// Counts a request, and waits for as long as its answer takes: 60 to 140 % of `delay`, and the time for its bytes. If
+/// all answers took the same time, the same writer would always win.
 async fn wait(counter: &AtomicU64, delay: Duration, bytes: u64) {
-    counter.fetch_add(1, Relaxed);
-    tokio::time::sleep(delay + Duration::from_secs_f64(bytes as f64 / RATE)).await;
+    let n = counter.fetch_add(1, Relaxed);
+    let random = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let share = 0.6 + 0.8 * random as f64 / f64::from(u32::MAX);
+    tokio::time::sleep(delay.mul_f64(share) + Duration::from_secs_f64(bytes as f64 / RATE)).await;
 }
 
 #[async_trait]

@@ -1,18 +1,28 @@
-//! Group commit: callers that arrive during a commit share the next one.
+//! Callers that share a commit.
 
 use std::{
     collections::VecDeque,
-    mem,
+    fmt, mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-/// A queue of callers with jobs. The first caller *leads*: it runs a batch that begins with its own job. Callers that
-/// arrive meanwhile wait, and one of them leads the next batch. There is no background thread, and a lone caller never
-/// waits.
+/// Group commit: callers that arrive during a commit share the next one.
 ///
-/// A leader runs one batch and then hands over to the caller that has waited longest, so no caller works for the others
-/// forever.
-pub(crate) struct Group<J, R> {
+/// The first caller *leads*: it runs a batch that begins with its own job. Callers that arrive meanwhile wait, and one
+/// of them leads the next batch. There is no background thread, and a lone caller never waits.
+///
+/// A leader runs one batch and then hands over to the caller that has waited longest. So no caller works for the others
+/// forever, and none waits for a batch that does not have its job. (A mutex alone gives no such guarantee: the thread
+/// that releases it may take it again before the waiting threads wake up.)
+///
+/// ```
+/// use mnem_store_traits::backend::Group;
+///
+/// let group = Group::default();
+/// let sizes = group.submit("a job", |_, waiting| waiting.count(), |jobs| jobs.iter().map(|job| job.len()).collect());
+/// assert_eq!(sizes, Some(5));
+/// ```
+pub struct Group<J, R> {
     queue: Mutex<Queue<J, R>>,
 }
 
@@ -59,6 +69,13 @@ impl<J, R> Waiter<J, R> {
     }
 }
 
+impl<J, R> fmt::Debug for Group<J, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queue = lock(&self.queue);
+        f.debug_struct("Group").field("waiting", &queue.waiting.len()).field("has_leader", &queue.has_leader).finish()
+    }
+}
+
 impl<J, R> Default for Group<J, R> {
     fn default() -> Self {
         Self { queue: Mutex::new(Queue { waiting: VecDeque::new(), has_leader: false }) }
@@ -67,11 +84,11 @@ impl<J, R> Default for Group<J, R> {
 
 impl<J, R> Group<J, R> {
     /// Runs `job`, in this thread or in that of another caller, and returns its result. Returns `None` if the caller
-    /// that ran it panicked.
+    /// that ran it panicked, or returned too few results.
     ///
-    /// `take` returns how many of the waiting jobs join the first one in a batch. `run` runs a batch of jobs in order
-    /// of arrival and returns one result per job.
-    pub(crate) fn submit(
+    /// `take` is given the first job of a batch and those that wait, in order of arrival, and returns how many of the
+    /// latter join the batch. `run` runs a batch and returns one result per job, in the same order.
+    pub fn submit(
         &self,
         job: J,
         take: impl FnOnce(&J, &mut dyn Iterator<Item = &J>) -> usize,
@@ -86,6 +103,11 @@ impl<J, R> Group<J, R> {
             },
         };
         self.run_leader(job, take, run)
+    }
+
+    /// The number of callers that wait for a later batch.
+    pub fn waiting(&self) -> usize {
+        lock(&self.queue).waiting.len()
     }
 
     /// Returns the job if this caller leads, otherwise its waiter.
@@ -150,7 +172,9 @@ impl<J, R> Drop for Batch<'_, J, R> {
 mod tests {
     use std::{
         panic::{AssertUnwindSafe, catch_unwind},
+        sync::mpsc,
         thread,
+        time::Duration,
     };
 
     use super::*;
@@ -160,7 +184,7 @@ mod tests {
     impl<J, R> Group<J, R> {
         /// Blocks until this many callers wait; for use while a batch is under way.
         fn until_waiting(&self, callers: usize) {
-            while lock(&self.queue).waiting.len() != callers {
+            while self.waiting() != callers {
                 thread::yield_now();
             }
         }
@@ -229,6 +253,33 @@ mod tests {
         let (results, ran) = batches(5, |_, waiting| waiting.take(1).count(), || 0);
         assert_eq!(ran, [vec![1, 2], vec![3, 4], vec![5]]);
         assert_eq!(results, [Some(0), Some(2), Some(4), Some(6), Some(8), Some(10)]);
+    }
+
+    /// Otherwise a thread that commits all the time keeps the others from returning.
+    #[test]
+    fn a_caller_whose_job_is_done_does_not_wait_for_the_next_round() {
+        let group = Numbers::default();
+        let (returned, has_returned) = mpsc::channel();
+        thread::scope(|scope| {
+            group.submit(0, everybody, |_| {
+                let alone = |_: &u32, _: &mut dyn Iterator<Item = &u32>| 1;
+                scope.spawn(|| group.submit(1, alone, doubled));
+                group.until_waiting(1);
+                scope.spawn(|| {
+                    assert_eq!(group.submit(2, everybody, doubled), Some(4));
+                    returned.send(()).expect("the test waits");
+                });
+                group.until_waiting(2);
+                scope.spawn(|| {
+                    group.submit(3, everybody, |jobs| {
+                        has_returned.recv_timeout(Duration::from_secs(60)).expect("the second caller returns");
+                        doubled(jobs)
+                    })
+                });
+                group.until_waiting(3);
+                vec![0]
+            })
+        });
     }
 
     #[test]
