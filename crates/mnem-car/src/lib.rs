@@ -59,4 +59,4 @@ pub use limits::{BLOCK_BYTES_MAX, HEADER_BYTES_MAX, ROOTS_MAX};
 pub use offsets::{Section, SectionOffsets};
 pub use reader::Reader;
 pub use warning::{CarWarning, CarWarningKind};
-pub use writer::Writer;
+pub use writer::{Writer, can_hold};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use mnem_car::{BLOCK_BYTES_MAX, CarError, CarFault, Cid, ROOTS_MAX, Reader, SectionOffsets, Writer};
+use mnem_car::{BLOCK_BYTES_MAX, CarError, CarFault, Cid, ROOTS_MAX, Reader, SectionOffsets, Writer, can_hold};
 
 use crate::fixtures::{animals, car, car_v2, cid_with_hash, family, header, index, index_of, raw, read};
 
@@ -193,5 +193,44 @@ fn the_start_of_a_section_is_read_where_it_stands() {
     ] {
         let error = SectionOffsets::parse(bytes, 100).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+/// Codecs and hash functions at the limit of what archives can hold, and past it.
+#[test]
+fn a_writer_refuses_what_no_reader_accepts_and_writes_nothing_of_it() {
+    const MAX: u64 = (1 << 63) - 1;
+    for (codec, code, fits) in [
+        (0x55, 0x12, true),
+        (MAX, 0x12, true),
+        (0x55, MAX, true),
+        (MAX, MAX, true),
+        (MAX + 1, 0x12, false),
+        (0x55, MAX + 1, false),
+        (u64::MAX, u64::MAX, false),
+    ] {
+        let cid = cid_with_hash(codec, code, &[7; 32]);
+        assert_eq!(can_hold(&cid), fits, "{cid}");
+        let header = Writer::new(Vec::new(), &[cid]).and_then(Writer::finish);
+        let mut writer = Writer::new(Vec::new(), &[]).unwrap();
+        let start = writer.offset();
+        let section = writer.write(&cid, b"data");
+        if fits {
+            let header = header.unwrap();
+            let mut reader = Reader::new(&header[..], BLOCK_BYTES_MAX).unwrap();
+            assert_eq!(reader.roots(), [cid]);
+            assert!(reader.next_section().unwrap().is_none());
+            section.unwrap();
+            let archive = writer.finish().unwrap();
+            let read = Reader::new(&archive[..], BLOCK_BYTES_MAX).unwrap().next_section().unwrap().unwrap();
+            assert_eq!(read.cid, cid);
+        } else {
+            for error in [header.unwrap_err(), section.unwrap_err()] {
+                assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+                assert!(error.to_string().contains(&cid.to_string()), "{error}");
+            }
+            assert_eq!(writer.offset(), start);
+            assert_eq!(writer.finish().unwrap().len() as u64, start, "not even its length was written");
+        }
     }
 }

@@ -242,6 +242,7 @@ impl Failure {
                 ExportErrorKind::MissingBlock => ErrorKind::MissingBlock.as_str(),
                 ExportErrorKind::DamagedBlock => ErrorKind::Corrupt.as_str(),
                 ExportErrorKind::OpaqueBlock => "opaque_block",
+                ExportErrorKind::InvalidCid => "invalid_cid",
                 ExportErrorKind::Store(kind) => kind.as_str(),
                 ExportErrorKind::Stopped => "interrupted",
                 ExportErrorKind::TooManyRoots => "too_many_roots",

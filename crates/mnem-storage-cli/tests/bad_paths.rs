@@ -118,6 +118,27 @@ fn the_path_or_the_wish_decides_the_backend() {
     assert_ne!(said.exit, Some(0), "another backend is at the path");
 }
 
+#[test]
+fn a_path_that_asks_for_two_backends_makes_no_store() {
+    let place = Place::new();
+    fs::create_dir(place.path("empty.redb")).expect("a folder");
+    let car = animals();
+    let car = car.to_str().expect("a path of text");
+    place.small_store("a.redb");
+    for path in ["x.redb/", "empty.redb", "empty.redb/"] {
+        for args in [&["init", "--store", path][..], &["import", car, "--store", path], &["copy", "a.redb", path]] {
+            let said = place.run(args).fails(1);
+            let reason = "its extension asks for a redb store, which is not a folder";
+            assert!(said.contains(&format!("cannot create a store at {path}: {reason}")), "{args:?}: {said}");
+            assert!(said.contains("\nhint: "), "{said}");
+        }
+        assert!(!place.path("x.redb").exists());
+        assert_eq!(fs::read_dir(place.path("empty.redb")).expect("a folder").count(), 0);
+    }
+    let said = place.run(&["init", "--backend", "simple", "--store", "x.redb/"]).ok();
+    assert_eq!(said, "created an empty simple store at x.redb/\n");
+}
+
 /// Nobody can create files in `/sys`, not even the superuser.
 #[cfg(target_os = "linux")]
 #[test]

@@ -25,12 +25,17 @@ fn a_file_gets_smaller_and_plain_files_are_told_of() {
     assert!(said.starts_with("compacted a.redb\nbefore  "), "{said}");
     assert!(bytes() < before, "{said}");
     assert_eq!(place.run(&["compact", "-q", "--store", "a.redb"]).ok(), "");
+    let json = place.run(&["compact", "--json", "--store", "a.redb"]).ok();
+    assert!(json.contains(r#""freed_bytes":0}"#), "{json}");
 
     let said = place.run(&["compact", "--store", "a.simple"]).ok();
     assert!(said.starts_with("nothing to compact in a.simple: ") && said.lines().count() == 1, "{said}");
     place.write(&format!("a.simple/tmp/{}", "a".repeat(32)), &[0; 2048]);
     let said = place.run(&["compact", "--store", "a.simple"]).ok();
     assert!(said.starts_with("compacted a.simple\n") && said.contains("\nfreed   2,048 bytes"), "{said}");
+    place.write(&format!("a.simple/tmp/{}", "b".repeat(32)), &[0; 1000]);
+    let json = place.run(&["compact", "--json", "--store", "a.simple"]).ok();
+    assert!(json.contains(r#""freed_bytes":1000}"#), "{json}");
     assert!(place.run(&["verify", "--store", "a.simple"]).ok().starts_with("0 faults"));
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mnem_storage::{Blockstore as _, Cid, RAW, Store as _, cid::multihash::Multihash, cid_of};
+use mnem_storage::{Blockstore as _, Cid, DAG_JSON, RAW, Store as _, WriteBatch, cid::multihash::Multihash, cid_of};
 
 use crate::support::{ABSENT, Place, ran, snapshot};
 
@@ -83,6 +83,45 @@ fn no_archive_goes_into_a_store() {
     }
     assert!(snapshot(&place.path("a.simple")) == before);
     place.run(&["export", "a.simple.car", "--store", "a.simple"]).ok();
+}
+
+/// Another program wrote a block whose CID no archive can hold: no import would read it.
+#[test]
+fn a_cid_that_no_import_reads_is_refused_by_name_and_no_file_changes() {
+    let data = b"a block".as_slice();
+    let sha = *cid_of(RAW, data).hash();
+    let unknown = Multihash::wrap(1 << 63, &[7; 32]).expect("a multihash");
+    for (codec, hash) in [(RAW, unknown), (1 << 63, sha), (u64::MAX, unknown)] {
+        let cid = Cid::new_v1(codec, hash);
+        let place = Place::new();
+        // A block that links to it, in DAG-JSON, is the head.
+        let parent = format!(r#"[{{"/":"{cid}"}}]"#);
+        let parent_cid = cid_of(DAG_JSON, parent.as_bytes());
+        let store = place.store("a.redb");
+        store.commit(WriteBatch::new().put(parent_cid, parent.into()).update(parent_cid, [])).expect("stored");
+        store.close().expect("closed");
+        drop(store);
+        let database = redb::Database::open(place.path("a.redb")).expect("a file of redb");
+        let write = database.begin_write().expect("a transaction");
+        let objects = redb::TableDefinition::<&[u8], &[u8]>::new("objects");
+        write.open_table(objects).expect("a table").insert(&*cid.to_bytes(), data).expect("inserted");
+        write.commit().expect("committed");
+        drop(database);
+        place.write("old.car", b"precious");
+        let cid = cid.to_string();
+        let refusal = format!("error: cannot export block {cid}: its codec or hash function has more than 63 bits");
+        for args in [&["--root", &cid][..], &["--opaque-leaves"]] {
+            let args = [&["export", "old.car", "--force", "--store", "a.redb"], args].concat();
+            let said = place.run(&args).fails(1);
+            assert!(said.starts_with(&refusal), "{args:?}: {said}");
+            let said = place.run(&[&args[..], &["--json"]].concat()).exits(1).err;
+            assert!(said.contains(r#""kind":"invalid_cid""#), "{args:?}: {said}");
+            assert_eq!(
+                (place.read("old.car").as_slice(), names(&place)),
+                (&b"precious"[..], vec!["a.redb".to_owned(), "old.car".to_owned()])
+            );
+        }
+    }
 }
 
 #[cfg(unix)]

@@ -32,7 +32,7 @@ pub(crate) enum Found {
 /// The driver of the store at `at`; `None` if there is none yet (an empty folder counts as nothing).
 ///
 /// Each driver checks whether the store is one of its own. It does not check for damage, nor whether it knows the
-/// version.
+/// version. If the place cannot be inspected, the error is that of the driver that the place asks for.
 ///
 /// ```
 /// use mnem_storage::{ErrorKind, detect};
@@ -63,13 +63,21 @@ pub fn detect(at: impl Into<Location>) -> Result<Option<&'static dyn Driver>, St
 pub(crate) fn look(drivers: &[&'static dyn Driver], at: &Location) -> Result<Found, StoreError> {
     let mut unfinished = None;
     let mut nothing = Vec::new();
+    let mut failed = None;
     for driver in drivers.iter().copied() {
-        match driver.probe(at)? {
-            Probe::Store | Probe::Damaged(_) => return Ok(Found::Store(driver)),
-            Probe::Unfinished => unfinished = unfinished.or(Some(driver)),
-            Probe::Absent => nothing.push((driver, None)),
-            Probe::Foreign(why) => nothing.push((driver, Some(why))),
+        match driver.probe(at) {
+            Ok(Probe::Store | Probe::Damaged(_)) => return Ok(Found::Store(driver)),
+            Ok(Probe::Unfinished) => unfinished = unfinished.or(Some(driver)),
+            Ok(Probe::Absent) => nothing.push((driver, None)),
+            Ok(Probe::Foreign(why)) => nothing.push((driver, Some(why))),
+            // All drivers that cannot inspect a place fail alike, so the error must name the backend that the user
+            // expects there. Another driver may still recognize its store.
+            Err(error) if failed.is_none() || driver.suits(at) => failed = Some(error),
+            Err(_) => {}
         }
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     if let Some(backend) = lacking(drivers).find(|backend| is_store_of(backend, at) || is_url_of(backend, at)) {
         return Ok(Found::Lacking(backend));

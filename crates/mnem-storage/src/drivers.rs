@@ -74,9 +74,14 @@ impl Backend {
         }
         let is_folder = || at.ends_with_separator() || at.as_path().is_some_and(Path::is_dir);
         at.as_path().is_some()
-            && (at.extension().is_some_and(|extension| extension == self.extension)
+            && (self.is_extension_of(at)
                 // A folder does not ask for a backend whose places are URLs.
                 || (self.schemes.is_empty() && matches!(self.sign, Sign::FolderWith(..)) && is_folder()))
+    }
+
+    /// Whether the extension of the place asks for this backend.
+    pub(crate) fn is_extension_of(&self, at: &Location) -> bool {
+        at.as_path().is_some() && at.extension().is_some_and(|extension| extension == self.extension)
     }
 
     /// Whether this build can open its stores.

@@ -11,7 +11,7 @@ use crate::{
     DRIVERS,
     denied::is_denied,
     detect::{Found, enclosing, is_empty_folder, lacking, lacks, look, not_a_store},
-    drivers::BACKENDS,
+    drivers::{BACKENDS, Backend},
 };
 
 /// Opens the store at `at`, or creates it: [`OpenOptions::open`] with `create(true)`.
@@ -29,6 +29,9 @@ pub fn open_or_init(at: impl Into<Location>) -> Result<Arc<dyn Store>, StoreErro
 /// 2. a backend whose driver says that the place suits it ([`Driver::suits`]), by its scheme, its extension, a trailing
 ///    separator, or because it is an empty folder;
 /// 3. the first of [`DRIVERS`].
+///
+/// If the extension asks for a backend whose stores are files, and a trailing separator or an empty folder for another
+/// one, as in `x.redb/`, opening fails unless you name the backend.
 ///
 /// If the extension asks for a backend that this build lacks, opening fails, and the error names the feature. No other
 /// backend takes its place unless you name one.
@@ -289,16 +292,13 @@ impl OpenOptions {
                 _ => Ok(wish),
             };
         }
+        self.refuse_contradiction(at)?;
         let able = || drivers.iter().filter(|(_, why)| why.is_none()).map(|(driver, _)| *driver);
         if let Some(suited) = able().find(|driver| driver.suits(at)) {
             return Ok(suited);
         }
         if let Some(asked) = lacking(&self.drivers).find(|asked| asked.suits(at)) {
-            let what = format!(
-                "creating a {} store at {at} (selected by the path; another path or OpenOptions::backend selects another)",
-                asked.name
-            );
-            return Err(lacks(asked, &what));
+            return Err(lacks_for_new(asked, at));
         }
         // An empty folder selects the same backend as a trailing slash.
         let folder = at.as_path().filter(|_| is_empty_folder(at)).map(|path| Location::from(path.join("")));
@@ -317,6 +317,27 @@ impl OpenOptions {
                 }
             }
         })
+    }
+
+    /// Refuses a path whose extension asks for one backend, and its trailing separator, or the empty folder there, for
+    /// another: `x.redb/`. Whichever was created, it would not be what half of the path says.
+    fn refuse_contradiction(&self, at: &Location) -> Result<(), StoreError> {
+        let Some(path) = at.as_path().filter(|path| at.ends_with_separator() || path.is_dir()) else { return Ok(()) };
+        // Collecting the components drops trailing separators.
+        let file = Location::Path(path.components().collect());
+        let folder = Location::Path(path.join(""));
+        match self.drivers.iter().find(|driver| driver.suits(&file)) {
+            Some(driver) if !driver.suits(&folder) => Err(invalid(format!(
+                "cannot create a store at {at}: its extension asks for a {} store, which is not a folder; use another \
+                 path, or name a backend",
+                driver.name()
+            ))),
+            Some(_) => Ok(()),
+            None => match lacking(&self.drivers).find(|backend| backend.is_extension_of(&file)) {
+                Some(backend) => Err(lacks_for_new(backend, at)),
+                None => Ok(()),
+            },
+        }
     }
 
     fn refuse_inside_of_a_store(&self, path: &Path) -> Result<(), StoreError> {
@@ -338,6 +359,15 @@ fn refuse_without_folder(at: &Location, path: &Path) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
+}
+
+/// The error for a new store whose path selects a backend that this build lacks.
+fn lacks_for_new(backend: &Backend, at: &Location) -> StoreError {
+    let what = format!(
+        "creating a {} store at {at} (selected by the path; another path or OpenOptions::backend selects another)",
+        backend.name
+    );
+    lacks(backend, &what)
 }
 
 fn invalid(reason: String) -> StoreError {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mnem_storage::{DRIVERS, ErrorKind, OpenOptions, detect, enclosing_store};
+use mnem_storage::{BACKENDS, DRIVERS, ErrorKind, OpenOptions, detect, enclosing_store};
 
 #[cfg(any(feature = "redb", feature = "simple"))]
 fn reason(path: &std::path::Path) -> String {
@@ -180,8 +180,45 @@ fn a_store_whose_format_file_says_nothing_is_damaged() {
 #[cfg(all(unix, any(feature = "redb", feature = "simple")))]
 fn what_cannot_be_looked_at_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("x".repeat(300));
-    let error = detect(&path).unwrap_err();
-    let first = DRIVERS[0].name();
-    assert_eq!(error.to_string(), format!("{first} store failed to inspect {}", path.display()));
+    let asked = DRIVERS.iter().map(|driver| (format!(".{}", driver.name()), driver.name()));
+    // Nobody asked for a backend, so any name does.
+    for (extension, backend) in asked.chain([(String::new(), DRIVERS[0].name())]) {
+        let path = folder.path().join("x".repeat(300) + &extension);
+        let said = format!("{backend} store failed to inspect {}", path.display());
+        assert_eq!(detect(&path).unwrap_err().to_string(), said);
+        for options in [OpenOptions::new(), OpenOptions::new().create(true)] {
+            assert_eq!(options.open(&path).unwrap_err().to_string(), said);
+        }
+    }
+}
+
+/// The extension asks for one backend, and the separator or the folder for another.
+#[test]
+fn a_path_that_contradicts_itself_makes_no_store_unless_a_backend_is_named() {
+    for backend in BACKENDS.iter().filter(|_| !DRIVERS.is_empty()).map(|backend| backend.name) {
+        for (name, has_folder) in [("x", false), ("x", true), ("x/", false), ("x/", true)] {
+            let folder = tempfile::tempdir().unwrap();
+            let name = name.replace('x', &format!("x.{backend}"));
+            let path = folder.path().join(&name);
+            if has_folder {
+                fs::create_dir(&path).unwrap();
+            }
+            let made = OpenOptions::new().create(true).open_managed(&path).map(|store| store.driver().name());
+            let has_driver = DRIVERS.iter().any(|driver| driver.name() == backend);
+            if has_driver && backend == "redb" && (has_folder || name.ends_with('/')) {
+                let error = made.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{name}");
+                assert!(error.to_string().contains("asks for a redb store, which is not a folder"), "{error}");
+                assert_eq!(path.is_dir(), has_folder, "nothing was made");
+                assert!(!path.exists() || fs::read_dir(&path).unwrap().next().is_none(), "nothing was made");
+                if cfg!(feature = "simple") {
+                    OpenOptions::new().create(true).backend("simple").open(&path).unwrap();
+                }
+            } else if has_driver {
+                assert_eq!(made.unwrap(), backend, "{name}, {has_folder}");
+            } else {
+                assert_eq!(made.unwrap_err().kind(), ErrorKind::Unsupported, "{name}, {has_folder}");
+            }
+        }
+    }
 }

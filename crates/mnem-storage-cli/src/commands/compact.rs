@@ -24,7 +24,7 @@ store in a bucket is not compacted: copy it to another place to leave out delete
 
 Examples:
   mnem-store compact --store animals.redb
-  mnem-store compact --json | jq '.before_bytes - .after_bytes'";
+  mnem-store compact --json | jq .freed_bytes";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -35,6 +35,7 @@ struct Answer<'a> {
     store: String,
     #[serde(flatten)]
     report: &'a CompactReport,
+    freed_bytes: u64,
 }
 
 pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
@@ -46,7 +47,8 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
     bar.begin("pages", "compacting");
     let report = compact_at(&path, &context.options()).map_err(|error| elsewhere(error, "compacted it"))?;
     drop(bar);
-    let answer = Answer { store: path.display().to_string(), report: &report };
+    let freed_bytes = report.before_bytes.saturating_sub(report.after_bytes);
+    let answer = Answer { store: path.display().to_string(), report: &report, freed_bytes };
     let mut out = context.out();
     out.summary(text(&answer), &answer)?;
     out.finish()?;
@@ -55,7 +57,6 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
 
 fn text(answer: &Answer<'_>) -> String {
     let CompactReport { before_bytes, after_bytes, nothing_to_do, .. } = *answer.report;
-    let freed = before_bytes.saturating_sub(after_bytes);
     if let Some(why) = nothing_to_do {
         return format!("nothing to compact in {}: {why}", answer.store);
     }
@@ -63,7 +64,7 @@ fn text(answer: &Answer<'_>) -> String {
         format!("compacted {}", answer.store),
         format!("before  {}", ExactSize(before_bytes)),
         format!("after   {}", ExactSize(after_bytes)),
-        format!("freed   {}", ExactSize(freed)),
+        format!("freed   {}", ExactSize(answer.freed_bytes)),
     ];
     lines.join("\n")
 }

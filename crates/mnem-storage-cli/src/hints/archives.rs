@@ -120,6 +120,9 @@ pub(super) fn for_export(error: &ExportError, store: &str) -> String {
              and name those that you need with --root"
                 .to_owned()
         }
+        ExportError::InvalidCid { .. } => "no store accepts such a block, so another program wrote it: \
+             give blocks that do not reach it with --root"
+            .to_owned(),
         ExportError::Block { linked_from: Some(_), source, .. } if source.kind() == ErrorKind::MissingBlock => {
             format!("{}; or give --skip-missing to export without the missing blocks", for_store(source, store))
         }

@@ -313,6 +313,18 @@ pub enum ExportError {
         /// Blocks written before it.
         blocks: u64,
     },
+    /// The codec or the hash function of a CID has more than 63 bits. Multiformats does not allow that, and no import
+    /// accepts an archive with such a CID.
+    #[error(
+        "cannot export block {cid}: its codec or hash function has more than 63 bits, which no archive may have ({} written)",
+        Blocks(*blocks)
+    )]
+    InvalidCid {
+        /// The block.
+        cid: Box<Cid>,
+        /// Blocks written before it.
+        blocks: u64,
+    },
     /// The store failed.
     #[error("cannot read the store ({} written)", Blocks(*blocks))]
     Store {
@@ -366,6 +378,8 @@ pub enum ExportErrorKind {
     DamagedBlock,
     /// A reachable block may link to others, and links of its codec are not followed.
     OpaqueBlock,
+    /// The CID of a reachable block is one that no archive can hold.
+    InvalidCid,
     /// The store failed, with the kind of the [`StoreError`].
     Store(ErrorKind),
     /// The output failed.
@@ -385,6 +399,7 @@ impl ExportError {
             Self::Block { source, .. } if source.kind() == ErrorKind::MissingBlock => ExportErrorKind::MissingBlock,
             Self::Block { .. } => ExportErrorKind::DamagedBlock,
             Self::Opaque { .. } => ExportErrorKind::OpaqueBlock,
+            Self::InvalidCid { .. } => ExportErrorKind::InvalidCid,
             Self::Store { source, .. } => ExportErrorKind::Store(source.kind()),
             Self::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => ExportErrorKind::BrokenPipe,
             Self::Write { .. } => ExportErrorKind::Write,

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use mnem_car::{ROOTS_MAX, Writer};
+use mnem_car::{ROOTS_MAX, Writer, can_hold};
 use mnem_store_traits::{Cid, Store, StoreError, Walk, is_checkable, links};
 use serde::Serialize;
 
@@ -89,7 +89,8 @@ impl ExportOptions {
 /// for each block reached, and up to 4 MiB and one block of read-ahead.
 ///
 /// The archive is complete unless the options say otherwise. An absent or damaged block ends the export. So does a
-/// block of a codec that may have links and is not followed, because the archive might lack what it links to. A link to
+/// block of a codec that may have links and is not followed, because the archive might lack what it links to, and a
+/// block whose CID no archive can hold, because no import would read it. A link to
 /// an identity CID is a link like any other: its block is exported if it was stored, and missing otherwise.
 ///
 /// # Errors
@@ -108,6 +109,9 @@ pub fn export(
     if roots.len() > ROOTS_MAX {
         return Err(ExportError::TooManyRoots { roots: roots.len(), roots_max: ROOTS_MAX });
     }
+    if let Some(cid) = roots.iter().find(|root| !can_hold(root)) {
+        return Err(ExportError::InvalidCid { cid: Box::new(*cid), blocks: 0 });
+    }
     let output = BufWriter::with_capacity(BUFFER_BYTES, output);
     let mut writer = Writer::new(output, &roots).map_err(|source| ExportError::Write { offset: 0, source })?;
     let mut written = ExportReport { roots, ..ExportReport::default() };
@@ -120,6 +124,9 @@ pub fn export(
     let mut reach = Reach::new(store, &written.roots, allowed);
     for block in reach.by_ref() {
         let (cid, data) = block.map_err(|barrier| refused(store, &written, barrier))?;
+        if !can_hold(&cid) {
+            return Err(ExportError::InvalidCid { cid: Box::new(cid), blocks: written.blocks });
+        }
         writer.write(&cid, &data).map_err(|source| ExportError::Write { offset: writer.offset(), source })?;
         let block_bytes = data.len() as u64;
         written.blocks += 1;
