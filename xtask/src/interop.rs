@@ -52,7 +52,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// The segments of a log: of a new one, with deletes, and those that a compaction wrote.
+/// The segments of a log: of a new one, with deletes, those that a compaction wrote, and of an adopted archive.
 fn segments(sh: &Shell, dir: &Path, tool: &Path, data: &Path) -> Result<Vec<PathBuf>> {
     let store = dir.join("animals.carlog");
     cmd!(sh, "{tool} import {data} --heads --store {store}").run()?;
@@ -70,7 +70,10 @@ fn segments(sh: &Shell, dir: &Path, tool: &Path, data: &Path) -> Result<Vec<Path
     let [segment] = left[..] else { bail!("the compacted log has {} segments, not 1", left.len()) };
     ensure!(*segment != live, "nothing was compacted");
     sh.copy_file(segment, &compacted)?;
-    Ok(vec![new, deleted, compacted])
+    let (other, adopted) = (dir.join("adopting.carlog"), dir.join("adopted.car"));
+    cmd!(sh, "{tool} import {data} --adopt --heads --store {other}").run()?;
+    sh.copy_file(other.join("seg-000001.car"), &adopted)?;
+    Ok(vec![new, deleted, compacted, adopted])
 }
 
 fn ipfs_car(sh: &Shell, dir: &Path, tool: &Path, archive: &Path, segments: &[PathBuf]) -> Result<()> {

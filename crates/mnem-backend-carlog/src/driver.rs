@@ -3,7 +3,7 @@
 use std::{fs, io::Read as _, path::Path, sync::Arc, time::Duration};
 
 use mnem_store_traits::{
-    Store, StoreError,
+    Bytes, Cid, Store, StoreError,
     driver::{Driver, Entry, FileIdentity, Location, ManagedStore, OpenOptions, Probe, RawScan, Reclaimed, StoreInfo},
 };
 
@@ -35,6 +35,10 @@ impl Driver for CarlogDriver {
 
     fn formats(&self) -> &'static [&'static str] {
         FORMATS
+    }
+
+    fn adopts(&self) -> bool {
+        true
     }
 
     fn lock_wait(&self) -> Duration {
@@ -152,6 +156,10 @@ impl ManagedStore for CarlogStore {
 
     fn compact(&mut self) -> Result<Reclaimed, StoreError> {
         Self::compact(self)
+    }
+
+    fn adopt(&self, blocks: &[(Cid, Bytes)]) -> Result<u64, StoreError> {
+        self.adopt(blocks)
     }
 
     fn identity(&self) -> FileIdentity {

@@ -11,7 +11,7 @@ use mnem_store_traits::{
 
 use crate::{
     engine::{
-        compaction,
+        adopt, compaction,
         writer::{self, Work, submit},
     },
     error::BACKEND,
@@ -60,6 +60,20 @@ impl CarlogStore {
     /// - [`StoreError::ReadOnly`], [`StoreError::Poisoned`], [`StoreError::Closed`].
     pub fn compact(&self) -> Result<Reclaimed, StoreError> {
         compaction::compact(&self.handle)
+    }
+
+    /// Appends the blocks of an archive as one commit, in this order. Leaves out those that the store has, and
+    /// repetitions. Returns how many it added.
+    ///
+    /// As with [`put_trusted`](Blockstore::put_trusted), the caller has checked the bytes against the CIDs. The blocks
+    /// lie in the log as in the archive, so reading them in its order reads the file from one end to the other. This
+    /// takes about half the time of [`put_many`](Blockstore::put_many).
+    ///
+    /// # Errors
+    /// As [`put_many`](Blockstore::put_many): none of the blocks was added, or all, if the
+    /// [outcome](StoreError::outcome) is `Unknown`.
+    pub fn adopt(&self, blocks: &[(Cid, Bytes)]) -> Result<u64, StoreError> {
+        adopt::adopt(&self.handle, blocks)
     }
 
     /// Counts and sizes.

@@ -25,10 +25,15 @@
 //! | readers, listings and copies beside a compaction | `compaction`, `compaction_readers` |
 //! | a copy of the folder lacks a segment; `state` is older than the log | `gaps` |
 //! | a damaged block whose hash cannot be computed; too many open files; a failed look after the switch | `compaction` |
+//! | a crash, a failed call or a power cut in an adoption | `crash::adoption`, `crash::faults` |
+//! | adopted blocks that are there already, that repeat, or are too large | `adopt` |
 //! | other users of the machine | `opening::only_its_owner_may_read_a_store` |
 //!
-//! Not tested yet: a failed sync and a power cut on real file systems, and what belongs to adoption, which does not exist yet.
+//! Faulty archives are tested where archives are read: in `mnem-storage`. Not tested yet: a failed sync and a power cut on
+//! real file systems.
 
+#[path = "main/adopt.rs"]
+mod adopt;
 #[path = "main/compaction.rs"]
 mod compaction;
 #[path = "main/compaction_readers.rs"]

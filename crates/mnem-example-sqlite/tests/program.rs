@@ -79,6 +79,8 @@ fn every_command_works() {
     assert!(program.ok(&with(&["init"])).contains("created an empty sqlite store at animals.sqlite"));
     assert!(program.exits(&with(&["init"]), 1).contains("animals.sqlite is already a sqlite store"));
     program.ok(&["import", archive, "--heads", "--store", "animals.sqlite"]);
+    let refused = program.exits(&["import", archive, "--adopt", "--store", "animals.sqlite"], 1);
+    assert!(refused.contains("a sqlite store does not keep the order of an archive"), "{refused}");
     let head = program.ok(&with(&["heads"])).trim().to_owned();
     let listed = program.ok(&with(&["ls"]));
     assert_eq!(listed.lines().count(), 4077);

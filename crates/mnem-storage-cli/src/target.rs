@@ -3,11 +3,14 @@
 use std::{
     ops::Deref,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use mnem_storage::{Elsewhere, OpenOptions, Place, Store, StoreError, driver::Driver, knn::Format};
+use mnem_storage::{
+    Elsewhere, OpenOptions, Place, Store, StoreError,
+    driver::{Driver, ManagedStore},
+    knn::Format,
+};
 
 use crate::{
     error::{Failure, Result},
@@ -19,8 +22,7 @@ const COUNTING_TIME: Duration = Duration::from_millis(150);
 
 /// A store opened for writing. An open file survives the removal of its name, so closing the store checks the path.
 pub(crate) struct Target {
-    store: Arc<dyn Store>,
-    driver: &'static dyn Driver,
+    store: Box<dyn ManagedStore>,
     knn_format: Format,
     place: Place,
 }
@@ -29,14 +31,18 @@ impl Target {
     pub(crate) fn open(options: &OpenOptions, path: impl AsRef<Path>) -> std::result::Result<Self, StoreError> {
         let path = path.as_ref();
         let store = options.open_managed(path)?;
-        let (driver, place) = (store.driver(), Place::new(&*store, path));
-        let knn_format = Format::of_store(store.format());
-        Ok(Self { store: store.into_store(), driver, knn_format, place })
+        let (place, knn_format) = (Place::new(&*store, path), Format::of_store(store.format()));
+        Ok(Self { store, knn_format, place })
     }
 
     /// The driver of the store.
     pub(crate) fn driver(&self) -> &'static dyn Driver {
-        self.driver
+        self.store.driver()
+    }
+
+    /// The store, with what its driver offers beyond the contract.
+    pub(crate) fn managed(&self) -> &dyn ManagedStore {
+        &*self.store
     }
 
     /// The format of the store's nearest-neighbour indexes.

@@ -51,6 +51,45 @@ fn a_cut_off_archive_keeps_its_blocks_and_is_finished_by_running_again() {
 }
 
 #[test]
+fn an_adopted_archive_keeps_its_order_and_another_backend_refuses_it() {
+    let place = Place::new();
+    let archive = animals();
+    let archive = archive.to_str().expect("text");
+    let ordinary = place.run(&["import", archive, "--heads", "--store", "a.carlog"]).ok();
+    let adopted = place.run(&["import", archive, "--adopt", "--heads", "--store", "b.carlog"]).ok();
+    assert_eq!(adopted, ordinary.replace("a.carlog", "b.carlog"));
+    let bytes = fs::read(archive).expect("an archive");
+    let mut reader = mnem_storage::car::Reader::new(&bytes[..], 1 << 24).expect("an archive");
+    let in_archive: Vec<String> = std::iter::from_fn(|| reader.next_offsets().expect("a section"))
+        .map(|section| section.cid.to_string())
+        .collect();
+    let listed = |store: &str| place.run(&["ls", "--store", store]).ok();
+    assert!(listed("b.carlog").lines().eq(&in_archive), "the listing has another order");
+    assert!(!listed("a.carlog").lines().eq(&in_archive), "this archive is sorted, so it shows nothing");
+    assert!(place.run(&["verify", "--store", "b.carlog"]).ok().starts_with("0 faults in 4,077 blocks"));
+
+    // An archive that is cut off, and the rest.
+    let whole = fs::read(archive).expect("an archive");
+    place.write("cut.car", &whole[..whole.len() - 100]);
+    let said = place.run(&["import", "cut.car", "--adopt", "--heads", "--store", "c.carlog"]).fails(1);
+    assert!(said.contains("(4,076 verified blocks in the store, 4,076 new; the heads are unchanged)"), "{said}");
+    let said = place.run(&["import", archive, "--adopt", "--heads", "--store", "c.carlog"]).ok();
+    assert!(said.contains("new            1\npresent        4,076\n"), "{said}");
+
+    for backend in BACKENDS {
+        let store = &*format!("new.{backend}");
+        let said = place.run(&["import", archive, "--adopt", "--heads", "--store", store]).fails(1);
+        let expected =
+            format!("error: a {backend} store does not keep the order of an archive, so it cannot adopt one\n");
+        assert!(said.starts_with(&expected), "{said}");
+        assert!(said.contains("hint: omit --adopt, or import into a carlog store, such as NEW.carlog"), "{said}");
+        assert!(!place.path(store).exists(), "{store} was created");
+    }
+    let said = place.run(&["import", archive, "--adopt", "--backend", "redb", "--store", "b.carlog"]).fails(1);
+    assert!(said.contains("is a carlog store, not redb"), "{said}");
+}
+
+#[test]
 fn changed_bytes_are_refused_with_their_place() {
     let place = Place::new();
     let mut bytes = fs::read(animals()).expect("an archive");

@@ -72,15 +72,16 @@ fn a_block_that_finds_no_room_is_an_error_and_nothing_else_is_lost() {
 fn an_archive_that_finds_no_room_moves_no_head_and_can_be_imported_later() {
     let archive = animals();
     let archive = archive.to_str().unwrap();
-    for (backend, units) in [("redb", 1_500), ("simple", 2)] {
+    for (backend, units, adopts) in [("redb", 1_500, None), ("simple", 2, None), ("carlog", 1_000, Some("--adopt"))] {
         let place = Place::new();
         let store = format!("s.{backend}");
         place.small_store(&store);
         let heads = place.run(&["--store", &store, "heads"]).ok();
-        limited(&place, units, &["--store", &store, "import", "--heads", archive]).fails(1);
+        let import: Vec<&str> = ["--store", &store, "import", "--heads", archive].into_iter().chain(adopts).collect();
+        limited(&place, units, &import).fails(1);
         assert_eq!(place.run(&["--store", &store, "heads"]).ok(), heads, "{backend}");
         is_whole(&place, &store, &[]);
-        place.run(&["--store", &store, "import", "--heads", archive]).exits(0);
+        place.run(&import).exits(0);
         place.run(&["--store", &store, "verify"]).exits(0);
     }
 }

@@ -17,6 +17,9 @@ pub(crate) const RUN_BLOCK_BYTES_EXTRA: u64 = 160;
 /// The most bytes that an import writes in one durable call.
 pub(crate) const IMPORT_COMMIT_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
+/// The most bytes that an adoption gathers in memory and writes in one durable call. Two such parts are held.
+pub(crate) const ADOPT_COMMIT_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
 /// The most bytes that an import or a copy writes in its first durable call, before it has measured one.
 pub(crate) const PACE_BYTES_FIRST: u64 = 4 * 1024 * 1024;
 

@@ -175,6 +175,17 @@ impl OpenOptions {
     /// As [`open`](Self::open).
     pub fn open_managed(&self, at: impl Into<Location>) -> Result<Box<dyn ManagedStore>, StoreError> {
         let at = &at.into();
+        let driver = self.driver_at(at)?;
+        tracing::debug!(backend = driver.name(), location = %at, "opening a store");
+        driver.open(at, &self.common)
+    }
+
+    /// The driver with which [`open`](Self::open) would open or create a store at `at`. Writes nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), as far as the driver does not find them itself.
+    pub fn driver_at(&self, at: impl Into<Location>) -> Result<&'static dyn Driver, StoreError> {
+        let at = &at.into();
         self.common.requested().check_combination()?;
         let may_create = self.common.requested().may_create();
         let found = look(&self.drivers, at)?;
@@ -185,19 +196,15 @@ impl OpenOptions {
             self.refuse_inside_of_a_store(&path)?;
             refuse_without_folder(at, &path)?;
         }
-        let driver = match found {
-            Found::Store(driver) | Found::Unfinished(driver) => self.same_as(driver, at)?,
-            Found::Lacking(backend) => {
-                return Err(lacks(backend, &format!("opening the {} store at {at}", backend.name)));
-            }
+        match found {
+            Found::Store(driver) | Found::Unfinished(driver) => self.same_as(driver, at),
+            Found::Lacking(backend) => Err(lacks(backend, &format!("opening the {} store at {at}", backend.name))),
             Found::Nothing(_) if !may_create => {
                 let is_there = at.to_local_path().is_some_and(|path| path.exists());
-                return Err(not_a_store(at, if is_there { "it is an empty folder" } else { "it does not exist" }));
+                Err(not_a_store(at, if is_there { "it is an empty folder" } else { "it does not exist" }))
             }
-            Found::Nothing(drivers) => self.for_new(at, &drivers)?,
-        };
-        tracing::debug!(backend = driver.name(), location = %at, "opening a store");
-        driver.open(at, &self.common)
+            Found::Nothing(drivers) => self.for_new(at, &drivers),
+        }
     }
 
     /// The driver of the store at `at`, among the drivers of these options; see [`detect`](fn@crate::detect).

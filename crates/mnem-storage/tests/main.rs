@@ -1,5 +1,7 @@
 //! Tests of the facade through its public API. They run with every compiled-in backend, and with the reference store.
 
+#[cfg(feature = "carlog")]
+mod adopt;
 mod ahead;
 mod car_bad;
 mod car_good;

@@ -1,5 +1,6 @@
 //! The parts that only this backend has: the log, its records and its index.
 
+pub(crate) mod adopt;
 pub(crate) mod compaction;
 pub(crate) mod descriptor;
 #[cfg(test)]

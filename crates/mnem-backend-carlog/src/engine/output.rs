@@ -23,6 +23,8 @@ pub(crate) struct Output<'a> {
     /// The offset of the buffer in the file.
     offset: u64,
     macs: CommitMacs,
+    /// Where in the buffer the bytes begin that are not in `macs` yet. Hashing many bytes at once is much faster.
+    unhashed: usize,
 }
 
 impl<'a> Output<'a> {
@@ -36,7 +38,8 @@ impl<'a> Output<'a> {
         previous: &Mac,
     ) -> Self {
         let macs = CommitMacs::new(keys, previous, segment);
-        Self { keys, segment, file, path, buffer: begin, offset, macs }
+        let unhashed = begin.len();
+        Self { keys, segment, file, path, buffer: begin, offset, macs, unhashed }
     }
 
     /// The offset of the next section.
@@ -49,7 +52,6 @@ impl<'a> Output<'a> {
         let section = SectionOffsets::write_start(cid, data.len() as u64, self.at(), &mut self.buffer);
         self.macs.name(self.buffer.get(start..).unwrap_or_default());
         self.buffer.extend_from_slice(data);
-        self.macs.bytes.update(self.buffer.get(start..).unwrap_or_default());
         if self.buffer.len() >= WRITE_BYTES {
             self.flush()?;
         }
@@ -58,16 +60,26 @@ impl<'a> Output<'a> {
 
     /// Appends the record that ends the commit. Returns its MAC. Another commit may follow.
     pub(crate) fn record(&mut self, record: &Record) -> Mac {
+        self.hash();
         let mac = record.write(self.keys, self.segment, self.macs.clone(), &mut self.buffer);
         self.macs = CommitMacs::new(self.keys, &mac, self.segment);
+        self.unhashed = self.buffer.len();
         mac
+    }
+
+    /// Adds the buffered sections to the MAC of the commit.
+    fn hash(&mut self) {
+        self.macs.bytes.update(self.buffer.get(self.unhashed..).unwrap_or_default());
+        self.unhashed = self.buffer.len();
     }
 
     /// Writes the buffered bytes.
     pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
+        self.hash();
         self.file.write_all_at(&self.buffer, self.offset).map_err(at("write", &self.path))?;
         self.offset = self.at();
         self.buffer.clear();
+        self.unhashed = 0;
         Ok(())
     }
 }

@@ -66,7 +66,7 @@ pub(crate) type Queue = Group<Job, Result<(), StoreError>>;
 
 /// The content of one commit, for one or several jobs.
 #[derive(Default)]
-struct Batch<'a> {
+pub(super) struct Batch<'a> {
     puts: Vec<&'a (Cid, Bytes)>,
     put: HashSet<&'a Cid>,
     put_bytes: u64,
@@ -91,7 +91,17 @@ impl Work {
     }
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    /// Only these blocks, none of which is in the store.
+    ///
+    /// # Errors
+    /// They are more than one commit holds.
+    pub(super) fn of_puts(puts: Vec<&'a (Cid, Bytes)>) -> Result<Self, StoreError> {
+        let put_bytes = puts.iter().map(|(_, data)| (data.len() + SectionOffsets::START_BYTES_MAX) as u64).sum();
+        check_commit_bytes(put_bytes)?;
+        Ok(Self { puts, put_bytes, ..Self::default() })
+    }
+
     fn is_empty(&self) -> bool {
         self.puts.is_empty() && self.heads.is_none() && self.deletes.is_empty() && self.rows.is_empty()
     }
@@ -173,11 +183,7 @@ fn prepare<'a>(handle: &Handle, batch: &mut Batch<'a>, work: &'a Work) -> Result
         let reason = "it changes more heads or rows than one commit holds; write the rows in parts".to_owned();
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
     }
-    // The rest, up to 4 GiB, is reserved for the record.
-    if bytes > COMMIT_BYTES_MAX {
-        let reason = format!("it has {bytes} bytes, more than the {COMMIT_BYTES_MAX} of one commit");
-        return Err(StoreError::InvalidArgument { operation: "commit", reason });
-    }
+    check_commit_bytes(bytes)?;
     let deletes = kills(handle, &work.deletes)?;
     batch.put_bytes = bytes;
     if batch.put.is_empty() {
@@ -189,6 +195,15 @@ fn prepare<'a>(handle: &Handle, batch: &mut Batch<'a>, work: &'a Work) -> Result
     batch.heads = heads.or(batch.heads.take());
     batch.deletes.extend(deletes);
     batch.rows.extend(&work.rows);
+    Ok(())
+}
+
+/// Refuses more than one commit holds. The rest, up to 4 GiB, is reserved for the record.
+fn check_commit_bytes(bytes: u64) -> Result<(), StoreError> {
+    if bytes > COMMIT_BYTES_MAX {
+        let reason = format!("it has {bytes} bytes, more than the {COMMIT_BYTES_MAX} of one commit");
+        return Err(StoreError::InvalidArgument { operation: "commit", reason });
+    }
     Ok(())
 }
 
@@ -214,7 +229,7 @@ fn kills(handle: &Handle, cids: &[Cid]) -> Result<Vec<Kill>, StoreError> {
     Ok(kills)
 }
 
-fn write(handle: &Handle, writer: &mut Writer, batch: Batch<'_>) -> Result<(), StoreError> {
+pub(super) fn write(handle: &Handle, writer: &mut Writer, batch: Batch<'_>) -> Result<(), StoreError> {
     if writer.position.end > 0 && writer.position.end + batch.put_bytes > writer.segment_bytes.into() {
         begin_segment(handle, writer)?;
     }

@@ -9,7 +9,7 @@ use std::{
 use bytesize::ByteSize;
 use clap::ValueHint;
 use mnem_storage::{
-    Cid,
+    Cid, Progress,
     car::{self, CarError, CarFault, ImportError, ImportOptions, ImportReport, Kept},
 };
 use serde::Serialize;
@@ -40,11 +40,15 @@ Without --heads or --complete, no head changes. --heads makes the roots heads an
 not follow links: run `verify` to check that the graph is complete. --complete makes the
 roots heads only if the store then holds every block that they reach.
 
+--adopt stores the blocks in the order of the archive, in large commits: faster, and with
+less memory. Only a carlog store can do this. Everything else is as without it.
+
 Examples:
   mnem-store import animals.car --heads --store animals.redb
   curl https://example.org/animals.car | mnem-store import - --heads
   mnem-store import animals.car --complete --store animals.redb
-  mnem-store import animals.car --store animals/ --backend simple";
+  mnem-store import animals.car --store animals/ --backend simple
+  mnem-store import animals.car --adopt --heads --store animals.carlog";
 
 /// How much to read ahead, to recognize an archive before creating a store for it.
 const PEEK_BYTES: usize = 64 * 1024;
@@ -61,6 +65,9 @@ pub(crate) struct Args {
     /// Like --heads, but fail if a block that the roots reach is missing after the import
     #[arg(long)]
     complete: bool,
+    /// Keep the order of the archive, which is faster (only into a carlog store)
+    #[arg(long)]
+    adopt: bool,
     /// Largest block to accept, such as 20000000, 20MB or 20MiB
     #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = size)]
     max_block: ByteSize,
@@ -99,6 +106,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let (mut input, file_bytes) = open(&args.file)?;
     let is_new = || matches!(context.options().detect(&path), Ok(None));
     refuse_what_needs_no_store(&mut input, file_bytes, is_new, args)?;
+    if args.adopt {
+        refuse_unless_adopting(context, &path, args)?;
+    }
     let options = ImportOptions::new()
         .batch_bytes(memory::import_batch_bytes(ImportOptions::BATCH_BYTES))
         .heads(args.heads)
@@ -112,10 +122,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let store = context.open_or_create(args.backend.as_deref())?;
     let mut bar = context.bar("import");
     let input = input::Input { input, stop: &stop };
-    let imported = car::import(&*store, input, &options, &mut |progress| {
+    let mut show = |progress: Progress| {
         bar.show(&progress);
         stop.flow()
-    });
+    };
+    let imported = if args.adopt {
+        car::adopt(store.managed(), input, &options, &mut show)
+    } else {
+        car::import(&*store, input, &options, &mut show)
+    };
     drop(bar);
     let report = match imported {
         Err(ImportError::Stopped { kept, .. }) => return Err(interrupted(&stop, &store, &path, kept)?),
@@ -193,6 +208,24 @@ fn refuse_roots_alone(mut reader: car::Reader<&[u8]>, args: &Args) -> Result<()>
     roots.sort_unstable();
     roots.dedup();
     Err(failed(args, ImportError::MissingRoots { roots, kept: Kept::default() }))
+}
+
+/// Refuses a store that does not adopt archives, before it is created.
+fn refuse_unless_adopting(context: &Context, path: &Path, args: &Args) -> Result<()> {
+    // Opening the store finds what keeps a driver from being chosen, and explains it.
+    let Ok(driver) = context.options_for_new(args.backend.as_deref(), None).create(true).driver_at(path) else {
+        return Ok(());
+    };
+    if driver.adopts() {
+        return Ok(());
+    }
+    let adopting = drivers::all().iter().find(|driver| driver.adopts());
+    let hint = match adopting.map(|driver| driver.name()) {
+        Some(name) => format!("omit --adopt, or import into a {name} store, such as NEW.{name}"),
+        None => "omit --adopt: no backend of this build adopts archives".to_owned(),
+    };
+    let message = format!("a {} store does not keep the order of an archive, so it cannot adopt one", driver.name());
+    Err(Failure::Refused { message, hint })
 }
 
 fn failed(args: &Args, source: ImportError) -> Failure {

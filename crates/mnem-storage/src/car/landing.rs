@@ -3,6 +3,8 @@
 //! Blocks are gathered in runs that are as long as memory allows. A run is sorted and stored in the order of the CIDs,
 //! by commits that take a moment each. In a store that keeps blocks sorted, the first run of a new store then fills
 //! page after page; pages are split only where runs meet.
+//!
+//! An adoption stores the blocks in the order of the archive. So its runs are short.
 
 use std::{
     io, iter,
@@ -11,11 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mnem_store_traits::{Bytes, Cid, Store, StoreError, WriteBatch, is_checkable};
+use mnem_store_traits::{Bytes, Cid, Store, StoreError, WriteBatch, driver::ManagedStore, is_checkable};
 
 use super::{error::Kept, handover::Handover};
 use crate::{
-    limits::{BLOCK_BYTES_EXTRA, IMPORT_COMMIT_BYTES_MAX, PACE_BYTES_FIRST, PACE_BYTES_MIN, RUN_BLOCK_BYTES_EXTRA},
+    limits::{
+        ADOPT_COMMIT_BYTES_MAX, BLOCK_BYTES_EXTRA, IMPORT_COMMIT_BYTES_MAX, PACE_BYTES_FIRST, PACE_BYTES_MIN,
+        RUN_BLOCK_BYTES_EXTRA,
+    },
     pace::Pace,
     progress::Cancelled,
 };
@@ -33,6 +38,41 @@ const ENDING_TIME: Duration = Duration::from_millis(300);
 
 /// In that time, commits are smaller by this factor, so that the last one ends soon after it.
 const ENDING_SHARE: u64 = 4;
+
+/// Where the blocks go, and how.
+#[derive(Clone, Copy)]
+pub(super) enum Target<'a> {
+    /// In the order of the CIDs.
+    Store(&'a dyn Store),
+    /// In the order of the archive.
+    Adopting(&'a dyn ManagedStore),
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn store(self) -> &'a dyn Store {
+        match self {
+            Self::Store(store) => store,
+            Self::Adopting(store) => store,
+        }
+    }
+
+    /// The memory for a run, of at most `bytes` bytes.
+    fn run_bytes(self, bytes: u64) -> u64 {
+        match self {
+            Self::Store(_) => bytes,
+            Self::Adopting(_) => bytes.min(ADOPT_COMMIT_BYTES_MAX),
+        }
+    }
+
+    /// The sizes of commits into a store of unknown speed.
+    fn pace(self, run_bytes_max: u64) -> Pace {
+        match self {
+            Self::Store(_) => Pace::new(PACE_BYTES_FIRST, PACE_BYTES_MIN, IMPORT_COMMIT_BYTES_MAX.min(run_bytes_max)),
+            // A whole run: only logs adopt, and they write as fast as the disk does.
+            Self::Adopting(_) => Pace::new(run_bytes_max, PACE_BYTES_MIN, run_bytes_max),
+        }
+    }
+}
 
 /// A run of checked blocks.
 #[derive(Default)]
@@ -70,14 +110,15 @@ impl<'scope> Landing<'scope> {
     /// The system could not start a thread.
     pub(super) fn begin<'env>(
         scope: &'scope Scope<'scope, 'env>,
-        store: &'env dyn Store,
+        target: Target<'env>,
         runs: &'env Handover<Run>,
-        run_bytes_max: u64,
+        batch_bytes: u64,
     ) -> io::Result<Self> {
-        let pace = Pace::new(PACE_BYTES_FIRST, PACE_BYTES_MIN, IMPORT_COMMIT_BYTES_MAX.min(run_bytes_max));
+        let run_bytes_max = target.run_bytes(batch_bytes);
+        let pace = target.pace(run_bytes_max);
         let thread = thread::Builder::new()
             .name("import".into())
-            .spawn_scoped(scope, move || Lander { store, pace, landed: Landed::default() }.all(runs))?;
+            .spawn_scoped(scope, move || Lander { target, pace, landed: Landed::default() }.all(runs))?;
         Ok(Self { run: Run::default(), run_bytes_max, offered_at: Instant::now(), runs, thread })
     }
 
@@ -116,7 +157,7 @@ impl<'scope> Landing<'scope> {
 
 /// Stores runs.
 struct Lander<'a> {
-    store: &'a dyn Store,
+    target: Target<'a>,
     pace: Pace,
     landed: Landed,
 }
@@ -140,17 +181,25 @@ impl Lander<'_> {
 
     /// Makes a run durable. Stops after a commit if it is late.
     fn run(&mut self, run: Run, runs: &Handover<Run>) -> Result<(), StoreError> {
-        let mut blocks = run.blocks;
+        match self.target {
+            Target::Store(store) => self.sorted(store, run.blocks, runs),
+            Target::Adopting(store) => self.adopted(store, &run.blocks, runs),
+        }
+    }
+
+    fn sorted(
+        &mut self,
+        store: &dyn Store,
+        mut blocks: Vec<(Cid, Bytes)>,
+        runs: &Handover<Run>,
+    ) -> Result<(), StoreError> {
         blocks.sort_by_key(|(cid, _)| *cid);
-        let other_bytes_follow =
-            |pair: &&[(Cid, Bytes)]| matches!(pair, [one, other] if one.0 == other.0 && one.1 != other.1);
-        if let Some([(cid, _), ..]) = blocks.windows(2).find(other_bytes_follow) {
+        if let Some(cid) = of_other_bytes(blocks.iter()) {
             return Err(other_bytes(cid, "the archive"));
         }
         let mut blocks = blocks.into_iter().peekable();
         while blocks.peek().is_some() {
-            let share = if runs.is_ending() { ENDING_SHARE } else { 1 };
-            self.commit(&mut blocks, self.pace.limit() / share)?;
+            self.commit(store, &mut blocks, self.limit(runs))?;
             if blocks.peek().is_some() && runs.is_late() {
                 self.landed.left_off = true;
                 break;
@@ -159,10 +208,63 @@ impl Lander<'_> {
         Ok(())
     }
 
+    fn adopted(
+        &mut self,
+        store: &dyn ManagedStore,
+        mut blocks: &[(Cid, Bytes)],
+        runs: &Handover<Run>,
+    ) -> Result<(), StoreError> {
+        let mut unchecked: Vec<&(Cid, Bytes)> = blocks.iter().filter(|(cid, _)| !is_checkable(cid)).collect();
+        unchecked.sort_by_key(|(cid, _)| *cid);
+        if let Some(cid) = of_other_bytes(unchecked.iter().copied()) {
+            return Err(other_bytes(cid, "the archive"));
+        }
+        for (cid, data) in unchecked {
+            is_present(store, cid, data)?;
+        }
+        while !blocks.is_empty() {
+            let limit = self.limit(runs);
+            let mut bytes = 0;
+            let mut fits = |(_, data): &(Cid, Bytes)| {
+                bytes += data.len() as u64 + RUN_BLOCK_BYTES_EXTRA;
+                bytes <= limit
+            };
+            let (part, rest) = blocks.split_at(blocks.iter().take_while(|block| fits(block)).count().max(1));
+            self.adopt(store, part)?;
+            blocks = rest;
+            if !blocks.is_empty() && runs.is_late() {
+                self.landed.left_off = true;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The size of the next commit.
+    fn limit(&self, runs: &Handover<Run>) -> u64 {
+        self.pace.limit() / if runs.is_ending() { ENDING_SHARE } else { 1 }
+    }
+
+    /// Makes these blocks durable, in their order.
+    fn adopt(&mut self, store: &dyn ManagedStore, blocks: &[(Cid, Bytes)]) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let new = store.adopt(blocks)?;
+        let kept = &mut self.landed.kept;
+        kept.blocks += blocks.len() as u64;
+        kept.new += new;
+        kept.unchecked += blocks.iter().filter(|(cid, _)| !is_checkable(cid)).count() as u64;
+        if new > 0 {
+            let bytes = blocks.iter().map(|(_, data)| data.len() as u64 + RUN_BLOCK_BYTES_EXTRA).sum();
+            self.pace.learn(bytes, began.elapsed());
+        }
+        Ok(())
+    }
+
     /// Makes the next blocks durable, up to `limit` bytes. Blocks that the store already holds are not written again but
     /// required, because they may be deleted before the commit.
     fn commit(
         &mut self,
+        store: &dyn Store,
         blocks: &mut iter::Peekable<impl Iterator<Item = (Cid, Bytes)>>,
         limit: u64,
     ) -> Result<(), StoreError> {
@@ -179,14 +281,14 @@ impl Lander<'_> {
                 continue;
             }
             // The blocks were checked when they were read, as far as possible, so the store need not hash them again.
-            if is_present(self.store, &cid, &data)? {
+            if is_present(store, &cid, &data)? {
                 writes.require(cid)
             } else {
                 writes.put_trusted(cid, data)
             };
         }
         let new = writes.puts().len() as u64;
-        self.store.commit(&writes)?;
+        store.commit(&writes)?;
         let kept = &mut self.landed.kept;
         kept.blocks += taken;
         kept.new += new;
@@ -211,6 +313,15 @@ fn is_present(store: &dyn Store, cid: &Cid, data: &Bytes) -> Result<bool, StoreE
     }
 }
 
+/// A CID that is here with different bytes, which only one of an unknown hash function can be. The blocks are sorted.
+fn of_other_bytes<'a>(blocks: impl Iterator<Item = &'a (Cid, Bytes)>) -> Option<&'a Cid> {
+    let mut before: Option<&(Cid, Bytes)> = None;
+    blocks
+        .into_iter()
+        .find(|block| before.replace(block).is_some_and(|(cid, data)| *cid == block.0 && *data != block.1))
+        .map(|(cid, _)| cid)
+}
+
 fn other_bytes(cid: &Cid, place: &str) -> StoreError {
     let reason = format!("{place} has other bytes under {cid}, whose hash function this build cannot compute");
     StoreError::InvalidArgument { operation: "import", reason }
@@ -231,7 +342,7 @@ mod tests {
     fn a_run_that_is_handed_over_late_is_not_begun() {
         let (store, runs) = (MemoryStore::new(), Handover::new());
         // One block in each commit.
-        let lander = Lander { store: &store, pace: Pace::new(1, 1, 1), landed: Landed::default() };
+        let lander = Lander { target: Target::Store(&store), pace: Pace::new(1, 1, 1), landed: Landed::default() };
         runs.offer(&mut run(0..3)).unwrap();
         runs.be_late();
         let landed = thread::scope(|scope| {

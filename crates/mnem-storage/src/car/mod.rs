@@ -35,7 +35,7 @@ mod landing;
 
 pub use error::{ExportError, ExportErrorKind, ImportError, ImportErrorKind, Kept};
 pub use export::{ExportOptions, ExportReport, export};
-pub use import::{ImportOptions, ImportReport, import};
+pub use import::{ImportOptions, ImportReport, adopt, import};
 pub use mnem_car::{
     BLOCK_BYTES_MAX, CarError, CarFault, CarWarning, CarWarningKind, ForeignFormat, HEADER_BYTES_MAX, ROOTS_MAX,
     Reader, Section, SectionOffsets, Writer,

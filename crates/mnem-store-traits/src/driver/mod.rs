@@ -27,7 +27,7 @@ pub use options::{OpenOptions, Requested, Sharing, flag};
 pub use raw::{RawFind, RawScan};
 pub use service::ServiceFault;
 
-use crate::{Store, StoreError};
+use crate::{Bytes, Cid, Store, StoreError};
 
 /// What a driver finds at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,14 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// The default is none. [`suits`](Self::suits) is true for each of them.
     fn schemes(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Whether its open stores [adopt](ManagedStore::adopt) archives.
+    ///
+    /// # For implementers
+    /// The default is no.
+    fn adopts(&self) -> bool {
+        false
     }
 
     /// The lock timeout unless [`OpenOptions::lock_wait`] is set.
@@ -168,6 +176,24 @@ pub trait ManagedStore: Store {
     fn compact(&mut self) -> Result<Reclaimed, StoreError> {
         let file_bytes = self.info()?.file_bytes;
         Ok(Reclaimed::nothing(file_bytes, "this backend has no free space to return"))
+    }
+
+    /// Appends the blocks of an archive, in this order, as one durable commit. Leaves out those that the store has, and
+    /// repetitions. Returns how many it added.
+    ///
+    /// As with [`put_trusted`](crate::Blockstore::put_trusted), the caller has checked the bytes against the CIDs. No
+    /// blocks ask whether the store can do this now.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] unless the driver [adopts](Driver::adopts) archives. Otherwise as
+    /// [`put_many`](crate::Blockstore::put_many): none of the blocks was added.
+    ///
+    /// # For implementers
+    /// The default is for stores to which the order of blocks means nothing.
+    fn adopt(&self, _blocks: &[(Cid, Bytes)]) -> Result<u64, StoreError> {
+        let name = self.driver().name();
+        let reason = format!("a {name} store does not keep the order of an archive");
+        Err(StoreError::Unsupported { operation: "adopting an archive".to_owned(), reason })
     }
 
     /// Entries among the store's files that do not belong to it.

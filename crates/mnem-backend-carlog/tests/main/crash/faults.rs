@@ -38,6 +38,8 @@ enum Step {
     Put(u32),
     Delete(u32),
     Row(u8),
+    /// Three blocks from this number on, and the first one again.
+    Adopt(u32),
     Compact,
 }
 
@@ -53,6 +55,7 @@ const STEPS: &[Step] = &[
     Step::Commit(21),
     Step::Delete(0),
     Step::Row(1),
+    Step::Adopt(17),
     Step::Compact,
     Step::Commit(46),
     Step::Delete(48),
@@ -71,6 +74,7 @@ impl Step {
             Self::Put(n) => store.put(&block(n).0, block(n).1),
             Self::Delete(n) => store.delete(&block(n).0),
             Self::Row(n) => store.side_table("t")?.write(&[(vec![n].into(), block(n.into()).1)], &[]),
+            Self::Adopt(n) => store.adopt(&(n..n + 3).chain([n]).map(block).collect::<Vec<_>>()).map(drop),
             Self::Compact => store.compact().map(drop),
         }
     }
@@ -84,6 +88,7 @@ impl Step {
             Self::Put(n) => drop(held.content.blocks.insert(block(n).0)),
             Self::Delete(n) => drop(held.content.blocks.remove(&block(n).0)),
             Self::Row(n) => drop(held.rows.insert(vec![n].into(), block(n.into()).1)),
+            Self::Adopt(n) => held.content.blocks.extend((n..n + 3).map(|n| block(n).0)),
             Self::Compact => {}
         }
     }

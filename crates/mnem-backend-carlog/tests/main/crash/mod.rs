@@ -1,6 +1,7 @@
 //! Cuts the power after every operation of random workloads, and tries many of the possible states of the disk.
 //! Processes are also killed during calls, including creation and opening. Each planted break must be caught.
 
+mod adoption;
 mod compaction;
 mod creation;
 mod disk;
