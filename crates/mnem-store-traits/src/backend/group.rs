@@ -260,17 +260,18 @@ mod tests {
     fn a_caller_whose_job_is_done_does_not_wait_for_the_next_round() {
         let group = Numbers::default();
         let (returned, has_returned) = mpsc::channel();
+        let group = &group;
         thread::scope(|scope| {
-            group.submit(0, everybody, |_| {
+            group.submit(0, everybody, move |_| {
                 let alone = |_: &u32, _: &mut dyn Iterator<Item = &u32>| 1;
-                scope.spawn(|| group.submit(1, alone, doubled));
+                scope.spawn(move || group.submit(1, alone, doubled));
                 group.until_waiting(1);
-                scope.spawn(|| {
+                scope.spawn(move || {
                     assert_eq!(group.submit(2, everybody, doubled), Some(4));
                     returned.send(()).expect("the test waits");
                 });
                 group.until_waiting(2);
-                scope.spawn(|| {
+                scope.spawn(move || {
                     group.submit(3, everybody, |jobs| {
                         has_returned.recv_timeout(Duration::from_secs(60)).expect("the second caller returns");
                         doubled(jobs)
