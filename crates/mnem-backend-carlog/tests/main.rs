@@ -25,8 +25,9 @@
 //! | readers, listings and copies beside a compaction | `compaction`, `compaction_readers` |
 //! | a copy of the folder lacks a segment; `state` is older than the log | `gaps` |
 //! | a damaged block whose hash cannot be computed; too many open files; a failed look after the switch | `compaction` |
-//! | a crash, a failed call or a power cut in an adoption | `crash::adoption`, `crash::faults` |
+//! | a crash, a failed call or a power cut in an adoption | `crash::adoption`, `crash::faults`, `adopt::a_commit_of_several_writes_is_proved_after_a_power_cut` |
 //! | adopted blocks that are there already, that repeat, or are too large | `adopt` |
+//! | remains of an interrupted compaction, in a salvage | `raw_heads` |
 //! | other users of the machine | `opening::only_its_owner_may_read_a_store` |
 //!
 //! Faulty archives are tested where archives are read: in `mnem-storage`. Not tested yet: a failed sync and a power cut on
@@ -58,6 +59,8 @@ mod golden;
 mod hooked;
 #[path = "main/opening.rs"]
 mod opening;
+#[path = "main/raw_heads.rs"]
+mod raw_heads;
 #[path = "main/readers.rs"]
 mod readers;
 #[path = "main/rows.rs"]

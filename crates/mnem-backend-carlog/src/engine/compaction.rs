@@ -20,7 +20,7 @@ use super::{
     output::Output,
     place::Place,
     record::{ROW_BYTES_MAX, Record, Row},
-    replay::{Commit, Position, is_whole},
+    replay::{self, Commit, Position, bytes_of},
     rows,
     sections::Sections,
     state::State,
@@ -233,18 +233,28 @@ impl<'a> NewLog<'a> {
     }
 
     /// The hash of a block cannot be computed, but its commit can be proved as a whole.
+    ///
+    /// If the commit is not whole because of another block, that one was deleted: a live one stops the compaction. Then
+    /// nothing speaks against this block.
     fn check_commit(&mut self, section: &SectionOffsets, file: &dyn File, commit: Position) -> Result<(), StoreError> {
         let Position { segment, end, .. } = commit;
         if self.proved == Some((segment, end)) {
             return Ok(());
         }
         let handle = self.handle;
-        if !is_whole(&handle.keys, file, &commit).map_err(|error| unread(&handle.layout, segment, error))? {
-            let why = format!(
-                "the commit at byte {end} is not whole, and this build cannot check block {} in it",
-                section.cid
-            );
-            return Err(damaged(&handle.layout.segment(segment), why));
+        let path = handle.layout.segment(segment);
+        match bytes_of(&handle.keys, file, &commit).map_err(|error| unread(&handle.layout, segment, error))? {
+            replay::Bytes::Whole => {}
+            replay::Bytes::DamagedBlock(offset) => {
+                tracing::warn!(segment = %path.display(), offset, "a damaged block leaves others unproved");
+            }
+            replay::Bytes::Changed => {
+                let why = format!(
+                    "the commit at byte {end} is not whole, and this build cannot check block {} in it",
+                    section.cid
+                );
+                return Err(damaged(&path, why));
+            }
         }
         self.proved = Some((segment, end));
         Ok(())

@@ -3,7 +3,11 @@
 use std::{collections::BTreeSet, io};
 
 use mnem_car::SectionOffsets;
-use mnem_store_traits::{RAW, cid::Version};
+use mnem_store_traits::{
+    RAW,
+    backend::{HashCheck, check_hash},
+    cid::Version,
+};
 
 use super::{
     descriptor::{self, Descriptor, NoDescriptor},
@@ -138,10 +142,32 @@ pub(crate) fn replay(
     classify(keys, &mut window, len, position)
 }
 
-/// Whether the commit that begins at `position` has all its bytes as they were written.
-pub(crate) fn is_whole(keys: &Keys, file: &dyn File, position: &Position) -> Result<bool, Unread> {
+/// What can be said of the bytes of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bytes {
+    /// All are as they were written.
+    Whole,
+    /// Some are not, and the hash of the block at this offset shows that they are its own.
+    DamagedBlock(u64),
+    /// Some are not, and no hash shows which.
+    Changed,
+}
+
+/// Judges the bytes of the commit that begins at `position`.
+pub(crate) fn bytes_of(keys: &Keys, file: &dyn File, position: &Position) -> Result<Bytes, Unread> {
     let mut window = Window::new(file, file.file_bytes()?);
-    Ok(next(keys, &mut window, position)?.is_some_and(|(.., proof)| matches!(proof, Proof::Whole(_))))
+    let Some((commit, _, proof)) = next(keys, &mut window, position)? else { return Ok(Bytes::Changed) };
+    if matches!(proof, Proof::Whole(_)) {
+        return Ok(Bytes::Whole);
+    }
+    for place in commit.sections.iter().map(Stored::place) {
+        let Some(section) = window.section(place.offset())? else { continue };
+        let data = window.read(section.data_offset, usize::try_from(section.data_bytes).unwrap_or(usize::MAX))?;
+        if matches!(check_hash(&section.cid, data), HashCheck::Mismatch(_)) {
+            return Ok(Bytes::DamagedBlock(section.offset));
+        }
+    }
+    Ok(Bytes::Changed)
 }
 
 /// What the file with the next segment's name is.

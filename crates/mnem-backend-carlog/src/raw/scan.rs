@@ -18,7 +18,7 @@ use mnem_store_traits::{
 use super::frames::{Frame, Frames, Step};
 use crate::{
     engine::{
-        descriptor::{self, HEADER_BYTES},
+        descriptor::{self, Descriptor, HEADER_BYTES},
         files::{File, Files},
         keys::Keys,
         record::{self, Record},
@@ -37,8 +37,24 @@ pub(super) struct Scan {
     found: VecDeque<Found>,
     /// The last block that was named, unless its bytes are wrong.
     last: Option<SectionOffsets>,
-    /// The heads of the newest commits, by the number of the commit.
-    heads: BTreeMap<u64, Vec<Cid>>,
+    /// The heads of the newest commits, by the number of the commit. Those of an interrupted compaction, with `false`,
+    /// are older than all others.
+    heads: BTreeMap<(bool, u64), Vec<Cid>>,
+    /// The highest number of a commit in the segments before the current one, without those of interrupted
+    /// compactions.
+    last_seq: u64,
+    /// The number and origin of the segment before the current one.
+    before: Option<(u32, Origin)>,
+}
+
+/// Who wrote a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// A compaction that was interrupted: the log that it was to replace went on.
+    Interrupted,
+    /// A compaction. Its log may have replaced the other one.
+    Compaction,
+    Commits,
 }
 
 /// A segment that was not opened yet.
@@ -60,6 +76,9 @@ struct Segment {
     values: Option<HashSet<u64>>,
     /// Those found so far.
     named: HashSet<u64>,
+    origin: Origin,
+    /// The highest number of a commit in it.
+    last_seq: u64,
     /// The end of the last stretch that was reported.
     reported: u64,
 }
@@ -86,6 +105,8 @@ impl Scan {
             found: VecDeque::new(),
             last: None,
             heads: BTreeMap::new(),
+            last_seq: 0,
+            before: None,
         }
     }
 
@@ -103,6 +124,7 @@ impl Scan {
             Step::Frame(frame) => self.frame(&mut segment, frame),
             Step::Searched => {}
             Step::End if segment.values.is_none() => {
+                self.end_records(&segment);
                 segment.values = Some(std::mem::take(&mut segment.named));
                 segment.frames = Frames::new(segment.file.clone(), segment.bytes);
                 segment.reported = 0;
@@ -125,12 +147,26 @@ impl Scan {
             return Err(damaged(&path, "it cannot be opened"));
         };
         let frames = Frames::new(file.clone(), bytes);
-        Ok(Segment { number, path, file, bytes, frames, values: None, named: HashSet::new(), reported: 0 })
+        Ok(Segment {
+            number,
+            path,
+            file,
+            bytes,
+            frames,
+            values: None,
+            named: HashSet::new(),
+            origin: Origin::Commits,
+            last_seq: 0,
+            reported: 0,
+        })
     }
 
     fn frame(&mut self, segment: &mut Segment, frame: Frame) {
         let Frame { section, is_whole } = frame;
         let Some(values) = &segment.values else {
+            if is_whole && section.offset == HEADER_BYTES {
+                self.take_descriptor(segment, &section);
+            }
             // The records are before the blocks, so that values are known.
             if let Some(record) = self.record(segment, frame) {
                 self.take_record(segment, record);
@@ -161,14 +197,36 @@ impl Scan {
             let room = RAW_VALUES_MAX.saturating_sub(segment.named.len());
             segment.named.extend(values.take(room));
         }
+        segment.last_seq = segment.last_seq.max(record.seq);
         let Some(heads) = record.heads else { return };
         self.found.extend(heads.iter().map(|head| Found::Find(RawFind::Head(*head))));
         if self.keys.is_some() {
-            self.heads.insert(record.seq, heads);
+            self.heads.insert((segment.origin != Origin::Interrupted, record.seq), heads);
             while self.heads.len() > 1 && self.heads.values().map(Vec::len).sum::<usize>() > RAW_HEADS_MAX {
                 self.heads.pop_first();
             }
         }
+    }
+
+    /// A log that a compaction replaced has no commit after the one that the new log names. And a compaction writes its
+    /// segments one after another.
+    fn take_descriptor(&self, segment: &mut Segment, section: &SectionOffsets) {
+        let Some(keys) = &self.keys else { return };
+        let descriptor = segment.frames.data(section).and_then(|data| Descriptor::decode(&data, keys).ok());
+        let Some(Descriptor { compacted: true, replaces, .. }) = descriptor else { return };
+        let is_interrupted = match self.before {
+            _ if replaces > 0 => self.last_seq > replaces,
+            Some((number, origin)) => number + 1 == segment.number && origin != Origin::Compaction,
+            None => false,
+        };
+        segment.origin = if is_interrupted { Origin::Interrupted } else { Origin::Compaction };
+    }
+
+    fn end_records(&mut self, segment: &Segment) {
+        if segment.origin != Origin::Interrupted {
+            self.last_seq = self.last_seq.max(segment.last_seq);
+        }
+        self.before = Some((segment.number, segment.origin));
     }
 
     fn end(&mut self, segment: &Segment) {

@@ -94,6 +94,21 @@ fn adoption_begins_a_new_segment_when_one_is_full() {
     assert_eq!(all, expected);
 }
 
+/// The MAC of a commit is hashed in pieces, as they are written.
+#[test]
+fn a_commit_of_several_writes_is_proved_after_a_power_cut() {
+    let place = Place::new();
+    let large = |n: u8| Bytes::from(vec![n; 200_000 + usize::from(n)]);
+    let archive: Vec<(Cid, Bytes)> = (0..16).map(large).map(|data| (cid_of(RAW, &data), data)).collect();
+    let store = place.open();
+    assert_eq!(store.adopt(&archive).unwrap(), 16);
+    let content = Content::of(&store);
+    drop(store);
+    // `state` acknowledges the commit, but is never synced.
+    fs::remove_file(place.file("state")).unwrap();
+    assert_eq!((content.blocks.len(), Content::of(&place.open())), (16, content));
+}
+
 #[test]
 fn what_cannot_be_adopted_leaves_the_store_as_it_was() {
     let place = Place::new();

@@ -12,7 +12,9 @@ use std::{
 
 use mnem_backend_carlog::{CarlogStore, OpenOptions};
 use mnem_car::SectionOffsets;
-use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, Outcome, RAW, Store, cid::multihash::Multihash, cid_of};
+use mnem_store_traits::{
+    Blockstore, Bytes, Cid, ErrorKind, Outcome, RAW, Store, WriteBatch, cid::multihash::Multihash, cid_of,
+};
 
 use crate::{
     hooked::{Call, Hooked},
@@ -215,6 +217,29 @@ fn a_damaged_block_under_an_unknown_hash_stops_a_compaction() {
     rot(&place, &unknown);
     assert!(store.compact().unwrap().nothing_to_do.is_none());
     assert_eq!(store.get(&unknown).unwrap(), Some(data));
+}
+
+/// Nothing speaks against the block whose hash cannot be computed: another one explains why its commit is not whole.
+#[test]
+fn a_damaged_deleted_block_beside_an_unknown_hash_stops_no_compaction() {
+    let place = Place::new();
+    let store = options().open(place.store()).unwrap();
+    let (known, data) = large(1);
+    let unknown = Cid::new_v1(RAW, Multihash::wrap(0x00ff_ff01, known.hash().digest()).unwrap());
+    let deleted = large(0);
+    let mut batch = WriteBatch::new();
+    batch.put(large(2).0, large(2).1).put(deleted.0, deleted.1).put_trusted(unknown, data.clone());
+    store.commit(&batch).unwrap();
+    commits(&store, 20);
+    store.delete(&deleted.0).unwrap();
+    rot(&place, &deleted.0);
+    // A live block that is damaged stops it all the same.
+    rot(&place, &large(2).0);
+    assert_eq!(store.compact().unwrap_err().kind(), ErrorKind::Corrupt);
+    rot(&place, &large(2).0);
+    assert!(store.compact().unwrap().nothing_to_do.is_none());
+    assert_eq!(store.get(&unknown).unwrap(), Some(data));
+    assert!(!store.has(&deleted.0).unwrap());
 }
 
 /// Too many files are open, wherever that shows: nothing was lost, so the handle goes on.
