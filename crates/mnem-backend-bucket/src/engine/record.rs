@@ -100,7 +100,8 @@ impl Record {
     }
 
     fn check(&self) -> Result<(), &'static str> {
-        if !self.is_compaction() && !(self.dead.is_empty() && self.dropped.is_empty()) {
+        let is_plain = self.dead.is_empty() && self.dropped.is_empty();
+        if !is_plain && !self.is_compaction() {
             return Err("its record is that of a compaction, and of an older version");
         }
         let is_block = |index: &u64| *index < self.blocks.len() as u64;
