@@ -44,14 +44,18 @@ impl Blockstore for BucketStore {
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
         // What is added from now on is not listed, so that a block which is deleted and put again is not listed twice,
         // and a caller who does that with each block comes to an end.
-        let end = self.handle.current("list blocks")?.objects();
+        let state = self.handle.current("list blocks")?;
+        let (end, turn) = (state.objects(), state.blocks.begin_listing());
+        drop(state);
         let listing = pages(move |after: Option<(Position, Cid)>| {
             let state = self.handle.state();
-            let blocks = state.blocks.after(after.map(|(position, _)| position));
-            let blocks = blocks.take_while(|(position, ..)| (position.0 as usize) < end).take(PAGE);
-            Ok(blocks.map(|(position, cid, _)| (position, cid)).collect())
+            Ok(state.blocks.listed(after.map(|(position, _)| position), end).take(PAGE).collect())
         });
-        Ok(Box::new(listing.map(|listed| listed.map(|(_, cid)| cid))))
+        let cids = move |listed: Result<(Position, Cid), StoreError>| {
+            let _turn = &turn;
+            listed.map(|(_, cid)| cid)
+        };
+        Ok(Box::new(listing.map(cids)))
     }
 
     fn has(&self, cid: &Cid) -> Result<bool, StoreError> {

@@ -91,7 +91,7 @@ fn probe(options: &OpenOptions, objects: &Objects) -> Result<(), StoreError> {
 }
 
 /// The bytes of the object that is probed. Those of the second attempt are never seen on a service that can keep a store.
-const PROBED: &[u8] = b"mnem-backend-bucket\n";
+pub(crate) const PROBED: &[u8] = b"mnem-backend-bucket\n";
 const PROBED_AGAIN: &[u8] = b"mnem-backend-bucket: this service ignores If-None-Match\n";
 
 /// How long requests are repeated.

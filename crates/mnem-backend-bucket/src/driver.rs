@@ -12,6 +12,7 @@ use mnem_store_traits::{
 use crate::{
     BucketStore, Freshness,
     address::{Address, SCHEMES},
+    engine::compaction::unused,
     error::BACKEND,
     open, probe,
     tables::FORMATS,
@@ -24,16 +25,13 @@ use crate::{
 /// | `freshness` | `leased` or `always`: see [`Freshness`] |
 /// | `lease_ms` | the lease of a new store in milliseconds: see [`OpenOptions::lease`](crate::OpenOptions::lease) |
 /// | `give_up_ms` | milliseconds: see [`OpenOptions::give_up`](crate::OpenOptions::give_up) |
+/// | `grace_ms` | milliseconds: see [`OpenOptions::grace`](crate::OpenOptions::grace) |
 pub static DRIVER: BucketDriver = BucketDriver;
 
 /// The type of [`DRIVER`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct BucketDriver;
-
-/// The reason why compaction does nothing.
-const NOT_COMPACTED: &str =
-    "the log of a bucket only grows; copy the store to another place to leave out deleted blocks";
 
 impl Driver for BucketDriver {
     fn name(&self) -> &'static str {
@@ -49,7 +47,7 @@ impl Driver for BucketDriver {
     }
 
     fn option_names(&self) -> &'static [&'static str] {
-        &["freshness", "lease_ms", "give_up_ms"]
+        &["freshness", "lease_ms", "give_up_ms", "grace_ms"]
     }
 
     fn schemes(&self) -> &'static [&'static str] {
@@ -105,6 +103,7 @@ fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> 
         own = match &**name {
             "freshness" => own.freshness(freshness(value)?),
             "lease_ms" => own.lease(milliseconds(name, value)?),
+            "grace_ms" => own.grace(milliseconds(name, value)?),
             _ => own.give_up(milliseconds(name, value)?),
         };
     }
@@ -141,8 +140,11 @@ impl ManagedStore for BucketStore {
 
     fn info(&self) -> Result<StoreInfo, StoreError> {
         let mut info = self.info()?;
+        let (packs, unused) = unused(&self.handle)?;
+        info.free_bytes = unused;
         info.details = vec![
             Detail { name: "log_entries", count: self.log_entries()? },
+            Detail { name: "packs", count: packs },
             // Last, so that it counts the others' requests too.
             Detail { name: "requests", count: self.requests() },
         ];
@@ -150,7 +152,7 @@ impl ManagedStore for BucketStore {
     }
 
     fn compact(&mut self) -> Result<Reclaimed, StoreError> {
-        Ok(Reclaimed::nothing((*self).info()?.file_bytes, NOT_COMPACTED))
+        Self::compact(self)
     }
 
     fn identity(&self) -> FileIdentity {

@@ -34,6 +34,8 @@ pub(crate) struct Handle {
     /// How long a write is repeated whose outcome is not known.
     pub(crate) give_up: Duration,
     pub(crate) checkpoint_entries: u64,
+    /// How long a compaction keeps objects that are not used any more.
+    pub(crate) grace: Duration,
     /// Locked for no longer than it takes to look at it or change it: never over a request or a caller's code.
     state: RwLock<State>,
     pub(crate) seen: Mutex<Option<Seen>>,
@@ -42,6 +44,8 @@ pub(crate) struct Handle {
     pub(crate) looking: Mutex<()>,
     /// Held by the thread that writes a checkpoint. Nobody waits for it.
     pub(crate) checkpointing: Mutex<()>,
+    /// Held by the thread that compacts.
+    pub(crate) compacting: Mutex<()>,
     /// Held while an entry is written.
     pub(crate) writing: Mutex<()>,
     /// Callers that share the next entry.
@@ -65,11 +69,13 @@ impl Handle {
             durability: options.durability,
             give_up: options.give_up,
             checkpoint_entries: options.checkpoint_entries,
+            grace: options.grace,
             state: RwLock::default(),
             seen: Mutex::default(),
             cache: Cache::new(options.cache_bytes),
             looking: Mutex::default(),
             checkpointing: Mutex::default(),
+            compacting: Mutex::default(),
             writing: Mutex::default(),
             queue: Queue::default(),
             alone: options.exclusive.then(AtomicU64::default),

@@ -11,6 +11,16 @@ pub(crate) const INLINE_BYTES: u64 = 256 * 1024;
 /// Length of a pack, in bytes: 16 MiB, or as long as a single block takes.
 pub(crate) const PACK_BYTES: u64 = 16 * 1024 * 1024;
 
+/// What one entry of a compaction moves, at most: 128 MiB, or one object; it is in memory until it has landed.
+pub(crate) const MOVED_BYTES: u64 = 128 * 1024 * 1024;
+pub(crate) const MOVED_ITEMS: u64 = 1 << 17;
+
+/// How long a compaction keeps objects that are not used any more, unless told otherwise: an hour.
+pub(crate) const GRACE: Duration = Duration::from_secs(3600);
+
+/// How old a pack must be that no entry names before a compaction drops it: its upload may still go on.
+pub(crate) const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
+
 /// Packs that are uploaded at once.
 pub(crate) const UPLOADS: usize = 8;
 

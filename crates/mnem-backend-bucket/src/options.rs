@@ -6,7 +6,7 @@ use mnem_store_traits::{Durability, StoreError, driver::Location};
 
 use crate::{
     BucketStore,
-    limits::{CACHE_BYTES, CHECKPOINT_ENTRIES, GIVE_UP, LEASE, PAUSE},
+    limits::{CACHE_BYTES, CHECKPOINT_ENTRIES, GIVE_UP, GRACE, LEASE, PAUSE},
     open,
 };
 
@@ -46,6 +46,7 @@ pub struct OpenOptions {
     pub(crate) cache_bytes: usize,
     pub(crate) pause: Duration,
     pub(crate) checkpoint_entries: u64,
+    pub(crate) grace: Duration,
 }
 
 impl Default for OpenOptions {
@@ -62,6 +63,7 @@ impl Default for OpenOptions {
             cache_bytes: CACHE_BYTES,
             pause: PAUSE,
             checkpoint_entries: CHECKPOINT_ENTRIES,
+            grace: GRACE,
         }
     }
 }
@@ -133,6 +135,14 @@ impl OpenOptions {
     /// How many bytes of the log stay in memory once they were read or written. Default: 64 MiB.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
+        self
+    }
+
+    /// How long a compaction keeps a pack or checkpoint that is not used any more, by the clock of the service, so that a
+    /// handle that opens the store or reads meanwhile need not read again. Default: one hour. See
+    /// [`BucketStore::compact`].
+    pub fn grace(mut self, time: Duration) -> Self {
+        self.grace = time;
         self
     }
 

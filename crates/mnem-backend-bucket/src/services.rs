@@ -66,7 +66,8 @@ pub(crate) fn s3(bucket: &Bucket, mut builder: AmazonS3Builder) -> Result<Amazon
     }
     check_host(bucket, &builder)?;
     let builder = builder.with_bucket_name(&bucket.name).with_conditional_put(S3ConditionalPut::ETagMatch);
-    Ok(builder.with_retry(retry()))
+    // Not every server with the protocol deletes several objects in one request.
+    Ok(builder.with_disable_bulk_delete(true).with_retry(retry()))
 }
 
 /// In the style of virtual hosts, the endpoint is the whole address: a bucket that its host does not begin with would be

@@ -4,12 +4,15 @@ use std::sync::{Arc, atomic::Ordering};
 
 use mnem_store_traits::{
     SideTable, Store, StoreError, WriteBatch,
-    driver::{FileIdentity, Location, StoreInfo},
+    driver::{FileIdentity, Location, Reclaimed, StoreInfo},
 };
 
 use crate::{
     counted::Requests,
-    engine::queue::{Work, submit},
+    engine::{
+        compaction::compact,
+        queue::{Work, submit},
+    },
     handle::{Handle, hold},
     info,
     limits::BLOCK_BYTES_MAX,
@@ -65,6 +68,28 @@ impl BucketStore {
     /// [`StoreError::Backend`], [`StoreError::Damaged`], [`StoreError::Closed`].
     pub fn info(&self) -> Result<StoreInfo, StoreError> {
         info::info(&self.handle)
+    }
+}
+
+impl BucketStore {
+    /// Moves the blocks and values of small commits, and of packs that are small or half unused, to packs of 16 MiB, and
+    /// frees the space of deleted blocks and old rows. Other handles may read and write meanwhile.
+    ///
+    /// A move is an entry of the log, which competes with commits. Then the entries whose blocks and values are all
+    /// deleted or moved are replaced by short tombstones, a checkpoint is written, and packs and checkpoints are deleted
+    /// that have not been used for the [grace](crate::OpenOptions::grace) period. So a part of the space is freed by the
+    /// next call, after that time: [`Reclaimed::pending_bytes`]. Packs without an entry, which an interrupted commit
+    /// leaves, are dropped when they are a day old.
+    ///
+    /// If it fails, the content is unchanged, and the next call goes on.
+    ///
+    /// # Errors
+    /// - [`StoreError::ReadOnly`], [`StoreError::Poisoned`], [`StoreError::Closed`], [`StoreError::Locked`].
+    /// - [`StoreError::Corrupt`], [`StoreError::Damaged`]: a block or value that would be moved is damaged. Remove it, or
+    ///   put it again.
+    /// - [`StoreError::Backend`]: the service failed.
+    pub fn compact(&self) -> Result<Reclaimed, StoreError> {
+        compact(&self.handle)
     }
 }
 

@@ -35,6 +35,16 @@ pub(crate) fn pack(digest: &[u8]) -> String {
     format!("{PACKS}/{hex}.car")
 }
 
+/// The digest of the pack with this name in its folder, if it is one.
+pub(crate) fn digest_of(name: &str) -> Option<[u8; 32]> {
+    let hex = name.strip_suffix(".car").filter(|hex| hex.len() == 64 && hex.is_ascii())?;
+    let mut digest = [0; 32];
+    for (at, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    (pack(&digest).strip_prefix(PACKS)?.strip_prefix('/')? == name).then_some(digest)
+}
+
 /// Digits of the number in the name of an entry.
 const DIGITS: usize = 20;
 
@@ -63,6 +73,10 @@ mod tests {
             assert_eq!(slot(n).strip_prefix("log/").and_then(number_of), Some(n));
         }
         assert_eq!(checkpoint(7, 3).strip_prefix("ckpt/").and_then(numbers_of), Some((7, 3)));
+        assert_eq!(pack(&[0xa7; 32]).strip_prefix("pack/").and_then(digest_of), Some([0xa7; 32]));
+        for name in ["42.car", &format!("{}.car", "A7".repeat(32)), &format!("{}.car", "+7".repeat(32))] {
+            assert_eq!(digest_of(name), None, "{name}");
+        }
         for name in ["42.car", "00000000000000000042.tmp", "+0000000000000000042.car", "99999999999999999999.car"] {
             assert_eq!(number_of(name), None, "{name}");
         }

@@ -11,6 +11,7 @@
 //! | a pack that is lost, changed, or not uploaded | `packs` |
 //! | checkpoints that are damaged, missing, ahead of the log, of another store, or of another past | `checkpoints` |
 //! | a store of an earlier build | `golden` |
+//! | compaction beside commits, deletes, readers, other compactions; its failure at each request; old handles over tombstones | `compaction`, unit tests of `compaction` and `landing` |
 //! | a look that ends after a plan was made | a unit test of `landing` |
 //! | holes, changed entries, later formats, other objects | `damage` |
 //! | a real service, processes that write at once | `service`, which `cargo xtask bucket` runs |
@@ -19,6 +20,8 @@
 
 #[path = "main/checkpoints.rs"]
 mod checkpoints;
+#[path = "main/compaction.rs"]
+mod compaction;
 #[path = "main/damage.rs"]
 mod damage;
 #[path = "main/driver.rs"]

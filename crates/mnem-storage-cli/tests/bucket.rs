@@ -103,7 +103,12 @@ mod folders {
         assert!(said.contains("removed  4,077 blocks"), "{said}");
         assert_eq!(env(&["ls"]).ok().trim(), cid);
         let said = env(&["compact"]).ok();
-        assert!(said.contains("nothing to compact") && said.contains("copy the store to another place"), "{said}");
+        assert!(said.starts_with(&format!("compacted {store}\n")) && said.contains("unused  "), "{said}");
+        let said = env(&["compact", "--grace", "0"]).ok();
+        assert!(said.starts_with("compacted ") && !said.contains("unused"), "{said}");
+        let report: serde_json::Value = serde_json::from_str(&env(&["compact", "--json"]).ok()).expect("JSON");
+        assert!(report["pending_bytes"] == 0 && report["before_bytes"] == report["after_bytes"], "{report}");
+        assert_eq!(env(&["get", &cid]).ok(), "a note");
         env(&["verify"]).ok();
         env(&["rm", &cid, "--force"]).ok();
         assert_eq!(env(&["ls"]).ok(), "");

@@ -17,6 +17,9 @@ pub struct CompactReport {
     pub before_bytes: u64,
     /// Their size now, in bytes.
     pub after_bytes: u64,
+    /// Of `after_bytes`, the bytes of unused files that the store keeps for other readers a little longer. To return
+    /// them, call it again later.
+    pub pending_bytes: u64,
     /// The reason, if there was nothing to do.
     #[serde(skip)]
     pub nothing_to_do: Option<&'static str>,
@@ -64,7 +67,8 @@ pub fn compact_at(at: impl Into<Location>, options: &OpenOptions) -> Result<Comp
     let before_bytes = before.unwrap_or(reclaimed.before_bytes);
     let after_bytes = file_bytes(&at).unwrap_or(reclaimed.after_bytes);
     tracing::debug!(backend, before_bytes, after_bytes, "compacted a store");
-    Ok(CompactReport { backend, before_bytes, after_bytes, nothing_to_do: reclaimed.nothing_to_do })
+    let (pending_bytes, nothing_to_do) = (reclaimed.pending_bytes, reclaimed.nothing_to_do);
+    Ok(CompactReport { backend, before_bytes, after_bytes, pending_bytes, nothing_to_do })
 }
 
 /// The length of a store that is one file.

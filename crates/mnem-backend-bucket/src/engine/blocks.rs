@@ -1,6 +1,9 @@
 //! Which blocks the store has, and where each one stands.
 
-use std::hash::{BuildHasher, RandomState};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 use hashbrown::HashTable;
 use mnem_store_traits::Cid;
@@ -11,8 +14,10 @@ use super::state::Place;
 /// reads each object from front to back.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
-    /// Ascending by place. A removed block leaves its slot behind, until half of the slots are such.
+    /// Ascending by place. A removed or moved block leaves its slot behind, until half of the slots are such.
     slots: Vec<Slot>,
+    /// Cloned by each listing under way, which still lists the blocks that are moved meanwhile.
+    listings: Listing,
     /// Positions of the blocks that are there.
     index: HashTable<usize>,
     hasher: RandomState,
@@ -24,7 +29,12 @@ struct Slot {
     cid: Cid,
     place: Place,
     is_removed: bool,
+    /// The first object of the compaction that moved the block away from here.
+    moved_to: Option<u32>,
 }
+
+/// Held by a listing as long as it goes on.
+pub(crate) type Listing = Arc<()>;
 
 /// Removed slots that are no reason to rebuild the list.
 const REMOVED_MIN: usize = 1024;
@@ -62,10 +72,26 @@ impl Blocks {
     /// Adds a block, whose place follows those of all others. If the store has it already, it moves.
     pub(crate) fn insert(&mut self, cid: Cid, place: Place) {
         self.remove(&cid);
+        self.push(cid, place);
+    }
+
+    /// Moves a block to a place that follows those of all others, of a compaction whose first object is `first`.
+    pub(crate) fn relocate(&mut self, cid: Cid, place: Place, first: u32) {
+        let is_it = |at: &usize| self.slots.get(*at).is_some_and(|slot| slot.cid == cid);
+        let Some(at) = self.index.find(self.hasher.hash_one(cid), is_it).copied() else {
+            return self.push(cid, place);
+        };
+        if let Some(slot) = self.slots.get_mut(at) {
+            slot.moved_to = Some(first);
+        }
+        self.insert(cid, place);
+    }
+
+    fn push(&mut self, cid: Cid, place: Place) {
         debug_assert!(self.slots.last().is_none_or(|last| position(&last.place) < position(&place)));
         let (slots, hasher) = (&mut self.slots, &self.hasher);
         let at = slots.len();
-        slots.push(Slot { cid, place, is_removed: false });
+        slots.push(Slot { cid, place, is_removed: false, moved_to: None });
         self.bytes = self.bytes.saturating_add(place.bytes);
         self.index.insert_unique(hasher.hash_one(cid), at, |at| hash_of(slots, hasher, *at));
     }
@@ -85,20 +111,41 @@ impl Blocks {
     }
 
     fn rebuild(&mut self) {
-        self.slots.retain(|slot| !slot.is_removed);
+        let is_listed = Arc::strong_count(&self.listings) > 1;
+        self.slots.retain(|slot| !slot.is_removed || is_listed && slot.moved_to.is_some());
         self.slots.shrink_to_fit();
         self.index.clear();
         let (slots, hasher) = (&self.slots, &self.hasher);
-        for (at, slot) in slots.iter().enumerate() {
+        for (at, slot) in slots.iter().enumerate().filter(|(_, slot)| !slot.is_removed) {
             self.index.insert_unique(hasher.hash_one(slot.cid), at, |at| hash_of(slots, hasher, *at));
         }
     }
 
+    fn slots_after(&self, after: Option<Position>) -> impl Iterator<Item = &Slot> {
+        let from = after.map_or(0, |after| self.slots.partition_point(|slot| position(&slot.place) <= after));
+        self.slots.get(from..).unwrap_or_default().iter()
+    }
+
     /// The blocks after a position, in order.
     pub(crate) fn after(&self, after: Option<Position>) -> impl Iterator<Item = (Position, Cid, Place)> {
-        let from = after.map_or(0, |after| self.slots.partition_point(|slot| position(&slot.place) <= after));
-        let slots = self.slots.get(from..).unwrap_or_default().iter().filter(|slot| !slot.is_removed);
+        let slots = self.slots_after(after).filter(|slot| !slot.is_removed);
         slots.map(|slot| (position(&slot.place), slot.cid, slot.place))
+    }
+
+    /// To be held by a listing of the blocks that stand in the objects up to now.
+    pub(crate) fn begin_listing(&self) -> Listing {
+        Arc::clone(&self.listings)
+    }
+
+    /// The blocks of a listing that began when there were `end` objects, after a position, in order. A block that was
+    /// moved since is listed where it was.
+    pub(crate) fn listed(&self, after: Option<Position>, end: usize) -> impl Iterator<Item = (Position, Cid)> {
+        let slots = self.slots_after(after).take_while(move |slot| (slot.place.object as usize) < end);
+        let is_listed = move |slot: &&Slot| {
+            let was_moved_since = slot.moved_to.is_some_and(|first| first as usize >= end);
+            !slot.is_removed || was_moved_since && self.contains(&slot.cid)
+        };
+        slots.filter(is_listed).map(|slot| (position(&slot.place), slot.cid))
     }
 }
 

@@ -17,8 +17,9 @@ use super::{
 };
 use crate::limits::NUMBER_MAX;
 
-/// The only version of checkpoints.
+/// The version of checkpoints, and that of those with packs that were dropped.
 const VERSION: u64 = 1;
+const WITH_DROPPED: u64 = 2;
 
 /// Length of the SHA-256 that ends a checkpoint.
 const SUM_BYTES: usize = 32;
@@ -46,6 +47,9 @@ pub(crate) struct Checkpoint {
     /// Rows that are removed: tables and keys.
     removed: Vec<(String, ByteBuf)>,
     rows: Vec<RowOf>,
+    /// Packs that no later entry may name, since entry `from`, each with the number of the entry that says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dropped: Vec<(ByteArray<32>, u64)>,
 }
 
 /// An object and the blocks in it: the number of its entry, its digest if it is a pack, its length, and the blocks.
@@ -72,8 +76,11 @@ impl Checkpoint {
         let removed =
             state.removed_rows.iter().filter(|(n, table, key)| removed_since(*n) && state.row(table, key).is_none());
         let removed: BTreeSet<_> = removed.map(|(_, table, key)| (table, key)).collect();
+        let (objects, rows) = contents(state, first);
+        let dropped = state.dropped.iter().filter(|(_, n)| **n >= from);
+        let dropped: Vec<_> = dropped.map(|(digest, n)| (ByteArray::new(*digest), *n)).collect();
         Some(Self {
-            v: VERSION,
+            v: if dropped.is_empty() { VERSION } else { WITH_DROPPED },
             store: ByteArray::new(store),
             from,
             to: state.next,
@@ -82,9 +89,10 @@ impl Checkpoint {
             heads: state.heads.iter().copied().collect(),
             bytes: state.bytes,
             deleted: deleted.collect::<BTreeSet<_>>().into_iter().collect(),
-            objects: objects_of(state, first),
+            objects,
             removed: removed.into_iter().map(|(table, key)| (table.clone(), ByteBuf::from(key.to_vec()))).collect(),
-            rows: rows_of(state, first),
+            rows,
+            dropped,
         })
     }
 
@@ -102,7 +110,8 @@ impl Checkpoint {
             return None;
         }
         let read: Self = serde_ipld_dagcbor::from_slice(body).ok()?;
-        let is_ours = read.v == VERSION && read.store.as_slice() == store;
+        let is_known = read.v == if read.dropped.is_empty() { VERSION } else { WITH_DROPPED };
+        let is_ours = is_known && read.store.as_slice() == store;
         let is_range = read.from < read.to && read.to <= NUMBER_MAX;
         (is_ours && is_range && read.heads.is_sorted_by(|a, b| a < b)).then_some(read)
     }
@@ -142,6 +151,12 @@ impl Checkpoint {
             let rows = state.tables.entry(table.clone()).or_default();
             rows.insert(Bytes::copy_from_slice(key), Value { place, cid: *cid });
         }
+        for (digest, n) in &self.dropped {
+            if *n < self.from || *n >= self.to {
+                return None;
+            }
+            state.drop_packs([digest.into_array()].into_iter(), *n);
+        }
         state.heads = self.heads.iter().copied().collect();
         (state.last, state.next, state.bytes) = (Some(self.last), self.to, self.bytes);
         (state.checkpoint, state.unsummed) = (self.to, 0);
@@ -155,35 +170,43 @@ impl Checkpoint {
     }
 }
 
-fn objects_of(state: &State, first: u32) -> Vec<ObjectOf> {
-    let objects = state.objects.get(first as usize..).unwrap_or_default().iter();
-    let mut objects: Vec<ObjectOf> = objects
-        .map(|object| {
-            let digest = match object.name {
-                Name::Entry(_) => None,
-                Name::Pack(digest) => Some(ByteArray::new(digest)),
-            };
-            (object.entry, digest, object.bytes, ByteBuf::new())
-        })
-        .collect();
+/// The objects of a state from number `first` on, and the rows in them. An entry without blocks or values that are left
+/// is left out, and so is a dropped pack.
+fn contents(state: &State, first: u32) -> (Vec<ObjectOf>, Vec<RowOf>) {
+    let objects = state.objects.get(first as usize..).unwrap_or_default();
+    let mut blocks = vec![ByteBuf::new(); objects.len()];
     let mut writer = BlockWriter::default();
     let after = first.checked_sub(1).map(|before| (before, u64::MAX));
     for (_, cid, place) in state.blocks.after(after) {
-        if let Some((.., blocks)) = objects.get_mut((place.object - first) as usize) {
+        if let Some(blocks) = blocks.get_mut((place.object - first) as usize) {
             writer.write(&cid, place, blocks);
         }
     }
-    objects
-}
-
-fn rows_of(state: &State, first: u32) -> Vec<RowOf> {
     let rows = state.tables.iter().flat_map(|(table, rows)| rows.iter().map(move |(key, value)| (table, key, value)));
-    let rows = rows.filter(|(_, _, value)| value.place.object >= first);
-    rows.map(|(table, key, Value { place, cid })| {
-        let index = u64::from(place.object - first);
-        (table.clone(), ByteBuf::from(key.to_vec()), *cid, index, place.offset, place.bytes)
-    })
-    .collect()
+    let rows = || rows.clone().filter(|(_, _, value)| value.place.object >= first);
+    let mut is_used: Vec<bool> = blocks.iter().map(|blocks| !blocks.is_empty()).collect();
+    for (_, _, value) in rows() {
+        if let Some(is_used) = is_used.get_mut((value.place.object - first) as usize) {
+            *is_used = true;
+        }
+    }
+    let (mut kept, mut indexes) = (Vec::new(), Vec::with_capacity(objects.len()));
+    for ((object, blocks), is_used) in objects.iter().zip(blocks).zip(is_used) {
+        indexes.push(kept.len() as u64);
+        let (digest, is_gone) = match object.name {
+            Name::Entry(_) => (None, true),
+            Name::Pack(digest) => (Some(ByteArray::new(digest)), state.dropped.contains_key(&digest)),
+        };
+        if is_used || !is_gone {
+            kept.push((object.entry, digest, object.bytes, blocks));
+        }
+    }
+    let row = |(table, key, Value { place, cid }): (&String, &Bytes, &Value)| {
+        let index = *indexes.get((place.object - first) as usize)?;
+        Some((table.clone(), ByteBuf::from(key.to_vec()), *cid, index, place.offset, place.bytes))
+    };
+    let rows = rows().filter_map(row).collect();
+    (kept, rows)
 }
 
 /// Writes the blocks of an object: of each one the distance from the end of the one before, its length, how many bytes
@@ -293,6 +316,8 @@ mod tests {
             values: vec![],
             packs: vec![],
             rows: vec![],
+            dead: vec![],
+            dropped: vec![],
         };
         for n in 0..40 {
             let (cid, data) = piece(n, if n == 39 { 300 << 10 } else { n as usize });
@@ -318,7 +343,7 @@ mod tests {
                 _ => {}
             }
         }
-        let packs = Packer::default().pack(&pieces);
+        let packs = Packer::default().pack(&pieces, |_| false);
         encode(record, &pieces, packs).unwrap().entry
     }
 

@@ -3,19 +3,20 @@
 //! A checkpoint continues another one, or begins at entry 0. They save requests, and nothing depends on them: one that is
 //! missing or wrong is passed over.
 
-use std::{collections::BTreeMap, sync::TryLockError};
+use std::{collections::BTreeMap, sync::TryLockError, thread};
 
-use mnem_store_traits::StoreError;
+use mnem_store_traits::{Outcome, StoreError};
+use object_store::PutPayload;
 
 use super::{
     checkpoint::Checkpoint,
-    objects::{Objects, Part},
+    objects::{Creation, Objects, Part},
     state::State,
 };
 use crate::{
-    error::damaged,
-    handle::Handle,
-    limits::{CHECKPOINT_BYTES_MAX, CHECKPOINT_UNSUMMED, CHECKPOINTS_TRIED, READ_ATTEMPTS, WINDOW},
+    error::{damaged, failed, unavailable},
+    handle::{Handle, hold},
+    limits::{CHECKPOINT_BYTES_MAX, CHECKPOINT_UNSUMMED, CHECKPOINTS_TRIED, READ_ATTEMPTS, WINDOW, WRITE_ATTEMPTS_MIN},
     tables::{CHECKPOINTS, checkpoint, numbers_of, slot},
 };
 
@@ -29,10 +30,10 @@ struct Link {
 
 /// The checkpoints that were listed, by where they end and begin.
 #[derive(Debug, Default)]
-struct Links(BTreeMap<(u64, u64), u64>);
+pub(super) struct Links(BTreeMap<(u64, u64), u64>);
 
 impl Links {
-    fn list(objects: &Objects, attempts: u32) -> Result<Self, StoreError> {
+    pub(super) fn list(objects: &Objects, attempts: u32) -> Result<Self, StoreError> {
         let listed = objects.list(CHECKPOINTS, attempts)?.objects.into_iter();
         let links = listed.filter_map(|(name, bytes)| Some((numbers_of(&name)?, bytes)));
         Ok(Self(links.filter(|((to, from), bytes)| from < to && (1..=CHECKPOINT_BYTES_MAX).contains(bytes)).collect()))
@@ -55,6 +56,11 @@ impl Links {
         }
         chain.reverse();
         chain
+    }
+
+    /// The numbers `to` and `from` of the checkpoints of that chain.
+    pub(super) fn names(&self, max: u64) -> Vec<(u64, u64)> {
+        self.chain(max).iter().map(|link| (link.to, link.from)).collect()
     }
 
     fn remove(&mut self, link: &Link) {
@@ -109,7 +115,7 @@ impl Handle {
     fn is_of_the_log(&self, state: &State) -> Result<bool, StoreError> {
         let Some(n) = state.next.checked_sub(1) else { return Ok(false) };
         match self.objects.start(&slot(n))? {
-            Some(start) => Ok(Some(self.read_entry(n, start)?.0.cid) == state.last),
+            Some(start) => Ok(Some(self.read_slot(n, start)?.0.cid()) == state.last),
             None => {
                 let why = format!("it is missing, yet there is a checkpoint of the entries up to number {n}");
                 Err(damaged(&self.objects, &slot(n), why))
@@ -168,13 +174,39 @@ impl Handle {
         Some(made.to)
     }
 
+    /// Writes a checkpoint of all entries. It is not written if it would be too long, and not known to be if the service
+    /// does not say so: opening is slower then.
+    ///
+    /// # Errors
+    /// The service refuses.
+    pub(super) fn write_whole_checkpoint(&self) -> Result<(), StoreError> {
+        let _turn = hold(&self.checkpointing);
+        let Some((made, encoded)) = self.sum_up(0) else { return Ok(()) };
+        self.objects.settle().map_err(|error| unavailable("sync the log", error))?;
+        let (name, payload) = (checkpoint(made.to, 0), PutPayload::from(encoded));
+        for attempts in 1..=WRITE_ATTEMPTS_MIN {
+            match self.objects.create(&name, payload.clone()) {
+                Creation::Made => break,
+                Creation::Refused(error) | Creation::Failed(error) => {
+                    return Err(failed(&self.objects, "write", &name, Outcome::NotApplied, error));
+                }
+                Creation::Exists(_) | Creation::Unsure(_) => thread::sleep(self.objects.pause_after(attempts)),
+            }
+        }
+        let mut state = self.state_mut();
+        if state.checkpoint < made.to {
+            (state.checkpoint, state.unsummed) = (made.to, 0);
+        }
+        Ok(())
+    }
+
     /// A checkpoint of the entries from `from` on, or of all of them.
     fn sum_up(&self, from: u64) -> Option<(Checkpoint, Vec<u8>)> {
         let from = if self.state().remembers(from) { from } else { 0 };
         let base = match from.checked_sub(1) {
             Some(n) => {
                 let start = self.objects.start(&slot(n)).ok()??;
-                Some(self.read_entry(n, start).ok()?.0.cid)
+                Some(self.read_slot(n, start).ok()?.0.cid())
             }
             None => None,
         };

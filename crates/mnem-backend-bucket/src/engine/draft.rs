@@ -1,6 +1,9 @@
 //! The entry that is to be written next: the sum of several calls, judged by the state before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use mnem_car::ROOTS_MAX;
 use mnem_store_traits::{Bytes, Cid, StoreError};
@@ -9,7 +12,7 @@ use serde_bytes::{ByteArray, ByteBuf};
 use super::{
     entry::{Encoded, encode},
     format::Token,
-    pack::Packer,
+    pack::{Digest, Packer},
     queue::Work,
     record::{Record, VERSION},
     state::State,
@@ -92,12 +95,14 @@ impl Draft {
             token: ByteArray::new(own.token),
             prev: base.last,
             at: own.at,
-            heads: heads.unwrap_or(base.heads).into_iter().collect(),
+            heads: heads.unwrap_or_else(|| base.heads.clone()).into_iter().collect(),
             deleted: deleted.into_iter().collect(),
             blocks: Vec::new(),
             values: Vec::new(),
             packs: Vec::new(),
             rows: Vec::with_capacity(rows.len()),
+            dead: Vec::new(),
+            dropped: Vec::new(),
         };
         let mut pieces = Vec::with_capacity(added.len() + rows.len());
         for cid in order {
@@ -114,21 +119,23 @@ impl Draft {
             });
             record.rows.push((table, ByteBuf::from(key.to_vec()), index));
         }
-        let packs = packer.pack(&pieces);
+        let packs = packer.pack(&pieces, |digest| base.dropped.contains_key(digest));
         encode(record, &pieces, packs)
     }
 }
 
 /// What an entry needs to know of the state before it.
 pub(crate) struct Base {
-    next: u64,
-    last: Option<Cid>,
-    heads: BTreeSet<Cid>,
+    pub(super) next: u64,
+    pub(super) last: Option<Cid>,
+    pub(super) heads: BTreeSet<Cid>,
+    /// Packs that the entry may not name.
+    pub(super) dropped: Arc<BTreeMap<Digest, u64>>,
 }
 
 impl Base {
     pub(crate) fn of(state: &State) -> Self {
-        Self { next: state.next, last: state.last, heads: state.heads.clone() }
+        Self { next: state.next, last: state.last, heads: state.heads.clone(), dropped: Arc::clone(&state.dropped) }
     }
 }
 

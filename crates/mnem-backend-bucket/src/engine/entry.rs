@@ -15,8 +15,9 @@ use serde_bytes::ByteArray;
 
 use super::{
     pack::{self, Pack, Piece},
-    record::{Record, Unread},
+    record::{self, Record, Unread},
     state::{Name, Object},
+    tombstone::{TOMBSTONE, Tombstone},
 };
 use crate::limits::RECORD_END_MAX;
 
@@ -74,15 +75,11 @@ fn wrong(why: impl Into<String>) -> Undecoded {
 /// Encodes an entry. `pieces` are its blocks and then its values; the first of them stand in the packs.
 pub(crate) fn encode(mut record: Record, pieces: &[Piece], packs: Vec<Pack>) -> Result<Encoded, String> {
     record.packs = packs.iter().map(|pack| (ByteArray::new(pack.digest), pack.pieces.len() as u64)).collect();
-    let (body, header) = (record.encode()?, header_of(&record.heads)?);
-    let cid = cid_of(DAG_CBOR, &body);
-    let mut start = header;
-    let section = SectionOffsets::write_start(&cid, body.len() as u64, start.len() as u64, &mut start);
-    start.extend(body);
-    if section.end() > RECORD_END_MAX {
-        return Err(format!("its record ends at byte {}, above the limit of {RECORD_END_MAX}", section.end()));
+    let (mut start, cid, end) = encode_archive(&record.heads, &record.encode()?)?;
+    if end > RECORD_END_MAX {
+        return Err(format!("its record ends at byte {end}, above the limit of {RECORD_END_MAX}"));
     }
-    let places = places(&record, section.end()).ok_or("it is too long")?;
+    let places = places(&record, end).ok_or("it is too long")?;
     let packed = packs.iter().map(|pack| pack.pieces.len()).sum();
     let inline = pieces.get(packed..).unwrap_or_default();
     let mut parts = Vec::with_capacity(2 * inline.len() + 1);
@@ -99,8 +96,56 @@ pub(crate) fn encode(mut record: Record, pieces: &[Piece], packs: Vec<Pack>) -> 
     Ok(Encoded { parts, entry, packs })
 }
 
-/// Reads an entry of `size` bytes from its beginning.
-pub(crate) fn decode(bytes: &[u8], size: u64) -> Result<Entry, Undecoded> {
+/// An archive whose roots are the heads and whose block is a record: its bytes, the CID of the record, and its end.
+pub(super) fn encode_archive(heads: &[Cid], body: &[u8]) -> Result<(Vec<u8>, Cid, u64), String> {
+    let mut bytes = header_of(heads)?;
+    let cid = cid_of(DAG_CBOR, body);
+    let section = SectionOffsets::write_start(&cid, body.len() as u64, bytes.len() as u64, &mut bytes);
+    bytes.extend_from_slice(body);
+    Ok((bytes, cid, section.end()))
+}
+
+/// What a slot of the log has.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Entry(Entry),
+    Tombstone(Tombstone),
+}
+
+impl Slot {
+    pub(crate) fn n(&self) -> u64 {
+        match self {
+            Self::Entry(entry) => entry.record.n,
+            Self::Tombstone(tombstone) => tombstone.n,
+        }
+    }
+
+    pub(crate) fn store(&self) -> &[u8] {
+        match self {
+            Self::Entry(entry) => entry.record.store.as_slice(),
+            Self::Tombstone(tombstone) => tombstone.store.as_slice(),
+        }
+    }
+
+    /// Which attempt to write made the entry.
+    pub(crate) fn token(&self) -> &[u8] {
+        match self {
+            Self::Entry(entry) => entry.record.token.as_slice(),
+            Self::Tombstone(tombstone) => tombstone.token.as_slice(),
+        }
+    }
+
+    /// The CID of the entry's record.
+    pub(crate) fn cid(&self) -> Cid {
+        match self {
+            Self::Entry(entry) => entry.cid,
+            Self::Tombstone(tombstone) => tombstone.entry,
+        }
+    }
+}
+
+/// Reads a slot of `size` bytes from its beginning.
+pub(crate) fn decode(bytes: &[u8], size: u64) -> Result<Slot, Undecoded> {
     let bytes = bytes.get(..usize::try_from(size).unwrap_or(usize::MAX)).unwrap_or(bytes);
     let Some((header_start, header_bytes)) = varint(bytes) else {
         let is_cut = bytes.len() < VARINT_BYTES_MAX && (bytes.len() as u64) < size;
@@ -127,15 +172,27 @@ pub(crate) fn decode(bytes: &[u8], size: u64) -> Result<Entry, Undecoded> {
     if !is_named_so || check_hash(&cid, body) != HashCheck::Match {
         return Err(wrong("the bytes of its record do not match its CID"));
     }
-    let record = Record::decode(body).map_err(|unread| match unread {
+    let undecoded = |unread| match unread {
         Unread::Later(version) => Undecoded::Later(version),
         Unread::Wrong(why) => Undecoded::Wrong(why),
-    })?;
-    if header_of(&record.heads).ok().as_deref() != Some(header) {
-        return Err(wrong("its roots are not the heads of its record"));
+    };
+    let has_roots = |heads: &[Cid]| header_of(heads).ok().as_deref() == Some(header);
+    let other_roots = || wrong("its roots are not the heads of its record");
+    if record::version_of(body) == Some(TOMBSTONE) {
+        let tombstone = Tombstone::decode(body).map_err(undecoded)?;
+        if end != size {
+            return Err(wrong(format!("it has {size} bytes, and its tombstone ends at {end}")));
+        }
+        return if has_roots(&tombstone.heads) { Ok(Slot::Tombstone(tombstone)) } else { Err(other_roots()) };
+    }
+    let record = Record::decode(body).map_err(undecoded)?;
+    if !has_roots(&record.heads) {
+        return Err(other_roots());
     }
     match places(&record, end) {
-        Some(Places { parts, pack_bytes, end }) if end == size => Ok(Entry { record, cid, parts, pack_bytes, size }),
+        Some(Places { parts, pack_bytes, end }) if end == size => {
+            Ok(Slot::Entry(Entry { record, cid, parts, pack_bytes, size }))
+        }
         Some(Places { end, .. }) => Err(wrong(format!("it has {size} bytes, and its record describes {end}"))),
         None => Err(wrong("its record describes more bytes than there can be")),
     }
@@ -226,9 +283,13 @@ impl Entry {
         })
     }
 
-    /// Blocks with their places.
+    /// The blocks that it adds or moves, with their places.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (Cid, Part)> {
-        self.record.blocks.iter().zip(&self.parts).map(|((cid, _), part)| (*cid, *part))
+        let mut dead = self.record.dead.iter().peekable();
+        let blocks = (0..).zip(self.record.blocks.iter().zip(&self.parts));
+        blocks.filter_map(move |(index, ((cid, _), part))| {
+            dead.next_if(|dead| **dead == index).is_none().then_some((*cid, *part))
+        })
     }
 
     /// The CID and the place of a value.

@@ -5,12 +5,13 @@ use object_store::memory::InMemory;
 use serde_bytes::{ByteArray, ByteBuf};
 
 use super::{
-    entry::{self, Entry, Part, Undecoded},
+    entry::{self, Entry, Part, Slot, Undecoded},
     format::Format,
     objects::Objects,
     pack::{Packer, Piece},
     queue::value_cid,
     record::{Record, VERSION},
+    tombstone::Tombstone,
 };
 
 const FORMAT: &str = include_str!("../../FORMAT.md");
@@ -51,8 +52,17 @@ fn example() -> (Record, Vec<Bytes>) {
         values: vec![(value_cid(&value), 1)],
         packs: vec![],
         rows: vec![("counts".into(), ByteBuf::from(*b"cat"), Some(0))],
+        dead: vec![],
+        dropped: vec![],
     };
     (record, vec![block, value])
+}
+
+fn decode(bytes: &[u8], size: u64) -> Result<Entry, Undecoded> {
+    match entry::decode(bytes, size)? {
+        Slot::Entry(entry) => Ok(entry),
+        Slot::Tombstone(tombstone) => panic!("{tombstone:?}"),
+    }
 }
 
 fn written(record: Record, data: &[Bytes]) -> (Vec<u8>, Entry) {
@@ -67,7 +77,7 @@ fn the_entry_is_what_is_written_and_read() {
     let (bytes, entry) = written(record, &data);
     let shown: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(bytes_of(block("000 3a")), bytes, "{shown}");
-    assert_eq!(entry::decode(&bytes, bytes.len() as u64).as_ref(), Ok(&entry));
+    assert_eq!(decode(&bytes, bytes.len() as u64).as_ref(), Ok(&entry));
     let pieces: Vec<(Cid, Part)> = entry.blocks().chain(entry.value(0)).collect();
     for ((cid, part), data) in pieces.into_iter().zip(&data) {
         assert_eq!(bytes[part.offset as usize..(part.offset + part.bytes) as usize], data[..]);
@@ -76,11 +86,29 @@ fn the_entry_is_what_is_written_and_read() {
 }
 
 #[test]
+fn the_tombstone_is_what_is_written_and_read() {
+    let (record, data) = example();
+    let tombstone = Tombstone::of(&written(record, &data).1, 1);
+    let bytes = tombstone.encode().unwrap();
+    let shown: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(bytes_of(block("000 3a  varint 58: the header of the tombstone")), bytes, "{shown}");
+    assert_eq!(entry::decode(&bytes, bytes.len() as u64), Ok(Slot::Tombstone(tombstone)));
+    for bit in 0..bytes.len() * 8 {
+        let mut changed = bytes.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert!(matches!(entry::decode(&changed, changed.len() as u64), Err(Undecoded::Wrong(_))), "bit {bit}");
+    }
+    for cut in 0..bytes.len() {
+        assert!(matches!(entry::decode(&bytes[..cut], cut as u64), Err(Undecoded::Wrong(_))), "cut at {cut}");
+    }
+}
+
+#[test]
 fn the_pack_is_what_is_written() {
     let shown = bytes_of(block("000 11"));
     let data = Bytes::from(vec![0; 300 * 1024]);
-    let packs =
-        Packer::default().pack(&[(cid_of(RAW, b"hello"), Bytes::from_static(b"hello")), (cid_of(RAW, &data), data)]);
+    let packs = Packer::default()
+        .pack(&[(cid_of(RAW, b"hello"), Bytes::from_static(b"hello")), (cid_of(RAW, &data), data)], |_| false);
     assert!(packs[0].parts().concat().starts_with(&shown));
 }
 
@@ -108,12 +136,12 @@ fn an_entry_that_is_cut_or_changed_is_refused_or_says_the_same() {
     let (bytes, entry) = written(record, &data);
     let record_end = entry.blocks().next().unwrap().1.offset as usize - 37;
     for cut in 0..bytes.len() {
-        assert!(matches!(entry::decode(&bytes[..cut], cut as u64), Err(Undecoded::Wrong(_))), "cut at {cut}");
+        assert!(matches!(decode(&bytes[..cut], cut as u64), Err(Undecoded::Wrong(_))), "cut at {cut}");
     }
     for bit in 0..bytes.len() * 8 {
         let mut changed = bytes.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
-        let decoded = entry::decode(&changed, changed.len() as u64);
+        let decoded = decode(&changed, changed.len() as u64);
         if bit / 8 < record_end {
             assert!(matches!(decoded, Err(Undecoded::Wrong(_))), "bit {bit}: {decoded:?}");
         } else {
@@ -128,12 +156,12 @@ fn the_beginning_of_an_entry_says_how_much_of_it_is_needed() {
     let (bytes, entry) = written(record, &data);
     let size = bytes.len() as u64;
     for held in 0..bytes.len() {
-        let mut decoded = entry::decode(&bytes[..held], size);
+        let mut decoded = decode(&bytes[..held], size);
         let mut asked = held as u64;
         while let Err(Undecoded::More(wanted)) = decoded {
             assert!(wanted > asked && wanted <= size, "{held}: {wanted} after {asked}");
             asked = wanted;
-            decoded = entry::decode(&bytes[..wanted as usize], size);
+            decoded = decode(&bytes[..wanted as usize], size);
         }
         assert_eq!(decoded.as_ref(), Ok(&entry), "{held}");
     }
@@ -143,8 +171,8 @@ fn the_beginning_of_an_entry_says_how_much_of_it_is_needed() {
 #[test]
 fn a_record_that_cannot_be_is_refused() {
     type Change = fn(&mut Record);
-    let changes: [Change; 11] = [
-        |record| record.v = 2,
+    let changes: [Change; 15] = [
+        |record| record.v = 4,
         |record| record.n = u64::MAX,
         |record| record.blocks[0].1 = u64::MAX,
         |record| record.blocks[0].1 = u64::MAX - 200,
@@ -155,6 +183,10 @@ fn a_record_that_cannot_be_is_refused() {
         |record| record.rows[0].2 = Some(1),
         |record| record.packs = vec![(ByteArray::new([7; 32]), 0)],
         |record| record.packs = vec![(ByteArray::new([7; 32]), 1), (ByteArray::new([7; 32]), u64::MAX)],
+        |record| record.dead = vec![0],
+        |record| record.dropped = vec![ByteArray::new([7; 32])],
+        |record| (record.v, record.dead) = (2, vec![1]),
+        |record| (record.v, record.dead) = (2, vec![0, 0]),
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let (mut record, data) = example();
@@ -167,11 +199,11 @@ fn a_record_that_cannot_be_is_refused() {
             bytes.write(&cid_of(RAW, data), data).unwrap();
         }
         let bytes = bytes.finish().unwrap();
-        match entry::decode(&bytes, bytes.len() as u64) {
-            Err(Undecoded::Later(2)) => assert_eq!(number, 0),
+        match decode(&bytes, bytes.len() as u64) {
+            Err(Undecoded::Later(4)) => assert_eq!(number, 0),
             Err(Undecoded::Wrong(_)) => assert!(number > 0),
             decoded => panic!("change {number}: {decoded:?}"),
         }
-        assert!(entry::decode(&sound, sound.len() as u64).is_ok());
+        assert!(decode(&sound, sound.len() as u64).is_ok());
     }
 }

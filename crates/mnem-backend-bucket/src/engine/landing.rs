@@ -17,7 +17,7 @@ use object_store::PutPayload;
 
 use super::{
     draft::{Base, Draft, Own},
-    entry::{Encoded, Entry},
+    entry::{Encoded, Slot},
     format::token,
     look::Seen,
     objects::Creation,
@@ -36,13 +36,13 @@ use crate::{
 const SHARED: &str = "commit";
 
 /// What became of an entry.
-enum Landed {
+pub(super) enum Landed {
     /// It is in the slot, and the service said so. The log ended before the slot when this look began.
     Acknowledged(Seen),
     /// The same, but the answer was lost: a read has shown it.
     Found(Seen),
-    /// Another one is in the slot; with its bytes, if it is short, and how long the write took that lost.
-    Other(Box<Entry>, Option<Bytes>, Duration),
+    /// Another one is in the slot, or was; with its bytes, if it is short, and how long the write took that lost.
+    Other(Box<Slot>, Option<Bytes>, Duration),
 }
 
 /// What a group of calls comes to in a state.
@@ -94,22 +94,39 @@ fn try_land(
                 handle.note(seen);
                 return Ok(answers);
             }
-            Landed::Other(entry, whole, took) => {
+            Landed::Other(found, whole, took) => {
                 losses += 1;
-                handle.apply(&entry, whole)?;
-                thread::sleep(jitter(took, losses)?);
-                if begin.elapsed() > CONTENTION {
-                    let late = "other writers were faster, each time";
-                    return Err(unavailable(operation, io::Error::new(io::ErrorKind::TimedOut, late)));
-                }
-                handle.look(Instant::now())?;
+                lose(handle, operation, (&found, whole), jitter(took, losses)?, begin)?;
             }
         }
     }
 }
 
+/// After a lost slot: takes in what it has, waits, and reads on to the end of the log.
+///
+/// # Errors
+/// The log could not be read, or the writer has competed with others since `begin`, for too long.
+pub(super) fn lose(
+    handle: &Handle,
+    operation: &'static str,
+    (found, whole): (&Slot, Option<Bytes>),
+    wait: Duration,
+    begin: Instant,
+) -> Result<(), StoreError> {
+    // A tombstone is read together with what completes it.
+    if let Slot::Entry(entry) = found {
+        handle.apply(entry, whole)?;
+    }
+    thread::sleep(wait);
+    if begin.elapsed() > CONTENTION {
+        let late = "other writers were faster, each time";
+        return Err(unavailable(operation, io::Error::new(io::ErrorKind::TimedOut, late)));
+    }
+    handle.look(Instant::now())
+}
+
 /// Fails, with an outcome that is unknown, if an entry that landed may not stay, or not in this store.
-fn confirm(handle: &Handle, landed: &Landed, n: u64) -> Result<(), StoreError> {
+pub(super) fn confirm(handle: &Handle, landed: &Landed, n: u64) -> Result<(), StoreError> {
     let unknown = |error| give_up(handle, &slot(n), error);
     match landed {
         Landed::Acknowledged(_) => {}
@@ -138,7 +155,7 @@ fn plan(handle: &Handle, operation: &'static str, group: &[Job], packer: &mut Pa
 }
 
 /// Uploads the packs that are not there yet. Nothing names them until their entry lands.
-fn upload(handle: &Handle, packs: &[Pack], packer: &mut Packer) -> Result<(), StoreError> {
+pub(super) fn upload(handle: &Handle, packs: &[Pack], packer: &mut Packer) -> Result<(), StoreError> {
     let is_new = |pack: &&Pack| !packer.uploaded.contains(&pack.digest);
     let new: Vec<&Pack> = packs.iter().filter(is_new).collect();
     for packs in new.chunks(UPLOADS) {
@@ -175,7 +192,7 @@ fn keep(handle: &Handle, packs: &[Pack]) {
 /// # Errors
 /// - The service refuses, or the slot has something that is no entry: nothing was written.
 /// - The outcome is unknown, and the handle is poisoned.
-fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
+pub(super) fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
     let own = &encoded.entry.record;
     let name = slot(own.n);
     let payload: PutPayload = encoded.parts.iter().cloned().collect();
@@ -201,8 +218,8 @@ fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
         attempts += 1;
         match slot_of(handle, own.n) {
             // It landed after `seen`, and until then the log ended before it.
-            Ok(Some((entry, _))) if entry.record.token == own.token => return Ok(Landed::Found(seen)),
-            Ok(Some((entry, whole))) => return Ok(Landed::Other(Box::new(entry), whole, took)),
+            Ok(Some((found, _))) if found.token() == own.token.as_slice() => return Ok(Landed::Found(seen)),
+            Ok(Some((found, whole))) => return Ok(Landed::Other(Box::new(found), whole, took)),
             Ok(None) if is_refusal => {
                 return Err(failed(&handle.objects, "write", &name, Outcome::NotApplied, error));
             }
@@ -223,9 +240,9 @@ fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
     }
 }
 
-/// The entry in a slot. What cannot be decoded is read again before it is believed.
-fn slot_of(handle: &Handle, n: u64) -> Result<Option<(Entry, Option<Bytes>)>, StoreError> {
-    let read = || handle.objects.start(&slot(n))?.map(|start| handle.read_entry(n, start)).transpose();
+/// What a slot has. What cannot be decoded is read again before it is believed.
+fn slot_of(handle: &Handle, n: u64) -> Result<Option<(Slot, Option<Bytes>)>, StoreError> {
+    let read = || handle.objects.start(&slot(n))?.map(|start| handle.read_slot(n, start)).transpose();
     match read() {
         Err(error) if error.kind() == ErrorKind::Damaged => {
             thread::sleep(handle.objects.pause_after(1));
@@ -242,12 +259,12 @@ fn give_up(handle: &Handle, name: &str, error: Cause) -> StoreError {
 }
 
 /// The bytes of a short object.
-fn joined(parts: &[Bytes], bytes: u64) -> Option<Bytes> {
+pub(super) fn joined(parts: &[Bytes], bytes: u64) -> Option<Bytes> {
     (bytes <= WHOLE_BYTES).then(|| Bytes::from(parts.concat()))
 }
 
 /// A random wait after a lost slot, so that the losers do not meet again.
-fn jitter(write: Duration, losses: u32) -> Result<Duration, StoreError> {
+pub(super) fn jitter(write: Duration, losses: u32) -> Result<Duration, StoreError> {
     let [low, high, ..] = token()?;
     let share = f64::from(u16::from_le_bytes([low, high])) / f64::from(u16::MAX);
     Ok(write.saturating_mul(losses.min(JITTER_MAX)).min(LOSER_WAITS_MAX).mul_f64(share))
@@ -292,6 +309,54 @@ mod tests {
         assert!(AFTER_PLAN.take().is_none());
         assert!(deleter.has(&cid).unwrap());
     }
+
+    /// The slot that the plan was for gets an entry and then a tombstone.
+    #[test]
+    fn a_slot_with_a_tombstone_is_lost_and_never_taken() {
+        let service = Arc::new(InMemory::new());
+        let options = OpenOptions::new().create(true).lease(Duration::from_millis(1)).grace(Duration::ZERO);
+        let [late, other] = [(); 2].map(|()| options.open_in(service.clone(), "").unwrap());
+        let put = |store: &crate::BucketStore, data: &'static [u8]| {
+            store.put(&value_cid(data), Bytes::from_static(data)).unwrap();
+        };
+        let compacts = options.open_in(service.clone(), "").unwrap();
+        AFTER_PLAN.set(Some(Box::new(move || {
+            (0..3_usize).for_each(|n| put(&compacts, [&[0; 500], &[1; 500], &[2; 500]][n]));
+            compacts.compact().unwrap();
+        })));
+        put(&late, b"late");
+        assert!(AFTER_PLAN.take().is_none());
+        assert_eq!(other.log_entries().unwrap(), 5);
+        for data in [b"late".as_slice(), &[0; 500], &[1; 500], &[2; 500]] {
+            assert_eq!(other.get(&value_cid(data)).unwrap().as_deref(), Some(data));
+            assert_eq!(late.get(&value_cid(data)).unwrap().as_deref(), Some(data));
+        }
+    }
+
+    /// The answer was lost, and the writer slept until its entry had been compacted.
+    #[test]
+    fn an_entry_that_has_become_a_tombstone_has_landed() {
+        let service = Arc::new(InMemory::new());
+        let options = OpenOptions::new().create(true).lease(Duration::from_millis(1)).grace(Duration::ZERO);
+        let [late, other] = [(); 2].map(|()| options.open_in(service.clone(), "").unwrap());
+        let data = Bytes::from(vec![7; 500]);
+        let mut draft = Draft::default();
+        let work = crate::engine::queue::Work { puts: vec![(value_cid(&data), data.clone())], ..Default::default() };
+        draft.take(&late.handle.state(), &work).unwrap();
+        let own = Own { store: late.handle.format.store, token: token().unwrap(), at: 0 };
+        let base = Base::of(&late.handle.state());
+        let encoded = draft.encode(base, own, &mut Packer::default()).unwrap();
+        let payload: PutPayload = encoded.parts.iter().cloned().collect();
+        assert!(matches!(late.handle.objects.create(&slot(0), payload), Creation::Made));
+        other.put(&value_cid(b"b"), Bytes::from_static(b"b")).unwrap();
+        other.compact().unwrap();
+        let start = late.handle.objects.start(&slot(0)).unwrap().unwrap();
+        assert!(matches!(late.handle.read_slot(0, start).unwrap().0, Slot::Tombstone(_)));
+        assert!(matches!(write(&late.handle, &encoded).unwrap(), Landed::Found(_)));
+        late.handle.apply(&encoded.entry, None).unwrap();
+        assert_eq!(late.get(&value_cid(&data)).unwrap(), Some(data));
+    }
+
     /// The folder is moved after the place was checked: the entry lands in a new folder.
     #[test]
     fn an_entry_that_landed_in_another_folder_is_not_acknowledged() {

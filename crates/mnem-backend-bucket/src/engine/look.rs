@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mnem_store_traits::{Bytes, StoreError};
 
 use super::{
-    entry::{self, Entry, Undecoded},
+    entry::{self, Entry, Slot, Undecoded},
     objects::{Part, Start},
     state::Name,
 };
@@ -65,36 +65,50 @@ impl Handle {
     /// The log could not be read, or it is damaged. The state is as far as was read.
     pub(crate) fn look(&self, since: Instant) -> Result<(), StoreError> {
         let _turn = hold(&self.looking);
-        let mut window = 1;
+        let (mut window, mut behind) = (1, Behind::default());
         while !self.has_looked(since) {
             let seen = Seen::now();
-            let next = self.state().next;
+            let next = behind.next.max(self.state().next);
             let numbers: Vec<u64> = (next..next.saturating_add(window)).collect();
             let names: Vec<String> = numbers.iter().copied().map(slot).collect();
             for (n, start) in numbers.into_iter().zip(self.objects.starts(&names)?) {
                 match start? {
-                    Some(start) => self.take_in(n, start)?,
+                    Some(start) => self.take_in(n, start, &mut behind)?,
                     None => {
                         self.objects.check_place()?;
-                        self.note(seen);
+                        self.check_end(n, &mut behind)?;
+                        if behind.slots.is_empty() {
+                            self.note(seen);
+                        }
+                        window = 0;
                         break;
                     }
                 }
             }
-            window = (window * 2).min(WINDOW);
+            window = (window * 2).clamp(1, WINDOW);
         }
         Ok(())
     }
 
-    /// Decodes an entry of this store, fetching more of it if its record is long.
-    fn decode(&self, n: u64, start: &Start) -> Result<Entry, StoreError> {
+    /// Fails if the log ends before the entry that completes the tombstones before its end. It may have landed after the
+    /// request that did not find it, which was made together with those for the tombstones: so that is made once more.
+    fn check_end(&self, n: u64, behind: &mut Behind) -> Result<(), StoreError> {
+        if behind.slots.is_empty() || behind.absent.replace(n) != Some(n) {
+            return Ok(());
+        }
+        let why = format!("it is missing, yet entries before it are tombstones that need number {}", behind.by);
+        Err(damaged(&self.objects, &slot(n), why))
+    }
+
+    /// Decodes a slot of this store, fetching more of it if its record is long.
+    fn decode(&self, n: u64, start: &Start) -> Result<Slot, StoreError> {
         let name = slot(n);
         let wrong = |why: String| damaged(&self.objects, &name, why);
         let mut decoded = entry::decode(&start.bytes, start.size);
         if let Err(Undecoded::More(bytes)) = decoded {
             decoded = self.fetch_longer(n, bytes, start.size)?;
         }
-        let entry = decoded.map_err(|undecoded| match undecoded {
+        let found = decoded.map_err(|undecoded| match undecoded {
             Undecoded::Later(version) => StoreError::UnsupportedFormat {
                 found: format!("record version {version} in {name}"),
                 supported: FORMATS.join(", "),
@@ -102,21 +116,24 @@ impl Handle {
             Undecoded::Wrong(why) => wrong(why),
             Undecoded::More(_) => wrong("its record is cut off".into()),
         })?;
-        if entry.record.n != n || entry.record.store.as_slice() != self.format.store.as_slice() {
+        if found.n() != n || found.store() != self.format.store.as_slice() {
             return Err(wrong("it is an entry of another place or another store".into()));
         }
-        Ok(entry)
+        Ok(found)
     }
 
     /// The beginning of a record may say that more is needed, twice: for its section, and for its end.
-    fn fetch_longer(&self, n: u64, bytes: u64, size: u64) -> Result<Result<Entry, Undecoded>, StoreError> {
+    fn fetch_longer(&self, n: u64, bytes: u64, size: u64) -> Result<Result<Slot, Undecoded>, StoreError> {
         let mut wanted = bytes;
         loop {
             let more = match self.objects.range(&slot(n), 0..wanted, size)? {
                 Part::Found(bytes) => bytes,
-                Part::Absent | Part::Resized(_) => {
-                    return Ok(Err(Undecoded::Wrong("it changed while it was read".into())));
-                }
+                // A tombstone may have taken its place, which is short.
+                Part::Resized(_) => match self.objects.start(&slot(n))? {
+                    Some(start) if start.size < size => return Ok(entry::decode(&start.bytes, start.size)),
+                    _ => return Ok(Err(Undecoded::Wrong("it changed while it was read".into()))),
+                },
+                Part::Absent => return Ok(Err(Undecoded::Wrong("it disappeared while it was read".into()))),
             };
             match entry::decode(&more, size) {
                 Err(Undecoded::More(longer)) if longer > wanted => wanted = longer,
@@ -125,20 +142,34 @@ impl Handle {
         }
     }
 
-    /// Takes in an entry that another handle has made.
-    fn take_in(&self, n: u64, start: Start) -> Result<(), StoreError> {
+    /// Takes in an entry that another handle has made, or a tombstone with all entries up to the one that completes it.
+    fn take_in(&self, n: u64, start: Start, behind: &mut Behind) -> Result<(), StoreError> {
         if n < self.state().next {
             return Ok(());
         }
-        let (entry, whole) = self.read_entry(n, start)?;
-        self.apply(&entry, whole)
+        let size = start.size;
+        let (found, whole) = self.read_slot(n, start)?;
+        if let Slot::Entry(entry) = &found
+            && behind.slots.is_empty()
+        {
+            return self.apply(entry, whole);
+        }
+        behind.push(found, size);
+        if behind.next <= behind.by {
+            return Ok(());
+        }
+        let mut state = self.state_mut();
+        for (found, size) in std::mem::take(behind).slots {
+            state.apply_slot(&found, size).map_err(|why| damaged(&self.objects, &slot(found.n()), why))?;
+        }
+        Ok(())
     }
 
-    /// The entry of an object, and the object's bytes if it is short.
-    pub(crate) fn read_entry(&self, n: u64, start: Start) -> Result<(Entry, Option<Bytes>), StoreError> {
-        let entry = self.decode(n, &start)?;
+    /// What a slot has, and the object's bytes if it is short.
+    pub(crate) fn read_slot(&self, n: u64, start: Start) -> Result<(Slot, Option<Bytes>), StoreError> {
+        let found = self.decode(n, &start)?;
         let whole = (start.bytes.len() as u64 == start.size).then_some(start.bytes);
-        Ok((entry, whole))
+        Ok((found, whole))
     }
 
     /// Applies an entry to the state, and keeps its bytes.
@@ -148,5 +179,28 @@ impl Handle {
             self.cache.insert((Name::Entry(n), 0), bytes);
         }
         self.state_mut().apply(entry).map_err(|why| damaged(&self.objects, &slot(n), why))
+    }
+}
+
+/// Slots that were read from a tombstone on, to be applied in one step: in between, the state would lack blocks.
+#[derive(Default)]
+struct Behind {
+    /// With the lengths of the objects.
+    slots: Vec<(Slot, u64)>,
+    /// The number after the last of them.
+    next: u64,
+    /// The number of the entry that makes the state complete.
+    by: u64,
+    /// A slot that was found to be empty once.
+    absent: Option<u64>,
+}
+
+impl Behind {
+    fn push(&mut self, found: Slot, size: u64) {
+        if let Slot::Tombstone(tombstone) = &found {
+            self.by = self.by.max(tombstone.by);
+        }
+        self.next = found.n().saturating_add(1);
+        self.slots.push((found, size));
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod blocks;
 pub(crate) mod cache;
 pub(crate) mod checkpoint;
 pub(crate) mod checkpoints;
+pub(crate) mod compaction;
 pub(crate) mod draft;
 pub(crate) mod entry;
 #[cfg(test)]
@@ -20,3 +21,5 @@ pub(crate) mod reading;
 pub(crate) mod record;
 pub(crate) mod runtime;
 pub(crate) mod state;
+pub(crate) mod sweep;
+pub(crate) mod tombstone;

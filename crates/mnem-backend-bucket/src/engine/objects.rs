@@ -11,7 +11,10 @@ use std::{
 
 use futures_util::TryStreamExt as _;
 use mnem_store_traits::{Bytes, Outcome, StoreError, driver::Location};
-use object_store::{Error, GetOptions, GetRange, ObjectMeta, ObjectStore, PutMode, PutOptions, PutPayload, path::Path};
+use object_store::{
+    Error, GetOptions, GetRange, ListResult, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
+    PutPayload, path::Path,
+};
 
 use super::runtime::{wait_for, wait_for_all};
 use crate::{
@@ -80,6 +83,15 @@ pub(crate) struct Listed {
     /// With their lengths.
     pub(crate) objects: Vec<(String, u64)>,
     pub(crate) folders: Vec<String>,
+}
+
+/// An object that was listed.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    /// When it was written, by the clock of the service: milliseconds since 1970.
+    pub(crate) modified: i64,
 }
 
 impl Objects {
@@ -202,6 +214,26 @@ impl Objects {
 
     /// Lists the objects in a folder below the prefix, or directly below the prefix itself.
     pub(crate) fn list(&self, folder: &str, tries: u32) -> Result<Listed, StoreError> {
+        let (listed, found) = self.listing(folder, tries)?;
+        // The object that a console makes for a folder has the name of the folder, and is not below it.
+        let name = |found: &Path| Some(found.prefix_match(&listed)?.next()?.as_ref().to_owned());
+        Ok(Listed {
+            objects: found.objects.iter().filter_map(|meta| Some((name(&meta.location)?, meta.size))).collect(),
+            folders: found.common_prefixes.iter().filter_map(name).collect(),
+        })
+    }
+
+    /// The objects in a folder, with their names there.
+    pub(crate) fn list_stored(&self, folder: &str) -> Result<Vec<Stored>, StoreError> {
+        let (listed, found) = self.listing(folder, READ_ATTEMPTS)?;
+        let stored = |meta: &ObjectMeta| {
+            let name = meta.location.prefix_match(&listed)?.next()?.as_ref().to_owned();
+            Some(Stored { name, bytes: meta.size, modified: meta.last_modified.timestamp_millis() })
+        };
+        Ok(found.objects.iter().filter_map(stored).collect())
+    }
+
+    fn listing(&self, folder: &str, tries: u32) -> Result<(Path, ListResult), StoreError> {
         let (service, pause) = (Arc::clone(&self.service), self.pause);
         let path = if folder.is_empty() { self.prefix.clone() } else { self.path(folder) };
         let listed = path.clone();
@@ -212,12 +244,26 @@ impl Objects {
             let shown = if folder.is_empty() { "objects" } else { folder };
             failed(self, "list", shown, Outcome::NotApplied, error)
         })?;
-        // The object that a console makes for a folder has the name of the folder, and is not below it.
-        let name = |found: &Path| Some(found.prefix_match(&listed)?.next()?.as_ref().to_owned());
-        Ok(Listed {
-            objects: found.objects.iter().filter_map(|meta| Some((name(&meta.location)?, meta.size))).collect(),
-            folders: found.common_prefixes.iter().filter_map(name).collect(),
-        })
+        Ok((listed, found))
+    }
+
+    /// When an object was written, by the clock of the service: milliseconds since 1970.
+    pub(crate) fn modified(&self, name: &str) -> Result<i64, StoreError> {
+        let (service, path, pause) = (Arc::clone(&self.service), self.path(name), self.pause);
+        let head = async move { attempts(pause, REQUEST, || async { service.head(&path).await }).await };
+        Ok(wait_for(head)?.map_err(|error| self.unread(name, error))?.last_modified.timestamp_millis())
+    }
+
+    /// Deletes objects, all at once. It is no error if one does not exist.
+    pub(crate) fn delete_all(&self, names: &[String]) -> Result<(), StoreError> {
+        let requests = names.iter().map(|name| {
+            let (service, path, pause) = (Arc::clone(&self.service), self.path(name), self.pause);
+            async move { attempts(pause, REQUEST, || async { or_absent(service.delete(&path).await) }).await }
+        });
+        for (answer, name) in wait_for_all(requests)?.into_iter().zip(names) {
+            answer.map_err(|error| failed(self, "delete", name, Outcome::Unknown, error))?;
+        }
+        Ok(())
     }
 
     /// The names of the objects in a folder that come after `name`, which includes the folder.

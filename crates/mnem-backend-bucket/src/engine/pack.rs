@@ -35,14 +35,31 @@ pub(crate) struct Packer {
 }
 
 impl Packer {
-    /// Distributes pieces to packs, in order. The last pieces stay in the entry, if they are few.
-    pub(crate) fn pack(&mut self, pieces: &[Piece]) -> Vec<Pack> {
+    /// Distributes pieces to packs, in order. The last pieces stay in the entry, if they are few. A pack that was dropped
+    /// may be deleted at any time, so another one is made.
+    pub(crate) fn pack(&mut self, pieces: &[Piece], is_dropped: impl Fn(&Digest) -> bool) -> Vec<Pack> {
+        self.pack_until(pieces, |rest| fits(rest, INLINE_BYTES), is_dropped)
+    }
+
+    /// The same, and no piece stays in the entry.
+    pub(crate) fn pack_all(&mut self, pieces: &[Piece], is_dropped: impl Fn(&Digest) -> bool) -> Vec<Pack> {
+        self.pack_until(pieces, <[Piece]>::is_empty, is_dropped)
+    }
+
+    fn pack_until(
+        &mut self,
+        pieces: &[Piece],
+        is_end: impl Fn(&[Piece]) -> bool,
+        is_dropped: impl Fn(&Digest) -> bool,
+    ) -> Vec<Pack> {
         let (mut packs, mut rest) = (Vec::new(), pieces);
-        while !fits(rest, INLINE_BYTES) {
-            let count = first_of(rest);
-            let Some((pieces, others)) = rest.split_at_checked(count) else { break };
-            packs.push(self.make(pieces));
-            rest = others;
+        while !is_end(rest) {
+            let counts = (1..=first_of(rest)).rev();
+            let mut made = counts.filter_map(|count| rest.get(..count)).map(|pieces| self.make(pieces));
+            // If each of them was dropped, the pieces stay in the entry.
+            let Some(pack) = made.find(|pack| !is_dropped(&pack.digest)) else { break };
+            rest = rest.get(pack.pieces.len()..).unwrap_or_default();
+            packs.push(pack);
         }
         packs
     }
@@ -68,6 +85,13 @@ fn bytes_of((_, data): &Piece) -> u64 {
 
 fn fits(pieces: &[Piece], limit: u64) -> bool {
     pieces.iter().try_fold(0, |sum, piece| Some(sum + bytes_of(piece)).filter(|sum| *sum <= limit)).is_some()
+}
+
+/// How many bytes a piece takes in an archive.
+pub(crate) fn piece_bytes(cid: &Cid, bytes: u64) -> u64 {
+    let section = (cid.encoded_len() as u64).saturating_add(bytes);
+    let digits = (u64::BITS - section.leading_zeros()).div_ceil(7).max(1);
+    section.saturating_add(u64::from(digits))
 }
 
 /// How many pieces the next pack has, at least one.
@@ -126,23 +150,43 @@ mod tests {
     #[test]
     fn large_commits_are_packed_and_small_ones_are_not() {
         let mut packer = Packer::default();
-        assert!(packer.pack(&pieces(12, 300)).is_empty());
-        assert!(packer.pack(&[]).is_empty());
+        let none = |_: &Digest| false;
+        assert!(packer.pack(&pieces(12, 300), none).is_empty());
+        assert!(packer.pack(&[], none).is_empty());
         let all = pieces(40, 1 << 20);
-        let packs = packer.pack(&all);
+        let packs = packer.pack(&all, none);
         assert_eq!(packs.iter().map(|pack| pack.pieces.len()).collect::<Vec<_>>(), [15, 15, 10]);
         for pack in &packs {
             let bytes = pack.parts().concat();
             assert!(bytes.len() as u64 <= PACK_BYTES);
             assert_eq!(pack.digest[..], Sha256::digest(&bytes)[..]);
+            let pieces = pack.pieces.iter().map(|(cid, data)| piece_bytes(cid, data.len() as u64));
+            assert_eq!(bytes.len() as u64, header().len() as u64 + pieces.sum::<u64>());
         }
         // A block above the size of a pack has one of its own, and a small rest stays in the entry.
         let large = pieces(1, 20 << 20);
         let mixed: Vec<Piece> = [&pieces(1, 5)[..], &large, &pieces(1, 7)[..]].concat();
-        assert_eq!(packer.pack(&mixed).iter().map(|pack| pack.pieces.len()).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(packer.pack(&mixed, none).iter().map(|pack| pack.pieces.len()).collect::<Vec<_>>(), [1, 1]);
         // The same pieces are not hashed again.
         let made = packer.made.len();
-        assert_eq!(packer.pack(&all).first().map(|pack| pack.digest), packs.first().map(|pack| pack.digest));
+        assert_eq!(packer.pack(&all, none).first().map(|pack| pack.digest), packs.first().map(|pack| pack.digest));
         assert_eq!(packer.made.len(), made);
+    }
+
+    #[test]
+    fn a_dropped_pack_is_not_made_again() {
+        let mut packer = Packer::default();
+        let all = pieces(20, 1 << 20);
+        let counts = |packs: &[Pack]| packs.iter().map(|pack| pack.pieces.len()).collect::<Vec<_>>();
+        let first = packer.pack(&all, |_| false);
+        assert_eq!(counts(&first), [15, 5]);
+        let dropped: Vec<Digest> = first.iter().map(|pack| pack.digest).collect();
+        let second = packer.pack(&all, |digest| dropped.contains(digest));
+        assert_eq!(counts(&second), [14, 6]);
+        // One piece alone makes one pack, and stays in the entry if that was dropped.
+        let one = pieces(1, 1 << 20);
+        let dropped = packer.pack(&one, |_| false)[0].digest;
+        assert!(packer.pack(&one, |digest| *digest == dropped).is_empty());
+        assert_eq!(counts(&packer.pack_all(&pieces(3, 5), |_| false)), [3]);
     }
 }

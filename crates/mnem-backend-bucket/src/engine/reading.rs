@@ -111,7 +111,7 @@ impl Batch {
 
 impl Handle {
     /// Reads a block or value, whose CID and place `find` looks up in the state. If its object is lost, the state may
-    /// be old: it is looked up once more.
+    /// be old: it is looked up again, until it is lost where the current state says that it is.
     ///
     /// # Errors
     /// - [`StoreError::Backend`]: the service failed.
@@ -121,18 +121,18 @@ impl Handle {
         find: impl Fn() -> Option<(Cid, Located)>,
         fetched: &mut Fetched,
     ) -> Result<Read, StoreError> {
-        let mut is_current = false;
+        let mut lost = None;
         loop {
             let Some((cid, at)) = find() else { return Ok(Read::Absent) };
             match self.bytes_at(&at, &cid, fetched)? {
                 Bytewise::Sound(bytes) => return Ok(Read::Found(bytes)),
                 Bytewise::Mismatch => return Ok(Read::Mismatch(cid, at)),
-                Bytewise::Lost(why) if is_current => {
+                Bytewise::Lost(why) if lost == Some(at) => {
                     return Err(damaged(&self.objects, &at.object.name.path(), why));
                 }
                 Bytewise::Lost(_) => self.look(Instant::now())?,
             }
-            is_current = true;
+            lost = Some(at);
         }
     }
 

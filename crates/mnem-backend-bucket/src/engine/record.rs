@@ -9,8 +9,11 @@ use serde_bytes::{ByteArray, ByteBuf};
 
 use crate::limits::NUMBER_MAX;
 
-/// The only version of records.
+/// The version of the records of commits.
 pub(crate) const VERSION: u64 = 1;
+
+/// The version of the records of compactions.
+pub(crate) const COMPACTION: u64 = 2;
 
 /// A row: table, key, and the index of its value among those of the entry; `None` if the row is removed.
 pub(crate) type Row = (String, ByteBuf, Option<u64>);
@@ -45,12 +48,23 @@ pub(crate) struct Record {
     pub(crate) packs: Vec<PackOf>,
     /// Rows that are written or removed, in any order, each named once.
     pub(crate) rows: Vec<Row>,
+    /// Of a compaction: indexes of blocks that stand in its packs and are not added, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dead: Vec<u64>,
+    /// Of a compaction: packs that no later entry may name, and that are deleted some time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dropped: Vec<ByteArray<32>>,
 }
 
 /// The version alone, which later records have too.
 #[derive(Deserialize)]
 struct Version {
     v: u64,
+}
+
+/// The version of a record, if that is what the bytes are.
+pub(crate) fn version_of(bytes: &[u8]) -> Option<u64> {
+    serde_ipld_dagcbor::from_slice::<Version>(bytes).ok().map(|version| version.v)
 }
 
 /// Why bytes are not read as a record.
@@ -69,18 +83,31 @@ impl Record {
         let record: Self =
             serde_ipld_dagcbor::from_slice(bytes).map_err(|error| {
                 match serde_ipld_dagcbor::from_slice::<Version>(bytes) {
-                    Ok(Version { v }) if v != VERSION => Unread::Later(v),
+                    Ok(Version { v }) if v != VERSION && v != COMPACTION => Unread::Later(v),
                     _ => Unread::Wrong(format!("its record is no record: {error}")),
                 }
             })?;
-        if record.v != VERSION {
+        if record.v != VERSION && record.v != COMPACTION {
             return Err(Unread::Later(record.v));
         }
         record.check().map_err(|why| Unread::Wrong(why.to_owned()))?;
         Ok(record)
     }
 
+    /// Whether the entry moves blocks and rows, and changes no content.
+    pub(crate) fn is_compaction(&self) -> bool {
+        self.v == COMPACTION
+    }
+
     fn check(&self) -> Result<(), &'static str> {
+        let is_plain = self.dead.is_empty() && self.dropped.is_empty();
+        if !is_plain && !self.is_compaction() {
+            return Err("its record is that of a compaction, and of an older version");
+        }
+        let is_block = |index: &u64| *index < self.blocks.len() as u64;
+        if !self.dead.is_sorted_by(|a, b| a < b) || !self.dead.iter().all(is_block) {
+            return Err("its record leaves out blocks that it does not have");
+        }
         if self.n > NUMBER_MAX {
             return Err("the number of its record is too high");
         }

@@ -2,12 +2,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
     time::Instant,
 };
 
 use mnem_store_traits::{Bytes, Cid};
 
-use super::{blocks::Blocks, entry::Entry, pack::Digest};
+use super::{
+    blocks::Blocks,
+    entry::{Entry, Slot},
+    pack::Digest,
+    tombstone::Tombstone,
+};
 use crate::tables::{pack, slot};
 
 /// Roughly what an item takes in a checkpoint, in bytes.
@@ -78,6 +84,8 @@ pub(crate) struct State {
     /// Bytes of all entries and packs.
     pub(crate) bytes: u64,
     packs: HashSet<Digest>,
+    /// Packs that no later entry may name, with the numbers of the entries that say so. They are deleted some time.
+    pub(crate) dropped: Arc<BTreeMap<Digest, u64>>,
     /// Blocks and rows that were removed, with the number of the entry, for the next checkpoint.
     pub(super) removed: Vec<(u64, Cid)>,
     pub(super) removed_rows: Vec<(u64, String, Bytes)>,
@@ -116,7 +124,14 @@ impl State {
         self.add_objects(entry);
         let place =
             |part: super::entry::Part| Place { object: first + part.object, offset: part.offset, bytes: part.bytes };
-        entry.blocks().for_each(|(cid, part)| self.blocks.insert(cid, place(part)));
+        for (cid, part) in entry.blocks() {
+            if record.is_compaction() {
+                self.blocks.relocate(cid, place(part), first);
+            } else {
+                self.blocks.insert(cid, place(part));
+            }
+        }
+        self.drop_packs(record.dropped.iter().map(|digest| digest.into_array()), record.n);
         for (table, key, value) in &record.rows {
             match value.and_then(|value| entry.value(value)) {
                 Some((cid, part)) => {
@@ -133,6 +148,50 @@ impl State {
         self.unsummed = self.unsummed.saturating_add(items as u64 * ITEM_BYTES);
         self.forget();
         Ok(())
+    }
+
+    /// Takes in what a slot has. After a tombstone, the state lacks what the entry `by` has.
+    ///
+    /// # Errors
+    /// It does not follow the last entry. Nothing has changed.
+    pub(crate) fn apply_slot(&mut self, slot: &Slot, size: u64) -> Result<(), &'static str> {
+        match slot {
+            Slot::Entry(entry) => self.apply(entry),
+            Slot::Tombstone(tombstone) => self.apply_tombstone(tombstone, size),
+        }
+    }
+
+    fn apply_tombstone(&mut self, tombstone: &Tombstone, size: u64) -> Result<(), &'static str> {
+        if tombstone.n < self.next {
+            return Ok(());
+        }
+        if tombstone.n > self.next || tombstone.prev != self.last {
+            return Err("it does not follow the entry before it");
+        }
+        for cid in &tombstone.deleted {
+            self.remove_block(cid, tombstone.n);
+        }
+        if !tombstone.deleted.is_empty() {
+            self.deleted_at = Some(Instant::now());
+        }
+        for (table, key) in &tombstone.removed {
+            self.remove_row(table, key, tombstone.n);
+        }
+        self.drop_packs(tombstone.dropped.iter().map(|digest| digest.into_array()), tombstone.n);
+        self.bytes = self.bytes.saturating_add(size);
+        self.heads = tombstone.heads.iter().copied().collect();
+        self.last = Some(tombstone.entry);
+        self.next = tombstone.n.saturating_add(1);
+        let items = tombstone.deleted.len() + tombstone.removed.len();
+        self.unsummed = self.unsummed.saturating_add(items as u64 * ITEM_BYTES);
+        self.forget();
+        Ok(())
+    }
+
+    pub(super) fn drop_packs(&mut self, packs: impl ExactSizeIterator<Item = Digest>, entry: u64) {
+        if packs.len() > 0 {
+            Arc::make_mut(&mut self.dropped).extend(packs.map(|digest| (digest, entry)));
+        }
     }
 
     /// Counts an entry and its packs.

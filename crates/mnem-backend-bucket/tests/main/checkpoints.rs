@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Commits, each of which replaces the head, deletes the block three before, and writes a row.
-fn commit(store: &BucketStore, numbers: std::ops::Range<usize>) {
+pub(crate) fn commit(store: &BucketStore, numbers: std::ops::Range<usize>) {
     let rows = store.side_table("rows").unwrap();
     for n in numbers {
         let (cid, data) = block(n);
@@ -25,9 +25,9 @@ fn commit(store: &BucketStore, numbers: std::ops::Range<usize>) {
 }
 
 /// What a store answers, in full: the number of entries, heads, names and bytes of blocks, keys and values of rows.
-type Answers = (u64, Vec<Cid>, Vec<Cid>, Vec<Option<Bytes>>, Vec<Bytes>, Vec<Option<Bytes>>);
+pub(crate) type Answers = (u64, Vec<Cid>, Vec<Cid>, Vec<Option<Bytes>>, Vec<Bytes>, Vec<Option<Bytes>>);
 
-fn answers(store: &BucketStore) -> Answers {
+pub(crate) fn answers(store: &BucketStore) -> Answers {
     let cids: Vec<_> = store.cids().unwrap().map(Result::unwrap).collect();
     let blocks: Vec<_> = cids.iter().map(|cid| store.get(cid).unwrap()).collect();
     let rows = store.side_table("rows").unwrap();
@@ -36,7 +36,7 @@ fn answers(store: &BucketStore) -> Answers {
     (store.log_entries().unwrap(), store.heads().unwrap(), cids, blocks, keys, values)
 }
 
-fn checkpoints(medium: &Medium) -> Vec<String> {
+pub(crate) fn checkpoints(medium: &Medium) -> Vec<String> {
     medium.names().into_iter().filter(|name| name.starts_with("ckpt/")).collect()
 }
 

@@ -107,11 +107,11 @@ fn options_are_passed_on() {
     store.put(&block(1).0, block(1).1).unwrap();
     let details = store.info().unwrap().details;
     let names: Vec<_> = details.iter().map(|detail| detail.name).collect();
-    assert_eq!(names, ["log_entries", "requests"]);
-    assert_eq!(details[0].count, 1);
-    let before = details[1].count;
+    assert_eq!(names, ["log_entries", "packs", "requests"]);
+    assert_eq!((details[0].count, details[1].count), (1, 0));
+    let before = details[2].count;
     store.has(&block(1).0).unwrap();
-    assert_eq!(store.info().unwrap().details[1].count, before + 3);
+    assert_eq!(store.info().unwrap().details[2].count, before + 5);
 }
 
 /// Without the feature, a URL of a service is an error that names it, and with it one that names the server.

@@ -1,8 +1,13 @@
-//! The golden store: every later build must read it completely, with its checkpoint and without it.
+//! The golden stores: every later build must read them completely, with their checkpoints and without. One of them was
+//! compacted.
 //!
-//! The ignored test writes a new one, into the folder that `MNEM_GOLDEN` names.
+//! The ignored test writes new ones, into the folder that `MNEM_GOLDEN` names.
 
-use std::{env, fs, path::Path};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use mnem_backend_bucket::{BucketStore, OpenOptions};
 use mnem_store_traits::{
@@ -12,9 +17,12 @@ use tempfile::TempDir;
 
 use crate::protocol::block;
 
-fn golden() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/1.bucket"))
+fn golden(name: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).join(name)
 }
+
+/// The golden stores, and how many entries they have.
+const GOLDEN: [(&str, u64); 2] = [("1.bucket", 8), ("1-compacted.bucket", 10)];
 
 /// Blocks with different kinds of CIDs, and one that needs a pack.
 fn odd_blocks() -> Vec<(Cid, Bytes)> {
@@ -46,8 +54,16 @@ fn write(path: &Path) {
     store.close().unwrap();
 }
 
-fn check(store: &BucketStore) {
-    assert_eq!(store.log_entries().unwrap(), 8);
+/// The same, with entries that move the blocks and drop the pack, and with tombstones.
+fn write_compacted(path: &Path) {
+    write(path);
+    let store = OpenOptions::new().grace(Duration::ZERO).open(path).unwrap();
+    store.compact().unwrap();
+    store.close().unwrap();
+}
+
+fn check(store: &BucketStore, entries: u64) {
+    assert_eq!(store.log_entries().unwrap(), entries);
     let mut heads = vec![block(1).0, block(2).0];
     heads.sort();
     assert_eq!(store.heads().unwrap(), heads);
@@ -63,34 +79,45 @@ fn check(store: &BucketStore) {
 }
 
 #[test]
-fn the_golden_store_is_read() {
-    check(&OpenOptions::new().read_only(true).open(golden()).unwrap());
+fn the_golden_stores_are_read() {
+    for (name, entries) in GOLDEN {
+        check(&OpenOptions::new().read_only(true).open(golden(name)).unwrap(), entries);
+    }
 }
 
 /// In a copy: every checkpoint may be gone, and what is written now goes on from there.
 #[test]
-fn the_golden_store_is_read_without_checkpoints_and_goes_on() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
-    for name in ["log", "pack"] {
-        fs::create_dir_all(path.join(name)).unwrap();
-        for file in fs::read_dir(golden().join(name)).unwrap() {
-            let file = file.unwrap();
-            fs::copy(file.path(), path.join(name).join(file.file_name())).unwrap();
+fn the_golden_stores_are_read_without_checkpoints_and_go_on() {
+    for (name, entries) in GOLDEN {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("store");
+        for part in ["log", "pack"] {
+            fs::create_dir_all(path.join(part)).unwrap();
+            for file in fs::read_dir(golden(name).join(part)).unwrap() {
+                let file = file.unwrap();
+                fs::copy(file.path(), path.join(part).join(file.file_name())).unwrap();
+            }
         }
+        fs::copy(golden(name).join("mnem"), path.join("mnem")).unwrap();
+        assert_eq!(fs::read_dir(golden(name).join("ckpt")).unwrap().count(), 1);
+        let store = OpenOptions::new().open(&path).unwrap();
+        check(&store, entries);
+        store.put(&block(9).0, block(9).1).unwrap();
+        store.compact().unwrap();
+        let store = OpenOptions::new().open(&path).unwrap();
+        assert_eq!(store.get(&block(9).0).unwrap(), Some(block(9).1));
+        odd_blocks().iter().for_each(|(cid, data)| assert!(store.get(cid).unwrap().as_ref() == Some(data)));
     }
-    fs::copy(golden().join("mnem"), path.join("mnem")).unwrap();
-    assert_eq!(fs::read_dir(golden().join("ckpt")).unwrap().count(), 1);
-    let store = OpenOptions::new().open(&path).unwrap();
-    check(&store);
-    store.put(&block(9).0, block(9).1).unwrap();
-    assert!(OpenOptions::new().open(&path).unwrap().has(&block(9).0).unwrap());
 }
 
 #[test]
-#[ignore = "writes a new golden store, into the folder that MNEM_GOLDEN names"]
-fn write_a_golden_store() {
-    let folder = env::var_os("MNEM_GOLDEN").expect("MNEM_GOLDEN names the folder of the new golden store");
-    write(Path::new(&folder));
-    check(&OpenOptions::new().open(Path::new(&folder)).unwrap());
+#[ignore = "writes new golden stores, into the folder that MNEM_GOLDEN names"]
+fn write_golden_stores() {
+    let folder = env::var_os("MNEM_GOLDEN").expect("MNEM_GOLDEN names the folder of the new golden stores");
+    let path = |name: &str| Path::new(&folder).join(name);
+    write(&path("1.bucket"));
+    write_compacted(&path("1-compacted.bucket"));
+    for (name, entries) in GOLDEN {
+        check(&OpenOptions::new().open(path(name)).unwrap(), entries);
+    }
 }

@@ -1,6 +1,7 @@
 //! The medium of the tests: an object store in memory with scripted failures.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -51,6 +52,9 @@ struct State {
     is_off: bool,
     cuts: u64,
     connections: u64,
+    /// How far the clock of the service was put forward, now and when each object was written.
+    clock: Duration,
+    written: HashMap<String, Duration>,
     /// Earlier connections are those of a machine that was cut off.
     oldest: u64,
 }
@@ -109,6 +113,11 @@ impl Medium {
         self.state().cut_next = Some(writes);
     }
 
+    /// Puts the clock of the service forward.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.state().clock += time;
+    }
+
     /// How many requests there were, and how many of them write.
     pub(crate) fn requests(&self) -> (u64, u64) {
         let state = self.state();
@@ -127,6 +136,7 @@ impl Medium {
 
     /// Replaces an object, without any fault.
     pub(crate) fn write(&self, name: &str, bytes: impl Into<Bytes>) {
+        self.state().note(name);
         let (name, bytes) = (Path::from(name), bytes.into());
         let put = self.0.objects.put(&name, PutPayload::from(bytes));
         put.now_or_never().expect("memory answers at once").expect("memory takes all");
@@ -148,6 +158,15 @@ impl Medium {
 }
 
 impl State {
+    fn note(&mut self, name: &str) {
+        self.written.insert(name.to_owned(), self.clock);
+    }
+
+    /// By the clock of the service.
+    fn dated(&self, meta: &mut ObjectMeta) {
+        meta.last_modified += self.written.get(meta.location.as_ref()).copied().unwrap_or_default();
+    }
+
     fn fate(&mut self, number: u64, put: Option<&Path>) -> Result<Fate> {
         self.requests += 1;
         self.puts += u64::from(put.is_some());
@@ -239,7 +258,11 @@ impl ObjectStore for Connection {
         if fate == Fate::Waits {
             self.told().await;
         }
-        answered(fate, self.objects().put_opts(path, payload, options).await)
+        let put = self.objects().put_opts(path, payload, options).await;
+        if put.is_ok() {
+            self.medium.state().note(path.as_ref());
+        }
+        answered(fate, put)
     }
 
     async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
@@ -248,11 +271,25 @@ impl ObjectStore for Connection {
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let fate = self.fate(None)?;
-        answered(fate, self.objects().get_opts(path, options).await)
+        let mut got = self.objects().get_opts(path, options).await;
+        if let Ok(got) = &mut got {
+            self.medium.state().dated(&mut got.meta);
+        }
+        answered(fate, got)
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.objects().delete_stream(paths)
+        let medium = Self { medium: self.medium.clone(), number: self.number };
+        let delete = move |path: Result<Path>| {
+            let path = path?;
+            let fate = medium.fate(Some(&path))?;
+            if fate == Fate::FalseConflict {
+                return Err(planted("the service is busy"));
+            }
+            let deleted = medium.objects().delete(&path).now_or_never().expect("memory answers at once");
+            answered(fate, deleted.map(|()| path))
+        };
+        paths.map(delete).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -264,7 +301,11 @@ impl ObjectStore for Connection {
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let fate = self.fate(None)?;
-        answered(fate, self.objects().list_with_delimiter(prefix).await)
+        let mut listed = self.objects().list_with_delimiter(prefix).await;
+        if let Ok(listed) = &mut listed {
+            listed.objects.iter_mut().for_each(|meta| self.medium.state().dated(meta));
+        }
+        answered(fate, listed)
     }
 
     async fn copy_opts(&self, _: &Path, _: &Path, _: CopyOptions) -> Result<()> {

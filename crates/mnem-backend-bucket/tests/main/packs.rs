@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Blocks that differ in their first bytes.
-fn blocks(count: u32, bytes: usize) -> Vec<(Cid, Bytes)> {
+pub(crate) fn blocks(count: u32, bytes: usize) -> Vec<(Cid, Bytes)> {
     let block = |n: u32| {
         let mut data = vec![7; bytes];
         data[..4].copy_from_slice(&n.to_be_bytes());
@@ -20,7 +20,7 @@ fn blocks(count: u32, bytes: usize) -> Vec<(Cid, Bytes)> {
     (0..count).map(block).collect()
 }
 
-fn batch(blocks: &[(Cid, Bytes)]) -> WriteBatch {
+pub(crate) fn batch(blocks: &[(Cid, Bytes)]) -> WriteBatch {
     let mut batch = WriteBatch::new();
     for (cid, data) in blocks {
         batch.put_trusted(*cid, data.clone());
@@ -29,7 +29,7 @@ fn batch(blocks: &[(Cid, Bytes)]) -> WriteBatch {
     batch
 }
 
-fn packs(medium: &Medium) -> Vec<String> {
+pub(crate) fn packs(medium: &Medium) -> Vec<String> {
     medium.names().into_iter().filter(|name| name.starts_with("pack/")).collect()
 }
 

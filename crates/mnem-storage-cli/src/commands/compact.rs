@@ -19,8 +19,11 @@ commits, a `copy` is even smaller, because it refills the pages.
 
 A simple store has no free space: compact removes the unfinished files of killed writers.
 A carlog store is rewritten without its deleted blocks. This needs disk space for the new
-copy. Other processes may read the store meanwhile, but not have it open for writing. A
-store in a bucket is not compacted: copy it to another place to leave out deleted blocks.
+copy. Other processes may read the store meanwhile, but not have it open for writing.
+
+Others may read and write a store in a bucket meanwhile. Small commits are moved to packs
+of 16 MiB, and so are packs that are half unused. What the moves leave unused is kept for
+readers for an hour: run compact again later to delete it, or shorten the time (--grace).
 
 Examples:
   mnem-store compact --store animals.redb
@@ -28,7 +31,11 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// In a bucket: how many seconds what is unused is kept for other readers [default: 3600]
+    #[arg(long, value_name = "SECONDS")]
+    grace: Option<u64>,
+}
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -38,14 +45,18 @@ struct Answer<'a> {
     freed_bytes: u64,
 }
 
-pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
+pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     let path = context.path()?;
     let kept = "the store is intact; part of its free space may be returned already";
     let _stop = Stop::at_once(context, kept, "run the same command again to resume")?;
     context.note(format_args!("opening {}", path.display()));
     let mut bar = context.bar("compact");
     bar.begin("pages", "compacting");
-    let report = compact_at(&path, &context.options()).map_err(|error| elsewhere(error, "compacted it"))?;
+    let mut options = context.options();
+    if let Some(seconds) = args.grace {
+        options = options.set("grace_ms", seconds.saturating_mul(1000).to_string());
+    }
+    let report = compact_at(&path, &options).map_err(|error| elsewhere(error, "compacted it"))?;
     drop(bar);
     let freed_bytes = report.before_bytes.saturating_sub(report.after_bytes);
     let answer = Answer { store: path.display().to_string(), report: &report, freed_bytes };
@@ -56,15 +67,18 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<Exit> {
 }
 
 fn text(answer: &Answer<'_>) -> String {
-    let CompactReport { before_bytes, after_bytes, nothing_to_do, .. } = *answer.report;
+    let CompactReport { before_bytes, after_bytes, pending_bytes, nothing_to_do, .. } = *answer.report;
     if let Some(why) = nothing_to_do {
         return format!("nothing to compact in {}: {why}", answer.store);
     }
-    let lines = [
+    let mut lines = vec![
         format!("compacted {}", answer.store),
         format!("before  {}", ExactSize(before_bytes)),
         format!("after   {}", ExactSize(after_bytes)),
         format!("freed   {}", ExactSize(answer.freed_bytes)),
     ];
+    if pending_bytes > 0 {
+        lines.push(format!("unused  {}, kept for readers: compact again later", ExactSize(pending_bytes)));
+    }
     lines.join("\n")
 }

@@ -53,6 +53,9 @@ pub struct Reclaimed {
     pub before_bytes: u64,
     /// Their length now, in bytes.
     pub after_bytes: u64,
+    /// Of `after_bytes`, the bytes of unused files that are kept for other readers a little longer. A later call returns
+    /// them.
+    pub pending_bytes: u64,
     /// The reason, if there was nothing to do.
     pub nothing_to_do: Option<&'static str>,
 }
@@ -60,12 +63,12 @@ pub struct Reclaimed {
 impl Reclaimed {
     /// The lengths of the files before and after.
     pub fn new(before_bytes: u64, after_bytes: u64) -> Self {
-        Self { before_bytes, after_bytes, nothing_to_do: None }
+        Self { before_bytes, after_bytes, pending_bytes: 0, nothing_to_do: None }
     }
 
     /// There was nothing to do, for this reason.
     pub fn nothing(file_bytes: u64, why: &'static str) -> Self {
-        Self { before_bytes: file_bytes, after_bytes: file_bytes, nothing_to_do: Some(why) }
+        Self { nothing_to_do: Some(why), ..Self::new(file_bytes, file_bytes) }
     }
 }
 
