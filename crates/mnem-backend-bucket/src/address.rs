@@ -110,7 +110,7 @@ fn wrong_scheme(scheme: &str) -> String {
         "http" | "https" => {
             format!("give the scheme of the service, as in s3://BUCKET/PREFIX?endpoint={scheme}://HOST")
         }
-        _ => format!("no bucket has the scheme `{scheme}`: there are {}://", SCHEMES.join("://, ")),
+        _ => format!("unknown scheme `{scheme}`; known are {}://", SCHEMES.join("://, ")),
     }
 }
 
@@ -131,7 +131,7 @@ impl Bucket {
         }
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         if let Some(other) = name.chars().find(|c| !is_plain(*c)) {
-            return Err(format!("a bucket has no `{other}` in its name; the address of a server goes into `endpoint`"));
+            return Err(format!("a bucket name cannot contain `{other}`; give the address of a server in `endpoint`"));
         }
         let prefix = Path::from_url_path(prefix.trim_end_matches('/'))
             .map_err(|error| format!("its prefix cannot be the name of an object: {error}"))?;
@@ -160,7 +160,7 @@ impl Settings {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let known = provider.keys();
             if !known.contains(&key) {
-                return Err(format!("it has no setting `{key}`: there are `{}`", known.join("`, `")));
+                return Err(format!("unknown setting `{key}`; known are `{}`", known.join("`, `")));
             }
             let is_new = match key {
                 "region" => settings.region.replace(text(key, value)?).is_none(),
