@@ -223,6 +223,7 @@ mod folders {
     fn a_lost_pack_costs_its_blocks_and_names_them() {
         let place = Place::new();
         let store = url(&place, "store");
+        place.run(&["init", "--store", &store]).ok();
         place.write("note", b"a note");
         let note = place.run(&["put", "note", "--store", &store]).ok().trim().to_owned();
         place.run(&["import", animals().to_str().expect("text"), "--heads", "--store", &store]).ok();
@@ -247,7 +248,9 @@ mod folders {
         let store = url(&place, "store");
         place.run(&["import", animals().to_str().expect("text"), "--heads", "--store", &store]).ok();
         fs::remove_file(place.path("store/mnem")).expect("removed");
-        for args in [&["ls", "--store", &store][..], &["init", "--store", &store], &["ls", "--store", "store"]] {
+        for args in
+            [&["ls", "--store", &store][..], &["put", "store/probe", "--store", &store], &["ls", "--store", "store"]]
+        {
             let said = place.run(args).fails(1);
             assert!(said.contains("mnem") && said.contains("`log/` and `pack/`"), "{args:?}: {said}");
         }
