@@ -295,7 +295,7 @@ impl OpenOptions {
         }
         if let Some(asked) = lacking(&self.drivers).find(|asked| asked.suits(at)) {
             let what = format!(
-                "creating a {} store at {at} (selected by the path; give another path or name the backend)",
+                "creating a {} store at {at} (selected by the path; another path or OpenOptions::backend selects another)",
                 asked.name
             );
             return Err(lacks(asked, &what));
