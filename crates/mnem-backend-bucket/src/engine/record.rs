@@ -70,7 +70,7 @@ impl Record {
             serde_ipld_dagcbor::from_slice(bytes).map_err(|error| {
                 match serde_ipld_dagcbor::from_slice::<Version>(bytes) {
                     Ok(Version { v }) if v != VERSION => Unread::Later(v),
-                    _ => Unread::Wrong(format!("its record cannot be decoded: {error}")),
+                    _ => Unread::Wrong(format!("its record is no record: {error}")),
                 }
             })?;
         if record.v != VERSION {

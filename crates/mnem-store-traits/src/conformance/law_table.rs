@@ -57,7 +57,6 @@ fn title(group: Group, topic: &'static str) -> &'static str {
         (Group::Ways, "alike") => "similar CIDs and keys",
         (_, "alike") => "similar CIDs",
         (_, "numbers") => "changes that keep counts and sizes",
-        (_, "shapes") => "writes of every shape",
         (_, other) => other,
     }
 }
